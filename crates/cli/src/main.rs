@@ -1,0 +1,2 @@
+//! The binary `pig`.
+fn main() {}

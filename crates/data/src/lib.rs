@@ -1,0 +1,1 @@
+//! Image and mask pairs: reading, preparing, splitting, the phantom, writing.

@@ -1,0 +1,1 @@
+//! The paper's mathematics: schedules, steps, Algorithm 1 and Algorithm 2.

@@ -1,0 +1,1 @@
+//! Channels-last SIMD kernels.

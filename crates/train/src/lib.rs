@@ -1,0 +1,1 @@
+//! Training, sampling, checkpoints and run directories.
