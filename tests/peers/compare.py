@@ -1,0 +1,64 @@
+"""Compares regenerated goldens with the committed ones: `compare.py COMMITTED REGENERATED`. Exits 1 on a difference.
+
+The difference of a tensor is its largest absolute difference over the largest absolute value committed.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+NETWORK_TOLERANCE = 1e-4
+SCHEDULER_TOLERANCE = 1e-6
+
+
+def tolerance(path):
+    """Schedulers are float64 throughout; networks sum in an order that may differ between machines."""
+    return SCHEDULER_TOLERANCE if path.name.startswith("schedulers_") else NETWORK_TOLERANCE
+
+
+def difference(committed, regenerated):
+    """(largest absolute difference, the same relative to the largest committed value); infinite for another shape."""
+    if committed.shape != regenerated.shape or committed.dtype != regenerated.dtype:
+        return float("inf"), float("inf")
+    absolute = (committed.double() - regenerated.double()).abs().max().item()
+    largest = committed.double().abs().max().item()
+    if absolute == 0.0:
+        return 0.0, 0.0
+    return absolute, absolute / largest if largest > 0.0 else float("inf")
+
+
+def compare_tensors(committed, regenerated):
+    """Problems of one safetensors file; prints its worst difference."""
+    ours, theirs = load_file(committed), load_file(regenerated)
+    if ours.keys() != theirs.keys():
+        return [f"{committed.name}: tensors {sorted(ours.keys() ^ theirs.keys())} are in one of the two only"]
+    worst = {name: difference(ours[name], theirs[name]) for name in ours}
+    name = max(worst, key=lambda n: worst[n][1])
+    absolute, relative = worst[name]
+    bound = tolerance(committed)
+    print(f"{committed.name}: max abs difference {absolute:.3e}, relative {relative:.3e} ({name}), tolerance {bound:.0e}")
+    # Not `>`: a NaN must fail too.
+    return [f"{committed.name}: {n} differs by {r:.3e}" for n, (_, r) in worst.items() if not r <= bound]
+
+
+def main():
+    committed, regenerated = Path(sys.argv[1]), Path(sys.argv[2])
+    names = {p.name for folder in (committed, regenerated) for p in folder.iterdir()}
+    problems = [] if names else [f"{committed}: no goldens"]
+    for name in sorted(names):
+        ours, theirs = committed / name, regenerated / name
+        if not (ours.exists() and theirs.exists()):
+            problems.append(f"{name}: only in {committed if ours.exists() else regenerated}")
+        elif name.endswith(".safetensors"):
+            problems += compare_tensors(ours, theirs)
+        elif json.loads(ours.read_text()) != json.loads(theirs.read_text()):
+            problems.append(f"{name}: the settings differ")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

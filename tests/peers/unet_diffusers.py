@@ -1,0 +1,118 @@
+"""Goldens of diffusers' UNet2DModel, and a check that it equals unet_released.py where it can.
+
+Run `unet_diffusers.py [FOLDER]`. Weights follow from diffusers' own parameter names, except in the
+equality check, which copies the released layout's values through `diffusers_name`.
+"""
+
+import re
+
+import torch
+from diffusers import UNet2DModel
+
+import golden
+from unet_released import MULTIPLIERS, RELEASED_PARAMETERS, WIDTH, released_unet
+from weights import fill, fill_module
+
+EQUALITY_TOLERANCE = 1e-5
+
+# What is not named stays at diffusers' default: flip_sin_to_cos true, freq_shift 0, norm_eps 1e-5,
+# downsample_padding 1, attention in the middle block.
+SMALL = {
+    "in_channels": 2,
+    "out_channels": 1,
+    "block_out_channels": (32, 64),
+    "layers_per_block": 2,
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+    "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+    "attention_head_dim": 8,
+    "norm_num_groups": 8,
+}
+RELEASED = {
+    "in_channels": 2,
+    "out_channels": 1,
+    "block_out_channels": tuple(WIDTH * m for m in MULTIPLIERS),
+    "layers_per_block": 2,
+    "down_block_types": ("DownBlock2D",) * 5 + ("AttnDownBlock2D",),
+    "up_block_types": ("AttnUpBlock2D",) + ("UpBlock2D",) * 5,
+    "attention_head_dim": WIDTH * MULTIPLIERS[-1],
+    "norm_num_groups": 32,
+    "norm_eps": 1e-6,
+    "downsample_padding": 0,
+    "flip_sin_to_cos": False,
+    "freq_shift": 1,
+}
+GRADIENTS = (
+    "conv_in.weight",
+    "down_blocks.0.resnets.0.norm1.weight",
+    "mid_block.attentions.0.to_q.bias",
+    "conv_out.weight",
+    "time_embedding.linear_1.bias",
+)
+
+RENAMES = (
+    (r"^temb\.dense\.0\.", "time_embedding.linear_1."),
+    (r"^temb\.dense\.1\.", "time_embedding.linear_2."),
+    (r"^norm_out\.", "conv_norm_out."),
+    (r"^mid\.block_1\.", "mid_block.resnets.0."),
+    (r"^mid\.block_2\.", "mid_block.resnets.1."),
+    (r"^mid\.attn_1\.", "mid_block.attentions.0."),
+    (r"^down\.(\d+)\.block\.", r"down_blocks.\1.resnets."),
+    (r"^down\.(\d+)\.attn\.", r"down_blocks.\1.attentions."),
+    (r"^down\.(\d+)\.downsample\.", r"down_blocks.\1.downsamplers.0."),
+    (r"^up\.(\d+)\.block\.", r"up_blocks.\1.resnets."),
+    (r"^up\.(\d+)\.attn\.", r"up_blocks.\1.attentions."),
+    (r"^up\.(\d+)\.upsample\.", r"up_blocks.\1.upsamplers.0."),
+    (r"\.nin_shortcut\.", ".conv_shortcut."),
+    (r"\.temb_proj\.", ".time_emb_proj."),
+    (r"(attentions\.\d+)\.norm\.", r"\1.group_norm."),
+    (r"(attentions\.\d+)\.([qkv])\.", r"\1.to_\2."),
+    (r"(attentions\.\d+)\.proj_out\.", r"\1.to_out.0."),
+)
+
+
+def diffusers_name(name):
+    """The name in UNet2DModel of a tensor of the released layout; up blocks are counted from the deepest level."""
+    for pattern, replacement in RENAMES:
+        name = re.sub(pattern, replacement, name)
+    deepest = len(MULTIPLIERS) - 1
+    return re.sub(r"^up_blocks\.(\d+)\.", lambda m: f"up_blocks.{deepest - int(m.group(1))}.", name)
+
+
+def check_equality():
+    """Both networks on the released layout's weights, float32 and float64; prints, and fails above the tolerance."""
+    ours = released_unet()
+    theirs = UNet2DModel(**RELEASED).eval()
+    wanted = theirs.state_dict()
+    renamed = {diffusers_name(name): value for name, value in ours.state_dict().items()}
+    # A 1x1 convolution here is a linear layer there.
+    theirs.load_state_dict({name: value.reshape(wanted[name].shape) for name, value in renamed.items()})
+    count = golden.parameter_count(theirs)
+    print(f"diffusers' parameter count: {count}, released: {RELEASED_PARAMETERS}")
+    assert count == RELEASED_PARAMETERS
+    for dtype in (torch.float32, torch.float64):
+        x = fill("input.x", (2, 2, 64, 64)).to(dtype)
+        t = torch.tensor([3.0, 777.0])
+        with torch.no_grad():
+            a, b = ours.to(dtype)(x, t), theirs.to(dtype)(x, t).sample
+        difference = ((a - b).abs().max() / a.abs().max()).item()
+        print(f"transcription against diffusers, {dtype}: {difference:.2e} of the largest output")
+        assert difference < EQUALITY_TOLERANCE
+
+
+def main():
+    folder = golden.output_folder()
+    check_equality()
+    cases = (
+        ("unet_diffusers_small", SMALL, (2, 2, 32, 32)),
+        ("unet_diffusers_released", RELEASED, (2, 2, 64, 64)),
+    )
+    for name, config, shape in cases:
+        network = fill_module(UNet2DModel(**config))
+        print(f"{name}: {golden.parameter_count(network)} parameters")
+        tensors = golden.evaluate(network, lambda x, t: network(x, t).sample, shape, (3.0, 777.0), GRADIENTS)
+        what = f"diffusers UNet2DModel {config}, weights by name, float64 arithmetic stored as float32"
+        golden.save(folder / f"{name}.safetensors", tensors, "unet_diffusers.py", what)
+
+
+if __name__ == "__main__":
+    main()
