@@ -1,1 +1,17 @@
-//! Measures of generated pairs: agreement of image and mask, nearest training image, intervals.
+//! Measures of generated pairs, on plain slices: no tensors, no files, no printing.
+//!
+//! - [`agreement`]: do a generated image and its mask belong together? The claim of the method, with its verdict.
+//! - [`bootstrap`]: seeded intervals, by patient where patients are known.
+//! - [`components`]: connected components of a mask and their areas.
+//! - [`histogram`]: counts over shared bins, to lay real beside generated.
+//! - [`nearest`]: the nearest training image of every generated one, and whether it is nearer than chance makes it.
+//!
+//! Every function is deterministic: random draws come from ChaCha with a seed that the caller states, and parallel work
+//! is gathered in order, so a number does not depend on the number of threads.
+
+pub mod agreement;
+pub mod bootstrap;
+pub mod components;
+pub mod histogram;
+pub mod nearest;
+mod region;

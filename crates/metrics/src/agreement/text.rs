@@ -1,0 +1,107 @@
+//! How agreement reads on a terminal.
+
+use std::fmt;
+
+use super::{Agreement, Contrasts, Direction, MIN_UNITS, Verdict};
+use crate::bootstrap::Estimate;
+
+impl Verdict {
+    /// True for a run that must be reported as failed.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        self == Self::NotAboveShuffled
+    }
+}
+
+impl Agreement {
+    /// The verdict in one sentence.
+    #[must_use]
+    pub fn verdict_sentence(&self) -> String {
+        let zero = match self.direction {
+            Direction::Brighter => "above zero, the side of the real pairs",
+            Direction::Darker => "below zero, the side of the real pairs",
+            Direction::EitherNoReal => "away from zero on either side, as no real pairs tell the side",
+            Direction::EitherRealUnclear => "away from zero on either side, as the real pairs do not tell the side",
+        };
+        match self.verdict {
+            Verdict::Agrees => {
+                format!("AGREES: images and masks belong together; generated - shuffled lies clearly {zero}.")
+            }
+            Verdict::NotAboveShuffled => format!(
+                "FAILED: the masks fit their images no better than shuffled masks do; \
+                 generated - shuffled should lie clearly {zero}, and does not."
+            ),
+            Verdict::TooFew => {
+                let units = self.difference.estimate.map_or(0, |d| d.units);
+                format!(
+                    "NO VERDICT: {units} pairs or groups could be measured, expected at least {MIN_UNITS}; \
+                     generate more pairs, or see why masks are empty."
+                )
+            }
+        }
+    }
+
+    /// The definition in one sentence, with the numbers that it depends on.
+    #[must_use]
+    pub fn definition(&self) -> String {
+        let ring = &self.settings.ring;
+        let width = match self.size {
+            Some((height, width, pixels)) => format!("{pixels} pixels wide at {height}x{width}"),
+            None => "of no stated width".to_owned(),
+        };
+        let background = match ring.background {
+            Some(value) => format!(", values up to {value} left out as background"),
+            None => String::new(),
+        };
+        format!(
+            "mean intensity inside the mask minus mean in a ring around it ({width}, gap {}{background}), per pair; \
+             mean over pairs with 95 % bootstrap interval",
+            ring.gap
+        )
+    }
+
+    /// Rows of the table: name, estimate, and a note on what was counted or left out.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(&'static str, Option<Estimate>, String)> {
+        let mut rows = Vec::new();
+        if let Some(real) = &self.real {
+            rows.push(("real pairs", real.estimate, counts(real)));
+        }
+        let shuffles = format!("{} shuffles a pair", self.shuffles);
+        rows.push(("generated pairs", self.generated.estimate, counts(&self.generated)));
+        rows.push(("generated, masks shuffled", self.shuffled.estimate, shuffles));
+        let share = self
+            .share_of_real()
+            .map_or(String::new(), |s| format!("generated contrast is {:.0} % of the real contrast", 100.0 * s));
+        rows.push(("generated - shuffled", self.difference.estimate, share));
+        rows
+    }
+}
+
+fn counts(set: &Contrasts) -> String {
+    let pairs = match set.estimate {
+        Some(e) if e.units != e.cases => format!("{} pairs in {} groups", e.cases, e.units),
+        Some(e) => format!("{} pairs", e.cases),
+        None => "no pairs".to_owned(),
+    };
+    let without_ring = match set.without_ring {
+        0 => String::new(),
+        count => format!(", {count} without a ring left out"),
+    };
+    let plural = if set.empty_masks == 1 { "" } else { "s" };
+    format!("{pairs}, {} empty mask{plural} left out{without_ring}", set.empty_masks)
+}
+
+impl fmt::Display for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "Pair agreement: {}.", self.definition())?;
+        for (name, estimate, note) in self.rows() {
+            let numbers = match estimate {
+                Some(e) => format!("{:+.4} [{:+.4}, {:+.4}]", e.mean, e.low, e.high),
+                None => "none".to_owned(),
+            };
+            writeln!(f, "{}", format!("  {name:<26} {numbers:<28} {note}").trim_end())?;
+        }
+        write!(f, "  {}", self.verdict_sentence())
+    }
+}

@@ -1,0 +1,276 @@
+//! Bootstrap intervals of a mean, over cases or over groups of cases (patients).
+//!
+//! The interval is Hesterberg's expanded percentile interval (The American Statistician 69(4), 2015, doi
+//! 10.1080/00031305.2015.1089789, section 3.3): percentiles of the resampled means, taken slightly further out so that the
+//! interval of a mean of normal values is as wide as Student's. With 10 to 30 patients the plain percentile interval is
+//! too narrow (it misses in 10 to 6 % of cases instead of 5 %); with hundreds of cases the two are the same.
+
+use std::collections::BTreeMap;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// Two-sided 95 % point of the normal distribution.
+const NORMAL_95: f64 = 1.959_963_984_540_054;
+
+/// How the interval is computed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// Number of resamples.
+    pub resamples: usize,
+    /// Seed of the ChaCha stream; the same seed gives the same interval to the last bit.
+    pub seed: u64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { resamples: 2000, seed: 0 }
+    }
+}
+
+/// A mean with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Mean over all cases (each case counts once, so a patient with more cases weighs more).
+    pub mean: f64,
+    /// Lower end of the 95 % interval; minus infinity (null in JSON) when only one unit was there to resample.
+    pub low: f64,
+    /// Upper end of the 95 % interval; plus infinity (null in JSON) when only one unit was there to resample.
+    pub high: f64,
+    /// Number of cases.
+    pub cases: usize,
+    /// Number of units that were resampled: groups where groups were given, else cases.
+    pub units: usize,
+}
+
+impl Estimate {
+    /// True when the interval does not contain zero.
+    #[must_use]
+    pub fn excludes_zero(&self) -> bool {
+        self.low > 0.0 || self.high < 0.0
+    }
+}
+
+/// Mean of `values` with its 95 % bootstrap interval; `None` without values.
+///
+/// With `groups` (one label a value) whole groups are resampled, which is what makes an interval honest when a patient gives
+/// several images. The units are taken in order of their first value, so labels may be renamed without any effect.
+///
+/// # Panics
+///
+/// When `groups` has another length than `values`, or a value is not finite: both are mistakes of the calling code.
+#[must_use]
+pub fn bootstrap_mean(values: &[f64], groups: Option<&[usize]>, settings: &Bootstrap) -> Option<Estimate> {
+    assert!(values.iter().all(|v| v.is_finite()), "bootstrap_mean needs finite values");
+    if values.is_empty() {
+        return None;
+    }
+    let units = units(values, groups);
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let estimate = |low, high| Estimate { mean, low, high, cases: values.len(), units: units.len() };
+    if units.len() < 2 {
+        return Some(estimate(f64::NEG_INFINITY, f64::INFINITY));
+    }
+    let means = resampled_means(&units, settings);
+    let tail = expanded_tail(units.len());
+    // The rounding of sums may put a percentile of equal values beside their mean; the mean belongs to its interval.
+    Some(estimate(quantile(&means, tail).min(mean), quantile(&means, 1.0 - tail).max(mean)))
+}
+
+/// Numbers the labels 0, 1, ... in order of first appearance: group ids as [`bootstrap_mean`] takes them.
+#[must_use]
+pub fn group_ids<T: Ord>(labels: &[T]) -> Vec<usize> {
+    let mut seen = BTreeMap::new();
+    labels
+        .iter()
+        .map(|label| {
+            let next = seen.len();
+            *seen.entry(label).or_insert(next)
+        })
+        .collect()
+}
+
+/// Quantile of ascending values, `p` in [0, 1], linear between order statistics (R's type 7).
+///
+/// # Panics
+///
+/// Without values.
+#[must_use]
+pub fn quantile(sorted: &[f64], p: f64) -> f64 {
+    assert!(!sorted.is_empty(), "a quantile needs values");
+    let position = p.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let below = position.floor() as usize;
+    let above = (below + 1).min(sorted.len() - 1);
+    let part = position - below as f64;
+    sorted[below] + part * (sorted[above] - sorted[below])
+}
+
+/// Sum and number of cases of every unit.
+fn units(values: &[f64], groups: Option<&[usize]>) -> Vec<(f64, f64)> {
+    let Some(groups) = groups else {
+        return values.iter().map(|&v| (v, 1.0)).collect();
+    };
+    assert_eq!(groups.len(), values.len(), "one group label a value");
+    let ids = group_ids(groups);
+    let mut units = vec![(0.0, 0.0); ids.iter().max().map_or(0, |m| m + 1)];
+    for (&id, &value) in ids.iter().zip(values) {
+        units[id].0 += value;
+        units[id].1 += 1.0;
+    }
+    units
+}
+
+fn resampled_means(units: &[(f64, f64)], settings: &Bootstrap) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+    // u32, because the draw of a usize depends on the width of the machine.
+    let count = units.len() as u32;
+    let mut means: Vec<f64> = (0..settings.resamples.max(1))
+        .map(|_| {
+            let (mut sum, mut cases) = (0.0, 0.0);
+            for _ in 0..count {
+                let unit = units[rng.random_range(0..count) as usize];
+                sum += unit.0;
+                cases += unit.1;
+            }
+            sum / cases
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    means
+}
+
+/// Tail probability to read off the resampled means of `n` units, so that the interval is as wide as Student's:
+/// the standard deviation of resampled means is too small by sqrt((n - 1) / n), and the normal point too small beside t's.
+fn expanded_tail(n: usize) -> f64 {
+    let n = n as f64;
+    normal_cdf(-(n / (n - 1.0)).sqrt() * student_95(n - 1.0))
+}
+
+/// Two-sided 95 % point of Student's t by the Cornish-Fisher expansion in 1 / `degrees` (Abramowitz and Stegun 26.7.5);
+/// within 0.3 % from 4 degrees of freedom on. With fewer the tail is nearly empty whatever the exact value is.
+fn student_95(degrees: f64) -> f64 {
+    let z = NORMAL_95;
+    let first = (z.powi(3) + z) / 4.0;
+    let second = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0;
+    let third = (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0;
+    z + first / degrees + second / degrees.powi(2) + third / degrees.powi(3)
+}
+
+/// Normal distribution function for `z <= 0`, through the rational erf of Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
+fn normal_cdf(z: f64) -> f64 {
+    let x = -z / std::f64::consts::SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let polynomial =
+        t * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+    0.5 * polynomial * (-x * x).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sum of twelve uniforms: close enough to normal for coverage.
+    fn normal(rng: &mut ChaCha8Rng) -> f64 {
+        (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
+    }
+
+    fn misses(n: usize, draw: impl Fn(&mut ChaCha8Rng) -> (Vec<f64>, Option<Vec<usize>>)) -> (usize, usize) {
+        let trials = 1000;
+        let (mut below, mut above) = (0, 0);
+        for seed in 0..trials {
+            let mut rng = ChaCha8Rng::seed_from_u64(10_000 + seed);
+            let (values, groups) = draw(&mut rng);
+            let settings = Bootstrap { resamples: 600, seed };
+            let e = bootstrap_mean(&values, groups.as_deref(), &settings).unwrap();
+            assert_eq!(e.units, n);
+            below += usize::from(e.high < 0.0);
+            above += usize::from(e.low > 0.0);
+        }
+        (below, above)
+    }
+
+    #[test]
+    fn covers_the_mean_of_a_normal_sample_in_95_of_100() {
+        for n in [8, 12, 60] {
+            let (below, above) = misses(n, |rng| ((0..n).map(|_| normal(rng)).collect(), None));
+            // 25 expected on each side, standard deviation 5.
+            assert!((10..=42).contains(&below), "n {n}: {below} misses below");
+            assert!((10..=42).contains(&above), "n {n}: {above} misses above");
+        }
+    }
+
+    #[test]
+    fn groups_keep_coverage_where_cases_would_not() {
+        // 15 patients with 8 images each; nearly all of the spread is between patients.
+        let draw = |rng: &mut ChaCha8Rng| {
+            let mut values = Vec::new();
+            let mut groups = Vec::new();
+            for patient in 0..15 {
+                let level = normal(rng);
+                for _ in 0..8 {
+                    values.push(level + 0.3 * normal(rng));
+                    groups.push(patient);
+                }
+            }
+            (values, Some(groups))
+        };
+        let (below, above) = misses(15, draw);
+        assert!((25..=85).contains(&(below + above)), "by group: {below} + {above}");
+        let (below, above) = misses(120, |rng| (draw(rng).0, None));
+        assert!(below + above > 300, "by case: {below} + {above}, should be far too many");
+    }
+
+    #[test]
+    fn is_deterministic_and_shifts_with_the_values() {
+        let values: Vec<f64> = (0..40).map(|i| f64::from(i * i % 17)).collect();
+        let settings = Bootstrap::default();
+        let a = bootstrap_mean(&values, None, &settings).unwrap();
+        assert_eq!(a, bootstrap_mean(&values, None, &settings).unwrap());
+        let other = bootstrap_mean(&values, None, &Bootstrap { seed: 1, ..settings.clone() }).unwrap();
+        assert_ne!(a, other);
+        let moved: Vec<f64> = values.iter().map(|v| v + 5.0).collect();
+        let b = bootstrap_mean(&moved, None, &settings).unwrap();
+        assert!((b.low - a.low - 5.0).abs() < 1e-12 && (b.high - a.high - 5.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn renaming_groups_changes_nothing() {
+        let values = [1.0, 2.0, 4.0, 8.0, 16.0];
+        let settings = Bootstrap::default();
+        let a = bootstrap_mean(&values, Some(&[0, 0, 1, 2, 2]), &settings);
+        let b = bootstrap_mean(&values, Some(&[9, 9, 3, 5, 5]), &settings);
+        assert_eq!(a, b);
+        assert_eq!(a.unwrap().units, 3);
+    }
+
+    #[test]
+    fn edge_cases() {
+        let settings = Bootstrap::default();
+        assert_eq!(bootstrap_mean(&[], None, &settings), None);
+        let one = bootstrap_mean(&[3.0], None, &settings).unwrap();
+        assert_eq!((one.mean, one.low, one.high), (3.0, f64::NEG_INFINITY, f64::INFINITY));
+        assert!(!one.excludes_zero());
+        let constant = bootstrap_mean(&[0.1; 30], None, &settings).unwrap();
+        assert!((constant.high - constant.low) < 1e-15 && constant.excludes_zero());
+    }
+
+    #[test]
+    fn student_and_normal_match_tables() {
+        for (degrees, t) in [(4.0, 2.776_445), (9.0, 2.262_157), (30.0, 2.042_272), (200.0, 1.971_896)] {
+            assert!((student_95(degrees) / t - 1.0).abs() < 3e-3, "{degrees}: {}", student_95(degrees));
+        }
+        assert!((normal_cdf(0.0) - 0.5).abs() < 1e-7);
+        assert!((normal_cdf(-NORMAL_95) - 0.025).abs() < 1e-6);
+        assert!((normal_cdf(-3.0) - 0.001_349_9).abs() < 1e-6);
+    }
+
+    #[test]
+    fn quantiles_are_type_7() {
+        let v = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!(quantile(&v, 0.0), 1.0);
+        assert_eq!(quantile(&v, 1.0), 4.0);
+        assert_eq!(quantile(&v, 0.5), 2.5);
+        assert!((quantile(&v, 0.25) - 1.75).abs() < 1e-15);
+    }
+}

@@ -1,0 +1,294 @@
+//! The nearest training image of every query image: how copies of training images are found.
+//!
+//! Distance is the mean squared difference over all values. A generator that copies gives images nearer to the training set
+//! than fresh real images are, so distances of generated images are read beside those of held-out real images
+//! ([`CopyCheck`]). The measure sees near-identical copies (also mirrored, when asked); it does not see a copied lesion in
+//! another breast, and it favours smooth images, which lie nearer to everything.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::bootstrap::quantile;
+
+/// Layout of the images: row-major, channels last (`height * width * channels` values).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Shape {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Channels, 1 for gray.
+    pub channels: usize,
+}
+
+impl Shape {
+    /// Values of one image.
+    #[must_use]
+    pub fn values(self) -> usize {
+        self.height * self.width * self.channels
+    }
+}
+
+/// The training image nearest to one query.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Neighbour {
+    /// Position in the training set; the first of several at the same distance.
+    pub index: usize,
+    /// Mean squared difference over all values, in squared units of the images.
+    pub distance: f64,
+    /// True when the mirrored training image is the near one.
+    pub flipped: bool,
+}
+
+/// Images that cannot be compared.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NearestError {
+    /// No training images.
+    #[error("no training images to compare with; give the images that the model was trained on")]
+    NoTraining,
+    /// An image of another size.
+    #[error(
+        "{set} image {index} has {found} values, expected {height} x {width} x {channels} = {expected}; resize it first"
+    )]
+    Size {
+        /// "query" or "training".
+        set: &'static str,
+        /// Position in its set.
+        index: usize,
+        /// Values found.
+        found: usize,
+        /// Values expected.
+        expected: usize,
+        /// Rows expected.
+        height: usize,
+        /// Columns expected.
+        width: usize,
+        /// Channels expected.
+        channels: usize,
+    },
+    /// A training or query image with a NaN, whose distance has no meaning.
+    #[error("{set} image {index} holds a value that is not finite; a generator that gives this has diverged")]
+    NotFinite {
+        /// "query" or "training".
+        set: &'static str,
+        /// Position in its set.
+        index: usize,
+    },
+}
+
+/// Finds the nearest training image of every query, in the order of the queries; with `flips` mirrored training images
+/// (left to right) count as well, as they should when training mirrored its images. Exact, on all cores.
+pub fn nearest(
+    queries: &[&[f32]],
+    training: &[&[f32]],
+    shape: Shape,
+    flips: bool,
+) -> Result<Vec<Neighbour>, NearestError> {
+    if training.is_empty() {
+        return Err(NearestError::NoTraining);
+    }
+    check("training", training, shape)?;
+    check("query", queries, shape)?;
+    Ok(queries.par_iter().map(|query| nearest_of_one(query, training, shape, flips)).collect())
+}
+
+fn check(set: &'static str, images: &[&[f32]], shape: Shape) -> Result<(), NearestError> {
+    let Shape { height, width, channels } = shape;
+    for (index, image) in images.iter().enumerate() {
+        if image.len() != shape.values() {
+            let (found, expected) = (image.len(), shape.values());
+            return Err(NearestError::Size { set, index, found, expected, height, width, channels });
+        }
+        if image.iter().any(|v| !v.is_finite()) {
+            return Err(NearestError::NotFinite { set, index });
+        }
+    }
+    Ok(())
+}
+
+fn nearest_of_one(query: &[f32], training: &[&[f32]], shape: Shape, flips: bool) -> Neighbour {
+    let mirrored = if flips { mirror(query, shape) } else { Vec::new() };
+    let mut best = (f64::INFINITY, 0, false);
+    for (index, image) in training.iter().enumerate() {
+        let straight = squared_distance(query, image, best.0);
+        if straight < best.0 {
+            best = (straight, index, false);
+        }
+        if flips {
+            let flipped = squared_distance(&mirrored, image, best.0);
+            if flipped < best.0 {
+                best = (flipped, index, true);
+            }
+        }
+    }
+    Neighbour { index: best.1, distance: best.0 / shape.values().max(1) as f64, flipped: best.2 }
+}
+
+/// Mirroring the query instead of every training image gives the same distances.
+fn mirror(image: &[f32], shape: Shape) -> Vec<f32> {
+    let Shape { width, channels, .. } = shape;
+    let mut mirrored = Vec::with_capacity(image.len());
+    for row in image.chunks_exact((width * channels).max(1)) {
+        for pixel in row.chunks_exact(channels).rev() {
+            mirrored.extend_from_slice(pixel);
+        }
+    }
+    mirrored
+}
+
+/// Sum of squared differences; stops early, with infinity, once it cannot be below `limit` any more.
+fn squared_distance(a: &[f32], b: &[f32], limit: f64) -> f64 {
+    let mut sum = 0.0;
+    for (a, b) in a.chunks(1024).zip(b.chunks(1024)) {
+        let part: f32 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+        sum += f64::from(part);
+        if sum >= limit {
+            return f64::INFINITY;
+        }
+    }
+    sum
+}
+
+/// Distances to the training set, of generated images beside held-out real images.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CopyCheck {
+    /// Number of generated images.
+    pub generated: usize,
+    /// Number of held-out real images.
+    pub held_out: usize,
+    /// Median distance of generated images.
+    pub generated_median: f64,
+    /// Median distance of held-out real images.
+    pub held_out_median: f64,
+    /// 5 % quantile of the held-out distances: nearer than this is nearer than real images usually are.
+    pub threshold: f64,
+    /// Generated images nearer than `threshold`; one in twenty is expected when they are as far as real images.
+    pub nearer: usize,
+    /// Held-out distances, ascending: what [`CopyCheck::rank`] reads.
+    pub held_out_distances: Vec<f64>,
+}
+
+impl CopyCheck {
+    /// Compares distances; `None` when either set is empty.
+    #[must_use]
+    pub fn new(generated: &[Neighbour], held_out: &[Neighbour]) -> Option<Self> {
+        if generated.is_empty() || held_out.is_empty() {
+            return None;
+        }
+        let ascending = |set: &[Neighbour]| {
+            let mut distances: Vec<f64> = set.iter().map(|n| n.distance).collect();
+            distances.sort_by(f64::total_cmp);
+            distances
+        };
+        let (ours, theirs) = (ascending(generated), ascending(held_out));
+        let threshold = quantile(&theirs, 0.05);
+        Some(Self {
+            generated: ours.len(),
+            held_out: theirs.len(),
+            generated_median: quantile(&ours, 0.5),
+            held_out_median: quantile(&theirs, 0.5),
+            threshold,
+            nearer: ours.iter().filter(|&&d| d < threshold).count(),
+            held_out_distances: theirs,
+        })
+    }
+
+    /// Share of held-out real images that lie nearer to the training set than `distance`: 0 is nearer than all of them.
+    #[must_use]
+    pub fn rank(&self, distance: f64) -> f64 {
+        self.held_out_distances.partition_point(|&d| d < distance) as f64 / self.held_out as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape { height: 5, width: 7, channels: 3 };
+
+    fn image(seed: u32) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
+        (0..SHAPE.values())
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / (1 << 24) as f32
+            })
+            .collect()
+    }
+
+    fn slices(images: &[Vec<f32>]) -> Vec<&[f32]> {
+        images.iter().map(Vec::as_slice).collect()
+    }
+
+    #[test]
+    fn finds_what_brute_force_finds() {
+        let training: Vec<_> = (0..40).map(image).collect();
+        let queries: Vec<_> = (100..120).map(image).collect();
+        let found = nearest(&slices(&queries), &slices(&training), SHAPE, false).unwrap();
+        for (query, found) in queries.iter().zip(found) {
+            let distance = |t: &Vec<f32>| {
+                let sum: f64 = query.iter().zip(t).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+                sum / SHAPE.values() as f64
+            };
+            let best = (0..40).min_by(|&a, &b| distance(&training[a]).total_cmp(&distance(&training[b]))).unwrap();
+            assert_eq!(found.index, best);
+            assert!((found.distance - distance(&training[best])).abs() < 1e-6);
+            assert!(!found.flipped);
+        }
+    }
+
+    #[test]
+    fn a_mirrored_copy_is_found_only_with_flips() {
+        let training: Vec<_> = (0..10).map(image).collect();
+        // Mirrored by hand: pixel (r, c) of the copy is pixel (r, width - 1 - c) of training image 6.
+        let mut copy = vec![0.0; SHAPE.values()];
+        for r in 0..5 {
+            for c in 0..7 {
+                for k in 0..3 {
+                    copy[(r * 7 + c) * 3 + k] = training[6][(r * 7 + 6 - c) * 3 + k];
+                }
+            }
+        }
+        let with = nearest(&[&copy], &slices(&training), SHAPE, true).unwrap();
+        assert_eq!(with, vec![Neighbour { index: 6, distance: 0.0, flipped: true }]);
+        assert!(nearest(&[&copy], &slices(&training), SHAPE, false).unwrap()[0].distance > 0.01);
+    }
+
+    #[test]
+    fn distance_is_a_mean_of_squares() {
+        let training = vec![vec![0.25; SHAPE.values()]];
+        let found = nearest(&[&vec![0.75; SHAPE.values()]], &slices(&training), SHAPE, true).unwrap();
+        assert_eq!(found, vec![Neighbour { index: 0, distance: 0.25, flipped: false }]);
+    }
+
+    #[test]
+    fn copies_stand_out_and_fresh_images_do_not() {
+        let training: Vec<_> = (0..60).map(image).collect();
+        let held_out: Vec<_> = (100..200).map(image).collect();
+        let fresh: Vec<_> = (300..400).map(image).collect();
+        let copied: Vec<_> = (0..50).map(|i| image(i).iter().map(|v| v + 0.01).collect()).collect();
+        let distances = |set: &[Vec<f32>]| nearest(&slices(set), &slices(&training), SHAPE, false).unwrap();
+        let real = distances(&held_out);
+        let check = CopyCheck::new(&distances(&fresh), &real).unwrap();
+        assert!(check.nearer <= 15, "{} of 100 fresh images called near", check.nearer);
+        let check = CopyCheck::new(&distances(&copied), &real).unwrap();
+        assert_eq!((check.nearer, check.generated, check.held_out), (50, 50, 100));
+        assert_eq!(check.rank(check.generated_median), 0.0);
+        assert_eq!(check.rank(f64::INFINITY), 1.0);
+        assert!((check.rank(check.held_out_median) - 0.5).abs() < 0.02);
+        assert_eq!(CopyCheck::new(&[], &real), None);
+    }
+
+    #[test]
+    fn bad_input_is_named() {
+        let good = image(1);
+        let short = vec![0.0; 4];
+        assert_eq!(nearest(&[&good], &[], SHAPE, true), Err(NearestError::NoTraining));
+        let error = nearest(&[&good, &short], &[&good], SHAPE, true).unwrap_err();
+        assert_eq!(error.to_string(), "query image 1 has 4 values, expected 5 x 7 x 3 = 105; resize it first");
+        let mut broken = image(2);
+        broken[9] = f32::NAN;
+        let error = nearest(&[&good], &[&good, &broken], SHAPE, true).unwrap_err();
+        assert_eq!(error, NearestError::NotFinite { set: "training", index: 1 });
+    }
+}

@@ -1,0 +1,108 @@
+//! The inside of a mask and the ring around it, as runs of flat pixel indices.
+
+use std::ops::Range;
+
+/// Runs of consecutive flat indices (row-major), inside the mask and in the ring.
+#[derive(Debug)]
+pub(crate) struct Regions {
+    pub(crate) inside: Vec<Range<usize>>,
+    pub(crate) ring: Vec<Range<usize>>,
+}
+
+/// Splits a mask into its inside and the ring of pixels whose Euclidean distance `d` to the nearest mask pixel
+/// satisfies `gap < d <= gap + width`.
+pub(crate) fn regions(mask: &[bool], height: usize, width: usize, gap: usize, ring_width: usize) -> Regions {
+    let reach = gap + ring_width;
+    let vertical = vertical_distance(mask, height, width, reach);
+    let in_ring = |index: usize| {
+        let (row, column) = (index / width, index % width);
+        let line = &vertical[row * width..(row + 1) * width];
+        let from = column.saturating_sub(reach);
+        let to = (column + reach + 1).min(width);
+        let nearest = (from..to).map(|c| c.abs_diff(column).pow(2) + line[c].pow(2)).min().unwrap_or(usize::MAX);
+        nearest > gap * gap && nearest <= reach * reach
+    };
+    let inside = runs(mask.len(), |index| mask[index]);
+    let ring = if inside.is_empty() { Vec::new() } else { runs(mask.len(), in_ring) };
+    Regions { inside, ring }
+}
+
+/// Distance of every pixel to the nearest mask pixel of its own column, cut off at `reach + 1` (further is of no interest).
+fn vertical_distance(mask: &[bool], height: usize, width: usize, reach: usize) -> Vec<usize> {
+    let far = reach + 1;
+    let mut distance = vec![far; mask.len()];
+    for row in 0..height {
+        for column in 0..width {
+            let index = row * width + column;
+            let above = if row > 0 { distance[index - width] + 1 } else { far };
+            distance[index] = if mask[index] { 0 } else { above.min(far) };
+        }
+    }
+    for row in (0..height.saturating_sub(1)).rev() {
+        for column in 0..width {
+            let index = row * width + column;
+            distance[index] = distance[index].min(distance[index + width] + 1);
+        }
+    }
+    distance
+}
+
+fn runs(count: usize, member: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let mut start = None;
+    for index in 0..count {
+        match (member(index), start) {
+            (true, None) => start = Some(index),
+            (false, Some(first)) => {
+                runs.push(first..index);
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    runs.extend(start.map(|first| first..count));
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ring_is_what_brute_force_finds() {
+        let (height, width) = (13, 17);
+        // An irregular mask that touches the border and has two parts.
+        let mask: Vec<bool> = (0..height * width)
+            .map(|i| {
+                let (r, c) = (i / width, i % width);
+                (r < 3 && c < 2) || ((r as i64 - 8).pow(2) + (c as i64 - 10).pow(2) < 7)
+            })
+            .collect();
+        for (gap, ring_width) in [(0, 1), (1, 2), (2, 4), (1, 30)] {
+            let found = regions(&mask, height, width, gap, ring_width);
+            let listed = |runs: &[Range<usize>]| runs.iter().cloned().flatten().collect::<Vec<_>>();
+            let expected: Vec<usize> = (0..mask.len())
+                .filter(|&i| {
+                    let nearest = (0..mask.len())
+                        .filter(|&j| mask[j])
+                        .map(|j| (i / width).abs_diff(j / width).pow(2) + (i % width).abs_diff(j % width).pow(2))
+                        .min()
+                        .unwrap();
+                    let d = (nearest as f64).sqrt();
+                    d > gap as f64 && d <= (gap + ring_width) as f64
+                })
+                .collect();
+            assert_eq!(listed(&found.ring), expected, "gap {gap}, width {ring_width}");
+            assert_eq!(listed(&found.inside), (0..mask.len()).filter(|&i| mask[i]).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn empty_and_full_masks_have_no_ring() {
+        let empty = regions(&[false; 30], 5, 6, 1, 2);
+        assert!(empty.inside.is_empty() && empty.ring.is_empty());
+        let full = regions(&[true; 30], 5, 6, 1, 2);
+        assert_eq!(full.inside, vec![0..30]);
+        assert!(full.ring.is_empty());
+    }
+}
