@@ -1,0 +1,144 @@
+//! A whole phantom set, in memory or in a folder.
+
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::render::render;
+use super::{PhantomConfig, PhantomError, PhantomSlice, View};
+
+/// Slices made between two reports of progress, enough to keep every thread busy.
+const BATCH: usize = 32;
+
+/// What [`write_dataset`] wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhantomSummary {
+    /// Patients.
+    pub patients: usize,
+    /// Slices, two a patient.
+    pub slices: usize,
+    /// Slices with a mass.
+    pub with_lesion: usize,
+}
+
+/// Makes the whole set in memory, patient by patient, CC before MLO. A pixel takes 5 bytes, so 1000 slices of 256 x 256
+/// take about 330 MB.
+///
+/// # Errors
+/// [`PhantomError::Setting`] for a setting out of range.
+pub fn generate_all(config: &PhantomConfig) -> Result<Vec<PhantomSlice>, PhantomError> {
+    config.validate()?;
+    Ok(all_keys(config).into_par_iter().map(|(patient, view)| render(config, patient, view)).collect())
+}
+
+/// Writes the whole set into `out`: `images/` and `masks/` as 8-bit gray PNG of the same stems, and `manifest.csv`.
+///
+/// `out` is made where it is missing. `progress` gets the slices written so far and all of them. The manifest is written
+/// last: a folder without one was not finished. Its columns are id (the stem), patient, view, laterality, density, has_lesion,
+/// mass_kind, mass_contrast, mass_diameter (pixels) and mass_area (pixels); the last four are empty without a mass.
+///
+/// # Errors
+/// [`PhantomError::Setting`] for a setting out of range, [`PhantomError::NotEmpty`] for a folder that holds anything,
+/// [`PhantomError::Write`] for a file that could not be written.
+pub fn write_dataset(
+    config: &PhantomConfig,
+    out: &Path,
+    progress: &dyn Fn(usize, usize),
+) -> Result<PhantomSummary, PhantomError> {
+    config.validate()?;
+    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(PhantomError::NotEmpty { path: out.to_path_buf() });
+    }
+    for folder in ["images", "masks"] {
+        let path = out.join(folder);
+        fs::create_dir_all(&path).map_err(|source| failed(&path, source))?;
+    }
+    let keys = all_keys(config);
+    let mut rows = Vec::with_capacity(keys.len());
+    for batch in keys.chunks(BATCH) {
+        let written: Result<Vec<Row>, PhantomError> = batch
+            .par_iter()
+            .map(|&(patient, view)| {
+                let slice = render(config, patient, view);
+                let name = format!("{}.png", slice.id());
+                write_png(&out.join("images").join(&name), &slice, &slice.image_u8(), config.seed)?;
+                write_png(&out.join("masks").join(&name), &slice, &slice.mask_u8(), config.seed)?;
+                Ok(Row::new(&slice))
+            })
+            .collect();
+        rows.extend(written?);
+        progress(rows.len(), keys.len());
+    }
+    write_manifest(&out.join("manifest.csv"), &rows)?;
+    let with_lesion = rows.iter().filter(|row| row.has_lesion == 1).count();
+    Ok(PhantomSummary { patients: config.patients, slices: rows.len(), with_lesion })
+}
+
+fn all_keys(config: &PhantomConfig) -> Vec<(usize, View)> {
+    (0..config.patients).flat_map(|patient| View::BOTH.map(|view| (patient, view))).collect()
+}
+
+fn failed(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PhantomError {
+    PhantomError::Write { path: path.to_path_buf(), source: source.into() }
+}
+
+/// One line of the manifest.
+#[derive(serde::Serialize)]
+struct Row {
+    id: String,
+    patient: String,
+    view: &'static str,
+    laterality: &'static str,
+    density: f32,
+    has_lesion: u8,
+    mass_kind: Option<&'static str>,
+    mass_contrast: Option<f32>,
+    mass_diameter: Option<f32>,
+    mass_area: Option<usize>,
+}
+
+impl Row {
+    fn new(slice: &PhantomSlice) -> Self {
+        Self {
+            id: slice.id(),
+            patient: format!("p{:04}", slice.patient),
+            view: slice.view.name(),
+            laterality: slice.laterality.name(),
+            density: slice.density,
+            has_lesion: u8::from(slice.mass.is_some()),
+            mass_kind: slice.mass.map(|mass| mass.kind.name()),
+            mass_contrast: slice.mass.map(|mass| mass.contrast),
+            mass_diameter: slice.mass.map(|mass| mass.diameter),
+            mass_area: slice.mass.map(|mass| mass.area),
+        }
+    }
+}
+
+fn write_manifest(path: &Path, rows: &[Row]) -> Result<(), PhantomError> {
+    let mut writer = csv::Writer::from_path(path).map_err(|source| failed(path, source))?;
+    for row in rows {
+        writer.serialize(row).map_err(|source| failed(path, source))?;
+    }
+    writer.flush().map_err(|source| failed(path, source))
+}
+
+/// An 8-bit gray PNG that says in text chunks that it is synthetic.
+fn write_png(path: &Path, slice: &PhantomSlice, pixels: &[u8], seed: u64) -> Result<(), PhantomError> {
+    let file = File::create(path).map_err(|source| failed(path, source))?;
+    let mut encoder = png::Encoder::new(BufWriter::new(file), slice.width as u32, slice.height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let notes = [
+        ("synthetic", "yes".to_owned()),
+        ("generator", format!("pig-data phantom {}", env!("CARGO_PKG_VERSION"))),
+        ("seed", seed.to_string()),
+    ];
+    for (keyword, text) in notes {
+        encoder.add_text_chunk(keyword.to_owned(), text).map_err(|source| failed(path, source))?;
+    }
+    let mut writer = encoder.write_header().map_err(|source| failed(path, source))?;
+    writer.write_image_data(pixels).map_err(|source| failed(path, source))?;
+    writer.finish().map_err(|source| failed(path, source))
+}
