@@ -7,7 +7,7 @@ equality check, which copies the released layout's values through `diffusers_nam
 import re
 
 import torch
-from diffusers import UNet2DModel
+from diffusers import UNet2DModel, logging
 
 import golden
 from unet_released import MULTIPLIERS, RELEASED_PARAMETERS, WIDTH, released_unet
@@ -101,6 +101,7 @@ def check_equality():
 
 def main():
     folder = golden.output_folder()
+    logging.set_verbosity_error()
     check_equality()
     cases = (
         ("unet_diffusers_small", SMALL, (2, 2, 32, 32)),
