@@ -1,3 +1,32 @@
 //! Image and mask pairs: reading, preparing, splitting, the phantom, writing.
 
+pub mod atomic;
+pub mod augment;
+pub mod config;
+mod crop;
+pub mod discover;
+pub mod error;
+pub mod intensity;
+mod manifest;
 pub mod phantom;
+pub mod prepare;
+pub mod read;
+pub mod resample;
+pub mod split;
+
+pub use config::{AugmentConfig, DataConfig};
+pub use discover::{Dataset, GroupSource, Layout, PairEntry};
+pub use error::{DataError, Result};
+pub use prepare::{Pixels, Preparation, PreparedPair, PreparedSet};
+pub use split::{Splits, k_folds, split_by_group};
+
+use std::fmt::Write;
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

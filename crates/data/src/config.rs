@@ -1,0 +1,263 @@
+//! The `[data]` section of the configuration: how files become numbers in [-1, 1].
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{DataError, Result};
+
+/// The greatest width or height that may be asked for.
+const MAX_SIDE: usize = 8192;
+
+/// The `[data]` section.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Height and width of the prepared images in pixels: `64` for a square or `[height, width]`.
+    #[serde(deserialize_with = "size_from_one_or_two")]
+    pub size: [usize; 2],
+    /// Channels of the prepared images: 1 (colour becomes gray by Rec. 601 luma, with a warning) or 3 (gray is
+    /// copied to three channels).
+    pub channels: usize,
+    /// How raw values map to [-1, 1]: `auto`, `dtype`, `dataset-percentile`, `window` or `per-image`.
+    pub intensity: Intensity,
+    /// Centre of the window in raw values; needed by `intensity = "window"`.
+    pub window_center: Option<f64>,
+    /// Width of the window in raw values; needed by `intensity = "window"`.
+    pub window_width: Option<f64>,
+    /// The manifest column that names the patient or group by which data is split. Without it, `patient` and then
+    /// `group` are looked for.
+    pub group_column: Option<String>,
+    /// The values that mean lesion in masks with many values: a gray value, a colour `"#rrggbb"`, or a list of them.
+    /// Every other value is background. Not needed for masks with two values.
+    pub mask_values: Option<MaskValues>,
+    /// How masks are resized: `area-threshold` or `nearest`.
+    pub mask_resize: MaskResize,
+    /// What is cut off before resizing, the same from image and mask: `none` or `blank-borders`.
+    pub crop: Crop,
+    /// How the aspect ratio is treated: `stretch` to the size, or `pad` to it with the darkest value.
+    pub resize: Resize,
+    /// The share of patients or groups (not of images) held out for validation, from 0 up to but not including 1.
+    pub validation_fraction: f64,
+    /// Random changes applied alike to image and mask during training.
+    pub augment: AugmentConfig,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            size: [64, 64],
+            channels: 1,
+            intensity: Intensity::Auto,
+            window_center: None,
+            window_width: None,
+            group_column: None,
+            mask_values: None,
+            mask_resize: MaskResize::AreaThreshold,
+            crop: Crop::None,
+            resize: Resize::Stretch,
+            validation_fraction: 0.1,
+            augment: AugmentConfig::default(),
+        }
+    }
+}
+
+impl DataConfig {
+    /// Checks what types alone cannot: ranges, and keys that need each other.
+    pub fn check(&self) -> Result<()> {
+        let invalid = |key, found: String, expected| Err(DataError::InvalidConfig { key, found, expected });
+        if self.size.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
+            return invalid("size", format!("{:?}", self.size), "a height and a width from 1 to 8192");
+        }
+        if !matches!(self.channels, 1 | 3) {
+            return invalid("channels", self.channels.to_string(), "1 (gray) or 3 (colour)");
+        }
+        if self.mask_values.as_ref().is_some_and(|values| values.0.is_empty()) {
+            return invalid("mask_values", "[]".to_owned(), "at least one gray value or colour");
+        }
+        if !(0.0..1.0).contains(&self.validation_fraction) {
+            return invalid("validation_fraction", self.validation_fraction.to_string(), "a share from 0 to below 1");
+        }
+        if !(0.0..=0.5).contains(&self.augment.shift) {
+            return invalid("augment.shift", self.augment.shift.to_string(), "a fraction from 0 to 0.5");
+        }
+        let windowed = self.intensity == Intensity::Window;
+        for (key, value) in [("window_center", self.window_center), ("window_width", self.window_width)] {
+            match value {
+                None if windowed => {
+                    return invalid(key, "nothing".to_owned(), "a number, because data.intensity is \"window\"");
+                }
+                Some(value) if !windowed => {
+                    return invalid(key, value.to_string(), "nothing, unless data.intensity is \"window\"");
+                }
+                Some(value) if !value.is_finite() || (key == "window_width" && value <= 0.0) => {
+                    return invalid(key, value.to_string(), "a finite number, and a width above 0");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How raw pixel values map to [-1, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Intensity {
+    /// `dtype` for 8-bit images, `dataset-percentile` when any image is deeper.
+    #[default]
+    Auto,
+    /// The whole range of the pixel type: 0 to 255, or 0 to 65535.
+    Dtype,
+    /// From the 0.1 to the 99.9 percentile of all pixels of the training patients, stored for the inverse.
+    DatasetPercentile,
+    /// `window_center` minus to plus half of `window_width`.
+    Window,
+    /// From the 0.1 to the 99.9 percentile of each image. Has no inverse: generated images fill the output range.
+    PerImage,
+}
+
+impl Intensity {
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Dtype => "dtype",
+            Self::DatasetPercentile => "dataset-percentile",
+            Self::Window => "window",
+            Self::PerImage => "per-image",
+        }
+    }
+}
+
+/// How masks are resized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaskResize {
+    /// A target pixel is lesion where lesion covers at least half of its area. Keeps areas; a lesion smaller than half a
+    /// target pixel vanishes, and such masks are counted in the warnings.
+    #[default]
+    AreaThreshold,
+    /// A target pixel takes the value at its centre.
+    Nearest,
+}
+
+/// What is cut off before resizing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Crop {
+    /// Nothing.
+    #[default]
+    None,
+    /// Border rows and columns that lie within 1 % of the image's range from its darkest value and touch no lesion.
+    BlankBorders,
+}
+
+/// How the aspect ratio is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// Width and height are scaled independently to fill the size.
+    #[default]
+    Stretch,
+    /// The aspect ratio is kept; the picture is centred, the rest is -1 (darkest, background).
+    Pad,
+}
+
+/// Random changes applied alike to image and mask during training.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentConfig {
+    /// Mirrors left and right with probability one half.
+    pub horizontal_flip: bool,
+    /// Mirrors top and bottom with probability one half.
+    pub vertical_flip: bool,
+    /// The greatest shift in each direction as a fraction of the side, from 0 to 0.5, in whole pixels. Uncovered image
+    /// pixels repeat the edge; uncovered mask pixels are background.
+    pub shift: f32,
+}
+
+/// The values that mean lesion in masks with many values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaskValues(pub Vec<MaskValue>);
+
+/// One value that means lesion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaskValue {
+    /// A gray value as stored in the file.
+    Gray(u16),
+    /// Red, green and blue, 8 bit each.
+    Colour([u8; 3]),
+}
+
+impl fmt::Display for MaskValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gray(value) => write!(f, "{value}"),
+            Self::Colour([r, g, b]) => write!(f, "#{r:02x}{g:02x}{b:02x}"),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum MaskValueWord {
+    Gray(u16),
+    Colour(String),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a gray value from 0 to 65535, a colour \"#rrggbb\", or a list of them")]
+enum MaskValuesWord {
+    One(MaskValueWord),
+    Many(Vec<MaskValueWord>),
+}
+
+impl MaskValueWord {
+    fn parse(self) -> std::result::Result<MaskValue, String> {
+        match self {
+            Self::Gray(value) => Ok(MaskValue::Gray(value)),
+            Self::Colour(word) => {
+                let digits =
+                    word.strip_prefix('#').filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()));
+                let number = digits.and_then(|d| u32::from_str_radix(d, 16).ok());
+                let number = number.ok_or_else(|| format!("the colour {word:?} is not of the form \"#rrggbb\""))?;
+                Ok(MaskValue::Colour([(number >> 16) as u8, (number >> 8) as u8, number as u8]))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MaskValues {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let words = match MaskValuesWord::deserialize(deserializer)? {
+            MaskValuesWord::One(word) => vec![word],
+            MaskValuesWord::Many(words) => words,
+        };
+        let values: std::result::Result<Vec<_>, _> = words.into_iter().map(MaskValueWord::parse).collect();
+        values.map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for MaskValues {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|value| match value {
+            MaskValue::Gray(gray) => MaskValueWord::Gray(*gray),
+            colour @ MaskValue::Colour(_) => MaskValueWord::Colour(colour.to_string()),
+        }))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected one side such as 64, or [height, width]")]
+enum SizeWord {
+    Square(usize),
+    Both([usize; 2]),
+}
+
+fn size_from_one_or_two<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<[usize; 2], D::Error> {
+    Ok(match SizeWord::deserialize(deserializer)? {
+        SizeWord::Square(side) => [side, side],
+        SizeWord::Both(size) => size,
+    })
+}

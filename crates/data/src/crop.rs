@@ -1,0 +1,57 @@
+//! Cutting off blank borders, the same from an image and its mask.
+
+use crate::config::Crop;
+use crate::read::{RawImage, RawMask};
+
+/// A border is blank while it lies within this share of the image's range from its darkest value.
+const BLANK_SHARE: f32 = 0.01;
+
+/// A rectangle of an image in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    top: usize,
+    left: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Window {
+    /// What remains of a pair: the whole, or the smallest rectangle with everything that is not blank and every lesion pixel.
+    pub(crate) fn of(image: &RawImage, mask: &RawMask, crop: Crop) -> Self {
+        let whole = Self { top: 0, left: 0, height: image.height, width: image.width };
+        if crop == Crop::None {
+            return whole;
+        }
+        let (low, high) =
+            image.data.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+        let ground = low + BLANK_SHARE * (high - low);
+        let mut rows = vec![false; image.height];
+        let mut columns = vec![false; image.width];
+        for (index, (pixel, &lesion)) in image.data.chunks_exact(image.channels).zip(&mask.data).enumerate() {
+            if lesion != 0 || pixel.iter().any(|&value| value > ground) {
+                rows[index / image.width] = true;
+                columns[index % image.width] = true;
+            }
+        }
+        let span = |used: &[bool]| {
+            let first = used.iter().position(|&u| u)?;
+            Some((first, used.iter().rposition(|&u| u)? - first + 1))
+        };
+        match (span(&rows), span(&columns)) {
+            (Some((top, height)), Some((left, width))) => Self { top, left, height, width },
+            // A constant image is blank everywhere; there is nothing to cut to.
+            _ => whole,
+        }
+    }
+
+    /// Height and width.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        [self.height, self.width]
+    }
+
+    /// This rectangle of values of shape (height, `width`, channels).
+    pub(crate) fn cut<T: Copy>(&self, values: &[T], width: usize, channels: usize) -> Vec<T> {
+        let rows = values.chunks_exact(width * channels).skip(self.top).take(self.height);
+        rows.flat_map(|row| &row[self.left * channels..(self.left + self.width) * channels]).copied().collect()
+    }
+}

@@ -1,0 +1,288 @@
+//! What can go wrong with a user's data, each case naming the file, what was found, what was expected and what to do.
+
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, DataError>;
+
+/// Everything that reading, preparing, splitting or writing pairs can refuse.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The operating system refused an operation on a file or folder.
+    #[error("{path}: cannot {action}: {source}; check that the path is right and that you may {action} there",
+            path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The verb that failed, such as "read" or "write".
+        action: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// No pair was found under the data folder.
+    #[error("{path}: no image and mask pairs found ({found}); expected images/ and masks/ with the same stems, \
+             NAME.png beside NAME_mask.png, or a manifest.csv with the columns image and mask; \
+             point --data at such a folder", path = path.display())]
+    EmptyDataset {
+        /// The data folder.
+        path: PathBuf,
+        /// What was there instead.
+        found: String,
+    },
+
+    /// An image has no mask.
+    #[error("{image}: no mask found ({count} image(s) lack one); expected {expected}; \
+             add the mask (all zero where there is no lesion) or take the image away", image = image.display())]
+    MissingMask {
+        /// The first image without a mask.
+        image: PathBuf,
+        /// Where its mask was looked for.
+        expected: String,
+        /// How many images lack a mask.
+        count: usize,
+    },
+
+    /// A mask has no image.
+    #[error("{mask}: no image found for this mask ({count} mask(s) lack one); expected {expected}; \
+             add the image or take the mask away", mask = mask.display())]
+    MissingImage {
+        /// The first mask without an image.
+        mask: PathBuf,
+        /// Where its image was looked for.
+        expected: String,
+        /// How many masks lack an image.
+        count: usize,
+    },
+
+    /// Two files claim the same sample id.
+    #[error("{first} and {second} share the id {id:?}; expected one file for each id; \
+             rename one, or list both in a manifest.csv with an id column",
+            first = first.display(), second = second.display())]
+    DuplicateId {
+        /// The id found twice.
+        id: String,
+        /// The first file.
+        first: PathBuf,
+        /// The second file.
+        second: PathBuf,
+    },
+
+    /// A manifest lacks a column that the configuration names or the layout needs.
+    #[error("{path}: no column {column:?}; found the columns {found}; \
+             set data.group_column to one of them or add the column", path = path.display())]
+    MissingColumn {
+        /// The manifest, or the data folder where there is no manifest.
+        path: PathBuf,
+        /// The column that was looked for.
+        column: String,
+        /// The columns found.
+        found: String,
+    },
+
+    /// A pair has no value in the group column, so that no split could be trusted.
+    #[error("{path}: no value in the column {column:?} for the id {id:?} ({count} pair(s) lack one); \
+             expected a patient or group for every pair; complete the manifest", path = path.display())]
+    MissingGroup {
+        /// The manifest.
+        path: PathBuf,
+        /// The group column.
+        column: String,
+        /// The first id without a group.
+        id: String,
+        /// How many pairs lack one.
+        count: usize,
+    },
+
+    /// A manifest that is not a readable table.
+    #[error("{path}, line {line}: {problem}; correct the manifest", path = path.display())]
+    BadManifest {
+        /// The manifest.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+
+    /// A manifest names a file outside the data folder.
+    #[error("{path}, line {line}: the path {value:?} leaves the data folder; \
+             expected a path relative to the manifest, without .. or a leading slash; \
+             move the file into the data folder or correct the path", path = path.display())]
+    EscapingPath {
+        /// The manifest.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// The path as written.
+        value: String,
+    },
+
+    /// A file that is not a complete image of a format that we read.
+    #[error("{path}: cannot be read as an image: {problem}; expected a whole PNG, JPEG, TIFF or BMP file; \
+             export it again or take it away", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        problem: String,
+    },
+
+    /// A header that claims more pixels than any image we expect (a decompression bomb, or a damaged file).
+    #[error("{path}: {width} x {height} pixels; expected at most {limit} pixels in all; \
+             crop or reduce the image first", path = path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The width in pixels.
+        width: u32,
+        /// The height in pixels.
+        height: u32,
+        /// The greatest number of pixels accepted.
+        limit: u64,
+    },
+
+    /// A pixel type that we do not read.
+    #[error("{path}: pixels of type {found}; expected 8 or 16 bit gray or colour; convert the file", path = path.display())]
+    UnsupportedPixels {
+        /// The file.
+        path: PathBuf,
+        /// The pixel type found.
+        found: String,
+    },
+
+    /// An alpha channel that hides something: what the picture shows would depend on the viewer.
+    #[error("{path}: {count} pixel(s) are not opaque; expected no alpha channel or an opaque one; \
+             flatten the file and save it without transparency", path = path.display())]
+    Transparent {
+        /// The file.
+        path: PathBuf,
+        /// How many pixels are not opaque.
+        count: usize,
+    },
+
+    /// An image and its mask differ in size.
+    #[error("{image} has {} x {} pixels but its mask {mask} has {} x {}; expected the same width and height; \
+             export the mask again on the image's grid", image_size[0], image_size[1], mask_size[0], mask_size[1],
+            image = image.display(), mask = mask.display())]
+    SizeMismatch {
+        /// The image.
+        image: PathBuf,
+        /// Its width and height.
+        image_size: [usize; 2],
+        /// The mask.
+        mask: PathBuf,
+        /// Its width and height.
+        mask_size: [usize; 2],
+    },
+
+    /// A mask whose values do not say by themselves which of them is lesion.
+    #[error("{path}: the mask's values do not say which is lesion: {count} value(s): {values}; \
+             expected 0/1, 0/255, any two gray values, or black and one colour; name the lesion's value(s) in \
+             data.mask_values, for example data.mask_values = [2, 3] or [\"#ff0000\"], or save the mask \
+             without antialiasing and without JPEG", path = path.display())]
+    AmbiguousMask {
+        /// The mask.
+        path: PathBuf,
+        /// How many distinct values were found.
+        count: usize,
+        /// The values, at most the first sixteen.
+        values: String,
+    },
+
+    /// Images of 8 and 16 bit in one set, where one intensity range cannot serve both.
+    #[error("{first} has {first_bits} bits and {second} has {second_bits}; expected one bit depth under \
+             data.intensity = {intensity:?}; convert them, or set data.intensity to \"dtype\" or \"per-image\"",
+            first = first.display(), second = second.display())]
+    MixedBitDepth {
+        /// A file of the lower depth.
+        first: PathBuf,
+        /// Its bits.
+        first_bits: u8,
+        /// A file of the higher depth.
+        second: PathBuf,
+        /// Its bits.
+        second_bits: u8,
+        /// The intensity setting in force.
+        intensity: &'static str,
+    },
+
+    /// Training pixels that are all alike, so that no intensity range exists.
+    #[error("{path}: all {pixels} training pixels lie at {value}; expected some contrast; \
+             check the images, or set data.intensity = \"dtype\"", path = path.display())]
+    NoContrast {
+        /// The data folder.
+        path: PathBuf,
+        /// How many pixels were measured.
+        pixels: u64,
+        /// Their common value.
+        value: f64,
+    },
+
+    /// A value in the `[data]` section that cannot be used.
+    #[error("data.{key} = {found}; expected {expected}")]
+    InvalidConfig {
+        /// The key within `[data]`.
+        key: &'static str,
+        /// The value found.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+
+    /// Too few patients, groups or images to split.
+    #[error("{path}: {groups} group(s) ({by}); expected at least {needed}; \
+             add data, ask for fewer folds, or set data.validation_fraction = 0 to hold nothing out", path = path.display())]
+    TooFewGroups {
+        /// The data folder.
+        path: PathBuf,
+        /// How many groups there are.
+        groups: usize,
+        /// How many are needed.
+        needed: usize,
+        /// What a group is here.
+        by: String,
+    },
+
+    /// A split that does not belong to this data, or was changed by hand.
+    #[error("{path}: the split does not fit: {problem}; \
+             use the data that the run was started with, or start a new run", path = path.display())]
+    BadSplit {
+        /// The splits file or the data folder.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+
+    /// The output folder holds samples of another model or of other settings.
+    #[error("{path}: made with {what} {found}; expected {expected}; choose another --out, so that no sample is overwritten",
+            path = path.display())]
+    ForeignSample {
+        /// The sample's file.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// The value found in its text chunk.
+        found: String,
+        /// The value of this run.
+        expected: String,
+    },
+
+    /// A PNG or manifest could not be encoded.
+    #[error("{path}: cannot be encoded: {problem}", path = path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// What the encoder said.
+        problem: String,
+    },
+}
+
+impl DataError {
+    /// Wraps an error of the operating system with the path and the verb that failed.
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, action, source }
+    }
+}

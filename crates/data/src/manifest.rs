@@ -1,0 +1,87 @@
+//! Reading manifest.csv: a table whose columns name files, ids and groups.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::{DataError, Result};
+
+/// A manifest as read: its columns and rows, with the line of each row.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    pub(crate) path: PathBuf,
+    pub(crate) columns: Vec<String>,
+    rows: Vec<(u64, csv::StringRecord)>,
+}
+
+/// One row of a manifest.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    manifest: &'a Manifest,
+    pub(crate) line: u64,
+    record: &'a csv::StringRecord,
+}
+
+impl Manifest {
+    /// Reads `path`; `None` where there is no such file.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        let file = match std::fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(DataError::io(path, "read")(error)),
+        };
+        let bad = |error: csv::Error| DataError::BadManifest {
+            path: path.to_path_buf(),
+            line: error.position().map_or(1, csv::Position::line),
+            problem: error.to_string(),
+        };
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+        // A byte order mark, as spreadsheets write it, is no part of the first column's name.
+        let columns: Vec<String> =
+            reader.headers().map_err(bad)?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(bad)?;
+            rows.push((record.position().map_or(0, csv::Position::line), record));
+        }
+        Ok(Some(Self { path: path.to_path_buf(), columns, rows }))
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.rows.iter().map(|(line, record)| Row { manifest: self, line: *line, record })
+    }
+
+    pub(crate) fn missing_column(&self, name: &str) -> DataError {
+        DataError::MissingColumn { path: self.path.clone(), column: name.to_owned(), found: self.columns.join(", ") }
+    }
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn get(&self, column: usize) -> &'a str {
+        self.record.get(column).unwrap_or_default()
+    }
+
+    /// The path in `column`, which must be relative to the manifest and stay below it.
+    pub(crate) fn path(&self, column: usize) -> Result<PathBuf> {
+        let value = self.get(column);
+        let manifest = &self.manifest.path;
+        if value.is_empty() {
+            return Err(DataError::BadManifest {
+                path: manifest.clone(),
+                line: self.line,
+                problem: format!("the column {:?} is empty; expected a path", self.manifest.columns[column]),
+            });
+        }
+        // A backslash separates folders on one system alone; read everywhere, it cannot hide a way out.
+        let value_slashed = value.replace('\\', "/");
+        let relative = Path::new(&value_slashed);
+        let stays = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        let drive = value_slashed.split('/').next().is_some_and(|first| first.ends_with(':'));
+        if !stays || drive {
+            return Err(DataError::EscapingPath { path: manifest.clone(), line: self.line, value: value.to_owned() });
+        }
+        Ok(manifest.parent().unwrap_or(Path::new("")).join(relative))
+    }
+}

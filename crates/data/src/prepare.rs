@@ -1,0 +1,433 @@
+//! From files to numbers: crop, resize, scale to [-1, 1], and the way back for generated images.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::config::{Crop, DataConfig, Intensity, MaskResize, Resize};
+use crate::crop::Window;
+use crate::discover::{Dataset, PairEntry};
+use crate::error::{DataError, Result};
+use crate::hex;
+use crate::intensity::{Histogram, IntensityMap, to_unit};
+use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask};
+use crate::resample::{resize_image, resize_mask_area, resize_mask_nearest};
+
+/// Everything that turns files into numbers and generated numbers into pixels. Stored with the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preparation {
+    /// The configuration that it was fitted with.
+    pub config: DataConfig,
+    /// The measured map of raw values to [-1, 1].
+    pub intensity: IntensityMap,
+    /// Bits of the source images, and therefore of generated ones: 8 or 16.
+    pub bit_depth: u8,
+    /// How many training images were measured; 0 where nothing needed measuring.
+    pub measured_images: usize,
+}
+
+/// Raw pixel values of a generated image, in the source's bit depth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pixels {
+    /// Values from 0 to 255.
+    Eight(Vec<u8>),
+    /// Values from 0 to 65535.
+    Sixteen(Vec<u16>),
+}
+
+/// Prepared pairs in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedSet {
+    /// Height and width in pixels.
+    pub size: [usize; 2],
+    /// Channels of the images: 1 or 3.
+    pub channels: usize,
+    /// The ids in the order of the data.
+    pub ids: Vec<String>,
+    /// The patient or group of each.
+    pub groups: Vec<String>,
+    /// Images of shape (n, height, width, channels) in [-1, 1].
+    pub images: Vec<f32>,
+    /// Masks of shape (n, height, width): -1 background, +1 lesion.
+    pub masks: Vec<f32>,
+    /// Ids whose mask had lesion in the file and has none at this size.
+    pub vanished: Vec<String>,
+    /// What the user should know but what does not stop the work. Contains no ids.
+    pub warnings: Vec<String>,
+}
+
+impl Preparation {
+    /// Checks the headers of all pairs and measures the intensity map on the pairs named in `training_ids` alone.
+    ///
+    /// # Errors
+    /// When the configuration is invalid, a file cannot be read, an image and its mask differ in size, bit depths are mixed
+    /// where they may not be, `training_ids` names unknown pairs, or all training pixels are alike.
+    pub fn fit(dataset: &Dataset, training_ids: &[String], config: &DataConfig) -> Result<Self> {
+        config.check()?;
+        let training = training_pairs(dataset, training_ids)?;
+        let headers = check_headers(dataset)?;
+        let bit_depth = headers.iter().map(|header| header.bit_depth).max().unwrap_or(8);
+        let chosen = match config.intensity {
+            Intensity::Auto if bit_depth == 8 => Intensity::Dtype,
+            Intensity::Auto => Intensity::DatasetPercentile,
+            other => other,
+        };
+        if matches!(chosen, Intensity::DatasetPercentile | Intensity::Window) {
+            one_depth(dataset, &headers, chosen)?;
+        }
+        let mut measured_images = 0;
+        let intensity = match chosen {
+            Intensity::DatasetPercentile => {
+                measured_images = training.len();
+                measure(dataset, &training, config)?
+            }
+            Intensity::Window => {
+                let (centre, width) =
+                    (config.window_center.unwrap_or_default(), config.window_width.unwrap_or_default());
+                IntensityMap::Window { low: centre - width / 2.0, high: centre + width / 2.0 }
+            }
+            Intensity::PerImage => IntensityMap::PerImage,
+            Intensity::Auto | Intensity::Dtype => {
+                IntensityMap::Dtype { maximum: if bit_depth == 16 { u16::MAX } else { 255 } }
+            }
+        };
+        Ok(Self { config: config.clone(), intensity, bit_depth, measured_images })
+    }
+
+    /// Reads and prepares all pairs, in parallel and in the order of `dataset`. `progress` is called with the number of
+    /// pairs done and the number of all pairs, from several threads.
+    ///
+    /// # Errors
+    /// The first pair, in the order of the data, that cannot be read or whose image and mask differ in size.
+    pub fn load(&self, dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<PreparedSet> {
+        let total = dataset.pairs.len();
+        let done = AtomicUsize::new(0);
+        let prepared: Vec<Result<PreparedPair>> = dataset
+            .pairs
+            .par_iter()
+            .map(|pair| {
+                let prepared = self.load_pair(&pair.image, &pair.mask);
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+                prepared
+            })
+            .collect();
+        let prepared = prepared.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(self.gather(dataset, prepared))
+    }
+
+    /// Prepares one pair.
+    pub fn load_pair(&self, image_path: &Path, mask_path: &Path) -> Result<PreparedPair> {
+        let (image, mask) = read_pair(image_path, mask_path, &self.config)?;
+        let window = Window::of(&image, &mask, self.config.crop);
+        let image_pixels = window.cut(&image.data, image.width, image.channels);
+        let mask_pixels = window.cut(&mask.data, mask.width, 1);
+        let range = self.range_of(&image, &image_pixels);
+        let fitted = self.fitted_size(window.size());
+        let image_unit: Vec<f32> = resize_image(&image_pixels, window.size(), fitted, image.channels)
+            .into_iter()
+            .map(|raw| to_unit(raw, range))
+            .collect();
+        let mask_binary = match self.config.mask_resize {
+            MaskResize::AreaThreshold => resize_mask_area(&mask_pixels, window.size(), fitted),
+            MaskResize::Nearest => resize_mask_nearest(&mask_pixels, window.size(), fitted),
+        };
+        let lesion_pixels = mask_binary.iter().filter(|&&value| value != 0).count();
+        let mask_unit: Vec<f32> = mask_binary.into_iter().map(|value| if value == 0 { -1.0 } else { 1.0 }).collect();
+        Ok(PreparedPair {
+            image: pad(image_unit, fitted, self.config.size, image.channels),
+            mask: pad(mask_unit, fitted, self.config.size, 1),
+            source_lesion_pixels: mask.lesion_pixels(),
+            lesion_pixels,
+            from_colour: image.from_colour,
+        })
+    }
+
+    /// Prepares masks alone (for images generated from given masks): shape (height, width) of -1 and +1.
+    pub fn load_mask(&self, path: &Path) -> Result<Vec<f32>> {
+        let mask = read_mask(path, &self.config)?;
+        let from = [mask.height, mask.width];
+        let fitted = self.fitted_size(from);
+        let binary = match self.config.mask_resize {
+            MaskResize::AreaThreshold => resize_mask_area(&mask.data, from, fitted),
+            MaskResize::Nearest => resize_mask_nearest(&mask.data, from, fitted),
+        };
+        let unit = binary.into_iter().map(|value| if value == 0 { -1.0 } else { 1.0 }).collect();
+        Ok(pad(unit, fitted, self.config.size, 1))
+    }
+
+    /// A raw value of a source image on [-1, 1], clipped to the range. With a per-image map, the whole range of the pixel
+    /// type is taken.
+    pub fn to_unit(&self, raw: f32) -> f32 {
+        to_unit(raw, self.output_range())
+    }
+
+    /// The raw value of a number in [-1, 1]: the inverse of [`Preparation::to_unit`], clipped to the pixel type.
+    ///
+    /// A per-image map has no inverse; [-1, 1] then fills the pixel type.
+    pub fn from_unit(&self, unit: f32) -> f32 {
+        let (low, high) = self.output_range();
+        let raw = low + (f64::from(unit.clamp(-1.0, 1.0)) + 1.0) / 2.0 * (high - low);
+        raw.clamp(0.0, f64::from(self.maximum())) as f32
+    }
+
+    /// Generated values in [-1, 1] as raw pixels in the source's bit depth, rounded to the nearest.
+    pub fn encode(&self, unit: &[f32]) -> Pixels {
+        let raw = unit.iter().map(|&value| self.from_unit(value).round());
+        if self.bit_depth == 16 {
+            Pixels::Sixteen(raw.map(|value| value as u16).collect())
+        } else {
+            Pixels::Eight(raw.map(|value| value as u8).collect())
+        }
+    }
+
+    /// Values in [-1, 1] as 8-bit gray for looking at: -1 is black and +1 white, whatever the source's range.
+    pub fn display(unit: &[f32]) -> Vec<u8> {
+        unit.iter().map(|&value| ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8).collect()
+    }
+
+    /// SHA-256 of this preparation's JSON, in hexadecimal.
+    pub fn sha256(&self) -> String {
+        hex(&Sha256::digest(serde_json::to_vec(self).unwrap_or_default()))
+    }
+
+    fn maximum(&self) -> u16 {
+        if self.bit_depth == 16 { u16::MAX } else { 255 }
+    }
+
+    fn output_range(&self) -> (f64, f64) {
+        self.intensity.range().unwrap_or((0.0, f64::from(self.maximum())))
+    }
+
+    /// The range for one image: by data type, an image of another depth has its own maximum.
+    fn range_of(&self, image: &RawImage, pixels: &[f32]) -> (f64, f64) {
+        match self.intensity {
+            IntensityMap::Dtype { .. } => (0.0, f64::from(image.maximum)),
+            IntensityMap::DatasetPercentile { low, high } | IntensityMap::Window { low, high } => (low, high),
+            IntensityMap::PerImage => {
+                let mut histogram = Histogram::new();
+                histogram.add(pixels);
+                histogram.percentile_range()
+            }
+        }
+    }
+
+    /// The size to which a picture is resized before padding.
+    fn fitted_size(&self, from: [usize; 2]) -> [usize; 2] {
+        let target = self.config.size;
+        match self.config.resize {
+            Resize::Stretch => target,
+            Resize::Pad => {
+                let scale = (0..2).map(|axis| target[axis] as f64 / from[axis] as f64).fold(f64::INFINITY, f64::min);
+                [0, 1].map(|axis| ((from[axis] as f64 * scale).round() as usize).clamp(1, target[axis]))
+            }
+        }
+    }
+
+    fn gather(&self, dataset: &Dataset, prepared: Vec<PreparedPair>) -> PreparedSet {
+        let [height, width] = self.config.size;
+        let mut set = PreparedSet {
+            size: self.config.size,
+            channels: self.config.channels,
+            ids: dataset.ids(),
+            groups: dataset.pairs.iter().map(|pair| pair.group.clone()).collect(),
+            images: Vec::with_capacity(prepared.len() * height * width * self.config.channels),
+            masks: Vec::with_capacity(prepared.len() * height * width),
+            vanished: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let (mut empty, mut full, mut from_colour) = (0, 0, 0);
+        for (pair, id) in prepared.iter().zip(&set.ids) {
+            set.images.extend_from_slice(&pair.image);
+            set.masks.extend_from_slice(&pair.mask);
+            empty += usize::from(pair.source_lesion_pixels == 0);
+            full += usize::from(pair.mask.iter().all(|&value| value > 0.0));
+            from_colour += usize::from(pair.from_colour);
+            if pair.source_lesion_pixels > 0 && pair.lesion_pixels == 0 {
+                set.vanished.push(id.clone());
+            }
+        }
+        let total = prepared.len();
+        let mut warn = |count: usize, text: &str| {
+            if count > 0 {
+                set.warnings.push(format!("{count} of {total} {text}"));
+            }
+        };
+        warn(from_colour, "images are in colour and were reduced to gray by Rec. 601 luma (data.channels = 1).");
+        warn(set.vanished.len(), "masks have lesion in the file and none at this size; raise data.size.");
+        warn(full, "masks cover the whole image; check that lesion and background are not exchanged.");
+        if empty == total {
+            warn(empty, "masks are empty: nothing can be learnt about lesions. Check data.mask_values.");
+        }
+        set
+    }
+}
+
+/// One prepared pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedPair {
+    /// The image of shape (height, width, channels) in [-1, 1].
+    pub image: Vec<f32>,
+    /// The mask of shape (height, width): -1 background, +1 lesion.
+    pub mask: Vec<f32>,
+    /// Lesion pixels in the file.
+    pub source_lesion_pixels: usize,
+    /// Lesion pixels after resizing.
+    pub lesion_pixels: usize,
+    /// Whether a colour file was reduced to gray.
+    pub from_colour: bool,
+}
+
+impl PreparedSet {
+    /// How many pairs there are.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are no pairs.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Image `index` of shape (height, width, channels).
+    pub fn image(&self, index: usize) -> &[f32] {
+        let length = self.size[0] * self.size[1] * self.channels;
+        &self.images[index * length..(index + 1) * length]
+    }
+
+    /// Mask `index` of shape (height, width).
+    pub fn mask(&self, index: usize) -> &[f32] {
+        let length = self.size[0] * self.size[1];
+        &self.masks[index * length..(index + 1) * length]
+    }
+
+    /// The pairs at `indices`, in that order, without the warnings.
+    pub fn subset(&self, indices: &[usize]) -> Self {
+        let vanished: HashSet<&String> = self.vanished.iter().collect();
+        let ids: Vec<String> = indices.iter().map(|&index| self.ids[index].clone()).collect();
+        Self {
+            size: self.size,
+            channels: self.channels,
+            groups: indices.iter().map(|&index| self.groups[index].clone()).collect(),
+            images: indices.iter().flat_map(|&index| self.image(index)).copied().collect(),
+            masks: indices.iter().flat_map(|&index| self.mask(index)).copied().collect(),
+            vanished: ids.iter().filter(|id| vanished.contains(id)).cloned().collect(),
+            ids,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The positions of `ids`, in their order; ids that are not in the set are left out.
+    pub fn indices_of(&self, ids: &[String]) -> Vec<usize> {
+        let position: std::collections::HashMap<&str, usize> =
+            self.ids.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
+        ids.iter().filter_map(|id| position.get(id.as_str()).copied()).collect()
+    }
+
+    /// SHA-256 over shape, ids, groups, images and masks, in hexadecimal: the same data, prepared alike, on any machine.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        for number in [self.len(), self.size[0], self.size[1], self.channels] {
+            hash.update((number as u64).to_le_bytes());
+        }
+        for text in self.ids.iter().chain(&self.groups) {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        for values in [&self.images, &self.masks] {
+            for chunk in values.chunks(4096) {
+                let bytes: Vec<u8> = chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
+                hash.update(bytes);
+            }
+        }
+        hex(&hash.finalize())
+    }
+}
+
+fn training_pairs<'a>(dataset: &'a Dataset, training_ids: &[String]) -> Result<Vec<&'a PairEntry>> {
+    let wanted: HashSet<&str> = training_ids.iter().map(String::as_str).collect();
+    let found: Vec<_> = dataset.pairs.iter().filter(|pair| wanted.contains(pair.id.as_str())).collect();
+    if found.len() == wanted.len() && !found.is_empty() {
+        return Ok(found);
+    }
+    let problem = format!("{} of {} training pair(s) are in the data", found.len(), wanted.len());
+    Err(DataError::BadSplit { path: dataset.root.clone(), problem })
+}
+
+/// Reads the headers of all images and masks and checks that each pair has one size.
+fn check_headers(dataset: &Dataset) -> Result<Vec<ImageHeader>> {
+    let check = |pair: &PairEntry| {
+        let (image, mask) = (read_header(&pair.image)?, read_header(&pair.mask)?);
+        same_size(&pair.image, [image.width, image.height], &pair.mask, [mask.width, mask.height])?;
+        Ok(image)
+    };
+    let headers: Vec<Result<ImageHeader>> = dataset.pairs.par_iter().map(check).collect();
+    headers.into_iter().collect()
+}
+
+fn same_size(image: &Path, image_size: [usize; 2], mask: &Path, mask_size: [usize; 2]) -> Result<()> {
+    if image_size == mask_size {
+        return Ok(());
+    }
+    Err(DataError::SizeMismatch { image: image.to_path_buf(), image_size, mask: mask.to_path_buf(), mask_size })
+}
+
+fn one_depth(dataset: &Dataset, headers: &[ImageHeader], intensity: Intensity) -> Result<()> {
+    let first_of = |bits: u8| headers.iter().position(|header| header.bit_depth == bits);
+    let (Some(low), Some(high)) = (first_of(8), first_of(16)) else { return Ok(()) };
+    Err(DataError::MixedBitDepth {
+        first: dataset.pairs[low].image.clone(),
+        first_bits: 8,
+        second: dataset.pairs[high].image.clone(),
+        second_bits: 16,
+        intensity: intensity.word(),
+    })
+}
+
+fn read_pair(image_path: &Path, mask_path: &Path, config: &DataConfig) -> Result<(RawImage, RawMask)> {
+    let image = read_image(image_path, config.channels)?;
+    let mask = read_mask(mask_path, config)?;
+    same_size(image_path, [image.width, image.height], mask_path, [mask.width, mask.height])?;
+    Ok((image, mask))
+}
+
+/// The percentiles of all pixels of the training pairs, after the crop.
+fn measure(dataset: &Dataset, training: &[&PairEntry], config: &DataConfig) -> Result<IntensityMap> {
+    let add = |mut histogram: Histogram, pair: &&PairEntry| {
+        let image = if config.crop == Crop::None {
+            read_image(&pair.image, config.channels)?.data
+        } else {
+            let (image, mask) = read_pair(&pair.image, &pair.mask, config)?;
+            Window::of(&image, &mask, config.crop).cut(&image.data, image.width, image.channels)
+        };
+        histogram.add(&image);
+        Ok(histogram)
+    };
+    let histogram = training
+        .par_iter()
+        .try_fold(Histogram::new, add)
+        .try_reduce(Histogram::new, |left, right| Ok(left.merge(&right)))?;
+    let (low, high) = histogram.percentile_range();
+    if high <= low {
+        return Err(DataError::NoContrast { path: dataset.root.clone(), pixels: histogram.total(), value: low });
+    }
+    Ok(IntensityMap::DatasetPercentile { low, high })
+}
+
+/// Centres values of shape (`from[0]`, `from[1]`, channels) on a ground of -1 of the size `to`.
+fn pad(values: Vec<f32>, from: [usize; 2], to: [usize; 2], channels: usize) -> Vec<f32> {
+    if from == to {
+        return values;
+    }
+    let mut padded = vec![-1.0; to[0] * to[1] * channels];
+    let (top, left) = ((to[0] - from[0]) / 2, (to[1] - from[1]) / 2);
+    for (row, line) in values.chunks_exact(from[1] * channels).enumerate() {
+        let start = ((top + row) * to[1] + left) * channels;
+        padded[start..start + line.len()].copy_from_slice(line);
+    }
+    padded
+}

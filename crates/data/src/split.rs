@@ -1,0 +1,168 @@
+//! Dividing a data set into training and validation by patient or group, never by slice.
+//!
+//! A group's place depends on its name and the seed alone (the order of SHA-256 of both), not on the order in which files
+//! are listed, so that the same data and seed give the same split on every machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::atomic;
+use crate::discover::{Dataset, GroupSource};
+use crate::error::{DataError, Result};
+use crate::hex;
+
+/// One division of the pairs. Written into the run as `splits.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Splits {
+    /// What the split keeps together.
+    pub by: GroupSource,
+    /// The seed of the division.
+    pub seed: u64,
+    /// How many groups train.
+    pub training_groups: usize,
+    /// How many groups validate.
+    pub validation_groups: usize,
+    /// The ids of the training pairs, sorted.
+    pub training: Vec<String>,
+    /// The ids of the validation pairs, sorted.
+    pub validation: Vec<String>,
+    /// SHA-256 of the two lists, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Holds out `validation_fraction` of the groups (rounded, at least one group on each side); with 0, everything trains.
+///
+/// # Errors
+/// When a fraction above 0 meets fewer than two groups.
+pub fn split_by_group(dataset: &Dataset, validation_fraction: f64, seed: u64) -> Result<Splits> {
+    let groups = ranked_groups(dataset, seed);
+    let held_out = if validation_fraction > 0.0 {
+        at_least(dataset, groups.len(), 2)?;
+        ((groups.len() as f64 * validation_fraction).round() as usize).clamp(1, groups.len() - 1)
+    } else {
+        0
+    };
+    Ok(splits_of(dataset, seed, &groups[..held_out].iter().copied().collect()))
+}
+
+/// Divides the groups into `k` parts of equal size (give or take one group) and returns `k` splits, each validating on
+/// another part.
+///
+/// # Errors
+/// When `k` is below 2 or there are fewer than `k` groups.
+pub fn k_folds(dataset: &Dataset, k: usize, seed: u64) -> Result<Vec<Splits>> {
+    let groups = ranked_groups(dataset, seed);
+    at_least(dataset, groups.len(), k.max(2))?;
+    if k < 2 {
+        return Err(DataError::BadSplit {
+            path: dataset.root.clone(),
+            problem: format!("{k} fold(s) were asked for; expected at least 2"),
+        });
+    }
+    Ok((0..k).map(|fold| splits_of(dataset, seed, &groups.iter().copied().skip(fold).step_by(k).collect())).collect())
+}
+
+impl Splits {
+    /// Writes the split as JSON, whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let json = serde_json::to_string_pretty(self)
+            .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })?;
+        atomic::write(path, json.as_bytes())
+    }
+
+    /// Reads a split and checks its hash.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no split, or was changed since it was written.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bad = |problem: String| DataError::BadSplit { path: path.to_path_buf(), problem };
+        let json = std::fs::read_to_string(path).map_err(DataError::io(path, "read"))?;
+        let splits: Self = serde_json::from_str(&json).map_err(|error| bad(error.to_string()))?;
+        let expected = hash_lists(&splits.training, &splits.validation);
+        if splits.sha256 != expected {
+            return Err(bad(format!("its hash is {} but its lists hash to {expected}", splits.sha256)));
+        }
+        Ok(splits)
+    }
+
+    /// Checks that this split covers exactly the pairs of `dataset` and keeps every group on one side.
+    pub fn check(&self, dataset: &Dataset) -> Result<()> {
+        let bad = |problem: String| Err(DataError::BadSplit { path: dataset.root.clone(), problem });
+        let group_of: BTreeMap<&str, &str> =
+            dataset.pairs.iter().map(|pair| (pair.id.as_str(), pair.group.as_str())).collect();
+        let mut sides: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for (side, ids) in [&self.training, &self.validation].into_iter().enumerate() {
+            for id in ids {
+                let Some(group) = group_of.get(id.as_str()) else {
+                    return bad(format!("it names the id {id:?}, which the data lacks"));
+                };
+                if !seen.insert(id.as_str()) {
+                    return bad(format!("it names the id {id:?} twice"));
+                }
+                if *sides.entry(group).or_insert(side) != side {
+                    return bad(format!("the group of the id {id:?} stands on both sides"));
+                }
+            }
+        }
+        if seen.len() < group_of.len() {
+            return bad(format!("the data has {} pair(s), the split only {}", group_of.len(), seen.len()));
+        }
+        Ok(())
+    }
+}
+
+fn at_least(dataset: &Dataset, groups: usize, needed: usize) -> Result<()> {
+    if groups >= needed {
+        return Ok(());
+    }
+    Err(DataError::TooFewGroups { path: dataset.root.clone(), groups, needed, by: dataset.group_source.to_string() })
+}
+
+/// The groups in the order of a hash of seed and name.
+fn ranked_groups(dataset: &Dataset, seed: u64) -> Vec<&str> {
+    let groups: BTreeSet<&str> = dataset.pairs.iter().map(|pair| pair.group.as_str()).collect();
+    let mut ranked: Vec<_> = groups
+        .into_iter()
+        .map(|group| (Sha256::new().chain_update(seed.to_le_bytes()).chain_update(group).finalize(), group))
+        .collect();
+    ranked.sort();
+    ranked.into_iter().map(|(_, group)| group).collect()
+}
+
+fn splits_of(dataset: &Dataset, seed: u64, held_out: &BTreeSet<&str>) -> Splits {
+    let (validation, training): (Vec<_>, Vec<_>) =
+        dataset.pairs.iter().partition(|pair| held_out.contains(pair.group.as_str()));
+    let sorted_ids = |pairs: Vec<&crate::discover::PairEntry>| {
+        let mut ids: Vec<String> = pairs.into_iter().map(|pair| pair.id.clone()).collect();
+        ids.sort();
+        ids
+    };
+    let (training, validation) = (sorted_ids(training), sorted_ids(validation));
+    Splits {
+        by: dataset.group_source.clone(),
+        seed,
+        training_groups: dataset.group_count() - held_out.len(),
+        validation_groups: held_out.len(),
+        sha256: hash_lists(&training, &validation),
+        training,
+        validation,
+    }
+}
+
+/// Hashes two lists so that no two different pairs of lists meet: every text is preceded by its length.
+fn hash_lists(training: &[String], validation: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for list in [training, validation] {
+        hash.update((list.len() as u64).to_le_bytes());
+        for id in list {
+            hash.update((id.len() as u64).to_le_bytes());
+            hash.update(id);
+        }
+    }
+    hex(&hash.finalize())
+}

@@ -1,0 +1,164 @@
+//! Finding pairs and groups: the three layouts, the manifest's part, and every refusal.
+
+mod common;
+
+use std::path::Path;
+
+use common::{folders, gray8, shared, text};
+use pig_data::{DataConfig, DataError, Dataset, GroupSource, Layout};
+use tempfile::tempdir;
+
+fn discover(root: &Path) -> Result<Dataset, DataError> {
+    Dataset::discover(root, &DataConfig::default())
+}
+
+fn grouped(root: &Path, column: &str) -> Result<Dataset, DataError> {
+    Dataset::discover(root, &DataConfig { group_column: Some(column.to_owned()), ..DataConfig::default() })
+}
+
+fn pixel(path: &Path) {
+    gray8(path, 2, 2, |_, _| 0);
+}
+
+#[test]
+fn folders_pair_by_stem_in_order_whatever_the_ending() {
+    let dir = tempdir().unwrap();
+    for name in ["images/b.jpg", "images/a.PNG", "masks/a.tif", "masks/b.png"] {
+        pixel(&dir.path().join(name));
+    }
+    text(&dir.path().join("images/notes.txt"), "no image");
+    let found = discover(dir.path()).unwrap();
+    assert_eq!(found.layout, Layout::Folders);
+    assert_eq!(found.ids(), ["a", "b"]);
+    assert_eq!(found.pairs[0].mask, dir.path().join("masks/a.tif"));
+    assert_eq!(found.group_source, GroupSource::Image);
+    assert_eq!(found.pairs[1].group, "b");
+    assert!(found.warnings[0].contains("split is by image"), "{:?}", found.warnings);
+}
+
+#[test]
+fn suffix_layout_is_found_in_a_tree() {
+    let dir = tempdir().unwrap();
+    // A stem that itself ends in _mask loses the ending once.
+    for name in ["p2/x.png", "p2/x_mask.png", "p1/deep/odd_mask.png", "p1/deep/odd_mask_mask.png"] {
+        pixel(&dir.path().join(name));
+    }
+    let found = discover(dir.path());
+    // odd_mask is itself a mask by its name, and has no image: it is refused, not guessed at.
+    assert!(matches!(found, Err(DataError::MissingImage { count: 2, .. })), "{found:?}");
+    std::fs::remove_dir_all(dir.path().join("p1")).unwrap();
+    let found = discover(dir.path()).unwrap();
+    assert_eq!((found.layout, found.ids()), (Layout::Suffix, vec!["x".to_owned()]));
+}
+
+#[test]
+fn manifest_layout_reads_paths_ids_and_groups() {
+    let dir = tempdir().unwrap();
+    for name in ["i/1.png", "i/2.png", "m/1.png", "m/2.png"] {
+        pixel(&dir.path().join(name));
+    }
+    let manifest = dir.path().join("manifest.csv");
+    text(&manifest, "\u{feff}image,mask,group,patient\ni/2.png,m/2.png,g,p2\ni\\1.png,./m/1.png,g,p1\n");
+    let found = discover(dir.path()).unwrap();
+    assert_eq!((found.layout, found.ids()), (Layout::Manifest, vec!["1".to_owned(), "2".to_owned()]));
+    assert_eq!(found.group_source, GroupSource::Column("patient".to_owned()), "patient comes before group");
+    assert_eq!(found.pairs[0].group, "p1");
+    assert_eq!(grouped(dir.path(), "group").unwrap().group_count(), 1);
+    text(&manifest, "id,image,mask\nz,i/2.png,m/2.png\n");
+    assert_eq!(discover(dir.path()).unwrap().ids(), ["z"]);
+}
+
+#[test]
+fn manifest_paths_may_not_leave_the_folder() {
+    let dir = tempdir().unwrap();
+    for path in ["../x.png", "/etc/hostname", "a/../../x.png", "..\\x.png", "C:\\x.png"] {
+        text(&dir.path().join("manifest.csv"), &format!("image,mask\n{path},{path}\n"));
+        let error = discover(dir.path()).unwrap_err();
+        assert!(matches!(error, DataError::EscapingPath { line: 2, .. }), "{path}: {error}");
+    }
+}
+
+#[test]
+fn damaged_manifests_name_the_line() {
+    let dir = tempdir().unwrap();
+    pixel(&dir.path().join("a.png"));
+    for (content, line) in [("image,mask\na.png,a.png\na.png\n", 3), ("image,mask\n,a.png\n", 2)] {
+        text(&dir.path().join("manifest.csv"), content);
+        let error = discover(dir.path()).unwrap_err();
+        assert!(matches!(error, DataError::BadManifest { line: l, .. } if l == line), "{error}");
+    }
+    text(&dir.path().join("manifest.csv"), "id,image,mask,patient\na,a.png,a.png,p\na,a.png,a.png,p\n");
+    assert!(matches!(discover(dir.path()), Err(DataError::DuplicateId { .. })));
+    text(&dir.path().join("manifest.csv"), "image,mask\na.png,gone.png\n");
+    let error = discover(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("gone.png"), "{error}");
+}
+
+#[test]
+fn metadata_is_joined_by_id() {
+    let dir = tempdir().unwrap();
+    folders(dir.path(), 2);
+    let manifest = dir.path().join("manifest.csv");
+    text(&manifest, "id,patient\na01,p1\na00,p0\nelsewhere,p9\n");
+    let found = discover(dir.path()).unwrap();
+    assert_eq!(found.pairs.iter().map(|pair| pair.group.as_str()).collect::<Vec<_>>(), ["p0", "p1"]);
+    assert!(found.warnings[0].starts_with("1 row(s)"), "{:?}", found.warnings);
+
+    text(&manifest, "id,patient\na00,p0\n");
+    let error = discover(dir.path()).unwrap_err();
+    assert!(matches!(&error, DataError::MissingGroup { id, count: 1, .. } if id == "a01"), "{error}");
+    let error = grouped(dir.path(), "site").unwrap_err();
+    assert!(matches!(&error, DataError::MissingColumn { found, .. } if found == "id, patient"), "{error}");
+
+    text(&manifest, "id,site\na00,s0\na01,s1\n");
+    let found = discover(dir.path()).unwrap();
+    assert_eq!(found.group_source, GroupSource::Image, "a column that nobody named is not a group");
+    assert!(found.warnings[0].contains("id, site"), "{:?}", found.warnings);
+    assert_eq!(grouped(dir.path(), "site").unwrap().pairs[1].group, "s1");
+    std::fs::remove_file(manifest).unwrap();
+    assert!(matches!(grouped(dir.path(), "site"), Err(DataError::MissingColumn { .. })));
+}
+
+#[test]
+fn empty_missing_and_duplicate_files_are_refused() {
+    let dir = tempdir().unwrap();
+    assert!(matches!(discover(dir.path()), Err(DataError::EmptyDataset { .. })));
+    assert!(matches!(discover(&dir.path().join("absent")), Err(DataError::Io { .. })));
+    folders(dir.path(), 3);
+    std::fs::remove_file(dir.path().join("masks/a01.png")).unwrap();
+    let error = discover(dir.path()).unwrap_err();
+    assert!(matches!(&error, DataError::MissingMask { image, count: 1, .. } if image.ends_with("images/a01.png")));
+    std::fs::remove_file(dir.path().join("images/a01.png")).unwrap();
+    std::fs::remove_file(dir.path().join("images/a02.png")).unwrap();
+    assert!(matches!(discover(dir.path()), Err(DataError::MissingImage { count: 1, .. })));
+    pixel(&dir.path().join("images/a02.png"));
+    pixel(&dir.path().join("images/a02.bmp"));
+    assert!(matches!(discover(dir.path()), Err(DataError::DuplicateId { id, .. }) if id == "a02"));
+
+    let tree = tempdir().unwrap();
+    pixel(&tree.path().join("1/x.png"));
+    assert!(matches!(discover(tree.path()), Err(DataError::EmptyDataset { .. })), "images alone are no pairs");
+    for name in ["1/x_mask.png", "2/x.png", "2/x_mask.png"] {
+        pixel(&tree.path().join(name));
+    }
+    assert!(matches!(discover(tree.path()), Err(DataError::DuplicateId { id, .. }) if id == "x"));
+}
+
+#[test]
+fn busi_is_grouped_by_near_duplicates() {
+    let Some(root) = shared("busi") else { return };
+    let found = grouped(&root, "near_duplicate_group").unwrap();
+    assert_eq!((found.layout, found.len()), (Layout::Folders, 586));
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+    assert!(found.group_count() < 586);
+    assert_eq!(discover(&root).unwrap().group_source, GroupSource::Image);
+}
+
+#[test]
+fn lgg_is_grouped_by_patient() {
+    let Some(root) = shared("lgg") else { return };
+    let found = discover(&root).unwrap();
+    assert_eq!((found.layout, found.len(), found.group_count()), (Layout::Suffix, 1295, 80));
+    assert_eq!(found.group_source, GroupSource::Column("patient".to_owned()));
+    assert!(found.pairs.iter().all(|pair| pair.id.starts_with(&pair.group)));
+}
