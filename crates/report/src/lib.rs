@@ -1,1 +1,82 @@
-//! Pictures and pages: contact sheets, progress strips, curves, and the one-page summary.
+//! Pictures and pages: contact sheets, progress strips, curves, and the one-page summary of a run.
+//!
+//! Plain data in, bytes out: no tensors, no network, no script in the pages. Pictures are PNG ([`canvas`]), charts are SVG
+//! that is readable in light and dark ([`chart`], [`histogram`]), the page is one HTML file that needs nothing beside it
+//! ([`page`]).
+
+pub mod canvas;
+pub mod chart;
+pub mod contact_sheet;
+pub mod histogram;
+pub mod page;
+pub mod picture;
+pub mod strips;
+mod svg;
+mod write;
+
+pub use canvas::Canvas;
+pub use chart::{Chart, Scale, Series, write_curves};
+pub use contact_sheet::{PairPicture, Section, SheetStyle, Show, contact_sheet};
+pub use histogram::HistogramChart;
+pub use page::{DemoPage, Figure, NearestPair, NearestSection};
+pub use picture::Picture;
+pub use strips::{Strip, StripStep, progress_strips};
+
+use std::path::PathBuf;
+
+/// What can go wrong when a picture or page is made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A picture whose values do not fill it.
+    #[error(
+        "a picture of {height} x {width} with {channels} channel(s) has {found} values, expected {expected}; channels may be 1 or 3"
+    )]
+    PictureShape {
+        /// Rows stated.
+        height: usize,
+        /// Columns stated.
+        width: usize,
+        /// Channels stated.
+        channels: usize,
+        /// Values found.
+        found: usize,
+        /// Values expected.
+        expected: usize,
+    },
+    /// A mask that does not have one value a pixel of its image.
+    #[error(
+        "the mask of `{label}` has {found} values, its image has {expected} pixels; resize the mask to its image first"
+    )]
+    MaskShape {
+        /// Label of the pair.
+        label: String,
+        /// Values of the mask.
+        found: usize,
+        /// Pixels of the image.
+        expected: usize,
+    },
+    /// Nothing to draw.
+    #[error("there is nothing to draw on the {what}; give at least one picture")]
+    Empty {
+        /// Contact sheet or progress strips.
+        what: &'static str,
+    },
+    /// The PNG encoder refused the picture.
+    #[error("cannot encode a PNG of {width} x {height} pixels: {source}")]
+    Png {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// What the encoder said.
+        source: png::EncodingError,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}; check that the folder exists, is writable and has space", path.display())]
+    Write {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,271 @@
+//! A canvas of RGB pixels: pictures enlarged without smoothing, mask outlines, labels, PNG.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::ReportError;
+use crate::picture::Picture;
+use crate::write::write_atomically;
+
+/// Side of a character of the label font, in pixels.
+pub const CHARACTER: usize = 8;
+
+/// The text chunk that every PNG with a generated picture carries.
+pub const SYNTHETIC: (&str, &str) = ("synthetic", "yes");
+
+/// An RGB picture that is drawn on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canvas {
+    width: usize,
+    height: usize,
+    pixels: Vec<[u8; 3]>,
+}
+
+impl Canvas {
+    /// A canvas of one colour.
+    #[must_use]
+    pub fn new(width: usize, height: usize, colour: [u8; 3]) -> Self {
+        Self { width, height, pixels: vec![colour; width * height] }
+    }
+
+    /// Columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Colour at column `x`, row `y`.
+    #[must_use]
+    pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+        self.pixels[y * self.width + x]
+    }
+
+    /// Fills a rectangle; what lies beyond the canvas is cut off, here and in every other drawing function.
+    pub fn rectangle(&mut self, (x, y): (usize, usize), (width, height): (usize, usize), colour: [u8; 3]) {
+        let (left, right) = (x.min(self.width), (x + width).min(self.width));
+        for row in y.min(self.height)..(y + height).min(self.height) {
+            self.pixels[row * self.width + left..row * self.width + right].fill(colour);
+        }
+    }
+
+    /// Draws a picture with its upper left corner at `at`; each of its pixels becomes a square of `scale` pixels.
+    pub fn picture(&mut self, (x, y): (usize, usize), picture: &Picture, scale: usize) {
+        for row in 0..picture.height() {
+            for column in 0..picture.width() {
+                let at = (x + column * scale, y + row * scale);
+                self.rectangle(at, (scale, scale), picture.pixel(row, column));
+            }
+        }
+    }
+
+    /// Draws the outline of a mask of `width` columns over a picture drawn at the same place and scale.
+    ///
+    /// The line runs just outside the mask, `max(1, scale / 6)` pixels thick, and so covers no pixel of the lesion and only
+    /// the rim of the enlarged pixels beside it. Where the mask ends with the picture there is no line.
+    pub fn outline(&mut self, (x, y): (usize, usize), mask: &[bool], width: usize, scale: usize, colour: [u8; 3]) {
+        let line = (scale / 6).max(1);
+        let height = mask.len() / width.max(1);
+        let inside = |row: usize, column: usize| row < height && column < width && mask[row * width + column];
+        for row in 0..height {
+            for column in (0..width).filter(|&column| !inside(row, column)) {
+                let (left, top) = (x + column * scale, y + row * scale);
+                for (dr, dc) in (0..3).flat_map(|dr| (0..3).map(move |dc| (dr, dc))) {
+                    // Neighbours by row + dr - 1; the wrap at zero lands outside and reads as not in the mask.
+                    if !inside((row + dr).wrapping_sub(1), (column + dc).wrapping_sub(1)) {
+                        continue;
+                    }
+                    let strip = |d: usize| match d {
+                        0 => (0, line),
+                        1 => (0, scale),
+                        _ => (scale - line, line),
+                    };
+                    let ((dx, w), (dy, h)) = (strip(dc), strip(dr));
+                    self.rectangle((left + dx, top + dy), (w, h), colour);
+                }
+            }
+        }
+    }
+
+    /// Writes a line of text, upper left corner at `at`, characters of 8 x 8 pixels enlarged `scale` times.
+    /// Characters beyond ASCII become `?`.
+    pub fn text(&mut self, (x, y): (usize, usize), text: &str, scale: usize, colour: [u8; 3]) {
+        for (index, character) in text.chars().enumerate() {
+            let glyph = font8x8::legacy::BASIC_LEGACY.get(character as usize).copied();
+            let glyph = glyph.unwrap_or(font8x8::legacy::BASIC_LEGACY[usize::from(b'?')]);
+            for (row, bits) in glyph.iter().enumerate() {
+                for column in (0..CHARACTER).filter(|column| bits >> column & 1 == 1) {
+                    let at = (x + (index * CHARACTER + column) * scale, y + row * scale);
+                    self.rectangle(at, (scale, scale), colour);
+                }
+            }
+        }
+    }
+
+    /// Encodes the canvas as PNG with text chunks (keyword, text), such as [`SYNTHETIC`].
+    /// Few colours give an indexed PNG, gray a gray one.
+    pub fn encode_png(&self, text: &[(&str, &str)]) -> Result<Vec<u8>, ReportError> {
+        let (colour, palette, data) = self.packed();
+        let mut bytes = Vec::new();
+        let encode = |bytes: &mut Vec<u8>| {
+            let mut encoder = png::Encoder::new(bytes, self.width as u32, self.height as u32);
+            encoder.set_color(colour);
+            encoder.set_depth(png::BitDepth::Eight);
+            encoder.set_compression(png::Compression::High);
+            if let Some(palette) = palette {
+                encoder.set_palette(palette);
+            }
+            for (keyword, value) in text {
+                encoder.add_itxt_chunk((*keyword).to_owned(), (*value).to_owned())?;
+            }
+            let mut writer = encoder.write_header()?;
+            writer.write_image_data(&data)?;
+            writer.finish()
+        };
+        match encode(&mut bytes) {
+            Ok(()) => Ok(bytes),
+            Err(source) => Err(ReportError::Png { width: self.width, height: self.height, source }),
+        }
+    }
+
+    /// Encodes the canvas and writes it, whole or not at all.
+    pub fn write_png(&self, path: &Path, text: &[(&str, &str)]) -> Result<(), ReportError> {
+        write_atomically(path, &self.encode_png(text)?)
+    }
+
+    /// The smallest of gray, indexed and RGB that keeps every pixel as it is.
+    fn packed(&self) -> (png::ColorType, Option<Vec<u8>>, Vec<u8>) {
+        if self.pixels.iter().all(|[r, g, b]| r == g && g == b) {
+            return (png::ColorType::Grayscale, None, self.pixels.iter().map(|pixel| pixel[0]).collect());
+        }
+        let mut colours: BTreeMap<[u8; 3], u8> = BTreeMap::new();
+        for &pixel in &self.pixels {
+            colours.insert(pixel, 0);
+            if colours.len() > 256 {
+                return (png::ColorType::Rgb, None, self.pixels.as_flattened().to_vec());
+            }
+        }
+        for (index, value) in colours.values_mut().enumerate() {
+            *value = index as u8;
+        }
+        let palette = colours.keys().flatten().copied().collect();
+        (png::ColorType::Indexed, Some(palette), self.pixels.iter().map(|pixel| colours[pixel]).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: [u8; 3] = [255, 170, 0];
+
+    /// Decodes to RGB, with the text chunks.
+    fn decode(bytes: &[u8]) -> (u32, u32, Vec<u8>, Vec<(String, String)>) {
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().unwrap();
+        let mut data = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut data).unwrap();
+        data.truncate(info.buffer_size());
+        if info.color_type == png::ColorType::Grayscale {
+            data = data.iter().flat_map(|&v| [v; 3]).collect();
+        }
+        let text = &reader.info().utf8_text;
+        let text = text.iter().map(|c| (c.keyword.clone(), c.get_text().unwrap())).collect();
+        (info.width, info.height, data, text)
+    }
+
+    #[test]
+    fn png_keeps_every_pixel_in_gray_indexed_and_rgb() {
+        let gray = Picture::from_bytes(&(0..=255).collect::<Vec<u8>>(), 16, 16, 1).unwrap();
+        let colours = Picture::from_bytes(&(0..=254).collect::<Vec<u8>>(), 5, 17, 3).unwrap();
+        let many: Vec<u8> = (0..32 * 32 * 3_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let many = Picture::from_bytes(&many, 32, 32, 3).unwrap();
+        for (picture, colour_type) in [(gray, 0), (colours, 3), (many, 2)] {
+            let mut canvas = Canvas::new(picture.width() * 2 + 1, picture.height() * 2, [9; 3]);
+            canvas.picture((1, 0), &picture, 2);
+            let bytes = canvas.encode_png(&[SYNTHETIC, ("seed", "7")]).unwrap();
+            assert_eq!(bytes[25], colour_type, "colour type in IHDR");
+            let (width, height, data, text) = decode(&bytes);
+            assert_eq!((width as usize, height as usize), (canvas.width(), canvas.height()));
+            assert_eq!(data, canvas.pixels.as_flattened());
+            let expected = [("synthetic", "yes"), ("seed", "7")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn each_pixel_becomes_a_square() {
+        let picture = Picture::from_bytes(&[10, 20, 30, 40, 50, 60], 2, 3, 1).unwrap();
+        let mut canvas = Canvas::new(12, 9, [0; 3]);
+        canvas.picture((2, 1), &picture, 3);
+        for y in 0..6 {
+            for x in 0..9 {
+                assert_eq!(canvas.pixel(2 + x, 1 + y), picture.pixel(y / 3, x / 3));
+            }
+        }
+        assert_eq!((canvas.pixel(1, 1), canvas.pixel(2, 0), canvas.pixel(11, 1)), ([0; 3], [0; 3], [0; 3]));
+    }
+
+    #[test]
+    fn outline_lies_on_the_boundary_and_never_inside() {
+        let (height, width) = (9, 11);
+        let mask: Vec<bool> = (0..height * width)
+            .map(|i| {
+                let (r, c) = (i / width, i % width);
+                (r as i32 - 4).pow(2) + (c as i32 - 4).pow(2) < 8 || (r == 0 && c > 8) || (r == 7 && c == 9)
+            })
+            .collect();
+        let inside = |r: i32, c: i32| {
+            r >= 0 && c >= 0 && r < height as i32 && c < width as i32 && mask[r as usize * width + c as usize]
+        };
+        for scale in [1_usize, 2, 4, 12] {
+            let line = (scale / 6).max(1) as i32;
+            let mut canvas = Canvas::new(width * scale, height * scale, [0; 3]);
+            canvas.outline((0, 0), &mask, width, scale, LINE);
+            let s = scale as i32;
+            for y in 0..canvas.height() as i32 {
+                for x in 0..canvas.width() as i32 {
+                    // A pixel is on the line when it is outside the mask and within `line` of it, by rows and columns.
+                    let near = (-line..=line)
+                        .any(|dy| (-line..=line).any(|dx| inside((y + dy).div_euclid(s), (x + dx).div_euclid(s))));
+                    let expected = near && !inside(y / s, x / s);
+                    let drawn = canvas.pixel(x as usize, y as usize) == LINE;
+                    assert_eq!(drawn, expected, "scale {scale}, x {x}, y {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_drawn_where_it_is_said_to_be() {
+        let mut canvas = Canvas::new(40, 20, [0; 3]);
+        canvas.text((4, 2), "I", 2, LINE);
+        let drawn = |canvas: &Canvas| canvas.pixels.iter().filter(|&&p| p == LINE).count();
+        assert!(drawn(&canvas) > 20);
+        for (index, _) in canvas.pixels.iter().enumerate().filter(|(_, p)| **p == LINE) {
+            let (x, y) = (index % 40, index / 40);
+            assert!((4..20).contains(&x) && (2..18).contains(&y));
+        }
+        let mut unknown = Canvas::new(40, 20, [0; 3]);
+        unknown.text((0, 0), "\u{3b1}", 1, LINE);
+        let mut question = Canvas::new(40, 20, [0; 3]);
+        question.text((0, 0), "?", 1, LINE);
+        assert_eq!(unknown, question);
+    }
+
+    #[test]
+    fn drawing_beyond_the_canvas_is_cut_off() {
+        let mut canvas = Canvas::new(5, 5, [0; 3]);
+        canvas.rectangle((3, 3), (100, 100), LINE);
+        canvas.text((4, 0), "WW", 3, LINE);
+        canvas.rectangle((50, 50), (2, 2), LINE);
+        assert_eq!(canvas.pixel(4, 4), LINE);
+        assert_eq!(canvas.pixel(2, 4), [0; 3]);
+    }
+}

@@ -1,0 +1,250 @@
+//! Contact sheets: many pairs on one picture, in titled sections such as "real" and "generated".
+
+use crate::ReportError;
+use crate::canvas::{CHARACTER, Canvas};
+use crate::picture::Picture;
+
+/// Near black, as on a reading station: the dark parts of the images keep their borders.
+pub(crate) const GROUND: [u8; 3] = [24, 26, 29];
+/// Titles and labels.
+pub(crate) const INK: [u8; 3] = [214, 216, 220];
+/// Mask outlines: orange stands out on gray and on the colours of tissue.
+const OUTLINE: [u8; 3] = [255, 153, 0];
+/// Space between pictures.
+pub(crate) const SPACE: usize = 8;
+/// Side that an enlarged picture should come close to when the scale is left open.
+const COMFORTABLE_SIDE: usize = 144;
+
+/// How the mask of a pair is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Show {
+    /// The image, and beside it the mask in black and white.
+    MaskBeside,
+    /// The image with the mask's outline drawn on it.
+    Outline,
+    /// The image as it is, and beside it the same with the outline: the eye can judge before it is told.
+    #[default]
+    OutlineBeside,
+}
+
+/// One pair of a contact sheet.
+#[derive(Debug, Clone)]
+pub struct PairPicture {
+    /// The image.
+    pub image: Picture,
+    /// Its mask, row-major, one value a pixel of the image.
+    pub mask: Vec<bool>,
+    /// Drawn under the pair; may be empty.
+    pub label: String,
+}
+
+/// Pairs under one title.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Drawn above the pairs, such as "real" or "generated"; no line is kept for an empty one.
+    pub title: String,
+    /// The pairs, in reading order.
+    pub pairs: Vec<PairPicture>,
+}
+
+/// Layout of a contact sheet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SheetStyle {
+    /// Pairs in a row.
+    pub columns: usize,
+    /// Side of the square that each pixel becomes; `None` enlarges small pictures to about 144 pixels.
+    pub scale: Option<usize>,
+    /// How masks are shown.
+    pub show: Show,
+}
+
+impl Default for SheetStyle {
+    fn default() -> Self {
+        Self { columns: 4, scale: None, show: Show::default() }
+    }
+}
+
+/// Draws a contact sheet. Pictures may differ in size: every cell is as large as the largest.
+pub fn contact_sheet(sections: &[Section], style: &SheetStyle) -> Result<Canvas, ReportError> {
+    let pairs = || sections.iter().flat_map(|section| &section.pairs);
+    for pair in pairs() {
+        let expected = pair.image.width() * pair.image.height();
+        if pair.mask.len() != expected {
+            return Err(ReportError::MaskShape { label: pair.label.clone(), found: pair.mask.len(), expected });
+        }
+    }
+    let widest = pairs().map(|pair| pair.image.width()).max().filter(|&width| width > 0);
+    let widest = widest.ok_or(ReportError::Empty { what: "contact sheet" })?;
+    let highest = pairs().map(|pair| pair.image.height()).max().unwrap_or(0);
+    let scale = style.scale.unwrap_or_else(|| comfortable_scale(widest, highest)).max(1);
+    let cells = if style.show == Show::Outline { 1 } else { 2 };
+    let label = if pairs().any(|pair| !pair.label.is_empty()) { CHARACTER + 4 } else { 0 };
+    let layout = Layout {
+        scale,
+        picture: (widest * scale, highest * scale),
+        pair: (cells * widest * scale + (cells - 1) * (SPACE / 4), highest * scale + label),
+        columns: style.columns.max(1),
+    };
+    let columns = sections.iter().map(|section| section.pairs.len().min(layout.columns)).max().unwrap_or(0);
+    let title_width = sections.iter().map(|section| section.title.chars().count() * CHARACTER * 2).max().unwrap_or(0);
+    let width = (columns * (layout.pair.0 + SPACE * 2)).max(title_width + SPACE * 2);
+    let height = SPACE + sections.iter().map(|section| layout.section_height(section)).sum::<usize>();
+    let mut canvas = Canvas::new(width, height, GROUND);
+    let mut y = SPACE;
+    for section in sections {
+        draw_section(&mut canvas, y, section, &layout, style.show);
+        y += layout.section_height(section);
+    }
+    Ok(canvas)
+}
+
+/// Largest whole factor that keeps the longer side within a comfortable size.
+pub(crate) fn comfortable_scale(width: usize, height: usize) -> usize {
+    (COMFORTABLE_SIDE / width.max(height).max(1)).max(1)
+}
+
+struct Layout {
+    scale: usize,
+    /// Width and height of one enlarged picture.
+    picture: (usize, usize),
+    /// Width and height of a pair with its label.
+    pair: (usize, usize),
+    columns: usize,
+}
+
+impl Layout {
+    fn title_height(section: &Section) -> usize {
+        if section.title.is_empty() { 0 } else { CHARACTER * 2 + SPACE }
+    }
+
+    fn section_height(&self, section: &Section) -> usize {
+        Self::title_height(section) + section.pairs.len().div_ceil(self.columns) * (self.pair.1 + SPACE)
+    }
+}
+
+fn draw_section(canvas: &mut Canvas, y: usize, section: &Section, layout: &Layout, show: Show) {
+    canvas.text((SPACE, y), &section.title, 2, INK);
+    let top = y + Layout::title_height(section);
+    for (index, pair) in section.pairs.iter().enumerate() {
+        let x = SPACE + index % layout.columns * (layout.pair.0 + SPACE * 2);
+        let y = top + index / layout.columns * (layout.pair.1 + SPACE);
+        let beside = (x + layout.picture.0 + SPACE / 4, y);
+        draw_pair(canvas, (x, y), beside, pair, layout.scale, show);
+        let fitting: String = pair.label.chars().take(layout.pair.0 / CHARACTER).collect();
+        canvas.text((x, y + layout.picture.1 + 3), &fitting, 1, INK);
+    }
+}
+
+fn draw_pair(
+    canvas: &mut Canvas,
+    at: (usize, usize),
+    beside: (usize, usize),
+    pair: &PairPicture,
+    scale: usize,
+    show: Show,
+) {
+    let width = pair.image.width();
+    canvas.picture(at, &pair.image, scale);
+    match show {
+        Show::Outline => canvas.outline(at, &pair.mask, width, scale, OUTLINE),
+        Show::OutlineBeside => {
+            canvas.picture(beside, &pair.image, scale);
+            canvas.outline(beside, &pair.mask, width, scale, OUTLINE);
+        }
+        Show::MaskBeside => {
+            for (index, &inside) in pair.mask.iter().enumerate() {
+                let corner = (beside.0 + index % width * scale, beside.1 + index / width * scale);
+                canvas.rectangle(corner, (scale, scale), if inside { [255; 3] } else { [0; 3] });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(height: usize, width: usize, channels: usize) -> PairPicture {
+        let values: Vec<u8> = (0..height * width * channels).map(|i| (i * 37 % 256) as u8).collect();
+        let mask = (0..height * width).map(|i| i % width > width / 2 && i / width > height / 2).collect();
+        PairPicture { image: Picture::from_bytes(&values, height, width, channels).unwrap(), mask, label: "7".into() }
+    }
+
+    fn sheet(pairs: Vec<PairPicture>, style: &SheetStyle) -> Canvas {
+        contact_sheet(&[Section { title: "real".into(), pairs }], style).unwrap()
+    }
+
+    #[test]
+    fn dimensions_follow_from_the_layout() {
+        let style = SheetStyle { columns: 3, scale: Some(2), show: Show::Outline };
+        let canvas = sheet(vec![pair(20, 30, 1); 5], &style);
+        // Three columns of 60 + 16; above: 8; title 24; two rows of 40 + 12 + 8.
+        assert_eq!((canvas.width(), canvas.height()), (3 * 76, 8 + 24 + 2 * 60));
+        let canvas = sheet(vec![pair(20, 30, 1); 5], &SheetStyle { show: Show::MaskBeside, ..style });
+        assert_eq!((canvas.width(), canvas.height()), (3 * (60 + 2 + 60 + 16), 8 + 24 + 2 * 60));
+    }
+
+    #[test]
+    fn image_and_mask_stand_side_by_side_unchanged() {
+        let pair = pair(4, 5, 3);
+        let style = SheetStyle { columns: 1, scale: Some(3), show: Show::MaskBeside };
+        let canvas = sheet(vec![pair.clone()], &style);
+        for y in 0..12 {
+            for x in 0..15 {
+                let (row, column) = (y / 3, x / 3);
+                assert_eq!(canvas.pixel(8 + x, 32 + y), pair.image.pixel(row, column));
+                let expected = if pair.mask[row * 5 + column] { [255; 3] } else { [0; 3] };
+                assert_eq!(canvas.pixel(8 + 15 + 2 + x, 32 + y), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn the_plain_picture_has_no_outline_and_the_other_has() {
+        let style = SheetStyle { columns: 1, scale: Some(4), show: Show::OutlineBeside };
+        let canvas = sheet(vec![pair(8, 8, 1)], &style);
+        let orange = |from: usize| (0..32).any(|y| (0..32).any(|x| canvas.pixel(from + x, 32 + y) == OUTLINE));
+        assert!(!orange(8));
+        assert!(orange(8 + 32 + 2));
+    }
+
+    #[test]
+    fn mixed_sizes_and_colours_share_a_sheet() {
+        let canvas = sheet(vec![pair(8, 8, 1), pair(16, 4, 3)], &SheetStyle::default());
+        // The longest side is 16, enlarged 9 times to 144.
+        assert_eq!(canvas.width(), 2 * (2 * 72 + 2 + 16));
+        assert_eq!(comfortable_scale(512, 300), 1);
+        assert_eq!(comfortable_scale(64, 64), 2);
+    }
+
+    #[test]
+    fn nothing_and_misfits_are_refused() {
+        let empty = contact_sheet(&[], &SheetStyle::default()).unwrap_err();
+        assert!(matches!(empty, ReportError::Empty { .. }));
+        let mut wrong = pair(4, 4, 1);
+        wrong.mask.pop();
+        let error = contact_sheet(&[Section { title: String::new(), pairs: vec![wrong] }], &SheetStyle::default());
+        assert!(error.unwrap_err().to_string().contains("mask of `7` has 15 values, its image has 16 pixels"));
+    }
+
+    /// The hardest case for a PNG is noise: 64 pairs of it at 64 x 64 must stay under half a megabyte.
+    #[test]
+    fn a_typical_sheet_is_small() {
+        let mut state = 1_u32;
+        let mut noise = || {
+            let mut pair = pair(64, 64, 1);
+            let values: Vec<u8> = (0..64 * 64)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (96 + (state >> 26)) as u8
+                })
+                .collect();
+            pair.image = Picture::from_bytes(&values, 64, 64, 1).unwrap();
+            pair
+        };
+        let pairs = (0..64).map(|_| noise()).collect();
+        let canvas = sheet(pairs, &SheetStyle { columns: 8, scale: Some(2), show: Show::Outline });
+        let bytes = canvas.encode_png(&[]).unwrap();
+        assert!(bytes.len() < 500_000, "{} bytes", bytes.len());
+    }
+}

@@ -1,0 +1,322 @@
+//! The one-page summary of a demo: one HTML file, pictures and styles inside, no script, nothing loaded from elsewhere.
+//!
+//! The page is well-formed XML as well as HTML, so that a strict parser can check it, and every text that comes from
+//! outside is escaped.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use pig_metrics::agreement::{Agreement, Verdict};
+use pig_metrics::bootstrap::Estimate;
+use pig_metrics::nearest::CopyCheck;
+
+use crate::ReportError;
+use crate::canvas::{Canvas, SYNTHETIC};
+use crate::chart::Chart;
+use crate::contact_sheet::comfortable_scale;
+use crate::histogram::HistogramChart;
+use crate::picture::Picture;
+use crate::svg::STYLE as CHART_STYLE;
+use crate::write::{base64, escape, write_atomically};
+
+const PAGE_STYLE: &str = include_str!("page/style.css");
+
+/// A picture that stands in the page.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    canvas: Canvas,
+    caption: String,
+    alternative: String,
+}
+
+impl Figure {
+    /// A picture with its caption, and the words that stand for it where it cannot be seen.
+    #[must_use]
+    pub fn new(canvas: Canvas, caption: impl Into<String>, alternative: impl Into<String>) -> Self {
+        Self { canvas, caption: caption.into(), alternative: alternative.into() }
+    }
+}
+
+/// A generated image and the training image nearest to it.
+#[derive(Debug, Clone)]
+pub struct NearestPair {
+    /// Names the generated image, such as "seed 17".
+    pub name: String,
+    /// The generated image.
+    pub generated: Picture,
+    /// The nearest training image, as it is in the training set.
+    pub training: Picture,
+    /// Its distance, mean squared difference.
+    pub distance: f64,
+    /// True when the training image is near once mirrored; the page shows it mirrored and says so.
+    pub flipped: bool,
+}
+
+/// What the page says about copies of training images.
+#[derive(Debug, Clone)]
+pub struct NearestSection {
+    /// A dozen or so pairs.
+    pub pairs: Vec<NearestPair>,
+    /// How the distances of all generated images stand against those of held-out real images; `None` without held-out images.
+    pub check: Option<CopyCheck>,
+    /// What distances are in: "mean squared difference on [-1, 1]".
+    pub unit: String,
+}
+
+/// Everything on the page. Empty lists and `None` leave their section out.
+#[derive(Debug, Clone)]
+pub struct DemoPage {
+    /// Title of the page.
+    pub title: String,
+    /// What the data are, in a few words: "phantom images, not patients".
+    pub data: String,
+    /// What was run and on what, one paragraph each; the first one stands out.
+    pub summary: Vec<String>,
+    /// Pair agreement with its verdict.
+    pub agreement: Option<Agreement>,
+    /// Contact sheets: real beside generated, outlines drawn.
+    pub contact_sheets: Vec<Figure>,
+    /// Progress strips.
+    pub strips: Vec<Figure>,
+    /// Mask areas and intensities, real against generated.
+    pub histograms: Vec<HistogramChart>,
+    /// Nearest training images.
+    pub nearest: Option<NearestSection>,
+    /// Losses and learning rate.
+    pub curves: Vec<Chart>,
+    /// The resolved configuration as text (TOML).
+    pub settings: String,
+    /// Name and value: version, seed, data, hashes, times, machine.
+    pub provenance: Vec<(String, String)>,
+    /// What the page does not show, one item each.
+    pub limits: Vec<String>,
+}
+
+impl DemoPage {
+    /// The page as text.
+    pub fn render(&self) -> Result<String, ReportError> {
+        let title = escape(&self.title);
+        let mut page = Page(format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
+             <meta name=\"color-scheme\" content=\"light dark\"/><title>{title}</title>\
+             <style>{PAGE_STYLE}{CHART_STYLE}</style></head>\n<body><main>\n<h1>{title}</h1>\n"
+        ));
+        if !self.data.is_empty() {
+            page.add(format_args!("<p class=\"data\">Data: {}</p>\n", escape(&self.data)));
+        }
+        for (index, paragraph) in self.summary.iter().enumerate() {
+            let class = if index == 0 { " class=\"lead\"" } else { "" };
+            page.add(format_args!("<p{class}>{}</p>\n", escape(paragraph)));
+        }
+        if let Some(agreement) = &self.agreement {
+            page.agreement(agreement);
+        }
+        page.figures("Real and generated pairs", &self.contact_sheets)?;
+        page.figures("From noise to pair", &self.strips)?;
+        page.charts("Mask areas and intensities", self.histograms.iter().map(HistogramChart::inline_svg));
+        if let Some(nearest) = &self.nearest {
+            page.nearest(nearest)?;
+        }
+        page.charts("Training", self.curves.iter().map(Chart::inline_svg));
+        page.limits(&self.limits);
+        page.settings(&self.settings, &self.provenance);
+        page.add(format_args!(
+            "<footer>Generated images and masks on this page are synthetic. The file needs nothing beside it: no network, no script.\
+             </footer>\n</main></body></html>\n"
+        ));
+        Ok(page.0)
+    }
+
+    /// Renders the page and writes it, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
+        write_atomically(path, self.render()?.as_bytes())
+    }
+}
+
+/// The page being written.
+struct Page(String);
+
+impl Page {
+    fn add(&mut self, markup: std::fmt::Arguments) {
+        // Writing to a String cannot fail.
+        let _ = self.0.write_fmt(markup);
+    }
+
+    fn heading(&mut self, heading: &str) {
+        self.add(format_args!("<h2>{heading}</h2>\n"));
+    }
+
+    fn agreement(&mut self, agreement: &Agreement) {
+        self.heading("Do image and mask belong together?");
+        let class = match agreement.verdict {
+            Verdict::Agrees => "verdict good",
+            Verdict::NotAboveShuffled => "verdict bad",
+            Verdict::TooFew => "verdict",
+        };
+        self.add(format_args!("<p class=\"{class}\">{}</p>\n", escape(&agreement.verdict_sentence())));
+        self.add(format_args!(
+            "<div class=\"scroll\"><table><thead><tr><th>lesion contrast</th><th>mean</th><th>95 % interval</th><th></th><th></th></tr></thead><tbody>\n"
+        ));
+        let rows = agreement.rows();
+        let span = interval_range(rows.iter().filter_map(|row| row.1));
+        for (name, estimate, note) in &rows {
+            let (mean, interval, drawing) = match estimate {
+                Some(e) => {
+                    (signed(e.mean), format!("{} to {}", signed(e.low), signed(e.high)), drawn_interval(e, span))
+                }
+                None => ("none".to_owned(), String::new(), String::new()),
+            };
+            self.add(format_args!(
+                "<tr><th>{name}</th><td class=\"number\">{mean}</td><td class=\"number\">{interval}</td>\
+                 <td>{drawing}</td><td class=\"note\">{}</td></tr>\n",
+                escape(note)
+            ));
+        }
+        self.add(format_args!(
+            "</tbody></table></div>\n<p class=\"small\">Lesion contrast: {}. Shuffled: generated images under the masks of other \
+             generated images, paired by image and by mask.</p>\n",
+            escape(&agreement.definition())
+        ));
+    }
+
+    fn figures(&mut self, heading: &str, figures: &[Figure]) -> Result<(), ReportError> {
+        if figures.is_empty() {
+            return Ok(());
+        }
+        self.heading(heading);
+        for figure in figures {
+            let (width, height) = (figure.canvas.width(), figure.canvas.height());
+            self.add(format_args!(
+                "<figure><img src=\"{}\" width=\"{width}\" height=\"{height}\" alt=\"{}\"/><figcaption>{}</figcaption></figure>\n",
+                data_uri(&figure.canvas)?,
+                escape(&figure.alternative),
+                escape(&figure.caption)
+            ));
+        }
+        Ok(())
+    }
+
+    fn charts(&mut self, heading: &str, charts: impl Iterator<Item = String>) {
+        let charts: String = charts.collect();
+        if !charts.is_empty() {
+            self.heading(heading);
+            self.add(format_args!("<div class=\"charts\">{charts}</div>\n"));
+        }
+    }
+
+    fn nearest(&mut self, section: &NearestSection) -> Result<(), ReportError> {
+        self.heading("Nearest training images");
+        if let Some(check) = &section.check {
+            let expected = 0.05 * check.generated as f64;
+            self.add(format_args!(
+                "<p>Of {} generated images, {} lie nearer to a training image than 95 % of {} held-out real images do; \
+                 {expected:.1} would be expected of images that are as new as real ones. The median distance is {:.4} for generated and {:.4} \
+                 for held-out images.</p>\n",
+                check.generated, check.nearer, check.held_out, check.generated_median, check.held_out_median
+            ));
+        }
+        self.add(format_args!(
+            "<p class=\"small\">Left: generated. Right: the training image nearest to it. Distance: {}. Smooth images lie nearer to \
+             everything, so a small distance alone is no copy: look at the two.</p>\n<ul class=\"nearest\">\n",
+            escape(&section.unit)
+        ));
+        for pair in &section.pairs {
+            let shown = if pair.flipped { pair.training.mirrored() } else { pair.training.clone() };
+            let rank = section.check.as_ref().map_or(String::new(), |check| {
+                format!(", nearer than {:.0} % of held-out real images", 100.0 * (1.0 - check.rank(pair.distance)))
+            });
+            let mirrored = if pair.flipped { "; training image mirrored" } else { "" };
+            self.add(format_args!(
+                "<li><div class=\"two\">{}{}</div><p>{}: distance {:.4}{rank}{mirrored}</p></li>\n",
+                image(&pair.generated, "generated image")?,
+                image(&shown, "nearest training image")?,
+                escape(&pair.name),
+                pair.distance
+            ));
+        }
+        self.add(format_args!("</ul>\n"));
+        Ok(())
+    }
+
+    fn limits(&mut self, limits: &[String]) {
+        if limits.is_empty() {
+            return;
+        }
+        self.heading("What this does not show");
+        self.add(format_args!("<ul>\n"));
+        for limit in limits {
+            self.add(format_args!("<li>{}</li>\n", escape(limit)));
+        }
+        self.add(format_args!("</ul>\n"));
+    }
+
+    fn settings(&mut self, settings: &str, provenance: &[(String, String)]) {
+        if settings.is_empty() && provenance.is_empty() {
+            return;
+        }
+        self.heading("Settings and provenance");
+        if !provenance.is_empty() {
+            self.add(format_args!("<div class=\"scroll\"><table><tbody>\n"));
+            for (name, value) in provenance {
+                self.add(format_args!("<tr><th>{}</th><td>{}</td></tr>\n", escape(name), escape(value)));
+            }
+            self.add(format_args!("</tbody></table></div>\n"));
+        }
+        if !settings.is_empty() {
+            self.add(format_args!(
+                "<p></p><details><summary>All settings</summary><pre>{}</pre></details>\n",
+                escape(settings)
+            ));
+        }
+    }
+}
+
+fn data_uri(canvas: &Canvas) -> Result<String, ReportError> {
+    Ok(format!("data:image/png;base64,{}", base64(&canvas.encode_png(&[SYNTHETIC])?)))
+}
+
+fn image(picture: &Picture, alternative: &str) -> Result<String, ReportError> {
+    let (width, height) = (picture.width(), picture.height());
+    let mut canvas = Canvas::new(width, height, [0; 3]);
+    canvas.picture((0, 0), picture, 1);
+    // The browser enlarges it, without smoothing; the size stated here keeps the place while the page loads.
+    let scale = comfortable_scale(width, height);
+    let (shown_width, shown_height) = (width * scale, height * scale);
+    let uri = data_uri(&canvas)?;
+    Ok(format!("<img src=\"{uri}\" width=\"{shown_width}\" height=\"{shown_height}\" alt=\"{alternative}\"/>"))
+}
+
+fn signed(value: f64) -> String {
+    match value {
+        v if v.is_finite() => format!("{v:+.3}").replace('-', "\u{2212}"),
+        v if v > 0.0 => "\u{221e}".to_owned(),
+        _ => "\u{2212}\u{221e}".to_owned(),
+    }
+}
+
+/// Range of all finite ends, with zero.
+fn interval_range(estimates: impl Iterator<Item = Estimate>) -> (f64, f64) {
+    let ends = estimates.flat_map(|e| [e.mean, e.low, e.high]).filter(|v| v.is_finite());
+    ends.fold((0.0, 0.0), |(low, high), v| (v.min(low), v.max(high)))
+}
+
+/// The interval as a line with a dot at the mean, zero dotted; all rows share one scale.
+fn drawn_interval(estimate: &Estimate, (low, high): (f64, f64)) -> String {
+    let place = |value: f64| {
+        let part = if high > low { (value - low) / (high - low) } else { 0.5 };
+        8.0 + 204.0 * part.clamp(0.0, 1.0)
+    };
+    format!(
+        "<svg class=\"interval\" width=\"220\" height=\"22\" viewBox=\"0 0 220 22\" aria-hidden=\"true\">\
+         <path class=\"zero\" d=\"M{0:.1} 0V22\"/><path class=\"span\" d=\"M{1:.1} 11H{2:.1}\"/>\
+         <circle class=\"mean\" cx=\"{3:.1}\" cy=\"11\" r=\"4\"/></svg>",
+        place(0.0),
+        place(estimate.low),
+        place(estimate.high),
+        place(estimate.mean)
+    )
+}
+
+#[cfg(test)]
+mod tests;
