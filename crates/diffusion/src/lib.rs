@@ -1,1 +1,26 @@
-//! The paper's mathematics: schedules, steps, Algorithm 1 and Algorithm 2.
+//! The mathematics of Zhang et al., "Paired Image Generation with Diffusion-Guided Diffusion Models" (MICCAI 2025):
+//! noise schedules, the forward process, reverse steps, Algorithm 1 and Algorithm 2. No networks and no files.
+//!
+//! As in the paper, `x` is the mask and `y` the image, and `t` counts from 1 to T. Every other crate says `mask` and
+//! `image`. Tensors are channels-last, `[batch, height, width, channels]`, though nothing here looks at more than the
+//! batch axis.
+//!
+//! Start with [`pair`]: it is the paper's Algorithm 1 and Algorithm 2, line by line. Everything that the paper lacks is
+//! another [`guide`], [`step`] or [`denoiser`] in a file of its own.
+
+pub mod denoiser;
+pub mod forward;
+pub mod guide;
+pub mod joint;
+pub mod noise;
+#[allow(non_snake_case)] // x_T and y_T are what the paper calls them.
+pub mod pair;
+pub mod prediction;
+pub mod schedule;
+pub mod single;
+pub mod step;
+pub mod timesteps;
+
+mod coefficient;
+
+pub use burn::tensor::Tensor;

@@ -1,1 +1,15 @@
-//! Networks: the U-Net, its operations, and the exponential moving average of weights.
+//! Networks: the U-Net of the paper, the operations it stands on, its parameters as named arrays, and the exponential
+//! moving average of weights.
+//!
+//! Activations are channels-last, `[batch, height, width, channels]`; weights are stored as PyTorch stores them
+//! (`[out, in, height, width]`), under diffusers' names. Everything heavy goes through [`ops`].
+
+pub mod attention;
+pub mod dropout;
+pub mod embedding;
+pub mod layers;
+pub mod network;
+pub mod ops;
+pub mod parameters;
+pub mod resnet;
+pub mod unet;

@@ -1,0 +1,144 @@
+//! Which of the T noise levels a sampler visits.
+
+use serde::{Deserialize, Serialize};
+
+/// How N of T timesteps are kept; names as in diffusers, Table 2 of Lin et al. 2024.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimestepSpacing {
+    /// 1, 1 + T/N, .. (counted from 0: 0, T/N, ..), as DDIM's reference code: never visits T itself.
+    Leading,
+    /// T, T - T/N, ..: always starts at T.
+    Trailing,
+    /// N values evenly from 1 to T, both included, rounded to the nearest.
+    Linspace,
+}
+
+/// A request for more steps than there are noise levels, or for none.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("sample.num_inference_steps is {steps}, expected 1 to schedule.num_train_timesteps = {train}")]
+pub struct StepCountError {
+    /// Steps asked for.
+    pub steps: usize,
+    /// T of the schedule.
+    pub train: usize,
+}
+
+/// One move of the reverse process: from t to the next kept timestep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The timestep of the noisy input, 1..=T.
+    pub t: usize,
+    /// The timestep of the result; 0 is the clean image.
+    pub t_prev: usize,
+}
+
+/// The kept timesteps, from the noisiest to the cleanest, as moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timesteps(Vec<Transition>);
+
+impl Timesteps {
+    /// Keeps `steps` of `train` timesteps by `spacing`; the last move ends at 0, the clean image.
+    pub fn new(train: usize, steps: usize, spacing: TimestepSpacing) -> Result<Self, StepCountError> {
+        if steps == 0 || steps > train {
+            return Err(StepCountError { steps, train });
+        }
+        let ratio = train as f64 / steps as f64;
+        let kept: Vec<usize> = match spacing {
+            // diffusers takes the whole part of T/N here, so that leading steps are evenly spaced.
+            TimestepSpacing::Leading => (0..steps).rev().map(|i| 1 + i * (train / steps)).collect(),
+            TimestepSpacing::Trailing => {
+                (0..steps).map(|i| libm::rint(train as f64 - i as f64 * ratio) as usize).collect()
+            }
+            TimestepSpacing::Linspace => {
+                let gap = if steps == 1 { 0.0 } else { (train - 1) as f64 / (steps - 1) as f64 };
+                (0..steps).rev().map(|i| 1 + libm::rint(i as f64 * gap) as usize).collect()
+            }
+        };
+        Ok(Self::from_kept(&kept))
+    }
+
+    /// Moves through `kept` timesteps, given in falling order, and from the last to 0.
+    pub fn from_kept(kept: &[usize]) -> Self {
+        let next = kept.iter().skip(1).copied().chain([0]);
+        Self(kept.iter().zip(next).map(|(&t, t_prev)| Transition { t, t_prev }).collect())
+    }
+
+    /// The moves in the order in which they are made.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Transition> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The timestep at which sampling starts: the noise level of x_T and y_T.
+    pub fn first(&self) -> usize {
+        self.0[0].t
+    }
+
+    /// Number of moves.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Never true: at least one step is kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The kept timestep before `t` in time (the next one of the reverse process), for any t in 1..=T; 0 below the
+    /// cleanest. Conditioning by x_{t-1} trains with it.
+    pub fn previous(&self, t: usize) -> usize {
+        self.0.iter().map(|m| m.t).find(|&kept| kept < t).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(spacing: TimestepSpacing, train: usize, steps: usize) -> Vec<usize> {
+        Timesteps::new(train, steps, spacing).unwrap().iter().map(|m| m.t).collect()
+    }
+
+    #[test]
+    fn spacings_are_those_of_the_paper_and_of_the_reference_code() {
+        let leading = kept(TimestepSpacing::Leading, 1024, 256);
+        assert_eq!((leading[0], leading[1], leading[255]), (1021, 1017, 1));
+        let trailing = kept(TimestepSpacing::Trailing, 1024, 256);
+        assert_eq!((trailing[0], trailing[1], trailing[255]), (1024, 1020, 4));
+        let linspace = kept(TimestepSpacing::Linspace, 1024, 256);
+        assert_eq!((linspace[0], linspace[255], linspace.len()), (1024, 1, 256));
+    }
+
+    #[test]
+    fn all_steps_are_the_paper_s_loop_in_every_spacing() {
+        for spacing in [TimestepSpacing::Leading, TimestepSpacing::Trailing, TimestepSpacing::Linspace] {
+            assert_eq!(kept(spacing, 100, 100), (1..=100).rev().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn moves_are_chained_and_end_at_zero() {
+        for (train, steps) in [(1024, 256), (1000, 50), (1024, 1), (10, 7)] {
+            for spacing in [TimestepSpacing::Leading, TimestepSpacing::Trailing, TimestepSpacing::Linspace] {
+                let moves: Vec<_> = Timesteps::new(train, steps, spacing).unwrap().iter().collect();
+                assert!(moves.windows(2).all(|w| w[0].t_prev == w[1].t && w[1].t < w[0].t));
+                assert_eq!(moves.last().unwrap().t_prev, 0);
+                assert!(moves[0].t <= train);
+            }
+        }
+    }
+
+    #[test]
+    fn previous_finds_the_next_kept_step_from_anywhere() {
+        let timesteps = Timesteps::new(16, 4, TimestepSpacing::Trailing).unwrap();
+        assert_eq!((1..=16).map(|t| timesteps.previous(t)).collect::<Vec<_>>(), [
+            0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12
+        ]);
+    }
+
+    #[test]
+    fn impossible_counts_are_refused() {
+        assert!(Timesteps::new(10, 0, TimestepSpacing::Leading).is_err());
+        assert!(Timesteps::new(10, 11, TimestepSpacing::Leading).is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! Self-attention over the pixels of a feature map.
+
+use crate::{
+    layers::{GroupNorm, Linear},
+    ops,
+    unet::UNetConfig,
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+
+/// norm, then attention of every pixel to every pixel, plus the input.
+#[derive(Module, Debug)]
+pub struct SelfAttention {
+    /// Before the projections.
+    pub group_norm: GroupNorm,
+    /// Queries.
+    pub to_q: Linear,
+    /// Keys.
+    pub to_k: Linear,
+    /// Values.
+    pub to_v: Linear,
+    /// The projection back; a list of one, as diffusers names it `to_out.0`.
+    pub to_out: Vec<Linear>,
+    #[module(skip)]
+    heads: usize,
+}
+
+impl SelfAttention {
+    /// Attention over `channels`, in heads of `attention_head_dim` channels, or one head without it.
+    pub fn new(channels: usize, config: &UNetConfig, device: &Device) -> Self {
+        let linear = || Linear::new([channels; 2], device);
+        Self {
+            group_norm: GroupNorm::new(channels, config.norm_num_groups, config.norm_eps, device),
+            to_q: linear(),
+            to_k: linear(),
+            to_v: linear(),
+            to_out: vec![linear()],
+            heads: config.attention_head_dim.map_or(1, |width| (channels / width).max(1)),
+        }
+    }
+
+    /// `[batch, height, width, channels]` to the same.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, height, width, channels] = x.dims();
+        let tokens = self.group_norm.forward(x.clone()).reshape([batch, height * width, channels]);
+        let (q, k, v) =
+            (self.to_q.forward(tokens.clone()), self.to_k.forward(tokens.clone()), self.to_v.forward(tokens));
+        let mixed = self.to_out[0].forward(ops::attention(q, k, v, self.heads));
+        x + mixed.reshape([batch, height, width, channels])
+    }
+}

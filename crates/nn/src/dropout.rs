@@ -1,0 +1,62 @@
+//! Dropout whose pattern is keyed, so that a resumed training continues bit for bit.
+
+use burn::tensor::{Tensor, TensorData};
+use pig_diffusion::noise::{Stream, keyed_rng, uniform};
+use rand_chacha::ChaCha8Rng;
+use std::cell::RefCell;
+
+/// Drops activations while training, and does nothing otherwise.
+#[derive(Debug, Default)]
+pub struct Dropout(Option<RefCell<ChaCha8Rng>>);
+
+impl Dropout {
+    /// No dropout: validation and sampling.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// The patterns of one training step, each different from the one before.
+    pub fn training(seed: u64, step: u64) -> Self {
+        Self(Some(RefCell::new(keyed_rng(seed, 0, Stream::Dropout, step))))
+    }
+
+    /// Inverted dropout: each value is zeroed with probability `rate`, and the rest divided by 1 - rate.
+    pub fn apply(&self, x: Tensor<4>, rate: f64) -> Tensor<4> {
+        let Some(rng) = self.0.as_ref().filter(|_| rate > 0.0) else { return x };
+        let mut rng = rng.borrow_mut();
+        let dims = x.dims();
+        let scale = (1.0 / (1.0 - rate)) as f32;
+        let kept: Vec<f32> =
+            (0..dims.iter().product()).map(|_| if uniform(&mut rng) < rate { 0.0 } else { scale }).collect();
+        let device = x.device().without_autodiff();
+        x * Tensor::from_data(TensorData::new(kept, dims), &device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    fn ones() -> Tensor<4> {
+        Tensor::ones([2, 32, 32, 4], &Device::flex())
+    }
+
+    #[test]
+    fn the_mean_is_kept_and_the_pattern_is_keyed() {
+        let dropped = |seed| Dropout::training(seed, 3).apply(ones(), 0.25).into_data().to_vec::<f32>().unwrap();
+        let values = dropped(1);
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        // Standard error of the mean: sqrt(rate / (1 - rate) / 8192) = 0.0064.
+        assert!((mean - 1.0).abs() < 0.03, "{mean}");
+        assert_eq!(values, dropped(1));
+        assert_ne!(values, dropped(2));
+    }
+
+    #[test]
+    fn off_and_zero_change_nothing() {
+        let expected = ones().into_data();
+        assert_eq!(Dropout::off().apply(ones(), 0.5).into_data(), expected);
+        assert_eq!(Dropout::training(1, 1).apply(ones(), 0.0).into_data(), expected);
+    }
+}

@@ -1,0 +1,61 @@
+//! Time embedding: sinusoids of t and a small perceptron.
+
+use crate::{layers::Linear, ops};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
+
+/// Sinusoidal embedding of `times` (counted from 0), `[batch, width]`.
+///
+/// With half = width / 2, frequency k is exp(-ln(10000) k / (half - freq_shift)). The released code has sines first and
+/// `freq_shift` 1; diffusers' default is cosines first (`flip_sin_to_cos`) and 0. An odd width ends with a zero.
+pub fn sinusoidal(
+    times: &[f32],
+    width: usize,
+    flip_sin_to_cos: bool,
+    freq_shift: f64,
+    device: &Device,
+) -> Tensor<2> {
+    let half = width / 2;
+    let mut values = Vec::with_capacity(times.len() * width);
+    for &time in times {
+        let angle = |k: usize| {
+            let exponent = -(10_000_f64.ln()) * k as f64 / (half as f64 - freq_shift);
+            f64::from(time * exponent.exp() as f32)
+        };
+        let sines = (0..half).map(|k| angle(k).sin() as f32);
+        let cosines = (0..half).map(|k| angle(k).cos() as f32);
+        if flip_sin_to_cos {
+            values.extend(cosines.chain(sines));
+        } else {
+            values.extend(sines.chain(cosines));
+        }
+        values.resize(values.len() + width % 2, 0.0);
+    }
+    Tensor::from_data(TensorData::new(values, [times.len(), width]), device)
+}
+
+/// linear, SiLU, linear: from the sinusoids to the vector that every residual block is given.
+#[derive(Module, Debug)]
+pub struct TimeEmbedding {
+    /// From the sinusoids' width to the embedding's.
+    pub linear_1: Linear,
+    /// From the embedding's width to itself.
+    pub linear_2: Linear,
+}
+
+impl TimeEmbedding {
+    /// From `width` sinusoids to `embedding` values.
+    pub fn new(width: usize, embedding: usize, device: &Device) -> Self {
+        Self {
+            linear_1: Linear::new([width, embedding], device),
+            linear_2: Linear::new([embedding, embedding], device),
+        }
+    }
+
+    /// `[batch, width]` to `[batch, embedding]`.
+    pub fn forward(&self, sinusoids: Tensor<2>) -> Tensor<2> {
+        self.linear_2.forward(ops::silu(self.linear_1.forward(sinusoids)))
+    }
+}

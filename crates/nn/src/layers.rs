@@ -1,0 +1,95 @@
+//! Layers with parameters, named as PyTorch names them: `weight` and `bias`.
+//!
+//! Constructors make zeros; [`crate::parameters::initialise`] and [`crate::parameters::import`] fill them.
+
+use crate::ops::{self, ConvGeometry};
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Tensor},
+};
+
+/// A square convolution on channels-last input.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[out, in, kernel, kernel]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[out]`.
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    geometry: ConvGeometry,
+}
+
+impl Conv2d {
+    /// A convolution from `channels[0]` to `channels[1]`.
+    pub fn new(channels: [usize; 2], kernel: usize, geometry: ConvGeometry, device: &Device) -> Self {
+        Self {
+            weight: Param::from_tensor(Tensor::zeros([channels[1], channels[0], kernel, kernel], device)),
+            bias: Param::from_tensor(Tensor::zeros([channels[1]], device)),
+            geometry,
+        }
+    }
+
+    /// `[batch, height, width, in]` to `[batch, height', width', out]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::conv2d(x, self.weight.val(), self.bias.val(), self.geometry)
+    }
+}
+
+/// A linear layer on the last axis.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[out, in]`.
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// A layer from `features[0]` to `features[1]`.
+    pub fn new(features: [usize; 2], device: &Device) -> Self {
+        Self {
+            weight: Param::from_tensor(Tensor::zeros([features[1], features[0]], device)),
+            bias: Param::from_tensor(Tensor::zeros([features[1]], device)),
+        }
+    }
+
+    /// `[.., in]` to `[.., out]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        ops::linear(x, self.weight.val(), self.bias.val())
+    }
+}
+
+/// Group normalisation with a scale and a shift for each channel.
+#[derive(Module, Debug)]
+pub struct GroupNorm {
+    /// `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    groups: usize,
+    #[module(skip)]
+    eps: f64,
+}
+
+impl GroupNorm {
+    /// Normalises `channels` in `groups`, which must divide them.
+    pub fn new(channels: usize, groups: usize, eps: f64, device: &Device) -> Self {
+        Self {
+            weight: Param::from_tensor(Tensor::ones([channels], device)),
+            bias: Param::from_tensor(Tensor::zeros([channels], device)),
+            groups,
+            eps,
+        }
+    }
+
+    /// The normalised input, `[batch, height, width, channels]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.eps, false)
+    }
+
+    /// The normalised input after SiLU.
+    pub fn forward_silu(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.eps, true)
+    }
+}

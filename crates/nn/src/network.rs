@@ -1,0 +1,89 @@
+//! U-Nets as the denoisers that the paper's algorithms ask for.
+
+use crate::{
+    dropout::Dropout,
+    ops,
+    unet::{UNet, UNetConfig, UNetError},
+};
+use burn::tensor::{Device, Tensor};
+use pig_diffusion::{
+    denoiser::Denoiser,
+    joint::JointDenoiser,
+    prediction::PredictionType,
+    schedule::network_time,
+};
+
+/// A U-Net with what its output stands for, for one forward pass or a whole sampling.
+#[derive(Debug)]
+pub struct Network<'a> {
+    unet: &'a UNet,
+    prediction_type: PredictionType,
+    dropout: Dropout,
+}
+
+impl<'a> Network<'a> {
+    /// The network in evaluation mode.
+    pub fn new(unet: &'a UNet, config: &UNetConfig) -> Self {
+        Self { unet, prediction_type: config.prediction_type, dropout: Dropout::off() }
+    }
+
+    /// The network in training, with this step's dropout.
+    pub fn training(unet: &'a UNet, config: &UNetConfig, seed: u64, step: u64) -> Self {
+        Self { dropout: Dropout::training(seed, step), ..Self::new(unet, config) }
+    }
+
+    fn forward(&self, x: Tensor<4>, t: &[usize]) -> Tensor<4> {
+        let times: Vec<f32> = t.iter().map(|&t| network_time(t)).collect();
+        self.unet.forward(x, &times, &self.dropout)
+    }
+}
+
+impl Denoiser for Network<'_> {
+    fn predict(&self, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Tensor<4> {
+        self.forward(ops::concat_channels(noisy.clone(), guide.clone()), t)
+    }
+
+    fn prediction_type(&self) -> PredictionType {
+        self.prediction_type
+    }
+}
+
+impl JointDenoiser for Network<'_> {
+    fn predict(&self, x_t: &Tensor<4>, y_t: &Tensor<4>, t: &[usize]) -> (Tensor<4>, Tensor<4>) {
+        let output = self.forward(ops::concat_channels(x_t.clone(), y_t.clone()), t);
+        let (x, y) = (x_t.dims()[3], y_t.dims()[3]);
+        (output.clone().narrow(3, 0, x), output.narrow(3, x, y))
+    }
+
+    fn prediction_type(&self) -> PredictionType {
+        self.prediction_type
+    }
+}
+
+/// Which of the methods' networks this is; it fixes the number of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The guider: [x_t, y_t] to x.
+    ModelX,
+    /// The conditional model: [y_t, condition] to y.
+    ModelY,
+    /// One network for both: [x_t, y_t] to [x, y].
+    Joint,
+}
+
+impl Role {
+    /// Input and output channels, where the mask has one channel and the image `image_channels`.
+    pub fn channels(self, image_channels: usize) -> [usize; 2] {
+        let both = 1 + image_channels;
+        match self {
+            Self::ModelX => [both, 1],
+            Self::ModelY => [both, image_channels],
+            Self::Joint => [both, both],
+        }
+    }
+
+    /// A network for this role, with weights of zero.
+    pub fn build(self, config: &UNetConfig, image_channels: usize, device: &Device) -> Result<UNet, UNetError> {
+        UNet::new(config, self.channels(image_channels), device)
+    }
+}

@@ -1,0 +1,81 @@
+//! The operations composed of Burn's own: the reference for every faster path, and what other devices run.
+
+use super::ConvGeometry;
+use burn::tensor::{
+    Tensor,
+    activation::{sigmoid, softmax},
+    module::conv2d as burn_conv2d,
+    ops::{ConvOptions, PadMode, PaddedConvOptions},
+};
+
+/// Convolution. `x` is `[batch, height, width, in]`, `weight` `[out, in, kernel, kernel]`, `bias` `[out]`; the result
+/// is `[batch, height', width', out]`.
+pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
+    let [top, bottom, left, right] = geometry.padding;
+    let x = x.permute([0, 3, 1, 2]);
+    let (x, padding) = if top == bottom && left == right {
+        (x, [top, left])
+    } else {
+        (x.pad((left, right, top, bottom), PadMode::Constant(0.0)), [0, 0])
+    };
+    let options = PaddedConvOptions::from(ConvOptions::new([geometry.stride; 2], padding, [1, 1], 1));
+    burn_conv2d(x, weight, Some(bias), options).permute([0, 2, 3, 1])
+}
+
+/// Group normalisation (Wu and He 2018) followed, where `activate` is set, by SiLU.
+///
+/// `x` is `[batch, height, width, channels]`, `weight` and `bias` `[channels]`. The variance is the biased one.
+pub fn group_norm(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    groups: usize,
+    eps: f64,
+    activate: bool,
+) -> Tensor<4> {
+    let [batch, height, width, channels] = x.dims();
+    let grouped = x.reshape([batch, height * width, groups, channels / groups]);
+    let mean = grouped.clone().mean_dims(&[1, 3]);
+    let centred = grouped - mean;
+    let variance = centred.clone().square().mean_dims(&[1, 3]);
+    let normalised = (centred / (variance + eps).sqrt()).reshape([batch, height, width, channels]);
+    let y = normalised * weight.reshape([1, 1, 1, channels]) + bias.reshape([1, 1, 1, channels]);
+    if activate { silu(y) } else { y }
+}
+
+/// x sigmoid(x).
+pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.clone() * sigmoid(x)
+}
+
+/// x W^T + b on the last axis. `x` is `[batch, .., in]`, `weight` `[out, in]`, `bias` `[out]`.
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    let mut dims = x.dims();
+    let [out, input] = weight.dims();
+    let rows = dims.iter().product::<usize>() / input;
+    dims[D - 1] = out;
+    (x.reshape([rows, input]).matmul(weight.transpose()) + bias.reshape([1, out])).reshape(dims)
+}
+
+/// softmax(q k^T / sqrt(head width)) v for each head; `q`, `k` and `v` are `[batch, tokens, channels]`, and the
+/// channels are split evenly into `heads`.
+pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [batch, tokens, channels] = q.dims();
+    let width = channels / heads;
+    let split = |x: Tensor<3>| x.reshape([batch, tokens, heads, width]).swap_dims(1, 2);
+    let scores = split(q).matmul(split(k).swap_dims(2, 3)).mul_scalar(1.0 / (width as f64).sqrt());
+    softmax(scores, 3).matmul(split(v)).swap_dims(1, 2).reshape([batch, tokens, channels])
+}
+
+/// Each pixel becomes two by two. `[batch, height, width, channels]` to `[batch, 2 height, 2 width, channels]`.
+pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
+    let [batch, height, width, channels] = x.dims();
+    x.reshape([batch, height, 1, width, 1, channels])
+        .expand([batch, height, 2, width, 2, channels])
+        .reshape([batch, 2 * height, 2 * width, channels])
+}
+
+/// The channels of `a`, then those of `b`.
+pub fn concat_channels(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    Tensor::cat(vec![a, b], 3)
+}

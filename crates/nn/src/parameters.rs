@@ -1,0 +1,178 @@
+//! A network's parameters as named arrays on the host: initialisation, reading, writing, and in-place updates.
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Tensor, TensorData},
+};
+use pig_diffusion::noise::{Stream, keyed_rng, uniform};
+use std::collections::BTreeMap;
+
+/// One parameter on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Sizes, slowest axis first.
+    pub shape: Vec<usize>,
+    /// Values in row-major order.
+    pub values: Vec<f32>,
+}
+
+/// All parameters by name, such as `down_blocks.0.resnets.1.conv1.weight`.
+pub type StateDict = BTreeMap<String, Array>;
+
+/// Named arrays that do not fit the network.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ParameterError {
+    /// Names that the network has and the arrays lack, or the other way round.
+    #[error(
+        "the weights are of another architecture: {} missing ({}), {} unexpected ({}); check that the configuration is the one that they were trained with",
+        missing.len(), some(missing), unexpected.len(), some(unexpected)
+    )]
+    Names {
+        /// In the network only.
+        missing: Vec<String>,
+        /// In the arrays only.
+        unexpected: Vec<String>,
+    },
+    /// A parameter of another shape.
+    #[error("the weights are of another architecture: {name} has shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// The parameter.
+        name: String,
+        /// Its shape in the arrays.
+        found: Vec<usize>,
+        /// Its shape in the network.
+        expected: Vec<usize>,
+    },
+}
+
+fn some(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        n if n > 3 => format!("{}, ..", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}
+
+/// Reads all parameters.
+pub fn export(network: &impl Module) -> StateDict {
+    struct Reader {
+        path: Vec<String>,
+        arrays: StateDict,
+    }
+    impl ModuleVisitor for Reader {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.arrays.insert(self.path.join("."), to_array(param.val()));
+        }
+    }
+    let mut reader = Reader { path: Vec::new(), arrays: StateDict::new() };
+    network.visit(&mut reader);
+    reader.arrays
+}
+
+fn to_array<const D: usize>(tensor: Tensor<D>) -> Array {
+    let shape = tensor.dims().to_vec();
+    Array { shape, values: host(tensor) }
+}
+
+/// A tensor's values in f32, without its gradient history.
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.inner().into_data().into_vec().expect("parameters are f32")
+}
+
+/// What [`update`] hands out: the name, the current values, and the gradient's source.
+pub trait Updater {
+    /// New values for the parameter `name`, in place. `tensor` is the parameter itself, for its gradient.
+    fn update<const D: usize>(&mut self, name: &str, tensor: &Tensor<D>, values: &mut [f32]);
+}
+
+/// Passes every parameter through `updater`, in the order of the network's fields, and returns the network with the
+/// new values.
+pub fn update<M: Module>(network: M, updater: &mut impl Updater) -> M {
+    struct Mapper<'a, U> {
+        path: Vec<String>,
+        updater: &'a mut U,
+    }
+    impl<U: Updater> ModuleMapper for Mapper<'_, U> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (id, tensor, mapper) = param.consume();
+            let (dims, device, tracked) = (tensor.dims(), tensor.device(), tensor.is_require_grad());
+            let mut values = host(tensor.clone());
+            self.updater.update(&self.path.join("."), &tensor, &mut values);
+            let updated = Tensor::from_data(TensorData::new(values, dims), &device).set_require_grad(tracked);
+            Param::from_mapped_value(id, updated, mapper)
+        }
+    }
+    network.map(&mut Mapper { path: Vec::new(), updater })
+}
+
+/// Fills the network with `arrays`; every name and shape must agree.
+pub fn import<M: Module>(network: M, arrays: &StateDict) -> Result<M, ParameterError> {
+    let own = export(&network);
+    let missing: Vec<String> = own.keys().filter(|name| !arrays.contains_key(*name)).cloned().collect();
+    let unexpected: Vec<String> = arrays.keys().filter(|name| !own.contains_key(*name)).cloned().collect();
+    if !missing.is_empty() || !unexpected.is_empty() {
+        return Err(ParameterError::Names { missing, unexpected });
+    }
+    for (name, array) in &own {
+        let found = &arrays[name];
+        if found.shape != array.shape {
+            return Err(ParameterError::Shape {
+                name: name.clone(),
+                found: found.shape.clone(),
+                expected: array.shape.clone(),
+            });
+        }
+    }
+    struct Import<'a>(&'a StateDict);
+    impl Updater for Import<'_> {
+        fn update<const D: usize>(&mut self, name: &str, _tensor: &Tensor<D>, values: &mut [f32]) {
+            values.copy_from_slice(&self.0[name].values);
+        }
+    }
+    Ok(update(network, &mut Import(arrays)))
+}
+
+/// Fills the network as PyTorch's layers start: weights and biases of convolutions and linear layers uniform within
+/// 1 / sqrt(fan in), norms one and zero. Keyed by `seed` and each parameter's name, so that the order does not matter.
+pub fn initialise<M: Module>(network: M, seed: u64) -> M {
+    struct Initialise {
+        seed: u64,
+        /// Fan-in of the layer whose weight came last; a bias follows its weight. None after a norm's weight.
+        fan_in: Option<usize>,
+    }
+    impl Updater for Initialise {
+        fn update<const D: usize>(&mut self, name: &str, tensor: &Tensor<D>, values: &mut [f32]) {
+            if name.ends_with("weight") {
+                self.fan_in = (D > 1).then(|| tensor.dims()[1..].iter().product());
+            }
+            let Some(fan_in) = self.fan_in else { return };
+            let bound = 1.0 / (fan_in as f64).sqrt();
+            let mut rng = keyed_rng(self.seed, name_hash(name), Stream::Initialisation, 0);
+            values.fill_with(|| (bound * (2.0 * uniform(&mut rng) - 1.0)) as f32);
+        }
+    }
+    update(network, &mut Initialise { seed, fan_in: None })
+}
+
+/// FNV-1a, 64 bit.
+pub fn name_hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// Number of values in all parameters.
+pub fn count(network: &impl Module) -> usize {
+    network.num_params()
+}

@@ -1,0 +1,101 @@
+//! The residual block.
+
+use crate::{
+    dropout::Dropout,
+    layers::{Conv2d, GroupNorm, Linear},
+    ops::{self, ConvGeometry},
+    unet::UNetConfig,
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+
+/// norm, SiLU, convolution; plus the time embedding; norm, SiLU, dropout, convolution; plus the input.
+#[derive(Module, Debug)]
+pub struct ResnetBlock {
+    /// Before the first convolution.
+    pub norm1: GroupNorm,
+    /// Changes the number of channels.
+    pub conv1: Conv2d,
+    /// From the time embedding to one value a channel.
+    pub time_emb_proj: Linear,
+    /// Before the second convolution.
+    pub norm2: GroupNorm,
+    /// Keeps the number of channels.
+    pub conv2: Conv2d,
+    /// A 1x1 convolution of the input, where the number of channels changes.
+    pub conv_shortcut: Option<Conv2d>,
+    #[module(skip)]
+    dropout: f64,
+}
+
+impl ResnetBlock {
+    /// A block from `channels[0]` to `channels[1]`.
+    pub fn new(channels: [usize; 2], config: &UNetConfig, device: &Device) -> Self {
+        let [input, output] = channels;
+        let norm = |width| GroupNorm::new(width, config.norm_num_groups, config.norm_eps, device);
+        let conv = |from, kernel| Conv2d::new([from, output], kernel, ConvGeometry::same(kernel), device);
+        Self {
+            norm1: norm(input),
+            conv1: conv(input, 3),
+            time_emb_proj: Linear::new([config.time_embedding_width(), output], device),
+            norm2: norm(output),
+            conv2: conv(output, 3),
+            conv_shortcut: (input != output).then(|| conv(input, 1)),
+            dropout: config.dropout,
+        }
+    }
+
+    /// `x` is `[batch, height, width, in]`; `time` is SiLU of the time embedding, `[batch, embedding]`, computed once
+    /// for all blocks.
+    pub fn forward(&self, x: Tensor<4>, time: &Tensor<2>, dropout: &Dropout) -> Tensor<4> {
+        let time = self.time_emb_proj.forward(time.clone());
+        let [batch, channels] = time.dims();
+        let h = self.conv1.forward(self.norm1.forward_silu(x.clone())) + time.reshape([batch, 1, 1, channels]);
+        let h = self.conv2.forward(dropout.apply(self.norm2.forward_silu(h), self.dropout));
+        match &self.conv_shortcut {
+            Some(shortcut) => shortcut.forward(x) + h,
+            None => x + h,
+        }
+    }
+}
+
+/// Halves the size: a 3x3 convolution of stride 2.
+#[derive(Module, Debug)]
+pub struct Downsample {
+    /// The convolution.
+    pub conv: Conv2d,
+}
+
+impl Downsample {
+    /// `padding` 1 pads all around; 0 pads one pixel at the bottom and right only, as the released code does.
+    pub fn new(channels: usize, padding: usize, device: &Device) -> Self {
+        let padding = if padding == 0 { [0, 1, 0, 1] } else { [padding; 4] };
+        Self { conv: Conv2d::new([channels; 2], 3, ConvGeometry { stride: 2, padding }, device) }
+    }
+
+    /// `[batch, height, width, channels]` to half the height and width.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.conv.forward(x)
+    }
+}
+
+/// Doubles the size: nearest neighbour, then a 3x3 convolution.
+#[derive(Module, Debug)]
+pub struct Upsample {
+    /// The convolution.
+    pub conv: Conv2d,
+}
+
+impl Upsample {
+    /// Keeps the number of channels.
+    pub fn new(channels: usize, device: &Device) -> Self {
+        Self { conv: Conv2d::new([channels; 2], 3, ConvGeometry::same(3), device) }
+    }
+
+    /// `[batch, height, width, channels]` to twice the height and width.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.conv.forward(ops::upsample_nearest_2x(x))
+    }
+}

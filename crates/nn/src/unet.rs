@@ -1,0 +1,327 @@
+//! The U-Net of the paper and its released code: residual blocks, skip connections, attention in chosen levels.
+
+use crate::{
+    attention::SelfAttention,
+    dropout::Dropout,
+    embedding::{TimeEmbedding, sinusoidal},
+    layers::{Conv2d, GroupNorm},
+    ops::{self, ConvGeometry},
+    resnet::{Downsample, ResnetBlock, Upsample},
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use pig_diffusion::prediction::PredictionType;
+use serde::{Deserialize, Serialize};
+
+/// The `[model_x]` and `[model_y]` words that size a U-Net; the defaults are the released layout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UNetConfig {
+    /// Channels of each level, from the full size down; each further level halves the size.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks in a level of the encoder; the decoder has one more.
+    pub layers_per_block: usize,
+    /// Levels (counted from 0, the full size) whose residual blocks are followed by attention; the middle always is.
+    pub attention_levels: Vec<usize>,
+    /// Channels of one attention head; without it one head has them all.
+    pub attention_head_dim: Option<usize>,
+    /// Groups of each normalisation; must divide every entry of `block_out_channels`.
+    pub norm_num_groups: usize,
+    /// Added to the variance in each normalisation.
+    pub norm_eps: f64,
+    /// Share of activations dropped in each residual block while training.
+    pub dropout: f64,
+    /// Zeros around the downsampling convolutions: 1 all around, 0 for one at the bottom and right only.
+    pub downsample_padding: usize,
+    /// Whether the time embedding starts with its cosines.
+    pub flip_sin_to_cos: bool,
+    /// Subtracted from half the embedding's width in its frequencies.
+    pub freq_shift: f64,
+    /// What the network predicts.
+    pub prediction_type: PredictionType,
+}
+
+impl Default for UNetConfig {
+    fn default() -> Self {
+        Self {
+            block_out_channels: vec![32, 32, 64, 64, 128, 128],
+            layers_per_block: 2,
+            attention_levels: vec![5],
+            attention_head_dim: None,
+            norm_num_groups: 32,
+            norm_eps: 1e-6,
+            dropout: 0.0,
+            downsample_padding: 0,
+            flip_sin_to_cos: false,
+            freq_shift: 1.0,
+            prediction_type: PredictionType::Epsilon,
+        }
+    }
+}
+
+/// A network that cannot be built, or an image that does not fit one.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum UNetError {
+    /// No level, or no block in a level.
+    #[error("block_out_channels has {levels} levels and layers_per_block is {layers}, expected at least 1 of each")]
+    Empty {
+        /// Levels given.
+        levels: usize,
+        /// Blocks given.
+        layers: usize,
+    },
+    /// Groups must divide channels.
+    #[error(
+        "norm_num_groups = {groups} does not divide block_out_channels[{level}] = {channels}; choose a divisor of every level"
+    )]
+    Groups {
+        /// `norm_num_groups`.
+        groups: usize,
+        /// The offending level.
+        level: usize,
+        /// Its channels.
+        channels: usize,
+    },
+    /// Heads must divide channels.
+    #[error("attention_head_dim = {width} does not divide block_out_channels[{level}] = {channels}")]
+    Heads {
+        /// `attention_head_dim`.
+        width: usize,
+        /// The offending level.
+        level: usize,
+        /// Its channels.
+        channels: usize,
+    },
+    /// An attention level that does not exist.
+    #[error("attention_levels names level {level}, but the network has levels 0 to {last}")]
+    NoSuchLevel {
+        /// The level named.
+        level: usize,
+        /// The last level.
+        last: usize,
+    },
+    /// The image cannot be halved often enough.
+    #[error(
+        "an image of {height} x {width} cannot pass {levels} levels: both must be divisible by {divisor}; change data.size or shorten block_out_channels"
+    )]
+    Size {
+        /// Image height.
+        height: usize,
+        /// Image width.
+        width: usize,
+        /// Levels of the network.
+        levels: usize,
+        /// What must divide both.
+        divisor: usize,
+    },
+}
+
+impl UNetConfig {
+    /// Width of the time embedding: four times the first level's, as in every U-Net of this family.
+    pub fn time_embedding_width(&self) -> usize {
+        4 * self.block_out_channels[0]
+    }
+
+    /// Checks what can be checked without an image.
+    pub fn validate(&self) -> Result<(), UNetError> {
+        let (levels, layers) = (self.block_out_channels.len(), self.layers_per_block);
+        if levels == 0 || layers == 0 {
+            return Err(UNetError::Empty { levels, layers });
+        }
+        for (level, &channels) in self.block_out_channels.iter().enumerate() {
+            let groups = self.norm_num_groups;
+            if groups == 0 || channels == 0 || channels % groups != 0 {
+                return Err(UNetError::Groups { groups, level, channels });
+            }
+            let attends = self.attention_levels.contains(&level) || level + 1 == levels;
+            if let Some(width) = self.attention_head_dim.filter(|&w| attends && (w == 0 || channels % w != 0)) {
+                return Err(UNetError::Heads { width, level, channels });
+            }
+        }
+        match self.attention_levels.iter().find(|&&level| level >= levels) {
+            Some(&level) => Err(UNetError::NoSuchLevel { level, last: levels - 1 }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that an image of this size passes through.
+    pub fn check_size(&self, [height, width]: [usize; 2]) -> Result<(), UNetError> {
+        let levels = self.block_out_channels.len();
+        let divisor = 1 << (levels - 1);
+        if height == 0 || width == 0 || height % divisor != 0 || width % divisor != 0 {
+            return Err(UNetError::Size { height, width, levels, divisor });
+        }
+        Ok(())
+    }
+}
+
+/// A level of the encoder.
+#[derive(Module, Debug)]
+pub struct DownBlock {
+    /// Residual blocks.
+    pub resnets: Vec<ResnetBlock>,
+    /// One after each residual block, or none.
+    pub attentions: Vec<SelfAttention>,
+    /// One, or none in the last level.
+    pub downsamplers: Vec<Downsample>,
+}
+
+/// The middle of the network.
+#[derive(Module, Debug)]
+pub struct MidBlock {
+    /// Two residual blocks.
+    pub resnets: Vec<ResnetBlock>,
+    /// One, between them.
+    pub attentions: Vec<SelfAttention>,
+}
+
+/// A level of the decoder.
+#[derive(Module, Debug)]
+pub struct UpBlock {
+    /// Residual blocks; each takes a skip connection.
+    pub resnets: Vec<ResnetBlock>,
+    /// One after each residual block, or none.
+    pub attentions: Vec<SelfAttention>,
+    /// One, or none in the last level of the decoder.
+    pub upsamplers: Vec<Upsample>,
+}
+
+/// The U-Net. Field names are diffusers' (`UNet2DModel`), so a checkpoint's names are too.
+#[derive(Module, Debug)]
+pub struct UNet {
+    /// From the input's channels to the first level's.
+    pub conv_in: Conv2d,
+    /// From sinusoids to the embedding.
+    pub time_embedding: TimeEmbedding,
+    /// From the full size down.
+    pub down_blocks: Vec<DownBlock>,
+    /// At the smallest size.
+    pub mid_block: MidBlock,
+    /// From the smallest size up.
+    pub up_blocks: Vec<UpBlock>,
+    /// Before the last convolution.
+    pub conv_norm_out: GroupNorm,
+    /// To the output's channels.
+    pub conv_out: Conv2d,
+    #[module(skip)]
+    sinusoids: usize,
+    #[module(skip)]
+    flip_sin_to_cos: bool,
+    #[module(skip)]
+    freq_shift: f64,
+}
+
+impl UNet {
+    /// A network from `channels[0]` input channels (noisy and guide together) to `channels[1]` output channels, with
+    /// weights of zero and norms of one.
+    pub fn new(config: &UNetConfig, channels: [usize; 2], device: &Device) -> Result<Self, UNetError> {
+        config.validate()?;
+        let widths = &config.block_out_channels;
+        let last = widths.len() - 1;
+        let resnet = |from, to| ResnetBlock::new([from, to], config, device);
+        let attentions = |level: usize, count: usize| -> Vec<SelfAttention> {
+            let count = if config.attention_levels.contains(&level) { count } else { 0 };
+            (0..count).map(|_| SelfAttention::new(widths[level], config, device)).collect()
+        };
+
+        let mut skips = vec![widths[0]];
+        let mut down_blocks = Vec::new();
+        for (level, &width) in widths.iter().enumerate() {
+            let mut input = widths[level.saturating_sub(1)];
+            let mut resnets = Vec::new();
+            for _ in 0..config.layers_per_block {
+                resnets.push(resnet(input, width));
+                skips.push(width);
+                input = width;
+            }
+            let downsampler = (level < last).then(|| Downsample::new(width, config.downsample_padding, device));
+            if downsampler.is_some() {
+                skips.push(width);
+            }
+            down_blocks.push(DownBlock {
+                resnets,
+                attentions: attentions(level, config.layers_per_block),
+                downsamplers: downsampler.into_iter().collect(),
+            });
+        }
+
+        let mid_block = MidBlock {
+            resnets: vec![resnet(widths[last], widths[last]), resnet(widths[last], widths[last])],
+            attentions: vec![SelfAttention::new(widths[last], config, device)],
+        };
+
+        let mut input = widths[last];
+        let mut up_blocks = Vec::new();
+        for (level, &width) in widths.iter().enumerate().rev() {
+            let mut resnets = Vec::new();
+            for skip in skips.drain(skips.len() - (config.layers_per_block + 1)..).rev() {
+                resnets.push(resnet(input + skip, width));
+                input = width;
+            }
+            up_blocks.push(UpBlock {
+                resnets,
+                attentions: attentions(level, config.layers_per_block + 1),
+                upsamplers: (level > 0).then(|| Upsample::new(width, device)).into_iter().collect(),
+            });
+        }
+
+        let conv = |from, to| Conv2d::new([from, to], 3, ConvGeometry::same(3), device);
+        Ok(Self {
+            conv_in: conv(channels[0], widths[0]),
+            time_embedding: TimeEmbedding::new(widths[0], config.time_embedding_width(), device),
+            down_blocks,
+            mid_block,
+            up_blocks,
+            conv_norm_out: GroupNorm::new(widths[0], config.norm_num_groups, config.norm_eps, device),
+            conv_out: conv(widths[0], channels[1]),
+            sinusoids: widths[0],
+            flip_sin_to_cos: config.flip_sin_to_cos,
+            freq_shift: config.freq_shift,
+        })
+    }
+
+    /// `x` is `[batch, height, width, in]`, `times` one network time (counted from 0) a sample; the result is
+    /// `[batch, height, width, out]`.
+    pub fn forward(&self, x: Tensor<4>, times: &[f32], dropout: &Dropout) -> Tensor<4> {
+        let sinusoids = sinusoidal(times, self.sinusoids, self.flip_sin_to_cos, self.freq_shift, &x.device());
+        let time = ops::silu(self.time_embedding.forward(sinusoids));
+
+        let mut h = self.conv_in.forward(x);
+        let mut skips = vec![h.clone()];
+        for block in &self.down_blocks {
+            for (i, resnet) in block.resnets.iter().enumerate() {
+                h = resnet.forward(h, &time, dropout);
+                if let Some(attention) = block.attentions.get(i) {
+                    h = attention.forward(h);
+                }
+                skips.push(h.clone());
+            }
+            for downsample in &block.downsamplers {
+                h = downsample.forward(h);
+                skips.push(h.clone());
+            }
+        }
+
+        h = self.mid_block.resnets[0].forward(h, &time, dropout);
+        h = self.mid_block.attentions[0].forward(h);
+        h = self.mid_block.resnets[1].forward(h, &time, dropout);
+
+        for block in &self.up_blocks {
+            for (i, resnet) in block.resnets.iter().enumerate() {
+                if let Some(skip) = skips.pop() {
+                    h = ops::concat_channels(h, skip);
+                }
+                h = resnet.forward(h, &time, dropout);
+                if let Some(attention) = block.attentions.get(i) {
+                    h = attention.forward(h);
+                }
+            }
+            for upsample in &block.upsamplers {
+                h = upsample.forward(h);
+            }
+        }
+        self.conv_out.forward(self.conv_norm_out.forward_silu(h))
+    }
+}
