@@ -1,8 +1,8 @@
 //! Writes contact sheets of the phantom: `phantom_sheet OUT.png [OUT_SMALL.png]`.
 //!
-//! The first sheet shows slices at their native size, the second reduced to 64 x 64 and enlarged three times; under each
-//! row of slices stands the same row with the outline of the mask. Columns alternate between the two views of a patient.
-//! Prints the mean contrast of the masses against a ring around them, at both sizes.
+//! The first sheet shows slices at their native size, the second reduced to 64 x 64 and enlarged three times; under
+//! each row of slices stands the same row with the outline of the mask. Columns alternate between the two views of a
+//! patient. Prints the mean contrast of the masses against a ring around them, at both sizes.
 
 use std::error::Error;
 use std::path::Path;

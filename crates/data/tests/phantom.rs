@@ -129,7 +129,7 @@ fn the_mask_lies_inside_the_breast_and_matches_its_description() {
     }
 }
 
-/// The same slice with and without its mass differs by the mass alone: the mask is where it adds half of its contrast or more.
+/// A slice with and without contrast differs by the mass alone: the mask is where it adds half of its contrast or more.
 #[test]
 fn the_mask_is_the_half_maximum_of_what_the_mass_adds() {
     let low = PhantomConfig { mass_contrast: [0.0, 0.0], spiculated_share: 0.0, ..config(8, 128) };

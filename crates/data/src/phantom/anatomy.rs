@@ -44,6 +44,7 @@ impl Patient {
             width: rng.random_range(0.24..0.40) * depth / 0.7,
             bottom: tallness * rng.random_range(0.0..0.18),
             top: -0.5 * (config.size[1] as f32 / config.size[0].min(config.size[1]) as f32),
+            brightness: rng.random_range(0.2..0.34),
             bow: rng.random_range(-0.02..0.035),
         };
         let right = rng.random_bool(0.5) && config.both_sides;
@@ -169,6 +170,8 @@ pub(super) struct Muscle {
     top: f32,
     /// How far the border bulges in its middle.
     bow: f32,
+    /// What it adds to the grey level of fat.
+    pub(super) brightness: f32,
 }
 
 impl Muscle {

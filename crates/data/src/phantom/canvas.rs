@@ -42,8 +42,8 @@ impl Canvas {
     }
 
     /// Draws a quadratic Bezier curve with a Gaussian cross-section of standard deviation `thickness`, its brightness
-    /// going evenly from the first to the second of `strength`.
-    pub(super) fn stroke(&mut self, curve: [[f32; 2]; 3], thickness: f32, strength: [f32; 2]) {
+    /// running through the three of `strength` at its start, middle and end.
+    pub(super) fn stroke(&mut self, curve: [[f32; 2]; 3], thickness: f32, strength: [f32; 3]) {
         let [start, middle, end] = curve.map(|point| self.frame.pixel(point));
         let sigma = (thickness * self.frame.unit()).max(0.45);
         let length =
@@ -54,7 +54,9 @@ impl Canvas {
             let blend = |axis: usize| {
                 (1.0 - t) * (1.0 - t) * start[axis] + 2.0 * t * (1.0 - t) * middle[axis] + t * t * end[axis]
             };
-            self.dab([blend(0), blend(1)], sigma, strength[0] + (strength[1] - strength[0]) * t);
+            let (from, to, share) =
+                if t < 0.5 { (strength[0], strength[1], 2.0 * t) } else { (strength[1], strength[2], 2.0 * t - 1.0) };
+            self.dab([blend(0), blend(1)], sigma, from + (to - from) * share);
         }
     }
 

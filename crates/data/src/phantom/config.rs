@@ -35,7 +35,7 @@ impl Default for PhantomConfig {
             patients: 500,
             size: [256, 256],
             seed: 0,
-            mass_contrast: [0.2, 0.45],
+            mass_contrast: [0.2, 0.42],
             mass_diameter: [0.09, 0.22],
             spiculated_share: 0.5,
             lesion_free_share: 0.0,

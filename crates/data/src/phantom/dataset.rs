@@ -35,9 +35,10 @@ pub fn generate_all(config: &PhantomConfig) -> Result<Vec<PhantomSlice>, Phantom
 
 /// Writes the whole set into `out`: `images/` and `masks/` as 8-bit gray PNG of the same stems, and `manifest.csv`.
 ///
-/// `out` is made where it is missing. `progress` gets the slices written so far and all of them. The manifest is written
-/// last: a folder without one was not finished. Its columns are id (the stem), patient, view, laterality, density, has_lesion,
-/// mass_kind, mass_contrast, mass_diameter (pixels) and mass_area (pixels); the last four are empty without a mass.
+/// `out` is made where it is missing. `progress` gets the slices written so far and all of them. The manifest is
+/// written last: a folder without one was not finished. Its columns are id (the stem), patient, view, laterality,
+/// density, has_lesion (0 or 1), mass_kind, mass_contrast, mass_diameter (pixels) and mass_area (pixels); the last four
+/// are empty without a mass.
 ///
 /// # Errors
 /// [`PhantomError::Setting`] for a setting out of range, [`PhantomError::NotEmpty`] for a folder that holds anything,

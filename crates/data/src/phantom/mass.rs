@@ -36,6 +36,9 @@ pub(super) struct Mass3 {
     pub(super) position: [f32; 3],
     /// Amplitudes of the outline's harmonics from the second on.
     harmonics: [f32; HARMONICS],
+    /// Number of rounded lobes, and how deep the notches between them are as a share of the radius.
+    lobes: usize,
+    lobe_depth: f32,
     /// Exponent of the edge: higher is sharper.
     edge: f32,
     spicules: usize,
@@ -46,30 +49,35 @@ const HARMONICS: usize = 5;
 impl Mass3 {
     pub(super) fn new(kind: MassKind, diameter: f32, contrast: f32, position: [f32; 3], rng: &mut impl Rng) -> Self {
         let shape: [f32; HARMONICS] = match kind {
-            MassKind::Lobulated => [0.13, 0.11, 0.07, 0.03, 0.0],
+            MassKind::Lobulated => [0.09, 0.03, 0.02, 0.0, 0.0],
             MassKind::Spiculated => [0.08, 0.05, 0.04, 0.04, 0.03],
         };
         let harmonics = shape.map(|most| most * rng.random_range(0.4..1.0));
-        let (edge, spicules) = match kind {
-            MassKind::Lobulated => (rng.random_range(7.0..11.0), 0),
-            MassKind::Spiculated => (rng.random_range(4.5..6.5), rng.random_range(11..19)),
+        let (edge, lobes, lobe_depth, spicules) = match kind {
+            MassKind::Lobulated => {
+                (rng.random_range(4.5..7.0), rng.random_range(3..6), rng.random_range(0.14..0.32), 0)
+            }
+            MassKind::Spiculated => (rng.random_range(3.5..5.0), 1, 0.0, rng.random_range(11..19)),
         };
-        Self { kind, diameter, contrast, position, harmonics, edge, spicules }
+        Self { kind, diameter, contrast, position, harmonics, lobes, lobe_depth, edge, spicules }
     }
 
-    /// Seen in one view: the same harmonics at other angles, because another side of the mass faces the detector.
+    /// Seen in one view: the same shape turned, because another side of the mass faces the detector.
     pub(super) fn project<R: Rng>(&self, centre: [f32; 2], rng: &mut R) -> Footprint {
-        let phases = self.harmonics.map(|_| rng.random_range(0.0..TAU));
-        // The area of `r = R (1 + sum of a_k cos)` is `pi R^2 (1 + sum of a_k^2 / 2)`: divide it out, so that
-        // the diameter is that of the circle of equal area.
-        let surplus = 1.0 + 0.5 * self.harmonics.iter().map(|a| a * a).sum::<f32>();
-        Footprint {
+        const ANGLES: usize = 180;
+        let mut footprint = Footprint {
             centre,
-            radius: 0.5 * self.diameter / surplus.sqrt(),
-            harmonics: self.harmonics,
-            phases,
+            radius: 1.0,
+            harmonics: self.harmonics.map(|amplitude| (amplitude, rng.random_range(0.0..TAU))),
+            lobes: self.lobes,
+            lobe_depth: self.lobe_depth,
+            lobe_phase: rng.random_range(0.0..TAU),
             edge: self.edge,
-        }
+        };
+        // The area of `r(angle)` is half the integral of its square: the diameter is that of the circle of equal area.
+        let squares = (0..ANGLES).map(|k| footprint.outline(TAU * k as f32 / ANGLES as f32).powi(2));
+        footprint.radius = 0.5 * self.diameter / (squares.sum::<f32>() / ANGLES as f32).sqrt();
+        footprint
     }
 
     /// Draws the spicules of one view as shares of the mass's contrast.
@@ -84,7 +92,8 @@ impl Mass3 {
                 [footprint.centre[0] + r * cos, footprint.centre[1] + r * sin]
             };
             let curve = [point(0.6 * footprint.radius, 0.0), point(0.5 * reach, 0.0), point(reach, bend)];
-            canvas.stroke(curve, 0.0045, [rng.random_range(0.45..0.7), 0.05]);
+            let strength = rng.random_range(0.45..0.7);
+            canvas.stroke(curve, 0.004, [strength, 0.6 * strength, 0.0]);
         }
     }
 }
@@ -94,25 +103,35 @@ impl Mass3 {
 pub(super) struct Footprint {
     pub(super) centre: [f32; 2],
     pub(super) radius: f32,
-    harmonics: [f32; HARMONICS],
-    phases: [f32; HARMONICS],
+    /// Amplitude and phase of the outline's harmonics from the second on.
+    harmonics: [(f32, f32); HARMONICS],
+    lobes: usize,
+    lobe_depth: f32,
+    lobe_phase: f32,
     edge: f32,
 }
 
 impl Footprint {
+    /// Distance from the centre to the outline in a direction, in units of `radius`.
+    fn outline(&self, angle: f32) -> f32 {
+        let harmonics = self.harmonics.iter().enumerate();
+        let waves: f32 =
+            harmonics.map(|(k, (amplitude, phase))| amplitude * ((k + 2) as f32 * angle + phase).cos()).sum();
+        // |cos| makes rounded lobes with notches between them; the small term rounds the notches.
+        // Turning the angle unevenly makes the lobes differ in width.
+        let uneven = angle + 0.35 * (angle - self.lobe_phase).sin();
+        let lobe = (0.5 * (self.lobes as f32 * uneven + self.lobe_phase)).cos().powi(2) + 0.02;
+        1.0 + waves + self.lobe_depth * (lobe.sqrt() - std::f32::consts::FRAC_2_PI)
+    }
+
     /// The profile at a point: `1 / (1 + rho^n)`, `rho` the distance to the centre in units of the outline's.
     pub(super) fn profile(&self, x: f32, y: f32) -> f32 {
         let (dx, dy) = (x - self.centre[0], y - self.centre[1]);
         let distance = dx.hypot(dy);
-        if distance > 3.0 * self.radius {
+        if distance > 4.0 * self.radius {
             return 0.0;
         }
-        let angle = dy.atan2(dx);
-        let mut outline = 1.0;
-        for (k, (amplitude, phase)) in self.harmonics.iter().zip(&self.phases).enumerate() {
-            outline += amplitude * ((k + 2) as f32 * angle + phase).cos();
-        }
-        1.0 / (1.0 + (distance / (self.radius * outline)).powf(self.edge))
+        1.0 / (1.0 + (distance / (self.radius * self.outline(dy.atan2(dx)))).powf(self.edge))
     }
 
     /// The profile on a whole slice.

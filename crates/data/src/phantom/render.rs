@@ -10,11 +10,9 @@ use super::{BACKGROUND, Laterality, MassDescription, PhantomConfig, PhantomSlice
 /// Grey levels as shares of the full range; together they stay below about 0.7 so that a mass has room above them.
 mod level {
     /// Fat of full thickness.
-    pub(super) const FAT: f32 = 0.17;
+    pub(super) const FAT: f32 = 0.18;
     /// What the densest glandular tissue adds to fat.
     pub(super) const GLAND: f32 = 0.34;
-    /// What the pectoral muscle adds to fat.
-    pub(super) const MUSCLE: f32 = 0.34;
     /// What the skin line adds.
     pub(super) const SKIN: f32 = 0.13;
     /// Standard deviation of the quantum noise.
@@ -85,9 +83,10 @@ struct Tissue<'a> {
     outline: Outline,
     /// Distance to the skin of every pixel, positive inside.
     depth: Vec<f32>,
-    /// The glandular pattern and the pattern of fat.
+    /// The glandular pattern.
     gland: Field,
-    fat: Field,
+    /// A second one: as it is in fat and muscle, drawn out towards the nipple in the gland.
+    second: Field,
     /// Fields whose zero lines are strands: one drawn out towards the nipple, one in every direction.
     ducts: Field,
     septa: Field,
@@ -97,13 +96,13 @@ struct Tissue<'a> {
 impl<'a> Tissue<'a> {
     fn new(frame: Frame, patient: &'a Patient, view: View, rng: &mut impl Rng) -> Self {
         let outline = patient.outline(view);
-        let [gland, fat] = power_law_fields(frame.width, frame.height, GLANDULAR_EXPONENT, rng);
+        let [gland, second] = power_law_fields(frame.width, frame.height, GLANDULAR_EXPONENT, rng);
         let [ducts, septa] = power_law_fields(frame.width, frame.height, STRAND_EXPONENT, rng);
         let mut lines = Canvas::new(frame);
         draw_ligaments(&outline, &mut lines, rng);
         draw_fibres(&outline, &mut lines, rng);
         let depth = frame.points().map(|[x, y]| outline.distance(x, y)).collect();
-        Self { patient, view, frame, outline, depth, gland, fat, ducts, septa, lines }
+        Self { patient, view, frame, outline, depth, gland, second, ducts, septa, lines }
     }
 
     /// The grey level of a pixel before noise, as if the pixel lay wholly inside.
@@ -112,19 +111,21 @@ impl<'a> Tissue<'a> {
         if depth <= 0.0 {
             return BACKGROUND;
         }
-        let pattern = self.gland.values[index];
+        let (radius, angle) = self.about_nipple(x, y);
+        // Half in every direction, half drawn out towards the nipple as the lobes and ducts are.
+        let pattern = 0.8 * self.gland.values[index] + 0.6 * self.second.sample(0.55 * radius, 0.6 * angle);
         let share = self.gland_share(x, y, depth, pattern);
-        let strands = self.strands(index, x, y);
+        let strands = self.strands(index, radius, angle);
         let density = self.patient.density;
         // Towards the skin the compressed breast thins out in a round edge.
         let rim = 1.0 - (depth / 0.085).min(1.0);
         let thickness = (1.0 - rim * rim).sqrt();
-        let fat = level::FAT + 0.022 * self.fat.values[index] + 0.05 * strands * (0.35 + 0.65 * share);
-        let gland = share * (level::GLAND * (0.55 + 0.45 * density) + 0.045 * pattern);
+        let fat = level::FAT + 0.025 * self.second.values[index] + 0.085 * strands * (0.3 + 0.7 * share);
+        let gland = share * (level::GLAND * (0.55 + 0.45 * density) + 0.037 * pattern);
         let lines = self.lines.values[index];
         let muscle = self.patient.muscle(self.view).map_or(0.0, |muscle| {
             let inside = logistic(muscle.distance(x, y) / 0.012);
-            inside * (level::MUSCLE + 0.03 * self.fat.values[index] - gland - 0.5 * lines)
+            inside * (muscle.brightness + 0.025 * self.second.values[index] - gland - 0.5 * lines)
         });
         let skin = level::SKIN * (-((depth - 0.008) / 0.006).powi(2)).exp();
         thickness * (fat + gland + lines + muscle).max(0.03) + skin
@@ -139,22 +140,26 @@ impl<'a> Tissue<'a> {
         let along = x / outline.depth - 0.58;
         let across = offset / half;
         let reach = (along / if along > 0.0 { 0.5 } else { 0.55 }).hypot(across / 0.72);
-        let cone = logistic((0.62 + 0.34 * density - reach + 0.13 * pattern) / 0.075);
+        let cone = logistic((0.60 + 0.34 * density - reach + 0.13 * pattern) / 0.10);
         // Fat lies under the skin except behind the nipple, and breaks up the gland where it is not dense.
         let behind_nipple = (-(offset / 0.07).powi(2)).exp() * smooth_step(0.6, 0.95, x / outline.depth);
         let under_skin = smooth_step(0.035, 0.10, depth + 0.05 * behind_nipple);
-        let lobes = logistic((pattern + 2.2 * (density - 0.42)) / 0.55);
+        let lobes = logistic((pattern + 2.2 * (density - 0.42)) / 0.7);
         cone * under_skin * (0.25 + 0.75 * lobes)
     }
 
-    /// Fibrous strands, from 0 to about 1.
-    fn strands(&self, index: usize, x: f32, y: f32) -> f32 {
+    /// Distance and angle as seen from a point outside the nipple, both scaled to pixels.
+    fn about_nipple(&self, x: f32, y: f32) -> (f32, f32) {
         let unit = self.frame.unit();
-        let (dx, dy) = (self.outline.depth + 0.06 - x, y - self.outline.nipple_y);
-        let (radius, angle) = (dx.hypot(dy), dy.atan2(dx));
-        let duct = self.ducts.sample(0.45 * radius * unit, 0.55 * angle * unit);
+        let (dx, dy) = (self.outline.depth + 0.11 - x, y - self.outline.nipple_y);
+        (dx.hypot(dy) * unit, dy.atan2(dx) * unit)
+    }
+
+    /// Fibrous strands, from 0 to about 1.
+    fn strands(&self, index: usize, radius: f32, angle: f32) -> f32 {
+        let duct = self.ducts.sample(0.4 * radius, 0.55 * angle);
         let ridge = |value: f32, width: f32| (-(value / width).powi(2)).exp();
-        0.7 * ridge(duct, 0.10) + 0.5 * ridge(self.septa.values[index], 0.07)
+        0.7 * ridge(duct, 0.12) + 0.5 * ridge(self.septa.values[index], 0.08)
     }
 }
 
@@ -172,7 +177,8 @@ fn draw_ligaments(outline: &Outline, lines: &mut Canvas, rng: &mut impl Rng) {
         ];
         let bow = rng.random_range(-0.05..0.05);
         let middle = [0.5 * (skin[0] + root[0]) - bow * (skin[1] - root[1]).signum(), 0.5 * (skin[1] + root[1]) + bow];
-        lines.stroke([root, middle, skin], 0.003, [rng.random_range(0.05..0.10), 0.04]);
+        let strength = rng.random_range(0.03..0.075);
+        lines.stroke([root, middle, skin], 0.003, [0.0, strength, 0.5 * strength]);
     }
 }
 
@@ -188,8 +194,8 @@ fn draw_fibres(outline: &Outline, lines: &mut Canvas, rng: &mut impl Rng) {
             0.5 * (start[0] + end[0]) + rng.random_range(-0.05..0.05),
             0.5 * (start[1] + end[1]) + rng.random_range(-0.09..0.09),
         ];
-        let strength = rng.random_range(0.03..0.075);
-        lines.stroke([start, middle, end], rng.random_range(0.0025..0.0055), [strength, 0.6 * strength]);
+        let strength = rng.random_range(0.02..0.07);
+        lines.stroke([start, middle, end], rng.random_range(0.0025..0.0055), [0.0, strength, 0.0]);
     }
 }
 

@@ -81,17 +81,16 @@ impl Field {
 
 /// Two independent Gaussian fields whose power falls as `1 / f^exponent`, of mean 0 and variance 1 each.
 ///
-/// Frequencies are counted in cycles a pixel in both directions, so the pattern is isotropic on a grid that is not square.
+/// Frequencies are counted in cycles a pixel in both directions, so the pattern is isotropic on any grid.
 /// Synthesised in the frequency domain from white noise; the real and the imaginary part are the two fields.
 pub fn power_law_fields(width: usize, height: usize, exponent: f32, rng: &mut impl Rng) -> [Field; 2] {
+    let squared = |n: usize| (0..n).map(|k| (k.min(n - k) as f32 / n as f32).powi(2)).collect::<Vec<_>>();
+    let (rows, columns) = (squared(height), squared(width));
     let mut spectrum = Vec::with_capacity(width * height);
-    let frequency = |k: usize, n: usize| k.min(n - k) as f32 / n as f32;
-    for row in 0..height {
-        let fy = frequency(row, height);
-        for column in 0..width {
+    for fy in &rows {
+        for fx in &columns {
             let (re, im) = normal_pair(rng);
-            let squared = fy * fy + frequency(column, width).powi(2);
-            let amplitude = if squared > 0.0 { squared.powf(-0.25 * exponent) } else { 0.0 };
+            let amplitude = if fx + fy > 0.0 { (fx + fy).powf(-0.25 * exponent) } else { 0.0 };
             spectrum.push(Complex32::new(re * amplitude, im * amplitude));
         }
     }
