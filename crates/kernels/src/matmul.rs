@@ -1,0 +1,129 @@
+//! Matrix products, row-major, on the register tiles of the convolutions.
+
+use crate::outer::{self, Outer};
+use crate::panel::Packed;
+use crate::shared::{SharedMut, for_each_job};
+use crate::simd::{LANES, Level};
+use crate::tile::{self, Epilogue, Phase, Problem, Source, Tap};
+use std::ops::Range;
+
+/// The right side of a product, `[depth, columns]`, packed.
+#[derive(Clone, Debug)]
+pub struct PackedMatrix(Packed);
+
+impl PackedMatrix {
+    /// Packs b `[depth, columns]`, whose rows are `stride` values apart.
+    ///
+    /// # Panics
+    /// When `b` is too short.
+    pub fn new(depth: usize, columns: usize, b: &[f32], stride: usize) -> Self {
+        assert!(fits(b, depth, columns, stride), "right matrix is too short");
+        Self(Packed::new(1, depth, columns, |column, row, _| b[row * stride + column]))
+    }
+
+    /// Packs the transpose of b `[columns, depth]`, whose rows are `stride` values apart.
+    ///
+    /// # Panics
+    /// When `b` is too short.
+    pub fn transposed(depth: usize, columns: usize, b: &[f32], stride: usize) -> Self {
+        assert!(fits(b, columns, depth, stride), "right matrix is too short");
+        Self(Packed::new(1, depth, columns, |column, row, _| b[column * stride + row]))
+    }
+
+    /// Rows of the matrix.
+    pub fn depth(&self) -> usize {
+        self.0.in_channels
+    }
+
+    /// Columns of the matrix.
+    pub fn columns(&self) -> usize {
+        self.0.out_channels
+    }
+}
+
+/// A matrix to be written, and how.
+#[derive(Debug)]
+pub struct Output<'a> {
+    /// The values.
+    pub data: &'a mut [f32],
+    /// Values from one row to the next, at least the columns.
+    pub stride: usize,
+    /// Whether the product is added to what is there.
+    pub accumulate: bool,
+}
+
+/// c = a b + bias: a `[rows, depth]` with rows `a_stride` apart, b packed, bias `[columns]`, c `[rows, columns]`.
+///
+/// Every row is computed independently of the others and of the number of threads, to the last bit.
+///
+/// # Panics
+/// When a slice is too short.
+pub fn matmul(
+    level: Level,
+    rows: usize,
+    a: &[f32],
+    a_stride: usize,
+    b: &PackedMatrix,
+    bias: Option<&[f32]>,
+    c: Output<'_>,
+) {
+    let Output { data, stride, accumulate } = c;
+    assert!(fits(a, rows, b.depth(), a_stride), "left matrix is too short");
+    assert!(fits(data, rows, b.columns(), stride), "output is too short");
+    assert!(bias.is_none_or(|bias| bias.len() == b.columns()), "length of the bias");
+    let sources = [Source { data: a, channels: b.depth(), stride: a_stride, first: 0 }];
+    let problem = Problem {
+        batch: rows,
+        input: [1, 1],
+        output: [1, 1],
+        sources: &sources,
+        packed: &b.0,
+        epilogue: Epilogue { bias, accumulate, ..Epilogue::default() },
+        out_stride: stride,
+    };
+    let taps = vec![Tap { row: 0, column: 0, weight: 0 }];
+    let phase = Phase { rows: 1, columns: 1, origin: [0, 0], out_step: 1, in_step: 1, taps };
+    tile::run(level, &problem, &[phase], data);
+}
+
+/// c = a^T b: a `[depth, rows]` with rows `a_stride` apart, b `[depth, columns]` with rows `b_stride` apart, c `[rows,
+/// columns]`.
+///
+/// The sum over `depth` is cut at places that depend on the shape alone, so results do not depend on the number of threads.
+///
+/// # Panics
+/// When a slice is too short.
+pub fn matmul_transposed(
+    level: Level,
+    [rows, depth, columns]: [usize; 3],
+    a: &[f32],
+    a_stride: usize,
+    b: &[f32],
+    b_stride: usize,
+    c: Output<'_>,
+) {
+    let Output { data, stride, accumulate } = c;
+    assert!(fits(a, depth, rows, a_stride) && fits(b, depth, columns, b_stride), "a matrix is too short");
+    assert!(fits(data, rows, columns, stride), "output is too short");
+    let pairs = |_: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>| pairs.extend(range.map(|i| [i, i]));
+    let outer = Outer { a, a_stride, rows, b, b_stride, columns, pixels: depth, taps: 1, pairs: &pairs };
+    let partial = outer::run(level, &outer);
+    let out = SharedMut::new(data);
+    for_each_job(rows.div_ceil(LANES), 2 * rows * columns, |block| {
+        for row in block * LANES..rows.min((block + 1) * LANES) {
+            // SAFETY: the row lies inside c, and each job has rows of its own.
+            let out = unsafe { out.slice(row * stride, columns) };
+            for (strip, out) in out.chunks_mut(LANES).enumerate() {
+                let total = partial.total(0, row, strip);
+                for (value, sum) in out.iter_mut().zip(total) {
+                    *value = if accumulate { *value + sum } else { sum };
+                }
+            }
+        }
+    });
+}
+
+/// Whether `x` holds `rows` rows of `columns` values, `stride` apart.
+fn fits(x: &[f32], rows: usize, columns: usize, stride: usize) -> bool {
+    rows == 0 || columns == 0 || (stride >= columns && x.len() >= (rows - 1) * stride + columns)
+}

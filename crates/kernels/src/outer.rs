@@ -1,0 +1,251 @@
+//! Sums of outer products over pixels: weight gradients, and matrix products with a transposed left side.
+//!
+//! For every tap, `sum[i][j] = sum over pairs (p, q) of a[p][i] b[q][j]`, where the pairs are the pixels that the tap joins.
+//! Pixels are cut into pieces, and pieces into blocks, by the shape alone; each piece has a partial sum of its own and the
+//! partial sums are added in order, so the result does not depend on the number of threads.
+
+use crate::panel::{Line, lines};
+use crate::shared::{SharedMut, for_each_job};
+use crate::simd::{Kernel, LANES, Level, Simd};
+use std::ops::Range;
+
+/// Pixels whose operands stay in the first cache.
+const BLOCK: usize = 128;
+
+/// Pixels of a piece, where there are not too many pieces.
+const PIECE: usize = 2048;
+
+/// Most pieces.
+const MAX_PIECES: usize = 16;
+
+/// Rows of a register tile.
+const ROWS: usize = 8;
+
+/// Lists the pairs of (pixel of `a`, pixel of `b`) that a tap joins, for a range of pixels.
+pub(crate) type Pairs<'a> = dyn Fn(usize, Range<usize>, &mut Vec<[usize; 2]>) + Sync + 'a;
+
+/// What is summed.
+#[derive(Clone, Copy)]
+pub(crate) struct Outer<'a> {
+    /// The side whose values are broadcast, and the values from one pixel to the next.
+    pub(crate) a: &'a [f32],
+    pub(crate) a_stride: usize,
+    /// Channels of `a` that take part.
+    pub(crate) rows: usize,
+    /// The side that is read in vectors, and the values from one pixel to the next.
+    pub(crate) b: &'a [f32],
+    pub(crate) b_stride: usize,
+    /// Channels of `b` that take part.
+    pub(crate) columns: usize,
+    pub(crate) pixels: usize,
+    pub(crate) taps: usize,
+    pub(crate) pairs: &'a Pairs<'a>,
+}
+
+/// Partial sums `[piece][tap][row][column, filled up to a multiple of 16]`.
+pub(crate) struct Partial {
+    data: Vec<Line>,
+    pieces: usize,
+    taps: usize,
+    rows: usize,
+    width: usize,
+}
+
+impl Partial {
+    /// The sum over the pieces of one vector of columns.
+    #[inline(always)]
+    pub(crate) fn total(&self, tap: usize, row: usize, strip: usize) -> [f32; LANES] {
+        let strips = self.width / LANES;
+        let size = self.taps * self.rows * strips;
+        let at = (tap * self.rows + row) * strips + strip;
+        let mut total = self.data[at].0;
+        for piece in 1..self.pieces {
+            let part = &self.data[piece * size + at].0;
+            for lane in 0..LANES {
+                total[lane] += part[lane];
+            }
+        }
+        total
+    }
+}
+
+/// Computes the partial sums.
+pub(crate) fn run(level: Level, outer: &Outer<'_>) -> Partial {
+    let width = outer.columns.next_multiple_of(LANES);
+    let pieces = outer.pixels.div_ceil(PIECE).clamp(1, MAX_PIECES);
+    let size = outer.taps * outer.rows * width;
+    let mut data = lines(pieces * size);
+    // Jobs beyond the pieces share a piece's taps and rows; each sum is still one chain, whoever computes it.
+    let wanted = (MAX_PIECES / pieces).max(1);
+    let tap_parts = if outer.taps > 1 { wanted.min(outer.taps) } else { 1 };
+    let row_parts = (wanted / tap_parts).clamp(1, outer.rows.div_ceil(ROWS));
+    let blocks = outer.pixels.div_ceil(BLOCK);
+    let work = outer.pixels * size;
+    let shared = SharedMut::new(&mut data);
+    for_each_job(pieces * tap_parts * row_parts, work, |job| {
+        let (piece, part) = (job / (tap_parts * row_parts), job % (tap_parts * row_parts));
+        let (tap, row) = (part / row_parts, part % row_parts);
+        let tiles = outer.rows.div_ceil(ROWS);
+        level.dispatch(Job {
+            outer,
+            blocks: cut(blocks, pieces, piece),
+            taps: cut(outer.taps, tap_parts, tap),
+            rows: ROWS * cut(tiles, row_parts, row).start..outer.rows.min(ROWS * cut(tiles, row_parts, row).end),
+            width,
+            // SAFETY: the piece lies inside the buffer.
+            out: unsafe { shared.get().cast::<f32>().add(piece * size) },
+            _buffer: shared,
+        });
+    });
+    Partial { data, pieces, taps: outer.taps, rows: outer.rows, width }
+}
+
+/// Part `i` of `n` of `0..len`.
+fn cut(len: usize, n: usize, i: usize) -> Range<usize> {
+    i * len / n..(i + 1) * len / n
+}
+
+struct Job<'a> {
+    outer: &'a Outer<'a>,
+    blocks: Range<usize>,
+    taps: Range<usize>,
+    rows: Range<usize>,
+    width: usize,
+    /// The piece's partial sums; this job alone touches its taps and rows of them.
+    out: *mut f32,
+    _buffer: SharedMut<'a, Line>,
+}
+
+impl Kernel for Job<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let outer = self.outer;
+        let is_padded = outer.columns != self.width;
+        let mut scratch = if is_padded { lines(BLOCK * self.width) } else { Vec::new() };
+        let mut pairs = Vec::with_capacity(BLOCK);
+        for block in self.blocks.clone() {
+            let pixels = block * BLOCK..outer.pixels.min((block + 1) * BLOCK);
+            for tap in self.taps.clone() {
+                pairs.clear();
+                (outer.pairs)(tap, pixels.clone(), &mut pairs);
+                check(outer, &pairs);
+                let b = if is_padded {
+                    fill_up(outer, &mut pairs, &mut scratch, self.width)
+                } else {
+                    for pair in &mut pairs {
+                        *pair = [pair[0] * outer.a_stride, pair[1] * outer.b_stride];
+                    }
+                    outer.b.as_ptr()
+                };
+                self.tap(s, tap, &pairs, b);
+            }
+        }
+    }
+}
+
+/// Checks once a list that every pair lies inside both tensors.
+fn check(outer: &Outer<'_>, pairs: &[[usize; 2]]) {
+    let (mut a, mut b) = (0, 0);
+    for pair in pairs {
+        a = a.max(pair[0]);
+        b = b.max(pair[1]);
+    }
+    assert!(pairs.is_empty() || a * outer.a_stride + outer.rows <= outer.a.len(), "pixel outside the left tensor");
+    assert!(pairs.is_empty() || b * outer.b_stride + outer.columns <= outer.b.len(), "pixel outside the right tensor");
+}
+
+/// Copies the pairs' pixels of `b` to rows of whole vectors and turns pixels into offsets.
+fn fill_up(outer: &Outer<'_>, pairs: &mut [[usize; 2]], scratch: &mut [Line], width: usize) -> *const f32 {
+    let strips = width / LANES;
+    for (row, pair) in pairs.iter_mut().enumerate() {
+        let from = &outer.b[pair[1] * outer.b_stride..][..outer.columns];
+        for (line, part) in scratch[row * strips..(row + 1) * strips].iter_mut().zip(from.chunks(LANES)) {
+            line.0[..part.len()].copy_from_slice(part);
+        }
+        *pair = [pair[0] * outer.a_stride, row * width];
+    }
+    scratch.as_ptr().cast()
+}
+
+impl Job<'_> {
+    /// Adds the pairs of one tap to the job's rows.
+    #[inline(always)]
+    fn tap<S: Simd>(&self, s: S, tap: usize, pairs: &[[usize; 2]], b: *const f32) {
+        if pairs.is_empty() {
+            return;
+        }
+        let strips = self.width / LANES;
+        let step = if S::WIDE { 2 } else { 1 };
+        let mut strip = 0;
+        while strip < strips {
+            let n = step.min(strips - strip);
+            let mut row = self.rows.start;
+            while row < self.rows.end {
+                let left = self.rows.end - row;
+                // SAFETY: `check` found every pair inside both tensors; the sums of the tap's rows from `row` on and of
+                // the strips from `strip` on lie inside the piece.
+                unsafe {
+                    let a = self.outer.a.as_ptr().add(row);
+                    let b = b.add(strip * LANES);
+                    let out = self.out.add((tap * self.outer.rows + row) * self.width + strip * LANES);
+                    row += match (n, left) {
+                        (2, 8..) => add::<S, 8, 2>(s, pairs, a, b, out, self.width),
+                        (2, 4..) => add::<S, 4, 2>(s, pairs, a, b, out, self.width),
+                        (2, 2..) => add::<S, 2, 2>(s, pairs, a, b, out, self.width),
+                        (2, _) => add::<S, 1, 2>(s, pairs, a, b, out, self.width),
+                        (_, 8..) if S::WIDE => add::<S, 8, 1>(s, pairs, a, b, out, self.width),
+                        (_, 4..) if S::ROWS >= 4 => add::<S, 4, 1>(s, pairs, a, b, out, self.width),
+                        (_, 2..) => add::<S, 2, 1>(s, pairs, a, b, out, self.width),
+                        _ => add::<S, 1, 1>(s, pairs, a, b, out, self.width),
+                    };
+                }
+            }
+            strip += n;
+        }
+    }
+}
+
+/// out[m][n] += sum over the pairs of a[m] b[n]; returns M.
+///
+/// # Safety
+/// M values of `a` and N strips of `b` are readable at every pair's offsets; `out` is valid for M rows of N strips, `width`
+/// values apart.
+#[inline(always)]
+unsafe fn add<S: Simd, const M: usize, const N: usize>(
+    s: S,
+    pairs: &[[usize; 2]],
+    a: *const f32,
+    b: *const f32,
+    out: *mut f32,
+    width: usize,
+) -> usize {
+    let mut acc = [[s.splat(0.0); N]; M];
+    for pair in pairs {
+        // SAFETY: the caller vouches for every pair.
+        unsafe {
+            let (a, b) = (a.add(pair[0]), b.add(pair[1]));
+            let mut row = [s.splat(0.0); N];
+            for n in 0..N {
+                row[n] = s.load(b.add(n * LANES));
+            }
+            for m in 0..M {
+                let v = s.splat(*a.add(m));
+                for n in 0..N {
+                    acc[m][n] = s.fma(row[n], v, acc[m][n]);
+                }
+            }
+        }
+    }
+    for m in 0..M {
+        for n in 0..N {
+            // SAFETY: the caller vouches for the M rows of N strips.
+            unsafe {
+                let p = out.add(m * width + n * LANES);
+                s.store(p, s.add(s.load(p), acc[m][n]));
+            }
+        }
+    }
+    M
+}

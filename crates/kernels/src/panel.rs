@@ -1,0 +1,118 @@
+//! Weights in the order in which the register tile reads them.
+//!
+//! Output channels are cut into strips of sixteen, strips into groups of up to four. A group holds, for every tap and every
+//! input channel, the weights of its output channels next to each other: `[group][tap][input channel][16 x strips]`, the
+//! last strip filled up with zeros. At most four output channels are stored as rows instead, `[output channel][tap][input
+//! channels, filled up to a multiple of 16]`, for the dot-product kernel.
+
+use crate::shared::{SharedMut, for_each_job};
+use crate::simd::LANES;
+
+/// Output channels up to which sums run along the input channels instead of beside the output channels.
+pub(crate) const DOT_MAX: usize = 4;
+
+/// Sixteen values on a cache line of their own, so that vector loads never straddle two lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [f32; LANES]);
+
+/// A zeroed buffer on cache-line boundaries for at least `len` values.
+pub(crate) fn lines(len: usize) -> Vec<Line> {
+    vec![Line([0.0; LANES]); len.div_ceil(LANES)]
+}
+
+/// One group of strips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// First output channel.
+    pub(crate) first: usize,
+    /// Strips of sixteen, 1 to 4.
+    pub(crate) strips: usize,
+}
+
+/// Groups of four strips; five left over become three and two, because a single strip keeps the fewest registers busy.
+pub(crate) fn groups(out_channels: usize) -> Vec<Group> {
+    let mut left = out_channels.div_ceil(LANES);
+    let mut first = 0;
+    let mut groups = Vec::new();
+    while left > 0 {
+        let strips = match left {
+            5 => 3,
+            n => n.min(4),
+        };
+        groups.push(Group { first, strips });
+        first += strips * LANES;
+        left -= strips;
+    }
+    groups
+}
+
+/// Packed weights of `taps` taps from `in_channels` to `out_channels`.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed {
+    pub(crate) taps: usize,
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    data: Vec<Line>,
+}
+
+impl Packed {
+    /// Packs the weights that `weight(output channel, input channel, tap)` gives.
+    pub(crate) fn new(
+        taps: usize,
+        in_channels: usize,
+        out_channels: usize,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+    ) -> Self {
+        let mut packed = Self { taps, in_channels, out_channels, data: Vec::new() };
+        if packed.is_dot() {
+            let padded = in_channels.next_multiple_of(LANES);
+            packed.data = lines(out_channels * taps * padded);
+            for o in 0..out_channels {
+                for t in 0..taps {
+                    for i in 0..in_channels {
+                        let at = (o * taps + t) * padded + i;
+                        packed.data[at / LANES].0[at % LANES] = weight(o, i, t);
+                    }
+                }
+            }
+            return packed;
+        }
+        packed.data = lines(out_channels.next_multiple_of(LANES) * taps * in_channels);
+        let groups = groups(out_channels);
+        let data = SharedMut::new(&mut packed.data);
+        // Blocks of input channels keep both the source's and the panel's lines in the first cache.
+        let blocks = in_channels.div_ceil(LANES);
+        for_each_job(groups.len() * blocks, taps * in_channels * out_channels, |job| {
+            let group = groups[job / blocks];
+            let first = job % blocks * LANES;
+            for i in first..in_channels.min(first + LANES) {
+                for o in group.first..out_channels.min(group.first + group.strips * LANES) {
+                    let (strip, lane) = ((o - group.first) / LANES, o % LANES);
+                    for t in 0..taps {
+                        let line =
+                            group.first / LANES * taps * in_channels + (t * in_channels + i) * group.strips + strip;
+                        // SAFETY: the line lies inside `data`, and jobs have distinct groups or input channels.
+                        unsafe { (*data.get().add(line)).0[lane] = weight(o, i, t) };
+                    }
+                }
+            }
+        });
+        packed
+    }
+
+    /// Whether the weights are stored as rows for the dot-product kernel.
+    pub(crate) fn is_dot(&self) -> bool {
+        self.out_channels <= DOT_MAX
+    }
+
+    /// The packed values.
+    pub(crate) fn as_ptr(&self) -> *const f32 {
+        self.data.as_ptr().cast()
+    }
+
+    /// Where the weights of a group begin.
+    pub(crate) fn group_offset(&self, group: Group) -> usize {
+        group.first * self.taps * self.in_channels
+    }
+}

@@ -1,0 +1,53 @@
+//! Sums over rows, cut at places that depend on the shape alone.
+
+use crate::shared::{SharedMut, for_each_job};
+use crate::simd::{Kernel, LANES, Level, Simd};
+use std::ops::Range;
+
+/// Rows that are added in `f32`; their sums are added in `f64`.
+const BLOCK: usize = 256;
+
+/// Sums of each of `columns` columns of x `[rows, columns]`.
+pub(crate) fn columns(level: Level, x: &[f32], columns: usize, sums: &mut [f32]) {
+    assert_eq!(sums.len(), columns, "length of the sums");
+    if columns == 0 {
+        return;
+    }
+    assert_eq!(x.len() % columns, 0, "length of the rows");
+    let blocks = x.len().div_ceil(BLOCK * columns);
+    let mut partial = vec![0.0_f32; blocks * columns];
+    let shared = SharedMut::new(&mut partial);
+    for_each_job(blocks, x.len(), |block| {
+        let rows = block * BLOCK * columns..x.len().min((block + 1) * BLOCK * columns);
+        // SAFETY: each job has a row of partial sums of its own.
+        let out = unsafe { shared.slice(block * columns, columns) };
+        level.dispatch(Rows { x: &x[rows], columns, out });
+    });
+    for (c, sum) in sums.iter_mut().enumerate() {
+        *sum = (0..blocks).map(|b| f64::from(partial[b * columns + c])).sum::<f64>() as f32;
+    }
+}
+
+struct Rows<'a> {
+    x: &'a [f32],
+    columns: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut first = 0;
+        while first < self.columns {
+            let strip: Range<usize> = first..self.columns.min(first + LANES);
+            let mut acc = s.splat(0.0);
+            for row in self.x.chunks_exact(self.columns) {
+                acc = s.add(acc, s.read(&row[strip.clone()]));
+            }
+            s.write(&mut self.out[strip], acc);
+            first += LANES;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! AVX2 and FMA: a vector is two registers of eight lanes.
+
+use super::{Kernel, ROUND, Simd};
+use std::arch::x86_64::{
+    __m256, __m256i, _mm256_add_epi32, _mm256_add_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmpgt_epi32,
+    _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps,
+    _mm256_min_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi32,
+    _mm256_storeu_ps, _mm256_sub_ps,
+};
+
+/// Proof that AVX2 and FMA exist; made by [`run`] alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+/// Runs `kernel` with AVX2 and FMA.
+///
+/// # Safety
+/// The processor has AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2(()))
+}
+
+type V = [__m256; 2];
+
+/// Masks of the first `lanes` of sixteen lanes, eight at a time.
+#[inline(always)]
+fn masks(lanes: usize) -> [__m256i; 2] {
+    // SAFETY: called by methods of `Avx2` alone, whose value proves the instructions.
+    unsafe {
+        let n = _mm256_set1_epi32(lanes as i32);
+        let low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        let high = _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15);
+        [_mm256_cmpgt_epi32(n, low), _mm256_cmpgt_epi32(n, high)]
+    }
+}
+
+impl Simd for Avx2 {
+    type V = V;
+    const WIDE: bool = false;
+    const ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> V {
+        // SAFETY: `self` proves the instructions.
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> V {
+        // SAFETY: `self` proves the instructions, the caller the 16 values.
+        unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: V) {
+        // SAFETY: `self` proves the instructions, the caller the 16 values.
+        unsafe {
+            _mm256_storeu_ps(p, v[0]);
+            _mm256_storeu_ps(p.add(8), v[1]);
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, p: *const f32, lanes: usize) -> V {
+        let m = masks(lanes);
+        // SAFETY: `self` proves the instructions; masked lanes are not touched.
+        unsafe { [_mm256_maskload_ps(p, m[0]), _mm256_maskload_ps(p.wrapping_add(8), m[1])] }
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, p: *mut f32, v: V, lanes: usize) {
+        let m = masks(lanes);
+        // SAFETY: `self` proves the instructions; masked lanes are not touched.
+        unsafe {
+            _mm256_maskstore_ps(p, m[0], v[0]);
+            _mm256_maskstore_ps(p.wrapping_add(8), m[1], v[1]);
+        }
+    }
+    #[inline(always)]
+    fn add(self, a: V, b: V) -> V {
+        // SAFETY: `self` proves the instructions.
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn sub(self, a: V, b: V) -> V {
+        // SAFETY: `self` proves the instructions.
+        unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn mul(self, a: V, b: V) -> V {
+        // SAFETY: `self` proves the instructions.
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn div(self, a: V, b: V) -> V {
+        // SAFETY: `self` proves the instructions.
+        unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn fma(self, a: V, b: V, c: V) -> V {
+        // SAFETY: `self` proves the instructions.
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+    #[inline(always)]
+    fn max(self, a: V, b: V) -> V {
+        // SAFETY: `self` proves the instructions.
+        unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn min(self, a: V, b: V) -> V {
+        // SAFETY: `self` proves the instructions.
+        unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn pow2(self, n: V) -> V {
+        [pow2(n[0]), pow2(n[1])]
+    }
+}
+
+/// 2^n for whole n, eight lanes.
+#[inline(always)]
+fn pow2(n: __m256) -> __m256 {
+    // SAFETY: called by methods of `Avx2` alone, whose value proves the instructions.
+    unsafe {
+        let bits = _mm256_castps_si256(_mm256_add_ps(n, _mm256_set1_ps(ROUND)));
+        _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32::<23>(bits), _mm256_set1_epi32(0x3F80_0000)))
+    }
+}

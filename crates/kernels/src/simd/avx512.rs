@@ -1,0 +1,102 @@
+//! AVX-512: a vector is one register.
+
+use super::{Kernel, ROUND, Simd};
+use std::arch::x86_64::{
+    __m512, __mmask16, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_div_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps,
+    _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+};
+
+/// Proof that AVX-512 F, BW, VL and DQ exist; made by [`run`] alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+/// Runs `kernel` with AVX-512.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW, VL, DQ, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
+pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512(()))
+}
+
+/// A mask of the first `lanes` lanes.
+#[inline(always)]
+fn mask(lanes: usize) -> __mmask16 {
+    ((1_u32 << lanes) - 1) as __mmask16
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+    const WIDE: bool = true;
+    const ROWS: usize = 12;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> __m512 {
+        // SAFETY: `self` proves the instructions, the caller the 16 values.
+        unsafe { _mm512_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: __m512) {
+        // SAFETY: `self` proves the instructions, the caller the 16 values.
+        unsafe { _mm512_storeu_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, p: *const f32, lanes: usize) -> __m512 {
+        // SAFETY: `self` proves the instructions; masked lanes are not touched.
+        unsafe { _mm512_maskz_loadu_ps(mask(lanes), p) }
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, p: *mut f32, v: __m512, lanes: usize) {
+        // SAFETY: `self` proves the instructions; masked lanes are not touched.
+        unsafe { _mm512_mask_storeu_ps(p, mask(lanes), v) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn pow2(self, n: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe {
+            let bits = _mm512_castps_si512(_mm512_add_ps(n, _mm512_set1_ps(ROUND)));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32::<23>(bits), _mm512_set1_epi32(0x3F80_0000)))
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Sixteen-lane vectors of three kinds behind one trait, and the choice between them at run time.
+//!
+//! Every level sees vectors of sixteen `f32`: one register with AVX-512, two with AVX2, four with SSE2 or NEON. Kernels
+//! are written once, generic over [`Simd`], and are compiled once a level inside a function that carries the level's
+//! target features ([`Level::dispatch`]). The order of operations is the same at every level, so AVX-512 and AVX2 agree to
+//! the last bit; the portable level rounds products before it adds them.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+/// Lanes of a vector, at every level.
+pub(crate) const LANES: usize = 16;
+
+/// A set of vector instructions that this processor has.
+///
+/// Values are only made by [`Level::best`] and [`Level::available`], after detection: holding one proves that the
+/// instructions exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Portable,
+}
+
+impl Level {
+    /// The fastest level of this processor.
+    pub fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if has_avx512() {
+                return Self(Kind::Avx512);
+            }
+            if has_avx2() {
+                return Self(Kind::Avx2);
+            }
+        }
+        Self(Kind::Portable)
+    }
+
+    /// Every level that this processor can run, fastest first; the portable one is always among them.
+    pub fn available() -> Vec<Self> {
+        let mut levels = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if has_avx512() {
+                levels.push(Self(Kind::Avx512));
+            }
+            if has_avx2() {
+                levels.push(Self(Kind::Avx2));
+            }
+        }
+        levels.push(Self(Kind::Portable));
+        levels
+    }
+
+    /// A short name for logs: `avx512`, `avx2` or `portable`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2",
+            Kind::Portable => "portable",
+        }
+    }
+
+    /// Runs `kernel` compiled for this level.
+    #[inline]
+    pub(crate) fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            // SAFETY: a `Level` of this kind exists only where `has_avx512` held.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => unsafe { avx512::run(kernel) },
+            // SAFETY: a `Level` of this kind exists only where `has_avx2` held.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => unsafe { avx2::run(kernel) },
+            Kind::Portable => kernel.run(portable::Portable),
+        }
+    }
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self::best()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    has_avx2()
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
+/// Work that is compiled once a level. Implementations mark `run` `#[inline(always)]`, so that it lands inside the
+/// function that carries the target features.
+pub(crate) trait Kernel {
+    /// What the work returns.
+    type Output;
+    /// Does the work with the vectors of `s`.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Vectors of sixteen `f32`. A value of the type proves that the instructions exist.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// Sixteen `f32`.
+    type V: Copy;
+    /// Whether the register file holds tiles of several strips (32 registers of 16 lanes).
+    const WIDE: bool;
+    /// Rows of the register tile where it is one strip wide.
+    const ROWS: usize;
+
+    /// All lanes `x`.
+    fn splat(self, x: f32) -> Self::V;
+    /// Reads sixteen values.
+    ///
+    /// # Safety
+    /// `p` is valid for reading 16 `f32`.
+    unsafe fn load(self, p: *const f32) -> Self::V;
+    /// Writes sixteen values.
+    ///
+    /// # Safety
+    /// `p` is valid for writing 16 `f32`.
+    unsafe fn store(self, p: *mut f32, v: Self::V);
+    /// Reads the first `lanes` values, the rest are zero.
+    ///
+    /// # Safety
+    /// `p` is valid for reading `lanes` values, `lanes` is at most 16.
+    unsafe fn load_partial(self, p: *const f32, lanes: usize) -> Self::V;
+    /// Writes the first `lanes` values.
+    ///
+    /// # Safety
+    /// `p` is valid for writing `lanes` values, `lanes` is at most 16.
+    unsafe fn store_partial(self, p: *mut f32, v: Self::V, lanes: usize);
+    /// a + b
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a - b
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a b
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a / b
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a b + c, fused where the level has it
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger one; `b` where either is not a number.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller one; `b` where either is not a number.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// 2^n for whole n from -126 to 127.
+    fn pow2(self, n: Self::V) -> Self::V;
+
+    /// The lanes as an array.
+    #[inline(always)]
+    fn to_array(self, v: Self::V) -> [f32; LANES] {
+        let mut a = [0.0; LANES];
+        // SAFETY: `a` holds 16 values.
+        unsafe { self.store(a.as_mut_ptr(), v) };
+        a
+    }
+
+    /// The vector at the start of `x`; a slice shorter than 16 values fills the rest with zeros.
+    #[inline(always)]
+    fn read(self, x: &[f32]) -> Self::V {
+        if x.len() >= LANES {
+            // SAFETY: the slice holds at least 16 values.
+            unsafe { self.load(x.as_ptr()) }
+        } else {
+            // SAFETY: the slice holds `x.len()` values, fewer than 16.
+            unsafe { self.load_partial(x.as_ptr(), x.len()) }
+        }
+    }
+
+    /// Writes the vector to the start of `y`, or as much of it as `y` can hold.
+    #[inline(always)]
+    fn write(self, y: &mut [f32], v: Self::V) {
+        if y.len() >= LANES {
+            // SAFETY: the slice holds at least 16 values.
+            unsafe { self.store(y.as_mut_ptr(), v) };
+        } else {
+            // SAFETY: the slice holds `y.len()` values, fewer than 16.
+            unsafe { self.store_partial(y.as_mut_ptr(), v, y.len()) };
+        }
+    }
+
+    /// The sum of the lanes, halves first: the same tree at every level.
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        let mut a = self.to_array(v);
+        let mut width = LANES / 2;
+        while width > 0 {
+            for i in 0..width {
+                a[i] += a[i + width];
+            }
+            width /= 2;
+        }
+        a[0]
+    }
+}
+
+/// Adding and subtracting this rounds an `f32` below 2^22 to the nearest whole number.
+pub(crate) const ROUND: f32 = 12_582_912.0;

@@ -1,0 +1,85 @@
+//! No instructions assumed: arrays of sixteen, left to the compiler's vectoriser (SSE2, NEON, whatever the target has).
+
+use super::{LANES, ROUND, Simd};
+
+/// The level that every processor has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+type V = [f32; LANES];
+
+#[inline(always)]
+fn zip(a: V, b: V, f: impl Fn(f32, f32) -> f32) -> V {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+impl Simd for Portable {
+    type V = V;
+    const WIDE: bool = false;
+    // Four registers a vector: sixteen registers hold two rows beside the weights, thirty-two hold four.
+    const ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> V {
+        [x; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> V {
+        // SAFETY: the caller vouches for 16 values.
+        unsafe { p.cast::<V>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: V) {
+        // SAFETY: the caller vouches for 16 values.
+        unsafe { p.cast::<V>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, p: *const f32, lanes: usize) -> V {
+        let mut v = [0.0; LANES];
+        // SAFETY: the caller vouches for `lanes` values, at most 16.
+        unsafe { p.copy_to_nonoverlapping(v.as_mut_ptr(), lanes) };
+        v
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, p: *mut f32, v: V, lanes: usize) {
+        // SAFETY: the caller vouches for `lanes` values, at most 16.
+        unsafe { p.copy_from_nonoverlapping(v.as_ptr(), lanes) };
+    }
+    #[inline(always)]
+    fn add(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn fma(self, a: V, b: V, c: V) -> V {
+        // Where the target has no fused instruction, `mul_add` would call a slow library routine.
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+            std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+        } else {
+            std::array::from_fn(|i| a[i] * b[i] + c[i])
+        }
+    }
+    #[inline(always)]
+    fn max(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn min(self, a: V, b: V) -> V {
+        zip(a, b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn pow2(self, n: V) -> V {
+        n.map(|n| f32::from_bits(((n + ROUND).to_bits() << 23).wrapping_add(0x3F80_0000)))
+    }
+}

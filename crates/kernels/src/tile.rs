@@ -1,0 +1,488 @@
+//! The register tile under every convolution and matrix product, and the loops that lead it over an image.
+//!
+//! A tile holds M output pixels by N strips of sixteen output channels. Each pixel has, for each tap, a pointer to the
+//! input pixel that it reads; outside the image the pointer leads to zeros. So padding, strides, concatenated inputs and
+//! tiles that run across rows and images cost a few pointers a tile and no copies. Every output is one chain of
+//! multiply-adds in the order of taps and input channels, whatever tile it falls in: results depend neither on the batch
+//! nor on how the pixels are cut into jobs.
+
+use crate::panel::{Group, Packed, groups};
+use crate::shared::{SharedMut, for_each_job};
+use crate::simd::{Kernel, LANES, Level, Simd};
+use std::ops::Range;
+
+/// Most taps (times inputs) of one output pixel.
+pub(crate) const MAX_TAPS: usize = 32;
+
+/// Bytes of a weight panel that stay in the second cache beside the pixels.
+const PANEL_BYTES: usize = 448 << 10;
+
+/// An input tensor, channels last, and where its channels begin among the weights' input channels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) channels: usize,
+    /// Values from one pixel to the next.
+    pub(crate) stride: usize,
+    pub(crate) first: usize,
+}
+
+/// One tap: the input pixel of output pixel (i, j) of a phase is (i step + row, j step + column).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tap {
+    pub(crate) row: isize,
+    pub(crate) column: isize,
+    /// Which of the packed taps.
+    pub(crate) weight: usize,
+}
+
+/// Output pixels that share a list of taps: those at `origin + step (i, j)` for i < rows, j < columns.
+#[derive(Clone, Debug)]
+pub(crate) struct Phase {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) origin: [usize; 2],
+    pub(crate) out_step: usize,
+    pub(crate) in_step: usize,
+    pub(crate) taps: Vec<Tap>,
+}
+
+/// What happens to a sum before it is stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Epilogue<'a> {
+    /// Added to every pixel, one value a channel.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// Added to every pixel of a sample, `[batch, channels]`.
+    pub(crate) sample_bias: Option<&'a [f32]>,
+    /// Added to every output, same shape as the output.
+    pub(crate) residual: Option<&'a [f32]>,
+    /// Whether the result is added to what the output holds.
+    pub(crate) accumulate: bool,
+}
+
+/// A convolution-like sum over taps and input channels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Problem<'a> {
+    pub(crate) batch: usize,
+    /// Height and width of the inputs.
+    pub(crate) input: [usize; 2],
+    /// Height and width of the output.
+    pub(crate) output: [usize; 2],
+    pub(crate) sources: &'a [Source<'a>],
+    pub(crate) packed: &'a Packed,
+    pub(crate) epilogue: Epilogue<'a>,
+    /// Values from one output pixel to the next.
+    pub(crate) out_stride: usize,
+}
+
+/// Computes every phase into `y`.
+pub(crate) fn run(level: Level, problem: &Problem<'_>, phases: &[Phase], y: &mut [f32]) {
+    let pixels = problem.batch * problem.output[0] * problem.output[1];
+    if pixels == 0 {
+        return;
+    }
+    assert!(y.len() >= (pixels - 1) * problem.out_stride + problem.packed.out_channels, "output is too short");
+    for source in problem.sources {
+        let inputs = problem.batch * problem.input[0] * problem.input[1];
+        assert!(source.data.len() >= inputs.saturating_sub(1) * source.stride + source.channels, "input is too short");
+        assert!(source.first + source.channels <= problem.packed.in_channels, "channels of the input");
+    }
+    let widest = problem.sources.iter().map(|s| s.channels).max().unwrap_or(0);
+    let zeros = vec![0.0_f32; widest];
+    let all = groups(problem.packed.out_channels);
+    let y = SharedMut::new(y);
+    for phase in phases {
+        assert!(phase.taps.len() * problem.sources.len() <= MAX_TAPS, "too many taps");
+        let pixels = problem.batch * phase.rows * phase.columns;
+        let depth = phase.taps.len() * problem.packed.in_channels;
+        let work = pixels * depth * problem.packed.out_channels;
+        let cut = Cut::new(pixels, if problem.packed.is_dot() { 1 } else { all.len() }, work);
+        for_each_job(cut.jobs(), work, |job| {
+            let (range, part) = cut.job(job);
+            level.dispatch(Job { problem, phase, zeros: &zeros, groups: &all[part], pixels: range, y });
+        });
+    }
+}
+
+/// How pixels and groups are cut into jobs.
+struct Cut {
+    pixels: usize,
+    chunk: usize,
+    groups: usize,
+    parts: usize,
+}
+
+/// Pixels of a job: a multiple of every tile height (6, 8, 12, 2), few enough for the second cache.
+const CHUNK: usize = 240;
+
+impl Cut {
+    fn new(pixels: usize, groups: usize, work: usize) -> Self {
+        let wanted = if work < 1 << 20 { 1 } else { 4 * rayon::current_num_threads() };
+        let chunk = pixels.div_ceil(wanted).next_multiple_of(24).min(CHUNK);
+        let chunks = pixels.div_ceil(chunk);
+        Self { pixels, chunk, groups, parts: wanted.div_ceil(chunks).clamp(1, groups) }
+    }
+
+    fn jobs(&self) -> usize {
+        self.pixels.div_ceil(self.chunk) * self.parts
+    }
+
+    fn job(&self, job: usize) -> (Range<usize>, Range<usize>) {
+        let (chunk, part) = (job / self.parts, job % self.parts);
+        let start = chunk * self.chunk;
+        let groups = part * self.groups / self.parts..(part + 1) * self.groups / self.parts;
+        (start..self.pixels.min(start + self.chunk), groups)
+    }
+}
+
+/// One job: some pixels of a phase, some groups of output channels.
+struct Job<'a> {
+    problem: &'a Problem<'a>,
+    phase: &'a Phase,
+    zeros: &'a [f32],
+    groups: &'a [Group],
+    pixels: Range<usize>,
+    y: SharedMut<'a, f32>,
+}
+
+impl Kernel for Job<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        if self.problem.packed.is_dot() {
+            return crate::dot::run(
+                s,
+                &Walk::new(self.problem, self.phase, self.zeros),
+                self.problem,
+                self.pixels,
+                self.y,
+            );
+        }
+        for group in self.groups {
+            let tap_bytes = self.problem.packed.in_channels * group.strips * LANES * 4;
+            let step = (PANEL_BYTES / tap_bytes.max(1)).max(1);
+            let taps = self.phase.taps.len();
+            let mut first = 0;
+            loop {
+                let last = taps.min(first + step);
+                self.panel(s, *group, first..last);
+                first = last;
+                if first >= taps {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Some taps of one group, over all pixels of the job.
+    #[inline(always)]
+    fn panel<S: Simd>(&self, s: S, group: Group, taps: Range<usize>) {
+        if S::WIDE {
+            match group.strips {
+                4 => self.tiles::<S, 6, 4>(s, group, 0, taps),
+                3 => self.tiles::<S, 8, 3>(s, group, 0, taps),
+                2 => self.tiles::<S, 12, 2>(s, group, 0, taps),
+                _ => self.tiles::<S, 12, 1>(s, group, 0, taps),
+            }
+        } else {
+            for strip in 0..group.strips {
+                match S::ROWS {
+                    6 => self.tiles::<S, 6, 1>(s, group, strip, taps.clone()),
+                    4 => self.tiles::<S, 4, 1>(s, group, strip, taps.clone()),
+                    _ => self.tiles::<S, 2, 1>(s, group, strip, taps.clone()),
+                }
+            }
+        }
+    }
+
+    /// Tiles of M pixels by N strips, from `strip` of `group` on.
+    #[inline(always)]
+    fn tiles<S: Simd, const M: usize, const N: usize>(&self, s: S, group: Group, strip: usize, taps: Range<usize>) {
+        let problem = self.problem;
+        let packed = problem.packed;
+        let (is_first, is_last) = (taps.start == 0, taps.end == self.phase.taps.len());
+        let walk = Walk::new(problem, self.phase, self.zeros);
+        let w_step = group.strips * LANES;
+        // SAFETY: group, strip and taps lie inside the packed weights.
+        let weights = unsafe { packed.as_ptr().add(packed.group_offset(group) + strip * LANES) };
+        let channel = group.first + strip * LANES;
+        let mut place = walk.place(self.pixels.start);
+        let mut pixel = self.pixels.start;
+        let mut table = [[self.zeros.as_ptr(); M]; MAX_TAPS];
+        while pixel < self.pixels.end {
+            let valid = M.min(self.pixels.end - pixel);
+            let mut out = [(0, 0); M];
+            for m in 0..valid {
+                walk.pointers::<M>(&place, taps.clone(), &mut table, m);
+                out[m] = (place.sample, walk.output(&place));
+                walk.advance(&mut place);
+            }
+            for m in valid..M {
+                for row in &mut table {
+                    row[m] = row[0];
+                }
+            }
+            let mut acc = [[s.splat(0.0); N]; M];
+            if !is_first || problem.epilogue.accumulate {
+                self.reload(s, &mut acc, &out[..valid], channel);
+            }
+            for (t, tap) in self.phase.taps[taps.clone()].iter().enumerate() {
+                for (q, source) in problem.sources.iter().enumerate() {
+                    let row = &table[t * problem.sources.len() + q];
+                    // SAFETY: each pointer leads to `channels` readable values (a pixel or zeros), and the panel holds
+                    // `channels` rows of the tap from the source's first channel on.
+                    unsafe {
+                        let w = weights.add((tap.weight * packed.in_channels + source.first) * w_step);
+                        multiply::<S, M, N>(s, &mut acc, row, w, w_step, source.channels);
+                    }
+                }
+            }
+            self.store(s, &acc, &out[..valid], channel, is_last);
+            pixel += valid;
+        }
+    }
+
+    /// Takes up the sums of the taps before.
+    #[inline(always)]
+    fn reload<S: Simd, const M: usize, const N: usize>(
+        &self,
+        s: S,
+        acc: &mut [[S::V; N]; M],
+        out: &[(usize, usize)],
+        channel: usize,
+    ) {
+        let channels = self.problem.packed.out_channels;
+        for m in 0..M {
+            if m < out.len() {
+                for n in 0..N {
+                    let c = channel + n * LANES;
+                    let lanes = LANES.min(channels - c);
+                    // SAFETY: pixel and channels lie inside the output, and belong to this job alone.
+                    acc[m][n] = unsafe { read(s, self.y.get().add(out[m].1 + c), lanes) };
+                }
+            }
+        }
+    }
+
+    /// Adds what the epilogue names and stores the valid pixels.
+    #[inline(always)]
+    fn store<S: Simd, const M: usize, const N: usize>(
+        &self,
+        s: S,
+        acc: &[[S::V; N]; M],
+        out: &[(usize, usize)],
+        channel: usize,
+        is_last: bool,
+    ) {
+        let channels = self.problem.packed.out_channels;
+        let epilogue = &self.problem.epilogue;
+        for m in 0..M {
+            if m < out.len() {
+                let (sample, at) = out[m];
+                for n in 0..N {
+                    let c = channel + n * LANES;
+                    let lanes = LANES.min(channels - c);
+                    let mut v = acc[m][n];
+                    if is_last {
+                        if let Some(bias) = epilogue.bias {
+                            v = s.add(v, s.read(&bias[c..]));
+                        }
+                        if let Some(bias) = epilogue.sample_bias {
+                            v = s.add(v, s.read(&bias[sample * channels + c..(sample + 1) * channels]));
+                        }
+                        if let Some(residual) = epilogue.residual {
+                            v = s.add(v, s.read(&residual[at + c..at + c + lanes]));
+                        }
+                    }
+                    // SAFETY: pixel and channels lie inside the output, and belong to this job alone.
+                    unsafe {
+                        let y = self.y.get().add(at + c);
+                        if lanes == LANES { s.store(y, v) } else { s.store_partial(y, v, lanes) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads `lanes` values.
+///
+/// # Safety
+/// `p` is valid for reading `lanes` values, at most 16.
+#[inline(always)]
+unsafe fn read<S: Simd>(s: S, p: *const f32, lanes: usize) -> S::V {
+    // SAFETY: the caller vouches for `lanes` values.
+    unsafe { if lanes == LANES { s.load(p) } else { s.load_partial(p, lanes) } }
+}
+
+/// acc[m][n] += sum over k of x[m][k] w[k][n].
+///
+/// # Safety
+/// Every pointer of `x` is valid for reading `depth` values, `w` for `depth` rows of N strips, `step` values apart.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const M: usize, const N: usize>(
+    s: S,
+    acc: &mut [[S::V; N]; M],
+    x: &[*const f32; M],
+    w: *const f32,
+    step: usize,
+    depth: usize,
+) {
+    // Local copies stay in registers: nothing can alias them.
+    let mut sums = *acc;
+    let x = *x;
+    let mut w = w;
+    let mut k = 0;
+    while k + UNROLL <= depth {
+        for u in 0..UNROLL {
+            // SAFETY: k + u is below `depth`.
+            unsafe { rank_one::<S, M, N>(s, &mut sums, &x, k + u, w.add(u * step)) };
+        }
+        // SAFETY: at most one past the last row.
+        w = unsafe { w.add(UNROLL * step) };
+        k += UNROLL;
+    }
+    while k < depth {
+        // SAFETY: k is below `depth`.
+        unsafe {
+            rank_one::<S, M, N>(s, &mut sums, &x, k, w);
+            w = w.add(step);
+        }
+        k += 1;
+    }
+    *acc = sums;
+}
+
+/// Input channels between two looks at the loop counter.
+const UNROLL: usize = 4;
+
+/// acc[m][n] += x[m][k] w[n].
+///
+/// # Safety
+/// Every pointer of `x` is valid at `k`, and `w` for N strips.
+#[inline(always)]
+unsafe fn rank_one<S: Simd, const M: usize, const N: usize>(
+    s: S,
+    acc: &mut [[S::V; N]; M],
+    x: &[*const f32; M],
+    k: usize,
+    w: *const f32,
+) {
+    // SAFETY: the caller vouches for both reads.
+    unsafe {
+        let mut row = [s.splat(0.0); N];
+        for n in 0..N {
+            row[n] = s.load(w.add(n * LANES));
+        }
+        for m in 0..M {
+            let b = s.splat(*x[m].add(k));
+            for n in 0..N {
+                acc[m][n] = s.fma(row[n], b, acc[m][n]);
+            }
+        }
+    }
+}
+
+/// Leads from one output pixel of a phase to the next.
+pub(crate) struct Walk<'a> {
+    problem: &'a Problem<'a>,
+    phase: &'a Phase,
+    zeros: *const f32,
+    /// Rows and columns for which every tap is inside the image.
+    inner: [Range<usize>; 2],
+}
+
+/// An output pixel of a phase.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) sample: usize,
+    row: usize,
+    column: usize,
+}
+
+impl<'a> Walk<'a> {
+    #[inline(always)]
+    pub(crate) fn new(problem: &'a Problem<'a>, phase: &'a Phase, zeros: &'a [f32]) -> Self {
+        let mut inner = [0..phase.rows, 0..phase.columns];
+        for tap in &phase.taps {
+            for (axis, offset) in [tap.row, tap.column].into_iter().enumerate() {
+                let low = (-offset).max(0) as usize;
+                let high = (problem.input[axis] as isize - offset).max(0) as usize;
+                inner[axis].start = inner[axis].start.max(low.div_ceil(phase.in_step));
+                inner[axis].end = inner[axis].end.min(high.div_ceil(phase.in_step));
+            }
+        }
+        Self { problem, phase, zeros: zeros.as_ptr(), inner }
+    }
+
+    /// Taps of the phase.
+    #[inline(always)]
+    pub(crate) fn taps(&self) -> usize {
+        self.phase.taps.len()
+    }
+
+    /// Which of the packed taps tap `t` of the phase is.
+    #[inline(always)]
+    pub(crate) fn weight(&self, t: usize) -> usize {
+        self.phase.taps[t].weight
+    }
+
+    /// Where pixel `index` of the phase is.
+    #[inline(always)]
+    pub(crate) fn place(&self, index: usize) -> Place {
+        let (columns, image) = (self.phase.columns, self.phase.rows * self.phase.columns);
+        Place { sample: index / image, row: index % image / columns, column: index % columns }
+    }
+
+    /// On to the next pixel.
+    #[inline(always)]
+    pub(crate) fn advance(&self, place: &mut Place) {
+        place.column += 1;
+        if place.column == self.phase.columns {
+            place.column = 0;
+            place.row += 1;
+            if place.row == self.phase.rows {
+                place.row = 0;
+                place.sample += 1;
+            }
+        }
+    }
+
+    /// Where the pixel's channels begin in the output.
+    #[inline(always)]
+    pub(crate) fn output(&self, place: &Place) -> usize {
+        let [height, width] = self.problem.output;
+        let row = self.phase.origin[0] + self.phase.out_step * place.row;
+        let column = self.phase.origin[1] + self.phase.out_step * place.column;
+        ((place.sample * height + row) * width + column) * self.problem.out_stride
+    }
+
+    /// Writes column `m` of the table: for each tap and source, where the pixel's input begins.
+    #[inline(always)]
+    pub(crate) fn pointers<const M: usize>(
+        &self,
+        place: &Place,
+        taps: Range<usize>,
+        table: &mut [[*const f32; M]; MAX_TAPS],
+        m: usize,
+    ) {
+        let [height, width] = self.problem.input;
+        let row = (place.row * self.phase.in_step) as isize;
+        let column = (place.column * self.phase.in_step) as isize;
+        let is_inner = self.inner[0].contains(&place.row) && self.inner[1].contains(&place.column);
+        let sources = self.problem.sources;
+        for (t, tap) in self.phase.taps[taps].iter().enumerate() {
+            let (row, column) = (row + tap.row, column + tap.column);
+            let is_inside = is_inner || ((row as usize) < height && (column as usize) < width);
+            let index = ((place.sample * height) as isize + row) * width as isize + column;
+            for (q, source) in sources.iter().enumerate() {
+                // The offset is only used where the pixel is inside the source, whose length was checked.
+                let inside = source.data.as_ptr().wrapping_offset(index * source.stride as isize);
+                table[t * sources.len() + q][m] = if is_inside { inside } else { self.zeros };
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Convolutions against plain f64 loops.
+
+mod common;
+
+use common::{assert_close, assert_same_bits, everywhere, noise};
+use pig_kernels::{Conv2d, Level};
+
+/// Output, input gradient, weight gradient and bias gradient in f64.
+fn reference(conv: &Conv2d, x: &[f32], w: &[f32], bias: &[f32], dy: &[f32]) -> [Vec<f64>; 4] {
+    let (h, wd, ci, co, k) = (conv.height, conv.width, conv.in_channels, conv.out_channels, conv.kernel);
+    let (oh, ow) = (conv.out_height(), conv.out_width());
+    let mut y = vec![0.0; conv.output_len()];
+    let mut dx = vec![0.0; conv.input_len()];
+    let mut dw = vec![0.0; conv.weight_len()];
+    let mut db = vec![0.0; co];
+    for n in 0..conv.batch {
+        for i in 0..oh {
+            for j in 0..ow {
+                let out = ((n * oh + i) * ow + j) * co;
+                for o in 0..co {
+                    y[out + o] += f64::from(bias[o]);
+                    db[o] += f64::from(dy[out + o]);
+                }
+                for a in 0..k {
+                    for b in 0..k {
+                        let row = (i * conv.stride + a) as isize - conv.padding[0] as isize;
+                        let column = (j * conv.stride + b) as isize - conv.padding[2] as isize;
+                        if row < 0 || column < 0 || row >= h as isize || column >= wd as isize {
+                            continue;
+                        }
+                        let input = ((n * h + row as usize) * wd + column as usize) * ci;
+                        for o in 0..co {
+                            let g = f64::from(dy[out + o]);
+                            for c in 0..ci {
+                                let at = ((o * ci + c) * k + a) * k + b;
+                                let v = f64::from(x[input + c]);
+                                y[out + o] += v * f64::from(w[at]);
+                                dx[input + c] += g * f64::from(w[at]);
+                                dw[at] += g * v;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    [y, dx, dw, db]
+}
+
+fn check(conv: Conv2d) {
+    let x = noise(conv.input_len(), 1);
+    let w = noise(conv.weight_len(), 2);
+    let bias = noise(conv.out_channels, 3);
+    let dy = noise(conv.output_len(), 4);
+    let expected = reference(&conv, &x, &w, &bias, &dy);
+    let (forward, backward) = (conv.pack_forward(&w), conv.pack_backward(&w));
+    let results = everywhere(&format!("{conv:?}"), |level| {
+        let mut y = vec![f32::NAN; conv.output_len()];
+        let mut dx = vec![f32::NAN; conv.input_len()];
+        let mut dw = vec![f32::NAN; conv.weight_len()];
+        let mut db = vec![f32::NAN; conv.out_channels];
+        conv.forward(level, &x, &forward, Some(&bias), &mut y);
+        conv.backward_data(level, &dy, &backward, &mut dx);
+        conv.backward_weights(level, &x, &dy, &mut dw, Some(&mut db));
+        vec![y, dx, dw, db]
+    });
+    for result in &results {
+        for (i, name) in ["output", "input gradient", "weight gradient", "bias gradient"].iter().enumerate() {
+            assert_close(&format!("{conv:?}: {name}"), &result[i], &expected[i], 3e-6);
+        }
+    }
+}
+
+#[test]
+fn channel_tails_agree_with_f64() {
+    let channels = [1, 2, 3, 17, 32, 48, 64, 96, 130];
+    for (i, &ci) in channels.iter().enumerate() {
+        // Every pair of neighbours and of far ends, in both directions; all pairs would only take longer.
+        for co in [channels[(i + 1) % 9], channels[(i + 4) % 9], ci] {
+            check(Conv2d::same(1 + i % 3, 5, 6, ci, co, 3));
+            check(Conv2d::same(1 + (i + 1) % 3, 7, 3, ci, co, 1));
+        }
+    }
+}
+
+#[test]
+fn strides_and_paddings_agree_with_f64() {
+    for padding in [[0, 1, 0, 1], [1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0], [2, 0, 1, 2]] {
+        for (height, width) in [(8, 8), (7, 9), (6, 5), (3, 4)] {
+            for stride in [1, 2] {
+                let conv = Conv2d { stride, padding, ..Conv2d::same(2, height, width, 19, 33, 3) };
+                check(conv);
+            }
+        }
+    }
+    for (height, width) in [(8, 8), (7, 5)] {
+        check(Conv2d { stride: 2, ..Conv2d::same(2, height, width, 20, 36, 1) });
+    }
+}
+
+#[test]
+fn small_images_agree_with_f64() {
+    for (size, batch) in [(1, 3), (2, 3), (4, 2), (8, 1)] {
+        check(Conv2d::same(batch, size, size, 96, 80, 3));
+        if size > 1 {
+            check(Conv2d { stride: 2, padding: [0, 1, 0, 1], ..Conv2d::same(batch, size, size, 40, 40, 3) });
+        }
+    }
+}
+
+#[test]
+fn panels_larger_than_the_cache_agree_with_f64() {
+    // 9 x 260 x 64 weights of one group take two passes over the pixels.
+    check(Conv2d::same(1, 5, 5, 260, 70, 3));
+}
+
+#[test]
+fn large_images_are_cut_into_many_jobs() {
+    check(Conv2d::same(2, 61, 47, 8, 24, 3));
+    check(Conv2d::same(1, 64, 64, 20, 1, 3));
+    check(Conv2d::same(1, 50, 64, 2, 32, 3));
+}
+
+#[test]
+fn samples_do_not_depend_on_the_batch() {
+    for level in Level::available() {
+        for (ci, co, size, stride) in [(32, 64, 16, 1), (17, 3, 9, 1), (32, 48, 10, 2), (130, 96, 4, 1)] {
+            let conv = Conv2d { stride, ..Conv2d::same(5, size, size, ci, co, 3) };
+            let one = Conv2d { batch: 1, ..conv };
+            let (x, dy) = (noise(conv.input_len(), 1), noise(conv.output_len(), 2));
+            let w = noise(conv.weight_len(), 3);
+            let (forward, backward) = (conv.pack_forward(&w), conv.pack_backward(&w));
+            let (mut y, mut dx) = (vec![0.0; conv.output_len()], vec![0.0; conv.input_len()]);
+            conv.forward(level, &x, &forward, None, &mut y);
+            conv.backward_data(level, &dy, &backward, &mut dx);
+            for n in 0..conv.batch {
+                let (i, o) = (n * one.input_len(), n * one.output_len());
+                let (i, o) = (i..i + one.input_len(), o..o + one.output_len());
+                let (mut y1, mut dx1) = (vec![0.0; one.output_len()], vec![0.0; one.input_len()]);
+                one.forward(level, &x[i.clone()], &forward, None, &mut y1);
+                one.backward_data(level, &dy[o.clone()], &backward, &mut dx1);
+                assert_same_bits("output of a sample", &y[o], &y1);
+                assert_same_bits("input gradient of a sample", &dx[i], &dx1);
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "weights were packed for other taps or channels")]
+fn weights_of_another_convolution_are_refused() {
+    let conv = Conv2d::same(1, 4, 4, 8, 8, 3);
+    let other = Conv2d::same(1, 4, 4, 8, 16, 3);
+    let packed = other.pack_forward(&vec![0.0; other.weight_len()]);
+    let mut y = vec![0.0; conv.output_len()];
+    conv.forward(Level::best(), &vec![0.0; conv.input_len()], &packed, None, &mut y);
+}

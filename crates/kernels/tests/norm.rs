@@ -1,0 +1,166 @@
+//! Group normalisation against f64 loops and finite differences.
+
+mod common;
+
+use common::{assert_close, assert_same_bits, everywhere, noise};
+use pig_kernels::{GroupNorm, Level};
+
+/// y, mean and rstd in f64.
+fn reference(norm: &GroupNorm, x: &[f64], gamma: &[f64], beta: &[f64]) -> [Vec<f64>; 3] {
+    let (c, p) = (norm.channels, norm.pixels);
+    let per_group = c / norm.groups;
+    let mut y = vec![0.0; x.len()];
+    let (mut means, mut rstds) = (Vec::new(), Vec::new());
+    for n in 0..norm.batch {
+        for g in 0..norm.groups {
+            let at: Vec<usize> =
+                (0..p).flat_map(|i| (0..per_group).map(move |k| (n * p + i) * c + g * per_group + k)).collect();
+            let mean = at.iter().map(|&i| x[i]).sum::<f64>() / at.len() as f64;
+            let variance = at.iter().map(|&i| (x[i] - mean).powi(2)).sum::<f64>() / at.len() as f64;
+            let rstd = 1.0 / (variance + f64::from(norm.eps)).sqrt();
+            for i in at {
+                let z = (x[i] - mean) * rstd * gamma[i % c] + beta[i % c];
+                y[i] = if norm.silu { z / (1.0 + (-z).exp()) } else { z };
+            }
+            means.push(mean);
+            rstds.push(rstd);
+        }
+    }
+    [y, means, rstds]
+}
+
+fn doubles(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&v| f64::from(v)).collect()
+}
+
+struct Case {
+    norm: GroupNorm,
+    x: Vec<f32>,
+    gamma: Vec<f32>,
+    beta: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Case {
+    fn new(batch: usize, pixels: usize, channels: usize, groups: usize, silu: bool) -> Self {
+        let norm = GroupNorm { batch, pixels, channels, groups, eps: 1e-5, silu };
+        let len = batch * pixels * channels;
+        let gamma = noise(channels, 2).iter().map(|v| v + 1.0).collect();
+        let x = noise(len, 1).iter().map(|v| 3.0 * v + 0.4).collect();
+        Self { norm, x, gamma, beta: noise(channels, 3), dy: noise(len, 4) }
+    }
+
+    fn forward(&self, level: Level) -> Vec<Vec<f32>> {
+        let groups = self.norm.batch * self.norm.groups;
+        let (mut y, mut mean, mut rstd) =
+            (vec![f32::NAN; self.x.len()], vec![f32::NAN; groups], vec![f32::NAN; groups]);
+        self.norm.forward(level, &self.x, &self.gamma, &self.beta, &mut y, &mut mean, &mut rstd);
+        vec![y, mean, rstd]
+    }
+
+    fn backward(&self, level: Level, mean: &[f32], rstd: &[f32]) -> Vec<Vec<f32>> {
+        let mut dx = vec![f32::NAN; self.x.len()];
+        let (mut dgamma, mut dbeta) = (vec![f32::NAN; self.gamma.len()], vec![f32::NAN; self.gamma.len()]);
+        let Self { norm, x, gamma, beta, dy } = self;
+        norm.backward(level, x, dy, gamma, beta, mean, rstd, &mut dx, &mut dgamma, &mut dbeta);
+        vec![dx, dgamma, dbeta]
+    }
+
+    /// The inner product of the output with dy, in f64: what the gradients are gradients of.
+    fn loss(&self, x: &[f64], gamma: &[f64], beta: &[f64]) -> f64 {
+        reference(&self.norm, x, gamma, beta)[0].iter().zip(&self.dy).map(|(y, g)| y * f64::from(*g)).sum()
+    }
+
+    /// Central differences of the loss along some values of one argument.
+    fn differences(&self, which: usize, at: &[usize]) -> Vec<f64> {
+        let arguments = [doubles(&self.x), doubles(&self.gamma), doubles(&self.beta)];
+        at.iter()
+            .map(|&i| {
+                let [up, down] = [1e-5, -1e-5].map(|step| {
+                    let mut moved = arguments.clone();
+                    moved[which][i] += step;
+                    self.loss(&moved[0], &moved[1], &moved[2])
+                });
+                (up - down) / 2e-5
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn forward_agrees_with_f64() {
+    for silu in [false, true] {
+        for (batch, pixels, channels, groups) in [
+            (2, 35, 32, 32),
+            (1, 64, 64, 32),
+            (3, 9, 130, 13),
+            (2, 4, 96, 8),
+            (1, 1, 48, 4),
+            (2, 700, 20, 5),
+            (1, 50, 3, 1),
+        ] {
+            let case = Case::new(batch, pixels, channels, groups, silu);
+            let expected = reference(&case.norm, &doubles(&case.x), &doubles(&case.gamma), &doubles(&case.beta));
+            for result in everywhere(&format!("{:?}", case.norm), |level| case.forward(level)) {
+                for (i, name) in ["output", "mean", "rstd"].iter().enumerate() {
+                    assert_close(&format!("{:?}: {name}", case.norm), &result[i], &expected[i], 1e-6);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn backward_agrees_with_finite_differences() {
+    for silu in [false, true] {
+        for (batch, pixels, channels, groups) in [(2, 35, 32, 32), (3, 9, 130, 13), (2, 4, 96, 8), (2, 300, 20, 5)] {
+            let case = Case::new(batch, pixels, channels, groups, silu);
+            let saved = case.forward(Level::best());
+            let results = everywhere(&format!("{:?}", case.norm), |level| case.backward(level, &saved[1], &saved[2]));
+            for (which, name) in ["dx", "dgamma", "dbeta"].iter().enumerate() {
+                let len = results[0][which].len();
+                let at: Vec<usize> = (0..len.min(12)).map(|i| i * 7919 % len).collect();
+                let expected = case.differences(which, &at);
+                for result in &results {
+                    let got: Vec<f32> = at.iter().map(|&i| result[which][i]).collect();
+                    assert_close(&format!("{:?}: {name}", case.norm), &got, &expected, 2e-5);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_offset_costs_no_accuracy() {
+    let mut case = Case::new(1, 1000, 32, 8, false);
+    case.x.iter_mut().for_each(|v| *v += 4096.0);
+    let expected = reference(&case.norm, &doubles(&case.x), &doubles(&case.gamma), &doubles(&case.beta));
+    for level in Level::available() {
+        // The rounded mean alone is off by 2e-4 at this offset; the variance must not be.
+        assert_close("rstd", &case.forward(level)[2], &expected[2], 1e-6);
+        assert_close("output", &case.forward(level)[0], &expected[0], 3e-4);
+    }
+}
+
+#[test]
+fn samples_do_not_depend_on_the_batch() {
+    for level in Level::available() {
+        let case = Case::new(4, 260, 64, 32, true);
+        let whole = case.forward(level);
+        let gradients = case.backward(level, &whole[1], &whole[2]);
+        let size = 260 * 64;
+        for n in 0..4 {
+            let one = Case {
+                norm: GroupNorm { batch: 1, ..case.norm },
+                x: case.x[n * size..(n + 1) * size].to_vec(),
+                gamma: case.gamma.clone(),
+                beta: case.beta.clone(),
+                dy: case.dy[n * size..(n + 1) * size].to_vec(),
+            };
+            let alone = one.forward(level);
+            assert_same_bits("output", &whole[0][n * size..(n + 1) * size], &alone[0]);
+            let dx = &one.backward(level, &alone[1], &alone[2])[0];
+            assert_same_bits("dx", &gradients[0][n * size..(n + 1) * size], dx);
+        }
+    }
+}
