@@ -13,18 +13,33 @@ pub(crate) struct Regions {
 /// satisfies `gap < d <= gap + width`.
 pub(crate) fn regions(mask: &[bool], height: usize, width: usize, gap: usize, ring_width: usize) -> Regions {
     let reach = gap + ring_width;
+    let inside = runs(mask.len(), |index| mask[index]);
+    if inside.is_empty() {
+        return Regions { inside, ring: Vec::new() };
+    }
+    // Lesions are small: only their surroundings are searched.
+    let rows = around(inside.iter().flat_map(|run| [run.start / width, (run.end - 1) / width]), reach);
+    let columns = around((0..mask.len()).filter(|&index| mask[index]).map(|index| index % width), reach);
     let vertical = vertical_distance(mask, height, width, reach);
     let in_ring = |index: usize| {
         let (row, column) = (index / width, index % width);
+        if !rows.contains(&row) || !columns.contains(&column) {
+            return false;
+        }
         let line = &vertical[row * width..(row + 1) * width];
         let from = column.saturating_sub(reach);
         let to = (column + reach + 1).min(width);
         let nearest = (from..to).map(|c| c.abs_diff(column).pow(2) + line[c].pow(2)).min().unwrap_or(usize::MAX);
         nearest > gap * gap && nearest <= reach * reach
     };
-    let inside = runs(mask.len(), |index| mask[index]);
-    let ring = if inside.is_empty() { Vec::new() } else { runs(mask.len(), in_ring) };
+    let ring = runs(mask.len(), in_ring);
     Regions { inside, ring }
+}
+
+/// The range from the least to the greatest place, wider by `reach` on either side.
+fn around(places: impl Iterator<Item = usize>, reach: usize) -> Range<usize> {
+    let (least, greatest) = places.fold((usize::MAX, 0), |(low, high), place| (low.min(place), high.max(place)));
+    least.saturating_sub(reach)..greatest + reach + 1
 }
 
 /// Distance of every pixel to the nearest mask pixel of its own column, cut off at `reach + 1` (further is of no interest).
@@ -68,18 +83,9 @@ fn runs(count: usize, member: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn ring_is_what_brute_force_finds() {
-        let (height, width) = (13, 17);
-        // An irregular mask that touches the border and has two parts.
-        let mask: Vec<bool> = (0..height * width)
-            .map(|i| {
-                let (r, c) = (i / width, i % width);
-                (r < 3 && c < 2) || ((r as i64 - 8).pow(2) + (c as i64 - 10).pow(2) < 7)
-            })
-            .collect();
+    fn check_against_brute_force(mask: &[bool], height: usize, width: usize) {
         for (gap, ring_width) in [(0, 1), (1, 2), (2, 4), (1, 30)] {
-            let found = regions(&mask, height, width, gap, ring_width);
+            let found = regions(mask, height, width, gap, ring_width);
             let listed = |runs: &[Range<usize>]| runs.iter().cloned().flatten().collect::<Vec<_>>();
             let expected: Vec<usize> = (0..mask.len())
                 .filter(|&i| {
@@ -94,6 +100,24 @@ mod tests {
                 .collect();
             assert_eq!(listed(&found.ring), expected, "gap {gap}, width {ring_width}");
             assert_eq!(listed(&found.inside), (0..mask.len()).filter(|&i| mask[i]).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn ring_is_what_brute_force_finds() {
+        let (height, width) = (23, 17);
+        let made = |inside: fn(usize, usize) -> bool| {
+            (0..height * width).map(|i| inside(i / width, i % width)).collect::<Vec<bool>>()
+        };
+        // Two parts, one in a corner; a single pixel; full rows, which are one run of indices; the last column.
+        let masks = [
+            made(|r, c| (r < 3 && c < 2) || (r.abs_diff(8).pow(2) + c.abs_diff(10).pow(2) < 7)),
+            made(|r, c| r == 11 && c == 4),
+            made(|r, _| (6..9).contains(&r)),
+            made(|_, c| c == 16),
+        ];
+        for mask in masks {
+            check_against_brute_force(&mask, height, width);
         }
     }
 

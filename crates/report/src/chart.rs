@@ -5,16 +5,16 @@ use std::path::Path;
 
 use crate::ReportError;
 pub use crate::svg::Scale;
-use crate::svg::{Axis, COLOURS, Entry, Plot, stack};
+use crate::svg::{Axis, COLOURS, Entry, FILE_WIDTH, PAGE_WIDTH, Plot, stack};
 use crate::write::write_atomically;
 
 /// Points of a series beyond this number are thinned to the extremes of equal stretches, which look the same.
-const MOST_POINTS: usize = 1200;
+const MOST_POINTS: usize = 800;
 
 /// A named line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// Stands in the legend.
+    /// Stands in the legend; a line without a name is left out of it.
     pub name: String,
     /// (x, y) in the order in which they are joined. A point that cannot be drawn (NaN, infinite, or not above zero on a
     /// logarithmic axis) leaves a gap.
@@ -70,10 +70,10 @@ pub struct Chart {
 impl Chart {
     /// The chart as one SVG element to stand in a page that brings the style along.
     pub(crate) fn inline_svg(&self) -> String {
-        stack(&self.title, &[self.draw()], false)
+        stack(&self.title, PAGE_WIDTH, &[self.draw(PAGE_WIDTH)], false)
     }
 
-    fn draw(&self) -> (String, f64) {
+    fn draw(&self, width: f64) -> (String, f64) {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let x = Axis::over(points().map(|p| p.0), self.x_scale, false);
         let y = Axis::over(points().map(|p| p.1), self.y_scale, true);
@@ -81,15 +81,17 @@ impl Chart {
         let legend: Vec<Entry> = strong
             .map(|(i, series)| Entry { classes: format!("line s{}", i % COLOURS), name: series.name.clone() })
             .collect();
-        let mut plot = Plot::new(&self.title, (&self.x_label, &self.y_label), (x, y), &legend);
+        let mut plot = Plot::new(width, &self.title, (&self.x_label, &self.y_label), (x, y), &legend);
         let mut colour = 0;
-        let mut drawn = 0;
+        let mut lines = Vec::new();
         for series in &self.series {
             let faint = if series.faint { " faint" } else { "" };
-            let classes = format!("line s{}{faint}", colour % COLOURS);
-            drawn += draw_series(&mut plot, &series.points, &classes);
+            lines.push((series, format!("line s{}{faint}", colour % COLOURS)));
             colour += usize::from(!series.faint);
         }
+        // All raw values lie beneath all smoothed curves. The sort is stable.
+        lines.sort_by_key(|(series, _)| !series.faint);
+        let drawn: usize = lines.iter().map(|(series, classes)| draw_series(&mut plot, &series.points, classes)).sum();
         if drawn == 0 {
             plot.notice("no values yet");
         }
@@ -106,8 +108,8 @@ pub fn write_curves(path: &Path, charts: &[Chart]) -> Result<(), ReportError> {
 #[must_use]
 pub fn curves_svg(charts: &[Chart]) -> String {
     let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
-    let drawn: Vec<(String, f64)> = charts.iter().map(Chart::draw).collect();
-    stack(&titles.join(", "), &drawn, true)
+    let drawn: Vec<(String, f64)> = charts.iter().map(|chart| chart.draw(FILE_WIDTH)).collect();
+    stack(&titles.join(", "), FILE_WIDTH, &drawn, true)
 }
 
 /// Draws the stretches between gaps and returns the number of points drawn.
@@ -260,6 +262,17 @@ mod tests {
         assert!(smooth.points[1].1.is_nan());
         // Weights 1/2 and 1: (2 / 2 + 4) / 1.5.
         assert!((smooth.points[2].1 - 10.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn raw_values_lie_beneath_every_curve_in_the_colour_of_their_own() {
+        let points = || vec![(0.0, 1.0), (1.0, 2.0)];
+        let series = ["a", "b"].into_iter().flat_map(|name| Series::raw_and_smoothed(name, points(), 2.0)).collect();
+        let svg = curves_svg(&[chart(Scale::Linear, series)]);
+        let document = roxmltree::Document::parse(&svg).unwrap();
+        let classes: Vec<&str> = document.descendants().filter_map(|n| n.attribute("class")).collect();
+        let drawn: Vec<&str> = classes.into_iter().filter(|c| c.starts_with("line")).skip(2).collect();
+        assert_eq!(drawn, ["line s0 faint", "line s1 faint", "line s0", "line s1"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use pig_metrics::histogram::Histogram;
 
-use crate::svg::{Axis, COLOURS, Entry, Plot, stack, tick_label};
+use crate::svg::{Axis, COLOURS, Entry, PAGE_WIDTH, Plot, stack};
 
 /// Histograms drawn over each other as shares of their sets; the first is filled, the others are lines.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +20,7 @@ pub struct HistogramChart {
 impl HistogramChart {
     /// The chart as one SVG element to stand in a page that brings the style along.
     pub(crate) fn inline_svg(&self) -> String {
-        stack(&self.title, &[self.draw()], false)
+        stack(&self.title, PAGE_WIDTH, &[self.draw()], false)
     }
 
     fn draw(&self) -> (String, f64) {
@@ -30,10 +30,10 @@ impl HistogramChart {
         let axes = (Axis::linear(low, high), Axis::linear(0.0, if highest > 0.0 { highest * 1.05 } else { 1.0 }));
         let entry = |(index, (name, h)): (usize, &(String, Histogram))| Entry {
             classes: if index == 0 { "area f0".to_owned() } else { format!("line s{}", index % COLOURS) },
-            name: format!("{name} (n = {}{})", tick_label(h.total() as f64), outside(h)),
+            name: format!("{name} (n = {}{})", grouped(h.total()), outside(h)),
         };
         let legend: Vec<Entry> = self.sets.iter().enumerate().map(entry).collect();
-        let mut plot = Plot::new(&self.title, (&self.x_label, "share (%)"), axes, &legend);
+        let mut plot = Plot::new(PAGE_WIDTH, &self.title, (&self.x_label, "share (%)"), axes, &legend);
         for (index, (_, histogram)) in self.sets.iter().enumerate() {
             let path = steps(&plot, histogram);
             if index == 0 {
@@ -51,8 +51,18 @@ impl HistogramChart {
 fn outside(histogram: &Histogram) -> String {
     match histogram.below + histogram.above {
         0 => String::new(),
-        count => format!(", {} outside the range", tick_label(count as f64)),
+        count => format!(", {} outside the range", grouped(count)),
     }
+}
+
+/// A count with its thousands set apart.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let commas = |(index, digit): (usize, char)| {
+        let comma = (index > 0 && (digits.len() - index).is_multiple_of(3)).then_some(',');
+        comma.into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(commas).collect()
 }
 
 /// The outline of the bars, from the base line up and back down to it.
@@ -99,7 +109,7 @@ mod tests {
         let base = bars[2].0;
         assert!(((base - bars[0].0) / (base - bars[1].0) - 3.0).abs() < 0.02, "{bars:?}");
         assert_eq!(bars[3].0, base);
-        assert!((bars[3].1 - 742.0).abs() < 0.11);
+        assert!((bars[3].1 - 512.0).abs() < 0.11);
     }
 
     #[test]
@@ -109,6 +119,13 @@ mod tests {
         assert!(svg.contains("no values") && !svg.contains("NaN") && !svg.contains("inf"));
         let none = chart(vec![]).inline_svg();
         assert!(roxmltree::Document::parse(&none).is_ok() && !none.contains("NaN") && !none.contains("inf"));
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (459_227, "459,227"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(count), text);
+        }
     }
 
     #[test]

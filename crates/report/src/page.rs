@@ -154,7 +154,9 @@ impl Page {
             Verdict::NotAboveShuffled => "verdict bad",
             Verdict::TooFew => "verdict",
         };
-        self.add(format_args!("<p class=\"{class}\">{}</p>\n", escape(&agreement.verdict_sentence())));
+        let sentence = minus(&agreement.verdict_sentence());
+        let (word, rest) = sentence.split_once(':').unwrap_or(("", &sentence));
+        self.add(format_args!("<p class=\"{class}\"><strong>{word}:</strong>{rest}</p>\n"));
         self.add(format_args!(
             "<div class=\"scroll\"><table><thead><tr><th>lesion contrast</th><th>mean</th><th>95 % interval</th><th></th><th></th></tr></thead><tbody>\n"
         ));
@@ -168,8 +170,9 @@ impl Page {
                 None => ("none".to_owned(), String::new(), String::new()),
             };
             self.add(format_args!(
-                "<tr><th>{name}</th><td class=\"number\">{mean}</td><td class=\"number\">{interval}</td>\
+                "<tr><th>{}</th><td class=\"number\">{mean}</td><td class=\"number\">{interval}</td>\
                  <td>{drawing}</td><td class=\"note\">{}</td></tr>\n",
+                minus(name),
                 escape(note)
             ));
         }
@@ -210,10 +213,10 @@ impl Page {
         if let Some(check) = &section.check {
             let expected = 0.05 * check.generated as f64;
             self.add(format_args!(
-                "<p>Of {} generated images, {} lie nearer to a training image than 95 % of {} held-out real images do; \
+                "<p>Generated images that lie nearer to a training image than 95 % of the {} held-out real images do: <strong>{} of {}</strong>; \
                  {expected:.1} would be expected of images that are as new as real ones. The median distance is {:.4} for generated and {:.4} \
                  for held-out images.</p>\n",
-                check.generated, check.nearer, check.held_out, check.generated_median, check.held_out_median
+                check.held_out, check.nearer, check.generated, check.generated_median, check.held_out_median
             ));
         }
         self.add(format_args!(
@@ -270,6 +273,11 @@ impl Page {
             ));
         }
     }
+}
+
+/// Escaped text in which a hyphen between spaces is the minus that it stands for.
+fn minus(text: &str) -> String {
+    escape(text).replace(" - ", " \u{2212} ")
 }
 
 fn data_uri(canvas: &Canvas) -> Result<String, ReportError> {

@@ -6,8 +6,10 @@ use crate::canvas::{CHARACTER, Canvas};
 use crate::contact_sheet::{GROUND, INK, SPACE, comfortable_scale};
 use crate::picture::Picture;
 
-/// Width kept at the left for "mask" and "image".
-const GUTTER: usize = CHARACTER * 9;
+/// Strips are enlarged no further than this width.
+const COMFORTABLE_WIDTH: usize = 1280;
+/// Characters for which room is kept at the left: the sample's label, "mask" and "image".
+const GUTTER: usize = 9;
 
 /// Expectations at one step.
 #[derive(Debug, Clone)]
@@ -36,25 +38,30 @@ pub fn progress_strips(strips: &[Strip], scale: Option<usize>) -> Result<Canvas,
     let widest = pictures().map(Picture::width).max().filter(|&width| width > 0);
     let widest = widest.ok_or(ReportError::Empty { what: "progress strips" })?;
     let highest = pictures().map(Picture::height).max().unwrap_or(0);
-    let scale = scale.unwrap_or_else(|| comfortable_scale(widest * 3 / 2, highest * 3 / 2)).max(1);
     let steps = strips.iter().map(|strip| strip.steps.len()).max().unwrap_or(0);
-    let label_width =
-        strips.iter().flat_map(|strip| &strip.steps).map(|step| step_label(step).len()).max().unwrap_or(0);
-    let cell = (widest * scale).max(label_width * CHARACTER) + SPACE / 2;
+    let fitting = (COMFORTABLE_WIDTH - GUTTER * CHARACTER) / (steps * widest);
+    let scale = scale.unwrap_or_else(|| comfortable_scale(widest, highest).min(fitting)).max(1);
+    let longest = strips.iter().flat_map(|strip| &strip.steps).map(|step| step_label(step).len()).max().unwrap_or(1);
+    // Labels are enlarged with the pictures as far as they fit above them.
+    let label_scale = (widest * scale / (longest * CHARACTER)).clamp(1, 2);
+    let character = CHARACTER * label_scale;
+    let gutter = GUTTER * character;
+    let cell = (widest * scale).max(longest * character) + SPACE / 2;
     let row = highest * scale;
-    let strip_height = CHARACTER + SPACE / 2 + 2 * row + SPACE / 2 + SPACE * 2;
-    let mut canvas = Canvas::new(GUTTER + steps * cell + SPACE, SPACE + strips.len() * strip_height, GROUND);
+    let strip_height = character + SPACE / 2 + 2 * row + SPACE / 2 + SPACE * 2;
+    let mut canvas = Canvas::new(gutter + steps * cell + SPACE, SPACE + strips.len() * strip_height, GROUND);
     for (index, strip) in strips.iter().enumerate() {
         let y = SPACE + index * strip_height;
-        let masks = y + CHARACTER + SPACE / 2;
+        let masks = y + character + SPACE / 2;
         let images = masks + row + SPACE / 2;
-        let fitting: String = strip.label.chars().take(GUTTER / CHARACTER - 1).collect();
-        canvas.text((SPACE, y), &fitting, 1, INK);
-        canvas.text((SPACE, masks + row / 2 - CHARACTER / 2), "mask", 1, INK);
-        canvas.text((SPACE, images + row / 2 - CHARACTER / 2), "image", 1, INK);
+        let middle = row.saturating_sub(character) / 2;
+        let fitting: String = strip.label.chars().take(GUTTER - 1).collect();
+        canvas.text((SPACE, y), &fitting, label_scale, INK);
+        canvas.text((SPACE, masks + middle), "mask", label_scale, INK);
+        canvas.text((SPACE, images + middle), "image", label_scale, INK);
         for (column, step) in strip.steps.iter().enumerate() {
-            let x = GUTTER + column * cell;
-            canvas.text((x, y), &step_label(step), 1, INK);
+            let x = gutter + column * cell;
+            canvas.text((x, y), &step_label(step), label_scale, INK);
             canvas.picture((x, masks), &step.mask, scale);
             canvas.picture((x, images), &step.image, scale);
         }

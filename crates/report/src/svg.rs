@@ -4,8 +4,10 @@ use std::fmt::{self, Write as _};
 
 use crate::write::escape;
 
-/// Width of every chart, in SVG units.
-pub(crate) const WIDTH: f64 = 760.0;
+/// Width of a chart in a file of its own, in SVG units (pixels where nothing scales it).
+pub(crate) const FILE_WIDTH: f64 = 760.0;
+/// Width of a chart in a page, where two stand side by side.
+pub(crate) const PAGE_WIDTH: f64 = 530.0;
 /// Height of the plotting area.
 const PLOT_HEIGHT: f64 = 230.0;
 const LEFT: f64 = 66.0;
@@ -160,18 +162,24 @@ pub(crate) struct Entry {
 pub(crate) struct Plot {
     pub(crate) x: Axis,
     pub(crate) y: Axis,
+    width: f64,
     top: f64,
     body: String,
 }
 
 impl Plot {
-    pub(crate) fn new(title: &str, labels: (&str, &str), axes: (Axis, Axis), legend: &[Entry]) -> Self {
-        let mut plot = Self { x: axes.0, y: axes.1, top: TITLE, body: String::new() };
+    pub(crate) fn new(width: f64, title: &str, labels: (&str, &str), axes: (Axis, Axis), legend: &[Entry]) -> Self {
+        let mut plot = Self { x: axes.0, y: axes.1, width, top: TITLE, body: String::new() };
         plot.add(format_args!("<text class=\"title\" x=\"{LEFT}\" y=\"18\">{}</text>", escape(title)));
         plot.legend(legend);
         plot.top += 8.0;
         plot.frame(labels);
         plot
+    }
+
+    /// Right end of the plotting area.
+    fn right(&self) -> f64 {
+        self.width - RIGHT
     }
 
     /// Appends markup.
@@ -182,13 +190,13 @@ impl Plot {
 
     /// Coordinates of a point that the axes hold.
     pub(crate) fn at(&self, x: f64, y: f64) -> (f64, f64) {
-        let across = LEFT + self.x.place(x) * (WIDTH - LEFT - RIGHT);
+        let across = LEFT + self.x.place(x) * (self.right() - LEFT);
         (across, self.top + (1.0 - self.y.place(y)) * PLOT_HEIGHT)
     }
 
     /// A notice in the middle of the plot.
     pub(crate) fn notice(&mut self, text: &str) {
-        let (x, y) = (f64::midpoint(LEFT, WIDTH - RIGHT), self.top + PLOT_HEIGHT / 2.0);
+        let (x, y) = (f64::midpoint(LEFT, self.right()), self.top + PLOT_HEIGHT / 2.0);
         self.add(format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>", escape(text)));
     }
 
@@ -198,12 +206,13 @@ impl Plot {
         (self.body, height)
     }
 
+    /// Swatches and names; entries without a name have no place in it.
     fn legend(&mut self, entries: &[Entry]) {
         let mut x = LEFT;
         let mut y = self.top + 10.0;
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| !entry.name.is_empty()) {
             let needed = 30.0 + entry.name.chars().count() as f64 * CHARACTER + 16.0;
-            if x > LEFT && x + needed > WIDTH - RIGHT {
+            if x > LEFT && x + needed > self.right() {
                 x = LEFT;
                 y += LEGEND_LINE;
             }
@@ -220,13 +229,13 @@ impl Plot {
             self.add(format_args!("<text x=\"{text:.1}\" y=\"{base:.1}\">{}</text>", escape(&entry.name)));
             x += needed;
         }
-        if !entries.is_empty() {
+        if entries.iter().any(|entry| !entry.name.is_empty()) {
             self.top = y + 8.0;
         }
     }
 
     fn frame(&mut self, (x_label, y_label): (&str, &str)) {
-        let (right, bottom) = (WIDTH - RIGHT, self.top + PLOT_HEIGHT);
+        let (right, bottom) = (self.right(), self.top + PLOT_HEIGHT);
         for tick in self.y.ticks() {
             let y = self.top + (1.0 - self.y.place(tick)) * PLOT_HEIGHT;
             let (label_x, label_y) = (LEFT - 8.0, y + 4.0);
@@ -257,12 +266,12 @@ impl Plot {
     }
 }
 
-/// Stacks finished charts into one SVG element. `standalone` brings style and ground along, for a file of its own.
-pub(crate) fn stack(title: &str, charts: &[(String, f64)], standalone: bool) -> String {
+/// Stacks finished charts of one width into one SVG element. `standalone` brings style and ground along, for a file of its own.
+pub(crate) fn stack(title: &str, width: f64, charts: &[(String, f64)], standalone: bool) -> String {
     let height: f64 = charts.iter().map(|(_, height)| height).sum::<f64>().max(1.0);
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"pig-chart\" viewBox=\"0 0 {WIDTH} {height:.1}\" \
-         width=\"{WIDTH}\" height=\"{height:.1}\" role=\"img\"><title>{}</title>",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"pig-chart\" viewBox=\"0 0 {width} {height:.1}\" \
+         width=\"{width}\" height=\"{height:.1}\" role=\"img\"><title>{}</title>",
         escape(title)
     );
     if standalone {

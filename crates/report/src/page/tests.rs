@@ -101,9 +101,9 @@ fn the_page_is_well_formed_and_whole() {
             "Settings and provenance"
         ]
     );
-    assert!(html.contains("AGREES:") && html.contains("verdict good"));
+    assert!(html.contains("<strong>AGREES:</strong> images") && html.contains("verdict good"));
     // A tenth of 40 neighbours: ten generated are the ten smallest, two below the 5 % quantile of 0.0295.
-    assert!(html.contains("Of 10 generated images, 2 lie nearer"), "copy check");
+    assert!(html.contains("the 40 held-out real images do: <strong>2 of 10</strong>; 0.5 would"), "copy check");
     assert!(html.contains("distance 0.1050, nearer than 75 % of held-out real images; training image mirrored"));
     assert!(!html.contains("NaN") && !html.contains("inf\""));
 }
@@ -162,9 +162,9 @@ fn a_failed_run_is_shown_as_one() {
     let generated: Vec<Pair> = flat.iter().zip(&made).map(|(image, (_, mask))| pair(image, mask)).collect();
     let failed = pair_agreement(&generated, &real, &AgreementSettings::default()).unwrap();
     let html = DemoPage { agreement: Some(failed), ..page() }.render().unwrap();
-    assert!(html.contains("class=\"verdict bad\">FAILED:"));
+    assert!(html.contains("class=\"verdict bad\"><strong>FAILED:"));
     let html = DemoPage { agreement: Some(agreement(3, 0.5)), ..page() }.render().unwrap();
-    assert!(html.contains("class=\"verdict\">NO VERDICT:"));
+    assert!(html.contains("class=\"verdict\"><strong>NO VERDICT:"));
     parsed(&html);
 }
 
