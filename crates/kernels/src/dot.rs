@@ -3,7 +3,8 @@
 use crate::panel::DOT_MAX;
 use crate::shared::SharedMut;
 use crate::simd::{LANES, Simd};
-use crate::tile::{MAX_TAPS, Problem, Walk};
+use crate::tile::Problem;
+use crate::walk::{MAX_TAPS, Target, Walk};
 use std::ops::Range;
 
 /// Pixels that share each load of the weights.
@@ -34,19 +35,9 @@ fn rows<S: Simd, const O: usize>(
     let mut table = [[std::ptr::null(); ROWS]; MAX_TAPS];
     while pixel < pixels.end {
         let valid = ROWS.min(pixels.end - pixel);
-        let mut out = [(0, 0); ROWS];
-        for m in 0..valid {
-            walk.pointers(&place, 0..taps, &mut table, m);
-            out[m] = (place.sample, walk.output(&place));
-            walk.advance(&mut place);
-        }
-        for m in valid..ROWS {
-            for row in &mut table {
-                row[m] = row[0];
-            }
-        }
+        let out = walk.tile(&mut place, valid, 0..taps, &mut table);
         let sums = sums::<S, O>(s, walk, problem, &table);
-        for (m, &(sample, at)) in out[..valid].iter().enumerate() {
+        for (m, &Target { sample, at }) in out[..valid].iter().enumerate() {
             for o in 0..O {
                 let mut v = s.sum(sums[m][o]);
                 let epilogue = &problem.epilogue;

@@ -46,6 +46,7 @@ mod resample;
 mod shared;
 mod simd;
 mod tile;
+mod walk;
 
 pub use activation::{silu, silu_backward};
 pub use attention::Attention;

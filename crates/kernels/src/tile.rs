@@ -9,10 +9,8 @@
 use crate::panel::{Group, Packed, groups};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
+use crate::walk::{MAX_TAPS, Target, Walk};
 use std::ops::Range;
-
-/// Most taps (times inputs) of one output pixel.
-pub(crate) const MAX_TAPS: usize = 32;
 
 /// Bytes of a weight panel that stay in the second cache beside the pixels.
 const PANEL_BYTES: usize = 448 << 10;
@@ -214,32 +212,25 @@ impl Job<'_> {
         let mut table = [[self.zeros.as_ptr(); M]; MAX_TAPS];
         while pixel < self.pixels.end {
             let valid = M.min(self.pixels.end - pixel);
-            let mut out = [(0, 0); M];
-            for m in 0..valid {
-                walk.pointers::<M>(&place, taps.clone(), &mut table, m);
-                out[m] = (place.sample, walk.output(&place));
-                walk.advance(&mut place);
-            }
-            for m in valid..M {
-                for row in &mut table {
-                    row[m] = row[0];
-                }
-            }
+            let out = walk.tile::<M>(&mut place, valid, taps.clone(), &mut table);
             let mut acc = [[s.splat(0.0); N]; M];
             if !is_first || problem.epilogue.accumulate {
                 self.reload(s, &mut acc, &out[..valid], channel);
             }
+            // A local copy stays in registers from tap to tap: nothing can alias it.
+            let mut sums = acc;
             for (t, tap) in self.phase.taps[taps.clone()].iter().enumerate() {
                 for (q, source) in problem.sources.iter().enumerate() {
                     let row = &table[t * problem.sources.len() + q];
                     // SAFETY: each pointer leads to `channels` readable values (a pixel or zeros), and the panel holds
                     // `channels` rows of the tap from the source's first channel on.
-                    unsafe {
+                    sums = unsafe {
                         let w = weights.add((tap.weight * packed.in_channels + source.first) * w_step);
-                        multiply::<S, M, N>(s, &mut acc, row, w, w_step, source.channels);
-                    }
+                        multiply::<S, M, N>(s, sums, row, w, w_step, source.channels)
+                    };
                 }
             }
+            acc = sums;
             self.store(s, &acc, &out[..valid], channel, is_last);
             pixel += valid;
         }
@@ -251,7 +242,7 @@ impl Job<'_> {
         &self,
         s: S,
         acc: &mut [[S::V; N]; M],
-        out: &[(usize, usize)],
+        out: &[Target],
         channel: usize,
     ) {
         let channels = self.problem.packed.out_channels;
@@ -261,7 +252,7 @@ impl Job<'_> {
                     let c = channel + n * LANES;
                     let lanes = LANES.min(channels - c);
                     // SAFETY: pixel and channels lie inside the output, and belong to this job alone.
-                    acc[m][n] = unsafe { read(s, self.y.get().add(out[m].1 + c), lanes) };
+                    acc[m][n] = unsafe { read(s, self.y.get().add(out[m].at + c), lanes) };
                 }
             }
         }
@@ -273,7 +264,7 @@ impl Job<'_> {
         &self,
         s: S,
         acc: &[[S::V; N]; M],
-        out: &[(usize, usize)],
+        out: &[Target],
         channel: usize,
         is_last: bool,
     ) {
@@ -281,7 +272,7 @@ impl Job<'_> {
         let epilogue = &self.problem.epilogue;
         for m in 0..M {
             if m < out.len() {
-                let (sample, at) = out[m];
+                let Target { sample, at } = out[m];
                 for n in 0..N {
                     let c = channel + n * LANES;
                     let lanes = LANES.min(channels - c);
@@ -318,23 +309,20 @@ unsafe fn read<S: Simd>(s: S, p: *const f32, lanes: usize) -> S::V {
     unsafe { if lanes == LANES { s.load(p) } else { s.load_partial(p, lanes) } }
 }
 
-/// acc[m][n] += sum over k of x[m][k] w[k][n].
+/// sums[m][n] + sum over k of x[m][k] w[k][n].
 ///
 /// # Safety
 /// Every pointer of `x` is valid for reading `depth` values, `w` for `depth` rows of N strips, `step` values apart.
 #[inline(always)]
 unsafe fn multiply<S: Simd, const M: usize, const N: usize>(
     s: S,
-    acc: &mut [[S::V; N]; M],
+    mut sums: [[S::V; N]; M],
     x: &[*const f32; M],
-    w: *const f32,
+    mut w: *const f32,
     step: usize,
     depth: usize,
-) {
-    // Local copies stay in registers: nothing can alias them.
-    let mut sums = *acc;
+) -> [[S::V; N]; M] {
     let x = *x;
-    let mut w = w;
     let mut k = 0;
     while k + UNROLL <= depth {
         for u in 0..UNROLL {
@@ -353,7 +341,7 @@ unsafe fn multiply<S: Simd, const M: usize, const N: usize>(
         }
         k += 1;
     }
-    *acc = sums;
+    sums
 }
 
 /// Input channels between two looks at the loop counter.
@@ -381,107 +369,6 @@ unsafe fn rank_one<S: Simd, const M: usize, const N: usize>(
             let b = s.splat(*x[m].add(k));
             for n in 0..N {
                 acc[m][n] = s.fma(row[n], b, acc[m][n]);
-            }
-        }
-    }
-}
-
-/// Leads from one output pixel of a phase to the next.
-pub(crate) struct Walk<'a> {
-    problem: &'a Problem<'a>,
-    phase: &'a Phase,
-    zeros: *const f32,
-    /// Rows and columns for which every tap is inside the image.
-    inner: [Range<usize>; 2],
-}
-
-/// An output pixel of a phase.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) sample: usize,
-    row: usize,
-    column: usize,
-}
-
-impl<'a> Walk<'a> {
-    #[inline(always)]
-    pub(crate) fn new(problem: &'a Problem<'a>, phase: &'a Phase, zeros: &'a [f32]) -> Self {
-        let mut inner = [0..phase.rows, 0..phase.columns];
-        for tap in &phase.taps {
-            for (axis, offset) in [tap.row, tap.column].into_iter().enumerate() {
-                let low = (-offset).max(0) as usize;
-                let high = (problem.input[axis] as isize - offset).max(0) as usize;
-                inner[axis].start = inner[axis].start.max(low.div_ceil(phase.in_step));
-                inner[axis].end = inner[axis].end.min(high.div_ceil(phase.in_step));
-            }
-        }
-        Self { problem, phase, zeros: zeros.as_ptr(), inner }
-    }
-
-    /// Taps of the phase.
-    #[inline(always)]
-    pub(crate) fn taps(&self) -> usize {
-        self.phase.taps.len()
-    }
-
-    /// Which of the packed taps tap `t` of the phase is.
-    #[inline(always)]
-    pub(crate) fn weight(&self, t: usize) -> usize {
-        self.phase.taps[t].weight
-    }
-
-    /// Where pixel `index` of the phase is.
-    #[inline(always)]
-    pub(crate) fn place(&self, index: usize) -> Place {
-        let (columns, image) = (self.phase.columns, self.phase.rows * self.phase.columns);
-        Place { sample: index / image, row: index % image / columns, column: index % columns }
-    }
-
-    /// On to the next pixel.
-    #[inline(always)]
-    pub(crate) fn advance(&self, place: &mut Place) {
-        place.column += 1;
-        if place.column == self.phase.columns {
-            place.column = 0;
-            place.row += 1;
-            if place.row == self.phase.rows {
-                place.row = 0;
-                place.sample += 1;
-            }
-        }
-    }
-
-    /// Where the pixel's channels begin in the output.
-    #[inline(always)]
-    pub(crate) fn output(&self, place: &Place) -> usize {
-        let [height, width] = self.problem.output;
-        let row = self.phase.origin[0] + self.phase.out_step * place.row;
-        let column = self.phase.origin[1] + self.phase.out_step * place.column;
-        ((place.sample * height + row) * width + column) * self.problem.out_stride
-    }
-
-    /// Writes column `m` of the table: for each tap and source, where the pixel's input begins.
-    #[inline(always)]
-    pub(crate) fn pointers<const M: usize>(
-        &self,
-        place: &Place,
-        taps: Range<usize>,
-        table: &mut [[*const f32; M]; MAX_TAPS],
-        m: usize,
-    ) {
-        let [height, width] = self.problem.input;
-        let row = (place.row * self.phase.in_step) as isize;
-        let column = (place.column * self.phase.in_step) as isize;
-        let is_inner = self.inner[0].contains(&place.row) && self.inner[1].contains(&place.column);
-        let sources = self.problem.sources;
-        for (t, tap) in self.phase.taps[taps].iter().enumerate() {
-            let (row, column) = (row + tap.row, column + tap.column);
-            let is_inside = is_inner || ((row as usize) < height && (column as usize) < width);
-            let index = ((place.sample * height) as isize + row) * width as isize + column;
-            for (q, source) in sources.iter().enumerate() {
-                // The offset is only used where the pixel is inside the source, whose length was checked.
-                let inside = source.data.as_ptr().wrapping_offset(index * source.stride as isize);
-                table[t * sources.len() + q][m] = if is_inside { inside } else { self.zeros };
             }
         }
     }
