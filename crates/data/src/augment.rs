@@ -62,7 +62,7 @@ fn draw(size: [usize; 2], config: &AugmentConfig, key: [u64; 3]) -> Draw {
     let mut rng = ChaCha8Rng::from_seed(seed);
     let [horizontal, vertical]: [bool; 2] = [rng.random(), rng.random()];
     let shift = size.map(|side| {
-        let greatest = (config.shift * side as f32).round();
+        let greatest = (config.shift * side as f32).round().min(side as f32 - 1.0);
         let share: f32 = rng.random();
         // floor of a uniform number over 2 n + 1 equal cells: every whole shift from -n to n is equally likely.
         ((share * (2.0 * greatest + 1.0)).floor().min(2.0 * greatest) - greatest) as isize

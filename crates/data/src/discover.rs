@@ -1,9 +1,9 @@
 //! Finding image and mask pairs in a folder, and the group that each belongs to.
 //!
 //! Three layouts are found by themselves, in this order: a `manifest.csv` with the columns `image` and `mask`; the folders
-//! `images/` and `masks/` with the same stems; `NAME.png` beside `NAME_mask.png` anywhere in one tree (folders that are
-//! symbolic links are not entered). In the last two, a `manifest.csv` with an `id` column equal to the stems adds columns to
-//! the pairs found.
+//! `images/` and `masks/` with the same stems; `NAME.png` beside `NAME_mask.png` anywhere in one tree (hidden folders and
+//! symbolic links to folders are not entered). In the last two, a `manifest.csv` with an `id` column equal to the stems adds
+//! columns to the pairs found.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -330,7 +330,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     entries.sort();
     for path in entries {
         let kind = std::fs::symlink_metadata(&path).map_err(DataError::io(&path, "read"))?;
-        if kind.is_dir() {
+        if kind.is_dir() && !is_hidden(&path) {
             walk(&path, files)?;
         } else if is_image_name(&path) && path.is_file() {
             files.push(path);
@@ -345,9 +345,13 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     entries.map_err(DataError::io(folder, "list"))
 }
 
+/// Whether a name starts with a dot, as those of tools' own files do.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
 /// Whether a name ends as an image does; hidden files are none.
 fn is_image_name(path: &Path) -> bool {
-    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    !hidden && EXTENSIONS.contains(&ending.as_str())
+    !is_hidden(path) && EXTENSIONS.contains(&ending.as_str())
 }

@@ -9,16 +9,22 @@ pub mod error;
 pub mod intensity;
 mod manifest;
 pub mod phantom;
+pub mod png_file;
+pub mod postprocess;
 pub mod prepare;
 pub mod read;
 pub mod resample;
 pub mod split;
+mod table;
+pub mod write;
 
 pub use config::{AugmentConfig, DataConfig};
 pub use discover::{Dataset, GroupSource, Layout, PairEntry};
 pub use error::{DataError, Result};
+pub use postprocess::{CleanMask, clean_mask};
 pub use prepare::{Pixels, Preparation, PreparedPair, PreparedSet};
 pub use split::{Splits, k_folds, split_by_group};
+pub use write::{Finished, PairRecord, PairWriter, Stamp};
 
 use std::fmt::Write;
 

@@ -40,6 +40,21 @@ pub enum Pixels {
     Sixteen(Vec<u16>),
 }
 
+impl Pixels {
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Eight(values) => values.len(),
+            Self::Sixteen(values) => values.len(),
+        }
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Prepared pairs in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedSet {
@@ -117,7 +132,7 @@ impl Preparation {
             })
             .collect();
         let prepared = prepared.into_iter().collect::<Result<Vec<_>>>()?;
-        Ok(self.gather(dataset, prepared))
+        Ok(self.gather(dataset, &prepared))
     }
 
     /// Prepares one pair.
@@ -147,7 +162,8 @@ impl Preparation {
         })
     }
 
-    /// Prepares masks alone (for images generated from given masks): shape (height, width) of -1 and +1.
+    /// Prepares a mask alone (for images generated from given masks): shape (height, width) of -1 and +1. Nothing is cut
+    /// off, because blank borders are told from the image.
     pub fn load_mask(&self, path: &Path) -> Result<Vec<f32>> {
         let mask = read_mask(path, &self.config)?;
         let from = [mask.height, mask.width];
@@ -171,7 +187,7 @@ impl Preparation {
     /// A per-image map has no inverse; [-1, 1] then fills the pixel type.
     pub fn from_unit(&self, unit: f32) -> f32 {
         let (low, high) = self.output_range();
-        let raw = low + (f64::from(unit.clamp(-1.0, 1.0)) + 1.0) / 2.0 * (high - low);
+        let raw = low + 0.5 * (f64::from(unit.clamp(-1.0, 1.0)) + 1.0) * (high - low);
         raw.clamp(0.0, f64::from(self.maximum())) as f32
     }
 
@@ -188,11 +204,6 @@ impl Preparation {
     /// Values in [-1, 1] as 8-bit gray for looking at: -1 is black and +1 white, whatever the source's range.
     pub fn display(unit: &[f32]) -> Vec<u8> {
         unit.iter().map(|&value| ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8).collect()
-    }
-
-    /// SHA-256 of this preparation's JSON, in hexadecimal.
-    pub fn sha256(&self) -> String {
-        hex(&Sha256::digest(serde_json::to_vec(self).unwrap_or_default()))
     }
 
     fn maximum(&self) -> u16 {
@@ -228,7 +239,7 @@ impl Preparation {
         }
     }
 
-    fn gather(&self, dataset: &Dataset, prepared: Vec<PreparedPair>) -> PreparedSet {
+    fn gather(&self, dataset: &Dataset, prepared: &[PreparedPair]) -> PreparedSet {
         let [height, width] = self.config.size;
         let mut set = PreparedSet {
             size: self.config.size,
@@ -306,6 +317,7 @@ impl PreparedSet {
     }
 
     /// The pairs at `indices`, in that order, without the warnings.
+    #[must_use]
     pub fn subset(&self, indices: &[usize]) -> Self {
         let vanished: HashSet<&String> = self.vanished.iter().collect();
         let ids: Vec<String> = indices.iter().map(|&index| self.ids[index].clone()).collect();

@@ -40,7 +40,9 @@ fn taps(input: usize, output: usize, kernel: Kernel) -> Vec<Taps> {
             };
             let mut weights: Vec<f64> = (first..end).map(weight).collect();
             let sum: f64 = weights.iter().sum();
-            weights.iter_mut().for_each(|weight| *weight /= sum);
+            for weight in &mut weights {
+                *weight /= sum;
+            }
             Taps { first, weights }
         })
         .collect()

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use common::{folders, gray8, shared, text};
 use pig_data::{DataConfig, DataError, Dataset, GroupSource, Layout};
+use proptest::prelude::*;
 use tempfile::tempdir;
 
 fn discover(root: &Path) -> Result<Dataset, DataError> {
@@ -161,4 +162,17 @@ fn lgg_is_grouped_by_patient() {
     assert_eq!((found.layout, found.len(), found.group_count()), (Layout::Suffix, 1295, 80));
     assert_eq!(found.group_source, GroupSource::Column("patient".to_owned()));
     assert!(found.pairs.iter().all(|pair| pair.id.starts_with(&pair.group)));
+}
+
+proptest! {
+    #[test]
+    fn no_manifest_makes_discovery_panic(content in prop::collection::vec(any::<u8>(), 0..200), header in any::<bool>()) {
+        let dir = tempdir().unwrap();
+        folders(dir.path(), 1);
+        let start: &[u8] = if header { b"id,image,mask,patient\n" } else { b"" };
+        std::fs::write(dir.path().join("manifest.csv"), [start, &content].concat()).unwrap();
+        if let Ok(found) = discover(dir.path()) {
+            prop_assert!(found.pairs.iter().all(|pair| pair.image.starts_with(dir.path())));
+        }
+    }
 }

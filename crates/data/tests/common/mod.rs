@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use image::{GrayImage, ImageBuffer, Luma, Rgb};
 
 /// A folder of the shared data, or `None` (with the reason printed) where it is absent.
-pub fn shared(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(name);
     if path.is_dir() {
         return Some(path);
@@ -17,31 +17,31 @@ pub fn shared(name: &str) -> Option<PathBuf> {
 }
 
 /// Writes an 8-bit gray file; the ending of the name chooses the format.
-pub fn gray8(path: &Path, width: u32, height: u32, value: impl Fn(u32, u32) -> u8) {
+pub(crate) fn gray8(path: &Path, width: u32, height: u32, value: impl Fn(u32, u32) -> u8) {
     create_parent(path);
     GrayImage::from_fn(width, height, |x, y| Luma([value(x, y)])).save(path).unwrap();
 }
 
 /// Writes a 16-bit gray file.
-pub fn gray16(path: &Path, width: u32, height: u32, value: impl Fn(u32, u32) -> u16) {
+pub(crate) fn gray16(path: &Path, width: u32, height: u32, value: impl Fn(u32, u32) -> u16) {
     create_parent(path);
     ImageBuffer::<Luma<u16>, _>::from_fn(width, height, |x, y| Luma([value(x, y)])).save(path).unwrap();
 }
 
 /// Writes an 8-bit colour file.
-pub fn colour8(path: &Path, width: u32, height: u32, value: impl Fn(u32, u32) -> [u8; 3]) {
+pub(crate) fn colour8(path: &Path, width: u32, height: u32, value: impl Fn(u32, u32) -> [u8; 3]) {
     create_parent(path);
     ImageBuffer::<Rgb<u8>, _>::from_fn(width, height, |x, y| Rgb(value(x, y))).save(path).unwrap();
 }
 
 /// Writes text.
-pub fn text(path: &Path, content: &str) {
+pub(crate) fn text(path: &Path, content: &str) {
     create_parent(path);
     std::fs::write(path, content).unwrap();
 }
 
 /// Makes `images/` and `masks/` with `count` pairs of 8 x 6 pixels named `a00`, `a01`, ...; the lesion is one row and column.
-pub fn folders(root: &Path, count: usize) {
+pub(crate) fn folders(root: &Path, count: usize) {
     for index in 0..count {
         let name = format!("a{index:02}.png");
         gray8(&root.join("images").join(&name), 8, 6, |x, y| (x * 30 + y + index as u32) as u8);

@@ -1,0 +1,129 @@
+//! PNG files with text chunks: written whole or not at all, read back with what they say about themselves.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use crate::atomic;
+use crate::error::{DataError, Result};
+use crate::prepare::Pixels;
+use crate::read::MAX_PIXELS;
+
+/// A PNG's pixels and text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPng {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// 1 or 3.
+    pub channels: usize,
+    /// Raw values of shape (height, width, channels).
+    pub pixels: Pixels,
+    /// The text chunks by keyword.
+    pub text: BTreeMap<String, String>,
+}
+
+/// Writes a gray PNG of `width` x `height` with text chunks (keyword of 1 to 79 Latin-1 characters, and its text).
+///
+/// # Errors
+/// When the file cannot be written or a keyword is not one that PNG allows.
+///
+/// # Panics
+/// When the number of pixels is not `width * height`.
+pub fn write_gray_png(path: &Path, width: usize, height: usize, pixels: &Pixels, text: &[(&str, &str)]) -> Result<()> {
+    write_png(path, [height, width], 1, pixels, text)
+}
+
+/// Writes a PNG of `size` = (height, width) with 1 or 3 channels; see [`write_gray_png`].
+pub fn write_png(path: &Path, size: [usize; 2], channels: usize, pixels: &Pixels, text: &[(&str, &str)]) -> Result<()> {
+    assert!(matches!(channels, 1 | 3), "a PNG has 1 or 3 channels here");
+    assert_eq!(pixels.len(), size[0] * size[1] * channels, "the pixels have another shape");
+    let bytes = encode(size, channels, pixels, text)
+        .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })?;
+    atomic::write(path, &bytes)
+}
+
+fn encode(
+    size: [usize; 2],
+    channels: usize,
+    pixels: &Pixels,
+    text: &[(&str, &str)],
+) -> std::result::Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, size[1] as u32, size[0] as u32);
+    encoder.set_color(if channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+    encoder.set_depth(match pixels {
+        Pixels::Eight(_) => png::BitDepth::Eight,
+        Pixels::Sixteen(_) => png::BitDepth::Sixteen,
+    });
+    for (keyword, value) in text {
+        // tEXt is read by every viewer but holds Latin-1 alone.
+        if value.chars().all(|c| u32::from(c) <= 0xff) {
+            encoder.add_text_chunk((*keyword).to_owned(), (*value).to_owned())?;
+        } else {
+            encoder.add_itxt_chunk((*keyword).to_owned(), (*value).to_owned())?;
+        }
+    }
+    let mut writer = encoder.write_header()?;
+    match pixels {
+        Pixels::Eight(values) => writer.write_image_data(values)?,
+        Pixels::Sixteen(values) => {
+            let big_endian: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+            writer.write_image_data(&big_endian)?;
+        }
+    }
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// Reads the text chunks that stand before a PNG's pixels, by keyword, without decoding the pixels.
+pub fn read_png_text(path: &Path) -> Result<BTreeMap<String, String>> {
+    Ok(text_of(open(path)?.info()))
+}
+
+/// Reads a whole gray or colour PNG of 8 or 16 bit with its text.
+///
+/// # Errors
+/// When the file cannot be opened, is damaged or cut short, or has another pixel type.
+pub fn read_png(path: &Path) -> Result<StoredPng> {
+    let mut reader = open(path)?;
+    let (width, height) = (reader.info().width, reader.info().height);
+    let channels = match reader.output_color_type() {
+        (png::ColorType::Grayscale, png::BitDepth::Eight | png::BitDepth::Sixteen) => 1,
+        (png::ColorType::Rgb, png::BitDepth::Eight | png::BitDepth::Sixteen) => 3,
+        found => {
+            return Err(DataError::UnsupportedPixels { path: path.to_path_buf(), found: format!("{found:?}") });
+        }
+    };
+    let sixteen = reader.output_color_type().1 == png::BitDepth::Sixteen;
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(DataError::TooLarge { path: path.to_path_buf(), width, height, limit: MAX_PIXELS });
+    }
+    let mut bytes = vec![0; width as usize * height as usize * channels * if sixteen { 2 } else { 1 }];
+    reader.next_frame(&mut bytes).map_err(unreadable(path))?;
+    reader.finish().map_err(unreadable(path))?;
+    let pixels = if sixteen {
+        Pixels::Sixteen(bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
+    } else {
+        Pixels::Eight(bytes)
+    };
+    Ok(StoredPng { width: width as usize, height: height as usize, channels, pixels, text: text_of(reader.info()) })
+}
+
+fn open(path: &Path) -> Result<png::Reader<BufReader<File>>> {
+    let file = File::open(path).map_err(DataError::io(path, "read"))?;
+    png::Decoder::new(BufReader::new(file)).read_info().map_err(unreadable(path))
+}
+
+fn unreadable(path: &Path) -> impl Fn(png::DecodingError) -> DataError {
+    move |error| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() }
+}
+
+fn text_of(info: &png::Info<'_>) -> BTreeMap<String, String> {
+    let plain = info.uncompressed_latin1_text.iter().map(|chunk| (chunk.keyword.clone(), chunk.text.clone()));
+    // A chunk of ours is not compressed; one that cannot be decoded is none of ours.
+    let wide = info.utf8_text.iter().filter_map(|chunk| Some((chunk.keyword.clone(), chunk.get_text().ok()?)));
+    plain.chain(wide).collect()
+}

@@ -1,0 +1,231 @@
+//! Writing generated pairs: `images/000017.png`, `masks/000017.png`, and a manifest rebuilt from what lies there.
+//!
+//! Every PNG says in its text chunks that it is synthetic and which model, settings and seed made it. A sample is finished
+//! when both of its files are whole and carry this run's hashes, so that an interrupted run, or one of several processes
+//! that share the output folder, goes on where the files end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::error::{DataError, Result};
+use crate::png_file::{read_png, read_png_text, write_png};
+use crate::prepare::Pixels;
+use crate::table::{Row, write_csv, write_parquet};
+
+/// Keywords of the text chunks.
+pub mod keyword {
+    /// `yes` in every generated file.
+    pub const SYNTHETIC: &str = "synthetic";
+    /// Name and version of the program.
+    pub const VERSION: &str = "version";
+    /// Hash of the model's weights.
+    pub const MODEL_HASH: &str = "model_hash";
+    /// Hash of the settings that decide the picture.
+    pub const SETTINGS_HASH: &str = "settings_hash";
+    /// The settings as text.
+    pub const SETTINGS: &str = "settings";
+    /// The sample's seed.
+    pub const SEED: &str = "seed";
+}
+
+/// What every file of a run says about its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// Name and version of the program, such as `pig 0.1.0`.
+    pub version: String,
+    /// Hash of the model's weights.
+    pub model_hash: String,
+    /// Hash of the settings that decide a sample's picture; files with another are not this run's.
+    pub settings_hash: String,
+    /// The settings as text, for the manifest. May hold what does not change the picture, such as the batch size.
+    pub settings: String,
+}
+
+/// One generated pair, ready to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct PairRecord<'a> {
+    /// The seed, which is the sample's id.
+    pub seed: u64,
+    /// The image's raw pixels of shape (height, width, channels).
+    pub image: &'a Pixels,
+    /// The mask of shape (height, width): 0 background, anything else lesion.
+    pub mask: &'a [u8],
+}
+
+/// What lies in an output folder after [`PairWriter::finish`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// How many pairs the manifest lists.
+    pub pairs: usize,
+    /// How many of them have an empty mask.
+    pub empty_masks: usize,
+}
+
+/// Writes the pairs of one run into one folder. Several processes may write different seeds at the same time.
+#[derive(Debug)]
+pub struct PairWriter {
+    out: PathBuf,
+    stamp: Stamp,
+    size: [usize; 2],
+    channels: usize,
+}
+
+impl PairWriter {
+    /// Opens (or makes) `out` for pairs of `size` = (height, width) with images of 1 or 3 channels.
+    ///
+    /// # Errors
+    /// When the folders cannot be made, or hold a PNG that this run did not make: one without our mark, or of another
+    /// model or other settings.
+    pub fn create(out: &Path, stamp: Stamp, size: [usize; 2], channels: usize) -> Result<Self> {
+        let writer = Self { out: out.to_path_buf(), stamp, size, channels };
+        for folder in ["images", "masks"] {
+            let folder = out.join(folder);
+            std::fs::create_dir_all(&folder).map_err(DataError::io(&folder, "make"))?;
+            png_files(&folder)?.par_iter().try_for_each(|path| writer.check_ours(path))?;
+        }
+        Ok(writer)
+    }
+
+    /// Whether both files of a seed are there, whole, of this run's model, settings and size.
+    pub fn is_finished(&self, seed: u64) -> bool {
+        self.finished_row(seed).is_some()
+    }
+
+    /// Writes both files of a pair, the mask last.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    ///
+    /// # Panics
+    /// When the image or mask does not have the shape that the writer was made for.
+    pub fn write(&self, record: &PairRecord<'_>) -> Result<()> {
+        let seed = record.seed.to_string();
+        let text = [
+            (keyword::SYNTHETIC, "yes"),
+            (keyword::VERSION, &self.stamp.version),
+            (keyword::MODEL_HASH, &self.stamp.model_hash),
+            (keyword::SETTINGS_HASH, &self.stamp.settings_hash),
+            (keyword::SETTINGS, &self.stamp.settings),
+            (keyword::SEED, &seed),
+        ];
+        let mask = Pixels::Eight(record.mask.iter().map(|&value| if value == 0 { 0 } else { 255 }).collect());
+        write_png(&self.path("images", record.seed), self.size, self.channels, record.image, &text)?;
+        write_png(&self.path("masks", record.seed), self.size, 1, &mask, &text)
+    }
+
+    /// Rebuilds `manifest.csv` and `manifest.parquet` from all finished pairs in the folder, sorted by seed.
+    ///
+    /// A lock makes processes that end together take turns, so that the last of them lists every pair.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed or a manifest cannot be written.
+    pub fn finish(&self) -> Result<Finished> {
+        let lock_path = self.out.join(".manifest.lock");
+        let lock = File::create(&lock_path).map_err(DataError::io(&lock_path, "write"))?;
+        match lock.lock() {
+            // Some network file systems know no locks; a manifest without one is better than none.
+            Err(error) if error.kind() != std::io::ErrorKind::Unsupported => {
+                return Err(DataError::io(&lock_path, "lock")(error));
+            }
+            _ => {}
+        }
+        let files = png_files(&self.out.join("images"))?;
+        let mut rows: Vec<Row> = files.par_iter().filter_map(|path| self.finished_row(seed_of_name(path)?)).collect();
+        rows.sort_by_key(|row| row.seed);
+        write_csv(&self.out.join("manifest.csv"), &rows)?;
+        write_parquet(&self.out.join("manifest.parquet"), &rows)?;
+        Ok(Finished { pairs: rows.len(), empty_masks: rows.iter().filter(|row| row.mask_pixels == 0).count() })
+    }
+
+    fn path(&self, folder: &str, seed: u64) -> PathBuf {
+        self.out.join(folder).join(file_name(seed))
+    }
+
+    /// The manifest's row of a finished pair, `None` for any other.
+    fn finished_row(&self, seed: u64) -> Option<Row> {
+        let image = read_png(&self.path("images", seed)).ok()?;
+        let mask = read_png(&self.path("masks", seed)).ok()?;
+        let word = seed.to_string();
+        let ours = |text: &BTreeMap<String, String>| {
+            text.get(keyword::SEED) == Some(&word)
+                && text.get(keyword::MODEL_HASH) == Some(&self.stamp.model_hash)
+                && text.get(keyword::SETTINGS_HASH) == Some(&self.stamp.settings_hash)
+        };
+        let shaped = [image.height, image.width] == self.size
+            && [mask.height, mask.width] == self.size
+            && (image.channels, mask.channels) == (self.channels, 1);
+        let Pixels::Eight(mask_values) = &mask.pixels else { return None };
+        if !ours(&image.text) || !ours(&mask.text) || !shaped {
+            return None;
+        }
+        let mask_pixels = mask_values.iter().filter(|&&value| value != 0).count();
+        let mut text = image.text;
+        let mut take = |key: &str| text.remove(key).unwrap_or_default();
+        Some(Row {
+            id: file_stem(seed),
+            seed,
+            image: format!("images/{}", file_name(seed)),
+            mask: format!("masks/{}", file_name(seed)),
+            mask_pixels: mask_pixels as u64,
+            mask_fraction: mask_pixels as f64 / mask_values.len() as f64,
+            version: take(keyword::VERSION),
+            model_hash: take(keyword::MODEL_HASH),
+            settings_hash: take(keyword::SETTINGS_HASH),
+            settings: take(keyword::SETTINGS),
+        })
+    }
+
+    /// Refuses a file of another origin. A file cut short is nobody's work: it is written again.
+    fn check_ours(&self, path: &Path) -> Result<()> {
+        let text = match read_png_text(path) {
+            Err(DataError::Unreadable { .. }) => return Ok(()),
+            other => other?,
+        };
+        let expected = [
+            (keyword::SYNTHETIC, "yes"),
+            (keyword::MODEL_HASH, &self.stamp.model_hash),
+            (keyword::SETTINGS_HASH, &self.stamp.settings_hash),
+        ];
+        for (what, expected) in expected {
+            let found = text.get(what).map_or("nothing", String::as_str);
+            if found != expected {
+                let (path, found, expected) = (path.to_path_buf(), found.to_owned(), expected.to_owned());
+                return Err(DataError::ForeignSample { path, what, found, expected });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The stem of a sample's files: the seed with at least six digits.
+pub fn file_stem(seed: u64) -> String {
+    format!("{seed:06}")
+}
+
+fn file_name(seed: u64) -> String {
+    format!("{seed:06}.png")
+}
+
+/// The seed that a file name stands for; `None` for a name that we would not have given.
+fn seed_of_name(path: &Path) -> Option<u64> {
+    let seed = path.file_stem()?.to_str()?.parse().ok()?;
+    (path.file_name()?.to_str()? == file_name(seed)).then_some(seed)
+}
+
+/// The PNG files in a folder, without the hidden temporary ones of a write under way.
+fn png_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listing = std::fs::read_dir(folder).map_err(DataError::io(folder, "list"))?;
+    let mut files = Vec::new();
+    for entry in listing {
+        let path = entry.map_err(DataError::io(folder, "list"))?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_some_and(|ending| ending == "png") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,144 @@
+//! Splits: no group on both sides, nothing lost, the same on every machine and in every order.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use pig_data::{DataError, Dataset, GroupSource, Layout, PairEntry, Splits, k_folds, split_by_group};
+use proptest::prelude::*;
+use tempfile::tempdir;
+
+/// Pair `i` belongs to group `groups[i]`.
+fn dataset(groups: &[usize]) -> Dataset {
+    let pair = |(index, group): (usize, &usize)| PairEntry {
+        id: format!("s{index:04}"),
+        image: PathBuf::new(),
+        mask: PathBuf::new(),
+        group: format!("p{group}"),
+    };
+    Dataset {
+        root: PathBuf::from("data"),
+        layout: Layout::Folders,
+        pairs: groups.iter().enumerate().map(pair).collect(),
+        group_source: GroupSource::Column("patient".to_owned()),
+        warnings: Vec::new(),
+    }
+}
+
+fn groups_of<'a>(dataset: &'a Dataset, ids: &[String]) -> BTreeSet<&'a str> {
+    dataset.pairs.iter().filter(|pair| ids.contains(&pair.id)).map(|pair| pair.group.as_str()).collect()
+}
+
+fn assert_sound(dataset: &Dataset, splits: &Splits) {
+    let (training, validation) = (groups_of(dataset, &splits.training), groups_of(dataset, &splits.validation));
+    assert!(training.is_disjoint(&validation), "a group on both sides");
+    assert_eq!((training.len(), validation.len()), (splits.training_groups, splits.validation_groups));
+    let mut union: Vec<String> = splits.training.iter().chain(&splits.validation).cloned().collect();
+    union.sort();
+    assert_eq!(union, dataset.ids(), "the union is the data, each pair once");
+    splits.check(dataset).unwrap();
+}
+
+proptest! {
+    #[test]
+    fn splits_are_sound(groups in prop::collection::vec(0usize..15, 1..80), fraction in 0.0f64..0.99, seed in any::<u64>()) {
+        let data = dataset(&groups);
+        match split_by_group(&data, fraction, seed) {
+            Ok(splits) => {
+                assert_sound(&data, &splits);
+                let expected = fraction * data.group_count() as f64;
+                prop_assert!((splits.validation_groups as f64 - expected).abs() <= 1.0);
+                prop_assert_eq!(splits.validation.is_empty(), fraction == 0.0);
+                prop_assert!(!splits.training.is_empty());
+            }
+            Err(error) => {
+                let refused = matches!(error, DataError::TooFewGroups { groups: 1, needed: 2, .. });
+                prop_assert!(refused, "{}", error);
+            }
+        }
+    }
+
+    #[test]
+    fn listing_order_does_not_matter(groups in prop::collection::vec(0usize..15, 20..40), seed in any::<u64>()) {
+        let data = dataset(&groups);
+        prop_assume!(data.group_count() >= 3);
+        let mut reversed = data.clone();
+        reversed.pairs.reverse();
+        prop_assert_eq!(split_by_group(&data, 0.3, seed).unwrap(), split_by_group(&reversed, 0.3, seed).unwrap());
+        prop_assert_eq!(k_folds(&data, 3, seed).unwrap(), k_folds(&reversed, 3, seed).unwrap());
+    }
+
+    #[test]
+    fn folds_validate_every_pair_once(groups in prop::collection::vec(0usize..15, 20..60), k in 2usize..6, seed in any::<u64>()) {
+        let data = dataset(&groups);
+        prop_assume!(data.group_count() >= k);
+        let folds = k_folds(&data, k, seed).unwrap();
+        prop_assert_eq!(folds.len(), k);
+        for fold in &folds {
+            assert_sound(&data, fold);
+        }
+        let mut validated: Vec<String> = folds.iter().flat_map(|fold| fold.validation.clone()).collect();
+        validated.sort();
+        prop_assert_eq!(validated, data.ids());
+        let sizes: BTreeSet<usize> = folds.iter().map(|fold| fold.validation_groups).collect();
+        prop_assert!(sizes.last().unwrap() - sizes.first().unwrap() <= 1);
+    }
+}
+
+#[test]
+fn the_seed_decides_and_is_stable() {
+    let groups: Vec<usize> = (0..60).map(|i| i / 3).collect();
+    let data = dataset(&groups);
+    let splits = split_by_group(&data, 0.2, 7).unwrap();
+    assert_eq!(splits, split_by_group(&data, 0.2, 7).unwrap());
+    let others: BTreeSet<String> = (0..20).map(|seed| split_by_group(&data, 0.2, seed).unwrap().sha256).collect();
+    assert!(others.len() >= 19, "20 seeds give {} splits", others.len());
+    // Pinned: a split must not change from one version to the next.
+    assert_eq!(groups_of(&data, &splits.validation).into_iter().collect::<Vec<_>>(), PINNED_GROUPS);
+}
+
+/// The groups that seed 7 holds out above: the first four of p0 to p19 by SHA-256 of (7 as 8 little-endian bytes, name).
+const PINNED_GROUPS: [&str; 4] = ["p11", "p15", "p18", "p19"];
+
+#[test]
+fn every_group_is_held_out_about_equally_often() {
+    let data = dataset(&(0..10).collect::<Vec<_>>());
+    let mut counts = [0u32; 10];
+    for seed in 0..2000 {
+        for id in split_by_group(&data, 0.3, seed).unwrap().validation {
+            counts[id[1..].parse::<usize>().unwrap()] += 1;
+        }
+    }
+    // Binomial with mean 600 and standard deviation 20.5: six deviations.
+    assert!(counts.iter().all(|count| count.abs_diff(600) < 123), "{counts:?}");
+}
+
+#[test]
+fn files_are_read_back_and_changes_noticed() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("splits.json");
+    let data = dataset(&[0, 0, 1, 1, 2, 3]);
+    let splits = split_by_group(&data, 0.25, 1).unwrap();
+    splits.save(&path).unwrap();
+    assert_eq!(Splits::load(&path).unwrap(), splits);
+    let changed = std::fs::read_to_string(&path).unwrap().replace(&splits.validation[0], "s9999");
+    std::fs::write(&path, changed).unwrap();
+    assert!(matches!(Splits::load(&path), Err(DataError::BadSplit { .. })));
+    std::fs::write(&path, "{}").unwrap();
+    assert!(matches!(Splits::load(&path), Err(DataError::BadSplit { .. })));
+    assert!(matches!(Splits::load(&dir.path().join("absent")), Err(DataError::Io { .. })));
+}
+
+#[test]
+fn splits_of_other_data_are_refused() {
+    let data = dataset(&[0, 0, 1, 1, 2, 3]);
+    let splits = split_by_group(&data, 0.25, 1).unwrap();
+    let problem = |splits: &Splits, data: &Dataset| splits.check(data).unwrap_err().to_string();
+    assert!(problem(&splits, &dataset(&[0, 0, 1, 1, 2])).contains("the data lacks"));
+    assert!(problem(&splits, &dataset(&[0, 0, 1, 1, 2, 3, 4])).contains("7 pair(s), the split only 6"));
+    assert!(problem(&splits, &dataset(&[0; 6])).contains("both sides"));
+    let mut twice = splits.clone();
+    twice.training.push(splits.training[0].clone());
+    assert!(problem(&twice, &data).contains("twice"));
+    assert!(matches!(k_folds(&data, 5, 0), Err(DataError::TooFewGroups { groups: 4, needed: 5, .. })));
+    assert!(matches!(k_folds(&data, 1, 0), Err(DataError::BadSplit { .. })));
+}

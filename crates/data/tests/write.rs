@@ -1,0 +1,231 @@
+//! Writing pairs: lossless files that say what they are, resumed and shared folders, manifests.
+
+use std::path::Path;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use pig_data::png_file::{read_png, read_png_text, write_gray_png, write_png};
+use pig_data::read::{read_image, read_mask};
+use pig_data::{DataConfig, DataError, Dataset, Finished, Layout, PairRecord, PairWriter, Pixels, Stamp};
+use proptest::prelude::*;
+use tempfile::tempdir;
+
+fn stamp(model: &str) -> Stamp {
+    Stamp {
+        version: "pig 0.1.0".to_owned(),
+        model_hash: model.to_owned(),
+        settings_hash: "5e77".to_owned(),
+        settings: "num_inference_steps = 256, eta = 0".to_owned(),
+    }
+}
+
+fn writer(out: &Path) -> PairWriter {
+    PairWriter::create(out, stamp("abc"), [4, 6], 1).unwrap()
+}
+
+/// A pair that depends on its seed; multiples of three have no lesion.
+fn write(writer: &PairWriter, seed: u64) {
+    let image = Pixels::Eight((0..24).map(|index| (index * 10 + seed % 7) as u8).collect());
+    let mask: Vec<u8> = (0..24).map(|index| u8::from(seed % 3 != 0 && index < seed % 20)).collect();
+    writer.write(&PairRecord { seed, image: &image, mask: &mask }).unwrap();
+}
+
+/// The manifest's values of one column.
+fn column(out: &Path, name: &str) -> Vec<String> {
+    let mut reader = csv::Reader::from_path(out.join("manifest.csv")).unwrap();
+    let position = reader.headers().unwrap().iter().position(|header| header == name).unwrap();
+    reader.records().map(|record| record.unwrap()[position].to_owned()).collect()
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_run_leaves_pairs_and_both_manifests() {
+    let dir = tempdir().unwrap();
+    let out = dir.path().join("deep/out");
+    let writer = writer(&out);
+    for seed in [1_234_567, 17, 3] {
+        assert!(!writer.is_finished(seed));
+        write(&writer, seed);
+        assert!(writer.is_finished(seed));
+    }
+    assert_eq!(writer.finish().unwrap(), Finished { pairs: 3, empty_masks: 1 });
+    assert_eq!(files(&out.join("images")), ["000003.png", "000017.png", "1234567.png"]);
+    assert_eq!(files(&out.join("images")), files(&out.join("masks")));
+    assert_eq!(files(&out), [".manifest.lock", "images", "manifest.csv", "manifest.parquet", "masks"]);
+    assert_eq!(column(&out, "id"), ["000003", "000017", "1234567"]);
+    assert_eq!(column(&out, "mask"), ["masks/000003.png", "masks/000017.png", "masks/1234567.png"]);
+    assert_eq!(column(&out, "mask_pixels"), ["0", "17", "7"]);
+    assert_eq!(column(&out, "empty_mask"), ["true", "false", "false"]);
+    assert_eq!(column(&out, "mask_fraction")[1].parse::<f64>().unwrap(), 17.0 / 24.0);
+    assert_eq!(column(&out, "settings")[0], stamp("abc").settings);
+
+    let text = read_png_text(&out.join("masks/000017.png")).unwrap();
+    for (key, value) in [("synthetic", "yes"), ("version", "pig 0.1.0"), ("model_hash", "abc"), ("seed", "17")] {
+        assert_eq!(text[key], value);
+    }
+    assert_eq!(read_image(&out.join("images/000017.png"), 1).unwrap().data[5], 53.0);
+    assert_eq!(read_mask(&out.join("masks/000017.png"), &DataConfig::default()).unwrap().lesion_pixels(), 17);
+    // What pig writes, pig reads.
+    let dataset = Dataset::discover(&out, &DataConfig::default()).unwrap();
+    assert_eq!((dataset.layout, dataset.ids()), (Layout::Manifest, column(&out, "id")));
+}
+
+#[test]
+fn parquet_holds_the_same_rows() {
+    let dir = tempdir().unwrap();
+    let writer = writer(dir.path());
+    writer.finish().unwrap();
+    let open = || SerializedFileReader::new(std::fs::File::open(dir.path().join("manifest.parquet")).unwrap()).unwrap();
+    assert_eq!(open().metadata().file_metadata().num_rows(), 0, "no sample, an empty table");
+    for seed in [u64::MAX, 5, 6] {
+        write(&writer, seed);
+    }
+    writer.finish().unwrap();
+    let rows: Vec<_> = open().get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 3);
+    let mut reader = csv::Reader::from_path(dir.path().join("manifest.csv")).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    for (row, record) in rows.iter().zip(reader.records()) {
+        let record = record.unwrap();
+        for ((name, field), (header, text)) in row.get_column_iter().zip(headers.iter().zip(&record)) {
+            assert_eq!(name, header);
+            let value = match field {
+                Field::Str(value) => value.clone(),
+                Field::ULong(value) => value.to_string(),
+                Field::Double(value) => value.to_string(),
+                Field::Bool(value) => value.to_string(),
+                other => panic!("{name} is {other:?}"),
+            };
+            assert_eq!(value, text, "{name}");
+        }
+    }
+}
+
+#[test]
+fn broken_or_half_pairs_are_not_finished_and_are_written_again() {
+    let dir = tempdir().unwrap();
+    let out = dir.path();
+    for seed in 0..4 {
+        write(&writer(out), seed);
+    }
+    std::fs::remove_file(out.join("masks/000001.png")).unwrap();
+    let image = out.join("images/000002.png");
+    let bytes = std::fs::read(&image).unwrap();
+    std::fs::write(&image, &bytes[..bytes.len() - 30]).unwrap();
+    // A file under another seed's name.
+    std::fs::copy(out.join("images/000000.png"), out.join("images/000003.png")).unwrap();
+    let writer = writer(out);
+    assert_eq!((0..5).map(|seed| writer.is_finished(seed)).collect::<Vec<_>>(), [true, false, false, false, false]);
+    assert_eq!(writer.finish().unwrap().pairs, 1);
+    for seed in 1..4 {
+        write(&writer, seed);
+    }
+    assert_eq!(writer.finish().unwrap().pairs, 4);
+    for length in 0..bytes.len() {
+        std::fs::write(&image, &bytes[..length]).unwrap();
+        // Without its closing chunk a PNG still has every pixel; without more it has not.
+        assert!(!writer.is_finished(2) || length >= bytes.len() - 12, "{length} of {} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn samples_of_others_are_refused() {
+    let dir = tempdir().unwrap();
+    write(&writer(dir.path()), 1);
+    let error = PairWriter::create(dir.path(), stamp("other"), [4, 6], 1).unwrap_err();
+    assert!(
+        matches!(&error, DataError::ForeignSample { what: "model_hash", found, expected, .. } if found == "abc" && expected == "other"),
+        "{error}"
+    );
+    let changed = Stamp { settings_hash: "1234".to_owned(), ..stamp("abc") };
+    let error = PairWriter::create(dir.path(), changed, [4, 6], 1).unwrap_err();
+    assert!(matches!(error, DataError::ForeignSample { what: "settings_hash", .. }), "{error}");
+    let batch = Stamp { settings: "batch_size = 2".to_owned(), ..stamp("abc") };
+    assert!(PairWriter::create(dir.path(), batch, [4, 6], 1).unwrap().is_finished(1), "the text alone does not matter");
+
+    let real = tempdir().unwrap();
+    let path = real.path().join("images/000001.png");
+    std::fs::create_dir(real.path().join("images")).unwrap();
+    write_gray_png(&path, 6, 4, &Pixels::Eight(vec![1; 24]), &[]).unwrap();
+    let error = PairWriter::create(real.path(), stamp("abc"), [4, 6], 1).unwrap_err();
+    assert!(
+        matches!(&error, DataError::ForeignSample { what: "synthetic", found, .. } if found == "nothing"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_unwritable_place_is_an_error() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(matches!(PairWriter::create(&file, stamp("abc"), [4, 6], 1), Err(DataError::Io { action: "make", .. })));
+    let error = write_gray_png(&file.join("x.png"), 1, 1, &Pixels::Eight(vec![0]), &[]).unwrap_err();
+    assert!(matches!(error, DataError::Io { action: "write", .. }), "{error}");
+    let error = write_gray_png(&dir.path().join("x.png"), 1, 1, &Pixels::Eight(vec![0]), &[("", "x")]).unwrap_err();
+    assert!(matches!(error, DataError::Encode { .. }), "{error}");
+}
+
+#[test]
+fn shards_at_the_same_time_leave_a_full_manifest() {
+    let dir = tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for shard in 0..4u64 {
+            let out = dir.path();
+            scope.spawn(move || {
+                let writer = writer(out);
+                for seed in (0..40).filter(|seed| seed % 4 == shard) {
+                    write(&writer, seed);
+                }
+                writer.finish().unwrap();
+            });
+        }
+    });
+    let seeds: Vec<u64> = column(dir.path(), "seed").iter().map(|seed| seed.parse().unwrap()).collect();
+    assert_eq!(seeds, (0..40).collect::<Vec<_>>());
+    assert!(files(dir.path()).iter().all(|name| !name.ends_with(".tmp")));
+}
+
+#[test]
+fn sixteen_bits_and_colour_are_kept() {
+    let dir = tempdir().unwrap();
+    let writer = PairWriter::create(dir.path(), stamp("abc"), [2, 3], 3).unwrap();
+    let image = Pixels::Sixteen((0..18).map(|index| index * 3641).collect());
+    writer.write(&PairRecord { seed: 8, image: &image, mask: &[0, 1, 2, 0, 255, 0] }).unwrap();
+    let stored = read_png(&dir.path().join("images/000008.png")).unwrap();
+    assert_eq!((stored.width, stored.height, stored.channels, &stored.pixels), (3, 2, 3, &image));
+    let raw = read_image(&dir.path().join("images/000008.png"), 3).unwrap();
+    assert_eq!((raw.maximum, raw.data[17]), (u16::MAX, 17.0 * 3641.0));
+    let mask = read_png(&dir.path().join("masks/000008.png")).unwrap();
+    assert_eq!(mask.pixels, Pixels::Eight(vec![0, 255, 255, 0, 255, 0]));
+    assert!(writer.is_finished(8));
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(
+        size in [1usize..20, 1usize..20], channels in prop_oneof![Just(1usize), Just(3)], sixteen in any::<bool>(), seed in any::<u32>(), words in "[ -~é漢]{0,40}"
+    ) {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("p.png");
+        let value = |index: usize| (index as u32).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 16;
+        let count = size[0] * size[1] * channels;
+        let pixels = if sixteen {
+            Pixels::Sixteen((0..count).map(|index| value(index) as u16).collect())
+        } else {
+            Pixels::Eight((0..count).map(|index| value(index) as u8).collect())
+        };
+        write_png(&path, size, channels, &pixels, &[("synthetic", "yes"), ("settings", &words)]).unwrap();
+        let stored = read_png(&path).unwrap();
+        prop_assert_eq!((stored.height, stored.width, stored.channels), (size[0], size[1], channels));
+        prop_assert_eq!(stored.pixels, pixels);
+        prop_assert_eq!(&stored.text["settings"], &words);
+        prop_assert_eq!(read_png_text(&path).unwrap(), stored.text);
+    }
+}
