@@ -39,6 +39,20 @@ impl<D: Denoiser + ?Sized> Denoiser for &D {
     }
 }
 
+impl<D: Denoiser + ?Sized> Denoiser for Box<D> {
+    fn predict(&self, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Tensor<4> {
+        (**self).predict(noisy, guide, t)
+    }
+
+    fn prediction_type(&self) -> PredictionType {
+        (**self).prediction_type()
+    }
+
+    fn estimate(&self, schedule: &Schedule, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Estimate {
+        (**self).estimate(schedule, noisy, guide, t)
+    }
+}
+
 /// `sample.clip_sample`: clips x_0-hat to [-1, 1] and recomputes eps from it, as diffusers does with
 /// `clip_sample` and `use_clipped_model_output` together. The paper does not clip.
 #[derive(Clone, Debug)]

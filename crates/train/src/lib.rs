@@ -1,1 +1,27 @@
-//! Training, sampling, checkpoints and run directories.
+//! Training, sampling, checkpoints and run directories: what joins data, mathematics and networks.
+//!
+//! [`train::train`] is the whole of `pig train` and [`sample::sample`] the whole of `pig sample`. Nothing here prints: progress
+//! goes to an [`observer::Observer`].
+
+pub mod batch;
+pub mod checkpoint;
+pub mod config;
+pub mod demo;
+pub mod error;
+pub mod evaluate;
+pub mod learning_rate;
+pub mod methods;
+pub mod metrics_log;
+pub mod model_card;
+pub mod observer;
+pub mod optimizer;
+pub mod plan;
+pub mod preview;
+pub mod run_dir;
+pub mod sample;
+pub mod sampler;
+pub mod train;
+pub mod trainer;
+
+pub use config::Config;
+pub use error::{Error, Result};

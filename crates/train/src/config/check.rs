@@ -1,0 +1,97 @@
+//! What a configuration must satisfy beyond the types of its keys.
+
+use super::{Conditioning, Config, Method, SamplerKind};
+use crate::{Error, Result};
+use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
+
+impl Config {
+    /// Checks ranges, and settings that exclude each other.
+    pub fn check(&self) -> Result<()> {
+        self.data.check()?;
+        Schedule::new(&self.schedule)?;
+        self.timesteps()?;
+        for &role in self.roles() {
+            self.unet(role).validate()?;
+            self.unet(role).check_size(self.data.size)?;
+        }
+        self.check_train()?;
+        self.check_sample()?;
+        self.check_schedule()
+    }
+
+    fn check_train(&self) -> Result<()> {
+        let train = &self.train;
+        for (key, value) in [
+            ("train.batch_size", train.batch_size),
+            ("train.gradient_accumulation_steps", train.gradient_accumulation_steps),
+            ("train.log_every", train.log_every),
+            ("sample.batch_size", self.sample.batch_size),
+        ] {
+            require(value > 0, key, value, "1 or more")?;
+        }
+        let share = |key, value: f64| require((0.0..1.0).contains(&value), key, value, "0 or more and below 1");
+        share("train.adam_beta1", train.adam_beta1)?;
+        share("train.adam_beta2", train.adam_beta2)?;
+        share("train.ema_decay", train.ema_decay)?;
+        share("model_x.dropout", self.model_x.dropout)?;
+        share("model_y.dropout", self.model_y.unet.dropout)?;
+        let probability = train.clean_condition_prob;
+        require((0.0..=1.0).contains(&probability), "train.clean_condition_prob", probability, "0 to 1")?;
+        let positive = |key, value: f64| require(value.is_finite() && value > 0.0, key, value, "a number above 0");
+        positive("train.learning_rate", train.learning_rate)?;
+        positive("train.plateau_factor", train.plateau_factor)?;
+        let not_negative = |key, value: f64| require(value.is_finite() && value >= 0.0, key, value, "0 or more");
+        not_negative("train.weight_decay", train.weight_decay)?;
+        not_negative("train.clip_grad_norm", train.clip_grad_norm)
+    }
+
+    fn check_sample(&self) -> Result<()> {
+        let sample = &self.sample;
+        require((0.0..=1.0).contains(&sample.eta), "sample.eta", sample.eta, "0 to 1")?;
+        require(
+            (-1.0..=1.0).contains(&sample.mask_threshold),
+            "sample.mask_threshold",
+            sample.mask_threshold,
+            "-1 to 1",
+        )?;
+        require(
+            sample.sampler == SamplerKind::Ddim || sample.set_alpha_to_one,
+            "sample.set_alpha_to_one",
+            sample.set_alpha_to_one,
+            "true with sample.sampler = \"ddpm\"",
+        )?;
+        require(
+            self.method == Method::Pig || !sample.guide_threshold,
+            "sample.guide_threshold",
+            sample.guide_threshold,
+            "false with method = \"joint\", which has no guide",
+        )?;
+        require(
+            self.model_y.conditioning != Conditioning::Xprev || !sample.guide_threshold,
+            "sample.guide_threshold",
+            sample.guide_threshold,
+            "false with model_y.conditioning = \"xprev\", whose guide is x_{t-1}",
+        )
+    }
+
+    /// At alpha_bar_T = 0 the noise says nothing about the image.
+    fn check_schedule(&self) -> Result<()> {
+        for &role in self.roles() {
+            let prediction = self.unet(role).prediction_type;
+            require(
+                !self.schedule.rescale_zero_terminal_snr || prediction != PredictionType::Epsilon,
+                "schedule.rescale_zero_terminal_snr",
+                true,
+                "false with prediction_type = \"epsilon\", or prediction_type \"v_prediction\" or \"sample\"",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
+    if holds {
+        return Ok(());
+    }
+    Err(Error::Setting { key: key.to_owned(), found: found.to_string(), expected: expected.to_owned() })
+}

@@ -1,0 +1,206 @@
+//! Layers of a configuration: defaults, then a file, then `--set key=value`.
+
+use super::{Config, ModelYConfig};
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// A configuration that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be opened.
+    #[error("{}: {source}; give a readable TOML file with --config", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key or value that does not fit.
+    #[error("{place}: {message}{}", hint.as_deref().unwrap_or(""))]
+    Invalid {
+        /// File and line, or the `--set` that was given.
+        place: String,
+        /// What is wrong there.
+        message: String,
+        /// The nearest known name, where one is near.
+        hint: Option<String>,
+    },
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    /// `--config FILE`.
+    pub file: Option<PathBuf>,
+    /// `--set key=value`, in the order given.
+    pub sets: Vec<String>,
+}
+
+impl Layers {
+    /// Reads and joins the layers. Each layer is checked by itself, so that an error names its own place.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let base = match &self.file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+                parse(path, &text)?
+            }
+            None => Table::new(),
+        };
+        self.over(base)
+    }
+
+    /// The settings of `--set` over an existing configuration.
+    pub fn over_config(&self, config: &Config) -> Result<Config, ConfigError> {
+        self.over(Table::try_from(config).unwrap_or_default())
+    }
+
+    fn over(&self, mut table: Table) -> Result<Config, ConfigError> {
+        for set in &self.sets {
+            apply(&mut table, set)?;
+        }
+        Value::Table(table).try_into().map_err(|error: toml::de::Error| ConfigError::Invalid {
+            place: "the configuration".to_owned(),
+            message: first_line(error.message()),
+            hint: None,
+        })
+    }
+}
+
+/// The file as a table, after checking that it is a whole configuration by itself.
+fn parse(path: &Path, text: &str) -> Result<Table, ConfigError> {
+    let failed = |error: toml::de::Error| {
+        let unknown = unknown_field(error.message());
+        let offset = unknown.and_then(|name| key_offset(text, name)).or(error.span().map(|span| span.start));
+        let line = offset.map_or(1, |offset| text[..offset.min(text.len())].matches('\n').count() + 1);
+        ConfigError::Invalid {
+            place: format!("{}:{line}", path.display()),
+            message: first_line(error.message()),
+            hint: unknown.and_then(|name| nearest(name, error.message())),
+        }
+    };
+    toml::from_str::<Config>(text).map_err(failed)?;
+    toml::from_str::<Table>(text).map_err(failed)
+}
+
+/// Puts `a.b=value` into the table. The value is TOML; a bare word counts as a string.
+fn apply(table: &mut Table, set: &str) -> Result<(), ConfigError> {
+    let invalid = |message: String, hint| ConfigError::Invalid { place: format!("--set {set}"), message, hint };
+    let Some((key, value)) = set.split_once('=') else {
+        return Err(invalid("expected key=value, such as train.steps=1000".to_owned(), None));
+    };
+    let (key, value) = (key.trim(), value.trim());
+    let value = toml::from_str::<Table>(&format!("v = {value}"))
+        .ok()
+        .and_then(|mut parsed| parsed.remove("v"))
+        .unwrap_or_else(|| Value::String(value.to_owned()));
+
+    let mut alone = Table::new();
+    insert(&mut alone, key, value.clone());
+    if let Err(error) = Value::Table(alone).try_into::<Config>() {
+        let name = unknown_field(error.message());
+        return Err(invalid(first_line(error.message()), name.and_then(|name| nearest(name, error.message()))));
+    }
+    insert(table, key, value);
+    Ok(())
+}
+
+fn insert(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if !entry.is_table() {
+                *entry = Value::Table(Table::new());
+            }
+            if let Value::Table(inner) = entry {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The name in serde's "unknown field `name`, expected ..".
+fn unknown_field(message: &str) -> Option<&str> {
+    message.strip_prefix("unknown field `")?.split('`').next()
+}
+
+/// The known name nearest to `name` among those that serde lists in its message.
+fn nearest(name: &str, message: &str) -> Option<String> {
+    let expected = message.split_once("expected")?.1;
+    let known = expected.split('`').skip(1).step_by(2).chain(ModelYConfig::OWN_KEYS);
+    let best = known.map(|known| (strsim::damerau_levenshtein(name, known), known)).min()?;
+    (best.0 <= name.len().div_ceil(2)).then(|| format!("; did you mean `{}`?", best.1))
+}
+
+/// Where a key of this name stands, for messages whose own place is only a section.
+fn key_offset(text: &str, name: &str) -> Option<usize> {
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        let header = key.trim_start_matches('[').trim_end_matches(']');
+        if line.contains('=') && key == name || line.trim_start().starts_with('[') && header == name {
+            return Some(offset);
+        }
+        offset += line.len();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_text(text: &str) -> Result<Config, ConfigError> {
+        parse(Path::new("my.toml"), text).and_then(|table| Layers::default().over(table))
+    }
+
+    #[test]
+    fn defaults_survive_their_own_toml() {
+        let config = Config::default();
+        assert_eq!(from_text(&config.to_toml()).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_keys_name_file_line_and_nearest_name() {
+        let message = from_text("[train]\nsteps = 4\nbatchsize = 3\n").unwrap_err().to_string();
+        assert!(message.starts_with("my.toml:3: unknown field `batchsize`"), "{message}");
+        assert!(message.ends_with("did you mean `batch_size`?"), "{message}");
+        let message = from_text("[model_y]\n\nconditionning = \"clean\"\n").unwrap_err().to_string();
+        assert!(message.starts_with("my.toml:3:") && message.contains("`conditioning`"), "{message}");
+        let message = from_text("[trian]\nsteps = 4\n").unwrap_err().to_string();
+        assert!(message.starts_with("my.toml:1:") && message.contains("did you mean `train`"), "{message}");
+    }
+
+    #[test]
+    fn wrong_values_name_their_line() {
+        let message = from_text("[train]\n\nsteps = \"many\"\n").unwrap_err().to_string();
+        assert!(message.starts_with("my.toml:3:") && message.contains("invalid type"), "{message}");
+        let message = from_text("method = \"pigs\"\n").unwrap_err().to_string();
+        assert!(message.starts_with("my.toml:1: unknown variant `pigs`"), "{message}");
+    }
+
+    #[test]
+    fn set_reaches_every_section_and_takes_bare_words() {
+        let sets = ["train.steps=12", "model_y.conditioning=clean", "data.size=[32, 48]", "method=joint"];
+        let layers = Layers { file: None, sets: sets.map(str::to_owned).to_vec() };
+        let config = layers.load().unwrap();
+        assert_eq!((config.train.steps, config.data.size), (12, [32, 48]));
+        assert_eq!(config.model_y.conditioning, super::super::Conditioning::Clean);
+        assert_eq!(config.method, super::super::Method::Joint);
+    }
+
+    #[test]
+    fn a_wrong_set_names_itself() {
+        let layers = Layers { file: None, sets: vec!["train.stepz=12".to_owned()] };
+        let message = layers.load().unwrap_err().to_string();
+        assert!(message.starts_with("--set train.stepz=12: unknown field"), "{message}");
+        assert!(message.contains("did you mean `steps`"), "{message}");
+    }
+}

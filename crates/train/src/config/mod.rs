@@ -1,0 +1,293 @@
+//! One TOML file is the experiment: what every key means, and its default.
+
+mod check;
+mod load;
+mod model_y;
+
+pub use load::{ConfigError, Layers};
+pub use model_y::{Conditioning, LossWeight, ModelYConfig};
+
+use pig_data::DataConfig;
+use pig_diffusion::{schedule::ScheduleConfig, step::VarianceType, timesteps::TimestepSpacing};
+use pig_nn::unet::UNetConfig;
+use serde::{Deserialize, Serialize};
+
+/// The whole experiment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What is trained and sampled.
+    pub method: Method,
+    /// How files become numbers.
+    pub data: DataConfig,
+    /// The noise schedule.
+    pub schedule: ScheduleConfig,
+    /// The guider's network; the one network of `joint`.
+    pub model_x: UNetConfig,
+    /// The conditional model's network and training; not used by `joint`.
+    pub model_y: ModelYConfig,
+    /// The training of each network.
+    pub train: TrainConfig,
+    /// How pairs are sampled and finished.
+    pub sample: SampleConfig,
+}
+
+/// What is trained and sampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// The paper: a diffusion guider for masks and a conditional diffusion model for images.
+    #[default]
+    Pig,
+    /// One network with two inputs and two outputs: the baseline that the paper lacks.
+    Joint,
+}
+
+impl Method {
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pig => "pig",
+            Self::Joint => "joint",
+        }
+    }
+}
+
+/// The optimiser.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam (Kingma and Ba 2015); weight decay is added to the gradient.
+    Adam,
+    /// AdamW (Loshchilov and Hutter 2019); weight decay shrinks the weights directly.
+    #[default]
+    AdamW,
+}
+
+/// How the learning rate moves after warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LrSchedule {
+    /// Stays.
+    #[default]
+    Constant,
+    /// Falls to 0 along half a cosine at `train.steps`.
+    Cosine,
+    /// Is multiplied by `plateau_factor` when the training loss of an epoch has not fallen for `plateau_patience` epochs.
+    Plateau,
+}
+
+/// How a batch's timesteps are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimestepSampling {
+    /// Each uniform in 1..=T: the paper.
+    #[default]
+    Uniform,
+    /// Half the batch uniform, the other half mirrored (t and T + 1 - t): the released code.
+    Antithetic,
+}
+
+/// Floating-point type of training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bit throughout.
+    #[default]
+    F32,
+}
+
+/// The `[train]` section; every number holds for each network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Optimiser steps of each network.
+    pub steps: usize,
+    /// Optimiser steps of model_x, where they differ.
+    pub model_x_steps: Option<usize>,
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are averaged into one step.
+    pub gradient_accumulation_steps: usize,
+    /// Learning rate after warm-up.
+    pub learning_rate: f64,
+    /// The optimiser.
+    pub optimizer: OptimizerKind,
+    /// Decay of the gradient's running mean.
+    pub adam_beta1: f64,
+    /// Decay of the gradient's running square.
+    pub adam_beta2: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// How the learning rate moves after warm-up.
+    pub lr_schedule: LrSchedule,
+    /// Steps over which the learning rate rises from 0.
+    pub warmup_steps: usize,
+    /// Factor of `lr_schedule = "plateau"`.
+    pub plateau_factor: f64,
+    /// Epochs without a lower loss that `lr_schedule = "plateau"` waits.
+    pub plateau_patience: usize,
+    /// Decay of the moving average of weights, 0 for none; sampling uses the average.
+    pub ema_decay: f64,
+    /// The decay starts lower and rises: min(ema_decay, (1 + step) / (10 + step)).
+    pub ema_warmup: bool,
+    /// How a batch's timesteps are drawn.
+    pub timestep_sampling: TimestepSampling,
+    /// Share of model_y's training samples that are given the clean mask where `conditioning` is `xhat`, so that the
+    /// model also takes masks from elsewhere.
+    pub clean_condition_prob: f64,
+    /// Largest norm of the whole gradient, 0 for no limit.
+    pub clip_grad_norm: f64,
+    /// Floating-point type.
+    pub precision: Precision,
+    /// Seed of weights, order, noise, augmentation and the split.
+    pub seed: u64,
+    /// Steps between lines of metrics.jsonl.
+    pub log_every: usize,
+    /// Steps between validations on the held-out groups, 0 for never.
+    pub validate_every: usize,
+    /// Held-out pairs used in a validation, at most.
+    pub validation_samples: usize,
+    /// Steps between preview pictures, 0 for never.
+    pub preview_every: usize,
+    /// Steps between checkpoints, 0 for only at the end and when interrupted.
+    pub checkpoint_every: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 20_000,
+            model_x_steps: None,
+            batch_size: 8,
+            gradient_accumulation_steps: 1,
+            learning_rate: 1e-4,
+            optimizer: OptimizerKind::AdamW,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            weight_decay: 0.01,
+            lr_schedule: LrSchedule::Constant,
+            warmup_steps: 500,
+            plateau_factor: 0.25,
+            plateau_patience: 4,
+            ema_decay: 0.999,
+            ema_warmup: true,
+            timestep_sampling: TimestepSampling::Uniform,
+            clean_condition_prob: 0.0,
+            clip_grad_norm: 1.0,
+            precision: Precision::F32,
+            seed: 0,
+            log_every: 10,
+            validate_every: 500,
+            validation_samples: 128,
+            preview_every: 2_000,
+            checkpoint_every: 1_000,
+        }
+    }
+}
+
+/// The reverse step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SamplerKind {
+    /// DDIM (Song et al. 2021) with `eta`: the paper, with eta 0.
+    #[default]
+    Ddim,
+    /// Ancestral sampling (Ho et al. 2020).
+    Ddpm,
+}
+
+/// The `[sample]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SampleConfig {
+    /// Kept timesteps.
+    pub num_inference_steps: usize,
+    /// Which timesteps are kept.
+    pub timestep_spacing: TimestepSpacing,
+    /// The reverse step.
+    pub sampler: SamplerKind,
+    /// Noise of DDIM: 0 none, 1 as much as ancestral sampling.
+    pub eta: f64,
+    /// Variance of `sampler = "ddpm"`.
+    pub variance_type: VarianceType,
+    /// Clip x_0-hat to [-1, 1] at every step and recompute the noise from it.
+    pub clip_sample: bool,
+    /// End the last step at alpha_bar = 1; otherwise at alpha_bar_1.
+    pub set_alpha_to_one: bool,
+    /// Smooth and threshold x_0-hat at every step before model_y sees it, as the released code does.
+    pub guide_threshold: bool,
+    /// A mask pixel is lesion where x_0 is above this, in [-1, 1].
+    pub mask_threshold: f32,
+    /// Lesions of fewer pixels are removed from generated masks.
+    pub min_component_area: usize,
+    /// Pixels at or below this value, in [-1, 1], are air and count neither as lesion nor as ring when pair agreement is
+    /// measured. Leave it out where lesions can be as dark as the background.
+    pub agreement_background: Option<f32>,
+    /// Samples computed at once; changes no result.
+    pub batch_size: usize,
+    /// Seed of all noise, beside the sample's own id.
+    pub seed: u64,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        Self {
+            num_inference_steps: 256,
+            timestep_spacing: TimestepSpacing::Trailing,
+            sampler: SamplerKind::Ddim,
+            eta: 0.0,
+            variance_type: VarianceType::FixedSmall,
+            clip_sample: false,
+            set_alpha_to_one: true,
+            guide_threshold: false,
+            mask_threshold: 0.0,
+            min_component_area: 4,
+            agreement_background: None,
+            batch_size: 8,
+            seed: 0,
+        }
+    }
+}
+
+impl Config {
+    /// Optimiser steps of the network of this role.
+    pub fn steps(&self, role: pig_nn::network::Role) -> usize {
+        match role {
+            pig_nn::network::Role::ModelX => self.train.model_x_steps.unwrap_or(self.train.steps),
+            _ => self.train.steps,
+        }
+    }
+
+    /// The U-Net of this role.
+    pub fn unet(&self, role: pig_nn::network::Role) -> &UNetConfig {
+        match role {
+            pig_nn::network::Role::ModelY => &self.model_y.unet,
+            _ => &self.model_x,
+        }
+    }
+
+    /// The networks that the method trains, in order.
+    pub fn roles(&self) -> &'static [pig_nn::network::Role] {
+        use pig_nn::network::Role;
+        match self.method {
+            Method::Pig => &[Role::ModelX, Role::ModelY],
+            Method::Joint => &[Role::Joint],
+        }
+    }
+
+    /// The kept timesteps of sampling.
+    pub fn timesteps(&self) -> crate::Result<pig_diffusion::timesteps::Timesteps> {
+        Ok(pig_diffusion::timesteps::Timesteps::new(
+            self.schedule.num_train_timesteps,
+            self.sample.num_inference_steps,
+            self.sample.timestep_spacing,
+        )?)
+    }
+
+    /// The resolved configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        // Every field is a plain value, so this cannot fail.
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+}

@@ -1,0 +1,146 @@
+//! What a user can cause to go wrong in training and sampling.
+
+use std::path::{Path, PathBuf};
+
+/// The result of everything here that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Each message names the file or key, what was found, what was expected, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A configuration that cannot be read.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// A problem with images, masks or splits.
+    #[error(transparent)]
+    Data(#[from] pig_data::DataError),
+    /// A schedule that cannot be built.
+    #[error(transparent)]
+    Schedule(#[from] pig_diffusion::schedule::ScheduleError),
+    /// More sampling steps than noise levels.
+    #[error(transparent)]
+    Steps(#[from] pig_diffusion::timesteps::StepCountError),
+    /// A network that cannot be built or does not fit the image.
+    #[error(transparent)]
+    Network(#[from] pig_nn::unet::UNetError),
+    /// Phantom images that cannot be made.
+    #[error(transparent)]
+    Phantom(#[from] pig_data::phantom::PhantomError),
+    /// A picture or page that cannot be written.
+    #[error(transparent)]
+    Report(#[from] pig_report::ReportError),
+    /// Pair agreement that cannot be measured.
+    #[error(transparent)]
+    Agreement(#[from] pig_metrics::agreement::AgreementError),
+    /// Nearest images that cannot be compared.
+    #[error(transparent)]
+    Nearest(#[from] pig_metrics::nearest::NearestError),
+    /// A key whose value is out of range, or excludes another.
+    #[error("{key} = {found}, expected {expected}")]
+    Setting {
+        /// The configuration key.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: cannot {action}: {source}; check the path, its permissions and the free space", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A run directory that exists.
+    #[error(
+        "{}: this run directory exists and is never overwritten; choose another --out, or continue it with --resume {}",
+        path.display(), path.display()
+    )]
+    RunExists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A directory that is not a run.
+    #[error("{}: not a run directory: {missing} is missing; give the --out of a `pig train`", path.display())]
+    NotARun {
+        /// The directory.
+        path: PathBuf,
+        /// The file that a run has.
+        missing: &'static str,
+    },
+    /// Nothing to resume or to sample from.
+    #[error(
+        "{}: no valid checkpoint of {network}{}; nothing was changed; train it first, or start anew with another --out",
+        path.display(), reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default()
+    )]
+    NoCheckpoint {
+        /// Where checkpoints of this network lie.
+        path: PathBuf,
+        /// The network.
+        network: &'static str,
+        /// What was wrong with what was there.
+        reason: Option<String>,
+    },
+    /// A file that is damaged, or of another kind.
+    #[error("{}: {problem}; {advice}", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Weights of another architecture.
+    #[error("{}: {source}", path.display())]
+    Architecture {
+        /// The weights.
+        path: PathBuf,
+        /// How they differ.
+        source: pig_nn::parameters::ParameterError,
+    },
+    /// A model that was trained in another way than it would be used.
+    #[error("{what}: the run has {found}, but {expected} is asked for; {advice}")]
+    Mismatch {
+        /// What differs.
+        what: &'static str,
+        /// As trained.
+        found: String,
+        /// As asked.
+        expected: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A loss that is no number.
+    #[error(
+        "the loss of {network} became {loss} at step {step}; nothing after the last checkpoint is kept; lower train.learning_rate or set train.clip_grad_norm"
+    )]
+    Diverged {
+        /// The network.
+        network: &'static str,
+        /// The step.
+        step: usize,
+        /// The loss.
+        loss: f32,
+    },
+    /// Too little data for what is asked.
+    #[error("{found}; expected {expected}")]
+    TooLittle {
+        /// What there is.
+        found: String,
+        /// What is needed.
+        expected: &'static str,
+    },
+}
+
+impl Error {
+    /// For `map_err` on a file operation.
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, action, source }
+    }
+}

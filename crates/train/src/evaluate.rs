@@ -1,0 +1,82 @@
+//! Pair agreement of generated pairs, the method's claim, read back from what was written.
+
+use crate::{Config, Result, observer::{Observer, Silent}, run_dir::RunDir, train::{RunData, remembered_data}};
+use pig_data::{Preparation, PreparedSet};
+use pig_metrics::{
+    agreement::{Agreement, AgreementSettings, Pair, Ring, pair_agreement},
+    bootstrap::Bootstrap,
+};
+use std::path::Path;
+
+/// A pair as one plane of intensities in [-1, 1] with its mask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlainPair {
+    /// `height * width` intensities; luma of a colour image.
+    pub image: Vec<f32>,
+    /// True inside the lesion.
+    pub mask: Vec<bool>,
+    /// Patient or group, where known.
+    pub group: Option<String>,
+}
+
+/// Rec. 601 luma of channels-last values, or the values themselves where there is one channel.
+fn luma(values: &[f32], channels: usize) -> Vec<f32> {
+    match channels {
+        3 => values.chunks_exact(3).map(|p| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]).collect(),
+        _ => values.to_vec(),
+    }
+}
+
+/// All pairs of a prepared set.
+pub fn prepared_pairs(set: &PreparedSet) -> Vec<PlainPair> {
+    (0..set.len())
+        .map(|i| PlainPair {
+            image: luma(set.image(i), set.channels),
+            mask: set.mask(i).iter().map(|&value| value > 0.0).collect(),
+            group: Some(set.groups[i].clone()),
+        })
+        .collect()
+}
+
+/// The generated pair of `seed` as it was written to `out`.
+pub fn written_pair(out: &Path, seed: u64, preparation: &Preparation) -> Result<PlainPair> {
+    let name = format!("{}.png", pig_data::write::file_stem(seed));
+    let image = pig_data::read::read_image(&out.join("images").join(&name), preparation.config.channels)?;
+    let mask = pig_data::read::read_mask(&out.join("masks").join(&name), &pig_data::DataConfig::default())?;
+    let values: Vec<f32> = image.data.iter().map(|&raw| preparation.to_unit(raw)).collect();
+    Ok(PlainPair {
+        image: luma(&values, preparation.config.channels),
+        mask: mask.data.iter().map(|&value| value > 0).collect(),
+        group: None,
+    })
+}
+
+/// Agreement of `generated` pairs, against their own masks shuffled and against `real` pairs (which may be none).
+pub fn agreement(config: &Config, generated: &[PlainPair], real: &[PlainPair]) -> Result<Agreement> {
+    let [height, width] = config.data.size;
+    let settings = AgreementSettings {
+        ring: Ring { background: config.sample.agreement_background, ..Ring::default() },
+        bootstrap: Bootstrap { seed: config.sample.seed, ..Bootstrap::default() },
+        ..AgreementSettings::default()
+    };
+    Ok(pair_agreement(&borrow(generated, height, width), &borrow(real, height, width), &settings)?)
+}
+
+fn borrow(pairs: &[PlainPair], height: usize, width: usize) -> Vec<Pair<'_>> {
+    pairs
+        .iter()
+        .map(|p| Pair { image: &p.image, mask: &p.mask, height, width, group: p.group.as_deref() })
+        .collect()
+}
+
+/// The real pairs of a run, where its data folder is known on this machine and has not changed.
+pub fn real_pairs(run: &RunDir, data: Option<&Path>) -> Result<Vec<PlainPair>> {
+    let Some(folder) = data.map(Path::to_owned).or_else(|| remembered_data(run)) else { return Ok(Vec::new()) };
+    let silent: &dyn Observer = &Silent;
+    let run_data = RunData::of_run(&folder, run, silent);
+    match run_data {
+        Ok(run_data) => Ok(prepared_pairs(&run_data.set)),
+        Err(error) if data.is_some() => Err(error),
+        Err(_) => Ok(Vec::new()),
+    }
+}

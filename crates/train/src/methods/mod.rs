@@ -1,0 +1,63 @@
+//! The methods: what each network's loss is. One file a method.
+
+pub mod joint;
+pub mod pig;
+
+use crate::{Config, batch::Batch};
+use burn::tensor::Tensor;
+use pig_diffusion::{schedule::Schedule, timesteps::Timesteps};
+use pig_nn::{
+    network::{Network, Role},
+    unet::UNet,
+};
+
+/// The name of a role in files and logs.
+pub fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::ModelX => "model_x",
+        Role::ModelY => "model_y",
+        Role::Joint => "joint",
+    }
+}
+
+/// What a network is trained for: turns a batch into a loss.
+#[derive(Debug)]
+pub struct Objective<'a> {
+    /// Which network is trained.
+    pub role: Role,
+    /// The experiment.
+    pub config: &'a Config,
+    /// The noise schedule.
+    pub schedule: &'a Schedule,
+    /// The frozen guider, for a model_y conditioned on x_0-hat.
+    pub model_x: Option<&'a UNet>,
+    /// The kept timesteps of sampling, for a model_y conditioned on x_{t-1}.
+    pub timesteps: &'a Timesteps,
+}
+
+impl<'a> Objective<'a> {
+    /// What `role` is trained for under `config`.
+    pub fn new(
+        role: Role,
+        config: &'a Config,
+        schedule: &'a Schedule,
+        timesteps: &'a Timesteps,
+        model_x: Option<&'a UNet>,
+    ) -> Self {
+        Self { role, config, schedule, model_x, timesteps }
+    }
+
+    /// The mean loss of `batch`, `[1]`. `step` is given while training and keys the dropout.
+    pub fn loss(&self, unet: &UNet, batch: &Batch, step: Option<u64>) -> Tensor<1> {
+        let config = self.config.unet(self.role);
+        let network = match step {
+            Some(step) => Network::training(unet, config, self.config.train.seed, step),
+            None => Network::new(unet, config),
+        };
+        match self.role {
+            Role::ModelX => pig::model_x_loss(&network, self.schedule, batch),
+            Role::ModelY => pig::model_y_loss(&network, self, batch, step.is_some()),
+            Role::Joint => joint::loss(&network, self.schedule, batch),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! metrics.jsonl: one line an observation, cut back on resume so that the curves continue.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// One line of metrics.jsonl; absent values were not measured at that step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// The network.
+    pub network: String,
+    /// Optimiser steps done.
+    pub step: usize,
+    /// Mean training loss since the line before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub loss: Option<f64>,
+    /// Learning rate of the step.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub learning_rate: Option<f64>,
+    /// Norm of the gradient before clipping.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub gradient_norm: Option<f64>,
+    /// Training images a second since the line before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub images_per_second: Option<f64>,
+    /// Validation loss of the averaged weights on held-out groups: the mean, and by quarter of the timesteps from the
+    /// least to the most noise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub validation: Option<Validation>,
+}
+
+/// Validation losses.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// Mean over all timesteps.
+    pub mean: f64,
+    /// Mean over each quarter of 1..=T.
+    pub quarters: [f64; 4],
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct MetricsLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsLog {
+    /// Opens the log of a run; lines of `network` after `step` are dropped, since they will be written again.
+    pub fn open(run: &Path, network: &str, step: usize) -> Result<Self> {
+        let path = run.join("metrics.jsonl");
+        if path.exists() {
+            let lines = read(run)?;
+            let kept = lines.iter().filter(|line| line.network != network || line.step <= step);
+            let text: String = kept.filter_map(|line| serde_json::to_string(line).ok()).map(|l| l + "\n").collect();
+            pig_data::atomic::write(&path, text.as_bytes())?;
+        }
+        let file = File::options().create(true).append(true).open(&path).map_err(Error::io(&path, "write"))?;
+        Ok(Self { path, file })
+    }
+
+    /// Appends a line.
+    pub fn write(&mut self, line: &Line) -> Result<()> {
+        let text = serde_json::to_string(line).unwrap_or_default() + "\n";
+        self.file.write_all(text.as_bytes()).map_err(Error::io(&self.path, "write"))
+    }
+}
+
+/// All lines of a run; a torn last line (a crash while writing) is left out.
+pub fn read(run: &Path) -> Result<Vec<Line>> {
+    let path = run.join("metrics.jsonl");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}

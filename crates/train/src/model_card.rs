@@ -1,0 +1,64 @@
+//! README.md of a run: what the model is, what it was trained on, what it is not for.
+
+use crate::{Config, Result, checkpoint::Store, methods::role_name, preview::write_run_curves, run_dir::RunDir};
+use std::fmt::Write;
+
+/// Writes the model card and the curves.
+pub fn write(run: &RunDir, config: &Config) -> Result<()> {
+    write_run_curves(run.path())?;
+    let text = text(run, config)?;
+    Ok(pig_data::atomic::write(&run.path().join("README.md"), text.as_bytes())?)
+}
+
+fn text(run: &RunDir, config: &Config) -> Result<String> {
+    let from = run.provenance()?;
+    let mut text = String::new();
+    let [height, width] = config.data.size;
+    let conditioning = match config.method {
+        crate::config::Method::Pig => {
+            format!(", model_y conditioned on `{}`", word(&config.model_y.conditioning))
+        }
+        crate::config::Method::Joint => String::new(),
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "# Paired image generation: a model of images with lesion masks\n\n\
+         Trained by {}, started {} (UTC), method `{}`{conditioning}, {height} x {width} pixels, {} channel(s).\n\n\
+         ## Data\n\n\
+         {} pairs of {} groups train, {} pairs of {} groups validate; the split keeps {} together.\n\
+         Layout: {}. SHA-256 of the prepared pairs: `{}`; of the split: `{}`.\n\n\
+         ## Networks\n\n\
+         | network | steps | lowest validation loss | at step | SHA-256 of the averaged weights |\n|---|---|---|---|---|\n",
+        from.program,
+        from.started,
+        config.method.word(),
+        config.data.channels,
+        from.pairs[0],
+        from.groups[0],
+        from.pairs[1],
+        from.groups[1],
+        from.split_by,
+        from.layout,
+        from.data_sha256,
+        from.splits_sha256,
+    );
+    for &role in config.roles() {
+        let Ok((state, ..)) = Store::new(run.path(), role_name(role)).load_ema() else { continue };
+        let (loss, step) =
+            state.best.map_or(("-".to_owned(), "-".to_owned()), |(s, l)| (format!("{l:.5}"), s.to_string()));
+        let _ = writeln!(text, "| {} | {} | {loss} | {step} | `{}` |", role_name(role), state.step, state.ema_sha256());
+    }
+    text.push_str(
+        "\nAll settings: `config.toml`. Curves: `curves.svg`, from `metrics.jsonl`.\n\n\
+         ## Limits\n\n\
+         - Made to add annotated training images; not for diagnosis, and not a substitute for patients' images in an evaluation.\n\
+         - A generated picture may resemble a training image: compare before sharing.\n\
+         - Do not evaluate a segmenter on patients that this model was trained on; `splits.json` names them by id.\n",
+    );
+    Ok(text)
+}
+
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}

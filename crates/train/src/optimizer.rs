@@ -1,0 +1,183 @@
+//! Adam or AdamW with the moving average of weights, in one pass over the parameters on the host.
+
+use crate::config::{OptimizerKind, TrainConfig};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Gradients, Tensor},
+};
+use pig_nn::{
+    parameters::{self, Array, StateDict, Updater},
+    unet::UNet,
+};
+use std::collections::BTreeMap;
+
+/// Gradients by parameter name.
+pub type NamedGradients = BTreeMap<String, Vec<f32>>;
+
+/// The optimiser's memory and the averaged weights.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    kind: OptimizerKind,
+    beta1: f64,
+    beta2: f64,
+    weight_decay: f64,
+    ema_decay: f64,
+    ema_warmup: bool,
+    slots: BTreeMap<String, Slot>,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    shape: Vec<usize>,
+    exp_avg: Vec<f32>,
+    exp_avg_sq: Vec<f32>,
+    ema: Vec<f32>,
+}
+
+/// Added to the root of the second moment, PyTorch's default.
+const EPS: f64 = 1e-8;
+
+const FIRST_MOMENT: &str = "exp_avg";
+const SECOND_MOMENT: &str = "exp_avg_sq";
+
+impl Optimizer {
+    /// At the start of a training: no memory, and the average is the network itself.
+    pub fn new(config: &TrainConfig, network: &UNet) -> Self {
+        let slots = parameters::export(network)
+            .into_iter()
+            .map(|(name, Array { shape, values })| {
+                let zeros = vec![0.0; values.len()];
+                (name, Slot { shape, exp_avg: zeros.clone(), exp_avg_sq: zeros, ema: values })
+            })
+            .collect();
+        Self {
+            kind: config.optimizer,
+            beta1: config.adam_beta1,
+            beta2: config.adam_beta2,
+            weight_decay: config.weight_decay,
+            ema_decay: config.ema_decay,
+            ema_warmup: config.ema_warmup,
+            slots,
+        }
+    }
+
+    /// One step. `step` counts from 0; `gradients` are the mean gradients of the loss.
+    pub fn step(&mut self, network: UNet, gradients: &NamedGradients, learning_rate: f64, step: usize) -> UNet {
+        let ema_decay = match (self.ema_decay > 0.0, self.ema_warmup) {
+            (false, _) => 0.0,
+            (true, false) => self.ema_decay,
+            (true, true) => self.ema_decay.min((1.0 + step as f64) / (10.0 + step as f64)),
+        };
+        let mut pass = Pass { optimizer: self, gradients, learning_rate, ema_decay, count: step as i32 + 1 };
+        parameters::update(network, &mut pass)
+    }
+
+    /// The averaged weights.
+    pub fn ema(&self) -> StateDict {
+        self.named(|slot| &slot.ema)
+    }
+
+    fn named(&self, values: impl Fn(&Slot) -> &Vec<f32>) -> StateDict {
+        let array = |slot: &Slot| Array { shape: slot.shape.clone(), values: values(slot).clone() };
+        self.slots.iter().map(|(name, slot)| (name.clone(), array(slot))).collect()
+    }
+
+    /// The two moments, as `exp_avg.NAME` and `exp_avg_sq.NAME`.
+    pub fn moments(&self) -> StateDict {
+        let with_prefix = |prefix: &str, arrays: StateDict| -> StateDict {
+            arrays.into_iter().map(|(name, array)| (format!("{prefix}.{name}"), array)).collect()
+        };
+        let mut moments = with_prefix(FIRST_MOMENT, self.named(|slot| &slot.exp_avg));
+        moments.extend(with_prefix(SECOND_MOMENT, self.named(|slot| &slot.exp_avg_sq)));
+        moments
+    }
+
+    /// Takes up what [`Optimizer::moments`] and [`Optimizer::ema`] gave. Returns the name of the first array that is
+    /// missing or of another shape.
+    pub fn restore(&mut self, moments: &StateDict, ema: &StateDict) -> Result<(), String> {
+        for (name, slot) in &mut self.slots {
+            let take = |arrays: &StateDict, key: String| match arrays.get(&key) {
+                Some(array) if array.shape == slot.shape => Ok(array.values.clone()),
+                _ => Err(key),
+            };
+            slot.exp_avg = take(moments, format!("{FIRST_MOMENT}.{name}"))?;
+            slot.exp_avg_sq = take(moments, format!("{SECOND_MOMENT}.{name}"))?;
+            slot.ema = take(ema, name.clone())?;
+        }
+        Ok(())
+    }
+}
+
+struct Pass<'a> {
+    optimizer: &'a mut Optimizer,
+    gradients: &'a NamedGradients,
+    learning_rate: f64,
+    ema_decay: f64,
+    count: i32,
+}
+
+impl Updater for Pass<'_> {
+    fn update<const D: usize>(&mut self, name: &str, _tensor: &Tensor<D>, values: &mut [f32]) {
+        let optimizer = &mut *self.optimizer;
+        let (Some(slot), Some(gradient)) = (optimizer.slots.get_mut(name), self.gradients.get(name)) else { return };
+        let (beta1, beta2) = (optimizer.beta1 as f32, optimizer.beta2 as f32);
+        let correction1 = 1.0 - optimizer.beta1.powi(self.count);
+        let correction2 = 1.0 - optimizer.beta2.powi(self.count);
+        let rate = (self.learning_rate / correction1) as f32;
+        let root = (1.0 / correction2.sqrt()) as f32;
+        let (coupled, shrink) = match optimizer.kind {
+            OptimizerKind::Adam => (optimizer.weight_decay as f32, 1.0),
+            OptimizerKind::AdamW => (0.0, (1.0 - self.learning_rate * optimizer.weight_decay) as f32),
+        };
+        let keep = self.ema_decay as f32;
+        let moments = slot.exp_avg.iter_mut().zip(&mut slot.exp_avg_sq).zip(&mut slot.ema);
+        for ((value, gradient), ((first, second), ema)) in values.iter_mut().zip(gradient).zip(moments) {
+            let gradient = gradient + coupled * *value;
+            *first = beta1 * *first + (1.0 - beta1) * gradient;
+            *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
+            *value = *value * shrink - rate * *first / (second.sqrt() * root + EPS as f32);
+            *ema = keep * *ema + (1.0 - keep) * *value;
+        }
+    }
+}
+
+/// Takes every parameter's gradient to the host and adds `share` of it to `sum`.
+pub fn accumulate(network: &UNet, gradients: &mut Gradients, share: f32, sum: &mut NamedGradients) {
+    struct Collector<'a> {
+        path: Vec<String>,
+        gradients: &'a mut Gradients,
+        share: f32,
+        sum: &'a mut NamedGradients,
+    }
+    impl ModuleVisitor for Collector<'_> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(gradient) = param.val().grad_remove(self.gradients) else { return };
+            let values: Vec<f32> = gradient.into_data().into_vec().expect("gradients are f32");
+            let share = self.share;
+            match self.sum.get_mut(&self.path.join(".")) {
+                Some(sum) => sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += share * value),
+                None => {
+                    let scaled = values.into_iter().map(|value| share * value).collect();
+                    self.sum.insert(self.path.join("."), scaled);
+                }
+            }
+        }
+    }
+    network.visit(&mut Collector { path: Vec::new(), gradients, share, sum });
+}
+
+/// Scales the whole gradient down to `limit` where its norm is larger (0 for no limit). Returns the norm before.
+pub fn clip(gradients: &mut NamedGradients, limit: f64) -> f64 {
+    let norm = gradients.values().flatten().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
+    if limit > 0.0 && norm > limit {
+        let scale = (limit / norm) as f32;
+        gradients.values_mut().flatten().for_each(|g| *g *= scale);
+    }
+    norm
+}

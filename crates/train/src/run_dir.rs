@@ -1,0 +1,144 @@
+//! The run directory: a training that describes itself and is never overwritten.
+
+use crate::{Config, Error, Result, checkpoint::sha256, config::Layers};
+use pig_data::{Preparation, Splits};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "config.toml";
+const PROVENANCE: &str = "provenance.json";
+const SPLITS: &str = "splits.json";
+const PREPARATION: &str = "preparation.json";
+
+/// A run directory that exists.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// Where a run comes from. Paths and names of patients do not stand here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Name and version of the program.
+    pub program: String,
+    /// When the run was started, UTC.
+    pub started: String,
+    /// SHA-256 of the resolved configuration.
+    pub config_sha256: String,
+    /// SHA-256 of the prepared pairs: shape, ids, groups, images and masks.
+    pub data_sha256: String,
+    /// SHA-256 of the split.
+    pub splits_sha256: String,
+    /// How the data folder was laid out.
+    pub layout: String,
+    /// What the split kept together.
+    pub split_by: String,
+    /// Pairs that train and that validate.
+    pub pairs: [usize; 2],
+    /// Groups that train and that validate.
+    pub groups: [usize; 2],
+    /// Where tensors were computed.
+    pub device: String,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// Name and version of this program.
+pub fn program() -> String {
+    format!("pig {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Now, UTC, to the second.
+pub fn now() -> String {
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+}
+
+impl RunDir {
+    /// Makes a new run directory with its configuration, split and preparation; one that exists is left alone. The
+    /// directory is there with all of them, or not at all.
+    pub fn create(
+        path: &Path,
+        config: &Config,
+        splits: &Splits,
+        preparation: &Preparation,
+        provenance: &Provenance,
+    ) -> Result<Self> {
+        Self::check_free(path)?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        std::fs::create_dir_all(&temporary).map_err(Error::io(path, "create"))?;
+        let write = |file: &str, bytes: &[u8]| pig_data::atomic::write(&temporary.join(file), bytes);
+        write(CONFIG, config.to_toml().as_bytes())?;
+        write(PROVENANCE, &serde_json::to_vec_pretty(provenance).unwrap_or_default())?;
+        write(PREPARATION, &serde_json::to_vec_pretty(preparation).unwrap_or_default())?;
+        splits.save(&temporary.join(SPLITS))?;
+        if path.exists() {
+            // Empty, as check_free made sure.
+            std::fs::remove_dir(path).map_err(Error::io(path, "replace"))?;
+        }
+        std::fs::rename(&temporary, path).map_err(Error::io(path, "create"))?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Refuses a directory that exists and is not empty.
+    pub fn check_free(path: &Path) -> Result<()> {
+        let occupied = match std::fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(_) => path.exists(),
+        };
+        if occupied {
+            return Err(Error::RunExists { path: path.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Opens a run directory.
+    pub fn open(path: &Path) -> Result<Self> {
+        for missing in [CONFIG, PREPARATION, SPLITS] {
+            if !path.join(missing).is_file() {
+                return Err(Error::NotARun { path: path.to_owned(), missing });
+            }
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The resolved configuration.
+    pub fn config(&self) -> Result<Config> {
+        Ok(Layers { file: Some(self.path.join(CONFIG)), sets: Vec::new() }.load()?)
+    }
+
+    /// The split by patient or group.
+    pub fn splits(&self) -> Result<Splits> {
+        Ok(Splits::load(&self.path.join(SPLITS))?)
+    }
+
+    /// How files became numbers, and back.
+    pub fn preparation(&self) -> Result<Preparation> {
+        self.read_json(PREPARATION)
+    }
+
+    /// Where the run comes from.
+    pub fn provenance(&self) -> Result<Provenance> {
+        self.read_json(PROVENANCE)
+    }
+
+    fn read_json<T: serde::de::DeserializeOwned>(&self, file: &str) -> Result<T> {
+        let path = self.path.join(file);
+        let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::BadFile {
+            path,
+            problem: error.to_string(),
+            advice: "the run directory was changed by hand; restore the file",
+        })
+    }
+}
+
+/// SHA-256 of a configuration's TOML.
+pub fn config_sha256(config: &Config) -> String {
+    sha256(config.to_toml().as_bytes())
+}

@@ -1,0 +1,271 @@
+//! The whole of `pig train`: from a data folder to a run directory with every network of the method.
+
+use crate::{
+    Config, Error, Result,
+    checkpoint::Store,
+    config::Conditioning,
+    methods::{Objective, role_name},
+    model_card,
+    observer::{Event, Observer, note, warn},
+    preview::Previews,
+    run_dir::{Provenance, RunDir, config_sha256, now, program},
+    sampler::Models,
+    trainer::{Outcome, Sets, Trainer},
+};
+use burn::{module::Module, tensor::Device};
+use pig_data::{Dataset, Preparation, PreparedSet, Splits, split_by_group};
+use pig_diffusion::schedule::Schedule;
+use pig_nn::{network::Role, parameters, unet::UNet};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+/// Where this machine keeps a run's data; not part of what a run says about itself.
+const LOCAL: &str = "data-path.txt";
+
+/// Pairs prepared for a run.
+#[derive(Debug)]
+pub struct RunData {
+    /// The folder as found.
+    pub dataset: Dataset,
+    /// Who trains and who validates.
+    pub splits: Splits,
+    /// How files become numbers.
+    pub preparation: Preparation,
+    /// All pairs as numbers.
+    pub set: PreparedSet,
+}
+
+impl RunData {
+    /// Reads a data folder for a new run: finds the pairs, splits by group, measures intensities on the training
+    /// groups alone, and loads.
+    pub fn new(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Self> {
+        let dataset = discover(data, config, observer)?;
+        let splits = split_by_group(&dataset, config.data.validation_fraction, config.train.seed)?;
+        let preparation = Preparation::fit(&dataset, &splits.training, &config.data)?;
+        Self::load(dataset, splits, preparation, observer)
+    }
+
+    /// Reads a data folder as an existing run did.
+    pub fn of_run(data: &Path, run: &RunDir, observer: &dyn Observer) -> Result<Self> {
+        let config = run.config()?;
+        let dataset = discover(data, &config, observer)?;
+        let splits = run.splits()?;
+        splits.check(&dataset)?;
+        Self::load(dataset, splits, run.preparation()?, observer)
+    }
+
+    fn load(
+        dataset: Dataset,
+        splits: Splits,
+        preparation: Preparation,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        observer.event(Event::Begin { stage: "prepare".to_owned(), total: dataset.len(), done: 0 });
+        let set = preparation.load(&dataset, &|done, _| {
+            observer.event(Event::Progress { done, message: String::new() });
+        })?;
+        observer.event(Event::End);
+        for warning in &set.warnings {
+            warn(observer, warning.clone());
+        }
+        Ok(Self { dataset, splits, preparation, set })
+    }
+
+    /// The pairs that train, and those that validate.
+    pub fn parts(&self) -> [PreparedSet; 2] {
+        [&self.splits.training, &self.splits.validation].map(|ids| self.set.subset(&self.set.indices_of(ids)))
+    }
+}
+
+fn discover(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Dataset> {
+    let dataset = Dataset::discover(data, &config.data)?;
+    note(
+        observer,
+        format!(
+            "{}: {} pairs in {} groups; layout: {}; split by {}",
+            data.display(),
+            dataset.len(),
+            dataset.group_count(),
+            dataset.layout,
+            dataset.group_source
+        ),
+    );
+    for warning in &dataset.warnings {
+        warn(observer, warning.clone());
+    }
+    Ok(dataset)
+}
+
+/// Starts a new run. Returns whether it ran to its end.
+pub fn train(
+    config: &Config,
+    data: &Path,
+    out: &Path,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    config.check()?;
+    RunDir::check_free(out)?;
+    let run_data = RunData::new(data, config, observer)?;
+    if run_data.splits.training.is_empty() {
+        return Err(Error::TooLittle {
+            found: "no pair is left to train on".to_owned(),
+            expected: "at least one group that trains; lower data.validation_fraction",
+        });
+    }
+    let provenance = Provenance {
+        program: program(),
+        started: now(),
+        config_sha256: config_sha256(config),
+        data_sha256: run_data.set.sha256(),
+        splits_sha256: run_data.splits.sha256.clone(),
+        layout: run_data.dataset.layout.to_string(),
+        split_by: run_data.splits.by.to_string(),
+        pairs: [run_data.splits.training.len(), run_data.splits.validation.len()],
+        groups: [run_data.splits.training_groups, run_data.splits.validation_groups],
+        device: format!("{device:?}"),
+        threads: rayon::current_num_threads(),
+    };
+    let run = RunDir::create(out, config, &run_data.splits, &run_data.preparation, &provenance)?;
+    remember_data(&run, data)?;
+    train_networks(&run, config, &run_data, device, observer)
+}
+
+/// Continues a run. Without `data` the folder is where it was when the run started.
+pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+    let run = RunDir::open(run)?;
+    let config = run.config()?;
+    config.check()?;
+    let first = role_name(config.roles()[0]);
+    if !Store::new(run.path(), first).exists() {
+        return Err(Error::NoCheckpoint {
+            path: run.path().join("checkpoints").join(first),
+            network: first,
+            reason: None,
+        });
+    }
+    let data = match data {
+        Some(data) => data.to_owned(),
+        None => remembered_data(&run).ok_or_else(|| Error::NotARun { path: run.path().to_owned(), missing: LOCAL })?,
+    };
+    let run_data = RunData::of_run(&data, &run, observer)?;
+    let (found, expected) = (run_data.set.sha256(), run.provenance()?.data_sha256);
+    if found != expected {
+        return Err(Error::Mismatch {
+            what: "the prepared data's SHA-256",
+            found: expected,
+            expected: found,
+            advice: "images or masks have changed since the run began; start a new run with another --out",
+        });
+    }
+    train_networks(&run, &config, &run_data, device, observer)
+}
+
+fn remember_data(run: &RunDir, data: &Path) -> Result<()> {
+    let absolute = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    Ok(pig_data::atomic::write(&run.path().join(LOCAL), absolute.to_string_lossy().as_bytes())?)
+}
+
+/// The data folder of a run on this machine, where it is known and still there.
+pub fn remembered_data(run: &RunDir) -> Option<PathBuf> {
+    let path = std::fs::read_to_string(run.path().join(LOCAL)).ok()?;
+    Some(PathBuf::from(path)).filter(|path| path.is_dir())
+}
+
+/// Trains every network of the method that is not finished yet.
+fn train_networks(
+    run: &RunDir,
+    config: &Config,
+    run_data: &RunData,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    let log = Logged::open(run.path(), observer)?;
+    let observer: &dyn Observer = &log;
+    let [training, validation] = run_data.parts();
+    let sets = Sets { training: &training, validation: &validation };
+    let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
+    let mut guider: Option<(UNet, String)> = None;
+    for &role in config.roles() {
+        let resume = Store::new(run.path(), role_name(role)).exists();
+        let needs_guider = role == Role::ModelY && config.model_y.conditioning == Conditioning::Xhat;
+        let model_x = guider.as_ref().filter(|_| needs_guider).map(|(unet, _)| unet);
+        let objective = Objective::new(role, config, &schedule, &timesteps, model_x);
+        let mut trainer = Trainer::new(&objective, sets, device, run.path(), observer, resume)?;
+        if let Some((_, sha256)) = guider.as_ref().filter(|_| needs_guider) {
+            trainer.bind_model_x(sha256)?;
+        }
+        let mut previews = Previews::new(config, &validation, run.path(), device);
+        let guide = guider.as_ref().map(|(unet, _)| unet.clone());
+        let mut preview = |step: usize, averaged: &UNet| {
+            let models = match (role, &guide) {
+                (Role::ModelY, Some(model_x)) => {
+                    Models::Pig { model_x: model_x.clone(), model_y: averaged.clone() }
+                }
+                (Role::Joint, _) => Models::Joint(averaged.clone()),
+                _ => return Ok(()),
+            };
+            previews.write(role, step, &models)
+        };
+        let outcome = trainer.run(&mut preview)?;
+        model_card::write(run, config)?;
+        if outcome == Outcome::Interrupted {
+            note(observer, format!("stopped; continue with: pig train --resume {}", run.path().display()));
+            return Ok(outcome);
+        }
+        let (unet, state) = load_network(run.path(), config, role, device)?;
+        guider = Some((unet, state.ema_sha256().to_owned()));
+    }
+    note(observer, format!("finished; sample with: pig sample --run {} --count 64 --out PAIRS", run.path().display()));
+    Ok(Outcome::Finished)
+}
+
+/// A network of a run with its averaged weights, in evaluation mode.
+pub fn load_network(
+    run: &Path,
+    config: &Config,
+    role: Role,
+    device: &Device,
+) -> Result<(UNet, crate::checkpoint::State)> {
+    let (state, ema, path) = Store::new(run, role_name(role)).load_ema()?;
+    let unet = role.build(config.unet(role), config.data.channels, device)?;
+    let unet = parameters::import(unet, &ema).map_err(|source| Error::Architecture { path, source })?;
+    Ok((unet.valid(), state))
+}
+
+/// Passes events on, and appends notes and warnings to the run's log.txt.
+struct Logged<'a> {
+    inner: &'a dyn Observer,
+    file: Mutex<std::fs::File>,
+}
+
+impl<'a> Logged<'a> {
+    fn open(run: &Path, inner: &'a dyn Observer) -> Result<Self> {
+        let path = run.join("log.txt");
+        let file = std::fs::File::options().create(true).append(true).open(&path).map_err(Error::io(&path, "write"))?;
+        Ok(Self { inner, file: Mutex::new(file) })
+    }
+}
+
+impl Observer for Logged<'_> {
+    fn event(&self, event: Event) {
+        let line = match &event {
+            Event::Note(text) => Some(text.clone()),
+            Event::Warning(text) => Some(format!("warning: {text}")),
+            Event::Begin { stage, total, done } => Some(format!("{stage}: from step {done} to {total}")),
+            Event::Progress { .. } | Event::End => None,
+        };
+        if let (Some(line), Ok(mut file)) = (line, self.file.lock()) {
+            // The log is a convenience: a full disk must not end a training that can still be checkpointed elsewhere.
+            let _ = writeln!(file, "{} {line}", now());
+        }
+        self.inner.event(event);
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.inner.stop_requested()
+    }
+}

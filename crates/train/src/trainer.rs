@@ -1,0 +1,301 @@
+//! The training loop of one network.
+
+use crate::{
+    Error, Result,
+    batch::Batches,
+    checkpoint::{Checkpoint, State, Store},
+    methods::{Objective, role_name},
+    metrics_log::{Line, MetricsLog, Validation},
+    observer::{Event, Observer, note},
+    optimizer::{NamedGradients, Optimizer, accumulate, clip},
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use pig_data::PreparedSet;
+use pig_nn::{network::Role, parameters, unet::UNet};
+use std::{path::Path, time::Instant};
+
+/// Noise of validation is named apart from that of training.
+const VALIDATION_POSITIONS: u64 = 1 << 48;
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// The user asked to stop; a checkpoint was written.
+    Interrupted,
+}
+
+/// The pairs of one training.
+#[derive(Clone, Copy, Debug)]
+pub struct Sets<'a> {
+    /// Pairs to learn from.
+    pub training: &'a PreparedSet,
+    /// Pairs of other patients, for the validation loss.
+    pub validation: &'a PreparedSet,
+}
+
+/// Trains one network of a run.
+pub struct Trainer<'a> {
+    objective: &'a Objective<'a>,
+    sets: Sets<'a>,
+    device: &'a Device,
+    observer: &'a dyn Observer,
+    run: &'a Path,
+    store: Store,
+    unet: UNet,
+    optimizer: Optimizer,
+    state: State,
+}
+
+/// Called after checkpoints and at `train.preview_every` with the averaged network.
+pub type Preview<'a> = dyn FnMut(usize, &UNet) -> Result<()> + 'a;
+
+impl<'a> Trainer<'a> {
+    /// A network at its start, or where its last checkpoint left it.
+    pub fn new(
+        objective: &'a Objective<'a>,
+        sets: Sets<'a>,
+        device: &'a Device,
+        run: &'a Path,
+        observer: &'a dyn Observer,
+        resume: bool,
+    ) -> Result<Self> {
+        let config = objective.config;
+        let role = objective.role;
+        let store = Store::new(run, role_name(role));
+        let unet = role.build(config.unet(role), config.data.channels, device)?;
+        let mut state = State::new(role_name(role));
+        if resume {
+            let checkpoint = store.load_last()?;
+            let unet = parameters::import(unet, &checkpoint.model)
+                .map_err(|source| Error::Architecture { path: run.to_owned(), source })?;
+            let mut optimizer = Optimizer::new(&config.train, &unet);
+            optimizer.restore(&checkpoint.optimizer, &checkpoint.ema).map_err(|name| Error::BadFile {
+                path: run.to_owned(),
+                problem: format!("the optimiser's {name} is missing or of another shape"),
+                advice: "resume with the configuration that the run was started with",
+            })?;
+            note(observer, format!("{}: continues from step {}", role_name(role), checkpoint.state.step));
+            let (unet, state) = (unet.train(), checkpoint.state);
+            return Ok(Self { objective, sets, device, observer, run, store, unet, optimizer, state });
+        }
+        // Each network of a method starts from its own weights.
+        let unet = parameters::initialise(unet, config.train.seed ^ parameters::name_hash(role_name(role)));
+        let optimizer = Optimizer::new(&config.train, &unet);
+        state.kept_timesteps = kept_timesteps(objective);
+        Ok(Self { objective, sets, device, observer, run, store, unet: unet.train(), optimizer, state })
+    }
+
+    /// Records which frozen model_x this model_y learns from; on resume it must be the same.
+    pub fn bind_model_x(&mut self, sha256: &str) -> Result<()> {
+        match &self.state.model_x_sha256 {
+            Some(found) if found != sha256 => Err(Error::Mismatch {
+                what: "model_y's frozen model_x",
+                found: found.clone(),
+                expected: sha256.to_owned(),
+                advice: "model_y learns the errors of one model_x; train it anew for another",
+            }),
+            _ => {
+                self.state.model_x_sha256 = Some(sha256.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// Optimiser steps done.
+    pub fn step(&self) -> usize {
+        self.state.step
+    }
+
+    /// Trains to the last step, or until the observer asks to stop.
+    pub fn run(mut self, preview: &mut Preview<'_>) -> Result<Outcome> {
+        let config = self.objective.config;
+        let (train, role) = (&config.train, self.objective.role);
+        let steps = config.steps(role);
+        let mut log = MetricsLog::open(self.run, role_name(role), self.state.step)?;
+        let mut meter = Meter::new();
+        self.observer.event(Event::Begin { stage: role_name(role).to_owned(), total: steps, done: self.state.step });
+        while self.state.step < steps {
+            if self.observer.stop_requested() {
+                self.checkpoint(false)?;
+                self.observer.event(Event::End);
+                return Ok(Outcome::Interrupted);
+            }
+            let (loss, rate, norm) = self.train_step(steps)?;
+            let step = self.state.step;
+            meter.add(loss, train.batch_size * train.gradient_accumulation_steps);
+            let mut line = Line { network: role_name(role).to_owned(), step, ..Line::default() };
+            if step % train.log_every == 0 || step == steps {
+                let (mean, images_per_second) = meter.take();
+                line.loss = Some(mean);
+                line.learning_rate = Some(rate);
+                line.gradient_norm = Some(norm);
+                line.images_per_second = Some(images_per_second);
+            }
+            let due = |every: usize| every > 0 && (step % every == 0 || step == steps);
+            let mut is_best = false;
+            if due(train.validate_every) && !self.sets.validation.is_empty() {
+                let validation = self.validate();
+                is_best = self.state.best.is_none_or(|(_, best)| validation.mean < best);
+                if is_best {
+                    self.state.best = Some((step, validation.mean));
+                }
+                line.validation = Some(validation);
+            }
+            if line.loss.is_some() || line.validation.is_some() {
+                log.write(&line)?;
+            }
+            self.observer.event(Event::Progress { done: step, message: meter.message(loss, &line) });
+            if due(train.preview_every) {
+                preview(step, &self.averaged())?;
+            }
+            if step == steps || due(train.checkpoint_every) || is_best {
+                self.checkpoint(is_best)?;
+            }
+        }
+        self.observer.event(Event::End);
+        Ok(Outcome::Finished)
+    }
+
+    /// One optimiser step. Returns the loss, the learning rate and the gradient's norm.
+    fn train_step(&mut self, steps: usize) -> Result<(f32, f64, f64)> {
+        let (config, step) = (self.objective.config, self.state.step);
+        let train = &config.train;
+        let batches = self.batches(self.sets.training);
+        let share = 1.0 / train.gradient_accumulation_steps as f32;
+        let (mut gradients, mut loss) = (NamedGradients::new(), 0.0);
+        for part in 0..train.gradient_accumulation_steps {
+            let first = (step * train.gradient_accumulation_steps + part) * train.batch_size;
+            let batch = batches.training(train, first);
+            let value = self.objective.loss(&self.unet, &batch, Some(step as u64));
+            let mut computed = value.backward();
+            loss += share * value.inner().into_scalar::<f32>();
+            accumulate(&self.unet, &mut computed, share, &mut gradients);
+        }
+        if !loss.is_finite() {
+            return Err(Error::Diverged { network: role_name(self.objective.role), step, loss });
+        }
+        let norm = clip(&mut gradients, train.clip_grad_norm);
+        let rate = self.state.learning_rate.at(train, step, steps);
+        self.unet = self.optimizer.step(self.unet.clone(), &gradients, rate, step);
+        let images = train.batch_size * train.gradient_accumulation_steps;
+        let epoch = |step: usize| step * images / self.sets.training.len().max(1);
+        self.state.learning_rate.observe(train, f64::from(loss), epoch(step + 1) > epoch(step));
+        self.state.step += 1;
+        Ok((loss, rate, norm))
+    }
+
+    fn batches<'s>(&'s self, set: &'s PreparedSet) -> Batches<'s> {
+        Batches {
+            set,
+            augment: &self.objective.config.data.augment,
+            num_train_timesteps: self.objective.schedule.num_train_timesteps(),
+            device: self.device,
+        }
+    }
+
+    /// The network with averaged weights, or the network itself where no average is kept.
+    fn averaged(&self) -> UNet {
+        let plain = self.unet.valid();
+        parameters::import(plain.clone(), &self.optimizer.ema()).unwrap_or(plain)
+    }
+
+    /// The loss of the averaged network on held-out pairs, at timesteps spread over each quarter of 1..=T. The same
+    /// pairs, timesteps and noise at every call.
+    fn validate(&self) -> Validation {
+        let config = self.objective.config;
+        let (set, network) = (self.sets.validation, self.averaged());
+        let batches = self.batches(set);
+        let last = self.objective.schedule.num_train_timesteps();
+        let count = set.len().min(config.train.validation_samples).max(1);
+        let quarters = [0, 1, 2, 3].map(|quarter| {
+            let (mut sum, mut first) = (0.0, 0);
+            while first < count {
+                let size = config.train.batch_size.min(count - first);
+                let indices: Vec<usize> = (first..first + size).map(|i| i * set.len() / count).collect();
+                let t = (first..first + size).map(|i| spread(quarter, i, count, last)).collect();
+                let position = |i: usize| VALIDATION_POSITIONS + (quarter * count + i) as u64;
+                let positions = (first..first + size).map(position).collect();
+                let batch = batches.fixed(config.train.seed, &indices, positions, t);
+                let loss: Tensor<1> = self.objective.loss(&network, &batch, None);
+                sum += f64::from(loss.into_scalar::<f32>()) * size as f64;
+                first += size;
+            }
+            sum / count as f64
+        });
+        Validation { mean: quarters.iter().sum::<f64>() / 4.0, quarters }
+    }
+
+    fn checkpoint(&self, is_best: bool) -> Result<()> {
+        let checkpoint = Checkpoint {
+            state: self.state.clone(),
+            model: parameters::export(&self.unet),
+            ema: self.optimizer.ema(),
+            optimizer: self.optimizer.moments(),
+        };
+        self.store.save(checkpoint, is_best)
+    }
+}
+
+/// Timestep of validation pair `i` of `count` in a quarter of 1..=last: evenly spread, both ends of all four reached.
+fn spread(quarter: usize, i: usize, count: usize, last: usize) -> usize {
+    let (from, to) = (quarter * last / 4 + 1, ((quarter + 1) * last / 4).max(quarter * last / 4 + 1));
+    from + (i * (to - from + 1) / count).min(to - from)
+}
+
+fn kept_timesteps(objective: &Objective<'_>) -> Option<Vec<usize>> {
+    let conditioned = objective.role == Role::ModelY
+        && objective.config.model_y.conditioning == crate::config::Conditioning::Xprev;
+    conditioned.then(|| objective.timesteps.iter().map(|at| at.t).collect())
+}
+
+/// Means and rates between lines of the log.
+struct Meter {
+    sum: f64,
+    count: usize,
+    images: usize,
+    since: Instant,
+    rate: f64,
+}
+
+impl Meter {
+    fn new() -> Self {
+        Self { sum: 0.0, count: 0, images: 0, since: Instant::now(), rate: 0.0 }
+    }
+
+    fn add(&mut self, loss: f32, images: usize) {
+        self.sum += f64::from(loss);
+        self.count += 1;
+        self.images += images;
+    }
+
+    fn take(&mut self) -> (f64, f64) {
+        let mean = self.sum / self.count.max(1) as f64;
+        self.rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+        *self = Self { rate: self.rate, ..Self::new() };
+        (mean, self.rate)
+    }
+
+    fn message(&self, loss: f32, line: &Line) -> String {
+        let shown = line.loss.map_or(f64::from(loss), |mean| mean);
+        let validation = line.validation.map(|v| format!(", validation {:.4}", v.mean)).unwrap_or_default();
+        format!("loss {shown:.4}{validation}, {:.1} images/s", self.rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validation_timesteps_cover_all_quarters() {
+        let all: Vec<usize> = (0..4).flat_map(|q| (0..128).map(move |i| spread(q, i, 128, 1024))).collect();
+        assert_eq!((all.iter().min(), all.iter().max()), (Some(&1), Some(&1023)));
+        assert!(all.windows(2).all(|w| w[0] < w[1]));
+        assert!((0..4).all(|q| (0..8).all(|i| (1..=2).contains(&spread(q, i, 8, 2)))));
+    }
+}
