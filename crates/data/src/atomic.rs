@@ -1,8 +1,10 @@
 //! Writing files whole or not at all: a temporary name beside the target, fsync, rename.
 
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{DataError, Result};
@@ -10,11 +12,15 @@ use crate::error::{DataError, Result};
 /// Makes the temporary names of one process differ from each other.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
+/// Makes the temporary names of processes differ, also of those that share a folder from several machines or containers,
+/// where process ids repeat.
+static NONCE: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
+
 /// Writes `bytes` to `path`. A reader, or a crash, finds the old file or the new one, never a part.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_file_name(format!(".{name}.{}-{count}.tmp", std::process::id()));
+    let temporary = path.with_file_name(format!(".{name}.{:016x}-{count}.tmp", *NONCE));
     let result = write_and_rename(&temporary, path, bytes);
     if result.is_err() {
         // The first error is the one to report; a temporary file that cannot be removed does no harm.

@@ -152,6 +152,14 @@ pub enum DataError {
         found: String,
     },
 
+    /// A TIFF of several pages, of which one image could only show the first.
+    #[error("{path}: a TIFF of several pages; expected one image in a file; \
+             save every slice as a file of its own, with its mask", path = path.display())]
+    SeveralPages {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// An alpha channel that hides something: what the picture shows would depend on the viewer.
     #[error("{path}: {count} pixel(s) are not opaque; expected no alpha channel or an opaque one; \
              flatten the file and save it without transparency", path = path.display())]

@@ -1,13 +1,15 @@
 //! Reading image and mask files: PNG, JPEG, TIFF and BMP, 8 and 16 bit, gray or colour.
 //!
 //! The format is found from the content, not from the name. Values are returned as stored, without gamma or colour
-//! profile; an orientation tag is not applied. An alpha channel that is opaque everywhere is dropped, any other is
-//! refused, because what such a file shows depends on the viewer.
+//! profile; an orientation tag is not applied; a TIFF of several pages is refused. An alpha channel that is opaque everywhere
+//! is dropped, any other is refused, because what such a file shows depends on the viewer.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::config::{DataConfig, MaskValue};
 use crate::error::{DataError, Result};
@@ -159,7 +161,15 @@ fn stored_colour(value: MaskValue, maximum: u16) -> [u16; 3] {
 /// Finds the one value that means lesion in a mask without `data.mask_values`. An all-zero mask answers its maximum, which
 /// no pixel has.
 fn lesion_colour(path: &Path, mask: &Decoded) -> Result<[u16; 3]> {
-    let values: BTreeSet<[u16; 3]> = mask.pixels().collect();
+    let mut values = BTreeSet::new();
+    let mut previous = None;
+    for pixel in mask.pixels() {
+        // Neighbours are mostly alike: look into the set only at an edge.
+        if previous != Some(pixel) {
+            values.insert(pixel);
+            previous = Some(pixel);
+        }
+    }
     let gray = values.iter().all(|[r, g, b]| r == g && g == b);
     let black = [0; 3];
     let full = [mask.maximum; 3];
@@ -215,6 +225,9 @@ fn open(path: &Path) -> Result<impl ImageDecoder + use<>> {
         |error: image::ImageError| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() };
     let reader = ImageReader::open(path).map_err(DataError::io(path, "read"))?;
     let mut reader = reader.with_guessed_format().map_err(DataError::io(path, "read"))?;
+    if reader.format() == Some(ImageFormat::Tiff) {
+        one_page(path)?;
+    }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
     reader.limits(limits);
@@ -227,6 +240,16 @@ fn open(path: &Path) -> Result<impl ImageDecoder + use<>> {
         return Err(DataError::Unreadable { path: path.to_path_buf(), problem: "the image has no pixels".to_owned() });
     }
     Ok(decoder)
+}
+
+/// Refuses a TIFF of several pages. What is no TIFF after all is left to the decoder to say.
+fn one_page(path: &Path) -> Result<()> {
+    let file = File::open(path).map_err(DataError::io(path, "read"))?;
+    let pages = tiff::decoder::Decoder::new(BufReader::new(file));
+    if pages.is_ok_and(|pages| pages.more_images()) {
+        return Err(DataError::SeveralPages { path: path.to_path_buf() });
+    }
+    Ok(())
 }
 
 fn decode(path: &Path) -> Result<Decoded> {
