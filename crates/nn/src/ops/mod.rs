@@ -1,10 +1,12 @@
 //! The one seam between the networks and what computes them.
 //!
-//! Shapes are channels-last. [`plain`] composes Burn's own operations and works on every device.
+//! Shapes are channels-last. [`plain`] composes Burn's own operations and works on every device; `fast` runs our SIMD
+//! kernels on the CPU, in `f32`. Each function here asks once which of the two it is.
 
+mod fast;
 pub mod plain;
 
-pub use plain::{attention, concat_channels, conv2d, group_norm, linear, silu, upsample_nearest_2x};
+use burn::tensor::Tensor;
 
 /// Stride and zero padding of a square convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,4 +22,49 @@ impl ConvGeometry {
     pub fn same(kernel: usize) -> Self {
         Self { stride: 1, padding: [kernel / 2; 4] }
     }
+}
+
+/// As [`plain::conv2d`].
+pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
+    let has_kernel = matches!(weight.dims()[2..], [1, 1] | [3, 3]) && matches!(geometry.stride, 1 | 2);
+    let conv = if has_kernel && fast::is_supported(&x) { fast::conv2d } else { plain::conv2d };
+    conv(x, weight, bias, geometry)
+}
+
+/// As [`plain::group_norm`].
+pub fn group_norm(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    groups: usize,
+    eps: f64,
+    activate: bool,
+) -> Tensor<4> {
+    let norm = if fast::is_supported(&x) { fast::group_norm } else { plain::group_norm };
+    norm(x, weight, bias, groups, eps, activate)
+}
+
+/// As [`plain::silu`].
+pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if fast::is_supported(&x) { fast::silu(x) } else { plain::silu(x) }
+}
+
+/// As [`plain::linear`].
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    if fast::is_supported(&x) { fast::linear(x, weight, bias) } else { plain::linear(x, weight, bias) }
+}
+
+/// As [`plain::attention`].
+pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    if fast::is_supported(&q) { fast::attention(q, k, v, heads) } else { plain::attention(q, k, v, heads) }
+}
+
+/// As [`plain::upsample_nearest_2x`].
+pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
+    if fast::is_supported(&x) { fast::upsample_nearest_2x(x) } else { plain::upsample_nearest_2x(x) }
+}
+
+/// As [`plain::concat_channels`].
+pub fn concat_channels(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    if fast::is_supported(&a) { fast::concat_channels(a, b) } else { plain::concat_channels(a, b) }
 }

@@ -5,21 +5,16 @@ use burn::tensor::{
     Tensor,
     activation::{sigmoid, softmax},
     module::conv2d as burn_conv2d,
-    ops::{ConvOptions, PadMode, PaddedConvOptions},
+    ops::ConvOptions,
 };
 
 /// Convolution. `x` is `[batch, height, width, in]`, `weight` `[out, in, kernel, kernel]`, `bias` `[out]`; the result
 /// is `[batch, height', width', out]`.
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
     let [top, bottom, left, right] = geometry.padding;
-    let x = x.permute([0, 3, 1, 2]);
-    let (x, padding) = if top == bottom && left == right {
-        (x, [top, left])
-    } else {
-        (x.pad((left, right, top, bottom), PadMode::Constant(0.0)), [0, 0])
-    };
-    let options = PaddedConvOptions::from(ConvOptions::new([geometry.stride; 2], padding, [1, 1], 1));
-    burn_conv2d(x, weight, Some(bias), options).permute([0, 2, 3, 1])
+    let padding = [(top, bottom), (left, right)];
+    let options = ConvOptions::new_with_padding([geometry.stride; 2], padding, [1, 1], 1);
+    burn_conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
 }
 
 /// Group normalisation (Wu and He 2018) followed, where `activate` is set, by SiLU.
@@ -70,9 +65,12 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
 /// Each pixel becomes two by two. `[batch, height, width, channels]` to `[batch, 2 height, 2 width, channels]`.
 pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
     let [batch, height, width, channels] = x.dims();
-    x.reshape([batch, height, 1, width, 1, channels])
-        .expand([batch, height, 2, width, 2, channels])
-        .reshape([batch, 2 * height, 2 * width, channels])
+    x.reshape([batch, height, 1, width, 1, channels]).expand([batch, height, 2, width, 2, channels]).reshape([
+        batch,
+        2 * height,
+        2 * width,
+        channels,
+    ])
 }
 
 /// The channels of `a`, then those of `b`.

@@ -1,0 +1,91 @@
+//! SiLU, upsampling and concatenation: what moves values more than it computes.
+
+use super::{Operation, binary, buffer_like, tensor, unary, values};
+use burn::{
+    backend::{TensorMetadata, flex::FlexTensor},
+    tensor::{Shape, Tensor},
+};
+use pig_kernels::Level;
+
+/// As [`crate::ops::plain::silu`].
+pub(in crate::ops) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    unary(Silu, x)
+}
+
+/// As [`crate::ops::plain::upsample_nearest_2x`].
+pub(in crate::ops) fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
+    unary(Upsample { input: x.dims() }, x)
+}
+
+/// As [`crate::ops::plain::concat_channels`].
+pub(in crate::ops) fn concat_channels(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    binary(Concat { a: a.dims(), b: b.dims() }, a, b)
+}
+
+#[derive(Clone, Debug)]
+struct Silu;
+
+impl Operation<1> for Silu {
+    type Saved = FlexTensor;
+
+    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, FlexTensor) {
+        let mut y = buffer_like(&x);
+        pig_kernels::silu(Level::best(), values(&x), &mut y);
+        (tensor(y, x.shape()), x)
+    }
+
+    fn backward(&self, x: FlexTensor, dy: FlexTensor, _tracked: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut dx = buffer_like(&x);
+        pig_kernels::silu_backward(Level::best(), values(&x), values(&dy), &mut dx);
+        [Some(tensor(dx, x.shape()))]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Upsample {
+    /// Shape of the input.
+    input: [usize; 4],
+}
+
+impl Operation<1> for Upsample {
+    type Saved = ();
+
+    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, ()) {
+        let [batch, height, width, channels] = self.input;
+        let shape = Shape::from([batch, 2 * height, 2 * width, channels]);
+        let mut y = vec![0.0; shape.num_elements()];
+        pig_kernels::upsample(self.input, values(&x), &mut y);
+        (tensor(y, shape), ())
+    }
+
+    fn backward(&self, (): (), dy: FlexTensor, _tracked: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut dx = vec![0.0; self.input.iter().product()];
+        pig_kernels::upsample_backward(self.input, values(&dy), &mut dx);
+        [Some(tensor(dx, Shape::from(self.input)))]
+    }
+}
+
+/// Shapes of the two inputs, which differ in their channels alone.
+#[derive(Clone, Debug)]
+struct Concat {
+    a: [usize; 4],
+    b: [usize; 4],
+}
+
+impl Operation<2> for Concat {
+    type Saved = ();
+
+    fn forward(&self, [a, b]: [FlexTensor; 2]) -> (FlexTensor, ()) {
+        let [batch, height, width, channels] = self.a;
+        let shape = Shape::from([batch, height, width, channels + self.b[3]]);
+        let mut y = vec![0.0; shape.num_elements()];
+        pig_kernels::concat(values(&a), channels, values(&b), self.b[3], &mut y);
+        (tensor(y, shape), ())
+    }
+
+    fn backward(&self, (): (), dy: FlexTensor, _tracked: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let [mut da, mut db] = [self.a, self.b].map(|shape| vec![0.0; shape.iter().product()]);
+        pig_kernels::split(values(&dy), &mut da, self.a[3], &mut db, self.b[3]);
+        [Some(tensor(da, Shape::from(self.a))), Some(tensor(db, Shape::from(self.b)))]
+    }
+}

@@ -1,0 +1,179 @@
+//! The operations on the SIMD kernels of `pig-kernels`, for `f32` tensors on Burn's CPU backend.
+//!
+//! Each operation is an [`Operation`]: a forward pass on contiguous buffers and a backward pass written by hand.
+//! [`FastOps`] carries them through Burn's dispatch, and records them on the tape where gradients are asked for.
+
+mod attention;
+mod conv;
+mod elementwise;
+mod norm;
+
+pub(super) use attention::attention;
+pub(super) use conv::{conv2d, linear};
+pub(super) use elementwise::{concat_channels, silu, upsample_nearest_2x};
+pub(super) use norm::group_norm;
+
+use burn::{
+    backend::{
+        Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata,
+        autodiff::{
+            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+            grads::Gradients,
+            ops::{Backward, Ops, OpsKind},
+        },
+        backend_extension,
+        flex::{FlexTensor, Layout},
+        tensor::FloatTensor,
+    },
+    tensor::{Bytes, DType, Device, Shape, Tensor},
+};
+use std::{fmt::Debug, marker::PhantomData};
+
+/// Whether these operations run where `x` lives.
+pub(super) fn is_supported<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && is_flex(&x.device())
+}
+
+fn is_flex(device: &Device) -> bool {
+    match device.as_dispatch() {
+        DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Flex(_)),
+        device => matches!(device, DispatchDevice::Flex(_)),
+    }
+}
+
+/// A differentiable function of N tensors, on contiguous `f32` buffers.
+pub(crate) trait Operation<const N: usize>: Clone + Debug + Send + 'static {
+    /// What the backward pass needs of the forward pass; tensors in it share their buffers.
+    type Saved: Clone + Debug + Send + 'static;
+
+    /// The result, and what is to be saved.
+    fn forward(&self, inputs: [FlexTensor; N]) -> (FlexTensor, Self::Saved);
+
+    /// The gradients of those inputs that are `tracked`, from the gradient of the result.
+    fn backward(&self, saved: Self::Saved, dy: FlexTensor, tracked: [bool; N]) -> [Option<FlexTensor>; N];
+}
+
+/// Burn's backends with our operations; Burn's macro routes a tensor to the backend that it lives on.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait FastOps: Backend {
+    /// An operation on one tensor.
+    fn unary<O: Operation<1>>(operation: O, a: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// An operation on two tensors.
+    fn binary<O: Operation<2>>(operation: O, a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// An operation on three tensors.
+    fn ternary<O: Operation<3>>(
+        operation: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+impl FastOps for Flex {
+    fn unary<O: Operation<1>>(operation: O, a: FlexTensor) -> FlexTensor {
+        compute(&operation, [a])
+    }
+
+    fn binary<O: Operation<2>>(operation: O, a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        compute(&operation, [a, b])
+    }
+
+    fn ternary<O: Operation<3>>(operation: O, a: FlexTensor, b: FlexTensor, c: FlexTensor) -> FlexTensor {
+        compute(&operation, [a, b, c])
+    }
+}
+
+impl<C: CheckpointStrategy> FastOps for Autodiff<Flex, C> {
+    fn unary<O: Operation<1>>(operation: O, a: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<O, C, 1>(operation, [a])
+    }
+
+    fn binary<O: Operation<2>>(operation: O, a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<O, C, 2>(operation, [a, b])
+    }
+
+    fn ternary<O: Operation<3>>(
+        operation: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        record::<O, C, 3>(operation, [a, b, c])
+    }
+}
+
+fn compute<O: Operation<N>, const N: usize>(operation: &O, inputs: [FlexTensor; N]) -> FlexTensor {
+    operation.forward(inputs.map(contiguous)).0
+}
+
+/// Computes the result and puts the operation on the tape, if any input is tracked.
+fn record<O: Operation<N>, C: CheckpointStrategy, const N: usize>(
+    operation: O,
+    inputs: [FloatTensor<Autodiff<Flex, C>>; N],
+) -> FloatTensor<Autodiff<Flex, C>> {
+    let nodes = inputs.each_ref().map(|input| input.node());
+    let inputs = inputs.map(|input| contiguous(input.into_primitive()));
+    let (y, saved) = operation.forward(inputs);
+    match Step::<O>(PhantomData).prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish((operation, saved), y),
+        OpsKind::UnTracked(prep) => prep.finish(y),
+    }
+}
+
+/// An operation on the tape.
+#[derive(Debug)]
+struct Step<O>(PhantomData<O>);
+
+impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Step<O> {
+    type State = (O, O::Saved);
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let (operation, saved) = ops.state;
+        let dy = contiguous(grads.consume::<Flex>(&ops.node));
+        let tracked = ops.parents.each_ref().map(Option::is_some);
+        let gradients = operation.backward(saved, dy, tracked);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                grads.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+fn unary<const D: usize>(operation: impl Operation<1>, a: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::unary(operation, a.into_dispatch()))
+}
+
+fn binary<const D: usize>(operation: impl Operation<2>, a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::binary(operation, a.into_dispatch(), b.into_dispatch()))
+}
+
+fn ternary<const D: usize, const E: usize, const F: usize>(
+    operation: impl Operation<3>,
+    a: Tensor<D>,
+    b: Tensor<E>,
+    c: Tensor<F>,
+) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::ternary(operation, a.into_dispatch(), b.into_dispatch(), c.into_dispatch()))
+}
+
+/// The same tensor without gaps or repetitions: itself, where it has none.
+fn contiguous(x: FlexTensor) -> FlexTensor {
+    if x.as_slice::<f32>().is_some() { x } else { x.to_contiguous() }
+}
+
+/// The values of a tensor that went through [`contiguous`].
+fn values(x: &FlexTensor) -> &[f32] {
+    x.as_slice().expect("a contiguous f32 tensor")
+}
+
+fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+}
+
+/// A buffer for as many values as `x` has.
+fn buffer_like(x: &FlexTensor) -> Vec<f32> {
+    vec![0.0; x.shape().num_elements()]
+}

@@ -1,0 +1,226 @@
+//! The operations on our kernels against Burn's own in `f64`, forward and gradients; and their bits, which depend neither
+//! on the number of threads nor on the batch.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use pig_nn::ops::{self, ConvGeometry, plain};
+
+/// Values in [-1, 1) that depend on the seed alone.
+fn noise(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    };
+    for _ in 0..8 {
+        next();
+    }
+    (0..count).map(|_| (next() >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
+fn constant<const D: usize>(dims: [usize; D], seed: u32, dtype: DType) -> Tensor<D> {
+    let values = noise(dims.iter().product(), seed);
+    Tensor::from_data(TensorData::new(values, dims), (&Device::flex(), dtype))
+}
+
+fn leaf<const D: usize>(dims: [usize; D], seed: u32, dtype: DType) -> Tensor<D> {
+    constant(dims, seed, dtype).autodiff().require_grad()
+}
+
+fn values<const D: usize>(x: Tensor<D>) -> Vec<f64> {
+    x.into_data().try_into_vec_as().unwrap()
+}
+
+/// The result of a function of three tensors, and the gradients of its inner product with fixed noise.
+fn result_and_gradients<const A: usize, const B: usize, const C: usize, const Y: usize>(
+    (a, b, c): ([usize; A], [usize; B], [usize; C]),
+    dtype: DType,
+    f: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y>,
+) -> [Vec<f64>; 4] {
+    let (a, b, c) = (leaf(a, 1, dtype), leaf(b, 2, dtype), leaf(c, 3, dtype));
+    let y = f(a.clone(), b.clone(), c.clone());
+    let probe = constant(y.dims(), 4, dtype);
+    let gradients = (y.clone() * probe).sum().backward();
+    let [da, db, dc] = [a.grad(&gradients).map(values), b.grad(&gradients).map(values), c.grad(&gradients).map(values)];
+    // A tensor that the function does not use has no gradient.
+    [values(y.inner()), da.unwrap_or_default(), db.unwrap_or_default(), dc.unwrap_or_default()]
+}
+
+/// Largest difference over the largest magnitude of what is expected.
+fn error(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let largest = expected.iter().fold(1e-3_f64, |largest, x| largest.max(x.abs()));
+    found.iter().zip(expected).fold(0.0_f64, |worst, (x, y)| worst.max((x - y).abs())) / largest
+}
+
+/// Checks the fast `f32` function against the plain one in `f64`, and its bits on 1 to 4 threads.
+fn check<const A: usize, const B: usize, const C: usize, const Y: usize>(
+    name: &str,
+    dims: ([usize; A], [usize; B], [usize; C]),
+    fast: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y> + Sync,
+    plain: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y>,
+) {
+    let expected = result_and_gradients(dims, DType::F64, plain);
+    let found = result_and_gradients(dims, DType::F32, &fast);
+    for (what, (found, expected)) in ["y", "da", "db", "dc"].iter().zip(found.iter().zip(&expected)) {
+        let error = error(found, expected);
+        assert!(error < 2e-5, "{name} {dims:?}: {what} is off by {error:.1e} of its largest value");
+    }
+    for threads in 1..=4 {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let again = pool.install(|| result_and_gradients(dims, DType::F32, &fast));
+        assert_eq!(again, found, "{name} {dims:?} on {threads} threads");
+    }
+}
+
+/// Checks that each of 8 samples has the bits that it has alone.
+fn check_batch<const D: usize, const E: usize>(name: &str, dims: [usize; D], f: impl Fn(Tensor<D>) -> Tensor<E>) {
+    let x = constant(dims, 5, DType::F32);
+    let together = f(x.clone());
+    for sample in 0..dims[0] {
+        let alone = f(x.clone().narrow(0, sample, 1));
+        assert_eq!(alone.into_data(), together.clone().narrow(0, sample, 1).into_data(), "{name}, sample {sample}");
+    }
+}
+
+/// Channels in and out: less than a vector, one, two, three, and none of these.
+const CHANNELS: [[usize; 2]; 8] = [[1, 32], [2, 3], [3, 2], [17, 17], [32, 1], [32, 48], [48, 32], [96, 64]];
+
+#[test]
+fn convolutions() {
+    for (i, [input, output]) in CHANNELS.into_iter().enumerate() {
+        let (height, width) = [(8, 8), (5, 7), (1, 3), (16, 9)][i % 4];
+        for (kernel, stride, padding) in
+            [(3, 1, [1; 4]), (1, 1, [0; 4]), (3, 2, [0, 1, 0, 1]), (3, 2, [1; 4]), (3, 1, [2, 1, 0, 3])]
+        {
+            let dims = ([3, height + 2, width, input], [output, input, kernel, kernel], [output]);
+            let geometry = ConvGeometry { stride, padding };
+            check("conv2d", dims, |x, w, b| ops::conv2d(x, w, b, geometry), |x, w, b| plain::conv2d(x, w, b, geometry));
+        }
+    }
+}
+
+#[test]
+fn other_kernels_take_the_plain_path() {
+    let geometry = ConvGeometry { stride: 1, padding: [2; 4] };
+    let dims = ([1, 6, 6, 3], [4, 3, 5, 5], [4]);
+    check("conv2d", dims, |x, w, b| ops::conv2d(x, w, b, geometry), |x, w, b| plain::conv2d(x, w, b, geometry));
+}
+
+#[test]
+fn group_norms() {
+    for activate in [false, true] {
+        for (channels, groups, height, width) in
+            [(1, 1, 5, 7), (2, 1, 4, 4), (3, 3, 1, 9), (17, 1, 6, 5), (32, 32, 16, 16), (48, 16, 3, 3), (192, 32, 2, 2)]
+        {
+            let dims = ([3, height, width, channels], [channels], [channels]);
+            check(
+                "group_norm",
+                dims,
+                |x, w, b| ops::group_norm(x, w, b, groups, 1e-6, activate),
+                |x, w, b| plain::group_norm(x, w, b, groups, 1e-6, activate),
+            );
+        }
+    }
+}
+
+#[test]
+fn linear_layers() {
+    for [input, output] in CHANNELS {
+        let dims = ([3, 5, input], [output, input], [output]);
+        check("linear", dims, ops::linear::<3>, plain::linear::<3>);
+    }
+}
+
+#[test]
+fn attentions() {
+    for (tokens, channels, heads) in [(1, 3, 1), (7, 17, 1), (16, 32, 1), (33, 48, 3), (100, 64, 2)] {
+        let dims = [2, tokens, channels];
+        check(
+            "attention",
+            (dims, dims, dims),
+            |q, k, v| ops::attention(q, k, v, heads),
+            |q, k, v| plain::attention(q, k, v, heads),
+        );
+    }
+}
+
+#[test]
+fn silu_upsampling_and_concatenation() {
+    for [a, b] in CHANNELS {
+        let dims = ([3, 5, 7, a], [3, 5, 7, b], [1]);
+        check("silu", dims, |x, _, _| ops::silu(x), |x, _, _| plain::silu(x));
+        check("upsample", dims, |x, _, _| ops::upsample_nearest_2x(x), |x, _, _| plain::upsample_nearest_2x(x));
+        check("concat", dims, |x, y, _| ops::concat_channels(x, y), |x, y, _| plain::concat_channels(x, y));
+    }
+}
+
+#[test]
+fn a_view_is_read_as_what_it_shows() {
+    let dims = ([2, 6, 8, 4], [8, 4, 3, 3], [8]);
+    let turn = |x: Tensor<4>| x.swap_dims(1, 2);
+    let geometry = ConvGeometry::same(3);
+    check(
+        "conv2d of a transposed image",
+        dims,
+        |x, w, b| ops::conv2d(turn(x), w.flip([2]), b, geometry),
+        |x, w, b| plain::conv2d(turn(x), w.flip([2]), b, geometry),
+    );
+    check(
+        "conv2d whose gradient is a view",
+        dims,
+        |x, w, b| turn(ops::conv2d(x, w, b, geometry)),
+        |x, w, b| turn(plain::conv2d(x, w, b, geometry)),
+    );
+}
+
+#[test]
+fn only_tracked_tensors_have_gradients() {
+    let bias = || constant([4], 3, DType::F32);
+    let (x, w) = (leaf([1, 4, 4, 2], 1, DType::F32), leaf([4, 2, 3, 3], 2, DType::F32));
+    let both = ops::conv2d(x.clone(), w.clone(), bias(), ConvGeometry::same(3)).sum().backward();
+
+    let frozen = w.clone().inner();
+    let only = ops::conv2d(x.clone(), frozen.clone(), bias(), ConvGeometry::same(3)).sum().backward();
+    assert_eq!(x.grad(&only).map(values), x.grad(&both).map(values));
+    assert!(frozen.grad(&only).is_none());
+
+    let input = x.clone().inner();
+    let only = ops::conv2d(input.clone(), w.clone(), bias(), ConvGeometry::same(3)).sum().backward();
+    assert_eq!(w.grad(&only).map(values), w.grad(&both).map(values));
+    assert!(input.grad(&only).is_none());
+}
+
+#[test]
+fn a_tensor_used_twice_has_both_gradients() {
+    let dims = ([2, 4, 4, 32], [32, 32, 3, 3], [32]);
+    let geometry = ConvGeometry::same(3);
+    check(
+        "residual",
+        dims,
+        |x, w, b| x.clone() + ops::conv2d(ops::silu(x), w, b, geometry),
+        |x, w, b| x.clone() + plain::conv2d(plain::silu(x), w, b, geometry),
+    );
+}
+
+#[test]
+fn a_sample_alone_is_the_sample_in_a_batch() {
+    let parameter = |count| constant([count], 7, DType::F32);
+    for [input, output] in CHANNELS {
+        for stride in [1, 2] {
+            let w = leaf([output, input, 3, 3], 6, DType::F32);
+            let geometry = ConvGeometry { stride, padding: [0, 1, 0, 1] };
+            check_batch("conv2d", [8, 9, 12, input], |x| ops::conv2d(x, w.clone(), parameter(output), geometry));
+        }
+        let w = leaf([output, input], 6, DType::F32);
+        check_batch("linear", [8, 5, input], |x| ops::linear(x, w.clone(), parameter(output)));
+        check_batch("group_norm", [8, 9, 12, input], |x| {
+            ops::group_norm(x, parameter(input), parameter(input), 1, 1e-6, true)
+        });
+        check_batch("attention", [8, 21, input], |x| ops::attention(x.clone(), x.clone(), x, 1));
+        check_batch("silu", [8, 21, input], ops::silu::<3>);
+        check_batch("upsample", [8, 3, 2, input], ops::upsample_nearest_2x);
+        check_batch("concat", [8, 3, 2, input], |x| ops::concat_channels(x.clone(), x));
+    }
+}
