@@ -12,8 +12,8 @@ use crate::error::{DataError, Result};
 /// Makes the temporary names of one process differ from each other.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Makes the temporary names of processes differ, also of those that share a folder from several machines or containers,
-/// where process ids repeat.
+/// Makes the temporary names of processes differ, also of those that share a folder from several machines or
+/// containers, where process ids repeat.
 static NONCE: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
 
 /// Writes `bytes` to `path`. A reader, or a crash, finds the old file or the new one, never a part.

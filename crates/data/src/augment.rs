@@ -16,9 +16,9 @@ struct Draw {
 
 /// Changes `image` of shape (height, width, channels) and `mask` of shape (height, width) in place, both alike.
 ///
-/// The draw depends on `key` alone, for example (run seed, epoch, sample), so neither batch order nor thread count matters.
-/// Every number is drawn whatever the configuration says: switching one change on leaves the others as they were. Pixels
-/// that a shift uncovers repeat the image's edge and are background (-1) in the mask.
+/// The draw depends on `key` alone, for example (run seed, epoch, sample), so neither batch order nor thread count
+/// matters. Every number is drawn whatever the configuration says: switching one change on leaves the others as they
+/// were. Pixels that a shift uncovers repeat the image's edge and are background (-1) in the mask.
 ///
 /// # Panics
 /// When the slices do not have the length that `size` and `channels` say.

@@ -134,8 +134,8 @@ impl Intensity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MaskResize {
-    /// A target pixel is lesion where lesion covers at least half of its area. Keeps areas; a lesion smaller than half a
-    /// target pixel vanishes, and such masks are counted in the warnings.
+    /// A target pixel is lesion where lesion covers at least half of its area. Keeps areas; a lesion smaller than half
+    /// a target pixel vanishes, and such masks are counted in the warnings.
     #[default]
     AreaThreshold,
     /// A target pixel takes the value at its centre.

@@ -16,7 +16,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// What remains of a pair: the whole, or the smallest rectangle with everything that is not blank and every lesion pixel.
+    /// What remains of a pair: the whole, or the smallest rectangle with everything that is not blank and every lesion
+    /// pixel.
     pub(crate) fn of(image: &RawImage, mask: &RawMask, crop: Crop) -> Self {
         let whole = Self { top: 0, left: 0, height: image.height, width: image.width };
         if crop == Crop::None {

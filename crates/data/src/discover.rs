@@ -1,9 +1,9 @@
 //! Finding image and mask pairs in a folder, and the group that each belongs to.
 //!
-//! Three layouts are found by themselves, in this order: a `manifest.csv` with the columns `image` and `mask`; the folders
-//! `images/` and `masks/` with the same stems; `NAME.png` beside `NAME_mask.png` anywhere in one tree (hidden folders and
-//! symbolic links to folders are not entered). In the last two, a `manifest.csv` with an `id` column equal to the stems adds
-//! columns to the pairs found.
+//! Three layouts are found by themselves, in this order: a `manifest.csv` with the columns `image` and `mask`; the
+//! folders `images/` and `masks/` with the same stems; `NAME.png` beside `NAME_mask.png` anywhere in one tree (hidden
+//! folders and symbolic links to folders are not entered). In the last two, a `manifest.csv` with an `id` column equal
+//! to the stems adds columns to the pairs found.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

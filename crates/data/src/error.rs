@@ -144,7 +144,8 @@ pub enum DataError {
     },
 
     /// A pixel type that we do not read.
-    #[error("{path}: pixels of type {found}; expected 8 or 16 bit gray or colour; convert the file", path = path.display())]
+    #[error("{path}: pixels of type {found}; expected 8 or 16 bit gray or colour; convert the file",
+            path = path.display())]
     UnsupportedPixels {
         /// The file.
         path: PathBuf,
@@ -241,7 +242,8 @@ pub enum DataError {
 
     /// Too few patients, groups or images to split.
     #[error("{path}: {groups} group(s) ({by}); expected at least {needed}; \
-             add data, ask for fewer folds, or set data.validation_fraction = 0 to hold nothing out", path = path.display())]
+             add data, ask for fewer folds, or set data.validation_fraction = 0 to hold nothing out",
+            path = path.display())]
     TooFewGroups {
         /// The data folder.
         path: PathBuf,
@@ -264,7 +266,8 @@ pub enum DataError {
     },
 
     /// The output folder holds samples of another model or of other settings.
-    #[error("{path}: made with {what} {found}; expected {expected}; choose another --out, so that no sample is overwritten",
+    #[error("{path}: made with {what} {found}; expected {expected}; choose another --out, \
+             so that no sample is overwritten",
             path = path.display())]
     ForeignSample {
         /// The sample's file.

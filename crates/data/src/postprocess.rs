@@ -17,8 +17,8 @@ pub struct CleanMask {
 
 /// Makes a mask from `x_0` of shape `size` = (height, width) in [-1, 1].
 ///
-/// A pixel is lesion where its value is above `threshold`. Pixels that touch by a side or a corner (8-connectivity) form a
-/// component; components of fewer than `min_component_area` pixels become background.
+/// A pixel is lesion where its value is above `threshold`. Pixels that touch by a side or a corner (8-connectivity)
+/// form a component; components of fewer than `min_component_area` pixels become background.
 ///
 /// # Panics
 /// When `x_0` does not have `size[0] * size[1]` values.

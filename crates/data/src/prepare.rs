@@ -80,8 +80,8 @@ impl Preparation {
     /// Checks the headers of all pairs and measures the intensity map on the pairs named in `training_ids` alone.
     ///
     /// # Errors
-    /// When the configuration is invalid, a file cannot be read, an image and its mask differ in size, bit depths are mixed
-    /// where they may not be, `training_ids` names unknown pairs, or all training pixels are alike.
+    /// When the configuration is invalid, a file cannot be read, an image and its mask differ in size, bit depths are
+    /// mixed where they may not be, `training_ids` names unknown pairs, or all training pixels are alike.
     pub fn fit(dataset: &Dataset, training_ids: &[String], config: &DataConfig) -> Result<Self> {
         config.check()?;
         let training = training_pairs(dataset, training_ids)?;
@@ -162,8 +162,8 @@ impl Preparation {
         })
     }
 
-    /// Prepares a mask alone (for images generated from given masks): shape (height, width) of -1 and +1. Nothing is cut
-    /// off, because blank borders are told from the image.
+    /// Prepares a mask alone (for images generated from given masks): shape (height, width) of -1 and +1. Nothing is
+    /// cut off, because blank borders are told from the image.
     pub fn load_mask(&self, path: &Path) -> Result<Vec<f32>> {
         let mask = read_mask(path, &self.config)?;
         let from = [mask.height, mask.width];
@@ -176,8 +176,8 @@ impl Preparation {
         Ok(pad(unit, fitted, self.config.size, 1))
     }
 
-    /// A raw value of a source image on [-1, 1], clipped to the range. With a per-image map, the whole range of the pixel
-    /// type is taken.
+    /// A raw value of a source image on [-1, 1], clipped to the range. With a per-image map, the whole range of the
+    /// pixel type is taken.
     pub fn to_unit(&self, raw: f32) -> f32 {
         to_unit(raw, self.output_range())
     }
@@ -340,7 +340,8 @@ impl PreparedSet {
         ids.iter().filter_map(|id| position.get(id.as_str()).copied()).collect()
     }
 
-    /// SHA-256 over shape, ids, groups, images and masks, in hexadecimal: the same data, prepared alike, on any machine.
+    /// SHA-256 over shape, ids, groups, images and masks, in hexadecimal: the same data, prepared alike, on any
+    /// machine.
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         for number in [self.len(), self.size[0], self.size[1], self.channels] {

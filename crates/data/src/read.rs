@@ -1,8 +1,8 @@
 //! Reading image and mask files: PNG, JPEG, TIFF and BMP, 8 and 16 bit, gray or colour.
 //!
 //! The format is found from the content, not from the name. Values are returned as stored, without gamma or colour
-//! profile; an orientation tag is not applied; a TIFF of several pages is refused. An alpha channel that is opaque everywhere
-//! is dropped, any other is refused, because what such a file shows depends on the viewer.
+//! profile; an orientation tag is not applied; a TIFF of several pages is refused. An alpha channel that is opaque
+//! everywhere is dropped, any other is refused, because what such a file shows depends on the viewer.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -108,7 +108,8 @@ pub fn read_header(path: &Path) -> Result<ImageHeader> {
 /// `from_colour` then says so.
 ///
 /// # Errors
-/// When the file cannot be opened or decoded, is larger than [`MAX_PIXELS`], has floating-point pixels, or is not opaque.
+/// When the file cannot be opened or decoded, is larger than [`MAX_PIXELS`], has floating-point pixels, or is not
+/// opaque.
 pub fn read_image(path: &Path, channels: usize) -> Result<RawImage> {
     let decoded = decode(path)?;
     let coloured = decoded.channels == 3 && !decoded.is_gray();
@@ -133,8 +134,8 @@ pub fn read_image(path: &Path, channels: usize) -> Result<RawImage> {
 
 /// Reads a mask as 0 (background) and 1 (lesion).
 ///
-/// With `data.mask_values` the named values are lesion and all others background. Without it, these are understood:
-/// all zero (no lesion); all 1 or all at the type's maximum (all lesion); two gray values (the greater is lesion); black
+/// With `data.mask_values` the named values are lesion and all others background. Without it, these are understood: all
+/// zero (no lesion); all 1 or all at the type's maximum (all lesion); two gray values (the greater is lesion); black
 /// and one colour (the colour is lesion).
 ///
 /// # Errors
@@ -158,8 +159,8 @@ fn stored_colour(value: MaskValue, maximum: u16) -> [u16; 3] {
     }
 }
 
-/// Finds the one value that means lesion in a mask without `data.mask_values`. An all-zero mask answers its maximum, which
-/// no pixel has.
+/// Finds the one value that means lesion in a mask without `data.mask_values`. An all-zero mask answers its maximum,
+/// which no pixel has.
 fn lesion_colour(path: &Path, mask: &Decoded) -> Result<[u16; 3]> {
     let mut values = BTreeSet::new();
     let mut previous = None;

@@ -1,7 +1,7 @@
 //! Changing the size of images and masks: an antialiased triangle filter, exact area coverage, and nearest.
 //!
-//! The same plain arithmetic everywhere, without vector instructions that differ between machines, so that a prepared set has
-//! the same fingerprint wherever it was made.
+//! The same plain arithmetic everywhere, without vector instructions that differ between machines, so that a prepared
+//! set has the same fingerprint wherever it was made.
 
 /// Slack in "at least half covered", for coverages whose sum rounds.
 const COVERAGE_SLACK: f32 = 1e-6;
@@ -76,8 +76,9 @@ fn filter(data: &[f32], from: [usize; 2], to: [usize; 2], channels: usize, kerne
     output
 }
 
-/// Resizes an image of shape (`from[0]`, `from[1]`, channels) to `to` = (height, width) with the antialiased triangle filter:
-/// linear interpolation when enlarging, a triangle as wide as the reduction when reducing (what Pillow calls `BILINEAR`).
+/// Resizes an image of shape (`from[0]`, `from[1]`, channels) to `to` = (height, width) with the antialiased triangle
+/// filter: linear interpolation when enlarging, a triangle as wide as the reduction when reducing (what Pillow calls
+/// `BILINEAR`).
 pub fn resize_image(data: &[f32], from: [usize; 2], to: [usize; 2], channels: usize) -> Vec<f32> {
     if from == to { data.to_vec() } else { filter(data, from, to, channels, Kernel::Triangle) }
 }

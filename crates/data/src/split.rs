@@ -1,7 +1,7 @@
 //! Dividing a data set into training and validation by patient or group, never by slice.
 //!
-//! A group's place depends on its name and the seed alone (the order of SHA-256 of both), not on the order in which files
-//! are listed, so that the same data and seed give the same split on every machine.
+//! A group's place depends on its name and the seed alone (the order of SHA-256 of both), not on the order in which
+//! files are listed, so that the same data and seed give the same split on every machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! Writing generated pairs: `images/000017.png`, `masks/000017.png`, and a manifest rebuilt from what lies there.
 //!
-//! Every PNG says in its text chunks that it is synthetic and which model, settings and seed made it. A sample is finished
-//! when both of its files are whole and carry this run's hashes, so that an interrupted run, or one of several processes
-//! that share the output folder, goes on where the files end.
+//! Every PNG says in its text chunks that it is synthetic and which model, settings and seed made it. A sample is
+//! finished when both of its files are whole and carry this run's hashes, so that an interrupted run, or one of several
+//! processes that share the output folder, goes on where the files end.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -24,7 +24,8 @@ proptest! {
         let (mut image, mut mask) = pair(size, channels);
         augment(&mut image, &mut mask, size, channels, &ALL, key);
         for (pixel, &lesion) in image.chunks_exact(channels).zip(&mask) {
-            // Uncovered mask pixels are background whatever the repeated edge shows; lesion always lies on its own pixel.
+            // Uncovered mask pixels are background whatever the repeated edge shows; lesion always lies on its own
+            // pixel.
             prop_assert!(lesion == -1.0 || pixel[0] > 0.0);
             prop_assert!(pixel.iter().enumerate().all(|(c, &value)| value == pixel[0] * (c + 1) as f32));
         }

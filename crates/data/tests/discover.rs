@@ -166,7 +166,9 @@ fn lgg_is_grouped_by_patient() {
 
 proptest! {
     #[test]
-    fn no_manifest_makes_discovery_panic(content in prop::collection::vec(any::<u8>(), 0..200), header in any::<bool>()) {
+    fn no_manifest_makes_discovery_panic(
+        content in prop::collection::vec(any::<u8>(), 0..200), header in any::<bool>()
+    ) {
         let dir = tempdir().unwrap();
         folders(dir.path(), 1);
         let start: &[u8] = if header { b"id,image,mask,patient\n" } else { b"" };

@@ -219,7 +219,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn flipped_bits_never_panic(which in 0usize..10, flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..6)) {
+    fn flipped_bits_never_panic(
+        which in 0usize..10, flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..6)
+    ) {
         let dir = tempdir().unwrap();
         let mut bytes = samples()[which].clone();
         for (position, bit) in flips {
@@ -238,11 +240,13 @@ proptest! {
     #[test]
     fn gray_16_bit_survives_png_and_tiff(width in 1u32..30, height in 1u32..30, seed in 0u32..1_000_000) {
         let dir = tempdir().unwrap();
-        let value = |x: u32, y: u32| (seed.wrapping_mul(2_654_435_761).wrapping_add(x * 7919 + y * 104_729) >> 3) as u16;
+        let start = seed.wrapping_mul(2_654_435_761);
+        let value = |x: u32, y: u32| (start.wrapping_add(x * 7919 + y * 104_729) >> 3) as u16;
         for name in ["p.png", "p.tif"] {
             let path = dir.path().join(name);
             gray16(&path, width, height, value);
-            let expected: Vec<f32> = (0..height).flat_map(|y| (0..width).map(move |x| f32::from(value(x, y)))).collect();
+            let expected: Vec<f32> =
+                (0..height).flat_map(|y| (0..width).map(move |x| f32::from(value(x, y)))).collect();
             prop_assert_eq!(read_image(&path, 1).unwrap().data, expected);
         }
     }

@@ -75,7 +75,8 @@ fn nearest_takes_the_pixel_below_the_centre() {
 proptest! {
     #[test]
     fn a_constant_stays_exact(
-        from in [1usize..90, 1usize..90], to in [1usize..70, 1usize..70], value in 0u16.., channels in prop_oneof![Just(1), Just(3)]
+        from in [1usize..90, 1usize..90], to in [1usize..70, 1usize..70], value in 0u16..,
+        channels in prop_oneof![Just(1), Just(3)]
     ) {
         let value = f32::from(value);
         let resized = resize_image(&vec![value; from[0] * from[1] * channels], from, to, channels);
@@ -88,7 +89,8 @@ proptest! {
     ) {
         let planes: Vec<Vec<f32>> =
             (0..3).map(|c| (0..from[0] * from[1]).map(|i| value(i + seed, c)).collect()).collect();
-        let joined: Vec<f32> = (0..from[0] * from[1]).flat_map(|i| [planes[0][i], planes[1][i], planes[2][i]]).collect();
+        let joined: Vec<f32> =
+            (0..from[0] * from[1]).flat_map(|i| [planes[0][i], planes[1][i], planes[2][i]]).collect();
         let resized = resize_image(&joined, from, to, 3);
         for (channel, plane) in planes.iter().enumerate() {
             let alone = resize_image(plane, from, to, 1);

@@ -40,7 +40,9 @@ fn assert_sound(dataset: &Dataset, splits: &Splits) {
 
 proptest! {
     #[test]
-    fn splits_are_sound(groups in prop::collection::vec(0usize..15, 1..80), fraction in 0.0f64..0.99, seed in any::<u64>()) {
+    fn splits_are_sound(
+        groups in prop::collection::vec(0usize..15, 1..80), fraction in 0.0f64..0.99, seed in any::<u64>()
+    ) {
         let data = dataset(&groups);
         match split_by_group(&data, fraction, seed) {
             Ok(splits) => {
@@ -68,7 +70,9 @@ proptest! {
     }
 
     #[test]
-    fn folds_validate_every_pair_once(groups in prop::collection::vec(0usize..15, 20..60), k in 2usize..6, seed in any::<u64>()) {
+    fn folds_validate_every_pair_once(
+        groups in prop::collection::vec(0usize..15, 20..60), k in 2usize..6, seed in any::<u64>()
+    ) {
         let data = dataset(&groups);
         prop_assume!(data.group_count() >= k);
         let folds = k_folds(&data, k, seed).unwrap();
@@ -96,7 +100,8 @@ fn the_seed_decides_and_is_stable() {
     assert_eq!(groups_of(&data, &splits.validation).into_iter().collect::<Vec<_>>(), PINNED_GROUPS);
 }
 
-/// The groups that seed 7 holds out above: the first four of p0 to p19 by SHA-256 of (7 as 8 little-endian bytes, name).
+/// The groups that seed 7 holds out above: the first four of p0 to p19 by SHA-256 of (7 as 8 little-endian bytes,
+/// name).
 const PINNED_GROUPS: [&str; 4] = ["p11", "p15", "p18", "p19"];
 
 #[test]
