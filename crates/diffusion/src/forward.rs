@@ -14,7 +14,7 @@ pub fn add_noise(schedule: &Schedule, x_0: &Tensor<4>, eps: &Tensor<4>, t: &[usi
 mod tests {
     use super::*;
     use crate::schedule::ScheduleConfig;
-    use burn::tensor::{Device, DType, TensorData};
+    use burn::tensor::{DType, Device, TensorData};
 
     /// Eq. (2) applied t times with given noise has the mean and variance that Eq. (3) states, exactly: the recursion
     /// is linear, so it is run on (1, 0) for the mean and its squared coefficients are summed for the variance.
@@ -34,10 +34,9 @@ mod tests {
     fn each_sample_has_its_own_timestep() {
         let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();
         let device = Device::flex();
-        let of = |v: f64| {
-            Tensor::<4>::from_data(TensorData::new(vec![v; 2], [2, 1, 1, 1]), (&device, DType::F64))
-        };
-        let noisy = add_noise(&schedule, &of(1.0), &of(0.0), &[0, 512]).into_data_as::<f64>().to_vec::<f64>().unwrap();
+        let of = |v: f64| Tensor::<4>::from_data(TensorData::new(vec![v; 2], [2, 1, 1, 1]), (&device, DType::F64));
+        let noisy =
+            add_noise(&schedule, &of(1.0), &of(0.0), &[0, 512]).into_data_as::<f64>().try_to_vec::<f64>().unwrap();
         assert_eq!(noisy[0], 1.0);
         assert!((noisy[1] - schedule.alpha_bar(512).sqrt()).abs() < 1e-15);
     }

@@ -76,12 +76,12 @@ mod tests {
         values[14 * 16 + 14] = 1.0;
         values[256 + 8 * 16 + 8] = 0.1;
         let x_0 = Tensor::<4>::from_data(TensorData::new(values, [2, 16, 16, 1]), &Device::flex());
-        let both = threshold(&x_0).into_data().to_vec::<f32>().unwrap();
+        let both = threshold(&x_0).into_data().try_to_vec::<f32>().unwrap();
         assert!(both.iter().all(|v| v.abs() == 1.0));
         assert_eq!(both[7 * 16 + 7], 1.0);
         assert_eq!(both[14 * 16 + 14], -1.0, "one pixel's 5x5 average stays below 3/4 max + 1/4 min");
         assert_eq!(both[4 * 16 + 4], -1.0, "a corner of the square is smoothed away");
-        let alone = threshold(&x_0.slice([0..1])).into_data().to_vec::<f32>().unwrap();
+        let alone = threshold(&x_0.slice([0..1])).into_data().try_to_vec::<f32>().unwrap();
         assert_eq!(alone, both[..256]);
     }
 }

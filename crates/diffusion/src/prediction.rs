@@ -64,18 +64,10 @@ fn predict_eps(schedule: &Schedule, x_t: &Tensor<4>, x_0: &Tensor<4>, t: &[usize
 }
 
 /// What the network should have answered: the regression target of training.
-pub fn target(
-    schedule: &Schedule,
-    kind: PredictionType,
-    x_0: &Tensor<4>,
-    eps: &Tensor<4>,
-    t: &[usize],
-) -> Tensor<4> {
+pub fn target(schedule: &Schedule, kind: PredictionType, x_0: &Tensor<4>, eps: &Tensor<4>, t: &[usize]) -> Tensor<4> {
     match kind {
         PredictionType::Epsilon => eps.clone(),
-        PredictionType::VPrediction => {
-            scale(eps.clone(), &schedule.signal(t)) - scale(x_0.clone(), &schedule.noise(t))
-        }
+        PredictionType::VPrediction => scale(eps.clone(), &schedule.signal(t)) - scale(x_0.clone(), &schedule.noise(t)),
         PredictionType::Sample => x_0.clone(),
     }
 }

@@ -89,10 +89,9 @@ impl Schedule {
                 linspace(start.sqrt(), end.sqrt(), steps).into_iter().map(|b| b * b).collect()
             }
             BetaSchedule::Cosine => cosine_betas(steps),
-            BetaSchedule::Sigmoid => linspace(-6.0, 6.0, steps)
-                .into_iter()
-                .map(|b| (end - start) / (1.0 + libm::exp(-b)) + start)
-                .collect(),
+            BetaSchedule::Sigmoid => {
+                linspace(-6.0, 6.0, steps).into_iter().map(|b| (end - start) / (1.0 + libm::exp(-b)) + start).collect()
+            }
         };
         Ok(Self::from_betas(if config.rescale_zero_terminal_snr { rescale_zero_terminal_snr(&betas) } else { betas }))
     }
@@ -201,8 +200,7 @@ mod tests {
     #[test]
     fn zero_terminal_snr_keeps_the_first_level_and_ends_at_zero() {
         let config = ScheduleConfig { rescale_zero_terminal_snr: true, ..Default::default() };
-        let (plain, rescaled) =
-            (Schedule::new(&ScheduleConfig::default()).unwrap(), Schedule::new(&config).unwrap());
+        let (plain, rescaled) = (Schedule::new(&ScheduleConfig::default()).unwrap(), Schedule::new(&config).unwrap());
         assert_eq!(rescaled.alpha_bar(1024), 0.0);
         assert!((rescaled.alpha_bar(1) - plain.alpha_bar(1)).abs() < 1e-15);
         assert!((1..=1024).all(|t| rescaled.alpha_bar(t) < rescaled.alpha_bar(t - 1)));

@@ -131,9 +131,10 @@ mod tests {
     #[test]
     fn previous_finds_the_next_kept_step_from_anywhere() {
         let timesteps = Timesteps::new(16, 4, TimestepSpacing::Trailing).unwrap();
-        assert_eq!((1..=16).map(|t| timesteps.previous(t)).collect::<Vec<_>>(), [
-            0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12
-        ]);
+        assert_eq!(
+            (1..=16).map(|t| timesteps.previous(t)).collect::<Vec<_>>(),
+            [0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12]
+        );
     }
 
     #[test]

@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn the_mean_is_kept_and_the_pattern_is_keyed() {
-        let dropped = |seed| Dropout::training(seed, 3).apply(ones(), 0.25).into_data().to_vec::<f32>().unwrap();
+        let dropped = |seed| Dropout::training(seed, 3).apply(ones(), 0.25).into_data().try_to_vec::<f32>().unwrap();
         let values = dropped(1);
         let mean = values.iter().sum::<f32>() / values.len() as f32;
         // Standard error of the mean: sqrt(rate / (1 - rate) / 8192) = 0.0064.

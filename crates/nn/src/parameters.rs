@@ -83,7 +83,7 @@ fn to_array<const D: usize>(tensor: Tensor<D>) -> Array {
 
 /// A tensor's values in f32, without its gradient history.
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.inner().into_data().into_vec().expect("parameters are f32")
+    tensor.inner().into_data().try_into_vec().expect("parameters are f32")
 }
 
 /// What [`update`] hands out: the name, the current values, and the gradient's source.
