@@ -159,6 +159,17 @@ fn samples_of_others_are_refused() {
 }
 
 #[test]
+fn a_sample_that_another_run_writes_meanwhile_is_not_ours() {
+    for other in [stamp("other"), Stamp { settings_hash: "1234".to_owned(), ..stamp("abc") }] {
+        let dir = tempdir().unwrap();
+        let (ours, theirs) = (writer(dir.path()), PairWriter::create(dir.path(), other, [4, 6], 1).unwrap());
+        write(&theirs, 1);
+        assert!(theirs.is_finished(1) && !ours.is_finished(1));
+        assert_eq!(ours.finish().unwrap().pairs, 0);
+    }
+}
+
+#[test]
 fn an_unwritable_place_is_an_error() {
     let dir = tempdir().unwrap();
     let file = dir.path().join("file");
