@@ -202,6 +202,23 @@ fn shards_at_the_same_time_leave_a_full_manifest() {
 }
 
 #[test]
+fn finishing_waits_for_its_turn_and_then_lists_everything() {
+    let dir = tempdir().unwrap();
+    let writer = writer(dir.path());
+    write(&writer, 1);
+    let turn = std::fs::File::create(dir.path().join(".manifest.lock")).unwrap();
+    turn.lock().unwrap();
+    std::thread::scope(|scope| {
+        let finished = scope.spawn(|| writer.finish().unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(!dir.path().join("manifest.csv").exists(), "another process is writing its manifest");
+        write(&writer, 2);
+        turn.unlock().unwrap();
+        assert_eq!(finished.join().unwrap().pairs, 2, "what was written while waiting is listed");
+    });
+}
+
+#[test]
 fn sixteen_bits_and_colour_are_kept() {
     let dir = tempdir().unwrap();
     let writer = PairWriter::create(dir.path(), stamp("abc"), [2, 3], 3).unwrap();
