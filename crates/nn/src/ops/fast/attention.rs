@@ -1,6 +1,10 @@
 //! Attention.
 
-use super::{Operation, buffer_like, tensor, ternary, values};
+use super::{
+    Operation,
+    buffer::{buffer_like, tensor, values},
+    ternary,
+};
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::Tensor,
@@ -24,15 +28,19 @@ impl Operation<3> for Attention {
 
     fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
         let [q, k, v] = inputs.each_ref().map(values);
-        let mut y = vec![0.0; q.len()];
+        let mut y = buffer_like(&inputs[0]);
         self.0.forward(Level::best(), q, k, v, &mut y);
         (tensor(y, inputs[0].shape()), inputs)
     }
 
-    fn backward(&self, saved: Self::Saved, dy: FlexTensor, _tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, _tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let [q, k, v] = saved.each_ref().map(values);
         let [mut dq, mut dk, mut dv] = saved.each_ref().map(buffer_like);
-        self.0.backward(Level::best(), q, k, v, values(&dy), &mut dq, &mut dk, &mut dv);
+        self.0.backward(Level::best(), q, k, v, values(dy), &mut dq, &mut dk, &mut dv);
         [dq, dk, dv].map(|gradient| Some(tensor(gradient, saved[0].shape())))
+    }
+
+    fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor> {
+        saved
     }
 }

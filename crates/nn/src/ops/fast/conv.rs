@@ -1,6 +1,10 @@
 //! Convolutions and linear layers.
 
-use super::{Operation, buffer_like, tensor, ternary, values};
+use super::{
+    Operation,
+    buffer::{buffer, buffer_like, tensor, values},
+    ternary,
+};
 use crate::ops::ConvGeometry;
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
@@ -40,24 +44,28 @@ impl Operation<3> for Conv {
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, [x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
-        let mut y = vec![0.0; self.conv.output_len()];
+        let mut y = buffer(self.conv.output_len());
         let packed = self.conv.pack_forward(values(&weight));
         self.conv.forward(Level::best(), values(&x), &packed, Some(values(&bias)), &mut y);
         (tensor(y, self.shape.clone()), [x, weight])
     }
 
-    fn backward(&self, [x, weight]: Self::Saved, dy: FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let (level, dy) = (Level::best(), values(&dy));
+    fn backward(&self, [x, weight]: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let (level, dy) = (Level::best(), values(dy));
         let dx = tracked[0].then(|| {
-            let mut dx = buffer_like(&x);
-            self.conv.backward_data(level, dy, &self.conv.pack_backward(values(&weight)), &mut dx);
+            let mut dx = buffer_like(x);
+            self.conv.backward_data(level, dy, &self.conv.pack_backward(values(weight)), &mut dx);
             tensor(dx, x.shape())
         });
         if !tracked[1] && !tracked[2] {
             return [dx, None, None];
         }
-        let (mut dw, mut db) = (buffer_like(&weight), vec![0.0; self.conv.out_channels]);
-        self.conv.backward_weights(level, values(&x), dy, &mut dw, Some(&mut db));
+        let (mut dw, mut db) = (buffer_like(weight), buffer(self.conv.out_channels));
+        self.conv.backward_weights(level, values(x), dy, &mut dw, Some(&mut db));
         [dx, Some(tensor(dw, weight.shape())), Some(tensor(db, Shape::from([self.conv.out_channels])))]
+    }
+
+    fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor> {
+        saved
     }
 }

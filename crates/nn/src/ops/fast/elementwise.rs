@@ -1,6 +1,10 @@
 //! SiLU, upsampling and concatenation: what moves values more than it computes.
 
-use super::{Operation, binary, buffer_like, tensor, unary, values};
+use super::{
+    Operation, binary,
+    buffer::{buffer, buffer_like, tensor, values},
+    unary,
+};
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::{Shape, Tensor},
@@ -34,10 +38,14 @@ impl Operation<1> for Silu {
         (tensor(y, x.shape()), x)
     }
 
-    fn backward(&self, x: FlexTensor, dy: FlexTensor, _tracked: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let mut dx = buffer_like(&x);
-        pig_kernels::silu_backward(Level::best(), values(&x), values(&dy), &mut dx);
+    fn backward(&self, x: &FlexTensor, dy: &FlexTensor, _tracked: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut dx = buffer_like(x);
+        pig_kernels::silu_backward(Level::best(), values(x), values(dy), &mut dx);
         [Some(tensor(dx, x.shape()))]
+    }
+
+    fn release(x: FlexTensor) -> impl IntoIterator<Item = FlexTensor> {
+        [x]
     }
 }
 
@@ -53,15 +61,19 @@ impl Operation<1> for Upsample {
     fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, ()) {
         let [batch, height, width, channels] = self.input;
         let shape = Shape::from([batch, 2 * height, 2 * width, channels]);
-        let mut y = vec![0.0; shape.num_elements()];
+        let mut y = buffer(shape.num_elements());
         pig_kernels::upsample(self.input, values(&x), &mut y);
         (tensor(y, shape), ())
     }
 
-    fn backward(&self, (): (), dy: FlexTensor, _tracked: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let mut dx = vec![0.0; self.input.iter().product()];
-        pig_kernels::upsample_backward(self.input, values(&dy), &mut dx);
+    fn backward(&self, (): &(), dy: &FlexTensor, _tracked: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut dx = buffer(self.input.iter().product());
+        pig_kernels::upsample_backward(self.input, values(dy), &mut dx);
         [Some(tensor(dx, Shape::from(self.input)))]
+    }
+
+    fn release((): ()) -> impl IntoIterator<Item = FlexTensor> {
+        []
     }
 }
 
@@ -78,14 +90,18 @@ impl Operation<2> for Concat {
     fn forward(&self, [a, b]: [FlexTensor; 2]) -> (FlexTensor, ()) {
         let [batch, height, width, channels] = self.a;
         let shape = Shape::from([batch, height, width, channels + self.b[3]]);
-        let mut y = vec![0.0; shape.num_elements()];
+        let mut y = buffer(shape.num_elements());
         pig_kernels::concat(values(&a), channels, values(&b), self.b[3], &mut y);
         (tensor(y, shape), ())
     }
 
-    fn backward(&self, (): (), dy: FlexTensor, _tracked: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let [mut da, mut db] = [self.a, self.b].map(|shape| vec![0.0; shape.iter().product()]);
-        pig_kernels::split(values(&dy), &mut da, self.a[3], &mut db, self.b[3]);
+    fn backward(&self, (): &(), dy: &FlexTensor, _tracked: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let [mut da, mut db] = [self.a, self.b].map(|shape| buffer(shape.iter().product()));
+        pig_kernels::split(values(dy), &mut da, self.a[3], &mut db, self.b[3]);
         [Some(tensor(da, Shape::from(self.a))), Some(tensor(db, Shape::from(self.b)))]
+    }
+
+    fn release((): ()) -> impl IntoIterator<Item = FlexTensor> {
+        []
     }
 }

@@ -4,6 +4,7 @@
 //! [`FastOps`] carries them through Burn's dispatch, and records them on the tape where gradients are asked for.
 
 mod attention;
+mod buffer;
 mod conv;
 mod elementwise;
 mod norm;
@@ -13,19 +14,20 @@ pub(super) use conv::{conv2d, linear};
 pub(super) use elementwise::{concat_channels, silu, upsample_nearest_2x};
 pub(super) use norm::group_norm;
 
+use buffer::{contiguous, recycle};
 use burn::{
     backend::{
-        Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata,
+        Autodiff, Backend, Dispatch, DispatchDevice, Flex,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
             ops::{Backward, Ops, OpsKind},
         },
         backend_extension,
-        flex::{FlexTensor, Layout},
+        flex::FlexTensor,
         tensor::FloatTensor,
     },
-    tensor::{Bytes, DType, Device, Shape, Tensor},
+    tensor::{DType, Device, Tensor},
 };
 use std::{fmt::Debug, marker::PhantomData};
 
@@ -50,7 +52,10 @@ pub(crate) trait Operation<const N: usize>: Clone + Debug + Send + 'static {
     fn forward(&self, inputs: [FlexTensor; N]) -> (FlexTensor, Self::Saved);
 
     /// The gradients of those inputs that are `tracked`, from the gradient of the result.
-    fn backward(&self, saved: Self::Saved, dy: FlexTensor, tracked: [bool; N]) -> [Option<FlexTensor>; N];
+    fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, tracked: [bool; N]) -> [Option<FlexTensor>; N];
+
+    /// The tensors in what was saved, whose buffers may be free after the backward pass.
+    fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor>;
 }
 
 /// Burn's backends with our operations; Burn's macro routes a tensor to the backend that it lives on.
@@ -105,7 +110,11 @@ impl<C: CheckpointStrategy> FastOps for Autodiff<Flex, C> {
 }
 
 fn compute<O: Operation<N>, const N: usize>(operation: &O, inputs: [FlexTensor; N]) -> FlexTensor {
-    operation.forward(inputs.map(contiguous)).0
+    let inputs = inputs.map(contiguous);
+    let (y, saved) = operation.forward(inputs.clone());
+    drop(saved);
+    inputs.into_iter().for_each(recycle);
+    y
 }
 
 /// Computes the result and puts the operation on the tape, if any input is tracked.
@@ -115,11 +124,15 @@ fn record<O: Operation<N>, C: CheckpointStrategy, const N: usize>(
 ) -> FloatTensor<Autodiff<Flex, C>> {
     let nodes = inputs.each_ref().map(|input| input.node());
     let inputs = inputs.map(|input| contiguous(input.into_primitive()));
-    let (y, saved) = operation.forward(inputs);
-    match Step::<O>(PhantomData).prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish((operation, saved), y),
-        OpsKind::UnTracked(prep) => prep.finish(y),
-    }
+    let y = match Step::<O>(PhantomData).prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => {
+            let (y, saved) = operation.forward(inputs.clone());
+            prep.finish((operation, saved), y)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(operation.forward(inputs.clone()).0),
+    };
+    inputs.into_iter().for_each(recycle);
+    y
 }
 
 /// An operation on the tape.
@@ -133,12 +146,14 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Step<O> {
         let (operation, saved) = ops.state;
         let dy = contiguous(grads.consume::<Flex>(&ops.node));
         let tracked = ops.parents.each_ref().map(Option::is_some);
-        let gradients = operation.backward(saved, dy, tracked);
+        let gradients = operation.backward(&saved, &dy, tracked);
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient);
             }
         }
+        O::release(saved).into_iter().for_each(recycle);
+        recycle(dy);
     }
 }
 
@@ -157,23 +172,4 @@ fn ternary<const D: usize, const E: usize, const F: usize>(
     c: Tensor<F>,
 ) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::ternary(operation, a.into_dispatch(), b.into_dispatch(), c.into_dispatch()))
-}
-
-/// The same tensor without gaps or repetitions: itself, where it has none.
-fn contiguous(x: FlexTensor) -> FlexTensor {
-    if x.as_slice::<f32>().is_some() { x } else { x.to_contiguous() }
-}
-
-/// The values of a tensor that went through [`contiguous`].
-fn values(x: &FlexTensor) -> &[f32] {
-    x.as_slice().expect("a contiguous f32 tensor")
-}
-
-fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
-}
-
-/// A buffer for as many values as `x` has.
-fn buffer_like(x: &FlexTensor) -> Vec<f32> {
-    vec![0.0; x.shape().num_elements()]
 }

@@ -1,6 +1,10 @@
 //! Group normalisation, alone or with SiLU behind it.
 
-use super::{Operation, buffer_like, tensor, ternary, values};
+use super::{
+    Operation,
+    buffer::{buffer_like, tensor, values},
+    ternary,
+};
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::Tensor,
@@ -42,18 +46,22 @@ impl Operation<3> for Norm {
     fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Saved) {
         let groups = self.0.batch * self.0.groups;
         let [x, weight, bias] = inputs.each_ref().map(values);
-        let (mut y, mut mean, mut rstd) = (vec![0.0; x.len()], vec![0.0; groups], vec![0.0; groups]);
+        let (mut y, mut mean, mut rstd) = (buffer_like(&inputs[0]), vec![0.0; groups], vec![0.0; groups]);
         self.0.forward(Level::best(), x, weight, bias, &mut y, &mut mean, &mut rstd);
         (tensor(y, inputs[0].shape()), Saved { inputs, mean, rstd })
     }
 
-    fn backward(&self, saved: Saved, dy: FlexTensor, _tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    fn backward(&self, saved: &Saved, dy: &FlexTensor, _tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let Saved { inputs, mean, rstd } = saved;
         let [x, weight, bias] = inputs.each_ref().map(values);
         let [mut dx, mut dw, mut db] = inputs.each_ref().map(buffer_like);
-        let dy = values(&dy);
-        self.0.backward(Level::best(), x, dy, weight, bias, &mean, &rstd, &mut dx, &mut dw, &mut db);
+        let dy = values(dy);
+        self.0.backward(Level::best(), x, dy, weight, bias, mean, rstd, &mut dx, &mut dw, &mut db);
         let [x, weight, bias] = inputs.each_ref().map(TensorMetadata::shape);
         [Some(tensor(dx, x)), Some(tensor(dw, weight)), Some(tensor(db, bias))]
+    }
+
+    fn release(saved: Saved) -> impl IntoIterator<Item = FlexTensor> {
+        saved.inputs
     }
 }
