@@ -3,6 +3,7 @@
 use super::{
     Operation,
     buffer::{buffer, buffer_like, tensor, values},
+    packed::forward_weights,
     ternary,
 };
 use crate::ops::ConvGeometry;
@@ -10,7 +11,7 @@ use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::{Shape, Tensor},
 };
-use pig_kernels::Level;
+use pig_kernels::{ForwardWeights, Level};
 
 /// As [`crate::ops::plain::conv2d`], for kernels of 1 or 3 and strides of 1 or 2.
 pub(in crate::ops) fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
@@ -39,15 +40,25 @@ struct Conv {
     shape: Shape,
 }
 
+impl Conv {
+    fn run(&self, x: &FlexTensor, weights: &ForwardWeights, bias: &FlexTensor) -> FlexTensor {
+        let mut y = buffer(self.conv.output_len());
+        self.conv.forward(Level::best(), values(x), weights, Some(values(bias)), &mut y);
+        tensor(y, self.shape.clone())
+    }
+}
+
 impl Operation<3> for Conv {
     /// x and weight.
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, [x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
-        let mut y = buffer(self.conv.output_len());
         let packed = self.conv.pack_forward(values(&weight));
-        self.conv.forward(Level::best(), values(&x), &packed, Some(values(&bias)), &mut y);
-        (tensor(y, self.shape.clone()), [x, weight])
+        (self.run(&x, &packed, &bias), [x, weight])
+    }
+
+    fn infer(&self, [x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
+        self.run(&x, &forward_weights(&self.conv, &weight), &bias)
     }
 
     fn backward(&self, [x, weight]: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {

@@ -8,6 +8,7 @@ mod buffer;
 mod conv;
 mod elementwise;
 mod norm;
+mod packed;
 
 pub(super) use attention::attention;
 pub(super) use conv::{conv2d, linear};
@@ -50,6 +51,11 @@ pub(crate) trait Operation<const N: usize>: Clone + Debug + Send + 'static {
 
     /// The result, and what is to be saved.
     fn forward(&self, inputs: [FlexTensor; N]) -> (FlexTensor, Self::Saved);
+
+    /// The result where no gradient will be asked for.
+    fn infer(&self, inputs: [FlexTensor; N]) -> FlexTensor {
+        self.forward(inputs).0
+    }
 
     /// The gradients of those inputs that are `tracked`, from the gradient of the result.
     fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, tracked: [bool; N]) -> [Option<FlexTensor>; N];
@@ -111,8 +117,7 @@ impl<C: CheckpointStrategy> FastOps for Autodiff<Flex, C> {
 
 fn compute<O: Operation<N>, const N: usize>(operation: &O, inputs: [FlexTensor; N]) -> FlexTensor {
     let inputs = inputs.map(contiguous);
-    let (y, saved) = operation.forward(inputs.clone());
-    drop(saved);
+    let y = operation.infer(inputs.clone());
     inputs.into_iter().for_each(recycle);
     y
 }
@@ -129,7 +134,7 @@ fn record<O: Operation<N>, C: CheckpointStrategy, const N: usize>(
             let (y, saved) = operation.forward(inputs.clone());
             prep.finish((operation, saved), y)
         }
-        OpsKind::UnTracked(prep) => prep.finish(operation.forward(inputs.clone()).0),
+        OpsKind::UnTracked(prep) => prep.finish(operation.infer(inputs.clone())),
     };
     inputs.into_iter().for_each(recycle);
     y
