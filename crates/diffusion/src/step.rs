@@ -80,7 +80,7 @@ pub fn ddpm_step(
 
 /// alpha_bar at both ends of a move. `sample.set_alpha_to_one = false` ends at alpha_bar_1 instead of alpha_bar_0 = 1.
 fn ends(schedule: &Schedule, at: Transition, set_alpha_to_one: bool) -> (f64, f64) {
-    let last = if set_alpha_to_one { 0 } else { 1 };
+    let last = usize::from(!set_alpha_to_one);
     (schedule.alpha_bar(at.t), schedule.alpha_bar(at.t_prev.max(last)))
 }
 

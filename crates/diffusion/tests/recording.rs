@@ -312,7 +312,7 @@ fn model_y_is_given_the_thresholded_x_0_hat_when_asked() {
     let (events, ..) = expected(Mode::Thresholded, &wave(0.3), &wave(1.1), &wave(2.5));
     for event in events {
         if let Event::Network("y", _, guide, _) = event {
-            assert!(guide.iter().any(|&v| v == 1.0) && guide.iter().any(|&v| v == -1.0));
+            assert!(guide.contains(&1.0) && guide.contains(&-1.0));
         }
     }
 }

@@ -187,7 +187,7 @@ fn by_functions(goldens: &Goldens, case: &Case) -> Vec<(Tensor<4>, Tensor<4>)> {
     for (index, (t, prev)) in goldens.timesteps(case).into_iter().zip(goldens.previous(case)).enumerate() {
         let t_ours = from_network_time(t as usize);
         let alpha_bar = schedule.alpha_bar(t_ours);
-        let last = if case.set_alpha_to_one == Some(false) { 1 } else { 0 };
+        let last = usize::from(case.set_alpha_to_one == Some(false));
         let alpha_bar_prev = schedule.alpha_bar(usize::try_from(prev).map_or(last, from_network_time));
         let output = goldens.input("eps", index);
         let mut estimate = Estimate::new(&schedule, case.prediction_type, &x, output, &[t_ours]);

@@ -146,7 +146,7 @@ impl Denoiser for ModelY<'_> {
         let a = toy.schedule.alpha_bar(t);
         let a_prev = toy.schedule.alpha_bar(toy.timesteps.previous(t));
         let estimate = |(y, condition): (&[f64; 2], &[f64; 2])| {
-            let share = condition.map(|c| ((1.0 + c) / 2.0).clamp(0.0, 1.0));
+            let share = condition.map(|c| f64::midpoint(1.0, c).clamp(0.0, 1.0));
             let weights = match self.1 {
                 Reading::OneBit => vec![share[0], 1.0 - share[0]],
                 Reading::Product => {

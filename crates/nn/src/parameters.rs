@@ -83,7 +83,7 @@ fn to_array<const D: usize>(tensor: Tensor<D>) -> Array {
 
 /// A tensor's values in f32, without its gradient history.
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.inner().into_data().try_into_vec().expect("parameters are f32")
+    tensor.inner().into_data().try_into_vec::<f32>().expect("parameters are f32")
 }
 
 /// What [`update`] hands out: the name, the current values, and the gradient's source.
@@ -120,6 +120,12 @@ pub fn update<M: Module>(network: M, updater: &mut impl Updater) -> M {
 
 /// Fills the network with `arrays`; every name and shape must agree.
 pub fn import<M: Module>(network: M, arrays: &StateDict) -> Result<M, ParameterError> {
+    struct Import<'a>(&'a StateDict);
+    impl Updater for Import<'_> {
+        fn update<const D: usize>(&mut self, name: &str, _tensor: &Tensor<D>, values: &mut [f32]) {
+            values.copy_from_slice(&self.0[name].values);
+        }
+    }
     let own = export(&network);
     let missing: Vec<String> = own.keys().filter(|name| !arrays.contains_key(*name)).cloned().collect();
     let unexpected: Vec<String> = arrays.keys().filter(|name| !own.contains_key(*name)).cloned().collect();
@@ -134,12 +140,6 @@ pub fn import<M: Module>(network: M, arrays: &StateDict) -> Result<M, ParameterE
                 found: found.shape.clone(),
                 expected: array.shape.clone(),
             });
-        }
-    }
-    struct Import<'a>(&'a StateDict);
-    impl Updater for Import<'_> {
-        fn update<const D: usize>(&mut self, name: &str, _tensor: &Tensor<D>, values: &mut [f32]) {
-            values.copy_from_slice(&self.0[name].values);
         }
     }
     Ok(update(network, &mut Import(arrays)))
