@@ -3,7 +3,7 @@
 //! `cargo run --release -p pig-kernels --example throughput [-- FILTER]`: rows whose name contains FILTER. Each row is the
 //! median of several runs, on all threads of rayon's pool.
 
-use pig_kernels::{Conv2d, Level, peak};
+use pig_kernels::{Bf16, Conv2d, Element, Level, peak};
 use std::time::Instant;
 
 /// Median seconds of `run`: at least 7 runs and 0.15 seconds.
@@ -36,13 +36,17 @@ fn main() {
     let filter = std::env::args().nth(1).unwrap_or_default();
     let level = Level::best();
     println!("level {}, {} threads", level.name(), rayon::current_num_threads());
-    convolutions(level, &filter);
+    convolutions::<f32>("f32", level, &filter, peak::f32_flops);
+    if level.has_bf16() {
+        convolutions::<Bf16>("bf16", level, &filter, peak::bf16_flops);
+    }
 }
 
-fn convolutions(level: Level, filter: &str) {
-    println!("{:<26}{:>24}{:>24}{:>24}{:>10}", "convolution", "forward", "data gradient", "weight gradient", "peak");
+fn convolutions<E: Element>(element: &str, level: Level, filter: &str, peak: fn(Level) -> f64) {
+    println!("{element:<26}{:>24}{:>24}{:>24}{:>10}", "forward", "data gradient", "weight gradient", "peak");
+    let tensor = |len: usize, seed: u32| -> Vec<E> { noise(len, seed).into_iter().map(E::from_f32).collect() };
     for (batch, size, ci, co, stride) in SHAPES {
-        let name = format!("{ci}->{co} @{size} b{batch}{}", if stride == 2 { " /2" } else { "" });
+        let name = format!("{ci}->{co} @{size} b{batch}{} {element}", if stride == 2 { " /2" } else { "" });
         if !name.contains(filter) {
             continue;
         }
@@ -51,19 +55,19 @@ fn convolutions(level: Level, filter: &str) {
             conv.stride = 2;
             conv.padding = [0, 1, 0, 1];
         }
-        let (x, dy) = (noise(conv.input_len(), 1), noise(conv.output_len(), 2));
+        let (x, dy) = (tensor(conv.input_len(), 1), tensor(conv.output_len(), 2));
         let w = noise(conv.weight_len(), 3);
         let (forward, backward) = (conv.pack_forward(&w), conv.pack_backward(&w));
         let mut y = vec![0.0; conv.output_len()];
         let mut dx = vec![0.0; conv.input_len()];
         let mut dw = vec![0.0; conv.weight_len()];
-        let peak = peak::f32_flops(level);
+        let before = peak(level);
         let times = [
             median(|| conv.forward(level, &x, &forward, None, &mut y)),
             median(|| conv.backward_data(level, &dy, &backward, &mut dx)),
             median(|| conv.backward_weights(level, &x, &dy, &mut dw, None)),
         ];
-        let peak = peak.max(peak::f32_flops(level));
+        let peak = before.max(peak(level));
         print!("{name:<26}");
         for time in times {
             let speed = conv.flops() / time;

@@ -1,5 +1,6 @@
 //! At most four output channels: sums run along the input channels and the lanes are added up at the end.
 
+use crate::element::{Element, multiply_add};
 use crate::panel::DOT_MAX;
 use crate::shared::SharedMut;
 use crate::simd::{LANES, Simd};
@@ -12,17 +13,23 @@ const ROWS: usize = 4;
 
 /// Computes the pixels of a job.
 #[inline(always)]
-pub(crate) fn run<S: Simd>(s: S, walk: &Walk<'_>, problem: &Problem<'_>, pixels: Range<usize>, y: SharedMut<'_, f32>) {
+pub(crate) fn run<E: Element, S: Simd>(
+    s: S,
+    walk: &Walk<'_>,
+    problem: &Problem<'_>,
+    pixels: Range<usize>,
+    y: SharedMut<'_, f32>,
+) {
     match problem.packed.out_channels {
-        1 => rows::<S, 1>(s, walk, problem, pixels, y),
-        2 => rows::<S, 2>(s, walk, problem, pixels, y),
-        3 => rows::<S, 3>(s, walk, problem, pixels, y),
-        _ => rows::<S, DOT_MAX>(s, walk, problem, pixels, y),
+        1 => rows::<E, S, 1>(s, walk, problem, pixels, y),
+        2 => rows::<E, S, 2>(s, walk, problem, pixels, y),
+        3 => rows::<E, S, 3>(s, walk, problem, pixels, y),
+        _ => rows::<E, S, DOT_MAX>(s, walk, problem, pixels, y),
     }
 }
 
 #[inline(always)]
-fn rows<S: Simd, const O: usize>(
+fn rows<E: Element, S: Simd, const O: usize>(
     s: S,
     walk: &Walk<'_>,
     problem: &Problem<'_>,
@@ -36,7 +43,7 @@ fn rows<S: Simd, const O: usize>(
     while pixel < pixels.end {
         let valid = ROWS.min(pixels.end - pixel);
         let out = walk.tile(&mut place, valid, 0..taps, &mut table);
-        let sums = sums::<S, O>(s, walk, problem, &table);
+        let sums = sums::<E, S, O>(s, walk, problem, &table);
         for (m, &Target { sample, at }) in out[..valid].iter().enumerate() {
             for o in 0..O {
                 let mut v = s.sum(sums[m][o]);
@@ -63,14 +70,14 @@ fn rows<S: Simd, const O: usize>(
 
 /// Lane-wise sums of a tile.
 #[inline(always)]
-fn sums<S: Simd, const O: usize>(
+fn sums<E: Element, S: Simd, const O: usize>(
     s: S,
     walk: &Walk<'_>,
     problem: &Problem<'_>,
     table: &[[*const f32; ROWS]; MAX_TAPS],
 ) -> [[S::V; O]; ROWS] {
     let packed = problem.packed;
-    let padded = packed.in_channels.next_multiple_of(LANES);
+    let padded = packed.in_units.next_multiple_of(LANES);
     let sources = problem.sources;
     let mut sums = [[s.splat(0.0); O]; ROWS];
     for t in 0..walk.taps() {
@@ -90,7 +97,7 @@ fn sums<S: Simd, const O: usize>(
                     for m in 0..ROWS {
                         let v = s.load_partial(x[m].add(k), lanes);
                         for o in 0..O {
-                            sums[m][o] = s.fma(v, w[o], sums[m][o]);
+                            sums[m][o] = multiply_add::<E, S>(s, v, w[o], sums[m][o]);
                         }
                     }
                 }

@@ -1,24 +1,30 @@
 //! Matrix products, row-major, on the register tiles of the convolutions.
 
+use crate::element::{Element, Units, per_unit};
 use crate::outer::{self, Outer};
 use crate::panel::Packed;
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{LANES, Level};
 use crate::tile::{self, Epilogue, Phase, Problem, Source, Tap};
+use std::marker::PhantomData;
 use std::ops::Range;
 
-/// The right side of a product, `[depth, columns]`, packed.
+/// The right side of a product, `[depth, columns]`, packed for elements of type `E`.
 #[derive(Clone, Debug)]
-pub struct PackedMatrix(Packed);
+pub struct PackedMatrix<E = f32> {
+    packed: Packed,
+    depth: usize,
+    element: PhantomData<E>,
+}
 
-impl PackedMatrix {
+impl<E: Element> PackedMatrix<E> {
     /// Packs b `[depth, columns]`, whose rows are `stride` values apart.
     ///
     /// # Panics
     /// When `b` is too short.
     pub fn new(depth: usize, columns: usize, b: &[f32], stride: usize) -> Self {
         assert!(fits(b, depth, columns, stride), "right matrix is too short");
-        Self(Packed::new(1, depth, columns, |column, row, _| b[row * stride + column]))
+        Self::pack(depth, columns, |column, row, _| b[row * stride + column])
     }
 
     /// Packs the transpose of b `[columns, depth]`, whose rows are `stride` values apart.
@@ -27,17 +33,21 @@ impl PackedMatrix {
     /// When `b` is too short.
     pub fn transposed(depth: usize, columns: usize, b: &[f32], stride: usize) -> Self {
         assert!(fits(b, columns, depth, stride), "right matrix is too short");
-        Self(Packed::new(1, depth, columns, |column, row, _| b[column * stride + row]))
+        Self::pack(depth, columns, |column, row, _| b[column * stride + row])
+    }
+
+    fn pack(depth: usize, columns: usize, value: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+        Self { packed: Packed::new::<E>(1, depth, columns, value), depth, element: PhantomData }
     }
 
     /// Rows of the matrix.
     pub fn depth(&self) -> usize {
-        self.0.in_channels
+        self.depth
     }
 
     /// Columns of the matrix.
     pub fn columns(&self) -> usize {
-        self.0.out_channels
+        self.packed.out_channels
     }
 }
 
@@ -57,13 +67,13 @@ pub struct Output<'a> {
 /// Every row is computed independently of the others and of the number of threads, to the last bit.
 ///
 /// # Panics
-/// When a slice is too short.
-pub fn matmul(
+/// When a slice is too short, or `E` is `Bf16` and the depth or the left stride is odd.
+pub fn matmul<E: Element>(
     level: Level,
     rows: usize,
-    a: &[f32],
+    a: &[E],
     a_stride: usize,
-    b: &PackedMatrix,
+    b: &PackedMatrix<E>,
     bias: Option<&[f32]>,
     c: Output<'_>,
 ) {
@@ -71,19 +81,25 @@ pub fn matmul(
     assert!(fits(a, rows, b.depth(), a_stride), "left matrix is too short");
     assert!(fits(data, rows, b.columns(), stride), "output is too short");
     assert!(bias.is_none_or(|bias| bias.len() == b.columns()), "length of the bias");
-    let sources = [Source { data: a, channels: b.depth(), stride: a_stride, first: 0 }];
+    let unit = per_unit::<E>();
+    assert!(
+        b.depth().is_multiple_of(unit) && a_stride.is_multiple_of(unit),
+        "bf16 products need even depths and strides"
+    );
+    let channels = b.depth() / unit;
+    let sources = [Source { data: Units::new(a), channels, stride: a_stride / unit, first: 0 }];
     let problem = Problem {
         batch: rows,
         input: [1, 1],
         output: [1, 1],
         sources: &sources,
-        packed: &b.0,
+        packed: &b.packed,
         epilogue: Epilogue { bias, accumulate, ..Epilogue::default() },
         out_stride: stride,
     };
     let taps = vec![Tap { row: 0, column: 0, weight: 0 }];
     let phase = Phase { rows: 1, columns: 1, origin: [0, 0], out_step: 1, in_step: 1, taps };
-    tile::run(level, &problem, &[phase], data);
+    tile::run::<E>(level, &problem, &[phase], data);
 }
 
 /// c = a^T b: a `[depth, rows]` with rows `a_stride` apart, b `[depth, columns]` with rows `b_stride` apart, c `[rows,
@@ -93,12 +109,12 @@ pub fn matmul(
 ///
 /// # Panics
 /// When a slice is too short.
-pub fn matmul_transposed(
+pub fn matmul_transposed<E: Element>(
     level: Level,
     [rows, depth, columns]: [usize; 3],
-    a: &[f32],
+    a: &[E],
     a_stride: usize,
-    b: &[f32],
+    b: &[E],
     b_stride: usize,
     c: Output<'_>,
 ) {
@@ -124,6 +140,6 @@ pub fn matmul_transposed(
 }
 
 /// Whether `x` holds `rows` rows of `columns` values, `stride` apart.
-fn fits(x: &[f32], rows: usize, columns: usize, stride: usize) -> bool {
+fn fits<E>(x: &[E], rows: usize, columns: usize, stride: usize) -> bool {
     rows == 0 || columns == 0 || (stride >= columns && x.len() >= (rows - 1) * stride + columns)
 }

@@ -1,5 +1,6 @@
 //! Group normalisation, with SiLU fused behind it.
 
+use crate::element::Element;
 use crate::math;
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
@@ -29,20 +30,20 @@ pub struct GroupNorm {
 const CHUNK: usize = 6144;
 
 impl GroupNorm {
-    /// y from x; also what the backward pass needs, the mean and the reciprocal standard deviation of each group.
+    /// y from x, as `f32` or rounded to `Bf16`; also what the backward pass needs, the mean and the reciprocal standard deviation of each group.
     ///
     /// Variances are sums of squared deviations from each chunk's own mean, merged in `f64`: an offset of the input does not
     /// cost accuracy. Samples are independent of each other and of the number of threads, to the last bit.
     ///
     /// # Panics
     /// When a length does not match.
-    pub fn forward(
+    pub fn forward<E: Element>(
         &self,
         level: Level,
         x: &[f32],
         gamma: &[f32],
         beta: &[f32],
-        y: &mut [f32],
+        y: &mut [E],
         mean: &mut [f32],
         rstd: &mut [f32],
     ) {
@@ -284,16 +285,16 @@ impl Kernel for Moments<'_> {
 }
 
 /// y = silu((x - mean) scale + beta), or without silu.
-struct Apply<'a> {
+struct Apply<'a, E> {
     x: &'a [f32],
     mean: &'a [f32],
     scale: &'a [f32],
     beta: &'a [f32],
     silu: bool,
-    y: &'a mut [f32],
+    y: &'a mut [E],
 }
 
-impl Kernel for Apply<'_> {
+impl<E: Element> Kernel for Apply<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -306,10 +307,21 @@ impl Kernel for Apply<'_> {
             let beta = s.read(&self.beta[strip.clone()]);
             for (x, y) in self.x.chunks_exact(channels).zip(self.y.chunks_exact_mut(channels)) {
                 let z = s.fma(s.sub(s.read(&x[strip.clone()]), mean), scale, beta);
-                s.write(&mut y[strip.clone()], if self.silu { math::silu(s, z) } else { z });
+                store(s, &mut y[strip.clone()], if self.silu { math::silu(s, z) } else { z });
             }
             first += LANES;
         }
+    }
+}
+
+/// Writes a vector to the start of `y`, or as much of it as `y` can hold.
+#[inline(always)]
+fn store<E: Element, S: Simd>(s: S, y: &mut [E], v: S::V) {
+    let lanes = s.to_array(v).map(E::from_f32);
+    if let Some(whole) = y.first_chunk_mut::<LANES>() {
+        *whole = lanes;
+    } else {
+        y.copy_from_slice(&lanes[..y.len()]);
     }
 }
 

@@ -4,13 +4,16 @@
 //! Pixels are cut into pieces, and pieces into blocks, by the shape alone; each piece has a partial sum of its own and the
 //! partial sums are added in order, so the result does not depend on the number of threads.
 
+use crate::element::{Element, dispatch, multiply_add, per_unit};
 use crate::panel::{Line, lines};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use std::ops::Range;
 
-/// Pixels whose operands stay in the first cache.
-const BLOCK: usize = 128;
+/// Pixels of a block: rows of two strips of them stay in the first cache.
+const fn block_pixels<E: Element>() -> usize {
+    128 * per_unit::<E>()
+}
 
 /// Pixels of a piece, where there are not too many pieces.
 const PIECE: usize = 2048;
@@ -21,19 +24,23 @@ const MAX_PIECES: usize = 16;
 /// Rows of a register tile.
 const ROWS: usize = 8;
 
-/// Lists the pairs of (pixel of `a`, pixel of `b`) that a tap joins, for a range of pixels.
+/// Stands for a pixel outside the image: all its values are zero.
+pub(crate) const OUTSIDE: usize = usize::MAX;
+
+/// Lists the pairs of (pixel of `a`, pixel of `b`) that a tap joins, for a range of pixels. Pairs with a pixel [`OUTSIDE`] are
+/// left out for `f32`, and listed for `Bf16`, so that one side's list is the same for every tap.
 pub(crate) type Pairs<'a> = dyn Fn(usize, Range<usize>, &mut Vec<[usize; 2]>) + Sync + 'a;
 
 /// What is summed.
 #[derive(Clone, Copy)]
-pub(crate) struct Outer<'a> {
+pub(crate) struct Outer<'a, E> {
     /// The side whose values are broadcast, and the values from one pixel to the next.
-    pub(crate) a: &'a [f32],
+    pub(crate) a: &'a [E],
     pub(crate) a_stride: usize,
     /// Channels of `a` that take part.
     pub(crate) rows: usize,
     /// The side that is read in vectors, and the values from one pixel to the next.
-    pub(crate) b: &'a [f32],
+    pub(crate) b: &'a [E],
     pub(crate) b_stride: usize,
     /// Channels of `b` that take part.
     pub(crate) columns: usize,
@@ -70,7 +77,7 @@ impl Partial {
 }
 
 /// Computes the partial sums.
-pub(crate) fn run(level: Level, outer: &Outer<'_>) -> Partial {
+pub(crate) fn run<E: Element>(level: Level, outer: &Outer<'_, E>) -> Partial {
     let width = outer.columns.next_multiple_of(LANES);
     let pieces = outer.pixels.div_ceil(PIECE).clamp(1, MAX_PIECES);
     let size = outer.taps * outer.rows * width;
@@ -79,14 +86,14 @@ pub(crate) fn run(level: Level, outer: &Outer<'_>) -> Partial {
     let wanted = (MAX_PIECES / pieces).max(1);
     let tap_parts = if outer.taps > 1 { wanted.min(outer.taps) } else { 1 };
     let row_parts = (wanted / tap_parts).clamp(1, outer.rows.div_ceil(ROWS));
-    let blocks = outer.pixels.div_ceil(BLOCK);
+    let blocks = outer.pixels.div_ceil(block_pixels::<E>());
     let work = outer.pixels * size;
     let shared = SharedMut::new(&mut data);
     for_each_job(pieces * tap_parts * row_parts, work, |job| {
         let (piece, part) = (job / (tap_parts * row_parts), job % (tap_parts * row_parts));
         let (tap, row) = (part / row_parts, part % row_parts);
         let tiles = outer.rows.div_ceil(ROWS);
-        level.dispatch(Job {
+        let job = Job {
             outer,
             blocks: cut(blocks, pieces, piece),
             taps: cut(outer.taps, tap_parts, tap),
@@ -95,7 +102,8 @@ pub(crate) fn run(level: Level, outer: &Outer<'_>) -> Partial {
             // SAFETY: the piece lies inside the buffer.
             out: unsafe { shared.get().cast::<f32>().add(piece * size) },
             _buffer: shared,
-        });
+        };
+        dispatch::<E, _>(level, job);
     });
     Partial { data, pieces, taps: outer.taps, rows: outer.rows, width }
 }
@@ -105,8 +113,8 @@ fn cut(len: usize, n: usize, i: usize) -> Range<usize> {
     i * len / n..(i + 1) * len / n
 }
 
-struct Job<'a> {
-    outer: &'a Outer<'a>,
+struct Job<'a, E> {
+    outer: &'a Outer<'a, E>,
     blocks: Range<usize>,
     taps: Range<usize>,
     rows: Range<usize>,
@@ -116,63 +124,146 @@ struct Job<'a> {
     _buffer: SharedMut<'a, Line>,
 }
 
-impl Kernel for Job<'_> {
+impl<E: Element> Kernel for Job<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let outer = self.outer;
-        let is_padded = outer.columns != self.width;
-        let mut scratch = if is_padded { lines(BLOCK * self.width) } else { Vec::new() };
-        let mut pairs = Vec::with_capacity(BLOCK);
+        let mut scratch = Scratch::default();
+        let mut pairs = Vec::with_capacity(block_pixels::<E>());
         for block in self.blocks.clone() {
-            let pixels = block * BLOCK..outer.pixels.min((block + 1) * BLOCK);
+            let size = block_pixels::<E>();
+            let pixels = block * size..outer.pixels.min((block + 1) * size);
             for tap in self.taps.clone() {
                 pairs.clear();
                 (outer.pairs)(tap, pixels.clone(), &mut pairs);
                 check(outer, &pairs);
-                let b = if is_padded {
-                    fill_up(outer, &mut pairs, &mut scratch, self.width)
-                } else {
+                let (a, b) = if E::IS_PAIRED {
+                    scratch.interleave(outer, &mut pairs, self.width)
+                } else if outer.columns == self.width {
                     for pair in &mut pairs {
                         *pair = [pair[0] * outer.a_stride, pair[1] * outer.b_stride];
                     }
-                    outer.b.as_ptr()
+                    (outer.a.as_ptr().cast(), outer.b.as_ptr().cast())
+                } else {
+                    scratch.fill_up(outer, &mut pairs, self.width)
                 };
-                self.tap(s, tap, &pairs, b);
+                self.tap(s, tap, &pairs, a, b);
             }
         }
     }
 }
 
 /// Checks once a list that every pair lies inside both tensors.
-fn check(outer: &Outer<'_>, pairs: &[[usize; 2]]) {
+fn check<E>(outer: &Outer<'_, E>, pairs: &[[usize; 2]]) {
     let (mut a, mut b) = (0, 0);
-    for pair in pairs {
-        a = a.max(pair[0]);
-        b = b.max(pair[1]);
+    for &[p, q] in pairs {
+        a = a.max(if p == OUTSIDE { 0 } else { p });
+        b = b.max(if q == OUTSIDE { 0 } else { q });
     }
     assert!(pairs.is_empty() || a * outer.a_stride + outer.rows <= outer.a.len(), "pixel outside the left tensor");
     assert!(pairs.is_empty() || b * outer.b_stride + outer.columns <= outer.b.len(), "pixel outside the right tensor");
 }
 
-/// Copies the pairs' pixels of `b` to rows of whole vectors and turns pixels into offsets.
-fn fill_up(outer: &Outer<'_>, pairs: &mut [[usize; 2]], scratch: &mut [Line], width: usize) -> *const f32 {
-    let strips = width / LANES;
-    for (row, pair) in pairs.iter_mut().enumerate() {
-        let from = &outer.b[pair[1] * outer.b_stride..][..outer.columns];
-        for (line, part) in scratch[row * strips..(row + 1) * strips].iter_mut().zip(from.chunks(LANES)) {
-            line.0[..part.len()].copy_from_slice(part);
-        }
-        *pair = [pair[0] * outer.a_stride, row * width];
-    }
-    scratch.as_ptr().cast()
+/// Copies of a block's operands where they cannot be read in place.
+#[derive(Default)]
+struct Scratch {
+    a: Woven,
+    b: Woven,
 }
 
-impl Job<'_> {
+/// One operand of a block, and the pixels that it was made from.
+#[derive(Default)]
+struct Woven {
+    data: Vec<Line>,
+    pixels: Vec<usize>,
+}
+
+impl Scratch {
+    /// Copies the pairs' pixels of `b` to rows of whole vectors and turns pixels into offsets.
+    #[inline(always)]
+    fn fill_up<E: Element>(
+        &mut self,
+        outer: &Outer<'_, E>,
+        pairs: &mut [[usize; 2]],
+        width: usize,
+    ) -> (*const f32, *const f32) {
+        let strips = width / LANES;
+        self.b.data.resize(pairs.len() * strips, Line([0.0; LANES]));
+        for (row, pair) in pairs.iter_mut().enumerate() {
+            let from = &outer.b[pair[1] * outer.b_stride..][..outer.columns];
+            for (line, part) in self.b.data[row * strips..(row + 1) * strips].iter_mut().zip(from.chunks(LANES)) {
+                for (to, from) in line.0.iter_mut().zip(part) {
+                    *to = from.to_f32();
+                }
+            }
+            *pair = [pair[0] * outer.a_stride, row * width];
+        }
+        (outer.a.as_ptr().cast(), self.b.data.as_ptr().cast())
+    }
+
+    /// Copies two pixels at a time, side by side in the halves of 32 bits, and leaves one pair of offsets for both.
+    #[inline(always)]
+    fn interleave<E: Element>(
+        &mut self,
+        outer: &Outer<'_, E>,
+        pairs: &mut Vec<[usize; 2]>,
+        width: usize,
+    ) -> (*const f32, *const f32) {
+        let rows = outer.rows.next_multiple_of(LANES);
+        self.a.weave(outer.a, outer.a_stride, outer.rows, pairs.iter().map(|pair| pair[0]));
+        self.b.weave(outer.b, outer.b_stride, outer.columns, pairs.iter().map(|pair| pair[1]));
+        let count = pairs.len().div_ceil(2);
+        pairs.truncate(count);
+        for (row, pair) in pairs.iter_mut().enumerate() {
+            *pair = [row * rows, row * width];
+        }
+        (self.a.data.as_ptr().cast(), self.b.data.as_ptr().cast())
+    }
+}
+
+impl Woven {
+    /// Weaves `len` values of each two neighbouring pixels, unless the last call had the same pixels.
+    #[inline(always)]
+    fn weave<E: Element>(&mut self, x: &[E], stride: usize, len: usize, pixels: impl Iterator<Item = usize> + Clone) {
+        if self.pixels.iter().copied().eq(pixels.clone()) {
+            return;
+        }
+        self.pixels.clear();
+        self.pixels.extend(pixels);
+        let strips = len.div_ceil(LANES);
+        self.data.resize(self.pixels.len().div_ceil(2) * strips, Line([0.0; LANES]));
+        let zeros = vec![E::default(); len];
+        let values = |pixel: usize| if pixel == OUTSIDE { &zeros[..] } else { &x[pixel * stride..][..len] };
+        for (two, out) in self.pixels.chunks(2).zip(self.data.chunks_exact_mut(strips)) {
+            weave_two(values(two[0]), values(*two.get(1).unwrap_or(&OUTSIDE)), out);
+        }
+    }
+}
+
+/// Writes the values of one pixel to the lower halves and those of another to the upper halves.
+#[inline(always)]
+fn weave_two<E: Element>(low: &[E], high: &[E], out: &mut [Line]) {
+    let unit = |low: E, high: E| f32::from_bits(low.to_f32().to_bits() >> 16 | (high.to_f32().to_bits() & 0xffff_0000));
+    let (low, low_rest) = low.as_chunks::<LANES>();
+    let (high, high_rest) = high.as_chunks::<LANES>();
+    for ((low, high), line) in low.iter().zip(high).zip(&mut *out) {
+        // By value, so that the compiler sees sixteen independent lanes.
+        let (low, high) = (*low, *high);
+        line.0 = std::array::from_fn(|i| unit(low[i], high[i]));
+    }
+    if let Some(line) = out.get_mut(low.len()) {
+        for (to, (low, high)) in line.0.iter_mut().zip(low_rest.iter().zip(high_rest)) {
+            *to = unit(*low, *high);
+        }
+    }
+}
+
+impl<E: Element> Job<'_, E> {
     /// Adds the pairs of one tap to the job's rows.
     #[inline(always)]
-    fn tap<S: Simd>(&self, s: S, tap: usize, pairs: &[[usize; 2]], b: *const f32) {
+    fn tap<S: Simd>(&self, s: S, tap: usize, pairs: &[[usize; 2]], a: *const f32, b: *const f32) {
         if pairs.is_empty() {
             return;
         }
@@ -187,18 +278,18 @@ impl Job<'_> {
                 // SAFETY: `check` found every pair inside both tensors; the sums of the tap's rows from `row` on and of
                 // the strips from `strip` on lie inside the piece.
                 unsafe {
-                    let a = self.outer.a.as_ptr().add(row);
+                    let a = a.add(row);
                     let b = b.add(strip * LANES);
                     let out = self.out.add((tap * self.outer.rows + row) * self.width + strip * LANES);
                     row += match (n, left) {
-                        (2, 8..) => add::<S, 8, 2>(s, pairs, a, b, out, self.width),
-                        (2, 4..) => add::<S, 4, 2>(s, pairs, a, b, out, self.width),
-                        (2, 2..) => add::<S, 2, 2>(s, pairs, a, b, out, self.width),
-                        (2, _) => add::<S, 1, 2>(s, pairs, a, b, out, self.width),
-                        (_, 8..) if S::WIDE => add::<S, 8, 1>(s, pairs, a, b, out, self.width),
-                        (_, 4..) if S::ROWS >= 4 => add::<S, 4, 1>(s, pairs, a, b, out, self.width),
-                        (_, 2..) => add::<S, 2, 1>(s, pairs, a, b, out, self.width),
-                        _ => add::<S, 1, 1>(s, pairs, a, b, out, self.width),
+                        (2, 8..) => add::<E, S, 8, 2>(s, pairs, a, b, out, self.width),
+                        (2, 4..) => add::<E, S, 4, 2>(s, pairs, a, b, out, self.width),
+                        (2, 2..) => add::<E, S, 2, 2>(s, pairs, a, b, out, self.width),
+                        (2, _) => add::<E, S, 1, 2>(s, pairs, a, b, out, self.width),
+                        (_, 8..) if S::WIDE => add::<E, S, 8, 1>(s, pairs, a, b, out, self.width),
+                        (_, 4..) if S::ROWS >= 4 => add::<E, S, 4, 1>(s, pairs, a, b, out, self.width),
+                        (_, 2..) => add::<E, S, 2, 1>(s, pairs, a, b, out, self.width),
+                        _ => add::<E, S, 1, 1>(s, pairs, a, b, out, self.width),
                     };
                 }
             }
@@ -213,7 +304,7 @@ impl Job<'_> {
 /// M values of `a` and N strips of `b` are readable at every pair's offsets; `out` is valid for M rows of N strips, `width`
 /// values apart.
 #[inline(always)]
-unsafe fn add<S: Simd, const M: usize, const N: usize>(
+unsafe fn add<E: Element, S: Simd, const M: usize, const N: usize>(
     s: S,
     pairs: &[[usize; 2]],
     a: *const f32,
@@ -233,7 +324,7 @@ unsafe fn add<S: Simd, const M: usize, const N: usize>(
             for m in 0..M {
                 let v = s.splat(*a.add(m));
                 for n in 0..N {
-                    acc[m][n] = s.fma(row[n], v, acc[m][n]);
+                    acc[m][n] = multiply_add::<E, S>(s, row[n], v, acc[m][n]);
                 }
             }
         }

@@ -4,7 +4,10 @@
 //! input channel, the weights of its output channels next to each other: `[group][tap][input channel][16 x strips]`, the
 //! last strip filled up with zeros. At most four output channels are stored as rows instead, `[output channel][tap][input
 //! channels, filled up to a multiple of 16]`, for the dot-product kernel.
+//!
+//! "Input channel" means a unit of 32 bits: one channel in `f32`, two neighbouring ones in `bf16`.
 
+use crate::element::{Bf16, Element, per_unit};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::LANES;
 
@@ -47,58 +50,74 @@ pub(crate) fn groups(out_channels: usize) -> Vec<Group> {
     groups
 }
 
-/// Packed weights of `taps` taps from `in_channels` to `out_channels`.
+/// Packed weights of `taps` taps from `in_units` units of input channels to `out_channels`.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub(crate) taps: usize,
-    pub(crate) in_channels: usize,
+    pub(crate) in_units: usize,
     pub(crate) out_channels: usize,
     data: Vec<Line>,
 }
 
 impl Packed {
     /// Packs the weights that `weight(output channel, input channel, tap)` gives.
-    pub(crate) fn new(
+    pub(crate) fn new<E: Element>(
         taps: usize,
         in_channels: usize,
         out_channels: usize,
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        let mut packed = Self { taps, in_channels, out_channels, data: Vec::new() };
+        let in_units = in_channels.div_ceil(per_unit::<E>());
+        let unit = |o: usize, unit: usize, t: usize| -> f32 {
+            if !E::IS_PAIRED {
+                return weight(o, unit, t);
+            }
+            let half = |i: usize| if i < in_channels { u32::from(Bf16::from_f32(weight(o, i, t)).0) } else { 0 };
+            f32::from_bits(half(2 * unit) | half(2 * unit + 1) << 16)
+        };
+        let mut packed = Self { taps, in_units, out_channels, data: Vec::new() };
         if packed.is_dot() {
-            let padded = in_channels.next_multiple_of(LANES);
-            packed.data = lines(out_channels * taps * padded);
-            for o in 0..out_channels {
-                for t in 0..taps {
-                    for i in 0..in_channels {
-                        let at = (o * taps + t) * padded + i;
-                        packed.data[at / LANES].0[at % LANES] = weight(o, i, t);
-                    }
+            packed.fill_rows(unit);
+        } else {
+            packed.fill_groups(unit);
+        }
+        packed
+    }
+
+    fn fill_rows(&mut self, unit: impl Fn(usize, usize, usize) -> f32) {
+        let padded = self.in_units.next_multiple_of(LANES);
+        self.data = lines(self.out_channels * self.taps * padded);
+        for o in 0..self.out_channels {
+            for t in 0..self.taps {
+                for i in 0..self.in_units {
+                    let at = (o * self.taps + t) * padded + i;
+                    self.data[at / LANES].0[at % LANES] = unit(o, i, t);
                 }
             }
-            return packed;
         }
-        packed.data = lines(out_channels.next_multiple_of(LANES) * taps * in_channels);
+    }
+
+    fn fill_groups(&mut self, unit: impl Fn(usize, usize, usize) -> f32 + Sync) {
+        let (taps, in_units, out_channels) = (self.taps, self.in_units, self.out_channels);
+        self.data = lines(out_channels.next_multiple_of(LANES) * taps * in_units);
         let groups = groups(out_channels);
-        let data = SharedMut::new(&mut packed.data);
+        let data = SharedMut::new(&mut self.data);
         // Blocks of input channels keep both the source's and the panel's lines in the first cache.
-        let blocks = in_channels.div_ceil(LANES);
-        for_each_job(groups.len() * blocks, taps * in_channels * out_channels, |job| {
+        let blocks = in_units.div_ceil(LANES);
+        for_each_job(groups.len() * blocks, taps * in_units * out_channels, |job| {
             let group = groups[job / blocks];
             let first = job % blocks * LANES;
-            for i in first..in_channels.min(first + LANES) {
+            for i in first..in_units.min(first + LANES) {
                 for o in group.first..out_channels.min(group.first + group.strips * LANES) {
                     let (strip, lane) = ((o - group.first) / LANES, o % LANES);
                     for t in 0..taps {
-                        let line =
-                            group.first / LANES * taps * in_channels + (t * in_channels + i) * group.strips + strip;
+                        let line = group.first / LANES * taps * in_units + (t * in_units + i) * group.strips + strip;
                         // SAFETY: the line lies inside `data`, and jobs have distinct groups or input channels.
-                        unsafe { (*data.get().add(line)).0[lane] = weight(o, i, t) };
+                        unsafe { (*data.get().add(line)).0[lane] = unit(o, i, t) };
                     }
                 }
             }
         });
-        packed
     }
 
     /// Whether the weights are stored as rows for the dot-product kernel.
@@ -113,6 +132,6 @@ impl Packed {
 
     /// Where the weights of a group begin.
     pub(crate) fn group_offset(&self, group: Group) -> usize {
-        group.first * self.taps * self.in_channels
+        group.first * self.taps * self.in_units
     }
 }

@@ -1,7 +1,9 @@
 //! The arithmetic peak of this machine, measured: what shares of peak refer to.
 
-use crate::simd::{Kernel, Level, Simd};
+use crate::element::{Bf16, Element, dispatch, multiply_add, per_unit};
+use crate::simd::{Kernel, LANES, Level, Simd};
 use rayon::prelude::*;
+use std::marker::PhantomData;
 use std::time::Instant;
 
 /// Multiply-add chains in flight: enough to hide the latency of two units.
@@ -12,21 +14,31 @@ const ROUNDS: usize = 200_000;
 
 /// Floating-point operations a second of fused multiply-adds in registers on every thread of the pool, the best of ten runs.
 pub fn f32_flops(level: Level) -> f64 {
+    flops::<f32>(level)
+}
+
+/// The same of products of [`Bf16`] pairs, emulated where [`Level::has_bf16`] says no.
+pub fn bf16_flops(level: Level) -> f64 {
+    flops::<Bf16>(level)
+}
+
+fn flops<E: Element>(level: Level) -> f64 {
     let threads = rayon::current_num_threads();
-    let flops = (threads * ROUNDS * CHAINS * 16 * 2) as f64;
+    let flops = (threads * ROUNDS * CHAINS * LANES * per_unit::<E>() * 2) as f64;
     let mut best = f64::INFINITY;
     for _ in 0..10 {
         let start = Instant::now();
-        let sum: f32 = (0..threads).into_par_iter().with_max_len(1).map(|_| level.dispatch(Chains)).sum();
+        let run = |_| dispatch::<E, _>(level, Chains(PhantomData::<E>));
+        let sum: f32 = (0..threads).into_par_iter().with_max_len(1).map(run).sum();
         std::hint::black_box(sum);
         best = best.min(start.elapsed().as_secs_f64());
     }
     flops / best
 }
 
-struct Chains;
+struct Chains<E>(PhantomData<E>);
 
-impl Kernel for Chains {
+impl<E: Element> Kernel for Chains<E> {
     type Output = f32;
 
     #[inline(always)]
@@ -36,7 +48,7 @@ impl Kernel for Chains {
         let mut chains = [s.splat(std::hint::black_box(0.5)); CHAINS];
         for _ in 0..ROUNDS {
             for chain in &mut chains {
-                *chain = s.fma(*chain, factor, term);
+                *chain = multiply_add::<E, S>(s, factor, term, *chain);
             }
         }
         let mut sum = 0.0;

@@ -1,5 +1,6 @@
 //! Sums over rows, cut at places that depend on the shape alone.
 
+use crate::element::Element;
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use std::ops::Range;
@@ -8,7 +9,7 @@ use std::ops::Range;
 const BLOCK: usize = 256;
 
 /// Sums of each of `columns` columns of x `[rows, columns]`.
-pub(crate) fn columns(level: Level, x: &[f32], columns: usize, sums: &mut [f32]) {
+pub(crate) fn columns<E: Element>(level: Level, x: &[E], columns: usize, sums: &mut [f32]) {
     assert_eq!(sums.len(), columns, "length of the sums");
     if columns == 0 {
         return;
@@ -28,13 +29,13 @@ pub(crate) fn columns(level: Level, x: &[f32], columns: usize, sums: &mut [f32])
     }
 }
 
-struct Rows<'a> {
-    x: &'a [f32],
+struct Rows<'a, E> {
+    x: &'a [E],
     columns: usize,
     out: &'a mut [f32],
 }
 
-impl Kernel for Rows<'_> {
+impl<E: Element> Kernel for Rows<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -44,7 +45,11 @@ impl Kernel for Rows<'_> {
             let strip: Range<usize> = first..self.columns.min(first + LANES);
             let mut acc = s.splat(0.0);
             for row in self.x.chunks_exact(self.columns) {
-                acc = s.add(acc, s.read(&row[strip.clone()]));
+                let mut lanes = [0.0; LANES];
+                for (lane, x) in lanes.iter_mut().zip(&row[strip.clone()]) {
+                    *lane = x.to_f32();
+                }
+                acc = s.add(acc, s.read(&lanes));
             }
             s.write(&mut self.out[strip], acc);
             first += LANES;

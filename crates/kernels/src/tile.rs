@@ -6,21 +6,23 @@
 //! multiply-adds in the order of taps and input channels, whatever tile it falls in: results depend neither on the batch
 //! nor on how the pixels are cut into jobs.
 
+use crate::element::{Element, Units, dispatch, multiply_add};
 use crate::panel::{Group, Packed, groups};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::walk::{MAX_TAPS, Target, Walk};
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Bytes of a weight panel that stay in the second cache beside the pixels.
 const PANEL_BYTES: usize = 448 << 10;
 
-/// An input tensor, channels last, and where its channels begin among the weights' input channels.
+/// An input tensor, channels last, and where its channels begin among the weights' input channels; all in units of 32 bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
-    pub(crate) data: &'a [f32],
+    pub(crate) data: Units<'a>,
     pub(crate) channels: usize,
-    /// Values from one pixel to the next.
+    /// Units from one pixel to the next.
     pub(crate) stride: usize,
     pub(crate) first: usize,
 }
@@ -73,8 +75,8 @@ pub(crate) struct Problem<'a> {
     pub(crate) out_stride: usize,
 }
 
-/// Computes every phase into `y`.
-pub(crate) fn run(level: Level, problem: &Problem<'_>, phases: &[Phase], y: &mut [f32]) {
+/// Computes every phase into `y`, from elements of type `E`.
+pub(crate) fn run<E: Element>(level: Level, problem: &Problem<'_>, phases: &[Phase], y: &mut [f32]) {
     let pixels = problem.batch * problem.output[0] * problem.output[1];
     if pixels == 0 {
         return;
@@ -83,7 +85,7 @@ pub(crate) fn run(level: Level, problem: &Problem<'_>, phases: &[Phase], y: &mut
     for source in problem.sources {
         let inputs = problem.batch * problem.input[0] * problem.input[1];
         assert!(source.data.len() >= inputs.saturating_sub(1) * source.stride + source.channels, "input is too short");
-        assert!(source.first + source.channels <= problem.packed.in_channels, "channels of the input");
+        assert!(source.first + source.channels <= problem.packed.in_units, "channels of the input");
     }
     let widest = problem.sources.iter().map(|s| s.channels).max().unwrap_or(0);
     let zeros = vec![0.0_f32; widest];
@@ -92,12 +94,14 @@ pub(crate) fn run(level: Level, problem: &Problem<'_>, phases: &[Phase], y: &mut
     for phase in phases {
         assert!(phase.taps.len() * problem.sources.len() <= MAX_TAPS, "too many taps");
         let pixels = problem.batch * phase.rows * phase.columns;
-        let depth = phase.taps.len() * problem.packed.in_channels;
+        let depth = phase.taps.len() * problem.packed.in_units;
         let work = pixels * depth * problem.packed.out_channels;
         let cut = Cut::new(pixels, if problem.packed.is_dot() { 1 } else { all.len() }, work);
         for_each_job(cut.jobs(), work, |job| {
             let (range, part) = cut.job(job);
-            level.dispatch(Job { problem, phase, zeros: &zeros, groups: &all[part], pixels: range, y });
+            let element = PhantomData::<E>;
+            let job = Job { problem, phase, zeros: &zeros, groups: &all[part], pixels: range, y, element };
+            dispatch::<E, _>(level, job);
         });
     }
 }
@@ -134,22 +138,23 @@ impl Cut {
 }
 
 /// One job: some pixels of a phase, some groups of output channels.
-struct Job<'a> {
+struct Job<'a, E> {
     problem: &'a Problem<'a>,
     phase: &'a Phase,
     zeros: &'a [f32],
     groups: &'a [Group],
     pixels: Range<usize>,
     y: SharedMut<'a, f32>,
+    element: PhantomData<E>,
 }
 
-impl Kernel for Job<'_> {
+impl<E: Element> Kernel for Job<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         if self.problem.packed.is_dot() {
-            return crate::dot::run(
+            return crate::dot::run::<E, S>(
                 s,
                 &Walk::new(self.problem, self.phase, self.zeros),
                 self.problem,
@@ -158,7 +163,7 @@ impl Kernel for Job<'_> {
             );
         }
         for group in self.groups {
-            let tap_bytes = self.problem.packed.in_channels * group.strips * LANES * 4;
+            let tap_bytes = self.problem.packed.in_units * group.strips * LANES * 4;
             let step = (PANEL_BYTES / tap_bytes.max(1)).max(1);
             let taps = self.phase.taps.len();
             let mut first = 0;
@@ -174,7 +179,7 @@ impl Kernel for Job<'_> {
     }
 }
 
-impl Job<'_> {
+impl<E: Element> Job<'_, E> {
     /// Some taps of one group, over all pixels of the job.
     #[inline(always)]
     fn panel<S: Simd>(&self, s: S, group: Group, taps: Range<usize>) {
@@ -225,8 +230,8 @@ impl Job<'_> {
                     // SAFETY: each pointer leads to `channels` readable values (a pixel or zeros), and the panel holds
                     // `channels` rows of the tap from the source's first channel on.
                     sums = unsafe {
-                        let w = weights.add((tap.weight * packed.in_channels + source.first) * w_step);
-                        multiply::<S, M, N>(s, sums, row, w, w_step, source.channels)
+                        let w = weights.add((tap.weight * packed.in_units + source.first) * w_step);
+                        multiply::<E, S, M, N>(s, sums, row, w, w_step, source.channels)
                     };
                 }
             }
@@ -314,7 +319,7 @@ unsafe fn read<S: Simd>(s: S, p: *const f32, lanes: usize) -> S::V {
 /// # Safety
 /// Every pointer of `x` is valid for reading `depth` values, `w` for `depth` rows of N strips, `step` values apart.
 #[inline(always)]
-unsafe fn multiply<S: Simd, const M: usize, const N: usize>(
+unsafe fn multiply<E: Element, S: Simd, const M: usize, const N: usize>(
     s: S,
     mut sums: [[S::V; N]; M],
     x: &[*const f32; M],
@@ -327,7 +332,7 @@ unsafe fn multiply<S: Simd, const M: usize, const N: usize>(
     while k + UNROLL <= depth {
         for u in 0..UNROLL {
             // SAFETY: k + u is below `depth`.
-            unsafe { rank_one::<S, M, N>(s, &mut sums, &x, k + u, w.add(u * step)) };
+            unsafe { rank_one::<E, S, M, N>(s, &mut sums, &x, k + u, w.add(u * step)) };
         }
         // SAFETY: at most one past the last row.
         w = unsafe { w.add(UNROLL * step) };
@@ -336,7 +341,7 @@ unsafe fn multiply<S: Simd, const M: usize, const N: usize>(
     while k < depth {
         // SAFETY: k is below `depth`.
         unsafe {
-            rank_one::<S, M, N>(s, &mut sums, &x, k, w);
+            rank_one::<E, S, M, N>(s, &mut sums, &x, k, w);
             w = w.add(step);
         }
         k += 1;
@@ -352,7 +357,7 @@ const UNROLL: usize = 4;
 /// # Safety
 /// Every pointer of `x` is valid at `k`, and `w` for N strips.
 #[inline(always)]
-unsafe fn rank_one<S: Simd, const M: usize, const N: usize>(
+unsafe fn rank_one<E: Element, S: Simd, const M: usize, const N: usize>(
     s: S,
     acc: &mut [[S::V; N]; M],
     x: &[*const f32; M],
@@ -366,9 +371,9 @@ unsafe fn rank_one<S: Simd, const M: usize, const N: usize>(
             row[n] = s.load(w.add(n * LANES));
         }
         for m in 0..M {
-            let b = s.splat(*x[m].add(k));
+            let b = s.splat(x[m].add(k).read_unaligned());
             for n in 0..N {
-                acc[m][n] = s.fma(row[n], b, acc[m][n]);
+                acc[m][n] = multiply_add::<E, S>(s, row[n], b, acc[m][n]);
             }
         }
     }

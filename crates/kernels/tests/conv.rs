@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, assert_same_bits, everywhere, noise};
-use pig_kernels::{Conv2d, Level};
+use pig_kernels::{Bf16, Conv2d, Element, Extras, Input, Level};
 
 /// Output, input gradient, weight gradient and bias gradient in f64.
 fn reference(conv: &Conv2d, x: &[f32], w: &[f32], bias: &[f32], dy: &[f32]) -> [Vec<f64>; 4] {
@@ -47,12 +47,29 @@ fn reference(conv: &Conv2d, x: &[f32], w: &[f32], bias: &[f32], dy: &[f32]) -> [
     [y, dx, dw, db]
 }
 
+/// The nearest values of type `E`.
+fn rounded<E: Element>(x: &[f32]) -> Vec<E> {
+    x.iter().map(|&v| E::from_f32(v)).collect()
+}
+
+/// The same values as `f32`.
+fn widened<E: Element>(x: &[E]) -> Vec<f32> {
+    x.iter().map(|v| v.to_f32()).collect()
+}
+
 fn check(conv: Conv2d) {
-    let x = noise(conv.input_len(), 1);
-    let w = noise(conv.weight_len(), 2);
+    check_elements::<f32>(conv);
+    check_elements::<Bf16>(conv);
+}
+
+/// Every pass against f64 on the rounded inputs: what remains is the rounding of the sums.
+fn check_elements<E: Element>(conv: Conv2d) {
+    let x: Vec<E> = rounded(&noise(conv.input_len(), 1));
+    let w: Vec<E> = rounded(&noise(conv.weight_len(), 2));
     let bias = noise(conv.out_channels, 3);
-    let dy = noise(conv.output_len(), 4);
-    let expected = reference(&conv, &x, &w, &bias, &dy);
+    let dy: Vec<E> = rounded(&noise(conv.output_len(), 4));
+    let w = widened(&w);
+    let expected = reference(&conv, &widened(&x), &w, &bias, &widened(&dy));
     let (forward, backward) = (conv.pack_forward(&w), conv.pack_backward(&w));
     let results = everywhere(&format!("{conv:?}"), |level| {
         let mut y = vec![f32::NAN; conv.output_len()];
@@ -129,7 +146,7 @@ fn samples_do_not_depend_on_the_batch() {
             let one = Conv2d { batch: 1, ..conv };
             let (x, dy) = (noise(conv.input_len(), 1), noise(conv.output_len(), 2));
             let w = noise(conv.weight_len(), 3);
-            let (forward, backward) = (conv.pack_forward(&w), conv.pack_backward(&w));
+            let (forward, backward) = (conv.pack_forward::<f32>(&w), conv.pack_backward::<f32>(&w));
             let (mut y, mut dx) = (vec![0.0; conv.output_len()], vec![0.0; conv.input_len()]);
             conv.forward(level, &x, &forward, None, &mut y);
             conv.backward_data(level, &dy, &backward, &mut dx);
@@ -144,6 +161,73 @@ fn samples_do_not_depend_on_the_batch() {
             }
         }
     }
+}
+
+/// A fused convolution of two inputs side by side against the plain one of the joined input, part by part.
+fn check_fused<E: Element>(conv: Conv2d, first_channels: usize) {
+    let second_channels = conv.in_channels - first_channels;
+    let pixels = conv.batch * conv.height * conv.width;
+    let x: Vec<E> = rounded(&noise(conv.input_len(), 1));
+    let part = |from: usize, to: usize| -> Vec<E> {
+        (0..pixels).flat_map(|p| x[p * conv.in_channels + from..p * conv.in_channels + to].to_vec()).collect()
+    };
+    let (a, b) = (part(0, first_channels), part(first_channels, conv.in_channels));
+    let w = noise(conv.weight_len(), 2);
+    let dy: Vec<E> = rounded(&noise(conv.output_len(), 3));
+    let (bias, sample_bias) = (noise(conv.out_channels, 4), noise(conv.batch * conv.out_channels, 5));
+    let residual = noise(conv.output_len(), 6);
+    for level in Level::available() {
+        let joined = Input::Concat { first: &a, first_channels, second: &b };
+        let forward = conv.pack_forward(&w);
+        let (mut y, mut plain) = (vec![f32::NAN; conv.output_len()], vec![f32::NAN; conv.output_len()]);
+        conv.forward(level, &x, &forward, Some(&bias), &mut plain);
+        let per_sample = conv.output_len() / conv.batch;
+        for (i, y) in plain.iter_mut().enumerate() {
+            *y += sample_bias[i / per_sample * conv.out_channels + i % conv.out_channels];
+            *y += residual[i];
+        }
+        let extras = Extras { bias: Some(&bias), sample_bias: Some(&sample_bias), residual: Some(&residual) };
+        conv.forward_fused(level, joined, &forward, extras, &mut y);
+        if conv.out_channels > 4 {
+            assert_same_bits("fused output", &y, &plain);
+        } else {
+            // Up to four output channels add up lanes along the input channels, which each input begins anew.
+            let plain: Vec<f64> = plain.iter().map(|&v| f64::from(v)).collect();
+            assert_close("fused output", &y, &plain, 1e-6);
+        }
+
+        let mut dx = vec![f32::NAN; conv.input_len()];
+        conv.backward_data(level, &dy, &conv.pack_backward(&w), &mut dx);
+        for (from, channels) in [(0, first_channels), (first_channels, second_channels)] {
+            let packed = conv.pack_backward_part(&w, from..from + channels);
+            let mut part = vec![f32::NAN; pixels * channels];
+            conv.backward_data(level, &dy, &packed, &mut part);
+            for (i, value) in part.iter().enumerate() {
+                let whole = dx[i / channels * conv.in_channels + from + i % channels];
+                assert!((whole - value).abs() <= 1e-5, "gradient {i} of the part from channel {from}");
+            }
+        }
+
+        let (mut dw, mut plain) = (vec![f32::NAN; conv.weight_len()], vec![f32::NAN; conv.weight_len()]);
+        conv.backward_weights_fused(level, joined, &dy, &mut dw, None);
+        conv.backward_weights(level, &x, &dy, &mut plain, None);
+        for (i, (a, b)) in dw.iter().zip(&plain).enumerate() {
+            assert!((a - b).abs() <= 1e-4, "weight gradient {i} of the joined input: {a}, {b}");
+        }
+    }
+}
+
+#[test]
+fn inputs_side_by_side_and_extras_agree_with_the_plain_convolution() {
+    for (conv, first) in [
+        (Conv2d::same(2, 9, 7, 48, 40, 3), 16),
+        (Conv2d::same(3, 4, 4, 96, 64, 1), 64),
+        (Conv2d { stride: 2, ..Conv2d::same(2, 8, 8, 34, 3, 3) }, 20),
+    ] {
+        check_fused::<f32>(conv, first);
+        check_fused::<Bf16>(conv, first);
+    }
+    check_fused::<f32>(Conv2d::same(1, 6, 5, 20, 33, 3), 3);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{assert_same_bits, everywhere, noise};
-use pig_kernels::{concat, silu, silu_backward, split, upsample, upsample_backward};
+use pig_kernels::{
+    AdamStep, Bf16, Level, adam, concat, from_bf16, silu, silu_backward, split, to_bf16, upsample, upsample_backward,
+};
 
 #[test]
 fn silu_is_accurate_to_a_few_roundings() {
@@ -86,5 +88,86 @@ fn concatenation_and_split_are_inverse() {
             assert_same_bits("right again", &db, &b);
             vec![y]
         });
+    }
+}
+
+#[test]
+fn bf16_rounds_to_the_nearest_even_value() {
+    let cases: [(u32, u16); 10] = [
+        (0x3f80_0000, 0x3f80),
+        // Exactly half way: to the even neighbour, down and up.
+        (0x3f80_8000, 0x3f80),
+        (0x3f81_8000, 0x3f82),
+        // Just above and below half way.
+        (0x3f80_8001, 0x3f81),
+        (0x3f80_7fff, 0x3f80),
+        // The largest number overflows, infinity stays, and a fraction that would round away stays a NaN.
+        (0x7f7f_ffff, 0x7f80),
+        (0xff80_0000, 0xff80),
+        (0x7fff_ffff, 0x7fff),
+        (0x7f80_0001, 0x7fc0),
+        (0x8000_0000, 0x8000),
+    ];
+    let x: Vec<f32> = cases.iter().cycle().take(100).map(|(bits, _)| f32::from_bits(*bits)).collect();
+    for level in Level::available() {
+        let mut y = vec![Bf16(0); x.len()];
+        to_bf16(level, &x, &mut y);
+        for (y, (bits, expected)) in y.iter().zip(cases.iter().cycle()) {
+            assert_eq!(y.0, *expected, "{bits:#x}");
+        }
+        let mut back = vec![0.0; x.len()];
+        from_bf16(level, &y, &mut back);
+        for (back, y) in back.iter().zip(&y) {
+            assert_eq!(back.to_bits(), u32::from(y.0) << 16);
+        }
+    }
+}
+
+#[test]
+fn adam_and_its_average_agree_with_f64() {
+    let len = 40_001;
+    let base = AdamStep {
+        learning_rate: 1e-2,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.1,
+        step: 1,
+        gradient_scale: 0.5,
+        ema_decay: 0.95,
+    };
+    let start = noise(len, 1);
+    // Parameter, moments and average in f64, four steps.
+    let mut expected: Vec<[f64; 4]> = start.iter().map(|&p| [f64::from(p), 0.0, 0.0, f64::from(p)]).collect();
+    for step in 1..=4 {
+        for ([p, m, v, a], g) in expected.iter_mut().zip(noise(len, 1 + step as u32)) {
+            let g = 0.5 * f64::from(g);
+            *m = 0.9 * *m + 0.1 * g;
+            *v = 0.999 * *v + 0.001 * g * g;
+            let direction = (*m / (1.0 - 0.9_f64.powi(step))) / ((*v / (1.0 - 0.999_f64.powi(step))).sqrt() + 1e-8);
+            *p = *p * (1.0 - 1e-2 * 0.1) - 1e-2 * direction;
+            *a = 0.95 * *a + 0.05 * *p;
+        }
+    }
+    let results = everywhere("adam", |level| {
+        let (mut p, mut m, mut v, mut a) = (start.clone(), vec![0.0; len], vec![0.0; len], start.clone());
+        for step in 1..=4 {
+            let g = noise(len, 1 + step);
+            adam(level, &AdamStep { step, ..base }, &g, &mut p, &mut m, &mut v, Some(&mut a));
+        }
+        let mut alone = start.clone();
+        let (mut first, mut second) = (vec![0.0; len], vec![0.0; len]);
+        for step in 1..=4 {
+            let g = noise(len, 1 + step);
+            adam(level, &AdamStep { step, ..base }, &g, &mut alone, &mut first, &mut second, None);
+        }
+        assert_same_bits("parameters without an average", &p, &alone);
+        vec![p, m, v, a]
+    });
+    for result in &results {
+        for (i, name) in ["parameter", "mean", "mean square", "average"].iter().enumerate() {
+            let expected: Vec<f64> = expected.iter().map(|e| e[i]).collect();
+            common::assert_close(name, &result[i], &expected, 2e-6);
+        }
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, assert_same_bits, everywhere, noise};
-use pig_kernels::{Attention, Level, Output, PackedMatrix, matmul, matmul_transposed};
+use pig_kernels::{Attention, Bf16, Element, Level, Output, PackedMatrix, matmul, matmul_transposed};
 
 #[test]
 fn products_agree_with_f64() {
@@ -35,6 +35,35 @@ fn products_agree_with_f64() {
             for (i, name) in ["a b + bias", "c += a b", "c += a^T b"].iter().enumerate() {
                 assert_close(&format!("{m}x{k}x{n}: {name}"), &result[i], &expected, 2e-6);
             }
+        }
+    }
+}
+
+#[test]
+fn bf16_products_agree_with_f64() {
+    for (m, k, n) in [(5, 4, 2), (7, 128, 512), (33, 18, 70), (300, 10, 130)] {
+        let round = |x: Vec<f32>| -> Vec<Bf16> { x.into_iter().map(Bf16::from_f32).collect() };
+        let (a, b) = (round(noise(m * k, 1)), round(noise(k * n, 2)));
+        let wide: Vec<f32> = b.iter().map(|v| v.to_f32()).collect();
+        let at: Vec<Bf16> = (0..m * k).map(|i| a[i % m * k + i / m]).collect();
+        let mut expected = vec![0.0; m * n];
+        for i in 0..m {
+            for j in 0..n {
+                expected[i * n + j] =
+                    (0..k).map(|l| f64::from(a[i * k + l].to_f32()) * f64::from(wide[l * n + j])).sum();
+            }
+        }
+        let results = everywhere(&format!("bf16 {m}x{k}x{n}"), |level| {
+            let packed = PackedMatrix::<Bf16>::new(k, n, &wide, n);
+            let (mut c, mut d) = (vec![f32::NAN; m * n], vec![f32::NAN; m * n]);
+            matmul(level, m, &a, k, &packed, None, Output { data: &mut c, stride: n, accumulate: false });
+            let out = Output { data: &mut d, stride: n, accumulate: false };
+            matmul_transposed(level, [m, k, n], &at, m, &b, n, out);
+            vec![c, d]
+        });
+        for result in &results {
+            assert_close(&format!("bf16 {m}x{k}x{n}: a b"), &result[0], &expected, 2e-6);
+            assert_close(&format!("bf16 {m}x{k}x{n}: a^T b"), &result[1], &expected, 2e-6);
         }
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, assert_same_bits, everywhere, noise};
-use pig_kernels::{GroupNorm, Level};
+use pig_kernels::{Bf16, Element, GroupNorm, Level};
 
 /// y, mean and rstd in f64.
 fn reference(norm: &GroupNorm, x: &[f64], gamma: &[f64], beta: &[f64]) -> [Vec<f64>; 3] {
@@ -162,5 +162,20 @@ fn samples_do_not_depend_on_the_batch() {
             let dx = &one.backward(level, &alone[1], &alone[2])[0];
             assert_same_bits("dx", &gradients[0][n * size..(n + 1) * size], dx);
         }
+    }
+}
+
+#[test]
+fn bf16_output_is_the_rounded_f32_output() {
+    let case = Case::new(2, 35, 40, 8, true);
+    for level in Level::available() {
+        let plain = case.forward(level);
+        let mut y = vec![Bf16(0); case.x.len()];
+        let (mut mean, mut rstd) = (vec![0.0; 16], vec![0.0; 16]);
+        case.norm.forward(level, &case.x, &case.gamma, &case.beta, &mut y, &mut mean, &mut rstd);
+        for (y, plain) in y.iter().zip(&plain[0]) {
+            assert_eq!(*y, Bf16::from_f32(*plain));
+        }
+        assert_same_bits("mean", &mean, &plain[1]);
     }
 }

@@ -1,20 +1,26 @@
 //! The gradient of a convolution's weights.
 
 use super::Conv2d;
-use crate::outer::{self, Outer, Partial};
+use crate::element::Element;
+use crate::outer::{self, OUTSIDE, Outer, Partial};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{LANES, Level};
 use std::ops::Range;
 
-/// dw `[out, in, kernel, kernel]` from x and dy.
-pub(super) fn weights(level: Level, conv: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    let (ci, co) = (conv.in_channels, conv.out_channels);
-    let taps = conv.kernel * conv.kernel;
+/// The part of dw `[out, in, kernel, kernel]` that belongs to some input channels, from x, which holds those channels, and dy.
+pub(super) fn weights<E: Element>(
+    level: Level,
+    conv: &Conv2d,
+    x: &[E],
+    channels: Range<usize>,
+    dy: &[E],
+    dw: &mut [f32],
+) {
+    let (ci, co) = (channels.len(), conv.out_channels);
     // Vectors run along the output channels, unless those fill a vector badly and the input channels do it better.
     let is_swapped = co < LANES && ci > co;
-    let pixels = conv.batch * conv.out_height() * conv.out_width();
     let joined = |tap: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>| {
-        join(conv, tap, range, pairs);
+        join(conv, tap, range, E::IS_PAIRED, pairs);
         if is_swapped {
             for pair in pairs {
                 pair.swap(0, 1);
@@ -22,13 +28,23 @@ pub(super) fn weights(level: Level, conv: &Conv2d, x: &[f32], dy: &[f32], dw: &m
         }
     };
     let (a, rows, b, columns) = if is_swapped { (dy, co, x, ci) } else { (x, ci, dy, co) };
-    let outer = Outer { a, a_stride: rows, rows, b, b_stride: columns, columns, pixels, taps, pairs: &joined };
-    let partial = outer::run(level, &outer);
-    scatter(&partial, taps, ci, co, is_swapped, dw);
+    let outer = Outer {
+        a,
+        a_stride: rows,
+        rows,
+        b,
+        b_stride: columns,
+        columns,
+        pixels: conv.batch * conv.out_height() * conv.out_width(),
+        taps: conv.kernel * conv.kernel,
+        pairs: &joined,
+    };
+    scatter(&outer::run(level, &outer), conv, channels, is_swapped, dw);
 }
 
-/// Lists the (input pixel, output pixel) pairs that a tap joins, for a range of output pixels.
-fn join(conv: &Conv2d, tap: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>) {
+/// Lists the (input pixel, output pixel) pairs that a tap joins, for a range of output pixels; those whose input pixel is
+/// outside the image only where `is_complete`.
+fn join(conv: &Conv2d, tap: usize, range: Range<usize>, is_complete: bool, pairs: &mut Vec<[usize; 2]>) {
     let (height, width) = (conv.out_height(), conv.out_width());
     let row = (tap / conv.kernel) as isize - conv.padding[0] as isize;
     let column = (tap % conv.kernel) as isize - conv.padding[2] as isize;
@@ -40,25 +56,33 @@ fn join(conv: &Conv2d, tap: usize, range: Range<usize>, pairs: &mut Vec<[usize; 
     while pixel < range.end {
         let (sample, y, first) = (pixel / (height * width), pixel / width % height, pixel % width);
         let last = width.min(first + range.end - pixel);
+        let row_start = pixel - first;
+        let outside = |columns: Range<usize>| columns.map(move |x| [OUTSIDE, row_start + x]);
         let input_row = (y * conv.stride) as isize + row;
-        if (0..conv.height as isize).contains(&input_row) {
-            let start =
-                (sample * conv.height) as isize * conv.width as isize + input_row * conv.width as isize + column;
-            let row_start = pixel - first;
-            for x in inside.start.max(first)..inside.end.min(last) {
-                pairs.push([(start + (x * conv.stride) as isize) as usize, row_start + x]);
-            }
+        let is_row_inside = (0..conv.height as isize).contains(&input_row);
+        let from = inside.start.clamp(first, last);
+        let to = if is_row_inside { inside.end.clamp(from, last) } else { from };
+        if is_complete {
+            pairs.extend(outside(first..from));
+        }
+        let start = ((sample * conv.height) as isize + input_row) * conv.width as isize + column;
+        for x in from..to {
+            pairs.push([(start + (x * conv.stride) as isize) as usize, row_start + x]);
+        }
+        if is_complete {
+            pairs.extend(outside(to..last));
         }
         pixel += last - first;
     }
 }
 
 /// Adds up the pieces and writes them in the order of the weights, in blocks that stay in the first cache.
-fn scatter(partial: &Partial, taps: usize, ci: usize, co: usize, is_swapped: bool, dw: &mut [f32]) {
-    let (rows, columns) = if is_swapped { (co, ci) } else { (ci, co) };
+fn scatter(partial: &Partial, conv: &Conv2d, channels: Range<usize>, is_swapped: bool, dw: &mut [f32]) {
+    let (taps, ci, co) = (conv.kernel * conv.kernel, conv.in_channels, conv.out_channels);
+    let (rows, columns) = if is_swapped { (co, channels.len()) } else { (channels.len(), co) };
     let (row_blocks, strips) = (rows.div_ceil(LANES), columns.div_ceil(LANES));
     let shared = SharedMut::new(dw);
-    for_each_job(row_blocks * strips, 4 * taps * ci * co, |job| {
+    for_each_job(row_blocks * strips, 4 * taps * rows * columns, |job| {
         let (block, strip) = (job / strips, job % strips);
         for row in block * LANES..rows.min((block + 1) * LANES) {
             for tap in 0..taps {
@@ -66,8 +90,9 @@ fn scatter(partial: &Partial, taps: usize, ci: usize, co: usize, is_swapped: boo
                 for (lane, value) in total.iter().enumerate().take(columns - strip * LANES) {
                     let column = strip * LANES + lane;
                     let (o, i) = if is_swapped { (row, column) } else { (column, row) };
+                    let at = (o * ci + channels.start + i) * taps + tap;
                     // SAFETY: o, i and tap lie inside dw, and each job has rows or columns of its own.
-                    unsafe { *shared.get().add((o * ci + i) * taps + tap) = *value };
+                    unsafe { *shared.get().add(at) = *value };
                 }
             }
         }

@@ -1,10 +1,14 @@
 //! Convolutions, channels last: forward, gradient of the input, gradient of the weights.
 
 mod gradient;
+mod run;
 
+use crate::element::Element;
 use crate::panel::Packed;
-use crate::simd::Level;
-use crate::tile::{self, Epilogue, Phase, Problem, Source, Tap};
+use crate::tile::{Phase, Tap};
+pub use run::{Extras, Input};
+use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A two-dimensional convolution of one size: 1x1 or 3x3, stride 1 or 2.
 ///
@@ -29,13 +33,19 @@ pub struct Conv2d {
     pub padding: [usize; 4],
 }
 
-/// Weights of one convolution, packed for [`Conv2d::forward`].
+/// Weights of one convolution, packed for [`Conv2d::forward`] with elements of type `E`.
 #[derive(Clone, Debug)]
-pub struct ForwardWeights(Packed);
+pub struct ForwardWeights<E = f32> {
+    packed: Packed,
+    element: PhantomData<E>,
+}
 
-/// Weights of one convolution, packed for [`Conv2d::backward_data`].
+/// Weights of one convolution, packed for [`Conv2d::backward_data`] with elements of type `E`.
 #[derive(Clone, Debug)]
-pub struct BackwardWeights(Packed);
+pub struct BackwardWeights<E = f32> {
+    packed: Packed,
+    element: PhantomData<E>,
+}
 
 impl Conv2d {
     /// Stride 1 with the padding that keeps the size.
@@ -84,112 +94,45 @@ impl Conv2d {
     ///
     /// # Panics
     /// When the length is not [`weight_len`](Self::weight_len).
-    pub fn pack_forward(&self, weights: &[f32]) -> ForwardWeights {
+    pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         let (taps, ci) = (self.kernel * self.kernel, self.in_channels);
-        ForwardWeights(Packed::new(taps, ci, self.out_channels, |o, i, t| weights[(o * ci + i) * taps + t]))
+        let packed = Packed::new::<E>(taps, ci, self.out_channels, |o, i, t| weights[(o * ci + i) * taps + t]);
+        ForwardWeights { packed, element: PhantomData }
     }
 
     /// Packs `weights` `[out, in, kernel, kernel]` for [`backward_data`](Self::backward_data).
     ///
     /// # Panics
     /// When the length is not [`weight_len`](Self::weight_len).
-    pub fn pack_backward(&self, weights: &[f32]) -> BackwardWeights {
+    pub fn pack_backward<E: Element>(&self, weights: &[f32]) -> BackwardWeights<E> {
+        self.pack_backward_part(weights, 0..self.in_channels)
+    }
+
+    /// As [`pack_backward`](Self::pack_backward), for the gradient of some of the input channels: one of two inputs that
+    /// were read side by side.
+    ///
+    /// # Panics
+    /// When the length is not [`weight_len`](Self::weight_len), or there are no such channels.
+    pub fn pack_backward_part<E: Element>(&self, weights: &[f32], channels: Range<usize>) -> BackwardWeights<E> {
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
+        assert!(channels.end <= self.in_channels, "input channels end at {}", self.in_channels);
         let (taps, ci) = (self.kernel * self.kernel, self.in_channels);
-        BackwardWeights(Packed::new(taps, self.out_channels, ci, |i, o, t| weights[(o * ci + i) * taps + t]))
-    }
-
-    /// y = x * w + bias: x `[batch, height, width, in]`, y `[batch, out_height, out_width, out]`, bias `[out]`.
-    ///
-    /// Each sample is computed independently of the others and of the number of threads, to the last bit.
-    ///
-    /// # Panics
-    /// When a length does not match, or the weights were packed for other channels or another kernel.
-    pub fn forward(&self, level: Level, x: &[f32], weights: &ForwardWeights, bias: Option<&[f32]>, y: &mut [f32]) {
-        let packed = &weights.0;
-        self.check(packed, self.in_channels, self.out_channels);
-        assert_eq!(x.len(), self.input_len(), "length of the input");
-        assert_eq!(y.len(), self.output_len(), "length of the output");
-        assert!(bias.is_none_or(|b| b.len() == self.out_channels), "length of the bias");
-        let sources = [Source { data: x, channels: self.in_channels, stride: self.in_channels, first: 0 }];
-        let problem = Problem {
-            batch: self.batch,
-            input: [self.height, self.width],
-            output: [self.out_height(), self.out_width()],
-            sources: &sources,
-            packed,
-            epilogue: Epilogue { bias, ..Epilogue::default() },
-            out_stride: self.out_channels,
-        };
-        tile::run(level, &problem, &[self.forward_phase()], y);
-    }
-
-    /// The gradient of the input: dy `[batch, out_height, out_width, out]`, dx `[batch, height, width, in]`.
-    ///
-    /// Each sample is computed independently of the others and of the number of threads, to the last bit.
-    ///
-    /// # Panics
-    /// When a length does not match, or the weights were packed for other channels or another kernel.
-    pub fn backward_data(&self, level: Level, dy: &[f32], weights: &BackwardWeights, dx: &mut [f32]) {
-        let packed = &weights.0;
-        self.check(packed, self.out_channels, self.in_channels);
-        assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
-        assert_eq!(dx.len(), self.input_len(), "length of the input's gradient");
-        let sources = [Source { data: dy, channels: self.out_channels, stride: self.out_channels, first: 0 }];
-        let problem = Problem {
-            batch: self.batch,
-            input: [self.out_height(), self.out_width()],
-            output: [self.height, self.width],
-            sources: &sources,
-            packed,
-            epilogue: Epilogue::default(),
-            out_stride: self.in_channels,
-        };
-        tile::run(level, &problem, &self.backward_phases(), dx);
-    }
-
-    /// The gradients of the weights, dw `[out, in, kernel, kernel]`, and of the bias, db `[out]`.
-    ///
-    /// The sum over pixels is cut at places that depend on the shape alone, so results do not depend on the number of
-    /// threads.
-    ///
-    /// # Panics
-    /// When a length does not match.
-    pub fn backward_weights(&self, level: Level, x: &[f32], dy: &[f32], dw: &mut [f32], db: Option<&mut [f32]>) {
-        assert_eq!(x.len(), self.input_len(), "length of the input");
-        assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
-        assert_eq!(dw.len(), self.weight_len(), "length of the weights' gradient");
-        gradient::weights(level, self, x, dy, dw);
-        if let Some(db) = db {
-            assert_eq!(db.len(), self.out_channels, "length of the bias's gradient");
-            crate::reduce::columns(level, dy, self.out_channels, db);
+        let weight = |i: usize, o: usize, t: usize| weights[(o * ci + channels.start + i) * taps + t];
+        BackwardWeights {
+            packed: Packed::new::<E>(taps, self.out_channels, channels.len(), weight),
+            element: PhantomData,
         }
     }
 
-    fn check(&self, packed: &Packed, from: usize, to: usize) {
-        assert!(matches!(self.kernel, 1 | 3) && matches!(self.stride, 1 | 2), "kernel 1 or 3, stride 1 or 2");
-        assert_eq!(
-            (packed.taps, packed.in_channels, packed.out_channels),
-            (self.kernel * self.kernel, from, to),
-            "weights were packed for other taps or channels"
-        );
-    }
-
-    fn forward_phase(&self) -> Phase {
+    /// The taps of the forward pass.
+    fn taps(&self) -> Vec<Tap> {
         let tap = |t: usize| Tap {
             row: (t / self.kernel) as isize - self.padding[0] as isize,
             column: (t % self.kernel) as isize - self.padding[2] as isize,
             weight: t,
         };
-        Phase {
-            rows: self.out_height(),
-            columns: self.out_width(),
-            origin: [0, 0],
-            out_step: 1,
-            in_step: self.stride,
-            taps: (0..self.kernel * self.kernel).map(tap).collect(),
-        }
+        (0..self.kernel * self.kernel).map(tap).collect()
     }
 
     /// Input pixels whose coordinates leave the same rest modulo the stride were read by the same taps.

@@ -5,7 +5,7 @@ use std::arch::x86_64::{
     __m256, __m256i, _mm256_add_epi32, _mm256_add_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmpgt_epi32,
     _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps,
     _mm256_min_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi32,
-    _mm256_storeu_ps, _mm256_sub_ps,
+    _mm256_sqrt_ps, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
 };
 
 /// Proof that AVX2 and FMA exist; made by [`run`] alone.
@@ -99,6 +99,14 @@ impl Simd for Avx2 {
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
     #[inline(always)]
+    fn upper(self, a: V) -> V {
+        [upper(a[0]), upper(a[1])]
+    }
+    #[inline(always)]
+    fn lower(self, a: V) -> V {
+        [lower(a[0]), lower(a[1])]
+    }
+    #[inline(always)]
     fn max(self, a: V, b: V) -> V {
         // SAFETY: `self` proves the instructions.
         unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
@@ -107,6 +115,11 @@ impl Simd for Avx2 {
     fn min(self, a: V, b: V) -> V {
         // SAFETY: `self` proves the instructions.
         unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: V) -> V {
+        // SAFETY: `self` proves the instructions.
+        unsafe { [_mm256_sqrt_ps(a[0]), _mm256_sqrt_ps(a[1])] }
     }
     #[inline(always)]
     fn pow2(self, n: V) -> V {
@@ -122,4 +135,18 @@ fn pow2(n: __m256) -> __m256 {
         let bits = _mm256_castps_si256(_mm256_add_ps(n, _mm256_set1_ps(ROUND)));
         _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32::<23>(bits), _mm256_set1_epi32(0x3F80_0000)))
     }
+}
+
+/// The upper `bf16` of each lane as `f32`.
+#[inline(always)]
+fn upper(a: __m256) -> __m256 {
+    // SAFETY: called by methods of `Avx2` alone, whose value proves the instructions.
+    unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_srli_epi32::<16>(_mm256_castps_si256(a)))) }
+}
+
+/// The lower `bf16` of each lane as `f32`.
+#[inline(always)]
+fn lower(a: __m256) -> __m256 {
+    // SAFETY: called by methods of `Avx2` alone, whose value proves the instructions.
+    unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(a))) }
 }

@@ -2,14 +2,16 @@
 
 use super::{Kernel, ROUND, Simd};
 use std::arch::x86_64::{
-    __m512, __mmask16, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_div_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps,
-    _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    __m512, __m512bh, __mmask16, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
+    _mm512_div_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_sqrt_ps,
+    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
 };
+use std::mem::transmute;
 
-/// Proof that AVX-512 F, BW, VL and DQ exist; made by [`run`] alone.
+/// Proof that AVX-512 F, BW, VL and DQ exist, and BF16 where it says so; made by [`run`] and [`run_bf16`] alone.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const BF16: bool>(());
 
 /// Runs `kernel` with AVX-512.
 ///
@@ -17,7 +19,16 @@ pub(crate) struct Avx512(());
 /// The processor has AVX-512 F, BW, VL, DQ, AVX2 and FMA.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx512(()))
+    kernel.run(Avx512::<false>(()))
+}
+
+/// Runs `kernel` with AVX-512 and its BF16 products.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW, VL, DQ and BF16, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma")]
+pub(super) unsafe fn run_bf16<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512::<true>(()))
 }
 
 /// A mask of the first `lanes` lanes.
@@ -26,7 +37,7 @@ fn mask(lanes: usize) -> __mmask16 {
     ((1_u32 << lanes) - 1) as __mmask16
 }
 
-impl Simd for Avx512 {
+impl<const BF16: bool> Simd for Avx512<BF16> {
     type V = __m512;
     const WIDE: bool = true;
     const ROWS: usize = 12;
@@ -82,6 +93,25 @@ impl Simd for Avx512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
+    fn dot_bf16(self, a: __m512, b: __m512, acc: __m512) -> __m512 {
+        if BF16 {
+            // SAFETY: `self` proves the instructions; both types are 512 bits without invalid values.
+            unsafe { _mm512_dpbf16_ps(acc, transmute::<__m512, __m512bh>(a), transmute::<__m512, __m512bh>(b)) }
+        } else {
+            self.fma(self.lower(a), self.lower(b), self.fma(self.upper(a), self.upper(b), acc))
+        }
+    }
+    #[inline(always)]
+    fn upper(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_srli_epi32::<16>(_mm512_castps_si512(a)))) }
+    }
+    #[inline(always)]
+    fn lower(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(a))) }
+    }
+    #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: `self` proves the instructions.
         unsafe { _mm512_max_ps(a, b) }
@@ -90,6 +120,11 @@ impl Simd for Avx512 {
     fn min(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: `self` proves the instructions.
         unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_sqrt_ps(a) }
     }
     #[inline(always)]
     fn pow2(self, n: __m512) -> __m512 {

@@ -21,10 +21,13 @@ pub(crate) const LANES: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(Kind);
 
+/// Whether multiplications may assume `bf16` instructions.
+type HasBf16 = bool;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     #[cfg(target_arch = "x86_64")]
-    Avx512,
+    Avx512(HasBf16),
     #[cfg(target_arch = "x86_64")]
     Avx2,
     Portable,
@@ -36,7 +39,7 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             if has_avx512() {
-                return Self(Kind::Avx512);
+                return Self(Kind::Avx512(has_bf16()));
             }
             if has_avx2() {
                 return Self(Kind::Avx2);
@@ -51,7 +54,7 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             if has_avx512() {
-                levels.push(Self(Kind::Avx512));
+                levels.push(Self(Kind::Avx512(has_bf16())));
             }
             if has_avx2() {
                 levels.push(Self(Kind::Avx2));
@@ -65,7 +68,7 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => "avx512",
+            Kind::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
             Kind::Portable => "portable",
@@ -78,10 +81,34 @@ impl Level {
         match self.0 {
             // SAFETY: a `Level` of this kind exists only where `has_avx512` held.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { avx512::run(kernel) },
+            Kind::Avx512(_) => unsafe { avx512::run(kernel) },
             // SAFETY: a `Level` of this kind exists only where `has_avx2` held.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => unsafe { avx2::run(kernel) },
+            Kind::Portable => kernel.run(portable::Portable),
+        }
+    }
+
+    /// Whether products of [`Bf16`](crate::Bf16) run on instructions made for them. Elsewhere they are emulated: correct,
+    /// and slower than `f32`.
+    pub fn has_bf16(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(has_bf16) => has_bf16,
+            _ => false,
+        }
+    }
+
+    /// As [`dispatch`](Self::dispatch), for kernels that multiply pairs of `bf16`.
+    #[inline]
+    pub(crate) fn dispatch_bf16<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            // SAFETY: `has_avx512` and `has_bf16` held.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(true) => unsafe { avx512::run_bf16(kernel) },
+            // SAFETY: `has_avx512`, which asks for AVX2 and FMA too, or `has_avx2` held.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(false) | Kind::Avx2 => unsafe { avx2::run(kernel) },
             Kind::Portable => kernel.run(portable::Portable),
         }
     }
@@ -100,6 +127,11 @@ fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_bf16() -> bool {
+    is_x86_feature_detected!("avx512bf16")
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -157,10 +189,22 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// a b + c, fused where the level has it
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `acc` plus both products of each lane's pair of `bf16`. Only with instructions of [`Level::dispatch_bf16`] is it fast.
+    #[inline(always)]
+    fn dot_bf16(self, a: Self::V, b: Self::V, acc: Self::V) -> Self::V {
+        let acc = self.fma(self.upper(a), self.upper(b), acc);
+        self.fma(self.lower(a), self.lower(b), acc)
+    }
+    /// The upper `bf16` of each lane as `f32`.
+    fn upper(self, a: Self::V) -> Self::V;
+    /// The lower `bf16` of each lane as `f32`.
+    fn lower(self, a: Self::V) -> Self::V;
     /// The larger one; `b` where either is not a number.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// The smaller one; `b` where either is not a number.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Square root.
+    fn sqrt(self, a: Self::V) -> Self::V;
     /// 2^n for whole n from -126 to 127.
     fn pow2(self, n: Self::V) -> Self::V;
 

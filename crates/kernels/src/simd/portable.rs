@@ -71,12 +71,24 @@ impl Simd for Portable {
         }
     }
     #[inline(always)]
+    fn upper(self, a: V) -> V {
+        a.map(|a| f32::from_bits(a.to_bits() & 0xffff_0000))
+    }
+    #[inline(always)]
+    fn lower(self, a: V) -> V {
+        a.map(|a| f32::from_bits(a.to_bits() << 16))
+    }
+    #[inline(always)]
     fn max(self, a: V, b: V) -> V {
         zip(a, b, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
     fn min(self, a: V, b: V) -> V {
         zip(a, b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn sqrt(self, a: V) -> V {
+        a.map(f32::sqrt)
     }
     #[inline(always)]
     fn pow2(self, n: V) -> V {

@@ -1,0 +1,222 @@
+//! The passes of a convolution.
+
+use super::{BackwardWeights, Conv2d, ForwardWeights, gradient};
+use crate::element::{Element, Units, per_unit, whole_units};
+use crate::panel::Packed;
+use crate::reduce;
+use crate::simd::Level;
+use crate::tile::{self, Epilogue, Phase, Problem, Source};
+use std::borrow::Cow;
+
+/// What a convolution reads: one tensor, or the channels of two side by side without a copy that joins them.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a, E = f32> {
+    /// `[batch, height, width, in]`.
+    One(&'a [E]),
+    /// Two tensors of the same size; the second has the remaining input channels.
+    Concat {
+        /// `[batch, height, width, first_channels]`.
+        first: &'a [E],
+        /// Channels of the first tensor; even where `E` is `Bf16`.
+        first_channels: usize,
+        /// `[batch, height, width, in - first_channels]`.
+        second: &'a [E],
+    },
+}
+
+impl<'a, E: Element> Input<'a, E> {
+    /// Each tensor with its channels.
+    fn parts(self, conv: &Conv2d) -> Vec<(&'a [E], usize)> {
+        let parts = match self {
+            Input::One(x) => vec![(x, conv.in_channels)],
+            Input::Concat { first, first_channels, second } => {
+                assert!(first_channels < conv.in_channels, "the second tensor needs a channel");
+                assert!(
+                    first_channels.is_multiple_of(per_unit::<E>()),
+                    "channels of the first tensor are even in bf16"
+                );
+                vec![(first, first_channels), (second, conv.in_channels - first_channels)]
+            }
+        };
+        for (x, channels) in &parts {
+            assert_eq!(x.len(), conv.batch * conv.height * conv.width * channels, "length of the input");
+        }
+        parts
+    }
+}
+
+/// What is added to a convolution's sums before they are stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// `[out]`: added to every pixel.
+    pub bias: Option<&'a [f32]>,
+    /// `[batch, out]`: added to every pixel of a sample, such as a projected time embedding.
+    pub sample_bias: Option<&'a [f32]>,
+    /// `[batch, out_height, out_width, out]`: added to every output.
+    pub residual: Option<&'a [f32]>,
+}
+
+impl Conv2d {
+    /// y = x * w + bias: x `[batch, height, width, in]`, y `[batch, out_height, out_width, out]`, bias `[out]`.
+    ///
+    /// Each sample is computed independently of the others and of the number of threads, to the last bit.
+    ///
+    /// # Panics
+    /// When a length does not match, or the weights were packed for other channels or another kernel.
+    pub fn forward<E: Element>(
+        &self,
+        level: Level,
+        x: &[E],
+        weights: &ForwardWeights<E>,
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        self.forward_fused(level, Input::One(x), weights, Extras { bias, ..Extras::default() }, y);
+    }
+
+    /// y = x * w + bias + sample bias + residual, with one input or two side by side. Otherwise as
+    /// [`forward`](Self::forward).
+    ///
+    /// # Panics
+    /// When a length does not match, or the weights were packed for other channels or another kernel.
+    pub fn forward_fused<E: Element>(
+        &self,
+        level: Level,
+        x: Input<'_, E>,
+        weights: &ForwardWeights<E>,
+        extras: Extras<'_>,
+        y: &mut [f32],
+    ) {
+        let packed = &weights.packed;
+        self.check(packed, self.in_channels.div_ceil(per_unit::<E>()));
+        assert_eq!(packed.out_channels, self.out_channels, "weights were packed for other taps or channels");
+        assert_eq!(y.len(), self.output_len(), "length of the output");
+        self.check_extras(&extras);
+        let held: Vec<_> =
+            x.parts(self).into_iter().map(|(x, channels)| (whole_units(x, channels), channels)).collect();
+        let problem = Problem {
+            batch: self.batch,
+            input: [self.height, self.width],
+            output: [self.out_height(), self.out_width()],
+            sources: &sources(&held),
+            packed,
+            epilogue: Epilogue {
+                bias: extras.bias,
+                sample_bias: extras.sample_bias,
+                residual: extras.residual,
+                accumulate: false,
+            },
+            out_stride: self.out_channels,
+        };
+        tile::run::<E>(level, &problem, &[self.forward_phase()], y);
+    }
+
+    /// The gradient of the input: dy `[batch, out_height, out_width, out]`, dx `[batch, height, width, in]`.
+    ///
+    /// With weights of [`pack_backward_part`](Self::pack_backward_part), dx has the channels of that part alone. Each sample
+    /// is computed independently of the others and of the number of threads, to the last bit.
+    ///
+    /// # Panics
+    /// When a length does not match, or the weights were packed for other channels or another kernel.
+    pub fn backward_data<E: Element>(&self, level: Level, dy: &[E], weights: &BackwardWeights<E>, dx: &mut [f32]) {
+        let packed = &weights.packed;
+        self.check(packed, self.out_channels.div_ceil(per_unit::<E>()));
+        assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
+        let expected = self.batch * self.height * self.width * packed.out_channels;
+        assert_eq!(dx.len(), expected, "length of the input's gradient");
+        let held = [(whole_units(dy, self.out_channels), self.out_channels)];
+        let problem = Problem {
+            batch: self.batch,
+            input: [self.out_height(), self.out_width()],
+            output: [self.height, self.width],
+            sources: &sources(&held),
+            packed,
+            epilogue: Epilogue::default(),
+            out_stride: packed.out_channels,
+        };
+        tile::run::<E>(level, &problem, &self.backward_phases(), dx);
+    }
+
+    /// The gradients of the weights, dw `[out, in, kernel, kernel]`, and of the bias, db `[out]`.
+    ///
+    /// The sum over pixels is cut at places that depend on the shape alone, so results do not depend on the number of
+    /// threads.
+    ///
+    /// # Panics
+    /// When a length does not match.
+    pub fn backward_weights<E: Element>(
+        &self,
+        level: Level,
+        x: &[E],
+        dy: &[E],
+        dw: &mut [f32],
+        db: Option<&mut [f32]>,
+    ) {
+        self.backward_weights_fused(level, Input::One(x), dy, dw, db);
+    }
+
+    /// As [`backward_weights`](Self::backward_weights), with one input or two side by side.
+    ///
+    /// # Panics
+    /// When a length does not match.
+    pub fn backward_weights_fused<E: Element>(
+        &self,
+        level: Level,
+        x: Input<'_, E>,
+        dy: &[E],
+        dw: &mut [f32],
+        db: Option<&mut [f32]>,
+    ) {
+        assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
+        assert_eq!(dw.len(), self.weight_len(), "length of the weights' gradient");
+        let mut first = 0;
+        for (x, channels) in x.parts(self) {
+            gradient::weights(level, self, x, first..first + channels, dy, dw);
+            first += channels;
+        }
+        if let Some(db) = db {
+            assert_eq!(db.len(), self.out_channels, "length of the bias's gradient");
+            reduce::columns(level, dy, self.out_channels, db);
+        }
+    }
+
+    fn check(&self, packed: &Packed, units: usize) {
+        assert!(matches!(self.kernel, 1 | 3) && matches!(self.stride, 1 | 2), "kernel 1 or 3, stride 1 or 2");
+        assert_eq!(
+            (packed.taps, packed.in_units),
+            (self.kernel * self.kernel, units),
+            "weights were packed for other taps or channels"
+        );
+    }
+
+    fn check_extras(&self, extras: &Extras<'_>) {
+        let fits = |x: Option<&[f32]>, len: usize| x.is_none_or(|x| x.len() == len);
+        assert!(fits(extras.bias, self.out_channels), "length of the bias");
+        assert!(fits(extras.sample_bias, self.batch * self.out_channels), "length of the sample bias");
+        assert!(fits(extras.residual, self.output_len()), "length of the residual");
+    }
+
+    fn forward_phase(&self) -> Phase {
+        Phase {
+            rows: self.out_height(),
+            columns: self.out_width(),
+            origin: [0, 0],
+            out_step: 1,
+            in_step: self.stride,
+            taps: self.taps(),
+        }
+    }
+}
+
+/// The inputs as the tiles read them.
+fn sources<'a, E: Element>(held: &'a [(Cow<'_, [E]>, usize)]) -> Vec<Source<'a>> {
+    let mut first = 0;
+    held.iter()
+        .map(|(x, channels)| {
+            let channels = channels.div_ceil(per_unit::<E>());
+            let source = Source { data: Units::new(x), channels, stride: channels, first };
+            first += channels;
+            source
+        })
+        .collect()
+}

@@ -1,0 +1,164 @@
+//! What tensors may hold: `f32`, or `bf16` with sums in `f32`.
+
+use crate::shared::{SharedMut, for_each_job};
+use crate::simd::{Kernel, Level, Simd};
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+/// The upper half of an `f32`: eight bits of exponent, seven of fraction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Bf16(pub u16);
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for super::Bf16 {}
+}
+
+/// `f32` or [`Bf16`]: what the inputs and weights of a convolution or a product may be. Outputs are always `f32`.
+pub trait Element: Copy + Default + Send + Sync + sealed::Sealed + 'static {
+    /// Whether two values share 32 bits and are multiplied and added pair by pair.
+    const IS_PAIRED: bool;
+    /// The nearest value, ties to even.
+    fn from_f32(x: f32) -> Self;
+    /// The same value.
+    fn to_f32(self) -> f32;
+}
+
+impl Element for f32 {
+    const IS_PAIRED: bool = false;
+    #[inline(always)]
+    fn from_f32(x: f32) -> Self {
+        x
+    }
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
+    }
+}
+
+impl Element for Bf16 {
+    const IS_PAIRED: bool = true;
+    #[inline(always)]
+    fn from_f32(x: f32) -> Self {
+        let bits = x.to_bits();
+        let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+        // Rounding could carry the fraction of a NaN into its exponent: keep a quiet NaN instead.
+        let nan = (bits >> 16) | 0x40;
+        Self((if bits & 0x7fff_ffff > 0x7f80_0000 { nan } else { rounded }) as u16)
+    }
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
+    }
+}
+
+/// Values in 32 bits.
+pub(crate) const fn per_unit<E: Element>() -> usize {
+    if E::IS_PAIRED { 2 } else { 1 }
+}
+
+/// Runs `kernel` with the instructions that elements of type `E` need.
+pub(crate) fn dispatch<E: Element, K: Kernel>(level: Level, kernel: K) -> K::Output {
+    if E::IS_PAIRED { level.dispatch_bf16(kernel) } else { level.dispatch(kernel) }
+}
+
+/// acc + w x, or the sum of both products of each pair.
+#[inline(always)]
+pub(crate) fn multiply_add<E: Element, S: Simd>(s: S, w: S::V, x: S::V, acc: S::V) -> S::V {
+    if E::IS_PAIRED { s.dot_bf16(w, x, acc) } else { s.fma(w, x, acc) }
+}
+
+/// A tensor seen as 32-bit units: one `f32`, or a pair of `Bf16`. It need not be aligned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Units<'a> {
+    start: *const f32,
+    len: usize,
+    tensor: PhantomData<&'a [f32]>,
+}
+
+// SAFETY: the tensor is borrowed and only read.
+unsafe impl Send for Units<'_> {}
+// SAFETY: the tensor is borrowed and only read.
+unsafe impl Sync for Units<'_> {}
+
+impl<'a> Units<'a> {
+    /// The units of `x`; a last odd value is left out.
+    pub(crate) fn new<E: Element>(x: &'a [E]) -> Self {
+        Self { start: x.as_ptr().cast(), len: x.len() / per_unit::<E>(), tensor: PhantomData }
+    }
+
+    /// The first unit.
+    #[inline(always)]
+    pub(crate) fn as_ptr(self) -> *const f32 {
+        self.start
+    }
+
+    /// How many units there are.
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+}
+
+/// The tensor with an even number of channels where elements are paired: an odd number gets a channel of zeros.
+pub(crate) fn whole_units<E: Element>(x: &[E], channels: usize) -> Cow<'_, [E]> {
+    let padded = channels.next_multiple_of(per_unit::<E>());
+    if padded == channels {
+        return Cow::Borrowed(x);
+    }
+    let mut even = vec![E::default(); x.len() / channels * padded];
+    for (even, x) in even.chunks_exact_mut(padded).zip(x.chunks_exact(channels)) {
+        even[..channels].copy_from_slice(x);
+    }
+    Cow::Owned(even)
+}
+
+/// Values of a job.
+const CHUNK: usize = 1 << 15;
+
+/// y = x, rounded to the nearest `Bf16`, ties to even.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn to_bf16(level: Level, x: &[f32], y: &mut [Bf16]) {
+    assert_eq!(x.len(), y.len(), "length of the output");
+    let shared = SharedMut::new(y);
+    for_each_job(x.len().div_ceil(CHUNK), x.len(), |job| {
+        let x = &x[job * CHUNK..x.len().min((job + 1) * CHUNK)];
+        // SAFETY: each job has a chunk of its own.
+        let y = unsafe { shared.slice(job * CHUNK, x.len()) };
+        level.dispatch(Convert { x, y });
+    });
+}
+
+/// y = x, exactly.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn from_bf16(level: Level, x: &[Bf16], y: &mut [f32]) {
+    assert_eq!(x.len(), y.len(), "length of the output");
+    let shared = SharedMut::new(y);
+    for_each_job(x.len().div_ceil(CHUNK), x.len(), |job| {
+        let x = &x[job * CHUNK..x.len().min((job + 1) * CHUNK)];
+        // SAFETY: each job has a chunk of its own.
+        let y = unsafe { shared.slice(job * CHUNK, x.len()) };
+        level.dispatch(Convert { x, y });
+    });
+}
+
+struct Convert<'a, A, B> {
+    x: &'a [A],
+    y: &'a mut [B],
+}
+
+impl<A: Element, B: Element> Kernel for Convert<'_, A, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (x, y) in self.x.iter().zip(self.y) {
+            *y = B::from_f32(x.to_f32());
+        }
+    }
+}
