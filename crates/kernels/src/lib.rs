@@ -1,4 +1,4 @@
-//! Channels-last SIMD kernels for diffusion U-Nets: pure Rust, no tensor library, `f32`.
+//! Channels-last SIMD kernels for diffusion U-Nets: pure Rust, no tensor library, `f32` and `bf16`.
 //!
 //! Tensors are plain slices. Images are `[batch, height, width, channels]` without gaps, weights `[out, in, kernel, kernel]`
 //! as PyTorch stores them, matrices row-major. Lengths are checked, and a wrong one panics: they are the caller's shapes, not
@@ -7,6 +7,8 @@
 //! | operation | forward | backward |
 //! |---|---|---|
 //! | convolution 1x1 and 3x3, stride 1 and 2 | [`Conv2d::forward`] | [`Conv2d::backward_data`], [`Conv2d::backward_weights`] |
+//! | the same with sample bias, residual, two inputs side by side | [`Conv2d::forward_fused`] | [`Conv2d::pack_backward_part`], [`Conv2d::backward_weights_fused`] |
+//! | nearest upsampling by two and a 3x3 convolution | [`UpsampleConv2d::forward`] | [`UpsampleConv2d::backward_data`], [`UpsampleConv2d::backward_weights`] |
 //! | linear layer | `Conv2d::same(rows, 1, 1, in, out, 1)` | the same |
 //! | group norm, SiLU behind it | [`GroupNorm::forward`] | [`GroupNorm::backward`] |
 //! | SiLU | [`silu`] | [`silu_backward`] |
@@ -14,10 +16,20 @@
 //! | attention | [`Attention::forward`] | [`Attention::backward`] |
 //! | nearest upsampling by two | [`upsample`] | [`upsample_backward`] |
 //! | concatenation of channels | [`concat`] | [`split`] |
+//! | Adam, AdamW and a moving average | [`adam`] | |
 //!
 //! # Levels
 //! Every function takes a [`Level`]: AVX-512, AVX2 with FMA, or portable code for the compiler's vectoriser (SSE2, NEON).
 //! [`Level::best`] asks the processor; it costs a few loads, so there is no need to keep the answer.
+//!
+//! # Precision
+//! Convolutions and products take inputs and weights as `f32` or as [`Bf16`] (an [`Element`]); sums, outputs and gradients are
+//! `f32` always. [`to_bf16`] rounds to the nearest value, ties to even, and [`GroupNorm::forward`] can write `Bf16` itself.
+//! Without the processor's own instructions ([`Level::has_bf16`]) `Bf16` is emulated, correct but slower than `f32`.
+//!
+//! # No padded buffers
+//! A convolution reads its input in place: each register tile holds a pointer for each pixel and tap, and taps outside the image
+//! point to zeros. So whatever writes the input (a norm, say) writes an ordinary tensor.
 //!
 //! # Threads
 //! Work runs on the current rayon pool; calls may be nested in other rayon work. Small work stays on the calling thread.
@@ -52,7 +64,7 @@ mod walk;
 
 pub use activation::{silu, silu_backward};
 pub use attention::Attention;
-pub use conv::{BackwardWeights, Conv2d, Extras, ForwardWeights, Input};
+pub use conv::{BackwardWeights, Conv2d, Extras, ForwardWeights, Input, UpsampleConv2d};
 pub use element::{Bf16, Element, from_bf16, to_bf16};
 pub use matmul::{Output, PackedMatrix, matmul, matmul_transposed};
 pub use norm::GroupNorm;

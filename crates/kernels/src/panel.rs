@@ -120,6 +120,15 @@ impl Packed {
         });
     }
 
+    /// Fails unless the weights were packed for these taps and channels.
+    pub(crate) fn check<E: Element>(&self, taps: usize, in_channels: usize, out_channels: usize) {
+        assert_eq!(
+            (self.taps, self.in_units, self.out_channels),
+            (taps, in_channels.div_ceil(per_unit::<E>()), out_channels),
+            "weights were packed for other taps or channels"
+        );
+    }
+
     /// Whether the weights are stored as rows for the dot-product kernel.
     pub(crate) fn is_dot(&self) -> bool {
         self.out_channels <= DOT_MAX

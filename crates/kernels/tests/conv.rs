@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, assert_same_bits, everywhere, noise};
-use pig_kernels::{Bf16, Conv2d, Element, Extras, Input, Level};
+use pig_kernels::{Bf16, Conv2d, Element, Extras, Input, Level, UpsampleConv2d, upsample};
 
 /// Output, input gradient, weight gradient and bias gradient in f64.
 fn reference(conv: &Conv2d, x: &[f32], w: &[f32], bias: &[f32], dy: &[f32]) -> [Vec<f64>; 4] {
@@ -228,6 +228,70 @@ fn inputs_side_by_side_and_extras_agree_with_the_plain_convolution() {
         check_fused::<Bf16>(conv, first);
     }
     check_fused::<f32>(Conv2d::same(1, 6, 5, 20, 33, 3), 3);
+}
+
+/// Every pass of the joined operation against f64 loops over the upsampled image.
+fn check_upsample(conv: UpsampleConv2d) {
+    let UpsampleConv2d { batch, height, width, in_channels, out_channels } = conv;
+    let shape = [batch, height, width, in_channels];
+    let plain = Conv2d::same(batch, 2 * height, 2 * width, in_channels, out_channels, 3);
+    let (x, dy) = (noise(conv.input_len(), 1), noise(conv.output_len(), 2));
+    let (w, bias) = (noise(conv.weight_len(), 3), noise(out_channels, 4));
+    let mut large = vec![0.0; 4 * x.len()];
+    upsample(shape, &x, &mut large);
+    let [y, dlarge, dw, db] = reference(&plain, &large, &w, &bias, &dy);
+    let mut dx = vec![0.0; x.len()];
+    for (i, value) in dlarge.iter().enumerate() {
+        let (pixel, c) = (i / in_channels, i % in_channels);
+        let (row, column) = (pixel / (2 * width) % (2 * height) / 2, pixel % (2 * width) / 2);
+        dx[((pixel / (4 * width * height) * height + row) * width + column) * in_channels + c] += value;
+    }
+    let expected = [y, dx, dw, db];
+    let (forward, backward) = (conv.pack_forward(&w), conv.pack_backward(&w));
+    for result in everywhere(&format!("{conv:?}"), |level| {
+        let (mut y, mut dx) = (vec![f32::NAN; conv.output_len()], vec![f32::NAN; x.len()]);
+        let (mut dw, mut db) = (vec![f32::NAN; w.len()], vec![f32::NAN; out_channels]);
+        conv.forward(level, &x, &forward, Some(&bias), &mut y);
+        conv.backward_data(level, &dy, &backward, &mut dx);
+        conv.backward_weights(level, &x, &dy, &mut dw, Some(&mut db));
+        vec![y, dx, dw, db]
+    }) {
+        for (i, name) in ["output", "input gradient", "weight gradient", "bias gradient"].iter().enumerate() {
+            assert_close(&format!("{conv:?}: {name}"), &result[i], &expected[i], 3e-6);
+        }
+    }
+}
+
+#[test]
+fn upsampling_inside_the_convolution_agrees_with_f64() {
+    for (batch, height, width, in_channels, out_channels) in
+        [(2, 4, 5, 32, 32), (1, 1, 1, 3, 17), (3, 2, 3, 17, 2), (1, 8, 8, 64, 48), (2, 7, 3, 2, 130), (1, 3, 3, 20, 9)]
+    {
+        check_upsample(UpsampleConv2d { batch, height, width, in_channels, out_channels });
+    }
+}
+
+#[test]
+fn upsampling_inside_the_convolution_in_bf16() {
+    let conv = UpsampleConv2d { batch: 2, height: 5, width: 4, in_channels: 34, out_channels: 33 };
+    // Multiples of 1/8 make every product, and every sum of weights, exact in bf16.
+    let coarse =
+        |len: usize, seed: u32| -> Vec<f32> { noise(len, seed).iter().map(|v| (8.0 * v).round() / 8.0).collect() };
+    let (x, dy, w) = (coarse(conv.input_len(), 1), coarse(conv.output_len(), 2), coarse(conv.weight_len(), 3));
+    let (half_x, half_dy): (Vec<Bf16>, Vec<Bf16>) = (rounded(&x), rounded(&dy));
+    for level in Level::available() {
+        let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+        conv.forward(level, &x, &conv.pack_forward(&w), None, &mut y);
+        conv.backward_data(level, &dy, &conv.pack_backward(&w), &mut dx);
+        conv.backward_weights(level, &x, &dy, &mut dw, None);
+        let (mut half_y, mut half_dx, mut half_dw) = (vec![1.0; dy.len()], vec![1.0; x.len()], vec![1.0; w.len()]);
+        conv.forward(level, &half_x, &conv.pack_forward(&w), None, &mut half_y);
+        conv.backward_data(level, &half_dy, &conv.pack_backward(&w), &mut half_dx);
+        conv.backward_weights(level, &half_x, &half_dy, &mut half_dw, None);
+        for (half, whole) in [(half_y, y), (half_dx, dx), (half_dw, dw)] {
+            assert!(half == whole, "exact sums differ between bf16 and f32 at {}", level.name());
+        }
+    }
 }
 
 #[test]

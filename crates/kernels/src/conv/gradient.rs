@@ -7,20 +7,37 @@ use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{LANES, Level};
 use std::ops::Range;
 
+/// Lists the (input pixel, output pixel) pairs that a tap joins, for a range of pixels; those whose input pixel is outside the
+/// image only where the flag says so.
+type Join<'a> = dyn Fn(usize, Range<usize>, bool, &mut Vec<[usize; 2]>) + Sync + 'a;
+
+/// How the sums over pixels make up the gradient of the weights.
+pub(super) struct Reduction<'a> {
+    /// Pixels that the sums run over, and the taps that have sums.
+    pub(super) pixels: usize,
+    pub(super) taps: usize,
+    pub(super) join: &'a Join<'a>,
+    /// For each position of the kernel, the taps whose sums are added up.
+    pub(super) parts: Vec<Vec<usize>>,
+    /// Channels of the weights.
+    pub(super) in_channels: usize,
+    pub(super) out_channels: usize,
+}
+
 /// The part of dw `[out, in, kernel, kernel]` that belongs to some input channels, from x, which holds those channels, and dy.
 pub(super) fn weights<E: Element>(
     level: Level,
-    conv: &Conv2d,
+    reduction: &Reduction<'_>,
     x: &[E],
     channels: Range<usize>,
     dy: &[E],
     dw: &mut [f32],
 ) {
-    let (ci, co) = (channels.len(), conv.out_channels);
+    let (ci, co) = (channels.len(), reduction.out_channels);
     // Vectors run along the output channels, unless those fill a vector badly and the input channels do it better.
     let is_swapped = co < LANES && ci > co;
     let joined = |tap: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>| {
-        join(conv, tap, range, E::IS_PAIRED, pairs);
+        (reduction.join)(tap, range, E::IS_PAIRED, pairs);
         if is_swapped {
             for pair in pairs {
                 pair.swap(0, 1);
@@ -28,23 +45,13 @@ pub(super) fn weights<E: Element>(
         }
     };
     let (a, rows, b, columns) = if is_swapped { (dy, co, x, ci) } else { (x, ci, dy, co) };
-    let outer = Outer {
-        a,
-        a_stride: rows,
-        rows,
-        b,
-        b_stride: columns,
-        columns,
-        pixels: conv.batch * conv.out_height() * conv.out_width(),
-        taps: conv.kernel * conv.kernel,
-        pairs: &joined,
-    };
-    scatter(&outer::run(level, &outer), conv, channels, is_swapped, dw);
+    let (pixels, taps) = (reduction.pixels, reduction.taps);
+    let outer = Outer { a, a_stride: rows, rows, b, b_stride: columns, columns, pixels, taps, pairs: &joined };
+    scatter(&outer::run(level, &outer), reduction, channels, is_swapped, dw);
 }
 
-/// Lists the (input pixel, output pixel) pairs that a tap joins, for a range of output pixels; those whose input pixel is
-/// outside the image only where `is_complete`.
-fn join(conv: &Conv2d, tap: usize, range: Range<usize>, is_complete: bool, pairs: &mut Vec<[usize; 2]>) {
+/// Lists the pairs of a convolution's tap, for a range of output pixels.
+pub(super) fn join(conv: &Conv2d, tap: usize, range: Range<usize>, is_complete: bool, pairs: &mut Vec<[usize; 2]>) {
     let (height, width) = (conv.out_height(), conv.out_width());
     let row = (tap / conv.kernel) as isize - conv.padding[0] as isize;
     let column = (tap % conv.kernel) as isize - conv.padding[2] as isize;
@@ -77,16 +84,21 @@ fn join(conv: &Conv2d, tap: usize, range: Range<usize>, is_complete: bool, pairs
 }
 
 /// Adds up the pieces and writes them in the order of the weights, in blocks that stay in the first cache.
-fn scatter(partial: &Partial, conv: &Conv2d, channels: Range<usize>, is_swapped: bool, dw: &mut [f32]) {
-    let (taps, ci, co) = (conv.kernel * conv.kernel, conv.in_channels, conv.out_channels);
+fn scatter(partial: &Partial, reduction: &Reduction<'_>, channels: Range<usize>, is_swapped: bool, dw: &mut [f32]) {
+    let (taps, ci, co) = (reduction.parts.len(), reduction.in_channels, reduction.out_channels);
     let (rows, columns) = if is_swapped { (co, channels.len()) } else { (channels.len(), co) };
     let (row_blocks, strips) = (rows.div_ceil(LANES), columns.div_ceil(LANES));
     let shared = SharedMut::new(dw);
     for_each_job(row_blocks * strips, 4 * taps * rows * columns, |job| {
         let (block, strip) = (job / strips, job % strips);
         for row in block * LANES..rows.min((block + 1) * LANES) {
-            for tap in 0..taps {
-                let total = partial.total(tap, row, strip);
+            for (tap, parts) in reduction.parts.iter().enumerate() {
+                let mut total = partial.total(parts[0], row, strip);
+                for part in &parts[1..] {
+                    for (sum, value) in total.iter_mut().zip(partial.total(*part, row, strip)) {
+                        *sum += value;
+                    }
+                }
                 for (lane, value) in total.iter().enumerate().take(columns - strip * LANES) {
                     let column = strip * LANES + lane;
                     let (o, i) = if is_swapped { (row, column) } else { (column, row) };

@@ -2,6 +2,7 @@
 
 mod gradient;
 mod run;
+mod upsample;
 
 use crate::element::Element;
 use crate::panel::Packed;
@@ -9,6 +10,7 @@ use crate::tile::{Phase, Tap};
 pub use run::{Extras, Input};
 use std::marker::PhantomData;
 use std::ops::Range;
+pub use upsample::UpsampleConv2d;
 
 /// A two-dimensional convolution of one size: 1x1 or 3x3, stride 1 or 2.
 ///

@@ -1,12 +1,13 @@
 //! The passes of a convolution.
 
-use super::{BackwardWeights, Conv2d, ForwardWeights, gradient};
+use super::gradient::{self, Reduction};
+use super::{BackwardWeights, Conv2d, ForwardWeights};
 use crate::element::{Element, Units, per_unit, whole_units};
-use crate::panel::Packed;
 use crate::reduce;
 use crate::simd::Level;
 use crate::tile::{self, Epilogue, Phase, Problem, Source};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// What a convolution reads: one tensor, or the channels of two side by side without a copy that joins them.
 #[derive(Clone, Copy, Debug)]
@@ -88,8 +89,8 @@ impl Conv2d {
         y: &mut [f32],
     ) {
         let packed = &weights.packed;
-        self.check(packed, self.in_channels.div_ceil(per_unit::<E>()));
-        assert_eq!(packed.out_channels, self.out_channels, "weights were packed for other taps or channels");
+        self.check();
+        packed.check::<E>(self.kernel * self.kernel, self.in_channels, self.out_channels);
         assert_eq!(y.len(), self.output_len(), "length of the output");
         self.check_extras(&extras);
         let held: Vec<_> =
@@ -120,7 +121,8 @@ impl Conv2d {
     /// When a length does not match, or the weights were packed for other channels or another kernel.
     pub fn backward_data<E: Element>(&self, level: Level, dy: &[E], weights: &BackwardWeights<E>, dx: &mut [f32]) {
         let packed = &weights.packed;
-        self.check(packed, self.out_channels.div_ceil(per_unit::<E>()));
+        self.check();
+        packed.check::<E>(self.kernel * self.kernel, self.out_channels, packed.out_channels);
         assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
         let expected = self.batch * self.height * self.width * packed.out_channels;
         assert_eq!(dx.len(), expected, "length of the input's gradient");
@@ -169,9 +171,21 @@ impl Conv2d {
     ) {
         assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
         assert_eq!(dw.len(), self.weight_len(), "length of the weights' gradient");
+        let join = |tap: usize, range: Range<usize>, is_complete: bool, pairs: &mut Vec<[usize; 2]>| {
+            gradient::join(self, tap, range, is_complete, pairs);
+        };
+        let taps = self.kernel * self.kernel;
+        let reduction = Reduction {
+            pixels: self.batch * self.out_height() * self.out_width(),
+            taps,
+            join: &join,
+            parts: (0..taps).map(|tap| vec![tap]).collect(),
+            in_channels: self.in_channels,
+            out_channels: self.out_channels,
+        };
         let mut first = 0;
         for (x, channels) in x.parts(self) {
-            gradient::weights(level, self, x, first..first + channels, dy, dw);
+            gradient::weights(level, &reduction, x, first..first + channels, dy, dw);
             first += channels;
         }
         if let Some(db) = db {
@@ -180,13 +194,8 @@ impl Conv2d {
         }
     }
 
-    fn check(&self, packed: &Packed, units: usize) {
+    fn check(&self) {
         assert!(matches!(self.kernel, 1 | 3) && matches!(self.stride, 1 | 2), "kernel 1 or 3, stride 1 or 2");
-        assert_eq!(
-            (packed.taps, packed.in_units),
-            (self.kernel * self.kernel, units),
-            "weights were packed for other taps or channels"
-        );
     }
 
     fn check_extras(&self, extras: &Extras<'_>) {
@@ -209,7 +218,7 @@ impl Conv2d {
 }
 
 /// The inputs as the tiles read them.
-fn sources<'a, E: Element>(held: &'a [(Cow<'_, [E]>, usize)]) -> Vec<Source<'a>> {
+pub(super) fn sources<'a, E: Element>(held: &'a [(Cow<'_, [E]>, usize)]) -> Vec<Source<'a>> {
     let mut first = 0;
     held.iter()
         .map(|(x, channels)| {

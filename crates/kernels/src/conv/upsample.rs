@@ -1,0 +1,257 @@
+//! Nearest upsampling by two and a 3x3 convolution as one operation.
+//!
+//! An upsampled pixel and its neighbours show at most 2x2 different pixels of the small image, so each of the four kinds of
+//! output pixels (even or odd row, even or odd column) is a 2x2 convolution of the small image whose weights are sums of the
+//! 3x3 weights. That takes 4/9 of the multiplications, and the upsampled image never exists.
+
+use super::gradient::{self, Reduction};
+use super::run::sources;
+use super::{BackwardWeights, ForwardWeights};
+use crate::element::{Element, whole_units};
+use crate::outer::OUTSIDE;
+use crate::panel::Packed;
+use crate::reduce;
+use crate::simd::Level;
+use crate::tile::{self, Epilogue, Phase, Problem, Tap};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Nearest upsampling by two, then a 3x3 convolution with stride 1 and padding 1.
+///
+/// x is `[batch, height, width, in]`, y `[batch, 2 height, 2 width, out]`, weights `[out, in, 3, 3]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UpsampleConv2d {
+    /// Samples.
+    pub batch: usize,
+    /// Rows of the input, half of the output's.
+    pub height: usize,
+    /// Columns of the input, half of the output's.
+    pub width: usize,
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Channels of the output.
+    pub out_channels: usize,
+}
+
+/// Taps of all four kinds of output pixels.
+const TAPS: usize = 16;
+
+/// One of the sixteen taps: the rest of the output row and column modulo two, and which of the two rows and columns it reads.
+#[derive(Clone, Copy)]
+struct Corner {
+    rest: [usize; 2],
+    side: [usize; 2],
+}
+
+impl Corner {
+    fn new(tap: usize) -> Self {
+        Self { rest: [tap >> 3 & 1, tap >> 2 & 1], side: [tap >> 1 & 1, tap & 1] }
+    }
+
+    /// Rows (axis 0) or columns (axis 1) from the output pixel's own small pixel to the one that the tap reads.
+    fn offset(self, axis: usize) -> isize {
+        (self.rest[axis] + self.side[axis]) as isize - 1
+    }
+
+    /// The rows (axis 0) or columns (axis 1) of the 3x3 kernel that fall on the tap.
+    fn kernel(self, axis: usize) -> Range<usize> {
+        match (self.rest[axis], self.side[axis]) {
+            (0, 0) => 0..1,
+            (0, _) => 1..3,
+            (_, 0) => 0..2,
+            _ => 2..3,
+        }
+    }
+}
+
+impl UpsampleConv2d {
+    /// Values of the input.
+    pub fn input_len(&self) -> usize {
+        self.batch * self.height * self.width * self.in_channels
+    }
+
+    /// Values of the output.
+    pub fn output_len(&self) -> usize {
+        4 * self.batch * self.height * self.width * self.out_channels
+    }
+
+    /// Values of the weights.
+    pub fn weight_len(&self) -> usize {
+        9 * self.in_channels * self.out_channels
+    }
+
+    /// Packs `weights` `[out, in, 3, 3]` for [`forward`](Self::forward).
+    ///
+    /// # Panics
+    /// When the length is not [`weight_len`](Self::weight_len).
+    pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
+        let weight = self.merged(weights);
+        ForwardWeights {
+            packed: Packed::new::<E>(TAPS, self.in_channels, self.out_channels, weight),
+            element: PhantomData,
+        }
+    }
+
+    /// Packs `weights` `[out, in, 3, 3]` for [`backward_data`](Self::backward_data).
+    ///
+    /// # Panics
+    /// When the length is not [`weight_len`](Self::weight_len).
+    pub fn pack_backward<E: Element>(&self, weights: &[f32]) -> BackwardWeights<E> {
+        let weight = self.merged(weights);
+        let packed = Packed::new::<E>(TAPS, self.out_channels, self.in_channels, |i, o, t| weight(o, i, t));
+        BackwardWeights { packed, element: PhantomData }
+    }
+
+    /// The sum of the 3x3 weights that fall on a tap.
+    fn merged(&self, weights: &[f32]) -> impl Fn(usize, usize, usize) -> f32 + Sync {
+        assert_eq!(weights.len(), self.weight_len(), "length of the weights");
+        let ci = self.in_channels;
+        move |o, i, tap| {
+            let corner = Corner::new(tap);
+            let mut sum = 0.0;
+            for row in corner.kernel(0) {
+                for column in corner.kernel(1) {
+                    sum += weights[(o * ci + i) * 9 + 3 * row + column];
+                }
+            }
+            sum
+        }
+    }
+
+    /// y = upsample(x) * w + bias. Each sample is computed independently of the others and of the number of threads.
+    ///
+    /// # Panics
+    /// When a length does not match, or the weights were packed for something else.
+    pub fn forward<E: Element>(
+        &self,
+        level: Level,
+        x: &[E],
+        weights: &ForwardWeights<E>,
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        let packed = &weights.packed;
+        packed.check::<E>(TAPS, self.in_channels, self.out_channels);
+        assert_eq!(x.len(), self.input_len(), "length of the input");
+        assert_eq!(y.len(), self.output_len(), "length of the output");
+        assert!(bias.is_none_or(|bias| bias.len() == self.out_channels), "length of the bias");
+        let held = [(whole_units(x, self.in_channels), self.in_channels)];
+        let problem = Problem {
+            batch: self.batch,
+            input: [self.height, self.width],
+            output: [2 * self.height, 2 * self.width],
+            sources: &sources(&held),
+            packed,
+            epilogue: Epilogue { bias, ..Epilogue::default() },
+            out_stride: self.out_channels,
+        };
+        let phases = [0, 4, 8, 12].map(|first| {
+            let tap = |weight: usize| {
+                let corner = Corner::new(weight);
+                Tap { row: corner.offset(0), column: corner.offset(1), weight }
+            };
+            Phase {
+                rows: self.height,
+                columns: self.width,
+                origin: Corner::new(first).rest,
+                out_step: 2,
+                in_step: 1,
+                taps: (first..first + 4).map(tap).collect(),
+            }
+        });
+        tile::run::<E>(level, &problem, &phases, y);
+    }
+
+    /// The gradient of the input: dy `[batch, 2 height, 2 width, out]`, dx `[batch, height, width, in]`. Each sample is
+    /// computed independently of the others and of the number of threads.
+    ///
+    /// # Panics
+    /// When a length does not match, or the weights were packed for something else.
+    pub fn backward_data<E: Element>(&self, level: Level, dy: &[E], weights: &BackwardWeights<E>, dx: &mut [f32]) {
+        let packed = &weights.packed;
+        packed.check::<E>(TAPS, self.out_channels, self.in_channels);
+        assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
+        assert_eq!(dx.len(), self.input_len(), "length of the input's gradient");
+        let held = [(whole_units(dy, self.out_channels), self.out_channels)];
+        let problem = Problem {
+            batch: self.batch,
+            input: [2 * self.height, 2 * self.width],
+            output: [self.height, self.width],
+            sources: &sources(&held),
+            packed,
+            epilogue: Epilogue::default(),
+            out_stride: self.in_channels,
+        };
+        // Output pixel 2 i' + rest reads small pixel i = i' + offset.
+        let tap = |weight: usize| {
+            let corner = Corner::new(weight);
+            let along = |axis: usize| corner.rest[axis] as isize - 2 * corner.offset(axis);
+            Tap { row: along(0), column: along(1), weight }
+        };
+        let phase = Phase {
+            rows: self.height,
+            columns: self.width,
+            origin: [0, 0],
+            out_step: 1,
+            in_step: 2,
+            taps: (0..TAPS).map(tap).collect(),
+        };
+        tile::run::<E>(level, &problem, &[phase], dx);
+    }
+
+    /// The gradients of the weights, dw `[out, in, 3, 3]`, and of the bias, db `[out]`, in an order of sums that depends on the
+    /// shape alone.
+    ///
+    /// # Panics
+    /// When a length does not match.
+    pub fn backward_weights<E: Element>(
+        &self,
+        level: Level,
+        x: &[E],
+        dy: &[E],
+        dw: &mut [f32],
+        db: Option<&mut [f32]>,
+    ) {
+        assert_eq!(x.len(), self.input_len(), "length of the input");
+        assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
+        assert_eq!(dw.len(), self.weight_len(), "length of the weights' gradient");
+        let join = |tap: usize, range: Range<usize>, is_complete: bool, pairs: &mut Vec<[usize; 2]>| {
+            self.join(Corner::new(tap), range, is_complete, pairs);
+        };
+        let falls_on = |kernel: usize| {
+            let falls = |tap: &usize| {
+                let corner = Corner::new(*tap);
+                corner.kernel(0).contains(&(kernel / 3)) && corner.kernel(1).contains(&(kernel % 3))
+            };
+            (0..TAPS).filter(falls).collect()
+        };
+        let reduction = Reduction {
+            pixels: self.batch * self.height * self.width,
+            taps: TAPS,
+            join: &join,
+            parts: (0..9).map(falls_on).collect(),
+            in_channels: self.in_channels,
+            out_channels: self.out_channels,
+        };
+        gradient::weights(level, &reduction, x, 0..self.in_channels, dy, dw);
+        if let Some(db) = db {
+            assert_eq!(db.len(), self.out_channels, "length of the bias's gradient");
+            reduce::columns(level, dy, self.out_channels, db);
+        }
+    }
+
+    /// Lists the (input pixel, output pixel) pairs that a tap joins, for a range of small pixels.
+    fn join(&self, corner: Corner, range: Range<usize>, is_complete: bool, pairs: &mut Vec<[usize; 2]>) {
+        let (height, width) = (self.height, self.width);
+        for pixel in range {
+            let (sample, row, column) = (pixel / (height * width), pixel / width % height, pixel % width);
+            let output = (sample * 2 * height + 2 * row + corner.rest[0]) * 2 * width + 2 * column + corner.rest[1];
+            let (from, at) = (row.wrapping_add_signed(corner.offset(0)), column.wrapping_add_signed(corner.offset(1)));
+            if from < height && at < width {
+                pairs.push([(sample * height + from) * width + at, output]);
+            } else if is_complete {
+                pairs.push([OUTSIDE, output]);
+            }
+        }
+    }
+}
