@@ -33,6 +33,16 @@ impl Conv2d {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         ops::conv2d(x, self.weight.val(), self.bias.val(), self.geometry)
     }
+
+    /// [`forward`](Self::forward), plus `sample` `[batch, out]` at every pixel.
+    pub fn forward_add_sample(&self, x: Tensor<4>, sample: Tensor<2>) -> Tensor<4> {
+        ops::conv2d_add_sample(x, self.weight.val(), self.bias.val(), sample, self.geometry)
+    }
+
+    /// [`forward`](Self::forward), plus `residual`, which has the shape of the result.
+    pub fn forward_add(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        ops::conv2d_add(x, self.weight.val(), self.bias.val(), residual, self.geometry)
+    }
 }
 
 /// A linear layer on the last axis.

@@ -51,13 +51,13 @@ impl ResnetBlock {
     /// for all blocks.
     pub fn forward(&self, x: Tensor<4>, time: &Tensor<2>, dropout: &Dropout) -> Tensor<4> {
         let time = self.time_emb_proj.forward(time.clone());
-        let [batch, channels] = time.dims();
-        let h = self.conv1.forward(self.norm1.forward_silu(x.clone())) + time.reshape([batch, 1, 1, channels]);
-        let h = self.conv2.forward(dropout.apply(self.norm2.forward_silu(h), self.dropout));
-        match &self.conv_shortcut {
-            Some(shortcut) => shortcut.forward(x) + h,
-            None => x + h,
-        }
+        let h = self.conv1.forward_add_sample(self.norm1.forward_silu(x.clone()), time);
+        let h = dropout.apply(self.norm2.forward_silu(h), self.dropout);
+        let shortcut = match &self.conv_shortcut {
+            Some(conv) => conv.forward(x),
+            None => x,
+        };
+        self.conv2.forward_add(h, shortcut)
     }
 }
 

@@ -193,14 +193,36 @@ fn only_tracked_tensors_have_gradients() {
 }
 
 #[test]
+fn convolutions_with_a_sum_behind() {
+    let noise = |dims| constant::<1>(dims, 9, DType::F32);
+    for [input, output] in CHANNELS {
+        let geometry = ConvGeometry { stride: 2, padding: [0, 1, 0, 1] };
+        let bias = |x: &Tensor<4>| noise([output]).cast(x.dtype());
+        let images = ([3, 5, 7, input], [output, input, 3, 3]);
+        check(
+            "conv2d_add_sample",
+            (images.0, images.1, [3, output]),
+            |x, w, t| ops::conv2d_add_sample(x.clone(), w, bias(&x), t, geometry),
+            |x, w, t| plain::conv2d_add_sample(x.clone(), w, bias(&x), t, geometry),
+        );
+        check(
+            "conv2d_add",
+            (images.0, images.1, [3, 2, 3, output]),
+            |x, w, r| ops::conv2d_add(x.clone(), w, bias(&x), r, geometry),
+            |x, w, r| plain::conv2d_add(x.clone(), w, bias(&x), r, geometry),
+        );
+    }
+}
+
+#[test]
 fn a_tensor_used_twice_has_both_gradients() {
     let dims = ([2, 4, 4, 32], [32, 32, 3, 3], [32]);
     let geometry = ConvGeometry::same(3);
     check(
         "residual",
         dims,
-        |x, w, b| x.clone() + ops::conv2d(ops::silu(x), w, b, geometry),
-        |x, w, b| x.clone() + plain::conv2d(plain::silu(x), w, b, geometry),
+        |x, w, b| ops::conv2d_add(ops::silu(x.clone()), w, b, x, geometry),
+        |x, w, b| plain::conv2d_add(plain::silu(x.clone()), w, b, x, geometry),
     );
 }
 

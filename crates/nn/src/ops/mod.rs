@@ -26,9 +26,38 @@ impl ConvGeometry {
 
 /// As [`plain::conv2d`].
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
-    let has_kernel = matches!(weight.dims()[2..], [1, 1] | [3, 3]) && matches!(geometry.stride, 1 | 2);
-    let conv = if has_kernel && fast::is_supported(&x) { fast::conv2d } else { plain::conv2d };
+    let conv = if is_fast_conv(&x, &weight, geometry) { fast::conv2d } else { plain::conv2d };
     conv(x, weight, bias, geometry)
+}
+
+/// As [`plain::conv2d_add_sample`].
+pub fn conv2d_add_sample(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    sample: Tensor<2>,
+    geometry: ConvGeometry,
+) -> Tensor<4> {
+    let is_fast = is_fast_conv(&x, &weight, geometry);
+    let conv = if is_fast { fast::conv2d_add_sample } else { plain::conv2d_add_sample };
+    conv(x, weight, bias, sample, geometry)
+}
+
+/// As [`plain::conv2d_add`].
+pub fn conv2d_add(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    residual: Tensor<4>,
+    geometry: ConvGeometry,
+) -> Tensor<4> {
+    let conv = if is_fast_conv(&x, &weight, geometry) { fast::conv2d_add } else { plain::conv2d_add };
+    conv(x, weight, bias, residual, geometry)
+}
+
+/// Whether there is a kernel for the convolution where `x` lives.
+fn is_fast_conv(x: &Tensor<4>, weight: &Tensor<4>, geometry: ConvGeometry) -> bool {
+    matches!(weight.dims()[2..], [1, 1] | [3, 3]) && matches!(geometry.stride, 1 | 2) && fast::is_supported(x)
 }
 
 /// As [`plain::group_norm`].

@@ -17,6 +17,29 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGe
     burn_conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
 }
 
+/// A convolution, plus `sample` `[batch, out]` at every pixel.
+pub fn conv2d_add_sample(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    sample: Tensor<2>,
+    geometry: ConvGeometry,
+) -> Tensor<4> {
+    let [batch, channels] = sample.dims();
+    conv2d(x, weight, bias, geometry) + sample.reshape([batch, 1, 1, channels])
+}
+
+/// A convolution, plus `residual`, which has the shape of the result.
+pub fn conv2d_add(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    residual: Tensor<4>,
+    geometry: ConvGeometry,
+) -> Tensor<4> {
+    residual + conv2d(x, weight, bias, geometry)
+}
+
 /// Group normalisation (Wu and He 2018) followed, where `activate` is set, by SiLU.
 ///
 /// `x` is `[batch, height, width, channels]`, `weight` and `bias` `[channels]`. The variance is the biased one.

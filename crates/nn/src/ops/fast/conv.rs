@@ -4,23 +4,41 @@ use super::{
     Operation,
     buffer::{buffer, buffer_like, tensor, values},
     packed::forward_weights,
-    ternary,
+    quaternary, ternary,
 };
 use crate::ops::ConvGeometry;
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::{Shape, Tensor},
 };
-use pig_kernels::{ForwardWeights, Level};
+use pig_kernels::{Extras, ForwardWeights, Input, Level};
+use rayon::prelude::*;
 
 /// As [`crate::ops::plain::conv2d`], for kernels of 1 or 3 and strides of 1 or 2.
 pub(in crate::ops) fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
-    let [batch, height, width, in_channels] = x.dims();
-    let [out_channels, _, kernel, _] = weight.dims();
-    let ConvGeometry { stride, padding } = geometry;
-    let conv = pig_kernels::Conv2d { batch, height, width, in_channels, out_channels, kernel, stride, padding };
-    let shape = Shape::from([batch, conv.out_height(), conv.out_width(), out_channels]);
-    ternary(Conv { conv, shape }, x, weight, bias)
+    ternary(Conv::new(&x, &weight, geometry), x, weight, bias)
+}
+
+/// As [`crate::ops::plain::conv2d_add_sample`], where [`conv2d`] is available.
+pub(in crate::ops) fn conv2d_add_sample(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    sample: Tensor<2>,
+    geometry: ConvGeometry,
+) -> Tensor<4> {
+    quaternary(ConvAdd { conv: Conv::new(&x, &weight, geometry), added: Added::Sample }, x, weight, bias, sample)
+}
+
+/// As [`crate::ops::plain::conv2d_add`], where [`conv2d`] is available.
+pub(in crate::ops) fn conv2d_add(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    residual: Tensor<4>,
+    geometry: ConvGeometry,
+) -> Tensor<4> {
+    quaternary(ConvAdd { conv: Conv::new(&x, &weight, geometry), added: Added::Residual }, x, weight, bias, residual)
 }
 
 /// As [`crate::ops::plain::linear`]: a 1x1 convolution of images of one pixel.
@@ -41,10 +59,59 @@ struct Conv {
 }
 
 impl Conv {
-    fn run(&self, x: &FlexTensor, weights: &ForwardWeights, bias: &FlexTensor) -> FlexTensor {
+    fn new(x: &Tensor<4>, weight: &Tensor<4>, geometry: ConvGeometry) -> Self {
+        let [batch, height, width, in_channels] = x.dims();
+        let [out_channels, _, kernel, _] = weight.dims();
+        let ConvGeometry { stride, padding } = geometry;
+        let conv = pig_kernels::Conv2d { batch, height, width, in_channels, out_channels, kernel, stride, padding };
+        Self { conv, shape: Shape::from([batch, conv.out_height(), conv.out_width(), out_channels]) }
+    }
+
+    fn run(&self, x: &FlexTensor, weights: &ForwardWeights, extras: Extras) -> FlexTensor {
         let mut y = buffer(self.conv.output_len());
-        self.conv.forward(Level::best(), values(x), weights, Some(values(bias)), &mut y);
+        self.conv.forward_fused(Level::best(), Input::One(values(x)), weights, extras, &mut y);
         tensor(y, self.shape.clone())
+    }
+
+    fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &[f32]) -> FlexTensor {
+        let mut dx = buffer_like(x);
+        self.conv.backward_data(Level::best(), dy, &self.conv.pack_backward(values(weight)), &mut dx);
+        tensor(dx, x.shape())
+    }
+
+    fn parameter_gradients(&self, x: &FlexTensor, weight: &FlexTensor, dy: &[f32]) -> [FlexTensor; 2] {
+        let (mut dw, mut db) = (buffer_like(weight), buffer(self.conv.out_channels));
+        self.conv.backward_weights(Level::best(), values(x), dy, &mut dw, Some(&mut db));
+        [tensor(dw, weight.shape()), tensor(db, Shape::from([self.conv.out_channels]))]
+    }
+
+    /// The gradients of x, weight and bias.
+    fn gradients(&self, [x, weight]: &[FlexTensor; 2], dy: &[f32], tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let dx = tracked[0].then(|| self.input_gradient(x, weight, dy));
+        let parameters = (tracked[1] || tracked[2]).then(|| self.parameter_gradients(x, weight, dy));
+        let [dw, db] = parameters.map_or([None, None], |gradients| gradients.map(Some));
+        [dx, dw, db]
+    }
+
+    /// The sum over the pixels of each sample, `[batch, out]`.
+    fn sample_sums(&self, dy: &[f32]) -> FlexTensor {
+        /// Pixels that are summed in f32 before the sums meet in f64.
+        const BLOCK: usize = 256;
+        let channels = self.conv.out_channels;
+        let mut sums = buffer(self.conv.batch * channels);
+        let samples = dy.par_chunks_exact(dy.len() / self.conv.batch);
+        samples.zip(sums.par_chunks_exact_mut(channels)).for_each(|(dy, sums)| {
+            let mut totals = vec![0.0_f64; channels];
+            for block in dy.chunks(BLOCK * channels) {
+                sums.fill(0.0);
+                for pixel in block.chunks_exact(channels) {
+                    sums.iter_mut().zip(pixel).for_each(|(sum, dy)| *sum += dy);
+                }
+                totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total += f64::from(*sum));
+            }
+            sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum = total as f32);
+        });
+        tensor(sums, Shape::from([self.conv.batch, channels]))
     }
 }
 
@@ -54,26 +121,73 @@ impl Operation<3> for Conv {
 
     fn forward(&self, [x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
         let packed = self.conv.pack_forward(values(&weight));
-        (self.run(&x, &packed, &bias), [x, weight])
+        (self.run(&x, &packed, bias_alone(&bias)), [x, weight])
     }
 
     fn infer(&self, [x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
-        self.run(&x, &forward_weights(&self.conv, &weight), &bias)
+        self.run(&x, &forward_weights(&self.conv, &weight), bias_alone(&bias))
     }
 
-    fn backward(&self, [x, weight]: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let (level, dy) = (Level::best(), values(dy));
-        let dx = tracked[0].then(|| {
-            let mut dx = buffer_like(x);
-            self.conv.backward_data(level, dy, &self.conv.pack_backward(values(weight)), &mut dx);
-            tensor(dx, x.shape())
-        });
-        if !tracked[1] && !tracked[2] {
-            return [dx, None, None];
+    fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        self.gradients(saved, values(dy), tracked)
+    }
+
+    fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor> {
+        saved
+    }
+}
+
+fn bias_alone(bias: &FlexTensor) -> Extras<'_> {
+    Extras { bias: Some(values(bias)), ..Extras::default() }
+}
+
+/// What is added to a convolution's result as it is stored.
+#[derive(Clone, Copy, Debug)]
+enum Added {
+    /// A value for each channel of each sample.
+    Sample,
+    /// A tensor of the result's shape.
+    Residual,
+}
+
+/// Inputs: x, weight, bias, and what is added.
+#[derive(Clone, Debug)]
+struct ConvAdd {
+    conv: Conv,
+    added: Added,
+}
+
+impl ConvAdd {
+    fn extras<'a>(&self, bias: &'a FlexTensor, added: &'a FlexTensor) -> Extras<'a> {
+        let (bias, added) = (Some(values(bias)), Some(values(added)));
+        match self.added {
+            Added::Sample => Extras { bias, sample_bias: added, residual: None },
+            Added::Residual => Extras { bias, sample_bias: None, residual: added },
         }
-        let (mut dw, mut db) = (buffer_like(weight), buffer(self.conv.out_channels));
-        self.conv.backward_weights(level, values(x), dy, &mut dw, Some(&mut db));
-        [dx, Some(tensor(dw, weight.shape())), Some(tensor(db, Shape::from([self.conv.out_channels])))]
+    }
+}
+
+impl Operation<4> for ConvAdd {
+    /// x and weight.
+    type Saved = [FlexTensor; 2];
+
+    fn forward(&self, [x, weight, bias, added]: [FlexTensor; 4]) -> (FlexTensor, Self::Saved) {
+        let packed = self.conv.conv.pack_forward(values(&weight));
+        (self.conv.run(&x, &packed, self.extras(&bias, &added)), [x, weight])
+    }
+
+    fn infer(&self, [x, weight, bias, added]: [FlexTensor; 4]) -> FlexTensor {
+        self.conv.run(&x, &forward_weights(&self.conv.conv, &weight), self.extras(&bias, &added))
+    }
+
+    fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, tracked: [bool; 4]) -> [Option<FlexTensor>; 4] {
+        let [x, weight, bias, added] = tracked;
+        let [dx, dw, db] = self.conv.gradients(saved, values(dy), [x, weight, bias]);
+        let added = added.then(|| match self.added {
+            Added::Sample => self.conv.sample_sums(values(dy)),
+            Added::Residual => dy.clone(),
+        });
+        [dx, dw, db, added]
     }
 
     fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor> {

@@ -11,7 +11,7 @@ mod norm;
 mod packed;
 
 pub(super) use attention::attention;
-pub(super) use conv::{conv2d, linear};
+pub(super) use conv::{conv2d, conv2d_add, conv2d_add_sample, linear};
 pub(super) use elementwise::{concat_channels, silu, upsample_nearest_2x};
 pub(super) use norm::group_norm;
 
@@ -80,6 +80,15 @@ pub(crate) trait FastOps: Backend {
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+
+    /// An operation on four tensors.
+    fn quaternary<O: Operation<4>>(
+        operation: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
 impl FastOps for Flex {
@@ -93,6 +102,16 @@ impl FastOps for Flex {
 
     fn ternary<O: Operation<3>>(operation: O, a: FlexTensor, b: FlexTensor, c: FlexTensor) -> FlexTensor {
         compute(&operation, [a, b, c])
+    }
+
+    fn quaternary<O: Operation<4>>(
+        operation: O,
+        a: FlexTensor,
+        b: FlexTensor,
+        c: FlexTensor,
+        d: FlexTensor,
+    ) -> FlexTensor {
+        compute(&operation, [a, b, c, d])
     }
 }
 
@@ -112,6 +131,16 @@ impl<C: CheckpointStrategy> FastOps for Autodiff<Flex, C> {
         c: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         record::<O, C, 3>(operation, [a, b, c])
+    }
+
+    fn quaternary<O: Operation<4>>(
+        operation: O,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        record::<O, C, 4>(operation, [a, b, c, d])
     }
 }
 
@@ -177,4 +206,15 @@ fn ternary<const D: usize, const E: usize, const F: usize>(
     c: Tensor<F>,
 ) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::ternary(operation, a.into_dispatch(), b.into_dispatch(), c.into_dispatch()))
+}
+
+fn quaternary<const D: usize, const E: usize, const F: usize, const G: usize>(
+    operation: impl Operation<4>,
+    a: Tensor<D>,
+    b: Tensor<E>,
+    c: Tensor<F>,
+    d: Tensor<G>,
+) -> Tensor<D> {
+    let [b, c, d] = [b.into_dispatch(), c.into_dispatch(), d.into_dispatch()];
+    Tensor::from_dispatch(Dispatch::quaternary(operation, a.into_dispatch(), b, c, d))
 }
