@@ -39,6 +39,11 @@ impl Conv2d {
         ops::conv2d_add_sample(x, self.weight.val(), self.bias.val(), sample, self.geometry)
     }
 
+    /// [`forward`](Self::forward) of `x` enlarged by two in both directions, for a convolution that keeps the size.
+    pub fn forward_upsampled(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::upsample_conv2d(x, self.weight.val(), self.bias.val())
+    }
+
     /// [`forward`](Self::forward), plus `residual`, which has the shape of the result.
     pub fn forward_add(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
         ops::conv2d_add(x, self.weight.val(), self.bias.val(), residual, self.geometry)

@@ -3,7 +3,7 @@
 use crate::{
     dropout::Dropout,
     layers::{Conv2d, GroupNorm, Linear},
-    ops::{self, ConvGeometry},
+    ops::ConvGeometry,
     unet::UNetConfig,
 };
 use burn::{
@@ -96,6 +96,6 @@ impl Upsample {
 
     /// `[batch, height, width, channels]` to twice the height and width.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.conv.forward(ops::upsample_nearest_2x(x))
+        self.conv.forward_upsampled(x)
     }
 }

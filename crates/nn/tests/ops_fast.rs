@@ -152,6 +152,8 @@ fn silu_upsampling_and_concatenation() {
         let dims = ([3, 5, 7, a], [3, 5, 7, b], [1]);
         check("silu", dims, |x, _, _| ops::silu(x), |x, _, _| plain::silu(x));
         check("upsample", dims, |x, _, _| ops::upsample_nearest_2x(x), |x, _, _| plain::upsample_nearest_2x(x));
+        let conv = ([2, 5, 3, a], [b, a, 3, 3], [b]);
+        check("upsample_conv2d", conv, ops::upsample_conv2d, plain::upsample_conv2d);
         check("concat", dims, |x, y, _| ops::concat_channels(x, y), |x, y, _| plain::concat_channels(x, y));
     }
 }
@@ -231,11 +233,13 @@ fn a_sample_alone_is_the_sample_in_a_batch() {
     let parameter = |count| constant([count], 7, DType::F32);
     for [input, output] in CHANNELS {
         for stride in [1, 2] {
-            let w = leaf([output, input, 3, 3], 6, DType::F32);
+            let w = constant([output, input, 3, 3], 6, DType::F32);
             let geometry = ConvGeometry { stride, padding: [0, 1, 0, 1] };
             check_batch("conv2d", [8, 9, 12, input], |x| ops::conv2d(x, w.clone(), parameter(output), geometry));
         }
-        let w = leaf([output, input], 6, DType::F32);
+        let w = constant([output, input, 3, 3], 6, DType::F32);
+        check_batch("upsample_conv2d", [8, 3, 5, input], |x| ops::upsample_conv2d(x, w.clone(), parameter(output)));
+        let w = constant([output, input], 6, DType::F32);
         check_batch("linear", [8, 5, input], |x| ops::linear(x, w.clone(), parameter(output)));
         check_batch("group_norm", [8, 9, 12, input], |x| {
             ops::group_norm(x, parameter(input), parameter(input), 1, 1e-6, true)

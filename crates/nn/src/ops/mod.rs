@@ -93,6 +93,13 @@ pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
     if fast::is_supported(&x) { fast::upsample_nearest_2x(x) } else { plain::upsample_nearest_2x(x) }
 }
 
+/// As [`plain::upsample_conv2d`].
+pub fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let is_fast = weight.dims()[2..] == [3, 3] && fast::is_supported(&x);
+    let conv = if is_fast { fast::upsample_conv2d } else { plain::upsample_conv2d };
+    conv(x, weight, bias)
+}
+
 /// As [`plain::concat_channels`].
 pub fn concat_channels(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     if fast::is_supported(&a) { fast::concat_channels(a, b) } else { plain::concat_channels(a, b) }

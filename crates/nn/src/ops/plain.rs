@@ -96,6 +96,12 @@ pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
     ])
 }
 
+/// [`upsample_nearest_2x`], then a [`conv2d`] that keeps the size.
+pub fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let geometry = ConvGeometry::same(weight.dims()[2]);
+    conv2d(upsample_nearest_2x(x), weight, bias, geometry)
+}
+
 /// The channels of `a`, then those of `b`.
 pub fn concat_channels(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     Tensor::cat(vec![a, b], 3)

@@ -3,7 +3,7 @@
 use super::{
     Operation,
     buffer::{buffer, buffer_like, tensor, values},
-    packed::forward_weights,
+    packed::{Packing, forward_weights},
     quaternary, ternary,
 };
 use crate::ops::ConvGeometry;
@@ -13,6 +13,7 @@ use burn::{
 };
 use pig_kernels::{Extras, ForwardWeights, Input, Level};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// As [`crate::ops::plain::conv2d`], for kernels of 1 or 3 and strides of 1 or 2.
 pub(in crate::ops) fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
@@ -73,6 +74,12 @@ impl Conv {
         tensor(y, self.shape.clone())
     }
 
+    /// The packed weights, kept for the next pass.
+    fn kept_weights(&self, weight: &FlexTensor) -> Arc<ForwardWeights> {
+        let packing = Packing::Conv([self.conv.out_channels, self.conv.in_channels, self.conv.kernel]);
+        forward_weights(packing, weight, |weight| self.conv.pack_forward(weight))
+    }
+
     fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &[f32]) -> FlexTensor {
         let mut dx = buffer_like(x);
         self.conv.backward_data(Level::best(), dy, &self.conv.pack_backward(values(weight)), &mut dx);
@@ -125,7 +132,7 @@ impl Operation<3> for Conv {
     }
 
     fn infer(&self, [x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
-        self.run(&x, &forward_weights(&self.conv, &weight), bias_alone(&bias))
+        self.run(&x, &self.kept_weights(&weight), bias_alone(&bias))
     }
 
     fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
@@ -177,7 +184,7 @@ impl Operation<4> for ConvAdd {
     }
 
     fn infer(&self, [x, weight, bias, added]: [FlexTensor; 4]) -> FlexTensor {
-        self.conv.run(&x, &forward_weights(&self.conv.conv, &weight), self.extras(&bias, &added))
+        self.conv.run(&x, &self.conv.kept_weights(&weight), self.extras(&bias, &added))
     }
 
     fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, tracked: [bool; 4]) -> [Option<FlexTensor>; 4] {

@@ -1,4 +1,4 @@
-//! SiLU, upsampling and concatenation: what moves values more than it computes.
+//! SiLU and concatenation.
 
 use super::{
     Operation, binary,
@@ -14,11 +14,6 @@ use pig_kernels::Level;
 /// As [`crate::ops::plain::silu`].
 pub(in crate::ops) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     unary(Silu, x)
-}
-
-/// As [`crate::ops::plain::upsample_nearest_2x`].
-pub(in crate::ops) fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
-    unary(Upsample { input: x.dims() }, x)
 }
 
 /// As [`crate::ops::plain::concat_channels`].
@@ -46,34 +41,6 @@ impl Operation<1> for Silu {
 
     fn release(x: FlexTensor) -> impl IntoIterator<Item = FlexTensor> {
         [x]
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Upsample {
-    /// Shape of the input.
-    input: [usize; 4],
-}
-
-impl Operation<1> for Upsample {
-    type Saved = ();
-
-    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, ()) {
-        let [batch, height, width, channels] = self.input;
-        let shape = Shape::from([batch, 2 * height, 2 * width, channels]);
-        let mut y = buffer(shape.num_elements());
-        pig_kernels::upsample(self.input, values(&x), &mut y);
-        (tensor(y, shape), ())
-    }
-
-    fn backward(&self, (): &(), dy: &FlexTensor, _tracked: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let mut dx = buffer(self.input.iter().product());
-        pig_kernels::upsample_backward(self.input, values(dy), &mut dx);
-        [Some(tensor(dx, Shape::from(self.input)))]
-    }
-
-    fn release((): ()) -> impl IntoIterator<Item = FlexTensor> {
-        []
     }
 }
 

@@ -9,11 +9,13 @@ mod conv;
 mod elementwise;
 mod norm;
 mod packed;
+mod upsample;
 
 pub(super) use attention::attention;
 pub(super) use conv::{conv2d, conv2d_add, conv2d_add_sample, linear};
-pub(super) use elementwise::{concat_channels, silu, upsample_nearest_2x};
+pub(super) use elementwise::{concat_channels, silu};
 pub(super) use norm::group_norm;
+pub(super) use upsample::{upsample_conv2d, upsample_nearest_2x};
 
 use buffer::{contiguous, recycle};
 use burn::{

@@ -5,44 +5,55 @@
 
 use super::buffer::values;
 use burn::{backend::flex::FlexTensor, tensor::Bytes};
-use pig_kernels::{Conv2d, ForwardWeights};
+use pig_kernels::ForwardWeights;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
+
+/// What weights are packed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// A convolution with these channels out and in and this kernel.
+    Conv([usize; 3]),
+    /// A 3x3 convolution behind nearest upsampling, with these channels out and in.
+    UpsampleConv([usize; 2]),
+}
 
 /// What is packed, and from what.
 struct Entry {
     /// Dead as soon as the weights are dropped or written to: a sole owner that writes moves the values to an allocation
     /// of its own, because this reference exists.
     source: Weak<Bytes>,
-    /// Out, in, kernel.
-    shape: [usize; 3],
+    packing: Packing,
     packed: Arc<ForwardWeights>,
 }
 
 /// By the address of the weights' shared allocation, which stays taken as long as the entry refers to it.
 static ENTRIES: Mutex<Option<HashMap<usize, Entry>>> = Mutex::new(None);
 
-/// `weight` packed for the forward pass of `conv`.
-pub(super) fn forward_weights(conv: &Conv2d, weight: &FlexTensor) -> Arc<ForwardWeights> {
-    let pack = || Arc::new(conv.pack_forward(values(weight)));
+/// What `pack` makes of `weight`, or made of it when the same was asked for before.
+pub(super) fn forward_weights(
+    packing: Packing,
+    weight: &FlexTensor,
+    pack: impl Fn(&[f32]) -> ForwardWeights,
+) -> Arc<ForwardWeights> {
+    let pack = || Arc::new(pack(values(weight)));
     let source = weight.data_arc();
     if source.len() != size_of_val(values(weight)) {
         // A part of a larger buffer: another part may have the same allocation and shape.
         return pack();
     }
     let key = Arc::as_ptr(&source).addr();
-    let shape = [conv.out_channels, conv.in_channels, conv.kernel];
     let find = |entries: &HashMap<usize, Entry>| {
-        let entry = entries.get(&key).filter(|entry| entry.shape == shape && entry.source.strong_count() > 0)?;
+        let entry = entries.get(&key).filter(|entry| entry.packing == packing && entry.source.strong_count() > 0)?;
         Some(entry.packed.clone())
     };
     if let Some(packed) = with_entries(|entries| find(entries)) {
         return packed;
     }
     let packed = pack();
-    let entry = Entry { source: Arc::downgrade(&source), shape, packed: packed.clone() };
+    let entry = Entry { source: Arc::downgrade(&source), packing, packed: packed.clone() };
     with_entries(|entries| {
         entries.retain(|_, entry| entry.source.strong_count() > 0);
         entries.insert(key, entry);
@@ -59,16 +70,22 @@ fn with_entries<T>(f: impl FnOnce(&mut HashMap<usize, Entry>) -> T) -> T {
 mod tests {
     use super::{super::buffer::tensor, *};
     use burn::tensor::Shape;
+    use pig_kernels::Conv2d;
+
+    fn packed(conv: &Conv2d, weight: &FlexTensor) -> Arc<ForwardWeights> {
+        let packing = Packing::Conv([conv.out_channels, conv.in_channels, conv.kernel]);
+        forward_weights(packing, weight, |weight| conv.pack_forward(weight))
+    }
 
     #[test]
     fn weights_are_packed_again_when_they_change() {
         let conv = Conv2d::same(1, 1, 1, 3, 17, 1);
         let mut weight = tensor(vec![1.0; 51], Shape::from([17, 3]));
-        let first = forward_weights(&conv, &weight);
-        assert!(Arc::ptr_eq(&first, &forward_weights(&conv, &weight.clone())));
+        let first = packed(&conv, &weight);
+        assert!(Arc::ptr_eq(&first, &packed(&conv, &weight.clone())));
 
         weight.storage_mut::<f32>()[0] = 2.0;
-        let second = forward_weights(&conv, &weight);
+        let second = packed(&conv, &weight);
         assert!(!Arc::ptr_eq(&first, &second));
         let mut y = vec![0.0; 17];
         conv.forward(pig_kernels::Level::best(), &[1.0; 3], &second, None, &mut y);
@@ -78,8 +95,8 @@ mod tests {
     #[test]
     fn other_shapes_of_the_same_values_are_packed_apart() {
         let weight = tensor(vec![1.0; 54], Shape::from([2, 3, 3, 3]));
-        let first = forward_weights(&Conv2d::same(1, 4, 4, 3, 2, 3), &weight);
-        let second = forward_weights(&Conv2d::same(1, 4, 4, 2, 3, 3), &weight);
+        let first = packed(&Conv2d::same(1, 4, 4, 3, 2, 3), &weight);
+        let second = packed(&Conv2d::same(1, 4, 4, 2, 3, 3), &weight);
         assert!(!Arc::ptr_eq(&first, &second));
     }
 }

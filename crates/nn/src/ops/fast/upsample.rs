@@ -1,0 +1,102 @@
+//! Upsampling, and the convolution that follows it.
+
+use super::{
+    Operation,
+    buffer::{buffer, buffer_like, tensor, values},
+    packed::{Packing, forward_weights},
+    ternary, unary,
+};
+use burn::{
+    backend::{TensorMetadata, flex::FlexTensor},
+    tensor::{Shape, Tensor},
+};
+use pig_kernels::{ForwardWeights, Level, UpsampleConv2d};
+
+/// As [`crate::ops::plain::upsample_nearest_2x`].
+pub(in crate::ops) fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
+    unary(Upsample { input: x.dims() }, x)
+}
+
+/// As [`crate::ops::plain::upsample_conv2d`], for kernels of 3. Pixels of one small pixel share sums of weights: four
+/// ninths of the multiplications, and no large image between.
+pub(in crate::ops) fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let [batch, height, width, in_channels] = x.dims();
+    let out_channels = weight.dims()[0];
+    let conv = UpsampleConv2d { batch, height, width, in_channels, out_channels };
+    ternary(UpsampleConv(conv), x, weight, bias)
+}
+
+#[derive(Clone, Debug)]
+struct Upsample {
+    /// Shape of the input.
+    input: [usize; 4],
+}
+
+impl Operation<1> for Upsample {
+    type Saved = ();
+
+    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, ()) {
+        let [batch, height, width, channels] = self.input;
+        let shape = Shape::from([batch, 2 * height, 2 * width, channels]);
+        let mut y = buffer(shape.num_elements());
+        pig_kernels::upsample(self.input, values(&x), &mut y);
+        (tensor(y, shape), ())
+    }
+
+    fn backward(&self, (): &(), dy: &FlexTensor, _tracked: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut dx = buffer(self.input.iter().product());
+        pig_kernels::upsample_backward(self.input, values(dy), &mut dx);
+        [Some(tensor(dx, Shape::from(self.input)))]
+    }
+
+    fn release((): ()) -> impl IntoIterator<Item = FlexTensor> {
+        []
+    }
+}
+
+/// Inputs: x, weight, bias.
+#[derive(Clone, Debug)]
+struct UpsampleConv(UpsampleConv2d);
+
+impl UpsampleConv {
+    fn run(&self, x: &FlexTensor, weights: &ForwardWeights, bias: &FlexTensor) -> FlexTensor {
+        let UpsampleConv2d { batch, height, width, out_channels, .. } = self.0;
+        let mut y = buffer(self.0.output_len());
+        self.0.forward(Level::best(), values(x), weights, Some(values(bias)), &mut y);
+        tensor(y, Shape::from([batch, 2 * height, 2 * width, out_channels]))
+    }
+}
+
+impl Operation<3> for UpsampleConv {
+    /// x and weight.
+    type Saved = [FlexTensor; 2];
+
+    fn forward(&self, [x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
+        let packed = self.0.pack_forward(values(&weight));
+        (self.run(&x, &packed, &bias), [x, weight])
+    }
+
+    fn infer(&self, [x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
+        let packing = Packing::UpsampleConv([self.0.out_channels, self.0.in_channels]);
+        self.run(&x, &forward_weights(packing, &weight, |weight| self.0.pack_forward(weight)), &bias)
+    }
+
+    fn backward(&self, [x, weight]: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let (level, dy) = (Level::best(), values(dy));
+        let dx = tracked[0].then(|| {
+            let mut dx = buffer_like(x);
+            self.0.backward_data(level, dy, &self.0.pack_backward(values(weight)), &mut dx);
+            tensor(dx, x.shape())
+        });
+        if !tracked[1] && !tracked[2] {
+            return [dx, None, None];
+        }
+        let (mut dw, mut db) = (buffer_like(weight), buffer(self.0.out_channels));
+        self.0.backward_weights(level, values(x), dy, &mut dw, Some(&mut db));
+        [dx, Some(tensor(dw, weight.shape())), Some(tensor(db, Shape::from([self.0.out_channels])))]
+    }
+
+    fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor> {
+        saved
+    }
+}
