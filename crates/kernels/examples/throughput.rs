@@ -3,7 +3,7 @@
 //! `cargo run --release -p pig-kernels --example throughput [-- FILTER]`: rows whose name contains FILTER. Each row is the
 //! median of several runs, on all threads of rayon's pool.
 
-use pig_kernels::{Bf16, Conv2d, Element, Level, peak};
+use pig_kernels::{Bf16, Conv2d, Element, Extras, Level, peak};
 use std::time::Instant;
 
 /// Median seconds of `run`: at least 7 runs and 0.15 seconds.
@@ -37,6 +37,7 @@ fn main() {
     let level = Level::best();
     println!("level {}, {} threads", level.name(), rayon::current_num_threads());
     convolutions::<f32>("f32", level, &filter, peak::f32_flops);
+    winograd(level, &filter);
     if level.has_bf16() {
         convolutions::<Bf16>("bf16", level, &filter, peak::bf16_flops);
     }
@@ -68,6 +69,37 @@ fn convolutions<E: Element>(element: &str, level: Level, filter: &str, peak: fn(
             median(|| conv.backward_weights(level, &x, &dy, &mut dw, None)),
         ];
         let peak = before.max(peak(level));
+        print!("{name:<26}");
+        for time in times {
+            let speed = conv.flops() / time;
+            print!("{:>9.3} ms{:>6.0}{:>5.0} %", time * 1e3, speed / 1e9, 100.0 * speed / peak);
+        }
+        println!("{:>10.0}", peak / 1e9);
+    }
+}
+
+/// Winograd's method: speeds count the multiplications of the plain sum, so shares of the peak may exceed 100 %.
+fn winograd(level: Level, filter: &str) {
+    println!("{:<26}{:>24}{:>24}{:>24}{:>10}", "Winograd", "forward", "data gradient", "weight gradient", "peak");
+    for (batch, size, ci, co, stride) in SHAPES {
+        let name = format!("{ci}->{co} @{size} b{batch} Winograd");
+        let conv = Conv2d { stride, ..Conv2d::same(batch, size, size, ci, co, 3) };
+        if !name.contains(filter) || !conv.is_winograd() {
+            continue;
+        }
+        let (x, dy) = (noise(conv.input_len(), 1), noise(conv.output_len(), 2));
+        let w = noise(conv.weight_len(), 3);
+        let forward = conv.pack_forward_winograd(level, &w);
+        let backward = conv.pack_backward_winograd(level, &w);
+        let (mut y, mut dx) = (vec![0.0; conv.output_len()], vec![0.0; conv.input_len()]);
+        let mut dw = vec![0.0; conv.weight_len()];
+        let before = peak::f32_flops(level);
+        let times = [
+            median(|| conv.forward_winograd(level, &x, &forward, Extras::default(), &mut y)),
+            median(|| conv.backward_data_winograd(level, &dy, &backward, &mut dx)),
+            median(|| conv.backward_weights_winograd(level, &x, &dy, &mut dw, None)),
+        ];
+        let peak = before.max(peak::f32_flops(level));
         print!("{name:<26}");
         for time in times {
             let speed = conv.flops() / time;

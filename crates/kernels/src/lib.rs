@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | convolution 1x1 and 3x3, stride 1 and 2 | [`Conv2d::forward`] | [`Conv2d::backward_data`], [`Conv2d::backward_weights`] |
 //! | the same with sample bias, residual, two inputs side by side | [`Conv2d::forward_fused`] | [`Conv2d::pack_backward_part`], [`Conv2d::backward_weights_fused`] |
+//! | 3x3 with stride 1 in `f32` by Winograd's method, where [`Conv2d::is_winograd`] | [`Conv2d::forward_winograd`] | [`Conv2d::backward_data_winograd`], [`Conv2d::backward_weights_winograd`] |
 //! | nearest upsampling by two and a 3x3 convolution | [`UpsampleConv2d::forward`] | [`UpsampleConv2d::backward_data`], [`UpsampleConv2d::backward_weights`] |
 //! | linear layer | `Conv2d::same(rows, 1, 1, in, out, 1)` | the same |
 //! | group norm, SiLU behind it | [`GroupNorm::forward`] | [`GroupNorm::backward`] |
@@ -15,7 +16,7 @@
 //! | matrix product | [`matmul`] | [`matmul`], [`matmul_transposed`] |
 //! | attention | [`Attention::forward`] | [`Attention::backward`] |
 //! | nearest upsampling by two | [`upsample`] | [`upsample_backward`] |
-//! | concatenation of channels | [`concat`] | [`split`] |
+//! | concatenation of channels | [`concat()`] | [`split`] |
 //! | Adam, AdamW and a moving average | [`adam`] | |
 //!
 //! # Levels
@@ -64,7 +65,9 @@ mod walk;
 
 pub use activation::{silu, silu_backward};
 pub use attention::Attention;
-pub use conv::{BackwardWeights, Conv2d, Extras, ForwardWeights, Input, UpsampleConv2d};
+pub use conv::{
+    BackwardWeights, Conv2d, Extras, ForwardWeights, Input, UpsampleConv2d, WinogradBackward, WinogradForward,
+};
 pub use element::{Bf16, Element, from_bf16, to_bf16};
 pub use matmul::{Output, PackedMatrix, matmul, matmul_transposed};
 pub use norm::GroupNorm;

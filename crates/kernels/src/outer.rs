@@ -78,34 +78,49 @@ impl Partial {
 
 /// Computes the partial sums.
 pub(crate) fn run<E: Element>(level: Level, outer: &Outer<'_, E>) -> Partial {
-    let width = outer.columns.next_multiple_of(LANES);
-    let pieces = outer.pixels.div_ceil(PIECE).clamp(1, MAX_PIECES);
-    let size = outer.taps * outer.rows * width;
-    let mut data = lines(pieces * size);
-    // Jobs beyond the pieces share a piece's taps and rows; each sum is still one chain, whoever computes it.
-    let wanted = (MAX_PIECES / pieces).max(1);
-    let tap_parts = if outer.taps > 1 { wanted.min(outer.taps) } else { 1 };
-    let row_parts = (wanted / tap_parts).clamp(1, outer.rows.div_ceil(ROWS));
-    let blocks = outer.pixels.div_ceil(block_pixels::<E>());
-    let work = outer.pixels * size;
-    let shared = SharedMut::new(&mut data);
-    for_each_job(pieces * tap_parts * row_parts, work, |job| {
-        let (piece, part) = (job / (tap_parts * row_parts), job % (tap_parts * row_parts));
-        let (tap, row) = (part / row_parts, part % row_parts);
-        let tiles = outer.rows.div_ceil(ROWS);
-        let job = Job {
-            outer,
-            blocks: cut(blocks, pieces, piece),
-            taps: cut(outer.taps, tap_parts, tap),
-            rows: ROWS * cut(tiles, row_parts, row).start..outer.rows.min(ROWS * cut(tiles, row_parts, row).end),
-            width,
-            // SAFETY: the piece lies inside the buffer.
-            out: unsafe { shared.get().cast::<f32>().add(piece * size) },
-            _buffer: shared,
-        };
-        dispatch::<E, _>(level, job);
-    });
-    Partial { data, pieces, taps: outer.taps, rows: outer.rows, width }
+    let mut partial = Partial::new(outer);
+    partial.add(level, outer);
+    partial
+}
+
+impl Partial {
+    /// Sums of nothing yet, of this shape.
+    pub(crate) fn new<E: Element>(outer: &Outer<'_, E>) -> Self {
+        let width = outer.columns.next_multiple_of(LANES);
+        let pieces = outer.pixels.div_ceil(PIECE).clamp(1, MAX_PIECES);
+        let data = lines(pieces * outer.taps * outer.rows * width);
+        Self { data, pieces, taps: outer.taps, rows: outer.rows, width }
+    }
+
+    /// Adds the sums of `outer`, which has the same taps, rows and columns as the one before.
+    pub(crate) fn add<E: Element>(&mut self, level: Level, outer: &Outer<'_, E>) {
+        assert_eq!((outer.taps, outer.rows), (self.taps, self.rows), "shape of the sums");
+        assert_eq!(outer.columns.next_multiple_of(LANES), self.width, "shape of the sums");
+        let size = self.taps * self.rows * self.width;
+        // Jobs beyond the pieces share a piece's taps and rows; each sum is still one chain, whoever computes it.
+        let wanted = (MAX_PIECES / self.pieces).max(1);
+        let tap_parts = if outer.taps > 1 { wanted.min(outer.taps) } else { 1 };
+        let row_parts = (wanted / tap_parts).clamp(1, outer.rows.div_ceil(ROWS));
+        let (pieces, width) = (self.pieces, self.width);
+        let blocks = outer.pixels.div_ceil(block_pixels::<E>());
+        let shared = SharedMut::new(&mut self.data);
+        for_each_job(pieces * tap_parts * row_parts, outer.pixels * size, |job| {
+            let (piece, part) = (job / (tap_parts * row_parts), job % (tap_parts * row_parts));
+            let (tap, row) = (part / row_parts, part % row_parts);
+            let tiles = cut(outer.rows.div_ceil(ROWS), row_parts, row);
+            let job = Job {
+                outer,
+                blocks: cut(blocks, pieces, piece),
+                taps: cut(outer.taps, tap_parts, tap),
+                rows: ROWS * tiles.start..outer.rows.min(ROWS * tiles.end),
+                width,
+                // SAFETY: the piece lies inside the buffer.
+                out: unsafe { shared.get().cast::<f32>().add(piece * size) },
+                _buffer: shared,
+            };
+            dispatch::<E, _>(level, job);
+        });
+    }
 }
 
 /// Part `i` of `n` of `0..len`.

@@ -98,6 +98,31 @@ impl Packed {
     }
 
     fn fill_groups(&mut self, unit: impl Fn(usize, usize, usize) -> f32 + Sync) {
+        let out_channels = self.out_channels;
+        self.fill_lines(|first, i, out| {
+            for o in first..out_channels.min(first + LANES) {
+                for (t, line) in out.iter_mut().enumerate() {
+                    line.0[o - first] = unit(o, i, t);
+                }
+            }
+        });
+    }
+
+    /// Packs lines of sixteen output channels: `line(first output channel, input channel, lines)` fills one line a tap, which
+    /// begin as zeros.
+    pub(crate) fn by_lines(
+        taps: usize,
+        in_units: usize,
+        out_channels: usize,
+        line: impl Fn(usize, usize, &mut [Line]) + Sync,
+    ) -> Self {
+        assert!(out_channels > DOT_MAX, "few output channels have no lines");
+        let mut packed = Self { taps, in_units, out_channels, data: Vec::new() };
+        packed.fill_lines(line);
+        packed
+    }
+
+    fn fill_lines(&mut self, line: impl Fn(usize, usize, &mut [Line]) + Sync) {
         let (taps, in_units, out_channels) = (self.taps, self.in_units, self.out_channels);
         self.data = lines(out_channels.next_multiple_of(LANES) * taps * in_units);
         let groups = groups(out_channels);
@@ -107,13 +132,14 @@ impl Packed {
         for_each_job(groups.len() * blocks, taps * in_units * out_channels, |job| {
             let group = groups[job / blocks];
             let first = job % blocks * LANES;
+            let mut out = vec![Line([0.0; LANES]); taps];
             for i in first..in_units.min(first + LANES) {
-                for o in group.first..out_channels.min(group.first + group.strips * LANES) {
-                    let (strip, lane) = ((o - group.first) / LANES, o % LANES);
-                    for t in 0..taps {
-                        let line = group.first / LANES * taps * in_units + (t * in_units + i) * group.strips + strip;
+                for strip in 0..group.strips {
+                    line(group.first + strip * LANES, i, &mut out);
+                    for (t, line) in out.iter().enumerate() {
+                        let at = group.first / LANES * taps * in_units + (t * in_units + i) * group.strips + strip;
                         // SAFETY: the line lies inside `data`, and jobs have distinct groups or input channels.
-                        unsafe { (*data.get().add(line)).0[lane] = unit(o, i, t) };
+                        unsafe { *data.get().add(at) = *line };
                     }
                 }
             }

@@ -71,7 +71,7 @@ pub fn concat(a: &[f32], a_channels: usize, b: &[f32], b_channels: usize, y: &mu
     });
 }
 
-/// The gradient of [`concat`]: takes dy `[rows, a_channels + b_channels]` apart.
+/// The gradient of [`concat()`]: takes dy `[rows, a_channels + b_channels]` apart.
 ///
 /// # Panics
 /// When a length does not match.

@@ -138,14 +138,14 @@ impl Cut {
 }
 
 /// One job: some pixels of a phase, some groups of output channels.
-struct Job<'a, E> {
-    problem: &'a Problem<'a>,
-    phase: &'a Phase,
-    zeros: &'a [f32],
-    groups: &'a [Group],
-    pixels: Range<usize>,
-    y: SharedMut<'a, f32>,
-    element: PhantomData<E>,
+pub(crate) struct Job<'a, E> {
+    pub(crate) problem: &'a Problem<'a>,
+    pub(crate) phase: &'a Phase,
+    pub(crate) zeros: &'a [f32],
+    pub(crate) groups: &'a [Group],
+    pub(crate) pixels: Range<usize>,
+    pub(crate) y: SharedMut<'a, f32>,
+    pub(crate) element: PhantomData<E>,
 }
 
 impl<E: Element> Kernel for Job<'_, E> {

@@ -295,6 +295,53 @@ fn upsampling_inside_the_convolution_in_bf16() {
 }
 
 #[test]
+fn winograd_agrees_with_f64() {
+    for (batch, height, width, ci, co, padding) in [
+        (2, 8, 8, 32, 64, [1; 4]),
+        (1, 7, 9, 48, 17, [1; 4]),
+        (3, 4, 4, 130, 32, [1; 4]),
+        (1, 13, 6, 16, 96, [0, 2, 2, 1]),
+        (1, 33, 30, 20, 24, [1; 4]),
+        // More tiles than one chunk of the weight gradient holds.
+        (3, 62, 64, 64, 130, [1; 4]),
+        (1, 5, 5, 256, 256, [1; 4]),
+    ] {
+        let conv = Conv2d { padding, ..Conv2d::same(batch, height, width, ci, co, 3) };
+        let (x, dy) = (noise(conv.input_len(), 1), noise(conv.output_len(), 2));
+        let (w, bias) = (noise(conv.weight_len(), 3), noise(co, 4));
+        let (sample_bias, residual) = (noise(batch * co, 5), noise(conv.output_len(), 6));
+        let mut expected = reference(&conv, &x, &w, &bias, &dy);
+        let per_sample = conv.output_len() / batch;
+        for (i, y) in expected[0].iter_mut().enumerate() {
+            *y += f64::from(sample_bias[i / per_sample * co + i % co]) + f64::from(residual[i]);
+        }
+        for result in everywhere(&format!("Winograd {conv:?}"), |level| {
+            let (mut y, mut dx) = (vec![f32::NAN; conv.output_len()], vec![f32::NAN; conv.input_len()]);
+            let extras = Extras { bias: Some(&bias), sample_bias: Some(&sample_bias), residual: Some(&residual) };
+            conv.forward_winograd(level, &x, &conv.pack_forward_winograd(level, &w), extras, &mut y);
+            conv.backward_data_winograd(level, &dy, &conv.pack_backward_winograd(level, &w), &mut dx);
+            let (mut dw, mut db) = (vec![f32::NAN; w.len()], vec![f32::NAN; co]);
+            conv.backward_weights_winograd(level, &x, &dy, &mut dw, Some(&mut db));
+            vec![y, dx, dw, db]
+        }) {
+            for (i, name) in ["output", "input gradient", "weight gradient", "bias gradient"].iter().enumerate() {
+                assert_close(&format!("Winograd {conv:?}: {name}"), &result[i], &expected[i], WINOGRAD);
+            }
+        }
+        let alone = Conv2d { batch: 1, ..conv };
+        let level = Level::best();
+        let packed = conv.pack_forward_winograd(level, &w);
+        let (mut y, mut one) = (vec![0.0; conv.output_len()], vec![0.0; per_sample]);
+        conv.forward_winograd(level, &x, &packed, Extras::default(), &mut y);
+        alone.forward_winograd(level, &x[..alone.input_len()], &packed, Extras::default(), &mut one);
+        assert_same_bits("sample of a batch", &y[..per_sample], &one);
+    }
+}
+
+/// Error that Winograd's method may have, relative to the largest value.
+const WINOGRAD: f64 = 5e-6;
+
+#[test]
 #[should_panic(expected = "weights were packed for other taps or channels")]
 fn weights_of_another_convolution_are_refused() {
     let conv = Conv2d::same(1, 4, 4, 8, 8, 3);

@@ -3,6 +3,7 @@
 mod gradient;
 mod run;
 mod upsample;
+mod winograd;
 
 use crate::element::Element;
 use crate::panel::Packed;
@@ -11,6 +12,7 @@ pub use run::{Extras, Input};
 use std::marker::PhantomData;
 use std::ops::Range;
 pub use upsample::UpsampleConv2d;
+pub use winograd::{WinogradBackward, WinogradForward};
 
 /// A two-dimensional convolution of one size: 1x1 or 3x3, stride 1 or 2.
 ///

@@ -92,7 +92,7 @@ impl Conv2d {
         self.check();
         packed.check::<E>(self.kernel * self.kernel, self.in_channels, self.out_channels);
         assert_eq!(y.len(), self.output_len(), "length of the output");
-        self.check_extras(&extras);
+        check_extras(self, &extras);
         let held: Vec<_> =
             x.parts(self).into_iter().map(|(x, channels)| (whole_units(x, channels), channels)).collect();
         let problem = Problem {
@@ -198,13 +198,6 @@ impl Conv2d {
         assert!(matches!(self.kernel, 1 | 3) && matches!(self.stride, 1 | 2), "kernel 1 or 3, stride 1 or 2");
     }
 
-    fn check_extras(&self, extras: &Extras<'_>) {
-        let fits = |x: Option<&[f32]>, len: usize| x.is_none_or(|x| x.len() == len);
-        assert!(fits(extras.bias, self.out_channels), "length of the bias");
-        assert!(fits(extras.sample_bias, self.batch * self.out_channels), "length of the sample bias");
-        assert!(fits(extras.residual, self.output_len()), "length of the residual");
-    }
-
     fn forward_phase(&self) -> Phase {
         Phase {
             rows: self.out_height(),
@@ -228,4 +221,11 @@ pub(super) fn sources<'a, E: Element>(held: &'a [(Cow<'_, [E]>, usize)]) -> Vec<
             source
         })
         .collect()
+}
+
+pub(super) fn check_extras(conv: &Conv2d, extras: &Extras<'_>) {
+    let fits = |x: Option<&[f32]>, len: usize| x.is_none_or(|x| x.len() == len);
+    assert!(fits(extras.bias, conv.out_channels), "length of the bias");
+    assert!(fits(extras.sample_bias, conv.batch * conv.out_channels), "length of the sample bias");
+    assert!(fits(extras.residual, conv.output_len()), "length of the residual");
 }

@@ -1,0 +1,213 @@
+//! The gradient of the weights by Winograd's method: dw = G^T (sum over tiles of (B^T d B) x (A dy A^T)) G.
+
+use super::transform::{IN, Image, OUT, POINTS, output_back_1d, weights_back_1d};
+use crate::conv::Conv2d;
+use crate::outer::{Outer, Partial};
+use crate::panel::{Line, lines};
+use crate::shared::{SharedMut, for_each_job};
+use crate::simd::{Kernel, LANES, Level, Simd};
+use std::cell::Cell;
+use std::ops::Range;
+
+/// Bytes of transformed values that exist at a time, so that they stay in the caches, and the tiles that there are in any case,
+/// so that sums stay in registers for long. The number of tiles follows from the shape alone, and with it the order of the sums.
+const CHUNK_BYTES: usize = 2 << 20;
+const MIN_TILES: usize = 128;
+
+/// Tiles of a job of the transforms.
+const JOB: usize = 8;
+
+thread_local! {
+    /// Transformed values, kept from call to call.
+    static SCRATCH: Cell<[Vec<Line>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+}
+
+/// dw `[out, in, 3, 3]` from x and dy.
+pub(super) fn weights(level: Level, conv: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let image = conv.image();
+    let (ci, co) = (conv.in_channels, conv.out_channels);
+    let width = co.next_multiple_of(LANES);
+    let tiles = image.batch * image.tiles()[0] * image.tiles()[1];
+    let chunk = (CHUNK_BYTES / (4 * POINTS * (ci + width))).max(MIN_TILES).clamp(1, tiles.max(1));
+    let [mut values, mut slopes] = SCRATCH.take();
+    for (buffer, len) in [(&mut values, POINTS * chunk * ci), (&mut slopes, POINTS * chunk * width)] {
+        if buffer.len() < len.div_ceil(LANES) {
+            *buffer = lines(len);
+        }
+    }
+    let mut partial = None;
+    for first in (0..tiles).step_by(chunk) {
+        let count = chunk.min(tiles - first);
+        // SAFETY: `Line` is sixteen `f32` without gaps, and the buffers hold this many of them.
+        let (a, b) = unsafe {
+            (
+                std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<f32>(), POINTS * count * ci),
+                std::slice::from_raw_parts_mut(slopes.as_mut_ptr().cast::<f32>(), POINTS * count * width),
+            )
+        };
+        transform(level, image, [x, dy], [ci, co], first..first + count, [&mut *a, &mut *b]);
+        let pairs = |point: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>| {
+            pairs.extend(range.map(|tile| [point * count + tile; 2]));
+        };
+        let outer = Outer {
+            a,
+            a_stride: ci,
+            rows: ci,
+            b,
+            b_stride: width,
+            columns: width,
+            pixels: count,
+            taps: POINTS,
+            pairs: &pairs,
+        };
+        partial.get_or_insert_with(|| Partial::new(&outer)).add(level, &outer);
+    }
+    SCRATCH.set([values, slopes]);
+    match partial {
+        Some(partial) => transform_back(level, &partial, ci, co, dw),
+        None => dw.fill(0.0),
+    }
+}
+
+/// B^T d B and A dy A^T of some tiles, point by point.
+fn transform(
+    level: Level,
+    image: Image,
+    from: [&[f32]; 2],
+    channels: [usize; 2],
+    tiles: Range<usize>,
+    to: [&mut [f32]; 2],
+) {
+    let work = 8 * tiles.len() * POINTS * (channels[0] + channels[1]);
+    let to = to.map(SharedMut::new);
+    for_each_job(tiles.len().div_ceil(JOB), work, |job| {
+        let rows = job * JOB..tiles.len().min((job + 1) * JOB);
+        level.dispatch(Transforms { image, from, channels, first: tiles.start, count: tiles.len(), rows, to });
+    });
+}
+
+struct Transforms<'a> {
+    image: Image,
+    from: [&'a [f32]; 2],
+    channels: [usize; 2],
+    /// Tile of row 0, number of rows, and this job's rows.
+    first: usize,
+    count: usize,
+    rows: Range<usize>,
+    to: [SharedMut<'a, f32>; 2],
+}
+
+impl Kernel for Transforms<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let [ci, co] = self.channels;
+        let width = co.next_multiple_of(LANES);
+        for row in self.rows {
+            let tile = self.first + row;
+            for first in (0..ci).step_by(LANES) {
+                self.image.transform(s, self.from[0], ci, tile, first, |point, v| {
+                    let lanes = LANES.min(ci - first);
+                    // SAFETY: each job has rows of its own, which lie inside the buffer.
+                    s.write(unsafe { self.to[0].slice((point * self.count + row) * ci + first, lanes) }, v);
+                });
+            }
+            for first in (0..co).step_by(LANES) {
+                slopes(s, &self.image, self.from[1], co, tile, first, |point, v| {
+                    // SAFETY: each job has rows of its own, which lie inside the buffer and are whole vectors wide.
+                    s.write(unsafe { self.to[1].slice((point * self.count + row) * width + first, LANES) }, v);
+                });
+            }
+        }
+    }
+}
+
+/// A dy A^T of one tile and of up to sixteen channels.
+#[inline(always)]
+fn slopes<S: Simd>(
+    s: S,
+    image: &Image,
+    dy: &[f32],
+    channels: usize,
+    tile: usize,
+    first: usize,
+    mut store: impl FnMut(usize, S::V),
+) {
+    let [sample, row, column] = image.place(tile);
+    let [height, width] = image.output;
+    let last = channels.min(first + LANES);
+    let mut columns = [[s.splat(0.0); OUT]; IN];
+    for c in 0..OUT {
+        let mut y = [s.splat(0.0); OUT];
+        for r in 0..OUT {
+            if row + r < height && column + c < width {
+                let pixel = ((sample * height + row + r) * width + column + c) * channels;
+                y[r] = s.read(&dy[pixel + first..pixel + last]);
+            }
+        }
+        let turned = output_back_1d(s, y);
+        for r in 0..IN {
+            columns[r][c] = turned[r];
+        }
+    }
+    for r in 0..IN {
+        let turned = output_back_1d(s, columns[r]);
+        for c in 0..IN {
+            store(r * IN + c, turned[c]);
+        }
+    }
+}
+
+/// G^T u G, in the order of the weights, in blocks that stay in the first cache.
+fn transform_back(level: Level, partial: &Partial, ci: usize, co: usize, dw: &mut [f32]) {
+    let strips = co.div_ceil(LANES);
+    let shared = SharedMut::new(dw);
+    for_each_job(ci.div_ceil(LANES) * strips, 4 * POINTS * ci * co, |job| {
+        let (block, strip) = (job / strips, job % strips);
+        for i in block * LANES..ci.min((block + 1) * LANES) {
+            let kernel = level.dispatch(Back { partial, i, strip });
+            for lane in 0..LANES.min(co - strip * LANES) {
+                let o = strip * LANES + lane;
+                for (k, values) in kernel.iter().enumerate() {
+                    // SAFETY: o, i and k lie inside dw, and each job has rows or columns of its own.
+                    unsafe { *shared.get().add((o * ci + i) * 9 + k) = values[lane] };
+                }
+            }
+        }
+    });
+}
+
+/// The nine weights of one input channel and one strip of output channels.
+struct Back<'a> {
+    partial: &'a Partial,
+    i: usize,
+    strip: usize,
+}
+
+impl Kernel for Back<'_> {
+    type Output = [[f32; LANES]; 9];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> [[f32; LANES]; 9] {
+        let mut columns = [[s.splat(0.0); IN]; 3];
+        for c in 0..IN {
+            let mut u = [s.splat(0.0); IN];
+            for r in 0..IN {
+                u[r] = s.read(&self.partial.total(r * IN + c, self.i, self.strip));
+            }
+            let turned = weights_back_1d(s, u);
+            for r in 0..3 {
+                columns[r][c] = turned[r];
+            }
+        }
+        let mut kernel = [[0.0; LANES]; 9];
+        for r in 0..3 {
+            let turned = weights_back_1d(s, columns[r]);
+            for c in 0..3 {
+                kernel[3 * r + c] = s.to_array(turned[c]);
+            }
+        }
+        kernel
+    }
+}

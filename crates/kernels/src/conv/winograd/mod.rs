@@ -1,0 +1,336 @@
+//! 3x3 convolutions with stride 1 by Winograd's minimal filtering F(4x4, 3x3), in `f32`.
+//!
+//! A tile of 6x6 inputs gives 4x4 outputs with 36 products of transformed values where the plain sum takes 144 (Lavin and Gray,
+//! "Fast algorithms for convolutional neural networks", CVPR 2016). The transforms come from the points 0, a, -a, b, -b and
+//! infinity; a = 1/sqrt 2 and b = sqrt 2 lose less accuracy than the usual 1 and 2. Each tile is computed on its own, so results
+//! depend neither on the batch nor on the number of threads.
+
+mod gradient;
+mod transform;
+
+use super::Conv2d;
+use crate::element::Units;
+use crate::panel::{Line, Packed, groups, lines};
+use crate::reduce;
+use crate::shared::{SharedMut, for_each_job};
+use crate::simd::{Kernel, LANES, Level, Simd};
+use crate::tile::{Epilogue, Job, Phase, Problem, Source, Tap};
+use crate::{Extras, conv::run::check_extras};
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ops::Range;
+use transform::{IN, Image, OUT, POINTS, output_1d, weights_1d};
+
+/// Bytes of transformed values of a job: they stay in the second cache.
+const JOB_BYTES: usize = 512 << 10;
+
+/// Transformed weights of one convolution for [`Conv2d::forward_winograd`].
+#[derive(Clone, Debug)]
+pub struct WinogradForward(Packed);
+
+/// Transformed weights of one convolution for [`Conv2d::backward_data_winograd`].
+#[derive(Clone, Debug)]
+pub struct WinogradBackward(Packed);
+
+impl Conv2d {
+    /// Whether the passes by Winograd's method exist for this shape and are faster than the plain ones: 3x3, stride 1, images of
+    /// at least 3 pixels a side, and enough channels.
+    pub fn is_winograd(&self) -> bool {
+        self.kernel == 3
+            && self.stride == 1
+            && self.in_channels.min(self.out_channels) >= LANES
+            && self.out_height().min(self.out_width()) >= 3
+            && self.padding.iter().all(|&p| p <= 2)
+    }
+
+    /// Transforms `weights` `[out, in, 3, 3]` for [`forward_winograd`](Self::forward_winograd).
+    ///
+    /// # Panics
+    /// When the length does not match, or [`is_winograd`](Self::is_winograd) does not hold.
+    pub fn pack_forward_winograd(&self, level: Level, weights: &[f32]) -> WinogradForward {
+        assert!(self.is_winograd(), "not a convolution for Winograd's method");
+        assert_eq!(weights.len(), self.weight_len(), "length of the weights");
+        let (ci, co) = (self.in_channels, self.out_channels);
+        WinogradForward(Packed::by_lines(POINTS, ci, co, |o, i, out| {
+            level.dispatch(Weights {
+                get: |lane: usize, k: usize| weights[((o + lane) * ci + i) * 9 + k],
+                lanes: co - o,
+                out,
+            });
+        }))
+    }
+
+    /// Transforms `weights` `[out, in, 3, 3]` for [`backward_data_winograd`](Self::backward_data_winograd).
+    ///
+    /// # Panics
+    /// When the length does not match, or [`is_winograd`](Self::is_winograd) does not hold.
+    pub fn pack_backward_winograd(&self, level: Level, weights: &[f32]) -> WinogradBackward {
+        assert!(self.is_winograd(), "not a convolution for Winograd's method");
+        assert_eq!(weights.len(), self.weight_len(), "length of the weights");
+        let (ci, co) = (self.in_channels, self.out_channels);
+        // The gradient of the input is a convolution with the kernel turned by half a turn.
+        WinogradBackward(Packed::by_lines(POINTS, co, ci, |i, o, out| {
+            let get = |lane: usize, k: usize| weights[(o * ci + i + lane) * 9 + 8 - k];
+            level.dispatch(Weights { get, lanes: ci - i, out });
+        }))
+    }
+
+    /// As [`forward_fused`](Self::forward_fused) of one input, with errors of some 1e-6 of the largest output.
+    ///
+    /// # Panics
+    /// When a length does not match, or the weights were transformed for other channels.
+    pub fn forward_winograd(
+        &self,
+        level: Level,
+        x: &[f32],
+        weights: &WinogradForward,
+        extras: Extras<'_>,
+        y: &mut [f32],
+    ) {
+        let packed = &weights.0;
+        packed.check::<f32>(POINTS, self.in_channels, self.out_channels);
+        assert_eq!(x.len(), self.input_len(), "length of the input");
+        assert_eq!(y.len(), self.output_len(), "length of the output");
+        check_extras(self, &extras);
+        run(level, self.image(), x, packed, extras, y);
+    }
+
+    /// As [`backward_data`](Self::backward_data), with errors of some 1e-6 of the largest gradient.
+    ///
+    /// # Panics
+    /// When a length does not match, or the weights were transformed for other channels.
+    pub fn backward_data_winograd(&self, level: Level, dy: &[f32], weights: &WinogradBackward, dx: &mut [f32]) {
+        let packed = &weights.0;
+        packed.check::<f32>(POINTS, self.out_channels, self.in_channels);
+        assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
+        assert_eq!(dx.len(), self.input_len(), "length of the input's gradient");
+        let image = Image {
+            batch: self.batch,
+            input: [self.out_height(), self.out_width()],
+            output: [self.height, self.width],
+            padding: [2 - self.padding[0], 2 - self.padding[2]],
+        };
+        run(level, image, dy, packed, Extras::default(), dx);
+    }
+
+    /// As [`backward_weights`](Self::backward_weights), with errors of some 1e-6 of the largest gradient.
+    ///
+    /// # Panics
+    /// When a length does not match, or [`is_winograd`](Self::is_winograd) does not hold.
+    pub fn backward_weights_winograd(
+        &self,
+        level: Level,
+        x: &[f32],
+        dy: &[f32],
+        dw: &mut [f32],
+        db: Option<&mut [f32]>,
+    ) {
+        assert!(self.is_winograd(), "not a convolution for Winograd's method");
+        assert_eq!(x.len(), self.input_len(), "length of the input");
+        assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
+        assert_eq!(dw.len(), self.weight_len(), "length of the weights' gradient");
+        gradient::weights(level, self, x, dy, dw);
+        if let Some(db) = db {
+            assert_eq!(db.len(), self.out_channels, "length of the bias's gradient");
+            reduce::columns(level, dy, self.out_channels, db);
+        }
+    }
+
+    /// The forward pass's image.
+    fn image(&self) -> Image {
+        Image {
+            batch: self.batch,
+            input: [self.height, self.width],
+            output: [self.out_height(), self.out_width()],
+            padding: [self.padding[0], self.padding[2]],
+        }
+    }
+}
+
+fn run(level: Level, image: Image, x: &[f32], packed: &Packed, extras: Extras<'_>, y: &mut [f32]) {
+    let tiles = image.batch * image.tiles()[0] * image.tiles()[1];
+    if tiles == 0 {
+        return;
+    }
+    let (ci, co) = (packed.in_units, packed.out_channels);
+    let fits = JOB_BYTES / (4 * POINTS * (ci + co)) / 12 * 12;
+    let fair = tiles.div_ceil(3 * rayon::current_num_threads()).next_multiple_of(12);
+    let size = fits.max(12).min(fair);
+    let y = SharedMut::new(y);
+    for_each_job(tiles.div_ceil(size), POINTS * tiles * ci * co, |job| {
+        let tiles = job * size..tiles.min((job + 1) * size);
+        let mut scratch = SCRATCH.take();
+        level.dispatch(Block { image, x, packed, extras, tiles, scratch: &mut scratch, y });
+        SCRATCH.set(scratch);
+    });
+}
+
+thread_local! {
+    /// Transformed values, kept from job to job: fresh memory would cost as much as the products.
+    static SCRATCH: Cell<[Vec<Line>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+}
+
+/// The weights of up to sixteen output channels of one input channel, transformed: G g G^T.
+struct Weights<'a, F> {
+    /// Value of a lane and of a position of the kernel.
+    get: F,
+    lanes: usize,
+    out: &'a mut [Line],
+}
+
+impl<F: Fn(usize, usize) -> f32> Kernel for Weights<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut lanes = [[0.0; LANES]; 9];
+        for lane in 0..self.lanes.min(LANES) {
+            for k in 0..9 {
+                lanes[k][lane] = (self.get)(lane, k);
+            }
+        }
+        let mut columns = [[s.splat(0.0); 3]; IN];
+        for c in 0..3 {
+            let turned = weights_1d(s, [s.read(&lanes[c]), s.read(&lanes[3 + c]), s.read(&lanes[6 + c])]);
+            for r in 0..IN {
+                columns[r][c] = turned[r];
+            }
+        }
+        for r in 0..IN {
+            let turned = weights_1d(s, columns[r]);
+            for c in 0..IN {
+                s.write(&mut self.out[r * IN + c].0, turned[c]);
+            }
+        }
+    }
+}
+
+/// Some tiles: transform, multiply, transform back.
+struct Block<'a> {
+    image: Image,
+    x: &'a [f32],
+    packed: &'a Packed,
+    extras: Extras<'a>,
+    tiles: Range<usize>,
+    scratch: &'a mut [Vec<Line>; 2],
+    y: SharedMut<'a, f32>,
+}
+
+impl Kernel for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (count, ci, co) = (self.tiles.len(), self.packed.in_units, self.packed.out_channels);
+        let [values, products] = self.scratch;
+        let strips = co.div_ceil(LANES);
+        for (buffer, len) in [(&mut *values, POINTS * count * ci), (&mut *products, POINTS * count * strips * LANES)] {
+            if buffer.len() < len.div_ceil(LANES) {
+                *buffer = lines(len);
+            }
+        }
+        // SAFETY: `Line` is sixteen `f32` without gaps, and the buffer holds `POINTS * count * ci` of them.
+        let values: &mut [f32] =
+            unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), POINTS * count * ci) };
+        for (row, tile) in self.tiles.clone().enumerate() {
+            for first in (0..ci).step_by(LANES) {
+                self.image.transform(s, self.x, ci, tile, first, |point, v| {
+                    let at = (point * count + row) * ci;
+                    s.write(&mut values[at + first..at + ci.min(first + LANES)], v);
+                });
+            }
+        }
+        multiply(s, self.packed, values, count, products);
+        let out = Output { image: self.image, channels: co, extras: self.extras, y: self.y };
+        for (row, tile) in self.tiles.enumerate() {
+            for strip in 0..strips {
+                out.transform(s, tile, strip, &products[row * strips + strip..], count * strips);
+            }
+        }
+    }
+}
+
+/// The thirty-six products `[tiles, in] [in, out]`.
+#[inline(always)]
+fn multiply<S: Simd>(s: S, packed: &Packed, values: &[f32], count: usize, products: &mut [Line]) {
+    let (ci, strips) = (packed.in_units, packed.out_channels.div_ceil(LANES));
+    let all = groups(packed.out_channels);
+    let zeros = vec![0.0; ci];
+    for point in 0..POINTS {
+        let part = &values[point * count * ci..(point + 1) * count * ci];
+        let sources = [Source { data: Units::new(part), channels: ci, stride: ci, first: 0 }];
+        let problem = Problem {
+            batch: 1,
+            input: [1, count],
+            output: [1, count],
+            sources: &sources,
+            packed,
+            epilogue: Epilogue::default(),
+            out_stride: strips * LANES,
+        };
+        let taps = vec![Tap { row: 0, column: 0, weight: point }];
+        let phase = Phase { rows: 1, columns: count, origin: [0, 0], out_step: 1, in_step: 1, taps };
+        let part = &mut products[point * count * strips..(point + 1) * count * strips];
+        // SAFETY: `Line` is sixteen `f32` without gaps.
+        let y: &mut [f32] = unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast(), part.len() * LANES) };
+        let job = Job {
+            problem: &problem,
+            phase: &phase,
+            zeros: &zeros,
+            groups: &all,
+            pixels: 0..count,
+            y: SharedMut::new(y),
+            element: PhantomData::<f32>,
+        };
+        job.run(s);
+    }
+}
+
+/// Where outputs go.
+struct Output<'a> {
+    image: Image,
+    channels: usize,
+    extras: Extras<'a>,
+    y: SharedMut<'a, f32>,
+}
+
+impl Output<'_> {
+    /// A^T m A of one tile and one strip of channels, stored with the extras added.
+    #[inline(always)]
+    fn transform<S: Simd>(&self, s: S, tile: usize, strip: usize, products: &[Line], step: usize) {
+        let [sample, row, column] = self.image.place(tile);
+        let [height, width] = self.image.output;
+        let mut columns = [[s.splat(0.0); IN]; OUT];
+        for c in 0..IN {
+            let mut m = [s.splat(0.0); IN];
+            for r in 0..IN {
+                m[r] = s.read(&products[(r * IN + c) * step].0);
+            }
+            let turned = output_1d(s, m);
+            for r in 0..OUT {
+                columns[r][c] = turned[r];
+            }
+        }
+        let first = strip * LANES;
+        let last = self.channels.min(first + LANES);
+        let mut shift = s.splat(0.0);
+        if let Some(bias) = self.extras.bias {
+            shift = s.read(&bias[first..last]);
+        }
+        if let Some(bias) = self.extras.sample_bias {
+            shift = s.add(shift, s.read(&bias[sample * self.channels..][first..last]));
+        }
+        for r in 0..OUT.min(height - row) {
+            let turned = output_1d(s, columns[r]);
+            for c in 0..OUT.min(width - column) {
+                let pixel = ((sample * height + row + r) * width + column + c) * self.channels;
+                let mut v = s.add(turned[c], shift);
+                if let Some(residual) = self.extras.residual {
+                    v = s.add(v, s.read(&residual[pixel + first..pixel + last]));
+                }
+                // SAFETY: the pixel lies inside the output, whose length was checked, and belongs to this tile alone.
+                s.write(unsafe { self.y.slice(pixel + first, last - first) }, v);
+            }
+        }
+    }
+}
