@@ -92,10 +92,12 @@ impl Conv {
         [tensor(dw, weight.shape()), tensor(db, Shape::from([self.conv.out_channels]))]
     }
 
-    /// The gradients of x, weight and bias.
+    /// The gradients of x, weight and bias. Side by side, because each has a part that runs on one thread.
     fn gradients(&self, [x, weight]: &[FlexTensor; 2], dy: &[f32], tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let dx = tracked[0].then(|| self.input_gradient(x, weight, dy));
-        let parameters = (tracked[1] || tracked[2]).then(|| self.parameter_gradients(x, weight, dy));
+        let (dx, parameters) = rayon::join(
+            || tracked[0].then(|| self.input_gradient(x, weight, dy)),
+            || (tracked[1] || tracked[2]).then(|| self.parameter_gradients(x, weight, dy)),
+        );
         let [dw, db] = parameters.map_or([None, None], |gradients| gradients.map(Some));
         [dx, dw, db]
     }

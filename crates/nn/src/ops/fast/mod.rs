@@ -30,20 +30,14 @@ use burn::{
         flex::FlexTensor,
         tensor::FloatTensor,
     },
-    tensor::{DType, Device, Tensor},
+    tensor::{DType, Tensor},
 };
 use std::{fmt::Debug, marker::PhantomData};
 
 /// Whether these operations run where `x` lives.
 pub(super) fn is_supported<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32 && is_flex(&x.device())
-}
-
-fn is_flex(device: &Device) -> bool {
-    match device.as_dispatch() {
-        DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Flex(_)),
-        device => matches!(device, DispatchDevice::Flex(_)),
-    }
+    let device = x.device().without_autodiff();
+    x.dtype() == DType::F32 && matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// A differentiable function of N tensors, on contiguous `f32` buffers.
@@ -158,7 +152,7 @@ fn record<O: Operation<N>, C: CheckpointStrategy, const N: usize>(
     operation: O,
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
 ) -> FloatTensor<Autodiff<Flex, C>> {
-    let nodes = inputs.each_ref().map(|input| input.node());
+    let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<Flex, C>>::node);
     let inputs = inputs.map(|input| contiguous(input.into_primitive()));
     let y = match Step::<O>(PhantomData).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {

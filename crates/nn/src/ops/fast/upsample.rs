@@ -83,17 +83,21 @@ impl Operation<3> for UpsampleConv {
 
     fn backward(&self, [x, weight]: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let (level, dy) = (Level::best(), values(dy));
-        let dx = tracked[0].then(|| {
+        let input_gradient = || {
             let mut dx = buffer_like(x);
             self.0.backward_data(level, dy, &self.0.pack_backward(values(weight)), &mut dx);
             tensor(dx, x.shape())
-        });
-        if !tracked[1] && !tracked[2] {
-            return [dx, None, None];
-        }
-        let (mut dw, mut db) = (buffer_like(weight), buffer(self.0.out_channels));
-        self.0.backward_weights(level, values(x), dy, &mut dw, Some(&mut db));
-        [dx, Some(tensor(dw, weight.shape())), Some(tensor(db, Shape::from([self.0.out_channels])))]
+        };
+        let parameter_gradients = || {
+            let (mut dw, mut db) = (buffer_like(weight), buffer(self.0.out_channels));
+            self.0.backward_weights(level, values(x), dy, &mut dw, Some(&mut db));
+            [tensor(dw, weight.shape()), tensor(db, Shape::from([self.0.out_channels]))]
+        };
+        // Side by side, because each has a part that runs on one thread.
+        let (dx, parameters) =
+            rayon::join(|| tracked[0].then(input_gradient), || (tracked[1] || tracked[2]).then(parameter_gradients));
+        let [dw, db] = parameters.map_or([None, None], |gradients| gradients.map(Some));
+        [dx, dw, db]
     }
 
     fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor> {
