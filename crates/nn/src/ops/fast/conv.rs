@@ -11,7 +11,7 @@ use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::{Shape, Tensor},
 };
-use pig_kernels::{Extras, ForwardWeights, Input, Level};
+use pig_kernels::{Extras, ForwardWeights, Input, Level, WinogradForward};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -52,6 +52,13 @@ pub(in crate::ops) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bi
     ternary(Conv { conv, shape: Shape::from(dims) }, x, weight, bias)
 }
 
+/// Weights as the forward pass reads them.
+#[derive(Debug)]
+enum Weights {
+    Plain(ForwardWeights),
+    Winograd(WinogradForward),
+}
+
 /// A convolution and the shape of its result. Inputs: x, weight, bias.
 #[derive(Clone, Debug)]
 struct Conv {
@@ -68,27 +75,57 @@ impl Conv {
         Self { conv, shape: Shape::from([batch, conv.out_height(), conv.out_width(), out_channels]) }
     }
 
-    fn run(&self, x: &FlexTensor, weights: &ForwardWeights, extras: Extras) -> FlexTensor {
-        let mut y = buffer(self.conv.output_len());
-        self.conv.forward_fused(Level::best(), Input::One(values(x)), weights, extras, &mut y);
+    /// Whether Winograd's method pays. The batch must not matter, or a sample would have other bits alone than in a batch.
+    fn is_winograd(&self) -> bool {
+        /// Pixels below which transforming the weights costs more than the products save.
+        const SMALLEST: usize = 64;
+        self.conv.is_winograd() && self.conv.out_height() * self.conv.out_width() >= SMALLEST
+    }
+
+    fn run(&self, x: &FlexTensor, weights: &Weights, extras: Extras) -> FlexTensor {
+        let (level, mut y) = (Level::best(), buffer(self.conv.output_len()));
+        match weights {
+            Weights::Plain(weights) => {
+                self.conv.forward_fused(level, Input::One(values(x)), weights, extras, &mut y);
+            }
+            Weights::Winograd(weights) => self.conv.forward_winograd(level, values(x), weights, extras, &mut y),
+        }
         tensor(y, self.shape.clone())
     }
 
+    fn pack(&self, weight: &[f32]) -> Weights {
+        if self.is_winograd() {
+            Weights::Winograd(self.conv.pack_forward_winograd(Level::best(), weight))
+        } else {
+            Weights::Plain(self.conv.pack_forward(weight))
+        }
+    }
+
     /// The packed weights, kept for the next pass.
-    fn kept_weights(&self, weight: &FlexTensor) -> Arc<ForwardWeights> {
-        let packing = Packing::Conv([self.conv.out_channels, self.conv.in_channels, self.conv.kernel]);
-        forward_weights(packing, weight, |weight| self.conv.pack_forward(weight))
+    fn kept_weights(&self, weight: &FlexTensor) -> Arc<Weights> {
+        let channels = [self.conv.out_channels, self.conv.in_channels];
+        let packing = Packing::Conv { channels, kernel: self.conv.kernel, is_winograd: self.is_winograd() };
+        forward_weights(packing, weight, |weight| self.pack(weight))
     }
 
     fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &[f32]) -> FlexTensor {
-        let mut dx = buffer_like(x);
-        self.conv.backward_data(Level::best(), dy, &self.conv.pack_backward(values(weight)), &mut dx);
+        let (level, mut dx) = (Level::best(), buffer_like(x));
+        if self.is_winograd() {
+            let weights = self.conv.pack_backward_winograd(level, values(weight));
+            self.conv.backward_data_winograd(level, dy, &weights, &mut dx);
+        } else {
+            self.conv.backward_data(level, dy, &self.conv.pack_backward(values(weight)), &mut dx);
+        }
         tensor(dx, x.shape())
     }
 
     fn parameter_gradients(&self, x: &FlexTensor, weight: &FlexTensor, dy: &[f32]) -> [FlexTensor; 2] {
         let (mut dw, mut db) = (buffer_like(weight), buffer(self.conv.out_channels));
-        self.conv.backward_weights(Level::best(), values(x), dy, &mut dw, Some(&mut db));
+        if self.is_winograd() {
+            self.conv.backward_weights_winograd(Level::best(), values(x), dy, &mut dw, Some(&mut db));
+        } else {
+            self.conv.backward_weights(Level::best(), values(x), dy, &mut dw, Some(&mut db));
+        }
         [tensor(dw, weight.shape()), tensor(db, Shape::from([self.conv.out_channels]))]
     }
 
@@ -129,7 +166,7 @@ impl Operation<3> for Conv {
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, [x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
-        let packed = self.conv.pack_forward(values(&weight));
+        let packed = self.pack(values(&weight));
         (self.run(&x, &packed, bias_alone(&bias)), [x, weight])
     }
 
@@ -181,7 +218,7 @@ impl Operation<4> for ConvAdd {
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, [x, weight, bias, added]: [FlexTensor; 4]) -> (FlexTensor, Self::Saved) {
-        let packed = self.conv.conv.pack_forward(values(&weight));
+        let packed = self.conv.pack(values(&weight));
         (self.conv.run(&x, &packed, self.extras(&bias, &added)), [x, weight])
     }
 

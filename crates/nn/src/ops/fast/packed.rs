@@ -5,8 +5,8 @@
 
 use super::buffer::values;
 use burn::{backend::flex::FlexTensor, tensor::Bytes};
-use pig_kernels::ForwardWeights;
 use std::{
+    any::Any,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
@@ -14,8 +14,14 @@ use std::{
 /// What weights are packed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
-    /// A convolution with these channels out and in and this kernel.
-    Conv([usize; 3]),
+    /// A convolution.
+    Conv {
+        /// Channels out and in.
+        channels: [usize; 2],
+        kernel: usize,
+        /// Whether the weights are transformed for Winograd's method.
+        is_winograd: bool,
+    },
     /// A 3x3 convolution behind nearest upsampling, with these channels out and in.
     UpsampleConv([usize; 2]),
 }
@@ -26,18 +32,18 @@ struct Entry {
     /// of its own, because this reference exists.
     source: Weak<Bytes>,
     packing: Packing,
-    packed: Arc<ForwardWeights>,
+    packed: Arc<dyn Any + Send + Sync>,
 }
 
 /// By the address of the weights' shared allocation, which stays taken as long as the entry refers to it.
 static ENTRIES: Mutex<Option<HashMap<usize, Entry>>> = Mutex::new(None);
 
 /// What `pack` makes of `weight`, or made of it when the same was asked for before.
-pub(super) fn forward_weights(
+pub(super) fn forward_weights<T: Any + Send + Sync>(
     packing: Packing,
     weight: &FlexTensor,
-    pack: impl Fn(&[f32]) -> ForwardWeights,
-) -> Arc<ForwardWeights> {
+    pack: impl Fn(&[f32]) -> T,
+) -> Arc<T> {
     let pack = || Arc::new(pack(values(weight)));
     let source = weight.data_arc();
     if source.len() != size_of_val(values(weight)) {
@@ -47,7 +53,7 @@ pub(super) fn forward_weights(
     let key = Arc::as_ptr(&source).addr();
     let find = |entries: &HashMap<usize, Entry>| {
         let entry = entries.get(&key).filter(|entry| entry.packing == packing && entry.source.strong_count() > 0)?;
-        Some(entry.packed.clone())
+        entry.packed.clone().downcast().ok()
     };
     if let Some(packed) = with_entries(|entries| find(entries)) {
         return packed;
@@ -70,10 +76,11 @@ fn with_entries<T>(f: impl FnOnce(&mut HashMap<usize, Entry>) -> T) -> T {
 mod tests {
     use super::{super::buffer::tensor, *};
     use burn::tensor::Shape;
-    use pig_kernels::Conv2d;
+    use pig_kernels::{Conv2d, ForwardWeights};
 
     fn packed(conv: &Conv2d, weight: &FlexTensor) -> Arc<ForwardWeights> {
-        let packing = Packing::Conv([conv.out_channels, conv.in_channels, conv.kernel]);
+        let channels = [conv.out_channels, conv.in_channels];
+        let packing = Packing::Conv { channels, kernel: conv.kernel, is_winograd: false };
         forward_weights(packing, weight, |weight| conv.pack_forward(weight))
     }
 
