@@ -1,2 +1,59 @@
-//! The binary `pig`.
-fn main() {}
+//! The binary `pig`: paired image generation.
+//!
+//! Data go to stdout, everything else to stderr. Exit codes: 0 done, 1 something that the user can mend, 2 a fault of
+//! pig itself, 130 interrupted after its state was saved.
+
+mod args;
+mod commands;
+mod terminal;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Something that the user can mend.
+const USER_ERROR: u8 = 1;
+/// A fault of pig itself.
+const INTERNAL_ERROR: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let asked_for_help = !error.use_stderr();
+            // A closed pipe is the reader's business.
+            let _ = error.print();
+            return ExitCode::from(if asked_for_help { 0 } else { USER_ERROR });
+        }
+    };
+    let result = std::panic::catch_unwind(|| run(&args));
+    match result {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(USER_ERROR)
+        }
+        Err(_) => {
+            eprintln!("error: this is a fault of pig, not of your data; please report the lines above");
+            ExitCode::from(INTERNAL_ERROR)
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(workers) = args.machine.workers {
+        rayon::ThreadPoolBuilder::new().num_threads(workers).build_global()?;
+    }
+    match &args.command {
+        Command::Demo(demo) => commands::demo::run(args, demo),
+        Command::Train(train) => commands::train::run(args, train),
+        Command::Sample(sample) => commands::sample::run(args, sample),
+        Command::Config(config) => commands::config::run(config),
+        Command::Doctor => commands::doctor::run(args),
+        Command::Reference => {
+            print!("{}", commands::reference::markdown());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Panic => panic!("a panic on request"),
+    }
+}

@@ -158,7 +158,7 @@ pub fn accumulate(network: &UNet, gradients: &mut Gradients, share: f32, sum: &m
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let Some(gradient) = param.val().grad_remove(self.gradients) else { return };
-            let values: Vec<f32> = gradient.into_data().into_vec().expect("gradients are f32");
+            let values: Vec<f32> = gradient.into_data().try_into_vec::<f32>().expect("gradients are f32");
             let share = self.share;
             match self.sum.get_mut(&self.path.join(".")) {
                 Some(sum) => sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += share * value),

@@ -203,7 +203,7 @@ pub fn strip_estimate(turn: &Turn<'_>) -> StripEstimate {
 /// `[batch, ..]` as one vector a sample.
 fn rows(tensor: Tensor<4>) -> Vec<Vec<f32>> {
     let [batch, height, width, channels] = tensor.dims();
-    let values: Vec<f32> = tensor.into_data().into_vec().expect("networks compute in f32");
+    let values: Vec<f32> = tensor.into_data().try_into_vec::<f32>().expect("networks compute in f32");
     let each = height * width * channels;
     debug_assert_eq!(values.len(), batch * each);
     values.chunks_exact(each.max(1)).map(<[f32]>::to_vec).collect()

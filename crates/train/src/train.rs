@@ -85,7 +85,7 @@ fn discover(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Dat
     note(
         observer,
         format!(
-            "{}: {} pairs in {} groups; layout: {}; split by {}",
+            "{}: {} pairs in {} groups; layout: {}; the split goes {}",
             data.display(),
             dataset.len(),
             dataset.group_count(),

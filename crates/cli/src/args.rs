@@ -1,0 +1,272 @@
+//! What was typed: commands and flags. Flags name the machine, inputs, outputs and which samples; everything that changes
+//! a result is a configuration key.
+
+use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
+use std::path::PathBuf;
+
+/// Paired image generation: learns from images with lesion masks, makes new annotated pairs.
+///
+/// Zhang et al., "Paired Image Generation with Diffusion-Guided Diffusion Models", MICCAI 2025.
+#[derive(Debug, Parser)]
+#[command(name = "pig", version, max_term_width = 110)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// The machine.
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+/// Flags that change no result.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Machine {
+    /// Where tensors are computed: auto or cpu.
+    #[arg(long, global = true, default_value = "auto", value_parser = ["auto", "cpu"])]
+    pub(crate) device: String,
+    /// Threads; all cores without it.
+    #[arg(long, global = true, value_parser = workers)]
+    pub(crate) workers: Option<usize>,
+    /// Print the result as JSON on stdout.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Less on stderr: warnings and errors only.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole method on built-in phantom images: trains, samples, and writes one page. No network, no files needed.
+    Demo(Demo),
+    /// Learn from a folder of images with masks.
+    Train(Train),
+    /// Make new pairs from a run.
+    Sample(Sample),
+    /// Show or check a configuration.
+    #[command(subcommand)]
+    Config(Config),
+    /// Check this machine: device, threads, codecs, speed.
+    Doctor,
+    /// Print this reference as Markdown.
+    #[command(hide = true)]
+    Reference,
+    /// Fails as a fault of pig would, so that the exit code can be tested.
+    #[command(hide = true)]
+    Panic,
+}
+
+/// `pig demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// The folder to write; an interrupted demo in it goes on.
+    #[arg(long, default_value = "pig-demo")]
+    pub(crate) out: PathBuf,
+    /// Phantom patients, two images each.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(4..))]
+    pub(crate) patients: u32,
+    /// Pairs to make.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) count: u64,
+    /// A configuration key over the demo's own, such as train.steps=200; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+}
+
+/// `pig train`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Train {
+    /// The experiment, a TOML file; defaults without it.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) config: Option<PathBuf>,
+    /// The folder of images and masks.
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    pub(crate) data: Option<PathBuf>,
+    /// The run directory to make.
+    #[arg(long, value_name = "RUN", required_unless_present = "resume", conflicts_with = "resume")]
+    pub(crate) out: Option<PathBuf>,
+    /// Continue this run where its last checkpoint left it.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) resume: Option<PathBuf>,
+    /// A configuration key, such as train.steps=1000; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+    /// Check everything, measure a few steps, and print what the training would cost; write nothing.
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) dry_run: bool,
+}
+
+/// `pig sample`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sample {
+    /// The run directory of a finished training.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// The folder to write; finished samples in it are skipped.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Make the samples 0 to N-1.
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub(crate) count: Option<u64>,
+    /// Make these samples, such as 0-2047 or 5,7,9-12.
+    #[arg(long, value_name = "A-B", value_parser = seeds)]
+    pub(crate) seeds: Option<Seeds>,
+    /// Make part I (from 0) of N of the samples; also read from Slurm arrays and Kubernetes indexed jobs with "auto".
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub(crate) shard: Option<Shard>,
+    /// Short for --set sample.num_inference_steps=N.
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+    /// Short for --set sample.batch_size=N.
+    #[arg(long, value_name = "N")]
+    pub(crate) batch: Option<usize>,
+    /// A key of [sample], such as sample.eta=0.5; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+    /// Make images for the masks in this folder instead of making masks; sample S takes mask S modulo their number.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) given_mask: Option<PathBuf>,
+    /// Also write progress.png: estimates of mask and image at spaced steps.
+    #[arg(long)]
+    pub(crate) progress_strips: bool,
+    /// The run's data, for the real pairs of the summary; where it was at training without it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// `pig config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print every key with its value: the defaults, or a file and settings over them.
+    Show(ConfigArgs),
+    /// Say whether a configuration can be used.
+    Check(ConfigArgs),
+}
+
+/// Layers of a configuration.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// The experiment, a TOML file; defaults without it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A configuration key, such as train.steps=1000; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+}
+
+/// Sample ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seeds(pub(crate) Vec<u64>);
+
+/// Part `index` of `count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) index: u64,
+    pub(crate) count: u64,
+}
+
+/// More ids than a machine could make in a year are a slip of the hand.
+const MOST_SEEDS: u64 = 100_000_000;
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let wrong = |part: &str| format!("{part:?} is not a range of sample ids; expected such as 0-2047 or 5,7,9-12");
+    let mut ids = Vec::new();
+    for part in text.split(',') {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong(part));
+        let (from, to) = (number(from)?, number(to)?);
+        if to < from || to - from >= MOST_SEEDS {
+            return Err(wrong(part));
+        }
+        ids.extend(from..=to);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(Seeds(ids))
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a number of threads, 1 or more".to_owned()),
+    }
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    if text == "auto" {
+        return scheduler_shard(&|name| std::env::var(name).ok());
+    }
+    let wrong = || format!("{text:?} is not a part such as 0/8; the first is 0 and the last 7/8");
+    let (index, count) = text.split_once('/').ok_or_else(wrong)?;
+    let shard = Shard { index: index.parse().map_err(|_| wrong())?, count: count.parse().map_err(|_| wrong())? };
+    if shard.index < shard.count { Ok(shard) } else { Err(wrong()) }
+}
+
+/// The part that a scheduler names: Slurm's array tasks, or a Kubernetes indexed job (whose count it does not set, so
+/// JOB_COMPLETIONS must).
+fn scheduler_shard(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, String> {
+    let number = |name: &str| variable(name).and_then(|value| value.trim().parse::<u64>().ok());
+    if let (Some(task), Some(count)) = (number("SLURM_ARRAY_TASK_ID"), number("SLURM_ARRAY_TASK_COUNT")) {
+        let first = number("SLURM_ARRAY_TASK_MIN").unwrap_or(0);
+        if task >= first && task - first < count {
+            return Ok(Shard { index: task - first, count });
+        }
+        return Err(format!("the Slurm array task {task} (first {first}, count {count}) has a step; give --shard I/N"));
+    }
+    match (number("JOB_COMPLETION_INDEX"), number("JOB_COMPLETIONS")) {
+        (Some(index), Some(count)) if index < count => Ok(Shard { index, count }),
+        _ => Err("no scheduler names a part here (SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, or \
+                  JOB_COMPLETION_INDEX and JOB_COMPLETIONS); give --shard I/N"
+            .to_owned()),
+    }
+}
+
+impl Shard {
+    /// This part of the samples: every `count`-th, so that parts differ by one at most.
+    pub(crate) fn of(self, seeds: &[u64]) -> Vec<u64> {
+        seeds.iter().skip(self.index as usize).step_by(self.count as usize).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_and_lists_of_seeds() {
+        assert_eq!(seeds("0-3").unwrap().0, [0, 1, 2, 3]);
+        assert_eq!(seeds("5,7,9-11,10").unwrap().0, [5, 7, 9, 10, 11]);
+        for wrong in ["", "3-1", "a", "1-", "0-99999999999"] {
+            assert!(seeds(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn shards_part_the_seeds_without_rest() {
+        let all: Vec<u64> = (0..17).collect();
+        let mut joined: Vec<u64> = (0..5).flat_map(|index| Shard { index, count: 5 }.of(&all)).collect();
+        joined.sort_unstable();
+        assert_eq!(joined, all);
+        assert!(shard("5/5").is_err() && shard("x").is_err());
+        assert_eq!(shard("4/5"), Ok(Shard { index: 4, count: 5 }));
+    }
+
+    #[test]
+    fn schedulers_are_read() {
+        let from = |pairs: &'static [(&str, &str)]| {
+            scheduler_shard(&move |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+        };
+        let slurm = [("SLURM_ARRAY_TASK_ID", "3"), ("SLURM_ARRAY_TASK_COUNT", "4"), ("SLURM_ARRAY_TASK_MIN", "1")];
+        let slurm: &'static [(&str, &str)] = Box::leak(Box::new(slurm));
+        assert_eq!(from(slurm), Ok(Shard { index: 2, count: 4 }));
+        assert_eq!(from(&[("JOB_COMPLETION_INDEX", "0"), ("JOB_COMPLETIONS", "2")]), Ok(Shard { index: 0, count: 2 }));
+        assert!(from(&[]).is_err());
+    }
+}

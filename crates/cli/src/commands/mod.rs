@@ -1,0 +1,19 @@
+//! What each command does with what was typed.
+
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod reference;
+pub(crate) mod sample;
+pub(crate) mod train;
+
+use pig_train::trainer::Outcome;
+use std::process::ExitCode;
+
+/// 0 when done, 130 when interrupted, as shells count a SIGINT.
+pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Finished => ExitCode::SUCCESS,
+        Outcome::Interrupted => ExitCode::from(130),
+    }
+}

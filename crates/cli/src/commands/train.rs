@@ -1,0 +1,83 @@
+//! `pig train`.
+
+use crate::{
+    args::{Args, Train},
+    commands::exit_code,
+    terminal::{Terminal, device, duration},
+};
+use pig_train::{
+    Config,
+    config::Layers,
+    plan::{NetworkPlan, Plan, plan},
+    train,
+};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Trains, continues, or says what a training would cost.
+pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
+    let (terminal, device) = (Terminal::new(args)?, device(args));
+    if let Some(run) = &train.resume {
+        return Ok(exit_code(train::resume(run, train.data.as_deref(), &device, &terminal)?));
+    }
+    let config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load()?;
+    // clap requires both without --resume.
+    let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
+    let (data, out) = (path(&train.data), path(&train.out));
+    if train.dry_run {
+        return dry_run(args, &config, &data, &out, &terminal);
+    }
+    Ok(exit_code(train::train(&config, &data, &out, &device, &terminal)?))
+}
+
+fn dry_run(args: &Args, config: &Config, data: &Path, out: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+    let plan = plan(config, data, out, &device(args), terminal)?;
+    if args.machine.json {
+        println!("{}", serde_json::to_string_pretty(&json(&plan))?);
+    } else {
+        print!("{}\n{}", config.to_toml(), text(&plan));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(plan: &Plan) -> String {
+    let mut text = format!(
+        "# {} pairs of {} groups would train, {} of {} would validate\n",
+        plan.pairs[0], plan.groups[0], plan.pairs[1], plan.groups[1]
+    );
+    for network in &plan.networks {
+        let NetworkPlan { network, parameters, forward_flops, steps, seconds_a_step } = network;
+        text += &format!(
+            "# {network}: {parameters} parameters, {:.2} GFLOP a forward pass, {steps} steps of {seconds_a_step:.2} s, {} in all\n",
+            forward_flops / 1e9,
+            duration(seconds_a_step * *steps as f64),
+        );
+    }
+    if let Some(peak) = plan.peak_memory {
+        text += &format!("# memory while measuring: {:.2} GB\n", peak as f64 / 1e9);
+    }
+    for warning in &plan.warnings {
+        text += &format!("# warning: {warning}\n");
+    }
+    text
+}
+
+fn json(plan: &Plan) -> serde_json::Value {
+    let networks: Vec<serde_json::Value> = plan
+        .networks
+        .iter()
+        .map(|n| {
+            serde_json::json!({
+                "network": n.network, "parameters": n.parameters, "forward_flops": n.forward_flops,
+                "steps": n.steps, "seconds_a_step": n.seconds_a_step,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "pairs": { "training": plan.pairs[0], "validation": plan.pairs[1] },
+        "groups": { "training": plan.groups[0], "validation": plan.groups[1] },
+        "networks": networks, "peak_memory_bytes": plan.peak_memory, "warnings": plan.warnings,
+    })
+}

@@ -1,0 +1,137 @@
+//! How long jobs show themselves: a bar on a terminal, plain lines elsewhere, all on stderr.
+
+use crate::args::Args;
+use anyhow::Context;
+use burn::tensor::Device;
+use indicatif::{ProgressBar, ProgressStyle};
+use pig_train::observer::{Event, Observer};
+use std::{
+    io::IsTerminal,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Seconds between plain lines of progress.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The terminal as an observer; Ctrl-C and a polite kill ask the job to stop.
+pub(crate) struct Terminal {
+    quiet: bool,
+    bars: bool,
+    stop: Arc<AtomicBool>,
+    stage: Mutex<Option<Stage>>,
+}
+
+struct Stage {
+    name: String,
+    total: usize,
+    first: usize,
+    since: Instant,
+    shown: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Terminal {
+    /// An observer for this call. The second Ctrl-C ends at once.
+    pub(crate) fn new(args: &Args) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            eprintln!("stopping after this step; its state will be saved (once more to stop at once)");
+        })
+        .context("cannot listen for Ctrl-C")?;
+        let quiet = args.machine.quiet;
+        Ok(Self { quiet, bars: !quiet && std::io::stderr().is_terminal(), stop, stage: Mutex::new(None) })
+    }
+
+    fn say(&self, text: &str) {
+        match self.stage.lock().ok().as_ref().and_then(|stage| stage.as_ref()?.bar.as_ref()) {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn begin(&self, name: String, total: usize, done: usize) {
+        let bar = self.bars.then(|| {
+            let bar = ProgressBar::new(total as u64).with_position(done as u64);
+            let template = "{prefix} {bar:30} {pos}/{len}  {msg}  {elapsed} + {eta}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(name.clone());
+            bar.reset_eta();
+            bar
+        });
+        let now = Instant::now();
+        if let Ok(mut stage) = self.stage.lock() {
+            *stage = Some(Stage { name, total, first: done, since: now, shown: now, bar });
+        }
+    }
+
+    fn progress(&self, done: usize, message: String) {
+        let Ok(mut stage) = self.stage.lock() else { return };
+        let Some(stage) = stage.as_mut() else { return };
+        if let Some(bar) = &stage.bar {
+            bar.set_position(done as u64);
+            bar.set_message(message);
+        } else if !self.quiet && (stage.shown.elapsed() >= PLAIN_INTERVAL || done == stage.total) {
+            stage.shown = Instant::now();
+            let (worked, left) = (done - stage.first.min(done), stage.total - done.min(stage.total));
+            let seconds = stage.since.elapsed().as_secs_f64() * left as f64 / worked.max(1) as f64;
+            eprintln!("{} {done}/{}  {message}  {} left", stage.name, stage.total, duration(seconds));
+        }
+    }
+
+    fn end(&self) {
+        if let Some(stage) = self.stage.lock().ok().and_then(|mut stage| stage.take()) {
+            if let Some(bar) = stage.bar {
+                bar.finish_and_clear();
+            }
+            if !self.quiet {
+                eprintln!("{}: {}", stage.name, duration(stage.since.elapsed().as_secs_f64()));
+            }
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Note(text) if !self.quiet => self.say(&text),
+            Event::Note(_) => {}
+            Event::Warning(text) => self.say(&format!("warning: {text}")),
+            Event::Begin { stage, total, done } => self.begin(stage, total, done),
+            Event::Progress { done, message } => self.progress(done, message),
+            Event::End => self.end(),
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Seconds in words: 45 s, 3 min 20 s, 2 h 5 min.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// The device that was asked for.
+pub(crate) fn device(args: &Args) -> Device {
+    match args.machine.device.as_str() {
+        // This binary is built for the CPU alone, so `auto` can only choose it.
+        "auto" | "cpu" => Device::flex(),
+        other => unreachable!("clap lets only known devices through, not {other}"),
+    }
+}
