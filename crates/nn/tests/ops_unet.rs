@@ -10,7 +10,7 @@ use pig_nn::{
 /// Every part of the released layout, with few channels.
 fn network(device: &Device) -> UNet {
     let config = UNetConfig {
-        block_out_channels: vec![8, 24],
+        block_out_channels: vec![16, 48],
         attention_levels: vec![1],
         norm_num_groups: 4,
         ..UNetConfig::default()
