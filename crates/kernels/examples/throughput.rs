@@ -3,7 +3,9 @@
 //! `cargo run --release -p pig-kernels --example throughput [-- FILTER]`: rows whose name contains FILTER. Each row is the
 //! median of several runs, on all threads of rayon's pool.
 
-use pig_kernels::{Bf16, Conv2d, Element, Extras, Level, peak};
+use pig_kernels::{
+    AdamStep, Attention, Bf16, Conv2d, Element, Extras, GroupNorm, Level, adam, peak, silu, silu_backward,
+};
 use std::time::Instant;
 
 /// Median seconds of `run`: at least 7 runs and 0.15 seconds.
@@ -38,6 +40,8 @@ fn main() {
     println!("level {}, {} threads", level.name(), rayon::current_num_threads());
     convolutions::<f32>("f32", level, &filter, peak::f32_flops);
     winograd(level, &filter);
+    memory_bound(level, &filter);
+    attention(level, &filter);
     if level.has_bf16() {
         convolutions::<Bf16>("bf16", level, &filter, peak::bf16_flops);
     }
@@ -103,6 +107,78 @@ fn winograd(level: Level, filter: &str) {
         print!("{name:<26}");
         for time in times {
             let speed = conv.flops() / time;
+            print!("{:>9.3} ms{:>6.0}{:>5.0} %", time * 1e3, speed / 1e9, 100.0 * speed / peak);
+        }
+        println!("{:>10.0}", peak / 1e9);
+    }
+}
+
+/// Kernels whose limit is memory: speeds count every tensor once.
+fn memory_bound(level: Level, filter: &str) {
+    println!("{:<26}{:>24}{:>24}", "memory", "forward", "backward");
+    let row = |name: &str, tensors: [usize; 2], len: usize, times: [f64; 2]| {
+        print!("{name:<26}");
+        for (tensors, time) in tensors.into_iter().zip(times) {
+            print!("{:>9.3} ms{:>7.1} GB/s", time * 1e3, (4 * tensors * len) as f64 / time / 1e9);
+        }
+        println!();
+    };
+    for (batch, pixels, channels) in [(8, 64 * 64, 32), (8, 16 * 16, 128), (4, 128 * 128, 64)] {
+        let name = format!("norm {pixels}x{channels} b{batch}");
+        if name.contains(filter) {
+            let norm = GroupNorm { batch, pixels, channels, groups: 32, eps: 1e-6, silu: true };
+            let len = batch * pixels * channels;
+            let (x, dy, gamma, beta) = (noise(len, 1), noise(len, 2), noise(channels, 3), noise(channels, 4));
+            let (mut y, mut mean, mut rstd) = (vec![0.0; len], vec![0.0; batch * 32], vec![0.0; batch * 32]);
+            let forward = median(|| norm.forward(level, &x, &gamma, &beta, &mut y, &mut mean, &mut rstd));
+            let (mut dgamma, mut dbeta) = (gamma.clone(), beta.clone());
+            let backward = median(|| {
+                norm.backward(level, &x, &dy, &gamma, &beta, &mean, &rstd, &mut y, &mut dgamma, &mut dbeta);
+            });
+            row(&name, [2, 3], len, [forward, backward]);
+        }
+    }
+    let len = 1 << 22;
+    if "silu".contains(filter) {
+        let (x, dy, mut y) = (noise(len, 1), noise(len, 2), vec![0.0; len]);
+        let times = [median(|| silu(level, &x, &mut y)), median(|| silu_backward(level, &x, &dy, &mut y))];
+        row("silu 4M", [2, 3], len, times);
+    }
+    if "adam".contains(filter) {
+        let settings = AdamStep {
+            learning_rate: 1e-4,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.01,
+            step: 1,
+            gradient_scale: 1.0,
+            ema_decay: 0.999,
+        };
+        let g = noise(len, 1);
+        let [mut p, mut m, mut v, mut a] = [(); 4].map(|()| vec![0.0; len]);
+        let time = median(|| adam(level, &settings, &g, &mut p, &mut m, &mut v, Some(&mut a)));
+        println!("{:<26}{:>9.3} ms{:>7.1} GB/s", "adam + average 4M", time * 1e3, (36 * len) as f64 / time / 1e9);
+    }
+}
+
+fn attention(level: Level, filter: &str) {
+    println!("{:<26}{:>24}{:>24}{:>10}", "attention", "forward", "backward", "peak");
+    for (batch, tokens, heads, head_dim) in [(8, 64, 1, 128), (4, 256, 1, 256), (4, 256, 8, 32), (1, 1024, 1, 128)] {
+        let name = format!("attention {tokens} {heads}x{head_dim} b{batch}");
+        if !name.contains(filter) {
+            continue;
+        }
+        let attention = Attention { batch, tokens, heads, head_dim, scale: (head_dim as f32).powf(-0.5) };
+        let [q, k, v, dout] = [1, 2, 3, 4].map(|seed| noise(attention.len(), seed));
+        let [mut out, mut dq, mut dk, mut dv] = [(); 4].map(|()| vec![0.0; attention.len()]);
+        let peak = peak::f32_flops(level);
+        let forward = median(|| attention.forward(level, &q, &k, &v, &mut out));
+        let backward = median(|| attention.backward(level, &q, &k, &v, &dout, &mut dq, &mut dk, &mut dv));
+        print!("{name:<26}");
+        let product = 2.0 * (batch * heads * tokens * tokens * head_dim) as f64;
+        for (products, time) in [(2.0, forward), (5.0, backward)] {
+            let speed = products * product / time;
             print!("{:>9.3} ms{:>6.0}{:>5.0} %", time * 1e3, speed / 1e9, 100.0 * speed / peak);
         }
         println!("{:>10.0}", peak / 1e9);

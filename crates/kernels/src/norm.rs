@@ -259,20 +259,29 @@ impl Kernel for Moments<'_> {
         let mut first = 0;
         while first < channels {
             let strip = first..channels.min(first + LANES);
+            let whole = self.x.chunks_exact(SIDE * channels);
+            let rest = whole.remainder();
             let mut acc = [s.splat(0.0); SIDE];
-            for rows in self.x.chunks(SIDE * channels) {
-                for (row, acc) in rows.chunks_exact(channels).zip(&mut acc) {
-                    *acc = s.add(*acc, s.read(&row[strip.clone()]));
+            for rows in whole.clone() {
+                for i in 0..SIDE {
+                    acc[i] = s.add(acc[i], s.read(&rows[i * channels..][strip.clone()]));
                 }
+            }
+            for row in rest.chunks_exact(channels) {
+                acc[0] = s.add(acc[0], s.read(&row[strip.clone()]));
             }
             let sum = s.add(s.add(acc[0], acc[1]), s.add(acc[2], acc[3]));
             let shift = s.mul(sum, s.splat(1.0 / pixels as f32));
             let mut acc = [[s.splat(0.0); 2]; SIDE];
-            for rows in self.x.chunks(SIDE * channels) {
-                for (row, acc) in rows.chunks_exact(channels).zip(&mut acc) {
-                    let d = s.sub(s.read(&row[strip.clone()]), shift);
-                    *acc = [s.add(acc[0], d), s.fma(d, d, acc[1])];
+            for rows in whole {
+                for i in 0..SIDE {
+                    let d = s.sub(s.read(&rows[i * channels..][strip.clone()]), shift);
+                    acc[i] = [s.add(acc[i][0], d), s.fma(d, d, acc[i][1])];
                 }
+            }
+            for row in rest.chunks_exact(channels) {
+                let d = s.sub(s.read(&row[strip.clone()]), shift);
+                acc[0] = [s.add(acc[0][0], d), s.fma(d, d, acc[0][1])];
             }
             s.write(&mut self.out[strip.clone()], shift);
             for i in 0..2 {
@@ -317,11 +326,14 @@ impl<E: Element> Kernel for Apply<'_, E> {
 /// Writes a vector to the start of `y`, or as much of it as `y` can hold.
 #[inline(always)]
 fn store<E: Element, S: Simd>(s: S, y: &mut [E], v: S::V) {
-    let lanes = s.to_array(v).map(E::from_f32);
-    if let Some(whole) = y.first_chunk_mut::<LANES>() {
-        *whole = lanes;
+    if E::IS_PAIRED {
+        for (y, lane) in y.iter_mut().zip(s.to_array(v)) {
+            *y = E::from_f32(lane);
+        }
     } else {
-        y.copy_from_slice(&lanes[..y.len()]);
+        // SAFETY: the only element that is not paired is `f32`.
+        let y: &mut [f32] = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().cast(), y.len()) };
+        s.write(y, v);
     }
 }
 
