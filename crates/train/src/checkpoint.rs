@@ -29,8 +29,11 @@ pub struct State {
     pub step: usize,
     /// Memory of the learning-rate schedule.
     pub learning_rate: LearningRate,
-    /// Lowest validation loss so far, with its step.
-    pub best: Option<(usize, f64)>,
+    /// Lowest validation loss so far, with its step. In f32, which JSON gives back bit for bit.
+    pub best: Option<(usize, f32)>,
+    /// Losses of the steps since the last line of metrics.jsonl that has one.
+    #[serde(default)]
+    pub unlogged: Vec<f32>,
     /// SHA-256 of the frozen model_x that this model_y was trained on.
     pub model_x_sha256: Option<String>,
     /// Kept timesteps that a model_y conditioned on x_{t-1} was trained with, falling.
@@ -48,6 +51,7 @@ impl State {
             step: 0,
             learning_rate: LearningRate::new(),
             best: None,
+            unlogged: Vec::new(),
             model_x_sha256: None,
             kept_timesteps: None,
             sha256: BTreeMap::new(),

@@ -3,20 +3,22 @@
 use crate::config::{LrSchedule, TrainConfig};
 use serde::{Deserialize, Serialize};
 
-/// Warm-up and schedule. The plateau is the only part with a memory, and that is saved with every checkpoint.
+/// Warm-up and schedule. The plateau is the only part with a memory, and that is saved with every checkpoint: in f32,
+/// since JSON gives those back bit for bit, while serde_json may read an f64 one unit in its last place off.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LearningRate {
-    factor: f64,
-    best: Option<f64>,
+    cuts: i32,
+    best: Option<f32>,
     waited: usize,
-    epoch_sum: f64,
+    epoch_sum: f32,
     epoch_count: usize,
 }
 
 impl LearningRate {
     /// At the start of a training.
     pub fn new() -> Self {
-        Self { factor: 1.0, ..Self::default() }
+        Self::default()
     }
 
     /// The rate of `step`, counted from 0, of `steps`.
@@ -25,21 +27,21 @@ impl LearningRate {
         let schedule = match config.lr_schedule {
             LrSchedule::Constant => 1.0,
             LrSchedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps.max(1) as f64).cos()),
-            LrSchedule::Plateau => self.factor,
+            LrSchedule::Plateau => config.plateau_factor.powi(self.cuts),
         };
         config.learning_rate * warmup * schedule
     }
 
     /// Takes a step's training loss; `epoch_ends` after the last step of an epoch. As PyTorch's `ReduceLROnPlateau`
     /// with its relative threshold of 1e-4, fed with the mean loss of each epoch.
-    pub fn observe(&mut self, config: &TrainConfig, loss: f64, epoch_ends: bool) {
-        const THRESHOLD: f64 = 1e-4;
+    pub fn observe(&mut self, config: &TrainConfig, loss: f32, epoch_ends: bool) {
+        const THRESHOLD: f32 = 1e-4;
         self.epoch_sum += loss;
         self.epoch_count += 1;
         if !epoch_ends {
             return;
         }
-        let mean = self.epoch_sum / self.epoch_count as f64;
+        let mean = self.epoch_sum / self.epoch_count as f32;
         (self.epoch_sum, self.epoch_count) = (0.0, 0);
         if self.best.is_none_or(|best| mean < best * (1.0 - THRESHOLD)) {
             self.best = Some(mean);
@@ -48,7 +50,7 @@ impl LearningRate {
         }
         self.waited += 1;
         if self.waited > config.plateau_patience {
-            self.factor *= config.plateau_factor;
+            self.cuts += 1;
             self.waited = 0;
         }
     }

@@ -54,10 +54,13 @@ impl MetricsLog {
     pub fn open(run: &Path, network: &str, step: usize) -> Result<Self> {
         let path = run.join("metrics.jsonl");
         if path.exists() {
-            let lines = read(run)?;
-            let kept = lines.iter().filter(|line| line.network != network || line.step <= step);
-            let text: String = kept.filter_map(|line| serde_json::to_string(line).ok()).map(|l| l + "\n").collect();
-            pig_data::atomic::write(&path, text.as_bytes())?;
+            let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+            // The lines are kept as they are: reading a number and writing it again could change its last digit.
+            let kept = text.lines().filter(|text| {
+                serde_json::from_str(text).is_ok_and(|line: Line| line.network != network || line.step <= step)
+            });
+            let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
+            pig_data::atomic::write(&path, kept.as_bytes())?;
         }
         let file = File::options().create(true).append(true).open(&path).map_err(Error::io(&path, "write"))?;
         Ok(Self { path, file })

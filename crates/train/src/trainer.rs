@@ -127,22 +127,23 @@ impl<'a> Trainer<'a> {
             }
             let (loss, rate, norm) = self.train_step(steps)?;
             let step = self.state.step;
-            meter.add(loss, train.batch_size * train.gradient_accumulation_steps);
+            self.state.unlogged.push(loss);
+            meter.images += train.batch_size * train.gradient_accumulation_steps;
             let mut line = Line { network: role_name(role).to_owned(), step, ..Line::default() };
             if step % train.log_every == 0 || step == steps {
-                let (mean, images_per_second) = meter.take();
-                line.loss = Some(mean);
+                line.loss = Some(mean(&std::mem::take(&mut self.state.unlogged)));
                 line.learning_rate = Some(rate);
                 line.gradient_norm = Some(norm);
-                line.images_per_second = Some(images_per_second);
+                line.images_per_second = Some(meter.take());
             }
             let due = |every: usize| every > 0 && (step % every == 0 || step == steps);
             let mut is_best = false;
             if due(train.validate_every) && !self.sets.validation.is_empty() {
                 let validation = self.validate();
-                is_best = self.state.best.is_none_or(|(_, best)| validation.mean < best);
+                let mean = validation.mean as f32;
+                is_best = self.state.best.is_none_or(|(_, best)| mean < best);
                 if is_best {
-                    self.state.best = Some((step, validation.mean));
+                    self.state.best = Some((step, mean));
                 }
                 line.validation = Some(validation);
             }
@@ -184,7 +185,7 @@ impl<'a> Trainer<'a> {
         self.unet = self.optimizer.step(self.unet.clone(), &gradients, rate, step);
         let images = train.batch_size * train.gradient_accumulation_steps;
         let epoch = |step: usize| step * images / self.sets.training.len().max(1);
-        self.state.learning_rate.observe(train, f64::from(loss), epoch(step + 1) > epoch(step));
+        self.state.learning_rate.observe(train, loss, epoch(step + 1) > epoch(step));
         self.state.step += 1;
         Ok((loss, rate, norm))
     }
@@ -253,10 +254,12 @@ fn kept_timesteps(objective: &Objective<'_>) -> Option<Vec<usize>> {
     conditioned.then(|| objective.timesteps.iter().map(|at| at.t).collect())
 }
 
-/// Means and rates between lines of the log.
+fn mean(losses: &[f32]) -> f64 {
+    losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64
+}
+
+/// The rate between lines of the log.
 struct Meter {
-    sum: f64,
-    count: usize,
     images: usize,
     since: Instant,
     rate: f64,
@@ -264,20 +267,14 @@ struct Meter {
 
 impl Meter {
     fn new() -> Self {
-        Self { sum: 0.0, count: 0, images: 0, since: Instant::now(), rate: 0.0 }
+        Self { images: 0, since: Instant::now(), rate: 0.0 }
     }
 
-    fn add(&mut self, loss: f32, images: usize) {
-        self.sum += f64::from(loss);
-        self.count += 1;
-        self.images += images;
-    }
-
-    fn take(&mut self) -> (f64, f64) {
-        let mean = self.sum / self.count.max(1) as f64;
-        self.rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
-        *self = Self { rate: self.rate, ..Self::new() };
-        (mean, self.rate)
+    /// Images a second since the last call.
+    fn take(&mut self) -> f64 {
+        let rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+        *self = Self { rate, ..Self::new() };
+        rate
     }
 
     fn message(&self, loss: f32, line: &Line) -> String {

@@ -1,0 +1,117 @@
+//! One configuration, one result: trained twice, or stopped and resumed, the losses and the weights are the same bits.
+
+mod common;
+
+use common::{StopAt, config, device, folder, trained};
+use pig_train::{
+    Config,
+    metrics_log::Line,
+    observer::Silent,
+    train::{resume, train},
+    trainer::Outcome,
+};
+use std::path::Path;
+
+const FILES: [&str; 4] = ["model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"];
+
+/// The text of metrics.jsonl, line by line, without the one value that tells of the machine and not of the run. Text,
+/// because reading numbers could hide a difference in the last digit.
+fn metrics(run: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| {
+        let Some((before, rate)) = line.split_once(",\"images_per_second\":") else { return line.to_owned() };
+        let end = rate.find([',', '}']).unwrap();
+        before.to_owned() + &rate[end..]
+    });
+    lines.collect()
+}
+
+fn assert_same_runs(one: &Path, other: &Path, networks: &[&str]) {
+    let (lines, other_lines) = (metrics(one), metrics(other));
+    assert!(lines.iter().any(|line| line.contains("validation")), "no validation was logged: {lines:?}");
+    for (line, other_line) in lines.iter().zip(&other_lines) {
+        assert_eq!(line, other_line);
+    }
+    assert_eq!(lines.len(), other_lines.len());
+    for network in networks {
+        for file in FILES {
+            let of = |run: &Path| std::fs::read(run.join("checkpoints").join(network).join("step-000010").join(file));
+            assert!(of(one).unwrap() == of(other).unwrap(), "{network}/{file} differs");
+        }
+    }
+}
+
+/// Ten steps without a stop, against a training that is stopped in the middle of each network and continued.
+fn assert_resume_is_exact(config: &Config, networks: &[&'static str]) {
+    let folder = folder();
+    let whole = trained(folder.path(), "whole", config);
+    let parted = folder.path().join("parted");
+    for (index, network) in networks.iter().enumerate() {
+        let stop = StopAt::new(network, 5);
+        let outcome = if index == 0 {
+            train(config, &folder.path().join("data"), &parted, &device(), &stop)
+        } else {
+            resume(&parted, None, &device(), &stop)
+        };
+        assert_eq!(outcome.unwrap(), Outcome::Interrupted);
+        let checkpoint = parted.join("checkpoints").join(network);
+        assert_eq!(std::fs::read_to_string(checkpoint.join("last")).unwrap(), "step-000005");
+    }
+    assert_eq!(resume(&parted, None, &device(), &Silent).unwrap(), Outcome::Finished);
+    assert_same_runs(&whole, &parted, networks);
+}
+
+#[test]
+fn two_trainings_are_the_same_and_another_seed_is_not() {
+    let folder = folder();
+    let config_0 = config(&["train.log_every=1", "model_x.dropout=0.1", "model_y.dropout=0.1"]);
+    let one = trained(folder.path(), "one", &config_0);
+    let other = trained(folder.path(), "other", &config_0);
+    assert_same_runs(&one, &other, &["model_x", "model_y"]);
+    let mut config_1 = config_0;
+    config_1.train.seed = 1;
+    let third = trained(folder.path(), "third", &config_1);
+    assert_ne!(metrics(&one), metrics(&third));
+}
+
+#[test]
+fn resumed_with_xhat_is_exact() {
+    let sets = ["train.log_every=1", "model_x.dropout=0.1", "train.clean_condition_prob=0.3"];
+    assert_resume_is_exact(&config(&sets), &["model_x", "model_y"]);
+}
+
+/// A line of the log may average steps from both sides of the stop.
+#[test]
+fn resumed_with_clean_conditioning_is_exact() {
+    let sets = ["model_y.conditioning=clean", "train.gradient_accumulation_steps=2", "train.log_every=3"];
+    assert_resume_is_exact(&config(&sets), &["model_x", "model_y"]);
+}
+
+/// A plateau's patience of 0 cuts the rate within these few epochs, so that its memory matters.
+#[test]
+fn resumed_with_xprev_on_a_plateau_is_exact() {
+    let sets = [
+        "model_y.conditioning=xprev",
+        "train.lr_schedule=plateau",
+        "train.plateau_patience=0",
+        "train.batch_size=7",
+        "train.log_every=1",
+        "train.timestep_sampling=antithetic",
+        "train.warmup_steps=0",
+        "train.learning_rate=1e-2",
+    ];
+    let config = config(&sets);
+    assert_resume_is_exact(&config, &["model_x", "model_y"]);
+    let folder = folder();
+    let rates: Vec<f64> = metrics(&trained(folder.path(), "run", &config))
+        .iter()
+        .filter_map(|line| serde_json::from_str::<Line>(line).unwrap().learning_rate)
+        .collect();
+    assert!(rates.iter().any(|&rate| rate < 1e-2), "the plateau was never reached: {rates:?}");
+}
+
+#[test]
+fn resumed_joint_is_exact() {
+    let sets = ["method=joint", "train.lr_schedule=cosine", "train.log_every=1", "train.optimizer=adam"];
+    assert_resume_is_exact(&config(&sets), &["joint"]);
+}

@@ -1,0 +1,225 @@
+//! Sampling from trained runs: no pair depends on its batch, finished pairs are kept, given masks stay as they are, and a
+//! model_y is used as it was trained.
+
+mod common;
+
+use burn::tensor::Tensor;
+use common::{SIDE, StopAt, config, device, folder, trained};
+use pig_data::{
+    Pixels,
+    png_file::{read_png, write_png},
+};
+use pig_diffusion::noise::{NoiseSource, Stream};
+use pig_nn::{network::Role, parameters};
+use pig_train::{
+    Error,
+    observer::Silent,
+    sample::{LoadedRun, Request, sample},
+    sampler::{Models, Sampler, Samples},
+    train::{resume, train},
+    trainer::Outcome,
+};
+use std::path::Path;
+
+fn request(run: &Path, out: &Path, seeds: &[u64]) -> Request {
+    Request {
+        run: run.to_owned(),
+        out: out.to_owned(),
+        seeds: seeds.to_vec(),
+        sets: Vec::new(),
+        given_mask: None,
+        progress_strips: false,
+        data: None,
+    }
+}
+
+fn bits(tensor: Tensor<4>) -> Vec<u32> {
+    tensor.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+#[test]
+fn noise_does_not_depend_on_the_batch() {
+    let shape = [SIDE, SIDE, 1];
+    let together = bits(NoiseSource::new(3, (0..8).collect(), &device()).draw(Stream::Y, 5, shape));
+    let alone: Vec<u32> =
+        (0..8).flat_map(|id| bits(NoiseSource::new(3, vec![id], &device()).draw(Stream::Y, 5, shape))).collect();
+    assert_eq!(together, alone);
+}
+
+/// Within 1e-3 on [-1, 1], and at most 0.1 % of the 8-bit pixels off, by one.
+fn assert_alike(encode: impl Fn(&[f32]) -> Pixels, together: &[Vec<f32>], alone: &[Vec<f32>], what: &str) {
+    let (together, alone) = (together.concat(), alone.concat());
+    assert_eq!(together.len(), alone.len());
+    let furthest = together.iter().zip(&alone).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let same = together.iter().zip(&alone).all(|(a, b)| a.to_bits() == b.to_bits());
+    println!("{what}: bit-identical: {same}, furthest {furthest:e}");
+    assert!(furthest <= 1e-3, "{what}: {furthest}");
+    let (Pixels::Eight(together), Pixels::Eight(alone)) = (encode(&together), encode(&alone)) else {
+        panic!("8-bit data gave other pixels")
+    };
+    let off: Vec<u8> = together.iter().zip(&alone).map(|(a, b)| a.abs_diff(*b)).filter(|&d| d > 0).collect();
+    assert!(off.iter().all(|&d| d == 1) && off.len() * 1000 <= together.len(), "{what}: {off:?}");
+}
+
+#[test]
+fn pairs_do_not_depend_on_the_batch() {
+    let folder = folder();
+    for (name, sets) in [
+        ("xhat", &["sample.eta=0.5"][..]),
+        ("xprev", &["model_y.conditioning=xprev"]),
+        ("joint", &["method=joint", "sample.sampler=ddpm"]),
+    ] {
+        let run = trained(folder.path(), name, &config(sets));
+        let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
+        let device = device();
+        let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
+        let ids: Vec<u64> = (0..8).collect();
+        let together = sampler.pairs(&ids, &mut |_| {});
+        let mut alone = Samples { masks: Vec::new(), images: Vec::new() };
+        for &id in &ids {
+            let one = sampler.pairs(&[id], &mut |_| {});
+            alone.masks.extend(one.masks);
+            alone.images.extend(one.images);
+        }
+        assert_ne!(alone.images[0], alone.images[1], "{name}: two samples are alike");
+        let encode = |values: &[f32]| loaded.preparation.encode(values);
+        assert_alike(encode, &together.images, &alone.images, &format!("{name}, images"));
+        assert_alike(encode, &together.masks, &alone.masks, &format!("{name}, masks"));
+    }
+}
+
+#[test]
+fn finished_samples_are_skipped_and_torn_ones_made_again() {
+    let folder = folder();
+    let run = trained(folder.path(), "run", &config(&["method=joint"]));
+    let out = folder.path().join("pairs");
+    let first = sample(&request(&run, &out, &[0, 1, 2]), &device(), &Silent).unwrap();
+    assert_eq!((first.made, first.skipped, first.finished.pairs), (3, 0, 3));
+    let file = |seed: u64| out.join("images").join(format!("{seed:06}.png"));
+    let before: Vec<Vec<u8>> = (0..3).map(|seed| std::fs::read(file(seed)).unwrap()).collect();
+    let times = |seed| std::fs::metadata(file(seed)).unwrap().modified().unwrap();
+    let (kept, torn) = (times(0), &before[1][..before[1].len() / 2]);
+    std::fs::write(file(1), torn).unwrap();
+    let second = sample(&request(&run, &out, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
+    assert_eq!((second.made, second.skipped, second.finished.pairs), (2, 2, 4));
+    assert_eq!(times(0), kept);
+    let after: Vec<Vec<u8>> = (0..3).map(|seed| std::fs::read(file(seed)).unwrap()).collect();
+    assert!(before == after, "a sample made again is another");
+
+    let other = Request { sets: vec!["sample.eta=1.0".to_owned()], ..request(&run, &out, &[9]) };
+    let message = sample(&other, &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("settings_hash") && message.contains("choose another --out"), "{message}");
+    assert!(!file(9).exists());
+}
+
+/// Masks as a user would give them: a blob, a speck below the least area, nothing at all, and lesion everywhere.
+fn write_masks(folder: &Path) -> Vec<Vec<u8>> {
+    let inside: [&dyn Fn(usize, usize) -> bool; 4] =
+        [&|x, y| (3..9).contains(&x) && y > 10, &|x, y| (x, y) == (5, 5), &|_, _| false, &|_, _| true];
+    std::fs::create_dir_all(folder).unwrap();
+    let masks = inside
+        .iter()
+        .map(|inside| (0..SIDE * SIDE).map(|i| if inside(i % SIDE, i / SIDE) { 255 } else { 0 }).collect::<Vec<u8>>());
+    let masks: Vec<Vec<u8>> = masks.collect();
+    for (index, mask) in masks.iter().enumerate() {
+        let path = folder.join(format!("m{index}.png"));
+        write_png(&path, [SIDE, SIDE], 1, &Pixels::Eight(mask.clone()), &[]).unwrap();
+    }
+    masks
+}
+
+#[test]
+fn given_masks_are_kept_exactly() {
+    let folder = folder();
+    let masks = write_masks(&folder.path().join("masks"));
+    for conditioning in ["xhat", "clean", "xprev"] {
+        let set = format!("model_y.conditioning={conditioning}");
+        let run = trained(folder.path(), conditioning, &config(&[&set]));
+        let out = folder.path().join(format!("pairs-{conditioning}"));
+        let asked = Request { given_mask: Some(folder.path().join("masks")), ..request(&run, &out, &[0, 1, 2, 3, 4]) };
+        let summary = sample(&asked, &device(), &Silent).unwrap();
+        assert_eq!((summary.made, summary.finished.empty_masks), (5, 1));
+        let mut images = Vec::new();
+        for seed in 0..5 {
+            let read = |part: &str| read_png(&out.join(part).join(format!("{seed:06}.png"))).unwrap().pixels;
+            assert_eq!(read("masks"), Pixels::Eight(masks[seed % masks.len()].clone()), "{conditioning}: {seed}");
+            images.push(read("images"));
+        }
+        // Seeds 0 and 4 share the mask and nothing else.
+        assert_ne!(images[0], images[4], "{conditioning}");
+    }
+}
+
+#[test]
+fn joint_takes_no_masks() {
+    let folder = folder();
+    write_masks(&folder.path().join("masks"));
+    let run = trained(folder.path(), "run", &config(&["method=joint"]));
+    let out = folder.path().join("pairs");
+    let asked = Request { given_mask: Some(folder.path().join("masks")), ..request(&run, &out, &[0]) };
+    let message = sample(&asked, &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("--given-mask") && message.contains("method = \"pig\""), "{message}");
+    assert!(!out.exists());
+}
+
+/// Images for one mask, with the run's own model_x and with a model_x of other weights.
+fn images_under_two_guiders(folder: &Path, name: &str, sets: &[&str]) -> [Vec<f32>; 2] {
+    let config = config(sets);
+    let run = trained(folder, name, &config);
+    let mut loaded = LoadedRun::open(&run, &[], &device()).unwrap();
+    let mask: Vec<f32> = (0..SIDE * SIDE).map(|i| if i % SIDE < 6 { 1.0 } else { -1.0 }).collect();
+    let images = |models: &Models| {
+        let device = device();
+        Sampler::new(&config, models, &device).unwrap().images_for(&[&mask], &[7], &mut |_| {}).images.remove(0)
+    };
+    let own = images(&loaded.models);
+    let Models::Pig { model_x, .. } = &mut loaded.models else { panic!("the method is pig") };
+    let other = Role::ModelX.build(config.unet(Role::ModelX), 1, &device()).unwrap();
+    *model_x = parameters::initialise(other, 99);
+    [own, images(&loaded.models)]
+}
+
+#[test]
+fn only_models_trained_on_clean_masks_take_them_directly() {
+    let folder = folder();
+    let learned = ["train.learning_rate=1e-2", "train.ema_decay=0"];
+    let with = |name: &str, set: &str| images_under_two_guiders(folder.path(), name, &[learned[0], learned[1], set]);
+    let [own, other] = with("clean", "model_y.conditioning=clean");
+    assert_eq!(own, other, "clean: model_x was asked");
+    let [own, other] = with("mixed", "train.clean_condition_prob=0.5");
+    assert_eq!(own, other, "xhat with clean masks: model_x was asked");
+    let [own, other] = with("xhat", "model_y.conditioning=xhat");
+    assert_ne!(own, other, "xhat: model_x was not asked");
+}
+
+#[test]
+fn xprev_refuses_another_stride() {
+    let folder = folder();
+    let run = trained(folder.path(), "run", &config(&["model_y.conditioning=xprev"]));
+    for set in ["sample.num_inference_steps=4", "sample.timestep_spacing=leading"] {
+        let message = LoadedRun::open(&run, &[set.to_owned()], &device()).unwrap_err().to_string();
+        assert!(message.contains("8 steps") && message.contains("num_inference_steps"), "{set}: {message}");
+    }
+    assert!(LoadedRun::open(&run, &["sample.eta=0.5".to_owned()], &device()).is_ok());
+}
+
+#[test]
+fn another_model_x_is_refused() {
+    let folder = folder();
+    let (data, config_0) = (folder.path().join("data"), config(&[]));
+    let run = folder.path().join("run");
+    let stopped = train(&config_0, &data, &run, &device(), &StopAt::new("model_y", 5)).unwrap();
+    assert_eq!(stopped, Outcome::Interrupted);
+    let mut config_1 = config_0;
+    config_1.train.seed = 1;
+    let other = trained(folder.path(), "other", &config_1);
+    let model_x = |run: &Path| run.join("checkpoints/model_x");
+    std::fs::remove_dir_all(model_x(&run)).unwrap();
+    std::fs::rename(model_x(&other), model_x(&run)).unwrap();
+    let refused = |result: Result<(), Error>| {
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains("model_x") && message.contains("train"), "{message}");
+    };
+    refused(resume(&run, None, &device(), &Silent).map(|_| ()));
+    refused(LoadedRun::open(&run, &[], &device()).map(|_| ()));
+}
