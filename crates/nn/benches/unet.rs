@@ -3,11 +3,7 @@
 //! `cargo bench --bench unet`
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pig_nn::{
-    dropout::Dropout,
-    parameters,
-    unet::{UNet, UNetConfig},
-};
+use pig_nn::{config::UNetConfig, dropout::Dropout, parameters, unet::UNet};
 
 fn main() {
     divan::main();

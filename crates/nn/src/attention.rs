@@ -1,9 +1,9 @@
 //! Self-attention over the pixels of a feature map.
 
 use crate::{
+    config::UNetConfig,
     layers::{GroupNorm, Linear},
     ops,
-    unet::UNetConfig,
 };
 use burn::{
     module::Module,

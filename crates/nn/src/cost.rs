@@ -1,6 +1,6 @@
 //! What a forward pass costs, counted from the configuration.
 
-use crate::unet::UNetConfig;
+use crate::config::UNetConfig;
 
 /// Floating-point operations (a multiply and an add are two) of one forward pass of one image, in convolutions, linear
 /// layers and attention products; norms and activations are left out.

@@ -10,13 +10,7 @@ use burn::{
 ///
 /// With half = width / 2, frequency k is exp(-ln(10000) k / (half - freq_shift)). The released code has sines first and
 /// `freq_shift` 1; diffusers' default is cosines first (`flip_sin_to_cos`) and 0. An odd width ends with a zero.
-pub fn sinusoidal(
-    times: &[f32],
-    width: usize,
-    flip_sin_to_cos: bool,
-    freq_shift: f64,
-    device: &Device,
-) -> Tensor<2> {
+pub fn sinusoidal(times: &[f32], width: usize, flip_sin_to_cos: bool, freq_shift: f64, device: &Device) -> Tensor<2> {
     let half = width / 2;
     let mut values = Vec::with_capacity(times.len() * width);
     for &time in times {

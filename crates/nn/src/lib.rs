@@ -5,6 +5,7 @@
 //! (`[out, in, height, width]`), under diffusers' names. Everything heavy goes through [`ops`].
 
 pub mod attention;
+pub mod config;
 pub mod cost;
 pub mod dropout;
 pub mod embedding;

@@ -1,17 +1,13 @@
 //! U-Nets as the denoisers that the paper's algorithms ask for.
 
 use crate::{
+    config::{UNetConfig, UNetError},
     dropout::Dropout,
     ops,
-    unet::{UNet, UNetConfig, UNetError},
+    unet::UNet,
 };
 use burn::tensor::{Device, Tensor};
-use pig_diffusion::{
-    denoiser::Denoiser,
-    joint::JointDenoiser,
-    prediction::PredictionType,
-    schedule::network_time,
-};
+use pig_diffusion::{denoiser::Denoiser, joint::JointDenoiser, prediction::PredictionType, schedule::network_time};
 
 /// A U-Net with what its output stands for, for one forward pass or a whole sampling.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! The residual block.
 
 use crate::{
+    config::UNetConfig,
     dropout::Dropout,
     layers::{Conv2d, GroupNorm, Linear},
     ops::ConvGeometry,
-    unet::UNetConfig,
 };
 use burn::{
     module::Module,

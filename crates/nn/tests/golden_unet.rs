@@ -9,10 +9,11 @@ use burn::{
 };
 use pig_diffusion::{denoiser::Denoiser, schedule::from_network_time};
 use pig_nn::{
+    config::UNetConfig,
     dropout::Dropout,
     network::{Network, Role},
     parameters::{Array, StateDict, count, export, import, name_hash},
-    unet::{UNet, UNetConfig},
+    unet::UNet,
 };
 use safetensors::SafeTensors;
 use std::{

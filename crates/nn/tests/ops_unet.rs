@@ -1,11 +1,7 @@
 //! A whole U-Net on the fast operations: its bits depend neither on the number of threads nor, forward, on the batch.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pig_nn::{
-    dropout::Dropout,
-    parameters,
-    unet::{UNet, UNetConfig},
-};
+use pig_nn::{config::UNetConfig, dropout::Dropout, parameters, unet::UNet};
 
 /// Every part of the released layout, with few channels.
 fn network(device: &Device) -> UNet {

@@ -212,9 +212,7 @@ fn read_checked(folder: &Path, file: &str, state: &State) -> Result<StateDict> {
 fn serialise(path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = arrays
         .iter()
-        .map(|(name, array)| {
-            (name, &array.shape, array.values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        })
+        .map(|(name, array)| (name, &array.shape, array.values.iter().flat_map(|value| value.to_le_bytes()).collect()))
         .collect();
     let failed = |error: safetensors::SafeTensorError| Error::BadFile {
         path: path.to_owned(),

@@ -116,11 +116,7 @@ fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) ->
         return Ok(());
     }
     let phantom = PhantomConfig { patients: request.patients, ..PhantomConfig::default() };
-    observer.event(crate::observer::Event::Begin {
-        stage: "phantom".to_owned(),
-        total: 2 * request.patients,
-        done: 0,
-    });
+    observer.event(crate::observer::Event::Begin { stage: "phantom".to_owned(), total: 2 * request.patients, done: 0 });
     write_dataset(&phantom, data, &|done, _| {
         observer.event(crate::observer::Event::Progress { done, message: String::new() });
     })?;
@@ -177,7 +173,9 @@ impl Material {
         let summary = vec![
             format!(
                 "From {} phantom pairs of {} patients, pig learned to make pairs of image and mask, and made {} new ones.",
-                provenance.pairs[0], provenance.groups[0], self.generated.len()
+                provenance.pairs[0],
+                provenance.groups[0],
+                self.generated.len()
             ),
             format!(
                 "Two diffusion models guide each other: one makes the mask, the other the image. Both were trained \
@@ -193,7 +191,11 @@ impl Material {
             summary,
             agreement: found,
             contact_sheets: vec![Figure::new(sheet, caption, "real pairs, then generated pairs, with outlined masks")],
-            strips: vec![Figure::new(self.strips.clone(), STRIPS_CAPTION, "estimates of mask and image at falling noise")],
+            strips: vec![Figure::new(
+                self.strips.clone(),
+                STRIPS_CAPTION,
+                "estimates of mask and image at falling noise",
+            )],
             histograms: self.histograms(),
             nearest: Some(self.nearest(config)?),
             curves,
@@ -209,7 +211,8 @@ impl Material {
             ],
             limits: vec![
                 "Phantom images are drawn by a program; nothing here is evidence about patients' images.".to_owned(),
-                "The networks are small and were trained for minutes, so fine texture is not to be expected.".to_owned(),
+                "The networks are small and were trained for minutes, so fine texture is not to be expected."
+                    .to_owned(),
                 "Pair agreement says that images fit their masks, not that the pairs help a segmenter.".to_owned(),
                 "Pixel distance finds close copies; it does not prove that nothing was memorised.".to_owned(),
             ],

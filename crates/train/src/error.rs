@@ -22,7 +22,7 @@ pub enum Error {
     Steps(#[from] pig_diffusion::timesteps::StepCountError),
     /// A network that cannot be built or does not fit the image.
     #[error(transparent)]
-    Network(#[from] pig_nn::unet::UNetError),
+    Network(#[from] pig_nn::config::UNetError),
     /// Phantom images that cannot be made.
     #[error(transparent)]
     Phantom(#[from] pig_data::phantom::PhantomError),

@@ -1,6 +1,11 @@
 //! Pair agreement of generated pairs, the method's claim, read back from what was written.
 
-use crate::{Config, Result, observer::{Observer, Silent}, run_dir::RunDir, train::{RunData, remembered_data}};
+use crate::{
+    Config, Result,
+    observer::{Observer, Silent},
+    run_dir::RunDir,
+    train::{RunData, remembered_data},
+};
 use pig_data::{Preparation, PreparedSet};
 use pig_metrics::{
     agreement::{Agreement, AgreementSettings, Pair, Ring, pair_agreement},
@@ -63,10 +68,7 @@ pub fn agreement(config: &Config, generated: &[PlainPair], real: &[PlainPair]) -
 }
 
 fn borrow(pairs: &[PlainPair], height: usize, width: usize) -> Vec<Pair<'_>> {
-    pairs
-        .iter()
-        .map(|p| Pair { image: &p.image, mask: &p.mask, height, width, group: p.group.as_deref() })
-        .collect()
+    pairs.iter().map(|p| Pair { image: &p.image, mask: &p.mask, height, width, group: p.group.as_deref() }).collect()
 }
 
 /// The real pairs of a run, where its data folder is known on this machine and has not changed.

@@ -4,12 +4,14 @@ use crate::{
     Config, Result,
     methods::role_name,
     metrics_log::{self, Line},
-    sampler::{Models, Samples, Sampler},
+    sampler::{Models, Sampler, Samples},
 };
 use burn::tensor::Device;
 use pig_data::{Preparation, PreparedSet, postprocess::clean_mask};
 use pig_nn::network::Role;
-use pig_report::{Chart, PairPicture, Picture, Scale, Section, Series, SheetStyle, contact_sheet, write_curves};
+use pig_report::{
+    Chart, PairPicture, Picture, Scale, Section, Series, SheetStyle, canvas::SYNTHETIC, contact_sheet, write_curves,
+};
 use std::path::Path;
 
 /// Pairs on a preview.
@@ -46,7 +48,7 @@ impl<'a> Previews<'a> {
         std::fs::create_dir_all(&folder).map_err(crate::Error::io(&folder, "create"))?;
         let style = SheetStyle { columns: PAIRS / 2, ..SheetStyle::default() };
         let path = folder.join(format!("{}-step-{step:06}.png", role_name(role)));
-        contact_sheet(&sections, &style)?.write_png(&path, &[])?;
+        contact_sheet(&sections, &style)?.write_png(&path, &[SYNTHETIC])?;
         write_run_curves(self.run)
     }
 }
@@ -120,9 +122,10 @@ pub fn charts(lines: &[Line]) -> Vec<Chart> {
         series.push(Series::new("validation", of(&|line| line.validation.map(|v| v.mean))));
         charts.push(chart(format!("{network}: loss"), "loss (mean squared error)", Scale::Log, series));
         let names = ["least noise", "second quarter", "third quarter", "most noise"];
-        let quarters = names.iter().enumerate().map(|(i, name)| {
-            Series::new(*name, of(&move |line| line.validation.map(|v| v.quarters[i])))
-        });
+        let quarters = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| Series::new(*name, of(&move |line| line.validation.map(|v| v.quarters[i]))));
         let title = format!("{network}: validation loss by quarter of the timesteps");
         charts.push(chart(title, "loss (mean squared error)", Scale::Log, quarters.collect()));
         let rate = Series::new("learning rate", of(&|line| line.learning_rate));

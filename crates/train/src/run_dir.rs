@@ -67,17 +67,33 @@ impl RunDir {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
         std::fs::create_dir_all(&temporary).map_err(Error::io(path, "create"))?;
-        let write = |file: &str, bytes: &[u8]| pig_data::atomic::write(&temporary.join(file), bytes);
+        let written = Self::fill(&temporary, config, splits, preparation, provenance).and_then(|()| {
+            if path.exists() {
+                // Empty, as check_free made sure.
+                std::fs::remove_dir(path).map_err(Error::io(path, "replace"))?;
+            }
+            std::fs::rename(&temporary, path).map_err(Error::io(path, "create"))
+        });
+        if let Err(error) = written {
+            // The first error is the one to report.
+            let _ = std::fs::remove_dir_all(&temporary);
+            return Err(error);
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    fn fill(
+        folder: &Path,
+        config: &Config,
+        splits: &Splits,
+        preparation: &Preparation,
+        provenance: &Provenance,
+    ) -> Result<()> {
+        let write = |file: &str, bytes: &[u8]| pig_data::atomic::write(&folder.join(file), bytes);
         write(CONFIG, config.to_toml().as_bytes())?;
         write(PROVENANCE, &serde_json::to_vec_pretty(provenance).unwrap_or_default())?;
         write(PREPARATION, &serde_json::to_vec_pretty(preparation).unwrap_or_default())?;
-        splits.save(&temporary.join(SPLITS))?;
-        if path.exists() {
-            // Empty, as check_free made sure.
-            std::fs::remove_dir(path).map_err(Error::io(path, "replace"))?;
-        }
-        std::fs::rename(&temporary, path).map_err(Error::io(path, "create"))?;
-        Ok(Self { path: path.to_owned() })
+        Ok(splits.save(&folder.join(SPLITS))?)
     }
 
     /// Refuses a directory that exists and is not empty.

@@ -219,8 +219,7 @@ fn write_pair(
     mask_is_given: bool,
 ) -> Result<()> {
     let sample = &loaded.config.sample;
-    let (threshold, area) =
-        if mask_is_given { (0.0, 0) } else { (sample.mask_threshold, sample.min_component_area) };
+    let (threshold, area) = if mask_is_given { (0.0, 0) } else { (sample.mask_threshold, sample.min_component_area) };
     let mask = clean_mask(&samples.masks[index], loaded.config.data.size, threshold, area).mask;
     let image = loaded.preparation.encode(&samples.images[index]);
     Ok(writer.write(&PairRecord { seed, image: &image, mask: &mask })?)
@@ -260,8 +259,7 @@ impl GivenMasks {
             });
         }
         let paths = mask_paths(folder)?;
-        let masks: Result<Vec<Vec<f32>>> =
-            paths.iter().map(|path| Ok(loaded.preparation.load_mask(path)?)).collect();
+        let masks: Result<Vec<Vec<f32>>> = paths.iter().map(|path| Ok(loaded.preparation.load_mask(path)?)).collect();
         let masks = masks?;
         let bytes: Vec<u8> = masks.iter().flatten().map(|&value| u8::from(value > 0.0)).collect();
         Ok(Self { masks, sha256: sha256(&bytes) })
@@ -314,7 +312,13 @@ fn strip(config: &Config, estimates: &[StripEstimate], index: usize, seed: u64) 
         .iter()
         .map(|estimate| {
             let (mask, image) = (&estimate.samples.masks[index], &estimate.samples.images[index]);
-            let image = pair_picture(image, vec![false; height * width], config.data.size, config.data.channels, String::new())?;
+            let image = pair_picture(
+                image,
+                vec![false; height * width],
+                config.data.size,
+                config.data.channels,
+                String::new(),
+            )?;
             let mask = Picture::from_bytes(&Preparation::display(mask), height, width, 1)?;
             Ok(StripStep { t: estimate.t, mask, image: image.image })
         })

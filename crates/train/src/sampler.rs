@@ -67,13 +67,7 @@ pub struct StripEstimate {
 impl<'a> Sampler<'a> {
     /// A sampler under the `[schedule]` and `[sample]` sections of `config`.
     pub fn new(config: &'a Config, models: &'a Models, device: &'a Device) -> Result<Self> {
-        Ok(Self {
-            config,
-            models,
-            schedule: Schedule::new(&config.schedule)?,
-            timesteps: config.timesteps()?,
-            device,
-        })
+        Ok(Self { config, models, schedule: Schedule::new(&config.schedule)?, timesteps: config.timesteps()?, device })
     }
 
     /// The kept timesteps.
@@ -117,9 +111,7 @@ impl<'a> Sampler<'a> {
     /// x_0-hat from (x_t of Eq. (9), y_t), as in training; one trained on x_{t-1} is given Eq. (9)'s. `joint` has no
     /// such entrance: [`takes_masks`] tells before any work.
     pub fn images_for(&self, masks: &[&[f32]], ids: &[u64], watch: &mut dyn FnMut(usize)) -> Samples {
-        let Models::Pig { model_x, model_y } = self.models else {
-            unreachable!("callers ask takes_masks first")
-        };
+        let Models::Pig { model_x, model_y } = self.models else { unreachable!("callers ask takes_masks first") };
         let [height, width] = self.config.data.size;
         let values: Vec<f32> = masks.concat();
         let given = Tensor::from_data(TensorData::new(values, [ids.len(), height, width, 1]), self.device);

@@ -57,12 +57,7 @@ impl RunData {
         Self::load(dataset, splits, run.preparation()?, observer)
     }
 
-    fn load(
-        dataset: Dataset,
-        splits: Splits,
-        preparation: Preparation,
-        observer: &dyn Observer,
-    ) -> Result<Self> {
+    fn load(dataset: Dataset, splits: Splits, preparation: Preparation, observer: &dyn Observer) -> Result<Self> {
         observer.event(Event::Begin { stage: "prepare".to_owned(), total: dataset.len(), done: 0 });
         let set = preparation.load(&dataset, &|done, _| {
             observer.event(Event::Progress { done, message: String::new() });
@@ -100,13 +95,7 @@ fn discover(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Dat
 }
 
 /// Starts a new run. Returns whether it ran to its end.
-pub fn train(
-    config: &Config,
-    data: &Path,
-    out: &Path,
-    device: &Device,
-    observer: &dyn Observer,
-) -> Result<Outcome> {
+pub fn train(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     config.check()?;
     RunDir::check_free(out)?;
     let run_data = RunData::new(data, config, observer)?;
@@ -202,9 +191,7 @@ fn train_networks(
         let guide = guider.as_ref().map(|(unet, _)| unet.clone());
         let mut preview = |step: usize, averaged: &UNet| {
             let models = match (role, &guide) {
-                (Role::ModelY, Some(model_x)) => {
-                    Models::Pig { model_x: model_x.clone(), model_y: averaged.clone() }
-                }
+                (Role::ModelY, Some(model_x)) => Models::Pig { model_x: model_x.clone(), model_y: averaged.clone() },
                 (Role::Joint, _) => Models::Joint(averaged.clone()),
                 _ => return Ok(()),
             };

@@ -249,8 +249,8 @@ fn spread(quarter: usize, i: usize, count: usize, last: usize) -> usize {
 }
 
 fn kept_timesteps(objective: &Objective<'_>) -> Option<Vec<usize>> {
-    let conditioned = objective.role == Role::ModelY
-        && objective.config.model_y.conditioning == crate::config::Conditioning::Xprev;
+    let conditioned =
+        objective.role == Role::ModelY && objective.config.model_y.conditioning == crate::config::Conditioning::Xprev;
     conditioned.then(|| objective.timesteps.iter().map(|at| at.t).collect())
 }
 

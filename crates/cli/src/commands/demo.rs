@@ -5,7 +5,10 @@ use crate::{
     commands::exit_code,
     terminal::{Terminal, device},
 };
-use pig_train::demo::{DemoRequest, demo};
+use pig_train::{
+    demo::{DemoRequest, demo},
+    trainer::Outcome,
+};
 use std::process::ExitCode;
 
 /// Runs the demo and says where its page is.
@@ -17,14 +20,18 @@ pub(crate) fn run(args: &Args, asked: &Demo) -> anyhow::Result<ExitCode> {
         sets: asked.sets.clone(),
     };
     let summary = demo(&request, &device(args), &Terminal::new(args)?)?;
-    let Some(agreement) = &summary.agreement else {
+    let finished = summary.outcome == Outcome::Finished;
+    if !finished {
         eprintln!("stopped; the same command goes on from here");
-        return Ok(exit_code(summary.outcome));
-    };
+    }
     if args.machine.json {
-        let json = serde_json::json!({ "page": summary.page, "agreement": agreement });
+        let json = serde_json::json!({
+            "finished": finished,
+            "page": finished.then_some(&summary.page),
+            "agreement": summary.agreement,
+        });
         println!("{}", serde_json::to_string_pretty(&json)?);
-    } else {
+    } else if let Some(agreement) = &summary.agreement {
         println!("{agreement}");
         println!("the page: {}", summary.page.display());
     }

@@ -3,23 +3,35 @@
 use crate::{args::Args, terminal::device};
 use anyhow::Context;
 use burn::tensor::{Device, Tensor};
-use pig_nn::{cost::forward_flops, dropout::Dropout, parameters, unet::{UNet, UNetConfig}};
+use pig_nn::{config::UNetConfig, cost::forward_flops, dropout::Dropout, parameters, unet::UNet};
 use std::{process::ExitCode, time::Instant};
 
 /// Checks device, threads, codecs and disk, and times one forward pass of the released layout.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = device(args);
+    let (threads, simd) = (rayon::current_num_threads(), pig_kernels::Level::best().name());
+    codecs()?;
+    let (seconds, gflops) = time_forward(&device)?;
+    let peak = pig_train::plan::peak_memory();
+    if args.machine.json {
+        let json = serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"), "device": format!("{device:?}"), "threads": threads, "simd": simd,
+            "peak_memory_bytes": peak, "forward_seconds": seconds, "forward_gflops": gflops, "passed": true,
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("pig {}", env!("CARGO_PKG_VERSION"));
     println!("device      {device:?}");
-    println!("threads     {}", rayon::current_num_threads());
-    println!("simd        {}", pig_kernels::Level::best().name());
-    if let Some(peak) = pig_train::plan::peak_memory() {
-        println!("memory      {:.0} MB used by pig now", peak as f64 / 1e6);
-    }
-    codecs()?;
+    println!("threads     {threads}");
+    println!("simd        {simd}");
     println!("codecs      PNG, JPEG, TIFF and BMP are read; PNG is written and read back");
-    let (seconds, gflops) = time_forward(&device)?;
-    println!("speed       {seconds:.3} s a forward pass of the released layout, 8 images of 64 x 64 ({gflops:.0} GFLOP/s)");
+    println!(
+        "speed       {seconds:.3} s a forward pass of the released layout, 8 images of 64 x 64 ({gflops:.0} GFLOP/s)"
+    );
+    if let Some(peak) = peak {
+        println!("memory      {:.0} MB used by pig for it", peak as f64 / 1e6);
+    }
     println!("all checks passed");
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ use pig_train::{
     config::Layers,
     plan::{NetworkPlan, Plan, plan},
     train,
+    trainer::Outcome,
 };
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +21,7 @@ use std::{
 pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     let (terminal, device) = (Terminal::new(args)?, device(args));
     if let Some(run) = &train.resume {
-        return Ok(exit_code(train::resume(run, train.data.as_deref(), &device, &terminal)?));
+        return ended(args, run, train::resume(run, train.data.as_deref(), &device, &terminal)?);
     }
     let config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load()?;
     // clap requires both without --resume.
@@ -29,7 +30,15 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     if train.dry_run {
         return dry_run(args, &config, &data, &out, &terminal);
     }
-    Ok(exit_code(train::train(&config, &data, &out, &device, &terminal)?))
+    ended(args, &out, train::train(&config, &data, &out, &device, &terminal)?)
+}
+
+fn ended(args: &Args, run: &Path, outcome: Outcome) -> anyhow::Result<ExitCode> {
+    if args.machine.json {
+        let json = serde_json::json!({ "run": run, "finished": outcome == Outcome::Finished });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    }
+    Ok(exit_code(outcome))
 }
 
 fn dry_run(args: &Args, config: &Config, data: &Path, out: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {

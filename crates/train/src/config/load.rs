@@ -41,8 +41,8 @@ impl Layers {
     pub fn load(&self) -> Result<Config, ConfigError> {
         let base = match &self.file {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
                 parse(path, &text)?
             }
             None => Table::new(),

@@ -9,7 +9,7 @@ pub use model_y::{Conditioning, LossWeight, ModelYConfig};
 
 use pig_data::DataConfig;
 use pig_diffusion::{schedule::ScheduleConfig, step::VarianceType, timesteps::TimestepSpacing};
-use pig_nn::unet::UNetConfig;
+use pig_nn::config::UNetConfig;
 use serde::{Deserialize, Serialize};
 
 /// The whole experiment.

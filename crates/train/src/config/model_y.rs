@@ -1,6 +1,6 @@
 //! The `[model_y]` section: a U-Net's words and three of its own.
 
-use pig_nn::unet::UNetConfig;
+use pig_nn::config::UNetConfig;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 use toml::{Table, Value};
 

@@ -1,0 +1,146 @@
+//! The words that size a U-Net, and what they must satisfy.
+
+use pig_diffusion::prediction::PredictionType;
+use serde::{Deserialize, Serialize};
+
+/// The `[model_x]` and `[model_y]` words that size a U-Net; the defaults are the released layout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UNetConfig {
+    /// Channels of each level, from the full size down; each further level halves the size.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks in a level of the encoder; the decoder has one more.
+    pub layers_per_block: usize,
+    /// Levels (counted from 0, the full size) whose residual blocks are followed by attention; the middle always is.
+    pub attention_levels: Vec<usize>,
+    /// Channels of one attention head; without it one head has them all.
+    pub attention_head_dim: Option<usize>,
+    /// Groups of each normalisation; must divide every entry of `block_out_channels`.
+    pub norm_num_groups: usize,
+    /// Added to the variance in each normalisation.
+    pub norm_eps: f64,
+    /// Share of activations dropped in each residual block while training.
+    pub dropout: f64,
+    /// Zeros around the downsampling convolutions: 1 all around, 0 for one at the bottom and right only.
+    pub downsample_padding: usize,
+    /// Whether the time embedding starts with its cosines.
+    pub flip_sin_to_cos: bool,
+    /// Subtracted from half the embedding's width in its frequencies.
+    pub freq_shift: f64,
+    /// What the network predicts.
+    pub prediction_type: PredictionType,
+}
+
+impl Default for UNetConfig {
+    fn default() -> Self {
+        Self {
+            block_out_channels: vec![32, 32, 64, 64, 128, 128],
+            layers_per_block: 2,
+            attention_levels: vec![5],
+            attention_head_dim: None,
+            norm_num_groups: 32,
+            norm_eps: 1e-6,
+            dropout: 0.0,
+            downsample_padding: 0,
+            flip_sin_to_cos: false,
+            freq_shift: 1.0,
+            prediction_type: PredictionType::Epsilon,
+        }
+    }
+}
+
+/// A network that cannot be built, or an image that does not fit one.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum UNetError {
+    /// No level, or no block in a level.
+    #[error("block_out_channels has {levels} levels and layers_per_block is {layers}, expected at least 1 of each")]
+    Empty {
+        /// Levels given.
+        levels: usize,
+        /// Blocks given.
+        layers: usize,
+    },
+    /// Groups must divide channels.
+    #[error(
+        "norm_num_groups = {groups} does not divide block_out_channels[{level}] = {channels}; choose a divisor of every level"
+    )]
+    Groups {
+        /// `norm_num_groups`.
+        groups: usize,
+        /// The offending level.
+        level: usize,
+        /// Its channels.
+        channels: usize,
+    },
+    /// Heads must divide channels.
+    #[error("attention_head_dim = {width} does not divide block_out_channels[{level}] = {channels}")]
+    Heads {
+        /// `attention_head_dim`.
+        width: usize,
+        /// The offending level.
+        level: usize,
+        /// Its channels.
+        channels: usize,
+    },
+    /// An attention level that does not exist.
+    #[error("attention_levels names level {level}, but the network has levels 0 to {last}")]
+    NoSuchLevel {
+        /// The level named.
+        level: usize,
+        /// The last level.
+        last: usize,
+    },
+    /// The image cannot be halved often enough.
+    #[error(
+        "an image of {height} x {width} cannot pass {levels} levels: both must be divisible by {divisor}; change data.size or shorten block_out_channels"
+    )]
+    Size {
+        /// Image height.
+        height: usize,
+        /// Image width.
+        width: usize,
+        /// Levels of the network.
+        levels: usize,
+        /// What must divide both.
+        divisor: usize,
+    },
+}
+
+impl UNetConfig {
+    /// Width of the time embedding: four times the first level's, as in every U-Net of this family.
+    pub fn time_embedding_width(&self) -> usize {
+        4 * self.block_out_channels[0]
+    }
+
+    /// Checks what can be checked without an image.
+    pub fn validate(&self) -> Result<(), UNetError> {
+        let (levels, layers) = (self.block_out_channels.len(), self.layers_per_block);
+        if levels == 0 || layers == 0 {
+            return Err(UNetError::Empty { levels, layers });
+        }
+        for (level, &channels) in self.block_out_channels.iter().enumerate() {
+            let groups = self.norm_num_groups;
+            if groups == 0 || channels == 0 || channels % groups != 0 {
+                return Err(UNetError::Groups { groups, level, channels });
+            }
+            let attends = self.attention_levels.contains(&level) || level + 1 == levels;
+            if let Some(width) = self.attention_head_dim.filter(|&w| attends && (w == 0 || channels % w != 0)) {
+                return Err(UNetError::Heads { width, level, channels });
+            }
+        }
+        match self.attention_levels.iter().find(|&&level| level >= levels) {
+            Some(&level) => Err(UNetError::NoSuchLevel { level, last: levels - 1 }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that an image of this size passes through.
+    pub fn check_size(&self, [height, width]: [usize; 2]) -> Result<(), UNetError> {
+        let levels = self.block_out_channels.len();
+        let divisor = 1 << (levels - 1);
+        if height == 0 || width == 0 || height % divisor != 0 || width % divisor != 0 {
+            return Err(UNetError::Size { height, width, levels, divisor });
+        }
+        Ok(())
+    }
+}
