@@ -1,0 +1,138 @@
+//! The binary, and tiny data sets and settings to run it on.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use pig_data::{Pixels, png_file::write_png};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+/// Height and width of the pictures that [`data`] writes.
+pub(crate) const SIDE: usize = 16;
+
+/// Settings of a network and a training that take moments.
+pub(crate) const TINY: [&str; 19] = [
+    "data.size=16",
+    "schedule.num_train_timesteps=64",
+    "model_x.block_out_channels=[16, 32]",
+    "model_x.norm_num_groups=8",
+    "model_x.layers_per_block=1",
+    "model_x.attention_levels=[1]",
+    "model_y.block_out_channels=[16, 32]",
+    "model_y.norm_num_groups=8",
+    "model_y.layers_per_block=1",
+    "model_y.attention_levels=[1]",
+    "train.steps=3",
+    "train.batch_size=2",
+    "train.validate_every=2",
+    "train.validation_samples=2",
+    "train.preview_every=0",
+    "train.checkpoint_every=0",
+    "train.log_every=1",
+    "sample.num_inference_steps=4",
+    "sample.batch_size=4",
+];
+
+/// The binary with these arguments, ready to run.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pig"));
+    command.args(arguments);
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn pig(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+/// Runs the binary with [`TINY`] and `sets` as `--set`.
+pub(crate) fn pig_with(arguments: &[&str], sets: &[&str]) -> Output {
+    command(arguments).args(TINY.iter().chain(sets).flat_map(|set| ["--set", set])).output().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The output of a call that must succeed.
+#[track_caller]
+pub(crate) fn success(output: Output) -> Output {
+    assert_eq!(output.status.code(), Some(0), "stderr: {}", stderr(&output));
+    output
+}
+
+/// What stands on stdout, which must be one JSON value and nothing else.
+#[track_caller]
+pub(crate) fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
+}
+
+/// A temporary folder, with a path that can be an argument.
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// A folder with `data/` of eight pairs.
+    pub(crate) fn with_data() -> Self {
+        let folder = Self::new();
+        for index in 0..8 {
+            let name = format!("a{index:02}.png");
+            picture(&folder.path().join("data/images").join(&name), SIDE, |x, y| {
+                (x * 5 + y * 3 + index) as u8 + if x < 6 { 110 } else { 0 }
+            });
+            picture(
+                &folder.path().join("data/masks").join(&name),
+                SIDE,
+                |x, y| {
+                    if x < 6 && y > index { 255 } else { 0 }
+                },
+            );
+        }
+        folder
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A path below the folder, as an argument.
+    pub(crate) fn at(&self, name: &str) -> String {
+        self.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Every file and folder below, with the content of files.
+    pub(crate) fn snapshot(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path.clone());
+                    found.push((path, Vec::new()));
+                } else {
+                    let content = std::fs::read(&path).unwrap();
+                    found.push((path, content));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// A square gray picture.
+pub(crate) fn picture(path: &Path, side: usize, value: impl Fn(usize, usize) -> u8) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let pixels = Pixels::Eight((0..side * side).map(|i| value(i % side, i / side)).collect());
+    write_png(path, [side, side], 1, &pixels, &[]).unwrap();
+}

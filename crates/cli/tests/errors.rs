@@ -1,0 +1,284 @@
+//! What users get wrong, through the binary: each error exits 1, says what was found and what to do, and leaves the disk
+//! as it was. Faults of pig itself exit 2.
+
+mod common;
+
+use common::{Folder, TINY, command, json, picture, pig, pig_with, stderr, stdout, success};
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Exit code 1, nothing on stdout, and a message with all of `parts`.
+#[track_caller]
+fn assert_refused(output: &Output, parts: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(stdout(output), "");
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is missing in: {message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+}
+
+/// A training on `folder/data` is refused with `parts` and changes nothing on the disk.
+#[track_caller]
+fn assert_training_refused(folder: &Folder, sets: &[&str], parts: &[&str]) {
+    let before = folder.snapshot();
+    let (data, run) = (folder.at("data"), folder.at("run"));
+    assert_refused(&pig_with(&["train", "--data", &data, "--out", &run], sets), parts);
+    assert!(folder.snapshot() == before, "the disk was changed");
+    assert_refused(&pig_with(&["train", "--dry-run", "--json", "--data", &data, "--out", &run], sets), parts);
+    assert!(folder.snapshot() == before, "the disk was changed by a dry run");
+}
+
+/// A finished tiny run in `folder/run`.
+fn trained(sets: &[&str]) -> Folder {
+    let folder = Folder::with_data();
+    success(pig_with(&["train", "--data", &folder.at("data"), "--out", &folder.at("run")], sets));
+    folder
+}
+
+#[test]
+fn empty_folder() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    assert_training_refused(&folder, &[], &[&folder.at("data"), "no image and mask pairs found", "point --data at"]);
+}
+
+#[test]
+fn absent_folder() {
+    let folder = Folder::new();
+    assert_training_refused(&folder, &[], &[&folder.at("data"), "check that the path is right"]);
+}
+
+#[test]
+fn missing_mask() {
+    let folder = Folder::with_data();
+    std::fs::remove_file(folder.path().join("data/masks/a03.png")).unwrap();
+    assert_training_refused(&folder, &[], &["images/a03.png", "no mask found", "expected", "add the mask"]);
+}
+
+#[test]
+fn size_mismatch() {
+    let folder = Folder::with_data();
+    picture(&folder.path().join("data/masks/a02.png"), 8, |x, _| if x < 4 { 255 } else { 0 });
+    assert_training_refused(&folder, &[], &["images/a02.png", "masks/a02.png", "16 x 16", "8 x 8"]);
+}
+
+#[test]
+fn unreadable_file() {
+    let folder = Folder::with_data();
+    let path = folder.path().join("data/images/a05.png");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    assert_training_refused(&folder, &[], &["images/a05.png", "cannot be read as an image", "export it again"]);
+}
+
+#[test]
+fn many_valued_mask() {
+    let folder = Folder::with_data();
+    picture(&folder.path().join("data/masks/a04.png"), common::SIDE, |x, _| [0, 90, 180, 255][x % 4]);
+    let parts = ["masks/a04.png", "4 value(s)", "0, 90, 180, 255", "data.mask_values"];
+    assert_training_refused(&folder, &[], &parts);
+}
+
+#[test]
+fn unknown_key() {
+    let folder = Folder::with_data();
+    let file = folder.at("my.toml");
+    std::fs::write(&file, "[data]\nsize = 16\n\n[train]\nlearning_rat = 1e-3\n").unwrap();
+    let before = folder.snapshot();
+    let place = format!("{file}:5");
+    let parts = [place.as_str(), "unknown field `learning_rat`", "did you mean `learning_rate`?"];
+    let (data, run) = (folder.at("data"), folder.at("run"));
+    assert_refused(&pig(&["train", "--config", &file, "--data", &data, "--out", &run]), &parts);
+    assert_refused(&pig(&["config", "check", "--config", &file]), &parts);
+    assert!(folder.snapshot() == before, "the disk was changed");
+    assert_training_refused(&folder, &["train.step=4"], &["--set train.step=4", "did you mean `steps`?"]);
+}
+
+#[test]
+fn value_out_of_range() {
+    let folder = Folder::with_data();
+    assert_training_refused(&folder, &["train.learning_rate=-1"], &["train.learning_rate = -1", "expected"]);
+    assert_training_refused(
+        &folder,
+        &["data.size=18", "model_x.block_out_channels=[16, 16, 16]"],
+        &["18", "divisible"],
+    );
+}
+
+#[test]
+fn run_directory_exists() {
+    let folder = Folder::with_data();
+    std::fs::create_dir(folder.path().join("run")).unwrap();
+    std::fs::write(folder.path().join("run/notes.txt"), "mine").unwrap();
+    assert_training_refused(&folder, &[], &[&folder.at("run"), "never overwritten", "another --out", "--resume"]);
+}
+
+#[test]
+fn run_directory_that_is_empty_is_taken() {
+    let folder = Folder::with_data();
+    std::fs::create_dir(folder.path().join("run")).unwrap();
+    success(pig_with(&["train", "--data", &folder.at("data"), "--out", &folder.at("run")], &["method=joint"]));
+    assert!(folder.path().join("run/checkpoints/joint/last").is_file());
+}
+
+#[test]
+fn checkpoint_of_another_architecture() {
+    let folder = trained(&["method=joint"]);
+    let config = folder.path().join("run/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let mut table: toml::Table = text.parse().unwrap();
+    table["model_x"]["block_out_channels"] = toml::Value::Array(vec![16.into(), 64.into()]);
+    std::fs::write(&config, toml::to_string(&table).unwrap()).unwrap();
+    let before = folder.snapshot();
+    let output = pig(&["sample", "--run", &folder.at("run"), "--out", &folder.at("pairs"), "--count", "2"]);
+    let parts = ["ema.safetensors", "another architecture", "[32]", "[64]"];
+    assert_refused(&output, &parts);
+    let output = pig(&["train", "--resume", &folder.at("run")]);
+    assert_refused(&output, &["another architecture", "[32]", "[64]"]);
+    let log = folder.path().join("run/log.txt");
+    // That a continuation was tried stands in the log.
+    let ignoring_log = |snapshot: Vec<(std::path::PathBuf, Vec<u8>)>| {
+        snapshot.into_iter().filter(|(path, _)| *path != log).collect::<Vec<_>>()
+    };
+    assert!(ignoring_log(folder.snapshot()) == ignoring_log(before), "the disk was changed");
+}
+
+#[test]
+fn resume_without_checkpoint() {
+    let folder = trained(&["method=joint"]);
+    std::fs::remove_dir_all(folder.path().join("run/checkpoints")).unwrap();
+    let before = folder.snapshot();
+    let output = pig(&["train", "--resume", &folder.at("run")]);
+    assert_refused(&output, &["checkpoints/joint", "no valid checkpoint of joint", "start anew with another --out"]);
+    let output = pig(&["sample", "--run", &folder.at("run"), "--out", &folder.at("pairs"), "--count", "2"]);
+    assert_refused(&output, &["no valid checkpoint of joint", "train it first"]);
+    let output = pig(&["train", "--resume", &folder.at("data")]);
+    assert_refused(&output, &[&folder.at("data"), "not a run directory", "config.toml"]);
+    assert!(folder.snapshot() == before, "the disk was changed");
+}
+
+#[test]
+fn damaged_checkpoint() {
+    let folder = trained(&["method=joint"]);
+    let path = folder.path().join("run/checkpoints/joint/step-000003/ema.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let output = pig(&["sample", "--run", &folder.at("run"), "--out", &folder.at("pairs"), "--count", "2"]);
+    assert_refused(&output, &["ema.safetensors", "SHA-256", "restore the file"]);
+    assert!(!folder.path().join("pairs").exists());
+}
+
+/// Tests may run as root, to whom permissions mean nothing; nobody can write below a file.
+#[test]
+fn output_not_writable() {
+    let folder = trained(&["method=joint"]);
+    std::fs::write(folder.path().join("file"), "a file").unwrap();
+    let out = folder.at("file/below");
+    let before = folder.snapshot();
+    for arguments in [
+        &["sample", "--run", &folder.at("run"), "--out", &out, "--count", "2"][..],
+        &["demo", "--out", &out, "--patients", "4", "--count", "2"],
+    ] {
+        assert_refused(&pig(arguments), &[&out, "check"]);
+    }
+    assert_refused(&pig_with(&["train", "--data", &folder.at("data"), "--out", &out], &[]), &[&out, "check"]);
+    assert!(folder.snapshot() == before, "the disk was changed");
+}
+
+#[test]
+fn which_samples_must_be_said_once() {
+    let folder = trained(&["method=joint"]);
+    let before = folder.snapshot();
+    let (run, pairs) = (folder.at("run"), folder.at("pairs"));
+    let base = ["sample", "--run", &run, "--out", &pairs];
+    let with = |more: &[&str]| pig(&[&base[..], more].concat());
+    assert_refused(&with(&[]), &["--count N", "--seeds A-B"]);
+    assert_refused(&with(&["--count", "2", "--seeds", "0-3"]), &["--count", "--seeds", "cannot be used with"]);
+    assert_refused(&with(&["--seeds", "5-2"]), &["5-2", "0-2047"]);
+    assert_refused(&with(&["--count", "2", "--shard", "2/2"]), &["2/2", "0/8"]);
+    let outside = with(&["--count", "2", "--set", "train.steps=5"]);
+    assert_refused(&outside, &["train.steps=5", "outside [sample]", "--set for keys of [sample] only"]);
+    assert_refused(&with(&["--count", "2", "--steps", "0"]), &["num_inference_steps", "0"]);
+    assert_refused(&with(&["--count", "2", "--steps", "65"]), &["num_inference_steps", "65", "64"]);
+    assert!(folder.snapshot() == before, "the disk was changed");
+}
+
+#[test]
+fn usage_errors_exit_with_1_and_help_with_0() {
+    assert_refused(&pig(&["trian"]), &["trian", "train"]);
+    assert_refused(&pig(&["train", "--data", "d"]), &["--out"]);
+    assert_eq!(pig(&["--help"]).status.code(), Some(0));
+    assert_eq!(pig(&["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_fault_of_pig_exits_with_2() {
+    let output = pig(&["panic"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stdout(&output), "");
+    assert!(stderr(&output).contains("a fault of pig"), "{}", stderr(&output));
+}
+
+#[test]
+fn json_is_all_that_stands_on_stdout() {
+    let folder = Folder::with_data();
+    let (data, run, pairs) = (folder.at("data"), folder.at("run"), folder.at("pairs"));
+    let plan = json(&success(pig_with(&["train", "--dry-run", "--json", "--data", &data, "--out", &run], &[])));
+    assert_eq!(plan["networks"][1]["network"], "model_y");
+    let train = json(&success(pig_with(&["train", "--json", "--data", &data, "--out", &run], &[])));
+    assert_eq!((&train["finished"], &train["run"]), (&true.into(), &run.as_str().into()));
+    let sample = json(&success(pig(&["sample", "--json", "--run", &run, "--out", &pairs, "--count", "3"])));
+    assert_eq!((&sample["pairs"], &sample["made"]), (&3.into(), &3.into()));
+    let shown = json(&success(pig(&["config", "show", "--json", "--set", "train.steps=7"])));
+    assert_eq!(shown["train"]["steps"], 7);
+    assert_eq!(json(&success(pig(&["config", "check", "--json"])))["usable"], true);
+    assert_eq!(json(&success(pig(&["doctor", "--json"])))["passed"], true);
+}
+
+/// Waits until `done`, at most a minute.
+fn wait_for(done: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < Duration::from_secs(60), "nothing happened in a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_saves_and_resume_goes_on() {
+    let folder = Folder::with_data();
+    let (data, run) = (folder.at("data"), folder.at("run"));
+    let sets = ["method=joint", "train.steps=300", "train.validate_every=0"];
+    let child = command(&["train", "--json", "--data", &data, "--out", &run])
+        .args(TINY.iter().chain(&sets).flat_map(|set| ["--set", set]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = folder.path().join("run/metrics.jsonl");
+    wait_for(|| lines(&log) > 2);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_eq!(json(&output)["finished"], false);
+    assert!(stderr(&output).contains(&format!("pig train --resume {run}")), "{}", stderr(&output));
+    let last = || std::fs::read_to_string(folder.path().join("run/checkpoints/joint/last")).unwrap();
+    let stopped_at: usize = last().strip_prefix("step-").unwrap().parse().unwrap();
+    assert!((1..300).contains(&stopped_at), "stopped at step {stopped_at}");
+    assert_eq!(lines(&log), stopped_at);
+    let resumed = success(pig(&["train", "--resume", &run]));
+    assert!(stderr(&resumed).contains(&format!("continues from step {stopped_at}")), "{}", stderr(&resumed));
+    assert_eq!((last().as_str(), lines(&log)), ("step-000300", 300));
+}
