@@ -1,0 +1,167 @@
+//! The smoke pipeline through the binary: the demo from phantom to page, shards, configurations and the doctor.
+
+mod common;
+
+use common::{Folder, TINY, json, pig, pig_with, stderr, stdout, success};
+use pig_data::{
+    Pixels,
+    png_file::{read_png, read_png_text},
+};
+use std::path::{Path, PathBuf};
+
+/// All files below a folder with this ending.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|e| e == ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn demo() {
+    let folder = Folder::new();
+    let out = folder.at("demo");
+    let arguments = ["demo", "--out", &out, "--patients", "6", "--count", "5", "--json"];
+    let sets = ["train.preview_every=3", "train.model_x_steps=2"];
+    let output = success(pig_with(&arguments, &sets));
+    let summary = json(&output);
+    assert_eq!((&summary["finished"], &summary["page"]), (&true.into(), &format!("{out}/index.html").into()));
+
+    let out = Path::new(&out);
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("</html>") && page.contains("data:image/png;base64,"));
+    // A namespace is a name; these would be requests.
+    for request in ["src=\"http", "href=\"http", "url(http", "@import", "<script src"] {
+        assert!(!page.contains(request), "the page asks the network: {request}");
+    }
+    let curves = std::fs::read_to_string(out.join("curves.svg")).unwrap();
+    assert!(curves.starts_with("<svg") && curves.contains("model_y"), "{curves}");
+    for name in ["contact-sheet.png", "progress.png"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    let manifest = std::fs::read_to_string(out.join("pairs/manifest.csv")).unwrap();
+    let rows: Vec<&str> = manifest.lines().collect();
+    assert!(rows[0].starts_with("id,") && rows.len() == 6, "{manifest}");
+    for (seed, row) in rows[1..].iter().enumerate() {
+        let name = format!("{seed:06}");
+        assert!(row.starts_with(&format!("{name},{seed},images/{name}.png,masks/{name}.png,")), "{row}");
+        let read = |part: &str| read_png(&out.join("pairs").join(part).join(format!("{name}.png"))).unwrap();
+        let (image, mask) = (read("images"), read("masks"));
+        assert_eq!([image.width, image.height, image.channels], [16, 16, 1]);
+        let Pixels::Eight(values) = mask.pixels else { panic!("a mask of 16 bit") };
+        assert!(values.iter().all(|&value| value == 0 || value == 255));
+        assert_eq!(image.text["seed"], seed.to_string());
+        assert_eq!(image.text["model_hash"], mask.text["model_hash"]);
+    }
+    let pictures = files(out, "png");
+    // Six patients in two views with masks, five pairs, a sheet, strips, and a preview.
+    assert_eq!(pictures.len(), 24 + 10 + 3, "{pictures:?}");
+    for path in pictures {
+        let text = read_png_text(&path).unwrap();
+        assert_eq!(text.get("synthetic").map(String::as_str), Some("yes"), "{}", path.display());
+    }
+    assert_eq!(files(out, "tmp"), Vec::<PathBuf>::new());
+
+    let again = success(pig_with(&arguments, &sets));
+    assert!(stderr(&again).contains("5 of 5 samples are finished and skipped"), "{}", stderr(&again));
+    assert_eq!(json(&again)["agreement"], summary["agreement"]);
+}
+
+#[test]
+fn shards_together_are_one_run() {
+    let folder = Folder::with_data();
+    let run = folder.at("run");
+    success(pig_with(&["train", "--data", &folder.at("data"), "--out", &run], &["sample.eta=0.5"]));
+    let sample = |out: &str, more: &[&str]| {
+        let out = folder.at(out);
+        let arguments = ["sample", "--run", &run, "--out", &out, "--seeds", "3-12", "--json"];
+        json(&success(pig(&[&arguments[..], more].concat())))
+    };
+    assert_eq!(sample("whole", &[])["made"], 10);
+    let made: Vec<u64> = ["0/3", "1/3", "2/3"]
+        .iter()
+        .map(|shard| sample("parts", &["--shard", shard])["made"].as_u64().unwrap())
+        .collect();
+    assert_eq!(made, [4, 3, 3]);
+    let read = |part: &str, ending: &str| -> Vec<(PathBuf, Vec<u8>)> {
+        let root = folder.path().join(part);
+        let paths = files(&root, ending);
+        paths.iter().map(|path| (path.strip_prefix(&root).unwrap().to_owned(), std::fs::read(path).unwrap())).collect()
+    };
+    assert_eq!(read("whole", "png").len(), 20);
+    for ending in ["png", "csv", "parquet"] {
+        assert!(read("whole", ending) == read("parts", ending), "{ending} files differ");
+    }
+    let again = sample("parts", &["--shard", "1/3"]);
+    assert_eq!((&again["made"], &again["skipped"], &again["pairs"]), (&0.into(), &3.into(), &10.into()));
+}
+
+#[test]
+fn sample_writes_strips_and_says_whether_pairs_agree() {
+    let folder = Folder::with_data();
+    let (run, pairs) = (folder.at("run"), folder.at("pairs"));
+    success(pig_with(&["train", "--data", &folder.at("data"), "--out", &run], &[]));
+    let arguments = ["sample", "--run", &run, "--out", &pairs, "--count", "4", "--steps", "3", "--batch", "3"];
+    let output = success(pig(&[&arguments[..], &["--progress-strips"]].concat()));
+    let said = stdout(&output);
+    assert!(said.contains("4 pairs, 4 made now") && said.contains("shuffled"), "{said}");
+    let strips = read_png_text(&folder.path().join("pairs/progress.png")).unwrap();
+    assert_eq!(strips["synthetic"], "yes");
+    let manifest = std::fs::read_to_string(folder.path().join("pairs/manifest.csv")).unwrap();
+    assert!(
+        manifest.contains(r#"""num_inference_steps"":3"#) && manifest.contains(r#"""batch_size"":3"#),
+        "{manifest}"
+    );
+}
+
+#[test]
+fn a_shown_configuration_is_accepted_and_shown_alike() {
+    let folder = Folder::new();
+    let file = folder.at("shown.toml");
+    let sets = TINY.iter().flat_map(|set| ["--set", set]);
+    let shown = pig(&["config", "show"].into_iter().chain(sets).collect::<Vec<_>>());
+    std::fs::write(&file, stdout(&success(shown))).unwrap();
+    success(pig(&["config", "check", "--config", &file]));
+    let again = success(pig(&["config", "show", "--config", &file]));
+    assert_eq!(stdout(&again), std::fs::read_to_string(&file).unwrap());
+}
+
+#[test]
+fn every_preset_can_be_used() {
+    let presets = files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs")), "toml");
+    assert!(presets.len() >= 4, "{presets:?}");
+    for preset in presets {
+        success(pig(&["config", "check", "--config", preset.to_str().unwrap()]));
+    }
+}
+
+#[test]
+fn doctor() {
+    let output = success(pig(&["doctor"]));
+    assert!(stdout(&output).contains("all checks passed"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_dry_run_tells_and_writes_nothing() {
+    let folder = Folder::with_data();
+    let before = folder.snapshot();
+    let (data, run) = (folder.at("data"), folder.at("run"));
+    let output = success(pig_with(&["train", "--dry-run", "--json", "--data", &data, "--out", &run], &[]));
+    let plan = json(&output);
+    assert_eq!(plan["pairs"], serde_json::json!({ "training": 7, "validation": 1 }));
+    for (network, name) in plan["networks"].as_array().unwrap().iter().zip(["model_x", "model_y"]) {
+        assert_eq!((&network["network"], &network["steps"]), (&name.into(), &3.into()));
+        assert!(network["parameters"].as_u64().unwrap() > 1000 && network["seconds_a_step"].as_f64().unwrap() > 0.0);
+    }
+    assert!(folder.snapshot() == before, "the disk was changed");
+    let text = success(pig_with(&["train", "--dry-run", "--data", &data, "--out", &run], &[]));
+    assert!(stdout(&text).contains("steps = 3") && stdout(&text).contains("# model_y:"), "{}", stdout(&text));
+    assert!(folder.snapshot() == before, "the disk was changed");
+}
