@@ -20,6 +20,7 @@ pub(crate) struct Args {
 
 /// Flags that change no result.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "The machine and the terminal")]
 pub(crate) struct Machine {
     /// Where tensors are computed: auto or cpu.
     #[arg(long, global = true, default_value = "auto", value_parser = ["auto", "cpu"])]

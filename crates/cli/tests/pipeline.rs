@@ -72,6 +72,15 @@ fn demo() {
     let again = success(pig_with(&arguments, &sets));
     assert!(stderr(&again).contains("5 of 5 samples are finished and skipped"), "{}", stderr(&again));
     assert_eq!(json(&again)["agreement"], summary["agreement"]);
+
+    // Other settings are another demo.
+    let refused = |output: std::process::Output, part: &str| {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    };
+    refused(pig_with(&arguments, &["train.steps=4"]), "another --out");
+    let more = ["demo", "--out", out.to_str().unwrap(), "--patients", "7", "--count", "5"];
+    refused(pig_with(&more, &sets), "holds 12 phantom images of an earlier demo, but 14 are asked for");
 }
 
 #[test]

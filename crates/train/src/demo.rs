@@ -111,7 +111,17 @@ pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> 
 }
 
 fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) -> Result<()> {
-    if data.join("manifest.csv").is_file() {
+    let manifest = data.join("manifest.csv");
+    if manifest.is_file() {
+        let text = std::fs::read_to_string(&manifest).map_err(Error::io(&manifest, "read"))?;
+        let (found, asked) = (text.lines().count().saturating_sub(1), 2 * request.patients);
+        if found != asked {
+            return Err(Error::BadFile {
+                path: data.to_owned(),
+                problem: format!("holds {found} phantom images of an earlier demo, but {asked} are asked for"),
+                advice: "choose another --out, or ask for as many --patients as before",
+            });
+        }
         note(observer, format!("{}: the phantom images are there already", data.display()));
         return Ok(());
     }

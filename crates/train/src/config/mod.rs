@@ -55,12 +55,13 @@ impl Method {
 
 /// The optimiser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
     /// Adam (Kingma and Ba 2015); weight decay is added to the gradient.
     Adam,
     /// AdamW (Loshchilov and Hutter 2019); weight decay shrinks the weights directly.
     #[default]
+    #[serde(alias = "adam-w")]
     AdamW,
 }
 
