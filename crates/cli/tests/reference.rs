@@ -144,11 +144,15 @@ impl Reference {
         let Some((item, case)) = self.item(kind).and_then(|item| Some((item, item.case.as_ref()?))) else {
             return String::new();
         };
-        let words = item.members.iter().map(|variant| {
-            let also: String = variant.aliases.iter().map(|alias| format!(" (or `\"{alias}\"`)")).collect();
-            format!("<br>`\"{}\"`{also}: {}", spell(&variant.name, case), variant.doc)
-        });
-        words.collect()
+        let mut words = String::new();
+        for variant in &item.members {
+            let _ = write!(words, "<br>`\"{}\"`", spell(&variant.name, case));
+            for alias in &variant.aliases {
+                let _ = write!(words, " (or `\"{alias}\"`)");
+            }
+            let _ = write!(words, ": {}", variant.doc);
+        }
+        words
     }
 }
 

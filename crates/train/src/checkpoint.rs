@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
+    fmt::Write,
     path::{Path, PathBuf},
 };
 
@@ -221,7 +222,7 @@ fn serialise(path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
     };
     let mut views = Vec::new();
     for (name, shape, bytes) in &bytes {
-        views.push((name.as_str(), TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(failed)?));
+        views.push((name.as_str(), TensorView::new(Dtype::F32, (*shape).clone(), bytes).map_err(failed)?));
     }
     safetensors::serialize(views, None).map_err(failed)
 }
@@ -241,5 +242,9 @@ fn deserialise(bytes: &[u8]) -> std::result::Result<StateDict, String> {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

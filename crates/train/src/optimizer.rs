@@ -160,12 +160,11 @@ pub fn accumulate(network: &UNet, gradients: &mut Gradients, share: f32, sum: &m
             let Some(gradient) = param.val().grad_remove(self.gradients) else { return };
             let values: Vec<f32> = gradient.into_data().try_into_vec::<f32>().expect("gradients are f32");
             let share = self.share;
-            match self.sum.get_mut(&self.path.join(".")) {
-                Some(sum) => sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += share * value),
-                None => {
-                    let scaled = values.into_iter().map(|value| share * value).collect();
-                    self.sum.insert(self.path.join("."), scaled);
-                }
+            if let Some(sum) = self.sum.get_mut(&self.path.join(".")) {
+                sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += share * value);
+            } else {
+                let scaled = values.into_iter().map(|value| share * value).collect();
+                self.sum.insert(self.path.join("."), scaled);
             }
         }
     }

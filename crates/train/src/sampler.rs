@@ -24,6 +24,7 @@ use pig_nn::{
 
 /// The networks of a method, with averaged weights, in evaluation mode.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a process holds one or two of them")]
 pub enum Models {
     /// The paper's two.
     Pig {

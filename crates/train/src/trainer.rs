@@ -130,13 +130,13 @@ impl<'a> Trainer<'a> {
             self.state.unlogged.push(loss);
             meter.images += train.batch_size * train.gradient_accumulation_steps;
             let mut line = Line { network: role_name(role).to_owned(), step, ..Line::default() };
-            if step % train.log_every == 0 || step == steps {
+            if step.is_multiple_of(train.log_every) || step == steps {
                 line.loss = Some(mean(&std::mem::take(&mut self.state.unlogged)));
                 line.learning_rate = Some(rate);
                 line.gradient_norm = Some(norm);
                 line.images_per_second = Some(meter.take());
             }
-            let due = |every: usize| every > 0 && (step % every == 0 || step == steps);
+            let due = |every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
             let mut is_best = false;
             if due(train.validate_every) && !self.sets.validation.is_empty() {
                 let validation = self.validate();
