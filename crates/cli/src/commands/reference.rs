@@ -2,6 +2,7 @@
 
 use crate::args::Args;
 use clap::CommandFactory;
+use std::fmt::Write;
 
 /// docs/CLI.md.
 pub(crate) fn markdown() -> String {
@@ -15,13 +16,14 @@ pub(crate) fn markdown() -> String {
 fn section(text: &mut String, command: &mut clap::Command, name: &str) {
     let help = command.render_long_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
-    *text += &format!("\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end());
+    let _ = write!(text, "\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end());
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for sub in names {
-        if let Some(sub_command) = command.find_subcommand_mut(&sub) {
-            if sub != "help" && !sub_command.is_hide_set() {
-                section(text, sub_command, &format!("{name} {sub}"));
-            }
+        if let Some(sub_command) = command.find_subcommand_mut(&sub)
+            && sub != "help"
+            && !sub_command.is_hide_set()
+        {
+            section(text, sub_command, &format!("{name} {sub}"));
         }
     }
 }

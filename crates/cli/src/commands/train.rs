@@ -13,6 +13,7 @@ use pig_train::{
     trainer::Outcome,
 };
 use std::{
+    fmt::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -58,17 +59,18 @@ fn text(plan: &Plan) -> String {
     );
     for network in &plan.networks {
         let NetworkPlan { network, parameters, forward_flops, steps, seconds_a_step } = network;
-        text += &format!(
-            "# {network}: {parameters} parameters, {:.2} GFLOP a forward pass, {steps} steps of {seconds_a_step:.2} s, {} in all\n",
+        let _ = writeln!(
+            text,
+            "# {network}: {parameters} parameters, {:.2} GFLOP a forward pass, {steps} steps of {seconds_a_step:.2} s, {} in all",
             forward_flops / 1e9,
             duration(seconds_a_step * *steps as f64),
         );
     }
     if let Some(peak) = plan.peak_memory {
-        text += &format!("# memory while measuring: {:.2} GB\n", peak as f64 / 1e9);
+        let _ = writeln!(text, "# memory while measuring: {:.2} GB", peak as f64 / 1e9);
     }
     for warning in &plan.warnings {
-        text += &format!("# warning: {warning}\n");
+        let _ = writeln!(text, "# warning: {warning}");
     }
     text
 }
