@@ -122,7 +122,7 @@ pub(crate) struct Sample {
     /// Short for --set sample.batch_size=N.
     #[arg(long, value_name = "N")]
     pub(crate) batch: Option<usize>,
-    /// A key of [sample], such as sample.eta=0.5; may be repeated.
+    /// A key of the section sample, such as sample.eta=0.5; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
     /// Make images for the masks in this folder instead of making masks; sample S takes mask S modulo their number.

@@ -108,6 +108,9 @@ fn shards_together_are_one_run() {
     for ending in ["png", "csv", "parquet"] {
         assert!(read("whole", ending) == read("parts", ending), "{ending} files differ");
     }
+    sample("one-thread", &["--workers", "1", "--batch", "1"]);
+    sample("three-threads", &["--workers", "3", "--batch", "1"]);
+    assert!(read("one-thread", "png") == read("three-threads", "png"), "pictures depend on the number of threads");
     let again = sample("parts", &["--shard", "1/3"]);
     assert_eq!((&again["made"], &again["skipped"], &again["pairs"]), (&0.into(), &3.into(), &10.into()));
 }
