@@ -3,10 +3,7 @@
 //!
 //! `cargo bench --bench step`
 
-use burn::{
-    module::Module,
-    tensor::Device,
-};
+use burn::{module::Module, tensor::Device};
 use pig_data::{AugmentConfig, PreparedSet};
 use pig_diffusion::schedule::Schedule;
 use pig_nn::{network::Role, parameters, unet::UNet};
