@@ -20,6 +20,7 @@ fn assert_refused(output: &Output, parts: &[&str]) {
         assert!(message.contains(part), "{part:?} is missing in: {message}");
     }
     assert!(!message.contains("panicked"), "{message}");
+    assert!(message.matches("os error").count() < 2, "told twice: {message}");
 }
 
 /// A training on `folder/data` is refused with `parts` and changes nothing on the disk.
