@@ -5,6 +5,7 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Gradients, Tensor},
 };
+use pig_kernels::{AdamStep, Level, adam};
 use pig_nn::{
     parameters::{self, Array, StateDict, Updater},
     unet::UNet,
@@ -68,7 +69,7 @@ impl Optimizer {
             (true, false) => self.ema_decay,
             (true, true) => self.ema_decay.min((1.0 + step as f64) / (10.0 + step as f64)),
         };
-        let mut pass = Pass { optimizer: self, gradients, learning_rate, ema_decay, count: step as i32 + 1 };
+        let mut pass = Pass { optimizer: self, gradients, learning_rate, ema_decay, count: step as u32 + 1 };
         parameters::update(network, &mut pass)
     }
 
@@ -113,32 +114,43 @@ struct Pass<'a> {
     gradients: &'a NamedGradients,
     learning_rate: f64,
     ema_decay: f64,
-    count: i32,
+    count: u32,
 }
 
 impl Updater for Pass<'_> {
     fn update<const D: usize>(&mut self, name: &str, _tensor: &Tensor<D>, values: &mut [f32]) {
         let optimizer = &mut *self.optimizer;
         let (Some(slot), Some(gradient)) = (optimizer.slots.get_mut(name), self.gradients.get(name)) else { return };
-        let (beta1, beta2) = (optimizer.beta1 as f32, optimizer.beta2 as f32);
-        let correction1 = 1.0 - optimizer.beta1.powi(self.count);
-        let correction2 = 1.0 - optimizer.beta2.powi(self.count);
-        let rate = (self.learning_rate / correction1) as f32;
-        let root = (1.0 / correction2.sqrt()) as f32;
-        let (coupled, shrink) = match optimizer.kind {
-            OptimizerKind::Adam => (optimizer.weight_decay as f32, 1.0),
-            OptimizerKind::AdamW => (0.0, (1.0 - self.learning_rate * optimizer.weight_decay) as f32),
+        let step = AdamStep {
+            learning_rate: self.learning_rate,
+            beta1: optimizer.beta1,
+            beta2: optimizer.beta2,
+            eps: EPS,
+            weight_decay: optimizer.weight_decay,
+            step: self.count,
+            gradient_scale: 1.0,
+            ema_decay: self.ema_decay,
         };
-        let keep = self.ema_decay as f32;
-        let moments = slot.exp_avg.iter_mut().zip(&mut slot.exp_avg_sq).zip(&mut slot.ema);
-        for ((value, gradient), ((first, second), ema)) in values.iter_mut().zip(gradient).zip(moments) {
-            let gradient = gradient + coupled * *value;
-            *first = beta1 * *first + (1.0 - beta1) * gradient;
-            *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
-            *value = *value * shrink - rate * *first / (second.sqrt() * root + EPS as f32);
-            *ema = keep * *ema + (1.0 - keep) * *value;
-        }
+        update_slot(optimizer.kind, step, values, gradient, slot);
     }
+}
+
+/// One parameter's step. Adam's weight decay joins the gradient, AdamW's shrinks the parameter.
+fn update_slot(kind: OptimizerKind, mut step: AdamStep, values: &mut [f32], gradient: &[f32], slot: &mut Slot) {
+    let coupled: Vec<f32>;
+    let gradient = match kind {
+        OptimizerKind::Adam if step.weight_decay > 0.0 => {
+            let decay = step.weight_decay as f32;
+            coupled = gradient.iter().zip(&*values).map(|(g, value)| g + decay * value).collect();
+            &coupled
+        }
+        _ => gradient,
+    };
+    if kind == OptimizerKind::Adam {
+        step.weight_decay = 0.0;
+    }
+    let Slot { exp_avg, exp_avg_sq, ema, .. } = slot;
+    adam(Level::best(), &step, gradient, values, exp_avg, exp_avg_sq, Some(ema));
 }
 
 /// Takes every parameter's gradient to the host and adds `share` of it to `sum`.
@@ -179,4 +191,59 @@ pub fn clip(gradients: &mut NamedGradients, limit: f64) -> f64 {
         gradients.values_mut().flatten().for_each(|g| *g *= scale);
     }
     norm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::SafeTensors;
+
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/goldens/optimizers.safetensors");
+
+    /// Ten steps of PyTorch's Adam and AdamW with weight decay, from given gradients, in f64.
+    #[test]
+    fn steps_are_the_peer_s() {
+        let bytes = std::fs::read(GOLDEN).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let read = |name: &str| -> Vec<f64> {
+            let data = file.tensor(name).unwrap().data();
+            data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect()
+        };
+        for (kind, name) in [(OptimizerKind::Adam, "adam"), (OptimizerKind::AdamW, "adamw")] {
+            let mut values: Vec<f32> = read("start").iter().map(|&v| v as f32).collect();
+            let zeros = vec![0.0; values.len()];
+            let mut slot =
+                Slot { shape: vec![values.len()], exp_avg: zeros.clone(), exp_avg_sq: zeros, ema: values.clone() };
+            let mut average = read("start");
+            for count in 1..=10 {
+                let gradient: Vec<f32> = read(&format!("gradient.{count}")).iter().map(|&v| v as f32).collect();
+                let step = AdamStep {
+                    learning_rate: 0.01,
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    eps: EPS,
+                    weight_decay: 0.1,
+                    step: count,
+                    gradient_scale: 1.0,
+                    ema_decay: 0.9,
+                };
+                update_slot(kind, step, &mut values, &gradient, &mut slot);
+                let expected = read(&format!("{name}.{count}"));
+                for (i, (value, expected)) in values.iter().zip(&expected).enumerate() {
+                    assert!((f64::from(*value) - expected).abs() < 1e-6, "{name}, step {count}, value {i}: {value}");
+                    average[i] = 0.9 * average[i] + 0.1 * expected;
+                    assert!((f64::from(slot.ema[i]) - average[i]).abs() < 1e-6, "{name}, average, step {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn clipping_scales_the_whole_gradient() {
+        let mut gradients = NamedGradients::from([("a".to_owned(), vec![3.0]), ("b".to_owned(), vec![0.0, 4.0])]);
+        assert_eq!(clip(&mut gradients, 0.0), 5.0);
+        assert_eq!(gradients["b"], [0.0, 4.0]);
+        assert_eq!(clip(&mut gradients, 1.0), 5.0);
+        assert!((gradients["a"][0] - 0.6).abs() < 1e-6 && (gradients["b"][1] - 0.8).abs() < 1e-6);
+    }
 }
