@@ -1,0 +1,1 @@
+//! DICOM images and segmentations in: frames one at a time, bounded memory, no panic.
