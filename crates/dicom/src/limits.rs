@@ -1,0 +1,33 @@
+//! What a file may cost: memory, frames, nesting.
+
+/// Bounds that hold whatever a file says of itself. A file that would pass one of them is an error that names the bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Most memory that one open object and the frame in work may take, in bytes; also the most that a deflated
+    /// data set may grow to.
+    pub max_bytes: u64,
+    /// Most bytes of header (everything but pixel data) that are kept.
+    pub max_header_bytes: u64,
+    /// Most data elements in one header.
+    pub max_elements: usize,
+    /// Deepest nesting of sequences.
+    pub max_depth: usize,
+    /// Most frames in one object, and most fragments in its pixel data.
+    pub max_frames: u32,
+    /// Most pixels in one frame.
+    pub max_frame_pixels: u64,
+}
+
+impl Default for Limits {
+    /// 2 GB of memory, 256 MiB and four million elements of header, 64 levels, 200,000 frames, 100 million pixels a frame.
+    fn default() -> Self {
+        Self {
+            max_bytes: 2_000_000_000,
+            max_header_bytes: 256 << 20,
+            max_elements: 4_000_000,
+            max_depth: 64,
+            max_frames: 200_000,
+            max_frame_pixels: 100_000_000,
+        }
+    }
+}
