@@ -255,7 +255,8 @@ enum SizeWord {
     Both([usize; 2]),
 }
 
-fn size_from_one_or_two<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<[usize; 2], D::Error> {
+/// Reads `[height, width]`, or one side of a square.
+pub fn size_from_one_or_two<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<[usize; 2], D::Error> {
     Ok(match SizeWord::deserialize(deserializer)? {
         SizeWord::Square(side) => [side, side],
         SizeWord::Both(size) => size,

@@ -292,7 +292,7 @@ pub enum DataError {
 
 impl DataError {
     /// Wraps an error of the operating system with the path and the verb that failed.
-    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, action, source }
     }

@@ -7,7 +7,7 @@ mod crop;
 pub mod discover;
 pub mod error;
 pub mod intensity;
-mod manifest;
+pub mod manifest;
 pub mod phantom;
 pub mod png_file;
 pub mod postprocess;
@@ -15,7 +15,7 @@ pub mod prepare;
 pub mod read;
 pub mod resample;
 pub mod split;
-mod table;
+pub mod table;
 pub mod write;
 
 pub use config::{AugmentConfig, DataConfig};
@@ -29,7 +29,7 @@ pub use write::{Finished, PairRecord, PairWriter, Stamp};
 use std::fmt::Write;
 
 /// Bytes in hexadecimal.
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

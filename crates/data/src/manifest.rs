@@ -1,4 +1,4 @@
-//! Reading manifest.csv: a table whose columns name files, ids and groups.
+//! Reading manifest.csv and other tables in CSV: columns that name files, ids and groups.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,23 +6,31 @@ use crate::error::{DataError, Result};
 
 /// A manifest as read: its columns and rows, with the line of each row.
 #[derive(Debug)]
-pub(crate) struct Manifest {
-    pub(crate) path: PathBuf,
-    pub(crate) columns: Vec<String>,
+pub struct Manifest {
+    /// The file.
+    pub path: PathBuf,
+    /// The names of the columns, in order.
+    pub columns: Vec<String>,
     rows: Vec<(u64, csv::StringRecord)>,
 }
 
 /// One row of a manifest.
-#[derive(Clone, Copy)]
-pub(crate) struct Row<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
     manifest: &'a Manifest,
-    pub(crate) line: u64,
+    /// The line in the file, counted from 1.
+    pub line: u64,
     record: &'a csv::StringRecord,
 }
 
 impl Manifest {
-    /// Reads `path`; `None` where there is no such file.
-    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+    /// Reads `path`, its fields parted by commas; `None` where there is no such file.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        Self::read_delimited(path, b',')
+    }
+
+    /// Reads `path`, its fields parted by `delimiter`; `None` where there is no such file.
+    pub fn read_delimited(path: &Path, delimiter: u8) -> Result<Option<Self>> {
         let file = match std::fs::File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -33,7 +41,7 @@ impl Manifest {
             line: error.position().map_or(1, csv::Position::line),
             problem: error.to_string(),
         };
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(file);
         // A byte order mark, as spreadsheets write it, is no part of the first column's name.
         let columns: Vec<String> =
             reader.headers().map_err(bad)?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
@@ -45,26 +53,30 @@ impl Manifest {
         Ok(Some(Self { path: path.to_path_buf(), columns, rows }))
     }
 
-    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+    /// The position of the column `name`.
+    pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column == name)
     }
 
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+    /// The rows in the file's order.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.rows.iter().map(|(line, record)| Row { manifest: self, line: *line, record })
     }
 
-    pub(crate) fn missing_column(&self, name: &str) -> DataError {
+    /// The error that says that the column `name` is not there.
+    pub fn missing_column(&self, name: &str) -> DataError {
         DataError::MissingColumn { path: self.path.clone(), column: name.to_owned(), found: self.columns.join(", ") }
     }
 }
 
 impl<'a> Row<'a> {
-    pub(crate) fn get(&self, column: usize) -> &'a str {
+    /// The value in `column`; empty where the row is too short.
+    pub fn get(&self, column: usize) -> &'a str {
         self.record.get(column).unwrap_or_default()
     }
 
     /// The path in `column`, which must be relative to the manifest and stay below it.
-    pub(crate) fn path(&self, column: usize) -> Result<PathBuf> {
+    pub fn path(&self, column: usize) -> Result<PathBuf> {
         let value = self.get(column);
         let manifest = &self.manifest.path;
         if value.is_empty() {

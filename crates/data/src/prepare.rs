@@ -15,7 +15,7 @@ use crate::error::{DataError, Result};
 use crate::hex;
 use crate::intensity::{Histogram, IntensityMap, to_unit};
 use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask};
-use crate::resample::{resize_image, resize_mask_area, resize_mask_nearest};
+use crate::resample::{fit_within, resize_image, resize_mask_area, resize_mask_nearest};
 
 /// Everything that turns files into numbers and generated numbers into pixels. Stored with the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -232,10 +232,7 @@ impl Preparation {
         let target = self.config.size;
         match self.config.resize {
             Resize::Stretch => target,
-            Resize::Pad => {
-                let scale = (0..2).map(|axis| target[axis] as f64 / from[axis] as f64).fold(f64::INFINITY, f64::min);
-                [0, 1].map(|axis| ((from[axis] as f64 * scale).round() as usize).clamp(1, target[axis]))
-            }
+            Resize::Pad => fit_within(from, target),
         }
     }
 

@@ -83,6 +83,13 @@ pub fn resize_image(data: &[f32], from: [usize; 2], to: [usize; 2], channels: us
     if from == to { data.to_vec() } else { filter(data, from, to, channels, Kernel::Triangle) }
 }
 
+/// The size of a picture of the size `from` that is made as large as it fits into `target`, its aspect ratio kept. No
+/// side becomes 0.
+pub fn fit_within(from: [usize; 2], target: [usize; 2]) -> [usize; 2] {
+    let scale = (0..2).map(|axis| target[axis] as f64 / from[axis] as f64).fold(f64::INFINITY, f64::min);
+    [0, 1].map(|axis| ((from[axis] as f64 * scale).round() as usize).clamp(1, target[axis]))
+}
+
 /// Resizes a mask of 0 and 1: an output pixel is 1 where ones cover at least half of its area.
 pub fn resize_mask_area(data: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
     if from == to {

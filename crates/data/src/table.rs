@@ -1,4 +1,4 @@
-//! The manifest of generated pairs as CSV and as Parquet, the same rows and columns in both.
+//! A manifest as CSV and as Parquet, the same rows and columns in both.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,54 +13,37 @@ use parquet::schema::types::Type;
 use crate::atomic;
 use crate::error::{DataError, Result};
 
-/// One finished pair.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Row {
-    pub(crate) id: String,
-    pub(crate) seed: u64,
-    pub(crate) image: String,
-    pub(crate) mask: String,
-    pub(crate) mask_pixels: u64,
-    pub(crate) mask_fraction: f64,
-    pub(crate) version: String,
-    pub(crate) model_hash: String,
-    pub(crate) settings_hash: String,
-    pub(crate) settings: String,
-}
-
 /// How a column's value is taken from a row.
-enum Column {
-    Text(fn(&Row) -> &str),
-    Count(fn(&Row) -> u64),
-    Number(fn(&Row) -> f64),
-    Flag(fn(&Row) -> bool),
+pub enum Column<R> {
+    /// Text; empty where there is none.
+    Text(fn(&R) -> &str),
+    /// A count.
+    Count(fn(&R) -> u64),
+    /// A number.
+    Number(fn(&R) -> f64),
+    /// A number that may be unknown: empty in CSV, null in Parquet.
+    MaybeNumber(fn(&R) -> Option<f64>),
+    /// Yes or no: `true` or `false` in CSV.
+    Flag(fn(&R) -> bool),
 }
 
-/// The columns in the order of both files.
-const COLUMNS: [(&str, Column); 11] = [
-    ("id", Column::Text(|row| &row.id)),
-    ("seed", Column::Count(|row| row.seed)),
-    ("image", Column::Text(|row| &row.image)),
-    ("mask", Column::Text(|row| &row.mask)),
-    ("mask_pixels", Column::Count(|row| row.mask_pixels)),
-    ("mask_fraction", Column::Number(|row| row.mask_fraction)),
-    ("empty_mask", Column::Flag(|row| row.mask_pixels == 0)),
-    ("version", Column::Text(|row| &row.version)),
-    ("model_hash", Column::Text(|row| &row.model_hash)),
-    ("settings_hash", Column::Text(|row| &row.settings_hash)),
-    ("settings", Column::Text(|row| &row.settings)),
-];
+/// The columns of both files by name, in their order.
+pub type Columns<R> = [(&'static str, Column<R>)];
 
 /// Writes the rows as CSV with a header, whole or not at all.
-pub(crate) fn write_csv(path: &Path, rows: &[Row]) -> Result<()> {
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_csv<R>(path: &Path, columns: &Columns<R>, rows: &[R]) -> Result<()> {
     let encode = || -> std::result::Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(COLUMNS.map(|(name, _)| name))?;
+        writer.write_record(columns.iter().map(|(name, _)| name))?;
         for row in rows {
-            writer.write_record(COLUMNS.map(|(_, column)| match column {
+            writer.write_record(columns.iter().map(|(_, column)| match column {
                 Column::Text(text) => text(row).to_owned(),
                 Column::Count(count) => count(row).to_string(),
                 Column::Number(number) => number(row).to_string(),
+                Column::MaybeNumber(number) => number(row).map(|number| number.to_string()).unwrap_or_default(),
                 Column::Flag(flag) => flag(row).to_string(),
             }))?;
         }
@@ -71,49 +54,53 @@ pub(crate) fn write_csv(path: &Path, rows: &[Row]) -> Result<()> {
 }
 
 /// Writes the rows as one Parquet row group, whole or not at all.
-pub(crate) fn write_parquet(path: &Path, rows: &[Row]) -> Result<()> {
-    let bytes = encode_parquet(rows)
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_parquet<R>(path: &Path, columns: &Columns<R>, rows: &[R]) -> Result<()> {
+    let bytes = encode_parquet(columns, rows)
         .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })?;
     atomic::write(path, &bytes)
 }
 
-fn encode_parquet(rows: &[Row]) -> std::result::Result<Vec<u8>, ParquetError> {
-    let fields = COLUMNS.iter().map(|(name, column)| field(name, column)).collect::<std::result::Result<_, _>>()?;
+fn encode_parquet<R>(columns: &Columns<R>, rows: &[R]) -> std::result::Result<Vec<u8>, ParquetError> {
+    let fields = columns.iter().map(|(name, column)| field(name, column)).collect::<std::result::Result<_, _>>()?;
     let schema = Type::group_type_builder("manifest").with_fields(fields).build()?;
     let properties = WriterProperties::builder().set_created_by("pig".to_owned()).build();
     let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
     if !rows.is_empty() {
         let mut group = writer.next_row_group()?;
-        for (_, column) in COLUMNS {
-            write_column(&mut group, &column, rows)?;
+        for (_, column) in columns {
+            write_column(&mut group, column, rows)?;
         }
         group.close()?;
     }
     writer.into_inner()
 }
 
-fn field(name: &str, column: &Column) -> std::result::Result<Arc<Type>, ParquetError> {
+fn field<R>(name: &str, column: &Column<R>) -> std::result::Result<Arc<Type>, ParquetError> {
     let physical = match column {
         Column::Text(_) => PhysicalType::BYTE_ARRAY,
         Column::Count(_) => PhysicalType::INT64,
-        Column::Number(_) => PhysicalType::DOUBLE,
+        Column::Number(_) | Column::MaybeNumber(_) => PhysicalType::DOUBLE,
         Column::Flag(_) => PhysicalType::BOOLEAN,
     };
-    let builder = Type::primitive_type_builder(name, physical).with_repetition(Repetition::REQUIRED);
+    let repetition = if matches!(column, Column::MaybeNumber(_)) { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+    let builder = Type::primitive_type_builder(name, physical).with_repetition(repetition);
     let builder = match column {
         Column::Text(_) => {
             builder.with_converted_type(ConvertedType::UTF8).with_logical_type(Some(LogicalType::String))
         }
         Column::Count(_) => builder.with_converted_type(ConvertedType::UINT_64),
-        Column::Number(_) | Column::Flag(_) => builder,
+        Column::Number(_) | Column::MaybeNumber(_) | Column::Flag(_) => builder,
     };
     builder.build().map(Arc::new)
 }
 
-fn write_column(
+fn write_column<R>(
     group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
-    column: &Column,
-    rows: &[Row],
+    column: &Column<R>,
+    rows: &[R],
 ) -> std::result::Result<(), ParquetError> {
     let Some(mut writer) = group.next_column()? else {
         return Err(ParquetError::General("the schema has fewer columns than the table".to_owned()));
@@ -131,6 +118,12 @@ fn write_column(
         Column::Number(number) => {
             let values: Vec<f64> = rows.iter().map(number).collect();
             writer.typed::<DoubleType>().write_batch(&values, None, None)?;
+        }
+        Column::MaybeNumber(number) => {
+            // A definition level of 1 says that the value is there.
+            let levels: Vec<i16> = rows.iter().map(|row| i16::from(number(row).is_some())).collect();
+            let values: Vec<f64> = rows.iter().filter_map(number).collect();
+            writer.typed::<DoubleType>().write_batch(&values, Some(&levels), None)?;
         }
         Column::Flag(flag) => {
             let values: Vec<bool> = rows.iter().map(flag).collect();

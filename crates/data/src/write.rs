@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::error::{DataError, Result};
 use crate::png_file::{read_png, read_png_text, write_png};
 use crate::prepare::Pixels;
-use crate::table::{Row, write_csv, write_parquet};
+use crate::table::{Column, Columns, write_csv, write_parquet};
 
 /// Keywords of the text chunks.
 pub mod keyword {
@@ -63,6 +63,35 @@ pub struct Finished {
     /// How many of them have an empty mask.
     pub empty_masks: usize,
 }
+
+/// One finished pair as the manifest lists it.
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    id: String,
+    seed: u64,
+    image: String,
+    mask: String,
+    mask_pixels: u64,
+    mask_fraction: f64,
+    version: String,
+    model_hash: String,
+    settings_hash: String,
+    settings: String,
+}
+
+const COLUMNS: &Columns<Row> = &[
+    ("id", Column::Text(|row| &row.id)),
+    ("seed", Column::Count(|row| row.seed)),
+    ("image", Column::Text(|row| &row.image)),
+    ("mask", Column::Text(|row| &row.mask)),
+    ("mask_pixels", Column::Count(|row| row.mask_pixels)),
+    ("mask_fraction", Column::Number(|row| row.mask_fraction)),
+    ("empty_mask", Column::Flag(|row| row.mask_pixels == 0)),
+    ("version", Column::Text(|row| &row.version)),
+    ("model_hash", Column::Text(|row| &row.model_hash)),
+    ("settings_hash", Column::Text(|row| &row.settings_hash)),
+    ("settings", Column::Text(|row| &row.settings)),
+];
 
 /// Writes the pairs of one run into one folder. Several processes may write different seeds at the same time.
 #[derive(Debug)]
@@ -135,8 +164,8 @@ impl PairWriter {
         let files = png_files(&self.out.join("images"))?;
         let mut rows: Vec<Row> = files.par_iter().filter_map(|path| self.finished_row(seed_of_name(path)?)).collect();
         rows.sort_by_key(|row| row.seed);
-        write_csv(&self.out.join("manifest.csv"), &rows)?;
-        write_parquet(&self.out.join("manifest.parquet"), &rows)?;
+        write_csv(&self.out.join("manifest.csv"), COLUMNS, &rows)?;
+        write_parquet(&self.out.join("manifest.parquet"), COLUMNS, &rows)?;
         Ok(Finished { pairs: rows.len(), empty_masks: rows.iter().filter(|row| row.mask_pixels == 0).count() })
     }
 
