@@ -1,0 +1,85 @@
+//! What can be wrong with a device.
+
+use crate::DeviceKind;
+
+/// A device that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// Words that name no device.
+    #[error(
+        "{found:?} is not a device; expected auto, cpu, or one of cuda, vulkan, wgpu and metal, alone or with a number such as cuda:0"
+    )]
+    Unknown {
+        /// What was asked for.
+        found: String,
+    },
+    /// A kind that this build does not have.
+    #[error(
+        "this pig was built without {kind}, it has {}; build it with `--features {kind}`, or choose another device",
+        built()
+    )]
+    NotBuilt {
+        /// What was asked for.
+        kind: DeviceKind,
+    },
+    /// A kind that the machine has no device of.
+    #[error("no {kind} device was found on this machine; {}, or choose --device cpu", advice(*kind))]
+    Missing {
+        /// What was asked for.
+        kind: DeviceKind,
+    },
+    /// A number beyond the devices that the machine has.
+    #[error("there is no device {kind}:{index}; this machine has {kind}:0 to {kind}:{last}, which `pig doctor` lists")]
+    Index {
+        /// What was asked for.
+        kind: DeviceKind,
+        /// Its number.
+        index: usize,
+        /// The largest number that there is.
+        last: usize,
+    },
+    /// A device that does not compute.
+    #[error("the device {kind}:{index} was found but does not compute ({problem}); {}, or choose --device cpu", advice(*kind))]
+    Failed {
+        /// What was asked for.
+        kind: DeviceKind,
+        /// Its number.
+        index: usize,
+        /// What it said.
+        problem: String,
+    },
+}
+
+/// The kinds that this build has, as a list in words.
+fn built() -> String {
+    let names: Vec<&str> = DeviceKind::built().map(DeviceKind::name).collect();
+    match names.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+fn advice(kind: DeviceKind) -> &'static str {
+    match kind {
+        DeviceKind::Cpu => "report this, since every machine has one",
+        DeviceKind::Cuda => {
+            "check that nvidia-smi lists the GPU and that the CUDA runtime compiler (libnvrtc) is installed"
+        }
+        DeviceKind::Vulkan | DeviceKind::Wgpu => "check that vulkaninfo lists the GPU and that its driver is installed",
+        DeviceKind::Metal => "check that this is a Mac with a Metal GPU",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_that_was_not_built_names_the_feature_and_what_there_is() {
+        let message = DeviceError::NotBuilt { kind: DeviceKind::Cuda }.to_string();
+        assert!(
+            message.contains("--features cuda") && message.contains("it has ") && message.contains("cpu;"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! For tests: the device that the environment variable `PIG_TEST_DEVICE` names, such as `wgpu` or `cuda:0`, and how far
+//! results may be off on it. Without the variable tests run on the CPU.
+
+use crate::{DeviceKind, Opened, Request, open};
+use burn::tensor::Device;
+use std::sync::OnceLock;
+
+/// The variable.
+pub const VARIABLE: &str = "PIG_TEST_DEVICE";
+
+/// How far `f32` results may be from those of the CPU or of a reference, relative to the largest value: other devices
+/// sum in other orders, fuse products into sums, and have elementary functions of their own.
+const GPU_TOLERANCE: f64 = 1e-3;
+
+fn opened() -> &'static Opened {
+    static OPENED: OnceLock<Opened> = OnceLock::new();
+    OPENED.get_or_init(|| {
+        let Ok(asked) = std::env::var(VARIABLE) else {
+            return open(Request::Kind(DeviceKind::Cpu, None)).expect("the CPU is always there");
+        };
+        let opened = asked.parse().and_then(open).unwrap_or_else(|error| panic!("{VARIABLE}: {error}"));
+        println!("{VARIABLE}: tests run on {}:{} ({})", opened.kind, opened.index, opened.name);
+        opened
+    })
+}
+
+/// The device that tests compute on.
+pub fn device() -> Device {
+    opened().device.clone()
+}
+
+/// Whether that is the CPU.
+pub fn is_cpu() -> bool {
+    opened().kind == DeviceKind::Cpu
+}
+
+/// The tolerance of a test that holds `cpu` on the CPU.
+pub fn tolerance(cpu: f64) -> f64 {
+    if is_cpu() { cpu } else { cpu.max(GPU_TOLERANCE) }
+}
+
+/// Whether a test that is about the CPU must be skipped, which it says with the `reason`.
+pub fn skips(reason: &str) -> bool {
+    if !is_cpu() {
+        println!("skipped on {}: {reason}", opened().kind);
+    }
+    !is_cpu()
+}
