@@ -1,80 +1,96 @@
 //! Images: frames read from where they lie, decoded one at a time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::{FrameInfo, ImageInfo, Limits, Result, Voi};
+use dicom_dictionary_std::tags;
+
+use crate::attributes::{self, Shape};
+use crate::file::{self, File};
+use crate::frames::{Frames, Parts};
+use crate::groups::Groups;
+use crate::header::Dataset;
+use crate::samples::Samples;
+use crate::source::Source;
+use crate::voi::{Modality, Pipeline, Stage};
+use crate::{Error, FrameInfo, ImageInfo, Limits, Photometric, Result, Voi, colour};
 
 /// An open image. Its header is in memory, its pixel data stays in the file. Frames can be read from several threads.
 #[derive(Debug)]
-pub struct Image {}
+pub struct Image {
+    info: ImageInfo,
+    frames: Frames,
+    parts: Parts,
+    palette: Option<Arc<colour::Palette>>,
+}
 
 impl Image {
     /// Opens an image; reads its header only.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
-        todo!()
+        Self::from_file(file::read(Source::open(path, limits)?, limits, false)?, limits)
     }
 
     /// Opens an image that lies in memory; `name` stands for the path in errors.
     pub fn from_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Self> {
-        todo!()
+        Self::from_file(file::read(Source::from_bytes(bytes, name, limits), limits, false)?, limits)
+    }
+
+    pub(crate) fn from_file(file: File, limits: &Limits) -> Result<Self> {
+        let (frames, parts) = Frames::new(file, limits)?;
+        let root = parts.header.root(frames.path());
+        let info = attributes::image_info(&parts, &root, &frames.shape);
+        let palette = match frames.shape.photometric {
+            Photometric::Palette => Some(Arc::new(colour::Palette::read(&root, frames.shape.signed)?)),
+            _ => None,
+        };
+        let groups = root.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).len();
+        if groups != 0 && groups < info.frames as usize {
+            let expected = format!("{} (Number of Frames)", info.frames);
+            let tag = tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE;
+            return Err(root.invalid(tag, format!("{groups} items"), expected));
+        }
+        Ok(Self { info, frames, parts, palette })
     }
 
     /// What holds for every frame.
     pub fn info(&self) -> &ImageInfo {
-        todo!()
+        &self.info
+    }
+
+    /// Bytes that the open image takes in memory beside its decoded frames.
+    pub fn memory(&self) -> u64 {
+        self.parts.header.memory()
+    }
+
+    fn root(&self) -> Dataset<'_> {
+        self.parts.header.root(self.frames.path())
+    }
+
+    fn groups(&self, index: u32) -> Groups<'_> {
+        let root = self.root();
+        let frame = root.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).get(index as usize).copied();
+        Groups::new(root, frame, root.item(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE))
     }
 
     /// Geometry, laterality and value transformations of a frame, counted from 0.
     pub fn frame_info(&self, index: u32) -> Result<FrameInfo> {
-        todo!()
+        self.frames.check(index)?;
+        let groups = self.groups(index);
+        groups.frame_info(self.info.laterality, &groups.pipeline(&self.frames.shape)?)
     }
 
     /// Reads and decodes a frame, counted from 0.
     pub fn frame(&self, index: u32) -> Result<Frame> {
-        todo!()
-    }
-}
-
-/// Stored values, row by row; the samples of a pixel stand together. One variant for each width that DICOM has.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Samples {
-    /// Unsigned, up to 8 bits (also 1-bit data, one value a pixel).
-    U8(Vec<u8>),
-    /// Signed, up to 8 bits.
-    I8(Vec<i8>),
-    /// Unsigned, 9 to 16 bits.
-    U16(Vec<u16>),
-    /// Signed, 9 to 16 bits.
-    I16(Vec<i16>),
-    /// Unsigned, 17 to 32 bits.
-    U32(Vec<u32>),
-    /// Signed, 17 to 32 bits.
-    I32(Vec<i32>),
-    /// Float Pixel Data.
-    F32(Vec<f32>),
-    /// Double Float Pixel Data.
-    F64(Vec<f64>),
-}
-
-impl Samples {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        todo!()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The value at `index`; every stored value is exact in f64. 0 beyond the end.
-    pub fn get(&self, index: usize) -> f64 {
-        todo!()
-    }
-
-    /// Every value in turn, as f64.
-    pub fn iter(&self) -> impl Iterator<Item = f64> + '_ {
-        (0..self.len()).map(|index| self.get(index))
+        self.frames.check(index)?;
+        let pipeline = self.groups(index).pipeline(&self.frames.shape)?;
+        Ok(Frame {
+            path: self.frames.path().to_path_buf(),
+            index,
+            shape: self.frames.shape,
+            stored: self.frames.stored(index)?,
+            pipeline,
+            palette: self.palette.clone(),
+        })
     }
 }
 
@@ -91,59 +107,156 @@ pub struct Windowed {
 
 /// One decoded frame, with what turns its values into other stages.
 #[derive(Debug, Clone)]
-pub struct Frame {}
+pub struct Frame {
+    path: PathBuf,
+    index: u32,
+    shape: Shape,
+    stored: Samples,
+    pipeline: Pipeline,
+    palette: Option<Arc<colour::Palette>>,
+}
 
 impl Frame {
     /// Place in the object, counted from 0.
     pub fn index(&self) -> u32 {
-        todo!()
+        self.index
     }
 
     /// Rows.
     pub fn rows(&self) -> usize {
-        todo!()
+        self.shape.rows as usize
     }
 
     /// Columns.
     pub fn columns(&self) -> usize {
-        todo!()
+        self.shape.columns as usize
     }
 
     /// Samples a pixel: 1 (gray, or an index into a palette) or 3.
     pub fn samples_per_pixel(&self) -> usize {
-        todo!()
+        usize::from(self.shape.samples)
+    }
+
+    /// What the stored values mean. A decoder may have undone a colour transform, so this can differ from the header's.
+    pub fn photometric(&self) -> Photometric {
+        match self.shape.photometric {
+            Photometric::YbrRct | Photometric::YbrIct => Photometric::Rgb,
+            other => other,
+        }
     }
 
     /// Stored values: rows * columns * samples a pixel.
     pub fn stored(&self) -> &Samples {
-        todo!()
+        &self.stored
     }
 
     /// Modality values of a gray frame: rescale slope and intercept, or the modality LUT. rows * columns.
-    /// Colour is [`crate::Error::Unsupported`]: see [`Frame::to_gray`].
+    /// Colour is [`Error::Unsupported`]: see [`Frame::to_gray`].
     pub fn modality(&self) -> Result<Vec<f64>> {
-        todo!()
+        self.check_gray()?;
+        Ok(self.stored.map(|stored| self.pipeline.modality.apply(stored)))
     }
 
     /// Windowed values of a gray frame, as pydicom's `apply_modality_lut` then `apply_voi_lut` give them (MONOCHROME1 is not
     /// inverted). rows * columns, with the range of the output.
     pub fn windowed(&self, voi: &Voi) -> Result<Windowed> {
-        todo!()
+        let (values, low, high) = self.through(voi, |value, _, _| value)?;
+        Ok(Windowed { values, low, high })
     }
 
     /// What a screen shows of a gray frame: windowed, scaled to 0 (black) to 1 (white), MONOCHROME1 inverted. rows * columns.
     pub fn display(&self, voi: &Voi) -> Result<Vec<f32>> {
-        todo!()
+        let inverted = self.shape.photometric == Photometric::Monochrome1;
+        let show = move |value: f64, low: f64, high: f64| {
+            let share = if high == low { 0.0 } else { ((value - low) / (high - low)).clamp(0.0, 1.0) };
+            // NaN, from floating-point pixels, is shown black.
+            let share = if share.is_nan() { 0.0 } else { share };
+            (if inverted { 1.0 - share } else { share }) as f32
+        };
+        Ok(self.through(voi, show)?.0)
     }
 
-    /// Red, green and blue of a colour or palette frame, interleaved: rows * columns * 3.
+    /// Every value through modality and VOI stage, then through `end` with the range of the output.
+    fn through<T>(&self, voi: &Voi, end: impl Fn(f64, f64, f64) -> T) -> Result<(Vec<T>, f64, f64)> {
+        self.check_gray()?;
+        let stage = self.pipeline.stage(voi, &self.path)?;
+        let modality = &self.pipeline.modality;
+        let (low, high) = match stage {
+            Stage::Lut(lut) => (0.0, lut.top()),
+            Stage::None if self.stored.is_float() => self.extremes(),
+            _ => modality.range(self.shape.bits_stored, self.shape.signed),
+        };
+        let values = match stage {
+            Stage::Lut(lut) => self.stored.map(|v| end(f64::from(lut.apply(modality.apply(v))), low, high)),
+            Stage::Window(window) => self.stored.map(|v| end(window.apply(modality.apply(v), low, high), low, high)),
+            Stage::None => self.stored.map(|v| end(modality.apply(v), low, high)),
+        };
+        Ok((values, low, high))
+    }
+
+    /// Smallest and largest modality value: the range of floating-point pixels, whose type has no useful one.
+    fn extremes(&self) -> (f64, f64) {
+        let values = self.stored.iter().filter(|value| value.is_finite());
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        if low > high {
+            return (0.0, 1.0);
+        }
+        let (a, b) = (self.pipeline.modality.apply(low), self.pipeline.modality.apply(high));
+        (a.min(b), a.max(b))
+    }
+
+    fn check_gray(&self) -> Result<()> {
+        if matches!(self.shape.photometric, Photometric::Monochrome1 | Photometric::Monochrome2) {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            path: self.path.clone(),
+            what: "a gray value of a pixel under the Photometric Interpretation".into(),
+            found: format!("{:?}", self.shape.photometric),
+            expected: "MONOCHROME1 or MONOCHROME2, or a conversion to gray that was asked for".into(),
+        })
+    }
+
+    /// Red, green and blue of a colour or palette frame, interleaved: rows * columns * 3. A gray frame is refused.
     pub fn to_rgb(&self) -> Result<Frame> {
-        todo!()
+        let stored = match (self.photometric(), &self.palette) {
+            (Photometric::Palette, Some(palette)) => palette.look_up(&self.stored),
+            (Photometric::Rgb, _) => self.stored.clone(),
+            (Photometric::YbrFull | Photometric::YbrFull422, _) => {
+                colour::rgb_from_ybr(&self.stored, self.shape.bits_stored)
+            }
+            _ => {
+                return Err(Error::Unsupported {
+                    path: self.path.clone(),
+                    what: "a colour of a pixel under the Photometric Interpretation".into(),
+                    found: format!("{:?}", self.shape.photometric),
+                    expected: "a colour or palette image".into(),
+                });
+            }
+        };
+        let bits = match &self.palette {
+            Some(palette) => palette.bits(),
+            None => self.shape.bits_stored,
+        };
+        let shape = Shape { samples: 3, photometric: Photometric::Rgb, bits_stored: bits, signed: false, ..self.shape };
+        Ok(Frame { stored, shape, palette: None, pipeline: identity(), ..self.clone() })
     }
 
     /// A gray frame from a colour one: palette looked up, YBR made RGB, then luma (ITU-R BT.601: 0.299, 0.587, 0.114)
     /// rounded to the width of the samples. A gray frame comes back as it is.
     pub fn to_gray(self) -> Result<Frame> {
-        todo!()
+        if self.check_gray().is_ok() {
+            return Ok(self);
+        }
+        let rgb = self.to_rgb()?;
+        let stored = colour::luma(&rgb.stored);
+        let shape = Shape { samples: 1, photometric: Photometric::Monochrome2, ..rgb.shape };
+        Ok(Frame { stored, shape, ..rgb })
     }
+}
+
+/// The stages of a colour image: none.
+fn identity() -> Pipeline {
+    let modality = Modality::Rescale { slope: 1.0, intercept: 0.0, stated: false };
+    Pipeline { modality, windows: Vec::new(), luts: Vec::new() }
 }

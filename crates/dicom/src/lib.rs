@@ -25,21 +25,36 @@
 //! Third-party decoders (JPEG, JPEG 2000) run behind a check of their own header and inside `catch_unwind`, so that their panics
 //! become [`Error::Codec`].
 
+mod attributes;
+mod basic_profile;
+mod codec;
+mod colour;
 mod error;
+mod file;
+mod frames;
+mod groups;
+mod header;
 mod image;
 mod info;
 mod limits;
+mod pixel_data;
 mod privacy;
+mod samples;
 mod seg;
+mod source;
 mod voi;
 
 use std::path::Path;
 
+use dicom_dictionary_std::tags;
+
 pub use error::{Error, Result};
-pub use image::{Frame, Image, Samples, Windowed};
+pub use file::is_dicom;
+pub use image::{Frame, Image, Windowed};
 pub use info::{FrameInfo, Identifier, ImageInfo, Laterality, ObjectKind, Photometric, Spacing, SpacingSource};
 pub use limits::Limits;
 pub use privacy::{PrivateTag, Reason, privacy};
+pub use samples::Samples;
 pub use seg::{Mask, Segment, SegmentFrame, Segmentation, SegmentationInfo, SegmentationKind, Selection, SourceFrame};
 pub use voi::{Voi, Window, WindowFunction};
 
@@ -59,10 +74,24 @@ pub enum Object {
 
 /// Opens a DICOM file of any kind, with or without a preamble; reads its header only.
 pub fn open(path: &Path, limits: &Limits) -> Result<Object> {
-    todo!()
+    object(file::read(source::Source::open(path, limits)?, limits, false)?, limits)
 }
 
-/// Whether a file looks like DICOM: "DICM" at byte 128, or a data set that begins with group 0002 or 0008. Reads 140 bytes.
-pub fn is_dicom(path: &Path) -> bool {
-    todo!()
+/// Opens a DICOM file that lies in memory; `name` stands for the path in errors.
+pub fn open_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Object> {
+    object(file::read(source::Source::from_bytes(bytes, name, limits), limits, false)?, limits)
+}
+
+fn object(file: file::File, limits: &Limits) -> Result<Object> {
+    let path = file.source.path();
+    let uid = |header: &header::Header, tag| header.root(path).uid(tag).map(String::from);
+    let sop_class =
+        uid(&file.header, tags::SOP_CLASS_UID).or_else(|| uid(&file.meta, tags::MEDIA_STORAGE_SOP_CLASS_UID));
+    if file.header.pixel_data.is_none() {
+        return Ok(Object::Other { sop_class });
+    }
+    match sop_class.as_deref() {
+        Some(class) if seg::is_segmentation(class) => Segmentation::from_file(file, limits).map(Object::Segmentation),
+        _ => Image::from_file(file, limits).map(Object::Image),
+    }
 }

@@ -1,8 +1,16 @@
 //! Which attributes of a file hold identity: tags and reasons, never values.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Limits, Result};
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::StandardDataDictionary;
+
+use crate::basic_profile::BASIC_PROFILE;
+use crate::header::{Kind, Node};
+use crate::source::Source;
+use crate::{Limits, Result, file};
 
 /// Why an attribute is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -37,5 +45,44 @@ pub struct PrivateTag {
 
 /// Lists the attributes of a file that hold identity, by tag. The whole header is read, behind the pixel data too.
 pub fn privacy(path: &Path, limits: &Limits) -> Result<Vec<PrivateTag>> {
-    todo!()
+    let file = file::read(Source::open(path, limits)?, limits, true)?;
+    let mut found: BTreeMap<Tag, PrivateTag> = BTreeMap::new();
+    for node in file.meta.nodes().iter().chain(file.header.nodes()) {
+        let Some(reason) = reason(node) else { continue };
+        let entry = found.entry(node.tag).or_insert_with(|| PrivateTag {
+            tag: format!("({:04X},{:04X})", node.tag.0, node.tag.1),
+            keyword: StandardDataDictionary.by_tag(node.tag).map_or("", |entry| entry.alias()),
+            vr: node.vr.to_string().into(),
+            reason,
+            count: 0,
+            filled: 0,
+        });
+        entry.count += 1;
+        entry.filled += usize::from(node.length > 0);
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Why a node is listed; `None` for the harmless.
+fn reason(node: &Node) -> Option<Reason> {
+    if node.kind == Kind::Item {
+        return None;
+    }
+    let Tag(group, element) = node.tag;
+    if group % 2 == 1 {
+        return Some(Reason::Private);
+    }
+    let repeated = match group >> 8 {
+        // Curves (50xx) as a whole, overlay data and comments (60xx,3000 and 60xx,4000): table E.1-1.
+        0x50 => true,
+        0x60 => matches!(element, 0x3000 | 0x4000),
+        _ => false,
+    };
+    if repeated || BASIC_PROFILE.binary_search(&(u32::from(group) << 16 | u32::from(element))).is_ok() {
+        return Some(Reason::BasicProfile);
+    }
+    if node.vr == VR::PN {
+        return Some(Reason::PersonName);
+    }
+    StandardDataDictionary.by_tag(node.tag).is_none().then_some(Reason::Unknown)
 }

@@ -1,8 +1,17 @@
 //! DICOM SEG: masks matched to the frames that they were drawn on.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::{Limits, Result};
+use dicom_dictionary_std::{tags, uids};
+
+use crate::attributes::Shape;
+use crate::file::{self, File};
+use crate::frames::Frames;
+use crate::groups::Groups;
+use crate::header::Dataset;
+use crate::source::Source;
+use crate::{Error, Identifier, Limits, Photometric, Result};
 
 /// Segmentation Type (0062,0001).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +33,7 @@ pub struct Segment {
     /// Segment Number, from 1 (0 may be the background of a label map).
     pub number: u16,
     /// Segment Label: free text of the author; keep it out of logs.
-    pub label: crate::Identifier,
+    pub label: Identifier,
 }
 
 /// The frame of an image that a mask belongs to.
@@ -89,38 +98,213 @@ pub struct Mask {
 
 /// An open segmentation. Its header is in memory, its masks stay in the file.
 #[derive(Debug)]
-pub struct Segmentation {}
+pub struct Segmentation {
+    info: SegmentationInfo,
+    entries: Vec<SegmentFrame>,
+    frames: Frames,
+}
+
+/// Whether a SOP class is one of the segmentations with pixels.
+pub(crate) fn is_segmentation(sop_class: &str) -> bool {
+    matches!(sop_class, uids::SEGMENTATION_STORAGE | uids::LABEL_MAP_SEGMENTATION_STORAGE)
+}
 
 impl Segmentation {
     /// Opens a segmentation; reads its header only.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
-        todo!()
+        Self::from_file(file::read(Source::open(path, limits)?, limits, false)?, limits)
+    }
+
+    /// Opens a segmentation that lies in memory; `name` stands for the path in errors.
+    pub fn from_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Self> {
+        Self::from_file(file::read(Source::from_bytes(bytes, name, limits), limits, false)?, limits)
+    }
+
+    pub(crate) fn from_file(file: File, limits: &Limits) -> Result<Self> {
+        let (frames, parts) = Frames::new(file, limits)?;
+        let root = parts.header.root(frames.path());
+        let info = segmentation_info(&root, &frames.shape)?;
+        let entries = entries(&root, &info, frames.shape.frames)?;
+        Ok(Self { info, entries, frames })
     }
 
     /// What holds for the whole object.
     pub fn info(&self) -> &SegmentationInfo {
-        todo!()
+        &self.info
     }
 
     /// Every frame's segment and sources, in the file's order.
     pub fn frames(&self) -> &[SegmentFrame] {
-        todo!()
+        &self.entries
     }
 
     /// The image frames that have a mask, sorted, each once.
     pub fn sources(&self) -> Vec<SourceFrame> {
-        todo!()
+        let all: BTreeSet<&SourceFrame> = self.entries.iter().flat_map(|entry| &entry.sources).collect();
+        all.into_iter().cloned().collect()
     }
 
-    /// One frame of the segmentation as 0 and 1. `threshold` (a share of the maximum, above 0 and up to 1) decides
-    /// fractional values, which are refused without one; binary frames ignore it.
+    /// One frame of the segmentation, counted from 0, as 0 and 1: for a label map wherever any segment is. `threshold` (a
+    /// share of the maximum, above 0 and up to 1) decides fractional values, inside where they reach it; a fractional
+    /// object is refused without one, the other kinds ignore it.
     pub fn frame(&self, index: u32, threshold: Option<f64>) -> Result<Mask> {
-        todo!()
+        let mut mask = self.empty();
+        self.add(&mut mask, index, &Selection::All, threshold)?;
+        Ok(mask)
     }
 
     /// The union of the selected segments on one image frame; an all-zero mask where nothing was drawn. An entry that
-    /// references the whole instance counts for each of its frames.
+    /// references the whole instance counts for each of its frames; asked for with `frame: None`, all entries of the instance
+    /// count.
     pub fn mask(&self, source: &SourceFrame, selection: &Selection, threshold: Option<f64>) -> Result<Mask> {
-        todo!()
+        let matches = |entry: &SourceFrame| {
+            entry.sop_instance == source.sop_instance
+                && (entry.frame.is_none() || source.frame.is_none() || entry.frame == source.frame)
+        };
+        let mut mask = self.empty();
+        for (index, entry) in self.entries.iter().enumerate() {
+            if entry.sources.iter().any(matches) && (entry.segment == 0 || selection.holds(entry.segment)) {
+                self.add(&mut mask, index as u32, selection, threshold)?;
+            }
+        }
+        Ok(mask)
     }
+
+    fn empty(&self) -> Mask {
+        let (rows, columns) = (self.info.rows as usize, self.info.columns as usize);
+        Mask { rows, columns, values: vec![0; rows * columns] }
+    }
+
+    /// Marks what a frame holds of the selected segments.
+    fn add(&self, mask: &mut Mask, index: u32, selection: &Selection, threshold: Option<f64>) -> Result<()> {
+        let least = match (self.info.kind, threshold) {
+            (SegmentationKind::Fractional { max }, Some(share)) if share > 0.0 && share <= 1.0 => {
+                share * f64::from(max)
+            }
+            (SegmentationKind::Fractional { .. }, _) => {
+                return Err(Error::Invalid {
+                    path: self.frames.path().to_path_buf(),
+                    what: "the threshold of a fractional segmentation".into(),
+                    found: threshold.map_or_else(|| "none".into(), |share| share.to_string()),
+                    expected: "a share of the maximum, above 0 and up to 1".into(),
+                });
+            }
+            _ => 1.0,
+        };
+        let stored = self.frames.stored(index)?;
+        let labelled = self.info.kind == SegmentationKind::Labelmap;
+        for (place, value) in mask.values.iter_mut().zip(stored.iter()) {
+            // Segment 0 of a label map is its background.
+            let chosen = !labelled || selection.holds(value as u16);
+            *place |= u8::from(value >= least && chosen);
+        }
+        Ok(())
+    }
+}
+
+impl Selection {
+    fn holds(&self, segment: u16) -> bool {
+        match self {
+            Self::All => true,
+            Self::Numbers(numbers) => numbers.contains(&segment),
+        }
+    }
+}
+
+fn segmentation_info(root: &Dataset<'_>, shape: &Shape) -> Result<SegmentationInfo> {
+    let tag = tags::SEGMENTATION_TYPE;
+    let kind = match root.text(tag).ok_or_else(|| root.missing(tag))? {
+        "BINARY" => SegmentationKind::Binary,
+        "FRACTIONAL" => {
+            let max: u8 = root.required(tags::MAXIMUM_FRACTIONAL_VALUE)?;
+            SegmentationKind::Fractional { max: max.max(1) }
+        }
+        "LABELMAP" => SegmentationKind::Labelmap,
+        _ => return Err(root.invalid(tag, "another term", "BINARY, FRACTIONAL or LABELMAP")),
+    };
+    let gray = matches!(shape.photometric, Photometric::Monochrome2 | Photometric::Palette);
+    if shape.samples != 1 || !gray || shape.signed {
+        let found = "colour, signed or inverted pixels";
+        return Err(root.invalid(tags::PHOTOMETRIC_INTERPRETATION, found, "unsigned MONOCHROME2 in a segmentation"));
+    }
+    if kind == SegmentationKind::Binary && shape.bits_stored != 1 {
+        return Err(root.invalid(tags::BITS_STORED, shape.bits_stored.to_string(), "1 in a binary segmentation"));
+    }
+    let segments = root
+        .items(tags::SEGMENT_SEQUENCE)
+        .iter()
+        .map(|item| {
+            let label = Identifier(item.text(tags::SEGMENT_LABEL).unwrap_or_default().into());
+            Ok(Segment { number: item.required(tags::SEGMENT_NUMBER)?, label })
+        })
+        .collect::<Result<_>>()?;
+    let uid = |dataset: &Dataset<'_>, tag| dataset.uid(tag).map(String::from);
+    Ok(SegmentationInfo {
+        sop_instance: uid(root, tags::SOP_INSTANCE_UID).unwrap_or_default(),
+        referenced_series: root
+            .item(tags::REFERENCED_SERIES_SEQUENCE)
+            .and_then(|series| uid(&series, tags::SERIES_INSTANCE_UID)),
+        frame_of_reference: uid(root, tags::FRAME_OF_REFERENCE_UID),
+        kind,
+        rows: shape.rows,
+        columns: shape.columns,
+        segments,
+    })
+}
+
+/// Segment and sources of every frame, from the functional groups.
+fn entries(root: &Dataset<'_>, info: &SegmentationInfo, frames: u32) -> Result<Vec<SegmentFrame>> {
+    let tag = tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE;
+    let groups = root.items(tag);
+    if groups.len() != frames as usize {
+        return Err(root.invalid(tag, format!("{} items", groups.len()), format!("{frames} (Number of Frames)")));
+    }
+    let shared = root.item(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE);
+    let known: BTreeSet<u16> = info.segments.iter().map(|segment| segment.number).collect();
+    groups
+        .iter()
+        .map(|item| {
+            let places = || [Some(*item), shared].into_iter().flatten();
+            let segment = match info.kind {
+                SegmentationKind::Labelmap => 0,
+                _ => {
+                    let holder = places().find_map(|place| place.item(tags::SEGMENT_IDENTIFICATION_SEQUENCE));
+                    let holder = holder.ok_or_else(|| root.missing(tags::SEGMENT_IDENTIFICATION_SEQUENCE))?;
+                    let number: u16 = holder.required(tags::REFERENCED_SEGMENT_NUMBER)?;
+                    if !known.contains(&number) {
+                        let expected = "a number of the Segment Sequence";
+                        return Err(root.invalid(tags::REFERENCED_SEGMENT_NUMBER, number.to_string(), expected));
+                    }
+                    number
+                }
+            };
+            let derivations = places().map(|place| place.items(tags::DERIVATION_IMAGE_SEQUENCE));
+            let derivation = derivations.into_iter().find(|items| !items.is_empty()).unwrap_or_default();
+            let mut sources = Vec::new();
+            for image in derivation.iter().flat_map(|item| item.items(tags::SOURCE_IMAGE_SEQUENCE)) {
+                sources_of(&image, &mut sources)?;
+            }
+            let position = Groups::new(*root, Some(*item), shared).position()?;
+            Ok(SegmentFrame { segment, sources, position })
+        })
+        .collect()
+}
+
+/// The frames that an item of the Source Image Sequence names; the whole instance where it names none.
+fn sources_of(image: &Dataset<'_>, sources: &mut Vec<SourceFrame>) -> Result<()> {
+    let tag = tags::REFERENCED_SOP_INSTANCE_UID;
+    let sop_instance = image.uid(tag).ok_or_else(|| image.missing(tag))?;
+    let source = |frame| SourceFrame { sop_instance: sop_instance.to_string(), frame };
+    let numbers = image.numbers(tags::REFERENCED_FRAME_NUMBER)?.unwrap_or_default();
+    if numbers.is_empty() {
+        sources.push(source(None));
+    }
+    for number in numbers {
+        if number < 1.0 || number.fract() != 0.0 || number > f64::from(u32::MAX) {
+            let found = number.to_string();
+            return Err(image.invalid(tags::REFERENCED_FRAME_NUMBER, found, "a whole number from 1"));
+        }
+        sources.push(source(Some(number as u32 - 1)));
+    }
+    Ok(())
 }

@@ -1,4 +1,10 @@
-//! Values of interest: windows and look-up tables, as PS3.3 C.11 defines them.
+//! Values of interest: windows and look-up tables, as PS3.3 C.11 defines them and pydicom applies them.
+
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::tags;
+
+use crate::header::{self, Dataset};
+use crate::{Error, Result};
 
 /// VOI LUT Function (0028,1056).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +28,36 @@ pub struct Window {
     pub function: WindowFunction,
 }
 
+impl Window {
+    /// Whether the width is one that the function allows.
+    pub(crate) fn is_valid(&self) -> bool {
+        let least = match self.function {
+            WindowFunction::Linear => self.width >= 1.0,
+            WindowFunction::LinearExact | WindowFunction::Sigmoid => self.width > 0.0,
+        };
+        least && self.width.is_finite() && self.center.is_finite()
+    }
+
+    /// One value through the window, into `low..high`. The order of operations is pydicom's, so that results are equal.
+    pub(crate) fn apply(&self, value: f64, low: f64, high: f64) -> f64 {
+        let range = high - low;
+        let (center, width) = match self.function {
+            WindowFunction::Sigmoid => {
+                return range / (1.0 + (-4.0 * (value - self.center) / self.width).exp()) + low;
+            }
+            WindowFunction::Linear => (self.center - 0.5, self.width - 1.0),
+            WindowFunction::LinearExact => (self.center, self.width),
+        };
+        if value <= center - width / 2.0 {
+            low
+        } else if value > center + width / 2.0 {
+            high
+        } else {
+            ((value - center) / width + 0.5) * range + low
+        }
+    }
+}
+
 /// Which window or look-up table to apply.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Voi {
@@ -38,4 +74,166 @@ pub enum Voi {
     Given(Window),
     /// No window: the range of modality values that the stored bits can hold.
     FullRange,
+}
+
+/// A look-up table: modality, VOI or one colour of a palette.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Lut {
+    /// The input that the first entry stands for; smaller ones get it too, larger ones than the last get the last.
+    pub(crate) first: f64,
+    pub(crate) entries: Vec<u16>,
+    /// Bits of an entry.
+    pub(crate) bits: u16,
+}
+
+impl Lut {
+    /// Reads a LUT Descriptor and its data. `signed` is the sign of the values that go in.
+    pub(crate) fn read(item: &Dataset<'_>, descriptor: Tag, data: Tag, signed: bool) -> Result<Self> {
+        let described = item.get(descriptor).ok_or_else(|| item.missing(descriptor))?;
+        let unsigned = described.numbers(false)?;
+        let [count, first, bits] = <[f64; 3]>::try_from(unsigned)
+            .map_err(|numbers| item.invalid(descriptor, format!("{} values", numbers.len()), "3 values"))?;
+        // The first input has the sign of the pixels, whichever of US and SS the writer chose.
+        let wrap = |value: f64| value.rem_euclid(65536.0);
+        let first = match wrap(first) {
+            value if signed && value >= 32768.0 => value - 65536.0,
+            value => value,
+        };
+        // 65,536 entries are written as 0.
+        let count = if wrap(count) == 0.0 { 65536 } else { wrap(count) as usize };
+        if !(1.0..=16.0).contains(&bits) {
+            return Err(item.invalid(descriptor, format!("entries of {bits} bits"), "1 to 16 bits"));
+        }
+        let element = item.get(data).ok_or_else(|| item.missing(data))?;
+        let bytes = element.bytes();
+        let bytewise = element.vr() == VR::OB || (bits <= 8.0 && bytes.len() < 2 * count);
+        let entries: Vec<u16> = if bytewise {
+            bytes.iter().take(count).map(|&byte| u16::from(byte)).collect()
+        } else {
+            header::words(bytes, element.big_endian()).take(count).collect()
+        };
+        if entries.len() < count {
+            return Err(item.invalid(data, format!("{} entries", entries.len()), format!("{count} entries")));
+        }
+        Ok(Self { first, entries, bits: bits as u16 })
+    }
+
+    pub(crate) fn apply(&self, value: f64) -> u16 {
+        // pydicom cuts broken values off before it looks up; NaN becomes the first entry.
+        let index = (value - self.first).trunc().clamp(0.0, self.entries.len() as f64 - 1.0);
+        self.entries.get(index as usize).copied().unwrap_or(0)
+    }
+
+    /// The largest value that an entry can have.
+    pub(crate) fn top(&self) -> f64 {
+        f64::from((1_u32 << self.bits) - 1)
+    }
+}
+
+/// Windows of one data set: centres and widths in pairs, one function for all.
+pub(crate) fn windows(dataset: &Dataset<'_>) -> Result<Vec<Window>> {
+    let centers = dataset.numbers(tags::WINDOW_CENTER)?.unwrap_or_default();
+    let widths = dataset.numbers(tags::WINDOW_WIDTH)?.unwrap_or_default();
+    if centers.len() != widths.len() {
+        let expected = format!("{} (as many as Window Center has)", centers.len());
+        return Err(dataset.invalid(tags::WINDOW_WIDTH, format!("{} values", widths.len()), expected));
+    }
+    let function = match dataset.text(tags::VOILUT_FUNCTION) {
+        None | Some("LINEAR") => WindowFunction::Linear,
+        Some("LINEAR_EXACT") => WindowFunction::LinearExact,
+        Some("SIGMOID") => WindowFunction::Sigmoid,
+        Some(_) => {
+            return Err(dataset.invalid(tags::VOILUT_FUNCTION, "another term", "LINEAR, LINEAR_EXACT or SIGMOID"));
+        }
+    };
+    Ok(centers.into_iter().zip(widths).map(|(center, width)| Window { center, width, function }).collect())
+}
+
+/// The stage that stored values go through first.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Modality {
+    /// slope * stored + intercept; `stated` tells whether the file has them.
+    Rescale {
+        slope: f64,
+        intercept: f64,
+        stated: bool,
+    },
+    Lut(Lut),
+}
+
+impl Modality {
+    pub(crate) fn apply(&self, stored: f64) -> f64 {
+        match self {
+            Self::Rescale { stated: false, .. } => stored,
+            Self::Rescale { slope, intercept, .. } => stored * slope + intercept,
+            Self::Lut(lut) => f64::from(lut.apply(stored)),
+        }
+    }
+
+    /// The modality values of the smallest and the largest stored value: pydicom's output range of a window.
+    pub(crate) fn range(&self, bits_stored: u16, signed: bool) -> (f64, f64) {
+        if let Self::Lut(lut) = self {
+            return (0.0, lut.top());
+        }
+        let values = (u32::from(bits_stored).min(63), signed);
+        let (low, high) = match values {
+            (bits, false) => (0.0, (1_u64 << bits) as f64 - 1.0),
+            (bits, true) => (-((1_u64 << (bits - 1)) as f64), (1_u64 << (bits - 1)) as f64 - 1.0),
+        };
+        (self.apply(low), self.apply(high))
+    }
+}
+
+/// What a frame's values go through: read once for a frame, applied to every pixel.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pipeline {
+    pub(crate) modality: Modality,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) luts: Vec<Lut>,
+}
+
+/// The stage that a [`Voi`] chose, resolved against the file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stage<'a> {
+    Window(Window),
+    Lut(&'a Lut),
+    None,
+}
+
+impl Pipeline {
+    /// The window or table that `voi` asks for.
+    pub(crate) fn stage(&self, voi: &Voi, path: &std::path::Path) -> Result<Stage<'_>> {
+        let absent = |what, asked: usize, count: usize| Error::OutOfRange {
+            path: path.to_path_buf(),
+            what,
+            asked: asked as u64,
+            count: count as u64,
+        };
+        let stage = match *voi {
+            Voi::Default => match (self.luts.first(), self.windows.first()) {
+                (Some(lut), _) => Stage::Lut(lut),
+                (None, Some(window)) => Stage::Window(*window),
+                (None, None) => Stage::None,
+            },
+            Voi::FirstWindow => self.windows.first().map_or(Stage::None, |window| Stage::Window(*window)),
+            Voi::Window(index) => {
+                let window = self.windows.get(index);
+                Stage::Window(*window.ok_or_else(|| absent("window", index, self.windows.len()))?)
+            }
+            Voi::Lut(index) => {
+                Stage::Lut(self.luts.get(index).ok_or_else(|| absent("VOI LUT", index, self.luts.len()))?)
+            }
+            Voi::Given(window) => Stage::Window(window),
+            Voi::FullRange => Stage::None,
+        };
+        match stage {
+            Stage::Window(window) if !window.is_valid() => Err(Error::Invalid {
+                path: path.to_path_buf(),
+                what: "the window's width".into(),
+                found: window.width.to_string(),
+                expected: "at least 1 for LINEAR, above 0 for the others".into(),
+            }),
+            stage => Ok(stage),
+        }
+    }
 }

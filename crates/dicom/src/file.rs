@@ -1,0 +1,202 @@
+//! The outer shell of a file: preamble, meta group, transfer syntax.
+
+use std::path::Path;
+
+use dicom_core::VR;
+use dicom_dictionary_std::{tags, uids};
+
+use crate::header::{self, Encoding, Goal, Header};
+use crate::source::Source;
+use crate::{Error, Limits, Result};
+
+/// How pixel data is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    /// Native, one run of bytes.
+    None,
+    /// Native bytes in fragments, one a frame.
+    Encapsulated,
+    /// Native bytes in fragments, one a frame, each deflated.
+    DeflatedFrames,
+    Rle,
+    /// Baseline, extended and lossless: the codestream says which.
+    Jpeg,
+    JpegLs,
+    Jpeg2000,
+}
+
+/// A transfer syntax that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Syntax {
+    pub(crate) encoding: Encoding,
+    pub(crate) deflated: bool,
+    /// `None`: the header can be read, the pixel data cannot.
+    pub(crate) compression: Option<Compression>,
+    pub(crate) lossy: bool,
+}
+
+/// A parsed file: header in memory, pixel data located.
+#[derive(Debug)]
+pub(crate) struct File {
+    pub(crate) source: Source,
+    pub(crate) header: Header,
+    pub(crate) meta: Header,
+    pub(crate) syntax: Syntax,
+    /// Transfer Syntax UID as stated, else the one that the data set turned out to have.
+    pub(crate) syntax_uid: String,
+}
+
+/// What a transfer syntax UID means; an unknown one is taken for a compressed one that is not read.
+fn syntax_of(uid: &str) -> Syntax {
+    use Compression::{DeflatedFrames, Encapsulated, Jpeg, Jpeg2000, JpegLs, Rle};
+    let plain = |encoding| Syntax { encoding, deflated: false, compression: Some(Compression::None), lossy: false };
+    let packed = |compression, lossy| Syntax {
+        encoding: Encoding::ExplicitLittle,
+        deflated: false,
+        compression: Some(compression),
+        lossy,
+    };
+    match uid {
+        uids::IMPLICIT_VR_LITTLE_ENDIAN => plain(Encoding::ImplicitLittle),
+        uids::EXPLICIT_VR_LITTLE_ENDIAN => plain(Encoding::ExplicitLittle),
+        #[allow(deprecated)]
+        uids::EXPLICIT_VR_BIG_ENDIAN => plain(Encoding::ExplicitBig),
+        uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => Syntax { deflated: true, ..plain(Encoding::ExplicitLittle) },
+        uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN => packed(Encapsulated, false),
+        uids::DEFLATED_IMAGE_FRAME_COMPRESSION => packed(DeflatedFrames, false),
+        uids::RLE_LOSSLESS => packed(Rle, false),
+        uids::JPEG_BASELINE8_BIT | uids::JPEG_EXTENDED12_BIT => packed(Jpeg, true),
+        uids::JPEG_LOSSLESS | uids::JPEG_LOSSLESS_SV1 => packed(Jpeg, false),
+        uids::JPEGLS_LOSSLESS => packed(JpegLs, false),
+        uids::JPEGLS_NEAR_LOSSLESS => packed(JpegLs, true),
+        uids::JPEG2000_LOSSLESS => packed(Jpeg2000, false),
+        uids::JPEG2000 => packed(Jpeg2000, true),
+        _ => Syntax { encoding: Encoding::ExplicitLittle, deflated: false, compression: None, lossy: true },
+    }
+}
+
+/// Where the meta group begins; `None` where the file begins with its data set.
+fn sniff(head: &[u8]) -> Option<Start> {
+    if head.get(128..132) == Some(b"DICM") {
+        return Some(Start::Meta(132));
+    }
+    if head.starts_with(b"DICM") {
+        return Some(Start::Meta(4));
+    }
+    let first = head.first_chunk::<8>()?;
+    let (group, element) = (u16::from_le_bytes([first[0], first[1]]), u16::from_le_bytes([first[2], first[3]]));
+    // Without a mark, only the groups that begin a data set, and an element that could be its first.
+    let little = matches!(group, 0x0002 | 0x0008) && element < 0x0100;
+    let big = first[..2] == [0x00, 0x08] && first[2] == 0x00;
+    match (little, big, group) {
+        (true, _, 0x0002) => Some(Start::Meta(0)),
+        (true, ..) => Some(Start::Dataset),
+        (_, true, _) if guess(first) == Some(Encoding::ExplicitBig) => Some(Start::Dataset),
+        _ => None,
+    }
+}
+
+/// What a file begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Meta(u64),
+    Dataset,
+}
+
+/// The encoding of a data set by its first element header; `None` where it looks like none of the three.
+fn guess(first: &[u8; 8]) -> Option<Encoding> {
+    let explicit = VR::from_binary([first[4], first[5]]).is_some();
+    let big = first[0] == 0 && first[1] != 0;
+    match (explicit, big) {
+        (true, true) => Some(Encoding::ExplicitBig),
+        (true, false) => Some(Encoding::ExplicitLittle),
+        (false, false) => Some(Encoding::ImplicitLittle),
+        (false, true) => None,
+    }
+}
+
+/// Whether a file looks like DICOM: "DICM" at byte 128, or a data set that begins with group 0002 or 0008. Reads 140 bytes.
+pub fn is_dicom(path: &Path) -> bool {
+    let mut head = [0; 140];
+    Source::open(path, &Limits::default())
+        .and_then(|mut source| source.read_up_to(&mut head))
+        .is_ok_and(|read| sniff(&head[..read]).is_some())
+}
+
+/// Reads a file's header, up to its pixel data or to its end.
+pub(crate) fn read(mut source: Source, limits: &Limits, to_the_end: bool) -> Result<File> {
+    let mut head = [0; 140];
+    let read = source.read_up_to(&mut head)?;
+    let start = sniff(&head[..read]).ok_or_else(|| Error::NotDicom {
+        path: source.path().to_path_buf(),
+        found: if read < 8 { format!("{read} bytes in all") } else { "neither".into() },
+    })?;
+    let (meta, stated) = match start {
+        Start::Dataset => {
+            source.seek(0)?;
+            (Header::default(), None)
+        }
+        Start::Meta(offset) => {
+            source.seek(offset)?;
+            let meta = read_meta(&mut source, limits)?;
+            let uid = meta.root(source.path()).uid(tags::TRANSFER_SYNTAX_UID).map(String::from);
+            (meta, uid)
+        }
+    };
+    let start = source.position();
+    let deflated = stated.as_deref().is_some_and(|uid| syntax_of(uid).deflated);
+    if deflated {
+        source = source.inflate_from(start)?;
+    }
+    let begin = source.position();
+    let mut first = [0; 8];
+    let read = source.read_up_to(&mut first)?;
+    if read == 0 {
+        return Err(header::truncated(&source, "the data set", 8, 0));
+    }
+    let seen = if read == 8 { guess(&first) } else { None };
+    source.seek(begin)?;
+    let (syntax, syntax_uid) = settle(stated, seen);
+    let goal = Goal {
+        encoding: syntax.encoding,
+        only_group: None,
+        encapsulated: syntax.compression.map(|compression| compression != Compression::None),
+        to_the_end,
+    };
+    let header = header::read(&mut source, goal, limits)?;
+    Ok(File { source, header, meta, syntax, syntax_uid })
+}
+
+/// The meta group; explicit little endian by the standard, implicit in some old files.
+fn read_meta(source: &mut Source, limits: &Limits) -> Result<Header> {
+    let begin = source.position();
+    let mut first = [0; 8];
+    source.read_exact(&mut first, || "the file meta group".into())?;
+    source.seek(begin)?;
+    let encoding = match guess(&first) {
+        Some(Encoding::ImplicitLittle) => Encoding::ImplicitLittle,
+        _ => Encoding::ExplicitLittle,
+    };
+    let goal = Goal { encoding, only_group: Some(0x0002), encapsulated: Some(false), to_the_end: true };
+    header::read(source, goal, limits)
+}
+
+/// The transfer syntax: as stated, with the encoding that the first element shows where the two disagree (writers are known
+/// to label implicit data explicit and the other way round, and pydicom reads them so).
+fn settle(stated: Option<String>, seen: Option<Encoding>) -> (Syntax, String) {
+    let uid_of = |encoding| match encoding {
+        Encoding::ImplicitLittle => uids::IMPLICIT_VR_LITTLE_ENDIAN,
+        Encoding::ExplicitLittle => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+        #[allow(deprecated)]
+        Encoding::ExplicitBig => uids::EXPLICIT_VR_BIG_ENDIAN,
+    };
+    let Some(uid) = stated else {
+        let uid = uid_of(seen.unwrap_or(Encoding::ImplicitLittle));
+        return (syntax_of(uid), uid.into());
+    };
+    let mut syntax = syntax_of(&uid);
+    if let Some(seen) = seen {
+        syntax.encoding = seen;
+    }
+    (syntax, uid)
+}

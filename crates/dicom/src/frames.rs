@@ -1,0 +1,204 @@
+//! Frames of an open file: their bytes, read from where they lie.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::attributes::Shape;
+use crate::codec;
+use crate::file::{Compression, File};
+use crate::header::Header;
+use crate::pixel_data::{self, Layout, Numbers, Span};
+use crate::samples::{self, Samples};
+use crate::source::Source;
+use crate::{Error, Limits, Result};
+
+/// Reads frames; the source is locked only while bytes are copied from it.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    source: Mutex<Source>,
+    path: std::path::PathBuf,
+    pub(crate) shape: Shape,
+    pub(crate) numbers: Numbers,
+    compression: Compression,
+    big_endian: bool,
+    words: bool,
+    place: Place,
+    max_bytes: u64,
+}
+
+#[derive(Debug)]
+enum Place {
+    Native(Span),
+    Fragments { fragments: Vec<Span>, starts: Vec<u32> },
+}
+
+impl Frames {
+    /// Takes the source of a file over; gives its header and meta group back.
+    pub(crate) fn new(mut file: File, limits: &Limits) -> Result<(Self, Parts)> {
+        let path = file.source.path().to_path_buf();
+        let data = file
+            .header
+            .pixel_data
+            .take()
+            .ok_or_else(|| Error::Missing { path: path.clone(), what: "PixelData (7FE0,0010)".into() })?;
+        let Some(compression) = file.syntax.compression else {
+            return Err(Error::Unsupported {
+                path,
+                what: "the transfer syntax".into(),
+                found: file.syntax_uid,
+                expected: "native, deflated, RLE, JPEG, JPEG-LS or JPEG 2000".into(),
+            });
+        };
+        let root = file.header.root(&path);
+        let mut shape = Shape::read(&root, data.numbers, limits)?;
+        if compression != Compression::None && data.numbers != Numbers::Integer {
+            return Err(Error::Invalid {
+                path,
+                what: "the transfer syntax".into(),
+                found: "compressed floating-point pixel data".into(),
+                expected: "a native transfer syntax".into(),
+            });
+        }
+        let place = match data.layout {
+            Layout::Native(span) => {
+                shape.check_length(&root, span)?;
+                Place::Native(span)
+            }
+            Layout::Encapsulated { table, fragments } => {
+                let starts = pixel_data::frame_starts(&mut file.source, &root, &table, &fragments, shape.frames)?;
+                Place::Fragments { fragments, starts }
+            }
+        };
+        // A decoder gives whole pixels in the order of the codestream.
+        let native = matches!(compression, Compression::None | Compression::Encapsulated | Compression::DeflatedFrames);
+        if !native && shape.photometric == crate::Photometric::YbrFull422 {
+            shape.photometric = crate::Photometric::YbrFull;
+        }
+        let frames = Self {
+            source: Mutex::new(file.source),
+            path,
+            shape,
+            numbers: data.numbers,
+            compression,
+            big_endian: data.big_endian,
+            words: data.words,
+            place,
+            max_bytes: limits.max_bytes,
+        };
+        Ok((
+            frames,
+            Parts { header: file.header, meta: file.meta, syntax_uid: file.syntax_uid, lossy: file.syntax.lossy },
+        ))
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    pub(crate) fn check(&self, index: u32) -> Result<()> {
+        if index >= self.shape.frames {
+            return Err(Error::OutOfRange {
+                path: self.path.clone(),
+                what: "frame",
+                asked: u64::from(index),
+                count: u64::from(self.shape.frames),
+            });
+        }
+        Ok(())
+    }
+
+    fn source(&self) -> MutexGuard<'_, Source> {
+        // A source is positioned anew by every reader, so that a panic elsewhere leaves nothing half done.
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stored values of one frame.
+    pub(crate) fn stored(&self, index: u32) -> Result<Samples> {
+        self.check(index)?;
+        let bytes = match &self.place {
+            Place::Native(span) => return self.native(*span, index),
+            Place::Fragments { fragments, starts } => self.compressed(fragments, starts, index)?,
+        };
+        let codec = codec::Job { path: &self.path, index, shape: &self.shape, bytes: &bytes };
+        match self.compression {
+            Compression::None | Compression::Encapsulated => self.whole_frame(&bytes),
+            Compression::DeflatedFrames => self.whole_frame(&codec::inflate(&codec)?),
+            Compression::Rle => Ok(samples::from_native(&codec::rle(&codec)?, &self.shape.interleaved(), self.numbers)),
+            Compression::Jpeg => codec::jpeg(&codec),
+            Compression::JpegLs => codec::jpeg_ls(&codec),
+            Compression::Jpeg2000 => codec::jpeg_2000(&codec),
+        }
+    }
+
+    /// Stored values of a frame whose native bytes are at hand.
+    fn whole_frame(&self, bytes: &[u8]) -> Result<Samples> {
+        let needed = self.shape.native_bits().div_ceil(8);
+        if (bytes.len() as u64) < needed {
+            return Err(Error::Truncated {
+                path: self.path.clone(),
+                what: "a frame".into(),
+                needed,
+                found: bytes.len() as u64,
+            });
+        }
+        Ok(samples::from_native(bytes, &self.shape, self.numbers))
+    }
+
+    /// A frame of native pixel data: its place follows from the sizes.
+    fn native(&self, span: Span, index: u32) -> Result<Samples> {
+        let bits = self.shape.native_bits();
+        let first_bit = bits * u64::from(index);
+        // 8-bit samples written as 16-bit words in big endian lie in swapped pairs.
+        let swapped = self.big_endian && self.words && self.shape.bits_allocated <= 8;
+        let align = if swapped { 2 } else { 1 };
+        let from = first_bit / 8 / align * align;
+        let to = (first_bit + bits).div_ceil(8).next_multiple_of(align).min(span.length);
+        let mut bytes = {
+            let mut source = self.source();
+            source.seek(span.offset + from)?;
+            source.read_vec((to - from) as usize, || format!("frame {index}"))?
+        };
+        let width = usize::from(self.shape.bits_allocated / 8);
+        if swapped {
+            bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.reverse());
+        } else if self.big_endian && width > 1 {
+            bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+        }
+        if self.shape.bits_allocated == 1 {
+            let offset = (first_bit - from * 8) as usize;
+            return Ok(Samples::U8(samples::bits(&bytes, offset, self.shape.values() as usize)));
+        }
+        self.whole_frame(&bytes[(first_bit / 8 - from) as usize..])
+    }
+
+    /// The joined fragments of a frame.
+    fn compressed(&self, fragments: &[Span], starts: &[u32], index: u32) -> Result<Vec<u8>> {
+        let at = |place: usize| starts.get(place).map_or(fragments.len(), |&start| start as usize);
+        let spans = &fragments[at(index as usize)..at(index as usize + 1)];
+        let total: u64 = spans.iter().map(|span| span.length).sum();
+        if total > self.max_bytes / 2 {
+            return Err(Error::Limit {
+                path: self.path.clone(),
+                what: format!("the compressed size of frame {index}"),
+                found: total,
+                limit: self.max_bytes / 2,
+                setting: "max_bytes",
+            });
+        }
+        let mut bytes = Vec::new();
+        let mut source = self.source();
+        for span in spans {
+            source.seek(span.offset)?;
+            bytes.extend(source.read_vec(span.length as usize, || format!("a fragment of frame {index}"))?);
+        }
+        Ok(bytes)
+    }
+}
+
+/// What is left of a file when its frames are taken out.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) header: Header,
+    pub(crate) meta: Header,
+    pub(crate) syntax_uid: String,
+    pub(crate) lossy: bool,
+}

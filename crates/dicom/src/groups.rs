@@ -1,0 +1,118 @@
+//! Functional groups: what holds for one frame of a multi-frame object, per frame, else shared, else of the whole object.
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+use crate::attributes::{Shape, laterality};
+use crate::header::Dataset;
+use crate::voi::{self, Lut, Modality, Pipeline};
+use crate::{FrameInfo, Result, Spacing, SpacingSource};
+
+/// The places where an attribute of one frame may stand, nearest first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Groups<'a> {
+    frame: Option<Dataset<'a>>,
+    shared: Option<Dataset<'a>>,
+    root: Dataset<'a>,
+}
+
+impl<'a> Groups<'a> {
+    /// `frame` is the frame's item of the Per-frame Functional Groups Sequence, `shared` the item of the shared one.
+    pub(crate) fn new(root: Dataset<'a>, frame: Option<Dataset<'a>>, shared: Option<Dataset<'a>>) -> Self {
+        Self { frame, shared, root }
+    }
+
+    /// The item of a functional group macro that holds `wanted`; the object's own data set where no group does.
+    fn holder(&self, group: Tag, wanted: Tag) -> Option<Dataset<'a>> {
+        let inside = [self.frame, self.shared].into_iter().flatten().filter_map(|groups| groups.item(group));
+        inside.chain([self.root]).find(|dataset| dataset.get(wanted).is_some())
+    }
+
+    fn vector<const N: usize>(&self, group: Tag, wanted: Tag) -> Result<Option<[f64; N]>> {
+        self.holder(group, wanted).map_or(Ok(None), |dataset| dataset.vector(wanted))
+    }
+
+    fn number(&self, group: Tag, wanted: Tag) -> Result<Option<f64>> {
+        self.holder(group, wanted).map_or(Ok(None), |dataset| dataset.number(wanted))
+    }
+
+    fn spacing(&self) -> Result<Option<Spacing>> {
+        let sources = [
+            (tags::PIXEL_SPACING, SpacingSource::PixelSpacing),
+            (tags::IMAGER_PIXEL_SPACING, SpacingSource::ImagerPixelSpacing),
+            (tags::NOMINAL_SCANNED_PIXEL_SPACING, SpacingSource::NominalScannedPixelSpacing),
+        ];
+        for (tag, source) in sources {
+            let Some(holder) = self.holder(tags::PIXEL_MEASURES_SEQUENCE, tag) else { continue };
+            let Some([row, column]) = holder.vector::<2>(tag)? else { continue };
+            if row <= 0.0 || column <= 0.0 {
+                return Err(holder.invalid(tag, format!("{row} x {column}"), "distances above 0"));
+            }
+            return Ok(Some(Spacing { row, column, source }));
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn position(&self) -> Result<Option<[f64; 3]>> {
+        self.vector(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT)
+    }
+
+    /// Geometry and laterality; `object` is the laterality of the whole object.
+    pub(crate) fn frame_info(&self, object: Option<crate::Laterality>, pipeline: &Pipeline) -> Result<FrameInfo> {
+        let anatomy = self.holder(tags::FRAME_ANATOMY_SEQUENCE, tags::FRAME_LATERALITY);
+        let (slope, intercept) = match &pipeline.modality {
+            Modality::Rescale { slope, intercept, .. } => (*slope, *intercept),
+            Modality::Lut(_) => (1.0, 0.0),
+        };
+        let measures = tags::PIXEL_MEASURES_SEQUENCE;
+        Ok(FrameInfo {
+            spacing: self.spacing()?,
+            slice_thickness: self.number(measures, tags::SLICE_THICKNESS)?,
+            spacing_between_slices: self.number(measures, tags::SPACING_BETWEEN_SLICES)?,
+            position: self.position()?,
+            orientation: self.vector(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT)?,
+            laterality: anatomy.and_then(|item| laterality(&item, tags::FRAME_LATERALITY)).or(object),
+            windows: pipeline.windows.clone(),
+            voi_luts: pipeline.luts.len(),
+            slope,
+            intercept,
+            modality_lut: matches!(pipeline.modality, Modality::Lut(_)),
+        })
+    }
+
+    /// Value transformations of the frame.
+    pub(crate) fn pipeline(&self, shape: &Shape) -> Result<Pipeline> {
+        let modality = self.modality(shape)?;
+        // Signed as soon as values below 0 can go into a VOI LUT.
+        let (low, high) = modality.range(shape.bits_stored, shape.signed);
+        let signed = low.min(high) < 0.0;
+        let frame_voi = tags::FRAME_VOILUT_SEQUENCE;
+        let windows = match self.holder(frame_voi, tags::WINDOW_CENTER) {
+            Some(holder) => voi::windows(&holder)?,
+            None => Vec::new(),
+        };
+        let luts = match self.holder(frame_voi, tags::VOILUT_SEQUENCE) {
+            Some(holder) => holder
+                .items(tags::VOILUT_SEQUENCE)
+                .iter()
+                .map(|item| Lut::read(item, tags::LUT_DESCRIPTOR, tags::LUT_DATA, signed))
+                .collect::<Result<_>>()?,
+            None => Vec::new(),
+        };
+        Ok(Pipeline { modality, windows, luts })
+    }
+
+    fn modality(&self, shape: &Shape) -> Result<Modality> {
+        let group = tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE;
+        if let Some(item) = self.root.item(tags::MODALITY_LUT_SEQUENCE) {
+            return Lut::read(&item, tags::LUT_DESCRIPTOR, tags::LUT_DATA, shape.signed).map(Modality::Lut);
+        }
+        let slope = self.number(group, tags::RESCALE_SLOPE)?;
+        let intercept = self.number(group, tags::RESCALE_INTERCEPT)?;
+        // One without the other says nothing, as in pydicom.
+        Ok(match (slope, intercept) {
+            (Some(slope), Some(intercept)) => Modality::Rescale { slope, intercept, stated: true },
+            _ => Modality::Rescale { slope: 1.0, intercept: 0.0, stated: false },
+        })
+    }
+}

@@ -1,0 +1,545 @@
+//! The header of a data set: every element outside the pixel data, flat in memory, read once and without recursion.
+//!
+//! Element headers are decoded by dicom-rs (dicom-encoding); the walk around them is ours, because dicom-rs' object layer reads
+//! values of any stated length and nests as deep as the file says.
+
+use std::path::Path;
+
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_core::header::Header as _;
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::StandardDataDictionary;
+use dicom_encoding::decode::Decode;
+use dicom_encoding::decode::explicit_be::ExplicitVRBigEndianDecoder;
+use dicom_encoding::decode::explicit_le::ExplicitVRLittleEndianDecoder;
+use dicom_encoding::decode::implicit_le::StandardImplicitVRLittleEndianDecoder;
+
+use crate::pixel_data::{self, Layout, PixelData};
+use crate::source::Source;
+use crate::{Error, Limits, Result};
+
+/// Values longer than this are skipped, not kept: nothing that this crate uses is larger (a palette has 128 KiB).
+const KEEP: u64 = 1 << 20;
+/// Length that stands for "until the delimiter".
+const UNDEFINED: u32 = u32::MAX;
+/// What one node costs beside its value.
+const NODE_BYTES: u64 = size_of::<Node>() as u64;
+
+/// How elements are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    ImplicitLittle,
+    ExplicitLittle,
+    ExplicitBig,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A value that is kept.
+    Value,
+    /// A value that was too long to keep.
+    Skipped,
+    Sequence,
+    Item,
+}
+
+/// One element, or one item of a sequence; children follow it directly.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node {
+    pub(crate) tag: Tag,
+    pub(crate) vr: VR,
+    pub(crate) kind: Kind,
+    /// Place and length of the value in `Header::bytes`; for a skipped value `length` alone is right.
+    start: u32,
+    pub(crate) length: u32,
+    /// Index of the first node behind this one's children.
+    end: u32,
+    big_endian: bool,
+}
+
+/// All elements of a data set in the order of the file, and where its pixel data lies.
+#[derive(Debug, Default)]
+pub(crate) struct Header {
+    bytes: Vec<u8>,
+    nodes: Vec<Node>,
+    pub(crate) pixel_data: Option<PixelData>,
+}
+
+/// Where a walk is: inside which sequence or item, and where that ends.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    node: Option<usize>,
+    /// End in bytes; `None` until a delimiter.
+    end: Option<u64>,
+    encoding: Encoding,
+    sequence: bool,
+}
+
+/// An element header as it stands in the file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawElement {
+    pub(crate) tag: Tag,
+    pub(crate) vr: VR,
+    pub(crate) length: u32,
+}
+
+/// Group and element as the standard writes them, with the keyword where the dictionary has one.
+pub(crate) fn name(tag: Tag) -> String {
+    match StandardDataDictionary.by_tag(tag) {
+        Some(entry) => format!("{} ({:04X},{:04X})", entry.alias(), tag.0, tag.1),
+        None => format!("({:04X},{:04X})", tag.0, tag.1),
+    }
+}
+
+/// Whether a VR has a 32-bit length in explicit encodings; an unknown one is read as UN, as dicom-rs does.
+fn long_form(vr: [u8; 2]) -> bool {
+    use VR::{AE, AS, AT, CS, DA, DS, DT, FD, FL, IS, LO, LT, PN, SH, SL, SS, ST, TM, UI, UL, US};
+    let vr = VR::from_binary(vr);
+    !matches!(
+        vr,
+        Some(AE | AS | AT | CS | DA | DS | DT | FL | FD | IS | LO | LT | PN | SH | SL | SS | ST | TM | UI | UL | US)
+    )
+}
+
+/// Reads an element header; `None` at a clean end of the source.
+pub(crate) fn read_element(source: &mut Source, encoding: Encoding) -> Result<Option<RawElement>> {
+    let mut buffer = [0; 12];
+    let found = source.read_up_to(&mut buffer[..8])?;
+    if found == 0 {
+        return Ok(None);
+    }
+    if found < 8 {
+        return Err(truncated(source, "a data element header", 8, found as u64));
+    }
+    let big = encoding == Encoding::ExplicitBig;
+    let group =
+        if big { u16::from_be_bytes([buffer[0], buffer[1]]) } else { u16::from_le_bytes([buffer[0], buffer[1]]) };
+    let long = encoding != Encoding::ImplicitLittle && group != 0xFFFE && long_form([buffer[4], buffer[5]]);
+    if long {
+        source.read_exact(&mut buffer[8..], || "a data element header".into())?;
+    }
+    let mut slice = &buffer[..if long { 12 } else { 8 }];
+    let decoded = match encoding {
+        Encoding::ImplicitLittle => StandardImplicitVRLittleEndianDecoder::new().decode_header(&mut slice),
+        Encoding::ExplicitLittle => ExplicitVRLittleEndianDecoder::default().decode_header(&mut slice),
+        Encoding::ExplicitBig => ExplicitVRBigEndianDecoder::default().decode_header(&mut slice),
+    };
+    let (header, _) = decoded.map_err(|_| truncated(source, "a data element header", 8, 0))?;
+    Ok(Some(RawElement { tag: header.tag(), vr: header.vr, length: header.len.0 }))
+}
+
+pub(crate) fn truncated(source: &Source, what: &str, needed: u64, found: u64) -> Error {
+    Error::Truncated { path: source.path().to_path_buf(), what: what.into(), needed, found }
+}
+
+pub(crate) fn invalid(source: &Source, what: String, found: String, expected: &str) -> Error {
+    Error::Invalid { path: source.path().to_path_buf(), what, found, expected: expected.into() }
+}
+
+/// What a walk is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Goal {
+    pub(crate) encoding: Encoding,
+    /// Stops before the first top-level element of another group (for the file meta group).
+    pub(crate) only_group: Option<u16>,
+    /// Whether the transfer syntax encapsulates its pixel data, where that is known.
+    pub(crate) encapsulated: Option<bool>,
+    /// Reads on behind the pixel data.
+    pub(crate) to_the_end: bool,
+}
+
+/// Reads a data set from the source's position.
+pub(crate) fn read(source: &mut Source, goal: Goal, limits: &Limits) -> Result<Header> {
+    let root = Level { node: None, end: None, encoding: goal.encoding, sequence: false };
+    let mut walk = Walk { source, goal, limits, header: Header::default(), levels: vec![root] };
+    while walk.step()? {}
+    Ok(walk.header)
+}
+
+struct Walk<'a> {
+    source: &'a mut Source,
+    goal: Goal,
+    limits: &'a Limits,
+    header: Header,
+    levels: Vec<Level>,
+}
+
+impl Walk<'_> {
+    /// Reads one element or closes one level; `false` at the end.
+    fn step(&mut self) -> Result<bool> {
+        let here = self.source.position();
+        let Some(&level) = self.levels.last() else { return Ok(false) };
+        if let Some(end) = level.end {
+            if here == end {
+                self.close();
+                return Ok(true);
+            }
+            if here > end {
+                let found = format!("an element that ends {} bytes behind it", here - end);
+                return Err(invalid(self.source, "a sequence item".into(), found, "elements inside their item"));
+            }
+        }
+        let root = self.levels.len() == 1;
+        let element = match read_element(self.source, level.encoding) {
+            Ok(Some(element)) => element,
+            Ok(None) if root => return Ok(false),
+            Ok(None) => return Err(truncated(self.source, "a sequence", 8, 0)),
+            // Rubbish behind the pixel data takes nothing from the image.
+            Err(Error::Truncated { .. }) if root && self.header.pixel_data.is_some() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if root && self.goal.only_group.is_some_and(|group| group != element.tag.0) {
+            self.source.seek(here)?;
+            return Ok(false);
+        }
+        if element.tag.0 == 0xFFFE {
+            return self.delimiter(element, level).map(|()| true);
+        }
+        if level.sequence {
+            return Err(invalid(self.source, "a sequence".into(), name(element.tag), "an item (FFFE,E000)"));
+        }
+        if root && pixel_data::is_pixel_data(element.tag) {
+            if self.header.pixel_data.is_some() {
+                return Err(invalid(self.source, "pixel data".into(), "a second element of it".into(), "one"));
+            }
+            let big_endian = level.encoding == Encoding::ExplicitBig;
+            let data = pixel_data::locate(self.source, element, self.goal.encapsulated, big_endian, self.limits)?;
+            if let (Layout::Native(span), true) = (&data.layout, self.goal.to_the_end) {
+                self.source.seek(span.offset + span.length)?;
+            }
+            self.header.pixel_data = Some(data);
+            return Ok(self.goal.to_the_end);
+        }
+        self.element(element, level).map(|()| true)
+    }
+
+    /// An item starts, or a delimiter ends an item or a sequence.
+    fn delimiter(&mut self, element: RawElement, level: Level) -> Result<()> {
+        match element.tag.1 {
+            0xE000 if level.sequence => {
+                let end = self.end_of(element, level.end)?;
+                let node = self.push(element, Kind::Item, level.encoding)?;
+                self.enter(Level { node: Some(node), end, encoding: level.encoding, sequence: false })
+            }
+            0xE00D if !level.sequence && self.levels.len() > 1 && level.end.is_none() => {
+                self.close();
+                Ok(())
+            }
+            0xE0DD if level.sequence && level.end.is_none() => {
+                self.close();
+                Ok(())
+            }
+            // A delimiter behind a sequence or item of stated length: harmless, and some writers leave it.
+            0xE00D | 0xE0DD if element.length == 0 && (level.sequence || self.levels.len() == 1) => Ok(()),
+            _ => {
+                let expected = "items inside sequences, each closed once";
+                Err(invalid(self.source, "the nesting of sequences".into(), name(element.tag), expected))
+            }
+        }
+    }
+
+    fn element(&mut self, element: RawElement, level: Level) -> Result<()> {
+        let undefined = element.length == UNDEFINED;
+        let end = self.end_of(element, level.end)?;
+        if element.vr == VR::SQ || undefined {
+            // PS3.5 6.2.2: a sequence under the VR UN is written in implicit little endian.
+            let encoding = if element.vr == VR::SQ { level.encoding } else { Encoding::ImplicitLittle };
+            let node = self.push(element, Kind::Sequence, level.encoding)?;
+            return self.enter(Level { node: Some(node), end, encoding, sequence: true });
+        }
+        if u64::from(element.length) > KEEP {
+            self.push(element, Kind::Skipped, level.encoding)?;
+            return self.source.seek(self.source.position() + u64::from(element.length));
+        }
+        let value = self.source.read_vec(element.length as usize, || name(element.tag))?;
+        self.push(element, Kind::Value, level.encoding)?;
+        self.header.bytes.extend_from_slice(&value);
+        Ok(())
+    }
+
+    /// Where an element or item ends, held against its parent and the file; `None` for an undefined length.
+    fn end_of(&self, element: RawElement, parent: Option<u64>) -> Result<Option<u64>> {
+        if element.length == UNDEFINED {
+            return Ok(None);
+        }
+        let here = self.source.position();
+        let end = here + u64::from(element.length);
+        let bound = [parent, self.source.length()].into_iter().flatten().min();
+        match bound {
+            Some(bound) if end > bound => {
+                Err(truncated(self.source, &name(element.tag), u64::from(element.length), bound.saturating_sub(here)))
+            }
+            _ => Ok(Some(end)),
+        }
+    }
+
+    fn push(&mut self, element: RawElement, kind: Kind, encoding: Encoding) -> Result<usize> {
+        let index = self.header.nodes.len();
+        let limit = |what: &str, found: u64, limit: u64, setting| Error::Limit {
+            path: self.source.path().to_path_buf(),
+            what: what.into(),
+            found,
+            limit,
+            setting,
+        };
+        if index >= self.limits.max_elements {
+            let most = self.limits.max_elements as u64;
+            return Err(limit("the number of data elements", index as u64 + 1, most, "max_elements"));
+        }
+        let kept = if kind == Kind::Value { u64::from(element.length) } else { 0 };
+        let size = self.header.bytes.len() as u64 + kept + (index as u64 + 1) * NODE_BYTES;
+        // Places are 32-bit, whatever the setting.
+        let most = self.limits.max_header_bytes.min(u64::from(u32::MAX));
+        if size > most {
+            return Err(limit("the size of the header", size, most, "max_header_bytes"));
+        }
+        self.header.nodes.push(Node {
+            tag: element.tag,
+            vr: element.vr,
+            kind,
+            start: self.header.bytes.len() as u32,
+            length: element.length,
+            end: index as u32 + 1,
+            big_endian: encoding == Encoding::ExplicitBig,
+        });
+        Ok(index)
+    }
+
+    fn enter(&mut self, level: Level) -> Result<()> {
+        self.levels.push(level);
+        // A sequence and its item are one level of nesting.
+        let depth = self.levels.len() / 2;
+        if depth > self.limits.max_depth {
+            return Err(Error::Limit {
+                path: self.source.path().to_path_buf(),
+                what: "the nesting of sequences".into(),
+                found: depth as u64,
+                limit: self.limits.max_depth as u64,
+                setting: "max_depth",
+            });
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(Level { node: Some(node), .. }) = self.levels.pop() {
+            self.header.nodes[node].end = self.header.nodes.len() as u32;
+        }
+    }
+}
+
+impl Header {
+    /// Every node in the order of the file.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The top level.
+    pub(crate) fn root<'a>(&'a self, path: &'a Path) -> Dataset<'a> {
+        Dataset { header: self, path, first: 0, last: self.nodes.len() }
+    }
+
+    /// Bytes that the header takes in memory.
+    pub(crate) fn memory(&self) -> u64 {
+        self.bytes.len() as u64 + self.nodes.len() as u64 * NODE_BYTES
+    }
+}
+
+/// A data set inside a header: the root, or an item of a sequence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dataset<'a> {
+    header: &'a Header,
+    path: &'a Path,
+    first: usize,
+    last: usize,
+}
+
+/// One element with its value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Element<'a> {
+    dataset: Dataset<'a>,
+    index: usize,
+}
+
+impl<'a> Dataset<'a> {
+    pub(crate) fn path(&self) -> &'a Path {
+        self.path
+    }
+
+    fn children(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let (nodes, last) = (&self.header.nodes, self.last);
+        let first = (self.first < last).then_some(self.first);
+        std::iter::successors(first, move |&index| Some(nodes[index].end as usize).filter(|&next| next < last))
+    }
+
+    /// The element of a tag, unless it is absent or empty.
+    pub(crate) fn get(&self, tag: Tag) -> Option<Element<'a>> {
+        let index = self.children().find(|&index| self.header.nodes[index].tag == tag)?;
+        let node = &self.header.nodes[index];
+        let filled = match node.kind {
+            Kind::Sequence => node.end as usize > index + 1,
+            _ => node.length > 0,
+        };
+        filled.then_some(Element { dataset: *self, index })
+    }
+
+    /// The items of a sequence; none where it is absent.
+    pub(crate) fn items(&self, tag: Tag) -> Vec<Dataset<'a>> {
+        let Some(element) = self.get(tag) else { return Vec::new() };
+        let node = &self.header.nodes[element.index];
+        if node.kind != Kind::Sequence {
+            return Vec::new();
+        }
+        let inside = Dataset { first: element.index + 1, last: node.end as usize, ..*self };
+        inside
+            .children()
+            .map(|item| Dataset { first: item + 1, last: self.header.nodes[item].end as usize, ..*self })
+            .collect()
+    }
+
+    /// The first item of a sequence.
+    pub(crate) fn item(&self, tag: Tag) -> Option<Dataset<'a>> {
+        self.items(tag).first().copied()
+    }
+
+    /// An error about an attribute of this data set; `found` must not be a value that could name a person.
+    pub(crate) fn invalid(&self, tag: Tag, found: impl Into<String>, expected: impl Into<String>) -> Error {
+        Error::Invalid {
+            path: self.path.to_path_buf(),
+            what: name(tag),
+            found: found.into(),
+            expected: expected.into(),
+        }
+    }
+
+    pub(crate) fn missing(&self, tag: Tag) -> Error {
+        Error::Missing { path: self.path.to_path_buf(), what: name(tag) }
+    }
+
+    /// A text value, trimmed; `None` where absent, empty or not text.
+    pub(crate) fn text(&self, tag: Tag) -> Option<&'a str> {
+        self.get(tag)?.text()
+    }
+
+    /// A UID, if it is one: digits and points, at most 64.
+    pub(crate) fn uid(&self, tag: Tag) -> Option<&'a str> {
+        self.text(tag).filter(|uid| is_uid(uid))
+    }
+
+    /// Numbers of any numerical VR (DS and IS too); `None` where absent or empty.
+    pub(crate) fn numbers(&self, tag: Tag) -> Result<Option<Vec<f64>>> {
+        self.get(tag).map(|element| element.numbers(false)).transpose()
+    }
+
+    /// The first of the numbers.
+    pub(crate) fn number(&self, tag: Tag) -> Result<Option<f64>> {
+        Ok(self.numbers(tag)?.and_then(|numbers| numbers.first().copied()))
+    }
+
+    /// Exactly `N` numbers.
+    pub(crate) fn vector<const N: usize>(&self, tag: Tag) -> Result<Option<[f64; N]>> {
+        let Some(numbers) = self.numbers(tag)? else { return Ok(None) };
+        let found = format!("{} values", numbers.len());
+        <[f64; N]>::try_from(numbers).map(Some).map_err(|_| self.invalid(tag, found, format!("{N} values")))
+    }
+
+    /// One whole number that is not negative.
+    pub(crate) fn unsigned(&self, tag: Tag) -> Result<Option<u64>> {
+        let Some(number) = self.number(tag)? else { return Ok(None) };
+        if number < 0.0 || number.fract() != 0.0 || number > 9e15 {
+            return Err(self.invalid(tag, "a negative, broken or huge number", "a whole number from 0"));
+        }
+        Ok(Some(number as u64))
+    }
+
+    /// A whole number that must be there and fit.
+    pub(crate) fn required<T: TryFrom<u64>>(&self, tag: Tag) -> Result<T> {
+        let value = self.unsigned(tag)?.ok_or_else(|| self.missing(tag))?;
+        T::try_from(value).map_err(|_| self.invalid(tag, value.to_string(), "a smaller number"))
+    }
+}
+
+impl<'a> Element<'a> {
+    fn node(&self) -> &'a Node {
+        &self.dataset.header.nodes[self.index]
+    }
+
+    pub(crate) fn vr(&self) -> VR {
+        self.node().vr
+    }
+
+    pub(crate) fn big_endian(&self) -> bool {
+        self.node().big_endian
+    }
+
+    /// The value's bytes; empty for sequences and for values that were too long to keep.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        let node = self.node();
+        match node.kind {
+            Kind::Value => {
+                let start = node.start as usize;
+                &self.dataset.header.bytes[start..start + node.length as usize]
+            }
+            _ => &[],
+        }
+    }
+
+    fn text(&self) -> Option<&'a str> {
+        let text = std::str::from_utf8(self.bytes()).ok()?;
+        Some(text.trim_matches([' ', '\0'])).filter(|text| !text.is_empty())
+    }
+
+    /// Numbers by the element's VR; `signed` chooses how an ambiguous US or SS is read.
+    pub(crate) fn numbers(&self, signed: bool) -> Result<Vec<f64>> {
+        let node = self.node();
+        let bytes = self.bytes();
+        let big = node.big_endian;
+        let wrong = |found: &str| self.dataset.invalid(node.tag, found, "numbers");
+        Ok(match node.vr {
+            VR::US | VR::OW if signed => words(bytes, big).map(|word| f64::from(word as i16)).collect(),
+            VR::US | VR::OW => words(bytes, big).map(f64::from).collect(),
+            VR::SS => words(bytes, big).map(|word| f64::from(word as i16)).collect(),
+            VR::UL | VR::OL => array::<4>(bytes, big).map(|b| f64::from(u32::from_le_bytes(b))).collect(),
+            VR::SL => array::<4>(bytes, big).map(|b| f64::from(i32::from_le_bytes(b))).collect(),
+            VR::FL | VR::OF => array::<4>(bytes, big).map(|b| f64::from(f32::from_le_bytes(b))).collect(),
+            VR::FD | VR::OD => array::<8>(bytes, big).map(f64::from_le_bytes).collect(),
+            VR::OB => bytes.iter().map(|&byte| f64::from(byte)).collect(),
+            // An unknown VR hides what the dictionary may know; two bytes are the binary number of the image module.
+            VR::UN if bytes.len() == 2 => words(bytes, big).map(f64::from).collect(),
+            VR::DS | VR::IS | VR::UN | VR::LO | VR::SH | VR::CS => {
+                let text = std::str::from_utf8(bytes).map_err(|_| wrong("bytes that are not text"))?;
+                let parse = |part: &str| part.trim_matches([' ', '\0']).parse::<f64>().ok().filter(|x| x.is_finite());
+                let trimmed = text.trim_matches([' ', '\0']);
+                if trimmed.is_empty() {
+                    return Ok(Vec::new());
+                }
+                trimmed
+                    .split('\\')
+                    .map(|part| parse(part).ok_or_else(|| wrong("text that is not a number")))
+                    .collect::<Result<_>>()?
+            }
+            _ => return Err(wrong("a value of another kind")),
+        })
+    }
+}
+
+/// 16-bit words of a value.
+pub(crate) fn words(bytes: &[u8], big_endian: bool) -> impl Iterator<Item = u16> + '_ {
+    array::<2>(bytes, big_endian).map(u16::from_le_bytes)
+}
+
+/// Groups of `N` bytes, put into little-endian order.
+fn array<const N: usize>(bytes: &[u8], big_endian: bool) -> impl Iterator<Item = [u8; N]> + '_ {
+    bytes.as_chunks::<N>().0.iter().map(move |chunk| {
+        let mut chunk = *chunk;
+        if big_endian {
+            chunk.reverse();
+        }
+        chunk
+    })
+}
+
+/// Whether text is a UID: digits and points, 1 to 64 of them.
+pub(crate) fn is_uid(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
+}
