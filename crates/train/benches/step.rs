@@ -1,5 +1,5 @@
 //! The released layout: one training step with the optimiser (batch 8, 64x64), and one step of Algorithm 2 with both
-//! networks (batch 8 at 64x64, batch 1 at 256x256). The same cases as tests/peers/bench_torch.py times for PyTorch.
+//! networks (batch 8 at 64x64, batch 1 at 256x256), as training and sampling run them. `bench/run` compares with PyTorch.
 //!
 //! `cargo bench --bench step`
 

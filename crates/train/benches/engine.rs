@@ -1,0 +1,331 @@
+//! Our side of `bench/run`: one case in one process, driven by JSON lines on stdin, answered by JSON lines on stdout.
+//!
+//! | request | what it does | answer |
+//! |---|---|---|
+//! | `{"do": "load", "case": {..}}` | builds networks and inputs | `{"parameters": .., "flops": .., "threads": ..}` |
+//! | `{"do": "run", "count": 3}` | that many steps | `{"seconds": [..]}` |
+//! | `{"do": "outputs", "path": ".."}` | one step from the first weights, written as safetensors | `{}` |
+//! | `{"do": "peak"}` | arithmetic peak of this moment | `{"f32": .., "bf16": ..}` |
+//!
+//! A request that cannot be met is answered `{"unsupported": why}`. `bench/torch_worker.py` speaks the same; the weights and
+//! inputs of both follow from names by the rule in `tests/peers/README.md`. Threads are rayon's, `RAYON_NUM_THREADS`.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
+use pig_diffusion::{
+    guide::PredictedX0,
+    noise::{NoiseSource, Stream},
+    pair::algorithm_2,
+    schedule::{Schedule, ScheduleConfig},
+    step::Ddim,
+    timesteps::Timesteps,
+};
+use pig_kernels::{Level, peak};
+use pig_nn::{
+    config::UNetConfig,
+    cost::forward_flops,
+    dropout::Dropout,
+    network::{Network, Role},
+    parameters::{self, Array, StateDict, name_hash},
+    unet::UNet,
+};
+use pig_train::{
+    config::{OptimizerKind, TrainConfig},
+    optimizer::{NamedGradients, Optimizer, accumulate},
+};
+use safetensors::{Dtype, tensor::TensorView};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    io::{BufRead, IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// What is written for comparison: shape and values by name.
+type Outputs = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+#[derive(Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+enum Request {
+    Load { case: Case },
+    Run { count: usize },
+    Outputs { path: PathBuf },
+    Peak,
+}
+
+/// A case of `bench/cases.toml` in one precision.
+#[derive(Clone, Deserialize)]
+struct Case {
+    work: Work,
+    unet: UNetConfig,
+    batch: usize,
+    size: [usize; 2],
+    precision: String,
+    /// The network time of each sample, counted from 0; of [`Work::Forward`] and [`Work::Train`].
+    times: Vec<f32>,
+    /// The timestep of [`Work::Algorithm2`], which ends at 0.
+    t: usize,
+    learning_rate: f64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Work {
+    Forward,
+    Train,
+    #[serde(rename = "algorithm-2")]
+    Algorithm2,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        eprintln!("this program waits for requests of bench/run; start that instead");
+        return Ok(());
+    }
+    let mut job = None;
+    for line in stdin.lock().lines() {
+        let answer = answer(serde_json::from_str(&line?)?, &mut job)?;
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{answer}")?;
+        stdout.flush()?;
+    }
+    Ok(())
+}
+
+fn answer(request: Request, job: &mut Option<Job>) -> Result<Value, Box<dyn Error>> {
+    match (request, job) {
+        (Request::Load { case }, job) => {
+            if let Err(why) = set_precision(&case.precision) {
+                return Ok(json!({ "unsupported": why }));
+            }
+            let flops = flops(&case);
+            let loaded = job.insert(Job::new(case)?);
+            let parameters: usize = loaded.networks().into_iter().map(parameters::count).sum();
+            Ok(json!({ "parameters": parameters, "flops": flops, "threads": rayon::current_num_threads() }))
+        }
+        (Request::Peak, _) => {
+            let level = Level::best();
+            Ok(json!({ "f32": peak::f32_flops(level), "bf16": peak::bf16_flops(level), "level": level.name() }))
+        }
+        (Request::Run { count }, Some(job)) => {
+            let seconds: Vec<f64> = (0..count).map(|_| job.timed_step()).collect();
+            Ok(json!({ "seconds": seconds }))
+        }
+        (Request::Outputs { path }, Some(job)) => {
+            write(&path, &Job::new(job.case.clone())?.outputs())?;
+            Ok(json!({}))
+        }
+        (Request::Run { .. } | Request::Outputs { .. }, None) => Err("no case was loaded".into()),
+    }
+}
+
+/// Makes the networks compute in `precision`, or says why they cannot.
+fn set_precision(precision: &str) -> Result<(), String> {
+    match precision {
+        "f32" => Ok(()),
+        other => Err(format!("the networks have no precision {other:?}")),
+    }
+}
+
+/// Operations of one step. A backward pass counts as two forward passes: the gradients by the data and by the weights.
+fn flops(case: &Case) -> f64 {
+    let passes = match case.work {
+        Work::Forward => 1.0,
+        Work::Algorithm2 => 2.0,
+        Work::Train => 3.0,
+    };
+    passes * case.batch as f64 * forward_flops(&case.unet, Role::ModelX.channels(1), case.size)
+}
+
+/// A loaded case.
+struct Job {
+    case: Case,
+    kind: Kind,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a process holds one")]
+enum Kind {
+    Forward { unet: UNet, x: Tensor<4> },
+    Train { unet: UNet, x: Tensor<4>, target: Tensor<4>, optimizer: Option<Optimizer>, step: usize },
+    Algorithm2 { model_x: UNet, model_y: UNet, x: Tensor<4>, y: Tensor<4>, schedule: Schedule },
+}
+
+impl Job {
+    fn new(case: Case) -> Result<Self, Box<dyn Error>> {
+        let device = Device::flex();
+        let images = |name, channels| images(name, [case.batch, channels, case.size[0], case.size[1]], &device);
+        let network = |role: Role, prefix| -> Result<UNet, Box<dyn Error>> {
+            Ok(filled(role.build(&case.unet, 1, &device)?, prefix)?)
+        };
+        let kind = match case.work {
+            Work::Forward => Kind::Forward { unet: network(Role::ModelX, "")?, x: images("input.x", 2) },
+            // The optimiser's memory comes with the first step, as PyTorch's does.
+            Work::Train => Kind::Train {
+                unet: network(Role::ModelX, "")?.train(),
+                x: images("input.x", 2),
+                target: images("target", 1),
+                optimizer: None,
+                step: 0,
+            },
+            Work::Algorithm2 => Kind::Algorithm2 {
+                model_x: network(Role::ModelX, "model_x.")?,
+                model_y: network(Role::ModelY, "model_y.")?,
+                x: images("x_T", 1),
+                y: images("y_T", 1),
+                schedule: Schedule::new(&ScheduleConfig::default())?,
+            },
+        };
+        Ok(Self { case, kind })
+    }
+
+    fn networks(&self) -> Vec<&UNet> {
+        match &self.kind {
+            Kind::Forward { unet, .. } | Kind::Train { unet, .. } => vec![unet],
+            Kind::Algorithm2 { model_x, model_y, .. } => vec![model_x, model_y],
+        }
+    }
+
+    /// Seconds of one step, results on the host.
+    fn timed_step(&mut self) -> f64 {
+        let start = Instant::now();
+        match &mut self.kind {
+            Kind::Forward { unet, x } => {
+                unet.forward(x.clone(), &self.case.times, &Dropout::off()).into_data();
+            }
+            Kind::Train { unet, x, target, optimizer, step } => {
+                let (_, _, gradients) = gradients(unet, x, target, &self.case.times);
+                let optimizer = optimizer.get_or_insert_with(|| Optimizer::new(&adam(), unet));
+                *unet = optimizer.step(unet.clone(), &gradients, self.case.learning_rate, *step);
+                *step += 1;
+            }
+            Kind::Algorithm2 { model_x, model_y, x, y, schedule } => {
+                let (x_0, y_0) = one_step(&self.case, (model_x, model_y), (x, y), schedule);
+                (x_0.into_data(), y_0.into_data());
+            }
+        }
+        start.elapsed().as_secs_f64()
+    }
+
+    /// What one step of a freshly loaded case computes.
+    fn outputs(&self) -> Outputs {
+        match &self.kind {
+            Kind::Forward { unet, x } => {
+                let output = unet.forward(x.clone(), &self.case.times, &Dropout::off());
+                Outputs::from([("output".to_owned(), channels_first(output))])
+            }
+            Kind::Train { unet, x, target, .. } => {
+                let (output, loss, gradients) = gradients(unet, x, target, &self.case.times);
+                let flat = |values: Vec<f32>| (vec![values.len()], values);
+                let mut outputs: Outputs =
+                    gradients.into_iter().map(|(name, values)| (format!("grad.{name}"), flat(values))).collect();
+                outputs.insert("output".to_owned(), channels_first(output.inner()));
+                outputs.insert("loss".to_owned(), flat(vec![loss.inner().into_scalar::<f32>()]));
+                outputs
+            }
+            Kind::Algorithm2 { model_x, model_y, x, y, schedule } => {
+                let (x_0, y_0) = one_step(&self.case, (model_x, model_y), (x, y), schedule);
+                Outputs::from([("x_0".to_owned(), channels_first(x_0)), ("y_0".to_owned(), channels_first(y_0))])
+            }
+        }
+    }
+}
+
+/// Forward, squared error, backward: the output, the loss and the gradients by all parameters on the host.
+fn gradients(unet: &UNet, x: &Tensor<4>, target: &Tensor<4>, times: &[f32]) -> (Tensor<4>, Tensor<1>, NamedGradients) {
+    let output = unet.forward(x.clone(), times, &Dropout::off());
+    let loss = (output.clone() - target.clone()).square().mean();
+    let (mut computed, mut gradients) = (loss.backward(), NamedGradients::new());
+    accumulate(unet, &mut computed, 1.0, &mut gradients);
+    (output, loss, gradients)
+}
+
+/// PyTorch's Adam, without an average of the weights.
+fn adam() -> TrainConfig {
+    TrainConfig { optimizer: OptimizerKind::Adam, weight_decay: 0.0, ema_decay: 0.0, ..TrainConfig::default() }
+}
+
+/// Algorithm 2 with one kept timestep.
+fn one_step(
+    case: &Case,
+    (model_x, model_y): (&UNet, &UNet),
+    (x, y): (&Tensor<4>, &Tensor<4>),
+    schedule: &Schedule,
+) -> (Tensor<4>, Tensor<4>) {
+    let noise = NoiseSource::new(0, (0..case.batch as u64).collect(), &Device::flex());
+    let ddim = |stream| Ddim { schedule, eta: 0.0, set_alpha_to_one: true, noise: (noise.clone(), stream) };
+    algorithm_2(
+        &Network::new(model_x, &case.unet),
+        &Network::new(model_y, &case.unet),
+        schedule,
+        &Timesteps::from_kept(&[case.t]),
+        &PredictedX0,
+        (&mut ddim(Stream::X), &mut ddim(Stream::Y)),
+        (x.clone(), y.clone()),
+        &mut |_| {},
+    )
+}
+
+/// The peers' weight rule: element `i` of the tensor called `name`, from FNV-1a and splitmix64.
+fn fill(name: &str, count: usize, scale: f64, shift: f64) -> Vec<f32> {
+    let hash = name_hash(name);
+    let value = |i: u64| {
+        let mut z = hash.wrapping_add(i).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        let uniform = (z >> 11) as f64 / (1_u64 << 53) as f64;
+        ((2.0 * uniform - 1.0) * scale + shift) as f32
+    };
+    (0..count as u64).map(value).collect()
+}
+
+/// Every parameter filled from `prefix` and its name, at the rule's scale for its shape.
+fn filled(unet: UNet, prefix: &str) -> Result<UNet, parameters::ParameterError> {
+    let named = |(name, array): (String, Array)| {
+        let (scale, shift) = match array.shape.as_slice() {
+            [_, rest @ ..] if !rest.is_empty() => ((3.0 / rest.iter().product::<usize>() as f64).sqrt(), 0.0),
+            _ if name.ends_with(".weight") => (0.2, 1.0),
+            _ => (0.1, 0.0),
+        };
+        let values = fill(&format!("{prefix}{name}"), array.values.len(), scale, shift);
+        (name, Array { shape: array.shape, values })
+    };
+    let arrays: StateDict = parameters::export(&unet).into_iter().map(named).collect();
+    parameters::import(unet, &arrays)
+}
+
+/// The input of that name, filled as `[batch, channels, height, width]`, as `[batch, height, width, channels]`.
+fn images(name: &str, [batch, channels, height, width]: [usize; 4], device: &Device) -> Tensor<4> {
+    let pixels = height * width;
+    let values = fill(name, batch * channels * pixels, 1.0, 0.0);
+    let at = |i: usize| {
+        let (sample, pixel, channel) = (i / (pixels * channels), i / channels % pixels, i % channels);
+        values[(sample * channels + channel) * pixels + pixel]
+    };
+    let moved: Vec<f32> = (0..values.len()).map(at).collect();
+    Tensor::from_data(TensorData::new(moved, [batch, height, width, channels]), device)
+}
+
+/// Shape and values of `[batch, height, width, channels]` as PyTorch has them.
+fn channels_first(tensor: Tensor<4>) -> (Vec<usize>, Vec<f32>) {
+    let tensor = tensor.permute([0, 3, 1, 2]);
+    let shape = tensor.dims().to_vec();
+    (shape, tensor.into_data().try_into_vec::<f32>().expect("networks compute in f32"))
+}
+
+fn write(path: &Path, outputs: &Outputs) -> Result<(), Box<dyn Error>> {
+    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+    let stored: BTreeMap<&String, (&Vec<usize>, Vec<u8>)> =
+        outputs.iter().map(|(name, (shape, values))| (name, (shape, bytes(values)))).collect();
+    let views: BTreeMap<&String, TensorView<'_>> = stored
+        .iter()
+        .map(|(name, (shape, data))| Ok((*name, TensorView::new(Dtype::F32, (*shape).clone(), data)?)))
+        .collect::<Result<_, safetensors::SafeTensorError>>()?;
+    Ok(safetensors::serialize_to_file(views, None, path)?)
+}
