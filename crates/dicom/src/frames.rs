@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::attributes::Shape;
-use crate::codec;
+use crate::codec::{self, Decoded};
 use crate::file::{Compression, File};
 use crate::header::Header;
 use crate::pixel_data::{self, Layout, Numbers, Span};
@@ -111,18 +111,22 @@ impl Frames {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stored values of one frame.
-    pub(crate) fn stored(&self, index: u32) -> Result<Samples> {
+    /// Stored values of one frame, with the colour space where the codestream contradicts the header.
+    pub(crate) fn stored(&self, index: u32) -> Result<Decoded> {
         self.check(index)?;
+        let plain = |samples| Decoded { samples, photometric: None };
         let bytes = match &self.place {
-            Place::Native(span) => return self.native(*span, index),
+            Place::Native(span) => return self.native(*span, index).map(plain),
             Place::Fragments { fragments, starts } => self.compressed(fragments, starts, index)?,
         };
         let codec = codec::Job { path: &self.path, index, shape: &self.shape, bytes: &bytes };
         match self.compression {
-            Compression::None | Compression::Encapsulated => self.whole_frame(&bytes),
-            Compression::DeflatedFrames => self.whole_frame(&codec::inflate(&codec)?),
-            Compression::Rle => Ok(samples::from_native(&codec::rle(&codec)?, &self.shape.interleaved(), self.numbers)),
+            Compression::None | Compression::Encapsulated => self.whole_frame(&bytes).map(plain),
+            Compression::DeflatedFrames => self.whole_frame(&codec::inflate(&codec)?).map(plain),
+            Compression::Rle => {
+                let bytes = codec::rle(&codec)?;
+                Ok(plain(samples::from_native(&bytes, &self.shape.interleaved(), self.numbers)))
+            }
             Compression::Jpeg => codec::jpeg(&codec),
             Compression::JpegLs => codec::jpeg_ls(&codec),
             Compression::Jpeg2000 => codec::jpeg_2000(&codec),

@@ -83,11 +83,13 @@ impl Image {
     pub fn frame(&self, index: u32) -> Result<Frame> {
         self.frames.check(index)?;
         let pipeline = self.groups(index).pipeline(&self.frames.shape)?;
+        let decoded = self.frames.stored(index)?;
+        let stated = self.frames.shape;
         Ok(Frame {
             path: self.frames.path().to_path_buf(),
             index,
-            shape: self.frames.shape,
-            stored: self.frames.stored(index)?,
+            shape: Shape { photometric: decoded.photometric.unwrap_or(stated.photometric), ..stated },
+            stored: decoded.samples,
             pipeline,
             palette: self.palette.clone(),
         })

@@ -191,7 +191,7 @@ impl Segmentation {
             }
             _ => 1.0,
         };
-        let stored = self.frames.stored(index)?;
+        let stored = self.frames.stored(index)?.samples;
         let labelled = self.info.kind == SegmentationKind::Labelmap;
         for (place, value) in mask.values.iter_mut().zip(stored.iter()) {
             // Segment 0 of a label map is its background.

@@ -1,13 +1,17 @@
 //! Compressed frames.
 
+mod jpeg;
+mod jpeg_2000;
+mod jpeg_ls;
+mod markers;
 mod rle;
 
 use std::io::Read;
 use std::path::Path;
 
 use crate::attributes::Shape;
-use crate::samples::Samples;
-use crate::{Error, Result};
+use crate::samples::{self, Samples};
+use crate::{Error, Photometric, Result};
 
 /// One compressed frame and what it must become.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +25,22 @@ pub(crate) struct Job<'a> {
 impl Job<'_> {
     fn error(&self, codec: &'static str, reason: impl Into<String>) -> Error {
         Error::Codec { path: self.path.to_path_buf(), frame: self.index, codec, reason: reason.into() }
+    }
+
+    fn size(&self) -> (usize, usize, usize) {
+        (self.shape.rows as usize, self.shape.columns as usize, usize::from(self.shape.samples))
+    }
+
+    /// Samples from decoded words, whose precision must fit the header's containers.
+    fn words(&self, codec: &'static str, words: &[u16], precision: u8) -> Result<Samples> {
+        if u16::from(precision) > self.shape.bits_allocated {
+            let allocated = self.shape.bits_allocated;
+            return Err(self.error(
+                codec,
+                format!("found {precision} bits a sample, expected at most {allocated} (Bits Allocated)"),
+            ));
+        }
+        Ok(samples::from_words(words, self.shape, precision))
     }
 }
 
@@ -40,12 +60,37 @@ pub(crate) fn rle(job: &Job<'_>) -> Result<Vec<u8>> {
     rle::decode(job.bytes, size).map_err(|reason| job.error("RLE", reason))
 }
 
-pub(crate) fn jpeg(job: &Job<'_>) -> Result<Samples> {
-    Err(job.error("JPEG", "not yet"))
+/// What a decoder made of a frame.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) samples: Samples,
+    /// The colour space, where the codestream contradicts the header.
+    pub(crate) photometric: Option<Photometric>,
 }
-pub(crate) fn jpeg_ls(job: &Job<'_>) -> Result<Samples> {
-    Err(job.error("JPEG-LS", "not yet"))
+
+/// Decodes JPEG of the processes that DICOM has.
+pub(crate) fn jpeg(job: &Job<'_>) -> Result<Decoded> {
+    let (rows, columns, samples) = job.size();
+    let decoded = jpeg::decode(job.bytes, rows, columns, samples).map_err(|reason| job.error("JPEG", reason))?;
+    let photometric = match (decoded.colours, job.shape.photometric) {
+        (jpeg::Colours::Rgb, _) => Some(Photometric::Rgb),
+        (jpeg::Colours::Ycc, Photometric::Rgb) => Some(Photometric::YbrFull),
+        _ => None,
+    };
+    Ok(Decoded { samples: job.words("JPEG", &decoded.values, decoded.precision)?, photometric })
 }
-pub(crate) fn jpeg_2000(job: &Job<'_>) -> Result<Samples> {
-    Err(job.error("JPEG 2000", "not yet"))
+
+/// Decodes JPEG-LS.
+pub(crate) fn jpeg_ls(job: &Job<'_>) -> Result<Decoded> {
+    let (rows, columns, samples) = job.size();
+    let decoded = jpeg_ls::decode(job.bytes, rows, columns, samples).map_err(|reason| job.error("JPEG-LS", reason))?;
+    Ok(Decoded { samples: job.words("JPEG-LS", &decoded.values, decoded.precision)?, photometric: None })
+}
+
+/// Decodes JPEG 2000; its colour transforms are undone.
+pub(crate) fn jpeg_2000(job: &Job<'_>) -> Result<Decoded> {
+    let (rows, columns, samples) = job.size();
+    let decoded = jpeg_2000::decode(job.bytes, rows, columns, samples);
+    let decoded = decoded.map_err(|reason| job.error("JPEG 2000", reason))?;
+    Ok(Decoded { samples: job.words("JPEG 2000", &decoded.values, decoded.precision)?, photometric: None })
 }

@@ -1,0 +1,184 @@
+//! JPEG, ITU-T T.81: sequential DCT with Huffman codes (baseline and extended, 8 and 12 bit) and lossless (process 14, every
+//! predictor, up to 16 bits). Progressive, hierarchical and arithmetic processes are no current DICOM syntaxes and are refused.
+//!
+//! Written here because the decoders on the registry do not read 12-bit DCT, take memory for any stated size, and end restart
+//! intervals of lossless data in the wrong place.
+
+mod dct;
+mod huffman;
+mod lossless;
+
+use super::markers::{EOI, FrameHeader, Markers, SOS, ScanHeader};
+use huffman::Table;
+
+/// A decoded image.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    /// Values, interleaved by pixel, in the codestream's own colour space.
+    pub(crate) values: Vec<u16>,
+    pub(crate) precision: u8,
+    pub(crate) colours: Colours,
+}
+
+/// What the codestream says of its three components.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colours {
+    /// Nothing: the DICOM header is right.
+    Unsaid,
+    /// Component identifiers "RGB".
+    Rgb,
+    /// A JFIF marker.
+    Ycc,
+}
+
+/// Tables that stay valid until they are replaced.
+#[derive(Debug, Default)]
+struct Tables {
+    quantisation: [Option<Box<[u16; 64]>>; 4],
+    dc: [Option<Table>; 4],
+    ac: [Option<Table>; 4],
+    /// Restart interval in MCUs; 0 for none.
+    restart: usize,
+}
+
+/// The process that a frame header announces.
+#[derive(Debug)]
+enum Process {
+    Dct(dct::Planes),
+    Lossless(Vec<u16>),
+}
+
+/// Decodes a codestream that must hold `rows` x `columns` pixels of `samples` components.
+pub(crate) fn decode(data: &[u8], rows: usize, columns: usize, samples: usize) -> Result<Decoded, String> {
+    let mut markers = Markers::new(data)?;
+    let mut tables = Tables::default();
+    let mut state: Option<(FrameHeader, Process)> = None;
+    let mut done = vec![false; samples];
+    let mut jfif = false;
+    while !done.iter().all(|&done| done) {
+        let marker = markers.next()?;
+        match marker.code {
+            0xC0 | 0xC1 | 0xC3 => {
+                if state.is_some() {
+                    return Err("a second frame header".into());
+                }
+                let frame = FrameHeader::read(marker.body)?;
+                frame.check(rows, columns, samples)?;
+                let enough = frame_is_possible(&frame, marker.code == 0xC3, data.len());
+                enough?;
+                let process = match marker.code {
+                    0xC3 => Process::Lossless(vec![0; rows * columns * samples]),
+                    _ => Process::Dct(dct::Planes::new(&frame)?),
+                };
+                state = Some((frame, process));
+            }
+            0xC2 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF | 0xF7 => {
+                let expected = "baseline, extended or lossless with Huffman codes";
+                return Err(format!("a frame of type FF{:02X}, expected {expected}", marker.code));
+            }
+            0xC4 => tables.read_huffman(marker.body)?,
+            0xDB => tables.read_quantisation(marker.body)?,
+            0xDD => {
+                let interval = marker.body.first_chunk::<2>().ok_or("the restart interval is cut")?;
+                tables.restart = usize::from(u16::from_be_bytes(*interval));
+            }
+            0xE0 => jfif |= marker.body.starts_with(b"JFIF"),
+            SOS => {
+                let (frame, process) = state.as_mut().ok_or("a scan before the frame header")?;
+                let scan = ScanHeader::read(marker.body, frame)?;
+                let used = match process {
+                    Process::Dct(planes) => planes.scan(markers.rest(), &tables, frame, &scan)?,
+                    Process::Lossless(values) => lossless::scan(markers.rest(), &tables, frame, &scan, values)?,
+                };
+                markers.advance(used);
+                scan.components.iter().for_each(|component| done[component.index] = true);
+            }
+            EOI => return Err("the codestream ends before all components are decoded".into()),
+            _ => {}
+        }
+    }
+    let (frame, process) = state.ok_or("no frame header")?;
+    let values = match process {
+        Process::Dct(planes) => planes.interleaved(&frame)?,
+        Process::Lossless(values) => values,
+    };
+    Ok(Decoded { values, precision: frame.precision, colours: colours(&frame, jfif) })
+}
+
+fn colours(frame: &FrameHeader, jfif: bool) -> Colours {
+    let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
+    match ids.as_slice() {
+        b"RGB" | b"rgb" => Colours::Rgb,
+        [_, _, _] if jfif => Colours::Ycc,
+        _ => Colours::Unsaid,
+    }
+}
+
+/// Holds the frame's size and precision against the process and against the bytes that are there, before memory is taken.
+fn frame_is_possible(frame: &FrameHeader, lossless: bool, bytes: usize) -> Result<(), String> {
+    let precision = frame.precision;
+    let known = if lossless { (2..=16).contains(&precision) } else { matches!(precision, 8 | 12) };
+    if !known {
+        let expected = if lossless { "2 to 16" } else { "8 or 12" };
+        return Err(format!("{precision} bits a sample, expected {expected}"));
+    }
+    // A sample takes a bit at least; a block of 64 of them takes two (one DC and one AC code).
+    let pixels = frame.rows * frame.columns;
+    let least = if lossless { pixels / 8 } else { pixels / 256 };
+    if bytes < least {
+        return Err(format!("found {bytes} bytes, too few for {pixels} pixels"));
+    }
+    Ok(())
+}
+
+impl Tables {
+    fn read_quantisation(&mut self, mut body: &[u8]) -> Result<(), String> {
+        while let Some((&kind, rest)) = body.split_first() {
+            let (wide, index) = (kind >> 4, usize::from(kind & 15));
+            let size = if wide == 0 { 64 } else { 128 };
+            if index > 3 || wide > 1 || rest.len() < size {
+                return Err(format!("a quantisation table of kind {kind:02X} with {} bytes", rest.len()));
+            }
+            let mut table = Box::new([0; 64]);
+            for (place, &natural) in dct::ZIGZAG.iter().enumerate() {
+                table[natural] = match wide {
+                    0 => u16::from(rest[place]),
+                    _ => u16::from_be_bytes([rest[2 * place], rest[2 * place + 1]]),
+                };
+            }
+            self.quantisation[index] = Some(table);
+            body = &rest[size..];
+        }
+        Ok(())
+    }
+
+    fn read_huffman(&mut self, mut body: &[u8]) -> Result<(), String> {
+        while let Some((&kind, rest)) = body.split_first() {
+            let counts = rest.first_chunk::<16>().ok_or("a Huffman table is cut")?;
+            let total: usize = counts.iter().map(|&count| usize::from(count)).sum();
+            let values = rest.get(16..16 + total).ok_or("a Huffman table is cut")?;
+            let (class, index) = (kind >> 4, usize::from(kind & 15));
+            if class > 1 || index > 3 {
+                return Err(format!("a Huffman table of kind {kind:02X}"));
+            }
+            let table = Some(Table::new(counts, values)?);
+            if class == 0 {
+                self.dc[index] = table;
+            } else {
+                self.ac[index] = table;
+            }
+            body = &rest[16 + total..];
+        }
+        Ok(())
+    }
+
+    fn dc(&self, index: u8) -> Result<&Table, String> {
+        let table = self.dc.get(usize::from(index)).and_then(Option::as_ref);
+        table.ok_or_else(|| format!("the scan uses DC table {index}, which is not defined"))
+    }
+
+    fn ac(&self, index: u8) -> Result<&Table, String> {
+        let table = self.ac.get(usize::from(index)).and_then(Option::as_ref);
+        table.ok_or_else(|| format!("the scan uses AC table {index}, which is not defined"))
+    }
+}
