@@ -38,11 +38,21 @@ pub fn write_gray_png(path: &Path, width: usize, height: usize, pixels: &Pixels,
 
 /// Writes a PNG of `size` = (height, width) with 1 or 3 channels; see [`write_gray_png`].
 pub fn write_png(path: &Path, size: [usize; 2], channels: usize, pixels: &Pixels, text: &[(&str, &str)]) -> Result<()> {
+    atomic::write(path, &encode_png(path, size, channels, pixels, text)?)
+}
+
+/// The bytes that [`write_png`] writes, for files that lie in another one; `path` names the file in errors.
+pub fn encode_png(
+    path: &Path,
+    size: [usize; 2],
+    channels: usize,
+    pixels: &Pixels,
+    text: &[(&str, &str)],
+) -> Result<Vec<u8>> {
     assert!(matches!(channels, 1 | 3), "a PNG has 1 or 3 channels here");
     assert_eq!(pixels.len(), size[0] * size[1] * channels, "the pixels have another shape");
-    let bytes = encode(size, channels, pixels, text)
-        .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })?;
-    atomic::write(path, &bytes)
+    encode(size, channels, pixels, text)
+        .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })
 }
 
 fn encode(

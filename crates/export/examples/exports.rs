@@ -1,0 +1,92 @@
+//! Makes every export of three sets, for the tools that own the formats to read (`tests/peers/export_readback.py`):
+//! phantoms joined with phantoms that stand for real pairs, a phantom volume of 16 bit with spacing, and, where given, a
+//! folder of real pairs.
+//!
+//! `cargo run -p pig-export --example exports -- OUT [REAL]` writes `OUT/sources/` and `OUT/SET/FORMAT/`.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use pig_data::Pixels;
+use pig_data::phantom::{PhantomConfig, generate_all, write_dataset};
+use pig_data::png_file::write_png;
+use pig_export::{Amount, Format, Request, Segmentation, export};
+
+/// The formats and the names of their folders.
+const FORMATS: [(&str, Format); 8] = [
+    ("Dataset101_Lesions", Format::Nnunet),
+    ("monai", Format::Monai),
+    ("coco-rle", Format::Coco { segmentation: Segmentation::Rle }),
+    ("coco-polygon", Format::Coco { segmentation: Segmentation::Polygon }),
+    ("nifti", Format::Nifti),
+    ("dicom-seg", Format::DicomSeg),
+    ("webdataset", Format::Webdataset { shard_size: 5 }),
+    ("png", Format::Png),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let out = arguments.next().ok_or("expected a folder to write; give one")?;
+    let sources = out.join("sources");
+    let phantoms = |seed, lesion_free_share| PhantomConfig {
+        patients: 6,
+        size: [96, 80],
+        seed,
+        lesion_free_share,
+        ..PhantomConfig::default()
+    };
+    let (generated, real, volume) = (sources.join("generated"), sources.join("real"), sources.join("volume"));
+    write_dataset(&phantoms(1, 0.3), &generated, &|_, _| {})?;
+    write_dataset(&phantoms(2, 0.3), &real, &|_, _| {})?;
+    write_volume(&phantoms(3, 0.0), &volume)?;
+    let merged = |format, out| Request {
+        real: Some(real.clone()),
+        amount: Amount::Share(0.4),
+        ..Request::new(generated.clone(), out, format)
+    };
+    make(&out, "merged", merged)?;
+    make(&out, "volume", |format, out| Request::new(volume.clone(), out, format))?;
+    if let Some(given) = arguments.next() {
+        make(&out, "given", |format, out| Request::new(given.clone(), out, format))?;
+    }
+    Ok(())
+}
+
+/// Every format of one set.
+fn make(out: &Path, set: &str, request: impl Fn(Format, PathBuf) -> Request) -> Result<(), Box<dyn Error>> {
+    for (name, format) in FORMATS {
+        let folder = out.join(set).join(name);
+        std::fs::create_dir_all(out.join(set))?;
+        let created = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let request = Request { created, ..request(format, folder) };
+        let summary = export(&request, &|_, _| ControlFlow::Continue(()))?;
+        println!("{set}/{name}: {} generated, {} real", summary.generated, summary.real);
+    }
+    Ok(())
+}
+
+/// Phantom slices of 16 bit as the two volumes of two patients, one of them with every other slice, and a stray slice.
+fn write_volume(config: &PhantomConfig, out: &Path) -> Result<(), Box<dyn Error>> {
+    let mut manifest =
+        "id,image,mask,patient,volume,slice,pixel_width_mm,pixel_height_mm,slice_spacing_mm\n".to_owned();
+    for (index, slice) in generate_all(config)?.into_iter().enumerate() {
+        let id = format!("s{index:02}");
+        let pixels = slice.image_u8().iter().map(|&value| u16::from(value) * 211 + 1000).collect();
+        let size = [slice.height, slice.width];
+        std::fs::create_dir_all(out.join("images"))?;
+        std::fs::create_dir_all(out.join("masks"))?;
+        write_png(&out.join(format!("images/{id}.png")), size, 1, &Pixels::Sixteen(pixels), &[])?;
+        write_png(&out.join(format!("masks/{id}.png")), size, 1, &Pixels::Eight(slice.mask_u8()), &[])?;
+        let (patient, volume, number) = match index {
+            0..6 => ("a", "va", (10 + index).to_string()),
+            6..11 => ("b", "vb", (2 * index).to_string()),
+            _ => ("c", "", String::new()),
+        };
+        writeln!(manifest, "{id},images/{id}.png,masks/{id}.png,{patient},{volume},{number},0.085,0.09,1")?;
+    }
+    std::fs::write(out.join("manifest.csv"), manifest)?;
+    Ok(())
+}

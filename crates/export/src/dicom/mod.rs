@@ -1,0 +1,169 @@
+//! DICOM: `images/STEM.dcm`, a Multi-frame Grayscale Byte or Word Secondary Capture, and `segmentations/STEM.dcm`, a binary
+//! Segmentation whose frames name the image's frames.
+//!
+//! Written after DICOM PS3.3 (A.8.3, A.8.4, A.51). Every object is new: identifiers come from a hash, nothing of a
+//! source's header is there, and what would describe an acquisition is absent or empty. Generated objects say so in
+//! Synthetic Data (0008,001C), which validators older than 2022 do not know. Pixel data go to the file frame by frame.
+
+mod common;
+mod element;
+mod image;
+mod segmentation;
+mod uid;
+
+use std::io::Write;
+
+use dicom_dictionary_std::uids;
+use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use pig_data::Pixels;
+
+use crate::error::{ExportError, Result};
+use crate::job::Job;
+use crate::pixels::Loaded;
+use crate::stack::{Stack, stacks};
+use crate::staging::StagedFile;
+use common::About;
+
+/// The greatest number of frames, whose numbers must fit an attribute of 65,534 bytes.
+const MOST_FRAMES: usize = 9999;
+
+/// The greatest length of pixel data that an object in a file can state.
+const MOST_BYTES: usize = u32::MAX as usize - 1;
+
+/// Writes the pairs, gray.
+pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
+    if job.pairs.channels == 3 {
+        job.pairs.warnings.push("The images hold colour; DICOM is written gray.".to_owned());
+    }
+    for stack in stacks(job)? {
+        write_stack(job, &stack)?;
+    }
+    Ok(())
+}
+
+fn write_stack(job: &mut Job<'_>, stack: &Stack) -> Result<()> {
+    let [image_name, mask_name] = ["images", "segmentations"].map(|folder| format!("{folder}/{}.dcm", stack.stem));
+    let mut files: Option<(PixelFile, BitFile)> = None;
+    for (frame, &index) in stack.members.iter().enumerate() {
+        let loaded = job.load(index, true)?;
+        let (image, mask) = match &mut files {
+            Some(files) => files,
+            None => files.insert(begin(job, stack, index, &loaded, [&image_name, &mask_name])?),
+        };
+        match &loaded.image {
+            Pixels::Eight(values) => image.put(values)?,
+            Pixels::Sixteen(values) => {
+                image.put(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
+            }
+        }
+        mask.put(&loaded.mask)?;
+        job.record(index, &loaded, [&image_name, &mask_name], frame + 1)?;
+    }
+    match files {
+        Some((image, mask)) => image.finish().and_then(|()| mask.finish()),
+        None => Ok(()),
+    }
+}
+
+fn begin(
+    job: &Job<'_>,
+    stack: &Stack,
+    index: usize,
+    loaded: &Loaded,
+    names: [&str; 2],
+) -> Result<(PixelFile, BitFile)> {
+    let frames = stack.members.len();
+    let pixels = loaded.width * loaded.height;
+    let (bytes, vr) = match loaded.image {
+        Pixels::Eight(_) => (1, "OB"),
+        Pixels::Sixteen(_) => (2, "OW"),
+    };
+    let length = pixels.checked_mul(frames * bytes).filter(|&length| length <= MOST_BYTES);
+    let sides = u16::try_from(loaded.width).ok().zip(u16::try_from(loaded.height).ok());
+    let (Some(length), Some((columns, rows)), 1..=MOST_FRAMES) = (length, sides, frames) else {
+        let found = format!("{} x {} pixels, {frames} frame(s)", loaded.width, loaded.height);
+        let limit = "65535 pixels in each direction, 9999 frames and 4 GB of pixel data";
+        return Err(ExportError::TooLarge { path: job.pair(index).image.clone(), format: "DICOM", found, limit });
+    };
+    let about = About::new(job, stack, index, loaded, [rows, columns])?;
+    let image = open(job, names[0], &image::object(&about, bytes == 2))?;
+    let mask = open(job, names[1], &segmentation::object(&about))?;
+    let bits = (pixels * frames).div_ceil(8);
+    Ok((
+        PixelFile::begin(image, length, vr)?,
+        BitFile { file: PixelFile::begin(mask, bits, "OB")?, byte: 0, filled: 0 },
+    ))
+}
+
+/// Opens a file with everything that stands before the pixel data.
+fn open(job: &Job<'_>, name: &str, object: &InMemDicomObject) -> Result<StagedFile> {
+    let path = job.request.out.join(name);
+    let meta = FileMetaTableBuilder::new()
+        .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
+        .implementation_class_uid(uid::IMPLEMENTATION)
+        .implementation_version_name("PIG");
+    let object = object.clone().with_meta(meta).map_err(|error| ExportError::encode(&path)(&error))?;
+    let mut file = job.staging.file(name)?;
+    object.write_all(&mut file).map_err(|error| ExportError::encode(&path)(&error))?;
+    Ok(file)
+}
+
+/// A file whose pixel data are under way.
+struct PixelFile {
+    file: StagedFile,
+    odd: bool,
+}
+
+impl PixelFile {
+    /// Writes the head of the element Pixel Data (7FE0,0010), which is the last of its object.
+    fn begin(mut file: StagedFile, length: usize, vr: &str) -> Result<Self> {
+        let odd = length % 2 == 1;
+        let even = (length + usize::from(odd)) as u32;
+        file.put(&[0xe0, 0x7f, 0x10, 0x00])?;
+        file.put(vr.as_bytes())?;
+        file.put(&[0, 0])?;
+        file.put(&even.to_le_bytes())?;
+        Ok(Self { file, odd })
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let path = self.file.path().to_path_buf();
+        self.file.write_all(bytes).map_err(ExportError::io(&path, "write"))
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if self.odd {
+            self.put(&[0])?;
+        }
+        self.file.finish()
+    }
+}
+
+/// A file of single bits under way: the first pixel is the lowest bit, and frames follow without a gap.
+struct BitFile {
+    file: PixelFile,
+    byte: u8,
+    filled: u32,
+}
+
+impl BitFile {
+    fn put(&mut self, mask: &[u8]) -> Result<()> {
+        let mut bytes = Vec::with_capacity(mask.len() / 8 + 1);
+        for &inside in mask {
+            self.byte |= u8::from(inside != 0) << self.filled;
+            self.filled += 1;
+            if self.filled == 8 {
+                bytes.push(self.byte);
+                (self.byte, self.filled) = (0, 0);
+            }
+        }
+        self.file.put(&bytes)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if self.filled > 0 {
+            self.file.put(&[self.byte])?;
+        }
+        self.file.finish()
+    }
+}

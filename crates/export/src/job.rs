@@ -1,0 +1,145 @@
+//! An export under way: the pairs, the folder, and the manifest that every format shares.
+
+use std::ops::ControlFlow;
+
+use pig_data::GroupSource;
+use pig_data::write::keyword;
+
+use crate::error::{ExportError, Result};
+use crate::pixels::Loaded;
+use crate::place::{SLICE, SPACING, VOLUME};
+use crate::source::{Origin, Pair, Pairs, gather};
+use crate::staging::Staging;
+use crate::{Progress, Request, Summary};
+
+/// Text chunks that the manifest repeats.
+const TEXT_COLUMNS: [&str; 4] = [keyword::SEED, keyword::MODEL_HASH, keyword::SETTINGS_HASH, keyword::VERSION];
+
+/// An export under way.
+pub(crate) struct Job<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) pairs: Pairs,
+    pub(crate) staging: Staging,
+    pub(crate) notes: Vec<String>,
+    progress: Progress<'a>,
+    done: usize,
+    empty_masks: usize,
+    manifest: csv::Writer<Vec<u8>>,
+}
+
+impl<'a> Job<'a> {
+    /// Finds the pairs and opens the folder.
+    pub(crate) fn begin(request: &'a Request, progress: Progress<'a>) -> Result<Self> {
+        let staging = Staging::create(&request.out)?;
+        let pairs = gather(request)?;
+        let mut job = Self {
+            request,
+            pairs,
+            staging,
+            notes: Vec::new(),
+            progress,
+            done: 0,
+            empty_masks: 0,
+            manifest: csv::Writer::from_writer(Vec::new()),
+        };
+        let columns = ["id", "origin", "synthetic", "source_id", "image", "mask", "frame", "width", "height"];
+        let columns = columns.into_iter().chain(["mask_pixels", "empty_mask"]);
+        let columns = columns.chain([SPACING[0], SPACING[1], SPACING[2], VOLUME, SLICE]);
+        let columns: Vec<&str> = columns.chain(TEXT_COLUMNS).chain(job.grouped().then_some("patient")).collect();
+        job.write_row(&columns)?;
+        Ok(job)
+    }
+
+    /// Whether the real pairs name patients.
+    fn grouped(&self) -> bool {
+        matches!(self.pairs.group_source, GroupSource::Column(_))
+    }
+
+    /// The pairs' count.
+    pub(crate) fn len(&self) -> usize {
+        self.pairs.list.len()
+    }
+
+    /// A pair.
+    pub(crate) fn pair(&self, index: usize) -> &Pair {
+        &self.pairs.list[index]
+    }
+
+    /// How many pairs are of an origin.
+    pub(crate) fn count(&self, origin: Origin) -> usize {
+        self.pairs.list.iter().filter(|pair| pair.origin == origin).count()
+    }
+
+    /// Reads a pair, gray where `gray`, and tells how far the export is.
+    pub(crate) fn load(&mut self, index: usize, gray: bool) -> Result<Loaded> {
+        if (self.progress)(self.done, self.len()) == ControlFlow::Break(()) {
+            return Err(ExportError::Interrupted { path: self.request.out.clone() });
+        }
+        let channels = if gray { 1 } else { self.pairs.channels };
+        let loaded = Loaded::read(self.pair(index), channels, &self.request.data)?;
+        self.done += 1;
+        self.empty_masks += usize::from(loaded.mask_pixels() == 0);
+        Ok(loaded)
+    }
+
+    /// Enters a pair into the manifest: its files, and which frame of them it is, from 1.
+    pub(crate) fn record(&mut self, index: usize, loaded: &Loaded, files: [&str; 2], frame: usize) -> Result<()> {
+        let pair = &self.pairs.list[index];
+        let length = |length: Option<f64>| length.map_or_else(String::new, |length| length.to_string());
+        let (volume, slice) =
+            pair.place.slice.clone().map(|(volume, slice)| (volume, slice.to_string())).unwrap_or_default();
+        let mask_pixels = loaded.mask_pixels();
+        let mut row = vec![
+            pair.stem.clone(),
+            pair.origin.word().to_owned(),
+            if pair.synthetic { "yes" } else { "no" }.to_owned(),
+            pair.source_id.clone(),
+            files[0].to_owned(),
+            files[1].to_owned(),
+            frame.to_string(),
+            loaded.width.to_string(),
+            loaded.height.to_string(),
+            mask_pixels.to_string(),
+            (mask_pixels == 0).to_string(),
+            length(pair.place.spacing.map(|[x, _]| x)),
+            length(pair.place.spacing.map(|[_, y]| y)),
+            length(pair.place.slice_spacing),
+            volume,
+            slice,
+        ];
+        row.extend(TEXT_COLUMNS.map(|key| loaded.text.get(key).cloned().unwrap_or_default()));
+        row.extend(self.grouped().then(|| pair.group.clone()));
+        self.write_row(&row)
+    }
+
+    fn write_row<T: AsRef<[u8]>>(&mut self, row: &[T]) -> Result<()> {
+        let path = self.request.out.join("manifest.csv");
+        self.manifest.write_record(row).map_err(|error| ExportError::encode(&path)(&error))
+    }
+
+    /// Writes a JSON file.
+    pub(crate) fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<()> {
+        let path = self.request.out.join(name);
+        let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| ExportError::encode(&path)(&error))?;
+        bytes.push(b'\n');
+        self.staging.write(name, &bytes)
+    }
+
+    /// Writes the manifest and gives the folder its name.
+    pub(crate) fn finish(self) -> Result<Summary> {
+        let path = self.request.out.join("manifest.csv");
+        let summary = Summary {
+            generated: self.count(Origin::Generated),
+            real: self.count(Origin::Real),
+            empty_masks: self.empty_masks,
+            warnings: self.pairs.warnings,
+            notes: self.notes,
+        };
+        let manifest = self.manifest.into_inner().map_err(|error| ExportError::encode(&path)(&error))?;
+        self.staging.write("manifest.csv", &manifest)?;
+        self.staging.publish()?;
+        // The work is done: that somebody wants to stop changes nothing any more.
+        let _ = (self.progress)(self.done, self.done);
+        Ok(summary)
+    }
+}

@@ -1,0 +1,54 @@
+//! PNG pairs with a MONAI datalist: the JSON that `monai.data.load_decathlon_datalist` reads, with the keys `image` and
+//! `label` and paths relative to the file.
+
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::job::Job;
+use crate::source::Origin;
+use crate::split::folds;
+
+/// Writes the pairs. The first fold validates, as in the nnU-Net export of the same seed; without real patients all
+/// pairs train.
+pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
+    for index in 0..job.len() {
+        let loaded = job.load(index, false)?;
+        let pair = job.pair(index);
+        let (image, label) = (image_name(&pair.stem), label_name(&pair.stem));
+        job.staging.write(&image, &loaded.image_png(&pair.image)?)?;
+        job.staging.write(&label, &loaded.mask_png(&pair.mask, 1)?)?;
+        job.record(index, &loaded, [&image, &label], 1)?;
+    }
+    let everybody: Vec<usize> = (0..job.len()).collect();
+    let (training, validation) = match folds(job)?.into_iter().next() {
+        Some(fold) => (fold.training, fold.validation),
+        None => (everybody, Vec::new()),
+    };
+    let items = |indices: &[usize]| indices.iter().map(|&index| item(job, index)).collect::<Vec<_>>();
+    let list = json!({
+        "name": job.request.out.file_name().unwrap_or_default().to_string_lossy(),
+        "description": "Image and lesion mask pairs; origin says which are generated.",
+        "made_by": crate::MAKER,
+        "labels": { "0": "background", "1": "lesion" },
+        "generated": job.count(Origin::Generated),
+        "real": job.count(Origin::Real),
+        "numTraining": training.len(),
+        "numValidation": validation.len(),
+        "training": items(&training),
+        "validation": items(&validation),
+    });
+    job.write_json("datalist.json", &list)
+}
+
+fn image_name(stem: &str) -> String {
+    format!("images/{stem}.png")
+}
+
+fn label_name(stem: &str) -> String {
+    format!("labels/{stem}.png")
+}
+
+fn item(job: &Job<'_>, index: usize) -> Value {
+    let pair = job.pair(index);
+    json!({ "image": image_name(&pair.stem), "label": label_name(&pair.stem), "origin": pair.origin.word() })
+}

@@ -1,0 +1,160 @@
+//! NIfTI-1 files: `images/STEM.nii.gz` and `masks/STEM.nii.gz`, slices of a volume in one file.
+//!
+//! Written after the header of nifti1.h (nifti.nimh.nih.gov). Millimetres come from the manifest or the request; where
+//! neither knows them, 1 mm stands there and the description says so. Pictures hold no orientation of the patient, so the
+//! affine is that of a picture on a screen by the usual convention: columns run to the patient's left, rows to the
+//! back, slices to the head; its code is 2, aligned, not 1, measured by a scanner.
+
+use flate2::write::GzEncoder;
+use flate2::{Compression, GzBuilder};
+use pig_data::Pixels;
+
+use crate::error::{ExportError, Result};
+use crate::job::Job;
+use crate::pixels::Loaded;
+use crate::stack::{Stack, stacks};
+use crate::staging::{StagedFile, Staging};
+
+/// Bytes before the pixels: the header and four bytes that say that no extension follows.
+const VOXEL_OFFSET: usize = 352;
+
+/// The longest side, which the header holds as a signed number of 16 bit.
+const LONGEST_SIDE: usize = i16::MAX as usize;
+
+/// How pixels are stored: the header's code and their bits.
+#[derive(Debug, Clone, Copy)]
+enum Type {
+    Eight,
+    Sixteen,
+}
+
+/// Writes the pairs, gray.
+pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
+    let stacks = stacks(job)?;
+    let unknown = stacks.iter().filter(|stack| stack.spacing.is_none()).count();
+    if job.pairs.channels == 3 {
+        job.pairs.warnings.push("The images hold colour; NIfTI is written gray.".to_owned());
+    }
+    if unknown > 0 {
+        job.pairs.warnings.push(format!(
+            "{unknown} of {} file pair(s) have no known spacing: 1 mm stands in their headers, and the description says \
+             so. Give it by --spacing, or by pixel_width_mm and pixel_height_mm in the manifest.",
+            stacks.len()
+        ));
+    }
+    for stack in &stacks {
+        write_stack(job, stack)?;
+    }
+    Ok(())
+}
+
+fn write_stack(job: &mut Job<'_>, stack: &Stack) -> Result<()> {
+    let [image_name, mask_name] = ["images", "masks"].map(|folder| format!("{folder}/{}.nii.gz", stack.stem));
+    let mut files: Option<[Volume; 2]> = None;
+    for (frame, &index) in stack.members.iter().enumerate() {
+        let loaded = job.load(index, true)?;
+        let [image, mask] = match &mut files {
+            Some(files) => files,
+            None => files.insert(begin(job, stack, index, &loaded, [&image_name, &mask_name])?),
+        };
+        match &loaded.image {
+            Pixels::Eight(values) => image.put(values)?,
+            Pixels::Sixteen(values) => {
+                image.put(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
+            }
+        }
+        mask.put(&loaded.mask)?;
+        job.record(index, &loaded, [&image_name, &mask_name], frame + 1)?;
+    }
+    files.into_iter().flatten().try_for_each(Volume::finish)
+}
+
+fn begin(job: &Job<'_>, stack: &Stack, index: usize, loaded: &Loaded, names: [&str; 2]) -> Result<[Volume; 2]> {
+    let pair = job.pair(index);
+    let sides = [loaded.width, loaded.height, stack.members.len()];
+    if sides.iter().any(|&side| side > LONGEST_SIDE) {
+        let found = format!("{} x {} pixels, {} slice(s)", sides[0], sides[1], sides[2]);
+        let (path, limit) = (pair.image.clone(), "32767 in each direction");
+        return Err(ExportError::TooLarge { path, format: "NIfTI-1", found, limit });
+    }
+    let kind = match loaded.image {
+        Pixels::Eight(_) => Type::Eight,
+        Pixels::Sixteen(_) => Type::Sixteen,
+    };
+    let description = description(stack, pair.synthetic);
+    let open = |name, kind| Volume::create(&job.staging, name, &header(stack, sides, kind, &description));
+    Ok([open(names[0], kind)?, open(names[1], Type::Eight)?])
+}
+
+/// The 80 bytes of text: maker, whether a patient was there, and how far the spacing can be believed.
+fn description(stack: &Stack, synthetic: bool) -> String {
+    let spacing = match (stack.spacing, stack.slice_spacing, stack.volume) {
+        (None, ..) => "spacing unknown, 1 mm assumed",
+        (Some(_), None, true) => "slice spacing unknown, 1 mm assumed",
+        (Some(_), ..) => "spacing in mm",
+    };
+    format!("{}; synthetic={}; {spacing}", crate::MAKER, if synthetic { "yes" } else { "no" })
+}
+
+/// A header of 348 bytes and the four after it, little-endian.
+fn header(stack: &Stack, [width, height, slices]: [usize; 3], kind: Type, description: &str) -> [u8; VOXEL_OFFSET] {
+    let mut bytes = [0; VOXEL_OFFSET];
+    let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
+    let [x, y] = stack.spacing.unwrap_or([1.0; 2]).map(|side| side as f32);
+    let z = stack.slice_spacing.unwrap_or(1.0) as f32;
+    put(0, &348_i32.to_le_bytes());
+    // dim: how many dimensions there are, then their lengths.
+    let dimensions = if stack.volume { 3 } else { 2 };
+    for (place, side) in [dimensions, width, height, slices, 1, 1, 1, 1].into_iter().enumerate() {
+        put(40 + 2 * place, &(side as i16).to_le_bytes());
+    }
+    let (code, bits): (i16, i16) = match kind {
+        Type::Eight => (2, 8),
+        Type::Sixteen => (512, 16),
+    };
+    put(70, &code.to_le_bytes());
+    put(72, &bits.to_le_bytes());
+    // pixdim: the handedness of the quaternion's frame, then the spacing.
+    for (place, side) in [1.0, x, y, z, 1.0, 1.0, 1.0, 1.0].into_iter().enumerate() {
+        put(76 + 4 * place, &side.to_le_bytes());
+    }
+    put(108, &(VOXEL_OFFSET as f32).to_le_bytes());
+    // scl_slope: values are what they are.
+    put(112, &1_f32.to_le_bytes());
+    // xyzt_units: millimetres.
+    put(123, &[2]);
+    let text = description.as_bytes();
+    put(148, &text[..text.len().min(79)]);
+    // qform_code and sform_code: aligned.
+    put(252, &2_i16.to_le_bytes());
+    put(254, &2_i16.to_le_bytes());
+    // The quaternion (0, 0, 0, 1): half a turn about the slices' axis.
+    put(264, &1_f32.to_le_bytes());
+    for (offset, value) in [(280, -x), (300, -y), (320, z)] {
+        put(offset, &value.to_le_bytes());
+    }
+    put(344, b"n+1\0");
+    bytes
+}
+
+/// A compressed file under way.
+struct Volume(GzEncoder<StagedFile>);
+
+impl Volume {
+    fn create(staging: &Staging, name: &str, header: &[u8]) -> Result<Self> {
+        // No name and no time, so that the bytes follow from the pixels alone.
+        let mut volume = Self(GzBuilder::new().write(staging.file(name)?, Compression::default()));
+        volume.put(header)?;
+        Ok(volume)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = std::io::Write::write_all(&mut self.0, bytes);
+        written.map_err(ExportError::io(self.0.get_ref().path(), "write"))
+    }
+
+    fn finish(self) -> Result<()> {
+        let path = self.0.get_ref().path().to_path_buf();
+        self.0.finish().map_err(ExportError::io(&path, "write"))?.finish()
+    }
+}

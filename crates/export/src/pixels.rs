@@ -1,0 +1,107 @@
+//! One pair in memory: its pixels as stored, its mask as 0 and 1, its text chunks, and its files' bytes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pig_data::png_file::{encode_png, read_png_text};
+use pig_data::read::{read_image, read_mask};
+use pig_data::{DataConfig, DataError, Pixels};
+
+use crate::error::{ExportError, Result};
+use crate::source::Pair;
+
+/// A pair that was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    /// 1 or 3.
+    pub(crate) channels: usize,
+    /// Values of shape (height, width, channels).
+    pub(crate) image: Pixels,
+    /// Values of shape (height, width): 0 background, 1 lesion.
+    pub(crate) mask: Vec<u8>,
+    /// The image's text chunks.
+    pub(crate) text: BTreeMap<String, String>,
+    mask_text: BTreeMap<String, String>,
+    /// The image's file, where it is a PNG that every tool reads as these pixels.
+    plain_image: Option<Vec<u8>>,
+}
+
+impl Loaded {
+    /// Reads a pair with 1 or 3 channels.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or image and mask differ in size.
+    pub(crate) fn read(pair: &Pair, channels: usize, config: &DataConfig) -> Result<Self> {
+        let raw = read_image(&pair.image, channels)?;
+        let mask = read_mask(&pair.mask, config)?;
+        if (raw.width, raw.height) != (mask.width, mask.height) {
+            return Err(ExportError::Data(DataError::SizeMismatch {
+                image: pair.image.clone(),
+                image_size: [raw.width, raw.height],
+                mask: pair.mask.clone(),
+                mask_size: [mask.width, mask.height],
+            }));
+        }
+        let image = match raw.bit_depth() {
+            // Stored values, and gray made of them, which lies between whole numbers only after a colour conversion.
+            8 => Pixels::Eight(raw.data.iter().map(|&value| value.round() as u8).collect()),
+            _ => Pixels::Sixteen(raw.data.iter().map(|&value| value.round() as u16).collect()),
+        };
+        Ok(Self {
+            width: raw.width,
+            height: raw.height,
+            channels,
+            image,
+            mask: mask.data,
+            text: text_of(&pair.image)?,
+            mask_text: text_of(&pair.mask)?,
+            plain_image: plain_png(&pair.image, channels)?,
+        })
+    }
+
+    /// How many pixels are lesion.
+    pub(crate) fn mask_pixels(&self) -> usize {
+        self.mask.iter().filter(|&&value| value != 0).count()
+    }
+
+    /// The image as a PNG with its text chunks: the source's own bytes where they can stay.
+    pub(crate) fn image_png(&self, path: &Path) -> Result<Vec<u8>> {
+        match &self.plain_image {
+            Some(bytes) => Ok(bytes.clone()),
+            None => self.png(path, self.channels, &self.image, &self.text),
+        }
+    }
+
+    /// The mask as a gray PNG of 8 bit with its text chunks; lesion is `value`.
+    pub(crate) fn mask_png(&self, path: &Path, value: u8) -> Result<Vec<u8>> {
+        let mask = Pixels::Eight(self.mask.iter().map(|&inside| inside * value).collect());
+        self.png(path, 1, &mask, &self.mask_text)
+    }
+
+    fn png(&self, path: &Path, channels: usize, pixels: &Pixels, text: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+        let text: Vec<(&str, &str)> = text.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        Ok(encode_png(path, [self.height, self.width], channels, pixels, &text)?)
+    }
+}
+
+/// The text chunks of a PNG; none of any other file.
+pub(crate) fn text_of(path: &Path) -> Result<BTreeMap<String, String>> {
+    match read_png_text(path) {
+        Err(DataError::Unreadable { .. }) => Ok(BTreeMap::new()),
+        other => Ok(other?),
+    }
+}
+
+/// A file's bytes, where it is a gray or colour PNG of 8 or 16 bit with these channels and without transparency.
+fn plain_png(path: &Path, channels: usize) -> Result<Option<Vec<u8>>> {
+    let bytes = std::fs::read(path).map_err(ExportError::io(path, "read"))?;
+    let plain = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().is_ok_and(|reader| {
+        let info = reader.info();
+        let colour = if channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb };
+        let deep = matches!(info.bit_depth, png::BitDepth::Eight | png::BitDepth::Sixteen);
+        info.color_type == colour && deep && info.trns.is_none()
+    });
+    Ok(plain.then_some(bytes))
+}

@@ -1,0 +1,320 @@
+//! Which pairs are exported, under which names, and what is known about each.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use pig_data::read::read_header;
+use pig_data::write::keyword;
+use pig_data::{DataConfig, Dataset, GroupSource, PairEntry};
+use sha2::{Digest, Sha256};
+
+use crate::Request;
+use crate::error::{ExportError, Result};
+use crate::pixels::text_of;
+use crate::place::{Place, Places};
+
+/// The longest stem in characters; leaves room for folders and endings in the names of a tar file.
+const LONGEST_STEM: usize = 64;
+
+/// Which generated pairs are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Amount {
+    /// All of them.
+    #[default]
+    All,
+    /// This many.
+    Count(usize),
+    /// As many as make this share of the whole, at least 0 and below 1. Needs real pairs.
+    Share(f64),
+}
+
+/// Where a pair comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Made by a model, or drawn by a program.
+    Generated,
+    /// Found in the user's data.
+    Real,
+}
+
+impl Origin {
+    /// The word in manifests.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Generated => "generated",
+            Self::Real => "real",
+        }
+    }
+}
+
+/// A pair that is exported.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    /// The name of its files, unique in the export also where upper and lower case are the same.
+    pub(crate) stem: String,
+    /// Its id in the folder that it comes from.
+    pub(crate) source_id: String,
+    pub(crate) origin: Origin,
+    /// Whether the file says that it was not acquired from a patient; so do real pairs' stand-ins, the phantoms.
+    pub(crate) synthetic: bool,
+    /// The patient or group; the stem where none is known.
+    pub(crate) group: String,
+    pub(crate) image: PathBuf,
+    pub(crate) mask: PathBuf,
+    pub(crate) place: Place,
+}
+
+/// The pairs of one export.
+#[derive(Debug)]
+pub(crate) struct Pairs {
+    pub(crate) list: Vec<Pair>,
+    /// 1 or 3, the same for all.
+    pub(crate) channels: usize,
+    /// 8 or 16, the same for all.
+    pub(crate) bit_depth: u8,
+    /// What the split of the real pairs keeps together.
+    pub(crate) group_source: GroupSource,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// One folder's pairs before they are named.
+struct Folder {
+    pairs: Vec<Found>,
+    group_source: GroupSource,
+    warnings: Vec<String>,
+}
+
+/// A pair with what its files' headers say.
+struct Found {
+    entry: PairEntry,
+    place: Place,
+    says_generated: bool,
+    synthetic: bool,
+    model: Option<String>,
+}
+
+/// Finds, chooses and names the pairs. Reads headers, no pixels.
+pub(crate) fn gather(request: &Request) -> Result<Pairs> {
+    let mut warnings = Vec::new();
+    let pairs = match &request.real {
+        // The generated pairs have no patients: a column that is named for the real ones does not concern them.
+        Some(_) => Folder::read(&request.pairs, &DataConfig { group_column: None, ..request.data.clone() })?,
+        None => Folder::read(&request.pairs, &request.data)?,
+    };
+    let real = request.real.as_deref().map(|real| Folder::read(real, &request.data)).transpose()?;
+    if let Some(real) = &real {
+        only_generated(&pairs)?;
+        none_generated(real, &mut warnings)?;
+    }
+    let (generated, mut others): (Vec<_>, Vec<_>) =
+        pairs.pairs.into_iter().partition(|found| real.is_some() || found.says_generated);
+    let mut group_source = pairs.group_source;
+    let mut group_warnings = pairs.warnings;
+    let merged = real.is_some();
+    if let Some(real) = real {
+        others = real.pairs;
+        group_source = real.group_source;
+        group_warnings = real.warnings;
+    }
+    if !others.is_empty() {
+        warnings.append(&mut group_warnings);
+    }
+    let generated = choose(generated, others.len(), request)?;
+    let mut list = Vec::with_capacity(generated.len() + others.len());
+    let mut namer = Namer::default();
+    for (origin, found) in [(Origin::Generated, generated), (Origin::Real, others)] {
+        for found in found {
+            let prefix = if merged { format!("{}_", origin.word()) } else { String::new() };
+            let stem = namer.name(&format!("{prefix}{}", found.entry.id));
+            // A generated pair beside real ones has no patient, even where a phantom's manifest names one.
+            let known = origin == Origin::Real || (!merged && found.entry.group != found.entry.id);
+            let group = if known { found.entry.group } else { stem.clone() };
+            let PairEntry { id: source_id, image, mask, .. } = found.entry;
+            let (synthetic, place) = (found.synthetic || origin == Origin::Generated, found.place);
+            list.push(Pair { stem, source_id, origin, synthetic, group, image, mask, place });
+        }
+    }
+    let (channels, bit_depth) = pixel_type(&list, &mut warnings)?;
+    Ok(Pairs { list, channels, bit_depth, group_source, warnings })
+}
+
+impl Folder {
+    fn read(root: &Path, config: &DataConfig) -> Result<Self> {
+        let dataset = Dataset::discover(root, config)?;
+        let mut places = Places::read(&root.join("manifest.csv"))?;
+        let pairs = dataset.pairs.into_iter().map(|entry| {
+            let text = text_of(&entry.image)?;
+            let synthetic = text.get(keyword::SYNTHETIC).is_some_and(|word| word == "yes");
+            let place = places.take(&entry.id);
+            let says_generated = match place.origin.as_deref() {
+                Some(word) => word == Origin::Generated.word(),
+                None => synthetic,
+            };
+            let model = text.get(keyword::MODEL_HASH).cloned();
+            Ok(Found { entry, place: place.place, says_generated, synthetic, model })
+        });
+        let pairs = pairs.collect::<Result<Vec<_>>>()?;
+        Ok(Self { pairs, group_source: dataset.group_source, warnings: dataset.warnings })
+    }
+}
+
+fn only_generated(folder: &Folder) -> Result<()> {
+    let mut unmarked = folder.pairs.iter().filter(|found| !found.says_generated);
+    match unmarked.next() {
+        Some(first) => Err(ExportError::NotGenerated { image: first.entry.image.clone(), count: 1 + unmarked.count() }),
+        None => Ok(()),
+    }
+}
+
+fn none_generated(folder: &Folder, warnings: &mut Vec<String>) -> Result<()> {
+    let mut made = folder.pairs.iter().filter_map(|found| Some((found, found.model.as_ref()?)));
+    if let Some((first, model)) = made.next() {
+        let (image, model) = (first.entry.image.clone(), model.chars().take(12).collect());
+        return Err(ExportError::GeneratedAsReal { image, model, count: 1 + made.count() });
+    }
+    let drawn = folder.pairs.iter().filter(|found| found.synthetic).count();
+    if drawn > 0 {
+        warnings.push(format!(
+            "{drawn} of the pairs in --real say that they are synthetic, as phantoms do; they count as real here and keep \
+             their mark."
+        ));
+    }
+    Ok(())
+}
+
+/// The generated pairs that were asked for: those whose hash of seed and id comes first, in their old order. A greater
+/// number contains a smaller one.
+fn choose(generated: Vec<Found>, real: usize, request: &Request) -> Result<Vec<Found>> {
+    let (needed, asked) = match request.amount {
+        Amount::All => return Ok(generated),
+        Amount::Count(count) => (count, format!("--count {count}")),
+        Amount::Share(share) => {
+            if !(0.0..1.0).contains(&share) {
+                let (found, expected) = (share.to_string(), "a share of generated pairs from 0 to below 1");
+                return Err(ExportError::Setting { setting: "--share", found, expected });
+            }
+            let needed = (share / (1.0 - share) * real as f64).round() as usize;
+            (needed, format!("--share {share} beside {real} real pair(s)"))
+        }
+    };
+    let found = generated.len();
+    if needed > found {
+        return Err(ExportError::TooFewGenerated { path: request.pairs.clone(), found, needed, asked });
+    }
+    let ids = generated.iter().map(|found| found.entry.id.as_str());
+    let chosen: HashSet<usize> = ranked(ids, request.seed).into_iter().take(needed).collect();
+    Ok(generated.into_iter().enumerate().filter(|(index, _)| chosen.contains(index)).map(|(_, found)| found).collect())
+}
+
+/// The indices of `names` in the order of the SHA-256 of seed and name: a shuffle that does not depend on what else is
+/// in the list.
+pub(crate) fn ranked<'a>(names: impl Iterator<Item = &'a str>, seed: u64) -> Vec<usize> {
+    let mut ranks: Vec<_> = names
+        .enumerate()
+        .map(|(index, name)| (Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name).finalize(), index))
+        .collect();
+    ranks.sort();
+    ranks.into_iter().map(|(_, index)| index).collect()
+}
+
+/// Gives names that are safe as file names and in a tar of samples, where a dot ends the sample's key.
+#[derive(Debug, Default)]
+pub(crate) struct Namer {
+    /// Lower-case names in use, and how often each was asked for.
+    used: HashMap<String, usize>,
+}
+
+impl Namer {
+    /// `wanted` with letters, digits, `-` and `_` alone, shortened, and numbered where it is taken.
+    pub(crate) fn name(&mut self, wanted: &str) -> String {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
+        let mut name: String = wanted.chars().map(safe).take(LONGEST_STEM).collect();
+        if name.is_empty() {
+            name.push('_');
+        }
+        loop {
+            let count = self.used.entry(name.to_lowercase()).or_default();
+            *count += 1;
+            if *count == 1 {
+                return name;
+            }
+            let number = format!("-{count}");
+            name.truncate(LONGEST_STEM - number.len());
+            name.push_str(&number);
+        }
+    }
+}
+
+/// The channels and bit depth that all files share.
+fn pixel_type(list: &[Pair], warnings: &mut Vec<String>) -> Result<(usize, u8)> {
+    let mut first: Option<(&Path, u8)> = None;
+    let mut sizes = BTreeSet::new();
+    let mut colour = 0;
+    for pair in list {
+        let header = read_header(&pair.image)?;
+        match first {
+            None => first = Some((&pair.image, header.bit_depth)),
+            Some((path, bits)) if bits != header.bit_depth => {
+                return Err(ExportError::MixedBitDepth {
+                    first: path.to_path_buf(),
+                    first_bits: bits,
+                    second: pair.image.clone(),
+                    second_bits: header.bit_depth,
+                });
+            }
+            Some(_) => {}
+        }
+        colour += usize::from(header.colour);
+        sizes.insert((header.width, header.height));
+    }
+    if let (Some(least), Some(most), true) = (sizes.first(), sizes.last(), sizes.len() > 1) {
+        warnings.push(format!(
+            "The images have {} sizes, from {} x {} to {} x {}; most tools resize or crop, so that a lesion's size in \
+             pixels means different things. `pig prepare` brings them to one size.",
+            sizes.len(),
+            least.0,
+            least.1,
+            most.0,
+            most.1
+        ));
+    }
+    let channels = if colour > 0 && colour == list.len() { 3 } else { 1 };
+    if colour > 0 && channels == 1 {
+        warnings.push(format!("{colour} image file(s) of {} hold colour; all are written gray.", list.len()));
+    }
+    Ok((channels, first.map_or(8, |(_, bits)| bits)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_safe_and_unique_without_case() {
+        let mut namer = Namer::default();
+        assert_eq!(namer.name("a.b/../c d"), "a_b____c_d");
+        assert_eq!(namer.name("A_b____c_D"), "A_b____c_D-2");
+        assert_eq!(namer.name("a.b/../c.d"), "a_b____c_d-3");
+        assert_eq!(namer.name(""), "_");
+        let long = "x".repeat(200);
+        let (first, second) = (namer.name(&long), namer.name(&long));
+        assert!(first.len() == LONGEST_STEM && second.len() == LONGEST_STEM && first != second);
+        // A name that looks like a numbered one does not collide with it.
+        assert_eq!(namer.name("y-2"), "y-2");
+        assert_eq!(namer.name("y"), "y");
+        assert_eq!(namer.name("y"), "y-2-2");
+    }
+
+    #[test]
+    fn a_greater_choice_contains_the_smaller_one() {
+        let names: Vec<String> = (0..50).map(|i| format!("{i:06}")).collect();
+        let order = |seed| ranked(names.iter().map(String::as_str), seed);
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+        let half: HashSet<&str> = order(1).into_iter().take(10).map(|i| names[i].as_str()).collect();
+        let fewer = ranked(names[..25].iter().map(String::as_str), 1);
+        let kept: Vec<&str> = order(1).into_iter().filter(|&i| i < 25).map(|i| names[i].as_str()).collect();
+        assert_eq!(fewer.into_iter().map(|i| names[i].as_str()).collect::<Vec<_>>(), kept);
+        assert_eq!(half.len(), 10);
+    }
+}

@@ -1,0 +1,70 @@
+//! Who validates: real patients, never a generated pair.
+
+use std::collections::{BTreeSet, HashSet};
+
+use pig_data::{Dataset, Layout, PairEntry, Splits, k_folds};
+
+use crate::error::Result;
+use crate::job::Job;
+use crate::source::Origin;
+
+/// One division of the pairs, as indices into the export.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) training: Vec<usize>,
+    pub(crate) validation: Vec<usize>,
+}
+
+/// The folds by patient over the real pairs, with every generated pair in training; of a run's `splits.json` the one
+/// that it holds. Without enough real patients there are none, and a warning says so.
+pub(crate) fn folds(job: &mut Job<'_>) -> Result<Vec<Fold>> {
+    let real: Vec<PairEntry> = job
+        .pairs
+        .list
+        .iter()
+        .filter(|pair| pair.origin == Origin::Real)
+        .map(|pair| PairEntry {
+            id: pair.source_id.clone(),
+            image: pair.image.clone(),
+            mask: pair.mask.clone(),
+            group: pair.group.clone(),
+        })
+        .collect();
+    let groups = real.iter().map(|entry| entry.group.as_str()).collect::<BTreeSet<_>>().len();
+    let root = job.request.real.clone().unwrap_or_else(|| job.request.pairs.clone());
+    let group_source = job.pairs.group_source.clone();
+    let dataset = Dataset { root, layout: Layout::Manifest, pairs: real, group_source, warnings: Vec::new() };
+    let splits = match &job.request.splits {
+        Some(path) => {
+            let splits = Splits::load(path)?;
+            splits.check(&dataset)?;
+            vec![splits]
+        }
+        None if groups < 2 => {
+            job.pairs.warnings.push(format!(
+                "{groups} real patient(s) or group(s): nobody can validate, so no split is written. A tool that splits \
+                 by itself would validate on generated pairs; join them with real ones by --real."
+            ));
+            return Ok(Vec::new());
+        }
+        None => k_folds(&dataset, job.request.folds.min(groups), job.request.seed)?,
+    };
+    if job.count(Origin::Generated) > 0 && job.request.splits.is_none() {
+        job.pairs.warnings.push(
+            "Validation is honest only where the generator saw none of the validating patients: if these pairs come \
+             from a run that trained on the same real data, give the run's split by --splits RUN/splits.json."
+                .to_owned(),
+        );
+    }
+    Ok(splits.iter().map(|splits| fold(job, splits)).collect())
+}
+
+fn fold(job: &Job<'_>, splits: &Splits) -> Fold {
+    let held_out: HashSet<&str> = splits.validation.iter().map(String::as_str).collect();
+    let validates = |index: &usize| {
+        let pair = job.pair(*index);
+        pair.origin == Origin::Real && held_out.contains(pair.source_id.as_str())
+    };
+    let (validation, training) = (0..job.len()).partition(validates);
+    Fold { training, validation }
+}

@@ -1,0 +1,139 @@
+//! A folder that appears whole or not at all: written beside its place under another name, brought to disk, renamed.
+
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::error::{ExportError, Result};
+
+/// A folder under way. Dropped without [`Staging::publish`], it is removed.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    out: PathBuf,
+    temporary: PathBuf,
+}
+
+impl Staging {
+    /// Opens a folder that will become `out`, which must be new or empty.
+    pub(crate) fn create(out: &Path) -> Result<Self> {
+        refuse_taken(out)?;
+        let taken = || ExportError::OutputTaken { path: out.to_path_buf(), found: "this is no name of a folder" };
+        let name = out.file_name().ok_or_else(taken)?.to_string_lossy();
+        let nonce = RandomState::new().hash_one(std::process::id());
+        let temporary = out.with_file_name(format!(".{name}.{nonce:016x}.tmp"));
+        std::fs::create_dir_all(&temporary).map_err(ExportError::io(&temporary, "make"))?;
+        Ok(Self { out: out.to_path_buf(), temporary })
+    }
+
+    /// The path of a file in the folder, whose own folder is made.
+    pub(crate) fn path(&self, name: &str) -> Result<PathBuf> {
+        let path = self.temporary.join(name);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(ExportError::io(folder, "make"))?;
+        }
+        Ok(path)
+    }
+
+    /// Writes a file.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let mut file = self.file(name)?;
+        file.put(bytes)?;
+        file.finish()
+    }
+
+    /// Opens a file that is written piece by piece.
+    pub(crate) fn file(&self, name: &str) -> Result<StagedFile> {
+        let path = self.path(name)?;
+        let file = File::create(&path).map_err(ExportError::io(&path, "write"))?;
+        Ok(StagedFile { path, file: BufWriter::new(file) })
+    }
+
+    /// Gives the folder its name.
+    pub(crate) fn publish(self) -> Result<()> {
+        // All at once, because a disk writes many files in little more time than one.
+        files_below(&self.temporary)?.par_iter().try_for_each(|path| {
+            let file = OpenOptions::new().write(true).open(path);
+            file.and_then(|file| file.sync_all()).map_err(ExportError::io(path, "write"))
+        })?;
+        // Somebody may have written there meanwhile.
+        refuse_taken(&self.out)?;
+        if self.out.is_dir() {
+            std::fs::remove_dir(&self.out).map_err(ExportError::io(&self.out, "replace"))?;
+        }
+        std::fs::rename(&self.temporary, &self.out).map_err(ExportError::io(&self.out, "write"))?;
+        // The rename is on disk only once the folder is; not every file system can sync a folder.
+        if let Some(folder) = self.out.parent().and_then(|folder| File::open(folder).ok()) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // After a rename there is nothing to remove; after an error, that error is the one to report.
+        let _ = std::fs::remove_dir_all(&self.temporary);
+    }
+}
+
+fn refuse_taken(out: &Path) -> Result<()> {
+    let taken = |found| Err(ExportError::OutputTaken { path: out.to_path_buf(), found });
+    match std::fs::read_dir(out) {
+        Ok(mut entries) => match entries.next() {
+            Some(_) => taken("the folder is not empty"),
+            None => Ok(()),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => taken("this is a file"),
+        Err(error) => Err(ExportError::io(out, "list")(error)),
+    }
+}
+
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(ExportError::io(&folder, "list"))? {
+            let path = entry.map_err(ExportError::io(&folder, "list"))?.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    Ok(files)
+}
+
+/// A file under way in a [`Staging`].
+#[derive(Debug)]
+pub(crate) struct StagedFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl StagedFile {
+    /// Appends bytes.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(ExportError::io(&self.path, "write"))
+    }
+
+    /// Ends the file.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.file.flush().map_err(ExportError::io(&self.path, "write"))
+    }
+
+    /// The path, for errors.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
