@@ -143,6 +143,8 @@ class Run:
             result["pig"]["differences"] = largest_differences(path, reference)
             say(f"  pig: {report.seen_text(result['pig'])}")
             self.check(result)
+            for path in self.workers.folder.glob("*.safetensors"):
+                path.unlink()
             result["rounds"] = self.alternate(pig, torch, result)
         return result | report.summary(result)
 
