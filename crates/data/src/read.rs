@@ -4,7 +4,7 @@
 //! profile; an orientation tag is not applied; a TIFF of several pages is refused. An alpha channel that is opaque
 //! everywhere is dropped, any other is refused, because what such a file shows depends on the viewer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -22,6 +22,9 @@ const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 16;
 
 /// How many of a mask's values an error lists.
 const LISTED_VALUES: usize = 16;
+
+/// How many of a mask's values are counted apart.
+const COUNTED_VALUES: usize = 256;
 
 /// Rec. 601 luma weights of red, green and blue, those of JPEG and of most image libraries' gray conversion.
 const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
@@ -148,6 +151,26 @@ pub fn read_mask(path: &Path, config: &DataConfig) -> Result<RawMask> {
     };
     let data = decoded.pixels().map(|pixel| u8::from(lesion.contains(&pixel))).collect();
     Ok(RawMask { width: decoded.width, height: decoded.height, data })
+}
+
+/// Counts the pixels of each value of a mask file, as a user would write the values in `data.mask_values`. The number of
+/// values that are told apart is bounded; the rest is counted under `others`.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn count_mask_values(path: &Path) -> Result<BTreeMap<String, u64>> {
+    let mask = decode(path)?;
+    let mut counts: BTreeMap<[u16; 3], u64> = BTreeMap::new();
+    let mut others = 0;
+    for pixel in mask.pixels() {
+        if counts.len() >= COUNTED_VALUES && !counts.contains_key(&pixel) {
+            others += 1;
+        } else {
+            *counts.entry(pixel).or_default() += 1;
+        }
+    }
+    let named = counts.into_iter().map(|(value, count)| (colour_word(value, mask.maximum), count));
+    Ok(named.chain((others > 0).then(|| ("others".to_owned(), others))).collect())
 }
 
 /// The colour of a configured lesion value in a file whose greatest value is `maximum`.

@@ -14,6 +14,7 @@ use crate::atomic;
 use crate::error::{DataError, Result};
 
 /// How a column's value is taken from a row.
+#[derive(Debug, Clone, Copy)]
 pub enum Column<R> {
     /// Text; empty where there is none.
     Text(fn(&R) -> &str),

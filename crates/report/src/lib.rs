@@ -7,6 +7,7 @@
 pub mod canvas;
 pub mod chart;
 pub mod contact_sheet;
+pub mod document;
 pub mod histogram;
 pub mod page;
 pub mod picture;
@@ -17,6 +18,7 @@ mod write;
 pub use canvas::Canvas;
 pub use chart::{Chart, Scale, Series, write_curves};
 pub use contact_sheet::{PairPicture, Section, SheetStyle, Show, contact_sheet};
+pub use document::{Block, Document, Table};
 pub use histogram::HistogramChart;
 pub use page::{DemoPage, Figure, NearestPair, NearestSection};
 pub use picture::Picture;

@@ -27,13 +27,20 @@ pub struct Figure {
     canvas: Canvas,
     caption: String,
     alternative: String,
+    synthetic: bool,
 }
 
 impl Figure {
     /// A picture with its caption, and the words that stand for it where it cannot be seen.
     #[must_use]
     pub fn new(canvas: Canvas, caption: impl Into<String>, alternative: impl Into<String>) -> Self {
-        Self { canvas, caption: caption.into(), alternative: alternative.into() }
+        Self { canvas, caption: caption.into(), alternative: alternative.into(), synthetic: true }
+    }
+
+    /// The same without the mark of generated pictures, for a picture that shows none.
+    #[must_use]
+    pub fn real(self) -> Self {
+        Self { synthetic: false, ..self }
     }
 }
 
@@ -95,13 +102,7 @@ pub struct DemoPage {
 impl DemoPage {
     /// The page as text.
     pub fn render(&self) -> Result<String, ReportError> {
-        let title = escape(&self.title);
-        let mut page = Page(format!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
-             <meta name=\"color-scheme\" content=\"light dark\"/><title>{title}</title>\
-             <style>{PAGE_STYLE}{CHART_STYLE}</style></head>\n<body><main>\n<h1>{title}</h1>\n"
-        ));
+        let mut page = Page::begin(&self.title);
         if !self.data.is_empty() {
             page.add(format_args!("<p class=\"data\">Data: {}</p>\n", escape(&self.data)));
         }
@@ -121,11 +122,9 @@ impl DemoPage {
         page.charts("Training", self.curves.iter().map(Chart::inline_svg));
         page.limits(&self.limits);
         page.settings(&self.settings, &self.provenance);
-        page.add(format_args!(
-            "<footer>Generated images and masks on this page are synthetic. The file needs nothing beside it: no network, no script.\
-             </footer>\n</main></body></html>\n"
-        ));
-        Ok(page.0)
+        Ok(page.end(
+            "Generated images and masks on this page are synthetic. The file needs nothing beside it: no network, no script.",
+        ))
     }
 
     /// Renders the page and writes it, whole or not at all.
@@ -135,15 +134,32 @@ impl DemoPage {
 }
 
 /// The page being written.
-struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
-    fn add(&mut self, markup: std::fmt::Arguments) {
+    /// A page with its styles and title, open for its content.
+    pub(crate) fn begin(title: &str) -> Self {
+        let title = escape(title);
+        Self(format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
+             <meta name=\"color-scheme\" content=\"light dark\"/><title>{title}</title>\
+             <style>{PAGE_STYLE}{CHART_STYLE}</style></head>\n<body><main>\n<h1>{title}</h1>\n"
+        ))
+    }
+
+    /// The whole page with its last line.
+    pub(crate) fn end(mut self, footer: &str) -> String {
+        self.add(format_args!("<footer>{}</footer>\n</main></body></html>\n", escape(footer)));
+        self.0
+    }
+
+    pub(crate) fn add(&mut self, markup: std::fmt::Arguments) {
         // Writing to a String cannot fail.
         let _ = self.0.write_fmt(markup);
     }
 
-    fn heading(&mut self, heading: &str) {
+    pub(crate) fn heading(&mut self, heading: &str) {
         self.add(format_args!("<h2>{heading}</h2>\n"));
     }
 
@@ -188,15 +204,17 @@ impl Page {
             return Ok(());
         }
         self.heading(heading);
-        for figure in figures {
-            let (width, height) = (figure.canvas.width(), figure.canvas.height());
-            self.add(format_args!(
-                "<figure><img src=\"{}\" width=\"{width}\" height=\"{height}\" alt=\"{}\"/><figcaption>{}</figcaption></figure>\n",
-                data_uri(&figure.canvas)?,
-                escape(&figure.alternative),
-                escape(&figure.caption)
-            ));
-        }
+        figures.iter().try_for_each(|figure| self.figure(figure))
+    }
+
+    pub(crate) fn figure(&mut self, figure: &Figure) -> Result<(), ReportError> {
+        let (width, height) = (figure.canvas.width(), figure.canvas.height());
+        self.add(format_args!(
+            "<figure><img src=\"{}\" width=\"{width}\" height=\"{height}\" alt=\"{}\"/><figcaption>{}</figcaption></figure>\n",
+            data_uri(&figure.canvas, figure.synthetic)?,
+            escape(&figure.alternative),
+            escape(&figure.caption)
+        ));
         Ok(())
     }
 
@@ -280,8 +298,9 @@ fn minus(text: &str) -> String {
     escape(text).replace(" - ", " \u{2212} ")
 }
 
-fn data_uri(canvas: &Canvas) -> Result<String, ReportError> {
-    Ok(format!("data:image/png;base64,{}", base64(&canvas.encode_png(&[SYNTHETIC])?)))
+fn data_uri(canvas: &Canvas, synthetic: bool) -> Result<String, ReportError> {
+    let text: &[(&str, &str)] = if synthetic { &[SYNTHETIC] } else { &[] };
+    Ok(format!("data:image/png;base64,{}", base64(&canvas.encode_png(text)?)))
 }
 
 fn image(picture: &Picture, alternative: &str) -> Result<String, ReportError> {
@@ -291,7 +310,7 @@ fn image(picture: &Picture, alternative: &str) -> Result<String, ReportError> {
     // The browser enlarges it, without smoothing; the size stated here keeps the place while the page loads.
     let scale = comfortable_scale(width, height);
     let (shown_width, shown_height) = (width * scale, height * scale);
-    let uri = data_uri(&canvas)?;
+    let uri = data_uri(&canvas, true)?;
     Ok(format!("<img src=\"{uri}\" width=\"{shown_width}\" height=\"{shown_height}\" alt=\"{alternative}\"/>"))
 }
 

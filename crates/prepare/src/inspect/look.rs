@@ -1,0 +1,124 @@
+//! What one slice and its mask look like.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use pig_metrics::components::{Connectivity, components};
+
+use super::phash::perceptual_hash;
+use super::text::longest_word;
+use crate::error::{PrepareError, Result};
+use crate::layouts::{Case, Layout};
+use crate::masks::Masks;
+use crate::settings::{MissingMask, PrepareConfig, WindowRule};
+use crate::sources::{Cost, Volume};
+use crate::window::Window;
+
+/// What was seen of a slice.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    pub(crate) slice: usize,
+    /// Least and greatest value before any window.
+    pub(crate) range: (f64, f64),
+    /// Areas of the mask's lesions in pixels; `None` where there is no mask.
+    pub(crate) lesions: Option<Vec<usize>>,
+    /// Millimetres between rows and between columns.
+    pub(crate) spacing: Option<[f64; 2]>,
+    /// SHA-256 over size and values, and the perceptual hash; of one slice of a volume alone.
+    pub(crate) hashes: Option<([u8; 32], u64)>,
+    /// Letters of the longest bright row that looks like a word.
+    pub(crate) letters: usize,
+}
+
+/// What was seen of a case.
+#[derive(Debug)]
+pub(crate) struct CaseLook {
+    pub(crate) size: [usize; 2],
+    pub(crate) side: Option<crate::layouts::Side>,
+    pub(crate) view: Option<String>,
+    pub(crate) from_colour: bool,
+    pub(crate) burned_in: bool,
+    pub(crate) synthetic: bool,
+    pub(crate) weak: bool,
+    pub(crate) mask_values: BTreeMap<String, u64>,
+    pub(crate) looks: Vec<Look>,
+    /// Why there is no usable mask.
+    pub(crate) mask_error: Option<PrepareError>,
+}
+
+/// Looks at every slice of a case, one at a time.
+pub(crate) fn look_at(case: &Case, layout: Layout, config: &PrepareConfig, cost: &Cost) -> Result<CaseLook> {
+    let volume = Volume::open(case, layout, config.colour, config.slice_axis, cost)?;
+    let strict = PrepareConfig { missing_mask: MissingMask::Error, ..config.clone() };
+    let mut mask_error = None;
+    let masks = match Masks::open(case, &volume, &strict, cost) {
+        Ok(masks) => masks,
+        Err(error) => {
+            mask_error = Some(error);
+            None
+        }
+    };
+    let dicom = volume.dicom().map(pig_dicom::Image::info);
+    let mut seen = CaseLook {
+        size: volume.size(),
+        side: case.side.map_or_else(|| volume.side(0), |side| Ok(Some(side)))?,
+        view: case.view.clone().or_else(|| volume.view().map(str::to_owned)),
+        from_colour: volume.from_colour(),
+        burned_in: dicom.is_some_and(|info| info.burned_in_annotation == Some(true)),
+        synthetic: dicom.is_some_and(|info| info.synthetic == Some(true)),
+        weak: masks.as_ref().is_some_and(Masks::weak),
+        mask_values: BTreeMap::new(),
+        looks: Vec::new(),
+        mask_error: None,
+    };
+    if let Some(masks) = &masks {
+        // Values are counted even where they do not say which of them is lesion.
+        seen.mask_values = masks.values()?;
+    }
+    let window = quick_window(case, &volume, config)?;
+    for slice in 0..volume.slices() {
+        let mask = match masks.as_ref().filter(|_| mask_error.is_none()).map(|masks| masks.read(slice)).transpose() {
+            Ok(mask) => mask,
+            Err(error) => {
+                mask_error = Some(error);
+                None
+            }
+        };
+        seen.looks.push(look(&volume, window, slice, mask.as_deref())?);
+    }
+    seen.mask_error = mask_error;
+    Ok(seen)
+}
+
+/// A window to look through; one that the settings ask for and the source cannot have is no fault here.
+pub(crate) fn quick_window(case: &Case, volume: &Volume, config: &PrepareConfig) -> Result<Window> {
+    let auto = PrepareConfig { window: WindowRule::Auto, window_center: None, window_width: None, ..config.clone() };
+    Window::of(volume, case.image.path(), &auto)
+}
+
+fn look(volume: &Volume, window: Window, slice: usize, mask: Option<&[u8]>) -> Result<Look> {
+    let size = volume.size();
+    let plane = volume.plane(slice)?;
+    let range = plane.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+        (low.min(f64::from(value)), high.max(f64::from(value)))
+    });
+    let lesions = mask.map(|mask| {
+        let mask: Vec<bool> = mask.iter().map(|&value| value != 0).collect();
+        components(&mask, size[0], size[1], Connectivity::Eight).areas
+    });
+    // Neighbouring slices are alike by nature: the middle one stands for its volume.
+    let representative = slice == volume.slices() / 2;
+    let (mut hashes, mut letters) = (None, 0);
+    if representative {
+        let shown = window.shown(volume, slice)?;
+        let mut exact = Sha256::new();
+        exact.update([size[0] as u64, size[1] as u64].map(u64::to_le_bytes).concat());
+        for chunk in plane.values.chunks(1 << 14) {
+            exact.update(chunk.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        }
+        hashes = Some((exact.finalize().into(), perceptual_hash(&shown.values, size)));
+        letters = longest_word(&shown.values, size);
+    }
+    Ok(Look { slice, range, lesions, spacing: volume.geometry(slice)?.spacing, hashes, letters })
+}

@@ -1,0 +1,378 @@
+//! A look at a folder before it is prepared or trained on: what is there, and what will make trouble.
+
+mod groups;
+mod look;
+mod page;
+pub mod phash;
+pub mod privacy;
+mod table;
+pub mod text;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::error::{PrepareError, Result};
+use crate::layouts::{Case, Layout, find};
+use crate::pipeline::{Progress, place_below, strip_source};
+use crate::settings::PrepareConfig;
+use crate::sources::Cost;
+use look::{CaseLook, look_at};
+
+pub use page::write_page;
+pub use table::text as table_text;
+
+/// Bits of the perceptual hash that near-duplicates differ in at most. On BUSI's marked groups, see the crate's tests.
+pub const NEAR_BITS: u32 = 8;
+
+/// What is to be looked at.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The folder.
+    pub source: PathBuf,
+    /// Its layout; recognised without it.
+    pub layout: Option<Layout>,
+    /// The settings, of which those that read sources matter: mask values, slice axis, colour.
+    pub config: PrepareConfig,
+    /// What reading may cost.
+    pub cost: Cost,
+    /// Bits of the perceptual hash that near-duplicates differ in at most.
+    pub near_bits: u32,
+}
+
+/// A file and what is the matter with it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// The file's place below the source.
+    pub file: String,
+    /// What is the matter.
+    pub reason: String,
+}
+
+/// Least, quartiles and greatest of a number of values.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// How many values.
+    pub count: usize,
+    /// The least.
+    pub least: f64,
+    /// A quarter lies below.
+    pub lower: f64,
+    /// Half lies below.
+    pub median: f64,
+    /// Three quarters lie below.
+    pub upper: f64,
+    /// The greatest.
+    pub greatest: f64,
+}
+
+impl Spread {
+    /// The spread of values; `None` without any. Quartiles are those of numpy's default.
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            let rank = share * (values.len() - 1) as f64;
+            let (below, above) = (values[rank.floor() as usize], values[rank.ceil() as usize]);
+            below + (above - below) * rank.fract()
+        };
+        Some(Self {
+            count: values.len(),
+            least: at(0.0),
+            lower: at(0.25),
+            median: at(0.5),
+            upper: at(0.75),
+            greatest: at(1.0),
+        })
+    }
+}
+
+/// What is in a folder. No value of a header but sizes, spacings, sides and views is in it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// How the folder is laid out.
+    pub layout: Layout,
+    /// Images and volumes found.
+    pub cases: usize,
+    /// Of these, volumes of several slices.
+    pub volumes: usize,
+    /// Images and slices that could be read.
+    pub slices: usize,
+    /// Patients; `None` where none are known.
+    pub patients: Option<usize>,
+    /// Images and slices by size, width x height.
+    pub sizes: BTreeMap<String, usize>,
+    /// Images by side.
+    pub sides: BTreeMap<String, usize>,
+    /// Images by view.
+    pub views: BTreeMap<String, usize>,
+    /// Images by the class that the release names.
+    pub classes: BTreeMap<String, usize>,
+    /// Images by pixel spacing in mm, row x column.
+    pub spacings: BTreeMap<String, usize>,
+    /// The least value of each slice, before any window.
+    pub darkest: Option<Spread>,
+    /// The greatest value of each slice, before any window.
+    pub brightest: Option<Spread>,
+    /// Colour images that would be reduced to gray.
+    pub colour: usize,
+    /// Pixels of all masks by stored value.
+    pub mask_values: BTreeMap<String, u64>,
+    /// Images and slices by their number of lesions.
+    pub lesions_per_image: BTreeMap<usize, usize>,
+    /// Areas of lesions in pixels.
+    pub lesion_pixels: Option<Spread>,
+    /// Areas of lesions in mm2, of images whose spacing is known.
+    pub lesion_mm2: Option<Spread>,
+    /// Masks that are guesses, such as ellipses in boxes.
+    pub weak_masks: usize,
+    /// Images that say of themselves that they are synthetic.
+    pub synthetic: usize,
+    /// Groups of images with the same pixels.
+    pub duplicates: Vec<Vec<String>>,
+    /// Groups of images that look alike, of different patients where patients are known.
+    pub near_duplicates: Vec<Vec<String>>,
+    /// Bits that near-duplicates differ in at most, of 64.
+    pub near_bits: u32,
+    /// Images and masks that disagree in size, slices or place.
+    pub mismatches: Vec<Problem>,
+    /// Images without a mask.
+    pub missing_masks: Vec<Problem>,
+    /// Masks that cannot be used as they are.
+    pub unclear_masks: Vec<Problem>,
+    /// Images that may have text burnt in.
+    pub text_suspects: Vec<Problem>,
+    /// Files that cannot be read.
+    pub unreadable: Vec<Problem>,
+    /// What else the user should know.
+    pub notes: Vec<String>,
+}
+
+/// What a look found, with what a page needs to draw.
+#[derive(Debug)]
+pub struct Inspected {
+    /// The numbers.
+    pub report: Report,
+    inspection: Inspection,
+    cases: Vec<Case>,
+    looks: Vec<Option<CaseLook>>,
+    groups: Vec<Vec<usize>>,
+}
+
+/// Looks at every image of a folder. A file that cannot be read is listed, and the others go on. When the user asks to stop,
+/// what was seen until then is reported, with a note.
+///
+/// # Errors
+/// When the folder cannot be read, a table of its release is damaged, or there are no images.
+pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspected> {
+    inspection.config.check()?;
+    let mut found = find(&inspection.source, inspection.layout, &inspection.config)?;
+    progress.begin(found.cases.len());
+    let done = AtomicUsize::new(0);
+    let looks: Vec<Option<Result<CaseLook>>> = found
+        .cases
+        .par_iter()
+        .map(|case| {
+            let look =
+                (!progress.stop_requested()).then(|| look_at(case, found.layout, &inspection.config, &inspection.cost));
+            progress.done(done.fetch_add(1, Ordering::Relaxed) + 1);
+            look
+        })
+        .collect();
+    let mut gathered = Gathering { source: &inspection.source, report: empty_report(found.layout, &inspection) };
+    gathered.report.notes = std::mem::take(&mut found.notes);
+    for (path, error) in &found.unreadable {
+        gathered.unreadable(path, error);
+    }
+    let stopped = looks.iter().filter(|look| look.is_none()).count();
+    if stopped > 0 {
+        gathered.report.notes.push(format!("{stopped} image(s) were not looked at, because the work was stopped."));
+    }
+    let looks: Vec<Option<CaseLook>> =
+        found.cases.iter().zip(looks).map(|(case, look)| gathered.case(case, look?)).collect();
+    gathered.spreads(&looks);
+    let groups = gathered.alike(&found.cases, &looks, inspection.near_bits);
+    let mut report = gathered.report;
+    let patients: std::collections::BTreeSet<_> = found.cases.iter().filter_map(|case| case.patient.as_ref()).collect();
+    report.patients = (!patients.is_empty()).then_some(patients.len());
+    report.cases = found.cases.len();
+    for list in [
+        &mut report.mismatches,
+        &mut report.missing_masks,
+        &mut report.unclear_masks,
+        &mut report.text_suspects,
+        &mut report.unreadable,
+    ] {
+        list.sort();
+    }
+    Ok(Inspected { report, inspection, cases: found.cases, looks, groups })
+}
+
+fn empty_report(layout: Layout, inspection: &Inspection) -> Report {
+    Report {
+        layout,
+        cases: 0,
+        volumes: 0,
+        slices: 0,
+        patients: None,
+        sizes: BTreeMap::new(),
+        sides: BTreeMap::new(),
+        views: BTreeMap::new(),
+        classes: BTreeMap::new(),
+        spacings: BTreeMap::new(),
+        darkest: None,
+        brightest: None,
+        colour: 0,
+        mask_values: BTreeMap::new(),
+        lesions_per_image: BTreeMap::new(),
+        lesion_pixels: None,
+        lesion_mm2: None,
+        weak_masks: 0,
+        synthetic: 0,
+        duplicates: Vec::new(),
+        near_duplicates: Vec::new(),
+        near_bits: inspection.near_bits,
+        mismatches: Vec::new(),
+        missing_masks: Vec::new(),
+        unclear_masks: Vec::new(),
+        text_suspects: Vec::new(),
+        unreadable: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+/// A report that is being filled.
+struct Gathering<'a> {
+    source: &'a Path,
+    report: Report,
+}
+
+impl Gathering<'_> {
+    fn problem(&self, path: &Path, reason: &str) -> Problem {
+        Problem { file: place_below(self.source, path), reason: strip_source(reason, self.source) }
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &PrepareError) {
+        let problem = self.problem(path, &error.to_string());
+        self.report.unreadable.push(problem);
+    }
+
+    /// Adds a case; its look is `None` where it could not be read.
+    fn case(&mut self, case: &Case, look: Result<CaseLook>) -> Option<CaseLook> {
+        let look = match look {
+            Ok(look) => look,
+            Err(error) => {
+                self.unreadable(case.image.path(), &error);
+                return None;
+            }
+        };
+        if let Some(error) = &look.mask_error {
+            self.mask_error(case, error);
+        }
+        if look.burned_in {
+            let problem = self.problem(case.image.path(), "Burned In Annotation (0028,0301) is YES");
+            self.report.text_suspects.push(problem);
+        }
+        if let Some(letters) = look.looks.iter().map(|look| look.letters).max().filter(|&letters| letters > 0) {
+            let problem =
+                self.problem(case.image.path(), &format!("{letters} bright marks in a row, as letters stand"));
+            self.report.text_suspects.push(problem);
+        }
+        let report = &mut self.report;
+        let slices = look.looks.len();
+        report.slices += slices;
+        report.volumes += usize::from(slices > 1);
+        report.colour += usize::from(look.from_colour);
+        report.synthetic += usize::from(look.synthetic);
+        report.weak_masks += if look.weak { slices } else { 0 };
+        let mut add = |counts: fn(&mut Report) -> &mut BTreeMap<String, usize>, word: Option<String>, by: usize| {
+            if let Some(word) = word {
+                *counts(report).entry(word).or_default() += by;
+            }
+        };
+        add(|r| &mut r.sizes, Some(format!("{} x {}", look.size[1], look.size[0])), slices);
+        add(|r| &mut r.sides, look.side.map(|side| side.word().to_owned()), 1);
+        add(|r| &mut r.views, look.view.clone(), 1);
+        add(|r| &mut r.classes, case.class.clone(), 1);
+        let spacing = look.looks.first().and_then(|look| look.spacing);
+        add(|r| &mut r.spacings, spacing.map(|[row, column]| format!("{row:.4} x {column:.4}")), 1);
+        for (value, count) in &look.mask_values {
+            *report.mask_values.entry(value.clone()).or_default() += count;
+        }
+        for lesions in look.looks.iter().filter_map(|look| look.lesions.as_ref()) {
+            *report.lesions_per_image.entry(lesions.len()).or_default() += 1;
+        }
+        Some(look)
+    }
+
+    fn mask_error(&mut self, case: &Case, error: &PrepareError) {
+        let problem = self.problem(case.image.path(), &error.to_string());
+        match error {
+            PrepareError::Mismatch { .. } => self.report.mismatches.push(problem),
+            PrepareError::MissingMask { .. } => self.report.missing_masks.push(problem),
+            _ => self.report.unclear_masks.push(problem),
+        }
+    }
+
+    fn spreads(&mut self, looks: &[Option<CaseLook>]) {
+        let slices = || looks.iter().flatten().flat_map(|case| &case.looks);
+        self.report.darkest = Spread::of(slices().map(|look| look.range.0).collect());
+        self.report.brightest = Spread::of(slices().map(|look| look.range.1).collect());
+        self.report.lesion_pixels = Spread::of(areas_pixels(looks));
+        self.report.lesion_mm2 = Spread::of(areas_mm2(looks));
+    }
+
+    /// Finds equal and near images; returns the near groups as indices of cases.
+    fn alike(&mut self, cases: &[Case], looks: &[Option<CaseLook>], near_bits: u32) -> Vec<Vec<usize>> {
+        let hashes: Vec<(usize, [u8; 32], u64)> = looks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, look)| {
+                let (exact, near) = look.as_ref()?.looks.iter().find_map(|look| look.hashes)?;
+                Some((index, exact, near))
+            })
+            .collect();
+        let mut first: BTreeMap<[u8; 32], usize> = BTreeMap::new();
+        let mut same = Vec::new();
+        for (place, (_, exact, _)) in hashes.iter().enumerate() {
+            match first.get(exact) {
+                Some(&earlier) => same.push((earlier, place)),
+                None => {
+                    first.insert(*exact, place);
+                }
+            }
+        }
+        let near: Vec<u64> = hashes.iter().map(|(_, _, near)| *near).collect();
+        let patient = |place: usize| cases[hashes[place].0].patient.as_ref();
+        let apart = |a: usize, b: usize| patient(a).is_some() && patient(a) == patient(b);
+        let to_cases = |group: Vec<usize>| group.into_iter().map(|place| hashes[place].0).collect::<Vec<_>>();
+        let equal: Vec<Vec<usize>> = groups::joined(hashes.len(), &same).into_iter().map(to_cases).collect();
+        let mut near: Vec<Vec<usize>> = groups::near(&near, near_bits, &apart).into_iter().map(to_cases).collect();
+        // A group that is nothing but equal images has been listed.
+        near.retain(|group| !equal.contains(group));
+        let names = |groups: &[Vec<usize>]| {
+            let place = |&case: &usize| place_below(self.source, cases[case].image.path());
+            groups.iter().map(|group| group.iter().map(place).collect()).collect()
+        };
+        (self.report.duplicates, self.report.near_duplicates) = (names(&equal), names(&near));
+        equal.into_iter().chain(near).collect()
+    }
+}
+
+/// Areas of all lesions in pixels.
+fn areas_pixels(looks: &[Option<CaseLook>]) -> Vec<f64> {
+    let slices = looks.iter().flatten().flat_map(|case| &case.looks);
+    slices.flat_map(|look| look.lesions.iter().flatten()).map(|&area| area as f64).collect()
+}
+
+/// Areas of all lesions in mm2, where the spacing is known.
+fn areas_mm2(looks: &[Option<CaseLook>]) -> Vec<f64> {
+    let slices = looks.iter().flatten().flat_map(|case| &case.looks);
+    let known = slices.filter_map(|look| Some((look.lesions.as_ref()?, look.spacing?)));
+    known.flat_map(|(areas, spacing)| areas.iter().map(move |&area| area as f64 * spacing[0] * spacing[1])).collect()
+}

@@ -1,0 +1,71 @@
+//! A perceptual hash: 64 bits that change little when a picture is scaled, brightened or compressed again.
+
+use std::f64::consts::PI;
+use std::sync::LazyLock;
+
+use pig_data::resample::resize_image;
+
+/// Pictures are reduced to this side first.
+const SIDE: usize = 32;
+
+/// The lowest frequencies in each direction that make the hash.
+const FREQUENCIES: usize = 8;
+
+/// cos(pi (2 x + 1) u / 64) by u and x: the rows of the DCT-II.
+static COSINES: LazyLock<[[f64; SIDE]; FREQUENCIES]> = LazyLock::new(|| {
+    std::array::from_fn(|u| std::array::from_fn(|x| (PI * (2 * x + 1) as f64 * u as f64 / (2 * SIDE) as f64).cos()))
+});
+
+/// The hash of a picture of `size` = (height, width): its lowest 8 x 8 DCT coefficients at 32 x 32 pixels, each against
+/// their median without the mean. Two pictures are alike as far as few of the 64 bits differ.
+pub fn perceptual_hash(values: &[f32], size: [usize; 2]) -> u64 {
+    let small = resize_image(values, size, [SIDE, SIDE], 1);
+    let cosines = &*COSINES;
+    // Rows first, then columns.
+    let rows: Vec<[f64; FREQUENCIES]> = small
+        .chunks_exact(SIDE)
+        .map(|row| {
+            std::array::from_fn(|u| row.iter().zip(&cosines[u]).map(|(&value, cosine)| f64::from(value) * cosine).sum())
+        })
+        .collect();
+    let coefficients: Vec<f64> = (0..FREQUENCIES * FREQUENCIES)
+        .map(|index| {
+            let (v, u) = (index / FREQUENCIES, index % FREQUENCIES);
+            rows.iter().zip(&cosines[v]).map(|(row, cosine)| row[u] * cosine).sum()
+        })
+        .collect();
+    let mut sorted = coefficients[1..].to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    coefficients.iter().fold(0, |hash, &coefficient| hash << 1 | u64::from(coefficient > median))
+}
+
+/// How many bits of two hashes differ.
+pub fn distance(a: u64, b: u64) -> u32 {
+    (a ^ b).count_ones()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(size: [usize; 2], phase: f32) -> Vec<f32> {
+        (0..size[0] * size[1])
+            .map(|index| {
+                let (y, x) = ((index / size[1]) as f32 / size[0] as f32, (index % size[1]) as f32 / size[1] as f32);
+                0.5 + 0.2 * (7.0 * x + phase).sin() + 0.2 * (5.0 * y * x - 2.0 * phase).cos() + 0.1 * (11.0 * y).sin()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn scaling_and_brightness_change_little_and_another_picture_much() {
+        let hash = perceptual_hash(&picture([300, 400], 0.3), [300, 400]);
+        let scaled = perceptual_hash(&picture([140, 220], 0.3), [140, 220]);
+        assert!(distance(hash, scaled) <= 2, "{}", distance(hash, scaled));
+        let brighter: Vec<f32> = picture([300, 400], 0.3).iter().map(|value| 0.6 * value + 0.3).collect();
+        assert!(distance(hash, perceptual_hash(&brighter, [300, 400])) <= 2);
+        let other = perceptual_hash(&picture([300, 400], 2.9), [300, 400]);
+        assert!(distance(hash, other) >= 16, "{}", distance(hash, other));
+    }
+}

@@ -1,0 +1,93 @@
+//! nnU-Net raw, version 2 and 1: `dataset.json` with `labels` and `file_ending`, `imagesTr/CASE_0000.nii.gz` (one file a
+//! channel), `labelsTr/CASE.nii.gz`. Every label but background and `ignore` counts as lesion unless the settings name some.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use pig_data::config::{MaskValue, MaskValues};
+
+use super::walk::{Kind, Tree};
+use super::{Case, ImageSource, Listing, MaskSource};
+use crate::error::{PrepareError, Result};
+use crate::settings::PrepareConfig;
+
+/// Whether the folder holds a data set of this form.
+pub(super) fn recognised(tree: &Tree) -> bool {
+    tree.files.iter().any(|entry| entry.place == "dataset.json")
+        && tree.files.iter().any(|entry| entry.place.starts_with("imagesTr/"))
+}
+
+pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
+    let description = Description::read(&tree.root.join("dataset.json"))?;
+    let ending = description.file_ending.as_str();
+    let channel = format!("_{:04}", config.channel);
+    let mut labels: HashMap<&str, _> = tree
+        .files
+        .iter()
+        .filter_map(|entry| Some((entry.place.strip_prefix("labelsTr/")?.strip_suffix(ending)?, entry)))
+        .collect();
+    let mut listing = Listing::default();
+    let mut other_channels = 0;
+    for entry in &tree.files {
+        let stem = entry.place.strip_prefix("imagesTr/").and_then(|name| name.strip_suffix(ending));
+        let (Some(stem), Kind::Nifti | Kind::Picture) = (stem, entry.kind) else { continue };
+        // Colour pictures are one file without a channel's number.
+        let Some(id) = stem.strip_suffix(channel.as_str()).or_else(|| labels.contains_key(stem).then_some(stem)) else {
+            other_channels += 1;
+            continue;
+        };
+        let masks = match labels.remove(id) {
+            None => MaskSource::Missing(format!("labelsTr/{id}{ending}")),
+            Some(label) if label.kind == Kind::Nifti => MaskSource::Nifti(vec![label.path.clone()]),
+            Some(label) => MaskSource::Pictures(vec![label.path.clone()]),
+        };
+        let Some(image) = ImageSource::of_kind(entry.path.clone(), entry.kind) else { continue };
+        let mut case = Case::new(id.to_owned(), image, masks);
+        case.mask_values = description.lesion.clone();
+        listing.cases.push(case);
+    }
+    super::note(&mut listing.notes, other_channels, "file(s) of other channels were not read (prepare.channel).");
+    super::note(&mut listing.notes, labels.len(), "label file(s) have no image.");
+    if let (Some(lesion), None) = (&description.lesion, &config.mask_values)
+        && lesion.0.len() > 1
+    {
+        listing.notes.push(format!(
+            "dataset.json has {} labels, all of which count as lesion; name the lesion's in prepare.mask_values.",
+            lesion.0.len()
+        ));
+    }
+    Ok(listing)
+}
+
+/// What dataset.json says.
+struct Description {
+    file_ending: String,
+    /// `None` where it has no labels that are numbers.
+    lesion: Option<MaskValues>,
+}
+
+impl Description {
+    fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(PrepareError::io(path, "read"))?;
+        let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| PrepareError::Annotation {
+            path: path.to_path_buf(),
+            problem: format!("line {} is no JSON", error.line()),
+            expected: "nnU-Net's dataset.json",
+        })?;
+        let file_ending = json["file_ending"].as_str().unwrap_or(".nii.gz").to_owned();
+        let mut lesion = BTreeSet::new();
+        let mut ignored = BTreeSet::new();
+        for (name, value) in json["labels"].as_object().into_iter().flatten() {
+            // Version 2 maps names to numbers or regions of numbers, version 1 numbers to names.
+            let (name, values): (&str, Vec<u64>) = match value {
+                serde_json::Value::String(text) => (text, name.parse().into_iter().collect()),
+                serde_json::Value::Array(list) => (name, list.iter().filter_map(serde_json::Value::as_u64).collect()),
+                other => (name, other.as_u64().into_iter().collect()),
+            };
+            let target = if name.eq_ignore_ascii_case("ignore") { &mut ignored } else { &mut lesion };
+            target.extend(values.into_iter().filter_map(|value| u16::try_from(value).ok()).filter(|&value| value > 0));
+        }
+        let values: Vec<_> = lesion.difference(&ignored).map(|&value| MaskValue::Gray(value)).collect();
+        Ok(Self { file_ending, lesion: (!values.is_empty()).then_some(MaskValues(values)) })
+    }
+}

@@ -1,0 +1,287 @@
+//! One case: its slices chosen, shown, cropped, resized, mirrored and written.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use pig_data::config::{MaskResize, Resize};
+use pig_data::png_file::encode_png;
+use pig_data::resample::{fit_within, resize_image, resize_mask_area, resize_mask_nearest};
+use pig_data::{Pixels, atomic, hex};
+
+use super::Work;
+use crate::error::{PrepareError, Result};
+use crate::foreground::{Foreground, Rectangle, largest_component};
+use crate::layouts::{Case, MaskSource, Side};
+use crate::masks::Masks;
+use crate::prepared::CaseState;
+use crate::record::Record;
+use crate::settings::{CropRule, LateralityRule, PrepareConfig};
+use crate::sources::Volume;
+use crate::transform::{Transform, mirrored};
+use crate::window::Window;
+
+/// Prepares a case, or finds that it was; `None` when the user asked to stop on the way. The flag says that it was kept.
+pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseState, bool)>> {
+    let id = work.ids[case.name.as_str()].as_str();
+    let source_sha256 = source_hash(case)?;
+    if let Some(state) = work.folder.finished(id, &source_sha256) {
+        return Ok(Some((state, true)));
+    }
+    work.folder.forget(id);
+    let (config, cost) = (&work.request.config, &work.request.cost);
+    let settings = crate::prepared::settings_hash(config, work.layout, &key_of(work));
+    let mut state =
+        CaseState { source_sha256, settings, left_out_empty: 0, left_out_without_mask: 0, records: Vec::new() };
+    let volume = Volume::open(case, work.layout, config.colour, config.slice_axis, cost)?;
+    let Some(masks) = Masks::open(case, &volume, config, cost)? else {
+        state.left_out_without_mask = 1;
+        work.folder.keep(id, &state)?;
+        return Ok(Some((state, false)));
+    };
+    let slices = chosen_slices(case, &volume, &masks, config)?;
+    state.left_out_empty = volume.slices() - slices.len();
+    if !slices.is_empty() {
+        let open = OpenCase {
+            work,
+            case,
+            id,
+            window: Window::of(&volume, case.image.path(), config)?,
+            turned: case.upright && stands_on_its_head(&volume, case.side)?,
+            volume: &volume,
+            masks: &masks,
+            source_sha256: &state.source_sha256,
+        };
+        let Some(records) = open.records(&slices)? else { return Ok(None) };
+        state.records = records;
+    }
+    work.folder.keep(id, &state)?;
+    Ok(Some((state, false)))
+}
+
+fn key_of(work: &Work<'_>) -> String {
+    work.request.key.as_ref().map(crate::privacy::Key::fingerprint).unwrap_or_default()
+}
+
+/// SHA-256 over everything of the source that decides the case's pairs.
+fn source_hash(case: &Case) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(&case.name);
+    hash_file(case.image.path(), &mut hash)?;
+    for path in case.masks.paths() {
+        hash_file(path, &mut hash)?;
+    }
+    if let MaskSource::Boxes(boxes) = &case.masks {
+        for lesion in boxes {
+            for number in [lesion.slice as i64, lesion.x, lesion.y, lesion.width, lesion.height] {
+                hash.update(number.to_le_bytes());
+            }
+        }
+    }
+    // What tables say about the case is in the manifest, so a change there must be seen. Spacing decides the millimetres.
+    let side = case.side.map_or("", Side::word);
+    let words = [side, case.view.as_deref().unwrap_or_default(), case.class.as_deref().unwrap_or_default()];
+    hash.update(words.join("\n"));
+    for spacing in case.spacing.unwrap_or_default() {
+        hash.update(spacing.to_le_bytes());
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn hash_file(path: &Path, hash: &mut Sha256) -> Result<()> {
+    let mut file = File::open(path).map_err(PrepareError::io(path, "read"))?;
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut block).map_err(PrepareError::io(path, "read"))?;
+        if count == 0 {
+            return Ok(());
+        }
+        hash.update(&block[..count]);
+    }
+}
+
+/// The slices with lesion, and the draw of the others.
+fn chosen_slices(case: &Case, volume: &Volume, masks: &Masks, config: &PrepareConfig) -> Result<Vec<usize>> {
+    let chosen = |index: usize| -> Result<Option<usize>> {
+        let keep = drawn(config, &case.name, index) || masks.read(index)?.contains(&1);
+        Ok(keep.then_some(index))
+    };
+    let slices: Vec<Option<usize>> = (0..volume.slices()).into_par_iter().map(chosen).collect::<Result<_>>()?;
+    Ok(slices.into_iter().flatten().collect())
+}
+
+/// Whether an image or slice without lesion is kept: a draw keyed by seed, case and slice, so that it depends on no other.
+fn drawn(config: &PrepareConfig, name: &str, slice: usize) -> bool {
+    let mut hash = Sha256::new();
+    hash.update(config.seed.to_le_bytes());
+    hash.update((slice as u64).to_le_bytes());
+    hash.update(name);
+    let digest = hash.finalize();
+    let mut number = [0; 8];
+    number.copy_from_slice(&digest[..8]);
+    // 53 bits fill a double exactly, so a share of 1 keeps all and a share of 0 none.
+    ((u64::from_le_bytes(number) >> 11) as f64) < config.empty_share * (1_u64 << 53) as f64
+}
+
+/// Whether the bright edge of the middle slice lies on the other side than `side`, as the reader of BCS-DBT decides it.
+fn stands_on_its_head(volume: &Volume, side: Option<Side>) -> Result<bool> {
+    let Some(side) = side else { return Ok(false) };
+    let plane = volume.plane(volume.slices() / 2)?;
+    let edge =
+        |column: usize| plane.values.iter().skip(column).step_by(plane.width).map(|&v| f64::from(v)).sum::<f64>();
+    let found = if edge(0) < edge(plane.width - 1) { Side::Right } else { Side::Left };
+    Ok(found != side)
+}
+
+/// A case with its files open.
+struct OpenCase<'a> {
+    work: &'a Work<'a>,
+    case: &'a Case,
+    id: &'a str,
+    volume: &'a Volume,
+    masks: &'a Masks,
+    window: Window,
+    turned: bool,
+    source_sha256: &'a str,
+}
+
+impl OpenCase<'_> {
+    /// Makes the pairs of `slices`. Where one of them fails, none stays; `None` when the user asked to stop.
+    fn records(&self, slices: &[usize]) -> Result<Option<Vec<Record>>> {
+        let one = |&index: &usize| {
+            if self.work.progress.stop_requested() {
+                return Ok(None);
+            }
+            self.pair(index).map(Some)
+        };
+        let made: Vec<Result<Option<Record>>> = slices.par_iter().map(one).collect();
+        let whole = made.iter().all(|record| matches!(record, Ok(Some(_))));
+        if !whole {
+            made.iter().flatten().flatten().for_each(|record| self.work.folder.remove(record));
+        }
+        made.into_iter().collect()
+    }
+
+    fn pair(&self, index: usize) -> Result<Record> {
+        let config = &self.work.request.config;
+        let size = self.volume.size();
+        let share = self.work.budget.take(size);
+        let mut values = self.window.shown(self.volume, index)?.values;
+        let mask = self.masks.read(index)?;
+        if self.turned {
+            values.reverse();
+        }
+        let foreground = self.foreground(&values, &mask);
+        for (value, _) in values.iter_mut().zip(&foreground.others).filter(|(_, other)| **other) {
+            *value = 0.0;
+        }
+        let crop = foreground.crop;
+        let resized = match config.resize {
+            Resize::Stretch => config.size,
+            Resize::Pad => fit_within(crop.size(), config.size),
+        };
+        let mut transform = Transform::new(size, self.turned, &crop, resized, config.size);
+        let geometry = self.volume.geometry(index)?;
+        transform.spacing = geometry.spacing.or(self.case.spacing);
+        let side = self.case.side.map_or_else(|| self.volume.side(index), |side| Ok(Some(side)))?;
+        transform.mirrored = matches!(
+            (config.laterality, side),
+            (LateralityRule::Left, Some(Side::Right)) | (LateralityRule::Right, Some(Side::Left))
+        );
+        let image = resize_image(&crop.cut(&values, size[1]), crop.size(), resized, 1);
+        let cut_mask = crop.cut(&mask, size[1]);
+        let small_mask = match config.mask_resize {
+            MaskResize::AreaThreshold => resize_mask_area(&cut_mask, crop.size(), resized),
+            MaskResize::Nearest => resize_mask_nearest(&cut_mask, crop.size(), resized),
+        };
+        let (image, small_mask) = (placed(&image, &transform), placed(&small_mask, &transform));
+        let name = self.name(index);
+        let (image_place, mask_place) = (format!("images/{name}.png"), format!("masks/{name}.png"));
+        let image_sha256 = self.write(&image_place, config.size, &quantised(&image, config.bit_depth))?;
+        let shown_mask = Pixels::Eight(small_mask.iter().map(|&value| value * 255).collect());
+        let mask_sha256 = self.write(&mask_place, config.size, &shown_mask)?;
+        drop(share);
+        let affine = geometry.affine.map(|rows| rows.concat().iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
+        let key = self.work.request.key.as_ref();
+        let patient = self.case.patient.as_ref().zip(key).map(|(patient, key)| key.pseudonym(patient));
+        let lesion = |mask: &[u8]| mask.iter().filter(|&&value| value != 0).count();
+        Ok(Record {
+            id: name,
+            patient: patient.unwrap_or_default(),
+            case: self.id.to_owned(),
+            laterality: side.map_or("", Side::word).to_owned(),
+            view: self.case.view.clone().or_else(|| self.volume.view().map(str::to_owned)).unwrap_or_default(),
+            class: self.case.class.clone().unwrap_or_default(),
+            slice: index,
+            slices: self.volume.slices(),
+            weak_label: self.masks.weak(),
+            mask_pixels: lesion(&small_mask),
+            source_mask_pixels: lesion(&mask),
+            transform,
+            slice_axis: config.slice_axis,
+            slice_spacing_mm: geometry.slice_spacing,
+            affine: affine.unwrap_or_default(),
+            window: self.window.word().to_owned(),
+            window_low: self.window.range().map(|range| range.0),
+            window_high: self.window.range().map(|range| range.1),
+            blanked_pixels: foreground.others.iter().filter(|&&other| other).count(),
+            source_sha256: self.source_sha256.to_owned(),
+            image_sha256,
+            mask_sha256,
+            image: image_place,
+            mask: mask_place,
+        })
+    }
+
+    fn foreground(&self, values: &[f32], mask: &[u8]) -> Foreground {
+        let config = &self.work.request.config;
+        let size = self.volume.size();
+        let cropped = match config.crop {
+            CropRule::None => false,
+            CropRule::LargestComponent => true,
+            CropRule::Auto => self.work.layout.is_mammography() || self.volume.is_mammography(),
+        };
+        if cropped {
+            largest_component(values, mask, size, config.crop_threshold, config.crop_margin)
+        } else {
+            Foreground { crop: Rectangle::whole(size), others: Vec::new() }
+        }
+    }
+
+    /// The case's name, and the slice's where there are several.
+    fn name(&self, index: usize) -> String {
+        if self.volume.slices() == 1 { self.id.to_owned() } else { format!("{}_{index:04}", self.id) }
+    }
+
+    /// Writes a PNG and returns its hash.
+    fn write(&self, place: &str, size: [usize; 2], pixels: &Pixels) -> Result<String> {
+        let path = self.work.folder.path(place);
+        let bytes = encode_png(&path, size, 1, pixels, &[])?;
+        atomic::write(&path, &bytes)?;
+        Ok(hex(&Sha256::digest(bytes)))
+    }
+}
+
+/// Resized values padded with zeros and mirrored.
+fn placed<T: Copy + Default>(values: &[T], transform: &Transform) -> Vec<T> {
+    let [height, width] = transform.prepared;
+    let mut padded = vec![T::default(); height * width];
+    for (index, row) in values.chunks_exact(transform.resized[1]).enumerate() {
+        let start = (transform.pad[0] + index) * width + transform.pad[1];
+        padded[start..start + row.len()].copy_from_slice(row);
+    }
+    if transform.mirrored { mirrored(&padded, width) } else { padded }
+}
+
+/// Values from 0 to 1 as whole numbers of the bit depth, rounded to the nearest.
+fn quantised(values: &[f32], bit_depth: u8) -> Pixels {
+    let round = |value: &f32, maximum: f32| (value.clamp(0.0, 1.0) * maximum).round();
+    if bit_depth == 16 {
+        Pixels::Sixteen(values.iter().map(|value| round(value, 65535.0) as u16).collect())
+    } else {
+        Pixels::Eight(values.iter().map(|value| round(value, 255.0) as u8).collect())
+    }
+}

@@ -1,0 +1,301 @@
+//! The prepared folder: `images/`, `masks/`, `manifest.csv` and `.parquet`, `dataset.toml`, `errors.csv`, and one small file
+//! for each finished case in `.cases/`, by which an interrupted preparation goes on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use pig_data::manifest::Manifest;
+use pig_data::table::{Column, Columns, write_csv, write_parquet};
+use pig_data::{atomic, hex};
+
+use crate::error::{PrepareError, Result};
+use crate::layouts::Layout;
+use crate::record::{Grouping, Record, with_columns};
+use crate::settings::PrepareConfig;
+use crate::transform::Transform;
+
+/// The form of the folder; another one is another folder.
+const FORMAT: u32 = 1;
+
+/// What `dataset.toml` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// The form of the folder.
+    pub format: u32,
+    /// Name and version of the program that made it.
+    pub program: String,
+    /// Whether every case of the source was tried.
+    pub complete: bool,
+    /// The source's layout.
+    pub layout: Layout,
+    /// How many pairs the manifest lists.
+    pub pairs: usize,
+    /// How many images or volumes they come from.
+    pub cases: usize,
+    /// How many patients they show; 0 where none are known.
+    pub patients: usize,
+    /// How many of the pairs have an empty mask.
+    pub empty_masks: usize,
+    /// How many images or slices without lesion were left out.
+    pub left_out_empty: usize,
+    /// How many images without a mask were left out.
+    pub left_out_without_mask: usize,
+    /// How many cases could not be prepared; see errors.csv.
+    pub errors: usize,
+    /// Hashes that tie settings, sources and results together.
+    pub hashes: Hashes,
+    /// Every setting.
+    pub prepare: PrepareConfig,
+}
+
+/// SHA-256, in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hashes {
+    /// Of the settings and the layout.
+    pub settings: String,
+    /// Of every case's source hash, in the order of the cases' names.
+    pub sources: String,
+    /// Of every pair's id and the hashes of its two files, in the order of the manifest.
+    pub outputs: String,
+    /// The key's fingerprint; empty without one.
+    pub key: String,
+}
+
+/// What is kept of a finished case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CaseState {
+    pub(crate) source_sha256: String,
+    pub(crate) settings: String,
+    pub(crate) left_out_empty: usize,
+    pub(crate) left_out_without_mask: usize,
+    pub(crate) records: Vec<Record>,
+}
+
+/// The hash that settings of a layout have.
+pub(crate) fn settings_hash(config: &PrepareConfig, layout: Layout, key: &str) -> String {
+    // The order of the fields is fixed by the struct.
+    let text = toml::to_string(config).unwrap_or_default();
+    hex(&Sha256::digest(format!("{FORMAT}\n{}\n{key}\n{text}", layout.word())))
+}
+
+/// Hashes texts so that no two lists meet: each is preceded by its length.
+pub(crate) fn hash_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    hex(&hash.finalize())
+}
+
+/// An output folder.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    root: PathBuf,
+    settings: String,
+}
+
+impl Folder {
+    /// Opens or makes the folder for these settings.
+    ///
+    /// # Errors
+    /// When it holds something else, or a set with other settings, another layout or another key.
+    pub(crate) fn open(root: &Path, description: &Description) -> Result<Self> {
+        let file = root.join("dataset.toml");
+        if file.is_file() {
+            let found = read_description(root)?;
+            if let Some(problem) = difference(&found, description) {
+                return Err(PrepareError::Foreign { path: file, problem });
+            }
+        } else if std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some()) {
+            let problem = "the folder is not empty and has no dataset.toml".to_owned();
+            return Err(PrepareError::Foreign { path: root.to_path_buf(), problem });
+        }
+        let folder = Self { root: root.to_path_buf(), settings: description.hashes.settings.clone() };
+        for part in ["images", "masks", ".cases"] {
+            let path = root.join(part);
+            std::fs::create_dir_all(&path).map_err(PrepareError::io(&path, "make"))?;
+        }
+        if !file.is_file() {
+            folder.describe(description)?;
+        }
+        Ok(folder)
+    }
+
+    pub(crate) fn describe(&self, description: &Description) -> Result<()> {
+        let path = self.root.join("dataset.toml");
+        let text = toml::to_string(description)
+            .map_err(|error| PrepareError::Prepared { path: path.clone(), problem: error.to_string() })?;
+        let head = "# Made by pig prepare. The key that patients were hashed with is not in this folder.\n";
+        Ok(atomic::write(&path, format!("{head}{text}").as_bytes())?)
+    }
+
+    pub(crate) fn path(&self, place: &str) -> PathBuf {
+        self.root.join(place)
+    }
+
+    fn state_path(&self, case: &str) -> PathBuf {
+        self.root.join(".cases").join(format!("{case}.json"))
+    }
+
+    /// The state of a case that was finished with these settings from this source, and whose files are whole.
+    pub(crate) fn finished(&self, case: &str, source_sha256: &str) -> Option<CaseState> {
+        let text = std::fs::read_to_string(self.state_path(case)).ok()?;
+        let state: CaseState = serde_json::from_str(&text).ok()?;
+        if state.source_sha256 != source_sha256 || state.settings != self.settings {
+            return None;
+        }
+        let whole = |place: &str, expected: &str| {
+            std::fs::read(self.path(place)).is_ok_and(|bytes| hex(&Sha256::digest(bytes)) == expected)
+        };
+        let all = state.records.iter().all(|r| whole(&r.image, &r.image_sha256) && whole(&r.mask, &r.mask_sha256));
+        all.then_some(state)
+    }
+
+    /// Removes what an earlier, other preparation of a case left.
+    pub(crate) fn forget(&self, case: &str) {
+        let path = self.state_path(case);
+        let records =
+            std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<CaseState>(&text).ok());
+        for record in records.map(|state| state.records).unwrap_or_default() {
+            self.remove(&record);
+        }
+        // What is not there need not be removed.
+        let _ = std::fs::remove_file(path);
+    }
+
+    /// Removes a pair's files.
+    pub(crate) fn remove(&self, record: &Record) {
+        for place in [&record.image, &record.mask] {
+            let _ = std::fs::remove_file(self.path(place));
+        }
+    }
+
+    pub(crate) fn keep(&self, case: &str, state: &CaseState) -> Result<()> {
+        let path = self.state_path(case);
+        let text = serde_json::to_string(state)
+            .map_err(|error| PrepareError::Prepared { path: path.clone(), problem: error.to_string() })?;
+        Ok(atomic::write(&path, text.as_bytes())?)
+    }
+
+    /// Writes both manifests, sorted by id.
+    pub(crate) fn manifest(&self, records: &[Record]) -> Result<()> {
+        with_columns(Grouping::of(records), |columns| {
+            write_csv(&self.path("manifest.csv"), columns, records)?;
+            write_parquet(&self.path("manifest.parquet"), columns, records)
+        })?;
+        Ok(())
+    }
+
+    /// Writes errors.csv where there are errors, and takes an old one away where there are none.
+    pub(crate) fn errors(&self, errors: &[(String, String)]) -> Result<()> {
+        let path = self.path("errors.csv");
+        if errors.is_empty() {
+            return match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(PrepareError::io(&path, "remove")(error))
+                }
+                _ => Ok(()),
+            };
+        }
+        let columns: &Columns<(String, String)> =
+            &[("file", Column::Text(|row| &row.0)), ("reason", Column::Text(|row| &row.1))];
+        Ok(write_csv(&path, columns, errors)?)
+    }
+}
+
+/// The first difference that makes a folder another one's.
+fn difference(found: &Description, wanted: &Description) -> Option<String> {
+    if found.format != wanted.format {
+        return Some(format!("made in the format {}; expected {}", found.format, wanted.format));
+    }
+    if found.layout != wanted.layout {
+        return Some(format!("made from the layout {}; expected {}", found.layout, wanted.layout));
+    }
+    if found.hashes.key != wanted.hashes.key {
+        return Some("made with another key, or one of the two without a key".to_owned());
+    }
+    if found.prepare == wanted.prepare {
+        return None;
+    }
+    let table = |config: &PrepareConfig| toml::Table::try_from(config).unwrap_or_default();
+    let (old, new) = (table(&found.prepare), table(&wanted.prepare));
+    let word = |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), ToString::to_string);
+    let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let key = keys.into_iter().find(|key| old.get(*key) != new.get(*key))?;
+    Some(format!("made with prepare.{key} = {}; expected {}", word(old.get(key)), word(new.get(key))))
+}
+
+/// Reads `dataset.toml`.
+///
+/// # Errors
+/// When there is none or it is damaged.
+pub fn read_description(folder: &Path) -> Result<Description> {
+    let path = folder.join("dataset.toml");
+    let text = std::fs::read_to_string(&path).map_err(PrepareError::io(&path, "read"))?;
+    toml::from_str(&text).map_err(|error| {
+        let problem = error.message().lines().next().unwrap_or_default().to_owned();
+        PrepareError::Prepared { path, problem }
+    })
+}
+
+/// Every pair's transform by id, from `manifest.csv`: the way back to source pixels and millimetres.
+///
+/// # Errors
+/// When the folder was not made by `pig prepare`, or its manifest was changed.
+pub fn transforms(folder: &Path) -> Result<BTreeMap<String, Transform>> {
+    let path = folder.join("manifest.csv");
+    let bad = |problem: String| PrepareError::Prepared { path: path.clone(), problem };
+    let table = Manifest::read(&path)?.ok_or_else(|| bad("there is no manifest".to_owned()))?;
+    let column = |name: &str| table.column(name).ok_or_else(|| bad(format!("no column {name:?}")));
+    let id = column("id")?;
+    let mut transforms = BTreeMap::new();
+    for row in table.rows() {
+        let text = |name: &str| column(name).map(|column| row.get(column));
+        let wrong = |name: &str| bad(format!("line {}: no value in the column {name:?}", row.line));
+        let count = |name: &str| text(name)?.parse::<usize>().map_err(|_| wrong(name));
+        let flag = |name: &str| text(name)?.parse::<bool>().map_err(|_| wrong(name));
+        let counts = |names: [&str; 2]| Ok::<_, PrepareError>([count(names[0])?, count(names[1])?]);
+        let number = |name: &str| Ok::<_, PrepareError>(text(name)?.parse::<f64>().ok());
+        let spacing = number("source_pixel_height_mm")?.zip(number("source_pixel_width_mm")?);
+        let transform = Transform {
+            source: counts(["source_height", "source_width"])?,
+            turned: flag("turned")?,
+            crop_start: counts(["crop_top", "crop_left"])?,
+            crop_size: counts(["crop_height", "crop_width"])?,
+            resized: counts(["resized_height", "resized_width"])?,
+            pad: counts(["pad_top", "pad_left"])?,
+            prepared: counts(["height", "width"])?,
+            mirrored: flag("mirrored")?,
+            spacing: spacing.map(|(row, column)| [row, column]),
+        };
+        transforms.insert(row.get(id).to_owned(), transform);
+    }
+    Ok(transforms)
+}
+
+/// A description of a set that is about to be made.
+pub(crate) fn begun(layout: Layout, config: &PrepareConfig, key: String) -> Description {
+    let settings = settings_hash(config, layout, &key);
+    Description {
+        format: FORMAT,
+        program: concat!("pig ", env!("CARGO_PKG_VERSION")).to_owned(),
+        complete: false,
+        layout,
+        pairs: 0,
+        cases: 0,
+        patients: 0,
+        empty_masks: 0,
+        left_out_empty: 0,
+        left_out_without_mask: 0,
+        errors: 0,
+        hashes: Hashes { settings, sources: String::new(), outputs: String::new(), key },
+        prepare: config.clone(),
+    }
+}

@@ -1,0 +1,161 @@
+//! One prepared pair as the manifest lists it.
+
+use serde::{Deserialize, Serialize};
+
+use pig_data::table::{Column, Columns};
+
+use crate::transform::Transform;
+
+/// A prepared pair: who and what it shows, what was done to it, and the hashes of its files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The stem of both files.
+    pub id: String,
+    /// The patient's pseudonym; empty where no patient is known.
+    pub patient: String,
+    /// The case, which slices of one volume share.
+    pub case: String,
+    /// `left`, `right` or empty.
+    pub laterality: String,
+    /// The view, such as MLO, or empty.
+    pub view: String,
+    /// The class that the release names, such as benign, or empty.
+    pub class: String,
+    /// The slice, counted from 0.
+    pub slice: usize,
+    /// How many slices the volume has.
+    pub slices: usize,
+    /// Whether the mask is a guess, such as an ellipse in a box.
+    pub weak_label: bool,
+    /// Lesion pixels of the prepared mask.
+    pub mask_pixels: usize,
+    /// Lesion pixels of the source mask.
+    pub source_mask_pixels: usize,
+    /// What was done to the grid.
+    pub transform: Transform,
+    /// The axis along which a NIfTI volume was sliced.
+    pub slice_axis: usize,
+    /// Millimetres between slices.
+    pub slice_spacing_mm: Option<f64>,
+    /// Twelve numbers: from (column, row, slice) of the source to millimetres, row by row; empty where unknown.
+    pub affine: String,
+    /// `linear`, or `voi` for DICOM's own window.
+    pub window: String,
+    /// The source value that became black.
+    pub window_low: Option<f64>,
+    /// The source value that became white.
+    pub window_high: Option<f64>,
+    /// Pixels of labels and wedges that were made black.
+    pub blanked_pixels: usize,
+    /// SHA-256 over the case's source files.
+    pub source_sha256: String,
+    /// SHA-256 of the image file.
+    pub image_sha256: String,
+    /// SHA-256 of the mask file.
+    pub mask_sha256: String,
+    /// The image's place in the prepared folder.
+    pub image: String,
+    /// The mask's place in the prepared folder.
+    pub mask: String,
+}
+
+impl Record {
+    fn mask_fraction(&self) -> f64 {
+        let [height, width] = self.transform.prepared;
+        self.mask_pixels as f64 / (height * width) as f64
+    }
+
+    fn pixel_mm(&self, axis: usize) -> Option<f64> {
+        self.transform.prepared_spacing().map(|spacing| spacing[axis])
+    }
+
+    fn source_mm(&self, axis: usize) -> Option<f64> {
+        self.transform.spacing.map(|spacing| spacing[axis])
+    }
+}
+
+/// The columns that every manifest has.
+const COLUMNS: &Columns<Record> = &[
+    ("laterality", Column::Text(|r| &r.laterality)),
+    ("view", Column::Text(|r| &r.view)),
+    ("class", Column::Text(|r| &r.class)),
+    ("slice", Column::Count(|r| r.slice as u64)),
+    ("slices", Column::Count(|r| r.slices as u64)),
+    ("weak_label", Column::Flag(|r| r.weak_label)),
+    ("mask_pixels", Column::Count(|r| r.mask_pixels as u64)),
+    ("mask_fraction", Column::Number(Record::mask_fraction)),
+    ("empty_mask", Column::Flag(|r| r.mask_pixels == 0)),
+    ("source_mask_pixels", Column::Count(|r| r.source_mask_pixels as u64)),
+    ("height", Column::Count(|r| r.transform.prepared[0] as u64)),
+    ("width", Column::Count(|r| r.transform.prepared[1] as u64)),
+    ("pixel_height_mm", Column::MaybeNumber(|r| r.pixel_mm(0))),
+    ("pixel_width_mm", Column::MaybeNumber(|r| r.pixel_mm(1))),
+    ("source_height", Column::Count(|r| r.transform.source[0] as u64)),
+    ("source_width", Column::Count(|r| r.transform.source[1] as u64)),
+    ("source_pixel_height_mm", Column::MaybeNumber(|r| r.source_mm(0))),
+    ("source_pixel_width_mm", Column::MaybeNumber(|r| r.source_mm(1))),
+    ("turned", Column::Flag(|r| r.transform.turned)),
+    ("crop_top", Column::Count(|r| r.transform.crop_start[0] as u64)),
+    ("crop_left", Column::Count(|r| r.transform.crop_start[1] as u64)),
+    ("crop_height", Column::Count(|r| r.transform.crop_size[0] as u64)),
+    ("crop_width", Column::Count(|r| r.transform.crop_size[1] as u64)),
+    ("resized_height", Column::Count(|r| r.transform.resized[0] as u64)),
+    ("resized_width", Column::Count(|r| r.transform.resized[1] as u64)),
+    ("pad_top", Column::Count(|r| r.transform.pad[0] as u64)),
+    ("pad_left", Column::Count(|r| r.transform.pad[1] as u64)),
+    ("mirrored", Column::Flag(|r| r.transform.mirrored)),
+    ("slice_axis", Column::Count(|r| r.slice_axis as u64)),
+    ("slice_spacing_mm", Column::MaybeNumber(|r| r.slice_spacing_mm)),
+    ("affine", Column::Text(|r| &r.affine)),
+    ("window", Column::Text(|r| &r.window)),
+    ("window_low", Column::MaybeNumber(|r| r.window_low)),
+    ("window_high", Column::MaybeNumber(|r| r.window_high)),
+    ("blanked_pixels", Column::Count(|r| r.blanked_pixels as u64)),
+    ("source_sha256", Column::Text(|r| &r.source_sha256)),
+    ("image_sha256", Column::Text(|r| &r.image_sha256)),
+    ("mask_sha256", Column::Text(|r| &r.mask_sha256)),
+];
+
+/// What keeps pairs together in a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grouping {
+    /// Patients are known: the column `patient`; a case without one stands for itself.
+    Patient,
+    /// Only volumes are known: the column `group`.
+    Case,
+    /// Every pair is by itself: no column.
+    None,
+}
+
+impl Grouping {
+    /// What the records allow.
+    pub fn of(records: &[Record]) -> Self {
+        if records.iter().any(|record| !record.patient.is_empty()) {
+            Self::Patient
+        } else if records.iter().any(|record| record.slices > 1) {
+            Self::Case
+        } else {
+            Self::None
+        }
+    }
+}
+
+/// Runs `act` with the columns of a manifest of these records.
+pub(crate) fn with_columns<T>(grouping: Grouping, act: impl FnOnce(&Columns<Record>) -> T) -> T {
+    let mut columns: Vec<(&'static str, Column<Record>)> = vec![
+        ("id", Column::Text(|r| &r.id)),
+        ("image", Column::Text(|r| &r.image)),
+        ("mask", Column::Text(|r| &r.mask)),
+    ];
+    match grouping {
+        Grouping::Patient => {
+            let patient: fn(&Record) -> &str = |r| if r.patient.is_empty() { &r.case } else { &r.patient };
+            columns.push(("patient", Column::Text(patient)));
+        }
+        Grouping::Case => columns.push(("group", Column::Text(|r| &r.case))),
+        Grouping::None => {}
+    }
+    columns.extend_from_slice(COLUMNS);
+    act(&columns)
+}

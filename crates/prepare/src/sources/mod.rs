@@ -1,0 +1,299 @@
+//! Images and volumes, opened once and read slice by slice.
+
+pub mod nifti;
+
+use std::path::Path;
+
+use pig_data::read::{RawImage, read_image};
+use pig_dicom::{Image, Laterality, Limits, ObjectKind, Photometric, Voi};
+
+use crate::error::{PrepareError, Result};
+use crate::layouts::{Case, ImageSource, Layout, Side};
+use crate::settings::Colour;
+use nifti::NiftiVolume;
+
+/// What reading may cost.
+#[derive(Debug, Clone)]
+pub struct Cost {
+    /// Bounds for DICOM.
+    pub dicom: Limits,
+    /// Most bytes that one file may take in memory.
+    pub max_bytes: u64,
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        Self::of_bytes(Limits::default().max_bytes)
+    }
+}
+
+impl Cost {
+    /// Bounds for a number of bytes.
+    pub fn of_bytes(max_bytes: u64) -> Self {
+        Self { dicom: Limits { max_bytes, ..Limits::default() }, max_bytes }
+    }
+}
+
+/// One slice's values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plane {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Values, row by row.
+    pub values: Vec<f32>,
+    /// Whether the greatest value is black (MONOCHROME1).
+    pub inverted: bool,
+    /// Which pixels are no part of the image (DICOM's pixel padding); empty where there are none.
+    pub padding: Vec<bool>,
+}
+
+/// Where a slice lies.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Geometry {
+    /// Millimetres between rows and between columns.
+    pub spacing: Option<[f64; 2]>,
+    /// Millimetres between slices.
+    pub slice_spacing: Option<f64>,
+    /// From (column, row, slice), counted from 0 at the centre of the first, to millimetres in the file's own frame (RAS+
+    /// for NIfTI, LPS+ for DICOM); three rows of four.
+    pub affine: Option<[[f64; 4]; 3]>,
+}
+
+/// The range that stored values can have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StoredRange {
+    /// The least.
+    pub low: f64,
+    /// The greatest.
+    pub high: f64,
+}
+
+/// An open image or volume.
+#[derive(Debug)]
+pub enum Volume {
+    /// A picture, read whole when it is opened.
+    Picture(Box<Picture>),
+    /// A DICOM object; frames are decoded when asked for.
+    Dicom(Box<Image>),
+    /// A NIfTI volume; slices are read when asked for.
+    Nifti(Box<NiftiVolume>),
+}
+
+/// A picture in one channel.
+#[derive(Debug)]
+pub struct Picture {
+    image: RawImage,
+    spacing: Option<[f64; 2]>,
+}
+
+impl Volume {
+    /// Opens a case's image.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, or would take more than `cost` allows.
+    pub fn open(case: &Case, layout: Layout, colour: Colour, slice_axis: usize, cost: &Cost) -> Result<Self> {
+        match &case.image {
+            ImageSource::Picture(path) => {
+                let image = read_channel(path, layout, colour)?;
+                Ok(Self::Picture(Box::new(Picture { image, spacing: case.spacing })))
+            }
+            ImageSource::Dicom(path) => Ok(Self::Dicom(Box::new(Image::open(path, &cost.dicom)?))),
+            ImageSource::Nifti(path) => Ok(Self::Nifti(Box::new(NiftiVolume::open(path, slice_axis, cost.max_bytes)?))),
+        }
+    }
+
+    /// How many slices there are.
+    pub fn slices(&self) -> usize {
+        match self {
+            Self::Picture(_) => 1,
+            Self::Dicom(image) => image.info().frames as usize,
+            Self::Nifti(volume) => volume.slices(),
+        }
+    }
+
+    /// Height and width of a slice.
+    pub fn size(&self) -> [usize; 2] {
+        match self {
+            Self::Picture(picture) => [picture.image.height, picture.image.width],
+            Self::Dicom(image) => [image.info().rows as usize, image.info().columns as usize],
+            Self::Nifti(volume) => volume.size(),
+        }
+    }
+
+    /// The values of slice `index` before any window: stored values of pictures, modality values of DICOM (colour reduced to
+    /// luma), scaled values of NIfTI.
+    pub fn plane(&self, index: usize) -> Result<Plane> {
+        let [height, width] = self.size();
+        match self {
+            Self::Picture(picture) => {
+                let values = picture.image.data.clone();
+                Ok(Plane { height, width, values, inverted: false, padding: Vec::new() })
+            }
+            Self::Nifti(volume) => {
+                let values = volume.slice(index)?;
+                Ok(Plane { height, width, values, inverted: false, padding: Vec::new() })
+            }
+            Self::Dicom(image) => {
+                let frame = image.frame(index as u32)?.to_gray()?;
+                let values = frame.modality()?.into_iter().map(|value| value as f32).collect();
+                let inverted = image.info().photometric == Photometric::Monochrome1;
+                Ok(Plane { height, width, values, inverted, padding: padding_of(image, &frame) })
+            }
+        }
+    }
+
+    /// What a screen shows of slice `index` of a DICOM object through its own window, from 0 (black) to 1; `None` for other
+    /// sources.
+    pub fn shown(&self, index: usize) -> Result<Option<Plane>> {
+        let Self::Dicom(image) = self else { return Ok(None) };
+        let [height, width] = self.size();
+        let frame = image.frame(index as u32)?.to_gray()?;
+        let values = frame.display(&Voi::Default)?;
+        Ok(Some(Plane { height, width, values, inverted: false, padding: padding_of(image, &frame) }))
+    }
+
+    /// Whether slice `index` brings its own window or look-up table.
+    pub fn has_voi(&self, index: usize) -> Result<bool> {
+        match self {
+            Self::Dicom(image) => {
+                let info = image.frame_info(index as u32)?;
+                Ok(!info.windows.is_empty() || info.voi_luts > 0)
+            }
+            Self::Picture(_) | Self::Nifti(_) => Ok(false),
+        }
+    }
+
+    /// The range that the values of [`Volume::plane`] can have; `None` where it is unbounded (floating point).
+    pub fn stored_range(&self) -> Result<Option<StoredRange>> {
+        match self {
+            Self::Picture(picture) => Ok(Some(StoredRange { low: 0.0, high: f64::from(picture.image.maximum) })),
+            Self::Nifti(volume) => Ok(volume.stored_range()),
+            Self::Dicom(image) => {
+                let (info, frame) = (image.info(), image.frame_info(0)?);
+                if frame.modality_lut || info.bits_stored > 32 {
+                    return Ok(None);
+                }
+                let span = (1_u64 << info.bits_stored) as f64;
+                let low = if info.signed { -span / 2.0 } else { 0.0 };
+                let ends = [low, low + span - 1.0].map(|stored| stored * frame.slope + frame.intercept);
+                Ok(Some(StoredRange { low: ends[0].min(ends[1]), high: ends[0].max(ends[1]) }))
+            }
+        }
+    }
+
+    /// Where slice `index` lies.
+    pub fn geometry(&self, index: usize) -> Result<Geometry> {
+        match self {
+            Self::Picture(picture) => Ok(Geometry { spacing: picture.spacing, ..Geometry::default() }),
+            Self::Nifti(volume) => Ok(volume.geometry()),
+            Self::Dicom(image) => {
+                let info = image.frame_info(index as u32)?;
+                let spacing = info.spacing.map(|spacing| [spacing.row, spacing.column]);
+                let slice_spacing = info.spacing_between_slices.or(info.slice_thickness);
+                Ok(Geometry { spacing, slice_spacing, affine: dicom_affine(&info, index) })
+            }
+        }
+    }
+
+    /// The side that slice `index` says it is of.
+    pub fn side(&self, index: usize) -> Result<Option<Side>> {
+        let Self::Dicom(image) = self else { return Ok(None) };
+        Ok(match image.frame_info(index as u32)?.laterality {
+            Some(Laterality::Left) => Some(Side::Left),
+            Some(Laterality::Right) => Some(Side::Right),
+            Some(Laterality::Both | Laterality::Unpaired) | None => None,
+        })
+    }
+
+    /// The view that the header names, such as MLO.
+    pub fn view(&self) -> Option<&str> {
+        match self {
+            Self::Dicom(image) => image.info().view.as_deref(),
+            Self::Picture(_) | Self::Nifti(_) => None,
+        }
+    }
+
+    /// Whether this is an X-ray image of the breast.
+    pub fn is_mammography(&self) -> bool {
+        let Self::Dicom(image) = self else { return false };
+        let info = image.info();
+        let kind = matches!(
+            info.kind,
+            ObjectKind::BreastTomosynthesis
+                | ObjectKind::MammographyForPresentation
+                | ObjectKind::MammographyForProcessing
+        );
+        kind || info.modality.as_deref() == Some("MG")
+    }
+
+    /// Whether a colour picture was reduced to gray.
+    pub fn from_colour(&self) -> bool {
+        match self {
+            Self::Picture(picture) => picture.image.from_colour,
+            Self::Dicom(image) => image.info().samples_per_pixel > 1,
+            Self::Nifti(_) => false,
+        }
+    }
+
+    /// The DICOM object, where it is one.
+    pub fn dicom(&self) -> Option<&Image> {
+        match self {
+            Self::Dicom(image) => Some(image),
+            Self::Picture(_) | Self::Nifti(_) => None,
+        }
+    }
+}
+
+/// Reads a picture as one channel.
+fn read_channel(path: &Path, layout: Layout, colour: Colour) -> Result<RawImage> {
+    let channel = match (colour, layout) {
+        (Colour::Luma, _) => None,
+        (Colour::Auto, Layout::Lgg) | (Colour::Green, _) => Some(1),
+        (Colour::Auto, _) => None,
+        (Colour::Red, _) => Some(0),
+        (Colour::Blue, _) => Some(2),
+    };
+    let Some(channel) = channel else { return Ok(read_image(path, 1)?) };
+    let image = read_image(path, 3)?;
+    let gray = image.data.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
+    let data = image.data.iter().skip(channel).step_by(3).copied().collect();
+    Ok(RawImage { channels: 1, from_colour: !gray, data, ..image })
+}
+
+/// The pixels that DICOM's padding range covers.
+fn padding_of(image: &Image, frame: &pig_dicom::Frame) -> Vec<bool> {
+    let Some((low, high)) = image.info().padding else { return Vec::new() };
+    if frame.samples_per_pixel() != 1 || image.info().samples_per_pixel != 1 {
+        return Vec::new();
+    }
+    let (low, high) = (low as f64, high as f64);
+    let padding: Vec<bool> = frame.stored().iter().map(|value| (low..=high).contains(&value)).collect();
+    if padding.iter().any(|&is| is) { padding } else { Vec::new() }
+}
+
+/// (column, row, slice) to LPS+ millimetres; the slice's own column is the normal times the distance between slices, and the
+/// origin that of slice 0 when slice `index` lies at its position.
+fn dicom_affine(info: &pig_dicom::FrameInfo, index: usize) -> Option<[[f64; 4]; 3]> {
+    let (spacing, position, orientation) = (info.spacing?, info.position?, info.orientation?);
+    let [row, column] = [&orientation[..3], &orientation[3..]];
+    let normal = [
+        row[1] * column[2] - row[2] * column[1],
+        row[2] * column[0] - row[0] * column[2],
+        row[0] * column[1] - row[1] * column[0],
+    ];
+    let step = info.spacing_between_slices.or(info.slice_thickness).unwrap_or(1.0);
+    Some(std::array::from_fn(|axis| {
+        let along = normal[axis] * step;
+        [row[axis] * spacing.column, column[axis] * spacing.row, along, position[axis] - along * index as f64]
+    }))
+}
+
+/// Refuses what would take more memory than allowed.
+pub(crate) fn within(path: &Path, what: &'static str, needed: u64, limit: u64) -> Result<()> {
+    if needed <= limit {
+        return Ok(());
+    }
+    Err(PrepareError::TooLarge { path: path.to_path_buf(), what, needed, limit })
+}

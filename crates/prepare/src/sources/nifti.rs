@@ -1,0 +1,292 @@
+//! NIfTI volumes read slice by slice: the file stays on disk, whatever its size.
+//!
+//! The header is parsed by the crate `nifti`; voxels are read from where they lie. A compressed file is unpacked into a
+//! nameless temporary file first. With the file's axes i, j, k, slices along k have rows of i and columns of j, slices
+//! along j rows of i and columns of k, slices along i rows of j and columns of k: the order in which SimpleITK hands out
+//! arrays, without reorienting.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use flate2::read::MultiGzDecoder;
+use nifti::{Endianness, NiftiHeader, NiftiType};
+
+use super::{Geometry, StoredRange, within};
+use crate::error::{PrepareError, Result};
+
+/// How much of a strided slice is read at once.
+const BLOCK_BYTES: usize = 4 << 20;
+
+/// An open NIfTI volume.
+#[derive(Debug)]
+pub struct NiftiVolume {
+    path: PathBuf,
+    file: Mutex<File>,
+    /// Voxels along i, j, k.
+    dimensions: [usize; 3],
+    axis: usize,
+    kind: NiftiType,
+    big_endian: bool,
+    offset: u64,
+    slope: f64,
+    intercept: f64,
+    spacing: [f64; 3],
+    affine: [[f64; 4]; 3],
+}
+
+impl NiftiVolume {
+    /// Opens a `.nii` or `.nii.gz` file of two or three dimensions, to be sliced along `axis` (0, 1 or 2; a file of two
+    /// dimensions is one slice).
+    ///
+    /// # Errors
+    /// When the file is no NIfTI file, is cut short, has more dimensions or voxels of another type, or a slice would take
+    /// more than `max_bytes`.
+    pub fn open(path: &Path, axis: usize, max_bytes: u64) -> Result<Self> {
+        let wrong = |problem: String, expected| PrepareError::Nifti { path: path.to_path_buf(), problem, expected };
+        let mut file = plain_file(path, max_bytes)?;
+        let length = file.seek(SeekFrom::End(0)).map_err(PrepareError::io(path, "read"))?;
+        file.rewind().map_err(PrepareError::io(path, "read"))?;
+        let header = NiftiHeader::from_reader(BufReader::new(&mut file))
+            .map_err(|error| wrong(error.to_string(), "a NIfTI-1 header"))?;
+        let count = usize::from(header.dim[0]);
+        let sizes: Vec<usize> = header.dim[1..].iter().take(count).map(|&size| usize::from(size)).collect();
+        let three = sizes.len() >= 2
+            && sizes.iter().all(|&size| size > 0)
+            && sizes[3.min(sizes.len())..].iter().all(|&s| s == 1);
+        if !three {
+            return Err(wrong(format!("dimensions {sizes:?}"), "two or three dimensions, none of them 0"));
+        }
+        let dimensions = [sizes[0], sizes[1], sizes.get(2).copied().unwrap_or(1)];
+        let kind = header.data_type().map_err(|_| wrong(format!("data type {}", header.datatype), NUMBERS))?;
+        if !is_number(kind) {
+            return Err(wrong(format!("data type {kind:?}"), NUMBERS));
+        }
+        if !(header.vox_offset.is_finite() && header.vox_offset >= 0.0) {
+            return Err(wrong(format!("an offset of {}", header.vox_offset), "an offset of 352 or more"));
+        }
+        let offset = header.vox_offset.max(352.0) as u64;
+        let voxels = dimensions.iter().map(|&size| size as u64).product::<u64>();
+        let needed = offset + voxels * kind.size_of() as u64;
+        if length < needed {
+            return Err(wrong(format!("{length} bytes (unpacked)"), "as many bytes as the header's dimensions need"));
+        }
+        let slope = f64::from(header.scl_slope);
+        let scaled = slope.is_finite() && slope != 0.0;
+        let intercept = f64::from(header.scl_inter);
+        let volume = Self {
+            path: path.to_path_buf(),
+            file: Mutex::new(file),
+            dimensions,
+            axis: if dimensions[2] == 1 { 2 } else { axis },
+            kind,
+            big_endian: header.endianness == Endianness::Big,
+            offset,
+            slope: if scaled { slope } else { 1.0 },
+            intercept: if scaled && intercept.is_finite() { intercept } else { 0.0 },
+            spacing: std::array::from_fn(|axis| f64::from(header.pixdim[axis + 1]).abs()),
+            affine: affine(&header),
+        };
+        let [height, width] = volume.size();
+        within(path, "a slice", (height * width * (kind.size_of() + 8)) as u64, max_bytes)?;
+        Ok(volume)
+    }
+
+    /// How many slices there are along the axis.
+    pub fn slices(&self) -> usize {
+        self.dimensions[self.axis]
+    }
+
+    /// Height and width of a slice.
+    pub fn size(&self) -> [usize; 2] {
+        let [across, down] = self.plane_axes();
+        [self.dimensions[down], self.dimensions[across]]
+    }
+
+    /// The axes of a slice's columns and rows.
+    fn plane_axes(&self) -> [usize; 2] {
+        match self.axis {
+            0 => [1, 2],
+            1 => [0, 2],
+            _ => [0, 1],
+        }
+    }
+
+    /// Spacing and place; the affine takes (column, row, slice).
+    pub fn geometry(&self) -> Geometry {
+        let [across, down] = self.plane_axes();
+        let known = |axis: usize| self.spacing[axis] > 0.0 && self.spacing[axis].is_finite();
+        let spacing = (known(across) && known(down)).then(|| [self.spacing[down], self.spacing[across]]);
+        let order = [across, down, self.axis];
+        let affine = self.affine.map(|row| [row[order[0]], row[order[1]], row[order[2]], row[3]]);
+        let slice_spacing = (known(self.axis) && self.slices() > 1).then(|| self.spacing[self.axis]);
+        Geometry { spacing, slice_spacing, affine: Some(affine) }
+    }
+
+    /// The range of the stored type after scaling; `None` for floating point.
+    pub fn stored_range(&self) -> Option<StoredRange> {
+        let (low, high) = match self.kind {
+            NiftiType::Uint8 => (0.0, f64::from(u8::MAX)),
+            NiftiType::Int8 => (f64::from(i8::MIN), f64::from(i8::MAX)),
+            NiftiType::Uint16 => (0.0, f64::from(u16::MAX)),
+            NiftiType::Int16 => (f64::from(i16::MIN), f64::from(i16::MAX)),
+            NiftiType::Uint32 => (0.0, f64::from(u32::MAX)),
+            NiftiType::Int32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+            _ => return None,
+        };
+        let ends = [low, high].map(|value| value * self.slope + self.intercept);
+        Some(StoredRange { low: ends[0].min(ends[1]), high: ends[0].max(ends[1]) })
+    }
+
+    /// The scaled values of slice `index`, row by row. Values that are no numbers become 0.
+    pub fn slice(&self, index: usize) -> Result<Vec<f32>> {
+        let bytes = self.slice_bytes(index).map_err(PrepareError::io(&self.path, "read"))?;
+        let mut values = self.decode(&bytes);
+        if (self.slope, self.intercept) != (1.0, 0.0) {
+            for value in &mut values {
+                *value = value.mul_add(self.slope, self.intercept);
+            }
+        }
+        Ok(values.into_iter().map(|value| if value.is_finite() { value as f32 } else { 0.0 }).collect())
+    }
+
+    /// The stored bytes of a slice in the order of its rows.
+    fn slice_bytes(&self, index: usize) -> std::io::Result<Vec<u8>> {
+        let [ni, nj, nk] = self.dimensions;
+        let size = self.kind.size_of();
+        // A panic in another reader leaves nothing half done: every read seeks first.
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut read_at = |voxel: usize, buffer: &mut [u8]| {
+            file.seek(SeekFrom::Start(self.offset + (voxel * size) as u64))?;
+            file.read_exact(buffer)
+        };
+        let [height, width] = self.size();
+        let mut bytes = vec![0; height * width * size];
+        match self.axis {
+            2 => read_at(index * ni * nj, &mut bytes)?,
+            1 => {
+                for (k, row) in bytes.chunks_exact_mut(ni * size).enumerate() {
+                    read_at((k * nj + index) * ni, row)?;
+                }
+            }
+            _ => {
+                // One voxel of every run of i: whole runs are read, some at a time.
+                let rows = (BLOCK_BYTES / (ni * size)).clamp(1, nj * nk);
+                let mut block = vec![0; rows * ni * size];
+                for (start, target) in (0..nj * nk).step_by(rows).zip(bytes.chunks_mut(rows * size)) {
+                    let count = target.len() / size;
+                    read_at(start * ni, &mut block[..count * ni * size])?;
+                    for (run, voxel) in block.chunks_exact(ni * size).zip(target.chunks_exact_mut(size)) {
+                        voxel.copy_from_slice(&run[index * size..(index + 1) * size]);
+                    }
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Vec<f64> {
+        macro_rules! values {
+            ($number:ty) => {{
+                let word = |chunk: &[u8]| {
+                    let mut word = [0; size_of::<$number>()];
+                    word.copy_from_slice(chunk);
+                    word
+                };
+                let chunks = bytes.chunks_exact(size_of::<$number>());
+                if self.big_endian {
+                    chunks.map(|chunk| <$number>::from_be_bytes(word(chunk)) as f64).collect()
+                } else {
+                    chunks.map(|chunk| <$number>::from_le_bytes(word(chunk)) as f64).collect()
+                }
+            }};
+        }
+        match self.kind {
+            NiftiType::Int8 => values!(i8),
+            NiftiType::Int16 => values!(i16),
+            NiftiType::Uint16 => values!(u16),
+            NiftiType::Int32 => values!(i32),
+            NiftiType::Uint32 => values!(u32),
+            NiftiType::Int64 => values!(i64),
+            NiftiType::Uint64 => values!(u64),
+            NiftiType::Float32 => values!(f32),
+            NiftiType::Float64 => values!(f64),
+            _ => values!(u8),
+        }
+    }
+}
+
+const NUMBERS: &str = "8 to 64 bit whole numbers, or 32 or 64 bit floating point";
+
+fn is_number(kind: NiftiType) -> bool {
+    use NiftiType::{Float32, Float64, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64};
+    matches!(kind, Int8 | Uint8 | Int16 | Uint16 | Int32 | Uint32 | Int64 | Uint64 | Float32 | Float64)
+}
+
+/// The file itself, or a nameless temporary file with its unpacked content.
+fn plain_file(path: &Path, max_bytes: u64) -> Result<File> {
+    let mut file = File::open(path).map_err(PrepareError::io(path, "read"))?;
+    let mut magic = [0; 2];
+    let packed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+    file.rewind().map_err(PrepareError::io(path, "read"))?;
+    if !packed {
+        return Ok(file);
+    }
+    let mut unpacked = tempfile::tempfile().map_err(PrepareError::io(path, "unpack"))?;
+    // Bounds what a small file may grow to; one byte more tells that there was more.
+    let mut reader = MultiGzDecoder::new(BufReader::new(file)).take(max_bytes.saturating_add(1));
+    let mut block = vec![0; 1 << 16];
+    let mut total = 0;
+    loop {
+        let count = reader.read(&mut block).map_err(|error| PrepareError::Nifti {
+            path: path.to_path_buf(),
+            problem: format!("the gzip data are damaged ({})", error.kind()),
+            expected: "a whole .nii.gz file",
+        })?;
+        if count == 0 {
+            break;
+        }
+        total += count as u64;
+        within(path, "the unpacked file", total, max_bytes)?;
+        unpacked.write_all(&block[..count]).map_err(PrepareError::io(path, "unpack"))?;
+    }
+    Ok(unpacked)
+}
+
+/// Voxel (i, j, k) to RAS+ millimetres: the sform where it is set, else the qform, else spacing alone, as nibabel has it.
+fn affine(header: &NiftiHeader) -> [[f64; 4]; 3] {
+    if header.sform_code > 0 {
+        return [header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from));
+    }
+    let spacing: [f64; 3] = std::array::from_fn(|axis| f64::from(header.pixdim[axis + 1]));
+    if header.qform_code > 0 {
+        return qform(header, spacing);
+    }
+    // nibabel's base affine: the centre of the volume is the origin, and the first axis is mirrored.
+    std::array::from_fn(|row| {
+        let mut line = [0.0; 4];
+        let step = if row == 0 { -spacing[row] } else { spacing[row] };
+        line[row] = step;
+        let size = if usize::from(header.dim[0]) > row { f64::from(header.dim[row + 1]) } else { 1.0 };
+        line[3] = -step * (size - 1.0) / 2.0;
+        line
+    })
+}
+
+/// The affine of a unit quaternion, spacings and offsets (NIfTI-1, method 2).
+fn qform(header: &NiftiHeader, spacing: [f64; 3]) -> [[f64; 4]; 3] {
+    let [b, c, d] = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
+    let a = (1.0 - (b * b + c * c + d * d)).max(0.0).sqrt();
+    let rotation = [
+        [a * a + b * b - c * c - d * d, 2.0 * (b * c - a * d), 2.0 * (b * d + a * c)],
+        [2.0 * (b * c + a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d - a * b)],
+        [2.0 * (b * d - a * c), 2.0 * (c * d + a * b), a * a + d * d - b * b - c * c],
+    ];
+    let flip = if header.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
+    let offsets = [header.quatern_x, header.quatern_y, header.quatern_z].map(f64::from);
+    let steps = [spacing[0], spacing[1], spacing[2] * flip];
+    std::array::from_fn(|row| {
+        [rotation[row][0] * steps[0], rotation[row][1] * steps[1], rotation[row][2] * steps[2], offsets[row]]
+    })
+}

@@ -1,0 +1,187 @@
+//! What was done to an image's grid, and the way back: from prepared pixels to source pixels and millimetres.
+
+use serde::{Deserialize, Serialize};
+
+use pig_data::resample::{resize_image, resize_mask_area};
+
+use crate::foreground::Rectangle;
+
+/// The steps between a source image and its prepared form, in this order: turn by 180 degrees, crop, resize, pad, mirror.
+///
+/// Coordinates are (row, column) with pixel corners at whole numbers: the centre of the first pixel is (0.5, 0.5).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Transform {
+    /// Height and width of the source image.
+    pub source: [usize; 2],
+    /// Whether the source was turned by 180 degrees.
+    pub turned: bool,
+    /// First row and column of the crop in the turned source.
+    pub crop_start: [usize; 2],
+    /// Height and width of the crop.
+    pub crop_size: [usize; 2],
+    /// Height and width after resizing.
+    pub resized: [usize; 2],
+    /// Rows above and columns to the left that were added.
+    pub pad: [usize; 2],
+    /// Height and width of the prepared image.
+    pub prepared: [usize; 2],
+    /// Whether left and right were exchanged.
+    pub mirrored: bool,
+    /// Millimetres between the source's rows and columns.
+    pub spacing: Option<[f64; 2]>,
+}
+
+impl Transform {
+    /// The transform of a crop that is resized to `resized` and centred in `prepared`.
+    pub(crate) fn new(
+        source: [usize; 2],
+        turned: bool,
+        crop: &Rectangle,
+        resized: [usize; 2],
+        prepared: [usize; 2],
+    ) -> Self {
+        Self {
+            source,
+            turned,
+            crop_start: [crop.top, crop.left],
+            crop_size: crop.size(),
+            resized,
+            pad: [0, 1].map(|axis| (prepared[axis] - resized[axis]) / 2),
+            prepared,
+            mirrored: false,
+            spacing: None,
+        }
+    }
+
+    /// The place in the source of a place in the prepared image. Places in the padding lie outside the crop.
+    pub fn to_source(&self, [row, column]: [f64; 2]) -> [f64; 2] {
+        let column = if self.mirrored { self.prepared[1] as f64 - column } else { column };
+        let at = [row, column];
+        std::array::from_fn(|axis| {
+            let scale = self.crop_size[axis] as f64 / self.resized[axis] as f64;
+            let place = self.crop_start[axis] as f64 + (at[axis] - self.pad[axis] as f64) * scale;
+            if self.turned { self.source[axis] as f64 - place } else { place }
+        })
+    }
+
+    /// The place in the prepared image of a place in the source: the inverse of [`Transform::to_source`].
+    pub fn from_source(&self, source: [f64; 2]) -> [f64; 2] {
+        let mut at: [f64; 2] = std::array::from_fn(|axis| {
+            let place = if self.turned { self.source[axis] as f64 - source[axis] } else { source[axis] };
+            let scale = self.resized[axis] as f64 / self.crop_size[axis] as f64;
+            (place - self.crop_start[axis] as f64) * scale + self.pad[axis] as f64
+        });
+        if self.mirrored {
+            at[1] = self.prepared[1] as f64 - at[1];
+        }
+        at
+    }
+
+    /// Millimetres from the source's upper left corner, down and to the right, of a place in the prepared image; `None`
+    /// where the source has no spacing.
+    pub fn to_millimetres(&self, prepared: [f64; 2]) -> Option<[f64; 2]> {
+        let (source, spacing) = (self.to_source(prepared), self.spacing?);
+        Some([source[0] * spacing[0], source[1] * spacing[1]])
+    }
+
+    /// Millimetres between rows and between columns of the prepared image; `None` where the source has no spacing.
+    pub fn prepared_spacing(&self) -> Option<[f64; 2]> {
+        let spacing = self.spacing?;
+        Some([0, 1].map(|axis| spacing[axis] * self.crop_size[axis] as f64 / self.resized[axis] as f64))
+    }
+
+    /// Puts an image of the prepared size, generated or prepared, back on the source's grid; 0 outside the crop.
+    ///
+    /// # Panics
+    /// When `image` does not have the prepared size.
+    pub fn restore_image(&self, image: &[f32]) -> Vec<f32> {
+        let cut = self.cut_prepared(image);
+        self.paste(&resize_image(&cut, self.resized, self.crop_size, 1))
+    }
+
+    /// Puts a mask of 0 and 1 of the prepared size back on the source's grid; 0 outside the crop. A source pixel is lesion
+    /// where lesion covers at least half of it.
+    ///
+    /// # Panics
+    /// When `mask` does not have the prepared size.
+    pub fn restore_mask(&self, mask: &[u8]) -> Vec<u8> {
+        let cut = self.cut_prepared(mask);
+        self.paste(&resize_mask_area(&cut, self.resized, self.crop_size))
+    }
+
+    /// The resized picture without mirroring and padding.
+    fn cut_prepared<T: Copy>(&self, values: &[T]) -> Vec<T> {
+        let [height, width] = self.prepared;
+        assert_eq!(values.len(), height * width, "the picture has the prepared size");
+        let unmirrored = if self.mirrored { mirrored(values, width) } else { values.to_vec() };
+        let inner = Rectangle { top: self.pad[0], left: self.pad[1], height: self.resized[0], width: self.resized[1] };
+        inner.cut(&unmirrored, width)
+    }
+
+    /// The crop on a ground of zeros of the source's size.
+    fn paste<T: Copy + Default>(&self, crop: &[T]) -> Vec<T> {
+        let width = self.source[1];
+        let mut values = vec![T::default(); self.source[0] * width];
+        for (index, row) in crop.chunks_exact(self.crop_size[1]).enumerate() {
+            let start = (self.crop_start[0] + index) * width + self.crop_start[1];
+            values[start..start + row.len()].copy_from_slice(row);
+        }
+        if self.turned {
+            values.reverse();
+        }
+        values
+    }
+}
+
+/// Values of rows of `width` with left and right exchanged.
+pub(crate) fn mirrored<T: Copy>(values: &[T], width: usize) -> Vec<T> {
+    values.chunks_exact(width).flat_map(|row| row.iter().rev().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn transforms() -> impl Strategy<Value = Transform> {
+        let sides = (20_usize..200, 20_usize..200, 0_usize..10, 0_usize..10, 1_usize..10, 1_usize..10);
+        (sides, 16_usize..300, 16_usize..300, any::<bool>(), any::<bool>()).prop_map(
+            |((height, width, top, left, down, right), h, w, turned, flip)| {
+                let crop = Rectangle { top, left, height: height - top - down, width: width - left - right };
+                let resized = pig_data::resample::fit_within(crop.size(), [h, w]);
+                let spacing = Some([0.085, 0.1]);
+                Transform { mirrored: flip, spacing, ..Transform::new([height, width], turned, &crop, resized, [h, w]) }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn there_and_back(transform in transforms(), row in -10.0..400.0, column in -10.0..400.0) {
+            let back = transform.from_source(transform.to_source([row, column]));
+            prop_assert!((back[0] - row).abs() < 1e-9 && (back[1] - column).abs() < 1e-9);
+            // Distances in millimetres follow the prepared spacing.
+            let (a, b) = (transform.to_millimetres([row, column]).unwrap(), transform.to_millimetres([row + 1.0, column + 1.0]).unwrap());
+            let spacing = transform.prepared_spacing().unwrap();
+            prop_assert!(((a[0] - b[0]).abs() - spacing[0]).abs() < 1e-9);
+            prop_assert!(((a[1] - b[1]).abs() - spacing[1]).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn a_mark_returns_to_its_source_pixel() {
+        let crop = Rectangle { top: 10, left: 20, height: 40, width: 60 };
+        let mut transform = Transform::new([100, 120], true, &crop, [80, 120], [128, 128]);
+        transform.mirrored = true;
+        // A source pixel of the turned image becomes 2 x 2 prepared pixels.
+        let (row, column) = (33, 57);
+        let at = transform.from_source([row as f64 + 0.5, column as f64 + 0.5]).map(|place| place as usize);
+        let mut mask = vec![0_u8; 128 * 128];
+        for (r, c) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            mask[(at[0] - 1 + r) * 128 + at[1] - 1 + c] = 1;
+        }
+        let restored = transform.restore_mask(&mask);
+        let marked: Vec<usize> = (0..restored.len()).filter(|&index| restored[index] == 1).collect();
+        assert_eq!(marked, [row * 120 + column]);
+    }
+}

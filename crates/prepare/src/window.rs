@@ -1,0 +1,146 @@
+//! From source values to gray: which of them become black and white.
+
+use crate::error::{PrepareError, Result};
+use crate::settings::{PrepareConfig, WindowRule};
+use crate::sources::{Plane, Volume};
+
+/// Bins of the histogram for values that are not whole numbers, or range further.
+const BINS: usize = 1 << 16;
+
+/// A case's window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Window {
+    /// DICOM's own.
+    Voi,
+    /// Linear between two values.
+    Linear {
+        /// Becomes black (white in MONOCHROME1).
+        low: f64,
+        /// Becomes white (black in MONOCHROME1).
+        high: f64,
+    },
+}
+
+impl Window {
+    /// The word of the manifest.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Voi => "voi",
+            Self::Linear { .. } => "linear",
+        }
+    }
+
+    /// Black and white in source values; `None` for DICOM's own, which need not be linear.
+    pub fn range(self) -> Option<(f64, f64)> {
+        match self {
+            Self::Voi => None,
+            Self::Linear { low, high } => Some((low, high)),
+        }
+    }
+
+    /// Decides the window of a case; percentiles are measured over all of its slices.
+    ///
+    /// # Errors
+    /// When the rule does not fit the source, or a slice cannot be read.
+    pub fn of(volume: &Volume, path: &std::path::Path, config: &PrepareConfig) -> Result<Self> {
+        let refuse =
+            |rule, problem, instead| Err(PrepareError::Window { path: path.to_path_buf(), rule, problem, instead });
+        let rule = match config.window {
+            WindowRule::Auto if volume.has_voi(0)? => WindowRule::Voi,
+            WindowRule::Auto if matches!(volume, Volume::Picture(_)) => WindowRule::Stored,
+            WindowRule::Auto => WindowRule::Percentile,
+            other => other,
+        };
+        match rule {
+            WindowRule::Voi if volume.has_voi(0)? => Ok(Self::Voi),
+            WindowRule::Voi => refuse("voi", "the file proposes no window", "\"percentile\" or \"auto\""),
+            WindowRule::Stored => match volume.stored_range()? {
+                Some(range) => Ok(Self::Linear { low: range.low, high: range.high }),
+                None => refuse("stored", "the values are unbounded", "\"percentile\" or \"given\""),
+            },
+            WindowRule::Given => {
+                let (centre, width) =
+                    (config.window_center.unwrap_or_default(), config.window_width.unwrap_or_default());
+                Ok(Self::Linear { low: centre - width / 2.0, high: centre + width / 2.0 })
+            }
+            WindowRule::Percentile | WindowRule::Auto => {
+                let (low, high) = percentiles(volume, config.percentiles)?;
+                Ok(Self::Linear { low, high })
+            }
+        }
+    }
+
+    /// Slice `index` through the window, from 0 (black) to 1 (white); padding is black.
+    pub fn shown(self, volume: &Volume, index: usize) -> Result<Plane> {
+        let mut plane = match self {
+            Self::Voi => volume.shown(index)?.map_or_else(|| volume.plane(index), Ok)?,
+            Self::Linear { low, high } => {
+                let mut plane = volume.plane(index)?;
+                let scale = if high > low { 1.0 / (high - low) } else { 0.0 };
+                for value in &mut plane.values {
+                    let unit = ((f64::from(*value) - low) * scale).clamp(0.0, 1.0) as f32;
+                    *value = if plane.inverted { 1.0 - unit } else { unit };
+                }
+                plane
+            }
+        };
+        plane.inverted = false;
+        for (value, _) in plane.values.iter_mut().zip(&plane.padding).filter(|(_, padding)| **padding) {
+            *value = 0.0;
+        }
+        Ok(plane)
+    }
+}
+
+/// The values below which the given percentages of all slices' pixels lie, interpolated between ranks as numpy does, padding
+/// left out. Whole numbers spread over at most 65,536 are exact; others fall into so many bins.
+fn percentiles(volume: &Volume, per_cent: [f64; 2]) -> Result<(f64, f64)> {
+    let mut extremes = (f64::INFINITY, f64::NEG_INFINITY);
+    let mut whole = true;
+    // One slice is kept, so that pictures and single frames are decoded once.
+    let kept = (volume.slices() == 1).then(|| volume.plane(0)).transpose()?;
+    let each = |visit: &mut dyn FnMut(f64)| -> Result<()> {
+        for index in 0..volume.slices() {
+            let read;
+            let plane = match &kept {
+                Some(plane) => plane,
+                None => {
+                    read = volume.plane(index)?;
+                    &read
+                }
+            };
+            let padded = |index: usize| plane.padding.get(index).copied().unwrap_or(false);
+            for (_, &value) in plane.values.iter().enumerate().filter(|(index, _)| !padded(*index)) {
+                visit(f64::from(value));
+            }
+        }
+        Ok(())
+    };
+    each(&mut |value| {
+        extremes = (extremes.0.min(value), extremes.1.max(value));
+        whole &= value.fract() == 0.0;
+    })?;
+    let (low, high) = extremes;
+    if high <= low {
+        return Ok(if low.is_finite() { (low, low) } else { (0.0, 0.0) });
+    }
+    let exact = whole && high - low < BINS as f64;
+    let step = if exact { 1.0 } else { (high - low) / (BINS - 1) as f64 };
+    let mut counts = vec![0_u64; BINS];
+    each(&mut |value| counts[((value - low) / step).round() as usize] += 1)?;
+    let total: u64 = counts.iter().sum();
+    let at_rank = |rank: u64| {
+        let mut seen = 0;
+        let bin = counts.iter().position(|count| {
+            seen += count;
+            seen > rank
+        });
+        low + bin.unwrap_or(BINS - 1) as f64 * step
+    };
+    let ends = per_cent.map(|per_cent| {
+        let rank = per_cent / 100.0 * (total - 1) as f64;
+        let (below, above) = (at_rank(rank.floor() as u64), at_rank(rank.ceil() as u64));
+        below + (above - below) * rank.fract()
+    });
+    Ok((ends[0], ends[1]))
+}

@@ -1,0 +1,159 @@
+//! A page of headings, tables, figures and charts: one HTML file, pictures and styles inside, no script, nothing loaded.
+//!
+//! As the demo's page, it is well-formed XML, and every text that comes from outside is escaped.
+
+use std::path::Path;
+
+use crate::ReportError;
+use crate::histogram::HistogramChart;
+use crate::page::{Figure, Page};
+use crate::write::{escape, write_atomically};
+
+/// A table: the head's cells, and rows of as many cells. Cells that start with a digit stand in figures' type.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// Names of the columns; empty for a table without a head.
+    pub head: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// A part of a page.
+#[derive(Debug, Clone)]
+pub enum Block {
+    /// A title of the second level.
+    Heading(String),
+    /// A paragraph.
+    Paragraph(String),
+    /// A sentence that the reader should not miss.
+    Warning(String),
+    /// A list of sentences.
+    List(Vec<String>),
+    /// A table.
+    Table(Table),
+    /// A picture with its caption.
+    Figure(Figure),
+    /// Histograms side by side.
+    Charts(Vec<HistogramChart>),
+    /// Text as it is, folded away under a title.
+    Folded {
+        /// What to open.
+        title: String,
+        /// The text.
+        text: String,
+    },
+}
+
+/// A page made of blocks.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Title of the page.
+    pub title: String,
+    /// What it is about, in a sentence under the title.
+    pub lead: String,
+    /// The parts, in order.
+    pub blocks: Vec<Block>,
+    /// The last line.
+    pub footer: String,
+}
+
+impl Document {
+    /// The page as text.
+    ///
+    /// # Errors
+    /// When a picture cannot be encoded.
+    pub fn render(&self) -> Result<String, ReportError> {
+        let mut page = Page::begin(&self.title);
+        page.add(format_args!("<p class=\"lead\">{}</p>\n", escape(&self.lead)));
+        for block in &self.blocks {
+            render_block(&mut page, block)?;
+        }
+        Ok(page.end(&self.footer))
+    }
+
+    /// Renders the page and writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// When a picture cannot be encoded or the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
+        write_atomically(path, self.render()?.as_bytes())
+    }
+}
+
+fn render_block(page: &mut Page, block: &Block) -> Result<(), ReportError> {
+    match block {
+        Block::Heading(text) => page.heading(&escape(text)),
+        Block::Paragraph(text) => page.add(format_args!("<p>{}</p>\n", escape(text))),
+        Block::Warning(text) => page.add(format_args!("<p class=\"verdict bad\">{}</p>\n", escape(text))),
+        Block::List(items) => {
+            page.add(format_args!("<ul>\n"));
+            for item in items {
+                page.add(format_args!("<li>{}</li>\n", escape(item)));
+            }
+            page.add(format_args!("</ul>\n"));
+        }
+        Block::Table(table) => render_table(page, table),
+        Block::Figure(figure) => page.figure(figure)?,
+        Block::Charts(charts) => {
+            let charts: String = charts.iter().map(HistogramChart::inline_svg).collect();
+            page.add(format_args!("<div class=\"charts\">{charts}</div>\n"));
+        }
+        Block::Folded { title, text } => page.add(format_args!(
+            "<details><summary>{}</summary><pre>{}</pre></details>\n",
+            escape(title),
+            escape(text)
+        )),
+    }
+    Ok(())
+}
+
+fn render_table(page: &mut Page, table: &Table) {
+    page.add(format_args!("<div class=\"scroll\"><table>"));
+    if !table.head.is_empty() {
+        let cells: String = table.head.iter().map(|cell| format!("<th>{}</th>", escape(cell))).collect();
+        page.add(format_args!("<thead><tr>{cells}</tr></thead>"));
+    }
+    page.add(format_args!("<tbody>\n"));
+    for row in &table.rows {
+        let cell = |(index, cell): (usize, &String)| match index {
+            0 => format!("<th>{}</th>", escape(cell)),
+            _ if cell.starts_with(|c: char| c.is_ascii_digit()) => {
+                format!("<td class=\"number\">{}</td>", escape(cell))
+            }
+            _ => format!("<td>{}</td>", escape(cell)),
+        };
+        let cells: String = row.iter().enumerate().map(cell).collect();
+        page.add(format_args!("<tr>{cells}</tr>\n"));
+    }
+    page.add(format_args!("</tbody></table></div>\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canvas::Canvas;
+
+    #[test]
+    fn a_page_is_well_formed_and_escaped() {
+        let mark = "<script>alert(1)</script> & \"x\"".to_owned();
+        let row = vec![mark.clone(), "12 %".to_owned()];
+        let blocks = vec![
+            Block::Heading(mark.clone()),
+            Block::Paragraph(mark.clone()),
+            Block::Warning(mark.clone()),
+            Block::List(vec![mark.clone()]),
+            Block::Table(Table { head: row.clone(), rows: vec![row] }),
+            Block::Figure(Figure::new(Canvas::new(3, 2, [9; 3]), mark.clone(), mark.clone())),
+            Block::Folded { title: mark.clone(), text: mark.clone() },
+        ];
+        let document = Document { title: mark.clone(), lead: mark.clone(), blocks, footer: mark.clone() };
+        let html = document.render().unwrap();
+        assert!(!html.contains("<script"));
+        let body = html.split_once('\n').unwrap().1;
+        let parsed = roxmltree::Document::parse(body).unwrap();
+        let count = |name: &str| parsed.descendants().filter(|node| node.has_tag_name(name)).count();
+        assert_eq!((count("h1"), count("h2"), count("td"), count("th"), count("img")), (1, 1, 1, 3, 1));
+        let texts = parsed.descendants().filter(|node| node.text().is_some_and(|text| text == mark)).count();
+        assert!(texts >= 9, "{texts}");
+    }
+}
