@@ -4,9 +4,9 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use crate::Result;
-use crate::header::Dataset;
+use crate::header::{self, Dataset};
 use crate::samples::Samples;
-use crate::voi::Lut;
+use crate::voi::{Descriptor, Lut};
 
 /// The three tables of a PALETTE COLOR image.
 #[derive(Debug)]
@@ -14,16 +14,99 @@ pub(crate) struct Palette {
     tables: [Lut; 3],
 }
 
-const TABLES: [(Tag, Tag); 3] = [
-    (tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA),
-    (tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA),
-    (tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA),
+/// Descriptor, data and segmented data of a colour.
+const TABLES: [[Tag; 3]; 3] = [
+    [
+        tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+        tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+    ],
+    [
+        tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+        tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        tags::SEGMENTED_GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+    ],
+    [
+        tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+        tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        tags::SEGMENTED_BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+    ],
 ];
 
+/// One colour of a palette: as a table, or as segments (PS3.3 C.7.9.2).
+fn table(root: &Dataset<'_>, [descriptor, data, segmented]: [Tag; 3], signed: bool) -> Result<Lut> {
+    let Some(element) = root.get(segmented).filter(|_| root.get(data).is_none()) else {
+        return Lut::read(root, descriptor, data, signed);
+    };
+    let head = Descriptor::read(root, descriptor, signed)?;
+    let words: Vec<u16> = if head.bits <= 8 {
+        element.bytes().iter().map(|&byte| u16::from(byte)).collect()
+    } else {
+        header::words(element.bytes(), element.big_endian()).collect()
+    };
+    let entries = expand(&words, head.count, head.bits <= 8);
+    let entries = entries.ok_or_else(|| root.invalid(segmented, "broken segments", "segments of PS3.3 C.7.9.2"))?;
+    if entries.len() < head.count {
+        return Err(root.invalid(segmented, format!("{} entries", entries.len()), format!("{} entries", head.count)));
+    }
+    Ok(Lut { first: head.first, entries, bits: head.bits })
+}
+
+/// Entries of a segmented table, at most `count`; `None` where the segments make no sense.
+fn expand(words: &[u16], count: usize, bytewise: bool) -> Option<Vec<u16>> {
+    let mut entries = Vec::new();
+    let mut at = 0;
+    // A segment is two words at least; a lone one is padding.
+    while at + 1 < words.len() && entries.len() < count {
+        if words[at] != 2 {
+            at = segment(words, at, &mut entries)?;
+            continue;
+        }
+        // An indirect segment repeats `length` segments that stand at an offset: in bytes, low word first (16-bit tables), or
+        // as four bytes of which each pair is swapped (8-bit tables in little endian).
+        let place = words.get(at + 2..at + if bytewise { 6 } else { 4 })?;
+        let offset = match *place {
+            [low, high] => (usize::from(high) << 16 | usize::from(low)) / 2,
+            [b0, b1, b2, b3] => [b3, b2, b1, b0].iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte)),
+            _ => return None,
+        };
+        let mut from = offset;
+        for _ in 0..words[at + 1] {
+            // Indirect segments do not point at each other.
+            if entries.len() >= count || words.get(from)? == &2 {
+                break;
+            }
+            from = segment(words, from, &mut entries)?;
+        }
+        at += 2 + place.len();
+    }
+    entries.truncate(count);
+    Some(entries)
+}
+
+/// Expands a discrete or a linear segment; where the next one stands.
+fn segment(words: &[u16], at: usize, entries: &mut Vec<u16>) -> Option<usize> {
+    let length = usize::from(*words.get(at + 1)?);
+    match words.get(at)? {
+        0 => {
+            entries.extend(words.get(at + 2..at + 2 + length)?);
+            Some(at + 2 + length)
+        }
+        1 => {
+            let from = f64::from(*entries.last()?);
+            let to = f64::from(*words.get(at + 2)?);
+            let step = (to - from) / length as f64;
+            entries.extend((1..=length).map(|index| (from + step * index as f64).round_ties_even() as u16));
+            Some(at + 3)
+        }
+        _ => None,
+    }
+}
+
 impl Palette {
-    /// Reads the palette of an image; segmented palettes are not read.
+    /// Reads the palette of an image.
     pub(crate) fn read(root: &Dataset<'_>, signed: bool) -> Result<Self> {
-        let [red, green, blue] = TABLES.map(|(descriptor, data)| Lut::read(root, descriptor, data, signed));
+        let [red, green, blue] = TABLES.map(|tags| table(root, tags, signed));
         Ok(Self { tables: [red?, green?, blue?] })
     }
 

@@ -91,7 +91,7 @@ fn sniff(head: &[u8]) -> Option<Start> {
     match (little, big, group) {
         (true, _, 0x0002) => Some(Start::Meta(0)),
         (true, ..) => Some(Start::Dataset),
-        (_, true, _) if guess(first) == Some(Encoding::ExplicitBig) => Some(Start::Dataset),
+        (_, true, _) if guess(*first) == Some(Encoding::ExplicitBig) => Some(Start::Dataset),
         _ => None,
     }
 }
@@ -104,7 +104,7 @@ enum Start {
 }
 
 /// The encoding of a data set by its first element header; `None` where it looks like none of the three.
-fn guess(first: &[u8; 8]) -> Option<Encoding> {
+fn guess(first: [u8; 8]) -> Option<Encoding> {
     let explicit = VR::from_binary([first[4], first[5]]).is_some();
     let big = first[0] == 0 && first[1] != 0;
     match (explicit, big) {
@@ -154,7 +154,7 @@ pub(crate) fn read(mut source: Source, limits: &Limits, to_the_end: bool) -> Res
     if read == 0 {
         return Err(header::truncated(&source, "the data set", 8, 0));
     }
-    let seen = if read == 8 { guess(&first) } else { None };
+    let seen = if read == 8 { guess(first) } else { None };
     source.seek(begin)?;
     let (syntax, syntax_uid) = settle(stated, seen);
     let goal = Goal {
@@ -173,7 +173,7 @@ fn read_meta(source: &mut Source, limits: &Limits) -> Result<Header> {
     let mut first = [0; 8];
     source.read_exact(&mut first, || "the file meta group".into())?;
     source.seek(begin)?;
-    let encoding = match guess(&first) {
+    let encoding = match guess(first) {
         Some(Encoding::ImplicitLittle) => Encoding::ImplicitLittle,
         _ => Encoding::ExplicitLittle,
     };

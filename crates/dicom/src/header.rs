@@ -495,7 +495,12 @@ impl<'a> Element<'a> {
         let bytes = self.bytes();
         let big = node.big_endian;
         let wrong = |found: &str| self.dataset.invalid(node.tag, found, "numbers");
-        Ok(match node.vr {
+        // An unknown VR hides what the dictionary knows.
+        let vr = match node.vr {
+            VR::UN => StandardDataDictionary.by_tag(node.tag).map_or(VR::UN, |entry| entry.vr().relaxed()),
+            known => known,
+        };
+        Ok(match vr {
             VR::US | VR::OW if signed => words(bytes, big).map(|word| f64::from(word as i16)).collect(),
             VR::US | VR::OW => words(bytes, big).map(f64::from).collect(),
             VR::SS => words(bytes, big).map(|word| f64::from(word as i16)).collect(),
@@ -504,9 +509,7 @@ impl<'a> Element<'a> {
             VR::FL | VR::OF => array::<4>(bytes, big).map(|b| f64::from(f32::from_le_bytes(b))).collect(),
             VR::FD | VR::OD => array::<8>(bytes, big).map(f64::from_le_bytes).collect(),
             VR::OB => bytes.iter().map(|&byte| f64::from(byte)).collect(),
-            // An unknown VR hides what the dictionary may know; two bytes are the binary number of the image module.
-            VR::UN if bytes.len() == 2 => words(bytes, big).map(f64::from).collect(),
-            VR::DS | VR::IS | VR::UN | VR::LO | VR::SH | VR::CS => {
+            VR::DS | VR::IS => {
                 let text = std::str::from_utf8(bytes).map_err(|_| wrong("bytes that are not text"))?;
                 let parse = |part: &str| part.trim_matches([' ', '\0']).parse::<f64>().ok().filter(|x| x.is_finite());
                 let trimmed = text.trim_matches([' ', '\0']);

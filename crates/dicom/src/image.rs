@@ -241,7 +241,7 @@ impl Frame {
             None => self.shape.bits_stored,
         };
         let shape = Shape { samples: 3, photometric: Photometric::Rgb, bits_stored: bits, signed: false, ..self.shape };
-        Ok(Frame { stored, shape, palette: None, pipeline: identity(), ..self.clone() })
+        Ok(Frame { shape, stored, pipeline: identity(), palette: None, path: self.path.clone(), index: self.index })
     }
 
     /// A gray frame from a colour one: palette looked up, YBR made RGB, then luma (ITU-R BT.601: 0.299, 0.587, 0.114)
@@ -253,7 +253,7 @@ impl Frame {
         let rgb = self.to_rgb()?;
         let stored = colour::luma(&rgb.stored);
         let shape = Shape { samples: 1, photometric: Photometric::Monochrome2, ..rgb.shape };
-        Ok(Frame { stored, shape, ..rgb })
+        Ok(Frame { shape, stored, ..rgb })
     }
 }
 

@@ -59,6 +59,8 @@ pub use seg::{Mask, Segment, SegmentFrame, Segmentation, SegmentationInfo, Segme
 pub use voi::{Voi, Window, WindowFunction};
 
 /// What a DICOM file turned out to be.
+// One object is opened at a time: a smaller variant would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Object {
     /// An image of one frame or more.

@@ -256,29 +256,19 @@ fn segmentation_info(root: &Dataset<'_>, shape: &Shape) -> Result<SegmentationIn
 fn entries(root: &Dataset<'_>, info: &SegmentationInfo, frames: u32) -> Result<Vec<SegmentFrame>> {
     let tag = tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE;
     let groups = root.items(tag);
-    if groups.len() != frames as usize {
+    if groups.len() < frames as usize {
         return Err(root.invalid(tag, format!("{} items", groups.len()), format!("{frames} (Number of Frames)")));
     }
     let shared = root.item(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE);
     let known: BTreeSet<u16> = info.segments.iter().map(|segment| segment.number).collect();
     groups
         .iter()
+        .take(frames as usize)
         .map(|item| {
-            let places = || [Some(*item), shared].into_iter().flatten();
-            let segment = match info.kind {
-                SegmentationKind::Labelmap => 0,
-                _ => {
-                    let holder = places().find_map(|place| place.item(tags::SEGMENT_IDENTIFICATION_SEQUENCE));
-                    let holder = holder.ok_or_else(|| root.missing(tags::SEGMENT_IDENTIFICATION_SEQUENCE))?;
-                    let number: u16 = holder.required(tags::REFERENCED_SEGMENT_NUMBER)?;
-                    if !known.contains(&number) {
-                        let expected = "a number of the Segment Sequence";
-                        return Err(root.invalid(tags::REFERENCED_SEGMENT_NUMBER, number.to_string(), expected));
-                    }
-                    number
-                }
-            };
-            let derivations = places().map(|place| place.items(tags::DERIVATION_IMAGE_SEQUENCE));
+            let places = [Some(*item), shared].into_iter().flatten();
+            let labelled = info.kind == SegmentationKind::Labelmap;
+            let segment = if labelled { 0 } else { segment_of(root, places.clone(), &known)? };
+            let derivations = places.map(|place| place.items(tags::DERIVATION_IMAGE_SEQUENCE));
             let derivation = derivations.into_iter().find(|items| !items.is_empty()).unwrap_or_default();
             let mut sources = Vec::new();
             for image in derivation.iter().flat_map(|item| item.items(tags::SOURCE_IMAGE_SEQUENCE)) {
@@ -288,6 +278,22 @@ fn entries(root: &Dataset<'_>, info: &SegmentationInfo, frames: u32) -> Result<V
             Ok(SegmentFrame { segment, sources, position })
         })
         .collect()
+}
+
+/// The segment of a frame; `places` are its groups, nearest first.
+fn segment_of<'a>(
+    root: &Dataset<'_>,
+    mut places: impl Iterator<Item = Dataset<'a>>,
+    known: &BTreeSet<u16>,
+) -> Result<u16> {
+    let holder = places.find_map(|place| place.item(tags::SEGMENT_IDENTIFICATION_SEQUENCE));
+    let holder = holder.ok_or_else(|| root.missing(tags::SEGMENT_IDENTIFICATION_SEQUENCE))?;
+    let number: u16 = holder.required(tags::REFERENCED_SEGMENT_NUMBER)?;
+    if !known.contains(&number) {
+        let expected = "a number of the Segment Sequence";
+        return Err(root.invalid(tags::REFERENCED_SEGMENT_NUMBER, number.to_string(), expected));
+    }
+    Ok(number)
 }
 
 /// The frames that an item of the Source Image Sequence names; the whole instance where it names none.

@@ -76,6 +76,38 @@ pub enum Voi {
     FullRange,
 }
 
+/// A LUT Descriptor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Descriptor {
+    pub(crate) count: usize,
+    /// The input that the first entry stands for.
+    pub(crate) first: f64,
+    /// Bits of an entry.
+    pub(crate) bits: u16,
+}
+
+impl Descriptor {
+    /// Reads the descriptor `tag`. `signed` is the sign of the values that go in.
+    pub(crate) fn read(item: &Dataset<'_>, tag: Tag, signed: bool) -> Result<Self> {
+        let described = item.get(tag).ok_or_else(|| item.missing(tag))?;
+        let unsigned = described.numbers(false)?;
+        let [count, first, bits] = <[f64; 3]>::try_from(unsigned)
+            .map_err(|numbers| item.invalid(tag, format!("{} values", numbers.len()), "3 values"))?;
+        // The first input has the sign of the pixels, whichever of US and SS the writer chose.
+        let wrap = |value: f64| value.rem_euclid(65536.0);
+        let first = match wrap(first) {
+            value if signed && value >= 32768.0 => value - 65536.0,
+            value => value,
+        };
+        // 65,536 entries are written as 0.
+        let count = if wrap(count) == 0.0 { 65536 } else { wrap(count) as usize };
+        if !(1.0..=16.0).contains(&bits) {
+            return Err(item.invalid(tag, format!("entries of {bits} bits"), "1 to 16 bits"));
+        }
+        Ok(Self { count, first, bits: bits as u16 })
+    }
+}
+
 /// A look-up table: modality, VOI or one colour of a palette.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Lut {
@@ -89,33 +121,19 @@ pub(crate) struct Lut {
 impl Lut {
     /// Reads a LUT Descriptor and its data. `signed` is the sign of the values that go in.
     pub(crate) fn read(item: &Dataset<'_>, descriptor: Tag, data: Tag, signed: bool) -> Result<Self> {
-        let described = item.get(descriptor).ok_or_else(|| item.missing(descriptor))?;
-        let unsigned = described.numbers(false)?;
-        let [count, first, bits] = <[f64; 3]>::try_from(unsigned)
-            .map_err(|numbers| item.invalid(descriptor, format!("{} values", numbers.len()), "3 values"))?;
-        // The first input has the sign of the pixels, whichever of US and SS the writer chose.
-        let wrap = |value: f64| value.rem_euclid(65536.0);
-        let first = match wrap(first) {
-            value if signed && value >= 32768.0 => value - 65536.0,
-            value => value,
-        };
-        // 65,536 entries are written as 0.
-        let count = if wrap(count) == 0.0 { 65536 } else { wrap(count) as usize };
-        if !(1.0..=16.0).contains(&bits) {
-            return Err(item.invalid(descriptor, format!("entries of {bits} bits"), "1 to 16 bits"));
-        }
+        let head = Descriptor::read(item, descriptor, signed)?;
         let element = item.get(data).ok_or_else(|| item.missing(data))?;
         let bytes = element.bytes();
-        let bytewise = element.vr() == VR::OB || (bits <= 8.0 && bytes.len() < 2 * count);
+        let bytewise = element.vr() == VR::OB || (head.bits <= 8 && bytes.len() < 2 * head.count);
         let entries: Vec<u16> = if bytewise {
-            bytes.iter().take(count).map(|&byte| u16::from(byte)).collect()
+            bytes.iter().take(head.count).map(|&byte| u16::from(byte)).collect()
         } else {
-            header::words(bytes, element.big_endian()).take(count).collect()
+            header::words(bytes, element.big_endian()).take(head.count).collect()
         };
-        if entries.len() < count {
-            return Err(item.invalid(data, format!("{} entries", entries.len()), format!("{count} entries")));
+        if entries.len() < head.count {
+            return Err(item.invalid(data, format!("{} entries", entries.len()), format!("{} entries", head.count)));
         }
-        Ok(Self { first, entries, bits: bits as u16 })
+        Ok(Self { first: head.first, entries, bits: head.bits })
     }
 
     pub(crate) fn apply(&self, value: f64) -> u16 {

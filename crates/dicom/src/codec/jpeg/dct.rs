@@ -25,7 +25,7 @@ static BASIS: LazyLock<[[f32; 8]; 8]> = LazyLock::new(|| {
 /// Decoded components, each at its own resolution.
 #[derive(Debug)]
 pub(super) struct Planes {
-    planes: Vec<Plane>,
+    components: Vec<Plane>,
     /// Largest sampling factors.
     h: usize,
     v: usize,
@@ -61,7 +61,7 @@ impl Planes {
             return Err("sampling factors that do not divide each other are not supported".into());
         }
         let mcus = (frame.rows.div_ceil(8 * v), frame.columns.div_ceil(8 * h));
-        let planes = frame
+        let components = frame
             .components
             .iter()
             .map(|component| {
@@ -75,10 +75,11 @@ impl Planes {
                 }
             })
             .collect();
-        Ok(Self { planes, h, v })
+        Ok(Self { components, h, v })
     }
 
-    /// Decodes a scan; the number of bytes used.
+    /// Decodes a scan; the number of bytes used. The scan's parameters (Ss, Se, Ah, Al) mean nothing in a sequential process:
+    /// files with wrong ones exist and are read, as by libjpeg.
     pub(super) fn scan(
         &mut self,
         data: &[u8],
@@ -86,9 +87,6 @@ impl Planes {
         frame: &FrameHeader,
         scan: &ScanHeader,
     ) -> Result<usize, String> {
-        if scan.parameters != [0, 63, 0] {
-            return Err("a scan of some coefficients only (progressive), expected all of them".into());
-        }
         let mut coders = scan
             .components
             .iter()
@@ -107,7 +105,7 @@ impl Planes {
         // A scan of one component has no MCUs: its blocks follow each other (A.2.2).
         let single = coders.len() == 1;
         let (down, across) = match coders.first() {
-            Some(coder) if single => self.planes[coder.index].blocks,
+            Some(coder) if single => self.components[coder.index].blocks,
             _ => (frame.rows.div_ceil(8 * self.v), frame.columns.div_ceil(8 * self.h)),
         };
         let mut bits = Bits::new(data);
@@ -116,7 +114,9 @@ impl Planes {
             if tables.restart > 0 {
                 if left == 0 {
                     bits.restart()?;
-                    coders.iter_mut().for_each(|coder| coder.last = 0);
+                    for coder in &mut coders {
+                        coder.last = 0;
+                    }
                     left = tables.restart;
                 }
                 left -= 1;
@@ -128,7 +128,7 @@ impl Planes {
                 for block in 0..h * v {
                     let place = (row * v + block / h, column * h + block % h);
                     let coefficients = coder.block(&mut bits)?;
-                    self.planes[coder.index].put(place, &coefficients, frame.precision);
+                    self.components[coder.index].put(place, &coefficients, frame.precision);
                 }
             }
         }
@@ -136,10 +136,10 @@ impl Planes {
     }
 
     /// All components at full resolution, interleaved by pixel.
-    pub(super) fn interleaved(self, frame: &FrameHeader) -> Result<Vec<u16>, String> {
-        let samples = self.planes.len();
+    pub(super) fn interleaved(self, frame: &FrameHeader) -> Vec<u16> {
+        let samples = self.components.len();
         let mut values = vec![0; frame.rows * frame.columns * samples];
-        for (index, (plane, component)) in self.planes.iter().zip(&frame.components).enumerate() {
+        for (index, (plane, component)) in self.components.iter().zip(&frame.components).enumerate() {
             let (across, down) = (self.h / component.h, self.v / component.v);
             for row in 0..frame.rows {
                 let line = plane.line(row, down);
@@ -149,7 +149,7 @@ impl Planes {
                 }
             }
         }
-        Ok(values)
+        values
     }
 }
 
@@ -159,7 +159,7 @@ fn stretched(line: &[u16], column: usize, factor: usize) -> u16 {
     if factor != 2 {
         return line[nearest];
     }
-    let other = if column % 2 == 0 { nearest.saturating_sub(1) } else { (nearest + 1).min(line.len() - 1) };
+    let other = if column.is_multiple_of(2) { nearest.saturating_sub(1) } else { (nearest + 1).min(line.len() - 1) };
     ((3 * u32::from(line[nearest]) + u32::from(line[other]) + 2) / 4) as u16
 }
 
@@ -171,7 +171,7 @@ impl Plane {
         if factor != 2 {
             return at(nearest).to_vec();
         }
-        let other = if row % 2 == 0 { nearest.saturating_sub(1) } else { (nearest + 1).min(self.size.0 - 1) };
+        let other = if row.is_multiple_of(2) { nearest.saturating_sub(1) } else { (nearest + 1).min(self.size.0 - 1) };
         let mix = |(&near, &far): (&u16, &u16)| ((3 * u32::from(near) + u32::from(far) + 2) / 4) as u16;
         at(nearest).iter().zip(at(other)).map(mix).collect()
     }

@@ -64,8 +64,7 @@ pub(crate) fn decode(data: &[u8], rows: usize, columns: usize, samples: usize) -
                 }
                 let frame = FrameHeader::read(marker.body)?;
                 frame.check(rows, columns, samples)?;
-                let enough = frame_is_possible(&frame, marker.code == 0xC3, data.len());
-                enough?;
+                frame_is_possible(&frame, marker.code == 0xC3, data.len())?;
                 let process = match marker.code {
                     0xC3 => Process::Lossless(vec![0; rows * columns * samples]),
                     _ => Process::Dct(dct::Planes::new(&frame)?),
@@ -99,7 +98,7 @@ pub(crate) fn decode(data: &[u8], rows: usize, columns: usize, samples: usize) -
     }
     let (frame, process) = state.ok_or("no frame header")?;
     let values = match process {
-        Process::Dct(planes) => planes.interleaved(&frame)?,
+        Process::Dct(planes) => planes.interleaved(&frame),
         Process::Lossless(values) => values,
     };
     Ok(Decoded { values, precision: frame.precision, colours: colours(&frame, jfif) })

@@ -158,7 +158,8 @@ impl State {
         let mapped = parameters.golomb(bits, k, parameters.limit.saturating_sub(j + 1))?;
         let folded = mapped + kind as i32;
         let odd = folded & 1;
-        let size = (folded + odd) / 2;
+        // Halved, rounded up.
+        let size = (folded >> 1) + odd;
         let negative = (k != 0 || 2 * context.negative >= context.n) == (odd == 1);
         let error = if negative { -size } else { size };
         if size > parameters.range {

@@ -55,10 +55,12 @@ pub(crate) fn decode(data: &[u8], rows: usize, columns: usize, samples: usize) -
                 }
                 let parameters = preset.parameters(frame.precision, header.parameters[0])?;
                 let indices: Vec<usize> = header.components.iter().map(|component| component.index).collect();
-                let image = scan::Image { values: &mut values, rows, columns, samples };
-                let used = scan::decode(markers.rest(), image, &indices, header.parameters[1], parameters)?;
+                let mut image = scan::Image { values: &mut values, rows, columns, samples };
+                let used = scan::decode(markers.rest(), &mut image, &indices, header.parameters[1], parameters)?;
                 markers.advance(used);
-                indices.iter().for_each(|&index| decoded[index] = true);
+                for index in indices {
+                    decoded[index] = true;
+                }
             }
             0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                 return Err(format!("a frame of type FF{:02X}, expected JPEG-LS (FFF7)", marker.code));

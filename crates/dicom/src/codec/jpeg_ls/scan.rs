@@ -51,7 +51,7 @@ impl Lines {
 /// Decodes the components `indices` of an image; the number of bytes used. `interleave` is ILV.
 pub(super) fn decode(
     data: &[u8],
-    image: Image<'_>,
+    image: &mut Image<'_>,
     indices: &[usize],
     interleave: u8,
     parameters: Parameters,
@@ -59,7 +59,7 @@ pub(super) fn decode(
     let mut bits = Bits::new(data);
     let mut state = State::new(parameters);
     let together = match (interleave, indices.len()) {
-        (0, 1) | (1, _) | (2, 1) => false,
+        (0 | 2, 1) | (1, _) => false,
         (2, _) => true,
         (0, count) => return Err(format!("{count} components in a scan without interleaving")),
         (other, _) => return Err(format!("interleave mode {other}, expected 0, 1 or 2")),
