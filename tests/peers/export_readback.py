@@ -40,6 +40,10 @@ ALLOWED = {
         r"Warning - </Study(Date\(0008,0020\)|Time\(0008,0030\))> - Missing attribute or value that would be needed to "
         r"build DICOMDIR",
     ],
+    "which side a picture shows is unknown, so that the attribute is there and empty, as type 2C wants": [
+        r"Warning - </Laterality\(0020,0060\)> - is only permitted to be empty when actually unknown; should be absent "
+        r"\(not empty\) if an unpaired body part, and have a value if a paired body part",
+    ],
     "the kind of object, which it prints": [
         r"MultiframeGrayscale(Byte|Word)SCImage",
         r"Segmentation",

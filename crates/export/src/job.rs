@@ -86,8 +86,8 @@ impl<'a> Job<'a> {
     pub(crate) fn record(&mut self, index: usize, loaded: &Loaded, files: [&str; 2], frame: usize) -> Result<()> {
         let pair = &self.pairs.list[index];
         let length = |length: Option<f64>| length.map_or_else(String::new, |length| length.to_string());
-        let (volume, slice) =
-            pair.place.slice.clone().map(|(volume, slice)| (volume, slice.to_string())).unwrap_or_default();
+        let slice = pair.place.slice.as_ref();
+        let (volume, slice) = slice.map(|slice| (slice.volume.clone(), slice.number.to_string())).unwrap_or_default();
         let mask_pixels = loaded.mask_pixels();
         let mut row = vec![
             pair.stem.clone(),

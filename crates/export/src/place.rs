@@ -1,15 +1,49 @@
 //! Where a pair lies in the world: what the manifest says about millimetres, volumes and origin.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use pig_data::manifest::{Manifest, Row};
 
 use crate::error::{ExportError, Result};
 
-/// Columns of the manifest that are read where they are there.
+/// Columns that are read where they are there, and written again: the distances in millimetres between columns, rows and
+/// slices, the volume that a slice belongs to, and its number there.
 pub(crate) const SPACING: [&str; 3] = ["pixel_width_mm", "pixel_height_mm", "slice_spacing_mm"];
 pub(crate) const VOLUME: &str = "volume";
 pub(crate) const SLICE: &str = "slice";
+
+/// How `pig prepare` tells volumes apart: the hash of the source, which all slices share, where it has several slices.
+const SOURCE_HASH: &str = "source_sha256";
+const SLICES: &str = "slices";
+
+/// What `pig prepare` did to the grid. Slices for which it did different things do not lie above each other.
+const GRID: [&str; 12] = [
+    "source_height",
+    "source_width",
+    "turned",
+    "crop_top",
+    "crop_left",
+    "crop_height",
+    "crop_width",
+    "resized_height",
+    "resized_width",
+    "pad_top",
+    "pad_left",
+    "mirrored",
+];
+
 const ORIGIN: &str = "origin";
+
+/// A slice's place in a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slice {
+    /// What slices of the same volume share.
+    pub(crate) key: String,
+    /// The volume's name.
+    pub(crate) volume: String,
+    pub(crate) number: i64,
+}
 
 /// What is known about one pair's geometry.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,8 +52,9 @@ pub(crate) struct Place {
     pub(crate) spacing: Option<[f64; 2]>,
     /// Millimetres between neighbouring slices of the volume.
     pub(crate) slice_spacing: Option<f64>,
-    /// The volume and the number of the slice in it.
-    pub(crate) slice: Option<(String, i64)>,
+    pub(crate) slice: Option<Slice>,
+    /// How the grid was made; equal texts lie above each other.
+    pub(crate) grid: String,
 }
 
 /// A pair's place and the origin that the manifest names.
@@ -33,31 +68,22 @@ pub(crate) struct Placed {
 #[derive(Debug, Default)]
 pub(crate) struct Places(HashMap<String, Placed>);
 
-/// A manifest being read.
-struct Table {
-    path: PathBuf,
-    columns: Vec<String>,
+/// One pair's row.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    manifest: &'a Manifest,
+    row: Row<'a>,
 }
 
 impl Places {
     /// Reads a manifest; nothing is known where there is none, or none of the columns.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        if !path.is_file() {
-            return Ok(Self::default());
-        }
-        let bad = |error: csv::Error| pig_data::DataError::BadManifest {
-            path: path.to_path_buf(),
-            line: error.position().map_or(1, csv::Position::line),
-            problem: error.to_string(),
-        };
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(bad)?;
-        let columns = reader.headers().map_err(bad)?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned());
-        let table = Table { path: path.to_path_buf(), columns: columns.collect() };
+        let Some(manifest) = Manifest::read(path)? else { return Ok(Self::default()) };
         let mut places = HashMap::new();
-        for record in reader.records() {
-            let record = record.map_err(bad)?;
-            if let Some(id) = table.id(&record) {
-                let placed = table.placed(&record, &id)?;
+        for row in manifest.rows() {
+            let line = Line { manifest: &manifest, row };
+            if let Some(id) = line.id() {
+                let placed = line.placed(&id)?;
                 places.insert(id, placed);
             }
         }
@@ -70,40 +96,56 @@ impl Places {
     }
 }
 
-impl Table {
-    fn get<'a>(&self, record: &'a csv::StringRecord, column: &str) -> Option<&'a str> {
-        let index = self.columns.iter().position(|name| name == column)?;
-        record.get(index).filter(|value| !value.is_empty())
+impl<'a> Line<'a> {
+    fn get(self, column: &str) -> Option<&'a str> {
+        Some(self.row.get(self.manifest.column(column)?)).filter(|value| !value.is_empty())
     }
 
     /// The id, which without such a column is the image's stem.
-    fn id(&self, record: &csv::StringRecord) -> Option<String> {
+    fn id(self) -> Option<String> {
         let stem = |path: &str| Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        self.get(record, "id").map(str::to_owned).or_else(|| stem(self.get(record, "image")?))
+        self.get("id").map(str::to_owned).or_else(|| stem(self.get("image")?))
     }
 
-    fn placed(&self, record: &csv::StringRecord, id: &str) -> Result<Placed> {
-        let number = |column: &'static str| {
-            let Some(text) = self.get(record, column) else { return Ok(None) };
-            match text.parse::<f64>() {
-                Ok(value) if value.is_finite() && value > 0.0 => Ok(Some(value)),
-                _ => Err(self.bad(column, id, text, "a number of millimetres above 0, or nothing")),
-            }
+    fn placed(self, id: &str) -> Result<Placed> {
+        let [x, y, slice_spacing] = SPACING.map(|column| self.millimetres(column, id));
+        let place = Place {
+            spacing: x?.zip(y?).map(|(x, y)| [x, y]),
+            slice_spacing: slice_spacing?,
+            slice: self.slice(id)?,
+            grid: GRID.map(|column| self.get(column).unwrap_or_default()).join(","),
         };
-        let [x, y, slice_spacing] = [number(SPACING[0])?, number(SPACING[1])?, number(SPACING[2])?];
-        let slice = match (self.get(record, VOLUME), self.get(record, SLICE)) {
-            (Some(volume), Some(text)) => {
-                let number = text.parse().map_err(|_| self.bad(SLICE, id, text, "a whole number"))?;
-                Some((volume.to_owned(), number))
-            }
-            _ => None,
-        };
-        let place = Place { spacing: x.zip(y).map(|(x, y)| [x, y]), slice_spacing, slice };
-        Ok(Placed { place, origin: self.get(record, ORIGIN).map(str::to_owned) })
+        Ok(Placed { place, origin: self.get(ORIGIN).map(str::to_owned) })
     }
 
-    fn bad(&self, column: &'static str, id: &str, found: &str, expected: &'static str) -> ExportError {
-        let (path, id, found) = (self.path.clone(), id.to_owned(), found.to_owned());
+    fn millimetres(self, column: &'static str, id: &str) -> Result<Option<f64>> {
+        let Some(text) = self.get(column) else { return Ok(None) };
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() && value > 0.0 => Ok(Some(value)),
+            _ => Err(self.bad(column, id, text, "a number of millimetres above 0, or nothing")),
+        }
+    }
+
+    fn slice(self, id: &str) -> Result<Option<Slice>> {
+        let whole = |column: &'static str, text: &str| {
+            text.parse::<i64>().map_err(|_| self.bad(column, id, text, "a whole number"))
+        };
+        let Some(number) = self.get(SLICE) else { return Ok(None) };
+        if let Some(volume) = self.get(VOLUME) {
+            let (key, volume) = (volume.to_owned(), volume.to_owned());
+            return Ok(Some(Slice { key, volume, number: whole(SLICE, number)? }));
+        }
+        let (Some(hash), Some(slices)) = (self.get(SOURCE_HASH), self.get(SLICES)) else { return Ok(None) };
+        if whole(SLICES, slices)? < 2 {
+            return Ok(None);
+        }
+        let number = whole(SLICE, number)?;
+        let volume = id.strip_suffix(&format!("_{number:04}")).unwrap_or(id).to_owned();
+        Ok(Some(Slice { key: format!("{hash} {volume}"), volume, number }))
+    }
+
+    fn bad(self, column: &'static str, id: &str, found: &str, expected: &'static str) -> ExportError {
+        let (path, id, found) = (self.manifest.path.clone(), id.to_owned(), found.to_owned());
         ExportError::BadValue { path, column, id, found, expected }
     }
 }

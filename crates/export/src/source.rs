@@ -74,6 +74,8 @@ pub(crate) struct Pairs {
     pub(crate) bit_depth: u8,
     /// What the split of the real pairs keeps together.
     pub(crate) group_source: GroupSource,
+    /// What a split of the real pairs should warn of.
+    pub(crate) split_warnings: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -109,15 +111,12 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
     let (generated, mut others): (Vec<_>, Vec<_>) =
         pairs.pairs.into_iter().partition(|found| real.is_some() || found.says_generated);
     let mut group_source = pairs.group_source;
-    let mut group_warnings = pairs.warnings;
+    let mut split_warnings = pairs.warnings;
     let merged = real.is_some();
     if let Some(real) = real {
         others = real.pairs;
         group_source = real.group_source;
-        group_warnings = real.warnings;
-    }
-    if !others.is_empty() {
-        warnings.append(&mut group_warnings);
+        split_warnings = real.warnings;
     }
     let generated = choose(generated, others.len(), request)?;
     let mut list = Vec::with_capacity(generated.len() + others.len());
@@ -135,7 +134,7 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
         }
     }
     let (channels, bit_depth) = pixel_type(&list, &mut warnings)?;
-    Ok(Pairs { list, channels, bit_depth, group_source, warnings })
+    Ok(Pairs { list, channels, bit_depth, group_source, split_warnings, warnings })
 }
 
 impl Folder {

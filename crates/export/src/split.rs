@@ -49,6 +49,7 @@ pub(crate) fn folds(job: &mut Job<'_>) -> Result<Vec<Fold>> {
         }
         None => k_folds(&dataset, job.request.folds.min(groups), job.request.seed)?,
     };
+    job.pairs.warnings.append(&mut job.pairs.split_warnings);
     if job.count(Origin::Generated) > 0 && job.request.splits.is_none() {
         job.pairs.warnings.push(
             "Validation is honest only where the generator saw none of the validating patients: if these pairs come \

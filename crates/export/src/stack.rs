@@ -25,14 +25,14 @@ pub(crate) struct Stack {
     pub(crate) slice_spacing: Option<f64>,
 }
 
-/// Puts pairs of one volume together, where their slices are evenly spaced and alike in size, spacing, patient and
-/// origin. All others stand alone; a warning counts the volumes that were left apart.
+/// Puts pairs of one volume together, where their slices are evenly spaced and alike in size, grid, spacing, patient
+/// and origin. All others stand alone; a warning counts the volumes that were left apart.
 pub(crate) fn stacks(job: &mut Job<'_>) -> Result<Vec<Stack>> {
     let mut volumes: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     let mut members_of: Vec<Vec<usize>> = Vec::new();
     for (index, pair) in job.pairs.list.iter().enumerate() {
         match &pair.place.slice {
-            Some((volume, _)) => volumes.entry((pair.origin.word(), volume)).or_default().push(index),
+            Some(slice) => volumes.entry((pair.origin.word(), &slice.key)).or_default().push(index),
             None => members_of.push(vec![index]),
         }
     }
@@ -54,7 +54,7 @@ pub(crate) fn stacks(job: &mut Job<'_>) -> Result<Vec<Stack>> {
     }
     if apart > 0 {
         job.pairs.warnings.push(format!(
-            "{apart} volume(s) lack slices between others, or their slices differ in size; these slices are written one by \
+            "{apart} volume(s) lack slices between others, or their slices were cropped or resized differently; these slices are written one by \
              one, because a stack of them would lie about distances."
         ));
     }
@@ -65,8 +65,8 @@ pub(crate) fn stacks(job: &mut Job<'_>) -> Result<Vec<Stack>> {
 fn stack(job: &Job<'_>, namer: &mut Namer, volume: bool, members: Vec<usize>) -> Stack {
     let first = job.pair(members[0]);
     let wanted = match (&first.place.slice, volume) {
-        (Some((name, _)), true) if job.request.real.is_some() => format!("{}_{name}", first.origin.word()),
-        (Some((name, _)), true) => name.clone(),
+        (Some(slice), true) if job.request.real.is_some() => format!("{}_{}", first.origin.word(), slice.volume),
+        (Some(slice), true) => slice.volume.clone(),
         _ => first.stem.clone(),
     };
     let slice_spacing = match step(job, &members) {
@@ -78,7 +78,7 @@ fn stack(job: &Job<'_>, namer: &mut Namer, volume: bool, members: Vec<usize>) ->
 }
 
 fn slice_number(pair: &Pair) -> i64 {
-    pair.place.slice.as_ref().map_or(0, |(_, number)| *number)
+    pair.place.slice.as_ref().map_or(0, |slice| slice.number)
 }
 
 /// The even distance between the members' slice numbers; 1 for a single slice, `None` where they are not even.
@@ -93,7 +93,8 @@ fn alike(job: &Job<'_>, members: &[usize]) -> Result<bool> {
     let key = |index: usize| {
         let pair = job.pair(index);
         let header = read_header(&pair.image)?;
-        let alike = (&pair.group, pair.place.spacing, pair.place.slice_spacing, pair.synthetic);
+        let place = &pair.place;
+        let alike = (&pair.group, place.spacing, place.slice_spacing, &place.grid, pair.synthetic);
         Ok::<_, ExportError>((header.width, header.height, alike))
     };
     let first = key(members[0])?;

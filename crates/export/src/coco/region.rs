@@ -142,9 +142,9 @@ pub(crate) mod tests {
         let cut = ring.cut(1);
         assert_eq!(cut.iter().map(Region::area).sum::<usize>(), ring.area());
         assert!(cut.iter().flat_map(|part| part.parts(Touching::Edges)).all(|part| part.first_hole_row().is_none()));
-        let (mask, width, height) = drawn(&["###.", "#.##", "##..", "...."]);
+        let (mask, width, height) = drawn(&["####", "####", "#..#", "####"]);
         let closed = &components(&mask, width, height)[0];
-        assert_eq!(closed.first_hole_row(), Some(1));
+        assert_eq!(closed.first_hole_row(), Some(2));
         let (mask, width, height) = drawn(&["###", "#.#", "##."]);
         let open_at_a_corner = &components(&mask, width, height)[0];
         assert_eq!(open_at_a_corner.first_hole_row(), None);

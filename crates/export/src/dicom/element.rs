@@ -79,7 +79,8 @@ pub(crate) fn decimal(value: f64) -> String {
         return plain;
     }
     let digits = (0..=14).rev().map(|digits| format!("{value:.digits$}")).find(|text| text.len() <= 16);
-    digits.filter(|text| text.parse().is_ok_and(|read: f64| read > 0.0)).unwrap_or_else(|| format!("{value:.8e}"))
+    let near = |text: &String| text.parse().is_ok_and(|read: f64| (read - value).abs() <= value * 1e-9);
+    digits.filter(near).unwrap_or_else(|| format!("{value:.8e}"))
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub(crate) fn object(about: &About, word: bool) -> InMemDicomObject {
     let object = about
         .object(about.image_class, Series::Images)
         .text(tags::IMAGE_TYPE, VR::CS, "DERIVED\\SECONDARY")
+        // Which side is unknown: present and empty.
+        .empty(tags::LATERALITY, VR::CS)
         // SYN says that the image is synthetic, WSD that it was made on a workstation.
         .text(tags::CONVERSION_TYPE, VR::CS, if about.synthetic { "SYN" } else { "WSD" })
         .text(tags::BURNED_IN_ANNOTATION, VR::CS, "NO")
