@@ -1,5 +1,6 @@
 //! Images: frames read from where they lie, decoded one at a time.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,12 +17,18 @@ use crate::voi::{Modality, Pipeline, Stage};
 use crate::{Error, FrameInfo, ImageInfo, Limits, Photometric, Result, Voi, colour};
 
 /// An open image. Its header is in memory, its pixel data stays in the file. Frames can be read from several threads.
-#[derive(Debug)]
 pub struct Image {
     info: ImageInfo,
     frames: Frames,
     parts: Parts,
     palette: Option<Arc<colour::Palette>>,
+}
+
+impl fmt::Debug for Image {
+    /// Shows the information alone: the header holds names.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").field("info", &self.info).finish_non_exhaustive()
+    }
 }
 
 impl Image {

@@ -1,6 +1,7 @@
 //! DICOM SEG: masks matched to the frames that they were drawn on.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 
 use dicom_dictionary_std::{tags, uids};
@@ -97,11 +98,17 @@ pub struct Mask {
 }
 
 /// An open segmentation. Its header is in memory, its masks stay in the file.
-#[derive(Debug)]
 pub struct Segmentation {
     info: SegmentationInfo,
     entries: Vec<SegmentFrame>,
     frames: Frames,
+}
+
+impl fmt::Debug for Segmentation {
+    /// Shows the information alone: the header holds names.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segmentation").field("info", &self.info).finish_non_exhaustive()
+    }
 }
 
 /// Whether a SOP class is one of the segmentations with pixels.
