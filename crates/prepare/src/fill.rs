@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn polygons_hold_the_points_that_a_winding_test_finds() {
-        let points = [[2.5, 1.2], [17.0, 3.0], [14.2, 18.9], [9.0, 8.0], [1.0, 15.5]];
+        let points = [[2.5, 1.2], [17.3, 3.1], [14.2, 18.9], [9.1, 8.2], [1.3, 15.5]];
         let mut mask = vec![0; 20 * 20];
         fill_polygon(&mut mask, [20, 20], &points);
         // Brute force: the number of edges that a ray to the right crosses.

@@ -174,7 +174,7 @@ mod tests {
         let mut transform = Transform::new([100, 120], true, &crop, [80, 120], [128, 128]);
         transform.mirrored = true;
         // A source pixel of the turned image becomes 2 x 2 prepared pixels.
-        let (row, column) = (33, 57);
+        let (row, column) = (63, 57);
         let at = transform.from_source([row as f64 + 0.5, column as f64 + 0.5]).map(|place| place as usize);
         let mut mask = vec![0_u8; 128 * 128];
         for (r, c) in [(0, 0), (0, 1), (1, 0), (1, 1)] {

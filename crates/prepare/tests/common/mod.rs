@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses a part")]
 
+pub(crate) mod dicom;
+
 use std::path::{Path, PathBuf};
 
 use pig_data::Pixels;

@@ -1,0 +1,126 @@
+//! What inspection finds, and how well its near-duplicates agree with BUSI's marked groups.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::*;
+use pig_prepare::PrepareConfig;
+use pig_prepare::inspect::phash::{distance, perceptual_hash};
+use pig_prepare::inspect::{Inspected, Inspection, NEAR_BITS, inspect, table_text, write_page};
+use pig_prepare::pipeline::Silent;
+use pig_prepare::sources::Cost;
+use rayon::prelude::*;
+
+fn look(source: &std::path::Path) -> Inspected {
+    let inspection = Inspection {
+        source: source.to_path_buf(),
+        layout: None,
+        config: PrepareConfig::default(),
+        cost: Cost::default(),
+        near_bits: NEAR_BITS,
+    };
+    inspect(inspection, &Silent).unwrap()
+}
+
+#[test]
+fn everything_odd_is_listed_once() {
+    let source = tempfile::tempdir().unwrap();
+    let root = source.path();
+    for index in 0..4 {
+        write_pair(root, &format!("p{index}"), 100, 80, index, 10.0);
+    }
+    // Two lesions; the same image again; nearly the same image; another size; damage; no mask; unclear mask.
+    let two: Vec<u8> = disc(100, 80, [20.0, 20.0], 6.0).iter().zip(disc(100, 80, [70.0, 50.0], 9.0)).map(|(a, b)| a | b).collect();
+    write_png(&root.join("masks/p0.png"), 100, 80, two);
+    write_png(&root.join("images/same.png"), 100, 80, picture(100, 80, 1));
+    write_png(&root.join("masks/same.png"), 100, 80, disc(100, 80, [0.0, 0.0], 0.0));
+    write_png(&root.join("images/near.png"), 100, 80, picture(100, 80, 2).iter().map(|&v| (f64::from(v) * 0.8 + 20.0) as u8).collect());
+    write_png(&root.join("masks/near.png"), 100, 80, disc(100, 80, [40.0, 40.0], 8.0));
+    write_png(&root.join("images/odd.png"), 50, 40, picture(50, 40, 9));
+    write_png(&root.join("masks/odd.png"), 40, 50, vec![0; 2000]);
+    write_png(&root.join("images/alone.png"), 100, 80, picture(100, 80, 11));
+    write_png(&root.join("images/many.png"), 100, 80, picture(100, 80, 13));
+    write_png(&root.join("masks/many.png"), 100, 80, (0..8000).map(|i| [0, 90, 200][i % 3]).collect());
+    std::fs::write(root.join("images/broken.png"), b"\x89PNG\r\n\x1a\nbroken").unwrap();
+    std::fs::write(root.join("masks/broken.png"), b"").unwrap();
+    let rows = "id,pixel_height_mm,pixel_width_mm\np0,0.5,0.2\np1,0.5,0.2\n";
+    std::fs::write(root.join("manifest.csv"), rows).unwrap();
+    let inspected = look(root);
+    let report = &inspected.report;
+    assert_eq!((report.cases, report.slices, report.patients), (10, 9, None));
+    assert_eq!(report.sizes, BTreeMap::from([("80 x 100".to_owned(), 8), ("40 x 50".to_owned(), 1)]));
+    assert_eq!(report.lesions_per_image, BTreeMap::from([(0, 1), (1, 4), (2, 1)]));
+    assert_eq!(report.duplicates, [["images/p1.png", "images/same.png"]]);
+    assert_eq!(report.near_duplicates, [["images/near.png", "images/p2.png"]]);
+    let files = |list: &[pig_prepare::inspect::Problem]| list.iter().map(|p| p.file.clone()).collect::<Vec<_>>();
+    assert_eq!(files(&report.mismatches), ["images/odd.png"]);
+    assert_eq!(files(&report.missing_masks), ["images/alone.png"]);
+    assert_eq!(files(&report.unclear_masks), ["images/many.png"]);
+    assert_eq!(files(&report.unreadable), ["images/broken.png"]);
+    assert!(report.text_suspects.is_empty(), "{:?}", report.text_suspects);
+    assert_eq!(report.mask_values.keys().map(String::as_str).collect::<Vec<_>>(), ["0", "200", "255", "90"]);
+    // Lesions with a known spacing are those of p0 and p1, a pixel of which has 0.1 mm2.
+    let areas = report.lesion_mm2.unwrap();
+    assert_eq!(areas.count, 3);
+    let largest = disc(100, 80, [40.0, 48.0], 10.0).iter().filter(|&&value| value != 0).count();
+    assert!((areas.greatest - 0.1 * largest as f64).abs() < 1e-9);
+    let text = table_text(report);
+    for word in ["near-duplicates", "images/odd.png", "differs in size", "no mask: 1", "0.5000 x 0.2000: 2"] {
+        assert!(text.contains(word), "{word} is missing in\n{text}");
+    }
+    let page = root.join("page.html");
+    write_page(&inspected, &page).unwrap();
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.matches("<img ").count() == 2 && !html.contains("http") && !html.contains("<script"));
+}
+
+#[test]
+fn a_prepared_folder_can_be_looked_at() {
+    let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for index in 0..3 {
+        write_pair(source.path(), &format!("p{index}"), 60, 60, index, 10.0);
+    }
+    let rows = "id,pixel_height_mm,pixel_width_mm\np0,0.1,0.1\np1,0.1,0.1\np2,0.1,0.1\n";
+    std::fs::write(source.path().join("manifest.csv"), rows).unwrap();
+    run(&request(source.path(), out.path(), small(120))).unwrap();
+    let (before, after) = (look(source.path()).report, look(out.path()).report);
+    // Lesions keep their area in mm2, though there are four times as many pixels.
+    let (before_mm2, after_mm2) = (before.lesion_mm2.unwrap(), after.lesion_mm2.unwrap());
+    assert!((after_mm2.median / before_mm2.median - 1.0).abs() < 0.02, "{before_mm2:?} {after_mm2:?}");
+    assert!((after.lesion_pixels.unwrap().median / before.lesion_pixels.unwrap().median - 4.0).abs() < 0.1);
+}
+
+/// Precision and recall of "at most so many bits differ" over pairs of images, against the groups that BUSI's manifest has.
+#[test]
+fn near_duplicates_agree_with_the_marked_groups_of_busi() {
+    let Some(busi) = shared("busi") else { return };
+    let table = pig_data::manifest::Manifest::read(&busi.join("manifest.csv")).unwrap().unwrap();
+    let (id, group) = (table.column("id").unwrap(), table.column("near_duplicate_group").unwrap());
+    let images: Vec<(String, u64)> = table
+        .rows()
+        .map(|row| (row.get(group).to_owned(), busi.join(format!("images/{}.png", row.get(id)))))
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map(|(group, path)| {
+            let image = pig_data::read::read_image(&path, 1).unwrap();
+            (group, perceptual_hash(&image.data, [image.height, image.width]))
+        })
+        .collect();
+    for bits in [2, 4, 6, 8, 10, 12, 14] {
+        let (mut found, mut right, mut marked) = (0, 0, 0);
+        for (a, (group_a, hash_a)) in images.iter().enumerate() {
+            for (group_b, hash_b) in &images[a + 1..] {
+                let (near, same) = (distance(*hash_a, *hash_b) <= bits, group_a == group_b);
+                found += usize::from(near);
+                marked += usize::from(same);
+                right += usize::from(near && same);
+            }
+        }
+        let (precision, recall) = (right as f64 / found.max(1) as f64, right as f64 / marked as f64);
+        println!("{bits} bits: {found} pairs found, {marked} marked, precision {precision:.3}, recall {recall:.3}");
+        if bits == NEAR_BITS {
+            assert!(precision > 0.5 && recall > 0.5, "precision {precision:.3}, recall {recall:.3}");
+        }
+    }
+}
