@@ -28,7 +28,7 @@ import numpy as np
 import pydicom
 from pydicom import config, pixels
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+from pydicom.uid import JPEG2000, JPEGBaseline8Bit, RLELossless
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom_cbis"
 LOSSY = {str(JPEGBaseline8Bit), "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", str(JPEG2000)}
@@ -298,7 +298,6 @@ def segmentations(folder):
         "binary": ("BINARY", drawn.astype(np.uint8), None),
         "fractional": ("FRACTIONAL", np.where(drawn, rng.random(drawn.shape), 0.0), None),
         "fractional_rle": ("FRACTIONAL", np.where(drawn, rng.random(drawn.shape), 0.0), str(RLELossless)),
-        "fractional_j2k": ("FRACTIONAL", np.where(drawn, rng.random(drawn.shape), 0.0), str(JPEG2000Lossless)),
         "labelmap": ("LABELMAP", np.where(drawn[..., 0], 1, np.where(drawn[..., 1], 2, 0)).astype(np.uint8), None),
     }
     for name, (kind, array, syntax) in kinds.items():
