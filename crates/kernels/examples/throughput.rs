@@ -1,15 +1,15 @@
 //! Speed of every kernel on the shapes of diffusion U-Nets, beside the peak measured in the same run.
 //!
 //! `cargo run --release -p pig-kernels --example throughput [-- FILTER]`: rows whose name contains FILTER. Each row is the
-//! median of several runs, on all threads of rayon's pool.
+//! fastest of several runs, on all threads of rayon's pool.
 
 use pig_kernels::{
     AdamStep, Attention, Bf16, Conv2d, Element, Extras, GroupNorm, Level, adam, peak, silu, silu_backward,
 };
 use std::time::Instant;
 
-/// Median seconds of `run`: at least 7 runs and 0.15 seconds.
-fn median(mut run: impl FnMut()) -> f64 {
+/// Seconds of the fastest run, of at least 7 and 0.15 seconds: what other work on the machine disturbs least.
+fn fastest(mut run: impl FnMut()) -> f64 {
     run();
     let mut times = Vec::new();
     let begin = Instant::now();
@@ -19,7 +19,7 @@ fn median(mut run: impl FnMut()) -> f64 {
         times.push(start.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    times[0]
 }
 
 fn noise(len: usize, seed: u32) -> Vec<f32> {
@@ -68,9 +68,9 @@ fn convolutions<E: Element>(element: &str, level: Level, filter: &str, peak: fn(
         let mut dw = vec![0.0; conv.weight_len()];
         let before = peak(level);
         let times = [
-            median(|| conv.forward(level, &x, &forward, None, &mut y)),
-            median(|| conv.backward_data(level, &dy, &backward, &mut dx)),
-            median(|| conv.backward_weights(level, &x, &dy, &mut dw, None)),
+            fastest(|| conv.forward(level, &x, &forward, None, &mut y)),
+            fastest(|| conv.backward_data(level, &dy, &backward, &mut dx)),
+            fastest(|| conv.backward_weights(level, &x, &dy, &mut dw, None)),
         ];
         let peak = before.max(peak(level));
         print!("{name:<26}");
@@ -99,9 +99,9 @@ fn winograd(level: Level, filter: &str) {
         let mut dw = vec![0.0; conv.weight_len()];
         let before = peak::f32_flops(level);
         let times = [
-            median(|| conv.forward_winograd(level, &x, &forward, Extras::default(), &mut y)),
-            median(|| conv.backward_data_winograd(level, &dy, &backward, &mut dx)),
-            median(|| conv.backward_weights_winograd(level, &x, &dy, &mut dw, None)),
+            fastest(|| conv.forward_winograd(level, &x, &forward, Extras::default(), &mut y)),
+            fastest(|| conv.backward_data_winograd(level, &dy, &backward, &mut dx)),
+            fastest(|| conv.backward_weights_winograd(level, &x, &dy, &mut dw, None)),
         ];
         let peak = before.max(peak::f32_flops(level));
         print!("{name:<26}");
@@ -130,9 +130,9 @@ fn memory_bound(level: Level, filter: &str) {
             let len = batch * pixels * channels;
             let (x, dy, gamma, beta) = (noise(len, 1), noise(len, 2), noise(channels, 3), noise(channels, 4));
             let (mut y, mut mean, mut rstd) = (vec![0.0; len], vec![0.0; batch * 32], vec![0.0; batch * 32]);
-            let forward = median(|| norm.forward(level, &x, &gamma, &beta, &mut y, &mut mean, &mut rstd));
+            let forward = fastest(|| norm.forward(level, &x, &gamma, &beta, &mut y, &mut mean, &mut rstd));
             let (mut dgamma, mut dbeta) = (gamma.clone(), beta.clone());
-            let backward = median(|| {
+            let backward = fastest(|| {
                 norm.backward(level, &x, &dy, &gamma, &beta, &mean, &rstd, &mut y, &mut dgamma, &mut dbeta);
             });
             row(&name, [2, 3], len, [forward, backward]);
@@ -141,7 +141,7 @@ fn memory_bound(level: Level, filter: &str) {
     let len = 1 << 22;
     if "silu".contains(filter) {
         let (x, dy, mut y) = (noise(len, 1), noise(len, 2), vec![0.0; len]);
-        let times = [median(|| silu(level, &x, &mut y)), median(|| silu_backward(level, &x, &dy, &mut y))];
+        let times = [fastest(|| silu(level, &x, &mut y)), fastest(|| silu_backward(level, &x, &dy, &mut y))];
         row("silu 4M", [2, 3], len, times);
     }
     if "adam".contains(filter) {
@@ -157,7 +157,7 @@ fn memory_bound(level: Level, filter: &str) {
         };
         let g = noise(len, 1);
         let [mut p, mut m, mut v, mut a] = [(); 4].map(|()| vec![0.0; len]);
-        let time = median(|| adam(level, &settings, &g, &mut p, &mut m, &mut v, Some(&mut a)));
+        let time = fastest(|| adam(level, &settings, &g, &mut p, &mut m, &mut v, Some(&mut a)));
         println!("{:<26}{:>9.3} ms{:>7.1} GB/s", "adam + average 4M", time * 1e3, (36 * len) as f64 / time / 1e9);
     }
 }
@@ -173,8 +173,8 @@ fn attention(level: Level, filter: &str) {
         let [q, k, v, dout] = [1, 2, 3, 4].map(|seed| noise(attention.len(), seed));
         let [mut out, mut dq, mut dk, mut dv] = [(); 4].map(|()| vec![0.0; attention.len()]);
         let peak = peak::f32_flops(level);
-        let forward = median(|| attention.forward(level, &q, &k, &v, &mut out));
-        let backward = median(|| attention.backward(level, &q, &k, &v, &dout, &mut dq, &mut dk, &mut dv));
+        let forward = fastest(|| attention.forward(level, &q, &k, &v, &mut out));
+        let backward = fastest(|| attention.backward(level, &q, &k, &v, &dout, &mut dq, &mut dk, &mut dv));
         print!("{name:<26}");
         let product = 2.0 * (batch * heads * tokens * tokens * head_dim) as f64;
         for (products, time) in [(2.0, forward), (5.0, backward)] {

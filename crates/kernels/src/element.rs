@@ -1,19 +1,41 @@
 //! What tensors may hold: `f32`, or `bf16` with sums in `f32`.
 
 use crate::shared::{SharedMut, for_each_job};
-use crate::simd::{Kernel, Level, Simd};
+use crate::simd::{Kernel, LANES, Level, Simd};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-/// The upper half of an `f32`: eight bits of exponent, seven of fraction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(transparent)]
-pub struct Bf16(pub u16);
+/// The upper half of an `f32`: eight bits of exponent, seven of fraction. The type that tensor libraries use too.
+pub use half::bf16 as Bf16;
 
+#[allow(private_bounds, private_interfaces, reason = "nobody outside can name or call what is sealed")]
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for super::Bf16 {}
+    use super::Bf16;
+    use crate::simd::Simd;
+
+    pub trait Sealed {
+        /// Sixteen values from `p` on, as `f32`.
+        ///
+        /// # Safety
+        /// `p` is valid for reading 16 values.
+        unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V;
+    }
+
+    impl Sealed for f32 {
+        #[inline(always)]
+        unsafe fn load<S: Simd>(s: S, p: *const f32) -> S::V {
+            // SAFETY: the caller vouches for 16 values.
+            unsafe { s.load(p) }
+        }
+    }
+
+    impl Sealed for Bf16 {
+        #[inline(always)]
+        unsafe fn load<S: Simd>(s: S, p: *const Bf16) -> S::V {
+            // SAFETY: the caller vouches for 16 values.
+            unsafe { s.load_bf16(p) }
+        }
+    }
 }
 
 /// `f32` or [`Bf16`]: what the inputs and weights of a convolution or a product may be. Outputs are always `f32`.
@@ -46,11 +68,11 @@ impl Element for Bf16 {
         let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
         // Rounding could carry the fraction of a NaN into its exponent: keep a quiet NaN instead.
         let nan = (bits >> 16) | 0x40;
-        Self((if bits & 0x7fff_ffff > 0x7f80_0000 { nan } else { rounded }) as u16)
+        Self::from_bits((if bits & 0x7fff_ffff > 0x7f80_0000 { nan } else { rounded }) as u16)
     }
     #[inline(always)]
     fn to_f32(self) -> f32 {
-        f32::from_bits(u32::from(self.0) << 16)
+        f32::from_bits(u32::from(self.to_bits()) << 16)
     }
 }
 
@@ -62,6 +84,20 @@ pub(crate) const fn per_unit<E: Element>() -> usize {
 /// Runs `kernel` with the instructions that elements of type `E` need.
 pub(crate) fn dispatch<E: Element, K: Kernel>(level: Level, kernel: K) -> K::Output {
     if E::IS_PAIRED { level.dispatch_bf16(kernel) } else { level.dispatch(kernel) }
+}
+
+/// Up to sixteen values at the start of `x` as `f32`; missing ones are zero.
+#[inline(always)]
+pub(crate) fn read<E: Element, S: Simd>(s: S, x: &[E]) -> S::V {
+    if x.len() >= LANES {
+        // SAFETY: the slice holds at least 16 values.
+        return unsafe { E::load(s, x.as_ptr()) };
+    }
+    let mut lanes = [0.0; LANES];
+    for (lane, x) in lanes.iter_mut().zip(x) {
+        *lane = x.to_f32();
+    }
+    s.read(&lanes)
 }
 
 /// acc + w x, or the sum of both products of each pair.

@@ -72,7 +72,9 @@ impl Packed {
             if !E::IS_PAIRED {
                 return weight(o, unit, t);
             }
-            let half = |i: usize| if i < in_channels { u32::from(Bf16::from_f32(weight(o, i, t)).0) } else { 0 };
+            let half = |i: usize| {
+                if i < in_channels { u32::from(<Bf16 as Element>::from_f32(weight(o, i, t)).to_bits()) } else { 0 }
+            };
             f32::from_bits(half(2 * unit) | half(2 * unit + 1) << 16)
         };
         let mut packed = Self { taps, in_units, out_channels, data: Vec::new() };

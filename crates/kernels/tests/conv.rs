@@ -328,6 +328,20 @@ fn winograd_agrees_with_f64() {
                 assert_close(&format!("Winograd {conv:?}: {name}"), &result[i], &expected[i], WINOGRAD);
             }
         }
+        // Inputs in bf16 are read exactly, so the results are those of the same values in f32.
+        let half: Vec<Bf16> = rounded(&x);
+        let same: Vec<f32> = half.iter().map(|x| x.to_f32()).collect();
+        for level in Level::available() {
+            let packed = conv.pack_forward_winograd(level, &w);
+            let [mut y, mut y_half] = [(); 2].map(|()| vec![0.0; conv.output_len()]);
+            conv.forward_winograd(level, &same, &packed, Extras::default(), &mut y);
+            conv.forward_winograd(level, &half, &packed, Extras::default(), &mut y_half);
+            assert_same_bits("Winograd from bf16", &y_half, &y);
+            let [mut dw, mut dw_half] = [(); 2].map(|()| vec![0.0; w.len()]);
+            conv.backward_weights_winograd(level, &same, &dy, &mut dw, None);
+            conv.backward_weights_winograd(level, &half, &dy, &mut dw_half, None);
+            assert_same_bits("Winograd weight gradient from bf16", &dw_half, &dw);
+        }
         let alone = Conv2d { batch: 1, ..conv };
         let level = Level::best();
         let packed = conv.pack_forward_winograd(level, &w);

@@ -110,15 +110,15 @@ fn bf16_rounds_to_the_nearest_even_value() {
     ];
     let x: Vec<f32> = cases.iter().cycle().take(100).map(|(bits, _)| f32::from_bits(*bits)).collect();
     for level in Level::available() {
-        let mut y = vec![Bf16(0); x.len()];
+        let mut y = vec![Bf16::ZERO; x.len()];
         to_bf16(level, &x, &mut y);
         for (y, (bits, expected)) in y.iter().zip(cases.iter().cycle()) {
-            assert_eq!(y.0, *expected, "{bits:#x}");
+            assert_eq!(y.to_bits(), *expected, "{bits:#x}");
         }
         let mut back = vec![0.0; x.len()];
         from_bf16(level, &y, &mut back);
         for (back, y) in back.iter().zip(&y) {
-            assert_eq!(back.to_bits(), u32::from(y.0) << 16);
+            assert_eq!(back.to_bits(), u32::from(y.to_bits()) << 16);
         }
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, assert_same_bits, everywhere, noise};
-use pig_kernels::{Attention, Bf16, Element, Level, Output, PackedMatrix, matmul, matmul_transposed};
+use pig_kernels::{Attention, Bf16, Level, Output, PackedMatrix, matmul, matmul_transposed};
 
 #[test]
 fn products_agree_with_f64() {

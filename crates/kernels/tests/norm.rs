@@ -170,7 +170,7 @@ fn bf16_output_is_the_rounded_f32_output() {
     let case = Case::new(2, 35, 40, 8, true);
     for level in Level::available() {
         let plain = case.forward(level);
-        let mut y = vec![Bf16(0); case.x.len()];
+        let mut y = vec![Bf16::ZERO; case.x.len()];
         let (mut mean, mut rstd) = (vec![0.0; 16], vec![0.0; 16]);
         case.norm.forward(level, &case.x, &case.gamma, &case.beta, &mut y, &mut mean, &mut rstd);
         for (y, plain) in y.iter().zip(&plain[0]) {

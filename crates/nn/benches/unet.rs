@@ -3,7 +3,7 @@
 //! `cargo bench --bench unet`
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pig_nn::{config::UNetConfig, dropout::Dropout, parameters, unet::UNet};
+use pig_nn::{config::UNetConfig, parameters, pass::Pass, unet::UNet};
 
 fn main() {
     divan::main();
@@ -26,7 +26,7 @@ fn images(channels: usize, device: &Device) -> Tensor<4> {
 fn forward(bencher: divan::Bencher) {
     let device = Device::flex();
     let (network, x) = (network(&device), images(2, &device));
-    bencher.bench_local(|| network.forward(x.clone(), &TIMES, &Dropout::off()).into_data());
+    bencher.bench_local(|| network.forward(x.clone(), &TIMES, &Pass::default()).into_data());
 }
 
 #[divan::bench(sample_count = 10, sample_size = 1)]
@@ -35,7 +35,7 @@ fn training_step(bencher: divan::Bencher) {
     let constant = device.clone().without_autodiff();
     let (network, x, target) = (network(&device), images(2, &constant), images(1, &constant));
     bencher.bench_local(|| {
-        let y = network.forward(x.clone(), &TIMES, &Dropout::off());
+        let y = network.forward(x.clone(), &TIMES, &Pass::default());
         let gradients = (y - target.clone()).square().mean().backward();
         network.conv_in.weight.val().grad(&gradients).map(Tensor::into_data)
     });

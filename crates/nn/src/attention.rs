@@ -4,6 +4,7 @@ use crate::{
     config::UNetConfig,
     layers::{GroupNorm, Linear},
     ops,
+    pass::Pass,
 };
 use burn::{
     module::Module,
@@ -42,12 +43,13 @@ impl SelfAttention {
     }
 
     /// `[batch, height, width, channels]` to the same.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let [batch, height, width, channels] = x.dims();
-        let tokens = self.group_norm.forward(x.clone()).reshape([batch, height * width, channels]);
-        let (q, k, v) =
-            (self.to_q.forward(tokens.clone()), self.to_k.forward(tokens.clone()), self.to_v.forward(tokens));
-        let mixed = self.to_out[0].forward(ops::attention(q, k, v, self.heads));
+        let precision = pass.precision;
+        let tokens = self.group_norm.forward(x.clone(), precision).reshape([batch, height * width, channels]);
+        let project = |linear: &Linear| linear.forward(tokens.clone(), precision);
+        let mixed = ops::attention(project(&self.to_q), project(&self.to_k), project(&self.to_v), self.heads);
+        let mixed = self.to_out[0].forward(mixed, precision);
         x + mixed.reshape([batch, height, width, channels])
     }
 }

@@ -20,9 +20,14 @@ impl Dropout {
         Self(Some(RefCell::new(keyed_rng(seed, 0, Stream::Dropout, step))))
     }
 
+    /// Whether activations are dropped at this rate.
+    pub fn is_active(&self, rate: f64) -> bool {
+        self.0.is_some() && rate > 0.0
+    }
+
     /// Inverted dropout: each value is zeroed with probability `rate`, and the rest divided by 1 - rate.
     pub fn apply(&self, x: Tensor<4>, rate: f64) -> Tensor<4> {
-        let Some(rng) = self.0.as_ref().filter(|_| rate > 0.0) else { return x };
+        let Some(rng) = self.0.as_ref().filter(|_| self.is_active(rate)) else { return x };
         let mut rng = rng.borrow_mut();
         let dims = x.dims();
         let scale = (1.0 / (1.0 - rate)) as f32;

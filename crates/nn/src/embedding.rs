@@ -1,6 +1,6 @@
 //! Time embedding: sinusoids of t and a small perceptron.
 
-use crate::{layers::Linear, ops};
+use crate::{layers::Linear, ops, pass::Precision};
 use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
@@ -50,6 +50,7 @@ impl TimeEmbedding {
 
     /// `[batch, width]` to `[batch, embedding]`.
     pub fn forward(&self, sinusoids: Tensor<2>) -> Tensor<2> {
-        self.linear_2.forward(ops::silu(self.linear_1.forward(sinusoids)))
+        let hidden = ops::silu(self.linear_1.forward(sinusoids, Precision::F32));
+        self.linear_2.forward(hidden, Precision::F32)
     }
 }

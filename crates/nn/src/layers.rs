@@ -2,7 +2,10 @@
 //!
 //! Constructors make zeros; [`crate::parameters::initialise`] and [`crate::parameters::import`] fill them.
 
-use crate::ops::{self, ConvGeometry};
+use crate::{
+    ops::{self, ConvGeometry, NormSettings},
+    pass::Precision,
+};
 use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor},
@@ -30,23 +33,23 @@ impl Conv2d {
     }
 
     /// `[batch, height, width, in]` to `[batch, height', width', out]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::conv2d(x, self.weight.val(), self.bias.val(), self.geometry)
+    pub fn forward(&self, x: Tensor<4>, precision: Precision) -> Tensor<4> {
+        ops::conv2d(x, self.weight.val(), self.bias.val(), self.geometry, precision)
     }
 
     /// [`forward`](Self::forward), plus `sample` `[batch, out]` at every pixel.
-    pub fn forward_add_sample(&self, x: Tensor<4>, sample: Tensor<2>) -> Tensor<4> {
-        ops::conv2d_add_sample(x, self.weight.val(), self.bias.val(), sample, self.geometry)
+    pub fn forward_add_sample(&self, x: Tensor<4>, sample: Tensor<2>, precision: Precision) -> Tensor<4> {
+        ops::conv2d_add_sample(x, self.weight.val(), self.bias.val(), sample, self.geometry, precision)
     }
 
     /// [`forward`](Self::forward) of `x` enlarged by two in both directions, for a convolution that keeps the size.
-    pub fn forward_upsampled(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::upsample_conv2d(x, self.weight.val(), self.bias.val())
+    pub fn forward_upsampled(&self, x: Tensor<4>, precision: Precision) -> Tensor<4> {
+        ops::upsample_conv2d(x, self.weight.val(), self.bias.val(), precision)
     }
 
     /// [`forward`](Self::forward), plus `residual`, which has the shape of the result.
-    pub fn forward_add(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
-        ops::conv2d_add(x, self.weight.val(), self.bias.val(), residual, self.geometry)
+    pub fn forward_add(&self, x: Tensor<4>, residual: Tensor<4>, precision: Precision) -> Tensor<4> {
+        ops::conv2d_add(x, self.weight.val(), self.bias.val(), residual, self.geometry, precision)
     }
 }
 
@@ -69,8 +72,8 @@ impl Linear {
     }
 
     /// `[.., in]` to `[.., out]`.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        ops::linear(x, self.weight.val(), self.bias.val())
+    pub fn forward<const D: usize>(&self, x: Tensor<D>, precision: Precision) -> Tensor<D> {
+        ops::linear(x, self.weight.val(), self.bias.val(), precision)
     }
 }
 
@@ -98,13 +101,18 @@ impl GroupNorm {
         }
     }
 
-    /// The normalised input, `[batch, height, width, channels]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.eps, false)
+    /// The normalised input, `[batch, height, width, channels]`, for a layer of this precision.
+    pub fn forward(&self, x: Tensor<4>, precision: Precision) -> Tensor<4> {
+        self.norm(x, false, precision)
     }
 
-    /// The normalised input after SiLU.
-    pub fn forward_silu(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.eps, true)
+    /// The normalised input after SiLU, for a layer of this precision.
+    pub fn forward_silu(&self, x: Tensor<4>, precision: Precision) -> Tensor<4> {
+        self.norm(x, true, precision)
+    }
+
+    fn norm(&self, x: Tensor<4>, activate: bool, precision: Precision) -> Tensor<4> {
+        let norm = NormSettings { groups: self.groups, eps: self.eps, activate, precision };
+        ops::group_norm(x, self.weight.val(), self.bias.val(), norm)
     }
 }

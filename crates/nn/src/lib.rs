@@ -13,5 +13,6 @@ pub mod layers;
 pub mod network;
 pub mod ops;
 pub mod parameters;
+pub mod pass;
 pub mod resnet;
 pub mod unet;

@@ -4,6 +4,7 @@ use crate::{
     config::{UNetConfig, UNetError},
     dropout::Dropout,
     ops,
+    pass::{Pass, Precision},
     unet::UNet,
 };
 use burn::tensor::{Device, Tensor};
@@ -14,23 +15,31 @@ use pig_diffusion::{denoiser::Denoiser, joint::JointDenoiser, prediction::Predic
 pub struct Network<'a> {
     unet: &'a UNet,
     prediction_type: PredictionType,
-    dropout: Dropout,
+    pass: Pass,
 }
 
 impl<'a> Network<'a> {
     /// The network in evaluation mode.
     pub fn new(unet: &'a UNet, config: &UNetConfig) -> Self {
-        Self { unet, prediction_type: config.prediction_type, dropout: Dropout::off() }
+        Self { unet, prediction_type: config.prediction_type, pass: Pass::default() }
     }
 
     /// The network in training, with this step's dropout.
     pub fn training(unet: &'a UNet, config: &UNetConfig, seed: u64, step: u64) -> Self {
-        Self { dropout: Dropout::training(seed, step), ..Self::new(unet, config) }
+        let mut network = Self::new(unet, config);
+        network.pass.dropout = Dropout::training(seed, step);
+        network
+    }
+
+    /// The same network, computed in this precision, as far as its device has it ([`Precision::on`]).
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.pass.precision = precision.on(&self.unet.device());
+        self
     }
 
     fn forward(&self, x: Tensor<4>, t: &[usize]) -> Tensor<4> {
         let times: Vec<f32> = t.iter().map(|&t| network_time(t)).collect();
-        self.unet.forward(x, &times, &self.dropout)
+        self.unet.forward(x, &times, &self.pass)
     }
 }
 

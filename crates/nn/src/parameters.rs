@@ -86,14 +86,14 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.inner().into_data().try_into_vec::<f32>().expect("parameters are f32")
 }
 
-/// What [`update`] hands out: the name, the current values, and the gradient's source.
+/// What [`update`] hands out.
 pub trait Updater {
-    /// New values for the parameter `name`, in place. `tensor` is the parameter itself, for its gradient.
-    fn update<const D: usize>(&mut self, name: &str, tensor: &Tensor<D>, values: &mut [f32]);
+    /// New values for the parameter `name` of this shape, in place.
+    fn update(&mut self, name: &str, shape: &[usize], values: &mut [f32]);
 }
 
 /// Passes every parameter through `updater`, in the order of the network's fields, and returns the network with the
-/// new values.
+/// new values. On the CPU values are changed where they lie, if nobody else holds the network's tensors.
 pub fn update<M: Module>(network: M, updater: &mut impl Updater) -> M {
     struct Mapper<'a, U> {
         path: Vec<String>,
@@ -109,8 +109,8 @@ pub fn update<M: Module>(network: M, updater: &mut impl Updater) -> M {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let (id, tensor, mapper) = param.consume();
             let (dims, device, tracked) = (tensor.dims(), tensor.device(), tensor.is_require_grad());
-            let mut values = host(tensor.clone());
-            self.updater.update(&self.path.join("."), &tensor, &mut values);
+            let mut values = host(tensor);
+            self.updater.update(&self.path.join("."), &dims, &mut values);
             let updated = Tensor::from_data(TensorData::new(values, dims), &device).set_require_grad(tracked);
             Param::from_mapped_value(id, updated, mapper)
         }
@@ -122,7 +122,7 @@ pub fn update<M: Module>(network: M, updater: &mut impl Updater) -> M {
 pub fn import<M: Module>(network: M, arrays: &StateDict) -> Result<M, ParameterError> {
     struct Import<'a>(&'a StateDict);
     impl Updater for Import<'_> {
-        fn update<const D: usize>(&mut self, name: &str, _tensor: &Tensor<D>, values: &mut [f32]) {
+        fn update(&mut self, name: &str, _shape: &[usize], values: &mut [f32]) {
             values.copy_from_slice(&self.0[name].values);
         }
     }
@@ -154,9 +154,9 @@ pub fn initialise<M: Module>(network: M, seed: u64) -> M {
         fan_in: Option<usize>,
     }
     impl Updater for Initialise {
-        fn update<const D: usize>(&mut self, name: &str, tensor: &Tensor<D>, values: &mut [f32]) {
+        fn update(&mut self, name: &str, shape: &[usize], values: &mut [f32]) {
             if name.ends_with("weight") {
-                self.fan_in = (D > 1).then(|| tensor.dims()[1..].iter().product());
+                self.fan_in = (shape.len() > 1).then(|| shape[1..].iter().product());
             }
             let Some(fan_in) = self.fan_in else { return };
             let bound = 1.0 / (fan_in as f64).sqrt();

@@ -2,9 +2,9 @@
 
 use crate::{
     config::UNetConfig,
-    dropout::Dropout,
     layers::{Conv2d, GroupNorm, Linear},
     ops::ConvGeometry,
+    pass::{Pass, Precision},
 };
 use burn::{
     module::Module,
@@ -49,15 +49,18 @@ impl ResnetBlock {
 
     /// `x` is `[batch, height, width, in]`; `time` is SiLU of the time embedding, `[batch, embedding]`, computed once
     /// for all blocks.
-    pub fn forward(&self, x: Tensor<4>, time: &Tensor<2>, dropout: &Dropout) -> Tensor<4> {
-        let time = self.time_emb_proj.forward(time.clone());
-        let h = self.conv1.forward_add_sample(self.norm1.forward_silu(x.clone()), time);
-        let h = dropout.apply(self.norm2.forward_silu(h), self.dropout);
+    pub fn forward(&self, x: Tensor<4>, time: &Tensor<2>, pass: &Pass) -> Tensor<4> {
+        let precision = pass.precision;
+        let time = self.time_emb_proj.forward(time.clone(), Precision::F32);
+        let h = self.conv1.forward_add_sample(self.norm1.forward_silu(x.clone(), precision), time, precision);
+        // Dropout multiplies in 32 bits; the convolution rounds its result.
+        let read_as = if pass.dropout.is_active(self.dropout) { Precision::F32 } else { precision };
+        let h = pass.dropout.apply(self.norm2.forward_silu(h, read_as), self.dropout);
         let shortcut = match &self.conv_shortcut {
-            Some(conv) => conv.forward(x),
+            Some(conv) => conv.forward(x, precision),
             None => x,
         };
-        self.conv2.forward_add(h, shortcut)
+        self.conv2.forward_add(h, shortcut, precision)
     }
 }
 
@@ -76,8 +79,8 @@ impl Downsample {
     }
 
     /// `[batch, height, width, channels]` to half the height and width.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.conv.forward(x)
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        self.conv.forward(x, pass.precision)
     }
 }
 
@@ -95,7 +98,7 @@ impl Upsample {
     }
 
     /// `[batch, height, width, channels]` to twice the height and width.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.conv.forward_upsampled(x)
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        self.conv.forward_upsampled(x, pass.precision)
     }
 }

@@ -3,10 +3,10 @@
 use crate::{
     attention::SelfAttention,
     config::{UNetConfig, UNetError},
-    dropout::Dropout,
     embedding::{TimeEmbedding, sinusoidal},
     layers::{Conv2d, GroupNorm},
     ops::{self, ConvGeometry},
+    pass::{Pass, Precision},
     resnet::{Downsample, ResnetBlock, Upsample},
 };
 use burn::{
@@ -139,46 +139,51 @@ impl UNet {
         })
     }
 
+    /// Where the network computes.
+    pub fn device(&self) -> Device {
+        self.conv_in.weight.val().device()
+    }
+
     /// `x` is `[batch, height, width, in]`, `times` one network time (counted from 0) a sample; the result is
     /// `[batch, height, width, out]`.
-    pub fn forward(&self, x: Tensor<4>, times: &[f32], dropout: &Dropout) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, times: &[f32], pass: &Pass) -> Tensor<4> {
         let sinusoids = sinusoidal(times, self.sinusoids, self.flip_sin_to_cos, self.freq_shift, &x.device());
         let time = ops::silu(self.time_embedding.forward(sinusoids));
 
-        let mut h = self.conv_in.forward(x);
+        let mut h = self.conv_in.forward(x, Precision::F32);
         let mut skips = vec![h.clone()];
         for block in &self.down_blocks {
             for (i, resnet) in block.resnets.iter().enumerate() {
-                h = resnet.forward(h, &time, dropout);
+                h = resnet.forward(h, &time, pass);
                 if let Some(attention) = block.attentions.get(i) {
-                    h = attention.forward(h);
+                    h = attention.forward(h, pass);
                 }
                 skips.push(h.clone());
             }
             for downsample in &block.downsamplers {
-                h = downsample.forward(h);
+                h = downsample.forward(h, pass);
                 skips.push(h.clone());
             }
         }
 
-        h = self.mid_block.resnets[0].forward(h, &time, dropout);
-        h = self.mid_block.attentions[0].forward(h);
-        h = self.mid_block.resnets[1].forward(h, &time, dropout);
+        h = self.mid_block.resnets[0].forward(h, &time, pass);
+        h = self.mid_block.attentions[0].forward(h, pass);
+        h = self.mid_block.resnets[1].forward(h, &time, pass);
 
         for block in &self.up_blocks {
             for (i, resnet) in block.resnets.iter().enumerate() {
                 if let Some(skip) = skips.pop() {
                     h = ops::concat_channels(h, skip);
                 }
-                h = resnet.forward(h, &time, dropout);
+                h = resnet.forward(h, &time, pass);
                 if let Some(attention) = block.attentions.get(i) {
-                    h = attention.forward(h);
+                    h = attention.forward(h, pass);
                 }
             }
             for upsample in &block.upsamplers {
-                h = upsample.forward(h);
+                h = upsample.forward(h, pass);
             }
         }
-        self.conv_out.forward(self.conv_norm_out.forward_silu(h))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(h, Precision::F32), Precision::F32)
     }
 }

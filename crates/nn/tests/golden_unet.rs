@@ -1,18 +1,20 @@
 //! The U-Net against PyTorch and diffusers: the same weights, by name, give the same output and gradients.
 //!
 //! The goldens and the rule that fills weights from their names are described in `tests/peers/README.md`. They were
-//! computed in f64 from f32 weights, so every difference seen here is ours. Gradients go through Burn's autodiff.
+//! computed in f64 from f32 weights, so every difference seen here is ours. Gradients go through Burn's autodiff. On the
+//! device that `PIG_TEST_DEVICE` names.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Device, Gradients, Tensor, TensorData},
 };
+use pig_device::testing;
 use pig_diffusion::{denoiser::Denoiser, schedule::from_network_time};
 use pig_nn::{
     config::UNetConfig,
-    dropout::Dropout,
     network::{Network, Role},
     parameters::{Array, StateDict, count, export, import, name_hash},
+    pass::Pass,
     unet::UNet,
 };
 use safetensors::SafeTensors;
@@ -167,6 +169,7 @@ fn relative(found: &[f32], wanted: &[f32]) -> f64 {
 fn within(found: &[f32], wanted: &[f32], tolerance: f64, what: &str) {
     let error = relative(found, wanted);
     println!("{what}: {error:.2e} of the largest value");
+    let tolerance = testing::tolerance(tolerance);
     assert!(error < tolerance, "{what}: off by {error:e} of the largest value, expected below {tolerance:e}");
 }
 
@@ -197,7 +200,7 @@ impl ModuleVisitor for GradientReader<'_> {
 fn check(name: &str, config: &UNetConfig, peer_name: fn(&str) -> String) {
     let golden = Golden::load(name);
     let with_gradients = golden.0.contains_key("loss");
-    let device = if with_gradients { Device::flex().autodiff() } else { Device::flex() };
+    let device = if with_gradients { testing::device().autodiff() } else { testing::device() };
     let unet = filled(Role::ModelX.build(config, 1, &device).unwrap(), peer_name);
     let input = golden.get("input.x");
     let part = |channel| {
@@ -322,7 +325,7 @@ fn a_diffusers_checkpoint_gives_its_own_output() {
         norm_num_groups: 8,
         ..diffusers_defaults()
     };
-    let device = Device::flex();
+    let device = testing::device();
     let arrays: StateDict = safetensors_arrays(&folder.join("unet/diffusion_pytorch_model.safetensors"));
     let unet = import(UNet::new(&config, [1, 1], &device).unwrap(), &arrays).unwrap();
     let files = stored_npz(&reference);
@@ -332,6 +335,6 @@ fn a_diffusers_checkpoint_gives_its_own_output() {
     let times: Vec<f32> =
         files["t.npy"].1.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32).collect();
     let x = Tensor::<4>::from_data(TensorData::new(floats(input), [2, 32, 32, 1]), &device);
-    let output = unet.forward(x, &times, &Dropout::off());
+    let output = unet.forward(x, &times, &Pass::default());
     within(&host(output), &floats(&files["y.npy"].1), OUTPUT_TOLERANCE, "unet_attn_32_c1, output");
 }

@@ -1,8 +1,14 @@
 //! The operations on our kernels against Burn's own in `f64`, forward and gradients; and their bits, which depend neither
-//! on the number of threads nor on the batch.
+//! on the number of threads nor on the batch. Where `PIG_TEST_DEVICE` names another device than the CPU, what the
+//! operations fall back to there is held against the same.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use pig_nn::ops::{self, ConvGeometry, plain};
+use pig_device::testing;
+use pig_kernels::Level;
+use pig_nn::{
+    ops::{self, ConvGeometry, NormSettings, plain},
+    pass::Precision::{Bf16, F32},
+};
 
 /// Values in [-1, 1) that depend on the seed alone.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
@@ -21,7 +27,8 @@ fn noise(count: usize, seed: u32) -> Vec<f32> {
 
 fn constant<const D: usize>(dims: [usize; D], seed: u32, dtype: DType) -> Tensor<D> {
     let values = noise(dims.iter().product(), seed);
-    Tensor::from_data(TensorData::new(values, dims), (&Device::flex(), dtype))
+    let device = if dtype == DType::F64 { Device::flex() } else { testing::device() };
+    Tensor::from_data(TensorData::new(values, dims), (&device, dtype))
 }
 
 fn leaf<const D: usize>(dims: [usize; D], seed: u32, dtype: DType) -> Tensor<D> {
@@ -61,11 +68,25 @@ fn check<const A: usize, const B: usize, const C: usize, const Y: usize>(
     fast: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y> + Sync,
     plain: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y>,
 ) {
+    check_within(name, dims, testing::tolerance(2e-5), fast, plain);
+}
+
+/// As [`check`], with another largest error.
+fn check_within<const A: usize, const B: usize, const C: usize, const Y: usize>(
+    name: &str,
+    dims: ([usize; A], [usize; B], [usize; C]),
+    tolerance: f64,
+    fast: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y> + Sync,
+    plain: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y>,
+) {
     let expected = result_and_gradients(dims, DType::F64, plain);
     let found = result_and_gradients(dims, DType::F32, &fast);
     for (what, (found, expected)) in ["y", "da", "db", "dc"].iter().zip(found.iter().zip(&expected)) {
         let error = error(found, expected);
-        assert!(error < 2e-5, "{name} {dims:?}: {what} is off by {error:.1e} of its largest value");
+        assert!(error < tolerance, "{name} {dims:?}: {what} is off by {error:.1e} of its largest value");
+    }
+    if !testing::is_cpu() {
+        return;
     }
     for threads in 1..=4 {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -96,7 +117,12 @@ fn convolutions() {
         {
             let dims = ([3, height + 2, width, input], [output, input, kernel, kernel], [output]);
             let geometry = ConvGeometry { stride, padding };
-            check("conv2d", dims, |x, w, b| ops::conv2d(x, w, b, geometry), |x, w, b| plain::conv2d(x, w, b, geometry));
+            check(
+                "conv2d",
+                dims,
+                |x, w, b| ops::conv2d(x, w, b, geometry, F32),
+                |x, w, b| plain::conv2d(x, w, b, geometry, F32),
+            );
         }
     }
 }
@@ -105,7 +131,12 @@ fn convolutions() {
 fn other_kernels_take_the_plain_path() {
     let geometry = ConvGeometry { stride: 1, padding: [2; 4] };
     let dims = ([1, 6, 6, 3], [4, 3, 5, 5], [4]);
-    check("conv2d", dims, |x, w, b| ops::conv2d(x, w, b, geometry), |x, w, b| plain::conv2d(x, w, b, geometry));
+    check(
+        "conv2d",
+        dims,
+        |x, w, b| ops::conv2d(x, w, b, geometry, F32),
+        |x, w, b| plain::conv2d(x, w, b, geometry, F32),
+    );
 }
 
 #[test]
@@ -115,11 +146,12 @@ fn group_norms() {
             [(1, 1, 5, 7), (2, 1, 4, 4), (3, 3, 1, 9), (17, 1, 6, 5), (32, 32, 16, 16), (48, 16, 3, 3), (192, 32, 2, 2)]
         {
             let dims = ([3, height, width, channels], [channels], [channels]);
+            let settings = NormSettings { groups, eps: 1e-6, activate, precision: F32 };
             check(
                 "group_norm",
                 dims,
-                |x, w, b| ops::group_norm(x, w, b, groups, 1e-6, activate),
-                |x, w, b| plain::group_norm(x, w, b, groups, 1e-6, activate),
+                |x, w, b| ops::group_norm(x, w, b, settings),
+                |x, w, b| plain::group_norm(x, w, b, settings),
             );
         }
     }
@@ -129,7 +161,7 @@ fn group_norms() {
 fn linear_layers() {
     for [input, output] in CHANNELS {
         let dims = ([3, 5, input], [output, input], [output]);
-        check("linear", dims, ops::linear::<3>, plain::linear::<3>);
+        check("linear", dims, |x, w, b| ops::linear::<3>(x, w, b, F32), |x, w, b| plain::linear::<3>(x, w, b, F32));
     }
 }
 
@@ -153,7 +185,12 @@ fn silu_upsampling_and_concatenation() {
         check("silu", dims, |x, _, _| ops::silu(x), |x, _, _| plain::silu(x));
         check("upsample", dims, |x, _, _| ops::upsample_nearest_2x(x), |x, _, _| plain::upsample_nearest_2x(x));
         let conv = ([2, 5, 3, a], [b, a, 3, 3], [b]);
-        check("upsample_conv2d", conv, ops::upsample_conv2d, plain::upsample_conv2d);
+        check(
+            "upsample_conv2d",
+            conv,
+            |x, w, b| ops::upsample_conv2d(x, w, b, F32),
+            |x, w, b| plain::upsample_conv2d(x, w, b, F32),
+        );
         check("concat", dims, |x, y, _| ops::concat_channels(x, y), |x, y, _| plain::concat_channels(x, y));
     }
 }
@@ -166,14 +203,14 @@ fn a_view_is_read_as_what_it_shows() {
     check(
         "conv2d of a transposed image",
         dims,
-        |x, w, b| ops::conv2d(turn(x), w.flip([2]), b, geometry),
-        |x, w, b| plain::conv2d(turn(x), w.flip([2]), b, geometry),
+        |x, w, b| ops::conv2d(turn(x), w.flip([2]), b, geometry, F32),
+        |x, w, b| plain::conv2d(turn(x), w.flip([2]), b, geometry, F32),
     );
     check(
         "conv2d whose gradient is a view",
         dims,
-        |x, w, b| turn(ops::conv2d(x, w, b, geometry)),
-        |x, w, b| turn(plain::conv2d(x, w, b, geometry)),
+        |x, w, b| turn(ops::conv2d(x, w, b, geometry, F32)),
+        |x, w, b| turn(plain::conv2d(x, w, b, geometry, F32)),
     );
 }
 
@@ -181,15 +218,15 @@ fn a_view_is_read_as_what_it_shows() {
 fn only_tracked_tensors_have_gradients() {
     let bias = || constant([4], 3, DType::F32);
     let (x, w) = (leaf([1, 4, 4, 2], 1, DType::F32), leaf([4, 2, 3, 3], 2, DType::F32));
-    let both = ops::conv2d(x.clone(), w.clone(), bias(), ConvGeometry::same(3)).sum().backward();
+    let both = ops::conv2d(x.clone(), w.clone(), bias(), ConvGeometry::same(3), F32).sum().backward();
 
     let frozen = w.clone().inner();
-    let only = ops::conv2d(x.clone(), frozen.clone(), bias(), ConvGeometry::same(3)).sum().backward();
+    let only = ops::conv2d(x.clone(), frozen.clone(), bias(), ConvGeometry::same(3), F32).sum().backward();
     assert_eq!(x.grad(&only).map(values), x.grad(&both).map(values));
     assert!(frozen.grad(&only).is_none());
 
     let input = x.clone().inner();
-    let only = ops::conv2d(input.clone(), w.clone(), bias(), ConvGeometry::same(3)).sum().backward();
+    let only = ops::conv2d(input.clone(), w.clone(), bias(), ConvGeometry::same(3), F32).sum().backward();
     assert_eq!(w.grad(&only).map(values), w.grad(&both).map(values));
     assert!(input.grad(&only).is_none());
 }
@@ -204,14 +241,14 @@ fn convolutions_with_a_sum_behind() {
         check(
             "conv2d_add_sample",
             (images.0, images.1, [3, output]),
-            |x, w, t| ops::conv2d_add_sample(x.clone(), w, bias(&x), t, geometry),
-            |x, w, t| plain::conv2d_add_sample(x.clone(), w, bias(&x), t, geometry),
+            |x, w, t| ops::conv2d_add_sample(x.clone(), w, bias(&x), t, geometry, F32),
+            |x, w, t| plain::conv2d_add_sample(x.clone(), w, bias(&x), t, geometry, F32),
         );
         check(
             "conv2d_add",
             (images.0, images.1, [3, 2, 3, output]),
-            |x, w, r| ops::conv2d_add(x.clone(), w, bias(&x), r, geometry),
-            |x, w, r| plain::conv2d_add(x.clone(), w, bias(&x), r, geometry),
+            |x, w, r| ops::conv2d_add(x.clone(), w, bias(&x), r, geometry, F32),
+            |x, w, r| plain::conv2d_add(x.clone(), w, bias(&x), r, geometry, F32),
         );
     }
 }
@@ -223,30 +260,111 @@ fn a_tensor_used_twice_has_both_gradients() {
     check(
         "residual",
         dims,
-        |x, w, b| ops::conv2d_add(ops::silu(x.clone()), w, b, x, geometry),
-        |x, w, b| plain::conv2d_add(plain::silu(x.clone()), w, b, x, geometry),
+        |x, w, b| ops::conv2d_add(ops::silu(x.clone()), w, b, x, geometry, F32),
+        |x, w, b| plain::conv2d_add(plain::silu(x.clone()), w, b, x, geometry, F32),
     );
 }
 
 #[test]
 fn a_sample_alone_is_the_sample_in_a_batch() {
+    if testing::skips("the bits of a result are promised on the CPU") {
+        return;
+    }
     let parameter = |count| constant([count], 7, DType::F32);
     for [input, output] in CHANNELS {
         for stride in [1, 2] {
             let w = constant([output, input, 3, 3], 6, DType::F32);
             let geometry = ConvGeometry { stride, padding: [0, 1, 0, 1] };
-            check_batch("conv2d", [8, 9, 12, input], |x| ops::conv2d(x, w.clone(), parameter(output), geometry));
+            check_batch("conv2d", [8, 9, 12, input], |x| ops::conv2d(x, w.clone(), parameter(output), geometry, F32));
         }
         let w = constant([output, input, 3, 3], 6, DType::F32);
-        check_batch("upsample_conv2d", [8, 3, 5, input], |x| ops::upsample_conv2d(x, w.clone(), parameter(output)));
+        check_batch("upsample_conv2d", [8, 3, 5, input], |x| {
+            ops::upsample_conv2d(x, w.clone(), parameter(output), F32)
+        });
         let w = constant([output, input], 6, DType::F32);
-        check_batch("linear", [8, 5, input], |x| ops::linear(x, w.clone(), parameter(output)));
+        check_batch("linear", [8, 5, input], |x| ops::linear(x, w.clone(), parameter(output), F32));
         check_batch("group_norm", [8, 9, 12, input], |x| {
-            ops::group_norm(x, parameter(input), parameter(input), 1, 1e-6, true)
+            ops::group_norm(
+                x,
+                parameter(input),
+                parameter(input),
+                NormSettings { groups: 1, eps: 1e-6, activate: true, precision: F32 },
+            )
         });
         check_batch("attention", [8, 21, input], |x| ops::attention(x.clone(), x.clone(), x, 1));
         check_batch("silu", [8, 21, input], ops::silu::<3>);
         check_batch("upsample", [8, 3, 2, input], ops::upsample_nearest_2x);
         check_batch("concat", [8, 3, 2, input], |x| ops::concat_channels(x.clone(), x));
     }
+}
+
+/// Largest error of sums of products that were rounded to `bf16`, of the largest value: each factor is off by up to 2^-9.
+const ROUNDED: f64 = 1e-2;
+
+#[test]
+fn bf16_products_are_near_and_gradients_too() {
+    if testing::skips("not every driver has bf16") {
+        return;
+    }
+    for [input, output] in CHANNELS.into_iter().chain([[33, 64]]) {
+        for (kernel, stride, size) in [(3, 1, [5, 7]), (3, 1, [8, 9]), (3, 2, [6, 8]), (1, 1, [5, 7])] {
+            let geometry = ConvGeometry { stride, padding: [kernel / 2; 4] };
+            let dims = ([2, size[0], size[1], input], [output, input, kernel, kernel], [output]);
+            let name = "conv2d in bf16";
+            check_within(
+                name,
+                dims,
+                ROUNDED,
+                |x, w, b| ops::conv2d(x, w, b, geometry, Bf16),
+                |x, w, b| plain::conv2d(x, w, b, geometry, F32),
+            );
+        }
+        let dims = ([2, 5, 3, input], [output, input, 3, 3], [output]);
+        let name = "upsample_conv2d in bf16";
+        check_within(
+            name,
+            dims,
+            ROUNDED,
+            |x, w, b| ops::upsample_conv2d(x, w, b, Bf16),
+            |x, w, b| plain::upsample_conv2d(x, w, b, F32),
+        );
+        let dims = ([3, 5, input], [output, input], [output]);
+        check_within(
+            "linear in bf16",
+            dims,
+            ROUNDED,
+            |x, w, b| ops::linear::<3>(x, w, b, Bf16),
+            |x, w, b| plain::linear::<3>(x, w, b, F32),
+        );
+        // The norm hands bf16 values to the convolution, and takes its f32 gradient back.
+        let dims = ([2, 6, 8, input], [output, input, 3, 3], [input]);
+        let settings = |precision| NormSettings { groups: 1, eps: 1e-6, activate: true, precision };
+        let geometry = ConvGeometry { stride: 2, padding: [0, 1, 0, 1] };
+        let zeros = |x: &Tensor<4>| constant::<1>([output], 9, x.dtype()).mul_scalar(0.0);
+        check_within(
+            "norm and conv2d in bf16",
+            dims,
+            ROUNDED,
+            |x, w, b| {
+                let zeros = zeros(&x);
+                ops::conv2d(ops::group_norm(x, b.clone(), b, settings(Bf16)), w, zeros, geometry, Bf16)
+            },
+            |x, w, b| {
+                let zeros = zeros(&x);
+                plain::conv2d(plain::group_norm(x, b.clone(), b, settings(F32)), w, zeros, geometry, F32)
+            },
+        );
+    }
+}
+
+#[test]
+fn bf16_is_not_f32_in_disguise() {
+    if testing::skips("only our kernels choose between methods") || !Level::best().has_bf16() {
+        return;
+    }
+    let (x, w) = (constant([1, 6, 6, 32], 1, DType::F32), constant([32, 32, 3, 3], 2, DType::F32));
+    let bias = constant([32], 3, DType::F32);
+    let run = |precision| values(ops::conv2d(x.clone(), w.clone(), bias.clone(), ConvGeometry::same(3), precision));
+    let difference = error(&run(Bf16), &run(F32));
+    assert!(difference > 1e-4 && difference < ROUNDED, "{difference}");
 }

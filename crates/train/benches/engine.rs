@@ -26,9 +26,9 @@ use pig_kernels::{Level, peak};
 use pig_nn::{
     config::UNetConfig,
     cost::forward_flops,
-    dropout::Dropout,
     network::{Network, Role},
     parameters::{self, Array, StateDict, name_hash},
+    pass::{Pass, Precision},
     unet::UNet,
 };
 use pig_train::{
@@ -65,12 +65,18 @@ struct Case {
     unet: UNetConfig,
     batch: usize,
     size: [usize; 2],
-    precision: String,
+    precision: Precision,
     /// The network time of each sample, counted from 0; of [`Work::Forward`] and [`Work::Train`].
     times: Vec<f32>,
     /// The timestep of [`Work::Algorithm2`], which ends at 0.
     t: usize,
     learning_rate: f64,
+}
+
+impl Case {
+    fn pass(&self) -> Pass {
+        Pass { precision: self.precision, ..Pass::default() }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -101,8 +107,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn answer(request: Request, job: &mut Option<Job>) -> Result<Value, Box<dyn Error>> {
     match (request, job) {
         (Request::Load { case }, job) => {
-            if let Err(why) = set_precision(&case.precision) {
-                return Ok(json!({ "unsupported": why }));
+            if case.precision.on(&Device::flex()) != case.precision {
+                return Ok(json!({ "unsupported": "this processor has no bf16 products" }));
             }
             let flops = flops(&case);
             let loaded = job.insert(Job::new(case)?);
@@ -125,14 +131,6 @@ fn answer(request: Request, job: &mut Option<Job>) -> Result<Value, Box<dyn Erro
     }
 }
 
-/// Makes the networks compute in `precision`, or says why they cannot.
-fn set_precision(precision: &str) -> Result<(), String> {
-    match precision {
-        "f32" => Ok(()),
-        other => Err(format!("the networks have no precision {other:?}")),
-    }
-}
-
 /// Operations of one step. A backward pass counts as two forward passes: the gradients by the data and by the weights.
 fn flops(case: &Case) -> f64 {
     let passes = match case.work {
@@ -152,7 +150,7 @@ struct Job {
 #[expect(clippy::large_enum_variant, reason = "a process holds one")]
 enum Kind {
     Forward { unet: UNet, x: Tensor<4> },
-    Train { unet: UNet, x: Tensor<4>, target: Tensor<4>, optimizer: Option<Optimizer>, step: usize },
+    Train { unet: Option<UNet>, x: Tensor<4>, target: Tensor<4>, optimizer: Option<Optimizer>, step: usize },
     Algorithm2 { model_x: UNet, model_y: UNet, x: Tensor<4>, y: Tensor<4>, schedule: Schedule },
 }
 
@@ -167,7 +165,7 @@ impl Job {
             Work::Forward => Kind::Forward { unet: network(Role::ModelX, "")?, x: images("input.x", 2) },
             // The optimiser's memory comes with the first step, as PyTorch's does.
             Work::Train => Kind::Train {
-                unet: network(Role::ModelX, "")?.train(),
+                unet: Some(network(Role::ModelX, "")?.train()),
                 x: images("input.x", 2),
                 target: images("target", 1),
                 optimizer: None,
@@ -186,7 +184,8 @@ impl Job {
 
     fn networks(&self) -> Vec<&UNet> {
         match &self.kind {
-            Kind::Forward { unet, .. } | Kind::Train { unet, .. } => vec![unet],
+            Kind::Forward { unet, .. } => vec![unet],
+            Kind::Train { unet, .. } => unet.iter().collect(),
             Kind::Algorithm2 { model_x, model_y, .. } => vec![model_x, model_y],
         }
     }
@@ -196,17 +195,21 @@ impl Job {
         let start = Instant::now();
         match &mut self.kind {
             Kind::Forward { unet, x } => {
-                unet.forward(x.clone(), &self.case.times, &Dropout::off()).into_data();
+                unet.forward(x.clone(), &self.case.times, &self.case.pass()).into_data();
             }
             Kind::Train { unet, x, target, optimizer, step } => {
-                let (_, _, gradients) = gradients(unet, x, target, &self.case.times);
-                let optimizer = optimizer.get_or_insert_with(|| Optimizer::new(&adam(), unet));
-                *unet = optimizer.step(unet.clone(), &gradients, self.case.learning_rate, *step);
-                *step += 1;
+                // Taken out, so that the optimiser changes its values where they lie.
+                if let Some(network) = unet.take() {
+                    let (_, _, gradients) = gradients(&network, x, target, &self.case);
+                    let optimizer = optimizer.get_or_insert_with(|| Optimizer::new(&adam(), &network));
+                    *unet = Some(optimizer.step(network, &gradients, self.case.learning_rate, *step));
+                    *step += 1;
+                }
             }
             Kind::Algorithm2 { model_x, model_y, x, y, schedule } => {
                 let (x_0, y_0) = one_step(&self.case, (model_x, model_y), (x, y), schedule);
-                (x_0.into_data(), y_0.into_data());
+                x_0.into_data();
+                y_0.into_data();
             }
         }
         start.elapsed().as_secs_f64()
@@ -216,11 +219,12 @@ impl Job {
     fn outputs(&self) -> Outputs {
         match &self.kind {
             Kind::Forward { unet, x } => {
-                let output = unet.forward(x.clone(), &self.case.times, &Dropout::off());
+                let output = unet.forward(x.clone(), &self.case.times, &self.case.pass());
                 Outputs::from([("output".to_owned(), channels_first(output))])
             }
             Kind::Train { unet, x, target, .. } => {
-                let (output, loss, gradients) = gradients(unet, x, target, &self.case.times);
+                let Some(unet) = unet else { return Outputs::new() };
+                let (output, loss, gradients) = gradients(unet, x, target, &self.case);
                 let flat = |values: Vec<f32>| (vec![values.len()], values);
                 let mut outputs: Outputs =
                     gradients.into_iter().map(|(name, values)| (format!("grad.{name}"), flat(values))).collect();
@@ -237,8 +241,8 @@ impl Job {
 }
 
 /// Forward, squared error, backward: the output, the loss and the gradients by all parameters on the host.
-fn gradients(unet: &UNet, x: &Tensor<4>, target: &Tensor<4>, times: &[f32]) -> (Tensor<4>, Tensor<1>, NamedGradients) {
-    let output = unet.forward(x.clone(), times, &Dropout::off());
+fn gradients(unet: &UNet, x: &Tensor<4>, target: &Tensor<4>, case: &Case) -> (Tensor<4>, Tensor<1>, NamedGradients) {
+    let output = unet.forward(x.clone(), &case.times, &case.pass());
     let loss = (output.clone() - target.clone()).square().mean();
     let (mut computed, mut gradients) = (loss.backward(), NamedGradients::new());
     accumulate(unet, &mut computed, 1.0, &mut gradients);
@@ -260,8 +264,8 @@ fn one_step(
     let noise = NoiseSource::new(0, (0..case.batch as u64).collect(), &Device::flex());
     let ddim = |stream| Ddim { schedule, eta: 0.0, set_alpha_to_one: true, noise: (noise.clone(), stream) };
     algorithm_2(
-        &Network::new(model_x, &case.unet),
-        &Network::new(model_y, &case.unet),
+        &Network::new(model_x, &case.unet).with_precision(case.precision),
+        &Network::new(model_y, &case.unet).with_precision(case.precision),
         schedule,
         &Timesteps::from_kept(&[case.t]),
         &PredictedX0,

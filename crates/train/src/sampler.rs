@@ -94,7 +94,7 @@ impl<'a> Sampler<'a> {
                 watch,
             ),
             Models::Joint(unet) => sample_joint(
-                &Network::new(unet, self.config.unet(Role::Joint)),
+                &self.network(unet, Role::Joint),
                 schedule,
                 timesteps,
                 (&mut step_x, &mut step_y),
@@ -173,8 +173,12 @@ impl<'a> Sampler<'a> {
         }
     }
 
+    fn network<'n>(&self, unet: &'n UNet, role: Role) -> Network<'n> {
+        Network::new(unet, self.config.unet(role)).with_precision(self.config.sample.precision)
+    }
+
     fn denoiser<'n>(&self, unet: &'n UNet, role: Role) -> Box<dyn Denoiser + 'n> {
-        let network = Network::new(unet, self.config.unet(role));
+        let network = self.network(unet, role);
         if self.config.sample.clip_sample { Box::new(Clipped(network)) } else { Box::new(network) }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     methods::{Objective, role_name},
     metrics_log::{Line, MetricsLog, Validation},
     observer::{Event, Observer, note},
-    optimizer::{NamedGradients, Optimizer, accumulate, clip},
+    updates::Updates,
 };
 use burn::{
     module::Module,
@@ -46,8 +46,9 @@ pub struct Trainer<'a> {
     observer: &'a dyn Observer,
     run: &'a Path,
     store: Store,
-    unet: UNet,
-    optimizer: Optimizer,
+    /// Always there, but for the moment in which an optimiser step changes its values where they lie.
+    unet: Option<UNet>,
+    optimizer: Updates,
     state: State,
 }
 
@@ -73,7 +74,7 @@ impl<'a> Trainer<'a> {
             let checkpoint = store.load_last()?;
             let unet = parameters::import(unet, &checkpoint.model)
                 .map_err(|source| Error::Architecture { path: run.to_owned(), source })?;
-            let mut optimizer = Optimizer::new(&config.train, &unet);
+            let mut optimizer = Updates::new(&config.train, &unet, device);
             optimizer.restore(&checkpoint.optimizer, &checkpoint.ema).map_err(|name| Error::BadFile {
                 path: run.to_owned(),
                 problem: format!("the optimiser's {name} is missing or of another shape"),
@@ -81,13 +82,14 @@ impl<'a> Trainer<'a> {
             })?;
             note(observer, format!("{}: continues from step {}", role_name(role), checkpoint.state.step));
             let (unet, state) = (unet.train(), checkpoint.state);
+            let unet = Some(unet);
             return Ok(Self { objective, sets, device, observer, run, store, unet, optimizer, state });
         }
         // Each network of a method starts from its own weights.
         let unet = parameters::initialise(unet, config.train.seed ^ parameters::name_hash(role_name(role)));
-        let optimizer = Optimizer::new(&config.train, &unet);
+        let optimizer = Updates::new(&config.train, &unet, device);
         state.kept_timesteps = kept_timesteps(objective);
-        Ok(Self { objective, sets, device, observer, run, store, unet: unet.train(), optimizer, state })
+        Ok(Self { objective, sets, device, observer, run, store, unet: Some(unet.train()), optimizer, state })
     }
 
     /// Records which frozen model_x this model_y learns from; on resume it must be the same.
@@ -168,21 +170,23 @@ impl<'a> Trainer<'a> {
         let train = &config.train;
         let batches = self.batches(self.sets.training);
         let share = 1.0 / train.gradient_accumulation_steps as f32;
-        let (mut gradients, mut loss) = (NamedGradients::new(), 0.0);
+        let mut loss = 0.0;
         for part in 0..train.gradient_accumulation_steps {
             let first = (step * train.gradient_accumulation_steps + part) * train.batch_size;
             let batch = batches.training(train, first);
-            let value = self.objective.loss(&self.unet, &batch, Some(step as u64));
+            let value = self.objective.loss(self.unet(), &batch, Some(step as u64));
             let mut computed = value.backward();
             loss += share * value.inner().into_scalar::<f32>();
-            accumulate(&self.unet, &mut computed, share, &mut gradients);
+            if let Some(unet) = &self.unet {
+                self.optimizer.accumulate(unet, &mut computed, share);
+            }
         }
         if !loss.is_finite() {
             return Err(Error::Diverged { network: role_name(self.objective.role), step, loss });
         }
-        let norm = clip(&mut gradients, train.clip_grad_norm);
+        let norm = self.optimizer.clip(train.clip_grad_norm);
         let rate = self.state.learning_rate.at(train, step, steps);
-        self.unet = self.optimizer.step(self.unet.clone(), &gradients, rate, step);
+        self.unet = self.unet.take().map(|unet| self.optimizer.step(unet, rate, step));
         let images = train.batch_size * train.gradient_accumulation_steps;
         let epoch = |step: usize| step * images / self.sets.training.len().max(1);
         self.state.learning_rate.observe(train, loss, epoch(step + 1) > epoch(step));
@@ -190,7 +194,11 @@ impl<'a> Trainer<'a> {
         Ok((loss, rate, norm))
     }
 
-    fn batches<'s>(&'s self, set: &'s PreparedSet) -> Batches<'s> {
+    fn unet(&self) -> &UNet {
+        self.unet.as_ref().expect("the network is there between optimiser steps")
+    }
+
+    fn batches(&self, set: &'a PreparedSet) -> Batches<'a> {
         Batches {
             set,
             augment: &self.objective.config.data.augment,
@@ -201,7 +209,7 @@ impl<'a> Trainer<'a> {
 
     /// The network with averaged weights, or the network itself where no average is kept.
     fn averaged(&self) -> UNet {
-        let plain = self.unet.valid();
+        let plain = self.unet().valid();
         parameters::import(plain.clone(), &self.optimizer.ema()).unwrap_or(plain)
     }
 
@@ -234,7 +242,7 @@ impl<'a> Trainer<'a> {
     fn checkpoint(&self, is_best: bool) -> Result<()> {
         let checkpoint = Checkpoint {
             state: self.state.clone(),
-            model: parameters::export(&self.unet),
+            model: parameters::export(self.unet()),
             ema: self.optimizer.ema(),
             optimizer: self.optimizer.moments(),
         };

@@ -5,6 +5,8 @@
 //! target features ([`Level::dispatch`]). The order of operations is the same at every level, so AVX-512 and AVX2 agree to
 //! the last bit; the portable level rounds products before it adds them.
 
+use crate::element::{Bf16, Element};
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -179,6 +181,18 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `p` is valid for writing `lanes` values, `lanes` is at most 16.
     unsafe fn store_partial(self, p: *mut f32, v: Self::V, lanes: usize);
+    /// Reads sixteen `bf16`.
+    ///
+    /// # Safety
+    /// `p` is valid for reading 16 `bf16`.
+    #[inline(always)]
+    unsafe fn load_bf16(self, p: *const Bf16) -> Self::V {
+        // SAFETY: the caller vouches for 16 values.
+        let x = unsafe { p.cast::<[Bf16; LANES]>().read_unaligned() };
+        let x = x.map(<Bf16 as Element>::to_f32);
+        // SAFETY: `x` holds 16 values.
+        unsafe { self.load(x.as_ptr()) }
+    }
     /// a + b
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// a - b

@@ -1,12 +1,18 @@
 //! The one seam between the networks and what computes them.
 //!
 //! Shapes are channels-last. [`plain`] composes Burn's own operations and works on every device; `fast` runs our SIMD
-//! kernels on the CPU, in `f32`. Each function here asks once which of the two it is.
+//! kernels on the CPU, on `f32` tensors and with `bf16` products where asked. Each function here asks once which of the two it is.
 
 mod fast;
 pub mod plain;
 
-use burn::tensor::Tensor;
+pub use fast::timers;
+
+use crate::pass::Precision;
+use burn::{
+    backend::DispatchDevice,
+    tensor::{Device, Tensor},
+};
 
 /// Stride and zero padding of a square convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +30,21 @@ impl ConvGeometry {
     }
 }
 
+/// Whether a device is the CPU, with or without the tape.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
+}
+
 /// As [`plain::conv2d`].
-pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    geometry: ConvGeometry,
+    precision: Precision,
+) -> Tensor<4> {
     let conv = if is_fast_conv(&x, &weight, geometry) { fast::conv2d } else { plain::conv2d };
-    conv(x, weight, bias, geometry)
+    conv(x, weight, bias, geometry, precision)
 }
 
 /// As [`plain::conv2d_add_sample`].
@@ -37,10 +54,11 @@ pub fn conv2d_add_sample(
     bias: Tensor<1>,
     sample: Tensor<2>,
     geometry: ConvGeometry,
+    precision: Precision,
 ) -> Tensor<4> {
     let is_fast = is_fast_conv(&x, &weight, geometry);
     let conv = if is_fast { fast::conv2d_add_sample } else { plain::conv2d_add_sample };
-    conv(x, weight, bias, sample, geometry)
+    conv(x, weight, bias, sample, geometry, precision)
 }
 
 /// As [`plain::conv2d_add`].
@@ -50,9 +68,10 @@ pub fn conv2d_add(
     bias: Tensor<1>,
     residual: Tensor<4>,
     geometry: ConvGeometry,
+    precision: Precision,
 ) -> Tensor<4> {
     let conv = if is_fast_conv(&x, &weight, geometry) { fast::conv2d_add } else { plain::conv2d_add };
-    conv(x, weight, bias, residual, geometry)
+    conv(x, weight, bias, residual, geometry, precision)
 }
 
 /// Whether there is a kernel for the convolution where `x` lives.
@@ -60,17 +79,23 @@ fn is_fast_conv(x: &Tensor<4>, weight: &Tensor<4>, geometry: ConvGeometry) -> bo
     matches!(weight.dims()[2..], [1, 1] | [3, 3]) && matches!(geometry.stride, 1 | 2) && fast::is_supported(x)
 }
 
-/// As [`plain::group_norm`].
-pub fn group_norm(
-    x: Tensor<4>,
-    weight: Tensor<1>,
-    bias: Tensor<1>,
-    groups: usize,
-    eps: f64,
-    activate: bool,
-) -> Tensor<4> {
+/// A group normalisation, apart from its parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormSettings {
+    /// Groups of neighbouring channels.
+    pub groups: usize,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether SiLU follows.
+    pub activate: bool,
+    /// Of the layer that reads the result; the normalisation itself is computed in `f32`.
+    pub precision: Precision,
+}
+
+/// As [`plain::group_norm`]; the result is `bf16` where the next layer would round it to that anyway.
+pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, settings: NormSettings) -> Tensor<4> {
     let norm = if fast::is_supported(&x) { fast::group_norm } else { plain::group_norm };
-    norm(x, weight, bias, groups, eps, activate)
+    norm(x, weight, bias, settings)
 }
 
 /// As [`plain::silu`].
@@ -79,8 +104,9 @@ pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 }
 
 /// As [`plain::linear`].
-pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
-    if fast::is_supported(&x) { fast::linear(x, weight, bias) } else { plain::linear(x, weight, bias) }
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>, precision: Precision) -> Tensor<D> {
+    let linear = if fast::is_supported(&x) { fast::linear } else { plain::linear };
+    linear(x, weight, bias, precision)
 }
 
 /// As [`plain::attention`].
@@ -94,10 +120,10 @@ pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
 }
 
 /// As [`plain::upsample_conv2d`].
-pub fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+pub fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, precision: Precision) -> Tensor<4> {
     let is_fast = weight.dims()[2..] == [3, 3] && fast::is_supported(&x);
     let conv = if is_fast { fast::upsample_conv2d } else { plain::upsample_conv2d };
-    conv(x, weight, bias)
+    conv(x, weight, bias, precision)
 }
 
 /// As [`plain::concat_channels`].

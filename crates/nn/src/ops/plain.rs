@@ -1,6 +1,7 @@
 //! The operations composed of Burn's own: the reference for every faster path, and what other devices run.
 
-use super::ConvGeometry;
+use super::{ConvGeometry, NormSettings};
+use crate::pass::Precision;
 use burn::tensor::{
     Tensor,
     activation::{sigmoid, softmax},
@@ -10,11 +11,26 @@ use burn::tensor::{
 
 /// Convolution. `x` is `[batch, height, width, in]`, `weight` `[out, in, kernel, kernel]`, `bias` `[out]`; the result
 /// is `[batch, height', width', out]`.
-pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    geometry: ConvGeometry,
+    precision: Precision,
+) -> Tensor<4> {
     let [top, bottom, left, right] = geometry.padding;
     let padding = [(top, bottom), (left, right)];
     let options = ConvOptions::new_with_padding([geometry.stride; 2], padding, [1, 1], 1);
-    burn_conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
+    let dtype = weight.dtype();
+    let conv =
+        |x: Tensor<4>, weight, bias| burn_conv2d(x.permute([0, 3, 1, 2]), weight, bias, options).permute([0, 2, 3, 1]);
+    match precision {
+        Precision::F32 => conv(x, weight, Some(bias)),
+        Precision::Bf16 => {
+            let channels = bias.dims()[0];
+            conv(precision.cast(x), precision.cast(weight), None).cast(dtype) + bias.reshape([1, 1, 1, channels])
+        }
+    }
 }
 
 /// A convolution, plus `sample` `[batch, out]` at every pixel.
@@ -24,9 +40,10 @@ pub fn conv2d_add_sample(
     bias: Tensor<1>,
     sample: Tensor<2>,
     geometry: ConvGeometry,
+    precision: Precision,
 ) -> Tensor<4> {
     let [batch, channels] = sample.dims();
-    conv2d(x, weight, bias, geometry) + sample.reshape([batch, 1, 1, channels])
+    conv2d(x, weight, bias, geometry, precision) + sample.reshape([batch, 1, 1, channels])
 }
 
 /// A convolution, plus `residual`, which has the shape of the result.
@@ -36,21 +53,16 @@ pub fn conv2d_add(
     bias: Tensor<1>,
     residual: Tensor<4>,
     geometry: ConvGeometry,
+    precision: Precision,
 ) -> Tensor<4> {
-    residual + conv2d(x, weight, bias, geometry)
+    residual + conv2d(x, weight, bias, geometry, precision)
 }
 
 /// Group normalisation (Wu and He 2018) followed, where `activate` is set, by SiLU.
 ///
 /// `x` is `[batch, height, width, channels]`, `weight` and `bias` `[channels]`. The variance is the biased one.
-pub fn group_norm(
-    x: Tensor<4>,
-    weight: Tensor<1>,
-    bias: Tensor<1>,
-    groups: usize,
-    eps: f64,
-    activate: bool,
-) -> Tensor<4> {
+pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, settings: NormSettings) -> Tensor<4> {
+    let NormSettings { groups, eps, activate, precision: _ } = settings;
     let [batch, height, width, channels] = x.dims();
     let grouped = x.reshape([batch, height * width, groups, channels / groups]);
     let mean = grouped.clone().mean_dims(&[1, 3]);
@@ -67,12 +79,14 @@ pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 }
 
 /// x W^T + b on the last axis. `x` is `[batch, .., in]`, `weight` `[out, in]`, `bias` `[out]`.
-pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>, precision: Precision) -> Tensor<D> {
     let mut dims = x.dims();
     let [out, input] = weight.dims();
     let rows = dims.iter().product::<usize>() / input;
     dims[D - 1] = out;
-    (x.reshape([rows, input]).matmul(weight.transpose()) + bias.reshape([1, out])).reshape(dims)
+    let dtype = weight.dtype();
+    let product = precision.cast(x.reshape([rows, input])).matmul(precision.cast(weight.transpose()));
+    (product.cast(dtype) + bias.reshape([1, out])).reshape(dims)
 }
 
 /// softmax(q k^T / sqrt(head width)) v for each head; `q`, `k` and `v` are `[batch, tokens, channels]`, and the
@@ -97,9 +111,9 @@ pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
 }
 
 /// [`upsample_nearest_2x`], then a [`conv2d`] that keeps the size.
-pub fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+pub fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, precision: Precision) -> Tensor<4> {
     let geometry = ConvGeometry::same(weight.dims()[2]);
-    conv2d(upsample_nearest_2x(x), weight, bias, geometry)
+    conv2d(upsample_nearest_2x(x), weight, bias, geometry, precision)
 }
 
 /// The channels of `a`, then those of `b`.

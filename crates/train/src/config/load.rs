@@ -1,6 +1,7 @@
 //! Layers of a configuration: defaults, then a file, then `--set key=value`.
 
 use super::{Config, ModelYConfig};
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -39,11 +40,16 @@ pub struct Layers {
 impl Layers {
     /// Reads and joins the layers. Each layer is checked by itself, so that an error names its own place.
     pub fn load(&self) -> Result<Config, ConfigError> {
+        self.load_as()
+    }
+
+    /// The same for another kind of configuration, such as that of preparation.
+    pub fn load_as<C: DeserializeOwned>(&self) -> Result<C, ConfigError> {
         let base = match &self.file {
             Some(path) => {
                 let text =
                     std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-                parse(path, &text)?
+                parse::<C>(path, &text)?
             }
             None => Table::new(),
         };
@@ -55,9 +61,9 @@ impl Layers {
         self.over(Table::try_from(config).unwrap_or_default())
     }
 
-    fn over(&self, mut table: Table) -> Result<Config, ConfigError> {
+    fn over<C: DeserializeOwned>(&self, mut table: Table) -> Result<C, ConfigError> {
         for set in &self.sets {
-            apply(&mut table, set)?;
+            apply::<C>(&mut table, set)?;
         }
         Value::Table(table).try_into().map_err(|error: toml::de::Error| ConfigError::Invalid {
             place: "the configuration".to_owned(),
@@ -68,7 +74,7 @@ impl Layers {
 }
 
 /// The file as a table, after checking that it is a whole configuration by itself.
-fn parse(path: &Path, text: &str) -> Result<Table, ConfigError> {
+fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<Table, ConfigError> {
     let failed = |error: toml::de::Error| {
         let unknown = unknown_field(error.message());
         let offset = unknown.and_then(|name| key_offset(text, name)).or(error.span().map(|span| span.start));
@@ -79,12 +85,12 @@ fn parse(path: &Path, text: &str) -> Result<Table, ConfigError> {
             hint: unknown.and_then(|name| nearest(name, error.message())),
         }
     };
-    toml::from_str::<Config>(text).map_err(failed)?;
+    toml::from_str::<C>(text).map_err(failed)?;
     toml::from_str::<Table>(text).map_err(failed)
 }
 
 /// Puts `a.b=value` into the table. The value is TOML; a bare word counts as a string.
-fn apply(table: &mut Table, set: &str) -> Result<(), ConfigError> {
+fn apply<C: DeserializeOwned>(table: &mut Table, set: &str) -> Result<(), ConfigError> {
     let invalid = |message: String, hint| ConfigError::Invalid { place: format!("--set {set}"), message, hint };
     let Some((key, value)) = set.split_once('=') else {
         return Err(invalid("expected key=value, such as train.steps=1000".to_owned(), None));
@@ -97,7 +103,7 @@ fn apply(table: &mut Table, set: &str) -> Result<(), ConfigError> {
 
     let mut alone = Table::new();
     insert(&mut alone, key, value.clone());
-    if let Err(error) = Value::Table(alone).try_into::<Config>() {
+    if let Err(error) = Value::Table(alone).try_into::<C>() {
         let name = unknown_field(error.message());
         return Err(invalid(first_line(error.message()), name.and_then(|name| nearest(name, error.message()))));
     }

@@ -9,7 +9,7 @@ pub use model_y::{Conditioning, LossWeight, ModelYConfig};
 
 use pig_data::DataConfig;
 use pig_diffusion::{schedule::ScheduleConfig, step::VarianceType, timesteps::TimestepSpacing};
-use pig_nn::config::UNetConfig;
+use pig_nn::{config::UNetConfig, pass::Precision};
 use serde::{Deserialize, Serialize};
 
 /// The whole experiment.
@@ -89,15 +89,6 @@ pub enum TimestepSampling {
     Antithetic,
 }
 
-/// Floating-point type of training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32 bit throughout.
-    #[default]
-    F32,
-}
-
 /// The `[train]` section; every number holds for each network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -139,7 +130,7 @@ pub struct TrainConfig {
     pub clean_condition_prob: f64,
     /// Largest norm of the whole gradient, 0 for no limit.
     pub clip_grad_norm: f64,
-    /// Floating-point type.
+    /// Floating-point type of the products in the network.
     pub precision: Precision,
     /// Seed of weights, order, noise, augmentation and the split.
     pub seed: u64,
@@ -227,6 +218,8 @@ pub struct SampleConfig {
     pub agreement_background: Option<f32>,
     /// Samples computed at once; changes no result.
     pub batch_size: usize,
+    /// Floating-point type of the products in the networks.
+    pub precision: Precision,
     /// Seed of all noise, beside the sample's own id.
     pub seed: u64,
 }
@@ -246,6 +239,7 @@ impl Default for SampleConfig {
             min_component_area: 4,
             agreement_background: None,
             batch_size: 8,
+            precision: Precision::F32,
             seed: 0,
         }
     }

@@ -53,7 +53,8 @@ impl<'a> Objective<'a> {
         let network = match step {
             Some(step) => Network::training(unet, config, self.config.train.seed, step),
             None => Network::new(unet, config),
-        };
+        }
+        .with_precision(self.config.train.precision);
         match self.role {
             Role::ModelX => pig::model_x_loss(&network, self.schedule, batch),
             Role::ModelY => pig::model_y_loss(&network, self, batch, step.is_some()),

@@ -1,7 +1,9 @@
 //! The gradient of the weights by Winograd's method: dw = G^T (sum over tiles of (B^T d B) x (A dy A^T)) G.
 
-use super::transform::{IN, Image, OUT, POINTS, output_back_1d, weights_back_1d};
+use super::transform::{IN, Image, OUT, POINTS, output_back_1d, transform, weights_back_1d};
+use super::write;
 use crate::conv::Conv2d;
+use crate::element::Element;
 use crate::outer::{Outer, Partial};
 use crate::panel::{Line, lines};
 use crate::shared::{SharedMut, for_each_job};
@@ -23,7 +25,7 @@ thread_local! {
 }
 
 /// dw `[out, in, 3, 3]` from x and dy.
-pub(super) fn weights(level: Level, conv: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(super) fn weights<E: Element>(level: Level, conv: &Conv2d, x: &[E], dy: &[f32], dw: &mut [f32]) {
     let image = conv.image();
     let (ci, co) = (conv.in_channels, conv.out_channels);
     let width = co.next_multiple_of(LANES);
@@ -45,7 +47,7 @@ pub(super) fn weights(level: Level, conv: &Conv2d, x: &[f32], dy: &[f32], dw: &m
                 std::slice::from_raw_parts_mut(slopes.as_mut_ptr().cast::<f32>(), POINTS * count * width),
             )
         };
-        transform(level, image, [x, dy], [ci, co], first..first + count, [&mut *a, &mut *b]);
+        transform_tiles(level, image, (x, dy), [ci, co], first..first + count, [&mut *a, &mut *b]);
         let pairs = |point: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>| {
             pairs.extend(range.map(|tile| [point * count + tile; 2]));
         };
@@ -70,10 +72,10 @@ pub(super) fn weights(level: Level, conv: &Conv2d, x: &[f32], dy: &[f32], dw: &m
 }
 
 /// B^T d B and A dy A^T of some tiles, point by point.
-fn transform(
+fn transform_tiles<E: Element>(
     level: Level,
     image: Image,
-    from: [&[f32]; 2],
+    from: (&[E], &[f32]),
     channels: [usize; 2],
     tiles: Range<usize>,
     to: [&mut [f32]; 2],
@@ -86,9 +88,9 @@ fn transform(
     });
 }
 
-struct Transforms<'a> {
+struct Transforms<'a, E> {
     image: Image,
-    from: [&'a [f32]; 2],
+    from: (&'a [E], &'a [f32]),
     channels: [usize; 2],
     /// Tile of row 0, number of rows, and this job's rows.
     first: usize,
@@ -97,7 +99,7 @@ struct Transforms<'a> {
     to: [SharedMut<'a, f32>; 2],
 }
 
-impl Kernel for Transforms<'_> {
+impl<E: Element> Kernel for Transforms<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -106,17 +108,18 @@ impl Kernel for Transforms<'_> {
         let width = co.next_multiple_of(LANES);
         for row in self.rows {
             let tile = self.first + row;
+            let (corner, place) = (self.image.corner(tile), self.image.place(tile));
             for first in (0..ci).step_by(LANES) {
-                self.image.transform(s, self.from[0], ci, tile, first, |point, v| {
-                    let lanes = LANES.min(ci - first);
+                let lanes = LANES.min(ci - first);
+                self.image.transform(s, self.from.0, ci, corner, first, |point, v| {
                     // SAFETY: each job has rows of its own, which lie inside the buffer.
-                    s.write(unsafe { self.to[0].slice((point * self.count + row) * ci + first, lanes) }, v);
+                    unsafe { write(s, self.to[0].get().add((point * self.count + row) * ci + first), v, lanes) };
                 });
             }
             for first in (0..co).step_by(LANES) {
-                slopes(s, &self.image, self.from[1], co, tile, first, |point, v| {
+                slopes(s, &self.image, self.from.1, co, place, first, |point, v| {
                     // SAFETY: each job has rows of its own, which lie inside the buffer and are whole vectors wide.
-                    s.write(unsafe { self.to[1].slice((point * self.count + row) * width + first, LANES) }, v);
+                    unsafe { s.store(self.to[1].get().add((point * self.count + row) * width + first), v) };
                 });
             }
         }
@@ -130,32 +133,27 @@ fn slopes<S: Simd>(
     image: &Image,
     dy: &[f32],
     channels: usize,
-    tile: usize,
+    [sample, row, column]: [usize; 3],
     first: usize,
     mut store: impl FnMut(usize, S::V),
 ) {
-    let [sample, row, column] = image.place(tile);
     let [height, width] = image.output;
     let last = channels.min(first + LANES);
-    let mut columns = [[s.splat(0.0); OUT]; IN];
-    for c in 0..OUT {
-        let mut y = [s.splat(0.0); OUT];
-        for r in 0..OUT {
-            if row + r < height && column + c < width {
-                let pixel = ((sample * height + row + r) * width + column + c) * channels;
-                y[r] = s.read(&dy[pixel + first..pixel + last]);
+    let corner = ((sample * height + row) * width + column) * channels + first;
+    if row + OUT <= height && column + OUT <= width && last - first == LANES {
+        assert!(corner + (OUT - 1) * (width + 1) * channels + LANES <= dy.len(), "tile outside the gradient");
+        // SAFETY: the assertion covers the farthest of the pixels.
+        let pixel = |r: usize, c: usize| unsafe { s.load(dy.as_ptr().add(corner + (r * width + c) * channels)) };
+        transform!(s, pixel, store, output_back_1d, [0, 1, 2, 3], [0, 1, 2, 3]);
+    } else {
+        let mut y = [[s.splat(0.0); OUT]; OUT];
+        for (r, y) in y.iter_mut().enumerate().take(height - row) {
+            for (c, y) in y.iter_mut().enumerate().take(width - column) {
+                let at = corner + (r * width + c) * channels;
+                *y = s.read(&dy[at..at + last - first]);
             }
         }
-        let turned = output_back_1d(s, y);
-        for r in 0..IN {
-            columns[r][c] = turned[r];
-        }
-    }
-    for r in 0..IN {
-        let turned = output_back_1d(s, columns[r]);
-        for c in 0..IN {
-            store(r * IN + c, turned[c]);
-        }
+        transform!(s, |r: usize, c: usize| y[r][c], store, output_back_1d, [0, 1, 2, 3], [0, 1, 2, 3]);
     }
 }
 

@@ -9,7 +9,7 @@ mod gradient;
 mod transform;
 
 use super::Conv2d;
-use crate::element::Units;
+use crate::element::{Element, Units};
 use crate::panel::{Line, Packed, groups, lines};
 use crate::reduce;
 use crate::shared::{SharedMut, for_each_job};
@@ -79,10 +79,10 @@ impl Conv2d {
     ///
     /// # Panics
     /// When a length does not match, or the weights were transformed for other channels.
-    pub fn forward_winograd(
+    pub fn forward_winograd<E: Element>(
         &self,
         level: Level,
-        x: &[f32],
+        x: &[E],
         weights: &WinogradForward,
         extras: Extras<'_>,
         y: &mut [f32],
@@ -117,10 +117,10 @@ impl Conv2d {
     ///
     /// # Panics
     /// When a length does not match, or [`is_winograd`](Self::is_winograd) does not hold.
-    pub fn backward_weights_winograd(
+    pub fn backward_weights_winograd<E: Element>(
         &self,
         level: Level,
-        x: &[f32],
+        x: &[E],
         dy: &[f32],
         dw: &mut [f32],
         db: Option<&mut [f32]>,
@@ -147,7 +147,7 @@ impl Conv2d {
     }
 }
 
-fn run(level: Level, image: Image, x: &[f32], packed: &Packed, extras: Extras<'_>, y: &mut [f32]) {
+fn run<E: Element>(level: Level, image: Image, x: &[E], packed: &Packed, extras: Extras<'_>, y: &mut [f32]) {
     let tiles = image.batch * image.tiles()[0] * image.tiles()[1];
     if tiles == 0 {
         return;
@@ -206,9 +206,9 @@ impl<F: Fn(usize, usize) -> f32> Kernel for Weights<'_, F> {
 }
 
 /// Some tiles: transform, multiply, transform back.
-struct Block<'a> {
+struct Block<'a, E> {
     image: Image,
-    x: &'a [f32],
+    x: &'a [E],
     packed: &'a Packed,
     extras: Extras<'a>,
     tiles: Range<usize>,
@@ -216,7 +216,7 @@ struct Block<'a> {
     y: SharedMut<'a, f32>,
 }
 
-impl Kernel for Block<'_> {
+impl<E: Element> Kernel for Block<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -233,21 +233,41 @@ impl Kernel for Block<'_> {
         let values: &mut [f32] =
             unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), POINTS * count * ci) };
         for (row, tile) in self.tiles.clone().enumerate() {
+            let corner = self.image.corner(tile);
             for first in (0..ci).step_by(LANES) {
-                self.image.transform(s, self.x, ci, tile, first, |point, v| {
-                    let at = (point * count + row) * ci;
-                    s.write(&mut values[at + first..at + ci.min(first + LANES)], v);
+                let lanes = LANES.min(ci - first);
+                // The last point's place lies inside, so every other does.
+                assert!(((POINTS - 1) * count + row) * ci + first + lanes <= values.len());
+                let start = values.as_mut_ptr().wrapping_add(row * ci + first);
+                self.image.transform(s, self.x, ci, corner, first, |point, v| {
+                    // SAFETY: as asserted.
+                    unsafe { write(s, start.add(point * count * ci), v, lanes) };
                 });
             }
         }
         multiply(s, self.packed, values, count, products);
         let out = Output { image: self.image, channels: co, extras: self.extras, y: self.y };
         for (row, tile) in self.tiles.enumerate() {
+            let place = self.image.place(tile);
             for strip in 0..strips {
-                out.transform(s, tile, strip, &products[row * strips + strip..], count * strips);
+                let products = &products[row * strips + strip..];
+                assert!((POINTS - 1) * count * strips < products.len());
+                // SAFETY: as asserted, the last point's line lies inside, so every other does.
+                let product = |point: usize| unsafe { s.load(products.as_ptr().add(point * count * strips).cast()) };
+                out.transform(s, place, strip, product);
             }
         }
     }
+}
+
+/// Writes the first `lanes` values, at most 16.
+///
+/// # Safety
+/// `p` is valid for writing them.
+#[inline(always)]
+unsafe fn write<S: Simd>(s: S, p: *mut f32, v: S::V, lanes: usize) {
+    // SAFETY: the caller vouches for `lanes` values.
+    unsafe { if lanes == LANES { s.store(p, v) } else { s.store_partial(p, v, lanes) } }
 }
 
 /// The thirty-six products `[tiles, in] [in, out]`.
@@ -297,20 +317,35 @@ struct Output<'a> {
 impl Output<'_> {
     /// A^T m A of one tile and one strip of channels, stored with the extras added.
     #[inline(always)]
-    fn transform<S: Simd>(&self, s: S, tile: usize, strip: usize, products: &[Line], step: usize) {
-        let [sample, row, column] = self.image.place(tile);
+    fn transform<S: Simd>(&self, s: S, place: [usize; 3], strip: usize, product: impl Fn(usize) -> S::V) {
+        let [sample, row, column] = place;
         let [height, width] = self.image.output;
-        let mut columns = [[s.splat(0.0); IN]; OUT];
-        for c in 0..IN {
-            let mut m = [s.splat(0.0); IN];
-            for r in 0..IN {
-                m[r] = s.read(&products[(r * IN + c) * step].0);
-            }
-            let turned = output_1d(s, m);
-            for r in 0..OUT {
-                columns[r][c] = turned[r];
-            }
+        // Written out, because arrays that are indexed in loops would live in memory.
+        macro_rules! column {
+            ($c:literal) => {
+                output_1d(
+                    s,
+                    [
+                        product($c),
+                        product(IN + $c),
+                        product(2 * IN + $c),
+                        product(3 * IN + $c),
+                        product(4 * IN + $c),
+                        product(5 * IN + $c),
+                    ],
+                )
+            };
         }
+        let columns = [column!(0), column!(1), column!(2), column!(3), column!(4), column!(5)];
+        macro_rules! row {
+            ($r:literal) => {
+                output_1d(
+                    s,
+                    [columns[0][$r], columns[1][$r], columns[2][$r], columns[3][$r], columns[4][$r], columns[5][$r]],
+                )
+            };
+        }
+        let rows = [row!(0), row!(1), row!(2), row!(3)];
         let first = strip * LANES;
         let last = self.channels.min(first + LANES);
         let mut shift = s.splat(0.0);
@@ -320,16 +355,36 @@ impl Output<'_> {
         if let Some(bias) = self.extras.sample_bias {
             shift = s.add(shift, s.read(&bias[sample * self.channels..][first..last]));
         }
+        let corner = ((sample * height + row) * width + column) * self.channels + first;
+        if row + OUT <= height && column + OUT <= width && last - first == LANES {
+            let farthest = corner + (OUT - 1) * (width + 1) * self.channels + LANES;
+            let residual = self.extras.residual.map(|residual| {
+                assert!(farthest <= residual.len(), "tile outside the residual");
+                residual.as_ptr()
+            });
+            for r in 0..OUT {
+                for c in 0..OUT {
+                    let at = corner + (r * width + c) * self.channels;
+                    let mut v = s.add(rows[r][c], shift);
+                    if let Some(residual) = residual {
+                        // SAFETY: the farthest of the pixels is inside.
+                        v = s.add(v, unsafe { s.load(residual.add(at)) });
+                    }
+                    // SAFETY: the tile lies inside the output, whose length was checked, and belongs to this job alone.
+                    unsafe { s.store(self.y.get().add(at), v) };
+                }
+            }
+            return;
+        }
         for r in 0..OUT.min(height - row) {
-            let turned = output_1d(s, columns[r]);
             for c in 0..OUT.min(width - column) {
-                let pixel = ((sample * height + row + r) * width + column + c) * self.channels;
-                let mut v = s.add(turned[c], shift);
+                let at = corner + (r * width + c) * self.channels;
+                let mut v = s.add(rows[r][c], shift);
                 if let Some(residual) = self.extras.residual {
-                    v = s.add(v, s.read(&residual[pixel + first..pixel + last]));
+                    v = s.add(v, s.read(&residual[at..at + last - first]));
                 }
                 // SAFETY: the pixel lies inside the output, whose length was checked, and belongs to this tile alone.
-                s.write(unsafe { self.y.slice(pixel + first, last - first) }, v);
+                s.write(unsafe { self.y.slice(at, last - first) }, v);
             }
         }
     }

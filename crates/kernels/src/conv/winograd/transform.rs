@@ -1,5 +1,6 @@
 //! The transforms of Winograd's method along one axis, and of whole tiles.
 
+use crate::element::{Element, read};
 use crate::simd::{LANES, Simd};
 
 /// Side of a tile of outputs, and of the inputs that it reads.
@@ -12,6 +13,34 @@ const A2: f32 = 0.5;
 const B2: f32 = 2.0;
 const A: f32 = std::f32::consts::FRAC_1_SQRT_2;
 const B: f32 = std::f32::consts::SQRT_2;
+
+/// A transform along the columns, then along the rows: `store` gets each point's value. `$r` and `$c` list the rows and columns
+/// that `$d` gives. Written out, because arrays that are indexed in loops would live in memory.
+macro_rules! transform {
+    ($s:expr, $d:expr, $store:expr, $along:ident, $rows:tt, [$($c:literal),*]) => {{
+        let d = $d;
+        let columns = [$(crate::conv::winograd::transform::transform!(@column $s, d, $along, $c, $rows)),*];
+        crate::conv::winograd::transform::transform!(@row $s, columns, $store, $along, 0, [$($c),*]);
+        crate::conv::winograd::transform::transform!(@row $s, columns, $store, $along, 1, [$($c),*]);
+        crate::conv::winograd::transform::transform!(@row $s, columns, $store, $along, 2, [$($c),*]);
+        crate::conv::winograd::transform::transform!(@row $s, columns, $store, $along, 3, [$($c),*]);
+        crate::conv::winograd::transform::transform!(@row $s, columns, $store, $along, 4, [$($c),*]);
+        crate::conv::winograd::transform::transform!(@row $s, columns, $store, $along, 5, [$($c),*]);
+    }};
+    (@column $s:expr, $d:ident, $along:ident, $c:literal, [$($r:literal),*]) => {
+        $along($s, [$($d($r, $c)),*])
+    };
+    (@row $s:expr, $columns:ident, $store:expr, $along:ident, $r:literal, [$($c:literal),*]) => {{
+        let turned = $along($s, [$($columns[$c][$r]),*]);
+        $store($r * IN, turned[0]);
+        $store($r * IN + 1, turned[1]);
+        $store($r * IN + 2, turned[2]);
+        $store($r * IN + 3, turned[3]);
+        $store($r * IN + 4, turned[4]);
+        $store($r * IN + 5, turned[5]);
+    }};
+}
+pub(super) use transform;
 
 /// What is read and written, without channels.
 #[derive(Clone, Copy)]
@@ -38,43 +67,62 @@ impl Image {
         [tile / (rows * columns), tile / columns % rows * OUT, tile % columns * OUT]
     }
 
+    /// Where the inputs of a tile begin.
+    #[inline(always)]
+    pub(super) fn corner(&self, tile: usize) -> Corner {
+        let [sample, row, column] = self.place(tile);
+        Corner { sample, row: row.wrapping_sub(self.padding[0]), column: column.wrapping_sub(self.padding[1]) }
+    }
+
     /// B^T d B of one tile and of up to sixteen channels: `store` gets each point's value.
     #[inline(always)]
-    pub(super) fn transform<S: Simd>(
+    pub(super) fn transform<E: Element, S: Simd>(
         &self,
         s: S,
-        x: &[f32],
+        x: &[E],
         channels: usize,
-        tile: usize,
+        corner: Corner,
         first: usize,
         mut store: impl FnMut(usize, S::V),
     ) {
-        let [sample, row, column] = self.place(tile);
+        let Corner { sample, row, column } = corner;
         let [height, width] = self.input;
-        let last = channels.min(first + LANES);
-        let mut columns = [[s.splat(0.0); IN]; IN];
-        for c in 0..IN {
-            let mut d = [s.splat(0.0); IN];
-            let at_column = (column + c).wrapping_sub(self.padding[1]);
-            for r in 0..IN {
-                let at_row = (row + r).wrapping_sub(self.padding[0]);
-                if at_row < height && at_column < width {
-                    let pixel = ((sample * height + at_row) * width + at_column) * channels;
-                    d[r] = s.read(&x[pixel + first..pixel + last]);
+        // Wrapped rows and columns are huge, so one comparison covers both sides.
+        let is_inside = row < height && column < width && row + IN <= height && column + IN <= width;
+        if is_inside && first + LANES <= channels {
+            let at = ((sample * height + row) * width + column) * channels + first;
+            let (down, right) = (width * channels, channels);
+            assert!(at + (IN - 1) * (down + right) + LANES <= x.len(), "tile outside the input");
+            // SAFETY: the assertion covers the farthest of the pixels.
+            let pixel = |r: usize, c: usize| unsafe { E::load(s, x.as_ptr().add(at + r * down + c * right)) };
+            transform!(s, pixel, store, input_1d, [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]);
+        } else {
+            let last = channels.min(first + LANES);
+            let mut d = [[s.splat(0.0); IN]; IN];
+            for (r, d) in d.iter_mut().enumerate() {
+                let row = row.wrapping_add(r);
+                if row >= height {
+                    continue;
+                }
+                for (c, d) in d.iter_mut().enumerate() {
+                    let column = column.wrapping_add(c);
+                    if column < width {
+                        let pixel = ((sample * height + row) * width + column) * channels;
+                        *d = read(s, &x[pixel + first..pixel + last]);
+                    }
                 }
             }
-            let turned = input_1d(s, d);
-            for r in 0..IN {
-                columns[r][c] = turned[r];
-            }
-        }
-        for r in 0..IN {
-            let turned = input_1d(s, columns[r]);
-            for c in 0..IN {
-                store(r * IN + c, turned[c]);
-            }
+            transform!(s, |r: usize, c: usize| d[r][c], store, input_1d, [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]);
         }
     }
+}
+
+/// The upper left pixel of a tile of inputs; rows and columns above and left of the image wrap around.
+#[derive(Clone, Copy)]
+pub(super) struct Corner {
+    sample: usize,
+    row: usize,
+    column: usize,
 }
 
 /// G g: row p is (1, p, p^2) / product of (p - other points).

@@ -9,52 +9,132 @@ use burn::{
         TensorMetadata,
         flex::{FlexTensor, Layout},
     },
-    tensor::{Bytes, DType, Shape},
+    tensor::{Bytes, DType, Element, Shape},
 };
+use pig_kernels::{Bf16, Level};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// The same tensor without gaps or repetitions: itself, where it has none.
-pub(super) fn contiguous(x: FlexTensor) -> FlexTensor {
-    if x.as_slice::<f32>().is_some() { x } else { x.to_contiguous() }
+/// What tensors of our operations hold: `f32`, or `bf16` between a norm and the layer that reads it.
+pub(super) trait Value: Element + pig_kernels::Element {
+    /// Burn's name of the type.
+    const DTYPE: DType;
+    /// The values of a contiguous tensor of this type.
+    fn slice(x: &FlexTensor) -> Option<&[Self]>;
+    /// The bytes of these values.
+    fn bytes(values: Vec<Self>) -> Bytes;
+    /// The free buffers.
+    fn pool() -> MutexGuard<'static, Pool<Self>>;
 }
 
-/// The values of a tensor that went through [`contiguous`].
+impl Value for f32 {
+    const DTYPE: DType = DType::F32;
+    fn slice(x: &FlexTensor) -> Option<&[Self]> {
+        x.as_slice()
+    }
+    fn bytes(values: Vec<Self>) -> Bytes {
+        Bytes::from_elems(values)
+    }
+    fn pool() -> MutexGuard<'static, Pool<Self>> {
+        static POOL: Mutex<Pool<f32>> = Mutex::new(Pool { free: BTreeMap::new(), clock: 0 });
+        locked(&POOL)
+    }
+}
+
+impl Value for Bf16 {
+    const DTYPE: DType = DType::BF16;
+    fn slice(x: &FlexTensor) -> Option<&[Self]> {
+        x.as_slice()
+    }
+    fn bytes(values: Vec<Self>) -> Bytes {
+        Bytes::from_elems(values)
+    }
+    fn pool() -> MutexGuard<'static, Pool<Self>> {
+        static POOL: Mutex<Pool<Bf16>> = Mutex::new(Pool { free: BTreeMap::new(), clock: 0 });
+        locked(&POOL)
+    }
+}
+
+fn locked<T>(pool: &'static Mutex<Pool<T>>) -> MutexGuard<'static, Pool<T>> {
+    // The pool is whole after every statement, so a panic elsewhere leaves nothing to repair.
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same tensor without gaps or repetitions: itself, where it has none.
+pub(super) fn contiguous(x: FlexTensor) -> FlexTensor {
+    let is_contiguous = f32::slice(&x).is_some() || Bf16::slice(&x).is_some();
+    if is_contiguous { x } else { x.to_contiguous() }
+}
+
+/// The values of an `f32` tensor that went through [`contiguous`].
 pub(super) fn values(x: &FlexTensor) -> &[f32] {
-    x.as_slice().expect("a contiguous f32 tensor")
+    values_of(x)
+}
+
+/// The values of a tensor of this type that went through [`contiguous`].
+pub(super) fn values_of<T: Value>(x: &FlexTensor) -> &[T] {
+    T::slice(x).expect("a contiguous tensor of this type")
 }
 
 /// A tensor with these values.
-pub(super) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+pub(super) fn tensor<T: Value>(values: Vec<T>, shape: Shape) -> FlexTensor {
+    FlexTensor::new(T::bytes(values), Layout::contiguous(shape), T::DTYPE)
 }
 
-/// A buffer for as many values as `x` has, to be overwritten.
+/// The tensor as `f32`: itself, where it is that already.
+pub(super) fn as_f32(x: &FlexTensor) -> FlexTensor {
+    if x.dtype() == DType::F32 {
+        return x.clone();
+    }
+    let mut y = buffer(x.shape().num_elements());
+    pig_kernels::from_bf16(Level::best(), values_of(x), &mut y);
+    tensor(y, x.shape())
+}
+
+/// The tensor rounded to `bf16`: itself, where it is that already.
+pub(super) fn as_bf16(x: &FlexTensor) -> FlexTensor {
+    if x.dtype() == DType::BF16 {
+        return x.clone();
+    }
+    let mut y = buffer::<Bf16>(x.shape().num_elements());
+    pig_kernels::to_bf16(Level::best(), values(x), &mut y);
+    tensor(y, x.shape())
+}
+
+/// A buffer for as many `f32` as `x` has values, to be overwritten.
 pub(super) fn buffer_like(x: &FlexTensor) -> Vec<f32> {
     buffer(x.shape().num_elements())
 }
 
 /// A buffer of `len` values, to be overwritten: what they are at first is not defined.
-pub(super) fn buffer(len: usize) -> Vec<f32> {
+pub(super) fn buffer<T: Value>(len: usize) -> Vec<T> {
     if len < SMALLEST {
-        return vec![0.0; len];
+        return vec![T::default(); len];
     }
-    let free = pool().take(len);
-    free.unwrap_or_else(|| vec![0.0; len])
+    let free = T::pool().take(len);
+    free.unwrap_or_else(|| vec![T::default(); len])
 }
 
 /// Keeps the tensor's buffer for the next [`buffer`] of its length, if nobody else reads it.
 pub(super) fn recycle(x: FlexTensor) {
-    if !x.is_unique() || x.dtype() != DType::F32 || x.bytes().len() < SMALLEST * size_of::<f32>() {
+    match x.dtype() {
+        DType::F32 => recycle_as::<f32>(x),
+        DType::BF16 => recycle_as::<Bf16>(x),
+        _ => {}
+    }
+}
+
+fn recycle_as<T: Value>(x: FlexTensor) {
+    if !x.is_unique() || x.bytes().len() < SMALLEST * size_of::<T>() {
         return;
     }
     // A view of a part of a buffer is copied here; our own results are never such views.
-    if x.bytes().len() == x.shape().num_elements() * size_of::<f32>()
+    if x.bytes().len() == x.shape().num_elements() * size_of::<T>()
         && let Ok(values) = x.into_data().try_into_vec()
     {
-        pool().give(values);
+        T::pool().give(values);
     }
 }
 
@@ -65,21 +145,14 @@ const SMALLEST: usize = 1 << 12;
 /// network asks for.
 const LIFETIME: u64 = 1 << 13;
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), clock: 0 });
-
-fn pool() -> MutexGuard<'static, Pool> {
-    // The pool is whole after every statement, so a panic elsewhere leaves nothing to repair.
-    POOL.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Free buffers by their length, each with the time when it came free; time counts the buffers asked for.
-struct Pool {
-    free: BTreeMap<usize, Vec<(u64, Vec<f32>)>>,
+pub(super) struct Pool<T> {
+    free: BTreeMap<usize, Vec<(u64, Vec<T>)>>,
     clock: u64,
 }
 
-impl Pool {
-    fn take(&mut self, len: usize) -> Option<Vec<f32>> {
+impl<T> Pool<T> {
+    fn take(&mut self, len: usize) -> Option<Vec<T>> {
         self.clock += 1;
         if self.clock.is_multiple_of(LIFETIME) {
             let oldest = self.clock - LIFETIME;
@@ -88,7 +161,7 @@ impl Pool {
         Some(self.free.get_mut(&len)?.pop()?.1)
     }
 
-    fn give(&mut self, values: Vec<f32>) {
+    fn give(&mut self, values: Vec<T>) {
         self.free.entry(values.len()).or_default().push((self.clock, values));
     }
 }
@@ -99,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_while_it_is_young() {
-        let mut pool = Pool { free: BTreeMap::new(), clock: 0 };
+        let mut pool: Pool<f32> = Pool { free: BTreeMap::new(), clock: 0 };
         pool.give(vec![1.0; 5]);
         assert_eq!(pool.take(4), None);
         assert_eq!(pool.take(5), Some(vec![1.0; 5]));
@@ -116,10 +189,10 @@ mod tests {
     fn only_the_last_owner_gives_a_buffer_away() {
         // A length that no other test uses.
         let len = SMALLEST + 12_345;
-        let x = tensor(vec![2.0; len], Shape::from([len]));
+        let x = tensor(vec![2.0_f32; len], Shape::from([len]));
         recycle(x.clone());
-        assert_eq!(pool().take(len), None);
+        assert_eq!(f32::pool().take(len), None);
         recycle(x);
-        assert_eq!(pool().take(len), Some(vec![2.0; len]));
+        assert_eq!(f32::pool().take(len), Some(vec![2.0; len]));
     }
 }

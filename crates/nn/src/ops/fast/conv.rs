@@ -2,22 +2,28 @@
 
 use super::{
     Operation,
-    buffer::{buffer, buffer_like, tensor, values},
+    buffer::{as_bf16, as_f32, buffer, buffer_like, recycle, tensor, values, values_of},
     packed::{Packing, forward_weights},
     quaternary, ternary,
 };
-use crate::ops::ConvGeometry;
+use crate::{ops::ConvGeometry, pass::Precision};
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
-    tensor::{Shape, Tensor},
+    tensor::{DType, Shape, Tensor},
 };
-use pig_kernels::{Extras, ForwardWeights, Input, Level, WinogradForward};
+use pig_kernels::{Bf16, Extras, ForwardWeights, Input, Level, WinogradForward};
 use rayon::prelude::*;
 use std::sync::Arc;
 
 /// As [`crate::ops::plain::conv2d`], for kernels of 1 or 3 and strides of 1 or 2.
-pub(in crate::ops) fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: ConvGeometry) -> Tensor<4> {
-    ternary(Conv::new(&x, &weight, geometry), x, weight, bias)
+pub(in crate::ops) fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    geometry: ConvGeometry,
+    precision: Precision,
+) -> Tensor<4> {
+    ternary(Conv::new(&x, &weight, geometry, precision), x, weight, bias)
 }
 
 /// As [`crate::ops::plain::conv2d_add_sample`], where [`conv2d`] is available.
@@ -27,8 +33,15 @@ pub(in crate::ops) fn conv2d_add_sample(
     bias: Tensor<1>,
     sample: Tensor<2>,
     geometry: ConvGeometry,
+    precision: Precision,
 ) -> Tensor<4> {
-    quaternary(ConvAdd { conv: Conv::new(&x, &weight, geometry), added: Added::Sample }, x, weight, bias, sample)
+    quaternary(
+        ConvAdd { conv: Conv::new(&x, &weight, geometry, precision), added: Added::Sample },
+        x,
+        weight,
+        bias,
+        sample,
+    )
 }
 
 /// As [`crate::ops::plain::conv2d_add`], where [`conv2d`] is available.
@@ -38,24 +51,59 @@ pub(in crate::ops) fn conv2d_add(
     bias: Tensor<1>,
     residual: Tensor<4>,
     geometry: ConvGeometry,
+    precision: Precision,
 ) -> Tensor<4> {
-    quaternary(ConvAdd { conv: Conv::new(&x, &weight, geometry), added: Added::Residual }, x, weight, bias, residual)
+    quaternary(
+        ConvAdd { conv: Conv::new(&x, &weight, geometry, precision), added: Added::Residual },
+        x,
+        weight,
+        bias,
+        residual,
+    )
 }
 
 /// As [`crate::ops::plain::linear`]: a 1x1 convolution of images of one pixel.
-pub(in crate::ops) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+pub(in crate::ops) fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    precision: Precision,
+) -> Tensor<D> {
     let mut dims = x.dims();
     let [output, input] = weight.dims();
     let rows = dims[..D - 1].iter().product();
     dims[D - 1] = output;
     let conv = pig_kernels::Conv2d::same(rows, 1, 1, input, output, 1);
-    ternary(Conv { conv, shape: Shape::from(dims) }, x, weight, bias)
+    ternary(Conv { conv, shape: Shape::from(dims), precision }, x, weight, bias)
+}
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// Plain sums in `f32`.
+    F32,
+    /// Plain sums of `bf16` products in `f32`.
+    Bf16,
+    /// Winograd's method in `f32`; inputs may be `bf16`.
+    Winograd,
+}
+
+/// Channels below which products of `bf16` pairs are not faster than those of `f32`.
+const THIN: usize = 16;
+
+/// The method of a convolution that has none of its own.
+pub(super) fn plain_method(precision: Precision, channels: [usize; 2]) -> Method {
+    match precision {
+        Precision::Bf16 if channels[0].min(channels[1]) >= THIN => Method::Bf16,
+        _ => Method::F32,
+    }
 }
 
 /// Weights as the forward pass reads them.
 #[derive(Debug)]
 enum Weights {
-    Plain(ForwardWeights),
+    F32(ForwardWeights),
+    Bf16(ForwardWeights<Bf16>),
     Winograd(WinogradForward),
 }
 
@@ -64,77 +112,119 @@ enum Weights {
 struct Conv {
     conv: pig_kernels::Conv2d,
     shape: Shape,
+    precision: Precision,
 }
 
 impl Conv {
-    fn new(x: &Tensor<4>, weight: &Tensor<4>, geometry: ConvGeometry) -> Self {
+    fn new(x: &Tensor<4>, weight: &Tensor<4>, geometry: ConvGeometry, precision: Precision) -> Self {
         let [batch, height, width, in_channels] = x.dims();
         let [out_channels, _, kernel, _] = weight.dims();
         let ConvGeometry { stride, padding } = geometry;
         let conv = pig_kernels::Conv2d { batch, height, width, in_channels, out_channels, kernel, stride, padding };
-        Self { conv, shape: Shape::from([batch, conv.out_height(), conv.out_width(), out_channels]) }
+        Self { conv, shape: Shape::from([batch, conv.out_height(), conv.out_width(), out_channels]), precision }
     }
 
-    /// Whether Winograd's method pays. The batch must not matter, or a sample would have other bits alone than in a batch.
-    fn is_winograd(&self) -> bool {
+    /// The fastest method. The batch must not matter, or a sample would have other bits alone than in a batch.
+    fn method(&self) -> Method {
         /// Pixels below which transforming the weights costs more than the products save.
         const SMALLEST: usize = 64;
-        self.conv.is_winograd() && self.conv.out_height() * self.conv.out_width() >= SMALLEST
+        let conv = &self.conv;
+        if conv.is_winograd() && conv.out_height() * conv.out_width() >= SMALLEST {
+            Method::Winograd
+        } else {
+            plain_method(self.precision, [conv.in_channels, conv.out_channels])
+        }
     }
 
+    /// x in the type that the method reads.
+    fn readable(&self, x: &FlexTensor) -> FlexTensor {
+        match self.method() {
+            Method::F32 => as_f32(x),
+            Method::Bf16 => as_bf16(x),
+            Method::Winograd => x.clone(),
+        }
+    }
+
+    /// The result from an input that is [`readable`](Self::readable).
     fn run(&self, x: &FlexTensor, weights: &Weights, extras: Extras) -> FlexTensor {
         let (level, mut y) = (Level::best(), buffer(self.conv.output_len()));
+        let conv = &self.conv;
         match weights {
-            Weights::Plain(weights) => {
-                self.conv.forward_fused(level, Input::One(values(x)), weights, extras, &mut y);
+            Weights::F32(weights) => conv.forward_fused(level, Input::One(values(x)), weights, extras, &mut y),
+            Weights::Bf16(weights) => conv.forward_fused(level, Input::One(values_of(x)), weights, extras, &mut y),
+            Weights::Winograd(weights) if x.dtype() == DType::BF16 => {
+                conv.forward_winograd::<Bf16>(level, values_of(x), weights, extras, &mut y);
             }
-            Weights::Winograd(weights) => self.conv.forward_winograd(level, values(x), weights, extras, &mut y),
+            Weights::Winograd(weights) => conv.forward_winograd(level, values(x), weights, extras, &mut y),
         }
         tensor(y, self.shape.clone())
     }
 
     fn pack(&self, weight: &[f32]) -> Weights {
-        if self.is_winograd() {
-            Weights::Winograd(self.conv.pack_forward_winograd(Level::best(), weight))
-        } else {
-            Weights::Plain(self.conv.pack_forward(weight))
+        match self.method() {
+            Method::F32 => Weights::F32(self.conv.pack_forward(weight)),
+            Method::Bf16 => Weights::Bf16(self.conv.pack_forward(weight)),
+            Method::Winograd => Weights::Winograd(self.conv.pack_forward_winograd(Level::best(), weight)),
         }
     }
 
     /// The packed weights, kept for the next pass.
     fn kept_weights(&self, weight: &FlexTensor) -> Arc<Weights> {
         let channels = [self.conv.out_channels, self.conv.in_channels];
-        let packing = Packing::Conv { channels, kernel: self.conv.kernel, is_winograd: self.is_winograd() };
+        let packing = Packing::Conv { channels, kernel: self.conv.kernel, method: self.method() };
         forward_weights(packing, weight, |weight| self.pack(weight))
     }
 
-    fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &[f32]) -> FlexTensor {
-        let (level, mut dx) = (Level::best(), buffer_like(x));
-        if self.is_winograd() {
-            let weights = self.conv.pack_backward_winograd(level, values(weight));
-            self.conv.backward_data_winograd(level, dy, &weights, &mut dx);
-        } else {
-            self.conv.backward_data(level, dy, &self.conv.pack_backward(values(weight)), &mut dx);
+    /// The result where no gradient will be asked for.
+    fn infer(&self, x: &FlexTensor, weight: &FlexTensor, extras: Extras) -> FlexTensor {
+        let x = self.readable(x);
+        let y = self.run(&x, &self.kept_weights(weight), extras);
+        recycle(x);
+        y
+    }
+
+    /// The result, and what the backward pass reads.
+    fn forward(&self, x: &FlexTensor, weight: FlexTensor, extras: Extras) -> (FlexTensor, [FlexTensor; 2]) {
+        let x = self.readable(x);
+        (self.run(&x, &self.pack(values(&weight)), extras), [x, weight])
+    }
+
+    fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
+        let (level, conv, mut dx) = (Level::best(), &self.conv, buffer_like(x));
+        let weight = values(weight);
+        match self.method() {
+            Method::F32 => conv.backward_data(level, values(dy), &conv.pack_backward(weight), &mut dx),
+            Method::Bf16 => conv.backward_data::<Bf16>(level, values_of(dy), &conv.pack_backward(weight), &mut dx),
+            Method::Winograd => {
+                conv.backward_data_winograd(level, values(dy), &conv.pack_backward_winograd(level, weight), &mut dx);
+            }
         }
         tensor(dx, x.shape())
     }
 
-    fn parameter_gradients(&self, x: &FlexTensor, weight: &FlexTensor, dy: &[f32]) -> [FlexTensor; 2] {
-        let (mut dw, mut db) = (buffer_like(weight), buffer(self.conv.out_channels));
-        if self.is_winograd() {
-            self.conv.backward_weights_winograd(Level::best(), values(x), dy, &mut dw, Some(&mut db));
-        } else {
-            self.conv.backward_weights(Level::best(), values(x), dy, &mut dw, Some(&mut db));
+    fn parameter_gradients(&self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor) -> [FlexTensor; 2] {
+        let (level, conv) = (Level::best(), &self.conv);
+        let (mut dw, mut db) = (buffer_like(weight), buffer(conv.out_channels));
+        let bias = Some(&mut db[..]);
+        match self.method() {
+            Method::F32 => conv.backward_weights(level, values(x), values(dy), &mut dw, bias),
+            Method::Bf16 => conv.backward_weights::<Bf16>(level, values_of(x), values_of(dy), &mut dw, bias),
+            Method::Winograd if x.dtype() == DType::BF16 => {
+                conv.backward_weights_winograd::<Bf16>(level, values_of(x), values(dy), &mut dw, bias);
+            }
+            Method::Winograd => conv.backward_weights_winograd(level, values(x), values(dy), &mut dw, bias),
         }
-        [tensor(dw, weight.shape()), tensor(db, Shape::from([self.conv.out_channels]))]
+        [tensor(dw, weight.shape()), tensor(db, Shape::from([conv.out_channels]))]
     }
 
     /// The gradients of x, weight and bias. Side by side, because each has a part that runs on one thread.
-    fn gradients(&self, [x, weight]: &[FlexTensor; 2], dy: &[f32], tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    fn gradients(&self, [x, weight]: &[FlexTensor; 2], dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let dy = if self.method() == Method::Bf16 { as_bf16(dy) } else { dy.clone() };
         let (dx, parameters) = rayon::join(
-            || tracked[0].then(|| self.input_gradient(x, weight, dy)),
-            || (tracked[1] || tracked[2]).then(|| self.parameter_gradients(x, weight, dy)),
+            || tracked[0].then(|| self.input_gradient(x, weight, &dy)),
+            || (tracked[1] || tracked[2]).then(|| self.parameter_gradients(x, weight, &dy)),
         );
+        recycle(dy);
         let [dw, db] = parameters.map_or([None, None], |gradients| gradients.map(Some));
         [dx, dw, db]
     }
@@ -166,16 +256,15 @@ impl Operation<3> for Conv {
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, [x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
-        let packed = self.pack(values(&weight));
-        (self.run(&x, &packed, bias_alone(&bias)), [x, weight])
+        self.forward(&x, weight, bias_alone(&bias))
     }
 
     fn infer(&self, [x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
-        self.run(&x, &self.kept_weights(&weight), bias_alone(&bias))
+        self.infer(&x, &weight, bias_alone(&bias))
     }
 
     fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        self.gradients(saved, values(dy), tracked)
+        self.gradients(saved, dy, tracked)
     }
 
     fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor> {
@@ -218,17 +307,16 @@ impl Operation<4> for ConvAdd {
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, [x, weight, bias, added]: [FlexTensor; 4]) -> (FlexTensor, Self::Saved) {
-        let packed = self.conv.pack(values(&weight));
-        (self.conv.run(&x, &packed, self.extras(&bias, &added)), [x, weight])
+        self.conv.forward(&x, weight, self.extras(&bias, &added))
     }
 
     fn infer(&self, [x, weight, bias, added]: [FlexTensor; 4]) -> FlexTensor {
-        self.conv.run(&x, &self.conv.kept_weights(&weight), self.extras(&bias, &added))
+        self.conv.infer(&x, &weight, self.extras(&bias, &added))
     }
 
     fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, tracked: [bool; 4]) -> [Option<FlexTensor>; 4] {
         let [x, weight, bias, added] = tracked;
-        let [dx, dw, db] = self.conv.gradients(saved, values(dy), [x, weight, bias]);
+        let [dx, dw, db] = self.conv.gradients(saved, dy, [x, weight, bias]);
         let added = added.then(|| match self.added {
             Added::Sample => self.conv.sample_sums(values(dy)),
             Added::Residual => dy.clone(),

@@ -1,4 +1,5 @@
-//! The operations on the SIMD kernels of `pig-kernels`, for `f32` tensors on Burn's CPU backend.
+//! The operations on the SIMD kernels of `pig-kernels`, on Burn's CPU backend, for `f32` tensors and for `bf16` ones between
+//! a norm and the layer that reads it.
 //!
 //! Each operation is an [`Operation`]: a forward pass on contiguous buffers and a backward pass written by hand.
 //! [`FastOps`] carries them through Burn's dispatch, and records them on the tape where gradients are asked for.
@@ -9,6 +10,7 @@ mod conv;
 mod elementwise;
 mod norm;
 mod packed;
+pub mod timers;
 mod upsample;
 
 pub(super) use attention::attention;
@@ -20,7 +22,7 @@ pub(super) use upsample::{upsample_conv2d, upsample_nearest_2x};
 use buffer::{contiguous, recycle};
 use burn::{
     backend::{
-        Autodiff, Backend, Dispatch, DispatchDevice, Flex,
+        Autodiff, Backend, Dispatch, Flex,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -33,14 +35,14 @@ use burn::{
     tensor::{DType, Tensor},
 };
 use std::{fmt::Debug, marker::PhantomData};
+use timers::timed;
 
 /// Whether these operations run where `x` lives.
 pub(super) fn is_supported<const D: usize>(x: &Tensor<D>) -> bool {
-    let device = x.device().without_autodiff();
-    x.dtype() == DType::F32 && matches!(device.as_dispatch(), DispatchDevice::Flex(_))
+    matches!(x.dtype(), DType::F32 | DType::BF16) && super::is_cpu(&x.device())
 }
 
-/// A differentiable function of N tensors, on contiguous `f32` buffers.
+/// A differentiable function of N tensors, on contiguous buffers. Gradients are `f32`, whatever the inputs are.
 pub(crate) trait Operation<const N: usize>: Clone + Debug + Send + 'static {
     /// What the backward pass needs of the forward pass; tensors in it share their buffers.
     type Saved: Clone + Debug + Send + 'static;
@@ -142,7 +144,7 @@ impl<C: CheckpointStrategy> FastOps for Autodiff<Flex, C> {
 
 fn compute<O: Operation<N>, const N: usize>(operation: &O, inputs: [FlexTensor; N]) -> FlexTensor {
     let inputs = inputs.map(contiguous);
-    let y = operation.infer(inputs.clone());
+    let y = timed("forward", operation, || operation.infer(inputs.clone()));
     inputs.into_iter().for_each(recycle);
     y
 }
@@ -156,10 +158,10 @@ fn record<O: Operation<N>, C: CheckpointStrategy, const N: usize>(
     let inputs = inputs.map(|input| contiguous(input.into_primitive()));
     let y = match Step::<O>(PhantomData).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let (y, saved) = operation.forward(inputs.clone());
+            let (y, saved) = timed("forward", &operation, || operation.forward(inputs.clone()));
             prep.finish((operation, saved), y)
         }
-        OpsKind::UnTracked(prep) => prep.finish(operation.infer(inputs.clone())),
+        OpsKind::UnTracked(prep) => prep.finish(timed("forward", &operation, || operation.infer(inputs.clone()))),
     };
     inputs.into_iter().for_each(recycle);
     y
@@ -176,7 +178,7 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Step<O> {
         let (operation, saved) = ops.state;
         let dy = contiguous(grads.consume::<Flex>(&ops.node));
         let tracked = ops.parents.each_ref().map(Option::is_some);
-        let gradients = operation.backward(&saved, &dy, tracked);
+        let gradients = timed("backward", &operation, || operation.backward(&saved, &dy, tracked));
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient);

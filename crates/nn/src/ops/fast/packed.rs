@@ -3,7 +3,7 @@
 //! A sampling runs the same weights hundreds of times; packing them takes a tenth of a small image's forward pass. While
 //! training they change with every step, so only passes without gradients keep them.
 
-use super::buffer::values;
+use super::{buffer::values, conv::Method};
 use burn::{backend::flex::FlexTensor, tensor::Bytes};
 use std::{
     any::Any,
@@ -19,11 +19,10 @@ pub(super) enum Packing {
         /// Channels out and in.
         channels: [usize; 2],
         kernel: usize,
-        /// Whether the weights are transformed for Winograd's method.
-        is_winograd: bool,
+        method: Method,
     },
     /// A 3x3 convolution behind nearest upsampling, with these channels out and in.
-    UpsampleConv([usize; 2]),
+    UpsampleConv([usize; 2], Method),
 }
 
 /// What is packed, and from what.
@@ -80,7 +79,7 @@ mod tests {
 
     fn packed(conv: &Conv2d, weight: &FlexTensor) -> Arc<ForwardWeights> {
         let channels = [conv.out_channels, conv.in_channels];
-        let packing = Packing::Conv { channels, kernel: conv.kernel, is_winograd: false };
+        let packing = Packing::Conv { channels, kernel: conv.kernel, method: Method::F32 };
         forward_weights(packing, weight, |weight| conv.pack_forward(weight))
     }
 

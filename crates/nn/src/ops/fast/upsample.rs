@@ -2,15 +2,18 @@
 
 use super::{
     Operation,
-    buffer::{buffer, buffer_like, tensor, values},
+    buffer::{Value, as_bf16, as_f32, buffer, buffer_like, recycle, tensor, values, values_of},
+    conv::{Method, plain_method},
     packed::{Packing, forward_weights},
     ternary, unary,
 };
+use crate::pass::Precision;
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::{Shape, Tensor},
 };
-use pig_kernels::{ForwardWeights, Level, UpsampleConv2d};
+use pig_kernels::{Bf16, ForwardWeights, Level, UpsampleConv2d};
+use std::marker::PhantomData;
 
 /// As [`crate::ops::plain::upsample_nearest_2x`].
 pub(in crate::ops) fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
@@ -19,11 +22,19 @@ pub(in crate::ops) fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
 
 /// As [`crate::ops::plain::upsample_conv2d`], for kernels of 3. Pixels of one small pixel share sums of weights: four
 /// ninths of the multiplications, and no large image between.
-pub(in crate::ops) fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+pub(in crate::ops) fn upsample_conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    precision: Precision,
+) -> Tensor<4> {
     let [batch, height, width, in_channels] = x.dims();
     let out_channels = weight.dims()[0];
     let conv = UpsampleConv2d { batch, height, width, in_channels, out_channels };
-    ternary(UpsampleConv(conv), x, weight, bias)
+    match plain_method(precision, [in_channels, out_channels]) {
+        Method::Bf16 => ternary(UpsampleConv::<Bf16>(conv, PhantomData), x, weight, bias),
+        _ => ternary(UpsampleConv::<f32>(conv, PhantomData), x, weight, bias),
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -54,48 +65,74 @@ impl Operation<1> for Upsample {
     }
 }
 
-/// Inputs: x, weight, bias.
+/// Products of elements of type `T`. Inputs: x, weight, bias.
 #[derive(Clone, Debug)]
-struct UpsampleConv(UpsampleConv2d);
+struct UpsampleConv<T>(UpsampleConv2d, PhantomData<T>);
 
-impl UpsampleConv {
-    fn run(&self, x: &FlexTensor, weights: &ForwardWeights, bias: &FlexTensor) -> FlexTensor {
+impl<T: Product> UpsampleConv<T> {
+    fn run(&self, x: &FlexTensor, weights: &ForwardWeights<T>, bias: &FlexTensor) -> FlexTensor {
         let UpsampleConv2d { batch, height, width, out_channels, .. } = self.0;
         let mut y = buffer(self.0.output_len());
-        self.0.forward(Level::best(), values(x), weights, Some(values(bias)), &mut y);
+        self.0.forward(Level::best(), values_of(x), weights, Some(values(bias)), &mut y);
         tensor(y, Shape::from([batch, 2 * height, 2 * width, out_channels]))
     }
 }
 
-impl Operation<3> for UpsampleConv {
+/// What products are made of.
+trait Product: Value {
+    /// How the weights are packed.
+    const METHOD: Method;
+    /// The tensor in this type.
+    fn cast(x: &FlexTensor) -> FlexTensor;
+}
+
+impl Product for f32 {
+    const METHOD: Method = Method::F32;
+    fn cast(x: &FlexTensor) -> FlexTensor {
+        as_f32(x)
+    }
+}
+
+impl Product for Bf16 {
+    const METHOD: Method = Method::Bf16;
+    fn cast(x: &FlexTensor) -> FlexTensor {
+        as_bf16(x)
+    }
+}
+
+impl<T: Product> Operation<3> for UpsampleConv<T> {
     /// x and weight.
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, [x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
-        let packed = self.0.pack_forward(values(&weight));
-        (self.run(&x, &packed, &bias), [x, weight])
+        let x = T::cast(&x);
+        (self.run(&x, &self.0.pack_forward(values(&weight)), &bias), [x, weight])
     }
 
     fn infer(&self, [x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
-        let packing = Packing::UpsampleConv([self.0.out_channels, self.0.in_channels]);
-        self.run(&x, &forward_weights(packing, &weight, |weight| self.0.pack_forward(weight)), &bias)
+        let packing = Packing::UpsampleConv([self.0.out_channels, self.0.in_channels], T::METHOD);
+        let x = T::cast(&x);
+        let y = self.run(&x, &forward_weights(packing, &weight, |weight| self.0.pack_forward(weight)), &bias);
+        recycle(x);
+        y
     }
 
     fn backward(&self, [x, weight]: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let (level, dy) = (Level::best(), values(dy));
+        let (level, dy) = (Level::best(), T::cast(dy));
         let input_gradient = || {
             let mut dx = buffer_like(x);
-            self.0.backward_data(level, dy, &self.0.pack_backward(values(weight)), &mut dx);
+            self.0.backward_data::<T>(level, values_of(&dy), &self.0.pack_backward(values(weight)), &mut dx);
             tensor(dx, x.shape())
         };
         let parameter_gradients = || {
             let (mut dw, mut db) = (buffer_like(weight), buffer(self.0.out_channels));
-            self.0.backward_weights(level, values(x), dy, &mut dw, Some(&mut db));
+            self.0.backward_weights::<T>(level, values_of(x), values_of(&dy), &mut dw, Some(&mut db));
             [tensor(dw, weight.shape()), tensor(db, Shape::from([self.0.out_channels]))]
         };
         // Side by side, because each has a part that runs on one thread.
         let (dx, parameters) =
             rayon::join(|| tracked[0].then(input_gradient), || (tracked[1] || tracked[2]).then(parameter_gradients));
+        recycle(dy);
         let [dw, db] = parameters.map_or([None, None], |gradients| gradients.map(Some));
         [dx, dw, db]
     }
