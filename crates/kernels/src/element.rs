@@ -19,6 +19,11 @@ mod sealed {
         /// # Safety
         /// `p` is valid for reading 16 values.
         unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::V;
+        /// Writes sixteen values from `p` on, rounded to the type.
+        ///
+        /// # Safety
+        /// `p` is valid for writing 16 values.
+        unsafe fn store<S: Simd>(s: S, p: *mut Self, v: S::V);
     }
 
     impl Sealed for f32 {
@@ -27,6 +32,11 @@ mod sealed {
             // SAFETY: the caller vouches for 16 values.
             unsafe { s.load(p) }
         }
+        #[inline(always)]
+        unsafe fn store<S: Simd>(s: S, p: *mut f32, v: S::V) {
+            // SAFETY: the caller vouches for 16 values.
+            unsafe { s.store(p, v) }
+        }
     }
 
     impl Sealed for Bf16 {
@@ -34,6 +44,11 @@ mod sealed {
         unsafe fn load<S: Simd>(s: S, p: *const Bf16) -> S::V {
             // SAFETY: the caller vouches for 16 values.
             unsafe { s.load_bf16(p) }
+        }
+        #[inline(always)]
+        unsafe fn store<S: Simd>(s: S, p: *mut Bf16, v: S::V) {
+            // SAFETY: the caller vouches for 16 values.
+            unsafe { s.store_bf16(p, v) }
         }
     }
 }
@@ -98,6 +113,19 @@ pub(crate) fn read<E: Element, S: Simd>(s: S, x: &[E]) -> S::V {
         *lane = x.to_f32();
     }
     s.read(&lanes)
+}
+
+/// Writes a vector to the start of `y`, rounded where `E` is [`Bf16`], or as much of it as `y` can hold.
+#[inline(always)]
+pub(crate) fn write<E: Element, S: Simd>(s: S, y: &mut [E], v: S::V) {
+    if y.len() >= LANES {
+        // SAFETY: the slice holds at least 16 values.
+        unsafe { E::store(s, y.as_mut_ptr(), v) };
+    } else {
+        for (y, lane) in y.iter_mut().zip(s.to_array(v)) {
+            *y = E::from_f32(lane);
+        }
+    }
 }
 
 /// acc + w x, or the sum of both products of each pair.
@@ -192,9 +220,10 @@ impl<A: Element, B: Element> Kernel for Convert<'_, A, B> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        for (x, y) in self.x.iter().zip(self.y) {
-            *y = B::from_f32(x.to_f32());
+    fn run<S: Simd>(self, s: S) {
+        for (x, y) in self.x.chunks(LANES).zip(self.y.chunks_mut(LANES)) {
+            let v = read(s, x);
+            write(s, y, v);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Group normalisation, with SiLU fused behind it.
 
-use crate::element::Element;
+use crate::element::{Element, write};
 use crate::math;
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
@@ -316,24 +316,10 @@ impl<E: Element> Kernel for Apply<'_, E> {
             let beta = s.read(&self.beta[strip.clone()]);
             for (x, y) in self.x.chunks_exact(channels).zip(self.y.chunks_exact_mut(channels)) {
                 let z = s.fma(s.sub(s.read(&x[strip.clone()]), mean), scale, beta);
-                store(s, &mut y[strip.clone()], if self.silu { math::silu(s, z) } else { z });
+                write(s, &mut y[strip.clone()], if self.silu { math::silu(s, z) } else { z });
             }
             first += LANES;
         }
-    }
-}
-
-/// Writes a vector to the start of `y`, or as much of it as `y` can hold.
-#[inline(always)]
-fn store<E: Element, S: Simd>(s: S, y: &mut [E], v: S::V) {
-    if E::IS_PAIRED {
-        for (y, lane) in y.iter_mut().zip(s.to_array(v)) {
-            *y = E::from_f32(lane);
-        }
-    } else {
-        // SAFETY: the only element that is not paired is `f32`.
-        let y: &mut [f32] = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().cast(), y.len()) };
-        s.write(y, v);
     }
 }
 

@@ -193,6 +193,16 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         // SAFETY: `x` holds 16 values.
         unsafe { self.load(x.as_ptr()) }
     }
+    /// Writes sixteen values rounded to the nearest `bf16`, ties to even.
+    ///
+    /// # Safety
+    /// `p` is valid for writing 16 `bf16`.
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut Bf16, v: Self::V) {
+        let rounded = self.to_array(v).map(<Bf16 as Element>::from_f32);
+        // SAFETY: the caller vouches for 16 values.
+        unsafe { p.cast::<[Bf16; LANES]>().write_unaligned(rounded) };
+    }
     /// a + b
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// a - b
