@@ -141,7 +141,10 @@ def summary(array, lossy):
 
 
 def write_goldens(folder):
-    entries = {}
+    # What is not at hand keeps its committed entry, so that the others can be compared.
+    committed = Path(__file__).resolve().parent / "goldens" / "dicom_pixels.json"
+    known = json.loads(committed.read_text())["files"] if committed.exists() else {}
+    entries = {} if SHARED.is_dir() else {name: entry for name, entry in known.items() if name.startswith("cbis/")}
     for name, path in files():
         kind, stages, ds = outcome(path)
         if stages is None:

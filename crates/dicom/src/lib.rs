@@ -53,7 +53,7 @@ pub use file::is_dicom;
 pub use image::{Frame, Image, Windowed};
 pub use info::{FrameInfo, Identifier, ImageInfo, Laterality, ObjectKind, Photometric, Spacing, SpacingSource};
 pub use limits::Limits;
-pub use privacy::{PrivateTag, Reason, privacy};
+pub use privacy::{PrivateTag, Reason, privacy, privacy_bytes};
 pub use samples::Samples;
 pub use seg::{Mask, Segment, SegmentFrame, Segmentation, SegmentationInfo, SegmentationKind, Selection, SourceFrame};
 pub use voi::{Voi, Window, WindowFunction};

@@ -19,7 +19,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 2 GB of memory, 256 MiB and four million elements of header, 64 levels, 200,000 frames, 100 million pixels a frame.
+    /// 2 GB of memory, 256 MiB and four million elements of header, 64 levels, 200,000 frames, 50 million pixels a frame.
     fn default() -> Self {
         Self {
             max_bytes: 2_000_000_000,
@@ -27,7 +27,7 @@ impl Default for Limits {
             max_elements: 4_000_000,
             max_depth: 64,
             max_frames: 200_000,
-            max_frame_pixels: 100_000_000,
+            max_frame_pixels: 50_000_000,
         }
     }
 }

@@ -45,7 +45,16 @@ pub struct PrivateTag {
 
 /// Lists the attributes of a file that hold identity, by tag. The whole header is read, behind the pixel data too.
 pub fn privacy(path: &Path, limits: &Limits) -> Result<Vec<PrivateTag>> {
-    let file = file::read(Source::open(path, limits)?, limits, true)?;
+    list(Source::open(path, limits)?, limits)
+}
+
+/// The same of a file that lies in memory; `name` stands for the path in errors.
+pub fn privacy_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Vec<PrivateTag>> {
+    list(Source::from_bytes(bytes, name, limits), limits)
+}
+
+fn list(source: Source, limits: &Limits) -> Result<Vec<PrivateTag>> {
+    let file = file::read(source, limits, true)?;
     let mut found: BTreeMap<Tag, PrivateTag> = BTreeMap::new();
     for node in file.meta.nodes().iter().chain(file.header.nodes()) {
         let Some(reason) = reason(node) else { continue };

@@ -260,11 +260,11 @@ fn a_codestream_must_have_the_size_that_the_header_states() {
         let error = attempt(huge.compressed(syntax, &data)).unwrap_err();
         assert!(matches!(error, Error::Limit { setting: "max_frame_pixels", .. }), "{error}");
         // Within the limit, but nothing stands behind it.
-        let large = Pixels { rows: 9000, columns: 9000, ..small };
+        let large = Pixels { rows: 7000, columns: 7000, ..small };
         let mut data = data;
         let sizes = if syntax == JPEG_2000 { 8..16 } else { 7..11 };
         let size: &[u8] =
-            if syntax == JPEG_2000 { &[0, 0, 0x23, 0x28, 0, 0, 0x23, 0x28] } else { &[0x23, 0x28, 0x23, 0x28] };
+            if syntax == JPEG_2000 { &[0, 0, 0x1B, 0x58, 0, 0, 0x1B, 0x58] } else { &[0x1B, 0x58, 0x1B, 0x58] };
         data[sizes].copy_from_slice(size);
         assert!(matches!(attempt(large.compressed(syntax, &data)), Err(Error::Codec { .. })));
     }

@@ -14,7 +14,7 @@ const COLUMNS: u32 = 40;
 
 /// The picture of tests/peers/dicom_fixtures.py.
 fn value(bits: u32, sample: u32, y: u32, x: u32) -> u32 {
-    let flat = (x / 9 + y / 5) % 2 == 0;
+    let flat = (x / 9 + y / 5).is_multiple_of(2);
     (if flat { (1 << bits) / 3 + sample } else { x * x * 3 + y * 5 + x * y * 7 + sample * 29 }) % (1 << bits)
 }
 

@@ -220,7 +220,7 @@ fn frames_are_asked_before_shared_groups_and_those_before_the_object() {
 
 #[test]
 fn fragments_find_their_frames() {
-    let frames: Vec<Vec<u8>> = (0..3).map(|frame| common::rle(&vec![frame * 100 + 7; 24])).collect();
+    let frames: Vec<Vec<u8>> = (0..3).map(|frame| common::rle(&[frame * 100 + 7; 24])).collect();
     let halves: Vec<&[u8]> = frames.iter().flat_map(|frame| <[&[u8]; 2]>::from(frame.split_at(64))).collect();
     let pixels = Pixels { frames: "3".into(), ..Pixels::default() };
     let decode_all = |data: Vec<u8>, before: Vec<Vec<u8>>| {
