@@ -4,6 +4,10 @@
 use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use std::path::PathBuf;
 
+mod export;
+
+pub(crate) use export::{Export, FormatName, SegmentationName};
+
 /// Paired image generation: learns from images with lesion masks, makes new annotated pairs.
 ///
 /// Zhang et al., "Paired Image Generation with Diffusion-Guided Diffusion Models", MICCAI 2025.
@@ -45,6 +49,8 @@ pub(crate) enum Command {
     Train(Train),
     /// Make new pairs from a run.
     Sample(Sample),
+    /// Write pairs in the formats of other tools.
+    Export(Export),
     /// Show or check a configuration.
     #[command(subcommand)]
     Config(Config),

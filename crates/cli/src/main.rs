@@ -56,6 +56,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => commands::demo::run(args, demo),
         Command::Train(train) => commands::train::run(args, train),
         Command::Sample(sample) => commands::sample::run(args, sample),
+        Command::Export(export) => commands::export::run(args, export),
         Command::Config(config) => commands::config::run(args, config),
         Command::Doctor => commands::doctor::run(args),
         Command::Reference => {

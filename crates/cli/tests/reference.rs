@@ -41,7 +41,9 @@ fn assert_current(name: &str, expected: &str) {
 #[test]
 fn command_line() {
     let reference = stdout(&success(pig(&["reference"])));
-    for command in ["pig demo", "pig train", "pig sample", "pig config show", "pig config check", "pig doctor"] {
+    for command in
+        ["pig demo", "pig train", "pig sample", "pig export", "pig config show", "pig config check", "pig doctor"]
+    {
         assert!(reference.contains(&format!("\n## {command}\n")), "{command} is missing");
     }
     assert_current("CLI.md", &reference);

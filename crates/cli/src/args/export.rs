@@ -1,0 +1,100 @@
+//! `pig export`.
+
+use clap::{ValueEnum, builder::NonEmptyStringValueParser};
+use std::path::PathBuf;
+
+/// `pig export`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// The folder of pairs, as `pig sample` or `pig prepare` writes it.
+    #[arg(value_name = "PAIRS")]
+    pub(crate) pairs: PathBuf,
+    /// The format to write.
+    #[arg(long, value_enum)]
+    pub(crate) format: FormatName,
+    /// The folder to write, new or empty.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Join the generated pairs with the real ones of this folder, all of which are taken.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) real: Option<PathBuf>,
+    /// Take as many generated pairs as make this share of the whole, from 0 to below 1; all of them without it.
+    #[arg(long, value_name = "SHARE", requires = "real", conflicts_with = "count")]
+    pub(crate) share: Option<f64>,
+    /// Take this many generated pairs; all of them without it.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<usize>,
+    /// Decides which generated pairs are taken, who validates, and the order in shards.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// nnunet and monai: parts for cross-validation over the real patients; monai validates on the first.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) folds: usize,
+    /// nnunet and monai: one fold instead, in which those validate who validated in this run's splits.json.
+    #[arg(long, value_name = "FILE", conflicts_with = "folds")]
+    pub(crate) splits: Option<PathBuf>,
+    /// coco: how an instance's pixels are written; both are exact.
+    #[arg(long, value_enum, default_value = "rle")]
+    pub(crate) segmentation: SegmentationName,
+    /// webdataset: pairs in a shard.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) shard_size: usize,
+    /// nifti and dicom-seg: millimetres between columns and between rows, for pairs whose manifest names none.
+    #[arg(long, value_name = "X,Y", value_parser = spacing)]
+    pub(crate) spacing: Option<Spacing>,
+    /// A key of the section data that says how masks and patients are read: data.mask_values or data.group_column.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+}
+
+/// The formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatName {
+    /// A raw data set of nnU-Net v2, with splits by patient.
+    Nnunet,
+    /// PNG with a MONAI datalist.
+    Monai,
+    /// PNG with COCO annotations, an instance for each lesion.
+    Coco,
+    /// NIfTI-1, compressed; slices of a volume in one file.
+    Nifti,
+    /// DICOM secondary captures, each with a binary segmentation.
+    DicomSeg,
+    /// Tar shards of samples.
+    Webdataset,
+    /// Images and masks with a manifest, as pig reads them.
+    Png,
+}
+
+/// How COCO holds an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SegmentationName {
+    /// Compressed run lengths.
+    Rle,
+    /// Polygons along the pixels' edges.
+    Polygon,
+}
+
+/// Millimetres between columns and between rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spacing(pub(crate) [f64; 2]);
+
+fn spacing(text: &str) -> Result<Spacing, String> {
+    let wrong = || format!("{text:?} is not two lengths in millimetres such as 0.085,0.085");
+    let (x, y) = text.split_once(',').ok_or_else(wrong)?;
+    let length = |text: &str| text.trim().parse().ok().filter(|length: &f64| length.is_finite() && *length > 0.0);
+    length(x).zip(length(y)).map(|(x, y)| Spacing([x, y])).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spacings_are_two_lengths() {
+        assert_eq!(spacing("0.085, 0.1"), Ok(Spacing([0.085, 0.1])));
+        for wrong in ["", "1", "1,0", "1,-1", "1,x", "inf,1", "1,1,1"] {
+            assert!(spacing(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `pig export` as users call it.
+
+mod common;
+
+use common::{Folder, json, picture, pig, stderr, stdout, success};
+use std::{fs, path::Path};
+
+/// Eight pairs that say that they are generated.
+fn generated(folder: &Folder) -> String {
+    let out = folder.path().join("pairs");
+    for index in 0..8 {
+        let name = format!("{index:06}.png");
+        let text = [("synthetic", "yes"), ("model_hash", "abc")];
+        for (kind, value) in [("images", 90 + index), ("masks", if index < 6 { 255 } else { 0 })] {
+            let pixels = pig_data::Pixels::Eight((0..256).map(|i| if i % 16 < 5 { value } else { 0 }).collect());
+            fs::create_dir_all(out.join(kind)).unwrap();
+            pig_data::png_file::write_png(&out.join(kind).join(&name), [16, 16], 1, &pixels, &text).unwrap();
+        }
+    }
+    folder.at("pairs")
+}
+
+#[test]
+fn every_format_is_written_and_says_what_it_holds() {
+    let folder = Folder::with_data();
+    let (pairs, real) = (generated(&folder), folder.at("data"));
+    let formats = [
+        ("nnunet", "dataset.json"),
+        ("monai", "datalist.json"),
+        ("coco", "annotations.json"),
+        ("nifti", "images/generated_000000.nii.gz"),
+        ("dicom-seg", "segmentations/real_a00.dcm"),
+        ("webdataset", "pairs-000000.tar"),
+        ("png", "masks/real_a00.png"),
+    ];
+    for (format, file) in formats {
+        let out = folder.at(&format!("out-{format}"));
+        let output = success(pig(&["export", &pairs, "--format", format, "--out", &out, "--real", &real, "--json"]));
+        let said = json(&output);
+        assert_eq!((&said["generated"], &said["real"], &said["empty_masks"]), (&8.into(), &8.into(), &2.into()));
+        assert!(Path::new(&out).join(file).is_file() && Path::new(&out).join("manifest.csv").is_file(), "{format}");
+    }
+}
+
+#[test]
+fn shares_counts_and_other_outputs_are_checked() {
+    let folder = Folder::with_data();
+    let (pairs, real, out) = (generated(&folder), folder.at("data"), folder.at("out"));
+    let export = |extra: &[&str]| pig(&[&["export", &pairs, "--format", "png", "--out", &out], extra].concat());
+    let refused = |extra: &[&str], words: &[&str]| {
+        let output = export(extra);
+        assert_eq!(output.status.code(), Some(1));
+        for word in words {
+            assert!(stderr(&output).contains(word), "{word:?} is missing in {}", stderr(&output));
+        }
+    };
+    refused(&["--share", "0.5"], &["--real"]);
+    refused(&["--real", &real, "--share", "0.5", "--count", "3"], &["--count"]);
+    refused(&["--real", &real, "--share", "0.9"], &["8 generated pair(s)", "at least 72", "pig sample"]);
+    refused(&["--spacing", "1"], &["0.085,0.085"]);
+    refused(&["--set", "data.mask_valus=1"], &["mask_valus", "mask_values"]);
+    assert!(!Path::new(&out).exists());
+    let said = stdout(&success(export(&["--real", &real, "--share", "0.2"])));
+    assert!(said.contains("10 pairs, 2 generated, 8 real"), "{said}");
+    refused(&[], &["not empty", "choose another --out"]);
+    // What was exported is a data folder again, and knows what is generated.
+    let again = folder.at("again");
+    let output = success(pig(&["export", &out, "--format", "coco", "--out", &again, "--json"]));
+    assert_eq!((&json(&output)["generated"], &json(&output)["real"]), (&2.into(), &8.into()));
+}
+
+#[test]
+fn a_broken_pair_leaves_nothing_behind() {
+    let folder = Folder::with_data();
+    picture(&folder.path().join("data/masks/a03.png"), 8, |_, _| 0);
+    let before = folder.snapshot();
+    let output = pig(&["export", &folder.at("data"), "--format", "nnunet", "--out", &folder.at("Dataset001_X")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("a03.png") && stderr(&output).contains("8 x 8"), "{}", stderr(&output));
+    assert_eq!(folder.snapshot(), before);
+}
