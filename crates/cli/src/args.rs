@@ -2,6 +2,7 @@
 //! a result is a configuration key.
 
 use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
+use pig_device::Request;
 use std::path::PathBuf;
 
 mod export;
@@ -26,9 +27,10 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "The machine and the terminal")]
 pub(crate) struct Machine {
-    /// Where tensors are computed: auto or cpu.
-    #[arg(long, global = true, default_value = "auto", value_parser = ["auto", "cpu"])]
-    pub(crate) device: String,
+    /// Where tensors are computed: auto, cpu, or one of cuda, vulkan, wgpu and metal where pig was built with it, alone
+    /// or with a number such as cuda:1; `pig doctor` lists what there is.
+    #[arg(long, global = true, default_value = "auto", value_parser = clap::value_parser!(Request))]
+    pub(crate) device: Request,
     /// Threads; all cores without it.
     #[arg(long, global = true, value_parser = workers)]
     pub(crate) workers: Option<usize>,

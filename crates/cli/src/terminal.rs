@@ -4,6 +4,7 @@ use crate::args::Args;
 use anyhow::Context;
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
+use pig_device::DeviceKind;
 use pig_train::observer::{Event, Observer};
 use std::{
     io::IsTerminal,
@@ -127,11 +128,11 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// The device that was asked for.
-pub(crate) fn device(args: &Args) -> Device {
-    match args.machine.device.as_str() {
-        // This binary is built for the CPU alone, so `auto` can only choose it.
-        "auto" | "cpu" => Device::flex(),
-        other => unreachable!("clap lets only known devices through, not {other}"),
+/// The device that was asked for. A GPU is named on stderr, since `auto` may have found it.
+pub(crate) fn device(args: &Args) -> anyhow::Result<Device> {
+    let opened = pig_device::open(args.machine.device)?;
+    if opened.kind != DeviceKind::Cpu && !args.machine.quiet {
+        eprintln!("device: {} ({})", opened.label(), opened.name);
     }
+    Ok(opened.device)
 }

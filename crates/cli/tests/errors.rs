@@ -49,6 +49,38 @@ fn empty_folder() {
 }
 
 #[test]
+fn devices_that_are_unknown_or_not_built() {
+    let unknown = pig(&["doctor", "--device", "gpu"]);
+    assert_refused(&unknown, &["--device", "\"gpu\" is not a device", "auto, cpu", "cuda:0"]);
+    let folder = Folder::with_data();
+    for kind in ["cuda", "vulkan", "wgpu", "metal"] {
+        // A pig with the kind looks for the hundredth device.
+        let output = pig(&[
+            "train",
+            "--data",
+            &folder.at("data"),
+            "--out",
+            &folder.at("run"),
+            "--device",
+            &format!("{kind}:99"),
+        ]);
+        let built = !stderr(&output).contains(&format!("built without {kind}"));
+        assert_refused(&output, if built { &["99", "device"] } else { &["it has", "cpu", "--features"] });
+        assert!(!folder.path().join("run").exists());
+    }
+}
+
+#[test]
+fn doctor_lists_the_devices() {
+    let report = json(&success(pig(&["doctor", "--json", "--device", "cpu"])));
+    let kinds: Vec<&str> = report["devices"].as_array().unwrap().iter().map(|k| k["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["cuda", "metal", "vulkan", "wgpu", "cpu"]);
+    let cpu = &report["devices"][4];
+    assert_eq!((&cpu["built"], &cpu["devices"][0]["problem"]), (&true.into(), &serde_json::Value::Null));
+    assert!(stdout(&success(pig(&["doctor", "--device", "auto"]))).contains("cpu       "));
+}
+
+#[test]
 fn absent_folder() {
     let folder = Folder::new();
     assert_training_refused(&folder, &[], &[&folder.at("data"), "check that the path is right"]);

@@ -33,6 +33,14 @@ impl DeviceKind {
         }
     }
 
+    /// What asks for one device of it: `cpu`, `cuda:0`.
+    pub fn label(self, index: usize) -> String {
+        match self {
+            Self::Cpu => self.name().to_owned(),
+            _ => format!("{self}:{index}"),
+        }
+    }
+
     /// Whether this build has it.
     pub fn is_built(self) -> bool {
         match self {

@@ -19,6 +19,13 @@ pub struct Opened {
     pub device: Device,
 }
 
+impl Opened {
+    /// What asks for it again: `cpu`, `cuda:0`.
+    pub fn label(&self) -> String {
+        self.kind.label(self.index)
+    }
+}
+
 /// One device of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -53,8 +60,8 @@ pub fn open(request: Request) -> Result<Opened, DeviceError> {
 /// The first device that works, of the best kind. Programs that play a GPU are slower than our own CPU kernels.
 fn best() -> Opened {
     let gpus = DeviceKind::built().filter(|&kind| kind != DeviceKind::Cpu);
-    let hardware = gpus.flat_map(|kind| candidates(kind).into_iter().filter(|candidate| !candidate.is_software()));
-    hardware.filter_map(|candidate| candidate.open().ok()).next().unwrap_or_else(cpu)
+    let mut hardware = gpus.flat_map(|kind| candidates(kind).into_iter().filter(|candidate| !candidate.is_software()));
+    hardware.find_map(|candidate| candidate.open().ok()).unwrap_or_else(cpu)
 }
 
 fn open_kind(kind: DeviceKind, index: Option<usize>) -> Result<Opened, DeviceError> {

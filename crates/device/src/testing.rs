@@ -19,7 +19,7 @@ fn opened() -> &'static Opened {
             return open(Request::Kind(DeviceKind::Cpu, None)).expect("the CPU is always there");
         };
         let opened = asked.parse().and_then(open).unwrap_or_else(|error| panic!("{VARIABLE}: {error}"));
-        println!("{VARIABLE}: tests run on {}:{} ({})", opened.kind, opened.index, opened.name);
+        println!("{VARIABLE}: tests run on {} ({})", opened.label(), opened.name);
         opened
     })
 }

@@ -9,8 +9,9 @@
 
 mod common;
 
-use burn::tensor::{DType, Device, Tensor};
-use common::{GaussianPair, paper_schedule, tensor, values};
+use burn::tensor::{DType, Tensor};
+use common::{GaussianPair, device, paper_schedule, tensor, values};
+use pig_device::testing;
 use pig_diffusion::{
     denoiser::Denoiser,
     guide::{Guide, PredictedX0, PreviousX},
@@ -93,7 +94,7 @@ fn basis(dtype: DType) -> (Tensor<4>, Tensor<4>) {
 }
 
 fn steppers(schedule: &Schedule, dtype: DType) -> (Ddim<'_>, Ddim<'_>) {
-    let noise = NoiseSource::new(0, vec![0, 1], &Device::flex()).with_dtype(dtype);
+    let noise = NoiseSource::new(0, vec![0, 1], &device(dtype)).with_dtype(dtype);
     let step = |stream| Ddim { schedule, eta: 0.0, set_alpha_to_one: true, noise: (noise.clone(), stream) };
     (step(Stream::X), step(Stream::Y))
 }
@@ -177,7 +178,7 @@ fn loops_are_the_closed_form_in_f64() {
 
 #[test]
 fn loops_are_the_closed_form_in_f32() {
-    check(PredictionType::Epsilon, DType::F32, 5e-4);
+    check(PredictionType::Epsilon, DType::F32, testing::tolerance(5e-4));
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod config;
 pub mod demo;
+pub mod device_optimizer;
 pub mod error;
 pub mod evaluate;
 pub mod learning_rate;
@@ -22,6 +23,7 @@ pub mod sample;
 pub mod sampler;
 pub mod train;
 pub mod trainer;
+pub mod updates;
 
 pub use config::Config;
 pub use error::{Error, Result};

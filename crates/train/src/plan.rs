@@ -6,9 +6,9 @@ use crate::{
     config::Conditioning,
     methods::{Objective, role_name},
     observer::Observer,
-    optimizer::{NamedGradients, Optimizer, accumulate, clip},
     run_dir::RunDir,
     train::RunData,
+    updates::Updates,
 };
 use burn::{module::Module, tensor::Device};
 use pig_diffusion::schedule::Schedule;
@@ -70,22 +70,21 @@ pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer:
             num_train_timesteps: schedule.num_train_timesteps(),
             device,
         };
-        let mut optimizer = Optimizer::new(&config.train, &unet);
+        let mut optimizer = Updates::new(&config.train, &unet, device);
         let mut network = unet.clone().train();
         let mut since = Instant::now();
         for step in 0..=MEASURED_STEPS {
             if step == 1 {
                 since = Instant::now();
             }
-            let mut gradients = NamedGradients::new();
             for part in 0..config.train.gradient_accumulation_steps {
                 let first = (step * config.train.gradient_accumulation_steps + part) * config.train.batch_size;
                 let batch = batches.training(&config.train, first);
                 let mut computed = objective.loss(&network, &batch, Some(step as u64)).backward();
-                accumulate(&network, &mut computed, 1.0, &mut gradients);
+                optimizer.accumulate(&network, &mut computed, 1.0);
             }
-            clip(&mut gradients, config.train.clip_grad_norm);
-            network = optimizer.step(network, &gradients, 0.0, step);
+            optimizer.clip(config.train.clip_grad_norm);
+            network = optimizer.step(network, 0.0, step);
         }
         networks.push(NetworkPlan {
             network: role_name(role),

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Args, asked: &Demo) -> anyhow::Result<ExitCode> {
         count: asked.count,
         sets: asked.sets.clone(),
     };
-    let summary = demo(&request, &device(args), &Terminal::new(args)?)?;
+    let summary = demo(&request, &device(args)?, &Terminal::new(args)?)?;
     let finished = summary.outcome == Outcome::Finished;
     if !finished {
         eprintln!("stopped; the same command goes on from here");

@@ -1,28 +1,35 @@
 //! `pig doctor`: whether this machine can do the work.
 
-use crate::{args::Args, terminal::device};
+use crate::args::Args;
 use anyhow::Context;
 use burn::tensor::{Device, Tensor};
-use pig_nn::{config::UNetConfig, cost::forward_flops, dropout::Dropout, parameters, unet::UNet};
+use pig_device::{Found, KindReport};
+use pig_nn::{config::UNetConfig, cost::forward_flops, parameters, pass::Pass, unet::UNet};
 use std::{process::ExitCode, time::Instant};
 
 /// Checks device, threads, codecs and disk, and times one forward pass of the released layout.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let device = device(args);
+    let chosen = pig_device::open(args.machine.device)?;
+    let device = format!("{} ({})", chosen.label(), chosen.name);
+    let kinds = pig_device::report();
     let (threads, simd) = (rayon::current_num_threads(), pig_kernels::Level::best().name());
     codecs()?;
-    let (seconds, gflops) = time_forward(&device)?;
+    let (seconds, gflops) = time_forward(&chosen.device)?;
     let peak = pig_train::plan::peak_memory();
     if args.machine.json {
         let json = serde_json::json!({
-            "version": env!("CARGO_PKG_VERSION"), "device": format!("{device:?}"), "threads": threads, "simd": simd,
+            "version": env!("CARGO_PKG_VERSION"), "device": device, "devices": kinds.iter().map(kind_json).collect::<Vec<_>>(),
+            "threads": threads, "simd": simd,
             "peak_memory_bytes": peak, "forward_seconds": seconds, "forward_gflops": gflops, "passed": true,
         });
         println!("{}", serde_json::to_string_pretty(&json)?);
         return Ok(ExitCode::SUCCESS);
     }
     println!("pig {}", env!("CARGO_PKG_VERSION"));
-    println!("device      {device:?}");
+    println!("device      {device}; this pig and this machine have");
+    for kind in &kinds {
+        print!("{}", kind_text(kind));
+    }
     println!("threads     {threads}");
     println!("simd        {simd}");
     println!("codecs      PNG, JPEG, TIFF and BMP are read; PNG is written and read back");
@@ -34,6 +41,33 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     println!("all checks passed");
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each device of a kind, or one that says why there is none.
+fn kind_text(KindReport { kind, found }: &KindReport) -> String {
+    let line = |name: &str, text: &str| format!("            {name:<10}{text}\n");
+    match found.as_deref() {
+        None => line(kind.name(), &format!("not in this pig; build it with --features {kind}")),
+        Some([]) => line(kind.name(), "none found on this machine"),
+        Some(found) => found
+            .iter()
+            .map(|Found { index, name, problem, .. }| {
+                let device = kind.label(*index);
+                let state =
+                    problem.as_ref().map_or("works".to_owned(), |problem| format!("does not compute: {problem}"));
+                line(&device, &format!("{name}: {state}"))
+            })
+            .collect(),
+    }
+}
+
+fn kind_json(KindReport { kind, found }: &KindReport) -> serde_json::Value {
+    let device = |found: &Found| {
+        let Found { index, name, is_software, problem } = found;
+        serde_json::json!({ "index": index, "name": name, "software": is_software, "problem": problem })
+    };
+    let devices = found.as_ref().map(|found| found.iter().map(device).collect::<Vec<_>>());
+    serde_json::json!({ "kind": kind.name(), "built": found.is_some(), "devices": devices })
 }
 
 /// Writes a picture to the folder for temporary files and reads it back.
@@ -58,7 +92,7 @@ fn time_forward(device: &Device) -> anyhow::Result<(f64, f64)> {
     let mut best = f64::INFINITY;
     for _ in 0..3 {
         let since = Instant::now();
-        let output = unet.forward(x.clone(), &times, &Dropout::off());
+        let output = unet.forward(x.clone(), &times, &Pass::default());
         output.into_data();
         best = best.min(since.elapsed().as_secs_f64());
     }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         progress_strips: asked.progress_strips,
         data: asked.data.clone(),
     };
-    let summary = sample(&request, &device(args), &Terminal::new(args)?)?;
+    let summary = sample(&request, &device(args)?, &Terminal::new(args)?)?;
     if args.machine.json {
         println!("{}", serde_json::to_string_pretty(&json(&summary))?);
     } else {

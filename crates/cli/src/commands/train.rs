@@ -5,6 +5,7 @@ use crate::{
     commands::exit_code,
     terminal::{Terminal, device, duration},
 };
+use burn::tensor::Device;
 use pig_train::{
     Config,
     config::Layers,
@@ -20,7 +21,7 @@ use std::{
 
 /// Trains, continues, or says what a training would cost.
 pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
-    let (terminal, device) = (Terminal::new(args)?, device(args));
+    let (terminal, device) = (Terminal::new(args)?, device(args)?);
     if let Some(run) = &train.resume {
         return ended(args, run, train::resume(run, train.data.as_deref(), &device, &terminal)?);
     }
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
     let (data, out) = (path(&train.data), path(&train.out));
     if train.dry_run {
-        return dry_run(args, &config, &data, &out, &terminal);
+        return dry_run(args, &config, (&data, &out), &device, &terminal);
     }
     ended(args, &out, train::train(&config, &data, &out, &device, &terminal)?)
 }
@@ -42,8 +43,14 @@ fn ended(args: &Args, run: &Path, outcome: Outcome) -> anyhow::Result<ExitCode> 
     Ok(exit_code(outcome))
 }
 
-fn dry_run(args: &Args, config: &Config, data: &Path, out: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
-    let plan = plan(config, data, out, &device(args), terminal)?;
+fn dry_run(
+    args: &Args,
+    config: &Config,
+    (data, out): (&Path, &Path),
+    device: &Device,
+    terminal: &Terminal,
+) -> anyhow::Result<ExitCode> {
+    let plan = plan(config, data, out, device, terminal)?;
     if args.machine.json {
         println!("{}", serde_json::to_string_pretty(&json(&plan))?);
     } else {

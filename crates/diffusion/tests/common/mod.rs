@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each proof is a crate of its own and uses its part.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use pig_device::testing;
 use pig_diffusion::schedule::{Schedule, ScheduleConfig};
 
 /// The paper's schedule: T = 1024, betas linear from 1e-4 to 0.02.
@@ -9,10 +10,15 @@ pub(crate) fn paper_schedule() -> Schedule {
     Schedule::new(&ScheduleConfig::default()).unwrap()
 }
 
-/// A tensor of these values on the CPU.
+/// Where proofs compute: in f64 on the CPU, because not every other device has it; in f32 wherever the tests are run.
+pub(crate) fn device(dtype: DType) -> Device {
+    if dtype == DType::F64 { Device::flex() } else { testing::device() }
+}
+
+/// A tensor of these values, on the device of [`device`].
 pub(crate) fn tensor(values: &[f64], dims: [usize; 4], dtype: DType) -> Tensor<4> {
     let data = TensorData::new(values.to_vec(), dims).convert_dtype(dtype);
-    Tensor::from_data(data, (&Device::flex(), dtype))
+    Tensor::from_data(data, (&device(dtype), dtype))
 }
 
 /// A tensor's values in row-major order.

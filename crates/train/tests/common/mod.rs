@@ -4,6 +4,7 @@
 
 use burn::tensor::Device;
 use pig_data::{Pixels, png_file::write_png};
+use pig_device::testing;
 use pig_train::{
     Config,
     config::Layers,
@@ -52,7 +53,7 @@ pub(crate) fn config(sets: &[&str]) -> Config {
 
 /// The device that all tests compute on.
 pub(crate) fn device() -> Device {
-    Device::flex()
+    testing::device()
 }
 
 /// A folder with `data/` of twelve pairs.
