@@ -339,6 +339,11 @@ impl Header {
         Dataset { header: self, path, first: 0, last: self.nodes.len() }
     }
 
+    /// A data set inside this header, by its [`Dataset::span`].
+    pub(crate) fn dataset<'a>(&'a self, path: &'a Path, (first, last): (usize, usize)) -> Dataset<'a> {
+        Dataset { header: self, path, first, last: last.min(self.nodes.len()) }
+    }
+
     /// Bytes that the header takes in memory.
     pub(crate) fn memory(&self) -> u64 {
         self.bytes.len() as u64 + self.nodes.len() as u64 * NODE_BYTES
@@ -364,6 +369,11 @@ pub(crate) struct Element<'a> {
 impl<'a> Dataset<'a> {
     pub(crate) fn path(&self) -> &'a Path {
         self.path
+    }
+
+    /// Where the data set lies in its header: what [`Header::dataset`] finds it by.
+    pub(crate) fn span(&self) -> (usize, usize) {
+        (self.first, self.last)
     }
 
     fn children(&self) -> impl Iterator<Item = usize> + use<'a> {

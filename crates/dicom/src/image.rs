@@ -22,6 +22,8 @@ pub struct Image {
     frames: Frames,
     parts: Parts,
     palette: Option<Arc<colour::Palette>>,
+    /// Where each frame's functional groups lie in the header; empty where there are none.
+    groups: Vec<(usize, usize)>,
 }
 
 impl fmt::Debug for Image {
@@ -50,13 +52,13 @@ impl Image {
             Photometric::Palette => Some(Arc::new(colour::Palette::read(&root, frames.shape.signed)?)),
             _ => None,
         };
-        let groups = root.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).len();
-        if groups != 0 && groups < info.frames as usize {
+        let tag = tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE;
+        let groups: Vec<_> = root.items(tag).iter().map(Dataset::span).collect();
+        if !groups.is_empty() && groups.len() < info.frames as usize {
             let expected = format!("{} (Number of Frames)", info.frames);
-            let tag = tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE;
-            return Err(root.invalid(tag, format!("{groups} items"), expected));
+            return Err(root.invalid(tag, format!("{} items", groups.len()), expected));
         }
-        Ok(Self { info, frames, parts, palette })
+        Ok(Self { info, frames, parts, palette, groups })
     }
 
     /// What holds for every frame.
@@ -66,7 +68,7 @@ impl Image {
 
     /// Bytes that the open image takes in memory beside its decoded frames.
     pub fn memory(&self) -> u64 {
-        self.parts.header.memory()
+        self.parts.header.memory() + (self.groups.len() * size_of::<(usize, usize)>()) as u64
     }
 
     fn root(&self) -> Dataset<'_> {
@@ -75,7 +77,7 @@ impl Image {
 
     fn groups(&self, index: u32) -> Groups<'_> {
         let root = self.root();
-        let frame = root.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).get(index as usize).copied();
+        let frame = self.groups.get(index as usize).map(|&span| self.parts.header.dataset(self.frames.path(), span));
         Groups::new(root, frame, root.item(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE))
     }
 

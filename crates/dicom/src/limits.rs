@@ -19,12 +19,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 2 GB of memory, 256 MiB and four million elements of header, 64 levels, 200,000 frames, 50 million pixels a frame.
+    /// 2 GB of memory, 256 MiB and two million elements of header, 64 levels, 200,000 frames, 50 million pixels a frame.
     fn default() -> Self {
         Self {
             max_bytes: 2_000_000_000,
             max_header_bytes: 256 << 20,
-            max_elements: 4_000_000,
+            max_elements: 2_000_000,
             max_depth: 64,
             max_frames: 200_000,
             max_frame_pixels: 50_000_000,
