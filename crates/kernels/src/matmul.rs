@@ -24,7 +24,7 @@ impl<E: Element> PackedMatrix<E> {
     /// When `b` is too short.
     pub fn new(depth: usize, columns: usize, b: &[f32], stride: usize) -> Self {
         assert!(fits(b, depth, columns, stride), "right matrix is too short");
-        Self::pack(depth, columns, |column, row, _| b[row * stride + column])
+        Self::pack(depth, columns, |column, row| &b[row * stride + column..])
     }
 
     /// Packs the transpose of b `[columns, depth]`, whose rows are `stride` values apart.
@@ -33,10 +33,10 @@ impl<E: Element> PackedMatrix<E> {
     /// When `b` is too short.
     pub fn transposed(depth: usize, columns: usize, b: &[f32], stride: usize) -> Self {
         assert!(fits(b, columns, depth, stride), "right matrix is too short");
-        Self::pack(depth, columns, |column, row, _| b[column * stride + row])
+        Self::pack(depth, columns, |column, row| &b[column * stride + row..])
     }
 
-    fn pack(depth: usize, columns: usize, value: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+    fn pack<'b>(depth: usize, columns: usize, value: impl Fn(usize, usize) -> &'b [f32] + Sync) -> Self {
         Self { packed: Packed::new::<E>(1, depth, columns, value), depth, element: PhantomData }
     }
 

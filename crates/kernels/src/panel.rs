@@ -60,54 +60,51 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Packs the weights that `weight(output channel, input channel, tap)` gives.
-    pub(crate) fn new<E: Element>(
+    /// Packs weights: `taps_of(output channel, input channel)` gives the values of all taps.
+    pub(crate) fn new<'w, E: Element>(
         taps: usize,
         in_channels: usize,
         out_channels: usize,
-        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+        taps_of: impl Fn(usize, usize) -> &'w [f32] + Sync,
     ) -> Self {
         let in_units = in_channels.div_ceil(per_unit::<E>());
-        let unit = |o: usize, unit: usize, t: usize| -> f32 {
-            if !E::IS_PAIRED {
-                return weight(o, unit, t);
-            }
-            let half = |i: usize| {
-                if i < in_channels { u32::from(<Bf16 as Element>::from_f32(weight(o, i, t)).to_bits()) } else { 0 }
-            };
-            f32::from_bits(half(2 * unit) | half(2 * unit + 1) << 16)
-        };
         let mut packed = Self { taps, in_units, out_channels, data: Vec::new() };
+        // Values of one unit: `put` gets the tap and the unit.
+        let units = |o: usize, unit: usize, put: &mut dyn FnMut(usize, f32)| {
+            if !E::IS_PAIRED {
+                taps_of(o, unit)[..taps].iter().enumerate().for_each(|(t, &w)| put(t, w));
+                return;
+            }
+            let low = &taps_of(o, 2 * unit)[..taps];
+            let high = (2 * unit + 1 < in_channels).then(|| &taps_of(o, 2 * unit + 1)[..taps]);
+            for (t, &low) in low.iter().enumerate() {
+                let half = |w: f32| u32::from(<Bf16 as Element>::from_f32(w).to_bits());
+                put(t, f32::from_bits(half(low) | high.map_or(0, |high| half(high[t])) << 16));
+            }
+        };
         if packed.is_dot() {
-            packed.fill_rows(unit);
+            packed.fill_rows(units);
         } else {
-            packed.fill_groups(unit);
+            packed.fill_lines(|first, unit, out| {
+                for lane in 0..LANES.min(out_channels - first) {
+                    units(first + lane, unit, &mut |t, w| out[t].0[lane] = w);
+                }
+            });
         }
         packed
     }
 
-    fn fill_rows(&mut self, unit: impl Fn(usize, usize, usize) -> f32) {
+    fn fill_rows(&mut self, units: impl Fn(usize, usize, &mut dyn FnMut(usize, f32))) {
         let padded = self.in_units.next_multiple_of(LANES);
         self.data = lines(self.out_channels * self.taps * padded);
         for o in 0..self.out_channels {
-            for t in 0..self.taps {
-                for i in 0..self.in_units {
+            for i in 0..self.in_units {
+                units(o, i, &mut |t, w| {
                     let at = (o * self.taps + t) * padded + i;
-                    self.data[at / LANES].0[at % LANES] = unit(o, i, t);
-                }
+                    self.data[at / LANES].0[at % LANES] = w;
+                });
             }
         }
-    }
-
-    fn fill_groups(&mut self, unit: impl Fn(usize, usize, usize) -> f32 + Sync) {
-        let out_channels = self.out_channels;
-        self.fill_lines(|first, i, out| {
-            for o in first..out_channels.min(first + LANES) {
-                for (t, line) in out.iter_mut().enumerate() {
-                    line.0[o - first] = unit(o, i, t);
-                }
-            }
-        });
     }
 
     /// Packs lines of sixteen output channels: `line(first output channel, input channel, lines)` fills one line a tap, which

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, assert_same_bits, everywhere, noise};
-use pig_kernels::{Bf16, Element, GroupNorm, Level};
+use pig_kernels::{Bf16, GroupNorm, Level};
 
 /// y, mean and rstd in f64.
 fn reference(norm: &GroupNorm, x: &[f64], gamma: &[f64], beta: &[f64]) -> [Vec<f64>; 3] {

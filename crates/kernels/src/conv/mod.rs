@@ -101,7 +101,7 @@ impl Conv2d {
     pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         let (taps, ci) = (self.kernel * self.kernel, self.in_channels);
-        let packed = Packed::new::<E>(taps, ci, self.out_channels, |o, i, t| weights[(o * ci + i) * taps + t]);
+        let packed = Packed::new::<E>(taps, ci, self.out_channels, |o, i| &weights[(o * ci + i) * taps..]);
         ForwardWeights { packed, element: PhantomData }
     }
 
@@ -122,7 +122,7 @@ impl Conv2d {
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         assert!(channels.end <= self.in_channels, "input channels end at {}", self.in_channels);
         let (taps, ci) = (self.kernel * self.kernel, self.in_channels);
-        let weight = |i: usize, o: usize, t: usize| weights[(o * ci + channels.start + i) * taps + t];
+        let weight = |i: usize, o: usize| &weights[(o * ci + channels.start + i) * taps..];
         BackwardWeights {
             packed: Packed::new::<E>(taps, self.out_channels, channels.len(), weight),
             element: PhantomData,

@@ -85,11 +85,9 @@ impl UpsampleConv2d {
     /// # Panics
     /// When the length is not [`weight_len`](Self::weight_len).
     pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
-        let weight = self.merged(weights);
-        ForwardWeights {
-            packed: Packed::new::<E>(TAPS, self.in_channels, self.out_channels, weight),
-            element: PhantomData,
-        }
+        let (merged, ci) = (self.merged(weights), self.in_channels);
+        let packed = Packed::new::<E>(TAPS, ci, self.out_channels, |o, i| &merged[o * ci + i]);
+        ForwardWeights { packed, element: PhantomData }
     }
 
     /// Packs `weights` `[out, in, 3, 3]` for [`backward_data`](Self::backward_data).
@@ -97,25 +95,28 @@ impl UpsampleConv2d {
     /// # Panics
     /// When the length is not [`weight_len`](Self::weight_len).
     pub fn pack_backward<E: Element>(&self, weights: &[f32]) -> BackwardWeights<E> {
-        let weight = self.merged(weights);
-        let packed = Packed::new::<E>(TAPS, self.out_channels, self.in_channels, |i, o, t| weight(o, i, t));
+        let (merged, ci) = (self.merged(weights), self.in_channels);
+        let packed = Packed::new::<E>(TAPS, self.out_channels, ci, |i, o| &merged[o * ci + i]);
         BackwardWeights { packed, element: PhantomData }
     }
 
-    /// The sum of the 3x3 weights that fall on a tap.
-    fn merged(&self, weights: &[f32]) -> impl Fn(usize, usize, usize) -> f32 + Sync {
+    /// For each output and input channel, the sums of the 3x3 weights that fall on each tap.
+    fn merged(&self, weights: &[f32]) -> Vec<[f32; TAPS]> {
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
-        let ci = self.in_channels;
-        move |o, i, tap| {
-            let corner = Corner::new(tap);
-            let mut sum = 0.0;
-            for row in corner.kernel(0) {
-                for column in corner.kernel(1) {
-                    sum += weights[(o * ci + i) * 9 + 3 * row + column];
-                }
+        let mut merged = vec![[0.0; TAPS]; self.out_channels * self.in_channels];
+        let (kernels, _) = weights.as_chunks::<9>();
+        for (merged, kernel) in merged.iter_mut().zip(kernels) {
+            // Both rests of the output row, both rows of small pixels, all columns of the kernel; then the same along columns.
+            let row = |r: usize| [kernel[3 * r], kernel[3 * r + 1], kernel[3 * r + 2]];
+            let sum = |a: [f32; 3], b: [f32; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
+            let rows = [[row(0), sum(row(1), row(2))], [sum(row(0), row(1)), row(2)]];
+            for (tap, merged) in merged.iter_mut().enumerate() {
+                let Corner { rest, side } = Corner::new(tap);
+                let w = rows[rest[0]][side[0]];
+                *merged = [[w[0], w[1] + w[2]], [w[0] + w[1], w[2]]][rest[1]][side[1]];
             }
-            sum
         }
+        merged
     }
 
     /// y = upsample(x) * w + bias. Each sample is computed independently of the others and of the number of threads.
