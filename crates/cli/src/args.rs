@@ -6,8 +6,10 @@ use pig_device::Request;
 use std::path::PathBuf;
 
 mod export;
+mod prepare;
 
 pub(crate) use export::{Export, FormatName, SegmentationName};
+pub(crate) use prepare::{Inspect, Prepare, Reading};
 
 /// Paired image generation: learns from images with lesion masks, makes new annotated pairs.
 ///
@@ -47,6 +49,10 @@ pub(crate) struct Machine {
 pub(crate) enum Command {
     /// The whole method on built-in phantom images: trains, samples, and writes one page. No network, no files needed.
     Demo(Demo),
+    /// Make pairs for training from DICOM, NIfTI, pictures and public releases.
+    Prepare(Prepare),
+    /// Look at a folder before it is prepared or trained on: counts, sizes, lesions, duplicates, problems.
+    Inspect(Inspect),
     /// Learn from a folder of images with masks.
     Train(Train),
     /// Make new pairs from a run.

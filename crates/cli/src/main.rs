@@ -54,6 +54,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     match &args.command {
         Command::Demo(demo) => commands::demo::run(args, demo),
+        Command::Prepare(prepare) => commands::prepare::run(args, prepare),
+        Command::Inspect(inspect) => commands::inspect::run(args, inspect),
         Command::Train(train) => commands::train::run(args, train),
         Command::Sample(sample) => commands::sample::run(args, sample),
         Command::Export(export) => commands::export::run(args, export),

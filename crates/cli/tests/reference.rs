@@ -9,10 +9,11 @@ use std::{fmt::Write, path::PathBuf};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The sources whose doc comments explain the configuration.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "crates/train/src/config/mod.rs",
     "crates/train/src/config/model_y.rs",
     "crates/data/src/config.rs",
+    "crates/prepare/src/settings.rs",
     "crates/diffusion/src/schedule.rs",
     "crates/diffusion/src/prediction.rs",
     "crates/diffusion/src/timesteps.rs",
@@ -41,9 +42,17 @@ fn assert_current(name: &str, expected: &str) {
 #[test]
 fn command_line() {
     let reference = stdout(&success(pig(&["reference"])));
-    for command in
-        ["pig demo", "pig train", "pig sample", "pig export", "pig config show", "pig config check", "pig doctor"]
-    {
+    for command in [
+        "pig demo",
+        "pig prepare",
+        "pig inspect",
+        "pig train",
+        "pig sample",
+        "pig export",
+        "pig config show",
+        "pig config check",
+        "pig doctor",
+    ] {
         assert!(reference.contains(&format!("\n## {command}\n")), "{command} is missing");
     }
     assert_current("CLI.md", &reference);
@@ -52,7 +61,8 @@ fn command_line() {
 #[test]
 fn configuration() {
     let shown = json(&success(pig(&["config", "show", "--json"])));
-    assert_current("CONFIG.md", &Reference::new().markdown(&shown));
+    let prepare = serde_json::to_value(pig_prepare::settings::ConfigFile::default()).unwrap();
+    assert_current("CONFIG.md", &Reference::new().markdown(&shown, &prepare));
 }
 
 /// A struct or enum as its source describes it.
@@ -90,7 +100,7 @@ impl Reference {
         self.items.iter().find(|item| item.name == name)
     }
 
-    fn markdown(&self, shown: &Value) -> String {
+    fn markdown(&self, shown: &Value, prepare: &Value) -> String {
         let mut text = "# Configuration reference\n\n\
              Made from the doc comments of the sources and the output of `pig config show`; a test keeps it current.\n\n\
              Layers: the defaults below, then `--config FILE`, then `--set section.key=value`. A key that is not listed here is \
@@ -108,6 +118,7 @@ impl Reference {
         ] {
             self.section(&mut text, path, item, shown);
         }
+        self.section(&mut text, "prepare", "PrepareConfig", prepare);
         text
     }
 

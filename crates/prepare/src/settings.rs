@@ -9,7 +9,15 @@ use crate::error::{PrepareError, Result};
 /// The greatest width or height that may be asked for.
 const MAX_SIDE: usize = 8192;
 
-/// The `[prepare]` section: how `pig prepare` makes pairs.
+/// A configuration file of preparation: the section `[prepare]` alone.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// How pairs are made.
+    pub prepare: PrepareConfig,
+}
+
+/// How `pig prepare` makes pairs. This section stands in a file of its own, for `pig prepare` and `pig inspect` alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrepareConfig {

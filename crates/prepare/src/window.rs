@@ -102,12 +102,11 @@ fn percentiles(volume: &Volume, per_cent: [f64; 2]) -> Result<(f64, f64)> {
     let each = |visit: &mut dyn FnMut(f64)| -> Result<()> {
         for index in 0..volume.slices() {
             let read;
-            let plane = match &kept {
-                Some(plane) => plane,
-                None => {
-                    read = volume.plane(index)?;
-                    &read
-                }
+            let plane = if let Some(plane) = &kept {
+                plane
+            } else {
+                read = volume.plane(index)?;
+                &read
             };
             let padded = |index: usize| plane.padding.get(index).copied().unwrap_or(false);
             for (_, &value) in plane.values.iter().enumerate().filter(|(index, _)| !padded(*index)) {

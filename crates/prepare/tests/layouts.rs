@@ -34,7 +34,8 @@ fn busi_merges_the_masks_of_one_image() {
     assert_eq!(summary.description.layout, Layout::Busi);
     let rows = manifest(out.path());
     let words: Vec<(&str, &str)> = rows.iter().map(|row| (row["id"].as_str(), row["class"].as_str())).collect();
-    let expected = [("benign_1", "benign"), ("benign_11", "benign"), ("malignant_1", "malignant"), ("normal_1", "normal")];
+    let expected =
+        [("benign_1", "benign"), ("benign_11", "benign"), ("malignant_1", "malignant"), ("normal_1", "normal")];
     assert_eq!(words, expected);
     let parts = [([10.0, 10.0], 5.0), ([30.0, 40.0], 6.0)].map(|(centre, radius)| disc(40, 50, centre, radius));
     let merged: Vec<u16> = (0..2000).map(|index| u16::from(parts[0][index] | parts[1][index])).collect();
@@ -60,9 +61,13 @@ fn lgg_names_patients_and_reads_flair_from_the_green_channel() {
     request.key = Some(key);
     request.links = Some(source.path().join("links.csv"));
     let summary = run(&request).unwrap();
-    assert_eq!((summary.description.layout, summary.description.pairs, summary.description.patients), (Layout::Lgg, 3, 2));
+    assert_eq!(
+        (summary.description.layout, summary.description.pairs, summary.description.patients),
+        (Layout::Lgg, 3, 2)
+    );
     let links = std::fs::read_to_string(source.path().join("links.csv")).unwrap();
-    let id = links.lines().find(|line| line.contains("TCGA_CS_4941_19960909_2.tif")).unwrap().split(',').next().unwrap();
+    let id =
+        links.lines().find(|line| line.contains("TCGA_CS_4941_19960909_2.tif")).unwrap().split(',').next().unwrap();
     let expected: Vec<u16> = picture(32, 32, 2).into_iter().map(u16::from).collect();
     assert_eq!(read_gray(&out.path().join(format!("images/{id}.png"))).2, expected);
     for (place, bytes) in contents(out.path()) {
@@ -89,7 +94,14 @@ fn nnunet_reads_a_channel_and_leaves_out_ignored_labels() {
     packed("imagesTr/BRAIN_001_0000.nii.gz", wrap(volume(|_| 0)));
     packed("imagesTr/BRAIN_001_0001.nii.gz", wrap(volume(|index| index as u8)));
     // Slice 1 has label 2 in one voxel, slice 2 label 3 (ignored), the others nothing.
-    packed("labelsTr/BRAIN_001.nii.gz", wrap(volume(|index| match index { 50 => 2, 100 => 3, _ => 0 })));
+    packed(
+        "labelsTr/BRAIN_001.nii.gz",
+        wrap(volume(|index| match index {
+            50 => 2,
+            100 => 3,
+            _ => 0,
+        })),
+    );
     let config = PrepareConfig {
         channel: 1,
         window: WindowRule::Stored,
@@ -140,7 +152,8 @@ fn cbis_ddsm_tells_masks_from_crops_by_their_size() {
     let full = root.join("Mass-Training_P_00001_LEFT_CC/07-20-2016-DDSM-30678/1.000000-full mammogram images-18984");
     mammogram("10").write(&full.join("1-1.dcm"), |_, row, column| breast(row, column));
     for id in 1..=2_usize {
-        let folder = root.join(format!("Mass-Training_P_00001_LEFT_CC_{id}/07-21-2016-DDSM-74994/1.000000-ROI mask images-18984"));
+        let folder = root
+            .join(format!("Mass-Training_P_00001_LEFT_CC_{id}/07-21-2016-DDSM-74994/1.000000-ROI mask images-18984"));
         let mut crop = Dicom::new(SECONDARY_CAPTURE, 1, 12, 10);
         crop.bits = 8;
         crop.write(&folder.join("1-1.dcm"), |_, _, _| 77);
@@ -232,9 +245,7 @@ fn bcs_dbt(root: &Path, on_its_head: bool) {
     // The headers' laterality is wrong in this release.
     volume.laterality = Some("L");
     let path = root.join("manifest-1617905855234").join(folder).join("1-1.dcm");
-    volume.write(&path, |_, row, column| {
-        if on_its_head { breast(59 - row, 49 - column) } else { breast(row, column) }
-    });
+    volume.write(&path, |_, row, column| if on_its_head { breast(59 - row, 49 - column) } else { breast(row, column) });
 }
 
 #[test]
@@ -257,7 +268,10 @@ fn bcs_dbt_draws_boxes_on_the_upright_image() {
         assert!(summary.notes.iter().any(|note| note.contains("weak labels")), "{:?}", summary.notes);
         let row = &manifest(out.path())[0];
         assert_eq!((row["slice"].as_str(), row["class"].as_str(), row["view"].as_str()), ("2", "cancer", "MLO"));
-        assert_eq!((row["weak_label"].as_str(), row["turned"].as_str()), ("true", if on_its_head { "true" } else { "false" }));
+        assert_eq!(
+            (row["weak_label"].as_str(), row["turned"].as_str()),
+            ("true", if on_its_head { "true" } else { "false" })
+        );
         let mask = read_gray(&out.path().join(&row["mask"])).2;
         assert_eq!(count(&mask), 12 * 8);
         assert!(mask[20 * 50 + 6] == 255 && mask[27 * 50 + 17] == 255);
@@ -277,8 +291,7 @@ fn box_slices_and_ellipses_are_settings() {
     let keys = tempfile::tempdir().unwrap();
     let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     bcs_dbt(source.path(), false);
-    let config =
-        PrepareConfig { size: [60, 50], crop: CropRule::None, box_slices: 1, ..PrepareConfig::default() };
+    let config = PrepareConfig { size: [60, 50], crop: CropRule::None, box_slices: 1, ..PrepareConfig::default() };
     let mut request = request(source.path(), out.path(), config);
     request.key = Some(key(keys.path()));
     run(&request).unwrap();

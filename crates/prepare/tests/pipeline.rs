@@ -17,8 +17,10 @@ fn folder_of_pairs() -> tempfile::TempDir {
         let radius = if index % 4 == 3 { 0.0 } else { 9.0 };
         write_pair(source.path(), &format!("p{index}"), 60 + index, 90, index as u64, radius);
     }
-    let rows: String =
-        (0..8).map(|index| format!("p{index},patient-{},{}\n", index / 2, ["L", "R"][index % 2])).collect();
+    let rows: String = (0..8)
+        .map(|index| format!("p{index},patient-{},{}\n", index / 2, ["L", "R"][index % 2]))
+        .collect::<Vec<_>>()
+        .concat();
     std::fs::write(source.path().join("manifest.csv"), format!("id,patient,laterality\n{rows}")).unwrap();
     source
 }

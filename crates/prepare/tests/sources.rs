@@ -137,11 +137,17 @@ fn segmentations_are_matched_by_reference_as_highdicom_wrote_them() {
             let mask = read_gray(&out.path().join(&row["mask"])).2;
             let drawn: Vec<f64> = (0..mask.len()).filter(|&at| mask[at] != 0).map(|at| at as f64).collect();
             assert_eq!(drawn, numbers(&masks["masks"][name][index]), "{name} {index}");
-            assert_eq!((row["source_pixel_height_mm"].as_str(), row["source_pixel_width_mm"].as_str()), ("0.5", "0.25"));
+            assert_eq!(
+                (row["source_pixel_height_mm"].as_str(), row["source_pixel_width_mm"].as_str()),
+                ("0.5", "0.25")
+            );
             assert_eq!(row["affine"].split(' ').count(), 12);
         }
     }
 }
+
+/// The unit value that a pixel should have.
+type Expected<'a> = Box<dyn Fn(usize) -> f64 + 'a>;
 
 #[test]
 fn windows_decide_which_values_are_black_and_white() {
@@ -156,7 +162,7 @@ fn windows_decide_which_values_are_black_and_white() {
     // DICOM's linear window: centre less 0.5 and width less 1 (PS3.3 C.11.2.1.2.1).
     let voi = |index: usize| (stored(index) - (1024.5 - 0.5)) / (1025.0 - 1.0) + 0.5;
     let given = PrepareConfig { window_center: Some(1000.0), window_width: Some(400.0), ..PrepareConfig::default() };
-    let cases: [(WindowRule, PrepareConfig, Box<dyn Fn(usize) -> f64>); 5] = [
+    let cases: [(WindowRule, PrepareConfig, Expected<'_>); 5] = [
         (WindowRule::Auto, PrepareConfig::default(), Box::new(voi)),
         (WindowRule::Voi, PrepareConfig::default(), Box::new(voi)),
         (WindowRule::Stored, PrepareConfig::default(), Box::new(linear(0.0, 4095.0))),
@@ -206,8 +212,8 @@ fn monochrome1_is_inverted_and_sides_are_mirrored() {
     let image = read_gray(&out.path().join(&row["image"])).2;
     // Stored 4095 is black; after mirroring the first column is the source's last.
     let expected = |column: usize| (16.0 * (15 - column) as f64 / 4095.0 * 65535.0).round() as u16;
-    for column in 0..16 {
-        assert!(image[column].abs_diff(expected(column)) <= 1, "{column}: {} {}", image[column], expected(column));
+    for (column, &value) in image[..16].iter().enumerate() {
+        assert!(value.abs_diff(expected(column)) <= 1, "{column}: {value} {}", expected(column));
     }
     let mask = read_gray(&out.path().join(&row["mask"])).2;
     assert!(mask[8 * 16 + 14] == 255 && mask[8 * 16 + 2] == 0);
@@ -275,7 +281,9 @@ fn no_header_value_reaches_any_output() {
             assert!(!place.contains(mark), "{place}");
             let found = bytes.windows(mark.len()).position(|window| window == mark.as_bytes());
             // Two letters may stand in compressed pixels or in base64 by chance; four more do not.
-            let by_chance = mark == "ZQ" && found.is_some() && !(place == "text" || place.ends_with("csv") || place.ends_with("toml"));
+            let by_chance = mark == "ZQ"
+                && found.is_some()
+                && !(place == "text" || place.ends_with("csv") || place.ends_with("toml"));
             let context = found.map(|at| String::from_utf8_lossy(&bytes[at..(at + 12).min(bytes.len())]).into_owned());
             assert!(found.is_none() || by_chance, "{place} holds {mark}: {context:?}");
         }

@@ -9,7 +9,11 @@ use crate::histogram::HistogramChart;
 use crate::page::{Figure, Page};
 use crate::write::{escape, write_atomically};
 
-/// A table: the head's cells, and rows of as many cells. Cells that start with a digit stand in figures' type.
+/// The longest cell that is kept on one line.
+const SHORT_CELL: usize = 16;
+
+/// A table: the head's cells, and rows of as many cells. Short cells that start with a digit are not
+/// broken into lines.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     /// Names of the columns; empty for a table without a head.
@@ -110,20 +114,25 @@ fn render_block(page: &mut Page, block: &Block) -> Result<(), ReportError> {
 fn render_table(page: &mut Page, table: &Table) {
     page.add(format_args!("<div class=\"scroll\"><table>"));
     if !table.head.is_empty() {
-        let cells: String = table.head.iter().map(|cell| format!("<th>{}</th>", escape(cell))).collect();
-        page.add(format_args!("<thead><tr>{cells}</tr></thead>"));
+        page.add(format_args!("<thead><tr>"));
+        for cell in &table.head {
+            page.add(format_args!("<th>{}</th>", escape(cell)));
+        }
+        page.add(format_args!("</tr></thead>"));
     }
     page.add(format_args!("<tbody>\n"));
     for row in &table.rows {
-        let cell = |(index, cell): (usize, &String)| match index {
-            0 => format!("<th>{}</th>", escape(cell)),
-            _ if cell.starts_with(|c: char| c.is_ascii_digit()) => {
-                format!("<td class=\"number\">{}</td>", escape(cell))
+        page.add(format_args!("<tr>"));
+        for (index, cell) in row.iter().enumerate() {
+            let number = cell.starts_with(|c: char| c.is_ascii_digit()) && cell.len() <= SHORT_CELL;
+            let text = escape(cell);
+            match index {
+                0 => page.add(format_args!("<th>{text}</th>")),
+                _ if number => page.add(format_args!("<td class=\"number\">{text}</td>")),
+                _ => page.add(format_args!("<td>{text}</td>")),
             }
-            _ => format!("<td>{}</td>", escape(cell)),
-        };
-        let cells: String = row.iter().enumerate().map(cell).collect();
-        page.add(format_args!("<tr>{cells}</tr>\n"));
+        }
+        page.add(format_args!("</tr>\n"));
     }
     page.add(format_args!("</tbody></table></div>\n"));
 }

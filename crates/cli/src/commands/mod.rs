@@ -4,6 +4,8 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod inspect;
+pub(crate) mod prepare;
 pub(crate) mod reference;
 pub(crate) mod sample;
 pub(crate) mod train;

@@ -31,6 +31,13 @@ pub(crate) struct Look {
     pub(crate) letters: usize,
 }
 
+/// What a header says of its picture.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Says {
+    pub(crate) burned_in: bool,
+    pub(crate) synthetic: bool,
+}
+
 /// What was seen of a case.
 #[derive(Debug)]
 pub(crate) struct CaseLook {
@@ -38,8 +45,8 @@ pub(crate) struct CaseLook {
     pub(crate) side: Option<crate::layouts::Side>,
     pub(crate) view: Option<String>,
     pub(crate) from_colour: bool,
-    pub(crate) burned_in: bool,
-    pub(crate) synthetic: bool,
+    /// What a DICOM header says of its picture.
+    pub(crate) says: Says,
     pub(crate) weak: bool,
     pub(crate) mask_values: BTreeMap<String, u64>,
     pub(crate) looks: Vec<Look>,
@@ -65,8 +72,10 @@ pub(crate) fn look_at(case: &Case, layout: Layout, config: &PrepareConfig, cost:
         side: case.side.map_or_else(|| volume.side(0), |side| Ok(Some(side)))?,
         view: case.view.clone().or_else(|| volume.view().map(str::to_owned)),
         from_colour: volume.from_colour(),
-        burned_in: dicom.is_some_and(|info| info.burned_in_annotation == Some(true)),
-        synthetic: dicom.is_some_and(|info| info.synthetic == Some(true)),
+        says: Says {
+            burned_in: dicom.is_some_and(|info| info.burned_in_annotation == Some(true)),
+            synthetic: dicom.is_some_and(|info| info.synthetic == Some(true)),
+        },
         weak: masks.as_ref().is_some_and(Masks::weak),
         mask_values: BTreeMap::new(),
         looks: Vec::new(),

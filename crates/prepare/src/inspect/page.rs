@@ -107,7 +107,7 @@ fn samples(inspected: &Inspected) -> Result<Option<Figure>> {
         pairs.len(),
         seen.len()
     );
-    figure(vec![Section { title: String::new(), pairs }], &caption, "Images with their masks outlined")
+    figure(&[Section { title: String::new(), pairs }], &caption, "Images with their masks outlined")
 }
 
 fn alike(inspected: &Inspected) -> Result<Option<Figure>> {
@@ -126,14 +126,14 @@ fn alike(inspected: &Inspected) -> Result<Option<Figure>> {
         groups.len(),
         inspected.groups.len()
     );
-    figure(sections.collect(), &caption, "Groups of images that are alike")
+    figure(&sections.collect::<Vec<_>>(), &caption, "Groups of images that are alike")
 }
 
-fn figure(sections: Vec<Section>, caption: &str, alternative: &str) -> Result<Option<Figure>> {
+fn figure(sections: &[Section], caption: &str, alternative: &str) -> Result<Option<Figure>> {
     if sections.iter().all(|section| section.pairs.is_empty()) {
         return Ok(None);
     }
-    let canvas = contact_sheet(&sections, &SheetStyle { columns: 6, scale: Some(1), show: Show::Outline })?;
+    let canvas = contact_sheet(sections, &SheetStyle { columns: 6, scale: Some(1), show: Show::Outline })?;
     Ok(Some(Figure::new(canvas, caption, alternative).real()))
 }
 
@@ -171,7 +171,7 @@ fn label(name: &str) -> String {
 }
 
 fn blank(inspected: &Inspected, index: usize) -> Result<PairPicture> {
-    let image = Picture::from_bytes(&[0; THUMBNAIL * THUMBNAIL], THUMBNAIL, THUMBNAIL, 1)?;
+    let image = Picture::from_bytes(&vec![0; THUMBNAIL * THUMBNAIL], THUMBNAIL, THUMBNAIL, 1)?;
     let label = label(&inspected.cases[index].name);
     Ok(PairPicture { image, mask: vec![false; THUMBNAIL * THUMBNAIL], label })
 }

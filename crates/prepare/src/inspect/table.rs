@@ -66,7 +66,7 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
 /// The report's lists with their titles, empty ones left out.
 pub(super) fn lists(report: &Report) -> Vec<(String, Vec<String>)> {
     let groups = |groups: &[Vec<String>]| groups.iter().map(|group| group.join(", ")).collect::<Vec<_>>();
-    let problems = |list: &[Problem]| list.iter().map(|p| told(p)).collect::<Vec<_>>();
+    let problems = |list: &[Problem]| list.iter().map(told).collect::<Vec<_>>();
     let lists = [
         ("groups of equal images".to_owned(), groups(&report.duplicates)),
         (

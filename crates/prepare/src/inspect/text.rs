@@ -117,10 +117,10 @@ mod tests {
         let size = [200, 300];
         let mut values = noise(size);
         // A bright round lesion and four specks are no word.
-        for index in 0..values.len() {
+        for (index, value) in values.iter_mut().enumerate() {
             let (row, column) = (index / 300, index % 300);
             if (row as i32 - 120).pow(2) + (column as i32 - 150).pow(2) < 900 {
-                values[index] = 1.0;
+                *value = 1.0;
             }
         }
         for speck in 0..4 {
@@ -129,9 +129,9 @@ mod tests {
         assert_eq!(longest_word(&values, size), 0);
         let mut canvas = Canvas::new(300, 200, [0; 3]);
         canvas.text((12, 8), "LEFT MLO", 1, [255; 3]);
-        for index in 0..values.len() {
+        for (index, value) in values.iter_mut().enumerate() {
             if canvas.pixel(index % 300, index / 300) == [255; 3] {
-                values[index] = 1.0;
+                *value = 1.0;
             }
         }
         assert!(longest_word(&values, size) >= 4, "{}", longest_word(&values, size));

@@ -43,7 +43,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         };
         let Some(image) = ImageSource::of_kind(entry.path.clone(), entry.kind) else { continue };
         let mut case = Case::new(id.to_owned(), image, masks);
-        case.mask_values = description.lesion.clone();
+        case.mask_values.clone_from(&description.lesion);
         listing.cases.push(case);
     }
     super::note(&mut listing.notes, other_channels, "file(s) of other channels were not read (prepare.channel).");

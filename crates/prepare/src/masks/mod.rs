@@ -293,14 +293,10 @@ fn choose_mask(image: &Path, candidates: &[PathBuf], size: [usize; 2], cost: &Co
         }
         found = Some((path, mask_size));
     }
-    match found {
-        Some((path, mask_size)) => {
-            check_size(image, path, mask_size, size)?;
-            Err(mismatch(image, path, "kind", "colour".to_owned(), "one value a pixel".to_owned()))
-        }
-        None => {
-            let expected = "a DICOM mask of the image's size".to_owned();
-            Err(PrepareError::MissingMask { path: image.to_path_buf(), expected })
-        }
-    }
+    let Some((path, mask_size)) = found else {
+        let expected = "a DICOM mask of the image's size".to_owned();
+        return Err(PrepareError::MissingMask { path: image.to_path_buf(), expected });
+    };
+    check_size(image, path, mask_size, size)?;
+    Err(mismatch(image, path, "kind", "colour".to_owned(), "one value a pixel".to_owned()))
 }

@@ -249,9 +249,8 @@ impl Volume {
 /// Reads a picture as one channel.
 fn read_channel(path: &Path, layout: Layout, colour: Colour) -> Result<RawImage> {
     let channel = match (colour, layout) {
-        (Colour::Luma, _) => None,
         (Colour::Auto, Layout::Lgg) | (Colour::Green, _) => Some(1),
-        (Colour::Auto, _) => None,
+        (Colour::Auto | Colour::Luma, _) => None,
         (Colour::Red, _) => Some(0),
         (Colour::Blue, _) => Some(2),
     };

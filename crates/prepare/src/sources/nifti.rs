@@ -16,7 +16,10 @@ use nifti::{Endianness, NiftiHeader, NiftiType};
 use super::{Geometry, StoredRange, within};
 use crate::error::{PrepareError, Result};
 
-/// How much of a strided slice is read at once.
+/// How many bytes of slices along i are gathered in one pass over the file.
+const GATHERED_BYTES: usize = 64 << 20;
+
+/// How many bytes of it are read at once.
 const BLOCK_BYTES: usize = 4 << 20;
 
 /// An open NIfTI volume.
@@ -90,7 +93,37 @@ impl NiftiVolume {
         };
         let [height, width] = volume.size();
         within(path, "a slice", (height * width * (kind.size_of() + 8)) as u64, max_bytes)?;
-        Ok(volume)
+        if volume.axis == 0 { volume.gathered().map_err(PrepareError::io(path, "unpack")) } else { Ok(volume) }
+    }
+
+    /// The same volume from a nameless temporary file in which the slices along i lie one after the other: in the file
+    /// itself, each of them is spread over all of it.
+    fn gathered(mut self) -> std::io::Result<Self> {
+        let [ni, nj, nk] = self.dimensions;
+        let size = self.kind.size_of();
+        let mut target = tempfile::tempfile()?;
+        let slices = (GATHERED_BYTES / (nj * nk * size)).clamp(1, ni);
+        let runs = (BLOCK_BYTES / (ni * size)).clamp(1, nj * nk);
+        let mut block = vec![0; runs * ni * size];
+        let mut gathered = vec![0; slices * nj * nk * size];
+        let source = self.file.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for first in (0..ni).step_by(slices) {
+            let count = slices.min(ni - first);
+            source.seek(SeekFrom::Start(self.offset))?;
+            for start in (0..nj * nk).step_by(runs) {
+                let block = &mut block[..runs.min(nj * nk - start) * ni * size];
+                source.read_exact(block)?;
+                for (run, voxels) in block.chunks_exact(ni * size).enumerate() {
+                    for slice in 0..count {
+                        let from = (first + slice) * size;
+                        let to = (slice * nj * nk + start + run) * size;
+                        gathered[to..to + size].copy_from_slice(&voxels[from..from + size]);
+                    }
+                }
+            }
+            target.write_all(&gathered[..count * nj * nk * size])?;
+        }
+        Ok(Self { file: Mutex::new(target), offset: 0, ..self })
     }
 
     /// How many slices there are along the axis.
@@ -170,18 +203,8 @@ impl NiftiVolume {
                     read_at((k * nj + index) * ni, row)?;
                 }
             }
-            _ => {
-                // One voxel of every run of i: whole runs are read, some at a time.
-                let rows = (BLOCK_BYTES / (ni * size)).clamp(1, nj * nk);
-                let mut block = vec![0; rows * ni * size];
-                for (start, target) in (0..nj * nk).step_by(rows).zip(bytes.chunks_mut(rows * size)) {
-                    let count = target.len() / size;
-                    read_at(start * ni, &mut block[..count * ni * size])?;
-                    for (run, voxel) in block.chunks_exact(ni * size).zip(target.chunks_exact_mut(size)) {
-                        voxel.copy_from_slice(&run[index * size..(index + 1) * size]);
-                    }
-                }
-            }
+            // Gathered when the file was opened.
+            _ => read_at(index * nj * nk, &mut bytes)?,
         }
         Ok(bytes)
     }

@@ -22,14 +22,22 @@ pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// A gray picture that differs by `seed`, smooth with some structure.
+/// A gray picture of smooth structures that follow from `seed`.
 pub(crate) fn picture(height: usize, width: usize, seed: u64) -> Vec<u8> {
-    let phase = seed as f64 * 0.7;
+    // Numbers from 0 to 1 without regularity (splitmix64).
+    let random = |index: u64| {
+        let mut z = (seed * 64 + index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let waves: Vec<[f64; 3]> =
+        (0..12).map(|wave| [0, 1, 2].map(|part| random(3 * wave + part) * [14.0, 14.0, 6.3][part as usize])).collect();
     (0..height * width)
         .map(|index| {
             let (y, x) = ((index / width) as f64 / height as f64, (index % width) as f64 / width as f64);
-            let value = 0.5 + 0.2 * (9.0 * x + phase).sin() + 0.2 * (6.0 * y * x - 2.0 * phase).cos();
-            (255.0 * (value + 0.05 * (40.0 * y + phase).sin())).clamp(0.0, 255.0) as u8
+            let sum: f64 = waves.iter().map(|[u, v, phase]| (u * x + v * y + phase).sin()).sum();
+            (128.0 + 25.0 * sum).clamp(0.0, 255.0) as u8
         })
         .collect()
 }

@@ -1,0 +1,84 @@
+//! `pig prepare` and `pig inspect`.
+
+use clap::{builder::NonEmptyStringValueParser, builder::PossibleValuesParser, builder::TypedValueParser};
+use pig_prepare::Layout;
+use std::path::PathBuf;
+
+/// Bytes in a megabyte.
+const MEGABYTE: u64 = 1_000_000;
+
+/// `pig prepare`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prepare {
+    /// The folder with DICOM, NIfTI or picture files and their masks; links to folders are not followed.
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: PathBuf,
+    /// The folder to make for `pig train --data`; an interrupted preparation in it goes on.
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// How the source is read.
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// The key that patients' names are hashed with; needed where the source names patients.
+    #[arg(long, value_name = "FILE", conflicts_with = "new_key")]
+    pub(crate) key: Option<PathBuf>,
+    /// Make a key, write it to FILE and use it. Keep it, and keep it away from the prepared folder: with the same key, the
+    /// same patient has the same pseudonym.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_key: Option<PathBuf>,
+    /// Write a table of prepared ids and source files to FILE, outside the prepared folder. It names files, so keep it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) links: Option<PathBuf>,
+    /// End at the first file that cannot be prepared, instead of listing it in errors.csv.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// `pig inspect`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// The folder to look at: a source, or a prepared or generated folder.
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: PathBuf,
+    /// How the source is read.
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Write a page with thumbnails and outlined masks to FILE. It shows the source's pictures: treat it as you treat them.
+    #[arg(long, value_name = "FILE", conflicts_with = "privacy")]
+    pub(crate) page: Option<PathBuf>,
+    /// List the tags of the DICOM files that hold identity instead: names of tags and counts, no values.
+    #[arg(long)]
+    pub(crate) privacy: bool,
+    /// Of the 64 bits of the perceptual hash, how many near-duplicates may differ in.
+    #[arg(long, value_name = "N", default_value_t = pig_prepare::inspect::NEAR_BITS, value_parser = clap::value_parser!(u32).range(0..=32))]
+    pub(crate) near_bits: u32,
+}
+
+/// How a source is read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reading {
+    /// How the source is laid out; recognised without it.
+    #[arg(long, value_parser = layouts())]
+    pub(crate) layout: Option<Layout>,
+    /// A TOML file with the section [prepare]; defaults without it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A key of the section prepare, such as prepare.size=256; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+    /// The memory that slices in work may take together, and any one file; in megabytes.
+    #[arg(long, value_name = "MB", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(64..=4_000_000))]
+    memory: u64,
+}
+
+impl Reading {
+    /// What reading may cost.
+    pub(crate) fn cost(&self) -> pig_prepare::sources::Cost {
+        pig_prepare::sources::Cost::of_bytes(self.memory * MEGABYTE)
+    }
+}
+
+fn layouts() -> impl TypedValueParser<Value = Layout> {
+    PossibleValuesParser::new(Layout::ALL.map(Layout::word))
+        .map(|word| Layout::of_word(&word).unwrap_or(Layout::Generic))
+}
