@@ -1,6 +1,6 @@
 """Small made-up files for the tests of crates/dicom, written by other people's encoders: `dicom_fixtures.py [FOLDER]`.
 
-JPEG-LS by CharLS (pyjpegls), JPEG 2000 by OpenJPEG (pylibjpeg-openjpeg), of an image that follows from a formula which the
+JPEG-LS by CharLS (pyjpegls), JPEG 2000 by OpenJPEG (pylibjpeg-openjpeg), JPEG by libjpeg-turbo (Pillow), of an image that follows from a formula which the
 Rust test repeats (`value` below), and DICOM SEG objects by highdicom with the masks that highdicom reads from them.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import jpeg_ls
 import numpy as np
 from openjpeg.utils import encode_array
+from PIL import Image
 
 import dicom_pixels
 
@@ -50,6 +51,15 @@ def write_jpeg_2000(folder):
     (folder / "b8_rgb.j2k").write_bytes(data)
 
 
+def write_jpeg(folder):
+    """Baseline JPEG at the highest quality, with whole and with halved chroma (gray in RGB, so that nothing is lost)."""
+    gray = value(8, 1)
+    Image.fromarray(gray).save(folder / "b8_s1_gray.jpg", quality=100, restart_marker_rows=2)
+    colour = Image.fromarray(np.repeat(gray[..., np.newaxis], 3, axis=2))
+    colour.save(folder / "b8_s3_444.jpg", quality=100, subsampling=0)
+    colour.save(folder / "b8_s3_420.jpg", quality=100, subsampling=2)
+
+
 def write_segmentations(folder):
     masks = {}
     for path, name in dicom_pixels.segmentations(folder):
@@ -80,6 +90,7 @@ def main():
     folder.mkdir(parents=True)
     write_jpeg_ls(folder)
     write_jpeg_2000(folder)
+    write_jpeg(folder)
     write_segmentations(folder)
     print(sum(p.stat().st_size for p in folder.iterdir()), "bytes")
 

@@ -22,8 +22,11 @@
 //! displayed. Colour becomes gray only where [`Frame::to_gray`] is called.
 //!
 //! Everything that a file says of itself is held against [`Limits`] and against the file's length before memory is taken.
-//! Third-party decoders (JPEG, JPEG 2000) run behind a check of their own header and inside `catch_unwind`, so that their panics
-//! become [`Error::Codec`].
+//! RLE, JPEG and JPEG-LS are decoded here. JPEG 2000 is decoded by `hayro-jpeg2000` (safe code) behind a check of the
+//! codestream's sizes and inside `catch_unwind`, so that its panics become [`Error::Codec`]; the process's panic hook still sees
+//! them.
+//!
+//! Not read: HTJ2K, JPEG XL, progressive JPEG, video, more than 16 bits of JPEG 2000, sampled JPEG-LS and lossless JPEG.
 
 mod attributes;
 mod basic_profile;

@@ -88,6 +88,24 @@ fn jpeg_2000_of_openjpeg_is_decoded() {
     }
 }
 
+#[test]
+fn baseline_jpeg_of_libjpeg_is_decoded() {
+    let fixtures = fixtures("jpg");
+    assert_eq!(fixtures.len(), 3);
+    for (name, data) in fixtures {
+        let samples = if name.contains("_s3_") { 3 } else { 1 };
+        let photometric = if samples == 3 { "YBR_FULL" } else { "MONOCHROME2" };
+        let pixels = Pixels { photometric, ..header(8, samples, false) };
+        let frame = &decode(pixels.compressed(JPEG_BASELINE, &data)).unwrap()[0];
+        // Gray in three channels: luma is the picture, chroma is flat, whatever its resolution.
+        for (pixel, expected) in picture(8, 1).into_iter().enumerate() {
+            let at = |sample: usize| frame.stored().get(usize::from(samples) * pixel + sample);
+            assert!((at(0) - expected).abs() <= 2.0, "{name}: {} at {pixel} is not {expected}", at(0));
+            assert!(samples == 1 || (at(1) - 128.0).abs() <= 1.0 && (at(2) - 128.0).abs() <= 1.0, "{name}: chroma");
+        }
+    }
+}
+
 /// Lossless JPEG with one Huffman table, in which category c has the code of five bits c.
 fn lossless_jpeg(bits: u32, samples: u32, predictor: u8, shift: u32, restart_rows: u32) -> Vec<u8> {
     let mut data = vec![0xFF, 0xD8, 0xFF, 0xC4, 0, 36, 0, 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
