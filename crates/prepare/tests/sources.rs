@@ -16,7 +16,7 @@ use pig_prepare::{PrepareConfig, fill};
 use serde_json::Value;
 
 fn goldens(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/goldens/prepare")).join(name)
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/prepare")).join(name)
 }
 
 fn json(name: &str) -> Value {

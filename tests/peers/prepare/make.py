@@ -1,12 +1,12 @@
 """Outside references for `pig-prepare`: NIfTI by nibabel, polygons by scikit-image, a DICOM SEG by highdicom.
 
-Writes small files into goldens/prepare (or another FOLDER given as the argument):
+Writes small files beside this script (or into another FOLDER given as the argument):
 
 - NAME.nii or NAME.nii.gz with nifti.json: for each, nibabel's array (scaled, as float64), affine, spacing
 - polygons.json: polygons and the pixels that skimage.draw.polygon fills
 - seg/: three single-frame images and one binary SEG of two segments on them, with seg.json: the masks drawn
 
-    pip install nibabel scikit-image highdicom numpy && python tests/peers/prepare.py
+    pip install nibabel scikit-image highdicom numpy && python tests/peers/prepare/make.py
 """
 
 import json
@@ -147,7 +147,7 @@ def segmentation(folder):
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).with_name("goldens") / "prepare")
+    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
     folder.mkdir(parents=True, exist_ok=True)
     nifti(folder)
     polygons(folder)
