@@ -10,6 +10,9 @@ const WORKING_SIDE: usize = 512;
 const AIR_PERCENTILE: f64 = 5.0;
 const BRIGHT_PERCENTILE: f64 = 99.0;
 
+/// How bright a label or wedge is somewhere, as a share of the range.
+const LABEL_SHARE: f32 = 0.5;
+
 /// A rectangle of an image in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rectangle {
@@ -46,7 +49,7 @@ impl Rectangle {
 pub struct Foreground {
     /// The rectangle around the largest component, its margin and every lesion.
     pub crop: Rectangle,
-    /// Pixels of other bright components (labels, wedges), none of them in a component with lesion.
+    /// Pixels of other components that are bright somewhere (labels, wedges), none of them in a component with lesion.
     pub others: Vec<bool>,
 }
 
@@ -78,7 +81,14 @@ pub fn largest_component(values: &[f32], mask: &[u8], size: [usize; 2], threshol
     for (index, _) in mask.iter().enumerate().filter(|(_, value)| **value != 0) {
         stays[found.labels[reduced_place(index / size[1], index % size[1])] as usize] = true;
     }
-    let other: Vec<bool> = found.labels.iter().map(|&label| label != 0 && !stays[label as usize]).collect();
+    let mut brightest = vec![f32::NEG_INFINITY; stays.len()];
+    for (&label, &value) in found.labels.iter().zip(&reduced) {
+        brightest[label as usize] = brightest[label as usize].max(value);
+    }
+    // Labels and wedges are bright; dim islands are thin tissue at the rim, and stay as they are.
+    let middle = air + LABEL_SHARE * (bright - air);
+    let laid_over = |label: u32| label != 0 && !stays[label as usize] && brightest[label as usize] >= middle;
+    let other: Vec<bool> = found.labels.iter().map(|&label| laid_over(label)).collect();
     let other = grown(&other, &found.labels, &stays, small);
     let crop = bounds(&found.labels, largest as u32 + 1, mask, size, small, (margin * longer as f64).ceil() as usize);
     let others = if other.contains(&true) {
@@ -170,6 +180,18 @@ mod tests {
                 assert!(other || values[index] < 1.0, "a label stays at {row}, {column}");
             }
         }
+    }
+
+    #[test]
+    fn dim_islands_of_tissue_are_not_blanked() {
+        let size = [300, 240];
+        let (mut values, _) = breast(size);
+        for row in 20..26 {
+            values[row * 240 + 100..row * 240 + 106].fill(0.15);
+        }
+        let found = largest_component(&values, &vec![0; values.len()], size, 0.1, 0.0);
+        assert!(!found.others[22 * 240 + 102], "thin tissue stays");
+        assert!(found.others.iter().any(|&other| other), "the label still goes");
     }
 
     #[test]
