@@ -3,6 +3,7 @@
 //! - [`agreement`]: do a generated image and its mask belong together? The claim of the method, with its verdict.
 //! - [`bootstrap`]: seeded intervals, by patient where patients are known.
 //! - [`components`]: connected components of a mask and their areas.
+//! - [`frechet`]: the Frechet distance between two sets of features.
 //! - [`histogram`]: counts over shared bins, to lay real beside generated.
 //! - [`nearest`]: the nearest training image of every generated one, and whether it is nearer than chance makes it.
 //!
@@ -12,6 +13,7 @@
 pub mod agreement;
 pub mod bootstrap;
 pub mod components;
+pub mod frechet;
 pub mod histogram;
 pub mod nearest;
 mod region;

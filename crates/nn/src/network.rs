@@ -32,6 +32,7 @@ impl<'a> Network<'a> {
     }
 
     /// The same network, computed in this precision, as far as its device has it ([`Precision::on`]).
+    #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.pass.precision = precision.on(&self.unet.device());
         self

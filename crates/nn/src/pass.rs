@@ -20,6 +20,7 @@ pub enum Precision {
 impl Precision {
     /// The precision that `device` computes in when asked for this one: bfloat16 on a processor without instructions for it
     /// would be slower and less exact than 32 bits.
+    #[must_use]
     pub fn on(self, device: &Device) -> Self {
         if crate::ops::is_cpu(device) && !Level::best().has_bf16() { Self::F32 } else { self }
     }

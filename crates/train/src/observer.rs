@@ -1,5 +1,7 @@
 //! How long jobs tell what they do: events for whoever shows them, and a flag that asks them to stop.
 
+use burn::tensor::Device;
+use pig_nn::pass::Precision;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Something worth showing.
@@ -66,6 +68,13 @@ impl Observer for StopFlag {
 /// A note through any observer.
 pub(crate) fn note(observer: &dyn Observer, text: impl Into<String>) {
     observer.event(Event::Note(text.into()));
+}
+
+/// Says so where `device` does not compute in the precision that the configuration asks for.
+pub(crate) fn warn_of_precision(observer: &dyn Observer, key: &str, precision: Precision, device: &Device) {
+    if precision.on(device) != precision {
+        warn(observer, format!("{key} = \"bf16\": this processor has no bf16 instructions, so it runs in f32"));
+    }
 }
 
 /// A warning through any observer.

@@ -177,7 +177,9 @@ pub fn accumulate(network: &UNet, gradients: &mut Gradients, share: f32, sum: &m
                 sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += share * value);
             } else {
                 if share != 1.0 {
-                    values.iter_mut().for_each(|value| *value *= share);
+                    for value in &mut values {
+                        *value *= share;
+                    }
                 }
                 self.sum.insert(self.path.join("."), values);
             }

@@ -5,7 +5,7 @@ use crate::{
     checkpoint::{State, sha256},
     config::{Conditioning, Layers, Method},
     evaluate::{agreement, real_pairs, written_pair},
-    observer::{Event, Observer, note, warn},
+    observer::{Event, Observer, note, warn, warn_of_precision},
     preview::pair_picture,
     run_dir::{RunDir, program},
     sampler::{Models, Sampler, Samples, StripEstimate, strip_estimate, takes_masks},
@@ -141,6 +141,7 @@ pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     };
     let stamp = stamp(&loaded, given.as_ref());
     let writer = PairWriter::create(&request.out, stamp, loaded.config.data.size, loaded.config.data.channels)?;
+    warn_of_precision(observer, "sample.precision", loaded.config.sample.precision, device);
     let sampler = Sampler::new(&loaded.config, &loaded.models, device)?;
     let missing: Vec<u64> = request.seeds.iter().copied().filter(|&seed| !writer.is_finished(seed)).collect();
     let skipped = request.seeds.len() - missing.len();

@@ -6,7 +6,7 @@ use crate::{
     config::Conditioning,
     methods::{Objective, role_name},
     model_card,
-    observer::{Event, Observer, note, warn},
+    observer::{Event, Observer, note, warn, warn_of_precision},
     preview::Previews,
     run_dir::{Provenance, RunDir, config_sha256, now, program},
     sampler::Models,
@@ -174,6 +174,7 @@ fn train_networks(
 ) -> Result<Outcome> {
     let log = Logged::open(run.path(), observer)?;
     let observer: &dyn Observer = &log;
+    warn_of_precision(observer, "train.precision", config.train.precision, device);
     let [training, validation] = run_data.parts();
     let sets = Sets { training: &training, validation: &validation };
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);

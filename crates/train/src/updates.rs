@@ -5,11 +5,8 @@ use crate::{
     device_optimizer::DeviceOptimizer,
     optimizer::{NamedGradients, Optimizer, accumulate, clip},
 };
-use burn::{
-    backend::DispatchDevice,
-    tensor::{Device, Gradients},
-};
-use pig_nn::{parameters::StateDict, unet::UNet};
+use burn::tensor::{Device, Gradients};
+use pig_nn::{ops::is_cpu, parameters::StateDict, unet::UNet};
 
 /// One of the two optimisers, with the gradient that is being summed for its next step.
 #[derive(Clone, Debug)]
@@ -23,9 +20,10 @@ pub enum Updates {
 impl Updates {
     /// At the start of a training on `device`.
     pub fn new(config: &TrainConfig, network: &UNet, device: &Device) -> Self {
-        match device.clone().without_autodiff().as_dispatch() {
-            DispatchDevice::Flex(_) => Self::Host(Optimizer::new(config, network), NamedGradients::new()),
-            _ => Self::Device(Box::new(DeviceOptimizer::new(config, network))),
+        if is_cpu(device) {
+            Self::Host(Optimizer::new(config, network), NamedGradients::new())
+        } else {
+            Self::Device(Box::new(DeviceOptimizer::new(config, network)))
         }
     }
 

@@ -31,7 +31,7 @@ impl ConvGeometry {
 }
 
 /// Whether a device is the CPU, with or without the tape.
-pub(crate) fn is_cpu(device: &Device) -> bool {
+pub fn is_cpu(device: &Device) -> bool {
     matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
 }
 

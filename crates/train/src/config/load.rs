@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn from_text(text: &str) -> Result<Config, ConfigError> {
-        parse(Path::new("my.toml"), text).and_then(|table| Layers::default().over(table))
+        parse::<Config>(Path::new("my.toml"), text).and_then(|table| Layers::default().over(table))
     }
 
     #[test]

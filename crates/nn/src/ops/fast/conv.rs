@@ -74,7 +74,7 @@ pub(in crate::ops) fn linear<const D: usize>(
     let rows = dims[..D - 1].iter().product();
     dims[D - 1] = output;
     let conv = pig_kernels::Conv2d::same(rows, 1, 1, input, output, 1);
-    ternary(Conv { conv, shape: Shape::from(dims), precision }, x, weight, bias)
+    ternary(Conv { size: conv, shape: Shape::from(dims), precision }, x, weight, bias)
 }
 
 /// How a convolution is computed.
@@ -110,7 +110,7 @@ enum Weights {
 /// A convolution and the shape of its result. Inputs: x, weight, bias.
 #[derive(Clone, Debug)]
 struct Conv {
-    conv: pig_kernels::Conv2d,
+    size: pig_kernels::Conv2d,
     shape: Shape,
     precision: Precision,
 }
@@ -121,14 +121,14 @@ impl Conv {
         let [out_channels, _, kernel, _] = weight.dims();
         let ConvGeometry { stride, padding } = geometry;
         let conv = pig_kernels::Conv2d { batch, height, width, in_channels, out_channels, kernel, stride, padding };
-        Self { conv, shape: Shape::from([batch, conv.out_height(), conv.out_width(), out_channels]), precision }
+        Self { size: conv, shape: Shape::from([batch, conv.out_height(), conv.out_width(), out_channels]), precision }
     }
 
     /// The fastest method. The batch must not matter, or a sample would have other bits alone than in a batch.
     fn method(&self) -> Method {
         /// Pixels below which transforming the weights costs more than the products save.
         const SMALLEST: usize = 64;
-        let conv = &self.conv;
+        let conv = &self.size;
         if conv.is_winograd() && conv.out_height() * conv.out_width() >= SMALLEST {
             Method::Winograd
         } else {
@@ -147,8 +147,8 @@ impl Conv {
 
     /// The result from an input that is [`readable`](Self::readable).
     fn run(&self, x: &FlexTensor, weights: &Weights, extras: Extras) -> FlexTensor {
-        let (level, mut y) = (Level::best(), buffer(self.conv.output_len()));
-        let conv = &self.conv;
+        let (level, mut y) = (Level::best(), buffer(self.size.output_len()));
+        let conv = &self.size;
         match weights {
             Weights::F32(weights) => conv.forward_fused(level, Input::One(values(x)), weights, extras, &mut y),
             Weights::Bf16(weights) => conv.forward_fused(level, Input::One(values_of(x)), weights, extras, &mut y),
@@ -162,16 +162,16 @@ impl Conv {
 
     fn pack(&self, weight: &[f32]) -> Weights {
         match self.method() {
-            Method::F32 => Weights::F32(self.conv.pack_forward(weight)),
-            Method::Bf16 => Weights::Bf16(self.conv.pack_forward(weight)),
-            Method::Winograd => Weights::Winograd(self.conv.pack_forward_winograd(Level::best(), weight)),
+            Method::F32 => Weights::F32(self.size.pack_forward(weight)),
+            Method::Bf16 => Weights::Bf16(self.size.pack_forward(weight)),
+            Method::Winograd => Weights::Winograd(self.size.pack_forward_winograd(Level::best(), weight)),
         }
     }
 
     /// The packed weights, kept for the next pass.
     fn kept_weights(&self, weight: &FlexTensor) -> Arc<Weights> {
-        let channels = [self.conv.out_channels, self.conv.in_channels];
-        let packing = Packing::Conv { channels, kernel: self.conv.kernel, method: self.method() };
+        let channels = [self.size.out_channels, self.size.in_channels];
+        let packing = Packing::Conv { channels, kernel: self.size.kernel, method: self.method() };
         forward_weights(packing, weight, |weight| self.pack(weight))
     }
 
@@ -190,7 +190,7 @@ impl Conv {
     }
 
     fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
-        let (level, conv, mut dx) = (Level::best(), &self.conv, buffer_like(x));
+        let (level, conv, mut dx) = (Level::best(), &self.size, buffer_like(x));
         let weight = values(weight);
         match self.method() {
             Method::F32 => conv.backward_data(level, values(dy), &conv.pack_backward(weight), &mut dx),
@@ -203,7 +203,7 @@ impl Conv {
     }
 
     fn parameter_gradients(&self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor) -> [FlexTensor; 2] {
-        let (level, conv) = (Level::best(), &self.conv);
+        let (level, conv) = (Level::best(), &self.size);
         let (mut dw, mut db) = (buffer_like(weight), buffer(conv.out_channels));
         let bias = Some(&mut db[..]);
         match self.method() {
@@ -233,9 +233,9 @@ impl Conv {
     fn sample_sums(&self, dy: &[f32]) -> FlexTensor {
         /// Pixels that are summed in f32 before the sums meet in f64.
         const BLOCK: usize = 256;
-        let channels = self.conv.out_channels;
-        let mut sums = buffer(self.conv.batch * channels);
-        let samples = dy.par_chunks_exact(dy.len() / self.conv.batch);
+        let channels = self.size.out_channels;
+        let mut sums = buffer(self.size.batch * channels);
+        let samples = dy.par_chunks_exact(dy.len() / self.size.batch);
         samples.zip(sums.par_chunks_exact_mut(channels)).for_each(|(dy, sums)| {
             let mut totals = vec![0.0_f64; channels];
             for block in dy.chunks(BLOCK * channels) {
@@ -247,7 +247,7 @@ impl Conv {
             }
             sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum = total as f32);
         });
-        tensor(sums, Shape::from([self.conv.batch, channels]))
+        tensor(sums, Shape::from([self.size.batch, channels]))
     }
 }
 
