@@ -60,7 +60,7 @@ pub(crate) struct Reading {
     /// How the source is laid out; recognised without it.
     #[arg(long, value_parser = layouts())]
     pub(crate) layout: Option<Layout>,
-    /// A TOML file with the section [prepare]; defaults without it.
+    /// A TOML file with the section `[prepare]`; defaults without it.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// A key of the section prepare, such as prepare.size=256; may be repeated.
