@@ -4,7 +4,7 @@
 //! fastest of several runs, on all threads of rayon's pool.
 
 use pig_kernels::{
-    AdamStep, Attention, Bf16, Conv2d, Element, Extras, GroupNorm, Level, adam, peak, silu, silu_backward,
+    AdamStep, Attention, Bf16, Conv2d, Element, Extras, GroupNorm, Input, Level, adam, peak, silu, silu_backward,
 };
 use std::time::Instant;
 
@@ -130,10 +130,11 @@ fn memory_bound(level: Level, filter: &str) {
             let len = batch * pixels * channels;
             let (x, dy, gamma, beta) = (noise(len, 1), noise(len, 2), noise(channels, 3), noise(channels, 4));
             let (mut y, mut mean, mut rstd) = (vec![0.0; len], vec![0.0; batch * 32], vec![0.0; batch * 32]);
-            let forward = fastest(|| norm.forward(level, &x, &gamma, &beta, &mut y, &mut mean, &mut rstd));
+            let forward = fastest(|| norm.forward(level, Input::One(&x), &gamma, &beta, &mut y, &mut mean, &mut rstd));
             let (mut dgamma, mut dbeta) = (gamma.clone(), beta.clone());
             let backward = fastest(|| {
-                norm.backward(level, &x, &dy, &gamma, &beta, &mean, &rstd, &mut y, &mut dgamma, &mut dbeta);
+                let (x, dx) = (Input::One(&x[..]), &mut [&mut y[..]]);
+                norm.backward(level, x, &dy, &gamma, &beta, &mean, &rstd, dx, &mut dgamma, &mut dbeta);
             });
             row(&name, [2, 3], len, [forward, backward]);
         }

@@ -1,5 +1,6 @@
 //! Group normalisation, with SiLU fused behind it.
 
+use crate::conv::Input;
 use crate::element::{Element, write};
 use crate::math;
 use crate::shared::{SharedMut, for_each_job};
@@ -9,7 +10,8 @@ use std::ops::Range;
 /// Group normalisation of one size: `z = (x - mean) rstd gamma + beta` over the pixels and channels of each group of each
 /// sample, then `silu(z)` where [`silu`](Self::silu) says so.
 ///
-/// Tensors are `[batch, pixels, channels]`, `mean` and `rstd` `[batch, groups]`, `gamma` and `beta` `[channels]`.
+/// Tensors are `[batch, pixels, channels]`, `mean` and `rstd` `[batch, groups]`, `gamma` and `beta` `[channels]`. The input may
+/// be two tensors side by side, as [`Input`] says: the bits are those of the joined tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupNorm {
     /// Samples.
@@ -40,19 +42,20 @@ impl GroupNorm {
     pub fn forward<E: Element>(
         &self,
         level: Level,
-        x: &[f32],
+        x: Input<'_>,
         gamma: &[f32],
         beta: &[f32],
         y: &mut [E],
         mean: &mut [f32],
         rstd: &mut [f32],
     ) {
-        self.check(x, gamma, beta, mean, rstd);
-        assert_eq!(y.len(), x.len(), "length of the output");
-        let (y, mean, rstd) = (SharedMut::new(y), SharedMut::new(mean), SharedMut::new(rstd));
+        let parts = self.parts(x);
+        self.check(gamma, beta, mean, rstd);
         let size = self.pixels * self.channels;
-        for_each_job(self.batch, 8 * x.len(), |sample| {
-            let x = &x[sample * size..(sample + 1) * size];
+        assert_eq!(y.len(), self.batch * size, "length of the output");
+        let (y, mean, rstd) = (SharedMut::new(y), SharedMut::new(mean), SharedMut::new(rstd));
+        for_each_job(self.batch, 8 * self.batch * size, |sample| {
+            let parts: Vec<Part<'_>> = parts.iter().map(|part| part.sample(sample, self.batch)).collect();
             // SAFETY: each sample has a part of its own of every output.
             let (y, mean, rstd) = unsafe {
                 (
@@ -61,20 +64,24 @@ impl GroupNorm {
                     rstd.slice(sample * self.groups, self.groups),
                 )
             };
-            self.statistics(level, x, mean, rstd);
+            self.statistics(level, &parts, mean, rstd);
             let y = SharedMut::new(y);
             let (mean, rstd) = (self.spread(mean), self.spread(rstd));
             let scale: Vec<f32> = rstd.iter().zip(gamma).map(|(r, g)| r * g).collect();
             for_each_job(self.chunks(), 8 * size, |chunk| {
-                let range = self.chunk(chunk);
+                let pixels = self.chunk(chunk);
                 // SAFETY: each chunk has a part of its own of the output.
-                let y = unsafe { y.slice(range.start, range.len()) };
-                level.dispatch(Apply { x: &x[range], mean: &mean, scale: &scale, beta, silu: self.silu, y });
+                let y = unsafe { y.slice(pixels.start * self.channels, pixels.len() * self.channels) };
+                for part in &parts {
+                    let part = part.pixels(pixels.clone());
+                    level.dispatch(Apply { part, mean: &mean, scale: &scale, beta, silu: self.silu, y });
+                }
             });
         });
     }
 
-    /// The gradients of x, gamma and beta, from the forward pass's input and statistics.
+    /// The gradients of x, gamma and beta, from the forward pass's input and statistics; `dx` has a tensor for each of the
+    /// input's.
     ///
     /// dx of a sample is independent of the other samples and of the number of threads, to the last bit; dgamma and dbeta are
     /// sums over the batch in a fixed order.
@@ -84,33 +91,45 @@ impl GroupNorm {
     pub fn backward(
         &self,
         level: Level,
-        x: &[f32],
+        x: Input<'_>,
         dy: &[f32],
         gamma: &[f32],
         beta: &[f32],
         mean: &[f32],
         rstd: &[f32],
-        dx: &mut [f32],
+        dx: &mut [&mut [f32]],
         dgamma: &mut [f32],
         dbeta: &mut [f32],
     ) {
-        self.check(x, gamma, beta, mean, rstd);
-        assert_eq!(dy.len(), x.len(), "length of the output's gradient");
-        assert_eq!(dx.len(), x.len(), "length of the input's gradient");
+        let parts = self.parts(x);
+        self.check(gamma, beta, mean, rstd);
+        assert_eq!(dy.len(), self.batch * self.pixels * self.channels, "length of the output's gradient");
+        assert_eq!(dx.len(), parts.len(), "gradients of the input's tensors");
+        for (dx, part) in dx.iter().zip(&parts) {
+            assert_eq!(dx.len(), part.x.len(), "length of the input's gradient");
+        }
         assert_eq!((dgamma.len(), dbeta.len()), (self.channels, self.channels), "length of the parameters' gradients");
         let size = self.pixels * self.channels;
         let mut sums = vec![[0.0_f64; 2]; self.batch * self.channels];
-        let (dx, shared) = (SharedMut::new(dx), SharedMut::new(&mut sums));
-        for_each_job(self.batch, 16 * x.len(), |sample| {
-            let range = sample * size..(sample + 1) * size;
-            let (x, dy) = (&x[range.clone()], &dy[range]);
-            // SAFETY: each sample has a part of its own of both outputs.
-            let (dx, sums) =
-                unsafe { (dx.slice(sample * size, size), shared.slice(sample * self.channels, self.channels)) };
+        let dx: Vec<_> = dx.iter_mut().map(|dx| SharedMut::new(dx)).collect();
+        let shared = SharedMut::new(&mut sums);
+        for_each_job(self.batch, 16 * dy.len(), |sample| {
+            let dy = &dy[sample * size..(sample + 1) * size];
+            let parts: Vec<_> = parts
+                .iter()
+                .zip(&dx)
+                .map(|(part, dx)| {
+                    let part = part.sample(sample, self.batch);
+                    // SAFETY: each sample has a part of its own of every gradient.
+                    (part, SharedMut::new(unsafe { dx.slice(sample * part.x.len(), part.x.len()) }))
+                })
+                .collect();
+            // SAFETY: each sample has sums of its own.
+            let sums = unsafe { shared.slice(sample * self.channels, self.channels) };
             let groups = sample * self.groups..(sample + 1) * self.groups;
             let saved =
                 Saved { mean: self.spread(&mean[groups.clone()]), rstd: self.spread(&rstd[groups]), gamma, beta };
-            self.sample_backward(level, x, dy, &saved, dx, sums);
+            self.sample_backward(level, &parts, dy, &saved, sums);
         });
         for c in 0..self.channels {
             let of = |which: usize| (0..self.batch).map(|n| sums[n * self.channels + c][which]).sum::<f64>() as f32;
@@ -123,22 +142,26 @@ impl GroupNorm {
     fn sample_backward(
         &self,
         level: Level,
-        x: &[f32],
+        parts: &[(Part<'_>, SharedMut<'_, f32>)],
         dy: &[f32],
         saved: &Saved<'_>,
-        dx: &mut [f32],
         sums: &mut [[f64; 2]],
     ) {
-        let (chunks, size) = (self.chunks(), x.len());
+        let (chunks, size) = (self.chunks(), dy.len());
         let mut partial = vec![0.0_f32; 2 * chunks * self.channels];
-        let (shared, out) = (SharedMut::new(&mut partial), SharedMut::new(dx));
+        let shared = SharedMut::new(&mut partial);
+        let rows = |pixels: &Range<usize>, channels: usize| pixels.start * channels..pixels.end * channels;
         for_each_job(chunks, 16 * size, |chunk| {
-            let range = self.chunk(chunk);
-            // SAFETY: each chunk has parts of its own of the partial sums and of dx.
-            let (partial, dx) = unsafe {
-                (shared.slice(2 * chunk * self.channels, 2 * self.channels), out.slice(range.start, range.len()))
-            };
-            level.dispatch(Sums { x: &x[range.clone()], dy: &dy[range], saved, silu: self.silu, dx, partial });
+            let pixels = self.chunk(chunk);
+            // SAFETY: each chunk has partial sums of its own.
+            let partial = unsafe { shared.slice(2 * chunk * self.channels, 2 * self.channels) };
+            for (part, dx) in parts {
+                let range = rows(&pixels, part.channels);
+                // SAFETY: each chunk has a part of its own of each dx.
+                let dx = unsafe { dx.slice(range.start, range.len()) };
+                let dy = &dy[rows(&pixels, self.channels)];
+                level.dispatch(Sums { part: part.pixels(pixels.clone()), dy, saved, silu: self.silu, dx, partial });
+            }
         });
         for row in partial.chunks_exact(2 * self.channels) {
             for (c, sum) in sums.iter_mut().enumerate() {
@@ -163,19 +186,33 @@ impl GroupNorm {
         }
         let scale: Vec<f32> = saved.rstd.iter().zip(saved.gamma).map(|(r, g)| r * g).collect();
         for_each_job(chunks, 4 * size, |chunk| {
-            let range = self.chunk(chunk);
-            // SAFETY: each chunk has a part of its own of dx.
-            let dx = unsafe { out.slice(range.start, range.len()) };
-            let dz = if self.silu { None } else { Some(&dy[range.clone()]) };
-            let mean = &saved.mean;
-            level.dispatch(Combine { x: &x[range], dz, mean, scale: &scale, slope: &slope, offset: &offset, dx });
+            let pixels = self.chunk(chunk);
+            for (part, dx) in parts {
+                let range = rows(&pixels, part.channels);
+                // SAFETY: each chunk has a part of its own of each dx.
+                let dx = unsafe { dx.slice(range.start, range.len()) };
+                let dz = if self.silu { None } else { Some(&dy[rows(&pixels, self.channels)]) };
+                let (part, mean) = (part.pixels(pixels.clone()), &saved.mean);
+                level.dispatch(Combine { part, dz, mean, scale: &scale, slope: &slope, offset: &offset, dx });
+            }
         });
     }
 
-    fn check(&self, x: &[f32], gamma: &[f32], beta: &[f32], mean: &[f32], rstd: &[f32]) {
+    /// The tensors of the input, each with its place among the channels.
+    fn parts<'a>(&self, x: Input<'a>) -> Vec<Part<'a>> {
+        let mut first = 0;
+        x.parts(self.batch * self.pixels, self.channels)
+            .into_iter()
+            .map(|(x, channels)| {
+                first += channels;
+                Part { x, channels, first: first - channels }
+            })
+            .collect()
+    }
+
+    fn check(&self, gamma: &[f32], beta: &[f32], mean: &[f32], rstd: &[f32]) {
         assert!(self.groups > 0 && self.channels.is_multiple_of(self.groups), "channels are a multiple of groups");
         assert!(self.pixels > 0, "at least one pixel");
-        assert_eq!(x.len(), self.batch * self.pixels * self.channels, "length of the input");
         assert_eq!((gamma.len(), beta.len()), (self.channels, self.channels), "length of gamma and beta");
         let groups = self.batch * self.groups;
         assert_eq!((mean.len(), rstd.len()), (groups, groups), "length of the statistics");
@@ -196,27 +233,29 @@ impl GroupNorm {
         self.pixels.div_ceil(self.chunk_pixels())
     }
 
-    /// The values of a chunk, within a sample.
+    /// The pixels of a chunk, within a sample.
     fn chunk(&self, chunk: usize) -> Range<usize> {
         let pixels = self.chunk_pixels();
-        chunk * pixels * self.channels..self.pixels.min((chunk + 1) * pixels) * self.channels
+        chunk * pixels..self.pixels.min((chunk + 1) * pixels)
     }
 
     /// Mean and reciprocal standard deviation of each group of one sample.
-    fn statistics(&self, level: Level, x: &[f32], mean: &mut [f32], rstd: &mut [f32]) {
+    fn statistics(&self, level: Level, parts: &[Part<'_>], mean: &mut [f32], rstd: &mut [f32]) {
         let (chunks, width) = (self.chunks(), 3 * self.channels);
         let mut moments = vec![0.0_f32; chunks * width];
         let shared = SharedMut::new(&mut moments);
-        for_each_job(chunks, 4 * x.len(), |chunk| {
+        for_each_job(chunks, 4 * self.pixels * self.channels, |chunk| {
             // SAFETY: each chunk has a row of its own.
             let out = unsafe { shared.slice(chunk * width, width) };
-            level.dispatch(Moments { x: &x[self.chunk(chunk)], channels: self.channels, out });
+            for part in parts {
+                level.dispatch(Moments { part: part.pixels(self.chunk(chunk)), total: self.channels, out });
+            }
         });
         let per_group = self.channels / self.groups;
         for group in 0..self.groups {
             // A part is a channel of a chunk: count, mean, and sum of squared deviations from that mean.
             let parts = (0..chunks).flat_map(|chunk| {
-                let count = (self.chunk(chunk).len() / self.channels) as f64;
+                let count = self.chunk(chunk).len() as f64;
                 let row = &moments[chunk * width..(chunk + 1) * width];
                 (group * per_group..(group + 1) * per_group).map(move |c| {
                     let [shift, first, second] = [0, 1, 2].map(|i| f64::from(row[i * self.channels + c]));
@@ -229,6 +268,36 @@ impl GroupNorm {
             mean[group] = centre as f32;
             rstd[group] = (1.0 / (squares.max(0.0) / total + f64::from(self.eps)).sqrt()) as f32;
         }
+    }
+}
+
+/// One of the tensors that make up the input, or some of its pixels.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    /// `[pixels, channels]`.
+    x: &'a [f32],
+    channels: usize,
+    /// Its first channel's place among those of all.
+    first: usize,
+}
+
+impl<'a> Part<'a> {
+    /// One sample of `batch`.
+    fn sample(self, sample: usize, batch: usize) -> Self {
+        let size = self.x.len() / batch;
+        Self { x: &self.x[sample * size..(sample + 1) * size], ..self }
+    }
+
+    fn pixels(self, pixels: Range<usize>) -> Self {
+        Self { x: &self.x[pixels.start * self.channels..pixels.end * self.channels], ..self }
+    }
+
+    /// Its channels in vectors: where each lies within this tensor, and among all channels.
+    fn strips(self) -> impl Iterator<Item = [Range<usize>; 2]> {
+        (0..self.channels).step_by(LANES).map(move |start| {
+            let strip = start..self.channels.min(start + LANES);
+            [strip.clone(), self.first + strip.start..self.first + strip.end]
+        })
     }
 }
 
@@ -245,8 +314,9 @@ const SIDE: usize = 4;
 
 /// For each channel of a chunk: its mean, and the sums of deviations and of squared deviations from it.
 struct Moments<'a> {
-    x: &'a [f32],
-    channels: usize,
+    part: Part<'a>,
+    /// Channels of all parts.
+    total: usize,
     out: &'a mut [f32],
 }
 
@@ -255,11 +325,10 @@ impl Kernel for Moments<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (channels, pixels) = (self.channels, self.x.len() / self.channels);
-        let mut first = 0;
-        while first < channels {
-            let strip = first..channels.min(first + LANES);
-            let whole = self.x.chunks_exact(SIDE * channels);
+        let Part { x, channels, .. } = self.part;
+        let pixels = x.len() / channels;
+        for [strip, place] in self.part.strips() {
+            let whole = x.chunks_exact(SIDE * channels);
             let rest = whole.remainder();
             let mut acc = [s.splat(0.0); SIDE];
             for rows in whole.clone() {
@@ -283,19 +352,18 @@ impl Kernel for Moments<'_> {
                 let d = s.sub(s.read(&row[strip.clone()]), shift);
                 acc[0] = [s.add(acc[0][0], d), s.fma(d, d, acc[0][1])];
             }
-            s.write(&mut self.out[strip.clone()], shift);
+            s.write(&mut self.out[place.clone()], shift);
             for i in 0..2 {
                 let sum = s.add(s.add(acc[0][i], acc[1][i]), s.add(acc[2][i], acc[3][i]));
-                s.write(&mut self.out[(i + 1) * channels..][strip.clone()], sum);
+                s.write(&mut self.out[(i + 1) * self.total..][place.clone()], sum);
             }
-            first += LANES;
         }
     }
 }
 
-/// y = silu((x - mean) scale + beta), or without silu.
+/// y = silu((x - mean) scale + beta), or without silu: the part's channels of y, which has all.
 struct Apply<'a, E> {
-    x: &'a [f32],
+    part: Part<'a>,
     mean: &'a [f32],
     scale: &'a [f32],
     beta: &'a [f32],
@@ -308,24 +376,21 @@ impl<E: Element> Kernel for Apply<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let channels = self.mean.len();
-        let mut first = 0;
-        while first < channels {
-            let strip = first..channels.min(first + LANES);
-            let (mean, scale) = (s.read(&self.mean[strip.clone()]), s.read(&self.scale[strip.clone()]));
-            let beta = s.read(&self.beta[strip.clone()]);
-            for (x, y) in self.x.chunks_exact(channels).zip(self.y.chunks_exact_mut(channels)) {
+        let Part { x, channels, .. } = self.part;
+        for [strip, place] in self.part.strips() {
+            let (mean, scale) = (s.read(&self.mean[place.clone()]), s.read(&self.scale[place.clone()]));
+            let beta = s.read(&self.beta[place.clone()]);
+            for (x, y) in x.chunks_exact(channels).zip(self.y.chunks_exact_mut(self.mean.len())) {
                 let z = s.fma(s.sub(s.read(&x[strip.clone()]), mean), scale, beta);
-                write(s, &mut y[strip.clone()], if self.silu { math::silu(s, z) } else { z });
+                write(s, &mut y[place.clone()], if self.silu { math::silu(s, z) } else { z });
             }
-            first += LANES;
         }
     }
 }
 
-/// Sums over a chunk's pixels of dz and of dz times the normalised x; with SiLU, dz itself goes to dx.
+/// Sums over a chunk's pixels of dz and of dz times the normalised x; with SiLU, dz itself goes to the part's dx.
 struct Sums<'a> {
-    x: &'a [f32],
+    part: Part<'a>,
     dy: &'a [f32],
     saved: &'a Saved<'a>,
     silu: bool,
@@ -338,34 +403,31 @@ impl Kernel for Sums<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let saved = self.saved;
-        let channels = saved.mean.len();
-        let mut first = 0;
-        while first < channels {
-            let strip = first..channels.min(first + LANES);
-            let (mean, rstd) = (s.read(&saved.mean[strip.clone()]), s.read(&saved.rstd[strip.clone()]));
-            let (gamma, beta) = (s.read(&saved.gamma[strip.clone()]), s.read(&saved.beta[strip.clone()]));
+        let (saved, Part { x, channels, .. }) = (self.saved, self.part);
+        let total = saved.mean.len();
+        for [strip, place] in self.part.strips() {
+            let (mean, rstd) = (s.read(&saved.mean[place.clone()]), s.read(&saved.rstd[place.clone()]));
+            let (gamma, beta) = (s.read(&saved.gamma[place.clone()]), s.read(&saved.beta[place.clone()]));
             let mut acc = [s.splat(0.0); 2];
-            let rows = self.x.chunks_exact(channels).zip(self.dy.chunks_exact(channels));
+            let rows = x.chunks_exact(channels).zip(self.dy.chunks_exact(total));
             for ((x, dy), dx) in rows.zip(self.dx.chunks_exact_mut(channels)) {
                 let normed = s.mul(s.sub(s.read(&x[strip.clone()]), mean), rstd);
-                let mut dz = s.read(&dy[strip.clone()]);
+                let mut dz = s.read(&dy[place.clone()]);
                 if self.silu {
                     dz = s.mul(dz, math::silu_slope(s, s.fma(normed, gamma, beta)));
                     s.write(&mut dx[strip.clone()], dz);
                 }
                 acc = [s.add(acc[0], dz), s.fma(dz, normed, acc[1])];
             }
-            s.write(&mut self.partial[strip.clone()], acc[0]);
-            s.write(&mut self.partial[channels..][strip], acc[1]);
-            first += LANES;
+            s.write(&mut self.partial[place.clone()], acc[0]);
+            s.write(&mut self.partial[total..][place], acc[1]);
         }
     }
 }
 
-/// dx = dz scale + (x - mean) slope + offset; dz is read from dx where it is not given.
+/// dx = dz scale + (x - mean) slope + offset for a part; dz is read from dx where it is not given.
 struct Combine<'a> {
-    x: &'a [f32],
+    part: Part<'a>,
     dz: Option<&'a [f32]>,
     mean: &'a [f32],
     scale: &'a [f32],
@@ -379,21 +441,18 @@ impl Kernel for Combine<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let channels = self.mean.len();
-        let mut first = 0;
-        while first < channels {
-            let strip = first..channels.min(first + LANES);
-            let (mean, scale) = (s.read(&self.mean[strip.clone()]), s.read(&self.scale[strip.clone()]));
-            let (slope, offset) = (s.read(&self.slope[strip.clone()]), s.read(&self.offset[strip.clone()]));
-            for (row, (x, dx)) in self.x.chunks_exact(channels).zip(self.dx.chunks_exact_mut(channels)).enumerate() {
+        let (total, Part { x, channels, .. }) = (self.mean.len(), self.part);
+        for [strip, place] in self.part.strips() {
+            let (mean, scale) = (s.read(&self.mean[place.clone()]), s.read(&self.scale[place.clone()]));
+            let (slope, offset) = (s.read(&self.slope[place.clone()]), s.read(&self.offset[place.clone()]));
+            for (row, (x, dx)) in x.chunks_exact(channels).zip(self.dx.chunks_exact_mut(channels)).enumerate() {
                 let dz = match self.dz {
-                    Some(dz) => s.read(&dz[row * channels..][strip.clone()]),
+                    Some(dz) => s.read(&dz[row * total..][place.clone()]),
                     None => s.read(&dx[strip.clone()]),
                 };
                 let x = s.sub(s.read(&x[strip.clone()]), mean);
                 s.write(&mut dx[strip.clone()], s.fma(dz, scale, s.fma(x, slope, offset)));
             }
-            first += LANES;
         }
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, assert_same_bits, everywhere, noise};
-use pig_kernels::{Bf16, GroupNorm, Level};
+use pig_kernels::{Bf16, GroupNorm, Input, Level};
 
 /// y, mean and rstd in f64.
 fn reference(norm: &GroupNorm, x: &[f64], gamma: &[f64], beta: &[f64]) -> [Vec<f64>; 3] {
@@ -54,7 +54,7 @@ impl Case {
         let groups = self.norm.batch * self.norm.groups;
         let (mut y, mut mean, mut rstd) =
             (vec![f32::NAN; self.x.len()], vec![f32::NAN; groups], vec![f32::NAN; groups]);
-        self.norm.forward(level, &self.x, &self.gamma, &self.beta, &mut y, &mut mean, &mut rstd);
+        self.norm.forward(level, Input::One(&self.x), &self.gamma, &self.beta, &mut y, &mut mean, &mut rstd);
         vec![y, mean, rstd]
     }
 
@@ -62,7 +62,7 @@ impl Case {
         let mut dx = vec![f32::NAN; self.x.len()];
         let (mut dgamma, mut dbeta) = (vec![f32::NAN; self.gamma.len()], vec![f32::NAN; self.gamma.len()]);
         let Self { norm, x, gamma, beta, dy } = self;
-        norm.backward(level, x, dy, gamma, beta, mean, rstd, &mut dx, &mut dgamma, &mut dbeta);
+        norm.backward(level, Input::One(x), dy, gamma, beta, mean, rstd, &mut [&mut dx], &mut dgamma, &mut dbeta);
         vec![dx, dgamma, dbeta]
     }
 
@@ -172,10 +172,45 @@ fn bf16_output_is_the_rounded_f32_output() {
         let plain = case.forward(level);
         let mut y = vec![Bf16::ZERO; case.x.len()];
         let (mut mean, mut rstd) = (vec![0.0; 16], vec![0.0; 16]);
-        case.norm.forward(level, &case.x, &case.gamma, &case.beta, &mut y, &mut mean, &mut rstd);
+        case.norm.forward(level, Input::One(&case.x), &case.gamma, &case.beta, &mut y, &mut mean, &mut rstd);
         for (y, plain) in y.iter().zip(&plain[0]) {
             assert_eq!(*y, Bf16::from_f32(*plain));
         }
         assert_same_bits("mean", &mean, &plain[1]);
+    }
+}
+
+#[test]
+fn two_tensors_side_by_side_give_the_bits_of_the_joined_one() {
+    // Groups that end between the tensors, and groups that have channels of both.
+    for (first_channels, channels, groups, silu) in [(32, 64, 32, true), (64, 96, 32, true), (7, 30, 10, false)] {
+        let (batch, pixels) = (2, 300);
+        let case = Case::new(batch, pixels, channels, groups, silu);
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for pixel in case.x.chunks_exact(channels) {
+            a.extend_from_slice(&pixel[..first_channels]);
+            b.extend_from_slice(&pixel[first_channels..]);
+        }
+        let x = Input::Concat { first: &a, first_channels, second: &b };
+        for level in Level::available() {
+            let joined = case.forward(level);
+            let (mut y, mut mean, mut rstd) =
+                (vec![f32::NAN; case.x.len()], vec![f32::NAN; batch * groups], vec![f32::NAN; batch * groups]);
+            case.norm.forward(level, x, &case.gamma, &case.beta, &mut y, &mut mean, &mut rstd);
+            assert_same_bits("output", &y, &joined[0]);
+            assert_same_bits("rstd", &rstd, &joined[2]);
+
+            let expected = case.backward(level, &mean, &rstd);
+            let (mut da, mut db) = (vec![f32::NAN; a.len()], vec![f32::NAN; b.len()]);
+            let (mut dgamma, mut dbeta) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
+            let Case { norm, gamma, beta, dy, .. } = &case;
+            let dx = &mut [&mut da[..], &mut db[..]];
+            norm.backward(level, x, dy, gamma, beta, &mean, &rstd, dx, &mut dgamma, &mut dbeta);
+            let sides = da.chunks_exact(first_channels).zip(db.chunks_exact(channels - first_channels));
+            let dx: Vec<f32> = sides.flat_map(|(a, b)| a.iter().chain(b).copied()).collect();
+            assert_same_bits("dx", &dx, &expected[0]);
+            assert_same_bits("dgamma", &dgamma, &expected[1]);
+            assert_same_bits("dbeta", &dbeta, &expected[2]);
+        }
     }
 }

@@ -9,6 +9,10 @@ use std::cell::RefCell;
 #[derive(Debug, Default)]
 pub struct Dropout(Option<RefCell<ChaCha8Rng>>);
 
+/// A place in the patterns of a pass.
+#[derive(Clone, Debug)]
+pub struct Position(Option<ChaCha8Rng>);
+
 impl Dropout {
     /// No dropout: validation and sampling.
     pub fn off() -> Self {
@@ -18,6 +22,18 @@ impl Dropout {
     /// The patterns of one training step, each different from the one before.
     pub fn training(seed: u64, step: u64) -> Self {
         Self(Some(RefCell::new(keyed_rng(seed, 0, Stream::Dropout, step))))
+    }
+
+    /// Where in its patterns the pass is, for [`restore`](Self::restore).
+    pub fn position(&self) -> Position {
+        Position(self.0.as_ref().map(|rng| rng.borrow().clone()))
+    }
+
+    /// Goes back to where the pass was, so that a part of it that is computed again drops the same values.
+    pub fn restore(&self, position: &Position) {
+        if let (Some(rng), Some(then)) = (&self.0, &position.0) {
+            rng.borrow_mut().clone_from(then);
+        }
     }
 
     /// Whether activations are dropped at this rate.

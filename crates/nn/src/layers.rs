@@ -47,6 +47,11 @@ impl Conv2d {
         ops::upsample_conv2d(x, self.weight.val(), self.bias.val(), precision)
     }
 
+    /// [`forward`](Self::forward) of the channels of `a` and of `b` side by side, for a convolution that keeps the size.
+    pub fn forward_concat(&self, a: Tensor<4>, b: Tensor<4>, precision: Precision) -> Tensor<4> {
+        ops::conv2d_concat(a, b, self.weight.val(), self.bias.val(), precision)
+    }
+
     /// [`forward`](Self::forward), plus `residual`, which has the shape of the result.
     pub fn forward_add(&self, x: Tensor<4>, residual: Tensor<4>, precision: Precision) -> Tensor<4> {
         ops::conv2d_add(x, self.weight.val(), self.bias.val(), residual, self.geometry, precision)
@@ -111,8 +116,16 @@ impl GroupNorm {
         self.norm(x, true, precision)
     }
 
+    /// [`forward_silu`](Self::forward_silu) of the channels of `a` and of `b` side by side.
+    pub fn forward_silu_concat(&self, a: Tensor<4>, b: Tensor<4>, precision: Precision) -> Tensor<4> {
+        ops::group_norm_concat(a, b, self.weight.val(), self.bias.val(), self.settings(true, precision))
+    }
+
     fn norm(&self, x: Tensor<4>, activate: bool, precision: Precision) -> Tensor<4> {
-        let norm = NormSettings { groups: self.groups, eps: self.eps, activate, precision };
-        ops::group_norm(x, self.weight.val(), self.bias.val(), norm)
+        ops::group_norm(x, self.weight.val(), self.bias.val(), self.settings(activate, precision))
+    }
+
+    fn settings(&self, activate: bool, precision: Precision) -> NormSettings {
+        NormSettings { groups: self.groups, eps: self.eps, activate, precision }
     }
 }

@@ -5,6 +5,7 @@
 //! (`[out, in, height, width]`), under diffusers' names. Everything heavy goes through [`ops`].
 
 pub mod attention;
+pub mod checkpointing;
 pub mod config;
 pub mod cost;
 pub mod dropout;
@@ -15,4 +16,5 @@ pub mod ops;
 pub mod parameters;
 pub mod pass;
 pub mod resnet;
+mod stage;
 pub mod unet;

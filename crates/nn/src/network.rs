@@ -1,14 +1,16 @@
 //! U-Nets as the denoisers that the paper's algorithms ask for.
 
 use crate::{
+    checkpointing::Checkpointed,
     config::{UNetConfig, UNetError},
     dropout::Dropout,
     ops,
     pass::{Pass, Precision},
     unet::UNet,
 };
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 use pig_diffusion::{denoiser::Denoiser, joint::JointDenoiser, prediction::PredictionType, schedule::network_time};
+use std::cell::RefCell;
 
 /// A U-Net with what its output stands for, for one forward pass or a whole sampling.
 #[derive(Debug)]
@@ -16,12 +18,14 @@ pub struct Network<'a> {
     unet: &'a UNet,
     prediction_type: PredictionType,
     pass: Pass,
+    /// The forward passes whose gradients are to come, where only checkpoints of them are kept.
+    checkpointed: Option<RefCell<Vec<Checkpointed>>>,
 }
 
 impl<'a> Network<'a> {
     /// The network in evaluation mode.
     pub fn new(unet: &'a UNet, config: &UNetConfig) -> Self {
-        Self { unet, prediction_type: config.prediction_type, pass: Pass::default() }
+        Self { unet, prediction_type: config.prediction_type, pass: Pass::default(), checkpointed: None }
     }
 
     /// The network in training, with this step's dropout.
@@ -38,9 +42,29 @@ impl<'a> Network<'a> {
         self
     }
 
+    /// The same network in training, keeping less for the backward pass and computing more in it ([`crate::checkpointing`]).
+    #[must_use]
+    pub fn with_gradient_checkpointing(mut self, is_on: bool) -> Self {
+        self.checkpointed = is_on.then(RefCell::default);
+        self
+    }
+
+    /// The gradients of a loss of this network's predictions.
+    pub fn backward(&self, loss: &Tensor<1>) -> Gradients {
+        let mut gradients = loss.backward();
+        for pass in self.checkpointed.iter().flat_map(RefCell::take) {
+            pass.backward(self.unet, &self.pass, &mut gradients);
+        }
+        gradients
+    }
+
     fn forward(&self, x: Tensor<4>, t: &[usize]) -> Tensor<4> {
         let times: Vec<f32> = t.iter().map(|&t| network_time(t)).collect();
-        self.unet.forward(x, &times, &self.pass)
+        let Some(passes) = &self.checkpointed else { return self.unet.forward(x, &times, &self.pass) };
+        let pass = self.unet.forward_checkpointed(x, &times, &self.pass);
+        let output = pass.output();
+        passes.borrow_mut().push(pass);
+        output
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     config::UNetConfig,
     layers::{Conv2d, GroupNorm, Linear},
-    ops::ConvGeometry,
+    ops::{self, ConvGeometry},
     pass::{Pass, Precision},
 };
 use burn::{
@@ -47,18 +47,24 @@ impl ResnetBlock {
         }
     }
 
-    /// `x` is `[batch, height, width, in]`; `time` is SiLU of the time embedding, `[batch, embedding]`, computed once
-    /// for all blocks.
-    pub fn forward(&self, x: Tensor<4>, time: &Tensor<2>, pass: &Pass) -> Tensor<4> {
+    /// `x` is `[batch, height, width, in]`; `skip`, where there is one, has the last of those input channels, and is read
+    /// where it lies; `time` is SiLU of the time embedding, `[batch, embedding]`, computed once for all blocks.
+    pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, time: &Tensor<2>, pass: &Pass) -> Tensor<4> {
         let precision = pass.precision;
         let time = self.time_emb_proj.forward(time.clone(), Precision::F32);
-        let h = self.conv1.forward_add_sample(self.norm1.forward_silu(x.clone(), precision), time, precision);
+        let h = match &skip {
+            Some(skip) => self.norm1.forward_silu_concat(x.clone(), skip.clone(), precision),
+            None => self.norm1.forward_silu(x.clone(), precision),
+        };
+        let h = self.conv1.forward_add_sample(h, time, precision);
         // Dropout multiplies in 32 bits; the convolution rounds its result.
         let read_as = if pass.dropout.is_active(self.dropout) { Precision::F32 } else { precision };
         let h = pass.dropout.apply(self.norm2.forward_silu(h, read_as), self.dropout);
-        let shortcut = match &self.conv_shortcut {
-            Some(conv) => conv.forward(x, precision),
-            None => x,
+        let shortcut = match (&self.conv_shortcut, skip) {
+            (Some(conv), Some(skip)) => conv.forward_concat(x, skip, precision),
+            (Some(conv), None) => conv.forward(x, precision),
+            (None, Some(skip)) => ops::concat_channels(x, skip),
+            (None, None) => x,
         };
         self.conv2.forward_add(h, shortcut, precision)
     }

@@ -6,8 +6,9 @@ use crate::{
     embedding::{TimeEmbedding, sinusoidal},
     layers::{Conv2d, GroupNorm},
     ops::{self, ConvGeometry},
-    pass::{Pass, Precision},
+    pass::Pass,
     resnet::{Downsample, ResnetBlock, Upsample},
+    stage::{Layer, Stage},
 };
 use burn::{
     module::Module,
@@ -147,43 +148,56 @@ impl UNet {
     /// `x` is `[batch, height, width, in]`, `times` one network time (counted from 0) a sample; the result is
     /// `[batch, height, width, out]`.
     pub fn forward(&self, x: Tensor<4>, times: &[f32], pass: &Pass) -> Tensor<4> {
-        let sinusoids = sinusoidal(times, self.sinusoids, self.flip_sin_to_cos, self.freq_shift, &x.device());
-        let time = ops::silu(self.time_embedding.forward(sinusoids));
+        let time = self.time(self.sinusoids(times));
+        let (mut h, mut skips) = (x, Vec::new());
+        for stage in self.stages() {
+            let skip = if stage.takes_skip { skips.pop() } else { None };
+            h = stage.layer.forward(h, skip, &time, pass);
+            if stage.leaves_skip {
+                skips.push(h.clone());
+            }
+        }
+        h
+    }
 
-        let mut h = self.conv_in.forward(x, Precision::F32);
-        let mut skips = vec![h.clone()];
+    /// The sinusoids of `times`, `[batch, width]`.
+    pub(crate) fn sinusoids(&self, times: &[f32]) -> Tensor<2> {
+        let device = self.device().without_autodiff();
+        sinusoidal(times, self.sinusoids, self.flip_sin_to_cos, self.freq_shift, &device)
+    }
+
+    /// What every residual block is given of the time, `[batch, embedding]`.
+    pub(crate) fn time(&self, sinusoids: Tensor<2>) -> Tensor<2> {
+        ops::silu(self.time_embedding.forward(sinusoids))
+    }
+
+    /// The layers in the order of the forward pass.
+    pub(crate) fn stages(&self) -> Vec<Stage<'_>> {
+        let mut stages = vec![Stage::leaving_skip(Layer::Input(&self.conv_in))];
         for block in &self.down_blocks {
             for (i, resnet) in block.resnets.iter().enumerate() {
-                h = resnet.forward(h, &time, pass);
-                if let Some(attention) = block.attentions.get(i) {
-                    h = attention.forward(h, pass);
+                match block.attentions.get(i) {
+                    Some(attention) => stages
+                        .extend([Stage::new(Layer::Resnet(resnet)), Stage::leaving_skip(Layer::Attention(attention))]),
+                    None => stages.push(Stage::leaving_skip(Layer::Resnet(resnet))),
                 }
-                skips.push(h.clone());
             }
-            for downsample in &block.downsamplers {
-                h = downsample.forward(h, pass);
-                skips.push(h.clone());
-            }
+            stages.extend(block.downsamplers.iter().map(|layer| Stage::leaving_skip(Layer::Downsample(layer))));
         }
-
-        h = self.mid_block.resnets[0].forward(h, &time, pass);
-        h = self.mid_block.attentions[0].forward(h, pass);
-        h = self.mid_block.resnets[1].forward(h, &time, pass);
-
+        let MidBlock { resnets, attentions } = &self.mid_block;
+        stages.extend([
+            Stage::new(Layer::Resnet(&resnets[0])),
+            Stage::new(Layer::Attention(&attentions[0])),
+            Stage::new(Layer::Resnet(&resnets[1])),
+        ]);
         for block in &self.up_blocks {
             for (i, resnet) in block.resnets.iter().enumerate() {
-                if let Some(skip) = skips.pop() {
-                    h = ops::concat_channels(h, skip);
-                }
-                h = resnet.forward(h, &time, pass);
-                if let Some(attention) = block.attentions.get(i) {
-                    h = attention.forward(h, pass);
-                }
+                stages.push(Stage::taking_skip(Layer::Resnet(resnet)));
+                stages.extend(block.attentions.get(i).map(|layer| Stage::new(Layer::Attention(layer))));
             }
-            for upsample in &block.upsamplers {
-                h = upsample.forward(h, pass);
-            }
+            stages.extend(block.upsamplers.iter().map(|layer| Stage::new(Layer::Upsample(layer))));
         }
-        self.conv_out.forward(self.conv_norm_out.forward_silu(h, Precision::F32), Precision::F32)
+        stages.push(Stage::new(Layer::Output(&self.conv_norm_out, &self.conv_out)));
+        stages
     }
 }

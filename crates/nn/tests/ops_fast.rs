@@ -54,6 +54,28 @@ fn result_and_gradients<const A: usize, const B: usize, const C: usize, const Y:
     [values(y.inner()), da.unwrap_or_default(), db.unwrap_or_default(), dc.unwrap_or_default()]
 }
 
+/// For each argument, a direction and the slope along it of the inner product that [`result_and_gradients`] differentiates, by
+/// central differences in `f64`: no autodiff takes part.
+fn slopes<const A: usize, const B: usize, const C: usize, const Y: usize>(
+    (a, b, c): ([usize; A], [usize; B], [usize; C]),
+    f: &impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y>,
+) -> [(f64, Vec<f64>); 3] {
+    const STEP: f64 = 1e-4;
+    let (a, b, c) = (constant(a, 1, DType::F64), constant(b, 2, DType::F64), constant(c, 3, DType::F64));
+    let value = |a: Tensor<A>, b: Tensor<B>, c: Tensor<C>| {
+        let y = f(a, b, c);
+        let probe = constant(y.dims(), 4, DType::F64);
+        values((y * probe).sum())[0]
+    };
+    let (da, db, dc) =
+        (constant(a.dims(), 6, DType::F64), constant(b.dims(), 7, DType::F64), constant(c.dims(), 8, DType::F64));
+    let along = |value: &dyn Fn(f64) -> f64| (value(STEP) - value(-STEP)) / (2.0 * STEP);
+    let by_a = along(&|s| value(a.clone() + da.clone() * s, b.clone(), c.clone()));
+    let by_b = along(&|s| value(a.clone(), b.clone() + db.clone() * s, c.clone()));
+    let by_c = along(&|s| value(a.clone(), b.clone(), c.clone() + dc.clone() * s));
+    [(by_a, values(da)), (by_b, values(db)), (by_c, values(dc))]
+}
+
 /// Largest difference over the largest magnitude of what is expected.
 fn error(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
@@ -61,7 +83,8 @@ fn error(found: &[f64], expected: &[f64]) -> f64 {
     found.iter().zip(expected).fold(0.0_f64, |worst, (x, y)| worst.max((x - y).abs())) / largest
 }
 
-/// Checks the fast `f32` function against the plain one in `f64`, and its bits on 1 to 4 threads.
+/// Checks the fast `f32` function against the plain one in `f64` and its gradients against finite differences too, and its bits
+/// on 1 to 4 threads.
 fn check<const A: usize, const B: usize, const C: usize, const Y: usize>(
     name: &str,
     dims: ([usize; A], [usize; B], [usize; C]),
@@ -79,8 +102,19 @@ fn check_within<const A: usize, const B: usize, const C: usize, const Y: usize>(
     fast: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y> + Sync,
     plain: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y>,
 ) {
+    let slopes = slopes(dims, &plain);
     let expected = result_and_gradients(dims, DType::F64, plain);
     let found = result_and_gradients(dims, DType::F32, &fast);
+    for (what, (gradient, (slope, direction))) in ["da", "db", "dc"].iter().zip(found[1..].iter().zip(&slopes)) {
+        let along: f64 = gradient.iter().zip(direction).map(|(g, d)| g * d).sum();
+        let largest = gradient.iter().fold(1e-3_f64, |largest, g| largest.max(g.abs()));
+        let limit = tolerance * largest * direction.iter().map(|d| d.abs()).sum::<f64>();
+        let is_used = !gradient.is_empty();
+        assert!(
+            !is_used || (along - slope).abs() < limit,
+            "{name} {dims:?}: {what} gives a slope of {along}, finite differences {slope}"
+        );
+    }
     for (what, (found, expected)) in ["y", "da", "db", "dc"].iter().zip(found.iter().zip(&expected)) {
         let error = error(found, expected);
         assert!(error < tolerance, "{name} {dims:?}: {what} is off by {error:.1e} of its largest value");
@@ -192,6 +226,34 @@ fn silu_upsampling_and_concatenation() {
             |x, w, b| plain::upsample_conv2d(x, w, b, F32),
         );
         check("concat", dims, |x, y, _| ops::concat_channels(x, y), |x, y, _| plain::concat_channels(x, y));
+    }
+}
+
+#[test]
+fn two_tensors_side_by_side() {
+    // Channels of both, and groups: some end between the two tensors, some have channels of both.
+    for ([a, b], groups) in [([32, 32], 32), ([64, 32], 32), ([2, 3], 5), ([3, 6], 3), ([17, 17], 2), ([48, 96], 8)] {
+        let channels = a + b;
+        let (left, right) = ([2, 5, 7, a], [2, 5, 7, b]);
+        let other = |x: &Tensor<4>| constant::<1>([channels], 9, DType::F32).cast(x.dtype());
+        for activate in [false, true] {
+            let settings = NormSettings { groups, eps: 1e-6, activate, precision: F32 };
+            check(
+                "group_norm_concat",
+                (left, right, [channels]),
+                |x, y, w| ops::group_norm_concat(x.clone(), y, w, other(&x), settings),
+                |x, y, w| plain::group_norm_concat(x.clone(), y, w, other(&x), settings),
+            );
+        }
+        for output in [1, 24, 32] {
+            let bias = |x: &Tensor<4>| constant::<1>([output], 9, DType::F32).cast(x.dtype());
+            check(
+                "conv2d_concat",
+                (left, right, [output, channels, 1, 1]),
+                |x, y, w| ops::conv2d_concat(x.clone(), y, w, bias(&x), F32),
+                |x, y, w| plain::conv2d_concat(x.clone(), y, w, bias(&x), F32),
+            );
+        }
     }
 }
 

@@ -80,7 +80,7 @@ pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer:
             for part in 0..config.train.gradient_accumulation_steps {
                 let first = (step * config.train.gradient_accumulation_steps + part) * config.train.batch_size;
                 let batch = batches.training(&config.train, first);
-                let mut computed = objective.loss(&network, &batch, Some(step as u64)).backward();
+                let (_, mut computed) = objective.gradients(&network, &batch, step as u64);
                 optimizer.accumulate(&network, &mut computed, 1.0);
             }
             optimizer.clip(config.train.clip_grad_norm);

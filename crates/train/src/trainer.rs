@@ -174,9 +174,8 @@ impl<'a> Trainer<'a> {
         for part in 0..train.gradient_accumulation_steps {
             let first = (step * train.gradient_accumulation_steps + part) * train.batch_size;
             let batch = batches.training(train, first);
-            let value = self.objective.loss(self.unet(), &batch, Some(step as u64));
-            let mut computed = value.backward();
-            loss += share * value.inner().into_scalar::<f32>();
+            let (value, mut computed) = self.objective.gradients(self.unet(), &batch, step as u64);
+            loss += share * value;
             if let Some(unet) = &self.unet {
                 self.optimizer.accumulate(unet, &mut computed, share);
             }
@@ -230,7 +229,7 @@ impl<'a> Trainer<'a> {
                 let position = |i: usize| VALIDATION_POSITIONS + (quarter * count + i) as u64;
                 let positions = (first..first + size).map(position).collect();
                 let batch = batches.fixed(config.train.seed, &indices, positions, t);
-                let loss: Tensor<1> = self.objective.loss(&network, &batch, None);
+                let loss: Tensor<1> = self.objective.loss(&network, &batch);
                 sum += f64::from(loss.into_scalar::<f32>()) * size as f64;
                 first += size;
             }

@@ -92,7 +92,13 @@ fn resumed_with_xhat_is_exact() {
 /// A line of the log may average steps from both sides of the stop.
 #[test]
 fn resumed_with_clean_conditioning_is_exact() {
-    let sets = ["model_y.conditioning=clean", "train.gradient_accumulation_steps=2", "train.log_every=3"];
+    let sets = [
+        "model_y.conditioning=clean",
+        "train.gradient_accumulation_steps=2",
+        "train.log_every=3",
+        "train.gradient_checkpointing=true",
+        "model_y.dropout=0.1",
+    ];
     assert_resume_is_exact(&config(&sets), &["model_x", "model_y"]);
 }
 

@@ -9,12 +9,12 @@ use crate::tile::{self, Epilogue, Phase, Problem, Source};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What a convolution reads: one tensor, or the channels of two side by side without a copy that joins them.
+/// What a convolution or a norm reads: one tensor, or the channels of two side by side without a copy that joins them.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a, E = f32> {
-    /// `[batch, height, width, in]`.
+    /// `[batch, height, width, channels]`.
     One(&'a [E]),
-    /// Two tensors of the same size; the second has the remaining input channels.
+    /// Two tensors of the same size; the second has the remaining channels.
     Concat {
         /// `[batch, height, width, first_channels]`.
         first: &'a [E],
@@ -26,21 +26,21 @@ pub enum Input<'a, E = f32> {
 }
 
 impl<'a, E: Element> Input<'a, E> {
-    /// Each tensor with its channels.
-    fn parts(self, conv: &Conv2d) -> Vec<(&'a [E], usize)> {
+    /// Each tensor with its channels, where all have `pixels` pixels and `all` channels together.
+    pub(crate) fn parts(self, pixels: usize, all: usize) -> Vec<(&'a [E], usize)> {
         let parts = match self {
-            Input::One(x) => vec![(x, conv.in_channels)],
+            Input::One(x) => vec![(x, all)],
             Input::Concat { first, first_channels, second } => {
-                assert!(first_channels < conv.in_channels, "the second tensor needs a channel");
+                assert!(first_channels < all, "the second tensor needs a channel");
                 assert!(
                     first_channels.is_multiple_of(per_unit::<E>()),
                     "channels of the first tensor are even in bf16"
                 );
-                vec![(first, first_channels), (second, conv.in_channels - first_channels)]
+                vec![(first, first_channels), (second, all - first_channels)]
             }
         };
         for (x, channels) in &parts {
-            assert_eq!(x.len(), conv.batch * conv.height * conv.width * channels, "length of the input");
+            assert_eq!(x.len(), pixels * channels, "length of the input");
         }
         parts
     }
@@ -93,8 +93,11 @@ impl Conv2d {
         packed.check::<E>(self.kernel * self.kernel, self.in_channels, self.out_channels);
         assert_eq!(y.len(), self.output_len(), "length of the output");
         check_extras(self, &extras);
-        let held: Vec<_> =
-            x.parts(self).into_iter().map(|(x, channels)| (whole_units(x, channels), channels)).collect();
+        let held: Vec<_> = x
+            .parts(self.input_pixels(), self.in_channels)
+            .into_iter()
+            .map(|(x, channels)| (whole_units(x, channels), channels))
+            .collect();
         let problem = Problem {
             batch: self.batch,
             input: [self.height, self.width],
@@ -184,7 +187,7 @@ impl Conv2d {
             out_channels: self.out_channels,
         };
         let mut first = 0;
-        for (x, channels) in x.parts(self) {
+        for (x, channels) in x.parts(self.input_pixels(), self.in_channels) {
             gradient::weights(level, &reduction, x, first..first + channels, dy, dw);
             first += channels;
         }
@@ -192,6 +195,10 @@ impl Conv2d {
             assert_eq!(db.len(), self.out_channels, "length of the bias's gradient");
             reduce::columns(level, dy, self.out_channels, db);
         }
+    }
+
+    fn input_pixels(&self) -> usize {
+        self.batch * self.height * self.width
     }
 
     fn check(&self) {

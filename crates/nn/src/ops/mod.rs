@@ -6,7 +6,7 @@
 mod fast;
 pub mod plain;
 
-pub use fast::timers;
+pub use fast::{timers, without_keeping_weights};
 
 use crate::pass::Precision;
 use burn::{
@@ -74,6 +74,20 @@ pub fn conv2d_add(
     conv(x, weight, bias, residual, geometry, precision)
 }
 
+/// As [`plain::conv2d_concat`]; the two tensors are read where they lie.
+pub fn conv2d_concat(
+    a: Tensor<4>,
+    b: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    precision: Precision,
+) -> Tensor<4> {
+    // Pairs of bf16 values must not have a channel of each tensor.
+    let is_fast = weight.dims()[2..] == [1, 1] && a.dims()[3].is_multiple_of(2) && fast::is_supported(&a);
+    let conv = if is_fast { fast::conv2d_concat } else { plain::conv2d_concat };
+    conv(a, b, weight, bias, precision)
+}
+
 /// Whether there is a kernel for the convolution where `x` lives.
 fn is_fast_conv(x: &Tensor<4>, weight: &Tensor<4>, geometry: ConvGeometry) -> bool {
     matches!(weight.dims()[2..], [1, 1] | [3, 3]) && matches!(geometry.stride, 1 | 2) && fast::is_supported(x)
@@ -96,6 +110,18 @@ pub struct NormSettings {
 pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, settings: NormSettings) -> Tensor<4> {
     let norm = if fast::is_supported(&x) { fast::group_norm } else { plain::group_norm };
     norm(x, weight, bias, settings)
+}
+
+/// As [`plain::group_norm_concat`], with the result's type of [`group_norm`]; the two tensors are read where they lie.
+pub fn group_norm_concat(
+    a: Tensor<4>,
+    b: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    settings: NormSettings,
+) -> Tensor<4> {
+    let norm = if fast::is_supported(&a) { fast::group_norm_concat } else { plain::group_norm_concat };
+    norm(a, b, weight, bias, settings)
 }
 
 /// As [`plain::silu`].

@@ -58,6 +58,18 @@ pub fn conv2d_add(
     residual + conv2d(x, weight, bias, geometry, precision)
 }
 
+/// A [`conv2d`] that keeps the size, of the channels of `a` and of `b` side by side.
+pub fn conv2d_concat(
+    a: Tensor<4>,
+    b: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    precision: Precision,
+) -> Tensor<4> {
+    let geometry = ConvGeometry::same(weight.dims()[2]);
+    conv2d(concat_channels(a, b), weight, bias, geometry, precision)
+}
+
 /// Group normalisation (Wu and He 2018) followed, where `activate` is set, by SiLU.
 ///
 /// `x` is `[batch, height, width, channels]`, `weight` and `bias` `[channels]`. The variance is the biased one.
@@ -71,6 +83,17 @@ pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, settings: No
     let normalised = (centred / (variance + eps).sqrt()).reshape([batch, height, width, channels]);
     let y = normalised * weight.reshape([1, 1, 1, channels]) + bias.reshape([1, 1, 1, channels]);
     if activate { silu(y) } else { y }
+}
+
+/// [`group_norm`] of the channels of `a` and of `b` side by side: a group may have channels of both.
+pub fn group_norm_concat(
+    a: Tensor<4>,
+    b: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    settings: NormSettings,
+) -> Tensor<4> {
+    group_norm(concat_channels(a, b), weight, bias, settings)
 }
 
 /// x sigmoid(x).

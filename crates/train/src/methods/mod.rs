@@ -4,7 +4,7 @@ pub mod joint;
 pub mod pig;
 
 use crate::{Config, batch::Batch};
-use burn::tensor::Tensor;
+use burn::tensor::{Gradients, Tensor};
 use pig_diffusion::{schedule::Schedule, timesteps::Timesteps};
 use pig_nn::{
     network::{Network, Role},
@@ -47,18 +47,28 @@ impl<'a> Objective<'a> {
         Self { role, config, schedule, model_x, timesteps }
     }
 
-    /// The mean loss of `batch`, `[1]`. `step` is given while training and keys the dropout.
-    pub fn loss(&self, unet: &UNet, batch: &Batch, step: Option<u64>) -> Tensor<1> {
-        let config = self.config.unet(self.role);
-        let network = match step {
-            Some(step) => Network::training(unet, config, self.config.train.seed, step),
-            None => Network::new(unet, config),
-        }
-        .with_precision(self.config.train.precision);
+    /// The mean loss of `batch` in evaluation, `[1]`.
+    pub fn loss(&self, unet: &UNet, batch: &Batch) -> Tensor<1> {
+        let network = Network::new(unet, self.config.unet(self.role)).with_precision(self.config.train.precision);
+        self.loss_of(&network, batch, false)
+    }
+
+    /// The mean loss of `batch` in training, and the gradients of it. `step` keys the dropout.
+    pub fn gradients(&self, unet: &UNet, batch: &Batch, step: u64) -> (f32, Gradients) {
+        let train = &self.config.train;
+        let network = Network::training(unet, self.config.unet(self.role), train.seed, step)
+            .with_precision(train.precision)
+            .with_gradient_checkpointing(train.gradient_checkpointing);
+        let loss = self.loss_of(&network, batch, true);
+        let gradients = network.backward(&loss);
+        (loss.inner().into_scalar(), gradients)
+    }
+
+    fn loss_of(&self, network: &Network<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
         match self.role {
-            Role::ModelX => pig::model_x_loss(&network, self.schedule, batch),
-            Role::ModelY => pig::model_y_loss(&network, self, batch, step.is_some()),
-            Role::Joint => joint::loss(&network, self.schedule, batch),
+            Role::ModelX => pig::model_x_loss(network, self.schedule, batch),
+            Role::ModelY => pig::model_y_loss(network, self, batch, is_training),
+            Role::Joint => joint::loss(network, self.schedule, batch),
         }
     }
 }

@@ -11,7 +11,7 @@ use burn::{
     },
     tensor::{Bytes, DType, Element, Shape},
 };
-use pig_kernels::{Bf16, Level};
+use pig_kernels::{Bf16, Input, Level};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -76,6 +76,21 @@ pub(super) fn values(x: &FlexTensor) -> &[f32] {
 /// The values of a tensor of this type that went through [`contiguous`].
 pub(super) fn values_of<T: Value>(x: &FlexTensor) -> &[T] {
     T::slice(x).expect("a contiguous tensor of this type")
+}
+
+/// One tensor, or two whose channels stand side by side, as the kernels read them.
+///
+/// # Panics
+/// When there are none, or more than two.
+pub(super) fn beside<T: Value>(x: &[FlexTensor]) -> Input<'_, T> {
+    match x {
+        [x] => Input::One(values_of(x)),
+        [a, b] => {
+            let first_channels = a.shape().as_slice().last().copied().unwrap_or_default();
+            Input::Concat { first: values_of(a), first_channels, second: values_of(b) }
+        }
+        _ => panic!("one tensor or two"),
+    }
 }
 
 /// A tensor with these values.

@@ -2,7 +2,7 @@
 
 use super::{
     Operation,
-    buffer::{as_bf16, as_f32, buffer, buffer_like, recycle, tensor, values, values_of},
+    buffer::{Value, as_bf16, as_f32, beside, buffer, buffer_like, recycle, tensor, values, values_of},
     packed::{Packing, forward_weights},
     quaternary, ternary,
 };
@@ -13,7 +13,7 @@ use burn::{
 };
 use pig_kernels::{Bf16, Extras, ForwardWeights, Input, Level, WinogradForward};
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// As [`crate::ops::plain::conv2d`], for kernels of 1 or 3 and strides of 1 or 2.
 pub(in crate::ops) fn conv2d(
@@ -60,6 +60,21 @@ pub(in crate::ops) fn conv2d_add(
         bias,
         residual,
     )
+}
+
+/// As [`crate::ops::plain::conv2d_concat`], for a kernel of 1.
+pub(in crate::ops) fn conv2d_concat(
+    a: Tensor<4>,
+    b: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    precision: Precision,
+) -> Tensor<4> {
+    let [batch, height, width, _] = a.dims();
+    let [output, input, kernel, _] = weight.dims();
+    let size = pig_kernels::Conv2d::same(batch, height, width, input, output, kernel);
+    let conv = Conv { size, shape: Shape::from([batch, height, width, output]), precision };
+    quaternary(ConvConcat(conv), a, b, weight, bias)
 }
 
 /// As [`crate::ops::plain::linear`]: a 1x1 convolution of images of one pixel.
@@ -274,6 +289,79 @@ impl Operation<3> for Conv {
 
 fn bias_alone(bias: &FlexTensor) -> Extras<'_> {
     Extras { bias: Some(values(bias)), ..Extras::default() }
+}
+
+/// A 1x1 convolution of two tensors side by side. Inputs: both, weight, bias.
+#[derive(Clone, Debug)]
+struct ConvConcat(Conv);
+
+impl ConvConcat {
+    fn run(&self, x: [FlexTensor; 2], weights: &Weights, bias: &FlexTensor) -> (FlexTensor, [FlexTensor; 2]) {
+        let Self(conv) = self;
+        let x = x.map(|x| conv.readable(&x));
+        let mut y = buffer(conv.size.output_len());
+        let extras = bias_alone(bias);
+        match weights {
+            Weights::F32(weights) => conv.size.forward_fused(Level::best(), beside(&x), weights, extras, &mut y),
+            Weights::Bf16(weights) => conv.size.forward_fused(Level::best(), beside(&x), weights, extras, &mut y),
+            Weights::Winograd(_) => unreachable!("a kernel of 1 is no work for Winograd's method"),
+        }
+        (tensor(y, conv.shape.clone()), x)
+    }
+
+    /// The gradients of both tensors and of the parameters, with products of type `T`.
+    fn gradients<T: Value>(&self, [a, b, weight]: &[FlexTensor; 3], dy: &FlexTensor) -> [FlexTensor; 4] {
+        let (level, conv) = (Level::best(), &self.0.size);
+        let first = a.shape().as_slice()[3];
+        let input_gradient = |x: &FlexTensor, channels: Range<usize>| {
+            let mut dx = buffer_like(x);
+            let weights = conv.pack_backward_part::<T>(values(weight), channels);
+            conv.backward_data(level, values_of(dy), &weights, &mut dx);
+            tensor(dx, x.shape())
+        };
+        let (mut dw, mut db) = (buffer_like(weight), buffer(conv.out_channels));
+        let x = [a.clone(), b.clone()];
+        conv.backward_weights_fused::<T>(level, beside(&x), values_of(dy), &mut dw, Some(&mut db));
+        [
+            input_gradient(a, 0..first),
+            input_gradient(b, first..conv.in_channels),
+            tensor(dw, weight.shape()),
+            tensor(db, Shape::from([conv.out_channels])),
+        ]
+    }
+}
+
+impl Operation<4> for ConvConcat {
+    /// Both tensors and weight.
+    type Saved = [FlexTensor; 3];
+
+    fn forward(&self, [a, b, weight, bias]: [FlexTensor; 4]) -> (FlexTensor, Self::Saved) {
+        let (y, [a, b]) = self.run([a, b], &self.0.pack(values(&weight)), &bias);
+        (y, [a, b, weight])
+    }
+
+    fn infer(&self, [a, b, weight, bias]: [FlexTensor; 4]) -> FlexTensor {
+        let (y, x) = self.run([a, b], &self.0.kept_weights(&weight), &bias);
+        x.into_iter().for_each(recycle);
+        y
+    }
+
+    fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, _tracked: [bool; 4]) -> [Option<FlexTensor>; 4] {
+        let gradients = match self.0.method() {
+            Method::Bf16 => {
+                let dy = as_bf16(dy);
+                let gradients = self.gradients::<Bf16>(saved, &dy);
+                recycle(dy);
+                gradients
+            }
+            _ => self.gradients::<f32>(saved, dy),
+        };
+        gradients.map(Some)
+    }
+
+    fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor> {
+        saved
+    }
 }
 
 /// What is added to a convolution's result as it is stored.

@@ -2,13 +2,13 @@
 
 use super::{
     Operation,
-    buffer::{Value, buffer, buffer_like, tensor, values},
-    ternary,
+    buffer::{Value, beside, buffer, buffer_like, tensor, values},
+    quaternary, ternary,
 };
 use crate::{ops::NormSettings, pass::Precision};
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
-    tensor::Tensor,
+    tensor::{Shape, Tensor},
 };
 use pig_kernels::{Bf16, GroupNorm, Level};
 
@@ -19,62 +19,111 @@ pub(in crate::ops) fn group_norm(
     bias: Tensor<1>,
     settings: NormSettings,
 ) -> Tensor<4> {
-    let [batch, height, width, channels] = x.dims();
-    let NormSettings { groups, eps, activate, precision } = settings;
-    let norm = GroupNorm { batch, pixels: height * width, channels, groups, eps: eps as f32, silu: activate };
-    ternary(Norm { norm, precision }, x, weight, bias)
+    ternary(Norm::new(x.dims(), settings), x, weight, bias)
 }
 
-/// Inputs: x, weight, bias.
+/// As [`crate::ops::group_norm_concat`].
+pub(in crate::ops) fn group_norm_concat(
+    a: Tensor<4>,
+    b: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    settings: NormSettings,
+) -> Tensor<4> {
+    let [batch, height, width, channels] = a.dims();
+    let dims = [batch, height, width, channels + b.dims()[3]];
+    quaternary(Norm::new(dims, settings), a, b, weight, bias)
+}
+
+/// Inputs: x or two tensors side by side, weight, bias.
 #[derive(Clone, Debug)]
 struct Norm {
     norm: GroupNorm,
+    /// Shape of the result.
+    dims: [usize; 4],
     /// Of the result.
     precision: Precision,
 }
 
-impl Norm {
-    /// The result in the type `T`, and the means and reciprocal standard deviations.
-    fn run<T: Value>(&self, [x, weight, bias]: &[FlexTensor; 3]) -> (FlexTensor, [Vec<f32>; 2]) {
-        let groups = self.norm.batch * self.norm.groups;
-        let (mut y, mut mean, mut rstd) = (buffer::<T>(x.shape().num_elements()), vec![0.0; groups], vec![0.0; groups]);
-        self.norm.forward(Level::best(), values(x), values(weight), values(bias), &mut y, &mut mean, &mut rstd);
-        (tensor(y, x.shape()), [mean, rstd])
-    }
-}
-
 /// What the backward pass reads; the result is computed anew from it.
 #[derive(Clone, Debug)]
-struct Saved {
-    inputs: [FlexTensor; 3],
+struct Saved<const N: usize> {
+    inputs: [FlexTensor; N],
     /// Of each group of each sample.
     mean: Vec<f32>,
     /// The reciprocal standard deviation of each group of each sample.
     rstd: Vec<f32>,
 }
 
-impl Operation<3> for Norm {
-    type Saved = Saved;
-
-    fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Saved) {
-        let (y, [mean, rstd]) = match self.precision {
-            Precision::F32 => self.run::<f32>(&inputs),
-            Precision::Bf16 => self.run::<Bf16>(&inputs),
-        };
-        (y, Saved { inputs, mean, rstd })
+impl Norm {
+    fn new(dims: [usize; 4], settings: NormSettings) -> Self {
+        let [batch, height, width, channels] = dims;
+        let NormSettings { groups, eps, activate, precision } = settings;
+        let norm = GroupNorm { batch, pixels: height * width, channels, groups, eps: eps as f32, silu: activate };
+        Self { norm, dims, precision }
     }
 
-    fn backward(&self, saved: &Saved, dy: &FlexTensor, _tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    /// The result in the type `T`, and what the backward pass reads.
+    fn run<T: Value, const N: usize>(&self, inputs: [FlexTensor; N]) -> (FlexTensor, Saved<N>) {
+        let groups = self.norm.batch * self.norm.groups;
+        let shape = Shape::from(self.dims);
+        let (mut y, mut mean, mut rstd) = (buffer::<T>(shape.num_elements()), vec![0.0; groups], vec![0.0; groups]);
+        let (x, parameters) = inputs.split_at(N - 2);
+        let [weight, bias] = [0, 1].map(|i| values(&parameters[i]));
+        self.norm.forward(Level::best(), beside(x), weight, bias, &mut y, &mut mean, &mut rstd);
+        (tensor(y, shape), Saved { inputs, mean, rstd })
+    }
+
+    fn forward<const N: usize>(&self, inputs: [FlexTensor; N]) -> (FlexTensor, Saved<N>) {
+        match self.precision {
+            Precision::F32 => self.run::<f32, N>(inputs),
+            Precision::Bf16 => self.run::<Bf16, N>(inputs),
+        }
+    }
+
+    fn backward<const N: usize>(&self, saved: &Saved<N>, dy: &FlexTensor) -> [Option<FlexTensor>; N] {
         let Saved { inputs, mean, rstd } = saved;
-        let [x, weight, bias] = inputs.each_ref().map(values);
-        let [mut dx, mut dw, mut db] = inputs.each_ref().map(buffer_like);
-        let dy = values(dy);
-        self.norm.backward(Level::best(), x, dy, weight, bias, mean, rstd, &mut dx, &mut dw, &mut db);
-        let [x, weight, bias] = inputs.each_ref().map(TensorMetadata::shape);
-        [Some(tensor(dx, x)), Some(tensor(dw, weight)), Some(tensor(db, bias))]
+        let (x, parameters) = inputs.split_at(N - 2);
+        let [weight, bias] = [0, 1].map(|i| values(&parameters[i]));
+        let mut gradients = inputs.each_ref().map(buffer_like);
+        let (dx, rest) = gradients.split_at_mut(N - 2);
+        let mut dx: Vec<&mut [f32]> = dx.iter_mut().map(|dx| &mut dx[..]).collect();
+        let (dw, db) = rest.split_at_mut(1);
+        let (dw, db) = (&mut dw[0], &mut db[0]);
+        self.norm.backward(Level::best(), beside(x), values(dy), weight, bias, mean, rstd, &mut dx, dw, db);
+        let mut shapes = inputs.iter().map(TensorMetadata::shape);
+        gradients.map(|gradient| shapes.next().map(|shape| tensor(gradient, shape)))
+    }
+}
+
+impl Operation<3> for Norm {
+    type Saved = Saved<3>;
+
+    fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Saved<3>) {
+        self.forward(inputs)
     }
 
-    fn release(saved: Saved) -> impl IntoIterator<Item = FlexTensor> {
+    fn backward(&self, saved: &Saved<3>, dy: &FlexTensor, _tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        self.backward(saved, dy)
+    }
+
+    fn release(saved: Saved<3>) -> impl IntoIterator<Item = FlexTensor> {
+        saved.inputs
+    }
+}
+
+impl Operation<4> for Norm {
+    type Saved = Saved<4>;
+
+    fn forward(&self, inputs: [FlexTensor; 4]) -> (FlexTensor, Saved<4>) {
+        self.forward(inputs)
+    }
+
+    fn backward(&self, saved: &Saved<4>, dy: &FlexTensor, _tracked: [bool; 4]) -> [Option<FlexTensor>; 4] {
+        self.backward(saved, dy)
+    }
+
+    fn release(saved: Saved<4>) -> impl IntoIterator<Item = FlexTensor> {
         saved.inputs
     }
 }

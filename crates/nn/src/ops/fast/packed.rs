@@ -7,6 +7,7 @@ use super::{buffer::values, conv::Method};
 use burn::{backend::flex::FlexTensor, tensor::Bytes};
 use std::{
     any::Any,
+    cell::Cell,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
@@ -37,6 +38,24 @@ struct Entry {
 /// By the address of the weights' shared allocation, which stays taken as long as the entry refers to it.
 static ENTRIES: Mutex<Option<HashMap<usize, Entry>>> = Mutex::new(None);
 
+thread_local! {
+    static IS_KEEPING: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Computes without keeping the weights that it packs: for a forward pass within a training step, whose weights the next step
+/// changes. Packed for Winograd's method, they take four times the memory of the weights themselves.
+pub fn without_keeping_weights<T>(f: impl FnOnce() -> T) -> T {
+    /// Sets the flag back, also when `f` panics.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_KEEPING.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_KEEPING.replace(false));
+    f()
+}
+
 /// What `pack` makes of `weight`, or made of it when the same was asked for before.
 pub(super) fn forward_weights<T: Any + Send + Sync>(
     packing: Packing,
@@ -45,8 +64,9 @@ pub(super) fn forward_weights<T: Any + Send + Sync>(
 ) -> Arc<T> {
     let pack = || Arc::new(pack(values(weight)));
     let source = weight.data_arc();
-    if source.len() != size_of_val(values(weight)) {
-        // A part of a larger buffer: another part may have the same allocation and shape.
+    // Of a larger buffer, another part may have the same allocation and shape.
+    let is_part = source.len() != size_of_val(values(weight));
+    if is_part || !IS_KEEPING.get() {
         return pack();
     }
     let key = Arc::as_ptr(&source).addr();

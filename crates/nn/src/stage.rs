@@ -1,0 +1,87 @@
+//! The U-Net's forward pass as a list of layers, so that it can be computed in parts.
+
+use crate::{
+    attention::SelfAttention,
+    layers::{Conv2d, GroupNorm},
+    pass::{Pass, Precision},
+    resnet::{Downsample, ResnetBlock, Upsample},
+};
+use burn::{
+    module::{Module, ModuleVisitor},
+    tensor::Tensor,
+};
+
+/// A layer with its place among the skip connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stage<'a> {
+    /// What is computed.
+    pub(crate) layer: Layer<'a>,
+    /// Whether the last skip connection that was left and not taken yet is read beside the layer's input.
+    pub(crate) takes_skip: bool,
+    /// Whether the result is left as a skip connection.
+    pub(crate) leaves_skip: bool,
+}
+
+impl<'a> Stage<'a> {
+    /// A layer between its neighbours alone.
+    pub(crate) fn new(layer: Layer<'a>) -> Self {
+        Self { layer, takes_skip: false, leaves_skip: false }
+    }
+
+    /// A layer of the decoder that takes a skip connection.
+    pub(crate) fn taking_skip(layer: Layer<'a>) -> Self {
+        Self { takes_skip: true, ..Self::new(layer) }
+    }
+
+    /// A layer of the encoder that leaves a skip connection.
+    pub(crate) fn leaving_skip(layer: Layer<'a>) -> Self {
+        Self { leaves_skip: true, ..Self::new(layer) }
+    }
+}
+
+/// A layer of the U-Net.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Layer<'a> {
+    /// From the input's channels to the first level's.
+    Input(&'a Conv2d),
+    /// A residual block.
+    Resnet(&'a ResnetBlock),
+    /// Attention of every pixel to every pixel.
+    Attention(&'a SelfAttention),
+    /// Half the size.
+    Downsample(&'a Downsample),
+    /// Twice the size.
+    Upsample(&'a Upsample),
+    /// norm, SiLU, convolution to the output's channels.
+    Output(&'a GroupNorm, &'a Conv2d),
+}
+
+impl Layer<'_> {
+    /// `h` is `[batch, height, width, channels]`, `skip` a tensor of the same size for a residual block that takes one, `time`
+    /// `[batch, embedding]`.
+    pub(crate) fn forward(self, h: Tensor<4>, skip: Option<Tensor<4>>, time: &Tensor<2>, pass: &Pass) -> Tensor<4> {
+        match self {
+            Self::Input(conv) => conv.forward(h, Precision::F32),
+            Self::Resnet(block) => block.forward(h, skip, time, pass),
+            Self::Attention(attention) => attention.forward(h, pass),
+            Self::Downsample(downsample) => downsample.forward(h, pass),
+            Self::Upsample(upsample) => upsample.forward(h, pass),
+            Self::Output(norm, conv) => conv.forward(norm.forward_silu(h, Precision::F32), Precision::F32),
+        }
+    }
+
+    /// Shows the layer's parameters to `visitor`.
+    pub(crate) fn visit(self, visitor: &mut impl ModuleVisitor) {
+        match self {
+            Self::Input(conv) => conv.visit(visitor),
+            Self::Resnet(block) => block.visit(visitor),
+            Self::Attention(attention) => attention.visit(visitor),
+            Self::Downsample(downsample) => downsample.visit(visitor),
+            Self::Upsample(upsample) => upsample.visit(visitor),
+            Self::Output(norm, conv) => {
+                norm.visit(visitor);
+                conv.visit(visitor);
+            }
+        }
+    }
+}
