@@ -17,6 +17,10 @@ use std::time::Instant;
 const PASSES: usize = 7;
 
 fn main() {
+    rayon::scope(|_| run());
+}
+
+fn run() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [layout, work, batch, size, precision] = arguments.as_slice() else {
         eprintln!("usage: op_times released|reference forward|training BATCH SIZE f32|bf16");

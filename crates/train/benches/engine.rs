@@ -41,7 +41,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     error::Error,
-    io::{BufRead, IsTerminal, Write},
+    io::{BufRead, IsTerminal, Stdin, Write},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -94,8 +94,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("this program waits for requests of bench/run; start that instead");
         return Ok(());
     }
+    // In a thread of the pool, as `pig` computes.
+    rayon::scope(|_| serve(stdin).map_err(|error| error.to_string()))?;
+    Ok(())
+}
+
+fn serve(requests: Stdin) -> Result<(), Box<dyn Error>> {
     let mut job = None;
-    for line in stdin.lock().lines() {
+    for line in requests.lock().lines() {
         let answer = answer(serde_json::from_str(&line?)?, &mut job)?;
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{answer}")?;
