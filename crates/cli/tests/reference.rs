@@ -17,7 +17,7 @@ const SOURCES: [&str; 9] = [
     "crates/diffusion/src/schedule.rs",
     "crates/diffusion/src/prediction.rs",
     "crates/diffusion/src/timesteps.rs",
-    "crates/diffusion/src/step.rs",
+    "crates/diffusion/src/step/ddpm.rs",
     "crates/nn/src/config.rs",
 ];
 
