@@ -30,7 +30,7 @@ const DIMS: [usize; 4] = [1, 2, 2, 1];
 const COUNT: usize = 4;
 /// Values of one step in `schedulers_inputs`, of which the first [`COUNT`] are taken.
 const STRIDE: usize = 16;
-const TOLERANCE: f64 = 1e-6;
+const TOLERANCE: f64 = 1e-9;
 /// Where `edm` adds noise, in the goldens.
 const EDM_BOUNDS: (f64, f64) = (0.05, 50.0);
 

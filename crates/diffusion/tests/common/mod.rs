@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each proof is a crate of its own and uses its part.
 
 pub(crate) mod goldens;
+pub(crate) mod linear;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use pig_device::testing;
