@@ -3,6 +3,8 @@
 pub mod joint;
 pub mod pig;
 
+mod refinements;
+
 use crate::{Config, batch::Batch};
 use burn::tensor::Tensor;
 use pig_diffusion::{schedule::Schedule, timesteps::Timesteps};
@@ -56,9 +58,9 @@ impl<'a> Objective<'a> {
         }
         .with_precision(self.config.train.precision);
         match self.role {
-            Role::ModelX => pig::model_x_loss(&network, self.schedule, batch),
+            Role::ModelX => pig::model_x_loss(&network, self, batch),
             Role::ModelY => pig::model_y_loss(&network, self, batch, step.is_some()),
-            Role::Joint => joint::loss(&network, self.schedule, batch),
+            Role::Joint => joint::loss(&network, self, batch),
         }
     }
 }
