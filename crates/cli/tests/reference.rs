@@ -9,15 +9,16 @@ use std::{fmt::Write, path::PathBuf};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The sources whose doc comments explain the configuration.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "crates/train/src/config/mod.rs",
     "crates/train/src/config/model_y.rs",
+    "crates/train/src/config/sampler.rs",
     "crates/data/src/config.rs",
     "crates/prepare/src/settings.rs",
     "crates/diffusion/src/schedule.rs",
     "crates/diffusion/src/prediction.rs",
     "crates/diffusion/src/timesteps.rs",
-    "crates/diffusion/src/step.rs",
+    "crates/diffusion/src/step/ddpm.rs",
     "crates/nn/src/config.rs",
 ];
 
@@ -82,6 +83,8 @@ struct Member {
     /// The type of a field.
     kind: String,
     doc: String,
+    /// The word of a variant that `rename_all` does not give.
+    word: Option<String>,
     /// Other words that serde accepts.
     aliases: Vec<String>,
 }
@@ -159,7 +162,8 @@ impl Reference {
         };
         let mut words = String::new();
         for variant in &item.members {
-            let _ = write!(words, "<br>`\"{}\"`", spell(&variant.name, case));
+            let word = variant.word.clone().unwrap_or_else(|| spell(&variant.name, case));
+            let _ = write!(words, "<br>`\"{word}\"`");
             for alias in &variant.aliases {
                 let _ = write!(words, " (or `\"{alias}\"`)");
             }
@@ -220,8 +224,9 @@ fn items(text: &str) -> Vec<Item> {
         } else if let (true, Some(member)) = (open, bare.strip_suffix(',')) {
             let field = member.strip_prefix("pub ").and_then(|field| field.split_once(": "));
             let (name, kind) = field.unwrap_or((member, ""));
+            let word = quoted(&attributes, "rename = ").pop();
             let aliases = quoted(&attributes, "alias = ");
-            let member = Member { name: name.to_owned(), kind: kind.to_owned(), doc: joined(&doc), aliases };
+            let member = Member { name: name.to_owned(), kind: kind.to_owned(), doc: joined(&doc), word, aliases };
             items.last_mut().unwrap().members.push(member);
         }
         doc.clear();

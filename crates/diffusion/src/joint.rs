@@ -20,22 +20,24 @@ pub trait JointDenoiser {
     fn prediction_type(&self) -> PredictionType;
 }
 
-/// The loss of a joint network on one batch: the mean squared errors of both outputs, `[1]`.
-///
-/// The two members weigh the same whatever their numbers of channels.
-pub fn joint_loss(
+/// The squared errors of both outputs of a joint network on one batch, before averaging, each in the shape of its member.
+pub fn joint_errors(
     model: &impl JointDenoiser,
     schedule: &Schedule,
     (x_0, y_0): (&Tensor<4>, &Tensor<4>),
     (eps_1, eps_2): (&Tensor<4>, &Tensor<4>),
     t: &[usize],
-) -> Tensor<1> {
+) -> (Tensor<4>, Tensor<4>) {
     let x_t = add_noise(schedule, x_0, eps_1, t);
     let y_t = add_noise(schedule, y_0, eps_2, t);
     let (out_x, out_y) = model.predict(&x_t, &y_t, t);
     let target = |clean, eps| prediction::target(schedule, model.prediction_type(), clean, eps, t);
-    let error_x = (target(x_0, eps_1) - out_x).square().mean();
-    let error_y = (target(y_0, eps_2) - out_y).square().mean();
+    ((target(x_0, eps_1) - out_x).square(), (target(y_0, eps_2) - out_y).square())
+}
+
+/// The loss of a joint network from the averaged errors of both outputs, `[1]`: the two members weigh the same whatever
+/// their numbers of channels.
+pub fn joint_loss(error_x: Tensor<1>, error_y: Tensor<1>) -> Tensor<1> {
     (error_x + error_y).mul_scalar(0.5)
 }
 

@@ -6,12 +6,18 @@
 //! batch axis.
 //!
 //! Start with [`pair`]: it is the paper's Algorithm 1 and Algorithm 2, line by line. Everything that the paper lacks is
-//! another [`guide`], [`step`] or [`denoiser`] in a file of its own.
+//! another [`guide`], [`step`] or [`denoiser`] in a file of its own; other noise levels are another
+//! [`schedule::Schedule`] and other [`timesteps`] ([`karras`]).
 
+pub mod condition_noise;
 pub mod denoiser;
 pub mod forward;
 pub mod guide;
+pub mod guide_every;
 pub mod joint;
+pub mod karras;
+pub mod level;
+pub mod loss_weight;
 pub mod noise;
 #[allow(non_snake_case)] // x_T and y_T are what the paper calls them.
 pub mod pair;

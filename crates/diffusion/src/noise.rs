@@ -32,6 +32,12 @@ pub enum Stream {
     Initialisation = 9,
     /// Dropout patterns.
     Dropout = 10,
+    /// The further draw of offset noise, one value an image and channel.
+    TrainOffset = 11,
+    /// Level (step 1) and values (step 0) of the noise on model_y's condition in training.
+    TrainConditionNoise = 12,
+    /// Noise on model_y's condition in sampling.
+    Condition = 13,
 }
 
 /// A generator for one (seed, sample, stream, step).

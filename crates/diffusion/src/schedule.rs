@@ -107,6 +107,16 @@ impl Schedule {
         Self { betas, alpha_bars }
     }
 
+    /// This schedule with another alpha_bar at each of the given timesteps; what beta_t was there stays.
+    #[must_use]
+    pub fn with_alpha_bars(&self, levels: &[(usize, f64)]) -> Self {
+        let mut other = self.clone();
+        for &(t, alpha_bar) in levels {
+            other.alpha_bars[t] = alpha_bar;
+        }
+        other
+    }
+
     /// T.
     pub fn num_train_timesteps(&self) -> usize {
         self.betas.len()

@@ -14,12 +14,14 @@ pub enum TimestepSpacing {
     Linspace,
 }
 
-/// A request for more steps than there are noise levels, or for none.
+/// A request for more steps than there are noise levels to keep, or for none.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("sample.num_inference_steps is {steps}, expected 1 to schedule.num_train_timesteps = {train}")]
+#[error("sample.num_inference_steps is {steps}, expected 1 to {most} (schedule.num_train_timesteps is {train})")]
 pub struct StepCountError {
     /// Steps asked for.
     pub steps: usize,
+    /// The most that can be kept.
+    pub most: usize,
     /// T of the schedule.
     pub train: usize,
 }
@@ -29,7 +31,7 @@ pub struct StepCountError {
 pub struct Transition {
     /// The timestep of the noisy input, 1..=T.
     pub t: usize,
-    /// The timestep of the result; 0 is the clean image.
+    /// The timestep of the result; 0 is the clean image. Not below `t` only where [`Timesteps::corrected`] says.
     pub t_prev: usize,
 }
 
@@ -40,9 +42,7 @@ pub struct Timesteps(Vec<Transition>);
 impl Timesteps {
     /// Keeps `steps` of `train` timesteps by `spacing`; the last move ends at 0, the clean image.
     pub fn new(train: usize, steps: usize, spacing: TimestepSpacing) -> Result<Self, StepCountError> {
-        if steps == 0 || steps > train {
-            return Err(StepCountError { steps, train });
-        }
+        check_count(steps, train, train)?;
         let ratio = train as f64 / steps as f64;
         let kept: Vec<usize> = match spacing {
             // diffusers takes the whole part of T/N here, so that leading steps are evenly spaced.
@@ -56,6 +56,36 @@ impl Timesteps {
             }
         };
         Ok(Self::from_kept(&kept))
+    }
+
+    /// The timesteps that diffusers keeps for DPM-Solver++ and UniPC, whose grid has the clean image as one of its N + 1
+    /// levels: leading and linspace keep N + 1 timesteps and take the clean image in place of the cleanest of them.
+    /// Trailing is the same for all.
+    pub fn multistep(train: usize, steps: usize, spacing: TimestepSpacing) -> Result<Self, StepCountError> {
+        if spacing == TimestepSpacing::Trailing {
+            return Self::new(train, steps, spacing);
+        }
+        check_count(steps, train.saturating_sub(1), train)?;
+        let mut moves = Self::new(train, steps + 1, spacing)?.0;
+        moves.pop();
+        let kept: Vec<usize> = moves.iter().map(|at| at.t).collect();
+        Ok(Self::from_kept(&kept))
+    }
+
+    /// These moves with a second look at each but the last, as Heun's method takes: after t to t-1 follows a move from
+    /// t-1 that does not fall. It goes to `raised(t-1)`, the timestep up to which noise is added before the next move;
+    /// t-1 itself for none.
+    pub fn corrected(&self, raised: impl Fn(usize) -> usize) -> Self {
+        let mut moves = Vec::with_capacity(2 * self.len());
+        let mut start = self.first();
+        for at in self.iter() {
+            moves.push(Transition { t: start, t_prev: at.t_prev });
+            if at.t_prev > 0 {
+                start = raised(at.t_prev);
+                moves.push(Transition { t: at.t_prev, t_prev: start });
+            }
+        }
+        Self(moves)
     }
 
     /// Moves through `kept` timesteps, given in falling order, and from the last to 0.
@@ -74,7 +104,7 @@ impl Timesteps {
         self.0[0].t
     }
 
-    /// Number of moves.
+    /// Number of moves, which is how often the networks are asked.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -89,6 +119,10 @@ impl Timesteps {
     pub fn previous(&self, t: usize) -> usize {
         self.0.iter().map(|m| m.t).find(|&kept| kept < t).unwrap_or(0)
     }
+}
+
+fn check_count(steps: usize, most: usize, train: usize) -> Result<(), StepCountError> {
+    if (1..=most).contains(&steps) { Ok(()) } else { Err(StepCountError { steps, most, train }) }
 }
 
 #[cfg(test)]
@@ -135,6 +169,31 @@ mod tests {
             (1..=16).map(|t| timesteps.previous(t)).collect::<Vec<_>>(),
             [0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12]
         );
+    }
+
+    #[test]
+    fn multistep_solvers_keep_one_more_and_end_clean() {
+        let kept = |train, steps, spacing| -> Vec<usize> {
+            Timesteps::multistep(train, steps, spacing).unwrap().iter().map(|m| m.t).collect()
+        };
+        assert_eq!(kept(1000, 4, TimestepSpacing::Leading), [801, 601, 401, 201]);
+        assert_eq!(kept(1000, 3, TimestepSpacing::Linspace), [1000, 667, 334]);
+        assert_eq!(kept(1000, 4, TimestepSpacing::Trailing), [1000, 750, 500, 250]);
+        assert_eq!(kept(10, 9, TimestepSpacing::Leading), [10, 9, 8, 7, 6, 5, 4, 3, 2]);
+        assert_eq!(
+            Timesteps::multistep(10, 10, TimestepSpacing::Leading),
+            Err(StepCountError { steps: 10, most: 9, train: 10 })
+        );
+    }
+
+    #[test]
+    fn second_looks_stand_between_the_moves() {
+        let timesteps = Timesteps::from_kept(&[9, 6, 3]);
+        let moves = |timesteps: Timesteps| timesteps.iter().map(|at| (at.t, at.t_prev)).collect::<Vec<_>>();
+        assert_eq!(moves(timesteps.corrected(|t| t)), [(9, 6), (6, 6), (6, 3), (3, 3), (3, 0)]);
+        let raised = |t| if t == 6 { 8 } else { t };
+        assert_eq!(moves(timesteps.corrected(raised)), [(9, 6), (6, 8), (8, 3), (3, 3), (3, 0)]);
+        assert_eq!(moves(Timesteps::from_kept(&[9]).corrected(|t| t)), [(9, 0)]);
     }
 
     #[test]

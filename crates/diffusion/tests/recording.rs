@@ -12,7 +12,7 @@ use pig_diffusion::{
     denoiser::{Clipped, Denoiser},
     forward::add_noise,
     guide::{Guide, PredictedX0, PreviousX, Thresholded},
-    joint::{JointDenoiser, joint_loss, sample_joint},
+    joint::{JointDenoiser, joint_errors, joint_loss, sample_joint},
     noise::{NoiseSource, Stream},
     pair::{algorithm_1, algorithm_2},
     prediction::{Estimate, PredictionType},
@@ -487,7 +487,8 @@ fn joint_loss_is_the_mean_of_both_mean_squares() {
         let log = Log::default();
         let pair = (&of(&batch.x_0), &of(&batch.y_0));
         let noise = (&of(&batch.eps_1), &of(&batch.eps_2));
-        let loss = joint_loss(&JointRecorder(&log, kind), &schedule, pair, noise, &batch.t).into_scalar::<f64>();
+        let (of_x, of_y) = joint_errors(&JointRecorder(&log, kind), &schedule, pair, noise, &batch.t);
+        let loss = joint_loss(of_x.mean(), of_y.mean()).into_scalar::<f64>();
         assert_events(&log.borrow(), &[Event::Network("joint", x_t.clone(), y_t.clone(), batch.t.to_vec())]);
         let of_x = mean_square(&batch.target(kind, &batch.x_0, &batch.eps_1), &batch.answers("x", &x_t, &y_t));
         let of_y = mean_square(&batch.target(kind, &batch.y_0, &batch.eps_2), &batch.answers("y", &y_t, &x_t));

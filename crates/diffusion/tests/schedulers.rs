@@ -11,7 +11,11 @@
 mod common;
 
 use burn::tensor::{DType, Device, Tensor};
-use common::{difference, largest, tensor, values};
+use common::{
+    difference,
+    goldens::{Arrays, arrays, goldens},
+    largest, tensor, values,
+};
 use pig_diffusion::{
     denoiser::{Clipped, Denoiser},
     noise::{NoiseSource, Stream},
@@ -21,8 +25,7 @@ use pig_diffusion::{
     step::{Ddim, Ddpm, Step, VarianceType, ddim_sigma, ddim_step, ddpm_step},
     timesteps::{TimestepSpacing, Timesteps, Transition},
 };
-use safetensors::{Dtype, SafeTensors};
-use std::{cell::Cell, collections::BTreeMap, path::PathBuf};
+use std::{cell::Cell, collections::BTreeMap};
 
 const DIMS: [usize; 4] = [1, 4, 4, 1];
 const TOLERANCE: f64 = 1e-6;
@@ -73,28 +76,6 @@ impl Case {
     fn is_ddim(&self) -> bool {
         self.sampler == "ddim"
     }
-}
-
-/// All tensors of one golden file, widened to f64.
-type Arrays = BTreeMap<String, Vec<f64>>;
-
-fn goldens(file: &str) -> Vec<u8> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/goldens")).join(file);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn arrays(file: &str) -> Arrays {
-    let bytes = goldens(file);
-    let widen = |view: &safetensors::tensor::TensorView<'_>| -> Vec<f64> {
-        let data = view.data();
-        match view.dtype() {
-            Dtype::F64 => data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
-            Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
-            Dtype::I64 => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
-            other => panic!("{file}: unexpected type {other:?}"),
-        }
-    };
-    SafeTensors::deserialize(&bytes).unwrap().iter().map(|(name, view)| (name.to_owned(), widen(&view))).collect()
 }
 
 /// The cases and everything they need.

@@ -20,6 +20,9 @@ pub enum Error {
     /// More sampling steps than noise levels.
     #[error(transparent)]
     Steps(#[from] pig_diffusion::timesteps::StepCountError),
+    /// More sampling steps than Karras et al.'s levels can be told apart.
+    #[error(transparent)]
+    Karras(#[from] pig_diffusion::karras::KarrasError),
     /// A network that cannot be built or does not fit the image.
     #[error(transparent)]
     Network(#[from] pig_nn::config::UNetError),

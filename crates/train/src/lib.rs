@@ -21,6 +21,7 @@ pub mod preview;
 pub mod run_dir;
 pub mod sample;
 pub mod sampler;
+mod stepper;
 pub mod train;
 pub mod trainer;
 pub mod updates;

@@ -2,19 +2,22 @@
 
 use crate::{
     Config, Result,
-    config::{Conditioning, Method, SamplerKind},
+    config::{Conditioning, Method},
+    stepper::stepper,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_diffusion::{
+    condition_noise::NoisyCondition,
     denoiser::{Clipped, Denoiser},
     forward::add_noise,
     guide::{Guide, PredictedX0, PreviousX, Thresholded},
+    guide_every::GuideEvery,
     joint::sample_joint,
     noise::{NoiseSource, Stream},
     pair::{Turn, algorithm_2},
     schedule::Schedule,
     single::sample_conditional,
-    step::{Ddim, Ddpm, GivenX0, Step},
+    step::{GivenX0, Step},
     timesteps::Timesteps,
 };
 use pig_nn::{
@@ -42,7 +45,10 @@ pub enum Models {
 pub struct Sampler<'a> {
     config: &'a Config,
     models: &'a Models,
+    /// The levels that the chains walk: the training's own, but for those of Karras et al.
     schedule: Schedule,
+    /// The training's.
+    trained: Schedule,
     timesteps: Timesteps,
     device: &'a Device,
 }
@@ -68,10 +74,11 @@ pub struct StripEstimate {
 impl<'a> Sampler<'a> {
     /// A sampler under the `[schedule]` and `[sample]` sections of `config`.
     pub fn new(config: &'a Config, models: &'a Models, device: &'a Device) -> Result<Self> {
-        Ok(Self { config, models, schedule: Schedule::new(&config.schedule)?, timesteps: config.timesteps()?, device })
+        let (schedule, timesteps) = config.levels()?;
+        Ok(Self { config, models, schedule, trained: Schedule::new(&config.schedule)?, timesteps, device })
     }
 
-    /// The kept timesteps.
+    /// The moves of sampling.
     pub fn timesteps(&self) -> &Timesteps {
         &self.timesteps
     }
@@ -84,11 +91,11 @@ impl<'a> Sampler<'a> {
         let (schedule, timesteps) = (&self.schedule, &self.timesteps);
         let (x_0, y_0) = match self.models {
             Models::Pig { model_x, model_y } => algorithm_2(
-                &self.denoiser(model_x, Role::ModelX),
+                &self.guider(model_x),
                 &self.denoiser(model_y, Role::ModelY),
                 schedule,
                 timesteps,
-                &self.guide(),
+                &self.guide(&noise),
                 (&mut step_x, &mut step_y),
                 (x_start, y_start),
                 watch,
@@ -128,18 +135,19 @@ impl<'a> Sampler<'a> {
         };
         let y_0 = if direct {
             let mut told = |at: pig_diffusion::timesteps::Transition, _: &_| watch(at.t);
-            sample_conditional(&model_y, schedule, timesteps, &given, &mut step_y, y_start, &mut told)
+            let condition = self.guide_noise(&noise, PredictedX0).guide(&given, &given, &given);
+            sample_conditional(&model_y, schedule, timesteps, &condition, &mut step_y, y_start, &mut told)
         } else {
             let eps = self.start(&noise, Stream::X);
             let first = vec![timesteps.first(); ids.len()];
             let x_start = add_noise(schedule, &given, &eps, &first);
             let mut step_x = GivenX0 { schedule, x_0: given.clone(), eps };
             algorithm_2(
-                &self.denoiser(model_x, Role::ModelX),
+                &self.guider(model_x),
                 &model_y,
                 schedule,
                 timesteps,
-                &self.guide(),
+                &self.guide(&noise),
                 (&mut step_x, &mut step_y),
                 (x_start, y_start),
                 &mut |turn| watch(turn.at.t),
@@ -161,16 +169,7 @@ impl<'a> Sampler<'a> {
     }
 
     fn step(&self, noise: &NoiseSource, stream: Stream) -> Box<dyn Step + '_> {
-        let (sample, noise) = (&self.config.sample, (noise.clone(), stream));
-        match sample.sampler {
-            SamplerKind::Ddim => Box::new(Ddim {
-                schedule: &self.schedule,
-                eta: sample.eta,
-                set_alpha_to_one: sample.set_alpha_to_one,
-                noise,
-            }),
-            SamplerKind::Ddpm => Box::new(Ddpm { schedule: &self.schedule, variance: sample.variance_type, noise }),
-        }
+        stepper(&self.config.sample, &self.schedule, (noise.clone(), stream))
     }
 
     fn network<'n>(&self, unet: &'n UNet, role: Role) -> Network<'n> {
@@ -182,11 +181,28 @@ impl<'a> Sampler<'a> {
         if self.config.sample.clip_sample { Box::new(Clipped(network)) } else { Box::new(network) }
     }
 
-    fn guide(&self) -> Box<dyn Guide> {
+    fn guider<'n>(&self, unet: &'n UNet) -> GuideEvery<Box<dyn Denoiser + 'n>> {
+        let sample = &self.config.sample;
+        GuideEvery::new(self.denoiser(unet, Role::ModelX), sample.guide_every, sample.guide_every_alpha_bar)
+    }
+
+    fn guide(&self, noise: &NoiseSource) -> Box<dyn Guide + '_> {
         match (self.config.sample.guide_threshold, self.config.model_y.conditioning) {
-            (true, _) => Box::new(Thresholded),
-            (false, Conditioning::Xprev) => Box::new(PreviousX),
-            (false, Conditioning::Xhat | Conditioning::Clean) => Box::new(PredictedX0),
+            (true, _) => self.guide_noise(noise, Thresholded),
+            (false, Conditioning::Xprev) => self.guide_noise(noise, PreviousX),
+            (false, Conditioning::Xhat | Conditioning::Clean) => self.guide_noise(noise, PredictedX0),
+        }
+    }
+
+    /// `guide` with `sample.condition_augmentation`.
+    fn guide_noise<'g>(&'g self, noise: &NoiseSource, guide: impl Guide + 'g) -> Box<dyn Guide + 'g> {
+        let [height, width] = self.config.data.size;
+        match self.config.sample.condition_augmentation {
+            0 => Box::new(guide),
+            t => {
+                let eps = noise.draw(Stream::Condition, 0, [height, width, 1]);
+                Box::new(NoisyCondition { guide, schedule: &self.trained, t, eps })
+            }
         }
     }
 }

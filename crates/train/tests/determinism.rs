@@ -130,3 +130,23 @@ fn resumed_joint_is_exact() {
     let sets = ["method=joint", "train.lr_schedule=cosine", "train.log_every=1", "train.optimizer=adam"];
     assert_resume_is_exact(&config(&sets), &["joint"]);
 }
+
+#[test]
+fn resumed_with_every_refinement_is_exact() {
+    let sets = [
+        "train.min_snr_gamma=5.0",
+        "train.noise_offset=0.1",
+        "train.condition_augmentation=20",
+        "train.log_every=1",
+        "model_x.prediction_type=v_prediction",
+    ];
+    let refined = config(&sets);
+    assert_resume_is_exact(&refined, &["model_x", "model_y"]);
+    let folder = folder();
+    let lines = metrics(&trained(folder.path(), "refined", &refined));
+    for off in ["train.min_snr_gamma=1e300", "train.noise_offset=0", "train.condition_augmentation=0"] {
+        let sets: Vec<&str> = sets.iter().chain([&off]).copied().collect();
+        let other = metrics(&trained(folder.path(), off, &config(&sets)));
+        assert_ne!(lines.last(), other.last(), "{off} trains the same model_y");
+    }
+}

@@ -1,6 +1,9 @@
 //! What the proofs share: tensors from plain numbers and back, and the algebra of Gaussian pairs.
 #![allow(dead_code)] // Each proof is a crate of its own and uses its part.
 
+pub(crate) mod goldens;
+pub(crate) mod linear;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use pig_device::testing;
 use pig_diffusion::schedule::{Schedule, ScheduleConfig};

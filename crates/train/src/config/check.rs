@@ -1,6 +1,6 @@
 //! What a configuration must satisfy beyond the types of its keys.
 
-use super::{Conditioning, Config, Method, SamplerKind};
+use super::{Conditioning, Config, Method};
 use crate::{Error, Result};
 use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
 
@@ -16,6 +16,8 @@ impl Config {
         }
         self.check_train()?;
         self.check_sample()?;
+        self.check_sampler()?;
+        self.check_refinements()?;
         self.check_schedule()
     }
 
@@ -55,12 +57,6 @@ impl Config {
             "-1 to 1",
         )?;
         require(
-            sample.sampler == SamplerKind::Ddim || sample.set_alpha_to_one,
-            "sample.set_alpha_to_one",
-            sample.set_alpha_to_one,
-            "true with sample.sampler = \"ddpm\"",
-        )?;
-        require(
             self.method == Method::Pig || !sample.guide_threshold,
             "sample.guide_threshold",
             sample.guide_threshold,
@@ -72,6 +68,32 @@ impl Config {
             sample.guide_threshold,
             "false with model_y.conditioning = \"xprev\", whose guide is x_{t-1}",
         )
+    }
+
+    /// Min-SNR weights, offset noise, noise on the condition, and a guider that is asked less often.
+    fn check_refinements(&self) -> Result<()> {
+        let (train, sample) = (&self.train, &self.sample);
+        let not_negative = |key, value: f64| require(value.is_finite() && value >= 0.0, key, value, "0 or more");
+        not_negative("train.noise_offset", train.noise_offset)?;
+        if let Some(gamma) = train.min_snr_gamma {
+            let key = "train.min_snr_gamma";
+            require(gamma.is_finite() && gamma > 0.0, key, gamma, "a number above 0, or no such key")?;
+            let zero = self.schedule.rescale_zero_terminal_snr;
+            require(!zero, key, gamma, "no such key with schedule.rescale_zero_terminal_snr: t = T would weigh 0")?;
+        }
+        let (trained, sampled) = (train.condition_augmentation, sample.condition_augmentation);
+        let most = self.schedule.num_train_timesteps;
+        let is_pig = self.method == Method::Pig && self.model_y.conditioning != Conditioning::Xprev;
+        let key = "train.condition_augmentation";
+        require(trained <= most, key, trained, "0 to schedule.num_train_timesteps")?;
+        require(trained == 0 || is_pig, key, trained, "0 without a model_y whose condition has no noise of its own")?;
+        let key = "sample.condition_augmentation";
+        require(sampled <= trained, key, sampled, "at most train.condition_augmentation, which model_y has seen")?;
+        require(sample.guide_every > 0, "sample.guide_every", sample.guide_every, "1 or more")?;
+        let has_guider = self.method == Method::Pig;
+        require(sample.guide_every == 1 || has_guider, "sample.guide_every", sample.guide_every, "1 without a guider")?;
+        let from = sample.guide_every_alpha_bar;
+        require((0.0..=1.0).contains(&from), "sample.guide_every_alpha_bar", from, "0 to 1")
     }
 
     /// At alpha_bar_T = 0 the noise says nothing about the image.
@@ -89,7 +111,7 @@ impl Config {
     }
 }
 
-fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
+pub(super) fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
     if holds {
         return Ok(());
     }

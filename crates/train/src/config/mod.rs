@@ -3,9 +3,11 @@
 mod check;
 mod load;
 mod model_y;
+mod sampler;
 
 pub use load::{ConfigError, Layers};
 pub use model_y::{Conditioning, LossWeight, ModelYConfig};
+pub use sampler::SamplerKind;
 
 use pig_data::DataConfig;
 use pig_diffusion::{schedule::ScheduleConfig, step::VarianceType, timesteps::TimestepSpacing};
@@ -128,6 +130,15 @@ pub struct TrainConfig {
     /// Share of model_y's training samples that are given the clean mask where `conditioning` is `xhat`, so that the
     /// model also takes masks from elsewhere.
     pub clean_condition_prob: f64,
+    /// Noise on model_y's condition while training (condition augmentation, Ho et al. 2022, "Cascaded Diffusion Models"): to
+    /// a level drawn evenly from 0 to this timestep, 0 for none. The U-Net is not told the level, as theirs is.
+    pub condition_augmentation: usize,
+    /// Weigh the loss by min(SNR, gamma), as an error of x_0 (min-SNR-gamma, Hang et al. 2023, who take 5); without it
+    /// every timestep weighs the same.
+    pub min_snr_gamma: Option<f64>,
+    /// Deviation of one further draw for each image and channel that is added to all pixels of the training noise (offset
+    /// noise, Guttenberg 2023, who takes 0.1), so that mean brightness is learned, too; 0 for none.
+    pub noise_offset: f64,
     /// Largest norm of the whole gradient, 0 for no limit.
     pub clip_grad_norm: f64,
     /// Floating-point type of the products in the network.
@@ -168,6 +179,9 @@ impl Default for TrainConfig {
             ema_warmup: true,
             timestep_sampling: TimestepSampling::Uniform,
             clean_condition_prob: 0.0,
+            condition_augmentation: 0,
+            min_snr_gamma: None,
+            noise_offset: 0.0,
             clip_grad_norm: 1.0,
             precision: Precision::F32,
             gradient_checkpointing: false,
@@ -181,17 +195,6 @@ impl Default for TrainConfig {
     }
 }
 
-/// The reverse step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SamplerKind {
-    /// DDIM (Song et al. 2021) with `eta`: the paper, with eta 0.
-    #[default]
-    Ddim,
-    /// Ancestral sampling (Ho et al. 2020).
-    Ddpm,
-}
-
 /// The `[sample]` section.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -202,6 +205,19 @@ pub struct SampleConfig {
     pub timestep_spacing: TimestepSpacing,
     /// The reverse step.
     pub sampler: SamplerKind,
+    /// Walk the noise levels of Karras et al. 2022 between those of t = T and t = 1, whatever the spacing; for
+    /// `dpm-solver++`, `dpm-solver++-sde`, `uni-pc` and `heun`. `edm` always does.
+    pub use_karras_sigmas: bool,
+    /// Order of `uni-pc`: 1, 2 or 3.
+    pub solver_order: usize,
+    /// Noise of `edm`, named as in the paper: S_churn over all steps, 0 for none.
+    pub s_churn: f64,
+    /// `edm` adds no noise where sigma = sqrt(1 - alpha_bar) / sqrt(alpha_bar) is below this.
+    pub s_tmin: f64,
+    /// `edm` adds no noise where sigma is above this.
+    pub s_tmax: Option<f64>,
+    /// Deviation of the noise that `edm` adds.
+    pub s_noise: f64,
     /// Noise of DDIM: 0 none, 1 as much as ancestral sampling.
     pub eta: f64,
     /// Variance of `sampler = "ddpm"`.
@@ -212,6 +228,13 @@ pub struct SampleConfig {
     pub set_alpha_to_one: bool,
     /// Smooth and threshold x_0-hat at every step before model_y sees it, as the released code does.
     pub guide_threshold: bool,
+    /// Ask model_x only once in this many looks where alpha_bar_t is at least `guide_every_alpha_bar`; between them its
+    /// last mask stays. 1 always asks.
+    pub guide_every: usize,
+    /// Where `guide_every` begins: alpha_bar is 0.5 where there is as much noise as signal, and 1 in the clean image.
+    pub guide_every_alpha_bar: f64,
+    /// Noise on model_y's condition, to the level of this timestep; at most `train.condition_augmentation`. 0 for none.
+    pub condition_augmentation: usize,
     /// A mask pixel is lesion where x_0 is above this, in [-1, 1].
     pub mask_threshold: f32,
     /// Lesions of fewer pixels are removed from generated masks.
@@ -233,11 +256,20 @@ impl Default for SampleConfig {
             num_inference_steps: 256,
             timestep_spacing: TimestepSpacing::Trailing,
             sampler: SamplerKind::Ddim,
+            use_karras_sigmas: false,
+            solver_order: 2,
+            s_churn: 0.0,
+            s_tmin: 0.0,
+            s_tmax: None,
+            s_noise: 1.0,
             eta: 0.0,
             variance_type: VarianceType::FixedSmall,
             clip_sample: false,
             set_alpha_to_one: true,
             guide_threshold: false,
+            guide_every: 1,
+            guide_every_alpha_bar: 0.5,
+            condition_augmentation: 0,
             mask_threshold: 0.0,
             min_component_area: 4,
             agreement_background: None,
@@ -272,15 +304,6 @@ impl Config {
             Method::Pig => &[Role::ModelX, Role::ModelY],
             Method::Joint => &[Role::Joint],
         }
-    }
-
-    /// The kept timesteps of sampling.
-    pub fn timesteps(&self) -> crate::Result<pig_diffusion::timesteps::Timesteps> {
-        Ok(pig_diffusion::timesteps::Timesteps::new(
-            self.schedule.num_train_timesteps,
-            self.sample.num_inference_steps,
-            self.sample.timestep_spacing,
-        )?)
     }
 
     /// The resolved configuration as TOML.

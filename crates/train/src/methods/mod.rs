@@ -3,6 +3,8 @@
 pub mod joint;
 pub mod pig;
 
+mod refinements;
+
 use crate::{Config, batch::Batch};
 use burn::tensor::{Gradients, Tensor};
 use pig_diffusion::{schedule::Schedule, timesteps::Timesteps};
@@ -66,9 +68,9 @@ impl<'a> Objective<'a> {
 
     fn loss_of(&self, network: &Network<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
         match self.role {
-            Role::ModelX => pig::model_x_loss(network, self.schedule, batch),
+            Role::ModelX => pig::model_x_loss(network, self, batch),
             Role::ModelY => pig::model_y_loss(network, self, batch, is_training),
-            Role::Joint => joint::loss(network, self.schedule, batch),
+            Role::Joint => joint::loss(network, self, batch),
         }
     }
 }

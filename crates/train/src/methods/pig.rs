@@ -1,6 +1,9 @@
 //! `method = "pig"`: Algorithm 1 for model_x, and model_y under its three conditionings.
 
-use super::Objective;
+use super::{
+    Objective,
+    refinements::{image_noise, mean_error, noisy_condition},
+};
 use crate::{
     batch::Batch,
     config::{Conditioning, LossWeight},
@@ -12,28 +15,36 @@ use pig_diffusion::{
     guide::threshold,
     noise::{Stream, keyed_rng, uniform},
     pair::algorithm_1,
-    schedule::Schedule,
     single::{conditional_error, sigmoid_guide_weight},
 };
 use pig_nn::network::{Network, Role};
 
-/// Algorithm 1 on one batch, `[1]`.
-pub fn model_x_loss(model_x: &Network<'_>, schedule: &Schedule, batch: &Batch) -> Tensor<1> {
+/// Algorithm 1 on one batch, `[1]`; its error weighed by timestep where `train.min_snr_gamma` asks for it.
+pub fn model_x_loss(model_x: &Network<'_>, objective: &Objective<'_>, batch: &Batch) -> Tensor<1> {
+    let (config, schedule) = (objective.config, objective.schedule);
     let eps_1 = batch.draw(Stream::TrainX, &batch.masks);
-    let eps_2 = batch.draw(Stream::TrainY, &batch.images);
-    algorithm_1(model_x, schedule, (&batch.masks, &batch.images), (&eps_1, &eps_2), &batch.t)
+    let eps_2 = image_noise(config, batch);
+    if config.train.min_snr_gamma.is_none() {
+        return algorithm_1(model_x, schedule, (&batch.masks, &batch.images), (&eps_1, &eps_2), &batch.t);
+    }
+    let y_t = add_noise(schedule, &batch.images, &eps_2, &batch.t);
+    let error = conditional_error(model_x, schedule, &batch.masks, &eps_1, &y_t, &batch.t);
+    mean_error(config, schedule, Denoiser::prediction_type(model_x), error, &batch.t)
 }
 
 /// The loss of model_y on one batch, `[1]`: its conditional diffusion loss, under the condition that it will be given
 /// while sampling.
 pub fn model_y_loss(model_y: &Network<'_>, objective: &Objective<'_>, batch: &Batch, training: bool) -> Tensor<1> {
-    let eps_2 = batch.draw(Stream::TrainY, &batch.images);
-    let condition = condition(objective, batch, &eps_2, training);
-    let error = conditional_error(model_y, objective.schedule, &batch.images, &eps_2, &condition, &batch.t);
-    match objective.config.model_y.loss_weight {
-        LossWeight::None => error.mean(),
-        LossWeight::SigmoidGuide => (error * sigmoid_guide_weight(&condition)).mean(),
-    }
+    let (config, schedule) = (objective.config, objective.schedule);
+    let eps_2 = image_noise(config, batch);
+    let guide = condition(objective, batch, &eps_2, training);
+    let told = if training { noisy_condition(config, schedule, batch, guide.clone()) } else { guide.clone() };
+    let error = conditional_error(model_y, schedule, &batch.images, &eps_2, &told, &batch.t);
+    let error = match config.model_y.loss_weight {
+        LossWeight::None => error,
+        LossWeight::SigmoidGuide => error * sigmoid_guide_weight(&guide),
+    };
+    mean_error(config, schedule, Denoiser::prediction_type(model_y), error, &batch.t)
 }
 
 /// What model_y is conditioned on in training, `[batch, height, width, 1]`.
