@@ -3,7 +3,11 @@
 //! - [`agreement`]: do a generated image and its mask belong together? The claim of the method, with its verdict.
 //! - [`bootstrap`]: seeded intervals, by patient where patients are known.
 //! - [`components`]: connected components of a mask and their areas.
-//! - [`frechet`]: the Frechet distance between two sets of features.
+//! - [`overlap`], [`surface`], [`detection`]: Dice and its kin, boundary distances, lesions found; [`evaluation`] takes them per
+//!   slice, per patient and pooled.
+//! - [`features`]: sets of feature vectors; [`frechet`] and [`kernel`] distances between them, and [`manifold`]: precision, recall,
+//!   density and coverage.
+//! - [`radiomics`]: IBSI features of a region, for a Frechet distance without a network.
 //! - [`histogram`]: counts over shared bins, to lay real beside generated.
 //! - [`nearest`]: the nearest training image of every generated one, and whether it is nearer than chance makes it.
 //!
@@ -13,7 +17,15 @@
 pub mod agreement;
 pub mod bootstrap;
 pub mod components;
+pub mod detection;
+pub mod evaluation;
+pub mod features;
 pub mod frechet;
 pub mod histogram;
+pub mod kernel;
+pub mod manifold;
 pub mod nearest;
+pub mod overlap;
+pub mod radiomics;
 mod region;
+pub mod surface;
