@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::{FeatureError, Features};
 
-/// Fewer images than this in either set, and the distance's upward bias may be as large as the distance: the number of images
-/// that the literature (Heusel et al. 2017) asks for at least.
+/// Fewer images than this in either set, and the upward bias may be as large as the distance: the least number that the
+/// authors of the measure recommend with their code.
 pub const FEW_IMAGES: usize = 10_000;
 
 /// Mean and covariance of a set of feature vectors.

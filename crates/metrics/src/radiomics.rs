@@ -13,6 +13,8 @@ mod shape;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use shape::axes;
+
 use crate::features::{FeatureError, Features};
 
 /// Gray levels by a fixed bin number over a fixed range, the same for every image of a comparison.

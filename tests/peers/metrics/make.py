@@ -123,7 +123,90 @@ def features():
     return cases
 
 
-SETS = {"overlap": overlap, "features": features}
+def statistics():
+    """scipy's exact permutation tests and Wasserstein distances."""
+    from scipy.stats import permutation_test, wasserstein_distance
+
+    def exact(samples, kind):
+        result = permutation_test(
+            samples, lambda a, b: np.mean(a) - np.mean(b), permutation_type=kind, n_resamples=np.inf, vectorized=False
+        )
+        return {"difference": float(result.statistic), "p_value": float(result.pvalue)}
+
+    cases = []
+    for index, (m, n, shift) in enumerate(((6, 6, 0.2), (9, 5, 0.0), (7, 4, 0.6))):
+        name = f"statistics.{index}"
+        a = fill(f"{name}.a", (m,)).numpy().astype(np.float64) + shift
+        b = fill(f"{name}.b", (n,)).numpy().astype(np.float64)
+        cases.append({
+            "name": name, "m": m, "n": n, "shift": shift,
+            "wasserstein": float(wasserstein_distance(a, b)),
+            "paired": exact((a[:n], b[: min(m, n)]), "samples"),
+            "independent": exact((a, b), "independent"),
+        })
+    return cases
+
+
+def ssim_image(name, height, width):
+    """Waves with noise over them, so that scales differ."""
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
+    u = uniform(name, (4,))
+    waves = 0.5 + 0.25 * np.sin(rows * (0.02 + 0.1 * u[0]) + 6.0 * u[1]) * np.cos(columns * (0.02 + 0.1 * u[2]) + 6.0 * u[3])
+    return (waves + 0.2 * (uniform(f"{name}.noise", (height, width)) - 0.5)).astype(np.float32)
+
+
+def ssim():
+    """pytorch-msssim's MS-SSIM in float64 with the first 3 and with all 5 of the paper's weights; odd sides too."""
+    import torch
+    from pytorch_msssim import ms_ssim
+
+    weights = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
+    # Its own window is rounded to float32, which moves the result by 1e-6.
+    window = np.exp(-((np.arange(11) - 5.0) ** 2) / (2 * 1.5**2))
+    window = torch.from_numpy(window / window.sum())[None, None, None]
+    cases = []
+    for index, (height, width) in enumerate(((176, 176), (181, 195))):
+        images = [ssim_image(f"ssim.{index}.{which}", height, width) for which in "ab"]
+        # The second resembles the first, so that structure is not lost on the coarse scales.
+        images[1] = (0.6 * images[0] + 0.4 * images[1]).astype(np.float32)
+        a, b = (torch.from_numpy(image).double()[None, None] for image in images)
+        values = {}
+        for scales in (3, 5):
+            w = np.array(weights[:scales]) / sum(weights[:scales])
+            values[str(scales)] = ms_ssim(a, b, data_range=1.0, win=window, weights=w.tolist()).item()
+        cases.append({"name": f"ssim.{index}", "height": height, "width": width, "ms_ssim": values})
+    return cases
+
+
+def shape():
+    """pyradiomics' two-dimensional shape and scikit-image's eccentricity and centroid of single regions."""
+    import SimpleITK as sitk
+    from radiomics.shape2D import RadiomicsShape2D
+    from skimage.measure import label, regionprops
+
+    cases = []
+    for index in range(6):
+        height, width = ((24, 31), (17, 40))[index % 2]
+        mask = discs(f"shape.{index}", height, width, 1 + index % 3)
+        regions = label(mask, connectivity=2)
+        region = max(regionprops(regions), key=lambda r: r.area)
+        mask = regions == region.label
+        image = sitk.GetImageFromArray(mask.astype(np.uint8)[None])
+        shape2d = RadiomicsShape2D(image, image, force2D=True, force2Ddimension=0)
+        shape2d.enableAllFeatures()
+        values = {name: float(value) for name, value in shape2d.execute().items()}
+        cases.append({
+            "height": height, "width": width, "mask": text(mask),
+            "mesh_area": values["MeshSurface"], "perimeter": values["Perimeter"],
+            "perimeter_to_area_ratio": values["PerimeterSurfaceRatio"], "circularity": values["Sphericity"],
+            "maximum_diameter": values["MaximumDiameter"], "major_axis_length": values["MajorAxisLength"],
+            "minor_axis_length": values["MinorAxisLength"], "elongation": values["Elongation"],
+            "eccentricity": float(region.eccentricity), "centroid": [float(c) for c in region.centroid],
+        })
+    return cases
+
+
+SETS = {"overlap": overlap, "features": features, "statistics": statistics, "ssim": ssim, "shape": shape}
 
 
 def close(ours, theirs):

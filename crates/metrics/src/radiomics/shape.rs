@@ -17,7 +17,9 @@ pub(super) const NAMES: [&str; 8] = [
 /// Features of a region with at least one pixel, in pixels.
 pub(super) fn features(mask: &[bool], height: usize, width: usize) -> [f64; NAMES.len()] {
     let (area, perimeter) = outline(mask, height, width);
-    let [major, minor] = axes(mask, width);
+    let places: Vec<(f64, f64)> =
+        (0..mask.len()).filter(|&i| mask[i]).map(|i| ((i / width) as f64, (i % width) as f64)).collect();
+    let [major, minor] = axes(&places);
     let circularity = ratio(2.0 * (std::f64::consts::PI * area).sqrt(), perimeter);
     [
         area,
@@ -58,10 +60,8 @@ fn outline(mask: &[bool], height: usize, width: usize) -> (f64, f64) {
     (area, perimeter)
 }
 
-/// Four times the root of the eigenvalues of the pixels' covariance (dividing by their number), the greater first.
-fn axes(mask: &[bool], width: usize) -> [f64; 2] {
-    let places: Vec<(f64, f64)> =
-        (0..mask.len()).filter(|&i| mask[i]).map(|i| ((i / width) as f64, (i % width) as f64)).collect();
+/// Four times the roots of the eigenvalues of the pixels' covariance (dividing by their number), the greater first.
+pub(crate) fn axes(places: &[(f64, f64)]) -> [f64; 2] {
     let count = places.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| places.iter().map(of).sum::<f64>() / count;
     let (row, column) = (mean(|p| p.0), mean(|p| p.1));
