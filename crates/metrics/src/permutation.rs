@@ -99,7 +99,7 @@ pub fn paired_permutation(
     let observed = mean(&|_| false);
     let mut tally = Tally::new(observed);
     if let Some(all) = all {
-        (0..all).for_each(|signs| tally.add(mean(&|unit| signs >> unit & 1 == 1)));
+        (0..all).for_each(|signs| tally.add(mean(&|unit| (signs >> unit) & 1 == 1)));
     } else {
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
         for _ in 0..settings.resamples {

@@ -73,9 +73,8 @@ fn similarity(a: &[f64], b: &[f64], size: [usize; 2]) -> [f64; 2] {
     let [mean_a, mean_b, aa, bb, ab] = &blurred;
     let count = mean_a.len() as f64;
     let mut sums = [0.0; 2];
-    for at in 0..mean_a.len() {
-        let (ma, mb) = (mean_a[at], mean_b[at]);
-        let structure = (2.0 * (ab[at] - ma * mb) + c2) / (aa[at] - ma * ma + bb[at] - mb * mb + c2);
+    for ((((ma, mb), aa), bb), ab) in mean_a.iter().zip(mean_b).zip(aa).zip(bb).zip(ab) {
+        let structure = (2.0 * (ab - ma * mb) + c2) / (aa - ma * ma + bb - mb * mb + c2);
         sums[0] += (2.0 * ma * mb + c1) / (ma * ma + mb * mb + c1) * structure;
         sums[1] += structure;
     }

@@ -6,6 +6,9 @@ use super::{Comparison, Distances};
 use crate::frechet::FEW_IMAGES;
 use crate::kernel::Subsets;
 
+/// A line of the table: its name, and its number.
+type Row = (&'static str, fn(&Distances) -> String);
+
 impl Comparison {
     /// What the numbers are, in words that a table's caption can take.
     #[must_use]
@@ -54,7 +57,6 @@ impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<28}{:>14}{:>20}", "", "generated", "real against real")?;
         let floor = self.floor.as_ref().map(|floor| &floor.distances);
-        type Row = (&'static str, fn(&Distances) -> String);
         let biased = if self.few_images { "FID, biased by small N" } else { "FID" };
         let frechet: Row = (biased, |distances| number(Some(distances.frechet)));
         let extrapolated: Row = ("FID, extrapolated", |distances| number(distances.frechet_infinity));

@@ -5,13 +5,13 @@
 use serde_json::Value;
 
 /// The cases of tests/peers/metrics/NAME.json.
-pub fn golden(name: &str) -> Vec<Value> {
+pub(crate) fn golden(name: &str) -> Vec<Value> {
     let path = format!("{}/../../tests/peers/metrics/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// The weight rule of tests/peers/README.md with scale 1 and shift 0: f32 values in [-1, 1).
-pub fn fill(name: &str, count: usize) -> Vec<f32> {
+pub(crate) fn fill(name: &str, count: usize) -> Vec<f32> {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in name.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
