@@ -6,10 +6,14 @@ use pig_device::Request;
 use std::path::PathBuf;
 
 mod export;
+mod fid;
 mod prepare;
+mod segment;
 
 pub(crate) use export::{Export, FormatName, SegmentationName};
+pub(crate) use fid::{Calc, FeatureName, Fid};
 pub(crate) use prepare::{Inspect, Prepare, Reading};
+pub(crate) use segment::{BothEmptyName, Evaluate, Segment};
 
 /// Paired image generation: learns from images with lesion masks, makes new annotated pairs.
 ///
@@ -57,6 +61,12 @@ pub(crate) enum Command {
     Train(Train),
     /// Make new pairs from a run.
     Sample(Sample),
+    /// Compare two sets of images: Frechet and kernel distances, precision and recall.
+    #[command(subcommand)]
+    Fid(Fid),
+    /// Measure predicted masks.
+    #[command(subcommand)]
+    Segment(Segment),
     /// Write pairs in the formats of other tools.
     Export(Export),
     /// Show or check a configuration.

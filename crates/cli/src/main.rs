@@ -61,6 +61,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Inspect(inspect) => commands::inspect::run(args, inspect),
         Command::Train(train) => compute(&|| commands::train::run(args, train)),
         Command::Sample(sample) => compute(&|| commands::sample::run(args, sample)),
+        Command::Fid(fid) => commands::fid::run(args, fid),
+        Command::Segment(segment) => commands::segment::run(args, segment),
         Command::Export(export) => commands::export::run(args, export),
         Command::Config(config) => commands::config::run(args, config),
         Command::Doctor => commands::doctor::run(args),

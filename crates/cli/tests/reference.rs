@@ -50,6 +50,8 @@ fn command_line() {
         "pig train",
         "pig sample",
         "pig export",
+        "pig fid calc",
+        "pig segment evaluate",
         "pig config show",
         "pig config check",
         "pig doctor",

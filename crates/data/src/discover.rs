@@ -19,10 +19,10 @@ use crate::manifest::Manifest;
 const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
 
 /// What a mask's stem ends with where it lies beside its image.
-const MASK_SUFFIX: &str = "_mask";
+pub(crate) const MASK_SUFFIX: &str = "_mask";
 
 /// Columns that name the group when the configuration does not, in order of preference.
-const GROUP_COLUMNS: [&str; 2] = ["patient", "group"];
+pub(crate) const GROUP_COLUMNS: [&str; 2] = ["patient", "group"];
 
 /// How a data folder is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -283,7 +283,7 @@ fn assign_groups(
 }
 
 /// The value of `column` for every id of the manifest.
-fn groups_by_id(manifest: &Manifest, column: usize) -> Result<HashMap<String, &str>> {
+pub(crate) fn groups_by_id(manifest: &Manifest, column: usize) -> Result<HashMap<String, &str>> {
     let id_column = manifest.column("id");
     let image_column = manifest.column("image");
     let mut groups = HashMap::new();
@@ -302,7 +302,7 @@ fn groups_by_id(manifest: &Manifest, column: usize) -> Result<HashMap<String, &s
 }
 
 /// The file name without its ending.
-fn stem(path: &Path) -> String {
+pub(crate) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
@@ -325,7 +325,7 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The image files anywhere below `folder`, sorted within each folder.
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+pub(crate) fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let mut entries = entries(folder)?;
     entries.sort();
     for path in entries {

@@ -56,6 +56,27 @@ pub enum DataError {
         count: usize,
     },
 
+    /// A folder without a picture.
+    #[error("{path}: no pictures found; expected .png, .jpg, .tif or .bmp files in it, or in a folder images or masks in it; \
+             point at such a folder", path = path.display())]
+    NoPictures {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// A picture of one folder that the other folder lacks.
+    #[error("{picture}: no picture with this stem in {folder} ({count} lack one); expected the same stems in both folders; \
+             add the missing files (all zero for an empty mask) or take the others away",
+            picture = picture.display(), folder = folder.display())]
+    NoPartner {
+        /// The first picture without a partner.
+        picture: PathBuf,
+        /// Where the partner was looked for.
+        folder: PathBuf,
+        /// How many lack one.
+        count: usize,
+    },
+
     /// Two files claim the same sample id.
     #[error("{first} and {second} share the id {id:?}; expected one file for each id; \
              rename one, or list both in a manifest.csv with an id column",

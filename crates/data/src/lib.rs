@@ -6,6 +6,7 @@ pub mod config;
 mod crop;
 pub mod discover;
 pub mod error;
+pub mod folder;
 pub mod intensity;
 pub mod manifest;
 pub mod phantom;

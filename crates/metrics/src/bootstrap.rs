@@ -1,4 +1,4 @@
-//! Bootstrap intervals of a mean, over cases or over groups of cases (patients).
+//! Bootstrap intervals of a mean or of a ratio of sums, over cases or over groups of cases (patients).
 //!
 //! The interval is Hesterberg's expanded percentile interval (The American Statistician 69(4), 2015, doi
 //! 10.1080/00031305.2015.1089789, section 3.3): percentiles of the resampled means, taken slightly further out so that the
@@ -32,7 +32,7 @@ impl Default for Bootstrap {
 /// A mean with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Mean over all cases (each case counts once, so a patient with more cases weighs more).
+    /// Mean over all cases (each case counts once, so a patient with more cases weighs more), or ratio of sums.
     pub mean: f64,
     /// Lower end of the 95 % interval; minus infinity (null in JSON) when only one unit was there to resample.
     pub low: f64,
@@ -62,20 +62,37 @@ impl Estimate {
 /// When `groups` has another length than `values`, or a value is not finite: both are mistakes of the calling code.
 #[must_use]
 pub fn bootstrap_mean(values: &[f64], groups: Option<&[usize]>, settings: &Bootstrap) -> Option<Estimate> {
-    assert!(values.iter().all(|v| v.is_finite()), "bootstrap_mean needs finite values");
-    if values.is_empty() {
+    let fractions: Vec<(f64, f64)> = values.iter().map(|&value| (value, 1.0)).collect();
+    bootstrap_ratio(&fractions, groups, settings)
+}
+
+/// Sum of the numerators over the sum of the denominators, with its 95 % bootstrap interval: how pooled measures and rates get
+/// theirs. `None` where the denominators sum to 0; resamples in which they do are drawn but not counted.
+///
+/// Units, groups and panics are those of [`bootstrap_mean`]; a denominator is not negative.
+#[must_use]
+pub fn bootstrap_ratio(fractions: &[(f64, f64)], groups: Option<&[usize]>, settings: &Bootstrap) -> Option<Estimate> {
+    assert!(
+        fractions.iter().all(|(part, whole)| part.is_finite() && whole.is_finite()),
+        "bootstrap needs finite values"
+    );
+    let whole: f64 = fractions.iter().map(|(_, whole)| whole).sum();
+    if whole <= 0.0 {
         return None;
     }
-    let units = units(values, groups);
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let estimate = |low, high| Estimate { mean, low, high, cases: values.len(), units: units.len() };
+    let units = units(fractions, groups);
+    let mean = fractions.iter().map(|(part, _)| part).sum::<f64>() / whole;
+    let estimate = |low, high| Estimate { mean, low, high, cases: fractions.len(), units: units.len() };
     if units.len() < 2 {
         return Some(estimate(f64::NEG_INFINITY, f64::INFINITY));
     }
-    let means = resampled_means(&units, settings);
+    let ratios = resampled_ratios(&units, settings);
+    if ratios.is_empty() {
+        return Some(estimate(f64::NEG_INFINITY, f64::INFINITY));
+    }
     let tail = expanded_tail(units.len());
     // The rounding of sums may put a percentile of equal values beside their mean; the mean belongs to its interval.
-    Some(estimate(quantile(&means, tail).min(mean), quantile(&means, 1.0 - tail).max(mean)))
+    Some(estimate(quantile(&ratios, tail).min(mean), quantile(&ratios, 1.0 - tail).max(mean)))
 }
 
 /// Numbers the labels 0, 1, ... in order of first appearance: group ids as [`bootstrap_mean`] takes them.
@@ -106,38 +123,39 @@ pub fn quantile(sorted: &[f64], p: f64) -> f64 {
     sorted[below] + part * (sorted[above] - sorted[below])
 }
 
-/// Sum and number of cases of every unit.
-fn units(values: &[f64], groups: Option<&[usize]>) -> Vec<(f64, f64)> {
+/// Sums of numerators and of denominators of every unit.
+fn units(fractions: &[(f64, f64)], groups: Option<&[usize]>) -> Vec<(f64, f64)> {
     let Some(groups) = groups else {
-        return values.iter().map(|&v| (v, 1.0)).collect();
+        return fractions.to_vec();
     };
-    assert_eq!(groups.len(), values.len(), "one group label a value");
+    assert_eq!(groups.len(), fractions.len(), "one group label a value");
     let ids = group_ids(groups);
     let mut units = vec![(0.0, 0.0); ids.iter().max().map_or(0, |m| m + 1)];
-    for (&id, &value) in ids.iter().zip(values) {
-        units[id].0 += value;
-        units[id].1 += 1.0;
+    for (&id, &(part, whole)) in ids.iter().zip(fractions) {
+        units[id].0 += part;
+        units[id].1 += whole;
     }
     units
 }
 
-fn resampled_means(units: &[(f64, f64)], settings: &Bootstrap) -> Vec<f64> {
+/// Ratios of resampled units, ascending.
+fn resampled_ratios(units: &[(f64, f64)], settings: &Bootstrap) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     // u32, because the draw of a usize depends on the width of the machine.
     let count = units.len() as u32;
-    let mut means: Vec<f64> = (0..settings.resamples.max(1))
-        .map(|_| {
-            let (mut sum, mut cases) = (0.0, 0.0);
+    let mut ratios: Vec<f64> = (0..settings.resamples.max(1))
+        .filter_map(|_| {
+            let (mut part, mut whole) = (0.0, 0.0);
             for _ in 0..count {
                 let unit = units[rng.random_range(0..count) as usize];
-                sum += unit.0;
-                cases += unit.1;
+                part += unit.0;
+                whole += unit.1;
             }
-            sum / cases
+            (whole > 0.0).then(|| part / whole)
         })
         .collect();
-    means.sort_by(f64::total_cmp);
-    means
+    ratios.sort_by(f64::total_cmp);
+    ratios
 }
 
 /// Tail probability to read off the resampled means of `n` units, so that the interval is as wide as Student's:
@@ -219,6 +237,17 @@ mod tests {
         assert!((25..=85).contains(&(below + above)), "by group: {below} + {above}");
         let (below, above) = misses(120, |rng| (draw(rng).0, None));
         assert!(below + above > 300, "by case: {below} + {above}, should be far too many");
+    }
+
+    #[test]
+    fn a_ratio_weighs_by_its_denominators() {
+        let settings = Bootstrap::default();
+        let found = bootstrap_ratio(&[(1.0, 2.0), (0.0, 0.0), (8.0, 8.0)], None, &settings).unwrap();
+        assert_eq!((found.mean, found.cases, found.units), (0.9, 3, 3));
+        assert!(found.low >= 0.5 && found.high <= 1.0 && found.low < 0.9);
+        assert_eq!(bootstrap_ratio(&[(0.0, 0.0); 4], None, &settings), None);
+        let weights = bootstrap_ratio(&[(3.0, 1.0), (5.0, 1.0), (4.0, 1.0)], None, &settings);
+        assert_eq!(weights, bootstrap_mean(&[3.0, 5.0, 4.0], None, &settings));
     }
 
     #[test]

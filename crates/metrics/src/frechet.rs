@@ -1,148 +1,204 @@
-//! The Frechet distance between two sets of feature vectors, seen as Gaussians (Heusel et al. 2017, eq. 6).
+//! The Frechet distance between two sets of feature vectors, seen as Gaussians (Heusel et al. 2017, eq. 6), and its
+//! extrapolation to endless sets (Chong and Forsyth 2020).
 
 use faer::{Mat, Side};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-/// Number, mean and covariance of a set of feature vectors.
+use crate::features::{FeatureError, Features};
+
+/// Fewer images than this in either set, and the upward bias may be as large as the distance: the least number that the
+/// authors of the measure recommend with their code.
+pub const FEW_IMAGES: usize = 10_000;
+
+/// Mean and covariance of a set of feature vectors.
 #[derive(Debug, Clone)]
 pub struct FeatureStatistics {
-    count: usize,
     mean: Vec<f64>,
-    covariance: Mat<f64>,
+    spread: Spread,
 }
 
-/// What keeps a distance from being computed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FrechetError {
-    /// A covariance needs two vectors.
-    #[error("{found} feature vector(s), expected at least 2: give more images")]
-    TooFew {
-        /// Vectors given.
-        found: usize,
-    },
-    /// Not a whole number of vectors, or a width of 0.
-    #[error("{values} values do not make vectors of {width}")]
-    Ragged {
-        /// Values given.
-        values: usize,
-        /// Values of a vector.
-        width: usize,
-    },
-    /// Features of different extractors.
-    #[error("features of {a} and of {b} values cannot be compared; extract both with the same network and layer")]
-    Widths {
-        /// Width of the first set.
-        a: usize,
-        /// Width of the second set.
-        b: usize,
-    },
-    /// Values that are not numbers.
-    #[error("the eigenvalues of a covariance did not converge: the features hold values that are not finite")]
-    NotFinite,
+/// A covariance in the form that is cheaper and more exact.
+#[derive(Debug, Clone)]
+enum Spread {
+    /// A matrix R with the covariance R^T R: the centred vectors as rows, over sqrt(n - 1). For n up to the width.
+    Root(Mat<f64>),
+    /// The covariance itself.
+    Covariance(Mat<f64>),
 }
 
 impl FeatureStatistics {
-    /// Statistics of `features`, vectors of `width` values one after another. The covariance divides by n - 1.
-    pub fn new(features: &[f64], width: usize) -> Result<Self, FrechetError> {
-        if width == 0 || !features.len().is_multiple_of(width) {
-            return Err(FrechetError::Ragged { values: features.len(), width });
-        }
-        let count = features.len() / width;
-        if count < 2 {
-            return Err(FrechetError::TooFew { found: count });
-        }
+    /// Statistics of at least two vectors. The covariance divides by n - 1.
+    pub fn new(features: &Features) -> Result<Self, FeatureError> {
+        let (count, width) = (features.count(), features.width());
+        features.check_with(features, 2)?;
         let mut mean = vec![0.0; width];
-        for vector in features.chunks_exact(width) {
+        for vector in features.vectors() {
             mean.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value);
         }
         for sum in &mut mean {
             *sum /= count as f64;
         }
-        let centred = Mat::from_fn(count, width, |row, column| features[row * width + column] - mean[column]);
-        let covariance = (centred.transpose() * &centred) * faer::Scale(1.0 / (count - 1) as f64);
-        Ok(Self { count, mean, covariance })
+        let scale = 1.0 / ((count - 1) as f64).sqrt();
+        let root = Mat::from_fn(count, width, |row, column| (features.vector(row)[column] - mean[column]) * scale);
+        let spread = if count <= width { Spread::Root(root) } else { Spread::Covariance(root.transpose() * &root) };
+        Ok(Self { mean, spread })
     }
 
-    /// How many vectors these are the statistics of.
-    pub fn count(&self) -> usize {
-        self.count
+    /// Statistics as files store them: the mean, and the row-major covariance of mean.len() squared values.
+    pub fn from_parts(mean: Vec<f64>, covariance: &[f64]) -> Result<Self, FeatureError> {
+        let width = mean.len();
+        if width == 0 || covariance.len() != width * width {
+            return Err(FeatureError::Ragged { values: covariance.len(), width });
+        }
+        if mean.iter().chain(covariance).any(|value| !value.is_finite()) {
+            return Err(FeatureError::NoConvergence);
+        }
+        let covariance = Mat::from_fn(width, width, |row, column| covariance[row * width + column]);
+        Ok(Self { mean, spread: Spread::Covariance(covariance) })
+    }
+
+    /// The mean, one value a feature.
+    #[must_use]
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// The covariance, row-major, width x width: with the mean, what other tools' cached statistics hold.
+    #[must_use]
+    pub fn covariance(&self) -> Vec<f64> {
+        let covariance = match &self.spread {
+            Spread::Root(root) => &(root.transpose() * root),
+            Spread::Covariance(covariance) => covariance,
+        };
+        let width = self.mean.len();
+        (0..width * width).map(|index| covariance[(index / width, index % width)]).collect()
+    }
+
+    fn trace(&self) -> f64 {
+        match &self.spread {
+            Spread::Root(root) => root.squared_norm_l2(),
+            Spread::Covariance(covariance) => covariance.diagonal().column_vector().iter().sum(),
+        }
     }
 }
 
 /// |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), in squared units of the features.
 ///
-/// The trace of the root is the sum of the roots of the eigenvalues of C_a^(1/2) C_b C_a^(1/2), which is symmetric, so it is
-/// exact for covariances without full rank too (fewer vectors than values). The estimate from few vectors is biased upwards.
-pub fn frechet_distance(a: &FeatureStatistics, b: &FeatureStatistics) -> Result<f64, FrechetError> {
-    let width = a.mean.len();
-    if width != b.mean.len() {
-        return Err(FrechetError::Widths { a: width, b: b.mean.len() });
+/// Exact for covariances without full rank too (fewer vectors than values): the trace of the root is the sum of the singular values of
+/// R_a R_b^T, where C = R^T R, so nothing is inverted or regularised. The estimate from few vectors is biased upwards
+/// ([`frechet_infinity`]).
+pub fn frechet_distance(a: &FeatureStatistics, b: &FeatureStatistics) -> Result<f64, FeatureError> {
+    if a.mean.len() != b.mean.len() {
+        return Err(FeatureError::Widths { a: a.mean.len(), b: b.mean.len() });
     }
     let shift: f64 = a.mean.iter().zip(&b.mean).map(|(a, b)| (a - b) * (a - b)).sum();
-    let trace = |matrix: &Mat<f64>| (0..width).map(|i| matrix[(i, i)]).sum::<f64>();
-    let eigen = a.covariance.self_adjoint_eigen(Side::Lower).map_err(|_| FrechetError::NotFinite)?;
+    Ok(shift + a.trace() + b.trace() - 2.0 * root_trace(&a.spread, &b.spread)?)
+}
+
+/// tr((C_a C_b)^(1/2)).
+fn root_trace(a: &Spread, b: &Spread) -> Result<f64, FeatureError> {
+    match (a, b) {
+        (Spread::Root(a), Spread::Root(b)) => {
+            let values = (a * b.transpose()).singular_values().map_err(|_| FeatureError::NoConvergence)?;
+            Ok(values.iter().sum())
+        }
+        (Spread::Root(root), Spread::Covariance(covariance)) | (Spread::Covariance(covariance), Spread::Root(root)) => {
+            root_trace_of_product(root, covariance)
+        }
+        (Spread::Covariance(a), Spread::Covariance(b)) => root_trace_of_product(&root_of(a)?, b),
+    }
+}
+
+/// A root R of a covariance R^T R, by its eigenvectors.
+fn root_of(covariance: &Mat<f64>) -> Result<Mat<f64>, FeatureError> {
+    let width = covariance.nrows();
+    let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|_| FeatureError::NoConvergence)?;
     // Rounding leaves eigenvalues of a singular covariance a little below zero.
     let roots: Vec<f64> = eigen.S().column_vector().iter().map(|value| value.max(0.0).sqrt()).collect();
     let u = eigen.U();
-    let scaled = Mat::from_fn(width, width, |row, column| u[(row, column)] * roots[column]);
-    // In the basis of C_a's eigenvectors the product has the same eigenvalues.
-    let product = scaled.transpose() * &b.covariance * &scaled;
-    let values = product.self_adjoint_eigenvalues(Side::Lower).map_err(|_| FrechetError::NotFinite)?;
-    let root_trace: f64 = values.iter().map(|value| value.max(0.0).sqrt()).sum();
-    Ok(shift + trace(&a.covariance) + trace(&b.covariance) - 2.0 * root_trace)
+    Ok(Mat::from_fn(width, width, |row, column| roots[row] * u[(column, row)]))
+}
+
+/// R C R^T has the eigenvalues of R^T R C that are not 0.
+fn root_trace_of_product(root: &Mat<f64>, covariance: &Mat<f64>) -> Result<f64, FeatureError> {
+    let product = root * covariance * root.transpose();
+    let values = product.self_adjoint_eigenvalues(Side::Lower).map_err(|_| FeatureError::NoConvergence)?;
+    Ok(values.iter().map(|value| value.max(0.0).sqrt()).sum())
+}
+
+/// Settings of [`frechet_infinity`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extrapolation {
+    /// Sizes of subsets, evenly spaced in 1 / size from the whole set down to half of it.
+    pub sizes: usize,
+    /// Random subsets of each size, whose distances are averaged.
+    pub repeats: usize,
+    /// Seed of the subsets.
+    pub seed: u64,
+}
+
+impl Default for Extrapolation {
+    fn default() -> Self {
+        Self { sizes: 5, repeats: 8, seed: 0 }
+    }
+}
+
+/// The Frechet distance extrapolated to endless sets: the intercept of a straight line through distances of random subsets over 1 / size.
+///
+/// The bias is proportional to 1 / n to first order (Chong and Forsyth, CVPR 2020), in either set; both are reduced by the
+/// same share here, so that one line removes both biases. The intercept may be a little below zero for equal distributions.
+/// With fewer vectors than features the higher orders count: what remains of the bias is smaller, not gone.
+///
+/// Needs four vectors in each set.
+pub fn frechet_infinity(a: &Features, b: &Features, settings: &Extrapolation) -> Result<f64, FeatureError> {
+    a.check_with(b, 4)?;
+    let sizes = settings.sizes.max(2);
+    let draws: Vec<(f64, u64)> = (0..sizes)
+        .flat_map(|step| {
+            let inverse = 1.0 + step as f64 / (sizes - 1) as f64;
+            // The whole set has one subset of its size.
+            let repeats = if step == 0 { 1 } else { settings.repeats.max(1) };
+            (0..repeats).map(move |repeat| (inverse, (step * settings.repeats.max(1) + repeat) as u64))
+        })
+        .collect();
+    let distances: Vec<(f64, f64)> = draws
+        .par_iter()
+        .map(|&(inverse, stream)| {
+            let subset = |features: &Features, which: u64| {
+                let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+                rng.set_stream(2 * stream + which);
+                let mut order: Vec<usize> = (0..features.count()).collect();
+                order.shuffle(&mut rng);
+                order.truncate(((features.count() as f64 / inverse).round() as usize).max(2));
+                FeatureStatistics::new(&features.select(&order))
+            };
+            Ok((inverse, frechet_distance(&subset(a, 0)?, &subset(b, 1)?)?))
+        })
+        .collect::<Result<_, FeatureError>>()?;
+    Ok(intercept(&mean_by_size(&distances)))
+}
+
+/// Mean distance of each size, sizes in the order of `draws`.
+fn mean_by_size(draws: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    draws
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|same| (same[0].0, same.iter().map(|(_, y)| y).sum::<f64>() / same.len() as f64))
+        .collect()
+}
+
+/// Least-squares line through points, at 0.
+fn intercept(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let slope = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>()
+        / points.iter().map(|p| (p.0 - x).powi(2)).sum::<f64>();
+    y - slope * x
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn statistics(mean: &[f64], covariance: Mat<f64>) -> FeatureStatistics {
-        FeatureStatistics { count: 10, mean: mean.to_vec(), covariance }
-    }
-
-    fn diagonal(values: &[f64]) -> Mat<f64> {
-        Mat::from_fn(values.len(), values.len(), |row, column| if row == column { values[row] } else { 0.0 })
-    }
-
-    /// Diagonal covariances: sum of (sqrt a - sqrt b)^2 plus the squared shift; a common rotation changes nothing.
-    #[test]
-    fn diagonal_and_rotated_covariances_have_the_closed_form() {
-        let (a, b) = (diagonal(&[4.0, 1.0, 0.0]), diagonal(&[1.0, 9.0, 0.25]));
-        let expected = 1.0 + 4.0 + 0.25 + (1.0 + 4.0 + 9.0);
-        let (m, n) = ([0.0, 0.0, 0.0], [1.0, -2.0, 3.0]);
-        let plain = frechet_distance(&statistics(&m, a.clone()), &statistics(&n, b.clone())).unwrap();
-        assert!((plain - expected).abs() < 1e-12, "{plain}");
-
-        let (sin, cos) = 0.7_f64.sin_cos();
-        let rotation = faer::mat![[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]];
-        let turn = |matrix: Mat<f64>| &rotation * matrix * rotation.transpose();
-        let turned_mean: Vec<f64> = (0..3).map(|i| (0..3).map(|j| rotation[(i, j)] * n[j]).sum()).collect();
-        let turned = frechet_distance(&statistics(&m, turn(a)), &statistics(&turned_mean, turn(b))).unwrap();
-        assert!((turned - expected).abs() < 1e-12, "{turned}");
-    }
-
-    #[test]
-    fn statistics_are_those_of_the_vectors() {
-        let found = FeatureStatistics::new(&[1.0, 2.0, 3.0, 6.0, 5.0, 4.0], 2).unwrap();
-        assert_eq!((found.count(), &found.mean[..]), (3, &[3.0, 4.0][..]));
-        assert_eq!([found.covariance[(0, 0)], found.covariance[(0, 1)], found.covariance[(1, 1)]], [4.0, 2.0, 4.0]);
-        assert!(frechet_distance(&found, &found).unwrap().abs() < 1e-12);
-    }
-
-    /// Three vectors of eight values span two dimensions; the distance to a shifted copy is the shift alone.
-    #[test]
-    fn fewer_vectors_than_values_are_no_obstacle() {
-        let features: Vec<f64> = (0..24).map(|i| (f64::from(i) * 0.7).sin()).collect();
-        let shifted: Vec<f64> = features.iter().map(|value| value + 0.5).collect();
-        let of = |features: &[f64]| FeatureStatistics::new(features, 8).unwrap();
-        let distance = frechet_distance(&of(&features), &of(&shifted)).unwrap();
-        assert!((distance - 8.0 * 0.25).abs() < 1e-7, "{distance}");
-    }
-
-    #[test]
-    fn what_cannot_be_compared_is_refused() {
-        assert_eq!(FeatureStatistics::new(&[1.0, 2.0], 2).unwrap_err(), FrechetError::TooFew { found: 1 });
-        assert_eq!(FeatureStatistics::new(&[1.0; 5], 2).unwrap_err(), FrechetError::Ragged { values: 5, width: 2 });
-        let of = |width| FeatureStatistics::new(&[1.0; 12], width).unwrap();
-        assert_eq!(frechet_distance(&of(2), &of(3)).unwrap_err(), FrechetError::Widths { a: 2, b: 3 });
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! The nearest training image of every query image: how copies of training images are found.
 //!
-//! Distance is the mean squared difference over all values. A generator that copies gives images nearer to the training set
+//! Distance is the mean squared difference over all values, of pixels ([`nearest`]) or of features ([`nearest_features`], which
+//! see likeness of content); of masks it is one less Dice ([`nearest_masks`]). A generator that copies gives images nearer to the training set
 //! than fresh real images are, so distances of generated images are read beside those of held-out real images
 //! ([`CopyCheck`]). The measure sees near-identical copies (also mirrored, when asked); it does not see a copied lesion in
 //! another breast, and it favours smooth images, which lie nearer to everything.
@@ -9,6 +10,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::bootstrap::quantile;
+
+mod spaces;
+
+pub use spaces::{closest, nearest_features, nearest_masks};
 
 /// Layout of the images: row-major, channels last (`height * width * channels` values).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -34,7 +39,7 @@ impl Shape {
 pub struct Neighbour {
     /// Position in the training set; the first of several at the same distance.
     pub index: usize,
-    /// Mean squared difference over all values, in squared units of the images.
+    /// Mean squared difference over all values, in their squared units; for masks one less Dice.
     pub distance: f64,
     /// True when the mirrored training image is the near one.
     pub flipped: bool,
@@ -65,6 +70,20 @@ pub enum NearestError {
         width: usize,
         /// Channels expected.
         channels: usize,
+    },
+    /// Features of another extractor, or of another number of images.
+    #[error(
+        "{count} vectors of {found} values, expected {expected_count} of {expected}; extract all with the same network and layer"
+    )]
+    Features {
+        /// Vectors found.
+        count: usize,
+        /// Their width.
+        found: usize,
+        /// Vectors expected.
+        expected_count: usize,
+        /// Width expected.
+        expected: usize,
     },
     /// A training or query image with a NaN, whose distance has no meaning.
     #[error("{set} image {index} holds a value that is not finite; a generator that gives this has diverged")]
@@ -125,7 +144,7 @@ fn nearest_of_one(query: &[f32], training: &[&[f32]], shape: Shape, flips: bool)
 }
 
 /// Mirroring the query instead of every training image gives the same distances.
-fn mirror(image: &[f32], shape: Shape) -> Vec<f32> {
+fn mirror<T: Copy>(image: &[T], shape: Shape) -> Vec<T> {
     let Shape { width, channels, .. } = shape;
     let mut mirrored = Vec::with_capacity(image.len());
     for row in image.chunks_exact((width * channels).max(1)) {
@@ -191,6 +210,12 @@ impl CopyCheck {
             nearer: ours.iter().filter(|&&d| d < threshold).count(),
             held_out_distances: theirs,
         })
+    }
+
+    /// Share of generated images nearer than the threshold; 0.05 is expected of images as far as real ones.
+    #[must_use]
+    pub fn share_nearer(&self) -> f64 {
+        self.nearer as f64 / self.generated as f64
     }
 
     /// Share of held-out real images that lie nearer to the training set than `distance`: 0 is nearer than all of them.

@@ -79,7 +79,7 @@ pub(crate) enum SegmentationName {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spacing(pub(crate) [f64; 2]);
 
-fn spacing(text: &str) -> Result<Spacing, String> {
+pub(super) fn spacing(text: &str) -> Result<Spacing, String> {
     let wrong = || format!("{text:?} is not two lengths in millimetres such as 0.085,0.085");
     let (x, y) = text.split_once(',').ok_or_else(wrong)?;
     let length = |text: &str| text.trim().parse().ok().filter(|length: &f64| length.is_finite() && *length > 0.0);

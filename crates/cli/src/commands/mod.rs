@@ -4,10 +4,12 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod fid;
 pub(crate) mod inspect;
 pub(crate) mod prepare;
 pub(crate) mod reference;
 pub(crate) mod sample;
+pub(crate) mod segment;
 pub(crate) mod train;
 
 use pig_train::trainer::Outcome;

@@ -1,0 +1,150 @@
+//! `pig fid`.
+
+use crate::args::{Args, Calc, FeatureName, Fid};
+use anyhow::ensure;
+use pig_data::{
+    DataConfig,
+    folder::{Groups, Kind, pictures},
+    read::{read_image, read_mask},
+};
+use pig_metrics::{
+    comparison::{ComparisonSettings, Extractor, compare},
+    features::Features,
+    frechet::Extrapolation,
+    kernel::Subsets,
+    radiomics::{Discretisation, names, radiomics, standardise},
+};
+use pig_train::config::Layers;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Does what was asked of two folders.
+pub(crate) fn run(args: &Args, asked: &Fid) -> anyhow::Result<ExitCode> {
+    match asked {
+        Fid::Calc(calc) => run_calc(args, calc),
+    }
+}
+
+/// The features of a folder's images.
+struct Extracted {
+    /// Stems of the images that have features.
+    ids: Vec<String>,
+    features: Features,
+    /// Images without features: empty masks, or lesions of single pixels.
+    left_out: usize,
+}
+
+fn run_calc(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
+    let data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
+    data.check()?;
+    let (reference, other) = (extract(&asked.reference, asked, &data)?, extract(&asked.other, asked, &data)?);
+    let groups = match &asked.manifest {
+        Some(path) => Groups::of_manifest(path, data.group_column.as_deref())?,
+        None => Groups::of_folder(&asked.reference, data.group_column.as_deref())?,
+    };
+    let groups = groups.map(|groups| groups.of(reference.ids.iter().map(String::as_str))).transpose()?;
+    let (ours, theirs, kept) = standardise(&reference.features, &other.features)?;
+    let kernel = match (asked.kid_subsets, asked.kid_subset_size) {
+        (Some(count), Some(size)) => Subsets::Random { count, size, seed: asked.seed },
+        _ => Subsets::All,
+    };
+    let settings = ComparisonSettings {
+        kernel,
+        extrapolation: Extrapolation { seed: asked.seed, ..Extrapolation::default() },
+        ..ComparisonSettings::default()
+    };
+    let comparison = compare(&ours, &theirs, groups.as_deref(), extractor(asked.features, &kept), &settings)?;
+    let mut warnings = comparison.warnings();
+    for (folder, set) in [(&asked.reference, &reference), (&asked.other, &other)] {
+        if set.left_out > 0 {
+            let (folder, left_out) = (folder.display(), set.left_out);
+            warnings.push(format!("{folder}: {left_out} image(s) without a lesion of touching pixels were left out"));
+        }
+    }
+    if args.machine.json {
+        let mut json = serde_json::to_value(&comparison)?;
+        json["definition"] = comparison.definition().into();
+        json["warnings"] = warnings.into();
+        json["left_out"] = serde_json::json!({ "reference": reference.left_out, "other": other.left_out });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        print!("{comparison}");
+        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names the features that were kept; there are no weights, so the hash is that of their definition.
+fn extractor(features: FeatureName, kept: &[usize]) -> Extractor {
+    let Discretisation { levels, low, high } = Discretisation::default();
+    let region = match features {
+        FeatureName::Radiomics => "whole images",
+        FeatureName::LesionRadiomics => "lesions",
+    };
+    let all = names();
+    let chosen: Vec<&str> = kept.iter().map(|&at| all[at].as_str()).collect();
+    let definition = format!("{region}\n{levels} {low} {high}\n{}", chosen.join("\n"));
+    Extractor {
+        name: format!("IBSI radiomics of {region}"),
+        hash: pig_data::hex(&Sha256::digest(definition)),
+        preprocessing: format!(
+            "not resized, gray by luma, the pixel type's range to {low}..{high}, {levels} gray levels; features scaled by the \
+             reference's mean and standard deviation, constant ones left out"
+        ),
+    }
+}
+
+fn extract(folder: &Path, asked: &Calc, data: &DataConfig) -> anyhow::Result<Extracted> {
+    let images = pictures(folder, Kind::Images)?;
+    let masks = match asked.features {
+        FeatureName::Radiomics => None,
+        FeatureName::LesionRadiomics => Some(pictures(folder, Kind::Masks)?),
+    };
+    let found: Vec<(String, Option<Vec<f64>>)> = images
+        .par_iter()
+        .map(|(id, path)| Ok((id.clone(), of_image(id, path, masks.as_ref(), data)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let total = found.len();
+    let (ids, vectors): (Vec<String>, Vec<Vec<f64>>) =
+        found.into_iter().filter_map(|(id, vector)| Some((id, vector?))).unzip();
+    let left_out = total - ids.len();
+    ensure!(
+        ids.len() > 1,
+        "{}: {} of {total} image(s) have features, expected at least 2; give more images",
+        folder.display(),
+        ids.len()
+    );
+    Ok(Extracted { ids, features: Features::new(vectors.concat(), names().len())?, left_out })
+}
+
+fn of_image(
+    id: &str,
+    path: &Path,
+    masks: Option<&BTreeMap<String, PathBuf>>,
+    data: &DataConfig,
+) -> anyhow::Result<Option<Vec<f64>>> {
+    let image = read_image(path, 1)?;
+    let scale = 1.0 / f32::from(image.maximum);
+    let values: Vec<f32> = image.data.iter().map(|value| value * scale).collect();
+    let region = match masks {
+        None => vec![true; values.len()],
+        Some(masks) => {
+            let expected = "a mask of the same stem".to_owned();
+            let missing = || pig_data::DataError::MissingMask { image: path.to_path_buf(), expected, count: 1 };
+            let mask_path = masks.get(id).ok_or_else(missing)?;
+            let mask = read_mask(mask_path, data)?;
+            let [image_size, mask_size] = [[image.width, image.height], [mask.width, mask.height]];
+            if image_size != mask_size {
+                let (image, mask) = (path.to_path_buf(), mask_path.clone());
+                return Err(pig_data::DataError::SizeMismatch { image, image_size, mask, mask_size }.into());
+            }
+            mask.data.iter().map(|&value| value != 0).collect()
+        }
+    };
+    Ok(radiomics(&values, &region, image.height, image.width, &Discretisation::default()))
+}

@@ -1,0 +1,203 @@
+//! Folders of pictures that need not be pairs: predictions beside truths, generated images beside real ones.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::discover::{GROUP_COLUMNS, MASK_SUFFIX, groups_by_id, stem, walk};
+use crate::error::{DataError, Result};
+use crate::manifest::Manifest;
+
+/// Which pictures of a folder are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Images: those in `images/` where there is such a folder, else all whose stem does not end in `_mask`.
+    Images,
+    /// Masks: those in `masks/` where there is such a folder, else all whose stem ends in `_mask` (without which they are named
+    /// here), else all.
+    Masks,
+}
+
+/// The pictures of a folder and the folders in it by their stem, sorted.
+///
+/// # Errors
+/// When the folder cannot be read, holds no picture of the kind, or two of them share a stem.
+pub fn pictures(folder: &Path, kind: Kind) -> Result<BTreeMap<String, PathBuf>> {
+    let inner = folder.join(match kind {
+        Kind::Images => "images",
+        Kind::Masks => "masks",
+    });
+    let mut files = Vec::new();
+    walk(if inner.is_dir() { &inner } else { folder }, &mut files)?;
+    let (masks, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| stem(path).ends_with(MASK_SUFFIX));
+    let chosen = match kind {
+        Kind::Images => others,
+        Kind::Masks if masks.is_empty() => others,
+        Kind::Masks => masks,
+    };
+    let mut pictures = BTreeMap::new();
+    for path in chosen {
+        let name = stem(&path);
+        let id = name.strip_suffix(MASK_SUFFIX).unwrap_or(&name).to_owned();
+        if let Some(first) = pictures.insert(id.clone(), path.clone()) {
+            return Err(DataError::DuplicateId { id, first, second: path });
+        }
+    }
+    if pictures.is_empty() {
+        return Err(DataError::NoPictures { path: folder.to_path_buf() });
+    }
+    Ok(pictures)
+}
+
+/// Two pictures of one stem, by that stem.
+pub type Matched = Vec<(String, PathBuf, PathBuf)>;
+
+/// Joins the pictures of two folders by stem; each must have its partner.
+///
+/// # Errors
+/// What [`pictures`] refuses, and a picture without a partner.
+pub fn matched(first: &Path, second: &Path, kind: Kind) -> Result<Matched> {
+    let (ours, mut theirs) = (pictures(first, kind)?, pictures(second, kind)?);
+    let lacks = |picture: PathBuf, folder: &Path, count| DataError::NoPartner { picture, folder: folder.into(), count };
+    let (total, mut matched, mut alone) = (ours.len(), Vec::new(), None);
+    for (id, path) in ours {
+        match theirs.remove(&id) {
+            Some(partner) => matched.push((id, path, partner)),
+            None => alone = alone.or(Some(path)),
+        }
+    }
+    if let Some(path) = alone {
+        return Err(lacks(path, second, total - matched.len()));
+    }
+    let count = theirs.len();
+    match theirs.into_values().next() {
+        Some(path) => Err(lacks(path, first, count)),
+        None => Ok(matched),
+    }
+}
+
+/// Patients or groups by stem, and the column that names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups {
+    /// The manifest.
+    pub path: PathBuf,
+    /// The column.
+    pub column: String,
+    by_id: BTreeMap<String, String>,
+}
+
+impl Groups {
+    /// Reads the groups of a folder from its `manifest.csv`, or from the one beside it where the folder is `images` or `masks`:
+    /// column `id` (or the stems of `image`) and `column`, or without it `patient` or `group`. `None` where there is no
+    /// manifest or no such column.
+    ///
+    /// # Errors
+    /// When the manifest is damaged, or `column` is asked for and not there.
+    pub fn of_folder(folder: &Path, column: Option<&str>) -> Result<Option<Self>> {
+        let mut places = vec![folder.join("manifest.csv")];
+        if folder.file_name().is_some_and(|name| name == "images" || name == "masks") {
+            places.extend(folder.parent().map(|parent| parent.join("manifest.csv")));
+        }
+        match places.iter().find(|path| path.is_file()) {
+            Some(path) => Self::of_manifest(path, column),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the groups of a manifest; see [`Groups::of_folder`].
+    ///
+    /// # Errors
+    /// As [`Groups::of_folder`], and when the file is not there.
+    pub fn of_manifest(path: &Path, column: Option<&str>) -> Result<Option<Self>> {
+        let missing = || DataError::io(path, "read")(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let manifest = Manifest::read(path)?.ok_or_else(missing)?;
+        let found = match column {
+            Some(name) => Some(manifest.column(name).ok_or_else(|| manifest.missing_column(name))?),
+            None => GROUP_COLUMNS.iter().find_map(|name| manifest.column(name)),
+        };
+        let Some(found) = found else { return Ok(None) };
+        let by_id = groups_by_id(&manifest, found)?.into_iter().map(|(id, group)| (id, group.to_owned())).collect();
+        Ok(Some(Self { path: path.to_path_buf(), column: manifest.columns[found].clone(), by_id }))
+    }
+
+    /// The group of every stem.
+    ///
+    /// # Errors
+    /// When one has none: an interval that leaves some patients out would be too narrow.
+    pub fn of<'a>(&self, stems: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>> {
+        let found: Vec<(&str, Option<&String>)> =
+            stems.into_iter().map(|id| (id, self.by_id.get(id).filter(|group| !group.is_empty()))).collect();
+        let lacking = || found.iter().filter(|(_, group)| group.is_none());
+        if let Some((id, _)) = lacking().next() {
+            let (path, count) = (self.path.clone(), lacking().count());
+            return Err(DataError::MissingGroup { path, column: self.column.clone(), id: (*id).to_owned(), count });
+        }
+        Ok(found.into_iter().filter_map(|(_, group)| group.cloned()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        folder
+    }
+
+    fn ids(found: &BTreeMap<String, PathBuf>) -> Vec<&str> {
+        found.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn images_and_masks_are_told_apart_in_every_layout() {
+        let flat = folder(&[("a.png", ""), ("deep/b.png", ""), ("notes.txt", "")]);
+        assert_eq!(ids(&pictures(flat.path(), Kind::Images).unwrap()), ["a", "b"]);
+        assert_eq!(ids(&pictures(flat.path(), Kind::Masks).unwrap()), ["a", "b"]);
+        let suffix = folder(&[("a.png", ""), ("a_mask.png", ""), ("b.png", "")]);
+        assert_eq!(ids(&pictures(suffix.path(), Kind::Images).unwrap()), ["a", "b"]);
+        assert_eq!(ids(&pictures(suffix.path(), Kind::Masks).unwrap()), ["a"]);
+        let folders = folder(&[("images/a.png", ""), ("masks/m.png", ""), ("sheet.png", "")]);
+        assert_eq!(ids(&pictures(folders.path(), Kind::Images).unwrap()), ["a"]);
+        assert_eq!(ids(&pictures(folders.path(), Kind::Masks).unwrap()), ["m"]);
+        let empty = folder(&[("notes.txt", "")]);
+        assert!(matches!(pictures(empty.path(), Kind::Masks), Err(DataError::NoPictures { .. })));
+    }
+
+    #[test]
+    fn every_picture_needs_its_partner() {
+        let (ours, theirs) =
+            (folder(&[("a.png", ""), ("b.png", "")]), folder(&[("a_mask.png", ""), ("b_mask.png", "")]));
+        let found = matched(ours.path(), theirs.path(), Kind::Masks).unwrap();
+        assert_eq!(found.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        let fewer = folder(&[("b.png", "")]);
+        for (first, second) in [(&ours, &fewer), (&fewer, &ours)] {
+            let error = matched(first.path(), second.path(), Kind::Masks).unwrap_err();
+            assert!(
+                matches!(&error, DataError::NoPartner { picture, count: 1, .. } if picture.ends_with("a.png")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn groups_come_from_the_folder_or_from_beside_it() {
+        let data = folder(&[("manifest.csv", "id,patient,site\na,p1,x\nb,p2,\n"), ("masks/a.png", "")]);
+        for place in [data.path().to_path_buf(), data.path().join("masks")] {
+            let groups = Groups::of_folder(&place, None).unwrap().unwrap();
+            assert_eq!(
+                (groups.column.as_str(), groups.of(["b", "a"]).unwrap()),
+                ("patient", vec!["p2".into(), "p1".into()])
+            );
+        }
+        let sites = Groups::of_folder(data.path(), Some("site")).unwrap().unwrap();
+        assert!(matches!(sites.of(["a", "b"]), Err(DataError::MissingGroup { count: 1, .. })));
+        assert!(matches!(Groups::of_folder(data.path(), Some("age")), Err(DataError::MissingColumn { .. })));
+        assert_eq!(Groups::of_folder(&data.path().join("other"), None).unwrap(), None);
+        assert!(matches!(Groups::of_manifest(&data.path().join("none.csv"), None), Err(DataError::Io { .. })));
+    }
+}

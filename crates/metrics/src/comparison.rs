@@ -1,0 +1,265 @@
+//! Two sets of features compared in every way at once, with what a reader needs to judge the numbers: how many images, what
+//! the features are, and how far real images lie from other real images.
+//!
+//! The floor. The reference is split at random into two halves without a common patient (or image, where none are known), and
+//! the halves are compared with each other. A generator cannot be asked to come nearer than that. The halves are smaller than the
+//! sets, and the Frechet distance is biased upwards by that; the extrapolated and the kernel distance are not.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use crate::bootstrap::group_ids;
+use crate::features::{FeatureError, Features};
+use crate::frechet::{Extrapolation, FEW_IMAGES, FeatureStatistics, frechet_distance, frechet_infinity};
+use crate::kernel::{KernelDistance, Subsets, kernel_distance};
+use crate::manifold::{Manifold, NEAREST_K, manifold};
+
+mod text;
+
+/// What made the features: printed with every number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Extractor {
+    /// Name, with the layer where there are several.
+    pub name: String,
+    /// SHA-256 of its weights, or of its definition where it has none.
+    pub hash: String,
+    /// How images are brought to its input: resizing and scaling.
+    pub preprocessing: String,
+}
+
+/// Settings of [`compare`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ComparisonSettings {
+    /// Which vectors the kernel distance is taken of.
+    pub kernel: Subsets,
+    /// How the Frechet distance is extrapolated.
+    pub extrapolation: Extrapolation,
+    /// Splits of the reference that the floor is a mean of.
+    pub floor_splits: usize,
+}
+
+impl Default for ComparisonSettings {
+    fn default() -> Self {
+        Self { kernel: Subsets::default(), extrapolation: Extrapolation::default(), floor_splits: 5 }
+    }
+}
+
+/// Distances between two sets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Distances {
+    /// Frechet distance, biased upwards with few images.
+    pub frechet: f64,
+    /// Frechet distance extrapolated to endless sets; `None` with fewer than four images in a set.
+    pub frechet_infinity: Option<f64>,
+    /// Unbiased kernel distance, cubic polynomial.
+    pub kernel: KernelDistance,
+}
+
+/// Real images against other real images.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Floor {
+    /// Means over the splits.
+    pub distances: Distances,
+    /// Splits.
+    pub splits: usize,
+    /// Images in the smaller half, mean over splits.
+    pub images: f64,
+    /// Whether the halves have no common patient; else they are split by image, and the floor is too low.
+    pub by_patient: bool,
+}
+
+/// What [`compare`] finds; its `Display` is what the command line prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// What made the features.
+    pub extractor: Extractor,
+    /// Settings that it was computed with.
+    pub settings: ComparisonSettings,
+    /// Images of the reference.
+    pub reference: usize,
+    /// Images compared with it.
+    pub other: usize,
+    /// Values of a feature vector.
+    pub width: usize,
+    /// Between the sets.
+    pub distances: Distances,
+    /// Precision, recall, density, coverage; `None` with too few images.
+    pub manifold: Option<Manifold>,
+    /// Within the reference; `None` where it cannot be halved.
+    pub floor: Option<Floor>,
+    /// Whether the Frechet distance is not to be trusted by itself: fewer than [`FEW_IMAGES`] images in a set.
+    pub few_images: bool,
+}
+
+/// Compares `other` (generated images) with `reference` (real ones), each of at least two images. `groups` are the patients of
+/// the reference, one an image.
+///
+/// # Panics
+///
+/// When `groups` has another length than the reference, a mistake of the calling code.
+pub fn compare(
+    reference: &Features,
+    other: &Features,
+    groups: Option<&[String]>,
+    extractor: Extractor,
+    settings: &ComparisonSettings,
+) -> Result<Comparison, FeatureError> {
+    let distances = distances(reference, other, settings)?;
+    let enough = reference.count().min(other.count()) > NEAREST_K;
+    Ok(Comparison {
+        extractor,
+        settings: settings.clone(),
+        reference: reference.count(),
+        other: other.count(),
+        width: reference.width(),
+        distances,
+        manifold: enough.then(|| manifold(reference, other, NEAREST_K)).transpose()?,
+        floor: floor(reference, groups, settings)?,
+        few_images: reference.count().min(other.count()) < FEW_IMAGES,
+    })
+}
+
+fn distances(a: &Features, b: &Features, settings: &ComparisonSettings) -> Result<Distances, FeatureError> {
+    let extrapolated = match frechet_infinity(a, b, &settings.extrapolation) {
+        Err(FeatureError::TooFew { .. }) => None,
+        other => Some(other?),
+    };
+    Ok(Distances {
+        frechet: frechet_distance(&FeatureStatistics::new(a)?, &FeatureStatistics::new(b)?)?,
+        frechet_infinity: extrapolated,
+        kernel: kernel_distance(a, b, settings.kernel)?,
+    })
+}
+
+fn floor(
+    reference: &Features,
+    groups: Option<&[String]>,
+    settings: &ComparisonSettings,
+) -> Result<Option<Floor>, FeatureError> {
+    let ids = groups.map_or_else(|| (0..reference.count()).collect(), group_ids);
+    assert_eq!(ids.len(), reference.count(), "one group an image");
+    let units = ids.iter().max().map_or(0, |last| last + 1);
+    // Halves are compared whole: random subsets of a size meant for the sets may not fit into them.
+    let settings = ComparisonSettings { kernel: Subsets::All, ..settings.clone() };
+    let mut found = Vec::new();
+    let mut images = 0.0;
+    for split in 0..settings.floor_splits as u64 {
+        let [a, b] = halves(&ids, units, settings.extrapolation.seed, split);
+        if a.len().min(b.len()) < 2 {
+            continue;
+        }
+        images += a.len().min(b.len()) as f64;
+        found.push(distances(&reference.select(&a), &reference.select(&b), &settings)?);
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let count = found.len() as f64;
+    let mean = |of: &dyn Fn(&Distances) -> f64| found.iter().map(of).sum::<f64>() / count;
+    let extrapolated: Option<Vec<f64>> = found.iter().map(|d| d.frechet_infinity).collect();
+    let kernel = mean(&|d| d.kernel.mean);
+    Ok(Some(Floor {
+        distances: Distances {
+            frechet: mean(&|d| d.frechet),
+            frechet_infinity: extrapolated.map(|values| values.iter().sum::<f64>() / count),
+            kernel: KernelDistance { mean: kernel, std: None },
+        },
+        splits: found.len(),
+        images: images / count,
+        by_patient: groups.is_some(),
+    }))
+}
+
+/// Positions in two halves: units in random order go to the half that has fewer images.
+fn halves(ids: &[usize], units: usize, seed: u64, split: u64) -> [Vec<usize>; 2] {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // A stream apart from those of the extrapolation, which count from 0.
+    rng.set_stream(u64::MAX - split);
+    let mut order: Vec<usize> = (0..units).collect();
+    order.shuffle(&mut rng);
+    let mut members = vec![Vec::new(); units];
+    for (position, &id) in ids.iter().enumerate() {
+        members[id].push(position);
+    }
+    let mut halves = [Vec::new(), Vec::new()];
+    for unit in order {
+        let smaller = usize::from(halves[1].len() < halves[0].len());
+        halves[smaller].append(&mut members[unit]);
+    }
+    halves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    fn extractor() -> Extractor {
+        Extractor { name: "test".into(), hash: "abc".into(), preprocessing: "none".into() }
+    }
+
+    /// Sixty vectors of fifteen patients, whose spread is between patients.
+    fn set(seed: u64, shift: f64) -> (Features, Vec<String>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut values = Vec::new();
+        for _ in 0..15 {
+            let level: [f64; 3] = std::array::from_fn(|_| rng.random::<f64>() * 4.0 + shift);
+            for _ in 0..4 {
+                values.extend(level.map(|level| level + rng.random::<f64>()));
+            }
+        }
+        (Features::new(values, 3).unwrap(), (0..60).map(|i| format!("p{}", i / 4)).collect())
+    }
+
+    #[test]
+    fn halves_share_no_patient_and_lose_no_image() {
+        let ids: Vec<usize> = (0..60).map(|i| i / 4).collect();
+        for split in 0..5 {
+            let [a, b] = halves(&ids, 15, 0, split);
+            assert!(a.iter().all(|&i| b.iter().all(|&j| ids[i] != ids[j])));
+            assert_eq!(a.len() + b.len(), 60);
+            assert!(a.len().abs_diff(b.len()) <= 4);
+        }
+        assert_ne!(halves(&ids, 15, 0, 0), halves(&ids, 15, 0, 1));
+    }
+
+    #[test]
+    fn the_floor_lies_below_what_is_far_and_is_higher_by_patient() {
+        let ((real, groups), (far, _)) = (set(1, 0.0), set(2, 3.0));
+        let settings = ComparisonSettings::default();
+        let found = compare(&real, &far, Some(&groups), extractor(), &settings).unwrap();
+        let floor = found.floor.unwrap();
+        assert!(floor.by_patient && floor.splits == 5 && floor.images >= 28.0);
+        assert!(floor.distances.frechet < 0.3 * found.distances.frechet, "{found:?}");
+        assert!(floor.distances.kernel.mean < 0.3 * found.distances.kernel.mean);
+        let by_image = compare(&real, &far, None, extractor(), &settings).unwrap().floor.unwrap();
+        assert!(!by_image.by_patient && by_image.distances.frechet < floor.distances.frechet);
+        assert!(found.few_images && found.manifold.unwrap().recall < 0.5);
+    }
+
+    #[test]
+    fn the_text_leads_with_what_is_unbiased() {
+        let (real, groups) = set(1, 0.0);
+        let other = set(3, 0.0).0;
+        let found = compare(&real, &other, Some(&groups), extractor(), &ComparisonSettings::default()).unwrap();
+        let text = found.to_string();
+        let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part:?} is not in\n{text}"));
+        assert!(place("KID") < place("FID, extrapolated") && place("FID, extrapolated") < place("FID, biased"));
+        for part in ["60 reference", "abc", "disjoint patients", "images: none"] {
+            place(part);
+        }
+        assert!(matches!(&found.warnings()[..], [few] if few.contains("60 and 60, below 10000")));
+    }
+
+    #[test]
+    fn two_images_are_enough_for_distances_alone() {
+        let two = |shift: f64| Features::new(vec![shift, 0.0, shift + 1.0, 2.0], 2).unwrap();
+        let found = compare(&two(0.0), &two(1.0), None, extractor(), &ComparisonSettings::default()).unwrap();
+        assert_eq!((found.manifold, found.floor, found.distances.frechet_infinity), (None, None, None));
+        assert!((found.distances.frechet - 1.0).abs() < 1e-12);
+        let error = compare(&two(0.0), &two(1.0).select(&[0]), None, extractor(), &ComparisonSettings::default());
+        assert_eq!(error.unwrap_err(), FeatureError::TooFew { found: 1, needed: 2 });
+    }
+}

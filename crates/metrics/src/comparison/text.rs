@@ -1,0 +1,96 @@
+//! How a comparison reads on a terminal.
+
+use std::fmt;
+
+use super::{Comparison, Distances};
+use crate::frechet::FEW_IMAGES;
+use crate::kernel::Subsets;
+
+/// A line of the table: its name, and its number.
+type Row = (&'static str, fn(&Distances) -> String);
+
+impl Comparison {
+    /// What the numbers are, in words that a table's caption can take.
+    #[must_use]
+    pub fn definition(&self) -> String {
+        let kernel = match self.settings.kernel {
+            Subsets::All => "all images".to_owned(),
+            Subsets::Random { count, size, seed } => format!("{count} random subsets of {size} images (seed {seed})"),
+        };
+        format!(
+            "{} reference and {} other images; features: {} ({} values), sha256 {}; images: {}. FID: Frechet distance of Gaussians. \
+             Extrapolated: intercept over 1/N, both sets reduced alike. KID: unbiased squared maximum mean discrepancy with the cubic \
+             polynomial kernel, {kernel}.",
+            self.reference,
+            self.other,
+            self.extractor.name,
+            self.width,
+            self.extractor.hash,
+            self.extractor.preprocessing
+        )
+    }
+
+    /// What a reader should be warned of.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.few_images {
+            warnings.push(format!(
+                "N is small ({} and {}, below {FEW_IMAGES}): FID is biased upwards and compares only with values of the same N; read \
+                 KID and the extrapolated FID first",
+                self.reference, self.other
+            ));
+        }
+        match &self.floor {
+            None => warnings.push("the reference is too small to be halved: no real-against-real floor".to_owned()),
+            Some(floor) if !floor.by_patient => warnings.push(
+                "no patients are known: the floor is by image, and too low where patients have several images"
+                    .to_owned(),
+            ),
+            Some(_) => {}
+        }
+        warnings
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<28}{:>14}{:>20}", "", "generated", "real against real")?;
+        let floor = self.floor.as_ref().map(|floor| &floor.distances);
+        let biased = if self.few_images { "FID, biased by small N" } else { "FID" };
+        let frechet: Row = (biased, |distances| number(Some(distances.frechet)));
+        let extrapolated: Row = ("FID, extrapolated", |distances| number(distances.frechet_infinity));
+        let kernel: Row = ("KID", kernel);
+        let rows = if self.few_images { [kernel, extrapolated, frechet] } else { [frechet, extrapolated, kernel] };
+        for (name, of) in rows {
+            writeln!(f, "{name:<28}{:>14}{:>20}", of(&self.distances), floor.map_or("-".to_owned(), of))?;
+        }
+        if let Some(shares) = &self.manifold {
+            writeln!(
+                f,
+                "precision {:.4}, recall {:.4}, density {:.4}, coverage {:.4} (k = {})",
+                shares.precision, shares.recall, shares.density, shares.coverage, shares.nearest_k
+            )?;
+        }
+        if let Some(floor) = &self.floor {
+            let by = if floor.by_patient { "disjoint patients" } else { "disjoint images" };
+            writeln!(
+                f,
+                "real against real: halves with {by}, {:.0} images each, mean of {} splits",
+                floor.images, floor.splits
+            )?;
+        }
+        writeln!(f, "\n{}", self.definition())
+    }
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), |value| format!("{value:.4}"))
+}
+
+fn kernel(distances: &Distances) -> String {
+    match distances.kernel.std {
+        Some(std) => format!("{:.5} ± {std:.5}", distances.kernel.mean),
+        None => format!("{:.5}", distances.kernel.mean),
+    }
+}

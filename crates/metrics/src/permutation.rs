@@ -1,0 +1,270 @@
+//! Permutation tests of a difference of means, and the summary of folds.
+//!
+//! p-values are two-sided: twice the smaller of the shares of arrangements with a difference at least as large and at
+//! most as large as the one found, at most 1. All arrangements are taken where there are no more of them than resamples asked for; else
+//! random ones, among which the one found is counted, so that p is never 0.
+
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::bootstrap::{Bootstrap, Estimate, bootstrap_mean, group_ids};
+
+/// How arrangements are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permutations {
+    /// Most arrangements to look at.
+    pub resamples: u64,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl Default for Permutations {
+    fn default() -> Self {
+        Self { resamples: 9999, seed: 0 }
+    }
+}
+
+/// The result of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PermutationTest {
+    /// Difference of the means, first minus second.
+    pub difference: f64,
+    /// Two-sided p-value.
+    pub p_value: f64,
+    /// Arrangements looked at.
+    pub arrangements: u64,
+    /// Whether these are all there are.
+    pub exact: bool,
+}
+
+/// Two arms measured on the same cases.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PairedComparison {
+    /// Mean of first minus second, case by case, with its interval.
+    pub difference: Estimate,
+    /// Whether arms may be exchanged.
+    pub test: PermutationTest,
+    /// Cases without a value in either arm, which are left out.
+    pub left_out: usize,
+}
+
+/// Compares two arms case by case; groups (patients) are resampled and exchanged whole. `None` where no case has both values.
+///
+/// # Panics
+///
+/// When the slices differ in length or a value is not finite, mistakes of the calling code.
+#[must_use]
+pub fn paired_comparison(
+    first: &[Option<f64>],
+    second: &[Option<f64>],
+    groups: Option<&[usize]>,
+    bootstrap: &Bootstrap,
+    permutations: Permutations,
+) -> Option<PairedComparison> {
+    assert_eq!(first.len(), second.len(), "two arms on the same cases");
+    let kept: Vec<(usize, f64)> = (0..first.len()).filter_map(|i| Some((i, first[i]? - second[i]?))).collect();
+    let groups: Option<Vec<usize>> = groups.map(|groups| kept.iter().map(|&(i, _)| groups[i]).collect());
+    let differences: Vec<f64> = kept.iter().map(|&(_, difference)| difference).collect();
+    Some(PairedComparison {
+        difference: bootstrap_mean(&differences, groups.as_deref(), bootstrap)?,
+        test: paired_permutation(&differences, groups.as_deref(), permutations)?,
+        left_out: first.len() - kept.len(),
+    })
+}
+
+/// Tests whether the mean of paired differences is 0, by turning signs; with groups all signs of a group turn together.
+/// `None` without differences.
+#[must_use]
+pub fn paired_permutation(
+    differences: &[f64],
+    groups: Option<&[usize]>,
+    settings: Permutations,
+) -> Option<PermutationTest> {
+    if differences.is_empty() {
+        return None;
+    }
+    let ids = groups.map_or_else(|| (0..differences.len()).collect(), group_ids);
+    let mut sums = vec![0.0; ids.iter().max().map_or(0, |last| last + 1)];
+    for (&id, difference) in ids.iter().zip(differences) {
+        sums[id] += difference;
+    }
+    let count = differences.len() as f64;
+    let all =
+        u32::try_from(sums.len()).ok().and_then(|units| 1_u64.checked_shl(units)).filter(|&a| a <= settings.resamples);
+    let mean = |turned: &dyn Fn(usize) -> bool| {
+        sums.iter().enumerate().map(|(unit, sum)| if turned(unit) { -sum } else { *sum }).sum::<f64>() / count
+    };
+    let observed = mean(&|_| false);
+    let mut tally = Tally::new(observed);
+    if let Some(all) = all {
+        (0..all).for_each(|signs| tally.add(mean(&|unit| (signs >> unit) & 1 == 1)));
+    } else {
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+        for _ in 0..settings.resamples {
+            let turned: Vec<bool> = (0..sums.len()).map(|_| rng.random()).collect();
+            tally.add(mean(&|unit| turned[unit]));
+        }
+    }
+    Some(tally.test(all.is_some()))
+}
+
+/// Tests whether two independent sets have one mean, by exchanging members. `None` where either set is empty.
+#[must_use]
+pub fn independent_permutation(first: &[f64], second: &[f64], settings: Permutations) -> Option<PermutationTest> {
+    if first.is_empty() || second.is_empty() {
+        return None;
+    }
+    let mut values = [first, second].concat();
+    let (m, n) = (first.len(), second.len());
+    let total: f64 = values.iter().sum();
+    let difference = |sum: f64| sum / m as f64 - (total - sum) / n as f64;
+    let mut tally = Tally::new(difference(first.iter().sum()));
+    let all = combinations(values.len() as u64, m as u64).filter(|&all| all <= settings.resamples);
+    if all.is_some() {
+        for_each_subset(values.len(), m, &mut |chosen| tally.add(difference(chosen.iter().map(|&i| values[i]).sum())));
+    } else {
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+        for _ in 0..settings.resamples {
+            let (chosen, _) = values.partial_shuffle(&mut rng, m);
+            let sum = chosen.iter().sum();
+            tally.add(difference(sum));
+        }
+    }
+    Some(tally.test(all.is_some()))
+}
+
+/// Arrangements at least and at most as large as the one found.
+struct Tally {
+    observed: f64,
+    slack: f64,
+    count: u64,
+    least: u64,
+    most: u64,
+}
+
+impl Tally {
+    fn new(observed: f64) -> Self {
+        // The same sum in another order rounds otherwise.
+        Self { observed, slack: 1e-12 * observed.abs().max(f64::MIN_POSITIVE), count: 0, least: 0, most: 0 }
+    }
+
+    fn add(&mut self, difference: f64) {
+        self.count += 1;
+        self.least += u64::from(difference >= self.observed - self.slack);
+        self.most += u64::from(difference <= self.observed + self.slack);
+    }
+
+    fn test(&self, exact: bool) -> PermutationTest {
+        let found = u64::from(!exact);
+        let share = |count: u64| (count + found) as f64 / (self.count + found) as f64;
+        let p_value = (2.0 * share(self.least.min(self.most))).min(1.0);
+        PermutationTest { difference: self.observed, p_value, arrangements: self.count, exact }
+    }
+}
+
+/// n over k; `None` where it is too large for u64.
+fn combinations(n: u64, k: u64) -> Option<u64> {
+    (0..k.min(n - k)).try_fold(1_u64, |product, i| Some(product.checked_mul(n - i)? / (i + 1)))
+}
+
+/// Calls `visit` with every subset of `size` of `0..count`, ascending.
+fn for_each_subset(count: usize, size: usize, visit: &mut dyn FnMut(&[usize])) {
+    let mut chosen: Vec<usize> = (0..size).collect();
+    loop {
+        visit(&chosen);
+        let Some(at) = (0..size).rev().find(|&at| chosen[at] < count - size + at) else { return };
+        chosen[at] += 1;
+        for next in at + 1..size {
+            chosen[next] = chosen[next - 1] + 1;
+        }
+    }
+}
+
+/// Mean and standard deviation over the folds of a cross-validation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct FoldSummary {
+    /// Mean over folds, each counting once.
+    pub mean: f64,
+    /// Standard deviation over folds, dividing by their number less one; `None` for one fold.
+    pub std: Option<f64>,
+    /// Number of folds.
+    pub folds: usize,
+}
+
+impl FoldSummary {
+    /// Summary of one value a fold; `None` without folds.
+    #[must_use]
+    pub fn new(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Some(Self { mean, std: (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()), folds: values.len() })
+    }
+
+    /// The mean of a share as the paper's tables print it (Table 2): per cent with two decimals, such as `60.54`.
+    #[must_use]
+    pub fn percent(&self) -> String {
+        format!("{:.2}", 100.0 * self.mean)
+    }
+
+    /// [`FoldSummary::percent`] with the standard deviation, which the paper does not print: `60.54 ± 3.21`.
+    #[must_use]
+    pub fn percent_with_std(&self) -> String {
+        self.std.map_or_else(|| self.percent(), |std| format!("{} ± {:.2}", self.percent(), 100.0 * std))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_a_group_turn_together() {
+        let settings = Permutations::default();
+        // Two groups: four arrangements, of which the one found and its mirror image are the extremes.
+        let found = paired_permutation(&[1.0, 2.0, 3.0], Some(&[0, 0, 1]), settings).unwrap();
+        assert_eq!((found.difference, found.p_value, found.arrangements, found.exact), (2.0, 0.5, 4, true));
+        let found = paired_permutation(&[1.0, 2.0, 3.0], None, settings).unwrap();
+        assert_eq!((found.p_value, found.arrangements), (0.25, 8));
+        assert_eq!(paired_permutation(&[], None, settings), None);
+    }
+
+    #[test]
+    fn random_arrangements_come_near_all_of_them() {
+        let differences: Vec<f64> = (0..12).map(|i| (f64::from(i) * 1.3).sin() + 0.3).collect();
+        let all = paired_permutation(&differences, None, Permutations { resamples: 4096, seed: 0 }).unwrap();
+        let some = |seed| paired_permutation(&differences, None, Permutations { resamples: 4000, seed }).unwrap();
+        assert!(all.exact && !some(0).exact);
+        assert_eq!(some(7), some(7));
+        assert!((some(1).p_value - all.p_value).abs() < 0.04, "{} beside {}", some(1).p_value, all.p_value);
+        let far = paired_permutation(&[5.0; 40], None, Permutations::default()).unwrap();
+        assert_eq!(far.p_value, 2.0 / 10_000.0);
+        let (a, b): (Vec<f64>, Vec<f64>) = ((0..20).map(f64::from).collect(), (30..50).map(f64::from).collect());
+        assert_eq!(independent_permutation(&a, &b, Permutations::default()).unwrap().p_value, 2.0 / 10_000.0);
+    }
+
+    #[test]
+    fn a_comparison_leaves_out_what_lacks_a_partner() {
+        let arm = |values: [f64; 4]| values.map(Some).to_vec();
+        let mut first = arm([0.5, 0.7, 0.9, 0.8]);
+        first[1] = None;
+        let second = arm([0.4, 0.1, 0.8, 0.7]);
+        let found = paired_comparison(&first, &second, None, &Bootstrap::default(), Permutations::default()).unwrap();
+        assert!((found.difference.mean - 0.1).abs() < 1e-12);
+        assert_eq!((found.left_out, found.test.arrangements, found.test.p_value), (1, 8, 0.25));
+    }
+
+    #[test]
+    fn folds_print_as_the_paper_prints() {
+        let summary = FoldSummary::new(&[0.6, 0.61, 0.59, 0.6254, 0.602]).unwrap();
+        assert_eq!(summary.percent(), "60.55");
+        assert_eq!(summary.percent_with_std(), "60.55 ± 1.32");
+        assert_eq!(FoldSummary::new(&[0.5]).unwrap().percent_with_std(), "50.00");
+        assert_eq!(FoldSummary::new(&[]), None);
+    }
+}
