@@ -53,7 +53,9 @@ fn check(name: &str, sets: &[&str]) {
         assert!(moved <= 1e-3, "{what}: a sample moves by {moved} with its batch");
         let image = samples.images[0].clone();
         for (other, theirs) in &first {
-            assert_ne!(&image, theirs, "{what} makes the image of {other}");
+            // Without noise of its own, EDM is Heun's method on the levels of Karras et al.
+            let alike = sampler == ["sampler=edm"] && other.contains("heun") && other.contains("karras");
+            assert!((&image == theirs) == alike, "{what} against {other}");
         }
         first.push((what, image));
     }

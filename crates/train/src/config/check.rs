@@ -9,6 +9,7 @@ impl Config {
     pub fn check(&self) -> Result<()> {
         self.data.check()?;
         Schedule::new(&self.schedule)?;
+        self.check_levels()?;
         self.timesteps()?;
         for &role in self.roles() {
             self.unet(role).validate()?;

@@ -68,7 +68,7 @@ impl Config {
         Churn { s_churn: sample.s_churn, s_tmin: sample.s_tmin, s_tmax: sample.s_tmax.unwrap_or(f64::INFINITY) }
     }
 
-    /// Settings of one sampler that another has not, and samplers that a model cannot have.
+    /// Settings of one sampler that another has not.
     pub(super) fn check_sampler(&self) -> Result<()> {
         let (sample, kind) = (&self.sample, self.sample.sampler);
         let (is_ddim, is_ddpm) = (kind == SamplerKind::Ddim, kind == SamplerKind::Ddpm);
@@ -93,12 +93,11 @@ impl Config {
         let churn = sample.s_churn;
         require(churn == 0.0 || kind == SamplerKind::Edm, "sample.s_churn", churn, "0 with any sampler but \"edm\"")?;
         let most = sample.s_tmax.unwrap_or(f64::INFINITY);
-        require(most > sample.s_tmin, "sample.s_tmax", most, "a number above sample.s_tmin, or no such key")?;
-        self.check_levels()
+        require(most > sample.s_tmin, "sample.s_tmax", most, "a number above sample.s_tmin, or no such key")
     }
 
-    /// Zero terminal SNR must be sampled from T on, and x_{t-1} must stand at a timestep.
-    fn check_levels(&self) -> Result<()> {
+    /// Samplers that a model cannot have: zero terminal SNR must be sampled from T on, and x_{t-1} must stand at a timestep.
+    pub(super) fn check_levels(&self) -> Result<()> {
         let (sample, kind) = (&self.sample, self.sample.sampler);
         let of_karras = sample.use_karras_sigmas || kind == SamplerKind::Edm;
         let word = toml::Value::try_from(kind).map(|word| word.to_string()).unwrap_or_default();
