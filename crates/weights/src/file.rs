@@ -1,0 +1,127 @@
+//! A file of weights of any format that is read here.
+
+use crate::{
+    Error, Result,
+    array::{Array, Dtype, StateDict},
+    torch,
+};
+use safetensors::tensor::Metadata;
+use sha2::{Digest, Sha256};
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{BufReader, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+/// A safetensors header larger than this is refused by the format's own reader too.
+const MOST_HEADER: u64 = 100_000_000;
+/// Bytes that tell the formats apart.
+const START: u64 = 16;
+
+/// Arrays of a file, with what names it.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// The arrays.
+    pub arrays: StateDict,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Reads safetensors, `torch.save` files (`.pth`, `.pt`, `.bin`) and TorchScript archives, told apart by how they begin.
+/// `entry` names one of several state dictionaries in a checkpoint.
+pub fn read(path: &Path, entry: Option<&str>) -> Result<Weights> {
+    let file = File::open(path).map_err(Error::io(path, "read"))?;
+    let arrays = decode(BufReader::new(file), entry).map_err(|(problem, advice)| Error::BadFile {
+        path: path.to_owned(),
+        problem,
+        advice,
+    })?;
+    Ok(Weights { arrays, sha256: sha256_of_file(path)? })
+}
+
+/// What is wrong with a file, and what to do.
+pub type Problem = (String, &'static str);
+
+/// The same from anything that can be read.
+pub fn decode(mut file: impl Read + Seek, entry: Option<&str>) -> std::result::Result<StateDict, Problem> {
+    const DAMAGED: &str = "the file is damaged; fetch or save it again";
+    let mut start = Vec::new();
+    let read = file.by_ref().take(START).read_to_end(&mut start).and_then(|_| file.rewind());
+    read.map_err(|error| (error.to_string(), DAMAGED))?;
+    if torch::is_torch(&start) {
+        torch::read(file, entry).map_err(|problem| (problem, torch::ADVICE))
+    } else if start.get(8) == Some(&b'{') {
+        read_safetensors(file).map_err(|problem| (problem, DAMAGED))
+    } else {
+        let problem = "neither safetensors nor a file of torch.save or torch.jit.save";
+        Err((problem.to_owned(), "give such a file; a bare pickle is never read"))
+    }
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub fn sha256_of_file(path: &Path) -> Result<String> {
+    let mut hasher = Sha256::new();
+    let copied = File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
+    copied.map_err(Error::io(path, "read"))?;
+    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+/// Reads a safetensors file array by array, so that it never lies in memory twice.
+fn read_safetensors(mut file: impl Read + Seek) -> std::result::Result<StateDict, String> {
+    let io = |error: std::io::Error| error.to_string();
+    let file_size = file.seek(SeekFrom::End(0)).and_then(|size| file.rewind().map(|()| size)).map_err(io)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(io)?;
+    let header_size = u64::from_le_bytes(length);
+    if header_size > MOST_HEADER.min(file_size.saturating_sub(8)) {
+        return Err(format!("a header of {header_size} bytes in a file of {file_size}"));
+    }
+    let mut header = Vec::new();
+    file.by_ref().take(header_size).read_to_end(&mut header).map_err(io)?;
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| error.to_string())?;
+    let first = 8 + header_size;
+    let mut left = file_size - first;
+    let mut arrays = StateDict::new();
+    for (name, info) in metadata.tensors() {
+        let dtype = dtype(info.dtype).ok_or_else(|| format!("{name} is {:?}, which is not read", info.dtype))?;
+        let (from, to) = info.data_offsets;
+        let size = info.shape.iter().try_fold(dtype.size(), |size, &axis| size.checked_mul(axis));
+        let fits = |&size: &usize| to.checked_sub(from) == Some(size) && size as u64 <= left && to as u64 <= file_size;
+        let Some(size) = size.filter(fits) else {
+            let shape = &info.shape;
+            return Err(format!(
+                "{name}: {dtype:?} of shape {shape:?} at bytes {from} to {to} of a file of {file_size}"
+            ));
+        };
+        left -= size as u64;
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(first + from as u64)).map_err(io)?;
+        file.by_ref().take(size as u64).read_to_end(&mut bytes).map_err(io)?;
+        if bytes.len() != size {
+            return Err(format!("{name}: the file ends within its values"));
+        }
+        arrays.insert(name, Array { shape: info.shape.clone(), values: dtype.numbers(&bytes) });
+    }
+    Ok(arrays)
+}
+
+fn dtype(dtype: safetensors::Dtype) -> Option<Dtype> {
+    Some(match dtype {
+        safetensors::Dtype::F64 => Dtype::F64,
+        safetensors::Dtype::F32 => Dtype::F32,
+        safetensors::Dtype::F16 => Dtype::F16,
+        safetensors::Dtype::BF16 => Dtype::Bf16,
+        safetensors::Dtype::I64 => Dtype::I64,
+        safetensors::Dtype::I32 => Dtype::I32,
+        safetensors::Dtype::I16 => Dtype::I16,
+        safetensors::Dtype::I8 => Dtype::I8,
+        safetensors::Dtype::U8 => Dtype::U8,
+        safetensors::Dtype::BOOL => Dtype::Bool,
+        _ => return None,
+    })
+}

@@ -1,0 +1,322 @@
+//! NumPy's archives: `.npz` is a zip of `.npy` arrays (NEP 1, format versions 1 to 3).
+//!
+//! Read are little-endian f32, f64, i32 and i64 and bytes, in C order, stored or deflated; written are the same, stored.
+
+use crate::{Error, Result};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{Cursor, Read, Seek, Write as _},
+    path::Path,
+};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+/// What every array begins with.
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// Arrays begin at multiples of this many bytes in their file.
+const ALIGNMENT: usize = 64;
+/// An archive that would fill more memory is refused.
+const MOST_BYTES: u64 = 16 << 30;
+/// A header is a line of text; numpy itself refuses more than this.
+const MOST_HEADER: usize = 10_000;
+
+/// An array's values, in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// 32-bit floats.
+    F32(Vec<f32>),
+    /// 64-bit floats.
+    F64(Vec<f64>),
+    /// 32-bit integers.
+    I32(Vec<i32>),
+    /// 64-bit integers.
+    I64(Vec<i64>),
+    /// Bytes.
+    U8(Vec<u8>),
+}
+
+/// An array with its sizes, slowest axis first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NpyArray {
+    /// Sizes; none for a single number.
+    pub shape: Vec<usize>,
+    /// As many values as the sizes' product.
+    pub values: Values,
+}
+
+/// Arrays by name, without the ending `.npy`.
+pub type Npz = BTreeMap<String, NpyArray>;
+
+impl Values {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+            Self::I32(values) => values.len(),
+            Self::I64(values) => values.len(),
+            Self::U8(values) => values.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn descr(&self) -> &'static str {
+        match self {
+            Self::F32(_) => "<f4",
+            Self::F64(_) => "<f8",
+            Self::I32(_) => "<i4",
+            Self::I64(_) => "<i8",
+            Self::U8(_) => "|u1",
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::F32(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Self::F64(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Self::I32(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Self::I64(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Self::U8(values) => values.clone(),
+        }
+    }
+
+    fn from_bytes(descr: &str, bytes: Vec<u8>) -> std::result::Result<Self, String> {
+        fn each<const N: usize, T>(bytes: &[u8], of: fn([u8; N]) -> T) -> Vec<T> {
+            bytes.as_chunks::<N>().0.iter().map(|&chunk| of(chunk)).collect()
+        }
+        Ok(match descr {
+            "<f4" => Self::F32(each(&bytes, f32::from_le_bytes)),
+            "<f8" => Self::F64(each(&bytes, f64::from_le_bytes)),
+            "<i4" => Self::I32(each(&bytes, i32::from_le_bytes)),
+            "<i8" => Self::I64(each(&bytes, i64::from_le_bytes)),
+            "|u1" => Self::U8(bytes),
+            other => return Err(format!("type {other:?}, expected <f4, <f8, <i4, <i8 or |u1")),
+        })
+    }
+}
+
+/// Bytes of one value of a type that is read.
+fn item_size(descr: &str) -> Option<u64> {
+    match descr {
+        "<f4" | "<i4" => Some(4),
+        "<f8" | "<i8" => Some(8),
+        "|u1" => Some(1),
+        _ => None,
+    }
+}
+
+impl NpyArray {
+    /// An array of f32.
+    ///
+    /// # Panics
+    /// Where the sizes' product is not the number of values.
+    pub fn f32(shape: &[usize], values: Vec<f32>) -> Self {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "{shape:?}");
+        Self { shape: shape.to_vec(), values: Values::F32(values) }
+    }
+
+    /// The values in f32, whatever their type.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match &self.values {
+            Values::F32(values) => values.clone(),
+            Values::F64(values) => values.iter().map(|&v| v as f32).collect(),
+            Values::I32(values) => values.iter().map(|&v| v as f32).collect(),
+            Values::I64(values) => values.iter().map(|&v| v as f32).collect(),
+            Values::U8(values) => values.iter().map(|&v| f32::from(v)).collect(),
+        }
+    }
+}
+
+/// Reads all arrays of an archive.
+pub fn read(path: &Path) -> Result<Npz> {
+    let file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
+    decode(std::io::BufReader::new(file)).map_err(|problem| Error::BadFile {
+        path: path.to_owned(),
+        problem,
+        advice: "save it again with numpy.savez and arrays of float32, float64 or int64 in C order",
+    })
+}
+
+/// The same from anything that can be read; the error says what is wrong.
+pub fn decode(reader: impl Read + Seek) -> std::result::Result<Npz, String> {
+    let mut archive = ZipArchive::new(reader).map_err(|error| format!("not an .npz archive ({error})"))?;
+    let mut arrays = Npz::new();
+    let mut left = MOST_BYTES;
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|error| error.to_string())?;
+        let name = entry.name().map_err(|error| error.to_string())?.into_owned();
+        let Some(stem) = name.strip_suffix(".npy") else {
+            return Err(format!("it holds {name:?}, expected arrays (.npy) alone"));
+        };
+        let array = array(entry, &mut left).map_err(|problem| format!("{name}: {problem}"))?;
+        arrays.insert(stem.to_owned(), array);
+    }
+    Ok(arrays)
+}
+
+fn array(mut entry: impl Read, left: &mut u64) -> std::result::Result<NpyArray, String> {
+    let mut exact = |bytes: &mut [u8]| entry.read_exact(bytes).map_err(|error| error.to_string());
+    let mut start = [0; 8];
+    exact(&mut start)?;
+    if &start[..6] != MAGIC {
+        return Err("not an array of numpy".to_owned());
+    }
+    let length = match start[6] {
+        1 => {
+            let mut length = [0; 2];
+            exact(&mut length)?;
+            usize::from(u16::from_le_bytes(length))
+        }
+        2 | 3 => {
+            let mut length = [0; 4];
+            exact(&mut length)?;
+            u32::from_le_bytes(length) as usize
+        }
+        version => return Err(format!("format version {version}, expected 1, 2 or 3")),
+    };
+    if length > MOST_HEADER {
+        return Err(format!("a header of {length} bytes, expected at most {MOST_HEADER}"));
+    }
+    let mut header = vec![0; length];
+    exact(&mut header)?;
+    let (descr, shape) = parse_header(&String::from_utf8_lossy(&header))?;
+    let item = item_size(&descr).ok_or_else(|| format!("type {descr:?}, expected <f4, <f8, <i4, <i8 or |u1"))?;
+    let size = shape.iter().try_fold(item, |size, &axis| size.checked_mul(axis as u64)).filter(|size| size <= left);
+    let Some(size) = size else {
+        return Err(format!("an array of {shape:?}: the archive would fill more than {MOST_BYTES} bytes"));
+    };
+    *left -= size;
+    let mut bytes = Vec::new();
+    entry.take(size + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 != size {
+        let found = if (bytes.len() as u64) < size { format!("{} bytes", bytes.len()) } else { "more".to_owned() };
+        return Err(format!("{found} of values, expected {size} for {shape:?}"));
+    }
+    Ok(NpyArray { shape, values: Values::from_bytes(&descr, bytes)? })
+}
+
+/// Type and shape of a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
+fn parse_header(header: &str) -> std::result::Result<(String, Vec<usize>), String> {
+    let after = |key: &str| {
+        let (_, rest) = header.split_once(&format!("'{key}':")).ok_or_else(|| format!("no {key:?} in its header"))?;
+        Ok::<&str, String>(rest.trim_start())
+    };
+    let descr = after("descr")?;
+    let descr = descr.strip_prefix('\'').and_then(|rest| rest.split_once('\''));
+    let (descr, _) = descr.ok_or("a record type, expected one number type")?;
+    if !after("fortran_order")?.starts_with("False") {
+        return Err("Fortran order, expected C order (numpy.ascontiguousarray)".to_owned());
+    }
+    let shape = after("shape")?.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+    let (shape, _) = shape.ok_or("no shape in its header")?;
+    let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty());
+    let sizes: Option<Vec<usize>> = sizes.map(|size| size.parse().ok()).collect();
+    Ok((descr.to_owned(), sizes.ok_or_else(|| format!("shape ({shape}), expected whole numbers"))?))
+}
+
+/// An archive of `arrays`, stored without compression; the same arrays give the same bytes.
+pub fn encode<'a>(arrays: impl IntoIterator<Item = (&'a str, &'a NpyArray)>) -> Vec<u8> {
+    // 1980-01-01, the oldest time that a zip can hold, stands for none; large files are allowed throughout.
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, array) in arrays {
+        let written = writer.start_file(format!("{name}.npy"), options).map_err(std::io::Error::from);
+        let written = written.and_then(|()| writer.write_all(&header(array)));
+        let written = written.and_then(|()| writer.write_all(&array.values.to_bytes()));
+        written.expect("writing to memory under names of one's own does not fail");
+    }
+    writer.finish().expect("writing to memory does not fail").into_inner()
+}
+
+fn header(array: &NpyArray) -> Vec<u8> {
+    let mut shape = String::new();
+    for size in &array.shape {
+        // Writing to a String cannot fail.
+        let _ = write!(shape, "{size}, ");
+    }
+    // A tuple of one keeps its comma.
+    let shape = if array.shape.len() == 1 { shape.trim_end() } else { shape.trim_end_matches(", ") };
+    let mut text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({shape}), }}", array.values.descr());
+    let before = MAGIC.len() + 4;
+    let padded = (before + text.len() + 1).next_multiple_of(ALIGNMENT) - before;
+    text.extend(std::iter::repeat_n(' ', padded - 1 - text.len()));
+    text.push('\n');
+    let length = u16::try_from(text.len()).expect("an array has few axes");
+    [MAGIC, &[1, 0], &length.to_le_bytes(), text.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Npz {
+        let array = |shape: &[usize], values| NpyArray { shape: shape.to_vec(), values };
+        Npz::from([
+            ("x".to_owned(), NpyArray::f32(&[2, 3], vec![1.0, -2.5, f32::MIN_POSITIVE, 4.0, 5.0, f32::MAX])),
+            ("t".to_owned(), array(&[2], Values::I64(vec![3, -777]))),
+            ("one".to_owned(), array(&[], Values::F64(vec![0.1]))),
+            ("none".to_owned(), array(&[0, 4], Values::I32(Vec::new()))),
+            ("picture".to_owned(), array(&[1, 1, 2], Values::U8(vec![0, 255]))),
+        ])
+    }
+
+    fn bytes() -> Vec<u8> {
+        encode(sample().iter().map(|(name, array)| (name.as_str(), array)))
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_the_same_every_time() {
+        assert_eq!(decode(Cursor::new(bytes())).unwrap(), sample());
+        assert_eq!(bytes(), bytes());
+    }
+
+    #[test]
+    fn values_begin_at_aligned_places_as_numpy_writes_them() {
+        for (_, array) in sample() {
+            let header = header(&array);
+            assert_eq!(header.len() % ALIGNMENT, 0);
+            assert_eq!(header.last(), Some(&b'\n'));
+        }
+        let text = |shape: &[usize]| {
+            let array = NpyArray::f32(shape, vec![0.0; shape.iter().product()]);
+            String::from_utf8_lossy(&header(&array)[10..]).trim_end().to_owned()
+        };
+        assert_eq!(text(&[3]), "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }");
+        assert_eq!(text(&[]), "{'descr': '<f4', 'fortran_order': False, 'shape': (), }");
+        assert_eq!(text(&[2, 3]), "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }");
+    }
+
+    #[test]
+    fn headers_that_do_not_fit_are_refused() {
+        let refused = |header: &str| parse_header(header).unwrap_err();
+        assert!(refused("{'descr': '<f4', 'fortran_order': True, 'shape': (2,), }").contains("C order"));
+        assert!(refused("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }").contains("record"));
+        assert!(refused("{'descr': '<f4', 'fortran_order': False, 'shape': (-2,), }").contains("(-2,)"));
+        assert!(refused("{'descr': '<f4', 'fortran_order': False}").contains("shape"));
+    }
+
+    #[test]
+    fn archives_cut_anywhere_are_errors() {
+        let whole = bytes();
+        for length in (0..whole.len()).step_by(7) {
+            assert!(decode(Cursor::new(&whole[..length])).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_shape_larger_than_its_values_or_than_memory_is_an_error() {
+        let with = |shape: &str| {
+            let text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape}), }}\n");
+            let npy = [MAGIC, &[1, 0], &(text.len() as u16).to_le_bytes(), text.as_bytes(), &[0; 16]].concat();
+            array(npy.as_slice(), &mut MOST_BYTES.clone())
+        };
+        assert!(with("2,").is_ok());
+        assert!(with("3,").unwrap_err().contains("expected 24"));
+        assert!(with("1,").unwrap_err().contains("more"));
+        assert!(with("99999999999, 99999999999").unwrap_err().contains("would fill"));
+    }
+}

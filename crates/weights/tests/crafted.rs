@@ -1,0 +1,243 @@
+//! Pickles that were made to do harm: each is refused, names what it asked for, and takes little time and memory.
+
+use pig_weights::file;
+use std::io::Write;
+use std::time::{Duration, Instant};
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+/// An archive as torch.save writes it, around this pickle and one storage of six floats.
+fn archive(pickle: &[u8], script: bool) -> Vec<u8> {
+    let mut writer = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut file = |name: &str, bytes: &[u8]| {
+        writer.start_file(format!("archive/{name}"), options).unwrap();
+        writer.write_all(bytes).unwrap();
+    };
+    file("data.pkl", pickle);
+    file("byteorder", b"little");
+    file("data/0", &[0; 24]);
+    if script {
+        file("constants.pkl", b"\x80\x02).");
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn message_of(bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crafted.pth");
+    std::fs::write(&path, bytes).unwrap();
+    let since = Instant::now();
+    let message = file::read(&path, None).unwrap_err().to_string();
+    assert!(since.elapsed() < Duration::from_secs(20), "{message}");
+    assert!(message.contains("crafted.pth"), "{message}");
+    message
+}
+
+#[track_caller]
+fn refused(pickle: &[u8], part: &str) {
+    for script in [false, true] {
+        let message = message_of(&archive(pickle, script));
+        assert!(message.contains(part), "{part:?} is missing in: {message}");
+    }
+}
+
+/// `c MODULE NAME (X arguments t R .`
+fn call(module: &str, name: &str, argument: &str) -> Vec<u8> {
+    let mut pickle = format!("\u{2}c{module}\n{name}\n(X").into_bytes();
+    pickle.insert(0, 0x80);
+    pickle.extend((argument.len() as u32).to_le_bytes());
+    pickle.extend(argument.bytes());
+    pickle.extend(b"tR.");
+    pickle
+}
+
+#[test]
+fn functions_are_named_and_refused() {
+    for (module, name) in [
+        ("os", "system"),
+        ("posix", "system"),
+        ("builtins", "eval"),
+        ("builtins", "getattr"),
+        ("__builtin__", "exec"),
+        ("subprocess", "Popen"),
+        ("torch.hub", "load"),
+        ("torch.storage", "_load_from_bytes"),
+        ("torch._utils", "_rebuild_wrapper_subclass"),
+        ("torch", "load"),
+        ("torch.nn.modules.linear", "Linear"),
+        ("collections", "defaultdict"),
+        ("functools", "partial"),
+    ] {
+        refused(&call(module, name, "echo"), &format!("{module}.{name}"));
+    }
+    // A TorchScript class in a file that is none.
+    let message = message_of(&archive(&call("__torch__.a", "B", "x"), false));
+    assert!(message.contains("__torch__.a.B"), "{message}");
+}
+
+#[test]
+fn names_built_on_the_stack_are_refused_too() {
+    refused(b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02ls\x85R.", "os.system");
+    // Within a tensor's arguments, and as the state of a dictionary.
+    refused(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(cos\nsystem\nX\x02\x00\x00\x00lstRtR.", "os.system");
+    refused(b"\x80\x02}cos\nsystem\nb.", "os.system");
+    // A call of what a call gave.
+    refused(b"\x80\x02ccollections\nOrderedDict\n)R)R.", "calls something");
+}
+
+#[test]
+fn instructions_that_no_weights_need_are_refused() {
+    for (code, rest) in [
+        (b'i', &b"os\nsystem\n."[..]),
+        (b'o', b"."),
+        (b'P', b"0\n."),
+        (b'\x82', b"\x01."),
+        (b'\x92', b"."),
+        (b'\x97', b"."),
+        (b'S', b"'a'\n."),
+        (b'I', b"1\n."),
+    ] {
+        refused(&[b"\x80\x02(", &[code][..], rest].concat(), &format!("{code:#04x}"));
+    }
+    refused(b"\x80\x06N.", "protocol 6");
+}
+
+#[test]
+fn pickles_that_end_early_or_take_too_much_are_refused() {
+    refused(b"", "ends early");
+    refused(b"\x80\x02", "ends early");
+    refused(b"\x80\x02X\xff\xff\xff\xffab", "ends early");
+    refused(b"\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xffab.", "ends early");
+    refused(b"\x80\x02R.", "empty stack");
+    refused(b"\x80\x02.", "empty stack");
+    refused(b"\x80\x02N(0.", "empty stack");
+    refused(b"\x80\x02h\x05.", "never remembered");
+    refused(b"\x80\x02t.", "mark");
+    refused(b"\x80\x02}(Nu.", "no value");
+    refused(b"\x80\x02NNa.", "no list");
+    refused(b"\x80\x02NNNs.", "no dictionary");
+    refused(b"\x80\x02NNb.", "state of what has none");
+    refused(b"\x80\x02NQ.", "no storage");
+}
+
+/// `{"w": tensor}` with this offset, shape and strides, on the storage of six floats that claims `len`.
+fn tensor(len: u32, offset: i32, shape: i32, stride: i32) -> Vec<u8> {
+    let int = |value: i32| [b"J", &value.to_le_bytes()[..]].concat();
+    [
+        b"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n".to_vec(),
+        b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpu".to_vec(),
+        int(len as i32),
+        b"tQ".to_vec(),
+        int(offset),
+        int(shape),
+        b"\x85".to_vec(),
+        int(stride),
+        b"\x85\x89}tRs.".to_vec(),
+    ]
+    .concat()
+}
+
+#[test]
+fn tensors_stay_within_their_storage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("good.pth");
+    std::fs::write(&path, archive(&tensor(6, 1, 2, 3), false)).unwrap();
+    assert_eq!(file::read(&path, None).unwrap().arrays["w"].values, [0.0, 0.0]);
+    refused(&tensor(6, 1, 6, 1), "in a storage of 6 numbers");
+    refused(&tensor(6, 0, 3, 4), "in a storage of 6 numbers");
+    refused(&tensor(6, -1, 2, 1), "offset of -1");
+    refused(&tensor(6, 0, 7, 0), "in a storage of 6 numbers");
+    refused(&tensor(6, 0, i32::MAX, 0), "larger than the file");
+    refused(&tensor(7, 0, 6, 1), "expected 28");
+    refused(&tensor(5, 0, 5, 1), "expected 20");
+    refused(&tensor(i32::MAX as u32, 0, 5, 1), "larger than the file");
+}
+
+/// Dictionaries that hold the one before twice: 2^n paths from n nodes.
+#[test]
+fn doubled_dictionaries_are_not_walked_without_end() {
+    let mut pickle = b"\x80\x02}q\x00".to_vec();
+    for level in 1..60_u8 {
+        pickle.extend([b'0', b'}', b'q', level, b'(']);
+        for key in [b'a', b'b'] {
+            pickle.extend([b'X', 1, 0, 0, 0, key, b'h', level - 1]);
+        }
+        pickle.push(b'u');
+    }
+    pickle.push(b'.');
+    refused(&pickle, "without tensors");
+    // With a tensor at the top, the whole is walked.
+    let mut whole = tensor(6, 0, 6, 1);
+    whole.pop();
+    whole.extend(b"X\x01\x00\x00\x00d");
+    whole.extend(&pickle[2..pickle.len() - 1]);
+    whole.extend(b"s.");
+    refused(&whole, "more than");
+}
+
+/// A list that is its own item, and a dictionary that is its own value.
+#[test]
+fn circles_are_not_walked_without_end() {
+    refused(b"\x80\x02]q\x00h\x00a.", "no dictionary");
+    let mut circle = tensor(6, 0, 6, 1);
+    circle.pop();
+    circle.splice(2..3, b"}q\x00".iter().copied());
+    circle.extend(b"X\x01\x00\x00\x00dh\x00s.");
+    refused(&circle, "nested deeper");
+}
+
+/// A long list is copied into a dictionary at five bytes a copy.
+#[test]
+fn copies_do_not_outgrow_the_pickle() {
+    let mut pickle = b"\x80\x02]q\x00(".to_vec();
+    pickle.extend(std::iter::repeat_n(*b"NN\x86", 100_000).flatten());
+    pickle.extend(b"eccollections\nOrderedDict\nq\x01");
+    pickle.extend(std::iter::repeat_n(*b"h\x01h\x00\x85R", 100_000).flatten());
+    pickle.push(b'.');
+    refused(&pickle, "copies more entries than it has bytes");
+}
+
+/// Ten thousand tensors of one large storage.
+#[test]
+fn tied_weights_do_not_outgrow_the_file() {
+    let one = tensor(6, 0, 6, 1);
+    let mut pickle = b"\x80\x02}".to_vec();
+    for name in 0..2_000_u32 {
+        let mut part = one[3..one.len() - 1].to_vec();
+        part.splice(0..6, [b"X\x04\x00\x00\x00", format!("{name:04}").as_bytes()].concat());
+        pickle.extend(part);
+    }
+    pickle.push(b'.');
+    // Each of the 2000 costs more bytes in the pickle than it has values, so that all are read.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tied.pth");
+    std::fs::write(&path, archive(&pickle, false)).unwrap();
+    assert_eq!(file::read(&path, None).unwrap().arrays.len(), 2_000);
+}
+
+#[test]
+fn deep_nesting_overflows_no_stack() {
+    for nested in [&b"]"[..], b"}", b")"] {
+        let closing: &[u8] = if nested == b")" { b"\x85" } else { b"" };
+        let mut pickle = b"\x80\x02".to_vec();
+        pickle.extend(nested);
+        for _ in 0..500_000 {
+            pickle.extend(if closing.is_empty() { nested } else { closing });
+        }
+        pickle.push(b'.');
+        message_of(&archive(&pickle, false));
+    }
+}
+
+#[test]
+fn other_files_are_told_apart() {
+    assert!(message_of(b"").contains("neither safetensors nor"));
+    assert!(message_of(&call("os", "system", "ls")).contains("neither safetensors nor"));
+    assert!(message_of(b"PK\x03\x04 and more").contains("damaged archive"));
+    let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("readme.txt", SimpleFileOptions::default()).unwrap();
+    assert!(message_of(&zip.finish().unwrap().into_inner()).contains("without data.pkl"));
+    let mut header = u64::MAX.to_le_bytes().to_vec();
+    header.extend(b"{}");
+    assert!(message_of(&header).contains("a header of"));
+}

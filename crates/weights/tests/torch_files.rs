@@ -1,0 +1,109 @@
+//! Files that torch wrote (tests/peers/torch_files.py), against the arrays that it says they hold.
+
+use pig_weights::{StateDict, file};
+use std::path::{Path, PathBuf};
+
+/// The committed files, or those that `.ci/peers` has torch write anew.
+fn at(name: &str) -> PathBuf {
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/torch_files");
+    Path::new(&std::env::var("PIG_TORCH_FILES").unwrap_or_else(|_| committed.to_owned())).join(name)
+}
+
+fn read(name: &str, entry: Option<&str>) -> StateDict {
+    file::read(&at(name), entry).unwrap_or_else(|error| panic!("{error}")).arrays
+}
+
+fn refused(name: &str, entry: Option<&str>) -> String {
+    file::read(&at(name), entry).unwrap_err().to_string()
+}
+
+#[test]
+fn every_type_view_and_format_holds_the_same_arrays() {
+    let wanted = read("tensors.safetensors", None);
+    assert_eq!(wanted.len(), 15);
+    for name in ["tensors.pth", "tensors_legacy.pth"] {
+        assert_eq!(read(name, None), wanted, "{name}");
+    }
+    assert_eq!(wanted["transposed"].shape, [6, 4]);
+    assert_eq!(wanted["transposed"].values[..3], [-6.0, -3.0, 0.0]);
+}
+
+#[test]
+fn a_script_s_tensors_are_named_by_their_path() {
+    assert_eq!(read("block_script.pt", None), read("block.safetensors", None));
+}
+
+#[test]
+fn a_list_s_first_dictionary_is_the_network() {
+    let found = read("released.pth", None);
+    let renamed: StateDict =
+        found.into_iter().map(|(name, array)| (name.strip_prefix("module.").unwrap().to_owned(), array)).collect();
+    assert_eq!(renamed, read("block.safetensors", None));
+}
+
+#[test]
+fn checkpoints_are_entered_by_their_usual_names_or_by_the_one_that_is_asked_for() {
+    let wanted = read("block.safetensors", None);
+    assert_eq!(read("checkpoint.pth", None), wanted);
+    assert_eq!(read("two_networks.pth", Some("decoder")), wanted);
+    let message = refused("two_networks.pth", None);
+    assert!(message.contains("encoder, decoder") && message.contains("--entry"), "{message}");
+    let message = refused("two_networks.pth", Some("other"));
+    assert!(message.contains("\"other\"") && message.contains("encoder, decoder, loss"), "{message}");
+}
+
+#[test]
+fn parameters_are_their_tensors() {
+    let found = read("parameters.pth", None);
+    let wanted = read("block.safetensors", None);
+    assert_eq!(found.len(), 4);
+    for (name, array) in found {
+        assert_eq!(array, wanted[&name], "{name}");
+    }
+}
+
+#[test]
+fn a_whole_module_is_code_and_refused() {
+    let message = refused("whole_module.pth", None);
+    assert!(message.contains("whole_module.pth") && message.contains("torch.nn.modules.linear.Linear"), "{message}");
+    assert!(message.contains("state_dict"), "{message}");
+}
+
+/// The beginning of any file is an error, never a panic and never half the arrays.
+#[test]
+fn files_cut_anywhere_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["tensors.pth", "tensors_legacy.pth", "block_script.pt", "tensors.safetensors"] {
+        let whole = std::fs::read(at(name)).unwrap();
+        let path = folder.path().join(name);
+        for length in (0..whole.len()).step_by(61) {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(file::read(&path, None).is_err(), "{name} cut to {length} bytes");
+        }
+    }
+}
+
+/// A flipped bit is an error, or the same or other numbers; never a panic. Archives notice it by their checksums.
+#[test]
+fn flipped_bits_do_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["tensors.pth", "tensors_legacy.pth", "block_script.pt"] {
+        let whole = std::fs::read(at(name)).unwrap();
+        let path = folder.path().join(name);
+        for place in (0..whole.len()).step_by(23) {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1 << (place % 8);
+            std::fs::write(&path, &bytes).unwrap();
+            let _ = file::read(&path, None);
+        }
+    }
+}
+
+#[test]
+fn hashes_are_the_file_s() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("abc");
+    std::fs::write(&path, "abc").unwrap();
+    let wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(file::sha256_of_file(&path).unwrap(), wanted);
+}
