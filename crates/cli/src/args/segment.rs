@@ -34,7 +34,7 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "X,Y", value_parser = spacing)]
     pub(crate) spacing: Option<Spacing>,
     /// Distance up to which a boundary counts as right in surface Dice, in pixels or millimetres; 2 without it.
-    #[arg(long, value_name = "DISTANCE")]
+    #[arg(long, value_name = "DISTANCE", allow_negative_numbers = true)]
     pub(crate) tolerance: Option<f64>,
     /// Least IoU of a predicted component with a lesion that it finds; 0.1 without it.
     #[arg(long, value_name = "IOU")]
