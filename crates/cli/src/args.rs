@@ -146,12 +146,21 @@ pub(crate) struct Sample {
     /// Short for --set sample.batch_size=N.
     #[arg(long, value_name = "N")]
     pub(crate) batch: Option<usize>,
-    /// A key of the section sample, such as sample.eta=0.5; may be repeated.
+    /// A key of the section sample, such as sample.eta=0.5, or method=ddim for a run of ddpm; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
     /// Make images for the masks in this folder instead of making masks; sample S takes mask S modulo their number.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", group = "given")]
     pub(crate) given_mask: Option<PathBuf>,
+    /// Make images for the masks of the run's training cases; sample S takes case S modulo their number.
+    #[arg(long, group = "given")]
+    pub(crate) training_masks: bool,
+    /// Make images for the masks of the pairs that this other run makes for the same seeds.
+    #[arg(long, value_name = "RUN", group = "given")]
+    pub(crate) masks_from: Option<PathBuf>,
+    /// Make masks for the images in this folder instead of making images; sample S takes image S modulo their number.
+    #[arg(long, value_name = "DIR", group = "given")]
+    pub(crate) given_image: Option<PathBuf>,
     /// Also write progress.png: estimates of mask and image at spaced steps.
     #[arg(long)]
     pub(crate) progress_strips: bool,
@@ -167,6 +176,19 @@ pub(crate) enum Config {
     Show(ConfigArgs),
     /// Say whether a configuration can be used.
     Check(ConfigArgs),
+    /// Compare what trainings would cost by count: training images times forward operations, summed over a method's networks.
+    Budget(BudgetArgs),
+}
+
+/// Configurations whose budgets are compared.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BudgetArgs {
+    /// TOML files; exit code 1 where a budget differs from the first one's by more than 10 %.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) configs: Vec<PathBuf>,
+    /// A configuration key over all of them, such as data.size=32; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
 }
 
 /// Layers of a configuration.

@@ -155,6 +155,66 @@ fn every_preset_can_be_used() {
 }
 
 #[test]
+fn the_compared_configurations_have_one_budget() {
+    let configs = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs"));
+    let mut compared = files(&configs.join("compare"), "toml");
+    compared.sort_by_key(|path| !path.ends_with("pig.toml"));
+    let paths: Vec<&str> = compared.iter().map(|path| path.to_str().unwrap()).collect();
+    let told = json(&success(pig(&[&["config", "budget", "--json"], &paths[..]].concat())));
+    assert_eq!(told["equal"], true);
+    let methods: Vec<&str> =
+        told["configs"].as_array().unwrap().iter().map(|c| c["method"].as_str().unwrap()).collect();
+    for method in ["pig", "joint", "seg-guided", "ddpm", "controlnet", "ldm"] {
+        assert!(methods.contains(&method), "{methods:?}");
+    }
+    // The larger ones are as large as pig's two networks, the smaller ones as one of them.
+    let size = |name: &str| {
+        let own = |c: &&serde_json::Value| c["config"].as_str().unwrap().ends_with(&format!("/{name}.toml"));
+        told["configs"].as_array().unwrap().iter().find(own).unwrap()["parameters"].as_f64().unwrap()
+    };
+    for method in ["joint", "seg-guided"] {
+        let [one, two] = [method.to_owned(), format!("{method}-two")].map(|name| size(&name) / size("pig"));
+        assert!((one - 0.5).abs() < 0.05 && (two - 1.0).abs() < 0.1, "{method}: {one} and {two} of pig's parameters");
+    }
+    let other = configs.join("smoke.toml");
+    let output = pig(&["config", "budget", paths[0], other.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("NOT equal"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_method_for_masks_and_one_without_any_go_through_the_same_commands() {
+    let folder = Folder::with_data();
+    let train = |run: &str, sets: &[&str]| {
+        success(pig_with(&["train", "--data", &folder.at("data"), "--out", &folder.at(run)], sets));
+    };
+    let sample = |run: &str, out: &str, more: &[&str]| {
+        pig(&[&["sample", "--run", &folder.at(run), "--out", &folder.at(out)], more].concat())
+    };
+    train("ddim", &["method=ddim"]);
+    let said = stdout(&success(sample("ddim", "images", &["--count", "2"])));
+    assert!(said.contains("2 images") && said.contains("Pair agreement: not computed"), "{said}");
+    train(
+        "ldm",
+        &[
+            "method=ldm",
+            "autoencoder.block_out_channels=[16, 16]",
+            "autoencoder.norm_num_groups=8",
+            "model_y.block_out_channels=[16]",
+            "model_y.attention_levels=[]",
+        ],
+    );
+    let said = stdout(&success(sample("ldm", "pairs", &["--count", "2", "--training-masks"])));
+    assert!(said.contains("PSNR") && said.contains("2 pairs"), "{said}");
+    let both = sample("ldm", "both", &["--count", "2", "--training-masks", "--given-mask", &folder.at("data/masks")]);
+    assert!(stderr(&both).contains("cannot be used with"), "{}", stderr(&both));
+    train("pig", &[]);
+    let said = stdout(&success(sample("pig", "masked", &["--given-image", &folder.at("data/images")])));
+    assert!(said.contains("8 pairs"), "{said}");
+    success(sample("ldm", "from-pig", &["--count", "2", "--masks-from", &folder.at("pig")]));
+}
+
+#[test]
 fn doctor() {
     let output = success(pig(&["doctor"]));
     assert!(stdout(&output).contains("all checks passed"), "{}", stdout(&output));

@@ -9,7 +9,7 @@ use std::{fmt::Write, path::PathBuf};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The sources whose doc comments explain the configuration.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 12] = [
     "crates/train/src/config/mod.rs",
     "crates/train/src/config/model_y.rs",
     "crates/train/src/config/sampler.rs",
@@ -20,6 +20,8 @@ const SOURCES: [&str; 10] = [
     "crates/diffusion/src/timesteps.rs",
     "crates/diffusion/src/step/ddpm.rs",
     "crates/nn/src/config.rs",
+    "crates/nn/src/control.rs",
+    "crates/nn/src/autoencoder.rs",
 ];
 
 /// Compares a document with what it should be, or writes it.
@@ -54,6 +56,7 @@ fn command_line() {
         "pig segment evaluate",
         "pig config show",
         "pig config check",
+        "pig config budget",
         "pig doctor",
     ] {
         assert!(reference.contains(&format!("\n## {command}\n")), "{command} is missing");
@@ -118,6 +121,8 @@ impl Reference {
             ("schedule", "ScheduleConfig"),
             ("model_x", "UNetConfig"),
             ("model_y", "ModelYConfig"),
+            ("control", "ControlConfig"),
+            ("autoencoder", "AutoencoderConfig"),
             ("train", "TrainConfig"),
             ("sample", "SampleConfig"),
         ] {

@@ -221,6 +221,17 @@ pub enum DataError {
         values: String,
     },
 
+    /// An image of another bit depth than those that a run was trained on.
+    #[error("{path}: it has {found} bits, expected the {expected} bits of the training images; convert it", path = path.display())]
+    OtherBitDepth {
+        /// The image.
+        path: PathBuf,
+        /// Its bits.
+        found: u8,
+        /// The training images' bits.
+        expected: u8,
+    },
+
     /// Images of 8 and 16 bit in one set, where one intensity range cannot serve both.
     #[error("{first} has {first_bits} bits and {second} has {second_bits}; expected one bit depth under \
              data.intensity = {intensity:?}; convert them, or set data.intensity to \"dtype\" or \"per-image\"",

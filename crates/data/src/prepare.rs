@@ -139,14 +139,8 @@ impl Preparation {
     pub fn load_pair(&self, image_path: &Path, mask_path: &Path) -> Result<PreparedPair> {
         let (image, mask) = read_pair(image_path, mask_path, &self.config)?;
         let window = Window::of(&image, &mask, self.config.crop);
-        let image_pixels = window.cut(&image.data, image.width, image.channels);
         let mask_pixels = window.cut(&mask.data, mask.width, 1);
-        let range = self.range_of(&image, &image_pixels);
         let fitted = self.fitted_size(window.size());
-        let image_unit: Vec<f32> = resize_image(&image_pixels, window.size(), fitted, image.channels)
-            .into_iter()
-            .map(|raw| to_unit(raw, range))
-            .collect();
         let mask_binary = match self.config.mask_resize {
             MaskResize::AreaThreshold => resize_mask_area(&mask_pixels, window.size(), fitted),
             MaskResize::Nearest => resize_mask_nearest(&mask_pixels, window.size(), fitted),
@@ -154,12 +148,37 @@ impl Preparation {
         let lesion_pixels = mask_binary.iter().filter(|&&value| value != 0).count();
         let mask_unit: Vec<f32> = mask_binary.into_iter().map(|value| if value == 0 { -1.0 } else { 1.0 }).collect();
         Ok(PreparedPair {
-            image: pad(image_unit, fitted, self.config.size, image.channels),
+            image: self.fit_image(&image, window),
             mask: pad(mask_unit, fitted, self.config.size, 1),
             source_lesion_pixels: mask.lesion_pixels(),
             lesion_pixels,
             from_colour: image.from_colour,
         })
+    }
+
+    /// The part of an image in `window` at the prepared size, on [-1, 1].
+    fn fit_image(&self, image: &RawImage, window: Window) -> Vec<f32> {
+        let pixels = window.cut(&image.data, image.width, image.channels);
+        let range = self.range_of(image, &pixels);
+        let fitted = self.fitted_size(window.size());
+        let resized = resize_image(&pixels, window.size(), fitted, image.channels);
+        let unit = resized.into_iter().map(|raw| to_unit(raw, range)).collect();
+        pad(unit, fitted, self.config.size, image.channels)
+    }
+
+    /// Prepares an image alone (for masks made for given images): shape (height, width, channels) on [-1, 1], as the
+    /// image of a pair whose mask is empty.
+    pub fn load_image(&self, path: &Path) -> Result<Vec<f32>> {
+        let image = read_image(path, self.config.channels)?;
+        let (found, expected) = (image.bit_depth(), self.bit_depth);
+        let has_one_range =
+            matches!(self.intensity, IntensityMap::DatasetPercentile { .. } | IntensityMap::Window { .. });
+        if found != expected && has_one_range {
+            return Err(DataError::OtherBitDepth { path: path.to_path_buf(), found, expected });
+        }
+        let (width, height) = (image.width, image.height);
+        let mask = RawMask { width, height, data: vec![0; width * height] };
+        Ok(self.fit_image(&image, Window::of(&image, &mask, self.config.crop)))
     }
 
     /// Prepares a mask alone (for images generated from given masks): shape (height, width) of -1 and +1. Nothing is

@@ -1,5 +1,7 @@
 //! Writing generated pairs: `images/000017.png`, `masks/000017.png`, and a manifest rebuilt from what lies there.
 //!
+//! A method that makes images alone has neither `masks/` nor columns about masks; its manifest says `has_mask` = false.
+//!
 //! Every PNG says in its text chunks that it is synthetic and which model, settings and seed made it. A sample is
 //! finished when both of its files are whole and carry this run's hashes, so that an interrupted run, or one of several
 //! processes that share the output folder, goes on where the files end.
@@ -51,8 +53,8 @@ pub struct PairRecord<'a> {
     pub seed: u64,
     /// The image's raw pixels of shape (height, width, channels).
     pub image: &'a Pixels,
-    /// The mask of shape (height, width): 0 background, anything else lesion.
-    pub mask: &'a [u8],
+    /// The mask of shape (height, width): 0 background, anything else lesion; none where images are made alone.
+    pub mask: Option<&'a [u8]>,
 }
 
 /// What lies in an output folder after [`PairWriter::finish`].
@@ -60,7 +62,7 @@ pub struct PairRecord<'a> {
 pub struct Finished {
     /// How many pairs the manifest lists.
     pub pairs: usize,
-    /// How many of them have an empty mask.
+    /// How many of them have an empty mask; 0 where there are no masks.
     pub empty_masks: usize,
 }
 
@@ -93,6 +95,18 @@ const COLUMNS: &Columns<Row> = &[
     ("settings", Column::Text(|row| &row.settings)),
 ];
 
+/// The columns where images are made alone. There is no column `mask`, so that nobody takes the folder for pairs.
+const IMAGE_COLUMNS: &Columns<Row> = &[
+    ("id", Column::Text(|row| &row.id)),
+    ("seed", Column::Count(|row| row.seed)),
+    ("image", Column::Text(|row| &row.image)),
+    ("has_mask", Column::Flag(|_| false)),
+    ("version", Column::Text(|row| &row.version)),
+    ("model_hash", Column::Text(|row| &row.model_hash)),
+    ("settings_hash", Column::Text(|row| &row.settings_hash)),
+    ("settings", Column::Text(|row| &row.settings)),
+];
+
 /// Writes the pairs of one run into one folder. Several processes may write different seeds at the same time.
 #[derive(Debug)]
 pub struct PairWriter {
@@ -100,6 +114,7 @@ pub struct PairWriter {
     stamp: Stamp,
     size: [usize; 2],
     channels: usize,
+    has_masks: bool,
 }
 
 impl PairWriter {
@@ -109,13 +124,25 @@ impl PairWriter {
     /// When the folders cannot be made, or hold a PNG that this run did not make: one without our mark, or of another
     /// model or other settings.
     pub fn create(out: &Path, stamp: Stamp, size: [usize; 2], channels: usize) -> Result<Self> {
-        let writer = Self { out: out.to_path_buf(), stamp, size, channels };
-        for folder in ["images", "masks"] {
-            let folder = out.join(folder);
+        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: true }.opened()
+    }
+
+    /// The same for images without masks.
+    ///
+    /// # Errors
+    /// As [`PairWriter::create`].
+    pub fn create_for_images(out: &Path, stamp: Stamp, size: [usize; 2], channels: usize) -> Result<Self> {
+        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: false }.opened()
+    }
+
+    fn opened(self) -> Result<Self> {
+        let folders: &[&str] = if self.has_masks { &["images", "masks"] } else { &["images"] };
+        for folder in folders {
+            let folder = self.out.join(folder);
             std::fs::create_dir_all(&folder).map_err(DataError::io(&folder, "make"))?;
-            png_files(&folder)?.par_iter().try_for_each(|path| writer.check_ours(path))?;
+            png_files(&folder)?.par_iter().try_for_each(|path| self.check_ours(path))?;
         }
-        Ok(writer)
+        Ok(self)
     }
 
     /// Whether both files of a seed are there, whole, of this run's model, settings and size.
@@ -129,7 +156,7 @@ impl PairWriter {
     /// When a file cannot be written.
     ///
     /// # Panics
-    /// When the image or mask does not have the shape that the writer was made for.
+    /// When the image or mask does not have the shape that the writer was made for, or a mask is missing or too many.
     pub fn write(&self, record: &PairRecord<'_>) -> Result<()> {
         let seed = record.seed.to_string();
         let text = [
@@ -140,8 +167,10 @@ impl PairWriter {
             (keyword::SETTINGS, &self.stamp.settings),
             (keyword::SEED, &seed),
         ];
-        let mask = Pixels::Eight(record.mask.iter().map(|&value| if value == 0 { 0 } else { 255 }).collect());
+        assert_eq!(record.mask.is_some(), self.has_masks, "masks for a writer of pairs, none for one of images");
         write_png(&self.path("images", record.seed), self.size, self.channels, record.image, &text)?;
+        let Some(mask) = record.mask else { return Ok(()) };
+        let mask = Pixels::Eight(mask.iter().map(|&value| if value == 0 { 0 } else { 255 }).collect());
         write_png(&self.path("masks", record.seed), self.size, 1, &mask, &text)
     }
 
@@ -164,9 +193,11 @@ impl PairWriter {
         let files = png_files(&self.out.join("images"))?;
         let mut rows: Vec<Row> = files.par_iter().filter_map(|path| self.finished_row(seed_of_name(path)?)).collect();
         rows.sort_by_key(|row| row.seed);
-        write_csv(&self.out.join("manifest.csv"), COLUMNS, &rows)?;
-        write_parquet(&self.out.join("manifest.parquet"), COLUMNS, &rows)?;
-        Ok(Finished { pairs: rows.len(), empty_masks: rows.iter().filter(|row| row.mask_pixels == 0).count() })
+        let columns = if self.has_masks { COLUMNS } else { IMAGE_COLUMNS };
+        write_csv(&self.out.join("manifest.csv"), columns, &rows)?;
+        write_parquet(&self.out.join("manifest.parquet"), columns, &rows)?;
+        let empty_masks = if self.has_masks { rows.iter().filter(|row| row.mask_pixels == 0).count() } else { 0 };
+        Ok(Finished { pairs: rows.len(), empty_masks })
     }
 
     fn path(&self, folder: &str, seed: u64) -> PathBuf {
@@ -176,21 +207,25 @@ impl PairWriter {
     /// The manifest's row of a finished pair, `None` for any other.
     fn finished_row(&self, seed: u64) -> Option<Row> {
         let image = read_png(&self.path("images", seed)).ok()?;
-        let mask = read_png(&self.path("masks", seed)).ok()?;
         let word = seed.to_string();
         let ours = |text: &BTreeMap<String, String>| {
             text.get(keyword::SEED) == Some(&word)
                 && text.get(keyword::MODEL_HASH) == Some(&self.stamp.model_hash)
                 && text.get(keyword::SETTINGS_HASH) == Some(&self.stamp.settings_hash)
         };
-        let shaped = [image.height, image.width] == self.size
-            && [mask.height, mask.width] == self.size
-            && (image.channels, mask.channels) == (self.channels, 1);
-        let Pixels::Eight(mask_values) = &mask.pixels else { return None };
-        if !ours(&image.text) || !ours(&mask.text) || !shaped {
+        if !ours(&image.text) || [image.height, image.width] != self.size || image.channels != self.channels {
             return None;
         }
-        let mask_pixels = mask_values.iter().filter(|&&value| value != 0).count();
+        let mask_pixels = if self.has_masks {
+            let mask = read_png(&self.path("masks", seed)).ok()?;
+            let Pixels::Eight(values) = &mask.pixels else { return None };
+            if !ours(&mask.text) || [mask.height, mask.width] != self.size || mask.channels != 1 {
+                return None;
+            }
+            values.iter().filter(|&&value| value != 0).count()
+        } else {
+            0
+        };
         let mut text = image.text;
         let mut take = |key: &str| text.remove(key).unwrap_or_default();
         Some(Row {
@@ -199,7 +234,7 @@ impl PairWriter {
             image: format!("images/{}", file_name(seed)),
             mask: format!("masks/{}", file_name(seed)),
             mask_pixels: mask_pixels as u64,
-            mask_fraction: mask_pixels as f64 / mask_values.len() as f64,
+            mask_fraction: mask_pixels as f64 / self.size.iter().product::<usize>() as f64,
             version: take(keyword::VERSION),
             model_hash: take(keyword::MODEL_HASH),
             settings_hash: take(keyword::SETTINGS_HASH),

@@ -27,7 +27,7 @@ fn writer(out: &Path) -> PairWriter {
 fn write(writer: &PairWriter, seed: u64) {
     let image = Pixels::Eight((0..24).map(|index| (index * 10 + seed % 7) as u8).collect());
     let mask: Vec<u8> = (0..24).map(|index| u8::from(!seed.is_multiple_of(3) && index < seed % 20)).collect();
-    writer.write(&PairRecord { seed, image: &image, mask: &mask }).unwrap();
+    writer.write(&PairRecord { seed, image: &image, mask: Some(&mask) }).unwrap();
 }
 
 /// The manifest's values of one column.
@@ -223,7 +223,7 @@ fn sixteen_bits_and_colour_are_kept() {
     let dir = tempdir().unwrap();
     let writer = PairWriter::create(dir.path(), stamp("abc"), [2, 3], 3).unwrap();
     let image = Pixels::Sixteen((0..18).map(|index| index * 3641).collect());
-    writer.write(&PairRecord { seed: 8, image: &image, mask: &[0, 1, 2, 0, 255, 0] }).unwrap();
+    writer.write(&PairRecord { seed: 8, image: &image, mask: Some(&[0, 1, 2, 0, 255, 0]) }).unwrap();
     let stored = read_png(&dir.path().join("images/000008.png")).unwrap();
     assert_eq!((stored.width, stored.height, stored.channels, &stored.pixels), (3, 2, 3, &image));
     let raw = read_image(&dir.path().join("images/000008.png"), 3).unwrap();
@@ -255,4 +255,24 @@ proptest! {
         prop_assert_eq!(&stored.text["settings"], &words);
         prop_assert_eq!(read_png_text(&path).unwrap(), stored.text);
     }
+}
+
+#[test]
+fn images_alone_have_neither_masks_nor_their_columns() {
+    let dir = tempdir().unwrap();
+    let writer = PairWriter::create_for_images(dir.path(), stamp("abc"), [4, 6], 1).unwrap();
+    let image = Pixels::Eight((0..24).collect());
+    for seed in [2, 1] {
+        assert!(!writer.is_finished(seed));
+        writer.write(&PairRecord { seed, image: &image, mask: None }).unwrap();
+        assert!(writer.is_finished(seed));
+    }
+    assert_eq!(writer.finish().unwrap(), Finished { pairs: 2, empty_masks: 0 });
+    assert_eq!(files(dir.path()), [".manifest.lock", "images", "manifest.csv", "manifest.parquet"]);
+    assert_eq!(column(dir.path(), "has_mask"), ["false", "false"]);
+    let manifest = std::fs::read_to_string(dir.path().join("manifest.csv")).unwrap();
+    assert!(!manifest.lines().next().unwrap().split(',').any(|name| name == "mask" || name == "empty_mask"));
+    // Nobody takes the folder for pairs.
+    let error = Dataset::discover(dir.path(), &DataConfig::default()).unwrap_err().to_string();
+    assert!(error.contains("mask"), "{error}");
 }

@@ -12,8 +12,10 @@
 pub mod condition_noise;
 pub mod denoiser;
 pub mod forward;
+pub mod guidance;
 pub mod guide;
 pub mod guide_every;
+pub mod independent;
 pub mod joint;
 pub mod karras;
 pub mod level;

@@ -38,6 +38,18 @@ pub enum Stream {
     TrainConditionNoise = 12,
     /// Noise on model_y's condition in sampling.
     Condition = 13,
+    /// Whether a training sample's condition is dropped.
+    TrainNull = 14,
+    /// Whether a training sample's mask is ablated.
+    TrainAblation = 15,
+    /// The noise of drawn latents in training.
+    TrainLatent = 16,
+    /// The image's own timestep, where it has one.
+    TrainTimeY = 17,
+    /// Which member of a training pair is clean, if any.
+    TrainCleanLevel = 18,
+    /// The noise of drawn latents where their scale is measured.
+    LatentScale = 19,
 }
 
 /// A generator for one (seed, sample, stream, step).

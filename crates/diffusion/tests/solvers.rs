@@ -221,7 +221,10 @@ fn the_loop_walks_diffusers_trajectories() {
         entry.0 += 1;
     }
     println!("sampler: (cases, largest error): {worst:?}");
-    assert_eq!(worst.keys().copied().collect::<Vec<_>>(), ["dpm-solver++", "dpm-solver++-sde", "edm", "heun", "uni-pc"]);
+    assert_eq!(
+        worst.keys().copied().collect::<Vec<_>>(),
+        ["dpm-solver++", "dpm-solver++-sde", "edm", "heun", "uni-pc"]
+    );
 }
 
 /// The timestep that the network is asked at in each call.

@@ -90,6 +90,15 @@ pub enum UNetError {
         /// The last level.
         last: usize,
     },
+    /// A control network that cannot read its condition.
+    #[error("control.conditioning_embedding_out_channels = {found:?}, expected at least one entry, each above 0")]
+    ConditionEmbedding {
+        /// The entries given.
+        found: Vec<usize>,
+    },
+    /// An autoencoder without latents.
+    #[error("autoencoder.latent_channels = 0, expected 1 or more")]
+    NoLatents,
     /// The image cannot be halved often enough.
     #[error(
         "an image of {height} x {width} cannot pass {levels} levels: both must be divisible by {divisor}; change data.size or shorten block_out_channels"
@@ -110,6 +119,17 @@ impl UNetConfig {
     /// Width of the time embedding: four times the first level's, as in every U-Net of this family.
     pub fn time_embedding_width(&self) -> usize {
         4 * self.block_out_channels[0]
+    }
+
+    /// Channels of each skip connection, from the first convolution's to the smallest size's.
+    pub fn skip_channels(&self) -> Vec<usize> {
+        let widths = &self.block_out_channels;
+        let mut skips = vec![widths[0]];
+        for (level, &width) in widths.iter().enumerate() {
+            let downsampler = usize::from(level + 1 < widths.len());
+            skips.extend(std::iter::repeat_n(width, self.layers_per_block + downsampler));
+        }
+        skips
     }
 
     /// Checks what can be checked without an image.

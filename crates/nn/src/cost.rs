@@ -1,53 +1,135 @@
-//! What a forward pass costs, counted from the configuration.
+//! What a forward pass costs, counted from the configuration: floating-point operations (a multiply and an add are two)
+//! of one image, in convolutions, linear layers and attention products; norms and activations are left out.
 
-use crate::config::UNetConfig;
+use crate::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig};
 
-/// Floating-point operations (a multiply and an add are two) of one forward pass of one image, in convolutions, linear
-/// layers and attention products; norms and activations are left out.
+/// Counts layers on the levels of a network; level 0 is the full size.
+struct Counter {
+    size: [usize; 2],
+    /// Width of the time embedding, 0 without one.
+    time: usize,
+}
+
+impl Counter {
+    fn pixels(&self, level: usize) -> f64 {
+        (self.size[0] >> level) as f64 * (self.size[1] >> level) as f64
+    }
+
+    fn conv(&self, level: usize, kernel: usize, [from, to]: [usize; 2]) -> f64 {
+        2.0 * (kernel * kernel * from * to) as f64 * self.pixels(level)
+    }
+
+    fn resnet(&self, level: usize, [from, to]: [usize; 2]) -> f64 {
+        let shortcut = if from == to { 0.0 } else { self.conv(level, 1, [from, to]) };
+        self.conv(level, 3, [from, to]) + self.conv(level, 3, [to, to]) + shortcut + 2.0 * (self.time * to) as f64
+    }
+
+    fn attention(&self, level: usize, width: usize) -> f64 {
+        4.0 * self.conv(level, 1, [width, width]) + 4.0 * self.pixels(level) * self.pixels(level) * width as f64
+    }
+
+    /// Two residual blocks around attention.
+    fn middle(&self, level: usize, width: usize) -> f64 {
+        2.0 * self.resnet(level, [width, width]) + self.attention(level, width)
+    }
+
+    /// The way down through `widths`, with attention behind the blocks of some levels.
+    fn down(&self, widths: &[usize], layers: usize, attends: &[usize]) -> f64 {
+        let mut flops = 0.0;
+        for (level, &width) in widths.iter().enumerate() {
+            let mut input = widths[level.saturating_sub(1)];
+            for _ in 0..layers {
+                flops += self.resnet(level, [input, width]);
+                flops += if attends.contains(&level) { self.attention(level, width) } else { 0.0 };
+                input = width;
+            }
+            if level + 1 < widths.len() {
+                flops += self.conv(level + 1, 3, [width, width]);
+            }
+        }
+        flops
+    }
+}
+
+/// Time embedding, first convolution, way down and middle of a U-Net.
+fn encoder_flops(config: &UNetConfig, channels: usize, size: [usize; 2]) -> f64 {
+    let widths = &config.block_out_channels;
+    let (last, time) = (widths.len() - 1, config.time_embedding_width());
+    let counter = Counter { size, time };
+    2.0 * (widths[0] * time + time * time) as f64
+        + counter.conv(0, 3, [channels, widths[0]])
+        + counter.down(widths, config.layers_per_block, &config.attention_levels)
+        + counter.middle(last, widths[last])
+}
+
+/// One forward pass of a U-Net from `channels[0]` to `channels[1]`.
 pub fn forward_flops(config: &UNetConfig, channels: [usize; 2], size: [usize; 2]) -> f64 {
     let widths = &config.block_out_channels;
-    let last = widths.len() - 1;
-    let time = config.time_embedding_width();
-    let pixels = |level: usize| (size[0] >> level) as f64 * (size[1] >> level) as f64;
-    let conv = |level: usize, kernel: usize, from: usize, to: usize| {
-        2.0 * (kernel * kernel * from * to) as f64 * pixels(level)
-    };
-    let resnet = |level: usize, from: usize, to: usize| {
-        let shortcut = if from == to { 0.0 } else { conv(level, 1, from, to) };
-        conv(level, 3, from, to) + conv(level, 3, to, to) + shortcut + 2.0 * (time * to) as f64
-    };
-    let attention = |level: usize| {
-        let width = widths[level];
-        4.0 * conv(level, 1, width, width) + 4.0 * pixels(level) * pixels(level) * width as f64
-    };
-    let attends = |level: usize| if config.attention_levels.contains(&level) { 1.0 } else { 0.0 };
-
-    let mut flops = 2.0 * (widths[0] * time + time * time) as f64 + conv(0, 3, channels[0], widths[0]);
-    let mut skips = vec![widths[0]];
-    for (level, &width) in widths.iter().enumerate() {
-        let mut input = widths[level.saturating_sub(1)];
-        for _ in 0..config.layers_per_block {
-            flops += resnet(level, input, width) + attends(level) * attention(level);
-            skips.push(width);
-            input = width;
-        }
-        if level < last {
-            flops += conv(level + 1, 3, width, width);
-            skips.push(width);
-        }
-    }
-    flops += 2.0 * resnet(last, widths[last], widths[last]) + attention(last);
-    let mut input = widths[last];
+    let counter = Counter { size, time: config.time_embedding_width() };
+    let mut flops = encoder_flops(config, channels[0], size);
+    let mut skips = config.skip_channels();
+    let mut input = widths[widths.len() - 1];
     for (level, &width) in widths.iter().enumerate().rev() {
         for skip in skips.drain(skips.len() - (config.layers_per_block + 1)..).rev() {
-            flops += resnet(level, input + skip, width) + attends(level) * attention(level);
+            flops += counter.resnet(level, [input + skip, width]);
+            flops += if config.attention_levels.contains(&level) { counter.attention(level, width) } else { 0.0 };
             input = width;
         }
         if level > 0 {
-            flops += conv(level - 1, 3, width, width);
+            flops += counter.conv(level - 1, 3, [width, width]);
         }
     }
-    flops + conv(0, 3, widths[0], channels[1])
+    flops + counter.conv(0, 3, [widths[0], channels[1]])
+}
+
+/// One forward pass of a control network alone, for a base of `channels` noisy channels under `condition` channels.
+pub fn control_flops(
+    base: &UNetConfig,
+    config: &ControlConfig,
+    [channels, condition]: [usize; 2],
+    size: [usize; 2],
+) -> f64 {
+    let counter = Counter { size, time: 0 };
+    let (widths, layers) = (&base.block_out_channels, base.layers_per_block);
+    let read = &config.conditioning_embedding_out_channels;
+    let mut flops = encoder_flops(base, channels, size) + counter.conv(0, 3, [condition, read[0]]);
+    for step in read.windows(2) {
+        flops += counter.conv(0, 3, [step[0], step[0]]) + counter.conv(0, 3, [step[0], step[1]]);
+    }
+    flops += counter.conv(0, 3, [read[read.len() - 1], widths[0]]) + counter.conv(0, 1, [widths[0], widths[0]]);
+    for (level, &width) in widths.iter().enumerate() {
+        flops += layers as f64 * counter.conv(level, 1, [width, width]);
+        // The downsampler's skip connection lies on the next level; in the last level the middle stands in its place.
+        flops += counter.conv((level + 1).min(widths.len() - 1), 1, [width, width]);
+    }
+    flops
+}
+
+/// One pass of an autoencoder's encoder, and one of its decoder, for images of `channels` channels.
+pub fn autoencoder_flops(config: &AutoencoderConfig, channels: usize, size: [usize; 2]) -> [f64; 2] {
+    let counter = Counter { size, time: 0 };
+    let (widths, latent) = (&config.block_out_channels, config.latent_channels);
+    let last = widths.len() - 1;
+    let encoder = counter.conv(0, 3, [channels, widths[0]])
+        + counter.down(widths, config.layers_per_block, &[])
+        + counter.middle(last, widths[last])
+        + counter.conv(last, 3, [widths[last], 2 * latent])
+        + counter.conv(last, 1, [2 * latent, 2 * latent]);
+    let mut decoder = counter.conv(last, 1, [latent, latent])
+        + counter.conv(last, 3, [latent, widths[last]])
+        + counter.middle(last, widths[last])
+        + counter.conv(0, 3, [widths[0], channels]);
+    let mut input = widths[last];
+    for (level, &width) in widths.iter().enumerate().rev() {
+        for _ in 0..=config.layers_per_block {
+            decoder += counter.resnet(level, [input, width]);
+            input = width;
+        }
+        if level > 0 {
+            decoder += counter.conv(level - 1, 3, [width, width]);
+        }
+    }
+    [encoder, decoder]
 }
 
 #[cfg(test)]
@@ -59,5 +141,25 @@ mod tests {
     fn the_released_layout_costs_what_is_known() {
         let flops = forward_flops(&UNetConfig::default(), [2, 1], [512, 512]);
         assert!((flops / 1e9 - 124.0).abs() < 2.0, "{}", flops / 1e9);
+    }
+
+    /// By hand, for one level of four channels on one pixel: 2 x products.
+    #[test]
+    fn small_networks_cost_what_is_counted_by_hand() {
+        let base = UNetConfig {
+            block_out_channels: vec![4],
+            layers_per_block: 1,
+            attention_levels: vec![],
+            norm_num_groups: 4,
+            ..UNetConfig::default()
+        };
+        let resnet = 2.0 * (9 * 16 + 9 * 16 + 16 * 4) as f64;
+        let attention = 2.0 * (4 * 16) as f64 + 4.0 * 4.0;
+        let time = 2.0 * (4 * 16 + 16 * 16) as f64;
+        let encoder = time + 2.0 * 36.0 + resnet + 2.0 * resnet + attention;
+        assert_eq!(encoder_flops(&base, 1, [1, 1]), encoder);
+        let control = ControlConfig { conditioning_embedding_out_channels: vec![2, 3] };
+        let read = 2.0 * 9.0 * (2 + 4 + 6 + 12) as f64;
+        assert_eq!(control_flops(&base, &control, [1, 1], [1, 1]), encoder + read + 3.0 * 2.0 * 16.0);
     }
 }

@@ -1,6 +1,6 @@
 //! Time embedding: sinusoids of t and a small perceptron.
 
-use crate::{layers::Linear, ops, pass::Precision};
+use crate::{config::UNetConfig, layers::Linear, ops, pass::Precision};
 use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
@@ -28,6 +28,30 @@ pub fn sinusoidal(times: &[f32], width: usize, flip_sin_to_cos: bool, freq_shift
         values.resize(values.len() + width % 2, 0.0);
     }
     Tensor::from_data(TensorData::new(values, [times.len(), width]), device)
+}
+
+/// The sinusoids of one network's time embedding.
+#[derive(Clone, Copy, Debug)]
+pub struct Sinusoids {
+    /// Values for each time.
+    pub width: usize,
+    /// Whether cosines come first.
+    pub flip_sin_to_cos: bool,
+    /// Subtracted from half the width in the frequencies.
+    pub freq_shift: f64,
+}
+
+impl Sinusoids {
+    /// Those of a U-Net: as many as its first level has channels.
+    pub fn new(config: &UNetConfig) -> Self {
+        let (width, flip_sin_to_cos) = (config.block_out_channels[0], config.flip_sin_to_cos);
+        Self { width, flip_sin_to_cos, freq_shift: config.freq_shift }
+    }
+
+    /// [`sinusoidal`] of `times` (counted from 0), `[batch, width]`.
+    pub fn of(&self, times: &[f32], device: &Device) -> Tensor<2> {
+        sinusoidal(times, self.width, self.flip_sin_to_cos, self.freq_shift, device)
+    }
 }
 
 /// linear, SiLU, linear: from the sinusoids to the vector that every residual block is given.

@@ -5,8 +5,10 @@
 //! (`[out, in, height, width]`), under diffusers' names. Everything heavy goes through [`ops`].
 
 pub mod attention;
+pub mod autoencoder;
 pub mod checkpointing;
 pub mod config;
+pub mod control;
 pub mod cost;
 pub mod dropout;
 pub mod embedding;

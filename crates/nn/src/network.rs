@@ -9,7 +9,10 @@ use crate::{
     unet::UNet,
 };
 use burn::tensor::{Device, Gradients, Tensor};
-use pig_diffusion::{denoiser::Denoiser, joint::JointDenoiser, prediction::PredictionType, schedule::network_time};
+use pig_diffusion::{
+    denoiser::Denoiser, independent::IndependentDenoiser, joint::JointDenoiser, prediction::PredictionType,
+    schedule::network_time,
+};
 use std::cell::RefCell;
 
 /// A U-Net with what its output stands for, for one forward pass or a whole sampling.
@@ -18,6 +21,7 @@ pub struct Network<'a> {
     unet: &'a UNet,
     prediction_type: PredictionType,
     pass: Pass,
+    is_guided: bool,
     /// The forward passes whose gradients are to come, where only checkpoints of them are kept.
     checkpointed: Option<RefCell<Vec<Checkpointed>>>,
 }
@@ -25,7 +29,13 @@ pub struct Network<'a> {
 impl<'a> Network<'a> {
     /// The network in evaluation mode.
     pub fn new(unet: &'a UNet, config: &UNetConfig) -> Self {
-        Self { unet, prediction_type: config.prediction_type, pass: Pass::default(), checkpointed: None }
+        Self {
+            unet,
+            prediction_type: config.prediction_type,
+            pass: Pass::default(),
+            is_guided: true,
+            checkpointed: None,
+        }
     }
 
     /// The network in training, with this step's dropout.
@@ -33,6 +43,13 @@ impl<'a> Network<'a> {
         let mut network = Self::new(unet, config);
         network.pass.dropout = Dropout::training(seed, step);
         network
+    }
+
+    /// The same network told nothing beside its noisy input: the guide is ignored.
+    #[must_use]
+    pub fn without_guide(mut self) -> Self {
+        self.is_guided = false;
+        self
     }
 
     /// The same network, computed in this precision, as far as its device has it ([`Precision::on`]).
@@ -70,7 +87,8 @@ impl<'a> Network<'a> {
 
 impl Denoiser for Network<'_> {
     fn predict(&self, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Tensor<4> {
-        self.forward(ops::concat_channels(noisy.clone(), guide.clone()), t)
+        let input = if self.is_guided { ops::concat_channels(noisy.clone(), guide.clone()) } else { noisy.clone() };
+        self.forward(input, t)
     }
 
     fn prediction_type(&self) -> PredictionType {
@@ -80,14 +98,34 @@ impl Denoiser for Network<'_> {
 
 impl JointDenoiser for Network<'_> {
     fn predict(&self, x_t: &Tensor<4>, y_t: &Tensor<4>, t: &[usize]) -> (Tensor<4>, Tensor<4>) {
-        let output = self.forward(ops::concat_channels(x_t.clone(), y_t.clone()), t);
-        let (x, y) = (x_t.dims()[3], y_t.dims()[3]);
-        (output.clone().narrow(3, 0, x), output.narrow(3, x, y))
+        if self.unet.time_embedding_y.is_some() {
+            return self.predict_at(x_t, y_t, t, t);
+        }
+        split(&self.forward(ops::concat_channels(x_t.clone(), y_t.clone()), t), x_t, y_t)
     }
 
     fn prediction_type(&self) -> PredictionType {
         self.prediction_type
     }
+}
+
+/// For a network [with a second time](UNet::with_second_time); any other one is told `t_x` alone.
+impl IndependentDenoiser for Network<'_> {
+    fn predict_at(&self, x_t: &Tensor<4>, y_t: &Tensor<4>, t_x: &[usize], t_y: &[usize]) -> (Tensor<4>, Tensor<4>) {
+        // A clean member lies one before the first timestep.
+        let times = |t: &[usize]| -> Vec<f32> {
+            t.iter().map(|&t| if t == 0 { network_time(1) - 1.0 } else { network_time(t) }).collect()
+        };
+        let time = self.unet.embed_two(&times(t_x), &times(t_y));
+        let joined = ops::concat_channels(x_t.clone(), y_t.clone());
+        split(&self.unet.forward_embedded(joined, &time, None, &self.pass), x_t, y_t)
+    }
+}
+
+/// The channels of `x_t`, and those of `y_t` behind them.
+fn split(output: &Tensor<4>, x_t: &Tensor<4>, y_t: &Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    let (x, y) = (x_t.dims()[3], y_t.dims()[3]);
+    (output.clone().narrow(3, 0, x), output.clone().narrow(3, x, y))
 }
 
 /// Which of the methods' networks this is; it fixes the number of channels.
@@ -99,6 +137,16 @@ pub enum Role {
     ModelY,
     /// One network for both: [x_t, y_t] to [x, y].
     Joint,
+    /// Images without masks: y_t to y.
+    Unconditional,
+    /// Images for masks: [y_t, mask] to y.
+    SegGuided,
+    /// The control of a frozen unconditional base, whose channels these are; not a U-Net itself.
+    Control,
+    /// The autoencoder of images; not a U-Net itself.
+    Autoencoder,
+    /// Latents for masks: [z_t, mask] to z, where the latents' channels stand for the image's.
+    Latent,
 }
 
 impl Role {
@@ -107,8 +155,9 @@ impl Role {
         let both = 1 + image_channels;
         match self {
             Self::ModelX => [both, 1],
-            Self::ModelY => [both, image_channels],
+            Self::ModelY | Self::SegGuided | Self::Latent => [both, image_channels],
             Self::Joint => [both, both],
+            Self::Unconditional | Self::Control | Self::Autoencoder => [image_channels, image_channels],
         }
     }
 

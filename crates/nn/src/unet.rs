@@ -3,7 +3,7 @@
 use crate::{
     attention::SelfAttention,
     config::{UNetConfig, UNetError},
-    embedding::{TimeEmbedding, sinusoidal},
+    embedding::{Sinusoids, TimeEmbedding},
     layers::{Conv2d, GroupNorm},
     ops::{self, ConvGeometry},
     pass::Pass,
@@ -53,6 +53,8 @@ pub struct UNet {
     pub conv_in: Conv2d,
     /// From sinusoids to the embedding.
     pub time_embedding: TimeEmbedding,
+    /// The same for the image's own time, in a joint network whose two members have noise levels of their own.
+    pub time_embedding_y: Option<TimeEmbedding>,
     /// From the full size down.
     pub down_blocks: Vec<DownBlock>,
     /// At the smallest size.
@@ -64,11 +66,7 @@ pub struct UNet {
     /// To the output's channels.
     pub conv_out: Conv2d,
     #[module(skip)]
-    sinusoids: usize,
-    #[module(skip)]
-    flip_sin_to_cos: bool,
-    #[module(skip)]
-    freq_shift: f64,
+    sinusoids: Sinusoids,
 }
 
 impl UNet {
@@ -84,20 +82,16 @@ impl UNet {
             (0..count).map(|_| SelfAttention::new(widths[level], config, device)).collect()
         };
 
-        let mut skips = vec![widths[0]];
+        let mut skips = config.skip_channels();
         let mut down_blocks = Vec::new();
         for (level, &width) in widths.iter().enumerate() {
             let mut input = widths[level.saturating_sub(1)];
             let mut resnets = Vec::new();
             for _ in 0..config.layers_per_block {
                 resnets.push(resnet(input, width));
-                skips.push(width);
                 input = width;
             }
             let downsampler = (level < last).then(|| Downsample::new(width, config.downsample_padding, device));
-            if downsampler.is_some() {
-                skips.push(width);
-            }
             down_blocks.push(DownBlock {
                 resnets,
                 attentions: attentions(level, config.layers_per_block),
@@ -129,15 +123,22 @@ impl UNet {
         Ok(Self {
             conv_in: conv(channels[0], widths[0]),
             time_embedding: TimeEmbedding::new(widths[0], config.time_embedding_width(), device),
+            time_embedding_y: None,
             down_blocks,
             mid_block,
             up_blocks,
             conv_norm_out: GroupNorm::new(widths[0], config.norm_num_groups, config.norm_eps, device),
             conv_out: conv(widths[0], channels[1]),
-            sinusoids: widths[0],
-            flip_sin_to_cos: config.flip_sin_to_cos,
-            freq_shift: config.freq_shift,
+            sinusoids: Sinusoids::new(config),
         })
+    }
+
+    /// The same network with a second time, whose embedding is added to the first's.
+    #[must_use]
+    pub fn with_second_time(mut self, config: &UNetConfig) -> Self {
+        let device = self.device();
+        self.time_embedding_y = Some(TimeEmbedding::new(self.sinusoids.width, config.time_embedding_width(), &device));
+        self
     }
 
     /// Where the network computes.
@@ -145,14 +146,51 @@ impl UNet {
         self.conv_in.weight.val().device()
     }
 
+    /// What every residual block is given of `times` (counted from 0), `[batch, embedding]`.
+    pub fn embed(&self, times: &[f32]) -> Tensor<2> {
+        self.time(self.sinusoids(times))
+    }
+
+    /// The same for two times a sample, in a network [with a second time](Self::with_second_time).
+    pub fn embed_two(&self, times: &[f32], times_y: &[f32]) -> Tensor<2> {
+        let embedding = self.time_embedding.forward(self.sinusoids(times));
+        ops::silu(match &self.time_embedding_y {
+            Some(second) => embedding + second.forward(self.sinusoids(times_y)),
+            None => embedding,
+        })
+    }
+
     /// `x` is `[batch, height, width, in]`, `times` one network time (counted from 0) a sample; the result is
     /// `[batch, height, width, out]`.
     pub fn forward(&self, x: Tensor<4>, times: &[f32], pass: &Pass) -> Tensor<4> {
-        let time = self.time(self.sinusoids(times));
+        self.forward_embedded(x, &self.embed(times), None, pass)
+    }
+
+    /// [`forward`](Self::forward) with the embedding given, and with `controls` added to the encoder's outputs where
+    /// there are any.
+    pub fn forward_embedded(
+        &self,
+        x: Tensor<4>,
+        time: &Tensor<2>,
+        controls: Option<Features>,
+        pass: &Pass,
+    ) -> Tensor<4> {
+        let (mut middle, mut controls) = controls.map_or((None, Vec::new()), |c| (Some(c.mid), c.skips));
         let (mut h, mut skips) = (x, Vec::new());
         for stage in self.stages() {
-            let skip = if stage.takes_skip { skips.pop() } else { None };
-            h = stage.layer.forward(h, skip, &time, pass);
+            let mut skip = None;
+            if stage.takes_skip {
+                // The first layer that takes a skip connection stands behind the middle.
+                h = match middle.take() {
+                    Some(control) => h + control,
+                    None => h,
+                };
+                skip = match (skips.pop(), controls.pop()) {
+                    (Some(skip), Some(control)) => Some(skip + control),
+                    (skip, _) => skip,
+                };
+            }
+            h = stage.layer.forward(h, skip, time, pass);
             if stage.leaves_skip {
                 skips.push(h.clone());
             }
@@ -162,8 +200,7 @@ impl UNet {
 
     /// The sinusoids of `times`, `[batch, width]`.
     pub(crate) fn sinusoids(&self, times: &[f32]) -> Tensor<2> {
-        let device = self.device().without_autodiff();
-        sinusoidal(times, self.sinusoids, self.flip_sin_to_cos, self.freq_shift, &device)
+        self.sinusoids.of(times, &self.device().without_autodiff())
     }
 
     /// What every residual block is given of the time, `[batch, embedding]`.
@@ -173,23 +210,7 @@ impl UNet {
 
     /// The layers in the order of the forward pass.
     pub(crate) fn stages(&self) -> Vec<Stage<'_>> {
-        let mut stages = vec![Stage::leaving_skip(Layer::Input(&self.conv_in))];
-        for block in &self.down_blocks {
-            for (i, resnet) in block.resnets.iter().enumerate() {
-                match block.attentions.get(i) {
-                    Some(attention) => stages
-                        .extend([Stage::new(Layer::Resnet(resnet)), Stage::leaving_skip(Layer::Attention(attention))]),
-                    None => stages.push(Stage::leaving_skip(Layer::Resnet(resnet))),
-                }
-            }
-            stages.extend(block.downsamplers.iter().map(|layer| Stage::leaving_skip(Layer::Downsample(layer))));
-        }
-        let MidBlock { resnets, attentions } = &self.mid_block;
-        stages.extend([
-            Stage::new(Layer::Resnet(&resnets[0])),
-            Stage::new(Layer::Attention(&attentions[0])),
-            Stage::new(Layer::Resnet(&resnets[1])),
-        ]);
+        let mut stages = encoder_stages(&self.conv_in, &self.down_blocks, &self.mid_block);
         for block in &self.up_blocks {
             for (i, resnet) in block.resnets.iter().enumerate() {
                 stages.push(Stage::taking_skip(Layer::Resnet(resnet)));
@@ -200,4 +221,41 @@ impl UNet {
         stages.push(Stage::new(Layer::Output(&self.conv_norm_out, &self.conv_out)));
         stages
     }
+}
+
+/// The layers from the input to behind the middle, in the order of the forward pass.
+pub(crate) fn encoder_stages<'a>(
+    conv_in: &'a Conv2d,
+    down_blocks: &'a [DownBlock],
+    mid_block: &'a MidBlock,
+) -> Vec<Stage<'a>> {
+    let mut stages = vec![Stage::leaving_skip(Layer::Input(conv_in))];
+    for block in down_blocks {
+        for (i, resnet) in block.resnets.iter().enumerate() {
+            match block.attentions.get(i) {
+                Some(attention) => {
+                    stages
+                        .extend([Stage::new(Layer::Resnet(resnet)), Stage::leaving_skip(Layer::Attention(attention))]);
+                }
+                None => stages.push(Stage::leaving_skip(Layer::Resnet(resnet))),
+            }
+        }
+        stages.extend(block.downsamplers.iter().map(|layer| Stage::leaving_skip(Layer::Downsample(layer))));
+    }
+    let MidBlock { resnets, attentions } = mid_block;
+    stages.extend([
+        Stage::new(Layer::Resnet(&resnets[0])),
+        Stage::new(Layer::Attention(&attentions[0])),
+        Stage::new(Layer::Resnet(&resnets[1])),
+    ]);
+    stages
+}
+
+/// What an encoder hands to a decoder, all `[batch, height, width, channels]`.
+#[derive(Clone, Debug)]
+pub struct Features {
+    /// The skip connections, from the first convolution's to the smallest size's.
+    pub skips: Vec<Tensor<4>>,
+    /// Behind the middle.
+    pub mid: Tensor<4>,
 }

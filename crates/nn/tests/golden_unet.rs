@@ -4,9 +4,12 @@
 //! computed in f64 from f32 weights, so every difference seen here is ours. Gradients go through Burn's autodiff. On the
 //! device that `PIG_TEST_DEVICE` names.
 
-use burn::{
-    module::{Module, ModuleVisitor, Param},
-    tensor::{Device, Gradients, Tensor, TensorData},
+mod common;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use common::{
+    GRADIENT_TOLERANCE, Golden, OUTPUT_TOLERANCE, fill, filled, floats, gradients_by_name, host, safetensors_arrays,
+    stored_npz, within,
 };
 use pig_device::testing;
 use pig_diffusion::{denoiser::Denoiser, schedule::from_network_time};
@@ -17,16 +20,7 @@ use pig_nn::{
     pass::Pass,
     unet::UNet,
 };
-use safetensors::SafeTensors;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
-
-/// Largest difference of outputs over the largest output; PyTorch's own f32 has 1e-6.
-const OUTPUT_TOLERANCE: f64 = 5e-6;
-/// The same for gradients; PyTorch's own f32 has 1e-5.
-const GRADIENT_TOLERANCE: f64 = 1e-4;
+use std::{collections::BTreeMap, path::Path};
 
 /// diffusers' defaults at a small size.
 fn small() -> UNetConfig {
@@ -48,36 +42,6 @@ fn diffusers_defaults() -> UNetConfig {
         freq_shift: 0.0,
         ..UNetConfig::default()
     }
-}
-
-/// The peer's weight rule: element `i` of the tensor called `name`, from FNV-1a and splitmix64.
-fn fill(name: &str, shape: &[usize], scale: f64, shift: f64) -> Vec<f32> {
-    let hash = name_hash(name);
-    let value = |i: u64| {
-        let mut z = hash.wrapping_add(i).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        let uniform = (z >> 11) as f64 / (1_u64 << 53) as f64;
-        ((2.0 * uniform - 1.0) * scale + shift) as f32
-    };
-    (0..shape.iter().product::<usize>() as u64).map(value).collect()
-}
-
-/// Every parameter of `unet`, filled by the name that the peer has for it.
-fn filled(unet: UNet, peer_name: fn(&str) -> String) -> UNet {
-    let named = |(name, array): (String, Array)| {
-        let peer = peer_name(&name);
-        let (scale, shift) = match array.shape.as_slice() {
-            [_, rest @ ..] if !rest.is_empty() => ((3.0 / rest.iter().product::<usize>() as f64).sqrt(), 0.0),
-            _ if peer.ends_with(".weight") => (0.2, 1.0),
-            _ => (0.1, 0.0),
-        };
-        let values = fill(&peer, &array.shape, scale, shift);
-        (name, Array { shape: array.shape, values })
-    };
-    let arrays: StateDict = export(&unet).into_iter().map(named).collect();
-    import(unet, &arrays).unwrap()
 }
 
 /// diffusers' names are ours.
@@ -114,36 +78,6 @@ fn released(name: &str) -> String {
     }
 }
 
-/// A golden: shapes and values by name.
-struct Golden(BTreeMap<String, Array>);
-
-impl Golden {
-    fn load(name: &str) -> Self {
-        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/goldens"))
-            .join(format!("{name}.safetensors"));
-        Self(safetensors_arrays(&path))
-    }
-
-    fn get(&self, name: &str) -> &Array {
-        &self.0[name]
-    }
-}
-
-fn safetensors_arrays(path: &Path) -> BTreeMap<String, Array> {
-    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    file.iter()
-        .map(|(name, view)| {
-            assert_eq!(view.dtype(), safetensors::Dtype::F32, "{name}");
-            (name.to_owned(), Array { shape: view.shape().to_vec(), values: floats(view.data()) })
-        })
-        .collect()
-}
-
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-}
-
 /// One channel of a `[batch, channels, height, width]` array, as `[batch, height, width, 1]`.
 fn plane(array: &Array, channel: usize) -> TensorData {
     let [batch, channels, height, width] = array.shape[..] else { panic!("{:?} has not four axes", array.shape) };
@@ -152,47 +86,6 @@ fn plane(array: &Array, channel: usize) -> TensorData {
         .flat_map(|sample| array.values[(sample * channels + channel) * size..][..size].iter().copied())
         .collect();
     TensorData::new(values, [batch, height, width, 1])
-}
-
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.inner().into_data().try_to_vec().unwrap()
-}
-
-/// Largest difference over the largest value wanted.
-fn relative(found: &[f32], wanted: &[f32]) -> f64 {
-    assert_eq!(found.len(), wanted.len());
-    let most = wanted.iter().fold(0.0_f64, |m, &v| m.max(f64::from(v).abs()));
-    assert!(most > 0.0);
-    found.iter().zip(wanted).fold(0.0_f64, |m, (&a, &b)| m.max((f64::from(a) - f64::from(b)).abs())) / most
-}
-
-fn within(found: &[f32], wanted: &[f32], tolerance: f64, what: &str) {
-    let error = relative(found, wanted);
-    println!("{what}: {error:.2e} of the largest value");
-    let tolerance = testing::tolerance(tolerance);
-    assert!(error < tolerance, "{what}: off by {error:e} of the largest value, expected below {tolerance:e}");
-}
-
-/// Gradients by the parameters' names.
-struct GradientReader<'a> {
-    path: Vec<String>,
-    gradients: &'a Gradients,
-    found: BTreeMap<String, Vec<f32>>,
-}
-
-impl ModuleVisitor for GradientReader<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = param.val().grad(self.gradients).expect("every parameter has a gradient");
-        self.found.insert(self.path.join("."), host(gradient));
-    }
 }
 
 /// Runs the network as model_x, [noisy, guide], on a golden's input and holds its output, and the gradients where the
@@ -222,9 +115,8 @@ fn check(name: &str, config: &UNetConfig, peer_name: fn(&str) -> String) {
     let loss = (output * probe).mean();
     within(&host(loss.clone()), &golden.get("loss").values, GRADIENT_TOLERANCE, &format!("{name}, loss"));
     let gradients = loss.backward();
-    let mut reader = GradientReader { path: Vec::new(), gradients: &gradients, found: BTreeMap::new() };
-    unet.visit(&mut reader);
-    let by_peer: BTreeMap<String, &Vec<f32>> = reader.found.iter().map(|(own, g)| (peer_name(own), g)).collect();
+    let found = gradients_by_name(&unet, &gradients);
+    let by_peer: BTreeMap<String, &Vec<f32>> = found.iter().map(|(own, g)| (peer_name(own), g)).collect();
     let mut compared = 0;
     for (key, array) in golden.0.iter().filter(|(key, _)| key.starts_with("grad.") && *key != "grad.input.x") {
         let found = by_peer[key.trim_start_matches("grad.")];
@@ -288,26 +180,6 @@ fn weights_follow_the_peer_s_rule() {
         let found = fill(name, &[3], 1.0, 0.0);
         assert!(found.iter().zip(first).all(|(&a, b)| (f64::from(a) - b).abs() < 1e-9), "{name}: {found:?}");
     }
-}
-
-/// The files of a stored (not compressed) zip of arrays: (name, array's text header, array's bytes).
-fn stored_npz(bytes: &[u8]) -> BTreeMap<String, (String, Vec<u8>)> {
-    let u16_at = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-    let u32_at = |at: usize| u16_at(at) | u16_at(at + 2) << 16;
-    let mut files = BTreeMap::new();
-    let mut at = 0;
-    while bytes[at..].starts_with(b"PK\x03\x04") {
-        assert_eq!(u16_at(at + 8), 0, "stored, not compressed");
-        let (size, name_end) = (u32_at(at + 18), at + 30 + u16_at(at + 26));
-        let name = String::from_utf8(bytes[at + 30..name_end].to_vec()).unwrap();
-        let start = name_end + u16_at(at + 28);
-        assert!(bytes[start..].starts_with(b"\x93NUMPY\x01"), "{name}: an array of format 1");
-        let data = start + 10 + u16_at(start + 8);
-        let header = String::from_utf8(bytes[start + 10..data].to_vec()).unwrap();
-        at = start + size;
-        files.insert(name, (header, bytes[data..at].to_vec()));
-    }
-    files
 }
 
 /// A checkpoint that diffusers wrote and its own output for it, beside the repository.

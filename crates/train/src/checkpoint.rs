@@ -35,8 +35,9 @@ pub struct State {
     /// Losses of the steps since the last line of metrics.jsonl that has one.
     #[serde(default)]
     pub unlogged: Vec<f32>,
-    /// SHA-256 of the frozen model_x that this model_y was trained on.
-    pub model_x_sha256: Option<String>,
+    /// SHA-256 of the frozen network that this one learned from, such as model_y's model_x.
+    #[serde(alias = "model_x_sha256")]
+    pub frozen_sha256: Option<String>,
     /// Kept timesteps that a model_y conditioned on x_{t-1} was trained with, falling.
     pub kept_timesteps: Option<Vec<usize>>,
     /// SHA-256 of each file of arrays.
@@ -53,7 +54,7 @@ impl State {
             learning_rate: LearningRate::new(),
             best: None,
             unlogged: Vec::new(),
-            model_x_sha256: None,
+            frozen_sha256: None,
             kept_timesteps: None,
             sha256: BTreeMap::new(),
         }

@@ -4,6 +4,7 @@ use crate::{
     Config, Error, Result,
     config::Layers,
     evaluate::{PlainPair, prepared_pairs, written_pair},
+    given::Source,
     metrics_log,
     observer::{Observer, note},
     preview::{charts, pair_picture, real_pictures},
@@ -80,6 +81,14 @@ pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> 
     let started = std::time::Instant::now();
     let config = config(&request.sets)?;
     config.check()?;
+    if !config.method.makes_masks() {
+        return Err(Error::Setting {
+            key: "method".to_owned(),
+            found: config.method.word().to_owned(),
+            expected: "\"pig\" or \"joint\" in the demo, whose page shows pairs; use pig train and pig sample"
+                .to_owned(),
+        });
+    }
     make_phantoms(request, &data, observer)?;
     let trained = if run.exists() {
         continue_run(&run, &config, device, observer)?
@@ -95,7 +104,7 @@ pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> 
         out: pairs.clone(),
         seeds: (0..request.count).collect(),
         sets: Vec::new(),
-        given_mask: None,
+        source: Source::Nothing,
         progress_strips: false,
         data: Some(data.clone()),
     };

@@ -12,10 +12,7 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Device, Gradients, Tensor, TensorData},
 };
-use pig_nn::{
-    parameters::{Array, StateDict},
-    unet::UNet,
-};
+use pig_nn::parameters::{Array, StateDict};
 
 /// The optimiser's memory, the averaged weights, and the gradient that is being summed, on one device.
 #[derive(Clone, Debug)]
@@ -90,7 +87,7 @@ impl State {
 
 impl DeviceOptimizer {
     /// At the start of a training: no memory, and the average is the network itself.
-    pub fn new(config: &TrainConfig, network: &UNet) -> Self {
+    pub fn new(config: &TrainConfig, network: &impl Module) -> Self {
         let mut reader = Reader::default();
         network.visit(&mut reader);
         let values = Tensor::cat(reader.values, 0);
@@ -111,7 +108,7 @@ impl DeviceOptimizer {
 
     /// Adds `share` of every parameter's gradient to the sum for the next step. A parameter that the loss did not use
     /// has a gradient of zeros.
-    pub fn accumulate(&mut self, network: &UNet, gradients: &mut Gradients, share: f32) {
+    pub fn accumulate(&mut self, network: &impl Module, gradients: &mut Gradients, share: f32) {
         let mut collector = Collector { gradients, parts: Vec::with_capacity(self.layout.len()) };
         network.visit(&mut collector);
         let gradient = Tensor::cat(collector.parts, 0).mul_scalar(share);
@@ -132,7 +129,7 @@ impl DeviceOptimizer {
     }
 
     /// One step along the summed gradient, which is used up. `step` counts from 0.
-    pub fn step(&mut self, network: UNet, learning_rate: f64, step: usize) -> UNet {
+    pub fn step<M: Module>(&mut self, network: M, learning_rate: f64, step: usize) -> M {
         let Some(gradient) = self.gradient.take() else { return network };
         let ema_decay = match (self.ema_decay > 0.0, self.ema_warmup) {
             (false, _) => 0.0,
@@ -266,7 +263,7 @@ mod tests {
     use super::*;
     use crate::optimizer::{NamedGradients, Optimizer, accumulate, clip};
     use pig_device::testing;
-    use pig_nn::{config::UNetConfig, network::Role, parameters, pass::Pass};
+    use pig_nn::{config::UNetConfig, network::Role, parameters, pass::Pass, unet::UNet};
     use safetensors::SafeTensors;
 
     const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/goldens/optimizers.safetensors");

@@ -48,6 +48,16 @@ pub enum Error {
         /// What it may be.
         expected: String,
     },
+    /// A key of another method.
+    #[error("{key} is set, but method = {method:?} has no use for it; it belongs to {to}: leave it out")]
+    Foreign {
+        /// The configuration key.
+        key: String,
+        /// The method.
+        method: &'static str,
+        /// Where the key belongs.
+        to: String,
+    },
     /// A file that cannot be read or written.
     #[error("{}: cannot {action}: {source}; check the path, its permissions and the free space", path.display())]
     Io {

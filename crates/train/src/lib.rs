@@ -4,12 +4,14 @@
 //! goes to an [`observer::Observer`].
 
 pub mod batch;
+pub mod budget;
 pub mod checkpoint;
 pub mod config;
 pub mod demo;
 pub mod device_optimizer;
 pub mod error;
 pub mod evaluate;
+pub mod given;
 pub mod learning_rate;
 pub mod methods;
 pub mod metrics_log;

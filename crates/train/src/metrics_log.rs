@@ -1,6 +1,6 @@
 //! metrics.jsonl: one line an observation, cut back on resume so that the curves continue.
 
-use crate::{Error, Result};
+use crate::{Error, Result, methods::ldm::Reconstruction};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
@@ -31,6 +31,9 @@ pub struct Line {
     /// least to the most noise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validation: Option<Validation>,
+    /// How well an autoencoder with averaged weights gives held-out images back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reconstruction: Option<Reconstruction>,
 }
 
 /// Validation losses.
@@ -38,8 +41,9 @@ pub struct Line {
 pub struct Validation {
     /// Mean over all timesteps.
     pub mean: f64,
-    /// Mean over each quarter of 1..=T.
-    pub quarters: [f64; 4],
+    /// Mean over each quarter of 1..=T; none for a network without timesteps.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quarters: Option<[f64; 4]>,
 }
 
 /// The open file.

@@ -1,6 +1,12 @@
 //! README.md of a run: what the model is, what it was trained on, what it is not for.
 
-use crate::{Config, Result, checkpoint::Store, methods::role_name, preview::write_run_curves, run_dir::RunDir};
+use crate::{
+    Config, Result,
+    checkpoint::Store,
+    methods::{ldm::LatentSpace, role_name},
+    preview::write_run_curves,
+    run_dir::RunDir,
+};
 use std::fmt::Write;
 
 /// Writes the model card and the curves.
@@ -18,18 +24,19 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
         crate::config::Method::Pig => {
             format!(", model_y conditioned on `{}`", word(&config.model_y.conditioning))
         }
-        crate::config::Method::Joint => String::new(),
+        _ => String::new(),
     };
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "# Paired image generation: a model of images with lesion masks\n\n\
+        "# Paired image generation: a model of {}\n\n\
          Trained by {}, started {} (UTC), method `{}`{conditioning}, {height} x {width} pixels, {} channel(s).\n\n\
          ## Data\n\n\
          {} pairs of {} groups train, {} pairs of {} groups validate; split {}.\n\
          Layout: {}. SHA-256 of the prepared pairs: `{}`; of the split: `{}`.\n\n\
          ## Networks\n\n\
          | network | steps | lowest validation loss | at step | SHA-256 of the averaged weights |\n|---|---|---|---|---|\n",
+        if config.method.makes_masks() || config.method.needs_masks() { "images with lesion masks" } else { "images" },
         from.program,
         from.started,
         config.method.word(),
@@ -48,6 +55,9 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
         let (loss, step) =
             state.best.map_or(("-".to_owned(), "-".to_owned()), |(s, l)| (format!("{l:.5}"), s.to_string()));
         let _ = writeln!(text, "| {} | {} | {loss} | {step} | `{}` |", role_name(role), state.step, state.ema_sha256());
+    }
+    if let Ok(space) = LatentSpace::load(run.path()) {
+        let _ = writeln!(text, "\nLatents: {}. Their standard deviation is {:.4}.", space.sentence(), space.latent_std);
     }
     text.push_str(
         "\nAll settings: `config.toml`. Curves: `curves.svg`, from `metrics.jsonl`.\n\n\

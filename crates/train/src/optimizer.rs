@@ -6,10 +6,7 @@ use burn::{
     tensor::{Gradients, Tensor},
 };
 use pig_kernels::{AdamStep, Level, adam};
-use pig_nn::{
-    parameters::{self, Array, StateDict, Updater},
-    unet::UNet,
-};
+use pig_nn::parameters::{self, Array, StateDict, Updater};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -44,7 +41,7 @@ pub(crate) const SECOND_MOMENT: &str = "exp_avg_sq";
 
 impl Optimizer {
     /// At the start of a training: no memory, and the average is the network itself.
-    pub fn new(config: &TrainConfig, network: &UNet) -> Self {
+    pub fn new(config: &TrainConfig, network: &impl Module) -> Self {
         let slots = parameters::export(network)
             .into_iter()
             .map(|(name, Array { shape, values })| {
@@ -64,7 +61,7 @@ impl Optimizer {
     }
 
     /// One step. `step` counts from 0; `gradients` are the mean gradients of the loss.
-    pub fn step(&mut self, network: UNet, gradients: &NamedGradients, learning_rate: f64, step: usize) -> UNet {
+    pub fn step<M: Module>(&mut self, network: M, gradients: &NamedGradients, learning_rate: f64, step: usize) -> M {
         let ema_decay = match (self.ema_decay > 0.0, self.ema_warmup) {
             (false, _) => 0.0,
             (true, false) => self.ema_decay,
@@ -155,7 +152,7 @@ fn update_slot(kind: OptimizerKind, mut step: AdamStep, values: &mut [f32], grad
 }
 
 /// Takes every parameter's gradient to the host and adds `share` of it to `sum`.
-pub fn accumulate(network: &UNet, gradients: &mut Gradients, share: f32, sum: &mut NamedGradients) {
+pub fn accumulate(network: &impl Module, gradients: &mut Gradients, share: f32, sum: &mut NamedGradients) {
     struct Collector<'a> {
         path: Vec<String>,
         gradients: &'a mut Gradients,

@@ -3,29 +3,23 @@
 use crate::{
     Config, Result,
     batch::Batches,
-    config::Conditioning,
-    methods::{Objective, role_name},
+    budget::{Budget, NetworkCost, budget},
+    methods::{Context, Frozen, Objective, ObjectiveTask, with_objective},
     observer::Observer,
     run_dir::RunDir,
     train::RunData,
     updates::Updates,
 };
 use burn::{module::Module, tensor::Device};
+use pig_data::PreparedSet;
 use pig_diffusion::schedule::Schedule;
-use pig_nn::{cost::forward_flops, network::Role, parameters};
 use std::{path::Path, time::Instant};
 
 /// What one network costs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkPlan {
-    /// Its name.
-    pub network: &'static str,
-    /// Number of parameters.
-    pub parameters: usize,
-    /// Floating-point operations of one image's forward pass.
-    pub forward_flops: f64,
-    /// Optimiser steps.
-    pub steps: usize,
+    /// What is counted without computing.
+    pub cost: NetworkCost,
     /// Seconds of one step, measured here.
     pub seconds_a_step: f64,
 }
@@ -45,6 +39,13 @@ pub struct Plan {
     pub peak_memory: Option<u64>,
 }
 
+impl Plan {
+    /// What the whole costs by count.
+    pub fn budget(&self) -> Budget {
+        Budget { networks: self.networks.iter().map(|network| network.cost.clone()).collect() }
+    }
+}
+
 /// Measured steps; one more goes before them.
 const MEASURED_STEPS: usize = 2;
 
@@ -55,23 +56,44 @@ pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer:
     let run_data = RunData::new(data, config, observer)?;
     let [training, _] = run_data.parts();
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
-    let mut networks = Vec::new();
-    let mut guider = None;
-    for &role in config.roles() {
-        let channels = role.channels(config.data.channels);
-        let unet = role.build(config.unet(role), config.data.channels, device)?;
-        let unet = parameters::initialise(unet, config.train.seed);
-        let needs_guider = role == Role::ModelY && config.model_y.conditioning == Conditioning::Xhat;
-        let model_x = guider.as_ref().filter(|_| needs_guider);
-        let objective = Objective::new(role, config, &schedule, &timesteps, model_x);
+    let budget = budget(config, device)?;
+    let (mut networks, mut frozen) = (Vec::new(), Frozen::default());
+    for (&role, cost) in config.roles().iter().zip(budget.networks) {
+        let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
+        let seconds_a_step = with_objective(role, context, Measurement { training: &training, device })?;
+        networks.push(NetworkPlan { cost, seconds_a_step });
+        frozen.stand_in(config, role, device)?;
+    }
+    Ok(Plan {
+        pairs: [run_data.splits.training.len(), run_data.splits.validation.len()],
+        groups: [run_data.splits.training_groups, run_data.splits.validation_groups],
+        warnings: run_data.dataset.warnings.iter().chain(&run_data.set.warnings).cloned().collect(),
+        networks,
+        peak_memory: peak_memory(),
+    })
+}
+
+/// Measures training steps of one network that starts anew.
+struct Measurement<'a> {
+    training: &'a PreparedSet,
+    device: &'a Device,
+}
+
+impl ObjectiveTask for Measurement<'_> {
+    /// Seconds of one step.
+    type Output = Result<f64>;
+
+    fn run<O: Objective>(self, objective: &O) -> Result<f64> {
+        let Context { config, schedule, .. } = objective.context();
         let batches = Batches {
-            set: &training,
+            set: self.training,
             augment: &config.data.augment,
             num_train_timesteps: schedule.num_train_timesteps(),
-            device,
+            device: self.device,
         };
-        let mut optimizer = Updates::new(&config.train, &unet, device);
-        let mut network = unet.clone().train();
+        let network = objective.start(objective.build(self.device)?);
+        let mut optimizer = Updates::new(&config.train, &network, self.device);
+        let mut network = network.train();
         let mut since = Instant::now();
         for step in 0..=MEASURED_STEPS {
             if step == 1 {
@@ -86,22 +108,8 @@ pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer:
             optimizer.clip(config.train.clip_grad_norm);
             network = optimizer.step(network, 0.0, step);
         }
-        networks.push(NetworkPlan {
-            network: role_name(role),
-            parameters: parameters::count(&unet),
-            forward_flops: forward_flops(config.unet(role), channels, config.data.size),
-            steps: config.steps(role),
-            seconds_a_step: since.elapsed().as_secs_f64() / MEASURED_STEPS as f64,
-        });
-        guider = Some(unet);
+        Ok(since.elapsed().as_secs_f64() / MEASURED_STEPS as f64)
     }
-    Ok(Plan {
-        pairs: [run_data.splits.training.len(), run_data.splits.validation.len()],
-        groups: [run_data.splits.training_groups, run_data.splits.validation_groups],
-        warnings: run_data.dataset.warnings.iter().chain(&run_data.set.warnings).cloned().collect(),
-        networks,
-        peak_memory: peak_memory(),
-    })
 }
 
 /// The largest resident size of this process so far, in bytes; Linux alone tells it without a library.

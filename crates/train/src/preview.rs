@@ -4,7 +4,7 @@ use crate::{
     Config, Result,
     methods::role_name,
     metrics_log::{self, Line},
-    sampler::{Models, Sampler, Samples},
+    sampler::{Given, Models, Sampler, Samples},
 };
 use burn::tensor::Device;
 use pig_data::{Preparation, PreparedSet, postprocess::clean_mask};
@@ -37,12 +37,20 @@ impl<'a> Previews<'a> {
     }
 
     /// Writes `previews/NETWORK-step-N.png` and `curves.svg`.
-    pub fn write(&mut self, role: Role, step: usize, models: &Models) -> Result<()> {
+    pub fn write(&self, role: Role, step: usize, models: &Models) -> Result<()> {
         let ids: Vec<u64> = (0..PAIRS as u64).collect();
-        let samples = Sampler::new(&self.config, models, self.device)?.pairs(&ids, &mut |_| {});
+        let sampler = Sampler::new(&self.config, models, self.device)?;
+        let needs_masks = self.config.method.needs_masks();
+        if needs_masks && self.real.is_empty() {
+            return Ok(());
+        }
+        let masks: Vec<&[f32]> = spread(self.real, PAIRS).cycle().take(PAIRS).map(|i| self.real.mask(i)).collect();
+        let given = if needs_masks { Given::Masks(&masks) } else { Given::Nothing };
+        let samples = sampler.sample(given, &ids, &mut |_| {});
+        let title = if needs_masks { "generated for the masks above" } else { "generated" };
         let sections = [
             Section { title: "real (held out)".to_owned(), pairs: real_pictures(self.real, PAIRS)? },
-            Section { title: "generated".to_owned(), pairs: generated_pictures(&samples, &ids, &self.config)? },
+            Section { title: title.to_owned(), pairs: generated_pictures(&samples, &ids, &self.config)? },
         ];
         let folder = self.run.join("previews");
         std::fs::create_dir_all(&folder).map_err(crate::Error::io(&folder, "create"))?;
@@ -53,29 +61,34 @@ impl<'a> Previews<'a> {
     }
 }
 
-/// The first `count` pairs of a prepared set, evenly spread, as pictures.
+/// The indices of `count` pairs, or of all where there are fewer, evenly spread.
+fn spread(set: &PreparedSet, count: usize) -> impl Iterator<Item = usize> + Clone + use<> {
+    let (len, count) = (set.len(), count.min(set.len()));
+    (0..count).map(move |i| i * len / count)
+}
+
+/// `count` pairs of a prepared set, evenly spread, as pictures.
 pub fn real_pictures(set: &PreparedSet, count: usize) -> Result<Vec<PairPicture>> {
-    let count = count.min(set.len());
-    (0..count)
-        .map(|i| {
-            let index = i * set.len() / count;
+    spread(set, count)
+        .map(|index| {
             let mask: Vec<bool> = set.mask(index).iter().map(|&value| value > 0.0).collect();
             pair_picture(set.image(index), mask, set.size, set.channels, String::new())
         })
         .collect()
 }
 
-/// Samples as pictures, with their masks finished as `sample` finishes them.
+/// Samples as pictures, with their masks (where there are any) finished as `sample` finishes them.
 pub fn generated_pictures(samples: &Samples, ids: &[u64], config: &Config) -> Result<Vec<PairPicture>> {
     let (sample, size) = (&config.sample, config.data.size);
     samples
-        .masks
+        .images
         .iter()
-        .zip(&samples.images)
         .zip(ids)
-        .map(|((mask, image), id)| {
-            let clean = clean_mask(mask, size, sample.mask_threshold, sample.min_component_area);
-            let mask = clean.mask.iter().map(|&value| value > 0).collect();
+        .enumerate()
+        .map(|(index, (image, id))| {
+            let clean = |mask: &Vec<f32>| clean_mask(mask, size, sample.mask_threshold, sample.min_component_area).mask;
+            let mask = samples.masks.get(index).map_or(vec![0; size[0] * size[1]], clean);
+            let mask = mask.iter().map(|&value| value > 0).collect();
             pair_picture(image, mask, size, config.data.channels, format!("seed {id}"))
         })
         .collect()
@@ -125,9 +138,16 @@ pub fn charts(lines: &[Line]) -> Vec<Chart> {
         let quarters = names
             .iter()
             .enumerate()
-            .map(|(i, name)| Series::new(*name, of(&move |line| line.validation.map(|v| v.quarters[i]))));
-        let title = format!("{network}: validation loss by quarter of the timesteps");
-        charts.push(chart(title, "loss (mean squared error)", Scale::Log, quarters.collect()));
+            .map(|(i, name)| Series::new(*name, of(&move |line| Some(line.validation?.quarters?[i]))));
+        if lines.iter().any(|line| line.network == network && line.validation.is_some_and(|v| v.quarters.is_some())) {
+            let title = format!("{network}: validation loss by quarter of the timesteps");
+            charts.push(chart(title, "loss (mean squared error)", Scale::Log, quarters.collect()));
+        }
+        let psnr = of(&|line| line.reconstruction.map(|r| r.psnr));
+        if !psnr.is_empty() {
+            let series = vec![Series::new("held out", psnr)];
+            charts.push(chart(format!("{network}: reconstruction"), "PSNR in dB", Scale::Linear, series));
+        }
         let rate = Series::new("learning rate", of(&|line| line.learning_rate));
         charts.push(chart(format!("{network}: learning rate"), "learning rate", Scale::Linear, vec![rate]));
     }

@@ -3,13 +3,19 @@
 use crate::{
     Config, Error, Result,
     checkpoint::{State, sha256},
-    config::{Conditioning, Layers, Method},
+    config::{Conditioning, Layers, Method, SampleConfig},
     evaluate::{agreement, real_pairs, written_pair},
+    given::{Source, Supply},
+    methods::{
+        controlnet::build_control,
+        ldm::{LatentCodec, LatentSpace, build_autoencoder, check_measured},
+        teacher,
+    },
     observer::{Event, Observer, note, warn, warn_of_precision},
     preview::pair_picture,
     run_dir::{RunDir, program},
-    sampler::{Models, Sampler, Samples, StripEstimate, strip_estimate, takes_masks},
-    train::load_network,
+    sampler::{Models, Sampler, Samples, StripEstimate, strip_estimate},
+    train::{load_network, load_unet},
     trainer::Outcome,
 };
 use burn::tensor::Device;
@@ -38,8 +44,8 @@ pub struct Request {
     pub seeds: Vec<u64>,
     /// Settings of the `[sample]` section over the run's own.
     pub sets: Vec<String>,
-    /// Masks to make images for, instead of making masks.
-    pub given_mask: Option<PathBuf>,
+    /// What is given beside noise, instead of being made.
+    pub source: Source,
     /// Whether to write progress.png.
     pub progress_strips: bool,
     /// The run's data, for the real pairs of the summary, where it has moved.
@@ -59,6 +65,10 @@ pub struct Summary {
     pub skipped: usize,
     /// The method's claim, over this request's samples.
     pub agreement: Option<Agreement>,
+    /// Why there is none, where the method makes no pairs.
+    pub no_agreement: Option<String>,
+    /// How well the autoencoder of `ldm` gives images back.
+    pub latents: Option<LatentSpace>,
 }
 
 /// The networks of a run, with what names them.
@@ -74,15 +84,20 @@ pub struct LoadedRun {
     pub models: Models,
     /// SHA-256 over the networks' weights.
     pub model_hash: String,
+    /// What is known of the latents of `ldm`.
+    pub latents: Option<LatentSpace>,
 }
 
 impl LoadedRun {
-    /// Loads a run for sampling under `sets`, which may change the `[sample]` section alone.
+    /// Loads a run for sampling under `sets`, which may change the `[sample]` section alone, and `ddpm` to `ddim` or back.
     pub fn open(path: &Path, sets: &[String], device: &Device) -> Result<Self> {
         let run = RunDir::open(path)?;
         let trained = run.config()?;
         let config = Layers { file: None, sets: sets.to_vec() }.over_config(&trained)?;
-        if (Config { sample: trained.sample.clone(), ..config.clone() }) != trained {
+        let is_unconditional = |method| matches!(method, Method::Ddpm | Method::Ddim);
+        let same_network = is_unconditional(config.method) && is_unconditional(trained.method);
+        let method = if same_network { trained.method } else { config.method };
+        if (Config { sample: trained.sample.clone(), method, ..config.clone() }) != trained {
             return Err(Error::Mismatch {
                 what: "settings outside [sample]",
                 found: "its own, which its weights depend on".to_owned(),
@@ -91,34 +106,66 @@ impl LoadedRun {
             });
         }
         config.check()?;
-        let load = |role| load_network(path, &config, role, device);
+        let load = |role| load_unet(path, &config, role, device);
+        let mut latents = None;
         let (models, states) = match config.method {
             Method::Pig => {
                 let ((model_x, state_x), (model_y, state_y)) = (load(Role::ModelX)?, load(Role::ModelY)?);
-                check_pair(&config, &state_x, &state_y)?;
+                check_frozen(Role::ModelY, &state_x, &state_y)?;
+                check_stride(&config, &state_y)?;
                 (Models::Pig { model_x, model_y }, vec![state_x, state_y])
             }
             Method::Joint => {
                 let (unet, state) = load(Role::Joint)?;
                 (Models::Joint(unet), vec![state])
             }
+            Method::Ddpm | Method::Ddim => {
+                let (unet, state) = load(Role::Unconditional)?;
+                (Models::Unconditional(unet), vec![state])
+            }
+            Method::SegGuided => {
+                let (unet, state) = load(Role::SegGuided)?;
+                (Models::SegGuided(unet), vec![state])
+            }
+            Method::Controlnet => {
+                let (base, state_base) = load(Role::Unconditional)?;
+                let (control, state) = load_network(path, Role::Control, build_control(&config, device)?)?;
+                check_frozen(Role::Control, &state_base, &state)?;
+                (Models::Control { base, control }, vec![state_base, state])
+            }
+            Method::Ldm => {
+                let network = build_autoencoder(&config, device)?;
+                let (autoencoder, state_autoencoder) = load_network(path, Role::Autoencoder, network)?;
+                let space = LatentSpace::load(path)?;
+                check_measured(path, &space)?;
+                let (unet, state) = load(Role::Latent)?;
+                check_frozen(Role::Latent, &state_autoencoder, &state)?;
+                let codec = LatentCodec { autoencoder, scaling_factor: space.scaling_factor() };
+                latents = Some(space);
+                (Models::Latent { codec, unet }, vec![state_autoencoder, state])
+            }
         };
         let hashes: Vec<&str> = states.iter().map(State::ema_sha256).collect();
         let model_hash = sha256(hashes.join("+").as_bytes());
-        Ok(Self { preparation: run.preparation()?, run, config, models, model_hash })
+        Ok(Self { preparation: run.preparation()?, run, config, models, model_hash, latents })
     }
 }
 
-/// model_y must be used as it was trained: on its own model_x, and with its own stride.
-fn check_pair(config: &Config, state_x: &State, state_y: &State) -> Result<()> {
-    if let Some(trained_on) = state_y.model_x_sha256.as_deref().filter(|&hash| hash != state_x.ema_sha256()) {
-        return Err(Error::Mismatch {
-            what: "model_y's frozen model_x",
+/// A network must be used with the frozen one that it learned from.
+fn check_frozen(learning: Role, frozen: &State, learner: &State) -> Result<()> {
+    match learner.frozen_sha256.as_deref().filter(|&hash| hash != frozen.ema_sha256()) {
+        None => Ok(()),
+        Some(trained_on) => Err(Error::Mismatch {
+            what: teacher(learning),
             found: trained_on.to_owned(),
-            expected: state_x.ema_sha256().to_owned(),
-            advice: "model_x was trained further after model_y; train model_y anew",
-        });
+            expected: frozen.ema_sha256().to_owned(),
+            advice: "the frozen network was trained further or replaced since; train what learned from it anew",
+        }),
     }
+}
+
+/// A model_y conditioned on x_{t-1} must be sampled with the stride of its training.
+fn check_stride(config: &Config, state_y: &State) -> Result<()> {
     let kept: Vec<usize> = config.timesteps()?.iter().map(|at| at.t).collect();
     if config.model_y.conditioning == Conditioning::Xprev && state_y.kept_timesteps.as_ref() != Some(&kept) {
         let trained = state_y.kept_timesteps.as_ref().map_or(0, Vec::len);
@@ -132,15 +179,19 @@ fn check_pair(config: &Config, state_x: &State, state_y: &State) -> Result<()> {
     Ok(())
 }
 
+/// Whether what is written has masks: made ones or given ones.
+fn has_masks(config: &Config) -> bool {
+    config.method.makes_masks() || config.method.needs_masks()
+}
+
 /// Samples what is asked, skipping what is there.
 pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Summary> {
     let loaded = LoadedRun::open(&request.run, &request.sets, device)?;
-    let given = match &request.given_mask {
-        Some(folder) => Some(GivenMasks::read(folder, &loaded)?),
-        None => None,
-    };
-    let stamp = stamp(&loaded, given.as_ref());
-    let writer = PairWriter::create(&request.out, stamp, loaded.config.data.size, loaded.config.data.channels)?;
+    let supply = Supply::open(request, &loaded, device)?;
+    let has_masks = has_masks(&loaded.config);
+    let create = if has_masks { PairWriter::create } else { PairWriter::create_for_images };
+    let data = &loaded.config.data;
+    let writer = create(&request.out, stamp(&loaded, &supply), data.size, data.channels)?;
     warn_of_precision(observer, "sample.precision", loaded.config.sample.precision, device);
     let sampler = Sampler::new(&loaded.config, &loaded.models, device)?;
     let missing: Vec<u64> = request.seeds.iter().copied().filter(|&seed| !writer.is_finished(seed)).collect();
@@ -149,20 +200,20 @@ pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Re
         note(observer, format!("{skipped} of {} samples are finished and skipped", request.seeds.len()));
     }
 
-    let (outcome, made) = make(&loaded, &sampler, &writer, given.as_ref(), &missing, observer)?;
+    let (outcome, made) = make(&loaded, &sampler, &writer, &supply, &missing, device, observer)?;
     let finished = writer.finish()?;
     if finished.empty_masks > 0 {
         warn(observer, format!("{} of {} pairs have an empty mask", finished.empty_masks, finished.pairs));
     }
     if request.progress_strips && outcome == Outcome::Finished {
-        if given.is_some() {
-            warn(observer, "--progress-strips shows the making of masks; with --given-mask there is none");
+        if !loaded.config.method.makes_masks() || !matches!(supply, Supply::Nothing) {
+            warn(observer, "--progress-strips shows masks and images while both are made; here they are not");
         } else {
             let canvas = strips(&loaded.config, &sampler, &request.seeds)?;
             canvas.write_png(&request.out.join("progress.png"), &[SYNTHETIC])?;
         }
     }
-    let agreement = if outcome == Outcome::Finished {
+    let agreement = if outcome == Outcome::Finished && has_masks {
         let generated: Result<Vec<_>> =
             request.seeds.iter().map(|&seed| written_pair(&request.out, seed, &loaded.preparation)).collect();
         let real = real_pairs(&loaded.run, request.data.as_deref())?;
@@ -170,7 +221,9 @@ pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     } else {
         None
     };
-    Ok(Summary { outcome, finished, made, skipped, agreement })
+    let no_agreement = (!has_masks)
+        .then(|| format!("not computed: method = {:?} makes images without masks", loaded.config.method.word()));
+    Ok(Summary { outcome, finished, made, skipped, agreement, no_agreement, latents: loaded.latents })
 }
 
 /// Samples `missing` in batches and writes each pair as soon as it is there.
@@ -178,11 +231,12 @@ fn make(
     loaded: &LoadedRun,
     sampler: &Sampler<'_>,
     writer: &PairWriter,
-    given: Option<&GivenMasks>,
+    supply: &Supply,
     missing: &[u64],
+    device: &Device,
     observer: &dyn Observer,
 ) -> Result<(Outcome, usize)> {
-    let steps = sampler.timesteps().len();
+    let steps = sampler.timesteps().len() + supply.steps()?;
     let batch_size = loaded.config.sample.batch_size;
     let total = missing.len().div_ceil(batch_size) * steps;
     observer.event(Event::Begin { stage: "sample".to_owned(), total, done: 0 });
@@ -197,12 +251,9 @@ fn make(
             let message = format!("{made} of {} pairs", missing.len());
             observer.event(Event::Progress { done, message });
         };
-        let samples = match given {
-            Some(given) => sampler.images_for(&given.of(ids), ids, &mut |_| turn()),
-            None => sampler.pairs(ids, &mut |_| turn()),
-        };
+        let samples = supply.sample(sampler, ids, device, &mut |_| turn())?;
         for (index, &seed) in ids.iter().enumerate() {
-            write_pair(loaded, writer, &samples, index, seed, given.is_some())?;
+            write_pair(loaded, writer, &samples, index, seed, supply.gives_masks())?;
         }
         made += ids.len();
     }
@@ -221,74 +272,26 @@ fn write_pair(
 ) -> Result<()> {
     let sample = &loaded.config.sample;
     let (threshold, area) = if mask_is_given { (0.0, 0) } else { (sample.mask_threshold, sample.min_component_area) };
-    let mask = clean_mask(&samples.masks[index], loaded.config.data.size, threshold, area).mask;
+    let clean = |mask: &Vec<f32>| clean_mask(mask, loaded.config.data.size, threshold, area).mask;
+    let mask = samples.masks.get(index).map(clean);
     let image = loaded.preparation.encode(&samples.images[index]);
-    Ok(writer.write(&PairRecord { seed, image: &image, mask: &mask })?)
+    Ok(writer.write(&PairRecord { seed, image: &image, mask: mask.as_deref() })?)
 }
 
 /// What every file of this request says about its origin.
-fn stamp(loaded: &LoadedRun, given: Option<&GivenMasks>) -> Stamp {
+fn stamp(loaded: &LoadedRun, supply: &Supply) -> Stamp {
     let mut deciding = loaded.config.sample.clone();
     // Neither changes a pair: the first by construction, the second only measures it.
     (deciding.batch_size, deciding.agreement_background) = (1, None);
-    let masks = given.map(|given| given.sha256.clone());
-    let describe = |sample: &crate::config::SampleConfig| {
-        serde_json::json!({ "sample": sample, "given_masks": masks }).to_string()
-    };
+    let (given, method) = (supply.sha256(), loaded.config.method.word());
+    let describe =
+        |sample: &SampleConfig| serde_json::json!({ "method": method, "sample": sample, "given": given }).to_string();
     Stamp {
         version: program(),
         model_hash: loaded.model_hash.clone(),
         settings_hash: sha256(describe(&deciding).as_bytes()),
         settings: describe(&loaded.config.sample),
     }
-}
-
-/// Masks from a folder; sample `seed` takes mask `seed` modulo their number.
-struct GivenMasks {
-    masks: Vec<Vec<f32>>,
-    sha256: String,
-}
-
-impl GivenMasks {
-    fn read(folder: &Path, loaded: &LoadedRun) -> Result<Self> {
-        if !takes_masks(&loaded.config) {
-            return Err(Error::Mismatch {
-                what: "--given-mask",
-                found: format!("method = {:?}", loaded.config.method.word()),
-                expected: "a method that makes images for masks".to_owned(),
-                advice: "use a run of method = \"pig\"",
-            });
-        }
-        let paths = mask_paths(folder)?;
-        let masks: Result<Vec<Vec<f32>>> = paths.iter().map(|path| Ok(loaded.preparation.load_mask(path)?)).collect();
-        let masks = masks?;
-        let bytes: Vec<u8> = masks.iter().flatten().map(|&value| u8::from(value > 0.0)).collect();
-        Ok(Self { masks, sha256: sha256(&bytes) })
-    }
-
-    fn of(&self, ids: &[u64]) -> Vec<&[f32]> {
-        ids.iter().map(|&id| self.masks[(id % self.masks.len() as u64) as usize].as_slice()).collect()
-    }
-}
-
-/// The picture files of a folder of masks, by name.
-pub fn mask_paths(folder: &Path) -> Result<Vec<PathBuf>> {
-    const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
-    let entries = std::fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
-    let is_picture = |path: &PathBuf| {
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
-    };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_picture).collect();
-    paths.sort();
-    if paths.is_empty() {
-        return Err(Error::BadFile {
-            path: folder.to_owned(),
-            problem: "no mask found; expected PNG, JPEG, TIFF or BMP files".to_owned(),
-            advice: "give --given-mask a folder of masks",
-        });
-    }
-    Ok(paths)
 }
 
 /// Fig. 3's rows: x_0-hat and y_0-hat at spaced steps for the first seeds.

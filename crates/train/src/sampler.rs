@@ -1,26 +1,26 @@
 //! Sampling pairs from loaded networks: the one place where a configuration becomes guides, steps and denoisers.
 
-use crate::{
-    Config, Result,
-    config::{Conditioning, Method},
-    stepper::stepper,
-};
+use crate::{Config, Result, config::Conditioning, methods::ldm::LatentCodec, stepper::stepper};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_diffusion::{
     condition_noise::NoisyCondition,
     denoiser::{Clipped, Denoiser},
     forward::add_noise,
+    guidance::Guided,
     guide::{Guide, PredictedX0, PreviousX, Thresholded},
     guide_every::GuideEvery,
+    independent::{ImageGivenMask, MaskGivenImage, NoisedGuide},
     joint::sample_joint,
     noise::{NoiseSource, Stream},
     pair::{Turn, algorithm_2},
     schedule::Schedule,
     single::sample_conditional,
     step::{GivenX0, Step},
-    timesteps::Timesteps,
+    timesteps::{Timesteps, Transition},
 };
 use pig_nn::{
+    autoencoder::area_mean,
+    control::{ControlNet, Controlled},
     network::{Network, Role},
     unet::UNet,
 };
@@ -38,9 +38,41 @@ pub enum Models {
     },
     /// One for both.
     Joint(UNet),
+    /// Images without masks.
+    Unconditional(UNet),
+    /// Images for masks.
+    SegGuided(UNet),
+    /// Images for masks, by a steered unconditional base.
+    Control {
+        /// The base.
+        base: UNet,
+        /// What steers it.
+        control: ControlNet,
+    },
+    /// Latents for masks.
+    Latent {
+        /// To and from latents.
+        codec: LatentCodec,
+        /// The network on latents.
+        unet: UNet,
+    },
 }
 
-/// Samples pairs.
+/// What a sampling is given, one for each sample, in [-1, 1].
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'g> {
+    /// Nothing: the method makes all that it makes.
+    Nothing,
+    /// Masks of `height * width` values of -1 or 1, to make images for.
+    Masks(&'g [&'g [f32]]),
+    /// Images of `height * width * channels` values, to make masks for.
+    Images(&'g [&'g [f32]]),
+}
+
+/// What holds where the callers ask [`Config::takes`] first.
+const NO_ENTRANCE: &str = "the method does not make this";
+
+/// Samples pairs, or what the method makes of them.
 #[derive(Debug)]
 pub struct Sampler<'a> {
     config: &'a Config,
@@ -53,7 +85,8 @@ pub struct Sampler<'a> {
     device: &'a Device,
 }
 
-/// Samples on the host: masks (x_0-hat) and images (y_0-hat), before any threshold or rounding.
+/// Samples on the host: masks (x_0-hat; none, where a method makes images alone) and images (y_0-hat), before any threshold
+/// or rounding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
     /// One mask a sample, `height * width` values, about -1 to 1.
@@ -83,6 +116,18 @@ impl<'a> Sampler<'a> {
         &self.timesteps
     }
 
+    /// Samples what the method makes from what is given. `watch` is told the timestep of every turn.
+    ///
+    /// Methods that do not take what is given have no entrance here; [`Config::takes`] tells before any work.
+    pub fn sample(&self, given: Given<'_>, ids: &[u64], watch: &mut dyn FnMut(usize)) -> Samples {
+        match (given, self.models) {
+            (Given::Nothing, Models::Unconditional(unet)) => self.images(unet, ids, watch),
+            (Given::Nothing, _) => self.pairs(ids, &mut |turn| watch(turn.at.t)),
+            (Given::Masks(masks), _) => self.images_for(masks, ids, watch),
+            (Given::Images(images), _) => self.masks_for(images, ids, watch),
+        }
+    }
+
     /// Samples the pairs named by `ids`. `watch` is told every turn.
     pub fn pairs(&self, ids: &[u64], watch: &mut dyn FnMut(&Turn<'_>)) -> Samples {
         let noise = self.noise(ids);
@@ -92,7 +137,7 @@ impl<'a> Sampler<'a> {
         let (x_0, y_0) = match self.models {
             Models::Pig { model_x, model_y } => algorithm_2(
                 &self.guider(model_x),
-                &self.denoiser(model_y, Role::ModelY),
+                &self.image_denoiser(model_y, Role::ModelY),
                 schedule,
                 timesteps,
                 &self.guide(&noise),
@@ -109,52 +154,126 @@ impl<'a> Sampler<'a> {
                 self.config.sample.clip_sample,
                 watch,
             ),
+            _ => unreachable!("{NO_ENTRANCE}"),
         };
         Samples { masks: rows(x_0), images: rows(y_0) }
+    }
+
+    /// Samples images without masks.
+    fn images(&self, unet: &UNet, ids: &[u64], watch: &mut dyn FnMut(usize)) -> Samples {
+        let noise = self.noise(ids);
+        let y_start = self.start(&noise, Stream::Y);
+        let network = self.clipped(self.network(unet, Role::Unconditional).without_guide());
+        let nothing = y_start.zeros_like();
+        let y_0 = self.conditional(&network, &nothing, (&noise, Stream::Y), y_start, watch);
+        Samples { masks: Vec::new(), images: rows(y_0) }
     }
 
     /// Samples images for given masks (`height * width` values of -1 or 1), one for each id.
     ///
     /// A model_y that saw clean masks in training takes them directly. One trained on x_0-hat alone is given model_x's
-    /// x_0-hat from (x_t of Eq. (9), y_t), as in training; one trained on x_{t-1} is given Eq. (9)'s. `joint` has no
-    /// such entrance: [`takes_masks`] tells before any work.
+    /// x_0-hat from (x_t of Eq. (9), y_t), as in training; one trained on x_{t-1} is given Eq. (9)'s.
     pub fn images_for(&self, masks: &[&[f32]], ids: &[u64], watch: &mut dyn FnMut(usize)) -> Samples {
-        let Models::Pig { model_x, model_y } = self.models else { unreachable!("callers ask takes_masks first") };
         let [height, width] = self.config.data.size;
         let values: Vec<f32> = masks.concat();
         let given = Tensor::from_data(TensorData::new(values, [ids.len(), height, width, 1]), self.device);
         let noise = self.noise(ids);
         let y_start = self.start(&noise, Stream::Y);
-        let mut step_y = self.step(&noise, Stream::Y);
-        let model_y = self.denoiser(model_y, Role::ModelY);
-        let (schedule, timesteps) = (&self.schedule, &self.timesteps);
+        let y_0 = match self.models {
+            Models::Latent { codec, unet } => {
+                let network = self.image_denoiser(unet, Role::Latent);
+                let mask = area_mean(given.clone(), self.config.autoencoder.factor());
+                let latents = self.conditional(&network, &mask, (&noise, Stream::Y), y_start, watch);
+                codec.decode(latents, self.config.sample.precision)
+            }
+            Models::Pig { model_x, model_y } => self.pig_images(model_x, model_y, &given, &noise, y_start, watch),
+            Models::SegGuided(unet) => {
+                let network = self.image_denoiser(unet, Role::SegGuided);
+                self.conditional(&network, &given, (&noise, Stream::Y), y_start, watch)
+            }
+            Models::Control { base, control } => {
+                let network = Controlled::new(base, control, self.config.unet(Role::Control));
+                let network = self.guided(network.with_precision(self.config.sample.precision));
+                self.conditional(&network, &given, (&noise, Stream::Y), y_start, watch)
+            }
+            Models::Joint(unet) => {
+                let network = self.clipped(ImageGivenMask(self.network(unet, Role::Joint)));
+                self.conditional(&network, &given, (&noise, Stream::Y), y_start, watch)
+            }
+            Models::Unconditional(_) => unreachable!("{NO_ENTRANCE}"),
+        };
+        Samples { masks: rows(given), images: rows(y_0) }
+    }
+
+    /// Samples masks for given images, one for each id. model_x of `pig` sees the image noised by Eq. (10) to the level of each
+    /// step, as in its training; `joint` with independent noise levels sees it clean.
+    pub fn masks_for(&self, images: &[&[f32]], ids: &[u64], watch: &mut dyn FnMut(usize)) -> Samples {
+        let ([height, width], channels) = (self.config.data.size, self.config.data.channels);
+        let data = TensorData::new(images.concat(), [ids.len(), height, width, channels]);
+        let given = Tensor::from_data(data, self.device);
+        let noise = self.noise(ids);
+        let x_start = self.start(&noise, Stream::X);
+        let network = match self.models {
+            Models::Pig { model_x, .. } => {
+                let denoiser = self.network(model_x, Role::ModelX);
+                let eps = self.start(&noise, Stream::Y);
+                self.clipped(NoisedGuide { denoiser, schedule: &self.schedule, eps })
+            }
+            Models::Joint(unet) => self.clipped(MaskGivenImage(self.network(unet, Role::Joint))),
+            _ => unreachable!("{NO_ENTRANCE}"),
+        };
+        let x_0 = self.conditional(&network, &given, (&noise, Stream::X), x_start, watch);
+        Samples { masks: rows(x_0), images: rows(given) }
+    }
+
+    fn pig_images(
+        &self,
+        model_x: &UNet,
+        model_y: &UNet,
+        given: &Tensor<4>,
+        noise: &NoiseSource,
+        y_start: Tensor<4>,
+        watch: &mut dyn FnMut(usize),
+    ) -> Tensor<4> {
+        let model_y = self.image_denoiser(model_y, Role::ModelY);
         let direct = match self.config.model_y.conditioning {
             Conditioning::Clean => true,
             Conditioning::Xhat => self.config.train.clean_condition_prob > 0.0,
             Conditioning::Xprev => false,
         };
-        let y_0 = if direct {
-            let mut told = |at: pig_diffusion::timesteps::Transition, _: &_| watch(at.t);
-            let condition = self.guide_noise(&noise, PredictedX0).guide(&given, &given, &given);
-            sample_conditional(&model_y, schedule, timesteps, &condition, &mut step_y, y_start, &mut told)
-        } else {
-            let eps = self.start(&noise, Stream::X);
-            let first = vec![timesteps.first(); ids.len()];
-            let x_start = add_noise(schedule, &given, &eps, &first);
-            let mut step_x = GivenX0 { schedule, x_0: given.clone(), eps };
-            algorithm_2(
-                &self.guider(model_x),
-                &model_y,
-                schedule,
-                timesteps,
-                &self.guide(&noise),
-                (&mut step_x, &mut step_y),
-                (x_start, y_start),
-                &mut |turn| watch(turn.at.t),
-            )
-            .1
-        };
-        Samples { masks: rows(given), images: rows(y_0) }
+        if direct {
+            let condition = self.guide_noise(noise, PredictedX0).guide(given, given, given);
+            return self.conditional(&model_y, &condition, (noise, Stream::Y), y_start, watch);
+        }
+        let eps = self.start(noise, Stream::X);
+        let first = vec![self.timesteps.first(); noise.batch()];
+        let x_start = add_noise(&self.schedule, given, &eps, &first);
+        let mut step_x = GivenX0 { schedule: &self.schedule, x_0: given.clone(), eps };
+        algorithm_2(
+            &self.guider(model_x),
+            &model_y,
+            &self.schedule,
+            &self.timesteps,
+            &self.guide(noise),
+            (&mut step_x, &mut self.step(noise, Stream::Y)),
+            (x_start, y_start),
+            &mut |turn| watch(turn.at.t),
+        )
+        .1
+    }
+
+    /// Samples one chain (y, or x where masks are made) under one condition for all steps.
+    fn conditional(
+        &self,
+        network: &impl Denoiser,
+        condition: &Tensor<4>,
+        (noise, stream): (&NoiseSource, Stream),
+        start: Tensor<4>,
+        watch: &mut dyn FnMut(usize),
+    ) -> Tensor<4> {
+        let mut step = self.step(noise, stream);
+        let mut told = |at: Transition, _: &_| watch(at.t);
+        sample_conditional(network, &self.schedule, &self.timesteps, condition, &mut step, start, &mut told)
     }
 
     fn noise(&self, ids: &[u64]) -> NoiseSource {
@@ -163,8 +282,9 @@ impl<'a> Sampler<'a> {
 
     /// x_T or y_T: one start for each sample, whatever the number of steps.
     fn start(&self, noise: &NoiseSource, stream: Stream) -> Tensor<4> {
-        let [height, width] = self.config.data.size;
-        let channels = if stream == Stream::Y { self.config.data.channels } else { 1 };
+        let role = if matches!(self.models, Models::Latent { .. }) { Role::Latent } else { Role::ModelY };
+        let ([height, width], channels) = self.config.grid(role);
+        let channels = if stream == Stream::Y { channels } else { 1 };
         noise.draw(stream, 0, [height, width, channels])
     }
 
@@ -177,8 +297,20 @@ impl<'a> Sampler<'a> {
     }
 
     fn denoiser<'n>(&self, unet: &'n UNet, role: Role) -> Box<dyn Denoiser + 'n> {
-        let network = self.network(unet, role);
-        if self.config.sample.clip_sample { Box::new(Clipped(network)) } else { Box::new(network) }
+        self.clipped(self.network(unet, role))
+    }
+
+    /// A network that makes images for masks, under classifier-free guidance where it is asked for.
+    fn image_denoiser<'n>(&self, unet: &'n UNet, role: Role) -> Box<dyn Denoiser + 'n> {
+        self.guided(self.network(unet, role))
+    }
+
+    fn guided<'n>(&self, denoiser: impl Denoiser + 'n) -> Box<dyn Denoiser + 'n> {
+        self.clipped(Guided { denoiser, scale: self.config.sample.guidance_scale })
+    }
+
+    fn clipped<'n>(&self, denoiser: impl Denoiser + 'n) -> Box<dyn Denoiser + 'n> {
+        if self.config.sample.clip_sample { Box::new(Clipped(denoiser)) } else { Box::new(denoiser) }
     }
 
     fn guider<'n>(&self, unet: &'n UNet) -> GuideEvery<Box<dyn Denoiser + 'n>> {
@@ -220,9 +352,4 @@ fn rows(tensor: Tensor<4>) -> Vec<Vec<f32>> {
     let each = height * width * channels;
     debug_assert_eq!(values.len(), batch * each);
     values.chunks_exact(each.max(1)).map(<[f32]>::to_vec).collect()
-}
-
-/// Whether images can be made for given masks.
-pub fn takes_masks(config: &Config) -> bool {
-    config.method == Method::Pig
 }

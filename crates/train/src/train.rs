@@ -2,14 +2,12 @@
 
 use crate::{
     Config, Error, Result,
-    checkpoint::Store,
-    config::Conditioning,
-    methods::{Objective, role_name},
+    checkpoint::{State, Store},
+    methods::{Context, Frozen, Objective, ObjectiveTask, build_unet, ldm, role_name, with_objective},
     model_card,
     observer::{Event, Observer, note, warn, warn_of_precision},
     preview::Previews,
     run_dir::{Provenance, RunDir, config_sha256, now, program},
-    sampler::Models,
     trainer::{Outcome, Sets, Trainer},
 };
 use burn::{module::Module, tensor::Device};
@@ -67,6 +65,20 @@ impl RunData {
             warn(observer, warning.clone());
         }
         Ok(Self { dataset, splits, preparation, set })
+    }
+
+    /// Refuses data that are not those that `run` began with.
+    pub fn check_unchanged(&self, run: &RunDir) -> Result<()> {
+        let (found, expected) = (self.set.sha256(), run.provenance()?.data_sha256);
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Mismatch {
+            what: "the prepared data's SHA-256",
+            found: expected,
+            expected: found,
+            advice: "images or masks have changed since the run began; start a new run with another --out",
+        })
     }
 
     /// The pairs that train, and those that validate.
@@ -141,15 +153,7 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
         None => remembered_data(&run).ok_or_else(|| Error::NotARun { path: run.path().to_owned(), missing: LOCAL })?,
     };
     let run_data = RunData::of_run(&data, &run, observer)?;
-    let (found, expected) = (run_data.set.sha256(), run.provenance()?.data_sha256);
-    if found != expected {
-        return Err(Error::Mismatch {
-            what: "the prepared data's SHA-256",
-            found: expected,
-            expected: found,
-            advice: "images or masks have changed since the run began; start a new run with another --out",
-        });
-    }
+    run_data.check_unchanged(&run)?;
     train_networks(&run, &config, &run_data, device, observer)
 }
 
@@ -178,50 +182,61 @@ fn train_networks(
     let [training, validation] = run_data.parts();
     let sets = Sets { training: &training, validation: &validation };
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
-    let mut guider: Option<(UNet, String)> = None;
+    let mut frozen = Frozen::default();
     for &role in config.roles() {
-        let resume = Store::new(run.path(), role_name(role)).exists();
-        let needs_guider = role == Role::ModelY && config.model_y.conditioning == Conditioning::Xhat;
-        let model_x = guider.as_ref().filter(|_| needs_guider).map(|(unet, _)| unet);
-        let objective = Objective::new(role, config, &schedule, &timesteps, model_x);
-        let mut trainer = Trainer::new(&objective, sets, device, run.path(), observer, resume)?;
-        if let Some((_, sha256)) = guider.as_ref().filter(|_| needs_guider) {
-            trainer.bind_model_x(sha256)?;
-        }
-        let mut previews = Previews::new(config, &validation, run.path(), device);
-        let guide = guider.as_ref().map(|(unet, _)| unet.clone());
-        let mut preview = |step: usize, averaged: &UNet| {
-            let models = match (role, &guide) {
-                (Role::ModelY, Some(model_x)) => Models::Pig { model_x: model_x.clone(), model_y: averaged.clone() },
-                (Role::Joint, _) => Models::Joint(averaged.clone()),
-                _ => return Ok(()),
-            };
-            previews.write(role, step, &models)
-        };
-        let outcome = trainer.run(&mut preview)?;
+        let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
+        let outcome = with_objective(role, context, Training { run: run.path(), sets, device, observer })?;
         model_card::write(run, config)?;
         if outcome == Outcome::Interrupted {
             note(observer, format!("stopped; continue with: pig train --resume {}", run.path().display()));
             return Ok(outcome);
         }
-        let (unet, state) = load_network(run.path(), config, role, device)?;
-        guider = Some((unet, state.ema_sha256().to_owned()));
+        if role == Role::Autoencoder {
+            note(observer, ldm::measure(run.path(), config, sets, device)?.sentence());
+            model_card::write(run, config)?;
+        }
+        frozen.load(run.path(), config, role, device)?;
     }
-    note(observer, format!("finished; sample with: pig sample --run {} --count 64 --out PAIRS", run.path().display()));
+    let masks = if config.method.needs_masks() { "--training-masks " } else { "" };
+    let run = run.path().display();
+    note(observer, format!("finished; sample with: pig sample --run {run} {masks}--count 64 --out PAIRS"));
     Ok(Outcome::Finished)
 }
 
-/// A network of a run with its averaged weights, in evaluation mode.
-pub fn load_network(
-    run: &Path,
-    config: &Config,
-    role: Role,
-    device: &Device,
-) -> Result<(UNet, crate::checkpoint::State)> {
+/// The training of one network of a run, from where it stands to its end.
+struct Training<'a> {
+    run: &'a Path,
+    sets: Sets<'a>,
+    device: &'a Device,
+    observer: &'a dyn Observer,
+}
+
+impl ObjectiveTask for Training<'_> {
+    type Output = Result<Outcome>;
+
+    fn run<O: Objective>(self, objective: &O) -> Result<Outcome> {
+        let Self { run, sets, device, observer } = self;
+        let (config, role) = (objective.context().config, objective.role());
+        let resume = Store::new(run, role_name(role)).exists();
+        let trainer = Trainer::new(objective, sets, device, run, observer, resume)?;
+        let previews = Previews::new(config, sets.validation, run, device);
+        trainer.run(&mut |step, averaged| match objective.models(averaged) {
+            Some(models) => previews.write(role, step, &models),
+            None => Ok(()),
+        })
+    }
+}
+
+/// A U-Net of a run with its averaged weights, in evaluation mode.
+pub fn load_unet(run: &Path, config: &Config, role: Role, device: &Device) -> Result<(UNet, State)> {
+    load_network(run, role, build_unet(config, role, device)?)
+}
+
+/// The averaged weights of `role` in a run, put into `network`, in evaluation mode.
+pub(crate) fn load_network<M: Module>(run: &Path, role: Role, network: M) -> Result<(M, State)> {
     let (state, ema, path) = Store::new(run, role_name(role)).load_ema()?;
-    let unet = role.build(config.unet(role), config.data.channels, device)?;
-    let unet = parameters::import(unet, &ema).map_err(|source| Error::Architecture { path, source })?;
-    Ok((unet.valid(), state))
+    let network = parameters::import(network, &ema).map_err(|source| Error::Architecture { path, source })?;
+    Ok((network.valid(), state))
 }
 
 /// Passes events on, and appends notes and warnings to the run's log.txt.

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     batch::Batches,
     checkpoint::{Checkpoint, State, Store},
-    methods::{Objective, role_name},
+    methods::{Context, Objective, ldm::Reconstruction, role_name, teacher},
     metrics_log::{Line, MetricsLog, Validation},
     observer::{Event, Observer, note},
     updates::Updates,
@@ -14,7 +14,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use pig_data::PreparedSet;
-use pig_nn::{network::Role, parameters, unet::UNet};
+use pig_nn::parameters;
 use std::{path::Path, time::Instant};
 
 /// Noise of validation is named apart from that of training.
@@ -39,73 +39,58 @@ pub struct Sets<'a> {
 }
 
 /// Trains one network of a run.
-pub struct Trainer<'a> {
-    objective: &'a Objective<'a>,
+pub struct Trainer<'a, O: Objective> {
+    objective: &'a O,
     sets: Sets<'a>,
     device: &'a Device,
     observer: &'a dyn Observer,
     run: &'a Path,
     store: Store,
     /// Always there, but for the moment in which an optimiser step changes its values where they lie.
-    unet: Option<UNet>,
+    network: Option<O::Network>,
     optimizer: Updates,
     state: State,
 }
 
 /// Called after checkpoints and at `train.preview_every` with the averaged network.
-pub type Preview<'a> = dyn FnMut(usize, &UNet) -> Result<()> + 'a;
+pub type Preview<'a, M> = dyn FnMut(usize, &M) -> Result<()> + 'a;
 
-impl<'a> Trainer<'a> {
+impl<'a, O: Objective> Trainer<'a, O> {
     /// A network at its start, or where its last checkpoint left it.
     pub fn new(
-        objective: &'a Objective<'a>,
+        objective: &'a O,
         sets: Sets<'a>,
         device: &'a Device,
         run: &'a Path,
         observer: &'a dyn Observer,
         resume: bool,
     ) -> Result<Self> {
-        let config = objective.config;
-        let role = objective.role;
+        let config = objective.context().config;
+        let role = objective.role();
         let store = Store::new(run, role_name(role));
-        let unet = role.build(config.unet(role), config.data.channels, device)?;
+        let network = objective.build(device)?;
         let mut state = State::new(role_name(role));
         if resume {
             let checkpoint = store.load_last()?;
-            let unet = parameters::import(unet, &checkpoint.model)
+            let network = parameters::import(network, &checkpoint.model)
                 .map_err(|source| Error::Architecture { path: run.to_owned(), source })?;
-            let mut optimizer = Updates::new(&config.train, &unet, device);
+            let mut optimizer = Updates::new(&config.train, &network, device);
             optimizer.restore(&checkpoint.optimizer, &checkpoint.ema).map_err(|name| Error::BadFile {
                 path: run.to_owned(),
                 problem: format!("the optimiser's {name} is missing or of another shape"),
                 advice: "resume with the configuration that the run was started with",
             })?;
             note(observer, format!("{}: continues from step {}", role_name(role), checkpoint.state.step));
-            let (unet, state) = (unet.train(), checkpoint.state);
-            let unet = Some(unet);
-            return Ok(Self { objective, sets, device, observer, run, store, unet, optimizer, state });
+            let (network, mut state) = (Some(network.train()), checkpoint.state);
+            bind(&mut state, objective)?;
+            return Ok(Self { objective, sets, device, observer, run, store, network, optimizer, state });
         }
-        // Each network of a method starts from its own weights.
-        let unet = parameters::initialise(unet, config.train.seed ^ parameters::name_hash(role_name(role)));
-        let optimizer = Updates::new(&config.train, &unet, device);
-        state.kept_timesteps = kept_timesteps(objective);
-        Ok(Self { objective, sets, device, observer, run, store, unet: Some(unet.train()), optimizer, state })
-    }
-
-    /// Records which frozen model_x this model_y learns from; on resume it must be the same.
-    pub fn bind_model_x(&mut self, sha256: &str) -> Result<()> {
-        match &self.state.model_x_sha256 {
-            Some(found) if found != sha256 => Err(Error::Mismatch {
-                what: "model_y's frozen model_x",
-                found: found.clone(),
-                expected: sha256.to_owned(),
-                advice: "model_y learns the errors of one model_x; train it anew for another",
-            }),
-            _ => {
-                self.state.model_x_sha256 = Some(sha256.to_owned());
-                Ok(())
-            }
-        }
+        let network = objective.start(network);
+        let optimizer = Updates::new(&config.train, &network, device);
+        state.kept_timesteps = objective.kept_timesteps();
+        bind(&mut state, objective)?;
+        let network = Some(network.train());
+        Ok(Self { objective, sets, device, observer, run, store, network, optimizer, state })
     }
 
     /// Optimiser steps done.
@@ -114,9 +99,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Trains to the last step, or until the observer asks to stop.
-    pub fn run(mut self, preview: &mut Preview<'_>) -> Result<Outcome> {
-        let config = self.objective.config;
-        let (train, role) = (&config.train, self.objective.role);
+    pub fn run(mut self, preview: &mut Preview<'_, O::Network>) -> Result<Outcome> {
+        let config = self.objective.context().config;
+        let (train, role) = (&config.train, self.objective.role());
         let steps = config.steps(role);
         let mut log = MetricsLog::open(self.run, role_name(role), self.state.step)?;
         let mut meter = Meter::new();
@@ -141,7 +126,8 @@ impl<'a> Trainer<'a> {
             let due = |every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
             let mut is_best = false;
             if due(train.validate_every) && !self.sets.validation.is_empty() {
-                let validation = self.validate();
+                let (validation, reconstruction) = self.validate();
+                line.reconstruction = reconstruction;
                 let mean = validation.mean as f32;
                 is_best = self.state.best.is_none_or(|(_, best)| mean < best);
                 if is_best {
@@ -166,7 +152,7 @@ impl<'a> Trainer<'a> {
 
     /// One optimiser step. Returns the loss, the learning rate and the gradient's norm.
     fn train_step(&mut self, steps: usize) -> Result<(f32, f64, f64)> {
-        let (config, step) = (self.objective.config, self.state.step);
+        let (config, step) = (self.objective.context().config, self.state.step);
         let train = &config.train;
         let batches = self.batches(self.sets.training);
         let share = 1.0 / train.gradient_accumulation_steps as f32;
@@ -174,18 +160,18 @@ impl<'a> Trainer<'a> {
         for part in 0..train.gradient_accumulation_steps {
             let first = (step * train.gradient_accumulation_steps + part) * train.batch_size;
             let batch = batches.training(train, first);
-            let (value, mut computed) = self.objective.gradients(self.unet(), &batch, step as u64);
+            let (value, mut computed) = self.objective.gradients(self.network(), &batch, step as u64);
             loss += share * value;
-            if let Some(unet) = &self.unet {
-                self.optimizer.accumulate(unet, &mut computed, share);
+            if let Some(network) = &self.network {
+                self.optimizer.accumulate(network, &mut computed, share);
             }
         }
         if !loss.is_finite() {
-            return Err(Error::Diverged { network: role_name(self.objective.role), step, loss });
+            return Err(Error::Diverged { network: role_name(self.objective.role()), step, loss });
         }
         let norm = self.optimizer.clip(train.clip_grad_norm);
         let rate = self.state.learning_rate.at(train, step, steps);
-        self.unet = self.unet.take().map(|unet| self.optimizer.step(unet, rate, step));
+        self.network = self.network.take().map(|network| self.optimizer.step(network, rate, step));
         let images = train.batch_size * train.gradient_accumulation_steps;
         let epoch = |step: usize| step * images / self.sets.training.len().max(1);
         self.state.learning_rate.observe(train, loss, epoch(step + 1) > epoch(step));
@@ -193,55 +179,67 @@ impl<'a> Trainer<'a> {
         Ok((loss, rate, norm))
     }
 
-    fn unet(&self) -> &UNet {
-        self.unet.as_ref().expect("the network is there between optimiser steps")
+    fn network(&self) -> &O::Network {
+        self.network.as_ref().expect("the network is there between optimiser steps")
     }
 
     fn batches(&self, set: &'a PreparedSet) -> Batches<'a> {
+        let objective: &'a O = self.objective;
+        let context = objective.context();
         Batches {
             set,
-            augment: &self.objective.config.data.augment,
-            num_train_timesteps: self.objective.schedule.num_train_timesteps(),
+            augment: &context.config.data.augment,
+            num_train_timesteps: context.schedule.num_train_timesteps(),
             device: self.device,
         }
     }
 
     /// The network with averaged weights, or the network itself where no average is kept.
-    fn averaged(&self) -> UNet {
-        let plain = self.unet().valid();
+    fn averaged(&self) -> O::Network {
+        let plain = self.network().valid();
         parameters::import(plain.clone(), &self.optimizer.ema()).unwrap_or(plain)
     }
 
-    /// The loss of the averaged network on held-out pairs, at timesteps spread over each quarter of 1..=T. The same
-    /// pairs, timesteps and noise at every call.
-    fn validate(&self) -> Validation {
-        let config = self.objective.config;
-        let (set, network) = (self.sets.validation, self.averaged());
+    /// The loss of the averaged network on held-out pairs, at timesteps spread over each quarter of 1..=T, and their
+    /// reconstruction, where the network is there for that. The same pairs, timesteps and noise at every call.
+    fn validate(&self) -> (Validation, Option<Reconstruction>) {
+        let network = self.averaged();
+        if !self.objective.is_timed() {
+            let (mean, reconstruction) = self.validation_loss(&network, 0);
+            return (Validation { mean, quarters: None }, reconstruction);
+        }
+        let quarters = [0, 1, 2, 3].map(|quarter| self.validation_loss(&network, quarter).0);
+        (Validation { mean: quarters.iter().sum::<f64>() / 4.0, quarters: Some(quarters) }, None)
+    }
+
+    /// The mean loss in one quarter of the timesteps.
+    fn validation_loss(&self, network: &O::Network, quarter: usize) -> (f64, Option<Reconstruction>) {
+        let Context { config, schedule, .. } = self.objective.context();
+        let (set, last) = (self.sets.validation, schedule.num_train_timesteps());
         let batches = self.batches(set);
-        let last = self.objective.schedule.num_train_timesteps();
         let count = set.len().min(config.train.validation_samples).max(1);
-        let quarters = [0, 1, 2, 3].map(|quarter| {
-            let (mut sum, mut first) = (0.0, 0);
-            while first < count {
-                let size = config.train.batch_size.min(count - first);
-                let indices: Vec<usize> = (first..first + size).map(|i| i * set.len() / count).collect();
-                let t = (first..first + size).map(|i| spread(quarter, i, count, last)).collect();
-                let position = |i: usize| VALIDATION_POSITIONS + (quarter * count + i) as u64;
-                let positions = (first..first + size).map(position).collect();
-                let batch = batches.fixed(config.train.seed, &indices, positions, t);
-                let loss: Tensor<1> = self.objective.loss(&network, &batch);
-                sum += f64::from(loss.into_scalar::<f32>()) * size as f64;
-                first += size;
+        let (mut sum, mut first, mut reconstruction) = (0.0, 0, None::<Reconstruction>);
+        while first < count {
+            let size = config.train.batch_size.min(count - first);
+            let indices: Vec<usize> = (first..first + size).map(|i| i * set.len() / count).collect();
+            let t = (first..first + size).map(|i| spread(quarter, i, count, last)).collect();
+            let position = |i: usize| VALIDATION_POSITIONS + (quarter * count + i) as u64;
+            let positions = (first..first + size).map(position).collect();
+            let batch = batches.fixed(config.train.seed, &indices, positions, t);
+            let loss: Tensor<1> = self.objective.loss(network, &batch);
+            sum += f64::from(loss.into_scalar::<f32>()) * size as f64;
+            if let Some(found) = self.objective.reconstruction(network, &batch) {
+                reconstruction = Some(reconstruction.unwrap_or_default().and(found));
             }
-            sum / count as f64
-        });
-        Validation { mean: quarters.iter().sum::<f64>() / 4.0, quarters }
+            first += size;
+        }
+        (sum / count as f64, reconstruction)
     }
 
     fn checkpoint(&self, is_best: bool) -> Result<()> {
         let checkpoint = Checkpoint {
             state: self.state.clone(),
-            model: parameters::export(self.unet()),
+            model: parameters::export(self.network()),
             ema: self.optimizer.ema(),
             optimizer: self.optimizer.moments(),
         };
@@ -255,10 +253,21 @@ fn spread(quarter: usize, i: usize, count: usize, last: usize) -> usize {
     from + (i * (to - from + 1) / count).min(to - from)
 }
 
-fn kept_timesteps(objective: &Objective<'_>) -> Option<Vec<usize>> {
-    let conditioned =
-        objective.role == Role::ModelY && objective.config.model_y.conditioning == crate::config::Conditioning::Xprev;
-    conditioned.then(|| objective.timesteps.iter().map(|at| at.t).collect())
+/// Records which frozen network this one learns from; on resume it must be the same.
+fn bind(state: &mut State, objective: &impl Objective) -> Result<()> {
+    let Some(sha256) = objective.frozen_sha256() else { return Ok(()) };
+    match &state.frozen_sha256 {
+        Some(found) if found != sha256 => Err(Error::Mismatch {
+            what: teacher(objective.role()),
+            found: found.clone(),
+            expected: sha256.to_owned(),
+            advice: "it was trained further or replaced since; train what learns from it anew",
+        }),
+        _ => {
+            state.frozen_sha256 = Some(sha256.to_owned());
+            Ok(())
+        }
+    }
 }
 
 fn mean(losses: &[f32]) -> f64 {

@@ -5,8 +5,11 @@ use crate::{
     device_optimizer::DeviceOptimizer,
     optimizer::{NamedGradients, Optimizer, accumulate, clip},
 };
-use burn::tensor::{Device, Gradients};
-use pig_nn::{ops::is_cpu, parameters::StateDict, unet::UNet};
+use burn::{
+    module::Module,
+    tensor::{Device, Gradients},
+};
+use pig_nn::{ops::is_cpu, parameters::StateDict};
 
 /// One of the two optimisers, with the gradient that is being summed for its next step.
 #[derive(Clone, Debug)]
@@ -19,7 +22,7 @@ pub enum Updates {
 
 impl Updates {
     /// At the start of a training on `device`.
-    pub fn new(config: &TrainConfig, network: &UNet, device: &Device) -> Self {
+    pub fn new(config: &TrainConfig, network: &impl Module, device: &Device) -> Self {
         if is_cpu(device) {
             Self::Host(Optimizer::new(config, network), NamedGradients::new())
         } else {
@@ -28,7 +31,7 @@ impl Updates {
     }
 
     /// Adds `share` of every parameter's gradient to the sum for the next step.
-    pub fn accumulate(&mut self, network: &UNet, gradients: &mut Gradients, share: f32) {
+    pub fn accumulate(&mut self, network: &impl Module, gradients: &mut Gradients, share: f32) {
         match self {
             Self::Host(_, sum) => accumulate(network, gradients, share, sum),
             Self::Device(optimizer) => optimizer.accumulate(network, gradients, share),
@@ -45,7 +48,7 @@ impl Updates {
     }
 
     /// One step along the summed gradient, which is used up. `step` counts from 0.
-    pub fn step(&mut self, network: UNet, learning_rate: f64, step: usize) -> UNet {
+    pub fn step<M: Module>(&mut self, network: M, learning_rate: f64, step: usize) -> M {
         match self {
             Self::Host(optimizer, sum) => optimizer.step(network, &std::mem::take(sum), learning_rate, step),
             Self::Device(optimizer) => optimizer.step(network, learning_rate, step),

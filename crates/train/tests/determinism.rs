@@ -126,6 +126,43 @@ fn resumed_with_xprev_on_a_plateau_is_exact() {
 }
 
 #[test]
+fn resumed_ddpm_is_exact() {
+    let sets = ["method=ddpm", "sample.num_inference_steps=64", "train.log_every=1", "model_y.dropout=0.1"];
+    assert_resume_is_exact(&config(&sets), &["unconditional"]);
+}
+
+#[test]
+fn resumed_seg_guided_is_exact() {
+    let sets =
+        ["method=seg-guided", "train.condition_dropout=0.3", "train.mask_ablation_prob=0.3", "train.log_every=1"];
+    assert_resume_is_exact(&config(&sets), &["seg_guided"]);
+}
+
+#[test]
+fn resumed_controlnet_is_exact() {
+    let sets = ["method=controlnet", "train.condition_dropout=0.3", "model_y.dropout=0.1", "train.log_every=1"];
+    assert_resume_is_exact(&config(&sets), &["unconditional", "control"]);
+}
+
+#[test]
+fn resumed_joint_with_independent_levels_is_exact() {
+    let sets = ["method=joint", "train.noise_levels=independent", "train.log_every=1"];
+    assert_resume_is_exact(&config(&sets), &["joint"]);
+}
+
+#[test]
+fn resumed_ldm_is_exact() {
+    let sets = [
+        "method=ldm",
+        "autoencoder.block_out_channels=[16, 16]",
+        "autoencoder.norm_num_groups=8",
+        "train.condition_dropout=0.3",
+        "train.log_every=1",
+    ];
+    assert_resume_is_exact(&config(&sets), &["autoencoder", "latent"]);
+}
+
+#[test]
 fn resumed_joint_is_exact() {
     let sets = ["method=joint", "train.lr_schedule=cosine", "train.log_every=1", "train.optimizer=adam"];
     assert_resume_is_exact(&config(&sets), &["joint"]);

@@ -13,6 +13,7 @@ use pig_diffusion::noise::{NoiseSource, Stream};
 use pig_nn::{network::Role, parameters};
 use pig_train::{
     Error,
+    given::Source,
     observer::Silent,
     sample::{LoadedRun, Request, sample},
     sampler::{Models, Sampler, Samples},
@@ -27,7 +28,7 @@ fn request(run: &Path, out: &Path, seeds: &[u64]) -> Request {
         out: out.to_owned(),
         seeds: seeds.to_vec(),
         sets: Vec::new(),
-        given_mask: None,
+        source: Source::Nothing,
         progress_strips: false,
         data: None,
     }
@@ -136,7 +137,10 @@ fn given_masks_are_kept_exactly() {
         let set = format!("model_y.conditioning={conditioning}");
         let run = trained(folder.path(), conditioning, &config(&[&set]));
         let out = folder.path().join(format!("pairs-{conditioning}"));
-        let asked = Request { given_mask: Some(folder.path().join("masks")), ..request(&run, &out, &[0, 1, 2, 3, 4]) };
+        let asked = Request {
+            source: Source::MaskFolder(folder.path().join("masks")),
+            ..request(&run, &out, &[0, 1, 2, 3, 4])
+        };
         let summary = sample(&asked, &device(), &Silent).unwrap();
         assert_eq!((summary.made, summary.finished.empty_masks), (5, 1));
         let mut images = Vec::new();
@@ -156,7 +160,7 @@ fn joint_takes_no_masks() {
     write_masks(&folder.path().join("masks"));
     let run = trained(folder.path(), "run", &config(&["method=joint"]));
     let out = folder.path().join("pairs");
-    let asked = Request { given_mask: Some(folder.path().join("masks")), ..request(&run, &out, &[0]) };
+    let asked = Request { source: Source::MaskFolder(folder.path().join("masks")), ..request(&run, &out, &[0]) };
     let message = sample(&asked, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("--given-mask") && message.contains("method = \"pig\""), "{message}");
     assert!(!out.exists());

@@ -6,16 +6,23 @@ use crate::{
     terminal::{Terminal, device},
 };
 use anyhow::bail;
-use pig_train::sample::{Request, Summary, mask_paths, sample};
+use pig_train::{
+    given::{Source, picture_paths},
+    sample::{Request, Summary, sample},
+};
 use std::process::ExitCode;
 
 /// Makes pairs and says whether image and mask belong together.
 pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
-    let seeds: Vec<u64> = match (asked.count, &asked.seeds, &asked.given_mask) {
+    let source = source(asked);
+    let seeds: Vec<u64> = match (asked.count, &asked.seeds, &source) {
         (Some(count), ..) => (0..count).collect(),
         (None, Some(seeds), _) => seeds.0.clone(),
-        (None, None, Some(folder)) => (0..mask_paths(folder)?.len() as u64).collect(),
-        (None, None, None) => bail!("nothing says how many pairs to make; give --count N or --seeds A-B"),
+        (None, None, Source::MaskFolder(folder)) => (0..picture_paths(folder, "--given-mask")?.len() as u64).collect(),
+        (None, None, Source::ImageFolder(folder)) => {
+            (0..picture_paths(folder, "--given-image")?.len() as u64).collect()
+        }
+        (None, None, _) => bail!("nothing says how many pairs to make; give --count N or --seeds A-B"),
     };
     let seeds = asked.shard.map_or(seeds.clone(), |shard| shard.of(&seeds));
     let short = [("num_inference_steps", asked.steps), ("batch_size", asked.batch)];
@@ -25,7 +32,7 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         out: asked.out.clone(),
         seeds,
         sets: asked.sets.iter().cloned().chain(short).collect(),
-        given_mask: asked.given_mask.clone(),
+        source,
         progress_strips: asked.progress_strips,
         data: asked.data.clone(),
     };
@@ -38,14 +45,33 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
     Ok(exit_code(summary.outcome))
 }
 
+/// clap lets at most one of the flags through.
+fn source(asked: &Sample) -> Source {
+    match (&asked.given_mask, &asked.masks_from, &asked.given_image) {
+        (Some(folder), ..) => Source::MaskFolder(folder.clone()),
+        (_, Some(run), _) => Source::MasksFrom(run.clone()),
+        (.., Some(folder)) => Source::ImageFolder(folder.clone()),
+        _ if asked.training_masks => Source::TrainingMasks,
+        _ => Source::Nothing,
+    }
+}
+
 fn print(summary: &Summary, asked: &Sample) {
-    println!(
-        "{}: {} pairs, {} made now, {} with an empty mask",
-        asked.out.display(),
-        summary.finished.pairs,
-        summary.made,
-        summary.finished.empty_masks
-    );
+    let (finished, made) = (&summary.finished, summary.made);
+    match &summary.no_agreement {
+        Some(why) => {
+            println!("{}: {} images, {made} made now\nPair agreement: {why}", asked.out.display(), finished.pairs);
+        }
+        None => println!(
+            "{}: {} pairs, {made} made now, {} with an empty mask",
+            asked.out.display(),
+            finished.pairs,
+            finished.empty_masks
+        ),
+    }
+    if let Some(latents) = &summary.latents {
+        println!("Latents: {}", latents.sentence());
+    }
     if let Some(agreement) = &summary.agreement {
         println!("{agreement}");
     }
@@ -58,5 +84,7 @@ fn json(summary: &Summary) -> serde_json::Value {
         "skipped": summary.skipped,
         "empty_masks": summary.finished.empty_masks,
         "agreement": summary.agreement,
+        "no_agreement": summary.no_agreement,
+        "latents": summary.latents,
     })
 }

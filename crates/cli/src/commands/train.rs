@@ -64,15 +64,24 @@ fn text(plan: &Plan) -> String {
         "# {} pairs of {} groups would train, {} of {} would validate\n",
         plan.pairs[0], plan.groups[0], plan.pairs[1], plan.groups[1]
     );
-    for network in &plan.networks {
-        let NetworkPlan { network, parameters, forward_flops, steps, seconds_a_step } = network;
+    for NetworkPlan { cost, seconds_a_step } in &plan.networks {
         let _ = writeln!(
             text,
-            "# {network}: {parameters} parameters, {:.2} GFLOP a forward pass, {steps} steps of {seconds_a_step:.2} s, {} in all",
-            forward_flops / 1e9,
-            duration(seconds_a_step * *steps as f64),
+            "# {}: {} parameters, {:.2} GFLOP a forward pass, {} steps of {seconds_a_step:.2} s, {} in all",
+            cost.network,
+            cost.parameters,
+            cost.forward_flops / 1e9,
+            cost.steps,
+            duration(seconds_a_step * cost.steps as f64),
         );
     }
+    let budget = plan.budget();
+    let _ = writeln!(
+        text,
+        "# in all: {} parameters; budget {:.1} TFLOP (training images x forward operations, summed over the networks)",
+        budget.parameters(),
+        budget.flops() / 1e12
+    );
     if let Some(peak) = plan.peak_memory {
         let _ = writeln!(text, "# memory while measuring: {:.2} GB", peak as f64 / 1e9);
     }
@@ -83,19 +92,22 @@ fn text(plan: &Plan) -> String {
 }
 
 fn json(plan: &Plan) -> serde_json::Value {
+    let budget = plan.budget();
     let networks: Vec<serde_json::Value> = plan
         .networks
         .iter()
-        .map(|n| {
+        .map(|NetworkPlan { cost, seconds_a_step }| {
             serde_json::json!({
-                "network": n.network, "parameters": n.parameters, "forward_flops": n.forward_flops,
-                "steps": n.steps, "seconds_a_step": n.seconds_a_step,
+                "network": cost.network, "parameters": cost.parameters, "forward_flops": cost.forward_flops,
+                "frozen_flops": cost.frozen_flops, "images": cost.images,
+                "steps": cost.steps, "seconds_a_step": seconds_a_step,
             })
         })
         .collect();
     serde_json::json!({
         "pairs": { "training": plan.pairs[0], "validation": plan.pairs[1] },
         "groups": { "training": plan.groups[0], "validation": plan.groups[1] },
-        "networks": networks, "peak_memory_bytes": plan.peak_memory, "warnings": plan.warnings,
+        "networks": networks, "parameters": budget.parameters(), "budget_flops": budget.flops(),
+        "peak_memory_bytes": plan.peak_memory, "warnings": plan.warnings,
     })
 }

@@ -3,6 +3,7 @@
 use super::{Conditioning, Config, Method};
 use crate::{Error, Result};
 use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
+use pig_nn::network::Role;
 
 impl Config {
     /// Checks ranges, and settings that exclude each other.
@@ -12,9 +13,14 @@ impl Config {
         self.check_levels()?;
         self.timesteps()?;
         for &role in self.roles() {
+            if role == Role::Autoencoder {
+                self.autoencoder.validate(self.data.size)?;
+                continue;
+            }
             self.unet(role).validate()?;
-            self.unet(role).check_size(self.data.size)?;
+            self.unet(role).check_size(self.grid(role).0)?;
         }
+        self.check_belonging()?;
         self.check_train()?;
         self.check_sample()?;
         self.check_sampler()?;
@@ -40,11 +46,16 @@ impl Config {
         share("model_y.dropout", self.model_y.unet.dropout)?;
         let probability = train.clean_condition_prob;
         require((0.0..=1.0).contains(&probability), "train.clean_condition_prob", probability, "0 to 1")?;
+        share("train.condition_dropout", train.condition_dropout)?;
+        share("train.mask_ablation_prob", train.mask_ablation_prob)?;
+        share("train.clean_level_prob", train.clean_level_prob)?;
         let positive = |key, value: f64| require(value.is_finite() && value > 0.0, key, value, "a number above 0");
         positive("train.learning_rate", train.learning_rate)?;
         positive("train.plateau_factor", train.plateau_factor)?;
         let not_negative = |key, value: f64| require(value.is_finite() && value >= 0.0, key, value, "0 or more");
         not_negative("train.weight_decay", train.weight_decay)?;
+        not_negative("train.kl_weight", train.kl_weight)?;
+        not_negative("train.pyramid_weight", train.pyramid_weight)?;
         not_negative("train.clip_grad_norm", train.clip_grad_norm)
     }
 
@@ -58,10 +69,16 @@ impl Config {
             "-1 to 1",
         )?;
         require(
-            self.method == Method::Pig || !sample.guide_threshold,
-            "sample.guide_threshold",
-            sample.guide_threshold,
-            "false with method = \"joint\", which has no guide",
+            sample.guidance_scale.is_finite() && sample.guidance_scale >= 0.0,
+            "sample.guidance_scale",
+            sample.guidance_scale,
+            "0 or more",
+        )?;
+        require(
+            sample.guidance_scale == 1.0 || self.train.condition_dropout > 0.0,
+            "sample.guidance_scale",
+            sample.guidance_scale,
+            "1 without train.condition_dropout: the network never saw the null condition",
         )?;
         require(
             self.model_y.conditioning != Conditioning::Xprev || !sample.guide_threshold,

@@ -1,6 +1,6 @@
 //! Layers of a configuration: defaults, then a file, then `--set key=value`.
 
-use super::{Config, ModelYConfig};
+use super::{Config, Method, ModelYConfig};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -56,20 +56,48 @@ impl Layers {
         self.over(base)
     }
 
-    /// The settings of `--set` over an existing configuration.
+    /// The settings of `--set` over an existing configuration. Where they make `ddim` of `ddpm`, or the other way round, the
+    /// sampler and the number of steps start from the new method's defaults.
     pub fn over_config(&self, config: &Config) -> Result<Config, ConfigError> {
-        self.over(Table::try_from(config).unwrap_or_default())
+        let mut table = Table::try_from(config).unwrap_or_default();
+        if self.sets.iter().any(|set| set.split('=').next().is_some_and(|key| key.trim() == "method"))
+            && let Some(Value::Table(sample)) = table.get_mut("sample")
+        {
+            for key in DDPM_KEYS {
+                sample.remove(key);
+            }
+        }
+        self.over(table)
     }
 
     fn over<C: DeserializeOwned>(&self, mut table: Table) -> Result<C, ConfigError> {
         for set in &self.sets {
             apply::<C>(&mut table, set)?;
         }
+        add_ddpm_defaults(&mut table);
         Value::Table(table).try_into().map_err(|error: toml::de::Error| ConfigError::Invalid {
             place: "the configuration".to_owned(),
             message: first_line(error.message()),
             hint: None,
         })
+    }
+}
+
+/// The keys of `[sample]` that have other defaults with `method = "ddpm"`.
+const DDPM_KEYS: [&str; 2] = ["sampler", "num_inference_steps"];
+
+/// With `method = "ddpm"`, ancestral steps at all timesteps where nothing else is said.
+fn add_ddpm_defaults(table: &mut Table) {
+    if table.get("method").and_then(Value::as_str) != Some(Method::Ddpm.word()) {
+        return;
+    }
+    let asked = table.get("schedule").and_then(|schedule| schedule.get("num_train_timesteps")).cloned();
+    let steps = asked.unwrap_or(Value::Integer(Config::default().schedule.num_train_timesteps as i64));
+    let sample = table.entry("sample").or_insert_with(|| Value::Table(Table::new()));
+    if let Value::Table(sample) = sample {
+        for (key, value) in DDPM_KEYS.into_iter().zip([Value::String("ddpm".to_owned()), steps]) {
+            sample.entry(key).or_insert(value);
+        }
     }
 }
 
@@ -162,6 +190,7 @@ fn key_offset(text: &str, name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SamplerKind;
 
     fn from_text(text: &str) -> Result<Config, ConfigError> {
         parse::<Config>(Path::new("my.toml"), text).and_then(|table| Layers::default().over(table))
@@ -200,6 +229,21 @@ mod tests {
         assert_eq!((config.train.steps, config.data.size), (12, [32, 48]));
         assert_eq!(config.model_y.conditioning, super::super::Conditioning::Clean);
         assert_eq!(config.method, super::super::Method::Joint);
+    }
+
+    #[test]
+    fn ddpm_takes_ancestral_steps_at_all_timesteps() {
+        let load = |sets: &[&str]| Layers { file: None, sets: sets.iter().map(|&s| s.to_owned()).collect() }.load();
+        let config = load(&["method=ddpm", "schedule.num_train_timesteps=64"]).unwrap();
+        assert_eq!((config.sample.sampler, config.sample.num_inference_steps), (SamplerKind::Ddpm, 64));
+        config.check().unwrap();
+        let other =
+            Layers { file: None, sets: vec!["method=ddim".to_owned(), "sample.num_inference_steps=8".to_owned()] };
+        let config = other.over_config(&config).unwrap();
+        assert_eq!((config.sample.sampler, config.sample.num_inference_steps), (SamplerKind::Ddim, 8));
+        config.check().unwrap();
+        let message = load(&["method=ddpm", "sample.num_inference_steps=8"]).unwrap().check().unwrap_err().to_string();
+        assert!(message.contains("num_inference_steps = 8") && message.contains("method=ddim"), "{message}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One TOML file is the experiment: what every key means, and its default.
 
+mod belongs;
 mod check;
 mod load;
 mod model_y;
@@ -11,7 +12,9 @@ pub use sampler::SamplerKind;
 
 use pig_data::DataConfig;
 use pig_diffusion::{schedule::ScheduleConfig, step::VarianceType, timesteps::TimestepSpacing};
-use pig_nn::{config::UNetConfig, pass::Precision};
+use pig_nn::{
+    autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, network::Role, pass::Precision,
+};
 use serde::{Deserialize, Serialize};
 
 /// The whole experiment.
@@ -24,10 +27,14 @@ pub struct Config {
     pub data: DataConfig,
     /// The noise schedule.
     pub schedule: ScheduleConfig,
-    /// The guider's network; the one network of `joint`.
+    /// The network of masks: the guider of `pig`, and the one network of `joint`; no other method has it.
     pub model_x: UNetConfig,
-    /// The conditional model's network and training; not used by `joint`.
+    /// The network of images: the conditional model of `pig`, and the network of every method but `joint`.
     pub model_y: ModelYConfig,
+    /// The control network of `controlnet`.
+    pub control: ControlConfig,
+    /// The autoencoder of `ldm`.
+    pub autoencoder: AutoencoderConfig,
     /// The training of each network.
     pub train: TrainConfig,
     /// How pairs are sampled and finished.
@@ -43,6 +50,27 @@ pub enum Method {
     Pig,
     /// One network with two inputs and two outputs: the baseline that the paper lacks.
     Joint,
+    /// Images without masks, ancestral steps at all T timesteps (Ho et al. 2020).
+    Ddpm,
+    /// The same network as `ddpm`, by DDIM at any number of steps with any eta (Song et al. 2021).
+    Ddim,
+    /// Images for masks: pixel-space diffusion with the mask concatenated (Konz et al. 2024).
+    SegGuided,
+    /// Images for masks: a frozen unconditional base steered by a copy of its encoder (Zhang et al. 2023).
+    Controlnet,
+    /// Images for masks: diffusion on an autoencoder's latents with the mask concatenated (Rombach et al. 2022).
+    Ldm,
+}
+
+/// What a sampling may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenKind {
+    /// Nothing: masks and images, or images alone, are made from noise.
+    Nothing,
+    /// Masks, to make images for.
+    Masks,
+    /// Images, to make masks for.
+    Images,
 }
 
 impl Method {
@@ -51,7 +79,27 @@ impl Method {
         match self {
             Self::Pig => "pig",
             Self::Joint => "joint",
+            Self::Ddpm => "ddpm",
+            Self::Ddim => "ddim",
+            Self::SegGuided => "seg-guided",
+            Self::Controlnet => "controlnet",
+            Self::Ldm => "ldm",
         }
+    }
+
+    /// Whether it makes masks with its images.
+    pub fn makes_masks(self) -> bool {
+        matches!(self, Self::Pig | Self::Joint)
+    }
+
+    /// Whether it makes images for masks that come from elsewhere, and nothing without.
+    pub fn needs_masks(self) -> bool {
+        matches!(self, Self::SegGuided | Self::Controlnet | Self::Ldm)
+    }
+
+    /// Whether a network of it is told a mask, so that its condition can be dropped.
+    pub fn is_mask_conditioned(self) -> bool {
+        self == Self::Pig || self.needs_masks()
     }
 }
 
@@ -91,6 +139,17 @@ pub enum TimestepSampling {
     Antithetic,
 }
 
+/// The noise levels of the two members of a pair in `joint`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseLevels {
+    /// One timestep for mask and image: the baseline.
+    #[default]
+    Shared,
+    /// A timestep for each: an extension that also makes images for masks and masks for images (Bao et al. 2023).
+    Independent,
+}
+
 /// The `[train]` section; every number holds for each network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -99,6 +158,15 @@ pub struct TrainConfig {
     pub steps: usize,
     /// Optimiser steps of model_x, where they differ.
     pub model_x_steps: Option<usize>,
+    /// Optimiser steps of the base of `controlnet`, where they differ.
+    pub base_steps: Option<usize>,
+    /// Optimiser steps of the autoencoder of `ldm`, where they differ.
+    pub autoencoder_steps: Option<usize>,
+    /// Weight of the divergence of the autoencoder's latents from the standard normal distribution; both it and the absolute
+    /// error count as sums over the image.
+    pub kl_weight: f64,
+    /// Weight of the absolute error over a Laplacian pyramid in the autoencoder's loss, beside 1 for that of pixels.
+    pub pyramid_weight: f64,
     /// Images in a batch.
     pub batch_size: usize,
     /// Batches whose gradients are averaged into one step.
@@ -130,6 +198,16 @@ pub struct TrainConfig {
     /// Share of model_y's training samples that are given the clean mask where `conditioning` is `xhat`, so that the
     /// model also takes masks from elsewhere.
     pub clean_condition_prob: f64,
+    /// Share of the training samples of an image network whose condition is replaced by the null condition, 0 at every
+    /// pixel (between background, -1, and lesion, +1), so that `sample.guidance_scale` can be used. Ho and Salimans (2022) take 0.1.
+    pub condition_dropout: f64,
+    /// Noise levels of the two members of a pair in `joint`.
+    pub noise_levels: NoiseLevels,
+    /// With independent noise levels, the share of training samples whose mask or image (half each) is clean.
+    pub clean_level_prob: f64,
+    /// Share of the training samples of `seg-guided` that are shown an empty mask: mask-ablated training. Konz et al. (2024)
+    /// take 0.5 for one class.
+    pub mask_ablation_prob: f64,
     /// Noise on model_y's condition while training (condition augmentation, Ho et al. 2022, "Cascaded Diffusion Models"): to
     /// a level drawn evenly from 0 to this timestep, 0 for none. The U-Net is not told the level, as theirs is.
     pub condition_augmentation: usize,
@@ -164,6 +242,10 @@ impl Default for TrainConfig {
         Self {
             steps: 20_000,
             model_x_steps: None,
+            base_steps: None,
+            autoencoder_steps: None,
+            kl_weight: 1e-6,
+            pyramid_weight: 1.0,
             batch_size: 8,
             gradient_accumulation_steps: 1,
             learning_rate: 1e-4,
@@ -179,6 +261,10 @@ impl Default for TrainConfig {
             ema_warmup: true,
             timestep_sampling: TimestepSampling::Uniform,
             clean_condition_prob: 0.0,
+            condition_dropout: 0.0,
+            noise_levels: NoiseLevels::Shared,
+            clean_level_prob: 0.2,
+            mask_ablation_prob: 0.0,
             condition_augmentation: 0,
             min_snr_gamma: None,
             noise_offset: 0.0,
@@ -226,6 +312,9 @@ pub struct SampleConfig {
     pub clip_sample: bool,
     /// End the last step at alpha_bar = 1; otherwise at alpha_bar_1.
     pub set_alpha_to_one: bool,
+    /// Classifier-free guidance of the image network: 1 is the network itself, more follows the mask more strictly and
+    /// costs a second forward pass. Needs `train.condition_dropout`.
+    pub guidance_scale: f64,
     /// Smooth and threshold x_0-hat at every step before model_y sees it, as the released code does.
     pub guide_threshold: bool,
     /// Ask model_x only once in this many looks where alpha_bar_t is at least `guide_every_alpha_bar`; between them its
@@ -266,6 +355,7 @@ impl Default for SampleConfig {
             variance_type: VarianceType::FixedSmall,
             clip_sample: false,
             set_alpha_to_one: true,
+            guidance_scale: 1.0,
             guide_threshold: false,
             guide_every: 1,
             guide_every_alpha_bar: 0.5,
@@ -282,27 +372,55 @@ impl Default for SampleConfig {
 
 impl Config {
     /// Optimiser steps of the network of this role.
-    pub fn steps(&self, role: pig_nn::network::Role) -> usize {
+    pub fn steps(&self, role: Role) -> usize {
         match role {
-            pig_nn::network::Role::ModelX => self.train.model_x_steps.unwrap_or(self.train.steps),
-            _ => self.train.steps,
+            Role::ModelX => self.train.model_x_steps,
+            Role::Unconditional => self.train.base_steps,
+            Role::Autoencoder => self.train.autoencoder_steps,
+            _ => None,
         }
+        .unwrap_or(self.train.steps)
     }
 
     /// The U-Net of this role.
-    pub fn unet(&self, role: pig_nn::network::Role) -> &UNetConfig {
+    pub fn unet(&self, role: Role) -> &UNetConfig {
         match role {
-            pig_nn::network::Role::ModelY => &self.model_y.unet,
-            _ => &self.model_x,
+            Role::ModelX | Role::Joint => &self.model_x,
+            _ => &self.model_y.unet,
+        }
+    }
+
+    /// Size and channels of what the U-Net of this role denoises: images, or their latents.
+    pub fn grid(&self, role: Role) -> ([usize; 2], usize) {
+        match role {
+            Role::Latent => (self.autoencoder.latent_size(self.data.size), self.autoencoder.latent_channels),
+            _ => (self.data.size, self.data.channels),
         }
     }
 
     /// The networks that the method trains, in order.
-    pub fn roles(&self) -> &'static [pig_nn::network::Role] {
-        use pig_nn::network::Role;
+    pub fn roles(&self) -> &'static [Role] {
         match self.method {
             Method::Pig => &[Role::ModelX, Role::ModelY],
             Method::Joint => &[Role::Joint],
+            Method::Ddpm | Method::Ddim => &[Role::Unconditional],
+            Method::SegGuided => &[Role::SegGuided],
+            Method::Controlnet => &[Role::Unconditional, Role::Control],
+            Method::Ldm => &[Role::Autoencoder, Role::Latent],
+        }
+    }
+
+    /// Whether `pig sample` can start from what is given.
+    pub fn takes(&self, given: GivenKind) -> bool {
+        let both_ways = match self.method {
+            Method::Pig => true,
+            Method::Joint => self.train.noise_levels == NoiseLevels::Independent,
+            _ => false,
+        };
+        match given {
+            GivenKind::Nothing => !self.method.needs_masks(),
+            GivenKind::Masks => both_ways || self.method.needs_masks(),
+            GivenKind::Images => both_ways,
         }
     }
 

@@ -106,7 +106,8 @@ impl Config {
             let expected = "\"trailing\" with schedule.rescale_zero_terminal_snr: sampling must start at t = T, \
                             where the image is nothing but noise (Lin et al. 2024)";
             require(!leading, "sample.timestep_spacing", "\"leading\"", expected)?;
-            let expected = "another with schedule.rescale_zero_terminal_snr: Heun's method has no finite sigma at t = T";
+            let expected =
+                "another with schedule.rescale_zero_terminal_snr: Heun's method has no finite sigma at t = T";
             require(!kind.looks_twice(), "sample.sampler", &word, expected)?;
         }
         if self.model_y.conditioning == Conditioning::Xprev {

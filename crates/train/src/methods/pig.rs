@@ -1,27 +1,27 @@
 //! `method = "pig"`: Algorithm 1 for model_x, and model_y under its three conditionings.
 
 use super::{
-    Objective,
+    Context, condition,
     refinements::{image_noise, mean_error, noisy_condition},
 };
 use crate::{
     batch::Batch,
     config::{Conditioning, LossWeight},
 };
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use pig_diffusion::{
     denoiser::{Clipped, Denoiser},
     forward::add_noise,
     guide::threshold,
-    noise::{Stream, keyed_rng, uniform},
+    noise::Stream,
     pair::algorithm_1,
     single::{conditional_error, sigmoid_guide_weight},
 };
 use pig_nn::network::{Network, Role};
 
 /// Algorithm 1 on one batch, `[1]`; its error weighed by timestep where `train.min_snr_gamma` asks for it.
-pub fn model_x_loss(model_x: &Network<'_>, objective: &Objective<'_>, batch: &Batch) -> Tensor<1> {
-    let (config, schedule) = (objective.config, objective.schedule);
+pub fn model_x_loss(model_x: &Network<'_>, context: Context<'_>, batch: &Batch) -> Tensor<1> {
+    let Context { config, schedule, .. } = context;
     let eps_1 = batch.draw(Stream::TrainX, &batch.masks);
     let eps_2 = image_noise(config, batch);
     if config.train.min_snr_gamma.is_none() {
@@ -34,11 +34,12 @@ pub fn model_x_loss(model_x: &Network<'_>, objective: &Objective<'_>, batch: &Ba
 
 /// The loss of model_y on one batch, `[1]`: its conditional diffusion loss, under the condition that it will be given
 /// while sampling.
-pub fn model_y_loss(model_y: &Network<'_>, objective: &Objective<'_>, batch: &Batch, training: bool) -> Tensor<1> {
-    let (config, schedule) = (objective.config, objective.schedule);
+pub fn model_y_loss(model_y: &Network<'_>, context: Context<'_>, batch: &Batch, training: bool) -> Tensor<1> {
+    let Context { config, schedule, .. } = context;
     let eps_2 = image_noise(config, batch);
-    let guide = condition(objective, batch, &eps_2, training);
+    let guide = guide(context, batch, &eps_2, training);
     let told = if training { noisy_condition(config, schedule, batch, guide.clone()) } else { guide.clone() };
+    let told = condition::dropped(&config.train, batch, told, training);
     let error = conditional_error(model_y, schedule, &batch.images, &eps_2, &told, &batch.t);
     let error = match config.model_y.loss_weight {
         LossWeight::None => error,
@@ -48,46 +49,34 @@ pub fn model_y_loss(model_y: &Network<'_>, objective: &Objective<'_>, batch: &Ba
 }
 
 /// What model_y is conditioned on in training, `[batch, height, width, 1]`.
-fn condition(objective: &Objective<'_>, batch: &Batch, eps_2: &Tensor<4>, training: bool) -> Tensor<4> {
-    let (config, schedule) = (objective.config, objective.schedule);
+fn guide(context: Context<'_>, batch: &Batch, eps_2: &Tensor<4>, training: bool) -> Tensor<4> {
+    let Context { config, schedule, timesteps, frozen } = context;
     let (x_0, t) = (&batch.masks, &batch.t);
     match config.model_y.conditioning {
         Conditioning::Clean => x_0.clone(),
         Conditioning::Xprev => {
-            let s: Vec<usize> = t.iter().map(|&t| objective.timesteps.previous(t)).collect();
+            let s: Vec<usize> = t.iter().map(|&t| timesteps.previous(t)).collect();
             let eps = batch.draw(Stream::TrainPrevious, x_0);
             add_noise(schedule, x_0, &eps, &s)
         }
         Conditioning::Xhat => {
-            let Some(model_x) = objective.model_x else { return x_0.clone() };
+            let Some(model_x) = &frozen.model_x else { return x_0.clone() };
             let x_t = add_noise(schedule, x_0, &batch.draw(Stream::TrainX, x_0), t);
             let y_t = add_noise(schedule, &batch.images, eps_2, t);
-            let guider = Network::new(model_x, config.unet(Role::ModelX)).with_precision(config.train.precision);
+            let guider =
+                Network::new(&model_x.network, config.unet(Role::ModelX)).with_precision(config.train.precision);
             let estimate = if config.sample.clip_sample {
                 Clipped(&guider).estimate(schedule, &x_t, &y_t, t)
             } else {
                 guider.estimate(schedule, &x_t, &y_t, t)
             };
             let x_hat = if config.sample.guide_threshold { threshold(&estimate.x_0) } else { estimate.x_0 };
-            if training { mix_clean(config.train.seed, config.train.clean_condition_prob, batch, x_hat) } else { x_hat }
+            let probability = config.train.clean_condition_prob;
+            if !training || probability == 0.0 {
+                return x_hat;
+            }
+            let clean = condition::chosen(config.train.seed, probability, Stream::TrainCondition, batch);
+            condition::mixed(x_hat, x_0.clone(), &clean)
         }
     }
-}
-
-/// Gives a share of the samples the clean mask instead of x_0-hat.
-fn mix_clean(seed: u64, probability: f64, batch: &Batch, x_hat: Tensor<4>) -> Tensor<4> {
-    if probability == 0.0 {
-        return x_hat;
-    }
-    let chosen: Vec<f32> = batch
-        .positions
-        .iter()
-        .map(|&position| {
-            let draw = uniform(&mut keyed_rng(seed, position, Stream::TrainCondition, 0));
-            if draw < probability { 1.0 } else { 0.0 }
-        })
-        .collect();
-    let count = chosen.len();
-    let clean = Tensor::<4>::from_data(TensorData::new(chosen, [count, 1, 1, 1]), &x_hat.device());
-    x_hat.clone() + (batch.masks.clone() - x_hat) * clean
 }

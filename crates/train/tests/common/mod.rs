@@ -45,6 +45,16 @@ const TINY: [&str; 20] = [
     "sample.num_inference_steps=8",
 ];
 
+/// Longer training at a higher rate, after which a network follows its condition.
+pub(crate) const LEARNED: [&str; 6] = [
+    "train.steps=120",
+    "train.learning_rate=5e-3",
+    "train.ema_decay=0",
+    "train.validate_every=0",
+    "model_y.prediction_type=v_prediction",
+    "model_x.prediction_type=v_prediction",
+];
+
 /// A tiny configuration with `sets` over it.
 pub(crate) fn config(sets: &[&str]) -> Config {
     let sets = TINY.iter().chain(sets).map(|&set| set.to_owned()).collect();
@@ -65,10 +75,25 @@ pub(crate) fn folder() -> TempDir {
     folder
 }
 
+/// The same, where each square lies in one of the four corners: masks of neighbours share no pixel.
+pub(crate) fn folder_of_corners() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..12 {
+        let (left, top) = (1 + 8 * (index % 2), 1 + 8 * (index / 2 % 2));
+        let inside = move |x: usize, y: usize| (left..left + 6).contains(&x) && (top..top + 6).contains(&y);
+        write_square(&folder.path().join("data"), &format!("a{index:02}"), index, inside);
+    }
+    folder
+}
+
 /// A bright square on a slope; the mask is the square.
 fn write_pair(data: &Path, stem: &str, index: usize) {
     let inside =
         |x: usize, y: usize| (index % 5 + 2..index % 5 + 7).contains(&x) && (4..4 + index % 3 + 4).contains(&y);
+    write_square(data, stem, index, inside);
+}
+
+fn write_square(data: &Path, stem: &str, index: usize, inside: impl Fn(usize, usize) -> bool) {
     let at = |value: &dyn Fn(usize, usize) -> u8| {
         Pixels::Eight((0..SIDE * SIDE).map(|i| value(i % SIDE, i / SIDE)).collect())
     };

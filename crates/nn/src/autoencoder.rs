@@ -1,0 +1,326 @@
+//! The autoencoder with a normal posterior of latent diffusion (Rombach et al. 2022), in the layout of diffusers'
+//! `AutoencoderKL`.
+
+use crate::{
+    attention::SelfAttention,
+    config::{UNetConfig, UNetError},
+    layers::{Conv2d, GroupNorm},
+    ops::ConvGeometry,
+    pass::{Pass, Precision},
+    resnet::{Downsample, Upsample},
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+/// The `[autoencoder]` section of `method = "ldm"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AutoencoderConfig {
+    /// Channels of each level, from the full size down; each further level halves the size of the latents.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks in a level of the encoder; the decoder has one more.
+    pub layers_per_block: usize,
+    /// Channels of the latents.
+    pub latent_channels: usize,
+    /// Groups of each normalisation; must divide every entry of `block_out_channels`.
+    pub norm_num_groups: usize,
+    /// Added to the variance in each normalisation.
+    pub norm_eps: f64,
+}
+
+impl Default for AutoencoderConfig {
+    fn default() -> Self {
+        Self {
+            block_out_channels: vec![32, 64, 64],
+            layers_per_block: 1,
+            latent_channels: 4,
+            norm_num_groups: 32,
+            norm_eps: 1e-6,
+        }
+    }
+}
+
+impl AutoencoderConfig {
+    /// Pixels of the image on one side of a latent.
+    pub fn factor(&self) -> usize {
+        1 << (self.block_out_channels.len() - 1)
+    }
+
+    /// Height and width of the latents of an image of this size.
+    pub fn latent_size(&self, [height, width]: [usize; 2]) -> [usize; 2] {
+        [height / self.factor(), width / self.factor()]
+    }
+
+    /// Checks the words, and that an image of `size` passes through.
+    pub fn validate(&self, size: [usize; 2]) -> Result<(), UNetError> {
+        if self.latent_channels == 0 {
+            return Err(UNetError::NoLatents);
+        }
+        let words = self.as_unet();
+        words.validate()?;
+        words.check_size(size)
+    }
+
+    /// The same words for what autoencoder and U-Net share: attention in one head in the middle, and the same halving.
+    fn as_unet(&self) -> UNetConfig {
+        UNetConfig {
+            block_out_channels: self.block_out_channels.clone(),
+            layers_per_block: self.layers_per_block,
+            attention_levels: Vec::new(),
+            attention_head_dim: None,
+            norm_num_groups: self.norm_num_groups,
+            norm_eps: self.norm_eps,
+            ..UNetConfig::default()
+        }
+    }
+}
+
+/// norm, SiLU, convolution, twice; plus the input.
+#[derive(Module, Debug)]
+pub struct PlainResnetBlock {
+    /// Before the first convolution.
+    pub norm1: GroupNorm,
+    /// Changes the number of channels.
+    pub conv1: Conv2d,
+    /// Before the second convolution.
+    pub norm2: GroupNorm,
+    /// Keeps the number of channels.
+    pub conv2: Conv2d,
+    /// A 1x1 convolution of the input, where the number of channels changes.
+    pub conv_shortcut: Option<Conv2d>,
+}
+
+impl PlainResnetBlock {
+    /// A block from `channels[0]` to `channels[1]`.
+    pub fn new([input, output]: [usize; 2], config: &AutoencoderConfig, device: &Device) -> Self {
+        let norm = |width| GroupNorm::new(width, config.norm_num_groups, config.norm_eps, device);
+        let conv = |from, kernel| Conv2d::new([from, output], kernel, ConvGeometry::same(kernel), device);
+        Self {
+            norm1: norm(input),
+            conv1: conv(input, 3),
+            norm2: norm(output),
+            conv2: conv(output, 3),
+            conv_shortcut: (input != output).then(|| conv(input, 1)),
+        }
+    }
+
+    /// `[batch, height, width, in]` to `[batch, height, width, out]`.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let precision = pass.precision;
+        let h = self.conv1.forward(self.norm1.forward_silu(x.clone(), precision), precision);
+        let h = self.norm2.forward_silu(h, precision);
+        let shortcut = match &self.conv_shortcut {
+            Some(conv) => conv.forward(x, precision),
+            None => x,
+        };
+        self.conv2.forward_add(h, shortcut, precision)
+    }
+}
+
+/// A level of the encoder.
+#[derive(Module, Debug)]
+pub struct EncoderBlock {
+    /// Residual blocks.
+    pub resnets: Vec<PlainResnetBlock>,
+    /// One, or none in the last level.
+    pub downsamplers: Vec<Downsample>,
+}
+
+/// A level of the decoder.
+#[derive(Module, Debug)]
+pub struct DecoderBlock {
+    /// Residual blocks.
+    pub resnets: Vec<PlainResnetBlock>,
+    /// One, or none in the last level of the decoder.
+    pub upsamplers: Vec<Upsample>,
+}
+
+/// The middle of encoder and decoder.
+#[derive(Module, Debug)]
+pub struct PlainMidBlock {
+    /// One, between the residual blocks.
+    pub attentions: Vec<SelfAttention>,
+    /// Two residual blocks.
+    pub resnets: Vec<PlainResnetBlock>,
+}
+
+impl PlainMidBlock {
+    fn new(width: usize, config: &AutoencoderConfig, device: &Device) -> Self {
+        let resnet = || PlainResnetBlock::new([width, width], config, device);
+        let attentions = vec![SelfAttention::new(width, &config.as_unet(), device)];
+        Self { attentions, resnets: vec![resnet(), resnet()] }
+    }
+
+    fn forward(&self, h: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let h = self.attentions[0].forward(self.resnets[0].forward(h, pass), pass);
+        self.resnets[1].forward(h, pass)
+    }
+}
+
+/// From images to the moments of latents.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    /// From the image's channels to the first level's.
+    pub conv_in: Conv2d,
+    /// From the full size down.
+    pub down_blocks: Vec<EncoderBlock>,
+    /// At the latents' size.
+    pub mid_block: PlainMidBlock,
+    /// Before the last convolution.
+    pub conv_norm_out: GroupNorm,
+    /// To mean and logarithm of the variance of each latent.
+    pub conv_out: Conv2d,
+}
+
+/// From latents to images.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// From the latents' channels to the last level's.
+    pub conv_in: Conv2d,
+    /// From the latents' size up.
+    pub up_blocks: Vec<DecoderBlock>,
+    /// At the latents' size.
+    pub mid_block: PlainMidBlock,
+    /// Before the last convolution.
+    pub conv_norm_out: GroupNorm,
+    /// To the image's channels.
+    pub conv_out: Conv2d,
+}
+
+/// The autoencoder. Field names are diffusers' (`AutoencoderKL`), so a checkpoint's names are too.
+#[derive(Module, Debug)]
+pub struct Autoencoder {
+    /// From images to moments.
+    pub encoder: Encoder,
+    /// From latents to images.
+    pub decoder: Decoder,
+    /// 1x1, behind the encoder.
+    pub quant_conv: Conv2d,
+    /// 1x1, before the decoder.
+    pub post_quant_conv: Conv2d,
+}
+
+/// The normal distribution of the latents of a batch; both `[batch, height', width', latent]`.
+#[derive(Clone, Debug)]
+pub struct Posterior {
+    /// Mean.
+    pub mean: Tensor<4>,
+    /// Logarithm of the variance, within -30 and 20.
+    pub logvar: Tensor<4>,
+}
+
+impl Posterior {
+    /// A latent for standard normal `eps` of the mean's shape.
+    pub fn sample(&self, eps: Tensor<4>) -> Tensor<4> {
+        self.mean.clone() + self.logvar.clone().mul_scalar(0.5).exp() * eps
+    }
+
+    /// The Kullback-Leibler divergence from the standard normal distribution, summed over each image's latents and averaged
+    /// over the batch, `[1]`.
+    pub fn kl(&self) -> Tensor<1> {
+        let batch = self.mean.dims()[0] as f64;
+        let each = self.mean.clone().square() + self.logvar.clone().exp() - self.logvar.clone() - 1.0;
+        each.sum().mul_scalar(0.5 / batch)
+    }
+}
+
+impl Autoencoder {
+    /// An autoencoder of images with `channels` channels, with weights of zero and norms of one.
+    pub fn new(config: &AutoencoderConfig, channels: usize, device: &Device) -> Result<Self, UNetError> {
+        config.as_unet().validate()?;
+        let (widths, latent) = (&config.block_out_channels, config.latent_channels);
+        let last = widths.len() - 1;
+        let resnet = |from, to| PlainResnetBlock::new([from, to], config, device);
+        let conv = |from, to, kernel| Conv2d::new([from, to], kernel, ConvGeometry::same(kernel), device);
+        let norm = |width| GroupNorm::new(width, config.norm_num_groups, config.norm_eps, device);
+        let down = |level: usize| {
+            let (from, width) = (widths[level.saturating_sub(1)], widths[level]);
+            EncoderBlock {
+                resnets: (0..config.layers_per_block)
+                    .map(|i| resnet(if i == 0 { from } else { width }, width))
+                    .collect(),
+                downsamplers: (level < last).then(|| Downsample::new(width, 0, device)).into_iter().collect(),
+            }
+        };
+        let up = |level: usize| {
+            let (from, width) = (widths[(level + 1).min(last)], widths[level]);
+            DecoderBlock {
+                resnets: (0..=config.layers_per_block)
+                    .map(|i| resnet(if i == 0 { from } else { width }, width))
+                    .collect(),
+                upsamplers: (level > 0).then(|| Upsample::new(width, device)).into_iter().collect(),
+            }
+        };
+        Ok(Self {
+            encoder: Encoder {
+                conv_in: conv(channels, widths[0], 3),
+                down_blocks: (0..=last).map(down).collect(),
+                mid_block: PlainMidBlock::new(widths[last], config, device),
+                conv_norm_out: norm(widths[last]),
+                conv_out: conv(widths[last], 2 * latent, 3),
+            },
+            decoder: Decoder {
+                conv_in: conv(latent, widths[last], 3),
+                up_blocks: (0..=last).rev().map(up).collect(),
+                mid_block: PlainMidBlock::new(widths[last], config, device),
+                conv_norm_out: norm(widths[0]),
+                conv_out: conv(widths[0], channels, 3),
+            },
+            quant_conv: conv(2 * latent, 2 * latent, 1),
+            post_quant_conv: conv(latent, latent, 1),
+        })
+    }
+
+    /// Where the network computes.
+    pub fn device(&self) -> Device {
+        self.encoder.conv_in.weight.val().device()
+    }
+
+    /// The distribution of the latents of images `[batch, height, width, channels]`.
+    pub fn encode(&self, images: Tensor<4>, pass: &Pass) -> Posterior {
+        let encoder = &self.encoder;
+        let mut h = encoder.conv_in.forward(images, Precision::F32);
+        for block in &encoder.down_blocks {
+            for resnet in &block.resnets {
+                h = resnet.forward(h, pass);
+            }
+            for downsample in &block.downsamplers {
+                h = downsample.forward(h, pass);
+            }
+        }
+        h = encoder.conv_norm_out.forward_silu(encoder.mid_block.forward(h, pass), Precision::F32);
+        let moments = self.quant_conv.forward(encoder.conv_out.forward(h, Precision::F32), Precision::F32);
+        let latent = moments.dims()[3] / 2;
+        let (mean, logvar) = (moments.clone().narrow(3, 0, latent), moments.narrow(3, latent, latent));
+        Posterior { mean, logvar: logvar.clamp(-30.0, 20.0) }
+    }
+
+    /// The images of latents `[batch, height', width', latent]`, `[batch, height, width, channels]`.
+    pub fn decode(&self, latents: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let decoder = &self.decoder;
+        let mut h = decoder.conv_in.forward(self.post_quant_conv.forward(latents, Precision::F32), Precision::F32);
+        h = decoder.mid_block.forward(h, pass);
+        for block in &decoder.up_blocks {
+            for resnet in &block.resnets {
+                h = resnet.forward(h, pass);
+            }
+            for upsample in &block.upsamplers {
+                h = upsample.forward(h, pass);
+            }
+        }
+        decoder.conv_out.forward(decoder.conv_norm_out.forward_silu(h, Precision::F32), Precision::F32)
+    }
+}
+
+/// Means over squares of `factor` pixels: a mask on the latents' grid, the share of each square that is lesion, still from
+/// -1 to 1. `[batch, height, width, channels]` to `[batch, height / factor, width / factor, channels]`.
+pub fn area_mean(x: Tensor<4>, factor: usize) -> Tensor<4> {
+    let [batch, height, width, channels] = x.dims();
+    let (rows, columns) = (height / factor, width / factor);
+    x.reshape([batch, rows, factor, columns, factor, channels])
+        .mean_dims(&[2, 4])
+        .reshape([batch, rows, columns, channels])
+}

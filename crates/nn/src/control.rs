@@ -1,0 +1,204 @@
+//! ControlNet (Zhang et al. 2023): a trainable copy of a U-Net's encoder, which reads the condition and adds to the frozen
+//! U-Net's skip connections through convolutions that start at zero.
+
+use crate::{
+    config::{UNetConfig, UNetError},
+    dropout::Dropout,
+    embedding::{Sinusoids, TimeEmbedding},
+    layers::Conv2d,
+    ops::{self, ConvGeometry},
+    parameters::{self, ParameterError},
+    pass::{Pass, Precision},
+    unet::{DownBlock, Features, MidBlock, UNet, encoder_stages},
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use pig_diffusion::{denoiser::Denoiser, prediction::PredictionType, schedule::network_time};
+use serde::{Deserialize, Serialize};
+
+/// The `[control]` section: the control network of `method = "controlnet"`, beside its base's words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlConfig {
+    /// Channels of the convolutions that read the mask, before one of zero weights joins it to the first level's; two
+    /// convolutions from each entry to the next.
+    pub conditioning_embedding_out_channels: Vec<usize>,
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self { conditioning_embedding_out_channels: vec![16, 32] }
+    }
+}
+
+/// Reads the condition: diffusers' `ControlNetConditioningEmbedding`.
+#[derive(Module, Debug)]
+pub struct ConditionEmbedding {
+    /// From the condition's channels.
+    pub conv_in: Conv2d,
+    /// Two for each change of channels; the second changes them.
+    pub blocks: Vec<Conv2d>,
+    /// To the first level's channels; zero at the start.
+    pub conv_out: Conv2d,
+}
+
+impl ConditionEmbedding {
+    /// From `condition` channels through `widths` to `output` channels. `stride` 1 keeps the size; 2 halves it at each change
+    /// of channels, for networks on a coarser grid than the condition.
+    pub fn new(condition: usize, widths: &[usize], output: usize, stride: usize, device: &Device) -> Self {
+        let conv = |channels, stride| Conv2d::new(channels, 3, ConvGeometry { stride, padding: [1; 4] }, device);
+        let blocks = widths.windows(2).flat_map(|w| [conv([w[0], w[0]], 1), conv([w[0], w[1]], stride)]).collect();
+        let last = widths[widths.len() - 1];
+        Self { conv_in: conv([condition, widths[0]], 1), blocks, conv_out: conv([last, output], 1) }
+    }
+
+    /// `[batch, height, width, condition]` to `[batch, height', width', output]`.
+    pub fn forward(&self, condition: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let mut h = ops::silu(self.conv_in.forward(condition, Precision::F32));
+        for block in &self.blocks {
+            h = ops::silu(block.forward(h, pass.precision));
+        }
+        self.conv_out.forward(h, Precision::F32)
+    }
+}
+
+/// The control network. Field names are diffusers' (`ControlNetModel`); blocks are those of the base.
+#[derive(Module, Debug)]
+pub struct ControlNet {
+    /// From the noisy input's channels to the first level's.
+    pub conv_in: Conv2d,
+    /// From sinusoids to the embedding.
+    pub time_embedding: TimeEmbedding,
+    /// Reads the condition.
+    pub controlnet_cond_embedding: ConditionEmbedding,
+    /// From the full size down.
+    pub down_blocks: Vec<DownBlock>,
+    /// One for each skip connection: 1x1, zero at the start.
+    pub controlnet_down_blocks: Vec<Conv2d>,
+    /// At the smallest size.
+    pub mid_block: MidBlock,
+    /// Behind the middle: 1x1, zero at the start.
+    pub controlnet_mid_block: Conv2d,
+    #[module(skip)]
+    sinusoids: Sinusoids,
+}
+
+/// Whether a parameter starts at zero, so that the control says nothing before its first step.
+fn starts_at_zero(name: &str) -> bool {
+    const ZERO: [&str; 3] = ["controlnet_down_blocks.", "controlnet_mid_block.", "controlnet_cond_embedding.conv_out."];
+    ZERO.iter().any(|prefix| name.starts_with(prefix))
+}
+
+impl ControlNet {
+    /// A control for a base of this configuration whose noisy input has `channels` channels, told a condition of
+    /// `condition` channels at the same size; with weights of zero and norms of one.
+    pub fn new(
+        base: &UNetConfig,
+        config: &ControlConfig,
+        [channels, condition]: [usize; 2],
+        device: &Device,
+    ) -> Result<Self, UNetError> {
+        let widths = &config.conditioning_embedding_out_channels;
+        if widths.is_empty() || widths.contains(&0) {
+            return Err(UNetError::ConditionEmbedding { found: widths.clone() });
+        }
+        let UNet { conv_in, time_embedding, down_blocks, mid_block, .. } =
+            UNet::new(base, [channels, channels], device)?;
+        let first = base.block_out_channels[0];
+        let zero = |width| Conv2d::new([width, width], 1, ConvGeometry::same(1), device);
+        Ok(Self {
+            conv_in,
+            time_embedding,
+            controlnet_cond_embedding: ConditionEmbedding::new(condition, widths, first, 1, device),
+            down_blocks,
+            controlnet_down_blocks: base.skip_channels().into_iter().map(zero).collect(),
+            mid_block,
+            controlnet_mid_block: zero(base.block_out_channels[base.block_out_channels.len() - 1]),
+            sinusoids: Sinusoids::new(base),
+        })
+    }
+
+    /// The control at the start of its training: the base's encoder copied, what reads the condition as it is here, and
+    /// zeros before everything that is added to the base.
+    pub fn copy_of(self, base: &UNet) -> Result<Self, ParameterError> {
+        let mut arrays = parameters::export(&self);
+        let base = parameters::export(base);
+        for (name, array) in &mut arrays {
+            if starts_at_zero(name) {
+                array.values.fill(0.0);
+            } else if let Some(copied) = base.get(name) {
+                *array = copied.clone();
+            }
+        }
+        parameters::import(self, &arrays)
+    }
+
+    /// What is added to the base's skip connections and middle. `x` is `[batch, height, width, channels]`, `condition` the
+    /// same with its own channels, `times` one network time (counted from 0) a sample.
+    pub fn forward(&self, x: Tensor<4>, condition: Tensor<4>, times: &[f32], pass: &Pass) -> Features {
+        let sinusoids = self.sinusoids.of(times, &x.device());
+        let time = ops::silu(self.time_embedding.forward(sinusoids));
+        let told = self.controlnet_cond_embedding.forward(condition, pass);
+        let mut h = self.conv_in.forward_add(x, told, Precision::F32);
+        let mut skips = vec![h.clone()];
+        // The input's layer is the one above, which is told the condition.
+        for stage in encoder_stages(&self.conv_in, &self.down_blocks, &self.mid_block).into_iter().skip(1) {
+            h = stage.layer.forward(h, None, &time, pass);
+            if stage.leaves_skip {
+                skips.push(h.clone());
+            }
+        }
+        let skips = skips.into_iter().zip(&self.controlnet_down_blocks);
+        Features {
+            skips: skips.map(|(skip, zero)| zero.forward(skip, pass.precision)).collect(),
+            mid: self.controlnet_mid_block.forward(h, pass.precision),
+        }
+    }
+}
+
+/// A frozen base under its control, as a denoiser: [y_t, mask] to y.
+#[derive(Debug)]
+pub struct Controlled<'a> {
+    base: &'a UNet,
+    control: &'a ControlNet,
+    prediction_type: PredictionType,
+    base_pass: Pass,
+    control_pass: Pass,
+}
+
+impl<'a> Controlled<'a> {
+    /// Both in evaluation mode.
+    pub fn new(base: &'a UNet, control: &'a ControlNet, config: &UNetConfig) -> Self {
+        let (base_pass, control_pass) = (Pass::default(), Pass::default());
+        Self { base, control, prediction_type: config.prediction_type, base_pass, control_pass }
+    }
+
+    /// The control in training, with this step's dropout; the base stays in evaluation mode.
+    #[must_use]
+    pub fn in_training(mut self, seed: u64, step: u64) -> Self {
+        self.control_pass.dropout = Dropout::training(seed, step);
+        self
+    }
+
+    /// The same networks, computed in this precision, as far as their device has it ([`Precision::on`]).
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        let precision = precision.on(&self.base.device());
+        (self.base_pass.precision, self.control_pass.precision) = (precision, precision);
+        self
+    }
+}
+
+impl Denoiser for Controlled<'_> {
+    fn predict(&self, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Tensor<4> {
+        let times: Vec<f32> = t.iter().map(|&t| network_time(t)).collect();
+        let controls = self.control.forward(noisy.clone(), guide.clone(), &times, &self.control_pass);
+        self.base.forward_embedded(noisy.clone(), &self.base.embed(&times), Some(controls), &self.base_pass)
+    }
+
+    fn prediction_type(&self) -> PredictionType {
+        self.prediction_type
+    }
+}

@@ -1,0 +1,100 @@
+//! Keys that one method has and another lacks: set where they do nothing, they are refused.
+
+use super::{Config, Method, ModelYConfig, NoiseLevels, SampleConfig, SamplerKind, TrainConfig, check::require};
+use crate::{Error, Result};
+use pig_nn::{autoencoder::AutoencoderConfig, control::ControlConfig};
+
+impl Config {
+    /// Refuses keys that the method would ignore, and steps that it does not take.
+    ///
+    /// The sections of networks are not looked at: `[model_x]` may stand in a file that other methods share.
+    pub(super) fn check_belonging(&self) -> Result<()> {
+        let (train, sample, method) = (&self.train, &self.sample, self.method);
+        let (no_train, no_sample, no_model_y) =
+            (TrainConfig::default(), SampleConfig::default(), ModelYConfig::default());
+        let is_pig = method == Method::Pig;
+        let belongs = |key: &str, belongs: bool, is_default: bool, to: &str| {
+            if belongs || is_default {
+                return Ok(());
+            }
+            Err(Error::Foreign { key: key.to_owned(), method: method.word(), to: to.to_owned() })
+        };
+        let pig = "method = \"pig\"";
+        belongs("model_y.conditioning", is_pig, self.model_y.conditioning == no_model_y.conditioning, pig)?;
+        belongs("model_y.loss_weight", is_pig, self.model_y.loss_weight == no_model_y.loss_weight, pig)?;
+        belongs(
+            "train.clean_condition_prob",
+            is_pig,
+            train.clean_condition_prob == no_train.clean_condition_prob,
+            pig,
+        )?;
+        belongs("train.model_x_steps", is_pig, train.model_x_steps == no_train.model_x_steps, pig)?;
+        belongs("sample.guide_threshold", is_pig, sample.guide_threshold == no_sample.guide_threshold, pig)?;
+        belongs(
+            "train.condition_dropout",
+            method.is_mask_conditioned(),
+            train.condition_dropout == no_train.condition_dropout,
+            "methods whose image network is told a mask",
+        )?;
+        belongs(
+            "train.mask_ablation_prob",
+            method == Method::SegGuided,
+            train.mask_ablation_prob == no_train.mask_ablation_prob,
+            "method = \"seg-guided\"",
+        )?;
+        let controlnet = "method = \"controlnet\"";
+        let has_control = method == Method::Controlnet;
+        belongs("control", has_control, self.control == ControlConfig::default(), controlnet)?;
+        belongs("train.base_steps", has_control, train.base_steps == no_train.base_steps, controlnet)?;
+        let (joint, is_joint) = ("method = \"joint\"", method == Method::Joint);
+        belongs("train.noise_levels", is_joint, train.noise_levels == no_train.noise_levels, joint)?;
+        let is_independent = train.noise_levels == NoiseLevels::Independent;
+        let has_default = train.clean_level_prob == no_train.clean_level_prob;
+        belongs("train.clean_level_prob", is_independent, has_default, "train.noise_levels = \"independent\"")?;
+        let all_unets = !has_control && method != Method::Ldm && train.noise_levels == NoiseLevels::Shared;
+        belongs(
+            "train.gradient_checkpointing",
+            all_unets,
+            !train.gradient_checkpointing,
+            "methods whose networks are all U-Nets with one time",
+        )?;
+        let (ldm, is_ldm) = ("method = \"ldm\"", method == Method::Ldm);
+        belongs("autoencoder", is_ldm, self.autoencoder == AutoencoderConfig::default(), ldm)?;
+        belongs("train.autoencoder_steps", is_ldm, train.autoencoder_steps == no_train.autoencoder_steps, ldm)?;
+        belongs("train.kl_weight", is_ldm, train.kl_weight == no_train.kl_weight, ldm)?;
+        belongs("train.pyramid_weight", is_ldm, train.pyramid_weight == no_train.pyramid_weight, ldm)?;
+        let pixels = "methods that denoise pixels: latents do not end at -1 and 1";
+        belongs("sample.clip_sample", !is_ldm, sample.clip_sample == no_sample.clip_sample, pixels)?;
+        self.check_steps_of_ddpm()
+    }
+
+    /// `ddpm` is ancestral sampling at all timesteps by definition; anything else on its network is `ddim`.
+    fn check_steps_of_ddpm(&self) -> Result<()> {
+        let (sample, last) = (&self.sample, self.schedule.num_train_timesteps);
+        let word = |kind: SamplerKind| serde_json::to_string(&kind).unwrap_or_default();
+        match self.method {
+            Method::Ddpm => {
+                let other = "with method = \"ddpm\"; `--set method=ddim` samples the same network otherwise";
+                require(
+                    sample.sampler == SamplerKind::Ddpm,
+                    "sample.sampler",
+                    word(sample.sampler),
+                    &format!("ddpm {other}"),
+                )?;
+                require(
+                    sample.num_inference_steps == last,
+                    "sample.num_inference_steps",
+                    sample.num_inference_steps,
+                    &format!("all {last} {other}"),
+                )
+            }
+            Method::Ddim => require(
+                sample.sampler != SamplerKind::Ddpm,
+                "sample.sampler",
+                word(sample.sampler),
+                "another with method = \"ddim\"; ancestral sampling is method = \"ddpm\"",
+            ),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What `pig sample` starts from beside noise: masks of a folder, of the training cases, or of another run; or images.
+
+use crate::{
+    Error, Result,
+    checkpoint::sha256,
+    config::GivenKind,
+    sample::{LoadedRun, Request},
+    sampler::{Given, Sampler, Samples},
+    train::{RunData, remembered_data},
+};
+use burn::tensor::Device;
+use pig_data::postprocess::clean_mask;
+use std::path::{Path, PathBuf};
+
+/// Where masks come from that images are made for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Nowhere: the method makes what it makes from noise.
+    #[default]
+    Nothing,
+    /// The picture files of a folder, by name.
+    MaskFolder(PathBuf),
+    /// The run's own training cases, by id, as they were prepared.
+    TrainingMasks,
+    /// Another run that makes pairs: the masks of its pairs of the same seeds.
+    MasksFrom(PathBuf),
+    /// The picture files of a folder, by name: masks are made for them.
+    ImageFolder(PathBuf),
+}
+
+impl Source {
+    /// What it gives.
+    pub fn kind(&self) -> GivenKind {
+        match self {
+            Self::Nothing => GivenKind::Nothing,
+            Self::MaskFolder(_) | Self::TrainingMasks | Self::MasksFrom(_) => GivenKind::Masks,
+            Self::ImageFolder(_) => GivenKind::Images,
+        }
+    }
+
+    /// The flag that asks for it.
+    fn flag(&self) -> &'static str {
+        match self {
+            Self::Nothing => "sampling without masks",
+            Self::MaskFolder(_) => "--given-mask",
+            Self::TrainingMasks => "--training-masks",
+            Self::MasksFrom(_) => "--masks-from",
+            Self::ImageFolder(_) => "--given-image",
+        }
+    }
+}
+
+/// What a source gave.
+#[derive(Debug)]
+pub(crate) enum Supply {
+    /// Nothing.
+    Nothing,
+    /// Masks in [-1, 1]; sample `seed` takes mask `seed` modulo their number.
+    Masks(Vec<Vec<f32>>),
+    /// A run that makes a mask for each seed.
+    Run(Box<LoadedRun>),
+    /// Images in [-1, 1]; sample `seed` takes image `seed` modulo their number.
+    Images(Vec<Vec<f32>>),
+}
+
+impl Supply {
+    /// Reads what `request` asks for, after checking that the run's method takes it.
+    pub(crate) fn open(request: &Request, loaded: &LoadedRun, device: &Device) -> Result<Self> {
+        let source = &request.source;
+        if !loaded.config.takes(source.kind()) {
+            return Err(refusal(source, loaded));
+        }
+        match source {
+            Source::Nothing => Ok(Self::Nothing),
+            Source::MaskFolder(folder) => {
+                let load = |path: &PathBuf| Ok(loaded.preparation.load_mask(path)?);
+                let masks: Result<Vec<Vec<f32>>> = picture_paths(folder, "--given-mask")?.iter().map(load).collect();
+                Ok(Self::Masks(masks?))
+            }
+            Source::ImageFolder(folder) => {
+                let load = |path: &PathBuf| Ok(loaded.preparation.load_image(path)?);
+                let images: Result<Vec<Vec<f32>>> = picture_paths(folder, "--given-image")?.iter().map(load).collect();
+                Ok(Self::Images(images?))
+            }
+            Source::TrainingMasks => Ok(Self::Masks(training_masks(request, loaded)?)),
+            Source::MasksFrom(run) => {
+                let other = LoadedRun::open(run, &[], device)?;
+                let (found, expected) = (other.config.data.size, loaded.config.data.size);
+                if !other.config.method.makes_masks() || found != expected {
+                    let describe = |method: &str, [height, width]: [usize; 2]| format!("{method}, {height} x {width}");
+                    return Err(Error::Mismatch {
+                        what: "--masks-from",
+                        found: describe(other.config.method.word(), found),
+                        expected: describe("pig or joint", expected),
+                        advice: "give a run that makes masks of this run's data.size",
+                    });
+                }
+                Ok(Self::Run(Box::new(other)))
+            }
+        }
+    }
+
+    /// Steps of a batch beside those of the run itself.
+    pub(crate) fn steps(&self) -> Result<usize> {
+        match self {
+            Self::Run(other) => Ok(other.config.timesteps()?.len()),
+            _ => Ok(0),
+        }
+    }
+
+    /// Whether masks are given, and so are to be kept as they are.
+    pub(crate) fn gives_masks(&self) -> bool {
+        matches!(self, Self::Masks(_) | Self::Run(_))
+    }
+
+    /// What names it, where it is anything.
+    pub(crate) fn sha256(&self) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Masks(masks) => {
+                let bytes: Vec<u8> = masks.iter().flatten().map(|&value| u8::from(value > 0.0)).collect();
+                Some(sha256(&bytes))
+            }
+            Self::Images(images) => {
+                let bytes: Vec<u8> = images.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
+                Some(sha256(&bytes))
+            }
+            Self::Run(other) => {
+                let settings = serde_json::to_string(&other.config.sample).unwrap_or_default();
+                Some(sha256(format!("{}{settings}", other.model_hash).as_bytes()))
+            }
+        }
+    }
+
+    /// Samples `ids` with what was given.
+    pub(crate) fn sample(
+        &self,
+        sampler: &Sampler<'_>,
+        ids: &[u64],
+        device: &Device,
+        watch: &mut dyn FnMut(usize),
+    ) -> Result<Samples> {
+        match self {
+            Self::Nothing => Ok(sampler.sample(Given::Nothing, ids, watch)),
+            Self::Masks(masks) => Ok(sampler.sample(Given::Masks(&by_id(masks, ids)), ids, watch)),
+            Self::Images(images) => Ok(sampler.sample(Given::Images(&by_id(images, ids)), ids, watch)),
+            Self::Run(other) => {
+                let (sample, size) = (&other.config.sample, other.config.data.size);
+                let pairs = Sampler::new(&other.config, &other.models, device)?.sample(Given::Nothing, ids, watch);
+                let finished = |mask: &Vec<f32>| -> Vec<f32> {
+                    let clean = clean_mask(mask, size, sample.mask_threshold, sample.min_component_area);
+                    clean.mask.iter().map(|&value| if value > 0 { 1.0 } else { -1.0 }).collect()
+                };
+                let masks: Vec<Vec<f32>> = pairs.masks.iter().map(finished).collect();
+                let borrowed: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
+                Ok(sampler.sample(Given::Masks(&borrowed), ids, watch))
+            }
+        }
+    }
+}
+
+/// What each id takes: its own number modulo theirs.
+fn by_id<'v>(values: &'v [Vec<f32>], ids: &[u64]) -> Vec<&'v [f32]> {
+    ids.iter().map(|id| values[(id % values.len() as u64) as usize].as_slice()).collect()
+}
+
+fn refusal(source: &Source, loaded: &LoadedRun) -> Error {
+    let method = loaded.config.method;
+    Error::Mismatch {
+        what: source.flag(),
+        found: format!("method = {:?}", method.word()),
+        expected: match source.kind() {
+            GivenKind::Nothing => "a method that makes its own masks, or none".to_owned(),
+            GivenKind::Masks => "a method that makes images for masks".to_owned(),
+            GivenKind::Images => "a method that makes masks for images".to_owned(),
+        },
+        advice: match source.kind() {
+            GivenKind::Nothing => "give it masks: --training-masks, --given-mask DIR or --masks-from RUN",
+            GivenKind::Masks => {
+                "use a run of method = \"pig\", \"seg-guided\", \"controlnet\", \"ldm\", or \"joint\" with train.noise_levels = \"independent\""
+            }
+            GivenKind::Images => {
+                "use a run of method = \"pig\", or of \"joint\" with train.noise_levels = \"independent\""
+            }
+        },
+    }
+}
+
+/// The masks that the run was trained on.
+fn training_masks(request: &Request, loaded: &LoadedRun) -> Result<Vec<Vec<f32>>> {
+    let folder = request.data.clone().or_else(|| remembered_data(&loaded.run));
+    let folder = folder.ok_or_else(|| Error::BadFile {
+        path: loaded.run.path().to_owned(),
+        problem: "the run's data folder is not where it was at training".to_owned(),
+        advice: "give it with --data DIR, or give masks with --given-mask DIR",
+    })?;
+    let run_data = RunData::of_run(&folder, &loaded.run, &crate::observer::Silent)?;
+    run_data.check_unchanged(&loaded.run)?;
+    let [training, _] = run_data.parts();
+    Ok((0..training.len()).map(|index| training.mask(index).to_vec()).collect())
+}
+
+/// The picture files of a folder, by name; `flag` is what named the folder.
+pub fn picture_paths(folder: &Path, flag: &str) -> Result<Vec<PathBuf>> {
+    const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
+    let entries = std::fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
+    let is_picture = |path: &PathBuf| {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_picture).collect();
+    paths.sort();
+    if paths.is_empty() {
+        return Err(Error::BadFile {
+            path: folder.to_owned(),
+            problem: format!("{flag} found no PNG, JPEG, TIFF or BMP file"),
+            advice: "give a folder of pictures",
+        });
+    }
+    Ok(paths)
+}

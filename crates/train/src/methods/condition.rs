@@ -1,0 +1,32 @@
+//! What is random about the condition of an image network while it is trained.
+
+use crate::{batch::Batch, config::TrainConfig};
+use burn::tensor::{Tensor, TensorData};
+use pig_diffusion::{
+    guidance::drop_condition,
+    noise::{Stream, keyed_rng, uniform},
+};
+
+/// Which samples of a batch are chosen with this probability; keyed by their positions.
+pub(super) fn chosen(seed: u64, probability: f64, stream: Stream, batch: &Batch) -> Vec<bool> {
+    let draw = |&position: &u64| uniform(&mut keyed_rng(seed, position, stream, 0)) < probability;
+    batch.positions.iter().map(draw).collect()
+}
+
+/// `condition`, and `other` for the samples that are `chosen`; both `[batch, height, width, channels]`.
+pub(super) fn mixed(condition: Tensor<4>, other: Tensor<4>, chosen: &[bool]) -> Tensor<4> {
+    if !chosen.contains(&true) {
+        return condition;
+    }
+    let share: Vec<f32> = chosen.iter().map(|&chosen| if chosen { 1.0 } else { 0.0 }).collect();
+    let share = Tensor::<4>::from_data(TensorData::new(share, [chosen.len(), 1, 1, 1]), &condition.device());
+    condition.clone() + (other - condition) * share
+}
+
+/// Condition dropout while training; validation always shows the condition.
+pub(super) fn dropped(config: &TrainConfig, batch: &Batch, condition: Tensor<4>, training: bool) -> Tensor<4> {
+    if !training || config.condition_dropout == 0.0 {
+        return condition;
+    }
+    drop_condition(condition, &chosen(config.seed, config.condition_dropout, Stream::TrainNull, batch))
+}

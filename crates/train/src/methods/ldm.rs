@@ -1,0 +1,358 @@
+//! `method = "ldm"` (Rombach et al. 2022): an autoencoder is trained first and frozen; then a mask-conditioned U-Net learns
+//! diffusion on its latents.
+//!
+//! What the paper leaves to its configuration, and what differs here:
+//! - The autoencoder's loss is L1 + `train.pyramid_weight` times L1 over a Laplacian pyramid + `train.kl_weight` times the KL divergence.
+//!   The pyramid stands in for the perceptual and adversarial terms, whose networks are trained on photographs or are as large as the
+//!   autoencoder: it weighs edges and texture of each scale by themselves (Ling and Okada 2006; Bojanowski et al. 2018 as the one loss of a
+//!   generator), and is deterministic. Reconstructions are smoother than with a discriminator; their error is measured on held-out
+//!   images and stands in metrics, model card and summaries.
+//! - Latents are divided by their standard deviation over training images, measured once and kept in `latents.json`.
+//! - The mask is brought to the latents' grid by area (each latent sees the share of its pixels that is lesion) and concatenated.
+
+use super::{
+    Context, condition,
+    objective::{Objective, latent_flops},
+    refinements::{mean_error, noise_like},
+    role_name,
+};
+use crate::{
+    Config, Error, Result, batch::Batch, checkpoint::Store, sampler::Models, train::load_network, trainer::Sets,
+};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use pig_data::PreparedSet;
+use pig_diffusion::{
+    denoiser::Denoiser,
+    noise::{NoiseSource, Stream},
+    single::conditional_error,
+};
+use pig_nn::{
+    autoencoder::{Autoencoder, area_mean},
+    network::{Network, Role},
+    ops::upsample_nearest_2x,
+    pass::{Pass, Precision},
+};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Bands of the Laplacian pyramid, apart from the rest.
+const PYRAMID_LEVELS: usize = 3;
+/// Training images that the latents' scale is measured on, at most.
+const MEASURED: usize = 256;
+const LATENTS: &str = "latents.json";
+
+/// The autoencoder with weights of zero.
+pub(crate) fn build_autoencoder(config: &Config, device: &Device) -> Result<Autoencoder> {
+    Autoencoder::new(&config.autoencoder, config.data.channels, device).map_err(Error::from)
+}
+
+/// The training of the autoencoder.
+#[derive(Clone, Copy, Debug)]
+pub struct AutoencoderObjective<'a> {
+    /// What it shares with the latent network.
+    pub context: Context<'a>,
+}
+
+impl AutoencoderObjective<'_> {
+    /// L1 + pyramid + KL. The divergence is divided by the number of the image's values, which keeps Rombach et al.'s ratio of
+    /// sums. Training decodes a drawn latent, validation the mean.
+    fn loss_of(&self, network: &Autoencoder, batch: &Batch, is_training: bool) -> Tensor<1> {
+        let train = &self.context.config.train;
+        let pass = pass(network, train.precision);
+        let posterior = network.encode(batch.images.clone(), &pass);
+        let latents = if is_training {
+            posterior.sample(batch.draw(Stream::TrainLatent, &posterior.mean))
+        } else {
+            posterior.mean.clone()
+        };
+        let error = network.decode(latents, &pass) - batch.images.clone();
+        let values = batch.images.dims()[1..].iter().product::<usize>() as f64;
+        error.clone().abs().mean()
+            + pyramid_l1(error).mul_scalar(train.pyramid_weight)
+            + posterior.kl().mul_scalar(train.kl_weight / values)
+    }
+}
+
+impl Objective for AutoencoderObjective<'_> {
+    type Network = Autoencoder;
+
+    fn role(&self) -> Role {
+        Role::Autoencoder
+    }
+
+    fn context(&self) -> Context<'_> {
+        self.context
+    }
+
+    fn build(&self, device: &Device) -> Result<Autoencoder> {
+        build_autoencoder(self.context.config, device)
+    }
+
+    fn loss(&self, network: &Autoencoder, batch: &Batch) -> Tensor<1> {
+        self.loss_of(network, batch, false)
+    }
+
+    fn gradients(&self, network: &Autoencoder, batch: &Batch, _step: u64) -> (f32, Gradients) {
+        let loss = self.loss_of(network, batch, true);
+        let gradients = loss.backward();
+        (loss.inner().into_scalar(), gradients)
+    }
+
+    fn is_timed(&self) -> bool {
+        false
+    }
+
+    fn reconstruction(&self, network: &Autoencoder, batch: &Batch) -> Option<Reconstruction> {
+        Some(reconstruction(network, batch.images.clone(), self.context.config.train.precision))
+    }
+
+    fn flops(&self) -> [f64; 2] {
+        [latent_flops(self.context.config).iter().sum(), 0.0]
+    }
+
+    fn models(&self, _network: &Autoencoder) -> Option<Models> {
+        None
+    }
+}
+
+fn pass(network: &Autoencoder, precision: Precision) -> Pass {
+    Pass { precision: precision.on(&network.device()), ..Pass::default() }
+}
+
+/// The mean absolute values of the bands of a Laplacian pyramid, summed, `[1]`; of an error, since the pyramid is linear.
+/// `[batch, height, width, channels]`. Each band is what a level has over its own means of two by two pixels.
+fn pyramid_l1(error: Tensor<4>) -> Tensor<1> {
+    let (mut rest, mut sum) = (error, None::<Tensor<1>>);
+    for _ in 0..PYRAMID_LEVELS {
+        let [_, height, width, _] = rest.dims();
+        if height % 2 != 0 || width % 2 != 0 {
+            break;
+        }
+        let low = area_mean(rest.clone(), 2);
+        let band = (rest - upsample_nearest_2x(low.clone())).abs().mean();
+        sum = Some(sum.map_or(band.clone(), |sum| sum + band));
+        rest = low;
+    }
+    let rest = rest.abs().mean();
+    sum.map_or(rest.clone(), |sum| sum + rest)
+}
+
+/// How well an autoencoder gives images back, from the means of their latents, clipped to [-1, 1] as written images are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reconstruction {
+    /// Images measured.
+    pub images: usize,
+    /// Peak signal-to-noise ratio in dB, peak 2, the mean over images.
+    pub psnr: f64,
+    /// Mean absolute difference on [-1, 1].
+    pub l1: f64,
+}
+
+impl Reconstruction {
+    /// Both together, weighted by their images.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let images = self.images + other.images;
+        let mean = |a: f64, b: f64| (a * self.images as f64 + b * other.images as f64) / images.max(1) as f64;
+        Self { images, psnr: mean(self.psnr, other.psnr), l1: mean(self.l1, other.l1) }
+    }
+}
+
+/// The reconstruction of images `[batch, height, width, channels]` in [-1, 1].
+fn reconstruction(network: &Autoencoder, images: Tensor<4>, precision: Precision) -> Reconstruction {
+    let pass = pass(network, precision);
+    let count = images.dims()[0];
+    let decoded = network.decode(network.encode(images.clone(), &pass).mean, &pass).clamp(-1.0, 1.0);
+    let host = |tensor: Tensor<4>| tensor.into_data().try_into_vec::<f32>().expect("networks compute in f32");
+    let (decoded, images) = (host(decoded), host(images));
+    let each = images.len() / count.max(1);
+    let one = |(a, b): (&[f32], &[f32])| {
+        let differences = || a.iter().zip(b).map(|(a, b)| f64::from(a - b));
+        let square = differences().map(|d| d * d).sum::<f64>() / each as f64;
+        let l1 = differences().map(f64::abs).sum::<f64>() / each as f64;
+        // A perfect copy has no finite ratio; half a step of 16 bits is nearer than any written file can tell.
+        Reconstruction { images: 1, psnr: 10.0 * (4.0 / square.max(1e-10)).log10(), l1 }
+    };
+    decoded
+        .chunks_exact(each)
+        .zip(images.chunks_exact(each))
+        .map(one)
+        .fold(Reconstruction::default(), Reconstruction::and)
+}
+
+/// What is known of a trained autoencoder's latents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatentSpace {
+    /// SHA-256 of the autoencoder's averaged weights.
+    pub autoencoder_sha256: String,
+    /// Standard deviation of drawn latents over training images.
+    pub latent_std: f64,
+    /// Training images that it was measured on.
+    pub measured_on: usize,
+    /// How well images are given back.
+    pub reconstruction: Reconstruction,
+    /// Whether those images were held out from training.
+    pub held_out: bool,
+}
+
+impl LatentSpace {
+    /// What latents are multiplied by before they are noised: 1 / standard deviation (diffusers' `scaling_factor`).
+    pub fn scaling_factor(&self) -> f64 {
+        1.0 / self.latent_std
+    }
+
+    /// In one sentence.
+    pub fn sentence(&self) -> String {
+        let Reconstruction { images, psnr, l1 } = self.reconstruction;
+        let held_out = if self.held_out { "held-out" } else { "training" };
+        format!(
+            "the autoencoder gives {images} {held_out} images back with PSNR {psnr:.2} dB and L1 {l1:.4} on [-1, 1]; \
+             no sample can be better than that"
+        )
+    }
+
+    /// Of a run whose autoencoder is finished.
+    pub fn load(run: &Path) -> Result<Self> {
+        let path = run.join(LATENTS);
+        let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::BadFile {
+            path,
+            problem: error.to_string(),
+            advice: "remove it and continue the run with --resume; it is measured again",
+        })
+    }
+}
+
+/// Measures the latents of a run's finished autoencoder and writes `latents.json`, if that is not done yet.
+pub(crate) fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Device) -> Result<LatentSpace> {
+    let (network, state) = load_network(run, Role::Autoencoder, build_autoencoder(config, device)?)?;
+    if let Ok(known) = LatentSpace::load(run)
+        && known.autoencoder_sha256 == state.ema_sha256()
+    {
+        return Ok(known);
+    }
+    let precision = config.train.precision;
+    let (mut sum, mut squares, mut count) = (0.0, 0.0, 0_usize);
+    let measured_on = sets.training.len().min(MEASURED);
+    for_batches(sets.training, measured_on, config, device, &mut |images, ids| {
+        let posterior = network.encode(images, &pass(&network, precision));
+        let [_, height, width, channels] = posterior.mean.dims();
+        let noise = NoiseSource::new(config.train.seed, ids, device);
+        let latents = posterior.sample(noise.draw(Stream::LatentScale, 0, [height, width, channels]));
+        for value in latents.into_data().try_into_vec::<f32>().expect("networks compute in f32") {
+            sum += f64::from(value);
+            squares += f64::from(value) * f64::from(value);
+            count += 1;
+        }
+    });
+    let mean = sum / count.max(1) as f64;
+    let latent_std = (squares / count.max(1) as f64 - mean * mean).max(0.0).sqrt();
+    if latent_std.is_nan() || latent_std < 1e-6 {
+        let network = role_name(Role::Autoencoder);
+        return Err(Error::Diverged { network, step: state.step, loss: latent_std as f32 });
+    }
+    let held_out = !sets.validation.is_empty();
+    let shown = if held_out { sets.validation } else { sets.training };
+    let mut found = Reconstruction::default();
+    for_batches(shown, shown.len().min(MEASURED), config, device, &mut |images, _| {
+        found = found.and(reconstruction(&network, images, precision));
+    });
+    let autoencoder_sha256 = state.ema_sha256().to_owned();
+    let space = LatentSpace { autoencoder_sha256, latent_std, measured_on, reconstruction: found, held_out };
+    let text = serde_json::to_vec_pretty(&space).unwrap_or_default();
+    pig_data::atomic::write(&run.join(LATENTS), &text)?;
+    Ok(space)
+}
+
+/// Hands out `count` images of a set, evenly spread, in batches with their indices.
+fn for_batches(
+    set: &PreparedSet,
+    count: usize,
+    config: &Config,
+    device: &Device,
+    task: &mut dyn FnMut(Tensor<4>, Vec<u64>),
+) {
+    let ([height, width], channels) = (set.size, set.channels);
+    let indices: Vec<usize> = (0..count).map(|i| i * set.len() / count).collect();
+    for indices in indices.chunks(config.train.batch_size) {
+        let values: Vec<f32> = indices.iter().flat_map(|&index| set.image(index)).copied().collect();
+        let images = Tensor::from_data(TensorData::new(values, [indices.len(), height, width, channels]), device);
+        task(images, indices.iter().map(|&index| index as u64).collect());
+    }
+}
+
+/// Whether a run's autoencoder has been measured as it is now.
+pub(crate) fn check_measured(run: &Path, space: &LatentSpace) -> Result<()> {
+    let (state, ..) = Store::new(run, role_name(Role::Autoencoder)).load_ema()?;
+    if state.ema_sha256() == space.autoencoder_sha256 {
+        return Ok(());
+    }
+    Err(Error::Mismatch {
+        what: "the autoencoder of latents.json",
+        found: space.autoencoder_sha256.clone(),
+        expected: state.ema_sha256().to_owned(),
+        advice: "continue the run with --resume; the latents are measured again",
+    })
+}
+
+/// A frozen autoencoder with its latents' scale.
+#[derive(Clone, Debug)]
+pub struct LatentCodec {
+    /// With averaged weights, in evaluation mode.
+    pub autoencoder: Autoencoder,
+    /// What latents are multiplied by before they are noised.
+    pub scaling_factor: f64,
+}
+
+impl LatentCodec {
+    /// Scaled latents of images, drawn with standard normal noise from `eps` (told the latents' shape).
+    pub fn encode(&self, images: Tensor<4>, precision: Precision, eps: impl Fn(&Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+        let posterior = self.autoencoder.encode(images, &pass(&self.autoencoder, precision));
+        posterior.sample(eps(&posterior.mean)).mul_scalar(self.scaling_factor)
+    }
+
+    /// Images of scaled latents.
+    pub fn decode(&self, latents: Tensor<4>, precision: Precision) -> Tensor<4> {
+        self.autoencoder.decode(latents.div_scalar(self.scaling_factor), &pass(&self.autoencoder, precision))
+    }
+}
+
+/// The mean squared error of the latent network on one batch, `[1]`.
+pub fn loss(network: &Network<'_>, context: Context<'_>, batch: &Batch, training: bool) -> Tensor<1> {
+    let Context { config, schedule, frozen, .. } = context;
+    let codec = &frozen.autoencoder.as_ref().expect("roles put the autoencoder before the latent network").network;
+    let latents =
+        codec.encode(batch.images.clone(), config.train.precision, |mean| batch.draw(Stream::TrainLatent, mean));
+    let masks = area_mean(batch.masks.clone(), config.autoencoder.factor());
+    let masks = condition::dropped(&config.train, batch, masks, training);
+    let eps = noise_like(config, batch, &latents);
+    let error = conditional_error(network, schedule, &latents, &eps, &masks, &batch.t);
+    mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(value: impl Fn(usize, usize) -> f32) -> Tensor<4> {
+        let values: Vec<f32> = (0..64).map(|i| value(i / 8, i % 8)).collect();
+        Tensor::from_data(TensorData::new(values, [1, 8, 8, 1]), &Device::flex())
+    }
+
+    /// A flat error is all rest, an alternating one all first band, and squares of two by two are all second band.
+    #[test]
+    fn the_pyramid_parts_scales() {
+        let l1 = |error| pyramid_l1(error).into_scalar::<f32>();
+        let sign = |odd: usize| if odd.is_multiple_of(2) { 1.0 } else { -1.0 };
+        assert_eq!(l1(error(|_, _| 0.5)), 0.5);
+        assert_eq!(l1(error(|y, x| sign(x + y))), 1.0);
+        assert_eq!(l1(error(|y, x| 2.0 * sign(x / 2 + y / 2))), 2.0);
+        assert_eq!(l1(error(|y, x| 0.5 + sign(x + y) + 2.0 * sign(x / 2 + y / 2))), 3.5);
+    }
+
+    #[test]
+    fn reconstructions_are_averaged_by_their_images() {
+        let part = |images, psnr, l1| Reconstruction { images, psnr, l1 };
+        assert_eq!(part(3, 10.0, 0.1).and(part(1, 30.0, 0.5)), part(4, 15.0, 0.2));
+    }
+}

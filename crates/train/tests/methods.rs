@@ -1,0 +1,400 @@
+//! The methods beside the paper's: each learns from its condition, takes and refuses what it should, and its samples do not
+//! depend on their batch.
+
+mod common;
+
+use burn::tensor::{Tensor, TensorData};
+use common::{LEARNED, SIDE, config, device, folder, folder_of_corners, trained};
+use pig_data::PreparedSet;
+use pig_diffusion::schedule::Schedule;
+use pig_nn::{network::Role, parameters, pass::Precision};
+use pig_train::{
+    Config,
+    batch::{Batch, Batches},
+    checkpoint::Store,
+    config::GivenKind,
+    given::Source,
+    methods::{Context, Frozen, Objective, ObjectiveTask, ldm::LatentSpace, role_name, with_objective},
+    metrics_log,
+    observer::Silent,
+    run_dir::RunDir,
+    sample::{LoadedRun, Request, sample},
+    sampler::{Given, Models, Sampler, Samples},
+    train::RunData,
+};
+use std::path::Path;
+
+fn request(run: &Path, out: &Path, seeds: &[u64]) -> Request {
+    Request {
+        run: run.to_owned(),
+        out: out.to_owned(),
+        seeds: seeds.to_vec(),
+        sets: Vec::new(),
+        source: Source::Nothing,
+        progress_strips: true,
+        data: None,
+    }
+}
+
+/// The loss of a trained network on its own training pairs, and on the same with every mask replaced by another pair's.
+struct TrueAndWrong<'a> {
+    run: &'a Path,
+    set: &'a PreparedSet,
+}
+
+impl ObjectiveTask for TrueAndWrong<'_> {
+    type Output = [f32; 2];
+
+    fn run<O: Objective>(self, objective: &O) -> [f32; 2] {
+        let (config, device) = (objective.context().config, device());
+        let (_, weights, _) = Store::new(self.run, role_name(objective.role())).load_ema().unwrap();
+        let network = parameters::import(objective.build(&device).unwrap(), &weights).unwrap();
+        let last = config.schedule.num_train_timesteps;
+        let batches =
+            Batches { set: self.set, augment: &config.data.augment, num_train_timesteps: last, device: &device };
+        let indices: Vec<usize> = (0..self.set.len()).collect();
+        let positions = (1000..).take(indices.len()).collect();
+        // Much noise: what the image looks like must be read from the condition.
+        let batch = batches.fixed(0, &indices, positions, vec![last * 7 / 8; indices.len()]);
+        let loss = |batch: &Batch| objective.loss(&network, batch).into_scalar::<f32>();
+        let (head, tail) = (batch.masks.clone().narrow(0, 0, 2), batch.masks.clone().narrow(0, 2, indices.len() - 2));
+        let wrong = Batch { masks: Tensor::cat(vec![tail, head], 0), ..batch.clone() };
+        [loss(&batch), loss(&wrong)]
+    }
+}
+
+/// Trains `sets` and holds the loss of `role` under true masks against that under wrong ones.
+fn assert_follows_its_mask(name: &str, role: Role, sets: &[&str]) {
+    let folder = folder();
+    let config = config(&[&LEARNED[..], sets].concat());
+    let run = trained(folder.path(), name, &config);
+    let run_data = RunData::of_run(&folder.path().join("data"), &RunDir::open(&run).unwrap(), &Silent).unwrap();
+    let [training, _] = run_data.parts();
+    let (schedule, timesteps) = (Schedule::new(&config.schedule).unwrap(), config.timesteps().unwrap());
+    let mut frozen = Frozen::default();
+    for &earlier in config.roles().iter().take_while(|&&earlier| earlier != role) {
+        frozen.load(&run, &config, earlier, &device()).unwrap();
+    }
+    let context = Context { config: &config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
+    let [right, wrong] = with_objective(role, context, TrueAndWrong { run: &run, set: &training });
+    println!("{name}: loss {right} under true masks, {wrong} under wrong ones");
+    assert!(wrong > 1.3 * right, "{name} does not follow its mask: {right} and {wrong}");
+}
+
+#[test]
+fn seg_guided_follows_its_mask() {
+    assert_follows_its_mask("seg-guided", Role::SegGuided, &["method=seg-guided"]);
+}
+
+#[test]
+fn the_control_follows_its_mask() {
+    assert_follows_its_mask("controlnet", Role::Control, &["method=controlnet"]);
+}
+
+/// Two levels, so that a picture of 16 x 16 has latents of 8 x 8.
+const LDM: [&str; 4] = [
+    "method=ldm",
+    "autoencoder.block_out_channels=[16, 16]",
+    "autoencoder.norm_num_groups=8",
+    "autoencoder.latent_channels=2",
+];
+
+#[test]
+fn the_latent_network_follows_its_mask() {
+    assert_follows_its_mask("ldm", Role::Latent, &LDM);
+}
+
+#[test]
+fn an_autoencoder_s_error_is_measured_and_told() {
+    let folder = folder();
+    let run = trained(folder.path(), "ldm", &config(&[&LDM[..], &LEARNED, &["train.validate_every=60"]].concat()));
+    let space = LatentSpace::load(&run).unwrap();
+    assert!(space.held_out && space.reconstruction.images == 3 && space.measured_on == 9, "{space:?}");
+    // Twelve pictures of one kind are learned to a few hundredths in these steps; a mean picture stays below 15 dB.
+    assert!(space.reconstruction.psnr > 18.0 && space.reconstruction.l1 < 0.2, "{space:?}");
+    let lines = metrics_log::read(&run).unwrap();
+    let psnr: Vec<f64> = lines.iter().filter_map(|line| Some(line.reconstruction?.psnr)).collect();
+    assert!(psnr.len() == 2 && psnr[1] > psnr[0], "{psnr:?}");
+    assert!(
+        lines.iter().all(|line| line.network != "autoencoder" || line.validation.is_none_or(|v| v.quarters.is_none()))
+    );
+    let card = std::fs::read_to_string(run.join("README.md")).unwrap();
+    assert!(card.contains(&space.sentence()) && card.contains("| autoencoder |"), "{card}");
+    let out = folder.path().join("pairs");
+    let asked = Request { source: Source::TrainingMasks, ..request(&run, &out, &[0, 1]) };
+    assert_eq!(sample(&asked, &device(), &Silent).unwrap().latents, Some(space.clone()));
+
+    // Scaled latents have the unit variance that the noise is made for.
+    let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
+    let Models::Latent { codec, .. } = &loaded.models else { panic!("the method is ldm") };
+    assert_eq!(codec.scaling_factor, 1.0 / space.latent_std);
+    let run_data = RunData::of_run(&folder.path().join("data"), &RunDir::open(&run).unwrap(), &Silent).unwrap();
+    let [training, _] = run_data.parts();
+    let data = TensorData::new(training.images.clone(), [training.len(), SIDE, SIDE, 1]);
+    let images = Tensor::from_data(data, &device());
+    let latents = codec.encode(images, Precision::F32, Tensor::zeros_like);
+    let spread = f64::from(latents.var(0).mean().into_scalar::<f32>()).sqrt();
+    assert!((0.5..1.5).contains(&spread), "{spread}");
+}
+
+#[test]
+fn the_autoencoder_has_its_own_number_of_steps() {
+    let folder = folder();
+    let run =
+        trained(folder.path(), "ldm", &config(&[&LDM[..], &["train.steps=4", "train.autoencoder_steps=2"]].concat()));
+    let lines = metrics_log::read(&run).unwrap();
+    let steps = |network: &str| lines.iter().filter(|line| line.network == network).map(|line| line.step).max();
+    assert_eq!((steps("autoencoder"), steps("latent")), (Some(2), Some(4)));
+}
+
+#[test]
+fn model_y_follows_its_mask() {
+    assert_follows_its_mask("pig", Role::ModelY, &["model_y.conditioning=clean"]);
+}
+
+/// The mean of `values` inside the masks minus that outside.
+fn contrast(values: &[Vec<f32>], masks: &[&[f32]]) -> f32 {
+    let mean = |inside: bool| {
+        let pixels = values.iter().zip(masks).flat_map(|(values, mask)| values.iter().zip(*mask));
+        let chosen: Vec<f32> = pixels.filter(|(_, m)| (**m > 0.0) == inside).map(|(&value, _)| value).collect();
+        chosen.iter().sum::<f32>() / chosen.len() as f32
+    };
+    mean(true) - mean(false)
+}
+
+/// From masks to images and back: in the training pairs lesions are brighter than their surroundings by 0.86, and no two
+/// neighbours' masks overlap.
+fn assert_goes_both_ways(name: &str, sets: &[&str]) {
+    let folder = folder_of_corners();
+    let run = trained(folder.path(), name, &config(&[&LEARNED[..], &["sample.clip_sample=true"], sets].concat()));
+    let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
+    let run_data = RunData::of_run(&folder.path().join("data"), &loaded.run, &Silent).unwrap();
+    let [training, _] = run_data.parts();
+    let masks: Vec<&[f32]> = (0..training.len()).map(|i| training.mask(i)).collect();
+    let images: Vec<&[f32]> = (0..training.len()).map(|i| training.image(i)).collect();
+    let ids: Vec<u64> = (0..training.len() as u64).collect();
+    let device = device();
+    let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
+    let to_images = sampler.sample(Given::Masks(&masks), &ids, &mut |_| {});
+    let to_masks = sampler.sample(Given::Images(&images), &ids, &mut |_| {});
+    assert_eq!(to_images.masks.concat(), masks.concat(), "{name}: given masks are kept");
+    assert_eq!(to_masks.images.concat(), images.concat(), "{name}: given images are kept");
+    let (image, mask) = (contrast(&to_images.images, &masks), contrast(&to_masks.masks, &masks));
+    println!("{name}: contrast of images under given masks {image}, of masks made for images {mask}");
+    // A network that did not look would scatter its squares over the corners, a quarter of them in the right one.
+    assert!(image > 0.5, "{name}: images do not follow given masks: {image}");
+    assert!(mask > 1.2, "{name}: masks do not follow given images: {mask}");
+
+    // One by one and together.
+    let alone = sampler.sample(Given::Images(&images[3..4]), &[3], &mut |_| {});
+    assert_alike(&to_masks.masks[3..4], &alone.masks, name);
+}
+
+#[test]
+#[ignore = "not reached yet: SHORTCOMINGS.md, given images"]
+fn joint_with_independent_levels_goes_both_ways() {
+    let sets = ["method=joint", "train.noise_levels=independent", "train.clean_level_prob=0.5", "train.steps=500"];
+    assert_goes_both_ways("joint", &sets);
+}
+
+#[test]
+#[ignore = "not reached yet: SHORTCOMINGS.md, given images"]
+fn pig_goes_both_ways() {
+    assert_goes_both_ways("pig", &["model_y.conditioning=clean", "train.steps=300"]);
+}
+
+#[test]
+fn masks_are_made_for_images_of_a_folder_by_methods_that_can() {
+    let folder = folder();
+    let images = folder.path().join("data/images");
+    let source = Source::ImageFolder(images.clone());
+    let sets = ["method=joint", "train.noise_levels=independent"];
+    let run = trained(folder.path(), "joint", &config(&sets));
+    let out = folder.path().join("masked");
+    let asked = Request { source: source.clone(), ..request(&run, &out, &[0, 1, 12]) };
+    assert_eq!(sample(&asked, &device(), &Silent).unwrap().made, 3);
+    let read = |path: &Path| pig_data::png_file::read_png(path).unwrap().pixels;
+    assert_eq!(read(&out.join("images/000000.png")), read(&images.join("a00.png")), "the image is kept");
+    assert_eq!(read(&out.join("images/000012.png")), read(&images.join("a00.png")), "twelve images: 12 is the first");
+
+    let shared = trained(folder.path(), "shared", &config(&["method=joint"]));
+    let seg = trained(folder.path(), "seg", &config(&["method=seg-guided"]));
+    for run in [shared, seg] {
+        let asked = Request { source: source.clone(), ..request(&run, &folder.path().join("no"), &[0]) };
+        let refused = sample(&asked, &device(), &Silent).unwrap_err().to_string();
+        assert!(refused.contains("--given-image") && refused.contains("independent"), "{refused}");
+        assert!(!folder.path().join("no").exists());
+    }
+}
+
+/// Within 1e-4 on [-1, 1].
+fn assert_alike(together: &[Vec<f32>], alone: &[Vec<f32>], what: &str) {
+    assert_eq!(together.len(), alone.len(), "{what}");
+    let furthest =
+        together.iter().flatten().zip(alone.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{what}: furthest {furthest:e}");
+    assert!(furthest <= 1e-4, "{what}: {furthest}");
+}
+
+/// Two masks that differ, turn by turn.
+fn two_masks(count: usize) -> Vec<Vec<f32>> {
+    let mask = |side: usize| (0..SIDE * SIDE).map(|i| if (i % SIDE < 6) == (side == 0) { 1.0 } else { -1.0 }).collect();
+    (0..count).map(|i| mask(i % 2)).collect()
+}
+
+#[test]
+fn samples_do_not_depend_on_the_batch() {
+    let folder = folder();
+    for (name, sets) in [
+        ("ddpm", &["method=ddpm", "sample.num_inference_steps=64"][..]),
+        ("ddim", &["method=ddim", "sample.eta=0.5", "sample.clip_sample=true"]),
+        ("seg-guided", &["method=seg-guided", "train.condition_dropout=0.2", "sample.guidance_scale=2"]),
+        ("controlnet", &["method=controlnet"]),
+        ("ldm", &LDM),
+    ] {
+        let run = trained(folder.path(), name, &config(sets));
+        let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
+        let device = device();
+        let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
+        let masks = two_masks(5);
+        let sample = |ids: &[u64]| -> Samples {
+            let masks: Vec<&[f32]> = ids.iter().map(|&id| masks[id as usize].as_slice()).collect();
+            let given = if loaded.config.method.needs_masks() { Given::Masks(&masks) } else { Given::Nothing };
+            sampler.sample(given, ids, &mut |_| {})
+        };
+        let together = sample(&[0, 1, 2, 3, 4]);
+        let alone: Vec<Vec<f32>> = (0..5).flat_map(|id| sample(&[id]).images).collect();
+        assert_ne!(alone[0], alone[2], "{name}: two samples are alike");
+        assert_alike(&together.images, &alone, name);
+    }
+}
+
+#[test]
+fn images_alone_are_written_without_masks_and_say_so() {
+    let folder = folder();
+    let run = trained(
+        folder.path(),
+        "run",
+        &config(&["method=ddpm", "sample.num_inference_steps=64", "train.preview_every=10"]),
+    );
+    assert!(run.join("previews/unconditional-step-000010.png").is_file());
+    let out = folder.path().join("images");
+    let summary = sample(&request(&run, &out, &[0, 1, 2]), &device(), &Silent).unwrap();
+    assert_eq!((summary.made, summary.finished.pairs, summary.finished.empty_masks), (3, 3, 0));
+    assert!(summary.agreement.is_none());
+    assert!(summary.no_agreement.unwrap().contains("without masks"));
+    assert!(!out.join("masks").exists() && !out.join("progress.png").exists());
+    let manifest = std::fs::read_to_string(out.join("manifest.csv")).unwrap();
+    assert!(manifest.starts_with("id,seed,image,has_mask,") && manifest.contains(",false,"), "{manifest}");
+    let again = sample(&request(&run, &out, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
+    assert_eq!((again.made, again.skipped), (1, 3));
+
+    // The same network by DDIM, into another folder only.
+    let ddim = ["method=ddim", "sample.num_inference_steps=4"].map(str::to_owned).to_vec();
+    let mixed = Request { sets: ddim.clone(), ..request(&run, &out, &[9]) };
+    assert!(sample(&mixed, &device(), &Silent).unwrap_err().to_string().contains("settings_hash"));
+    let other = Request { sets: ddim, ..request(&run, &folder.path().join("ddim"), &[0]) };
+    assert_eq!(sample(&other, &device(), &Silent).unwrap().made, 1);
+    let refused = LoadedRun::open(&run, &["method=joint".to_owned()], &device()).unwrap_err().to_string();
+    assert!(refused.contains("[sample]"), "{refused}");
+}
+
+#[test]
+fn masks_come_from_training_cases_and_from_another_run() {
+    let folder = folder();
+    let pig = trained(folder.path(), "pig", &config(&[]));
+    let run = trained(folder.path(), "seg", &config(&["method=seg-guided", "train.preview_every=10"]));
+    assert!(run.join("previews/seg_guided-step-000010.png").is_file());
+    let mask = |out: &Path, seed: u64| {
+        let path = out.join("masks").join(format!("{seed:06}.png"));
+        pig_data::png_file::read_png(&path).unwrap().pixels
+    };
+
+    let none = sample(&request(&run, &folder.path().join("none"), &[0]), &device(), &Silent).unwrap_err().to_string();
+    assert!(none.contains("--training-masks") && none.contains("--masks-from"), "{none}");
+
+    let out = folder.path().join("training");
+    let asked = Request { source: Source::TrainingMasks, ..request(&run, &out, &[0, 1, 9]) };
+    let summary = sample(&asked, &device(), &Silent).unwrap();
+    assert_eq!((summary.made, summary.finished.empty_masks), (3, 0));
+    assert!(summary.agreement.is_some());
+    // Twelve pairs, of which nine train: sample 9 takes the first case again.
+    assert_eq!(mask(&out, 0), mask(&out, 9));
+    assert_ne!(mask(&out, 0), mask(&out, 1));
+
+    let pairs = folder.path().join("pairs");
+    sample(&request(&pig, &pairs, &[3, 4]), &device(), &Silent).unwrap();
+    let out = folder.path().join("from-pig");
+    let asked = Request { source: Source::MasksFrom(pig.clone()), ..request(&run, &out, &[3, 4]) };
+    sample(&asked, &device(), &Silent).unwrap();
+    for seed in [3, 4] {
+        assert_eq!(mask(&out, seed), mask(&pairs, seed), "seed {seed}: not pig's mask");
+    }
+    let asked = Request { source: Source::MasksFrom(run.clone()), ..request(&run, &folder.path().join("x"), &[3]) };
+    let refused = sample(&asked, &device(), &Silent).unwrap_err().to_string();
+    assert!(refused.contains("--masks-from") && refused.contains("seg-guided"), "{refused}");
+}
+
+#[test]
+fn ddpm_takes_no_masks() {
+    let config = config(&["method=ddpm", "sample.num_inference_steps=64"]);
+    assert!(config.takes(GivenKind::Nothing) && !config.takes(GivenKind::Masks));
+}
+
+#[test]
+fn scale_one_is_no_guidance_and_another_scale_is_guidance() {
+    let folder = folder();
+    for (name, sets) in [
+        ("pig", &["model_y.conditioning=clean"][..]),
+        ("seg-guided", &["method=seg-guided"]),
+        ("controlnet", &["method=controlnet"]),
+        ("ldm", &LDM),
+    ] {
+        let guided = config(&[&LEARNED[..2], &["train.condition_dropout=0.2", "train.ema_decay=0"], sets].concat());
+        let run = trained(folder.path(), name, &guided);
+        let images = |set: &str| -> Vec<u32> {
+            let sets: Vec<String> = [set].iter().filter(|set| !set.is_empty()).map(|&set| set.to_owned()).collect();
+            let loaded = LoadedRun::open(&run, &sets, &device()).unwrap();
+            let (device, masks) = (device(), two_masks(2));
+            let masks: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
+            let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
+            sampler.images_for(&masks, &[0, 1], &mut |_| {}).images.concat().into_iter().map(f32::to_bits).collect()
+        };
+        assert_eq!(images(""), images("sample.guidance_scale=1"), "{name}");
+        assert_ne!(images(""), images("sample.guidance_scale=3"), "{name}");
+    }
+}
+
+fn refusal(sets: &[&str]) -> String {
+    config(sets).check().unwrap_err().to_string()
+}
+
+#[test]
+fn keys_of_another_method_are_refused() {
+    for (sets, key) in [
+        (&["method=ddpm", "model_y.conditioning=clean"][..], "model_y.conditioning"),
+        (&["method=joint", "train.condition_dropout=0.1"], "train.condition_dropout"),
+        (&["method=seg-guided", "train.clean_condition_prob=0.1"], "train.clean_condition_prob"),
+        (&["train.mask_ablation_prob=0.5"], "train.mask_ablation_prob"),
+        (&["train.base_steps=5"], "train.base_steps"),
+        (&["train.noise_levels=independent"], "train.noise_levels"),
+        (&["method=joint", "train.clean_level_prob=0.3"], "train.clean_level_prob"),
+        (&["train.kl_weight=0.1"], "train.kl_weight"),
+        (&["method=ldm", "sample.clip_sample=true"], "sample.clip_sample"),
+        (&["method=ldm", "autoencoder.norm_num_groups=5"], "norm_num_groups"),
+        (&["control.conditioning_embedding_out_channels=[8]"], "control"),
+        (&["method=ddim", "sample.sampler=ddpm"], "sample.sampler"),
+        (&["method=joint", "sample.guide_threshold=true"], "sample.guide_threshold"),
+        (&["sample.guidance_scale=2"], "sample.guidance_scale"),
+    ] {
+        let message = refusal(sets);
+        assert!(message.contains(key), "{sets:?}: {message}");
+    }
+    let valid: &[Config] = &[
+        config(&["method=seg-guided", "train.mask_ablation_prob=0.5"]),
+        config(&["train.condition_dropout=0.1", "sample.guidance_scale=2"]),
+    ];
+    for config in valid {
+        config.check().unwrap();
+    }
+}
