@@ -75,6 +75,7 @@ impl Timesteps {
     /// These moves with a second look at each but the last, as Heun's method takes: after t to t-1 follows a move from
     /// t-1 that does not fall. It goes to `raised(t-1)`, the timestep up to which noise is added before the next move;
     /// t-1 itself for none.
+    #[must_use]
     pub fn corrected(&self, raised: impl Fn(usize) -> usize) -> Self {
         let mut moves = Vec::with_capacity(2 * self.len());
         let mut start = self.first();

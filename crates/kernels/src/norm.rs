@@ -281,7 +281,7 @@ struct Part<'a> {
     first: usize,
 }
 
-impl<'a> Part<'a> {
+impl Part<'_> {
     /// One sample of `batch`.
     fn sample(self, sample: usize, batch: usize) -> Self {
         let size = self.x.len() / batch;

@@ -95,11 +95,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     // In a thread of the pool, as `pig` computes.
-    rayon::scope(|_| serve(stdin).map_err(|error| error.to_string()))?;
+    rayon::scope(|_| serve(&stdin).map_err(|error| error.to_string()))?;
     Ok(())
 }
 
-fn serve(requests: Stdin) -> Result<(), Box<dyn Error>> {
+fn serve(requests: &Stdin) -> Result<(), Box<dyn Error>> {
     let mut job = None;
     for line in requests.lock().lines() {
         let answer = answer(serde_json::from_str(&line?)?, &mut job)?;

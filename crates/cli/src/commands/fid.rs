@@ -74,7 +74,9 @@ fn run_calc(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&json)?);
     } else {
         print!("{comparison}");
-        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        for warning in &warnings {
+            eprintln!("warning: {warning}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

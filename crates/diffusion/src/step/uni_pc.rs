@@ -35,7 +35,7 @@ pub fn uni_c_step(x: &Tensor<4>, history: &History, x_0: &Tensor<4>, to: Level) 
     let moving = Moving::new(history, to);
     let mut coefficients = if order == 1 { vec![0.5] } else { moving.coefficients(order) };
     let last = coefficients.pop().unwrap_or_default();
-    let correction = (x_0.clone() - moving.newest(history)).mul_scalar(moving.scale * last);
+    let correction = (x_0.clone() - Moving::newest(history)).mul_scalar(moving.scale * last);
     moving.apply(x, history, &coefficients) + correction
 }
 
@@ -60,13 +60,13 @@ impl Moving {
         Self { from, to, minus_h, scale: -to.alpha * libm::expm1(minus_h), places }
     }
 
-    fn newest(&self, history: &History) -> Tensor<4> {
+    fn newest(history: &History) -> Tensor<4> {
         history[history.len() - 1].0.clone()
     }
 
     /// The first-order move plus the differences of the older entries, weighted.
     fn apply(&self, x: &Tensor<4>, history: &History, coefficients: &[f64]) -> Tensor<4> {
-        let newest = self.newest(history);
+        let newest = Self::newest(history);
         let mut moved = x.clone().mul_scalar(self.to.sigma / self.from.sigma) + newest.clone().mul_scalar(self.scale);
         let older = history.iter().rev().skip(1);
         for ((older, place), coefficient) in older.zip(&self.places).zip(coefficients) {

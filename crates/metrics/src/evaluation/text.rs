@@ -6,6 +6,9 @@ use super::{Evaluation, Level};
 use crate::bootstrap::Estimate;
 use crate::overlap::BothEmpty;
 
+/// What a row of the table shows of a level.
+type Value = fn(&Level) -> Option<Estimate>;
+
 impl Evaluation {
     /// What the numbers are, in words that a table's caption can take.
     #[must_use]
@@ -38,7 +41,7 @@ impl fmt::Display for Evaluation {
             self.cases, self.empty.prediction, self.empty.truth, self.empty.both
         )?;
         writeln!(f, "\n{:<24}{:<28}{:<28}{:<28}", "", "per slice", "per patient", "pooled")?;
-        let rows: [(&str, fn(&Level) -> Option<Estimate>); 5] = [
+        let rows: [(&str, Value); 5] = [
             ("Dice", |level| level.dice),
             ("IoU", |level| level.iou),
             ("precision", |level| level.precision),

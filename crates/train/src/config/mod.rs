@@ -284,6 +284,7 @@ impl Default for TrainConfig {
 /// The `[sample]` section.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct SampleConfig {
     /// Kept timesteps.
     pub num_inference_steps: usize,

@@ -460,5 +460,5 @@ fn pairs(items: &[Id]) -> Step<Vec<(Id, Id)>> {
 
 /// A name of a stranger's, fit for a message.
 fn clean(name: &str) -> String {
-    name.chars().filter(|c| c.is_ascii_graphic()).take(80).collect()
+    name.chars().filter(char::is_ascii_graphic).take(80).collect()
 }

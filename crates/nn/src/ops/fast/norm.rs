@@ -38,7 +38,7 @@ pub(in crate::ops) fn group_norm_concat(
 /// Inputs: x or two tensors side by side, weight, bias.
 #[derive(Clone, Debug)]
 struct Norm {
-    norm: GroupNorm,
+    size: GroupNorm,
     /// Shape of the result.
     dims: [usize; 4],
     /// Of the result.
@@ -59,18 +59,18 @@ impl Norm {
     fn new(dims: [usize; 4], settings: NormSettings) -> Self {
         let [batch, height, width, channels] = dims;
         let NormSettings { groups, eps, activate, precision } = settings;
-        let norm = GroupNorm { batch, pixels: height * width, channels, groups, eps: eps as f32, silu: activate };
-        Self { norm, dims, precision }
+        let size = GroupNorm { batch, pixels: height * width, channels, groups, eps: eps as f32, silu: activate };
+        Self { size, dims, precision }
     }
 
     /// The result in the type `T`, and what the backward pass reads.
     fn run<T: Value, const N: usize>(&self, inputs: [FlexTensor; N]) -> (FlexTensor, Saved<N>) {
-        let groups = self.norm.batch * self.norm.groups;
+        let groups = self.size.batch * self.size.groups;
         let shape = Shape::from(self.dims);
         let (mut y, mut mean, mut rstd) = (buffer::<T>(shape.num_elements()), vec![0.0; groups], vec![0.0; groups]);
         let (x, parameters) = inputs.split_at(N - 2);
         let [weight, bias] = [0, 1].map(|i| values(&parameters[i]));
-        self.norm.forward(Level::best(), beside(x), weight, bias, &mut y, &mut mean, &mut rstd);
+        self.size.forward(Level::best(), beside(x), weight, bias, &mut y, &mut mean, &mut rstd);
         (tensor(y, shape), Saved { inputs, mean, rstd })
     }
 
@@ -90,7 +90,7 @@ impl Norm {
         let mut dx: Vec<&mut [f32]> = dx.iter_mut().map(|dx| &mut dx[..]).collect();
         let (dw, db) = rest.split_at_mut(1);
         let (dw, db) = (&mut dw[0], &mut db[0]);
-        self.norm.backward(Level::best(), beside(x), values(dy), weight, bias, mean, rstd, &mut dx, dw, db);
+        self.size.backward(Level::best(), beside(x), values(dy), weight, bias, mean, rstd, &mut dx, dw, db);
         let mut shapes = inputs.iter().map(TensorMetadata::shape);
         gradients.map(|gradient| shapes.next().map(|shape| tensor(gradient, shape)))
     }
