@@ -1,6 +1,6 @@
 //! Named arrays of other frameworks, on the host and without a tensor library.
 //!
-//! [`file`] reads weights: safetensors, files of `torch.save` and TorchScript archives, whose pickles are read without executing
+//! [`mod@file`] reads weights: safetensors, files of `torch.save` and TorchScript archives, whose pickles are read without executing
 //! anything. [`npz`] reads and writes NumPy's archives.
 
 pub mod array;
