@@ -24,6 +24,7 @@ pub mod noise;
 #[allow(non_snake_case)] // x_T and y_T are what the paper calls them.
 pub mod pair;
 pub mod prediction;
+pub mod resample;
 pub mod schedule;
 pub mod single;
 pub mod step;

@@ -50,6 +50,8 @@ pub enum Stream {
     TrainCleanLevel = 18,
     /// The noise of drawn latents where their scale is measured.
     LatentScale = 19,
+    /// The ways back between the looks at a given image.
+    Resample = 20,
 }
 
 /// A generator for one (seed, sample, stream, step).

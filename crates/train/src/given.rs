@@ -1,9 +1,9 @@
 //! What `pig sample` starts from beside noise: masks of a folder, of the training cases, or of another run; or images.
 
 use crate::{
-    Error, Result,
+    Config, Error, Result,
     checkpoint::sha256,
-    config::GivenKind,
+    config::{GivenKind, Method, SamplerKind},
     sample::{LoadedRun, Request},
     sampler::{Given, Sampler, Samples},
     train::{RunData, remembered_data},
@@ -78,6 +78,7 @@ impl Supply {
                 Ok(Self::Masks(masks?))
             }
             Source::ImageFolder(folder) => {
+                check_resampling(&loaded.config)?;
                 let load = |path: &PathBuf| Ok(loaded.preparation.load_image(path)?);
                 let images: Result<Vec<Vec<f32>>> = picture_paths(folder, "--given-image")?.iter().map(load).collect();
                 Ok(Self::Images(images?))
@@ -100,10 +101,13 @@ impl Supply {
         }
     }
 
-    /// Steps of a batch beside those of the run itself.
-    pub(crate) fn steps(&self) -> Result<usize> {
+    /// Steps of a batch beside one for each of the run's own moves.
+    pub(crate) fn steps(&self, config: &Config) -> Result<usize> {
         match self {
             Self::Run(other) => Ok(other.config.timesteps()?.len()),
+            Self::Images(_) if config.method == Method::Pig => {
+                Ok((config.sample.jump_n_sample - 1) * config.timesteps()?.len())
+            }
             _ => Ok(0),
         }
     }
@@ -157,6 +161,20 @@ impl Supply {
             }
         }
     }
+}
+
+/// A move can be made again where it depends on nothing but its start: with DDIM and no noise of its own.
+fn check_resampling(config: &Config) -> Result<()> {
+    let sample = &config.sample;
+    let repeatable = sample.sampler == SamplerKind::Ddim && sample.eta == 0.0;
+    if config.method != Method::Pig || sample.jump_n_sample == 1 || repeatable {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        key: "sample.jump_n_sample".to_owned(),
+        found: sample.jump_n_sample.to_string(),
+        expected: "1 with --given-image, or sample.sampler = \"ddim\" with sample.eta = 0".to_owned(),
+    })
 }
 
 /// What each id takes: its own number modulo theirs.

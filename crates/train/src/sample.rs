@@ -236,7 +236,7 @@ fn make(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<(Outcome, usize)> {
-    let steps = sampler.timesteps().len() + supply.steps()?;
+    let steps = sampler.timesteps().len() + supply.steps(&loaded.config)?;
     let batch_size = loaded.config.sample.batch_size;
     let total = missing.len().div_ceil(batch_size) * steps;
     observer.event(Event::Begin { stage: "sample".to_owned(), total, done: 0 });

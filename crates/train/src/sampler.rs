@@ -13,6 +13,7 @@ use pig_diffusion::{
     joint::sample_joint,
     noise::{NoiseSource, Stream},
     pair::{Turn, algorithm_2},
+    resample::sample_resampled,
     schedule::Schedule,
     single::sample_conditional,
     step::{GivenX0, Step},
@@ -206,23 +207,35 @@ impl<'a> Sampler<'a> {
     }
 
     /// Samples masks for given images, one for each id. model_x of `pig` sees the image noised by Eq. (10) to the level of each
-    /// step, as in its training; `joint` with independent noise levels sees it clean.
+    /// step, as in its training, and each move is made `sample.jump_n_sample` times; `joint` with independent noise levels sees it clean.
     pub fn masks_for(&self, images: &[&[f32]], ids: &[u64], watch: &mut dyn FnMut(usize)) -> Samples {
         let ([height, width], channels) = (self.config.data.size, self.config.data.channels);
         let data = TensorData::new(images.concat(), [ids.len(), height, width, channels]);
         let given = Tensor::from_data(data, self.device);
         let noise = self.noise(ids);
         let x_start = self.start(&noise, Stream::X);
-        let network = match self.models {
+        let x_0 = match self.models {
             Models::Pig { model_x, .. } => {
                 let denoiser = self.network(model_x, Role::ModelX);
                 let eps = self.start(&noise, Stream::Y);
-                self.clipped(NoisedGuide { denoiser, schedule: &self.schedule, eps })
+                let network = self.clipped(NoisedGuide { denoiser, schedule: &self.schedule, eps });
+                sample_resampled(
+                    &network,
+                    &self.schedule,
+                    &self.timesteps,
+                    &given,
+                    &mut self.step(&noise, Stream::X),
+                    (self.config.sample.jump_n_sample, &noise),
+                    x_start,
+                    &mut |at, _| watch(at.t),
+                )
             }
-            Models::Joint(unet) => self.clipped(MaskGivenImage(self.network(unet, Role::Joint))),
+            Models::Joint(unet) => {
+                let network = self.clipped(MaskGivenImage(self.network(unet, Role::Joint)));
+                self.conditional(&network, &given, (&noise, Stream::X), x_start, watch)
+            }
             _ => unreachable!("{NO_ENTRANCE}"),
         };
-        let x_0 = self.conditional(&network, &given, (&noise, Stream::X), x_start, watch);
         Samples { masks: rows(x_0), images: rows(given) }
     }
 

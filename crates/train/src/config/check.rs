@@ -35,6 +35,7 @@ impl Config {
             ("train.gradient_accumulation_steps", train.gradient_accumulation_steps),
             ("train.log_every", train.log_every),
             ("sample.batch_size", self.sample.batch_size),
+            ("sample.jump_n_sample", self.sample.jump_n_sample),
         ] {
             require(value > 0, key, value, "1 or more")?;
         }

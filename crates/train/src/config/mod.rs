@@ -325,6 +325,9 @@ pub struct SampleConfig {
     pub guide_every_alpha_bar: f64,
     /// Noise on model_y's condition, to the level of this timestep; at most `train.condition_augmentation`. 0 for none.
     pub condition_augmentation: usize,
+    /// How often each move is made where `pig` makes masks for given images, the mask noised back in between: RePaint's
+    /// resampling (Lugmayr et al. 2022). With 1, and where masks are very unlike each other, they follow the image loosely.
+    pub jump_n_sample: usize,
     /// A mask pixel is lesion where x_0 is above this, in [-1, 1].
     pub mask_threshold: f32,
     /// Lesions of fewer pixels are removed from generated masks.
@@ -361,6 +364,7 @@ impl Default for SampleConfig {
             guide_every: 1,
             guide_every_alpha_bar: 0.5,
             condition_augmentation: 0,
+            jump_n_sample: 10,
             mask_threshold: 0.0,
             min_component_area: 4,
             agreement_background: None,
