@@ -210,7 +210,16 @@ fn joint_with_independent_levels_goes_both_ways() {
 /// stands out of the noise before its image does, so that it is placed while the image says little.
 #[test]
 fn pig_goes_both_ways() {
-    assert_goes_both_ways("pig", &["model_y.conditioning=clean", "train.steps=300"], None);
+    assert_goes_both_ways("pig", &PIG_ON_CORNERS, None);
+}
+
+const PIG_ON_CORNERS: [&str; 2] = ["model_y.conditioning=clean", "train.steps=300"];
+
+/// What `joint` is held to.
+#[test]
+#[ignore = "not reached: 0.3 of the 1.2; SHORTCOMINGS.md, masks for given images"]
+fn pig_puts_the_mask_where_the_image_says() {
+    assert_goes_both_ways("pig", &PIG_ON_CORNERS, Some(1.2));
 }
 
 #[test]
