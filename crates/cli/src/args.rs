@@ -9,11 +9,13 @@ mod export;
 mod fid;
 mod prepare;
 mod segment;
+mod weights;
 
 pub(crate) use export::{Export, FormatName, SegmentationName};
-pub(crate) use fid::{Calc, FeatureName, Fid};
+pub(crate) use fid::{Calc, FeatureName, Fid, Layer, PreprocessName};
 pub(crate) use prepare::{Inspect, Prepare, Reading};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment};
+pub(crate) use weights::{KindName, Weights};
 
 /// Paired image generation: learns from images with lesion masks, makes new annotated pairs.
 ///
@@ -69,6 +71,9 @@ pub(crate) enum Command {
     Segment(Segment),
     /// Write pairs in the formats of other tools.
     Export(Export),
+    /// Bring other people's models in, check them, and write models for others.
+    #[command(subcommand)]
+    Weights(Weights),
     /// Show or check a configuration.
     #[command(subcommand)]
     Config(Config),
@@ -125,9 +130,15 @@ pub(crate) struct Train {
 /// `pig sample`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sample {
-    /// The run directory of a finished training.
-    #[arg(long, value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    /// The run directory of a finished training; where --model-x or --model-y is a run, that one without it.
+    #[arg(long, value_name = "RUN", required_unless_present_any = ["model_x", "model_y"])]
+    pub(crate) run: Option<PathBuf>,
+    /// Another guider in the place of the run's: a model of `pig weights import`, or a run whose model_x is taken.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model_x: Option<PathBuf>,
+    /// Another conditional model in the place of the run's: a model of `pig weights import`, or a run whose model_y is taken.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model_y: Option<PathBuf>,
     /// The folder to write; finished samples in it are skipped.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

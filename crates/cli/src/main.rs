@@ -64,6 +64,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Fid(fid) => commands::fid::run(args, fid),
         Command::Segment(segment) => commands::segment::run(args, segment),
         Command::Export(export) => commands::export::run(args, export),
+        Command::Weights(weights) => commands::weights::run(args, weights),
         Command::Config(config) => commands::config::run(args, config),
         Command::Doctor => commands::doctor::run(args),
         Command::Reference => {

@@ -25,6 +25,7 @@ pub mod evaluation;
 pub mod features;
 pub mod frechet;
 pub mod histogram;
+pub mod inception_preprocess;
 pub mod kernel;
 pub mod manifold;
 pub mod nearest;

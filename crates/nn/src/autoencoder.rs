@@ -21,8 +21,12 @@ use serde::{Deserialize, Serialize};
 pub struct AutoencoderConfig {
     /// Channels of each level, from the full size down; each further level halves the size of the latents.
     pub block_out_channels: Vec<usize>,
-    /// Residual blocks in a level of the encoder; the decoder has one more.
+    /// Residual blocks in a level of the encoder.
     pub layers_per_block: usize,
+    /// Residual blocks in a level of the decoder; one more than in the encoder without it.
+    pub decoder_layers_per_block: Option<usize>,
+    /// Whether SiLU stands between the last normalisation and the last convolution of encoder and decoder; MONAI's have none.
+    pub final_silu: bool,
     /// Channels of the latents.
     pub latent_channels: usize,
     /// Groups of each normalisation; must divide every entry of `block_out_channels`.
@@ -36,6 +40,8 @@ impl Default for AutoencoderConfig {
         Self {
             block_out_channels: vec![32, 64, 64],
             layers_per_block: 1,
+            decoder_layers_per_block: None,
+            final_silu: true,
             latent_channels: 4,
             norm_num_groups: 32,
             norm_eps: 1e-6,
@@ -44,6 +50,11 @@ impl Default for AutoencoderConfig {
 }
 
 impl AutoencoderConfig {
+    /// Residual blocks in a level of the decoder.
+    pub fn decoder_layers(&self) -> usize {
+        self.decoder_layers_per_block.unwrap_or(self.layers_per_block + 1)
+    }
+
     /// Pixels of the image on one side of a latent.
     pub fn factor(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)
@@ -68,7 +79,8 @@ impl AutoencoderConfig {
     fn as_unet(&self) -> UNetConfig {
         UNetConfig {
             block_out_channels: self.block_out_channels.clone(),
-            layers_per_block: self.layers_per_block,
+            // So that a decoder without blocks is refused as well.
+            layers_per_block: self.layers_per_block.min(self.decoder_layers()),
             attention_levels: Vec::new(),
             attention_head_dim: None,
             norm_num_groups: self.norm_num_groups,
@@ -201,6 +213,8 @@ pub struct Autoencoder {
     pub quant_conv: Conv2d,
     /// 1x1, before the decoder.
     pub post_quant_conv: Conv2d,
+    #[module(skip)]
+    final_silu: bool,
 }
 
 /// The normal distribution of the latents of a batch; both `[batch, height', width', latent]`.
@@ -248,7 +262,7 @@ impl Autoencoder {
         let up = |level: usize| {
             let (from, width) = (widths[(level + 1).min(last)], widths[level]);
             DecoderBlock {
-                resnets: (0..=config.layers_per_block)
+                resnets: (0..config.decoder_layers())
                     .map(|i| resnet(if i == 0 { from } else { width }, width))
                     .collect(),
                 upsamplers: (level > 0).then(|| Upsample::new(width, device)).into_iter().collect(),
@@ -271,6 +285,7 @@ impl Autoencoder {
             },
             quant_conv: conv(2 * latent, 2 * latent, 1),
             post_quant_conv: conv(latent, latent, 1),
+            final_silu: config.final_silu,
         })
     }
 
@@ -291,7 +306,7 @@ impl Autoencoder {
                 h = downsample.forward(h, pass);
             }
         }
-        h = encoder.conv_norm_out.forward_silu(encoder.mid_block.forward(h, pass), Precision::F32);
+        h = self.last_norm(&encoder.conv_norm_out, encoder.mid_block.forward(h, pass));
         let moments = self.quant_conv.forward(encoder.conv_out.forward(h, Precision::F32), Precision::F32);
         let latent = moments.dims()[3] / 2;
         let (mean, logvar) = (moments.clone().narrow(3, 0, latent), moments.narrow(3, latent, latent));
@@ -311,7 +326,11 @@ impl Autoencoder {
                 h = upsample.forward(h, pass);
             }
         }
-        decoder.conv_out.forward(decoder.conv_norm_out.forward_silu(h, Precision::F32), Precision::F32)
+        decoder.conv_out.forward(self.last_norm(&decoder.conv_norm_out, h), Precision::F32)
+    }
+
+    fn last_norm(&self, norm: &GroupNorm, h: Tensor<4>) -> Tensor<4> {
+        if self.final_silu { norm.forward_silu(h, Precision::F32) } else { norm.forward(h, Precision::F32) }
     }
 }
 

@@ -4,7 +4,12 @@
 //! A residual block keeps one tensor instead of five; a training step costs one more forward pass. It works on every device,
 //! since it is written in whole tensors: each layer's gradients come from a tape of its own.
 
-use crate::{dropout::Position, ops, pass::Pass, unet::UNet};
+use crate::{
+    dropout::Position,
+    ops,
+    pass::Pass,
+    unet::{UNet, first_classes},
+};
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Gradients, Tensor},
@@ -33,7 +38,7 @@ impl UNet {
         let network = self.valid();
         ops::without_keeping_weights(|| {
             let sinusoids = network.sinusoids(times);
-            let time = network.time(sinusoids.clone());
+            let time = network.time(sinusoids.clone(), &first_classes(times.len()));
             let (mut h, mut skips, mut inputs) = (x.inner(), Vec::new(), Vec::new());
             for stage in network.stages() {
                 let skip = if stage.takes_skip { skips.pop() } else { None };
@@ -83,9 +88,11 @@ impl Checkpointed {
                 None => break,
             }
         }
-        let time = unet.time(self.sinusoids);
+        let classes = first_classes(self.sinusoids.dims()[0]);
+        let time = unet.time(self.sinusoids, &classes);
         let mut computed = (time * Tensor::from_inner(dtime)).sum().backward();
         unet.time_embedding.visit(&mut Mover { from: &mut computed, to: gradients });
+        unet.class_embedding.visit(&mut Mover { from: &mut computed, to: gradients });
     }
 }
 

@@ -11,8 +11,14 @@ pub struct UNetConfig {
     pub block_out_channels: Vec<usize>,
     /// Residual blocks in a level of the encoder; the decoder has one more.
     pub layers_per_block: usize,
-    /// Levels (counted from 0, the full size) whose residual blocks are followed by attention; the middle always is.
+    /// Levels (counted from 0, the full size) whose residual blocks are followed by attention.
     pub attention_levels: Vec<usize>,
+    /// Residual blocks in the middle, 0 to 2; some networks made elsewhere have fewer than 2.
+    pub mid_layers: usize,
+    /// Whether attention stands behind the first of two residual blocks in the middle.
+    pub mid_attention: bool,
+    /// Classes that the network can be told, for networks made elsewhere; their embeddings are added to the time's.
+    pub num_class_embeds: Option<usize>,
     /// Channels of one attention head; without it one head has them all.
     pub attention_head_dim: Option<usize>,
     /// Groups of each normalisation; must divide every entry of `block_out_channels`.
@@ -37,6 +43,9 @@ impl Default for UNetConfig {
             block_out_channels: vec![32, 32, 64, 64, 128, 128],
             layers_per_block: 2,
             attention_levels: vec![5],
+            mid_layers: 2,
+            mid_attention: true,
+            num_class_embeds: None,
             attention_head_dim: None,
             norm_num_groups: 32,
             norm_eps: 1e-6,
@@ -99,6 +108,14 @@ pub enum UNetError {
     /// An autoencoder without latents.
     #[error("autoencoder.latent_channels = 0, expected 1 or more")]
     NoLatents,
+    /// A middle that is not known.
+    #[error("mid_layers = {layers} with mid_attention = {attention}, expected 2, or 0 or 1 without attention")]
+    Middle {
+        /// `mid_layers`.
+        layers: usize,
+        /// `mid_attention`.
+        attention: bool,
+    },
     /// The image cannot be halved often enough.
     #[error(
         "an image of {height} x {width} cannot pass {levels} levels: both must be divisible by {divisor}; change data.size or shorten block_out_channels"
@@ -143,10 +160,13 @@ impl UNetConfig {
             if groups == 0 || channels == 0 || channels % groups != 0 {
                 return Err(UNetError::Groups { groups, level, channels });
             }
-            let attends = self.attention_levels.contains(&level) || level + 1 == levels;
+            let attends = self.attention_levels.contains(&level) || self.mid_attention && level + 1 == levels;
             if let Some(width) = self.attention_head_dim.filter(|&w| attends && (w == 0 || channels % w != 0)) {
                 return Err(UNetError::Heads { width, level, channels });
             }
+        }
+        if self.mid_layers > 2 || self.mid_layers < 2 && self.mid_attention {
+            return Err(UNetError::Middle { layers: self.mid_layers, attention: self.mid_attention });
         }
         match self.attention_levels.iter().find(|&&level| level >= levels) {
             Some(&level) => Err(UNetError::NoSuchLevel { level, last: levels - 1 }),

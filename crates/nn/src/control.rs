@@ -97,7 +97,18 @@ impl ControlNet {
     pub fn new(
         base: &UNetConfig,
         config: &ControlConfig,
+        channels: [usize; 2],
+        device: &Device,
+    ) -> Result<Self, UNetError> {
+        Self::with_condition_stride(base, config, channels, 1, device)
+    }
+
+    /// The same, where each change of channels in what reads the condition also divides its size by `stride`.
+    pub fn with_condition_stride(
+        base: &UNetConfig,
+        config: &ControlConfig,
         [channels, condition]: [usize; 2],
+        stride: usize,
         device: &Device,
     ) -> Result<Self, UNetError> {
         let widths = &config.conditioning_embedding_out_channels;
@@ -111,7 +122,7 @@ impl ControlNet {
         Ok(Self {
             conv_in,
             time_embedding,
-            controlnet_cond_embedding: ConditionEmbedding::new(condition, widths, first, 1, device),
+            controlnet_cond_embedding: ConditionEmbedding::new(condition, widths, first, stride, device),
             down_blocks,
             controlnet_down_blocks: base.skip_channels().into_iter().map(zero).collect(),
             mid_block,

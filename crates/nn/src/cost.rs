@@ -59,7 +59,8 @@ fn encoder_flops(config: &UNetConfig, channels: usize, size: [usize; 2]) -> f64 
     2.0 * (widths[0] * time + time * time) as f64
         + counter.conv(0, 3, [channels, widths[0]])
         + counter.down(widths, config.layers_per_block, &config.attention_levels)
-        + counter.middle(last, widths[last])
+        + config.mid_layers as f64 * counter.resnet(last, [widths[last]; 2])
+        + if config.mid_attention { counter.attention(last, widths[last]) } else { 0.0 }
 }
 
 /// One forward pass of a U-Net from `channels[0]` to `channels[1]`.
@@ -121,7 +122,7 @@ pub fn autoencoder_flops(config: &AutoencoderConfig, channels: usize, size: [usi
         + counter.conv(0, 3, [widths[0], channels]);
     let mut input = widths[last];
     for (level, &width) in widths.iter().enumerate().rev() {
-        for _ in 0..=config.layers_per_block {
+        for _ in 0..config.decoder_layers() {
             decoder += counter.resnet(level, [input, width]);
             input = width;
         }

@@ -2,8 +2,8 @@
 
 use crate::{config::UNetConfig, layers::Linear, ops, pass::Precision};
 use burn::{
-    module::Module,
-    tensor::{Device, Tensor, TensorData},
+    module::{Module, Param},
+    tensor::{Device, Int, Tensor, TensorData},
 };
 
 /// Sinusoidal embedding of `times` (counted from 0), `[batch, width]`.
@@ -76,5 +76,31 @@ impl TimeEmbedding {
     pub fn forward(&self, sinusoids: Tensor<2>) -> Tensor<2> {
         let hidden = ops::silu(self.linear_1.forward(sinusoids, Precision::F32));
         self.linear_2.forward(hidden, Precision::F32)
+    }
+}
+
+/// One vector a class, added to the time embedding.
+#[derive(Module, Debug)]
+pub struct ClassEmbedding {
+    /// `[classes, embedding]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+impl ClassEmbedding {
+    /// A table of zeros for this many classes.
+    pub fn new(classes: usize, config: &UNetConfig, device: &Device) -> Self {
+        Self { weight: Param::from_tensor(Tensor::zeros([classes, config.time_embedding_width()], device)) }
+    }
+
+    /// The rows of `classes`, `[batch, embedding]`.
+    ///
+    /// # Panics
+    /// Where a class is not in the table.
+    pub fn forward(&self, classes: &[usize]) -> Tensor<2> {
+        let weight = self.weight.val();
+        assert!(classes.iter().all(|&class| class < weight.dims()[0]), "{classes:?} of {} classes", weight.dims()[0]);
+        let rows: Vec<i64> = classes.iter().map(|&class| class as i64).collect();
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [classes.len()]), &weight.device());
+        weight.select(0, rows)
     }
 }

@@ -12,6 +12,7 @@ pub mod control;
 pub mod cost;
 pub mod dropout;
 pub mod embedding;
+pub mod inception;
 pub mod layers;
 pub mod network;
 pub mod ops;

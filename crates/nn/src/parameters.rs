@@ -118,6 +118,23 @@ pub fn update<M: Module>(network: M, updater: &mut impl Updater) -> M {
     network.map(&mut Mapper { path: Vec::new(), updater })
 }
 
+/// Checks that `arrays` have exactly these names and shapes.
+pub fn check(expected: &BTreeMap<String, Vec<usize>>, arrays: &StateDict) -> Result<(), ParameterError> {
+    let missing: Vec<String> = expected.keys().filter(|name| !arrays.contains_key(*name)).cloned().collect();
+    let unexpected: Vec<String> = arrays.keys().filter(|name| !expected.contains_key(*name)).cloned().collect();
+    if !missing.is_empty() || !unexpected.is_empty() {
+        return Err(ParameterError::Names { missing, unexpected });
+    }
+    match expected.iter().find(|(name, shape)| arrays[*name].shape != **shape) {
+        Some((name, shape)) => Err(ParameterError::Shape {
+            name: name.clone(),
+            found: arrays[name].shape.clone(),
+            expected: shape.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Fills the network with `arrays`; every name and shape must agree.
 pub fn import<M: Module>(network: M, arrays: &StateDict) -> Result<M, ParameterError> {
     struct Import<'a>(&'a StateDict);
@@ -126,22 +143,7 @@ pub fn import<M: Module>(network: M, arrays: &StateDict) -> Result<M, ParameterE
             values.copy_from_slice(&self.0[name].values);
         }
     }
-    let own = export(&network);
-    let missing: Vec<String> = own.keys().filter(|name| !arrays.contains_key(*name)).cloned().collect();
-    let unexpected: Vec<String> = arrays.keys().filter(|name| !own.contains_key(*name)).cloned().collect();
-    if !missing.is_empty() || !unexpected.is_empty() {
-        return Err(ParameterError::Names { missing, unexpected });
-    }
-    for (name, array) in &own {
-        let found = &arrays[name];
-        if found.shape != array.shape {
-            return Err(ParameterError::Shape {
-                name: name.clone(),
-                found: found.shape.clone(),
-                expected: array.shape.clone(),
-            });
-        }
-    }
+    check(&export(&network).into_iter().map(|(name, array)| (name, array.shape)).collect(), arrays)?;
     Ok(update(network, &mut Import(arrays)))
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     attention::SelfAttention,
     config::{UNetConfig, UNetError},
-    embedding::{Sinusoids, TimeEmbedding},
+    embedding::{ClassEmbedding, Sinusoids, TimeEmbedding},
     layers::{Conv2d, GroupNorm},
     ops::{self, ConvGeometry},
     pass::Pass,
@@ -29,10 +29,22 @@ pub struct DownBlock {
 /// The middle of the network.
 #[derive(Module, Debug)]
 pub struct MidBlock {
-    /// Two residual blocks.
+    /// Two residual blocks, or fewer.
     pub resnets: Vec<ResnetBlock>,
-    /// One, between them.
+    /// One, behind the first of them, or none.
     pub attentions: Vec<SelfAttention>,
+}
+
+impl MidBlock {
+    /// The middle of the smallest size, of the last level's width.
+    pub fn new(config: &UNetConfig, device: &Device) -> Self {
+        let width = config.block_out_channels[config.block_out_channels.len() - 1];
+        let attentions = usize::from(config.mid_attention);
+        Self {
+            resnets: (0..config.mid_layers).map(|_| ResnetBlock::new([width; 2], config, device)).collect(),
+            attentions: (0..attentions).map(|_| SelfAttention::new(width, config, device)).collect(),
+        }
+    }
 }
 
 /// A level of the decoder.
@@ -55,6 +67,8 @@ pub struct UNet {
     pub time_embedding: TimeEmbedding,
     /// The same for the image's own time, in a joint network whose two members have noise levels of their own.
     pub time_embedding_y: Option<TimeEmbedding>,
+    /// One embedding a class, for networks that are told one.
+    pub class_embedding: Option<ClassEmbedding>,
     /// From the full size down.
     pub down_blocks: Vec<DownBlock>,
     /// At the smallest size.
@@ -99,11 +113,6 @@ impl UNet {
             });
         }
 
-        let mid_block = MidBlock {
-            resnets: vec![resnet(widths[last], widths[last]), resnet(widths[last], widths[last])],
-            attentions: vec![SelfAttention::new(widths[last], config, device)],
-        };
-
         let mut input = widths[last];
         let mut up_blocks = Vec::new();
         for (level, &width) in widths.iter().enumerate().rev() {
@@ -124,8 +133,9 @@ impl UNet {
             conv_in: conv(channels[0], widths[0]),
             time_embedding: TimeEmbedding::new(widths[0], config.time_embedding_width(), device),
             time_embedding_y: None,
+            class_embedding: config.num_class_embeds.map(|classes| ClassEmbedding::new(classes, config, device)),
             down_blocks,
-            mid_block,
+            mid_block: MidBlock::new(config, device),
             up_blocks,
             conv_norm_out: GroupNorm::new(widths[0], config.norm_num_groups, config.norm_eps, device),
             conv_out: conv(widths[0], channels[1]),
@@ -148,7 +158,12 @@ impl UNet {
 
     /// What every residual block is given of `times` (counted from 0), `[batch, embedding]`.
     pub fn embed(&self, times: &[f32]) -> Tensor<2> {
-        self.time(self.sinusoids(times))
+        self.embed_classes(times, &first_classes(times.len()))
+    }
+
+    /// The same with a class a sample for a network of classes; others ignore them.
+    pub fn embed_classes(&self, times: &[f32], classes: &[usize]) -> Tensor<2> {
+        self.time(self.sinusoids(times), classes)
     }
 
     /// The same for two times a sample, in a network [with a second time](Self::with_second_time).
@@ -161,7 +176,7 @@ impl UNet {
     }
 
     /// `x` is `[batch, height, width, in]`, `times` one network time (counted from 0) a sample; the result is
-    /// `[batch, height, width, out]`.
+    /// `[batch, height, width, out]`. A network of classes is told the first.
     pub fn forward(&self, x: Tensor<4>, times: &[f32], pass: &Pass) -> Tensor<4> {
         self.forward_embedded(x, &self.embed(times), None, pass)
     }
@@ -203,9 +218,14 @@ impl UNet {
         self.sinusoids.of(times, &self.device().without_autodiff())
     }
 
-    /// What every residual block is given of the time, `[batch, embedding]`.
-    pub(crate) fn time(&self, sinusoids: Tensor<2>) -> Tensor<2> {
-        ops::silu(self.time_embedding.forward(sinusoids))
+    /// What every residual block is given of the time and, in a network of classes, of each sample's class,
+    /// `[batch, embedding]`.
+    pub(crate) fn time(&self, sinusoids: Tensor<2>, classes: &[usize]) -> Tensor<2> {
+        let embedding = self.time_embedding.forward(sinusoids);
+        ops::silu(match &self.class_embedding {
+            Some(table) => embedding + table.forward(classes),
+            None => embedding,
+        })
     }
 
     /// The layers in the order of the forward pass.
@@ -242,12 +262,10 @@ pub(crate) fn encoder_stages<'a>(
         }
         stages.extend(block.downsamplers.iter().map(|layer| Stage::leaving_skip(Layer::Downsample(layer))));
     }
-    let MidBlock { resnets, attentions } = mid_block;
-    stages.extend([
-        Stage::new(Layer::Resnet(&resnets[0])),
-        Stage::new(Layer::Attention(&attentions[0])),
-        Stage::new(Layer::Resnet(&resnets[1])),
-    ]);
+    for (i, resnet) in mid_block.resnets.iter().enumerate() {
+        stages.push(Stage::new(Layer::Resnet(resnet)));
+        stages.extend(mid_block.attentions.get(i).map(|layer| Stage::new(Layer::Attention(layer))));
+    }
     stages
 }
 
@@ -258,4 +276,9 @@ pub struct Features {
     pub skips: Vec<Tensor<4>>,
     /// Behind the middle.
     pub mid: Tensor<4>,
+}
+
+/// The class of each sample where nobody says another: the first.
+pub(crate) fn first_classes(batch: usize) -> Vec<usize> {
+    vec![0; batch]
 }

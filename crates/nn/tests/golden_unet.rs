@@ -169,6 +169,32 @@ fn released_layout_has_7_125_409_parameters() {
     }
 }
 
+/// The released code's state dictionary, wrapped in DataParallel and with attention's convolutions of one pixel, comes under our
+/// names with the same values; that these give the released output is what `released_layout_is_the_peer_s` shows.
+#[test]
+fn released_names_become_ours() {
+    let device = Device::flex();
+    let wanted = export(&filled(Role::ModelX.build(&UNetConfig::default(), 1, &device).unwrap(), released));
+    let theirs = wanted.iter().map(|(name, array)| {
+        let name = released(name);
+        let is_pixel = name.contains("attn") && !name.contains("norm") && name.ends_with("weight");
+        let shape = if is_pixel { [&array.shape[..], &[1, 1]].concat() } else { array.shape.clone() };
+        (format!("module.{name}"), pig_weights::Array { shape, values: array.values.clone() })
+    });
+    let named = pig_weights::layouts::rename(theirs.collect()).unwrap();
+    assert_eq!(named.layout.word(), "released");
+    let shape = pig_weights::layouts::UNetShape::of(&named.arrays).unwrap();
+    let found: StateDict =
+        named.arrays.into_iter().map(|(name, a)| (name, Array { shape: a.shape, values: a.values })).collect();
+    assert_eq!(found, wanted);
+    let config = UNetConfig::default();
+    assert_eq!(
+        (shape.block_out_channels, shape.layers_per_block),
+        (config.block_out_channels, config.layers_per_block)
+    );
+    assert_eq!((shape.attention_levels, shape.in_channels, shape.out_channels), (vec![5], 2, 1));
+}
+
 /// The rule's own examples, from the peers' README.
 #[test]
 fn weights_follow_the_peer_s_rule() {

@@ -211,7 +211,8 @@ fn read_checked(folder: &Path, file: &str, state: &State) -> Result<StateDict> {
     deserialise(&bytes).map_err(bad)
 }
 
-fn serialise(path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
+/// Arrays as safetensors; `path` is for messages.
+pub(crate) fn serialise(path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = arrays
         .iter()
         .map(|(name, array)| (name, &array.shape, array.values.iter().flat_map(|value| value.to_le_bytes()).collect()))
@@ -228,7 +229,8 @@ fn serialise(path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
     safetensors::serialize(views, None).map_err(failed)
 }
 
-fn deserialise(bytes: &[u8]) -> std::result::Result<StateDict, String> {
+/// Arrays of f32 from safetensors.
+pub(crate) fn deserialise(bytes: &[u8]) -> std::result::Result<StateDict, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let mut arrays = StateDict::new();
     for (name, view) in file.tensors() {

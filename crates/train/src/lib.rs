@@ -12,6 +12,7 @@ pub mod device_optimizer;
 pub mod error;
 pub mod evaluate;
 pub mod given;
+pub mod imported;
 pub mod learning_rate;
 pub mod methods;
 pub mod metrics_log;

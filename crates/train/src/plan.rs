@@ -4,6 +4,7 @@ use crate::{
     Config, Result,
     batch::Batches,
     budget::{Budget, NetworkCost, budget},
+    imported::frozen,
     methods::{Context, Frozen, Objective, ObjectiveTask, with_objective},
     observer::Observer,
     run_dir::RunDir,
@@ -53,12 +54,14 @@ const MEASURED_STEPS: usize = 2;
 pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Plan> {
     config.check()?;
     RunDir::check_free(out)?;
+    let (config, _) = frozen::resolve(config)?;
+    let config = &config;
     let run_data = RunData::new(data, config, observer)?;
     let [training, _] = run_data.parts();
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let budget = budget(config, device)?;
     let (mut networks, mut frozen) = (Vec::new(), Frozen::default());
-    for (&role, cost) in config.roles().iter().zip(budget.networks) {
+    for (&role, cost) in config.roles().iter().zip(budget.networks).filter(|(role, _)| !config.is_frozen(**role)) {
         let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
         let seconds_a_step = with_objective(role, context, Measurement { training: &training, device })?;
         networks.push(NetworkPlan { cost, seconds_a_step });

@@ -6,6 +6,7 @@ use crate::{
     config::{Conditioning, Layers, Method, SampleConfig},
     evaluate::{agreement, real_pairs, written_pair},
     given::{Source, Supply},
+    imported::join::Join,
     methods::{
         controlnet::build_control,
         ldm::{LatentCodec, LatentSpace, build_autoencoder, check_measured},
@@ -46,6 +47,8 @@ pub struct Request {
     pub sets: Vec<String>,
     /// What is given beside noise, instead of being made.
     pub source: Source,
+    /// Models in the place of the run's own.
+    pub join: Join,
     /// Whether to write progress.png.
     pub progress_strips: bool,
     /// The run's data, for the real pairs of the summary, where it has moved.
@@ -93,19 +96,7 @@ impl LoadedRun {
     pub fn open(path: &Path, sets: &[String], device: &Device) -> Result<Self> {
         let run = RunDir::open(path)?;
         let trained = run.config()?;
-        let config = Layers { file: None, sets: sets.to_vec() }.over_config(&trained)?;
-        let is_unconditional = |method| matches!(method, Method::Ddpm | Method::Ddim);
-        let same_network = is_unconditional(config.method) && is_unconditional(trained.method);
-        let method = if same_network { trained.method } else { config.method };
-        if (Config { sample: trained.sample.clone(), method, ..config.clone() }) != trained {
-            return Err(Error::Mismatch {
-                what: "settings outside [sample]",
-                found: "its own, which its weights depend on".to_owned(),
-                expected: sets.join(" "),
-                advice: "give --set for keys of [sample] only, or train another run",
-            });
-        }
-        config.check()?;
+        let config = sample_settings(&trained, sets)?;
         let load = |role| load_unet(path, &config, role, device);
         let mut latents = None;
         let (models, states) = match config.method {
@@ -151,6 +142,24 @@ impl LoadedRun {
     }
 }
 
+/// The configuration of a run under `sets`, which may change the `[sample]` section alone, and `ddpm` to `ddim` or back.
+pub(crate) fn sample_settings(trained: &Config, sets: &[String]) -> Result<Config> {
+    let config = Layers { file: None, sets: sets.to_vec() }.over_config(trained)?;
+    let is_unconditional = |method| matches!(method, Method::Ddpm | Method::Ddim);
+    let same_network = is_unconditional(config.method) && is_unconditional(trained.method);
+    let method = if same_network { trained.method } else { config.method };
+    if (Config { sample: trained.sample.clone(), method, ..config.clone() }) != *trained {
+        return Err(Error::Mismatch {
+            what: "settings outside [sample]",
+            found: "its own, which its weights depend on".to_owned(),
+            expected: sets.join(" "),
+            advice: "give --set for keys of [sample] only, or train another run",
+        });
+    }
+    config.check()?;
+    Ok(config)
+}
+
 /// A network must be used with the frozen one that it learned from.
 fn check_frozen(learning: Role, frozen: &State, learner: &State) -> Result<()> {
     match learner.frozen_sha256.as_deref().filter(|&hash| hash != frozen.ema_sha256()) {
@@ -186,7 +195,11 @@ fn has_masks(config: &Config) -> bool {
 
 /// Samples what is asked, skipping what is there.
 pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Summary> {
-    let loaded = LoadedRun::open(&request.run, &request.sets, device)?;
+    let loaded = if request.join.is_empty() {
+        LoadedRun::open(&request.run, &request.sets, device)?
+    } else {
+        request.join.load(&request.run, &request.sets, device)?
+    };
     let supply = Supply::open(request, &loaded, device)?;
     let has_masks = has_masks(&loaded.config);
     let create = if has_masks { PairWriter::create } else { PairWriter::create_for_images };

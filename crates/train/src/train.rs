@@ -3,6 +3,7 @@
 use crate::{
     Config, Error, Result,
     checkpoint::{State, Store},
+    imported::frozen,
     methods::{Context, Frozen, Objective, ObjectiveTask, build_unet, ldm, role_name, with_objective},
     model_card,
     observer::{Event, Observer, note, warn, warn_of_precision},
@@ -110,6 +111,8 @@ fn discover(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Dat
 pub fn train(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     config.check()?;
     RunDir::check_free(out)?;
+    let (config, frozen_model_y) = frozen::resolve(config)?;
+    let config = &config;
     let run_data = RunData::new(data, config, observer)?;
     if run_data.splits.training.is_empty() {
         return Err(Error::TooLittle {
@@ -132,6 +135,9 @@ pub fn train(config: &Config, data: &Path, out: &Path, device: &Device, observer
     };
     let run = RunDir::create(out, config, &run_data.splits, &run_data.preparation, &provenance)?;
     remember_data(&run, data)?;
+    if let Some(model) = frozen_model_y {
+        frozen::install(run.path(), model)?;
+    }
     train_networks(&run, config, &run_data, device, observer)
 }
 
@@ -183,7 +189,7 @@ fn train_networks(
     let sets = Sets { training: &training, validation: &validation };
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let mut frozen = Frozen::default();
-    for &role in config.roles() {
+    for &role in config.roles().iter().filter(|&&role| !config.is_frozen(role)) {
         let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
         let outcome = with_objective(role, context, Training { run: run.path(), sets, device, observer })?;
         model_card::write(run, config)?;

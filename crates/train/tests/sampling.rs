@@ -14,6 +14,7 @@ use pig_nn::{network::Role, parameters};
 use pig_train::{
     Error,
     given::Source,
+    imported::join::Join,
     observer::Silent,
     sample::{LoadedRun, Request, sample},
     sampler::{Models, Sampler, Samples},
@@ -28,6 +29,7 @@ fn request(run: &Path, out: &Path, seeds: &[u64]) -> Request {
         out: out.to_owned(),
         seeds: seeds.to_vec(),
         sets: Vec::new(),
+        join: Join::default(),
         source: Source::Nothing,
         progress_strips: false,
         data: None,

@@ -1,14 +1,16 @@
 //! Named arrays of other frameworks, on the host and without a tensor library.
 //!
 //! [`mod@file`] reads weights: safetensors, files of `torch.save` and TorchScript archives, whose pickles are read without executing
-//! anything. [`npz`] reads and writes NumPy's archives.
+//! anything. [`layouts`] gives the arrays of known networks pig's names. [`npz`] reads and writes NumPy's archives.
 
 pub mod array;
 pub mod error;
 pub mod file;
+pub mod layouts;
 pub mod npz;
 mod pickle;
 mod torch;
+mod zip;
 
 pub use array::{Array, StateDict};
 pub use error::{Error, Result};

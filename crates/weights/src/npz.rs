@@ -1,15 +1,15 @@
 //! NumPy's archives: `.npz` is a zip of `.npy` arrays (NEP 1, format versions 1 to 3).
 //!
-//! Read are little-endian f32, f64, i32 and i64 and bytes, in C order, stored or deflated; written are the same, stored.
+//! Read are little-endian f32, f64, i32 and i64 and bytes, in C order, stored or deflated; arrays of text are left out. Written are
+//! the same, stored.
 
-use crate::{Error, Result};
+use crate::{Error, Result, zip};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    io::{Cursor, Read, Seek, Write as _},
+    io::{Read, Seek},
     path::Path,
 };
-use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 /// What every array begins with.
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -17,8 +17,6 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 const ALIGNMENT: usize = 64;
 /// An archive that would fill more memory is refused.
 const MOST_BYTES: u64 = 16 << 30;
-/// A header is a line of text; numpy itself refuses more than this.
-const MOST_HEADER: usize = 10_000;
 
 /// An array's values, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,7 +98,7 @@ impl Values {
 }
 
 /// Bytes of one value of a type that is read.
-fn item_size(descr: &str) -> Option<u64> {
+fn item_size(descr: &str) -> Option<usize> {
     match descr {
         "<f4" | "<i4" => Some(4),
         "<f8" | "<i8" => Some(8),
@@ -143,60 +141,49 @@ pub fn read(path: &Path) -> Result<Npz> {
 
 /// The same from anything that can be read; the error says what is wrong.
 pub fn decode(reader: impl Read + Seek) -> std::result::Result<Npz, String> {
-    let mut archive = ZipArchive::new(reader).map_err(|error| format!("not an .npz archive ({error})"))?;
-    let mut arrays = Npz::new();
-    let mut left = MOST_BYTES;
-    for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(|error| error.to_string())?;
-        let name = entry.name().map_err(|error| error.to_string())?.into_owned();
+    let mut archive = zip::Archive::open(reader)?;
+    let names: Vec<String> = archive.names().map(str::to_owned).collect();
+    let (mut arrays, mut left) = (Npz::new(), MOST_BYTES);
+    for name in names {
         let Some(stem) = name.strip_suffix(".npy") else {
             return Err(format!("it holds {name:?}, expected arrays (.npy) alone"));
         };
-        let array = array(entry, &mut left).map_err(|problem| format!("{name}: {problem}"))?;
-        arrays.insert(stem.to_owned(), array);
+        let bytes = archive.read(&name, left)?.unwrap_or_default();
+        left -= bytes.len() as u64;
+        if let Some(array) = array(bytes).map_err(|problem| format!("{name}: {problem}"))? {
+            arrays.insert(stem.to_owned(), array);
+        }
     }
     Ok(arrays)
 }
 
-fn array(mut entry: impl Read, left: &mut u64) -> std::result::Result<NpyArray, String> {
-    let mut exact = |bytes: &mut [u8]| entry.read_exact(bytes).map_err(|error| error.to_string());
-    let mut start = [0; 8];
-    exact(&mut start)?;
-    if &start[..6] != MAGIC {
+/// An array, or none where it holds text.
+fn array(mut bytes: Vec<u8>) -> std::result::Result<Option<NpyArray>, String> {
+    const CUT: &str = "an array that is cut short";
+    if !bytes.starts_with(MAGIC) {
         return Err("not an array of numpy".to_owned());
     }
-    let length = match start[6] {
-        1 => {
-            let mut length = [0; 2];
-            exact(&mut length)?;
-            usize::from(u16::from_le_bytes(length))
-        }
-        2 | 3 => {
-            let mut length = [0; 4];
-            exact(&mut length)?;
-            u32::from_le_bytes(length) as usize
-        }
-        version => return Err(format!("format version {version}, expected 1, 2 or 3")),
+    let width = match bytes.get(MAGIC.len()) {
+        Some(1) => 2,
+        Some(2 | 3) => 4,
+        version => return Err(format!("format version {version:?}, expected 1, 2 or 3")),
     };
-    if length > MOST_HEADER {
-        return Err(format!("a header of {length} bytes, expected at most {MOST_HEADER}"));
+    let start = MAGIC.len() + 2 + width;
+    let length = bytes.get(start - width..start).ok_or(CUT)?;
+    let length = length.iter().rev().fold(0_usize, |length, &byte| length << 8 | usize::from(byte));
+    let header = bytes.get(start..start + length).ok_or(CUT)?;
+    let (descr, shape) = parse_header(&String::from_utf8_lossy(header))?;
+    if descr.starts_with("<U") || descr.starts_with("|S") {
+        return Ok(None);
     }
-    let mut header = vec![0; length];
-    exact(&mut header)?;
-    let (descr, shape) = parse_header(&String::from_utf8_lossy(&header))?;
     let item = item_size(&descr).ok_or_else(|| format!("type {descr:?}, expected <f4, <f8, <i4, <i8 or |u1"))?;
-    let size = shape.iter().try_fold(item, |size, &axis| size.checked_mul(axis as u64)).filter(|size| size <= left);
-    let Some(size) = size else {
-        return Err(format!("an array of {shape:?}: the archive would fill more than {MOST_BYTES} bytes"));
-    };
-    *left -= size;
-    let mut bytes = Vec::new();
-    entry.take(size + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 != size {
-        let found = if (bytes.len() as u64) < size { format!("{} bytes", bytes.len()) } else { "more".to_owned() };
-        return Err(format!("{found} of values, expected {size} for {shape:?}"));
+    let size = shape.iter().try_fold(item, |size, &axis| size.checked_mul(axis));
+    let there = bytes.len() - start - length;
+    if size != Some(there) {
+        return Err(format!("{there} bytes of values, which is not what {shape:?} of {descr:?} needs"));
     }
-    Ok(NpyArray { shape, values: Values::from_bytes(&descr, bytes)? })
+    bytes.drain(..start + length);
+    Ok(Some(NpyArray { shape, values: Values::from_bytes(&descr, bytes)? }))
 }
 
 /// Type and shape of a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
@@ -220,16 +207,11 @@ fn parse_header(header: &str) -> std::result::Result<(String, Vec<usize>), Strin
 
 /// An archive of `arrays`, stored without compression; the same arrays give the same bytes.
 pub fn encode<'a>(arrays: impl IntoIterator<Item = (&'a str, &'a NpyArray)>) -> Vec<u8> {
-    // 1980-01-01, the oldest time that a zip can hold, stands for none; large files are allowed throughout.
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
-    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, array) in arrays {
-        let written = writer.start_file(format!("{name}.npy"), options).map_err(std::io::Error::from);
-        let written = written.and_then(|()| writer.write_all(&header(array)));
-        let written = written.and_then(|()| writer.write_all(&array.values.to_bytes()));
-        written.expect("writing to memory under names of one's own does not fail");
-    }
-    writer.finish().expect("writing to memory does not fail").into_inner()
+    let parts: Vec<(&str, [Vec<u8>; 2])> =
+        arrays.into_iter().map(|(name, array)| (name, [header(array), array.values.to_bytes()])).collect();
+    let parts: Vec<(String, [&[u8]; 2])> =
+        parts.iter().map(|(name, parts)| (format!("{name}.npy"), [&*parts[0], &*parts[1]])).collect();
+    zip::encode(parts.iter().map(|(name, parts)| (name.clone(), &parts[..])))
 }
 
 fn header(array: &NpyArray) -> Vec<u8> {
@@ -252,6 +234,7 @@ fn header(array: &NpyArray) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Cursor;
 
     fn sample() -> Npz {
         let array = |shape: &[usize], values| NpyArray { shape: shape.to_vec(), values };
@@ -308,15 +291,14 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_larger_than_its_values_or_than_memory_is_an_error() {
+    fn a_shape_of_another_size_is_an_error() {
         let with = |shape: &str| {
             let text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape}), }}\n");
-            let npy = [MAGIC, &[1, 0], &(text.len() as u16).to_le_bytes(), text.as_bytes(), &[0; 16]].concat();
-            array(npy.as_slice(), &mut MOST_BYTES.clone())
+            array([MAGIC, &[1, 0], &(text.len() as u16).to_le_bytes(), text.as_bytes(), &[0; 16]].concat())
         };
         assert!(with("2,").is_ok());
-        assert!(with("3,").unwrap_err().contains("expected 24"));
-        assert!(with("1,").unwrap_err().contains("more"));
-        assert!(with("99999999999, 99999999999").unwrap_err().contains("would fill"));
+        for wrong in ["3,", "1,", "99999999999, 99999999999"] {
+            assert!(with(wrong).unwrap_err().contains("16 bytes of values"), "{wrong}");
+        }
     }
 }

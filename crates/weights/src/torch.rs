@@ -6,12 +6,12 @@
 use crate::{
     array::{Array, Dtype, StateDict},
     pickle::{self, Id, Node, Pickle, Storage, TensorRef},
+    zip::Archive,
 };
 use std::{
     collections::{BTreeMap, HashMap},
     io::{Read, Seek, SeekFrom},
 };
-use zip::{CompressionMethod, ZipArchive};
 
 /// The largest pickle that is read; a network of a hundred thousand parameters needs less.
 const MOST_PICKLE: u64 = 16 << 20;
@@ -56,7 +56,7 @@ struct TorchFile<R> {
 /// Where storages lie.
 enum Storages<R> {
     /// In `FOLDER/data/KEY`.
-    Zip { archive: ZipArchive<R>, folder: String },
+    Zip { archive: Archive<R>, folder: String },
     /// One after the other: where the numbers of each begin.
     Legacy { file: R, places: HashMap<String, u64> },
 }
@@ -105,11 +105,8 @@ impl<R: Read + Seek> Storages<R> {
         let mut bytes = Vec::new();
         match self {
             Self::Zip { archive, folder } => {
-                let entry = archive.by_name(&format!("{folder}/data/{key}")).map_err(|error| error.to_string())?;
-                if entry.compression() != CompressionMethod::Stored {
-                    return Err("compressed, which PyTorch never does".to_owned());
-                }
-                entry.take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+                let file = archive.read(&format!("{folder}/data/{key}"), size)?;
+                bytes = file.ok_or("not in the archive")?;
             }
             Self::Legacy { file, places } => {
                 let place = places.get(key).ok_or("not in the file")?;
@@ -127,25 +124,16 @@ impl<R: Read + Seek> Storages<R> {
 type Opened<R> = Result<(Pickle, Storages<R>), String>;
 
 fn open_zip<R: Read + Seek>(file: R) -> Opened<R> {
-    let mut archive = ZipArchive::new(file).map_err(|error| format!("a damaged archive ({error})"))?;
+    let mut archive = Archive::open(file)?;
     let top = |name: &str| name.strip_suffix("/data.pkl").filter(|f| !f.contains('/')).map(str::to_owned);
-    let folder = archive.file_names().filter_map(Result::ok).find_map(|name| top(&name));
+    let folder = archive.names().find_map(top);
     let folder =
         folder.ok_or("an archive without data.pkl at its top, expected one of torch.save or torch.jit.save")?;
-    let script = archive.index_for_name(&format!("{folder}/constants.pkl")).is_some();
-    let mut small = |name: &str| -> Result<Option<Vec<u8>>, String> {
-        let Some(index) = archive.index_for_name(&format!("{folder}/{name}")) else { return Ok(None) };
-        let entry = archive.by_index(index).map_err(|error| error.to_string())?;
-        let mut bytes = Vec::new();
-        entry.take(MOST_PICKLE + 1).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
-        if bytes.len() as u64 > MOST_PICKLE {
-            return Err(format!("{name} has more than {MOST_PICKLE} bytes"));
-        }
-        Ok(Some(bytes))
-    };
+    let mut small = |name: &str| archive.read(&format!("{folder}/{name}"), MOST_PICKLE);
     if let Some(order) = small("byteorder")?.filter(|order| order != b"little") {
         return Err(format!("byte order {:?}, expected little", String::from_utf8_lossy(&order)));
     }
+    let script = small("constants.pkl")?.is_some();
     let (pickle, _) = pickle::read(&small("data.pkl")?.unwrap_or_default(), script)?;
     Ok((pickle, Storages::Zip { archive, folder }))
 }

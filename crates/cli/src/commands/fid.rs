@@ -1,6 +1,10 @@
 //! `pig fid`.
 
-use crate::args::{Args, Calc, FeatureName, Fid};
+use super::inception::FeatureNetwork;
+use crate::{
+    args::{Args, Calc, FeatureName, Fid},
+    terminal::device,
+};
 use anyhow::ensure;
 use pig_data::{
     DataConfig,
@@ -42,13 +46,28 @@ struct Extracted {
 fn run_calc(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
     let data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
     data.check()?;
-    let (reference, other) = (extract(&asked.reference, asked, &data)?, extract(&asked.other, asked, &data)?);
+    let network = match asked.features {
+        FeatureName::Inception => Some(FeatureNetwork::open(asked, device(args)?)?),
+        FeatureName::Radiomics | FeatureName::LesionRadiomics => None,
+    };
+    let of_folder = |folder: &Path| -> anyhow::Result<Extracted> {
+        let Some(network) = &network else { return extract(folder, asked, &data) };
+        let (ids, features) = network.extract(folder)?;
+        Ok(Extracted { ids, features, left_out: 0 })
+    };
+    let (reference, other) = (of_folder(&asked.reference)?, of_folder(&asked.other)?);
     let groups = match &asked.manifest {
         Some(path) => Groups::of_manifest(path, data.group_column.as_deref())?,
         None => Groups::of_folder(&asked.reference, data.group_column.as_deref())?,
     };
     let groups = groups.map(|groups| groups.of(reference.ids.iter().map(String::as_str))).transpose()?;
-    let (ours, theirs, kept) = standardise(&reference.features, &other.features)?;
+    let (ours, theirs, extractor) = match &network {
+        Some(network) => (reference.features.clone(), other.features.clone(), network.extractor()),
+        None => {
+            let (ours, theirs, kept) = standardise(&reference.features, &other.features)?;
+            (ours, theirs, extractor(asked.features, &kept))
+        }
+    };
     let kernel = match (asked.kid_subsets, asked.kid_subset_size) {
         (Some(count), Some(size)) => Subsets::Random { count, size, seed: asked.seed },
         _ => Subsets::All,
@@ -58,8 +77,9 @@ fn run_calc(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
         extrapolation: Extrapolation { seed: asked.seed, ..Extrapolation::default() },
         ..ComparisonSettings::default()
     };
-    let comparison = compare(&ours, &theirs, groups.as_deref(), extractor(asked.features, &kept), &settings)?;
+    let comparison = compare(&ours, &theirs, groups.as_deref(), extractor, &settings)?;
     let mut warnings = comparison.warnings();
+    warnings.extend(network.as_ref().and_then(FeatureNetwork::warning));
     for (folder, set) in [(&asked.reference, &reference), (&asked.other, &other)] {
         if set.left_out > 0 {
             let (folder, left_out) = (folder.display(), set.left_out);
@@ -85,8 +105,8 @@ fn run_calc(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
 fn extractor(features: FeatureName, kept: &[usize]) -> Extractor {
     let Discretisation { levels, low, high } = Discretisation::default();
     let region = match features {
-        FeatureName::Radiomics => "whole images",
         FeatureName::LesionRadiomics => "lesions",
+        FeatureName::Radiomics | FeatureName::Inception => "whole images",
     };
     let all = names();
     let chosen: Vec<&str> = kept.iter().map(|&at| all[at].as_str()).collect();
@@ -104,8 +124,8 @@ fn extractor(features: FeatureName, kept: &[usize]) -> Extractor {
 fn extract(folder: &Path, asked: &Calc, data: &DataConfig) -> anyhow::Result<Extracted> {
     let images = pictures(folder, Kind::Images)?;
     let masks = match asked.features {
-        FeatureName::Radiomics => None,
         FeatureName::LesionRadiomics => Some(pictures(folder, Kind::Masks)?),
+        FeatureName::Radiomics | FeatureName::Inception => None,
     };
     let found: Vec<(String, Option<Vec<f64>>)> = images
         .par_iter()

@@ -5,12 +5,14 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod fid;
+mod inception;
 pub(crate) mod inspect;
 pub(crate) mod prepare;
 pub(crate) mod reference;
 pub(crate) mod sample;
 pub(crate) mod segment;
 pub(crate) mod train;
+pub(crate) mod weights;
 
 use pig_train::trainer::Outcome;
 use std::process::ExitCode;

@@ -5,12 +5,14 @@ use crate::{
     commands::exit_code,
     terminal::{Terminal, device},
 };
-use anyhow::bail;
+use anyhow::{Context, bail};
 use pig_train::{
     given::{Source, picture_paths},
+    imported::join::Join,
+    run_dir::RunDir,
     sample::{Request, Summary, sample},
 };
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 /// Makes pairs and says whether image and mask belong together.
 pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
@@ -28,11 +30,12 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
     let short = [("num_inference_steps", asked.steps), ("batch_size", asked.batch)];
     let short = short.iter().filter_map(|(key, value)| value.map(|value| format!("sample.{key}={value}")));
     let request = Request {
-        run: asked.run.clone(),
+        run: run_of(asked)?,
         out: asked.out.clone(),
         seeds,
         sets: asked.sets.iter().cloned().chain(short).collect(),
         source,
+        join: Join { model_x: asked.model_x.clone(), model_y: asked.model_y.clone() },
         progress_strips: asked.progress_strips,
         data: asked.data.clone(),
     };
@@ -43,6 +46,15 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         print(&summary, asked);
     }
     Ok(exit_code(summary.outcome))
+}
+
+/// The run that lends its configuration: the one named, else that of the models which is a run.
+fn run_of(asked: &Sample) -> anyhow::Result<PathBuf> {
+    let models = [&asked.model_y, &asked.model_x].into_iter().flatten();
+    let runs = asked.run.iter().chain(models.filter(|path| RunDir::open(path).is_ok()));
+    runs.cloned().next().context(
+        "neither --model-x nor --model-y is a run; give --run RUN, whose configuration and preparation of the data are used",
+    )
 }
 
 /// clap lets at most one of the flags through.

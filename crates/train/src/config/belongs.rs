@@ -21,6 +21,7 @@ impl Config {
         };
         let pig = "method = \"pig\"";
         belongs("model_y.conditioning", is_pig, self.model_y.conditioning == no_model_y.conditioning, pig)?;
+        belongs("model_y.frozen", is_pig, self.model_y.frozen.is_none(), pig)?;
         belongs("model_y.loss_weight", is_pig, self.model_y.loss_weight == no_model_y.loss_weight, pig)?;
         belongs(
             "train.clean_condition_prob",

@@ -82,6 +82,12 @@ impl Config {
             "1 without train.condition_dropout: the network never saw the null condition",
         )?;
         require(
+            self.model_y.conditioning != Conditioning::Xprev || self.model_y.frozen.is_none(),
+            "model_y.conditioning",
+            "\"xprev\"",
+            "\"xhat\" or \"clean\" with model_y.frozen, which was not trained on x_{t-1} of any stride",
+        )?;
+        require(
             self.model_y.conditioning != Conditioning::Xprev || !sample.guide_threshold,
             "sample.guide_threshold",
             sample.guide_threshold,

@@ -1,7 +1,7 @@
 //! Layers of a configuration: defaults, then a file, then `--set key=value`.
 
 use super::{Config, Method, ModelYConfig};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -68,6 +68,11 @@ impl Layers {
             }
         }
         self.over(table)
+    }
+
+    /// The settings of `--set` over an existing configuration of another kind.
+    pub fn over_settings<C: Serialize + DeserializeOwned>(&self, settings: &C) -> Result<C, ConfigError> {
+        self.over(Table::try_from(settings).unwrap_or_default())
     }
 
     fn over<C: DeserializeOwned>(&self, mut table: Table) -> Result<C, ConfigError> {

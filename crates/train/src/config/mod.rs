@@ -378,6 +378,9 @@ impl Default for SampleConfig {
 impl Config {
     /// Optimiser steps of the network of this role.
     pub fn steps(&self, role: Role) -> usize {
+        if self.is_frozen(role) {
+            return 0;
+        }
         match role {
             Role::ModelX => self.train.model_x_steps,
             Role::Unconditional => self.train.base_steps,
@@ -385,6 +388,11 @@ impl Config {
             _ => None,
         }
         .unwrap_or(self.train.steps)
+    }
+
+    /// Whether the network of this role is somebody's, and not trained.
+    pub fn is_frozen(&self, role: Role) -> bool {
+        role == Role::ModelY && self.model_y.frozen.is_some()
     }
 
     /// The U-Net of this role.

@@ -2,6 +2,7 @@
 
 use pig_nn::config::UNetConfig;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+use std::path::PathBuf;
 use toml::{Table, Value};
 
 /// What model_y is conditioned on.
@@ -37,6 +38,9 @@ pub struct ModelYConfig {
     pub conditioning: Conditioning,
     /// How pixels weigh in its loss.
     pub loss_weight: LossWeight,
+    /// A model that is trained already: a folder of `pig weights import`, or a run whose model_y is taken. The guider alone is
+    /// trained, and the network's keys of this section are the model's own.
+    pub frozen: Option<PathBuf>,
 }
 
 /// The words beside the U-Net's. serde cannot flatten a struct and refuse unknown keys at once, so the table is parted.
@@ -45,11 +49,12 @@ pub struct ModelYConfig {
 struct Own {
     conditioning: Conditioning,
     loss_weight: LossWeight,
+    frozen: Option<PathBuf>,
 }
 
 impl ModelYConfig {
     /// The keys of this section that are not the U-Net's.
-    pub const OWN_KEYS: [&'static str; 2] = ["conditioning", "loss_weight"];
+    pub const OWN_KEYS: [&'static str; 3] = ["conditioning", "loss_weight", "frozen"];
 }
 
 impl<'de> Deserialize<'de> for ModelYConfig {
@@ -58,13 +63,14 @@ impl<'de> Deserialize<'de> for ModelYConfig {
         let own: Table = Self::OWN_KEYS.iter().filter_map(|&k| Some((k.to_owned(), unet.remove(k)?))).collect();
         let own: Own = Value::Table(own).try_into().map_err(D::Error::custom)?;
         let unet = Value::Table(unet).try_into().map_err(D::Error::custom)?;
-        Ok(Self { unet, conditioning: own.conditioning, loss_weight: own.loss_weight })
+        Ok(Self { unet, conditioning: own.conditioning, loss_weight: own.loss_weight, frozen: own.frozen })
     }
 }
 
 impl Serialize for ModelYConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let own = Own { conditioning: self.conditioning, loss_weight: self.loss_weight };
+        let frozen = self.frozen.clone();
+        let own = Own { conditioning: self.conditioning, loss_weight: self.loss_weight, frozen };
         let mut table = Table::try_from(own).map_err(S::Error::custom)?;
         table.extend(Table::try_from(&self.unet).map_err(S::Error::custom)?);
         table.serialize(serializer)

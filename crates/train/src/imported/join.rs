@@ -1,0 +1,83 @@
+//! Two models of different places, sampled together.
+
+use super::{Model, frozen::fits};
+use crate::{
+    Config, Error, Result,
+    checkpoint::sha256,
+    config::{Conditioning, Method},
+    methods::role_name,
+    run_dir::RunDir,
+    sample::{LoadedRun, sample_settings},
+    sampler::Models,
+};
+use burn::tensor::Device;
+use pig_nn::network::Role;
+use std::path::{Path, PathBuf};
+
+/// Models that take the place of a run's own: imported ones, or those of other runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Join {
+    /// The guider.
+    pub model_x: Option<PathBuf>,
+    /// The conditional model.
+    pub model_y: Option<PathBuf>,
+}
+
+impl Join {
+    /// Whether the run's own models are used.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The run's configuration and preparation with these models. Channels, sizes and schedules that do not fit are refused.
+    pub fn load(&self, run: &Path, sets: &[String], device: &Device) -> Result<LoadedRun> {
+        let run_dir = RunDir::open(run)?;
+        let mut config = run_dir.config()?;
+        if config.method != Method::Pig {
+            return Err(Error::Mismatch {
+                what: "--model-x and --model-y",
+                found: format!("method = {:?}", config.method.word()),
+                expected: "method = \"pig\"".to_owned(),
+                advice: "give --run a run of the paper's method",
+            });
+        }
+        let place = |path: &Option<PathBuf>| path.clone().unwrap_or_else(|| run.to_owned());
+        let (path_x, path_y) = (place(&self.model_x), place(&self.model_y));
+        let model_x = Model::open(&path_x, Some(role_name(Role::ModelX)))?;
+        let model_y = Model::open(&path_y, Some(role_name(Role::ModelY)))?;
+        let (words_x, words_y) = (model_x.unet_description()?, model_y.unet_description()?);
+        fits(Role::ModelX, words_x, &config)?;
+        fits(Role::ModelY, words_y, &config)?;
+        config.model_x = words_x.network.clone();
+        config.model_y.unet = words_y.network.clone();
+        config.model_y.conditioning = conditioning(&path_y, &config)?;
+        let config = sample_settings(&config, sets)?;
+        let models = Models::Pig { model_x: model_x.unet(device)?, model_y: model_y.unet(device)? };
+        let hashes = [model_x.description.sha256.as_str(), model_y.description.sha256.as_str()];
+        Ok(LoadedRun {
+            preparation: run_dir.preparation()?,
+            run: run_dir,
+            config,
+            models,
+            model_hash: sha256(hashes.join("+").as_bytes()),
+            latents: None,
+        })
+    }
+}
+
+/// What the joined model_y is told: as its own run has it, else as the run that lends its configuration has it.
+fn conditioning(model_y: &Path, config: &Config) -> Result<Conditioning> {
+    let own = match RunDir::open(model_y) {
+        Ok(run) => run.config()?.model_y.conditioning,
+        Err(_) => config.model_y.conditioning,
+    };
+    if own == Conditioning::Xprev {
+        return Err(Error::Mismatch {
+            what: "model_y.conditioning",
+            found: "xprev".to_owned(),
+            expected: "xhat or clean".to_owned(),
+            advice: "a model_y conditioned on x_{t-1} is bound to the steps of its own run",
+        });
+    }
+    Ok(own)
+}

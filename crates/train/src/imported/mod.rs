@@ -1,0 +1,321 @@
+//! Models that others trained: once imported they are a folder with `model.toml` and `model.safetensors`, which says by itself
+//! what it is.
+
+pub mod diffusers;
+pub mod export;
+pub mod frozen;
+pub mod import;
+pub mod inception;
+pub mod join;
+pub mod verify;
+
+use crate::{Error, Result, checkpoint, config::Layers, methods::role_name, run_dir::RunDir};
+use burn::{module::Module, tensor::Device};
+use pig_diffusion::schedule::ScheduleConfig;
+use pig_nn::{
+    autoencoder::{Autoencoder, AutoencoderConfig},
+    config::UNetConfig,
+    control::{ControlConfig, ControlNet},
+    inception::Inception,
+    parameters::{self, Array, ParameterError, StateDict},
+    unet::UNet,
+};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Version of the folder's layout.
+const FORMAT: u32 = 1;
+const DESCRIPTION: &str = "model.toml";
+const ARRAYS: &str = "model.safetensors";
+
+/// What a model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelKind {
+    /// A U-Net.
+    UNet,
+    /// An autoencoder with a normal posterior.
+    Autoencoder,
+    /// A control network for a U-Net.
+    ControlNet,
+    /// The FID's Inception.
+    Inception,
+}
+
+impl ModelKind {
+    /// The word of the command line and of files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::UNet => "unet",
+            Self::Autoencoder => "autoencoder",
+            Self::ControlNet => "controlnet",
+            Self::Inception => "inception",
+        }
+    }
+}
+
+/// model.toml: what the arrays beside it are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// Version of the folder's layout.
+    pub format: u32,
+    /// What the model is.
+    pub kind: ModelKind,
+    /// Whose names the arrays had.
+    pub layout: String,
+    /// SHA-256 of the file that they came from.
+    pub source_sha256: String,
+    /// SHA-256 of model.safetensors.
+    pub sha256: String,
+    /// A U-Net's own words.
+    pub unet: Option<UNetDescription>,
+    /// An autoencoder's own words.
+    pub autoencoder: Option<AutoencoderDescription>,
+    /// A control network's own words.
+    pub controlnet: Option<ControlNetDescription>,
+}
+
+/// What a U-Net needs to be built and sampled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UNetDescription {
+    /// Channels of the input: the noisy image's, then the condition's.
+    pub in_channels: usize,
+    /// Channels of the output.
+    pub out_channels: usize,
+    /// The network.
+    pub network: UNetConfig,
+    /// The noise schedule that it was trained with, as far as the source or the user said.
+    pub schedule: ScheduleConfig,
+}
+
+/// What an autoencoder needs to be built and used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoencoderDescription {
+    /// Channels of the image.
+    pub channels: usize,
+    /// What latents are multiplied by before a diffusion model sees them; 1 where the source says nothing.
+    pub scaling_factor: f64,
+    /// The network.
+    pub network: AutoencoderConfig,
+}
+
+/// What a control network needs to be built and used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlNetDescription {
+    /// Channels of the base's noisy input.
+    pub in_channels: usize,
+    /// Channels of the condition.
+    pub condition_channels: usize,
+    /// What each change of channels divides the condition's size by.
+    pub condition_stride: usize,
+    /// The base.
+    pub base: UNetConfig,
+    /// What reads the condition.
+    pub control: ControlConfig,
+}
+
+/// A model that was read.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What it is.
+    pub description: Description,
+    /// Its arrays.
+    pub arrays: StateDict,
+    /// Where they lie.
+    pub path: PathBuf,
+}
+
+impl Model {
+    /// Reads a folder that `pig weights import` wrote, or a network of a run; `network` names one where a run has several.
+    pub fn open(path: &Path, network: Option<&str>) -> Result<Self> {
+        if path.join(DESCRIPTION).is_file() {
+            return Self::open_imported(path);
+        }
+        let run = RunDir::open(path)?;
+        Self::of_run(&run, network)
+    }
+
+    fn open_imported(path: &Path) -> Result<Self> {
+        let file = path.join(DESCRIPTION);
+        let description: Description = Layers { file: Some(file.clone()), sets: Vec::new() }.load_as()?;
+        if description.format != FORMAT {
+            return Err(Error::BadFile {
+                path: file,
+                problem: format!("format {}, expected {FORMAT}", description.format),
+                advice: "import the model anew with this version of pig",
+            });
+        }
+        let file = path.join(ARRAYS);
+        let bytes = std::fs::read(&file).map_err(Error::io(&file, "read"))?;
+        let bad = |problem: String| Error::BadFile { path: file.clone(), problem, advice: "import the model anew" };
+        let found = checkpoint::sha256(&bytes);
+        if found != description.sha256 {
+            return Err(bad(format!("its SHA-256 is {found}, but {DESCRIPTION} says {}", description.sha256)));
+        }
+        let arrays = checkpoint::deserialise(&bytes).map_err(bad)?;
+        Ok(Self { description, arrays, path: file })
+    }
+
+    fn of_run(run: &RunDir, network: Option<&str>) -> Result<Self> {
+        let config = run.config()?;
+        let roles = config.roles();
+        let names: Vec<&str> = roles.iter().map(|&role| role_name(role)).collect();
+        let role = match network {
+            Some(wanted) => roles.iter().copied().find(|&role| role_name(role) == wanted),
+            None if roles.len() == 1 => Some(roles[0]),
+            None => None,
+        };
+        let role = role.ok_or_else(|| Error::Mismatch {
+            what: "--network",
+            found: names.join(" and "),
+            expected: network.unwrap_or("one of them").to_owned(),
+            advice: "name one of the run's networks with --network",
+        })?;
+        let (state, arrays, path) = checkpoint::Store::new(run.path(), role_name(role)).load_ema()?;
+        let [in_channels, out_channels] = role.channels(config.data.channels);
+        let unet = UNetDescription {
+            in_channels,
+            out_channels,
+            network: config.unet(role).clone(),
+            schedule: config.schedule.clone(),
+        };
+        let description = Description {
+            format: FORMAT,
+            kind: ModelKind::UNet,
+            layout: "pig".to_owned(),
+            source_sha256: state.ema_sha256().to_owned(),
+            sha256: state.ema_sha256().to_owned(),
+            unet: Some(unet),
+            autoencoder: None,
+            controlnet: None,
+        };
+        Ok(Self { description, arrays, path })
+    }
+
+    /// The U-Net's words, or an error where the model is something else.
+    pub fn unet_description(&self) -> Result<&UNetDescription> {
+        self.description.unet.as_ref().ok_or_else(|| self.is_no(ModelKind::UNet))
+    }
+
+    /// The autoencoder's words, or an error where the model is something else.
+    pub fn autoencoder_description(&self) -> Result<&AutoencoderDescription> {
+        self.description.autoencoder.as_ref().ok_or_else(|| self.is_no(ModelKind::Autoencoder))
+    }
+
+    /// The control network's words, or an error where the model is something else.
+    pub fn controlnet_description(&self) -> Result<&ControlNetDescription> {
+        self.description.controlnet.as_ref().ok_or_else(|| self.is_no(ModelKind::ControlNet))
+    }
+
+    fn is_no(&self, expected: ModelKind) -> Error {
+        Error::BadFile {
+            path: self.path.clone(),
+            problem: format!("a model of kind {}, expected {}", self.description.kind.word(), expected.word()),
+            advice: "give a model of that kind",
+        }
+    }
+
+    /// The U-Net with its weights, in evaluation mode.
+    pub fn unet(&self, device: &Device) -> Result<UNet> {
+        let words = self.unet_description()?;
+        self.filled(UNet::new(&words.network, [words.in_channels, words.out_channels], device)?)
+    }
+
+    /// The autoencoder with its weights, in evaluation mode.
+    pub fn autoencoder(&self, device: &Device) -> Result<Autoencoder> {
+        let words = self.autoencoder_description()?;
+        self.filled(Autoencoder::new(&words.network, words.channels, device)?)
+    }
+
+    /// The control network with its weights, in evaluation mode.
+    pub fn controlnet(&self, device: &Device) -> Result<ControlNet> {
+        let words = self.controlnet_description()?;
+        let channels = [words.in_channels, words.condition_channels];
+        let stride = words.condition_stride;
+        self.filled(ControlNet::with_condition_stride(&words.base, &words.control, channels, stride, device)?)
+    }
+
+    /// The FID's Inception with its weights.
+    pub fn inception(&self, device: &Device) -> Result<Inception> {
+        if self.description.kind != ModelKind::Inception {
+            return Err(self.is_no(ModelKind::Inception));
+        }
+        Inception::new(&self.arrays, device).map_err(|error| architecture(&self.path, error))
+    }
+
+    fn filled<M: Module>(&self, network: M) -> Result<M> {
+        parameters::import(network, &self.arrays).map_err(|error| architecture(&self.path, error))
+    }
+
+    /// Whether the arrays make the network that the description names.
+    fn check(&self) -> Result<()> {
+        let device = Device::flex();
+        match self.description.kind {
+            ModelKind::UNet => self.unet(&device).map(|_| ()),
+            ModelKind::Autoencoder => self.autoencoder(&device).map(|_| ()),
+            ModelKind::ControlNet => self.controlnet(&device).map(|_| ()),
+            ModelKind::Inception => self.inception(&device).map(|_| ()),
+        }
+    }
+
+    /// Writes the model as a new folder, whole or not at all.
+    pub fn save(mut self, folder: &Path) -> Result<Description> {
+        RunDir::check_free(folder)?;
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let temporary = folder.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        std::fs::create_dir_all(&temporary).map_err(Error::io(folder, "create"))?;
+        let written = self.write(&temporary).and_then(|()| {
+            if folder.exists() {
+                // Empty, as check_free made sure.
+                std::fs::remove_dir(folder).map_err(Error::io(folder, "replace"))?;
+            }
+            std::fs::rename(&temporary, folder).map_err(Error::io(folder, "create"))
+        });
+        if let Err(error) = written {
+            // The first error is the one to report.
+            let _ = std::fs::remove_dir_all(&temporary);
+            return Err(error);
+        }
+        Ok(self.description)
+    }
+
+    fn write(&mut self, folder: &Path) -> Result<()> {
+        let file = folder.join(ARRAYS);
+        let bytes = checkpoint::serialise(&file, &self.arrays)?;
+        self.description.sha256 = checkpoint::sha256(&bytes);
+        pig_data::atomic::write(&file, &bytes)?;
+        // Every field is a plain value, so this cannot fail.
+        let text = toml::to_string_pretty(&self.description).unwrap_or_default();
+        Ok(pig_data::atomic::write(&folder.join(DESCRIPTION), text.as_bytes())?)
+    }
+}
+
+/// Arrays of the tensor-free reader as the networks take them.
+pub(crate) fn state_dict(arrays: pig_weights::StateDict) -> StateDict {
+    arrays.into_iter().map(|(name, array)| (name, Array { shape: array.shape, values: array.values })).collect()
+}
+
+/// An error that lists every missing and every unexpected name, where the short one shows three.
+pub(crate) fn architecture(path: &Path, error: ParameterError) -> Error {
+    let ParameterError::Names { missing, unexpected } = &error else {
+        return Error::Architecture { path: path.to_owned(), source: error };
+    };
+    let list = |what: &str, names: &[String]| {
+        names.iter().fold(String::new(), |text, name| format!("{text}\n  {what}: {name}"))
+    };
+    Error::BadFile {
+        path: path.to_owned(),
+        problem: format!(
+            "the arrays do not make the network: {} missing, {} unexpected{}{}\n",
+            missing.len(),
+            unexpected.len(),
+            list("missing", missing),
+            list("unexpected", unexpected)
+        ),
+        advice: "check --kind, the config.json beside the file, and the settings given with --set",
+    }
+}

@@ -1,0 +1,140 @@
+//! A model_y that others trained: the guider alone is trained for it, and it is sampled with a model_x of another place.
+
+mod common;
+
+use common::{config, device, folder, trained};
+use pig_train::{
+    Config,
+    checkpoint::Store,
+    given::Source,
+    imported::{
+        Model,
+        export::export,
+        import::{Request as Import, import},
+        join::Join,
+    },
+    observer::Silent,
+    sample::{Request, sample},
+    train::train,
+};
+use std::path::{Path, PathBuf};
+
+/// A model_y in diffusers' layout, imported again: as somebody's model would come.
+fn foreign_model_y(folder: &Path, run: &Path, sets: &[&str]) -> PathBuf {
+    let (exported, out) = (folder.join("exported"), folder.join("model"));
+    export(&Model::open(run, Some("model_y")).unwrap(), &exported).unwrap();
+    let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+    import(&Import { source: exported, sets, out: out.clone(), ..Import::default() }).unwrap();
+    out
+}
+
+fn frozen(model: &Path, sets: &[&str]) -> Config {
+    let path = format!("model_y.frozen={:?}", model.to_str().unwrap());
+    config(&[&[path.as_str()], sets].concat())
+}
+
+fn request(run: &Path, out: &Path, join: Join) -> Request {
+    Request {
+        run: run.to_owned(),
+        out: out.to_owned(),
+        seeds: vec![0, 5],
+        sets: Vec::new(),
+        join,
+        source: Source::Nothing,
+        progress_strips: false,
+        data: None,
+    }
+}
+
+fn images(pairs: &Path) -> Vec<Vec<u8>> {
+    [0, 5].map(|seed| std::fs::read(pairs.join("images").join(format!("{seed:06}.png"))).unwrap()).to_vec()
+}
+
+fn weights(run: &Path, network: &'static str) -> pig_nn::parameters::StateDict {
+    Store::new(run, network).load_ema().unwrap().1
+}
+
+#[test]
+fn the_guider_alone_is_trained() {
+    let folder = folder();
+    let first = trained(folder.path(), "first", &config(&["model_y.conditioning=clean"]));
+    let model = foreign_model_y(folder.path(), &first, &["schedule.num_train_timesteps=64"]);
+    for conditioning in ["xhat", "clean"] {
+        let set = format!("model_y.conditioning={conditioning}");
+        let run = trained(folder.path(), conditioning, &frozen(&model, &[&set]));
+        assert!(weights(&run, "model_y") == weights(&first, "model_y"), "{conditioning}");
+        // Algorithm 1 knows no model_y: the guider is the one that was trained with it, bit for bit.
+        assert!(weights(&run, "model_x") == weights(&first, "model_x"), "{conditioning}");
+        assert_eq!(Store::new(&run, "model_y").load_ema().unwrap().0.step, 0);
+        // The run holds the model itself: the folder that it came from may go.
+        let summary =
+            sample(&request(&run, &folder.path().join(format!("{set}-pairs")), Join::default()), &device(), &Silent);
+        assert_eq!(summary.unwrap().finished.pairs, 2);
+    }
+}
+
+#[test]
+fn a_model_that_does_not_fit_is_refused_before_any_work() {
+    let folder = folder();
+    let first = trained(folder.path(), "first", &config(&["model_y.conditioning=clean"]));
+    let model = foreign_model_y(folder.path(), &first, &["schedule.num_train_timesteps=64"]);
+    let refused = |sets: &[&str]| {
+        let out = folder.path().join("refused");
+        let message = train(&frozen(&model, sets), &folder.path().join("data"), &out, &device(), &Silent);
+        assert!(!out.exists());
+        message.unwrap_err().to_string()
+    };
+    let message = refused(&["schedule.num_train_timesteps=128"]);
+    assert!(message.contains("noise schedule") && message.contains("64") && message.contains("128"), "{message}");
+    let message = refused(&["data.channels=3"]);
+    assert!(message.contains("2 in, 1 out") && message.contains("4 in, 3 out"), "{message}");
+    let message = refused(&["data.size=17"]);
+    assert!(message.contains("17") && message.contains("divisible"), "{message}");
+    let message = refused(&["model_y.conditioning=xprev"]);
+    assert!(message.contains("model_y.conditioning") && message.contains("frozen"), "{message}");
+    let message = refused(&["model_y.block_out_channels=[16, 48]"]);
+    assert!(message.contains("[model_y]") && message.contains("leave them out"), "{message}");
+    let message = refused(&["method=joint"]);
+    assert!(message.contains("model_y.frozen"), "{message}");
+}
+
+#[test]
+fn models_of_two_places_are_joined() {
+    let folder = folder();
+    let first = trained(folder.path(), "first", &config(&["model_y.conditioning=clean"]));
+    let second = trained(folder.path(), "second", &config(&["model_y.conditioning=clean", "train.seed=7"]));
+    let model = foreign_model_y(folder.path(), &first, &["schedule.num_train_timesteps=64"]);
+    let make = |name: &str, run: &Path, model_x: Option<&Path>, model_y: Option<&Path>| {
+        let out = folder.path().join(name);
+        let join = Join { model_x: model_x.map(Path::to_owned), model_y: model_y.map(Path::to_owned) };
+        sample(&request(run, &out, join), &device(), &Silent).unwrap();
+        images(&out)
+    };
+    let own = make("own", &first, None, None);
+    // The second run's guider exchanged for the first's, and its model_y for the first's, which was away and came back.
+    assert_eq!(make("back", &second, Some(&first), Some(&model)), own);
+    let mixed = make("mixed", &first, Some(&second), None);
+    assert_ne!(mixed, own);
+    assert_eq!(make("mixed too", &second, None, Some(&model)), mixed);
+}
+
+#[test]
+fn models_that_do_not_fit_each_other_are_refused() {
+    let folder = folder();
+    let first = trained(folder.path(), "first", &config(&["model_y.conditioning=clean"]));
+    let other = trained(folder.path(), "other", &config(&["schedule.num_train_timesteps=128"]));
+    let joint = trained(folder.path(), "joint", &config(&["method=joint"]));
+    let refused = |run: &Path, join: Join| {
+        let out = folder.path().join("refused");
+        let message = sample(&request(run, &out, join), &device(), &Silent).unwrap_err().to_string();
+        assert!(!out.exists());
+        message
+    };
+    let model_y = |path: &Path| Join { model_x: None, model_y: Some(path.to_owned()) };
+    let message = refused(&first, model_y(&other));
+    assert!(message.contains("noise schedule"), "{message}");
+    let message = refused(&joint, model_y(&first));
+    assert!(message.contains("method = \"joint\""), "{message}");
+    let message = refused(&first, model_y(&joint));
+    assert!(message.contains("--network"), "{message}");
+}

@@ -1,0 +1,154 @@
+//! MONAI's names, and those of MONAI Generative before them.
+
+use super::{count, flatten_attention, numbered, renamed, replaced};
+use crate::array::{Array, StateDict};
+
+const UNET: [(&str, &str); 11] = [
+    ("time_embed.0.", "time_embedding.linear_1."),
+    ("time_embed.2.", "time_embedding.linear_2."),
+    ("middle_block.resnet_1.", "mid_block.resnets.0."),
+    ("middle_block.resnet_2.", "mid_block.resnets.1."),
+    ("middle_block.attention.", "mid_block.attentions.0."),
+    (".downsampler.op.", ".downsamplers.0.conv."),
+    (".upsampler.postconv.", ".upsamplers.0.conv."),
+    (".upsampler.conv.", ".upsamplers.0.conv."),
+    (".skip_connection.", ".conv_shortcut."),
+    ("out.0.", "conv_norm_out."),
+    ("out.2.", "conv_out."),
+];
+/// Attention; the second half as MONAI Generative has it.
+const ATTENTION: [(&str, &str); 4] =
+    [(".norm.", ".group_norm."), (".attn.out_proj.", ".to_out.0."), (".attn.", "."), (".proj_attn.", ".to_out.0.")];
+
+/// Every convolution is wrapped in a module called `conv`.
+fn unwrapped(name: &str) -> String {
+    match name.strip_suffix(".conv.weight").or(name.strip_suffix(".conv.bias")) {
+        Some(stem) => format!("{stem}{}", &name[stem.len() + ".conv".len()..]),
+        None => name.to_owned(),
+    }
+}
+
+/// A U-Net's or ControlNet's names in diffusers' words.
+pub(super) fn rename_unet(arrays: StateDict) -> StateDict {
+    let mut arrays = renamed(arrays, |name| {
+        let name = unwrapped(name);
+        let name = match UNET[9..].iter().find_map(|(from, to)| Some((to, name.strip_prefix(from)?))) {
+            Some((to, rest)) => format!("{to}{rest}"),
+            None => replaced(&name, &UNET[..9]),
+        };
+        if name.contains("attentions.") { replaced(&name, &ATTENTION) } else { name }
+    });
+    flatten_attention(&mut arrays);
+    arrays
+}
+
+/// An autoencoder's names in diffusers' words. MONAI numbers the blocks of encoder and decoder through; which level a block
+/// belongs to follows from the blocks that change the size, and what it is from the names within it.
+pub(super) fn rename_autoencoder(arrays: StateDict) -> Result<StateDict, String> {
+    let arrays = renamed(arrays, unwrapped);
+    let encoder = places(&arrays, "encoder.blocks.", "down_blocks", "downsamplers.0.conv")?;
+    let decoder = places(&arrays, "decoder.blocks.", "up_blocks", "upsamplers.0.conv")?;
+    let mut found = StateDict::new();
+    for (name, array) in arrays {
+        let (half, places) = if name.starts_with("encoder.") { ("encoder", &encoder) } else { ("decoder", &decoder) };
+        let renamed = match numbered(&name, &format!("{half}.blocks.")) {
+            Some((block, rest)) => {
+                let place = &places[block];
+                let rest = rest.strip_prefix("conv.").filter(|_| place.ends_with(".conv")).unwrap_or(rest);
+                let rest = rest.strip_prefix("postconv.").unwrap_or(rest);
+                let rest = replaced(&format!(".{rest}"), &[(".nin_shortcut.", ".conv_shortcut.")]);
+                let rest = if place.contains("attentions.") { replaced(&rest, &ATTENTION) } else { rest };
+                format!("{half}.{place}{rest}")
+            }
+            None => name,
+        };
+        found.insert(renamed, array);
+    }
+    join_moments(&mut found)?;
+    flatten_attention(&mut found);
+    Ok(found)
+}
+
+/// Where diffusers has each numbered block of an encoder or decoder.
+fn places(arrays: &StateDict, prefix: &str, levels: &str, resize: &str) -> Result<Vec<String>, String> {
+    let blocks = count(arrays, prefix);
+    if blocks < 4 {
+        return Err(format!("{blocks} blocks behind {prefix}, expected more"));
+    }
+    let has = |block: usize, part: &str| arrays.contains_key(&format!("{prefix}{block}.{part}"));
+    let is_attention = |block: usize| has(block, "norm.weight");
+    let is_resnet = |block: usize| has(block, "norm1.weight");
+    let is_up = levels == "up_blocks";
+    // The middle: a residual block, attention, a residual block; at the end of the encoder and the start of the decoder.
+    let inner = 1..blocks - 2;
+    let (middle, outer) = if is_up { (1..4, 4..blocks - 2) } else { (blocks - 5..blocks - 2, 1..blocks - 5) };
+    let has_middle =
+        inner.len() >= 3 && is_resnet(middle.start) && is_attention(middle.start + 1) && is_resnet(middle.start + 2);
+    let outer = if has_middle { outer } else { inner };
+    let mut places = vec![String::new(); blocks];
+    places[0] = "conv_in".to_owned();
+    places[blocks - 2] = "conv_norm_out".to_owned();
+    places[blocks - 1] = "conv_out".to_owned();
+    if has_middle {
+        for (place, block) in
+            ["mid_block.resnets.0", "mid_block.attentions.0", "mid_block.resnets.1"].iter().zip(middle)
+        {
+            places[block] = (*place).to_owned();
+        }
+    }
+    let (mut level, mut resnets, mut attentions) = (0, 0, 0);
+    for block in outer {
+        places[block] = if is_attention(block) {
+            attentions += 1;
+            format!("{levels}.{level}.attentions.{}", attentions - 1)
+        } else if is_resnet(block) {
+            resnets += 1;
+            format!("{levels}.{level}.resnets.{}", resnets - 1)
+        } else {
+            (level, resnets, attentions) = (level + 1, 0, 0);
+            format!("{levels}.{}.{resize}", level - 1)
+        };
+    }
+    Ok(places)
+}
+
+/// diffusers' encoder ends with as many channels for the mean as for the logarithm of the variance, and one convolution of both;
+/// MONAI's ends with one set, which two convolutions read. (What MONAI calls log sigma is the logarithm of the variance.) The same
+/// values come of the set twice and the two convolutions side by side.
+fn join_moments(arrays: &mut StateDict) -> Result<(), String> {
+    let [mean, variance] = ["quant_conv_mu", "quant_conv_log_sigma"];
+    let biases = [take(arrays, &format!("{mean}.bias"))?, take(arrays, &format!("{variance}.bias"))?];
+    let weights = [take(arrays, &format!("{mean}.weight"))?, take(arrays, &format!("{variance}.weight"))?];
+    let last = ["weight", "bias"].map(|end| format!("encoder.conv_out.{end}"));
+    for name in &last {
+        let mut array = take(arrays, name)?;
+        array.values.extend_from_within(..);
+        if let Some(out) = array.shape.first_mut() {
+            *out *= 2;
+        }
+        arrays.insert(name.clone(), array);
+    }
+    let latent = biases[0].values.len();
+    let fits = |array: &Array| array.values.len() == latent * latent && latent > 0;
+    if biases[1].values.len() != latent || !weights.iter().all(fits) {
+        return Err(format!("{mean} and {variance} are not of one size"));
+    }
+    let zeros = vec![0.0; latent];
+    let rows = |first: bool| {
+        let array = &weights[usize::from(!first)];
+        array.values.chunks_exact(latent).map(move |row| (row, first))
+    };
+    let values = rows(true)
+        .chain(rows(false))
+        .flat_map(|(row, first)| if first { [row, &zeros].concat() } else { [&zeros, row].concat() });
+    let weight = Array { shape: vec![2 * latent, 2 * latent, 1, 1], values: values.collect() };
+    arrays.insert("quant_conv.weight".to_owned(), weight);
+    let [mean, variance] = biases;
+    let bias = Array { shape: vec![2 * latent], values: [mean.values, variance.values].concat() };
+    arrays.insert("quant_conv.bias".to_owned(), bias);
+    Ok(())
+}
+
+fn take(arrays: &mut StateDict, name: &str) -> Result<Array, String> {
+    arrays.remove(name).ok_or_else(|| format!("{name} is missing"))
+}

@@ -1,0 +1,130 @@
+//! What the names and shapes of a network's arrays tell about it.
+
+use super::{count, size_of};
+use crate::array::StateDict;
+
+/// A U-Net's sizes, read off its arrays under diffusers' names. What no array tells (heads, groups, eps, the order of the
+/// sinusoids) comes from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UNetShape {
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Channels of the output.
+    pub out_channels: usize,
+    /// Channels of each level.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks in a level of the encoder.
+    pub layers_per_block: usize,
+    /// Levels with attention.
+    pub attention_levels: Vec<usize>,
+    /// Residual blocks in the middle.
+    pub mid_layers: usize,
+    /// Whether there is attention in the middle.
+    pub mid_attention: bool,
+    /// Rows of the class embedding, where there is one.
+    pub num_class_embeds: Option<usize>,
+    /// Axes of a picture: 2 for images, 3 for volumes.
+    pub spatial_dims: usize,
+}
+
+impl UNetShape {
+    /// Reads the sizes; an array that must be there and is not is an error that names it. A ControlNet has no decoder, and so
+    /// no `out_channels`.
+    pub fn of(arrays: &StateDict) -> Result<Self, String> {
+        let levels = count(arrays, "down_blocks.");
+        if levels == 0 {
+            return Err("no array begins with down_blocks., expected a U-Net".to_owned());
+        }
+        let has = |name: &str| arrays.contains_key(name);
+        let mut block_out_channels = Vec::new();
+        let mut attention_levels = Vec::new();
+        let layers = |level: usize| count(arrays, &format!("down_blocks.{level}.resnets."));
+        for level in 0..levels {
+            block_out_channels.push(size_of(arrays, &format!("down_blocks.{level}.resnets.0.conv1.weight"), 0)?);
+            if layers(level) != layers(0) {
+                return Err(format!(
+                    "level {level} has {} residual blocks and level 0 {}, expected as many",
+                    layers(level),
+                    layers(0)
+                ));
+            }
+            if count(arrays, &format!("down_blocks.{level}.attentions.")) > 0 {
+                attention_levels.push(level);
+            }
+            if has(&format!("down_blocks.{level}.attentions.0.proj_in.weight")) {
+                return Err(format!(
+                    "level {level} has transformer blocks with cross-attention, expected plain self-attention"
+                ));
+            }
+        }
+        let is_control = !has("conv_out.weight");
+        Ok(Self {
+            in_channels: size_of(arrays, "conv_in.weight", 1)?,
+            out_channels: if is_control { 0 } else { size_of(arrays, "conv_out.weight", 0)? },
+            block_out_channels,
+            layers_per_block: layers(0),
+            attention_levels,
+            mid_layers: count(arrays, "mid_block.resnets."),
+            mid_attention: count(arrays, "mid_block.attentions.") > 0,
+            num_class_embeds: has("class_embedding.weight")
+                .then(|| size_of(arrays, "class_embedding.weight", 0))
+                .transpose()?,
+            spatial_dims: arrays["conv_in.weight"].shape.len().saturating_sub(2),
+        })
+    }
+}
+
+/// An autoencoder's sizes, read off its arrays under diffusers' names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AutoencoderShape {
+    /// Channels of the image.
+    pub channels: usize,
+    /// Channels of each level.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks in a level of the encoder.
+    pub layers_per_block: usize,
+    /// Residual blocks in a level of the decoder.
+    pub decoder_layers_per_block: usize,
+    /// Channels of the latents.
+    pub latent_channels: usize,
+    /// Axes of a picture: 2 for images, 3 for volumes.
+    pub spatial_dims: usize,
+}
+
+impl AutoencoderShape {
+    /// Reads the sizes; an array that must be there and is not is an error that names it.
+    pub fn of(arrays: &StateDict) -> Result<Self, String> {
+        let levels = count(arrays, "encoder.down_blocks.");
+        let widths =
+            (0..levels).map(|level| size_of(arrays, &format!("encoder.down_blocks.{level}.resnets.0.conv1.weight"), 0));
+        Ok(Self {
+            channels: size_of(arrays, "encoder.conv_in.weight", 1)?,
+            block_out_channels: widths.collect::<Result<_, _>>()?,
+            layers_per_block: count(arrays, "encoder.down_blocks.0.resnets."),
+            decoder_layers_per_block: count(arrays, "decoder.up_blocks.0.resnets."),
+            latent_channels: size_of(arrays, "decoder.conv_in.weight", 1)?,
+            spatial_dims: arrays["encoder.conv_in.weight"].shape.len().saturating_sub(2),
+        })
+    }
+}
+
+/// What reads a ControlNet's condition, read off its arrays under diffusers' names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConditionShape {
+    /// Channels of the condition.
+    pub channels: usize,
+    /// Channels of the convolutions that read it, from each to the next by two of them.
+    pub out_channels: Vec<usize>,
+}
+
+impl ConditionShape {
+    /// Reads the sizes; an array that must be there and is not is an error that names it.
+    pub fn of(arrays: &StateDict) -> Result<Self, String> {
+        const EMBEDDING: &str = "controlnet_cond_embedding";
+        let mut out_channels = vec![size_of(arrays, &format!("{EMBEDDING}.conv_in.weight"), 0)?];
+        for block in (1..count(arrays, &format!("{EMBEDDING}.blocks."))).step_by(2) {
+            out_channels.push(size_of(arrays, &format!("{EMBEDDING}.blocks.{block}.weight"), 0)?);
+        }
+        Ok(Self { channels: size_of(arrays, &format!("{EMBEDDING}.conv_in.weight"), 1)?, out_channels })
+    }
+}

@@ -1,0 +1,292 @@
+//! Zip archives, as far as PyTorch and NumPy write them: stored or deflated entries, with 64-bit sizes where needed
+//! (PKWARE's APPNOTE, sections 4.3 and 4.5.3).
+
+use flate2::{Crc, read::DeflateDecoder};
+use std::{
+    collections::BTreeMap,
+    io::{Read, Seek, SeekFrom},
+};
+
+const LOCAL_HEADER: [u8; 4] = *b"PK\x03\x04";
+const CENTRAL_HEADER: [u8; 4] = *b"PK\x01\x02";
+const END: [u8; 4] = *b"PK\x05\x06";
+const END_64: [u8; 4] = *b"PK\x06\x06";
+const END_64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
+/// Sizes of these records without their names and extra fields.
+const LOCAL_SIZE: usize = 30;
+const CENTRAL_SIZE: usize = 46;
+const END_SIZE: usize = 22;
+const END_64_SIZE: usize = 56;
+const LOCATOR_SIZE: usize = 20;
+/// The end is followed by a comment of at most this length.
+const LONGEST_COMMENT: usize = u16::MAX as usize;
+/// A directory of a million files is larger; no archive that is read here comes near.
+const MOST_DIRECTORY: u64 = 64 << 20;
+/// The extra field with 64-bit sizes.
+const EXTRA_64: u16 = 1;
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
+/// 1980-01-01, the oldest day that can be written, stands for none.
+const NO_DATE: u16 = 0x21;
+/// Version 4.5, the first with 64-bit sizes.
+const VERSION: u16 = 45;
+
+type Step<T> = Result<T, String>;
+
+/// An archive whose directory was read.
+pub(crate) struct Archive<R> {
+    reader: R,
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    method: u16,
+    crc: u32,
+    compressed: u64,
+    size: u64,
+    place: u64,
+}
+
+/// Little-endian fields of a record.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn number<const N: usize>(&self, at: usize) -> Step<u64> {
+        let bytes = self.0.get(at..at + N).ok_or("a record of the archive is cut short")?;
+        Ok(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+    }
+
+    fn short(&self, at: usize) -> Step<u16> {
+        Ok(self.number::<2>(at)? as u16)
+    }
+}
+
+impl<R: Read + Seek> Archive<R> {
+    /// Reads the directory.
+    pub(crate) fn open(mut reader: R) -> Step<Self> {
+        let file_size = reader.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
+        let tail_size = file_size.min((LOCATOR_SIZE + END_SIZE + LONGEST_COMMENT) as u64);
+        let tail = bytes_at(&mut reader, file_size - tail_size, tail_size)?;
+        let last = tail.len().checked_sub(END_SIZE).ok_or("no archive: too short")?;
+        let end =
+            (0..=last).rev().find(|&at| tail[at..].starts_with(&END)).ok_or("no archive, or one that is cut short")?;
+        let fields = Fields(&tail[end..]);
+        let (mut size, mut place) = (fields.number::<4>(12)?, fields.number::<4>(16)?);
+        if let Some(locator) = end.checked_sub(LOCATOR_SIZE).filter(|&at| tail[at..].starts_with(&END_64_LOCATOR)) {
+            let end_64 = bytes_at(&mut reader, Fields(&tail[locator..]).number::<8>(8)?, END_64_SIZE as u64)?;
+            if !end_64.starts_with(&END_64) {
+                return Err("a damaged archive: no 64-bit end where it is said to be".to_owned());
+            }
+            (size, place) = (Fields(&end_64).number::<8>(40)?, Fields(&end_64).number::<8>(48)?);
+        }
+        if size > MOST_DIRECTORY.min(file_size) {
+            return Err(format!("a damaged archive: a directory of {size} bytes in a file of {file_size}"));
+        }
+        let directory = bytes_at(&mut reader, place, size)?;
+        Ok(Self { entries: entries(&directory)?, reader })
+    }
+
+    /// The files' names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// A file's bytes, or none where there is no such file. One of more than `most` bytes is an error.
+    pub(crate) fn read(&mut self, name: &str, most: u64) -> Step<Option<Vec<u8>>> {
+        let Some(&entry) = self.entries.get(name) else { return Ok(None) };
+        let bytes = self.read_entry(entry, most).map_err(|problem| format!("{name}: {problem}"))?;
+        Ok(Some(bytes))
+    }
+
+    fn read_entry(&mut self, entry: Entry, most: u64) -> Step<Vec<u8>> {
+        if entry.size > most {
+            return Err(format!("{} bytes, expected at most {most}", entry.size));
+        }
+        let header = bytes_at(&mut self.reader, entry.place, LOCAL_SIZE as u64)?;
+        if !header.starts_with(&LOCAL_HEADER) {
+            return Err("no file where the directory says so".to_owned());
+        }
+        let names = u64::from(Fields(&header).short(26)?) + u64::from(Fields(&header).short(28)?);
+        let start = entry.place.checked_add(LOCAL_SIZE as u64 + names).ok_or("a place beyond the file")?;
+        self.reader.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
+        let stored = self.reader.by_ref().take(entry.compressed);
+        let mut bytes = Vec::new();
+        let read = match entry.method {
+            STORED => stored.take(entry.size + 1).read_to_end(&mut bytes),
+            DEFLATED => DeflateDecoder::new(stored).take(entry.size + 1).read_to_end(&mut bytes),
+            method => return Err(format!("compression method {method}, expected stored or deflated")),
+        };
+        read.map_err(|error| error.to_string())?;
+        let mut crc = Crc::new();
+        crc.update(&bytes);
+        if bytes.len() as u64 != entry.size || crc.sum() != entry.crc {
+            return Err("damaged: its length or checksum is not what the directory says".to_owned());
+        }
+        Ok(bytes)
+    }
+}
+
+fn bytes_at(reader: &mut (impl Read + Seek), place: u64, size: u64) -> Step<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = reader.seek(SeekFrom::Start(place)).and_then(|_| reader.take(size).read_to_end(&mut bytes));
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 == size { Ok(bytes) } else { Err("a damaged archive: it is cut short".to_owned()) }
+}
+
+fn entries(directory: &[u8]) -> Step<BTreeMap<String, Entry>> {
+    let mut entries = BTreeMap::new();
+    let mut rest = directory;
+    while rest.starts_with(&CENTRAL_HEADER) {
+        let fields = Fields(rest);
+        if fields.short(8)? & 1 == 1 {
+            return Err("an encrypted archive".to_owned());
+        }
+        let [name, extra, comment] = [fields.short(28)?, fields.short(30)?, fields.short(32)?].map(usize::from);
+        let end = CENTRAL_SIZE + name + extra + comment;
+        let record = rest.get(..end).ok_or("a damaged archive: its directory is cut short")?;
+        let mut entry = Entry {
+            method: fields.short(10)?,
+            crc: fields.number::<4>(16)? as u32,
+            compressed: fields.number::<4>(20)?,
+            size: fields.number::<4>(24)?,
+            place: fields.number::<4>(42)?,
+        };
+        widen(&mut entry, &record[CENTRAL_SIZE + name..][..extra])?;
+        let name = String::from_utf8_lossy(&record[CENTRAL_SIZE..][..name]).into_owned();
+        if let Some((name, _)) = entries.insert(name.clone(), entry).map(|entry| (name, entry)) {
+            return Err(format!("{name:?} stands in the archive twice"));
+        }
+        rest = &rest[end..];
+    }
+    if rest.is_empty() { Ok(entries) } else { Err("a damaged archive: its directory has other records".to_owned()) }
+}
+
+/// Takes from the extra field what did not fit in 32 bits.
+fn widen(entry: &mut Entry, mut extra: &[u8]) -> Step<()> {
+    while extra.len() >= 4 {
+        let (id, length) = (Fields(extra).short(0)?, usize::from(Fields(extra).short(2)?));
+        let field = extra.get(4..4 + length).ok_or("a damaged archive: an extra field is cut short")?;
+        if id == EXTRA_64 {
+            let mut at = 0;
+            for value in [&mut entry.size, &mut entry.compressed, &mut entry.place] {
+                if *value == u64::from(u32::MAX) {
+                    *value = Fields(field).number::<8>(at)?;
+                    at += 8;
+                }
+            }
+        }
+        extra = &extra[4 + length..];
+    }
+    Ok(())
+}
+
+/// A number in 32 bits, or all ones where it stands in an extra field.
+fn narrow(value: u64) -> [u8; 4] {
+    u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+/// An archive of stored files; the same files give the same bytes.
+pub(crate) fn encode<'a>(files: impl IntoIterator<Item = (String, &'a [&'a [u8]])>) -> Vec<u8> {
+    let (mut archive, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u64);
+    for (name, parts) in files {
+        let mut crc = Crc::new();
+        parts.iter().for_each(|part| crc.update(part));
+        let (size, place) = (parts.iter().map(|part| part.len() as u64).sum::<u64>(), archive.len() as u64);
+        let is_wide = size.max(place) >= u64::from(u32::MAX);
+        // All that is wide stands in the extra field, so all are marked as wide.
+        let shown = |value: u64| if is_wide { u32::MAX.to_le_bytes() } else { narrow(value) };
+        let wide = |values: &[u64]| -> Vec<u8> {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+            let head = [EXTRA_64.to_le_bytes(), (8 * values.len() as u16).to_le_bytes()].concat();
+            if is_wide { head.into_iter().chain(bytes).collect() } else { Vec::new() }
+        };
+        // Flags, method, time, date, checksum, both sizes, length of the name.
+        let name_length = u16::try_from(name.len()).expect("names are short");
+        let mut common = [0, STORED, 0, NO_DATE].map(u16::to_le_bytes).concat();
+        common.extend(crc.sum().to_le_bytes());
+        common.extend([shown(size), shown(size)].concat());
+        common.extend(name_length.to_le_bytes());
+        let (local_extra, central_extra) = (wide(&[size, size]), wide(&[size, size, place]));
+
+        archive.extend([&LOCAL_HEADER[..], &VERSION.to_le_bytes(), &common].concat());
+        archive.extend((local_extra.len() as u16).to_le_bytes());
+        archive.extend(name.bytes().chain(local_extra));
+        parts.iter().for_each(|part| archive.extend(*part));
+
+        directory.extend([&CENTRAL_HEADER[..], &VERSION.to_le_bytes(), &VERSION.to_le_bytes(), &common].concat());
+        directory.extend((central_extra.len() as u16).to_le_bytes());
+        // No comment, first disk, no attributes.
+        directory.extend([0; 10]);
+        directory.extend(shown(place));
+        directory.extend(name.bytes().chain(central_extra));
+        count += 1;
+    }
+    let (place, size) = (archive.len() as u64, directory.len() as u64);
+    archive.extend(directory);
+    if place.max(size) >= u64::from(u32::MAX) || count >= u64::from(u16::MAX) {
+        let end = archive.len() as u64;
+        archive.extend(
+            [&END_64[..], &(END_64_SIZE as u64 - 12).to_le_bytes(), &[VERSION as u8, 0, VERSION as u8, 0]].concat(),
+        );
+        archive.extend([0; 8]);
+        archive.extend([count, count, size, place].map(u64::to_le_bytes).concat());
+        archive.extend([&END_64_LOCATOR[..], &[0; 4], &end.to_le_bytes(), &1_u32.to_le_bytes()].concat());
+    }
+    let count = u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes();
+    archive.extend([&END[..], &[0; 4], &count, &count, &narrow(size), &narrow(place), &[0; 2]].concat());
+    archive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    fn all(bytes: &[u8]) -> Step<BTreeMap<String, Vec<u8>>> {
+        let mut archive = Archive::open(Cursor::new(bytes))?;
+        let names: Vec<String> = archive.names().map(str::to_owned).collect();
+        names.into_iter().map(|name| Ok((name.clone(), archive.read(&name, 1 << 20)?.unwrap_or_default()))).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let bytes = encode([("a/b.npy".to_owned(), &[&b"one"[..], b"two"][..]), ("c".to_owned(), &[][..])]);
+        let wanted = BTreeMap::from([("a/b.npy".to_owned(), b"onetwo".to_vec()), ("c".to_owned(), Vec::new())]);
+        assert_eq!(all(&bytes).unwrap(), wanted);
+        assert_eq!(encode([]).len(), END_SIZE);
+        assert!(all(&encode([])).unwrap().is_empty());
+    }
+
+    /// More files than 16 bits count need the 64-bit end.
+    #[test]
+    fn many_files_are_read_back() {
+        let bytes = encode((0..70_000_u32).map(|i| (i.to_string(), &[][..])));
+        assert_eq!(Archive::open(Cursor::new(&bytes)).unwrap().names().count(), 70_000);
+    }
+
+    /// Sizes that stand in the extra field alone, in the order in which they are missing.
+    #[test]
+    fn wide_sizes_are_taken_from_the_extra_field() {
+        let mut entry =
+            Entry { method: 0, crc: 0, compressed: 7, size: u64::from(u32::MAX), place: u64::from(u32::MAX) };
+        let field =
+            [vec![9, 0, 1, 0, 5, 1, 0, 16, 0], 1_u64.to_le_bytes().to_vec(), (1_u64 << 40).to_le_bytes().to_vec()];
+        widen(&mut entry, &field.concat()).unwrap();
+        assert_eq!((entry.size, entry.compressed, entry.place), (1, 7, 1 << 40));
+    }
+
+    #[test]
+    fn damage_is_noticed() {
+        let good = encode([("a".to_owned(), &[&b"some bytes"[..]][..])]);
+        let mut bytes = good.clone();
+        bytes[LOCAL_SIZE + 3] ^= 1;
+        assert!(all(&bytes).unwrap_err().contains("checksum"));
+        for length in 0..good.len() {
+            assert!(all(&good[..length]).is_err(), "{length}");
+        }
+        let twice = encode([("a".to_owned(), &[][..]), ("a".to_owned(), &[][..])]);
+        assert!(all(&twice).unwrap_err().contains("twice"));
+        assert!(Archive::open(Cursor::new(&good)).unwrap().read("a", 9).unwrap_err().contains("at most 9"));
+    }
+}

@@ -1,0 +1,191 @@
+"""Small models of others with inputs and outputs: `imports.py [FOLDER]`; without one it writes into imports/ beside itself.
+
+Every model has one level of 4 channels and one of 8, and weights of 16 bits that follow from their names (weights.py), so that
+the files are small; outputs are computed in float64 from these weights and stored as float32.
+"""
+
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel, UNet2DModel, logging
+from monai.networks.nets import AutoencoderKL as MonaiAutoencoderKL
+from monai.networks.nets import ControlNet as MonaiControlNet
+from monai.networks.nets import DiffusionModelUNet
+from safetensors.torch import save_file
+
+from weights import fill, fill_module
+
+FOLDER = Path(__file__).resolve().parent / "imports"
+SIZE = 8
+
+
+def filled(module):
+    """The module in half precision, filled by name."""
+    return fill_module(module).half()
+
+
+def reference(path, forward, channels, condition=0, classes=0):
+    """Stores x, t, y, and cond and class where there are any, of `forward(x, t, class)`."""
+    x = fill("input.x", (2, channels + condition, SIZE, SIZE)).double()
+    t = torch.tensor([3, 777])
+    labels = torch.tensor([classes - 1, 0]) if classes else None
+    with torch.no_grad():
+        y = forward(x, t, labels)
+    arrays = {"x": x[:, :channels].float().numpy(), "t": t.numpy(), "y": y.float().numpy()}
+    if condition:
+        arrays["cond"] = x[:, channels:].float().numpy()
+    if classes:
+        arrays["class"] = labels.numpy()
+    np.savez_compressed(path, **arrays)
+
+
+def unet_2d(folder):
+    """UNet2DModel as safetensors with attention, and as .bin without attention in the middle and with the other settings."""
+    common = {"sample_size": SIZE, "in_channels": 2, "out_channels": 1, "block_out_channels": (4, 8), "norm_num_groups": 2}
+    attending = UNet2DModel(
+        **common,
+        layers_per_block=1,
+        attention_head_dim=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
+    filled(attending).save_pretrained(folder / "unet_2d")
+    network = attending.double().eval()
+    reference(folder / "unet_2d.npz", lambda x, t, _: network(x, t).sample, 1, condition=1)
+    plain = UNet2DModel(
+        **common,
+        layers_per_block=1,
+        add_attention=False,
+        downsample_padding=0,
+        flip_sin_to_cos=False,
+        freq_shift=1,
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+    )
+    filled(plain).save_pretrained(folder / "unet_2d_bin", safe_serialization=False)
+    plain = plain.double().eval()
+    reference(folder / "unet_2d_bin.npz", lambda x, t, _: plain(x, t).sample, 2)
+
+
+def unet_2d_condition(folder):
+    """UNet2DConditionModel without text: by class with one block in the middle, and without a middle."""
+    common = {
+        "sample_size": SIZE,
+        "in_channels": 1,
+        "out_channels": 1,
+        "block_out_channels": (4, 8),
+        "layers_per_block": 1,
+        "norm_num_groups": 2,
+        "attention_head_dim": 4,
+        "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+        "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+    }
+    by_class = UNet2DConditionModel(**common, mid_block_type="UNetMidBlock2D", num_class_embeds=3)
+    filled(by_class).save_pretrained(folder / "unet_class")
+    by_class = by_class.double().eval()
+    reference(folder / "unet_class.npz", lambda x, t, c: by_class(x, t, None, class_labels=c).sample, 1, classes=3)
+    bare = UNet2DConditionModel(**common, mid_block_type=None)
+    filled(bare).save_pretrained(folder / "unet_no_middle")
+    bare = bare.double().eval()
+    reference(folder / "unet_no_middle.npz", lambda x, t, _: bare(x, t, None).sample, 1)
+
+
+def monai_unet(folder):
+    """MONAI's DiffusionModelUNet, its state dictionary, and the same under MONAI Generative's names."""
+    network = DiffusionModelUNet(
+        2, 2, 1, num_res_blocks=1, channels=(4, 8), attention_levels=(False, True), norm_num_groups=2, num_head_channels=4
+    )
+    state = filled(network).state_dict()
+    torch.save(state, folder / "monai_unet.pth")
+    old = OrderedDict()
+    for name, value in state.items():
+        name = name.replace(".attn.out_proj.", ".proj_attn.").replace(".attn.", ".").replace("postconv", "conv")
+        old[name] = value
+    save_file(old, folder / "monai_generative_unet.safetensors")
+    network = network.double().eval()
+    reference(folder / "monai_unet.npz", lambda x, t, _: network(x, t), 1, condition=1)
+
+
+def autoencoders(folder):
+    """diffusers' and MONAI's autoencoders: x, and y the image of the latents' mean."""
+    common = {"in_channels": 1, "out_channels": 1, "latent_channels": 3, "norm_num_groups": 2}
+    ours = AutoencoderKL(
+        **common,
+        block_out_channels=(4, 8),
+        layers_per_block=1,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        scaling_factor=0.5,
+    )
+    filled(ours).save_pretrained(folder / "vae")
+    ours = ours.double().eval()
+    reference(folder / "vae.npz", lambda x, t, _: ours.decode(ours.encode(x).latent_dist.mean).sample, 1)
+    monai = MonaiAutoencoderKL(2, **common, num_res_blocks=(1, 1), channels=(4, 8), attention_levels=(False, False))
+    save_file(filled(monai).state_dict(), folder / "monai_vae.safetensors")
+    monai = monai.double().eval()
+    reference(folder / "monai_vae.npz", lambda x, t, _: monai.decode(monai.encode(x)[0]), 1)
+
+
+def control_reference(path, forward):
+    """x, t, a condition of twice the size, and y, what is added to the middle."""
+    x, cond = fill("input.x", (2, 1, SIZE, SIZE)).double(), fill("input.cond", (2, 1, 2 * SIZE, 2 * SIZE)).double()
+    t = torch.tensor([3, 777])
+    with torch.no_grad():
+        y = forward(x, t, cond)
+    arrays = {"x": x, "t": t, "cond": cond, "y": y}
+    np.savez_compressed(path, **{k: (v.float() if v.is_floating_point() else v).numpy() for k, v in arrays.items()})
+
+
+def control_networks(folder):
+    """diffusers' and MONAI's ControlNets."""
+    ours = ControlNetModel(
+        in_channels=1,
+        conditioning_channels=1,
+        block_out_channels=(4, 8),
+        layers_per_block=1,
+        norm_num_groups=2,
+        attention_head_dim=4,
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        mid_block_type="UNetMidBlock2D",
+        conditioning_embedding_out_channels=(4, 6),
+    )
+    filled(ours).save_pretrained(folder / "controlnet")
+    ours = ours.double().eval()
+    control_reference(
+        folder / "controlnet.npz", lambda x, t, c: ours(x, t, None, controlnet_cond=c).mid_block_res_sample
+    )
+    monai = MonaiControlNet(
+        2,
+        1,
+        num_res_blocks=(1, 1),
+        channels=(4, 8),
+        attention_levels=(False, True),
+        norm_num_groups=2,
+        num_head_channels=4,
+        conditioning_embedding_in_channels=1,
+        conditioning_embedding_num_channels=(4, 6),
+    )
+    save_file(filled(monai).state_dict(), folder / "monai_controlnet.safetensors")
+    monai = monai.double().eval()
+    control_reference(folder / "monai_controlnet.npz", lambda x, t, c: monai(x, t, c)[1])
+
+
+def main():
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    logging.set_verbosity_error()
+    unet_2d(folder)
+    unet_2d_condition(folder)
+    monai_unet(folder)
+    autoencoders(folder)
+    control_networks(folder)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            print(f"{path.relative_to(folder)}: {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
