@@ -172,6 +172,15 @@ pub(crate) struct Sample {
     /// Make masks for the images in this folder instead of making images; sample S takes image S modulo their number.
     #[arg(long, value_name = "DIR", group = "given")]
     pub(crate) given_image: Option<PathBuf>,
+    /// Start from the arrays x_T and y_T of this file, or from y_T alone: float32 [samples, channels, height, width], sample S
+    /// from row S. With given masks x_T is the noise of Eq. (9).
+    #[arg(long, value_name = "FILE.npz")]
+    pub(crate) initial_noise: Option<PathBuf>,
+    /// Also write arrays/SEED.npz: x_0 and y_0 before any threshold or rounding, and at every timestep t (counted from 1) its
+    /// alpha_bar, what the networks were shown (x_t, y_t) and what they made of it (x_0_hat, y_0_hat). Every step of a batch is
+    /// kept in memory until it is written.
+    #[arg(long)]
+    pub(crate) save_arrays: bool,
     /// Also write progress.png: estimates of mask and image at spaced steps.
     #[arg(long)]
     pub(crate) progress_strips: bool,

@@ -109,6 +109,11 @@ impl NoiseSource {
         self.samples.len()
     }
 
+    /// The samples' ids.
+    pub fn samples(&self) -> &[u64] {
+        &self.samples
+    }
+
     /// Standard normal noise of shape `[batch, shape..]` for `stream` at `step`.
     pub fn draw(&self, stream: Stream, step: usize, shape: [usize; 3]) -> Tensor<4> {
         let each = shape.iter().product();

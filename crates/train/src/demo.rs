@@ -4,8 +4,6 @@ use crate::{
     Config, Error, Result,
     config::Layers,
     evaluate::{PlainPair, prepared_pairs, written_pair},
-    given::Source,
-    imported::join::Join,
     metrics_log,
     observer::{Observer, note},
     preview::{charts, pair_picture, real_pictures},
@@ -100,16 +98,8 @@ pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> 
     if trained == Outcome::Interrupted {
         return stopped(trained);
     }
-    let asked = Request {
-        run: run.clone(),
-        out: pairs.clone(),
-        seeds: (0..request.count).collect(),
-        sets: Vec::new(),
-        join: Join::default(),
-        source: Source::Nothing,
-        progress_strips: false,
-        data: Some(data.clone()),
-    };
+    let seeds: Vec<u64> = (0..request.count).collect();
+    let asked = Request { data: Some(data.clone()), ..Request::new(&run, &pairs, &seeds) };
     let sampled = sample(&asked, device, observer)?;
     if sampled.outcome == Outcome::Interrupted {
         return stopped(sampled.outcome);

@@ -32,6 +32,9 @@ pub enum Error {
     /// Phantom images that cannot be made.
     #[error(transparent)]
     Phantom(#[from] pig_data::phantom::PhantomError),
+    /// Another framework's arrays that cannot be read.
+    #[error(transparent)]
+    Weights(#[from] pig_weights::Error),
     /// A picture or page that cannot be written.
     #[error(transparent)]
     Report(#[from] pig_report::ReportError),

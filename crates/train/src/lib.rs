@@ -3,6 +3,7 @@
 //! [`train::train`] is the whole of `pig train` and [`sample::sample`] the whole of `pig sample`. Nothing here prints: progress
 //! goes to an [`observer::Observer`].
 
+pub mod arrays;
 pub mod batch;
 pub mod budget;
 pub mod checkpoint;

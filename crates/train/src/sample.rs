@@ -2,6 +2,7 @@
 
 use crate::{
     Config, Error, Result,
+    arrays::{self, InitialNoise, Recorder},
     checkpoint::{State, sha256},
     config::{Conditioning, Layers, Method, SampleConfig},
     evaluate::{agreement, real_pairs, written_pair},
@@ -25,6 +26,7 @@ use pig_data::{
     postprocess::clean_mask,
     write::{Finished, PairRecord, PairWriter, Stamp},
 };
+use pig_diffusion::noise::Stream;
 use pig_metrics::agreement::Agreement;
 use pig_nn::network::Role;
 use pig_report::{Canvas, Picture, Strip, StripStep, canvas::SYNTHETIC, progress_strips};
@@ -49,10 +51,32 @@ pub struct Request {
     pub source: Source,
     /// Models in the place of the run's own.
     pub join: Join,
+    /// x_T and y_T to start from, or y_T alone.
+    pub initial_noise: Option<PathBuf>,
+    /// Whether to write whole trajectories beside the pairs.
+    pub save_arrays: bool,
     /// Whether to write progress.png.
     pub progress_strips: bool,
     /// The run's data, for the real pairs of the summary, where it has moved.
     pub data: Option<PathBuf>,
+}
+
+impl Request {
+    /// The run's own models from noise keyed by `seeds`, and nothing beside the pairs.
+    pub fn new(run: &Path, out: &Path, seeds: &[u64]) -> Self {
+        Self {
+            run: run.to_owned(),
+            out: out.to_owned(),
+            seeds: seeds.to_vec(),
+            sets: Vec::new(),
+            source: Source::Nothing,
+            join: Join::default(),
+            initial_noise: None,
+            save_arrays: false,
+            progress_strips: false,
+            data: None,
+        }
+    }
 }
 
 /// What came of it.
@@ -202,18 +226,28 @@ pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     };
     let supply = Supply::open(request, &loaded, device)?;
     let has_masks = has_masks(&loaded.config);
+    let sampler = Sampler::new(&loaded.config, &loaded.models, device)?;
+    let initial = match &request.initial_noise {
+        Some(path) => Some(initial_noise(path, &request.seeds, &sampler)?),
+        None => None,
+    };
+    let sampler = sampler.starting_from(initial.as_ref());
     let create = if has_masks { PairWriter::create } else { PairWriter::create_for_images };
     let data = &loaded.config.data;
-    let writer = create(&request.out, stamp(&loaded, &supply), data.size, data.channels)?;
+    let writer = create(&request.out, stamp(&loaded, &supply, initial.as_ref()), data.size, data.channels)?;
     warn_of_precision(observer, "sample.precision", loaded.config.sample.precision, device);
-    let sampler = Sampler::new(&loaded.config, &loaded.models, device)?;
-    let missing: Vec<u64> = request.seeds.iter().copied().filter(|&seed| !writer.is_finished(seed)).collect();
+    let recorder = request.save_arrays.then(Recorder::default);
+    let has_arrays = |seed| !request.save_arrays || arrays::path(&request.out, seed).is_file();
+    let is_finished = |&seed: &u64| has_arrays(seed) && writer.is_finished(seed);
+    let missing: Vec<u64> = request.seeds.iter().filter(|seed| !is_finished(seed)).copied().collect();
     let skipped = request.seeds.len() - missing.len();
     if skipped > 0 {
         note(observer, format!("{skipped} of {} samples are finished and skipped", request.seeds.len()));
     }
 
-    let (outcome, made) = make(&loaded, &sampler, &writer, &supply, &missing, device, observer)?;
+    let output = Output { writer: &writer, folder: &request.out, recorder: recorder.as_ref() };
+    let recorded = sampler.clone().recorded_by(recorder.as_ref());
+    let (outcome, made) = make(&loaded, &recorded, &output, &supply, &missing, device, observer)?;
     let finished = writer.finish()?;
     if finished.empty_masks > 0 {
         warn(observer, format!("{} of {} pairs have an empty mask", finished.empty_masks, finished.pairs));
@@ -239,11 +273,27 @@ pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     Ok(Summary { outcome, finished, made, skipped, agreement, no_agreement, latents: loaded.latents })
 }
 
-/// Samples `missing` in batches and writes each pair as soon as it is there.
+/// The noise of a file, of the sizes that the run starts from and with a row for each of `seeds`.
+fn initial_noise(path: &Path, seeds: &[u64], sampler: &Sampler<'_>) -> Result<InitialNoise> {
+    let noise = InitialNoise::read(path, sampler.start_size(Stream::X), sampler.start_size(Stream::Y))?;
+    noise.check(seeds)?;
+    Ok(noise)
+}
+
+/// Where samples go.
+struct Output<'a> {
+    writer: &'a PairWriter,
+    folder: &'a Path,
+    /// What has written the trajectories down, where they are wanted.
+    recorder: Option<&'a Recorder>,
+}
+
+/// Samples `missing` in batches and writes each pair as soon as it is there; its arrays before it, so that a finished pair
+/// has them.
 fn make(
     loaded: &LoadedRun,
     sampler: &Sampler<'_>,
-    writer: &PairWriter,
+    output: &Output<'_>,
     supply: &Supply,
     missing: &[u64],
     device: &Device,
@@ -265,8 +315,12 @@ fn make(
             observer.event(Event::Progress { done, message });
         };
         let samples = supply.sample(sampler, ids, device, &mut |_| turn())?;
+        if let Some(recorder) = output.recorder {
+            let ([height, width], channels) = (loaded.config.data.size, loaded.config.data.channels);
+            recorder.write(output.folder, ids, &samples, sampler.schedule(), [height, width, channels])?;
+        }
         for (index, &seed) in ids.iter().enumerate() {
-            write_pair(loaded, writer, &samples, index, seed, supply.gives_masks())?;
+            write_pair(loaded, output.writer, &samples, index, seed, supply.gives_masks())?;
         }
         made += ids.len();
     }
@@ -292,13 +346,15 @@ fn write_pair(
 }
 
 /// What every file of this request says about its origin.
-fn stamp(loaded: &LoadedRun, supply: &Supply) -> Stamp {
+fn stamp(loaded: &LoadedRun, supply: &Supply, initial: Option<&InitialNoise>) -> Stamp {
     let mut deciding = loaded.config.sample.clone();
     // Neither changes a pair: the first by construction, the second only measures it.
     (deciding.batch_size, deciding.agreement_background) = (1, None);
-    let (given, method) = (supply.sha256(), loaded.config.method.word());
-    let describe =
-        |sample: &SampleConfig| serde_json::json!({ "method": method, "sample": sample, "given": given }).to_string();
+    let (given, noise, method) = (supply.sha256(), initial.map(InitialNoise::sha256), loaded.config.method.word());
+    let describe = |sample: &SampleConfig| {
+        let parts = serde_json::json!({ "method": method, "sample": sample, "given": given, "initial_noise": noise });
+        parts.to_string()
+    };
     Stamp {
         version: program(),
         model_hash: loaded.model_hash.clone(),

@@ -1,6 +1,12 @@
 //! Sampling pairs from loaded networks: the one place where a configuration becomes guides, steps and denoisers.
 
-use crate::{Config, Result, config::Conditioning, methods::ldm::LatentCodec, stepper::stepper};
+use crate::{
+    Config, Result,
+    arrays::{InitialNoise, Recorder},
+    config::Conditioning,
+    methods::ldm::LatentCodec,
+    stepper::stepper,
+};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_diffusion::{
     condition_noise::NoisyCondition,
@@ -74,7 +80,7 @@ pub enum Given<'g> {
 const NO_ENTRANCE: &str = "the method does not make this";
 
 /// Samples pairs, or what the method makes of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sampler<'a> {
     config: &'a Config,
     models: &'a Models,
@@ -83,6 +89,8 @@ pub struct Sampler<'a> {
     /// The training's.
     trained: Schedule,
     timesteps: Timesteps,
+    initial: Option<&'a InitialNoise>,
+    recorder: Option<&'a Recorder>,
     device: &'a Device,
 }
 
@@ -109,7 +117,27 @@ impl<'a> Sampler<'a> {
     /// A sampler under the `[schedule]` and `[sample]` sections of `config`.
     pub fn new(config: &'a Config, models: &'a Models, device: &'a Device) -> Result<Self> {
         let (schedule, timesteps) = config.levels()?;
-        Ok(Self { config, models, schedule, trained: Schedule::new(&config.schedule)?, timesteps, device })
+        let trained = Schedule::new(&config.schedule)?;
+        Ok(Self { config, models, schedule, trained, timesteps, initial: None, recorder: None, device })
+    }
+
+    /// The same sampler, whose chains start from given noise where `initial` has it.
+    #[must_use]
+    pub fn starting_from(mut self, initial: Option<&'a InitialNoise>) -> Self {
+        self.initial = initial;
+        self
+    }
+
+    /// The same sampler, whose chains `recorder` writes down.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Option<&'a Recorder>) -> Self {
+        self.recorder = recorder;
+        self
+    }
+
+    /// The schedule whose levels the chains walk.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
     }
 
     /// The moves of sampling.
@@ -295,14 +323,24 @@ impl<'a> Sampler<'a> {
 
     /// x_T or y_T: one start for each sample, whatever the number of steps.
     fn start(&self, noise: &NoiseSource, stream: Stream) -> Tensor<4> {
+        let size = self.start_size(stream);
+        let given = self.initial.and_then(|initial| initial.start(stream, noise.samples(), size, self.device));
+        given.unwrap_or_else(|| noise.draw(stream, 0, size))
+    }
+
+    /// Height, width and channels of x_T or y_T.
+    pub(crate) fn start_size(&self, stream: Stream) -> [usize; 3] {
         let role = if matches!(self.models, Models::Latent { .. }) { Role::Latent } else { Role::ModelY };
         let ([height, width], channels) = self.config.grid(role);
-        let channels = if stream == Stream::Y { channels } else { 1 };
-        noise.draw(stream, 0, [height, width, channels])
+        [height, width, if stream == Stream::Y { channels } else { 1 }]
     }
 
     fn step(&self, noise: &NoiseSource, stream: Stream) -> Box<dyn Step + '_> {
-        stepper(&self.config.sample, &self.schedule, (noise.clone(), stream))
+        let step = stepper(&self.config.sample, &self.schedule, (noise.clone(), stream));
+        match self.recorder {
+            Some(recorder) => recorder.record(step, stream),
+            None => step,
+        }
     }
 
     fn network<'n>(&self, unet: &'n UNet, role: Role) -> Network<'n> {

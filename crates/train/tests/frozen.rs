@@ -6,7 +6,6 @@ use common::{config, device, folder, trained};
 use pig_train::{
     Config,
     checkpoint::Store,
-    given::Source,
     imported::{
         Model,
         export::export,
@@ -34,16 +33,7 @@ fn frozen(model: &Path, sets: &[&str]) -> Config {
 }
 
 fn request(run: &Path, out: &Path, join: Join) -> Request {
-    Request {
-        run: run.to_owned(),
-        out: out.to_owned(),
-        seeds: vec![0, 5],
-        sets: Vec::new(),
-        join,
-        source: Source::Nothing,
-        progress_strips: false,
-        data: None,
-    }
+    Request { join, ..Request::new(run, out, &[0, 5]) }
 }
 
 fn images(pairs: &Path) -> Vec<Vec<u8>> {

@@ -14,7 +14,6 @@ use pig_train::{
     checkpoint::Store,
     config::GivenKind,
     given::Source,
-    imported::join::Join,
     methods::{Context, Frozen, Objective, ObjectiveTask, ldm::LatentSpace, role_name, with_objective},
     metrics_log,
     observer::Silent,
@@ -26,16 +25,7 @@ use pig_train::{
 use std::path::Path;
 
 fn request(run: &Path, out: &Path, seeds: &[u64]) -> Request {
-    Request {
-        run: run.to_owned(),
-        out: out.to_owned(),
-        seeds: seeds.to_vec(),
-        sets: Vec::new(),
-        join: Join::default(),
-        source: Source::Nothing,
-        progress_strips: true,
-        data: None,
-    }
+    Request { progress_strips: true, ..Request::new(run, out, seeds) }
 }
 
 /// The loss of a trained network on its own training pairs, and on the same with every mask replaced by another pair's.

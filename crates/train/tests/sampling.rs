@@ -14,7 +14,6 @@ use pig_nn::{network::Role, parameters};
 use pig_train::{
     Error,
     given::Source,
-    imported::join::Join,
     observer::Silent,
     sample::{LoadedRun, Request, sample},
     sampler::{Models, Sampler, Samples},
@@ -22,19 +21,6 @@ use pig_train::{
     trainer::Outcome,
 };
 use std::path::Path;
-
-fn request(run: &Path, out: &Path, seeds: &[u64]) -> Request {
-    Request {
-        run: run.to_owned(),
-        out: out.to_owned(),
-        seeds: seeds.to_vec(),
-        sets: Vec::new(),
-        join: Join::default(),
-        source: Source::Nothing,
-        progress_strips: false,
-        data: None,
-    }
-}
 
 fn bits(tensor: Tensor<4>) -> Vec<u32> {
     tensor.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
@@ -96,20 +82,20 @@ fn finished_samples_are_skipped_and_torn_ones_made_again() {
     let folder = folder();
     let run = trained(folder.path(), "run", &config(&["method=joint"]));
     let out = folder.path().join("pairs");
-    let first = sample(&request(&run, &out, &[0, 1, 2]), &device(), &Silent).unwrap();
+    let first = sample(&Request::new(&run, &out, &[0, 1, 2]), &device(), &Silent).unwrap();
     assert_eq!((first.made, first.skipped, first.finished.pairs), (3, 0, 3));
     let file = |seed: u64| out.join("images").join(format!("{seed:06}.png"));
     let before: Vec<Vec<u8>> = (0..3).map(|seed| std::fs::read(file(seed)).unwrap()).collect();
     let times = |seed| std::fs::metadata(file(seed)).unwrap().modified().unwrap();
     let (kept, torn) = (times(0), &before[1][..before[1].len() / 2]);
     std::fs::write(file(1), torn).unwrap();
-    let second = sample(&request(&run, &out, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
+    let second = sample(&Request::new(&run, &out, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
     assert_eq!((second.made, second.skipped, second.finished.pairs), (2, 2, 4));
     assert_eq!(times(0), kept);
     let after: Vec<Vec<u8>> = (0..3).map(|seed| std::fs::read(file(seed)).unwrap()).collect();
     assert!(before == after, "a sample made again is another");
 
-    let other = Request { sets: vec!["sample.eta=1.0".to_owned()], ..request(&run, &out, &[9]) };
+    let other = Request { sets: vec!["sample.eta=1.0".to_owned()], ..Request::new(&run, &out, &[9]) };
     let message = sample(&other, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("settings_hash") && message.contains("choose another --out"), "{message}");
     assert!(!file(9).exists());
@@ -141,7 +127,7 @@ fn given_masks_are_kept_exactly() {
         let out = folder.path().join(format!("pairs-{conditioning}"));
         let asked = Request {
             source: Source::MaskFolder(folder.path().join("masks")),
-            ..request(&run, &out, &[0, 1, 2, 3, 4])
+            ..Request::new(&run, &out, &[0, 1, 2, 3, 4])
         };
         let summary = sample(&asked, &device(), &Silent).unwrap();
         assert_eq!((summary.made, summary.finished.empty_masks), (5, 1));
@@ -162,7 +148,7 @@ fn joint_takes_no_masks() {
     write_masks(&folder.path().join("masks"));
     let run = trained(folder.path(), "run", &config(&["method=joint"]));
     let out = folder.path().join("pairs");
-    let asked = Request { source: Source::MaskFolder(folder.path().join("masks")), ..request(&run, &out, &[0]) };
+    let asked = Request { source: Source::MaskFolder(folder.path().join("masks")), ..Request::new(&run, &out, &[0]) };
     let message = sample(&asked, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("--given-mask") && message.contains("method = \"pig\""), "{message}");
     assert!(!out.exists());

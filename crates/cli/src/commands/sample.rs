@@ -7,6 +7,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use pig_train::{
+    arrays::InitialNoise,
     given::{Source, picture_paths},
     imported::join::Join,
     run_dir::RunDir,
@@ -17,14 +18,17 @@ use std::{path::PathBuf, process::ExitCode};
 /// Makes pairs and says whether image and mask belong together.
 pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
     let source = source(asked);
-    let seeds: Vec<u64> = match (asked.count, &asked.seeds, &source) {
+    let seeds: Vec<u64> = match (asked.count, &asked.seeds, &asked.initial_noise, &source) {
         (Some(count), ..) => (0..count).collect(),
-        (None, Some(seeds), _) => seeds.0.clone(),
-        (None, None, Source::MaskFolder(folder)) => (0..picture_paths(folder, "--given-mask")?.len() as u64).collect(),
-        (None, None, Source::ImageFolder(folder)) => {
+        (None, Some(seeds), ..) => seeds.0.clone(),
+        (None, None, Some(noise), _) => (0..InitialNoise::count(noise)? as u64).collect(),
+        (None, None, None, Source::MaskFolder(folder)) => {
+            (0..picture_paths(folder, "--given-mask")?.len() as u64).collect()
+        }
+        (None, None, None, Source::ImageFolder(folder)) => {
             (0..picture_paths(folder, "--given-image")?.len() as u64).collect()
         }
-        (None, None, _) => bail!("nothing says how many pairs to make; give --count N or --seeds A-B"),
+        (None, None, None, _) => bail!("nothing says how many pairs to make; give --count N or --seeds A-B"),
     };
     let seeds = asked.shard.map_or(seeds.clone(), |shard| shard.of(&seeds));
     let short = [("num_inference_steps", asked.steps), ("batch_size", asked.batch)];
@@ -36,6 +40,8 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         sets: asked.sets.iter().cloned().chain(short).collect(),
         source,
         join: Join { model_x: asked.model_x.clone(), model_y: asked.model_y.clone() },
+        initial_noise: asked.initial_noise.clone(),
+        save_arrays: asked.save_arrays,
         progress_strips: asked.progress_strips,
         data: asked.data.clone(),
     };

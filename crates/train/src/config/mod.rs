@@ -288,7 +288,8 @@ impl Default for TrainConfig {
 pub struct SampleConfig {
     /// Kept timesteps.
     pub num_inference_steps: usize,
-    /// Which timesteps are kept.
+    /// Which timesteps are kept. As in diffusers, `dpm-solver++`, its stochastic form and `uni-pc` keep one more with leading and
+    /// linspace, and take the clean image in place of the cleanest.
     pub timestep_spacing: TimestepSpacing,
     /// The reverse step.
     pub sampler: SamplerKind,
