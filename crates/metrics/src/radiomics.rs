@@ -64,6 +64,13 @@ impl Levels<'_> {
     }
 }
 
+/// Positions of the features that say more than the picture's size when the region is the whole image: all but shape.
+#[must_use]
+pub fn without_shape() -> Vec<usize> {
+    let names = names();
+    (0..names.len()).filter(|&at| !names[at].starts_with("shape:")).collect()
+}
+
 /// Names of the features, in the order of [`radiomics`]: the family, a colon, and IBSI's name.
 #[must_use]
 pub fn names() -> Vec<String> {
@@ -104,8 +111,13 @@ pub fn radiomics(
     Some(features)
 }
 
+/// Standard deviations of the reference beyond which a standardised feature counts no more. Skewness, kurtosis and cluster
+/// prominence have tails so long that one odd lesion would otherwise decide the distance.
+pub const STANDARDISED_LIMIT: f64 = 5.0;
+
 /// Scales every feature of two sets by mean and standard deviation of the first (the reference), so that features of any unit
-/// weigh alike in a distance; features that do not vary there are left out. Gives both sets and the positions kept.
+/// weigh alike in a distance, and moves what lies beyond [`STANDARDISED_LIMIT`] to it; features that do not vary in the reference are
+/// left out. Gives both sets and the positions kept.
 pub fn standardise(reference: &Features, other: &Features) -> Result<(Features, Features, Vec<usize>), FeatureError> {
     reference.check_with(other, 2)?;
     let count = reference.count() as f64;
@@ -124,9 +136,10 @@ pub fn standardise(reference: &Features, other: &Features) -> Result<(Features, 
         return Err(FeatureError::Ragged { values: 0, width: 0 });
     }
     let scaled = |set: &Features| {
-        let values = set
-            .vectors()
-            .flat_map(|vector| kept.iter().map(|&at| (vector[at] - moments[at].0) / moments[at].1).collect::<Vec<_>>());
+        let value = |vector: &[f64], at: usize| (vector[at] - moments[at].0) / moments[at].1;
+        let limited = |value: f64| value.clamp(-STANDARDISED_LIMIT, STANDARDISED_LIMIT);
+        let values =
+            set.vectors().flat_map(|vector| kept.iter().map(|&at| limited(value(vector, at))).collect::<Vec<_>>());
         Features::new(values.collect(), kept.len())
     };
     Ok((scaled(reference)?, scaled(other)?, kept.clone()))

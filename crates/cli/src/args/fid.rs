@@ -54,9 +54,9 @@ pub(crate) struct Calc {
 pub(crate) enum FeatureName {
     /// The FID's Inception-v3, which needs --weights.
     Inception,
-    /// IBSI's intensity, texture and shape of the whole image, scaled by the reference: needs no weights.
+    /// IBSI's intensity and texture of the whole image, scaled by the reference: needs no weights.
     Radiomics,
-    /// The same of the lesion, in pairs with masks; pairs with empty masks are left out and counted.
+    /// The same of the lesion, and its shape, in pairs with masks; pairs with empty masks are left out and counted.
     LesionRadiomics,
 }
 

@@ -16,7 +16,7 @@ use pig_metrics::{
     features::Features,
     frechet::Extrapolation,
     kernel::Subsets,
-    radiomics::{Discretisation, names, radiomics, standardise},
+    radiomics::{Discretisation, STANDARDISED_LIMIT, names, radiomics, standardise, without_shape},
 };
 use pig_train::config::Layers;
 use rayon::prelude::*;
@@ -108,16 +108,24 @@ fn extractor(features: FeatureName, kept: &[usize]) -> Extractor {
         FeatureName::LesionRadiomics => "lesions",
         FeatureName::Radiomics | FeatureName::Inception => "whole images",
     };
-    let all = names();
-    let chosen: Vec<&str> = kept.iter().map(|&at| all[at].as_str()).collect();
-    let definition = format!("{region}\n{levels} {low} {high}\n{}", chosen.join("\n"));
+    let (all, positions) = (names(), positions(features));
+    let chosen: Vec<&str> = kept.iter().map(|&at| all[positions[at]].as_str()).collect();
+    let definition = format!("{region}\n{levels} {low} {high} {STANDARDISED_LIMIT}\n{}", chosen.join("\n"));
     Extractor {
         name: format!("IBSI radiomics of {region}"),
         hash: pig_data::hex(&Sha256::digest(definition)),
         preprocessing: format!(
             "not resized, gray by luma, the pixel type's range to {low}..{high}, {levels} gray levels; features scaled by the \
-             reference's mean and standard deviation, constant ones left out"
+             reference's mean and standard deviation, at most {STANDARDISED_LIMIT} of these away, constant ones left out"
         ),
+    }
+}
+
+/// Positions of the features that are compared.
+fn positions(features: FeatureName) -> Vec<usize> {
+    match features {
+        FeatureName::Radiomics => without_shape(),
+        FeatureName::LesionRadiomics => (0..names().len()).collect(),
     }
 }
 
@@ -141,7 +149,9 @@ fn extract(folder: &Path, asked: &Calc, data: &DataConfig) -> anyhow::Result<Ext
         folder.display(),
         ids.len()
     );
-    Ok(Extracted { ids, features: Features::new(vectors.concat(), names().len())?, left_out })
+    let positions = positions(asked.features);
+    let values = vectors.iter().flat_map(|vector| positions.iter().map(|&at| vector[at])).collect();
+    Ok(Extracted { ids, features: Features::new(values, positions.len())?, left_out })
 }
 
 fn of_image(

@@ -84,6 +84,7 @@ fn degenerate_regions_have_numbers_or_none() {
 
 #[test]
 fn names_are_unique() {
+    assert_eq!(names().len() - without_shape().len(), shape::NAMES.len());
     let names = names();
     assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
 }
@@ -97,4 +98,8 @@ fn standardised_features_have_unit_variance_and_constants_go() {
     assert_eq!(ours.vectors().flatten().copied().collect::<Vec<_>>(), [-1.0, -1.0, 0.0, 0.0, 1.0, 1.0]);
     assert_eq!(theirs.vectors().flatten().copied().collect::<Vec<_>>(), [0.0, 1.0, 2.0, 2.0]);
     assert!(standardise(&other.select(&[0, 0]), &other).is_err());
+    let far = Features::new(vec![3.0, 9.0, 5000.0, -900.0, 9.0, 30.0], 3).unwrap();
+    let (_, theirs, _) = standardise(&reference, &far).unwrap();
+    let limit = STANDARDISED_LIMIT;
+    assert_eq!(theirs.vectors().flatten().copied().collect::<Vec<_>>(), [0.0, limit, -limit, 0.0]);
 }
