@@ -26,9 +26,6 @@ pub enum Error {
     /// A network that cannot be built or does not fit the image.
     #[error(transparent)]
     Network(#[from] pig_nn::config::UNetError),
-    /// Somebody else's file that cannot be read.
-    #[error(transparent)]
-    Weights(#[from] pig_weights::Error),
     /// Phantom images that cannot be made.
     #[error(transparent)]
     Phantom(#[from] pig_data::phantom::PhantomError),

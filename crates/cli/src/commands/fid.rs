@@ -124,7 +124,7 @@ fn extractor(features: FeatureName, kept: &[usize]) -> Extractor {
 /// Positions of the features that are compared.
 fn positions(features: FeatureName) -> Vec<usize> {
     match features {
-        FeatureName::Radiomics => without_shape(),
+        FeatureName::Radiomics | FeatureName::Inception => without_shape(),
         FeatureName::LesionRadiomics => (0..names().len()).collect(),
     }
 }
