@@ -1,7 +1,7 @@
 //! The `[model_y]` section: a U-Net's words and three of its own.
 
 use pig_nn::config::UNetConfig;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::path::PathBuf;
 use toml::{Table, Value};
 
@@ -43,7 +43,7 @@ pub struct ModelYConfig {
     pub frozen: Option<PathBuf>,
 }
 
-/// The words beside the U-Net's. serde cannot flatten a struct and refuse unknown keys at once, so the table is parted.
+/// The words beside the U-Net's. serde cannot flatten a struct and refuse unknown keys at once, so the table is parted when read.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Own {
@@ -67,12 +67,18 @@ impl<'de> Deserialize<'de> for ModelYConfig {
     }
 }
 
+/// The same when written, where flattening is possible and keeps the keys without a value.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    own: Own,
+    #[serde(flatten)]
+    unet: &'a UNetConfig,
+}
+
 impl Serialize for ModelYConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let frozen = self.frozen.clone();
-        let own = Own { conditioning: self.conditioning, loss_weight: self.loss_weight, frozen };
-        let mut table = Table::try_from(own).map_err(S::Error::custom)?;
-        table.extend(Table::try_from(&self.unet).map_err(S::Error::custom)?);
-        table.serialize(serializer)
+        let own = Own { conditioning: self.conditioning, loss_weight: self.loss_weight, frozen: self.frozen.clone() };
+        Written { own, unet: &self.unet }.serialize(serializer)
     }
 }
