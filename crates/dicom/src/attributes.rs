@@ -2,8 +2,8 @@
 
 use dicom_dictionary_std::{tags, uids};
 
+use crate::dataset::Dataset;
 use crate::frames::Parts;
-use crate::header::Dataset;
 use crate::pixel_data::{Numbers, Span};
 use crate::{Error, Identifier, ImageInfo, Laterality, Limits, ObjectKind, Photometric, Result};
 

@@ -4,7 +4,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use crate::Result;
-use crate::header::{self, Dataset};
+use crate::dataset::{self, Dataset};
 use crate::samples::Samples;
 use crate::voi::{Descriptor, Lut};
 
@@ -42,7 +42,7 @@ fn table(root: &Dataset<'_>, [descriptor, data, segmented]: [Tag; 3], signed: bo
     let words: Vec<u16> = if head.bits <= 8 {
         element.bytes().iter().map(|&byte| u16::from(byte)).collect()
     } else {
-        header::words(element.bytes(), element.big_endian()).collect()
+        dataset::words(element.bytes(), element.big_endian()).collect()
     };
     let entries = expand(&words, head.count, head.bits <= 8);
     let entries = entries.ok_or_else(|| root.invalid(segmented, "broken segments", "segments of PS3.3 C.7.9.2"))?;

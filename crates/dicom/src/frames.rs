@@ -22,7 +22,7 @@ pub(crate) struct Frames {
     big_endian: bool,
     words: bool,
     place: Place,
-    max_bytes: u64,
+    limits: Limits,
 }
 
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Frames {
             big_endian: data.big_endian,
             words: data.words,
             place,
-            max_bytes: limits.max_bytes,
+            limits: limits.clone(),
         };
         Ok((
             frames,
@@ -119,7 +119,7 @@ impl Frames {
             Place::Native(span) => return self.native(*span, index).map(plain),
             Place::Fragments { fragments, starts } => self.compressed(fragments, starts, index)?,
         };
-        let codec = codec::Job { path: &self.path, index, shape: &self.shape, bytes: &bytes };
+        let codec = codec::Job { path: &self.path, index, shape: &self.shape, bytes: &bytes, limits: &self.limits };
         match self.compression {
             Compression::None | Compression::Encapsulated => self.whole_frame(&bytes).map(plain),
             Compression::DeflatedFrames => self.whole_frame(&codec::inflate(&codec)?).map(plain),
@@ -179,12 +179,12 @@ impl Frames {
         let at = |place: usize| starts.get(place).map_or(fragments.len(), |&start| start as usize);
         let spans = &fragments[at(index as usize)..at(index as usize + 1)];
         let total: u64 = spans.iter().map(|span| span.length).sum();
-        if total > self.max_bytes / 2 {
+        if total > self.limits.max_bytes / 2 {
             return Err(Error::Limit {
                 path: self.path.clone(),
                 what: format!("the compressed size of frame {index}"),
                 found: total,
-                limit: self.max_bytes / 2,
+                limit: self.limits.max_bytes / 2,
                 setting: "max_bytes",
             });
         }

@@ -3,8 +3,8 @@
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
+use crate::dataset::Dataset;
 use crate::attributes::{Shape, laterality};
-use crate::header::Dataset;
 use crate::voi::{self, Lut, Modality, Pipeline};
 use crate::{FrameInfo, Result, Spacing, SpacingSource};
 

@@ -3,8 +3,6 @@
 //! Element headers are decoded by dicom-rs (dicom-encoding); the walk around them is ours, because dicom-rs' object layer reads
 //! values of any stated length and nests as deep as the file says.
 
-use std::path::Path;
-
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_core::header::Header as _;
 use dicom_core::{Tag, VR};
@@ -50,18 +48,18 @@ pub(crate) struct Node {
     pub(crate) vr: VR,
     pub(crate) kind: Kind,
     /// Place and length of the value in `Header::bytes`; for a skipped value `length` alone is right.
-    start: u32,
+    pub(crate) start: u32,
     pub(crate) length: u32,
     /// Index of the first node behind this one's children.
-    end: u32,
-    big_endian: bool,
+    pub(crate) end: u32,
+    pub(crate) big_endian: bool,
 }
 
 /// All elements of a data set in the order of the file, and where its pixel data lies.
 #[derive(Debug, Default)]
 pub(crate) struct Header {
-    bytes: Vec<u8>,
-    nodes: Vec<Node>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) nodes: Vec<Node>,
     pub(crate) pixel_data: Option<PixelData>,
 }
 
@@ -329,230 +327,8 @@ impl Walk<'_> {
 }
 
 impl Header {
-    /// Every node in the order of the file.
-    pub(crate) fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    /// The top level.
-    pub(crate) fn root<'a>(&'a self, path: &'a Path) -> Dataset<'a> {
-        Dataset { header: self, path, first: 0, last: self.nodes.len() }
-    }
-
-    /// A data set inside this header, by its [`Dataset::span`].
-    pub(crate) fn dataset<'a>(&'a self, path: &'a Path, (first, last): (usize, usize)) -> Dataset<'a> {
-        Dataset { header: self, path, first, last: last.min(self.nodes.len()) }
-    }
-
     /// Bytes that the header takes in memory.
     pub(crate) fn memory(&self) -> u64 {
         self.bytes.len() as u64 + self.nodes.len() as u64 * NODE_BYTES
     }
-}
-
-/// A data set inside a header: the root, or an item of a sequence.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Dataset<'a> {
-    header: &'a Header,
-    path: &'a Path,
-    first: usize,
-    last: usize,
-}
-
-/// One element with its value.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Element<'a> {
-    dataset: Dataset<'a>,
-    index: usize,
-}
-
-impl<'a> Dataset<'a> {
-    pub(crate) fn path(&self) -> &'a Path {
-        self.path
-    }
-
-    /// Where the data set lies in its header: what [`Header::dataset`] finds it by.
-    pub(crate) fn span(&self) -> (usize, usize) {
-        (self.first, self.last)
-    }
-
-    fn children(&self) -> impl Iterator<Item = usize> + use<'a> {
-        let (nodes, last) = (&self.header.nodes, self.last);
-        let first = (self.first < last).then_some(self.first);
-        std::iter::successors(first, move |&index| Some(nodes[index].end as usize).filter(|&next| next < last))
-    }
-
-    /// The element of a tag, unless it is absent or empty.
-    pub(crate) fn get(&self, tag: Tag) -> Option<Element<'a>> {
-        let index = self.children().find(|&index| self.header.nodes[index].tag == tag)?;
-        let node = &self.header.nodes[index];
-        let filled = match node.kind {
-            Kind::Sequence => node.end as usize > index + 1,
-            _ => node.length > 0,
-        };
-        filled.then_some(Element { dataset: *self, index })
-    }
-
-    /// The items of a sequence; none where it is absent.
-    pub(crate) fn items(&self, tag: Tag) -> Vec<Dataset<'a>> {
-        let Some(element) = self.get(tag) else { return Vec::new() };
-        let node = &self.header.nodes[element.index];
-        if node.kind != Kind::Sequence {
-            return Vec::new();
-        }
-        let inside = Dataset { first: element.index + 1, last: node.end as usize, ..*self };
-        inside
-            .children()
-            .map(|item| Dataset { first: item + 1, last: self.header.nodes[item].end as usize, ..*self })
-            .collect()
-    }
-
-    /// The first item of a sequence.
-    pub(crate) fn item(&self, tag: Tag) -> Option<Dataset<'a>> {
-        self.items(tag).first().copied()
-    }
-
-    /// An error about an attribute of this data set; `found` must not be a value that could name a person.
-    pub(crate) fn invalid(&self, tag: Tag, found: impl Into<String>, expected: impl Into<String>) -> Error {
-        Error::Invalid {
-            path: self.path.to_path_buf(),
-            what: name(tag),
-            found: found.into(),
-            expected: expected.into(),
-        }
-    }
-
-    pub(crate) fn missing(&self, tag: Tag) -> Error {
-        Error::Missing { path: self.path.to_path_buf(), what: name(tag) }
-    }
-
-    /// A text value, trimmed; `None` where absent, empty or not text.
-    pub(crate) fn text(&self, tag: Tag) -> Option<&'a str> {
-        self.get(tag)?.text()
-    }
-
-    /// A UID, if it is one: digits and points, at most 64.
-    pub(crate) fn uid(&self, tag: Tag) -> Option<&'a str> {
-        self.text(tag).filter(|uid| is_uid(uid))
-    }
-
-    /// Numbers of any numerical VR (DS and IS too); `None` where absent or empty.
-    pub(crate) fn numbers(&self, tag: Tag) -> Result<Option<Vec<f64>>> {
-        self.get(tag).map(|element| element.numbers(false)).transpose()
-    }
-
-    /// The first of the numbers.
-    pub(crate) fn number(&self, tag: Tag) -> Result<Option<f64>> {
-        Ok(self.numbers(tag)?.and_then(|numbers| numbers.first().copied()))
-    }
-
-    /// Exactly `N` numbers.
-    pub(crate) fn vector<const N: usize>(&self, tag: Tag) -> Result<Option<[f64; N]>> {
-        let Some(numbers) = self.numbers(tag)? else { return Ok(None) };
-        let found = format!("{} values", numbers.len());
-        <[f64; N]>::try_from(numbers).map(Some).map_err(|_| self.invalid(tag, found, format!("{N} values")))
-    }
-
-    /// One whole number that is not negative.
-    pub(crate) fn unsigned(&self, tag: Tag) -> Result<Option<u64>> {
-        let Some(number) = self.number(tag)? else { return Ok(None) };
-        if number < 0.0 || number.fract() != 0.0 || number > 9e15 {
-            return Err(self.invalid(tag, "a negative, broken or huge number", "a whole number from 0"));
-        }
-        Ok(Some(number as u64))
-    }
-
-    /// A whole number that must be there and fit.
-    pub(crate) fn required<T: TryFrom<u64>>(&self, tag: Tag) -> Result<T> {
-        let value = self.unsigned(tag)?.ok_or_else(|| self.missing(tag))?;
-        T::try_from(value).map_err(|_| self.invalid(tag, value.to_string(), "a smaller number"))
-    }
-}
-
-impl<'a> Element<'a> {
-    fn node(&self) -> &'a Node {
-        &self.dataset.header.nodes[self.index]
-    }
-
-    pub(crate) fn vr(&self) -> VR {
-        self.node().vr
-    }
-
-    pub(crate) fn big_endian(&self) -> bool {
-        self.node().big_endian
-    }
-
-    /// The value's bytes; empty for sequences and for values that were too long to keep.
-    pub(crate) fn bytes(&self) -> &'a [u8] {
-        let node = self.node();
-        match node.kind {
-            Kind::Value => {
-                let start = node.start as usize;
-                &self.dataset.header.bytes[start..start + node.length as usize]
-            }
-            _ => &[],
-        }
-    }
-
-    fn text(&self) -> Option<&'a str> {
-        let text = std::str::from_utf8(self.bytes()).ok()?;
-        Some(text.trim_matches([' ', '\0'])).filter(|text| !text.is_empty())
-    }
-
-    /// Numbers by the element's VR; `signed` chooses how an ambiguous US or SS is read.
-    pub(crate) fn numbers(&self, signed: bool) -> Result<Vec<f64>> {
-        let node = self.node();
-        let bytes = self.bytes();
-        let big = node.big_endian;
-        let wrong = |found: &str| self.dataset.invalid(node.tag, found, "numbers");
-        // An unknown VR hides what the dictionary knows.
-        let vr = match node.vr {
-            VR::UN => StandardDataDictionary.by_tag(node.tag).map_or(VR::UN, |entry| entry.vr().relaxed()),
-            known => known,
-        };
-        Ok(match vr {
-            VR::US | VR::OW if signed => words(bytes, big).map(|word| f64::from(word as i16)).collect(),
-            VR::US | VR::OW => words(bytes, big).map(f64::from).collect(),
-            VR::SS => words(bytes, big).map(|word| f64::from(word as i16)).collect(),
-            VR::UL | VR::OL => array::<4>(bytes, big).map(|b| f64::from(u32::from_le_bytes(b))).collect(),
-            VR::SL => array::<4>(bytes, big).map(|b| f64::from(i32::from_le_bytes(b))).collect(),
-            VR::FL | VR::OF => array::<4>(bytes, big).map(|b| f64::from(f32::from_le_bytes(b))).collect(),
-            VR::FD | VR::OD => array::<8>(bytes, big).map(f64::from_le_bytes).collect(),
-            VR::OB => bytes.iter().map(|&byte| f64::from(byte)).collect(),
-            VR::DS | VR::IS => {
-                let text = std::str::from_utf8(bytes).map_err(|_| wrong("bytes that are not text"))?;
-                let parse = |part: &str| part.trim_matches([' ', '\0']).parse::<f64>().ok().filter(|x| x.is_finite());
-                let trimmed = text.trim_matches([' ', '\0']);
-                if trimmed.is_empty() {
-                    return Ok(Vec::new());
-                }
-                trimmed
-                    .split('\\')
-                    .map(|part| parse(part).ok_or_else(|| wrong("text that is not a number")))
-                    .collect::<Result<_>>()?
-            }
-            _ => return Err(wrong("a value of another kind")),
-        })
-    }
-}
-
-/// 16-bit words of a value.
-pub(crate) fn words(bytes: &[u8], big_endian: bool) -> impl Iterator<Item = u16> + '_ {
-    array::<2>(bytes, big_endian).map(u16::from_le_bytes)
-}
-
-/// Groups of `N` bytes, put into little-endian order.
-fn array<const N: usize>(bytes: &[u8], big_endian: bool) -> impl Iterator<Item = [u8; N]> + '_ {
-    bytes.as_chunks::<N>().0.iter().map(move |chunk| {
-        let mut chunk = *chunk;
-        if big_endian {
-            chunk.reverse();
-        }
-        chunk
-    })
-}
-
-/// Whether text is a UID: digits and points, 1 to 64 of them.
-pub(crate) fn is_uid(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
 
+use crate::dataset::Dataset;
 use crate::attributes::{self, Shape};
 use crate::file::{self, File};
 use crate::frames::{Frames, Parts};
 use crate::groups::Groups;
-use crate::header::Dataset;
 use crate::samples::Samples;
 use crate::source::Source;
 use crate::voi::{Modality, Pipeline, Stage};

@@ -23,8 +23,8 @@
 //!
 //! Everything that a file says of itself is held against [`Limits`] and against the file's length before memory is taken.
 //! RLE, JPEG and JPEG-LS are decoded here. JPEG 2000 is decoded by `hayro-jpeg2000` (safe code) behind a check of the
-//! codestream's sizes and inside `catch_unwind`, so that its panics become [`Error::Codec`]; the process's panic hook still sees
-//! them.
+//! codestream's headers, so that memory and time are bounded, and inside `catch_unwind`: its panics become [`Error::Codec`], and
+//! nothing is printed of them. For that, the first such frame wraps the process's panic hook in one that passes over them.
 //!
 //! Not read: HTJ2K, JPEG XL, progressive JPEG, video, more than 16 bits of JPEG 2000, sampled JPEG-LS and lossless JPEG.
 
@@ -32,6 +32,7 @@ mod attributes;
 mod basic_profile;
 mod codec;
 mod colour;
+mod dataset;
 mod error;
 mod file;
 mod frames;

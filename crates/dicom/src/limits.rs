@@ -16,10 +16,14 @@ pub struct Limits {
     pub max_frames: u32,
     /// Most pixels in one frame.
     pub max_frame_pixels: u64,
+    /// Most bits that one JPEG 2000 frame may code: its samples times the bit planes that its headers announce. It bounds the
+    /// time that a frame takes, whatever its codestream holds.
+    pub max_coded_bits: u64,
 }
 
 impl Default for Limits {
-    /// 2 GB of memory, 256 MiB and two million elements of header, 64 levels, 200,000 frames, 50 million pixels a frame.
+    /// 2 GB of memory, 256 MiB and two million elements of header, 64 levels, 200,000 frames, 50 million pixels a frame, 600 million
+    /// coded bits (40 million pixels of 12 bits without loss).
     fn default() -> Self {
         Self {
             max_bytes: 2_000_000_000,
@@ -28,6 +32,7 @@ impl Default for Limits {
             max_depth: 64,
             max_frames: 200_000,
             max_frame_pixels: 50_000_000,
+            max_coded_bits: 600_000_000,
         }
     }
 }

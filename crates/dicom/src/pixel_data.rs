@@ -3,7 +3,8 @@
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use crate::header::{self, Dataset, Encoding, RawElement, invalid, truncated};
+use crate::dataset::Dataset;
+use crate::header::{self, Encoding, RawElement, invalid, truncated};
 use crate::source::Source;
 use crate::{Error, Limits, Result};
 

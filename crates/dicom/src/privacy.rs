@@ -56,7 +56,7 @@ pub fn privacy_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Vec
 fn list(source: Source, limits: &Limits) -> Result<Vec<PrivateTag>> {
     let file = file::read(source, limits, true)?;
     let mut found: BTreeMap<Tag, PrivateTag> = BTreeMap::new();
-    for node in file.meta.nodes().iter().chain(file.header.nodes()) {
+    for node in file.meta.nodes.iter().chain(&file.header.nodes) {
         let Some(reason) = reason(node) else { continue };
         let entry = found.entry(node.tag).or_insert_with(|| PrivateTag {
             tag: format!("({:04X},{:04X})", node.tag.0, node.tag.1),

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use dicom_dictionary_std::{tags, uids};
 
+use crate::dataset::Dataset;
 use crate::attributes::Shape;
 use crate::file::{self, File};
 use crate::frames::Frames;
 use crate::groups::Groups;
-use crate::header::Dataset;
 use crate::source::Source;
 use crate::{Error, Identifier, Limits, Photometric, Result};
 

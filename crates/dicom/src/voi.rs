@@ -3,7 +3,7 @@
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
-use crate::header::{self, Dataset};
+use crate::dataset::{self, Dataset};
 use crate::{Error, Result};
 
 /// VOI LUT Function (0028,1056).
@@ -128,7 +128,7 @@ impl Lut {
         let entries: Vec<u16> = if bytewise {
             bytes.iter().take(head.count).map(|&byte| u16::from(byte)).collect()
         } else {
-            header::words(bytes, element.big_endian()).take(head.count).collect()
+            dataset::words(bytes, element.big_endian()).take(head.count).collect()
         };
         if entries.len() < head.count {
             return Err(item.invalid(data, format!("{} entries", entries.len()), format!("{} entries", head.count)));

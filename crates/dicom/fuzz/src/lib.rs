@@ -13,6 +13,7 @@ pub fn limits() -> Limits {
         max_depth: 32,
         max_frames: 1000,
         max_frame_pixels: 1 << 20,
+        max_coded_bits: 32 << 20,
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::attributes::Shape;
 use crate::samples::{self, Samples};
-use crate::{Error, Photometric, Result};
+use crate::{Error, Limits, Photometric, Result};
 
 /// One compressed frame and what it must become.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,7 @@ pub(crate) struct Job<'a> {
     pub(crate) index: u32,
     pub(crate) shape: &'a Shape,
     pub(crate) bytes: &'a [u8],
+    pub(crate) limits: &'a Limits,
 }
 
 impl Job<'_> {
@@ -90,7 +91,12 @@ pub(crate) fn jpeg_ls(job: &Job<'_>) -> Result<Decoded> {
 /// Decodes JPEG 2000; its colour transforms are undone.
 pub(crate) fn jpeg_2000(job: &Job<'_>) -> Result<Decoded> {
     let (rows, columns, samples) = job.size();
-    let decoded = jpeg_2000::decode(job.bytes, rows, columns, samples);
-    let decoded = decoded.map_err(|reason| job.error("JPEG 2000", reason))?;
+    let decoded = jpeg_2000::decode(job.bytes, rows, columns, samples, job.limits);
+    let decoded = decoded.map_err(|failure| match failure {
+        jpeg_2000::Failure::Codestream(reason) => job.error("JPEG 2000", reason),
+        jpeg_2000::Failure::Limit { what, found, limit, setting } => {
+            Error::Limit { path: job.path.to_path_buf(), what: what.into(), found, limit, setting }
+        }
+    })?;
     Ok(Decoded { samples: job.words("JPEG 2000", &decoded.values, decoded.precision)?, photometric: None })
 }

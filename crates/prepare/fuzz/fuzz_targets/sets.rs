@@ -1,0 +1,42 @@
+//! What sets are read back from, behind one byte that chooses which file it is.
+#![no_main]
+
+use std::sync::Once;
+
+use pig_data::{DataConfig, Dataset, Splits};
+use pig_prepare::Key;
+use pig_prepare::prepared::{read_description, transforms};
+use pig_prepare_fuzz::{folder, picture, put};
+
+static PAIRS: Once = Once::new();
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    PAIRS.call_once(|| ["images/a.png", "masks/a.png"].map(|name| picture(&format!("set/{name}"), 255)).into());
+    let Some((&choice, file)) = data.split_first() else { return };
+    let set = folder().join("set");
+    match choice % 4 {
+        0 => {
+            put("set/manifest.csv", file);
+            if let Ok(transforms) = transforms(&set) {
+                for transform in transforms.values() {
+                    let _ = transform.to_millimetres([0.5, 0.5]);
+                    let _ = transform.prepared_spacing();
+                }
+            }
+            if let Ok(dataset) = Dataset::discover(&set, &DataConfig::default()) {
+                assert!(!dataset.is_empty());
+                assert!(dataset.pairs.iter().all(|pair| pair.image.starts_with(&set) && pair.mask.starts_with(&set)));
+            }
+        }
+        1 => {
+            put("set/dataset.toml", file);
+            let _ = read_description(&set);
+        }
+        2 => {
+            let _ = Splits::load(&put("splits.json", file));
+        }
+        _ => {
+            let _ = Key::read(&put("key", file));
+        }
+    }
+});
