@@ -258,9 +258,16 @@ fn padding(root: &Dataset<'_>, shape: &Shape) -> Option<(i64, i64)> {
     Some((first.min(second), first.max(second)))
 }
 
+/// The defined terms of View Position: of projection radiography (PS3.3 C.8.1.2 and C.8.11.5) and of mammography, with the
+/// acronyms of CID 4014. Whatever else stands there could be anything, a name too.
+const VIEWS: [&str; 28] = [
+    "AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "CC", "MLO", "ML", "LM", "LMO", "FB", "SIO", "ISO", "XCC",
+    "XCCL", "XCCM", "AT", "CV", "RM", "RI", "RS", "TAN", "SPECIMEN", "MAG", "CCID",
+];
+
 /// View Position, else the acronym of CID 4014's code (SNOMED CT, or SNOMED RT before 2019).
 fn view(root: &Dataset<'_>) -> Option<String> {
-    let stated = root.text(tags::VIEW_POSITION).filter(|text| is_code(text));
+    let stated = root.text(tags::VIEW_POSITION).filter(|text| VIEWS.contains(text));
     stated.map(String::from).or_else(|| {
         let code = root.item(tags::VIEW_CODE_SEQUENCE)?;
         let acronym = match code.text(tags::CODE_VALUE)? {

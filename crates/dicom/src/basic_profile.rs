@@ -3,7 +3,7 @@
 /// Tags (group and element as one number, sorted) of PS3.15 table E.1-1, edition 2026c: attributes that a file loses, or gets
 /// new values for, when it is de-identified by the basic profile. Repeating groups (50xx, 60xx) and private groups are not listed.
 #[rustfmt::skip]
-pub(crate) const BASIC_PROFILE: [u32; 652] = [
+pub const BASIC_PROFILE: [u32; 652] = [
     0x0000_1000, 0x0000_1001, 0x0002_0003, 0x0004_1511, 0x0008_0012, 0x0008_0013, 0x0008_0014, 0x0008_0015, 0x0008_0017,
     0x0008_0018, 0x0008_0019, 0x0008_0020, 0x0008_0021, 0x0008_0022, 0x0008_0023, 0x0008_0024, 0x0008_0025, 0x0008_002a,
     0x0008_0030, 0x0008_0031, 0x0008_0032, 0x0008_0033, 0x0008_0034, 0x0008_0035, 0x0008_0050, 0x0008_0054, 0x0008_0055,

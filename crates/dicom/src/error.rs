@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a file was refused. Every message names the file, what was found, what was expected and what to do next; no message
-/// holds a header value other than UIDs, sizes and names from the standard.
+/// holds a header value other than sizes, and names and UIDs that the standard gives.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

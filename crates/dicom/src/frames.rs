@@ -44,7 +44,7 @@ impl Frames {
             return Err(Error::Unsupported {
                 path,
                 what: "the transfer syntax".into(),
-                found: file.syntax_uid,
+                found: if is_standard(&file.syntax_uid) { file.syntax_uid } else { "of a manufacturer's own".into() },
                 expected: "native, deflated, RLE, JPEG, JPEG-LS or JPEG 2000".into(),
             });
         };
@@ -196,6 +196,11 @@ impl Frames {
         }
         Ok(bytes)
     }
+}
+
+/// Whether a UID is one of the standard's own; others may tell where a file comes from.
+fn is_standard(uid: &str) -> bool {
+    uid.starts_with("1.2.840.10008.")
 }
 
 /// What is left of a file when its frames are taken out.

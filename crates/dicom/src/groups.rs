@@ -3,8 +3,8 @@
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use crate::dataset::Dataset;
 use crate::attributes::{Shape, laterality};
+use crate::dataset::Dataset;
 use crate::voi::{self, Lut, Modality, Pipeline};
 use crate::{FrameInfo, Result, Spacing, SpacingSource};
 
@@ -57,6 +57,10 @@ impl<'a> Groups<'a> {
         self.vector(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT)
     }
 
+    pub(crate) fn orientation(&self) -> Result<Option<[f64; 6]>> {
+        self.vector(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT)
+    }
+
     /// Geometry and laterality; `object` is the laterality of the whole object.
     pub(crate) fn frame_info(&self, object: Option<crate::Laterality>, pipeline: &Pipeline) -> Result<FrameInfo> {
         let anatomy = self.holder(tags::FRAME_ANATOMY_SEQUENCE, tags::FRAME_LATERALITY);
@@ -70,7 +74,7 @@ impl<'a> Groups<'a> {
             slice_thickness: self.number(measures, tags::SLICE_THICKNESS)?,
             spacing_between_slices: self.number(measures, tags::SPACING_BETWEEN_SLICES)?,
             position: self.position()?,
-            orientation: self.vector(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT)?,
+            orientation: self.orientation()?,
             laterality: anatomy.and_then(|item| laterality(&item, tags::FRAME_LATERALITY)).or(object),
             windows: pipeline.windows.clone(),
             voi_luts: pipeline.luts.len(),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
 
-use crate::dataset::Dataset;
 use crate::attributes::{self, Shape};
+use crate::dataset::Dataset;
 use crate::file::{self, File};
 use crate::frames::{Frames, Parts};
 use crate::groups::Groups;
@@ -86,6 +86,14 @@ impl Image {
         self.frames.check(index)?;
         let groups = self.groups(index);
         groups.frame_info(self.info.laterality, &groups.pipeline(&self.frames.shape)?)
+    }
+
+    /// Position and orientation of a frame, counted from 0, where it has both: those of [`Image::frame_info`], without what
+    /// else that reads.
+    pub fn plane(&self, index: u32) -> Result<Option<([f64; 3], [f64; 6])>> {
+        self.frames.check(index)?;
+        let groups = self.groups(index);
+        Ok(groups.position()?.zip(groups.orientation()?))
     }
 
     /// Reads and decodes a frame, counted from 0.

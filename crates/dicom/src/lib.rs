@@ -52,6 +52,7 @@ use std::path::Path;
 
 use dicom_dictionary_std::tags;
 
+pub use basic_profile::BASIC_PROFILE;
 pub use error::{Error, Result};
 pub use file::is_dicom;
 pub use image::{Frame, Image, Windowed};

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use dicom_dictionary_std::{tags, uids};
 
-use crate::dataset::Dataset;
 use crate::attributes::Shape;
+use crate::dataset::Dataset;
 use crate::file::{self, File};
 use crate::frames::Frames;
 use crate::groups::Groups;

@@ -1,10 +1,12 @@
 //! Against pydicom: stored, modality and windowed values, and colours, of every file in the golden that is at hand.
 //!
 //! The golden is tests/peers/goldens/dicom_pixels.json, written by dicom_pixels.py; the files are the shared ones and those that
-//! PyPI's pydicom and pydicom-data install. Whole arrays are compared by `.ci/peers`.
+//! PyPI's pydicom and pydicom-data install. Whole arrays are compared by `.ci/peers`. All of those files, whole and cut, are bad input
+//! too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use pig_dicom::{Frame, Image, Limits, Photometric, Voi};
 use serde_json::Value;
@@ -105,6 +107,60 @@ fn pixels_are_those_of_pydicom() {
     if compared == 0 {
         eprintln!("skipped: neither shared/data/dicom_cbis nor pydicom's test files are there");
     }
+}
+
+/// Every file below a folder.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
+    }
+}
+
+/// Seconds that this thread was computing, where the system says so; else seconds.
+fn clock(since: &Instant) -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = text.and_then(|text| text.split(' ').next().and_then(|word| word.parse::<f64>().ok()));
+    nanoseconds.map_or_else(|| since.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
+}
+
+#[test]
+fn every_file_whole_or_cut_is_read_or_refused_in_time() {
+    let mut paths = Vec::new();
+    for (label, root) in roots() {
+        if label != "cbis" {
+            files(&root, &mut paths);
+        }
+    }
+    if paths.is_empty() {
+        eprintln!("skipped: pydicom's test files are absent");
+        return;
+    }
+    let name = Path::new("theirs.dcm");
+    let (mut read, mut refused, mut longest, since) = (0, 0, 0.0_f64, Instant::now());
+    for path in &paths {
+        let bytes = std::fs::read(path).unwrap();
+        for length in [bytes.len(), bytes.len() * 2 / 3, bytes.len() / 4] {
+            let began = clock(&since);
+            let outcome = Image::from_bytes(bytes[..length].to_vec(), name, &Limits::default()).and_then(|image| {
+                // Three frames of many: the others are alike.
+                (0..image.info().frames.min(3))
+                    .try_for_each(|index| image.frame(index)?.to_gray()?.display(&Voi::Default).map(|_| ()))
+            });
+            match outcome {
+                Ok(()) => read += 1,
+                Err(error) => {
+                    refused += 1;
+                    let said = error.to_string();
+                    assert!(said.starts_with("theirs.dcm: ") && said.len() > 30, "{}: {said}", path.display());
+                }
+            }
+            longest = longest.max(clock(&since) - began);
+            assert!(longest < 10.0, "{} took {longest:.1} s", path.display());
+        }
+    }
+    println!("{} files: {read} readings, {refused} refusals, the longest {longest:.2} s", paths.len());
+    assert!(read > 150 && refused > 300, "{read} {refused}");
 }
 
 #[test]

@@ -187,7 +187,10 @@ impl Most {
         let guard = u64::from(style >> 5);
         let mut most = 0;
         // Without quantisation a sub-band has a byte, else two with a mantissa; the exponent is the upper five bits.
-        let step = if style & 0x1F == 0 { 1 } else { 2 };
+        let step = match style & 0x1F {
+            0 => 1,
+            _ => 2,
+        };
         for bytes in segment.0.chunks_exact(step) {
             most = most.max(u64::from(bytes[0] >> 3));
         }

@@ -81,13 +81,7 @@ fn check_cost(announced: &Announced, limits: &Limits) -> Result<(), Failure> {
     within("the bits that a JPEG 2000 frame may code", announced.bits, limits.max_coded_bits, "max_coded_bits")
 }
 
-fn values(
-    codestream: &[u8],
-    pixels: usize,
-    samples: usize,
-    precision: u8,
-    signed: bool,
-) -> Result<Vec<u16>, Failure> {
+fn values(codestream: &[u8], pixels: usize, samples: usize, precision: u8, signed: bool) -> Result<Vec<u16>, Failure> {
     let offset = if signed { (1_i32 << (precision - 1)) as f32 } else { 0.0 };
     let range = if signed { (-offset, offset - 1.0) } else { (0.0, ((1_u32 << precision) - 1) as f32) };
     let settings = DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };

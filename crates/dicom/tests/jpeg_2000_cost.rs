@@ -1,0 +1,162 @@
+//! What a JPEG 2000 frame may cost: codestreams made to be as dear as their headers allow.
+
+mod common;
+
+use std::path::Path;
+
+use common::{JPEG_2000, Pixels};
+use pig_dicom::{Error, Image, Limits};
+
+/// Bits of a packet header: a byte 0xFF is followed by a bit 0 (ITU-T T.800 B.10.1).
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    last: u8,
+    free: u32,
+}
+
+impl Bits {
+    fn put(&mut self, value: u32, count: u32) {
+        for bit in (0..count).rev() {
+            if self.free == 0 {
+                self.free = if self.bytes.last() == Some(&0xFF) { 7 } else { 8 };
+                self.bytes.push(0);
+            }
+            self.free -= 1;
+            self.last = (value >> bit & 1) as u8;
+            if let Some(byte) = self.bytes.last_mut() {
+                *byte |= self.last << self.free;
+            }
+        }
+    }
+
+    /// A tag tree whose values are all 0: a 1 for every node that a leaf is the first to need (B.10.2).
+    fn leaf(&mut self, seen: &mut std::collections::HashSet<(u32, u32, u32)>, side: u32, x: u32, y: u32) {
+        for level in (0..=side.next_power_of_two().ilog2()).rev() {
+            if seen.insert((level, x >> level, y >> level)) {
+                self.put(1, 1);
+            }
+        }
+    }
+}
+
+/// Which costs a codestream runs up.
+#[derive(Clone, Copy)]
+struct Dear {
+    /// Code-blocks of 64 x 64 on either side.
+    blocks: u32,
+    /// Coding passes of each, and bytes that they read.
+    passes: u32,
+    block_bytes: usize,
+    layers: u16,
+    /// Exponents of the code-block's sides less 2, and of the precinct.
+    block: u8,
+    precinct: Option<u8>,
+}
+
+impl Dear {
+    /// 16 bits without loss or transform; 31 bit planes by seven guard bits and an exponent of 25.
+    fn codestream(self) -> Vec<u8> {
+        let side = 64 * self.blocks;
+        let mut stream = vec![0xFF, 0x4F, 0xFF, 0x51, 0, 41, 0, 0];
+        stream.extend([side, side, 0, 0, side, side, 0, 0].iter().flat_map(|size| size.to_be_bytes()));
+        stream.extend([0, 1, 15, 1, 1]);
+        let precinct: &[u8] = &self.precinct.map_or(vec![], |exponent| vec![exponent * 0x11]);
+        stream.extend([0xFF, 0x52, 0, 12 + precinct.len() as u8, precinct.len() as u8, 0]);
+        stream.extend(self.layers.to_be_bytes());
+        stream.extend([0, 0, self.block, self.block, 0, 1]);
+        stream.extend(precinct);
+        stream.extend([0xFF, 0x5C, 0, 4, 7 << 5, 25 << 3]);
+        let data = self.packet();
+        stream.extend([0xFF, 0x90, 0, 10, 0, 0]);
+        stream.extend((data.len() as u32 + 14).to_be_bytes());
+        stream.extend([0, 1, 0xFF, 0x93]);
+        stream.extend(data);
+        stream.extend([0xFF, 0xD9]);
+        stream
+    }
+
+    fn packet(self) -> Vec<u8> {
+        let mut header = Bits::default();
+        header.put(1, 1);
+        let (mut included, mut planes) = Default::default();
+        let (mut body, mut random) = (Vec::new(), 1_u32);
+        for y in 0..self.blocks {
+            for x in 0..self.blocks {
+                header.leaf(&mut included, self.blocks, x, y);
+                header.leaf(&mut planes, self.blocks, x, y);
+                header.put(0x1FF, 9);
+                header.put(self.passes - 37, 7);
+                // Bits of the length: 3, 17 more, and the binary logarithm of the passes.
+                header.put(0x3FFFE, 18);
+                header.put(self.block_bytes as u32, 20 + self.passes.ilog2());
+                body.extend((0..self.block_bytes).map(|_| {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (random >> 24) as u8 & 0x7F
+                }));
+            }
+        }
+        if header.bytes.last() == Some(&0xFF) {
+            header.bytes.push(0);
+        }
+        [header.bytes, body].concat()
+    }
+
+    fn decode(self, limits: &Limits) -> pig_dicom::Result<Vec<f64>> {
+        let side = 64 * self.blocks as u16;
+        let pixels = Pixels { rows: side, columns: side, stored: 16, high: 15, ..Pixels::default() };
+        let file = pixels.compressed(JPEG_2000, &self.codestream());
+        Ok(Image::from_bytes(file, Path::new("made.dcm"), limits)?.frame(0)?.stored().iter().collect())
+    }
+}
+
+const DEAR: Dear = Dear { blocks: 12, passes: 91, block_bytes: 20_000, layers: 1, block: 4, precinct: None };
+
+/// Seconds that this thread was computing.
+fn computed() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(text.split(' ').next()?.parse::<f64>().ok()? / 1e9)
+}
+
+#[test]
+fn the_dearest_frame_within_the_limits_takes_less_than_ten_seconds() {
+    let Some(before) = computed() else {
+        println!("skipped: the system does not tell processor time");
+        return;
+    };
+    let values = DEAR.decode(&Limits::default()).unwrap();
+    let seconds = computed().unwrap() - before;
+    let distinct: std::collections::HashSet<u64> = values.iter().map(|value| value.to_bits()).collect();
+    assert!(distinct.len() > 100, "noise was decoded: {}", distinct.len());
+    let bits = values.len() as f64 * 31.0;
+    let longest = seconds * Limits::default().max_coded_bits as f64 / bits;
+    println!("{:.1} ns a bit, {longest:.1} s at the limit", 1e9 * seconds / bits);
+    assert!(longest < 10.0, "{longest:.1} s");
+}
+
+#[test]
+fn frames_that_code_more_bits_than_allowed_are_refused_by_their_headers() {
+    let bits = u64::from(DEAR.blocks * 64).pow(2) * 31;
+    let refused = DEAR.decode(&Limits { max_coded_bits: bits - 1, ..Limits::default() });
+    assert!(
+        matches!(refused, Err(Error::Limit { setting: "max_coded_bits", found, .. }) if found == bits),
+        "{refused:?}"
+    );
+    assert!(DEAR.decode(&Limits { max_coded_bits: bits, ..Limits::default() }).is_ok());
+}
+
+#[test]
+fn small_blocks_and_precincts_and_many_layers_are_held_against_memory() {
+    // What 768 x 768 pixels ask for as code-blocks of 4 x 4 in 30 layers, and as precincts of one pixel.
+    let few = Limits { max_bytes: 50_000_000, ..Limits::default() };
+    assert!(DEAR.decode(&few).is_ok());
+    for dear in [Dear { layers: 30, block: 0, ..DEAR }, Dear { precinct: Some(0), ..DEAR }] {
+        let refused = dear.decode(&few);
+        assert!(matches!(refused, Err(Error::Limit { setting: "max_bytes", .. })), "{refused:?}");
+    }
+    // The largest frame that is allowed, without any data: refused by its headers, at once.
+    let blocks = 110;
+    let dear = Dear { blocks, passes: 37, block_bytes: 0, layers: 30, block: 0, precinct: Some(0) };
+    let refused = dear.decode(&Limits { max_coded_bits: u64::MAX, ..Limits::default() });
+    assert!(matches!(refused, Err(Error::Limit { setting: "max_bytes", .. })), "{refused:?}");
+}
