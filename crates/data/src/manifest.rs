@@ -4,6 +4,9 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{DataError, Result};
 
+/// The largest table that is read: it lies in memory whole.
+const MAX_TABLE_BYTES: u64 = 256 << 20;
+
 /// A manifest as read: its columns and rows, with the line of each row.
 #[derive(Debug)]
 pub struct Manifest {
@@ -41,6 +44,11 @@ impl Manifest {
             line: error.position().map_or(1, csv::Position::line),
             problem: error.to_string(),
         };
+        let length = file.metadata().map_err(DataError::io(path, "read"))?.len();
+        if length > MAX_TABLE_BYTES {
+            let problem = format!("the table has {length} bytes; expected at most {MAX_TABLE_BYTES}");
+            return Err(DataError::BadManifest { path: path.to_path_buf(), line: 1, problem });
+        }
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(file);
         // A byte order mark, as spreadsheets write it, is no part of the first column's name.
         let columns: Vec<String> =

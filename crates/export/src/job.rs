@@ -7,7 +7,7 @@ use pig_data::write::keyword;
 
 use crate::error::{ExportError, Result};
 use crate::pixels::Loaded;
-use crate::place::{SLICE, SPACING, VOLUME};
+use crate::place::{AFFINE, SLICE, SPACING, VOLUME};
 use crate::source::{Origin, Pair, Pairs, gather};
 use crate::staging::Staging;
 use crate::{Progress, Request, Summary};
@@ -44,7 +44,7 @@ impl<'a> Job<'a> {
         };
         let columns = ["id", "origin", "synthetic", "source_id", "image", "mask", "frame", "width", "height"];
         let columns = columns.into_iter().chain(["mask_pixels", "empty_mask"]);
-        let columns = columns.chain([SPACING[0], SPACING[1], SPACING[2], VOLUME, SLICE]);
+        let columns = columns.chain([SPACING[0], SPACING[1], SPACING[2], VOLUME, SLICE, AFFINE]);
         let columns: Vec<&str> = columns.chain(TEXT_COLUMNS).chain(job.grouped().then_some("patient")).collect();
         job.write_row(&columns)?;
         Ok(job)
@@ -106,6 +106,10 @@ impl<'a> Job<'a> {
             length(pair.place.slice_spacing),
             volume,
             slice,
+            pair.place
+                .affine
+                .map(|affine| affine.concat().iter().map(f64::to_string).collect::<Vec<_>>().join(" "))
+                .unwrap_or_default(),
         ];
         row.extend(TEXT_COLUMNS.map(|key| loaded.text.get(key).cloned().unwrap_or_default()));
         row.extend(self.grouped().then(|| pair.group.clone()));

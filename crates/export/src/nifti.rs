@@ -1,9 +1,10 @@
 //! NIfTI-1 files: `images/STEM.nii.gz` and `masks/STEM.nii.gz`, slices of a volume in one file.
 //!
-//! Written after the header of nifti1.h (nifti.nimh.nih.gov). Millimetres come from the manifest or the request; where
-//! neither knows them, 1 mm stands there and the description says so. Pictures hold no orientation of the patient, so the
-//! affine is that of a picture on a screen by the usual convention: columns run to the patient's left, rows to the
-//! back, slices to the head; its code is 2, aligned, not 1, measured by a scanner.
+//! Written after the header of nifti1.h (nifti.nimh.nih.gov). Where the manifest says where a pair lies (`affine_ras`), voxels
+//! lie there. Else only distances are known, from the manifest or the request; where neither knows them, 1 mm stands there and
+//! the description says so. Such pictures hold no orientation of the patient, so the affine is that of a picture on a screen
+//! by the usual convention: columns run to the patient's left, rows to the back, slices to the head. Codes are 2, aligned,
+//! not 1, measured by a scanner.
 
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
@@ -12,6 +13,7 @@ use pig_data::Pixels;
 use crate::error::{ExportError, Result};
 use crate::job::Job;
 use crate::pixels::Loaded;
+use crate::place::{Affine, determinant, lengths};
 use crate::stack::{Stack, stacks};
 use crate::staging::{StagedFile, Staging};
 
@@ -20,6 +22,9 @@ const VOXEL_OFFSET: usize = 352;
 
 /// The longest side, which the header holds as a signed number of 16 bit.
 const LONGEST_SIDE: usize = i16::MAX as usize;
+
+/// How far from 0 the products of directions may be that stand upright on each other.
+const UPRIGHT: f64 = 1e-4;
 
 /// How pixels are stored: the header's code and their bits.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +94,7 @@ fn begin(job: &Job<'_>, stack: &Stack, index: usize, loaded: &Loaded, names: [&s
 /// The 80 bytes of text: maker, whether a patient was there, and how far the spacing can be believed.
 fn description(stack: &Stack, synthetic: bool) -> String {
     let spacing = match (stack.spacing, stack.slice_spacing, stack.volume) {
+        _ if stack.affine.is_some() => "affine of the source",
         (None, ..) => "spacing unknown, 1 mm assumed",
         (Some(_), None, true) => "slice spacing unknown, 1 mm assumed",
         (Some(_), ..) => "spacing in mm",
@@ -100,8 +106,14 @@ fn description(stack: &Stack, synthetic: bool) -> String {
 fn header(stack: &Stack, [width, height, slices]: [usize; 3], kind: Type, description: &str) -> [u8; VOXEL_OFFSET] {
     let mut bytes = [0; VOXEL_OFFSET];
     let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
-    let [x, y] = stack.spacing.unwrap_or([1.0; 2]).map(|side| side as f32);
-    let z = stack.slice_spacing.unwrap_or(1.0) as f32;
+    let affine = stack.affine.unwrap_or_else(|| {
+        let [x, y] = stack.spacing.unwrap_or([1.0; 2]);
+        [[-x, 0.0, 0.0, 0.0], [0.0, -y, 0.0, 0.0], [0.0, 0.0, stack.slice_spacing.unwrap_or(1.0), 0.0]]
+    });
+    let [x, y, z] = lengths(&affine).map(|length| length as f32);
+    let rotation = quaternion(&affine);
+    // The handedness of the quaternion's frame.
+    let hand = if determinant(&affine) < 0.0 { -1.0 } else { 1.0 };
     put(0, &348_i32.to_le_bytes());
     // dim: how many dimensions there are, then their lengths.
     let dimensions = if stack.volume { 3 } else { 2 };
@@ -114,8 +126,8 @@ fn header(stack: &Stack, [width, height, slices]: [usize; 3], kind: Type, descri
     };
     put(70, &code.to_le_bytes());
     put(72, &bits.to_le_bytes());
-    // pixdim: the handedness of the quaternion's frame, then the spacing.
-    for (place, side) in [1.0, x, y, z, 1.0, 1.0, 1.0, 1.0].into_iter().enumerate() {
+    // pixdim: the hand, then the spacing.
+    for (place, side) in [hand, x, y, z, 1.0, 1.0, 1.0, 1.0].into_iter().enumerate() {
         put(76 + 4 * place, &side.to_le_bytes());
     }
     put(108, &(VOXEL_OFFSET as f32).to_le_bytes());
@@ -125,16 +137,49 @@ fn header(stack: &Stack, [width, height, slices]: [usize; 3], kind: Type, descri
     put(123, &[2]);
     let text = description.as_bytes();
     put(148, &text[..text.len().min(79)]);
-    // qform_code and sform_code: aligned.
-    put(252, &2_i16.to_le_bytes());
+    // qform_code and sform_code: aligned. A quaternion holds rotations alone.
+    put(252, &if rotation.is_some() { 2_i16 } else { 0 }.to_le_bytes());
     put(254, &2_i16.to_le_bytes());
-    // The quaternion (0, 0, 0, 1): half a turn about the slices' axis.
-    put(264, &1_f32.to_le_bytes());
-    for (offset, value) in [(280, -x), (300, -y), (320, z)] {
-        put(offset, &value.to_le_bytes());
+    if let Some(parts) = rotation {
+        let offsets = affine.map(|row| row[3]);
+        for (place, value) in parts.into_iter().chain(offsets).enumerate() {
+            put(256 + 4 * place, &(value as f32).to_le_bytes());
+        }
+    }
+    for (place, value) in affine.iter().flatten().enumerate() {
+        put(280 + 4 * place, &(*value as f32).to_le_bytes());
     }
     put(344, b"n+1\0");
     bytes
+}
+
+/// The last three parts of the unit quaternion of an affine's rotation (nifti1.h, method 2), the third axis turned round in a
+/// left-handed frame; `None` where the columns do not stand upright on each other.
+fn quaternion(affine: &Affine) -> Option<[f64; 3]> {
+    let lengths = lengths(affine);
+    let hand = if determinant(affine) < 0.0 { -1.0 } else { 1.0 };
+    let r = affine.map(|row| [row[0] / lengths[0], row[1] / lengths[1], hand * row[2] / lengths[2]]);
+    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+        if r.iter().map(|row| row[a] * row[b]).sum::<f64>().abs() > UPRIGHT {
+            return None;
+        }
+    }
+    // Four times the square of each part; the greatest is the safest to divide by.
+    let [x, y, z] = [0, 1, 2].map(|axis| r[axis][axis]);
+    let squares = [1.0 + x + y + z, 1.0 + x - y - z, 1.0 - x + y - z, 1.0 - x - y + z];
+    let greatest = (0..4).max_by(|&a, &b| squares[a].total_cmp(&squares[b]))?;
+    let twice = squares[greatest].sqrt();
+    let (difference, sum) =
+        (|i: usize, j: usize| (r[i][j] - r[j][i]) / twice, |i: usize, j: usize| (r[i][j] + r[j][i]) / twice);
+    let [a, b, c, d] = match greatest {
+        0 => [twice, difference(2, 1), difference(0, 2), difference(1, 0)],
+        1 => [difference(2, 1), twice, sum(0, 1), sum(0, 2)],
+        2 => [difference(0, 2), sum(0, 1), twice, sum(1, 2)],
+        _ => [difference(1, 0), sum(0, 2), sum(1, 2), twice],
+    }
+    .map(|part| part / 2.0);
+    // The header leaves out the first part, which must not be negative.
+    Some([b, c, d].map(|part| if a < 0.0 { -part } else { part }))
 }
 
 /// A compressed file under way.

@@ -35,6 +35,13 @@ const GRID: [&str; 12] = [
 
 const ORIGIN: &str = "origin";
 
+/// Where a pair lies in the world: twelve numbers, row by row, from (column, row, slice), counted from 0 at the centres, to
+/// RAS+ millimetres; the pair itself is slice 0.
+pub(crate) const AFFINE: &str = "affine_ras";
+
+/// Three rows of four numbers; see [`AFFINE`].
+pub(crate) type Affine = [[f64; 4]; 3];
+
 /// A slice's place in a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slice {
@@ -53,6 +60,8 @@ pub(crate) struct Place {
     /// Millimetres between neighbouring slices of the volume.
     pub(crate) slice_spacing: Option<f64>,
     pub(crate) slice: Option<Slice>,
+    /// Where the pair lies in the world, where the source says so.
+    pub(crate) affine: Option<Affine>,
     /// How the grid was made; equal texts lie above each other.
     pub(crate) grid: String,
 }
@@ -113,6 +122,7 @@ impl<'a> Line<'a> {
             spacing: x?.zip(y?).map(|(x, y)| [x, y]),
             slice_spacing: slice_spacing?,
             slice: self.slice(id)?,
+            affine: self.affine(id)?,
             grid: GRID.map(|column| self.get(column).unwrap_or_default()).join(","),
         };
         Ok(Placed { place, origin: self.get(ORIGIN).map(str::to_owned) })
@@ -123,6 +133,16 @@ impl<'a> Line<'a> {
         match text.parse::<f64>() {
             Ok(value) if value.is_finite() && value > 0.0 => Ok(Some(value)),
             _ => Err(self.bad(column, id, text, "a number of millimetres above 0, or nothing")),
+        }
+    }
+
+    fn affine(self, id: &str) -> Result<Option<Affine>> {
+        let Some(text) = self.get(AFFINE) else { return Ok(None) };
+        let numbers = text.split(' ').map(|number| number.parse::<f64>().ok().filter(|number| number.is_finite()));
+        let numbers: Vec<f64> = numbers.collect::<Option<_>>().unwrap_or_default();
+        match <Affine>::try_from(numbers.as_chunks::<4>().0) {
+            Ok(affine) if numbers.len() == 12 && determinant(&affine) != 0.0 => Ok(Some(affine)),
+            _ => Err(self.bad(AFFINE, id, text, "twelve numbers of a map that can be inverted, or nothing")),
         }
     }
 
@@ -148,4 +168,20 @@ impl<'a> Line<'a> {
         let (path, id, found) = (self.manifest.path.clone(), id.to_owned(), found.to_owned());
         ExportError::BadValue { path, column, id, found, expected }
     }
+}
+
+/// The volume of a voxel, with the sign of the frame's hand.
+pub(crate) fn determinant(affine: &Affine) -> f64 {
+    let [a, b, c] = affine;
+    a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
+}
+
+/// The affine of the slice that lies `slices` further on.
+pub(crate) fn moved(affine: &Affine, slices: f64) -> Affine {
+    affine.map(|[column, row, slice, origin]| [column, row, slice, slices.mul_add(slice, origin)])
+}
+
+/// The lengths of an affine's columns: millimetres between columns, rows and slices.
+pub(crate) fn lengths(affine: &Affine) -> [f64; 3] {
+    [0, 1, 2].map(|column| affine.iter().map(|row| row[column].powi(2)).sum::<f64>().sqrt())
 }

@@ -8,7 +8,12 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{ExportError, Result};
 use crate::job::Job;
+use crate::place::{Affine, lengths, moved};
 use crate::source::{Namer, Pair};
+
+/// How far a slice may lie beside its place, as a share of a pixel, and how many pixels away that is measured.
+const PLACE_TOLERANCE: f64 = 0.01;
+const FAR: f64 = 1000.0;
 
 /// The slices of a volume in order, or one pair that belongs to none.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +28,8 @@ pub(crate) struct Stack {
     pub(crate) spacing: Option<[f64; 2]>,
     /// Millimetres between the slices, where known.
     pub(crate) slice_spacing: Option<f64>,
+    /// Where the stack lies in the world, where known: that of its first slice, with the way from member to member.
+    pub(crate) affine: Option<Affine>,
 }
 
 /// Puts pairs of one volume together, where their slices are evenly spaced and alike in size, grid, spacing, patient
@@ -54,8 +61,8 @@ pub(crate) fn stacks(job: &mut Job<'_>) -> Result<Vec<Stack>> {
     }
     if apart > 0 {
         job.pairs.warnings.push(format!(
-            "{apart} volume(s) lack slices between others, or their slices were cropped or resized differently; these slices are written one by \
-             one, because a stack of them would lie about distances."
+            "{apart} volume(s) lack slices between others, or their slices were cropped or resized differently or do not lie at \
+             even distances; these slices are written one by one, because a stack of them would lie about distances."
         ));
     }
     stacks.sort_by_key(|stack| stack.members[0]);
@@ -69,12 +76,18 @@ fn stack(job: &Job<'_>, namer: &mut Namer, volume: bool, members: Vec<usize>) ->
         (Some(slice), true) => slice.volume.clone(),
         _ => first.stem.clone(),
     };
-    let slice_spacing = match step(job, &members) {
-        Some(step) if volume => first.place.slice_spacing.map(|spacing| spacing * step as f64),
-        _ => None,
+    let step = step(job, &members).filter(|_| volume).map(|step| step as f64);
+    let affine = first.place.affine.map(|affine| {
+        let step = step.unwrap_or(1.0);
+        affine.map(|[column, row, slice, origin]| [column, row, slice * step, origin])
+    });
+    let known = affine.as_ref().map(lengths);
+    let slice_spacing = match known {
+        Some([.., slice]) if volume => Some(slice),
+        _ => first.place.slice_spacing.zip(step).map(|(spacing, step)| spacing * step),
     };
-    let spacing = first.place.spacing.or(job.request.spacing);
-    Stack { stem: namer.name(&wanted), volume, spacing, slice_spacing, members }
+    let spacing = known.map(|[x, y, _]| [x, y]).or(first.place.spacing).or(job.request.spacing);
+    Stack { stem: namer.name(&wanted), volume, spacing, slice_spacing, affine, members }
 }
 
 fn slice_number(pair: &Pair) -> i64 {
@@ -99,7 +112,25 @@ fn alike(job: &Job<'_>, members: &[usize]) -> Result<bool> {
     };
     let first = key(members[0])?;
     let keys = members.iter().map(|&index| key(index)).collect::<Result<Vec<_>>>()?;
-    Ok(keys.iter().all(|key| *key == first))
+    Ok(keys.iter().all(|key| *key == first) && lined_up(job, members))
+}
+
+/// Whether the members lie in the world where the first one and their numbers say.
+fn lined_up(job: &Job<'_>, members: &[usize]) -> bool {
+    let first = job.pair(members[0]);
+    members.iter().map(|&index| job.pair(index)).all(|pair| match (&first.place.affine, &pair.place.affine) {
+        (None, None) => true,
+        (Some(first_affine), Some(found)) => {
+            let expected = moved(first_affine, (slice_number(pair) - slice_number(first)) as f64);
+            let [pixel, ..] = lengths(first_affine);
+            // At the far side of a large picture, where a direction that differs has led furthest.
+            let far = [FAR, FAR, 1.0, 1.0];
+            let apart =
+                |a: &[f64; 4], b: &[f64; 4]| (0..4).map(|part| (a[part] - b[part]).abs() * far[part]).sum::<f64>();
+            found.iter().zip(&expected).all(|(a, b)| apart(a, b) <= PLACE_TOLERANCE * pixel)
+        }
+        _ => false,
+    })
 }
 
 impl Stack {

@@ -6,6 +6,8 @@
 //!
 //! Identifiers from headers stay in [`privacy::Secret`]s, which cannot be printed, until [`privacy::Key`] has hashed them.
 
+pub mod affine;
+mod budget;
 pub mod error;
 pub mod fill;
 pub mod foreground;

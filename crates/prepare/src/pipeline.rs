@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use pig_data::table::{Column, Columns, write_csv};
 
+use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
 use crate::layouts::{Case, Found, ImageSource, Layout, find};
 use crate::prepared::{CaseState, Description, Folder, begun, hash_texts};
@@ -16,10 +17,7 @@ use crate::record::{Grouping, Record};
 use crate::settings::{Names, PrepareConfig};
 use crate::sources::Cost;
 
-mod budget;
 mod case;
-
-use budget::Budget;
 
 /// What is to be prepared, and where to.
 #[derive(Debug)]
@@ -89,7 +87,7 @@ pub fn prepare(request: &Request, progress: &dyn Progress) -> Result<Summary> {
         let problem = "the output folder lies in the source".to_owned();
         return Err(PrepareError::Foreign { path: request.out.clone(), problem });
     }
-    let mut found = find(&request.source, request.layout, &request.config)?;
+    let mut found = find(&request.source, request.layout, &request.config, &request.cost.dicom)?;
     let with_patient = found.cases.iter().filter(|case| case.patient.is_some()).count();
     if with_patient > 0 && request.key.is_none() {
         return Err(PrepareError::NoKey { path: request.source.clone(), cases: with_patient });

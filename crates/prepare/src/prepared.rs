@@ -18,7 +18,7 @@ use crate::settings::PrepareConfig;
 use crate::transform::Transform;
 
 /// The form of the folder; another one is another folder.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What `dataset.toml` says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +94,11 @@ pub(crate) fn hash_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String
     hex(&hash.finalize())
 }
 
+/// Where the image and the mask of a pair lie in the folder.
+pub(crate) fn places(id: &str) -> [String; 2] {
+    ["images", "masks"].map(|folder| format!("{folder}/{id}.png"))
+}
+
 /// An output folder.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -144,10 +149,20 @@ impl Folder {
         self.root.join(".cases").join(format!("{case}.json"))
     }
 
-    /// The state of a case that was finished with these settings from this source, and whose files are whole.
-    pub(crate) fn finished(&self, case: &str, source_sha256: &str) -> Option<CaseState> {
+    /// What was kept of a case; `None` where nothing was, or where it names files that are not this folder's pairs.
+    fn state(&self, case: &str) -> Option<CaseState> {
         let text = std::fs::read_to_string(self.state_path(case)).ok()?;
         let state: CaseState = serde_json::from_str(&text).ok()?;
+        let own = |record: &Record| {
+            let plain = record.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            plain && [record.image.as_str(), &record.mask] == places(&record.id)
+        };
+        state.records.iter().all(own).then_some(state)
+    }
+
+    /// The state of a case that was finished with these settings from this source, and whose files are whole.
+    pub(crate) fn finished(&self, case: &str, source_sha256: &str) -> Option<CaseState> {
+        let state = self.state(case)?;
         if state.source_sha256 != source_sha256 || state.settings != self.settings {
             return None;
         }
@@ -160,14 +175,11 @@ impl Folder {
 
     /// Removes what an earlier, other preparation of a case left.
     pub(crate) fn forget(&self, case: &str) {
-        let path = self.state_path(case);
-        let records =
-            std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<CaseState>(&text).ok());
-        for record in records.map(|state| state.records).unwrap_or_default() {
+        for record in self.state(case).map(|state| state.records).unwrap_or_default() {
             self.remove(&record);
         }
         // What is not there need not be removed.
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(self.state_path(case));
     }
 
     /// Removes a pair's files.
@@ -275,6 +287,9 @@ pub fn transforms(folder: &Path) -> Result<BTreeMap<String, Transform>> {
             mirrored: flag("mirrored")?,
             spacing: spacing.map(|(row, column)| [row, column]),
         };
+        if !transform.is_consistent() {
+            return Err(bad(format!("line {}: a crop or padding that does not fit its picture", row.line)));
+        }
         transforms.insert(row.get(id).to_owned(), transform);
     }
     Ok(transforms)

@@ -87,7 +87,14 @@ impl Key {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(PrepareError::io(path, "make"))?;
+        let mut file = options.open(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => PrepareError::Key {
+                path: path.to_path_buf(),
+                problem: "there is a file already, which may be a key",
+                expected: "a free name; `--key` uses a key that there is",
+            },
+            _ => PrepareError::io(path, "make")(error),
+        })?;
         let text = format!("{}\n", hex(&key));
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(PrepareError::io(path, "write"))?;
         Ok(Self(key))
@@ -149,7 +156,7 @@ mod tests {
         let path = folder.path().join("my.key");
         let made = Key::create(&path).unwrap();
         assert_eq!(Key::read(&path).unwrap().0, made.0);
-        assert!(Key::create(&path).is_err(), "a key must never be overwritten");
+        assert!(Key::create(&path).unwrap_err().to_string().contains("`--key`"), "a key must never be overwritten");
         assert_ne!(Key::create(&folder.path().join("other")).unwrap().0, made.0);
         #[cfg(unix)]
         {

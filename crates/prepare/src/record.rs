@@ -38,8 +38,9 @@ pub struct Record {
     pub slice_axis: usize,
     /// Millimetres between slices.
     pub slice_spacing_mm: Option<f64>,
-    /// Twelve numbers: from (column, row, slice) of the source to millimetres, row by row; empty where unknown.
-    pub affine: String,
+    /// Twelve numbers, row by row: from (column, row, slice) of the prepared pair, counted from 0 at the centres, to RAS+
+    /// millimetres; the pair itself is slice 0. Empty where the source does not say where it lies.
+    pub affine_ras: String,
     /// `linear`, or `voi` for DICOM's own window.
     pub window: String,
     /// The source value that became black.
@@ -107,7 +108,7 @@ const COLUMNS: &Columns<Record> = &[
     ("mirrored", Column::Flag(|r| r.transform.mirrored)),
     ("slice_axis", Column::Count(|r| r.slice_axis as u64)),
     ("slice_spacing_mm", Column::MaybeNumber(|r| r.slice_spacing_mm)),
-    ("affine", Column::Text(|r| &r.affine)),
+    ("affine_ras", Column::Text(|r| &r.affine_ras)),
     ("window", Column::Text(|r| &r.window)),
     ("window_low", Column::MaybeNumber(|r| r.window_low)),
     ("window_high", Column::MaybeNumber(|r| r.window_high)),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use pig_data::resample::{resize_image, resize_mask_area};
 
+use crate::affine::Affine;
 use crate::foreground::Rectangle;
 
 /// The steps between a source image and its prepared form, in this order: turn by 180 degrees, crop, resize, pad, mirror.
@@ -53,6 +54,17 @@ impl Transform {
         }
     }
 
+    /// Whether crop, resizing and padding fit together, as they do in every transform that was made here.
+    pub fn is_consistent(&self) -> bool {
+        [0, 1].into_iter().all(|axis| {
+            let inside = |start: usize, size: usize, whole: usize| {
+                size > 0 && start.checked_add(size).is_some_and(|end| end <= whole)
+            };
+            inside(self.crop_start[axis], self.crop_size[axis], self.source[axis])
+                && inside(self.pad[axis], self.resized[axis], self.prepared[axis])
+        })
+    }
+
     /// The place in the source of a place in the prepared image. Places in the padding lie outside the crop.
     pub fn to_source(&self, [row, column]: [f64; 2]) -> [f64; 2] {
         let column = if self.mirrored { self.prepared[1] as f64 - column } else { column };
@@ -88,6 +100,21 @@ impl Transform {
     pub fn prepared_spacing(&self) -> Option<[f64; 2]> {
         let spacing = self.spacing?;
         Some([0, 1].map(|axis| spacing[axis] * self.crop_size[axis] as f64 / self.resized[axis] as f64))
+    }
+
+    /// The affine of the prepared pair, from that of its slice of the source: prepared pixels lie where source pixels did.
+    pub fn prepared_affine(&self, source: &Affine) -> Affine {
+        // (column, row) of the source, counted at centres, of such places in the prepared picture.
+        let at = |column: f64, row: f64| {
+            let [row, column] = self.to_source([row + 0.5, column + 0.5]);
+            [column - 0.5, row - 0.5]
+        };
+        let origin = at(0.0, 0.0);
+        let [across, down] = [at(1.0, 0.0), at(0.0, 1.0)].map(|place| [place[0] - origin[0], place[1] - origin[1]]);
+        source.map(|[column, row, slice, world]| {
+            let along = |way: [f64; 2]| column.mul_add(way[0], row * way[1]);
+            [along(across), along(down), slice, along(origin) + world]
+        })
     }
 
     /// Puts an image of the prepared size, generated or prepared, back on the source's grid; 0 outside the crop.
@@ -165,6 +192,22 @@ mod tests {
             let spacing = transform.prepared_spacing().unwrap();
             prop_assert!(((a[0] - b[0]).abs() - spacing[0]).abs() < 1e-9);
             prop_assert!(((a[1] - b[1]).abs() - spacing[1]).abs() < 1e-9);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn prepared_places_lie_where_their_source_does(transform in transforms(), column in 0..300_u32, row in 0..300_u32) {
+            let source = [[0.3, -0.1, 0.7, 12.0], [0.05, 0.4, -0.2, -31.0], [-0.1, 0.2, 2.5, 4.0]];
+            let world = |affine: &Affine, column: f64, row: f64, slice: f64| {
+                affine.map(|line| line[0] * column + line[1] * row + line[2] * slice + line[3])
+            };
+            let [y, x] = transform.to_source([f64::from(row) + 0.5, f64::from(column) + 0.5]);
+            let expected = world(&source, x - 0.5, y - 0.5, 2.0);
+            let found = world(&transform.prepared_affine(&source), f64::from(column), f64::from(row), 2.0);
+            for axis in 0..3 {
+                prop_assert!((found[axis] - expected[axis]).abs() < 1e-9, "{found:?} {expected:?}");
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use common::dicom::{Dicom, MAMMOGRAPHY, MULTI_FRAME_WORD, SECONDARY_CAPTURE};
 use common::*;
+use pig_dicom::Limits;
 use pig_prepare::layouts::find;
 use pig_prepare::prepared::transforms;
 use pig_prepare::settings::{BoxShape, CropRule, WindowRule};
@@ -307,11 +308,11 @@ fn box_slices_and_ellipses_are_settings() {
 fn shared_folders_have_their_published_counts() {
     let config = PrepareConfig::default();
     if let Some(busi) = shared("busi") {
-        let found = find(&busi, None, &config).unwrap();
+        let found = find(&busi, None, &config, &Limits::default()).unwrap();
         assert_eq!((found.layout, found.cases.len()), (Layout::Generic, 586));
     }
     if let Some(lgg) = shared("lgg") {
-        let found = find(&lgg, None, &config).unwrap();
+        let found = find(&lgg, None, &config, &Limits::default()).unwrap();
         assert_eq!((found.layout, found.cases.len(), found.notes.len()), (Layout::Lgg, 1295, 0));
         let patients: std::collections::BTreeSet<_> = found.cases.iter().map(|case| &case.patient).collect();
         assert_eq!(patients.len(), 80);
@@ -322,6 +323,100 @@ fn shared_folders_have_their_published_counts() {
 fn a_forced_layout_that_is_not_there_says_what_it_would_be() {
     let source = tempfile::tempdir().unwrap();
     write_pair(source.path(), "a", 20, 20, 1, 4.0);
-    let error = find(source.path(), Some(Layout::Busi), &PrepareConfig::default()).unwrap_err().to_string();
+    let error =
+        find(source.path(), Some(Layout::Busi), &PrepareConfig::default(), &Limits::default()).unwrap_err().to_string();
     assert!(error.contains("benign (1).png") && error.contains("--layout"), "{error}");
+}
+
+#[test]
+fn boxes_before_the_first_slice_or_behind_the_last_are_errors() {
+    let keys = tempfile::tempdir().unwrap();
+    for (slice, word) in
+        [("-1", "line 2 has no box"), ("5", "slice 5 (counted from 0) of 5"), ("1.5", "line 2 has no box")]
+    {
+        let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        bcs_dbt(source.path(), false);
+        let path = source.path().join("BCS-DBT-boxes-train-v2.csv");
+        let table = std::fs::read_to_string(&path).unwrap().replace("lmlo,0,2,6", &format!("lmlo,0,{slice},6"));
+        std::fs::write(&path, table).unwrap();
+        let mut request = request(source.path(), out.path(), small(50));
+        (request.key, request.strict) = (Some(key(keys.path())), true);
+        let error = run(&request).unwrap_err().to_string();
+        assert!(error.contains(word), "{slice}: {error}");
+    }
+}
+
+#[test]
+fn the_slice_of_the_box_decides_which_way_is_up() {
+    let keys = tempfile::tempdir().unwrap();
+    let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    bcs_dbt(source.path(), false);
+    let path = source.path().join("BCS-DBT-boxes-train-v2.csv");
+    let table = std::fs::read_to_string(&path).unwrap().replace("lmlo,0,2,6", "lmlo,0,4,6");
+    std::fs::write(&path, table).unwrap();
+    // The last slice alone has its bright edge at the right.
+    let volume = walk(source.path()).into_iter().find(|path| path.extension().is_some_and(|e| e == "dcm")).unwrap();
+    Dicom::new(MULTI_FRAME_WORD, 5, 60, 50).write(&volume, |frame, row, column| {
+        if frame == 4 { breast(59 - row, 49 - column) } else { breast(row, column) }
+    });
+    let mut request = request(source.path(), out.path(), small(50));
+    request.key = Some(key(keys.path()));
+    run(&request).unwrap();
+    let row = &manifest(out.path())[0];
+    assert_eq!((row["slice"].as_str(), row["turned"].as_str()), ("4", "true"));
+}
+
+/// Every file below a folder.
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn columns_of_crop_and_mask_may_be_exchanged() {
+    let keys = tempfile::tempdir().unwrap();
+    let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let table = "patient_id,left or right breast,image view,abnormality type,pathology,image file path,\
+                 cropped image file path,ROI mask file path\n\
+                 P_1,LEFT,CC,mass,BENIGN,I/S/V/000000.dcm,M/S/MASK/000000.dcm,C/S/CROP/000000.dcm\n";
+    std::fs::write(source.path().join("mass_case_description_test_set.csv"), table).unwrap();
+    mammogram("30").write(&source.path().join("I/S/V/000000.dcm"), |_, row, column| breast(row, column));
+    for (place, size) in [("M/S/MASK", [60, 50]), ("C/S/CROP", [12, 10])] {
+        let mut picture = Dicom::new(SECONDARY_CAPTURE, 1, size[0], size[1]);
+        picture.bits = 8;
+        let inside = |row: usize| (4..9).contains(&row);
+        picture.write(&source.path().join(place).join("000000.dcm"), |_, row, _| if inside(row) { 255 } else { 0 });
+    }
+    let mut request =
+        request(source.path(), out.path(), PrepareConfig { size: [60, 50], crop: CropRule::None, ..small(1) });
+    (request.key, request.strict) = (Some(key(keys.path())), true);
+    run(&request).unwrap();
+    assert_eq!(manifest(out.path())[0]["mask_pixels"], "250");
+}
+
+#[test]
+fn contours_that_grow_or_never_end_are_errors() {
+    let keys = tempfile::tempdir().unwrap();
+    let points = "<string>(1, 0)</string><string>(1, 60)</string>".repeat(750_000);
+    let endless = INBREAST_XML.replace("<string>(3.000000, 40.000000)</string>", &points);
+    let bomb = INBREAST_XML.replace(
+        "\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">",
+        "\"x\" [<!ENTITY a \"0123456789\"><!ENTITY b \"&a;&a;&a;\">]>",
+    );
+    for (text, memory, word) in [
+        (endless.as_str(), 4_000_000_000, "cross rows of the image"),
+        (bomb.as_str(), 4_000_000_000, "declaration of an entity"),
+        (endless.as_str(), 64_000_000, "the contours would take"),
+        ("<plist><dict>", 4_000_000_000, "no XML at line 1"),
+    ] {
+        let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = source.path().join("AllDICOMs/20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm");
+        mammogram("40").write(&path, |_, row, column| breast(row, column));
+        std::fs::write(source.path().join("20586908.xml"), text).unwrap();
+        let mut request = request(source.path(), out.path(), small(50));
+        (request.key, request.strict) = (Some(key(keys.path())), true);
+        request.cost = pig_prepare::sources::Cost::of_bytes(memory);
+        let error = run(&request).unwrap_err().to_string();
+        assert!(error.contains(word) && error.contains("20586908.xml"), "{word}: {error}");
+    }
 }

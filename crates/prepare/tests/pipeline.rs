@@ -104,6 +104,47 @@ fn an_interrupted_preparation_goes_on_and_ends_the_same() {
 }
 
 #[test]
+fn a_prepared_folder_from_elsewhere_cannot_reach_out_of_itself() {
+    let (source, parent) = (folder_of_pairs(), tempfile::tempdir().unwrap());
+    let out = parent.path().join("out");
+    let mut request = request(source.path(), &out, small(48));
+    request.key = Some(key(source.path()));
+    run(&request).unwrap();
+    let whole = contents(&out);
+    let victim = parent.path().join("victim.png");
+    std::fs::write(&victim, "not to be removed").unwrap();
+    for entry in std::fs::read_dir(out.join(".cases")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut state: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for record in state["records"].as_array_mut().unwrap() {
+            record["image"] = "../victim.png".into();
+            record["mask"] = "../victim.png".into();
+        }
+        // Of another source, so that what it names would be removed.
+        state["source_sha256"] = "0".into();
+        std::fs::write(&path, state.to_string()).unwrap();
+    }
+    run(&request).unwrap();
+    assert!(victim.exists(), "files of others stay");
+    assert_eq!(contents(&out), whole);
+    // A transform that leads out of its picture is no transform.
+    let manifest = out.join("manifest.csv");
+    let table = std::fs::read_to_string(&manifest).unwrap();
+    let columns: Vec<&str> = table.lines().next().unwrap().split(',').collect();
+    let at = columns.iter().position(|column| *column == "crop_top").unwrap();
+    let changed = table.lines().enumerate().map(|(line, text)| {
+        let mut fields: Vec<&str> = text.split(',').collect();
+        if line == 1 {
+            fields[at] = "59";
+        }
+        fields.join(",")
+    });
+    std::fs::write(&manifest, changed.collect::<Vec<_>>().join("\n")).unwrap();
+    let error = transforms(&out).unwrap_err().to_string();
+    assert!(error.contains("line 2: a crop or padding that does not fit"), "{error}");
+}
+
+#[test]
 fn other_settings_keys_and_folders_are_refused() {
     let (source, out) = (folder_of_pairs(), tempfile::tempdir().unwrap());
     let mut request = request(source.path(), out.path(), small(48));

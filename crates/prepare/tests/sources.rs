@@ -83,13 +83,16 @@ fn damaged_nifti_files_are_errors() {
     colour[70..72].copy_from_slice(&128_i16.to_le_bytes());
     let mut offset = good.clone();
     offset[108..112].copy_from_slice(&f32::NAN.to_le_bytes());
-    let cases: [(&[u8], &str); 7] = [
+    let mut beyond = good.clone();
+    beyond[108..112].copy_from_slice(&1e30_f32.to_le_bytes());
+    let cases: [(&[u8], &str); 8] = [
         (&good[..500], "bytes"),
         (&good[..100], "header"),
         (&huge, "bytes"),
         (&zero, "dimensions"),
         (&colour, "data type"),
         (&offset, "offset"),
+        (&beyond, "bytes"),
         (b"\x1f\x8bnot gzip at all", "gzip"),
     ];
     for (bytes, word) in cases {
@@ -100,6 +103,18 @@ fn damaged_nifti_files_are_errors() {
     std::fs::write(&path, &good).unwrap();
     NiftiVolume::open(&path, 2, 1 << 30).unwrap();
     assert!(NiftiVolume::open(&path, 2, 100).unwrap_err().to_string().contains("--memory"));
+}
+
+#[test]
+fn a_header_without_distances_gives_a_pair_without_a_place() {
+    let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let voxels: Vec<u8> = (0..192).collect();
+    for name in ["v.nii", "v_mask.nii"] {
+        std::fs::write(source.path().join(name), nifti([8, 6, 4], 2, 8, [0.0, 1.0, 1.0], &voxels)).unwrap();
+    }
+    run(&request(source.path(), out.path(), small(8))).unwrap();
+    let rows = manifest(out.path());
+    assert_eq!((rows.len(), rows[0]["affine_ras"].as_str(), rows[0]["pixel_width_mm"].as_str()), (4, "", ""));
 }
 
 #[test]
@@ -130,18 +145,21 @@ fn segmentations_are_matched_by_reference_as_highdicom_wrote_them() {
         run(&request).unwrap();
         let links = std::fs::read_to_string(keys.path().join(format!("{name}.csv"))).unwrap();
         let rows = manifest(out.path());
-        for index in 0..3 {
+        for index in 0..3_u32 {
             let line = links.lines().find(|line| line.contains(&format!("slice{index}.dcm"))).unwrap();
             let id = line.split(',').next().unwrap();
             let row = rows.iter().find(|row| row["id"] == id).unwrap();
             let mask = read_gray(&out.path().join(&row["mask"])).2;
             let drawn: Vec<f64> = (0..mask.len()).filter(|&at| mask[at] != 0).map(|at| at as f64).collect();
-            assert_eq!(drawn, numbers(&masks["masks"][name][index]), "{name} {index}");
+            assert_eq!(drawn, numbers(&masks["masks"][name][index as usize]), "{name} {index}");
             assert_eq!(
                 (row["source_pixel_height_mm"].as_str(), row["source_pixel_width_mm"].as_str()),
                 ("0.5", "0.25")
             );
-            assert_eq!(row["affine"].split(' ').count(), 12);
+            // Position (-10, 5, 3 index) and axis-parallel orientation in LPS+; RAS+ turns the first two axes.
+            let expected = [[-0.25, 0.0, 0.0, 10.0], [0.0, -0.5, 0.0, -5.0], [0.0, 0.0, 3.0, 3.0 * f64::from(index)]];
+            let affine: Vec<f64> = row["affine_ras"].split(' ').map(|number| number.parse().unwrap()).collect();
+            assert_eq!(affine, expected.concat(), "{index}");
         }
     }
 }

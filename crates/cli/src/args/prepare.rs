@@ -67,7 +67,7 @@ pub(crate) struct Reading {
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
     /// The memory that slices in work may take together, and any one file; in megabytes.
-    #[arg(long, value_name = "MB", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(64..=4_000_000))]
+    #[arg(long, value_name = "MB", default_value_t = pig_prepare::sources::Cost::default().max_bytes / MEGABYTE, value_parser = clap::value_parser!(u64).range(64..=4_000_000))]
     memory: u64,
 }
 

@@ -6,13 +6,15 @@ use sha2::{Digest, Sha256};
 
 use pig_metrics::components::{Connectivity, components};
 
+use super::Inspection;
 use super::phash::perceptual_hash;
 use super::text::longest_word;
+use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
 use crate::layouts::{Case, Layout};
 use crate::masks::Masks;
 use crate::settings::{MissingMask, PrepareConfig, WindowRule};
-use crate::sources::{Cost, Volume};
+use crate::sources::Volume;
 use crate::window::Window;
 
 /// What was seen of a slice.
@@ -55,7 +57,8 @@ pub(crate) struct CaseLook {
 }
 
 /// Looks at every slice of a case, one at a time.
-pub(crate) fn look_at(case: &Case, layout: Layout, config: &PrepareConfig, cost: &Cost) -> Result<CaseLook> {
+pub(crate) fn look_at(case: &Case, layout: Layout, inspection: &Inspection, budget: &Budget) -> Result<CaseLook> {
+    let (config, cost) = (&inspection.config, &inspection.cost);
     let volume = Volume::open(case, layout, config.colour, config.slice_axis, cost)?;
     let strict = PrepareConfig { missing_mask: MissingMask::Error, ..config.clone() };
     let mut mask_error = None;
@@ -81,12 +84,15 @@ pub(crate) fn look_at(case: &Case, layout: Layout, config: &PrepareConfig, cost:
         looks: Vec::new(),
         mask_error: None,
     };
+    let share = budget.take(volume.size(), volume.slices());
     if let Some(masks) = &masks {
         // Values are counted even where they do not say which of them is lesion.
         seen.mask_values = masks.values()?;
     }
     let window = quick_window(case, &volume, config)?;
+    drop(share);
     for slice in 0..volume.slices() {
+        let _share = budget.take(volume.size(), volume.slices());
         let mask = match masks.as_ref().filter(|_| mask_error.is_none()).map(|masks| masks.read(slice)).transpose() {
             Ok(mask) => mask,
             Err(error) => {

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
 use crate::layouts::{Case, Layout, find};
 use crate::pipeline::{Progress, place_below, strip_source};
@@ -173,15 +174,15 @@ pub struct Inspected {
 /// When the folder cannot be read, a table of its release is damaged, or there are no images.
 pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspected> {
     inspection.config.check()?;
-    let mut found = find(&inspection.source, inspection.layout, &inspection.config)?;
+    let mut found = find(&inspection.source, inspection.layout, &inspection.config, &inspection.cost.dicom)?;
     progress.begin(found.cases.len());
     let done = AtomicUsize::new(0);
+    let budget = Budget::of(&inspection.cost);
     let looks: Vec<Option<Result<CaseLook>>> = found
         .cases
         .par_iter()
         .map(|case| {
-            let look =
-                (!progress.stop_requested()).then(|| look_at(case, found.layout, &inspection.config, &inspection.cost));
+            let look = (!progress.stop_requested()).then(|| look_at(case, found.layout, &inspection, &budget));
             progress.done(done.fetch_add(1, Ordering::Relaxed) + 1);
             look
         })

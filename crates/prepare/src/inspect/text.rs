@@ -38,7 +38,7 @@ impl Letter {
 /// there is no row of at least four.
 pub fn longest_word(values: &[f32], size: [usize; 2]) -> usize {
     let letters = letters(values, size);
-    let longest = letters.iter().map(|first| word_length(first, &letters)).max().unwrap_or(0);
+    let longest = (0..letters.len()).map(|start| word_length(start, &letters)).max().unwrap_or(0);
     if longest >= LETTERS { longest } else { 0 }
 }
 
@@ -88,14 +88,18 @@ fn is_sharp(letter: &Letter, values: &[f32], size: [usize; 2]) -> bool {
     count > 0 && sum / (count as f32) < 0.4 * BRIGHT
 }
 
-/// How many letters follow `first` on its line, each near the one before.
-fn word_length(first: &Letter, letters: &[Letter]) -> usize {
-    let (mut last, mut count) = (*first, 1);
-    for letter in letters.iter().filter(|letter| letter.left > first.left) {
+/// How many letters follow the one at `start` on its line, each near the one before; letters are sorted from the left.
+fn word_length(start: usize, letters: &[Letter]) -> usize {
+    let first = letters[start];
+    let (mut last, mut count) = (first, 1);
+    for letter in &letters[start + 1..] {
+        let gap = letter.left.saturating_sub(last.right);
+        if gap > first.height() {
+            break;
+        }
         let same_line = letter.bottom.abs_diff(last.bottom) * 5 <= first.height();
         let same_height = letter.height().abs_diff(first.height()) * 3 <= first.height();
-        let gap = letter.left.saturating_sub(last.right);
-        if same_line && same_height && letter.left > last.right && gap <= first.height() {
+        if same_line && same_height && letter.left > last.right {
             last = *letter;
             count += 1;
         }

@@ -3,8 +3,8 @@
 //! whether it is normal, actionable, benign or cancer.
 //!
 //! The headers' laterality is wrong and some volumes stand on their head: the boxes count in the image turned by 180
-//! degrees where its bright edge is not on the side that `View` (lcc, lmlo, rcc, rmlo) names, as the release's own reader
-//! does.
+//! degrees where its bright edge is not on the side that `View` (lcc, lmlo, rcc, rmlo) names. The release's own reader
+//! (mazurowski-lab/duke-dbt-data) takes `Slice` as an index into the frames, from 0, and looks at the edges of that slice.
 
 use std::collections::HashMap;
 
@@ -83,7 +83,7 @@ fn boxes(tree: &Tree, config: &PrepareConfig) -> Result<HashMap<Volume, Vec<Lesi
             let wrong = || PrepareError::Annotation {
                 path: entry.path.clone(),
                 problem: format!("line {} has no box", row.line),
-                expected: "whole numbers in Slice, X, Y, Width and Height",
+                expected: "whole numbers in Slice (from 0), X, Y, Width and Height",
             };
             // Spreadsheets write whole numbers as 12.0.
             let number = |column| row.get(column).parse::<f64>().ok().filter(|n| n.fract() == 0.0).ok_or_else(wrong);
@@ -92,7 +92,7 @@ fn boxes(tree: &Tree, config: &PrepareConfig) -> Result<HashMap<Volume, Vec<Lesi
                 *value = number(column)? as i64;
             }
             let [x, y, width, height] = values;
-            let slice = number(slice)? as usize;
+            let slice = usize::try_from(number(slice)? as i64).map_err(|_| wrong())?;
             boxes.entry(volume_of(row, key)).or_default().push(LesionBox { slice, x, y, width, height });
         }
     }

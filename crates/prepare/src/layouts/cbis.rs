@@ -2,8 +2,9 @@
 //! mammogram and of the lesion's ROI mask: `Mass-Training_P_00001_LEFT_CC/STUDY/SERIES/000000.dcm`.
 //!
 //! TCIA's downloader names the folders below the first one in another way (`07-20-2016-DDSM-30678/1.000000-full mammogram
-//! images-18984/1-1.dcm`), and a lesion's crop and mask lie together, at times exchanged. So a file is looked for by its
-//! series folder or below its first folder, and the mask is told from the crop by its size when it is opened.
+//! images-18984/1-1.dcm`), and a lesion's crop and mask lie together, at times exchanged, as are their columns. So a file is
+//! looked for by its series folder or below its first folder, and the mask is told from the crop by its size when it is
+//! opened.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         let (image, mask) = (column("image file path")?, column("ROI mask file path")?);
         let (patient, side, view) = (column("patient_id")?, column("left or right breast")?, column("image view")?);
         let (kind, pathology) = (column("abnormality type")?, table.column("pathology"));
+        let crop = table.column("cropped image file path");
         for row in table.rows() {
             if !config.keeps_type(row.get(kind)) {
                 other_types += 1;
@@ -53,8 +55,13 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
                 case.view = Some(row.get(view).to_owned()).filter(|view| !view.is_empty());
                 case
             });
-            let found: Vec<PathBuf> =
-                files_of(row.get(mask), &by_folder).into_iter().map(|entry| entry.path.clone()).collect();
+            let places = [Some(mask), crop].into_iter().flatten().map(|column| row.get(column));
+            let mut found: Vec<PathBuf> = Vec::new();
+            for entry in places.flat_map(|place| files_of(place, &by_folder)) {
+                if !found.contains(&entry.path) {
+                    found.push(entry.path.clone());
+                }
+            }
             if let MaskSource::DicomMasks(masks) = &mut case.masks {
                 masks.push(found);
             }

@@ -28,16 +28,16 @@ const MASK_FOLDERS: [&str; 2] = ["masks", "labels"];
 /// Columns that name the patient when the configuration does not, in order of preference.
 const PATIENT_COLUMNS: [&str; 2] = ["patient", "group"];
 
-pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
+pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Result<Listing> {
     let manifest = Manifest::read(&tree.root.join("manifest.csv"))?;
     let details = manifest.as_ref().map(|manifest| Details::new(manifest, config)).transpose()?;
     if let Some(details) = &details
         && let (Some(image), Some(mask)) = (details.table.column("image"), details.table.column("mask"))
     {
-        return by_manifest(tree, details, image, mask);
+        return by_manifest(tree, details, limits, [image, mask]);
     }
     let mut listing = Listing::default();
-    let dicom = Dicom::read(tree, &mut listing);
+    let dicom = Dicom::read(tree, limits, &mut listing);
     let mut masks: BTreeMap<(String, String), Vec<&Entry>> = BTreeMap::new();
     let mut images = Vec::new();
     for entry in &tree.files {
@@ -111,7 +111,7 @@ fn strip_suffix(stem: &str) -> Option<&str> {
     SUFFIXES.iter().find_map(|suffix| bare.strip_suffix(suffix)).filter(|name| !name.is_empty())
 }
 
-fn by_manifest(tree: &Tree, details: &Details<'_>, image: usize, mask: usize) -> Result<Listing> {
+fn by_manifest(tree: &Tree, details: &Details<'_>, limits: &Limits, [image, mask]: [usize; 2]) -> Result<Listing> {
     let kinds: HashMap<&Path, &Entry> = tree.files.iter().map(|entry| (entry.path.as_path(), entry)).collect();
     let missing = |path: &Path| PrepareError::io(path, "read")(std::io::ErrorKind::NotFound.into());
     let mut listing = Listing::default();
@@ -129,7 +129,7 @@ fn by_manifest(tree: &Tree, details: &Details<'_>, image: usize, mask: usize) ->
             match kinds.get(path.as_path()).map(|entry| entry.kind) {
                 None => MaskSource::Missing("the file that the column mask of manifest.csv names".to_owned()),
                 Some(Kind::Nifti) => MaskSource::Nifti(vec![path]),
-                Some(Kind::Dicom) if is_segmentation(&path) => MaskSource::Segmentations(vec![path]),
+                Some(Kind::Dicom) if is_segmentation(&path, limits) => MaskSource::Segmentations(vec![path]),
                 Some(Kind::Dicom) => MaskSource::DicomMasks(vec![vec![path]]),
                 Some(Kind::Picture | Kind::Other) => MaskSource::Pictures(vec![path]),
             }
@@ -142,8 +142,8 @@ fn by_manifest(tree: &Tree, details: &Details<'_>, image: usize, mask: usize) ->
     Ok(listing)
 }
 
-fn is_segmentation(path: &Path) -> bool {
-    matches!(pig_dicom::open(path, &Limits::default()), Ok(Object::Segmentation(_)))
+fn is_segmentation(path: &Path, limits: &Limits) -> bool {
+    matches!(pig_dicom::open(path, limits), Ok(Object::Segmentation(_)))
 }
 
 /// What a manifest adds to the cases.
@@ -193,41 +193,61 @@ struct Header {
     patient: Option<Secret>,
 }
 
+/// What is kept of an opened file: thousands of them are looked at, and an open one holds its header and a handle.
+enum Seen {
+    Image(Header),
+    /// The SOP instances that a segmentation references.
+    Segmentation(Vec<String>),
+    Other,
+}
+
+impl Seen {
+    fn of(path: &Path, limits: &Limits) -> pig_dicom::Result<Self> {
+        Ok(match pig_dicom::open(path, limits)? {
+            Object::Image(image) => {
+                let info = image.info();
+                let patient = info.patient_id.as_ref().and_then(|id| Secret::new(id.reveal()));
+                Self::Image(Header { sop_instance: info.sop_instance.clone(), patient })
+            }
+            Object::Segmentation(segmentation) => {
+                let mut instances: Vec<String> =
+                    segmentation.sources().into_iter().map(|source| source.sop_instance).collect();
+                instances.sort();
+                instances.dedup();
+                Self::Segmentation(instances)
+            }
+            Object::Other { .. } => Self::Other,
+        })
+    }
+}
+
 impl<'a> Dicom<'a> {
-    fn read(tree: &'a Tree, listing: &mut Listing) -> Self {
+    fn read(tree: &'a Tree, limits: &Limits, listing: &mut Listing) -> Self {
         let candidates: Vec<&Entry> = tree.files.iter().filter(|entry| entry.kind == Kind::Dicom).collect();
-        let opened: Vec<_> = candidates
+        let seen: Vec<_> = candidates
             .par_iter()
             .map(|entry| {
                 // A file without an ending may be anything; one that is called .dcm and is not DICOM is worth a word.
                 let named = stem(entry.name()) != entry.name();
-                (named || pig_dicom::is_dicom(&entry.path)).then(|| pig_dicom::open(&entry.path, &Limits::default()))
+                (named || pig_dicom::is_dicom(&entry.path)).then(|| Seen::of(&entry.path, limits))
             })
             .collect();
         let mut dicom = Self { images: HashMap::new(), segmentations: HashMap::new(), unreferenced: 0, others: 0 };
         let mut segmentations = Vec::new();
-        for (entry, opened) in candidates.into_iter().zip(opened) {
-            match opened {
+        for (entry, seen) in candidates.into_iter().zip(seen) {
+            match seen {
                 None => {}
-                Some(Ok(Object::Image(image))) => {
-                    let info = image.info();
-                    let patient = info.patient_id.as_ref().and_then(|id| Secret::new(id.reveal()));
-                    let header = Header { sop_instance: info.sop_instance.clone(), patient };
+                Some(Ok(Seen::Image(header))) => {
                     dicom.images.insert(entry.place.as_str(), header);
                 }
-                Some(Ok(Object::Segmentation(segmentation))) => {
-                    segmentations.push((entry.path.clone(), segmentation.sources()));
-                }
-                Some(Ok(Object::Other { .. })) => dicom.others += 1,
+                Some(Ok(Seen::Segmentation(instances))) => segmentations.push((entry.path.clone(), instances)),
+                Some(Ok(Seen::Other)) => dicom.others += 1,
                 Some(Err(error)) => listing.unreadable.push((entry.path.clone(), error.into())),
             }
         }
         let known: std::collections::HashSet<&str> =
             dicom.images.values().map(|header| header.sop_instance.as_str()).collect();
-        for (path, sources) in segmentations {
-            let mut instances: Vec<String> = sources.into_iter().map(|source| source.sop_instance).collect();
-            instances.sort();
-            instances.dedup();
+        for (path, instances) in segmentations {
             if !instances.iter().any(|instance| known.contains(instance.as_str())) {
                 dicom.unreferenced += 1;
             }

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use pig_data::config::MaskValues;
+use pig_dicom::Limits;
 
 use crate::error::{PrepareError, Result};
 use crate::privacy::Secret;
@@ -268,11 +269,11 @@ struct Listing {
     unreadable: Vec<(PathBuf, PrepareError)>,
 }
 
-/// Finds the cases below `source`, of the layout that is given or recognised.
+/// Finds the cases below `source`, of the layout that is given or recognised. `limits` bound what a DICOM header may cost.
 ///
 /// # Errors
 /// When the folder cannot be read, a table of the release is damaged, or there are no images.
-pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig) -> Result<Found> {
+pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limits: &Limits) -> Result<Found> {
     let tree = Tree::read(source)?;
     let layout = forced.unwrap_or_else(|| recognise(&tree));
     let mut listing = match layout {
@@ -282,7 +283,7 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig) -> Re
         Layout::BcsDbt => bcs_dbt::list(&tree, config)?,
         Layout::NnUnet => nnunet::list(&tree, config)?,
         Layout::Lgg => lgg::list(&tree),
-        Layout::Generic => generic::list(&tree, config)?,
+        Layout::Generic => generic::list(&tree, config, limits)?,
     };
     if listing.cases.is_empty() && listing.unreadable.is_empty() {
         let path = source.to_path_buf();

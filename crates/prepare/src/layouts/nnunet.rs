@@ -10,6 +10,10 @@ use super::walk::{Kind, Tree};
 use super::{Case, ImageSource, Listing, MaskSource};
 use crate::error::{PrepareError, Result};
 use crate::settings::PrepareConfig;
+use crate::sources::read_text;
+
+/// The largest dataset.json that is read; version 1 lists every file in it.
+const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
 
 /// Whether the folder holds a data set of this form.
 pub(super) fn recognised(tree: &Tree) -> bool {
@@ -68,7 +72,7 @@ struct Description {
 
 impl Description {
     fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(PrepareError::io(path, "read"))?;
+        let text = read_text(path, "dataset.json", 1, MAX_DESCRIPTION_BYTES)?;
         let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| PrepareError::Annotation {
             path: path.to_path_buf(),
             problem: format!("line {} is no JSON", error.line()),

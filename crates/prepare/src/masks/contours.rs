@@ -6,11 +6,15 @@ use std::path::Path;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::error::{PrepareError, Result};
+use crate::sources::read_text;
 
 const EXPECTED: &str = "an OsiriX property list with Images, ROIs and Point_px";
 
 /// The most nodes that a file may have; the release's largest has a few hundred thousand.
 const MAX_NODES: u32 = 4_000_000;
+
+/// How many bytes of memory a byte of the file may become.
+const BYTES_A_BYTE: u64 = 20;
 
 /// One contour.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,13 +25,19 @@ pub(crate) struct Roi {
     pub(crate) points: Vec<[f64; 2]>,
 }
 
-pub(crate) fn read(path: &Path) -> Result<Vec<Roi>> {
+pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<Vec<Roi>> {
     let wrong = |problem: String| PrepareError::Annotation { path: path.to_path_buf(), problem, expected: EXPECTED };
-    let text = std::fs::read_to_string(path).map_err(PrepareError::io(path, "read"))?;
+    let text = read_text(path, "the contours", BYTES_A_BYTE, max_bytes)?;
+    // An entity could grow without bound; property lists have none.
+    if text.contains("<!ENTITY") {
+        return Err(wrong("a declaration of an entity".to_owned()));
+    }
     // Property lists name Apple's DTD, which is not fetched.
     let options = ParsingOptions { allow_dtd: true, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(&text, options)
-        .map_err(|error| wrong(format!("no XML at line {}", error.pos().row)))?;
+    let document = Document::parse_with_options(&text, options).map_err(|error| match error {
+        roxmltree::Error::NodesLimitReached => wrong(format!("more than {MAX_NODES} nodes")),
+        error => wrong(format!("no XML at line {}", error.pos().row)),
+    })?;
     let root = document.root_element().children().find(|node| node.has_tag_name("dict"));
     let images = root.and_then(|root| value_of(root, "Images")).ok_or_else(|| wrong("no key Images".to_owned()))?;
     let mut rois = Vec::new();

@@ -9,8 +9,9 @@ use pig_data::DataConfig;
 use pig_data::read::{count_mask_values, read_mask};
 use pig_dicom::{Image, Object, Segmentation, Selection, SourceFrame};
 
+use crate::affine::Affine;
 use crate::error::{PrepareError, Result};
-use crate::fill::{fill_box, fill_polygon};
+use crate::fill::{crossings, fill_box, fill_polygon};
 use crate::layouts::{Case, LesionBox, MaskSource};
 use crate::settings::{BoxShape, MissingMask, PrepareConfig};
 use crate::sources::nifti::NiftiVolume;
@@ -18,6 +19,9 @@ use crate::sources::{Cost, Volume};
 
 /// How far the corners of an image and its mask may lie apart, as a share of a pixel.
 const PLACE_TOLERANCE: f64 = 0.1;
+
+/// How often the contours of an image may cross its rows: some seconds of work.
+const MOST_CROSSINGS: u64 = 50_000_000;
 
 /// How many values of a NIfTI mask are told apart.
 const MOST_VALUES: usize = 256;
@@ -80,9 +84,11 @@ impl Masks {
                 Open::DicomMasks(open.collect::<Result<_>>()?)
             }
             MaskSource::Contours(path) => {
-                let rois = contours::read(path)?;
+                let rois = contours::read(path, cost.max_bytes)?;
                 let kept = rois.into_iter().filter(|roi| config.keeps_type(&roi.name));
-                Open::Contours(kept.map(|roi| roi.points).collect())
+                let points: Vec<_> = kept.map(|roi| roi.points).collect();
+                check_contours(path, &points, size)?;
+                Open::Contours(points)
             }
             MaskSource::Boxes(boxes) => {
                 check_boxes(image, boxes, volume.slices())?;
@@ -225,6 +231,19 @@ fn check_boxes(image: &Path, boxes: &[LesionBox], slices: usize) -> Result<()> {
     }
 }
 
+/// Refuses contours that would take seconds to fill.
+fn check_contours(path: &Path, contours: &[Vec<[f64; 2]>], size: [usize; 2]) -> Result<()> {
+    let crossings: u64 = contours.iter().map(|points| crossings(points, size[0])).sum();
+    if crossings <= MOST_CROSSINGS {
+        return Ok(());
+    }
+    Err(PrepareError::Annotation {
+        path: path.to_path_buf(),
+        problem: format!("contours that cross rows of the image {crossings} times"),
+        expected: "outlines of lesions, which cross rows far less often",
+    })
+}
+
 fn open_nifti(image: &Path, path: &Path, volume: &Volume, config: &PrepareConfig, cost: &Cost) -> Result<NiftiVolume> {
     let mask = NiftiVolume::open(path, config.slice_axis, cost.max_bytes)?;
     check_size(image, path, mask.size(), volume.size())?;
@@ -246,13 +265,13 @@ fn open_nifti(image: &Path, path: &Path, volume: &Volume, config: &PrepareConfig
 }
 
 /// The greatest distance between the places that two affines give a volume's corners.
-fn corner_distance(a: [[f64; 4]; 3], b: [[f64; 4]; 3], volume: &Volume) -> f64 {
+fn corner_distance(a: Affine, b: Affine, volume: &Volume) -> f64 {
     let [height, width] = volume.size();
     let ends = [width, height, volume.slices()].map(|count| (count - 1) as f64);
     let mut greatest = 0.0_f64;
     for corner in 0..8 {
         let at: [f64; 3] = std::array::from_fn(|axis| if corner >> axis & 1 == 1 { ends[axis] } else { 0.0 });
-        let place = |affine: [[f64; 4]; 3]| affine.map(|row| row[0] * at[0] + row[1] * at[1] + row[2] * at[2] + row[3]);
+        let place = |affine: Affine| affine.map(|row| row[0] * at[0] + row[1] * at[1] + row[2] * at[2] + row[3]);
         let (p, q) = (place(a), place(b));
         greatest = greatest.max((0..3).map(|axis| (p[axis] - q[axis]).powi(2)).sum::<f64>().sqrt());
     }

@@ -13,11 +13,12 @@ use pig_data::resample::{fit_within, resize_image, resize_mask_area, resize_mask
 use pig_data::{Pixels, atomic, hex};
 
 use super::Work;
+use crate::affine;
 use crate::error::{PrepareError, Result};
 use crate::foreground::{Foreground, Rectangle, largest_component};
 use crate::layouts::{Case, MaskSource, Side};
 use crate::masks::Masks;
-use crate::prepared::CaseState;
+use crate::prepared::{CaseState, places};
 use crate::record::Record;
 use crate::settings::{CropRule, LateralityRule, PrepareConfig};
 use crate::sources::Volume;
@@ -42,15 +43,19 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
         work.folder.keep(id, &state)?;
         return Ok(Some((state, false)));
     };
-    let slices = chosen_slices(case, &volume, &masks, config)?;
+    let slices = chosen_slices(work, case, &volume, &masks)?;
     state.left_out_empty = volume.slices() - slices.len();
     if !slices.is_empty() {
+        let share = work.budget.take(volume.size(), volume.slices());
+        let window = Window::of(&volume, case.image.path(), config)?;
+        let turned = case.upright && stands_on_its_head(&volume, case)?;
+        drop(share);
         let open = OpenCase {
             work,
             case,
             id,
-            window: Window::of(&volume, case.image.path(), config)?,
-            turned: case.upright && stands_on_its_head(&volume, case.side)?,
+            window,
+            turned,
             volume: &volume,
             masks: &masks,
             source_sha256: &state.source_sha256,
@@ -104,13 +109,24 @@ fn hash_file(path: &Path, hash: &mut Sha256) -> Result<()> {
 }
 
 /// The slices with lesion, and the draw of the others.
-fn chosen_slices(case: &Case, volume: &Volume, masks: &Masks, config: &PrepareConfig) -> Result<Vec<usize>> {
+fn chosen_slices(work: &Work<'_>, case: &Case, volume: &Volume, masks: &Masks) -> Result<Vec<usize>> {
     let chosen = |index: usize| -> Result<Option<usize>> {
-        let keep = drawn(config, &case.name, index) || masks.read(index)?.contains(&1);
+        let lesion = || {
+            let _share = work.budget.take(volume.size(), volume.slices());
+            Ok::<_, PrepareError>(masks.read(index)?.contains(&1))
+        };
+        let keep = drawn(&work.request.config, &case.name, index) || lesion()?;
         Ok(keep.then_some(index))
     };
-    let slices: Vec<Option<usize>> = (0..volume.slices()).into_par_iter().map(chosen).collect::<Result<_>>()?;
+    let all: Vec<usize> = (0..volume.slices()).collect();
+    let slices: Vec<Option<usize>> = in_parts(work, volume, &all, chosen).into_iter().collect::<Result<_>>()?;
     Ok(slices.into_iter().flatten().collect())
+}
+
+/// What `one` makes of each slice, in their order: on so many threads as the memory allows.
+fn in_parts<T: Send>(work: &Work<'_>, volume: &Volume, slices: &[usize], one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let part = slices.len().div_ceil(work.budget.parts(volume.size())).max(1);
+    slices.par_chunks(part).flat_map_iter(|part| part.iter().map(|&index| one(index))).collect()
 }
 
 /// Whether an image or slice without lesion is kept: a draw keyed by seed, case and slice, so that it depends on no other.
@@ -126,10 +142,15 @@ fn drawn(config: &PrepareConfig, name: &str, slice: usize) -> bool {
     ((u64::from_le_bytes(number) >> 11) as f64) < config.empty_share * (1_u64 << 53) as f64
 }
 
-/// Whether the bright edge of the middle slice lies on the other side than `side`, as the reader of BCS-DBT decides it.
-fn stands_on_its_head(volume: &Volume, side: Option<Side>) -> Result<bool> {
-    let Some(side) = side else { return Ok(false) };
-    let plane = volume.plane(volume.slices() / 2)?;
+/// Whether the bright edge lies on the other side than the case's, as the reader of BCS-DBT decides it: in the slice of the
+/// box, else in the middle one.
+fn stands_on_its_head(volume: &Volume, case: &Case) -> Result<bool> {
+    let Some(side) = case.side else { return Ok(false) };
+    let decisive = match &case.masks {
+        MaskSource::Boxes(boxes) => boxes.first().map(|lesion| lesion.slice),
+        _ => None,
+    };
+    let plane = volume.plane(decisive.unwrap_or(volume.slices() / 2))?;
     let edge =
         |column: usize| plane.values.iter().skip(column).step_by(plane.width).map(|&v| f64::from(v)).sum::<f64>();
     let found = if edge(0) < edge(plane.width - 1) { Side::Right } else { Side::Left };
@@ -151,13 +172,13 @@ struct OpenCase<'a> {
 impl OpenCase<'_> {
     /// Makes the pairs of `slices`. Where one of them fails, none stays; `None` when the user asked to stop.
     fn records(&self, slices: &[usize]) -> Result<Option<Vec<Record>>> {
-        let one = |&index: &usize| {
+        let one = |index: usize| {
             if self.work.progress.stop_requested() {
                 return Ok(None);
             }
             self.pair(index).map(Some)
         };
-        let made: Vec<Result<Option<Record>>> = slices.par_iter().map(one).collect();
+        let made: Vec<Result<Option<Record>>> = in_parts(self.work, self.volume, slices, one);
         let whole = made.iter().all(|record| matches!(record, Ok(Some(_))));
         if !whole {
             made.iter().flatten().flatten().for_each(|record| self.work.folder.remove(record));
@@ -168,7 +189,7 @@ impl OpenCase<'_> {
     fn pair(&self, index: usize) -> Result<Record> {
         let config = &self.work.request.config;
         let size = self.volume.size();
-        let share = self.work.budget.take(size);
+        let share = self.work.budget.take(size, self.volume.slices());
         let mut values = self.window.shown(self.volume, index)?.values;
         let mask = self.masks.read(index)?;
         if self.turned {
@@ -199,12 +220,13 @@ impl OpenCase<'_> {
         };
         let (image, small_mask) = (placed(&image, &transform), placed(&small_mask, &transform));
         let name = self.name(index);
-        let (image_place, mask_place) = (format!("images/{name}.png"), format!("masks/{name}.png"));
+        let [image_place, mask_place] = places(&name);
         let image_sha256 = self.write(&image_place, config.size, &quantised(&image, config.bit_depth))?;
         let shown_mask = Pixels::Eight(small_mask.iter().map(|&value| value * 255).collect());
         let mask_sha256 = self.write(&mask_place, config.size, &shown_mask)?;
         drop(share);
-        let affine = geometry.affine.map(|rows| rows.concat().iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
+        let placed = geometry.affine.map(|affine| transform.prepared_affine(&affine)).filter(affine::is_usable);
+        let affine_ras = placed.as_ref().map(affine::text);
         let key = self.work.request.key.as_ref();
         let patient = self.case.patient.as_ref().zip(key).map(|(patient, key)| key.pseudonym(patient));
         let lesion = |mask: &[u8]| mask.iter().filter(|&&value| value != 0).count();
@@ -223,7 +245,7 @@ impl OpenCase<'_> {
             transform,
             slice_axis: config.slice_axis,
             slice_spacing_mm: geometry.slice_spacing,
-            affine: affine.unwrap_or_default(),
+            affine_ras: affine_ras.unwrap_or_default(),
             window: self.window.word().to_owned(),
             window_low: self.window.range().map(|range| range.0),
             window_high: self.window.range().map(|range| range.1),

@@ -7,6 +7,7 @@ use std::path::Path;
 use pig_data::read::{RawImage, read_image};
 use pig_dicom::{Image, Laterality, Limits, ObjectKind, Photometric, Voi};
 
+use crate::affine::{self, Affine};
 use crate::error::{PrepareError, Result};
 use crate::layouts::{Case, ImageSource, Layout, Side};
 use crate::settings::Colour;
@@ -56,9 +57,8 @@ pub struct Geometry {
     pub spacing: Option<[f64; 2]>,
     /// Millimetres between slices.
     pub slice_spacing: Option<f64>,
-    /// From (column, row, slice), counted from 0 at the centre of the first, to millimetres in the file's own frame (RAS+
-    /// for NIfTI, LPS+ for DICOM); three rows of four.
-    pub affine: Option<[[f64; 4]; 3]>,
+    /// From (column, row, slice) to the world; the slice itself is slice 0.
+    pub affine: Option<Affine>,
 }
 
 /// The range that stored values can have.
@@ -76,7 +76,7 @@ pub enum Volume {
     /// A picture, read whole when it is opened.
     Picture(Box<Picture>),
     /// A DICOM object; frames are decoded when asked for.
-    Dicom(Box<Image>),
+    Dicom(Box<Dicom>),
     /// A NIfTI volume; slices are read when asked for.
     Nifti(Box<NiftiVolume>),
 }
@@ -86,6 +86,13 @@ pub enum Volume {
 pub struct Picture {
     image: RawImage,
     spacing: Option<[f64; 2]>,
+}
+
+/// A DICOM image with the way from frame to frame.
+#[derive(Debug)]
+pub struct Dicom {
+    image: Image,
+    step: Option<[f64; 3]>,
 }
 
 impl Volume {
@@ -99,7 +106,11 @@ impl Volume {
                 let image = read_channel(path, layout, colour)?;
                 Ok(Self::Picture(Box::new(Picture { image, spacing: case.spacing })))
             }
-            ImageSource::Dicom(path) => Ok(Self::Dicom(Box::new(Image::open(path, &cost.dicom)?))),
+            ImageSource::Dicom(path) => {
+                let image = Image::open(path, &cost.dicom)?;
+                let step = affine::frame_step(&image)?;
+                Ok(Self::Dicom(Box::new(Dicom { image, step })))
+            }
             ImageSource::Nifti(path) => Ok(Self::Nifti(Box::new(NiftiVolume::open(path, slice_axis, cost.max_bytes)?))),
         }
     }
@@ -108,7 +119,7 @@ impl Volume {
     pub fn slices(&self) -> usize {
         match self {
             Self::Picture(_) => 1,
-            Self::Dicom(image) => image.info().frames as usize,
+            Self::Dicom(dicom) => dicom.image.info().frames as usize,
             Self::Nifti(volume) => volume.slices(),
         }
     }
@@ -117,7 +128,7 @@ impl Volume {
     pub fn size(&self) -> [usize; 2] {
         match self {
             Self::Picture(picture) => [picture.image.height, picture.image.width],
-            Self::Dicom(image) => [image.info().rows as usize, image.info().columns as usize],
+            Self::Dicom(dicom) => [dicom.image.info().rows as usize, dicom.image.info().columns as usize],
             Self::Nifti(volume) => volume.size(),
         }
     }
@@ -135,7 +146,8 @@ impl Volume {
                 let values = volume.slice(index)?;
                 Ok(Plane { height, width, values, inverted: false, padding: Vec::new() })
             }
-            Self::Dicom(image) => {
+            Self::Dicom(dicom) => {
+                let image = &dicom.image;
                 let frame = image.frame(index as u32)?.to_gray()?;
                 let values = frame.modality()?.into_iter().map(|value| value as f32).collect();
                 let inverted = image.info().photometric == Photometric::Monochrome1;
@@ -147,7 +159,7 @@ impl Volume {
     /// What a screen shows of slice `index` of a DICOM object through its own window, from 0 (black) to 1; `None` for other
     /// sources.
     pub fn shown(&self, index: usize) -> Result<Option<Plane>> {
-        let Self::Dicom(image) = self else { return Ok(None) };
+        let Some(image) = self.dicom() else { return Ok(None) };
         let [height, width] = self.size();
         let frame = image.frame(index as u32)?.to_gray()?;
         let values = frame.display(&Voi::Default)?;
@@ -157,8 +169,8 @@ impl Volume {
     /// Whether slice `index` brings its own window or look-up table.
     pub fn has_voi(&self, index: usize) -> Result<bool> {
         match self {
-            Self::Dicom(image) => {
-                let info = image.frame_info(index as u32)?;
+            Self::Dicom(dicom) => {
+                let info = dicom.image.frame_info(index as u32)?;
                 Ok(!info.windows.is_empty() || info.voi_luts > 0)
             }
             Self::Picture(_) | Self::Nifti(_) => Ok(false),
@@ -170,8 +182,8 @@ impl Volume {
         match self {
             Self::Picture(picture) => Ok(Some(StoredRange { low: 0.0, high: f64::from(picture.image.maximum) })),
             Self::Nifti(volume) => Ok(volume.stored_range()),
-            Self::Dicom(image) => {
-                let (info, frame) = (image.info(), image.frame_info(0)?);
+            Self::Dicom(dicom) => {
+                let (info, frame) = (dicom.image.info(), dicom.image.frame_info(0)?);
                 if frame.modality_lut || info.bits_stored > 32 {
                     return Ok(None);
                 }
@@ -187,19 +199,23 @@ impl Volume {
     pub fn geometry(&self, index: usize) -> Result<Geometry> {
         match self {
             Self::Picture(picture) => Ok(Geometry { spacing: picture.spacing, ..Geometry::default() }),
-            Self::Nifti(volume) => Ok(volume.geometry()),
-            Self::Dicom(image) => {
-                let info = image.frame_info(index as u32)?;
+            Self::Nifti(volume) => {
+                let whole = volume.geometry();
+                let affine = whole.affine.map(|affine| affine::from_slice(affine, index as f64));
+                Ok(Geometry { affine, ..whole })
+            }
+            Self::Dicom(dicom) => {
+                let info = dicom.image.frame_info(index as u32)?;
                 let spacing = info.spacing.map(|spacing| [spacing.row, spacing.column]);
                 let slice_spacing = info.spacing_between_slices.or(info.slice_thickness);
-                Ok(Geometry { spacing, slice_spacing, affine: dicom_affine(&info, index) })
+                Ok(Geometry { spacing, slice_spacing, affine: affine::of_frame(&info, dicom.step) })
             }
         }
     }
 
     /// The side that slice `index` says it is of.
     pub fn side(&self, index: usize) -> Result<Option<Side>> {
-        let Self::Dicom(image) = self else { return Ok(None) };
+        let Some(image) = self.dicom() else { return Ok(None) };
         Ok(match image.frame_info(index as u32)?.laterality {
             Some(Laterality::Left) => Some(Side::Left),
             Some(Laterality::Right) => Some(Side::Right),
@@ -209,16 +225,12 @@ impl Volume {
 
     /// The view that the header names, such as MLO.
     pub fn view(&self) -> Option<&str> {
-        match self {
-            Self::Dicom(image) => image.info().view.as_deref(),
-            Self::Picture(_) | Self::Nifti(_) => None,
-        }
+        self.dicom()?.info().view.as_deref()
     }
 
     /// Whether this is an X-ray image of the breast.
     pub fn is_mammography(&self) -> bool {
-        let Self::Dicom(image) = self else { return false };
-        let info = image.info();
+        let Some(info) = self.dicom().map(Image::info) else { return false };
         let kind = matches!(
             info.kind,
             ObjectKind::BreastTomosynthesis
@@ -232,7 +244,7 @@ impl Volume {
     pub fn from_colour(&self) -> bool {
         match self {
             Self::Picture(picture) => picture.image.from_colour,
-            Self::Dicom(image) => image.info().samples_per_pixel > 1,
+            Self::Dicom(dicom) => dicom.image.info().samples_per_pixel > 1,
             Self::Nifti(_) => false,
         }
     }
@@ -240,7 +252,7 @@ impl Volume {
     /// The DICOM object, where it is one.
     pub fn dicom(&self) -> Option<&Image> {
         match self {
-            Self::Dicom(image) => Some(image),
+            Self::Dicom(dicom) => Some(&dicom.image),
             Self::Picture(_) | Self::Nifti(_) => None,
         }
     }
@@ -272,21 +284,11 @@ fn padding_of(image: &Image, frame: &pig_dicom::Frame) -> Vec<bool> {
     if padding.iter().any(|&is| is) { padding } else { Vec::new() }
 }
 
-/// (column, row, slice) to LPS+ millimetres; the slice's own column is the normal times the distance between slices, and the
-/// origin that of slice 0 when slice `index` lies at its position.
-fn dicom_affine(info: &pig_dicom::FrameInfo, index: usize) -> Option<[[f64; 4]; 3]> {
-    let (spacing, position, orientation) = (info.spacing?, info.position?, info.orientation?);
-    let [row, column] = [&orientation[..3], &orientation[3..]];
-    let normal = [
-        row[1] * column[2] - row[2] * column[1],
-        row[2] * column[0] - row[0] * column[2],
-        row[0] * column[1] - row[1] * column[0],
-    ];
-    let step = info.spacing_between_slices.or(info.slice_thickness).unwrap_or(1.0);
-    Some(std::array::from_fn(|axis| {
-        let along = normal[axis] * step;
-        [row[axis] * spacing.column, column[axis] * spacing.row, along, position[axis] - along * index as f64]
-    }))
+/// Reads a text file that takes up to `growth` times its size in memory, unless that is more than allowed.
+pub(crate) fn read_text(path: &Path, what: &'static str, growth: u64, limit: u64) -> Result<String> {
+    let length = std::fs::metadata(path).map_err(PrepareError::io(path, "read"))?.len();
+    within(path, what, length.saturating_mul(growth), limit)?;
+    std::fs::read_to_string(path).map_err(PrepareError::io(path, "read"))
 }
 
 /// Refuses what would take more memory than allowed.

@@ -14,6 +14,7 @@ use flate2::read::MultiGzDecoder;
 use nifti::{Endianness, NiftiHeader, NiftiType};
 
 use super::{Geometry, StoredRange, within};
+use crate::affine::Affine;
 use crate::error::{PrepareError, Result};
 
 /// How many bytes of slices along i are gathered in one pass over the file.
@@ -36,7 +37,7 @@ pub struct NiftiVolume {
     slope: f64,
     intercept: f64,
     spacing: [f64; 3],
-    affine: [[f64; 4]; 3],
+    affine: Affine,
 }
 
 impl NiftiVolume {
@@ -71,7 +72,7 @@ impl NiftiVolume {
         }
         let offset = header.vox_offset.max(352.0) as u64;
         let voxels = dimensions.iter().map(|&size| size as u64).product::<u64>();
-        let needed = offset + voxels * kind.size_of() as u64;
+        let needed = offset.saturating_add(voxels * kind.size_of() as u64);
         if length < needed {
             return Err(wrong(format!("{length} bytes (unpacked)"), "as many bytes as the header's dimensions need"));
         }
@@ -146,7 +147,7 @@ impl NiftiVolume {
         }
     }
 
-    /// Spacing and place; the affine takes (column, row, slice).
+    /// Spacing and place of slice 0.
     pub fn geometry(&self) -> Geometry {
         let [across, down] = self.plane_axes();
         let known = |axis: usize| self.spacing[axis] > 0.0 && self.spacing[axis].is_finite();
@@ -175,13 +176,7 @@ impl NiftiVolume {
     /// The scaled values of slice `index`, row by row. Values that are no numbers become 0.
     pub fn slice(&self, index: usize) -> Result<Vec<f32>> {
         let bytes = self.slice_bytes(index).map_err(PrepareError::io(&self.path, "read"))?;
-        let mut values = self.decode(&bytes);
-        if (self.slope, self.intercept) != (1.0, 0.0) {
-            for value in &mut values {
-                *value = value.mul_add(self.slope, self.intercept);
-            }
-        }
-        Ok(values.into_iter().map(|value| if value.is_finite() { value as f32 } else { 0.0 }).collect())
+        Ok(self.decode(&bytes))
     }
 
     /// The stored bytes of a slice in the order of its rows.
@@ -209,7 +204,12 @@ impl NiftiVolume {
         Ok(bytes)
     }
 
-    fn decode(&self, bytes: &[u8]) -> Vec<f64> {
+    fn decode(&self, bytes: &[u8]) -> Vec<f32> {
+        let scaled = (self.slope, self.intercept) != (1.0, 0.0);
+        let finish = |stored: f64| {
+            let value = if scaled { stored.mul_add(self.slope, self.intercept) } else { stored } as f32;
+            if value.is_finite() { value } else { 0.0 }
+        };
         macro_rules! values {
             ($number:ty) => {{
                 let word = |chunk: &[u8]| {
@@ -219,9 +219,9 @@ impl NiftiVolume {
                 };
                 let chunks = bytes.chunks_exact(size_of::<$number>());
                 if self.big_endian {
-                    chunks.map(|chunk| <$number>::from_be_bytes(word(chunk)) as f64).collect()
+                    chunks.map(|chunk| finish(<$number>::from_be_bytes(word(chunk)) as f64)).collect()
                 } else {
-                    chunks.map(|chunk| <$number>::from_le_bytes(word(chunk)) as f64).collect()
+                    chunks.map(|chunk| finish(<$number>::from_le_bytes(word(chunk)) as f64)).collect()
                 }
             }};
         }
@@ -278,7 +278,7 @@ fn plain_file(path: &Path, max_bytes: u64) -> Result<File> {
 }
 
 /// Voxel (i, j, k) to RAS+ millimetres: the sform where it is set, else the qform, else spacing alone, as nibabel has it.
-fn affine(header: &NiftiHeader) -> [[f64; 4]; 3] {
+fn affine(header: &NiftiHeader) -> Affine {
     if header.sform_code > 0 {
         return [header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from));
     }
@@ -298,7 +298,7 @@ fn affine(header: &NiftiHeader) -> [[f64; 4]; 3] {
 }
 
 /// The affine of a unit quaternion, spacings and offsets (NIfTI-1, method 2).
-fn qform(header: &NiftiHeader, spacing: [f64; 3]) -> [[f64; 4]; 3] {
+fn qform(header: &NiftiHeader, spacing: [f64; 3]) -> Affine {
     let [b, c, d] = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
     let a = (1.0 - (b * b + c * c + d * d)).max(0.0).sqrt();
     let rotation = [

@@ -1,0 +1,82 @@
+//! From places on a grid to millimetres in the world.
+//!
+//! Every affine of this crate leads to RAS+, as NIfTI has it: the first axis runs to the patient's right, the second to the
+//! front, the third to the head. DICOM counts to the left and to the back (LPS+), so that its first two axes are turned.
+
+use pig_dicom::{FrameInfo, Image, Spacing};
+
+/// Three rows of four numbers: from (column, row, slice), counted from 0 at the centres, to millimetres.
+pub type Affine = [[f64; 4]; 3];
+
+/// How far frames may lie beside even steps, as a share of the step.
+const STEP_TOLERANCE: f64 = 0.01;
+
+/// How far the direction cosines of frames may differ.
+const ORIENTATION_TOLERANCE: f64 = 1e-4;
+
+/// The affine with its origin moved by a number of slices.
+pub(crate) fn from_slice(affine: Affine, slices: f64) -> Affine {
+    affine.map(|[column, row, slice, origin]| [column, row, slice, slices.mul_add(slice, origin)])
+}
+
+/// Whether different places lie apart: headers may hold distances of 0, and numbers that are none.
+pub(crate) fn is_usable(affine: &Affine) -> bool {
+    let [a, b, c] = affine;
+    let volume =
+        a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0]);
+    affine.iter().flatten().all(|number| number.is_finite()) && volume.is_finite() && volume != 0.0
+}
+
+/// The twelve numbers as text, row by row; what manifests hold.
+pub(crate) fn text(affine: &Affine) -> String {
+    // Adding 0 makes 0 of -0.
+    affine.concat().iter().map(|number| (number + 0.0).to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// The way from one frame to the next in LPS+ millimetres, where all frames of an object lie parallel at even distances.
+pub(crate) fn frame_step(image: &Image) -> pig_dicom::Result<Option<[f64; 3]>> {
+    let frames = image.info().frames;
+    if frames < 2 {
+        return Ok(None);
+    }
+    let Some((begin, orientation)) = image.plane(0)? else { return Ok(None) };
+    let mut positions = vec![begin];
+    for index in 1..frames {
+        let Some((position, found)) = image.plane(index)? else { return Ok(None) };
+        if found.iter().zip(&orientation).any(|(a, b)| (a - b).abs() > ORIENTATION_TOLERANCE) {
+            return Ok(None);
+        }
+        positions.push(position);
+    }
+    let count = f64::from(frames - 1);
+    let last = positions[positions.len() - 1];
+    let step: [f64; 3] = std::array::from_fn(|axis| (last[axis] - begin[axis]) / count);
+    let length = norm(step);
+    let even = positions.iter().enumerate().all(|(index, position)| {
+        let beside = std::array::from_fn(|axis| position[axis] - begin[axis] - step[axis] * index as f64);
+        norm(beside) <= STEP_TOLERANCE * length
+    });
+    Ok((even && length > 0.0).then_some(step))
+}
+
+/// The affine of one frame, which is slice 0 of it (PS3.3 C.7.6.2.1.1). `step` leads to the next frame; without it, the normal
+/// of the plane does, as far as the object says, else by 1 mm. `None` where the object does not say where the frame lies.
+pub(crate) fn of_frame(info: &FrameInfo, step: Option<[f64; 3]>) -> Option<Affine> {
+    let (Spacing { row, column, .. }, position, orientation) = (info.spacing?, info.position?, info.orientation?);
+    let [across, down] = [&orientation[..3], &orientation[3..]];
+    let normal = [
+        across[1] * down[2] - across[2] * down[1],
+        across[2] * down[0] - across[0] * down[2],
+        across[0] * down[1] - across[1] * down[0],
+    ];
+    let thickness = info.spacing_between_slices.or(info.slice_thickness).unwrap_or(1.0);
+    let step = step.unwrap_or_else(|| normal.map(|part| part * thickness));
+    Some(std::array::from_fn(|axis| {
+        let turn = if axis < 2 { -1.0 } else { 1.0 };
+        [across[axis] * column, down[axis] * row, step[axis], position[axis]].map(|part| turn * part)
+    }))
+}
+
+fn norm(vector: [f64; 3]) -> f64 {
+    vector.iter().map(|part| part * part).sum::<f64>().sqrt()
+}
