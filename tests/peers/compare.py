@@ -1,8 +1,10 @@
 """Compares regenerated goldens with the committed ones: `compare.py COMMITTED REGENERATED`. Exits 1 on a difference.
 
-The difference of a tensor is its largest absolute difference over the largest absolute value committed.
+The difference of a tensor is its largest absolute difference over the largest absolute value committed. Other files must be
+equal: JSON as values, gzip as what it holds, the rest byte for byte. Scripts beside them are passed over.
 """
 
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -43,18 +45,36 @@ def compare_tensors(committed, regenerated):
     return [f"{committed.name}: {n} differs by {r:.3e}" for n, (_, r) in worst.items() if not r <= bound]
 
 
-def main():
-    committed, regenerated = Path(sys.argv[1]), Path(sys.argv[2])
-    names = {p.name for folder in (committed, regenerated) for p in folder.iterdir()}
+def equal(ours, theirs):
+    """Whether two files that hold no tensors are the same."""
+    if ours.suffix == ".json":
+        return json.loads(ours.read_text()) == json.loads(theirs.read_text())
+    if ours.suffix == ".gz":
+        return gzip.decompress(ours.read_bytes()) == gzip.decompress(theirs.read_bytes())
+    return ours.read_bytes() == theirs.read_bytes()
+
+
+def compare_folders(committed, regenerated):
+    """Problems of all files below two folders."""
+    names = {p.name for folder in (committed, regenerated) for p in folder.iterdir() if p.suffix != ".py"}
     problems = [] if names else [f"{committed}: no goldens"]
     for name in sorted(names):
         ours, theirs = committed / name, regenerated / name
         if not (ours.exists() and theirs.exists()):
             problems.append(f"{name}: only in {committed if ours.exists() else regenerated}")
+        elif ours.is_dir():
+            problems += compare_folders(ours, theirs)
         elif name.endswith(".safetensors"):
             problems += compare_tensors(ours, theirs)
-        elif json.loads(ours.read_text()) != json.loads(theirs.read_text()):
-            problems.append(f"{name}: the settings differ")
+        elif not equal(ours, theirs):
+            problems.append(f"{name}: the files differ")
+        else:
+            print(f"{name}: equal")
+    return problems
+
+
+def main():
+    problems = compare_folders(Path(sys.argv[1]), Path(sys.argv[2]))
     for problem in problems:
         print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)

@@ -84,3 +84,19 @@ fn inspect_prints_a_table_json_and_a_page() {
     let tags = json(&success(pig(&["inspect", text(&from), "--privacy", "--json"])));
     assert_eq!(tags, serde_json::json!({ "files": 0, "tags": [], "unreadable": [] }));
 }
+
+#[cfg(unix)]
+#[test]
+fn many_dicom_files_need_few_handles() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().join("source");
+    std::fs::create_dir_all(&from).unwrap();
+    for index in 0..300 {
+        let file = common::dicom(&format!("1.2.3.{index}"), &[]);
+        std::fs::write(from.join(format!("{index}.dcm")), file).unwrap();
+    }
+    let script = format!("ulimit -n 100; exec {} inspect {} --json", env!("CARGO_BIN_EXE_pig"), from.display());
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    let report = json(&success(output));
+    assert_eq!((&report["cases"], report["unreadable"].as_array().unwrap().len()), (&300.into(), 0));
+}

@@ -106,6 +106,17 @@ def image(folder, index, study, series, frame_of_reference):
     return dataset
 
 
+def timeless(dataset):
+    """Gives fixed values to what highdicom takes from the clock and from chance, so that the file can be made again."""
+    for element in dataset.iterall():
+        if element.VR == "DA" and element.keyword != "PatientBirthDate":
+            element.value = "20240101"
+        elif element.VR in ("TM", "DT"):
+            element.value = "120000" if element.VR == "TM" else "20240101120000"
+        elif element.keyword == "DimensionOrganizationUID":
+            element.value = generate_uid(entropy_srcs=["dimensions"])
+
+
 def segmentation(folder):
     folder.mkdir(exist_ok=True)
     study, series, place = (generate_uid(entropy_srcs=[word]) for word in ["study", "series", "place"])
@@ -140,6 +151,7 @@ def segmentation(folder):
         device_serial_number="1",
         omit_empty_frames=True,
     )
+    timeless(seg)
     seg.save_as(folder / "seg.dcm")
     drawn = {"all": masks.max(axis=3), "segment 2": masks[..., 1]}
     text = {name: [numpy.flatnonzero(mask).tolist() for mask in stack] for name, stack in drawn.items()}

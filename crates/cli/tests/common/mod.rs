@@ -136,3 +136,48 @@ pub(crate) fn picture(path: &Path, side: usize, value: impl Fn(usize, usize) -> 
     let pixels = Pixels::Eight((0..side * side).map(|i| value(i % side, i / side)).collect());
     write_png(path, [side, side], 1, &pixels, &[]).unwrap();
 }
+
+/// A DICOM element in explicit little endian, padded to an even length.
+pub(crate) fn element((group, number): (u16, u16), vr: &str, value: &[u8]) -> Vec<u8> {
+    let mut bytes = [group.to_le_bytes(), number.to_le_bytes()].concat();
+    bytes.extend(vr.as_bytes());
+    let mut value = value.to_vec();
+    if value.len() % 2 == 1 {
+        value.push(if vr == "UI" || vr.starts_with('O') { 0 } else { b' ' });
+    }
+    if matches!(vr, "OB" | "OD" | "OF" | "OL" | "OV" | "OW" | "SQ" | "SV" | "UC" | "UN" | "UR" | "UT" | "UV") {
+        bytes.extend([0, 0]);
+        bytes.extend((value.len() as u32).to_le_bytes());
+    } else {
+        bytes.extend((value.len() as u16).to_le_bytes());
+    }
+    bytes.extend(value);
+    bytes
+}
+
+/// A mammogram of 24 x 24 pixels of 12 bits, with further elements or others in their place.
+pub(crate) fn dicom(instance: &str, further: &[((u16, u16), &str, Vec<u8>)]) -> Vec<u8> {
+    let mut elements: std::collections::BTreeMap<(u16, u16), Vec<u8>> = std::collections::BTreeMap::new();
+    let mut put = |tag, vr: &str, value: &[u8]| elements.insert(tag, element(tag, vr, value));
+    for (tag, vr, value) in further {
+        put(*tag, vr, value);
+    }
+    put((0x0008, 0x0016), "UI", b"1.2.840.10008.5.1.4.1.1.1.2");
+    put((0x0008, 0x0018), "UI", instance.as_bytes());
+    put((0x0008, 0x0060), "CS", b"MG");
+    put((0x0028, 0x0004), "CS", b"MONOCHROME2");
+    for (number, value) in
+        [(0x0002, 1_u16), (0x0010, 24), (0x0011, 24), (0x0100, 16), (0x0101, 12), (0x0102, 11), (0x0103, 0)]
+    {
+        put((0x0028, number), "US", &value.to_le_bytes());
+    }
+    let seed = instance.bytes().fold(1, |seed: u16, byte| seed.wrapping_mul(31).wrapping_add(byte.into())) | 1;
+    let pixels: Vec<u8> = (0..576_u16).flat_map(|index| (index.wrapping_mul(seed) % 4096).to_le_bytes()).collect();
+    put((0x7FE0, 0x0010), "OW", &pixels);
+    let mut file = vec![0; 128];
+    file.extend(b"DICM");
+    file.extend(element((2, 3), "UI", instance.as_bytes()));
+    file.extend(element((2, 0x10), "UI", b"1.2.840.10008.1.2.1"));
+    file.extend(elements.into_values().flatten());
+    file
+}

@@ -11,7 +11,11 @@ use pig_prepare_fuzz::{folder, picture, put};
 static PAIRS: Once = Once::new();
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    PAIRS.call_once(|| ["images/a.png", "masks/a.png"].map(|name| picture(&format!("set/{name}"), 255)).into());
+    PAIRS.call_once(|| {
+        for name in ["set/images/a.png", "set/masks/a.png"] {
+            picture(name, 255);
+        }
+    });
     let Some((&choice, file)) = data.split_first() else { return };
     let set = folder().join("set");
     match choice % 4 {
@@ -19,8 +23,12 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             put("set/manifest.csv", file);
             if let Ok(transforms) = transforms(&set) {
                 for transform in transforms.values() {
-                    let _ = transform.to_millimetres([0.5, 0.5]);
-                    let _ = transform.prepared_spacing();
+                    let _ = (transform.to_millimetres([0.5, 0.5]), transform.prepared_spacing());
+                    let pixels = |[height, width]: [usize; 2]| height.saturating_mul(width);
+                    if pixels(transform.prepared).max(pixels(transform.source)) < 1 << 16 {
+                        let mask = transform.restore_mask(&vec![1; pixels(transform.prepared)]);
+                        assert_eq!(mask.len(), pixels(transform.source));
+                    }
                 }
             }
             if let Ok(dataset) = Dataset::discover(&set, &DataConfig::default()) {

@@ -37,7 +37,7 @@ pub fn put(place: &str, bytes: &[u8]) -> PathBuf {
 pub fn exercise(source: &Path, layout: Layout) {
     let config = PrepareConfig::default();
     let cost = Cost::of_bytes(BYTES);
-    let Ok(found) = find(source, Some(layout), &config) else { return };
+    let Ok(found) = find(source, Some(layout), &config, &cost.dicom) else { return };
     for case in found.cases.iter().take(OPENED) {
         let Ok(volume) = Volume::open(case, layout, config.colour, config.slice_axis, &cost) else { continue };
         let Ok(Some(masks)) = Masks::open(case, &volume, &config, &cost) else { continue };
