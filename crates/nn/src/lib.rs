@@ -1,4 +1,4 @@
-//! Networks: the U-Net of the paper, the operations it stands on, its parameters as named arrays, and the exponential
+//! Networks: the U-Net of the paper, those that find lesions, the operations they stand on, parameters as named arrays, and the exponential
 //! moving average of weights.
 //!
 //! Activations are channels-last, `[batch, height, width, channels]`; weights are stored as PyTorch stores them
@@ -19,5 +19,6 @@ pub mod ops;
 pub mod parameters;
 pub mod pass;
 pub mod resnet;
+pub mod segmentation;
 mod stage;
 pub mod unet;

@@ -1,0 +1,64 @@
+//! Soft Dice + cross-entropy (MONAI's `DiceCELoss` with `sigmoid=True`), over one or several outputs.
+
+use burn::tensor::{
+    Tensor,
+    activation::{log_sigmoid, sigmoid},
+};
+use serde::{Deserialize, Serialize};
+
+/// Added above and below in Dice, MONAI's default: a batch without lesion costs nothing where nothing is predicted.
+const SMOOTH: f64 = 1e-5;
+
+/// Over what the sums of soft Dice run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiceSums {
+    /// All pixels of a batch: an image without lesion does not make the loss jump.
+    #[default]
+    Batch,
+    /// The pixels of each image; the batch's loss is their mean.
+    Image,
+}
+
+/// 1 - (2 sum p t + s) / (sum p + sum t + s), plus the mean binary cross-entropy; `[1]`.
+///
+/// `logits` and `target` are `[batch, height, width, 1]`; the target is 0 or 1.
+pub fn dice_cross_entropy(logits: &Tensor<4>, target: &Tensor<4>, sums: DiceSums) -> Tensor<1> {
+    let [batch, height, width, channels] = logits.dims();
+    let rows = match sums {
+        DiceSums::Batch => [1, batch * height * width * channels],
+        DiceSums::Image => [batch, height * width * channels],
+    };
+    let (p, t) = (sigmoid(logits.clone()).reshape(rows), target.clone().reshape(rows));
+    let both = (p.clone() * t.clone()).sum_dim(1).mul_scalar(2.0).add_scalar(SMOOTH);
+    let dice = both / (p + t).sum_dim(1).add_scalar(SMOOTH);
+    // t log s(x) + (1 - t) log s(-x), with log s(-x) = log s(x) - x.
+    let log_likelihood = log_sigmoid(logits.clone()) - logits.clone() * (target.clone().neg().add_scalar(1.0));
+    dice.mean().neg().add_scalar(1.0) - log_likelihood.mean()
+}
+
+/// The mean of [`dice_cross_entropy`] over the outputs of deep supervision, output `i` weighing 2^-i. `logits[i]` is `[batch,
+/// height / 2^i, width / 2^i, 1]`; a smaller target takes the pixel beside the middle of each square (nearest neighbour).
+pub fn supervised(logits: &[Tensor<4>], target: &Tensor<4>, sums: DiceSums) -> Tensor<1> {
+    let weights: Vec<f64> = (0..logits.len()).map(|i| 0.5_f64.powi(i as i32)).collect();
+    let total: f64 = weights.iter().sum();
+    let losses = logits.iter().zip(&weights).enumerate().map(|(i, (logits, weight))| {
+        dice_cross_entropy(logits, &reduced(target, 1 << i), sums).mul_scalar(weight / total)
+    });
+    losses.reduce(|sum, loss| sum + loss).expect("a network has an output")
+}
+
+/// Every `factor`-th pixel in both directions.
+fn reduced(target: &Tensor<4>, factor: usize) -> Tensor<4> {
+    let [batch, height, width, channels] = target.dims();
+    if factor == 1 {
+        return target.clone();
+    }
+    let (rows, columns) = (height / factor, width / factor);
+    target
+        .clone()
+        .reshape([batch, rows, factor, columns, factor, channels])
+        .narrow(2, factor / 2, 1)
+        .narrow(4, factor / 2, 1)
+        .reshape([batch, rows, columns, channels])
+}

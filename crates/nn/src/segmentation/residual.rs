@@ -1,0 +1,129 @@
+//! A U-Net of residual blocks with an output on every level of the way up but the smallest.
+
+use super::SegmentationConfig;
+use crate::{
+    autoencoder::{AutoencoderConfig, PlainResnetBlock},
+    layers::{Conv2d, GroupNorm},
+    ops::{self, ConvGeometry},
+    pass::{Pass, Precision},
+    resnet::{Downsample, Upsample},
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+
+/// A level on the way down.
+#[derive(Module, Debug)]
+pub struct ResidualLevel {
+    /// Half the size of the level above; none in the first level.
+    pub downsample: Option<Downsample>,
+    /// Changes the number of channels.
+    pub resnet: PlainResnetBlock,
+}
+
+/// A level on the way up.
+#[derive(Module, Debug)]
+pub struct ResidualUpLevel {
+    /// Twice the size of the level below.
+    pub upsample: Upsample,
+    /// On the skip connection's channels and those from below.
+    pub resnet: PlainResnetBlock,
+}
+
+/// norm, SiLU, 1x1 convolution to one logit.
+#[derive(Module, Debug)]
+pub struct Head {
+    /// Before the convolution.
+    pub norm: GroupNorm,
+    /// To the logit.
+    pub conv: Conv2d,
+}
+
+/// The network.
+#[derive(Module, Debug)]
+pub struct ResidualUNet {
+    /// To the first level's channels.
+    pub conv_in: Conv2d,
+    /// From the full size down to the smallest.
+    pub down_blocks: Vec<ResidualLevel>,
+    /// From the smallest size up to the full.
+    pub up_blocks: Vec<ResidualUpLevel>,
+    /// An output a level, from the full size down; the smallest size has none.
+    pub heads: Vec<Head>,
+    #[module(skip)]
+    dropout: f64,
+}
+
+impl ResidualUNet {
+    /// For images of `channels`, of words that were checked.
+    pub(super) fn new(config: &SegmentationConfig, channels: usize, device: &Device) -> Self {
+        let widths = &config.block_out_channels;
+        let words = AutoencoderConfig {
+            norm_num_groups: config.norm_num_groups,
+            norm_eps: config.norm_eps,
+            ..AutoencoderConfig::default()
+        };
+        let resnet = |from, to| PlainResnetBlock::new([from, to], &words, device);
+        let down = |level: usize| {
+            let from = widths[level.saturating_sub(1)];
+            ResidualLevel {
+                downsample: (level > 0).then(|| Downsample::new(from, 1, device)),
+                resnet: resnet(from, widths[level]),
+            }
+        };
+        let up = |pair: &[usize]| ResidualUpLevel {
+            upsample: Upsample::new(pair[1], device),
+            resnet: resnet(pair[0] + pair[1], pair[0]),
+        };
+        let head = |&width: &usize| Head {
+            norm: GroupNorm::new(width, config.norm_num_groups, config.norm_eps, device),
+            conv: Conv2d::new([width, 1], 1, ConvGeometry::same(1), device),
+        };
+        let outputs = (widths.len() - 1).max(1);
+        Self {
+            conv_in: Conv2d::new([channels, widths[0]], 3, ConvGeometry::same(3), device),
+            down_blocks: (0..widths.len()).map(down).collect(),
+            up_blocks: widths.windows(2).rev().map(up).collect(),
+            heads: widths[..outputs].iter().map(head).collect(),
+            dropout: config.dropout,
+        }
+    }
+
+    /// Logits at the full size, then at half and so on, of images `[batch, height, width, channels]`.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Vec<Tensor<4>> {
+        let features = self.features(x, pass);
+        self.heads.iter().zip(features.into_iter().rev()).map(|(head, h)| self.logits(head, h, pass)).collect()
+    }
+
+    /// Logits at the full size alone, `[batch, height, width, 1]`.
+    pub fn forward_full(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let full = self.features(x, pass).pop().expect("the way up has a level");
+        self.logits(&self.heads[0], full, pass)
+    }
+
+    fn logits(&self, head: &Head, h: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let h = pass.dropout.apply(head.norm.forward_silu(h, Precision::F32), self.dropout);
+        head.conv.forward(h, Precision::F32)
+    }
+
+    /// What the levels of the way up hand out, the smallest size first.
+    fn features(&self, x: Tensor<4>, pass: &Pass) -> Vec<Tensor<4>> {
+        let mut h = self.conv_in.forward(x, Precision::F32);
+        let mut skips = Vec::new();
+        for block in &self.down_blocks {
+            if let Some(downsample) = &block.downsample {
+                skips.push(h.clone());
+                h = downsample.forward(h, pass);
+            }
+            h = block.resnet.forward(h, pass);
+        }
+        let mut features = vec![h.clone()];
+        for (block, skip) in self.up_blocks.iter().zip(skips.into_iter().rev()) {
+            let below = block.upsample.forward(h, pass);
+            h = block.resnet.forward(ops::concat_channels(skip, below), pass);
+            features.push(h.clone());
+        }
+        features
+    }
+}
