@@ -50,6 +50,16 @@ impl Window {
         [self.height, self.width]
     }
 
+    /// Values of this rectangle put back into a picture of the size `whole` = (height, width), `ground` around them.
+    pub(crate) fn paste(&self, values: &[f32], whole: [usize; 2], ground: f32) -> Vec<f32> {
+        let mut pasted = vec![ground; whole[0] * whole[1]];
+        for (row, line) in values.chunks_exact(self.width).enumerate() {
+            let start = (self.top + row) * whole[1] + self.left;
+            pasted[start..start + self.width].copy_from_slice(line);
+        }
+        pasted
+    }
+
     /// This rectangle of values of shape (height, `width`, channels).
     pub(crate) fn cut<T: Copy>(&self, values: &[T], width: usize, channels: usize) -> Vec<T> {
         let rows = values.chunks_exact(width * channels).skip(self.top).take(self.height);

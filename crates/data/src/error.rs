@@ -272,6 +272,17 @@ pub enum DataError {
         expected: &'static str,
     },
 
+    /// A strength in the `[segment.augment]` section that cannot be used.
+    #[error("segment.augment.{key} = {found}; expected {expected}")]
+    InvalidStrength {
+        /// The key within `[segment.augment]`.
+        key: &'static str,
+        /// The value found.
+        found: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
+
     /// Too few patients, groups or images to split.
     #[error("{path}: {groups} group(s) ({by}); expected at least {needed}; \
              add data, ask for fewer folds, or set data.validation_fraction = 0 to hold nothing out",

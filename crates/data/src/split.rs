@@ -26,11 +26,17 @@ pub struct Splits {
     pub training_groups: usize,
     /// How many groups validate.
     pub validation_groups: usize,
+    /// How many groups do neither: the test fold of a cross-validation.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub test_groups: usize,
     /// The ids of the training pairs, sorted.
     pub training: Vec<String>,
     /// The ids of the validation pairs, sorted.
     pub validation: Vec<String>,
-    /// SHA-256 of the two lists, in hexadecimal.
+    /// The ids of the pairs that neither train nor validate, sorted; nobody reads them before the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<String>,
+    /// SHA-256 of the lists, in hexadecimal.
     pub sha256: String,
 }
 
@@ -46,7 +52,7 @@ pub fn split_by_group(dataset: &Dataset, validation_fraction: f64, seed: u64) ->
     } else {
         0
     };
-    Ok(splits_of(dataset, seed, &groups[..held_out].iter().copied().collect()))
+    Ok(splits_of(dataset, seed, &groups[..held_out].iter().copied().collect(), &BTreeSet::new()))
 }
 
 /// Divides the groups into `k` parts of equal size (give or take one group) and returns `k` splits, each validating on
@@ -63,7 +69,33 @@ pub fn k_folds(dataset: &Dataset, k: usize, seed: u64) -> Result<Vec<Splits>> {
             problem: format!("{k} fold(s) were asked for; expected at least 2"),
         });
     }
-    Ok((0..k).map(|fold| splits_of(dataset, seed, &groups.iter().copied().skip(fold).step_by(k).collect())).collect())
+    let part = |fold| groups.iter().copied().skip(fold).step_by(k).collect();
+    Ok((0..k).map(|fold| splits_of(dataset, seed, &part(fold), &BTreeSet::new())).collect())
+}
+
+/// Divides the groups into `k` parts as [`k_folds`] does, and returns `k` splits, each with another part as its test set. Of the other
+/// groups `validation_fraction` (rounded, at least one) validate, taken from the parts that follow the test set, and the rest train.
+///
+/// # Errors
+/// As [`k_folds`], and when too few groups are left to train and to validate.
+pub fn crossval_folds(dataset: &Dataset, k: usize, validation_fraction: f64, seed: u64) -> Result<Vec<Splits>> {
+    k_folds(dataset, k, seed)?;
+    let groups = ranked_groups(dataset, seed);
+    let part = |fold: usize| groups.iter().copied().skip(fold % k).step_by(k);
+    (0..k)
+        .map(|fold| {
+            let others: Vec<&str> = (fold + 1..fold + k).flat_map(part).collect();
+            let test = part(fold).collect();
+            at_least(dataset, others.len(), 2)?;
+            let validating = (others.len() as f64 * validation_fraction).round() as usize;
+            let validating = others[..validating.clamp(1, others.len() - 1)].iter().copied().collect();
+            Ok(splits_of(dataset, seed, &validating, &test))
+        })
+        .collect()
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Splits {
@@ -82,11 +114,16 @@ impl Splits {
         let bad = |problem: String| DataError::BadSplit { path: path.to_path_buf(), problem };
         let json = std::fs::read_to_string(path).map_err(DataError::io(path, "read"))?;
         let splits: Self = serde_json::from_str(&json).map_err(|error| bad(error.to_string()))?;
-        let expected = hash_lists(&splits.training, &splits.validation);
+        let expected = splits.hash();
         if splits.sha256 != expected {
             return Err(bad(format!("its hash is {} but its lists hash to {expected}", splits.sha256)));
         }
         Ok(splits)
+    }
+
+    /// The hash that the lists have.
+    fn hash(&self) -> String {
+        hash_lists(&self.training, &self.validation, &self.test)
     }
 
     /// Checks that this split covers exactly the pairs of `dataset` and keeps every group on one side.
@@ -96,7 +133,7 @@ impl Splits {
             dataset.pairs.iter().map(|pair| (pair.id.as_str(), pair.group.as_str())).collect();
         let mut sides: BTreeMap<&str, usize> = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        for (side, ids) in [&self.training, &self.validation].into_iter().enumerate() {
+        for (side, ids) in [&self.training, &self.validation, &self.test].into_iter().enumerate() {
             for id in ids {
                 let Some(group) = group_of.get(id.as_str()) else {
                     return bad(format!("it names the id {id:?}, which the data lacks"));
@@ -105,7 +142,7 @@ impl Splits {
                     return bad(format!("it names the id {id:?} twice"));
                 }
                 if *sides.entry(group).or_insert(side) != side {
-                    return bad(format!("the group of the id {id:?} stands on both sides"));
+                    return bad(format!("the group of the id {id:?} stands on two sides"));
                 }
             }
         }
@@ -134,30 +171,32 @@ fn ranked_groups(dataset: &Dataset, seed: u64) -> Vec<&str> {
     ranked.into_iter().map(|(_, group)| group).collect()
 }
 
-fn splits_of(dataset: &Dataset, seed: u64, held_out: &BTreeSet<&str>) -> Splits {
-    let (validation, training): (Vec<_>, Vec<_>) =
-        dataset.pairs.iter().partition(|pair| held_out.contains(pair.group.as_str()));
-    let sorted_ids = |pairs: Vec<&crate::discover::PairEntry>| {
-        let mut ids: Vec<String> = pairs.into_iter().map(|pair| pair.id.clone()).collect();
+fn splits_of(dataset: &Dataset, seed: u64, validating: &BTreeSet<&str>, testing: &BTreeSet<&str>) -> Splits {
+    let sorted_ids = |wanted: &dyn Fn(&str) -> bool| {
+        let chosen = dataset.pairs.iter().filter(|pair| wanted(&pair.group));
+        let mut ids: Vec<String> = chosen.map(|pair| pair.id.clone()).collect();
         ids.sort();
         ids
     };
-    let (training, validation) = (sorted_ids(training), sorted_ids(validation));
-    Splits {
+    let splits = Splits {
         by: dataset.group_source.clone(),
         seed,
-        training_groups: dataset.group_count() - held_out.len(),
-        validation_groups: held_out.len(),
-        sha256: hash_lists(&training, &validation),
-        training,
-        validation,
-    }
+        training_groups: dataset.group_count() - validating.len() - testing.len(),
+        validation_groups: validating.len(),
+        test_groups: testing.len(),
+        training: sorted_ids(&|group| !validating.contains(group) && !testing.contains(group)),
+        validation: sorted_ids(&|group| validating.contains(group)),
+        test: sorted_ids(&|group| testing.contains(group)),
+        sha256: String::new(),
+    };
+    Splits { sha256: splits.hash(), ..splits }
 }
 
-/// Hashes two lists so that no two different pairs of lists meet: every text is preceded by its length.
-fn hash_lists(training: &[String], validation: &[String]) -> String {
+/// Hashes lists so that no two different sets of lists meet: every text is preceded by its length. A split without a test set keeps
+/// the hash that it had before there were test sets.
+fn hash_lists(training: &[String], validation: &[String], test: &[String]) -> String {
     let mut hash = Sha256::new();
-    for list in [training, validation] {
+    for list in [training, validation, test].into_iter().take(if test.is_empty() { 2 } else { 3 }) {
         hash.update((list.len() as u64).to_le_bytes());
         for id in list {
             hash.update((id.len() as u64).to_le_bytes());

@@ -326,3 +326,53 @@ fn lgg_prepares_with_its_mask_fractions() {
     // "At least half" gives ties to the lesion: one pixel in a hundred of the outline, on a mean fraction of 0.02.
     assert!(greatest < 0.01 && (sum / 1295.0).abs() < 5e-4, "greatest {greatest}, mean {}", sum / 1295.0);
 }
+
+/// A picture with blank borders, wide beside high, goes to a padded square and back: what was 1 inside the crop is 1 again, and the crop's
+/// outside is the ground.
+#[test]
+fn predictions_find_their_way_back_to_the_file_s_grid() {
+    let dir = tempdir().unwrap();
+    for name in ["images/a.png", "masks/a.png"] {
+        gray8(
+            &dir.path().join(name),
+            40,
+            24,
+            |x, y| if (8..32).contains(&x) && (6..18).contains(&y) { 255 } else { 0 },
+        );
+    }
+    for (resize, crop, size) in [
+        (Resize::Pad, Crop::BlankBorders, [16, 16]),
+        (Resize::Stretch, Crop::BlankBorders, [24, 24]),
+        (Resize::Pad, Crop::None, [32, 32]),
+        (Resize::Stretch, Crop::None, [24, 40]),
+    ] {
+        let config = DataConfig { resize, crop, ..config(size, Intensity::Dtype) };
+        let (preparation, _) = prepare(dir.path(), &config).unwrap();
+        let path = dir.path().join("images/a.png");
+        let (image, placement) = preparation.load_image_placed(&path).unwrap();
+        assert_eq!((placement.source_size(), &image), ([24, 40], &preparation.load_image(&path).unwrap()));
+        let restored = placement.restore(&image, -1.0);
+        let wrong = (0..24 * 40)
+            .filter(|i| (restored[*i] > 0.0) != ((8..32).contains(&(i % 40)) && (6..18).contains(&(i / 40))))
+            .count();
+        assert_eq!(wrong, 0, "{resize:?} {crop:?}");
+    }
+}
+
+#[test]
+fn generated_pairs_are_read_as_they_were_written() {
+    let dir = tempdir().unwrap();
+    for (name, scale) in [("a", 3), ("b", 5)] {
+        gray8(&dir.path().join(format!("images/{name}.png")), 8, 6, |x, y| ((x * 7 + y) * scale) as u8);
+        gray8(&dir.path().join(format!("masks/{name}.png")), 8, 6, |x, _| if x < 3 { 255 } else { 0 });
+    }
+    let config = DataConfig { crop: Crop::BlankBorders, ..config([6, 8], Intensity::PerImage) };
+    let (preparation, set) = prepare(dir.path(), &config).unwrap();
+    let generated = dir.path().join("generated");
+    let Pixels::Eight(bytes) = preparation.encode(set.image(0)) else { panic!("8 bit") };
+    gray8(&generated.join("images/000000.png"), 8, 6, |x, y| bytes[(y * 8 + x) as usize]);
+    gray8(&generated.join("masks/000000.png"), 8, 6, |x, _| if x < 3 { 255 } else { 0 });
+    let read = preparation.of_generated().load(&discover(&generated), &|_, _| {}).unwrap();
+    assert!(read.image(0).iter().zip(set.image(0)).all(|(a, b)| (a - b).abs() <= 1.0 / 255.0));
+    assert_eq!(read.mask(0), set.mask(0));
+}

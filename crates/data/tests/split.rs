@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use pig_data::{DataError, Dataset, GroupSource, Layout, PairEntry, Splits, k_folds, split_by_group};
+use pig_data::{DataError, Dataset, GroupSource, Layout, PairEntry, Splits, crossval_folds, k_folds, split_by_group};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -39,6 +39,25 @@ fn assert_sound(dataset: &Dataset, splits: &Splits) {
 }
 
 proptest! {
+    #[test]
+    fn cross_validation_tests_every_group_once_and_shares_none(
+        groups in prop::collection::vec(0usize..15, 20..80), k in 2usize..6, fraction in 0.0f64..0.99, seed in any::<u64>()
+    ) {
+        let data = dataset(&groups);
+        prop_assume!(data.group_count() > 2 * k);
+        let folds = crossval_folds(&data, k, fraction, seed).unwrap();
+        let mut tested: Vec<String> = folds.iter().flat_map(|fold| fold.test.clone()).collect();
+        tested.sort();
+        prop_assert_eq!(tested, data.ids());
+        for (fold, k_fold) in folds.iter().zip(k_folds(&data, k, seed).unwrap()) {
+            let sides = [&fold.training, &fold.validation, &fold.test].map(|ids| groups_of(&data, ids));
+            prop_assert!((0..3).all(|i| sides[i].is_disjoint(&sides[(i + 1) % 3]) && !sides[i].is_empty()));
+            prop_assert_eq!(sides.map(|s| s.len()), [fold.training_groups, fold.validation_groups, fold.test_groups]);
+            prop_assert_eq!(&fold.test, &k_fold.validation);
+            fold.check(&data).unwrap();
+        }
+    }
+
     #[test]
     fn splits_are_sound(
         groups in prop::collection::vec(0usize..15, 1..80), fraction in 0.0f64..0.99, seed in any::<u64>()
@@ -140,10 +159,34 @@ fn splits_of_other_data_are_refused() {
     let problem = |splits: &Splits, data: &Dataset| splits.check(data).unwrap_err().to_string();
     assert!(problem(&splits, &dataset(&[0, 0, 1, 1, 2])).contains("the data lacks"));
     assert!(problem(&splits, &dataset(&[0, 0, 1, 1, 2, 3, 4])).contains("7 pair(s), the split only 6"));
-    assert!(problem(&splits, &dataset(&[0; 6])).contains("both sides"));
+    assert!(problem(&splits, &dataset(&[0; 6])).contains("two sides"));
     let mut twice = splits.clone();
     twice.training.push(splits.training[0].clone());
     assert!(problem(&twice, &data).contains("twice"));
     assert!(matches!(k_folds(&data, 5, 0), Err(DataError::TooFewGroups { groups: 4, needed: 5, .. })));
     assert!(matches!(k_folds(&data, 1, 0), Err(DataError::BadSplit { .. })));
+}
+
+#[test]
+fn a_test_set_is_kept_hashed_and_checked() {
+    let data = dataset(&[0, 0, 1, 2, 3, 4, 5]);
+    let fold = crossval_folds(&data, 3, 0.2, 1).unwrap().remove(0);
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("splits.json");
+    fold.save(&path).unwrap();
+    assert_eq!(Splits::load(&path).unwrap(), fold);
+    let moved = Splits { validation: fold.test.clone(), test: fold.validation.clone(), ..fold.clone() };
+    moved.save(&path).unwrap();
+    assert!(Splits::load(&path).unwrap_err().to_string().contains("hash"));
+    let leaking = Splits { training: fold.training.iter().chain(&fold.test).cloned().collect(), ..fold.clone() };
+    assert!(leaking.check(&data).is_err());
+    // A split without a test set reads as it always did.
+    let plain = split_by_group(&data, 0.3, 1).unwrap();
+    plain.save(&path).unwrap();
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("test"));
+    assert_eq!(Splits::load(&path).unwrap(), plain);
+    assert!(matches!(
+        crossval_folds(&dataset(&[0, 1]), 2, 0.1, 0),
+        Err(DataError::TooFewGroups { groups: 1, needed: 2, .. })
+    ));
 }

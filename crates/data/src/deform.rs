@@ -1,0 +1,252 @@
+//! Random changes for training a segmenter: flips, rotation, scale, shift, elastic deformation, gamma, noise.
+//!
+//! Image and mask move along one map; the image is interpolated linearly and repeats its edge beyond it, the mask takes the nearest
+//! pixel and is background there. Gamma and noise change the image alone.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DataError, Result};
+
+/// Control points of the elastic deformation on each axis, as in Ronneberger et al. (2015).
+const GRID: usize = 3;
+
+/// The `[segment.augment]` section: random changes in the training of a segmenter, alike for real and generated pairs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeformConfig {
+    /// Mirrors left and right with probability one half.
+    pub horizontal_flip: bool,
+    /// Mirrors top and bottom with probability one half.
+    pub vertical_flip: bool,
+    /// The greatest rotation to either side, in degrees.
+    pub rotation: f64,
+    /// The greatest enlargement or reduction: the factor lies between 1 / (1 + scale) and 1 + scale, its logarithm uniform.
+    pub scale: f64,
+    /// The greatest shift in each direction as a fraction of the side.
+    pub shift: f64,
+    /// Standard deviation of the displacements on a grid of 3 x 3 as a fraction of the side, smoothed by cubic B-splines. Ronneberger
+    /// et al. (2015) take 10 of 512 pixels.
+    pub elastic: f64,
+    /// Intensities from 0 to 1 are raised to a power between 1 / (1 + gamma) and 1 + gamma, its logarithm uniform.
+    pub gamma: f64,
+    /// The greatest standard deviation of noise on each pixel, where intensities run from -1 to 1; drawn evenly from 0 on.
+    pub noise: f64,
+}
+
+impl Default for DeformConfig {
+    fn default() -> Self {
+        Self {
+            horizontal_flip: true,
+            vertical_flip: false,
+            rotation: 15.0,
+            scale: 0.15,
+            shift: 0.05,
+            elastic: 0.02,
+            gamma: 0.3,
+            noise: 0.05,
+        }
+    }
+}
+
+impl DeformConfig {
+    /// Nothing changes.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            horizontal_flip: false,
+            vertical_flip: false,
+            rotation: 0.0,
+            scale: 0.0,
+            shift: 0.0,
+            elastic: 0.0,
+            gamma: 0.0,
+            noise: 0.0,
+        }
+    }
+
+    /// Checks ranges.
+    ///
+    /// # Errors
+    /// When a strength is negative, not finite or beyond its greatest.
+    pub fn check(&self) -> Result<()> {
+        let bounds = [
+            ("rotation", self.rotation, 180.0, "degrees from 0 to 180"),
+            ("scale", self.scale, 4.0, "0 to 4"),
+            ("shift", self.shift, 0.5, "a fraction from 0 to 0.5"),
+            ("elastic", self.elastic, 0.5, "a fraction from 0 to 0.5"),
+            ("gamma", self.gamma, 4.0, "0 to 4"),
+            ("noise", self.noise, 2.0, "0 to 2"),
+        ];
+        for (name, value, most, expected) in bounds {
+            if !(0.0..=most).contains(&value) {
+                return Err(DataError::InvalidStrength { key: name, found: value, expected });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Changes `image` of shape (height, width, channels), in [-1, 1], and `mask` of shape (height, width), -1 or +1, in place.
+///
+/// The draw depends on `key` alone, for example (seed, position in the training, purpose). Every number of the map is drawn whatever
+/// the configuration says, so that switching one change on leaves the others as they were.
+///
+/// # Panics
+/// When the slices do not have the length that `size` and `channels` say.
+pub fn deform(
+    image: &mut [f32],
+    mask: &mut [f32],
+    size: [usize; 2],
+    channels: usize,
+    config: &DeformConfig,
+    key: [u64; 3],
+) {
+    assert_eq!(image.len(), size[0] * size[1] * channels, "the image has another shape");
+    assert_eq!(mask.len(), size[0] * size[1], "the mask has another shape");
+    let mut seed = [0u8; 32];
+    for (bytes, word) in seed.chunks_exact_mut(8).zip(key) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    let mut rng = ChaCha8Rng::from_seed(seed);
+    let map = Map::draw(size, config, &mut rng);
+    if !map.is_identity() {
+        let (old_image, old_mask) = (image.to_vec(), mask.to_vec());
+        for (index, (pixel, lesion)) in image.chunks_exact_mut(channels).zip(mask).enumerate() {
+            let at = map.source([index / size[1], index % size[1]]);
+            interpolate(&old_image, size, at, pixel);
+            *lesion = nearest(&old_mask, size, at);
+        }
+    }
+    let exponent = symmetric(&mut rng, config.gamma);
+    let deviation = rng.random::<f64>() * config.noise;
+    if exponent != 1.0 {
+        for value in image.iter_mut() {
+            let unit = f64::from(value.clamp(-1.0, 1.0) + 1.0) / 2.0;
+            *value = (2.0 * libm::pow(unit, exponent) - 1.0) as f32;
+        }
+    }
+    if deviation > 0.0 {
+        for value in image.iter_mut() {
+            *value = (f64::from(*value) + deviation * normal(&mut rng)).clamp(-1.0, 1.0) as f32;
+        }
+    }
+}
+
+/// Where an output pixel comes from.
+struct Map {
+    size: [usize; 2],
+    /// -1 where the axis is mirrored, else 1.
+    signs: [f64; 2],
+    /// Sine and cosine of the rotation.
+    rotation: (f64, f64),
+    /// The enlargement.
+    factor: f64,
+    /// Pixels by which the content moves.
+    shift: [f64; 2],
+    /// Displacements in pixels at the control points, row by row.
+    grid: [[f64; 2]; GRID * GRID],
+}
+
+impl Map {
+    fn draw(size: [usize; 2], config: &DeformConfig, rng: &mut ChaCha8Rng) -> Self {
+        let [horizontal, vertical]: [bool; 2] = [rng.random(), rng.random()];
+        let sign = |flipped| if flipped { -1.0 } else { 1.0 };
+        let angle = (2.0 * rng.random::<f64>() - 1.0) * config.rotation.to_radians();
+        let factor = symmetric(rng, config.scale);
+        let shift = size.map(|side| (2.0 * rng.random::<f64>() - 1.0) * config.shift * side as f64);
+        let grid = std::array::from_fn(|_| size.map(|side| normal(rng) * config.elastic * side as f64));
+        Self {
+            size,
+            signs: [sign(vertical && config.vertical_flip), sign(horizontal && config.horizontal_flip)],
+            rotation: (libm::sin(angle), libm::cos(angle)),
+            factor,
+            shift,
+            grid,
+        }
+    }
+
+    fn is_identity(&self) -> bool {
+        self.signs == [1.0; 2]
+            && self.rotation == (0.0, 1.0)
+            && self.factor == 1.0
+            && self.shift.iter().chain(self.grid.iter().flatten()).all(|&pixels| pixels == 0.0)
+    }
+
+    /// Row and column in the old picture; pixel centres are whole numbers.
+    fn source(&self, [row, column]: [usize; 2]) -> [f64; 2] {
+        let centre = self.size.map(|side| (side as f64 - 1.0) / 2.0);
+        let displacement = self.displacement([row, column]);
+        let (y, x) = (row as f64 - centre[0] - self.shift[0], column as f64 - centre[1] - self.shift[1]);
+        let (sine, cosine) = self.rotation;
+        let turned = [cosine * y - sine * x, sine * y + cosine * x];
+        [0, 1].map(|axis| centre[axis] + self.signs[axis] * turned[axis] / self.factor + displacement[axis])
+    }
+
+    /// The cubic B-spline through the grid, whose corners lie on the picture's corners and repeat beyond them.
+    fn displacement(&self, position: [usize; 2]) -> [f64; 2] {
+        let weights = [0, 1].map(|axis| {
+            let span = (self.size[axis].max(2) - 1) as f64;
+            spline_weights(position[axis] as f64 / span * (GRID - 1) as f64)
+        });
+        let mut sum = [0.0; 2];
+        for (row, &vertical) in weights[0].iter().enumerate() {
+            for (column, &horizontal) in weights[1].iter().enumerate() {
+                let point = self.grid[row * GRID + column];
+                sum = [sum[0] + vertical * horizontal * point[0], sum[1] + vertical * horizontal * point[1]];
+            }
+        }
+        sum
+    }
+}
+
+/// Weights of the control points for a place from 0 to `GRID - 1`; they sum to 1.
+fn spline_weights(place: f64) -> [f64; GRID] {
+    let mut weights = [0.0; GRID];
+    let first = place.floor() as isize - 1;
+    for offset in 0..4 {
+        let distance = (place - (first + offset) as f64).abs();
+        let weight = if distance < 1.0 {
+            2.0 / 3.0 - distance * distance + distance.powi(3) / 2.0
+        } else {
+            (2.0 - distance).max(0.0).powi(3) / 6.0
+        };
+        weights[(first + offset).clamp(0, GRID as isize - 1) as usize] += weight;
+    }
+    weights
+}
+
+/// Between 1 / (1 + `most`) and 1 + `most`, the logarithm uniform.
+fn symmetric(rng: &mut ChaCha8Rng, most: f64) -> f64 {
+    libm::exp((2.0 * rng.random::<f64>() - 1.0) * libm::log1p(most))
+}
+
+/// A standard normal number (Box and Muller).
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
+    libm::sqrt(-2.0 * libm::log(1.0 - radius)) * libm::cos(std::f64::consts::TAU * angle)
+}
+
+/// Linear interpolation at a place, the edge repeated.
+fn interpolate(values: &[f32], size: [usize; 2], at: [f64; 2], pixel: &mut [f32]) {
+    let channels = pixel.len();
+    let [(top, bottom, down), (left, right, along)] = [0, 1].map(|axis| {
+        let place = at[axis].clamp(0.0, (size[axis] - 1) as f64);
+        let below = place.floor() as usize;
+        (below, (below + 1).min(size[axis] - 1), place - below as f64)
+    });
+    for (channel, value) in pixel.iter_mut().enumerate() {
+        let read = |row: usize, column: usize| f64::from(values[(row * size[1] + column) * channels + channel]);
+        let upper = read(top, left) + along * (read(top, right) - read(top, left));
+        let lower = read(bottom, left) + along * (read(bottom, right) - read(bottom, left));
+        *value = (upper + down * (lower - upper)) as f32;
+    }
+}
+
+/// The nearest pixel of a mask; background beyond it.
+fn nearest(mask: &[f32], size: [usize; 2], at: [f64; 2]) -> f32 {
+    let [row, column] = at.map(f64::round);
+    let inside = |place: f64, side: usize| place >= 0.0 && place < side as f64;
+    if inside(row, size[0]) && inside(column, size[1]) { mask[row as usize * size[1] + column as usize] } else { -1.0 }
+}
