@@ -5,16 +5,18 @@ use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use pig_device::Request;
 use std::path::PathBuf;
 
+mod crossval;
 mod export;
 mod fid;
 mod prepare;
 mod segment;
 mod weights;
 
+pub(crate) use crossval::Crossval;
 pub(crate) use export::{Export, FormatName, SegmentationName};
 pub(crate) use fid::{Calc, FeatureName, Fid, Layer, PreprocessName};
 pub(crate) use prepare::{Inspect, Prepare, Reading};
-pub(crate) use segment::{BothEmptyName, Evaluate, Segment};
+pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
 pub(crate) use weights::{KindName, Weights};
 
 /// Paired image generation: learns from images with lesion masks, makes new annotated pairs.
@@ -66,9 +68,11 @@ pub(crate) enum Command {
     /// Compare two sets of images: Frechet and kernel distances, precision and recall.
     #[command(subcommand)]
     Fid(Fid),
-    /// Measure predicted masks.
+    /// Train a segmenter, predict masks, measure predicted masks.
     #[command(subcommand)]
     Segment(Segment),
+    /// Compare segmenters with and without generated pairs in folds by patient.
+    Crossval(Crossval),
     /// Write pairs in the formats of other tools.
     Export(Export),
     /// Bring other people's models in, check them, and write models for others.

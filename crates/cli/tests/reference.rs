@@ -3,17 +3,21 @@
 mod common;
 
 use common::{json, pig, stdout, success};
+use pig_train::crossval::{ArmConfig, CrossvalFile};
 use serde_json::Value;
 use std::{fmt::Write, path::PathBuf};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The sources whose doc comments explain the configuration.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 17] = [
     "crates/train/src/config/mod.rs",
     "crates/train/src/config/model_y.rs",
     "crates/train/src/config/sampler.rs",
+    "crates/train/src/segment/config.rs",
+    "crates/train/src/crossval/config.rs",
     "crates/data/src/config.rs",
+    "crates/data/src/deform.rs",
     "crates/prepare/src/settings.rs",
     "crates/diffusion/src/schedule.rs",
     "crates/diffusion/src/prediction.rs",
@@ -22,6 +26,8 @@ const SOURCES: [&str; 12] = [
     "crates/nn/src/config.rs",
     "crates/nn/src/control.rs",
     "crates/nn/src/autoencoder.rs",
+    "crates/nn/src/segmentation/mod.rs",
+    "crates/nn/src/segmentation/loss.rs",
 ];
 
 /// Compares a document with what it should be, or writes it.
@@ -53,7 +59,10 @@ fn command_line() {
         "pig sample",
         "pig export",
         "pig fid calc",
+        "pig segment train",
+        "pig segment predict",
         "pig segment evaluate",
+        "pig crossval",
         "pig config show",
         "pig config check",
         "pig config budget",
@@ -68,7 +77,9 @@ fn command_line() {
 fn configuration() {
     let shown = json(&success(pig(&["config", "show", "--json"])));
     let prepare = serde_json::to_value(pig_prepare::settings::ConfigFile::default()).unwrap();
-    assert_current("CONFIG.md", &Reference::new().markdown(&shown, &prepare));
+    let mut crossval = serde_json::to_value(CrossvalFile::default()).unwrap();
+    crossval["arm"] = serde_json::to_value(ArmConfig::default()).unwrap();
+    assert_current("CONFIG.md", &Reference::new().markdown(&shown, &prepare, &crossval));
 }
 
 /// A struct or enum as its source describes it.
@@ -108,7 +119,7 @@ impl Reference {
         self.items.iter().find(|item| item.name == name)
     }
 
-    fn markdown(&self, shown: &Value, prepare: &Value) -> String {
+    fn markdown(&self, shown: &Value, prepare: &Value, crossval: &Value) -> String {
         let mut text = "# Configuration reference\n\n\
              Made from the doc comments of the sources and the output of `pig config show`; a test keeps it current.\n\n\
              Layers: the defaults below, then `--config FILE`, then `--set section.key=value`. A key that is not listed here is \
@@ -129,6 +140,16 @@ impl Reference {
             self.section(&mut text, path, item, shown);
         }
         self.section(&mut text, "prepare", "PrepareConfig", prepare);
+        for (path, item) in [
+            ("segment", "SegmentConfig"),
+            ("segment.network", "SegmentationConfig"),
+            ("segment.augment", "DeformConfig"),
+            ("segment.train", "SegmentTrainConfig"),
+            ("crossval", "CrossvalConfig"),
+        ] {
+            self.section(&mut text, path, item, crossval);
+        }
+        self.section(&mut text, "arm", "ArmConfig", crossval);
         text
     }
 
@@ -137,7 +158,11 @@ impl Reference {
         let item = self.item(item).unwrap_or_else(|| panic!("no source has {item}"));
         let parts = path.split('.').filter(|part| !part.is_empty());
         let mut values = parts.fold(shown, |values, part| &values[part]).as_object().unwrap().clone();
-        let title = if path.is_empty() { "Top level".to_owned() } else { format!("`[{path}]`") };
+        let title = match path {
+            "" => "Top level".to_owned(),
+            "arm" => "`[[crossval.arms]]`".to_owned(),
+            path => format!("`[{path}]`"),
+        };
         let _ = write!(text, "\n## {title}\n\n{}\n", item.doc);
         let _ = write!(text, "\n| key | default | meaning |\n|---|---|---|\n");
         for member in &item.members {
@@ -163,7 +188,8 @@ impl Reference {
 
     /// The words that a key may have, where its type is an enum of words.
     fn words(&self, kind: &str) -> String {
-        let kind = kind.strip_prefix("Option<").and_then(|k| k.strip_suffix('>')).unwrap_or(kind);
+        let inner = ["Option<", "Vec<"].iter().find_map(|start| kind.strip_prefix(start)?.strip_suffix('>'));
+        let kind = inner.unwrap_or(kind);
         let Some((item, case)) = self.item(kind).and_then(|item| Some((item, item.case.as_ref()?))) else {
             return String::new();
         };

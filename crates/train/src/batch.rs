@@ -47,18 +47,7 @@ impl Batches<'_> {
     pub fn training(&self, config: &TrainConfig, first: usize) -> Batch {
         let positions: Vec<u64> = (first..first + config.batch_size).map(|p| p as u64).collect();
         let t = timesteps(config, self.num_train_timesteps, &positions);
-        let count = self.set.len();
-        let mut epoch = (usize::MAX, Vec::new());
-        let indices: Vec<usize> = positions
-            .iter()
-            .map(|&position| {
-                let (number, offset) = (position as usize / count, position as usize % count);
-                if epoch.0 != number {
-                    epoch = (number, shuffled(config.seed, number, count));
-                }
-                epoch.1[offset]
-            })
-            .collect();
+        let indices = shuffled_indices(config.seed, &positions, self.set.len());
         self.assemble(config.seed, &indices, positions, t, true)
     }
 
@@ -87,6 +76,19 @@ impl Batches<'_> {
             positions,
         }
     }
+}
+
+/// Which of `count` pairs stand at `positions` of the endless sequence, every epoch of which is shuffled anew.
+pub(crate) fn shuffled_indices(seed: u64, positions: &[u64], count: usize) -> Vec<usize> {
+    let mut epoch = (usize::MAX, Vec::new());
+    let index = |&position: &u64| {
+        let (number, offset) = (position as usize / count, position as usize % count);
+        if epoch.0 != number {
+            epoch = (number, shuffled(seed, number, count));
+        }
+        epoch.1[offset]
+    };
+    positions.iter().map(index).collect()
 }
 
 /// The order of epoch `number`: Fisher and Yates.

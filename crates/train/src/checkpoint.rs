@@ -163,8 +163,17 @@ impl Store {
 
     /// The newest averaged weights with their state and hash, and their file.
     pub fn load_ema(&self) -> Result<(State, StateDict, PathBuf)> {
+        self.ema_of("last")
+    }
+
+    /// The averaged weights of the lowest validation loss, or the newest where nothing was validated.
+    pub fn load_best_ema(&self) -> Result<(State, StateDict, PathBuf)> {
+        self.ema_of(if self.pointed("best").is_some() { "best" } else { "last" })
+    }
+
+    fn ema_of(&self, pointer: &str) -> Result<(State, StateDict, PathBuf)> {
         let none = |reason| Error::NoCheckpoint { path: self.folder.clone(), network: self.network, reason };
-        let folder = self.pointed("last").ok_or_else(|| none(None))?;
+        let folder = self.pointed(pointer).ok_or_else(|| none(None))?;
         let state = self.read_state(&folder).map_err(|error| none(Some(error.to_string())))?;
         let ema = read_checked(&folder, EMA, &state).map_err(|error| none(Some(error.to_string())))?;
         Ok((state, ema, folder.join(EMA)))

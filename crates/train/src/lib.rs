@@ -1,6 +1,7 @@
 //! Training, sampling, checkpoints and run directories: what joins data, mathematics and networks.
 //!
-//! [`train::train`] is the whole of `pig train` and [`sample::sample`] the whole of `pig sample`. Nothing here prints: progress
+//! [`train::train`] is the whole of `pig train`, [`sample::sample`] the whole of `pig sample`, [`segment`] that of `pig segment`, and
+//! [`crossval`] that of `pig crossval`. Nothing here prints: progress
 //! goes to an [`observer::Observer`].
 
 pub mod arrays;
@@ -8,6 +9,7 @@ pub mod batch;
 pub mod budget;
 pub mod checkpoint;
 pub mod config;
+pub mod crossval;
 pub mod demo;
 pub mod device_optimizer;
 pub mod error;
@@ -25,6 +27,7 @@ pub mod preview;
 pub mod run_dir;
 pub mod sample;
 pub mod sampler;
+pub mod segment;
 mod stepper;
 pub mod train;
 pub mod trainer;

@@ -34,6 +34,9 @@ pub struct Line {
     /// How well an autoencoder with averaged weights gives held-out images back.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reconstruction: Option<Reconstruction>,
+    /// Mean Dice per slice of a segmenter with averaged weights on held-out groups; slices without lesion and prediction left out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dice: Option<f64>,
 }
 
 /// Validation losses.

@@ -48,7 +48,7 @@ impl Plan {
 }
 
 /// Measured steps; one more goes before them.
-const MEASURED_STEPS: usize = 2;
+pub(crate) const MEASURED_STEPS: usize = 2;
 
 /// Checks everything that a training would check, reads the data, and measures a few steps. Writes nothing.
 pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Plan> {

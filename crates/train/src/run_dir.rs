@@ -2,10 +2,10 @@
 
 use crate::{Config, Error, Result, checkpoint::sha256, config::Layers};
 use pig_data::{Preparation, Splits};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
-const CONFIG: &str = "config.toml";
+pub(crate) const CONFIG: &str = "config.toml";
 const PROVENANCE: &str = "provenance.json";
 const SPLITS: &str = "splits.json";
 const PREPARATION: &str = "preparation.json";
@@ -41,6 +41,9 @@ pub struct Provenance {
     pub device: String,
     /// Threads.
     pub threads: usize,
+    /// Generated pairs that train beside or in the place of real ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<usize>,
 }
 
 /// Name and version of this program.
@@ -54,11 +57,11 @@ pub fn now() -> String {
 }
 
 impl RunDir {
-    /// Makes a new run directory with its configuration, split and preparation; one that exists is left alone. The
+    /// Makes a new run directory with its configuration (as TOML), split and preparation; one that exists is left alone. The
     /// directory is there with all of them, or not at all.
     pub fn create(
         path: &Path,
-        config: &Config,
+        config: &str,
         splits: &Splits,
         preparation: &Preparation,
         provenance: &Provenance,
@@ -84,13 +87,13 @@ impl RunDir {
 
     fn fill(
         folder: &Path,
-        config: &Config,
+        config: &str,
         splits: &Splits,
         preparation: &Preparation,
         provenance: &Provenance,
     ) -> Result<()> {
         let write = |file: &str, bytes: &[u8]| pig_data::atomic::write(&folder.join(file), bytes);
-        write(CONFIG, config.to_toml().as_bytes())?;
+        write(CONFIG, config.as_bytes())?;
         write(PROVENANCE, &serde_json::to_vec_pretty(provenance).unwrap_or_default())?;
         write(PREPARATION, &serde_json::to_vec_pretty(preparation).unwrap_or_default())?;
         Ok(splits.save(&folder.join(SPLITS))?)
@@ -125,7 +128,12 @@ impl RunDir {
 
     /// The resolved configuration.
     pub fn config(&self) -> Result<Config> {
-        Ok(Layers { file: Some(self.path.join(CONFIG)), sets: Vec::new() }.load()?)
+        self.config_as()
+    }
+
+    /// The same of a run that is another kind of training.
+    pub fn config_as<C: DeserializeOwned>(&self) -> Result<C> {
+        Ok(Layers { file: Some(self.path.join(CONFIG)), sets: Vec::new() }.load_as()?)
     }
 
     /// The split by patient or group.
@@ -143,7 +151,7 @@ impl RunDir {
         self.read_json(PROVENANCE)
     }
 
-    fn read_json<T: serde::de::DeserializeOwned>(&self, file: &str) -> Result<T> {
+    fn read_json<T: DeserializeOwned>(&self, file: &str) -> Result<T> {
         let path = self.path.join(file);
         let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
         serde_json::from_slice(&bytes).map_err(|error| Error::BadFile {
@@ -155,6 +163,6 @@ impl RunDir {
 }
 
 /// SHA-256 of a configuration's TOML.
-pub fn config_sha256(config: &Config) -> String {
-    sha256(config.to_toml().as_bytes())
+pub fn config_sha256(config: &str) -> String {
+    sha256(config.as_bytes())
 }

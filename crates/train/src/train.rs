@@ -12,7 +12,7 @@ use crate::{
     trainer::{Outcome, Sets, Trainer},
 };
 use burn::{module::Module, tensor::Device};
-use pig_data::{Dataset, Preparation, PreparedSet, Splits, split_by_group};
+use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, Splits, split_by_group};
 use pig_diffusion::schedule::Schedule;
 use pig_nn::{network::Role, parameters, unet::UNet};
 use std::{
@@ -22,7 +22,7 @@ use std::{
 };
 
 /// Where this machine keeps a run's data; not part of what a run says about itself.
-const LOCAL: &str = "data-path.txt";
+pub(crate) const DATA_PATH: &str = "data-path.txt";
 
 /// Pairs prepared for a run.
 #[derive(Debug)]
@@ -41,31 +41,66 @@ impl RunData {
     /// Reads a data folder for a new run: finds the pairs, splits by group, measures intensities on the training
     /// groups alone, and loads.
     pub fn new(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Self> {
+        let split = |dataset: &Dataset| split_by_group(dataset, config.data.validation_fraction, config.train.seed);
+        Self::split(data, &config.data, split, observer)
+    }
+
+    /// The same with another way to split. Pairs of a test set are not loaded.
+    pub fn split(
+        data: &Path,
+        config: &DataConfig,
+        split: impl FnOnce(&Dataset) -> pig_data::Result<Splits>,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
         let dataset = discover(data, config, observer)?;
-        let splits = split_by_group(&dataset, config.data.validation_fraction, config.train.seed)?;
-        let preparation = Preparation::fit(&dataset, &splits.training, &config.data)?;
+        let splits = split(&dataset)?;
+        splits.check(&dataset)?;
+        let preparation = Preparation::fit(&dataset, &splits.training, config)?;
         Self::load(dataset, splits, preparation, observer)
     }
 
     /// Reads a data folder as an existing run did.
     pub fn of_run(data: &Path, run: &RunDir, observer: &dyn Observer) -> Result<Self> {
-        let config = run.config()?;
-        let dataset = discover(data, &config, observer)?;
+        let preparation = run.preparation()?;
+        let dataset = discover(data, &preparation.config, observer)?;
         let splits = run.splits()?;
         splits.check(&dataset)?;
-        Self::load(dataset, splits, run.preparation()?, observer)
+        Self::load(dataset, splits, preparation, observer)
     }
 
-    fn load(dataset: Dataset, splits: Splits, preparation: Preparation, observer: &dyn Observer) -> Result<Self> {
-        observer.event(Event::Begin { stage: "prepare".to_owned(), total: dataset.len(), done: 0 });
-        let set = preparation.load(&dataset, &|done, _| {
-            observer.event(Event::Progress { done, message: String::new() });
-        })?;
-        observer.event(Event::End);
-        for warning in &set.warnings {
-            warn(observer, warning.clone());
-        }
+    fn load(mut dataset: Dataset, splits: Splits, preparation: Preparation, observer: &dyn Observer) -> Result<Self> {
+        dataset.pairs.retain(|pair| splits.test.binary_search(&pair.id).is_err());
+        let set = prepared(&dataset, &preparation, observer)?;
         Ok(Self { dataset, splits, preparation, set })
+    }
+
+    /// Refuses a split without training pairs.
+    pub(crate) fn check_training(&self) -> Result<()> {
+        if !self.splits.training.is_empty() {
+            return Ok(());
+        }
+        Err(Error::TooLittle {
+            found: "no pair is left to train on".to_owned(),
+            expected: "at least one group that trains; lower data.validation_fraction",
+        })
+    }
+
+    /// Where a new run of the configuration `config` (as TOML) on these data comes from.
+    pub(crate) fn provenance(&self, config: &str, data_sha256: String, device: &Device) -> Provenance {
+        Provenance {
+            program: program(),
+            started: now(),
+            config_sha256: config_sha256(config),
+            data_sha256,
+            splits_sha256: self.splits.sha256.clone(),
+            layout: self.dataset.layout.to_string(),
+            split_by: self.splits.by.to_string(),
+            pairs: [self.splits.training.len(), self.splits.validation.len()],
+            groups: [self.splits.training_groups, self.splits.validation_groups],
+            device: format!("{device:?}"),
+            threads: rayon::current_num_threads(),
+            added: None,
+        }
     }
 
     /// Refuses data that are not those that `run` began with.
@@ -88,8 +123,22 @@ impl RunData {
     }
 }
 
-fn discover(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Dataset> {
-    let dataset = Dataset::discover(data, &config.data)?;
+/// All pairs of `dataset` as numbers, with progress and warnings.
+pub(crate) fn prepared(dataset: &Dataset, preparation: &Preparation, observer: &dyn Observer) -> Result<PreparedSet> {
+    observer.event(Event::Begin { stage: "prepare".to_owned(), total: dataset.len(), done: 0 });
+    let set = preparation.load(dataset, &|done, _| {
+        observer.event(Event::Progress { done, message: String::new() });
+    })?;
+    observer.event(Event::End);
+    for warning in &set.warnings {
+        warn(observer, warning.clone());
+    }
+    Ok(set)
+}
+
+/// The pairs of a data folder, with what the user should know of them.
+pub(crate) fn discover(data: &Path, config: &DataConfig, observer: &dyn Observer) -> Result<Dataset> {
+    let dataset = Dataset::discover(data, config)?;
     note(
         observer,
         format!(
@@ -109,31 +158,41 @@ fn discover(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Dat
 
 /// Starts a new run. Returns whether it ran to its end.
 pub fn train(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+    start(config, data, None, out, device, observer)
+}
+
+/// Starts a new run on a split that is given, such as that of a fold, whose test set is not read.
+pub fn train_on(
+    config: &Config,
+    data: &Path,
+    splits: &Splits,
+    out: &Path,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    start(config, data, Some(splits), out, device, observer)
+}
+
+fn start(
+    config: &Config,
+    data: &Path,
+    splits: Option<&Splits>,
+    out: &Path,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
     config.check()?;
     RunDir::check_free(out)?;
     let (config, frozen_model_y) = frozen::resolve(config)?;
     let config = &config;
-    let run_data = RunData::new(data, config, observer)?;
-    if run_data.splits.training.is_empty() {
-        return Err(Error::TooLittle {
-            found: "no pair is left to train on".to_owned(),
-            expected: "at least one group that trains; lower data.validation_fraction",
-        });
-    }
-    let provenance = Provenance {
-        program: program(),
-        started: now(),
-        config_sha256: config_sha256(config),
-        data_sha256: run_data.set.sha256(),
-        splits_sha256: run_data.splits.sha256.clone(),
-        layout: run_data.dataset.layout.to_string(),
-        split_by: run_data.splits.by.to_string(),
-        pairs: [run_data.splits.training.len(), run_data.splits.validation.len()],
-        groups: [run_data.splits.training_groups, run_data.splits.validation_groups],
-        device: format!("{device:?}"),
-        threads: rayon::current_num_threads(),
+    let run_data = match splits {
+        Some(splits) => RunData::split(data, &config.data, |_| Ok(splits.clone()), observer)?,
+        None => RunData::new(data, config, observer)?,
     };
-    let run = RunDir::create(out, config, &run_data.splits, &run_data.preparation, &provenance)?;
+    run_data.check_training()?;
+    let text = config.to_toml();
+    let provenance = run_data.provenance(&text, run_data.set.sha256(), device);
+    let run = RunDir::create(out, &text, &run_data.splits, &run_data.preparation, &provenance)?;
     remember_data(&run, data)?;
     if let Some(model) = frozen_model_y {
         frozen::install(run.path(), model)?;
@@ -156,21 +215,29 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
     }
     let data = match data {
         Some(data) => data.to_owned(),
-        None => remembered_data(&run).ok_or_else(|| Error::NotARun { path: run.path().to_owned(), missing: LOCAL })?,
+        None => {
+            remembered_data(&run).ok_or_else(|| Error::NotARun { path: run.path().to_owned(), missing: DATA_PATH })?
+        }
     };
-    let run_data = RunData::of_run(&data, &run, observer)?;
-    run_data.check_unchanged(&run)?;
-    train_networks(&run, &config, &run_data, device, observer)
+    go_on(&run, &data, device, observer)
 }
 
-fn remember_data(run: &RunDir, data: &Path) -> Result<()> {
+/// Continues a run from wherever it stands, be it before its first checkpoint.
+pub(crate) fn go_on(run: &RunDir, data: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+    let config = run.config()?;
+    let run_data = RunData::of_run(data, run, observer)?;
+    run_data.check_unchanged(run)?;
+    train_networks(run, &config, &run_data, device, observer)
+}
+
+pub(crate) fn remember_data(run: &RunDir, data: &Path) -> Result<()> {
     let absolute = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
-    Ok(pig_data::atomic::write(&run.path().join(LOCAL), absolute.to_string_lossy().as_bytes())?)
+    Ok(pig_data::atomic::write(&run.path().join(DATA_PATH), absolute.to_string_lossy().as_bytes())?)
 }
 
 /// The data folder of a run on this machine, where it is known and still there.
 pub fn remembered_data(run: &RunDir) -> Option<PathBuf> {
-    let path = std::fs::read_to_string(run.path().join(LOCAL)).ok()?;
+    let path = std::fs::read_to_string(run.path().join(DATA_PATH)).ok()?;
     Some(PathBuf::from(path)).filter(|path| path.is_dir())
 }
 
@@ -246,13 +313,13 @@ pub(crate) fn load_network<M: Module>(run: &Path, role: Role, network: M) -> Res
 }
 
 /// Passes events on, and appends notes and warnings to the run's log.txt.
-struct Logged<'a> {
+pub(crate) struct Logged<'a> {
     inner: &'a dyn Observer,
     file: Mutex<std::fs::File>,
 }
 
 impl<'a> Logged<'a> {
-    fn open(run: &Path, inner: &'a dyn Observer) -> Result<Self> {
+    pub(crate) fn open(run: &Path, inner: &'a dyn Observer) -> Result<Self> {
         let path = run.join("log.txt");
         let file = std::fs::File::options().create(true).append(true).open(&path).map_err(Error::io(&path, "write"))?;
         Ok(Self { inner, file: Mutex::new(file) })

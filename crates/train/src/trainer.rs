@@ -270,30 +270,32 @@ fn bind(state: &mut State, objective: &impl Objective) -> Result<()> {
     }
 }
 
-fn mean(losses: &[f32]) -> f64 {
+pub(crate) fn mean(losses: &[f32]) -> f64 {
     losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64
 }
 
 /// The rate between lines of the log.
-struct Meter {
-    images: usize,
+pub(crate) struct Meter {
+    /// Training images since the last line.
+    pub(crate) images: usize,
     since: Instant,
     rate: f64,
 }
 
 impl Meter {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { images: 0, since: Instant::now(), rate: 0.0 }
     }
 
     /// Images a second since the last call.
-    fn take(&mut self) -> f64 {
+    pub(crate) fn take(&mut self) -> f64 {
         let rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
         *self = Self { rate, ..Self::new() };
         rate
     }
 
-    fn message(&self, loss: f32, line: &Line) -> String {
+    /// What stands beside the bar.
+    pub(crate) fn message(&self, loss: f32, line: &Line) -> String {
         let shown = line.loss.map_or(f64::from(loss), |mean| mean);
         let validation = line.validation.map(|v| format!(", validation {:.4}", v.mean)).unwrap_or_default();
         format!("loss {shown:.4}{validation}, {:.1} images/s", self.rate)

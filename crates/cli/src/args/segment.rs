@@ -7,8 +7,58 @@ use std::path::PathBuf;
 /// `pig segment`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Segment {
+    /// Train a segmenter on real pairs, with generated pairs beside them.
+    Train(SegmentTrain),
+    /// Predict masks for a folder of pictures.
+    Predict(SegmentPredict),
     /// Measure predicted masks against true ones: overlap, boundaries, lesions found.
     Evaluate(Evaluate),
+}
+
+/// `pig segment train`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SegmentTrain {
+    /// The segmenter, a TOML file of the sections data and segment; defaults without it.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) config: Option<PathBuf>,
+    /// The folder of real images and masks.
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    pub(crate) data: Option<PathBuf>,
+    /// Generated pairs that train beside the real ones; may be repeated. They never validate.
+    #[arg(long, value_name = "PAIRS", conflicts_with = "resume")]
+    pub(crate) add: Vec<PathBuf>,
+    /// The splits.json of the generators' run: the segmenter then validates on patients that they did not see.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) splits: Option<PathBuf>,
+    /// The run directory to make.
+    #[arg(long, value_name = "RUN", required_unless_present = "resume", conflicts_with = "resume")]
+    pub(crate) out: Option<PathBuf>,
+    /// Continue this run where its last checkpoint left it.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Short for --set segment.train.equal_epochs=true: more pairs train longer.
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) equal_epochs: bool,
+    /// A configuration key, such as segment.train.steps=500; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+}
+
+/// `pig segment predict`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SegmentPredict {
+    /// The segmenter's run.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// A folder of pictures, or of pairs, whose masks are then shown beside the predicted ones.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The folder to write: masks/ and overlays/, in each picture's own size.
+    #[arg(long, value_name = "MASKS")]
+    pub(crate) out: PathBuf,
+    /// Also write probabilities/ as 16-bit pictures, 65535 being 1.
+    #[arg(long)]
+    pub(crate) probabilities: bool,
 }
 
 /// `pig segment evaluate`.

@@ -1,6 +1,7 @@
 //! What each command does with what was typed.
 
 pub(crate) mod config;
+pub(crate) mod crossval;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod export;

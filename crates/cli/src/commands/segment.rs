@@ -1,28 +1,87 @@
 //! `pig segment`.
 
-use crate::args::{Args, BothEmptyName, Evaluate, Segment};
+use crate::{
+    args::{Args, BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain},
+    commands::exit_code,
+    terminal::{Terminal, device},
+};
 use anyhow::ensure;
 use pig_data::{
     DataConfig,
     folder::{Groups, Kind, matched},
     read::{RawMask, read_mask},
-    table::{Column, Columns, write_csv},
+    table::write_csv,
 };
 use pig_metrics::{
     bootstrap::Bootstrap,
     detection::Matching,
-    evaluation::{Case, CaseScores, EvaluationSettings, evaluate},
-    overlap::{BothEmpty, Overlap},
+    evaluation::{Case, EvaluationSettings, evaluate},
+    overlap::BothEmpty,
 };
-use pig_train::config::Layers;
+use pig_train::{
+    config::Layers,
+    segment::{
+        SegmentFile,
+        predict::{PredictRequest, predict},
+        run::{SegmentRequest, resume, train},
+        scores::CASE_COLUMNS,
+    },
+    trainer::Outcome,
+};
 use rayon::prelude::*;
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Does what was asked of masks.
 pub(crate) fn run(args: &Args, asked: &Segment) -> anyhow::Result<ExitCode> {
     match asked {
+        Segment::Train(train) => run_train(args, train),
+        Segment::Predict(predict) => run_predict(args, predict),
         Segment::Evaluate(evaluate) => run_evaluate(args, evaluate),
     }
+}
+
+fn run_train(args: &Args, asked: &SegmentTrain) -> anyhow::Result<ExitCode> {
+    let (terminal, device) = (Terminal::new(args)?, device(args)?);
+    let (run, outcome) = if let Some(run) = &asked.resume {
+        (run.clone(), resume(run, asked.data.as_deref(), &device, &terminal)?)
+    } else {
+        let mut file: SegmentFile = Layers { file: asked.config.clone(), sets: asked.sets.clone() }.load_as()?;
+        file.segment.train.equal_epochs |= asked.equal_epochs;
+        // clap requires both without --resume.
+        let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
+        let (data, out) = (path(&asked.data), path(&asked.out));
+        let request = SegmentRequest { data, added: asked.add.clone(), splits: asked.splits.clone(), out: out.clone() };
+        (out, train(&file, &request, &device, &terminal)?)
+    };
+    if args.machine.json {
+        let json = serde_json::json!({ "run": run, "finished": outcome == Outcome::Finished });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    }
+    Ok(exit_code(outcome))
+}
+
+fn run_predict(args: &Args, asked: &SegmentPredict) -> anyhow::Result<ExitCode> {
+    let (terminal, device) = (Terminal::new(args)?, device(args)?);
+    let request = PredictRequest {
+        run: asked.run.clone(),
+        data: asked.data.clone(),
+        out: asked.out.clone(),
+        probabilities: asked.probabilities,
+    };
+    let found = predict(&request, &device, &terminal)?;
+    if args.machine.json {
+        let json = serde_json::json!({
+            "out": request.out, "pictures": found.pictures, "empty": found.empty,
+            "finished": found.outcome == Outcome::Finished,
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        println!("{} pictures, nothing found in {}: {}", found.pictures, found.empty, request.out.display());
+    }
+    Ok(exit_code(found.outcome))
 }
 
 /// A prediction and its truth as read.
@@ -67,7 +126,7 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
         .collect();
     let evaluation = evaluate(&cases, &settings);
     if let Some(path) = &asked.csv {
-        write_csv(path, COLUMNS, &evaluation.per_case)?;
+        write_csv(path, CASE_COLUMNS, &evaluation.per_case)?;
     }
     if args.machine.json {
         let mut json = serde_json::to_value(&evaluation)?;
@@ -117,27 +176,3 @@ fn read(id: &str, prediction: &Path, truth: &Path, data: &DataConfig) -> anyhow:
     let (prediction, truth) = (lesion(&ours), lesion(&theirs));
     Ok(Masks { id: id.to_owned(), prediction, truth, height: ours.height, width: ours.width })
 }
-
-fn overlap(case: &CaseScores, of: fn(&Overlap) -> f64) -> Option<f64> {
-    case.overlap.as_ref().map(of)
-}
-
-/// The table of cases: what every mean can be computed from again.
-const COLUMNS: &Columns<CaseScores> = &[
-    ("id", Column::Text(|case| &case.id)),
-    ("group", Column::Text(|case| case.group.as_deref().unwrap_or_default())),
-    ("true_positive", Column::Count(|case| case.counts.true_positive)),
-    ("false_positive", Column::Count(|case| case.counts.false_positive)),
-    ("false_negative", Column::Count(|case| case.counts.false_negative)),
-    ("dice", Column::MaybeNumber(|case| overlap(case, |o| o.dice))),
-    ("iou", Column::MaybeNumber(|case| overlap(case, |o| o.iou))),
-    ("precision", Column::MaybeNumber(|case| overlap(case, |o| o.precision))),
-    ("recall", Column::MaybeNumber(|case| overlap(case, |o| o.recall))),
-    ("surface_dice", Column::MaybeNumber(|case| case.surface_dice)),
-    ("hausdorff_95", Column::MaybeNumber(|case| case.hausdorff_95)),
-    ("hausdorff_95_joint", Column::MaybeNumber(|case| case.hausdorff_95_joint)),
-    ("lesions", Column::Count(|case| case.lesions.lesions as u64)),
-    ("lesions_found", Column::Count(|case| case.lesions.found as u64)),
-    ("predicted", Column::Count(|case| case.lesions.predicted as u64)),
-    ("false_lesions", Column::Count(|case| case.lesions.false_positives as u64)),
-];

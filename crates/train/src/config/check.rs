@@ -136,7 +136,7 @@ impl Config {
     }
 }
 
-pub(super) fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
+pub(crate) fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
     if holds {
         return Ok(());
     }

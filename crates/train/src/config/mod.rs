@@ -6,6 +6,7 @@ mod load;
 mod model_y;
 mod sampler;
 
+pub(crate) use check::require;
 pub use load::{ConfigError, Layers};
 pub use model_y::{Conditioning, LossWeight, ModelYConfig};
 pub use sampler::SamplerKind;

@@ -1,0 +1,270 @@
+//! The `[crossval]` section: folds, segmenters, and the arms that are compared.
+
+use super::piece::variants;
+use crate::{
+    Config, Error, Result,
+    config::{Layers, require},
+    segment::{SegmentConfig, SegmentFile},
+};
+use pig_data::DataConfig;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The arm that is always there: real pairs alone.
+pub const REAL: &str = "real";
+
+/// One TOML is a cross-validation: `[data]` and `[segment]` as for a segmenter, and `[crossval]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CrossvalFile {
+    /// How files become numbers.
+    pub data: DataConfig,
+    /// The segmenter of every arm.
+    pub segment: SegmentConfig,
+    /// Folds and arms.
+    pub crossval: CrossvalConfig,
+}
+
+/// The `[crossval]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CrossvalConfig {
+    /// Parts of the patients; each is the test set of one fold. Of the other patients `data.validation_fraction` validate and the rest
+    /// train, generators and segmenters alike.
+    pub folds: usize,
+    /// Seed of the folds, and of the order in which training masks are given to methods that need masks.
+    pub seed: u64,
+    /// Seeds of the segmenters; each fold and arm has a segmenter for each. They take the place of `segment.train.seed`.
+    pub segmenter_seeds: Vec<u64>,
+    /// What is compared with real pairs alone, which are always there as the arm `real`.
+    pub arms: Vec<ArmConfig>,
+}
+
+impl Default for CrossvalConfig {
+    fn default() -> Self {
+        Self { folds: 5, seed: 0, segmenter_seeds: vec![0, 1, 2], arms: Vec::new() }
+    }
+}
+
+/// A `[[crossval.arms]]` entry: a generator, how many of its pairs train, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArmConfig {
+    /// Its name in folders and tables.
+    pub name: String,
+    /// The generator's experiment, a TOML file, relative to this one; defaults without it.
+    pub config: Option<PathBuf>,
+    /// Keys over it, as `--set` takes them, such as `"train.steps=500"`.
+    pub set: Vec<String>,
+    /// Runs that were trained elsewhere on the folds' splits, one a fold: a path with `{fold}` in it, relative to this file. Each is
+    /// refused where its split is not the fold's.
+    pub runs: Option<String>,
+    /// Generated pairs beside all real training pairs; each entry is a training set of its own. A whole number is a number of pairs, a
+    /// number with a point a share of the fold's real training pairs.
+    pub add: Vec<Count>,
+    /// Generated pairs in the place of real ones.
+    pub only: Vec<Count>,
+    /// The same, each image with the mask of another pair: what is left when images and masks do not belong together.
+    pub shuffled: Vec<Count>,
+}
+
+impl Default for ArmConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            config: None,
+            set: Vec::new(),
+            runs: None,
+            add: vec![Count::Share(0.29)],
+            only: Vec::new(),
+            shuffled: Vec::new(),
+        }
+    }
+}
+
+impl ArmConfig {
+    /// All training sets: how many pairs, and how they are used.
+    pub fn training_sets(&self) -> impl Iterator<Item = (Use, Count)> {
+        let lists = [(Use::Add, &self.add), (Use::Only, &self.only), (Use::Shuffled, &self.shuffled)];
+        lists.into_iter().flat_map(|(how, counts)| counts.iter().map(move |&count| (how, count)))
+    }
+}
+
+/// How many pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Count {
+    /// So many.
+    Pairs(usize),
+    /// So many for each real training pair, rounded.
+    Share(f64),
+}
+
+impl Count {
+    /// The number of pairs beside `real` training pairs.
+    pub fn of(self, real: usize) -> usize {
+        match self {
+            Self::Pairs(pairs) => pairs,
+            Self::Share(share) => (share * real as f64).round() as usize,
+        }
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pairs(pairs) => write!(f, "{pairs}"),
+            // With its point, so that a share of 1 is not taken for one pair.
+            Self::Share(share) => write!(f, "{share:?}"),
+        }
+    }
+}
+
+/// How generated pairs train a segmenter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Beside all real training pairs.
+    Add,
+    /// In their place.
+    Only,
+    /// In their place, with each other's masks.
+    Shuffled,
+}
+
+impl Use {
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Only => "only",
+            Self::Shuffled => "shuffled",
+        }
+    }
+}
+
+impl CrossvalFile {
+    /// The segmenter with one of its seeds.
+    pub fn segmenter(&self, seed: u64) -> SegmentFile {
+        let mut file = SegmentFile { data: self.data.clone(), segment: self.segment.clone() };
+        file.segment.train.seed = seed;
+        file
+    }
+
+    /// Checks ranges and names.
+    pub fn check(&self) -> Result<()> {
+        let crossval = &self.crossval;
+        self.segmenter(0).check()?;
+        require(crossval.folds >= 2, "crossval.folds", crossval.folds, "2 or more")?;
+        let seeds = &crossval.segmenter_seeds;
+        let distinct = seeds.iter().enumerate().all(|(i, seed)| !seeds[..i].contains(seed));
+        let key = "crossval.segmenter_seeds";
+        require(!seeds.is_empty() && distinct, key, format!("{seeds:?}"), "at least one seed, none of them twice")?;
+        for (index, arm) in crossval.arms.iter().enumerate() {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.');
+            let name = &arm.name;
+            let is_good =
+                name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain) && name != REAL;
+            let is_new = crossval.arms[..index].iter().all(|other| other.name != *name);
+            let expected = "a name of its own of letters, digits, -, _, + and ., other than \"real\"";
+            require(is_good && is_new, "crossval.arms.name", format!("{name:?}"), expected)?;
+            let mut sets = arm.training_sets().peekable();
+            let is_empty = sets.peek().is_none();
+            let is_positive = sets.all(|(_, count)| match count {
+                Count::Pairs(pairs) => pairs > 0,
+                Count::Share(share) => share.is_finite() && share > 0.0,
+            });
+            let found = format!("{:?}, {:?}, {:?}", arm.add, arm.only, arm.shuffled);
+            let expected = "a number above 0 in one of them";
+            require(is_positive && !is_empty, "crossval.arms.add, only, shuffled", found, expected)?;
+            if let Some(runs) = &arm.runs {
+                require(runs.contains("{fold}"), "crossval.arms.runs", runs, "a path with {fold} in it")?;
+                let alone = arm.config.is_none() && arm.set.is_empty();
+                require(alone, "crossval.arms.runs", runs, "no config and no set beside it: the runs have their own")?;
+            }
+        }
+        let labels: Vec<String> = variants(self).into_iter().map(|variant| variant.label(self)).collect();
+        let twice = labels.iter().enumerate().find(|(index, label)| labels[..*index].contains(label));
+        require(twice.is_none(), "crossval.arms", format!("{twice:?}"), "no count twice in a list")
+    }
+
+    /// The generator's configuration of an arm whose runs are trained here; `base` is the folder of this file.
+    pub fn generator(&self, arm: &ArmConfig, base: &Path) -> Result<Config> {
+        let layers = Layers { file: arm.config.as_ref().map(|path| base.join(path)), sets: arm.set.clone() };
+        let mut config = layers.load()?;
+        if config.data.group_column.is_none() {
+            config.data.group_column.clone_from(&self.data.group_column);
+        }
+        config.check()?;
+        self.check_generator(arm, &config)?;
+        Ok(config)
+    }
+
+    /// Refuses a generator whose pairs could not train the segmenter.
+    pub(super) fn check_generator(&self, arm: &ArmConfig, config: &Config) -> Result<()> {
+        let key = format!("crossval.arms {:?}", arm.name);
+        let of = |data: &DataConfig| (data.size, data.channels, data.group_column.clone());
+        let (found, expected) = (of(&config.data), of(&self.data));
+        if found != expected {
+            return Err(Error::Setting {
+                key: format!("{key}: data.size, data.channels, data.group_column"),
+                found: format!("{found:?}"),
+                expected: format!("{expected:?}, as the segmenter's"),
+            });
+        }
+        let method = config.method;
+        let has_masks = method.makes_masks() || method.needs_masks();
+        require(has_masks, &format!("{key}: method"), method.word(), "one that makes or takes masks")
+    }
+
+    /// The resolved configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        // Every field is a plain value, so this cannot fail.
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> CrossvalFile {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn counts_are_numbers_of_pairs_or_shares() {
+        let file = parse("[[crossval.arms]]\nname = \"pig\"\nadd = [64, 0.5, 1.0]\nshuffled = [2]\n");
+        file.check().unwrap();
+        let counts = &file.crossval.arms[0].add;
+        assert_eq!(counts, &[Count::Pairs(64), Count::Share(0.5), Count::Share(1.0)]);
+        let labels: Vec<String> = variants(&file).into_iter().map(|variant| variant.label(&file)).collect();
+        assert_eq!(labels, ["real", "pig-add-64", "pig-add-0.5", "pig-add-1.0", "pig-shuffled-2"]);
+        assert_eq!(counts.iter().map(|count| count.of(101)).collect::<Vec<_>>(), [64, 51, 101]);
+        assert_eq!(parse(&file.to_toml()), file);
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused() {
+        let arm = |text: &str| format!("[[crossval.arms]]\n{text}\n");
+        for (text, part) in [
+            ("[crossval]\nfolds = 1\n".to_owned(), "crossval.folds = 1"),
+            ("[crossval]\nsegmenter_seeds = [1, 1]\n".to_owned(), "segmenter_seeds"),
+            (arm("name = \"real\""), "other than \"real\""),
+            (arm("name = \"../x\""), "crossval.arms.name"),
+            (arm("name = \"a\"") + &arm("name = \"a\""), "a name of its own"),
+            (arm("name = \"a\"\nadd = [0]"), "above 0"),
+            (arm("name = \"a\"\nadd = []"), "above 0"),
+            (arm("name = \"a\"\nonly = [2, 2]"), "twice"),
+            (arm("name = \"a\"\nruns = \"x\""), "{fold}"),
+        ] {
+            let message = parse(&text).check().unwrap_err().to_string();
+            assert!(message.contains(part), "{text}: {message}");
+        }
+        let file = parse(&arm("name = \"a\"\nset = [\"method=ddim\"]"));
+        let message = file.generator(&file.crossval.arms[0], Path::new(".")).unwrap_err().to_string();
+        assert!(message.contains("makes or takes masks"), "{message}");
+        let file = parse(&arm("name = \"a\"\nset = [\"data.size=32\"]"));
+        let message = file.generator(&file.crossval.arms[0], Path::new(".")).unwrap_err().to_string();
+        assert!(message.contains("as the segmenter's"), "{message}");
+    }
+}
