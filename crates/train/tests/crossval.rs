@@ -171,7 +171,7 @@ fn assert_sound(crossval: &Crossval, out: &Path) {
         let masks: BTreeSet<u64> = seeds.iter().map(|seed| seed % 4).collect();
         assert_eq!((seeds.len(), masks.len()), (3, 3));
         let segmenter = out.join(format!("fold-{number}/segmenters/pig-add-1.0/seed-1"));
-        let provenance = RunDir::open(&segmenter).unwrap().provenance().unwrap();
+        let provenance = RunDir::open(&segmenter.join("run")).unwrap().provenance().unwrap();
         assert_eq!((provenance.added, provenance.splits_sha256), (Some(4), fold.sha256.clone()));
         let tested = std::fs::read_to_string(segmenter.join("cases.csv")).unwrap();
         let tested: Vec<&str> = tested.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();

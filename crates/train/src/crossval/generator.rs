@@ -2,7 +2,7 @@
 
 use super::{
     fold::FoldData,
-    piece::{Done, Found, Piece, PieceKind, take},
+    piece::{Done, Found, PAIRS, Piece, PieceKind, RUN, take},
 };
 use crate::{
     Config, Error, Result,
@@ -59,7 +59,7 @@ pub(super) struct Generator {
 impl Generator {
     /// The first `count` pairs, after checking that this very model made them.
     pub(super) fn pairs(&self, count: usize, fold: &FoldData<'_>, observer: &dyn Observer) -> Result<PreparedSet> {
-        let (folder, seeds) = (self.folder.join("pairs"), &self.seeds[..count.min(self.seeds.len())]);
+        let (folder, seeds) = (self.folder.join(PAIRS), &self.seeds[..count.min(self.seeds.len())]);
         for &seed in seeds {
             let path = folder.join("images").join(format!("{}.png", file_stem(seed)));
             let found = read_png_text(&path)?.remove(keyword::MODEL_HASH).unwrap_or_default();
@@ -105,7 +105,7 @@ impl FoldData<'_> {
         let (run, at_once) = match &config.runs {
             Some(runs) => (crossval.base.join(runs.replace("{fold}", &self.number.to_string())), true),
             None => {
-                let run = folder.join("run");
+                let run = folder.join(RUN);
                 let at_once = !run.exists();
                 let own = crossval.file.generator(config, &crossval.base)?;
                 if self.train(&own, &run, device, observer)? == Outcome::Interrupted {
@@ -121,7 +121,7 @@ impl FoldData<'_> {
         let seeds = self.seeds(&trained, crossval.pairs_of(self.number, config));
         let source = if trained.method.needs_masks() { Source::TrainingMasks } else { Source::Nothing };
         let request =
-            Request { source, data: Some(crossval.data.clone()), ..Request::new(&run, &folder.join("pairs"), &seeds) };
+            Request { source, data: Some(crossval.data.clone()), ..Request::new(&run, &folder.join(PAIRS), &seeds) };
         let summary = sample(&request, device, observer)?;
         if summary.outcome == Outcome::Interrupted {
             return Ok(Outcome::Interrupted);

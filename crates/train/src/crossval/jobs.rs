@@ -3,14 +3,13 @@
 use super::{
     Crossval, Selection,
     fold::FoldData,
-    piece::{Done, Piece, PieceKind},
+    piece::{Done, PAIRS, Piece, PieceKind, RUN},
 };
 use crate::{
     Result,
     config::GivenKind,
     observer::{Observer, Silent},
     plan::plan,
-    run_dir::CONFIG,
     segment::{pairs::SegmentData, run::seconds_a_step},
 };
 use burn::tensor::Device;
@@ -91,7 +90,7 @@ impl Crossval {
 
     fn has_begun(&self, piece: Piece) -> bool {
         let folder = piece.folder(&self.file, &self.out);
-        folder.join(CONFIG).exists() || folder.join("run").exists() || folder.join("pairs").exists()
+        folder.join(RUN).exists() || folder.join(PAIRS).exists()
     }
 
     /// Mean seconds of finished pieces by their kind, those that were interrupted left out where there are others.
@@ -121,7 +120,7 @@ impl Crossval {
                 let data = SegmentData::with(&fold.real, &real);
                 let file = self.file.segmenter(seed);
                 let steps = file.segment.train.steps as f64;
-                let out = self.folder(piece.fold, piece.kind);
+                let out = self.folder(piece.fold, piece.kind).join(RUN);
                 Ok(Some(Estimated { seconds: steps * seconds_a_step(&file, &data, &out, device)?, from }))
             }
             PieceKind::Generator { arm } => {

@@ -7,7 +7,7 @@
 //! OUT/crossval.toml                                  the configuration
 //! OUT/fold-0/splits.json                             who trains, validates and tests
 //! OUT/fold-0/generators/pig/{run/, pairs/, done.json}
-//! OUT/fold-0/segmenters/pig-add-0.29/seed-0/{config.toml, .., cases.csv, done.json}
+//! OUT/fold-0/segmenters/pig-add-0.29/seed-0/{run/, cases.csv, done.json}
 //! OUT/fold-0/agreement/pig/seed-0/{cases.csv, done.json}
 //! OUT/{cases.csv, results.json, table.md}            of all that is done
 //! ```

@@ -4,13 +4,12 @@ use super::{
     config::Use,
     fold::FoldData,
     generator::Generator,
-    piece::{Found, Piece, PieceKind, Variant, take},
+    piece::{Found, Piece, PieceKind, RUN, Variant, take},
     results::{mean_of_cases, read_cases},
 };
 use crate::{
     Result,
     observer::Observer,
-    run_dir::CONFIG,
     segment::{
         pairs::{self, SegmentData},
         predict::SegmentModel,
@@ -67,11 +66,12 @@ impl FoldData<'_> {
         let folder = crossval.folder(self.number, piece.kind);
         let _taken = take(&folder)?;
         let data = self.segment_data(variant, generator.as_ref(), observer)?;
-        let at_once = !folder.join(CONFIG).exists();
-        if train_on(&crossval.file.segmenter(seed), &data, &folder, device, observer)? == Outcome::Interrupted {
+        let run = folder.join(RUN);
+        let at_once = !run.exists();
+        if train_on(&crossval.file.segmenter(seed), &data, &run, device, observer)? == Outcome::Interrupted {
             return Ok(Outcome::Interrupted);
         }
-        let model = SegmentModel::open(&folder, device)?;
+        let model = SegmentModel::open(&run, device)?;
         let cases = folder.join(CASES);
         // Measured once: a table that is there is kept.
         if !cases.is_file() {
@@ -120,7 +120,7 @@ impl FoldData<'_> {
         let folder = crossval.folder(self.number, piece.kind);
         let _taken = take(&folder)?;
         let segmenter = crossval.folder(self.number, PieceKind::Segmenter { variant: Variant::Real, seed });
-        let model = SegmentModel::open(&segmenter, device)?;
+        let model = SegmentModel::open(&segmenter.join(RUN), device)?;
         let generated = generator.pairs(usize::MAX, self, observer)?;
         let found = model.probabilities(&generated, device);
         let threshold = crossval.file.segment.threshold;
