@@ -159,18 +159,18 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
 fn a_segmenter_learns_the_phantom() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let phantom = PhantomConfig { patients: 60, size: [64, 64], ..PhantomConfig::default() };
+    let phantom =
+        PhantomConfig { patients: 60, size: [128, 128], mass_contrast: [0.15, 0.35], ..PhantomConfig::default() };
     write_dataset(&phantom, &data, &|_, _| {}).unwrap();
     let config: SegmentFile = Layers {
         file: None,
         sets: [
             "data.size=32",
             "data.validation_fraction=0.2",
-            "segment.network.block_out_channels=[8, 16, 32]",
-            "segment.network.norm_num_groups=4",
-            "segment.train.steps=250",
-            "segment.train.batch_size=8",
+            "segment.network.block_out_channels=[16, 32, 64]",
             "segment.train.learning_rate=3e-3",
+            "segment.train.steps=200",
+            "segment.train.batch_size=8",
             "segment.train.validate_every=50",
         ]
         .map(str::to_owned)
@@ -195,5 +195,5 @@ fn a_segmenter_learns_the_phantom() {
     let by_brightness =
         (0..40).map(|step| mean_dice(&pictures, &set, f64::from(step) * 0.05 - 1.0).unwrap()).fold(0.0, f64::max);
     println!("Dice {dice:.3} at step {}, by the best threshold of brightness {by_brightness:.3}", best.0);
-    assert!(dice > 0.5 && dice > by_brightness + 0.2, "{dice} beside {by_brightness}");
+    assert!(dice > 0.65 && dice > by_brightness + 0.15, "{dice} beside {by_brightness}");
 }
