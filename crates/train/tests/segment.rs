@@ -160,7 +160,7 @@ fn a_segmenter_learns_the_phantom() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let phantom =
-        PhantomConfig { patients: 60, size: [128, 128], mass_contrast: [0.15, 0.35], ..PhantomConfig::default() };
+        PhantomConfig { patients: 100, size: [128, 128], mass_contrast: [0.1, 0.25], ..PhantomConfig::default() };
     write_dataset(&phantom, &data, &|_, _| {}).unwrap();
     let config: SegmentFile = Layers {
         file: None,
@@ -169,7 +169,7 @@ fn a_segmenter_learns_the_phantom() {
             "data.validation_fraction=0.2",
             "segment.network.block_out_channels=[16, 32, 64]",
             "segment.train.learning_rate=3e-3",
-            "segment.train.steps=200",
+            "segment.train.steps=250",
             "segment.train.batch_size=8",
             "segment.train.validate_every=50",
         ]
@@ -195,5 +195,5 @@ fn a_segmenter_learns_the_phantom() {
     let by_brightness =
         (0..40).map(|step| mean_dice(&pictures, &set, f64::from(step) * 0.05 - 1.0).unwrap()).fold(0.0, f64::max);
     println!("Dice {dice:.3} at step {}, by the best threshold of brightness {by_brightness:.3}", best.0);
-    assert!(dice > 0.65 && dice > by_brightness + 0.15, "{dice} beside {by_brightness}");
+    assert!(dice > 0.5 && dice > by_brightness + 0.12, "{dice} beside {by_brightness}");
 }
