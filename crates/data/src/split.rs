@@ -94,6 +94,7 @@ pub fn crossval_folds(dataset: &Dataset, k: usize, validation_fraction: f64, see
         .collect()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields out by reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }

@@ -102,17 +102,16 @@ impl FoldData<'_> {
         let piece = Piece { fold: self.number, kind: PieceKind::Generator { arm } };
         let folder = crossval.folder(self.number, piece.kind);
         let _taken = take(&folder)?;
-        let (run, at_once) = match &config.runs {
-            Some(runs) => (crossval.base.join(runs.replace("{fold}", &self.number.to_string())), true),
-            None => {
-                let run = folder.join(RUN);
-                let at_once = !run.exists();
-                let own = crossval.file.generator(config, &crossval.base)?;
-                if self.train(&own, &run, device, observer)? == Outcome::Interrupted {
-                    return Ok(Outcome::Interrupted);
-                }
-                (run, at_once)
+        let (run, at_once) = if let Some(runs) = &config.runs {
+            (crossval.base.join(runs.replace("{fold}", &self.number.to_string())), true)
+        } else {
+            let run = folder.join(RUN);
+            let at_once = !run.exists();
+            let own = crossval.file.generator(config, &crossval.base)?;
+            if self.train(&own, &run, device, observer)? == Outcome::Interrupted {
+                return Ok(Outcome::Interrupted);
             }
+            (run, at_once)
         };
         let run_dir = RunDir::open(&run)?;
         check_unseen(&run_dir, self.splits)?;
