@@ -11,15 +11,22 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel, UNet2DModel, logging
+from monai.apps.generation.maisi.networks.autoencoderkl_maisi import AutoencoderKlMaisi
+from monai.apps.generation.maisi.networks.controlnet_maisi import ControlNetMaisi
+from monai.apps.generation.maisi.networks.diffusion_model_unet_maisi import DiffusionModelUNetMaisi
 from monai.networks.nets import AutoencoderKL as MonaiAutoencoderKL
 from monai.networks.nets import ControlNet as MonaiControlNet
 from monai.networks.nets import DiffusionModelUNet
+from monai.networks.schedulers import DDIMScheduler
 from safetensors.torch import save_file
 
 from weights import fill, fill_module
 
 FOLDER = Path(__file__).resolve().parent / "imports"
 SIZE = 8
+#: Depth, height and width of latents: all different, so that no two axes can be exchanged.
+VOLUME = (4, 6, 2)
+TIMESTEPS = 40
 
 
 def filled(module):
@@ -157,6 +164,27 @@ def control_networks(folder):
     control_reference(
         folder / "controlnet.npz", lambda x, t, c: ours(x, t, None, controlnet_cond=c).mid_block_res_sample
     )
+    base = UNet2DConditionModel(
+        sample_size=SIZE,
+        in_channels=1,
+        out_channels=1,
+        block_out_channels=(4, 8),
+        layers_per_block=1,
+        norm_num_groups=2,
+        attention_head_dim=4,
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+        mid_block_type="UNetMidBlock2D",
+    )
+    filled(base).save_pretrained(folder / "unet_controlled")
+    base = base.double().eval()
+
+    def controlled(x, t, c):
+        down, middle = ours(x, t, None, controlnet_cond=c, return_dict=False)
+        told = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        return base(x, t, None, **told).sample
+
+    control_reference(folder / "unet_controlled.npz", controlled)
     monai = MonaiControlNet(
         2,
         1,
@@ -173,6 +201,106 @@ def control_networks(folder):
     control_reference(folder / "monai_controlnet.npz", lambda x, t, c: monai(x, t, c)[1])
 
 
+def floats(arrays):
+    """Arrays as they are stored: whole numbers as they are, others as float32."""
+    return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in arrays.items()}
+
+
+def maisi(folder):
+    """Networks of volumes as MAISI has them, each by itself, and a whole sampling of a volume for a mask."""
+    common = {"spatial_dims": 3, "num_channels": (2, 4), "num_res_blocks": 1, "norm_num_groups": 2}
+    attending = {"attention_levels": (False, True), "num_head_channels": (0, 2)}
+    regions = {f"include_{name}_input": True for name in ("top_region_index", "bottom_region_index", "spacing")}
+    unet = DiffusionModelUNetMaisi(in_channels=2, out_channels=2, num_class_embeds=3, **regions, **common, **attending)
+    control = ControlNetMaisi(
+        in_channels=2,
+        num_class_embeds=None,
+        conditioning_embedding_in_channels=3,
+        conditioning_embedding_num_channels=(2, 4),
+        use_checkpointing=False,
+        **common,
+        **attending,
+    )
+    autoencoder = AutoencoderKlMaisi(
+        in_channels=1,
+        out_channels=1,
+        latent_channels=2,
+        attention_levels=(False, False),
+        with_encoder_nonlocal_attn=False,
+        with_decoder_nonlocal_attn=False,
+        num_splits=1,
+        dim_split=0,
+        norm_float16=False,
+        use_checkpointing=False,
+        **{**common, "num_res_blocks": (1, 1)},
+    )
+    networks = {"unet": unet, "controlnet": control, "vae": autoencoder}
+    for name, network in networks.items():
+        save_file(filled(network).state_dict(), folder / f"maisi_{name}.safetensors")
+    unet, control = unet.double().eval(), control.double().eval()
+    # MAISI's normalisation computes in float32 whatever it is given.
+    autoencoder = autoencoder.float().eval()
+    large = tuple(2 * side for side in VOLUME)
+    x, cond = fill("input.x", (2, 2, *VOLUME)).double(), fill("input.cond", (2, 3, *large)).double()
+    t, label = torch.tensor([3, 33]), torch.tensor([2, 0])
+    told = {
+        "top_region_index": fill("input.top", (2, 4)).double(),
+        "bottom_region_index": fill("input.bottom", (2, 4)).double(),
+        "spacing": fill("input.spacing", (2, 3)).double(),
+    }
+
+    def predict(x, t, label, told, cond):
+        down, middle = control(x, t, controlnet_cond=cond)
+        return unet(
+            x,
+            t,
+            class_labels=label,
+            down_block_additional_residuals=tuple(down),
+            mid_block_additional_residual=middle,
+            **{f"{name}_tensor": value for name, value in told.items()},
+        )
+
+    with torch.no_grad():
+        y = predict(x, t, label, told, cond)
+        np.savez_compressed(
+            folder / "maisi_unet.npz", **floats({"x": x, "t": t, "cond": cond, "class": label, "y": y, **told})
+        )
+        pictures = fill("input.volume", (2, 1, *large))
+        again = autoencoder.decode(autoencoder.encode(pictures)[0])
+        np.savez_compressed(folder / "maisi_vae.npz", **floats({"x": pictures, "y": again}))
+
+        labels = (torch.arange(np.prod(large)) % 7).reshape(large)
+        bits = torch.stack([(labels >> bit) & 1 for bit in range(3)])[None].double()
+        one = {name: value[:1] for name, value in told.items()}
+        scheduler = DDIMScheduler(num_train_timesteps=TIMESTEPS, schedule="linear_beta", clip_sample=False)
+        # All timesteps: with fewer, MONAI's move does not end at the next of its list.
+        scheduler.set_timesteps(TIMESTEPS)
+        start = fill("input.noise", (1, 2, *VOLUME)).double()
+        latent = start
+        for step in scheduler.timesteps:
+            output = predict(latent, step[None], label[:1], one, bits)
+            latent, _ = scheduler.step(output, step, latent)
+        volume = autoencoder.decode((latent / 0.5).float())
+    np.savez_compressed(
+        folder / "maisi_sample.npz",
+        **floats({"mask": labels.int(), "y_T": start[0], "class": label[:1], **{k: v[0] for k, v in one.items()}}),
+    )
+    np.savez_compressed(folder / "maisi_sampled.npz", volume=volume[0].numpy())
+
+
+def monai_volumes(folder):
+    """MONAI's own U-Net of volumes, told a mask by an input channel."""
+    network = DiffusionModelUNet(
+        3, 2, 1, num_res_blocks=1, channels=(2, 4), attention_levels=(False, True), norm_num_groups=2, num_head_channels=2
+    )
+    save_file(filled(network).state_dict(), folder / "monai_unet_3d.safetensors")
+    network = network.double().eval()
+    x, t = fill("input.x", (2, 2, *VOLUME)).double(), torch.tensor([3, 777])
+    with torch.no_grad():
+        y = network(x, t)
+    np.savez_compressed(folder / "monai_unet_3d.npz", **floats({"x": x[:, :1], "cond": x[:, 1:], "t": t, "y": y}))
+
+
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -182,6 +310,8 @@ def main():
     monai_unet(folder)
     autoencoders(folder)
     control_networks(folder)
+    maisi(folder)
+    monai_volumes(folder)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             print(f"{path.relative_to(folder)}: {path.stat().st_size} bytes")

@@ -17,7 +17,7 @@ pub(crate) use export::{Export, FormatName, SegmentationName};
 pub(crate) use fid::{Calc, FeatureName, Fid, Layer, PreprocessName};
 pub(crate) use prepare::{Inspect, Prepare, Reading};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
-pub(crate) use weights::{KindName, Weights};
+pub(crate) use weights::{KindName, SampleVolume, Weights};
 
 /// Paired image generation: learns from images with lesion masks, makes new annotated pairs.
 ///

@@ -37,6 +37,44 @@ fn a_model_is_imported_verified_and_exported() {
 }
 
 #[test]
+fn a_model_is_verified_under_its_control() {
+    let folder = Folder::new();
+    let (base, control) = (folder.at("base"), folder.at("control"));
+    success(pig(&["weights", "import", &at("unet_controlled"), "--out", &base]));
+    success(pig(&["weights", "import", &at("controlnet"), "--out", &control]));
+    let reference = at("unet_controlled.npz");
+    let verify = ["weights", "verify", &base, "--reference", &reference, "--control"];
+    assert!(stdout(&success(pig(&[&verify[..], &[&control]].concat()))).starts_with("equal within 1e-4"));
+    let wrong = pig(&[&verify[..], &[&base]].concat());
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(stderr(&wrong).contains("kind unet, expected controlnet"), "{}", stderr(&wrong));
+    let exported = success(pig(&["weights", "export", &control, "--out", &folder.at("exported")]));
+    assert!(stdout(&exported).contains("diffusers' ControlNetModel"), "{}", stdout(&exported));
+}
+
+#[test]
+fn a_volume_is_sampled_for_a_mask() {
+    let folder = Folder::new();
+    let import = |name: &str, sets: &[&str]| {
+        let (source, out) = (at(&format!("maisi_{name}.safetensors")), folder.at(name));
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        success(pig(&[&["weights", "import", &source, "--out", &out][..], &sets].concat()));
+        out
+    };
+    let words = ["unet.norm_num_groups=2", "unet.attention_head_dim=2"];
+    let (unet, control) = (import("unet", &words), import("controlnet", &words));
+    let (autoencoder, out) = (import("vae", &["autoencoder.norm_num_groups=2"]), folder.at("volume.npz"));
+    let networks = ["weights", "sample-volume", &unet, "--control", &control, "--autoencoder", &autoencoder];
+    let inputs = at("maisi_sample.npz");
+    let asked = ["--inputs", &inputs, "--out", &out, "--set", "sample.num_inference_steps=2", "--json"];
+    let made = json(&success(pig(&[&networks[..], &asked].concat())));
+    assert_eq!(made["shape"], serde_json::json!([1, 8, 12, 4]));
+    assert!(std::fs::read(&out).unwrap().starts_with(b"PK"));
+    let again = pig(&[&networks[..], &asked].concat());
+    assert!(stderr(&again).contains("never overwritten"), "{}", stderr(&again));
+}
+
+#[test]
 fn a_run_s_network_is_exported() {
     let folder = Folder::with_data();
     let (data, run, exported) = (folder.at("data"), folder.at("run"), folder.at("exported"));

@@ -27,6 +27,12 @@ pub struct AutoencoderConfig {
     pub decoder_layers_per_block: Option<usize>,
     /// Whether SiLU stands between the last normalisation and the last convolution of encoder and decoder; MONAI's have none.
     pub final_silu: bool,
+    /// Whether the smallest size has two residual blocks around attention; some made elsewhere have not.
+    pub mid_block: bool,
+    /// Axes of a picture: 2, or 3 for autoencoders of volumes made elsewhere.
+    pub spatial_dims: usize,
+    /// Whether a decoder of volumes enlarges by linear interpolation, as MAISI's, and not by nearest neighbours.
+    pub linear_upsampling: bool,
     /// Channels of the latents.
     pub latent_channels: usize,
     /// Groups of each normalisation; must divide every entry of `block_out_channels`.
@@ -42,6 +48,9 @@ impl Default for AutoencoderConfig {
             layers_per_block: 1,
             decoder_layers_per_block: None,
             final_silu: true,
+            mid_block: true,
+            spatial_dims: 2,
+            linear_upsampling: false,
             latent_channels: 4,
             norm_num_groups: 32,
             norm_eps: 1e-6,
@@ -83,6 +92,7 @@ impl AutoencoderConfig {
             layers_per_block: self.layers_per_block.min(self.decoder_layers()),
             attention_levels: Vec::new(),
             attention_head_dim: None,
+            spatial_dims: self.spatial_dims,
             norm_num_groups: self.norm_num_groups,
             norm_eps: self.norm_eps,
             ..UNetConfig::default()
@@ -109,7 +119,8 @@ impl PlainResnetBlock {
     /// A block from `channels[0]` to `channels[1]`.
     pub fn new([input, output]: [usize; 2], config: &AutoencoderConfig, device: &Device) -> Self {
         let norm = |width| GroupNorm::new(width, config.norm_num_groups, config.norm_eps, device);
-        let conv = |from, kernel| Conv2d::new([from, output], kernel, ConvGeometry::same(kernel), device);
+        let conv =
+            |from, kernel| Conv2d::of(config.spatial_dims, [from, output], kernel, ConvGeometry::same(kernel), device);
         Self {
             norm1: norm(input),
             conv1: conv(input, 3),
@@ -122,13 +133,13 @@ impl PlainResnetBlock {
     /// `[batch, height, width, in]` to `[batch, height, width, out]`.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let precision = pass.precision;
-        let h = self.conv1.forward(self.norm1.forward_silu(x.clone(), precision), precision);
+        let h = self.conv1.forward(self.norm1.forward_silu(x.clone(), precision), pass);
         let h = self.norm2.forward_silu(h, precision);
         let shortcut = match &self.conv_shortcut {
-            Some(conv) => conv.forward(x, precision),
+            Some(conv) => conv.forward(x, pass),
             None => x,
         };
-        self.conv2.forward_add(h, shortcut, precision)
+        self.conv2.forward_add(h, shortcut, pass)
     }
 }
 
@@ -180,7 +191,7 @@ pub struct Encoder {
     /// From the full size down.
     pub down_blocks: Vec<EncoderBlock>,
     /// At the latents' size.
-    pub mid_block: PlainMidBlock,
+    pub mid_block: Option<PlainMidBlock>,
     /// Before the last convolution.
     pub conv_norm_out: GroupNorm,
     /// To mean and logarithm of the variance of each latent.
@@ -195,7 +206,7 @@ pub struct Decoder {
     /// From the latents' size up.
     pub up_blocks: Vec<DecoderBlock>,
     /// At the latents' size.
-    pub mid_block: PlainMidBlock,
+    pub mid_block: Option<PlainMidBlock>,
     /// Before the last convolution.
     pub conv_norm_out: GroupNorm,
     /// To the image's channels.
@@ -248,7 +259,10 @@ impl Autoencoder {
         let (widths, latent) = (&config.block_out_channels, config.latent_channels);
         let last = widths.len() - 1;
         let resnet = |from, to| PlainResnetBlock::new([from, to], config, device);
-        let conv = |from, to, kernel| Conv2d::new([from, to], kernel, ConvGeometry::same(kernel), device);
+        let conv =
+            |from, to, kernel| Conv2d::of(config.spatial_dims, [from, to], kernel, ConvGeometry::same(kernel), device);
+        let middle = || config.mid_block.then(|| PlainMidBlock::new(widths[last], config, device));
+        let upsample = |width| Upsample::new(config.spatial_dims, width, device).linear(config.linear_upsampling);
         let norm = |width| GroupNorm::new(width, config.norm_num_groups, config.norm_eps, device);
         let down = |level: usize| {
             let (from, width) = (widths[level.saturating_sub(1)], widths[level]);
@@ -256,7 +270,10 @@ impl Autoencoder {
                 resnets: (0..config.layers_per_block)
                     .map(|i| resnet(if i == 0 { from } else { width }, width))
                     .collect(),
-                downsamplers: (level < last).then(|| Downsample::new(width, 0, device)).into_iter().collect(),
+                downsamplers: (level < last)
+                    .then(|| Downsample::new(config.spatial_dims, width, 0, device))
+                    .into_iter()
+                    .collect(),
             }
         };
         let up = |level: usize| {
@@ -265,21 +282,21 @@ impl Autoencoder {
                 resnets: (0..config.decoder_layers())
                     .map(|i| resnet(if i == 0 { from } else { width }, width))
                     .collect(),
-                upsamplers: (level > 0).then(|| Upsample::new(width, device)).into_iter().collect(),
+                upsamplers: (level > 0).then(|| upsample(width)).into_iter().collect(),
             }
         };
         Ok(Self {
             encoder: Encoder {
                 conv_in: conv(channels, widths[0], 3),
                 down_blocks: (0..=last).map(down).collect(),
-                mid_block: PlainMidBlock::new(widths[last], config, device),
+                mid_block: middle(),
                 conv_norm_out: norm(widths[last]),
                 conv_out: conv(widths[last], 2 * latent, 3),
             },
             decoder: Decoder {
                 conv_in: conv(latent, widths[last], 3),
                 up_blocks: (0..=last).rev().map(up).collect(),
-                mid_block: PlainMidBlock::new(widths[last], config, device),
+                mid_block: middle(),
                 conv_norm_out: norm(widths[0]),
                 conv_out: conv(widths[0], channels, 3),
             },
@@ -297,7 +314,7 @@ impl Autoencoder {
     /// The distribution of the latents of images `[batch, height, width, channels]`.
     pub fn encode(&self, images: Tensor<4>, pass: &Pass) -> Posterior {
         let encoder = &self.encoder;
-        let mut h = encoder.conv_in.forward(images, Precision::F32);
+        let mut h = encoder.conv_in.forward(images, pass.in_f32());
         for block in &encoder.down_blocks {
             for resnet in &block.resnets {
                 h = resnet.forward(h, pass);
@@ -306,8 +323,8 @@ impl Autoencoder {
                 h = downsample.forward(h, pass);
             }
         }
-        h = self.last_norm(&encoder.conv_norm_out, encoder.mid_block.forward(h, pass));
-        let moments = self.quant_conv.forward(encoder.conv_out.forward(h, Precision::F32), Precision::F32);
+        h = self.last_norm(&encoder.conv_norm_out, through(encoder.mid_block.as_ref(), h, pass));
+        let moments = self.quant_conv.forward(encoder.conv_out.forward(h, pass.in_f32()), pass.in_f32());
         let latent = moments.dims()[3] / 2;
         let (mean, logvar) = (moments.clone().narrow(3, 0, latent), moments.narrow(3, latent, latent));
         Posterior { mean, logvar: logvar.clamp(-30.0, 20.0) }
@@ -316,8 +333,8 @@ impl Autoencoder {
     /// The images of latents `[batch, height', width', latent]`, `[batch, height, width, channels]`.
     pub fn decode(&self, latents: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let decoder = &self.decoder;
-        let mut h = decoder.conv_in.forward(self.post_quant_conv.forward(latents, Precision::F32), Precision::F32);
-        h = decoder.mid_block.forward(h, pass);
+        let mut h = decoder.conv_in.forward(self.post_quant_conv.forward(latents, pass.in_f32()), pass.in_f32());
+        h = through(decoder.mid_block.as_ref(), h, pass);
         for block in &decoder.up_blocks {
             for resnet in &block.resnets {
                 h = resnet.forward(h, pass);
@@ -326,11 +343,19 @@ impl Autoencoder {
                 h = upsample.forward(h, pass);
             }
         }
-        decoder.conv_out.forward(self.last_norm(&decoder.conv_norm_out, h), Precision::F32)
+        decoder.conv_out.forward(self.last_norm(&decoder.conv_norm_out, h), pass.in_f32())
     }
 
     fn last_norm(&self, norm: &GroupNorm, h: Tensor<4>) -> Tensor<4> {
         if self.final_silu { norm.forward_silu(h, Precision::F32) } else { norm.forward(h, Precision::F32) }
+    }
+}
+
+/// Through the middle, where there is one.
+fn through(middle: Option<&PlainMidBlock>, h: Tensor<4>, pass: &Pass) -> Tensor<4> {
+    match middle {
+        Some(middle) => middle.forward(h, pass),
+        None => h,
     }
 }
 

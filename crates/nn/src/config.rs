@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The `[model_x]` and `[model_y]` words that size a U-Net; the defaults are the released layout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct UNetConfig {
     /// Channels of each level, from the full size down; each further level halves the size.
     pub block_out_channels: Vec<usize>,
@@ -19,6 +20,16 @@ pub struct UNetConfig {
     pub mid_attention: bool,
     /// Classes that the network can be told, for networks made elsewhere; their embeddings are added to the time's.
     pub num_class_embeds: Option<usize>,
+    /// Axes of a picture: 2, or 3 for networks of volumes made elsewhere.
+    pub spatial_dims: usize,
+    /// Whether the network is told in which region of the body a volume begins (MAISI's `include_top_region_index_input`).
+    pub include_top_region_index_input: bool,
+    /// Whether it is told in which region the volume ends.
+    pub include_bottom_region_index_input: bool,
+    /// Whether it is told the distances of voxels.
+    pub include_spacing_input: bool,
+    /// Whether what a control network adds to the last skip connection also goes into the middle, as in MAISI's U-Net.
+    pub control_before_middle: bool,
     /// Channels of one attention head; without it one head has them all.
     pub attention_head_dim: Option<usize>,
     /// Groups of each normalisation; must divide every entry of `block_out_channels`.
@@ -46,6 +57,11 @@ impl Default for UNetConfig {
             mid_layers: 2,
             mid_attention: true,
             num_class_embeds: None,
+            spatial_dims: 2,
+            include_top_region_index_input: false,
+            include_bottom_region_index_input: false,
+            include_spacing_input: false,
+            control_before_middle: false,
             attention_head_dim: None,
             norm_num_groups: 32,
             norm_eps: 1e-6,
@@ -108,6 +124,12 @@ pub enum UNetError {
     /// An autoencoder without latents.
     #[error("autoencoder.latent_channels = 0, expected 1 or more")]
     NoLatents,
+    /// Pictures of other than two or three axes.
+    #[error("spatial_dims = {found}, expected 2, or 3 for volumes")]
+    Axes {
+        /// `spatial_dims`.
+        found: usize,
+    },
     /// A middle that is not known.
     #[error("mid_layers = {layers} with mid_attention = {attention}, expected 2, or 0 or 1 without attention")]
     Middle {
@@ -136,6 +158,13 @@ impl UNetConfig {
     /// Width of the time embedding: four times the first level's, as in every U-Net of this family.
     pub fn time_embedding_width(&self) -> usize {
         4 * self.block_out_channels[0]
+    }
+
+    /// Width of what every residual block is given: the time embedding, and one as wide for each further input of a volume.
+    pub fn embedding_width(&self) -> usize {
+        let inputs =
+            [self.include_top_region_index_input, self.include_bottom_region_index_input, self.include_spacing_input];
+        (1 + inputs.into_iter().filter(|&is_told| is_told).count()) * self.time_embedding_width()
     }
 
     /// Channels of each skip connection, from the first convolution's to the smallest size's.
@@ -167,6 +196,9 @@ impl UNetConfig {
         }
         if self.mid_layers > 2 || self.mid_layers < 2 && self.mid_attention {
             return Err(UNetError::Middle { layers: self.mid_layers, attention: self.mid_attention });
+        }
+        if !matches!(self.spatial_dims, 2 | 3) {
+            return Err(UNetError::Axes { found: self.spatial_dims });
         }
         match self.attention_levels.iter().find(|&&level| level >= levels) {
             Some(&level) => Err(UNetError::NoSuchLevel { level, last: levels - 1 }),

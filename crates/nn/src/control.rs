@@ -47,8 +47,16 @@ pub struct ConditionEmbedding {
 impl ConditionEmbedding {
     /// From `condition` channels through `widths` to `output` channels. `stride` 1 keeps the size; 2 halves it at each change
     /// of channels, for networks on a coarser grid than the condition.
-    pub fn new(condition: usize, widths: &[usize], output: usize, stride: usize, device: &Device) -> Self {
-        let conv = |channels, stride| Conv2d::new(channels, 3, ConvGeometry { stride, padding: [1; 4] }, device);
+    pub fn new(
+        spatial_dims: usize,
+        condition: usize,
+        widths: &[usize],
+        output: usize,
+        stride: usize,
+        device: &Device,
+    ) -> Self {
+        let conv =
+            |channels, stride| Conv2d::of(spatial_dims, channels, 3, ConvGeometry { stride, padding: [1; 4] }, device);
         let blocks = widths.windows(2).flat_map(|w| [conv([w[0], w[0]], 1), conv([w[0], w[1]], stride)]).collect();
         let last = widths[widths.len() - 1];
         Self { conv_in: conv([condition, widths[0]], 1), blocks, conv_out: conv([last, output], 1) }
@@ -56,11 +64,11 @@ impl ConditionEmbedding {
 
     /// `[batch, height, width, condition]` to `[batch, height', width', output]`.
     pub fn forward(&self, condition: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        let mut h = ops::silu(self.conv_in.forward(condition, Precision::F32));
+        let mut h = ops::silu(self.conv_in.forward(condition, pass.in_f32()));
         for block in &self.blocks {
-            h = ops::silu(block.forward(h, pass.precision));
+            h = ops::silu(block.forward(h, pass));
         }
-        self.conv_out.forward(h, Precision::F32)
+        self.conv_out.forward(h, pass.in_f32())
     }
 }
 
@@ -122,7 +130,14 @@ impl ControlNet {
         Ok(Self {
             conv_in,
             time_embedding,
-            controlnet_cond_embedding: ConditionEmbedding::new(condition, widths, first, stride, device),
+            controlnet_cond_embedding: ConditionEmbedding::new(
+                base.spatial_dims,
+                condition,
+                widths,
+                first,
+                stride,
+                device,
+            ),
             down_blocks,
             controlnet_down_blocks: base.skip_channels().into_iter().map(zero).collect(),
             mid_block,
@@ -152,7 +167,7 @@ impl ControlNet {
         let sinusoids = self.sinusoids.of(times, &x.device());
         let time = ops::silu(self.time_embedding.forward(sinusoids));
         let told = self.controlnet_cond_embedding.forward(condition, pass);
-        let mut h = self.conv_in.forward_add(x, told, Precision::F32);
+        let mut h = self.conv_in.forward_add(x, told, pass.in_f32());
         let mut skips = vec![h.clone()];
         // The input's layer is the one above, which is told the condition.
         for stage in encoder_stages(&self.conv_in, &self.down_blocks, &self.mid_block).into_iter().skip(1) {

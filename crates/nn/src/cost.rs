@@ -111,14 +111,15 @@ pub fn autoencoder_flops(config: &AutoencoderConfig, channels: usize, size: [usi
     let counter = Counter { size, time: 0 };
     let (widths, latent) = (&config.block_out_channels, config.latent_channels);
     let last = widths.len() - 1;
+    let middle = if config.mid_block { counter.middle(last, widths[last]) } else { 0.0 };
     let encoder = counter.conv(0, 3, [channels, widths[0]])
         + counter.down(widths, config.layers_per_block, &[])
-        + counter.middle(last, widths[last])
+        + middle
         + counter.conv(last, 3, [widths[last], 2 * latent])
         + counter.conv(last, 1, [2 * latent, 2 * latent]);
     let mut decoder = counter.conv(last, 1, [latent, latent])
         + counter.conv(last, 3, [latent, widths[last]])
-        + counter.middle(last, widths[last])
+        + middle
         + counter.conv(0, 3, [widths[0], channels]);
     let mut input = widths[last];
     for (level, &width) in widths.iter().enumerate().rev() {

@@ -164,8 +164,8 @@ impl Inception {
         let x = ["6b", "6c", "6d", "6e"].iter().fold(x, |x, name| self.block_c(name, &x));
         let f768 = mean(&x);
         let x = self.block_d(&x);
-        let x = self.block_e("7b", &x, average_pool(x.clone()));
-        let x = self.block_e("7c", &x, max_pool(x.clone(), 1, 1));
+        let x = self.block_e("7b", &x, &average_pool(x.clone()));
+        let x = self.block_e("7c", &x, &max_pool(x.clone(), 1, 1));
         InceptionFeatures { f64, f192, f768, f2048: mean(&x) }
     }
 
@@ -221,7 +221,7 @@ impl Inception {
         ])
     }
 
-    fn block_e(&self, name: &str, x: &Tensor<4>, pooled: Tensor<4>) -> Tensor<4> {
+    fn block_e(&self, name: &str, x: &Tensor<4>, pooled: &Tensor<4>) -> Tensor<4> {
         let single = self.chain(name, &["branch3x3_1"], x);
         let double = self.chain(name, &["branch3x3dbl_1", "branch3x3dbl_2"], x);
         join(vec![
@@ -230,7 +230,7 @@ impl Inception {
             self.chain(name, &["branch3x3_2b"], &single),
             self.chain(name, &["branch3x3dbl_3a"], &double),
             self.chain(name, &["branch3x3dbl_3b"], &double),
-            self.chain(name, &["branch_pool"], &pooled),
+            self.chain(name, &["branch_pool"], pooled),
         ])
     }
 }

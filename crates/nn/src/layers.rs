@@ -4,42 +4,74 @@
 
 use crate::{
     ops::{self, ConvGeometry, NormSettings},
-    pass::Precision,
+    pass::{Layout, Precision},
+    volume::Volume,
 };
 use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor},
 };
 
-/// A square convolution on channels-last input.
+/// A square convolution on channels-last input, or a cubic one on volumes ([`crate::volume`]).
 #[derive(Module, Debug)]
 pub struct Conv2d {
-    /// `[out, in, kernel, kernel]`.
+    /// `[out, in, kernel, kernel]`; of volumes `[out, in * kernel, kernel, kernel]`, the values as in `[out, in, kernel, kernel, kernel]`.
     pub weight: Param<Tensor<4>>,
     /// `[out]`.
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
     geometry: ConvGeometry,
+    #[module(skip)]
+    is_cubic: bool,
 }
 
 impl Conv2d {
     /// A convolution from `channels[0]` to `channels[1]`.
     pub fn new(channels: [usize; 2], kernel: usize, geometry: ConvGeometry, device: &Device) -> Self {
+        Self::of(2, channels, kernel, geometry, device)
+    }
+
+    /// The same for pictures of `spatial_dims` axes: 2, or 3 for volumes.
+    pub fn of(
+        spatial_dims: usize,
+        channels: [usize; 2],
+        kernel: usize,
+        geometry: ConvGeometry,
+        device: &Device,
+    ) -> Self {
+        let is_cubic = spatial_dims == 3 && kernel > 1;
+        let input = if is_cubic { channels[0] * kernel } else { channels[0] };
         Self {
-            weight: Param::from_tensor(Tensor::zeros([channels[1], channels[0], kernel, kernel], device)),
+            weight: Param::from_tensor(Tensor::zeros([channels[1], input, kernel, kernel], device)),
             bias: Param::from_tensor(Tensor::zeros([channels[1]], device)),
             geometry,
+            is_cubic,
         }
     }
 
+    /// The volume that its kernel needs to know.
+    fn volume(&self, layout: Layout) -> Option<Volume> {
+        layout.volume.filter(|_| self.is_cubic)
+    }
+
     /// `[batch, height, width, in]` to `[batch, height', width', out]`.
-    pub fn forward(&self, x: Tensor<4>, precision: Precision) -> Tensor<4> {
-        ops::conv2d(x, self.weight.val(), self.bias.val(), self.geometry, precision)
+    pub fn forward(&self, x: Tensor<4>, layout: impl Into<Layout>) -> Tensor<4> {
+        let layout = layout.into();
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        match self.volume(layout) {
+            Some(volume) => volume.conv(x, weight, bias, self.geometry, layout.precision),
+            None => ops::conv2d(x, weight, bias, self.geometry, layout.precision),
+        }
     }
 
     /// [`forward`](Self::forward), plus `sample` `[batch, out]` at every pixel.
-    pub fn forward_add_sample(&self, x: Tensor<4>, sample: Tensor<2>, precision: Precision) -> Tensor<4> {
-        ops::conv2d_add_sample(x, self.weight.val(), self.bias.val(), sample, self.geometry, precision)
+    pub fn forward_add_sample(&self, x: Tensor<4>, sample: Tensor<2>, layout: impl Into<Layout>) -> Tensor<4> {
+        let layout = layout.into();
+        if self.volume(layout).is_some() {
+            let [batch, channels] = sample.dims();
+            return self.forward(x, layout) + sample.reshape([batch, 1, 1, channels]);
+        }
+        ops::conv2d_add_sample(x, self.weight.val(), self.bias.val(), sample, self.geometry, layout.precision)
     }
 
     /// [`forward`](Self::forward) of `x` enlarged by two in both directions, for a convolution that keeps the size.
@@ -53,8 +85,12 @@ impl Conv2d {
     }
 
     /// [`forward`](Self::forward), plus `residual`, which has the shape of the result.
-    pub fn forward_add(&self, x: Tensor<4>, residual: Tensor<4>, precision: Precision) -> Tensor<4> {
-        ops::conv2d_add(x, self.weight.val(), self.bias.val(), residual, self.geometry, precision)
+    pub fn forward_add(&self, x: Tensor<4>, residual: Tensor<4>, layout: impl Into<Layout>) -> Tensor<4> {
+        let layout = layout.into();
+        if self.volume(layout).is_some() {
+            return residual + self.forward(x, layout);
+        }
+        ops::conv2d_add(x, self.weight.val(), self.bias.val(), residual, self.geometry, layout.precision)
     }
 }
 

@@ -22,3 +22,4 @@ pub mod resnet;
 pub mod segmentation;
 mod stage;
 pub mod unet;
+pub mod volume;

@@ -35,11 +35,12 @@ impl ResnetBlock {
     pub fn new(channels: [usize; 2], config: &UNetConfig, device: &Device) -> Self {
         let [input, output] = channels;
         let norm = |width| GroupNorm::new(width, config.norm_num_groups, config.norm_eps, device);
-        let conv = |from, kernel| Conv2d::new([from, output], kernel, ConvGeometry::same(kernel), device);
+        let conv =
+            |from, kernel| Conv2d::of(config.spatial_dims, [from, output], kernel, ConvGeometry::same(kernel), device);
         Self {
             norm1: norm(input),
             conv1: conv(input, 3),
-            time_emb_proj: Linear::new([config.time_embedding_width(), output], device),
+            time_emb_proj: Linear::new([config.embedding_width(), output], device),
             norm2: norm(output),
             conv2: conv(output, 3),
             conv_shortcut: (input != output).then(|| conv(input, 1)),
@@ -56,7 +57,7 @@ impl ResnetBlock {
             Some(skip) => self.norm1.forward_silu_concat(x.clone(), skip.clone(), precision),
             None => self.norm1.forward_silu(x.clone(), precision),
         };
-        let h = self.conv1.forward_add_sample(h, time, precision);
+        let h = self.conv1.forward_add_sample(h, time, pass);
         // Dropout multiplies in 32 bits; the convolution rounds its result.
         let read_as = if pass.dropout.is_active(self.dropout) { Precision::F32 } else { precision };
         let h = pass.dropout.apply(self.norm2.forward_silu(h, read_as), self.dropout);
@@ -66,7 +67,7 @@ impl ResnetBlock {
             (None, Some(skip)) => ops::concat_channels(x, skip),
             (None, None) => x,
         };
-        self.conv2.forward_add(h, shortcut, precision)
+        self.conv2.forward_add(h, shortcut, pass)
     }
 }
 
@@ -79,32 +80,45 @@ pub struct Downsample {
 
 impl Downsample {
     /// `padding` 1 pads all around; 0 pads one pixel at the bottom and right only, as the released code does.
-    pub fn new(channels: usize, padding: usize, device: &Device) -> Self {
+    pub fn new(spatial_dims: usize, channels: usize, padding: usize, device: &Device) -> Self {
         let padding = if padding == 0 { [0, 1, 0, 1] } else { [padding; 4] };
-        Self { conv: Conv2d::new([channels; 2], 3, ConvGeometry { stride: 2, padding }, device) }
+        Self { conv: Conv2d::of(spatial_dims, [channels; 2], 3, ConvGeometry { stride: 2, padding }, device) }
     }
 
     /// `[batch, height, width, channels]` to half the height and width.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        self.conv.forward(x, pass.precision)
+        self.conv.forward(x, pass)
     }
 }
 
-/// Doubles the size: nearest neighbour, then a 3x3 convolution.
+/// Doubles the size: nearest neighbour (or, of volumes, linear interpolation), then a 3x3 convolution.
 #[derive(Module, Debug)]
 pub struct Upsample {
     /// The convolution.
     pub conv: Conv2d,
+    #[module(skip)]
+    is_linear: bool,
 }
 
 impl Upsample {
     /// Keeps the number of channels.
-    pub fn new(channels: usize, device: &Device) -> Self {
-        Self { conv: Conv2d::new([channels; 2], 3, ConvGeometry::same(3), device) }
+    pub fn new(spatial_dims: usize, channels: usize, device: &Device) -> Self {
+        Self { conv: Conv2d::of(spatial_dims, [channels; 2], 3, ConvGeometry::same(3), device), is_linear: false }
+    }
+
+    /// The same with linear interpolation; volumes alone have it.
+    #[must_use]
+    pub fn linear(mut self, is_linear: bool) -> Self {
+        self.is_linear = is_linear;
+        self
     }
 
     /// `[batch, height, width, channels]` to twice the height and width.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        self.conv.forward_upsampled(x, pass.precision)
+        match pass.volume {
+            Some(volume) if self.is_linear => self.conv.forward(volume.upsample_linear(x), pass),
+            Some(volume) => self.conv.forward(volume.upsample_nearest(x), pass),
+            None => self.conv.forward_upsampled(x, pass.precision),
+        }
     }
 }

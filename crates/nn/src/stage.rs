@@ -61,12 +61,12 @@ impl Layer<'_> {
     /// `[batch, embedding]`.
     pub(crate) fn forward(self, h: Tensor<4>, skip: Option<Tensor<4>>, time: &Tensor<2>, pass: &Pass) -> Tensor<4> {
         match self {
-            Self::Input(conv) => conv.forward(h, Precision::F32),
+            Self::Input(conv) => conv.forward(h, pass.in_f32()),
             Self::Resnet(block) => block.forward(h, skip, time, pass),
             Self::Attention(attention) => attention.forward(h, pass),
             Self::Downsample(downsample) => downsample.forward(h, pass),
             Self::Upsample(upsample) => upsample.forward(h, pass),
-            Self::Output(norm, conv) => conv.forward(norm.forward_silu(h, Precision::F32), Precision::F32),
+            Self::Output(norm, conv) => conv.forward(norm.forward_silu(h, Precision::F32), pass.in_f32()),
         }
     }
 

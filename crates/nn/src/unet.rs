@@ -12,8 +12,41 @@ use crate::{
 };
 use burn::{
     module::Module,
-    tensor::{Device, Tensor},
+    tensor::{Device, Tensor, TensorData},
 };
+use std::ops::Range;
+
+/// Regions of the body that a network of volumes tells apart.
+pub const REGIONS: usize = 4;
+/// Axes of a volume.
+pub const AXES: usize = 3;
+
+/// What a network of volumes is told of each beside its class, as far as it has inputs for it; all samples behind each other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VolumeInputs {
+    /// Region where the volume begins, one of [`REGIONS`] values is 1.
+    pub top_region_index: Vec<f32>,
+    /// Region where it ends.
+    pub bottom_region_index: Vec<f32>,
+    /// Distance of voxels along each axis, as the network was told it.
+    pub spacing: Vec<f32>,
+}
+
+impl VolumeInputs {
+    /// Those of some of `batch` samples.
+    #[must_use]
+    pub fn of(&self, samples: Range<usize>, batch: usize) -> Self {
+        let part = |values: &[f32]| {
+            let each = values.len() / batch;
+            values[samples.start * each..samples.end * each].to_vec()
+        };
+        Self {
+            top_region_index: part(&self.top_region_index),
+            bottom_region_index: part(&self.bottom_region_index),
+            spacing: part(&self.spacing),
+        }
+    }
+}
 
 /// A level of the encoder.
 #[derive(Module, Debug)]
@@ -69,6 +102,12 @@ pub struct UNet {
     pub time_embedding_y: Option<TimeEmbedding>,
     /// One embedding a class, for networks that are told one.
     pub class_embedding: Option<ClassEmbedding>,
+    /// From the region of the body where a volume begins.
+    pub top_region_index_layer: Option<TimeEmbedding>,
+    /// From the region where it ends.
+    pub bottom_region_index_layer: Option<TimeEmbedding>,
+    /// From the distances of its voxels.
+    pub spacing_layer: Option<TimeEmbedding>,
     /// From the full size down.
     pub down_blocks: Vec<DownBlock>,
     /// At the smallest size.
@@ -81,6 +120,8 @@ pub struct UNet {
     pub conv_out: Conv2d,
     #[module(skip)]
     sinusoids: Sinusoids,
+    #[module(skip)]
+    control_before_middle: bool,
 }
 
 impl UNet {
@@ -105,7 +146,8 @@ impl UNet {
                 resnets.push(resnet(input, width));
                 input = width;
             }
-            let downsampler = (level < last).then(|| Downsample::new(width, config.downsample_padding, device));
+            let downsampler =
+                (level < last).then(|| Downsample::new(config.spatial_dims, width, config.downsample_padding, device));
             down_blocks.push(DownBlock {
                 resnets,
                 attentions: attentions(level, config.layers_per_block),
@@ -124,22 +166,32 @@ impl UNet {
             up_blocks.push(UpBlock {
                 resnets,
                 attentions: attentions(level, config.layers_per_block + 1),
-                upsamplers: (level > 0).then(|| Upsample::new(width, device)).into_iter().collect(),
+                upsamplers: (level > 0)
+                    .then(|| Upsample::new(config.spatial_dims, width, device))
+                    .into_iter()
+                    .collect(),
             });
         }
 
-        let conv = |from, to| Conv2d::new([from, to], 3, ConvGeometry::same(3), device);
+        let conv = |from, to| Conv2d::of(config.spatial_dims, [from, to], 3, ConvGeometry::same(3), device);
+        let further = |is_told: bool, inputs: usize| {
+            is_told.then(|| TimeEmbedding::new(inputs, config.time_embedding_width(), device))
+        };
         Ok(Self {
             conv_in: conv(channels[0], widths[0]),
             time_embedding: TimeEmbedding::new(widths[0], config.time_embedding_width(), device),
             time_embedding_y: None,
             class_embedding: config.num_class_embeds.map(|classes| ClassEmbedding::new(classes, config, device)),
+            top_region_index_layer: further(config.include_top_region_index_input, REGIONS),
+            bottom_region_index_layer: further(config.include_bottom_region_index_input, REGIONS),
+            spacing_layer: further(config.include_spacing_input, AXES),
             down_blocks,
             mid_block: MidBlock::new(config, device),
             up_blocks,
             conv_norm_out: GroupNorm::new(widths[0], config.norm_num_groups, config.norm_eps, device),
             conv_out: conv(widths[0], channels[1]),
             sinusoids: Sinusoids::new(config),
+            control_before_middle: config.control_before_middle,
         })
     }
 
@@ -164,6 +216,23 @@ impl UNet {
     /// The same with a class a sample for a network of classes; others ignore them.
     pub fn embed_classes(&self, times: &[f32], classes: &[usize]) -> Tensor<2> {
         self.time(self.sinusoids(times), classes)
+    }
+
+    /// The same with what else a network of volumes is told.
+    pub fn embed_volumes(&self, times: &[f32], classes: &[usize], told: &VolumeInputs) -> Tensor<2> {
+        let parts = [
+            (&self.top_region_index_layer, &told.top_region_index, REGIONS),
+            (&self.bottom_region_index_layer, &told.bottom_region_index, REGIONS),
+            (&self.spacing_layer, &told.spacing, AXES),
+        ];
+        let device = self.device();
+        let embedded = |(layer, values, width): (&Option<TimeEmbedding>, &Vec<f32>, usize)| {
+            let layer = layer.as_ref()?;
+            let values = Tensor::from_data(TensorData::new(values.clone(), [times.len(), width]), &device);
+            Some(ops::silu(layer.forward(values)))
+        };
+        let further = parts.into_iter().filter_map(embedded);
+        Tensor::cat(std::iter::once(self.embed_classes(times, classes)).chain(further).collect(), 1)
     }
 
     /// The same for two times a sample, in a network [with a second time](Self::with_second_time).
@@ -208,6 +277,12 @@ impl UNet {
             h = stage.layer.forward(h, skip, time, pass);
             if stage.leaves_skip {
                 skips.push(h.clone());
+                if self.control_before_middle
+                    && skips.len() == controls.len()
+                    && let Some(control) = controls.last()
+                {
+                    h = h + control.clone();
+                }
             }
         }
         h

@@ -69,7 +69,7 @@ pub fn budget(config: &Config, device: &Device) -> Result<Budget> {
     let frozen = Frozen::default();
     let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
     let networks: Result<Vec<NetworkCost>> =
-        config.roles().iter().map(|&role| with_objective(role, context, Count(device))).collect();
+        config.trained_roles().map(|role| with_objective(role, context, Count(device))).collect();
     Ok(Budget { networks: networks? })
 }
 

@@ -3,10 +3,12 @@
 use crate::{
     Config, Result,
     checkpoint::Store,
+    imported::frozen::FrozenModelY,
     methods::{ldm::LatentSpace, role_name},
     preview::write_run_curves,
     run_dir::RunDir,
 };
+use pig_nn::network::Role;
 use std::fmt::Write;
 
 /// Writes the model card and the curves.
@@ -50,11 +52,15 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
         from.data_sha256,
         from.splits_sha256,
     );
-    for &role in config.roles() {
+    for role in config.trained_roles() {
         let Ok((state, ..)) = Store::new(run.path(), role_name(role)).load_ema() else { continue };
         let (loss, step) =
             state.best.map_or(("-".to_owned(), "-".to_owned()), |(s, l)| (format!("{l:.5}"), s.to_string()));
         let _ = writeln!(text, "| {} | {} | {loss} | {step} | `{}` |", role_name(role), state.step, state.ema_sha256());
+    }
+    if config.is_frozen(Role::ModelY) {
+        let model = FrozenModelY::of_run(run.path())?;
+        let _ = writeln!(text, "| model_y, frozen | - | - | - | `{}` |", model.sha256());
     }
     if let Ok(space) = LatentSpace::load(run.path()) {
         let _ = writeln!(text, "\nLatents: {}. Their standard deviation is {:.4}.", space.sentence(), space.latent_std);

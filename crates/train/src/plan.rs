@@ -52,16 +52,18 @@ pub(crate) const MEASURED_STEPS: usize = 2;
 
 /// Checks everything that a training would check, reads the data, and measures a few steps. Writes nothing.
 pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Plan> {
-    config.check()?;
     RunDir::check_free(out)?;
-    let (config, _) = frozen::resolve(config)?;
+    let (config, frozen_model_y) = frozen::resolve(config)?;
     let config = &config;
     let run_data = RunData::new(data, config, observer)?;
     let [training, _] = run_data.parts();
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let budget = budget(config, device)?;
     let (mut networks, mut frozen) = (Vec::new(), Frozen::default());
-    for (&role, cost) in config.roles().iter().zip(budget.networks).filter(|(role, _)| !config.is_frozen(**role)) {
+    if let Some(model) = &frozen_model_y {
+        frozen.autoencoder = model.codec(device)?;
+    }
+    for (role, cost) in config.trained_roles().zip(budget.networks) {
         let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
         let seconds_a_step = with_objective(role, context, Measurement { training: &training, device })?;
         networks.push(NetworkPlan { cost, seconds_a_step });

@@ -7,7 +7,7 @@ use crate::{
     config::{Conditioning, Layers, Method, SampleConfig},
     evaluate::{agreement, real_pairs, written_pair},
     given::{Source, Supply},
-    imported::join::Join,
+    imported::{frozen::FrozenModelY, join::Join, model_y::ModelY},
     methods::{
         controlnet::build_control,
         ldm::{LatentCodec, LatentSpace, build_autoencoder, check_measured},
@@ -16,7 +16,7 @@ use crate::{
     observer::{Event, Observer, note, warn, warn_of_precision},
     preview::pair_picture,
     run_dir::{RunDir, program},
-    sampler::{Models, Sampler, Samples, StripEstimate, strip_estimate},
+    sampler::{Models, Sampler, Samples, StripEstimate},
     train::{load_network, load_unet},
     trainer::Outcome,
 };
@@ -124,11 +124,20 @@ impl LoadedRun {
         let load = |role| load_unet(path, &config, role, device);
         let mut latents = None;
         let (models, states) = match config.method {
+            Method::Pig if config.is_frozen(Role::ModelY) => {
+                let frozen = FrozenModelY::of_run(path)?;
+                let (model_x, state_x) = load(Role::ModelX)?;
+                frozen.check_guider(&state_x)?;
+                let model_y = frozen.model_y(&config, device)?;
+                let model_hash = sha256([state_x.ema_sha256(), &frozen.sha256()].join("+").as_bytes());
+                let models = Models::Pig { model_x, model_y };
+                return Ok(Self { preparation: run.preparation()?, run, config, models, model_hash, latents });
+            }
             Method::Pig => {
                 let ((model_x, state_x), (model_y, state_y)) = (load(Role::ModelX)?, load(Role::ModelY)?);
                 check_frozen(Role::ModelY, &state_x, &state_y)?;
                 check_stride(&config, &state_y)?;
-                (Models::Pig { model_x, model_y }, vec![state_x, state_y])
+                (Models::Pig { model_x, model_y: ModelY::own(model_y) }, vec![state_x, state_y])
             }
             Method::Joint => {
                 let (unet, state) = load(Role::Joint)?;
@@ -186,12 +195,17 @@ pub(crate) fn sample_settings(trained: &Config, sets: &[String]) -> Result<Confi
 
 /// A network must be used with the frozen one that it learned from.
 fn check_frozen(learning: Role, frozen: &State, learner: &State) -> Result<()> {
-    match learner.frozen_sha256.as_deref().filter(|&hash| hash != frozen.ema_sha256()) {
+    check_teacher(learning, frozen.ema_sha256(), learner)
+}
+
+/// The same by the frozen network's SHA-256.
+pub(crate) fn check_teacher(learning: Role, frozen_sha256: &str, learner: &State) -> Result<()> {
+    match learner.frozen_sha256.as_deref().filter(|&hash| hash != frozen_sha256) {
         None => Ok(()),
         Some(trained_on) => Err(Error::Mismatch {
             what: teacher(learning),
             found: trained_on.to_owned(),
-            expected: frozen.ema_sha256().to_owned(),
+            expected: frozen_sha256.to_owned(),
             advice: "the frozen network was trained further or replaced since; train what learned from it anew",
         }),
     }
@@ -371,7 +385,7 @@ pub fn strips(config: &Config, sampler: &Sampler<'_>, seeds: &[u64]) -> Result<C
     let (mut turn, mut estimates) = (0, Vec::<StripEstimate>::new());
     sampler.pairs(ids, &mut |at| {
         if shown.contains(&turn) {
-            estimates.push(strip_estimate(at));
+            estimates.push(sampler.strip_estimate(at));
         }
         turn += 1;
     });

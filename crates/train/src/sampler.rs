@@ -4,10 +4,12 @@ use crate::{
     Config, Result,
     arrays::{InitialNoise, Recorder},
     config::Conditioning,
-    methods::ldm::LatentCodec,
+    imported::model_y::ModelY,
+    methods::ldm::{LatentCodec, host},
     stepper::stepper,
 };
 use burn::tensor::{Device, Tensor, TensorData};
+use pig_data::resample::resize_image;
 use pig_diffusion::{
     condition_noise::NoisyCondition,
     denoiser::{Clipped, Denoiser},
@@ -41,7 +43,7 @@ pub enum Models {
         /// The guider.
         model_x: UNet,
         /// The conditional model.
-        model_y: UNet,
+        model_y: ModelY,
     },
     /// One for both.
     Joint(UNet),
@@ -166,7 +168,7 @@ impl<'a> Sampler<'a> {
         let (x_0, y_0) = match self.models {
             Models::Pig { model_x, model_y } => algorithm_2(
                 &self.guider(model_x),
-                &self.image_denoiser(model_y, Role::ModelY),
+                &self.guided(model_y.denoiser(self.config)),
                 schedule,
                 timesteps,
                 &self.guide(&noise),
@@ -185,7 +187,7 @@ impl<'a> Sampler<'a> {
             ),
             _ => unreachable!("{NO_ENTRANCE}"),
         };
-        Samples { masks: rows(x_0), images: rows(y_0) }
+        self.finished(x_0, y_0)
     }
 
     /// Samples images without masks.
@@ -208,12 +210,15 @@ impl<'a> Sampler<'a> {
         let given = Tensor::from_data(TensorData::new(values, [ids.len(), height, width, 1]), self.device);
         let noise = self.noise(ids);
         let y_start = self.start(&noise, Stream::Y);
+        let masks = Samples { masks: rows(given.clone()), images: Vec::new() };
+        let given = match self.codec() {
+            Some(_) => area_mean(given, self.config.autoencoder.factor()),
+            None => given,
+        };
         let y_0 = match self.models {
-            Models::Latent { codec, unet } => {
+            Models::Latent { unet, .. } => {
                 let network = self.image_denoiser(unet, Role::Latent);
-                let mask = area_mean(given.clone(), self.config.autoencoder.factor());
-                let latents = self.conditional(&network, &mask, (&noise, Stream::Y), y_start, watch);
-                codec.decode(latents, self.config.sample.precision)
+                self.conditional(&network, &given, (&noise, Stream::Y), y_start, watch)
             }
             Models::Pig { model_x, model_y } => self.pig_images(model_x, model_y, &given, &noise, y_start, watch),
             Models::SegGuided(unet) => {
@@ -231,7 +236,7 @@ impl<'a> Sampler<'a> {
             }
             Models::Unconditional(_) => unreachable!("{NO_ENTRANCE}"),
         };
-        Samples { masks: rows(given), images: rows(y_0) }
+        Samples { images: self.images_of(y_0), ..masks }
     }
 
     /// Samples masks for given images, one for each id. model_x of `pig` sees the image noised by Eq. (10) to the level of each
@@ -240,6 +245,11 @@ impl<'a> Sampler<'a> {
         let ([height, width], channels) = (self.config.data.size, self.config.data.channels);
         let data = TensorData::new(images.concat(), [ids.len(), height, width, channels]);
         let given = Tensor::from_data(data, self.device);
+        let images = rows(given.clone());
+        let given = match self.codec() {
+            Some(codec) => codec.encode_means(given, self.config.sample.precision),
+            None => given,
+        };
         let noise = self.noise(ids);
         let x_start = self.start(&noise, Stream::X);
         let x_0 = match self.models {
@@ -264,19 +274,53 @@ impl<'a> Sampler<'a> {
             }
             _ => unreachable!("{NO_ENTRANCE}"),
         };
-        Samples { masks: rows(x_0), images: rows(given) }
+        Samples { masks: self.masks_of(x_0), images }
+    }
+
+    /// To and from latents, where images are made of them.
+    fn codec(&self) -> Option<&'a LatentCodec> {
+        match self.models {
+            Models::Latent { codec, .. } => Some(codec),
+            Models::Pig { model_y, .. } => model_y.codec(),
+            _ => None,
+        }
+    }
+
+    /// Masks and images of the two chains' ends, or of estimates of them.
+    fn finished(&self, x_0: Tensor<4>, y_0: Tensor<4>) -> Samples {
+        Samples { masks: self.masks_of(x_0), images: self.images_of(y_0) }
+    }
+
+    /// Images of what the y chain makes.
+    fn images_of(&self, y_0: Tensor<4>) -> Vec<Vec<f32>> {
+        rows(match self.codec() {
+            Some(codec) => codec.decode(y_0, self.config.sample.precision),
+            None => y_0,
+        })
+    }
+
+    /// Masks of the image's size of what the x chain makes: interpolated linearly where it lies on a latent's grid.
+    fn masks_of(&self, x_0: Tensor<4>) -> Vec<Vec<f32>> {
+        let ([_, height, width, _], size) = (x_0.dims(), self.config.data.size);
+        let resized = |mask: Vec<f32>| resize_image(&mask, [height, width], size, 1);
+        rows(x_0).into_iter().map(resized).collect()
+    }
+
+    /// The estimates of a turn on the host, for progress strips.
+    pub fn strip_estimate(&self, turn: &Turn<'_>) -> StripEstimate {
+        StripEstimate { t: turn.at.t, samples: self.finished(turn.x.x_0.clone(), turn.y.x_0.clone()) }
     }
 
     fn pig_images(
         &self,
         model_x: &UNet,
-        model_y: &UNet,
+        model_y: &ModelY,
         given: &Tensor<4>,
         noise: &NoiseSource,
         y_start: Tensor<4>,
         watch: &mut dyn FnMut(usize),
     ) -> Tensor<4> {
-        let model_y = self.image_denoiser(model_y, Role::ModelY);
+        let model_y = self.guided(model_y.denoiser(self.config));
         let direct = match self.config.model_y.conditioning {
             Conditioning::Clean => true,
             Conditioning::Xhat => self.config.train.clean_condition_prob > 0.0,
@@ -330,8 +374,7 @@ impl<'a> Sampler<'a> {
 
     /// Height, width and channels of x_T or y_T.
     pub(crate) fn start_size(&self, stream: Stream) -> [usize; 3] {
-        let role = if matches!(self.models, Models::Latent { .. }) { Role::Latent } else { Role::ModelY };
-        let ([height, width], channels) = self.config.grid(role);
+        let ([height, width], channels) = self.config.grid(Role::ModelY);
         [height, width, if stream == Stream::Y { channels } else { 1 }]
     }
 
@@ -379,7 +422,7 @@ impl<'a> Sampler<'a> {
 
     /// `guide` with `sample.condition_augmentation`.
     fn guide_noise<'g>(&'g self, noise: &NoiseSource, guide: impl Guide + 'g) -> Box<dyn Guide + 'g> {
-        let [height, width] = self.config.data.size;
+        let ([height, width], _) = self.config.grid(Role::ModelY);
         match self.config.sample.condition_augmentation {
             0 => Box::new(guide),
             t => {
@@ -390,16 +433,10 @@ impl<'a> Sampler<'a> {
     }
 }
 
-/// The estimates of a turn on the host, for progress strips.
-pub fn strip_estimate(turn: &Turn<'_>) -> StripEstimate {
-    let samples = Samples { masks: rows(turn.x.x_0.clone()), images: rows(turn.y.x_0.clone()) };
-    StripEstimate { t: turn.at.t, samples }
-}
-
 /// `[batch, ..]` as one vector a sample.
 fn rows(tensor: Tensor<4>) -> Vec<Vec<f32>> {
     let [batch, height, width, channels] = tensor.dims();
-    let values: Vec<f32> = tensor.into_data().try_into_vec::<f32>().expect("networks compute in f32");
+    let values = host(tensor);
     let each = height * width * channels;
     debug_assert_eq!(values.len(), batch * each);
     values.chunks_exact(each.max(1)).map(<[f32]>::to_vec).collect()

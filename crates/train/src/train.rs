@@ -3,7 +3,7 @@
 use crate::{
     Config, Error, Result,
     checkpoint::{State, Store},
-    imported::frozen,
+    imported::frozen::{self, FrozenModelY},
     methods::{Context, Frozen, Objective, ObjectiveTask, build_unet, ldm, role_name, with_objective},
     model_card,
     observer::{Event, Observer, note, warn, warn_of_precision},
@@ -181,7 +181,6 @@ fn start(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    config.check()?;
     RunDir::check_free(out)?;
     let (config, frozen_model_y) = frozen::resolve(config)?;
     let config = &config;
@@ -195,7 +194,7 @@ fn start(
     let run = RunDir::create(out, &text, &run_data.splits, &run_data.preparation, &provenance)?;
     remember_data(&run, data)?;
     if let Some(model) = frozen_model_y {
-        frozen::install(run.path(), model)?;
+        model.install(run.path())?;
     }
     train_networks(&run, config, &run_data, device, observer)
 }
@@ -256,7 +255,10 @@ fn train_networks(
     let sets = Sets { training: &training, validation: &validation };
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let mut frozen = Frozen::default();
-    for &role in config.roles().iter().filter(|&&role| !config.is_frozen(role)) {
+    if config.is_frozen(Role::ModelY) {
+        frozen.autoencoder = FrozenModelY::of_run(run.path())?.codec(device)?;
+    }
+    for role in config.trained_roles() {
         let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
         let outcome = with_objective(role, context, Training { run: run.path(), sets, device, observer })?;
         model_card::write(run, config)?;

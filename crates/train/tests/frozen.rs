@@ -52,10 +52,10 @@ fn the_guider_alone_is_trained() {
     for conditioning in ["xhat", "clean"] {
         let set = format!("model_y.conditioning={conditioning}");
         let run = trained(folder.path(), conditioning, &frozen(&model, &[&set]));
-        assert!(weights(&run, "model_y") == weights(&first, "model_y"), "{conditioning}");
+        assert!(Model::open(&run, Some("model_y")).unwrap().arrays == weights(&first, "model_y"), "{conditioning}");
         // Algorithm 1 knows no model_y: the guider is the one that was trained with it, bit for bit.
         assert!(weights(&run, "model_x") == weights(&first, "model_x"), "{conditioning}");
-        assert_eq!(Store::new(&run, "model_y").load_ema().unwrap().0.step, 0);
+        assert!(!Store::new(&run, "model_y").exists());
         // The run holds the model itself: the folder that it came from may go.
         let summary =
             sample(&request(&run, &folder.path().join(format!("{set}-pairs")), Join::default()), &device(), &Silent);

@@ -5,7 +5,7 @@ use pig_train::imported::{
     Model, ModelKind,
     export::export,
     import::{Request, import},
-    verify::verify,
+    verify::{Difference, verify},
 };
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,11 @@ fn imported(source: &Path, sets: &[&str], folder: &Path) -> Model {
 fn equals(source: &str, reference: &str, sets: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let model = imported(&at(source), sets, folder.path());
-    let found = verify(&model, &at(reference), &Device::flex()).unwrap();
+    close(source, verify(&model, None, &at(reference), &Device::flex()).unwrap());
+}
+
+#[track_caller]
+fn close(source: &str, found: Difference) {
     println!("{source}: {found:?}");
     assert!(found.relative < TOLERANCE, "{source}: {found:?}");
 }
@@ -68,14 +72,27 @@ fn autoencoders_of_both() {
     let model = imported(&at("vae"), &[], folder.path());
     assert_eq!(model.description.kind, ModelKind::Autoencoder);
     assert_eq!(model.autoencoder_description().unwrap().scaling_factor, 0.5);
-    let message = export(&model, &folder.path().join("exported")).unwrap_err().to_string();
-    assert!(message.contains("autoencoder") && message.contains("unet"), "{message}");
+    let sets = ["scaling_factor=2", "autoencoder.norm_num_groups=2"];
+    let model = imported(&at("monai_vae.safetensors"), &sets, &folder.path().join("monai"));
+    assert_eq!(model.autoencoder_description().unwrap().scaling_factor, 2.0);
 }
 
 #[test]
 fn control_networks_of_both() {
     equals("controlnet", "controlnet.npz", &[]);
     equals("monai_controlnet.safetensors", "monai_controlnet.npz", &MONAI);
+}
+
+/// What a control network adds to every skip connection, in diffusers' own pair.
+#[test]
+fn a_base_under_its_control() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = imported(&at("unet_controlled"), &[], &folder.path().join("base"));
+    let control = imported(&at("controlnet"), &[], &folder.path().join("control"));
+    let verify = |control| verify(&base, control, &at("unet_controlled.npz"), &Device::flex());
+    close("unet_controlled", verify(Some(&control)).unwrap());
+    let alone = verify(None).unwrap_err().to_string();
+    assert!(alone.contains("2 channels together, but the model takes 1"), "{alone}");
 }
 
 /// What nobody may get wrong without noticing: the reference tells heads and groups apart.
@@ -87,7 +104,7 @@ fn a_wrong_setting_is_seen() {
     {
         let sets = [MONAI[0], MONAI[1], wrong];
         let model = imported(&at("monai_unet.pth"), &sets, &folder.path().join(place.to_string()));
-        let found = verify(&model, &at("monai_unet.npz"), &Device::flex()).unwrap();
+        let found = verify(&model, None, &at("monai_unet.npz"), &Device::flex()).unwrap();
         assert!(found.relative > 10.0 * TOLERANCE, "{wrong}: {found:?}");
     }
 }
@@ -95,19 +112,41 @@ fn a_wrong_setting_is_seen() {
 #[test]
 fn an_export_is_imported_again_with_the_same_words_and_values() {
     let folder = tempfile::tempdir().unwrap();
-    for (source, sets) in
-        [("unet_2d", &[][..]), ("unet_2d_bin", &[]), ("unet_no_middle", &[]), ("monai_unet.pth", &MONAI)]
-    {
+    for (source, sets) in [
+        ("unet_2d", &[][..]),
+        ("unet_2d_bin", &[]),
+        ("unet_no_middle", &[]),
+        ("unet_class", &[]),
+        ("monai_unet.pth", &MONAI),
+        ("vae", &[]),
+        ("controlnet", &[]),
+    ] {
         let folder = folder.path().join(source);
         let model = imported(&at(source), sets, &folder);
         export(&model, &folder.join("exported")).unwrap();
         let again = imported(&folder.join("exported"), &[], &folder.join("again"));
-        assert_eq!(again.description.unet, model.description.unet, "{source}");
+        let words = |model: &Model| {
+            let words = &model.description;
+            (words.kind, words.unet.clone(), words.autoencoder.clone(), words.controlnet.clone())
+        };
+        assert_eq!(words(&again), words(&model), "{source}");
         assert_eq!(again.arrays, model.arrays, "{source}");
     }
-    let model = imported(&at("unet_class"), &[], &folder.path().join("class"));
-    let message = export(&model, &folder.path().join("class_exported")).unwrap_err().to_string();
-    assert!(message.contains("one residual block in the middle"), "{message}");
+}
+
+#[test]
+fn what_diffusers_has_no_class_for_is_not_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    for (source, sets, part) in [
+        ("monai_vae.safetensors", &["autoencoder.norm_num_groups=2"][..], "expected one more"),
+        ("monai_controlnet.safetensors", &MONAI, "2 residual blocks in the middle"),
+    ] {
+        let folder = folder.path().join(source);
+        let model = imported(&at(source), sets, &folder);
+        let message = export(&model, &folder.join("exported")).unwrap_err().to_string();
+        assert!(message.contains(part) && message.contains("diffusers has no such network"), "{message}");
+        assert!(!folder.join("exported").exists());
+    }
 }
 
 #[test]
@@ -118,12 +157,11 @@ fn what_does_not_fit_is_listed_and_nothing_is_written() {
     let mut arrays = pig_weights::file::read(&at("monai_generative_unet.safetensors"), None).unwrap().arrays;
     let array = arrays.remove("out.0.bias").unwrap();
     arrays.insert("somebody.else".to_owned(), array);
-    let views: Vec<(String, safetensors::tensor::TensorView<'_>)>;
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = arrays
         .into_iter()
         .map(|(name, a)| (name, a.shape, a.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
         .collect();
-    views = bytes
+    let views: Vec<(String, safetensors::tensor::TensorView<'_>)> = bytes
         .iter()
         .map(|(name, shape, bytes)| {
             let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap();
@@ -172,7 +210,7 @@ fn configurations_of_other_networks_are_refused_by_their_words() {
         ("time_embedding_type", serde_json::json!("fourier")),
         ("class_embed_type", serde_json::json!("timestep")),
         ("down_block_types", serde_json::json!(["DownBlock2D", "DownBlock2D"])),
-        ("attention_head_dim", serde_json::json!([4, 8])),
+        ("attention_head_dim", serde_json::json!([4, 2])),
         ("norm_eps", serde_json::json!("small")),
     ] {
         let mut changed = config.clone();
@@ -208,7 +246,7 @@ fn a_pipeline_folder_brings_its_schedule() {
     let model = imported(shared, &[], folder.path());
     let words = model.unet_description().unwrap();
     assert_eq!((words.in_channels, words.out_channels, words.schedule.num_train_timesteps), (1, 1, 1000));
-    let found = verify(&model, &shared.join("reference.npz"), &Device::flex()).unwrap();
+    let found = verify(&model, None, &shared.join("reference.npz"), &Device::flex()).unwrap();
     println!("{found:?}");
     assert!(found.relative < TOLERANCE, "{found:?}");
 }

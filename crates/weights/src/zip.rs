@@ -191,7 +191,9 @@ pub(crate) fn encode<'a>(files: impl IntoIterator<Item = (String, &'a [&'a [u8]]
     let (mut archive, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u64);
     for (name, parts) in files {
         let mut crc = Crc::new();
-        parts.iter().for_each(|part| crc.update(part));
+        for part in parts {
+            crc.update(part);
+        }
         let (size, place) = (parts.iter().map(|part| part.len() as u64).sum::<u64>(), archive.len() as u64);
         let is_wide = size.max(place) >= u64::from(u32::MAX);
         // All that is wide stands in the extra field, so all are marked as wide.
@@ -212,7 +214,9 @@ pub(crate) fn encode<'a>(files: impl IntoIterator<Item = (String, &'a [&'a [u8]]
         archive.extend([&LOCAL_HEADER[..], &VERSION.to_le_bytes(), &common].concat());
         archive.extend((local_extra.len() as u16).to_le_bytes());
         archive.extend(name.bytes().chain(local_extra));
-        parts.iter().for_each(|part| archive.extend(*part));
+        for part in parts {
+            archive.extend(*part);
+        }
 
         directory.extend([&CENTRAL_HEADER[..], &VERSION.to_le_bytes(), &VERSION.to_le_bytes(), &common].concat());
         directory.extend((central_extra.len() as u16).to_le_bytes());

@@ -3,7 +3,10 @@
 mod common;
 
 use common::{archive, zip};
-use pig_weights::file;
+use pig_weights::{
+    Array, StateDict, file,
+    layouts::{self, AutoencoderShape, ConditionShape, UNetShape},
+};
 use std::time::{Duration, Instant};
 
 fn message_of(bytes: &[u8]) -> String {
@@ -222,4 +225,36 @@ fn other_files_are_told_apart() {
     let mut header = u64::MAX.to_le_bytes().to_vec();
     header.extend(b"{}");
     assert!(message_of(&header).contains("a header of"));
+}
+
+/// Names that count to where no file reaches: nothing is sized by them.
+#[test]
+fn absurd_numbers_in_names_size_nothing() {
+    let marks = [
+        &["temb.dense.0.weight"][..],
+        &["middle_block.resnet_1.norm1.weight", "time_embed.0.weight"],
+        &["encoder.blocks.0.conv.weight", "post_quant_conv.conv.weight"],
+        &["controlnet_mid_block.weight"],
+        &["encoder.conv_in.weight", "decoder.conv_in.weight"],
+    ];
+    let absurd = [usize::MAX, 1 << 40].map(|number| {
+        [
+            "up.",
+            "down.",
+            "encoder.blocks.",
+            "decoder.blocks.",
+            "down_blocks.",
+            "down_blocks.0.resnets.",
+            "encoder.down_blocks.",
+        ]
+        .map(|prefix| format!("{prefix}{number}.weight"))
+    });
+    let empty = Array { shape: vec![0], values: Vec::new() };
+    for mark in marks {
+        let names = mark.iter().map(|&name| name.to_owned()).chain(absurd.iter().flatten().cloned());
+        let arrays: StateDict = names.map(|name| (name, empty.clone())).collect();
+        let Ok(named) = layouts::rename(arrays) else { continue };
+        assert!(UNetShape::of(&named.arrays).is_err(), "{mark:?}");
+        assert!(AutoencoderShape::of(&named.arrays).is_err() && ConditionShape::of(&named.arrays).is_err(), "{mark:?}");
+    }
 }

@@ -10,13 +10,46 @@ pub(crate) enum Weights {
     ///
     /// FILE is safetensors, a file of torch.save (.pth, .pt, .bin) or a TorchScript archive, or a folder that diffusers wrote.
     /// Pickles are read by a parser that executes nothing. Known are diffusers' UNet2DModel and UNet2DConditionModel without
-    /// text, AutoencoderKL and ControlNetModel, the released code's U-Net, MONAI's DiffusionModelUNet, AutoencoderKL and ControlNet
-    /// (2D), and the FID's Inception.
+    /// text, AutoencoderKL and ControlNetModel, the released code's U-Net, MONAI's DiffusionModelUNet and ControlNet (of pictures or
+    /// volumes) and AutoencoderKL, MAISI's DiffusionModelUNetMaisi, ControlNetMaisi and AutoencoderKlMaisi, and the FID's Inception.
     Import(Import),
     /// Run a model on stored inputs and compare with the outputs stored beside them; exit 1 where they differ.
     Verify(Verify),
     /// Write a model in diffusers' layout: config.json and diffusion_pytorch_model.safetensors.
+    ///
+    /// U-Nets become UNet2DModel, or UNet2DConditionModel where the middle has one block; autoencoders AutoencoderKL, and control
+    /// networks ControlNetModel, as far as those classes can be what the model is.
     Export(ExportWeights),
+    /// Make one volume for a mask with imported networks of volumes, such as MAISI's.
+    SampleVolume(SampleVolume),
+}
+
+/// `pig weights sample-volume`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SampleVolume {
+    /// The U-Net.
+    #[arg(value_name = "MODEL")]
+    pub(crate) unet: PathBuf,
+    /// Its control network; without one the mask is the U-Net's further input channels.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) control: Option<PathBuf>,
+    /// The autoencoder of its latents; without one the U-Net makes the volume itself.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) autoencoder: Option<PathBuf>,
+    /// Array mask [D, H, W] (labels go into several channels by their bits, the lowest first), or [C, D, H, W] as the model has it;
+    /// and what a model is told beside: top_region_index [4], bottom_region_index [4], spacing [3], class [1]. y_T [C, D', H', W'] starts
+    /// from given noise.
+    #[arg(long, value_name = "FILE.npz")]
+    pub(crate) inputs: PathBuf,
+    /// The sample's number, which names its noise.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// A key of the section [sample], such as sample.num_inference_steps=50; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+    /// The .npz to write, with an array volume [C, D, H, W] as the networks made it.
+    #[arg(long, value_name = "FILE.npz")]
+    pub(crate) out: PathBuf,
 }
 
 /// `pig weights import`.
@@ -54,6 +87,9 @@ pub(crate) struct Verify {
     /// Largest difference, as a share of the largest value of y, that counts as equal.
     #[arg(long, value_name = "SHARE", default_value_t = 1e-4)]
     pub(crate) tolerance: f64,
+    /// A ControlNet (or a run of controlnet) that steers MODEL and is told cond, at the size that it takes.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) control: Option<PathBuf>,
     /// The network of a run that has several, such as model_y.
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,

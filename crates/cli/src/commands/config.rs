@@ -7,6 +7,7 @@ use crate::{
 use pig_train::{
     budget::{Budget, TOLERANCE, budget},
     config::Layers,
+    imported::frozen::resolve,
 };
 use std::{fmt::Write, path::Path, process::ExitCode};
 
@@ -18,7 +19,7 @@ pub(crate) fn run(args: &Args, command: &Config) -> anyhow::Result<ExitCode> {
         Config::Show(asked) if json => println!("{}", serde_json::to_string_pretty(&load(asked)?)?),
         Config::Show(asked) => print!("{}", load(asked)?.to_toml()),
         Config::Check(asked) => {
-            load(asked)?.check()?;
+            resolve(&load(asked)?)?;
             println!("{}", if json { r#"{ "usable": true }"# } else { "the configuration can be used" });
         }
         Config::Budget(asked) => return budgets(args, asked),
@@ -31,7 +32,7 @@ fn budgets(args: &Args, asked: &BudgetArgs) -> anyhow::Result<ExitCode> {
     let device = device(args)?;
     let count = |file: &std::path::PathBuf| -> anyhow::Result<(&'static str, Budget)> {
         let config = Layers { file: Some(file.clone()), sets: asked.sets.clone() }.load()?;
-        config.check()?;
+        let (config, _) = resolve(&config)?;
         Ok((config.method.word(), budget(&config, &device)?))
     };
     let counted = asked.configs.iter().map(count).collect::<anyhow::Result<Vec<_>>>()?;

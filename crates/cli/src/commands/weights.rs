@@ -1,7 +1,7 @@
 //! `pig weights`.
 
 use crate::{
-    args::{Args, KindName, Weights},
+    args::{Args, KindName, SampleVolume, Weights},
     terminal::device,
 };
 use pig_train::imported::{
@@ -9,8 +9,12 @@ use pig_train::imported::{
     export::export,
     import::{Request, Summary, import},
     verify::{Difference, verify},
+    volume,
 };
 use std::process::ExitCode;
+
+/// The network that steers another in a run that has one.
+const CONTROL: &str = "control";
 
 /// Imports, verifies or exports.
 pub(crate) fn run(args: &Args, command: &Weights) -> anyhow::Result<ExitCode> {
@@ -35,23 +39,50 @@ pub(crate) fn run(args: &Args, command: &Weights) -> anyhow::Result<ExitCode> {
         }
         Weights::Verify(asked) => {
             let model = Model::open(&asked.model, asked.network.as_deref())?;
-            let found = verify(&model, &asked.reference, &device(args)?)?;
+            let control = asked.control.as_deref().map(|path| Model::open(path, Some(CONTROL))).transpose()?;
+            let found = verify(&model, control.as_ref(), &asked.reference, &device(args)?)?;
             // What is no number is not equal.
             let equal = found.relative <= asked.tolerance;
             print_verify(args, &found, asked.tolerance, equal)?;
             Ok(if equal { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
+        Weights::SampleVolume(asked) => sample_volume(args, asked),
         Weights::Export(asked) => {
             let model = Model::open(&asked.model, asked.network.as_deref())?;
-            export(&model, &asked.out)?;
+            let class = export(&model, &asked.out)?;
             if args.machine.json {
-                println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "out": asked.out }))?);
+                println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "out": asked.out, "class": class }))?);
             } else {
-                println!("{}: diffusers' UNet2DModel", asked.out.display());
+                println!("{}: diffusers' {class}", asked.out.display());
             }
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn sample_volume(args: &Args, asked: &SampleVolume) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        !asked.out.exists(),
+        "{}: the file exists and is never overwritten; choose another --out",
+        asked.out.display()
+    );
+    let request = volume::Request {
+        unet: asked.unet.clone(),
+        control: asked.control.clone(),
+        autoencoder: asked.autoencoder.clone(),
+        inputs: asked.inputs.clone(),
+        seed: asked.seed,
+        sets: asked.sets.clone(),
+    };
+    let sampled = volume::sample(&request, &device(args)?, &mut |_| {})?;
+    volume::write(&sampled, &asked.out)?;
+    let [channels, depth, height, width] = sampled.shape;
+    if args.machine.json {
+        println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "out": asked.out, "shape": sampled.shape }))?);
+    } else {
+        println!("{}: a volume of {depth} x {height} x {width} voxels, {channels} channel(s)", asked.out.display());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print_import(args: &Args, out: &std::path::Path, summary: &Summary) -> anyhow::Result<()> {

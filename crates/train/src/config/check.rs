@@ -1,6 +1,6 @@
 //! What a configuration must satisfy beyond the types of its keys.
 
-use super::{Conditioning, Config, Method};
+use super::{Conditioning, Config, FrozenCondition, Method};
 use crate::{Error, Result};
 use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
 use pig_nn::network::Role;
@@ -12,20 +12,79 @@ impl Config {
         Schedule::new(&self.schedule)?;
         self.check_levels()?;
         self.timesteps()?;
+        if self.has_latents() {
+            self.autoencoder.validate(self.data.size)?;
+            let dims = self.autoencoder.spatial_dims;
+            require(dims == 2, "autoencoder.spatial_dims", dims, "2: data are pictures")?;
+        }
         for &role in self.roles() {
             if role == Role::Autoencoder {
-                self.autoencoder.validate(self.data.size)?;
                 continue;
             }
-            self.unet(role).validate()?;
+            let unet = self.unet(role);
+            unet.validate()?;
+            let is_told_more = unet.embedding_width() != unet.time_embedding_width();
+            require(
+                unet.spatial_dims == 2 && !is_told_more,
+                "spatial_dims",
+                unet.spatial_dims,
+                "2 and nothing that volumes are told: data are pictures, and networks of volumes are imported",
+            )?;
             self.unet(role).check_size(self.grid(role).0)?;
         }
         self.check_belonging()?;
+        self.check_frozen()?;
         self.check_train()?;
         self.check_sample()?;
         self.check_sampler()?;
         self.check_refinements()?;
         self.check_schedule()
+    }
+
+    /// What a model_y that others trained is told.
+    pub(crate) fn check_frozen(&self) -> Result<()> {
+        let model_y = &self.model_y;
+        require(
+            model_y.conditioning != Conditioning::Xprev || model_y.frozen.is_none(),
+            "model_y.conditioning",
+            "\"xprev\"",
+            "\"xhat\" or \"clean\" with model_y.frozen, which was not trained on x_{t-1} of any stride",
+        )?;
+        let dropout = self.train.condition_dropout;
+        let is_whole = model_y.frozen.is_none() || dropout == 0.0;
+        require(is_whole, "train.condition_dropout", dropout, "0 with model_y.frozen, which is not trained")?;
+        let has_control = model_y.frozen_control.is_some();
+        let is_controlled = model_y.frozen_condition == FrozenCondition::Controlnet;
+        let expected = if is_controlled { "the control network's folder" } else { "no such key without it" };
+        require(
+            has_control == is_controlled,
+            "model_y.frozen_control",
+            if has_control { "a path" } else { "nothing" },
+            &format!("{expected}, as model_y.frozen_condition = \"controlnet\" goes with it"),
+        )?;
+        let (classes, areas) = (&model_y.frozen_classes, &model_y.frozen_class_areas);
+        let expected = if model_y.frozen_condition == FrozenCondition::Class { areas.len() + 1 } else { 0 };
+        require(
+            classes.len() == expected,
+            "model_y.frozen_classes",
+            format!("{classes:?}"),
+            "one class more than model_y.frozen_class_areas with model_y.frozen_condition = \"class\", and none without",
+        )?;
+        require(
+            (classes.len() > areas.len() || areas.is_empty())
+                && areas.iter().all(|area| (0.0..1.0).contains(area))
+                && areas.windows(2).all(|pair| pair[0] < pair[1]),
+            "model_y.frozen_class_areas",
+            format!("{areas:?}"),
+            "rising shares of the picture, 0 or more and below 1, with model_y.frozen_condition = \"class\"",
+        )?;
+        let values = model_y.frozen_mask_values.unwrap_or([-1.0, 1.0]);
+        require(
+            values.iter().all(|value| value.is_finite()) && values[0] != values[1],
+            "model_y.frozen_mask_values",
+            format!("{values:?}"),
+            "two different numbers, for background and for lesion",
+        )
     }
 
     fn check_train(&self) -> Result<()> {
@@ -80,12 +139,6 @@ impl Config {
             "sample.guidance_scale",
             sample.guidance_scale,
             "1 without train.condition_dropout: the network never saw the null condition",
-        )?;
-        require(
-            self.model_y.conditioning != Conditioning::Xprev || self.model_y.frozen.is_none(),
-            "model_y.conditioning",
-            "\"xprev\"",
-            "\"xhat\" or \"clean\" with model_y.frozen, which was not trained on x_{t-1} of any stride",
         )?;
         require(
             self.model_y.conditioning != Conditioning::Xprev || !sample.guide_threshold,

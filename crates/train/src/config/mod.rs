@@ -8,7 +8,7 @@ mod sampler;
 
 pub(crate) use check::require;
 pub use load::{ConfigError, Layers};
-pub use model_y::{Conditioning, LossWeight, ModelYConfig};
+pub use model_y::{Conditioning, FrozenCondition, LossWeight, ModelYConfig};
 pub use sampler::SamplerKind;
 
 use pig_data::DataConfig;
@@ -380,9 +380,6 @@ impl Default for SampleConfig {
 impl Config {
     /// Optimiser steps of the network of this role.
     pub fn steps(&self, role: Role) -> usize {
-        if self.is_frozen(role) {
-            return 0;
-        }
         match role {
             Role::ModelX => self.train.model_x_steps,
             Role::Unconditional => self.train.base_steps,
@@ -405,15 +402,22 @@ impl Config {
         }
     }
 
-    /// Size and channels of what the U-Net of this role denoises: images, or their latents.
+    /// Whether images are made of an autoencoder's latents.
+    pub fn has_latents(&self) -> bool {
+        self.method == Method::Ldm || self.model_y.frozen_autoencoder.is_some()
+    }
+
+    /// Size and channels of what the U-Net of this role denoises: images, or their latents. The mask of a pair has that size, too.
     pub fn grid(&self, role: Role) -> ([usize; 2], usize) {
         match role {
-            Role::Latent => (self.autoencoder.latent_size(self.data.size), self.autoencoder.latent_channels),
+            Role::Latent | Role::ModelX | Role::ModelY if self.has_latents() => {
+                (self.autoencoder.latent_size(self.data.size), self.autoencoder.latent_channels)
+            }
             _ => (self.data.size, self.data.channels),
         }
     }
 
-    /// The networks that the method trains, in order.
+    /// The networks of the method, in the order of training.
     pub fn roles(&self) -> &'static [Role] {
         match self.method {
             Method::Pig => &[Role::ModelX, Role::ModelY],
@@ -423,6 +427,11 @@ impl Config {
             Method::Controlnet => &[Role::Unconditional, Role::Control],
             Method::Ldm => &[Role::Autoencoder, Role::Latent],
         }
+    }
+
+    /// Those of [`roles`](Self::roles) that are not somebody's.
+    pub fn trained_roles(&self) -> impl Iterator<Item = Role> {
+        self.roles().iter().copied().filter(|&role| !self.is_frozen(role))
     }
 
     /// Whether `pig sample` can start from what is given.

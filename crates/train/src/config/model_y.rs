@@ -1,4 +1,4 @@
-//! The `[model_y]` section: a U-Net's words and three of its own.
+//! The `[model_y]` section: a U-Net's words and some of its own.
 
 use pig_nn::config::UNetConfig;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -29,6 +29,20 @@ pub enum LossWeight {
     SigmoidGuide,
 }
 
+/// How a model_y that others trained is told the mask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FrozenCondition {
+    /// By an input channel behind the noisy image's.
+    #[default]
+    Channels,
+    /// By a control network beside it.
+    Controlnet,
+    /// By a class that the mask's size names: it is not told the mask itself. The guider sees the image all the same, so that the
+    /// pair is joined through the image alone.
+    Class,
+}
+
 /// The `[model_y]` section.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelYConfig {
@@ -41,6 +55,22 @@ pub struct ModelYConfig {
     /// A model that is trained already: a folder of `pig weights import`, or a run whose model_y is taken. The guider alone is
     /// trained, and the network's keys of this section are the model's own.
     pub frozen: Option<PathBuf>,
+    /// How the frozen model is told the mask.
+    pub frozen_condition: FrozenCondition,
+    /// The control network of `frozen_condition = "controlnet"`: a folder of `pig weights import`, or a run of `controlnet`.
+    pub frozen_control: Option<PathBuf>,
+    /// The autoencoder whose latents the frozen model makes: a folder of `pig weights import`, or a run of `ldm`. The guider then
+    /// works on the latents' grid, and the mask is resized to the image's.
+    pub frozen_autoencoder: Option<PathBuf>,
+    /// What the frozen model was told for background and for lesion. Without it -1 and 1, and 0 and 1 for a control network that
+    /// pig did not train, as diffusers gives its conditions.
+    pub frozen_mask_values: Option<[f64; 2]>,
+    /// Classes of `frozen_condition = "class"`, by the lesion's share of the picture: one more than `frozen_class_areas`. A single
+    /// one is told whatever the mask is.
+    pub frozen_classes: Vec<usize>,
+    /// Shares of the picture, rising: a mask whose lesion is larger than the first has the second class, and so on. `[0.0]` parts
+    /// pictures without a lesion from those with one.
+    pub frozen_class_areas: Vec<f64>,
 }
 
 /// The words beside the U-Net's. serde cannot flatten a struct and refuse unknown keys at once, so the table is parted when read.
@@ -50,11 +80,27 @@ struct Own {
     conditioning: Conditioning,
     loss_weight: LossWeight,
     frozen: Option<PathBuf>,
+    frozen_condition: FrozenCondition,
+    frozen_control: Option<PathBuf>,
+    frozen_autoencoder: Option<PathBuf>,
+    frozen_mask_values: Option<[f64; 2]>,
+    frozen_classes: Vec<usize>,
+    frozen_class_areas: Vec<f64>,
 }
 
 impl ModelYConfig {
     /// The keys of this section that are not the U-Net's.
-    pub const OWN_KEYS: [&'static str; 3] = ["conditioning", "loss_weight", "frozen"];
+    pub const OWN_KEYS: [&'static str; 9] = [
+        "conditioning",
+        "loss_weight",
+        "frozen",
+        "frozen_condition",
+        "frozen_control",
+        "frozen_autoencoder",
+        "frozen_mask_values",
+        "frozen_classes",
+        "frozen_class_areas",
+    ];
 }
 
 impl<'de> Deserialize<'de> for ModelYConfig {
@@ -63,7 +109,18 @@ impl<'de> Deserialize<'de> for ModelYConfig {
         let own: Table = Self::OWN_KEYS.iter().filter_map(|&k| Some((k.to_owned(), unet.remove(k)?))).collect();
         let own: Own = Value::Table(own).try_into().map_err(D::Error::custom)?;
         let unet = Value::Table(unet).try_into().map_err(D::Error::custom)?;
-        Ok(Self { unet, conditioning: own.conditioning, loss_weight: own.loss_weight, frozen: own.frozen })
+        Ok(Self {
+            unet,
+            conditioning: own.conditioning,
+            loss_weight: own.loss_weight,
+            frozen: own.frozen,
+            frozen_condition: own.frozen_condition,
+            frozen_control: own.frozen_control,
+            frozen_autoencoder: own.frozen_autoencoder,
+            frozen_mask_values: own.frozen_mask_values,
+            frozen_classes: own.frozen_classes,
+            frozen_class_areas: own.frozen_class_areas,
+        })
     }
 }
 
@@ -78,7 +135,17 @@ struct Written<'a> {
 
 impl Serialize for ModelYConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let own = Own { conditioning: self.conditioning, loss_weight: self.loss_weight, frozen: self.frozen.clone() };
+        let own = Own {
+            conditioning: self.conditioning,
+            loss_weight: self.loss_weight,
+            frozen: self.frozen.clone(),
+            frozen_condition: self.frozen_condition,
+            frozen_control: self.frozen_control.clone(),
+            frozen_autoencoder: self.frozen_autoencoder.clone(),
+            frozen_mask_values: self.frozen_mask_values,
+            frozen_classes: self.frozen_classes.clone(),
+            frozen_class_areas: self.frozen_class_areas.clone(),
+        };
         Written { own, unet: &self.unet }.serialize(serializer)
     }
 }

@@ -163,6 +163,8 @@ pub(crate) fn unet_words(json: &Json, shape: &UNetShape) -> Result<UNetConfig> {
     let heads = match json.object.get("attention_head_dim") {
         Some(Value::Null) => None,
         None => default.attention_head_dim,
+        // One head of all channels, by level.
+        Some(Value::Array(widths)) if *widths == shape.block_out_channels => None,
         // One number a level is a list, and here all must agree.
         Some(Value::Array(widths)) if widths.iter().all(|width| Some(width) == widths.first()) => {
             widths.first().and_then(Value::as_u64).map(|width| width as usize)

@@ -1,56 +1,152 @@
-//! `pig weights export`: a U-Net in diffusers' layout.
+//! `pig weights export`: a model in diffusers' layout.
 
 use super::{
-    Model, UNetDescription,
+    AutoencoderDescription, ControlNetDescription, Model, ModelKind, UNetDescription,
     diffusers::{CONFIG, WEIGHTS},
 };
 use crate::{Error, Result, checkpoint, run_dir::RunDir};
+use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Writes `config.json` and `diffusion_pytorch_model.safetensors` for diffusers' `UNet2DModel.from_pretrained`.
-pub fn export(model: &Model, folder: &Path) -> Result<()> {
+/// diffusers' classes.
+const UNET: &str = "UNet2DModel";
+const CONDITIONAL: &str = "UNet2DConditionModel";
+const AUTOENCODER: &str = "AutoencoderKL";
+const CONTROL: &str = "ControlNetModel";
+
+/// Writes `config.json` and `diffusion_pytorch_model.safetensors` for the `from_pretrained` of one of diffusers' classes, whose name
+/// is returned. What none of them can be is an error that says why.
+pub fn export(model: &Model, folder: &Path) -> Result<&'static str> {
     RunDir::check_free(folder)?;
-    let words = model.unet_description()?;
-    if words.network.mid_layers == 1 {
-        return Err(Error::BadFile {
-            path: model.path.clone(),
-            problem: "one residual block in the middle, expected two or none".to_owned(),
-            advice: "diffusers' UNet2DModel has no such middle; use the files that the model was imported from",
-        });
+    let refused = |problem: String| Error::BadFile {
+        path: model.path.clone(),
+        problem,
+        advice: "diffusers has no such network; use the files that the model was imported from",
+    };
+    if model.spatial_dims() != 2 {
+        return Err(refused(format!("a network of {} axes, expected 2", model.spatial_dims())));
     }
+    let (class, config) = match model.description.kind {
+        ModelKind::UNet => Ok(unet(model.unet_description()?)),
+        ModelKind::Autoencoder => autoencoder(model.autoencoder_description()?).map(|config| (AUTOENCODER, config)),
+        ModelKind::ControlNet => control(model.controlnet_description()?).map(|config| (CONTROL, config)),
+        ModelKind::Inception => Err("the FID's Inception, expected a U-Net, an autoencoder or a ControlNet".to_owned()),
+    }
+    .map_err(refused)?;
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
     let weights = folder.join(WEIGHTS[0]);
     pig_data::atomic::write(&weights, &checkpoint::serialise(&weights, &model.arrays)?)?;
-    let text = serde_json::to_vec_pretty(&config(words)).unwrap_or_default();
-    Ok(pig_data::atomic::write(&folder.join(CONFIG), &text)?)
+    let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
+    pig_data::atomic::write(&folder.join(CONFIG), &text)?;
+    Ok(class)
 }
 
-fn config(words: &UNetDescription) -> Value {
+/// A middle of one residual block is `UNet2DConditionModel`'s alone; everything else is a `UNet2DModel`.
+fn unet(words: &UNetDescription) -> (&'static str, Value) {
     let network = &words.network;
-    let levels = network.block_out_channels.len();
-    let attends = |level: usize| network.attention_levels.contains(&level);
-    let down: Vec<&str> = (0..levels).map(|l| if attends(l) { "AttnDownBlock2D" } else { "DownBlock2D" }).collect();
-    let up: Vec<&str> = (0..levels).rev().map(|l| if attends(l) { "AttnUpBlock2D" } else { "UpBlock2D" }).collect();
-    json!({
-        "_class_name": "UNet2DModel",
-        "act_fn": "silu",
-        "add_attention": network.mid_attention,
-        "attention_head_dim": network.attention_head_dim,
-        "block_out_channels": network.block_out_channels,
-        "down_block_types": down,
-        "downsample_padding": network.downsample_padding,
+    let class = if network.mid_layers == 1 { CONDITIONAL } else { UNET };
+    let up: Vec<&str> = block_types(network, ["UpBlock2D", "AttnUpBlock2D"]).into_iter().rev().collect();
+    let mut config = shared(network);
+    let own = json!({
+        "_class_name": class,
         "dropout": network.dropout,
-        "flip_sin_to_cos": network.flip_sin_to_cos,
-        "freq_shift": network.freq_shift,
         "in_channels": words.in_channels,
-        "layers_per_block": network.layers_per_block,
         "mid_block_type": if network.mid_layers == 0 { Value::Null } else { "UNetMidBlock2D".into() },
-        "norm_eps": network.norm_eps,
-        "norm_num_groups": network.norm_num_groups,
         "num_class_embeds": network.num_class_embeds,
         "out_channels": words.out_channels,
         "time_embedding_type": "positional",
         "up_block_types": up,
+    });
+    extend(&mut config, own);
+    if class == UNET {
+        extend(&mut config, json!({ "add_attention": network.mid_attention }));
+    }
+    (class, config)
+}
+
+/// The words that U-Net and ControlNet share.
+fn shared(network: &UNetConfig) -> Value {
+    json!({
+        "act_fn": "silu",
+        // A list names each level's; the conditional classes have no word for one head of all channels.
+        "attention_head_dim": match network.attention_head_dim {
+            None if network.mid_layers == 1 => json!(network.block_out_channels),
+            width => json!(width),
+        },
+        "block_out_channels": network.block_out_channels,
+        "down_block_types": block_types(network, ["DownBlock2D", "AttnDownBlock2D"]),
+        "downsample_padding": network.downsample_padding,
+        "flip_sin_to_cos": network.flip_sin_to_cos,
+        "freq_shift": network.freq_shift,
+        "layers_per_block": network.layers_per_block,
+        "norm_eps": network.norm_eps,
+        "norm_num_groups": network.norm_num_groups,
     })
+}
+
+fn extend(config: &mut Value, other: Value) {
+    if let (Value::Object(config), Value::Object(other)) = (config, other) {
+        config.extend(other);
+    }
+}
+
+/// The name of each level's kind from the full size down, without attention and with it.
+fn block_types(network: &UNetConfig, [plain, attending]: [&'static str; 2]) -> Vec<&'static str> {
+    let levels = 0..network.block_out_channels.len();
+    levels.map(|level| if network.attention_levels.contains(&level) { attending } else { plain }).collect()
+}
+
+fn autoencoder(words: &AutoencoderDescription) -> std::result::Result<Value, String> {
+    let network = &words.network;
+    let default = AutoencoderConfig::default();
+    if network.decoder_layers() != network.layers_per_block + 1 {
+        let (encoder, decoder) = (network.layers_per_block, network.decoder_layers());
+        return Err(format!(
+            "{encoder} residual blocks in the encoder and {decoder} in the decoder, expected one more"
+        ));
+    }
+    if !network.final_silu || network.norm_eps != default.norm_eps {
+        let (silu, eps) = (network.final_silu, network.norm_eps);
+        return Err(format!("final_silu = {silu} and norm_eps = {eps}, expected true and {}", default.norm_eps));
+    }
+    if !network.mid_block {
+        return Err("no middle, expected two residual blocks around attention".to_owned());
+    }
+    let levels = network.block_out_channels.len();
+    Ok(json!({
+        "_class_name": AUTOENCODER,
+        "act_fn": "silu",
+        "block_out_channels": network.block_out_channels,
+        "down_block_types": vec!["DownEncoderBlock2D"; levels],
+        "in_channels": words.channels,
+        "latent_channels": network.latent_channels,
+        "layers_per_block": network.layers_per_block,
+        "norm_num_groups": network.norm_num_groups,
+        "out_channels": words.channels,
+        "scaling_factor": words.scaling_factor,
+        "up_block_types": vec!["UpDecoderBlock2D"; levels],
+    }))
+}
+
+fn control(words: &ControlNetDescription) -> std::result::Result<Value, String> {
+    let (network, widths) = (&words.base, &words.control.conditioning_embedding_out_channels);
+    if network.mid_layers != 1 || network.mid_attention {
+        let layers = network.mid_layers;
+        return Err(format!("{layers} residual blocks in the middle, expected one without attention"));
+    }
+    if words.condition_stride != 2 && widths.len() > 1 {
+        return Err("a condition that is read at the image's own size, expected one halved at each change of channels"
+            .to_owned());
+    }
+    let mut config = shared(network);
+    let own = json!({
+        "_class_name": CONTROL,
+        "conditioning_channels": words.condition_channels,
+        "conditioning_embedding_out_channels": widths,
+        "in_channels": words.in_channels,
+        "mid_block_type": "UNetMidBlock2D",
+    });
+    extend(&mut config, own);
+    Ok(config)
 }

@@ -1,67 +1,218 @@
 //! `model_y.frozen`: a conditional model that is trained already, for which the guider alone is trained (Algorithm 1).
 
-use super::{Model, UNetDescription};
+use super::{
+    Model, UNetDescription,
+    model_y::{Control, ModelY, OWN_VALUES},
+};
 use crate::{
     Config, Error, Result,
-    checkpoint::{Checkpoint, State, Store},
-    methods::role_name,
+    checkpoint::{State, sha256},
+    config::FrozenCondition,
+    methods::ldm::{FrozenCodec, LatentCodec},
+    sample::check_teacher,
 };
-use pig_nn::{config::UNetConfig, network::Role, parameters::StateDict};
+use burn::tensor::Device;
+use pig_diffusion::schedule::ScheduleConfig;
+use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, network::Role};
 use std::path::Path;
 
-/// The configuration with the frozen model's own words, and the model; the configuration as it is where none is frozen. What does
-/// not fit is refused before any data are read.
-pub fn resolve(config: &Config) -> Result<(Config, Option<Model>)> {
-    let Some(path) = &config.model_y.frozen else { return Ok((config.clone(), None)) };
-    let model = Model::open(path, Some(role_name(Role::ModelY)))?;
-    let words = model.unet_description()?.clone();
-    fits(Role::ModelY, &words, config)?;
-    let asked = &config.model_y.unet;
-    if *asked != UNetConfig::default() && *asked != words.network {
-        return Err(Error::Mismatch {
-            what: "the network's keys of [model_y]",
-            found: format!("{asked:?}"),
-            expected: format!("{:?}", words.network),
-            advice: "a frozen model_y brings its own; leave them out",
-        });
-    }
+/// The folder of a run that holds its frozen model_y, and what lies in it.
+const FOLDER: &str = "frozen_model_y";
+const UNET: &str = "unet";
+const CONTROL: &str = "controlnet";
+const AUTOENCODER: &str = "autoencoder";
+
+/// The networks of a frozen model_y.
+#[derive(Clone, Debug)]
+pub struct FrozenModelY {
+    unet: Model,
+    control: Option<Model>,
+    autoencoder: Option<Model>,
+}
+
+/// The checked configuration with the frozen model's own words, and the model; the configuration as it is where none is frozen.
+/// What does not fit is refused before any data are read.
+pub fn resolve(config: &Config) -> Result<(Config, Option<FrozenModelY>)> {
+    let Some(path) = &config.model_y.frozen else {
+        config.check()?;
+        return Ok((config.clone(), None));
+    };
+    config.check_frozen()?;
+    let unet = Model::open_role(path, &[Role::ModelY, Role::SegGuided, Role::Latent, Role::Unconditional])?;
+    let open = |path: &Option<_>, role| path.as_deref().map(|path: &Path| Model::open_role(path, &[role])).transpose();
+    let control = open(&config.model_y.frozen_control, Role::Control)?;
+    let autoencoder = open(&config.model_y.frozen_autoencoder, Role::Autoencoder)?;
+    let model = FrozenModelY { unet, control, autoencoder };
     let mut config = config.clone();
-    config.model_y.unet = words.network;
+    let words = model.unet.unet_description()?;
+    adopt("the network's keys of [model_y]", &mut config.model_y.unet, &UNetConfig::default(), &words.network)?;
+    if config.schedule == ScheduleConfig::default() {
+        config.schedule = words.schedule.clone();
+    }
+    if let Some(autoencoder) = &model.autoencoder {
+        let words = autoencoder.autoencoder_description()?;
+        let found = [words.channels, words.network.latent_channels];
+        let expected = [config.data.channels, model.unet.unet_description()?.out_channels];
+        let describe = |[image, latent]: [usize; 2]| format!("{image} of the image, {latent} of the latents");
+        equal("channels of model_y.frozen_autoencoder", describe(found), describe(expected), "see data.channels")?;
+        let default = AutoencoderConfig::default();
+        adopt("the section [autoencoder]", &mut config.autoencoder, &default, &words.network)?;
+    }
+    model.fits(&config)?;
     config.check()?;
     Ok((config, Some(model)))
 }
 
-/// Whether a model has the channels, the size and the noise levels that `role` needs under `config`.
-pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Result<()> {
-    let (found, expected) = ([words.in_channels, words.out_channels], role.channels(config.data.channels));
-    if found != expected {
+/// Takes a frozen model's words where the configuration has none of its own.
+fn adopt<T: Clone + PartialEq + std::fmt::Debug>(
+    what: &'static str,
+    own: &mut T,
+    default: &T,
+    words: &T,
+) -> Result<()> {
+    if own != default && own != words {
         return Err(Error::Mismatch {
-            what: if role == Role::ModelX { "channels of model_x" } else { "channels of model_y" },
-            found: format!("{} in, {} out", found[0], found[1]),
-            expected: format!("{} in, {} out", expected[0], expected[1]),
-            advice: "model_x is told the noisy mask and image, model_y the noisy image and a mask; see data.channels",
+            what,
+            found: format!("{own:?}"),
+            expected: format!("{words:?}"),
+            advice: "a frozen model_y brings its own; leave them out",
         });
     }
-    words.network.check_size(config.data.size)?;
-    if words.schedule != config.schedule {
-        return Err(Error::Mismatch {
-            what: "the noise schedule",
-            found: format!("{:?}", words.schedule),
-            expected: format!("{:?}", config.schedule),
-            advice: "set the section [schedule] to the model's, or tell `pig weights import` what it was trained with",
-        });
-    }
+    *own = words.clone();
     Ok(())
 }
 
-/// Puts the model into a run as its finished model_y, so that the run needs nothing else.
-pub(crate) fn install(run: &Path, model: Model) -> Result<()> {
-    let name = role_name(Role::ModelY);
-    let checkpoint = Checkpoint {
-        state: State::new(name),
-        ema: model.arrays.clone(),
-        model: model.arrays,
-        optimizer: StateDict::new(),
-    };
-    Store::new(run, name).save(checkpoint, false)
+fn equal(what: &'static str, found: String, expected: String, advice: &'static str) -> Result<()> {
+    if found == expected { Ok(()) } else { Err(Error::Mismatch { what, found, expected, advice }) }
+}
+
+/// Whether a model has the channels, the size and the noise levels that `role` needs under `config`.
+pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Result<()> {
+    let (size, channels) = config.grid(role);
+    let is_told = role != Role::ModelY || config.model_y.frozen_condition == FrozenCondition::Channels;
+    let expected = if is_told { role.channels(channels) } else { [channels; 2] };
+    let describe = |[from, to]: [usize; 2]| format!("{from} in, {to} out");
+    equal(
+        if role == Role::ModelX { "channels of model_x" } else { "channels of model_y" },
+        describe([words.in_channels, words.out_channels]),
+        describe(expected),
+        "model_x is told the noisy mask and image, model_y the noisy image and, by channels, a mask; see data.channels and \
+         model_y.frozen_condition",
+    )?;
+    equal(
+        "axes of the model's pictures",
+        words.network.spatial_dims.to_string(),
+        UNetConfig::default().spatial_dims.to_string(),
+        "the data are pictures; sample a model of volumes with `pig weights sample-volume`",
+    )?;
+    words.network.check_size(size)?;
+    equal(
+        "the noise schedule",
+        format!("{:?}", words.schedule),
+        format!("{:?}", config.schedule),
+        "set the section [schedule] to the model's, or tell `pig weights import` what it was trained with",
+    )
+}
+
+impl FrozenModelY {
+    /// Whether the networks fit `config` and each other.
+    fn fits(&self, config: &Config) -> Result<()> {
+        let words = self.unet.unet_description()?;
+        fits(Role::ModelY, words, config)?;
+        if let Some(control) = &self.control {
+            let control = control.controlnet_description()?;
+            equal(
+                "channels of model_y.frozen_control's base and of its encoder's outputs",
+                format!("{} and {:?}", control.in_channels, control.base.skip_channels()),
+                format!("{} and {:?}", words.in_channels, words.network.skip_channels()),
+                "give the control network that was trained with model_y.frozen",
+            )?;
+        }
+        let (classes, known) = (&config.model_y.frozen_classes, words.network.num_class_embeds.unwrap_or(0));
+        match classes.iter().find(|&&class| class >= known) {
+            None => Ok(()),
+            Some(class) => Err(Error::Setting {
+                key: "model_y.frozen_classes".to_owned(),
+                found: class.to_string(),
+                expected: format!("classes of the model, which has {known}, counted from 0"),
+            }),
+        }
+    }
+
+    /// Puts the model into a run, so that the run needs nothing else.
+    pub(crate) fn install(self, run: &Path) -> Result<()> {
+        let folder = run.join(FOLDER);
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
+        for (name, model) in [(UNET, Some(self.unet)), (CONTROL, self.control), (AUTOENCODER, self.autoencoder)] {
+            model.map(|model| model.save(&folder.join(name))).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// A model_y of another place, told the mask by an input channel: an imported one, or that of a run.
+    pub(crate) fn plain(unet: Model) -> Self {
+        Self { unet, control: None, autoencoder: None }
+    }
+
+    /// The model of a run.
+    pub(crate) fn of_run(run: &Path) -> Result<Self> {
+        let open = |name| {
+            let folder = run.join(FOLDER).join(name);
+            folder.is_dir().then(|| Model::open(&folder, None)).transpose()
+        };
+        Ok(Self { unet: unet_of_run(run)?, control: open(CONTROL)?, autoencoder: open(AUTOENCODER)? })
+    }
+
+    /// What names its weights.
+    pub(crate) fn sha256(&self) -> String {
+        let models = [Some(&self.unet), self.control.as_ref(), self.autoencoder.as_ref()];
+        let hashes: Vec<&str> = models.into_iter().flatten().map(|model| model.description.sha256.as_str()).collect();
+        if hashes.len() == 1 { hashes[0].to_owned() } else { sha256(hashes.join("+").as_bytes()) }
+    }
+
+    /// Its autoencoder, where it makes latents.
+    pub(crate) fn codec(&self, device: &Device) -> Result<Option<FrozenCodec>> {
+        let Some(model) = &self.autoencoder else { return Ok(None) };
+        let scaling_factor = model.autoencoder_description()?.scaling_factor;
+        let network = LatentCodec { autoencoder: model.autoencoder(device)?, scaling_factor };
+        Ok(Some(FrozenCodec { network, sha256: model.description.sha256.clone() }))
+    }
+
+    /// Whether a guider learned from this model's autoencoder, where it learned from one.
+    pub(crate) fn check_guider(&self, model_x: &State) -> Result<()> {
+        let sha256 = self.autoencoder.as_ref().map_or("none", |model| &model.description.sha256);
+        check_teacher(Role::ModelX, sha256, model_x)
+    }
+
+    /// Its U-Net's own words.
+    pub(crate) fn unet_description(&self) -> Result<&UNetDescription> {
+        self.unet.unet_description()
+    }
+
+    /// The model as it is sampled.
+    pub(crate) fn model_y(&self, config: &Config, device: &Device) -> Result<ModelY> {
+        let told = config.model_y.frozen_mask_values;
+        let mut values = told.unwrap_or(OWN_VALUES);
+        let control = match &self.control {
+            None => None,
+            Some(model) => {
+                let words = model.controlnet_description()?;
+                if told.is_none() && model.description.layout != super::OWN_LAYOUT {
+                    values = [0.0, 1.0];
+                }
+                Some(Control {
+                    network: model.controlnet(device)?,
+                    channels: words.condition_channels,
+                    doublings: words.condition_factor().trailing_zeros() as usize,
+                })
+            }
+        };
+        let codec = self.codec(device)?.map(|codec| codec.network);
+        Ok(ModelY::frozen(self.unet.unet(device)?, control, values, codec))
+    }
+}
+
+/// The U-Net of a run's frozen model_y.
+pub(crate) fn unet_of_run(run: &Path) -> Result<Model> {
+    Model::open(&run.join(FOLDER).join(UNET), None)
 }

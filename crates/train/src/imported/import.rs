@@ -39,6 +39,8 @@ pub struct Settings {
     pub schedule: ScheduleConfig,
     /// An autoencoder.
     pub autoencoder: AutoencoderConfig,
+    /// What an autoencoder's latents are multiplied by before a diffusion model sees them, where the source does not say it.
+    pub scaling_factor: Option<f64>,
 }
 
 /// What was imported.
@@ -140,20 +142,30 @@ fn autoencoder_description(
     sets: &[String],
 ) -> Result<AutoencoderDescription> {
     let shape = AutoencoderShape::of(&named.arrays).map_err(|problem| cannot_build(source, problem))?;
-    require_images(shape.spatial_dims, source)?;
+    let is_maisi = named.layout == Layout::Maisi;
     let (habits, scaling_factor) = match &source.config {
         Some(config) if named.layout == Layout::Diffusers => diffusers::autoencoder_words(config)?,
-        _ => (AutoencoderConfig { final_silu: named.layout != Layout::Monai, ..AutoencoderConfig::default() }, 1.0),
+        _ => {
+            let final_silu = named.layout != Layout::Monai && !is_maisi;
+            (AutoencoderConfig { final_silu, linear_upsampling: is_maisi, ..AutoencoderConfig::default() }, 1.0)
+        }
     };
     let autoencoder = AutoencoderConfig {
         block_out_channels: shape.block_out_channels,
         layers_per_block: shape.layers_per_block,
         decoder_layers_per_block: Some(shape.decoder_layers_per_block),
+        mid_block: shape.mid_block,
         latent_channels: shape.latent_channels,
+        spatial_dims: shape.spatial_dims,
         ..habits
     };
-    let network = told(sets, &Settings { autoencoder, ..Settings::default() })?.autoencoder;
-    Ok(AutoencoderDescription { channels: shape.channels, scaling_factor, network })
+    let told = told(sets, &Settings { autoencoder, ..Settings::default() })?;
+    let scaling_factor = told.scaling_factor.unwrap_or(scaling_factor);
+    if !(scaling_factor.is_finite() && scaling_factor > 0.0) {
+        let (key, expected) = ("scaling_factor".to_owned(), "a number above 0".to_owned());
+        return Err(Error::Setting { key, found: scaling_factor.to_string(), expected });
+    }
+    Ok(AutoencoderDescription { channels: shape.channels, scaling_factor, network: told.autoencoder })
 }
 
 fn told(sets: &[String], settings: &Settings) -> Result<Settings> {
@@ -164,16 +176,8 @@ fn cannot_build(source: &diffusers::Source, problem: String) -> Error {
     Error::BadFile { path: source.weights.clone(), problem, advice: "such a network cannot be built here" }
 }
 
-fn require_images(spatial_dims: usize, source: &diffusers::Source) -> Result<()> {
-    match spatial_dims {
-        2 => Ok(()),
-        dims => Err(cannot_build(source, format!("convolutions of {dims} dimensions, expected 2"))),
-    }
-}
-
 /// The words of a U-Net of this shape before the user says others.
 fn unet_words(shape: &UNetShape, layout: Layout, source: &diffusers::Source) -> Result<UNetConfig> {
-    require_images(shape.spatial_dims, source)?;
     let habits = match layout {
         Layout::Released => UNetConfig::default(),
         // MONAI names its groups and heads in its own configuration, which no checkpoint holds.
@@ -192,6 +196,12 @@ fn unet_words(shape: &UNetShape, layout: Layout, source: &diffusers::Source) -> 
         mid_layers: shape.mid_layers,
         mid_attention: shape.mid_attention,
         num_class_embeds: shape.num_class_embeds,
+        spatial_dims: shape.spatial_dims,
+        // Of MONAI's U-Nets, MAISI's alone has these inputs, and changes its last skip connection where it lies.
+        control_before_middle: shape.volume_inputs.contains(&true),
+        include_top_region_index_input: shape.volume_inputs[0],
+        include_bottom_region_index_input: shape.volume_inputs[1],
+        include_spacing_input: shape.volume_inputs[2],
         ..habits
     })
 }

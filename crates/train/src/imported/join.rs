@@ -1,17 +1,20 @@
 //! Two models of different places, sampled together.
 
-use super::{Model, frozen::fits};
+use super::{
+    Model,
+    frozen::{FrozenModelY, fits},
+};
 use crate::{
     Config, Error, Result,
-    checkpoint::sha256,
-    config::{Conditioning, Method},
+    checkpoint::{Store, sha256},
+    config::{Conditioning, Method, ModelYConfig},
     methods::role_name,
     run_dir::RunDir,
     sample::{LoadedRun, sample_settings},
     sampler::Models,
 };
 use burn::tensor::Device;
-use pig_nn::network::Role;
+use pig_nn::{autoencoder::AutoencoderConfig, network::Role};
 use std::path::{Path, PathBuf};
 
 /// Models that take the place of a run's own: imported ones, or those of other runs.
@@ -44,16 +47,18 @@ impl Join {
         let place = |path: &Option<PathBuf>| path.clone().unwrap_or_else(|| run.to_owned());
         let (path_x, path_y) = (place(&self.model_x), place(&self.model_y));
         let model_x = Model::open(&path_x, Some(role_name(Role::ModelX)))?;
-        let model_y = Model::open(&path_y, Some(role_name(Role::ModelY)))?;
-        let (words_x, words_y) = (model_x.unet_description()?, model_y.unet_description()?);
+        let model_y = open_model_y(&path_y, &mut config)?;
+        let words_x = model_x.unet_description()?;
         fits(Role::ModelX, words_x, &config)?;
-        fits(Role::ModelY, words_y, &config)?;
+        fits(Role::ModelY, model_y.unet_description()?, &config)?;
+        if let Ok((state, ..)) = Store::new(&path_x, role_name(Role::ModelX)).load_ema() {
+            model_y.check_guider(&state)?;
+        }
         config.model_x = words_x.network.clone();
-        config.model_y.unet = words_y.network.clone();
         config.model_y.conditioning = conditioning(&path_y, &config)?;
         let config = sample_settings(&config, sets)?;
-        let models = Models::Pig { model_x: model_x.unet(device)?, model_y: model_y.unet(device)? };
-        let hashes = [model_x.description.sha256.as_str(), model_y.description.sha256.as_str()];
+        let models = Models::Pig { model_x: model_x.unet(device)?, model_y: model_y.model_y(&config, device)? };
+        let hashes = [model_x.description.sha256.as_str(), &model_y.sha256()];
         Ok(LoadedRun {
             preparation: run_dir.preparation()?,
             run: run_dir,
@@ -63,6 +68,21 @@ impl Join {
             latents: None,
         })
     }
+}
+
+/// The model_y of a run or of an imported folder, and its own words in `config`.
+fn open_model_y(path: &Path, config: &mut Config) -> Result<FrozenModelY> {
+    let own = RunDir::open(path).ok().map(|run| run.config()).transpose()?;
+    if let Some(own) = own.filter(|own| own.is_frozen(Role::ModelY)) {
+        (config.model_y, config.autoencoder) = (own.model_y, own.autoencoder);
+        return FrozenModelY::of_run(path);
+    }
+    let model = FrozenModelY::plain(Model::open(path, Some(role_name(Role::ModelY)))?);
+    let unet = model.unet_description()?.network.clone();
+    let ModelYConfig { conditioning, loss_weight, .. } = config.model_y;
+    config.model_y = ModelYConfig { unet, conditioning, loss_weight, ..ModelYConfig::default() };
+    config.autoencoder = AutoencoderConfig::default();
+    Ok(model)
 }
 
 /// What the joined model_y is told: as its own run has it, else as the run that lends its configuration has it.

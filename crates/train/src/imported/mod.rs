@@ -7,9 +7,16 @@ pub mod frozen;
 pub mod import;
 pub mod inception;
 pub mod join;
+pub mod model_y;
 pub mod verify;
+pub mod volume;
 
-use crate::{Error, Result, checkpoint, config::Layers, methods::role_name, run_dir::RunDir};
+use crate::{
+    Config, Error, Result, checkpoint,
+    config::Layers,
+    methods::{ldm::LatentSpace, role_name},
+    run_dir::RunDir,
+};
 use burn::{module::Module, tensor::Device};
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{
@@ -17,6 +24,7 @@ use pig_nn::{
     config::UNetConfig,
     control::{ControlConfig, ControlNet},
     inception::Inception,
+    network::Role,
     parameters::{self, Array, ParameterError, StateDict},
     unet::UNet,
 };
@@ -27,6 +35,8 @@ use std::path::{Path, PathBuf};
 const FORMAT: u32 = 1;
 const DESCRIPTION: &str = "model.toml";
 const ARRAYS: &str = "model.safetensors";
+/// [`Description::layout`] of networks that were trained here.
+const OWN_LAYOUT: &str = "pig";
 
 /// What a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +128,13 @@ pub struct ControlNetDescription {
     pub control: ControlConfig,
 }
 
+impl ControlNetDescription {
+    /// How many times as high and wide as the noisy input the condition is.
+    pub fn condition_factor(&self) -> usize {
+        self.condition_stride.pow(self.control.conditioning_embedding_out_channels.len() as u32 - 1)
+    }
+}
+
 /// A model that was read.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -160,6 +177,17 @@ impl Model {
         Ok(Self { description, arrays, path: file })
     }
 
+    /// [`open`](Self::open), where of a run's networks the first of `roles` that it has is taken.
+    pub(crate) fn open_role(path: &Path, roles: &[Role]) -> Result<Self> {
+        if path.join(DESCRIPTION).is_file() {
+            return Self::open(path, None);
+        }
+        let run = RunDir::open(path)?;
+        let trained = run.config()?.roles();
+        let role = roles.iter().find(|role| trained.contains(role)).unwrap_or(&roles[0]);
+        Self::of_run(&run, Some(role_name(*role)))
+    }
+
     fn of_run(run: &RunDir, network: Option<&str>) -> Result<Self> {
         let config = run.config()?;
         let roles = config.roles();
@@ -175,24 +203,31 @@ impl Model {
             expected: network.unwrap_or("one of them").to_owned(),
             advice: "name one of the run's networks with --network",
         })?;
+        if config.is_frozen(role) {
+            return frozen::unet_of_run(run.path());
+        }
         let (state, arrays, path) = checkpoint::Store::new(run.path(), role_name(role)).load_ema()?;
-        let [in_channels, out_channels] = role.channels(config.data.channels);
-        let unet = UNetDescription {
-            in_channels,
-            out_channels,
-            network: config.unet(role).clone(),
-            schedule: config.schedule.clone(),
-        };
-        let description = Description {
+        let mut description = Description {
             format: FORMAT,
             kind: ModelKind::UNet,
-            layout: "pig".to_owned(),
+            layout: OWN_LAYOUT.to_owned(),
             source_sha256: state.ema_sha256().to_owned(),
             sha256: state.ema_sha256().to_owned(),
-            unet: Some(unet),
+            unet: None,
             autoencoder: None,
             controlnet: None,
         };
+        match role {
+            Role::Autoencoder => {
+                description.kind = ModelKind::Autoencoder;
+                description.autoencoder = Some(own_autoencoder(run, &config)?);
+            }
+            Role::Control => {
+                description.kind = ModelKind::ControlNet;
+                description.controlnet = Some(own_control(&config));
+            }
+            _ => description.unet = Some(own_unet(&config, role)),
+        }
         Ok(Self { description, arrays, path })
     }
 
@@ -217,6 +252,15 @@ impl Model {
             problem: format!("a model of kind {}, expected {}", self.description.kind.word(), expected.word()),
             advice: "give a model of that kind",
         }
+    }
+
+    /// Axes of its pictures: 2, or 3 for volumes.
+    pub fn spatial_dims(&self) -> usize {
+        let Description { unet, autoencoder, controlnet, .. } = &self.description;
+        let unet = unet.as_ref().map(|words| words.network.spatial_dims);
+        let control = controlnet.as_ref().map(|words| words.base.spatial_dims);
+        let autoencoder = autoencoder.as_ref().map(|words| words.network.spatial_dims);
+        unet.or(control).or(autoencoder).unwrap_or(2)
     }
 
     /// The U-Net with its weights, in evaluation mode.
@@ -248,7 +292,7 @@ impl Model {
     }
 
     fn filled<M: Module>(&self, network: M) -> Result<M> {
-        parameters::import(network, &self.arrays).map_err(|error| architecture(&self.path, error))
+        parameters::import(network, &flattened(&self.arrays)).map_err(|error| architecture(&self.path, error))
     }
 
     /// Whether the arrays make the network that the description names.
@@ -292,6 +336,41 @@ impl Model {
         let text = toml::to_string_pretty(&self.description).unwrap_or_default();
         Ok(pig_data::atomic::write(&folder.join(DESCRIPTION), text.as_bytes())?)
     }
+}
+
+fn own_unet(config: &Config, role: Role) -> UNetDescription {
+    let [in_channels, out_channels] = role.channels(config.grid(role).1);
+    UNetDescription { in_channels, out_channels, network: config.unet(role).clone(), schedule: config.schedule.clone() }
+}
+
+fn own_autoencoder(run: &RunDir, config: &Config) -> Result<AutoencoderDescription> {
+    Ok(AutoencoderDescription {
+        channels: config.data.channels,
+        scaling_factor: LatentSpace::load(run.path())?.scaling_factor(),
+        network: config.autoencoder.clone(),
+    })
+}
+
+fn own_control(config: &Config) -> ControlNetDescription {
+    ControlNetDescription {
+        in_channels: config.data.channels,
+        condition_channels: 1,
+        condition_stride: 1,
+        base: config.unet(Role::Control).clone(),
+        control: config.control.clone(),
+    }
+}
+
+/// Kernels of volumes `[out, in, depth, height, width]` as the networks have them, `[out, in * depth, height, width]`, and everything
+/// else as it is.
+fn flattened(arrays: &StateDict) -> StateDict {
+    let flat = |array: &Array| match array.shape[..] {
+        [out, input, depth, height, width] => {
+            Array { shape: vec![out, input * depth, height, width], values: array.values.clone() }
+        }
+        _ => array.clone(),
+    };
+    arrays.iter().map(|(name, array)| (name.clone(), flat(array))).collect()
 }
 
 /// Arrays of the tensor-free reader as the networks take them.

@@ -3,7 +3,14 @@
 use super::{Model, ModelKind};
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
-use pig_nn::{ops, pass::Pass};
+use pig_nn::{
+    config::UNetConfig,
+    control::ControlNet,
+    ops,
+    pass::Pass,
+    unet::{AXES, Features, REGIONS, VolumeInputs},
+    volume::Volume,
+};
 use pig_weights::npz::{self, NpyArray, Npz};
 use std::path::{Path, PathBuf};
 
@@ -21,26 +28,27 @@ pub struct Difference {
     pub values: usize,
 }
 
-/// Runs `model` on the reference's `x` `[B, C, H, W]`, `t` `[B]` (counted from 0), optional `cond` `[B, C', H, W]` (channels
-/// behind x's) and optional `class` `[B]`, and compares with its `y`. A control network takes `x`, `t` and `cond`, and `y` is what it
-/// adds to the middle. An autoencoder takes `x` alone, and `y` is the image of the latents' mean. The Inception takes `x`
+/// Runs `model` (of volumes where it is one: `[B, C, D, H, W]` everywhere) on the reference's `x` `[B, C, H, W]`, `t` `[B]` (counted from 0), optional `cond` `[B, C', H, W]` (channels
+/// behind x's) and optional `class` `[B]`, and compares with its `y`. Under a `control`, `cond` is that network's condition. A control
+/// network alone takes `x`, `t` and `cond`, and `y` is what it adds to the middle. An autoencoder takes `x` alone, and `y` is the image of the latents' mean. The Inception takes `x`
 /// alone, `[B, 3, 299, 299]` after preprocessing, and `y` is `[B, 2048]`.
-pub fn verify(model: &Model, reference: &Path, device: &Device) -> Result<Difference> {
+pub fn verify(model: &Model, control: Option<&Model>, reference: &Path, device: &Device) -> Result<Difference> {
     let arrays = Reference { path: reference.to_owned(), arrays: npz::read(reference)? };
     let is_inception = model.description.kind == ModelKind::Inception;
-    let (x, y) = (arrays.get("x", 4)?, arrays.get("y", if is_inception { 2 } else { 4 })?);
-    let batch = x.shape[0];
+    let axes = 2 + model.spatial_dims();
+    let (x, y) = (arrays.picture("x", axes)?, arrays.get("y", if is_inception { 2 } else { axes })?);
+    let (x, batch) = (&x, x.shape[0]);
     let found = match model.description.kind {
-        ModelKind::UNet => run_unet(model, &arrays, x, device)?,
+        ModelKind::UNet => run_unet(model, control, &arrays, x, device)?,
         ModelKind::ControlNet => run_controlnet(model, &arrays, x, device)?,
         ModelKind::Autoencoder => {
             let words = model.autoencoder_description()?;
             arrays.require_channels("x", x.shape[1], words.channels)?;
-            words.network.validate([x.shape[2], x.shape[3]])?;
+            words.network.validate([x.rows(), x.shape[3]])?;
             let autoencoder = model.autoencoder(device)?;
+            let pass = x.pass();
             batches(batch, |from, count| {
-                let pass = Pass::default();
-                let mean = autoencoder.encode(tensor(x, from, count, device), &pass).mean;
+                let mean = autoencoder.encode(x.tensor(from, count, device), &pass).mean;
                 host(autoencoder.decode(mean, &pass).permute([0, 3, 1, 2]))
             })
         }
@@ -50,7 +58,7 @@ pub fn verify(model: &Model, reference: &Path, device: &Device) -> Result<Differ
                 return Err(arrays.bad(format!("x has shape {:?}, expected [B, 3, {size}, {size}]", x.shape)));
             }
             let inception = model.inception(device)?;
-            batches(batch, |from, count| host(inception.features(tensor(x, from, count, device)).f2048))
+            batches(batch, |from, count| host(inception.features(x.tensor(from, count, device)).f2048))
         }
     };
     let wanted = y.to_f32();
@@ -62,6 +70,39 @@ pub fn verify(model: &Model, reference: &Path, device: &Device) -> Result<Differ
         )));
     }
     Ok(difference(&found, &wanted))
+}
+
+/// Stored pictures `[B, C, H, W]`, or volumes `[B, C, D, H, W]` as pictures of D H rows: the same values in the same order.
+struct Pictures {
+    shape: [usize; 4],
+    values: Vec<f32>,
+    volume: Option<Volume>,
+}
+
+impl Pictures {
+    /// Height of a picture, or of a slice.
+    fn rows(&self) -> usize {
+        self.shape[2] / self.volume.map_or(1, |volume| volume.depth)
+    }
+
+    /// How networks are told of them.
+    fn pass(&self) -> Pass {
+        Pass { volume: self.volume, ..Pass::default() }
+    }
+
+    /// Samples `from..from + count`, channels last.
+    fn tensor(&self, from: usize, count: usize, device: &Device) -> Tensor<4> {
+        let [_, channels, height, width] = self.shape;
+        let each = channels * height * width;
+        let values = self.values[from * each..(from + count) * each].to_vec();
+        Tensor::<4>::from_data(TensorData::new(values, [count, channels, height, width]), device).permute([0, 2, 3, 1])
+    }
+
+    /// Height and width, or depth, height and width.
+    fn size(&self) -> Vec<usize> {
+        let depth = self.volume.map(|volume| volume.depth);
+        depth.into_iter().chain([self.rows(), self.shape[3]]).collect()
+    }
 }
 
 struct Reference {
@@ -89,6 +130,47 @@ impl Reference {
         Ok(array)
     }
 
+    /// Pictures, or volumes where there are five axes.
+    fn picture(&self, name: &str, axes: usize) -> Result<Pictures> {
+        let array = self.get(name, axes)?;
+        let (shape, volume) = match array.shape[..] {
+            [batch, channels, height, width] => ([batch, channels, height, width], None),
+            [batch, channels, depth, height, width] => {
+                ([batch, channels, depth * height, width], Some(Volume { depth, width }))
+            }
+            _ => return Err(self.bad(format!("{name} has shape {:?}, expected {axes} axes", array.shape))),
+        };
+        Ok(Pictures { shape, values: array.to_f32(), volume })
+    }
+
+    /// What a network of volumes is told beside the time, a row a sample.
+    fn volume_inputs(&self, network: &UNetConfig, batch: usize) -> Result<VolumeInputs> {
+        let told = |is_told: bool, name: &str, count: usize| {
+            if !is_told {
+                return Ok(Vec::new());
+            }
+            let array = self.get(name, 2)?;
+            if array.shape == [batch, count] {
+                return Ok(array.to_f32());
+            }
+            Err(self.bad(format!("{name} has shape {:?}, expected [{batch}, {count}]", array.shape)))
+        };
+        Ok(VolumeInputs {
+            top_region_index: told(network.include_top_region_index_input, "top_region_index", REGIONS)?,
+            bottom_region_index: told(network.include_bottom_region_index_input, "bottom_region_index", REGIONS)?,
+            spacing: told(network.include_spacing_input, "spacing", AXES)?,
+        })
+    }
+
+    /// Fails unless every axis of `x` can be halved down to the smallest level.
+    fn require_size(&self, x: &Pictures, network: &UNetConfig) -> Result<()> {
+        let (size, divisor) = (x.size(), 1 << (network.block_out_channels.len() - 1));
+        if size.iter().all(|side: &usize| side.is_multiple_of(divisor)) {
+            return Ok(());
+        }
+        Err(self.bad(format!("x has size {size:?}, expected sides divisible by {divisor}")))
+    }
+
     fn require_channels(&self, name: &str, found: usize, expected: usize) -> Result<()> {
         if found == expected {
             return Ok(());
@@ -114,24 +196,24 @@ impl Reference {
     }
 }
 
-/// Samples `from..from + count` of a `[B, C, H, W]` array, channels last.
-fn tensor(array: &NpyArray, from: usize, count: usize, device: &Device) -> Tensor<4> {
-    let [_, channels, height, width] = array.shape[..] else { unreachable!("callers ask for four axes") };
-    let each = channels * height * width;
-    let values = array.to_f32()[from * each..(from + count) * each].to_vec();
-    Tensor::<4>::from_data(TensorData::new(values, [count, channels, height, width]), device).permute([0, 2, 3, 1])
-}
-
 fn batches(total: usize, mut run: impl FnMut(usize, usize) -> Vec<f32>) -> Vec<f32> {
     (0..total).step_by(BATCH).flat_map(|from| run(from, BATCH.min(total - from))).collect()
 }
 
-fn run_unet(model: &Model, arrays: &Reference, x: &NpyArray, device: &Device) -> Result<Vec<f32>> {
+fn run_unet(
+    model: &Model,
+    control: Option<&Model>,
+    arrays: &Reference,
+    x: &Pictures,
+    device: &Device,
+) -> Result<Vec<f32>> {
     let (words, batch) = (model.unet_description()?, x.shape[0]);
-    let condition = arrays.arrays.contains_key("cond").then(|| arrays.get("cond", 4)).transpose()?;
-    arrays.require_channels("x and cond", x.shape[1] + condition.map_or(0, |c| c.shape[1]), words.in_channels)?;
-    words.network.check_size([x.shape[2], x.shape[3]])?;
-    if condition.is_some_and(|c| c.shape[0] != batch || c.shape[2..] != x.shape[2..]) {
+    let has_condition = control.is_none() && arrays.arrays.contains_key("cond");
+    let condition = has_condition.then(|| arrays.picture("cond", 2 + model.spatial_dims())).transpose()?;
+    let channels = x.shape[1] + condition.as_ref().map_or(0, |condition| condition.shape[1]);
+    arrays.require_channels("x and cond", channels, words.in_channels)?;
+    arrays.require_size(x, &words.network)?;
+    if condition.as_ref().is_some_and(|c| c.shape[0] != batch || c.size() != x.size()) {
         return Err(arrays.bad("cond has another size than x".to_owned()));
     }
     let t = arrays.numbers("t", batch)?;
@@ -139,36 +221,59 @@ fn run_unet(model: &Model, arrays: &Reference, x: &NpyArray, device: &Device) ->
         Some(classes) => arrays.classes(batch, classes)?,
         None => vec![0; batch],
     };
-    let unet = model.unet(device)?;
+    let control = control.map(|control| Controls::new(control, arrays, x, device)).transpose()?;
+    let (unet, pass) = (model.unet(device)?, x.pass());
+    let inputs = arrays.volume_inputs(&words.network, batch)?;
     Ok(batches(batch, |from, count| {
-        let mut input = tensor(x, from, count, device);
-        if let Some(condition) = condition {
-            input = ops::concat_channels(input, tensor(condition, from, count, device));
+        let mut input = x.tensor(from, count, device);
+        if let Some(condition) = &condition {
+            input = ops::concat_channels(input, condition.tensor(from, count, device));
         }
         let part = from..from + count;
-        let time = unet.embed_classes(&t[part.clone()], &classes[part]);
-        host(unet.forward_embedded(input, &time, None, &Pass::default()).permute([0, 3, 1, 2]))
+        let told = inputs.of(part.clone(), batch);
+        let time = unet.embed_volumes(&t[part.clone()], &classes[part], &told);
+        let controls = control.as_ref().map(|control| control.features(from, count, device));
+        host(unet.forward_embedded(input, &time, controls, &pass).permute([0, 3, 1, 2]))
     }))
 }
 
-fn run_controlnet(model: &Model, arrays: &Reference, x: &NpyArray, device: &Device) -> Result<Vec<f32>> {
-    let (words, batch) = (model.controlnet_description()?, x.shape[0]);
-    let condition = arrays.get("cond", 4)?;
-    arrays.require_channels("x", x.shape[1], words.in_channels)?;
-    arrays.require_channels("cond", condition.shape[1], words.condition_channels)?;
-    words.base.check_size([x.shape[2], x.shape[3]])?;
-    let changes = words.control.conditioning_embedding_out_channels.len() as u32 - 1;
-    let factor = words.condition_stride.pow(changes);
-    let expected = [batch, words.condition_channels, x.shape[2] * factor, x.shape[3] * factor];
-    if condition.shape != expected {
-        return Err(arrays.bad(format!("cond has shape {:?}, expected {expected:?}", condition.shape)));
+fn run_controlnet(model: &Model, arrays: &Reference, x: &Pictures, device: &Device) -> Result<Vec<f32>> {
+    let control = Controls::new(model, arrays, x, device)?;
+    let middle = |from, count| host(control.features(from, count, device).mid.permute([0, 3, 1, 2]));
+    Ok(batches(x.shape[0], middle))
+}
+
+/// A control network with its stored inputs.
+struct Controls<'a> {
+    network: ControlNet,
+    x: &'a Pictures,
+    condition: Pictures,
+    t: Vec<f32>,
+}
+
+impl<'a> Controls<'a> {
+    fn new(model: &Model, arrays: &Reference, x: &'a Pictures, device: &Device) -> Result<Self> {
+        let (words, batch) = (model.controlnet_description()?, x.shape[0]);
+        let condition = arrays.picture("cond", 2 + model.spatial_dims())?;
+        arrays.require_channels("x", x.shape[1], words.in_channels)?;
+        arrays.require_channels("cond", condition.shape[1], words.condition_channels)?;
+        arrays.require_size(x, &words.base)?;
+        let factor = words.condition_factor();
+        let expected: Vec<usize> = x.size().into_iter().map(|side| side * factor).collect();
+        if condition.shape[0] != batch || condition.size() != expected {
+            let (found, samples) = (condition.size(), condition.shape[0]);
+            return Err(
+                arrays.bad(format!("cond has size {found:?} for {samples} samples, expected {expected:?} for {batch}"))
+            );
+        }
+        Ok(Self { network: model.controlnet(device)?, x, condition, t: arrays.numbers("t", batch)? })
     }
-    let t = arrays.numbers("t", batch)?;
-    let control = model.controlnet(device)?;
-    Ok(batches(batch, |from, count| {
-        let (input, told) = (tensor(x, from, count, device), tensor(condition, from, count, device));
-        host(control.forward(input, told, &t[from..from + count], &Pass::default()).mid.permute([0, 3, 1, 2]))
-    }))
+
+    /// What the network adds to the base for some of the samples.
+    fn features(&self, from: usize, count: usize, device: &Device) -> Features {
+        let (input, told) = (self.x.tensor(from, count, device), self.condition.tensor(from, count, device));
+        self.network.forward(input, told, &self.t[from..from + count], &self.x.pass())
+    }
 }
 
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

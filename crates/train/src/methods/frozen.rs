@@ -28,7 +28,7 @@ pub struct Frozen {
     pub model_x: Option<FrozenNetwork<UNet>>,
     /// The base of `controlnet`.
     pub unconditional: Option<FrozenNetwork<UNet>>,
-    /// The autoencoder of `ldm`.
+    /// The autoencoder of `ldm`, or of a model_y that others trained.
     pub autoencoder: Option<FrozenNetwork<LatentCodec>>,
 }
 

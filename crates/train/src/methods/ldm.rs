@@ -12,8 +12,9 @@
 
 use super::{
     Context, condition,
+    frozen::FrozenNetwork,
     objective::{Objective, latent_flops},
-    refinements::{mean_error, noise_like},
+    refinements::{image_noise, mean_error},
     role_name,
 };
 use crate::{
@@ -158,12 +159,16 @@ impl Reconstruction {
     }
 }
 
+/// What a network made, on the host.
+pub(crate) fn host(tensor: Tensor<4>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().expect("networks compute in f32")
+}
+
 /// The reconstruction of images `[batch, height, width, channels]` in [-1, 1].
 fn reconstruction(network: &Autoencoder, images: Tensor<4>, precision: Precision) -> Reconstruction {
     let pass = pass(network, precision);
     let count = images.dims()[0];
     let decoded = network.decode(network.encode(images.clone(), &pass).mean, &pass).clamp(-1.0, 1.0);
-    let host = |tensor: Tensor<4>| tensor.into_data().try_into_vec::<f32>().expect("networks compute in f32");
     let (decoded, images) = (host(decoded), host(images));
     let each = images.len() / count.max(1);
     let one = |(a, b): (&[f32], &[f32])| {
@@ -239,7 +244,7 @@ pub(crate) fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Devi
         let [_, height, width, channels] = posterior.mean.dims();
         let noise = NoiseSource::new(config.train.seed, ids, device);
         let latents = posterior.sample(noise.draw(Stream::LatentScale, 0, [height, width, channels]));
-        for value in latents.into_data().try_into_vec::<f32>().expect("networks compute in f32") {
+        for value in host(latents) {
             sum += f64::from(value);
             squares += f64::from(value) * f64::from(value);
             count += 1;
@@ -295,6 +300,9 @@ pub(crate) fn check_measured(run: &Path, space: &LatentSpace) -> Result<()> {
     })
 }
 
+/// A [`LatentCodec`] that networks of a run learn from.
+pub(crate) type FrozenCodec = FrozenNetwork<LatentCodec>;
+
 /// A frozen autoencoder with its latents' scale.
 #[derive(Clone, Debug)]
 pub struct LatentCodec {
@@ -311,9 +319,24 @@ impl LatentCodec {
         posterior.sample(eps(&posterior.mean)).mul_scalar(self.scaling_factor)
     }
 
+    /// Scaled latents of images, each the mean of its distribution.
+    pub fn encode_means(&self, images: Tensor<4>, precision: Precision) -> Tensor<4> {
+        self.encode(images, precision, Tensor::zeros_like)
+    }
+
     /// Images of scaled latents.
     pub fn decode(&self, latents: Tensor<4>, precision: Precision) -> Tensor<4> {
         self.autoencoder.decode(latents.div_scalar(self.scaling_factor), &pass(&self.autoencoder, precision))
+    }
+}
+
+/// The batch with latents in the place of its images, drawn as in training, and its masks on their grid.
+pub(super) fn on_latents(codec: &LatentCodec, config: &Config, batch: &Batch) -> Batch {
+    let draw = |mean: &Tensor<4>| batch.draw(Stream::TrainLatent, mean);
+    Batch {
+        masks: area_mean(batch.masks.clone(), config.autoencoder.factor()),
+        images: codec.encode(batch.images.clone(), config.train.precision, draw),
+        ..batch.clone()
     }
 }
 
@@ -321,12 +344,10 @@ impl LatentCodec {
 pub fn loss(network: &Network<'_>, context: Context<'_>, batch: &Batch, training: bool) -> Tensor<1> {
     let Context { config, schedule, frozen, .. } = context;
     let codec = &frozen.autoencoder.as_ref().expect("roles put the autoencoder before the latent network").network;
-    let latents =
-        codec.encode(batch.images.clone(), config.train.precision, |mean| batch.draw(Stream::TrainLatent, mean));
-    let masks = area_mean(batch.masks.clone(), config.autoencoder.factor());
-    let masks = condition::dropped(&config.train, batch, masks, training);
-    let eps = noise_like(config, batch, &latents);
-    let error = conditional_error(network, schedule, &latents, &eps, &masks, &batch.t);
+    let batch = &on_latents(codec, config, batch);
+    let masks = condition::dropped(&config.train, batch, batch.masks.clone(), training);
+    let eps = image_noise(config, batch);
+    let error = conditional_error(network, schedule, &batch.images, &eps, &masks, &batch.t);
     mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
 }
 

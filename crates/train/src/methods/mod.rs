@@ -21,6 +21,7 @@ use pig_nn::network::Role;
 /// The frozen network that a role learns from, in messages.
 pub(crate) fn teacher(role: Role) -> &'static str {
     match role {
+        Role::ModelX => "the guider's frozen autoencoder",
         Role::ModelY => "model_y's frozen model_x",
         Role::Control => "the control's frozen base",
         Role::Latent => "the latent network's frozen autoencoder",

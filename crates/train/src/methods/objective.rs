@@ -11,6 +11,7 @@ use crate::{
     Config, Result,
     batch::Batch,
     config::{Conditioning, NoiseLevels},
+    imported::model_y::ModelY,
     sampler::Models,
 };
 use burn::{
@@ -111,7 +112,13 @@ impl UNetObjective<'_> {
 
     fn loss_of(&self, network: &Network<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
         match self.role {
-            Role::ModelX => pig::model_x_loss(network, self.context, batch),
+            Role::ModelX => match &self.context.frozen.autoencoder {
+                Some(codec) => {
+                    let batch = ldm::on_latents(&codec.network, self.context.config, batch);
+                    pig::model_x_loss(network, self.context, &batch)
+                }
+                None => pig::model_x_loss(network, self.context, batch),
+            },
             Role::ModelY => pig::model_y_loss(network, self.context, batch, is_training),
             Role::Joint => joint::loss(network, self.context, batch, is_training),
             Role::Unconditional => ddpm::loss(network, self.context, batch),
@@ -160,6 +167,7 @@ impl Objective for UNetObjective<'_> {
         let frozen = match self.role {
             Role::ModelY if config.model_y.conditioning == Conditioning::Xhat => unet_flops(config, Role::ModelX),
             Role::Latent => latent_flops(config)[0],
+            Role::ModelX if config.has_latents() => latent_flops(config)[0],
             _ => 0.0,
         };
         [own, frozen]
@@ -171,7 +179,7 @@ impl Objective for UNetObjective<'_> {
             Role::ModelY if config.model_y.conditioning == Conditioning::Xhat => {
                 frozen.model_x.as_ref().map(|frozen| frozen.sha256.as_str())
             }
-            Role::Latent => frozen.autoencoder.as_ref().map(|frozen| frozen.sha256.as_str()),
+            Role::Latent | Role::ModelX => frozen.autoencoder.as_ref().map(|frozen| frozen.sha256.as_str()),
             _ => None,
         }
     }
@@ -187,7 +195,7 @@ impl Objective for UNetObjective<'_> {
             Role::ModelX => None,
             Role::ModelY => {
                 let model_x = self.context.frozen.model_x.as_ref()?.network.clone();
-                Some(Models::Pig { model_x, model_y: network })
+                Some(Models::Pig { model_x, model_y: ModelY::own(network) })
             }
             Role::Joint => Some(Models::Joint(network)),
             Role::Unconditional => Some(Models::Unconditional(network)),

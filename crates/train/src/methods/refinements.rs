@@ -15,12 +15,7 @@ use pig_diffusion::{
 /// Offset noise (N. Guttenberg, "Diffusion with Offset Noise", 2023): eps plus one normal value for each image and channel.
 /// Sampling starts from plain noise, as there.
 pub(super) fn image_noise(config: &Config, batch: &Batch) -> Tensor<4> {
-    noise_like(config, batch, &batch.images)
-}
-
-/// The same, shaped like other tensors of the batch, such as its latents.
-pub(super) fn noise_like(config: &Config, batch: &Batch, like: &Tensor<4>) -> Tensor<4> {
-    let eps = batch.draw(Stream::TrainY, like);
+    let eps = batch.draw(Stream::TrainY, &batch.images);
     if config.train.noise_offset == 0.0 {
         return eps;
     }

@@ -30,8 +30,10 @@ pub enum Layout {
     Diffusers,
     /// The code that was released with the paper.
     Released,
-    /// MONAI's `DiffusionModelUNet`, `AutoencoderKL` or `ControlNet`, or MONAI Generative's.
+    /// MONAI's `DiffusionModelUNet`, `AutoencoderKL` or `ControlNet`, MONAI Generative's, or MAISI's U-Net and ControlNet.
     Monai,
+    /// MAISI's `AutoencoderKlMaisi`.
+    Maisi,
     /// torchvision's Inception, as pytorch-fid distributes it.
     Torchvision,
     /// TensorFlow's names of the Inception's layers, as StyleGAN's TorchScript has them.
@@ -45,6 +47,7 @@ impl Layout {
             Self::Diffusers => "diffusers",
             Self::Released => "released",
             Self::Monai => "monai",
+            Self::Maisi => "maisi",
             Self::Torchvision => "torchvision",
             Self::Tensorflow => "tensorflow",
         }
@@ -80,6 +83,8 @@ pub fn rename(arrays: StateDict) -> Result<Named, String> {
         (Kind::UNet, Layout::Monai)
     } else if has("encoder.blocks.0.conv.weight") && has("post_quant_conv.conv.weight") {
         (Kind::Autoencoder, Layout::Monai)
+    } else if has("encoder.blocks.0.conv.conv.weight") && has("post_quant_conv.conv.weight") {
+        (Kind::Autoencoder, Layout::Maisi)
     } else if has("controlnet_mid_block.weight") {
         (Kind::ControlNet, Layout::Diffusers)
     } else if has("time_embedding.linear_1.weight") && has("conv_out.weight") {
@@ -98,7 +103,7 @@ pub fn rename(arrays: StateDict) -> Result<Named, String> {
         (Kind::Inception, Layout::Torchvision) => inception::from_torchvision(&arrays)?,
         (Kind::Inception, _) => inception::from_tensorflow(&arrays)?,
         (_, Layout::Released) => released::rename(arrays),
-        (Kind::Autoencoder, Layout::Monai) => monai::rename_autoencoder(arrays)?,
+        (Kind::Autoencoder, Layout::Monai | Layout::Maisi) => monai::rename_autoencoder(arrays)?,
         (_, Layout::Monai) => monai::rename_unet(arrays),
         _ => diffusers::rename(arrays),
     };
@@ -145,9 +150,11 @@ fn numbered<'a>(name: &'a str, prefix: &str) -> Option<(usize, &'a str)> {
     Some((number.parse().ok()?, rest))
 }
 
-/// Largest number behind `prefix`, plus one.
+/// Largest number behind `prefix`, plus one. A number that is larger than there are arrays counts nothing: it would only size what
+/// a crafted file cannot fill.
 fn count(arrays: &StateDict, prefix: &str) -> usize {
-    arrays.keys().filter_map(|name| Some(numbered(name, prefix)?.0 + 1)).max().unwrap_or(0)
+    let counts = arrays.keys().filter_map(|name| numbered(name, prefix)?.0.checked_add(1));
+    counts.filter(|&count| count <= arrays.len()).max().unwrap_or(0)
 }
 
 /// An array's size along an axis, or an error that names it.

@@ -20,6 +20,12 @@ const UNET: [(&str, &str); 11] = [
 const ATTENTION: [(&str, &str); 4] =
     [(".norm.", ".group_norm."), (".attn.out_proj.", ".to_out.0."), (".attn.", "."), (".proj_attn.", ".to_out.0.")];
 
+/// How the places of blocks that change the size end.
+const RESIZED: &str = ".conv";
+
+/// What MAISI's U-Net is told beside the time.
+const INPUTS: [&str; 3] = ["top_region_index_layer", "bottom_region_index_layer", "spacing_layer"];
+
 /// Every convolution is wrapped in a module called `conv`.
 fn unwrapped(name: &str) -> String {
     match name.strip_suffix(".conv.weight").or(name.strip_suffix(".conv.bias")) {
@@ -34,27 +40,49 @@ pub(super) fn rename_unet(arrays: StateDict) -> StateDict {
         let name = unwrapped(name);
         let name = match UNET[9..].iter().find_map(|(from, to)| Some((to, name.strip_prefix(from)?))) {
             Some((to, rest)) => format!("{to}{rest}"),
+            None if INPUTS.iter().any(|input| name.starts_with(input)) => {
+                replaced(&name, &[(".0.", ".linear_1."), (".2.", ".linear_2.")])
+            }
             None => replaced(&name, &UNET[..9]),
         };
         if name.contains("attentions.") { replaced(&name, &ATTENTION) } else { name }
     });
     flatten_attention(&mut arrays);
+    complete_attention(&mut arrays);
     arrays
+}
+
+/// Attention without a projection back (MONAI's `include_fc = False`, as MAISI has it) is attention with one that changes nothing.
+fn complete_attention(arrays: &mut StateDict) {
+    let stems: Vec<String> =
+        arrays.keys().filter_map(|name| Some(name.strip_suffix(".to_q.weight")?.to_owned())).collect();
+    for stem in stems {
+        let [weight, bias] = ["weight", "bias"].map(|end| format!("{stem}.to_out.0.{end}"));
+        let query = &arrays[&format!("{stem}.to_q.weight")];
+        let width = query.shape.first().copied().unwrap_or(0);
+        if query.shape != [width, width] || arrays.contains_key(&weight) || arrays.contains_key(&bias) {
+            continue;
+        }
+        let values = (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect();
+        arrays.insert(weight, Array { shape: vec![width, width], values });
+        arrays.insert(bias, Array { shape: vec![width], values: vec![0.0; width] });
+    }
 }
 
 /// An autoencoder's names in diffusers' words. MONAI numbers the blocks of encoder and decoder through; which level a block
 /// belongs to follows from the blocks that change the size, and what it is from the names within it.
 pub(super) fn rename_autoencoder(arrays: StateDict) -> Result<StateDict, String> {
-    let arrays = renamed(arrays, unwrapped);
+    // MAISI wraps every convolution twice.
+    let arrays = renamed(arrays, |name| unwrapped(&unwrapped(name)));
     let encoder = places(&arrays, "encoder.blocks.", "down_blocks", "downsamplers.0.conv")?;
     let decoder = places(&arrays, "decoder.blocks.", "up_blocks", "upsamplers.0.conv")?;
     let mut found = StateDict::new();
     for (name, array) in arrays {
         let (half, places) = if name.starts_with("encoder.") { ("encoder", &encoder) } else { ("decoder", &decoder) };
-        let renamed = match numbered(&name, &format!("{half}.blocks.")) {
-            Some((block, rest)) => {
-                let place = &places[block];
-                let rest = rest.strip_prefix("conv.").filter(|_| place.ends_with(".conv")).unwrap_or(rest);
+        let block = numbered(&name, &format!("{half}.blocks."));
+        let renamed = match block.and_then(|(block, rest)| Some((places.get(block)?, rest))) {
+            Some((place, rest)) => {
+                let rest = rest.strip_prefix("conv.").filter(|_| place.ends_with(RESIZED)).unwrap_or(rest);
                 let rest = rest.strip_prefix("postconv.").unwrap_or(rest);
                 let rest = replaced(&format!(".{rest}"), &[(".nin_shortcut.", ".conv_shortcut.")]);
                 let rest = if place.contains("attentions.") { replaced(&rest, &ATTENTION) } else { rest };
@@ -66,6 +94,7 @@ pub(super) fn rename_autoencoder(arrays: StateDict) -> Result<StateDict, String>
     }
     join_moments(&mut found)?;
     flatten_attention(&mut found);
+    complete_attention(&mut found);
     Ok(found)
 }
 
@@ -86,14 +115,14 @@ fn places(arrays: &StateDict, prefix: &str, levels: &str, resize: &str) -> Resul
         inner.len() >= 3 && is_resnet(middle.start) && is_attention(middle.start + 1) && is_resnet(middle.start + 2);
     let outer = if has_middle { outer } else { inner };
     let mut places = vec![String::new(); blocks];
-    places[0] = "conv_in".to_owned();
-    places[blocks - 2] = "conv_norm_out".to_owned();
-    places[blocks - 1] = "conv_out".to_owned();
+    for (block, place) in [(0, "conv_in"), (blocks - 2, "conv_norm_out"), (blocks - 1, "conv_out")] {
+        place.clone_into(&mut places[block]);
+    }
     if has_middle {
         for (place, block) in
             ["mid_block.resnets.0", "mid_block.attentions.0", "mid_block.resnets.1"].iter().zip(middle)
         {
-            places[block] = (*place).to_owned();
+            (*place).clone_into(&mut places[block]);
         }
     }
     let (mut level, mut resnets, mut attentions) = (0, 0, 0);

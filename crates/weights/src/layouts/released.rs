@@ -31,7 +31,7 @@ pub(super) fn rename(arrays: StateDict) -> StateDict {
         let name = renamed.unwrap_or_else(|| {
             if let Some((level, rest)) = numbered(name, "down.") {
                 format!("down_blocks.{level}.{rest}")
-            } else if let Some((level, rest)) = numbered(name, "up.") {
+            } else if let Some((level, rest)) = numbered(name, "up.").filter(|(level, _)| *level < levels) {
                 format!("up_blocks.{}.{rest}", levels - 1 - level)
             } else {
                 name.to_owned()

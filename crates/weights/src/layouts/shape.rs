@@ -23,6 +23,8 @@ pub struct UNetShape {
     pub mid_attention: bool,
     /// Rows of the class embedding, where there is one.
     pub num_class_embeds: Option<usize>,
+    /// Whether it is told the region where a volume begins, the region where it ends, and its voxels' distances.
+    pub volume_inputs: [bool; 3],
     /// Axes of a picture: 2 for images, 3 for volumes.
     pub spatial_dims: usize,
 }
@@ -69,6 +71,8 @@ impl UNetShape {
             num_class_embeds: has("class_embedding.weight")
                 .then(|| size_of(arrays, "class_embedding.weight", 0))
                 .transpose()?,
+            volume_inputs: ["top_region_index_layer", "bottom_region_index_layer", "spacing_layer"]
+                .map(|layer| has(&format!("{layer}.linear_1.weight"))),
             spatial_dims: arrays["conv_in.weight"].shape.len().saturating_sub(2),
         })
     }
@@ -85,6 +89,8 @@ pub struct AutoencoderShape {
     pub layers_per_block: usize,
     /// Residual blocks in a level of the decoder.
     pub decoder_layers_per_block: usize,
+    /// Whether there is a middle of two residual blocks around attention.
+    pub mid_block: bool,
     /// Channels of the latents.
     pub latent_channels: usize,
     /// Axes of a picture: 2 for images, 3 for volumes.
@@ -102,6 +108,7 @@ impl AutoencoderShape {
             block_out_channels: widths.collect::<Result<_, _>>()?,
             layers_per_block: count(arrays, "encoder.down_blocks.0.resnets."),
             decoder_layers_per_block: count(arrays, "decoder.up_blocks.0.resnets."),
+            mid_block: arrays.contains_key("decoder.mid_block.resnets.0.norm1.weight"),
             latent_channels: size_of(arrays, "decoder.conv_in.weight", 1)?,
             spatial_dims: arrays["encoder.conv_in.weight"].shape.len().saturating_sub(2),
         })
