@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use pig_device::Request;
 use std::path::PathBuf;
 
+mod compare;
 mod crossval;
 mod export;
 mod fid;
@@ -12,9 +13,10 @@ mod prepare;
 mod segment;
 mod weights;
 
+pub(crate) use compare::Compare;
 pub(crate) use crossval::Crossval;
 pub(crate) use export::{Export, FormatName, SegmentationName};
-pub(crate) use fid::{Calc, FeatureName, Fid, Layer, PreprocessName};
+pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Layer, PreprocessName, Reference};
 pub(crate) use prepare::{Inspect, Prepare, Reading};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
 pub(crate) use weights::{KindName, SampleVolume, Weights};
@@ -65,7 +67,7 @@ pub(crate) enum Command {
     Train(Train),
     /// Make new pairs from a run.
     Sample(Sample),
-    /// Compare two sets of images: Frechet and kernel distances, precision and recall.
+    /// Compare sets of images: Frechet and kernel distances, precision and recall, copies of training images.
     #[command(subcommand)]
     Fid(Fid),
     /// Train a segmenter, predict masks, measure predicted masks.
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Segment(Segment),
     /// Compare segmenters with and without generated pairs in folds by patient.
     Crossval(Crossval),
+    /// Compare two tables of the same cases: mean difference with its interval, and a permutation test.
+    Compare(Compare),
     /// Write pairs in the formats of other tools.
     Export(Export),
     /// Bring other people's models in, check them, and write models for others.

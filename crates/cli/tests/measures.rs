@@ -1,4 +1,4 @@
-//! `pig segment evaluate` and `pig fid calc` as users call them.
+//! `pig segment evaluate`, `pig compare` and `pig fid` as users call them.
 
 mod common;
 
@@ -81,15 +81,163 @@ fn two_folders_are_compared_without_weights() {
     let frechet = said["distances"]["frechet"].as_f64().unwrap();
     assert!(frechet > said["floor"]["distances"]["frechet"].as_f64().unwrap(), "{said}");
     assert_eq!(said["extractor"]["hash"].as_str().unwrap().len(), 64);
+    // Beside the distances: how alike images are, and whether masks are like real ones.
+    let appearance = &said["appearance"];
+    assert_eq!(
+        (&appearance["diversity"]["real"]["pairs"], &appearance["diversity"]["size"][0]),
+        (&200.into(), &16.into())
+    );
+    assert_eq!(
+        (&appearance["masks"]["real_empty_rate"], &appearance["masks"]["generated_empty_rate"]),
+        (&0.0.into(), &0.125.into())
+    );
+    // Real lesions are columns 0 to 5, generated ones five columns from 0, 1 or 2 on.
+    assert!(appearance["masks"]["column"].as_f64().unwrap() > 0.0, "{said}");
     // Against itself every distance is gone.
     let said = json(&success(pig(&["fid", "calc", &real, &real, "--features", "radiomics", "--json"])));
     assert!(said["distances"]["frechet"].as_f64().unwrap().abs() < 1e-6, "{said}");
+    assert_eq!(said["appearance"]["masks"]["area"], 0.0);
 
     let output = success(pig(&["fid", "calc", &real, &made, "--features", "lesion-radiomics"]));
     assert!(stderr(&output).contains("1 image(s) without a lesion"), "{}", stderr(&output));
     assert!(stderr(&output).contains("N is small") && stdout(&output).contains("disjoint patients"));
+    assert!(
+        stdout(&output).contains("MS-SSIM") && stdout(&output).contains("empty masks: generated 12.5 %, real 0.0 %")
+    );
     let output =
         pig(&["fid", "calc", &real, &made, "--features", "radiomics", "--kid-subsets", "3", "--kid-subset-size", "9"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("expected at least 9"), "{}", stderr(&output));
+}
+
+/// Pseudo-random gray pairs `NAME00` to `NAME11`, which lie about as far from each other within a set as between sets.
+fn noise(folder: &Folder, set: &str, seed: usize) {
+    for index in 0..12 {
+        let key = seed * 100 + index;
+        let place = |kind: &str| folder.path().join(set).join(kind).join(format!("{set}{index:02}.png"));
+        let value = move |x: usize, y: usize| {
+            let mut state = (key * 4096 + y * 64 + x) as u64 ^ 0x9e37_79b9_7f4a_7c15;
+            (0..3).for_each(|_| state = (state ^ (state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9));
+            (state >> 56) as u8
+        };
+        picture(&place("images"), SIDE, value);
+        let corner = (key % 7, key % 5);
+        picture(&place("masks"), SIDE, |x, y| {
+            let inside =
+                (corner.0..corner.0 + 4 + key % 3).contains(&x) && (corner.1..corner.1 + 3 + key % 6).contains(&y);
+            if inside { 255 } else { 0 }
+        });
+    }
+}
+
+#[test]
+fn copies_are_found_mirrored_and_shown() {
+    let folder = Folder::new();
+    (1..=3).zip(["train", "held", "made"]).for_each(|(seed, set)| noise(&folder, set, seed));
+    // One generated image is a training image mirrored, with its mask.
+    for kind in ["images", "masks"] {
+        let path = folder.path().join("train").join(kind).join("train04.png");
+        let read = pig_data::read::read_image(&path, 1).unwrap();
+        picture(&folder.path().join("made").join(kind).join("made07.png"), SIDE, |x, y| {
+            read.data[y * SIDE + SIDE - 1 - x] as u8
+        });
+    }
+    let (train, held, made) = (folder.at("train"), folder.at("held"), folder.at("made"));
+    let (page, csv) = (folder.at("page.html"), folder.at("copies.csv"));
+    let asked = ["fid", "copies", "--train", &train, "--held-out", &held, "--generated", &made];
+    let said = json(&success(pig(&[&asked[..], &["--page", &page, "--csv", &csv, "--json"]].concat())));
+    assert_eq!(said["searches"].as_array().unwrap().len(), 2, "pixels and masks");
+    for search in said["searches"].as_array().unwrap() {
+        let first = &search["closest"][0];
+        assert_eq!((&first["generated"], &first["training"]), (&"made07".into(), &"train04".into()), "{search}");
+        assert_eq!((&first["distance"], &first["flipped"]), (&0.0.into(), &true.into()));
+    }
+    let closest = &said["searches"][0]["closest"];
+    assert_eq!((&closest[0]["flagged"], &closest[0]["rank"]), (&true.into(), &0.0.into()));
+    assert!(closest[1]["distance"].as_f64().unwrap() > 0.1, "nothing else is a copy: {closest}");
+    assert!(said["warnings"][0].as_str().unwrap().contains("no patients are known"));
+    let table = fs::read_to_string(&csv).unwrap();
+    assert!(table.contains("\npixels,made07,train04,0,true,0,true\n"), "{table}");
+    let html = fs::read_to_string(&page).unwrap();
+    // Ten pairs of two pictures in each of two spaces.
+    assert_eq!(html.matches("<img").count(), 40);
+    assert!(html.contains("made07 near train04: distance 0.0000") && html.contains("training image mirrored"));
+    // Looked for as it is, the mirrored copy is as far as any other image.
+    let text = stdout(&success(pig(&[&asked[..], &["--no-flips"]].concat())));
+    assert!(text.contains("pixels: ") && text.contains("masks: ") && !text.contains(" 0.00000  made07"), "{text}");
+
+    for set in ["train", "held"] {
+        let mut table = "id,patient\n".to_owned();
+        for index in 0..12 {
+            let _ = writeln!(table, "{set}{index:02},{}", if index == 3 { "shared" } else { set });
+        }
+        fs::write(folder.path().join(set).join("manifest.csv"), table).unwrap();
+    }
+    let refused = pig(&asked);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("share 1 patient(s) or group(s), such as \"shared\""), "{}", stderr(&refused));
+}
+
+#[test]
+fn two_tables_of_cases_are_compared_by_patient() {
+    let folder = Folder::new();
+    let table = |name: &str, gain: f64| {
+        let mut table = "id,group,dice\n".to_owned();
+        for case in 0..16 {
+            let _ = writeln!(table, "c{case:02},p{},{}", case / 2, 0.5 + f64::from(case % 5) * 0.01 + gain);
+        }
+        fs::write(folder.path().join(name), table + "c99,p0,\n").unwrap();
+        folder.at(name)
+    };
+    let (first, second) = (table("first.csv", 0.125), table("second.csv", 0.0));
+    let said = json(&success(pig(&["compare", &first, &second, "--json"])));
+    assert!((said["difference"]["mean"].as_f64().unwrap() - 0.125).abs() < 1e-12, "{said}");
+    // Eight patients: of 256 arrangements two are as extreme.
+    assert_eq!((&said["test"]["arrangements"], &said["test"]["p_value"]), (&256.into(), &(2.0 / 256.0).into()));
+    assert_eq!((&said["left_out"], &said["difference"]["units"]), (&1.into(), &8.into()));
+    let text = stdout(&success(pig(&["compare", &first, &second])));
+    assert!(text.contains("difference  +0.1250 [+0.1250, +0.1250]") && text.contains("p           0.0078"), "{text}");
+    let refused = |words: &[&str]| {
+        let output = pig(&["compare", &first, &second]);
+        assert_eq!(output.status.code(), Some(1));
+        for word in words {
+            assert!(stderr(&output).contains(word), "{word:?}: {}", stderr(&output));
+        }
+    };
+    fs::write(&second, "id,dice\nc00,0.5\n").unwrap();
+    refused(&["second.csv", "16 case(s) of the other table are missing"]);
+    fs::write(&second, "id,dice\nc00,high\n").unwrap();
+    refused(&["line 2", "dice is \"high\""]);
+    fs::write(&second, "id,iou\nc00,0.5\n").unwrap();
+    refused(&["dice"]);
+}
+
+/// Needs the weights that `PIG_INCEPTION` names, as the features' own test.
+#[test]
+fn a_reference_in_a_file_gives_the_folder_s_numbers() {
+    let Some(weights) = std::env::var_os("PIG_INCEPTION") else {
+        println!("skipped: PIG_INCEPTION names no weights");
+        return;
+    };
+    let folder = Folder::with_data();
+    noise(&folder, "made", 1);
+    let (real, made, model, file) = (folder.at("data"), folder.at("made"), folder.at("model"), folder.at("ref.npz"));
+    let weights = weights.to_str().unwrap();
+    success(pig(&["weights", "import", weights, "--kind", "inception", "--out", &model]));
+    let said = json(&success(pig(&["fid", "ref", &real, "--out", &file, "--weights", &model, "--json"])));
+    assert_eq!((&said["images"], &said["features"]), (&8.into(), &true.into()));
+    let calc = |reference: &str| {
+        let found = pig(&["fid", "calc", reference, &made, "--features", "inception", "--weights", &model, "--json"]);
+        json(&success(found))
+    };
+    let (from_file, from_folder) = (calc(&file), calc(&real));
+    for key in ["distances", "floor", "manifold", "extractor"] {
+        assert_eq!(from_file[key], from_folder[key]);
+    }
+    // The weights are those of a known file.
+    assert!(!from_file["warnings"].to_string().contains("not of a known file"), "{from_file}");
+    let asked = ["fid", "calc", &file, &made, "--features", "inception", "--weights", &model];
+    let other = pig(&[&asked[..], &["--preprocess", "antialiased"]].concat());
+    assert_eq!(other.status.code(), Some(1));
+    assert!(stderr(&other).contains("preprocessed by torch-fidelity"), "{}", stderr(&other));
 }

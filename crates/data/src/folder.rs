@@ -48,6 +48,19 @@ pub fn pictures(folder: &Path, kind: Kind) -> Result<BTreeMap<String, PathBuf>> 
     Ok(pictures)
 }
 
+/// Whether a folder says that it holds masks beside images: by a folder `masks/`, or by stems that end in `_mask`.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn has_masks(folder: &Path) -> Result<bool> {
+    if folder.join("masks").is_dir() {
+        return Ok(true);
+    }
+    let mut files = Vec::new();
+    walk(folder, &mut files)?;
+    Ok(files.iter().any(|path| stem(path).ends_with(MASK_SUFFIX)))
+}
+
 /// Two pictures of one stem, by that stem.
 pub type Matched = Vec<(String, PathBuf, PathBuf)>;
 
@@ -164,6 +177,8 @@ mod tests {
         let folders = folder(&[("images/a.png", ""), ("masks/m.png", ""), ("sheet.png", "")]);
         assert_eq!(ids(&pictures(folders.path(), Kind::Images).unwrap()), ["a"]);
         assert_eq!(ids(&pictures(folders.path(), Kind::Masks).unwrap()), ["m"]);
+        let masks = [&flat, &suffix, &folders].map(|folder| has_masks(folder.path()).unwrap());
+        assert_eq!(masks, [false, true, true]);
         let empty = folder(&[("notes.txt", "")]);
         assert!(matches!(pictures(empty.path(), Kind::Masks), Err(DataError::NoPictures { .. })));
     }

@@ -8,7 +8,7 @@
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::group_ids;
 use crate::features::{FeatureError, Features};
@@ -19,7 +19,7 @@ use crate::manifold::{Manifold, NEAREST_K, manifold};
 mod text;
 
 /// What made the features: printed with every number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extractor {
     /// Name, with the layer where there are several.
     pub name: String,
@@ -51,10 +51,10 @@ impl Default for ComparisonSettings {
 pub struct Distances {
     /// Frechet distance, biased upwards with few images.
     pub frechet: f64,
-    /// Frechet distance extrapolated to endless sets; `None` with fewer than four images in a set.
+    /// Frechet distance extrapolated to endless sets; `None` with fewer than four images in a set, or without a set's vectors.
     pub frechet_infinity: Option<f64>,
-    /// Unbiased kernel distance, cubic polynomial.
-    pub kernel: KernelDistance,
+    /// Unbiased kernel distance, cubic polynomial; `None` where a set is known by mean and covariance alone.
+    pub kernel: Option<KernelDistance>,
 }
 
 /// Real images against other real images.
@@ -77,20 +77,22 @@ pub struct Comparison {
     pub extractor: Extractor,
     /// Settings that it was computed with.
     pub settings: ComparisonSettings,
-    /// Images of the reference.
-    pub reference: usize,
+    /// Images of the reference; `None` where it is known by statistics that do not say.
+    pub reference: Option<usize>,
     /// Images compared with it.
     pub other: usize,
     /// Values of a feature vector.
     pub width: usize,
     /// Between the sets.
     pub distances: Distances,
-    /// Precision, recall, density, coverage; `None` with too few images.
+    /// Precision, recall, density, coverage; `None` with too few images, or without the reference's vectors.
     pub manifold: Option<Manifold>,
-    /// Within the reference; `None` where it cannot be halved.
+    /// Within the reference; `None` where it cannot be halved, or without its vectors.
     pub floor: Option<Floor>,
     /// Whether the Frechet distance is not to be trusted by itself: fewer than [`FEW_IMAGES`] images in a set.
     pub few_images: bool,
+    /// Whether the reference is known by mean and covariance alone, which give nothing but the Frechet distance.
+    pub statistics_alone: bool,
 }
 
 /// Compares `other` (generated images) with `reference` (real ones), each of at least two images. `groups` are the patients of
@@ -111,13 +113,37 @@ pub fn compare(
     Ok(Comparison {
         extractor,
         settings: settings.clone(),
-        reference: reference.count(),
+        reference: Some(reference.count()),
         other: other.count(),
         width: reference.width(),
         distances,
         manifold: enough.then(|| manifold(reference, other, NEAREST_K)).transpose()?,
         floor: floor(reference, groups, settings)?,
         few_images: reference.count().min(other.count()) < FEW_IMAGES,
+        statistics_alone: false,
+    })
+}
+
+/// Compares `other`, at least two images, with a reference of which mean and covariance alone are known, and perhaps the number of its images.
+pub fn compare_with_statistics(
+    reference: &FeatureStatistics,
+    images: Option<usize>,
+    other: &Features,
+    extractor: Extractor,
+    settings: &ComparisonSettings,
+) -> Result<Comparison, FeatureError> {
+    let frechet = frechet_distance(reference, &FeatureStatistics::new(other)?)?;
+    Ok(Comparison {
+        extractor,
+        settings: settings.clone(),
+        reference: images,
+        other: other.count(),
+        width: other.width(),
+        distances: Distances { frechet, frechet_infinity: None, kernel: None },
+        manifold: None,
+        floor: None,
+        few_images: images.unwrap_or(usize::MAX).min(other.count()) < FEW_IMAGES,
+        statistics_alone: true,
     })
 }
 
@@ -129,7 +155,7 @@ fn distances(a: &Features, b: &Features, settings: &ComparisonSettings) -> Resul
     Ok(Distances {
         frechet: frechet_distance(&FeatureStatistics::new(a)?, &FeatureStatistics::new(b)?)?,
         frechet_infinity: extrapolated,
-        kernel: kernel_distance(a, b, settings.kernel)?,
+        kernel: Some(kernel_distance(a, b, settings.kernel)?),
     })
 }
 
@@ -159,12 +185,12 @@ fn floor(
     let count = found.len() as f64;
     let mean = |of: &dyn Fn(&Distances) -> f64| found.iter().map(of).sum::<f64>() / count;
     let extrapolated: Option<Vec<f64>> = found.iter().map(|d| d.frechet_infinity).collect();
-    let kernel = mean(&|d| d.kernel.mean);
+    let kernel = found.iter().filter_map(|d| d.kernel).map(|kernel| kernel.mean).sum::<f64>() / count;
     Ok(Some(Floor {
         distances: Distances {
             frechet: mean(&|d| d.frechet),
             frechet_infinity: extrapolated.map(|values| values.iter().sum::<f64>() / count),
-            kernel: KernelDistance { mean: kernel, std: None },
+            kernel: Some(KernelDistance { mean: kernel, std: None }),
         },
         splits: found.len(),
         images: images / count,
@@ -233,7 +259,7 @@ mod tests {
         let floor = found.floor.unwrap();
         assert!(floor.by_patient && floor.splits == 5 && floor.images >= 28.0);
         assert!(floor.distances.frechet < 0.3 * found.distances.frechet, "{found:?}");
-        assert!(floor.distances.kernel.mean < 0.3 * found.distances.kernel.mean);
+        assert!(floor.distances.kernel.unwrap().mean < 0.3 * found.distances.kernel.unwrap().mean);
         let by_image = compare(&real, &far, None, extractor(), &settings).unwrap().floor.unwrap();
         assert!(!by_image.by_patient && by_image.distances.frechet < floor.distances.frechet);
         assert!(found.few_images && found.manifold.unwrap().recall < 0.5);
@@ -251,6 +277,27 @@ mod tests {
             place(part);
         }
         assert!(matches!(&found.warnings()[..], [few] if few.contains("60 and 60, below 10000")));
+    }
+
+    #[test]
+    fn statistics_give_the_same_distance_and_nothing_else() {
+        let ((real, _), (other, _)) = (set(1, 0.0), set(3, 0.5));
+        let settings = ComparisonSettings::default();
+        let whole = compare(&real, &other, None, extractor(), &settings).unwrap();
+        let statistics = FeatureStatistics::new(&real).unwrap();
+        let read = FeatureStatistics::from_parts(statistics.mean().to_vec(), &statistics.covariance()).unwrap();
+        let found = compare_with_statistics(&read, None, &other, extractor(), &settings).unwrap();
+        assert!((found.distances.frechet - whole.distances.frechet).abs() < 1e-9);
+        assert_eq!((found.reference, found.floor, found.manifold, found.distances.kernel), (None, None, None, None));
+        assert!(found.to_string().contains("unknown number of reference"));
+        assert!(
+            matches!(&found.warnings()[..], [few, alone] if few.contains("unknown and 60") && alone.contains("no KID"))
+        );
+        let many = compare_with_statistics(&read, Some(50_000), &other, extractor(), &settings).unwrap();
+        assert!(many.few_images && many.warnings()[0].contains("50000 and 60"));
+        let narrow = Features::new(vec![0.0; 8], 2).unwrap();
+        let error = compare_with_statistics(&read, None, &narrow, extractor(), &settings).unwrap_err();
+        assert_eq!(error, FeatureError::Widths { a: 3, b: 2 });
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Lesion-wise detection: how many lesions were found, and how many were invented in an image.
 //!
-//! Lesions are connected components. Matching rule: a true lesion is found when one predicted component has an IoU with it of
-//! at least [`Matching::min_iou`] (both components taken whole); a predicted component that reaches it with no true lesion is a
-//! false positive. A prediction that covers two lesions may find both, and two predictions on one lesion are neither counted twice
-//! nor a false positive, as long as each reaches the bound.
+//! Lesions are connected components. Matching rule, one to one: pairs of a predicted component and a true lesion with an IoU (both
+//! taken whole) of at least [`Matching::min_iou`] are taken in falling order of their IoU, each component and each lesion at most
+//! once. A lesion in such a pair is found; a predicted component in none is a false positive. So a prediction that covers two
+//! lesions finds one of them, and of two predictions on one lesion one is false.
 
 use serde::{Deserialize, Serialize};
 
@@ -63,11 +63,22 @@ pub fn detect(prediction: &[bool], truth: &[bool], height: usize, width: usize, 
     for (&a, &b) in ours.labels.iter().zip(&theirs.labels).filter(|&(&a, &b)| a > 0 && b > 0) {
         *shared.entry((a as usize - 1, b as usize - 1)).or_default() += 1;
     }
+    let mut pairs: Vec<Pair> = shared
+        .into_iter()
+        .map(|((ours_at, theirs_at), shared)| Pair {
+            ours: ours_at,
+            theirs: theirs_at,
+            shared,
+            union: ours.areas[ours_at] + theirs.areas[theirs_at] - shared,
+        })
+        .filter(|pair| pair.shared as f64 >= matching.min_iou * pair.union as f64)
+        .collect();
+    // Quotients are compared without dividing; of equal ones the first component's comes first.
+    pairs.sort_by(|a, b| (b.shared * a.union).cmp(&(a.shared * b.union)));
     let (mut hits, mut found) = (vec![false; ours.areas.len()], vec![false; theirs.areas.len()]);
-    for ((a, b), pixels) in shared {
-        let union = ours.areas[a] + theirs.areas[b] - pixels;
-        if pixels as f64 >= matching.min_iou * union as f64 {
-            (hits[a], found[b]) = (true, true);
+    for pair in pairs {
+        if !hits[pair.ours] && !found[pair.theirs] {
+            (hits[pair.ours], found[pair.theirs]) = (true, true);
         }
     }
     LesionCounts {
@@ -78,9 +89,19 @@ pub fn detect(prediction: &[bool], truth: &[bool], height: usize, width: usize, 
     }
 }
 
+/// A predicted component and a lesion that touch, with the pixels in both and in either.
+struct Pair {
+    ours: usize,
+    theirs: usize,
+    shared: usize,
+    union: usize,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     fn mask(rows: [&str; 4]) -> Vec<bool> {
         rows.iter().flat_map(|row| row.bytes().map(|byte| byte == b'#')).collect()
@@ -98,15 +119,41 @@ mod tests {
     }
 
     #[test]
-    fn one_prediction_may_find_two_lesions_and_two_one() {
+    fn each_prediction_and_each_lesion_counts_once() {
         let apart = mask(["##.##...", "##.##...", "........", "........"]);
         let joined = mask(["#####...", "#####...", "........", "........"]);
         let matching = Matching::default();
         let found = detect(&joined, &apart, 4, 8, &matching);
-        assert_eq!(found, LesionCounts { lesions: 2, found: 2, predicted: 1, false_positives: 0 });
+        assert_eq!(found, LesionCounts { lesions: 2, found: 1, predicted: 1, false_positives: 0 });
         let found = detect(&apart, &joined, 4, 8, &matching);
-        assert_eq!(found, LesionCounts { lesions: 1, found: 1, predicted: 2, false_positives: 0 });
+        assert_eq!(found, LesionCounts { lesions: 1, found: 1, predicted: 2, false_positives: 1 });
         let nothing = detect(&[false; 32], &apart, 4, 8, &matching);
         assert_eq!(nothing, LesionCounts { lesions: 2, found: 0, predicted: 0, false_positives: 0 });
+    }
+    /// Taken in the order of components, the first prediction would take the first lesion (IoU 1/14) and leave the second without one.
+    #[test]
+    fn the_best_pair_goes_first() {
+        let truth = mask(["##.#####", "##......", "##......", "##......"]);
+        let prediction = mask([".#######", "........", "##......", "##......"]);
+        let at = |min_iou| detect(&prediction, &truth, 4, 8, &Matching { min_iou, ..Matching::default() });
+        assert_eq!(at(0.05), LesionCounts { lesions: 2, found: 2, predicted: 2, false_positives: 0 });
+        // The others have 4/8 and 5/7.
+        assert_eq!(at(0.5), LesionCounts { lesions: 2, found: 2, predicted: 2, false_positives: 0 });
+        assert_eq!(at(0.6), LesionCounts { lesions: 2, found: 1, predicted: 2, false_positives: 1 });
+    }
+
+    #[test]
+    fn every_found_lesion_has_its_own_prediction() {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        for _ in 0..200 {
+            let mut draw = || (0..80).map(|_| rng.random_bool(0.35)).collect::<Vec<bool>>();
+            let (prediction, truth) = (draw(), draw());
+            let matching = Matching { min_iou: 0.02, connectivity: Connectivity::Four };
+            let [there, back] =
+                [(&prediction, &truth), (&truth, &prediction)].map(|(a, b)| detect(a, b, 8, 10, &matching));
+            assert_eq!(there.found, there.predicted - there.false_positives);
+            assert!(there.found <= there.lesions && there.found > 0);
+            assert_eq!((there.predicted, there.lesions), (back.lesions, back.predicted));
+        }
     }
 }

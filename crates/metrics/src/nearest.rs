@@ -11,8 +11,10 @@ use serde::Serialize;
 
 use crate::bootstrap::quantile;
 
+mod search;
 mod spaces;
 
+pub use search::{Closest, CopySearch};
 pub use spaces::{closest, nearest_features, nearest_masks};
 
 /// Layout of the images: row-major, channels last (`height * width * channels` values).

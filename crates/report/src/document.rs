@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::ReportError;
 use crate::histogram::HistogramChart;
-use crate::page::{Figure, Page};
+use crate::page::{Figure, NearestSection, Page};
 use crate::write::{escape, write_atomically};
 
 /// The longest cell that is kept on one line.
@@ -39,6 +39,8 @@ pub enum Block {
     Figure(Figure),
     /// Histograms side by side.
     Charts(Vec<HistogramChart>),
+    /// Generated images, each beside the training image nearest to it.
+    Nearest(NearestSection),
     /// Text as it is, folded away under a title.
     Folded {
         /// What to open.
@@ -102,6 +104,7 @@ fn render_block(page: &mut Page, block: &Block) -> Result<(), ReportError> {
             let charts: String = charts.iter().map(HistogramChart::inline_svg).collect();
             page.add(format_args!("<div class=\"charts\">{charts}</div>\n"));
         }
+        Block::Nearest(section) => page.nearest(section)?,
         Block::Folded { title, text } => page.add(format_args!(
             "<details><summary>{}</summary><pre>{}</pre></details>\n",
             escape(title),
@@ -141,11 +144,14 @@ fn render_table(page: &mut Page, table: &Table) {
 mod tests {
     use super::*;
     use crate::canvas::Canvas;
+    use crate::page::NearestPair;
+    use crate::picture::Picture;
 
     #[test]
     fn a_page_is_well_formed_and_escaped() {
         let mark = "<script>alert(1)</script> & \"x\"".to_owned();
         let row = vec![mark.clone(), "12 %".to_owned()];
+        let picture = Picture::from_bytes(&[7; 6], 2, 3, 1).unwrap();
         let blocks = vec![
             Block::Heading(mark.clone()),
             Block::Paragraph(mark.clone()),
@@ -153,6 +159,17 @@ mod tests {
             Block::List(vec![mark.clone()]),
             Block::Table(Table { head: row.clone(), rows: vec![row] }),
             Block::Figure(Figure::new(Canvas::new(3, 2, [9; 3]), mark.clone(), mark.clone())),
+            Block::Nearest(NearestSection {
+                pairs: vec![NearestPair {
+                    name: mark.clone(),
+                    generated: picture.clone(),
+                    training: picture,
+                    distance: 0.5,
+                    flipped: true,
+                }],
+                check: None,
+                unit: mark.clone(),
+            }),
             Block::Folded { title: mark.clone(), text: mark.clone() },
         ];
         let document = Document { title: mark.clone(), lead: mark.clone(), blocks, footer: mark.clone() };
@@ -161,7 +178,7 @@ mod tests {
         let body = html.split_once('\n').unwrap().1;
         let parsed = roxmltree::Document::parse(body).unwrap();
         let count = |name: &str| parsed.descendants().filter(|node| node.has_tag_name(name)).count();
-        assert_eq!((count("h1"), count("h2"), count("td"), count("th"), count("img")), (1, 1, 1, 3, 1));
+        assert_eq!((count("h1"), count("h2"), count("td"), count("th"), count("img")), (1, 1, 1, 3, 3));
         let texts = parsed.descendants().filter(|node| node.text().is_some_and(|text| text == mark)).count();
         assert!(texts >= 9, "{texts}");
     }

@@ -117,6 +117,7 @@ impl DemoPage {
         page.figures("From noise to pair", &self.strips)?;
         page.charts("Mask areas and intensities", self.histograms.iter().map(HistogramChart::inline_svg));
         if let Some(nearest) = &self.nearest {
+            page.heading("Nearest training images");
             page.nearest(nearest)?;
         }
         page.charts("Training", self.curves.iter().map(Chart::inline_svg));
@@ -226,8 +227,8 @@ impl Page {
         }
     }
 
-    fn nearest(&mut self, section: &NearestSection) -> Result<(), ReportError> {
-        self.heading("Nearest training images");
+    /// Pairs of generated and training images, and how their distances stand against those of held-out images.
+    pub(crate) fn nearest(&mut self, section: &NearestSection) -> Result<(), ReportError> {
         if let Some(check) = &section.check {
             let expected = 0.05 * check.generated as f64;
             self.add(format_args!(

@@ -7,22 +7,17 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Fid {
     /// Distances between two folders of images: FID, KID, precision, recall, density, coverage, and the floor of real images
-    /// against real ones.
+    /// against real ones; how alike images are to each other, and whether masks are like real ones.
     Calc(Calc),
+    /// Keep a folder's Inception features and their statistics in a file that calc, pytorch-fid and NumPy read.
+    Ref(Reference),
+    /// Look for copies of training images and masks among generated ones.
+    Copies(Copies),
 }
 
-/// `pig fid calc`.
+/// The Inception and the way to it.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Calc {
-    /// The reference: a folder of real images, or of pairs.
-    #[arg(value_name = "REAL")]
-    pub(crate) reference: PathBuf,
-    /// The images to judge: a folder of generated images, or of pairs.
-    #[arg(value_name = "GENERATED")]
-    pub(crate) other: PathBuf,
-    /// What images are compared by.
-    #[arg(long, value_enum)]
-    pub(crate) features: FeatureName,
+pub(crate) struct InceptionArgs {
     /// inception: the model that `pig weights import --kind inception` wrote.
     #[arg(long, value_name = "MODEL")]
     pub(crate) weights: Option<PathBuf>,
@@ -32,6 +27,23 @@ pub(crate) struct Calc {
     /// inception: how images come to the network's size and scale; numbers of different ways must not be compared.
     #[arg(long, value_enum, default_value = "torch-fidelity")]
     pub(crate) preprocess: PreprocessName,
+}
+
+/// `pig fid calc`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Calc {
+    /// The reference: a folder of real images, or of pairs; or a file of `pig fid ref` or pytorch-fid (.npz).
+    #[arg(value_name = "REAL")]
+    pub(crate) reference: PathBuf,
+    /// The images to judge: a folder of generated images, or of pairs.
+    #[arg(value_name = "GENERATED")]
+    pub(crate) other: PathBuf,
+    /// What images are compared by.
+    #[arg(long, value_enum)]
+    pub(crate) features: FeatureName,
+    /// The network.
+    #[command(flatten)]
+    pub(crate) inception: InceptionArgs,
     /// A table of the reference with the columns id and patient or group; its manifest.csv without it.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
@@ -41,9 +53,67 @@ pub(crate) struct Calc {
     /// Images of each set in a subset.
     #[arg(long, value_name = "N", requires = "kid_subsets")]
     pub(crate) kid_subset_size: Option<usize>,
-    /// Seed of subsets and splits.
+    /// Random pairs of each set whose likeness (MS-SSIM) is averaged; 0 leaves this out.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) diversity_pairs: usize,
+    /// Seed of subsets, splits and pairs.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// A key of the section data that says how masks and patients are read: data.mask_values or data.group_column.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+}
+
+/// `pig fid ref`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reference {
+    /// The folder of real images, or of pairs.
+    #[arg(value_name = "REAL")]
+    pub(crate) folder: PathBuf,
+    /// The file to write (.npz).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// The network.
+    #[command(flatten)]
+    pub(crate) inception: InceptionArgs,
+    /// A table with the columns id and patient or group; the folder's manifest.csv without it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Leave out the features of single images; the FID is then all that can be computed from the file.
+    #[arg(long)]
+    pub(crate) statistics_only: bool,
+    /// A key of the section data that says how patients are read: data.group_column.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+}
+
+/// `pig fid copies`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Copies {
+    /// The folder that the generator was trained on: images, or pairs.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) train: PathBuf,
+    /// Real images of other patients, as a measure of how near new images lie.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) held_out: PathBuf,
+    /// The generated images, or pairs.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) generated: PathBuf,
+    /// The network; with --weights copies are looked for in its space too.
+    #[command(flatten)]
+    pub(crate) inception: InceptionArgs,
+    /// Longest side that pictures are brought to for pixels and masks.
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(8..=1024))]
+    pub(crate) side: u32,
+    /// Do not look for mirrored copies.
+    #[arg(long)]
+    pub(crate) no_flips: bool,
+    /// Also write a page with the ten closest pairs of each kind.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
+    /// Also write every generated image's nearest training image to this table.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
     /// A key of the section data that says how masks and patients are read: data.mask_values or data.group_column.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,

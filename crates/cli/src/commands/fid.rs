@@ -1,5 +1,9 @@
 //! `pig fid`.
 
+use self::{
+    appearance::{Appearance, appearance},
+    reference::Known,
+};
 use super::inception::FeatureNetwork;
 use crate::{
     args::{Args, Calc, FeatureName, Fid},
@@ -12,7 +16,7 @@ use pig_data::{
     read::{read_image, read_mask},
 };
 use pig_metrics::{
-    comparison::{ComparisonSettings, Extractor, compare},
+    comparison::{Comparison, ComparisonSettings, Extractor, compare, compare_with_statistics},
     features::Features,
     frechet::Extrapolation,
     kernel::Subsets,
@@ -27,11 +31,34 @@ use std::{
     process::ExitCode,
 };
 
-/// Does what was asked of two folders.
+mod appearance;
+mod copies;
+mod pictures;
+mod reference;
+
+/// Does what was asked of folders of images.
 pub(crate) fn run(args: &Args, asked: &Fid) -> anyhow::Result<ExitCode> {
     match asked {
         Fid::Calc(calc) => run_calc(args, calc),
+        Fid::Ref(reference) => reference::run(args, reference),
+        Fid::Copies(copies) => copies::run(args, copies),
     }
+}
+
+/// The section data of what was typed.
+fn data_settings(sets: &[String]) -> anyhow::Result<DataConfig> {
+    let data = Layers { file: None, sets: sets.to_vec() }.load()?.data;
+    data.check()?;
+    Ok(data)
+}
+
+/// Patients of a folder by its stems, from a table or from the folder's own.
+fn groups(folder: &Path, manifest: Option<&Path>, data: &DataConfig) -> anyhow::Result<Option<Groups>> {
+    let column = data.group_column.as_deref();
+    Ok(match manifest {
+        Some(path) => Groups::of_manifest(path, column)?,
+        None => Groups::of_folder(folder, column)?,
+    })
 }
 
 /// The features of a folder's images.
@@ -44,61 +71,100 @@ struct Extracted {
 }
 
 fn run_calc(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
-    let data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
-    data.check()?;
-    let network = match asked.features {
-        FeatureName::Inception => Some(FeatureNetwork::open(asked, device(args)?)?),
-        FeatureName::Radiomics | FeatureName::LesionRadiomics => None,
-    };
-    let of_folder = |folder: &Path| -> anyhow::Result<Extracted> {
-        let Some(network) = &network else { return extract(folder, asked, &data) };
-        let (ids, features) = network.extract(folder)?;
-        Ok(Extracted { ids, features, left_out: 0 })
-    };
-    let (reference, other) = (of_folder(&asked.reference)?, of_folder(&asked.other)?);
-    let groups = match &asked.manifest {
-        Some(path) => Groups::of_manifest(path, data.group_column.as_deref())?,
-        None => Groups::of_folder(&asked.reference, data.group_column.as_deref())?,
-    };
-    let groups = groups.map(|groups| groups.of(reference.ids.iter().map(String::as_str))).transpose()?;
-    let (ours, theirs, extractor) = match &network {
-        Some(network) => (reference.features.clone(), other.features.clone(), network.extractor()),
-        None => {
-            let (ours, theirs, kept) = standardise(&reference.features, &other.features)?;
-            (ours, theirs, extractor(asked.features, &kept))
-        }
-    };
-    let kernel = match (asked.kid_subsets, asked.kid_subset_size) {
-        (Some(count), Some(size)) => Subsets::Random { count, size, seed: asked.seed },
-        _ => Subsets::All,
-    };
-    let settings = ComparisonSettings {
-        kernel,
-        extrapolation: Extrapolation { seed: asked.seed, ..Extrapolation::default() },
-        ..ComparisonSettings::default()
-    };
-    let comparison = compare(&ours, &theirs, groups.as_deref(), extractor, &settings)?;
-    let mut warnings = comparison.warnings();
-    warnings.extend(network.as_ref().and_then(FeatureNetwork::warning));
-    for (folder, set) in [(&asked.reference, &reference), (&asked.other, &other)] {
-        if set.left_out > 0 {
-            let (folder, left_out) = (folder.display(), set.left_out);
-            warnings.push(format!("{folder}: {left_out} image(s) without a lesion of touching pixels were left out"));
-        }
-    }
+    let data = data_settings(&asked.sets)?;
+    let found = if asked.reference.is_file() { with_file(args, asked)? } else { with_folder(args, asked, &data)? };
     if args.machine.json {
-        let mut json = serde_json::to_value(&comparison)?;
-        json["definition"] = comparison.definition().into();
-        json["warnings"] = warnings.into();
-        json["left_out"] = serde_json::json!({ "reference": reference.left_out, "other": other.left_out });
+        let mut json = serde_json::to_value(&found.comparison)?;
+        json["definition"] = found.comparison.definition().into();
+        json["warnings"] = found.warnings.into();
+        json["left_out"] = serde_json::json!({ "reference": found.left_out[0], "other": found.left_out[1] });
+        json["appearance"] = serde_json::to_value(&found.appearance)?;
         println!("{}", serde_json::to_string_pretty(&json)?);
     } else {
-        print!("{comparison}");
-        for warning in &warnings {
+        print!("{}", found.comparison);
+        if let Some(appearance) = &found.appearance {
+            print!("\n{appearance}");
+        }
+        for warning in &found.warnings {
             eprintln!("warning: {warning}");
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is printed.
+struct Found {
+    comparison: Comparison,
+    /// Of reference and other.
+    left_out: [usize; 2],
+    /// Of two folders.
+    appearance: Option<Appearance>,
+    warnings: Vec<String>,
+}
+
+fn comparison_settings(asked: &Calc) -> ComparisonSettings {
+    let kernel = match (asked.kid_subsets, asked.kid_subset_size) {
+        (Some(count), Some(size)) => Subsets::Random { count, size, seed: asked.seed },
+        _ => Subsets::All,
+    };
+    let extrapolation = Extrapolation { seed: asked.seed, ..Extrapolation::default() };
+    ComparisonSettings { kernel, extrapolation, ..ComparisonSettings::default() }
+}
+
+/// Against a file of `pig fid ref` or pytorch-fid.
+fn with_file(args: &Args, asked: &Calc) -> anyhow::Result<Found> {
+    let path = asked.reference.display();
+    ensure!(
+        asked.features == FeatureName::Inception,
+        "{path}: a file holds Inception features; expected --features inception, or a folder of images"
+    );
+    ensure!(asked.manifest.is_none(), "{path}: a file brings its patients along; --manifest goes with a folder");
+    let network = FeatureNetwork::open(&asked.inception, device(args)?)?;
+    let (known, unsaid) = reference::read(&asked.reference, &network)?;
+    let (_, other) = network.extract(&asked.other)?;
+    let (settings, extractor) = (comparison_settings(asked), network.extractor());
+    let comparison = match known {
+        Known::Vectors { features, groups } => compare(&features, &other, groups.as_deref(), extractor, &settings)?,
+        Known::Statistics { statistics, images } => {
+            compare_with_statistics(&statistics, images, &other, extractor, &settings)?
+        }
+    };
+    let mut warnings = comparison.warnings();
+    warnings.extend(unsaid);
+    warnings.extend(network.warning());
+    Ok(Found { comparison, left_out: [0, 0], appearance: None, warnings })
+}
+
+fn with_folder(args: &Args, asked: &Calc, data: &DataConfig) -> anyhow::Result<Found> {
+    let network = match asked.features {
+        FeatureName::Inception => Some(FeatureNetwork::open(&asked.inception, device(args)?)?),
+        FeatureName::Radiomics | FeatureName::LesionRadiomics => None,
+    };
+    let of_folder = |folder: &Path| -> anyhow::Result<Extracted> {
+        let Some(network) = &network else { return extract(folder, asked, data) };
+        let (ids, features) = network.extract(folder)?;
+        Ok(Extracted { ids, features, left_out: 0 })
+    };
+    let known = groups(&asked.reference, asked.manifest.as_deref(), data)?;
+    let (reference, other) = (of_folder(&asked.reference)?, of_folder(&asked.other)?);
+    let patients = known.as_ref().map(|groups| groups.of(reference.ids.iter().map(String::as_str))).transpose()?;
+    let (ours, theirs, extractor) = if let Some(network) = &network {
+        (reference.features, other.features, network.extractor())
+    } else {
+        let (ours, theirs, kept) = standardise(&reference.features, &other.features)?;
+        (ours, theirs, extractor(asked.features, &kept))
+    };
+    let comparison = compare(&ours, &theirs, patients.as_deref(), extractor, &comparison_settings(asked))?;
+    let folders = [asked.reference.as_path(), asked.other.as_path()];
+    let appearance = appearance(folders, known.as_ref(), (asked.diversity_pairs, asked.seed), data)?;
+    let mut warnings = comparison.warnings();
+    warnings.extend(network.as_ref().and_then(FeatureNetwork::warning));
+    let left_out = [reference.left_out, other.left_out];
+    for (folder, left_out) in folders.into_iter().zip(left_out).filter(|(_, left_out)| *left_out > 0) {
+        let folder = folder.display();
+        warnings.push(format!("{folder}: {left_out} image(s) without a lesion of touching pixels were left out"));
+    }
+    Ok(Found { comparison, left_out, appearance: Some(appearance), warnings })
 }
 
 /// Names the features that were kept; there are no weights, so the hash is that of their definition.

@@ -1,6 +1,6 @@
 //! Inception features of a folder's images, for `pig fid`.
 
-use crate::args::{Calc, Layer, PreprocessName};
+use crate::args::{InceptionArgs, Layer, PreprocessName};
 use anyhow::{Context, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::{
@@ -31,9 +31,9 @@ pub(super) struct FeatureNetwork {
 
 impl FeatureNetwork {
     /// The network of `--weights`.
-    pub(super) fn open(asked: &Calc, device: Device) -> anyhow::Result<Self> {
+    pub(super) fn open(asked: &InceptionArgs, device: Device) -> anyhow::Result<Self> {
         let path = asked.weights.as_ref().context(
-            "--features inception needs --weights MODEL; make one with pig weights import FILE --kind inception --out MODEL",
+            "Inception features need --weights MODEL; make one with pig weights import FILE --kind inception --out MODEL",
         )?;
         let (inception, description) = inception::open(path, &device)?;
         let preprocess = match asked.preprocess {
@@ -58,6 +58,16 @@ impl FeatureNetwork {
         }
     }
 
+    /// The name of the preprocessing on the command line.
+    pub(super) fn preprocess(&self) -> &'static str {
+        self.preprocess.word()
+    }
+
+    /// Values of a feature vector.
+    pub(super) fn width(&self) -> usize {
+        self.layer.width()
+    }
+
     /// A warning where the weights are not those that published numbers stand on.
     pub(super) fn warning(&self) -> Option<String> {
         inception::genuine_source(&self.description).is_none().then(|| {
@@ -67,6 +77,15 @@ impl FeatureNetwork {
 
     /// Stems and features of a folder's images.
     pub(super) fn extract(&self, folder: &Path) -> anyhow::Result<(Vec<String>, Features)> {
+        self.features(folder, false)
+    }
+
+    /// Features of a folder's images mirrored left to right, in the order of [`Self::extract`].
+    pub(super) fn extract_mirrored(&self, folder: &Path) -> anyhow::Result<Features> {
+        Ok(self.features(folder, true)?.1)
+    }
+
+    fn features(&self, folder: &Path, mirrored: bool) -> anyhow::Result<(Vec<String>, Features)> {
         let images: Vec<(String, PathBuf)> = pictures(folder, Kind::Images)?.into_iter().collect();
         ensure!(
             images.len() > 1,
@@ -77,7 +96,7 @@ impl FeatureNetwork {
         let mut values = Vec::with_capacity(images.len() * self.layer.width());
         for batch in images.chunks(BATCH) {
             let inputs: Vec<Vec<f32>> =
-                batch.par_iter().map(|(_, path)| self.input(path)).collect::<anyhow::Result<_>>()?;
+                batch.par_iter().map(|(_, path)| self.input(path, mirrored)).collect::<anyhow::Result<_>>()?;
             let shape = [batch.len(), INPUT_SIZE, INPUT_SIZE, 3];
             let x = Tensor::<4>::from_data(TensorData::new(inputs.concat(), shape), &self.device);
             let found = self.inception.features(x);
@@ -94,10 +113,14 @@ impl FeatureNetwork {
         Ok((ids, Features::new(values, self.layer.width())?))
     }
 
-    fn input(&self, path: &Path) -> anyhow::Result<Vec<f32>> {
+    fn input(&self, path: &Path, mirrored: bool) -> anyhow::Result<Vec<f32>> {
         let image = read_image(path, 3)?;
         let scale = 255.0 / f32::from(image.maximum);
-        let bytes: Vec<u8> = image.data.iter().map(|value| (value * scale).round() as u8).collect();
+        let mut bytes: Vec<u8> = image.data.iter().map(|value| (value * scale).round() as u8).collect();
+        if mirrored {
+            let rows = bytes.chunks(3 * image.width);
+            bytes = rows.flat_map(|row| row.chunks(3).rev().flatten().copied()).collect();
+        }
         Ok(self.preprocess.apply(&bytes, [image.height, image.width], 3))
     }
 }

@@ -1,5 +1,6 @@
 //! What each command does with what was typed.
 
+pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod crossval;
 pub(crate) mod demo;

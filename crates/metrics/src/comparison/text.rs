@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Comparison, Distances};
 use crate::frechet::FEW_IMAGES;
-use crate::kernel::Subsets;
+use crate::kernel::{KernelDistance, Subsets};
 
 /// A line of the table: its name, and its number.
 type Row = (&'static str, fn(&Distances) -> String);
@@ -18,10 +18,10 @@ impl Comparison {
             Subsets::Random { count, size, seed } => format!("{count} random subsets of {size} images (seed {seed})"),
         };
         format!(
-            "{} reference and {} other images; features: {} ({} values), sha256 {}; images: {}. FID: Frechet distance of Gaussians. \
+            "{} and {} other images; features: {} ({} values), sha256 {}; images: {}. FID: Frechet distance of Gaussians. \
              Extrapolated: intercept over 1/N, both sets reduced alike. KID: unbiased squared maximum mean discrepancy with the cubic \
              polynomial kernel, {kernel}.",
-            self.reference,
+            self.reference.map_or("an unknown number of reference".to_owned(), |count| format!("{count} reference")),
             self.other,
             self.extractor.name,
             self.width,
@@ -38,8 +38,17 @@ impl Comparison {
             warnings.push(format!(
                 "N is small ({} and {}, below {FEW_IMAGES}): FID is biased upwards and compares only with values of the same N; read \
                  KID and the extrapolated FID first",
-                self.reference, self.other
+                self.reference.map_or("unknown".to_owned(), |count| count.to_string()),
+                self.other
             ));
+        }
+        if self.statistics_alone {
+            warnings.push(
+                "the reference is a mean and a covariance alone: no KID, no extrapolation, no precision or recall, and no \
+                 real-against-real floor; a file of pig fid ref has them"
+                    .to_owned(),
+            );
+            return warnings;
         }
         match &self.floor {
             None => warnings.push("the reference is too small to be halved: no real-against-real floor".to_owned()),
@@ -89,8 +98,9 @@ fn number(value: Option<f64>) -> String {
 }
 
 fn kernel(distances: &Distances) -> String {
-    match distances.kernel.std {
-        Some(std) => format!("{:.5} ± {std:.5}", distances.kernel.mean),
-        None => format!("{:.5}", distances.kernel.mean),
+    match distances.kernel {
+        Some(KernelDistance { mean, std: Some(std) }) => format!("{mean:.5} ± {std:.5}"),
+        Some(KernelDistance { mean, std: None }) => format!("{mean:.5}"),
+        None => "-".to_owned(),
     }
 }

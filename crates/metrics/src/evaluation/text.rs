@@ -27,7 +27,7 @@ impl Evaluation {
         format!(
             "95 % bootstrap intervals over {units}. Cases with one empty mask score 0, those with two {both_empty}. \
              Surface Dice at a tolerance of {}, distances at a spacing of {} x {}. A lesion is found by a predicted component \
-             with an IoU of at least {}; one that finds none is a false positive.",
+             with an IoU of at least {}, one to one, the best first; one that finds none is a false positive.",
             settings.surface_tolerance, settings.spacing[0], settings.spacing[1], settings.matching.min_iou
         )
     }

@@ -1,0 +1,106 @@
+//! `pig compare`.
+
+use crate::args::{Args, Compare};
+use anyhow::{Context, ensure};
+use pig_data::{error::DataError, manifest::Manifest};
+use pig_metrics::{
+    bootstrap::{Bootstrap, group_ids},
+    permutation::{Permutations, paired_comparison},
+};
+use serde_json::json;
+use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
+
+/// A case's value, empty where the measure does not exist, and its patient, empty where none is known.
+type Cases = BTreeMap<String, (Option<f64>, String)>;
+
+/// Compares two tables case by case.
+pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
+    let (first, second) = (read(&asked.first, &asked.column)?, read(&asked.second, &asked.column)?);
+    for (ours, theirs, path) in [(&first, &second, &asked.second), (&second, &first, &asked.first)] {
+        let lacking: Vec<&String> = ours.keys().filter(|id| !theirs.contains_key(*id)).collect();
+        ensure!(
+            lacking.is_empty(),
+            "{}: no row {:?} ({} case(s) of the other table are missing); measure both arms on the same cases",
+            path.display(),
+            lacking[0],
+            lacking.len()
+        );
+    }
+    let values = |cases: &Cases| cases.values().map(|(value, _)| *value).collect::<Vec<_>>();
+    let groups = groups(&first, &second, asked)?;
+    let bootstrap = Bootstrap { seed: asked.seed, ..Bootstrap::default() };
+    let permutations = Permutations { resamples: asked.permutations, seed: asked.seed };
+    let (ours, theirs) = (values(&first), values(&second));
+    let found = paired_comparison(&ours, &theirs, groups.as_deref(), &bootstrap, permutations).with_context(|| {
+        format!("no case has a value of {:?} in both tables; choose another --column", asked.column)
+    })?;
+    let mean = |cases: &[Option<f64>]| {
+        let with_both = cases.iter().enumerate().filter(|(at, _)| ours[*at].is_some() && theirs[*at].is_some());
+        with_both.filter_map(|(_, value)| *value).sum::<f64>() / found.difference.cases as f64
+    };
+    let means = [mean(&ours), mean(&theirs)];
+    if args.machine.json {
+        let json = json!({
+            "column": asked.column, "first": means[0], "second": means[1], "difference": found.difference, "test": found.test,
+            "left_out": found.left_out, "by_patient": groups.is_some(),
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (difference, test) = (found.difference, found.test);
+    let unit = if groups.is_some() { "patients or groups" } else { "cases" };
+    for (path, mean) in [&asked.first, &asked.second].into_iter().zip(means) {
+        println!("{:<12}{mean:.4}  {}", asked.column, path.display());
+    }
+    println!("difference  {:+.4} [{:+.4}, {:+.4}]", difference.mean, difference.low, difference.high);
+    println!("p           {:.4}", test.p_value);
+    let arrangements = if test.exact { "all" } else { "random" };
+    println!(
+        "\n{} cases with both values, {} left out; 95 % bootstrap interval over {} {unit}; two-sided paired permutation test, {} \
+         {arrangements} arrangements, {unit} exchanged whole.",
+        difference.cases, found.left_out, difference.units, test.arrangements
+    );
+    if groups.is_none() && !args.machine.quiet {
+        eprintln!("warning: no patients are known (column group); slices of one patient make interval and p too small");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Patients of the cases in their order, where every case of the first table has one and the second says the same.
+fn groups(first: &Cases, second: &Cases, asked: &Compare) -> anyhow::Result<Option<Vec<usize>>> {
+    if first.values().any(|(_, group)| group.is_empty()) {
+        return Ok(None);
+    }
+    for (id, (_, group)) in first {
+        let other = &second[id].1;
+        ensure!(
+            other.is_empty() || other == group,
+            "{}: {id:?} is of the group {other:?}, and in {} of {group:?}; expected the same patient in both",
+            asked.second.display(),
+            asked.first.display()
+        );
+    }
+    Ok(Some(group_ids(&first.values().map(|(_, group)| group).collect::<Vec<_>>())))
+}
+
+fn read(path: &Path, column: &str) -> anyhow::Result<Cases> {
+    let missing = || DataError::io(path, "read")(io::ErrorKind::NotFound.into());
+    let table = Manifest::read(path)?.ok_or_else(missing)?;
+    let needed = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
+    let (id, value, group) = (needed("id")?, needed(column)?, table.column("group"));
+    let mut cases = Cases::new();
+    for row in table.rows() {
+        let bad = |problem: String| DataError::BadManifest { path: path.to_path_buf(), line: row.line, problem };
+        let text = row.get(value);
+        let number = match text.parse::<f64>() {
+            _ if text.is_empty() => None,
+            Ok(number) if number.is_finite() => Some(number),
+            _ => return Err(bad(format!("{column} is {text:?}; expected a number, or nothing")).into()),
+        };
+        let group = group.map(|group| row.get(group).to_owned()).unwrap_or_default();
+        if cases.insert(row.get(id).to_owned(), (number, group)).is_some() {
+            return Err(bad(format!("the id {:?} stands in two rows; expected one row a case", row.get(id))).into());
+        }
+    }
+    Ok(cases)
+}
