@@ -57,8 +57,8 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
 /// The run that lends its configuration: the one named, else that of the models which is a run.
 fn run_of(asked: &Sample) -> anyhow::Result<PathBuf> {
     let models = [&asked.model_y, &asked.model_x].into_iter().flatten();
-    let runs = asked.run.iter().chain(models.filter(|path| RunDir::open(path).is_ok()));
-    runs.cloned().next().context(
+    let mut runs = asked.run.iter().chain(models.filter(|path| RunDir::open(path).is_ok()));
+    runs.next().cloned().context(
         "neither --model-x nor --model-y is a run; give --run RUN, whose configuration and preparation of the data are used",
     )
 }

@@ -68,12 +68,12 @@ impl ResidualUNet {
         let down = |level: usize| {
             let from = widths[level.saturating_sub(1)];
             ResidualLevel {
-                downsample: (level > 0).then(|| Downsample::new(from, 1, device)),
+                downsample: (level > 0).then(|| Downsample::new(2, from, 1, device)),
                 resnet: resnet(from, widths[level]),
             }
         };
         let up = |pair: &[usize]| ResidualUpLevel {
-            upsample: Upsample::new(pair[1], device),
+            upsample: Upsample::new(2, pair[1], device),
             resnet: resnet(pair[0] + pair[1], pair[0]),
         };
         let head = |&width: &usize| Head {

@@ -144,8 +144,8 @@ impl<'a> SegmentTrainer<'a> {
     fn train_step(&mut self) -> Result<(f32, f64, f64)> {
         let (train, step) = (&self.file.segment.train, self.state.step);
         let (images, target) = self.batch(step * train.batch_size);
-        let pass =
-            Pass { dropout: Dropout::training(train.seed, step as u64), precision: train.precision.on(self.device) };
+        let dropout = Dropout::training(train.seed, step as u64);
+        let pass = Pass { dropout, precision: train.precision.on(self.device), ..Pass::default() };
         let loss = supervised(&self.network().forward(images, &pass), &target, train.dice_sums);
         let mut gradients = loss.backward();
         let loss: f32 = loss.inner().into_scalar();
