@@ -7,6 +7,7 @@ use pig_data::{
     Pixels,
     png_file::{read_png, read_png_text},
 };
+use pig_train::{config::Layers, crossval::CrossvalFile};
 use std::path::{Path, PathBuf};
 
 /// All files below a folder with this ending.
@@ -149,8 +150,19 @@ fn a_shown_configuration_is_accepted_and_shown_alike() {
 fn every_preset_can_be_used() {
     let presets = files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs")), "toml");
     assert!(presets.len() >= 4, "{presets:?}");
+    let (crossval, presets): (Vec<_>, Vec<_>) =
+        presets.into_iter().partition(|path| path.parent().unwrap().ends_with("crossval"));
     for preset in presets {
         success(pig(&["config", "check", "--config", preset.to_str().unwrap()]));
+    }
+    assert!(crossval.len() >= 2, "{crossval:?}");
+    for preset in crossval {
+        let layers = Layers { file: Some(preset.clone()), sets: Vec::new() };
+        let file: CrossvalFile = layers.load_as().unwrap();
+        file.check().unwrap();
+        for arm in &file.crossval.arms {
+            file.generator(arm, preset.parent().unwrap()).unwrap();
+        }
     }
 }
 
