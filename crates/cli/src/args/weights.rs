@@ -37,14 +37,14 @@ pub(crate) struct SampleVolume {
     #[arg(long, value_name = "MODEL")]
     pub(crate) autoencoder: Option<PathBuf>,
     /// Array mask [D, H, W] (labels go into several channels by their bits, the lowest first), or [C, D, H, W] as the model has it;
-    /// and what a model is told beside: top_region_index [4], bottom_region_index [4], spacing [3], class [1]. y_T [C, D', H', W'] starts
+    /// and what a model is told beside: top_region_index `[4]`, bottom_region_index `[4]`, spacing `[3]`, class `[1]`. y_T [C, D', H', W'] starts
     /// from given noise.
     #[arg(long, value_name = "FILE.npz")]
     pub(crate) inputs: PathBuf,
     /// The sample's number, which names its noise.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// A key of the section [sample], such as sample.num_inference_steps=50; may be repeated.
+    /// A key of the section `[sample]`, such as sample.num_inference_steps=50; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
     /// The .npz to write, with an array volume [C, D, H, W] as the networks made it.
@@ -79,7 +79,7 @@ pub(crate) struct Verify {
     /// The model, or a run with --network.
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Arrays x [B, C, H, W], t [B] counted from 0, y [B, C, H, W], and cond [B, C, H, W] and class [B] where the model has
+    /// Arrays x [B, C, H, W], t `[B]` counted from 0, y [B, C, H, W], and cond [B, C, H, W] and class `[B]` where the model has
     /// them. For an autoencoder y is the image of the mean of x's latents; for a ControlNet what it adds to the middle; for
     /// the Inception x is [B, 3, 299, 299] and y [B, 2048].
     #[arg(long, value_name = "FILE.npz")]
