@@ -36,6 +36,12 @@ pub struct Splits {
     /// The ids of the pairs that neither train nor validate, sorted; nobody reads them before the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
+    /// How many groups are left out: a study with fewer patients.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unused_groups: usize,
+    /// The ids of the pairs that are left out, sorted; nobody reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused: Vec<String>,
     /// SHA-256 of the lists, in hexadecimal.
     pub sha256: String,
 }
@@ -124,7 +130,46 @@ impl Splits {
 
     /// The hash that the lists have.
     fn hash(&self) -> String {
-        hash_lists(&self.training, &self.validation, &self.test)
+        hash_lists([&self.training, &self.validation, &self.test, &self.unused])
+    }
+
+    /// The same split with a share of its training and of its validating groups (rounded, at least one of each where there are any): a
+    /// study with fewer patients on the same test set. A smaller share takes some of the groups that a greater one takes.
+    #[must_use]
+    pub fn limited_to(&self, dataset: &Dataset, share: f64) -> Self {
+        let group_of: BTreeMap<&str, &str> =
+            dataset.pairs.iter().map(|pair| (pair.id.as_str(), pair.group.as_str())).collect();
+        let ranked = ranked_groups(dataset, self.seed);
+        let kept = |ids: &[String]| -> BTreeSet<&str> {
+            let present: BTreeSet<&str> = ids.iter().filter_map(|id| group_of.get(id.as_str()).copied()).collect();
+            let count = ((present.len() as f64 * share).round() as usize).max(1);
+            ranked.iter().copied().filter(|group| present.contains(group)).take(count).collect()
+        };
+        let (training, validating) = (kept(&self.training), kept(&self.validation));
+        let part = |ids: &[String], groups: &BTreeSet<&str>| -> [Vec<String>; 2] {
+            let is_kept = |id: &&String| group_of.get(id.as_str()).is_some_and(|group| groups.contains(group));
+            let (kept, left): (Vec<&String>, Vec<&String>) = ids.iter().partition(is_kept);
+            [kept, left].map(|ids| ids.into_iter().cloned().collect())
+        };
+        let ([train, left], [validate, more]) = (part(&self.training, &training), part(&self.validation, &validating));
+        let mut unused: Vec<String> = self.unused.iter().cloned().chain(left).chain(more).collect();
+        unused.sort();
+        let groups = self.training_groups + self.validation_groups + self.unused_groups;
+        let limited = Self {
+            training_groups: training.len(),
+            validation_groups: validating.len(),
+            unused_groups: groups - training.len() - validating.len(),
+            training: train,
+            validation: validate,
+            unused,
+            ..self.clone()
+        };
+        Self { sha256: limited.hash(), ..limited }
+    }
+
+    /// Whether nobody may read a pair before the end: it tests, or is left out.
+    pub fn hides(&self, id: &str) -> bool {
+        [&self.test, &self.unused].iter().any(|ids| ids.binary_search_by(|other| other.as_str().cmp(id)).is_ok())
     }
 
     /// Checks that this split covers exactly the pairs of `dataset` and keeps every group on one side.
@@ -134,7 +179,7 @@ impl Splits {
             dataset.pairs.iter().map(|pair| (pair.id.as_str(), pair.group.as_str())).collect();
         let mut sides: BTreeMap<&str, usize> = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        for (side, ids) in [&self.training, &self.validation, &self.test].into_iter().enumerate() {
+        for (side, ids) in [&self.training, &self.validation, &self.test, &self.unused].into_iter().enumerate() {
             for id in ids {
                 let Some(group) = group_of.get(id.as_str()) else {
                     return bad(format!("it names the id {id:?}, which the data lacks"));
@@ -188,18 +233,21 @@ fn splits_of(dataset: &Dataset, seed: u64, validating: &BTreeSet<&str>, testing:
         training: sorted_ids(&|group| !validating.contains(group) && !testing.contains(group)),
         validation: sorted_ids(&|group| validating.contains(group)),
         test: sorted_ids(&|group| testing.contains(group)),
+        unused_groups: 0,
+        unused: Vec::new(),
         sha256: String::new(),
     };
     Splits { sha256: splits.hash(), ..splits }
 }
 
-/// Hashes lists so that no two different sets of lists meet: every text is preceded by its length. A split without a test set keeps
-/// the hash that it had before there were test sets.
-fn hash_lists(training: &[String], validation: &[String], test: &[String]) -> String {
+/// Hashes lists so that no two different sets of lists meet: every text is preceded by its length. A split without a test set, or without
+/// pairs that are left out, keeps the hash that it had before there were any.
+fn hash_lists(lists: [&[String]; 4]) -> String {
     let mut hash = Sha256::new();
-    for list in [training, validation, test].into_iter().take(if test.is_empty() { 2 } else { 3 }) {
+    let last = lists.iter().rposition(|list| !list.is_empty()).unwrap_or(0);
+    for list in &lists[..=last.max(1)] {
         hash.update((list.len() as u64).to_le_bytes());
-        for id in list {
+        for id in *list {
             hash.update((id.len() as u64).to_le_bytes());
             hash.update(id);
         }

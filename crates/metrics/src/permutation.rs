@@ -27,7 +27,7 @@ impl Default for Permutations {
 }
 
 /// The result of a test.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PermutationTest {
     /// Difference of the means, first minus second.
     pub difference: f64,
@@ -40,7 +40,7 @@ pub struct PermutationTest {
 }
 
 /// Two arms measured on the same cases.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PairedComparison {
     /// Mean of first minus second, case by case, with its interval.
     pub difference: Estimate,
@@ -183,7 +183,7 @@ fn for_each_subset(count: usize, size: usize, visit: &mut dyn FnMut(&[usize])) {
 }
 
 /// Mean and standard deviation over the folds of a cross-validation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FoldSummary {
     /// Mean over folds, each counting once.
     pub mean: f64,

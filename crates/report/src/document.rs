@@ -5,22 +5,14 @@
 use std::path::Path;
 
 use crate::ReportError;
+use crate::chart::Chart;
 use crate::histogram::HistogramChart;
 use crate::page::{Figure, NearestSection, Page};
+use crate::table::Table;
 use crate::write::{escape, write_atomically};
 
 /// The longest cell that is kept on one line.
 const SHORT_CELL: usize = 16;
-
-/// A table: the head's cells, and rows of as many cells. Short cells that start with a digit are not
-/// broken into lines.
-#[derive(Debug, Clone, Default)]
-pub struct Table {
-    /// Names of the columns; empty for a table without a head.
-    pub head: Vec<String>,
-    /// The rows.
-    pub rows: Vec<Vec<String>>,
-}
 
 /// A part of a page.
 #[derive(Debug, Clone)]
@@ -35,10 +27,19 @@ pub enum Block {
     List(Vec<String>),
     /// A table.
     Table(Table),
+    /// A table of measures with what its numbers are.
+    Measures {
+        /// The table.
+        table: Table,
+        /// What the numbers are: of how many, by what, with which interval.
+        definition: String,
+    },
     /// A picture with its caption.
     Figure(Figure),
     /// Histograms side by side.
     Charts(Vec<HistogramChart>),
+    /// Curves side by side.
+    Curves(Vec<Chart>),
     /// Generated images, each beside the training image nearest to it.
     Nearest(NearestSection),
     /// Text as it is, folded away under a title.
@@ -99,9 +100,18 @@ fn render_block(page: &mut Page, block: &Block) -> Result<(), ReportError> {
             page.add(format_args!("</ul>\n"));
         }
         Block::Table(table) => render_table(page, table),
+        Block::Measures { table, definition } => {
+            page.add(format_args!("<section class=\"measures\">"));
+            render_table(page, table);
+            page.add(format_args!("<p class=\"small definition\">{}</p></section>\n", escape(definition)));
+        }
         Block::Figure(figure) => page.figure(figure)?,
         Block::Charts(charts) => {
             let charts: String = charts.iter().map(HistogramChart::inline_svg).collect();
+            page.add(format_args!("<div class=\"charts\">{charts}</div>\n"));
+        }
+        Block::Curves(charts) => {
+            let charts: String = charts.iter().map(Chart::inline_svg).collect();
             page.add(format_args!("<div class=\"charts\">{charts}</div>\n"));
         }
         Block::Nearest(section) => page.nearest(section)?,
@@ -157,7 +167,9 @@ mod tests {
             Block::Paragraph(mark.clone()),
             Block::Warning(mark.clone()),
             Block::List(vec![mark.clone()]),
-            Block::Table(Table { head: row.clone(), rows: vec![row] }),
+            Block::Table(Table { head: row.clone(), rows: vec![row.clone()] }),
+            Block::Measures { table: Table { head: row.clone(), rows: vec![row] }, definition: mark.clone() },
+            Block::Curves(vec![Chart { title: mark.clone(), ..Chart::default() }]),
             Block::Figure(Figure::new(Canvas::new(3, 2, [9; 3]), mark.clone(), mark.clone())),
             Block::Nearest(NearestSection {
                 pairs: vec![NearestPair {
@@ -178,7 +190,7 @@ mod tests {
         let body = html.split_once('\n').unwrap().1;
         let parsed = roxmltree::Document::parse(body).unwrap();
         let count = |name: &str| parsed.descendants().filter(|node| node.has_tag_name(name)).count();
-        assert_eq!((count("h1"), count("h2"), count("td"), count("th"), count("img")), (1, 1, 1, 3, 3));
+        assert_eq!((count("h1"), count("h2"), count("td"), count("th"), count("img")), (1, 1, 2, 6, 3));
         let texts = parsed.descendants().filter(|node| node.text().is_some_and(|text| text == mark)).count();
         assert!(texts >= 9, "{texts}");
     }

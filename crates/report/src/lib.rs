@@ -14,17 +14,19 @@ pub mod page;
 pub mod picture;
 pub mod strips;
 mod svg;
+pub mod table;
 mod write;
 
 pub use canvas::Canvas;
 pub use chart::{Chart, Scale, Series, write_curves};
 pub use contact_sheet::{PairPicture, Section, SheetStyle, Show, contact_sheet};
-pub use document::{Block, Document, Table};
+pub use document::{Block, Document};
 pub use histogram::HistogramChart;
 pub use overlay::{Overlay, overlay};
 pub use page::{DemoPage, Figure, NearestPair, NearestSection};
 pub use picture::Picture;
 pub use strips::{Strip, StripStep, progress_strips};
+pub use table::Table;
 
 use std::path::PathBuf;
 

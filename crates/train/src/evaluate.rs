@@ -25,7 +25,7 @@ pub struct PlainPair {
 }
 
 /// Rec. 601 luma of channels-last values, or the values themselves where there is one channel.
-fn luma(values: &[f32], channels: usize) -> Vec<f32> {
+pub(crate) fn luma(values: &[f32], channels: usize) -> Vec<f32> {
     match channels {
         3 => values.chunks_exact(3).map(|p| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]).collect(),
         _ => values.to_vec(),

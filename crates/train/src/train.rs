@@ -45,7 +45,7 @@ impl RunData {
         Self::split(data, &config.data, split, observer)
     }
 
-    /// The same with another way to split. Pairs of a test set are not loaded.
+    /// The same with another way to split. Pairs that test or are left out are not loaded.
     pub fn split(
         data: &Path,
         config: &DataConfig,
@@ -69,7 +69,7 @@ impl RunData {
     }
 
     fn load(mut dataset: Dataset, splits: Splits, preparation: Preparation, observer: &dyn Observer) -> Result<Self> {
-        dataset.pairs.retain(|pair| splits.test.binary_search(&pair.id).is_err());
+        dataset.pairs.retain(|pair| !splits.hides(&pair.id));
         let set = prepared(&dataset, &preparation, observer)?;
         Ok(Self { dataset, splits, preparation, set })
     }

@@ -32,6 +32,9 @@ pub struct CrossvalConfig {
     /// Parts of the patients; each is the test set of one fold. Of the other patients `data.validation_fraction` validate and the rest
     /// train, generators and segmenters alike.
     pub folds: usize,
+    /// Share of the training and of the validating patients that are used in each fold, at least one of each; the others are left out
+    /// altogether. The test set stays whole, so that shares can be compared.
+    pub patients: f64,
     /// Seed of the folds, and of the order in which training masks are given to methods that need masks.
     pub seed: u64,
     /// Seeds of the segmenters; each fold and arm has a segmenter for each. They take the place of `segment.train.seed`.
@@ -42,7 +45,7 @@ pub struct CrossvalConfig {
 
 impl Default for CrossvalConfig {
     fn default() -> Self {
-        Self { folds: 5, seed: 0, segmenter_seeds: vec![0, 1, 2], arms: Vec::new() }
+        Self { folds: 5, patients: 1.0, seed: 0, segmenter_seeds: vec![0, 1, 2], arms: Vec::new() }
     }
 }
 
@@ -155,6 +158,8 @@ impl CrossvalFile {
         let crossval = &self.crossval;
         self.segmenter(0).check()?;
         require(crossval.folds >= 2, "crossval.folds", crossval.folds, "2 or more")?;
+        let share = crossval.patients;
+        require(share > 0.0 && share <= 1.0, "crossval.patients", share, "above 0, and 1 for all of them")?;
         let seeds = &crossval.segmenter_seeds;
         let distinct = seeds.iter().enumerate().all(|(i, seed)| !seeds[..i].contains(seed));
         let key = "crossval.segmenter_seeds";
@@ -248,6 +253,7 @@ mod tests {
         let arm = |text: &str| format!("[[crossval.arms]]\n{text}\n");
         for (text, part) in [
             ("[crossval]\nfolds = 1\n".to_owned(), "crossval.folds = 1"),
+            ("[crossval]\npatients = 0.0\n".to_owned(), "crossval.patients = 0"),
             ("[crossval]\nsegmenter_seeds = [1, 1]\n".to_owned(), "segmenter_seeds"),
             (arm("name = \"real\""), "other than \"real\""),
             (arm("name = \"../x\""), "crossval.arms.name"),

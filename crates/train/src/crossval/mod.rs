@@ -19,6 +19,7 @@ mod jobs;
 pub mod piece;
 pub mod results;
 mod segmenter;
+pub mod text;
 
 pub use config::{ArmConfig, Count, CrossvalConfig, CrossvalFile, Use};
 pub use generator::check_unseen;
@@ -79,7 +80,11 @@ impl Crossval {
             file.generator(arm, &base)?;
         }
         let dataset = discover(data, &file.data, observer)?;
-        let folds = crossval_folds(&dataset, file.crossval.folds, file.data.validation_fraction, file.crossval.seed)?;
+        let mut folds =
+            crossval_folds(&dataset, file.crossval.folds, file.data.validation_fraction, file.crossval.seed)?;
+        if file.crossval.patients < 1.0 {
+            folds = folds.iter().map(|fold| fold.limited_to(&dataset, file.crossval.patients)).collect();
+        }
         for (number, fold) in folds.iter().enumerate() {
             keep_fold(out, number, fold)?;
         }
@@ -136,6 +141,11 @@ impl Crossval {
         }
         self.results()?.write(&self.out)?;
         Ok(Outcome::Finished)
+    }
+
+    /// The folder of all pieces.
+    pub fn out(&self) -> &Path {
+        &self.out
     }
 
     /// The folder of a piece.
@@ -200,7 +210,7 @@ fn seed_words(piece: Piece) -> String {
 }
 
 /// Writes a fold's split, or checks that the one that is there is the same.
-fn keep_fold(out: &Path, number: usize, fold: &Splits) -> Result<()> {
+pub(crate) fn keep_fold(out: &Path, number: usize, fold: &Splits) -> Result<()> {
     let folder = fold_folder(out, number);
     let path = folder.join("splits.json");
     if !path.is_file() {
@@ -214,6 +224,6 @@ fn keep_fold(out: &Path, number: usize, fold: &Splits) -> Result<()> {
     Err(Error::BadFile {
         path,
         problem: format!("holds a split of SHA-256 {}, but these data and settings give {}", found.sha256, fold.sha256),
-        advice: "patients, crossval.folds, crossval.seed or data.validation_fraction have changed: choose another --out",
+        advice: "patients, crossval.folds, crossval.patients, crossval.seed or data.validation_fraction have changed: choose another --out",
     })
 }

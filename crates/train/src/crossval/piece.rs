@@ -198,10 +198,10 @@ pub enum Found {
 const DONE: &str = "done.json";
 
 /// The run of a generator or segmenter in its piece's folder.
-pub(super) const RUN: &str = "run";
+pub(crate) const RUN: &str = "run";
 
 /// The pairs of a generator in its piece's folder.
-pub(super) const PAIRS: &str = "pairs";
+pub(crate) const PAIRS: &str = "pairs";
 
 impl Done {
     /// What a folder says of its piece, none where it is not done.

@@ -2,6 +2,7 @@
 
 use super::{
     Crossval,
+    config::{CrossvalFile, Use},
     piece::{Done, Found, Piece, PieceKind, Variant, variants},
     segmenter::CASES,
 };
@@ -14,12 +15,8 @@ use pig_metrics::{
     bootstrap::{Bootstrap, Estimate, bootstrap_mean, group_ids},
     permutation::{FoldSummary, PairedComparison, Permutations, paired_comparison},
 };
-use serde::Serialize;
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Display, Write},
-    path::Path,
-};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::Path};
 
 /// One case of a segmenter's table.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +44,7 @@ pub struct CaseRow {
 }
 
 /// The joined table of cases.
-const COLUMNS: &Columns<CaseRow> = &[
+pub(crate) const COLUMNS: &Columns<CaseRow> = &[
     ("fold", Column::Count(|row| row.fold as u64)),
     ("arm", Column::Text(|row| &row.arm)),
     ("seed", Column::Count(|row| row.seed)),
@@ -73,10 +70,10 @@ const MEASURES: [Measured; 5] = [
 ];
 
 /// One measure of one training set.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// Mean and standard deviation over folds; a fold's value is the mean over its cases and seeds.
     pub folds: Option<FoldSummary>,
     /// Mean over all cases, each averaged over seeds, with its interval by patient.
@@ -84,7 +81,7 @@ pub struct Measure {
 }
 
 /// One training set's results.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmResult {
     /// Its label.
     pub arm: String,
@@ -99,7 +96,7 @@ pub struct ArmResult {
 }
 
 /// Pair agreement of one arm: the mean Dice of segmenters of real pairs; means over folds and seeds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgreementResult {
     /// The arm.
     pub arm: String,
@@ -113,8 +110,26 @@ pub struct AgreementResult {
     pub held_out: Option<FoldSummary>,
 }
 
+/// Segmenters of generated pairs alone against segmenters of the same images with each other's masks: what the pairing is worth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairingResult {
+    /// The training set of pairs as they were generated.
+    pub arm: String,
+    /// The training set of the same images, masks shuffled.
+    pub shuffled: String,
+    /// Dice of the first less that of the second, case by case, over folds in which all seeds of both are done.
+    pub difference: Option<PairedComparison>,
+}
+
+impl PairingResult {
+    /// Whether the interval of the difference lies above 0; none where nothing was measured. Not above is a failed generator.
+    pub fn is_above_shuffled(&self) -> Option<bool> {
+        self.difference.map(|found| found.difference.low > 0.0)
+    }
+}
+
 /// All that is known; its `Display` is the table as Markdown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// What the numbers are.
     pub definition: String,
@@ -122,6 +137,9 @@ pub struct Results {
     pub arms: Vec<ArmResult>,
     /// Each arm's pair agreement.
     pub agreement: Vec<AgreementResult>,
+    /// Each count of pairs that trained both as they are and shuffled, in the place of real ones.
+    #[serde(default)]
+    pub pairing: Vec<PairingResult>,
     #[serde(skip)]
     rows: Vec<CaseRow>,
 }
@@ -210,11 +228,11 @@ impl<'a> Whole<'a> {
         };
         let folds: Vec<f64> = self.folds.iter().filter_map(mean).collect();
         let cases: Vec<(&str, f64)> = self.cases(value).into_values().collect();
-        Measure { name, folds: FoldSummary::new(&folds), cases: estimate(&cases) }
+        Measure { name: name.to_owned(), folds: FoldSummary::new(&folds), cases: estimate(&cases) }
     }
 }
 
-/// Dice of `arm` against that of `real`, case by case.
+/// Dice of `arm` against that of `real`, case by case; none without two patients, from which no interval follows.
 fn compare(arm: &Whole<'_>, real: &Whole<'_>) -> Option<PairedComparison> {
     let (ours, theirs) = (arm.cases(|row| row.dice), real.cases(|row| row.dice));
     let both = |fold: &usize| arm.folds.contains(fold) && real.folds.contains(fold);
@@ -227,6 +245,7 @@ fn compare(arm: &Whole<'_>, real: &Whole<'_>) -> Option<PairedComparison> {
     let groups: Vec<&str> = cases.values().copied().collect();
     let (bootstrap, permutations) = (Bootstrap::default(), Permutations::default());
     paired_comparison(&values(&ours), &values(&theirs), Some(&group_ids(&groups)), &bootstrap, permutations)
+        .filter(|found| found.difference.units > 1)
 }
 
 impl Results {
@@ -269,7 +288,13 @@ impl Results {
             .collect();
         let agreement: Result<Vec<AgreementResult>> =
             (0..file.crossval.arms.len()).map(|arm| agreement(crossval, arm)).collect();
-        Ok(Self { definition: definition(crossval), arms, agreement: agreement?, rows })
+        let pairing = pairing(file, whole);
+        Ok(Self { definition: super::text::definition(crossval), arms, agreement: agreement?, pairing, rows })
+    }
+
+    /// All cases of all finished segmenters, as in cases.csv.
+    pub fn rows(&self) -> &[CaseRow] {
+        &self.rows
     }
 
     /// Writes cases.csv, results.json and table.md.
@@ -279,6 +304,21 @@ impl Results {
         pig_data::atomic::write(&out.join("results.json"), &json)?;
         Ok(pig_data::atomic::write(&out.join("table.md"), self.to_string().as_bytes())?)
     }
+}
+
+/// Compares every count of pairs that an arm has both as generated and shuffled.
+fn pairing<'r>(file: &CrossvalFile, whole: impl Fn(Variant) -> Whole<'r>) -> Vec<PairingResult> {
+    let arms = file.crossval.arms.iter().enumerate();
+    let both = arms.flat_map(|(arm, config)| {
+        let counts = config.only.iter().filter(|count| config.shuffled.contains(count));
+        counts.map(move |&count| [Use::Only, Use::Shuffled].map(|how| Variant::Generated { arm, how, count }))
+    });
+    both.map(|[own, shuffled]| PairingResult {
+        arm: own.label(file),
+        shuffled: shuffled.label(file),
+        difference: compare(&whole(own), &whole(shuffled)),
+    })
+    .collect()
 }
 
 fn agreement(crossval: &Crossval, arm: usize) -> Result<AgreementResult> {
@@ -300,76 +340,4 @@ fn agreement(crossval: &Crossval, arm: usize) -> Result<AgreementResult> {
     let [generated, shuffled, held_out] = found.map(|values| FoldSummary::new(&values));
     let arm = crossval.file.crossval.arms[arm].name.clone();
     Ok(AgreementResult { arm, measured, generated, shuffled, held_out })
-}
-
-fn definition(crossval: &Crossval) -> String {
-    let (file, [height, width]) = (&crossval.file, crossval.file.data.size);
-    let steps = if file.segment.train.equal_epochs { "equal epochs" } else { "equal optimiser steps" };
-    let count = |of: fn(&pig_data::Splits) -> usize| {
-        let counts = crossval.folds.iter().map(of);
-        format!("{} to {}", counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0))
-    };
-    format!(
-        "{} folds {}; {} training, {} validating and {} test pairs a fold; {} segmenter seeds, one generator seed; {steps}. Dice, IoU, \
-         precision and recall per slice at {height} x {width}, slices left out in which both masks are empty; Hausdorff 95 in pixels, \
-         over slices in which neither mask is. Each number is the mean over folds and its standard deviation; the difference \
-         in Dice is the mean over cases (averaged over seeds) with a 95 % bootstrap interval by patient, and p of a paired permutation test by patient.",
-        crossval.folds.len(),
-        crossval.folds.first().map(|fold| fold.by.to_string()).unwrap_or_default(),
-        count(|fold| fold.training.len()),
-        count(|fold| fold.validation.len()),
-        count(|fold| fold.test.len()),
-        file.crossval.segmenter_seeds.len(),
-    )
-}
-
-fn percent(summary: Option<&FoldSummary>) -> String {
-    summary.map_or("-".to_owned(), FoldSummary::percent_with_std)
-}
-
-fn pixels(summary: Option<&FoldSummary>) -> String {
-    let with_std = |s: &FoldSummary| match s.std {
-        Some(std) => format!("{:.2} ± {std:.2}", s.mean),
-        None => format!("{:.2}", s.mean),
-    };
-    summary.map_or("-".to_owned(), with_std)
-}
-
-impl Display for Results {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = format!("{}\n\n", self.definition);
-        text += "| training set | generated pairs | Dice % | IoU % | precision % | recall % | Hausdorff 95 | Dice - real, % points | p | segmenters |\n";
-        text += "|---|---|---|---|---|---|---|---|---|---|\n";
-        for arm in &self.arms {
-            write!(text, "| {} | {:.0} |", arm.arm, arm.added)?;
-            for measure in &arm.measures {
-                let shown = if measure.name == "hausdorff_95" { pixels } else { percent };
-                write!(text, " {} |", shown(measure.folds.as_ref()))?;
-            }
-            match &arm.against_real {
-                Some(PairedComparison { difference: d, test, .. }) => {
-                    write!(
-                        text,
-                        " {:+.2} [{:+.2}, {:+.2}] | {:.4} |",
-                        100.0 * d.mean,
-                        100.0 * d.low,
-                        100.0 * d.high,
-                        test.p_value
-                    )?;
-                }
-                None => text += " | |",
-            }
-            writeln!(text, " {} of {} |", arm.segmenters[0], arm.segmenters[1])?;
-        }
-        if !self.agreement.is_empty() {
-            text += "\nPair agreement: Dice % of segmenters that were trained on real pairs alone, over folds and seeds.\n\n";
-            text += "| arm | generated pairs | the same images, masks shuffled | held-out real pairs | measured |\n|---|---|---|---|---|\n";
-            for arm in &self.agreement {
-                let [generated, shuffled, held_out] =
-                    [&arm.generated, &arm.shuffled, &arm.held_out].map(|found| percent(found.as_ref()));
-                writeln!(text, "| {} | {generated} | {shuffled} | {held_out} | {} |", arm.arm, arm.measured)?;
-            }
-        }
-        f.write_str(&text)
-    }
 }
