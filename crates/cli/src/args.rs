@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 mod compare;
 mod crossval;
+mod experiment;
 mod export;
 mod fid;
 mod prepare;
@@ -15,6 +16,7 @@ mod weights;
 
 pub(crate) use compare::Compare;
 pub(crate) use crossval::Crossval;
+pub(crate) use experiment::{Experiment, Report, Study, Table1};
 pub(crate) use export::{Export, FormatName, SegmentationName};
 pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Layer, PreprocessName, Reference};
 pub(crate) use prepare::{Inspect, Prepare, Reading};
@@ -77,6 +79,11 @@ pub(crate) enum Command {
     Crossval(Crossval),
     /// Compare two tables of the same cases: mean difference with its interval, and a permutation test.
     Compare(Compare),
+    /// The paper's tables and its Fig. 3, and what a reviewer asks beside them, on your own data.
+    #[command(subcommand)]
+    Experiment(Experiment),
+    /// Write one offline page of a run, a cross-validation or an experiment.
+    Report(Report),
     /// Write pairs in the formats of other tools.
     Export(Export),
     /// Bring other people's models in, check them, and write models for others.

@@ -65,6 +65,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Compare(compare) => commands::compare::run(args, compare),
         Command::Segment(segment) => compute(&|| commands::segment::run(args, segment)),
         Command::Crossval(crossval) => compute(&|| commands::crossval::run(args, crossval)),
+        Command::Experiment(experiment) => compute(&|| commands::experiment::run(args, experiment)),
+        Command::Report(report) => compute(&|| commands::report::run(args, report)),
         Command::Export(export) => commands::export::run(args, export),
         Command::Weights(weights) => commands::weights::run(args, weights),
         Command::Config(config) => commands::config::run(args, config),

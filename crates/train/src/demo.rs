@@ -6,10 +6,11 @@ use crate::{
     evaluate::{PlainPair, prepared_pairs, written_pair},
     metrics_log,
     observer::{Observer, note},
-    preview::{charts, pair_picture, real_pictures},
+    preview::charts,
     run_dir::{RunDir, now, program},
     sample::{LoadedRun, Request, sample, strips},
     sampler::Sampler,
+    showcase::{self, Generated},
     train::{RunData, resume, train},
     trainer::Outcome,
 };
@@ -18,23 +19,15 @@ use pig_data::{
     PreparedSet,
     phantom::{PhantomConfig, write_dataset},
 };
-use pig_metrics::{
-    agreement::Agreement,
-    histogram::{Histogram, shared_range},
-    nearest::{CopyCheck, Shape, nearest},
-};
-use pig_report::{
-    Canvas, DemoPage, Figure, HistogramChart, NearestPair, NearestSection, PairPicture, Picture, Section, SheetStyle,
-    canvas::SYNTHETIC, contact_sheet,
-};
+use pig_metrics::agreement::Agreement;
+use pig_report::{Canvas, DemoPage, Figure, canvas::SYNTHETIC};
 use std::path::{Path, PathBuf};
 
 /// The settings of the demo, over the defaults.
 const DEMO: &str = include_str!("../../../configs/demo.toml");
 
-/// Pairs on the contact sheet, of each kind, and nearest neighbours on the page.
+/// Pairs on the contact sheet, of each kind.
 const SHEET_PAIRS: usize = 24;
-const NEIGHBOURS: usize = 12;
 
 const STRIPS_CAPTION: &str = "What the two networks expect the finished mask (above) and image (below) to be, from pure \
                               noise on the left to the end on the right: Fig. 3 of the paper.";
@@ -148,7 +141,7 @@ struct Material {
     training: PreparedSet,
     held_out: PreparedSet,
     real: Vec<PlainPair>,
-    generated: Vec<PlainPair>,
+    generated: Vec<Generated>,
     strips: Canvas,
 }
 
@@ -165,15 +158,18 @@ impl Material {
         let strips = strips(&loaded.config, &sampler, &(0..count).collect::<Vec<_>>())?;
         let run_data = RunData::of_run(data, &loaded.run, observer)?;
         let [training, held_out] = run_data.parts();
-        let generated: Result<Vec<PlainPair>> =
-            (0..count).map(|seed| written_pair(pairs, seed, &loaded.preparation)).collect();
+        let read = |seed| -> Result<Generated> {
+            Ok(Generated { name: format!("seed {seed}"), pair: written_pair(pairs, seed, &loaded.preparation)? })
+        };
+        let generated: Result<Vec<Generated>> = (0..count).map(read).collect();
         Ok(Self { real: prepared_pairs(&run_data.set), training, held_out, generated: generated?, strips })
     }
 
     fn page(&self, loaded: &LoadedRun, found: Option<Agreement>, out: &Path, minutes: f64) -> Result<DemoPage> {
         let config = &loaded.config;
         let provenance = loaded.run.provenance()?;
-        let sheet = self.contact_sheet(config)?;
+        let titles = ["phantom pairs (training)", "generated pairs"];
+        let sheet = showcase::sheet(&self.training, &self.generated, SHEET_PAIRS, titles, 6)?;
         sheet.write_png(&out.join("contact-sheet.png"), &[SYNTHETIC])?;
         self.strips.write_png(&out.join("progress.png"), &[SYNTHETIC])?;
         let curves = charts(&metrics_log::read(loaded.run.path())?);
@@ -207,8 +203,8 @@ impl Material {
                 STRIPS_CAPTION,
                 "estimates of mask and image at falling noise",
             )],
-            histograms: self.histograms(),
-            nearest: Some(self.nearest(config)?),
+            histograms: showcase::histograms(("phantom", &self.real), &self.generated),
+            nearest: Some(showcase::neighbours(&self.training, &self.held_out, &self.generated)?),
             curves,
             settings: config.to_toml(),
             provenance: vec![
@@ -227,86 +223,6 @@ impl Material {
                 "Pair agreement says that images fit their masks, not that the pairs help a segmenter.".to_owned(),
                 "Pixel distance finds close copies; it does not prove that nothing was memorised.".to_owned(),
             ],
-        })
-    }
-
-    fn contact_sheet(&self, config: &Config) -> Result<pig_report::Canvas> {
-        let generated: Result<Vec<PairPicture>> = self
-            .generated
-            .iter()
-            .take(SHEET_PAIRS)
-            .enumerate()
-            .map(|(seed, pair)| {
-                pair_picture(&pair.image, pair.mask.clone(), config.data.size, 1, format!("seed {seed}"))
-            })
-            .collect();
-        let real = real_pictures(&self.training, SHEET_PAIRS)?;
-        let sections = [
-            Section { title: "phantom pairs (training)".to_owned(), pairs: real },
-            Section { title: "generated pairs".to_owned(), pairs: generated? },
-        ];
-        Ok(contact_sheet(&sections, &SheetStyle { columns: 6, ..SheetStyle::default() })?)
-    }
-
-    /// Mask areas and intensities, real against generated.
-    fn histograms(&self) -> Vec<HistogramChart> {
-        const BINS: usize = 24;
-        let area = |pair: &PlainPair| {
-            100.0 * pair.mask.iter().filter(|&&inside| inside).count() as f64 / pair.mask.len() as f64
-        };
-        let intensity = |pair: &PlainPair| pair.image.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
-        let chart = |title: &str, x_label: &str, real: Vec<f64>, generated: Vec<f64>| {
-            let range = shared_range(&[&real, &generated]);
-            let sets = [("phantom", real), ("generated", generated)]
-                .map(|(name, values)| (name.to_owned(), Histogram::new(values, BINS, range)));
-            HistogramChart { title: title.to_owned(), x_label: x_label.to_owned(), sets: sets.into() }
-        };
-        vec![
-            chart(
-                "Mask area",
-                "mask area (% of the image)",
-                self.real.iter().map(area).collect(),
-                self.generated.iter().map(area).collect(),
-            ),
-            chart(
-                "Intensity",
-                "pixel intensity, -1 to 1",
-                self.real.iter().flat_map(intensity).collect(),
-                self.generated.iter().flat_map(intensity).collect(),
-            ),
-        ]
-    }
-
-    /// The nearest training image of each generated one, beside the same for held-out phantom images.
-    fn nearest(&self, config: &Config) -> Result<NearestSection> {
-        let [height, width] = config.data.size;
-        let shape = Shape { height, width, channels: 1 };
-        let images = |set: &PreparedSet| prepared_pairs(set).into_iter().map(|pair| pair.image).collect::<Vec<_>>();
-        let (training, held_out) = (images(&self.training), images(&self.held_out));
-        let training_slices: Vec<&[f32]> = training.iter().map(Vec::as_slice).collect();
-        let generated: Vec<&[f32]> = self.generated.iter().map(|pair| pair.image.as_slice()).collect();
-        let held_out_slices: Vec<&[f32]> = held_out.iter().map(Vec::as_slice).collect();
-        let found = nearest(&generated, &training_slices, shape, true)?;
-        let held_out_found = nearest(&held_out_slices, &training_slices, shape, true)?;
-        let picture = |values: &[f32]| Picture::from_values(values, height, width, 1, (-1.0, 1.0));
-        let pairs: std::result::Result<Vec<NearestPair>, pig_report::ReportError> = found
-            .iter()
-            .take(NEIGHBOURS)
-            .enumerate()
-            .map(|(seed, neighbour)| {
-                Ok(NearestPair {
-                    name: format!("seed {seed}"),
-                    generated: picture(generated[seed])?,
-                    training: picture(training_slices[neighbour.index])?,
-                    distance: neighbour.distance,
-                    flipped: neighbour.flipped,
-                })
-            })
-            .collect();
-        Ok(NearestSection {
-            pairs: pairs?,
-            check: CopyCheck::new(&found, &held_out_found),
-            unit: "mean squared difference on [-1, 1]".to_owned(),
         })
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, asked: &Crossval) -> anyhow::Result<ExitCode> {
     Ok(exit_code(outcome))
 }
 
-fn list(jobs: &[Job]) -> String {
+pub(super) fn list(jobs: &[Job]) -> String {
     let mut text = String::new();
     for job in jobs {
         let state = match job.progress {

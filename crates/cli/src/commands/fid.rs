@@ -33,8 +33,11 @@ use std::{
 
 mod appearance;
 mod copies;
+mod folders;
 mod pictures;
 mod reference;
+
+pub(crate) use folders::FolderFeatures;
 
 /// Does what was asked of folders of images.
 pub(crate) fn run(args: &Args, asked: &Fid) -> anyhow::Result<ExitCode> {
@@ -141,7 +144,7 @@ fn with_folder(args: &Args, asked: &Calc, data: &DataConfig) -> anyhow::Result<F
         FeatureName::Radiomics | FeatureName::LesionRadiomics => None,
     };
     let of_folder = |folder: &Path| -> anyhow::Result<Extracted> {
-        let Some(network) = &network else { return extract(folder, asked, data) };
+        let Some(network) = &network else { return extract(folder, asked.features, data) };
         let (ids, features) = network.extract(folder)?;
         Ok(Extracted { ids, features, left_out: 0 })
     };
@@ -195,9 +198,9 @@ fn positions(features: FeatureName) -> Vec<usize> {
     }
 }
 
-fn extract(folder: &Path, asked: &Calc, data: &DataConfig) -> anyhow::Result<Extracted> {
+fn extract(folder: &Path, features: FeatureName, data: &DataConfig) -> anyhow::Result<Extracted> {
     let images = pictures(folder, Kind::Images)?;
-    let masks = match asked.features {
+    let masks = match features {
         FeatureName::LesionRadiomics => Some(pictures(folder, Kind::Masks)?),
         FeatureName::Radiomics | FeatureName::Inception => None,
     };
@@ -215,7 +218,7 @@ fn extract(folder: &Path, asked: &Calc, data: &DataConfig) -> anyhow::Result<Ext
         folder.display(),
         ids.len()
     );
-    let positions = positions(asked.features);
+    let positions = positions(features);
     let values = vectors.iter().flat_map(|vector| positions.iter().map(|&at| vector[at])).collect();
     Ok(Extracted { ids, features: Features::new(values, positions.len())?, left_out })
 }
