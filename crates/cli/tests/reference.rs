@@ -3,19 +3,23 @@
 mod common;
 
 use common::{json, pig, stdout, success};
-use pig_train::crossval::{ArmConfig, CrossvalFile};
+use pig_train::{
+    crossval::{ArmConfig, CrossvalFile},
+    experiments::{ExperimentFile, GeneratorConfig},
+};
 use serde_json::Value;
 use std::{fmt::Write, path::PathBuf};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The sources whose doc comments explain the configuration.
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     "crates/train/src/config/mod.rs",
     "crates/train/src/config/model_y.rs",
     "crates/train/src/config/sampler.rs",
     "crates/train/src/segment/config.rs",
     "crates/train/src/crossval/config.rs",
+    "crates/train/src/experiments/config.rs",
     "crates/data/src/config.rs",
     "crates/data/src/deform.rs",
     "crates/prepare/src/settings.rs",
@@ -63,6 +67,11 @@ fn command_line() {
         "pig segment predict",
         "pig segment evaluate",
         "pig crossval",
+        "pig experiment table1",
+        "pig experiment table2",
+        "pig experiment fig3",
+        "pig experiment low-data",
+        "pig report",
         "pig config show",
         "pig config check",
         "pig config budget",
@@ -79,6 +88,9 @@ fn configuration() {
     let prepare = serde_json::to_value(pig_prepare::settings::ConfigFile::default()).unwrap();
     let mut crossval = serde_json::to_value(CrossvalFile::default()).unwrap();
     crossval["arm"] = serde_json::to_value(ArmConfig::default()).unwrap();
+    let experiments = serde_json::to_value(ExperimentFile::default()).unwrap();
+    crossval["experiment"] = experiments["experiment"].clone();
+    crossval["generator"] = serde_json::to_value(GeneratorConfig::default()).unwrap();
     assert_current("CONFIG.md", &Reference::new().markdown(&shown, &prepare, &crossval));
 }
 
@@ -150,6 +162,8 @@ impl Reference {
             self.section(&mut text, path, item, crossval);
         }
         self.section(&mut text, "arm", "ArmConfig", crossval);
+        self.section(&mut text, "experiment", "ExperimentConfig", crossval);
+        self.section(&mut text, "generator", "GeneratorConfig", crossval);
         text
     }
 
@@ -161,6 +175,7 @@ impl Reference {
         let title = match path {
             "" => "Top level".to_owned(),
             "arm" => "`[[crossval.arms]]`".to_owned(),
+            "generator" => "`[generators.NAME]`".to_owned(),
             path => format!("`[{path}]`"),
         };
         let _ = write!(text, "\n## {title}\n\n{}\n", item.doc);

@@ -1,0 +1,193 @@
+//! Experiments from end to end on the phantom, at the smoke budget: stopped and gone on with they give the same tables, the tables follow
+//! from the tables of cases, and pages need nothing beside them.
+
+mod common;
+
+use common::{Folder, command, json, pig, stderr, success};
+use pig_data::phantom::{PhantomConfig, write_dataset};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// A folder with `data/` of phantoms.
+fn phantoms() -> Folder {
+    let folder = Folder::new();
+    let config = PhantomConfig { patients: 12, size: [32, 32], ..PhantomConfig::default() };
+    write_dataset(&config, &folder.path().join("data"), &|_, _| {}).unwrap();
+    folder
+}
+
+fn experiment(folder: &Folder, name: &str, out: &str, more: &[&str]) -> Vec<String> {
+    let (data, out) = (folder.at("data"), folder.at(out));
+    let fixed = ["experiment", name, "--data", &data, "--out", &out, "--budget", "smoke", "--quiet"];
+    fixed.iter().chain(more).map(|&argument| argument.to_owned()).collect()
+}
+
+fn run(arguments: &[String]) -> std::process::Output {
+    pig(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn read(folder: &Folder, name: &str) -> String {
+    std::fs::read_to_string(folder.path().join(name)).unwrap()
+}
+
+/// A page stands alone, and every table of measures says what its numbers are.
+#[track_caller]
+fn assert_page(path: &Path) {
+    let page = std::fs::read_to_string(path).unwrap();
+    for outside in ["http:", "https:", "<script", "src=\"/", "<link", "url("] {
+        let found = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(!found.contains(outside), "{}: {outside}", path.display());
+    }
+    let sections = page.matches("<section class=\"measures\">").count();
+    assert!(sections > 0, "{}", path.display());
+    let defined = page.split("<section class=\"measures\">").skip(1).filter(|section| {
+        let text = section.split_once("definition\">").map_or("", |(_, rest)| rest.split('<').next().unwrap_or(""));
+        text.len() > 40
+    });
+    assert_eq!(defined.count(), sections, "{}", path.display());
+}
+
+/// Mean over folds of the fold means of one column, in per cent, by training set: as a reader would compute it from the table of cases.
+fn recomputed(cases: &str, column: &str) -> BTreeMap<String, String> {
+    let mut lines = cases.lines();
+    let head: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let place = |name: &str| head.iter().position(|other| *other == name).unwrap();
+    let (arm, fold, value) = (place("arm"), place("fold"), place(column));
+    let mut folds: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
+    for line in lines {
+        let cells: Vec<&str> = line.split(',').collect();
+        let values = folds.entry((cells[arm].to_owned(), cells[fold].to_owned())).or_default();
+        values.extend(cells[value].parse::<f64>().ok());
+    }
+    let mut means: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for ((arm, _), values) in folds.into_iter().filter(|(_, values)| !values.is_empty()) {
+        means.entry(arm).or_default().push(values.iter().sum::<f64>() / values.len() as f64);
+    }
+    means
+        .into_iter()
+        .map(|(arm, means)| (arm, format!("{:.2}", 100.0 * means.iter().sum::<f64>() / means.len() as f64)))
+        .collect()
+}
+
+#[test]
+fn table2_is_the_same_when_it_was_stopped_and_follows_from_its_cases() {
+    let folder = phantoms();
+    success(run(&experiment(&folder, "table2", "whole", &[])));
+    let arguments = experiment(&folder, "table2", "parted", &[]);
+    stopped(&arguments, &folder.path().join("parted/fold-0/generators"));
+    success(run(&arguments));
+    for file in ["cases.csv", "table.md", "table.tex", "results.json"] {
+        assert_eq!(read(&folder, &format!("whole/{file}")), read(&folder, &format!("parted/{file}")), "{file}");
+    }
+    let (cases, table) = (read(&folder, "whole/cases.csv"), read(&folder, "whole/table.md"));
+    for (column, place) in [("dice", 3), ("iou", 4), ("precision", 5), ("recall", 6)] {
+        for (arm, expected) in recomputed(&cases, column) {
+            let line = table.lines().find(|line| line.starts_with(&format!("| {arm} |"))).unwrap();
+            let cell = line.split('|').nth(place).unwrap().trim();
+            assert_eq!(cell.split(' ').next(), Some(expected.as_str()), "{arm} {column}");
+        }
+    }
+    assert_eq!(recomputed(&cases, "dice").len(), 1 + 5 * 2 + 2);
+    assert!(table.contains("pig-only-4 against pig-shuffled-4"), "{table}");
+    assert_script(&folder, "whole");
+    assert_page(&folder.path().join("whole/report.html"));
+    let shown =
+        json(&success(pig(&["report", &folder.at("whole"), "--data", &folder.at("data"), "--json", "--quiet"])));
+    assert_eq!(shown["arms"].as_array().unwrap().len(), 13);
+    let error = stderr(&run(&experiment(&folder, "table2", "whole", &["--set", "experiment.add=[3]"])));
+    assert!(error.contains("other settings"), "{error}");
+    // What table2 trained serves fig3.
+    success(run(&experiment(&folder, "fig3", "fig3", &["--reuse", &folder.at("whole")])));
+    assert!(!folder.path().join("fig3/fold-0/generators/pig").exists());
+    assert_page(&folder.path().join("fig3/report.html"));
+    let cases = read(&folder, "fig3/cases.csv");
+    // Four pairs at eight timesteps; at the end a mask is the finished one.
+    assert_eq!(cases.lines().count(), 1 + 4 * 8);
+    let last: Vec<&str> = cases.lines().skip(1).filter(|line| line.split(',').nth(1) == Some("128")).collect();
+    assert_eq!(last.len(), 4);
+    assert!(last.iter().all(|line| matches!(line.split(',').nth(2), Some("1" | ""))), "{last:?}");
+}
+
+#[test]
+fn few_patients_and_images_alone() {
+    let folder = phantoms();
+    success(run(&experiment(&folder, "low-data", "low", &[])));
+    let table = read(&folder, "low/table.md");
+    for start in ["| 25 | 1.0 |", "| 100 | "] {
+        assert_eq!(table.lines().filter(|line| line.starts_with(start)).count(), 2, "{start}\n{table}");
+    }
+    assert_script(&folder, "low");
+    assert_page(&folder.path().join("low/report.html"));
+
+    let arguments = experiment(&folder, "table1", "table1", &[]);
+    success(run(&arguments));
+    let table = read(&folder, "table1/table.md");
+    for row in [
+        "| DDPM, 16 steps | all real lesion slices | 6 |",
+        "| DDIM, 4 steps | held-out patients | 6 |",
+        "| PIG, 8 steps |",
+    ] {
+        assert!(table.contains(row), "{row}\n{table}");
+    }
+    assert!(table.contains("NOT the FID") && table.contains("real against real"), "{table}");
+    let csv = read(&folder, "table1/table.csv");
+    success(run(&arguments));
+    assert_eq!(read(&folder, "table1/table.csv"), csv);
+    assert_page(&folder.path().join("table1/report.html"));
+    let run_page = folder.at("run.html");
+    success(pig(&[
+        "report",
+        &folder.at("table1/fold-0/generators/pig/run"),
+        "--count",
+        "4",
+        "--out",
+        &run_page,
+        "--quiet",
+    ]));
+    assert_page(Path::new(&run_page));
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let folder = phantoms();
+    let output = success(run(&experiment(&folder, "table2", "out", &["--dry-run"])));
+    let text = common::stdout(&output);
+    assert!(
+        text.contains("[crossval]") && text.contains("pig-add-4") && text.contains("numbers say nothing"),
+        "{text}"
+    );
+    assert!(!folder.path().join("out").exists());
+    let output = run(&experiment(&folder, "table2", "out", &["--arm", "unknown"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("pig-generator"), "{}", stderr(&output));
+    let error = stderr(&pig(&["report", &folder.at("data")]));
+    assert!(error.contains("neither a run nor"), "{error}");
+}
+
+/// Begins a command and stops it politely once `sign` is there.
+fn stopped(arguments: &[String], sign: &Path) {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut child = command(&arguments).spawn().unwrap();
+    let since = Instant::now();
+    while !sign.exists() && since.elapsed() < Duration::from_secs(600) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+/// The script that recomputes the table agrees, where there is a Python to run it.
+fn assert_script(folder: &Folder, out: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/recompute_table.py");
+    let files = ["cases.csv", "table.md"].map(|file| folder.at(&format!("{out}/{file}")));
+    let Ok(output) = Command::new("python3").arg(script).args(&files).env("PYTHONIOENCODING", "utf-8").output() else {
+        println!("skipped: no python3 here to run experiments/recompute_table.py");
+        return;
+    };
+    assert!(output.status.success(), "{}{}", common::stdout(&output), stderr(&output));
+}
