@@ -173,7 +173,7 @@ fn stopped(arguments: &[String], sign: &Path) {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut child = command(&arguments).spawn().unwrap();
     let since = Instant::now();
-    while !sign.exists() && since.elapsed() < Duration::from_secs(600) {
+    while !sign.exists() && since.elapsed() < Duration::from_mins(10) {
         std::thread::sleep(Duration::from_millis(20));
     }
     let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

@@ -149,20 +149,18 @@ impl Loaded {
     /// Reads the file of a budget, or another one, with `sets` over it.
     pub fn read(budget: Budget, config: Option<&Path>, sets: &[String]) -> Result<Self> {
         let layers = Layers { file: config.map(Path::to_owned), sets: sets.to_vec() };
-        let file: ExperimentFile = match config {
-            Some(_) => layers.load_as()?,
-            None => {
-                let (path, text) = (budget.path(), built_in(&budget.path().to_string_lossy()).unwrap_or_default());
-                let base: ExperimentFile = toml::from_str(text).map_err(|error| fault(&path, &error))?;
-                layers.over_settings(&base)?
-            }
+        let file: ExperimentFile = if config.is_some() {
+            layers.load_as()?
+        } else {
+            let (path, text) = (budget.path(), built_in(&budget.path().to_string_lossy()).unwrap_or_default());
+            let base: ExperimentFile = toml::from_str(text).map_err(|error| fault(&path, &error))?;
+            layers.over_settings(&base)?
         };
-        let text = |generator: &GeneratorConfig| match config {
-            Some(path) => {
+        let text = |generator: &GeneratorConfig| {
+            if let Some(path) = config {
                 let path = path.parent().unwrap_or(Path::new("")).join(&generator.config);
                 std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source }.into())
-            }
-            None => {
+            } else {
                 let path = generator.config.to_string_lossy().replace("../", "");
                 built_in(&path).map(str::to_owned).ok_or_else(|| fault(&generator.config, &"is not brought along"))
             }

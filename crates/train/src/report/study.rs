@@ -59,7 +59,7 @@ pub(super) fn of_crossval(request: &Request, device: &Device, observer: &dyn Obs
     table2_blocks(&mut page, &found);
     pictures(&mut page, request, out, &file, Some(&found), device, observer);
     let title = "Do generated pairs help a segmenter?".to_owned();
-    finish(page, (title, &found.definition), &file.to_toml(), folds_facts(out), serde_json::to_value(&found))
+    Ok(finish(page, (title, &found.definition), &file.to_toml(), folds_facts(out), serde_json::to_value(&found)))
 }
 
 /// The page of an experiment.
@@ -106,7 +106,7 @@ pub(super) fn of_experiment(
     facts.extend(folds_facts(out));
     let title = identity.experiment.question().to_owned();
     let lead = format!("{} {}", notes(identity.budget, &identity.notes), first_sentence(&definition));
-    finish(page, (title, &lead), &settings, facts, json)
+    Ok(finish(page, (title, &lead), &settings, facts, json))
 }
 
 fn first_sentence(text: &str) -> &str {
@@ -119,12 +119,12 @@ fn finish(
     settings: &str,
     facts: Vec<[String; 2]>,
     json: serde_json::Result<serde_json::Value>,
-) -> Result<Report> {
+) -> Report {
     let mut limits = common_limits();
     limits.push("One seed of every generator: how much another one would differ is not measured.".to_owned());
     limits.push("Intervals are by patient of this data set; other hospitals and devices are not in them.".to_owned());
     let document = page.finish(title, lead.to_owned(), limits, settings, facts);
-    Ok(Report { document, json: json.unwrap_or_default() })
+    Report { document, json: json.unwrap_or_default() }
 }
 
 fn crossval_file(out: &Path) -> Result<CrossvalFile> {
@@ -198,7 +198,9 @@ fn dice_chart(found: &Results) -> Chart {
             None => series.push(Series::new(name, real.into_iter().chain([point]).collect())),
         }
     }
-    series.iter_mut().for_each(|series| series.points.sort_by(|a, b| a.0.total_cmp(&b.0)));
+    for series in &mut series {
+        series.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
     Chart {
         title: "Dice with generated pairs beside all real ones".to_owned(),
         x_label: "generated pairs (0: real pairs alone)".to_owned(),
