@@ -40,7 +40,8 @@ impl<'a> Previews<'a> {
     pub fn write(&self, role: Role, step: usize, models: &Models) -> Result<()> {
         let ids: Vec<u64> = (0..PAIRS as u64).collect();
         let sampler = Sampler::new(&self.config, models, self.device)?;
-        let needs_masks = self.config.method.needs_masks();
+        // A control's base is trained first, and is told no mask.
+        let needs_masks = self.config.method.needs_masks() && !matches!(models, Models::Unconditional(_));
         if needs_masks && self.real.is_empty() {
             return Ok(());
         }
