@@ -233,14 +233,18 @@ fn write_reference(
     Ok(rows.len())
 }
 
+/// Whether the features are those of the FID.
+fn is_inception(extractor: &Extractor) -> bool {
+    extractor.name.contains("Inception")
+}
+
 impl Table1 {
     /// The table of what was measured.
     pub fn new(study: &Study, made: &Made, measured: Vec<Measured>) -> Self {
         let (extractor, [height, width]) =
             (measured.first().map(|row| row.extractor.clone()), study.loaded.file.data.size);
         let by = extractor.map_or(String::new(), |extractor| {
-            let inception = extractor.name.contains("Inception");
-            let instead = if inception {
+            let instead = if is_inception(&extractor) {
                 ""
             } else {
                 " NOT the FID of publications, which needs the Inception's weights (--weights):"
@@ -249,8 +253,8 @@ impl Table1 {
         });
         let definition = format!(
             "Images alone, {height} x {width}, gray or colour as prepared; generators trained on the training patients of fold {} of {}, one \
-             seed.{by} Frechet distance of Gaussians; extrapolated to endless sets (intercept over 1/N); unbiased kernel distance (KID, \
-             cubic polynomial). Real against real: halves of the reference without a common patient, mean over splits; no generator \
+             seed.{by} Frechet distance of Gaussians; extrapolated to endless sets (intercept over 1/N); unbiased kernel distance (cubic \
+             polynomial; KID where the features are the Inception's). Real against real: halves of the reference without a common patient, mean over splits; no generator \
              can be asked to come nearer. The reference of all lesion slices holds the training slices, that of held-out patients none. {}",
             made.fold,
             study.loaded.file.crossval.folds,
@@ -261,7 +265,10 @@ impl Table1 {
 
     /// A row for each method and reference, with the floor of each reference.
     pub fn table(&self) -> Table {
-        let head = ["method", "reference", "images", "reference images", "Frechet", "extrapolated", "KID"];
+        let is_fid = self.measured.iter().all(|row| is_inception(&row.extractor));
+        let [frechet, infinity, kernel] =
+            if is_fid { ["FID", "FID, extrapolated", "KID"] } else { ["Frechet", "extrapolated", "kernel"] };
+        let head = ["method", "reference", "images", "reference images", frechet, infinity, kernel];
         let number = |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |v| format!("{v:.digits$}"));
         let mut rows = Vec::new();
         let mut floors: Vec<&str> = Vec::new();

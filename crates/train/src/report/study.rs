@@ -260,7 +260,7 @@ fn table1_blocks(page: &mut Page, found: &Table1) {
             .map_or(String::new(), |floor| format!(", where real images of other patients lie at {floor:.5}"));
         let kernel = row.kernel.map_or("-".to_owned(), |kernel| format!("{kernel:.5}"));
         format!(
-            "{} against {}: Frechet distance {:.2}, KID {kernel}{floor} ({} images against {}).",
+            "{} against {}: Frechet distance {:.2}, kernel distance {kernel}{floor} ({} images against {}).",
             row.method, row.reference, row.frechet, row.images[0], row.images[1]
         )
     });
