@@ -222,8 +222,10 @@ impl Study {
 
 /// What every table of a budget says.
 pub fn notes(budget: Budget, notes: &[String]) -> String {
-    let notes: Vec<String> = notes.iter().map(|note| format!(" {note}.")).collect();
-    format!("Budget: {}.{}", budget.word(), notes.concat())
+    if notes.is_empty() {
+        return format!("Budget {}.", budget.word());
+    }
+    format!("Budget {}: {}.", budget.word(), notes.join("; "))
 }
 
 /// Writes `table.tex` beside the other forms of a table.
