@@ -15,8 +15,8 @@ mod segment;
 mod weights;
 
 pub(crate) use compare::Compare;
-pub(crate) use crossval::Crossval;
-pub(crate) use experiment::{Experiment, Report, Study, Table1};
+pub(crate) use crossval::{Crossval, Pieces};
+pub(crate) use experiment::{Experiment, Report, Table1};
 pub(crate) use export::{Export, FormatName, SegmentationName};
 pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Layer, PreprocessName, Reference};
 pub(crate) use prepare::{Inspect, Prepare, Reading};

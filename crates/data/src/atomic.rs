@@ -16,6 +16,13 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 /// containers, where process ids repeat.
 static NONCE: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
 
+/// Writes `value` to `path` as JSON that people can read, whole or not at all.
+pub fn write_json<T: serde::Serialize + ?Sized>(path: &Path, value: &T) -> Result<()> {
+    let json = serde_json::to_vec_pretty(value)
+        .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })?;
+    write(path, &json)
+}
+
 /// Writes `bytes` to `path`. A reader, or a crash, finds the old file or the new one, never a part.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -1,6 +1,9 @@
 //! Reading manifest.csv and other tables in CSV: columns that name files, ids and groups.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    path::{Component, Path, PathBuf},
+    str::FromStr,
+};
 
 use crate::error::{DataError, Result};
 
@@ -81,6 +84,19 @@ impl<'a> Row<'a> {
     /// The value in `column`; empty where the row is too short.
     pub fn get(&self, column: usize) -> &'a str {
         self.record.get(column).unwrap_or_default()
+    }
+
+    /// The value in `column` as `expected` says, which also tells what to do where it is another; `None` where it is empty.
+    pub fn parse<T: FromStr>(&self, column: usize, expected: &str) -> Result<Option<T>> {
+        let value = self.get(column);
+        if value.is_empty() {
+            return Ok(None);
+        }
+        value.parse().map(Some).map_err(|_| DataError::BadManifest {
+            path: self.manifest.path.clone(),
+            line: self.line,
+            problem: format!("the column {:?} is {value:?}; expected {expected}", self.manifest.columns[column]),
+        })
     }
 
     /// The path in `column`, which must be relative to the manifest and stay below it.

@@ -51,6 +51,12 @@ impl RawImage {
     pub fn bit_depth(&self) -> u8 {
         if self.maximum > 255 { 16 } else { 8 }
     }
+
+    /// The values in 8 bits, rounded.
+    pub fn to_8_bits(&self) -> Vec<u8> {
+        let scale = 255.0 / f32::from(self.maximum);
+        self.data.iter().map(|value| (value * scale).round() as u8).collect()
+    }
 }
 
 /// A binary mask at the file's resolution.

@@ -108,9 +108,7 @@ fn is_zero(count: &usize) -> bool {
 impl Splits {
     /// Writes the split as JSON, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let json = serde_json::to_string_pretty(self)
-            .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })?;
-        atomic::write(path, json.as_bytes())
+        atomic::write_json(path, self)
     }
 
     /// Reads a split and checks its hash.

@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::{folders, gray8, shared, text};
-use pig_data::{DataConfig, DataError, Dataset, GroupSource, Layout};
+use pig_data::{DataConfig, DataError, Dataset, GroupSource, Layout, manifest::Manifest};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -93,6 +93,20 @@ fn damaged_manifests_name_the_line() {
     text(&dir.path().join("manifest.csv"), "image,mask\na.png,gone.png\n");
     let error = discover(dir.path()).unwrap_err().to_string();
     assert!(error.contains("gone.png"), "{error}");
+}
+
+#[test]
+fn values_of_tables_are_read_or_refused_by_line_and_column() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("cases.csv");
+    text(&path, "id,dice\na,0.25\nb,\nc,high\n");
+    let table = Manifest::read(&path).unwrap().unwrap();
+    let column = table.column("dice").unwrap();
+    let found: Vec<_> = table.rows().map(|row| row.parse::<f64>(column, "a number from 0 to 1")).collect();
+    assert_eq!((found[0].as_ref().unwrap(), found[1].as_ref().unwrap()), (&Some(0.25), &None));
+    let error = found[2].as_ref().unwrap_err().to_string();
+    let words = ["cases.csv", "4", "dice", "high", "a number from 0 to 1"];
+    assert!(words.iter().all(|word| error.contains(word)), "{error}");
 }
 
 #[test]

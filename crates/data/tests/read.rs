@@ -31,6 +31,7 @@ fn every_format_and_depth_returns_the_stored_values() {
         let image = read_image(&path, 1).unwrap();
         assert_eq!((image.width, image.height, image.channels, image.maximum), (5, 3, 1, 255), "{name}");
         assert_eq!(image.data[7], 101.0, "{name}: row 1, column 2");
+        assert_eq!(image.to_8_bits()[7], 101, "{name}");
         assert!(!image.from_colour);
         assert_eq!(read_image(&path, 3).unwrap().data[21..24], [101.0; 3], "{name}: gray is copied to three");
     }
@@ -39,6 +40,7 @@ fn every_format_and_depth_returns_the_stored_values() {
         gray16(&path, 4, 2, |x, y| (x * 15000 + y) as u16);
         let image = read_image(&path, 1).unwrap();
         assert_eq!((image.maximum, image.bit_depth(), image.data[7]), (u16::MAX, 16, 45001.0), "{name}");
+        assert_eq!(image.to_8_bits()[7], 175, "{name}: 45001 / 257 is 175.1");
         let header = read_header(&path).unwrap();
         assert_eq!(header, ImageHeader { width: 4, height: 2, bit_depth: 16, colour: false }, "{name}");
     }

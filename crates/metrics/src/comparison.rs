@@ -29,6 +29,21 @@ pub struct Extractor {
     pub preprocessing: String,
 }
 
+/// What the names of the FID's own features begin with.
+const INCEPTION: &str = "FID Inception-v3 (2015-12-05)";
+
+impl Extractor {
+    /// The FID's Inception with feature vectors of `width` values.
+    pub fn inception(width: usize, hash: String, preprocessing: String) -> Self {
+        Self { name: format!("{INCEPTION}, {width} features"), hash, preprocessing }
+    }
+
+    /// Whether the features are those of the FID.
+    pub fn is_inception(&self) -> bool {
+        self.name.starts_with(INCEPTION)
+    }
+}
+
 /// Settings of [`compare`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ComparisonSettings {
@@ -108,6 +123,17 @@ pub fn compare(
     extractor: Extractor,
     settings: &ComparisonSettings,
 ) -> Result<Comparison, FeatureError> {
+    compare_above(floor(reference, groups, settings)?, reference, other, extractor, settings)
+}
+
+/// As [`compare`], where the reference's [`floor`] is known: it is the same for everything that is compared with the reference.
+pub fn compare_above(
+    floor: Option<Floor>,
+    reference: &Features,
+    other: &Features,
+    extractor: Extractor,
+    settings: &ComparisonSettings,
+) -> Result<Comparison, FeatureError> {
     let distances = distances(reference, other, settings)?;
     let enough = reference.count().min(other.count()) > NEAREST_K;
     Ok(Comparison {
@@ -118,7 +144,7 @@ pub fn compare(
         width: reference.width(),
         distances,
         manifold: enough.then(|| manifold(reference, other, NEAREST_K)).transpose()?,
-        floor: floor(reference, groups, settings)?,
+        floor,
         few_images: reference.count().min(other.count()) < FEW_IMAGES,
         statistics_alone: false,
     })
@@ -159,7 +185,12 @@ fn distances(a: &Features, b: &Features, settings: &ComparisonSettings) -> Resul
     })
 }
 
-fn floor(
+/// How far halves of the reference lie apart, mean over splits; `groups` are the patients, one an image. `None` where it cannot be halved.
+///
+/// # Panics
+///
+/// When `groups` has another length than the reference, a mistake of the calling code.
+pub fn floor(
     reference: &Features,
     groups: Option<&[String]>,
     settings: &ComparisonSettings,

@@ -1,7 +1,8 @@
 //! Checkpoints: `step-N/{model,ema,optimizer}.safetensors` with `state.json`, written whole or not at all.
 
-use crate::{Error, Result, learning_rate::LearningRate};
-use pig_nn::parameters::{Array, StateDict};
+use crate::{Error, Result, learning_rate::LearningRate, updates::Updates};
+use burn::module::Module;
+use pig_nn::parameters::{self, Array, StateDict};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -74,6 +75,14 @@ pub struct Checkpoint {
     pub optimizer: StateDict,
 }
 
+impl Checkpoint {
+    /// What a training is at: `network` with its optimiser at `state`.
+    pub(crate) fn of<M: Module>(state: &State, network: &M, optimizer: &Updates) -> Self {
+        let state = state.clone();
+        Self { state, model: parameters::export(network), ema: optimizer.ema(), optimizer: optimizer.moments() }
+    }
+}
+
 /// The checkpoints of one network in a run.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -102,8 +111,7 @@ impl Store {
             checkpoint.state.sha256.insert(file.to_owned(), sha256(&bytes));
             pig_data::atomic::write(&temporary.join(file), &bytes)?;
         }
-        let state = serde_json::to_vec_pretty(&checkpoint.state).unwrap_or_default();
-        pig_data::atomic::write(&temporary.join(STATE), &state)?;
+        pig_data::atomic::write_json(&temporary.join(STATE), &checkpoint.state)?;
         if folder.exists() {
             std::fs::remove_dir_all(&folder).map_err(Error::io(&folder, "replace"))?;
         }

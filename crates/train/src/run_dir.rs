@@ -92,10 +92,9 @@ impl RunDir {
         preparation: &Preparation,
         provenance: &Provenance,
     ) -> Result<()> {
-        let write = |file: &str, bytes: &[u8]| pig_data::atomic::write(&folder.join(file), bytes);
-        write(CONFIG, config.as_bytes())?;
-        write(PROVENANCE, &serde_json::to_vec_pretty(provenance).unwrap_or_default())?;
-        write(PREPARATION, &serde_json::to_vec_pretty(preparation).unwrap_or_default())?;
+        pig_data::atomic::write(&folder.join(CONFIG), config.as_bytes())?;
+        pig_data::atomic::write_json(&folder.join(PROVENANCE), provenance)?;
+        pig_data::atomic::write_json(&folder.join(PREPARATION), preparation)?;
         Ok(splits.save(&folder.join(SPLITS))?)
     }
 

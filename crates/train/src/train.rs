@@ -117,6 +117,13 @@ impl RunData {
         })
     }
 
+    /// The pairs of `dataset`, the whole of the data folder, whose patients test, prepared alike.
+    pub(crate) fn test(&self, dataset: &Dataset, observer: &dyn Observer) -> Result<PreparedSet> {
+        let mut dataset = dataset.clone();
+        dataset.pairs.retain(|pair| self.splits.test.binary_search(&pair.id).is_ok());
+        prepared(&dataset, &self.preparation, observer)
+    }
+
     /// The pairs that train, and those that validate.
     pub fn parts(&self) -> [PreparedSet; 2] {
         [&self.splits.training, &self.splits.validation].map(|ids| self.set.subset(&self.set.indices_of(ids)))

@@ -237,13 +237,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 
     fn checkpoint(&self, is_best: bool) -> Result<()> {
-        let checkpoint = Checkpoint {
-            state: self.state.clone(),
-            model: parameters::export(self.network()),
-            ema: self.optimizer.ema(),
-            optimizer: self.optimizer.moments(),
-        };
-        self.store.save(checkpoint, is_best)
+        self.store.save(Checkpoint::of(&self.state, self.network(), &self.optimizer), is_best)
     }
 }
 

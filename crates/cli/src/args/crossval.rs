@@ -1,6 +1,7 @@
 //! `pig crossval`.
 
 use clap::builder::NonEmptyStringValueParser;
+use pig_train::crossval::Selection;
 use std::path::PathBuf;
 
 /// `pig crossval`.
@@ -15,6 +16,16 @@ pub(crate) struct Crossval {
     /// The folder to write; finished pieces in it are kept.
     #[arg(long, value_name = "OUT")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) pieces: Pieces,
+    /// A configuration key, such as segment.train.steps=500; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sets: Vec<String>,
+}
+
+/// Which pieces are meant, and whether they are listed alone.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Pieces {
     /// Only this fold, the first being 0.
     #[arg(long, value_name = "K")]
     pub(crate) fold: Option<usize>,
@@ -28,7 +39,11 @@ pub(crate) struct Crossval {
     /// List the pieces and what they take, or will take here; train nothing.
     #[arg(long)]
     pub(crate) jobs: bool,
-    /// A configuration key, such as segment.train.steps=500; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) sets: Vec<String>,
+}
+
+impl Pieces {
+    /// The pieces that are meant.
+    pub(crate) fn selection(&self) -> Selection {
+        Selection { fold: self.fold, arm: self.arm.clone(), seed: self.seed }
+    }
 }

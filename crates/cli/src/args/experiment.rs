@@ -1,6 +1,6 @@
 //! `pig experiment` and `pig report`.
 
-use super::InceptionArgs;
+use super::{InceptionArgs, crossval::Pieces};
 use clap::{Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use pig_train::experiments;
 use std::path::PathBuf;
@@ -8,11 +8,12 @@ use std::path::PathBuf;
 /// `pig experiment`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Experiment {
-    /// The paper's Table 1: how far images of DDPM, DDIM and PIG lie from real ones.
+    /// The paper's Table 1: how far images of DDPM, DDIM and PIG lie from real ones, in one fold, the first without --fold;
+    /// --arm is ddpm, ddim or pig.
     Table1(Table1),
     /// The paper's Table 2: segmenters of real pairs, and of real pairs with generated ones of each method, in folds by patient.
     Table2(Study),
-    /// The paper's Fig. 3: the way from noise to pair, as pictures and as a curve.
+    /// The paper's Fig. 3: the way from noise to pair, as pictures and as a curve, in one fold, the first without --fold.
     Fig3(Study),
     /// Segmenters of few patients, with and without generated pairs.
     LowData(Study),
@@ -33,18 +34,8 @@ pub(crate) struct Study {
     /// Another file in the place of the budget's, as in experiments/; generators' paths in it are relative to it.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Only this fold, the first being 0; table1 and fig3 are of one fold, the first without it.
-    #[arg(long, value_name = "K")]
-    pub(crate) fold: Option<usize>,
-    /// Only this arm, as --jobs lists them; of table1 ddpm, ddim or pig.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) arm: Option<String>,
-    /// Only segmenters of this seed.
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// List the parts and what they take, or will take here; train nothing.
-    #[arg(long)]
-    pub(crate) jobs: bool,
+    #[command(flatten)]
+    pub(crate) pieces: Pieces,
     /// Print the resolved configuration and what would be done; write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -7,7 +7,7 @@ use crate::{
 };
 use pig_train::{
     config::Layers,
-    crossval::{self, Job, Progress, Selection},
+    crossval::{self, Job, Progress},
     trainer::Outcome,
 };
 use std::{fmt::Write, process::ExitCode};
@@ -17,8 +17,8 @@ pub(crate) fn run(args: &Args, asked: &Crossval) -> anyhow::Result<ExitCode> {
     let (terminal, device) = (Terminal::new(args)?, device(args)?);
     let layers = Layers { file: asked.config.clone(), sets: asked.sets.clone() };
     let crossval = crossval::Crossval::open(&layers, &asked.data, &asked.out, &terminal)?;
-    let selection = Selection { fold: asked.fold, arm: asked.arm.clone(), seed: asked.seed };
-    if asked.jobs {
+    let selection = asked.pieces.selection();
+    if asked.pieces.jobs {
         let jobs = crossval.jobs(&selection, &device, &terminal)?;
         if args.machine.json {
             println!("{}", serde_json::to_string_pretty(&jobs)?);

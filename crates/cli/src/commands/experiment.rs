@@ -2,7 +2,7 @@
 
 use super::{crossval, exit_code, fid};
 use crate::{
-    args::{Args, Experiment, InceptionArgs, Study, Table1},
+    args::{Args, Experiment, InceptionArgs, Pieces, Table1},
     terminal::{Terminal, device},
 };
 use pig_train::{
@@ -37,11 +37,11 @@ pub(crate) fn run(args: &Args, asked: &Experiment) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (terminal, device) = (Terminal::new(args)?, device(args)?);
-    let selection = Selection { fold: told.fold, arm: told.arm.clone(), seed: told.seed };
-    if told.jobs {
+    let selection = told.pieces.selection();
+    if told.pieces.jobs {
         return jobs(args, &study, &selection, &device, &terminal);
     }
-    let fold = told.fold.unwrap_or(0);
+    let fold = told.pieces.fold.unwrap_or(0);
     let (outcome, shown) = match asked {
         Experiment::Table1(asked) => run_table1(args, &study, asked, (&device, &terminal))?,
         Experiment::Table2(_) => {
@@ -133,7 +133,7 @@ fn run_table1(
     asked: &Table1,
     (device, terminal): (&burn::tensor::Device, &Terminal),
 ) -> anyhow::Result<(Outcome, Option<String>)> {
-    let Study { fold, arm, .. } = &asked.study;
+    let Pieces { fold, arm, .. } = &asked.study.pieces;
     let (outcome, made) = table1::make(study, fold.unwrap_or(0), arm.as_deref(), device, terminal)?;
     let Some(made) = made else { return Ok((outcome, None)) };
     let measured = measure(&made, &asked.inception, device, terminal)?;

@@ -51,11 +51,8 @@ impl FeatureNetwork {
             Preprocess::PytorchFid => "bilinear resize to 299 x 299, (v - 127.5) / 127.5",
             Preprocess::Antialiased => "bicubic resize with antialiasing to 299 x 299, (v - 128) / 128",
         };
-        Extractor {
-            name: format!("FID Inception-v3 (2015-12-05), {} features", self.layer.width()),
-            hash: self.description.sha256.clone(),
-            preprocessing: format!("{}: {scale}; 8 bit, gray repeated in three channels", self.preprocess.word()),
-        }
+        let preprocessing = format!("{}: {scale}; 8 bit, gray repeated in three channels", self.preprocess.word());
+        Extractor::inception(self.layer.width(), self.description.sha256.clone(), preprocessing)
     }
 
     /// The name of the preprocessing on the command line.
@@ -115,8 +112,7 @@ impl FeatureNetwork {
 
     fn input(&self, path: &Path, mirrored: bool) -> anyhow::Result<Vec<f32>> {
         let image = read_image(path, 3)?;
-        let scale = 255.0 / f32::from(image.maximum);
-        let mut bytes: Vec<u8> = image.data.iter().map(|value| (value * scale).round() as u8).collect();
+        let mut bytes = image.to_8_bits();
         if mirrored {
             let rows = bytes.chunks(3 * image.width);
             bytes = rows.flat_map(|row| row.chunks(3).rev().flatten().copied()).collect();

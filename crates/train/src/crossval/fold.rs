@@ -36,9 +36,7 @@ impl<'a> FoldData<'a> {
         if let Some(test) = self.test.get() {
             return Ok(test);
         }
-        let mut dataset = self.crossval.dataset.clone();
-        dataset.pairs.retain(|pair| self.splits.test.binary_search(&pair.id).is_ok());
-        let test = crate::train::prepared(&dataset, &self.real.preparation, &Silent)?;
+        let test = self.real.test(&self.crossval.dataset, &Silent)?;
         Ok(self.test.get_or_init(|| test))
     }
 }

@@ -46,6 +46,30 @@ pub fn check_unseen(run: &RunDir, fold: &Splits) -> Result<()> {
     })
 }
 
+/// Trains a generator of `config` on a fold's split, or goes on with it.
+pub(crate) fn train_generator(
+    config: &Config,
+    data: &Path,
+    fold: &Splits,
+    run: &Path,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    if !run.exists() {
+        return train_on(config, data, fold, run, device, observer);
+    }
+    let found = RunDir::open(run)?;
+    check_unseen(&found, fold)?;
+    if found.config()? != *config {
+        return Err(Error::BadFile {
+            path: run.to_owned(),
+            problem: "this generator was begun with another configuration".to_owned(),
+            advice: "choose another --out, go back to that configuration, or remove the folder",
+        });
+    }
+    go_on(&found, data, device, observer)
+}
+
 /// A finished generator.
 #[derive(Clone, Debug)]
 pub(super) struct Generator {
@@ -108,7 +132,8 @@ impl FoldData<'_> {
             let run = folder.join(RUN);
             let at_once = !run.exists();
             let own = crossval.file.generator(config, &crossval.base)?;
-            if self.train(&own, &run, device, observer)? == Outcome::Interrupted {
+            let trained = train_generator(&own, &crossval.data, self.splits, &run, device, observer)?;
+            if trained == Outcome::Interrupted {
                 return Ok(Outcome::Interrupted);
             }
             (run, at_once)
@@ -141,24 +166,6 @@ impl FoldData<'_> {
             found,
         };
         done.write(&self.crossval.folder(self.number, piece.kind))
-    }
-
-    /// Trains a generator on the fold's split, or goes on with it.
-    fn train(&self, config: &Config, run: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
-        let data = &self.crossval.data;
-        if !run.exists() {
-            return train_on(config, data, self.splits, run, device, observer);
-        }
-        let found = RunDir::open(run)?;
-        check_unseen(&found, self.splits)?;
-        if found.config()? != *config {
-            return Err(Error::BadFile {
-                path: run.to_owned(),
-                problem: "this generator was begun with another configuration".to_owned(),
-                advice: "choose another --out, go back to that configuration, or remove the folder",
-            });
-        }
-        go_on(&found, data, device, observer)
     }
 
     /// Seeds of `count` pairs. A method that needs masks takes training mask `seed` modulo their number, so its seeds go through all of

@@ -23,6 +23,7 @@ pub mod text;
 
 pub use config::{ArmConfig, Count, CrossvalConfig, CrossvalFile, Use};
 pub use generator::check_unseen;
+pub(crate) use generator::train_generator;
 pub use jobs::{Estimated, Job, Progress};
 pub use piece::{Done, Found, Piece, PieceKind, Variant};
 

@@ -211,8 +211,7 @@ impl Done {
 
     /// Says that the piece is done.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self).unwrap_or_default();
-        Ok(pig_data::atomic::write(&folder.join(DONE), &json)?)
+        Ok(pig_data::atomic::write_json(&folder.join(DONE), self)?)
     }
 
     /// Refuses a finished piece of other settings or another split.

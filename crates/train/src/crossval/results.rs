@@ -18,6 +18,9 @@ use pig_metrics::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
 
+/// The numbers of a cross-validation or an experiment, in its folder.
+pub const RESULTS: &str = "results.json";
+
 /// One case of a segmenter's table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaseRow {
@@ -151,16 +154,8 @@ pub(super) fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
     let place = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
     let (id, group) = (place("id")?, place("group")?);
     let numbers: Vec<usize> = MEASURES.iter().map(|(name, _)| place(name)).collect::<std::result::Result<_, _>>()?;
-    let number = |row: Row<'_>, column: usize| -> Result<Option<f64>> {
-        let text = row.get(column);
-        if text.is_empty() {
-            return Ok(None);
-        }
-        text.parse().map(Some).map_err(|_| Error::BadFile {
-            path: path.to_owned(),
-            problem: format!("line {}: {text:?} is not a number", row.line),
-            advice: "remove the segmenter's folder, so that it is made anew",
-        })
+    let number = |row: Row<'_>, column: usize| {
+        row.parse(column, "a number; remove the segmenter's folder, so that it is made anew")
     };
     let read = |row: Row<'_>| {
         Ok(CaseRow {
@@ -300,8 +295,7 @@ impl Results {
     /// Writes cases.csv, results.json and table.md.
     pub fn write(&self, out: &Path) -> Result<()> {
         write_csv(&out.join("cases.csv"), COLUMNS, &self.rows)?;
-        let json = serde_json::to_vec_pretty(self).unwrap_or_default();
-        pig_data::atomic::write(&out.join("results.json"), &json)?;
+        pig_data::atomic::write_json(&out.join(RESULTS), self)?;
         Ok(pig_data::atomic::write(&out.join("table.md"), self.to_string().as_bytes())?)
     }
 }

@@ -55,6 +55,8 @@ const BUILT_IN: [(&str, &str); 11] = [
     ("configs/compare/ddpm.toml", include_str!("../../../../configs/compare/ddpm.toml")),
 ];
 
+const NOT_BROUGHT: &str = "is not brought along";
+
 fn built_in(path: &str) -> Option<&'static str> {
     BUILT_IN.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
@@ -152,7 +154,8 @@ impl Loaded {
         let file: ExperimentFile = if config.is_some() {
             layers.load_as()?
         } else {
-            let (path, text) = (budget.path(), built_in(&budget.path().to_string_lossy()).unwrap_or_default());
+            let path = budget.path();
+            let text = built_in(&path.to_string_lossy()).ok_or_else(|| fault(&path, &NOT_BROUGHT))?;
             let base: ExperimentFile = toml::from_str(text).map_err(|error| fault(&path, &error))?;
             layers.over_settings(&base)?
         };
@@ -162,7 +165,7 @@ impl Loaded {
                 std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source }.into())
             } else {
                 let path = generator.config.to_string_lossy().replace("../", "");
-                built_in(&path).map(str::to_owned).ok_or_else(|| fault(&generator.config, &"is not brought along"))
+                built_in(&path).map(str::to_owned).ok_or_else(|| fault(&generator.config, &NOT_BROUGHT))
             }
         };
         let texts: Result<BTreeMap<String, String>> =

@@ -4,6 +4,7 @@
 use super::{Study, config::PIG, generators::Fold, write_latex};
 use crate::{
     Config, Error, Result,
+    crossval::results::RESULTS,
     evaluate::luma,
     observer::{Event, Observer},
     sample::{LoadedRun, strips},
@@ -151,24 +152,17 @@ fn case(config: &Config, seed: u64, t: usize, (at, finished): (&Samples, &Sample
 }
 
 fn read(path: &Path) -> Result<Vec<Case>> {
-    let bad = |problem: String| Error::BadFile {
-        path: path.to_owned(),
-        problem,
-        advice: "remove the file, so that its samples are measured anew",
-    };
-    let table = Manifest::read(path)?.ok_or_else(|| bad("is gone".to_owned()))?;
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    let table = Manifest::read(path)?.ok_or_else(|| Error::io(path, "read")(missing()))?;
     let place = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
     let columns = [place("seed")?, place("t")?, place("dice")?, place("similarity")?];
-    let number = |row: ManifestRow<'_>, column: usize| -> Result<Option<f64>> {
-        let text = row.get(columns[column]);
-        if text.is_empty() {
-            return Ok(None);
-        }
-        text.parse().map(Some).map_err(|_| bad(format!("line {}: {text:?} is not a number", row.line)))
-    };
+    let anew = "a number; remove the file, so that its samples are measured anew";
     let count = |row: ManifestRow<'_>, column: usize| -> Result<u64> {
-        let text = row.get(columns[column]);
-        text.parse().map_err(|_| bad(format!("line {}: {text:?} is not a count", row.line)))
+        row.parse(columns[column], anew)?.ok_or_else(|| Error::BadFile {
+            path: path.to_owned(),
+            problem: format!("line {}: the column {:?} is empty", row.line, table.columns[columns[column]]),
+            advice: "remove the file, so that its samples are measured anew",
+        })
     };
     table
         .rows()
@@ -176,8 +170,8 @@ fn read(path: &Path) -> Result<Vec<Case>> {
             Ok(Case {
                 seed: count(row, 0)?,
                 t: count(row, 1)? as usize,
-                dice: number(row, 2)?,
-                similarity: number(row, 3)?,
+                dice: row.parse(columns[2], anew)?,
+                similarity: row.parse(columns[3], anew)?,
             })
         })
         .collect()
@@ -282,8 +276,7 @@ impl Fig3 {
     }
 
     fn write(&self, out: &Path) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self).unwrap_or_default();
-        pig_data::atomic::write(&out.join("results.json"), &json)?;
+        pig_data::atomic::write_json(&out.join(RESULTS), self)?;
         pig_data::atomic::write(&out.join("table.md"), self.to_string().as_bytes())?;
         write_curves(&out.join("curve.svg"), &[self.chart()])?;
         write_latex(out, &self.table(), &self.definition, "pig-fig3")

@@ -5,16 +5,20 @@ use super::Study;
 use crate::{
     Config, Error, Result,
     checkpoint::Store,
-    crossval::{check_unseen, keep_fold, piece::fold_folder},
+    crossval::{
+        check_unseen, keep_fold,
+        piece::{RUN, fold_folder},
+        train_generator,
+    },
     methods::role_name,
     observer::{Observer, note},
     run_dir::RunDir,
     sample::{Request, sample},
-    train::{RunData, go_on, prepared, train_on},
+    train::RunData,
     trainer::Outcome,
 };
 use burn::tensor::Device;
-use pig_data::{PreparedSet, Splits};
+use pig_data::{Dataset, PreparedSet, Splits};
 use std::path::{Path, PathBuf};
 
 /// One fold of an experiment.
@@ -57,21 +61,9 @@ impl<'s> Fold<'s> {
         }
         let run = generator_run(&request.out, self.number, name);
         note(observer, format!("fold {}: {name}", self.number));
-        if !run.exists() {
-            let folder = self.folder("generators").join(name);
-            std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
-            return Ok((train_on(&config, &request.data, &self.splits, &run, device, observer)?, run));
-        }
-        let found = RunDir::open(&run)?;
-        check_unseen(&found, &self.splits)?;
-        if found.config()? != config {
-            return Err(Error::BadFile {
-                path: run,
-                problem: "this generator was begun with another configuration".to_owned(),
-                advice: "choose another --out, go back to that configuration, or remove the folder",
-            });
-        }
-        Ok((go_on(&found, &request.data, device, observer)?, run))
+        let folder = self.folder("generators").join(name);
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
+        Ok((train_generator(&config, &request.data, &self.splits, &run, device, observer)?, run))
     }
 
     /// Samples of a run under `sets` in the fold's folder `images/NAME`.
@@ -93,16 +85,14 @@ impl<'s> Fold<'s> {
     pub(super) fn data(&self, observer: &dyn Observer) -> Result<(RunData, PreparedSet)> {
         let (data, config) = (&self.study.request.data, &self.study.loaded.file.data);
         let real = RunData::split(data, config, |_| Ok(self.splits.clone()), observer)?;
-        let mut dataset = pig_data::Dataset::discover(data, config)?;
-        dataset.pairs.retain(|pair| self.splits.test.binary_search(&pair.id).is_ok());
-        let test = prepared(&dataset, &real.preparation, observer)?;
+        let test = real.test(&Dataset::discover(data, config)?, observer)?;
         Ok((real, test))
     }
 }
 
 /// Where an experiment or a cross-validation in `out` keeps a generator's run.
 fn generator_run(out: &Path, fold: usize, name: &str) -> PathBuf {
-    fold_folder(out, fold).join("generators").join(name).join("run")
+    fold_folder(out, fold).join("generators").join(name).join(RUN)
 }
 
 /// Whether a run is that of `config` on `splits`, trained to its end.

@@ -8,7 +8,7 @@ use crate::{
     Result,
     crossval::{
         ArmConfig, Crossval, Selection,
-        results::{CaseRow, Results},
+        results::{CaseRow, RESULTS, Results},
         text::{difference, percent},
     },
     observer::{Observer, note},
@@ -185,8 +185,7 @@ impl LowData {
             .iter()
             .flat_map(|share| share.results.rows().iter().map(|case| Row { share: share.share, case: case.clone() }));
         write_csv(&out.join("cases.csv"), COLUMNS, &rows.collect::<Vec<_>>())?;
-        let json = serde_json::to_vec_pretty(self).unwrap_or_default();
-        pig_data::atomic::write(&out.join("results.json"), &json)?;
+        pig_data::atomic::write_json(&out.join(RESULTS), self)?;
         pig_data::atomic::write(&out.join("table.md"), self.to_string().as_bytes())?;
         write_latex(out, &self.table(), &self.definition, "pig-low-data")
     }

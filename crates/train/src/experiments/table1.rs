@@ -8,7 +8,7 @@ use super::{
     generators::Fold,
     write_latex,
 };
-use crate::{Error, Result, observer::Observer, trainer::Outcome};
+use crate::{Error, Result, crossval::results::RESULTS, observer::Observer, trainer::Outcome};
 use burn::tensor::Device;
 use pig_data::{
     Preparation, PreparedSet,
@@ -233,18 +233,13 @@ fn write_reference(
     Ok(rows.len())
 }
 
-/// Whether the features are those of the FID.
-fn is_inception(extractor: &Extractor) -> bool {
-    extractor.name.contains("Inception")
-}
-
 impl Table1 {
     /// The table of what was measured.
     pub fn new(study: &Study, made: &Made, measured: Vec<Measured>) -> Self {
         let (extractor, [height, width]) =
             (measured.first().map(|row| row.extractor.clone()), study.loaded.file.data.size);
         let by = extractor.map_or(String::new(), |extractor| {
-            let instead = if is_inception(&extractor) {
+            let instead = if extractor.is_inception() {
                 ""
             } else {
                 " NOT the FID of publications, which needs the Inception's weights (--weights):"
@@ -265,7 +260,7 @@ impl Table1 {
 
     /// A row for each method and reference, with the floor of each reference.
     pub fn table(&self) -> Table {
-        let is_fid = self.measured.iter().all(|row| is_inception(&row.extractor));
+        let is_fid = self.measured.iter().all(|row| row.extractor.is_inception());
         let [frechet, infinity, kernel] =
             if is_fid { ["FID", "FID, extrapolated", "KID"] } else { ["Frechet", "extrapolated", "kernel"] };
         let head = ["method", "reference", "images", "reference images", frechet, infinity, kernel];
@@ -319,8 +314,7 @@ impl Table1 {
     /// Writes table.csv, table.md, table.tex and results.json.
     pub fn write(&self, out: &Path) -> Result<()> {
         write_csv(&out.join("table.csv"), COLUMNS, &self.measured)?;
-        let json = serde_json::to_vec_pretty(self).unwrap_or_default();
-        pig_data::atomic::write(&out.join("results.json"), &json)?;
+        pig_data::atomic::write_json(&out.join(RESULTS), self)?;
         pig_data::atomic::write(&out.join("table.md"), self.to_string().as_bytes())?;
         write_latex(out, &self.table(), &self.definition, "pig-table1")
     }

@@ -37,8 +37,7 @@ pub fn export(model: &Model, folder: &Path) -> Result<&'static str> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
     let weights = folder.join(WEIGHTS[0]);
     pig_data::atomic::write(&weights, &checkpoint::serialise(&weights, &model.arrays)?)?;
-    let text = serde_json::to_vec_pretty(&config).unwrap_or_default();
-    pig_data::atomic::write(&folder.join(CONFIG), &text)?;
+    pig_data::atomic::write_json(&folder.join(CONFIG), &config)?;
     Ok(class)
 }
 

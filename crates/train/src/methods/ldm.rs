@@ -264,8 +264,7 @@ pub(crate) fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Devi
     });
     let autoencoder_sha256 = state.ema_sha256().to_owned();
     let space = LatentSpace { autoencoder_sha256, latent_std, measured_on, reconstruction: found, held_out };
-    let text = serde_json::to_vec_pretty(&space).unwrap_or_default();
-    pig_data::atomic::write(&run.join(LATENTS), &text)?;
+    pig_data::atomic::write_json(&run.join(LATENTS), &space)?;
     Ok(space)
 }
 

@@ -7,7 +7,7 @@ use crate::{
         CrossvalFile, Done, Found,
         config::REAL,
         piece::{PAIRS, RUN, fold_folder},
-        results::{ArmResult, Results},
+        results::{ArmResult, RESULTS, Results},
         text::AGREEMENT,
     },
     evaluate::written_pair,
@@ -22,12 +22,12 @@ use crate::{
     run_dir::RunDir,
     segment::predict::SegmentModel,
     showcase::{self, Generated},
-    train::{RunData, prepared},
+    train::RunData,
 };
 use burn::tensor::Device;
-use pig_data::{Dataset, PreparedSet, Splits};
+use pig_data::{DataError, Dataset, PreparedSet, Splits};
 use pig_report::{Block, Chart, Figure, Picture, Series, canvas::Canvas};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::path::Path;
 
 /// The configuration of a cross-validation, by which its folder is known.
@@ -37,7 +37,7 @@ pub(super) const CROSSVAL: &str = "crossval.toml";
 const MONTAGE: usize = 8;
 
 fn results<T: DeserializeOwned>(out: &Path) -> Result<T> {
-    let path = out.join("results.json");
+    let path = out.join(RESULTS);
     let text = std::fs::read(&path).map_err(|_| Error::BadFile {
         path: path.clone(),
         problem: "nothing is finished yet".to_owned(),
@@ -59,7 +59,7 @@ pub(super) fn of_crossval(request: &Request, device: &Device, observer: &dyn Obs
     table2_blocks(&mut page, &found);
     pictures(&mut page, request, out, &file, Some(&found), device, observer);
     let title = "Do generated pairs help a segmenter?".to_owned();
-    Ok(finish(page, (title, &found.definition), &file.to_toml(), folds_facts(out), serde_json::to_value(&found)))
+    Ok(finish(page, (title, &found.definition), &file.to_toml(), folds_facts(out), json_of(&found)?))
 }
 
 /// The page of an experiment.
@@ -76,7 +76,7 @@ pub(super) fn of_experiment(
             let found: Results = results(out)?;
             table2_blocks(&mut page, &found);
             pictures(&mut page, request, out, &crossval_file(out)?, Some(&found), device, observer);
-            (found.definition.clone(), serde_json::to_value(&found))
+            (found.definition.clone(), json_of(&found)?)
         }
         Experiment::LowData => {
             let found: LowData = results(out)?;
@@ -84,18 +84,18 @@ pub(super) fn of_experiment(
             if let Some(folder) = largest_share(out)? {
                 pictures(&mut page, request, &folder, &crossval_file(&folder)?, None, device, observer);
             }
-            (found.definition.clone(), serde_json::to_value(&found))
+            (found.definition.clone(), json_of(&found)?)
         }
         Experiment::Table1 => {
             let found: Table1 = results(out)?;
             table1_blocks(&mut page, &found);
             page.optional("Real and generated images", image_sheets(out));
-            (found.definition.clone(), serde_json::to_value(&found))
+            (found.definition.clone(), json_of(&found)?)
         }
         Experiment::Fig3 => {
             let found: Fig3 = results(out)?;
             fig3_blocks(&mut page, &found, out);
-            (found.definition.clone(), serde_json::to_value(&found))
+            (found.definition.clone(), json_of(&found)?)
         }
     };
     let settings = toml::to_string_pretty(&identity.settings).unwrap_or_default();
@@ -109,6 +109,11 @@ pub(super) fn of_experiment(
     Ok(finish(page, (title, &lead), &settings, facts, json))
 }
 
+fn json_of<T: Serialize>(found: &T) -> Result<serde_json::Value> {
+    let failed = |error: serde_json::Error| DataError::Encode { path: RESULTS.into(), problem: error.to_string() };
+    Ok(serde_json::to_value(found).map_err(failed)?)
+}
+
 fn first_sentence(text: &str) -> &str {
     text.split_once(". ").map_or(text, |(first, _)| first)
 }
@@ -118,13 +123,13 @@ fn finish(
     (title, lead): (String, &str),
     settings: &str,
     facts: Vec<[String; 2]>,
-    json: serde_json::Result<serde_json::Value>,
+    json: serde_json::Value,
 ) -> Report {
     let mut limits = common_limits();
     limits.push("One seed of every generator: how much another one would differ is not measured.".to_owned());
     limits.push("Intervals are by patient of this data set; other hospitals and devices are not in them.".to_owned());
     let document = page.finish(title, lead.to_owned(), limits, settings, facts);
-    Report { document, json: json.unwrap_or_default() }
+    Report { document, json }
 }
 
 fn crossval_file(out: &Path) -> Result<CrossvalFile> {
@@ -288,9 +293,7 @@ fn fig3_blocks(page: &mut Page, found: &Fig3, out: &Path) {
 /// A PNG as it lies in a file.
 fn picture(path: &Path) -> Result<Canvas> {
     let image = pig_data::read::read_image(path, 3)?;
-    let scale = 255.0 / f32::from(image.maximum);
-    let bytes: Vec<u8> = image.data.iter().map(|&value| (value * scale).round() as u8).collect();
-    let picture = Picture::from_bytes(&bytes, image.height, image.width, 3)?;
+    let picture = Picture::from_bytes(&image.to_8_bits(), image.height, image.width, 3)?;
     let mut canvas = Canvas::new(image.width, image.height, [0; 3]);
     canvas.picture((0, 0), &picture, 1);
     Ok(canvas)
@@ -316,10 +319,8 @@ fn image_sheets(out: &Path) -> Result<Vec<Block>> {
             .take(MONTAGE)
             .map(|path| {
                 let image = pig_data::read::read_image(path, 3)?;
-                let scale = 255.0 / f32::from(image.maximum);
-                let bytes: Vec<u8> = image.data.iter().map(|&value| (value * scale).round() as u8).collect();
                 let mask = vec![false; image.height * image.width];
-                let image = Picture::from_bytes(&bytes, image.height, image.width, 3)?;
+                let image = Picture::from_bytes(&image.to_8_bits(), image.height, image.width, 3)?;
                 Ok(pig_report::PairPicture { image, mask, label: String::new() })
             })
             .collect();
@@ -377,10 +378,8 @@ impl<'a> Material<'a> {
     fn read(request: &Request, out: &'a Path, file: &'a CrossvalFile, observer: &dyn Observer) -> Result<Self> {
         let data = data_folder(request, out).or_else(|_| data_folder(request, &request.path))?;
         let splits = Splits::load(&fold_folder(out, 0).join("splits.json"))?;
-        let mut dataset = Dataset::discover(&data, &file.data)?;
-        dataset.pairs.retain(|pair| splits.test.binary_search(&pair.id).is_ok());
         let real = RunData::split(&data, &file.data, |_| Ok(splits), observer)?;
-        let test = prepared(&dataset, &real.preparation, observer)?;
+        let test = real.test(&Dataset::discover(&data, &file.data)?, observer)?;
         Ok(Self { out, file, real, test })
     }
 

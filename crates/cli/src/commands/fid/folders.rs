@@ -8,7 +8,7 @@ use crate::{
 use burn::tensor::Device;
 use pig_data::DataConfig;
 use pig_metrics::{
-    comparison::{Comparison, ComparisonSettings, compare},
+    comparison::{Comparison, ComparisonSettings, Floor, compare, compare_above, floor},
     radiomics::standardise,
 };
 use std::{
@@ -20,13 +20,15 @@ use std::{
 pub(crate) struct FolderFeatures {
     network: Option<FeatureNetwork>,
     known: BTreeMap<PathBuf, Extracted>,
+    /// Floors of references, which are dear and the same for everything that is compared with one.
+    floors: BTreeMap<PathBuf, Option<Floor>>,
 }
 
 impl FolderFeatures {
     /// Opens the network, where there are weights.
     pub(crate) fn open(asked: &InceptionArgs, device: &Device) -> anyhow::Result<Self> {
         let network = asked.weights.as_ref().map(|_| FeatureNetwork::open(asked, device.clone())).transpose()?;
-        Ok(Self { network, known: BTreeMap::new() })
+        Ok(Self { network, known: BTreeMap::new(), floors: BTreeMap::new() })
     }
 
     /// A warning where the weights are not those that published numbers stand on, or where there are none.
@@ -53,7 +55,14 @@ impl FolderFeatures {
         let patients = patients.map(|groups| groups.of(ours.ids.iter().map(String::as_str))).transpose()?;
         let settings = ComparisonSettings::default();
         let found = if let Some(network) = &self.network {
-            compare(&ours.features, &theirs.features, patients.as_deref(), network.extractor(), &settings)?
+            let floor = if let Some(&floor) = self.floors.get(reference) {
+                floor
+            } else {
+                let found = floor(&ours.features, patients.as_deref(), &settings)?;
+                self.floors.insert(reference.to_owned(), found);
+                found
+            };
+            compare_above(floor, &ours.features, &theirs.features, network.extractor(), &settings)?
         } else {
             let (ours, theirs, kept) = standardise(&ours.features, &theirs.features)?;
             compare(&ours, &theirs, patients.as_deref(), extractor(FeatureName::Radiomics, &kept), &settings)?
