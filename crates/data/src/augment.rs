@@ -14,14 +14,15 @@ struct Draw {
     shift: [isize; 2],
 }
 
-/// Changes `image` of shape (height, width, channels) and `mask` of shape (height, width) in place, both alike.
+/// Changes `image` of shape (height, width, channels) and `mask` of shape (height, width) in place, both alike; of several slices below
+/// each other, each in the same way.
 ///
 /// The draw depends on `key` alone, for example (run seed, epoch, sample), so neither batch order nor thread count
 /// matters. Every number is drawn whatever the configuration says: switching one change on leaves the others as they
 /// were. Pixels that a shift uncovers repeat the image's edge and are background (-1) in the mask.
 ///
 /// # Panics
-/// When the slices do not have the length that `size` and `channels` say.
+/// When image and mask are not both the same number of slices as `size` and `channels` say.
 pub fn augment(
     image: &mut [f32],
     mask: &mut [f32],
@@ -30,17 +31,19 @@ pub fn augment(
     config: &AugmentConfig,
     key: [u64; 3],
 ) {
-    assert_eq!(image.len(), size[0] * size[1] * channels, "the image has another shape");
-    assert_eq!(mask.len(), size[0] * size[1], "the mask has another shape");
+    let pixels = size[0] * size[1];
+    assert!(mask.len().is_multiple_of(pixels), "the mask has another shape");
+    assert_eq!(image.len(), mask.len() * channels, "the image has another shape");
     let draw = draw(size, config, key);
     if draw == (Draw { flip_horizontal: false, flip_vertical: false, shift: [0, 0] }) {
         return;
     }
     let (old_image, old_mask) = (image.to_vec(), mask.to_vec());
     for (index, (pixel, lesion)) in image.chunks_exact_mut(channels).zip(mask).enumerate() {
-        let row = source(index / size[1], size[0], draw.shift[0], draw.flip_vertical);
-        let column = source(index % size[1], size[1], draw.shift[1], draw.flip_horizontal);
-        let from = row.0 * size[1] + column.0;
+        let (slice, place) = (index / pixels, index % pixels);
+        let row = source(place / size[1], size[0], draw.shift[0], draw.flip_vertical);
+        let column = source(place % size[1], size[1], draw.shift[1], draw.flip_horizontal);
+        let from = slice * pixels + row.0 * size[1] + column.0;
         pixel.copy_from_slice(&old_image[from * channels..(from + 1) * channels]);
         *lesion = if row.1 && column.1 { old_mask[from] } else { -1.0 };
     }

@@ -16,6 +16,9 @@ pub struct DataConfig {
     /// Height and width of the prepared images in pixels: `64` for a square or `[height, width]`.
     #[serde(deserialize_with = "size_from_one_or_two")]
     pub size: [usize; 2],
+    /// Slices that each picture shows below each other: a volume of so many, each `size[0] / slices` high, for networks of three axes
+    /// (`spatial_dims = 3`). 1 for pictures.
+    pub slices: usize,
     /// Channels of the prepared images: 1 (colour becomes gray by Rec. 601 luma, with a warning) or 3 (gray is
     /// copied to three channels).
     pub channels: usize,
@@ -47,6 +50,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             size: [64, 64],
+            slices: 1,
             channels: 1,
             intensity: Intensity::Auto,
             window_center: None,
@@ -63,11 +67,23 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
+    /// Height and width of a prepared slice; of the whole where pictures are no volumes.
+    pub fn slice_size(&self) -> [usize; 2] {
+        [self.size[0] / self.slices, self.size[1]]
+    }
+
     /// Checks what types alone cannot: ranges, and keys that need each other.
     pub fn check(&self) -> Result<()> {
         let invalid = |key, found: String, expected| Err(DataError::InvalidConfig { key, found, expected });
         if self.size.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
             return invalid("size", format!("{:?}", self.size), "a height and a width from 1 to 8192");
+        }
+        if self.slices == 0 || !self.size[0].is_multiple_of(self.slices) {
+            return invalid("slices", self.slices.to_string(), "1 or more, a divisor of the height in data.size");
+        }
+        if self.slices > 1 && self.crop != Crop::None {
+            let expected = "\"none\" with data.slices above 1: all slices of a volume keep their place";
+            return invalid("crop", "\"blank-borders\"".to_owned(), expected);
         }
         if !matches!(self.channels, 1 | 3) {
             return invalid("channels", self.channels.to_string(), "1 (gray) or 3 (colour)");

@@ -16,10 +16,15 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// All of a picture.
+    pub(crate) fn whole(height: usize, width: usize) -> Self {
+        Self { top: 0, left: 0, height, width }
+    }
+
     /// What remains of a pair: the whole, or the smallest rectangle with everything that is not blank and every lesion
     /// pixel.
     pub(crate) fn of(image: &RawImage, mask: &RawMask, crop: Crop) -> Self {
-        let whole = Self { top: 0, left: 0, height: image.height, width: image.width };
+        let whole = Self::whole(image.height, image.width);
         if crop == Crop::None {
             return whole;
         }
@@ -43,6 +48,12 @@ impl Window {
             // A constant image is blank everywhere; there is nothing to cut to.
             _ => whole,
         }
+    }
+
+    /// The parts of equal height of which this consists, from the top; rows that are too few for another one are left out.
+    pub(crate) fn slices(self, count: usize) -> impl Iterator<Item = Self> {
+        let height = self.height / count;
+        (0..count).map(move |slice| Self { top: self.top + slice * height, height, ..self })
     }
 
     /// Height and width.

@@ -221,6 +221,18 @@ pub enum DataError {
         values: String,
     },
 
+    /// A picture that cannot be that many slices below each other.
+    #[error("{path}: it is {height} pixels high, expected a multiple of data.slices = {slices}, its slices below each other",
+            path = path.display())]
+    NotSlices {
+        /// The image or mask.
+        path: PathBuf,
+        /// Its height in pixels.
+        height: usize,
+        /// Slices that it should show.
+        slices: usize,
+    },
+
     /// An image of another bit depth than those that a run was trained on.
     #[error("{path}: it has {found} bits, expected the {expected} bits of the training images; convert it", path = path.display())]
     OtherBitDepth {

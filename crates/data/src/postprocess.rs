@@ -15,15 +15,15 @@ pub struct CleanMask {
     pub removed_pixels: usize,
 }
 
-/// Makes a mask from `x_0` of shape `size` = (height, width) in [-1, 1].
+/// Makes a mask from `x_0` of shape `size` = (height, width) in [-1, 1], or of several such slices below each other.
 ///
 /// A pixel is lesion where its value is above `threshold`. Pixels that touch by a side or a corner (8-connectivity)
-/// form a component; components of fewer than `min_component_area` pixels become background.
+/// form a component, within their slice; components of fewer than `min_component_area` pixels become background.
 ///
 /// # Panics
-/// When `x_0` does not have `size[0] * size[1]` values.
+/// When `x_0` is no number of slices of `size[0] * size[1]` values.
 pub fn clean_mask(x_0: &[f32], size: [usize; 2], threshold: f32, min_component_area: usize) -> CleanMask {
-    assert_eq!(x_0.len(), size[0] * size[1], "x_0 has another shape");
+    assert!(x_0.len().is_multiple_of(size[0] * size[1]), "x_0 has another shape");
     let mut mask: Vec<u8> = x_0.iter().map(|&value| u8::from(value > threshold)).collect();
     let mut clean =
         CleanMask { lesion_pixels: 0, components: 0, removed_components: 0, removed_pixels: 0, mask: Vec::new() };
@@ -50,15 +50,17 @@ pub fn clean_mask(x_0: &[f32], size: [usize; 2], threshold: f32, min_component_a
 
 /// The positions of the component that contains `start`, marked in `seen`.
 fn component_at(start: usize, mask: &[u8], seen: &mut [bool], size: [usize; 2]) -> Vec<usize> {
+    let pixels = size[0] * size[1];
     let mut component = vec![start];
     seen[start] = true;
     let mut next = 0;
     while let Some(&index) = component.get(next) {
         next += 1;
-        let (row, column) = (index / size[1], index % size[1]);
+        let (place, slice) = (index % pixels, index - index % pixels);
+        let (row, column) = (place / size[1], place % size[1]);
         for y in row.saturating_sub(1)..(row + 2).min(size[0]) {
             for x in column.saturating_sub(1)..(column + 2).min(size[1]) {
-                let neighbour = y * size[1] + x;
+                let neighbour = slice + y * size[1] + x;
                 if mask[neighbour] != 0 && !seen[neighbour] {
                     seen[neighbour] = true;
                     component.push(neighbour);

@@ -61,6 +61,8 @@ impl Pixels {
 pub struct PreparedSet {
     /// Height and width in pixels.
     pub size: [usize; 2],
+    /// Slices below each other in each of them.
+    pub slices: usize,
     /// Channels of the images: 1 or 3.
     pub channels: usize,
     /// The ids in the order of the data.
@@ -152,31 +154,53 @@ impl Preparation {
     pub fn load_pair(&self, image_path: &Path, mask_path: &Path) -> Result<PreparedPair> {
         let (image, mask) = read_pair(image_path, mask_path, &self.config)?;
         let window = Window::of(&image, &mask, self.config.crop);
-        let mask_pixels = window.cut(&mask.data, mask.width, 1);
-        let fitted = self.fitted_size(window.size());
-        let mask_binary = match self.config.mask_resize {
-            MaskResize::AreaThreshold => resize_mask_area(&mask_pixels, window.size(), fitted),
-            MaskResize::Nearest => resize_mask_nearest(&mask_pixels, window.size(), fitted),
-        };
-        let lesion_pixels = mask_binary.iter().filter(|&&value| value != 0).count();
-        let mask_unit: Vec<f32> = mask_binary.into_iter().map(|value| if value == 0 { -1.0 } else { 1.0 }).collect();
+        self.check_slices(image_path, image.height)?;
+        let mask_unit = self.fit_mask(&mask, window);
+        let lesion_pixels = mask_unit.iter().filter(|&&value| value > 0.0).count();
         Ok(PreparedPair {
             image: self.fit_image(&image, window),
-            mask: pad(mask_unit, fitted, self.config.size, 1),
+            mask: mask_unit,
             source_lesion_pixels: mask.lesion_pixels(),
             lesion_pixels,
             from_colour: image.from_colour,
         })
     }
 
-    /// The part of an image in `window` at the prepared size, on [-1, 1].
+    /// Refuses a picture whose height is no number of slices.
+    fn check_slices(&self, path: &Path, height: usize) -> Result<()> {
+        let slices = self.config.slices;
+        if height.is_multiple_of(slices) {
+            return Ok(());
+        }
+        Err(DataError::NotSlices { path: path.to_path_buf(), height, slices })
+    }
+
+    /// The part of an image in `window` at the prepared size, on [-1, 1]; each slice by itself.
     fn fit_image(&self, image: &RawImage, window: Window) -> Vec<f32> {
-        let pixels = window.cut(&image.data, image.width, image.channels);
-        let range = self.range_of(image, &pixels);
-        let fitted = self.fitted_size(window.size());
-        let resized = resize_image(&pixels, window.size(), fitted, image.channels);
-        let unit = resized.into_iter().map(|raw| to_unit(raw, range)).collect();
-        pad(unit, fitted, self.config.size, image.channels)
+        let cut = |window: Window| window.cut(&image.data, image.width, image.channels);
+        let range = self.range_of(image, &cut(window));
+        let slice = |window: Window| {
+            let fitted = self.fitted_size(window.size());
+            let resized = resize_image(&cut(window), window.size(), fitted, image.channels);
+            let unit = resized.into_iter().map(|raw| to_unit(raw, range)).collect();
+            pad(unit, fitted, self.config.slice_size(), image.channels)
+        };
+        window.slices(self.config.slices).flat_map(slice).collect()
+    }
+
+    /// The part of a mask in `window` at the prepared size: -1 and 1; each slice by itself.
+    fn fit_mask(&self, mask: &RawMask, window: Window) -> Vec<f32> {
+        let slice = |window: Window| {
+            let (from, fitted) = (window.size(), self.fitted_size(window.size()));
+            let pixels = window.cut(&mask.data, mask.width, 1);
+            let binary = match self.config.mask_resize {
+                MaskResize::AreaThreshold => resize_mask_area(&pixels, from, fitted),
+                MaskResize::Nearest => resize_mask_nearest(&pixels, from, fitted),
+            };
+            let unit = binary.into_iter().map(|value| if value == 0 { -1.0 } else { 1.0 }).collect();
+            pad(unit, fitted, self.config.slice_size(), 1)
+        };
+        window.slices(self.config.slices).flat_map(slice).collect()
     }
 
     /// Prepares an image alone (for masks made for given images): shape (height, width, channels) on [-1, 1], as the
@@ -195,6 +219,7 @@ impl Preparation {
             return Err(DataError::OtherBitDepth { path: path.to_path_buf(), found, expected });
         }
         let (width, height) = (image.width, image.height);
+        self.check_slices(path, height)?;
         let mask = RawMask { width, height, data: vec![0; width * height] };
         let window = Window::of(&image, &mask, self.config.crop);
         let fitted = self.fitted_size(window.size());
@@ -206,14 +231,8 @@ impl Preparation {
     /// cut off, because blank borders are told from the image.
     pub fn load_mask(&self, path: &Path) -> Result<Vec<f32>> {
         let mask = read_mask(path, &self.config)?;
-        let from = [mask.height, mask.width];
-        let fitted = self.fitted_size(from);
-        let binary = match self.config.mask_resize {
-            MaskResize::AreaThreshold => resize_mask_area(&mask.data, from, fitted),
-            MaskResize::Nearest => resize_mask_nearest(&mask.data, from, fitted),
-        };
-        let unit = binary.into_iter().map(|value| if value == 0 { -1.0 } else { 1.0 }).collect();
-        Ok(pad(unit, fitted, self.config.size, 1))
+        self.check_slices(path, mask.height)?;
+        Ok(self.fit_mask(&mask, Window::whole(mask.height, mask.width)))
     }
 
     /// A raw value of a source image on [-1, 1], clipped to the range. With a per-image map, the whole range of the
@@ -267,9 +286,9 @@ impl Preparation {
         }
     }
 
-    /// The size to which a picture is resized before padding.
+    /// The size to which a picture, or a slice of it, is resized before padding.
     fn fitted_size(&self, from: [usize; 2]) -> [usize; 2] {
-        let target = self.config.size;
+        let target = self.config.slice_size();
         match self.config.resize {
             Resize::Stretch => target,
             Resize::Pad => fit_within(from, target),
@@ -280,6 +299,7 @@ impl Preparation {
         let [height, width] = self.config.size;
         let mut set = PreparedSet {
             size: self.config.size,
+            slices: self.config.slices,
             channels: self.config.channels,
             ids: dataset.ids(),
             groups: dataset.pairs.iter().map(|pair| pair.group.clone()).collect(),
@@ -341,6 +361,11 @@ impl PreparedSet {
         self.ids.is_empty()
     }
 
+    /// Height and width of a slice; of the whole where pictures are no volumes.
+    pub fn slice_size(&self) -> [usize; 2] {
+        [self.size[0] / self.slices, self.size[1]]
+    }
+
     /// Image `index` of shape (height, width, channels).
     pub fn image(&self, index: usize) -> &[f32] {
         let length = self.size[0] * self.size[1] * self.channels;
@@ -360,6 +385,7 @@ impl PreparedSet {
         let ids: Vec<String> = indices.iter().map(|&index| self.ids[index].clone()).collect();
         Self {
             size: self.size,
+            slices: self.slices,
             channels: self.channels,
             groups: indices.iter().map(|&index| self.groups[index].clone()).collect(),
             images: indices.iter().flat_map(|&index| self.image(index)).copied().collect(),

@@ -126,3 +126,17 @@ fn edges_repeat_in_the_image_and_are_background_in_the_mask() {
     }
     assert!(shifted > 5);
 }
+
+/// Slices below each other are flipped and shifted alike, each within itself.
+#[test]
+fn slices_change_alike() {
+    let size = [5, 7];
+    let (image, mask) = pair(size, 3);
+    for key in 0..20 {
+        let (mut one_image, mut one_mask) = (image.clone(), mask.clone());
+        augment(&mut one_image, &mut one_mask, size, 3, &ALL, [key, 0, 0]);
+        let (mut images, mut masks) = (image.repeat(2), mask.repeat(2));
+        augment(&mut images, &mut masks, size, 3, &ALL, [key, 0, 0]);
+        assert_eq!((images, masks), (one_image.repeat(2), one_mask.repeat(2)));
+    }
+}

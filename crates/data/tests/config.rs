@@ -12,6 +12,7 @@ fn everything_can_be_said() {
     let config = parse(
         r##"
         size = [96, 64]
+        slices = 1
         channels = 3
         intensity = "window"
         window_center = 40
@@ -29,6 +30,7 @@ fn everything_can_be_said() {
     );
     let expected = DataConfig {
         size: [96, 64],
+        slices: 1,
         channels: 3,
         intensity: Intensity::Window,
         window_center: Some(40.0),

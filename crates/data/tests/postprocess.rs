@@ -48,3 +48,12 @@ proptest! {
         prop_assert_eq!((again.mask, again.components, again.removed_pixels), (clean.mask, clean.components, 0));
     }
 }
+
+/// The last row of a slice does not touch the first row of the next.
+#[test]
+fn specks_end_with_their_slice() {
+    let (x_0, [rows, columns]) = picture(&["....", "##..", "##..", "...."]);
+    assert_eq!(clean_mask(&x_0, [rows, columns], 0.0, 3).lesion_pixels, 4);
+    let slices = clean_mask(&x_0, [rows / 2, columns], 0.0, 3);
+    assert_eq!((slices.lesion_pixels, slices.removed_components), (0, 2));
+}

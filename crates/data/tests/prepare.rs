@@ -376,3 +376,33 @@ fn generated_pairs_are_read_as_they_were_written() {
     assert!(read.image(0).iter().zip(set.image(0)).all(|(a, b)| (a - b).abs() <= 1.0 / 255.0));
     assert_eq!(read.mask(0), set.mask(0));
 }
+
+/// A volume is prepared as its slices are, one by one, padded and resized; its rows do not mix at their borders.
+#[test]
+fn slices_are_prepared_by_themselves() {
+    let dir = tempdir().unwrap();
+    let image = |slice: u32, x: u32, y: u32| (40 * slice + 9 * x + 5 * y) as u8;
+    let mask = |slice: u32, x: u32, y: u32| if x >= slice && y < 3 { 255 } else { 0 };
+    for slice in 0..3 {
+        gray8(&dir.path().join(format!("one/images/{slice}.png")), 8, 6, |x, y| image(slice, x, y));
+        gray8(&dir.path().join(format!("one/masks/{slice}.png")), 8, 6, |x, y| mask(slice, x, y));
+    }
+    gray8(&dir.path().join("all/images/v.png"), 8, 18, |x, y| image(y / 6, x, y % 6));
+    gray8(&dir.path().join("all/masks/v.png"), 8, 18, |x, y| mask(y / 6, x, y % 6));
+    for resize in [Resize::Stretch, Resize::Pad] {
+        let one = DataConfig { resize, ..config([4, 4], Intensity::Dtype) };
+        let all = DataConfig { size: [12, 4], slices: 3, ..one.clone() };
+        let slices = prepare(&dir.path().join("one"), &one).unwrap().1;
+        let (preparation, volume) = prepare(&dir.path().join("all"), &all).unwrap();
+        assert_eq!((volume.len(), volume.size, volume.slice_size()), (1, [12, 4], [4, 4]));
+        assert_eq!((&volume.images, &volume.masks), (&slices.images, &slices.masks));
+        let path = |part: &str| dir.path().join("all").join(part).join("v.png");
+        assert_eq!(preparation.load_mask(&path("masks")).unwrap(), slices.masks);
+        assert_eq!(preparation.load_image(&path("images")).unwrap(), slices.images);
+    }
+    let four = DataConfig { size: [16, 4], slices: 4, ..config([4, 4], Intensity::Dtype) };
+    let message = prepare(&dir.path().join("all"), &four).unwrap_err().to_string();
+    assert!(message.contains("v.png: it is 18 pixels high, expected a multiple of data.slices = 4"), "{message}");
+    assert!(DataConfig { slices: 3, ..four.clone() }.check().is_err());
+    assert!(DataConfig { crop: Crop::BlankBorders, ..four }.check().unwrap_err().to_string().contains("crop"));
+}

@@ -8,6 +8,7 @@ use crate::{
     ops::ConvGeometry,
     pass::{Pass, Precision},
     resnet::{Downsample, Upsample},
+    volume::Volume,
 };
 use burn::{
     module::Module,
@@ -359,9 +360,12 @@ fn through(middle: Option<&PlainMidBlock>, h: Tensor<4>, pass: &Pass) -> Tensor<
     }
 }
 
-/// Means over squares of `factor` pixels: a mask on the latents' grid, the share of each square that is lesion, still from
-/// -1 to 1. `[batch, height, width, channels]` to `[batch, height / factor, width / factor, channels]`.
-pub fn area_mean(x: Tensor<4>, factor: usize) -> Tensor<4> {
+/// Means over squares of `factor` pixels, or cubes of voxels: a mask on the latents' grid, the share of each square that is lesion, still
+/// from -1 to 1. `[batch, height, width, channels]` to `[batch, height / factor, width / factor, channels]`; of a volume, depth is divided too.
+pub fn area_mean(x: Tensor<4>, factor: usize, volume: Option<Volume>) -> Tensor<4> {
+    if let Some(volume) = volume {
+        return volume.mean(x, factor);
+    }
     let [batch, height, width, channels] = x.dims();
     let (rows, columns) = (height / factor, width / factor);
     x.reshape([batch, rows, factor, columns, factor, channels])

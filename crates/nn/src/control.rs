@@ -10,6 +10,7 @@ use crate::{
     parameters::{self, ParameterError},
     pass::{Pass, Precision},
     unet::{DownBlock, Features, MidBlock, UNet, encoder_stages},
+    volume::Volume,
 };
 use burn::{
     module::Module,
@@ -213,6 +214,13 @@ impl<'a> Controlled<'a> {
     pub fn with_precision(mut self, precision: Precision) -> Self {
         let precision = precision.on(&self.base.device());
         (self.base_pass.precision, self.control_pass.precision) = (precision, precision);
+        self
+    }
+
+    /// The same networks on volumes.
+    #[must_use]
+    pub fn on_volumes(mut self, volume: Option<Volume>) -> Self {
+        (self.base_pass.volume, self.control_pass.volume) = (volume, volume);
         self
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     ops,
     pass::{Pass, Precision},
     unet::UNet,
+    volume::Volume,
 };
 use burn::tensor::{Device, Gradients, Tensor};
 use pig_diffusion::{
@@ -56,6 +57,13 @@ impl<'a> Network<'a> {
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.pass.precision = precision.on(&self.unet.device());
+        self
+    }
+
+    /// The same network on volumes.
+    #[must_use]
+    pub fn on_volumes(mut self, volume: Option<Volume>) -> Self {
+        self.pass.volume = volume;
         self
     }
 

@@ -21,10 +21,15 @@ pub struct Volume {
 }
 
 impl Volume {
+    /// Slices where a tensor is `width` wide.
+    pub fn depth_at(self, width: usize) -> usize {
+        width * self.depth / self.width
+    }
+
     /// `[batch, depth * height, width, channels]` as `[batch, depth, height, width, channels]`.
     fn unfolded(self, x: Tensor<4>) -> Tensor<5> {
         let [batch, rows, width, channels] = x.dims();
-        let depth = width * self.depth / self.width;
+        let depth = self.depth_at(width);
         x.reshape([batch, depth, rows / depth, width, channels])
     }
 
@@ -58,13 +63,13 @@ impl Volume {
     }
 
     /// Each voxel becomes two by two by two.
-    pub(crate) fn upsample_nearest(self, x: Tensor<4>) -> Tensor<4> {
+    pub fn upsample_nearest(self, x: Tensor<4>) -> Tensor<4> {
         self.resized(x, |x| Tensor::stack(vec![x.clone(), x], 2))
     }
 
     /// Twice the size in all directions by linear interpolation between the centres of voxels; beyond the outer centres the outer
     /// voxels go on.
-    pub(crate) fn upsample_linear(self, x: Tensor<4>) -> Tensor<4> {
+    pub fn upsample_linear(self, x: Tensor<4>) -> Tensor<4> {
         self.resized(x, |x| {
             let length = x.dims()[1];
             let (first, last) = (x.clone().narrow(1, 0, 1), x.clone().narrow(1, length - 1, 1));
@@ -74,6 +79,18 @@ impl Volume {
             let mixed = |other: Tensor<3>| near.clone() + other.mul_scalar(0.25);
             Tensor::stack(vec![mixed(before), mixed(behind)], 2)
         })
+    }
+
+    /// Means over cubes of `factor` voxels.
+    pub(crate) fn mean(self, x: Tensor<4>, factor: usize) -> Tensor<4> {
+        let [batch, depth, height, width, channels] = self.unfolded(x.clone()).dims();
+        let [depth, height, width] = [depth, height, width].map(|side| side / factor);
+        x.reshape([batch * depth, factor, height, factor, width, factor, channels]).mean_dims(&[1, 3, 5]).reshape([
+            batch,
+            depth * height,
+            width,
+            channels,
+        ])
     }
 
     /// Depth, height and width by `twice`, which makes `[outer, length, 2, inner]` of `[outer, length, inner]`.

@@ -14,6 +14,7 @@ use pig_nn::{
     autoencoder::{Autoencoder, AutoencoderConfig, area_mean},
     parameters::import,
     pass::Pass,
+    volume::Volume,
 };
 use std::path::Path;
 
@@ -89,5 +90,8 @@ fn a_diffusers_checkpoint_gives_its_own_output() {
 fn area_means_keep_shares() {
     let values: Vec<f32> = (0..16).map(|i| if i % 4 < 2 && i / 4 == 0 { 1.0 } else { -1.0 }).collect();
     let mask = Tensor::<4>::from_data(burn::tensor::TensorData::new(values, [1, 4, 4, 1]), &testing::device());
-    assert_eq!(host(area_mean(mask, 2)), [0.0, -1.0, -1.0, -1.0]);
+    assert_eq!(host(area_mean(mask.clone(), 2, None)), [0.0, -1.0, -1.0, -1.0]);
+    // The same rows as a volume of two slices of two rows: cubes of two by two by two voxels.
+    let volume = Some(Volume { depth: 2, width: 4 });
+    assert_eq!(host(area_mean(mask, 2, volume)), [-0.5, -1.0]);
 }

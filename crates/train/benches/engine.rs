@@ -144,7 +144,7 @@ fn flops(case: &Case) -> f64 {
         Work::Algorithm2 => 2.0,
         Work::Train => 3.0,
     };
-    passes * case.batch as f64 * forward_flops(&case.unet, Role::ModelX.channels(1), case.size)
+    passes * case.batch as f64 * forward_flops(&case.unet, Role::ModelX.channels(1), [1, case.size[0], case.size[1]])
 }
 
 /// A loaded case.

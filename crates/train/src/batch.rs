@@ -62,7 +62,8 @@ impl Batches<'_> {
         for (&index, &position) in indices.iter().zip(&positions) {
             let (mut mask, mut image) = (self.set.mask(index).to_vec(), self.set.image(index).to_vec());
             if augmented {
-                augment(&mut image, &mut mask, self.set.size, channels, self.augment, [seed, position, 0]);
+                let size = self.set.slice_size();
+                augment(&mut image, &mut mask, size, channels, self.augment, [seed, position, 0]);
             }
             masks.extend(mask);
             images.extend(image);

@@ -20,7 +20,7 @@ pub struct PlainPair {
     pub image: Vec<f32>,
     /// True inside the lesion.
     pub mask: Vec<bool>,
-    /// Patient or group, where known.
+    /// Patient or group, where known; the sample of a generated volume, whose slices are not independent.
     pub group: Option<String>,
 }
 
@@ -52,23 +52,29 @@ pub fn written_pair(out: &Path, seed: u64, preparation: &Preparation) -> Result<
     Ok(PlainPair {
         image: luma(&values, preparation.config.channels),
         mask: mask.data.iter().map(|&value| value > 0).collect(),
-        group: None,
+        group: (preparation.config.slices > 1).then_some(name),
     })
 }
 
-/// Agreement of `generated` pairs, against their own masks shuffled and against `real` pairs (which may be none).
+/// Agreement of `generated` pairs, slice by slice where they are volumes, against their own masks shuffled and against `real` pairs (which may be none).
 pub fn agreement(config: &Config, generated: &[PlainPair], real: &[PlainPair]) -> Result<Agreement> {
-    let [height, width] = config.data.size;
+    let size = config.data.slice_size();
     let settings = AgreementSettings {
         ring: Ring { background: config.sample.agreement_background, ..Ring::default() },
         bootstrap: Bootstrap { seed: config.sample.seed, ..Bootstrap::default() },
         ..AgreementSettings::default()
     };
-    Ok(pair_agreement(&borrow(generated, height, width), &borrow(real, height, width), &settings)?)
+    Ok(pair_agreement(&borrow(generated, size), &borrow(real, size), &settings)?)
 }
 
-fn borrow(pairs: &[PlainPair], height: usize, width: usize) -> Vec<Pair<'_>> {
-    pairs.iter().map(|p| Pair { image: &p.image, mask: &p.mask, height, width, group: p.group.as_deref() }).collect()
+/// The slices of the pairs.
+fn borrow(pairs: &[PlainPair], [height, width]: [usize; 2]) -> Vec<Pair<'_>> {
+    let mut slices = Vec::new();
+    for pair in pairs {
+        let parts = pair.image.chunks_exact(height * width).zip(pair.mask.chunks_exact(height * width));
+        slices.extend(parts.map(|(image, mask)| Pair { image, mask, height, width, group: pair.group.as_deref() }));
+    }
+    slices
 }
 
 /// The real pairs of a run, where its data folder is known on this machine and has not changed.

@@ -149,7 +149,7 @@ impl Supply {
             Self::Masks(masks) => Ok(sampler.sample(Given::Masks(&by_id(masks, ids)), ids, watch)),
             Self::Images(images) => Ok(sampler.sample(Given::Images(&by_id(images, ids)), ids, watch)),
             Self::Run(other) => {
-                let (sample, size) = (&other.config.sample, other.config.data.size);
+                let (sample, size) = (&other.config.sample, other.config.data.slice_size());
                 let pairs = Sampler::new(&other.config, &other.models, device)?.sample(Given::Nothing, ids, watch);
                 let finished = |mask: &Vec<f32>| -> Vec<f32> {
                     let clean = clean_mask(mask, size, sample.mask_threshold, sample.min_component_area);

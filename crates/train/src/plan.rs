@@ -61,7 +61,7 @@ pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer:
     let budget = budget(config, device)?;
     let (mut networks, mut frozen) = (Vec::new(), Frozen::default());
     if let Some(model) = &frozen_model_y {
-        frozen.autoencoder = model.codec(device)?;
+        frozen.autoencoder = model.codec(config, device)?;
     }
     for (role, cost) in config.trained_roles().zip(budget.networks) {
         let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };

@@ -164,7 +164,7 @@ impl LoadedRun {
                 check_measured(path, &space)?;
                 let (unet, state) = load(Role::Latent)?;
                 check_frozen(Role::Latent, &state_autoencoder, &state)?;
-                let codec = LatentCodec { autoencoder, scaling_factor: space.scaling_factor() };
+                let codec = LatentCodec { autoencoder, scaling_factor: space.scaling_factor(), volume: None };
                 latents = Some(space);
                 (Models::Latent { codec, unet }, vec![state_autoencoder, state])
             }
@@ -353,7 +353,7 @@ fn write_pair(
 ) -> Result<()> {
     let sample = &loaded.config.sample;
     let (threshold, area) = if mask_is_given { (0.0, 0) } else { (sample.mask_threshold, sample.min_component_area) };
-    let clean = |mask: &Vec<f32>| clean_mask(mask, loaded.config.data.size, threshold, area).mask;
+    let clean = |mask: &Vec<f32>| clean_mask(mask, loaded.config.data.slice_size(), threshold, area).mask;
     let mask = samples.masks.get(index).map(clean);
     let image = loaded.preparation.encode(&samples.images[index]);
     Ok(writer.write(&PairRecord { seed, image: &image, mask: mask.as_deref() })?)

@@ -212,7 +212,7 @@ impl<'a> Sampler<'a> {
         let y_start = self.start(&noise, Stream::Y);
         let masks = Samples { masks: rows(given.clone()), images: Vec::new() };
         let given = match self.codec() {
-            Some(_) => area_mean(given, self.config.autoencoder.factor()),
+            Some(_) => area_mean(given, self.config.autoencoder.factor(), self.config.volume()),
             None => given,
         };
         let y_0 = match self.models {
@@ -302,6 +302,10 @@ impl<'a> Sampler<'a> {
     /// Masks of the image's size of what the x chain makes: interpolated linearly where it lies on a latent's grid.
     fn masks_of(&self, x_0: Tensor<4>) -> Vec<Vec<f32>> {
         let ([_, height, width, _], size) = (x_0.dims(), self.config.data.size);
+        if let Some(volume) = self.config.volume() {
+            let doublings = (size[1] / width).trailing_zeros();
+            return rows((0..doublings).fold(x_0, |x_0, _| volume.upsample_linear(x_0)));
+        }
         let resized = |mask: Vec<f32>| resize_image(&mask, [height, width], size, 1);
         rows(x_0).into_iter().map(resized).collect()
     }
@@ -387,7 +391,9 @@ impl<'a> Sampler<'a> {
     }
 
     fn network<'n>(&self, unet: &'n UNet, role: Role) -> Network<'n> {
-        Network::new(unet, self.config.unet(role)).with_precision(self.config.sample.precision)
+        Network::new(unet, self.config.unet(role))
+            .with_precision(self.config.sample.precision)
+            .on_volumes(self.config.volume())
     }
 
     fn denoiser<'n>(&self, unet: &'n UNet, role: Role) -> Box<dyn Denoiser + 'n> {

@@ -263,7 +263,7 @@ fn train_networks(
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let mut frozen = Frozen::default();
     if config.is_frozen(Role::ModelY) {
-        frozen.autoencoder = FrozenModelY::of_run(run.path())?.codec(device)?;
+        frozen.autoencoder = FrozenModelY::of_run(run.path())?.codec(config, device)?;
     }
     for role in config.trained_roles() {
         let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };

@@ -260,7 +260,7 @@ fn a_guider_is_trained_for_a_latent_model() {
     assert_eq!(found.images.concat(), values(images));
     // Linear interpolation leaves the means of squares of two by two within a sixteenth of those far from edges; the sum it keeps.
     let masks = Tensor::<4>::from_data(TensorData::new(found.masks.concat(), [2, SIDE, SIDE, 1]), &device());
-    let (small, latent) = (values(area_mean(masks, 2)), values(x_0));
+    let (small, latent) = (values(area_mean(masks, 2, None)), values(x_0));
     let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
     assert!(
         (mean(&small) - mean(&latent)).abs() < 0.1 * mean(&latent).abs() + 0.05,
@@ -322,7 +322,7 @@ fn what_does_not_fit_is_refused_before_any_work() {
     refused(&[class], "model_y.frozen_classes");
     refused(&[class, "model_y.frozen_classes=[3]"], "has 3, counted from 0");
     refused(&[class, "model_y.frozen_classes=[0, 1]", "model_y.frozen_class_areas=[1.5]"], "rising shares");
-    refused(&["model_y.frozen_classes=[0]"], "none without");
+    refused(&["model_y.frozen_classes=[0, 1]"], "none without");
     refused(&["model_y.frozen_condition=controlnet"], "model_y.frozen_control");
     refused(&[class, "model_y.frozen_classes=[0]", &path("frozen_control", &model)], "model_y.frozen_control");
     refused(

@@ -96,5 +96,5 @@ fn time_forward(device: &Device) -> anyhow::Result<(f64, f64)> {
         output.into_data();
         best = best.min(since.elapsed().as_secs_f64());
     }
-    Ok((best, batch as f64 * forward_flops(&config, [2, 1], size) / best / 1e9))
+    Ok((best, batch as f64 * forward_flops(&config, [2, 1], [1, size[0], size[1]]) / best / 1e9))
 }

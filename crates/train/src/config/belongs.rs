@@ -79,6 +79,10 @@ impl Config {
             ("model_y.frozen_control", model_y.frozen_control == none.frozen_control),
             ("model_y.frozen_autoencoder", model_y.frozen_autoencoder == none.frozen_autoencoder),
             ("model_y.frozen_mask_values", model_y.frozen_mask_values == none.frozen_mask_values),
+            ("model_y.frozen_labels", model_y.frozen_labels == none.frozen_labels),
+            ("model_y.frozen_top_region_index", model_y.frozen_top_region_index.is_empty()),
+            ("model_y.frozen_bottom_region_index", model_y.frozen_bottom_region_index.is_empty()),
+            ("model_y.frozen_spacing", model_y.frozen_spacing.is_empty()),
             ("model_y.frozen_classes", model_y.frozen_classes == none.frozen_classes),
             ("model_y.frozen_class_areas", model_y.frozen_class_areas == none.frozen_class_areas),
         ] {

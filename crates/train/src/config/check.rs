@@ -12,10 +12,9 @@ impl Config {
         Schedule::new(&self.schedule)?;
         self.check_levels()?;
         self.timesteps()?;
+        self.check_volumes()?;
         if self.has_latents() {
-            self.autoencoder.validate(self.data.size)?;
-            let dims = self.autoencoder.spatial_dims;
-            require(dims == 2, "autoencoder.spatial_dims", dims, "2: data are pictures")?;
+            self.autoencoder.validate(self.data.slice_size())?;
         }
         for &role in self.roles() {
             if role == Role::Autoencoder {
@@ -25,12 +24,13 @@ impl Config {
             unet.validate()?;
             let is_told_more = unet.embedding_width() != unet.time_embedding_width();
             require(
-                unet.spatial_dims == 2 && !is_told_more,
-                "spatial_dims",
-                unet.spatial_dims,
-                "2 and nothing that volumes are told: data are pictures, and networks of volumes are imported",
+                self.is_frozen(role) || !is_told_more,
+                "include_*_input",
+                true,
+                "false: networks that are told more of a volume are imported, not trained",
             )?;
-            self.unet(role).check_size(self.grid(role).0)?;
+            let [_, height, width] = self.extent(role);
+            self.unet(role).check_size([height, width])?;
         }
         self.check_belonging()?;
         self.check_frozen()?;
@@ -39,6 +39,35 @@ impl Config {
         self.check_sampler()?;
         self.check_refinements()?;
         self.check_schedule()
+    }
+
+    /// Whether all networks have the axes of the data, and volumes can be halved as often as they are.
+    fn check_volumes(&self) -> Result<()> {
+        let slices = self.data.slices;
+        let (axes, expected) = if self.has_volumes() {
+            (3, "3: with data.slices above 1 pictures are volumes")
+        } else {
+            (2, "2: data are pictures; set data.slices for volumes, whose slices lie below each other")
+        };
+        if self.has_latents() {
+            let found = self.autoencoder.spatial_dims;
+            require(found == axes, "autoencoder.spatial_dims", found, expected)?;
+            let factor = if self.has_volumes() { self.autoencoder.factor() } else { 1 };
+            require(slices.is_multiple_of(factor), "data.slices", slices, &format!("a multiple of {factor}"))?;
+        }
+        let can_deepen = !matches!(self.method, Method::Controlnet | Method::Ldm);
+        let others = "1 with this method; pig, joint, ddpm, ddim and seg-guided are trained on volumes";
+        require(can_deepen || !self.has_volumes(), "data.slices", slices, others)?;
+        for &role in self.roles().iter().filter(|&&role| role != Role::Autoencoder) {
+            let found = self.unet(role).spatial_dims;
+            let key = if matches!(role, Role::ModelX | Role::Joint) { "model_x" } else { "model_y" };
+            require(found == axes, &format!("{key}.spatial_dims"), found, expected)?;
+            let divisor = 1 << (self.unet(role).block_out_channels.len().max(1) - 1);
+            let multiple = slices / self.extent(role)[0].max(1) * divisor;
+            let halved = format!("a multiple of {multiple}, which {key} can halve with each level");
+            require(!self.has_volumes() || slices.is_multiple_of(multiple), "data.slices", slices, &halved)?;
+        }
+        Ok(())
     }
 
     /// What a model_y that others trained is told.
@@ -63,12 +92,15 @@ impl Config {
             &format!("{expected}, as model_y.frozen_condition = \"controlnet\" goes with it"),
         )?;
         let (classes, areas) = (&model_y.frozen_classes, &model_y.frozen_class_areas);
-        let expected = if model_y.frozen_condition == FrozenCondition::Class { areas.len() + 1 } else { 0 };
+        let fits = match model_y.frozen_condition {
+            FrozenCondition::Class => classes.len() == areas.len() + 1,
+            FrozenCondition::Channels | FrozenCondition::Controlnet => classes.len() <= 1,
+        };
         require(
-            classes.len() == expected,
+            fits,
             "model_y.frozen_classes",
             format!("{classes:?}"),
-            "one class more than model_y.frozen_class_areas with model_y.frozen_condition = \"class\", and none without",
+            "one class more than model_y.frozen_class_areas with model_y.frozen_condition = \"class\", and one or none without",
         )?;
         require(
             (classes.len() > areas.len() || areas.is_empty())
@@ -78,6 +110,14 @@ impl Config {
             format!("{areas:?}"),
             "rising shares of the picture, 0 or more and below 1, with model_y.frozen_condition = \"class\"",
         )?;
+        if let Some(labels) = model_y.frozen_labels {
+            require(
+                is_controlled && labels[0] != labels[1] && model_y.frozen_mask_values.is_none(),
+                "model_y.frozen_labels",
+                format!("{labels:?}"),
+                "two different labels, with model_y.frozen_condition = \"controlnet\" and without model_y.frozen_mask_values",
+            )?;
+        }
         let values = model_y.frozen_mask_values.unwrap_or([-1.0, 1.0]);
         require(
             values.iter().all(|value| value.is_finite()) && values[0] != values[1],

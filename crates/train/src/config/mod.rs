@@ -15,6 +15,7 @@ use pig_data::DataConfig;
 use pig_diffusion::{schedule::ScheduleConfig, step::VarianceType, timesteps::TimestepSpacing};
 use pig_nn::{
     autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, network::Role, pass::Precision,
+    volume::Volume,
 };
 use serde::{Deserialize, Serialize};
 
@@ -407,14 +408,34 @@ impl Config {
         self.method == Method::Ldm || self.model_y.frozen_autoencoder.is_some()
     }
 
-    /// Size and channels of what the U-Net of this role denoises: images, or their latents. The mask of a pair has that size, too.
+    /// Size and channels of what the U-Net of this role denoises: images, or their latents. The mask of a pair has that size, too. The
+    /// slices of a volume lie below each other.
     pub fn grid(&self, role: Role) -> ([usize; 2], usize) {
         match role {
             Role::Latent | Role::ModelX | Role::ModelY if self.has_latents() => {
-                (self.autoencoder.latent_size(self.data.size), self.autoencoder.latent_channels)
+                let [height, width] = self.autoencoder.latent_size(self.data.slice_size());
+                let slices = if self.has_volumes() { self.data.slices / self.autoencoder.factor() } else { 1 };
+                ([slices * height, width], self.autoencoder.latent_channels)
             }
             _ => (self.data.size, self.data.channels),
         }
+    }
+
+    /// Depth (1 for pictures), height and width of what the U-Net of this role denoises.
+    pub fn extent(&self, role: Role) -> [usize; 3] {
+        let ([rows, width], _) = self.grid(role);
+        let depth = self.volume().map_or(1, |volume| volume.depth_at(width));
+        [depth, rows / depth, width]
+    }
+
+    /// Whether the data are volumes.
+    pub fn has_volumes(&self) -> bool {
+        self.data.slices > 1
+    }
+
+    /// What networks are told of the data's shape, where they are volumes.
+    pub fn volume(&self) -> Option<Volume> {
+        self.has_volumes().then(|| Volume { depth: self.data.slices, width: self.data.size[1] })
     }
 
     /// The networks of the method, in the order of training.

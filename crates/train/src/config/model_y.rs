@@ -65,8 +65,17 @@ pub struct ModelYConfig {
     /// What the frozen model was told for background and for lesion. Without it -1 and 1, and 0 and 1 for a control network that
     /// pig did not train, as diffusers gives its conditions.
     pub frozen_mask_values: Option<[f64; 2]>,
+    /// Labels of background and lesion whose bits, the lowest first, the frozen model's control network reads as channels, as MAISI's does;
+    /// in the place of `frozen_mask_values`.
+    pub frozen_labels: Option<[u32; 2]>,
+    /// Where in the body volumes begin, for a frozen model that is told it (MAISI's four regions, one of them 1).
+    pub frozen_top_region_index: Vec<f32>,
+    /// Where they end.
+    pub frozen_bottom_region_index: Vec<f32>,
+    /// Distance of voxels along each axis, for a frozen model that is told it and as it was told (MAISI: hundredths of a millimetre).
+    pub frozen_spacing: Vec<f32>,
     /// Classes of `frozen_condition = "class"`, by the lesion's share of the picture: one more than `frozen_class_areas`. A single
-    /// one is told whatever the mask is.
+    /// one is told whatever the mask is, to any frozen model of classes.
     pub frozen_classes: Vec<usize>,
     /// Shares of the picture, rising: a mask whose lesion is larger than the first has the second class, and so on. `[0.0]` parts
     /// pictures without a lesion from those with one.
@@ -84,13 +93,17 @@ struct Own {
     frozen_control: Option<PathBuf>,
     frozen_autoencoder: Option<PathBuf>,
     frozen_mask_values: Option<[f64; 2]>,
+    frozen_labels: Option<[u32; 2]>,
+    frozen_top_region_index: Vec<f32>,
+    frozen_bottom_region_index: Vec<f32>,
+    frozen_spacing: Vec<f32>,
     frozen_classes: Vec<usize>,
     frozen_class_areas: Vec<f64>,
 }
 
 impl ModelYConfig {
     /// The keys of this section that are not the U-Net's.
-    pub const OWN_KEYS: [&'static str; 9] = [
+    pub const OWN_KEYS: [&'static str; 13] = [
         "conditioning",
         "loss_weight",
         "frozen",
@@ -98,6 +111,10 @@ impl ModelYConfig {
         "frozen_control",
         "frozen_autoencoder",
         "frozen_mask_values",
+        "frozen_labels",
+        "frozen_top_region_index",
+        "frozen_bottom_region_index",
+        "frozen_spacing",
         "frozen_classes",
         "frozen_class_areas",
     ];
@@ -118,6 +135,10 @@ impl<'de> Deserialize<'de> for ModelYConfig {
             frozen_control: own.frozen_control,
             frozen_autoencoder: own.frozen_autoencoder,
             frozen_mask_values: own.frozen_mask_values,
+            frozen_labels: own.frozen_labels,
+            frozen_top_region_index: own.frozen_top_region_index,
+            frozen_bottom_region_index: own.frozen_bottom_region_index,
+            frozen_spacing: own.frozen_spacing,
             frozen_classes: own.frozen_classes,
             frozen_class_areas: own.frozen_class_areas,
         })
@@ -143,6 +164,10 @@ impl Serialize for ModelYConfig {
             frozen_control: self.frozen_control.clone(),
             frozen_autoencoder: self.frozen_autoencoder.clone(),
             frozen_mask_values: self.frozen_mask_values,
+            frozen_labels: self.frozen_labels,
+            frozen_top_region_index: self.frozen_top_region_index.clone(),
+            frozen_bottom_region_index: self.frozen_bottom_region_index.clone(),
+            frozen_spacing: self.frozen_spacing.clone(),
             frozen_classes: self.frozen_classes.clone(),
             frozen_class_areas: self.frozen_class_areas.clone(),
         };

@@ -2,7 +2,7 @@
 
 use super::{
     Model, UNetDescription,
-    model_y::{Control, ModelY, OWN_VALUES},
+    model_y::{Control, ModelY, OWN_VALUES, Told},
 };
 use crate::{
     Config, Error, Result,
@@ -13,7 +13,12 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_diffusion::schedule::ScheduleConfig;
-use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, network::Role};
+use pig_nn::{
+    autoencoder::AutoencoderConfig,
+    config::UNetConfig,
+    network::Role,
+    unet::{AXES, REGIONS},
+};
 use std::path::Path;
 
 /// The folder of a run that holds its frozen model_y, and what lies in it.
@@ -88,7 +93,7 @@ fn equal(what: &'static str, found: String, expected: String, advice: &'static s
 
 /// Whether a model has the channels, the size and the noise levels that `role` needs under `config`.
 pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Result<()> {
-    let (size, channels) = config.grid(role);
+    let ((_, channels), [_, height, width]) = (config.grid(role), config.extent(role));
     let is_told = role != Role::ModelY || config.model_y.frozen_condition == FrozenCondition::Channels;
     let expected = if is_told { role.channels(channels) } else { [channels; 2] };
     let describe = |[from, to]: [usize; 2]| format!("{from} in, {to} out");
@@ -100,12 +105,12 @@ pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Resu
          model_y.frozen_condition",
     )?;
     equal(
-        "axes of the model's pictures",
+        "axes of what the model makes",
         words.network.spatial_dims.to_string(),
-        UNetConfig::default().spatial_dims.to_string(),
-        "the data are pictures; sample a model of volumes with `pig weights sample-volume`",
+        if config.has_volumes() { AXES } else { UNetConfig::default().spatial_dims }.to_string(),
+        "data.slices says how many slices of a volume each picture shows below each other; without it pictures are no volumes",
     )?;
-    words.network.check_size(size)?;
+    words.network.check_size([height, width])?;
     equal(
         "the noise schedule",
         format!("{:?}", words.schedule),
@@ -127,6 +132,38 @@ impl FrozenModelY {
                 format!("{} and {:?}", words.in_channels, words.network.skip_channels()),
                 "give the control network that was trained with model_y.frozen",
             )?;
+        }
+        let (model_y, network) = (&config.model_y, &words.network);
+        for (key, is_told, found, count) in [
+            ("top_region_index", network.include_top_region_index_input, &model_y.frozen_top_region_index, REGIONS),
+            (
+                "bottom_region_index",
+                network.include_bottom_region_index_input,
+                &model_y.frozen_bottom_region_index,
+                REGIONS,
+            ),
+            ("spacing", network.include_spacing_input, &model_y.frozen_spacing, AXES),
+        ] {
+            let count = if is_told { count } else { 0 };
+            if found.len() != count {
+                return Err(Error::Setting {
+                    key: format!("model_y.frozen_{key}"),
+                    found: format!("{found:?}"),
+                    expected: format!("{count} numbers, as the model is told"),
+                });
+            }
+        }
+        if let (Some(labels), Some(control)) = (model_y.frozen_labels, &self.control) {
+            let channels = control.controlnet_description()?.condition_channels;
+            if labels.into_iter().any(|label| u64::from(label) >= 1_u64 << channels.min(32)) {
+                return Err(Error::Setting {
+                    key: "model_y.frozen_labels".to_owned(),
+                    found: format!("{labels:?}"),
+                    expected: format!(
+                        "labels of {channels} bits, as many as the control network's condition has channels"
+                    ),
+                });
+            }
         }
         let (classes, known) = (&config.model_y.frozen_classes, words.network.num_class_embeds.unwrap_or(0));
         match classes.iter().find(|&&class| class >= known) {
@@ -171,10 +208,11 @@ impl FrozenModelY {
     }
 
     /// Its autoencoder, where it makes latents.
-    pub(crate) fn codec(&self, device: &Device) -> Result<Option<FrozenCodec>> {
+    pub(crate) fn codec(&self, config: &Config, device: &Device) -> Result<Option<FrozenCodec>> {
         let Some(model) = &self.autoencoder else { return Ok(None) };
         let scaling_factor = model.autoencoder_description()?.scaling_factor;
-        let network = LatentCodec { autoencoder: model.autoencoder(device)?, scaling_factor };
+        let autoencoder = model.autoencoder(device)?;
+        let network = LatentCodec { autoencoder, scaling_factor, volume: config.volume() };
         Ok(Some(FrozenCodec { network, sha256: model.description.sha256.clone() }))
     }
 
@@ -192,23 +230,27 @@ impl FrozenModelY {
     /// The model as it is sampled.
     pub(crate) fn model_y(&self, config: &Config, device: &Device) -> Result<ModelY> {
         let told = config.model_y.frozen_mask_values;
-        let mut values = told.unwrap_or(OWN_VALUES);
+        let mut values = vec![told.unwrap_or(OWN_VALUES)];
         let control = match &self.control {
             None => None,
             Some(model) => {
                 let words = model.controlnet_description()?;
                 if told.is_none() && model.description.layout != super::OWN_LAYOUT {
-                    values = [0.0, 1.0];
+                    values = vec![[0.0, 1.0]];
                 }
+                let channels = words.condition_channels;
+                values = match config.model_y.frozen_labels {
+                    Some(labels) => (0..channels).map(|bit| labels.map(|label| f64::from(label >> bit & 1))).collect(),
+                    None => values.repeat(channels),
+                };
                 Some(Control {
                     network: model.controlnet(device)?,
-                    channels: words.condition_channels,
                     doublings: words.condition_factor().trailing_zeros() as usize,
                 })
             }
         };
-        let codec = self.codec(device)?.map(|codec| codec.network);
-        Ok(ModelY::frozen(self.unet.unet(device)?, control, values, codec))
+        let codec = self.codec(config, device)?.map(|codec| codec.network);
+        Ok(ModelY::frozen(self.unet.unet(device)?, Told { control, values }, codec))
     }
 }
 

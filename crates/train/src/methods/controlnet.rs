@@ -91,7 +91,8 @@ impl Objective for ControlObjective<'_> {
 
     fn flops(&self) -> [f64; 2] {
         let config = self.context.config;
-        let own = control_flops(config.unet(Role::Control), &config.control, channels(config), config.data.size);
+        let own =
+            control_flops(config.unet(Role::Control), &config.control, channels(config), config.extent(Role::Control));
         [own, unet_flops(config, Role::Unconditional)]
     }
 

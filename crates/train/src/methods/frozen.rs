@@ -37,7 +37,8 @@ impl Frozen {
     pub fn load(&mut self, run: &Path, config: &Config, role: Role, device: &Device) -> Result<()> {
         if role == Role::Autoencoder {
             let (autoencoder, state) = load_network(run, role, build_autoencoder(config, device)?)?;
-            let network = LatentCodec { autoencoder, scaling_factor: LatentSpace::load(run)?.scaling_factor() };
+            let network =
+                LatentCodec { autoencoder, scaling_factor: LatentSpace::load(run)?.scaling_factor(), volume: None };
             self.autoencoder = Some(FrozenNetwork { network, sha256: state.ema_sha256().to_owned() });
         }
         if let Some(place) = self.place(role) {
@@ -51,7 +52,7 @@ impl Frozen {
     pub fn stand_in(&mut self, config: &Config, role: Role, device: &Device) -> Result<()> {
         if role == Role::Autoencoder {
             let autoencoder = parameters::initialise(build_autoencoder(config, device)?, config.train.seed);
-            let network = LatentCodec { autoencoder, scaling_factor: 1.0 };
+            let network = LatentCodec { autoencoder, scaling_factor: 1.0, volume: None };
             self.autoencoder = Some(FrozenNetwork { network, sha256: String::new() });
         }
         if let Some(place) = self.place(role) {

@@ -32,6 +32,7 @@ use pig_nn::{
     network::{Network, Role},
     ops::upsample_nearest_2x,
     pass::{Pass, Precision},
+    volume::Volume,
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -129,7 +130,7 @@ fn pyramid_l1(error: Tensor<4>) -> Tensor<1> {
         if height % 2 != 0 || width % 2 != 0 {
             break;
         }
-        let low = area_mean(rest.clone(), 2);
+        let low = area_mean(rest.clone(), 2, None);
         let band = (rest - upsample_nearest_2x(low.clone())).abs().mean();
         sum = Some(sum.map_or(band.clone(), |sum| sum + band));
         rest = low;
@@ -309,12 +310,18 @@ pub struct LatentCodec {
     pub autoencoder: Autoencoder,
     /// What latents are multiplied by before they are noised.
     pub scaling_factor: f64,
+    /// The shape of its images, where they are volumes.
+    pub volume: Option<Volume>,
 }
 
 impl LatentCodec {
+    fn pass(&self, precision: Precision) -> Pass {
+        Pass { volume: self.volume, ..pass(&self.autoencoder, precision) }
+    }
+
     /// Scaled latents of images, drawn with standard normal noise from `eps` (told the latents' shape).
     pub fn encode(&self, images: Tensor<4>, precision: Precision, eps: impl Fn(&Tensor<4>) -> Tensor<4>) -> Tensor<4> {
-        let posterior = self.autoencoder.encode(images, &pass(&self.autoencoder, precision));
+        let posterior = self.autoencoder.encode(images, &self.pass(precision));
         posterior.sample(eps(&posterior.mean)).mul_scalar(self.scaling_factor)
     }
 
@@ -325,7 +332,7 @@ impl LatentCodec {
 
     /// Images of scaled latents.
     pub fn decode(&self, latents: Tensor<4>, precision: Precision) -> Tensor<4> {
-        self.autoencoder.decode(latents.div_scalar(self.scaling_factor), &pass(&self.autoencoder, precision))
+        self.autoencoder.decode(latents.div_scalar(self.scaling_factor), &self.pass(precision))
     }
 }
 
@@ -333,7 +340,7 @@ impl LatentCodec {
 pub(super) fn on_latents(codec: &LatentCodec, config: &Config, batch: &Batch) -> Batch {
     let draw = |mean: &Tensor<4>| batch.draw(Stream::TrainLatent, mean);
     Batch {
-        masks: area_mean(batch.masks.clone(), config.autoencoder.factor()),
+        masks: area_mean(batch.masks.clone(), config.autoencoder.factor(), config.volume()),
         images: codec.encode(batch.images.clone(), config.train.precision, draw),
         ..batch.clone()
     }

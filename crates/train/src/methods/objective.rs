@@ -147,6 +147,7 @@ impl Objective for UNetObjective<'_> {
     fn loss(&self, unet: &UNet, batch: &Batch) -> Tensor<1> {
         let config = self.context.config;
         let network = Network::new(unet, config.unet(self.role)).with_precision(config.train.precision);
+        let network = network.on_volumes(config.volume());
         self.loss_of(&self.told(network), batch, false)
     }
 
@@ -154,7 +155,8 @@ impl Objective for UNetObjective<'_> {
         let (config, train) = (self.context.config, &self.context.config.train);
         let network = Network::training(unet, config.unet(self.role), train.seed, step)
             .with_precision(train.precision)
-            .with_gradient_checkpointing(train.gradient_checkpointing);
+            .with_gradient_checkpointing(train.gradient_checkpointing)
+            .on_volumes(config.volume());
         let network = self.told(network);
         let loss = self.loss_of(&network, batch, true);
         let gradients = network.backward(&loss);
@@ -218,13 +220,13 @@ pub(crate) fn build_unet(config: &Config, role: Role, device: &Device) -> Result
 
 /// Floating-point operations of one image's forward pass through the U-Net of `role`.
 pub(super) fn unet_flops(config: &Config, role: Role) -> f64 {
-    let (size, channels) = config.grid(role);
-    forward_flops(config.unet(role), role.channels(channels), size)
+    let (_, channels) = config.grid(role);
+    forward_flops(config.unet(role), role.channels(channels), config.extent(role))
 }
 
 /// Floating-point operations of one image through the autoencoder's encoder and decoder.
 pub(super) fn latent_flops(config: &Config) -> [f64; 2] {
-    autoencoder_flops(&config.autoencoder, config.data.channels, config.data.size)
+    autoencoder_flops(&config.autoencoder, config.data.channels, config.extent(Role::Autoencoder))
 }
 
 /// Something done with an objective, whatever its network.

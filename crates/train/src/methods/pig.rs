@@ -63,8 +63,9 @@ fn guide(context: Context<'_>, batch: &Batch, eps_2: &Tensor<4>, training: bool)
             let Some(model_x) = &frozen.model_x else { return x_0.clone() };
             let x_t = add_noise(schedule, x_0, &batch.draw(Stream::TrainX, x_0), t);
             let y_t = add_noise(schedule, &batch.images, eps_2, t);
-            let guider =
-                Network::new(&model_x.network, config.unet(Role::ModelX)).with_precision(config.train.precision);
+            let guider = Network::new(&model_x.network, config.unet(Role::ModelX))
+                .with_precision(config.train.precision)
+                .on_volumes(config.volume());
             let estimate = if config.sample.clip_sample {
                 Clipped(&guider).estimate(schedule, &x_t, &y_t, t)
             } else {

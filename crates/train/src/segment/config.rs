@@ -139,6 +139,7 @@ impl SegmentFile {
         let (segment, train) = (&self.segment, &self.segment.train);
         segment.augment.check()?;
         segment.network.validate(self.data.size)?;
+        require(self.data.slices == 1, "data.slices", self.data.slices, "1: segmenters see pictures, slice by slice")?;
         let plain = self.data.augment == AugmentConfig::default();
         let expected = "nothing for a segmenter, whose changes are [segment.augment]";
         require(plain, "data.augment", "something", expected)?;
