@@ -193,6 +193,7 @@ fn what_does_not_fit_is_refused_before_any_work() {
     refused(&maisi(&["model_x.spatial_dims=2"]), "model_x.spatial_dims");
     refused(&maisi(&["data.slices=1", "data.size=[64, 8]"]), "axes of what the model makes");
     refused(&maisi(&["data.slices=2", "data.size=[16, 8]"]), "a multiple of 4");
+    refused(&maisi(&["data.slices=2", "data.size=[16, 16]"]), "a multiple of 4");
     let own = |sets: &[&str]| config(&[&VOLUMES[..], sets].concat());
     refused(&own(&[]), "model_y.spatial_dims");
     refused(&own(&["model_y.spatial_dims=3", "data.slices=1"]), "set data.slices for volumes");

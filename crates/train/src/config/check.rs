@@ -12,10 +12,10 @@ impl Config {
         Schedule::new(&self.schedule)?;
         self.check_levels()?;
         self.timesteps()?;
-        self.check_volumes()?;
         if self.has_latents() {
             self.autoencoder.validate(self.data.slice_size())?;
         }
+        self.check_volumes()?;
         for &role in self.roles() {
             if role == Role::Autoencoder {
                 continue;

@@ -424,7 +424,8 @@ impl Config {
     /// Depth (1 for pictures), height and width of what the U-Net of this role denoises.
     pub fn extent(&self, role: Role) -> [usize; 3] {
         let ([rows, width], _) = self.grid(role);
-        let depth = self.volume().map_or(1, |volume| volume.depth_at(width));
+        // Fewer slices than one latent has are refused by the check; asking for them here must not divide by zero.
+        let depth = self.volume().map_or(1, |volume| volume.depth_at(width)).max(1);
         [depth, rows / depth, width]
     }
 
