@@ -191,3 +191,44 @@ fn assert_script(folder: &Folder, out: &str) {
     };
     assert!(output.status.success(), "{}{}", common::stdout(&output), stderr(&output));
 }
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            std::fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+/// The results that docs/RESULTS.md tells of are pieces that a later run goes on from, and its table follows from them.
+#[test]
+fn committed_results_are_gone_on_with() {
+    let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let data = repository.join("../shared/data/lgg");
+    if !data.is_dir() {
+        println!("skipped: {} is absent", data.display());
+        return;
+    }
+    let folder = Folder::new();
+    let (committed, out) = (repository.join("results/lgg-small"), folder.at("out"));
+    copy(&committed, Path::new(&out));
+    let data = data.to_str().unwrap();
+    let table2 = ["experiment", "table2", "--data", data, "--out", &out, "--fold", "0", "--quiet"];
+    let jobs = success(pig(&[&table2[..], &["--jobs"]].concat()));
+    let jobs = String::from_utf8(jobs.stdout).unwrap();
+    for arm in ["real", "pig-add-0.29", "joint-add-0.29", "seg-guided-add-0.29", "pig-shuffled-0.435"] {
+        for seed in 0..3 {
+            let line = format!("done   --fold 0 --arm {arm} --seed {seed} ");
+            assert!(jobs.contains(&line), "{line:?} is missing in:\n{jobs}");
+        }
+    }
+    success(pig(&[&table2[..], &["--arm", "real"]].concat()));
+    for name in ["cases.csv", "table.md"] {
+        let found = std::fs::read_to_string(Path::new(&out).join(name)).unwrap();
+        assert_eq!(found, std::fs::read_to_string(committed.join(name)).unwrap(), "{name}");
+    }
+}

@@ -16,7 +16,10 @@ use pig_metrics::{
     permutation::{FoldSummary, PairedComparison, Permutations, paired_comparison},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// The numbers of a cross-validation or an experiment, in its folder.
 pub const RESULTS: &str = "results.json";
@@ -284,7 +287,9 @@ impl Results {
         let agreement: Result<Vec<AgreementResult>> =
             (0..file.crossval.arms.len()).map(|arm| agreement(crossval, arm)).collect();
         let pairing = pairing(file, whole);
-        Ok(Self { definition: super::text::definition(crossval), arms, agreement: agreement?, pairing, rows })
+        let measured: BTreeSet<usize> = rows.iter().map(|row| row.fold).collect();
+        let definition = super::text::definition(crossval, measured.len());
+        Ok(Self { definition, arms, agreement: agreement?, pairing, rows })
     }
 
     /// All cases of all finished segmenters, as in cases.csv.
