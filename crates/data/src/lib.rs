@@ -15,6 +15,7 @@ pub mod placement;
 pub mod png_file;
 pub mod postprocess;
 pub mod prepare;
+pub mod prepared;
 pub mod read;
 pub mod resample;
 pub mod split;
@@ -25,7 +26,8 @@ pub use config::{AugmentConfig, DataConfig};
 pub use discover::{Dataset, GroupSource, Layout, PairEntry};
 pub use error::{DataError, Result};
 pub use postprocess::{CleanMask, clean_mask};
-pub use prepare::{Pixels, Preparation, PreparedPair, PreparedSet};
+pub use prepare::{Pixels, Preparation, PreparedPair};
+pub use prepared::PreparedSet;
 pub use split::{Splits, crossval_folds, k_folds, split_by_group};
 pub use write::{Finished, PairRecord, PairWriter, Stamp};
 
