@@ -187,3 +187,23 @@ fn resumed_with_every_refinement_is_exact() {
         assert_ne!(lines.last(), other.last(), "{off} trains the same model_y");
     }
 }
+
+/// With weights for images alone, the guider is trained as without weights and model_y as with weights for both.
+#[test]
+fn weights_for_images_alone_leave_the_guider_as_it_was() {
+    if testing::skips(PROMISE) {
+        return;
+    }
+    let folder = folder();
+    let run = |name: &str, sets: &[&str]| {
+        let sets: Vec<&str> = ["model_y.conditioning=clean", "train.log_every=1"].iter().chain(sets).copied().collect();
+        let lines = metrics(&trained(folder.path(), name, &config(&sets)));
+        lines.into_iter().partition::<Vec<_>, _>(|line| line.contains("\"network\":\"model_x\""))
+    };
+    let plain = run("plain", &[]);
+    let pair = run("pair", &["train.min_snr_gamma=5.0"]);
+    let image = run("image", &["train.min_snr_gamma=5.0", "train.min_snr_members=image"]);
+    assert!(!plain.0.is_empty() && !plain.1.is_empty() && plain.0 != pair.0 && plain.1 != pair.1);
+    assert!(image.0 == plain.0, "the guider's loss is weighed");
+    assert!(image.1 == pair.1, "the image's loss is not weighed");
+}

@@ -1,6 +1,8 @@
 //! Keys that one method has and another lacks: set where they do nothing, they are refused.
 
-use super::{Config, Method, ModelYConfig, NoiseLevels, SampleConfig, SamplerKind, TrainConfig, check::require};
+use super::{
+    Config, Members, Method, ModelYConfig, NoiseLevels, SampleConfig, SamplerKind, TrainConfig, check::require,
+};
 use crate::{Error, Result};
 use pig_nn::{autoencoder::AutoencoderConfig, control::ControlConfig};
 
@@ -59,6 +61,12 @@ impl Config {
             all_unets,
             !train.gradient_checkpointing,
             "methods whose networks are all U-Nets with one time",
+        )?;
+        belongs(
+            "train.min_snr_members",
+            train.min_snr_gamma.is_some() && is_pig,
+            train.min_snr_members == Members::Pair,
+            "train.min_snr_gamma with method = \"pig\"",
         )?;
         let (ldm, is_ldm) = ("method = \"ldm\"", method == Method::Ldm);
         let has_autoencoder = is_ldm || self.model_y.frozen_autoencoder.is_some();

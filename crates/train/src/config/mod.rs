@@ -152,6 +152,18 @@ pub enum NoiseLevels {
     Independent,
 }
 
+/// The members of a pair of `pig` whose loss `train.min_snr_gamma` weighs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Members {
+    /// Mask and image.
+    #[default]
+    Pair,
+    /// The image alone. Whether there is a lesion at all is decided where there is hardly any signal, and that is where
+    /// min-SNR weights are close to 0.
+    Image,
+}
+
 /// The `[train]` section; every number holds for each network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -216,6 +228,8 @@ pub struct TrainConfig {
     /// Weigh the loss by min(SNR, gamma), as an error of x_0 (min-SNR-gamma, Hang et al. 2023, who take 5); without it
     /// every timestep weighs the same.
     pub min_snr_gamma: Option<f64>,
+    /// Whose loss `min_snr_gamma` weighs in `pig`; in `joint` one network learns both, and it weighs both.
+    pub min_snr_members: Members,
     /// Deviation of one further draw for each image and channel that is added to all pixels of the training noise (offset
     /// noise, Guttenberg 2023, who takes 0.1), so that mean brightness is learned, too; 0 for none.
     pub noise_offset: f64,
@@ -269,6 +283,7 @@ impl Default for TrainConfig {
             mask_ablation_prob: 0.0,
             condition_augmentation: 0,
             min_snr_gamma: None,
+            min_snr_members: Members::Pair,
             noise_offset: 0.0,
             clip_grad_norm: 1.0,
             precision: Precision::F32,

@@ -208,8 +208,13 @@ impl Crossval {
 
 /// Keys that configurations have had since pieces were first finished, with the values under which nothing is other than before: pieces
 /// that knew nothing of them are still found.
-const LATER_KEYS: [&str; 4] =
-    ["slices = 1", "frozen_top_region_index = []", "frozen_bottom_region_index = []", "frozen_spacing = []"];
+const LATER_KEYS: [&str; 5] = [
+    "slices = 1",
+    "frozen_top_region_index = []",
+    "frozen_bottom_region_index = []",
+    "frozen_spacing = []",
+    "min_snr_members = \"pair\"",
+];
 
 /// A configuration's text as it was before [`LATER_KEYS`].
 fn without_later_keys(words: &str) -> String {

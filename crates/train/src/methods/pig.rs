@@ -2,7 +2,7 @@
 
 use super::{
     Context, condition,
-    refinements::{image_noise, mean_error, noisy_condition},
+    refinements::{gamma_of_masks, image_noise, mean_error, mean_error_of_masks, noisy_condition},
 };
 use crate::{
     batch::Batch,
@@ -19,17 +19,18 @@ use pig_diffusion::{
 };
 use pig_nn::network::{Network, Role};
 
-/// Algorithm 1 on one batch, `[1]`; its error weighed by timestep where `train.min_snr_gamma` asks for it.
+/// Algorithm 1 on one batch, `[1]`; its error weighed by timestep where `train.min_snr_gamma` and
+/// `train.min_snr_members` ask for it.
 pub fn model_x_loss(model_x: &Network<'_>, context: Context<'_>, batch: &Batch) -> Tensor<1> {
     let Context { config, schedule, .. } = context;
     let eps_1 = batch.draw(Stream::TrainX, &batch.masks);
     let eps_2 = image_noise(config, batch);
-    if config.train.min_snr_gamma.is_none() {
+    if gamma_of_masks(config).is_none() {
         return algorithm_1(model_x, schedule, (&batch.masks, &batch.images), (&eps_1, &eps_2), &batch.t);
     }
     let y_t = add_noise(schedule, &batch.images, &eps_2, &batch.t);
     let error = conditional_error(model_x, schedule, &batch.masks, &eps_1, &y_t, &batch.t);
-    mean_error(config, schedule, Denoiser::prediction_type(model_x), error, &batch.t)
+    mean_error_of_masks(config, schedule, Denoiser::prediction_type(model_x), error, &batch.t)
 }
 
 /// The loss of model_y on one batch, `[1]`: its conditional diffusion loss, under the condition that it will be given

@@ -1,6 +1,6 @@
 //! Refinements of training that any method may have; each is off by default and then changes no bit.
 
-use crate::{Config, batch::Batch};
+use crate::{Config, batch::Batch, config::Members};
 use burn::tensor::Tensor;
 use pig_diffusion::{
     forward::add_noise,
@@ -23,6 +23,14 @@ pub(super) fn image_noise(config: &Config, batch: &Batch) -> Tensor<4> {
     eps + batch.noise.draw(Stream::TrainOffset, 0, [1, 1, channels]).mul_scalar(config.train.noise_offset)
 }
 
+/// Gamma of the weights of pig's masks' errors, none without weights.
+pub(super) fn gamma_of_masks(config: &Config) -> Option<f64> {
+    match config.train.min_snr_members {
+        Members::Pair => config.train.min_snr_gamma,
+        Members::Image => None,
+    }
+}
+
 /// The mean of squared errors of a network that predicts `kind`, by `train.min_snr_gamma`, `[1]`.
 pub(super) fn mean_error(
     config: &Config,
@@ -31,7 +39,22 @@ pub(super) fn mean_error(
     error: Tensor<4>,
     t: &[usize],
 ) -> Tensor<1> {
-    match config.train.min_snr_gamma {
+    weighed(config.train.min_snr_gamma, schedule, kind, error, t)
+}
+
+/// [`mean_error`] of pig's masks, by `train.min_snr_members`, too.
+pub(super) fn mean_error_of_masks(
+    config: &Config,
+    schedule: &Schedule,
+    kind: PredictionType,
+    error: Tensor<4>,
+    t: &[usize],
+) -> Tensor<1> {
+    weighed(gamma_of_masks(config), schedule, kind, error, t)
+}
+
+fn weighed(gamma: Option<f64>, schedule: &Schedule, kind: PredictionType, error: Tensor<4>, t: &[usize]) -> Tensor<1> {
+    match gamma {
         None => error.mean(),
         Some(gamma) => weighted_mean(error, &min_snr_weights(schedule, kind, gamma, t)),
     }
@@ -130,5 +153,10 @@ mod tests {
             values(error()).iter().enumerate().map(|(i, &e)| weights[i / each] * f64::from(e)).sum::<f64>();
         let found = f64::from(mean(&config, PredictionType::VPrediction));
         assert!((found - wanted / (COUNT * each) as f64).abs() < 1e-6 * wanted);
+        let kind = PredictionType::VPrediction;
+        let of_masks = |config: &Config| values(mean_error_of_masks(config, &schedule(), kind, error(), &batch.t))[0];
+        assert_eq!(of_masks(&config), mean(&config, kind));
+        config.train.min_snr_members = Members::Image;
+        assert_eq!(of_masks(&config), plain);
     }
 }
