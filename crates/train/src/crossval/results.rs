@@ -271,7 +271,7 @@ impl Results {
         }
         let whole = |variant: Variant| Whole::of(&rows, &variant.label(file), seeds, folds);
         let real = whole(Variant::Real);
-        let arms = counts
+        let arms: Vec<ArmResult> = counts
             .into_iter()
             .map(|(variant, segmenters, added)| {
                 let arm = whole(variant);
@@ -288,8 +288,19 @@ impl Results {
             (0..file.crossval.arms.len()).map(|arm| agreement(crossval, arm)).collect();
         let pairing = pairing(file, whole);
         let measured: BTreeSet<usize> = rows.iter().map(|row| row.fold).collect();
-        let definition = super::text::definition(crossval, measured.len());
+        let open: Vec<&str> = arms.iter().filter(|arm| arm.segmenters[0] == 0).map(|arm| arm.arm.as_str()).collect();
+        let definition = super::text::definition(crossval, measured.len(), &open);
         Ok(Self { definition, arms, agreement: agreement?, pairing, rows })
+    }
+
+    /// The training sets that have a segmenter.
+    pub fn measured(&self) -> impl Iterator<Item = &ArmResult> {
+        self.arms.iter().filter(|arm| arm.segmenters[0] > 0)
+    }
+
+    /// Whether any arm's pair agreement is measured.
+    pub fn has_agreement(&self) -> bool {
+        self.agreement.iter().any(|arm| arm.measured > 0)
     }
 
     /// All cases of all finished segmenters, as in cases.csv.

@@ -8,8 +8,9 @@ use pig_metrics::permutation::{FoldSummary, PairedComparison};
 use pig_report::Table;
 use std::fmt::{self, Display, Write};
 
-/// What the numbers are, and how many patients and pairs stand behind them. `measured` folds have a segmenter that is done.
-pub(super) fn definition(crossval: &Crossval, measured: usize) -> String {
+/// What the numbers are, and how many patients and pairs stand behind them. `measured` folds have a segmenter that is done, the
+/// training sets `open` have none.
+pub(super) fn definition(crossval: &Crossval, measured: usize, open: &[&str]) -> String {
     let (file, [height, width]) = (&crossval.file, crossval.file.data.size);
     let steps = if file.segment.train.equal_epochs { "equal epochs" } else { "equal optimiser steps" };
     let count = |of: fn(&pig_data::Splits) -> usize| {
@@ -18,13 +19,14 @@ pub(super) fn definition(crossval: &Crossval, measured: usize) -> String {
     };
     let folds = crossval.folds.len();
     let so_far = if measured < folds { format!(", {measured} of them measured so far") } else { String::new() };
+    let not_yet = if open.is_empty() { String::new() } else { format!(" Not measured yet: {}.", open.join(", ")) };
     format!(
         "{folds} folds {}{so_far}; {}{} training, {} validating and {} test pairs a fold; {} segmenter seeds, one generator seed; {steps}. \
          Dice, IoU, precision and recall per slice at {height} x {width}, slices left out in which both masks are empty; Hausdorff 95 in \
          pixels, over slices in which neither mask is. Each number is the mean over folds and its standard deviation; the difference in \
          Dice is the mean over cases (averaged over seeds) with a 95 % bootstrap interval by patient, and p of a paired permutation \
          test by patient. It leaves out slices with a Dice on one side alone: those without a lesion on which one of the two finds \
-         something, which is a Dice of 0 in that one's column.",
+         something, which is a Dice of 0 in that one's column.{not_yet}",
         crossval.folds.first().map(|fold| fold.by.to_string()).unwrap_or_default(),
         share_words(file.crossval.patients),
         count(|fold| fold.training.len()),
@@ -78,7 +80,7 @@ pub const HEAD: [&str; 10] = [
 ];
 
 impl Results {
-    /// Every training set with its measures.
+    /// Every training set that has a segmenter, with its measures.
     pub fn table(&self) -> Table {
         let row = |arm: &super::results::ArmResult| {
             let measures = arm.measures.iter().map(|measure| {
@@ -89,10 +91,10 @@ impl Results {
             let last = [format!("{} of {}", arm.segmenters[0], arm.segmenters[1])];
             first.chain(measures).chain(difference(arm.against_real.as_ref())).chain(last).collect()
         };
-        Table { head: HEAD.map(str::to_owned).to_vec(), rows: self.arms.iter().map(row).collect() }
+        Table { head: HEAD.map(str::to_owned).to_vec(), rows: self.measured().map(row).collect() }
     }
 
-    /// Every arm's pair agreement.
+    /// The pair agreement of every arm that has one.
     pub fn agreement_table(&self) -> Table {
         let head = ["arm", "generated pairs", "the same images, masks shuffled", "held-out real pairs", "measured"];
         let row = |arm: &AgreementResult| {
@@ -100,7 +102,10 @@ impl Results {
             let [generated, shuffled, held_out] = found;
             vec![arm.arm.clone(), generated, shuffled, held_out, arm.measured.to_string()]
         };
-        Table { head: head.map(str::to_owned).to_vec(), rows: self.agreement.iter().map(row).collect() }
+        Table {
+            head: head.map(str::to_owned).to_vec(),
+            rows: self.agreement.iter().filter(|arm| arm.measured > 0).map(row).collect(),
+        }
     }
 }
 
@@ -124,7 +129,7 @@ impl PairingResult {
 impl Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = format!("{}\n\n{}", self.definition, self.table().markdown());
-        if !self.agreement.is_empty() {
+        if self.has_agreement() {
             write!(text, "\n{AGREEMENT}\n\n{}", self.agreement_table().markdown())?;
         }
         for pairing in &self.pairing {

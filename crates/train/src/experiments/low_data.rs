@@ -140,7 +140,7 @@ impl LowData {
         Ok(Self { definition, shares })
     }
 
-    /// One row for each share and training set.
+    /// One row for each share and training set that has a segmenter.
     pub fn table(&self) -> Table {
         let head = [
             "patients %",
@@ -155,7 +155,7 @@ impl LowData {
             "segmenters",
         ];
         let rows = self.shares.iter().flat_map(|share| {
-            share.results.arms.iter().map(move |arm| {
+            share.results.measured().map(move |arm| {
                 let measure = |name: &str| {
                     let found = arm.measures.iter().find(|measure| measure.name == name);
                     percent(found.and_then(|measure| measure.folds.as_ref()))

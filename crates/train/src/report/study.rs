@@ -161,7 +161,7 @@ fn table2_blocks(page: &mut Page, found: &Results) {
     if chart.series.iter().any(|series| series.points.len() > 1) {
         page.add(Block::Curves(vec![chart]));
     }
-    if !found.agreement.is_empty() {
+    if found.has_agreement() {
         page.heading("Do image and mask belong together?");
         let rule = "Slices are left out in which both masks are empty; every number is the mean over folds and seeds and its standard deviation.";
         page.measures(found.agreement_table(), format!("{AGREEMENT} {rule}"));
