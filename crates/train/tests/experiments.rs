@@ -94,3 +94,31 @@ fn a_file_of_ones_own_takes_the_place_of_a_budget() {
     let error = loaded.config("joint", &out, None).unwrap_err().to_string();
     assert!(error.contains("one of pig"), "{error}");
 }
+
+#[test]
+fn a_folder_is_not_gone_on_with_by_other_generators() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, generator, out] = ["mine.toml", "pig.toml", "out"].map(|name| folder.path().join(name));
+    std::fs::write(&file, "[generators.pig]\nconfig = \"pig.toml\"\n").unwrap();
+    let begin = |text: &str| {
+        std::fs::write(&generator, text).unwrap();
+        let request = Request {
+            experiment: Experiment::Table2,
+            budget: Budget::Small,
+            config: Some(file.clone()),
+            sets: Vec::new(),
+            data: PathBuf::from("data"),
+            out: out.clone(),
+            reuse: None,
+        };
+        Study::read(&request).unwrap().begin()
+    };
+    begin("[train]\nsteps = 5\n").unwrap();
+    begin("# as before\n[train]\nsteps   = 5\n").unwrap();
+    let error = begin("[train]\nsteps = 6\n").unwrap_err().to_string();
+    let written = out.join("configs").join("pig.toml");
+    for part in [written.to_str().unwrap(), "differs from pig.toml", "another --out"] {
+        assert!(error.contains(part), "{part:?} is missing in {error}");
+    }
+    assert!(std::fs::read_to_string(&written).unwrap().contains("steps = 5"));
+}

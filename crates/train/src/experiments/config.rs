@@ -241,6 +241,27 @@ impl Loaded {
         Ok(())
     }
 
+    /// Refuses a folder that was begun with other configurations of generators, which it would silently go on with; comments
+    /// and spaces may differ.
+    pub fn check_written(&self, out: &Path) -> Result<()> {
+        for (name, text) in &self.texts {
+            let path = out.join(config_path(name));
+            let written = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+            let read = |text: &str| toml::from_str::<toml::Table>(text).map_err(|error| error.to_string());
+            if read(&written) != read(text) {
+                return Err(Error::BadFile {
+                    path,
+                    problem: format!(
+                        "is the configuration that {name} was begun with, and differs from {}",
+                        self.file.generators[name].config.display()
+                    ),
+                    advice: "choose another --out, or put the new configuration into its place and remove what was made by the old one",
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The resolved experiment as TOML.
     pub fn to_toml(&self) -> String {
         // Every field is a plain value, so this cannot fail.

@@ -162,7 +162,7 @@ impl Study {
                     advice: "choose another --out, or go back to the settings that it was begun with",
                 });
             }
-            Some(_) => {}
+            Some(_) => self.loaded.check_written(out)?,
             None => {
                 self.loaded.write(out)?;
                 let text = toml::to_string_pretty(&identity).unwrap_or_default();
