@@ -220,9 +220,18 @@ fn committed_results_are_gone_on_with() {
     let table2 = ["experiment", "table2", "--data", data, "--out", &out, "--fold", "0", "--quiet"];
     let jobs = success(pig(&[&table2[..], &["--jobs"]].concat()));
     let jobs = String::from_utf8(jobs.stdout).unwrap();
-    for arm in ["real", "pig-add-0.29", "joint-add-0.29", "seg-guided-add-0.29", "pig-shuffled-0.435"] {
-        for seed in 0..3 {
-            let line = format!("done   --fold 0 --arm {arm} --seed {seed} ");
+    let names = |folder: &Path| {
+        let mut names: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let segmenters = committed.join("fold-0/segmenters");
+    let arms = names(&segmenters);
+    assert!(arms.iter().any(|arm| arm == "real") && arms.iter().any(|arm| arm == "pig-add-0.29"), "{arms:?}");
+    for arm in arms {
+        for seed in names(&segmenters.join(&arm)) {
+            let line = format!("done   --fold 0 --arm {arm} --seed {} ", seed.replace("seed-", ""));
             assert!(jobs.contains(&line), "{line:?} is missing in:\n{jobs}");
         }
     }
