@@ -26,6 +26,18 @@ def read(path):
     return arms
 
 
+def whole_folds(arms):
+    """The arms without the folds of which some seed is not done, which the table leaves out, too."""
+    seeds = {row["seed"] for rows in arms.values() for row in rows}
+    whole = {}
+    for arm, rows in arms.items():
+        done = {}
+        for row in rows:
+            done.setdefault(row["fold"], set()).add(row["seed"])
+        whole[arm] = [row for row in rows if done[row["fold"]] == seeds]
+    return whole
+
+
 def over_folds(rows, measure):
     folds = {}
     for row in rows:
@@ -66,7 +78,7 @@ def difference(rows, real):
 def main(arguments):
     if not 1 <= len(arguments) <= 2:
         sys.exit(__doc__)
-    arms = read(arguments[0])
+    arms = whole_folds(read(arguments[0]))
     table = open(arguments[1], encoding="utf-8").read() if len(arguments) == 2 else None
     missing = []
     print("| patients | training set | Dice % | IoU % | precision % | recall % | Dice - real | interval |")
