@@ -2,7 +2,7 @@
 
 use super::{
     Context, condition,
-    refinements::{gamma_of_masks, image_noise, mean_error, mean_error_of_masks, noisy_condition},
+    refinements::{gamma_of_masks, image_noise, mean_error, noisy_condition},
 };
 use crate::{
     batch::Batch,
@@ -13,6 +13,7 @@ use pig_diffusion::{
     denoiser::{Clipped, Denoiser},
     forward::add_noise,
     guide::threshold,
+    loss_weight::{min_snr_weights, weighted_mean},
     noise::Stream,
     pair::algorithm_1,
     single::{conditional_error, sigmoid_guide_weight},
@@ -25,12 +26,12 @@ pub fn model_x_loss(model_x: &Network<'_>, context: Context<'_>, batch: &Batch) 
     let Context { config, schedule, .. } = context;
     let eps_1 = batch.draw(Stream::TrainX, &batch.masks);
     let eps_2 = image_noise(config, batch);
-    if gamma_of_masks(config).is_none() {
+    let Some(gamma) = gamma_of_masks(config) else {
         return algorithm_1(model_x, schedule, (&batch.masks, &batch.images), (&eps_1, &eps_2), &batch.t);
-    }
+    };
     let y_t = add_noise(schedule, &batch.images, &eps_2, &batch.t);
     let error = conditional_error(model_x, schedule, &batch.masks, &eps_1, &y_t, &batch.t);
-    mean_error_of_masks(config, schedule, Denoiser::prediction_type(model_x), error, &batch.t)
+    weighted_mean(error, &min_snr_weights(schedule, Denoiser::prediction_type(model_x), gamma, &batch.t))
 }
 
 /// The loss of model_y on one batch, `[1]`: its conditional diffusion loss, under the condition that it will be given

@@ -39,22 +39,7 @@ pub(super) fn mean_error(
     error: Tensor<4>,
     t: &[usize],
 ) -> Tensor<1> {
-    weighed(config.train.min_snr_gamma, schedule, kind, error, t)
-}
-
-/// [`mean_error`] of pig's masks, by `train.min_snr_members`, too.
-pub(super) fn mean_error_of_masks(
-    config: &Config,
-    schedule: &Schedule,
-    kind: PredictionType,
-    error: Tensor<4>,
-    t: &[usize],
-) -> Tensor<1> {
-    weighed(gamma_of_masks(config), schedule, kind, error, t)
-}
-
-fn weighed(gamma: Option<f64>, schedule: &Schedule, kind: PredictionType, error: Tensor<4>, t: &[usize]) -> Tensor<1> {
-    match gamma {
+    match config.train.min_snr_gamma {
         None => error.mean(),
         Some(gamma) => weighted_mean(error, &min_snr_weights(schedule, kind, gamma, t)),
     }
@@ -153,10 +138,8 @@ mod tests {
             values(error()).iter().enumerate().map(|(i, &e)| weights[i / each] * f64::from(e)).sum::<f64>();
         let found = f64::from(mean(&config, PredictionType::VPrediction));
         assert!((found - wanted / (COUNT * each) as f64).abs() < 1e-6 * wanted);
-        let kind = PredictionType::VPrediction;
-        let of_masks = |config: &Config| values(mean_error_of_masks(config, &schedule(), kind, error(), &batch.t))[0];
-        assert_eq!(of_masks(&config), mean(&config, kind));
+        assert_eq!(gamma_of_masks(&config), Some(5.0));
         config.train.min_snr_members = Members::Image;
-        assert_eq!(of_masks(&config), plain);
+        assert_eq!(gamma_of_masks(&config), None);
     }
 }
