@@ -4,7 +4,7 @@
     python3 experiments/recompute_table.py OUT/cases.csv [OUT/table.md]
 
 Python's own library alone. Dice, IoU, precision and recall are means over the cases of a fold (empty cells, where both masks are
-empty, left out), then mean and standard deviation over folds. The difference is that of cases, each averaged over seeds, which real
+empty, left out), then mean and standard deviation over folds of which every seed that any training set has is done. The difference is that of cases, each averaged over seeds, which real
 pairs alone and the training set both have; its 95 % interval comes from 2000 draws of whole patients, with other random numbers than pig's.
 Given the table, every mean and standard deviation is looked for in it; exit code 1 where one is not there.
 """

@@ -246,6 +246,12 @@ fn compare(arm: &Whole<'_>, real: &Whole<'_>) -> Option<PairedComparison> {
         .filter(|found| found.difference.units > 1)
 }
 
+impl ArmResult {
+    fn is_measured(&self) -> bool {
+        self.segmenters[0] > 0
+    }
+}
+
 impl Results {
     /// Reads whatever pieces are done.
     pub(super) fn read(crossval: &Crossval) -> Result<Self> {
@@ -288,14 +294,14 @@ impl Results {
             (0..file.crossval.arms.len()).map(|arm| agreement(crossval, arm)).collect();
         let pairing = pairing(file, whole);
         let measured: BTreeSet<usize> = rows.iter().map(|row| row.fold).collect();
-        let open: Vec<&str> = arms.iter().filter(|arm| arm.segmenters[0] == 0).map(|arm| arm.arm.as_str()).collect();
+        let open: Vec<&str> = arms.iter().filter(|arm| !arm.is_measured()).map(|arm| arm.arm.as_str()).collect();
         let definition = super::text::definition(crossval, measured.len(), &open);
         Ok(Self { definition, arms, agreement: agreement?, pairing, rows })
     }
 
     /// The training sets that have a segmenter.
     pub fn measured(&self) -> impl Iterator<Item = &ArmResult> {
-        self.arms.iter().filter(|arm| arm.segmenters[0] > 0)
+        self.arms.iter().filter(|arm| arm.is_measured())
     }
 
     /// Whether any arm's pair agreement is measured.
