@@ -38,7 +38,7 @@ impl Value for f32 {
         Bytes::from_elems(values)
     }
     fn pool() -> MutexGuard<'static, Pool<Self>> {
-        static POOL: Mutex<Pool<f32>> = Mutex::new(Pool { free: BTreeMap::new(), clock: 0 });
+        static POOL: Mutex<Pool<f32>> = Mutex::new(Pool::new());
         locked(&POOL)
     }
 }
@@ -52,7 +52,7 @@ impl Value for Bf16 {
         Bytes::from_elems(values)
     }
     fn pool() -> MutexGuard<'static, Pool<Self>> {
-        static POOL: Mutex<Pool<Bf16>> = Mutex::new(Pool { free: BTreeMap::new(), clock: 0 });
+        static POOL: Mutex<Pool<Bf16>> = Mutex::new(Pool::new());
         locked(&POOL)
     }
 }
@@ -160,24 +160,46 @@ const SMALLEST: usize = 1 << 12;
 /// network asks for.
 const LIFETIME: u64 = 1 << 13;
 
-/// Free buffers by their length, each with the time when it came free; time counts the buffers asked for.
+/// Free buffers by their length; time counts the buffers asked for.
 pub(super) struct Pool<T> {
-    free: BTreeMap<usize, Vec<(u64, Vec<T>)>>,
+    shelves: BTreeMap<usize, Shelf<T>>,
     clock: u64,
 }
 
+/// The free buffers of one length, each with the time when it came free.
+struct Shelf<T> {
+    free: Vec<(u64, Vec<T>)>,
+    /// How often one was asked for and none was free: no fewer than were ever wanted at once, so no more are kept. Tensors that
+    /// other operations made end here too, and of a length that we only ever read there would be no end of them.
+    missed: usize,
+    last_asked: u64,
+}
+
 impl<T> Pool<T> {
+    const fn new() -> Self {
+        Self { shelves: BTreeMap::new(), clock: 0 }
+    }
+
     fn take(&mut self, len: usize) -> Option<Vec<T>> {
         self.clock += 1;
         if self.clock.is_multiple_of(LIFETIME) {
             let oldest = self.clock - LIFETIME;
-            self.free.values_mut().for_each(|buffers| buffers.retain(|(since, _)| *since > oldest));
+            self.shelves.retain(|_, shelf| shelf.last_asked > oldest);
+            self.shelves.values_mut().for_each(|shelf| shelf.free.retain(|(since, _)| *since > oldest));
         }
-        Some(self.free.get_mut(&len)?.pop()?.1)
+        let shelf = self.shelves.entry(len).or_insert(Shelf { free: Vec::new(), missed: 0, last_asked: 0 });
+        shelf.last_asked = self.clock;
+        let buffer = shelf.free.pop();
+        shelf.missed += usize::from(buffer.is_none());
+        Some(buffer?.1)
     }
 
     fn give(&mut self, values: Vec<T>) {
-        self.free.entry(values.len()).or_default().push((self.clock, values));
+        if let Some(shelf) = self.shelves.get_mut(&values.len())
+            && shelf.free.len() < shelf.missed
+        {
+            shelf.free.push((self.clock, values));
+        }
     }
 }
 
@@ -187,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_while_it_is_young() {
-        let mut pool: Pool<f32> = Pool { free: BTreeMap::new(), clock: 0 };
+        let mut pool: Pool<f32> = Pool::new();
+        assert_eq!(pool.take(5), None);
         pool.give(vec![1.0; 5]);
         assert_eq!(pool.take(4), None);
         assert_eq!(pool.take(5), Some(vec![1.0; 5]));
@@ -201,10 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn no_more_are_kept_than_were_wanted_at_once() {
+        let mut pool: Pool<f32> = Pool::new();
+        pool.give(vec![0.0; 5]);
+        assert_eq!(pool.take(5), None);
+        assert_eq!(pool.take(5), None);
+        for i in 1..10_u8 {
+            pool.give(vec![f32::from(i); 5]);
+        }
+        assert_eq!([pool.take(5), pool.take(5), pool.take(5)], [Some(vec![2.0; 5]), Some(vec![1.0; 5]), None]);
+    }
+
+    #[test]
     fn only_the_last_owner_gives_a_buffer_away() {
         // A length that no other test uses.
         let len = SMALLEST + 12_345;
         let x = tensor(vec![2.0_f32; len], Shape::from([len]));
+        assert_eq!(f32::pool().take(len), None);
         recycle(x.clone());
         assert_eq!(f32::pool().take(len), None);
         recycle(x);
