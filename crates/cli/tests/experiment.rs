@@ -240,4 +240,11 @@ fn committed_results_are_gone_on_with() {
         let found = std::fs::read_to_string(Path::new(&out).join(name)).unwrap();
         assert_eq!(found, std::fs::read_to_string(committed.join(name)).unwrap(), "{name}");
     }
+
+    std::fs::remove_dir_all(Path::new(&out).join("fold-0/agreement/pig/seed-0")).unwrap();
+    let refused = pig(&[&table2[..], &["--arm", "pig-agreement", "--seed", "0"]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    let message = stderr(&refused);
+    assert!(message.contains("segmenters/real/seed-0: ") && message.contains("run/ is not there"), "{message}");
+    assert!(message.contains("remove this folder"), "{message}");
 }

@@ -84,7 +84,7 @@ fn a_guider_asked_less_often_and_noise_on_the_condition_change_what_is_made() {
 }
 
 /// (settings, the key that the message names, what it advises).
-const REFUSED: [(&[&str], &str, &str); 17] = [
+const REFUSED: [(&[&str], &str, &str); 18] = [
     (&["sample.sampler=ddpm", "sample.use_karras_sigmas=true"], "sample.use_karras_sigmas", "false"),
     (&["sample.sampler=uni-pc", "sample.solver_order=4"], "sample.solver_order = 4", "1, 2 or 3"),
     (&["sample.sampler=heun", "sample.s_churn=1.0"], "sample.s_churn = 1", "edm"),
@@ -100,6 +100,11 @@ const REFUSED: [(&[&str], &str, &str); 17] = [
     (&["method=joint", "train.condition_augmentation=5"], "train.condition_augmentation", "model_y"),
     (&["train.min_snr_gamma=0.0"], "train.min_snr_gamma", "above 0"),
     (&["train.min_snr_members=image"], "train.min_snr_members", "train.min_snr_gamma"),
+    (
+        &["model_y.frozen=a", "train.min_snr_gamma=5.0", "train.min_snr_members=image"],
+        "train.min_snr_members = \"image\"",
+        "model_y.frozen",
+    ),
     (&["train.noise_offset=-0.1"], "train.noise_offset", "0 or more"),
     (&["train.condition_augmentation=65"], "train.condition_augmentation = 65", "num_train_timesteps"),
 ];

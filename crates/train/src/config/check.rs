@@ -1,6 +1,6 @@
 //! What a configuration must satisfy beyond the types of its keys.
 
-use super::{Conditioning, Config, FrozenCondition, Method};
+use super::{Conditioning, Config, FrozenCondition, Members, Method};
 use crate::{Error, Result};
 use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
 use pig_nn::network::Role;
@@ -82,6 +82,10 @@ impl Config {
         let dropout = self.train.condition_dropout;
         let is_whole = model_y.frozen.is_none() || dropout == 0.0;
         require(is_whole, "train.condition_dropout", dropout, "0 with model_y.frozen, which is not trained")?;
+        let is_weighted = model_y.frozen.is_none() || self.train.min_snr_members == Members::Pair;
+        let expected =
+            "\"pair\" with model_y.frozen: the masks' errors are all that is learned, and would have no weights";
+        require(is_weighted, "train.min_snr_members", "\"image\"", expected)?;
         let has_control = model_y.frozen_control.is_some();
         let is_controlled = model_y.frozen_condition == FrozenCondition::Controlnet;
         let expected = if is_controlled { "the control network's folder" } else { "no such key without it" };

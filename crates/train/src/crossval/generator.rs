@@ -2,7 +2,7 @@
 
 use super::{
     fold::FoldData,
-    piece::{Done, Found, PAIRS, Piece, PieceKind, RUN, take},
+    piece::{Done, Found, PAIRS, Piece, PieceKind, RUN, part, take},
 };
 use crate::{
     Config, Error, Result,
@@ -83,7 +83,7 @@ pub(super) struct Generator {
 impl Generator {
     /// The first `count` pairs, after checking that this very model made them.
     pub(super) fn pairs(&self, count: usize, fold: &FoldData<'_>, observer: &dyn Observer) -> Result<PreparedSet> {
-        let (folder, seeds) = (self.folder.join(PAIRS), &self.seeds[..count.min(self.seeds.len())]);
+        let (folder, seeds) = (part(&self.folder, PAIRS)?, &self.seeds[..count.min(self.seeds.len())]);
         for &seed in seeds {
             let path = folder.join("images").join(format!("{}.png", file_stem(seed)));
             let found = read_png_text(&path)?.remove(keyword::MODEL_HASH).unwrap_or_default();

@@ -231,6 +231,21 @@ impl Done {
     }
 }
 
+/// What lies in the folder of a finished piece beside [`Done`]; refused where it did not come along.
+pub(super) fn part(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(Error::BadFile {
+        path: folder.to_owned(),
+        problem: format!(
+            "this piece is done, but {name}/ is not there any more, as in results that were copied without checkpoints and pictures"
+        ),
+        advice: "bring it back, or remove this folder, so that the piece is done anew",
+    })
+}
+
 /// A JSON file, none where it is not there.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let bytes = match std::fs::read(path) {

@@ -4,7 +4,7 @@ use super::{
     config::Use,
     fold::FoldData,
     generator::Generator,
-    piece::{Found, Piece, PieceKind, RUN, Variant, take},
+    piece::{Found, Piece, PieceKind, RUN, Variant, part, take},
     results::{mean_of_cases, read_cases},
 };
 use crate::{
@@ -120,7 +120,7 @@ impl FoldData<'_> {
         let folder = crossval.folder(self.number, piece.kind);
         let _taken = take(&folder)?;
         let segmenter = crossval.folder(self.number, PieceKind::Segmenter { variant: Variant::Real, seed });
-        let model = SegmentModel::open(&segmenter.join(RUN), device)?;
+        let model = SegmentModel::open(&part(&segmenter, RUN)?, device)?;
         let generated = generator.pairs(usize::MAX, self, observer)?;
         let found = model.probabilities(&generated, device);
         let threshold = crossval.file.segment.threshold;
