@@ -7,8 +7,8 @@ use common::{Folder, command, json, pig, stderr, success};
 use pig_data::phantom::{PhantomConfig, write_dataset};
 use std::{
     collections::BTreeMap,
-    path::Path,
-    process::Command,
+    path::{Path, PathBuf},
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
@@ -204,29 +204,59 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The results that docs/RESULTS.md tells of are pieces that a later run goes on from, and its table follows from them.
+/// A copy of committed results that docs/RESULTS.md tells of, and the words of the call that goes on with them.
+struct Committed {
+    results: PathBuf,
+    folder: Folder,
+    call: Vec<String>,
+}
+
+impl Committed {
+    /// None without the data that they are of.
+    fn copy(name: &str, experiment: &[&str]) -> Option<Self> {
+        let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let data = repository.join("../shared/data/lgg");
+        if !data.is_dir() {
+            println!("skipped: {} is absent", data.display());
+            return None;
+        }
+        let (results, folder) = (repository.join("results").join(name), Folder::new());
+        copy(&results, folder.path());
+        let common = ["--data", data.to_str().unwrap(), "--out", &folder.at(""), "--fold", "0", "--quiet"];
+        let call = ["experiment"].iter().chain(experiment).chain(&common).map(|&word| word.to_owned()).collect();
+        Some(Self { results, folder, call })
+    }
+
+    fn call(&self, more: &[&str]) -> Output {
+        pig(&self.call.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
+    }
+
+    fn jobs(&self) -> String {
+        String::from_utf8(success(self.call(&["--jobs"])).stdout).unwrap()
+    }
+
+    /// The tables follow from the pieces alone.
+    #[track_caller]
+    fn assert_same_tables(&self) {
+        success(self.call(&["--arm", "real"]));
+        for name in ["cases.csv", "table.md"] {
+            let found = std::fs::read_to_string(self.folder.path().join(name)).unwrap();
+            assert_eq!(found, std::fs::read_to_string(self.results.join(name)).unwrap(), "{name}");
+        }
+    }
+}
+
 #[test]
 fn committed_results_are_gone_on_with() {
-    let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let data = repository.join("../shared/data/lgg");
-    if !data.is_dir() {
-        println!("skipped: {} is absent", data.display());
-        return;
-    }
-    let folder = Folder::new();
-    let (committed, out) = (repository.join("results/lgg-small"), folder.at("out"));
-    copy(&committed, Path::new(&out));
-    let data = data.to_str().unwrap();
-    let table2 = ["experiment", "table2", "--data", data, "--out", &out, "--fold", "0", "--quiet"];
-    let jobs = success(pig(&[&table2[..], &["--jobs"]].concat()));
-    let jobs = String::from_utf8(jobs.stdout).unwrap();
+    let Some(committed) = Committed::copy("lgg-small", &["table2"]) else { return };
+    let jobs = committed.jobs();
     let names = |folder: &Path| {
         let mut names: Vec<String> =
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     };
-    let segmenters = committed.join("fold-0/segmenters");
+    let segmenters = committed.results.join("fold-0/segmenters");
     let arms = names(&segmenters);
     assert!(arms.iter().any(|arm| arm == "real") && arms.iter().any(|arm| arm == "pig-add-0.29"), "{arms:?}");
     for arm in arms {
@@ -235,16 +265,21 @@ fn committed_results_are_gone_on_with() {
             assert!(jobs.contains(&line), "{line:?} is missing in:\n{jobs}");
         }
     }
-    success(pig(&[&table2[..], &["--arm", "real"]].concat()));
-    for name in ["cases.csv", "table.md"] {
-        let found = std::fs::read_to_string(Path::new(&out).join(name)).unwrap();
-        assert_eq!(found, std::fs::read_to_string(committed.join(name)).unwrap(), "{name}");
-    }
+    committed.assert_same_tables();
 
-    std::fs::remove_dir_all(Path::new(&out).join("fold-0/agreement/pig/seed-0")).unwrap();
-    let refused = pig(&[&table2[..], &["--arm", "pig-agreement", "--seed", "0"]].concat());
+    std::fs::remove_dir_all(committed.folder.path().join("fold-0/agreement/pig/seed-0")).unwrap();
+    let refused = committed.call(&["--arm", "pig-agreement", "--seed", "0"]);
     assert_eq!(refused.status.code(), Some(1));
     let message = stderr(&refused);
     assert!(message.contains("segmenters/real/seed-0: ") && message.contains("run/ is not there"), "{message}");
     assert!(message.contains("remove this folder"), "{message}");
+}
+
+#[test]
+fn committed_low_data_is_gone_on_with() {
+    let shares = ["low-data", "--set", "experiment.shares=[0.1,0.25]"];
+    let Some(committed) = Committed::copy("lgg-small-low-data", &shares) else { return };
+    let jobs = committed.jobs();
+    assert_eq!(jobs.lines().filter(|line| line.starts_with("done ")).count(), 20, "{jobs}");
+    committed.assert_same_tables();
 }
