@@ -1,11 +1,12 @@
 //! Attention over the pixels of small images: softmax(q k^T scale) v.
 
+use crate::checked;
 use crate::math;
 use crate::matmul::{Output, PackedMatrix, matmul, matmul_transposed};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 
-/// Attention of one size. Every tensor is `[batch, tokens, heads x head_dim]`.
+/// Attention of one size. Every tensor is `[batch, tokens, heads x head_dim]`. Where a size is 0 there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attention {
     /// Samples.
@@ -25,8 +26,11 @@ const QUERIES: usize = 96;
 
 impl Attention {
     /// Values of each tensor.
+    ///
+    /// # Panics
+    /// When that is more than an address can count.
     pub fn len(&self) -> usize {
-        self.batch * self.tokens * self.width()
+        checked::len("tensor", [self.batch, self.tokens, self.heads, self.head_dim])
     }
 
     /// Whether the tensors are empty.

@@ -24,7 +24,8 @@ pub(crate) fn run<E: Element, S: Simd>(
         1 => rows::<E, S, 1>(s, walk, problem, pixels, y),
         2 => rows::<E, S, 2>(s, walk, problem, pixels, y),
         3 => rows::<E, S, 3>(s, walk, problem, pixels, y),
-        _ => rows::<E, S, DOT_MAX>(s, walk, problem, pixels, y),
+        DOT_MAX => rows::<E, S, DOT_MAX>(s, walk, problem, pixels, y),
+        other => unreachable!("{other} output channels are not for this kernel"),
     }
 }
 

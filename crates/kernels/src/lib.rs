@@ -2,7 +2,8 @@
 //!
 //! Tensors are plain slices. Images are `[batch, height, width, channels]` without gaps, weights `[out, in, kernel, kernel]`
 //! as PyTorch stores them, matrices row-major. Lengths are checked, and a wrong one panics: they are the caller's shapes, not
-//! a user's input.
+//! a user's input. So do sizes whose product overflows. A size of 0 either panics or leaves nothing to do; each type says
+//! which.
 //!
 //! | operation | forward | backward |
 //! |---|---|---|
@@ -43,9 +44,26 @@
 //! # Unsafe code
 //! It is confined to vector loads and stores, to the instructions behind [`Level`] (whose values exist only after detection),
 //! and to writing disjoint parts of one output from several threads. Every block states its conditions.
+//!
+//! `crates/kernels/sanitize` runs the tests under AddressSanitizer, at every level that the processor has and at the portable
+//! one, with overflow checks and the standard library's checks of unsafe calls. Its command, for a stable toolchain:
+//!
+//! ```text
+//! RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=target/sanitize cargo test \
+//!   --config profile.dev.package.pig-kernels.debug-assertions=true \
+//!   --config profile.dev.package.pig-kernels.overflow-checks=true \
+//!   --target x86_64-unknown-linux-gnu -p pig-kernels --lib --tests
+//! ```
+//!
+//! Miri needs a nightly toolchain with the component `miri`, and runs the portable level alone. Nobody has run it yet:
+//!
+//! ```text
+//! MIRIFLAGS="-Zmiri-tree-borrows -Zmiri-ignore-leaks" cargo +nightly miri test -p pig-kernels --test edges
+//! ```
 
 mod activation;
 mod attention;
+mod checked;
 mod conv;
 mod dot;
 mod element;

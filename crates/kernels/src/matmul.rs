@@ -9,7 +9,7 @@ use crate::tile::{self, Epilogue, Phase, Problem, Source, Tap};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// The right side of a product, `[depth, columns]`, packed for elements of type `E`.
+/// The right side of a product, `[depth, columns]`, packed for elements of type `E`. Either may be 0.
 #[derive(Clone, Debug)]
 pub struct PackedMatrix<E = f32> {
     packed: Packed,
@@ -64,7 +64,8 @@ pub struct Output<'a> {
 
 /// c = a b + bias: a `[rows, depth]` with rows `a_stride` apart, b packed, bias `[columns]`, c `[rows, columns]`.
 ///
-/// Every row is computed independently of the others and of the number of threads, to the last bit.
+/// Every row is computed independently of the others and of the number of threads, to the last bit. Without rows or columns
+/// nothing happens; without depth the sums are 0.
 ///
 /// # Panics
 /// When a slice is too short, or `E` is `Bf16` and the depth or the left stride is odd.
@@ -86,6 +87,12 @@ pub fn matmul<E: Element>(
         b.depth().is_multiple_of(unit) && a_stride.is_multiple_of(unit),
         "bf16 products need even depths and strides"
     );
+    if rows == 0 || b.columns() == 0 {
+        return;
+    }
+    if b.depth() == 0 {
+        return without_depth(rows, b.columns(), bias, Output { data, stride, accumulate });
+    }
     let channels = b.depth() / unit;
     let sources = [Source { data: Units::new(a), channels, stride: a_stride / unit, first: 0 }];
     let problem = Problem {
@@ -102,10 +109,23 @@ pub fn matmul<E: Element>(
     tile::run::<E>(level, &problem, &[phase], data);
 }
 
+/// c = bias, or c += bias: the sums are empty.
+fn without_depth(rows: usize, columns: usize, bias: Option<&[f32]>, c: Output<'_>) {
+    let Output { data, stride, accumulate } = c;
+    for row in 0..rows {
+        let values = &mut data[row * stride..][..columns];
+        if !accumulate {
+            values.fill(0.0);
+        }
+        values.iter_mut().zip(bias.into_iter().flatten()).for_each(|(value, bias)| *value += bias);
+    }
+}
+
 /// c = a^T b: a `[depth, rows]` with rows `a_stride` apart, b `[depth, columns]` with rows `b_stride` apart, c `[rows,
 /// columns]`.
 ///
 /// The sum over `depth` is cut at places that depend on the shape alone, so results do not depend on the number of threads.
+/// Without rows or columns nothing happens; without depth the sums are 0.
 ///
 /// # Panics
 /// When a slice is too short.
@@ -121,6 +141,9 @@ pub fn matmul_transposed<E: Element>(
     let Output { data, stride, accumulate } = c;
     assert!(fits(a, depth, rows, a_stride) && fits(b, depth, columns, b_stride), "a matrix is too short");
     assert!(fits(data, rows, columns, stride), "output is too short");
+    if rows == 0 || columns == 0 {
+        return;
+    }
     let pairs = |_: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>| pairs.extend(range.map(|i| [i, i]));
     let outer = Outer { a, a_stride, rows, b, b_stride, columns, pixels: depth, taps: 1, pairs: &pairs };
     let partial = outer::run(level, &outer);
@@ -141,5 +164,7 @@ pub fn matmul_transposed<E: Element>(
 
 /// Whether `x` holds `rows` rows of `columns` values, `stride` apart.
 fn fits<E>(x: &[E], rows: usize, columns: usize, stride: usize) -> bool {
-    rows == 0 || columns == 0 || (stride >= columns && x.len() >= (rows - 1) * stride + columns)
+    // Sizes that overflow fit into no slice.
+    let len = || (rows - 1).checked_mul(stride)?.checked_add(columns);
+    rows == 0 || columns == 0 || (stride >= columns && len().is_some_and(|len| len <= x.len()))
 }

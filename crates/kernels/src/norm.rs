@@ -1,5 +1,6 @@
 //! Group normalisation, with SiLU fused behind it.
 
+use crate::checked;
 use crate::conv::Input;
 use crate::element::{Element, write};
 use crate::math;
@@ -12,6 +13,9 @@ use std::ops::Range;
 ///
 /// Tensors are `[batch, pixels, channels]`, `mean` and `rstd` `[batch, groups]`, `gamma` and `beta` `[channels]`. The input may
 /// be two tensors side by side, as [`Input`] says: the bits are those of the joined tensor.
+///
+/// A batch of 0 is nothing to do: outputs are empty, and gradients of parameters are 0. Every other size of 0 panics, as do more
+/// values than an address can count.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupNorm {
     /// Samples.
@@ -49,10 +53,10 @@ impl GroupNorm {
         mean: &mut [f32],
         rstd: &mut [f32],
     ) {
-        let parts = self.parts(x);
         self.check(gamma, beta, mean, rstd);
+        let parts = self.parts(x);
         let size = self.pixels * self.channels;
-        assert_eq!(y.len(), self.batch * size, "length of the output");
+        assert_eq!(y.len(), self.len(), "length of the output");
         let (y, mean, rstd) = (SharedMut::new(y), SharedMut::new(mean), SharedMut::new(rstd));
         for_each_job(self.batch, 8 * self.batch * size, |sample| {
             let parts: Vec<Part<'_>> = parts.iter().map(|part| part.sample(sample, self.batch)).collect();
@@ -101,9 +105,9 @@ impl GroupNorm {
         dgamma: &mut [f32],
         dbeta: &mut [f32],
     ) {
-        let parts = self.parts(x);
         self.check(gamma, beta, mean, rstd);
-        assert_eq!(dy.len(), self.batch * self.pixels * self.channels, "length of the output's gradient");
+        let parts = self.parts(x);
+        assert_eq!(dy.len(), self.len(), "length of the output's gradient");
         assert_eq!(dx.len(), parts.len(), "gradients of the input's tensors");
         for (dx, part) in dx.iter().zip(&parts) {
             assert_eq!(dx.len(), part.x.len(), "length of the input's gradient");
@@ -201,7 +205,7 @@ impl GroupNorm {
     /// The tensors of the input, each with its place among the channels.
     fn parts<'a>(&self, x: Input<'a>) -> Vec<Part<'a>> {
         let mut first = 0;
-        x.parts(self.batch * self.pixels, self.channels)
+        x.parts(checked::len("input", [self.batch, self.pixels]), self.channels)
             .into_iter()
             .map(|(x, channels)| {
                 first += channels;
@@ -210,11 +214,16 @@ impl GroupNorm {
             .collect()
     }
 
+    /// Values of the input.
+    fn len(&self) -> usize {
+        checked::len("input", [self.batch, self.pixels, self.channels])
+    }
+
     fn check(&self, gamma: &[f32], beta: &[f32], mean: &[f32], rstd: &[f32]) {
         assert!(self.groups > 0 && self.channels.is_multiple_of(self.groups), "channels are a multiple of groups");
-        assert!(self.pixels > 0, "at least one pixel");
+        assert!(self.pixels > 0 && self.channels > 0, "at least one pixel and one channel");
         assert_eq!((gamma.len(), beta.len()), (self.channels, self.channels), "length of gamma and beta");
-        let groups = self.batch * self.groups;
+        let groups = checked::len("statistics", [self.batch, self.groups]);
         assert_eq!((mean.len(), rstd.len()), (groups, groups), "length of the statistics");
     }
 

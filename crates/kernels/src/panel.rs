@@ -69,6 +69,9 @@ impl Packed {
     ) -> Self {
         let in_units = in_channels.div_ceil(per_unit::<E>());
         let mut packed = Self { taps, in_units, out_channels, data: Vec::new() };
+        if in_units == 0 || out_channels == 0 {
+            return packed;
+        }
         // Values of one unit: `put` gets the tap and the unit.
         let units = |o: usize, unit: usize, put: &mut dyn FnMut(usize, f32)| {
             if !E::IS_PAIRED {

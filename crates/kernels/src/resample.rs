@@ -1,15 +1,20 @@
 //! Nearest-neighbour upsampling and channel concatenation, channels last.
 
+use crate::checked;
 use crate::shared::{SharedMut, for_each_job};
 
-/// Doubles both sides: every pixel of x `[batch, height, width, channels]` fills a 2x2 block of y.
+/// Doubles both sides: every pixel of x `[batch, height, width, channels]` fills a 2x2 block of y. Where a size is 0 there is
+/// nothing to do.
 ///
 /// # Panics
 /// When a length does not match.
 pub fn upsample(shape: [usize; 4], x: &[f32], y: &mut [f32]) {
     let [batch, height, width, channels] = shape;
-    assert_eq!(x.len(), batch * height * width * channels, "length of the input");
+    assert_eq!(x.len(), checked::len("input", shape), "length of the input");
     assert_eq!(y.len(), 4 * x.len(), "length of the output");
+    if x.is_empty() {
+        return;
+    }
     let row = width * channels;
     let y = SharedMut::new(y);
     for_each_job(batch * height, 4 * x.len(), |i| {
@@ -23,14 +28,18 @@ pub fn upsample(shape: [usize; 4], x: &[f32], y: &mut [f32]) {
     });
 }
 
-/// The gradient of [`upsample`]: every pixel of dx is the sum of a 2x2 block of dy. `shape` is that of dx.
+/// The gradient of [`upsample`]: every pixel of dx is the sum of a 2x2 block of dy. `shape` is that of dx. Where a size is 0
+/// there is nothing to do.
 ///
 /// # Panics
 /// When a length does not match.
 pub fn upsample_backward(shape: [usize; 4], dy: &[f32], dx: &mut [f32]) {
     let [batch, height, width, channels] = shape;
-    assert_eq!(dx.len(), batch * height * width * channels, "length of the input's gradient");
+    assert_eq!(dx.len(), checked::len("input's gradient", shape), "length of the input's gradient");
     assert_eq!(dy.len(), 4 * dx.len(), "length of the output's gradient");
+    if dx.is_empty() {
+        return;
+    }
     let row = width * channels;
     let dx = SharedMut::new(dx);
     for_each_job(batch * height, dy.len(), |i| {
@@ -51,14 +60,13 @@ pub fn upsample_backward(shape: [usize; 4], dy: &[f32], dx: &mut [f32]) {
 /// Rows of a job.
 const ROWS: usize = 512;
 
-/// Puts the channels of a `[rows, a_channels]` and of b `[rows, b_channels]` side by side.
+/// Puts the channels of a `[rows, a_channels]` and of b `[rows, b_channels]` side by side. Either side may be without
+/// channels.
 ///
 /// # Panics
 /// When a length does not match.
 pub fn concat(a: &[f32], a_channels: usize, b: &[f32], b_channels: usize, y: &mut [f32]) {
-    let channels = a_channels + b_channels;
-    let rows = y.len() / channels;
-    check(rows, a.len(), a_channels, b.len(), b_channels, y.len());
+    let [rows, channels] = joined([a.len(), b.len()], [a_channels, b_channels], y.len());
     let y = SharedMut::new(y);
     for_each_job(rows.div_ceil(ROWS), rows * channels, |job| {
         let range = job * ROWS..rows.min((job + 1) * ROWS);
@@ -71,14 +79,12 @@ pub fn concat(a: &[f32], a_channels: usize, b: &[f32], b_channels: usize, y: &mu
     });
 }
 
-/// The gradient of [`concat()`]: takes dy `[rows, a_channels + b_channels]` apart.
+/// The gradient of [`concat()`]: takes dy `[rows, a_channels + b_channels]` apart. Either side may be without channels.
 ///
 /// # Panics
 /// When a length does not match.
 pub fn split(dy: &[f32], da: &mut [f32], a_channels: usize, db: &mut [f32], b_channels: usize) {
-    let channels = a_channels + b_channels;
-    let rows = dy.len() / channels;
-    check(rows, da.len(), a_channels, db.len(), b_channels, dy.len());
+    let [rows, channels] = joined([da.len(), db.len()], [a_channels, b_channels], dy.len());
     let (da, db) = (SharedMut::new(da), SharedMut::new(db));
     for_each_job(rows.div_ceil(ROWS), rows * channels, |job| {
         for row in job * ROWS..rows.min((job + 1) * ROWS) {
@@ -92,8 +98,12 @@ pub fn split(dy: &[f32], da: &mut [f32], a_channels: usize, db: &mut [f32], b_ch
     });
 }
 
-fn check(rows: usize, a: usize, a_channels: usize, b: usize, b_channels: usize, both: usize) {
-    assert_eq!(a, rows * a_channels, "length of the first tensor");
-    assert_eq!(b, rows * b_channels, "length of the second tensor");
+/// Rows and channels of the joined tensor, from the lengths of both tensors and of the joined one.
+fn joined([a, b]: [usize; 2], [a_channels, b_channels]: [usize; 2], both: usize) -> [usize; 2] {
+    let channels = a_channels.checked_add(b_channels).expect("too many channels to count");
+    let rows = both.checked_div(channels).unwrap_or(0);
+    assert_eq!(a, checked::len("first tensor", [rows, a_channels]), "length of the first tensor");
+    assert_eq!(b, checked::len("second tensor", [rows, b_channels]), "length of the second tensor");
     assert_eq!(both, a + b, "length of the joined tensor");
+    [rows, channels]
 }

@@ -81,10 +81,14 @@ pub(crate) fn run<E: Element>(level: Level, problem: &Problem<'_>, phases: &[Pha
     if pixels == 0 {
         return;
     }
+    // Callers refuse tensors without channels, or need no sums for them.
+    assert!(problem.packed.in_units > 0 && problem.packed.out_channels > 0, "sums have channels on both sides");
     assert!(y.len() >= (pixels - 1) * problem.out_stride + problem.packed.out_channels, "output is too short");
     for source in problem.sources {
         let inputs = problem.batch * problem.input[0] * problem.input[1];
-        assert!(source.data.len() >= inputs.saturating_sub(1) * source.stride + source.channels, "input is too short");
+        // Without pixels of the input, every tap reads zeros.
+        let len = if inputs == 0 { 0 } else { (inputs - 1) * source.stride + source.channels };
+        assert!(source.data.len() >= len, "input is too short");
         assert!(source.first + source.channels <= problem.packed.in_units, "channels of the input");
     }
     let widest = problem.sources.iter().map(|s| s.channels).max().unwrap_or(0);
@@ -334,16 +338,14 @@ unsafe fn multiply<E: Element, S: Simd, const M: usize, const N: usize>(
             // SAFETY: k + u is below `depth`.
             unsafe { rank_one::<E, S, M, N>(s, &mut sums, &x, k + u, w.add(u * step)) };
         }
-        // SAFETY: at most one past the last row.
-        w = unsafe { w.add(UNROLL * step) };
+        // Behind the last row, a strip other than the first lies outside the weights: the pointer is not followed there.
+        w = w.wrapping_add(UNROLL * step);
         k += UNROLL;
     }
     while k < depth {
         // SAFETY: k is below `depth`.
-        unsafe {
-            rank_one::<E, S, M, N>(s, &mut sums, &x, k, w);
-            w = w.add(step);
-        }
+        unsafe { rank_one::<E, S, M, N>(s, &mut sums, &x, k, w) };
+        w = w.wrapping_add(step);
         k += 1;
     }
     sums

@@ -5,6 +5,7 @@ mod run;
 mod upsample;
 mod winograd;
 
+use crate::checked;
 use crate::element::Element;
 use crate::panel::Packed;
 use crate::tile::{Phase, Tap};
@@ -17,6 +18,10 @@ pub use winograd::{WinogradBackward, WinogradForward};
 /// A two-dimensional convolution of one size: 1x1 or 3x3, stride 1 or 2.
 ///
 /// Tensors are `[batch, height, width, channels]` without gaps; weights come and go as `[out, in, kernel, kernel]`.
+///
+/// A batch of 0 is nothing to do: outputs are empty, and gradients of parameters are 0. Every other size that makes no
+/// convolution panics wherever it is used: 0 channels on either side, a kernel or a stride of other sizes, an image that is
+/// smaller than the kernel with its padding, more values than an address can count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2d {
     /// Samples.
@@ -65,40 +70,82 @@ impl Conv2d {
     }
 
     /// Rows of the output.
+    ///
+    /// # Panics
+    /// When the kernel is larger than the image with its padding, or the stride is 0.
     pub fn out_height(&self) -> usize {
-        (self.height + self.padding[0] + self.padding[1] - self.kernel) / self.stride + 1
+        self.out_side("rows", self.height, [self.padding[0], self.padding[1]])
     }
 
     /// Columns of the output.
+    ///
+    /// # Panics
+    /// As [`out_height`](Self::out_height).
     pub fn out_width(&self) -> usize {
-        (self.width + self.padding[2] + self.padding[3] - self.kernel) / self.stride + 1
+        self.out_side("columns", self.width, [self.padding[2], self.padding[3]])
+    }
+
+    fn out_side(&self, name: &str, side: usize, padding: [usize; 2]) -> usize {
+        let padded = padding.iter().try_fold(side, |sum, &zeros| sum.checked_add(zeros));
+        let Some(padded) = padded.filter(|&padded| isize::try_from(padded).is_ok()) else {
+            panic!("{side} {name} with a padding of {padding:?} are more than an address can count");
+        };
+        let Self { kernel, stride, .. } = *self;
+        assert!(padded >= kernel, "a kernel of {kernel} is larger than {side} {name} with a padding of {padding:?}");
+        assert!(stride > 0, "kernel 1 or 3, stride 1 or 2");
+        (padded - kernel) / stride + 1
     }
 
     /// Values of the input.
+    ///
+    /// # Panics
+    /// When that is more than an address can count.
     pub fn input_len(&self) -> usize {
-        self.batch * self.height * self.width * self.in_channels
+        checked::len("input", [self.batch, self.height, self.width, self.in_channels])
     }
 
     /// Values of the output.
+    ///
+    /// # Panics
+    /// When that is more than an address can count, or the kernel is larger than the image with its padding.
     pub fn output_len(&self) -> usize {
-        self.batch * self.out_height() * self.out_width() * self.out_channels
+        checked::len("output", [self.batch, self.out_height(), self.out_width(), self.out_channels])
     }
 
     /// Values of the weights.
+    ///
+    /// # Panics
+    /// When that is more than an address can count.
     pub fn weight_len(&self) -> usize {
-        self.out_channels * self.in_channels * self.kernel * self.kernel
+        checked::len("weight", [self.out_channels, self.in_channels, self.kernel, self.kernel])
+    }
+
+    /// Pixels of the input.
+    fn input_pixels(&self) -> usize {
+        checked::len("input", [self.batch, self.height, self.width])
+    }
+
+    /// Pixels of the output.
+    fn output_pixels(&self) -> usize {
+        checked::len("output", [self.batch, self.out_height(), self.out_width()])
     }
 
     /// Floating-point operations of one pass, two a multiply-add, padding counted.
     pub fn flops(&self) -> f64 {
-        2.0 * (self.batch * self.out_height() * self.out_width()) as f64 * self.weight_len() as f64
+        2.0 * self.output_pixels() as f64 * self.weight_len() as f64
+    }
+
+    fn check(&self) {
+        assert!(matches!(self.kernel, 1 | 3) && matches!(self.stride, 1 | 2), "kernel 1 or 3, stride 1 or 2");
+        check_channels(self.in_channels, self.out_channels);
     }
 
     /// Packs `weights` `[out, in, kernel, kernel]` for [`forward`](Self::forward). Batch and image size do not matter.
     ///
     /// # Panics
-    /// When the length is not [`weight_len`](Self::weight_len).
+    /// When the length is not [`weight_len`](Self::weight_len), or one side has no channels.
     pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
+        self.check();
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         let (taps, ci) = (self.kernel * self.kernel, self.in_channels);
         let packed = Packed::new::<E>(taps, ci, self.out_channels, |o, i| &weights[(o * ci + i) * taps..]);
@@ -108,7 +155,7 @@ impl Conv2d {
     /// Packs `weights` `[out, in, kernel, kernel]` for [`backward_data`](Self::backward_data).
     ///
     /// # Panics
-    /// When the length is not [`weight_len`](Self::weight_len).
+    /// When the length is not [`weight_len`](Self::weight_len), or one side has no channels.
     pub fn pack_backward<E: Element>(&self, weights: &[f32]) -> BackwardWeights<E> {
         self.pack_backward_part(weights, 0..self.in_channels)
     }
@@ -119,8 +166,10 @@ impl Conv2d {
     /// # Panics
     /// When the length is not [`weight_len`](Self::weight_len), or there are no such channels.
     pub fn pack_backward_part<E: Element>(&self, weights: &[f32], channels: Range<usize>) -> BackwardWeights<E> {
+        self.check();
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         assert!(channels.end <= self.in_channels, "input channels end at {}", self.in_channels);
+        assert!(!channels.is_empty(), "a part has at least one channel, not {channels:?}");
         let (taps, ci) = (self.kernel * self.kernel, self.in_channels);
         let weight = |i: usize, o: usize| &weights[(o * ci + channels.start + i) * taps..];
         BackwardWeights {
@@ -171,4 +220,8 @@ impl Conv2d {
         }
         phases
     }
+}
+
+fn check_channels(input: usize, output: usize) {
+    assert!(input > 0 && output > 0, "a convolution has channels on both sides, not {input} in and {output} out");
 }

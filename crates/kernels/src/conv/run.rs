@@ -2,6 +2,7 @@
 
 use super::gradient::{self, Reduction};
 use super::{BackwardWeights, Conv2d, ForwardWeights};
+use crate::checked;
 use crate::element::{Element, Units, per_unit, whole_units};
 use crate::reduce;
 use crate::simd::Level;
@@ -9,7 +10,8 @@ use crate::tile::{self, Epilogue, Phase, Problem, Source};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What a convolution or a norm reads: one tensor, or the channels of two side by side without a copy that joins them.
+/// What a convolution or a norm reads: one tensor, or the channels of two side by side without a copy that joins them. Each of
+/// the two has at least one channel.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a, E = f32> {
     /// `[batch, height, width, channels]`.
@@ -31,6 +33,7 @@ impl<'a, E: Element> Input<'a, E> {
         let parts = match self {
             Input::One(x) => vec![(x, all)],
             Input::Concat { first, first_channels, second } => {
+                assert!(first_channels > 0, "the first tensor needs a channel");
                 assert!(first_channels < all, "the second tensor needs a channel");
                 assert!(
                     first_channels.is_multiple_of(per_unit::<E>()),
@@ -40,7 +43,7 @@ impl<'a, E: Element> Input<'a, E> {
             }
         };
         for (x, channels) in &parts {
-            assert_eq!(x.len(), pixels * channels, "length of the input");
+            assert_eq!(x.len(), checked::len("input", [pixels, *channels]), "length of the input");
         }
         parts
     }
@@ -127,7 +130,7 @@ impl Conv2d {
         self.check();
         packed.check::<E>(self.kernel * self.kernel, self.out_channels, packed.out_channels);
         assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
-        let expected = self.batch * self.height * self.width * packed.out_channels;
+        let expected = checked::len("input's gradient", [self.batch, self.height, self.width, packed.out_channels]);
         assert_eq!(dx.len(), expected, "length of the input's gradient");
         let held = [(whole_units(dy, self.out_channels), self.out_channels)];
         let problem = Problem {
@@ -172,6 +175,7 @@ impl Conv2d {
         dw: &mut [f32],
         db: Option<&mut [f32]>,
     ) {
+        self.check();
         assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
         assert_eq!(dw.len(), self.weight_len(), "length of the weights' gradient");
         let join = |tap: usize, range: Range<usize>, is_complete: bool, pairs: &mut Vec<[usize; 2]>| {
@@ -179,7 +183,7 @@ impl Conv2d {
         };
         let taps = self.kernel * self.kernel;
         let reduction = Reduction {
-            pixels: self.batch * self.out_height() * self.out_width(),
+            pixels: self.output_pixels(),
             taps,
             join: &join,
             parts: (0..taps).map(|tap| vec![tap]).collect(),
@@ -188,6 +192,11 @@ impl Conv2d {
         };
         let mut first = 0;
         for (x, channels) in x.parts(self.input_pixels(), self.in_channels) {
+            if x.is_empty() {
+                // No pixel, or padding alone.
+                dw.fill(0.0);
+                break;
+            }
             gradient::weights(level, &reduction, x, first..first + channels, dy, dw);
             first += channels;
         }
@@ -195,14 +204,6 @@ impl Conv2d {
             assert_eq!(db.len(), self.out_channels, "length of the bias's gradient");
             reduce::columns(level, dy, self.out_channels, db);
         }
-    }
-
-    fn input_pixels(&self) -> usize {
-        self.batch * self.height * self.width
-    }
-
-    fn check(&self) {
-        assert!(matches!(self.kernel, 1 | 3) && matches!(self.stride, 1 | 2), "kernel 1 or 3, stride 1 or 2");
     }
 
     fn forward_phase(&self) -> Phase {
@@ -233,6 +234,7 @@ pub(super) fn sources<'a, E: Element>(held: &'a [(Cow<'_, [E]>, usize)]) -> Vec<
 pub(super) fn check_extras(conv: &Conv2d, extras: &Extras<'_>) {
     let fits = |x: Option<&[f32]>, len: usize| x.is_none_or(|x| x.len() == len);
     assert!(fits(extras.bias, conv.out_channels), "length of the bias");
-    assert!(fits(extras.sample_bias, conv.batch * conv.out_channels), "length of the sample bias");
+    let samples = checked::len("sample bias", [conv.batch, conv.out_channels]);
+    assert!(fits(extras.sample_bias, samples), "length of the sample bias");
     assert!(fits(extras.residual, conv.output_len()), "length of the residual");
 }

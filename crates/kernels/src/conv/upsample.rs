@@ -6,7 +6,8 @@
 
 use super::gradient::{self, Reduction};
 use super::run::sources;
-use super::{BackwardWeights, ForwardWeights};
+use super::{BackwardWeights, ForwardWeights, check_channels};
+use crate::checked;
 use crate::element::{Element, whole_units};
 use crate::outer::OUTSIDE;
 use crate::panel::Packed;
@@ -19,6 +20,9 @@ use std::ops::Range;
 /// Nearest upsampling by two, then a 3x3 convolution with stride 1 and padding 1.
 ///
 /// x is `[batch, height, width, in]`, y `[batch, 2 height, 2 width, out]`, weights `[out, in, 3, 3]`.
+///
+/// Without samples, rows or columns there is nothing to do: outputs are empty, and gradients of parameters are 0. Other sizes
+/// that make no convolution panic wherever they are used: 0 channels on either side, more values than an address can count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpsampleConv2d {
     /// Samples.
@@ -66,24 +70,33 @@ impl Corner {
 
 impl UpsampleConv2d {
     /// Values of the input.
+    ///
+    /// # Panics
+    /// When that is more than an address can count.
     pub fn input_len(&self) -> usize {
-        self.batch * self.height * self.width * self.in_channels
+        checked::len("input", [self.batch, self.height, self.width, self.in_channels])
     }
 
     /// Values of the output.
+    ///
+    /// # Panics
+    /// When that is more than an address can count.
     pub fn output_len(&self) -> usize {
-        4 * self.batch * self.height * self.width * self.out_channels
+        checked::len("output", [self.batch, 2, self.height, 2, self.width, self.out_channels])
     }
 
     /// Values of the weights.
+    ///
+    /// # Panics
+    /// When that is more than an address can count.
     pub fn weight_len(&self) -> usize {
-        9 * self.in_channels * self.out_channels
+        checked::len("weight", [self.out_channels, self.in_channels, 3, 3])
     }
 
     /// Packs `weights` `[out, in, 3, 3]` for [`forward`](Self::forward).
     ///
     /// # Panics
-    /// When the length is not [`weight_len`](Self::weight_len).
+    /// When the length is not [`weight_len`](Self::weight_len), or one side has no channels.
     pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
         let (merged, ci) = (self.merged(weights), self.in_channels);
         let packed = Packed::new::<E>(TAPS, ci, self.out_channels, |o, i| &merged[o * ci + i]);
@@ -93,7 +106,7 @@ impl UpsampleConv2d {
     /// Packs `weights` `[out, in, 3, 3]` for [`backward_data`](Self::backward_data).
     ///
     /// # Panics
-    /// When the length is not [`weight_len`](Self::weight_len).
+    /// When the length is not [`weight_len`](Self::weight_len), or one side has no channels.
     pub fn pack_backward<E: Element>(&self, weights: &[f32]) -> BackwardWeights<E> {
         let (merged, ci) = (self.merged(weights), self.in_channels);
         let packed = Packed::new::<E>(TAPS, self.out_channels, ci, |i, o| &merged[o * ci + i]);
@@ -102,6 +115,7 @@ impl UpsampleConv2d {
 
     /// For each output and input channel, the sums of the 3x3 weights that fall on each tap.
     fn merged(&self, weights: &[f32]) -> Vec<[f32; TAPS]> {
+        check_channels(self.in_channels, self.out_channels);
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         let mut merged = vec![[0.0; TAPS]; self.out_channels * self.in_channels];
         let (kernels, _) = weights.as_chunks::<9>();
@@ -132,6 +146,7 @@ impl UpsampleConv2d {
         y: &mut [f32],
     ) {
         let packed = &weights.packed;
+        check_channels(self.in_channels, self.out_channels);
         packed.check::<E>(TAPS, self.in_channels, self.out_channels);
         assert_eq!(x.len(), self.input_len(), "length of the input");
         assert_eq!(y.len(), self.output_len(), "length of the output");
@@ -170,6 +185,7 @@ impl UpsampleConv2d {
     /// When a length does not match, or the weights were packed for something else.
     pub fn backward_data<E: Element>(&self, level: Level, dy: &[E], weights: &BackwardWeights<E>, dx: &mut [f32]) {
         let packed = &weights.packed;
+        check_channels(self.in_channels, self.out_channels);
         packed.check::<E>(TAPS, self.out_channels, self.in_channels);
         assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
         assert_eq!(dx.len(), self.input_len(), "length of the input's gradient");
@@ -213,6 +229,7 @@ impl UpsampleConv2d {
         dw: &mut [f32],
         db: Option<&mut [f32]>,
     ) {
+        check_channels(self.in_channels, self.out_channels);
         assert_eq!(x.len(), self.input_len(), "length of the input");
         assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
         assert_eq!(dw.len(), self.weight_len(), "length of the weights' gradient");
@@ -227,7 +244,7 @@ impl UpsampleConv2d {
             (0..TAPS).filter(falls).collect()
         };
         let reduction = Reduction {
-            pixels: self.batch * self.height * self.width,
+            pixels: checked::len("input", [self.batch, self.height, self.width]),
             taps: TAPS,
             join: &join,
             parts: (0..9).map(falls_on).collect(),

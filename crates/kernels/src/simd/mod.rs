@@ -161,7 +161,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::V;
-    /// Reads sixteen values.
+    /// Reads sixteen values. `p` need not be aligned.
     ///
     /// # Safety
     /// `p` is valid for reading 16 `f32`.
@@ -171,7 +171,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `p` is valid for writing 16 `f32`.
     unsafe fn store(self, p: *mut f32, v: Self::V);
-    /// Reads the first `lanes` values, the rest are zero.
+    /// Reads the first `lanes` values, the rest are zero. `p` need not be aligned.
     ///
     /// # Safety
     /// `p` is valid for reading `lanes` values, `lanes` is at most 16.

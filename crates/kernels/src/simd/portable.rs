@@ -36,8 +36,9 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn load_partial(self, p: *const f32, lanes: usize) -> V {
         let mut v = [0.0; LANES];
+        // As bytes, because two `Bf16` that are read as one `f32` need not lie where an `f32` would.
         // SAFETY: the caller vouches for `lanes` values, at most 16.
-        unsafe { p.copy_to_nonoverlapping(v.as_mut_ptr(), lanes) };
+        unsafe { p.cast::<u8>().copy_to_nonoverlapping(v.as_mut_ptr().cast(), lanes * size_of::<f32>()) };
         v
     }
     #[inline(always)]

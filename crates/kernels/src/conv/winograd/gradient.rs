@@ -1,7 +1,6 @@
 //! The gradient of the weights by Winograd's method: dw = G^T (sum over tiles of (B^T d B) x (A dy A^T)) G.
 
-use super::transform::{IN, Image, OUT, POINTS, output_back_1d, transform, weights_back_1d};
-use super::write;
+use super::transform::{IN, Image, OUT, POINTS, output_back_1d, transform, weights_back_1d, write};
 use crate::conv::Conv2d;
 use crate::element::Element;
 use crate::outer::{Outer, Partial};

@@ -19,7 +19,7 @@ use crate::{Extras, conv::run::check_extras};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Range;
-use transform::{IN, Image, OUT, POINTS, output_1d, weights_1d};
+use transform::{IN, Image, OUT, POINTS, output_1d, weights_1d, write};
 
 /// Bytes of transformed values of a job: they stay in the second cache.
 const JOB_BYTES: usize = 512 << 10;
@@ -35,11 +35,18 @@ pub struct WinogradBackward(Packed);
 impl Conv2d {
     /// Whether the passes by Winograd's method exist for this shape and are faster than the plain ones: 3x3, stride 1, images of
     /// at least 3 pixels a side, and enough channels.
+    ///
+    /// # Panics
+    /// When the kernel is larger than the image with its padding.
     pub fn is_winograd(&self) -> bool {
+        self.has_winograd() && self.out_height().min(self.out_width()) >= 3
+    }
+
+    /// Whether the passes by Winograd's method exist, for images of any size.
+    fn has_winograd(&self) -> bool {
         self.kernel == 3
             && self.stride == 1
             && self.in_channels.min(self.out_channels) >= LANES
-            && self.out_height().min(self.out_width()) >= 3
             && self.padding.iter().all(|&p| p <= 2)
     }
 
@@ -78,7 +85,8 @@ impl Conv2d {
     /// As [`forward_fused`](Self::forward_fused) of one input, with errors of some 1e-6 of the largest output.
     ///
     /// # Panics
-    /// When a length does not match, or the weights were transformed for other channels.
+    /// When a length does not match, the weights were transformed for other channels, or kernel, stride or padding are none
+    /// for which [`is_winograd`](Self::is_winograd) can hold.
     pub fn forward_winograd<E: Element>(
         &self,
         level: Level,
@@ -88,6 +96,7 @@ impl Conv2d {
         y: &mut [f32],
     ) {
         let packed = &weights.0;
+        assert!(self.has_winograd(), "not a convolution for Winograd's method");
         packed.check::<f32>(POINTS, self.in_channels, self.out_channels);
         assert_eq!(x.len(), self.input_len(), "length of the input");
         assert_eq!(y.len(), self.output_len(), "length of the output");
@@ -98,9 +107,11 @@ impl Conv2d {
     /// As [`backward_data`](Self::backward_data), with errors of some 1e-6 of the largest gradient.
     ///
     /// # Panics
-    /// When a length does not match, or the weights were transformed for other channels.
+    /// When a length does not match, the weights were transformed for other channels, or kernel, stride or padding are none
+    /// for which [`is_winograd`](Self::is_winograd) can hold.
     pub fn backward_data_winograd(&self, level: Level, dy: &[f32], weights: &WinogradBackward, dx: &mut [f32]) {
         let packed = &weights.0;
+        assert!(self.has_winograd(), "not a convolution for Winograd's method");
         packed.check::<f32>(POINTS, self.out_channels, self.in_channels);
         assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
         assert_eq!(dx.len(), self.input_len(), "length of the input's gradient");
@@ -258,16 +269,6 @@ impl<E: Element> Kernel for Block<'_, E> {
             }
         }
     }
-}
-
-/// Writes the first `lanes` values, at most 16.
-///
-/// # Safety
-/// `p` is valid for writing them.
-#[inline(always)]
-unsafe fn write<S: Simd>(s: S, p: *mut f32, v: S::V, lanes: usize) {
-    // SAFETY: the caller vouches for `lanes` values.
-    unsafe { if lanes == LANES { s.store(p, v) } else { s.store_partial(p, v, lanes) } }
 }
 
 /// The thirty-six products `[tiles, in] [in, out]`.

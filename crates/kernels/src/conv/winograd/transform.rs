@@ -207,3 +207,13 @@ pub(super) fn output_1d<S: Simd>(s: S, m: [S::V; IN]) -> [S::V; OUT] {
         s.add(m[5], s.fma(odd_near, s.splat(A * A2), s.mul(odd_far, s.splat(B * B2)))),
     ]
 }
+
+/// Writes the first `lanes` values, at most 16.
+///
+/// # Safety
+/// `p` is valid for writing them.
+#[inline(always)]
+pub(super) unsafe fn write<S: Simd>(s: S, p: *mut f32, v: S::V, lanes: usize) {
+    // SAFETY: the caller vouches for `lanes` values.
+    unsafe { if lanes == LANES { s.store(p, v) } else { s.store_partial(p, v, lanes) } }
+}
