@@ -18,7 +18,7 @@ pub(crate) use compare::Compare;
 pub(crate) use crossval::{Crossval, Pieces};
 pub(crate) use experiment::{Experiment, Report, Table1};
 pub(crate) use export::{Export, FormatName, SegmentationName};
-pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Layer, PreprocessName, Reference};
+pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Reference};
 pub(crate) use prepare::{Inspect, Prepare, Reading};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
 pub(crate) use weights::{KindName, SampleVolume, Weights};

@@ -17,6 +17,7 @@ const USER_ERROR: u8 = 1;
 const INTERNAL_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
+    pass_over_caught_panics();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -38,6 +39,16 @@ fn main() -> ExitCode {
             ExitCode::from(INTERNAL_ERROR)
         }
     }
+}
+
+/// Lets the panic hook report everything but the panics of decoders that are caught and become errors of their file.
+fn pass_over_caught_panics() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !pig_dicom::panics_are_caught_here() {
+            previous(panic);
+        }
+    }));
 }
 
 /// The error with its causes, without those that it tells already.

@@ -7,7 +7,8 @@ use pig_data::{
     Pixels,
     png_file::{read_png, read_png_text},
 };
-use pig_train::{config::Layers, crossval::CrossvalFile};
+use pig_study::crossval::config::CrossvalFile;
+use pig_train::config::Layers;
 use std::path::{Path, PathBuf};
 
 /// All files below a folder with this ending.

@@ -3,9 +3,9 @@
 mod common;
 
 use common::{json, pig, stdout, success};
-use pig_train::{
-    crossval::{ArmConfig, CrossvalFile},
-    experiments::{ExperimentFile, GeneratorConfig},
+use pig_study::{
+    crossval::config::{ArmConfig, CrossvalFile},
+    experiments::{GeneratorConfig, config::ExperimentFile},
 };
 use serde_json::Value;
 use std::{fmt::Write, path::PathBuf};
@@ -13,16 +13,20 @@ use std::{fmt::Write, path::PathBuf};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The sources whose doc comments explain the configuration.
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 22] = [
     "crates/train/src/config/mod.rs",
+    "crates/train/src/config/method.rs",
+    "crates/train/src/config/train.rs",
+    "crates/train/src/config/sample.rs",
     "crates/train/src/config/model_y.rs",
-    "crates/train/src/config/sampler.rs",
-    "crates/train/src/segment/config.rs",
-    "crates/train/src/crossval/config.rs",
-    "crates/train/src/experiments/config.rs",
+    "crates/optim/src/config.rs",
+    "crates/segment/src/config.rs",
+    "crates/study/src/crossval/config.rs",
+    "crates/study/src/experiments/config.rs",
     "crates/data/src/config.rs",
     "crates/data/src/deform.rs",
     "crates/prepare/src/settings.rs",
+    "crates/diffusion/src/sampler.rs",
     "crates/diffusion/src/schedule.rs",
     "crates/diffusion/src/prediction.rs",
     "crates/diffusion/src/timesteps.rs",
@@ -30,7 +34,7 @@ const SOURCES: [&str; 18] = [
     "crates/nn/src/config.rs",
     "crates/nn/src/control.rs",
     "crates/nn/src/autoencoder.rs",
-    "crates/nn/src/segmentation/mod.rs",
+    "crates/nn/src/segmentation/config.rs",
     "crates/nn/src/segmentation/loss.rs",
 ];
 

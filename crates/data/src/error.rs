@@ -335,6 +335,10 @@ pub enum DataError {
         expected: String,
     },
 
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] pig_files::FileError),
+
     /// A PNG or manifest could not be encoded.
     #[error("{path}: cannot be encoded: {problem}", path = path.display())]
     Encode {

@@ -1,6 +1,5 @@
 //! Image and mask pairs: reading, preparing, splitting, the phantom, writing.
 
-pub mod atomic;
 pub mod augment;
 pub mod config;
 mod crop;
@@ -30,14 +29,3 @@ pub use prepare::{Pixels, Preparation, PreparedPair};
 pub use prepared::PreparedSet;
 pub use split::{Splits, crossval_folds, k_folds, split_by_group};
 pub use write::{Finished, PairRecord, PairWriter, Stamp};
-
-use std::fmt::Write;
-
-/// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

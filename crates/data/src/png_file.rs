@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use crate::atomic;
 use crate::error::{DataError, Result};
 use crate::prepare::Pixels;
 use crate::read::MAX_PIXELS;
@@ -38,7 +37,7 @@ pub fn write_gray_png(path: &Path, width: usize, height: usize, pixels: &Pixels,
 
 /// Writes a PNG of `size` = (height, width) with 1 or 3 channels; see [`write_gray_png`].
 pub fn write_png(path: &Path, size: [usize; 2], channels: usize, pixels: &Pixels, text: &[(&str, &str)]) -> Result<()> {
-    atomic::write(path, &encode_png(path, size, channels, pixels, text)?)
+    Ok(pig_files::write(path, &encode_png(path, size, channels, pixels, text)?)?)
 }
 
 /// The bytes that [`write_png`] writes, for files that lie in another one; `path` names the file in errors.

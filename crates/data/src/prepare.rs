@@ -375,7 +375,7 @@ fn read_pair(image_path: &Path, mask_path: &Path, config: &DataConfig) -> Result
 
 /// The percentiles of all pixels of the training pairs, after the crop.
 fn measure(dataset: &Dataset, training: &[&PairEntry], config: &DataConfig) -> Result<IntensityMap> {
-    let add = |mut histogram: Histogram, pair: &&PairEntry| {
+    let add = |mut histogram: Histogram, pair: &&PairEntry| -> Result<Histogram> {
         let image = if config.crop == Crop::None {
             read_image(&pair.image, config.channels)?.data
         } else {

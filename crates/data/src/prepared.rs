@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::hex;
+use pig_files::hex;
 
 /// Prepared pairs in memory.
 #[derive(Debug, Clone, PartialEq)]

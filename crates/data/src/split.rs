@@ -9,10 +9,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::atomic;
 use crate::discover::{Dataset, GroupSource};
 use crate::error::{DataError, Result};
-use crate::hex;
+use pig_files::hex;
 
 /// One division of the pairs. Written into the run as `splits.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,7 +107,7 @@ fn is_zero(count: &usize) -> bool {
 impl Splits {
     /// Writes the split as JSON, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
-        atomic::write_json(path, self)
+        Ok(pig_files::write_json(path, self)?)
     }
 
     /// Reads a split and checks its hash.

@@ -10,7 +10,6 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 
-use crate::atomic;
 use crate::error::{DataError, Result};
 
 /// How a column's value is taken from a row.
@@ -51,7 +50,7 @@ pub fn write_csv<R>(path: &Path, columns: &Columns<R>, rows: &[R]) -> Result<()>
         writer.into_inner().map_err(|error| error.into_error().into())
     };
     let bytes = encode().map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })?;
-    atomic::write(path, &bytes)
+    Ok(pig_files::write(path, &bytes)?)
 }
 
 /// Writes the rows as one Parquet row group, whole or not at all.
@@ -61,7 +60,7 @@ pub fn write_csv<R>(path: &Path, columns: &Columns<R>, rows: &[R]) -> Result<()>
 pub fn write_parquet<R>(path: &Path, columns: &Columns<R>, rows: &[R]) -> Result<()> {
     let bytes = encode_parquet(columns, rows)
         .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })?;
-    atomic::write(path, &bytes)
+    Ok(pig_files::write(path, &bytes)?)
 }
 
 fn encode_parquet<R>(columns: &Columns<R>, rows: &[R]) -> std::result::Result<Vec<u8>, ParquetError> {

@@ -6,9 +6,11 @@
 mod error;
 mod kind;
 mod open;
+mod request;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use error::DeviceError;
-pub use kind::{DeviceKind, Request};
+pub use kind::DeviceKind;
 pub use open::{Found, KindReport, Opened, open, report};
+pub use request::Request;

@@ -6,7 +6,8 @@ use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::StandardDataDictionary;
 
-use crate::header::{Header, Kind, Node, name};
+use crate::element::name;
+use crate::header::{Header, Kind, Node};
 use crate::{Error, Result};
 
 impl Header {

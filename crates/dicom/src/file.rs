@@ -5,7 +5,8 @@ use std::path::Path;
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 
-use crate::header::{self, Encoding, Goal, Header};
+use crate::element::{self, Encoding};
+use crate::header::{self, Goal, Header};
 use crate::source::Source;
 use crate::{Error, Limits, Result};
 
@@ -152,7 +153,7 @@ pub(crate) fn read(mut source: Source, limits: &Limits, to_the_end: bool) -> Res
     let mut first = [0; 8];
     let read = source.read_up_to(&mut first)?;
     if read == 0 {
-        return Err(header::truncated(&source, "the data set", 8, 0));
+        return Err(element::truncated(&source, "the data set", 8, 0));
     }
     let seen = if read == 8 { guess(first) } else { None };
     source.seek(begin)?;

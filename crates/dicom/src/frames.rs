@@ -2,12 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::attributes::Shape;
 use crate::codec::{self, Decoded};
 use crate::file::{Compression, File};
+use crate::fragments;
 use crate::header::Header;
-use crate::pixel_data::{self, Layout, Numbers, Span};
+use crate::pixel_data::{Layout, Numbers, Span};
 use crate::samples::{self, Samples};
+use crate::shape::Shape;
 use crate::source::Source;
 use crate::{Error, Limits, Result};
 
@@ -64,7 +65,7 @@ impl Frames {
                 Place::Native(span)
             }
             Layout::Encapsulated { table, fragments } => {
-                let starts = pixel_data::frame_starts(&mut file.source, &root, &table, &fragments, shape.frames)?;
+                let starts = fragments::frame_starts(&mut file.source, &root, &table, &fragments, shape.frames)?;
                 Place::Fragments { fragments, starts }
             }
         };

@@ -3,8 +3,9 @@
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use crate::attributes::{Shape, laterality};
+use crate::attributes::laterality;
 use crate::dataset::Dataset;
+use crate::shape::Shape;
 use crate::voi::{self, Lut, Modality, Pipeline};
 use crate::{FrameInfo, Result, Spacing, SpacingSource};
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
 
-use crate::attributes::{self, Shape};
+use crate::attributes;
 use crate::dataset::Dataset;
 use crate::file::{self, File};
 use crate::frames::{Frames, Parts};
 use crate::groups::Groups;
 use crate::samples::Samples;
+use crate::shape::Shape;
 use crate::source::Source;
 use crate::voi::{Modality, Pipeline, Stage};
 use crate::{Error, FrameInfo, ImageInfo, Limits, Photometric, Result, Voi, colour};

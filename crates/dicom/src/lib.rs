@@ -23,8 +23,8 @@
 //!
 //! Everything that a file says of itself is held against [`Limits`] and against the file's length before memory is taken.
 //! RLE, JPEG and JPEG-LS are decoded here. JPEG 2000 is decoded by `hayro-jpeg2000` (safe code) behind a check of the
-//! codestream's headers, so that memory and time are bounded, and inside `catch_unwind`: its panics become [`Error::Codec`], and
-//! nothing is printed of them. For that, the first such frame wraps the process's panic hook in one that passes over them.
+//! codestream's headers, so that memory and time are bounded, and inside `catch_unwind`: its panics become [`Error::Codec`]. The
+//! process's panic hook is left alone; [`panics_are_caught_here`] tells it which panics it need not report.
 //!
 //! Not read: HTJ2K, JPEG XL, progressive JPEG, video, more than 16 bits of JPEG 2000, sampled JPEG-LS and lossless JPEG.
 
@@ -33,8 +33,11 @@ mod basic_profile;
 mod codec;
 mod colour;
 mod dataset;
+mod element;
 mod error;
 mod file;
+mod foreign;
+mod fragments;
 mod frames;
 mod groups;
 mod header;
@@ -45,6 +48,7 @@ mod pixel_data;
 mod privacy;
 mod samples;
 mod seg;
+mod shape;
 mod source;
 mod voi;
 
@@ -55,6 +59,7 @@ use dicom_dictionary_std::tags;
 pub use basic_profile::BASIC_PROFILE;
 pub use error::{Error, Result};
 pub use file::is_dicom;
+pub use foreign::panics_are_caught_here;
 pub use image::{Frame, Image, Windowed};
 pub use info::{FrameInfo, Identifier, ImageInfo, Laterality, ObjectKind, Photometric, Spacing, SpacingSource};
 pub use limits::Limits;

@@ -1,7 +1,7 @@
 //! Stored values: from bytes or decoded words to numbers of the width that the header states.
 
-use crate::attributes::Shape;
 use crate::pixel_data::Numbers;
+use crate::shape::Shape;
 
 /// Stored values, row by row; the samples of a pixel stand together. One variant for each width that DICOM has.
 #[derive(Debug, Clone, PartialEq)]

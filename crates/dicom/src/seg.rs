@@ -6,11 +6,11 @@ use std::path::Path;
 
 use dicom_dictionary_std::{tags, uids};
 
-use crate::attributes::Shape;
 use crate::dataset::Dataset;
 use crate::file::{self, File};
 use crate::frames::Frames;
 use crate::groups::Groups;
+use crate::shape::Shape;
 use crate::source::Source;
 use crate::{Error, Identifier, Limits, Photometric, Result};
 

@@ -25,6 +25,7 @@ pub mod noise;
 pub mod pair;
 pub mod prediction;
 pub mod resample;
+pub mod sampler;
 pub mod schedule;
 pub mod single;
 pub mod step;

@@ -6,14 +6,36 @@ use pig_data::GroupSource;
 use pig_data::write::keyword;
 
 use crate::error::{ExportError, Result};
+use crate::pair::{Origin, Pair};
 use crate::pixels::Loaded;
 use crate::place::{AFFINE, SLICE, SPACING, VOLUME};
-use crate::source::{Origin, Pair, Pairs, gather};
+use crate::request::Request;
+use crate::source::{Pairs, gather};
 use crate::staging::Staging;
-use crate::{Progress, Request, Summary};
+
+/// The name and version of this program, as files name their maker.
+pub(crate) const MAKER: &str = concat!("pig ", env!("CARGO_PKG_VERSION"));
 
 /// Text chunks that the manifest repeats.
 const TEXT_COLUMNS: [&str; 4] = [keyword::SEED, keyword::MODEL_HASH, keyword::SETTINGS_HASH, keyword::VERSION];
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Pairs of a model or a program.
+    pub generated: usize,
+    /// Pairs found in data.
+    pub real: usize,
+    /// Pairs without a lesion.
+    pub empty_masks: usize,
+    /// What the user should know but what does not stop the work. Contains no ids.
+    pub warnings: Vec<String>,
+    /// What to do with the folder.
+    pub notes: Vec<String>,
+}
+
+/// Called with the pairs done and all of them; [`ControlFlow::Break`] stops the export, which then leaves nothing.
+pub type Progress<'a> = &'a dyn Fn(usize, usize) -> ControlFlow<()>;
 
 /// An export under way.
 pub(crate) struct Job<'a> {

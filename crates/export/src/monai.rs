@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::job::Job;
-use crate::source::Origin;
+use crate::job::{Job, MAKER};
+use crate::pair::Origin;
 use crate::split::folds;
 
 /// Writes the pairs. The first fold validates, as in the nnU-Net export of the same seed; without real patients all
@@ -28,7 +28,7 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
     let list = json!({
         "name": job.request.out.file_name().unwrap_or_default().to_string_lossy(),
         "description": "Image and lesion mask pairs; origin says which are generated.",
-        "made_by": crate::MAKER,
+        "made_by": MAKER,
         "labels": { "0": "background", "1": "lesion" },
         "generated": job.count(Origin::Generated),
         "real": job.count(Origin::Real),

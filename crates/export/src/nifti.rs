@@ -11,7 +11,7 @@ use flate2::{Compression, GzBuilder};
 use pig_data::Pixels;
 
 use crate::error::{ExportError, Result};
-use crate::job::Job;
+use crate::job::{Job, MAKER};
 use crate::pixels::Loaded;
 use crate::place::{Affine, determinant, lengths};
 use crate::stack::{Stack, stacks};
@@ -99,7 +99,7 @@ fn description(stack: &Stack, synthetic: bool) -> String {
         (Some(_), None, true) => "slice spacing unknown, 1 mm assumed",
         (Some(_), ..) => "spacing in mm",
     };
-    format!("{}; synthetic={}; {spacing}", crate::MAKER, if synthetic { "yes" } else { "no" })
+    format!("{MAKER}; synthetic={}; {spacing}", if synthetic { "yes" } else { "no" })
 }
 
 /// A header of 348 bytes and the four after it, little-endian.

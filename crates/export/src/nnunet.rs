@@ -7,8 +7,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::job::Job;
-use crate::source::Origin;
+use crate::job::{Job, MAKER};
+use crate::pair::Origin;
 use crate::split::folds;
 
 /// What a file of the first channel ends with.
@@ -62,7 +62,7 @@ fn dataset_json(job: &Job<'_>, name: &str) -> Value {
         "overwrite_image_reader_writer": "NaturalImage2DIO",
         "generated": job.count(Origin::Generated),
         "real": job.count(Origin::Real),
-        "made_by": crate::MAKER,
+        "made_by": MAKER,
     })
 }
 

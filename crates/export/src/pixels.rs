@@ -8,7 +8,7 @@ use pig_data::read::{read_image, read_mask};
 use pig_data::{DataConfig, DataError, Pixels};
 
 use crate::error::{ExportError, Result};
-use crate::source::Pair;
+use crate::pair::Pair;
 
 /// A pair that was read.
 #[derive(Debug)]

@@ -1,68 +1,21 @@
 //! Which pairs are exported, under which names, and what is known about each.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pig_data::read::read_header;
 use pig_data::write::keyword;
 use pig_data::{DataConfig, Dataset, GroupSource, PairEntry};
 use sha2::{Digest, Sha256};
 
-use crate::Request;
 use crate::error::{ExportError, Result};
+use crate::pair::{Origin, Pair};
 use crate::pixels::text_of;
 use crate::place::{Place, Places};
+use crate::request::{Amount, Request};
 
 /// The longest stem in characters; leaves room for folders and endings in the names of a tar file.
 const LONGEST_STEM: usize = 64;
-
-/// Which generated pairs are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Amount {
-    /// All of them.
-    #[default]
-    All,
-    /// This many.
-    Count(usize),
-    /// As many as make this share of the whole, at least 0 and below 1. Needs real pairs.
-    Share(f64),
-}
-
-/// Where a pair comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Made by a model, or drawn by a program.
-    Generated,
-    /// Found in the user's data.
-    Real,
-}
-
-impl Origin {
-    /// The word in manifests.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Generated => "generated",
-            Self::Real => "real",
-        }
-    }
-}
-
-/// A pair that is exported.
-#[derive(Debug, Clone)]
-pub(crate) struct Pair {
-    /// The name of its files, unique in the export also where upper and lower case are the same.
-    pub(crate) stem: String,
-    /// Its id in the folder that it comes from.
-    pub(crate) source_id: String,
-    pub(crate) origin: Origin,
-    /// Whether the file says that it was not acquired from a patient; so do real pairs' stand-ins, the phantoms.
-    pub(crate) synthetic: bool,
-    /// The patient or group; the stem where none is known.
-    pub(crate) group: String,
-    pub(crate) image: PathBuf,
-    pub(crate) mask: PathBuf,
-    pub(crate) place: Place,
-}
 
 /// The pairs of one export.
 #[derive(Debug)]

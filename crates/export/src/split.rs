@@ -6,7 +6,7 @@ use pig_data::{Dataset, Layout, PairEntry, Splits, k_folds};
 
 use crate::error::Result;
 use crate::job::Job;
-use crate::source::Origin;
+use crate::pair::Origin;
 
 /// One division of the pairs, as indices into the export.
 #[derive(Debug)]

@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{ExportError, Result};
 use crate::job::Job;
+use crate::pair::Pair;
 use crate::place::{Affine, lengths, moved};
-use crate::source::{Namer, Pair};
+use crate::source::Namer;
 
 /// How far a slice may lie beside its place, as a share of a pixel, and how many pixels away that is measured.
 const PLACE_TOLERANCE: f64 = 0.01;

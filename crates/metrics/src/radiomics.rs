@@ -9,6 +9,8 @@
 mod glcm;
 mod glrlm;
 mod intensity;
+mod levels;
+mod numbers;
 mod shape;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use shape::axes;
 
 use crate::features::{FeatureError, Features};
+use levels::Levels;
 
 /// Gray levels by a fixed bin number over a fixed range, the same for every image of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -40,27 +43,6 @@ impl Discretisation {
     pub fn level(&self, intensity: f64) -> usize {
         let bin = ((intensity - self.low) / (self.high - self.low) * self.levels as f64).floor();
         bin.clamp(0.0, self.levels as f64 - 1.0) as usize + 1
-    }
-}
-
-/// A region's gray levels: what texture is counted on.
-struct Levels<'a> {
-    /// Level of each pixel from 1; 0 outside the region.
-    of: &'a [usize],
-    height: usize,
-    width: usize,
-    count: usize,
-}
-
-/// Steps (rows, columns) to the neighbour in each of the four directions.
-const DIRECTIONS: [(isize, isize); 4] = [(0, 1), (1, 1), (1, 0), (1, -1)];
-
-impl Levels<'_> {
-    /// The pixel one step on, if it lies in the image.
-    fn step(&self, index: usize, (rows, columns): (isize, isize)) -> Option<usize> {
-        let row = (index / self.width).checked_add_signed(rows).filter(|&row| row < self.height)?;
-        let column = (index % self.width).checked_add_signed(columns).filter(|&column| column < self.width)?;
-        Some(row * self.width + column)
     }
 }
 
@@ -143,16 +125,6 @@ pub fn standardise(reference: &Features, other: &Features) -> Result<(Features, 
         Features::new(values.collect(), kept.len())
     };
     Ok((scaled(reference)?, scaled(other)?, kept.clone()))
-}
-
-/// -sum p log2 p over the p above 0.
-fn entropy(shares: impl Iterator<Item = f64>) -> f64 {
-    -shares.filter(|&p| p > 0.0).map(|p| p * p.log2()).sum::<f64>()
-}
-
-/// a / b, or 0 where b is 0.
-fn ratio(a: f64, b: f64) -> f64 {
-    if b == 0.0 { 0.0 } else { a / b }
 }
 
 #[cfg(test)]

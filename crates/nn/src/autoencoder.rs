@@ -3,7 +3,7 @@
 
 use crate::{
     attention::SelfAttention,
-    config::{UNetConfig, UNetError},
+    config::{UNetConfig, UNetError, check_channels},
     layers::{Conv2d, GroupNorm},
     ops::ConvGeometry,
     pass::{Pass, Precision},
@@ -257,6 +257,7 @@ impl Autoencoder {
     /// An autoencoder of images with `channels` channels, with weights of zero and norms of one.
     pub fn new(config: &AutoencoderConfig, channels: usize, device: &Device) -> Result<Self, UNetError> {
         config.as_unet().validate()?;
+        check_channels("an autoencoder", [channels, config.latent_channels])?;
         let (widths, latent) = (&config.block_out_channels, config.latent_channels);
         let last = widths.len() - 1;
         let resnet = |from, to| PlainResnetBlock::new([from, to], config, device);

@@ -121,6 +121,16 @@ pub enum UNetError {
         /// The entries given.
         found: Vec<usize>,
     },
+    /// A network without inputs or outputs.
+    #[error("{what} has {input} input and {output} output channels, expected at least 1 of each")]
+    NoChannels {
+        /// The network.
+        what: &'static str,
+        /// Input channels.
+        input: usize,
+        /// Output channels.
+        output: usize,
+    },
     /// An autoencoder without latents.
     #[error("autoencoder.latent_channels = 0, expected 1 or more")]
     NoLatents,
@@ -152,6 +162,14 @@ pub enum UNetError {
         /// What must divide both.
         divisor: usize,
     },
+}
+
+/// Refuses a network without inputs or outputs: its convolutions would have no channels to read or to write.
+pub(crate) fn check_channels(what: &'static str, [input, output]: [usize; 2]) -> Result<(), UNetError> {
+    if input == 0 || output == 0 {
+        return Err(UNetError::NoChannels { what, input, output });
+    }
+    Ok(())
 }
 
 impl UNetConfig {

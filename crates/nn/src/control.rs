@@ -2,7 +2,7 @@
 //! U-Net's skip connections through convolutions that start at zero.
 
 use crate::{
-    config::{UNetConfig, UNetError},
+    config::{UNetConfig, UNetError, check_channels},
     dropout::Dropout,
     embedding::{Sinusoids, TimeEmbedding},
     layers::Conv2d,
@@ -120,6 +120,7 @@ impl ControlNet {
         stride: usize,
         device: &Device,
     ) -> Result<Self, UNetError> {
+        check_channels("a control network", [condition, channels])?;
         let widths = &config.conditioning_embedding_out_channels;
         if widths.is_empty() || widths.contains(&0) {
             return Err(UNetError::ConditionEmbedding { found: widths.clone() });

@@ -2,7 +2,7 @@
 
 use crate::{
     attention::SelfAttention,
-    config::{UNetConfig, UNetError},
+    config::{UNetConfig, UNetError, check_channels},
     embedding::{ClassEmbedding, Sinusoids, TimeEmbedding},
     layers::{Conv2d, GroupNorm},
     ops::{self, ConvGeometry},
@@ -129,6 +129,7 @@ impl UNet {
     /// weights of zero and norms of one.
     pub fn new(config: &UNetConfig, channels: [usize; 2], device: &Device) -> Result<Self, UNetError> {
         config.validate()?;
+        check_channels("a U-Net", channels)?;
         let widths = &config.block_out_channels;
         let last = widths.len() - 1;
         let resnet = |from, to| ResnetBlock::new([from, to], config, device);

@@ -6,7 +6,7 @@
 
 use crate::{
     ops::{self, ConvGeometry},
-    pass::Precision,
+    precision::Precision,
 };
 use burn::tensor::{Int, Tensor, TensorData};
 

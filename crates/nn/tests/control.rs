@@ -7,7 +7,8 @@ use burn::{
 use pig_device::testing;
 use pig_diffusion::denoiser::Denoiser;
 use pig_nn::{
-    config::UNetConfig,
+    autoencoder::{Autoencoder, AutoencoderConfig},
+    config::{UNetConfig, UNetError},
     control::{ControlConfig, ControlNet, Controlled},
     network::Network,
     parameters::{export, initialise},
@@ -122,4 +123,21 @@ fn parameters_are_named_as_diffusers_names_them() {
     let expected: Vec<_> = export(&base).into_iter().filter(|(name, _)| copied(name)).collect();
     let found: Vec<_> = names.into_iter().filter(|(name, _)| copied(name)).collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn networks_without_channels_are_refused() {
+    let device = testing::device();
+    let refused = |error: UNetError, what: &str| {
+        assert!(matches!(error, UNetError::NoChannels { .. }) && error.to_string().starts_with(what), "{error}");
+    };
+    refused(UNet::new(&config(), [0, 1], &device).unwrap_err(), "a U-Net has 0 input");
+    refused(UNet::new(&config(), [1, 0], &device).unwrap_err(), "a U-Net has 1 input and 0 output");
+    refused(ControlNet::new(&config(), &ControlConfig::default(), [1, 0], &device).unwrap_err(), "a control network");
+    let words = AutoencoderConfig { block_out_channels: vec![32, 32], ..AutoencoderConfig::default() };
+    refused(Autoencoder::new(&words, 0, &device).unwrap_err(), "an autoencoder");
+    refused(
+        Autoencoder::new(&AutoencoderConfig { latent_channels: 0, ..words }, 1, &device).unwrap_err(),
+        "an autoencoder",
+    );
 }

@@ -16,6 +16,10 @@ pub enum PrepareError {
     #[error(transparent)]
     Data(#[from] DataError),
 
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] pig_files::FileError),
+
     /// A DICOM file.
     #[error(transparent)]
     Dicom(#[from] pig_dicom::Error),

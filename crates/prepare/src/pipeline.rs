@@ -1,7 +1,7 @@
 //! From a source folder to a prepared one: cases in parallel, each finished case kept, the same result every time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -10,55 +10,18 @@ use pig_data::table::{Column, Columns, write_csv};
 
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
-use crate::layouts::{Case, Found, ImageSource, Layout, find};
+use crate::layouts::{Case, Found, ImageSource, find};
 use crate::prepared::{CaseState, Description, Folder, begun, hash_texts};
 use crate::privacy::Key;
 use crate::record::{Grouping, Record};
-use crate::settings::{Names, PrepareConfig};
-use crate::sources::Cost;
+use crate::settings::Names;
 
 mod case;
+mod work;
 
-/// What is to be prepared, and where to.
-#[derive(Debug)]
-pub struct Request {
-    /// The folder with the source's files.
-    pub source: PathBuf,
-    /// The folder to make, or to go on with.
-    pub out: PathBuf,
-    /// The source's layout; recognised without it.
-    pub layout: Option<Layout>,
-    /// The settings.
-    pub config: PrepareConfig,
-    /// The key that patients are hashed with; needed where the source names patients.
-    pub key: Option<Key>,
-    /// Whether the first case that cannot be prepared ends the work.
-    pub strict: bool,
-    /// What reading may cost.
-    pub cost: Cost,
-    /// A table of prepared ids and source files to write, outside the prepared folder.
-    pub links: Option<PathBuf>,
-}
+use work::Work;
 
-/// Receives progress and says when to stop. Called from several threads.
-pub trait Progress: Sync {
-    /// The work begins; `total` is the number of cases.
-    fn begin(&self, _total: usize) {}
-
-    /// So many cases are done.
-    fn done(&self, _done: usize) {}
-
-    /// Whether the user asked to stop: what is finished is kept, and the same call goes on later.
-    fn stop_requested(&self) -> bool {
-        false
-    }
-}
-
-/// Says nothing and never stops.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Progress for Silent {}
+pub use work::{Progress, Request, Silent};
 
 /// What became of the source.
 #[derive(Debug, Clone)]
@@ -123,15 +86,6 @@ enum Outcome {
     Done { state: CaseState, kept: bool },
     Failed(String, PrepareError),
     Stopped,
-}
-
-struct Work<'a> {
-    request: &'a Request,
-    layout: Layout,
-    folder: &'a Folder,
-    ids: &'a HashMap<&'a str, String>,
-    progress: &'a dyn Progress,
-    budget: Budget,
 }
 
 impl Work<'_> {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use pig_data::manifest::Manifest;
 use pig_data::table::{Column, Columns, write_csv, write_parquet};
-use pig_data::{atomic, hex};
+use pig_files::hex;
 
 use crate::error::{PrepareError, Result};
 use crate::layouts::Layout;
@@ -138,7 +138,7 @@ impl Folder {
         let text = toml::to_string(description)
             .map_err(|error| PrepareError::Prepared { path: path.clone(), problem: error.to_string() })?;
         let head = "# Made by pig prepare. The key that patients were hashed with is not in this folder.\n";
-        Ok(atomic::write(&path, format!("{head}{text}").as_bytes())?)
+        Ok(pig_files::write(&path, format!("{head}{text}").as_bytes())?)
     }
 
     pub(crate) fn path(&self, place: &str) -> PathBuf {
@@ -193,7 +193,7 @@ impl Folder {
         let path = self.state_path(case);
         let text = serde_json::to_string(state)
             .map_err(|error| PrepareError::Prepared { path: path.clone(), problem: error.to_string() })?;
-        Ok(atomic::write(&path, text.as_bytes())?)
+        Ok(pig_files::write(&path, text.as_bytes())?)
     }
 
     /// Writes both manifests, sorted by id.

@@ -11,7 +11,7 @@ use hmac::{Hmac, Mac};
 use rand::TryRngCore as _;
 use sha2::Sha256;
 
-use pig_data::hex;
+use pig_files::hex;
 
 use crate::error::{PrepareError, Result};
 

@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::ReportError;
+use crate::font::{SHADES, TextSize};
 use crate::picture::Picture;
-use crate::write::write_atomically;
-
-/// Side of a character of the label font, in pixels.
-pub const CHARACTER: usize = 8;
 
 /// The text chunk that every PNG with a generated picture carries.
 pub const SYNTHETIC: (&str, &str) = ("synthetic", "yes");
@@ -92,19 +89,18 @@ impl Canvas {
         }
     }
 
-    /// Writes a line of text, upper left corner at `at`, characters of 8 x 8 pixels enlarged `scale` times.
-    /// Characters beyond ASCII become `?`.
-    pub fn text(&mut self, (x, y): (usize, usize), text: &str, scale: usize, colour: [u8; 3]) {
-        for (index, character) in text.chars().enumerate() {
-            let glyph = font8x8::legacy::BASIC_LEGACY.get(character as usize).copied();
-            let glyph = glyph.unwrap_or(font8x8::legacy::BASIC_LEGACY[usize::from(b'?')]);
-            for (row, bits) in glyph.iter().enumerate() {
-                for column in (0..CHARACTER).filter(|column| bits >> column & 1 == 1) {
-                    let at = (x + (index * CHARACTER + column) * scale, y + row * scale);
-                    self.rectangle(at, (scale, scale), colour);
-                }
+    /// Writes a line of text, its upper left corner at `at`. A character that the font lacks becomes a box.
+    pub fn text(&mut self, (x, y): (usize, usize), text: &str, size: TextSize, colour: [u8; 3]) {
+        size.draw(text, |column, row, shade| {
+            let at = (x.checked_add_signed(column as isize), y.checked_add_signed(row as isize));
+            if let (Some(x), Some(y)) = at
+                && x < self.width
+                && y < self.height
+            {
+                let pixel = &mut self.pixels[y * self.width + x];
+                *pixel = std::array::from_fn(|channel| mixed(pixel[channel], colour[channel], shade));
             }
-        }
+        });
     }
 
     /// Encodes the canvas as PNG with text chunks (keyword, text), such as [`SYNTHETIC`].
@@ -135,7 +131,7 @@ impl Canvas {
 
     /// Encodes the canvas and writes it, whole or not at all.
     pub fn write_png(&self, path: &Path, text: &[(&str, &str)]) -> Result<(), ReportError> {
-        write_atomically(path, &self.encode_png(text)?)
+        Ok(pig_files::write(path, &self.encode_png(text)?)?)
     }
 
     /// The smallest of gray, indexed and RGB that keeps every pixel as it is.
@@ -156,6 +152,12 @@ impl Canvas {
         let palette = colours.keys().flatten().copied().collect();
         (png::ColorType::Indexed, Some(palette), self.pixels.iter().map(|pixel| colours[pixel]).collect())
     }
+}
+
+/// `ink` over `ground`, which shows through where `shade` is below [`SHADES`].
+fn mixed(ground: u8, ink: u8, shade: u8) -> u8 {
+    let (ground, ink, shade, full) = (u16::from(ground), u16::from(ink), u16::from(shade), u16::from(SHADES));
+    ((ground * (full - shade) + ink * shade + full / 2) / full) as u8
 }
 
 #[cfg(test)]
@@ -244,26 +246,30 @@ mod tests {
 
     #[test]
     fn text_is_drawn_where_it_is_said_to_be() {
-        let mut canvas = Canvas::new(40, 20, [0; 3]);
-        canvas.text((4, 2), "I", 2, LINE);
-        let drawn = |canvas: &Canvas| canvas.pixels.iter().filter(|&&p| p == LINE).count();
-        assert!(drawn(&canvas) > 20);
-        for (index, _) in canvas.pixels.iter().enumerate().filter(|(_, p)| **p == LINE) {
+        let written = |text: &str| {
+            let mut canvas = Canvas::new(40, 30, [0; 3]);
+            canvas.text((4, 2), text, TextSize::Title, LINE);
+            canvas
+        };
+        let canvas = written("I");
+        let drawn = |(_, pixel): &(usize, &[u8; 3])| **pixel != [0; 3];
+        assert!(canvas.pixels.iter().enumerate().filter(drawn).count() > 20);
+        let (width, line) = (TextSize::Title.width("I"), TextSize::Title.line());
+        for (index, _) in canvas.pixels.iter().enumerate().filter(drawn) {
             let (x, y) = (index % 40, index / 40);
-            assert!((4..20).contains(&x) && (2..18).contains(&y));
+            assert!((4..4 + width).contains(&x) && (2..2 + line).contains(&y));
         }
-        let mut unknown = Canvas::new(40, 20, [0; 3]);
-        unknown.text((0, 0), "\u{3b1}", 1, LINE);
-        let mut question = Canvas::new(40, 20, [0; 3]);
-        question.text((0, 0), "?", 1, LINE);
-        assert_eq!(unknown, question);
+        // The font has neither alpha nor the sign for a tree: both are its box.
+        let unknown = written("\u{3b1}");
+        assert_eq!(unknown, written("\u{6728}"));
+        assert!(unknown.pixels.iter().enumerate().any(|pixel| drawn(&pixel)) && unknown != written("?"));
     }
 
     #[test]
     fn drawing_beyond_the_canvas_is_cut_off() {
         let mut canvas = Canvas::new(5, 5, [0; 3]);
         canvas.rectangle((3, 3), (100, 100), LINE);
-        canvas.text((4, 0), "WW", 3, LINE);
+        canvas.text((4, 0), "WW", TextSize::Title, LINE);
         canvas.rectangle((50, 50), (2, 2), LINE);
         assert_eq!(canvas.pixel(4, 4), LINE);
         assert_eq!(canvas.pixel(2, 4), [0; 3]);

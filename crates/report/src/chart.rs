@@ -6,7 +6,6 @@ use std::path::Path;
 use crate::ReportError;
 pub use crate::svg::Scale;
 use crate::svg::{Axis, COLOURS, Entry, FILE_WIDTH, PAGE_WIDTH, Plot, stack};
-use crate::write::write_atomically;
 
 /// Points of a series beyond this number are thinned to the extremes of equal stretches, which look the same.
 const MOST_POINTS: usize = 800;
@@ -101,7 +100,7 @@ impl Chart {
 
 /// Writes charts, one below the other, as one SVG file that is readable in light and dark. The file is there whole or not at all.
 pub fn write_curves(path: &Path, charts: &[Chart]) -> Result<(), ReportError> {
-    write_atomically(path, curves_svg(charts).as_bytes())
+    Ok(pig_files::write(path, curves_svg(charts).as_bytes())?)
 }
 
 /// Charts, one below the other, as the text of one SVG file.

@@ -1,7 +1,8 @@
 //! Contact sheets: many pairs on one picture, in titled sections such as "real" and "generated".
 
 use crate::ReportError;
-use crate::canvas::{CHARACTER, Canvas};
+use crate::canvas::Canvas;
+use crate::font::TextSize;
 use crate::picture::Picture;
 
 /// Near black, as on a reading station: the dark parts of the images keep their borders.
@@ -78,7 +79,7 @@ pub fn contact_sheet(sections: &[Section], style: &SheetStyle) -> Result<Canvas,
     let highest = pairs().map(|pair| pair.image.height()).max().unwrap_or(0);
     let scale = style.scale.unwrap_or_else(|| comfortable_scale(widest, highest)).max(1);
     let cells = if style.show == Show::Outline { 1 } else { 2 };
-    let label = if pairs().any(|pair| !pair.label.is_empty()) { CHARACTER + 4 } else { 0 };
+    let label = if pairs().any(|pair| !pair.label.is_empty()) { TextSize::Label.line() } else { 0 };
     let layout = Layout {
         scale,
         picture: (widest * scale, highest * scale),
@@ -86,7 +87,7 @@ pub fn contact_sheet(sections: &[Section], style: &SheetStyle) -> Result<Canvas,
         columns: style.columns.max(1),
     };
     let columns = sections.iter().map(|section| section.pairs.len().min(layout.columns)).max().unwrap_or(0);
-    let title_width = sections.iter().map(|section| section.title.chars().count() * CHARACTER * 2).max().unwrap_or(0);
+    let title_width = sections.iter().map(|section| TextSize::Title.width(&section.title)).max().unwrap_or(0);
     let width = (columns * (layout.pair.0 + SPACE * 2)).max(title_width + SPACE * 2);
     let height = SPACE + sections.iter().map(|section| layout.section_height(section)).sum::<usize>();
     let mut canvas = Canvas::new(width, height, GROUND);
@@ -114,7 +115,7 @@ struct Layout {
 
 impl Layout {
     fn title_height(section: &Section) -> usize {
-        if section.title.is_empty() { 0 } else { CHARACTER * 2 + SPACE }
+        if section.title.is_empty() { 0 } else { TextSize::Title.line() + SPACE / 2 }
     }
 
     fn section_height(&self, section: &Section) -> usize {
@@ -123,15 +124,15 @@ impl Layout {
 }
 
 fn draw_section(canvas: &mut Canvas, y: usize, section: &Section, layout: &Layout, show: Show) {
-    canvas.text((SPACE, y), &section.title, 2, INK);
+    canvas.text((SPACE, y), &section.title, TextSize::Title, INK);
     let top = y + Layout::title_height(section);
     for (index, pair) in section.pairs.iter().enumerate() {
         let x = SPACE + index % layout.columns * (layout.pair.0 + SPACE * 2);
         let y = top + index / layout.columns * (layout.pair.1 + SPACE);
         let beside = (x + layout.picture.0 + SPACE / 4, y);
         draw_pair(canvas, (x, y), beside, pair, layout.scale, show);
-        let fitting: String = pair.label.chars().take(layout.pair.0 / CHARACTER).collect();
-        canvas.text((x, y + layout.picture.1 + 3), &fitting, 1, INK);
+        let label = TextSize::Label.fitted(&pair.label, layout.pair.0);
+        canvas.text((x, y + layout.picture.1), &label, TextSize::Label, INK);
     }
 }
 
@@ -178,10 +179,10 @@ mod tests {
     fn dimensions_follow_from_the_layout() {
         let style = SheetStyle { columns: 3, scale: Some(2), show: Show::Outline };
         let canvas = sheet(vec![pair(20, 30, 1); 5], &style);
-        // Three columns of 60 + 16; above: 8; title 24; two rows of 40 + 12 + 8.
-        assert_eq!((canvas.width(), canvas.height()), (3 * 76, 8 + 24 + 2 * 60));
+        // Three columns of 60 + 16; above: 8; title 24; two rows of 40 + 14 + 8.
+        assert_eq!((canvas.width(), canvas.height()), (3 * 76, 8 + 24 + 2 * 62));
         let canvas = sheet(vec![pair(20, 30, 1); 5], &SheetStyle { show: Show::MaskBeside, ..style });
-        assert_eq!((canvas.width(), canvas.height()), (3 * (60 + 2 + 60 + 16), 8 + 24 + 2 * 60));
+        assert_eq!((canvas.width(), canvas.height()), (3 * (60 + 2 + 60 + 16), 8 + 24 + 2 * 62));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::path::Path;
 use crate::ReportError;
 use crate::chart::Chart;
 use crate::histogram::HistogramChart;
+use crate::markup::escape;
 use crate::page::{Figure, NearestSection, Page};
 use crate::table::Table;
-use crate::write::{escape, write_atomically};
 
 /// The longest cell that is kept on one line.
 const SHORT_CELL: usize = 16;
@@ -83,7 +83,7 @@ impl Document {
     /// # Errors
     /// When a picture cannot be encoded or the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        write_atomically(path, self.render()?.as_bytes())
+        Ok(pig_files::write(path, self.render()?.as_bytes())?)
     }
 }
 

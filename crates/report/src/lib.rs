@@ -8,19 +8,21 @@ pub mod canvas;
 pub mod chart;
 pub mod contact_sheet;
 pub mod document;
+mod font;
 pub mod histogram;
+mod markup;
 pub mod overlay;
 pub mod page;
 pub mod picture;
 pub mod strips;
 mod svg;
 pub mod table;
-mod write;
 
 pub use canvas::Canvas;
 pub use chart::{Chart, Scale, Series, write_curves};
 pub use contact_sheet::{PairPicture, Section, SheetStyle, Show, contact_sheet};
 pub use document::{Block, Document};
+pub use font::TextSize;
 pub use histogram::HistogramChart;
 pub use overlay::{Overlay, overlay};
 pub use page::{DemoPage, Figure, NearestPair, NearestSection};
@@ -85,4 +87,24 @@ pub enum ReportError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl From<pig_files::FileError> for ReportError {
+    fn from(error: pig_files::FileError) -> Self {
+        Self::Write { path: error.path, source: error.source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("absent").join("page.html");
+        let error = ReportError::from(pig_files::write(&path, b"x").unwrap_err()).to_string();
+        assert!(error.starts_with("cannot write ") && error.contains("page.html: "), "{error}");
+        assert!(error.ends_with("check that the folder exists, is writable and has space"), "{error}");
+    }
 }

@@ -1,8 +1,9 @@
 //! A prediction on its picture: the picture as it is, the true outline on it, the predicted outline on it.
 
 use crate::ReportError;
-use crate::canvas::{CHARACTER, Canvas};
+use crate::canvas::Canvas;
 use crate::contact_sheet::{GROUND, INK, SPACE, comfortable_scale};
+use crate::font::TextSize;
 use crate::picture::Picture;
 
 /// True outlines: blue, and so apart from the orange of predictions for every eye.
@@ -40,15 +41,16 @@ pub fn overlay(shown: &Overlay) -> Result<Canvas, ReportError> {
     panels.extend(truth.map(|truth| ("both", vec![truth, prediction])));
     let scale = comfortable_scale(width, height);
     let step = width * scale + SPACE;
-    let mut canvas = Canvas::new(SPACE + panels.len() * step, height * scale + 2 * SPACE + CHARACTER + 4, GROUND);
+    let mut canvas =
+        Canvas::new(SPACE + panels.len() * step, height * scale + 2 * SPACE + TextSize::Label.line(), GROUND);
     for (index, (label, outlines)) in panels.into_iter().enumerate() {
         let at = (SPACE + index * step, SPACE);
         canvas.picture(at, &shown.image, scale);
         for (mask, colour) in outlines {
             canvas.outline(at, mask, width, scale, colour);
         }
-        let fitting: String = label.chars().take(width * scale / CHARACTER).collect();
-        canvas.text((at.0, at.1 + height * scale + 4), &fitting, 1, INK);
+        let label = TextSize::Label.fitted(label, width * scale);
+        canvas.text((at.0, at.1 + height * scale), &label, TextSize::Label, INK);
     }
     Ok(canvas)
 }

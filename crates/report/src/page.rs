@@ -15,9 +15,9 @@ use crate::canvas::{Canvas, SYNTHETIC};
 use crate::chart::Chart;
 use crate::contact_sheet::comfortable_scale;
 use crate::histogram::HistogramChart;
+use crate::markup::{base64, escape};
 use crate::picture::Picture;
 use crate::svg::STYLE as CHART_STYLE;
-use crate::write::{base64, escape, write_atomically};
 
 const PAGE_STYLE: &str = include_str!("page/style.css");
 
@@ -130,7 +130,7 @@ impl DemoPage {
 
     /// Renders the page and writes it, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        write_atomically(path, self.render()?.as_bytes())
+        Ok(pig_files::write(path, self.render()?.as_bytes())?)
     }
 }
 

@@ -2,14 +2,17 @@
 //! (y_0-hat) to be, at spaced steps of the sampling loop.
 
 use crate::ReportError;
-use crate::canvas::{CHARACTER, Canvas};
+use crate::canvas::Canvas;
 use crate::contact_sheet::{GROUND, INK, SPACE, comfortable_scale};
+use crate::font::TextSize;
 use crate::picture::Picture;
 
 /// Strips are enlarged no further than this width.
 const COMFORTABLE_WIDTH: usize = 1280;
-/// Characters for which room is kept at the left: the sample's label, "mask" and "image".
-const GUTTER: usize = 9;
+/// Labels of samples, which stand at the left, are cut off at this width.
+const WIDEST_LABEL: usize = 160;
+/// What the rows of a sample show.
+const ROWS: [&str; 2] = ["mask", "image"];
 
 /// Expectations at one step.
 #[derive(Debug, Clone)]
@@ -39,34 +42,40 @@ pub fn progress_strips(strips: &[Strip], scale: Option<usize>) -> Result<Canvas,
     let widest = widest.ok_or(ReportError::Empty { what: "progress strips" })?;
     let highest = pictures().map(Picture::height).max().unwrap_or(0);
     let steps = strips.iter().map(|strip| strip.steps.len()).max().unwrap_or(0);
-    let fitting = (COMFORTABLE_WIDTH - GUTTER * CHARACTER) / (steps * widest);
+    let fitting = (COMFORTABLE_WIDTH - gutter(strips, TextSize::Label)) / (steps * widest);
     let scale = scale.unwrap_or_else(|| comfortable_scale(widest, highest).min(fitting)).max(1);
-    let longest = strips.iter().flat_map(|strip| &strip.steps).map(|step| step_label(step).len()).max().unwrap_or(1);
-    // Labels are enlarged with the pictures as far as they fit above them.
-    let label_scale = (widest * scale / (longest * CHARACTER)).clamp(1, 2);
-    let character = CHARACTER * label_scale;
-    let gutter = GUTTER * character;
-    let cell = (widest * scale).max(longest * character) + SPACE / 2;
+    let label_width = |size: TextSize| {
+        strips.iter().flat_map(|strip| &strip.steps).map(|step| size.width(&step_label(step))).max().unwrap_or(0)
+    };
+    // Labels are enlarged with the pictures where they fit above them.
+    let size = if label_width(TextSize::Title) <= widest * scale { TextSize::Title } else { TextSize::Label };
+    let gutter = gutter(strips, size);
+    let cell = (widest * scale).max(label_width(size)) + SPACE / 2;
     let row = highest * scale;
-    let strip_height = character + SPACE / 2 + 2 * row + SPACE / 2 + SPACE * 2;
+    let strip_height = size.line() + 2 * (row + SPACE / 2) + SPACE;
     let mut canvas = Canvas::new(gutter + steps * cell + SPACE, SPACE + strips.len() * strip_height, GROUND);
     for (index, strip) in strips.iter().enumerate() {
         let y = SPACE + index * strip_height;
-        let masks = y + character + SPACE / 2;
-        let images = masks + row + SPACE / 2;
-        let middle = row.saturating_sub(character) / 2;
-        let fitting: String = strip.label.chars().take(GUTTER - 1).collect();
-        canvas.text((SPACE, y), &fitting, label_scale, INK);
-        canvas.text((SPACE, masks + middle), "mask", label_scale, INK);
-        canvas.text((SPACE, images + middle), "image", label_scale, INK);
+        let tops = [0, 1].map(|index| y + size.line() + index * (row + SPACE / 2));
+        canvas.text((SPACE, y), &size.fitted(&strip.label, WIDEST_LABEL), size, INK);
+        for (name, top) in ROWS.iter().zip(tops) {
+            canvas.text((SPACE, top + row.saturating_sub(size.line()) / 2), name, size, INK);
+        }
         for (column, step) in strip.steps.iter().enumerate() {
             let x = gutter + column * cell;
-            canvas.text((x, y), &step_label(step), label_scale, INK);
-            canvas.picture((x, masks), &step.mask, scale);
-            canvas.picture((x, images), &step.image, scale);
+            canvas.text((x, y), &step_label(step), size, INK);
+            for (picture, top) in [&step.mask, &step.image].into_iter().zip(tops) {
+                canvas.picture((x, top), picture, scale);
+            }
         }
     }
     Ok(canvas)
+}
+
+/// Room at the left for the labels of samples and rows.
+fn gutter(strips: &[Strip], size: TextSize) -> usize {
+    let labels = strips.iter().map(|strip| size.width(&strip.label).min(WIDEST_LABEL));
+    labels.chain(ROWS.map(|name| size.width(name))).max().unwrap_or(0) + 2 * SPACE
 }
 
 fn step_label(step: &StripStep) -> String {
@@ -90,22 +99,32 @@ mod tests {
     #[test]
     fn masks_stand_above_images_in_order() {
         let canvas = progress_strips(&[strip(5, 32), strip(3, 32)], Some(2)).unwrap();
-        // Five cells of 64 + 4; each strip is 8 + 4 + 64 + 4 + 64 + 16 high.
-        assert_eq!((canvas.width(), canvas.height()), (72 + 5 * 68 + 8, 8 + 2 * 160));
+        // Five cells of 64 + 4; "seed 3" is 56 pixels wide in the size of titles; each strip is 20 + 64 + 4 + 64 + 4 + 8 high.
+        assert_eq!((canvas.width(), canvas.height()), (72 + 5 * 68 + 8, 8 + 2 * 164));
         for i in 0..5 {
             let x = 72 + i * 68 + 30;
-            assert_eq!(canvas.pixel(x, 8 + 12 + 30), [50 + i as u8; 3]);
-            assert_eq!(canvas.pixel(x, 8 + 12 + 64 + 4 + 30), [150 + i as u8; 3]);
+            assert_eq!(canvas.pixel(x, 8 + 20 + 30), [50 + i as u8; 3]);
+            assert_eq!(canvas.pixel(x, 8 + 20 + 64 + 4 + 30), [150 + i as u8; 3]);
         }
         // The shorter strip leaves its last cells empty.
-        assert_eq!(canvas.pixel(72 + 4 * 68 + 30, 8 + 160 + 12 + 30), GROUND);
+        assert_eq!(canvas.pixel(72 + 4 * 68 + 30, 8 + 164 + 20 + 30), GROUND);
     }
 
     #[test]
     fn labels_keep_their_room_over_small_pictures() {
         let canvas = progress_strips(&[strip(4, 3)], Some(1)).unwrap();
-        // "t=1024" is 48 pixels wide.
-        assert_eq!(canvas.width(), 72 + 4 * 52 + 8);
+        // "seed 3" is 37 pixels wide and "t=1024" 42.
+        assert_eq!(canvas.width(), 37 + 16 + 4 * (42 + 4) + 8);
+    }
+
+    #[test]
+    fn long_labels_of_samples_are_cut_and_short_ones_are_whole() {
+        let width = |label: &str| {
+            let strip = Strip { label: label.into(), ..strip(4, 3) };
+            progress_strips(&[strip], Some(1)).unwrap().width()
+        };
+        assert_eq!(width(&"seed ".repeat(100)), WIDEST_LABEL + 16 + 4 * (42 + 4) + 8);
+        assert!(width("seed 1234567") > width("seed 123456"));
     }
 
     #[test]

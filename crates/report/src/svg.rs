@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::write::escape;
+use crate::markup::escape;
 
 /// Width of a chart in a file of its own, in SVG units (pixels where nothing scales it).
 pub(crate) const FILE_WIDTH: f64 = 760.0;

@@ -31,10 +31,11 @@ use pig_nn::{
     pass::{Pass, Precision},
     unet::UNet,
 };
-use pig_train::{
-    config::{OptimizerKind, TrainConfig},
-    optimizer::{NamedGradients, Optimizer, accumulate},
+use pig_optim::{
+    OptimizerKind,
+    host::{NamedGradients, Optimizer, accumulate},
 };
+use pig_train::config::TrainConfig;
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -207,7 +208,7 @@ impl Job {
                 // Taken out, so that the optimiser changes its values where they lie.
                 if let Some(network) = unet.take() {
                     let (_, _, gradients) = gradients(&network, x, target, &self.case);
-                    let optimizer = optimizer.get_or_insert_with(|| Optimizer::new(&adam(), &network));
+                    let optimizer = optimizer.get_or_insert_with(|| Optimizer::new(&adam().optim(), &network));
                     *unet = Some(optimizer.step(network, &gradients, self.case.learning_rate, *step));
                     *step += 1;
                 }

@@ -2,10 +2,11 @@
 //!
 //! Arrays have the axes of other frameworks, [.., channels, height, width]; x is the mask and y the image, as in the paper.
 
-use crate::{Error, Result, checkpoint::sha256, sampler::Samples};
+use crate::{Error, Result, samples::Samples};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::write::file_stem;
 use pig_diffusion::{noise::Stream, prediction::Estimate, schedule::Schedule, step::Step, timesteps::Transition};
+use pig_files::sha256;
 use pig_weights::npz::{self, NpyArray, Values};
 use std::{
     cell::RefCell,
@@ -184,7 +185,7 @@ impl Recorder {
                 }
             }
             let bytes = npz::encode(arrays.iter().map(|(name, array)| (*name, array)));
-            pig_data::atomic::write(&path(out, id), &bytes)?;
+            pig_files::write(&path(out, id), &bytes)?;
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ impl Batches<'_> {
 }
 
 /// Which of `count` pairs stand at `positions` of the endless sequence, every epoch of which is shuffled anew.
-pub(crate) fn shuffled_indices(seed: u64, positions: &[u64], count: usize) -> Vec<usize> {
+pub fn shuffled_indices(seed: u64, positions: &[u64], count: usize) -> Vec<usize> {
     let mut epoch = (usize::MAX, Vec::new());
     let index = |&position: &u64| {
         let (number, offset) = (position as usize / count, position as usize % count);

@@ -1,14 +1,14 @@
 //! Checkpoints: `step-N/{model,ema,optimizer}.safetensors` with `state.json`, written whole or not at all.
 
-use crate::{Error, Result, learning_rate::LearningRate, updates::Updates};
+use crate::{Error, Result};
 use burn::module::Module;
+use pig_files::sha256;
 use pig_nn::parameters::{self, Array, StateDict};
+use pig_optim::{LearningRate, Updates};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     path::{Path, PathBuf},
 };
 
@@ -77,7 +77,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// What a training is at: `network` with its optimiser at `state`.
-    pub(crate) fn of<M: Module>(state: &State, network: &M, optimizer: &Updates) -> Self {
+    pub fn of<M: Module>(state: &State, network: &M, optimizer: &Updates) -> Self {
         let state = state.clone();
         Self { state, model: parameters::export(network), ema: optimizer.ema(), optimizer: optimizer.moments() }
     }
@@ -109,9 +109,9 @@ impl Store {
         for (file, arrays) in files {
             let bytes = serialise(&temporary.join(file), arrays)?;
             checkpoint.state.sha256.insert(file.to_owned(), sha256(&bytes));
-            pig_data::atomic::write(&temporary.join(file), &bytes)?;
+            pig_files::write(&temporary.join(file), &bytes)?;
         }
-        pig_data::atomic::write_json(&temporary.join(STATE), &checkpoint.state)?;
+        pig_files::write_json(&temporary.join(STATE), &checkpoint.state)?;
         if folder.exists() {
             std::fs::remove_dir_all(&folder).map_err(Error::io(&folder, "replace"))?;
         }
@@ -124,7 +124,7 @@ impl Store {
     }
 
     fn point(&self, pointer: &str, name: &str) -> Result<()> {
-        Ok(pig_data::atomic::write(&self.folder.join(pointer), name.as_bytes())?)
+        Ok(pig_files::write(&self.folder.join(pointer), name.as_bytes())?)
     }
 
     /// The folder that `last` or `best` names.
@@ -258,13 +258,4 @@ pub(crate) fn deserialise(bytes: &[u8]) -> std::result::Result<StateDict, String
         arrays.insert(name, Array { shape: view.shape().to_vec(), values });
     }
     Ok(arrays)
-}
-
-/// SHA-256 in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -19,10 +19,10 @@ pub enum Error {
     Schedule(#[from] pig_diffusion::schedule::ScheduleError),
     /// More sampling steps than noise levels.
     #[error(transparent)]
-    Steps(#[from] pig_diffusion::timesteps::StepCountError),
-    /// More sampling steps than Karras et al.'s levels can be told apart.
+    Levels(#[from] pig_diffusion::sampler::LevelsError),
+    /// A file that could not be written.
     #[error(transparent)]
-    Karras(#[from] pig_diffusion::karras::KarrasError),
+    File(#[from] pig_files::FileError),
     /// A network that cannot be built or does not fit the image.
     #[error(transparent)]
     Network(#[from] pig_nn::config::UNetError),

@@ -3,8 +3,8 @@
 use crate::{
     Config, Result,
     observer::{Observer, Silent},
-    run_dir::RunDir,
-    train::{RunData, remembered_data},
+    run_data::RunData,
+    run_dir::{RunDir, remembered_data},
 };
 use pig_data::{Preparation, PreparedSet};
 use pig_metrics::{
@@ -25,7 +25,7 @@ pub struct PlainPair {
 }
 
 /// Rec. 601 luma of channels-last values, or the values themselves where there is one channel.
-pub(crate) fn luma(values: &[f32], channels: usize) -> Vec<f32> {
+pub fn luma(values: &[f32], channels: usize) -> Vec<f32> {
     match channels {
         3 => values.chunks_exact(3).map(|p| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]).collect(),
         _ => values.to_vec(),

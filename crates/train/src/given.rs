@@ -2,14 +2,17 @@
 
 use crate::{
     Config, Error, Result,
-    checkpoint::sha256,
-    config::{GivenKind, Method, SamplerKind},
-    sample::{LoadedRun, Request},
-    sampler::{Given, Sampler, Samples},
-    train::{RunData, remembered_data},
+    config::{GivenKind, Method},
+    loaded::LoadedRun,
+    run_data::RunData,
+    run_dir::remembered_data,
+    sampler::Sampler,
+    samples::{Given, Samples},
 };
 use burn::tensor::Device;
 use pig_data::postprocess::clean_mask;
+use pig_diffusion::sampler::SamplerKind;
+use pig_files::sha256;
 use std::path::{Path, PathBuf};
 
 /// Where masks come from that images are made for.
@@ -64,9 +67,9 @@ pub(crate) enum Supply {
 }
 
 impl Supply {
-    /// Reads what `request` asks for, after checking that the run's method takes it.
-    pub(crate) fn open(request: &Request, loaded: &LoadedRun, device: &Device) -> Result<Self> {
-        let source = &request.source;
+    /// Reads what `source` names, after checking that the run's method takes it.
+    /// `data` is the run's data, where it has moved.
+    pub(crate) fn open(source: &Source, data: Option<&Path>, loaded: &LoadedRun, device: &Device) -> Result<Self> {
         if !loaded.config.takes(source.kind()) {
             return Err(refusal(source, loaded));
         }
@@ -83,7 +86,7 @@ impl Supply {
                 let images: Result<Vec<Vec<f32>>> = picture_paths(folder, "--given-image")?.iter().map(load).collect();
                 Ok(Self::Images(images?))
             }
-            Source::TrainingMasks => Ok(Self::Masks(training_masks(request, loaded)?)),
+            Source::TrainingMasks => Ok(Self::Masks(training_masks(data, loaded)?)),
             Source::MasksFrom(run) => {
                 let other = LoadedRun::open(run, &[], device)?;
                 let (found, expected) = (other.config.data.size, loaded.config.data.size);
@@ -205,8 +208,8 @@ fn refusal(source: &Source, loaded: &LoadedRun) -> Error {
 }
 
 /// The masks that the run was trained on.
-fn training_masks(request: &Request, loaded: &LoadedRun) -> Result<Vec<Vec<f32>>> {
-    let folder = request.data.clone().or_else(|| remembered_data(&loaded.run));
+fn training_masks(data: Option<&Path>, loaded: &LoadedRun) -> Result<Vec<Vec<f32>>> {
+    let folder = data.map(Path::to_owned).or_else(|| remembered_data(&loaded.run));
     let folder = folder.ok_or_else(|| Error::BadFile {
         path: loaded.run.path().to_owned(),
         problem: "the run's data folder is not where it was at training".to_owned(),

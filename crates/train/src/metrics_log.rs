@@ -1,6 +1,6 @@
 //! metrics.jsonl: one line an observation, cut back on resume so that the curves continue.
 
-use crate::{Error, Result, methods::ldm::Reconstruction};
+use crate::{Error, Result, latents::Reconstruction};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
@@ -67,7 +67,7 @@ impl MetricsLog {
                 serde_json::from_str(text).is_ok_and(|line: Line| line.network != network || line.step <= step)
             });
             let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
-            pig_data::atomic::write(&path, kept.as_bytes())?;
+            pig_files::write(&path, kept.as_bytes())?;
         }
         let file = File::options().create(true).append(true).open(&path).map_err(Error::io(&path, "write"))?;
         Ok(Self { path, file })

@@ -1,12 +1,8 @@
 //! README.md of a run: what the model is, what it was trained on, what it is not for.
 
 use crate::{
-    Config, Result,
-    checkpoint::Store,
-    imported::frozen::FrozenModelY,
-    methods::{ldm::LatentSpace, role_name},
-    preview::write_run_curves,
-    run_dir::RunDir,
+    Config, Result, checkpoint::Store, curves::write_run_curves, imported::frozen::FrozenModelY, latents::LatentSpace,
+    role::role_name, run_dir::RunDir,
 };
 use pig_nn::network::Role;
 use std::fmt::Write;
@@ -15,7 +11,7 @@ use std::fmt::Write;
 pub fn write(run: &RunDir, config: &Config) -> Result<()> {
     write_run_curves(run.path())?;
     let text = text(run, config)?;
-    Ok(pig_data::atomic::write(&run.path().join("README.md"), text.as_bytes())?)
+    Ok(pig_files::write(&run.path().join("README.md"), text.as_bytes())?)
 }
 
 fn text(run: &RunDir, config: &Config) -> Result<String> {

@@ -1,4 +1,5 @@
-//! How long jobs tell what they do: events for whoever shows them, and a flag that asks them to stop.
+//! How long jobs tell what they do: events for whoever shows them, a flag that asks them to stop, and how
+//! they end.
 
 use burn::tensor::Device;
 use pig_nn::pass::Precision;
@@ -66,18 +67,27 @@ impl Observer for StopFlag {
 }
 
 /// A note through any observer.
-pub(crate) fn note(observer: &dyn Observer, text: impl Into<String>) {
+pub fn note(observer: &dyn Observer, text: impl Into<String>) {
     observer.event(Event::Note(text.into()));
 }
 
 /// Says so where `device` does not compute in the precision that the configuration asks for.
-pub(crate) fn warn_of_precision(observer: &dyn Observer, key: &str, precision: Precision, device: &Device) {
+pub fn warn_of_precision(observer: &dyn Observer, key: &str, precision: Precision, device: &Device) {
     if precision.on(device) != precision {
         warn(observer, format!("{key} = \"bf16\": this processor has no bf16 instructions, so it runs in f32"));
     }
 }
 
 /// A warning through any observer.
-pub(crate) fn warn(observer: &dyn Observer, text: impl Into<String>) {
+pub fn warn(observer: &dyn Observer, text: impl Into<String>) {
     observer.event(Event::Warning(text.into()));
+}
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// The user asked to stop; a checkpoint was written.
+    Interrupted,
 }

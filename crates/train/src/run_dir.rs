@@ -1,11 +1,13 @@
 //! The run directory: a training that describes itself and is never overwritten.
 
-use crate::{Config, Error, Result, checkpoint::sha256, config::Layers};
+use crate::{Config, Error, Result, config::Layers};
 use pig_data::{Preparation, Splits};
+use pig_files::sha256;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
-pub(crate) const CONFIG: &str = "config.toml";
+/// The resolved configuration.
+pub const CONFIG: &str = "config.toml";
 const PROVENANCE: &str = "provenance.json";
 const SPLITS: &str = "splits.json";
 const PREPARATION: &str = "preparation.json";
@@ -67,21 +69,7 @@ impl RunDir {
         provenance: &Provenance,
     ) -> Result<Self> {
         Self::check_free(path)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-        std::fs::create_dir_all(&temporary).map_err(Error::io(path, "create"))?;
-        let written = Self::fill(&temporary, config, splits, preparation, provenance).and_then(|()| {
-            if path.exists() {
-                // Empty, as check_free made sure.
-                std::fs::remove_dir(path).map_err(Error::io(path, "replace"))?;
-            }
-            std::fs::rename(&temporary, path).map_err(Error::io(path, "create"))
-        });
-        if let Err(error) = written {
-            // The first error is the one to report.
-            let _ = std::fs::remove_dir_all(&temporary);
-            return Err(error);
-        }
+        pig_files::create_folder(path, |folder| Self::fill(folder, config, splits, preparation, provenance))?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -92,9 +80,9 @@ impl RunDir {
         preparation: &Preparation,
         provenance: &Provenance,
     ) -> Result<()> {
-        pig_data::atomic::write(&folder.join(CONFIG), config.as_bytes())?;
-        pig_data::atomic::write_json(&folder.join(PROVENANCE), provenance)?;
-        pig_data::atomic::write_json(&folder.join(PREPARATION), preparation)?;
+        pig_files::write(&folder.join(CONFIG), config.as_bytes())?;
+        pig_files::write_json(&folder.join(PROVENANCE), provenance)?;
+        pig_files::write_json(&folder.join(PREPARATION), preparation)?;
         Ok(splits.save(&folder.join(SPLITS))?)
     }
 
@@ -164,4 +152,19 @@ impl RunDir {
 /// SHA-256 of a configuration's TOML.
 pub fn config_sha256(config: &str) -> String {
     sha256(config.as_bytes())
+}
+
+/// Where this machine keeps a run's data; not part of what a run says about itself.
+pub const DATA_PATH: &str = "data-path.txt";
+
+/// Writes down where this machine keeps the data of a run.
+pub fn remember_data(run: &RunDir, data: &Path) -> Result<()> {
+    let absolute = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    Ok(pig_files::write(&run.path().join(DATA_PATH), absolute.to_string_lossy().as_bytes())?)
+}
+
+/// The data folder of a run on this machine, where it is known and still there.
+pub fn remembered_data(run: &RunDir) -> Option<PathBuf> {
+    let path = std::fs::read_to_string(run.path().join(DATA_PATH)).ok()?;
+    Some(PathBuf::from(path)).filter(|path| path.is_dir())
 }

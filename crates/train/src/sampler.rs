@@ -5,8 +5,9 @@ use crate::{
     arrays::{InitialNoise, Recorder},
     config::Conditioning,
     imported::model_y::ModelY,
-    methods::ldm::{LatentCodec, host},
-    stepper::stepper,
+    latents::{LatentCodec, host},
+    models::Models,
+    samples::{Given, Samples, StripEstimate},
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::resample::resize_image;
@@ -29,54 +30,10 @@ use pig_diffusion::{
 };
 use pig_nn::{
     autoencoder::area_mean,
-    control::{ControlNet, Controlled},
+    control::Controlled,
     network::{Network, Role},
     unet::UNet,
 };
-
-/// The networks of a method, with averaged weights, in evaluation mode.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a process holds one or two of them")]
-pub enum Models {
-    /// The paper's two.
-    Pig {
-        /// The guider.
-        model_x: UNet,
-        /// The conditional model.
-        model_y: ModelY,
-    },
-    /// One for both.
-    Joint(UNet),
-    /// Images without masks.
-    Unconditional(UNet),
-    /// Images for masks.
-    SegGuided(UNet),
-    /// Images for masks, by a steered unconditional base.
-    Control {
-        /// The base.
-        base: UNet,
-        /// What steers it.
-        control: ControlNet,
-    },
-    /// Latents for masks.
-    Latent {
-        /// To and from latents.
-        codec: LatentCodec,
-        /// The network on latents.
-        unet: UNet,
-    },
-}
-
-/// What a sampling is given, one for each sample, in [-1, 1].
-#[derive(Clone, Copy, Debug)]
-pub enum Given<'g> {
-    /// Nothing: the method makes all that it makes.
-    Nothing,
-    /// Masks of `height * width` values of -1 or 1, to make images for.
-    Masks(&'g [&'g [f32]]),
-    /// Images of `height * width * channels` values, to make masks for.
-    Images(&'g [&'g [f32]]),
-}
 
 /// What holds where the callers ask [`Config::takes`] first.
 const NO_ENTRANCE: &str = "the method does not make this";
@@ -94,25 +51,6 @@ pub struct Sampler<'a> {
     initial: Option<&'a InitialNoise>,
     recorder: Option<&'a Recorder>,
     device: &'a Device,
-}
-
-/// Samples on the host: masks (x_0-hat; none, where a method makes images alone) and images (y_0-hat), before any threshold
-/// or rounding.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Samples {
-    /// One mask a sample, `height * width` values, about -1 to 1.
-    pub masks: Vec<Vec<f32>>,
-    /// One image a sample, `height * width * channels` values, about -1 to 1.
-    pub images: Vec<Vec<f32>>,
-}
-
-/// One sample's estimates at one timestep.
-#[derive(Clone, Debug)]
-pub struct StripEstimate {
-    /// The timestep.
-    pub t: usize,
-    /// Estimated masks and images of the whole batch.
-    pub samples: Samples,
 }
 
 impl<'a> Sampler<'a> {
@@ -383,7 +321,7 @@ impl<'a> Sampler<'a> {
     }
 
     fn step(&self, noise: &NoiseSource, stream: Stream) -> Box<dyn Step + '_> {
-        let step = stepper(&self.config.sample, &self.schedule, (noise.clone(), stream));
+        let step = self.config.sample.sampler_settings().step(&self.schedule, (noise.clone(), stream));
         match self.recorder {
             Some(recorder) => recorder.record(step, stream),
             None => step,

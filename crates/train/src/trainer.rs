@@ -4,10 +4,13 @@ use crate::{
     Error, Result,
     batch::Batches,
     checkpoint::{Checkpoint, State, Store},
-    methods::{Context, Objective, ldm::Reconstruction, role_name, teacher},
+    latents::Reconstruction,
+    meter::{Meter, mean},
+    methods::objective::{Context, Objective},
     metrics_log::{Line, MetricsLog, Validation},
-    observer::{Event, Observer, note},
-    updates::Updates,
+    observer::{Event, Observer, Outcome, note, warn},
+    role::{role_name, teacher},
+    sets::Sets,
 };
 use burn::{
     module::Module,
@@ -15,28 +18,11 @@ use burn::{
 };
 use pig_data::PreparedSet;
 use pig_nn::parameters;
-use std::{path::Path, time::Instant};
+use pig_optim::Updates;
+use std::path::Path;
 
 /// Noise of validation is named apart from that of training.
 const VALIDATION_POSITIONS: u64 = 1 << 48;
-
-/// How a training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All steps are done.
-    Finished,
-    /// The user asked to stop; a checkpoint was written.
-    Interrupted,
-}
-
-/// The pairs of one training.
-#[derive(Clone, Copy, Debug)]
-pub struct Sets<'a> {
-    /// Pairs to learn from.
-    pub training: &'a PreparedSet,
-    /// Pairs of other patients, for the validation loss.
-    pub validation: &'a PreparedSet,
-}
 
 /// Trains one network of a run.
 pub struct Trainer<'a, O: Objective> {
@@ -74,7 +60,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             let checkpoint = store.load_last()?;
             let network = parameters::import(network, &checkpoint.model)
                 .map_err(|source| Error::Architecture { path: run.to_owned(), source })?;
-            let mut optimizer = Updates::new(&config.train, &network, device);
+            let mut optimizer = Updates::new(&config.train.optim(), &network, device);
             optimizer.restore(&checkpoint.optimizer, &checkpoint.ema).map_err(|name| Error::BadFile {
                 path: run.to_owned(),
                 problem: format!("the optimiser's {name} is missing or of another shape"),
@@ -86,7 +72,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             return Ok(Self { objective, sets, device, observer, run, store, network, optimizer, state });
         }
         let network = objective.start(network);
-        let optimizer = Updates::new(&config.train, &network, device);
+        let optimizer = Updates::new(&config.train.optim(), &network, device);
         state.kept_timesteps = objective.kept_timesteps();
         bind(&mut state, objective)?;
         let network = Some(network.train());
@@ -126,7 +112,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             let due = |every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
             let mut is_best = false;
             if due(train.validate_every) && !self.sets.validation.is_empty() {
-                let (validation, reconstruction) = self.validate();
+                let (validation, reconstruction) = self.validate()?;
                 line.reconstruction = reconstruction;
                 let mean = validation.mean as f32;
                 is_best = self.state.best.is_none_or(|(_, best)| mean < best);
@@ -139,11 +125,14 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 log.write(&line)?;
             }
             self.observer.event(Event::Progress { done: step, message: meter.message(loss, &line) });
-            if due(train.preview_every) {
-                preview(step, &self.averaged())?;
-            }
             if step == steps || due(train.checkpoint_every) || is_best {
                 self.checkpoint(is_best)?;
+            }
+            // After the checkpoint: a preview that cannot be drawn or written must not cost the training.
+            if due(train.preview_every)
+                && let Err(error) = preview(step, &self.averaged()?)
+            {
+                warn(self.observer, format!("no preview at step {step}: {error}"));
             }
         }
         self.observer.event(Event::End);
@@ -170,11 +159,11 @@ impl<'a, O: Objective> Trainer<'a, O> {
             return Err(Error::Diverged { network: role_name(self.objective.role()), step, loss });
         }
         let norm = self.optimizer.clip(train.clip_grad_norm);
-        let rate = self.state.learning_rate.at(train, step, steps);
+        let rate = self.state.learning_rate.at(&train.optim(), step, steps);
         self.network = self.network.take().map(|network| self.optimizer.step(network, rate, step));
         let images = train.batch_size * train.gradient_accumulation_steps;
         let epoch = |step: usize| step * images / self.sets.training.len().max(1);
-        self.state.learning_rate.observe(train, loss, epoch(step + 1) > epoch(step));
+        self.state.learning_rate.observe(&train.optim(), loss, epoch(step + 1) > epoch(step));
         self.state.step += 1;
         Ok((loss, rate, norm))
     }
@@ -194,22 +183,21 @@ impl<'a, O: Objective> Trainer<'a, O> {
         }
     }
 
-    /// The network with averaged weights, or the network itself where no average is kept.
-    fn averaged(&self) -> O::Network {
-        let plain = self.network().valid();
-        parameters::import(plain.clone(), &self.optimizer.ema()).unwrap_or(plain)
+    /// The network with averaged weights.
+    fn averaged(&self) -> Result<O::Network> {
+        averaged(self.network(), &self.optimizer, self.run)
     }
 
     /// The loss of the averaged network on held-out pairs, at timesteps spread over each quarter of 1..=T, and their
     /// reconstruction, where the network is there for that. The same pairs, timesteps and noise at every call.
-    fn validate(&self) -> (Validation, Option<Reconstruction>) {
-        let network = self.averaged();
+    fn validate(&self) -> Result<(Validation, Option<Reconstruction>)> {
+        let network = self.averaged()?;
         if !self.objective.is_timed() {
             let (mean, reconstruction) = self.validation_loss(&network, 0);
-            return (Validation { mean, quarters: None }, reconstruction);
+            return Ok((Validation { mean, quarters: None }, reconstruction));
         }
         let quarters = [0, 1, 2, 3].map(|quarter| self.validation_loss(&network, quarter).0);
-        (Validation { mean: quarters.iter().sum::<f64>() / 4.0, quarters: Some(quarters) }, None)
+        Ok((Validation { mean: quarters.iter().sum::<f64>() / 4.0, quarters: Some(quarters) }, None))
     }
 
     /// The mean loss in one quarter of the timesteps.
@@ -241,6 +229,13 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 }
 
+/// `network` in evaluation mode with the averaged weights of its optimiser. Weights that do not fit are an error: the raw
+/// weights must never be taken for the average. `path` is for the message.
+pub fn averaged<M: Module>(network: &M, optimizer: &Updates, path: &Path) -> Result<M> {
+    parameters::import(network.valid(), &optimizer.ema())
+        .map_err(|source| Error::Architecture { path: path.to_owned(), source })
+}
+
 /// Timestep of validation pair `i` of `count` in a quarter of 1..=last: evenly spread, both ends of all four reached.
 fn spread(quarter: usize, i: usize, count: usize, last: usize) -> usize {
     let (from, to) = (quarter * last / 4 + 1, ((quarter + 1) * last / 4).max(quarter * last / 4 + 1));
@@ -261,38 +256,6 @@ fn bind(state: &mut State, objective: &impl Objective) -> Result<()> {
             state.frozen_sha256 = Some(sha256.to_owned());
             Ok(())
         }
-    }
-}
-
-pub(crate) fn mean(losses: &[f32]) -> f64 {
-    losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64
-}
-
-/// The rate between lines of the log.
-pub(crate) struct Meter {
-    /// Training images since the last line.
-    pub(crate) images: usize,
-    since: Instant,
-    rate: f64,
-}
-
-impl Meter {
-    pub(crate) fn new() -> Self {
-        Self { images: 0, since: Instant::now(), rate: 0.0 }
-    }
-
-    /// Images a second since the last call.
-    pub(crate) fn take(&mut self) -> f64 {
-        let rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
-        *self = Self { rate, ..Self::new() };
-        rate
-    }
-
-    /// What stands beside the bar.
-    pub(crate) fn message(&self, loss: f32, line: &Line) -> String {
-        let shown = line.loss.map_or(f64::from(loss), |mean| mean);
-        let validation = line.validation.map(|v| format!(", validation {:.4}", v.mean)).unwrap_or_default();
-        format!("loss {shown:.4}{validation}, {:.1} images/s", self.rate)
     }
 }
 

@@ -13,8 +13,9 @@ use pig_train::{
         import::{Request as Import, import},
         volume::{Request as VolumeRequest, sample as sample_volume},
     },
+    loaded::LoadedRun,
     observer::Silent,
-    sample::{LoadedRun, Request, sample},
+    sample::{Request, sample},
     sampler::Sampler,
     train::train,
 };

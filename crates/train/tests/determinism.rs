@@ -8,9 +8,8 @@ use pig_device::testing;
 use pig_train::{
     Config,
     metrics_log::Line,
-    observer::Silent,
+    observer::{Outcome, Silent},
     train::{resume, train},
-    trainer::Outcome,
 };
 use std::path::Path;
 

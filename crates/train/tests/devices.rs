@@ -7,12 +7,12 @@ use common::{StopAt, config, device, folder};
 use pig_device::testing;
 use pig_train::{
     Config,
+    loaded::LoadedRun,
     metrics_log::{self, Line},
-    observer::Silent,
-    sample::LoadedRun,
-    sampler::{Sampler, Samples},
+    observer::{Outcome, Silent},
+    sampler::Sampler,
+    samples::Samples,
     train::{resume, train},
-    trainer::Outcome,
 };
 use std::path::Path;
 

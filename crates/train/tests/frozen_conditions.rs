@@ -33,10 +33,13 @@ use pig_train::{
         import::{Request as Import, import},
         join::Join,
     },
+    loaded::LoadedRun,
+    models::Models,
     observer::Silent,
     run_dir::RunDir,
-    sample::{LoadedRun, Request, sample},
-    sampler::{Models, Sampler, Samples},
+    sample::{Request, sample},
+    sampler::Sampler,
+    samples::Samples,
     train::train,
 };
 use std::path::{Path, PathBuf};

@@ -14,13 +14,22 @@ use pig_train::{
     checkpoint::Store,
     config::GivenKind,
     given::Source,
-    methods::{Context, Frozen, Objective, ObjectiveTask, ldm::LatentSpace, role_name, with_objective},
+    latents::LatentSpace,
+    loaded::LoadedRun,
+    methods::{
+        frozen::Frozen,
+        objective::{Context, Objective, ObjectiveTask},
+        with_objective,
+    },
     metrics_log,
+    models::Models,
     observer::Silent,
+    role::role_name,
+    run_data::RunData,
     run_dir::RunDir,
-    sample::{LoadedRun, Request, sample},
-    sampler::{Given, Models, Sampler, Samples},
-    train::RunData,
+    sample::{Request, sample},
+    sampler::Sampler,
+    samples::{Given, Samples},
 };
 use std::path::Path;
 

@@ -3,10 +3,7 @@
 mod common;
 
 use common::{SIDE, config, device, folder, trained};
-use pig_train::{
-    sample::LoadedRun,
-    sampler::{Sampler, Samples},
-};
+use pig_train::{loaded::LoadedRun, sampler::Sampler, samples::Samples};
 use std::path::Path;
 
 /// Settings of the section sample, and how often the networks are then asked.

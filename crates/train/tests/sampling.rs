@@ -14,11 +14,13 @@ use pig_nn::{network::Role, parameters};
 use pig_train::{
     Error,
     given::Source,
-    observer::Silent,
-    sample::{LoadedRun, Request, sample},
-    sampler::{Models, Sampler, Samples},
+    loaded::LoadedRun,
+    models::Models,
+    observer::{Outcome, Silent},
+    sample::{Request, sample},
+    sampler::Sampler,
+    samples::Samples,
     train::{resume, train},
-    trainer::Outcome,
 };
 use std::path::Path;
 

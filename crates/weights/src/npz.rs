@@ -15,8 +15,11 @@ use std::{
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Arrays begin at multiples of this many bytes in their file.
 const ALIGNMENT: usize = 64;
-/// An archive that would fill more memory is refused.
-const MOST_BYTES: u64 = 16 << 30;
+/// Bytes of the longest description of an array; those of one number type are shorter.
+const MOST_HEADER: u64 = u16::MAX as u64;
+/// Arrays may inflate to this many bytes together, and to more only in an archive that is not much smaller.
+const MOST_BYTES: u64 = 1 << 30;
+const MOST_INFLATION: u64 = 64;
 
 /// An array's values, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +101,7 @@ impl Values {
 }
 
 /// Bytes of one value of a type that is read.
-fn item_size(descr: &str) -> Option<usize> {
+fn item_size(descr: &str) -> Option<u64> {
     match descr {
         "<f4" | "<i4" => Some(4),
         "<f8" | "<i8" => Some(8),
@@ -143,46 +146,51 @@ pub fn read(path: &Path) -> Result<Npz> {
 pub fn decode(reader: impl Read + Seek) -> std::result::Result<Npz, String> {
     let mut archive = zip::Archive::open(reader)?;
     let names: Vec<String> = archive.names().map(str::to_owned).collect();
-    let (mut arrays, mut left) = (Npz::new(), MOST_BYTES);
+    let (mut arrays, mut left) = (Npz::new(), MOST_BYTES.max(archive.size().saturating_mul(MOST_INFLATION)));
     for name in names {
         let Some(stem) = name.strip_suffix(".npy") else {
             return Err(format!("it holds {name:?}, expected arrays (.npy) alone"));
         };
-        let bytes = archive.read(&name, left)?.unwrap_or_default();
-        left -= bytes.len() as u64;
-        if let Some(array) = array(bytes).map_err(|problem| format!("{name}: {problem}"))? {
+        let Some(contents) = archive.contents(&name)? else { continue };
+        if let Some(array) = array(contents, &mut left).map_err(|problem| format!("{name}: {problem}"))? {
             arrays.insert(stem.to_owned(), array);
         }
     }
     Ok(arrays)
 }
 
-/// An array, or none where it holds text.
-fn array(mut bytes: Vec<u8>) -> std::result::Result<Option<NpyArray>, String> {
-    const CUT: &str = "an array that is cut short";
-    if !bytes.starts_with(MAGIC) {
+/// An array, or none where it holds text. Its values are read once its shape says how many there are, and that they fit into the
+/// `left` bytes.
+fn array(mut contents: zip::Contents<'_>, left: &mut u64) -> std::result::Result<Option<NpyArray>, String> {
+    let start = contents.next(MAGIC.len() as u64 + 2)?;
+    if !start.starts_with(MAGIC) {
         return Err("not an array of numpy".to_owned());
     }
-    let width = match bytes.get(MAGIC.len()) {
-        Some(1) => 2,
-        Some(2 | 3) => 4,
-        version => return Err(format!("format version {version:?}, expected 1, 2 or 3")),
+    let width = match start[MAGIC.len()] {
+        1 => 2,
+        2 | 3 => 4,
+        version => return Err(format!("format version {version}, expected 1, 2 or 3")),
     };
-    let start = MAGIC.len() + 2 + width;
-    let length = bytes.get(start - width..start).ok_or(CUT)?;
-    let length = length.iter().rev().fold(0_usize, |length, &byte| length << 8 | usize::from(byte));
-    let header = bytes.get(start..start + length).ok_or(CUT)?;
-    let (descr, shape) = parse_header(&String::from_utf8_lossy(header))?;
+    let length = contents.next(width)?.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte));
+    if length > MOST_HEADER {
+        return Err(format!("a header of {length} bytes, expected at most {MOST_HEADER}"));
+    }
+    let header = contents.next(length)?;
+    let (descr, shape) = parse_header(&String::from_utf8_lossy(&header))?;
     if descr.starts_with("<U") || descr.starts_with("|S") {
         return Ok(None);
     }
     let item = item_size(&descr).ok_or_else(|| format!("type {descr:?}, expected <f4, <f8, <i4, <i8 or |u1"))?;
-    let size = shape.iter().try_fold(item, |size, &axis| size.checked_mul(axis));
-    let there = bytes.len() - start - length;
+    let size = shape.iter().try_fold(item, |size, &axis| size.checked_mul(axis as u64));
+    let there = contents.left();
     if size != Some(there) {
         return Err(format!("{there} bytes of values, which is not what {shape:?} of {descr:?} needs"));
     }
-    bytes.drain(..start + length);
+    *left = left.checked_sub(there).ok_or_else(|| {
+        format!("{there} bytes of values, expected at most {left} in so small a file; numpy.savez does not compress")
+    })?;
+    let bytes = contents.next(there)?;
+    contents.end()?;
     Ok(Some(NpyArray { shape, values: Values::from_bytes(&descr, bytes)? }))
 }
 
@@ -290,15 +298,32 @@ mod tests {
         }
     }
 
+    /// An array's file, whose header has this type and shape.
+    fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+        let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+        [MAGIC, &[1, 0], &(text.len() as u16).to_le_bytes(), text.as_bytes(), values].concat()
+    }
+
+    fn stored(array: &[u8]) -> Vec<u8> {
+        zip::encode([("a.npy".to_owned(), &[array][..])])
+    }
+
     #[test]
     fn a_shape_of_another_size_is_an_error() {
-        let with = |shape: &str| {
-            let text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape}), }}\n");
-            array([MAGIC, &[1, 0], &(text.len() as u16).to_le_bytes(), text.as_bytes(), &[0; 16]].concat())
-        };
-        assert!(with("2,").is_ok());
-        for wrong in ["3,", "1,", "99999999999, 99999999999"] {
+        let with = |shape: &str| decode(Cursor::new(stored(&npy("<f8", shape, &[0; 16]))));
+        assert_eq!(with("2,").unwrap()["a"].values, Values::F64(vec![0.0; 2]));
+        for wrong in ["3,", "1,", "99999999999, 99999999999", "1099511627776,"] {
             assert!(with(wrong).unwrap_err().contains("16 bytes of values"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn headers_that_are_cut_or_longer_than_any_are_refused() {
+        let refused = |array: &[u8]| decode(Cursor::new(stored(array))).unwrap_err();
+        assert!(refused(b"\x93NUM").contains("cut short"));
+        assert!(refused(b"text instead").contains("not an array"));
+        assert!(refused(&[MAGIC, &[1, 0, 9]].concat()).contains("cut short"));
+        assert!(refused(&[MAGIC, &[4, 0, 9, 0]].concat()).contains("version 4"));
+        assert!(refused(&[MAGIC, &[2, 0], &u32::MAX.to_le_bytes()].concat()).contains("header of 4294967295 bytes"));
     }
 }

@@ -15,6 +15,11 @@ use std::{
 
 /// The largest pickle that is read; a network of a hundred thousand parameters needs less.
 const MOST_PICKLE: u64 = 16 << 20;
+/// A pickle may inflate to as many bytes as the archive has, and to this many in a small one: what it makes takes many times
+/// its size.
+const SMALL_PICKLE: u64 = 1 << 20;
+/// Most bytes of the word for the byte order.
+const MOST_WORD: u64 = 16;
 /// Names that a state dictionary may have, counting every path to a tensor, and how deep they may lie.
 const MOST_NAMES: usize = 100_000;
 const DEEPEST: usize = 32;
@@ -129,12 +134,14 @@ fn open_zip<R: Read + Seek>(file: R) -> Opened<R> {
     let folder = archive.names().find_map(top);
     let folder =
         folder.ok_or("an archive without data.pkl at its top, expected one of torch.save or torch.jit.save")?;
-    let mut small = |name: &str| archive.read(&format!("{folder}/{name}"), MOST_PICKLE);
-    if let Some(order) = small("byteorder")?.filter(|order| order != b"little") {
+    let order = archive.read(&format!("{folder}/byteorder"), MOST_WORD)?;
+    if let Some(order) = order.filter(|order| order != b"little") {
         return Err(format!("byte order {:?}, expected little", String::from_utf8_lossy(&order)));
     }
-    let script = small("constants.pkl")?.is_some();
-    let (pickle, _) = pickle::read(&small("data.pkl")?.unwrap_or_default(), script)?;
+    let script = archive.contains(&format!("{folder}/constants.pkl"));
+    let most = MOST_PICKLE.min(archive.size().max(SMALL_PICKLE));
+    let bytes = archive.read(&format!("{folder}/data.pkl"), most)?.unwrap_or_default();
+    let (pickle, _) = pickle::read(&bytes, script)?;
     Ok((pickle, Storages::Zip { archive, folder }))
 }
 

@@ -26,6 +26,9 @@ const MOST_DIRECTORY: u64 = 64 << 20;
 const EXTRA_64: u16 = 1;
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
+/// Bytes that deflate can make of one: its longest match of 258 bytes takes two bits at least.
+const MOST_INFLATION: u64 = 258 * 8 / 2;
+const DAMAGED: &str = "damaged: its length or checksum is not what the directory says";
 /// 1980-01-01, the oldest day that can be written, stands for none.
 const NO_DATE: u16 = 0x21;
 /// Version 4.5, the first with 64-bit sizes.
@@ -37,6 +40,7 @@ type Step<T> = Result<T, String>;
 pub(crate) struct Archive<R> {
     reader: R,
     entries: BTreeMap<String, Entry>,
+    size: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -84,7 +88,23 @@ impl<R: Read + Seek> Archive<R> {
             return Err(format!("a damaged archive: a directory of {size} bytes in a file of {file_size}"));
         }
         let directory = bytes_at(&mut reader, place, size)?;
-        Ok(Self { entries: entries(&directory)?, reader })
+        let entries = entries(&directory)?;
+        // Files that share their bytes would inflate to more than any ratio allows.
+        let compressed = entries.values().fold(0, |sum: u64, entry| sum.saturating_add(entry.compressed));
+        if compressed > file_size {
+            return Err(format!("a damaged archive: files of {compressed} bytes in one of {file_size}"));
+        }
+        Ok(Self { reader, entries, size: file_size })
+    }
+
+    /// Bytes of the archive itself.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether there is such a file.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
     }
 
     /// The files' names.
@@ -95,13 +115,34 @@ impl<R: Read + Seek> Archive<R> {
     /// A file's bytes, or none where there is no such file. One of more than `most` bytes is an error.
     pub(crate) fn read(&mut self, name: &str, most: u64) -> Step<Option<Vec<u8>>> {
         let Some(&entry) = self.entries.get(name) else { return Ok(None) };
-        let bytes = self.read_entry(entry, most).map_err(|problem| format!("{name}: {problem}"))?;
-        Ok(Some(bytes))
+        self.read_entry(entry, most).map(Some).map_err(|problem| format!("{name}: {problem}"))
     }
 
     fn read_entry(&mut self, entry: Entry, most: u64) -> Step<Vec<u8>> {
         if entry.size > most {
             return Err(format!("{} bytes, expected at most {most}", entry.size));
+        }
+        let mut contents = self.contents_of(entry)?;
+        let bytes = contents.next(entry.size)?;
+        contents.end()?;
+        Ok(bytes)
+    }
+
+    /// A file to be read piece by piece, or none where there is no such file.
+    pub(crate) fn contents(&mut self, name: &str) -> Step<Option<Contents<'_>>> {
+        let Some(&entry) = self.entries.get(name) else { return Ok(None) };
+        self.contents_of(entry).map(Some).map_err(|problem| format!("{name}: {problem}"))
+    }
+
+    fn contents_of(&mut self, entry: Entry) -> Step<Contents<'_>> {
+        let Entry { method, crc: wanted, compressed, size: left, .. } = entry;
+        let is_possible = match method {
+            STORED => left == compressed,
+            DEFLATED => left <= compressed.saturating_mul(MOST_INFLATION),
+            method => return Err(format!("compression method {method}, expected stored or deflated")),
+        };
+        if !is_possible {
+            return Err(format!("damaged: it is said to hold {left} bytes in {compressed}"));
         }
         let header = bytes_at(&mut self.reader, entry.place, LOCAL_SIZE as u64)?;
         if !header.starts_with(&LOCAL_HEADER) {
@@ -110,20 +151,52 @@ impl<R: Read + Seek> Archive<R> {
         let names = u64::from(Fields(&header).short(26)?) + u64::from(Fields(&header).short(28)?);
         let start = entry.place.checked_add(LOCAL_SIZE as u64 + names).ok_or("a place beyond the file")?;
         self.reader.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
-        let stored = self.reader.by_ref().take(entry.compressed);
-        let mut bytes = Vec::new();
-        let read = match entry.method {
-            STORED => stored.take(entry.size + 1).read_to_end(&mut bytes),
-            DEFLATED => DeflateDecoder::new(stored).take(entry.size + 1).read_to_end(&mut bytes),
-            method => return Err(format!("compression method {method}, expected stored or deflated")),
-        };
-        read.map_err(|error| error.to_string())?;
-        let mut crc = Crc::new();
-        crc.update(&bytes);
-        if bytes.len() as u64 != entry.size || crc.sum() != entry.crc {
-            return Err("damaged: its length or checksum is not what the directory says".to_owned());
+        let stored = self.reader.by_ref().take(compressed);
+        let reader: Box<dyn Read + '_> =
+            if method == STORED { Box::new(stored) } else { Box::new(DeflateDecoder::new(stored)) };
+        Ok(Contents { reader, left, crc: Crc::new(), wanted })
+    }
+}
+
+/// A file of an archive while it is read.
+pub(crate) struct Contents<'a> {
+    reader: Box<dyn Read + 'a>,
+    left: u64,
+    crc: Crc,
+    /// The checksum that the directory names.
+    wanted: u32,
+}
+
+impl Contents<'_> {
+    /// Bytes that are left, as the directory says.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// The next `count` bytes. Memory is taken as they come, whatever is said of their number.
+    pub(crate) fn next(&mut self, count: u64) -> Step<Vec<u8>> {
+        if count > self.left {
+            return Err(format!("it is cut short: {} bytes, expected {count}", self.left));
         }
+        let mut bytes = Vec::new();
+        self.reader.by_ref().take(count).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        if bytes.len() as u64 != count {
+            return Err(DAMAGED.to_owned());
+        }
+        self.left -= count;
+        self.crc.update(&bytes);
         Ok(bytes)
+    }
+
+    /// Holds what was read against the directory: bytes that follow and another checksum are damage.
+    pub(crate) fn end(mut self) -> Step<()> {
+        let mut rest = Vec::new();
+        self.reader.by_ref().take(1).read_to_end(&mut rest).map_err(|error| error.to_string())?;
+        if self.left == 0 && rest.is_empty() && self.crc.sum() == self.wanted {
+            Ok(())
+        } else {
+            Err(DAMAGED.to_owned())
+        }
     }
 }
 
@@ -292,5 +365,34 @@ mod tests {
         let twice = encode([("a".to_owned(), &[][..]), ("a".to_owned(), &[][..])]);
         assert!(all(&twice).unwrap_err().contains("twice"));
         assert!(Archive::open(Cursor::new(&good)).unwrap().read("a", 9).unwrap_err().contains("at most 9"));
+    }
+
+    #[test]
+    fn sizes_that_no_compression_reaches_are_refused() {
+        let good = encode([("a".to_owned(), &[&b"some bytes"[..]][..])]);
+        let record = good.len() - END_SIZE - CENTRAL_SIZE - 1;
+        let with = |method: u16, size: u32| {
+            let mut bytes = good.clone();
+            bytes[record + 10..][..2].copy_from_slice(&method.to_le_bytes());
+            bytes[record + 24..][..4].copy_from_slice(&size.to_le_bytes());
+            all(&bytes).unwrap_err()
+        };
+        assert!(with(STORED, 11).contains("11 bytes in 10"));
+        assert!(with(DEFLATED, 10_321).contains("10321 bytes in 10"));
+        // What deflate could reach is left to it, and these bytes are no stream of its.
+        assert!(!with(DEFLATED, 10_320).contains("10320 bytes in 10"));
+        assert!(with(12, 10).contains("method 12"));
+    }
+
+    /// Two names for one file's bytes.
+    #[test]
+    fn files_that_share_their_bytes_are_refused() {
+        let mut bytes = encode([("a".to_owned(), &[&[7; 500][..]][..])]);
+        let end = bytes.len() - END_SIZE;
+        let mut record = bytes[end - CENTRAL_SIZE - 1..end].to_vec();
+        record[CENTRAL_SIZE] = b'b';
+        bytes[end + 12..][..4].copy_from_slice(&(2 * record.len() as u32).to_le_bytes());
+        bytes.splice(end..end, record);
+        assert!(all(&bytes).unwrap_err().contains("files of 1000 bytes"));
     }
 }

@@ -184,6 +184,20 @@ fn copies_do_not_outgrow_the_pickle() {
     refused(&pickle, "copies more entries than it has bytes");
 }
 
+/// Names and sizes that are remembered once and copied at a few bytes a copy.
+#[test]
+fn copies_of_names_and_sizes_do_not_outgrow_the_pickle() {
+    let name = [b"X\x00\x01\x00\x00", &[b'k'; 256][..]].concat();
+    let storage =
+        [b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n", &name[..], b"X\x03\x00\x00\x00cpuK\x06tq\x00Q"].concat();
+    let sizes = [&b"("[..], &b"K\x01".repeat(16), b"t"].concat();
+    let tensor =
+        [b"ctorch._utils\n_rebuild_tensor_v2\nq\x01(", &storage[..], b"K\x00", &sizes, &sizes, b"tq\x02R0"].concat();
+    let repeated = |part: &[u8]| [b"\x80\x02", &tensor[..], &part.repeat(100_000), b"}."].concat();
+    refused(&repeated(b"h\x00Q0"), "copies more entries than it has bytes");
+    refused(&repeated(b"h\x01h\x02R0"), "copies more entries than it has bytes");
+}
+
 /// Ten thousand tensors of one large storage.
 #[test]
 fn tied_weights_do_not_outgrow_the_file() {
@@ -249,12 +263,45 @@ fn absurd_numbers_in_names_size_nothing() {
         ]
         .map(|prefix| format!("{prefix}{number}.weight"))
     });
-    let empty = Array { shape: vec![0], values: Vec::new() };
+    let one = Array { shape: vec![1], values: vec![0.0] };
     for mark in marks {
         let names = mark.iter().map(|&name| name.to_owned()).chain(absurd.iter().flatten().cloned());
-        let arrays: StateDict = names.map(|name| (name, empty.clone())).collect();
+        let arrays: StateDict = names.map(|name| (name, one.clone())).collect();
         let Ok(named) = layouts::rename(arrays) else { continue };
         assert!(UNetShape::of(&named.arrays).is_err(), "{mark:?}");
         assert!(AutoencoderShape::of(&named.arrays).is_err() && ConditionShape::of(&named.arrays).is_err(), "{mark:?}");
+    }
+}
+
+#[test]
+fn arrays_without_values_are_named_and_refused() {
+    let array = |shape: &[usize]| Array { shape: shape.to_vec(), values: vec![0.5; shape.iter().product()] };
+    let unet = || {
+        StateDict::from(
+            [
+                ("time_embedding.linear_1.weight", &[8, 4][..]),
+                ("conv_in.weight", &[4, 1, 3, 3]),
+                ("down_blocks.0.resnets.0.conv1.weight", &[4, 4, 3, 3]),
+                ("conv_out.weight", &[1, 4, 3, 3]),
+            ]
+            .map(|(name, shape)| (name.to_owned(), array(shape))),
+        )
+    };
+    let whole = layouts::rename(unet()).unwrap();
+    assert_eq!(UNetShape::of(&whole.arrays).unwrap().out_channels, 1);
+    for (name, shape) in [
+        ("conv_out.weight", &[0, 4, 3, 3][..]),
+        ("conv_in.weight", &[4, 0, 3, 3]),
+        ("down_blocks.0.resnets.0.conv1.weight", &[0, 0, 3, 3]),
+        ("some.other.array", &[0]),
+    ] {
+        let mut arrays = unet();
+        arrays.insert(name.to_owned(), array(shape));
+        let problem = layouts::rename(arrays.clone()).unwrap_err();
+        assert!(problem.contains(&format!("{name} has shape {shape:?}")), "{problem}");
+        assert!(problem.contains("sizes above 0") && problem.contains("save the trained network again"), "{problem}");
+        // Sizes are not read off such an array either.
+        let shapes = UNetShape::of(&arrays);
+        assert_eq!(shapes.is_err(), name != "some.other.array", "{shapes:?}");
     }
 }

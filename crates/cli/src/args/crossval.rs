@@ -1,7 +1,7 @@
 //! `pig crossval`.
 
 use clap::builder::NonEmptyStringValueParser;
-use pig_train::crossval::Selection;
+use pig_study::crossval::Selection;
 use std::path::PathBuf;
 
 /// `pig crossval`.

@@ -2,7 +2,7 @@
 
 use super::{InceptionArgs, crossval::Pieces};
 use clap::{Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
-use pig_train::experiments;
+use pig_study::experiments;
 use std::path::PathBuf;
 
 /// `pig experiment`.

@@ -1,6 +1,8 @@
 //! `pig fid`.
 
 use clap::{Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+use pig_metrics::inception_preprocess::Preprocess;
+use pig_quality::inception::{InceptionSettings, Layer};
 use std::path::PathBuf;
 
 /// `pig fid`.
@@ -23,10 +25,18 @@ pub(crate) struct InceptionArgs {
     pub(crate) weights: Option<PathBuf>,
     /// inception: which features.
     #[arg(long, value_enum, default_value = "2048")]
-    pub(crate) layer: Layer,
+    pub(crate) layer: LayerName,
     /// inception: how images come to the network's size and scale; numbers of different ways must not be compared.
     #[arg(long, value_enum, default_value = "torch-fidelity")]
     pub(crate) preprocess: PreprocessName,
+}
+
+impl InceptionArgs {
+    /// What was asked of the network; nothing without `--weights`.
+    pub(crate) fn settings(&self) -> Option<InceptionSettings> {
+        let weights = self.weights.clone()?;
+        Some(InceptionSettings { weights, preprocess: self.preprocess.into(), layer: self.layer.into() })
+    }
 }
 
 /// `pig fid calc`.
@@ -132,7 +142,7 @@ pub(crate) enum FeatureName {
 
 /// Features of the Inception, by their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Layer {
+pub(crate) enum LayerName {
     /// After the first pooling.
     #[value(name = "64")]
     F64,
@@ -147,14 +157,13 @@ pub(crate) enum Layer {
     F2048,
 }
 
-impl Layer {
-    /// Values of a feature vector.
-    pub(crate) fn width(self) -> usize {
-        match self {
-            Self::F64 => 64,
-            Self::F192 => 192,
-            Self::F768 => 768,
-            Self::F2048 => 2048,
+impl From<LayerName> for Layer {
+    fn from(name: LayerName) -> Self {
+        match name {
+            LayerName::F64 => Self::F64,
+            LayerName::F192 => Self::F192,
+            LayerName::F768 => Self::F768,
+            LayerName::F2048 => Self::F2048,
         }
     }
 }
@@ -168,4 +177,14 @@ pub(crate) enum PreprocessName {
     PytorchFid,
     /// Bicubic resize with antialiasing.
     Antialiased,
+}
+
+impl From<PreprocessName> for Preprocess {
+    fn from(name: PreprocessName) -> Self {
+        match name {
+            PreprocessName::TorchFidelity => Self::TorchFidelity,
+            PreprocessName::PytorchFid => Self::PytorchFid,
+            PreprocessName::Antialiased => Self::Antialiased,
+        }
+    }
 }

@@ -4,11 +4,8 @@ use crate::{
     args::{Args, BudgetArgs, Config, ConfigArgs},
     terminal::device,
 };
-use pig_train::{
-    budget::{Budget, TOLERANCE, budget},
-    config::Layers,
-    imported::frozen::resolve,
-};
+use pig_study::budget::{Budget, TOLERANCE, budget};
+use pig_train::{config::Layers, imported::frozen::resolve};
 use std::{fmt::Write, path::Path, process::ExitCode};
 
 /// Prints or checks a configuration.

@@ -5,11 +5,8 @@ use crate::{
     commands::exit_code,
     terminal::{Terminal, device, duration},
 };
-use pig_train::{
-    config::Layers,
-    crossval::{self, Job, Progress},
-    trainer::Outcome,
-};
+use pig_study::crossval::{self, Job, Progress};
+use pig_train::{config::Layers, observer::Outcome};
 use std::{fmt::Write, process::ExitCode};
 
 /// Does what is left, or lists it.

@@ -5,10 +5,8 @@ use crate::{
     commands::exit_code,
     terminal::{Terminal, device},
 };
-use pig_train::{
-    demo::{DemoRequest, demo},
-    trainer::Outcome,
-};
+use pig_study::demo::{DemoRequest, demo};
+use pig_train::observer::Outcome;
 use std::process::ExitCode;
 
 /// Runs the demo and says where its page is.

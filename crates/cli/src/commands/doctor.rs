@@ -15,7 +15,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (threads, simd) = (rayon::current_num_threads(), pig_kernels::Level::best().name());
     codecs()?;
     let (seconds, gflops) = time_forward(&chosen.device)?;
-    let peak = pig_train::plan::peak_memory();
+    let peak = pig_study::plan::peak_memory();
     if args.machine.json {
         let json = serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "device": device, "devices": kinds.iter().map(kind_json).collect::<Vec<_>>(),

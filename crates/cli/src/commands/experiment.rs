@@ -1,17 +1,17 @@
 //! `pig experiment`.
 
-use super::{crossval, exit_code, fid};
+use super::{crossval, exit_code};
 use crate::{
     args::{Args, Experiment, InceptionArgs, Pieces, Table1},
     terminal::{Terminal, device},
 };
-use pig_train::{
+use pig_quality::folders::FolderFeatures;
+use pig_study::{
     crossval::{Selection, piece::pieces},
     experiments::{self, Request, fig3, low_data, table1, table2},
-    observer::{Event, Observer},
     report,
-    trainer::Outcome,
 };
+use pig_train::observer::{Event, Observer, Outcome};
 use serde::Serialize;
 use std::{fmt::Write, process::ExitCode};
 
@@ -148,7 +148,7 @@ fn measure(
     device: &burn::tensor::Device,
     terminal: &Terminal,
 ) -> anyhow::Result<Vec<table1::Measured>> {
-    let mut features = fid::FolderFeatures::open(inception, device)?;
+    let mut features = FolderFeatures::open(inception.settings().as_ref(), device)?;
     if let Some(warning) = features.warning() {
         terminal.event(Event::Warning(warning));
     }

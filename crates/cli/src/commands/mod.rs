@@ -8,7 +8,6 @@ pub(crate) mod doctor;
 pub(crate) mod experiment;
 pub(crate) mod export;
 pub(crate) mod fid;
-mod inception;
 pub(crate) mod inspect;
 pub(crate) mod prepare;
 pub(crate) mod reference;
@@ -18,7 +17,7 @@ pub(crate) mod segment;
 pub(crate) mod train;
 pub(crate) mod weights;
 
-use pig_train::trainer::Outcome;
+use pig_train::observer::Outcome;
 use std::process::ExitCode;
 
 /// 0 when done, 130 when interrupted, as shells count a SIGINT.

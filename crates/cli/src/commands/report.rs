@@ -4,7 +4,7 @@ use crate::{
     args::{Args, Report},
     terminal::{Terminal, device},
 };
-use pig_train::report::{Request, report};
+use pig_study::report::{Request, report};
 use std::process::ExitCode;
 
 /// Writes the page of a folder; its numbers go to stdout with --json.

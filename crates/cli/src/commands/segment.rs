@@ -18,16 +18,13 @@ use pig_metrics::{
     evaluation::{Case, EvaluationSettings, evaluate},
     overlap::BothEmpty,
 };
-use pig_train::{
-    config::Layers,
-    segment::{
-        SegmentFile,
-        predict::{PredictRequest, predict},
-        run::{SegmentRequest, resume, train},
-        scores::CASE_COLUMNS,
-    },
-    trainer::Outcome,
+use pig_segment::{
+    config::SegmentFile,
+    predict::{PredictRequest, predict},
+    run::{SegmentRequest, resume, train},
+    scores::CASE_COLUMNS,
 };
+use pig_train::{config::Layers, observer::Outcome};
 use rayon::prelude::*;
 use std::{
     path::{Path, PathBuf},

@@ -6,13 +6,8 @@ use crate::{
     terminal::{Terminal, device, duration},
 };
 use burn::tensor::Device;
-use pig_train::{
-    Config,
-    config::Layers,
-    plan::{NetworkPlan, Plan, plan},
-    train,
-    trainer::Outcome,
-};
+use pig_study::plan::{NetworkPlan, Plan, plan};
+use pig_train::{Config, config::Layers, observer::Outcome, train};
 use std::{
     fmt::Write,
     path::{Path, PathBuf},

@@ -5,9 +5,10 @@
 
 use rand::Rng;
 
+use super::config::PhantomConfig;
 use super::mass::{Mass3, MassKind};
+use super::slice::View;
 use super::texture::{Stream, keyed_rng};
-use super::{PhantomConfig, View};
 
 /// What both views of one patient share.
 #[derive(Debug, Clone)]

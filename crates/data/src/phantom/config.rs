@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::PhantomError;
+use super::error::PhantomError;
 
 /// The settings of a phantom set; `Default` is the set that the demo trains on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

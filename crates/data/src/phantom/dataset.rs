@@ -6,8 +6,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::config::PhantomConfig;
+use super::error::PhantomError;
 use super::render::render;
-use super::{PhantomConfig, PhantomError, PhantomSlice, View};
+use super::slice::{PhantomSlice, View};
 
 /// Slices made between two reports of progress, enough to keep every thread busy.
 const BATCH: usize = 32;

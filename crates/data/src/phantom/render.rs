@@ -4,8 +4,9 @@ use rand::Rng;
 
 use super::anatomy::{Outline, Patient};
 use super::canvas::{Canvas, Frame};
+use super::config::PhantomConfig;
+use super::slice::{BACKGROUND, Laterality, MassDescription, PhantomSlice, View};
 use super::texture::{Field, GLANDULAR_EXPONENT, Stream, keyed_rng, normal_pair, power_law_fields};
-use super::{BACKGROUND, Laterality, MassDescription, PhantomConfig, PhantomSlice, View};
 
 /// Grey levels as shares of the full range; together they stay below about 0.7 so that a mass has room above them.
 mod level {

@@ -5,6 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rustfft::FftPlannerScalar;
 use rustfft::num_complex::Complex32;
 
+use super::slice::View;
+
 /// The exponent of the glandular pattern: power falls as `1 / f^3`.
 ///
 /// Burgess, Jacobson and Judy, "Human observer detection experiments with mammograms and power-law noise",
@@ -17,15 +19,15 @@ pub(super) enum Stream {
     /// What both views share: breast size, density, the mass.
     Anatomy,
     /// The texture and the lines of one view.
-    Projection(super::View),
+    Projection(View),
 }
 
 /// A generator keyed by (seed, patient, stream), so that no slice depends on which were made before it.
 pub(super) fn keyed_rng(seed: u64, patient: usize, stream: Stream) -> ChaCha8Rng {
     let number: u64 = match stream {
         Stream::Anatomy => 0,
-        Stream::Projection(super::View::Cc) => 1,
-        Stream::Projection(super::View::Mlo) => 2,
+        Stream::Projection(View::Cc) => 1,
+        Stream::Projection(View::Mlo) => 2,
     };
     let mut key = [0u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

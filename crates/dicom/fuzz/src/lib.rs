@@ -1,6 +1,7 @@
 //! What the targets share: limits that a small machine bears, and files around a part that is fuzzed.
 
 use std::path::Path;
+use std::sync::Once;
 
 use pig_dicom::{Image, Limits, Object, Segmentation, Selection, Voi};
 
@@ -21,8 +22,22 @@ pub fn name() -> &'static Path {
     Path::new("fuzzed.dcm")
 }
 
+/// libFuzzer's panic hook ends the process, and so would report the panics that the reader catches.
+fn pass_over_caught_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !pig_dicom::panics_are_caught_here() {
+                previous(panic);
+            }
+        }));
+    });
+}
+
 /// Everything that a reader does with an image: three frames of it.
 pub fn exercise(image: &Image) {
+    pass_over_caught_panics();
     let _ = format!("{image:?}");
     for index in 0..image.info().frames.min(3) {
         let _ = image.frame_info(index);
@@ -37,6 +52,7 @@ pub fn exercise(image: &Image) {
 }
 
 pub fn exercise_segmentation(segmentation: &Segmentation) {
+    pass_over_caught_panics();
     let size = segmentation.info().rows as usize * segmentation.info().columns as usize;
     for source in segmentation.sources().iter().take(3) {
         if let Ok(mask) = segmentation.mask(source, &Selection::All, Some(0.5)) {

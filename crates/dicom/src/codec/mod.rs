@@ -9,8 +9,8 @@ mod rle;
 use std::io::Read;
 use std::path::Path;
 
-use crate::attributes::Shape;
 use crate::samples::{self, Samples};
+use crate::shape::Shape;
 use crate::{Error, Limits, Photometric, Result};
 
 /// One compressed frame and what it must become.

@@ -11,20 +11,10 @@ mod rle;
 use serde_json::{Value, json};
 
 use crate::error::{ExportError, Result};
-use crate::job::Job;
+use crate::job::{Job, MAKER};
+use crate::request::Segmentation;
 use crate::staging::StagedFile;
 use region::Region;
-
-/// How an instance's pixels are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Segmentation {
-    /// Compressed run lengths, as pycocotools writes them: exact and short.
-    #[default]
-    Rle,
-    /// Polygons along the pixels' edges: exact too, and read by tools that know no run lengths. A component with holes
-    /// is cut into polygons without.
-    Polygon,
-}
 
 /// Writes the pairs. Annotations go to the file one by one; only the list of images is kept.
 pub(crate) fn write(job: &mut Job<'_>, segmentation: Segmentation) -> Result<()> {
@@ -65,7 +55,7 @@ impl Annotations {
         let mut file = job.staging.file("annotations.json")?;
         let info = json!({
             "description": "Image and lesion mask pairs; origin says which images are generated.",
-            "contributor": crate::MAKER,
+            "contributor": MAKER,
             "version": "1.0",
         });
         let categories = json!([{ "id": 1, "name": "lesion", "supercategory": "finding" }]);

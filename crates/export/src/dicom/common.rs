@@ -6,9 +6,9 @@ use dicom_dictionary_std::{tags, uids};
 use super::element::{Object, decimal};
 use super::uid::Uids;
 use crate::error::Result;
-use crate::job::Job;
+use crate::job::{Job, MAKER};
+use crate::pair::Origin;
 use crate::pixels::Loaded;
-use crate::source::Origin;
 use crate::stack::Stack;
 use pig_data::write::keyword;
 
@@ -55,7 +55,7 @@ impl About {
         let pair = job.pair(index);
         let created = humantime::format_rfc3339_micros(job.request.created).to_string();
         let seed = job.request.seed.to_le_bytes();
-        let uids = Uids::new(&[crate::MAKER.as_bytes(), &seed, created.as_bytes()]);
+        let uids = Uids::new(&[MAKER.as_bytes(), &seed, created.as_bytes()]);
         let digest = stack.digest(job)?;
         let file: Vec<u8> = [stack.stem.as_bytes(), &digest].concat();
         // Images of a patient share a study; a generated pair is nobody's and stands alone.

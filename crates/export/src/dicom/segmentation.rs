@@ -9,6 +9,7 @@ use dicom_object::InMemDicomObject;
 
 use super::common::{About, Series};
 use super::element::Object;
+use crate::job::MAKER;
 
 /// The object up to its pixel data.
 pub(crate) fn object(about: &About) -> InMemDicomObject {
@@ -63,7 +64,7 @@ fn segment(about: &About) -> Object {
         segment.text(tags::SEGMENT_ALGORITHM_TYPE, VR::CS, "AUTOMATIC").text(
             tags::SEGMENT_ALGORITHM_NAME,
             VR::LO,
-            crate::MAKER,
+            MAKER,
         )
     } else {
         segment.text(tags::SEGMENT_ALGORITHM_TYPE, VR::CS, "MANUAL").text(

@@ -1,7 +1,8 @@
 //! Gray level co-occurrence (IBSI manual, section 3.6), symmetric, four directions merged, without what is linear in other
 //! features.
 
-use super::{DIRECTIONS, Levels, entropy, ratio};
+use super::levels::{DIRECTIONS, Levels};
+use super::numbers::{entropy, ratio};
 
 pub(super) const NAMES: [&str; 22] = [
     "joint_maximum",

@@ -1,6 +1,7 @@
 //! Gray level run lengths (IBSI manual, section 3.7), four directions merged.
 
-use super::{DIRECTIONS, Levels, entropy};
+use super::levels::{DIRECTIONS, Levels};
+use super::numbers::entropy;
 
 pub(super) const NAMES: [&str; 16] = [
     "short_runs_emphasis",

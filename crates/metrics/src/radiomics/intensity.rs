@@ -1,6 +1,6 @@
 //! IBSI's intensity-based statistics (manual, section 3.3), without the range.
 
-use super::ratio;
+use super::numbers::ratio;
 use crate::bootstrap::quantile;
 
 pub(super) const NAMES: [&str; 17] = [

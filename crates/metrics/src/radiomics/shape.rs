@@ -1,7 +1,7 @@
 //! Shape of a region in the plane: IBSI's morphology (manual, section 3.1) with areas for volumes and a perimeter for the
 //! surface. The outline runs through the midpoints between pixels of the region and pixels outside (marching squares).
 
-use super::ratio;
+use super::numbers::ratio;
 
 pub(super) const NAMES: [&str; 8] = [
     "mesh_area",

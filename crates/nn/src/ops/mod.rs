@@ -5,35 +5,14 @@
 
 mod fast;
 pub mod plain;
+mod settings;
 
+pub use crate::device::is_cpu;
 pub use fast::{timers, without_keeping_weights};
+pub use settings::{ConvGeometry, NormSettings};
 
-use crate::pass::Precision;
-use burn::{
-    backend::DispatchDevice,
-    tensor::{Device, Tensor},
-};
-
-/// Stride and zero padding of a square convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvGeometry {
-    /// Step between output pixels, the same in both directions.
-    pub stride: usize,
-    /// Zeros before and after each of the two axes: [top, bottom, left, right].
-    pub padding: [usize; 4],
-}
-
-impl ConvGeometry {
-    /// Stride 1 and as much padding as keeps the size, for an odd kernel.
-    pub fn same(kernel: usize) -> Self {
-        Self { stride: 1, padding: [kernel / 2; 4] }
-    }
-}
-
-/// Whether a device is the CPU, with or without the tape.
-pub fn is_cpu(device: &Device) -> bool {
-    matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
-}
+use crate::precision::Precision;
+use burn::tensor::Tensor;
 
 /// As [`plain::conv2d`].
 pub fn conv2d(
@@ -91,19 +70,6 @@ pub fn conv2d_concat(
 /// Whether there is a kernel for the convolution where `x` lives.
 fn is_fast_conv(x: &Tensor<4>, weight: &Tensor<4>, geometry: ConvGeometry) -> bool {
     matches!(weight.dims()[2..], [1, 1] | [3, 3]) && matches!(geometry.stride, 1 | 2) && fast::is_supported(x)
-}
-
-/// A group normalisation, apart from its parameters.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NormSettings {
-    /// Groups of neighbouring channels.
-    pub groups: usize,
-    /// Added to the variance.
-    pub eps: f64,
-    /// Whether SiLU follows.
-    pub activate: bool,
-    /// Of the layer that reads the result; the normalisation itself is computed in `f32`.
-    pub precision: Precision,
 }
 
 /// As [`plain::group_norm`]; the result is `bf16` where the next layer would round it to that anyway.

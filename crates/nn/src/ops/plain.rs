@@ -1,7 +1,7 @@
 //! The operations composed of Burn's own: the reference for every faster path, and what other devices run.
 
 use super::{ConvGeometry, NormSettings};
-use crate::pass::Precision;
+use crate::precision::Precision;
 use burn::tensor::{
     Tensor,
     activation::{sigmoid, softmax},

@@ -6,7 +6,6 @@ use sha2::{Digest, Sha256};
 
 use pig_metrics::components::{Connectivity, components};
 
-use super::Inspection;
 use super::phash::perceptual_hash;
 use super::text::longest_word;
 use crate::budget::Budget;
@@ -14,7 +13,7 @@ use crate::error::{PrepareError, Result};
 use crate::layouts::{Case, Layout};
 use crate::masks::Masks;
 use crate::settings::{MissingMask, PrepareConfig, WindowRule};
-use crate::sources::Volume;
+use crate::sources::{Cost, Volume};
 use crate::window::Window;
 
 /// What was seen of a slice.
@@ -57,8 +56,13 @@ pub(crate) struct CaseLook {
 }
 
 /// Looks at every slice of a case, one at a time.
-pub(crate) fn look_at(case: &Case, layout: Layout, inspection: &Inspection, budget: &Budget) -> Result<CaseLook> {
-    let (config, cost) = (&inspection.config, &inspection.cost);
+pub(crate) fn look_at(
+    case: &Case,
+    layout: Layout,
+    config: &PrepareConfig,
+    cost: &Cost,
+    budget: &Budget,
+) -> Result<CaseLook> {
     let volume = Volume::open(case, layout, config.colour, config.slice_axis, cost)?;
     let strict = PrepareConfig { missing_mask: MissingMask::Error, ..config.clone() };
     let mut mask_error = None;

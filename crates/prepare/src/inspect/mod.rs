@@ -182,7 +182,8 @@ pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspec
         .cases
         .par_iter()
         .map(|case| {
-            let look = (!progress.stop_requested()).then(|| look_at(case, found.layout, &inspection, &budget));
+            let look = || look_at(case, found.layout, &inspection.config, &inspection.cost, &budget);
+            let look = (!progress.stop_requested()).then(look);
             progress.done(done.fetch_add(1, Ordering::Relaxed) + 1);
             look
         })

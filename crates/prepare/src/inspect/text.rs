@@ -110,7 +110,7 @@ fn word_length(start: usize, letters: &[Letter]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pig_report::Canvas;
+    use pig_report::{Canvas, TextSize};
 
     fn noise(size: [usize; 2]) -> Vec<f32> {
         (0..size[0] * size[1]).map(|index| 0.3 * ((index * 7919 % 1009) as f32 / 1009.0)).collect()
@@ -132,9 +132,9 @@ mod tests {
         }
         assert_eq!(longest_word(&values, size), 0);
         let mut canvas = Canvas::new(300, 200, [0; 3]);
-        canvas.text((12, 8), "LEFT MLO", 1, [255; 3]);
+        canvas.text((12, 8), "LEFT MLO", TextSize::Title, [255; 3]);
         for (index, value) in values.iter_mut().enumerate() {
-            if canvas.pixel(index % 300, index / 300) == [255; 3] {
+            if canvas.pixel(index % 300, index / 300)[0] > 127 {
                 *value = 1.0;
             }
         }

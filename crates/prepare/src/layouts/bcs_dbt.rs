@@ -10,8 +10,9 @@ use std::collections::HashMap;
 
 use pig_data::manifest::{Manifest, Row};
 
+use super::case::{Case, ImageSource, LesionBox, MaskSource, Side};
+use super::listing::{Listing, note};
 use super::walk::{Entry, Kind, Tree};
-use super::{Case, ImageSource, LesionBox, Listing, MaskSource, Side};
 use crate::error::{PrepareError, Result};
 use crate::privacy::Secret;
 use crate::settings::PrepareConfig;
@@ -55,7 +56,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
             listing.cases.push(case);
         }
     }
-    super::note(&mut listing.notes, absent, "row(s) of the tables name volumes that are not here.");
+    note(&mut listing.notes, absent, "row(s) of the tables name volumes that are not here.");
     Ok(listing)
 }
 

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::case::{Case, ImageSource, MaskSource};
+use super::listing::{Listing, note};
 use super::walk::{Entry, Kind, Tree};
-use super::{Case, ImageSource, Listing, MaskSource};
 
 const CLASSES: [&str; 3] = ["benign", "malignant", "normal"];
 
@@ -36,7 +37,7 @@ pub(super) fn list(tree: &Tree) -> Listing {
         case.class = Some(class.to_owned());
         listing.cases.push(case);
     }
-    super::note(&mut listing.notes, masks.len(), "mask(s) have no image.");
+    note(&mut listing.notes, masks.len(), "mask(s) have no image.");
     listing
 }
 

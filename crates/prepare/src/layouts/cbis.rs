@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use pig_data::manifest::Manifest;
 
+use super::case::{Case, ImageSource, MaskSource, Side};
+use super::listing::{Listing, note};
 use super::walk::{Entry, Tree};
-use super::{Case, ImageSource, Listing, MaskSource, Side};
 use crate::error::Result;
 use crate::privacy::Secret;
 use crate::settings::PrepareConfig;
@@ -80,8 +81,8 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         }
         listing.cases.push(case);
     }
-    super::note(&mut listing.notes, absent, "row(s) of the tables name mammograms that are not here.");
-    super::note(&mut listing.notes, other_types, "row(s) are of other lesion types (prepare.lesion_types).");
+    note(&mut listing.notes, absent, "row(s) of the tables name mammograms that are not here.");
+    note(&mut listing.notes, other_types, "row(s) are of other lesion types (prepare.lesion_types).");
     Ok(listing)
 }
 

@@ -13,8 +13,9 @@ use rayon::prelude::*;
 use pig_data::manifest::{Manifest, Row};
 use pig_dicom::{Limits, Object};
 
+use super::case::{Case, ImageSource, MaskSource, Side};
+use super::listing::{Listing, note};
 use super::walk::{Entry, Kind, Tree, stem};
-use super::{Case, ImageSource, Listing, MaskSource, Side};
 use crate::error::{PrepareError, Result};
 use crate::privacy::Secret;
 use crate::settings::PrepareConfig;
@@ -78,9 +79,9 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
         listing.cases.push(case);
     }
     let without_image: usize = masks.values().map(Vec::len).sum();
-    super::note(&mut listing.notes, without_image, "mask(s) have no image.");
-    super::note(&mut listing.notes, dicom.unreferenced, "DICOM SEG object(s) reference no image that is here.");
-    super::note(&mut listing.notes, dicom.others, "DICOM object(s) hold no pixels (reports, directories).");
+    note(&mut listing.notes, without_image, "mask(s) have no image.");
+    note(&mut listing.notes, dicom.unreferenced, "DICOM SEG object(s) reference no image that is here.");
+    note(&mut listing.notes, dicom.others, "DICOM object(s) hold no pixels (reports, directories).");
     Ok(listing)
 }
 

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 
 use pig_data::manifest::Manifest;
 
+use super::case::{Case, ImageSource, MaskSource, Side};
+use super::listing::{Listing, note};
 use super::walk::{Kind, Tree};
-use super::{Case, ImageSource, Listing, MaskSource, Side};
 use crate::error::Result;
 use crate::privacy::Secret;
 
@@ -32,7 +33,7 @@ pub(super) fn list(tree: &Tree) -> Result<Listing> {
         case.class = categories.get(name.number).map(|category| format!("birads-{category}"));
         listing.cases.push(case);
     }
-    super::note(&mut listing.notes, contours.len(), "contour file(s) have no image here.");
+    note(&mut listing.notes, contours.len(), "contour file(s) have no image here.");
     Ok(listing)
 }
 

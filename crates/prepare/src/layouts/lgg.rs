@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
+use super::case::{Case, ImageSource, MaskSource};
+use super::listing::{Listing, note};
 use super::walk::{Kind, Tree};
-use super::{Case, ImageSource, Listing, MaskSource};
 use crate::privacy::Secret;
 
 const MASK: &str = "_mask";
@@ -33,7 +34,7 @@ pub(super) fn list(tree: &Tree) -> Listing {
         case.patient = Secret::new(patient);
         listing.cases.push(case);
     }
-    super::note(&mut listing.notes, masks.len(), "mask(s) have no image.");
+    note(&mut listing.notes, masks.len(), "mask(s) have no image.");
     listing
 }
 

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use pig_data::config::{MaskValue, MaskValues};
 
+use super::case::{Case, ImageSource, MaskSource};
+use super::listing::{Listing, note};
 use super::walk::{Kind, Tree};
-use super::{Case, ImageSource, Listing, MaskSource};
 use crate::error::{PrepareError, Result};
 use crate::settings::PrepareConfig;
 use crate::sources::read_text;
@@ -50,8 +51,8 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         case.mask_values.clone_from(&description.lesion);
         listing.cases.push(case);
     }
-    super::note(&mut listing.notes, other_channels, "file(s) of other channels were not read (prepare.channel).");
-    super::note(&mut listing.notes, labels.len(), "label file(s) have no image.");
+    note(&mut listing.notes, other_channels, "file(s) of other channels were not read (prepare.channel).");
+    note(&mut listing.notes, labels.len(), "label file(s) have no image.");
     if let (Some(lesion), None) = (&description.lesion, &config.mask_values)
         && lesion.0.len() > 1
     {

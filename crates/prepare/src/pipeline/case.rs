@@ -7,12 +7,13 @@ use std::path::Path;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use pig_data::Pixels;
 use pig_data::config::{MaskResize, Resize};
 use pig_data::png_file::encode_png;
 use pig_data::resample::{fit_within, resize_image, resize_mask_area, resize_mask_nearest};
-use pig_data::{Pixels, atomic, hex};
+use pig_files::hex;
 
-use super::Work;
+use super::work::Work;
 use crate::affine;
 use crate::error::{PrepareError, Result};
 use crate::foreground::{Foreground, Rectangle, largest_component};
@@ -282,7 +283,7 @@ impl OpenCase<'_> {
     fn write(&self, place: &str, size: [usize; 2], pixels: &Pixels) -> Result<String> {
         let path = self.work.folder.path(place);
         let bytes = encode_png(&path, size, 1, pixels, &[])?;
-        atomic::write(&path, &bytes)?;
+        pig_files::write(&path, &bytes)?;
         Ok(hex(&Sha256::digest(bytes)))
     }
 }

@@ -1,39 +1,23 @@
 //! Images and volumes, opened once and read slice by slice.
 
+mod cost;
+mod geometry;
 pub mod nifti;
 
 use std::path::Path;
 
 use pig_data::read::{RawImage, read_image};
-use pig_dicom::{Image, Laterality, Limits, ObjectKind, Photometric, Voi};
+use pig_dicom::{Image, Laterality, ObjectKind, Photometric, Voi};
 
-use crate::affine::{self, Affine};
-use crate::error::{PrepareError, Result};
+use crate::affine;
+use crate::error::Result;
 use crate::layouts::{Case, ImageSource, Layout, Side};
 use crate::settings::Colour;
 use nifti::NiftiVolume;
 
-/// What reading may cost.
-#[derive(Debug, Clone)]
-pub struct Cost {
-    /// Bounds for DICOM.
-    pub dicom: Limits,
-    /// Most bytes that one file may take in memory.
-    pub max_bytes: u64,
-}
-
-impl Default for Cost {
-    fn default() -> Self {
-        Self::of_bytes(Limits::default().max_bytes)
-    }
-}
-
-impl Cost {
-    /// Bounds for a number of bytes.
-    pub fn of_bytes(max_bytes: u64) -> Self {
-        Self { dicom: Limits { max_bytes, ..Limits::default() }, max_bytes }
-    }
-}
+pub use cost::Cost;
+pub(crate) use cost::read_text;
+pub use geometry::{Geometry, StoredRange};
 
 /// One slice's values.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,26 +32,6 @@ pub struct Plane {
     pub inverted: bool,
     /// Which pixels are no part of the image (DICOM's pixel padding); empty where there are none.
     pub padding: Vec<bool>,
-}
-
-/// Where a slice lies.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Geometry {
-    /// Millimetres between rows and between columns.
-    pub spacing: Option<[f64; 2]>,
-    /// Millimetres between slices.
-    pub slice_spacing: Option<f64>,
-    /// From (column, row, slice) to the world; the slice itself is slice 0.
-    pub affine: Option<Affine>,
-}
-
-/// The range that stored values can have.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StoredRange {
-    /// The least.
-    pub low: f64,
-    /// The greatest.
-    pub high: f64,
 }
 
 /// An open image or volume.
@@ -282,19 +246,4 @@ fn padding_of(image: &Image, frame: &pig_dicom::Frame) -> Vec<bool> {
     let (low, high) = (low as f64, high as f64);
     let padding: Vec<bool> = frame.stored().iter().map(|value| (low..=high).contains(&value)).collect();
     if padding.iter().any(|&is| is) { padding } else { Vec::new() }
-}
-
-/// Reads a text file that takes up to `growth` times its size in memory, unless that is more than allowed.
-pub(crate) fn read_text(path: &Path, what: &'static str, growth: u64, limit: u64) -> Result<String> {
-    let length = std::fs::metadata(path).map_err(PrepareError::io(path, "read"))?.len();
-    within(path, what, length.saturating_mul(growth), limit)?;
-    std::fs::read_to_string(path).map_err(PrepareError::io(path, "read"))
-}
-
-/// Refuses what would take more memory than allowed.
-pub(crate) fn within(path: &Path, what: &'static str, needed: u64, limit: u64) -> Result<()> {
-    if needed <= limit {
-        return Ok(());
-    }
-    Err(PrepareError::TooLarge { path: path.to_path_buf(), what, needed, limit })
 }

@@ -13,7 +13,8 @@ use std::sync::Mutex;
 use flate2::read::MultiGzDecoder;
 use nifti::{Endianness, NiftiHeader, NiftiType};
 
-use super::{Geometry, StoredRange, within};
+use super::cost::within;
+use super::geometry::{Geometry, StoredRange};
 use crate::affine::Affine;
 use crate::error::{PrepareError, Result};
 

@@ -1,9 +1,10 @@
 //! Keys that one method has and another lacks: set where they do nothing, they are refused.
 
-use super::{
-    Config, Members, Method, ModelYConfig, NoiseLevels, SampleConfig, SamplerKind, TrainConfig, check::require,
+use crate::{
+    Error, Result,
+    config::{Config, Members, Method, ModelYConfig, NoiseLevels, SampleConfig, TrainConfig, check::require},
 };
-use crate::{Error, Result};
+use pig_diffusion::sampler::SamplerKind;
 use pig_nn::{autoencoder::AutoencoderConfig, control::ControlConfig};
 
 impl Config {

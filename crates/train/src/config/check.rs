@@ -1,7 +1,9 @@
 //! What a configuration must satisfy beyond the types of its keys.
 
-use super::{Conditioning, Config, FrozenCondition, Members, Method};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    config::{Conditioning, Config, FrozenCondition, Members, Method},
+};
 use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
 use pig_nn::network::Role;
 
@@ -233,7 +235,8 @@ impl Config {
     }
 }
 
-pub(crate) fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
+/// Fails with the key, its value and what it may be unless `holds`.
+pub fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
     if holds {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! Layers of a configuration: defaults, then a file, then `--set key=value`.
 
-use super::{Config, Method, ModelYConfig};
+use crate::config::{Config, Method, ModelYConfig};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -195,7 +195,7 @@ fn key_offset(text: &str, name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SamplerKind;
+    use pig_diffusion::sampler::SamplerKind;
 
     fn from_text(text: &str) -> Result<Config, ConfigError> {
         parse::<Config>(Path::new("my.toml"), text).and_then(|table| Layers::default().over(table))

@@ -1,7 +1,6 @@
 //! diffusers' folders: where the files lie, and what config.json and scheduler_config.json say.
 
-use super::import::Settings;
-use crate::{Error, Result};
+use crate::{Error, Result, imported::settings::Settings};
 use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig};
 use pig_weights::layouts::UNetShape;
 use serde_json::{Map, Value};

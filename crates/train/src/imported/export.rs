@@ -1,10 +1,13 @@
 //! `pig weights export`: a model in diffusers' layout.
 
-use super::{
-    AutoencoderDescription, ControlNetDescription, Model, ModelKind, UNetDescription,
-    diffusers::{CONFIG, WEIGHTS},
+use crate::{
+    Error, Result, checkpoint,
+    imported::{
+        AutoencoderDescription, ControlNetDescription, Model, ModelKind, UNetDescription,
+        diffusers::{CONFIG, WEIGHTS},
+    },
+    run_dir::RunDir,
 };
-use crate::{Error, Result, checkpoint, run_dir::RunDir};
 use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -36,8 +39,8 @@ pub fn export(model: &Model, folder: &Path) -> Result<&'static str> {
     .map_err(refused)?;
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
     let weights = folder.join(WEIGHTS[0]);
-    pig_data::atomic::write(&weights, &checkpoint::serialise(&weights, &model.arrays)?)?;
-    pig_data::atomic::write_json(&folder.join(CONFIG), &config)?;
+    pig_files::write(&weights, &checkpoint::serialise(&weights, &model.arrays)?)?;
+    pig_files::write_json(&folder.join(CONFIG), &config)?;
     Ok(class)
 }
 

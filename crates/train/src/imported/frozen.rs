@@ -1,18 +1,21 @@
 //! `model_y.frozen`: a conditional model that is trained already, for which the guider alone is trained (Algorithm 1).
 
-use super::{
-    Model, UNetDescription,
-    model_y::{Control, ModelY, OWN_VALUES, Told},
-};
 use crate::{
     Config, Error, Result,
-    checkpoint::{State, sha256},
+    checkpoint::State,
     config::FrozenCondition,
-    methods::ldm::{FrozenCodec, LatentCodec},
-    sample::check_teacher,
+    imported::{
+        Model, UNetDescription,
+        model::{FROZEN_MODEL_Y, FROZEN_UNET, OWN_LAYOUT},
+        model_y::{Control, ModelY, OWN_VALUES, Told},
+    },
+    latents::LatentCodec,
+    load::check_teacher,
+    methods::frozen::FrozenCodec,
 };
 use burn::tensor::Device;
 use pig_diffusion::schedule::ScheduleConfig;
+use pig_files::sha256;
 use pig_nn::{
     autoencoder::AutoencoderConfig,
     config::UNetConfig,
@@ -21,9 +24,7 @@ use pig_nn::{
 };
 use std::path::Path;
 
-/// The folder of a run that holds its frozen model_y, and what lies in it.
-const FOLDER: &str = "frozen_model_y";
-const UNET: &str = "unet";
+/// What lies beside the U-Net in the folder of a run's frozen model_y.
 const CONTROL: &str = "controlnet";
 const AUTOENCODER: &str = "autoencoder";
 
@@ -178,9 +179,10 @@ impl FrozenModelY {
 
     /// Puts the model into a run, so that the run needs nothing else.
     pub(crate) fn install(self, run: &Path) -> Result<()> {
-        let folder = run.join(FOLDER);
+        let folder = run.join(FROZEN_MODEL_Y);
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
-        for (name, model) in [(UNET, Some(self.unet)), (CONTROL, self.control), (AUTOENCODER, self.autoencoder)] {
+        for (name, model) in [(FROZEN_UNET, Some(self.unet)), (CONTROL, self.control), (AUTOENCODER, self.autoencoder)]
+        {
             model.map(|model| model.save(&folder.join(name))).transpose()?;
         }
         Ok(())
@@ -194,10 +196,14 @@ impl FrozenModelY {
     /// The model of a run.
     pub(crate) fn of_run(run: &Path) -> Result<Self> {
         let open = |name| {
-            let folder = run.join(FOLDER).join(name);
+            let folder = run.join(FROZEN_MODEL_Y).join(name);
             folder.is_dir().then(|| Model::open(&folder, None)).transpose()
         };
-        Ok(Self { unet: unet_of_run(run)?, control: open(CONTROL)?, autoencoder: open(AUTOENCODER)? })
+        Ok(Self {
+            unet: Model::open(&run.join(FROZEN_MODEL_Y).join(FROZEN_UNET), None)?,
+            control: open(CONTROL)?,
+            autoencoder: open(AUTOENCODER)?,
+        })
     }
 
     /// What names its weights.
@@ -208,7 +214,7 @@ impl FrozenModelY {
     }
 
     /// Its autoencoder, where it makes latents.
-    pub(crate) fn codec(&self, config: &Config, device: &Device) -> Result<Option<FrozenCodec>> {
+    pub fn codec(&self, config: &Config, device: &Device) -> Result<Option<FrozenCodec>> {
         let Some(model) = &self.autoencoder else { return Ok(None) };
         let scaling_factor = model.autoencoder_description()?.scaling_factor;
         let autoencoder = model.autoencoder(device)?;
@@ -235,7 +241,7 @@ impl FrozenModelY {
             None => None,
             Some(model) => {
                 let words = model.controlnet_description()?;
-                if told.is_none() && model.description.layout != super::OWN_LAYOUT {
+                if told.is_none() && model.description.layout != OWN_LAYOUT {
                     values = vec![[0.0, 1.0]];
                 }
                 let channels = words.condition_channels;
@@ -252,9 +258,4 @@ impl FrozenModelY {
         let codec = self.codec(config, device)?.map(|codec| codec.network);
         Ok(ModelY::frozen(self.unet.unet(device)?, Told { control, values }, codec))
     }
-}
-
-/// The U-Net of a run's frozen model_y.
-pub(crate) fn unet_of_run(run: &Path) -> Result<Model> {
-    Model::open(&run.join(FOLDER).join(UNET), None)
 }

@@ -1,17 +1,19 @@
 //! `pig weights import`: somebody's file into a model folder.
 
-use super::{
-    AutoencoderDescription, ControlNetDescription, Description, FORMAT, Model, ModelKind, UNetDescription, diffusers,
-    state_dict,
+use crate::{
+    Error, Result,
+    config::Layers,
+    imported::{
+        AutoencoderDescription, ControlNetDescription, Description, Model, ModelKind, UNetDescription, diffusers,
+        model::{FORMAT, state_dict},
+        settings::Settings,
+    },
 };
-use crate::{Error, Result, config::Layers};
-use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig};
 use pig_weights::{
     file,
     layouts::{self, AutoencoderShape, ConditionShape, Kind, Layout, Named, UNetShape},
 };
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What is asked of `pig weights import`.
@@ -27,20 +29,6 @@ pub struct Request {
     pub sets: Vec<String>,
     /// The folder to write.
     pub out: PathBuf,
-}
-
-/// The settings that an import may be told.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// A U-Net, or the base of a control network.
-    pub unet: UNetConfig,
-    /// A U-Net's noise schedule.
-    pub schedule: ScheduleConfig,
-    /// An autoencoder.
-    pub autoencoder: AutoencoderConfig,
-    /// What an autoencoder's latents are multiplied by before a diffusion model sees them, where the source does not say it.
-    pub scaling_factor: Option<f64>,
 }
 
 /// What was imported.

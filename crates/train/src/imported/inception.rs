@@ -1,7 +1,9 @@
 //! The FID's Inception from a model folder.
 
-use super::{Description, Model};
-use crate::Result;
+use crate::{
+    Result,
+    imported::{Description, Model},
+};
 use burn::tensor::Device;
 use pig_nn::inception::Inception;
 use std::path::Path;

@@ -1,19 +1,20 @@
 //! Two models of different places, sampled together.
 
-use super::{
-    Model,
-    frozen::{FrozenModelY, fits},
-};
 use crate::{
     Config, Error, Result,
-    checkpoint::{Store, sha256},
+    checkpoint::Store,
     config::{Conditioning, Method, ModelYConfig},
-    methods::role_name,
+    imported::{
+        Model,
+        frozen::{FrozenModelY, fits},
+    },
+    loaded::{LoadedRun, sample_settings},
+    models::Models,
+    role::role_name,
     run_dir::RunDir,
-    sample::{LoadedRun, sample_settings},
-    sampler::Models,
 };
 use burn::tensor::Device;
+use pig_files::sha256;
 use pig_nn::{autoencoder::AutoencoderConfig, network::Role};
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 use crate::{
     Config,
     config::FrozenCondition,
-    methods::ldm::{LatentCodec, host},
+    latents::{LatentCodec, host},
 };
 use burn::tensor::{Tensor, TensorData};
 use pig_diffusion::{denoiser::Denoiser, prediction::PredictionType, schedule::network_time};

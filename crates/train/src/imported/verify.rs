@@ -1,7 +1,9 @@
 //! `pig weights verify`: a network on inputs that somebody stored with their own network's outputs.
 
-use super::{Model, ModelKind};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    imported::{Model, ModelKind},
+};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_nn::{
     config::UNetConfig,

@@ -1,10 +1,9 @@
 //! A volume for a mask, by an imported network of volumes: MAISI's, or MONAI's with three axes.
 
-use super::{AutoencoderDescription, Model, UNetDescription};
 use crate::{
     Config, Error, Result,
     config::{Layers, SampleConfig},
-    stepper::stepper,
+    imported::{AutoencoderDescription, Model, UNetDescription},
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_diffusion::{
@@ -158,7 +157,7 @@ pub fn sample(request: &Request, device: &Device, watch: &mut dyn FnMut(usize)) 
         None => noise.draw(Stream::Y, 0, [grid[0] * grid[1], grid[2], channels]),
     };
     let (schedule, timesteps) = config.levels()?;
-    let mut step = stepper(&config.sample, &schedule, (noise, Stream::Y));
+    let mut step = config.sample.sampler_settings().step(&schedule, (noise, Stream::Y));
     let network: Box<dyn Denoiser + '_> =
         if config.sample.clip_sample { Box::new(Clipped(network)) } else { Box::new(network) };
     let y_0 =
@@ -180,7 +179,7 @@ pub fn write(sampled: &Sampled, out: &Path) -> Result<()> {
     let volume = NpyArray::f32(&sampled.shape, sampled.values.clone());
     let synthetic = NpyArray { shape: vec![1], values: npz::Values::U8(vec![1]) };
     let bytes = npz::encode([("synthetic", &synthetic), ("volume", &volume)]);
-    Ok(pig_data::atomic::write(out, &bytes)?)
+    Ok(pig_files::write(out, &bytes)?)
 }
 
 /// The model's own schedule under `sets`, which may change the `[sample]` section alone.

@@ -2,13 +2,19 @@
 //! then a trainable copy of its encoder learns to steer it by the mask. At its step 0 the control adds nothing, so that
 //! the pair gives exactly what the base gives.
 
-use super::{
-    Context, condition,
-    frozen::FrozenNetwork,
-    objective::{Objective, unet_flops},
-    refinements::{image_noise, mean_error},
+use crate::{
+    Result,
+    batch::Batch,
+    build::{build_control, control_channels, unet_flops},
+    methods::{
+        condition,
+        frozen::FrozenNetwork,
+        objective::{Context, Objective},
+        refinements::{image_noise, mean_error},
+    },
+    models::Models,
+    role::role_name,
 };
-use crate::{Config, Error, Result, batch::Batch, sampler::Models};
 use burn::tensor::{Device, Gradients, Tensor};
 use pig_diffusion::{denoiser::Denoiser, single::conditional_error};
 use pig_nn::{
@@ -24,16 +30,6 @@ use pig_nn::{
 pub struct ControlObjective<'a> {
     /// What it shares with its base.
     pub context: Context<'a>,
-}
-
-/// Channels of the noisy image and of the mask.
-fn channels(config: &Config) -> [usize; 2] {
-    [config.data.channels, 1]
-}
-
-/// The control network with weights of zero.
-pub(crate) fn build_control(config: &Config, device: &Device) -> Result<ControlNet> {
-    ControlNet::new(config.unet(Role::Control), &config.control, channels(config), device).map_err(Error::from)
 }
 
 impl ControlObjective<'_> {
@@ -73,7 +69,7 @@ impl Objective for ControlObjective<'_> {
 
     /// The base's encoder copied, zeros where the control joins the base, and random weights where it reads the mask.
     fn start(&self, network: ControlNet) -> ControlNet {
-        let seed = self.context.config.train.seed ^ name_hash(super::role_name(Role::Control));
+        let seed = self.context.config.train.seed ^ name_hash(role_name(Role::Control));
         let network = parameters::initialise(network, seed);
         network.copy_of(&self.base().network).expect("base and control are built from one configuration")
     }
@@ -91,8 +87,12 @@ impl Objective for ControlObjective<'_> {
 
     fn flops(&self) -> [f64; 2] {
         let config = self.context.config;
-        let own =
-            control_flops(config.unet(Role::Control), &config.control, channels(config), config.extent(Role::Control));
+        let own = control_flops(
+            config.unet(Role::Control),
+            &config.control,
+            control_channels(config),
+            config.extent(Role::Control),
+        );
         [own, unet_flops(config, Role::Unconditional)]
     }
 

@@ -2,11 +2,13 @@
 //! network in the same way and differ in how it is sampled: ancestral steps at all T timesteps, or DDIM's at any number of
 //! them with any eta. A run of one can be sampled as the other.
 
-use super::{
-    Context,
-    refinements::{image_noise, mean_error},
+use crate::{
+    batch::Batch,
+    methods::{
+        objective::Context,
+        refinements::{image_noise, mean_error},
+    },
 };
-use crate::batch::Batch;
 use burn::tensor::Tensor;
 use pig_diffusion::{denoiser::Denoiser, single::conditional_error};
 use pig_nn::network::Network;

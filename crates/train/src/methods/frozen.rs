@@ -1,12 +1,10 @@
 //! Networks of a run that are trained to their end, which later ones learn from.
 
-use super::{
-    ldm::{LatentCodec, LatentSpace, build_autoencoder},
-    objective::build_unet,
-};
 use crate::{
     Config, Result,
-    train::{load_network, load_unet},
+    build::{build_autoencoder, build_unet},
+    latents::{LatentCodec, LatentSpace},
+    load::{load_network, load_unet},
 };
 use burn::tensor::Device;
 use pig_nn::{network::Role, parameters, unet::UNet};
@@ -20,6 +18,9 @@ pub struct FrozenNetwork<M> {
     /// SHA-256 of the averaged weights' file.
     pub sha256: String,
 }
+
+/// A [`LatentCodec`] that networks of a run learn from.
+pub type FrozenCodec = FrozenNetwork<LatentCodec>;
 
 /// The frozen networks of a run; those that nothing learns from are not kept.
 #[derive(Clone, Debug, Default)]

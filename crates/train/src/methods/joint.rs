@@ -1,13 +1,13 @@
 //! `method = "joint"`: one network with two inputs and two outputs. With `train.noise_levels = "independent"`, an extension that
 //! neither the paper nor its code has, each member has a noise level of its own.
 
-use super::{
-    Context,
-    refinements::{image_noise, mean_error},
-};
 use crate::{
     batch::Batch,
     config::{NoiseLevels, TrainConfig},
+    methods::{
+        objective::Context,
+        refinements::{image_noise, mean_error},
+    },
 };
 use burn::tensor::Tensor;
 use pig_diffusion::{

@@ -10,15 +10,20 @@
 //! - Latents are divided by their standard deviation over training images, measured once and kept in `latents.json`.
 //! - The mask is brought to the latents' grid by area (each latent sees the share of its pixels that is lesion) and concatenated.
 
-use super::{
-    Context, condition,
-    frozen::FrozenNetwork,
-    objective::{Objective, latent_flops},
-    refinements::{image_noise, mean_error},
-    role_name,
-};
 use crate::{
-    Config, Error, Result, batch::Batch, checkpoint::Store, sampler::Models, train::load_network, trainer::Sets,
+    Config, Error, Result,
+    batch::Batch,
+    build::{build_autoencoder, latent_flops},
+    latents::{LATENTS, LatentCodec, LatentSpace, Reconstruction, host, pass},
+    load::load_network,
+    methods::{
+        condition,
+        objective::{Context, Objective},
+        refinements::{image_noise, mean_error},
+    },
+    models::Models,
+    role::role_name,
+    sets::Sets,
 };
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use pig_data::PreparedSet;
@@ -31,22 +36,14 @@ use pig_nn::{
     autoencoder::{Autoencoder, area_mean},
     network::{Network, Role},
     ops::upsample_nearest_2x,
-    pass::{Pass, Precision},
-    volume::Volume,
+    pass::Precision,
 };
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Bands of the Laplacian pyramid, apart from the rest.
 const PYRAMID_LEVELS: usize = 3;
 /// Training images that the latents' scale is measured on, at most.
 const MEASURED: usize = 256;
-const LATENTS: &str = "latents.json";
-
-/// The autoencoder with weights of zero.
-pub(crate) fn build_autoencoder(config: &Config, device: &Device) -> Result<Autoencoder> {
-    Autoencoder::new(&config.autoencoder, config.data.channels, device).map_err(Error::from)
-}
 
 /// The training of the autoencoder.
 #[derive(Clone, Copy, Debug)]
@@ -117,10 +114,6 @@ impl Objective for AutoencoderObjective<'_> {
     }
 }
 
-fn pass(network: &Autoencoder, precision: Precision) -> Pass {
-    Pass { precision: precision.on(&network.device()), ..Pass::default() }
-}
-
 /// The mean absolute values of the bands of a Laplacian pyramid, summed, `[1]`; of an error, since the pyramid is linear.
 /// `[batch, height, width, channels]`. Each band is what a level has over its own means of two by two pixels.
 fn pyramid_l1(error: Tensor<4>) -> Tensor<1> {
@@ -137,32 +130,6 @@ fn pyramid_l1(error: Tensor<4>) -> Tensor<1> {
     }
     let rest = rest.abs().mean();
     sum.map_or(rest.clone(), |sum| sum + rest)
-}
-
-/// How well an autoencoder gives images back, from the means of their latents, clipped to [-1, 1] as written images are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Reconstruction {
-    /// Images measured.
-    pub images: usize,
-    /// Peak signal-to-noise ratio in dB, peak 2, the mean over images.
-    pub psnr: f64,
-    /// Mean absolute difference on [-1, 1].
-    pub l1: f64,
-}
-
-impl Reconstruction {
-    /// Both together, weighted by their images.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        let images = self.images + other.images;
-        let mean = |a: f64, b: f64| (a * self.images as f64 + b * other.images as f64) / images.max(1) as f64;
-        Self { images, psnr: mean(self.psnr, other.psnr), l1: mean(self.l1, other.l1) }
-    }
-}
-
-/// What a network made, on the host.
-pub(crate) fn host(tensor: Tensor<4>) -> Vec<f32> {
-    tensor.into_data().try_into_vec::<f32>().expect("networks compute in f32")
 }
 
 /// The reconstruction of images `[batch, height, width, channels]` in [-1, 1].
@@ -184,49 +151,6 @@ fn reconstruction(network: &Autoencoder, images: Tensor<4>, precision: Precision
         .zip(images.chunks_exact(each))
         .map(one)
         .fold(Reconstruction::default(), Reconstruction::and)
-}
-
-/// What is known of a trained autoencoder's latents.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LatentSpace {
-    /// SHA-256 of the autoencoder's averaged weights.
-    pub autoencoder_sha256: String,
-    /// Standard deviation of drawn latents over training images.
-    pub latent_std: f64,
-    /// Training images that it was measured on.
-    pub measured_on: usize,
-    /// How well images are given back.
-    pub reconstruction: Reconstruction,
-    /// Whether those images were held out from training.
-    pub held_out: bool,
-}
-
-impl LatentSpace {
-    /// What latents are multiplied by before they are noised: 1 / standard deviation (diffusers' `scaling_factor`).
-    pub fn scaling_factor(&self) -> f64 {
-        1.0 / self.latent_std
-    }
-
-    /// In one sentence.
-    pub fn sentence(&self) -> String {
-        let Reconstruction { images, psnr, l1 } = self.reconstruction;
-        let held_out = if self.held_out { "held-out" } else { "training" };
-        format!(
-            "the autoencoder gives {images} {held_out} images back with PSNR {psnr:.2} dB and L1 {l1:.4} on [-1, 1]; \
-             no sample can be better than that"
-        )
-    }
-
-    /// Of a run whose autoencoder is finished.
-    pub fn load(run: &Path) -> Result<Self> {
-        let path = run.join(LATENTS);
-        let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::BadFile {
-            path,
-            problem: error.to_string(),
-            advice: "remove it and continue the run with --resume; it is measured again",
-        })
-    }
 }
 
 /// Measures the latents of a run's finished autoencoder and writes `latents.json`, if that is not done yet.
@@ -265,7 +189,7 @@ pub(crate) fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Devi
     });
     let autoencoder_sha256 = state.ema_sha256().to_owned();
     let space = LatentSpace { autoencoder_sha256, latent_std, measured_on, reconstruction: found, held_out };
-    pig_data::atomic::write_json(&run.join(LATENTS), &space)?;
+    pig_files::write_json(&run.join(LATENTS), &space)?;
     Ok(space)
 }
 
@@ -283,56 +207,6 @@ fn for_batches(
         let values: Vec<f32> = indices.iter().flat_map(|&index| set.image(index)).copied().collect();
         let images = Tensor::from_data(TensorData::new(values, [indices.len(), height, width, channels]), device);
         task(images, indices.iter().map(|&index| index as u64).collect());
-    }
-}
-
-/// Whether a run's autoencoder has been measured as it is now.
-pub(crate) fn check_measured(run: &Path, space: &LatentSpace) -> Result<()> {
-    let (state, ..) = Store::new(run, role_name(Role::Autoencoder)).load_ema()?;
-    if state.ema_sha256() == space.autoencoder_sha256 {
-        return Ok(());
-    }
-    Err(Error::Mismatch {
-        what: "the autoencoder of latents.json",
-        found: space.autoencoder_sha256.clone(),
-        expected: state.ema_sha256().to_owned(),
-        advice: "continue the run with --resume; the latents are measured again",
-    })
-}
-
-/// A [`LatentCodec`] that networks of a run learn from.
-pub(crate) type FrozenCodec = FrozenNetwork<LatentCodec>;
-
-/// A frozen autoencoder with its latents' scale.
-#[derive(Clone, Debug)]
-pub struct LatentCodec {
-    /// With averaged weights, in evaluation mode.
-    pub autoencoder: Autoencoder,
-    /// What latents are multiplied by before they are noised.
-    pub scaling_factor: f64,
-    /// The shape of its images, where they are volumes.
-    pub volume: Option<Volume>,
-}
-
-impl LatentCodec {
-    fn pass(&self, precision: Precision) -> Pass {
-        Pass { volume: self.volume, ..pass(&self.autoencoder, precision) }
-    }
-
-    /// Scaled latents of images, drawn with standard normal noise from `eps` (told the latents' shape).
-    pub fn encode(&self, images: Tensor<4>, precision: Precision, eps: impl Fn(&Tensor<4>) -> Tensor<4>) -> Tensor<4> {
-        let posterior = self.autoencoder.encode(images, &self.pass(precision));
-        posterior.sample(eps(&posterior.mean)).mul_scalar(self.scaling_factor)
-    }
-
-    /// Scaled latents of images, each the mean of its distribution.
-    pub fn encode_means(&self, images: Tensor<4>, precision: Precision) -> Tensor<4> {
-        self.encode(images, precision, Tensor::zeros_like)
-    }
-
-    /// Images of scaled latents.
-    pub fn decode(&self, latents: Tensor<4>, precision: Precision) -> Tensor<4> {
-        self.autoencoder.decode(latents.div_scalar(self.scaling_factor), &self.pass(precision))
     }
 }
 
@@ -375,11 +249,5 @@ mod tests {
         assert_eq!(l1(error(|y, x| sign(x + y))), 1.0);
         assert_eq!(l1(error(|y, x| 2.0 * sign(x / 2 + y / 2))), 2.0);
         assert_eq!(l1(error(|y, x| 0.5 + sign(x + y) + 2.0 * sign(x / 2 + y / 2))), 3.5);
-    }
-
-    #[test]
-    fn reconstructions_are_averaged_by_their_images() {
-        let part = |images, psnr, l1| Reconstruction { images, psnr, l1 };
-        assert_eq!(part(3, 10.0, 0.1).and(part(1, 30.0, 0.5)), part(4, 15.0, 0.2));
     }
 }

@@ -2,43 +2,28 @@
 
 pub mod controlnet;
 pub mod ddpm;
+pub mod frozen;
 pub mod joint;
 pub mod ldm;
+pub mod objective;
 pub mod pig;
 pub mod seg_guided;
+pub mod unet;
 
 mod condition;
-mod frozen;
-mod objective;
 mod refinements;
 
-pub use frozen::Frozen;
-pub(crate) use objective::build_unet;
-pub use objective::{Context, Objective, ObjectiveTask, UNetObjective, with_objective};
-
+use controlnet::ControlObjective;
+use ldm::AutoencoderObjective;
+use objective::{Context, ObjectiveTask};
 use pig_nn::network::Role;
+use unet::UNetObjective;
 
-/// The frozen network that a role learns from, in messages.
-pub(crate) fn teacher(role: Role) -> &'static str {
+/// Does `task` with the objective of `role`.
+pub fn with_objective<T: ObjectiveTask>(role: Role, context: Context<'_>, task: T) -> T::Output {
     match role {
-        Role::ModelX => "the guider's frozen autoencoder",
-        Role::ModelY => "model_y's frozen model_x",
-        Role::Control => "the control's frozen base",
-        Role::Latent => "the latent network's frozen autoencoder",
-        _ => "a frozen network",
-    }
-}
-
-/// The name of a role in files and logs.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::ModelX => "model_x",
-        Role::ModelY => "model_y",
-        Role::Joint => "joint",
-        Role::Unconditional => "unconditional",
-        Role::SegGuided => "seg_guided",
-        Role::Control => "control",
-        Role::Autoencoder => "autoencoder",
-        Role::Latent => "latent",
+        Role::Control => task.run(&ControlObjective { context }),
+        Role::Autoencoder => task.run(&AutoencoderObjective { context }),
+        _ => task.run(&UNetObjective { role, context }),
     }
 }

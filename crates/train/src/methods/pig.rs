@@ -1,12 +1,13 @@
 //! `method = "pig"`: Algorithm 1 for model_x, and model_y under its three conditionings.
 
-use super::{
-    Context, condition,
-    refinements::{gamma_of_masks, image_noise, mean_error, noisy_condition},
-};
 use crate::{
     batch::Batch,
     config::{Conditioning, LossWeight},
+    methods::{
+        condition,
+        objective::Context,
+        refinements::{gamma_of_masks, image_noise, mean_error, noisy_condition},
+    },
 };
 use burn::tensor::Tensor;
 use pig_diffusion::{

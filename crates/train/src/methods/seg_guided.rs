@@ -1,11 +1,14 @@
 //! `method = "seg-guided"` (Konz et al. 2024): pixel-space diffusion of the image with the mask as a further input channel,
 //! at every step the same mask.
 
-use super::{
-    Context, condition,
-    refinements::{image_noise, mean_error},
+use crate::{
+    batch::Batch,
+    methods::{
+        condition,
+        objective::Context,
+        refinements::{image_noise, mean_error},
+    },
 };
-use crate::batch::Batch;
 use burn::tensor::Tensor;
 use pig_diffusion::{denoiser::Denoiser, noise::Stream, single::conditional_error};
 use pig_nn::network::Network;

@@ -8,9 +8,8 @@ use pig_device::testing;
 use pig_train::{
     Config,
     config::Layers,
-    observer::{Event, Observer, Silent},
+    observer::{Event, Observer, Outcome, Silent},
     train::train,
-    trainer::Outcome,
 };
 use std::{
     path::{Path, PathBuf},

@@ -1,6 +1,6 @@
 //! diffusers' own names, through its versions.
 
-use super::{flatten_attention, renamed, replaced};
+use super::names::{flatten_attention, renamed, replaced};
 use crate::array::StateDict;
 
 /// Attention's names before version 0.14 (2023).

@@ -1,7 +1,7 @@
 //! The FID's Inception-v3: torchvision's names (pytorch-fid's file), TensorFlow's (StyleGAN's script), and ours, which are
 //! torchvision's with each convolution's batch normalisation folded into it.
 
-use super::size_of;
+use super::names::size_of;
 use crate::array::{Array, StateDict};
 
 /// Added to the variance in each batch normalisation.

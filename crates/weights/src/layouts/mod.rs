@@ -3,12 +3,13 @@
 mod diffusers;
 mod inception;
 mod monai;
+mod names;
 mod released;
 mod shape;
 
 pub use shape::{AutoencoderShape, ConditionShape, UNetShape};
 
-use crate::array::{Array, StateDict};
+use crate::array::StateDict;
 
 /// What the arrays are the weights of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +66,10 @@ pub struct Named {
     pub arrays: StateDict,
 }
 
-/// Tells by a few names whose arrays these are, and renames them. None of the known ones is an error that says what is known.
+/// Tells by a few names whose arrays these are, and renames them. None of the known ones is an error that says what is known, and
+/// an array without values one that names it.
 pub fn rename(arrays: StateDict) -> Result<Named, String> {
+    arrays.iter().try_for_each(|(name, array)| names::refuse_empty(name, array))?;
     let arrays = without_wrapper(arrays);
     let has = |name: &str| arrays.contains_key(name);
     let (kind, layout) = if has("Conv2d_1a_3x3.conv.weight") {
@@ -121,44 +124,4 @@ fn without_wrapper(arrays: StateDict) -> StateDict {
         }
         _ => arrays,
     }
-}
-
-/// Every name through `rename`.
-fn renamed(arrays: StateDict, rename: impl Fn(&str) -> String) -> StateDict {
-    arrays.into_iter().map(|(name, array)| (rename(&name), array)).collect()
-}
-
-/// Replaces, in order, each first part by the second wherever it stands.
-fn replaced(name: &str, replacements: &[(&str, &str)]) -> String {
-    replacements.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
-}
-
-/// The projections of attention as linear layers: some store them as convolutions of one pixel.
-fn flatten_attention(arrays: &mut StateDict) {
-    for (name, array) in arrays.iter_mut() {
-        let is_projection =
-            [".to_q.weight", ".to_k.weight", ".to_v.weight", ".to_out.0.weight"].iter().any(|end| name.ends_with(end));
-        if is_projection && array.shape.len() > 2 && array.shape[2..].iter().all(|&size| size == 1) {
-            array.shape.truncate(2);
-        }
-    }
-}
-
-/// Reads `prefix` followed by a number and a dot, and gives the number and what follows.
-fn numbered<'a>(name: &'a str, prefix: &str) -> Option<(usize, &'a str)> {
-    let (number, rest) = name.strip_prefix(prefix)?.split_once('.')?;
-    Some((number.parse().ok()?, rest))
-}
-
-/// Largest number behind `prefix`, plus one. A number that is larger than there are arrays counts nothing: it would only size what
-/// a crafted file cannot fill.
-fn count(arrays: &StateDict, prefix: &str) -> usize {
-    let counts = arrays.keys().filter_map(|name| numbered(name, prefix)?.0.checked_add(1));
-    counts.filter(|&count| count <= arrays.len()).max().unwrap_or(0)
-}
-
-/// An array's size along an axis, or an error that names it.
-fn size_of(arrays: &StateDict, name: &str, axis: usize) -> Result<usize, String> {
-    let array: &Array = arrays.get(name).ok_or_else(|| format!("{name} is missing"))?;
-    array.shape.get(axis).copied().ok_or_else(|| format!("{name} has shape {:?}, expected more axes", array.shape))
 }

@@ -1,6 +1,6 @@
 //! MONAI's names, and those of MONAI Generative before them.
 
-use super::{count, flatten_attention, numbered, renamed, replaced};
+use super::names::{count, flatten_attention, numbered, renamed, replaced};
 use crate::array::{Array, StateDict};
 
 const UNET: [(&str, &str); 11] = [

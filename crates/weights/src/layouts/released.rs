@@ -1,7 +1,7 @@
 //! The names of the code that was released with the paper (DESIGN: its state dictionary). Its decoder counts levels from the full
 //! size, diffusers' from the smallest; its attention has convolutions of one pixel.
 
-use super::{count, flatten_attention, numbered, renamed, replaced};
+use super::names::{count, flatten_attention, numbered, renamed, replaced};
 use crate::array::StateDict;
 
 const NAMES: [(&str, &str); 8] = [

@@ -1,6 +1,6 @@
 //! What the names and shapes of a network's arrays tell about it.
 
-use super::{count, size_of};
+use super::names::{count, size_of};
 use crate::array::StateDict;
 
 /// A U-Net's sizes, read off its arrays under diffusers' names. What no array tells (heads, groups, eps, the order of the

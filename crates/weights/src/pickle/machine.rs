@@ -81,7 +81,8 @@ struct Machine<'a> {
     /// Heights of the stack at which marks stand.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// Entries that may still be copied from lists into dictionaries: as many as the pickle has bytes.
+    /// What may still be copied from what is remembered (entries of lists, sizes and names of tensors): as much as the pickle has
+    /// bytes.
     copies: usize,
 }
 
@@ -349,17 +350,18 @@ impl<'a> Machine<'a> {
             (Global::OrderedDict, []) => Node::Dict(Vec::new()),
             (Global::OrderedDict, &[list]) => {
                 let entries = self.entries_of(list)?;
-                let left = self.copies.checked_sub(entries.len());
-                self.copies = left.ok_or("the pickle copies more entries than it has bytes")?;
+                self.count_copies(entries.len())?;
                 Node::Dict(entries)
             }
             (Global::Tensor, &[storage, offset, shape, strides, ..]) => {
                 let Node::Storage(storage) = &self.nodes[storage] else {
                     return Err("a tensor without a storage".to_owned());
                 };
+                let storage = storage.clone();
                 let offset = self.size(offset)?;
                 let place = Strided { offset, shape: self.sizes(shape)?, strides: self.sizes(strides)? };
-                Node::Tensor(Box::new(TensorRef { storage: storage.clone(), place }))
+                self.count_copies(storage.key.len() + place.shape.len() + place.strides.len())?;
+                Node::Tensor(Box::new(TensorRef { storage, place }))
             }
             (Global::Parameter | Global::Tagged | Global::Size, &[first, ..]) => {
                 self.stack.push(first);
@@ -369,6 +371,11 @@ impl<'a> Machine<'a> {
             (global, _) => return Err(format!("the pickle calls {global:?} with arguments that do not fit")),
         };
         self.push(node);
+        Ok(())
+    }
+
+    fn count_copies(&mut self, count: usize) -> Step<()> {
+        self.copies = self.copies.checked_sub(count).ok_or("the pickle copies more entries than it has bytes")?;
         Ok(())
     }
 
@@ -445,6 +452,7 @@ impl<'a> Machine<'a> {
             Node::Int(key) => key.to_string(),
             _ => self.name(key)?,
         };
+        self.count_copies(key.len())?;
         let node = Node::Storage(Storage { key, dtype, len: self.size(len)? });
         self.push(node);
         Ok(())

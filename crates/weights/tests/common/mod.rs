@@ -1,4 +1,5 @@
 //! Archives around crafted pickles, for tests and for fuzzing.
+#![allow(dead_code, reason = "every test binary uses another part")]
 
 /// A zip of stored files, written here from the format's documentation.
 pub(crate) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -30,4 +31,18 @@ pub(crate) fn archive(pickle: &[u8], script: bool) -> Vec<u8> {
         files.push(("archive/constants.pkl", b"\x80\x02)."));
     }
     zip(&files)
+}
+
+/// A zip of one deflated file whose directory names this checksum and this size, be they true or not.
+pub(crate) fn deflated(name: &str, stream: &[u8], checksum: u32, size: u64) -> Vec<u8> {
+    let [name_length, stream_length] = [name.len() as u32, stream.len() as u32].map(u32::to_le_bytes);
+    // Method 8, no time; the size is in an extra field of the directory, and the file's own header is not held against it.
+    let common =
+        [&[45, 0, 0, 0, 8, 0, 0, 0, 0x21, 0][..], &checksum.to_le_bytes(), &stream_length, &[0xff; 4]].concat();
+    let local = [b"PK\x03\x04", &common[..], &name_length[..2], &[0; 2], name.as_bytes(), stream].concat();
+    let extra = [&[1, 0, 8, 0][..], &size.to_le_bytes()].concat();
+    let directory =
+        [b"PK\x01\x02\x2d\x00", &common[..], &name_length[..2], &[12, 0], &[0; 14], name.as_bytes(), &extra].concat();
+    let places = [directory.len() as u32, local.len() as u32].map(u32::to_le_bytes).concat();
+    [&local[..], &directory, b"PK\x05\x06\x00\x00\x00\x00\x01\x00\x01\x00", &places, &[0; 2]].concat()
 }

@@ -4,15 +4,8 @@ use std::f64::consts::PI;
 use std::sync::LazyLock;
 
 use super::super::markers::{FrameHeader, ScanHeader};
-use super::Tables;
 use super::huffman::{Bits, Table};
-
-/// Place of each coefficient of the zigzag order in a row-major block (figure A.6).
-pub(super) const ZIGZAG: [usize; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
-    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
-    47, 55, 62, 63,
-];
+use super::tables::{Tables, ZIGZAG};
 
 /// `BASIS[u][x]`: the u-th cosine at pixel x, with its factor C(u) / 2 (A.3.3).
 static BASIS: LazyLock<[[f32; 8]; 8]> = LazyLock::new(|| {

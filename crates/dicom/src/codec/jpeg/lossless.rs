@@ -1,8 +1,8 @@
 //! Lossless JPEG: prediction and differences (T.81 annex H).
 
 use super::super::markers::{FrameHeader, ScanHeader};
-use super::Tables;
 use super::huffman::{Bits, Table};
+use super::tables::Tables;
 
 /// Decodes a scan into `values` (interleaved by pixel); the number of bytes used.
 pub(super) fn scan(

@@ -7,9 +7,10 @@
 mod dct;
 mod huffman;
 mod lossless;
+mod tables;
 
 use super::markers::{EOI, FrameHeader, Markers, SOS, ScanHeader};
-use huffman::Table;
+use tables::Tables;
 
 /// A decoded image.
 #[derive(Debug)]
@@ -29,16 +30,6 @@ pub(crate) enum Colours {
     Rgb,
     /// A JFIF marker.
     Ycc,
-}
-
-/// Tables that stay valid until they are replaced.
-#[derive(Debug, Default)]
-struct Tables {
-    quantisation: [Option<Box<[u16; 64]>>; 4],
-    dc: [Option<Table>; 4],
-    ac: [Option<Table>; 4],
-    /// Restart interval in MCUs; 0 for none.
-    restart: usize,
 }
 
 /// The process that a frame header announces.
@@ -128,56 +119,4 @@ fn frame_is_possible(frame: &FrameHeader, lossless: bool, bytes: usize) -> Resul
         return Err(format!("found {bytes} bytes, too few for {pixels} pixels"));
     }
     Ok(())
-}
-
-impl Tables {
-    fn read_quantisation(&mut self, mut body: &[u8]) -> Result<(), String> {
-        while let Some((&kind, rest)) = body.split_first() {
-            let (wide, index) = (kind >> 4, usize::from(kind & 15));
-            let size = if wide == 0 { 64 } else { 128 };
-            if index > 3 || wide > 1 || rest.len() < size {
-                return Err(format!("a quantisation table of kind {kind:02X} with {} bytes", rest.len()));
-            }
-            let mut table = Box::new([0; 64]);
-            for (place, &natural) in dct::ZIGZAG.iter().enumerate() {
-                table[natural] = match wide {
-                    0 => u16::from(rest[place]),
-                    _ => u16::from_be_bytes([rest[2 * place], rest[2 * place + 1]]),
-                };
-            }
-            self.quantisation[index] = Some(table);
-            body = &rest[size..];
-        }
-        Ok(())
-    }
-
-    fn read_huffman(&mut self, mut body: &[u8]) -> Result<(), String> {
-        while let Some((&kind, rest)) = body.split_first() {
-            let counts = rest.first_chunk::<16>().ok_or("a Huffman table is cut")?;
-            let total: usize = counts.iter().map(|&count| usize::from(count)).sum();
-            let values = rest.get(16..16 + total).ok_or("a Huffman table is cut")?;
-            let (class, index) = (kind >> 4, usize::from(kind & 15));
-            if class > 1 || index > 3 {
-                return Err(format!("a Huffman table of kind {kind:02X}"));
-            }
-            let table = Some(Table::new(counts, values)?);
-            if class == 0 {
-                self.dc[index] = table;
-            } else {
-                self.ac[index] = table;
-            }
-            body = &rest[16 + total..];
-        }
-        Ok(())
-    }
-
-    fn dc(&self, index: u8) -> Result<&Table, String> {
-        let table = self.dc.get(usize::from(index)).and_then(Option::as_ref);
-        table.ok_or_else(|| format!("the scan uses DC table {index}, which is not defined"))
-    }
-
-    fn ac(&self, index: u8) -> Result<&Table, String> {
-        let table = self.ac.get(usize::from(index)).and_then(Option::as_ref);
-        table.ok_or_else(|| format!("the scan uses AC table {index}, which is not defined"))
-    }
 }

@@ -2,13 +2,11 @@
 //! depends on what the decoder makes of them.
 
 mod headers;
-mod quiet;
 
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 
-use crate::Limits;
+use crate::{Limits, foreign};
 use headers::Announced;
-use quiet::quietly;
 
 /// A decoded image.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ pub(crate) fn decode(
         return Err("components of more than 16 bits or of different kinds are not supported".into());
     }
     // The decoder is safe code, so that a panic leaves nothing behind.
-    let values = quietly(|| values(codestream, rows * columns, samples, precision, signed))
+    let values = foreign::catching(|| values(codestream, rows * columns, samples, precision, signed))
         .ok_or("the decoder failed (a panic in hayro-jpeg2000)")??;
     Ok(Decoded { values, precision })
 }

@@ -6,7 +6,7 @@ use super::{
     packed::{Packing, forward_weights},
     quaternary, ternary,
 };
-use crate::{ops::ConvGeometry, pass::Precision};
+use crate::{ops::ConvGeometry, precision::Precision};
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::{DType, Shape, Tensor},

@@ -40,7 +40,7 @@ use timers::timed;
 
 /// Whether these operations run where `x` lives.
 pub(super) fn is_supported<const D: usize>(x: &Tensor<D>) -> bool {
-    matches!(x.dtype(), DType::F32 | DType::BF16) && super::is_cpu(&x.device())
+    matches!(x.dtype(), DType::F32 | DType::BF16) && crate::ops::is_cpu(&x.device())
 }
 
 /// A differentiable function of N tensors, on contiguous buffers. Gradients are `f32`, whatever the inputs are.

@@ -5,7 +5,7 @@ use super::{
     buffer::{Value, beside, buffer, buffer_like, tensor, values},
     quaternary, ternary,
 };
-use crate::{ops::NormSettings, pass::Precision};
+use crate::{ops::NormSettings, precision::Precision};
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::{Shape, Tensor},

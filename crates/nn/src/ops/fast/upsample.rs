@@ -7,7 +7,7 @@ use super::{
     packed::{Packing, forward_weights},
     ternary, unary,
 };
-use crate::pass::Precision;
+use crate::precision::Precision;
 use burn::{
     backend::{TensorMetadata, flex::FlexTensor},
     tensor::{Shape, Tensor},

@@ -1,0 +1,76 @@
+//! `pig fid calc`.
+
+use super::inputs::{data_settings, network};
+use crate::args::{Args, Calc, FeatureName};
+use anyhow::ensure;
+use pig_data::DataConfig;
+use pig_metrics::{comparison::ComparisonSettings, frechet::Extrapolation, kernel::Subsets};
+use pig_quality::{
+    features::FeatureKind,
+    fid::{Found, Request, with_file, with_folder},
+    radiomic::Region,
+};
+use std::process::ExitCode;
+
+/// Compares a folder with a reference and says how far it lies from it.
+pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
+    let data = data_settings(&asked.sets)?;
+    let found = if asked.reference.is_file() { of_file(args, asked)? } else { of_folder(args, asked, &data)? };
+    if args.machine.json {
+        let mut json = serde_json::to_value(&found.comparison)?;
+        json["definition"] = found.comparison.definition().into();
+        json["warnings"] = found.warnings.into();
+        json["left_out"] = serde_json::json!({ "reference": found.left_out[0], "other": found.left_out[1] });
+        json["appearance"] = serde_json::to_value(&found.appearance)?;
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        print!("{}", found.comparison);
+        if let Some(appearance) = &found.appearance {
+            print!("\n{appearance}");
+        }
+        for warning in &found.warnings {
+            eprintln!("warning: {warning}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Against a file of `pig fid ref` or pytorch-fid.
+fn of_file(args: &Args, asked: &Calc) -> anyhow::Result<Found> {
+    let path = asked.reference.display();
+    ensure!(
+        asked.features == FeatureName::Inception,
+        "{path}: a file holds Inception features; expected --features inception, or a folder of images"
+    );
+    ensure!(asked.manifest.is_none(), "{path}: a file brings its patients along; --manifest goes with a folder");
+    let network = network(args, &asked.inception)?;
+    Ok(with_file(&asked.reference, &asked.other, &network, &settings(asked))?)
+}
+
+fn of_folder(args: &Args, asked: &Calc, data: &DataConfig) -> anyhow::Result<Found> {
+    let request = Request {
+        reference: asked.reference.clone(),
+        other: asked.other.clone(),
+        manifest: asked.manifest.clone(),
+        comparison: settings(asked),
+        diversity_pairs: asked.diversity_pairs,
+        seed: asked.seed,
+    };
+    Ok(match asked.features {
+        FeatureName::Inception => {
+            let network = network(args, &asked.inception)?;
+            with_folder(&request, FeatureKind::Inception(&network), data)?
+        }
+        FeatureName::Radiomics => with_folder(&request, FeatureKind::Radiomics(Region::WholeImage), data)?,
+        FeatureName::LesionRadiomics => with_folder(&request, FeatureKind::Radiomics(Region::Lesions), data)?,
+    })
+}
+
+fn settings(asked: &Calc) -> ComparisonSettings {
+    let kernel = match (asked.kid_subsets, asked.kid_subset_size) {
+        (Some(count), Some(size)) => Subsets::Random { count, size, seed: asked.seed },
+        _ => Subsets::All,
+    };
+    let extrapolation = Extrapolation { seed: asked.seed, ..Extrapolation::default() };
+    ComparisonSettings { kernel, extrapolation, ..ComparisonSettings::default() }
+}

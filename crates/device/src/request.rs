@@ -1,0 +1,50 @@
+//! The words that ask for a device.
+
+use crate::{DeviceError, DeviceKind};
+use std::str::FromStr;
+
+/// What was asked for: `auto`, `cpu`, or a kind with an optional number, such as `cuda` or `vulkan:1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The best device that this build has and that works; the CPU where there is no other.
+    Auto,
+    /// One kind; the first device of it, or the one with this number.
+    Kind(DeviceKind, Option<usize>),
+}
+
+impl FromStr for Request {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let unknown = || DeviceError::Unknown { found: text.to_owned() };
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let (name, index) = match text.split_once(':') {
+            Some((name, index)) => (name, Some(index.parse().map_err(|_| unknown())?)),
+            None => (text, None),
+        };
+        let kind = DeviceKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)?;
+        match (kind, index) {
+            (DeviceKind::Cpu, Some(_)) => Err(unknown()),
+            _ => Ok(Self::Kind(kind, index)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read() {
+        assert_eq!("auto".parse(), Ok(Request::Auto));
+        assert_eq!("cpu".parse(), Ok(Request::Kind(DeviceKind::Cpu, None)));
+        assert_eq!("cuda".parse(), Ok(Request::Kind(DeviceKind::Cuda, None)));
+        assert_eq!("vulkan:12".parse(), Ok(Request::Kind(DeviceKind::Vulkan, Some(12))));
+        for wrong in ["", "gpu", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cuda:0:1", "cpu:0", "auto:0"] {
+            let error = wrong.parse::<Request>().unwrap_err();
+            assert!(error.to_string().contains(&format!("{wrong:?}")), "{error}");
+        }
+    }
+}

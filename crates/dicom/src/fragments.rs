@@ -1,0 +1,76 @@
+//! Which fragments of encapsulated pixel data belong to which frame.
+
+use dicom_dictionary_std::tags;
+
+use crate::dataset::Dataset;
+use crate::pixel_data::Span;
+use crate::source::Source;
+use crate::{Error, Result};
+
+/// Which fragments make up each frame: `starts[i]..starts[i + 1]` of the fragments are frame `i`.
+pub(crate) fn frame_starts(
+    source: &mut Source,
+    root: &Dataset<'_>,
+    table: &[u32],
+    fragments: &[Span],
+    frames: u32,
+) -> Result<Vec<u32>> {
+    let frames = frames as usize;
+    let count = fragments.len();
+    let found = format!("{count} fragments");
+    let wrong = |expected: String| {
+        Err(Error::Invalid {
+            path: root.path().to_path_buf(),
+            what: "encapsulated pixel data".into(),
+            found: found.clone(),
+            expected,
+        })
+    };
+    if count < frames {
+        return wrong(format!("at least one for each of {frames} frames (Number of Frames)"));
+    }
+    let ends = |mut starts: Vec<u32>| {
+        starts.push(count as u32);
+        starts
+    };
+    if frames == 1 {
+        return Ok(ends(vec![0]));
+    }
+    if count == frames {
+        return Ok((0..=count as u32).collect());
+    }
+    let extended: Vec<u64> = root
+        .get(tags::EXTENDED_OFFSET_TABLE)
+        .map(|element| element.bytes().as_chunks::<8>().0.iter().map(|entry| u64::from_le_bytes(*entry)).collect())
+        .unwrap_or_default();
+    let offsets = if extended.is_empty() { table.iter().map(|&entry| u64::from(entry)).collect() } else { extended };
+    if offsets.len() >= frames
+        && let Some(starts) = starts_of(fragments, &offsets[..frames])
+    {
+        return Ok(ends(starts));
+    }
+    // No usable table: a frame begins where a codestream does.
+    let mut starts = Vec::with_capacity(frames);
+    for (index, fragment) in fragments.iter().enumerate() {
+        let mut mark = [0; 4];
+        source.seek(fragment.offset)?;
+        let read = source.read_up_to(&mut mark[..fragment.length.min(4) as usize])?;
+        if read >= 3 && (mark[..3] == [0xFF, 0xD8, 0xFF] || mark == [0xFF, 0x4F, 0xFF, 0x51]) {
+            starts.push(index as u32);
+        }
+    }
+    if starts.len() == frames && starts.first() == Some(&0) {
+        return Ok(ends(starts));
+    }
+    wrong(format!("an offset table that maps them to {frames} frames, or {frames} beginnings of a codestream"))
+}
+
+/// The fragment at each offset (counted from the first fragment's item header); `None` unless all are found, in order.
+fn starts_of(fragments: &[Span], offsets: &[u64]) -> Option<Vec<u32>> {
+    let base = fragments.first()?.offset;
+    let starts: Vec<u32> = offsets
+        .iter()
+        .map(|offset| fragments.binary_search_by_key(&offset.checked_add(base)?, |f| f.offset).ok().map(|i| i as u32))
+        .collect::<Option<_>>()?;
+    (starts.first() == Some(&0) && starts.is_sorted_by(|a, b| a < b)).then_some(starts)
+}

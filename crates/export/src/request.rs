@@ -1,0 +1,121 @@
+//! The request of an export: which pairs, in which format, with which settings.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use pig_data::DataConfig;
+
+use crate::error::{ExportError, Result};
+
+/// What is exported, and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The folder of generated pairs, as `pig sample` writes it, or of prepared pairs.
+    pub pairs: PathBuf,
+    /// A folder of real pairs to join them with. All of its pairs are taken.
+    pub real: Option<PathBuf>,
+    /// Which of the generated pairs are taken.
+    pub amount: Amount,
+    /// The folder to write: new or empty.
+    pub out: PathBuf,
+    /// The format.
+    pub format: Format,
+    /// How masks are read (`mask_values`) and patients found (`group_column`); nothing else of it is used.
+    pub data: DataConfig,
+    /// Decides which generated pairs are taken, who validates, and the order in WebDataset shards.
+    pub seed: u64,
+    /// Parts for cross-validation, at least 2, where the format has them.
+    pub folds: usize,
+    /// The `splits.json` of a run: who validated there validates here, in one fold.
+    pub splits: Option<PathBuf>,
+    /// Millimetres between columns and between rows, for pairs whose manifest names none.
+    pub spacing: Option<[f64; 2]>,
+    /// The time of the export, which DICOM objects must name. Part of their identity.
+    pub created: SystemTime,
+}
+
+impl Request {
+    /// All pairs of a folder, with the default settings.
+    pub fn new(pairs: PathBuf, out: PathBuf, format: Format) -> Self {
+        Self {
+            pairs,
+            real: None,
+            amount: Amount::All,
+            out,
+            format,
+            data: DataConfig::default(),
+            seed: 0,
+            folds: 5,
+            splits: None,
+            spacing: None,
+            created: SystemTime::now(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        let setting = |setting, found: String, expected| Err(ExportError::Setting { setting, found, expected });
+        if self.folds < 2 {
+            return setting("--folds", self.folds.to_string(), "at least 2 parts");
+        }
+        if let Some(spacing) = self.spacing
+            && spacing.iter().any(|side| !side.is_finite() || *side <= 0.0)
+        {
+            return setting("--spacing", format!("{spacing:?}"), "two lengths above 0 in millimetres");
+        }
+        if self.format == (Format::Webdataset { shard_size: 0 }) {
+            return setting("--shard-size", "0".to_owned(), "at least 1 pair in a shard");
+        }
+        if matches!(self.amount, Amount::Share(_)) && self.real.is_none() {
+            return setting("--share", "a share without --real".to_owned(), "real pairs to share with, in --real");
+        }
+        Ok(())
+    }
+}
+
+/// Which generated pairs are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Amount {
+    /// All of them.
+    #[default]
+    All,
+    /// This many.
+    Count(usize),
+    /// As many as make this share of the whole, at least 0 and below 1. Needs real pairs.
+    Share(f64),
+}
+
+/// The formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A raw data set of nnU-Net v2.
+    Nnunet,
+    /// PNG with a MONAI datalist.
+    Monai,
+    /// PNG with COCO annotations, an instance for each connected component.
+    Coco {
+        /// How an instance's pixels are written.
+        segmentation: Segmentation,
+    },
+    /// NIfTI-1, compressed.
+    Nifti,
+    /// Multi-frame Grayscale Secondary Capture with a binary Segmentation for each.
+    DicomSeg,
+    /// Tar shards of samples.
+    Webdataset {
+        /// Pairs in a shard.
+        shard_size: usize,
+    },
+    /// `images/`, `masks/` and a manifest, as `pig` itself reads them.
+    Png,
+}
+
+/// How an instance's pixels are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Segmentation {
+    /// Compressed run lengths, as pycocotools writes them: exact and short.
+    #[default]
+    Rle,
+    /// Polygons along the pixels' edges: exact too, and read by tools that know no run lengths. A component with holes
+    /// is cut into polygons without.
+    Polygon,
+}

@@ -1,0 +1,51 @@
+//! Making one folder.
+
+use crate::{
+    FileError,
+    write::{sync_parent, temporary},
+};
+use std::{fs, path::Path};
+
+/// Makes the folder `path`, which must be new or empty. `fill` writes into a temporary folder beside it, which then takes the
+/// name: the folder is there with everything or not at all.
+pub fn create_folder<E: From<FileError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    let temporary = temporary(path);
+    let created = fs::create_dir_all(&temporary).map_err(FileError::io(path, "create"));
+    let made = created.map_err(E::from).and_then(|()| fill(&temporary)).and_then(|()| Ok(publish(&temporary, path)?));
+    if made.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    made
+}
+
+fn publish(temporary: &Path, path: &Path) -> Result<(), FileError> {
+    if path.exists() {
+        // This fails where the folder is not empty, so that nothing is ever overwritten.
+        fs::remove_dir(path).map_err(FileError::io(path, "replace"))?;
+    }
+    fs::rename(temporary, path).map_err(FileError::io(path, "create"))?;
+    sync_parent(path);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_there_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("deep/run");
+        let full = |folder: &Path| crate::write(&folder.join("a"), b"1");
+        create_folder(&path, full).unwrap();
+        assert_eq!(fs::read(path.join("a")).unwrap(), b"1");
+        let error = create_folder(&path, full).unwrap_err();
+        assert_eq!((error.path.as_path(), error.action), (path.as_path(), "replace"));
+        assert_eq!(fs::read(path.join("a")).unwrap(), b"1");
+        let failing = root.path().join("deep/other");
+        create_folder(&failing, |folder| crate::write(&folder.join("absent/a"), b"1")).unwrap_err();
+        assert!(!failing.exists());
+        assert_eq!(fs::read_dir(root.path().join("deep")).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,34 @@
+//! Files and folders that are there whole or not at all, and the hashes that name them.
+//!
+//! Everything that pig writes goes to a temporary name beside its target first, is synced and then renamed. A reader, or a
+//! crash, finds the old content or the new one, never a part. [`write`] does it for a file, [`create_folder`] for a folder.
+
+mod folder;
+mod hash;
+mod write;
+
+pub use folder::create_folder;
+pub use hash::{hex, sha256};
+pub use write::{write, write_json};
+
+use std::path::{Path, PathBuf};
+
+/// A file or folder that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot {action}: {source}; check that the folder exists, that you may write there and that there is space", path.display())]
+pub struct FileError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What was tried, such as "write".
+    pub action: &'static str,
+    /// What the system said.
+    pub source: std::io::Error,
+}
+
+impl FileError {
+    /// For `map_err` on a file operation.
+    fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { path, action, source }
+    }
+}

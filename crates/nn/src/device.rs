@@ -1,0 +1,8 @@
+//! Where tensors live.
+
+use burn::{backend::DispatchDevice, tensor::Device};
+
+/// Whether a device is the CPU, with or without the tape.
+pub fn is_cpu(device: &Device) -> bool {
+    matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
+}

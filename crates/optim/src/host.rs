@@ -1,0 +1,254 @@
+//! Adam or AdamW with the moving average of weights, in one pass over the parameters on the host.
+
+use crate::config::{OptimConfig, OptimizerKind};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Gradients, Tensor},
+};
+use pig_kernels::{AdamStep, Level, adam};
+use pig_nn::parameters::{self, Array, StateDict, Updater};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Gradients by parameter name.
+pub type NamedGradients = BTreeMap<String, Vec<f32>>;
+
+/// The optimiser's memory and the averaged weights.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    config: OptimConfig,
+    slots: BTreeMap<String, Slot>,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    shape: Vec<usize>,
+    exp_avg: Vec<f32>,
+    exp_avg_sq: Vec<f32>,
+    ema: Vec<f32>,
+}
+
+/// Added to the root of the second moment, PyTorch's default.
+pub(crate) const EPS: f64 = 1e-8;
+
+pub(crate) const FIRST_MOMENT: &str = "exp_avg";
+pub(crate) const SECOND_MOMENT: &str = "exp_avg_sq";
+
+impl Optimizer {
+    /// At the start of a training: no memory, and the average is the network itself.
+    pub fn new(config: &OptimConfig, network: &impl Module) -> Self {
+        let slots = parameters::export(network)
+            .into_iter()
+            .map(|(name, Array { shape, values })| {
+                let zeros = vec![0.0; values.len()];
+                (name, Slot { shape, exp_avg: zeros.clone(), exp_avg_sq: zeros, ema: values })
+            })
+            .collect();
+        Self { config: *config, slots }
+    }
+
+    /// One step. `step` counts from 0; `gradients` are the mean gradients of the loss.
+    pub fn step<M: Module>(&mut self, network: M, gradients: &NamedGradients, learning_rate: f64, step: usize) -> M {
+        let ema_decay = self.config.ema_decay_at(step);
+        let mut pass = Pass { optimizer: self, gradients, learning_rate, ema_decay, count: step as u32 + 1 };
+        parameters::update(network, &mut pass)
+    }
+
+    /// The averaged weights.
+    pub fn ema(&self) -> StateDict {
+        self.named(|slot| &slot.ema)
+    }
+
+    fn named(&self, values: impl Fn(&Slot) -> &Vec<f32>) -> StateDict {
+        let array = |slot: &Slot| Array { shape: slot.shape.clone(), values: values(slot).clone() };
+        self.slots.iter().map(|(name, slot)| (name.clone(), array(slot))).collect()
+    }
+
+    /// The two moments, as `exp_avg.NAME` and `exp_avg_sq.NAME`.
+    pub fn moments(&self) -> StateDict {
+        let with_prefix = |prefix: &str, arrays: StateDict| -> StateDict {
+            arrays.into_iter().map(|(name, array)| (format!("{prefix}.{name}"), array)).collect()
+        };
+        let mut moments = with_prefix(FIRST_MOMENT, self.named(|slot| &slot.exp_avg));
+        moments.extend(with_prefix(SECOND_MOMENT, self.named(|slot| &slot.exp_avg_sq)));
+        moments
+    }
+
+    /// Takes up what [`Optimizer::moments`] and [`Optimizer::ema`] gave. Returns the name of the first array that is
+    /// missing or of another shape.
+    pub fn restore(&mut self, moments: &StateDict, ema: &StateDict) -> Result<(), String> {
+        for (name, slot) in &mut self.slots {
+            let take = |arrays: &StateDict, key: String| match arrays.get(&key) {
+                Some(array) if array.shape == slot.shape => Ok(array.values.clone()),
+                _ => Err(key),
+            };
+            slot.exp_avg = take(moments, format!("{FIRST_MOMENT}.{name}"))?;
+            slot.exp_avg_sq = take(moments, format!("{SECOND_MOMENT}.{name}"))?;
+            slot.ema = take(ema, name.clone())?;
+        }
+        Ok(())
+    }
+}
+
+struct Pass<'a> {
+    optimizer: &'a mut Optimizer,
+    gradients: &'a NamedGradients,
+    learning_rate: f64,
+    ema_decay: f64,
+    count: u32,
+}
+
+impl Updater for Pass<'_> {
+    fn update(&mut self, name: &str, _shape: &[usize], values: &mut [f32]) {
+        let optimizer = &mut *self.optimizer;
+        let (Some(slot), Some(gradient)) = (optimizer.slots.get_mut(name), self.gradients.get(name)) else { return };
+        let step = AdamStep {
+            learning_rate: self.learning_rate,
+            beta1: optimizer.config.adam_beta1,
+            beta2: optimizer.config.adam_beta2,
+            eps: EPS,
+            weight_decay: optimizer.config.weight_decay,
+            step: self.count,
+            gradient_scale: 1.0,
+            ema_decay: self.ema_decay,
+        };
+        update_slot(optimizer.config.optimizer, step, values, gradient, slot);
+    }
+}
+
+/// One parameter's step. Adam's weight decay joins the gradient, AdamW's shrinks the parameter.
+fn update_slot(kind: OptimizerKind, mut step: AdamStep, values: &mut [f32], gradient: &[f32], slot: &mut Slot) {
+    let coupled: Vec<f32>;
+    let gradient = match kind {
+        OptimizerKind::Adam if step.weight_decay > 0.0 => {
+            let decay = step.weight_decay as f32;
+            coupled = gradient.iter().zip(&*values).map(|(g, value)| g + decay * value).collect();
+            &coupled
+        }
+        _ => gradient,
+    };
+    if kind == OptimizerKind::Adam {
+        step.weight_decay = 0.0;
+    }
+    let Slot { exp_avg, exp_avg_sq, ema, .. } = slot;
+    adam(Level::best(), &step, gradient, values, exp_avg, exp_avg_sq, Some(ema));
+}
+
+/// Takes every parameter's gradient to the host and adds `share` of it to `sum`.
+pub fn accumulate(network: &impl Module, gradients: &mut Gradients, share: f32, sum: &mut NamedGradients) {
+    struct Collector<'a> {
+        path: Vec<String>,
+        gradients: &'a mut Gradients,
+        share: f32,
+        sum: &'a mut NamedGradients,
+    }
+    impl ModuleVisitor for Collector<'_> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(gradient) = param.val().grad_remove(self.gradients) else { return };
+            let mut values: Vec<f32> = gradient.into_data().try_into_vec::<f32>().expect("gradients are f32");
+            let share = self.share;
+            if let Some(sum) = self.sum.get_mut(&self.path.join(".")) {
+                sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += share * value);
+            } else {
+                if share != 1.0 {
+                    for value in &mut values {
+                        *value *= share;
+                    }
+                }
+                self.sum.insert(self.path.join("."), values);
+            }
+        }
+    }
+    network.visit(&mut Collector { path: Vec::new(), gradients, share, sum });
+}
+
+/// Values that one job sums or scales.
+const CHUNK: usize = 1 << 14;
+
+/// The sum of squares, in eight chains that the processor adds side by side.
+fn sum_of_squares(values: &[f32]) -> f64 {
+    let mut sums = [0.0_f64; 8];
+    let whole = values.chunks_exact(sums.len());
+    let rest = whole.remainder();
+    for eight in whole {
+        for (sum, &value) in sums.iter_mut().zip(eight) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>()
+}
+
+/// Scales the whole gradient down to `limit` where its norm is larger (0 for no limit). Returns the norm before.
+pub fn clip(gradients: &mut NamedGradients, limit: f64) -> f64 {
+    // Cut by the shapes alone, so that the sum does not depend on the number of threads.
+    let chunks: Vec<&[f32]> = gradients.values().flat_map(|values| values.chunks(CHUNK)).collect();
+    let squares: Vec<f64> = chunks.par_iter().map(|chunk| sum_of_squares(chunk)).collect();
+    let norm = squares.iter().sum::<f64>().sqrt();
+    if limit > 0.0 && norm > limit {
+        let scale = (limit / norm) as f32;
+        let mut chunks: Vec<&mut [f32]> = gradients.values_mut().flat_map(|values| values.chunks_mut(CHUNK)).collect();
+        chunks.par_iter_mut().for_each(|chunk| chunk.iter_mut().for_each(|g| *g *= scale));
+    }
+    norm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::SafeTensors;
+
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/goldens/optimizers.safetensors");
+
+    /// Ten steps of PyTorch's Adam and AdamW with weight decay, from given gradients, in f64.
+    #[test]
+    fn steps_are_the_peer_s() {
+        let bytes = std::fs::read(GOLDEN).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let read = |name: &str| -> Vec<f64> {
+            let data = file.tensor(name).unwrap().data();
+            data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect()
+        };
+        for (kind, name) in [(OptimizerKind::Adam, "adam"), (OptimizerKind::AdamW, "adamw")] {
+            let mut values: Vec<f32> = read("start").iter().map(|&v| v as f32).collect();
+            let zeros = vec![0.0; values.len()];
+            let mut slot =
+                Slot { shape: vec![values.len()], exp_avg: zeros.clone(), exp_avg_sq: zeros, ema: values.clone() };
+            let mut average = read("start");
+            for count in 1..=10 {
+                let gradient: Vec<f32> = read(&format!("gradient.{count}")).iter().map(|&v| v as f32).collect();
+                let step = AdamStep {
+                    learning_rate: 0.01,
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    eps: EPS,
+                    weight_decay: 0.1,
+                    step: count,
+                    gradient_scale: 1.0,
+                    ema_decay: 0.9,
+                };
+                update_slot(kind, step, &mut values, &gradient, &mut slot);
+                let expected = read(&format!("{name}.{count}"));
+                for (i, (value, expected)) in values.iter().zip(&expected).enumerate() {
+                    assert!((f64::from(*value) - expected).abs() < 1e-6, "{name}, step {count}, value {i}: {value}");
+                    average[i] = 0.9 * average[i] + 0.1 * expected;
+                    assert!((f64::from(slot.ema[i]) - average[i]).abs() < 1e-6, "{name}, average, step {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn clipping_scales_the_whole_gradient() {
+        let mut gradients = NamedGradients::from([("a".to_owned(), vec![3.0]), ("b".to_owned(), vec![0.0, 4.0])]);
+        assert_eq!(clip(&mut gradients, 0.0), 5.0);
+        assert_eq!(gradients["b"], [0.0, 4.0]);
+        assert_eq!(clip(&mut gradients, 1.0), 5.0);
+        assert!((gradients["a"][0] - 0.6).abs() < 1e-6 && (gradients["b"][1] - 0.8).abs() < 1e-6);
+    }
+}

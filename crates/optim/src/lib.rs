@@ -1,0 +1,14 @@
+//! Optimisers, learning rates and moving averages of weights.
+//!
+//! [`Updates`] chooses between [`host`], one fused pass over slices on the CPU, and [`device`], a dozen operations on long
+//! tensors elsewhere; the two agree to rounding.
+
+mod config;
+pub mod device;
+pub mod host;
+mod learning_rate;
+mod updates;
+
+pub use config::{LrSchedule, OptimConfig, OptimizerKind};
+pub use learning_rate::LearningRate;
+pub use updates::Updates;

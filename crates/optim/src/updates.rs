@@ -1,0 +1,82 @@
+//! The optimiser that suits a device: on the host's memory for the CPU, on tensors elsewhere.
+
+use crate::{
+    config::OptimConfig,
+    device::DeviceOptimizer,
+    host::{NamedGradients, Optimizer, accumulate, clip},
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Gradients},
+};
+use pig_nn::{ops::is_cpu, parameters::StateDict};
+
+/// One of the two optimisers, with the gradient that is being summed for its next step.
+#[derive(Clone, Debug)]
+pub enum Updates {
+    /// The fused kernel over slices.
+    Host(Optimizer, NamedGradients),
+    /// Operations on tensors.
+    Device(Box<DeviceOptimizer>),
+}
+
+impl Updates {
+    /// At the start of a training on `device`.
+    pub fn new(config: &OptimConfig, network: &impl Module, device: &Device) -> Self {
+        if is_cpu(device) {
+            Self::Host(Optimizer::new(config, network), NamedGradients::new())
+        } else {
+            Self::Device(Box::new(DeviceOptimizer::new(config, network)))
+        }
+    }
+
+    /// Adds `share` of every parameter's gradient to the sum for the next step.
+    pub fn accumulate(&mut self, network: &impl Module, gradients: &mut Gradients, share: f32) {
+        match self {
+            Self::Host(_, sum) => accumulate(network, gradients, share, sum),
+            Self::Device(optimizer) => optimizer.accumulate(network, gradients, share),
+        }
+    }
+
+    /// Scales the whole summed gradient down to `limit` where its norm is larger (0 for no limit). Returns the norm
+    /// before.
+    pub fn clip(&mut self, limit: f64) -> f64 {
+        match self {
+            Self::Host(_, sum) => clip(sum, limit),
+            Self::Device(optimizer) => optimizer.clip(limit),
+        }
+    }
+
+    /// One step along the summed gradient, which is used up. `step` counts from 0.
+    pub fn step<M: Module>(&mut self, network: M, learning_rate: f64, step: usize) -> M {
+        match self {
+            Self::Host(optimizer, sum) => optimizer.step(network, &std::mem::take(sum), learning_rate, step),
+            Self::Device(optimizer) => optimizer.step(network, learning_rate, step),
+        }
+    }
+
+    /// The averaged weights.
+    pub fn ema(&self) -> StateDict {
+        match self {
+            Self::Host(optimizer, _) => optimizer.ema(),
+            Self::Device(optimizer) => optimizer.ema(),
+        }
+    }
+
+    /// The two moments, as `exp_avg.NAME` and `exp_avg_sq.NAME`.
+    pub fn moments(&self) -> StateDict {
+        match self {
+            Self::Host(optimizer, _) => optimizer.moments(),
+            Self::Device(optimizer) => optimizer.moments(),
+        }
+    }
+
+    /// Takes up what [`Updates::moments`] and [`Updates::ema`] gave. Returns the name of the first array that is missing
+    /// or of another shape.
+    pub fn restore(&mut self, moments: &StateDict, ema: &StateDict) -> Result<(), String> {
+        match self {
+            Self::Host(optimizer, _) => optimizer.restore(moments, ema),
+            Self::Device(optimizer) => optimizer.restore(moments, ema),
+        }
+    }
+}

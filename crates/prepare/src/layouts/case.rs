@@ -1,0 +1,162 @@
+//! One image or volume with its masks, as a layout lists it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use pig_data::config::MaskValues;
+
+use super::walk::Kind;
+use crate::privacy::Secret;
+
+/// A side of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Left.
+    Left,
+    /// Right.
+    Right,
+}
+
+impl Side {
+    /// `left` or `right`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
+        }
+    }
+
+    /// The side that a word begins with: L or R.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        match word.trim().chars().next()?.to_ascii_lowercase() {
+            'l' => Some(Self::Left),
+            'r' => Some(Self::Right),
+            _ => None,
+        }
+    }
+}
+
+/// An image file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSource {
+    /// PNG, JPEG, TIFF or BMP.
+    Picture(PathBuf),
+    /// DICOM, of one frame or more.
+    Dicom(PathBuf),
+    /// NIfTI, of two or three dimensions.
+    Nifti(PathBuf),
+}
+
+impl ImageSource {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Picture(path) | Self::Dicom(path) | Self::Nifti(path) => path,
+        }
+    }
+
+    /// A file by its kind; `None` for a file that holds no image.
+    pub(crate) fn of_kind(path: PathBuf, kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::Picture => Some(Self::Picture(path)),
+            Kind::Dicom => Some(Self::Dicom(path)),
+            Kind::Nifti => Some(Self::Nifti(path)),
+            Kind::Other => None,
+        }
+    }
+}
+
+/// A box in a slice, as BCS-DBT gives it: pixels of the upright image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LesionBox {
+    /// The slice, counted from 0.
+    pub slice: usize,
+    /// The first column.
+    pub x: i64,
+    /// The first row.
+    pub y: i64,
+    /// Columns.
+    pub width: i64,
+    /// Rows.
+    pub height: i64,
+}
+
+/// Where a case's mask comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MaskSource {
+    /// There is none; the text says where it was looked for.
+    Missing(String),
+    /// The source says that there is no lesion.
+    NoLesion,
+    /// Pictures, merged.
+    Pictures(Vec<PathBuf>),
+    /// NIfTI files, merged.
+    Nifti(Vec<PathBuf>),
+    /// DICOM SEG objects that reference the image.
+    Segmentations(Vec<PathBuf>),
+    /// DICOM images that are masks: for each lesion the files among which the one of the image's size is its mask.
+    DicomMasks(Vec<Vec<PathBuf>>),
+    /// An OsiriX XML file with contours in pixels.
+    Contours(PathBuf),
+    /// Boxes.
+    Boxes(Vec<LesionBox>),
+}
+
+impl MaskSource {
+    /// The files that the mask is read from.
+    pub fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Missing(_) | Self::NoLesion | Self::Boxes(_) => Vec::new(),
+            Self::Pictures(paths) | Self::Nifti(paths) | Self::Segmentations(paths) => {
+                paths.iter().map(PathBuf::as_path).collect()
+            }
+            Self::DicomMasks(masks) => masks.iter().flatten().map(PathBuf::as_path).collect(),
+            Self::Contours(path) => vec![path],
+        }
+    }
+}
+
+/// One image or volume with its masks.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The image's place below the source, with slashes and without its ending: unique, the same on every machine.
+    pub name: String,
+    /// The image.
+    pub image: ImageSource,
+    /// Its masks.
+    pub masks: MaskSource,
+    /// The patient as the layout names it.
+    pub patient: Option<Secret>,
+    /// The side as the layout names it.
+    pub side: Option<Side>,
+    /// The view as the layout names it, such as CC or MLO.
+    pub view: Option<String>,
+    /// The diagnosis or class as the layout names it, such as benign.
+    pub class: Option<String>,
+    /// Whether the image is turned by 180 degrees where its bright edge does not lie on `side`, as BCS-DBT needs it.
+    pub upright: bool,
+    /// The values that mean lesion, where the layout says so and the settings do not.
+    pub mask_values: Option<MaskValues>,
+    /// Spacing of rows and columns in mm, where the manifest says so.
+    pub spacing: Option<[f64; 2]>,
+}
+
+impl Case {
+    /// A case of which nothing but its files is known.
+    pub(crate) fn new(name: String, image: ImageSource, masks: MaskSource) -> Self {
+        Self {
+            name,
+            image,
+            masks,
+            patient: None,
+            side: None,
+            view: None,
+            class: None,
+            upright: false,
+            mask_values: None,
+            spacing: None,
+        }
+    }
+}

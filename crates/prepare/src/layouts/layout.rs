@@ -1,0 +1,76 @@
+//! The ways in which folders are laid out.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a source folder is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// BUSI: `benign (1).png` with `benign (1)_mask.png` and `benign (1)_mask_1.png`, which are merged.
+    Busi,
+    /// CBIS-DDSM: `*_case_description_*_set.csv` with DICOM mammograms and ROI masks.
+    CbisDdsm,
+    /// INbreast: `AllDICOMs/` and the contours of `AllXML/`.
+    Inbreast,
+    /// BCS-DBT: `BCS-DBT-file-paths-*.csv` and `BCS-DBT-boxes-*.csv` with DICOM volumes.
+    BcsDbt,
+    /// nnU-Net raw: `dataset.json`, `imagesTr/` and `labelsTr/`.
+    NnUnet,
+    /// LGG: `TCGA_CS_4941_19960909_1.tif` with `_mask.tif`.
+    Lgg,
+    /// Anything else: a manifest, two folders, names with `_mask`, or DICOM with SEG.
+    Generic,
+}
+
+impl Layout {
+    /// Every layout, in the order in which they are looked for.
+    pub const ALL: [Self; 7] =
+        [Self::BcsDbt, Self::CbisDdsm, Self::Inbreast, Self::NnUnet, Self::Busi, Self::Lgg, Self::Generic];
+
+    /// The word of the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Busi => "busi",
+            Self::CbisDdsm => "cbis-ddsm",
+            Self::Inbreast => "inbreast",
+            Self::BcsDbt => "bcs-dbt",
+            Self::NnUnet => "nn-unet",
+            Self::Lgg => "lgg",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// The layout of a word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layout| layout.word() == word)
+    }
+
+    /// What the layout consists of.
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Self::Busi => "files such as \"benign (1).png\" and \"benign (1)_mask.png\"",
+            Self::CbisDdsm => "*_case_description_*_set.csv and the DICOM files that they name",
+            Self::Inbreast => "AllDICOMs/ with files such as 20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm, and AllXML/",
+            Self::BcsDbt => "BCS-DBT-file-paths-*.csv and the DICOM files that they name",
+            Self::NnUnet => "dataset.json, imagesTr/ and labelsTr/",
+            Self::Lgg => "files such as TCGA_CS_4941_19960909_1.tif and TCGA_CS_4941_19960909_1_mask.tif",
+            Self::Generic => {
+                "DICOM, NIfTI or picture files: a manifest.csv with the columns image and mask, images/ and masks/ with \
+                 the same stems, NAME_mask beside NAME, or DICOM SEG objects"
+            }
+        }
+    }
+
+    /// Whether the layout holds X-ray images of the breast, whose borders are air.
+    pub fn is_mammography(self) -> bool {
+        matches!(self, Self::CbisDdsm | Self::Inbreast | Self::BcsDbt)
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}

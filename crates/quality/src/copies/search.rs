@@ -1,0 +1,182 @@
+//! The search in pixels, in features and in masks.
+
+use super::found::{Copies, Request, SHOWN};
+use crate::{
+    Error, Result,
+    inception::FeatureNetwork,
+    patients::{groups, of_images},
+    pictures::{common_size, gray, lesions},
+};
+use pig_data::{
+    DataConfig,
+    folder::{Kind, has_masks, pictures},
+};
+use pig_metrics::nearest::{Closest, CopySearch, Neighbour, Shape, nearest, nearest_features, nearest_masks};
+use pig_report::Picture;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+/// One of each set: of the training set, held out, and generated.
+struct Sets<T> {
+    training: T,
+    held_out: T,
+    generated: T,
+}
+
+impl<T> Sets<T> {
+    fn map<'a, U>(&'a self, of: impl Fn(&'a T) -> Result<U>) -> Result<Sets<U>> {
+        Ok(Sets { training: of(&self.training)?, held_out: of(&self.held_out)?, generated: of(&self.generated)? })
+    }
+
+    fn all(&self) -> [&T; 3] {
+        [&self.training, &self.held_out, &self.generated]
+    }
+}
+
+/// Pictures by stem.
+type Files = BTreeMap<String, PathBuf>;
+
+/// A search with the pictures that it is shown by.
+struct Found {
+    search: CopySearch,
+    /// Generated and training picture of the closest pairs.
+    shown: Vec<[Picture; 2]>,
+}
+
+/// Looks for copies in every space that the folders allow, and in the network's where there is one; `data` says how masks and
+/// patients are read.
+pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataConfig) -> Result<Copies> {
+    let folders = Sets { training: &request.training, held_out: &request.held_out, generated: &request.generated };
+    let images = folders.map(|folder| Ok(pictures(folder, Kind::Images)?))?;
+    let mut warnings: Vec<String> = disjoint(request, &images, data)?.into_iter().collect();
+    let mut found = vec![of_pixels(&images, request)?];
+    if let Some(network) = network {
+        warnings.extend(network.warning());
+        found.push(of_features(network, &folders, &images, request)?);
+    }
+    let masks = folders.all().map(|folder| has_masks(folder));
+    if masks.into_iter().collect::<Result<Vec<bool>, _>>()?.into_iter().all(|has| has) {
+        found.push(of_masks(&folders, request, data)?);
+    }
+    for Found { search, .. } in found.iter().filter(|found| found.search.check.threshold <= 0.0) {
+        warnings.push(format!(
+            "{}: one in twenty held-out images equals a training image, so that nothing can be flagged; hold out other patients",
+            search.space
+        ));
+    }
+    let (searches, shown) = found.into_iter().map(|Found { search, shown }| (search, shown)).unzip();
+    Ok(Copies { searches, warnings, shown })
+}
+
+/// Refuses held-out images of training patients; warns where patients are not known.
+fn disjoint(request: &Request, images: &Sets<Files>, data: &DataConfig) -> Result<Option<String>> {
+    let of = |folder: &Path, files: &Files| -> Result<Option<BTreeSet<String>>> {
+        let patients = of_images(groups(folder, None, data)?.as_ref(), files.keys())?;
+        Ok(patients.map(|patients| patients.into_iter().collect()))
+    };
+    let (training, held_out) = (of(&request.training, &images.training)?, of(&request.held_out, &images.held_out)?);
+    let (Some(training), Some(held_out)) = (training, held_out) else {
+        return Ok(Some(
+            "no patients are known of the training or the held-out images: where both have images of one patient, held-out images lie \
+             too near, and copies are missed"
+                .to_owned(),
+        ));
+    };
+    let mut shared = training.intersection(&held_out);
+    let Some(first) = shared.next() else { return Ok(None) };
+    Err(Error::SharedPatients {
+        training: request.training.clone(),
+        held_out: request.held_out.clone(),
+        first: first.clone(),
+        count: 1 + shared.count(),
+    })
+}
+
+fn names(files: &Files) -> Vec<String> {
+    files.keys().cloned().collect()
+}
+
+/// Joins neighbours with names; both sets have images, so that a search is there.
+fn joined(
+    space: &'static str,
+    unit: String,
+    [ours, training]: [&[String]; 2],
+    [generated, held_out]: [&[Neighbour]; 2],
+) -> Result<CopySearch> {
+    CopySearch::new(space, unit, (ours, generated), held_out, training).ok_or(Error::NothingToSearch { space })
+}
+
+fn of_pixels(images: &Sets<Files>, request: &Request) -> Result<Found> {
+    let size = common_size(images.all().into_iter().flat_map(|files| files.values()), request.side)?;
+    let pixels = images.map(|files| gray(&files.values().collect::<Vec<_>>(), size))?;
+    let slices = pixels.map(|set| Ok(set.iter().map(Vec::as_slice).collect::<Vec<&[f32]>>()))?;
+    let shape = Shape { height: size[0], width: size[1], channels: 1 };
+    let near = |set: &[&[f32]]| nearest(set, &slices.training, shape, request.flips);
+    let (generated, held_out) = (near(&slices.generated)?, near(&slices.held_out)?);
+    let unit = format!("mean squared difference of gray values from 0 to 1, at {} x {}", size[0], size[1]);
+    let (ours, theirs) = (names(&images.generated), names(&images.training));
+    let search = joined("pixels", unit, [&ours, &theirs], [&generated, &held_out])?;
+    let shown = shown(&search, images)?;
+    Ok(Found { search, shown })
+}
+
+fn of_features(
+    network: &FeatureNetwork,
+    folders: &Sets<&PathBuf>,
+    images: &Sets<Files>,
+    request: &Request,
+) -> Result<Found> {
+    let (names, training) = network.extract(folders.training)?;
+    let near = |folder: &Path| -> Result<(Vec<String>, Vec<Neighbour>)> {
+        let (names, features) = network.extract(folder)?;
+        let mirrored = request.flips.then(|| network.extract_mirrored(folder)).transpose()?;
+        Ok((names, nearest_features(&features, mirrored.as_ref(), &training)?))
+    };
+    let (ours, generated) = near(folders.generated)?;
+    let (_, held_out) = near(folders.held_out)?;
+    let extractor = network.extractor();
+    let unit = format!("mean squared difference of {}; images: {}", extractor.name, extractor.preprocessing);
+    let search = joined("Inception features", unit, [&ours, &names], [&generated, &held_out])?;
+    let shown = shown(&search, images)?;
+    Ok(Found { search, shown })
+}
+
+fn of_masks(folders: &Sets<&PathBuf>, request: &Request, data: &DataConfig) -> Result<Found> {
+    let files = folders.map(|folder| Ok(pictures(folder, Kind::Masks)?))?;
+    let size = common_size(files.all().into_iter().flat_map(|files| files.values()), request.side)?;
+    // An empty mask is a copy of nothing.
+    let masks = files.map(|files| {
+        let all = lesions(&files.values().collect::<Vec<_>>(), size, data)?;
+        let with_lesion = files.keys().cloned().zip(all).filter(|(_, mask)| mask.contains(&true));
+        Ok(with_lesion.collect::<Vec<(String, Vec<bool>)>>())
+    })?;
+    let slices = masks.map(|set| Ok(set.iter().map(|(_, mask)| mask.as_slice()).collect::<Vec<&[bool]>>()))?;
+    let names = masks.map(|set| Ok(set.iter().map(|(name, _)| name.clone()).collect::<Vec<String>>()))?;
+    let near = |set: &[&[bool]]| nearest_masks(set, &slices.training, size[0], size[1], request.flips);
+    let (generated, held_out) = (near(&slices.generated)?, near(&slices.held_out)?);
+    let unit = format!("1 - Dice at {} x {}; masks without a lesion are left out", size[0], size[1]);
+    let search = joined("masks", unit, [&names.generated, &names.training], [&generated, &held_out])?;
+    let picture = |set: &[(String, Vec<bool>)], name: &str| -> Result<Picture> {
+        let mask = set.iter().find(|(other, _)| other == name).map(|(_, mask)| mask.as_slice()).unwrap_or_default();
+        Ok(Picture::from_mask(mask, size[0], size[1])?)
+    };
+    let pair = |one: &Closest| -> Result<[Picture; 2]> {
+        Ok([picture(&masks.generated, &one.generated)?, picture(&masks.training, &one.training)?])
+    };
+    let shown = search.closest.iter().take(SHOWN).map(pair).collect::<Result<_>>()?;
+    Ok(Found { search, shown })
+}
+
+/// The closest pairs in their own pixels, both as large as the smaller one.
+fn shown(search: &CopySearch, images: &Sets<Files>) -> Result<Vec<[Picture; 2]>> {
+    let pair = |one: &Closest| -> Result<[Picture; 2]> {
+        let files = [&images.generated[&one.generated], &images.training[&one.training]];
+        let size = common_size(files.into_iter(), usize::MAX)?;
+        let values = gray(&files, size)?;
+        let picture = |values: &[f32]| Picture::from_values(values, size[0], size[1], 1, (0.0, 1.0));
+        Ok([picture(&values[0])?, picture(&values[1])?])
+    };
+    search.closest.iter().take(SHOWN).map(pair).collect()
+}

@@ -1,0 +1,98 @@
+//! Distances of a folder of images from a reference: what `pig fid calc` finds.
+
+use crate::{
+    Result,
+    appearance::{Appearance, appearance},
+    features::FeatureKind,
+    inception::FeatureNetwork,
+    patients::{groups, of_images},
+    radiomic::extractor,
+    reference::{self, Known},
+};
+use pig_data::DataConfig;
+use pig_metrics::{
+    comparison::{Comparison, ComparisonSettings, compare, compare_with_statistics},
+    radiomics::standardise,
+};
+use std::path::{Path, PathBuf};
+
+/// What is found.
+#[derive(Debug)]
+pub struct Found {
+    /// The distances.
+    pub comparison: Comparison,
+    /// Images without features, of reference and other.
+    pub left_out: [usize; 2],
+    /// Of two folders; `None` where the reference is a file.
+    pub appearance: Option<Appearance>,
+    /// What a reader should be warned of.
+    pub warnings: Vec<String>,
+}
+
+/// Two folders to compare.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Real images, or pairs.
+    pub reference: PathBuf,
+    /// The images to judge, or pairs.
+    pub other: PathBuf,
+    /// A table of the reference's patients; the folder's own where there is none.
+    pub manifest: Option<PathBuf>,
+    /// How distances are computed.
+    pub comparison: ComparisonSettings,
+    /// Random pairs of each set whose likeness is averaged; 0 leaves this out.
+    pub diversity_pairs: usize,
+    /// Seed of these pairs.
+    pub seed: u64,
+}
+
+/// Compares the images of a folder with a reference in a file of `pig fid ref` or pytorch-fid.
+pub fn with_file(
+    reference: &Path,
+    other: &Path,
+    network: &FeatureNetwork,
+    settings: &ComparisonSettings,
+) -> Result<Found> {
+    let (known, unsaid) = reference::read(reference, network)?;
+    let (_, other) = network.extract(other)?;
+    let extractor = network.extractor();
+    let comparison = match known {
+        Known::Vectors { features, groups } => compare(&features, &other, groups.as_deref(), extractor, settings)?,
+        Known::Statistics { statistics, images } => {
+            compare_with_statistics(&statistics, images, &other, extractor, settings)?
+        }
+    };
+    let mut warnings = comparison.warnings();
+    warnings.extend(unsaid);
+    warnings.extend(network.warning());
+    Ok(Found { comparison, left_out: [0, 0], appearance: None, warnings })
+}
+
+/// Compares the images of two folders; `data` says how masks and patients are read.
+pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConfig) -> Result<Found> {
+    let known = groups(&request.reference, request.manifest.as_deref(), data)?;
+    let folders = [request.reference.as_path(), request.other.as_path()];
+    let (reference, other) = (features.extract(folders[0], data)?, features.extract(folders[1], data)?);
+    let patients = of_images(known.as_ref(), &reference.ids)?;
+    let settings = &request.comparison;
+    let comparison = match features {
+        FeatureKind::Inception(network) => {
+            compare(&reference.features, &other.features, patients.as_deref(), network.extractor(), settings)?
+        }
+        FeatureKind::Radiomics(region) => {
+            let (ours, theirs, kept) = standardise(&reference.features, &other.features)?;
+            compare(&ours, &theirs, patients.as_deref(), extractor(region, &kept), settings)?
+        }
+    };
+    let appearance = appearance(folders, known.as_ref(), (request.diversity_pairs, request.seed), data)?;
+    let mut warnings = comparison.warnings();
+    if let FeatureKind::Inception(network) = features {
+        warnings.extend(network.warning());
+    }
+    let left_out = [reference.left_out, other.left_out];
+    for (folder, left_out) in folders.into_iter().zip(left_out).filter(|(_, left_out)| *left_out > 0) {
+        let folder = folder.display();
+        warnings.push(format!("{folder}: {left_out} image(s) without a lesion of touching pixels were left out"));
+    }
+    Ok(Found { comparison, left_out, appearance: Some(appearance), warnings })
+}

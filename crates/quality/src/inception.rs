@@ -1,0 +1,148 @@
+//! Inception features of a folder's images.
+
+use crate::{Error, Result};
+use burn::tensor::{Device, Tensor, TensorData};
+use pig_data::{
+    folder::{Kind, pictures},
+    read::read_image,
+};
+use pig_metrics::{
+    comparison::Extractor,
+    features::Features,
+    inception_preprocess::{INPUT_SIZE, Preprocess},
+};
+use pig_nn::inception::Inception;
+use pig_train::imported::{Description, inception};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+
+/// Pictures of one forward pass.
+const BATCH: usize = 16;
+
+/// Features of the Inception, by their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layer {
+    /// After the first pooling.
+    F64,
+    /// After the second pooling.
+    F192,
+    /// Before the auxiliary classifier.
+    F768,
+    /// At the end: the FID's own.
+    #[default]
+    F2048,
+}
+
+impl Layer {
+    /// Values of a feature vector.
+    pub fn width(self) -> usize {
+        match self {
+            Self::F64 => 64,
+            Self::F192 => 192,
+            Self::F768 => 768,
+            Self::F2048 => 2048,
+        }
+    }
+}
+
+/// The Inception and the way to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InceptionSettings {
+    /// The folder that `pig weights import --kind inception` wrote.
+    pub weights: PathBuf,
+    /// How images come to the network's size and scale.
+    pub preprocess: Preprocess,
+    /// Which features.
+    pub layer: Layer,
+}
+
+/// The network with what was asked of it.
+pub struct FeatureNetwork {
+    inception: Inception,
+    description: Description,
+    preprocess: Preprocess,
+    layer: Layer,
+    device: Device,
+}
+
+impl FeatureNetwork {
+    /// Reads the network.
+    pub fn open(settings: &InceptionSettings, device: &Device) -> Result<Self> {
+        let (inception, description) = inception::open(&settings.weights, device)?;
+        let &InceptionSettings { preprocess, layer, .. } = settings;
+        Ok(Self { inception, description, preprocess, layer, device: device.clone() })
+    }
+
+    /// What made the features.
+    pub fn extractor(&self) -> Extractor {
+        let scale = match self.preprocess {
+            Preprocess::TorchFidelity => "TensorFlow 1's bilinear resize to 299 x 299, (v - 128) / 128",
+            Preprocess::PytorchFid => "bilinear resize to 299 x 299, (v - 127.5) / 127.5",
+            Preprocess::Antialiased => "bicubic resize with antialiasing to 299 x 299, (v - 128) / 128",
+        };
+        let preprocessing = format!("{}: {scale}; 8 bit, gray repeated in three channels", self.preprocess.word());
+        Extractor::inception(self.layer.width(), self.description.sha256.clone(), preprocessing)
+    }
+
+    /// The name of the preprocessing on the command line.
+    pub fn preprocess(&self) -> &'static str {
+        self.preprocess.word()
+    }
+
+    /// Values of a feature vector.
+    pub fn width(&self) -> usize {
+        self.layer.width()
+    }
+
+    /// A warning where the weights are not those that published numbers stand on.
+    pub fn warning(&self) -> Option<String> {
+        inception::genuine_source(&self.description).is_none().then(|| {
+            "these Inception weights are not of a known file: numbers are not comparable with published ones".to_owned()
+        })
+    }
+
+    /// Stems and features of a folder's images.
+    pub fn extract(&self, folder: &Path) -> Result<(Vec<String>, Features)> {
+        self.features(folder, false)
+    }
+
+    /// Features of a folder's images mirrored left to right, in the order of [`Self::extract`].
+    pub fn extract_mirrored(&self, folder: &Path) -> Result<Features> {
+        Ok(self.features(folder, true)?.1)
+    }
+
+    fn features(&self, folder: &Path, mirrored: bool) -> Result<(Vec<String>, Features)> {
+        let images: Vec<(String, PathBuf)> = pictures(folder, Kind::Images)?.into_iter().collect();
+        if images.len() < 2 {
+            return Err(Error::TooFewImages { path: folder.to_owned(), found: images.len() });
+        }
+        let mut values = Vec::with_capacity(images.len() * self.layer.width());
+        for batch in images.chunks(BATCH) {
+            let inputs: Vec<Vec<f32>> =
+                batch.par_iter().map(|(_, path)| self.input(path, mirrored)).collect::<Result<_>>()?;
+            let shape = [batch.len(), INPUT_SIZE, INPUT_SIZE, 3];
+            let x = Tensor::<4>::from_data(TensorData::new(inputs.concat(), shape), &self.device);
+            let found = self.inception.features(x);
+            let found = match self.layer {
+                Layer::F64 => found.f64,
+                Layer::F192 => found.f192,
+                Layer::F768 => found.f768,
+                Layer::F2048 => found.f2048,
+            };
+            let found: Vec<f32> = found.into_data().try_into_vec().expect("networks compute in f32");
+            values.extend(found.into_iter().map(f64::from));
+        }
+        let ids = images.into_iter().map(|(id, _)| id).collect();
+        Ok((ids, Features::new(values, self.layer.width())?))
+    }
+
+    fn input(&self, path: &Path, mirrored: bool) -> Result<Vec<f32>> {
+        let image = read_image(path, 3)?;
+        let mut bytes = image.to_8_bits();
+        if mirrored {
+            let rows = bytes.chunks(3 * image.width);
+            bytes = rows.flat_map(|row| row.chunks(3).rev().flatten().copied()).collect();
+        }
+        Ok(self.preprocess.apply(&bytes, [image.height, image.width], 3))
+    }
+}

@@ -1,0 +1,114 @@
+//! Radiomic features of a folder's images, which need no network.
+
+use crate::{Error, Result};
+use pig_data::{
+    DataConfig, DataError,
+    folder::{Kind, pictures},
+    read::{read_image, read_mask},
+};
+use pig_metrics::{
+    comparison::Extractor,
+    features::Features,
+    radiomics::{Discretisation, STANDARDISED_LIMIT, names, radiomics, without_shape},
+};
+use rayon::prelude::*;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// Which pixels features are taken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// All of the image; its shape says nothing and is left out.
+    WholeImage,
+    /// Those of the mask; images with an empty mask are left out and counted.
+    Lesions,
+}
+
+/// The features of a folder's images.
+pub(crate) struct Extracted {
+    /// Stems of the images that have features.
+    pub(crate) ids: Vec<String>,
+    pub(crate) features: Features,
+    /// Images without features: empty masks, or lesions of single pixels.
+    pub(crate) left_out: usize,
+}
+
+/// Names the features that were kept; there are no weights, so the hash is that of their definition.
+pub(crate) fn extractor(region: Region, kept: &[usize]) -> Extractor {
+    let Discretisation { levels, low, high } = Discretisation::default();
+    let of = match region {
+        Region::Lesions => "lesions",
+        Region::WholeImage => "whole images",
+    };
+    let (all, positions) = (names(), positions(region));
+    let chosen: Vec<&str> = kept.iter().map(|&at| all[positions[at]].as_str()).collect();
+    let definition = format!("{of}\n{levels} {low} {high} {STANDARDISED_LIMIT}\n{}", chosen.join("\n"));
+    Extractor {
+        name: format!("IBSI radiomics of {of}"),
+        hash: pig_files::sha256(definition.as_bytes()),
+        preprocessing: format!(
+            "not resized, gray by luma, the pixel type's range to {low}..{high}, {levels} gray levels; features scaled by the \
+             reference's mean and standard deviation, at most {STANDARDISED_LIMIT} of these away, constant ones left out"
+        ),
+    }
+}
+
+/// Positions of the features that are compared.
+fn positions(region: Region) -> Vec<usize> {
+    match region {
+        Region::WholeImage => without_shape(),
+        Region::Lesions => (0..names().len()).collect(),
+    }
+}
+
+/// The features of a folder's images, and for lesions of its pairs.
+pub(crate) fn extract(folder: &Path, region: Region, data: &DataConfig) -> Result<Extracted> {
+    let images = pictures(folder, Kind::Images)?;
+    let masks = match region {
+        Region::Lesions => Some(pictures(folder, Kind::Masks)?),
+        Region::WholeImage => None,
+    };
+    let found: Vec<(String, Option<Vec<f64>>)> = images
+        .par_iter()
+        .map(|(id, path)| Ok((id.clone(), of_image(id, path, masks.as_ref(), data)?)))
+        .collect::<Result<_>>()?;
+    let total = found.len();
+    let (ids, vectors): (Vec<String>, Vec<Vec<f64>>) =
+        found.into_iter().filter_map(|(id, vector)| Some((id, vector?))).unzip();
+    if ids.len() < 2 {
+        return Err(Error::TooFewWithFeatures { path: folder.to_owned(), found: ids.len(), total });
+    }
+    let left_out = total - ids.len();
+    let positions = positions(region);
+    let values = vectors.iter().flat_map(|vector| positions.iter().map(|&at| vector[at])).collect();
+    Ok(Extracted { ids, features: Features::new(values, positions.len())?, left_out })
+}
+
+fn of_image(
+    id: &str,
+    path: &Path,
+    masks: Option<&BTreeMap<String, PathBuf>>,
+    data: &DataConfig,
+) -> Result<Option<Vec<f64>>> {
+    let image = read_image(path, 1)?;
+    let scale = 1.0 / f32::from(image.maximum);
+    let values: Vec<f32> = image.data.iter().map(|value| value * scale).collect();
+    let region = match masks {
+        None => vec![true; values.len()],
+        Some(masks) => {
+            let expected = "a mask of the same stem".to_owned();
+            let missing = || DataError::MissingMask { image: path.to_path_buf(), expected, count: 1 };
+            let mask_path = masks.get(id).ok_or_else(missing)?;
+            let mask = read_mask(mask_path, data)?;
+            let [image_size, mask_size] = [[image.width, image.height], [mask.width, mask.height]];
+            if image_size != mask_size {
+                let (image, mask) = (path.to_path_buf(), mask_path.clone());
+                return Err(DataError::SizeMismatch { image, image_size, mask, mask_size }.into());
+            }
+            mask.data.iter().map(|&value| value != 0).collect()
+        }
+    };
+    Ok(radiomics(&values, &region, image.height, image.width, &Discretisation::default()))
+}

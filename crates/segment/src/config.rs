@@ -1,0 +1,205 @@
+//! The `[segment]` section: a segmenter, and how it is trained.
+
+use pig_data::{AugmentConfig, DataConfig, deform::DeformConfig};
+use pig_nn::{
+    pass::Precision,
+    segmentation::{SegmentationConfig, loss::DiceSums},
+};
+use pig_optim::{LrSchedule, OptimConfig, OptimizerKind};
+use pig_train::{
+    Result,
+    config::{TrainConfig, require},
+};
+use serde::{Deserialize, Serialize};
+
+/// One TOML is a segmenter: `[data]` and `[segment]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SegmentFile {
+    /// How files become numbers.
+    pub data: DataConfig,
+    /// The segmenter.
+    pub segment: SegmentConfig,
+}
+
+/// The `[segment]` section: a segmenter, and how it is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SegmentConfig {
+    /// A pixel is lesion where its probability is above this.
+    pub threshold: f64,
+    /// The network.
+    pub network: SegmentationConfig,
+    /// Random changes, alike for real and generated pairs.
+    pub augment: DeformConfig,
+    /// The training.
+    pub train: SegmentTrainConfig,
+}
+
+impl Default for SegmentConfig {
+    fn default() -> Self {
+        Self {
+            threshold: 0.5,
+            network: SegmentationConfig::default(),
+            augment: DeformConfig::default(),
+            train: SegmentTrainConfig::default(),
+        }
+    }
+}
+
+/// The `[segment.train]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SegmentTrainConfig {
+    /// Optimiser steps, the same however many pairs there are, so that more data does not mean more training.
+    pub steps: usize,
+    /// Equal epochs instead: `steps` is meant for the real training pairs, and more pairs train as many times longer. Plain
+    /// concatenation does that.
+    pub equal_epochs: bool,
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Learning rate after warm-up.
+    pub learning_rate: f64,
+    /// The optimiser.
+    pub optimizer: OptimizerKind,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// How the learning rate moves after warm-up; a plateau's factor and patience are the defaults of `[train]`.
+    pub lr_schedule: LrSchedule,
+    /// Steps over which the learning rate rises from 0.
+    pub warmup_steps: usize,
+    /// Decay of the moving average of weights, 0 for none; validation and prediction use the average.
+    pub ema_decay: f64,
+    /// Largest norm of the whole gradient, 0 for no limit.
+    pub clip_grad_norm: f64,
+    /// Over what the sums of soft Dice run.
+    pub dice_sums: DiceSums,
+    /// Floating-point type of the products in the network.
+    pub precision: Precision,
+    /// Seed of weights, order, changes and the split.
+    pub seed: u64,
+    /// Steps between lines of metrics.jsonl.
+    pub log_every: usize,
+    /// Steps between validations on the held-out groups; the checkpoint with the greatest mean Dice is kept as `best`.
+    pub validate_every: usize,
+    /// Steps between checkpoints, 0 for only at the end, when interrupted, and at a new best.
+    pub checkpoint_every: usize,
+}
+
+impl Default for SegmentTrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 2_000,
+            equal_epochs: false,
+            batch_size: 8,
+            learning_rate: 1e-3,
+            optimizer: OptimizerKind::AdamW,
+            weight_decay: 0.01,
+            lr_schedule: LrSchedule::Cosine,
+            warmup_steps: 50,
+            ema_decay: 0.99,
+            clip_grad_norm: 1.0,
+            dice_sums: DiceSums::Batch,
+            precision: Precision::F32,
+            seed: 0,
+            log_every: 20,
+            validate_every: 100,
+            checkpoint_every: 500,
+        }
+    }
+}
+
+impl SegmentTrainConfig {
+    /// What the optimiser is told; what has no key here is as in `[train]`.
+    pub(crate) fn optim(&self) -> OptimConfig {
+        OptimConfig {
+            learning_rate: self.learning_rate,
+            optimizer: self.optimizer,
+            weight_decay: self.weight_decay,
+            lr_schedule: self.lr_schedule,
+            warmup_steps: self.warmup_steps,
+            ema_decay: self.ema_decay,
+            ..TrainConfig::default().optim()
+        }
+    }
+
+    /// Optimiser steps for `pairs` training pairs, where there are `real` real ones.
+    pub fn steps_for(&self, pairs: usize, real: usize) -> usize {
+        if self.equal_epochs { (self.steps * pairs).div_ceil(real.max(1)) } else { self.steps }
+    }
+}
+
+impl SegmentFile {
+    /// Checks ranges, and settings that exclude each other.
+    pub fn check(&self) -> Result<()> {
+        self.data.check()?;
+        let (segment, train) = (&self.segment, &self.segment.train);
+        segment.augment.check()?;
+        segment.network.validate(self.data.size)?;
+        require(self.data.slices == 1, "data.slices", self.data.slices, "1: segmenters see pictures, slice by slice")?;
+        let plain = self.data.augment == AugmentConfig::default();
+        let expected = "nothing for a segmenter, whose changes are [segment.augment]";
+        require(plain, "data.augment", "something", expected)?;
+        for (key, value) in [
+            ("segment.train.batch_size", train.batch_size),
+            ("segment.train.log_every", train.log_every),
+            ("segment.train.validate_every", train.validate_every),
+        ] {
+            require(value > 0, key, value, "1 or more")?;
+        }
+        let share = |key, value: f64| require((0.0..1.0).contains(&value), key, value, "0 or more and below 1");
+        share("segment.threshold", segment.threshold)?;
+        share("segment.network.dropout", segment.network.dropout)?;
+        share("segment.train.ema_decay", train.ema_decay)?;
+        let (key, rate) = ("segment.train.learning_rate", train.learning_rate);
+        require(rate.is_finite() && rate > 0.0, key, rate, "a number above 0")?;
+        let not_negative = |key, value: f64| require(value.is_finite() && value >= 0.0, key, value, "0 or more");
+        not_negative("segment.train.weight_decay", train.weight_decay)?;
+        not_negative("segment.train.clip_grad_norm", train.clip_grad_norm)
+    }
+
+    /// The resolved configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        // Every field is a plain value, so this cannot fail.
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pig_train::config::Layers;
+
+    fn with(sets: &[&str]) -> SegmentFile {
+        Layers { file: None, sets: sets.iter().map(|&set| set.to_owned()).collect() }.load_as().unwrap()
+    }
+
+    #[test]
+    fn defaults_hold_and_survive_their_own_toml() {
+        let file = SegmentFile::default();
+        file.check().unwrap();
+        assert_eq!(toml::from_str::<SegmentFile>(&file.to_toml()).unwrap(), file);
+    }
+
+    #[test]
+    fn equal_steps_or_equal_epochs() {
+        let mut train = SegmentTrainConfig { steps: 100, ..SegmentTrainConfig::default() };
+        assert_eq!((train.steps_for(150, 100), train.steps_for(50, 100)), (100, 100));
+        train.equal_epochs = true;
+        assert_eq!((train.steps_for(150, 100), train.steps_for(50, 100), train.steps_for(101, 300)), (150, 50, 34));
+    }
+
+    #[test]
+    fn wrong_values_name_their_key() {
+        for (set, key) in [
+            ("segment.train.batch_size=0", "segment.train.batch_size = 0"),
+            ("segment.threshold=1.5", "segment.threshold = 1.5"),
+            ("segment.augment.rotation=-1", "segment.augment.rotation = -1"),
+            ("data.augment.shift=0.1", "data.augment"),
+            ("data.size=20", "20 x 20"),
+        ] {
+            let message = with(&[set]).check().unwrap_err().to_string();
+            assert!(message.contains(key), "{set}: {message}");
+        }
+    }
+}

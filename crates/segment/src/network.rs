@@ -1,0 +1,46 @@
+//! The network of a segmenter, and what it says of pictures.
+
+use crate::config::{SegmentConfig, SegmentFile};
+use burn::tensor::{Device, Tensor, TensorData};
+use pig_data::PreparedSet;
+use pig_nn::{pass::Pass, segmentation::SegmentationNet};
+use pig_train::Result;
+
+/// Pixels whose probability is above `threshold`.
+pub fn lesion(probabilities: &[f32], threshold: f64) -> Vec<bool> {
+    probabilities.iter().map(|&p| f64::from(p) > threshold).collect()
+}
+
+/// Probability of lesion at each pixel of each picture of a set, `height * width` values a picture.
+pub(crate) fn probabilities(
+    network: &SegmentationNet,
+    set: &PreparedSet,
+    segment: &SegmentConfig,
+    device: &Device,
+) -> Vec<Vec<f32>> {
+    let images: Vec<&[f32]> = (0..set.len()).map(|index| set.image(index)).collect();
+    images
+        .chunks(segment.train.batch_size)
+        .flat_map(|images| batch_probabilities(network, images, (set.size, set.channels), segment, device))
+        .collect()
+}
+
+/// Probability of lesion at each pixel of a few images of `size` and channels.
+pub(crate) fn batch_probabilities(
+    network: &SegmentationNet,
+    images: &[&[f32]],
+    ([height, width], channels): ([usize; 2], usize),
+    segment: &SegmentConfig,
+    device: &Device,
+) -> Vec<Vec<f32>> {
+    let pass = Pass { precision: segment.train.precision.on(device), ..Pass::default() };
+    let data = TensorData::new(images.concat(), [images.len(), height, width, channels]);
+    let found = network.probabilities(Tensor::from_data(data, device), &pass);
+    let values = found.into_data().try_into_vec::<f32>().expect("probabilities are f32");
+    values.chunks_exact(height * width).map(<[f32]>::to_vec).collect()
+}
+
+/// The network with weights of zero.
+pub(crate) fn build(file: &SegmentFile, device: &Device) -> Result<SegmentationNet> {
+    Ok(SegmentationNet::new(&file.segment.network, file.data.channels, file.data.size, device)?)
+}

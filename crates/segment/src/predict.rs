@@ -1,0 +1,190 @@
+//! The whole of `pig segment predict`: masks for pictures, from a segmenter's run.
+
+use crate::{
+    SEGMENTER,
+    config::SegmentFile,
+    network::{batch_probabilities, build, lesion, probabilities},
+};
+use burn::{module::Module, tensor::Device};
+use pig_data::{
+    Dataset, Pixels, Preparation, PreparedSet,
+    folder::{Kind, pictures},
+    placement::Placement,
+    png_file::write_gray_png,
+    read::{read_image, read_mask},
+    write::keyword,
+};
+use pig_nn::{parameters, segmentation::SegmentationNet};
+use pig_report::{Overlay, Picture, overlay};
+use pig_train::{
+    Error, Result,
+    checkpoint::{State, Store},
+    observer::{Event, Observer, Outcome, note, warn},
+    run_dir::{RunDir, program},
+};
+use std::path::{Path, PathBuf};
+
+/// The segmenter of a run: its weights of the greatest validation Dice, averaged, in evaluation mode.
+#[derive(Debug)]
+pub struct SegmentModel {
+    /// The directory.
+    pub run: RunDir,
+    /// Its configuration.
+    pub file: SegmentFile,
+    /// How files become numbers.
+    pub preparation: Preparation,
+    /// The checkpoint.
+    pub state: State,
+    network: SegmentationNet,
+}
+
+impl SegmentModel {
+    /// Loads a run.
+    pub fn open(path: &Path, device: &Device) -> Result<Self> {
+        let run = RunDir::open(path)?;
+        let file: SegmentFile = run.config_as()?;
+        let (state, ema, weights) = Store::new(path, SEGMENTER).load_best_ema()?;
+        let network = parameters::import(build(&file, device)?, &ema)
+            .map_err(|source| Error::Architecture { path: weights, source })?
+            .valid();
+        Ok(Self { preparation: run.preparation()?, run, file, state, network })
+    }
+
+    /// Probability of lesion at each pixel of each picture of a set that was prepared as the run's data were.
+    pub fn probabilities(&self, set: &PreparedSet, device: &Device) -> Vec<Vec<f32>> {
+        probabilities(&self.network, set, &self.file.segment, device)
+    }
+}
+
+/// What is asked of `pig segment predict`.
+#[derive(Clone, Debug)]
+pub struct PredictRequest {
+    /// The segmenter's run.
+    pub run: PathBuf,
+    /// A folder of pictures, or of pairs, whose masks are then shown beside the predicted ones.
+    pub data: PathBuf,
+    /// The folder to write.
+    pub out: PathBuf,
+    /// Whether to write probabilities too, as 16-bit PNG (65535 is 1).
+    pub probabilities: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PredictSummary {
+    /// Whether all pictures are done.
+    pub outcome: Outcome,
+    /// Pictures.
+    pub pictures: usize,
+    /// Pictures in which nothing was found.
+    pub empty: usize,
+}
+
+/// A picture to predict for.
+struct Subject {
+    id: String,
+    image: PathBuf,
+    truth: Option<PathBuf>,
+}
+
+/// Predicts masks for a folder: `masks/ID.png` of the file's own size, `overlays/ID.png` (the picture, the true outline where there is one,
+/// the predicted outline), and `probabilities/ID.png` where asked.
+pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observer) -> Result<PredictSummary> {
+    RunDir::check_free(&request.out)?;
+    let model = SegmentModel::open(&request.run, device)?;
+    let subjects = subjects(&request.data, &model, observer)?;
+    let mut folders = vec!["masks", "overlays"];
+    folders.extend(request.probabilities.then_some("probabilities"));
+    for folder in folders {
+        let folder = request.out.join(folder);
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
+    }
+    observer.event(Event::Begin { stage: "predict".to_owned(), total: subjects.len(), done: 0 });
+    let mut summary = PredictSummary { outcome: Outcome::Finished, pictures: 0, empty: 0 };
+    for chunk in subjects.chunks(model.file.segment.train.batch_size) {
+        if observer.stop_requested() {
+            summary.outcome = Outcome::Interrupted;
+            break;
+        }
+        let load = |subject: &Subject| Ok(model.preparation.load_image_placed(&subject.image)?);
+        let loaded: Vec<(Vec<f32>, Placement)> = chunk.iter().map(load).collect::<Result<_>>()?;
+        let images: Vec<&[f32]> = loaded.iter().map(|(image, _)| image.as_slice()).collect();
+        let shape = (model.file.data.size, model.file.data.channels);
+        let found = batch_probabilities(&model.network, &images, shape, &model.file.segment, device);
+        for ((subject, (_, placement)), found) in chunk.iter().zip(&loaded).zip(found) {
+            let found = placement.restore(&found, 0.0);
+            summary.empty += usize::from(!write(request, &model, subject, placement.source_size(), &found)?);
+            summary.pictures += 1;
+        }
+        observer.event(Event::Progress { done: summary.pictures, message: String::new() });
+    }
+    observer.event(Event::End);
+    Ok(summary)
+}
+
+/// The pictures of a folder, with their masks where it is one of pairs.
+fn subjects(data: &Path, model: &SegmentModel, observer: &dyn Observer) -> Result<Vec<Subject>> {
+    let subjects: Vec<Subject> = match Dataset::discover(data, &model.preparation.of_generated().config) {
+        Ok(dataset) => {
+            let pairs = dataset.pairs.into_iter();
+            pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: Some(pair.mask) }).collect()
+        }
+        Err(reason) => {
+            let found = pictures(data, Kind::Images)?;
+            note(observer, format!("no true masks: {reason}"));
+            found.into_iter().map(|(id, image)| Subject { id, image, truth: None }).collect()
+        }
+    };
+    if let Some(subject) =
+        subjects.iter().find(|subject| subject.id.contains(['/', '\\']) || subject.id.starts_with('.'))
+    {
+        return Err(Error::BadFile {
+            path: subject.image.clone(),
+            problem: format!("its id {:?} is no file name", subject.id),
+            advice: "give ids without slashes in the manifest",
+        });
+    }
+    let splits = model.run.splits()?;
+    let trained = subjects.iter().filter(|subject| splits.training.contains(&subject.id)).count();
+    if trained > 0 {
+        let total = subjects.len();
+        warn(
+            observer,
+            format!("{trained} of {total} pictures have the ids of training pairs: their masks say nothing of others"),
+        );
+    }
+    Ok(subjects)
+}
+
+/// Writes what was found in one picture. Returns whether there is lesion.
+fn write(
+    request: &PredictRequest,
+    model: &SegmentModel,
+    subject: &Subject,
+    [height, width]: [usize; 2],
+    found: &[f32],
+) -> Result<bool> {
+    let (version, name) = (program(), format!("{}.png", subject.id));
+    let text = [(keyword::VERSION, version.as_str()), (keyword::MODEL_HASH, model.state.ema_sha256())];
+    let prediction = lesion(found, model.file.segment.threshold);
+    let mask = Pixels::Eight(prediction.iter().map(|&inside| if inside { 255 } else { 0 }).collect());
+    if request.probabilities {
+        let levels = found.iter().map(|&p| (p.clamp(0.0, 1.0) * f32::from(u16::MAX)).round() as u16).collect();
+        let path = request.out.join("probabilities").join(&name);
+        write_gray_png(&path, width, height, &Pixels::Sixteen(levels), &text)?;
+    }
+    let channels = model.preparation.config.channels;
+    let image = read_image(&subject.image, channels)?;
+    let unit: Vec<f32> = image.data.iter().map(|&raw| model.preparation.to_unit(raw)).collect();
+    let truth = match &subject.truth {
+        Some(path) => Some(read_mask(path, &model.preparation.config)?.data.iter().map(|&value| value != 0).collect()),
+        None => None,
+    };
+    let has_lesion = prediction.contains(&true);
+    let image = Picture::from_bytes(&Preparation::display(&unit), height, width, channels)?;
+    let drawn = overlay(&Overlay { image, truth, prediction, label: subject.id.clone() })?;
+    drawn.write_png(&request.out.join("overlays").join(&name), &[])?;
+    // Last, so that a mask that is there has all the rest beside it.
+    write_gray_png(&request.out.join("masks").join(&name), width, height, &mask, &text)?;
+    Ok(has_lesion)
+}

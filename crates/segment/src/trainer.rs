@@ -1,0 +1,207 @@
+//! The training loop of a segmenter.
+
+use crate::{
+    SEGMENTER,
+    config::SegmentFile,
+    network::{build, probabilities},
+    pairs::SegmentData,
+    scores::mean_dice,
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
+use pig_data::{PreparedSet, deform::deform};
+use pig_nn::{
+    dropout::Dropout,
+    parameters::{self, name_hash},
+    pass::Pass,
+    segmentation::{SegmentationNet, loss::supervised},
+};
+use pig_optim::{OptimConfig, Updates};
+use pig_train::{
+    Error, Result,
+    batch::shuffled_indices,
+    checkpoint::{Checkpoint, State, Store},
+    meter::{MEASURED_STEPS, Meter, mean},
+    metrics_log::{Line, MetricsLog, Validation},
+    observer::{Event, Observer, Outcome, note},
+    trainer::averaged,
+};
+use std::{path::Path, time::Instant};
+
+/// Names the draws of changes apart from others of the same seed and position.
+const DEFORMATION: u64 = 1;
+
+/// Trains one segmenter.
+pub(super) struct SegmentTrainer<'a> {
+    file: &'a SegmentFile,
+    optim: OptimConfig,
+    data: &'a SegmentData<'a>,
+    validation: PreparedSet,
+    device: &'a Device,
+    observer: &'a dyn Observer,
+    run: &'a Path,
+    store: Store,
+    /// Always there, but for the moment in which an optimiser step changes its values where they lie.
+    network: Option<SegmentationNet>,
+    optimizer: Updates,
+    state: State,
+    steps: usize,
+}
+
+impl<'a> SegmentTrainer<'a> {
+    /// A segmenter at its start, or where the run's last checkpoint left it.
+    pub(super) fn new(
+        file: &'a SegmentFile,
+        data: &'a SegmentData<'a>,
+        run: &'a Path,
+        device: &'a Device,
+        observer: &'a dyn Observer,
+    ) -> Result<Self> {
+        let optim = file.segment.train.optim();
+        let [real, validation] = data.real.parts();
+        let store = Store::new(run, SEGMENTER);
+        let network = build(file, device)?;
+        let mut state = State::new(SEGMENTER);
+        let (network, optimizer) = if store.exists() {
+            let checkpoint = store.load_last()?;
+            let network = parameters::import(network, &checkpoint.model)
+                .map_err(|source| Error::Architecture { path: run.to_owned(), source })?;
+            let mut optimizer = Updates::new(&optim, &network, device);
+            optimizer.restore(&checkpoint.optimizer, &checkpoint.ema).map_err(|name| Error::BadFile {
+                path: run.to_owned(),
+                problem: format!("the optimiser's {name} is missing or of another shape"),
+                advice: "resume with the configuration that the run was started with",
+            })?;
+            state = checkpoint.state;
+            note(observer, format!("{SEGMENTER}: continues from step {}", state.step));
+            (network, optimizer)
+        } else {
+            let network = parameters::initialise(network, file.segment.train.seed ^ name_hash(SEGMENTER));
+            let optimizer = Updates::new(&optim, &network, device);
+            (network, optimizer)
+        };
+        let steps = file.segment.train.steps_for(data.training.len(), real.len());
+        let network = Some(network.train());
+        Ok(Self { file, optim, data, validation, device, observer, run, store, network, optimizer, state, steps })
+    }
+
+    /// Trains to the last step, or until the observer asks to stop.
+    pub(super) fn run(mut self) -> Result<Outcome> {
+        let train = &self.file.segment.train;
+        let mut log = MetricsLog::open(self.run, SEGMENTER, self.state.step)?;
+        let mut meter = Meter::new();
+        self.observer.event(Event::Begin { stage: SEGMENTER.to_owned(), total: self.steps, done: self.state.step });
+        while self.state.step < self.steps {
+            if self.observer.stop_requested() {
+                self.checkpoint(false)?;
+                self.observer.event(Event::End);
+                return Ok(Outcome::Interrupted);
+            }
+            let (loss, rate, norm) = self.train_step()?;
+            let step = self.state.step;
+            self.state.unlogged.push(loss);
+            meter.images += train.batch_size;
+            let mut line = Line { network: SEGMENTER.to_owned(), step, ..Line::default() };
+            if step.is_multiple_of(train.log_every) || step == self.steps {
+                line.loss = Some(mean(&std::mem::take(&mut self.state.unlogged)));
+                line.learning_rate = Some(rate);
+                line.gradient_norm = Some(norm);
+                line.images_per_second = Some(meter.take());
+            }
+            let due = |every: usize| every > 0 && (step.is_multiple_of(every) || step == self.steps);
+            let mut is_best = false;
+            if due(train.validate_every) {
+                line.dice = self.validate()?;
+                if let Some(dice) = line.dice {
+                    let lost = (1.0 - dice) as f32;
+                    is_best = self.state.best.is_none_or(|(_, best)| lost < best);
+                    if is_best {
+                        self.state.best = Some((step, lost));
+                    }
+                    line.validation = Some(Validation { mean: f64::from(lost), quarters: None });
+                }
+            }
+            if line.loss.is_some() || line.dice.is_some() {
+                log.write(&line)?;
+            }
+            self.observer.event(Event::Progress { done: step, message: meter.message(loss, &line) });
+            if step == self.steps || due(train.checkpoint_every) || is_best {
+                self.checkpoint(is_best)?;
+            }
+        }
+        self.observer.event(Event::End);
+        Ok(Outcome::Finished)
+    }
+
+    /// Mean seconds of a few optimiser steps, one more going before them.
+    pub(super) fn seconds_a_step(mut self) -> Result<f64> {
+        self.train_step()?;
+        let since = Instant::now();
+        for _ in 0..MEASURED_STEPS {
+            self.train_step()?;
+        }
+        Ok(since.elapsed().as_secs_f64() / MEASURED_STEPS as f64)
+    }
+
+    /// One optimiser step. Returns the loss, the learning rate and the gradient's norm.
+    fn train_step(&mut self) -> Result<(f32, f64, f64)> {
+        let (train, step) = (&self.file.segment.train, self.state.step);
+        let (images, target) = self.batch(step * train.batch_size);
+        let dropout = Dropout::training(train.seed, step as u64);
+        let pass = Pass { dropout, precision: train.precision.on(self.device), ..Pass::default() };
+        let loss = supervised(&self.network().forward(images, &pass), &target, train.dice_sums);
+        let mut gradients = loss.backward();
+        let loss: f32 = loss.inner().into_scalar();
+        if !loss.is_finite() {
+            return Err(Error::Diverged { network: SEGMENTER, step, loss });
+        }
+        if let Some(network) = &self.network {
+            self.optimizer.accumulate(network, &mut gradients, 1.0);
+        }
+        let norm = self.optimizer.clip(train.clip_grad_norm);
+        let rate = self.state.learning_rate.at(&self.optim, step, self.steps);
+        self.network = self.network.take().map(|network| self.optimizer.step(network, rate, step));
+        let epoch = |step: usize| step * train.batch_size / self.data.training.len().max(1);
+        self.state.learning_rate.observe(&self.optim, loss, epoch(step + 1) > epoch(step));
+        self.state.step += 1;
+        Ok((loss, rate, norm))
+    }
+
+    /// Images, and masks of 0 and 1, at positions `first..` of the endless, reshuffled sequence of training pairs; each is changed by draws
+    /// that its position names.
+    fn batch(&self, first: usize) -> (Tensor<4>, Tensor<4>) {
+        let (train, set) = (&self.file.segment.train, &self.data.training);
+        let positions: Vec<u64> = (first..first + train.batch_size).map(|position| position as u64).collect();
+        let (mut images, mut masks) = (Vec::new(), Vec::new());
+        for (index, &position) in shuffled_indices(train.seed, &positions, set.len()).into_iter().zip(&positions) {
+            let (mut image, mut mask) = (set.image(index).to_vec(), set.mask(index).to_vec());
+            let key = [train.seed, position, DEFORMATION];
+            deform(&mut image, &mut mask, set.size, set.channels, &self.file.segment.augment, key);
+            images.extend(image);
+            masks.extend(mask.into_iter().map(|value| if value > 0.0 { 1.0 } else { 0.0 }));
+        }
+        let [height, width] = set.size;
+        let tensor = |values: Vec<f32>, channels| {
+            Tensor::from_data(TensorData::new(values, [positions.len(), height, width, channels]), self.device)
+        };
+        (tensor(images, set.channels), tensor(masks, 1))
+    }
+
+    fn network(&self) -> &SegmentationNet {
+        self.network.as_ref().expect("the network is there between optimiser steps")
+    }
+
+    /// Mean Dice of the averaged network on the validating pairs; none where none of them has a value.
+    fn validate(&self) -> Result<Option<f64>> {
+        let set = &self.validation;
+        let network = averaged(self.network(), &self.optimizer, self.run)?;
+        let found = probabilities(&network, set, &self.file.segment, self.device);
+        Ok(mean_dice(&found, set, self.file.segment.threshold))
+    }
+
+    fn checkpoint(&self, is_best: bool) -> Result<()> {
+        self.store.save(Checkpoint::of(&self.state, self.network(), &self.optimizer), is_best)
+    }
+}

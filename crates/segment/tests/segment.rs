@@ -1,0 +1,200 @@
+//! Segmenters: they learn the phantom, resume to the bit, take generated pairs, and write masks on the files' own grid.
+
+#[path = "../../train/tests/common/mod.rs"]
+mod common;
+
+use common::{StopAt, device, folder};
+use pig_data::{
+    Dataset, Splits,
+    phantom::{PhantomConfig, write_dataset},
+    png_file::read_png,
+};
+use pig_device::testing;
+use pig_segment::{
+    SEGMENTER,
+    config::SegmentFile,
+    pairs::{self, SegmentData},
+    predict::{PredictRequest, SegmentModel, predict},
+    run::{SegmentRequest, resume, train, train_on},
+    scores::{mean_dice, measure},
+};
+use pig_train::{
+    Error,
+    config::Layers,
+    metrics_log,
+    observer::{Outcome, Silent},
+    run_data::RunData,
+};
+use std::path::Path;
+
+/// A network and a training that take moments.
+const TINY: [&str; 9] = [
+    "data.size=16",
+    "data.validation_fraction=0.25",
+    "segment.network.block_out_channels=[8, 16]",
+    "segment.network.norm_num_groups=4",
+    "segment.train.steps=10",
+    "segment.train.batch_size=4",
+    "segment.train.warmup_steps=2",
+    "segment.train.validate_every=4",
+    "segment.train.log_every=3",
+];
+
+fn file(sets: &[&str]) -> SegmentFile {
+    Layers { file: None, sets: TINY.iter().chain(sets).map(|&set| set.to_owned()).collect() }.load_as().unwrap()
+}
+
+fn request(folder: &Path, name: &str) -> SegmentRequest {
+    SegmentRequest { data: folder.join("data"), added: Vec::new(), splits: None, out: folder.join(name) }
+}
+
+fn trained(folder: &Path, name: &str, file: &SegmentFile) {
+    assert_eq!(train(file, &request(folder, name), &device(), &Silent).unwrap(), Outcome::Finished);
+}
+
+/// The files that a checkpoint is, and the curves without the machine's speed.
+fn content(run: &Path) -> (Vec<Vec<u8>>, Vec<String>) {
+    let step = run.join("checkpoints").join(SEGMENTER).join("step-000010");
+    let files = ["model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"];
+    let lines = metrics_log::read(run).unwrap().into_iter().map(|line| {
+        format!("{} {:?} {:?} {:?} {:?}", line.step, line.loss, line.gradient_norm, line.validation, line.dice)
+    });
+    (files.map(|file| std::fs::read(step.join(file)).unwrap()).to_vec(), lines.collect())
+}
+
+#[test]
+fn one_seed_one_segmenter_and_a_resumed_one_is_the_same() {
+    if testing::skips("the bits of a training are promised on the CPU") {
+        return;
+    }
+    let folder = folder();
+    for kind in ["unet", "residual"] {
+        let kind_set = format!("segment.network.kind={kind}");
+        let config = file(&[&kind_set, "segment.network.dropout=0.1"]);
+        let at = |name: &str| folder.path().join(format!("{kind}-{name}"));
+        let name = |name: &str| format!("{kind}-{name}");
+        trained(folder.path(), &name("one"), &config);
+        trained(folder.path(), &name("two"), &config);
+        assert_eq!(content(&at("one")), content(&at("two")));
+        let stop = StopAt::new(SEGMENTER, 5);
+        let interrupted = train(&config, &request(folder.path(), &name("parted")), &device(), &stop).unwrap();
+        assert_eq!(interrupted, Outcome::Interrupted);
+        assert_eq!(resume(&at("parted"), None, &device(), &Silent).unwrap(), Outcome::Finished);
+        assert_eq!(content(&at("one")), content(&at("parted")));
+        let other = file(&[&kind_set, "segment.network.dropout=0.1", "segment.train.seed=1"]);
+        trained(folder.path(), &name("other"), &other);
+        assert_ne!(content(&at("one")), content(&at("other")));
+    }
+    let message = train(&file(&[]), &request(folder.path(), "unet-one"), &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("never overwritten"), "{message}");
+}
+
+#[test]
+fn generated_pairs_train_and_never_validate() {
+    let folder = folder();
+    let generated = folder.path().join("pairs");
+    std::fs::create_dir_all(&generated).unwrap();
+    for part in ["images", "masks"] {
+        std::fs::create_dir_all(generated.join(part)).unwrap();
+        for index in 0..8 {
+            let from = folder.path().join("data").join(part).join(format!("a{index:02}.png"));
+            std::fs::copy(from, generated.join(part).join(format!("{index:06}.png"))).unwrap();
+        }
+    }
+    let config = file(&["segment.train.equal_epochs=true"]);
+    let asked = SegmentRequest { added: vec![generated.clone()], ..request(folder.path(), "run") };
+    train(&config, &asked, &device(), &Silent).unwrap();
+    // 9 real pairs and 8 generated ones: 10 steps become 19.
+    assert_eq!(metrics_log::read(&asked.out).unwrap().last().unwrap().step, 19);
+    let splits = Splits::load(&asked.out.join("splits.json")).unwrap();
+    assert_eq!((splits.training.len(), splits.validation.len()), (9, 3));
+    let provenance = std::fs::read_to_string(asked.out.join("provenance.json")).unwrap();
+    assert!(provenance.contains("\"added\": 8"), "{provenance}");
+
+    let real = RunData::split(&asked.data, &config.data, |_| Ok(splits.clone()), &Silent).unwrap();
+    let chosen = pairs::of_seeds(&generated, &[5, 2], "g", &real, &Silent).unwrap();
+    assert_eq!(chosen.ids, ["g/000005", "g/000002"]);
+    let shuffled = pairs::shuffled(&chosen);
+    assert_eq!((shuffled.mask(0), shuffled.mask(1)), (chosen.mask(1), chosen.mask(0)));
+    assert_eq!(shuffled.images, chosen.images);
+    // Another split is refused: what a run learns from cannot change under it.
+    let other = RunData::new(&asked.data, &common::config(&["train.seed=5"]), &Silent).unwrap();
+    let error = train_on(&config, &SegmentData::only(&other, chosen), &asked.out, &device(), &Silent).unwrap_err();
+    assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+}
+
+#[test]
+fn masks_are_written_on_the_files_grid_with_overlays() {
+    let folder = folder();
+    let config = file(&["data.size=8", "segment.train.steps=60", "segment.train.learning_rate=1e-2"]);
+    trained(folder.path(), "run", &config);
+    let request = PredictRequest {
+        run: folder.path().join("run"),
+        data: folder.path().join("data"),
+        out: folder.path().join("masks"),
+        probabilities: true,
+    };
+    let summary = predict(&request, &device(), &Silent).unwrap();
+    assert_eq!((summary.outcome, summary.pictures), (Outcome::Finished, 12));
+    for name in ["a00.png", "a11.png"] {
+        let mask = read_png(&request.out.join("masks").join(name)).unwrap();
+        assert_eq!((mask.width, mask.height, mask.channels), (16, 16, 1));
+        let pig_data::Pixels::Eight(values) = &mask.pixels else { panic!("8 bit") };
+        assert!(values.iter().all(|&value| value == 0 || value == 255));
+        let probabilities = read_png(&request.out.join("probabilities").join(name)).unwrap();
+        let pig_data::Pixels::Sixteen(levels) = &probabilities.pixels else { panic!("16 bit") };
+        assert!(levels.iter().zip(values).all(|(&level, &value)| (level > 32768) == (value == 255) || level == 32768));
+        assert!(request.out.join("overlays").join(name).is_file());
+    }
+    // Images alone will do.
+    let images =
+        PredictRequest { data: request.data.join("images"), out: folder.path().join("alone"), ..request.clone() };
+    assert_eq!(predict(&images, &device(), &Silent).unwrap().pictures, 12);
+    assert!(matches!(predict(&images, &device(), &Silent), Err(Error::RunExists { .. })));
+    assert!(matches!(SegmentModel::open(&folder.path().join("data"), &device()), Err(Error::NotARun { .. })));
+}
+
+/// Phantoms with masses that a threshold of brightness finds badly: the best threshold, chosen on the held-out truth itself, is
+/// the bar that a segmenter has to clear by far.
+#[test]
+fn a_segmenter_learns_the_phantom() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let phantom =
+        PhantomConfig { patients: 100, size: [128, 128], mass_contrast: [0.1, 0.25], ..PhantomConfig::default() };
+    write_dataset(&phantom, &data, &|_, _| {}).unwrap();
+    let config: SegmentFile = Layers {
+        file: None,
+        sets: [
+            "data.size=32",
+            "data.validation_fraction=0.2",
+            "segment.network.block_out_channels=[16, 32, 64]",
+            "segment.train.learning_rate=3e-3",
+            "segment.train.steps=250",
+            "segment.train.batch_size=8",
+            "segment.train.validate_every=50",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    }
+    .load_as()
+    .unwrap();
+    trained(folder.path(), "run", &config);
+    let run = folder.path().join("run");
+    let model = SegmentModel::open(&run, &device()).unwrap();
+    let held_out = Splits::load(&run.join("splits.json")).unwrap().validation;
+    let mut dataset = Dataset::discover(&data, &config.data).unwrap();
+    dataset.pairs.retain(|pair| held_out.contains(&pair.id));
+    let set = model.preparation.load(&dataset, &|_, _| {}).unwrap();
+    let found = model.probabilities(&set, &device());
+    let dice = mean_dice(&found, &set, 0.5).unwrap();
+    let best = model.state.best.unwrap();
+    assert!((1.0 - f64::from(best.1) - dice).abs() < 1e-6, "the best checkpoint is the one that is loaded");
+    let evaluation = measure(&found, &set, 0.5);
+    assert!((evaluation.per_slice.dice.unwrap().mean - dice).abs() < 1e-12);
+    let pictures: Vec<Vec<f32>> = (0..set.len()).map(|index| set.image(index).to_vec()).collect();
+    let by_brightness =
+        (0..40).map(|step| mean_dice(&pictures, &set, f64::from(step) * 0.05 - 1.0).unwrap()).fold(0.0, f64::max);
+    println!("Dice {dice:.3} at step {}, by the best threshold of brightness {by_brightness:.3}", best.0);
+    assert!(dice > 0.5 && dice > by_brightness + 0.12, "{dice} beside {by_brightness}");
+}

@@ -1,0 +1,99 @@
+//! What a training costs by count, so that methods can be compared at one budget.
+//!
+//! The budget is the sum, over the networks that the method trains, of training images times the floating-point operations of
+//! the forward passes that one image takes: the network's own, and those of frozen networks that it learns from. Backward
+//! passes cost about twice the trained network's forward pass in every method and are left out.
+
+use burn::tensor::Device;
+use pig_diffusion::schedule::Schedule;
+use pig_nn::parameters;
+use pig_train::{
+    Config, Result,
+    methods::{
+        frozen::Frozen,
+        objective::{Context, Objective, ObjectiveTask},
+        with_objective,
+    },
+    role::role_name,
+};
+
+/// Budgets whose ratio is off 1 by at most this count as equal.
+pub const TOLERANCE: f64 = 0.10;
+
+/// What one network costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkCost {
+    /// Its name.
+    pub network: &'static str,
+    /// Number of parameters that are trained.
+    pub parameters: usize,
+    /// Floating-point operations of one image's forward pass.
+    pub forward_flops: f64,
+    /// The same of the frozen networks that a training image passes through.
+    pub frozen_flops: f64,
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Images that it is trained on: steps times batch.
+    pub images: usize,
+}
+
+impl NetworkCost {
+    /// Its share of the budget, in floating-point operations.
+    pub fn flops(&self) -> f64 {
+        self.images as f64 * (self.forward_flops + self.frozen_flops)
+    }
+}
+
+/// What a method costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// Each network in the order of training.
+    pub networks: Vec<NetworkCost>,
+}
+
+impl Budget {
+    /// Training images times forward operations, summed over the networks.
+    pub fn flops(&self) -> f64 {
+        self.networks.iter().map(NetworkCost::flops).sum()
+    }
+
+    /// Parameters of all networks.
+    pub fn parameters(&self) -> usize {
+        self.networks.iter().map(|network| network.parameters).sum()
+    }
+
+    /// Whether the two budgets are equal within [`TOLERANCE`].
+    pub fn equals(&self, other: &Self) -> bool {
+        (self.flops() / other.flops() - 1.0).abs() <= TOLERANCE
+    }
+}
+
+/// Counts what a training under `config` would cost; reads no data.
+pub fn budget(config: &Config, device: &Device) -> Result<Budget> {
+    let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
+    let frozen = Frozen::default();
+    let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
+    let networks: Result<Vec<NetworkCost>> =
+        config.trained_roles().map(|role| with_objective(role, context, Count(device))).collect();
+    Ok(Budget { networks: networks? })
+}
+
+struct Count<'a>(&'a Device);
+
+impl ObjectiveTask for Count<'_> {
+    type Output = Result<NetworkCost>;
+
+    fn run<O: Objective>(self, objective: &O) -> Result<NetworkCost> {
+        let (config, role) = (objective.context().config, objective.role());
+        let [forward_flops, frozen_flops] = objective.flops();
+        let steps = config.steps(role);
+        Ok(NetworkCost {
+            network: role_name(role),
+            parameters: parameters::count(&objective.build(self.0)?),
+            forward_flops,
+            frozen_flops,
+            steps,
+            images: steps * config.train.batch_size * config.train.gradient_accumulation_steps,
+        })
+    }
+}

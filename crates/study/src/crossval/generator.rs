@@ -1,0 +1,186 @@
+//! The generator of an arm in one fold: trained on the fold's training patients alone, or taken from a run that was; then its pairs.
+
+use crate::crossval::{
+    fold::FoldData,
+    piece::{Done, Found, PAIRS, Piece, PieceKind, RUN, part, take},
+};
+use burn::tensor::Device;
+use pig_data::{
+    PreparedSet, Splits,
+    png_file::read_png_text,
+    write::{file_stem, keyword},
+};
+use pig_segment::pairs;
+use pig_train::{
+    Config, Error, Result,
+    batch::shuffled_indices,
+    given::Source,
+    loaded::LoadedRun,
+    observer::{Observer, Outcome},
+    run_dir::RunDir,
+    sample::{Request, sample},
+    train::{go_on, train_on},
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// Refuses a generator that was not trained on exactly this fold's split: it may have seen test patients.
+pub fn check_unseen(run: &RunDir, fold: &Splits) -> Result<()> {
+    let (splits, provenance) = (run.splits()?, run.provenance()?);
+    if splits.sha256 == fold.sha256 && provenance.splits_sha256 == fold.sha256 {
+        return Ok(());
+    }
+    let seen = splits.training.iter().chain(&splits.validation);
+    let tested = seen.filter(|id| fold.test.binary_search(id).is_ok()).count();
+    Err(Error::BadFile {
+        path: run.path().to_owned(),
+        problem: format!(
+            "this generator was trained on the split {}, not on the fold's {}; it saw {tested} of the fold's {} test pairs",
+            provenance.splits_sha256,
+            fold.sha256,
+            fold.test.len()
+        ),
+        advice: "train it on the fold's splits.json, so that test patients stay unseen",
+    })
+}
+
+/// Trains a generator of `config` on a fold's split, or goes on with it.
+pub(crate) fn train_generator(
+    config: &Config,
+    data: &Path,
+    fold: &Splits,
+    run: &Path,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    if !run.exists() {
+        return train_on(config, data, fold, run, device, observer);
+    }
+    let found = RunDir::open(run)?;
+    check_unseen(&found, fold)?;
+    if found.config()? != *config {
+        return Err(Error::BadFile {
+            path: run.to_owned(),
+            problem: "this generator was begun with another configuration".to_owned(),
+            advice: "choose another --out, go back to that configuration, or remove the folder",
+        });
+    }
+    go_on(&found, data, device, observer)
+}
+
+/// A finished generator.
+#[derive(Clone, Debug)]
+pub(super) struct Generator {
+    folder: PathBuf,
+    name: String,
+    model_hash: String,
+    /// The seeds of its pairs, in the order in which they are taken.
+    seeds: Vec<u64>,
+}
+
+impl Generator {
+    /// The first `count` pairs, after checking that this very model made them.
+    pub(super) fn pairs(&self, count: usize, fold: &FoldData<'_>, observer: &dyn Observer) -> Result<PreparedSet> {
+        let (folder, seeds) = (part(&self.folder, PAIRS)?, &self.seeds[..count.min(self.seeds.len())]);
+        for &seed in seeds {
+            let path = folder.join("images").join(format!("{}.png", file_stem(seed)));
+            let found = read_png_text(&path)?.remove(keyword::MODEL_HASH).unwrap_or_default();
+            if found != self.model_hash {
+                return Err(Error::BadFile {
+                    path,
+                    problem: format!(
+                        "was made by a model of hash {found:?}, not by the fold's of {:?}",
+                        self.model_hash
+                    ),
+                    advice: "remove the generator's folder, so that it is made anew",
+                });
+            }
+        }
+        pairs::of_seeds(&folder, seeds, &self.name, &fold.real, observer)
+    }
+}
+
+impl FoldData<'_> {
+    /// The generator of an arm, where it is done.
+    pub(super) fn finished_generator(&self, arm: usize) -> Result<Option<Generator>> {
+        let (crossval, kind) = (self.crossval, PieceKind::Generator { arm });
+        let done = crossval.finished(Piece { fold: self.number, kind })?;
+        Ok(done.and_then(|done| match done.found {
+            Found::Generator { model_hash, seeds, .. } => {
+                let name = crossval.file.crossval.arms[arm].name.clone();
+                Some(Generator { folder: crossval.folder(self.number, kind), name, model_hash, seeds })
+            }
+            _ => None,
+        }))
+    }
+
+    /// Trains the generator of an arm and makes its pairs, where that is not done.
+    pub(super) fn generator(&self, arm: usize, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+        if self.finished_generator(arm)?.is_some() {
+            return Ok(Outcome::Finished);
+        }
+        let (crossval, started) = (self.crossval, Instant::now());
+        let config = &crossval.file.crossval.arms[arm];
+        let piece = Piece { fold: self.number, kind: PieceKind::Generator { arm } };
+        let folder = crossval.folder(self.number, piece.kind);
+        let _taken = take(&folder)?;
+        let (run, at_once) = if let Some(runs) = &config.runs {
+            (crossval.base.join(runs.replace("{fold}", &self.number.to_string())), true)
+        } else {
+            let run = folder.join(RUN);
+            let at_once = !run.exists();
+            let own = crossval.file.generator(config, &crossval.base)?;
+            let trained = train_generator(&own, &crossval.data, self.splits, &run, device, observer)?;
+            if trained == Outcome::Interrupted {
+                return Ok(Outcome::Interrupted);
+            }
+            (run, at_once)
+        };
+        let run_dir = RunDir::open(&run)?;
+        check_unseen(&run_dir, self.splits)?;
+        let trained = run_dir.config()?;
+        crossval.file.check_generator(config, &trained)?;
+        let seeds = self.seeds(&trained, crossval.pairs_of(self.number, config));
+        let source = if trained.method.needs_masks() { Source::TrainingMasks } else { Source::Nothing };
+        let request =
+            Request { source, data: Some(crossval.data.clone()), ..Request::new(&run, &folder.join(PAIRS), &seeds) };
+        let summary = sample(&request, device, observer)?;
+        if summary.outcome == Outcome::Interrupted {
+            return Ok(Outcome::Interrupted);
+        }
+        let model_hash = LoadedRun::open(&run, &[], device)?.model_hash;
+        let found = Found::Generator { model_hash, seeds, empty_masks: summary.finished.empty_masks };
+        self.done(piece, started, at_once && summary.skipped == 0, found)?;
+        Ok(Outcome::Finished)
+    }
+
+    /// Says that a piece is done.
+    pub(super) fn done(&self, piece: Piece, started: Instant, at_once: bool, found: Found) -> Result<()> {
+        let done = Done {
+            splits_sha256: self.splits.sha256.clone(),
+            settings_sha256: self.crossval.settings(piece)?,
+            seconds: started.elapsed().as_secs_f64(),
+            at_once,
+            found,
+        };
+        done.write(&self.crossval.folder(self.number, piece.kind))
+    }
+
+    /// Seeds of `count` pairs. A method that needs masks takes training mask `seed` modulo their number, so its seeds go through all of
+    /// them in a random order before any is taken twice.
+    fn seeds(&self, config: &Config, count: usize) -> Vec<u64> {
+        let positions: Vec<u64> = (0..count as u64).collect();
+        if !config.method.needs_masks() {
+            return positions;
+        }
+        let masks = self.splits.training.len();
+        let order = shuffled_indices(self.crossval.file.crossval.seed, &positions, masks);
+        positions
+            .iter()
+            .zip(order)
+            .map(|(position, index)| position / masks as u64 * masks as u64 + index as u64)
+            .collect()
+    }
+}

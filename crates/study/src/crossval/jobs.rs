@@ -1,0 +1,158 @@
+//! What is left to do, and how long it will take.
+
+use crate::{
+    crossval::{
+        fold::FoldData,
+        open::{Crossval, Selection},
+        piece::{Done, PAIRS, Piece, PieceKind, RUN},
+    },
+    plan::plan,
+};
+use burn::tensor::Device;
+use pig_segment::{pairs::SegmentData, run::seconds_a_step};
+use pig_train::{
+    Result,
+    config::GivenKind,
+    observer::{Observer, Silent},
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How far a piece is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Progress {
+    /// Done.
+    Done,
+    /// Begun.
+    Begun,
+    /// Not begun.
+    Open,
+}
+
+/// A time and where it is known from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimated {
+    /// The whole piece, in seconds, on a machine like this one.
+    pub seconds: f64,
+    /// What it was taken from.
+    pub from: &'static str,
+}
+
+/// A piece with its state.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Job {
+    /// The fold.
+    pub fold: usize,
+    /// What `--arm` calls it.
+    pub arm: String,
+    /// The segmenter's seed.
+    pub seed: Option<u64>,
+    /// How far it is.
+    pub progress: Progress,
+    /// How long it took, or will take from its beginning; none where nothing is known.
+    pub time: Option<Estimated>,
+}
+
+/// A forward and a backward pass take about three times a forward pass.
+const PASSES_OF_A_STEP: f64 = 3.0;
+
+impl Crossval {
+    /// The pieces that `selection` means, with time estimates: the mean of finished pieces of the same kind where there are any, else
+    /// a few measured steps.
+    pub fn jobs(&self, selection: &Selection, device: &Device, observer: &dyn Observer) -> Result<Vec<Job>> {
+        let pieces = self.pieces(selection)?;
+        let known = self.known()?;
+        let mut measured: BTreeMap<String, Option<Estimated>> = BTreeMap::new();
+        let mut jobs = Vec::new();
+        for piece in pieces {
+            let arm = piece.label(&self.file);
+            let done = self.finished(piece)?;
+            let time = match (&done, known.get(&kind_of(piece, &arm))) {
+                (Some(done), _) => Some(Estimated { seconds: done.seconds, from: "this piece" }),
+                (None, Some(&seconds)) => Some(Estimated { seconds, from: "finished pieces of its kind" }),
+                (None, None) => {
+                    let key = kind_of(piece, &arm);
+                    if !measured.contains_key(&key) {
+                        let time = self.measure(piece, device, observer)?;
+                        measured.insert(key.clone(), time);
+                    }
+                    measured[&key]
+                }
+            };
+            let progress = match done {
+                Some(_) => Progress::Done,
+                None if self.has_begun(piece) => Progress::Begun,
+                None => Progress::Open,
+            };
+            jobs.push(Job { fold: piece.fold, arm, seed: piece.seed(), progress, time });
+        }
+        Ok(jobs)
+    }
+
+    fn has_begun(&self, piece: Piece) -> bool {
+        let folder = piece.folder(&self.file, &self.out);
+        folder.join(RUN).exists() || folder.join(PAIRS).exists()
+    }
+
+    /// Mean seconds of finished pieces by their kind, those that were interrupted left out where there are others.
+    fn known(&self) -> Result<BTreeMap<String, f64>> {
+        let mut found: BTreeMap<String, Vec<(bool, f64)>> = BTreeMap::new();
+        for piece in self.pieces(&Selection::default())? {
+            if let Some(Done { seconds, at_once, .. }) = self.finished(piece)? {
+                found.entry(kind_of(piece, &piece.label(&self.file))).or_default().push((at_once, seconds));
+            }
+        }
+        let mean = |times: Vec<(bool, f64)>| {
+            let any_whole = times.iter().any(|(at_once, _)| *at_once);
+            let kept: Vec<f64> = times.into_iter().filter(|(at_once, _)| *at_once || !any_whole).map(|t| t.1).collect();
+            kept.iter().sum::<f64>() / kept.len() as f64
+        };
+        Ok(found.into_iter().map(|(kind, times)| (kind, mean(times))).collect())
+    }
+
+    /// The time of a piece of which none like it is finished.
+    fn measure(&self, piece: Piece, device: &Device, observer: &dyn Observer) -> Result<Option<Estimated>> {
+        let from = "measured steps";
+        match piece.kind {
+            PieceKind::Agreement { .. } => Ok(None),
+            PieceKind::Segmenter { seed, .. } => {
+                let fold = FoldData::read(self, piece.fold, &Silent)?;
+                let real = pig_segment::pairs::none(&fold.real.set);
+                let data = SegmentData::with(&fold.real, &real);
+                let file = self.file.segmenter(seed);
+                let steps = file.segment.train.steps as f64;
+                let out = self.folder(piece.fold, piece.kind).join(RUN);
+                Ok(Some(Estimated { seconds: steps * seconds_a_step(&file, &data, &out, device)?, from }))
+            }
+            PieceKind::Generator { arm } => {
+                let config = &self.file.crossval.arms[arm];
+                let pairs = self.pairs_of(piece.fold, config) as f64;
+                if config.runs.is_some() {
+                    return Ok(None);
+                }
+                let generator = self.file.generator(config, &self.base)?;
+                let out = self.folder(piece.fold, piece.kind).join("run-that-is-not-written");
+                let plan = plan(&generator, &self.data, &out, device, observer)?;
+                let images = (generator.train.batch_size * generator.train.gradient_accumulation_steps) as f64;
+                // Networks that are asked at every step of sampling; an autoencoder is asked once.
+                let asked = if generator.takes(GivenKind::Nothing) { plan.networks.len() } else { 1 };
+                let steps = generator.timesteps()?.len() as f64;
+                let seconds = plan.networks.iter().rev().enumerate().map(|(index, network)| {
+                    let training = network.seconds_a_step * network.cost.steps as f64;
+                    let forward = network.seconds_a_step / images / PASSES_OF_A_STEP;
+                    training + if index < asked { pairs * steps * forward } else { 0.0 }
+                });
+                Ok(Some(Estimated { seconds: seconds.sum(), from }))
+            }
+        }
+    }
+}
+
+/// Pieces that take about the same time: generators by arm, all segmenters of equal steps.
+fn kind_of(piece: Piece, label: &str) -> String {
+    match piece.kind {
+        PieceKind::Segmenter { .. } => "segmenter".to_owned(),
+        _ => label.to_owned(),
+    }
+}

@@ -1,0 +1,156 @@
+//! A cross-validation in its folder: its pieces, and which of them are done.
+
+use crate::crossval::{
+    config::{ArmConfig, CrossvalFile},
+    piece::{self, Done, Piece, PieceKind, fold_folder},
+    settings::Settings,
+};
+use pig_data::{Dataset, Splits, crossval_folds};
+use pig_train::{Error, Result, config::Layers, observer::Observer, run_data::discover};
+use std::path::{Path, PathBuf};
+
+/// A cross-validation on its data, in its folder.
+#[derive(Debug)]
+pub struct Crossval {
+    /// Its configuration.
+    pub file: CrossvalFile,
+    /// Who trains, validates and tests, fold by fold.
+    pub folds: Vec<Splits>,
+    /// The folder that paths in the configuration are relative to.
+    pub(super) base: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) out: PathBuf,
+    pub(super) dataset: Dataset,
+}
+
+/// Which pieces are meant; all where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// A fold, from 0.
+    pub fold: Option<usize>,
+    /// The name of an arm (all its pieces), or the label of one, such as `real`, `pig-generator` or `pig-add-0.29`.
+    pub arm: Option<String>,
+    /// The seed of a segmenter.
+    pub seed: Option<u64>,
+}
+
+impl Crossval {
+    /// Reads the configuration and the data's listing, and makes `out` with the folds, or checks that they are those that `out` has.
+    pub fn open(layers: &Layers, data: &Path, out: &Path, observer: &dyn Observer) -> Result<Self> {
+        let file: CrossvalFile = layers.load_as()?;
+        let base = layers.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+        Self::new(file, base, data, out, observer)
+    }
+
+    /// The same of a configuration that was read; paths in it are relative to `base`.
+    pub fn new(file: CrossvalFile, base: PathBuf, data: &Path, out: &Path, observer: &dyn Observer) -> Result<Self> {
+        file.check()?;
+        for arm in file.crossval.arms.iter().filter(|arm| arm.runs.is_none()) {
+            file.generator(arm, &base)?;
+        }
+        let dataset = discover(data, &file.data, observer)?;
+        let mut folds =
+            crossval_folds(&dataset, file.crossval.folds, file.data.validation_fraction, file.crossval.seed)?;
+        if file.crossval.patients < 1.0 {
+            folds = folds.iter().map(|fold| fold.limited_to(&dataset, file.crossval.patients)).collect();
+        }
+        for (number, fold) in folds.iter().enumerate() {
+            keep_fold(out, number, fold)?;
+        }
+        pig_files::write(&out.join("crossval.toml"), file.to_toml().as_bytes())?;
+        Ok(Self { file, folds, base, data: data.to_owned(), out: out.to_owned(), dataset })
+    }
+
+    /// All pieces that `selection` means, fold by fold, each behind those that it needs.
+    pub fn pieces(&self, selection: &Selection) -> Result<Vec<Piece>> {
+        let file = &self.file;
+        let all = (0..self.folds.len()).flat_map(|fold| piece::pieces(file, fold));
+        let wanted: Vec<Piece> = all
+            .filter(|piece| selection.fold.is_none_or(|fold| piece.fold == fold))
+            .filter(|piece| selection.arm.as_deref().is_none_or(|arm| piece.is_of(file, arm)))
+            .filter(|piece| selection.seed.is_none_or(|seed| piece.seed().is_none_or(|own| own == seed)))
+            .collect();
+        if !wanted.is_empty() {
+            return Ok(wanted);
+        }
+        let mut labels: Vec<String> = piece::pieces(file, 0).into_iter().map(|piece| piece.label(file)).collect();
+        labels.dedup();
+        Err(Error::Setting {
+            key: "--fold, --arm, --seed".to_owned(),
+            found: format!("{selection:?}"),
+            expected: format!("folds 0 to {} and an arm of: {}", self.folds.len() - 1, labels.join(", ")),
+        })
+    }
+
+    /// The folder of all pieces.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// The folder of a piece.
+    pub(super) fn folder(&self, fold: usize, kind: PieceKind) -> PathBuf {
+        Piece { fold, kind }.folder(&self.file, &self.out)
+    }
+
+    /// What a piece found, where it is done. One that was finished with another split or other settings is refused.
+    pub(super) fn finished(&self, piece: Piece) -> Result<Option<Done>> {
+        let folder = piece.folder(&self.file, &self.out);
+        let Some(done) = Done::read(&folder)? else { return Ok(None) };
+        done.check(&folder, &self.folds[piece.fold].sha256, &self.settings(piece)?)?;
+        Ok(Some(done))
+    }
+
+    /// SHA-256 of what decides a piece beside the fold's split and the pictures themselves.
+    pub(super) fn settings(&self, piece: Piece) -> Result<String> {
+        let file = &self.file;
+        let mut settings = Settings::of(&piece.label(file));
+        let generator = match piece.kind {
+            PieceKind::Generator { arm } => {
+                let config = &file.crossval.arms[arm];
+                settings.add("pairs", &self.pairs_of(piece.fold, config).to_string());
+                match &config.runs {
+                    Some(runs) => settings.add("runs", runs),
+                    None => settings.add_differences("generator", &file.generator(config, &self.base)?),
+                }
+                None
+            }
+            PieceKind::Segmenter { variant, seed } => {
+                settings.add_differences("segmenter", &file.segmenter(seed));
+                variant.arm()
+            }
+            PieceKind::Agreement { arm, seed } => {
+                settings.add_differences("segmenter", &file.segmenter(seed));
+                Some(arm)
+            }
+        };
+        if let Some(arm) = generator {
+            settings.add("made by", &self.settings(Piece { fold: piece.fold, kind: PieceKind::Generator { arm } })?);
+        }
+        Ok(settings.sha256())
+    }
+
+    /// How many pairs the generator of an arm makes in a fold.
+    pub(super) fn pairs_of(&self, fold: usize, arm: &ArmConfig) -> usize {
+        let real = self.folds[fold].training.len();
+        arm.training_sets().map(|(_, count)| count.of(real)).max().unwrap_or(0)
+    }
+}
+
+/// Writes a fold's split, or checks that the one that is there is the same.
+pub(crate) fn keep_fold(out: &Path, number: usize, fold: &Splits) -> Result<()> {
+    let folder = fold_folder(out, number);
+    let path = folder.join("splits.json");
+    if !path.is_file() {
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
+        return Ok(fold.save(&path)?);
+    }
+    let found = Splits::load(&path)?;
+    if found.sha256 == fold.sha256 {
+        return Ok(());
+    }
+    Err(Error::BadFile {
+        path,
+        problem: format!("holds a split of SHA-256 {}, but these data and settings give {}", found.sha256, fold.sha256),
+        advice: "patients, crossval.folds, crossval.patients, crossval.seed or data.validation_fraction have changed: choose another --out",
+    })
+}

@@ -1,0 +1,357 @@
+//! The table: what all finished segmenters found, fold by fold, and against real pairs alone.
+
+use crate::crossval::{
+    config::{CrossvalFile, Use},
+    definition::definition,
+    open::Crossval,
+    piece::{CASES, Done, Found, Piece, PieceKind, RESULTS},
+    variant::{Variant, variants},
+};
+use pig_data::{
+    manifest::{Manifest, Row},
+    table::{Column, Columns, write_csv},
+};
+use pig_metrics::{
+    bootstrap::{Bootstrap, Estimate, bootstrap_mean, group_ids},
+    permutation::{FoldSummary, PairedComparison, Permutations, paired_comparison},
+};
+use pig_train::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+/// One case of a segmenter's table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaseRow {
+    /// The fold.
+    pub fold: usize,
+    /// The training set's label.
+    pub arm: String,
+    /// The segmenter's seed.
+    pub seed: u64,
+    /// The case.
+    pub id: String,
+    /// Its patient.
+    pub group: String,
+    /// Dice; none where both masks are empty.
+    pub dice: Option<f64>,
+    /// IoU.
+    pub iou: Option<f64>,
+    /// Precision.
+    pub precision: Option<f64>,
+    /// Recall.
+    pub recall: Option<f64>,
+    /// Hausdorff 95 in prepared pixels (MONAI's); none where a mask is empty.
+    pub hausdorff_95: Option<f64>,
+}
+
+/// The joined table of cases.
+pub(crate) const COLUMNS: &Columns<CaseRow> = &[
+    ("fold", Column::Count(|row| row.fold as u64)),
+    ("arm", Column::Text(|row| &row.arm)),
+    ("seed", Column::Count(|row| row.seed)),
+    ("id", Column::Text(|row| &row.id)),
+    ("group", Column::Text(|row| &row.group)),
+    ("dice", Column::MaybeNumber(|row| row.dice)),
+    ("iou", Column::MaybeNumber(|row| row.iou)),
+    ("precision", Column::MaybeNumber(|row| row.precision)),
+    ("recall", Column::MaybeNumber(|row| row.recall)),
+    ("hausdorff_95", Column::MaybeNumber(|row| row.hausdorff_95)),
+];
+
+/// A measure by its name.
+type Measured = (&'static str, fn(&CaseRow) -> Option<f64>);
+
+/// The measures of the table, in its order.
+const MEASURES: [Measured; 5] = [
+    ("dice", |row| row.dice),
+    ("iou", |row| row.iou),
+    ("precision", |row| row.precision),
+    ("recall", |row| row.recall),
+    ("hausdorff_95", |row| row.hausdorff_95),
+];
+
+/// One measure of one training set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Its name.
+    pub name: String,
+    /// Mean and standard deviation over folds; a fold's value is the mean over its cases and seeds.
+    pub folds: Option<FoldSummary>,
+    /// Mean over all cases, each averaged over seeds, with its interval by patient.
+    pub cases: Option<Estimate>,
+}
+
+/// One training set's results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArmResult {
+    /// Its label.
+    pub arm: String,
+    /// Segmenters that are done, of all.
+    pub segmenters: [usize; 2],
+    /// Generated pairs a segmenter trained on, mean over the segmenters that are done.
+    pub added: f64,
+    /// The measures, over folds in which all seeds are done.
+    pub measures: Vec<Measure>,
+    /// Dice against real pairs alone, case by case, over folds in which all seeds of both are done.
+    pub against_real: Option<PairedComparison>,
+}
+
+/// Pair agreement of one arm: the mean Dice of segmenters of real pairs; means over folds and seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgreementResult {
+    /// The arm.
+    pub arm: String,
+    /// Folds and seeds that were measured.
+    pub measured: usize,
+    /// On generated pairs.
+    pub generated: Option<FoldSummary>,
+    /// On the same images with each other's masks.
+    pub shuffled: Option<FoldSummary>,
+    /// On the real pairs of test patients.
+    pub held_out: Option<FoldSummary>,
+}
+
+/// Segmenters of generated pairs alone against segmenters of the same images with each other's masks: what the pairing is worth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairingResult {
+    /// The training set of pairs as they were generated.
+    pub arm: String,
+    /// The training set of the same images, masks shuffled.
+    pub shuffled: String,
+    /// Dice of the first less that of the second, case by case, over folds in which all seeds of both are done.
+    pub difference: Option<PairedComparison>,
+}
+
+impl PairingResult {
+    /// Whether the interval of the difference lies above 0; none where nothing was measured. Not above is a failed generator.
+    pub fn is_above_shuffled(&self) -> Option<bool> {
+        self.difference.map(|found| found.difference.low > 0.0)
+    }
+}
+
+/// All that is known; its `Display` is the table as Markdown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// What the numbers are.
+    pub definition: String,
+    /// Each training set.
+    pub arms: Vec<ArmResult>,
+    /// Each arm's pair agreement.
+    pub agreement: Vec<AgreementResult>,
+    /// Each count of pairs that trained both as they are and shuffled, in the place of real ones.
+    #[serde(default)]
+    pub pairing: Vec<PairingResult>,
+    #[serde(skip)]
+    rows: Vec<CaseRow>,
+}
+
+/// Reads a segmenter's table of cases; fold, arm and seed are left open.
+pub(super) fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    let table = Manifest::read(path)?.ok_or_else(|| Error::io(path, "read")(missing()))?;
+    let place = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
+    let (id, group) = (place("id")?, place("group")?);
+    let numbers: Vec<usize> = MEASURES.iter().map(|(name, _)| place(name)).collect::<std::result::Result<_, _>>()?;
+    let number = |row: Row<'_>, column: usize| {
+        row.parse(column, "a number; remove the segmenter's folder, so that it is made anew")
+    };
+    let read = |row: Row<'_>| {
+        Ok(CaseRow {
+            fold: 0,
+            arm: String::new(),
+            seed: 0,
+            id: row.get(id).to_owned(),
+            group: row.get(group).to_owned(),
+            dice: number(row, numbers[0])?,
+            iou: number(row, numbers[1])?,
+            precision: number(row, numbers[2])?,
+            recall: number(row, numbers[3])?,
+            hausdorff_95: number(row, numbers[4])?,
+        })
+    };
+    table.rows().map(read).collect()
+}
+
+/// The mean of a measure over cases with its interval by patient; none without two patients, from which no interval follows.
+pub(super) fn mean_of_cases(rows: &[CaseRow], value: impl Fn(&CaseRow) -> Option<f64>) -> Option<Estimate> {
+    let found: Vec<(&str, f64)> = rows.iter().filter_map(|row| Some((row.group.as_str(), value(row)?))).collect();
+    estimate(&found)
+}
+
+fn estimate(found: &[(&str, f64)]) -> Option<Estimate> {
+    let (groups, values): (Vec<&str>, Vec<f64>) = found.iter().copied().unzip();
+    bootstrap_mean(&values, Some(&group_ids(&groups)), &Bootstrap::default()).filter(|estimate| estimate.units > 1)
+}
+
+/// A case's mean over seeds, by its id.
+type CaseMeans<'a> = BTreeMap<&'a str, (&'a str, f64)>;
+
+/// The rows of one training set in folds in which all seeds are done.
+struct Whole<'a> {
+    rows: Vec<&'a CaseRow>,
+    folds: Vec<usize>,
+}
+
+impl<'a> Whole<'a> {
+    fn of(rows: &'a [CaseRow], arm: &str, seeds: &[u64], folds: usize) -> Self {
+        let own: Vec<&CaseRow> = rows.iter().filter(|row| row.arm == arm).collect();
+        let is_whole =
+            |fold: &usize| seeds.iter().all(|&seed| own.iter().any(|row| (row.fold, row.seed) == (*fold, seed)));
+        let folds: Vec<usize> = (0..folds).filter(is_whole).collect();
+        Self { rows: own.into_iter().filter(|row| folds.contains(&row.fold)).collect(), folds }
+    }
+
+    /// Each case's mean over the seeds that have a value.
+    fn cases(&self, value: fn(&CaseRow) -> Option<f64>) -> CaseMeans<'a> {
+        let mut sums: BTreeMap<&str, (&str, f64, f64)> = BTreeMap::new();
+        for row in &self.rows {
+            if let Some(value) = value(row) {
+                let entry = sums.entry(&row.id).or_insert((&row.group, 0.0, 0.0));
+                (entry.1, entry.2) = (entry.1 + value, entry.2 + 1.0);
+            }
+        }
+        sums.into_iter().map(|(id, (group, sum, count))| (id, (group, sum / count))).collect()
+    }
+
+    fn measure(&self, (name, value): Measured) -> Measure {
+        let mean = |fold: &usize| {
+            let of_fold: Vec<&CaseRow> = self.rows.iter().filter(|row| row.fold == *fold).copied().collect();
+            let values: Vec<f64> = of_fold.iter().filter_map(|row| value(row)).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        let folds: Vec<f64> = self.folds.iter().filter_map(mean).collect();
+        let cases: Vec<(&str, f64)> = self.cases(value).into_values().collect();
+        Measure { name: name.to_owned(), folds: FoldSummary::new(&folds), cases: estimate(&cases) }
+    }
+}
+
+/// Dice of `arm` against that of `real`, case by case; none without two patients, from which no interval follows.
+fn compare(arm: &Whole<'_>, real: &Whole<'_>) -> Option<PairedComparison> {
+    let (ours, theirs) = (arm.cases(|row| row.dice), real.cases(|row| row.dice));
+    let both = |fold: &usize| arm.folds.contains(fold) && real.folds.contains(fold);
+    let mut cases: BTreeMap<&str, &str> = BTreeMap::new();
+    for row in arm.rows.iter().chain(&real.rows).filter(|row| both(&row.fold)) {
+        cases.insert(&row.id, &row.group);
+    }
+    let values =
+        |means: &CaseMeans<'_>| cases.keys().map(|id| means.get(id).map(|(_, mean)| *mean)).collect::<Vec<_>>();
+    let groups: Vec<&str> = cases.values().copied().collect();
+    let (bootstrap, permutations) = (Bootstrap::default(), Permutations::default());
+    paired_comparison(&values(&ours), &values(&theirs), Some(&group_ids(&groups)), &bootstrap, permutations)
+        .filter(|found| found.difference.units > 1)
+}
+
+impl ArmResult {
+    fn is_measured(&self) -> bool {
+        self.segmenters[0] > 0
+    }
+}
+
+impl Results {
+    /// Reads whatever pieces are done.
+    pub(super) fn read(crossval: &Crossval) -> Result<Self> {
+        let (file, folds) = (&crossval.file, crossval.folds.len());
+        let seeds = &file.crossval.segmenter_seeds;
+        let (mut rows, mut counts) = (Vec::new(), Vec::new());
+        for variant in variants(file) {
+            let label = variant.label(file);
+            let (mut done, mut added) = (0, 0);
+            for fold in 0..folds {
+                for &seed in seeds {
+                    let piece = Piece { fold, kind: PieceKind::Segmenter { variant, seed } };
+                    let Some(Done { found: Found::Segmenter { added: pairs, .. }, .. }) = crossval.finished(piece)?
+                    else {
+                        continue;
+                    };
+                    (done, added) = (done + 1, added + pairs);
+                    let cases = read_cases(&crossval.folder(fold, piece.kind).join(CASES))?;
+                    rows.extend(cases.into_iter().map(|row| CaseRow { fold, arm: label.clone(), seed, ..row }));
+                }
+            }
+            counts.push((variant, [done, folds * seeds.len()], added as f64 / done.max(1) as f64));
+        }
+        let whole = |variant: Variant| Whole::of(&rows, &variant.label(file), seeds, folds);
+        let real = whole(Variant::Real);
+        let arms: Vec<ArmResult> = counts
+            .into_iter()
+            .map(|(variant, segmenters, added)| {
+                let arm = whole(variant);
+                ArmResult {
+                    arm: variant.label(file),
+                    segmenters,
+                    added,
+                    measures: MEASURES.map(|measured| arm.measure(measured)).to_vec(),
+                    against_real: (variant != Variant::Real).then(|| compare(&arm, &real)).flatten(),
+                }
+            })
+            .collect();
+        let agreement: Result<Vec<AgreementResult>> =
+            (0..file.crossval.arms.len()).map(|arm| agreement(crossval, arm)).collect();
+        let pairing = pairing(file, whole);
+        let measured: BTreeSet<usize> = rows.iter().map(|row| row.fold).collect();
+        let open: Vec<&str> = arms.iter().filter(|arm| !arm.is_measured()).map(|arm| arm.arm.as_str()).collect();
+        let definition = definition(crossval, measured.len(), &open);
+        Ok(Self { definition, arms, agreement: agreement?, pairing, rows })
+    }
+
+    /// The training sets that have a segmenter.
+    pub fn measured(&self) -> impl Iterator<Item = &ArmResult> {
+        self.arms.iter().filter(|arm| arm.is_measured())
+    }
+
+    /// Whether any arm's pair agreement is measured.
+    pub fn has_agreement(&self) -> bool {
+        self.agreement.iter().any(|arm| arm.measured > 0)
+    }
+
+    /// All cases of all finished segmenters, as in cases.csv.
+    pub fn rows(&self) -> &[CaseRow] {
+        &self.rows
+    }
+
+    /// Writes cases.csv, results.json and table.md.
+    pub fn write(&self, out: &Path) -> Result<()> {
+        write_csv(&out.join("cases.csv"), COLUMNS, &self.rows)?;
+        pig_files::write_json(&out.join(RESULTS), self)?;
+        Ok(pig_files::write(&out.join("table.md"), self.to_string().as_bytes())?)
+    }
+}
+
+/// Compares every count of pairs that an arm has both as generated and shuffled.
+fn pairing<'r>(file: &CrossvalFile, whole: impl Fn(Variant) -> Whole<'r>) -> Vec<PairingResult> {
+    let arms = file.crossval.arms.iter().enumerate();
+    let both = arms.flat_map(|(arm, config)| {
+        let counts = config.only.iter().filter(|count| config.shuffled.contains(count));
+        counts.map(move |&count| [Use::Only, Use::Shuffled].map(|how| Variant::Generated { arm, how, count }))
+    });
+    both.map(|[own, shuffled]| PairingResult {
+        arm: own.label(file),
+        shuffled: shuffled.label(file),
+        difference: compare(&whole(own), &whole(shuffled)),
+    })
+    .collect()
+}
+
+fn agreement(crossval: &Crossval, arm: usize) -> Result<AgreementResult> {
+    let mut found: [Vec<f64>; 3] = Default::default();
+    let mut measured = 0;
+    for fold in 0..crossval.folds.len() {
+        for &seed in &crossval.file.crossval.segmenter_seeds {
+            let piece = Piece { fold, kind: PieceKind::Agreement { arm, seed } };
+            if let Some(Done { found: Found::Agreement { generated, shuffled, held_out }, .. }) =
+                crossval.finished(piece)?
+            {
+                measured += 1;
+                for (values, estimate) in found.iter_mut().zip([generated, shuffled, held_out]) {
+                    values.extend(estimate.map(|estimate| estimate.mean));
+                }
+            }
+        }
+    }
+    let [generated, shuffled, held_out] = found.map(|values| FoldSummary::new(&values));
+    let arm = crossval.file.crossval.arms[arm].name.clone();
+    Ok(AgreementResult { arm, measured, generated, shuffled, held_out })
+}

@@ -1,0 +1,145 @@
+//! The segmenters of one fold, measured once on its test patients, and pair agreement by the segmenter of real pairs.
+
+use crate::crossval::{
+    config::Use,
+    fold::FoldData,
+    generator::Generator,
+    piece::{CASES, Found, Piece, PieceKind, RUN, part, take},
+    results::{mean_of_cases, read_cases},
+    variant::Variant,
+};
+use burn::tensor::Device;
+use pig_data::{
+    PreparedSet,
+    table::{Column, Columns, write_csv},
+};
+use pig_metrics::bootstrap::{Bootstrap, Estimate, bootstrap_mean};
+use pig_segment::{
+    pairs::{self, SegmentData},
+    predict::SegmentModel,
+    run::train_on,
+    scores::{CASE_COLUMNS, dice_of, measure},
+};
+use pig_train::{
+    Result,
+    observer::{Observer, Outcome},
+};
+use std::{path::Path, time::Instant};
+
+/// What pair agreement finds in one generated pair.
+struct AgreementCase {
+    id: String,
+    dice: Option<f64>,
+    shuffled: Option<f64>,
+}
+
+const AGREEMENT_COLUMNS: &Columns<AgreementCase> = &[
+    ("id", Column::Text(|case| &case.id)),
+    ("dice", Column::MaybeNumber(|case| case.dice)),
+    ("shuffled_dice", Column::MaybeNumber(|case| case.shuffled)),
+];
+
+impl FoldData<'_> {
+    /// Trains a segmenter and measures it on the test patients, where that is not done.
+    pub(super) fn segmenter(
+        &self,
+        variant: Variant,
+        seed: u64,
+        device: &Device,
+        observer: &dyn Observer,
+    ) -> Result<Outcome> {
+        let (crossval, started) = (self.crossval, Instant::now());
+        let piece = Piece { fold: self.number, kind: PieceKind::Segmenter { variant, seed } };
+        if crossval.finished(piece)?.is_some() {
+            return Ok(Outcome::Finished);
+        }
+        let generator = match variant.arm() {
+            None => None,
+            Some(arm) => match self.generator(arm, device, observer)? {
+                Outcome::Interrupted => return Ok(Outcome::Interrupted),
+                Outcome::Finished => self.finished_generator(arm)?,
+            },
+        };
+        let folder = crossval.folder(self.number, piece.kind);
+        let _taken = take(&folder)?;
+        let data = self.segment_data(variant, generator.as_ref(), observer)?;
+        let run = folder.join(RUN);
+        let at_once = !run.exists();
+        if train_on(&crossval.file.segmenter(seed), &data, &run, device, observer)? == Outcome::Interrupted {
+            return Ok(Outcome::Interrupted);
+        }
+        let model = SegmentModel::open(&run, device)?;
+        let cases = folder.join(CASES);
+        // Measured once: a table that is there is kept.
+        if !cases.is_file() {
+            let test = self.test()?;
+            let found = measure(&model.probabilities(test, device), test, crossval.file.segment.threshold);
+            write_csv(&cases, CASE_COLUMNS, &found.per_case)?;
+        }
+        let found = Found::Segmenter {
+            step: model.state.step,
+            validation_dice: model.state.best.map(|(_, lost)| 1.0 - f64::from(lost)),
+            added: data.added,
+        };
+        self.done(piece, started, at_once, found)?;
+        Ok(Outcome::Finished)
+    }
+
+    fn segment_data(
+        &self,
+        variant: Variant,
+        generator: Option<&Generator>,
+        observer: &dyn Observer,
+    ) -> Result<SegmentData<'_>> {
+        let (Variant::Generated { how, count, .. }, Some(generator)) = (variant, generator) else {
+            return Ok(SegmentData::with(&self.real, &pairs::none(&self.real.set)));
+        };
+        let generated = generator.pairs(count.of(self.splits.training.len()), self, observer)?;
+        Ok(match how {
+            Use::Add => SegmentData::with(&self.real, &generated),
+            Use::Only => SegmentData::only(&self.real, generated),
+            Use::Shuffled => SegmentData::only(&self.real, pairs::shuffled(&generated)),
+        })
+    }
+
+    /// Dice of the segmenter of real pairs on an arm's generated pairs, on their images with each other's masks, and on the real pairs of
+    /// the test patients, as they were measured when the segmenter was finished.
+    pub(super) fn agreement(&self, arm: usize, seed: u64, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+        let (crossval, started) = (self.crossval, Instant::now());
+        let piece = Piece { fold: self.number, kind: PieceKind::Agreement { arm, seed } };
+        for outcome in [self.segmenter(Variant::Real, seed, device, observer)?, self.generator(arm, device, observer)?]
+        {
+            if outcome == Outcome::Interrupted {
+                return Ok(outcome);
+            }
+        }
+        let Some(generator) = self.finished_generator(arm)? else { return Ok(Outcome::Interrupted) };
+        let folder = crossval.folder(self.number, piece.kind);
+        let _taken = take(&folder)?;
+        let segmenter = crossval.folder(self.number, PieceKind::Segmenter { variant: Variant::Real, seed });
+        let model = SegmentModel::open(&part(&segmenter, RUN)?, device)?;
+        let generated = generator.pairs(usize::MAX, self, observer)?;
+        let found = model.probabilities(&generated, device);
+        let threshold = crossval.file.segment.threshold;
+        let (own, other) =
+            (dice_of(&found, &generated, threshold), dice_of(&found, &pairs::shuffled(&generated), threshold));
+        write_agreement(&folder, &generated, &own, &other)?;
+        let held_out = mean_of_cases(&read_cases(&segmenter.join(CASES))?, |case| case.dice);
+        let found = Found::Agreement { generated: estimate(&own), shuffled: estimate(&other), held_out };
+        self.done(piece, started, true, found)?;
+        Ok(Outcome::Finished)
+    }
+}
+
+fn write_agreement(folder: &Path, set: &PreparedSet, own: &[Option<f64>], other: &[Option<f64>]) -> Result<()> {
+    let rows: Vec<AgreementCase> = (0..set.len())
+        .map(|index| AgreementCase { id: set.ids[index].clone(), dice: own[index], shuffled: other[index] })
+        .collect();
+    Ok(write_csv(&folder.join(CASES), AGREEMENT_COLUMNS, &rows)?)
+}
+
+/// The mean with its interval; none without two pairs, from which no interval follows.
+fn estimate(values: &[Option<f64>]) -> Option<Estimate> {
+    let values: Vec<f64> = values.iter().flatten().copied().collect();
+    bootstrap_mean(&values, None, &Bootstrap::default()).filter(|estimate| estimate.units > 1)
+}

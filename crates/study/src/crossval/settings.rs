@@ -1,0 +1,111 @@
+//! What names the settings of a piece: the values that differ from the defaults, whatever keys a configuration has.
+
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Version of the defaults that are left out of a hash. A new key whose default means what was done before it was there needs no
+/// new version, so that finished pieces are still found. It rises when the default of a key that was there changes.
+const DEFAULTS: u32 = 1;
+
+/// The settings that decide a piece, by their full names.
+#[derive(Debug)]
+pub(super) struct Settings(BTreeMap<String, String>);
+
+impl Settings {
+    /// The settings of the piece of this label.
+    pub(super) fn of(label: &str) -> Self {
+        let mut settings = Self(BTreeMap::new());
+        settings.add("defaults", &DEFAULTS.to_string());
+        settings.add("piece", label);
+        settings
+    }
+
+    /// One value.
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The values of a resolved configuration that differ from its defaults.
+    pub(super) fn add_differences<C: Serialize + Default>(&mut self, name: &str, config: &C) {
+        // Configurations have plain values and text for keys, so this cannot fail.
+        let value = |config: &C| serde_json::to_value(config).unwrap_or_default();
+        self.differences(name, &value(config), &value(&C::default()));
+    }
+
+    fn differences(&mut self, name: &str, value: &Value, default: &Value) {
+        match (value, default) {
+            (Value::Object(values), Value::Object(defaults)) => {
+                for key in values.keys().chain(defaults.keys()) {
+                    let of = |object: &serde_json::Map<String, Value>| object.get(key).cloned().unwrap_or_default();
+                    self.differences(&format!("{name}.{key}"), &of(values), &of(defaults));
+                }
+            }
+            _ if value == default => {}
+            _ => self.add(name, &value.to_string()),
+        }
+    }
+
+    /// SHA-256 over a line for each setting, in the order of their names.
+    pub(super) fn sha256(&self) -> String {
+        let lines: String = self.0.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+        pig_files::sha256(lines.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Before {
+        steps: usize,
+        rate: f64,
+    }
+
+    impl Default for Before {
+        fn default() -> Self {
+            Self { steps: 10, rate: 0.1 }
+        }
+    }
+
+    #[derive(Serialize)]
+    struct After {
+        slices: usize,
+        rate: f64,
+        steps: usize,
+        frozen: Option<String>,
+    }
+
+    impl Default for After {
+        fn default() -> Self {
+            Self { slices: 1, rate: 0.1, steps: 10, frozen: None }
+        }
+    }
+
+    fn hash<C: Serialize + Default>(config: &C) -> String {
+        let mut settings = Settings::of("pig-generator");
+        settings.add_differences("generator", config);
+        settings.sha256()
+    }
+
+    #[test]
+    fn keys_that_came_later_change_no_hash_and_values_do() {
+        assert_eq!(hash(&Before::default()), hash(&After::default()));
+        let before = Before { steps: 500, ..Before::default() };
+        let after = After { steps: 500, ..After::default() };
+        assert_eq!(hash(&before), hash(&after));
+        assert_ne!(hash(&before), hash(&Before::default()));
+        assert_ne!(hash(&After { slices: 2, steps: 500, ..After::default() }), hash(&after));
+        assert_ne!(hash(&After { frozen: Some("x".to_owned()), ..After::default() }), hash(&After::default()));
+    }
+
+    #[test]
+    fn names_and_labels_count() {
+        let plain = Settings::of("real").sha256();
+        assert_ne!(plain, Settings::of("pig-add-0.29").sha256());
+        let mut more = Settings::of("real");
+        more.add("pairs", "3");
+        assert_ne!(plain, more.sha256());
+    }
+}

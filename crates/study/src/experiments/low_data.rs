@@ -1,0 +1,201 @@
+//! Few patients: segmenters of real pairs against real pairs with generated ones, for falling shares of the patients.
+//!
+//! Each share is a cross-validation of its own. The test sets are the same for all shares; the patients of a smaller share are some of
+//! those of a greater one; generator, segmenter and checkpoint selection see no other patient.
+
+use crate::{
+    crossval::{
+        config::ArmConfig,
+        open::{Crossval, Selection},
+        piece::RESULTS,
+        results::{CaseRow, Results},
+        text::{difference, percent},
+    },
+    experiments::{config::PIG, latex::write_latex, study::Study},
+};
+use burn::tensor::Device;
+use pig_data::{
+    Splits,
+    table::{Column, Columns, write_csv},
+};
+use pig_report::Table;
+use pig_train::{
+    Result,
+    observer::{Observer, Outcome, note},
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, path::PathBuf};
+
+/// What one share of the patients gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// Of the patients that do not test.
+    pub share: f64,
+    /// The training patients of a fold, mean over folds.
+    pub patients: f64,
+    /// The training slices of a fold, mean over folds.
+    pub slices: f64,
+    /// The cross-validation's results.
+    pub results: Results,
+}
+
+/// All shares, the smallest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LowData {
+    /// What the numbers are.
+    pub definition: String,
+    /// Each share.
+    pub shares: Vec<Share>,
+}
+
+/// A case with its share.
+struct Row {
+    share: f64,
+    case: CaseRow,
+}
+
+const COLUMNS: &Columns<Row> = &[
+    ("share", Column::Number(|row| row.share)),
+    ("fold", Column::Count(|row| row.case.fold as u64)),
+    ("arm", Column::Text(|row| &row.case.arm)),
+    ("seed", Column::Count(|row| row.case.seed)),
+    ("id", Column::Text(|row| &row.case.id)),
+    ("group", Column::Text(|row| &row.case.group)),
+    ("dice", Column::MaybeNumber(|row| row.case.dice)),
+    ("iou", Column::MaybeNumber(|row| row.case.iou)),
+    ("precision", Column::MaybeNumber(|row| row.case.precision)),
+    ("recall", Column::MaybeNumber(|row| row.case.recall)),
+    ("hausdorff_95", Column::MaybeNumber(|row| row.case.hausdorff_95)),
+];
+
+fn shares(study: &Study) -> Vec<f64> {
+    let mut shares = study.loaded.file.experiment.shares.clone();
+    shares.sort_by(f64::total_cmp);
+    shares.dedup();
+    shares
+}
+
+fn folder(study: &Study, share: f64) -> PathBuf {
+    // In thousandths, so that no two shares of a sensible list meet.
+    study.request.out.join(format!("patients-{:04.0}", 1000.0 * share))
+}
+
+/// The arm of every share; a generator trains as many steps on few patients as on all.
+pub(super) fn arms(study: &Study, folds: Option<&[Splits]>) -> Result<Vec<ArmConfig>> {
+    let steps = folds.map_or(Ok(None), |folds| study.steps(PIG, folds))?;
+    let add = study.loaded.file.experiment.low_data_add.clone();
+    Ok(vec![ArmConfig { add, ..study.loaded.arm(PIG, steps)? }])
+}
+
+/// The cross-validations, the smallest share first.
+pub(super) fn open(study: &Study, observer: &dyn Observer) -> Result<Vec<Crossval>> {
+    let arms = arms(study, Some(&study.folds()?))?;
+    let of_share = |share: f64| {
+        let mut file = study.loaded.crossval(arms.clone());
+        file.crossval.patients = share;
+        study.open(file, &folder(study, share), observer)
+    };
+    shares(study).into_iter().map(of_share).collect()
+}
+
+/// Does what is left of the pieces that are meant, the smallest share first, and writes the tables of all that is done.
+pub fn run(
+    study: &Study,
+    selection: &Selection,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<(Outcome, Option<LowData>)> {
+    study.begin()?;
+    let crossvals = open(study, observer)?;
+    for (share, crossval) in shares(study).into_iter().zip(&crossvals) {
+        note(observer, format!("{:.0} % of the patients", 100.0 * share));
+        if crossval.run(selection, device, observer)? == Outcome::Interrupted {
+            return Ok((Outcome::Interrupted, None));
+        }
+    }
+    let found = LowData::read(study, &crossvals)?;
+    found.write(study)?;
+    Ok((Outcome::Finished, Some(found)))
+}
+
+impl LowData {
+    fn read(study: &Study, crossvals: &[Crossval]) -> Result<Self> {
+        let shares: Result<Vec<Share>> = shares(study)
+            .into_iter()
+            .zip(crossvals)
+            .map(|(share, crossval)| {
+                let folds = crossval.folds.len() as f64;
+                let mean = |of: fn(&Splits) -> usize| crossval.folds.iter().map(of).sum::<usize>() as f64 / folds;
+                Ok(Share {
+                    share,
+                    patients: mean(|fold| fold.training_groups),
+                    slices: mean(|fold| fold.training.len()),
+                    results: crossval.results()?,
+                })
+            })
+            .collect();
+        let shares = shares?;
+        let of_all = shares.last().map(|share| share.results.definition.clone()).unwrap_or_default();
+        let definition = format!(
+            "Of the patients that do not test, so many train and validate; test patients are the same in all rows. Of the last row: {of_all} {}",
+            study.notes()
+        );
+        Ok(Self { definition, shares })
+    }
+
+    /// One row for each share and training set that has a segmenter.
+    pub fn table(&self) -> Table {
+        let head = [
+            "patients %",
+            "training patients",
+            "training slices",
+            "training set",
+            "generated pairs",
+            "Dice %",
+            "IoU %",
+            "Dice - real, % points",
+            "p",
+            "segmenters",
+        ];
+        let rows = self.shares.iter().flat_map(|share| {
+            share.results.measured().map(move |arm| {
+                let measure = |name: &str| {
+                    let found = arm.measures.iter().find(|measure| measure.name == name);
+                    percent(found.and_then(|measure| measure.folds.as_ref()))
+                };
+                let [points, p] = difference(arm.against_real.as_ref());
+                vec![
+                    format!("{:.0}", 100.0 * share.share),
+                    format!("{:.1}", share.patients),
+                    format!("{:.1}", share.slices),
+                    arm.arm.clone(),
+                    format!("{:.0}", arm.added),
+                    measure("dice"),
+                    measure("iou"),
+                    points,
+                    p,
+                    format!("{} of {}", arm.segmenters[0], arm.segmenters[1]),
+                ]
+            })
+        });
+        Table { head: head.map(str::to_owned).to_vec(), rows: rows.collect() }
+    }
+
+    fn write(&self, study: &Study) -> Result<()> {
+        let out = &study.request.out;
+        let rows = self
+            .shares
+            .iter()
+            .flat_map(|share| share.results.rows().iter().map(|case| Row { share: share.share, case: case.clone() }));
+        write_csv(&out.join("cases.csv"), COLUMNS, &rows.collect::<Vec<_>>())?;
+        pig_files::write_json(&out.join(RESULTS), self)?;
+        pig_files::write(&out.join("table.md"), self.to_string().as_bytes())?;
+        write_latex(out, &self.table(), &self.definition, "pig-low-data")
+    }
+}
+
+impl fmt::Display for LowData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n\n{}", self.definition, self.table().markdown())
+    }
+}

@@ -1,0 +1,32 @@
+//! The cross-validations that an experiment consists of.
+
+use crate::{
+    crossval::{Crossval, CrossvalFile},
+    experiments::{
+        low_data,
+        study::{Experiment, Study},
+        table2,
+    },
+};
+use pig_train::{Result, observer::Observer};
+
+impl Study {
+    /// The cross-validations that the experiment consists of, each with its folder; none for those that are none.
+    pub fn crossvals(&self, observer: &dyn Observer) -> Result<Vec<Crossval>> {
+        match self.request.experiment {
+            Experiment::Table2 => Ok(vec![table2::open(self, observer)?]),
+            Experiment::LowData => low_data::open(self, observer),
+            Experiment::Table1 | Experiment::Fig3 => Ok(Vec::new()),
+        }
+    }
+
+    /// The arms of the experiment's cross-validations, without looking at data or folder; none for those that are none.
+    pub fn arms(&self) -> Result<Option<CrossvalFile>> {
+        let arms = match self.request.experiment {
+            Experiment::Table2 => table2::arms(self, None)?,
+            Experiment::LowData => low_data::arms(self, None)?,
+            Experiment::Table1 | Experiment::Fig3 => return Ok(None),
+        };
+        Ok(Some(self.loaded.crossval(arms)))
+    }
+}

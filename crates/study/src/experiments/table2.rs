@@ -1,0 +1,63 @@
+//! Table 2: Dice, IoU, precision and recall of segmenters of real pairs, and of real pairs with generated ones of each method.
+//!
+//! It is a cross-validation. Methods that make images for masks are given the fold's training masks. Pairs of `pig` in the place of real
+//! ones, as they are and with their masks shuffled, say what the pairing is worth.
+
+use crate::{
+    crossval::{
+        config::ArmConfig,
+        open::{Crossval, Selection},
+        results::Results,
+    },
+    experiments::{config::PIG, latex::write_latex, study::Study},
+};
+use burn::tensor::Device;
+use pig_data::Splits;
+use pig_train::{
+    Result,
+    observer::{Observer, Outcome},
+};
+
+/// The arms of table2; without `folds` those that count epochs keep the steps of their own configuration.
+pub(super) fn arms(study: &Study, folds: Option<&[Splits]>) -> Result<Vec<ArmConfig>> {
+    let experiment = &study.loaded.file.experiment;
+    let names = experiment.arms.iter().filter(|name| study.loaded.file.generators.contains_key(*name));
+    names
+        .map(|name| {
+            let steps = folds.map_or(Ok(None), |folds| study.steps(name, folds))?;
+            let arm = study.loaded.arm(name, steps)?;
+            let alone = |counts: &[_]| if name == PIG { counts.to_vec() } else { Vec::new() };
+            Ok(ArmConfig {
+                add: experiment.add.clone(),
+                only: alone(&experiment.only),
+                shuffled: alone(&experiment.shuffled),
+                ..arm
+            })
+        })
+        .collect()
+}
+
+/// The cross-validation of table2.
+pub(super) fn open(study: &Study, observer: &dyn Observer) -> Result<Crossval> {
+    let arms = arms(study, Some(&study.folds()?))?;
+    study.open(study.loaded.crossval(arms), &study.request.out, observer)
+}
+
+/// Does what is left of the pieces that are meant, and writes the tables of all that is done.
+pub fn run(
+    study: &Study,
+    selection: &Selection,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<(Outcome, Option<Results>)> {
+    study.begin()?;
+    let crossval = open(study, observer)?;
+    if crossval.run(selection, device, observer)? == Outcome::Interrupted {
+        return Ok((Outcome::Interrupted, None));
+    }
+    let mut results = crossval.results()?;
+    results.definition = format!("{} {}", results.definition, study.notes());
+    results.write(&study.request.out)?;
+    write_latex(&study.request.out, &results.table(), &results.definition, "pig-table2")?;
+    Ok((Outcome::Finished, Some(results)))
+}

@@ -1,0 +1,127 @@
+//! `pig train --dry-run`: what a training would do and cost, before it is begun.
+
+use crate::budget::{Budget, NetworkCost, budget};
+use burn::{module::Module, tensor::Device};
+use pig_data::PreparedSet;
+use pig_diffusion::schedule::Schedule;
+use pig_optim::Updates;
+use pig_train::{
+    Config, Result,
+    batch::Batches,
+    imported::frozen,
+    meter::MEASURED_STEPS,
+    methods::{
+        frozen::Frozen,
+        objective::{Context, Objective, ObjectiveTask},
+        with_objective,
+    },
+    observer::Observer,
+    run_data::RunData,
+    run_dir::RunDir,
+};
+use std::{path::Path, time::Instant};
+
+/// What one network costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkPlan {
+    /// What is counted without computing.
+    pub cost: NetworkCost,
+    /// Seconds of one step, measured here.
+    pub seconds_a_step: f64,
+}
+
+/// What a training would do and cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Pairs that train and that validate.
+    pub pairs: [usize; 2],
+    /// Groups that train and that validate.
+    pub groups: [usize; 2],
+    /// Problems that were found in the data.
+    pub warnings: Vec<String>,
+    /// Each network in the order of training.
+    pub networks: Vec<NetworkPlan>,
+    /// Largest resident memory of this process so far, in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+}
+
+impl Plan {
+    /// What the whole costs by count.
+    pub fn budget(&self) -> Budget {
+        Budget { networks: self.networks.iter().map(|network| network.cost.clone()).collect() }
+    }
+}
+
+/// Checks everything that a training would check, reads the data, and measures a few steps. Writes nothing.
+pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Plan> {
+    RunDir::check_free(out)?;
+    let (config, frozen_model_y) = frozen::resolve(config)?;
+    let config = &config;
+    let run_data = RunData::new(data, config, observer)?;
+    let [training, _] = run_data.parts();
+    let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
+    let budget = budget(config, device)?;
+    let (mut networks, mut frozen) = (Vec::new(), Frozen::default());
+    if let Some(model) = &frozen_model_y {
+        frozen.autoencoder = model.codec(config, device)?;
+    }
+    for (role, cost) in config.trained_roles().zip(budget.networks) {
+        let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
+        let seconds_a_step = with_objective(role, context, Measurement { training: &training, device })?;
+        networks.push(NetworkPlan { cost, seconds_a_step });
+        frozen.stand_in(config, role, device)?;
+    }
+    Ok(Plan {
+        pairs: [run_data.splits.training.len(), run_data.splits.validation.len()],
+        groups: [run_data.splits.training_groups, run_data.splits.validation_groups],
+        warnings: run_data.dataset.warnings.iter().chain(&run_data.set.warnings).cloned().collect(),
+        networks,
+        peak_memory: peak_memory(),
+    })
+}
+
+/// Measures training steps of one network that starts anew.
+struct Measurement<'a> {
+    training: &'a PreparedSet,
+    device: &'a Device,
+}
+
+impl ObjectiveTask for Measurement<'_> {
+    /// Seconds of one step.
+    type Output = Result<f64>;
+
+    fn run<O: Objective>(self, objective: &O) -> Result<f64> {
+        let Context { config, schedule, .. } = objective.context();
+        let batches = Batches {
+            set: self.training,
+            augment: &config.data.augment,
+            num_train_timesteps: schedule.num_train_timesteps(),
+            device: self.device,
+        };
+        let network = objective.start(objective.build(self.device)?);
+        let mut optimizer = Updates::new(&config.train.optim(), &network, self.device);
+        let mut network = network.train();
+        let mut since = Instant::now();
+        for step in 0..=MEASURED_STEPS {
+            if step == 1 {
+                since = Instant::now();
+            }
+            for part in 0..config.train.gradient_accumulation_steps {
+                let first = (step * config.train.gradient_accumulation_steps + part) * config.train.batch_size;
+                let batch = batches.training(&config.train, first);
+                let (_, mut computed) = objective.gradients(&network, &batch, step as u64);
+                optimizer.accumulate(&network, &mut computed, 1.0);
+            }
+            optimizer.clip(config.train.clip_grad_norm);
+            network = optimizer.step(network, 0.0, step);
+        }
+        Ok(since.elapsed().as_secs_f64() / MEASURED_STEPS as f64)
+    }
+}
+
+/// The largest resident size of this process so far, in bytes; Linux alone tells it without a library.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}

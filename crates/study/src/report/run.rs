@@ -1,0 +1,270 @@
+//! Pages of single runs: generators and segmenters.
+
+use crate::{
+    report::page::{Page, Report, Request, common_limits, data_folder, fact},
+    showcase::{self, Generated},
+};
+use burn::tensor::Device;
+use pig_data::PreparedSet;
+use pig_metrics::agreement::{Agreement, Verdict};
+use pig_report::{Block, Figure, Overlay, Picture, Table, overlay};
+use pig_segment::{config::SegmentFile, predict::SegmentModel, run::charts as segmenter_charts, scores::measure};
+use pig_train::{
+    Config, Result,
+    curves::charts,
+    evaluate::{prepared_pairs, written_pair},
+    given::Source,
+    loaded::LoadedRun,
+    metrics_log::{self, Line},
+    observer::Observer,
+    run_data::RunData,
+    run_dir::{Provenance, RunDir},
+    sample::{Request as Sampling, Summary, sample, strips},
+    sampler::Sampler,
+};
+
+/// Pairs of a contact sheet, of each kind, and cases that are shown as the worst.
+const SHEET_PAIRS: usize = 12;
+pub(super) const WORST: usize = 6;
+
+/// The page of a generator.
+pub(super) fn of_generator(
+    request: &Request,
+    run: &RunDir,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Report> {
+    let (config, provenance, lines) = (run.config()?, run.provenance()?, metrics_log::read(run.path())?);
+    let mut page = Page::new();
+    page.heading("In words");
+    page.add(Block::Paragraph(trained(&config, &provenance)));
+    page.add(Block::List(losses(&config, &lines)));
+    let shown = if request.count == 0 { Ok(None) } else { pairs(request, run, device, observer).map(Some) };
+    let mut agreement = None;
+    match shown {
+        Ok(None) => {}
+        Ok(Some(shown)) => {
+            agreement.clone_from(&shown.summary.agreement);
+            if let Some(agreement) = &agreement {
+                page.heading("Do image and mask belong together?");
+                agreement_blocks(&mut page, agreement);
+            }
+            shown.add(&mut page, &config, device)?;
+        }
+        Err(error) => page.missing.push(format!("Generated pairs: {error}")),
+    }
+    page.heading("Training");
+    page.add(Block::Curves(charts(&lines)));
+    let json = serde_json::json!({
+        "kind": "generator",
+        "method": config.method.word(),
+        "provenance": provenance,
+        "agreement": agreement,
+        "last": lines.last(),
+    });
+    let title = format!("A generator of pairs: {}", config.method.word());
+    let mut limits = common_limits();
+    limits.push("Pair agreement says that images fit their masks, not that the pairs help a segmenter.".to_owned());
+    let [height, width] = config.data.size;
+    let lead = format!("Trained on {} real pairs at {height} x {width}.", provenance.pairs[0]);
+    let document = page.finish(title, lead, limits, &config.to_toml(), facts(&provenance));
+    Ok(Report { document, json })
+}
+
+fn trained(config: &Config, provenance: &Provenance) -> String {
+    let networks: Vec<String> = config
+        .roles()
+        .iter()
+        .map(|&role| format!("{} for {} steps", pig_train::role::role_name(role), config.steps(role)))
+        .collect();
+    format!(
+        "Method {}: {} of {} pairs a step. {} pairs of {} patients or groups trained, {} of {} validated; the split goes {}.",
+        config.method.word(),
+        networks.join(", "),
+        config.train.batch_size,
+        provenance.pairs[0],
+        provenance.groups[0],
+        provenance.pairs[1],
+        provenance.groups[1],
+        provenance.split_by,
+    )
+}
+
+/// The last validation loss of every network.
+fn losses(config: &Config, lines: &[Line]) -> Vec<String> {
+    let of = |name: &str| {
+        let last = lines.iter().rev().find(|line| line.network == name && line.validation.is_some())?;
+        let loss = last.validation?.mean;
+        Some(format!(
+            "{name}: validation loss {loss:.4} (mean squared error of the averaged weights) at step {}.",
+            last.step
+        ))
+    };
+    config.roles().iter().filter_map(|&role| of(pig_train::role::role_name(role))).collect()
+}
+
+/// What stands in provenance.json.
+pub(super) fn facts(provenance: &Provenance) -> Vec<[String; 2]> {
+    vec![
+        fact("trained by", &provenance.program),
+        fact("begun", &provenance.started),
+        fact("device", &provenance.device),
+        fact("threads", provenance.threads.to_string()),
+        fact("configuration, SHA-256", &provenance.config_sha256),
+        fact("prepared data, SHA-256", &provenance.data_sha256),
+        fact("split, SHA-256", &provenance.splits_sha256),
+    ]
+}
+
+fn agreement_blocks(page: &mut Page, agreement: &Agreement) {
+    let sentence = agreement.verdict_sentence();
+    page.add(match agreement.verdict {
+        Verdict::NotAboveShuffled => Block::Warning(sentence),
+        _ => Block::Paragraph(sentence),
+    });
+    let head = ["lesion contrast", "mean", "95 % interval", "counted"];
+    let rows = agreement.rows().into_iter().map(|(name, estimate, note)| {
+        let [mean, interval] = estimate.map_or(["none".to_owned(), String::new()], |e| {
+            [format!("{:+.3}", e.mean), format!("{:+.3} to {:+.3}", e.low, e.high)]
+        });
+        vec![name.to_owned(), mean, interval, note]
+    });
+    let table = Table { head: head.map(str::to_owned).to_vec(), rows: rows.collect() };
+    let definition = format!(
+        "Lesion contrast: {}. Shuffled: generated images under the masks of other generated images, paired by image and by mask.",
+        agreement.definition()
+    );
+    page.measures(table, definition);
+}
+
+/// Generated pairs of a run beside its real ones.
+struct Shown {
+    loaded: LoadedRun,
+    summary: Summary,
+    generated: Vec<Generated>,
+    real: RunData,
+}
+
+/// Makes the first pairs in the run's folder `samples`, where they are not there yet.
+fn pairs(request: &Request, run: &RunDir, device: &Device, observer: &dyn Observer) -> Result<Shown> {
+    let data = data_folder(request, run.path())?;
+    let loaded = LoadedRun::open(run.path(), &[], device)?;
+    let seeds: Vec<u64> = (0..request.count).collect();
+    let folder = run.path().join("samples");
+    let source = if loaded.config.method.needs_masks() { Source::TrainingMasks } else { Source::Nothing };
+    let asked = Sampling { source, data: Some(data.clone()), ..Sampling::new(run.path(), &folder, &seeds) };
+    let summary = sample(&asked, device, observer)?;
+    let has_masks = loaded.config.method.makes_masks() || loaded.config.method.needs_masks();
+    let generated: Result<Vec<Generated>> = if has_masks {
+        let read = |seed| written_pair(&folder, seed, &loaded.preparation);
+        (0..summary.finished.pairs.min(seeds.len()) as u64)
+            .map(|seed| Ok(Generated { name: format!("seed {seed}"), pair: read(seed)? }))
+            .collect()
+    } else {
+        Ok(Vec::new())
+    };
+    let real = RunData::of_run(&data, run, observer)?;
+    Ok(Shown { loaded, summary, generated: generated?, real })
+}
+
+impl Shown {
+    fn add(&self, page: &mut Page, config: &Config, device: &Device) -> Result<()> {
+        if self.generated.is_empty() {
+            page.missing
+                .push("Generated pairs: the method makes images without masks; they lie in samples/".to_owned());
+            return Ok(());
+        }
+        let [training, held_out] = self.real.parts();
+        let titles = ["real pairs (training)", "generated pairs"];
+        page.heading("Real and generated pairs");
+        page.add(Block::Figure(Figure::new(
+            showcase::sheet(&training, &self.generated, SHEET_PAIRS, titles, 4)?,
+            "Left of each pair the image, right of it the same with the outline of its mask. Generated pairs are the first seeds in order.",
+            "real pairs, then generated pairs, with outlined masks",
+        )));
+        if config.method.makes_masks() {
+            let sampler = Sampler::new(&self.loaded.config, &self.loaded.models, device)?;
+            page.heading("From noise to pair");
+            page.add(Block::Figure(Figure::new(
+                strips(&self.loaded.config, &sampler, &(0..4).collect::<Vec<_>>())?,
+                "What the networks expect the finished mask (above) and image (below) to be, from noise on the left to the end.",
+                "estimates of mask and image at falling noise",
+            )));
+        }
+        page.heading("Mask areas and intensities");
+        let real = prepared_pairs(&self.real.set);
+        page.add(Block::Charts(showcase::histograms(("real", &real), &self.generated)));
+        page.heading("Nearest training images");
+        page.add(Block::Nearest(showcase::neighbours(&training, &held_out, &self.generated)?));
+        Ok(())
+    }
+}
+
+/// The page of a segmenter.
+pub(super) fn of_segmenter(
+    request: &Request,
+    run: &RunDir,
+    file: &SegmentFile,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Report> {
+    let (provenance, lines) = (run.provenance()?, metrics_log::read(run.path())?);
+    let best = lines.iter().filter_map(|line| line.dice.map(|dice| (line.step, dice)));
+    let best = best.max_by(|a, b| a.1.total_cmp(&b.1));
+    let mut page = Page::new();
+    page.heading("In words");
+    page.add(Block::Paragraph(format!(
+        "{} pairs of {} patients or groups trained with {} generated ones among or beside them; {} of {} validated. {}",
+        provenance.pairs[0],
+        provenance.groups[0],
+        provenance.added.unwrap_or(0),
+        provenance.pairs[1],
+        provenance.groups[1],
+        best.map_or("Nothing was validated yet.".to_owned(), |(step, dice)| format!(
+            "The greatest mean Dice on them was {:.2} % at step {step}; these weights were chosen by it, so it flatters them.",
+            100.0 * dice
+        )),
+    )));
+    let shown = data_folder(request, run.path()).and_then(|data| {
+        let model = SegmentModel::open(run.path(), device)?;
+        let [_, held_out] = RunData::of_run(&data, run, observer)?.parts();
+        worst_cases(&model, &held_out, device)
+    });
+    page.optional("Worst validating cases", shown);
+    page.heading("Training");
+    page.add(Block::Curves(segmenter_charts(&lines)));
+    let json = serde_json::json!({
+        "kind": "segmenter", "provenance": provenance, "best": best.map(|(step, dice)| [step as f64, dice]),
+    });
+    let mut limits = common_limits();
+    limits.push("Validating patients chose the weights; only test patients say what they are worth.".to_owned());
+    let lead = format!("Trained on {} real pairs.", provenance.pairs[0]);
+    let document = page.finish("A segmenter".to_owned(), lead, limits, &file.to_toml(), facts(&provenance));
+    Ok(Report { document, json })
+}
+
+/// The cases of least Dice, with true and predicted outlines.
+pub(super) fn worst_cases(model: &SegmentModel, set: &PreparedSet, device: &Device) -> Result<Vec<Block>> {
+    let found = model.probabilities(set, device);
+    let threshold = model.file.segment.threshold;
+    let mut scored: Vec<(usize, f64)> = measure(&found, set, threshold)
+        .per_case
+        .iter()
+        .enumerate()
+        .filter_map(|(index, case)| Some((index, case.overlap.as_ref()?.dice)))
+        .collect();
+    scored.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let [height, width] = set.size;
+    let figure = |&(index, dice): &(usize, f64)| -> Result<Block> {
+        let image = pig_data::Preparation::display(set.image(index));
+        let drawn = overlay(&Overlay {
+            image: Picture::from_bytes(&image, height, width, set.channels)?,
+            truth: Some(set.mask(index).iter().map(|&value| value > 0.0).collect()),
+            prediction: pig_segment::lesion(&found[index], threshold),
+            label: format!("Dice {:.1} %", 100.0 * dice),
+        })?;
+        let caption = format!("{}: Dice {:.1} %. Blue: true outline; orange: predicted.", set.ids[index], 100.0 * dice);
+        Ok(Block::Figure(Figure::new(drawn, caption, "image, true outline, predicted outline, both").real()))
+    };
+    scored.iter().take(WORST).map(figure).collect()
+}

@@ -1,0 +1,102 @@
+//! What pages show of a generator: real pairs beside generated ones, distributions, and the training images that lie nearest.
+
+use pig_data::PreparedSet;
+use pig_metrics::{
+    histogram::{Histogram, shared_range},
+    nearest::{CopyCheck, Shape, nearest},
+};
+use pig_report::{
+    Canvas, HistogramChart, NearestPair, NearestSection, PairPicture, Picture, Section, SheetStyle, contact_sheet,
+};
+use pig_train::{
+    Result,
+    evaluate::{PlainPair, prepared_pairs},
+    pictures::{pair_picture, real_pictures},
+};
+
+/// Nearest neighbours on a page.
+const NEIGHBOURS: usize = 12;
+
+/// A generated pair with its name, such as "seed 17".
+#[derive(Clone, Debug)]
+pub(crate) struct Generated {
+    pub(crate) name: String,
+    pub(crate) pair: PlainPair,
+}
+
+/// Real pairs above, generated ones below, `count` of each, with outlines; `titles` of both.
+pub(crate) fn sheet(
+    real: &PreparedSet,
+    generated: &[Generated],
+    count: usize,
+    titles: [&str; 2],
+    columns: usize,
+) -> Result<Canvas> {
+    let drawn: Result<Vec<PairPicture>> = generated
+        .iter()
+        .take(count)
+        .map(|one| pair_picture(&one.pair.image, one.pair.mask.clone(), real.size, 1, one.name.clone()))
+        .collect();
+    let sections = [
+        Section { title: titles[0].to_owned(), pairs: real_pictures(real, count)? },
+        Section { title: titles[1].to_owned(), pairs: drawn? },
+    ];
+    Ok(contact_sheet(&sections, &SheetStyle { columns, ..SheetStyle::default() })?)
+}
+
+/// Mask areas and intensities, real against generated.
+pub(crate) fn histograms(real: (&str, &[PlainPair]), generated: &[Generated]) -> Vec<HistogramChart> {
+    const BINS: usize = 24;
+    let area =
+        |pair: &PlainPair| 100.0 * pair.mask.iter().filter(|&&inside| inside).count() as f64 / pair.mask.len() as f64;
+    let intensity = |pair: &PlainPair| pair.image.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+    let chart = |title: &str, x_label: &str, ours: Vec<f64>, theirs: Vec<f64>| {
+        let range = shared_range(&[&ours, &theirs]);
+        let sets = [(real.0, ours), ("generated", theirs)]
+            .map(|(name, values)| (name.to_owned(), Histogram::new(values, BINS, range)));
+        HistogramChart { title: title.to_owned(), x_label: x_label.to_owned(), sets: sets.into() }
+    };
+    vec![
+        chart(
+            "Mask area",
+            "mask area (% of the image)",
+            real.1.iter().map(area).collect(),
+            generated.iter().map(|one| area(&one.pair)).collect(),
+        ),
+        chart(
+            "Intensity",
+            "pixel intensity, -1 to 1",
+            real.1.iter().flat_map(intensity).collect(),
+            generated.iter().flat_map(|one| intensity(&one.pair)).collect(),
+        ),
+    ]
+}
+
+/// The nearest training image of each generated one, beside the same for held-out images.
+pub(crate) fn neighbours(
+    training: &PreparedSet,
+    held_out: &PreparedSet,
+    generated: &[Generated],
+) -> Result<NearestSection> {
+    let [height, width] = training.size;
+    let shape = Shape { height, width, channels: 1 };
+    let images = |set: &PreparedSet| prepared_pairs(set).into_iter().map(|pair| pair.image).collect::<Vec<_>>();
+    let (training, held_out) = (images(training), images(held_out));
+    let training: Vec<&[f32]> = training.iter().map(Vec::as_slice).collect();
+    let held_out: Vec<&[f32]> = held_out.iter().map(Vec::as_slice).collect();
+    let made: Vec<&[f32]> = generated.iter().map(|one| one.pair.image.as_slice()).collect();
+    let found = nearest(&made, &training, shape, true)?;
+    let check = CopyCheck::new(&found, &nearest(&held_out, &training, shape, true)?);
+    let picture = |values: &[f32]| Picture::from_values(values, height, width, 1, (-1.0, 1.0));
+    let pair = |(index, one): (usize, &Generated)| -> Result<NearestPair> {
+        Ok(NearestPair {
+            name: one.name.clone(),
+            generated: picture(made[index])?,
+            training: picture(training[found[index].index])?,
+            distance: found[index].distance,
+            flipped: found[index].flipped,
+        })
+    };
+    let pairs: Result<Vec<NearestPair>> = generated.iter().take(NEIGHBOURS).enumerate().map(pair).collect();
+    Ok(NearestSection { pairs: pairs?, check, unit: "mean squared difference on [-1, 1]".to_owned() })
+}

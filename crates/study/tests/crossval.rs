@@ -1,0 +1,249 @@
+//! Cross-validation: stopped anywhere it gives the same table, nobody sees a test patient, and finished pieces are kept.
+
+#[path = "../../train/tests/common/mod.rs"]
+mod common;
+
+use common::{StopAt, config, device, folder};
+use pig_data::Splits;
+use pig_device::testing;
+use pig_study::crossval::{
+    Crossval, Progress, Selection, check_unseen,
+    config::{Count, CrossvalFile},
+    piece::{Done, Found, PieceKind},
+};
+use pig_train::{
+    Error,
+    observer::{Outcome, Silent},
+    run_dir::RunDir,
+    train::train_on,
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// Two folds, a generator of each kind, tiny networks.
+const CONFIG: &str = r#"
+[data]
+size = 16
+validation_fraction = 0.25
+
+[segment.network]
+block_out_channels = [8, 16]
+norm_num_groups = 4
+
+[segment.train]
+steps = 10
+batch_size = 4
+validate_every = 5
+
+[crossval]
+folds = 2
+segmenter_seeds = [0, 1]
+
+[[crossval.arms]]
+name = "pig"
+config = "pig.toml"
+add = [2, 1.0]
+shuffled = [2, 1.0]
+
+[[crossval.arms]]
+name = "guided"
+config = "pig.toml"
+set = ["method=seg-guided"]
+add = [3]
+"#;
+
+/// Writes the configuration and what it names, and reads it.
+fn prepared(folder: &Path) -> CrossvalFile {
+    let mut generator = config(&["train.steps=6"]);
+    (generator.sample.num_inference_steps, generator.sample.batch_size) = (4, 2);
+    std::fs::write(folder.join("pig.toml"), generator.to_toml()).unwrap();
+    toml::from_str(CONFIG).unwrap()
+}
+
+fn open(folder: &Path, file: &CrossvalFile, name: &str) -> Crossval {
+    opened(folder, file, name).unwrap()
+}
+
+fn opened(folder: &Path, file: &CrossvalFile, name: &str) -> pig_train::Result<Crossval> {
+    Crossval::new(file.clone(), folder.to_owned(), &folder.join("data"), &folder.join(name), &Silent)
+}
+
+fn only(fold: usize, arm: &str) -> Selection {
+    Selection { fold: Some(fold), arm: Some(arm.to_owned()), seed: None }
+}
+
+fn tables(out: &Path) -> [String; 3] {
+    ["cases.csv", "table.md", "results.json"].map(|file| std::fs::read_to_string(out.join(file)).unwrap())
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+fn done(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(done(&path));
+        } else if path.ends_with("done.json") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn stopped_anywhere_and_done_in_parts_it_gives_the_same_table() {
+    if testing::skips("the bits of a training are promised on the CPU") {
+        return;
+    }
+    let folder = folder();
+    let file = prepared(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    let whole = open(folder.path(), &file, "whole");
+    assert_eq!(whole.run(&Selection::default(), &device(), &Silent).unwrap(), Outcome::Finished);
+    let expected = tables(&at("whole"));
+    // 12 test cases, 6 training sets, 2 seeds, and a header.
+    assert_eq!(expected[0].lines().count(), 1 + 12 * 6 * 2);
+    assert_eq!(done(&at("whole")).len(), 2 * (2 + 6 * 2 + 2 * 2));
+
+    // Fold 0 here, stopped in every kind of work; fold 1 elsewhere, arm by arm.
+    let parted = open(folder.path(), &file, "parted");
+    let fold = Selection { fold: Some(0), ..Selection::default() };
+    for (stage, step) in
+        [("segmenter", 4), ("model_x", 3), ("model_y", 2), ("sample", 1), ("segmenter", 7), ("seg_guided", 5)]
+    {
+        let outcome = parted.run(&fold, &device(), &StopAt::new(stage, step)).unwrap();
+        assert_eq!(outcome, Outcome::Interrupted, "{stage}");
+    }
+    assert_eq!(parted.run(&fold, &device(), &Silent).unwrap(), Outcome::Finished);
+    let elsewhere = open(folder.path(), &file, "elsewhere");
+    for arm in ["guided-add-3", "pig", "guided", "real"] {
+        elsewhere.run(&only(1, arm), &device(), &Silent).unwrap();
+    }
+    copy(&at("elsewhere").join("fold-1"), &at("parted").join("fold-1"));
+    let finished = done(&at("parted"));
+    let content = || finished.iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>();
+    let before = content();
+    assert_eq!(parted.run(&Selection::default(), &device(), &Silent).unwrap(), Outcome::Finished);
+    assert_eq!(tables(&at("parted")), expected);
+    assert_eq!((done(&at("parted")), content()), (finished.clone(), before), "finished pieces are kept");
+
+    assert_sound(&whole, &at("whole"));
+    assert_jobs(&whole, &parted);
+
+    // A piece that was finished with other settings is refused, not mixed in.
+    let mut other = file.clone();
+    other.segment.train.steps = 11;
+    let error = open(folder.path(), &other, "whole").run(&Selection::default(), &device(), &Silent).unwrap_err();
+    assert!(error.to_string().contains("the settings"), "{error}");
+    other.segment.train.steps = 10;
+    other.crossval.seed = 1;
+    assert!(opened(folder.path(), &other, "whole").unwrap_err().to_string().contains("crossval.seed"));
+}
+
+/// Every generator, every pair and every segmenter of a fold comes from its training patients.
+fn assert_sound(crossval: &Crossval, out: &Path) {
+    for (number, fold) in crossval.folds.iter().enumerate() {
+        let stored = Splits::load(&out.join(format!("fold-{number}/splits.json"))).unwrap();
+        assert_eq!(&stored, fold);
+        let generators = out.join(format!("fold-{number}/generators"));
+        for arm in ["pig", "guided"] {
+            let run = RunDir::open(&generators.join(arm).join("run")).unwrap();
+            check_unseen(&run, fold).unwrap();
+            assert_eq!(run.provenance().unwrap().pairs, [fold.training.len(), fold.validation.len()]);
+            let other = &crossval.folds[1 - number];
+            let message = check_unseen(&run, other).unwrap_err().to_string();
+            assert!(message.contains("test pairs") && !message.contains("it saw 0 "), "{message}");
+        }
+        let done = Done::read(&generators.join("guided")).unwrap().unwrap();
+        let Found::Generator { seeds, .. } = done.found else { panic!("a generator") };
+        // 6 pairs do not test, 2 of them validate: 3 of the 4 masks, each once.
+        let masks: BTreeSet<u64> = seeds.iter().map(|seed| seed % 4).collect();
+        assert_eq!((seeds.len(), masks.len()), (3, 3));
+        let segmenter = out.join(format!("fold-{number}/segmenters/pig-add-1.0/seed-1"));
+        let provenance = RunDir::open(&segmenter.join("run")).unwrap().provenance().unwrap();
+        assert_eq!((provenance.added, provenance.splits_sha256), (Some(4), fold.sha256.clone()));
+        let tested = std::fs::read_to_string(segmenter.join("cases.csv")).unwrap();
+        let tested: Vec<&str> = tested.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+        assert_eq!(tested, fold.test);
+    }
+    let results = crossval.results().unwrap();
+    let arms: Vec<&str> = results.arms.iter().map(|arm| arm.arm.as_str()).collect();
+    assert_eq!(arms, ["real", "pig-add-2", "pig-add-1.0", "pig-shuffled-2", "pig-shuffled-1.0", "guided-add-3"]);
+    assert!(results.arms.iter().all(|arm| arm.segmenters == [4, 4] && arm.measures[0].folds.unwrap().folds == 2));
+    assert!(results.arms[0].against_real.is_none());
+    let compared = results.arms[1].against_real.unwrap();
+    assert_eq!(compared.difference.cases + compared.left_out, 12);
+    assert!(results.agreement.iter().all(|arm| arm.measured == 4 && arm.held_out.is_some()));
+    assert!(results.to_string().contains("| pig-add-2 | 2 |"), "{results}");
+}
+
+fn assert_jobs(whole: &Crossval, parted: &Crossval) {
+    let jobs = whole.jobs(&Selection::default(), &device(), &Silent).unwrap();
+    assert_eq!(jobs.len(), 36);
+    assert!(jobs.iter().all(|job| job.progress == Progress::Done && job.time.is_some()));
+    let labels: Vec<String> = jobs.iter().filter(|job| job.fold == 1).map(|job| job.arm.clone()).collect();
+    let place = |label: &str| labels.iter().position(|other| other == label).unwrap();
+    assert!(place("pig-generator") < place("pig-agreement") && place("pig-agreement") < place("pig-add-2"));
+    let error = parted.pieces(&only(0, "pigs")).unwrap_err().to_string();
+    assert!(error.contains("pig-shuffled-1.0") && error.contains("guided-generator"), "{error}");
+    let seed = Selection { seed: Some(1), ..only(0, "guided") };
+    let kinds: Vec<PieceKind> = parted.pieces(&seed).unwrap().into_iter().map(|piece| piece.kind).collect();
+    assert!(matches!(
+        kinds[..],
+        [PieceKind::Generator { arm: 1 }, PieceKind::Agreement { seed: 1, .. }, PieceKind::Segmenter { seed: 1, .. }]
+    ));
+}
+
+#[test]
+fn a_generator_that_saw_test_patients_is_refused() {
+    let folder = folder();
+    let mut file = prepared(folder.path());
+    file.crossval.arms.truncate(1);
+    file.crossval.segmenter_seeds = vec![0];
+    let arm = &mut file.crossval.arms[0];
+    (arm.config, arm.runs) = (None, Some("runs/fold-{fold}".to_owned()));
+    (arm.add, arm.shuffled) = (vec![Count::Pairs(2)], Vec::new());
+    let crossval = open(folder.path(), &file, "out");
+    let generator: pig_train::Config =
+        toml::from_str(&std::fs::read_to_string(folder.path().join("pig.toml")).unwrap()).unwrap();
+    let data = folder.path().join("data");
+    // Trained on the other fold's split: this fold's test patients among its training patients.
+    let run = folder.path().join("runs/fold-0");
+    train_on(&generator, &data, &crossval.folds[1], &run, &device(), &Silent).unwrap();
+    let error = crossval.run(&only(0, "pig-generator"), &device(), &Silent).unwrap_err();
+    assert!(matches!(&error, Error::BadFile { .. }) && error.to_string().contains("test patients"), "{error}");
+    assert!(!folder.path().join("out/fold-0/generators/pig/pairs").exists(), "nothing was sampled");
+    // Its split exchanged for the right one afterwards: what it was trained on is written elsewhere, too.
+    let splits = std::fs::read(run.join("splits.json")).unwrap();
+    crossval.folds[0].save(&run.join("splits.json")).unwrap();
+    assert!(crossval.run(&only(0, "pig-generator"), &device(), &Silent).is_err());
+    std::fs::write(run.join("splits.json"), splits).unwrap();
+    // The right run is taken, in its own fold.
+    std::fs::rename(&run, folder.path().join("runs/fold-1")).unwrap();
+    assert_eq!(crossval.run(&only(1, "pig"), &device(), &Silent).unwrap(), Outcome::Finished);
+    // Pairs of another model are refused where they lie.
+    let out = folder.path().join("out/fold-1");
+    std::fs::remove_dir_all(out.join("segmenters/pig-add-2")).unwrap();
+    let path = out.join("generators/pig/done.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut done: serde_json::Value = serde_json::from_str(&text).unwrap();
+    done["found"]["model_hash"] = "0".into();
+    std::fs::write(&path, done.to_string()).unwrap();
+    let error = crossval.run(&only(1, "pig-add-2"), &device(), &Silent).unwrap_err().to_string();
+    assert!(error.contains("was made by a model of hash"), "{error}");
+}

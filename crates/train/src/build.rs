@@ -1,0 +1,44 @@
+//! The networks of a configuration, with weights of zero, and what their forward passes cost.
+
+use crate::{Config, Error, Result, config::NoiseLevels};
+use burn::tensor::Device;
+use pig_nn::{
+    autoencoder::Autoencoder,
+    control::ControlNet,
+    cost::{autoencoder_flops, forward_flops},
+    network::Role,
+    unet::UNet,
+};
+
+/// The autoencoder with weights of zero.
+pub(crate) fn build_autoencoder(config: &Config, device: &Device) -> Result<Autoencoder> {
+    Autoencoder::new(&config.autoencoder, config.data.channels, device).map_err(Error::from)
+}
+
+/// The control network with weights of zero.
+pub(crate) fn build_control(config: &Config, device: &Device) -> Result<ControlNet> {
+    ControlNet::new(config.unet(Role::Control), &config.control, control_channels(config), device).map_err(Error::from)
+}
+
+/// Channels of the noisy image and of the mask.
+pub(crate) fn control_channels(config: &Config) -> [usize; 2] {
+    [config.data.channels, 1]
+}
+
+/// The U-Net of `role` with weights of zero.
+pub(crate) fn build_unet(config: &Config, role: Role, device: &Device) -> Result<UNet> {
+    let unet = role.build(config.unet(role), config.grid(role).1, device)?;
+    let has_two_times = role == Role::Joint && config.train.noise_levels == NoiseLevels::Independent;
+    Ok(if has_two_times { unet.with_second_time(config.unet(role)) } else { unet })
+}
+
+/// Floating-point operations of one image's forward pass through the U-Net of `role`.
+pub(crate) fn unet_flops(config: &Config, role: Role) -> f64 {
+    let (_, channels) = config.grid(role);
+    forward_flops(config.unet(role), role.channels(channels), config.extent(role))
+}
+
+/// Floating-point operations of one image through the autoencoder's encoder and decoder.
+pub(crate) fn latent_flops(config: &Config) -> [f64; 2] {
+    autoencoder_flops(&config.autoencoder, config.data.channels, config.extent(Role::Autoencoder))
+}

@@ -1,0 +1,123 @@
+//! The `[sample]` section.
+
+use pig_diffusion::{
+    karras::Churn,
+    sampler::{SamplerKind, SamplerSettings},
+    step::VarianceType,
+    timesteps::TimestepSpacing,
+};
+use pig_nn::pass::Precision;
+use serde::{Deserialize, Serialize};
+
+/// The `[sample]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
+pub struct SampleConfig {
+    /// Kept timesteps.
+    pub num_inference_steps: usize,
+    /// Which timesteps are kept. As in diffusers, `dpm-solver++`, its stochastic form and `uni-pc` keep one more with leading and
+    /// linspace, and take the clean image in place of the cleanest.
+    pub timestep_spacing: TimestepSpacing,
+    /// The reverse step.
+    pub sampler: SamplerKind,
+    /// Walk the noise levels of Karras et al. 2022 between those of t = T and t = 1, whatever the spacing; for
+    /// `dpm-solver++`, `dpm-solver++-sde`, `uni-pc` and `heun`. `edm` always does.
+    pub use_karras_sigmas: bool,
+    /// Order of `uni-pc`: 1, 2 or 3.
+    pub solver_order: usize,
+    /// Noise of `edm`, named as in the paper: S_churn over all steps, 0 for none.
+    pub s_churn: f64,
+    /// `edm` adds no noise where sigma = sqrt(1 - alpha_bar) / sqrt(alpha_bar) is below this.
+    pub s_tmin: f64,
+    /// `edm` adds no noise where sigma is above this.
+    pub s_tmax: Option<f64>,
+    /// Deviation of the noise that `edm` adds.
+    pub s_noise: f64,
+    /// Noise of DDIM: 0 none, 1 as much as ancestral sampling.
+    pub eta: f64,
+    /// Variance of `sampler = "ddpm"`.
+    pub variance_type: VarianceType,
+    /// Clip x_0-hat to [-1, 1] at every step and recompute the noise from it.
+    pub clip_sample: bool,
+    /// End the last step at alpha_bar = 1; otherwise at alpha_bar_1.
+    pub set_alpha_to_one: bool,
+    /// Classifier-free guidance of the image network: 1 is the network itself, more follows the mask more strictly and
+    /// costs a second forward pass. Needs `train.condition_dropout`.
+    pub guidance_scale: f64,
+    /// Smooth and threshold x_0-hat at every step before model_y sees it, as the released code does.
+    pub guide_threshold: bool,
+    /// Ask model_x only once in this many looks where alpha_bar_t is at least `guide_every_alpha_bar`; between them its
+    /// last mask stays. 1 always asks.
+    pub guide_every: usize,
+    /// Where `guide_every` begins: alpha_bar is 0.5 where there is as much noise as signal, and 1 in the clean image.
+    pub guide_every_alpha_bar: f64,
+    /// Noise on model_y's condition, to the level of this timestep; at most `train.condition_augmentation`. 0 for none.
+    pub condition_augmentation: usize,
+    /// How often each move is made where `pig` makes masks for given images, the mask noised back in between: RePaint's
+    /// resampling (Lugmayr et al. 2022). With 1, and where masks are very unlike each other, they follow the image loosely.
+    pub jump_n_sample: usize,
+    /// A mask pixel is lesion where x_0 is above this, in [-1, 1].
+    pub mask_threshold: f32,
+    /// Lesions of fewer pixels are removed from generated masks.
+    pub min_component_area: usize,
+    /// Pixels at or below this value, in [-1, 1], are air and count neither as lesion nor as ring when pair agreement is
+    /// measured. Leave it out where lesions can be as dark as the background.
+    pub agreement_background: Option<f32>,
+    /// Samples computed at once; changes no result.
+    pub batch_size: usize,
+    /// Floating-point type of the products in the networks.
+    pub precision: Precision,
+    /// Seed of all noise, beside the sample's own id.
+    pub seed: u64,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        Self {
+            num_inference_steps: 256,
+            timestep_spacing: TimestepSpacing::Trailing,
+            sampler: SamplerKind::Ddim,
+            use_karras_sigmas: false,
+            solver_order: 2,
+            s_churn: 0.0,
+            s_tmin: 0.0,
+            s_tmax: None,
+            s_noise: 1.0,
+            eta: 0.0,
+            variance_type: VarianceType::FixedSmall,
+            clip_sample: false,
+            set_alpha_to_one: true,
+            guidance_scale: 1.0,
+            guide_threshold: false,
+            guide_every: 1,
+            guide_every_alpha_bar: 0.5,
+            condition_augmentation: 0,
+            jump_n_sample: 10,
+            mask_threshold: 0.0,
+            min_component_area: 4,
+            agreement_background: None,
+            batch_size: 8,
+            precision: Precision::F32,
+            seed: 0,
+        }
+    }
+}
+
+impl SampleConfig {
+    /// What decides the steps of a sampling.
+    pub fn sampler_settings(&self) -> SamplerSettings {
+        SamplerSettings {
+            sampler: self.sampler,
+            num_inference_steps: self.num_inference_steps,
+            timestep_spacing: self.timestep_spacing,
+            use_karras_sigmas: self.use_karras_sigmas,
+            solver_order: self.solver_order,
+            churn: Churn { s_churn: self.s_churn, s_tmin: self.s_tmin, s_tmax: self.s_tmax.unwrap_or(f64::INFINITY) },
+            s_noise: self.s_noise,
+            eta: self.eta,
+            variance_type: self.variance_type,
+            set_alpha_to_one: self.set_alpha_to_one,
+        }
+    }
+}

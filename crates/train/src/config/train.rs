@@ -1,0 +1,192 @@
+//! The `[train]` section.
+
+use pig_nn::pass::Precision;
+use pig_optim::{LrSchedule, OptimConfig, OptimizerKind};
+use serde::{Deserialize, Serialize};
+
+/// How a batch's timesteps are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimestepSampling {
+    /// Each uniform in 1..=T: the paper.
+    #[default]
+    Uniform,
+    /// Half the batch uniform, the other half mirrored (t and T + 1 - t): the released code.
+    Antithetic,
+}
+
+/// The noise levels of the two members of a pair in `joint`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseLevels {
+    /// One timestep for mask and image: the baseline.
+    #[default]
+    Shared,
+    /// A timestep for each: an extension that also makes images for masks and masks for images (Bao et al. 2023).
+    Independent,
+}
+
+/// The members of a pair of `pig` whose loss `train.min_snr_gamma` weighs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Members {
+    /// Mask and image.
+    #[default]
+    Pair,
+    /// The image alone. Whether there is a lesion at all is decided where there is hardly any signal, and that is where
+    /// min-SNR weights are close to 0.
+    Image,
+}
+
+/// The `[train]` section; every number holds for each network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Optimiser steps of each network.
+    pub steps: usize,
+    /// Optimiser steps of model_x, where they differ.
+    pub model_x_steps: Option<usize>,
+    /// Optimiser steps of the base of `controlnet`, where they differ.
+    pub base_steps: Option<usize>,
+    /// Optimiser steps of the autoencoder of `ldm`, where they differ.
+    pub autoencoder_steps: Option<usize>,
+    /// Weight of the divergence of the autoencoder's latents from the standard normal distribution; both it and the absolute
+    /// error count as sums over the image.
+    pub kl_weight: f64,
+    /// Weight of the absolute error over a Laplacian pyramid in the autoencoder's loss, beside 1 for that of pixels.
+    pub pyramid_weight: f64,
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are averaged into one step.
+    pub gradient_accumulation_steps: usize,
+    /// Learning rate after warm-up.
+    pub learning_rate: f64,
+    /// The optimiser.
+    pub optimizer: OptimizerKind,
+    /// Decay of the gradient's running mean.
+    pub adam_beta1: f64,
+    /// Decay of the gradient's running square.
+    pub adam_beta2: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// How the learning rate moves after warm-up.
+    pub lr_schedule: LrSchedule,
+    /// Steps over which the learning rate rises from 0.
+    pub warmup_steps: usize,
+    /// Factor of `lr_schedule = "plateau"`.
+    pub plateau_factor: f64,
+    /// Epochs without a lower loss that `lr_schedule = "plateau"` waits.
+    pub plateau_patience: usize,
+    /// Decay of the moving average of weights, 0 for none; sampling uses the average.
+    pub ema_decay: f64,
+    /// The decay starts lower and rises: min(ema_decay, (1 + step) / (10 + step)).
+    pub ema_warmup: bool,
+    /// How a batch's timesteps are drawn.
+    pub timestep_sampling: TimestepSampling,
+    /// Share of model_y's training samples that are given the clean mask where `conditioning` is `xhat`, so that the
+    /// model also takes masks from elsewhere.
+    pub clean_condition_prob: f64,
+    /// Share of the training samples of an image network whose condition is replaced by the null condition, 0 at every
+    /// pixel (between background, -1, and lesion, +1), so that `sample.guidance_scale` can be used. Ho and Salimans (2022) take 0.1.
+    pub condition_dropout: f64,
+    /// Noise levels of the two members of a pair in `joint`.
+    pub noise_levels: NoiseLevels,
+    /// With independent noise levels, the share of training samples whose mask or image (half each) is clean.
+    pub clean_level_prob: f64,
+    /// Share of the training samples of `seg-guided` that are shown an empty mask: mask-ablated training. Konz et al. (2024)
+    /// take 0.5 for one class.
+    pub mask_ablation_prob: f64,
+    /// Noise on model_y's condition while training (condition augmentation, Ho et al. 2022, "Cascaded Diffusion Models"): to
+    /// a level drawn evenly from 0 to this timestep, 0 for none. The U-Net is not told the level, as theirs is.
+    pub condition_augmentation: usize,
+    /// Weigh the loss by min(SNR, gamma), as an error of x_0 (min-SNR-gamma, Hang et al. 2023, who take 5); without it
+    /// every timestep weighs the same.
+    pub min_snr_gamma: Option<f64>,
+    /// Whose loss `min_snr_gamma` weighs in `pig`; in `joint` one network learns both, and it weighs both.
+    pub min_snr_members: Members,
+    /// Deviation of one further draw for each image and channel that is added to all pixels of the training noise (offset
+    /// noise, Guttenberg 2023, who takes 0.1), so that mean brightness is learned, too; 0 for none.
+    pub noise_offset: f64,
+    /// Largest norm of the whole gradient, 0 for no limit.
+    pub clip_grad_norm: f64,
+    /// Floating-point type of the products in the network.
+    pub precision: Precision,
+    /// Keep less of the forward pass, and compute it again in the backward pass: less memory for about a third more time.
+    pub gradient_checkpointing: bool,
+    /// Seed of weights, order, noise, augmentation and the split.
+    pub seed: u64,
+    /// Steps between lines of metrics.jsonl.
+    pub log_every: usize,
+    /// Steps between validations on the held-out groups, 0 for never.
+    pub validate_every: usize,
+    /// Held-out pairs used in a validation, at most.
+    pub validation_samples: usize,
+    /// Steps between preview pictures, 0 for never.
+    pub preview_every: usize,
+    /// Steps between checkpoints, 0 for only at the end and when interrupted.
+    pub checkpoint_every: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 20_000,
+            model_x_steps: None,
+            base_steps: None,
+            autoencoder_steps: None,
+            kl_weight: 1e-6,
+            pyramid_weight: 1.0,
+            batch_size: 8,
+            gradient_accumulation_steps: 1,
+            learning_rate: 1e-4,
+            optimizer: OptimizerKind::AdamW,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            weight_decay: 0.01,
+            lr_schedule: LrSchedule::Constant,
+            warmup_steps: 500,
+            plateau_factor: 0.25,
+            plateau_patience: 4,
+            ema_decay: 0.999,
+            ema_warmup: true,
+            timestep_sampling: TimestepSampling::Uniform,
+            clean_condition_prob: 0.0,
+            condition_dropout: 0.0,
+            noise_levels: NoiseLevels::Shared,
+            clean_level_prob: 0.2,
+            mask_ablation_prob: 0.0,
+            condition_augmentation: 0,
+            min_snr_gamma: None,
+            min_snr_members: Members::Pair,
+            noise_offset: 0.0,
+            clip_grad_norm: 1.0,
+            precision: Precision::F32,
+            gradient_checkpointing: false,
+            seed: 0,
+            log_every: 10,
+            validate_every: 500,
+            validation_samples: 128,
+            preview_every: 2_000,
+            checkpoint_every: 1_000,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// What the optimiser is told.
+    pub fn optim(&self) -> OptimConfig {
+        OptimConfig {
+            optimizer: self.optimizer,
+            learning_rate: self.learning_rate,
+            adam_beta1: self.adam_beta1,
+            adam_beta2: self.adam_beta2,
+            weight_decay: self.weight_decay,
+            lr_schedule: self.lr_schedule,
+            warmup_steps: self.warmup_steps,
+            plateau_factor: self.plateau_factor,
+            plateau_patience: self.plateau_patience,
+            ema_decay: self.ema_decay,
+            ema_warmup: self.ema_warmup,
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! A model folder: what it says of itself, and its arrays.
+
+use crate::{
+    Config, Error, Result, checkpoint, config::Layers, latents::LatentSpace, role::role_name, run_dir::RunDir,
+};
+use burn::{module::Module, tensor::Device};
+use pig_diffusion::schedule::ScheduleConfig;
+use pig_nn::{
+    autoencoder::{Autoencoder, AutoencoderConfig},
+    config::UNetConfig,
+    control::{ControlConfig, ControlNet},
+    inception::Inception,
+    network::Role,
+    parameters::{self, Array, ParameterError, StateDict},
+    unet::UNet,
+};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Version of the folder's layout.
+pub(crate) const FORMAT: u32 = 1;
+const DESCRIPTION: &str = "model.toml";
+const ARRAYS: &str = "model.safetensors";
+/// [`Description::layout`] of networks that were trained here.
+pub(crate) const OWN_LAYOUT: &str = "pig";
+/// The folder of a run that holds its frozen model_y, and the U-Net in it.
+pub(crate) const FROZEN_MODEL_Y: &str = "frozen_model_y";
+pub(crate) const FROZEN_UNET: &str = "unet";
+
+/// What a model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelKind {
+    /// A U-Net.
+    UNet,
+    /// An autoencoder with a normal posterior.
+    Autoencoder,
+    /// A control network for a U-Net.
+    ControlNet,
+    /// The FID's Inception.
+    Inception,
+}
+
+impl ModelKind {
+    /// The word of the command line and of files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::UNet => "unet",
+            Self::Autoencoder => "autoencoder",
+            Self::ControlNet => "controlnet",
+            Self::Inception => "inception",
+        }
+    }
+}
+
+/// model.toml: what the arrays beside it are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// Version of the folder's layout.
+    pub format: u32,
+    /// What the model is.
+    pub kind: ModelKind,
+    /// Whose names the arrays had.
+    pub layout: String,
+    /// SHA-256 of the file that they came from.
+    pub source_sha256: String,
+    /// SHA-256 of model.safetensors.
+    pub sha256: String,
+    /// A U-Net's own words.
+    pub unet: Option<UNetDescription>,
+    /// An autoencoder's own words.
+    pub autoencoder: Option<AutoencoderDescription>,
+    /// A control network's own words.
+    pub controlnet: Option<ControlNetDescription>,
+}
+
+/// What a U-Net needs to be built and sampled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UNetDescription {
+    /// Channels of the input: the noisy image's, then the condition's.
+    pub in_channels: usize,
+    /// Channels of the output.
+    pub out_channels: usize,
+    /// The network.
+    pub network: UNetConfig,
+    /// The noise schedule that it was trained with, as far as the source or the user said.
+    pub schedule: ScheduleConfig,
+}
+
+/// What an autoencoder needs to be built and used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoencoderDescription {
+    /// Channels of the image.
+    pub channels: usize,
+    /// What latents are multiplied by before a diffusion model sees them; 1 where the source says nothing.
+    pub scaling_factor: f64,
+    /// The network.
+    pub network: AutoencoderConfig,
+}
+
+/// What a control network needs to be built and used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlNetDescription {
+    /// Channels of the base's noisy input.
+    pub in_channels: usize,
+    /// Channels of the condition.
+    pub condition_channels: usize,
+    /// What each change of channels divides the condition's size by.
+    pub condition_stride: usize,
+    /// The base.
+    pub base: UNetConfig,
+    /// What reads the condition.
+    pub control: ControlConfig,
+}
+
+impl ControlNetDescription {
+    /// How many times as high and wide as the noisy input the condition is.
+    pub fn condition_factor(&self) -> usize {
+        self.condition_stride.pow(self.control.conditioning_embedding_out_channels.len() as u32 - 1)
+    }
+}
+
+/// A model that was read.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What it is.
+    pub description: Description,
+    /// Its arrays.
+    pub arrays: StateDict,
+    /// Where they lie.
+    pub path: PathBuf,
+}
+
+impl Model {
+    /// Reads a folder that `pig weights import` wrote, or a network of a run; `network` names one where a run has several.
+    pub fn open(path: &Path, network: Option<&str>) -> Result<Self> {
+        if path.join(DESCRIPTION).is_file() {
+            return Self::open_imported(path);
+        }
+        let run = RunDir::open(path)?;
+        Self::of_run(&run, network)
+    }
+
+    fn open_imported(path: &Path) -> Result<Self> {
+        let file = path.join(DESCRIPTION);
+        let description: Description = Layers { file: Some(file.clone()), sets: Vec::new() }.load_as()?;
+        if description.format != FORMAT {
+            return Err(Error::BadFile {
+                path: file,
+                problem: format!("format {}, expected {FORMAT}", description.format),
+                advice: "import the model anew with this version of pig",
+            });
+        }
+        let file = path.join(ARRAYS);
+        let bytes = std::fs::read(&file).map_err(Error::io(&file, "read"))?;
+        let bad = |problem: String| Error::BadFile { path: file.clone(), problem, advice: "import the model anew" };
+        let found = pig_files::sha256(&bytes);
+        if found != description.sha256 {
+            return Err(bad(format!("its SHA-256 is {found}, but {DESCRIPTION} says {}", description.sha256)));
+        }
+        let arrays = checkpoint::deserialise(&bytes).map_err(bad)?;
+        Ok(Self { description, arrays, path: file })
+    }
+
+    /// [`open`](Self::open), where of a run's networks the first of `roles` that it has is taken.
+    pub(crate) fn open_role(path: &Path, roles: &[Role]) -> Result<Self> {
+        if path.join(DESCRIPTION).is_file() {
+            return Self::open(path, None);
+        }
+        let run = RunDir::open(path)?;
+        let trained = run.config()?.roles();
+        let role = roles.iter().find(|role| trained.contains(role)).unwrap_or(&roles[0]);
+        Self::of_run(&run, Some(role_name(*role)))
+    }
+
+    fn of_run(run: &RunDir, network: Option<&str>) -> Result<Self> {
+        let config = run.config()?;
+        let roles = config.roles();
+        let names: Vec<&str> = roles.iter().map(|&role| role_name(role)).collect();
+        let role = match network {
+            Some(wanted) => roles.iter().copied().find(|&role| role_name(role) == wanted),
+            None if roles.len() == 1 => Some(roles[0]),
+            None => None,
+        };
+        let role = role.ok_or_else(|| Error::Mismatch {
+            what: "--network",
+            found: names.join(" and "),
+            expected: network.unwrap_or("one of them").to_owned(),
+            advice: "name one of the run's networks with --network",
+        })?;
+        if config.is_frozen(role) {
+            return Self::open(&run.path().join(FROZEN_MODEL_Y).join(FROZEN_UNET), None);
+        }
+        let (state, arrays, path) = checkpoint::Store::new(run.path(), role_name(role)).load_ema()?;
+        let mut description = Description {
+            format: FORMAT,
+            kind: ModelKind::UNet,
+            layout: OWN_LAYOUT.to_owned(),
+            source_sha256: state.ema_sha256().to_owned(),
+            sha256: state.ema_sha256().to_owned(),
+            unet: None,
+            autoencoder: None,
+            controlnet: None,
+        };
+        match role {
+            Role::Autoencoder => {
+                description.kind = ModelKind::Autoencoder;
+                description.autoencoder = Some(own_autoencoder(run, &config)?);
+            }
+            Role::Control => {
+                description.kind = ModelKind::ControlNet;
+                description.controlnet = Some(own_control(&config));
+            }
+            _ => description.unet = Some(own_unet(&config, role)),
+        }
+        Ok(Self { description, arrays, path })
+    }
+
+    /// The U-Net's words, or an error where the model is something else.
+    pub fn unet_description(&self) -> Result<&UNetDescription> {
+        self.description.unet.as_ref().ok_or_else(|| self.is_no(ModelKind::UNet))
+    }
+
+    /// The autoencoder's words, or an error where the model is something else.
+    pub fn autoencoder_description(&self) -> Result<&AutoencoderDescription> {
+        self.description.autoencoder.as_ref().ok_or_else(|| self.is_no(ModelKind::Autoencoder))
+    }
+
+    /// The control network's words, or an error where the model is something else.
+    pub fn controlnet_description(&self) -> Result<&ControlNetDescription> {
+        self.description.controlnet.as_ref().ok_or_else(|| self.is_no(ModelKind::ControlNet))
+    }
+
+    fn is_no(&self, expected: ModelKind) -> Error {
+        Error::BadFile {
+            path: self.path.clone(),
+            problem: format!("a model of kind {}, expected {}", self.description.kind.word(), expected.word()),
+            advice: "give a model of that kind",
+        }
+    }
+
+    /// Axes of its pictures: 2, or 3 for volumes.
+    pub fn spatial_dims(&self) -> usize {
+        let Description { unet, autoencoder, controlnet, .. } = &self.description;
+        let unet = unet.as_ref().map(|words| words.network.spatial_dims);
+        let control = controlnet.as_ref().map(|words| words.base.spatial_dims);
+        let autoencoder = autoencoder.as_ref().map(|words| words.network.spatial_dims);
+        unet.or(control).or(autoencoder).unwrap_or(2)
+    }
+
+    /// The U-Net with its weights, in evaluation mode.
+    pub fn unet(&self, device: &Device) -> Result<UNet> {
+        let words = self.unet_description()?;
+        self.filled(UNet::new(&words.network, [words.in_channels, words.out_channels], device)?)
+    }
+
+    /// The autoencoder with its weights, in evaluation mode.
+    pub fn autoencoder(&self, device: &Device) -> Result<Autoencoder> {
+        let words = self.autoencoder_description()?;
+        self.filled(Autoencoder::new(&words.network, words.channels, device)?)
+    }
+
+    /// The control network with its weights, in evaluation mode.
+    pub fn controlnet(&self, device: &Device) -> Result<ControlNet> {
+        let words = self.controlnet_description()?;
+        let channels = [words.in_channels, words.condition_channels];
+        let stride = words.condition_stride;
+        self.filled(ControlNet::with_condition_stride(&words.base, &words.control, channels, stride, device)?)
+    }
+
+    /// The FID's Inception with its weights.
+    pub fn inception(&self, device: &Device) -> Result<Inception> {
+        if self.description.kind != ModelKind::Inception {
+            return Err(self.is_no(ModelKind::Inception));
+        }
+        Inception::new(&self.arrays, device).map_err(|error| architecture(&self.path, error))
+    }
+
+    fn filled<M: Module>(&self, network: M) -> Result<M> {
+        parameters::import(network, &flattened(&self.arrays)).map_err(|error| architecture(&self.path, error))
+    }
+
+    /// Whether the arrays make the network that the description names.
+    pub(crate) fn check(&self) -> Result<()> {
+        let device = Device::flex();
+        match self.description.kind {
+            ModelKind::UNet => self.unet(&device).map(|_| ()),
+            ModelKind::Autoencoder => self.autoencoder(&device).map(|_| ()),
+            ModelKind::ControlNet => self.controlnet(&device).map(|_| ()),
+            ModelKind::Inception => self.inception(&device).map(|_| ()),
+        }
+    }
+
+    /// Writes the model as a new folder, whole or not at all.
+    pub fn save(mut self, folder: &Path) -> Result<Description> {
+        RunDir::check_free(folder)?;
+        pig_files::create_folder(folder, |temporary| self.write(temporary))?;
+        Ok(self.description)
+    }
+
+    fn write(&mut self, folder: &Path) -> Result<()> {
+        let file = folder.join(ARRAYS);
+        let bytes = checkpoint::serialise(&file, &self.arrays)?;
+        self.description.sha256 = pig_files::sha256(&bytes);
+        pig_files::write(&file, &bytes)?;
+        // Every field is a plain value, so this cannot fail.
+        let text = toml::to_string_pretty(&self.description).unwrap_or_default();
+        Ok(pig_files::write(&folder.join(DESCRIPTION), text.as_bytes())?)
+    }
+}
+
+fn own_unet(config: &Config, role: Role) -> UNetDescription {
+    let [in_channels, out_channels] = role.channels(config.grid(role).1);
+    UNetDescription { in_channels, out_channels, network: config.unet(role).clone(), schedule: config.schedule.clone() }
+}
+
+fn own_autoencoder(run: &RunDir, config: &Config) -> Result<AutoencoderDescription> {
+    Ok(AutoencoderDescription {
+        channels: config.data.channels,
+        scaling_factor: LatentSpace::load(run.path())?.scaling_factor(),
+        network: config.autoencoder.clone(),
+    })
+}
+
+fn own_control(config: &Config) -> ControlNetDescription {
+    ControlNetDescription {
+        in_channels: config.data.channels,
+        condition_channels: 1,
+        condition_stride: 1,
+        base: config.unet(Role::Control).clone(),
+        control: config.control.clone(),
+    }
+}
+
+/// Kernels of volumes `[out, in, depth, height, width]` as the networks have them, `[out, in * depth, height, width]`, and everything
+/// else as it is.
+fn flattened(arrays: &StateDict) -> StateDict {
+    let flat = |array: &Array| match array.shape[..] {
+        [out, input, depth, height, width] => {
+            Array { shape: vec![out, input * depth, height, width], values: array.values.clone() }
+        }
+        _ => array.clone(),
+    };
+    arrays.iter().map(|(name, array)| (name.clone(), flat(array))).collect()
+}
+
+/// Arrays of the tensor-free reader as the networks take them.
+pub(crate) fn state_dict(arrays: pig_weights::StateDict) -> StateDict {
+    arrays.into_iter().map(|(name, array)| (name, Array { shape: array.shape, values: array.values })).collect()
+}
+
+/// An error that lists every missing and every unexpected name, where the short one shows three.
+pub(crate) fn architecture(path: &Path, error: ParameterError) -> Error {
+    let ParameterError::Names { missing, unexpected } = &error else {
+        return Error::Architecture { path: path.to_owned(), source: error };
+    };
+    let list = |what: &str, names: &[String]| {
+        names.iter().fold(String::new(), |text, name| format!("{text}\n  {what}: {name}"))
+    };
+    Error::BadFile {
+        path: path.to_owned(),
+        problem: format!(
+            "the arrays do not make the network: {} missing, {} unexpected{}{}\n",
+            missing.len(),
+            unexpected.len(),
+            list("missing", missing),
+            list("unexpected", unexpected)
+        ),
+        advice: "check --kind, the config.json beside the file, and the settings given with --set",
+    }
+}

@@ -1,0 +1,42 @@
+//! What a training loop measures of itself.
+
+use crate::metrics_log::Line;
+use std::time::Instant;
+
+/// Optimiser steps that are measured where a training is planned; one more goes before them.
+pub const MEASURED_STEPS: usize = 2;
+
+/// The mean of losses.
+pub fn mean(losses: &[f32]) -> f64 {
+    losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64
+}
+
+/// The rate between lines of the log.
+#[derive(Debug)]
+pub struct Meter {
+    /// Training images since the last line.
+    pub images: usize,
+    since: Instant,
+    rate: f64,
+}
+
+impl Meter {
+    /// Starts counting.
+    pub fn new() -> Self {
+        Self { images: 0, since: Instant::now(), rate: 0.0 }
+    }
+
+    /// Images a second since the last call.
+    pub fn take(&mut self) -> f64 {
+        let rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+        *self = Self { rate, ..Self::new() };
+        rate
+    }
+
+    /// What stands beside the bar.
+    pub fn message(&self, loss: f32, line: &Line) -> String {
+        let shown = line.loss.map_or(f64::from(loss), |mean| mean);
+        let validation = line.validation.map(|v| format!(", validation {:.4}", v.mean)).unwrap_or_default();
+        format!("loss {shown:.4}{validation}, {:.1} images/s", self.rate)
+    }
+}

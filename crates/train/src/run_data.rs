@@ -1,0 +1,149 @@
+//! The pairs of a run: found, split, prepared.
+
+use crate::{
+    Config, Error, Result,
+    observer::{Event, Observer, note, warn},
+    run_dir::{Provenance, RunDir, config_sha256, now, program},
+};
+use burn::tensor::Device;
+use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, Splits, split_by_group};
+use std::path::Path;
+
+/// Pairs prepared for a run.
+#[derive(Debug)]
+pub struct RunData {
+    /// The folder as found.
+    pub dataset: Dataset,
+    /// Who trains and who validates.
+    pub splits: Splits,
+    /// How files become numbers.
+    pub preparation: Preparation,
+    /// All pairs as numbers.
+    pub set: PreparedSet,
+}
+
+impl RunData {
+    /// Reads a data folder for a new run: finds the pairs, splits by group, measures intensities on the training
+    /// groups alone, and loads.
+    pub fn new(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Self> {
+        let split = |dataset: &Dataset| split_by_group(dataset, config.data.validation_fraction, config.train.seed);
+        Self::split(data, &config.data, split, observer)
+    }
+
+    /// The same with another way to split. Pairs that test or are left out are not loaded.
+    pub fn split(
+        data: &Path,
+        config: &DataConfig,
+        split: impl FnOnce(&Dataset) -> pig_data::Result<Splits>,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let dataset = discover(data, config, observer)?;
+        let splits = split(&dataset)?;
+        splits.check(&dataset)?;
+        let preparation = Preparation::fit(&dataset, &splits.training, config)?;
+        Self::load(dataset, splits, preparation, observer)
+    }
+
+    /// Reads a data folder as an existing run did.
+    pub fn of_run(data: &Path, run: &RunDir, observer: &dyn Observer) -> Result<Self> {
+        let preparation = run.preparation()?;
+        let dataset = discover(data, &preparation.config, observer)?;
+        let splits = run.splits()?;
+        splits.check(&dataset)?;
+        Self::load(dataset, splits, preparation, observer)
+    }
+
+    fn load(mut dataset: Dataset, splits: Splits, preparation: Preparation, observer: &dyn Observer) -> Result<Self> {
+        dataset.pairs.retain(|pair| !splits.hides(&pair.id));
+        let set = prepared(&dataset, &preparation, observer)?;
+        Ok(Self { dataset, splits, preparation, set })
+    }
+
+    /// Refuses a split without training pairs.
+    pub fn check_training(&self) -> Result<()> {
+        if !self.splits.training.is_empty() {
+            return Ok(());
+        }
+        Err(Error::TooLittle {
+            found: "no pair is left to train on".to_owned(),
+            expected: "at least one group that trains; lower data.validation_fraction",
+        })
+    }
+
+    /// Where a new run of the configuration `config` (as TOML) on these data comes from.
+    pub fn provenance(&self, config: &str, data_sha256: String, device: &Device) -> Provenance {
+        Provenance {
+            program: program(),
+            started: now(),
+            config_sha256: config_sha256(config),
+            data_sha256,
+            splits_sha256: self.splits.sha256.clone(),
+            layout: self.dataset.layout.to_string(),
+            split_by: self.splits.by.to_string(),
+            pairs: [self.splits.training.len(), self.splits.validation.len()],
+            groups: [self.splits.training_groups, self.splits.validation_groups],
+            device: format!("{device:?}"),
+            threads: rayon::current_num_threads(),
+            added: None,
+        }
+    }
+
+    /// Refuses data that are not those that `run` began with.
+    pub fn check_unchanged(&self, run: &RunDir) -> Result<()> {
+        let (found, expected) = (self.set.sha256(), run.provenance()?.data_sha256);
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Mismatch {
+            what: "the prepared data's SHA-256",
+            found: expected,
+            expected: found,
+            advice: "images or masks have changed since the run began; start a new run with another --out",
+        })
+    }
+
+    /// The pairs of `dataset`, the whole of the data folder, whose patients test, prepared alike.
+    pub fn test(&self, dataset: &Dataset, observer: &dyn Observer) -> Result<PreparedSet> {
+        let mut dataset = dataset.clone();
+        dataset.pairs.retain(|pair| self.splits.test.binary_search(&pair.id).is_ok());
+        prepared(&dataset, &self.preparation, observer)
+    }
+
+    /// The pairs that train, and those that validate.
+    pub fn parts(&self) -> [PreparedSet; 2] {
+        [&self.splits.training, &self.splits.validation].map(|ids| self.set.subset(&self.set.indices_of(ids)))
+    }
+}
+
+/// All pairs of `dataset` as numbers, with progress and warnings.
+pub fn prepared(dataset: &Dataset, preparation: &Preparation, observer: &dyn Observer) -> Result<PreparedSet> {
+    observer.event(Event::Begin { stage: "prepare".to_owned(), total: dataset.len(), done: 0 });
+    let set = preparation.load(dataset, &|done, _| {
+        observer.event(Event::Progress { done, message: String::new() });
+    })?;
+    observer.event(Event::End);
+    for warning in &set.warnings {
+        warn(observer, warning.clone());
+    }
+    Ok(set)
+}
+
+/// The pairs of a data folder, with what the user should know of them.
+pub fn discover(data: &Path, config: &DataConfig, observer: &dyn Observer) -> Result<Dataset> {
+    let dataset = Dataset::discover(data, config)?;
+    note(
+        observer,
+        format!(
+            "{}: {} pairs in {} groups; layout: {}; the split goes {}",
+            data.display(),
+            dataset.len(),
+            dataset.group_count(),
+            dataset.layout,
+            dataset.group_source
+        ),
+    );
+    for warning in &dataset.warnings {
+        warn(observer, warning.clone());
+    }
+    Ok(dataset)
+}

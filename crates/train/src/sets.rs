@@ -1,0 +1,12 @@
+//! The pairs of one training.
+
+use pig_data::PreparedSet;
+
+/// The pairs of one training.
+#[derive(Clone, Copy, Debug)]
+pub struct Sets<'a> {
+    /// Pairs to learn from.
+    pub training: &'a PreparedSet,
+    /// Pairs of other patients, for the validation loss.
+    pub validation: &'a PreparedSet,
+}
