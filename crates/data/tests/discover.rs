@@ -4,8 +4,9 @@ mod common;
 
 use std::path::Path;
 
-use common::{folders, gray8, shared, text};
+use common::{folders, gray8, text};
 use pig_data::{DataConfig, DataError, Dataset, GroupSource, Layout, manifest::Manifest};
+use pig_testing::shared;
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -161,7 +162,7 @@ fn empty_missing_and_duplicate_files_are_refused() {
 
 #[test]
 fn busi_is_grouped_by_near_duplicates() {
-    let Some(root) = shared("busi") else { return };
+    let Some(root) = shared("data/busi") else { return };
     let found = grouped(&root, "near_duplicate_group").unwrap();
     assert_eq!((found.layout, found.len()), (Layout::Folders, 586));
     assert!(found.warnings.is_empty(), "{:?}", found.warnings);
@@ -171,7 +172,7 @@ fn busi_is_grouped_by_near_duplicates() {
 
 #[test]
 fn lgg_is_grouped_by_patient() {
-    let Some(root) = shared("lgg") else { return };
+    let Some(root) = shared("data/lgg") else { return };
     let found = discover(&root).unwrap();
     assert_eq!((found.layout, found.len(), found.group_count()), (Layout::Suffix, 1295, 80));
     assert_eq!(found.group_source, GroupSource::Column("patient".to_owned()));

@@ -5,10 +5,11 @@ mod common;
 use std::path::Path;
 use std::sync::Mutex;
 
-use common::{colour8, folders, gray8, gray16, shared};
+use common::{colour8, folders, gray8, gray16};
 use pig_data::config::{Crop, Intensity, MaskResize, Resize};
 use pig_data::intensity::IntensityMap;
 use pig_data::{DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet, split_by_group};
+use pig_testing::shared;
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -283,7 +284,7 @@ proptest! {
 
 #[test]
 fn busi_prepares_with_groups_kept_apart() {
-    let Some(root) = shared("busi") else { return };
+    let Some(root) = shared("data/busi") else { return };
     let config = DataConfig { group_column: Some("near_duplicate_group".to_owned()), ..DataConfig::default() };
     let dataset = Dataset::discover(&root, &config).unwrap();
     let splits = split_by_group(&dataset, config.validation_fraction, 0).unwrap();
@@ -304,7 +305,7 @@ fn busi_prepares_with_groups_kept_apart() {
 
 #[test]
 fn lgg_prepares_with_its_mask_fractions() {
-    let Some(root) = shared("lgg") else { return };
+    let Some(root) = shared("data/lgg") else { return };
     let config = config([64, 64], Intensity::Auto);
     let dataset = Dataset::discover(&root, &config).unwrap();
     let set = Preparation::fit(&dataset, &dataset.ids(), &config).unwrap().load(&dataset, &|_, _| {}).unwrap();

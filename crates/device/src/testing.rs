@@ -39,10 +39,10 @@ pub fn tolerance(cpu: f64) -> f64 {
     if is_cpu() { cpu } else { cpu.max(GPU_TOLERANCE) }
 }
 
-/// Whether a test that is about the CPU must be skipped, which it says with the `reason`.
+/// Whether a test that is about the CPU must be skipped, for `reason`. The skip is recorded (`pig_testing::skip`).
 pub fn skips(reason: &str) -> bool {
     if !is_cpu() {
-        println!("skipped on {}: {reason}", opened().kind);
+        pig_testing::skip(&format!("on {}: {reason}", opened().kind));
     }
     !is_cpu()
 }

@@ -1,17 +1,12 @@
 //! The shared mammogram objects: every transfer syntax of one object gives the same pixels.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pig_dicom::{Image, Laterality, Limits, Object, ObjectKind, Samples, SpacingSource, Voi, open};
+use pig_testing::shared;
 
-fn shared() -> Option<PathBuf> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/dicom_cbis"));
-    if folder.is_dir() {
-        return Some(folder.to_path_buf());
-    }
-    eprintln!("skipped: shared/data/dicom_cbis is absent");
-    None
-}
+/// Their folder beside the repository.
+const CBIS: &str = "data/dicom_cbis";
 
 fn frames(path: &Path) -> Vec<Samples> {
     let image = Image::open(path, &Limits::default()).unwrap();
@@ -33,20 +28,20 @@ const SYNTAXES: [&str; 5] = ["deflated", "rle", "j2k_lossless", "jpeg_lossless_s
 
 #[test]
 fn every_syntax_of_the_volume_gives_the_same_pixels() {
-    let Some(folder) = shared() else { return };
+    let Some(folder) = shared(CBIS) else { return };
     same_pixels(&folder, "DBT_P_00173_LEFT_MLO", &SYNTAXES);
 }
 
 #[test]
 fn every_syntax_of_the_mammogram_gives_the_same_pixels() {
-    let Some(folder) = shared() else { return };
+    let Some(folder) = shared(CBIS) else { return };
     same_pixels(&folder, "MG_P_00173_RIGHT_MLO", &SYNTAXES);
     same_pixels(&folder, "MG_P_00173_RIGHT_MLO", &["implicit_le"]);
 }
 
 #[test]
 fn the_volume_tells_its_geometry() {
-    let Some(folder) = shared() else { return };
+    let Some(folder) = shared(CBIS) else { return };
     let path = folder.join("DBT_P_00173_LEFT_MLO_explicit_le.dcm");
     let Object::Image(image) = open(&path, &Limits::default()).unwrap() else { panic!("not an image") };
     let info = image.info();

@@ -9,16 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use pig_dicom::{Frame, Image, Limits, Photometric, Voi};
+use pig_testing::{shared, skip};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// Folders of each label of the golden, where they are there.
-fn roots() -> BTreeMap<&'static str, PathBuf> {
+/// Folders of pydicom's files by their label in the golden. Without them the calling test, or this part of it, is skipped.
+fn pydicom_roots() -> BTreeMap<&'static str, PathBuf> {
     let mut roots = BTreeMap::new();
-    let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/dicom_cbis"));
-    if shared.is_dir() {
-        roots.insert("cbis", shared.to_path_buf());
-    }
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     let library = cache.map(|cache| cache.join("pig-peers/lib")).filter(|library| library.is_dir());
@@ -29,6 +26,9 @@ fn roots() -> BTreeMap<&'static str, PathBuf> {
                 roots.insert(label, packages.join(inside));
             }
         }
+    }
+    if roots.is_empty() {
+        skip("pydicom's test files are absent; .ci/peers installs them");
     }
     roots
 }
@@ -69,7 +69,8 @@ fn pixels_are_those_of_pydicom() {
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(golden).unwrap()).unwrap();
     let files = golden["files"].as_object().unwrap();
     assert!(files.len() > 150);
-    let roots = roots();
+    let mut roots = pydicom_roots();
+    roots.extend(shared("data/dicom_cbis").map(|folder| ("cbis", folder)));
     let mut problems = Vec::new();
     let (mut compared, mut absent) = (0, 0);
     for (name, entry) in files {
@@ -104,9 +105,6 @@ fn pixels_are_those_of_pydicom() {
     }
     println!("{compared} files compared, {absent} absent");
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    if compared == 0 {
-        eprintln!("skipped: neither shared/data/dicom_cbis nor pydicom's test files are there");
-    }
 }
 
 /// Every file below a folder.
@@ -127,13 +125,10 @@ fn clock(since: &Instant) -> f64 {
 #[test]
 fn every_file_whole_or_cut_is_read_or_refused_in_time() {
     let mut paths = Vec::new();
-    for (label, root) in roots() {
-        if label != "cbis" {
-            files(&root, &mut paths);
-        }
+    for root in pydicom_roots().values() {
+        files(root, &mut paths);
     }
     if paths.is_empty() {
-        eprintln!("skipped: pydicom's test files are absent");
         return;
     }
     let name = Path::new("theirs.dcm");
@@ -165,10 +160,7 @@ fn every_file_whole_or_cut_is_read_or_refused_in_time() {
 
 #[test]
 fn gray_from_colour_is_asked_for() {
-    let Some(root) = roots().remove("pydicom") else {
-        eprintln!("skipped: pydicom's test files are absent");
-        return;
-    };
+    let Some(root) = pydicom_roots().remove("pydicom") else { return };
     for (name, photometric) in [
         ("examples_rgb_color.dcm", Photometric::Rgb),
         ("examples_palette.dcm", Photometric::Palette),

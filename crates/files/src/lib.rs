@@ -1,7 +1,7 @@
 //! Files and folders that are there whole or not at all, and the hashes that name them.
 //!
 //! Everything that pig writes goes to a temporary name beside its target first, is synced and then renamed. A reader, or a
-//! crash, finds the old content or the new one, never a part. [`write`] does it for a file, [`create_folder`] for a folder.
+//! crash, finds the old content or the new one, never a part. [`write()`] does it for a file, [`create_folder`] for a folder.
 
 mod folder;
 mod hash;

@@ -6,6 +6,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use pig_metrics::agreement::{Agreement, AgreementSettings, Direction, Pair, Verdict, pair_agreement};
+use pig_testing::shared;
 
 struct Real {
     image: Vec<f32>,
@@ -13,15 +14,6 @@ struct Real {
     height: usize,
     width: usize,
     patient: Option<String>,
-}
-
-fn shared(folder: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(folder);
-    if !path.is_dir() {
-        eprintln!("skipped: the shared data folder `{folder}` is absent");
-        return None;
-    }
-    Some(path)
 }
 
 fn gray(path: &Path) -> (Vec<u8>, usize, usize) {
@@ -56,7 +48,7 @@ fn measure(generated: &[Pair], real: &[Pair]) -> Agreement {
 
 #[test]
 fn ultrasound_lesions_are_dark() {
-    let Some(folder) = shared("busi") else { return };
+    let Some(folder) = shared("data/busi") else { return };
     let images = names(&folder.join("images"));
     let real: Vec<Real> = images
         .iter()
@@ -70,7 +62,7 @@ fn ultrasound_lesions_are_dark() {
 
 #[test]
 fn flair_tumours_are_bright_and_agree_until_masks_are_exchanged() {
-    let Some(folder) = shared("lgg") else { return };
+    let Some(folder) = shared("data/lgg") else { return };
     let mut real = Vec::new();
     for patient in names(&folder).iter().filter(|path| path.is_dir()).take(40) {
         let name = patient.file_name().unwrap().to_string_lossy().into_owned();

@@ -10,6 +10,7 @@ use pig_prepare::inspect::phash::{distance, perceptual_hash};
 use pig_prepare::inspect::{Inspected, Inspection, NEAR_BITS, inspect, table_text, write_page};
 use pig_prepare::pipeline::Silent;
 use pig_prepare::sources::Cost;
+use pig_testing::shared;
 use rayon::prelude::*;
 
 fn look(source: &std::path::Path) -> Inspected {
@@ -105,7 +106,7 @@ fn a_prepared_folder_can_be_looked_at() {
 /// Precision and recall of "at most so many bits differ" over pairs of images, against the groups that BUSI's manifest has.
 #[test]
 fn near_duplicates_agree_with_the_marked_groups_of_busi() {
-    let Some(busi) = shared("busi") else { return };
+    let Some(busi) = shared("data/busi") else { return };
     let table = pig_data::manifest::Manifest::read(&busi.join("manifest.csv")).unwrap().unwrap();
     let (id, group) = (table.column("id").unwrap(), table.column("near_duplicate_group").unwrap());
     let images: Vec<(String, u64)> = table

@@ -11,6 +11,7 @@ use pig_prepare::layouts::find;
 use pig_prepare::prepared::transforms;
 use pig_prepare::settings::{BoxShape, CropRule, WindowRule};
 use pig_prepare::{Layout, PrepareConfig};
+use pig_testing::shared;
 
 fn count(values: &[u16]) -> usize {
     values.iter().filter(|&&value| value != 0).count()
@@ -307,11 +308,11 @@ fn box_slices_and_ellipses_are_settings() {
 #[test]
 fn shared_folders_have_their_published_counts() {
     let config = PrepareConfig::default();
-    if let Some(busi) = shared("busi") {
+    if let Some(busi) = shared("data/busi") {
         let found = find(&busi, None, &config, &Limits::default()).unwrap();
         assert_eq!((found.layout, found.cases.len()), (Layout::Generic, 586));
     }
-    if let Some(lgg) = shared("lgg") {
+    if let Some(lgg) = shared("data/lgg") {
         let found = find(&lgg, None, &config, &Limits::default()).unwrap();
         assert_eq!((found.layout, found.cases.len(), found.notes.len()), (Layout::Lgg, 1295, 0));
         let patients: std::collections::BTreeSet<_> = found.cases.iter().map(|case| &case.patient).collect();

@@ -136,7 +136,7 @@ mod tests {
         let mut drawn = Vec::new();
         for size in [TextSize::Label, TextSize::Title] {
             size.draw(&text, |x, y, shade| {
-                drawn.extend([x.to_le_bytes(), y.to_le_bytes(), i32::from(shade).to_le_bytes()].concat())
+                drawn.extend([x.to_le_bytes(), y.to_le_bytes(), i32::from(shade).to_le_bytes()].concat());
             });
         }
         let sha256 = pig_files::sha256(&drawn);

@@ -20,10 +20,16 @@ pub struct Meter {
     rate: f64,
 }
 
+impl Default for Meter {
+    fn default() -> Self {
+        Self { images: 0, since: Instant::now(), rate: 0.0 }
+    }
+}
+
 impl Meter {
     /// Starts counting.
     pub fn new() -> Self {
-        Self { images: 0, since: Instant::now(), rate: 0.0 }
+        Self::default()
     }
 
     /// Images a second since the last call.

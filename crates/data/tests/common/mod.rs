@@ -1,20 +1,10 @@
-//! Small data sets in temporary folders, and the path of the shared sets.
+//! Small data sets in temporary folders.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::{GrayImage, ImageBuffer, Luma, Rgb};
-
-/// A folder of the shared data, or `None` (with the reason printed) where it is absent.
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(name);
-    if path.is_dir() {
-        return Some(path);
-    }
-    println!("skipped: {} is absent", path.display());
-    None
-}
 
 /// Writes an 8-bit gray file; the ending of the name chooses the format.
 pub(crate) fn gray8(path: &Path, width: u32, height: u32, value: impl Fn(u32, u32) -> u8) {

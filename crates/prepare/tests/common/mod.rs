@@ -1,26 +1,16 @@
-//! Sources made for tests, and the shared data where they are.
+//! Sources made for tests.
 
 #![allow(dead_code, reason = "every test file uses a part")]
 
 pub(crate) mod dicom;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pig_data::Pixels;
 use pig_data::png_file::{read_png, write_gray_png};
 use pig_prepare::pipeline::{Silent, Summary};
 use pig_prepare::sources::Cost;
 use pig_prepare::{Key, PrepareConfig, Request, Result, prepare};
-
-/// The shared data, or `None` with a printed reason.
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(name);
-    if path.is_dir() {
-        return Some(path);
-    }
-    println!("skipped: {} is not there", path.display());
-    None
-}
 
 /// A gray picture of smooth structures that follow from `seed`.
 pub(crate) fn picture(height: usize, width: usize, seed: u64) -> Vec<u8> {

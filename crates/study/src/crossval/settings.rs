@@ -48,8 +48,8 @@ impl Settings {
 
     /// SHA-256 over a line for each setting, in the order of their names.
     pub(super) fn sha256(&self) -> String {
-        let lines: String = self.0.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
-        pig_files::sha256(lines.as_bytes())
+        let lines: Vec<String> = self.0.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+        pig_files::sha256(lines.concat().as_bytes())
     }
 }
 
