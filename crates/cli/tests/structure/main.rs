@@ -20,7 +20,8 @@ use std::{
 
 /// The crates from the lowest layer to the highest. A crate may depend only on crates of lower layers.
 const LAYERS: &[&[&str]] = &[
-    &["device", "dicom", "diffusion", "files", "kernels", "metrics"],
+    &["diffusion", "files", "kernels", "metrics", "testing"],
+    &["device", "dicom"],
     &["data", "nn", "report", "weights"],
     // The optimiser keeps its moments by the names of a network's parameters.
     &["optim"],
