@@ -186,7 +186,7 @@ fn assert_script(folder: &Folder, out: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/recompute_table.py");
     let files = ["cases.csv", "table.md"].map(|file| folder.at(&format!("{out}/{file}")));
     let Ok(output) = Command::new("python3").arg(script).args(&files).env("PYTHONIOENCODING", "utf-8").output() else {
-        println!("skipped: no python3 here to run experiments/recompute_table.py");
+        pig_testing::skip("no python3 to run experiments/recompute_table.py");
         return;
     };
     assert!(output.status.success(), "{}{}", common::stdout(&output), stderr(&output));
@@ -215,11 +215,7 @@ impl Committed {
     /// None without the data that they are of.
     fn copy(name: &str, experiment: &[&str]) -> Option<Self> {
         let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        let data = repository.join("../shared/data/lgg");
-        if !data.is_dir() {
-            println!("skipped: {} is absent", data.display());
-            return None;
-        }
+        let data = pig_testing::shared("data/lgg")?;
         let (results, folder) = (repository.join("results").join(name), Folder::new());
         copy(&results, folder.path());
         let common = ["--data", data.to_str().unwrap(), "--out", &folder.at(""), "--fold", "0", "--quiet"];

@@ -215,10 +215,7 @@ fn two_tables_of_cases_are_compared_by_patient() {
 /// Needs the weights that `PIG_INCEPTION` names, as the features' own test.
 #[test]
 fn a_reference_in_a_file_gives_the_folder_s_numbers() {
-    let Some(weights) = std::env::var_os("PIG_INCEPTION") else {
-        println!("skipped: PIG_INCEPTION names no weights");
-        return;
-    };
+    let Some(weights) = pig_testing::given("PIG_INCEPTION") else { return };
     let folder = Folder::with_data();
     noise(&folder, "made", 1);
     let (real, made, model, file) = (folder.at("data"), folder.at("made"), folder.at("model"), folder.at("ref.npz"));

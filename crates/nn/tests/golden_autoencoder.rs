@@ -16,7 +16,6 @@ use pig_nn::{
     pass::Pass,
     volume::Volume,
 };
-use std::path::Path;
 
 fn shape(array: &pig_nn::parameters::Array) -> [usize; 4] {
     array.shape.as_slice().try_into().unwrap()
@@ -60,11 +59,8 @@ fn moments_images_and_gradients_are_the_peer_s() {
 /// A checkpoint that diffusers wrote and its own output for it, beside the repository.
 #[test]
 fn a_diffusers_checkpoint_gives_its_own_output() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/peers/diffusers/vae_small"));
-    let Ok(reference) = std::fs::read(folder.join("reference.npz")) else {
-        println!("skipped: {} is not there", folder.display());
-        return;
-    };
+    let Some(folder) = pig_testing::shared("peers/diffusers/vae_small") else { return };
+    let reference = std::fs::read(folder.join("reference.npz")).unwrap();
     let config = AutoencoderConfig {
         block_out_channels: vec![16, 32, 32],
         layers_per_block: 1,

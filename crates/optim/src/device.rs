@@ -242,22 +242,13 @@ impl ModuleMapper for Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden::read;
     use crate::host::{NamedGradients, Optimizer, accumulate, clip};
     use pig_device::testing;
     use pig_nn::{config::UNetConfig, network::Role, parameters, pass::Pass, unet::UNet};
-    use safetensors::SafeTensors;
 
-    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/goldens/optimizers.safetensors");
-
-    /// Ten steps of PyTorch's Adam and AdamW with weight decay, from given gradients, in f64.
     #[test]
     fn steps_are_the_peer_s() {
-        let bytes = std::fs::read(GOLDEN).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let read = |name: &str| -> Vec<f64> {
-            let data = file.tensor(name).unwrap().data();
-            data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect()
-        };
         let device = testing::device();
         let tensor = |values: &[f64]| {
             let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();

@@ -201,19 +201,10 @@ pub fn clip(gradients: &mut NamedGradients, limit: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use safetensors::SafeTensors;
+    use crate::golden::read;
 
-    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/goldens/optimizers.safetensors");
-
-    /// Ten steps of PyTorch's Adam and AdamW with weight decay, from given gradients, in f64.
     #[test]
     fn steps_are_the_peer_s() {
-        let bytes = std::fs::read(GOLDEN).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let read = |name: &str| -> Vec<f64> {
-            let data = file.tensor(name).unwrap().data();
-            data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect()
-        };
         for (kind, name) in [(OptimizerKind::Adam, "adam"), (OptimizerKind::AdamW, "adamw")] {
             let mut values: Vec<f32> = read("start").iter().map(|&v| v as f32).collect();
             let zeros = vec![0.0; values.len()];

@@ -5,6 +5,8 @@
 
 mod config;
 pub mod device;
+#[cfg(test)]
+mod golden;
 pub mod host;
 mod learning_rate;
 mod updates;

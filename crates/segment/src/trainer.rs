@@ -91,7 +91,7 @@ impl<'a> SegmentTrainer<'a> {
     pub(super) fn run(mut self) -> Result<Outcome> {
         let train = &self.file.segment.train;
         let mut log = MetricsLog::open(self.run, SEGMENTER, self.state.step)?;
-        let mut meter = Meter::new();
+        let mut meter = Meter::default();
         self.observer.event(Event::Begin { stage: SEGMENTER.to_owned(), total: self.steps, done: self.state.step });
         while self.state.step < self.steps {
             if self.observer.stop_requested() {

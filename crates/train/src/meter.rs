@@ -21,21 +21,17 @@ pub struct Meter {
 }
 
 impl Default for Meter {
+    /// Starts counting.
     fn default() -> Self {
         Self { images: 0, since: Instant::now(), rate: 0.0 }
     }
 }
 
 impl Meter {
-    /// Starts counting.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Images a second since the last call.
     pub fn take(&mut self) -> f64 {
         let rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
-        *self = Self { rate, ..Self::new() };
+        *self = Self { rate, ..Self::default() };
         rate
     }
 

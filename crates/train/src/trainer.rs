@@ -18,7 +18,7 @@ use burn::{
 };
 use pig_data::PreparedSet;
 use pig_nn::parameters;
-use pig_optim::Updates;
+use pig_optim::{OptimConfig, Updates};
 use std::path::Path;
 
 /// Noise of validation is named apart from that of training.
@@ -27,6 +27,7 @@ const VALIDATION_POSITIONS: u64 = 1 << 48;
 /// Trains one network of a run.
 pub struct Trainer<'a, O: Objective> {
     objective: &'a O,
+    optim: OptimConfig,
     sets: Sets<'a>,
     device: &'a Device,
     observer: &'a dyn Observer,
@@ -52,6 +53,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         resume: bool,
     ) -> Result<Self> {
         let config = objective.context().config;
+        let optim = config.train.optim();
         let role = objective.role();
         let store = Store::new(run, role_name(role));
         let network = objective.build(device)?;
@@ -60,7 +62,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             let checkpoint = store.load_last()?;
             let network = parameters::import(network, &checkpoint.model)
                 .map_err(|source| Error::Architecture { path: run.to_owned(), source })?;
-            let mut optimizer = Updates::new(&config.train.optim(), &network, device);
+            let mut optimizer = Updates::new(&optim, &network, device);
             optimizer.restore(&checkpoint.optimizer, &checkpoint.ema).map_err(|name| Error::BadFile {
                 path: run.to_owned(),
                 problem: format!("the optimiser's {name} is missing or of another shape"),
@@ -69,14 +71,14 @@ impl<'a, O: Objective> Trainer<'a, O> {
             note(observer, format!("{}: continues from step {}", role_name(role), checkpoint.state.step));
             let (network, mut state) = (Some(network.train()), checkpoint.state);
             bind(&mut state, objective)?;
-            return Ok(Self { objective, sets, device, observer, run, store, network, optimizer, state });
+            return Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state });
         }
         let network = objective.start(network);
-        let optimizer = Updates::new(&config.train.optim(), &network, device);
+        let optimizer = Updates::new(&optim, &network, device);
         state.kept_timesteps = objective.kept_timesteps();
         bind(&mut state, objective)?;
         let network = Some(network.train());
-        Ok(Self { objective, sets, device, observer, run, store, network, optimizer, state })
+        Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state })
     }
 
     /// Optimiser steps done.
@@ -90,7 +92,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let (train, role) = (&config.train, self.objective.role());
         let steps = config.steps(role);
         let mut log = MetricsLog::open(self.run, role_name(role), self.state.step)?;
-        let mut meter = Meter::new();
+        let mut meter = Meter::default();
         self.observer.event(Event::Begin { stage: role_name(role).to_owned(), total: steps, done: self.state.step });
         while self.state.step < steps {
             if self.observer.stop_requested() {
@@ -159,11 +161,11 @@ impl<'a, O: Objective> Trainer<'a, O> {
             return Err(Error::Diverged { network: role_name(self.objective.role()), step, loss });
         }
         let norm = self.optimizer.clip(train.clip_grad_norm);
-        let rate = self.state.learning_rate.at(&train.optim(), step, steps);
+        let rate = self.state.learning_rate.at(&self.optim, step, steps);
         self.network = self.network.take().map(|network| self.optimizer.step(network, rate, step));
         let images = train.batch_size * train.gradient_accumulation_steps;
         let epoch = |step: usize| step * images / self.sets.training.len().max(1);
-        self.state.learning_rate.observe(&train.optim(), loss, epoch(step + 1) > epoch(step));
+        self.state.learning_rate.observe(&self.optim, loss, epoch(step + 1) > epoch(step));
         self.state.step += 1;
         Ok((loss, rate, norm))
     }

@@ -193,10 +193,7 @@ numpy.savez_compressed(noise, **{name: numpy.stack(rows).astype(numpy.float64) f
 /// numpy reads what is written and walks the chain with it; what numpy writes is read.
 #[test]
 fn numpy_reads_and_writes_the_same() {
-    let Some(python) = std::env::var_os("PIG_PEERS_PYTHON") else {
-        println!("skipped: PIG_PEERS_PYTHON names no Python (.ci/peers sets it)");
-        return;
-    };
+    let Some(python) = pig_testing::given("PIG_PEERS_PYTHON") else { return };
     let folder = folder();
     let run = trained(folder.path(), "run", &config(&["sample.clip_sample=true"]));
     let (own, again) = (folder.path().join("own"), folder.path().join("again"));

@@ -237,13 +237,9 @@ fn a_changed_model_is_not_used() {
 /// diffusers' own checkpoint with its scheduler, beside the repository.
 #[test]
 fn a_pipeline_folder_brings_its_schedule() {
-    let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/peers/diffusers/unet_attn_32_c1"));
-    if !shared.exists() {
-        println!("skipped: {} is not there", shared.display());
-        return;
-    }
+    let Some(shared) = pig_testing::shared("peers/diffusers/unet_attn_32_c1") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let model = imported(shared, &[], folder.path());
+    let model = imported(&shared, &[], folder.path());
     let words = model.unet_description().unwrap();
     assert_eq!((words.in_channels, words.out_channels, words.schedule.num_train_timesteps), (1, 1, 1000));
     let found = verify(&model, None, &shared.join("reference.npz"), &Device::flex()).unwrap();

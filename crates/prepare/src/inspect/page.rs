@@ -9,7 +9,7 @@ use pig_data::resample::{fit_within, resize_image, resize_mask_area};
 use pig_metrics::histogram::Histogram;
 use pig_report::page::Figure;
 use pig_report::{
-    Block, Document, HistogramChart, PairPicture, Picture, Section, SheetStyle, Show, Table, contact_sheet,
+    Block, Document, HistogramChart, PairPicture, Picture, Section, SheetStyle, Show, Table, TextSize, contact_sheet,
 };
 
 use super::look::quick_window;
@@ -162,12 +162,12 @@ fn thumbnail(inspected: &Inspected, index: usize) -> Result<PairPicture> {
     Ok(PairPicture { image, mask, label: label(&case.name) })
 }
 
-/// The end of a case's name, which tells images apart.
+/// The end of a case's name, which tells images apart, as far as it fits above a thumbnail.
 fn label(name: &str) -> String {
-    const LONGEST: usize = THUMBNAIL / 8;
     let name = name.rsplit('/').next().unwrap_or(name);
-    let length = name.chars().count();
-    name.chars().skip(length.saturating_sub(LONGEST)).collect()
+    let fits = |&start: &usize| TextSize::Label.width(&name[start..]) <= THUMBNAIL;
+    let start = name.char_indices().map(|(start, _)| start).find(fits).unwrap_or(name.len());
+    name[start..].to_owned()
 }
 
 fn blank(inspected: &Inspected, index: usize) -> Result<PairPicture> {

@@ -5,11 +5,11 @@
 
 mod bcs_dbt;
 mod busi;
-mod case;
+pub(crate) mod case;
 mod cbis;
 mod generic;
 mod inbreast;
-mod layout;
+pub(crate) mod layout;
 mod lgg;
 mod listing;
 mod nnunet;

@@ -11,7 +11,8 @@ use pig_dicom::{Image, Laterality, ObjectKind, Photometric, Voi};
 
 use crate::affine;
 use crate::error::Result;
-use crate::layouts::{Case, ImageSource, Layout, Side};
+use crate::layouts::case::{Case, ImageSource, Side};
+use crate::layouts::layout::Layout;
 use crate::settings::Colour;
 use nifti::NiftiVolume;
 

@@ -66,23 +66,16 @@ pub struct Named {
     pub arrays: StateDict,
 }
 
-/// Refuses a known network with an array without values; files of unknown ones may hold such arrays, and are told to be unknown.
-fn refuse_empty(arrays: &StateDict) -> Result<(), String> {
-    arrays.iter().try_for_each(|(name, array)| names::refuse_empty(name, array))
-}
-
 /// Tells by a few names whose arrays these are, and renames them. None of the known ones is an error that says what is known, and
 /// an array without values one that names it.
 pub fn rename(arrays: StateDict) -> Result<Named, String> {
     let arrays = without_wrapper(arrays);
     let has = |name: &str| arrays.contains_key(name);
-    let (kind, layout) = if has("Conv2d_1a_3x3.conv.weight") {
+    let folded = has("Conv2d_1a_3x3.weight");
+    let (kind, layout) = if folded || has("Conv2d_1a_3x3.conv.weight") {
         (Kind::Inception, Layout::Torchvision)
     } else if has("layers.mixed_10.tower_2_conv.weight") {
         (Kind::Inception, Layout::Tensorflow)
-    } else if has("Conv2d_1a_3x3.weight") {
-        refuse_empty(&arrays)?;
-        return Ok(Named { kind: Kind::Inception, layout: Layout::Torchvision, arrays });
     } else if has("temb.dense.0.weight") {
         (Kind::UNet, Layout::Released)
     } else if has("controlnet_mid_block.conv.weight") {
@@ -107,8 +100,10 @@ pub fn rename(arrays: StateDict) -> Result<Named, String> {
             some.join(", ")
         ));
     };
-    refuse_empty(&arrays)?;
+    // Files of unknown networks may hold arrays without values, and are told to be unknown.
+    arrays.iter().try_for_each(|(name, array)| names::refuse_empty(name, array))?;
     let arrays = match (kind, layout) {
+        (Kind::Inception, _) if folded => arrays,
         (Kind::Inception, Layout::Torchvision) => inception::from_torchvision(&arrays)?,
         (Kind::Inception, _) => inception::from_tensorflow(&arrays)?,
         (_, Layout::Released) => released::rename(arrays),
