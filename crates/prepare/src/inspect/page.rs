@@ -162,7 +162,7 @@ fn thumbnail(inspected: &Inspected, index: usize) -> Result<PairPicture> {
     Ok(PairPicture { image, mask, label: label(&case.name) })
 }
 
-/// The end of a case's name, which tells images apart, as far as it fits above a thumbnail.
+/// The end of a case's name, which tells images apart, as far as it fits below a thumbnail.
 fn label(name: &str) -> String {
     let name = name.rsplit('/').next().unwrap_or(name);
     let fits = |&start: &usize| TextSize::Label.width(&name[start..]) <= THUMBNAIL;
