@@ -3,6 +3,8 @@
 //! Data go to stdout, everything else to stderr. Exit codes: 0 done, 1 something that the user can mend, 2 a fault of
 //! pig itself, 130 interrupted after its state was saved.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod args;
 mod commands;
 mod terminal;

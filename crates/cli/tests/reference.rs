@@ -148,6 +148,7 @@ impl Reference {
             ("schedule", "ScheduleConfig"),
             ("model_x", "UNetConfig"),
             ("model_y", "ModelYConfig"),
+            ("model_y.frozen", "FrozenConfig"),
             ("control", "ControlConfig"),
             ("autoencoder", "AutoencoderConfig"),
             ("train", "TrainConfig"),

@@ -1,5 +1,7 @@
 //! Image and mask pairs: reading, preparing, splitting, the phantom, writing.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod augment;
 pub mod config;
 mod crop;
@@ -13,8 +15,8 @@ pub mod phantom;
 pub mod placement;
 pub mod png_file;
 pub mod postprocess;
-pub mod prepare;
-pub mod prepared;
+pub mod preparation;
+pub mod prepared_set;
 pub mod read;
 pub mod resample;
 pub mod split;
@@ -25,7 +27,7 @@ pub use config::{AugmentConfig, DataConfig};
 pub use discover::{Dataset, GroupSource, Layout, PairEntry};
 pub use error::{DataError, Result};
 pub use postprocess::{CleanMask, clean_mask};
-pub use prepare::{Pixels, Preparation, PreparedPair};
-pub use prepared::PreparedSet;
+pub use preparation::{Pixels, Preparation, PreparedPair};
+pub use prepared_set::PreparedSet;
 pub use split::{Splits, crossval_folds, k_folds, split_by_group};
 pub use write::{Finished, PairRecord, PairWriter, Stamp};

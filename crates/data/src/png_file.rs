@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use crate::error::{DataError, Result};
-use crate::prepare::Pixels;
+use crate::preparation::Pixels;
 use crate::read::MAX_PIXELS;
 
 /// A PNG's pixels and text.

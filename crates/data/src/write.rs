@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::error::{DataError, Result};
 use crate::png_file::{read_png, read_png_text, write_png};
-use crate::prepare::Pixels;
+use crate::preparation::Pixels;
 use crate::table::{Column, Columns, write_csv, write_parquet};
 
 /// Keywords of the text chunks.

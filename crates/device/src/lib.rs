@@ -3,6 +3,8 @@
 //! The kinds are cargo features (`cuda`, `vulkan`, `wgpu`, `metal`); the CPU is always there. A device is chosen at run
 //! time by a [`Request`] such as `auto`, `cpu` or `cuda:1`, and [`open`] gives it only after it has computed something.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod error;
 mod kind;
 mod open;

@@ -28,6 +28,8 @@
 //!
 //! Not read: HTJ2K, JPEG XL, progressive JPEG, video, more than 16 bits of JPEG 2000, sampled JPEG-LS and lossless JPEG.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod attributes;
 mod basic_profile;
 mod codec;

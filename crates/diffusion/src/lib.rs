@@ -9,6 +9,8 @@
 //! another [`guide`], [`step`] or [`denoiser`] in a file of its own; other noise levels are another
 //! [`schedule::Schedule`] and other [`timesteps`] ([`karras`]).
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod condition_noise;
 pub mod denoiser;
 pub mod forward;

@@ -5,6 +5,8 @@
 //!
 //! Every export has a `manifest.csv` that says of each pair where it lies and whether it is generated or real.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod coco;
 mod dicom;
 mod error;

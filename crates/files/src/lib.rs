@@ -3,6 +3,8 @@
 //! Everything that pig writes goes to a temporary name beside its target first, is synced and then renamed. A reader, or a
 //! crash, finds the old content or the new one, never a part. [`write()`] does it for a file, [`create_folder`] for a folder.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod folder;
 mod hash;
 mod write;

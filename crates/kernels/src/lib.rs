@@ -61,6 +61,8 @@
 //! MIRIFLAGS="-Zmiri-tree-borrows -Zmiri-ignore-leaks" cargo +nightly miri test -p pig-kernels --test edges
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod activation;
 mod attention;
 mod checked;

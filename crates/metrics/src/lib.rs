@@ -16,6 +16,8 @@
 //! Every function is deterministic: random draws come from ChaCha with a seed that the caller states, and parallel work
 //! is gathered in order, so a number does not depend on the number of threads.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod agreement;
 pub mod bootstrap;
 pub mod comparison;

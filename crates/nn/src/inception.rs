@@ -5,7 +5,6 @@
 
 use crate::{
     ops::{self, ConvGeometry},
-    parameters::StateDict,
     pass::Precision,
 };
 use burn::tensor::{
@@ -14,6 +13,7 @@ use burn::tensor::{
     module::{avg_pool2d, max_pool2d},
     ops::{AvgPoolOptions, MaxPoolOptions},
 };
+use pig_weights::StateDict;
 use std::collections::BTreeMap;
 
 /// Height and width of the pictures.

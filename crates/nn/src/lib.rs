@@ -4,9 +4,10 @@
 //! Activations are channels-last, `[batch, height, width, channels]`; weights are stored as PyTorch stores them
 //! (`[out, in, height, width]`), under diffusers' names. Everything heavy goes through [`ops`].
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod attention;
 pub mod autoencoder;
-pub mod checkpointing;
 pub mod config;
 pub mod control;
 pub mod cost;
@@ -20,6 +21,7 @@ pub mod ops;
 pub mod parameters;
 pub mod pass;
 mod precision;
+pub mod recompute;
 pub mod resnet;
 pub mod segmentation;
 mod stage;

@@ -1,15 +1,15 @@
 //! U-Nets as the denoisers that the paper's algorithms ask for.
 
 use crate::{
-    checkpointing::Checkpointed,
-    config::{UNetConfig, UNetError},
+    config::UNetConfig,
     dropout::Dropout,
     ops,
     pass::{Pass, Precision},
+    recompute::Recomputed,
     unet::UNet,
     volume::Volume,
 };
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::{Gradients, Tensor};
 use pig_diffusion::{
     denoiser::Denoiser, independent::IndependentDenoiser, joint::JointDenoiser, prediction::PredictionType,
     schedule::network_time,
@@ -24,19 +24,13 @@ pub struct Network<'a> {
     pass: Pass,
     is_guided: bool,
     /// The forward passes whose gradients are to come, where only checkpoints of them are kept.
-    checkpointed: Option<RefCell<Vec<Checkpointed>>>,
+    recomputed: Option<RefCell<Vec<Recomputed>>>,
 }
 
 impl<'a> Network<'a> {
     /// The network in evaluation mode.
     pub fn new(unet: &'a UNet, config: &UNetConfig) -> Self {
-        Self {
-            unet,
-            prediction_type: config.prediction_type,
-            pass: Pass::default(),
-            is_guided: true,
-            checkpointed: None,
-        }
+        Self { unet, prediction_type: config.prediction_type, pass: Pass::default(), is_guided: true, recomputed: None }
     }
 
     /// The network in training, with this step's dropout.
@@ -67,17 +61,17 @@ impl<'a> Network<'a> {
         self
     }
 
-    /// The same network in training, keeping less for the backward pass and computing more in it ([`crate::checkpointing`]).
+    /// The same network in training, keeping less for the backward pass and computing more in it ([`crate::recompute`]).
     #[must_use]
     pub fn with_gradient_checkpointing(mut self, is_on: bool) -> Self {
-        self.checkpointed = is_on.then(RefCell::default);
+        self.recomputed = is_on.then(RefCell::default);
         self
     }
 
     /// The gradients of a loss of this network's predictions.
     pub fn backward(&self, loss: &Tensor<1>) -> Gradients {
         let mut gradients = loss.backward();
-        for pass in self.checkpointed.iter().flat_map(RefCell::take) {
+        for pass in self.recomputed.iter().flat_map(RefCell::take) {
             pass.backward(self.unet, &self.pass, &mut gradients);
         }
         gradients
@@ -85,8 +79,8 @@ impl<'a> Network<'a> {
 
     fn forward(&self, x: Tensor<4>, t: &[usize]) -> Tensor<4> {
         let times: Vec<f32> = t.iter().map(|&t| network_time(t)).collect();
-        let Some(passes) = &self.checkpointed else { return self.unet.forward(x, &times, &self.pass) };
-        let pass = self.unet.forward_checkpointed(x, &times, &self.pass);
+        let Some(passes) = &self.recomputed else { return self.unet.forward(x, &times, &self.pass) };
+        let pass = self.unet.forward_recomputed(x, &times, &self.pass);
         let output = pass.output();
         passes.borrow_mut().push(pass);
         output
@@ -134,43 +128,4 @@ impl IndependentDenoiser for Network<'_> {
 fn split(output: &Tensor<4>, x_t: &Tensor<4>, y_t: &Tensor<4>) -> (Tensor<4>, Tensor<4>) {
     let (x, y) = (x_t.dims()[3], y_t.dims()[3]);
     (output.clone().narrow(3, 0, x), output.clone().narrow(3, x, y))
-}
-
-/// Which of the methods' networks this is; it fixes the number of channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The guider: [x_t, y_t] to x.
-    ModelX,
-    /// The conditional model: [y_t, condition] to y.
-    ModelY,
-    /// One network for both: [x_t, y_t] to [x, y].
-    Joint,
-    /// Images without masks: y_t to y.
-    Unconditional,
-    /// Images for masks: [y_t, mask] to y.
-    SegGuided,
-    /// The control of a frozen unconditional base, whose channels these are; not a U-Net itself.
-    Control,
-    /// The autoencoder of images; not a U-Net itself.
-    Autoencoder,
-    /// Latents for masks: [z_t, mask] to z, where the latents' channels stand for the image's.
-    Latent,
-}
-
-impl Role {
-    /// Input and output channels, where the mask has one channel and the image `image_channels`.
-    pub fn channels(self, image_channels: usize) -> [usize; 2] {
-        let both = 1 + image_channels;
-        match self {
-            Self::ModelX => [both, 1],
-            Self::ModelY | Self::SegGuided | Self::Latent => [both, image_channels],
-            Self::Joint => [both, both],
-            Self::Unconditional | Self::Control | Self::Autoencoder => [image_channels, image_channels],
-        }
-    }
-
-    /// A network for this role, with weights of zero.
-    pub fn build(self, config: &UNetConfig, image_channels: usize, device: &Device) -> Result<UNet, UNetError> {
-        UNet::new(config, self.channels(image_channels), device)
-    }
 }

@@ -5,19 +5,8 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 use pig_diffusion::noise::{Stream, keyed_rng, uniform};
+use pig_weights::{Array, StateDict};
 use std::collections::BTreeMap;
-
-/// One parameter on the host.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Array {
-    /// Sizes, slowest axis first.
-    pub shape: Vec<usize>,
-    /// Values in row-major order.
-    pub values: Vec<f32>,
-}
-
-/// All parameters by name, such as `down_blocks.0.resnets.1.conv1.weight`.
-pub type StateDict = BTreeMap<String, Array>;
 
 /// Named arrays that do not fit the network.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

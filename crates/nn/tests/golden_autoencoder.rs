@@ -17,7 +17,7 @@ use pig_nn::{
     volume::Volume,
 };
 
-fn shape(array: &pig_nn::parameters::Array) -> [usize; 4] {
+fn shape(array: &pig_weights::Array) -> [usize; 4] {
     array.shape.as_slice().try_into().unwrap()
 }
 

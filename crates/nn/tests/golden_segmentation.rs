@@ -13,13 +13,14 @@ use common::{
 use pig_device::testing;
 use pig_nn::{
     config::UNetError,
-    parameters::{self, Array},
+    parameters,
     pass::Pass,
     segmentation::{
         SegmentationConfig, SegmentationKind, SegmentationNet,
         loss::{DiceSums, supervised},
     },
 };
+use pig_weights::Array;
 
 fn config(kind: SegmentationKind, norm_num_groups: usize) -> SegmentationConfig {
     SegmentationConfig { kind, block_out_channels: vec![8, 16, 24], norm_num_groups, ..SegmentationConfig::default() }

@@ -15,12 +15,16 @@ use pig_device::testing;
 use pig_diffusion::{denoiser::Denoiser, schedule::from_network_time};
 use pig_nn::{
     config::UNetConfig,
-    network::{Network, Role},
-    parameters::{Array, StateDict, count, export, import, name_hash},
+    network::Network,
+    parameters::{count, export, import, name_hash},
     pass::Pass,
     unet::UNet,
 };
+use pig_weights::{Array, StateDict};
 use std::collections::BTreeMap;
+
+/// Channels of the guider of gray images: noisy mask and image in, mask out.
+const GUIDER: [usize; 2] = [2, 1];
 
 /// diffusers' defaults at a small size.
 fn small() -> UNetConfig {
@@ -94,7 +98,7 @@ fn check(name: &str, config: &UNetConfig, peer_name: fn(&str) -> String) {
     let golden = Golden::load(name);
     let with_gradients = golden.0.contains_key("loss");
     let device = if with_gradients { testing::device().autodiff() } else { testing::device() };
-    let unet = filled(Role::ModelX.build(config, 1, &device).unwrap(), peer_name);
+    let unet = filled(UNet::new(config, GUIDER, &device).unwrap(), peer_name);
     let input = golden.get("input.x");
     let part = |channel| {
         let tensor = Tensor::<4>::from_data(plane(input, channel), &device);
@@ -155,7 +159,7 @@ fn released_layout_is_diffusers_with_its_settings() {
 #[test]
 fn released_layout_has_7_125_409_parameters() {
     let device = Device::flex();
-    let unet = Role::ModelX.build(&UNetConfig::default(), 1, &device).unwrap();
+    let unet = UNet::new(&UNetConfig::default(), GUIDER, &device).unwrap();
     assert_eq!(count(&unet), 7_125_409);
     let names = export(&unet);
     assert_eq!(names.values().map(|array| array.values.len()).sum::<usize>(), 7_125_409);
@@ -174,19 +178,17 @@ fn released_layout_has_7_125_409_parameters() {
 #[test]
 fn released_names_become_ours() {
     let device = Device::flex();
-    let wanted = export(&filled(Role::ModelX.build(&UNetConfig::default(), 1, &device).unwrap(), released));
+    let wanted = export(&filled(UNet::new(&UNetConfig::default(), GUIDER, &device).unwrap(), released));
     let theirs = wanted.iter().map(|(name, array)| {
         let name = released(name);
         let is_pixel = name.contains("attn") && !name.contains("norm") && name.ends_with("weight");
         let shape = if is_pixel { [&array.shape[..], &[1, 1]].concat() } else { array.shape.clone() };
-        (format!("module.{name}"), pig_weights::Array { shape, values: array.values.clone() })
+        (format!("module.{name}"), Array { shape, values: array.values.clone() })
     });
     let named = pig_weights::layouts::rename(theirs.collect()).unwrap();
     assert_eq!(named.layout.word(), "released");
     let shape = pig_weights::layouts::UNetShape::of(&named.arrays).unwrap();
-    let found: StateDict =
-        named.arrays.into_iter().map(|(name, a)| (name, Array { shape: a.shape, values: a.values })).collect();
-    assert_eq!(found, wanted);
+    assert_eq!(named.arrays, wanted);
     let config = UNetConfig::default();
     assert_eq!(
         (shape.block_out_channels, shape.layers_per_block),

@@ -6,10 +6,7 @@
 use burn::tensor::{Tensor, TensorData};
 use pig_device::testing;
 use pig_metrics::inception_preprocess::{INPUT_SIZE, Preprocess};
-use pig_nn::{
-    inception::{INCEPTION_SIZE, Inception},
-    parameters::{Array, StateDict},
-};
+use pig_nn::inception::{INCEPTION_SIZE, Inception};
 use pig_weights::{file, layouts, npz};
 use std::path::PathBuf;
 
@@ -25,12 +22,7 @@ fn features_are_torch_fidelity_s() {
     assert_eq!(INPUT_SIZE, INCEPTION_SIZE);
     let device = testing::device();
     let named = layouts::rename(file::read(&weights, None).unwrap().arrays).unwrap();
-    let arrays: StateDict = named
-        .arrays
-        .into_iter()
-        .map(|(name, array)| (name, Array { shape: array.shape, values: array.values }))
-        .collect();
-    let inception = Inception::new(&arrays, &device).unwrap();
+    let inception = Inception::new(&named.arrays, &device).unwrap();
     let golden = npz::read(&golden).unwrap();
     let images = &golden["images_u8_256"];
     let npz::Values::U8(pixels) = &images.values else { panic!("images are bytes") };

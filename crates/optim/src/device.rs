@@ -12,7 +12,7 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Device, Gradients, Tensor, TensorData},
 };
-use pig_nn::parameters::{Array, StateDict};
+use pig_weights::{Array, StateDict};
 
 /// The optimiser's memory, the averaged weights, and the gradient that is being summed, on one device.
 #[derive(Clone, Debug)]
@@ -245,7 +245,7 @@ mod tests {
     use crate::golden::read;
     use crate::host::{NamedGradients, Optimizer, accumulate, clip};
     use pig_device::testing;
-    use pig_nn::{config::UNetConfig, network::Role, parameters, pass::Pass, unet::UNet};
+    use pig_nn::{config::UNetConfig, parameters, pass::Pass, unet::UNet};
 
     #[test]
     fn steps_are_the_peer_s() {
@@ -281,7 +281,7 @@ mod tests {
             norm_num_groups: 4,
             ..UNetConfig::default()
         };
-        parameters::initialise(Role::Joint.build(&config, 1, device).unwrap(), 3).train()
+        parameters::initialise(UNet::new(&config, [2, 2], device).unwrap(), 3).train()
     }
 
     fn gradients(network: &UNet, device: &Device, round: usize) -> Gradients {

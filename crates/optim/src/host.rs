@@ -6,7 +6,8 @@ use burn::{
     tensor::{Gradients, Tensor},
 };
 use pig_kernels::{AdamStep, Level, adam};
-use pig_nn::parameters::{self, Array, StateDict, Updater};
+use pig_nn::parameters::{self, Updater};
+use pig_weights::{Array, StateDict};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 

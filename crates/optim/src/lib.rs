@@ -3,6 +3,8 @@
 //! [`Updates`] chooses between [`host`], one fused pass over slices on the CPU, and [`device`], a dozen operations on long
 //! tensors elsewhere; the two agree to rounding.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod config;
 pub mod device;
 #[cfg(test)]

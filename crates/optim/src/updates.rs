@@ -9,7 +9,8 @@ use burn::{
     module::Module,
     tensor::{Device, Gradients},
 };
-use pig_nn::{ops::is_cpu, parameters::StateDict};
+use pig_nn::ops::is_cpu;
+use pig_weights::StateDict;
 
 /// One of the two optimisers, with the gradient that is being summed for its next step.
 #[derive(Clone, Debug)]

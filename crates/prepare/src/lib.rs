@@ -6,6 +6,8 @@
 //!
 //! Identifiers from headers stay in [`privacy::Secret`]s, which cannot be printed, until [`privacy::Key`] has hashed them.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod affine;
 mod budget;
 pub mod error;
@@ -15,7 +17,7 @@ pub mod inspect;
 pub mod layouts;
 pub mod masks;
 pub mod pipeline;
-pub mod prepared;
+pub mod prepared_folder;
 pub mod privacy;
 pub mod record;
 pub mod settings;

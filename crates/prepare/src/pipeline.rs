@@ -11,7 +11,7 @@ use pig_data::table::{Column, Columns, write_csv};
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
 use crate::layouts::{Case, Found, ImageSource, find};
-use crate::prepared::{CaseState, Description, Folder, begun, hash_texts};
+use crate::prepared_folder::{CaseState, Description, Folder, begun, hash_texts};
 use crate::privacy::Key;
 use crate::record::{Grouping, Record};
 use crate::settings::Names;

@@ -8,7 +8,7 @@ use common::dicom::{Dicom, MAMMOGRAPHY, MULTI_FRAME_WORD, SECONDARY_CAPTURE};
 use common::*;
 use pig_dicom::Limits;
 use pig_prepare::layouts::find;
-use pig_prepare::prepared::transforms;
+use pig_prepare::prepared_folder::transforms;
 use pig_prepare::settings::{BoxShape, CropRule, WindowRule};
 use pig_prepare::{Layout, PrepareConfig};
 use pig_testing::shared;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::*;
 use pig_data::{DataConfig, Dataset, split_by_group};
 use pig_prepare::pipeline::Progress;
-use pig_prepare::prepared::{read_description, transforms};
+use pig_prepare::prepared_folder::{read_description, transforms};
 use pig_prepare::settings::{CropRule, LateralityRule, MissingMask};
 use pig_prepare::{PrepareConfig, PrepareError, prepare};
 

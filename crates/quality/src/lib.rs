@@ -4,6 +4,8 @@
 //! [`copies::search()`] that of `pig fid copies`. [`folders::FolderFeatures`] compares folders with each other many times. Nothing
 //! here prints.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod appearance;
 pub mod copies;
 mod error;

@@ -4,6 +4,8 @@
 //! that is readable in light and dark ([`chart`], [`histogram`]), the page is one HTML file that needs nothing beside it
 //! ([`page`]).
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod canvas;
 pub mod chart;
 pub mod contact_sheet;

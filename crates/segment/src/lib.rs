@@ -3,6 +3,8 @@
 //! [`run::train`] is the whole of `pig segment train`, [`predict::predict`] the whole of `pig segment predict`. A cross-validation
 //! calls [`run::train_on`] and [`predict::SegmentModel`] on data that it holds.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod config;
 mod network;
 pub mod pairs;

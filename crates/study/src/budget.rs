@@ -10,11 +10,10 @@ use pig_nn::parameters;
 use pig_train::{
     Config, Result,
     methods::{
-        frozen::Frozen,
         objective::{Context, Objective, ObjectiveTask},
+        teachers::Teachers,
         with_objective,
     },
-    role::role_name,
 };
 
 /// Budgets whose ratio is off 1 by at most this count as equal.
@@ -71,8 +70,8 @@ impl Budget {
 /// Counts what a training under `config` would cost; reads no data.
 pub fn budget(config: &Config, device: &Device) -> Result<Budget> {
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
-    let frozen = Frozen::default();
-    let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
+    let teachers = Teachers::default();
+    let context = Context { config, schedule: &schedule, timesteps: &timesteps, teachers: &teachers };
     let networks: Result<Vec<NetworkCost>> =
         config.trained_roles().map(|role| with_objective(role, context, Count(device))).collect();
     Ok(Budget { networks: networks? })
@@ -88,7 +87,7 @@ impl ObjectiveTask for Count<'_> {
         let [forward_flops, frozen_flops] = objective.flops();
         let steps = config.steps(role);
         Ok(NetworkCost {
-            network: role_name(role),
+            network: role.name(),
             parameters: parameters::count(&objective.build(self.0)?),
             forward_flops,
             frozen_flops,

@@ -13,14 +13,14 @@ use pig_train::{
     config::Layers,
     curves::charts,
     evaluate::{PlainPair, prepared_pairs, written_pair},
+    generation::{Request, generate, strips},
     loaded::LoadedRun,
     metrics_log,
     observer::{Observer, Outcome, note},
     run_data::RunData,
     run_dir::{RunDir, now, program},
-    sample::{Request, sample, strips},
     sampler::Sampler,
-    train::{resume, train},
+    training::{resume, train},
 };
 use std::path::{Path, PathBuf};
 
@@ -94,7 +94,7 @@ pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> 
     }
     let seeds: Vec<u64> = (0..request.count).collect();
     let asked = Request { data: Some(data.clone()), ..Request::new(&run, &pairs, &seeds) };
-    let sampled = sample(&asked, device, observer)?;
+    let sampled = generate(&asked, device, observer)?;
     if sampled.outcome == Outcome::Interrupted {
         return stopped(sampled.outcome);
     }
@@ -159,7 +159,7 @@ impl Material {
         device: &Device,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        let sampler = Sampler::new(&loaded.config, &loaded.models, device)?;
+        let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), device)?;
         let strips = strips(&loaded.config, &sampler, &(0..count).collect::<Vec<_>>())?;
         let run_data = RunData::of_run(data, &loaded.run, observer)?;
         let [training, held_out] = run_data.parts();

@@ -4,6 +4,8 @@
 //! [`crossval`] is the whole of `pig crossval`, [`experiments`] that of `pig experiment`, [`report`] that of `pig report`, [`demo`]
 //! that of `pig demo`, [`plan`] that of `pig train --dry-run`. Nothing here prints.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod budget;
 pub mod crossval;
 pub mod demo;

@@ -11,8 +11,8 @@ use pig_train::{
     imported::frozen,
     meter::MEASURED_STEPS,
     methods::{
-        frozen::Frozen,
         objective::{Context, Objective, ObjectiveTask},
+        teachers::Teachers,
         with_objective,
     },
     observer::Observer,
@@ -61,15 +61,15 @@ pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer:
     let [training, _] = run_data.parts();
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let budget = budget(config, device)?;
-    let (mut networks, mut frozen) = (Vec::new(), Frozen::default());
+    let (mut networks, mut teachers) = (Vec::new(), Teachers::default());
     if let Some(model) = &frozen_model_y {
-        frozen.autoencoder = model.codec(config, device)?;
+        teachers.autoencoder = model.codec(config, device)?;
     }
     for (role, cost) in config.trained_roles().zip(budget.networks) {
-        let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
+        let context = Context { config, schedule: &schedule, timesteps: &timesteps, teachers: &teachers };
         let seconds_a_step = with_objective(role, context, Measurement { training: &training, device })?;
         networks.push(NetworkPlan { cost, seconds_a_step });
-        frozen.stand_in(config, role, device)?;
+        teachers.stand_in(config, role, device)?;
     }
     Ok(Plan {
         pairs: [run_data.splits.training.len(), run_data.splits.validation.len()],

@@ -15,7 +15,7 @@ use pig_train::{
     Error,
     observer::{Outcome, Silent},
     run_dir::RunDir,
-    train::train_on,
+    training::train_on,
 };
 use std::{
     collections::BTreeSet,

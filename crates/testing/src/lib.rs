@@ -4,6 +4,8 @@
 //! printed, and where the environment variable [`LOG`] names a file, a line `TEST<tab>REASON` is appended to that file. `.ci/run`
 //! counts these lines.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 use std::{
     env,
     ffi::OsString,

@@ -26,8 +26,8 @@ use pig_kernels::{Level, peak};
 use pig_nn::{
     config::UNetConfig,
     cost::forward_flops,
-    network::{Network, Role},
-    parameters::{self, Array, StateDict, name_hash},
+    network::Network,
+    parameters::{self, name_hash},
     pass::{Pass, Precision},
     unet::UNet,
 };
@@ -35,7 +35,8 @@ use pig_optim::{
     OptimizerKind,
     host::{NamedGradients, Optimizer, accumulate},
 };
-use pig_train::config::TrainConfig;
+use pig_train::{config::TrainConfig, role::Role};
+use pig_weights::{Array, StateDict};
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -166,7 +167,7 @@ impl Job {
         let device = Device::flex();
         let images = |name, channels| images(name, [case.batch, channels, case.size[0], case.size[1]], &device);
         let network = |role: Role, prefix| -> Result<UNet, Box<dyn Error>> {
-            Ok(filled(role.build(&case.unet, 1, &device)?, prefix)?)
+            Ok(filled(UNet::new(&case.unet, role.channels(1), &device)?, prefix)?)
         };
         let kind = match case.work {
             Work::Forward => Kind::Forward { unet: network(Role::ModelX, "")?, x: images("input.x", 2) },

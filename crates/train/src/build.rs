@@ -1,12 +1,11 @@
 //! The networks of a configuration, with weights of zero, and what their forward passes cost.
 
-use crate::{Config, Error, Result, config::NoiseLevels};
+use crate::{Config, Error, Result, config::NoiseLevels, role::Role};
 use burn::tensor::Device;
 use pig_nn::{
     autoencoder::Autoencoder,
     control::ControlNet,
     cost::{autoencoder_flops, forward_flops},
-    network::Role,
     unet::UNet,
 };
 
@@ -27,7 +26,7 @@ pub(crate) fn control_channels(config: &Config) -> [usize; 2] {
 
 /// The U-Net of `role` with weights of zero.
 pub(crate) fn build_unet(config: &Config, role: Role, device: &Device) -> Result<UNet> {
-    let unet = role.build(config.unet(role), config.grid(role).1, device)?;
+    let unet = UNet::new(config.unet(role), role.channels(config.grid(role).1), device)?;
     let has_two_times = role == Role::Joint && config.train.noise_levels == NoiseLevels::Independent;
     Ok(if has_two_times { unet.with_second_time(config.unet(role)) } else { unet })
 }

@@ -3,8 +3,9 @@
 use crate::{Error, Result};
 use burn::module::Module;
 use pig_files::sha256;
-use pig_nn::parameters::{self, Array, StateDict};
+use pig_nn::parameters;
 use pig_optim::{LearningRate, Updates};
+use pig_weights::{Array, StateDict};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::{

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// Where masks come from that images are made for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Source {
+pub enum GivenSource {
     /// Nowhere: the method makes what it makes from noise.
     #[default]
     Nothing,
@@ -31,7 +31,7 @@ pub enum Source {
     ImageFolder(PathBuf),
 }
 
-impl Source {
+impl GivenSource {
     /// What it gives.
     pub fn kind(&self) -> GivenKind {
         match self {
@@ -55,7 +55,7 @@ impl Source {
 
 /// What a source gave.
 #[derive(Debug)]
-pub(crate) enum Supply {
+pub(crate) enum GivenSet {
     /// Nothing.
     Nothing,
     /// Masks in [-1, 1]; sample `seed` takes mask `seed` modulo their number.
@@ -66,28 +66,28 @@ pub(crate) enum Supply {
     Images(Vec<Vec<f32>>),
 }
 
-impl Supply {
+impl GivenSet {
     /// Reads what `source` names, after checking that the run's method takes it.
     /// `data` is the run's data, where it has moved.
-    pub(crate) fn open(source: &Source, data: Option<&Path>, loaded: &LoadedRun, device: &Device) -> Result<Self> {
+    pub(crate) fn open(source: &GivenSource, data: Option<&Path>, loaded: &LoadedRun, device: &Device) -> Result<Self> {
         if !loaded.config.takes(source.kind()) {
             return Err(refusal(source, loaded));
         }
         match source {
-            Source::Nothing => Ok(Self::Nothing),
-            Source::MaskFolder(folder) => {
+            GivenSource::Nothing => Ok(Self::Nothing),
+            GivenSource::MaskFolder(folder) => {
                 let load = |path: &PathBuf| Ok(loaded.preparation.load_mask(path)?);
                 let masks: Result<Vec<Vec<f32>>> = picture_paths(folder, "--given-mask")?.iter().map(load).collect();
                 Ok(Self::Masks(masks?))
             }
-            Source::ImageFolder(folder) => {
+            GivenSource::ImageFolder(folder) => {
                 check_resampling(&loaded.config)?;
                 let load = |path: &PathBuf| Ok(loaded.preparation.load_image(path)?);
                 let images: Result<Vec<Vec<f32>>> = picture_paths(folder, "--given-image")?.iter().map(load).collect();
                 Ok(Self::Images(images?))
             }
-            Source::TrainingMasks => Ok(Self::Masks(training_masks(data, loaded)?)),
-            Source::MasksFrom(run) => {
+            GivenSource::TrainingMasks => Ok(Self::Masks(training_masks(data, loaded)?)),
+            GivenSource::MasksFrom(run) => {
                 let other = LoadedRun::open(run, &[], device)?;
                 let (found, expected) = (other.config.data.size, loaded.config.data.size);
                 if !other.config.method.makes_masks() || found != expected {
@@ -111,7 +111,7 @@ impl Supply {
             Self::Images(_) if config.method == Method::Pig => {
                 Ok((config.sample.jump_n_sample - 1) * config.timesteps()?.len())
             }
-            _ => Ok(0),
+            Self::Nothing | Self::Masks(_) | Self::Images(_) => Ok(0),
         }
     }
 
@@ -148,19 +148,20 @@ impl Supply {
         watch: &mut dyn FnMut(usize),
     ) -> Result<Samples> {
         match self {
-            Self::Nothing => Ok(sampler.sample(Given::Nothing, ids, watch)),
-            Self::Masks(masks) => Ok(sampler.sample(Given::Masks(&by_id(masks, ids)), ids, watch)),
-            Self::Images(images) => Ok(sampler.sample(Given::Images(&by_id(images, ids)), ids, watch)),
+            Self::Nothing => sampler.sample(Given::Nothing, ids, watch),
+            Self::Masks(masks) => sampler.sample(Given::Masks(&by_id(masks, ids)), ids, watch),
+            Self::Images(images) => sampler.sample(Given::Images(&by_id(images, ids)), ids, watch),
             Self::Run(other) => {
                 let (sample, size) = (&other.config.sample, other.config.data.slice_size());
-                let pairs = Sampler::new(&other.config, &other.models, device)?.sample(Given::Nothing, ids, watch);
+                let pairs = Sampler::new(&other.config, other.networks.as_ref(), device)?;
+                let pairs = pairs.sample(Given::Nothing, ids, watch)?;
                 let finished = |mask: &Vec<f32>| -> Vec<f32> {
                     let clean = clean_mask(mask, size, sample.mask_threshold, sample.min_component_area);
                     clean.mask.iter().map(|&value| if value > 0 { 1.0 } else { -1.0 }).collect()
                 };
                 let masks: Vec<Vec<f32>> = pairs.masks.iter().map(finished).collect();
                 let borrowed: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
-                Ok(sampler.sample(Given::Masks(&borrowed), ids, watch))
+                sampler.sample(Given::Masks(&borrowed), ids, watch)
             }
         }
     }
@@ -185,7 +186,7 @@ fn by_id<'v>(values: &'v [Vec<f32>], ids: &[u64]) -> Vec<&'v [f32]> {
     ids.iter().map(|id| values[(id % values.len() as u64) as usize].as_slice()).collect()
 }
 
-fn refusal(source: &Source, loaded: &LoadedRun) -> Error {
+fn refusal(source: &GivenSource, loaded: &LoadedRun) -> Error {
     let method = loaded.config.method;
     Error::Mismatch {
         what: source.flag(),

@@ -1,10 +1,9 @@
 //! An autoencoder's latents: what is known of them, and the way to them and back.
 
-use crate::{Error, Result, checkpoint::Store, role::role_name};
+use crate::{Error, Result, checkpoint::Store, role::Role};
 use burn::tensor::Tensor;
 use pig_nn::{
     autoencoder::Autoencoder,
-    network::Role,
     pass::{Pass, Precision},
     volume::Volume,
 };
@@ -90,7 +89,7 @@ impl LatentSpace {
 
 /// Whether a run's autoencoder has been measured as it is now.
 pub(crate) fn check_measured(run: &Path, space: &LatentSpace) -> Result<()> {
-    let (state, ..) = Store::new(run, role_name(Role::Autoencoder)).load_ema()?;
+    let (state, ..) = Store::new(run, Role::Autoencoder.name()).load_ema()?;
     if state.ema_sha256() == space.autoencoder_sha256 {
         return Ok(());
     }

@@ -1,16 +1,20 @@
 //! Training one generator, and sampling from it: configuration, methods, trainer, checkpoints, run directories, sampler.
 //!
-//! [`train::train`] is the whole of `pig train`, [`sample::sample`] the whole of `pig sample`. Nothing here prints: progress goes to
+//! [`training::train`] is the whole of `pig train`, [`generation::generate`] the whole of `pig sample`. Nothing here prints: progress goes to
 //! an [`observer::Observer`].
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod arrays;
 pub mod batch;
 pub mod build;
+pub mod chains;
 pub mod checkpoint;
 pub mod config;
 pub mod curves;
 pub mod error;
 pub mod evaluate;
+pub mod generation;
 pub mod given;
 pub mod imported;
 pub mod latents;
@@ -21,19 +25,18 @@ pub mod meter;
 pub mod methods;
 pub mod metrics_log;
 pub mod model_card;
-pub mod models;
+pub mod networks;
 pub mod observer;
 pub mod pictures;
 pub mod preview;
 pub mod role;
 pub mod run_data;
 pub mod run_dir;
-pub mod sample;
 pub mod sampler;
 pub mod samples;
 pub mod sets;
-pub mod train;
 pub mod trainer;
+pub mod training;
 
 pub use config::Config;
 pub use error::{Error, Result};

@@ -4,10 +4,10 @@ use crate::{
     Config, Error, Result,
     build::build_unet,
     checkpoint::{State, Store},
-    role::{role_name, teacher},
+    role::Role,
 };
 use burn::{module::Module, tensor::Device};
-use pig_nn::{network::Role, parameters, unet::UNet};
+use pig_nn::{parameters, unet::UNet};
 use std::path::Path;
 
 /// A U-Net of a run with its averaged weights, in evaluation mode.
@@ -17,7 +17,7 @@ pub fn load_unet(run: &Path, config: &Config, role: Role, device: &Device) -> Re
 
 /// The averaged weights of `role` in a run, put into `network`, in evaluation mode.
 pub(crate) fn load_network<M: Module>(run: &Path, role: Role, network: M) -> Result<(M, State)> {
-    let (state, ema, path) = Store::new(run, role_name(role)).load_ema()?;
+    let (state, ema, path) = Store::new(run, role.name()).load_ema()?;
     let network = parameters::import(network, &ema).map_err(|source| Error::Architecture { path, source })?;
     Ok((network.valid(), state))
 }
@@ -32,7 +32,7 @@ pub(crate) fn check_teacher(learning: Role, frozen_sha256: &str, learner: &State
     match learner.frozen_sha256.as_deref().filter(|&hash| hash != frozen_sha256) {
         None => Ok(()),
         Some(trained_on) => Err(Error::Mismatch {
-            what: teacher(learning),
+            what: learning.teacher_words(),
             found: trained_on.to_owned(),
             expected: frozen_sha256.to_owned(),
             advice: "the frozen network was trained further or replaced since; train what learned from it anew",

@@ -2,9 +2,8 @@
 
 use crate::{
     Config, Result, checkpoint::Store, curves::write_run_curves, imported::frozen::FrozenModelY, latents::LatentSpace,
-    role::role_name, run_dir::RunDir,
+    role::Role, run_dir::RunDir,
 };
-use pig_nn::network::Role;
 use std::fmt::Write;
 
 /// Writes the model card and the curves.
@@ -18,11 +17,10 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
     let from = run.provenance()?;
     let mut text = String::new();
     let [height, width] = config.data.size;
-    let conditioning = match config.method {
-        crate::config::Method::Pig => {
-            format!(", model_y conditioned on `{}`", word(&config.model_y.conditioning))
-        }
-        _ => String::new(),
+    let conditioning = if config.roles().contains(&Role::ModelY) {
+        format!(", model_y conditioned on `{}`", word(&config.model_y.conditioning))
+    } else {
+        String::new()
     };
     // Writing to a String cannot fail.
     let _ = write!(
@@ -34,7 +32,7 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
          Layout: {}. SHA-256 of the prepared pairs: `{}`; of the split: `{}`.\n\n\
          ## Networks\n\n\
          | network | steps | lowest validation loss | at step | SHA-256 of the averaged weights |\n|---|---|---|---|---|\n",
-        if config.method.makes_masks() || config.method.needs_masks() { "images with lesion masks" } else { "images" },
+        if config.method.has_masks() { "images with lesion masks" } else { "images" },
         from.program,
         from.started,
         config.method.word(),
@@ -49,10 +47,10 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
         from.splits_sha256,
     );
     for role in config.trained_roles() {
-        let Ok((state, ..)) = Store::new(run.path(), role_name(role)).load_ema() else { continue };
+        let Ok((state, ..)) = Store::new(run.path(), role.name()).load_ema() else { continue };
         let (loss, step) =
             state.best.map_or(("-".to_owned(), "-".to_owned()), |(s, l)| (format!("{l:.5}"), s.to_string()));
-        let _ = writeln!(text, "| {} | {} | {loss} | {step} | `{}` |", role_name(role), state.step, state.ema_sha256());
+        let _ = writeln!(text, "| {} | {} | {loss} | {step} | `{}` |", role.name(), state.step, state.ema_sha256());
     }
     if config.is_frozen(Role::ModelY) {
         let model = FrozenModelY::of_run(run.path())?;

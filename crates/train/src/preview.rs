@@ -3,15 +3,14 @@
 use crate::{
     Config, Result,
     curves::write_run_curves,
-    models::Models,
+    networks::Networks,
     pictures::{generated_pictures, real_pictures, spread},
-    role::role_name,
+    role::Role,
     sampler::Sampler,
     samples::Given,
 };
 use burn::tensor::Device;
 use pig_data::PreparedSet;
-use pig_nn::network::Role;
 use pig_report::{Section, SheetStyle, canvas::SYNTHETIC, contact_sheet};
 use std::path::Path;
 
@@ -38,17 +37,16 @@ impl<'a> Previews<'a> {
     }
 
     /// Writes `previews/NETWORK-step-N.png` and `curves.svg`.
-    pub fn write(&self, role: Role, step: usize, models: &Models) -> Result<()> {
+    pub fn write(&self, role: Role, step: usize, networks: &dyn Networks) -> Result<()> {
         let ids: Vec<u64> = (0..PAIRS as u64).collect();
-        let sampler = Sampler::new(&self.config, models, self.device)?;
-        // A control's base is trained first, and is told no mask.
-        let needs_masks = self.config.method.needs_masks() && !matches!(models, Models::Unconditional(_));
+        let sampler = Sampler::new(&self.config, networks, self.device)?;
+        let needs_masks = networks.needs_masks();
         if needs_masks && self.real.is_empty() {
             return Ok(());
         }
         let masks: Vec<&[f32]> = spread(self.real, PAIRS).cycle().take(PAIRS).map(|i| self.real.mask(i)).collect();
         let given = if needs_masks { Given::Masks(&masks) } else { Given::Nothing };
-        let samples = sampler.sample(given, &ids, &mut |_| {});
+        let samples = sampler.sample(given, &ids, &mut |_| {})?;
         let title = if needs_masks { "generated for the masks above" } else { "generated" };
         let sections = [
             Section { title: "real (held out)".to_owned(), pairs: real_pictures(self.real, PAIRS)? },
@@ -57,7 +55,7 @@ impl<'a> Previews<'a> {
         let folder = self.run.join("previews");
         std::fs::create_dir_all(&folder).map_err(crate::Error::io(&folder, "create"))?;
         let style = SheetStyle { columns: PAIRS / 2, ..SheetStyle::default() };
-        let path = folder.join(format!("{}-step-{step:06}.png", role_name(role)));
+        let path = folder.join(format!("{}-step-{step:06}.png", role.name()));
         contact_sheet(&sections, &style)?.write_png(&path, &[SYNTHETIC])?;
         write_run_curves(self.run)
     }

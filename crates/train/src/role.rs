@@ -1,28 +1,185 @@
-//! The names of the methods' networks.
+//! The networks of the methods: their names, what they read and predict, and which network they learn from.
 
-use pig_nn::network::Role;
+use crate::config::TrainConfig;
 
-/// The frozen network that a role learns from, in messages.
-pub(crate) fn teacher(role: Role) -> &'static str {
-    match role {
-        Role::ModelX => "the guider's frozen autoencoder",
-        Role::ModelY => "model_y's frozen model_x",
-        Role::Control => "the control's frozen base",
-        Role::Latent => "the latent network's frozen autoencoder",
-        _ => "a frozen network",
+/// A network of a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The guider of `pig`: [x_t, y_t] to x.
+    ModelX,
+    /// The conditional model of `pig`: [y_t, condition] to y.
+    ModelY,
+    /// The one network of `joint`: [x_t, y_t] to [x, y].
+    Joint,
+    /// Images without masks: y_t to y. The network of `ddpm` and `ddim`, and the base of `controlnet`.
+    Unconditional,
+    /// The network of `seg-guided`: [y_t, mask] to y.
+    SegGuided,
+    /// The control network of `controlnet`.
+    Control,
+    /// The autoencoder of `ldm`.
+    Autoencoder,
+    /// The U-Net of `ldm`: [z_t, mask] to z.
+    Latent,
+}
+
+/// The kind of network that a role has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkKind {
+    /// [`pig_nn::unet::UNet`].
+    UNet,
+    /// [`pig_nn::control::ControlNet`].
+    ControlNet,
+    /// [`pig_nn::autoencoder::Autoencoder`].
+    Autoencoder,
+}
+
+/// The section of the configuration that describes a U-Net, or the base of a control network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// `[model_x]`.
+    ModelX,
+    /// `[model_y]`.
+    ModelY,
+}
+
+impl Section {
+    /// The section's key.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::ModelX => "model_x",
+            Self::ModelY => "model_y",
+        }
     }
 }
 
-/// The name of a role in files and logs.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::ModelX => "model_x",
-        Role::ModelY => "model_y",
-        Role::Joint => "joint",
-        Role::Unconditional => "unconditional",
-        Role::SegGuided => "seg_guided",
-        Role::Control => "control",
-        Role::Autoencoder => "autoencoder",
-        Role::Latent => "latent",
+/// The network that another one learns from. It is trained first, and frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Teacher {
+    /// The network.
+    pub role: Role,
+    /// Its name in messages.
+    pub words: &'static str,
+}
+
+/// Everything that is fixed for a role.
+struct Description {
+    name: &'static str,
+    kind: NetworkKind,
+    section: Section,
+    steps: fn(&TrainConfig) -> Option<usize>,
+    channels: fn(usize) -> [usize; 2],
+    is_on_image_grid: bool,
+    teacher: Option<Teacher>,
+}
+
+const GUIDER: Description = Description {
+    name: "model_x",
+    kind: NetworkKind::UNet,
+    section: Section::ModelX,
+    steps: |train| train.model_x_steps,
+    channels: |image| [1 + image, 1],
+    is_on_image_grid: true,
+    teacher: Some(Teacher { role: Role::Autoencoder, words: "the guider's frozen autoencoder" }),
+};
+/// A U-Net that predicts an image from its noisy version and a mask.
+const IMAGE_FOR_MASK: Description = Description {
+    name: "",
+    kind: NetworkKind::UNet,
+    section: Section::ModelY,
+    steps: |_| None,
+    channels: |image| [1 + image, image],
+    is_on_image_grid: false,
+    teacher: None,
+};
+const CONDITIONAL: Description = Description {
+    name: "model_y",
+    is_on_image_grid: true,
+    teacher: Some(Teacher { role: Role::ModelX, words: "model_y's frozen model_x" }),
+    ..IMAGE_FOR_MASK
+};
+const JOINT: Description =
+    Description { name: "joint", section: Section::ModelX, channels: |image| [1 + image, 1 + image], ..IMAGE_FOR_MASK };
+const UNCONDITIONAL: Description = Description {
+    name: "unconditional",
+    steps: |train| train.base_steps,
+    channels: |image| [image, image],
+    ..IMAGE_FOR_MASK
+};
+const SEG_GUIDED: Description = Description { name: "seg_guided", ..IMAGE_FOR_MASK };
+const CONTROL: Description = Description {
+    name: "control",
+    kind: NetworkKind::ControlNet,
+    channels: |image| [image, image],
+    teacher: Some(Teacher { role: Role::Unconditional, words: "the control's frozen base" }),
+    ..IMAGE_FOR_MASK
+};
+const AUTOENCODER: Description = Description {
+    name: "autoencoder",
+    kind: NetworkKind::Autoencoder,
+    steps: |train| train.autoencoder_steps,
+    channels: |image| [image, image],
+    ..IMAGE_FOR_MASK
+};
+const LATENT: Description = Description {
+    name: "latent",
+    is_on_image_grid: true,
+    teacher: Some(Teacher { role: Role::Autoencoder, words: "the latent network's frozen autoencoder" }),
+    ..IMAGE_FOR_MASK
+};
+
+impl Role {
+    fn description(self) -> &'static Description {
+        match self {
+            Self::ModelX => &GUIDER,
+            Self::ModelY => &CONDITIONAL,
+            Self::Joint => &JOINT,
+            Self::Unconditional => &UNCONDITIONAL,
+            Self::SegGuided => &SEG_GUIDED,
+            Self::Control => &CONTROL,
+            Self::Autoencoder => &AUTOENCODER,
+            Self::Latent => &LATENT,
+        }
+    }
+
+    /// The name in files, logs and messages.
+    pub fn name(self) -> &'static str {
+        self.description().name
+    }
+
+    /// The kind of network.
+    pub fn kind(self) -> NetworkKind {
+        self.description().kind
+    }
+
+    /// The section of the configuration that describes the U-Net, or the base of a control network.
+    pub(crate) fn section(self) -> Section {
+        self.description().section
+    }
+
+    /// Optimiser steps, where `[train]` has a key for this network alone.
+    pub(crate) fn own_steps(self, train: &TrainConfig) -> Option<usize> {
+        (self.description().steps)(train)
+    }
+
+    /// Input and output channels of the U-Net, where the mask has one channel and the image (or its latent) `image_channels`; those of
+    /// the base for a control network.
+    pub fn channels(self, image_channels: usize) -> [usize; 2] {
+        (self.description().channels)(image_channels)
+    }
+
+    /// Whether the network works on latents where images are decoded from latents. Others always work on pixels.
+    pub(crate) fn is_on_image_grid(self) -> bool {
+        self.description().is_on_image_grid
+    }
+
+    /// The network that this one may learn from. Whether it does can depend on the configuration.
+    pub fn teacher(self) -> Option<Teacher> {
+        self.description().teacher
+    }
+
+    /// The name of the frozen network that this one learned from, in messages.
+    pub(crate) fn teacher_words(self) -> &'static str {
+        self.teacher().map_or("a frozen network", |teacher| teacher.words)
     }
 }

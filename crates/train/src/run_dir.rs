@@ -115,7 +115,7 @@ impl RunDir {
 
     /// The resolved configuration.
     pub fn config(&self) -> Result<Config> {
-        self.config_as()
+        Ok(Layers::load_of_run(&self.path.join(CONFIG))?)
     }
 
     /// The same of a run that is another kind of training.

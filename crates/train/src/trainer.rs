@@ -9,7 +9,6 @@ use crate::{
     methods::objective::{Context, Objective},
     metrics_log::{Line, MetricsLog, Validation},
     observer::{Event, Observer, Outcome, note, warn},
-    role::{role_name, teacher},
     sets::Sets,
 };
 use burn::{
@@ -55,9 +54,9 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let config = objective.context().config;
         let optim = config.train.optim();
         let role = objective.role();
-        let store = Store::new(run, role_name(role));
+        let store = Store::new(run, role.name());
         let network = objective.build(device)?;
-        let mut state = State::new(role_name(role));
+        let mut state = State::new(role.name());
         if resume {
             let checkpoint = store.load_last()?;
             let network = parameters::import(network, &checkpoint.model)
@@ -68,7 +67,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 problem: format!("the optimiser's {name} is missing or of another shape"),
                 advice: "resume with the configuration that the run was started with",
             })?;
-            note(observer, format!("{}: continues from step {}", role_name(role), checkpoint.state.step));
+            note(observer, format!("{}: continues from step {}", role.name(), checkpoint.state.step));
             let (network, mut state) = (Some(network.train()), checkpoint.state);
             bind(&mut state, objective)?;
             return Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state });
@@ -91,9 +90,9 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let config = self.objective.context().config;
         let (train, role) = (&config.train, self.objective.role());
         let steps = config.steps(role);
-        let mut log = MetricsLog::open(self.run, role_name(role), self.state.step)?;
+        let mut log = MetricsLog::open(self.run, role.name(), self.state.step)?;
         let mut meter = Meter::default();
-        self.observer.event(Event::Begin { stage: role_name(role).to_owned(), total: steps, done: self.state.step });
+        self.observer.event(Event::Begin { stage: role.name().to_owned(), total: steps, done: self.state.step });
         while self.state.step < steps {
             if self.observer.stop_requested() {
                 self.checkpoint(false)?;
@@ -104,7 +103,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             let step = self.state.step;
             self.state.unlogged.push(loss);
             meter.images += train.batch_size * train.gradient_accumulation_steps;
-            let mut line = Line { network: role_name(role).to_owned(), step, ..Line::default() };
+            let mut line = Line { network: role.name().to_owned(), step, ..Line::default() };
             if step.is_multiple_of(train.log_every) || step == steps {
                 line.loss = Some(mean(&std::mem::take(&mut self.state.unlogged)));
                 line.learning_rate = Some(rate);
@@ -158,7 +157,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             }
         }
         if !loss.is_finite() {
-            return Err(Error::Diverged { network: role_name(self.objective.role()), step, loss });
+            return Err(Error::Diverged { network: self.objective.role().name(), step, loss });
         }
         let norm = self.optimizer.clip(train.clip_grad_norm);
         let rate = self.state.learning_rate.at(&self.optim, step, steps);
@@ -249,7 +248,7 @@ fn bind(state: &mut State, objective: &impl Objective) -> Result<()> {
     let Some(sha256) = objective.frozen_sha256() else { return Ok(()) };
     match &state.frozen_sha256 {
         Some(found) if found != sha256 => Err(Error::Mismatch {
-            what: teacher(objective.role()),
+            what: objective.role().teacher_words(),
             found: found.clone(),
             expected: sha256.to_owned(),
             advice: "it was trained further or replaced since; train what learns from it anew",

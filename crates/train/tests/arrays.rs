@@ -6,8 +6,8 @@ use common::{SIDE, config, device, folder, trained};
 use pig_data::{Pixels, png_file::read_png};
 use pig_train::{
     arrays,
+    generation::{Request, Summary, generate},
     observer::Silent,
-    sample::{Request, Summary, sample},
 };
 use pig_weights::npz::{self, NpyArray, Npz, Values};
 use std::{
@@ -23,7 +23,7 @@ fn request(run: &Path, out: &Path, sets: &[&str]) -> Request {
 }
 
 fn made(request: &Request) -> Summary {
-    sample(request, &device(), &Silent).unwrap()
+    generate(request, &device(), &Silent).unwrap()
 }
 
 fn floats(array: &NpyArray) -> &[f32] {
@@ -164,7 +164,7 @@ fn noise_that_does_not_fit_is_refused_before_any_work() {
     ] {
         write_npz(&file, &arrays);
         let asked = Request { initial_noise: Some(file.clone()), ..request(&run, &out, &[]) };
-        let message = sample(&asked, &device(), &Silent).unwrap_err().to_string();
+        let message = generate(&asked, &device(), &Silent).unwrap_err().to_string();
         assert!(message.contains("noise.npz") && message.contains(named), "{named}: {message}");
         assert!(!out.exists());
     }

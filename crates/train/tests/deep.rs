@@ -5,9 +5,10 @@ mod common;
 use burn::tensor::Device;
 use common::{config, device, trained};
 use pig_data::{Pixels, png_file::write_png, read::read_image};
-use pig_nn::{config::UNetConfig, parameters::StateDict};
+use pig_nn::config::UNetConfig;
 use pig_train::{
     Config,
+    generation::{Request, generate},
     imported::{
         Model,
         import::{Request as Import, import},
@@ -15,11 +16,14 @@ use pig_train::{
     },
     loaded::LoadedRun,
     observer::Silent,
-    sample::{Request, sample},
     sampler::Sampler,
-    train::train,
+    samples::Given,
+    training::train,
 };
-use pig_weights::npz::{self, NpyArray};
+use pig_weights::{
+    StateDict,
+    npz::{self, NpyArray},
+};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -81,17 +85,17 @@ fn maisi(folder: &Path) -> [PathBuf; 3] {
 fn with_maisi([unet, control, autoencoder]: &[PathBuf; 3], sets: &[&str]) -> Config {
     let path = |key: &str, value: &Path| format!("model_y.{key}={:?}", value.to_str().unwrap());
     let own = [
-        path("frozen", unet),
-        path("frozen_control", control),
-        path("frozen_autoencoder", autoencoder),
-        format!("model_y.frozen_top_region_index={:?}", REGIONS[0]),
-        format!("model_y.frozen_bottom_region_index={:?}", REGIONS[1]),
-        format!("model_y.frozen_spacing={SPACING:?}"),
+        path("frozen.model", unet),
+        path("frozen.control", control),
+        path("frozen.autoencoder", autoencoder),
+        format!("model_y.frozen.top_region_index={:?}", REGIONS[0]),
+        format!("model_y.frozen.bottom_region_index={:?}", REGIONS[1]),
+        format!("model_y.frozen.spacing={SPACING:?}"),
     ];
     let fixed = [
-        "model_y.frozen_condition=controlnet",
-        "model_y.frozen_labels=[0, 5]",
-        "model_y.frozen_classes=[2]",
+        "model_y.frozen.condition=controlnet",
+        "model_y.frozen.labels=[0, 5]",
+        "model_y.frozen.classes=[2]",
         "model_y.conditioning=clean",
         "train.steps=3",
     ];
@@ -115,17 +119,17 @@ fn a_guider_is_trained_for_maisi() {
         let frozen = Model::open(&run.join("frozen_model_y").join(name), None).unwrap();
         assert!(frozen.arrays == Model::open(path, None).unwrap().arrays, "{name} has changed");
     }
-    let summary = sample(&Request::new(&run, &folder.path().join("pairs"), &IDS), &device(), &Silent).unwrap();
+    let summary = generate(&Request::new(&run, &folder.path().join("pairs"), &IDS), &device(), &Silent).unwrap();
     assert_eq!(summary.finished.pairs, 2);
 
     let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
     let device = device();
-    let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
+    let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap();
     // Of whole latents: the guide lies on model_y's grid, where other masks are shares.
     let block =
         |voxel: usize| [voxel / (SIDE * SIDE), voxel / SIDE % SIDE, voxel % SIDE].iter().all(|at| (2..6).contains(at));
     let mask: Vec<f32> = (0..VOXELS).map(|voxel| if block(voxel) { 1.0 } else { -1.0 }).collect();
-    let found = sampler.images_for(&[&mask], &[5], &mut |_| {}).images.remove(0);
+    let found = sampler.sample(Given::Masks(&[&mask]), &[5], &mut |_| {}).unwrap().images.remove(0);
 
     let labels = mask.iter().map(|&value| if value > 0.0 { LABEL } else { 0.0 }).collect();
     let arrays = [
@@ -168,7 +172,7 @@ fn pairs_of_volumes_are_learnt() {
         }
     }
     let out = folder.path().join("pairs");
-    let summary = sample(&Request::new(&run, &out, &IDS), &device(), &Silent).unwrap();
+    let summary = generate(&Request::new(&run, &out, &IDS), &device(), &Silent).unwrap();
     assert!(summary.agreement.is_some());
     for part in ["images", "masks"] {
         let picture = read_image(&out.join(part).join("000005.png"), 1).unwrap();
@@ -187,10 +191,10 @@ fn what_does_not_fit_is_refused_before_any_work() {
         assert!(!out.exists());
     };
     let maisi = |sets: &[&str]| with_maisi(&networks, sets);
-    refused(&maisi(&["model_y.frozen_spacing=[1.0]"]), "model_y.frozen_spacing");
-    refused(&maisi(&["model_y.frozen_top_region_index=[]"]), "4 numbers, as the model is told");
-    refused(&maisi(&["model_y.frozen_labels=[0, 8]"]), "labels of 3 bits");
-    refused(&maisi(&["model_y.frozen_classes=[3]"]), "has 3, counted from 0");
+    refused(&maisi(&["model_y.frozen.spacing=[1.0]"]), "model_y.frozen.spacing");
+    refused(&maisi(&["model_y.frozen.top_region_index=[]"]), "4 numbers, as the model is told");
+    refused(&maisi(&["model_y.frozen.labels=[0, 8]"]), "labels of 3 bits");
+    refused(&maisi(&["model_y.frozen.classes=[3]"]), "has 3, counted from 0");
     refused(&maisi(&["model_x.spatial_dims=2"]), "model_x.spatial_dims");
     refused(&maisi(&["data.slices=1", "data.size=[64, 8]"]), "axes of what the model makes");
     refused(&maisi(&["data.slices=2", "data.size=[16, 8]"]), "a multiple of 4");

@@ -9,7 +9,7 @@ use pig_train::{
     Config,
     metrics_log::Line,
     observer::{Outcome, Silent},
-    train::{resume, train},
+    training::{resume, train},
 };
 use std::path::Path;
 

@@ -12,7 +12,7 @@ use pig_train::{
     observer::{Outcome, Silent},
     sampler::Sampler,
     samples::Samples,
-    train::{resume, train},
+    training::{resume, train},
 };
 use std::path::Path;
 
@@ -25,7 +25,7 @@ fn numbers(run: &Path) -> Vec<f64> {
 /// Three pairs of a run, made on `device`.
 fn pairs(run: &Path, device: &Device) -> Samples {
     let loaded = LoadedRun::open(run, &[], device).unwrap();
-    Sampler::new(&loaded.config, &loaded.models, device).unwrap().pairs(&[0, 1, 2], &mut |_| {})
+    Sampler::new(&loaded.config, loaded.networks.as_ref(), device).unwrap().pairs(&[0, 1, 2], &mut |_| {}).unwrap()
 }
 
 #[track_caller]

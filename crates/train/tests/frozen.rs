@@ -6,6 +6,8 @@ use common::{config, device, folder, trained};
 use pig_train::{
     Config,
     checkpoint::Store,
+    config::Layers,
+    generation::{Request, generate},
     imported::{
         Model,
         export::export,
@@ -13,8 +15,7 @@ use pig_train::{
         join::Join,
     },
     observer::Silent,
-    sample::{Request, sample},
-    train::train,
+    training::train,
 };
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,7 @@ fn foreign_model_y(folder: &Path, run: &Path, sets: &[&str]) -> PathBuf {
 }
 
 fn frozen(model: &Path, sets: &[&str]) -> Config {
-    let path = format!("model_y.frozen={:?}", model.to_str().unwrap());
+    let path = format!("model_y.frozen.model={:?}", model.to_str().unwrap());
     config(&[&[path.as_str()], sets].concat())
 }
 
@@ -40,7 +41,7 @@ fn images(pairs: &Path) -> Vec<Vec<u8>> {
     [0, 5].map(|seed| std::fs::read(pairs.join("images").join(format!("{seed:06}.png"))).unwrap()).to_vec()
 }
 
-fn weights(run: &Path, network: &'static str) -> pig_nn::parameters::StateDict {
+fn weights(run: &Path, network: &'static str) -> pig_weights::StateDict {
     Store::new(run, network).load_ema().unwrap().1
 }
 
@@ -58,7 +59,7 @@ fn the_guider_alone_is_trained() {
         assert!(!Store::new(&run, "model_y").exists());
         // The run holds the model itself: the folder that it came from may go.
         let summary =
-            sample(&request(&run, &folder.path().join(format!("{set}-pairs")), Join::default()), &device(), &Silent);
+            generate(&request(&run, &folder.path().join(format!("{set}-pairs")), Join::default()), &device(), &Silent);
         assert_eq!(summary.unwrap().finished.pairs, 2);
     }
 }
@@ -97,7 +98,7 @@ fn models_of_two_places_are_joined() {
     let make = |name: &str, run: &Path, model_x: Option<&Path>, model_y: Option<&Path>| {
         let out = folder.path().join(name);
         let join = Join { model_x: model_x.map(Path::to_owned), model_y: model_y.map(Path::to_owned) };
-        sample(&request(run, &out, join), &device(), &Silent).unwrap();
+        generate(&request(run, &out, join), &device(), &Silent).unwrap();
         images(&out)
     };
     let own = make("own", &first, None, None);
@@ -116,7 +117,7 @@ fn models_that_do_not_fit_each_other_are_refused() {
     let joint = trained(folder.path(), "joint", &config(&["method=joint"]));
     let refused = |run: &Path, join: Join| {
         let out = folder.path().join("refused");
-        let message = sample(&request(run, &out, join), &device(), &Silent).unwrap_err().to_string();
+        let message = generate(&request(run, &out, join), &device(), &Silent).unwrap_err().to_string();
         assert!(!out.exists());
         message
     };
@@ -127,4 +128,41 @@ fn models_that_do_not_fit_each_other_are_refused() {
     assert!(message.contains("method = \"joint\""), "{message}");
     let message = refused(&first, model_y(&joint));
     assert!(message.contains("--network"), "{message}");
+}
+
+/// `runs/flat_frozen_keys.toml` is what the version of 2026-11-29 wrote into a run, before the table `[model_y.frozen]`.
+#[test]
+fn former_keys_are_migrated_in_runs_and_refused_in_files() {
+    let former = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runs/flat_frozen_keys.toml");
+    let config = Layers::load_of_run(&former).unwrap();
+    let expected = config_with(&[
+        "model_y.conditioning=clean",
+        "model_y.frozen.model=models/unet",
+        "model_y.frozen.condition=controlnet",
+        "model_y.frozen.control=models/control",
+        "model_y.frozen.labels=[0, 26]",
+        "model_y.frozen.spacing=[150, 75, 75]",
+    ]);
+    assert_eq!(config, expected);
+    // What is written now is read again, as a run's and as a user's file.
+    let folder = folder();
+    let present = folder.path().join("config.toml");
+    std::fs::write(&present, config.to_toml()).unwrap();
+    assert_eq!(Layers::load_of_run(&present).unwrap(), config);
+    assert_eq!(Layers { file: Some(present), sets: Vec::new() }.load().unwrap(), config);
+
+    let refused = Layers { file: Some(former), sets: Vec::new() }.load().unwrap_err().to_string();
+    assert!(refused.contains("flat_frozen_keys.toml:57: ") && refused.contains("model_y.frozen.model"), "{refused}");
+    for (set, name) in [
+        ("model_y.frozen=models/unet", "model_y.frozen.model"),
+        ("model_y.frozen_class_areas=[0.1]", "model_y.frozen.class_areas"),
+    ] {
+        let refused = Layers { file: None, sets: vec![set.to_owned()] }.load().unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("--set {set}: ")) && refused.contains(name), "{refused}");
+    }
+}
+
+/// The defaults with these settings.
+fn config_with(sets: &[&str]) -> Config {
+    Layers { file: None, sets: sets.iter().map(|&set| set.to_owned()).collect() }.load().unwrap()
 }

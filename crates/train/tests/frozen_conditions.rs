@@ -15,17 +15,13 @@ use pig_diffusion::{
     step::Ddim,
 };
 use pig_nn::{
-    autoencoder::area_mean,
-    config::UNetConfig,
-    control::Controlled,
-    network::{Network, Role},
-    ops::upsample_nearest_2x,
-    pass::Pass,
-    unet::UNet,
+    autoencoder::area_mean, config::UNetConfig, control::Controlled, network::Network, ops::upsample_nearest_2x,
+    pass::Pass, unet::UNet,
 };
 use pig_train::{
     Config,
-    given::Source,
+    generation::{Request, generate},
+    given::GivenSource,
     imported::{
         Model,
         export::export,
@@ -34,13 +30,12 @@ use pig_train::{
         join::Join,
     },
     loaded::LoadedRun,
-    models::Models,
     observer::Silent,
+    role::Role,
     run_dir::RunDir,
-    sample::{Request, sample},
     sampler::Sampler,
-    samples::Samples,
-    train::train,
+    samples::{Given, Samples},
+    training::train,
 };
 use std::path::{Path, PathBuf};
 
@@ -79,7 +74,8 @@ fn imported(source: &Path, sets: &[&str], out: &Path) -> PathBuf {
 fn sampled(run: &Path) -> (Config, Samples) {
     let loaded = LoadedRun::open(run, &[], &device()).unwrap();
     let device = device();
-    let samples = Sampler::new(&loaded.config, &loaded.models, &device).unwrap().pairs(&IDS, &mut |_| {});
+    let samples =
+        Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap().pairs(&IDS, &mut |_| {}).unwrap();
     (loaded.config, samples)
 }
 
@@ -111,7 +107,7 @@ fn values(tensor: Tensor<4>) -> Vec<f32> {
 fn assert_pairs(folder: &Path, run: &Path, frozen: &[(&str, Model)]) {
     let out = folder.join("pairs");
     let asked = Request { progress_strips: true, save_arrays: true, ..Request::new(run, &out, &IDS) };
-    let summary = sample(&asked, &device(), &Silent).unwrap();
+    let summary = generate(&asked, &device(), &Silent).unwrap();
     assert_eq!(summary.finished.pairs, 2);
     assert!(out.join("progress.png").is_file() && out.join("arrays/000005.npz").is_file());
     for part in ["images", "masks"] {
@@ -135,8 +131,8 @@ fn image_size(file: &Path) -> (u32, u32) {
 fn a_control_network_tells_the_mask() {
     let folder = folder();
     let first = trained(folder.path(), "first", &config(&["method=controlnet"]));
-    let sets = [path("frozen", &first), path("frozen_control", &first)];
-    let run = trained(folder.path(), "run", &with(&sets, &["model_y.frozen_condition=controlnet"]));
+    let sets = [path("frozen.model", &first), path("frozen.control", &first)];
+    let run = trained(folder.path(), "run", &with(&sets, &["model_y.frozen.condition=controlnet"]));
     let open = |name: &str| Model::open(&first, Some(name)).unwrap();
     assert_pairs(folder.path(), &run, &[("unet", open("unconditional")), ("controlnet", open("control"))]);
 
@@ -169,15 +165,15 @@ fn a_control_network_of_diffusers_is_told_what_it_knows() {
     let folder = folder();
     let base = imported(&at("unet_controlled"), &["schedule.num_train_timesteps=64"], &folder.path().join("base"));
     let control = imported(&at("controlnet"), &[], &folder.path().join("control"));
-    let sets = [path("frozen", &base), path("frozen_control", &control)];
-    let run = trained(folder.path(), "run", &with(&sets, &["model_y.frozen_condition=controlnet"]));
+    let sets = [path("frozen.model", &base), path("frozen.control", &control)];
+    let run = trained(folder.path(), "run", &with(&sets, &["model_y.frozen.condition=controlnet"]));
     let (config, found) = sampled(&run);
     let base = Model::open(&base, None).unwrap().unet(&device()).unwrap();
     let control = Model::open(&control, None).unwrap().controlnet(&device()).unwrap();
     let model_y = Large(Controlled::new(&base, &control, config.unet(Role::ModelY)));
     let [_, y_0] = by_hand(&run, &config, &model_y, 1, SIDE);
     assert_eq!(found.images.concat(), values(y_0));
-    let other = with(&sets, &["model_y.frozen_condition=controlnet", "model_y.frozen_mask_values=[-1, 1]"]);
+    let other = with(&sets, &["model_y.frozen.condition=controlnet", "model_y.frozen.mask_values=[-1, 1]"]);
     let (_, symmetric) = sampled(&trained(folder.path(), "symmetric", &other));
     assert_ne!(found.images, symmetric.images, "the model is not told the values that are asked for");
 }
@@ -202,8 +198,8 @@ fn a_class_is_told_by_the_mask_s_size() {
     let folder = folder();
     let model = imported(&at("unet_class"), &["schedule.num_train_timesteps=64"], &folder.path().join("model"));
     let by_size =
-        ["model_y.frozen_condition=class", "model_y.frozen_classes=[2, 0, 1]", "model_y.frozen_class_areas=[0, 0.3]"];
-    let run = trained(folder.path(), "run", &with(&[path("frozen", &model)], &by_size));
+        ["model_y.frozen.condition=class", "model_y.frozen.classes=[2, 0, 1]", "model_y.frozen.class_areas=[0, 0.3]"];
+    let run = trained(folder.path(), "run", &with(&[path("frozen.model", &model)], &by_size));
     let unet = Model::open(&model, None).unwrap();
     assert_pairs(folder.path(), &run, &[("unet", unet.clone())]);
     let unet = unet.unet(&device()).unwrap();
@@ -216,13 +212,16 @@ fn a_class_is_told_by_the_mask_s_size() {
         // With a model_y trained on x_0-hat, the mask comes from model_x: ask for the model directly.
         let mut direct = loaded.config.clone();
         direct.model_y.conditioning = pig_train::config::Conditioning::Clean;
-        let found = Sampler::new(&direct, &loaded.models, &device).unwrap().images_for(&given, &IDS, &mut |_| {});
+        let found = Sampler::new(&direct, loaded.networks.as_ref(), &device)
+            .unwrap()
+            .sample(Given::Masks(&given), &IDS, &mut |_| {})
+            .unwrap();
         let [_, y_0] = by_hand(&run, &loaded.config, &Classed(&unet, class), 1, SIDE);
         assert_eq!(found.images.concat(), values(y_0), "a lesion of {lesion} pixels");
     }
     // One class for all: the mask has no say in the image, and the guider still reads the image.
-    let fixed = ["model_y.frozen_condition=class", "model_y.frozen_classes=[1]"];
-    let fixed = trained(folder.path(), "fixed", &with(&[path("frozen", &model)], &fixed));
+    let fixed = ["model_y.frozen.condition=class", "model_y.frozen.classes=[1]"];
+    let fixed = trained(folder.path(), "fixed", &with(&[path("frozen.model", &model)], &fixed));
     let [x_0, y_0] = by_hand(&fixed, &loaded.config, &Classed(&unet, 1), 1, SIDE);
     let (_, found) = sampled(&fixed);
     assert_eq!(found.images.concat(), values(y_0));
@@ -244,7 +243,7 @@ fn a_guider_is_trained_for_a_latent_model() {
     let folder = folder();
     let first = trained(folder.path(), "first", &config(&LDM));
     let [unet, autoencoder] = foreign_latents(folder.path(), &first);
-    let sets = [path("frozen", &unet), path("frozen_autoencoder", &autoencoder)];
+    let sets = [path("frozen.model", &unet), path("frozen.autoencoder", &autoencoder)];
     let run = trained(folder.path(), "run", &with(&sets, &["model_x.prediction_type=v_prediction"]));
     let open = |path: &Path| Model::open(path, None).unwrap();
     assert_pairs(folder.path(), &run, &[("unet", open(&unet)), ("autoencoder", open(&autoencoder))]);
@@ -275,14 +274,14 @@ fn a_guider_is_trained_for_a_latent_model() {
     // Masks for images and images for masks, through the autoencoder.
     let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
     let device = device();
-    let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
+    let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap();
     let image = vec![0.25_f32; SIDE * SIDE];
     let mask: Vec<f32> = (0..SIDE * SIDE).map(|i| if i % SIDE < 6 { 1.0 } else { -1.0 }).collect();
-    let masks = sampler.masks_for(&[&image], &[0], &mut |_| {});
+    let masks = sampler.sample(Given::Images(&[&image]), &[0], &mut |_| {}).unwrap();
     assert_eq!((masks.masks[0].len(), &masks.images[0]), (SIDE * SIDE, &image));
-    let images = sampler.images_for(&[&mask], &[0], &mut |_| {});
+    let images = sampler.sample(Given::Masks(&[&mask]), &[0], &mut |_| {}).unwrap();
     assert_eq!((images.images[0].len(), &images.masks[0]), (SIDE * SIDE, &mask));
-    let empty = sampler.images_for(&[&vec![-1.0; SIDE * SIDE]], &[0], &mut |_| {});
+    let empty = sampler.sample(Given::Masks(&[&vec![-1.0; SIDE * SIDE]]), &[0], &mut |_| {}).unwrap();
     assert_ne!(images.images, empty.images, "the mask has no say");
 }
 
@@ -292,18 +291,19 @@ fn a_guider_of_other_latents_is_refused() {
     let first = trained(folder.path(), "first", &config(&LDM));
     let second = trained(folder.path(), "second", &config(&[&LDM[..], &["train.seed=5"]].concat()));
     let run_for = |name: &str, model: &Path| {
-        let sets = [path("frozen", model), path("frozen_autoencoder", model)];
+        let sets = [path("frozen.model", model), path("frozen.autoencoder", model)];
         trained(folder.path(), name, &with(&sets, &[]))
     };
     let (one, other) = (run_for("one", &first), run_for("other", &second));
     let join = Join { model_x: Some(other), model_y: None };
     let asked = Request { join, ..Request::new(&one, &folder.path().join("pairs"), &IDS) };
-    let message = sample(&asked, &device(), &Silent).unwrap_err().to_string();
+    let message = generate(&asked, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("the guider's frozen autoencoder"), "{message}");
     // The whole model of a run goes along with its autoencoder.
     let pixels = trained(folder.path(), "pixels", &config(&[]));
-    let asked = |join| Request { join, source: Source::Nothing, ..Request::new(&one, &folder.path().join("no"), &IDS) };
-    let message = sample(&asked(Join { model_x: None, model_y: Some(pixels) }), &device(), &Silent);
+    let asked =
+        |join| Request { join, source: GivenSource::Nothing, ..Request::new(&one, &folder.path().join("no"), &IDS) };
+    let message = generate(&asked(Join { model_x: None, model_y: Some(pixels) }), &device(), &Silent);
     assert!(message.unwrap_err().to_string().contains("channels of model_x"));
 }
 
@@ -312,7 +312,7 @@ fn what_does_not_fit_is_refused_before_any_work() {
     let folder = folder();
     let model = imported(&at("unet_class"), &["schedule.num_train_timesteps=64"], &folder.path().join("model"));
     let vae = imported(&at("vae"), &[], &folder.path().join("vae"));
-    let frozen = path("frozen", &model);
+    let frozen = path("frozen.model", &model);
     let refused = |sets: &[&str], part: &str| {
         let out = folder.path().join("refused");
         let config = with(std::slice::from_ref(&frozen), sets);
@@ -320,24 +320,24 @@ fn what_does_not_fit_is_refused_before_any_work() {
         assert!(message.contains(part), "{part:?} is missing in: {message}");
         assert!(!out.exists());
     };
-    let class = "model_y.frozen_condition=class";
+    let class = "model_y.frozen.condition=class";
     refused(&[], "1 in, 1 out");
-    refused(&[class], "model_y.frozen_classes");
-    refused(&[class, "model_y.frozen_classes=[3]"], "has 3, counted from 0");
-    refused(&[class, "model_y.frozen_classes=[0, 1]", "model_y.frozen_class_areas=[1.5]"], "rising shares");
-    refused(&["model_y.frozen_classes=[0, 1]"], "none without");
-    refused(&["model_y.frozen_condition=controlnet"], "model_y.frozen_control");
-    refused(&[class, "model_y.frozen_classes=[0]", &path("frozen_control", &model)], "model_y.frozen_control");
+    refused(&[class], "model_y.frozen.classes");
+    refused(&[class, "model_y.frozen.classes=[3]"], "has 3, counted from 0");
+    refused(&[class, "model_y.frozen.classes=[0, 1]", "model_y.frozen.class_areas=[1.5]"], "rising shares");
+    refused(&["model_y.frozen.classes=[0, 1]"], "none without");
+    refused(&["model_y.frozen.condition=controlnet"], "model_y.frozen.control");
+    refused(&[class, "model_y.frozen.classes=[0]", &path("frozen.control", &model)], "model_y.frozen.control");
     refused(
-        &[class, "model_y.frozen_classes=[0]", &path("frozen_autoencoder", &vae)],
-        "channels of model_y.frozen_autoencoder",
+        &[class, "model_y.frozen.classes=[0]", &path("frozen.autoencoder", &vae)],
+        "channels of model_y.frozen.autoencoder",
     );
     refused(
-        &["model_y.frozen_condition=controlnet", &path("frozen_control", &model)],
+        &["model_y.frozen.condition=controlnet", &path("frozen.control", &model)],
         "kind unet, expected controlnet",
     );
-    let unfrozen = config(&["model_y.frozen_classes=[0]"]).check().unwrap_err().to_string();
-    assert!(unfrozen.contains("set model_y.frozen"), "{unfrozen}");
+    let unfrozen = config(&["model_y.frozen.classes=[0]"]).check().unwrap_err().to_string();
+    assert!(unfrozen.contains("set model_y.frozen.model"), "{unfrozen}");
 }
 
 /// Where a configuration says nothing of the noise levels, they are the model's.
@@ -347,13 +347,13 @@ fn the_model_s_own_schedule_is_taken() {
     let sets = ["schedule.num_train_timesteps=1000", "schedule.beta_schedule=scaled_linear"];
     let model = imported(&at("unet_class"), &sets, &folder.path().join("model"));
     let asked = with(
-        &[path("frozen", &model)],
-        &["schedule.num_train_timesteps=1024", "model_y.frozen_condition=class", "model_y.frozen_classes=[0]"],
+        &[path("frozen.model", &model)],
+        &["schedule.num_train_timesteps=1024", "model_y.frozen.condition=class", "model_y.frozen.classes=[0]"],
     );
     let (resolved, _) = resolve(&asked).unwrap();
     assert_eq!(resolved.schedule.num_train_timesteps, 1000);
     let run = trained(folder.path(), "run", &Config { train: config(&["train.steps=1"]).train, ..asked });
     assert_eq!(RunDir::open(&run).unwrap().config().unwrap().schedule, resolved.schedule);
     let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
-    assert!(matches!(loaded.models, Models::Pig { .. }));
+    assert!(loaded.config.method.makes_masks());
 }

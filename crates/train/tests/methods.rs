@@ -7,27 +7,26 @@ use burn::tensor::{Tensor, TensorData};
 use common::{LEARNED, SIDE, config, device, folder, folder_of_corners, trained};
 use pig_data::PreparedSet;
 use pig_diffusion::schedule::Schedule;
-use pig_nn::{network::Role, parameters, pass::Precision};
+use pig_nn::{parameters, pass::Precision};
 use pig_train::{
     Config,
     batch::{Batch, Batches},
     checkpoint::Store,
     config::GivenKind,
-    given::Source,
+    generation::{Request, generate},
+    given::GivenSource,
     latents::LatentSpace,
     loaded::LoadedRun,
     methods::{
-        frozen::Frozen,
         objective::{Context, Objective, ObjectiveTask},
+        teachers::Teachers,
         with_objective,
     },
     metrics_log,
-    models::Models,
     observer::Silent,
-    role::role_name,
+    role::Role,
     run_data::RunData,
     run_dir::RunDir,
-    sample::{Request, sample},
     sampler::Sampler,
     samples::{Given, Samples},
 };
@@ -48,7 +47,7 @@ impl ObjectiveTask for TrueAndWrong<'_> {
 
     fn run<O: Objective>(self, objective: &O) -> [f32; 2] {
         let (config, device) = (objective.context().config, device());
-        let (_, weights, _) = Store::new(self.run, role_name(objective.role())).load_ema().unwrap();
+        let (_, weights, _) = Store::new(self.run, objective.role().name()).load_ema().unwrap();
         let network = parameters::import(objective.build(&device).unwrap(), &weights).unwrap();
         let last = config.schedule.num_train_timesteps;
         let batches =
@@ -72,11 +71,11 @@ fn assert_follows_its_mask(name: &str, role: Role, sets: &[&str]) {
     let run_data = RunData::of_run(&folder.path().join("data"), &RunDir::open(&run).unwrap(), &Silent).unwrap();
     let [training, _] = run_data.parts();
     let (schedule, timesteps) = (Schedule::new(&config.schedule).unwrap(), config.timesteps().unwrap());
-    let mut frozen = Frozen::default();
+    let mut teachers = Teachers::default();
     for &earlier in config.roles().iter().take_while(|&&earlier| earlier != role) {
-        frozen.load(&run, &config, earlier, &device()).unwrap();
+        teachers.load(&run, &config, earlier, &device()).unwrap();
     }
-    let context = Context { config: &config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
+    let context = Context { config: &config, schedule: &schedule, timesteps: &timesteps, teachers: &teachers };
     let [right, wrong] = with_objective(role, context, TrueAndWrong { run: &run, set: &training });
     println!("{name}: loss {right} under true masks, {wrong} under wrong ones");
     assert!(wrong > 1.3 * right, "{name} does not follow its mask: {right} and {wrong}");
@@ -122,12 +121,12 @@ fn an_autoencoder_s_error_is_measured_and_told() {
     let card = std::fs::read_to_string(run.join("README.md")).unwrap();
     assert!(card.contains(&space.sentence()) && card.contains("| autoencoder |"), "{card}");
     let out = folder.path().join("pairs");
-    let asked = Request { source: Source::TrainingMasks, ..request(&run, &out, &[0, 1]) };
-    assert_eq!(sample(&asked, &device(), &Silent).unwrap().latents, Some(space.clone()));
+    let asked = Request { source: GivenSource::TrainingMasks, ..request(&run, &out, &[0, 1]) };
+    assert_eq!(generate(&asked, &device(), &Silent).unwrap().latents, Some(space.clone()));
 
     // Scaled latents have the unit variance that the noise is made for.
     let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
-    let Models::Latent { codec, .. } = &loaded.models else { panic!("the method is ldm") };
+    let codec = loaded.networks.codec().unwrap();
     assert_eq!(codec.scaling_factor, 1.0 / space.latent_std);
     let run_data = RunData::of_run(&folder.path().join("data"), &RunDir::open(&run).unwrap(), &Silent).unwrap();
     let [training, _] = run_data.parts();
@@ -178,9 +177,9 @@ fn assert_goes_both_ways(name: &str, sets: &[&str], least_mask: Option<f32>) {
     let images: Vec<&[f32]> = (0..training.len()).map(|i| training.image(i)).collect();
     let ids: Vec<u64> = (0..training.len() as u64).collect();
     let device = device();
-    let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
-    let to_images = sampler.sample(Given::Masks(&masks), &ids, &mut |_| {});
-    let to_masks = sampler.sample(Given::Images(&images), &ids, &mut |_| {});
+    let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap();
+    let to_images = sampler.sample(Given::Masks(&masks), &ids, &mut |_| {}).unwrap();
+    let to_masks = sampler.sample(Given::Images(&images), &ids, &mut |_| {}).unwrap();
     assert_eq!(to_images.masks.concat(), masks.concat(), "{name}: given masks are kept");
     assert_eq!(to_masks.images.concat(), images.concat(), "{name}: given images are kept");
     let (image, mask) = (contrast(&to_images.images, &masks), contrast(&to_masks.masks, &masks));
@@ -191,13 +190,13 @@ fn assert_goes_both_ways(name: &str, sets: &[&str], least_mask: Option<f32>) {
         assert!(mask > least, "{name}: masks do not follow given images: {mask}");
     }
     let exchanged: Vec<&[f32]> = images.iter().rev().copied().collect();
-    let others = sampler.sample(Given::Images(&exchanged), &ids, &mut |_| {}).masks.concat();
+    let others = sampler.sample(Given::Images(&exchanged), &ids, &mut |_| {}).unwrap().masks.concat();
     let moved =
         to_masks.masks.concat().iter().zip(&others).map(|(a, b)| (a - b).abs()).sum::<f32>() / others.len() as f32;
     assert!(moved > 0.05, "{name}: masks do not depend on given images: {moved}");
 
     // One by one and together.
-    let alone = sampler.sample(Given::Images(&images[3..4]), &[3], &mut |_| {});
+    let alone = sampler.sample(Given::Images(&images[3..4]), &[3], &mut |_| {}).unwrap();
     assert_alike(&to_masks.masks[3..4], &alone.masks, name);
 }
 
@@ -227,26 +226,26 @@ fn pig_puts_the_mask_where_the_image_says() {
 fn masks_are_made_for_images_of_a_folder_by_methods_that_can() {
     let folder = folder();
     let images = folder.path().join("data/images");
-    let source = Source::ImageFolder(images.clone());
+    let source = GivenSource::ImageFolder(images.clone());
     let sets = ["method=joint", "train.noise_levels=independent"];
     let run = trained(folder.path(), "joint", &config(&sets));
     let out = folder.path().join("masked");
     let asked = Request { source: source.clone(), ..request(&run, &out, &[0, 1, 12]) };
-    assert_eq!(sample(&asked, &device(), &Silent).unwrap().made, 3);
+    assert_eq!(generate(&asked, &device(), &Silent).unwrap().made, 3);
     let read = |path: &Path| pig_data::png_file::read_png(path).unwrap().pixels;
     assert_eq!(read(&out.join("images/000000.png")), read(&images.join("a00.png")), "the image is kept");
     assert_eq!(read(&out.join("images/000012.png")), read(&images.join("a00.png")), "twelve images: 12 is the first");
 
     let pig = trained(folder.path(), "pig", &config(&["sample.eta=0.5"]));
     let asked = Request { source: source.clone(), ..request(&pig, &folder.path().join("no"), &[0]) };
-    let refused = sample(&asked, &device(), &Silent).unwrap_err().to_string();
+    let refused = generate(&asked, &device(), &Silent).unwrap_err().to_string();
     assert!(refused.contains("sample.jump_n_sample = 10") && refused.contains("ddim"), "{refused}");
 
     let shared = trained(folder.path(), "shared", &config(&["method=joint"]));
     let seg = trained(folder.path(), "seg", &config(&["method=seg-guided"]));
     for run in [shared, seg] {
         let asked = Request { source: source.clone(), ..request(&run, &folder.path().join("no"), &[0]) };
-        let refused = sample(&asked, &device(), &Silent).unwrap_err().to_string();
+        let refused = generate(&asked, &device(), &Silent).unwrap_err().to_string();
         assert!(refused.contains("--given-image") && refused.contains("independent"), "{refused}");
         assert!(!folder.path().join("no").exists());
     }
@@ -267,6 +266,56 @@ fn two_masks(count: usize) -> Vec<Vec<f32>> {
     (0..count).map(|i| mask(i % 2)).collect()
 }
 
+/// [`Config::takes`] and the networks of the run must say the same, for every method and every start.
+#[test]
+fn methods_sample_what_they_take_and_refuse_the_rest() {
+    let folder = folder();
+    let device = device();
+    let masks = two_masks(1);
+    let image = vec![0.5; SIDE * SIDE];
+    for (index, sets) in [
+        &[][..],
+        &["method=joint"],
+        &["method=joint", "train.noise_levels=independent"],
+        &["method=ddpm", "sample.num_inference_steps=64"],
+        &["method=ddim"],
+        &["method=seg-guided"],
+        &["method=controlnet"],
+        &LDM,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = trained(folder.path(), &format!("run-{index}"), &config(sets));
+        let loaded = LoadedRun::open(&run, &[], &device).unwrap();
+        let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap();
+        for (kind, given) in [
+            (GivenKind::Nothing, Given::Nothing),
+            (GivenKind::Masks, Given::Masks(&[&masks[0]])),
+            (GivenKind::Images, Given::Images(&[&image])),
+        ] {
+            let sampled = sampler.sample(given, &[0], &mut |_| {});
+            assert_eq!(sampled.is_ok(), loaded.config.takes(kind), "{sets:?}, {kind:?}");
+            match sampled {
+                Ok(samples) => {
+                    assert_eq!(samples.images.len(), 1, "{sets:?}, {kind:?}");
+                    assert_eq!(
+                        samples.masks.len(),
+                        usize::from(loaded.config.method.has_masks()),
+                        "{sets:?}, {kind:?}"
+                    );
+                }
+                Err(error) => {
+                    let message = error.to_string();
+                    assert!(message.contains(loaded.config.method.word()), "{sets:?}, {kind:?}: {message}");
+                }
+            }
+        }
+        assert_eq!(sampler.pairs(&[0], &mut |_| {}).is_ok(), loaded.config.method.makes_masks(), "{sets:?}");
+        assert_eq!(loaded.networks.needs_masks(), loaded.config.method.needs_masks(), "{sets:?}");
+    }
+}
+
 #[test]
 fn samples_do_not_depend_on_the_batch() {
     let folder = folder();
@@ -280,12 +329,12 @@ fn samples_do_not_depend_on_the_batch() {
         let run = trained(folder.path(), name, &config(sets));
         let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
         let device = device();
-        let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
+        let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap();
         let masks = two_masks(5);
         let sample = |ids: &[u64]| -> Samples {
             let masks: Vec<&[f32]> = ids.iter().map(|&id| masks[id as usize].as_slice()).collect();
             let given = if loaded.config.method.needs_masks() { Given::Masks(&masks) } else { Given::Nothing };
-            sampler.sample(given, ids, &mut |_| {})
+            sampler.sample(given, ids, &mut |_| {}).unwrap()
         };
         let together = sample(&[0, 1, 2, 3, 4]);
         let alone: Vec<Vec<f32>> = (0..5).flat_map(|id| sample(&[id]).images).collect();
@@ -304,22 +353,22 @@ fn images_alone_are_written_without_masks_and_say_so() {
     );
     assert!(run.join("previews/unconditional-step-000010.png").is_file());
     let out = folder.path().join("images");
-    let summary = sample(&request(&run, &out, &[0, 1, 2]), &device(), &Silent).unwrap();
+    let summary = generate(&request(&run, &out, &[0, 1, 2]), &device(), &Silent).unwrap();
     assert_eq!((summary.made, summary.finished.pairs, summary.finished.empty_masks), (3, 3, 0));
     assert!(summary.agreement.is_none());
     assert!(summary.no_agreement.unwrap().contains("without masks"));
     assert!(!out.join("masks").exists() && !out.join("progress.png").exists());
     let manifest = std::fs::read_to_string(out.join("manifest.csv")).unwrap();
     assert!(manifest.starts_with("id,seed,image,has_mask,") && manifest.contains(",false,"), "{manifest}");
-    let again = sample(&request(&run, &out, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
+    let again = generate(&request(&run, &out, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
     assert_eq!((again.made, again.skipped), (1, 3));
 
     // The same network by DDIM, into another folder only.
     let ddim = ["method=ddim", "sample.num_inference_steps=4"].map(str::to_owned).to_vec();
     let mixed = Request { sets: ddim.clone(), ..request(&run, &out, &[9]) };
-    assert!(sample(&mixed, &device(), &Silent).unwrap_err().to_string().contains("settings_hash"));
+    assert!(generate(&mixed, &device(), &Silent).unwrap_err().to_string().contains("settings_hash"));
     let other = Request { sets: ddim, ..request(&run, &folder.path().join("ddim"), &[0]) };
-    assert_eq!(sample(&other, &device(), &Silent).unwrap().made, 1);
+    assert_eq!(generate(&other, &device(), &Silent).unwrap().made, 1);
     let refused = LoadedRun::open(&run, &["method=joint".to_owned()], &device()).unwrap_err().to_string();
     assert!(refused.contains("[sample]"), "{refused}");
 }
@@ -335,12 +384,12 @@ fn masks_come_from_training_cases_and_from_another_run() {
         pig_data::png_file::read_png(&path).unwrap().pixels
     };
 
-    let none = sample(&request(&run, &folder.path().join("none"), &[0]), &device(), &Silent).unwrap_err().to_string();
+    let none = generate(&request(&run, &folder.path().join("none"), &[0]), &device(), &Silent).unwrap_err().to_string();
     assert!(none.contains("--training-masks") && none.contains("--masks-from"), "{none}");
 
     let out = folder.path().join("training");
-    let asked = Request { source: Source::TrainingMasks, ..request(&run, &out, &[0, 1, 9]) };
-    let summary = sample(&asked, &device(), &Silent).unwrap();
+    let asked = Request { source: GivenSource::TrainingMasks, ..request(&run, &out, &[0, 1, 9]) };
+    let summary = generate(&asked, &device(), &Silent).unwrap();
     assert_eq!((summary.made, summary.finished.empty_masks), (3, 0));
     assert!(summary.agreement.is_some());
     // Twelve pairs, of which nine train: sample 9 takes the first case again.
@@ -348,15 +397,16 @@ fn masks_come_from_training_cases_and_from_another_run() {
     assert_ne!(mask(&out, 0), mask(&out, 1));
 
     let pairs = folder.path().join("pairs");
-    sample(&request(&pig, &pairs, &[3, 4]), &device(), &Silent).unwrap();
+    generate(&request(&pig, &pairs, &[3, 4]), &device(), &Silent).unwrap();
     let out = folder.path().join("from-pig");
-    let asked = Request { source: Source::MasksFrom(pig.clone()), ..request(&run, &out, &[3, 4]) };
-    sample(&asked, &device(), &Silent).unwrap();
+    let asked = Request { source: GivenSource::MasksFrom(pig.clone()), ..request(&run, &out, &[3, 4]) };
+    generate(&asked, &device(), &Silent).unwrap();
     for seed in [3, 4] {
         assert_eq!(mask(&out, seed), mask(&pairs, seed), "seed {seed}: not pig's mask");
     }
-    let asked = Request { source: Source::MasksFrom(run.clone()), ..request(&run, &folder.path().join("x"), &[3]) };
-    let refused = sample(&asked, &device(), &Silent).unwrap_err().to_string();
+    let asked =
+        Request { source: GivenSource::MasksFrom(run.clone()), ..request(&run, &folder.path().join("x"), &[3]) };
+    let refused = generate(&asked, &device(), &Silent).unwrap_err().to_string();
     assert!(refused.contains("--masks-from") && refused.contains("seg-guided"), "{refused}");
 }
 
@@ -382,8 +432,15 @@ fn scale_one_is_no_guidance_and_another_scale_is_guidance() {
             let loaded = LoadedRun::open(&run, &sets, &device()).unwrap();
             let (device, masks) = (device(), two_masks(2));
             let masks: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
-            let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
-            sampler.images_for(&masks, &[0, 1], &mut |_| {}).images.concat().into_iter().map(f32::to_bits).collect()
+            let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap();
+            sampler
+                .sample(Given::Masks(&masks), &[0, 1], &mut |_| {})
+                .unwrap()
+                .images
+                .concat()
+                .into_iter()
+                .map(f32::to_bits)
+                .collect()
         };
         assert_eq!(images(""), images("sample.guidance_scale=1"), "{name}");
         assert_ne!(images(""), images("sample.guidance_scale=3"), "{name}");

@@ -26,7 +26,10 @@ fn sampled(run: &Path, sets: &[&str], ids: &[u64]) -> (Samples, usize) {
     let sets: Vec<String> = sets.iter().map(|set| format!("sample.{set}")).collect();
     let loaded = LoadedRun::open(run, &sets, &device()).unwrap();
     let (device, mut turns) = (device(), 0);
-    let samples = Sampler::new(&loaded.config, &loaded.models, &device).unwrap().pairs(ids, &mut |_| turns += 1);
+    let samples = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device)
+        .unwrap()
+        .pairs(ids, &mut |_| turns += 1)
+        .unwrap();
     (samples, turns)
 }
 
@@ -98,7 +101,7 @@ const REFUSED: [(&[&str], &str, &str); 18] = [
     (&["train.min_snr_gamma=0.0"], "train.min_snr_gamma", "above 0"),
     (&["train.min_snr_members=image"], "train.min_snr_members", "train.min_snr_gamma"),
     (
-        &["model_y.frozen=a", "train.min_snr_gamma=5.0", "train.min_snr_members=image"],
+        &["model_y.frozen.model=a", "train.min_snr_gamma=5.0", "train.min_snr_members=image"],
         "train.min_snr_members = \"image\"",
         "model_y.frozen",
     ),

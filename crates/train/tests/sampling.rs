@@ -10,19 +10,21 @@ use pig_data::{
     png_file::{read_png, write_png},
 };
 use pig_diffusion::noise::{NoiseSource, Stream};
-use pig_nn::{network::Role, parameters};
+use pig_nn::{parameters, unet::UNet};
 use pig_train::{
     Error,
-    given::Source,
+    generation::{Request, generate},
+    given::GivenSource,
     loaded::LoadedRun,
-    models::Models,
+    methods::pig::Pig,
+    networks::Networks,
     observer::{Outcome, Silent},
-    sample::{Request, sample},
+    role::Role,
     sampler::Sampler,
-    samples::Samples,
-    train::{resume, train},
+    samples::{Given, Samples},
+    training::{resume, train},
 };
-use std::path::Path;
+use std::{any::Any, path::Path};
 
 fn bits(tensor: Tensor<4>) -> Vec<u32> {
     tensor.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
@@ -63,12 +65,12 @@ fn pairs_do_not_depend_on_the_batch() {
         let run = trained(folder.path(), name, &config(sets));
         let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
         let device = device();
-        let sampler = Sampler::new(&loaded.config, &loaded.models, &device).unwrap();
+        let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap();
         let ids: Vec<u64> = (0..8).collect();
-        let together = sampler.pairs(&ids, &mut |_| {});
+        let together = sampler.pairs(&ids, &mut |_| {}).unwrap();
         let mut alone = Samples { masks: Vec::new(), images: Vec::new() };
         for &id in &ids {
-            let one = sampler.pairs(&[id], &mut |_| {});
+            let one = sampler.pairs(&[id], &mut |_| {}).unwrap();
             alone.masks.extend(one.masks);
             alone.images.extend(one.images);
         }
@@ -84,21 +86,21 @@ fn finished_samples_are_skipped_and_torn_ones_made_again() {
     let folder = folder();
     let run = trained(folder.path(), "run", &config(&["method=joint"]));
     let out = folder.path().join("pairs");
-    let first = sample(&Request::new(&run, &out, &[0, 1, 2]), &device(), &Silent).unwrap();
+    let first = generate(&Request::new(&run, &out, &[0, 1, 2]), &device(), &Silent).unwrap();
     assert_eq!((first.made, first.skipped, first.finished.pairs), (3, 0, 3));
     let file = |seed: u64| out.join("images").join(format!("{seed:06}.png"));
     let before: Vec<Vec<u8>> = (0..3).map(|seed| std::fs::read(file(seed)).unwrap()).collect();
     let times = |seed| std::fs::metadata(file(seed)).unwrap().modified().unwrap();
     let (kept, torn) = (times(0), &before[1][..before[1].len() / 2]);
     std::fs::write(file(1), torn).unwrap();
-    let second = sample(&Request::new(&run, &out, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
+    let second = generate(&Request::new(&run, &out, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
     assert_eq!((second.made, second.skipped, second.finished.pairs), (2, 2, 4));
     assert_eq!(times(0), kept);
     let after: Vec<Vec<u8>> = (0..3).map(|seed| std::fs::read(file(seed)).unwrap()).collect();
     assert!(before == after, "a sample made again is another");
 
     let other = Request { sets: vec!["sample.eta=1.0".to_owned()], ..Request::new(&run, &out, &[9]) };
-    let message = sample(&other, &device(), &Silent).unwrap_err().to_string();
+    let message = generate(&other, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("settings_hash") && message.contains("choose another --out"), "{message}");
     assert!(!file(9).exists());
 }
@@ -128,10 +130,10 @@ fn given_masks_are_kept_exactly() {
         let run = trained(folder.path(), conditioning, &config(&[&set]));
         let out = folder.path().join(format!("pairs-{conditioning}"));
         let asked = Request {
-            source: Source::MaskFolder(folder.path().join("masks")),
+            source: GivenSource::MaskFolder(folder.path().join("masks")),
             ..Request::new(&run, &out, &[0, 1, 2, 3, 4])
         };
-        let summary = sample(&asked, &device(), &Silent).unwrap();
+        let summary = generate(&asked, &device(), &Silent).unwrap();
         assert_eq!((summary.made, summary.finished.empty_masks), (5, 1));
         let mut images = Vec::new();
         for seed in 0..5 {
@@ -150,8 +152,9 @@ fn joint_takes_no_masks() {
     write_masks(&folder.path().join("masks"));
     let run = trained(folder.path(), "run", &config(&["method=joint"]));
     let out = folder.path().join("pairs");
-    let asked = Request { source: Source::MaskFolder(folder.path().join("masks")), ..Request::new(&run, &out, &[0]) };
-    let message = sample(&asked, &device(), &Silent).unwrap_err().to_string();
+    let asked =
+        Request { source: GivenSource::MaskFolder(folder.path().join("masks")), ..Request::new(&run, &out, &[0]) };
+    let message = generate(&asked, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("--given-mask") && message.contains("method = \"pig\""), "{message}");
     assert!(!out.exists());
 }
@@ -162,15 +165,20 @@ fn images_under_two_guiders(folder: &Path, name: &str, sets: &[&str]) -> [Vec<f3
     let run = trained(folder, name, &config);
     let mut loaded = LoadedRun::open(&run, &[], &device()).unwrap();
     let mask: Vec<f32> = (0..SIDE * SIDE).map(|i| if i % SIDE < 6 { 1.0 } else { -1.0 }).collect();
-    let images = |models: &Models| {
+    let images = |networks: &dyn Networks| {
         let device = device();
-        Sampler::new(&config, models, &device).unwrap().images_for(&[&mask], &[7], &mut |_| {}).images.remove(0)
+        Sampler::new(&config, networks, &device)
+            .unwrap()
+            .sample(Given::Masks(&[&mask]), &[7], &mut |_| {})
+            .unwrap()
+            .images
+            .remove(0)
     };
-    let own = images(&loaded.models);
-    let Models::Pig { model_x, .. } = &mut loaded.models else { panic!("the method is pig") };
-    let other = Role::ModelX.build(config.unet(Role::ModelX), 1, &device()).unwrap();
-    *model_x = parameters::initialise(other, 99);
-    [own, images(&loaded.models)]
+    let own = images(loaded.networks.as_ref());
+    let networks: &mut dyn Any = loaded.networks.as_mut();
+    let other = UNet::new(config.unet(Role::ModelX), Role::ModelX.channels(1), &device()).unwrap();
+    networks.downcast_mut::<Pig>().unwrap().model_x = parameters::initialise(other, 99);
+    [own, images(loaded.networks.as_ref())]
 }
 
 #[test]

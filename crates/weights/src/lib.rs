@@ -3,6 +3,8 @@
 //! [`mod@file`] reads weights: safetensors, files of `torch.save` and TorchScript archives, whose pickles are read without executing
 //! anything. [`layouts`] gives the arrays of known networks pig's names. [`npz`] reads and writes NumPy's archives.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod array;
 pub mod error;
 pub mod file;

@@ -8,10 +8,10 @@ use crate::{
 use anyhow::{Context, bail};
 use pig_train::{
     arrays::InitialNoise,
-    given::{Source, picture_paths},
+    generation::{Request, Summary, generate},
+    given::{GivenSource, picture_paths},
     imported::join::Join,
     run_dir::RunDir,
-    sample::{Request, Summary, sample},
 };
 use std::{path::PathBuf, process::ExitCode};
 
@@ -22,10 +22,10 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         (Some(count), ..) => (0..count).collect(),
         (None, Some(seeds), ..) => seeds.0.clone(),
         (None, None, Some(noise), _) => (0..InitialNoise::count(noise)? as u64).collect(),
-        (None, None, None, Source::MaskFolder(folder)) => {
+        (None, None, None, GivenSource::MaskFolder(folder)) => {
             (0..picture_paths(folder, "--given-mask")?.len() as u64).collect()
         }
-        (None, None, None, Source::ImageFolder(folder)) => {
+        (None, None, None, GivenSource::ImageFolder(folder)) => {
             (0..picture_paths(folder, "--given-image")?.len() as u64).collect()
         }
         (None, None, None, _) => bail!("nothing says how many pairs to make; give --count N or --seeds A-B"),
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         progress_strips: asked.progress_strips,
         data: asked.data.clone(),
     };
-    let summary = sample(&request, &device(args)?, &Terminal::new(args)?)?;
+    let summary = generate(&request, &device(args)?, &Terminal::new(args)?)?;
     if args.machine.json {
         println!("{}", serde_json::to_string_pretty(&json(&summary))?);
     } else {
@@ -64,13 +64,13 @@ fn run_of(asked: &Sample) -> anyhow::Result<PathBuf> {
 }
 
 /// clap lets at most one of the flags through.
-fn source(asked: &Sample) -> Source {
+fn source(asked: &Sample) -> GivenSource {
     match (&asked.given_mask, &asked.masks_from, &asked.given_image) {
-        (Some(folder), ..) => Source::MaskFolder(folder.clone()),
-        (_, Some(run), _) => Source::MasksFrom(run.clone()),
-        (.., Some(folder)) => Source::ImageFolder(folder.clone()),
-        _ if asked.training_masks => Source::TrainingMasks,
-        _ => Source::Nothing,
+        (Some(folder), ..) => GivenSource::MaskFolder(folder.clone()),
+        (_, Some(run), _) => GivenSource::MasksFrom(run.clone()),
+        (.., Some(folder)) => GivenSource::ImageFolder(folder.clone()),
+        _ if asked.training_masks => GivenSource::TrainingMasks,
+        _ => GivenSource::Nothing,
     }
 }
 

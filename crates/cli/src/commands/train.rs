@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_study::plan::{NetworkPlan, Plan, plan};
-use pig_train::{Config, config::Layers, observer::Outcome, train};
+use pig_train::{Config, config::Layers, observer::Outcome, training};
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ use std::{
 pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     let (terminal, device) = (Terminal::new(args)?, device(args)?);
     if let Some(run) = &train.resume {
-        return ended(args, run, train::resume(run, train.data.as_deref(), &device, &terminal)?);
+        return ended(args, run, training::resume(run, train.data.as_deref(), &device, &terminal)?);
     }
     let config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load()?;
     // clap requires both without --resume.
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     if train.dry_run {
         return dry_run(args, &config, (&data, &out), &device, &terminal);
     }
-    ended(args, &out, train::train(&config, &data, &out, &device, &terminal)?)
+    ended(args, &out, training::train(&config, &data, &out, &device, &terminal)?)
 }
 
 fn ended(args: &Args, run: &Path, outcome: Outcome) -> anyhow::Result<ExitCode> {

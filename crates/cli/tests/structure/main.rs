@@ -22,7 +22,9 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["diffusion", "files", "kernels", "metrics", "testing"],
     &["device", "dicom"],
-    &["data", "nn", "report", "weights"],
+    &["data", "report", "weights"],
+    // A network's parameters are named arrays, as those of files are.
+    &["nn"],
     // The optimiser keeps its moments by the names of a network's parameters.
     &["optim"],
     &["export", "prepare", "train"],

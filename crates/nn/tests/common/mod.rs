@@ -7,7 +7,8 @@ use burn::{
     tensor::{Gradients, Tensor, TensorData},
 };
 use pig_device::testing;
-use pig_nn::parameters::{Array, StateDict, export, import, name_hash};
+use pig_nn::parameters::{export, import, name_hash};
+use pig_weights::{Array, StateDict};
 use safetensors::SafeTensors;
 use std::{
     collections::BTreeMap,

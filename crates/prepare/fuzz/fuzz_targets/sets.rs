@@ -5,7 +5,7 @@ use std::sync::Once;
 
 use pig_data::{DataConfig, Dataset, Splits};
 use pig_prepare::Key;
-use pig_prepare::prepared::{read_description, transforms};
+use pig_prepare::prepared_folder::{read_description, transforms};
 use pig_prepare_fuzz::{folder, picture, put};
 
 static PAIRS: Once = Once::new();

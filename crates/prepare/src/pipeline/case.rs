@@ -19,7 +19,7 @@ use crate::error::{PrepareError, Result};
 use crate::foreground::{Foreground, Rectangle, largest_component};
 use crate::layouts::{Case, MaskSource, Side};
 use crate::masks::Masks;
-use crate::prepared::{CaseState, places};
+use crate::prepared_folder::{CaseState, places};
 use crate::record::Record;
 use crate::settings::{CropRule, LateralityRule, PrepareConfig};
 use crate::sources::Volume;
@@ -35,7 +35,7 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
     }
     work.folder.forget(id);
     let (config, cost) = (&work.request.config, &work.request.cost);
-    let settings = crate::prepared::settings_hash(config, work.layout, &key_of(work));
+    let settings = crate::prepared_folder::settings_hash(config, work.layout, &key_of(work));
     let mut state =
         CaseState { source_sha256, settings, left_out_empty: 0, left_out_without_mask: 0, records: Vec::new() };
     let volume = Volume::open(case, work.layout, config.colour, config.slice_axis, cost)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::budget::Budget;
 use crate::layouts::Layout;
-use crate::prepared::Folder;
+use crate::prepared_folder::Folder;
 use crate::privacy::Key;
 use crate::settings::PrepareConfig;
 use crate::sources::Cost;

@@ -76,7 +76,7 @@ impl CrossvalFile {
             });
         }
         let method = config.method;
-        let has_masks = method.makes_masks() || method.needs_masks();
+        let has_masks = method.has_masks();
         require(has_masks, &format!("{key}: method"), method.word(), "one that makes or takes masks")
     }
 }

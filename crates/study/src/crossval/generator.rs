@@ -14,12 +14,12 @@ use pig_segment::pairs;
 use pig_train::{
     Config, Error, Result,
     batch::shuffled_indices,
-    given::Source,
+    generation::{Request, generate},
+    given::GivenSource,
     loaded::LoadedRun,
     observer::{Observer, Outcome},
     run_dir::RunDir,
-    sample::{Request, sample},
-    train::{go_on, train_on},
+    training::{go_on, train_on},
 };
 use std::{
     path::{Path, PathBuf},
@@ -143,10 +143,10 @@ impl FoldData<'_> {
         let trained = run_dir.config()?;
         crossval.file.check_generator(config, &trained)?;
         let seeds = self.seeds(&trained, crossval.pairs_of(self.number, config));
-        let source = if trained.method.needs_masks() { Source::TrainingMasks } else { Source::Nothing };
+        let source = if trained.method.needs_masks() { GivenSource::TrainingMasks } else { GivenSource::Nothing };
         let request =
             Request { source, data: Some(crossval.data.clone()), ..Request::new(&run, &folder.join(PAIRS), &seeds) };
-        let summary = sample(&request, device, observer)?;
+        let summary = generate(&request, device, observer)?;
         if summary.outcome == Outcome::Interrupted {
             return Ok(Outcome::Interrupted);
         }

@@ -19,9 +19,9 @@ use pig_report::{Chart, Series, Table, canvas::SYNTHETIC, write_curves};
 use pig_train::{
     Config, Error, Result,
     evaluate::luma,
+    generation::strips,
     loaded::LoadedRun,
     observer::{Event, Observer, Outcome},
-    sample::strips,
     sampler::Sampler,
     samples::{Samples, StripEstimate},
 };
@@ -87,7 +87,7 @@ pub fn run(study: &Study, fold: usize, device: &Device, observer: &dyn Observer)
         return Ok((outcome, None));
     }
     let loaded = LoadedRun::open(&run, &[], device)?;
-    let sampler = Sampler::new(&loaded.config, &loaded.models, device)?;
+    let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), device)?;
     let count = study.loaded.file.experiment.strips as u64;
     let mut cases = Vec::new();
     observer.event(Event::Begin { stage: "sample".to_owned(), total: count as usize, done: 0 });
@@ -101,7 +101,7 @@ pub fn run(study: &Study, fold: usize, device: &Device, observer: &dyn Observer)
         if !part.is_file() {
             let folder = fold.folder("fig3");
             std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
-            write_csv(&part, COLUMNS, &measure(&loaded.config, &sampler, ids))?;
+            write_csv(&part, COLUMNS, &measure(&loaded.config, &sampler, ids)?)?;
         }
         cases.extend(read(&part)?);
         observer.event(Event::Progress { done: ids[ids.len() - 1] as usize + 1, message: String::new() });
@@ -116,7 +116,7 @@ pub fn run(study: &Study, fold: usize, device: &Device, observer: &dyn Observer)
 }
 
 /// Samples `ids` and measures each at spaced timesteps, the last among them.
-fn measure(config: &Config, sampler: &Sampler<'_>, ids: &[u64]) -> Vec<Case> {
+fn measure(config: &Config, sampler: &Sampler<'_>, ids: &[u64]) -> Result<Vec<Case>> {
     let steps = sampler.timesteps().len();
     let count = MEASURED.min(steps);
     let kept: Vec<usize> = (0..count).map(|i| if count > 1 { i * (steps - 1) / (count - 1) } else { 0 }).collect();
@@ -126,14 +126,14 @@ fn measure(config: &Config, sampler: &Sampler<'_>, ids: &[u64]) -> Vec<Case> {
             estimates.push(sampler.strip_estimate(at));
         }
         turn += 1;
-    });
+    })?;
     let of_sample = |(index, &seed): (usize, &u64)| {
         estimates
             .iter()
             .map(|estimate| case(config, seed, estimate.t, (&estimate.samples, &finished), index))
             .collect::<Vec<_>>()
     };
-    ids.iter().enumerate().flat_map(of_sample).collect()
+    Ok(ids.iter().enumerate().flat_map(of_sample).collect())
 }
 
 fn case(config: &Config, seed: u64, t: usize, (at, finished): (&Samples, &Samples), index: usize) -> Case {

@@ -14,11 +14,11 @@ use pig_data::{Dataset, PreparedSet, Splits};
 use pig_train::{
     Config, Error, Result,
     checkpoint::Store,
+    generation::{Request, generate},
     observer::{Observer, Outcome, note},
-    role::role_name,
+    role::Role,
     run_data::RunData,
     run_dir::RunDir,
-    sample::{Request, sample},
 };
 use std::path::{Path, PathBuf};
 
@@ -79,7 +79,7 @@ impl<'s> Fold<'s> {
         let seeds: Vec<u64> = (0..count as u64).collect();
         let data = Some(self.study.request.data.clone());
         let request = Request { sets: sets.to_vec(), data, ..Request::new(run, &out, &seeds) };
-        Ok((sample(&request, device, observer)?.outcome, out))
+        Ok((generate(&request, device, observer)?.outcome, out))
     }
 
     /// The pairs that train and validate, with how they were prepared, and those of the test patients.
@@ -101,6 +101,6 @@ fn is_the_same(run: &Path, config: &Config, splits: &Splits) -> bool {
     let Ok(found) = RunDir::open(run) else { return false };
     let same = found.config().is_ok_and(|found| found == *config) && check_unseen(&found, splits).is_ok();
     let is_finished =
-        |role| Store::new(run, role_name(role)).load_ema().is_ok_and(|(state, ..)| state.step >= config.steps(role));
+        |role: Role| Store::new(run, role.name()).load_ema().is_ok_and(|(state, ..)| state.step >= config.steps(role));
     same && config.trained_roles().all(is_finished)
 }

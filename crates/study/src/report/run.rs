@@ -13,13 +13,13 @@ use pig_train::{
     Config, Result,
     curves::charts,
     evaluate::{prepared_pairs, written_pair},
-    given::Source,
+    generation::{Request as Sampling, Summary, generate, strips},
+    given::GivenSource,
     loaded::LoadedRun,
     metrics_log::{self, Line},
     observer::Observer,
     run_data::RunData,
     run_dir::{Provenance, RunDir},
-    sample::{Request as Sampling, Summary, sample, strips},
     sampler::Sampler,
 };
 
@@ -72,11 +72,8 @@ pub(super) fn of_generator(
 }
 
 fn trained(config: &Config, provenance: &Provenance) -> String {
-    let networks: Vec<String> = config
-        .roles()
-        .iter()
-        .map(|&role| format!("{} for {} steps", pig_train::role::role_name(role), config.steps(role)))
-        .collect();
+    let networks: Vec<String> =
+        config.roles().iter().map(|&role| format!("{} for {} steps", role.name(), config.steps(role))).collect();
     format!(
         "Method {}: {} of {} pairs a step. {} pairs of {} patients or groups trained, {} of {} validated; the split goes {}.",
         config.method.word(),
@@ -100,7 +97,7 @@ fn losses(config: &Config, lines: &[Line]) -> Vec<String> {
             last.step
         ))
     };
-    config.roles().iter().filter_map(|&role| of(pig_train::role::role_name(role))).collect()
+    config.roles().iter().filter_map(|&role| of(role.name())).collect()
 }
 
 /// What stands in provenance.json.
@@ -151,10 +148,10 @@ fn pairs(request: &Request, run: &RunDir, device: &Device, observer: &dyn Observ
     let loaded = LoadedRun::open(run.path(), &[], device)?;
     let seeds: Vec<u64> = (0..request.count).collect();
     let folder = run.path().join("samples");
-    let source = if loaded.config.method.needs_masks() { Source::TrainingMasks } else { Source::Nothing };
+    let source = if loaded.config.method.needs_masks() { GivenSource::TrainingMasks } else { GivenSource::Nothing };
     let asked = Sampling { source, data: Some(data.clone()), ..Sampling::new(run.path(), &folder, &seeds) };
-    let summary = sample(&asked, device, observer)?;
-    let has_masks = loaded.config.method.makes_masks() || loaded.config.method.needs_masks();
+    let summary = generate(&asked, device, observer)?;
+    let has_masks = loaded.config.method.has_masks();
     let generated: Result<Vec<Generated>> = if has_masks {
         let read = |seed| written_pair(&folder, seed, &loaded.preparation);
         (0..summary.finished.pairs.min(seeds.len()) as u64)
@@ -183,7 +180,7 @@ impl Shown {
             "real pairs, then generated pairs, with outlined masks",
         )));
         if config.method.makes_masks() {
-            let sampler = Sampler::new(&self.loaded.config, &self.loaded.models, device)?;
+            let sampler = Sampler::new(&self.loaded.config, self.loaded.networks.as_ref(), device)?;
             page.heading("From noise to pair");
             page.add(Block::Figure(Figure::new(
                 strips(&self.loaded.config, &sampler, &(0..4).collect::<Vec<_>>())?,

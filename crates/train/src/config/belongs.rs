@@ -24,8 +24,10 @@ impl Config {
         };
         let pig = "method = \"pig\"";
         belongs("model_y.conditioning", is_pig, self.model_y.conditioning == no_model_y.conditioning, pig)?;
-        belongs("model_y.frozen", is_pig, self.model_y.frozen.is_none(), pig)?;
-        self.check_frozen_belonging()?;
+        belongs("model_y.frozen", is_pig, self.model_y.frozen == no_model_y.frozen, pig)?;
+        let has_model = self.model_y.frozen.model.is_some();
+        let model = "a frozen model: set model_y.frozen.model";
+        belongs("model_y.frozen", has_model, self.model_y.frozen == no_model_y.frozen, model)?;
         belongs("model_y.loss_weight", is_pig, self.model_y.loss_weight == no_model_y.loss_weight, pig)?;
         belongs(
             "train.clean_condition_prob",
@@ -70,7 +72,7 @@ impl Config {
             "train.min_snr_gamma with method = \"pig\"",
         )?;
         let (ldm, is_ldm) = ("method = \"ldm\"", method == Method::Ldm);
-        let has_autoencoder = is_ldm || self.model_y.frozen_autoencoder.is_some();
+        let has_autoencoder = is_ldm || self.model_y.frozen.autoencoder.is_some();
         belongs("autoencoder", has_autoencoder, self.autoencoder == AutoencoderConfig::default(), ldm)?;
         belongs("train.autoencoder_steps", is_ldm, train.autoencoder_steps == no_train.autoencoder_steps, ldm)?;
         belongs("train.kl_weight", is_ldm, train.kl_weight == no_train.kl_weight, ldm)?;
@@ -78,29 +80,6 @@ impl Config {
         let pixels = "methods that denoise pixels: latents do not end at -1 and 1";
         belongs("sample.clip_sample", !self.has_latents(), sample.clip_sample == no_sample.clip_sample, pixels)?;
         self.check_steps_of_ddpm()
-    }
-
-    /// What a model_y is told goes with a frozen one alone.
-    fn check_frozen_belonging(&self) -> Result<()> {
-        let (model_y, none) = (&self.model_y, ModelYConfig::default());
-        for (key, is_default) in [
-            ("model_y.frozen_condition", model_y.frozen_condition == none.frozen_condition),
-            ("model_y.frozen_control", model_y.frozen_control == none.frozen_control),
-            ("model_y.frozen_autoencoder", model_y.frozen_autoencoder == none.frozen_autoencoder),
-            ("model_y.frozen_mask_values", model_y.frozen_mask_values == none.frozen_mask_values),
-            ("model_y.frozen_labels", model_y.frozen_labels == none.frozen_labels),
-            ("model_y.frozen_top_region_index", model_y.frozen_top_region_index.is_empty()),
-            ("model_y.frozen_bottom_region_index", model_y.frozen_bottom_region_index.is_empty()),
-            ("model_y.frozen_spacing", model_y.frozen_spacing.is_empty()),
-            ("model_y.frozen_classes", model_y.frozen_classes == none.frozen_classes),
-            ("model_y.frozen_class_areas", model_y.frozen_class_areas == none.frozen_class_areas),
-        ] {
-            if model_y.frozen.is_none() && !is_default {
-                let to = "a frozen model: set model_y.frozen".to_owned();
-                return Err(Error::Foreign { key: key.to_owned(), method: self.method.word(), to });
-            }
-        }
-        Ok(())
     }
 
     /// `ddpm` is ancestral sampling at all timesteps by definition; anything else on its network is `ddim`.
@@ -129,7 +108,7 @@ impl Config {
                 word(sample.sampler),
                 "another with method = \"ddim\"; ancestral sampling is method = \"ddpm\"",
             ),
-            _ => Ok(()),
+            Method::Pig | Method::Joint | Method::SegGuided | Method::Controlnet | Method::Ldm => Ok(()),
         }
     }
 }

@@ -3,9 +3,9 @@
 use crate::{
     Error, Result,
     config::{Conditioning, Config, FrozenCondition, Members, Method},
+    role::{NetworkKind, Role},
 };
 use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
-use pig_nn::network::Role;
 
 impl Config {
     /// Checks ranges, and settings that exclude each other.
@@ -18,10 +18,7 @@ impl Config {
             self.autoencoder.validate(self.data.slice_size())?;
         }
         self.check_volumes()?;
-        for &role in self.roles() {
-            if role == Role::Autoencoder {
-                continue;
-            }
+        for role in self.unet_roles() {
             let unet = self.unet(role);
             unet.validate()?;
             let is_told_more = unet.embedding_width() != unet.time_embedding_width();
@@ -43,6 +40,11 @@ impl Config {
         self.check_schedule()
     }
 
+    /// The networks that `[model_x]` or `[model_y]` describes.
+    fn unet_roles(&self) -> impl Iterator<Item = Role> {
+        self.roles().iter().copied().filter(|role| role.kind() != NetworkKind::Autoencoder)
+    }
+
     /// Whether all networks have the axes of the data, and volumes can be halved as often as they are.
     fn check_volumes(&self) -> Result<()> {
         let slices = self.data.slices;
@@ -57,12 +59,12 @@ impl Config {
             let factor = if self.has_volumes() { self.autoencoder.factor() } else { 1 };
             require(slices.is_multiple_of(factor), "data.slices", slices, &format!("a multiple of {factor}"))?;
         }
-        let can_deepen = !matches!(self.method, Method::Controlnet | Method::Ldm);
+        let can_deepen = self.method.has_volumes();
         let others = "1 with this method; pig, joint, ddpm, ddim and seg-guided are trained on volumes";
         require(can_deepen || !self.has_volumes(), "data.slices", slices, others)?;
-        for &role in self.roles().iter().filter(|&&role| role != Role::Autoencoder) {
+        for role in self.unet_roles() {
             let found = self.unet(role).spatial_dims;
-            let key = if matches!(role, Role::ModelX | Role::Joint) { "model_x" } else { "model_y" };
+            let key = role.section().key();
             require(found == axes, &format!("{key}.spatial_dims"), found, expected)?;
             let divisor = 1 << (self.unet(role).block_out_channels.len().max(1) - 1);
             let multiple = slices / self.extent(role)[0].max(1) * divisor;
@@ -74,60 +76,60 @@ impl Config {
 
     /// What a model_y that others trained is told.
     pub(crate) fn check_frozen(&self) -> Result<()> {
-        let model_y = &self.model_y;
+        let (model_y, frozen) = (&self.model_y, &self.model_y.frozen);
         require(
-            model_y.conditioning != Conditioning::Xprev || model_y.frozen.is_none(),
+            model_y.conditioning != Conditioning::Xprev || frozen.model.is_none(),
             "model_y.conditioning",
             "\"xprev\"",
-            "\"xhat\" or \"clean\" with model_y.frozen, which was not trained on x_{t-1} of any stride",
+            "\"xhat\" or \"clean\" with model_y.frozen.model, which was not trained on x_{t-1} of any stride",
         )?;
         let dropout = self.train.condition_dropout;
-        let is_whole = model_y.frozen.is_none() || dropout == 0.0;
-        require(is_whole, "train.condition_dropout", dropout, "0 with model_y.frozen, which is not trained")?;
-        let is_weighted = model_y.frozen.is_none() || self.train.min_snr_members == Members::Pair;
+        let is_whole = frozen.model.is_none() || dropout == 0.0;
+        require(is_whole, "train.condition_dropout", dropout, "0 with model_y.frozen.model, which is not trained")?;
+        let is_weighted = frozen.model.is_none() || self.train.min_snr_members == Members::Pair;
         let expected =
-            "\"pair\" with model_y.frozen: the masks' errors are all that is learned, and would have no weights";
+            "\"pair\" with model_y.frozen.model: the masks' errors are all that is learned, and would have no weights";
         require(is_weighted, "train.min_snr_members", "\"image\"", expected)?;
-        let has_control = model_y.frozen_control.is_some();
-        let is_controlled = model_y.frozen_condition == FrozenCondition::Controlnet;
+        let has_control = frozen.control.is_some();
+        let is_controlled = frozen.condition == FrozenCondition::Controlnet;
         let expected = if is_controlled { "the control network's folder" } else { "no such key without it" };
         require(
             has_control == is_controlled,
-            "model_y.frozen_control",
+            "model_y.frozen.control",
             if has_control { "a path" } else { "nothing" },
-            &format!("{expected}, as model_y.frozen_condition = \"controlnet\" goes with it"),
+            &format!("{expected}, as frozen.condition = \"controlnet\" goes with it"),
         )?;
-        let (classes, areas) = (&model_y.frozen_classes, &model_y.frozen_class_areas);
-        let fits = match model_y.frozen_condition {
+        let (classes, areas) = (&frozen.classes, &frozen.class_areas);
+        let fits = match frozen.condition {
             FrozenCondition::Class => classes.len() == areas.len() + 1,
             FrozenCondition::Channels | FrozenCondition::Controlnet => classes.len() <= 1,
         };
         require(
             fits,
-            "model_y.frozen_classes",
+            "model_y.frozen.classes",
             format!("{classes:?}"),
-            "one class more than model_y.frozen_class_areas with model_y.frozen_condition = \"class\", and one or none without",
+            "one class more than frozen.class_areas with frozen.condition = \"class\", and one or none without",
         )?;
         require(
             (classes.len() > areas.len() || areas.is_empty())
                 && areas.iter().all(|area| (0.0..1.0).contains(area))
                 && areas.windows(2).all(|pair| pair[0] < pair[1]),
-            "model_y.frozen_class_areas",
+            "model_y.frozen.class_areas",
             format!("{areas:?}"),
-            "rising shares of the picture, 0 or more and below 1, with model_y.frozen_condition = \"class\"",
+            "rising shares of the picture, 0 or more and below 1, with frozen.condition = \"class\"",
         )?;
-        if let Some(labels) = model_y.frozen_labels {
+        if let Some(labels) = frozen.labels {
             require(
-                is_controlled && labels[0] != labels[1] && model_y.frozen_mask_values.is_none(),
-                "model_y.frozen_labels",
+                is_controlled && labels[0] != labels[1] && frozen.mask_values.is_none(),
+                "model_y.frozen.labels",
                 format!("{labels:?}"),
-                "two different labels, with model_y.frozen_condition = \"controlnet\" and without model_y.frozen_mask_values",
+                "two different labels, with frozen.condition = \"controlnet\" and without frozen.mask_values",
             )?;
         }
-        let values = model_y.frozen_mask_values.unwrap_or([-1.0, 1.0]);
+        let values = frozen.mask_values.unwrap_or([-1.0, 1.0]);
         require(
             values.iter().all(|value| value.is_finite()) && values[0] != values[1],
-            "model_y.frozen_mask_values",
+            "model_y.frozen.mask_values",
             format!("{values:?}"),
             "two different numbers, for background and for lesion",
         )
@@ -222,7 +224,7 @@ impl Config {
 
     /// At alpha_bar_T = 0 the noise says nothing about the image.
     fn check_schedule(&self) -> Result<()> {
-        for &role in self.roles() {
+        for role in self.unet_roles() {
             let prediction = self.unet(role).prediction_type;
             require(
                 !self.schedule.rescale_zero_terminal_snr || prediction != PredictionType::Epsilon,

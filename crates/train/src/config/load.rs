@@ -1,5 +1,6 @@
 //! Layers of a configuration: defaults, then a file, then `--set key=value`.
 
+use super::migrate::migrate;
 use crate::config::{Config, Method, ModelYConfig};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
@@ -43,12 +44,21 @@ impl Layers {
         self.load_as()
     }
 
+    /// Reads the configuration that a run was written with. Keys of earlier versions get their present names.
+    pub fn load_of_run(path: &Path) -> Result<Config, ConfigError> {
+        let text = read(path)?;
+        let mut table: Table = toml::from_str(&text).map_err(|error| invalid(path, &text, &error))?;
+        migrate(&mut table);
+        // Every value of a parsed table can be written, so this cannot fail.
+        let table = parse::<Config>(path, &toml::to_string_pretty(&table).unwrap_or_default())?;
+        Self::default().over(table)
+    }
+
     /// The same for another kind of configuration, such as that of preparation.
     pub fn load_as<C: DeserializeOwned>(&self) -> Result<C, ConfigError> {
         let base = match &self.file {
             Some(path) => {
-                let text =
-                    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+                let text = read(path)?;
                 parse::<C>(path, &text)?
             }
             None => Table::new(),
@@ -106,20 +116,27 @@ fn add_ddpm_defaults(table: &mut Table) {
     }
 }
 
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
 /// The file as a table, after checking that it is a whole configuration by itself.
 fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<Table, ConfigError> {
-    let failed = |error: toml::de::Error| {
-        let unknown = unknown_field(error.message());
-        let offset = unknown.and_then(|name| key_offset(text, name)).or(error.span().map(|span| span.start));
-        let line = offset.map_or(1, |offset| text[..offset.min(text.len())].matches('\n').count() + 1);
-        ConfigError::Invalid {
-            place: format!("{}:{line}", path.display()),
-            message: first_line(error.message()),
-            hint: unknown.and_then(|name| nearest(name, error.message())),
-        }
-    };
+    let failed = |error: toml::de::Error| invalid(path, text, &error);
     toml::from_str::<C>(text).map_err(failed)?;
     toml::from_str::<Table>(text).map_err(failed)
+}
+
+/// An error of a file's text, with the line of the key.
+fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let unknown = unknown_field(error.message());
+    let offset = unknown.and_then(|name| key_offset(text, name)).or(error.span().map(|span| span.start));
+    let line = offset.map_or(1, |offset| text[..offset.min(text.len())].matches('\n').count() + 1);
+    ConfigError::Invalid {
+        place: format!("{}:{line}", path.display()),
+        message: first_line(error.message()),
+        hint: unknown.and_then(|name| nearest(name, error.message())),
+    }
 }
 
 /// Puts `a.b=value` into the table. The value is TOML; a bare word counts as a string.

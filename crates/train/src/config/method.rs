@@ -1,5 +1,9 @@
-//! The methods, by name.
+//! The methods: their names, their networks, and what they make from what.
+//!
+//! What a method computes is in `methods/NAME.rs`.
 
+use super::train::{NoiseLevels, TrainConfig};
+use crate::role::Role;
 use serde::{Deserialize, Serialize};
 
 /// What is trained and sampled.
@@ -23,7 +27,7 @@ pub enum Method {
     Ldm,
 }
 
-/// What a sampling may be given.
+/// What a sampling is given beside noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GivenKind {
     /// Nothing: masks and images, or images alone, are made from noise.
@@ -34,32 +38,125 @@ pub enum GivenKind {
     Images,
 }
 
+/// What a method makes from noise alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FromNoise {
+    /// Masks and images.
+    Pairs,
+    /// Images without masks.
+    Images,
+    /// Nothing: the method needs masks.
+    Nothing,
+}
+
+/// Everything that is fixed for a method.
+struct Description {
+    word: &'static str,
+    roles: &'static [Role],
+    from_noise: FromNoise,
+    completes_pairs: fn(&TrainConfig) -> bool,
+    is_mask_conditioned: bool,
+    has_volumes: bool,
+}
+
+const PIG: Description = Description {
+    word: "pig",
+    roles: &[Role::ModelX, Role::ModelY],
+    from_noise: FromNoise::Pairs,
+    completes_pairs: |_| true,
+    is_mask_conditioned: true,
+    has_volumes: true,
+};
+const JOINT: Description = Description {
+    word: "joint",
+    roles: &[Role::Joint],
+    from_noise: FromNoise::Pairs,
+    completes_pairs: |train| train.noise_levels == NoiseLevels::Independent,
+    is_mask_conditioned: false,
+    has_volumes: true,
+};
+const DDPM: Description = Description {
+    word: "ddpm",
+    roles: &[Role::Unconditional],
+    from_noise: FromNoise::Images,
+    completes_pairs: |_| false,
+    is_mask_conditioned: false,
+    has_volumes: true,
+};
+const DDIM: Description = Description { word: "ddim", ..DDPM };
+const SEG_GUIDED: Description = Description {
+    word: "seg-guided",
+    roles: &[Role::SegGuided],
+    from_noise: FromNoise::Nothing,
+    completes_pairs: |_| false,
+    is_mask_conditioned: true,
+    has_volumes: true,
+};
+const CONTROLNET: Description =
+    Description { word: "controlnet", roles: &[Role::Unconditional, Role::Control], has_volumes: false, ..SEG_GUIDED };
+const LDM: Description =
+    Description { word: "ldm", roles: &[Role::Autoencoder, Role::Latent], has_volumes: false, ..SEG_GUIDED };
+
 impl Method {
-    /// The word of the configuration.
-    pub fn word(self) -> &'static str {
+    fn description(self) -> &'static Description {
         match self {
-            Self::Pig => "pig",
-            Self::Joint => "joint",
-            Self::Ddpm => "ddpm",
-            Self::Ddim => "ddim",
-            Self::SegGuided => "seg-guided",
-            Self::Controlnet => "controlnet",
-            Self::Ldm => "ldm",
+            Self::Pig => &PIG,
+            Self::Joint => &JOINT,
+            Self::Ddpm => &DDPM,
+            Self::Ddim => &DDIM,
+            Self::SegGuided => &SEG_GUIDED,
+            Self::Controlnet => &CONTROLNET,
+            Self::Ldm => &LDM,
         }
     }
 
-    /// Whether it makes masks with its images.
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        self.description().word
+    }
+
+    /// The networks, in the order of training.
+    pub fn roles(self) -> &'static [Role] {
+        self.description().roles
+    }
+
+    /// What the method makes from noise alone.
+    pub fn from_noise(self) -> FromNoise {
+        self.description().from_noise
+    }
+
+    /// Whether the method makes masks together with images.
     pub fn makes_masks(self) -> bool {
-        matches!(self, Self::Pig | Self::Joint)
+        self.from_noise() == FromNoise::Pairs
     }
 
-    /// Whether it makes images for masks that come from elsewhere, and nothing without.
+    /// Whether the method makes images for given masks, and nothing without masks.
     pub fn needs_masks(self) -> bool {
-        matches!(self, Self::SegGuided | Self::Controlnet | Self::Ldm)
+        self.from_noise() == FromNoise::Nothing
     }
 
-    /// Whether a network of it is told a mask, so that its condition can be dropped.
+    /// Whether the samples have masks, be they made or given.
+    pub fn has_masks(self) -> bool {
+        self.from_noise() != FromNoise::Images
+    }
+
+    /// Whether the method can start from `given` under these settings.
+    pub fn takes(self, given: GivenKind, train: &TrainConfig) -> bool {
+        let completes_pairs = (self.description().completes_pairs)(train);
+        match given {
+            GivenKind::Nothing => !self.needs_masks(),
+            GivenKind::Masks => completes_pairs || self.needs_masks(),
+            GivenKind::Images => completes_pairs,
+        }
+    }
+
+    /// Whether a network of the method has a mask as its condition, which training can drop.
     pub fn is_mask_conditioned(self) -> bool {
-        self == Self::Pig || self.needs_masks()
+        self.description().is_mask_conditioned
+    }
+
+    /// Whether the method can be trained on volumes.
+    pub fn has_volumes(self) -> bool {
+        self.description().has_volumes
     }
 }

@@ -5,22 +5,22 @@ mod check;
 mod levels;
 mod load;
 mod method;
+mod migrate;
 mod model_y;
 mod sample;
 mod train;
 
 pub use check::require;
 pub use load::{ConfigError, Layers};
-pub use method::{GivenKind, Method};
-pub use model_y::{Conditioning, FrozenCondition, LossWeight, ModelYConfig};
+pub use method::{FromNoise, GivenKind, Method};
+pub use model_y::{Conditioning, FrozenCondition, FrozenConfig, LossWeight, ModelYConfig};
 pub use sample::SampleConfig;
 pub use train::{Members, NoiseLevels, TimestepSampling, TrainConfig};
 
+use crate::role::{Role, Section};
 use pig_data::DataConfig;
 use pig_diffusion::schedule::ScheduleConfig;
-use pig_nn::{
-    autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, network::Role, volume::Volume,
-};
+use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, volume::Volume};
 use serde::{Deserialize, Serialize};
 
 /// The whole experiment.
@@ -50,44 +50,40 @@ pub struct Config {
 impl Config {
     /// Optimiser steps of the network of this role.
     pub fn steps(&self, role: Role) -> usize {
-        match role {
-            Role::ModelX => self.train.model_x_steps,
-            Role::Unconditional => self.train.base_steps,
-            Role::Autoencoder => self.train.autoencoder_steps,
-            _ => None,
-        }
-        .unwrap_or(self.train.steps)
+        role.own_steps(&self.train).unwrap_or(self.train.steps)
     }
 
-    /// Whether the network of this role is somebody's, and not trained.
+    /// Whether the network of this role was trained elsewhere and is not trained here.
     pub fn is_frozen(&self, role: Role) -> bool {
-        role == Role::ModelY && self.model_y.frozen.is_some()
+        role == Role::ModelY && self.model_y.frozen.model.is_some()
     }
 
-    /// The U-Net of this role.
+    /// The U-Net of this role, or the base of its control network.
     pub fn unet(&self, role: Role) -> &UNetConfig {
-        match role {
-            Role::ModelX | Role::Joint => &self.model_x,
-            _ => &self.model_y.unet,
+        match role.section() {
+            Section::ModelX => &self.model_x,
+            Section::ModelY => &self.model_y.unet,
         }
     }
 
-    /// Whether images are made of an autoencoder's latents.
+    /// Whether images are decoded from an autoencoder's latents.
     pub fn has_latents(&self) -> bool {
-        self.method == Method::Ldm || self.model_y.frozen_autoencoder.is_some()
+        self.roles().contains(&Role::Autoencoder) || self.model_y.frozen.autoencoder.is_some()
     }
 
-    /// Size and channels of what the U-Net of this role denoises: images, or their latents. The mask of a pair has that size, too. The
-    /// slices of a volume lie below each other.
+    /// Size and channels of what the U-Net of this role denoises: images, or their latents. The slices of a volume lie below each other.
     pub fn grid(&self, role: Role) -> ([usize; 2], usize) {
-        match role {
-            Role::Latent | Role::ModelX | Role::ModelY if self.has_latents() => {
-                let [height, width] = self.autoencoder.latent_size(self.data.slice_size());
-                let slices = if self.has_volumes() { self.data.slices / self.autoencoder.factor() } else { 1 };
-                ([slices * height, width], self.autoencoder.latent_channels)
-            }
-            _ => (self.data.size, self.data.channels),
+        if role.is_on_image_grid() { self.image_grid() } else { (self.data.size, self.data.channels) }
+    }
+
+    /// Size and channels of the images that the last network denoises: pixels, or latents. The mask of a pair has the same size.
+    pub fn image_grid(&self) -> ([usize; 2], usize) {
+        if !self.has_latents() {
+            return (self.data.size, self.data.channels);
         }
+        let [height, width] = self.autoencoder.latent_size(self.data.slice_size());
+        let slices = if self.has_volumes() { self.data.slices / self.autoencoder.factor() } else { 1 };
+        ([slices * height, width], self.autoencoder.latent_channels)
     }
 
     /// Depth (1 for pictures), height and width of what the U-Net of this role denoises.
@@ -110,33 +106,17 @@ impl Config {
 
     /// The networks of the method, in the order of training.
     pub fn roles(&self) -> &'static [Role] {
-        match self.method {
-            Method::Pig => &[Role::ModelX, Role::ModelY],
-            Method::Joint => &[Role::Joint],
-            Method::Ddpm | Method::Ddim => &[Role::Unconditional],
-            Method::SegGuided => &[Role::SegGuided],
-            Method::Controlnet => &[Role::Unconditional, Role::Control],
-            Method::Ldm => &[Role::Autoencoder, Role::Latent],
-        }
+        self.method.roles()
     }
 
-    /// Those of [`roles`](Self::roles) that are not somebody's.
+    /// The [`roles`](Self::roles) whose networks are trained here.
     pub fn trained_roles(&self) -> impl Iterator<Item = Role> {
         self.roles().iter().copied().filter(|&role| !self.is_frozen(role))
     }
 
     /// Whether `pig sample` can start from what is given.
     pub fn takes(&self, given: GivenKind) -> bool {
-        let both_ways = match self.method {
-            Method::Pig => true,
-            Method::Joint => self.train.noise_levels == NoiseLevels::Independent,
-            _ => false,
-        };
-        match given {
-            GivenKind::Nothing => !self.method.needs_masks(),
-            GivenKind::Masks => both_ways || self.method.needs_masks(),
-            GivenKind::Images => both_ways,
-        }
+        self.method.takes(given, &self.train)
     }
 
     /// The resolved configuration as TOML.

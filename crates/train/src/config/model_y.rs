@@ -1,4 +1,4 @@
-//! The `[model_y]` section: a U-Net's words and some of its own.
+//! The `[model_y]` section: the keys of a U-Net, keys of its own, and the table `[model_y.frozen]`.
 
 use pig_nn::config::UNetConfig;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -29,7 +29,7 @@ pub enum LossWeight {
     SigmoidGuide,
 }
 
-/// How a model_y that others trained is told the mask.
+/// How a frozen model_y reads the mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FrozenCondition {
@@ -38,8 +38,8 @@ pub enum FrozenCondition {
     Channels,
     /// By a control network beside it.
     Controlnet,
-    /// By a class that the mask's size names: it is not told the mask itself. The guider sees the image all the same, so that the
-    /// pair is joined through the image alone.
+    /// By a class that the size of the mask selects: the model does not see the mask itself. The guider sees the image as usual, so that
+    /// the image alone connects the pair.
     Class,
 }
 
@@ -52,125 +52,84 @@ pub struct ModelYConfig {
     pub conditioning: Conditioning,
     /// How pixels weigh in its loss.
     pub loss_weight: LossWeight,
-    /// A model that is trained already: a folder of `pig weights import`, or a run whose model_y is taken. The guider alone is
-    /// trained, and the network's keys of this section are the model's own.
-    pub frozen: Option<PathBuf>,
-    /// How the frozen model is told the mask.
-    pub frozen_condition: FrozenCondition,
-    /// The control network of `frozen_condition = "controlnet"`: a folder of `pig weights import`, or a run of `controlnet`.
-    pub frozen_control: Option<PathBuf>,
-    /// The autoencoder whose latents the frozen model makes: a folder of `pig weights import`, or a run of `ldm`. The guider then
-    /// works on the latents' grid, and the mask is resized to the image's.
-    pub frozen_autoencoder: Option<PathBuf>,
-    /// What the frozen model was told for background and for lesion. Without it -1 and 1, and 0 and 1 for a control network that
-    /// pig did not train, as diffusers gives its conditions.
-    pub frozen_mask_values: Option<[f64; 2]>,
-    /// Labels of background and lesion whose bits, the lowest first, the frozen model's control network reads as channels, as MAISI's does;
-    /// in the place of `frozen_mask_values`.
-    pub frozen_labels: Option<[u32; 2]>,
-    /// Where in the body volumes begin, for a frozen model that is told it (MAISI's four regions, one of them 1).
-    pub frozen_top_region_index: Vec<f32>,
-    /// Where they end.
-    pub frozen_bottom_region_index: Vec<f32>,
-    /// Distance of voxels along each axis, for a frozen model that is told it and as it was told (MAISI: hundredths of a millimetre).
-    pub frozen_spacing: Vec<f32>,
-    /// Classes of `frozen_condition = "class"`, by the lesion's share of the picture: one more than `frozen_class_areas`. A single
-    /// one is told whatever the mask is, to any frozen model of classes.
-    pub frozen_classes: Vec<usize>,
-    /// Shares of the picture, rising: a mask whose lesion is larger than the first has the second class, and so on. `[0.0]` parts
-    /// pictures without a lesion from those with one.
-    pub frozen_class_areas: Vec<f64>,
+    /// A model that was trained elsewhere and takes the place of model_y.
+    pub frozen: FrozenConfig,
 }
 
-/// The words beside the U-Net's. serde cannot flatten a struct and refuse unknown keys at once, so the table is parted when read.
+/// The table `[model_y.frozen]`: a conditional model that was trained elsewhere. Only the guider is trained then (Algorithm 1), and the keys
+/// of the network in `[model_y]` are those of the frozen model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FrozenConfig {
+    /// The model: a folder of `pig weights import`, or a run whose model_y is taken. Without it no model is frozen.
+    pub model: Option<PathBuf>,
+    /// How the model reads the mask.
+    pub condition: FrozenCondition,
+    /// The control network for `condition = "controlnet"`: a folder of `pig weights import`, or a run of `controlnet`.
+    pub control: Option<PathBuf>,
+    /// The autoencoder whose latents the model makes: a folder of `pig weights import`, or a run of `ldm`. The guider then works on the
+    /// grid of the latents, and the mask is resized to the size of the image.
+    pub autoencoder: Option<PathBuf>,
+    /// The values for background and lesion that the model was trained with. Without this key they are -1 and 1, or 0 and 1 for a control
+    /// network that pig did not train, as diffusers gives its conditions.
+    pub mask_values: Option<[f64; 2]>,
+    /// Labels of background and lesion for a control network that reads the bits of a label as channels, the lowest bit first, as MAISI's
+    /// does. Excludes `mask_values`.
+    pub labels: Option<[u32; 2]>,
+    /// Where in the body volumes begin, for a model with this input (one of MAISI's four regions is 1).
+    pub top_region_index: Vec<f32>,
+    /// Where in the body volumes end.
+    pub bottom_region_index: Vec<f32>,
+    /// Distance of voxels along each axis, for a model with this input, in the unit of its training (MAISI: hundredths of a millimetre).
+    pub spacing: Vec<f32>,
+    /// Classes for `condition = "class"`, by the lesion's share of the picture: one more than `class_areas`. A single class is used for
+    /// all masks, with any model that has classes.
+    pub classes: Vec<usize>,
+    /// Rising shares of the picture: a mask whose lesion is larger than the first share has the second class, and so on. `[0.0]` separates
+    /// pictures without a lesion from those with one.
+    pub class_areas: Vec<f64>,
+}
+
+/// The keys beside the U-Net's. serde cannot flatten a struct and refuse unknown keys at once, so the table is split when it is read.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Own {
     conditioning: Conditioning,
     loss_weight: LossWeight,
-    frozen: Option<PathBuf>,
-    frozen_condition: FrozenCondition,
-    frozen_control: Option<PathBuf>,
-    frozen_autoencoder: Option<PathBuf>,
-    frozen_mask_values: Option<[f64; 2]>,
-    frozen_labels: Option<[u32; 2]>,
-    frozen_top_region_index: Vec<f32>,
-    frozen_bottom_region_index: Vec<f32>,
-    frozen_spacing: Vec<f32>,
-    frozen_classes: Vec<usize>,
-    frozen_class_areas: Vec<f64>,
+    frozen: FrozenConfig,
 }
 
 impl ModelYConfig {
     /// The keys of this section that are not the U-Net's.
-    pub const OWN_KEYS: [&'static str; 13] = [
-        "conditioning",
-        "loss_weight",
-        "frozen",
-        "frozen_condition",
-        "frozen_control",
-        "frozen_autoencoder",
-        "frozen_mask_values",
-        "frozen_labels",
-        "frozen_top_region_index",
-        "frozen_bottom_region_index",
-        "frozen_spacing",
-        "frozen_classes",
-        "frozen_class_areas",
-    ];
+    pub const OWN_KEYS: [&'static str; 3] = ["conditioning", "loss_weight", "frozen"];
 }
 
 impl<'de> Deserialize<'de> for ModelYConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut unet = Table::deserialize(deserializer)?;
+        if let Some(message) = super::migrate::renamed(&unet) {
+            return Err(D::Error::custom(message));
+        }
         let own: Table = Self::OWN_KEYS.iter().filter_map(|&k| Some((k.to_owned(), unet.remove(k)?))).collect();
         let own: Own = Value::Table(own).try_into().map_err(D::Error::custom)?;
         let unet = Value::Table(unet).try_into().map_err(D::Error::custom)?;
-        Ok(Self {
-            unet,
-            conditioning: own.conditioning,
-            loss_weight: own.loss_weight,
-            frozen: own.frozen,
-            frozen_condition: own.frozen_condition,
-            frozen_control: own.frozen_control,
-            frozen_autoencoder: own.frozen_autoencoder,
-            frozen_mask_values: own.frozen_mask_values,
-            frozen_labels: own.frozen_labels,
-            frozen_top_region_index: own.frozen_top_region_index,
-            frozen_bottom_region_index: own.frozen_bottom_region_index,
-            frozen_spacing: own.frozen_spacing,
-            frozen_classes: own.frozen_classes,
-            frozen_class_areas: own.frozen_class_areas,
-        })
+        Ok(Self { unet, conditioning: own.conditioning, loss_weight: own.loss_weight, frozen: own.frozen })
     }
 }
 
 /// The same when written, where flattening is possible and keeps the keys without a value.
 #[derive(Serialize)]
 struct Written<'a> {
-    #[serde(flatten)]
-    own: Own,
+    conditioning: Conditioning,
+    loss_weight: LossWeight,
     #[serde(flatten)]
     unet: &'a UNetConfig,
+    frozen: &'a FrozenConfig,
 }
 
 impl Serialize for ModelYConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let own = Own {
-            conditioning: self.conditioning,
-            loss_weight: self.loss_weight,
-            frozen: self.frozen.clone(),
-            frozen_condition: self.frozen_condition,
-            frozen_control: self.frozen_control.clone(),
-            frozen_autoencoder: self.frozen_autoencoder.clone(),
-            frozen_mask_values: self.frozen_mask_values,
-            frozen_labels: self.frozen_labels,
-            frozen_top_region_index: self.frozen_top_region_index.clone(),
-            frozen_bottom_region_index: self.frozen_bottom_region_index.clone(),
-            frozen_spacing: self.frozen_spacing.clone(),
-            frozen_classes: self.frozen_classes.clone(),
-            frozen_class_areas: self.frozen_class_areas.clone(),
-        };
-        Written { own, unet: &self.unet }.serialize(serializer)
+        let Self { unet, conditioning, loss_weight, frozen } = self;
+        Written { conditioning: *conditioning, loss_weight: *loss_weight, unet, frozen }.serialize(serializer)
     }
 }

@@ -1,4 +1,4 @@
-//! `model_y.frozen`: a conditional model that is trained already, for which the guider alone is trained (Algorithm 1).
+//! `[model_y.frozen]`: a conditional model that is trained already, for which the guider alone is trained (Algorithm 1).
 
 use crate::{
     Config, Error, Result,
@@ -11,7 +11,8 @@ use crate::{
     },
     latents::LatentCodec,
     load::check_teacher,
-    methods::frozen::FrozenCodec,
+    methods::teachers::Teacher,
+    role::Role,
 };
 use burn::tensor::Device;
 use pig_diffusion::schedule::ScheduleConfig;
@@ -19,7 +20,6 @@ use pig_files::sha256;
 use pig_nn::{
     autoencoder::AutoencoderConfig,
     config::UNetConfig,
-    network::Role,
     unet::{AXES, REGIONS},
 };
 use std::path::Path;
@@ -39,15 +39,16 @@ pub struct FrozenModelY {
 /// The checked configuration with the frozen model's own words, and the model; the configuration as it is where none is frozen.
 /// What does not fit is refused before any data are read.
 pub fn resolve(config: &Config) -> Result<(Config, Option<FrozenModelY>)> {
-    let Some(path) = &config.model_y.frozen else {
+    let frozen = &config.model_y.frozen;
+    let Some(path) = &frozen.model else {
         config.check()?;
         return Ok((config.clone(), None));
     };
     config.check_frozen()?;
     let unet = Model::open_role(path, &[Role::ModelY, Role::SegGuided, Role::Latent, Role::Unconditional])?;
     let open = |path: &Option<_>, role| path.as_deref().map(|path: &Path| Model::open_role(path, &[role])).transpose();
-    let control = open(&config.model_y.frozen_control, Role::Control)?;
-    let autoencoder = open(&config.model_y.frozen_autoencoder, Role::Autoencoder)?;
+    let control = open(&frozen.control, Role::Control)?;
+    let autoencoder = open(&frozen.autoencoder, Role::Autoencoder)?;
     let model = FrozenModelY { unet, control, autoencoder };
     let mut config = config.clone();
     let words = model.unet.unet_description()?;
@@ -60,7 +61,7 @@ pub fn resolve(config: &Config) -> Result<(Config, Option<FrozenModelY>)> {
         let found = [words.channels, words.network.latent_channels];
         let expected = [config.data.channels, model.unet.unet_description()?.out_channels];
         let describe = |[image, latent]: [usize; 2]| format!("{image} of the image, {latent} of the latents");
-        equal("channels of model_y.frozen_autoencoder", describe(found), describe(expected), "see data.channels")?;
+        equal("channels of model_y.frozen.autoencoder", describe(found), describe(expected), "see data.channels")?;
         let default = AutoencoderConfig::default();
         adopt("the section [autoencoder]", &mut config.autoencoder, &default, &words.network)?;
     }
@@ -95,7 +96,7 @@ fn equal(what: &'static str, found: String, expected: String, advice: &'static s
 /// Whether a model has the channels, the size and the noise levels that `role` needs under `config`.
 pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Result<()> {
     let ((_, channels), [_, height, width]) = (config.grid(role), config.extent(role));
-    let is_told = role != Role::ModelY || config.model_y.frozen_condition == FrozenCondition::Channels;
+    let is_told = role != Role::ModelY || config.model_y.frozen.condition == FrozenCondition::Channels;
     let expected = if is_told { role.channels(channels) } else { [channels; 2] };
     let describe = |[from, to]: [usize; 2]| format!("{from} in, {to} out");
     equal(
@@ -103,7 +104,7 @@ pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Resu
         describe([words.in_channels, words.out_channels]),
         describe(expected),
         "model_x is told the noisy mask and image, model_y the noisy image and, by channels, a mask; see data.channels and \
-         model_y.frozen_condition",
+         model_y.frozen.condition",
     )?;
     equal(
         "axes of what the model makes",
@@ -128,37 +129,32 @@ impl FrozenModelY {
         if let Some(control) = &self.control {
             let control = control.controlnet_description()?;
             equal(
-                "channels of model_y.frozen_control's base and of its encoder's outputs",
+                "channels of model_y.frozen.control's base and of its encoder's outputs",
                 format!("{} and {:?}", control.in_channels, control.base.skip_channels()),
                 format!("{} and {:?}", words.in_channels, words.network.skip_channels()),
-                "give the control network that was trained with model_y.frozen",
+                "give the control network that was trained with model_y.frozen.model",
             )?;
         }
-        let (model_y, network) = (&config.model_y, &words.network);
+        let (frozen, network) = (&config.model_y.frozen, &words.network);
         for (key, is_told, found, count) in [
-            ("top_region_index", network.include_top_region_index_input, &model_y.frozen_top_region_index, REGIONS),
-            (
-                "bottom_region_index",
-                network.include_bottom_region_index_input,
-                &model_y.frozen_bottom_region_index,
-                REGIONS,
-            ),
-            ("spacing", network.include_spacing_input, &model_y.frozen_spacing, AXES),
+            ("top_region_index", network.include_top_region_index_input, &frozen.top_region_index, REGIONS),
+            ("bottom_region_index", network.include_bottom_region_index_input, &frozen.bottom_region_index, REGIONS),
+            ("spacing", network.include_spacing_input, &frozen.spacing, AXES),
         ] {
             let count = if is_told { count } else { 0 };
             if found.len() != count {
                 return Err(Error::Setting {
-                    key: format!("model_y.frozen_{key}"),
+                    key: format!("model_y.frozen.{key}"),
                     found: format!("{found:?}"),
                     expected: format!("{count} numbers, as the model is told"),
                 });
             }
         }
-        if let (Some(labels), Some(control)) = (model_y.frozen_labels, &self.control) {
+        if let (Some(labels), Some(control)) = (frozen.labels, &self.control) {
             let channels = control.controlnet_description()?.condition_channels;
             if labels.into_iter().any(|label| u64::from(label) >= 1_u64 << channels.min(32)) {
                 return Err(Error::Setting {
-                    key: "model_y.frozen_labels".to_owned(),
+                    key: "model_y.frozen.labels".to_owned(),
                     found: format!("{labels:?}"),
                     expected: format!(
                         "labels of {channels} bits, as many as the control network's condition has channels"
@@ -166,11 +162,11 @@ impl FrozenModelY {
                 });
             }
         }
-        let (classes, known) = (&config.model_y.frozen_classes, words.network.num_class_embeds.unwrap_or(0));
+        let (classes, known) = (&frozen.classes, words.network.num_class_embeds.unwrap_or(0));
         match classes.iter().find(|&&class| class >= known) {
             None => Ok(()),
             Some(class) => Err(Error::Setting {
-                key: "model_y.frozen_classes".to_owned(),
+                key: "model_y.frozen.classes".to_owned(),
                 found: class.to_string(),
                 expected: format!("classes of the model, which has {known}, counted from 0"),
             }),
@@ -214,12 +210,12 @@ impl FrozenModelY {
     }
 
     /// Its autoencoder, where it makes latents.
-    pub fn codec(&self, config: &Config, device: &Device) -> Result<Option<FrozenCodec>> {
+    pub fn codec(&self, config: &Config, device: &Device) -> Result<Option<Teacher<LatentCodec>>> {
         let Some(model) = &self.autoencoder else { return Ok(None) };
         let scaling_factor = model.autoencoder_description()?.scaling_factor;
         let autoencoder = model.autoencoder(device)?;
         let network = LatentCodec { autoencoder, scaling_factor, volume: config.volume() };
-        Ok(Some(FrozenCodec { network, sha256: model.description.sha256.clone() }))
+        Ok(Some(Teacher { network, sha256: model.description.sha256.clone() }))
     }
 
     /// Whether a guider learned from this model's autoencoder, where it learned from one.
@@ -235,7 +231,7 @@ impl FrozenModelY {
 
     /// The model as it is sampled.
     pub(crate) fn model_y(&self, config: &Config, device: &Device) -> Result<ModelY> {
-        let told = config.model_y.frozen_mask_values;
+        let told = config.model_y.frozen.mask_values;
         let mut values = vec![told.unwrap_or(OWN_VALUES)];
         let control = match &self.control {
             None => None,
@@ -245,7 +241,7 @@ impl FrozenModelY {
                     values = vec![[0.0, 1.0]];
                 }
                 let channels = words.condition_channels;
-                values = match config.model_y.frozen_labels {
+                values = match config.model_y.frozen.labels {
                     Some(labels) => (0..channels).map(|bit| labels.map(|label| f64::from(label >> bit & 1))).collect(),
                     None => values.repeat(channels),
                 };

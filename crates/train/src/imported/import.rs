@@ -5,8 +5,7 @@ use crate::{
     config::Layers,
     imported::{
         AutoencoderDescription, ControlNetDescription, Description, Model, ModelKind, UNetDescription, diffusers,
-        model::{FORMAT, state_dict},
-        settings::Settings,
+        model::FORMAT, settings::Settings,
     },
 };
 use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig};
@@ -85,7 +84,7 @@ pub fn import(request: &Request) -> Result<Summary> {
         ModelKind::ControlNet => description.controlnet = Some(controlnet_description(&named, &source, &request.sets)?),
         ModelKind::Inception => {}
     }
-    let model = Model { description, arrays: state_dict(named.arrays), path: source.weights.clone() };
+    let model = Model { description, arrays: named.arrays, path: source.weights.clone() };
     model.check()?;
     let parameters = model.arrays.values().map(|array| array.values.len()).sum();
     Ok(Summary { description: model.save(&request.out)?, parameters })

@@ -9,13 +9,13 @@ use crate::{
         frozen::{FrozenModelY, fits},
     },
     loaded::{LoadedRun, sample_settings},
-    models::Models,
-    role::role_name,
+    methods::pig::Pig,
+    networks::LoadedNetworks,
+    role::Role,
     run_dir::RunDir,
 };
 use burn::tensor::Device;
-use pig_files::sha256;
-use pig_nn::{autoencoder::AutoencoderConfig, network::Role};
+use pig_nn::autoencoder::AutoencoderConfig;
 use std::path::{Path, PathBuf};
 
 /// Models that take the place of a run's own: imported ones, or those of other runs.
@@ -47,27 +47,20 @@ impl Join {
         }
         let place = |path: &Option<PathBuf>| path.clone().unwrap_or_else(|| run.to_owned());
         let (path_x, path_y) = (place(&self.model_x), place(&self.model_y));
-        let model_x = Model::open(&path_x, Some(role_name(Role::ModelX)))?;
+        let model_x = Model::open(&path_x, Some(Role::ModelX.name()))?;
         let model_y = open_model_y(&path_y, &mut config)?;
         let words_x = model_x.unet_description()?;
         fits(Role::ModelX, words_x, &config)?;
         fits(Role::ModelY, model_y.unet_description()?, &config)?;
-        if let Ok((state, ..)) = Store::new(&path_x, role_name(Role::ModelX)).load_ema() {
+        if let Ok((state, ..)) = Store::new(&path_x, Role::ModelX.name()).load_ema() {
             model_y.check_guider(&state)?;
         }
         config.model_x = words_x.network.clone();
         config.model_y.conditioning = conditioning(&path_y, &config)?;
         let config = sample_settings(&config, sets)?;
-        let models = Models::Pig { model_x: model_x.unet(device)?, model_y: model_y.model_y(&config, device)? };
-        let hashes = [model_x.description.sha256.as_str(), &model_y.sha256()];
-        Ok(LoadedRun {
-            preparation: run_dir.preparation()?,
-            run: run_dir,
-            config,
-            models,
-            model_hash: sha256(hashes.join("+").as_bytes()),
-            latents: None,
-        })
+        let networks = Pig { model_x: model_x.unet(device)?, model_y: model_y.model_y(&config, device)? };
+        let hashes = vec![model_x.description.sha256.clone(), model_y.sha256()];
+        LoadedRun::of(run_dir, config, LoadedNetworks { networks: Box::new(networks), hashes, latents: None })
     }
 }
 
@@ -78,7 +71,7 @@ fn open_model_y(path: &Path, config: &mut Config) -> Result<FrozenModelY> {
         (config.model_y, config.autoencoder) = (own.model_y, own.autoencoder);
         return FrozenModelY::of_run(path);
     }
-    let model = FrozenModelY::plain(Model::open(path, Some(role_name(Role::ModelY)))?);
+    let model = FrozenModelY::plain(Model::open(path, Some(Role::ModelY.name()))?);
     let unet = model.unet_description()?.network.clone();
     let ModelYConfig { conditioning, loss_weight, .. } = config.model_y;
     config.model_y = ModelYConfig { unet, conditioning, loss_weight, ..ModelYConfig::default() };

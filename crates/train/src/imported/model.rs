@@ -1,7 +1,11 @@
 //! A model folder: what it says of itself, and its arrays.
 
 use crate::{
-    Config, Error, Result, checkpoint, config::Layers, latents::LatentSpace, role::role_name, run_dir::RunDir,
+    Config, Error, Result, checkpoint,
+    config::Layers,
+    latents::LatentSpace,
+    role::{NetworkKind, Role},
+    run_dir::RunDir,
 };
 use burn::{module::Module, tensor::Device};
 use pig_diffusion::schedule::ScheduleConfig;
@@ -10,10 +14,10 @@ use pig_nn::{
     config::UNetConfig,
     control::{ControlConfig, ControlNet},
     inception::Inception,
-    network::Role,
-    parameters::{self, Array, ParameterError, StateDict},
+    parameters::{self, ParameterError},
     unet::UNet,
 };
+use pig_weights::{Array, StateDict};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -174,15 +178,15 @@ impl Model {
         let run = RunDir::open(path)?;
         let trained = run.config()?.roles();
         let role = roles.iter().find(|role| trained.contains(role)).unwrap_or(&roles[0]);
-        Self::of_run(&run, Some(role_name(*role)))
+        Self::of_run(&run, Some(role.name()))
     }
 
     fn of_run(run: &RunDir, network: Option<&str>) -> Result<Self> {
         let config = run.config()?;
         let roles = config.roles();
-        let names: Vec<&str> = roles.iter().map(|&role| role_name(role)).collect();
+        let names: Vec<&str> = roles.iter().map(|&role| role.name()).collect();
         let role = match network {
-            Some(wanted) => roles.iter().copied().find(|&role| role_name(role) == wanted),
+            Some(wanted) => roles.iter().copied().find(|&role| role.name() == wanted),
             None if roles.len() == 1 => Some(roles[0]),
             None => None,
         };
@@ -195,7 +199,7 @@ impl Model {
         if config.is_frozen(role) {
             return Self::open(&run.path().join(FROZEN_MODEL_Y).join(FROZEN_UNET), None);
         }
-        let (state, arrays, path) = checkpoint::Store::new(run.path(), role_name(role)).load_ema()?;
+        let (state, arrays, path) = checkpoint::Store::new(run.path(), role.name()).load_ema()?;
         let mut description = Description {
             format: FORMAT,
             kind: ModelKind::UNet,
@@ -206,16 +210,16 @@ impl Model {
             autoencoder: None,
             controlnet: None,
         };
-        match role {
-            Role::Autoencoder => {
+        match role.kind() {
+            NetworkKind::Autoencoder => {
                 description.kind = ModelKind::Autoencoder;
                 description.autoencoder = Some(own_autoencoder(run, &config)?);
             }
-            Role::Control => {
+            NetworkKind::ControlNet => {
                 description.kind = ModelKind::ControlNet;
                 description.controlnet = Some(own_control(&config));
             }
-            _ => description.unet = Some(own_unet(&config, role)),
+            NetworkKind::UNet => description.unet = Some(own_unet(&config, role)),
         }
         Ok(Self { description, arrays, path })
     }
@@ -346,11 +350,6 @@ fn flattened(arrays: &StateDict) -> StateDict {
         _ => array.clone(),
     };
     arrays.iter().map(|(name, array)| (name.clone(), flat(array))).collect()
-}
-
-/// Arrays of the tensor-free reader as the networks take them.
-pub(crate) fn state_dict(arrays: pig_weights::StateDict) -> StateDict {
-    arrays.into_iter().map(|(name, array)| (name, Array { shape: array.shape, values: array.values })).collect()
 }
 
 /// An error that lists every missing and every unexpected name, where the short one shows three.

@@ -4,12 +4,13 @@ use crate::{
     Config,
     config::FrozenCondition,
     latents::{LatentCodec, host},
+    role::Role,
 };
 use burn::tensor::{Tensor, TensorData};
 use pig_diffusion::{denoiser::Denoiser, prediction::PredictionType, schedule::network_time};
 use pig_nn::{
     control::ControlNet,
-    network::{Network, Role},
+    network::Network,
     ops::{self, upsample_nearest_2x},
     pass::Pass,
     unet::{UNet, VolumeInputs},
@@ -97,27 +98,27 @@ impl Foreign<'_> {
 
     /// The class of each sample: by its mask's share of lesion, the one for all, or the first.
     fn classes(&self, guide: &Tensor<4>) -> Vec<usize> {
-        let (model_y, threshold) = (&self.config.model_y, self.config.sample.mask_threshold);
+        let (frozen, threshold) = (&self.config.model_y.frozen, self.config.sample.mask_threshold);
         let batch = guide.dims()[0];
-        if model_y.frozen_class_areas.is_empty() {
-            return vec![model_y.frozen_classes.first().copied().unwrap_or(0); batch];
+        if frozen.class_areas.is_empty() {
+            return vec![frozen.classes.first().copied().unwrap_or(0); batch];
         }
         let values = host(guide.clone());
         let pixels = values.len() / batch.max(1);
         let class = |mask: &[f32]| {
             let share = mask.iter().filter(|&&value| value > threshold).count() as f64 / pixels as f64;
-            model_y.frozen_classes[model_y.frozen_class_areas.iter().filter(|&&area| share > area).count()]
+            frozen.classes[frozen.class_areas.iter().filter(|&&area| share > area).count()]
         };
         values.chunks_exact(pixels.max(1)).map(class).collect()
     }
 
     /// What a model of volumes is told of each of them.
     fn volume_inputs(&self, batch: usize) -> VolumeInputs {
-        let model_y = &self.config.model_y;
+        let frozen = &self.config.model_y.frozen;
         VolumeInputs {
-            top_region_index: model_y.frozen_top_region_index.repeat(batch),
-            bottom_region_index: model_y.frozen_bottom_region_index.repeat(batch),
-            spacing: model_y.frozen_spacing.repeat(batch),
+            top_region_index: frozen.top_region_index.repeat(batch),
+            bottom_region_index: frozen.bottom_region_index.repeat(batch),
+            spacing: frozen.spacing.repeat(batch),
         }
     }
 }
@@ -129,7 +130,7 @@ impl Denoiser for Foreign<'_> {
         let pass = Pass { precision, volume: config.volume(), ..Pass::default() };
         let times: Vec<f32> = t.iter().map(|&t| network_time(t)).collect();
         let time = unet.embed_volumes(&times, &self.classes(guide), &self.volume_inputs(t.len()));
-        if config.model_y.frozen_condition == FrozenCondition::Class {
+        if config.model_y.frozen.condition == FrozenCondition::Class {
             return unet.forward_embedded(noisy.clone(), &time, None, &pass);
         }
         let condition = self.condition(guide);

@@ -3,27 +3,30 @@
 //! the pair gives exactly what the base gives.
 
 use crate::{
-    Result,
+    Config, Result,
     batch::Batch,
     build::{build_control, control_channels, unet_flops},
+    chains::Chains,
+    load::{check_frozen, load_network, load_unet},
     methods::{
         condition,
-        frozen::FrozenNetwork,
         objective::{Context, Objective},
         refinements::{image_noise, mean_error},
+        teachers::Teacher,
     },
-    models::Models,
-    role::role_name,
+    networks::{LoadedNetworks, Networks},
+    role::Role,
+    samples::Samples,
 };
 use burn::tensor::{Device, Gradients, Tensor};
-use pig_diffusion::{denoiser::Denoiser, single::conditional_error};
+use pig_diffusion::{denoiser::Denoiser, noise::Stream, single::conditional_error};
 use pig_nn::{
     control::{ControlNet, Controlled},
     cost::control_flops,
-    network::Role,
     parameters::{self, name_hash},
     unet::UNet,
 };
+use std::path::Path;
 
 /// The training of the control.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +36,9 @@ pub struct ControlObjective<'a> {
 }
 
 impl ControlObjective<'_> {
-    fn base(&self) -> &FrozenNetwork<UNet> {
-        self.context.frozen.unconditional.as_ref().expect("roles put the base before its control")
+    fn base(&self) -> &Teacher<UNet> {
+        let base = self.context.teachers.unet(Role::Unconditional);
+        base.expect("the base is trained before its control (`Method::roles`)")
     }
 
     fn network<'n>(&'n self, control: &'n ControlNet) -> Controlled<'n> {
@@ -69,7 +73,7 @@ impl Objective for ControlObjective<'_> {
 
     /// The base's encoder copied, zeros where the control joins the base, and random weights where it reads the mask.
     fn start(&self, network: ControlNet) -> ControlNet {
-        let seed = self.context.config.train.seed ^ name_hash(role_name(Role::Control));
+        let seed = self.context.config.train.seed ^ name_hash(Role::Control.name());
         let network = parameters::initialise(network, seed);
         network.copy_of(&self.base().network).expect("base and control are built from one configuration")
     }
@@ -100,7 +104,45 @@ impl Objective for ControlObjective<'_> {
         Some(&self.base().sha256)
     }
 
-    fn models(&self, network: &ControlNet) -> Option<Models> {
-        Some(Models::Control { base: self.base().network.clone(), control: network.clone() })
+    fn networks(&self, network: &ControlNet) -> Option<Box<dyn Networks>> {
+        Some(Box::new(Steered { base: self.base().network.clone(), control: network.clone() }))
     }
+}
+
+/// The base and its control, ready for sampling.
+#[derive(Debug)]
+pub struct Steered {
+    /// The frozen unconditional network.
+    pub base: UNet,
+    /// The network that steers it by the mask.
+    pub control: ControlNet,
+}
+
+impl Networks for Steered {
+    fn images_for(
+        &self,
+        chains: &Chains<'_>,
+        masks: &[&[f32]],
+        ids: &[u64],
+        watch: &mut dyn FnMut(usize),
+    ) -> Option<Samples> {
+        let network = Controlled::new(&self.base, &self.control, chains.config.unet(Role::Control));
+        let network = chains.guided(network.with_precision(chains.config.sample.precision));
+        Some(chains.images_for(masks, ids, None, |given, noise, y_start| {
+            chains.conditional(&network, given, (noise, Stream::Y), y_start, watch)
+        }))
+    }
+
+    fn needs_masks(&self) -> bool {
+        true
+    }
+}
+
+/// The networks of a finished run.
+pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<LoadedNetworks> {
+    let (base, state_base) = load_unet(run, config, Role::Unconditional, device)?;
+    let (control, state) = load_network(run, Role::Control, build_control(config, device)?)?;
+    check_frozen(Role::Control, &state_base, &state)?;
+    let hashes = [&state_base, &state].map(|state| state.ema_sha256().to_owned()).to_vec();
+    Ok(LoadedNetworks { networks: Box::new(Steered { base, control }), hashes, latents: None })
 }

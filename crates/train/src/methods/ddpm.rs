@@ -3,21 +3,68 @@
 //! them with any eta. A run of one can be sampled as the other.
 
 use crate::{
+    Config, Result,
     batch::Batch,
+    chains::Chains,
+    load::load_unet,
     methods::{
         objective::Context,
         refinements::{image_noise, mean_error},
+        unet::Learner,
     },
+    networks::{LoadedNetworks, Networks},
+    role::Role,
+    samples::Samples,
 };
-use burn::tensor::Tensor;
-use pig_diffusion::{denoiser::Denoiser, single::conditional_error};
-use pig_nn::network::Network;
+use burn::tensor::{Device, Tensor};
+use pig_diffusion::{denoiser::Denoiser, noise::Stream, single::conditional_error};
+use pig_nn::{network::Network, unet::UNet};
+use std::path::Path;
 
-/// The mean squared error of an unconditional model (a network without a guide) on one batch, `[1]`: Ho et al.'s L_simple.
-pub fn loss(network: &Network<'_>, context: Context<'_>, batch: &Batch) -> Tensor<1> {
-    let Context { config, schedule, .. } = context;
-    let eps = image_noise(config, batch);
-    // The network is told nothing; the loop hands it the masks, which it does not look at.
-    let error = conditional_error(network, schedule, &batch.images, &eps, &batch.masks, &batch.t);
-    mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+/// What the network learns: Ho et al.'s L_simple, the mean squared error of an unconditional model.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Learner for Plain {
+    fn role(&self) -> Role {
+        Role::Unconditional
+    }
+
+    fn is_guided(&self) -> bool {
+        false
+    }
+
+    fn loss(&self, network: &Network<'_>, context: Context<'_>, batch: &Batch, _is_training: bool) -> Tensor<1> {
+        let Context { config, schedule, .. } = context;
+        let eps = image_noise(config, batch);
+        // A network without a guide ignores the masks.
+        let error = conditional_error(network, schedule, &batch.images, &eps, &batch.masks, &batch.t);
+        mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+    }
+
+    fn networks(&self, _context: Context<'_>, unet: UNet) -> Option<Box<dyn Networks>> {
+        Some(Box::new(Unconditional(unet)))
+    }
+}
+
+/// The network, ready for sampling.
+#[derive(Debug)]
+pub struct Unconditional(pub UNet);
+
+impl Networks for Unconditional {
+    fn images(&self, chains: &Chains<'_>, ids: &[u64], watch: &mut dyn FnMut(usize)) -> Option<Samples> {
+        let noise = chains.noise(ids);
+        let y_start = chains.start(&noise, Stream::Y);
+        let network = chains.clipped(chains.network(&self.0, Role::Unconditional).without_guide());
+        let nothing = y_start.zeros_like();
+        let y_0 = chains.conditional(&network, &nothing, (&noise, Stream::Y), y_start, watch);
+        Some(Samples { masks: Vec::new(), images: chains.images_of(y_0, None) })
+    }
+}
+
+/// The network of a finished run.
+pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<LoadedNetworks> {
+    let (unet, state) = load_unet(run, config, Role::Unconditional, device)?;
+    let hashes = vec![state.ema_sha256().to_owned()];
+    Ok(LoadedNetworks { networks: Box::new(Unconditional(unet)), hashes, latents: None })
 }

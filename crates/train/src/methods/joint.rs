@@ -2,37 +2,122 @@
 //! neither the paper nor its code has, each member has a noise level of its own.
 
 use crate::{
+    Config, Result,
     batch::Batch,
+    chains::Chains,
     config::{NoiseLevels, TrainConfig},
+    load::load_unet,
     methods::{
         objective::Context,
         refinements::{image_noise, mean_error},
+        unet::Learner,
     },
+    networks::{LoadedNetworks, Networks},
+    role::Role,
+    samples::Samples,
 };
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use pig_diffusion::{
-    independent::independent_errors,
-    joint::{JointDenoiser, joint_errors, joint_loss},
+    independent::{ImageGivenMask, MaskGivenImage, independent_errors},
+    joint::{JointDenoiser, joint_errors, joint_loss, sample_joint},
     noise::{Stream, keyed_rng, uniform},
+    pair::Turn,
 };
-use pig_nn::network::Network;
+use pig_nn::{network::Network, unet::UNet};
+use std::path::Path;
 
-/// The loss of the joint network on one batch, `[1]`. Validation has one level for both members in either case.
-pub fn loss(model: &Network<'_>, context: Context<'_>, batch: &Batch, training: bool) -> Tensor<1> {
-    let Context { config, schedule, .. } = context;
-    let eps_1 = batch.draw(Stream::TrainX, &batch.masks);
-    let eps_2 = image_noise(config, batch);
-    let (pair, eps) = ((&batch.masks, &batch.images), (&eps_1, &eps_2));
-    let mean = |error, t: &[usize]| mean_error(config, schedule, JointDenoiser::prediction_type(model), error, t);
-    if !training || config.train.noise_levels == NoiseLevels::Shared {
-        let (of_mask, of_image) = joint_errors(model, schedule, pair, eps, &batch.t);
-        return joint_loss(mean(of_mask, &batch.t), mean(of_image, &batch.t));
+/// What the network learns: both members of a pair. Validation has one noise level for both members in either case.
+#[derive(Clone, Copy, Debug)]
+pub struct Both;
+
+impl Learner for Both {
+    fn role(&self) -> Role {
+        Role::Joint
     }
-    let (t_x, t_y) = levels(&config.train, schedule.num_train_timesteps(), batch);
-    let (of_mask, of_image) = independent_errors(model, schedule, pair, eps, (&t_x, &t_y));
-    // The error of a clean member is 0, so that any finite weight will do.
-    let noisy = |t: Vec<usize>| t.into_iter().map(|t| t.max(1)).collect::<Vec<_>>();
-    joint_loss(mean(of_mask, &noisy(t_x)), mean(of_image, &noisy(t_y)))
+
+    fn loss(&self, network: &Network<'_>, context: Context<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
+        let Context { config, schedule, .. } = context;
+        let eps_1 = batch.draw(Stream::TrainX, &batch.masks);
+        let eps_2 = image_noise(config, batch);
+        let (pair, eps) = ((&batch.masks, &batch.images), (&eps_1, &eps_2));
+        let mean = |error, t: &[usize]| mean_error(config, schedule, JointDenoiser::prediction_type(network), error, t);
+        if !is_training || config.train.noise_levels == NoiseLevels::Shared {
+            let (of_mask, of_image) = joint_errors(network, schedule, pair, eps, &batch.t);
+            return joint_loss(mean(of_mask, &batch.t), mean(of_image, &batch.t));
+        }
+        let (t_x, t_y) = levels(&config.train, schedule.num_train_timesteps(), batch);
+        let (of_mask, of_image) = independent_errors(network, schedule, pair, eps, (&t_x, &t_y));
+        // The error of a clean member is 0, so that any finite weight will do.
+        let noisy = |t: Vec<usize>| t.into_iter().map(|t| t.max(1)).collect::<Vec<_>>();
+        joint_loss(mean(of_mask, &noisy(t_x)), mean(of_image, &noisy(t_y)))
+    }
+
+    fn networks(&self, _context: Context<'_>, unet: UNet) -> Option<Box<dyn Networks>> {
+        Some(Box::new(Joint(unet)))
+    }
+}
+
+/// The network, ready for sampling. With independent noise levels it also makes one member of a pair for the other, which it sees clean.
+#[derive(Debug)]
+pub struct Joint(pub UNet);
+
+impl Networks for Joint {
+    fn pairs(&self, chains: &Chains<'_>, ids: &[u64], watch: &mut dyn FnMut(&Turn<'_>)) -> Option<Samples> {
+        let noise = chains.noise(ids);
+        let (x_start, y_start) = (chains.start(&noise, Stream::X), chains.start(&noise, Stream::Y));
+        let (mut step_x, mut step_y) = (chains.step(&noise, Stream::X), chains.step(&noise, Stream::Y));
+        let (x_0, y_0) = sample_joint(
+            &chains.network(&self.0, Role::Joint),
+            &chains.schedule,
+            &chains.timesteps,
+            (&mut step_x, &mut step_y),
+            (x_start, y_start),
+            chains.config.sample.clip_sample,
+            watch,
+        );
+        Some(chains.finished(x_0, y_0, None))
+    }
+
+    fn images_for(
+        &self,
+        chains: &Chains<'_>,
+        masks: &[&[f32]],
+        ids: &[u64],
+        watch: &mut dyn FnMut(usize),
+    ) -> Option<Samples> {
+        let network = chains.clipped(ImageGivenMask(self.independent(chains)?));
+        Some(chains.images_for(masks, ids, None, |given, noise, y_start| {
+            chains.conditional(&network, given, (noise, Stream::Y), y_start, watch)
+        }))
+    }
+
+    fn masks_for(
+        &self,
+        chains: &Chains<'_>,
+        images: &[&[f32]],
+        ids: &[u64],
+        watch: &mut dyn FnMut(usize),
+    ) -> Option<Samples> {
+        let network = chains.clipped(MaskGivenImage(self.independent(chains)?));
+        Some(chains.masks_for(images, ids, None, |given, noise, x_start| {
+            chains.conditional(&network, given, (noise, Stream::X), x_start, watch)
+        }))
+    }
+}
+
+impl Joint {
+    /// The network, if it has a noise level for each member.
+    fn independent(&self, chains: &Chains<'_>) -> Option<Network<'_>> {
+        let is_independent = chains.config.train.noise_levels == NoiseLevels::Independent;
+        is_independent.then(|| chains.network(&self.0, Role::Joint))
+    }
+}
+
+/// The network of a finished run.
+pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<LoadedNetworks> {
+    let (unet, state) = load_unet(run, config, Role::Joint, device)?;
+    let hashes = vec![state.ema_sha256().to_owned()];
+    Ok(LoadedNetworks { networks: Box::new(Joint(unet)), hashes, latents: None })
 }
 
 /// Two timesteps a sample: independent, each in 1..=`last`, but for a share of samples whose mask or image (half each) is

@@ -14,15 +14,18 @@ use crate::{
     Config, Error, Result,
     batch::Batch,
     build::{build_autoencoder, latent_flops},
-    latents::{LATENTS, LatentCodec, LatentSpace, Reconstruction, host, pass},
-    load::load_network,
+    chains::Chains,
+    latents::{LATENTS, LatentCodec, LatentSpace, Reconstruction, check_measured, host, pass},
+    load::{check_frozen, load_network, load_unet},
     methods::{
         condition,
         objective::{Context, Objective},
         refinements::{image_noise, mean_error},
+        unet::Learner,
     },
-    models::Models,
-    role::role_name,
+    networks::{LoadedNetworks, Networks},
+    role::Role,
+    samples::Samples,
     sets::Sets,
 };
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
@@ -34,9 +37,10 @@ use pig_diffusion::{
 };
 use pig_nn::{
     autoencoder::{Autoencoder, area_mean},
-    network::{Network, Role},
+    network::Network,
     ops::upsample_nearest_2x,
     pass::Precision,
+    unet::UNet,
 };
 use std::path::Path;
 
@@ -109,8 +113,13 @@ impl Objective for AutoencoderObjective<'_> {
         [latent_flops(self.context.config).iter().sum(), 0.0]
     }
 
-    fn models(&self, _network: &Autoencoder) -> Option<Models> {
+    /// Nothing: images without a prior over latents are reconstructions.
+    fn networks(&self, _network: &Autoencoder) -> Option<Box<dyn Networks>> {
         None
+    }
+
+    fn finish(&self, run: &Path, sets: Sets<'_>, device: &Device) -> Result<Option<String>> {
+        Ok(Some(measure(run, self.context.config, sets, device)?.sentence()))
     }
 }
 
@@ -154,7 +163,7 @@ fn reconstruction(network: &Autoencoder, images: Tensor<4>, precision: Precision
 }
 
 /// Measures the latents of a run's finished autoencoder and writes `latents.json`, if that is not done yet.
-pub(crate) fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Device) -> Result<LatentSpace> {
+fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Device) -> Result<LatentSpace> {
     let (network, state) = load_network(run, Role::Autoencoder, build_autoencoder(config, device)?)?;
     if let Ok(known) = LatentSpace::load(run)
         && known.autoencoder_sha256 == state.ema_sha256()
@@ -178,7 +187,7 @@ pub(crate) fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Devi
     let mean = sum / count.max(1) as f64;
     let latent_std = (squares / count.max(1) as f64 - mean * mean).max(0.0).sqrt();
     if latent_std.is_nan() || latent_std < 1e-6 {
-        let network = role_name(Role::Autoencoder);
+        let network = Role::Autoencoder.name();
         return Err(Error::Diverged { network, step: state.step, loss: latent_std as f32 });
     }
     let held_out = !sets.validation.is_empty();
@@ -220,15 +229,83 @@ pub(super) fn on_latents(codec: &LatentCodec, config: &Config, batch: &Batch) ->
     }
 }
 
-/// The mean squared error of the latent network on one batch, `[1]`.
-pub fn loss(network: &Network<'_>, context: Context<'_>, batch: &Batch, training: bool) -> Tensor<1> {
-    let Context { config, schedule, frozen, .. } = context;
-    let codec = &frozen.autoencoder.as_ref().expect("roles put the autoencoder before the latent network").network;
-    let batch = &on_latents(codec, config, batch);
-    let masks = condition::dropped(&config.train, batch, batch.masks.clone(), training);
-    let eps = image_noise(config, batch);
-    let error = conditional_error(network, schedule, &batch.images, &eps, &masks, &batch.t);
-    mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+/// What the U-Net on latents learns: the mean squared error.
+#[derive(Clone, Copy, Debug)]
+pub struct OnLatents;
+
+impl Learner for OnLatents {
+    fn role(&self) -> Role {
+        Role::Latent
+    }
+
+    fn loss(&self, network: &Network<'_>, context: Context<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
+        let Context { config, schedule, teachers, .. } = context;
+        let codec = teachers.autoencoder.as_ref();
+        let codec = codec.expect("the autoencoder is trained before the latent network (`Method::roles`)");
+        let batch = &on_latents(&codec.network, config, batch);
+        let masks = condition::dropped(&config.train, batch, batch.masks.clone(), is_training);
+        let eps = image_noise(config, batch);
+        let error = conditional_error(network, schedule, &batch.images, &eps, &masks, &batch.t);
+        mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+    }
+
+    fn frozen_flops(&self, config: &Config) -> f64 {
+        latent_flops(config)[0]
+    }
+
+    fn frozen_sha256<'a>(&self, context: Context<'a>) -> Option<&'a str> {
+        context.teachers.autoencoder.as_ref().map(|teacher| teacher.sha256.as_str())
+    }
+
+    fn networks(&self, context: Context<'_>, unet: UNet) -> Option<Box<dyn Networks>> {
+        let codec = context.teachers.autoencoder.as_ref()?.network.clone();
+        Some(Box::new(Ldm { codec, unet }))
+    }
+}
+
+/// The autoencoder and the U-Net on its latents, ready for sampling.
+#[derive(Debug)]
+pub struct Ldm {
+    /// To and from latents.
+    pub codec: LatentCodec,
+    /// The network on latents.
+    pub unet: UNet,
+}
+
+impl Networks for Ldm {
+    fn images_for(
+        &self,
+        chains: &Chains<'_>,
+        masks: &[&[f32]],
+        ids: &[u64],
+        watch: &mut dyn FnMut(usize),
+    ) -> Option<Samples> {
+        let network = chains.guided(chains.network(&self.unet, Role::Latent));
+        Some(chains.images_for(masks, ids, self.codec(), |given, noise, y_start| {
+            chains.conditional(&network, given, (noise, Stream::Y), y_start, watch)
+        }))
+    }
+
+    fn needs_masks(&self) -> bool {
+        true
+    }
+
+    fn codec(&self) -> Option<&LatentCodec> {
+        Some(&self.codec)
+    }
+}
+
+/// The networks of a finished run.
+pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<LoadedNetworks> {
+    let network = build_autoencoder(config, device)?;
+    let (autoencoder, state_autoencoder) = load_network(run, Role::Autoencoder, network)?;
+    let space = LatentSpace::load(run)?;
+    check_measured(run, &space)?;
+    let (unet, state) = load_unet(run, config, Role::Latent, device)?;
+    check_frozen(Role::Latent, &state_autoencoder, &state)?;
+    let codec = LatentCodec { autoencoder, scaling_factor: space.scaling_factor(), volume: None };
+    let hashes = [&state_autoencoder, &state].map(|state| state.ema_sha256().to_owned()).to_vec();
+    Ok(LoadedNetworks { networks: Box::new(Ldm { codec, unet }), hashes, latents: Some(space) })
 }
 
 #[cfg(test)]

@@ -1,17 +1,16 @@
 //! What a network is trained for, whatever its kind.
 
 use crate::{
-    Config, Result, batch::Batch, latents::Reconstruction, methods::frozen::Frozen, models::Models, role::role_name,
+    Config, Result, batch::Batch, latents::Reconstruction, methods::teachers::Teachers, networks::Networks, role::Role,
+    sets::Sets,
 };
 use burn::{
     module::Module,
     tensor::{Device, Gradients, Tensor},
 };
 use pig_diffusion::{schedule::Schedule, timesteps::Timesteps};
-use pig_nn::{
-    network::Role,
-    parameters::{self, name_hash},
-};
+use pig_nn::parameters::{self, name_hash};
+use std::path::Path;
 
 /// What all networks of a run share.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +21,8 @@ pub struct Context<'a> {
     pub schedule: &'a Schedule,
     /// The kept timesteps of sampling, for a model_y conditioned on x_{t-1}.
     pub timesteps: &'a Timesteps,
-    /// Networks that are trained to their end.
-    pub frozen: &'a Frozen,
+    /// Finished networks that later ones learn from.
+    pub teachers: &'a Teachers,
 }
 
 /// What a network is trained for: its kind, its start, and what a batch costs.
@@ -42,7 +41,7 @@ pub trait Objective {
 
     /// The weights before the first step: random, each network of a method from its own.
     fn start(&self, network: Self::Network) -> Self::Network {
-        parameters::initialise(network, self.context().config.train.seed ^ name_hash(role_name(self.role())))
+        parameters::initialise(network, self.context().config.train.seed ^ name_hash(self.role().name()))
     }
 
     /// The mean loss of `batch` in evaluation, `[1]`.
@@ -76,7 +75,12 @@ pub trait Objective {
     }
 
     /// What can be sampled with this network as it is now, for previews.
-    fn models(&self, network: &Self::Network) -> Option<Models>;
+    fn networks(&self, network: &Self::Network) -> Option<Box<dyn Networks>>;
+
+    /// Measures what later networks need, once this one is finished in `run`. Returns what to tell the user.
+    fn finish(&self, _run: &Path, _sets: Sets<'_>, _device: &Device) -> Result<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// Something done with an objective, whatever its network.

@@ -2,32 +2,83 @@
 //! at every step the same mask.
 
 use crate::{
+    Config, Result,
     batch::Batch,
+    chains::Chains,
+    load::load_unet,
     methods::{
         condition,
         objective::Context,
         refinements::{image_noise, mean_error},
+        unet::Learner,
     },
+    networks::{LoadedNetworks, Networks},
+    role::Role,
+    samples::Samples,
 };
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use pig_diffusion::{denoiser::Denoiser, noise::Stream, single::conditional_error};
-use pig_nn::network::Network;
+use pig_nn::{network::Network, unet::UNet};
+use std::path::Path;
 
-/// The mean squared error on one batch, `[1]`.
+/// What the network learns: the mean squared error.
 ///
 /// Mask-ablated training shows an empty mask (background everywhere) in place of the true one with probability
 /// `train.mask_ablation_prob`. Konz et al. draw a random subset of the mask's classes; with lesion as the one class, that is the mask or
 /// nothing, each with probability 1/2.
-pub fn loss(network: &Network<'_>, context: Context<'_>, batch: &Batch, training: bool) -> Tensor<1> {
-    let Context { config, schedule, .. } = context;
-    let train = &config.train;
-    let mut masks = batch.masks.clone();
-    if training && train.mask_ablation_prob > 0.0 {
-        let ablated = condition::chosen(train.seed, train.mask_ablation_prob, Stream::TrainAblation, batch);
-        masks = condition::mixed(masks.clone(), masks.full_like(-1.0), &ablated);
+#[derive(Clone, Copy, Debug)]
+pub struct Guided;
+
+impl Learner for Guided {
+    fn role(&self) -> Role {
+        Role::SegGuided
     }
-    let masks = condition::dropped(train, batch, masks, training);
-    let eps = image_noise(config, batch);
-    let error = conditional_error(network, schedule, &batch.images, &eps, &masks, &batch.t);
-    mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+
+    fn loss(&self, network: &Network<'_>, context: Context<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
+        let Context { config, schedule, .. } = context;
+        let train = &config.train;
+        let mut masks = batch.masks.clone();
+        if is_training && train.mask_ablation_prob > 0.0 {
+            let ablated = condition::chosen(train.seed, train.mask_ablation_prob, Stream::TrainAblation, batch);
+            masks = condition::mixed(masks.clone(), masks.full_like(-1.0), &ablated);
+        }
+        let masks = condition::dropped(train, batch, masks, is_training);
+        let eps = image_noise(config, batch);
+        let error = conditional_error(network, schedule, &batch.images, &eps, &masks, &batch.t);
+        mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+    }
+
+    fn networks(&self, _context: Context<'_>, unet: UNet) -> Option<Box<dyn Networks>> {
+        Some(Box::new(SegGuided(unet)))
+    }
+}
+
+/// The network, ready for sampling.
+#[derive(Debug)]
+pub struct SegGuided(pub UNet);
+
+impl Networks for SegGuided {
+    fn images_for(
+        &self,
+        chains: &Chains<'_>,
+        masks: &[&[f32]],
+        ids: &[u64],
+        watch: &mut dyn FnMut(usize),
+    ) -> Option<Samples> {
+        let network = chains.guided(chains.network(&self.0, Role::SegGuided));
+        Some(chains.images_for(masks, ids, None, |given, noise, y_start| {
+            chains.conditional(&network, given, (noise, Stream::Y), y_start, watch)
+        }))
+    }
+
+    fn needs_masks(&self) -> bool {
+        true
+    }
+}
+
+/// The network of a finished run.
+pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<LoadedNetworks> {
+    let (unet, state) = load_unet(run, config, Role::SegGuided, device)?;
+    let hashes = vec![state.ema_sha256().to_owned()];
+    Ok(LoadedNetworks { networks: Box::new(SegGuided(unet)), hashes, latents: None })
 }

@@ -9,7 +9,7 @@ use pig_train::{
     Config,
     config::Layers,
     observer::{Event, Observer, Outcome, Silent},
-    train::train,
+    training::train,
 };
 use std::{
     path::{Path, PathBuf},

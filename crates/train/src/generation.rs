@@ -5,7 +5,7 @@ use crate::{
     arrays::{self, InitialNoise, Recorder},
     config::SampleConfig,
     evaluate::{agreement, real_pairs, written_pair},
-    given::{Source, Supply},
+    given::{GivenSet, GivenSource},
     imported::join::Join,
     latents::LatentSpace,
     loaded::LoadedRun,
@@ -43,7 +43,7 @@ pub struct Request {
     /// Settings of the `[sample]` section over the run's own.
     pub sets: Vec<String>,
     /// What is given beside noise, instead of being made.
-    pub source: Source,
+    pub source: GivenSource,
     /// Models in the place of the run's own.
     pub join: Join,
     /// x_T and y_T to start from, or y_T alone.
@@ -64,7 +64,7 @@ impl Request {
             out: out.to_owned(),
             seeds: seeds.to_vec(),
             sets: Vec::new(),
-            source: Source::Nothing,
+            source: GivenSource::Nothing,
             join: Join::default(),
             initial_noise: None,
             save_arrays: false,
@@ -93,21 +93,16 @@ pub struct Summary {
     pub latents: Option<LatentSpace>,
 }
 
-/// Whether what is written has masks: made ones or given ones.
-fn has_masks(config: &Config) -> bool {
-    config.method.makes_masks() || config.method.needs_masks()
-}
-
 /// Samples what is asked, skipping what is there.
-pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Summary> {
+pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Summary> {
     let loaded = if request.join.is_empty() {
         LoadedRun::open(&request.run, &request.sets, device)?
     } else {
         request.join.load(&request.run, &request.sets, device)?
     };
-    let supply = Supply::open(&request.source, request.data.as_deref(), &loaded, device)?;
-    let has_masks = has_masks(&loaded.config);
-    let sampler = Sampler::new(&loaded.config, &loaded.models, device)?;
+    let given = GivenSet::open(&request.source, request.data.as_deref(), &loaded, device)?;
+    let has_masks = loaded.config.method.has_masks();
+    let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), device)?;
     let initial = match &request.initial_noise {
         Some(path) => Some(initial_noise(path, &request.seeds, &sampler)?),
         None => None,
@@ -115,7 +110,7 @@ pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     let sampler = sampler.starting_from(initial.as_ref());
     let create = if has_masks { PairWriter::create } else { PairWriter::create_for_images };
     let data = &loaded.config.data;
-    let writer = create(&request.out, stamp(&loaded, &supply, initial.as_ref()), data.size, data.channels)?;
+    let writer = create(&request.out, stamp(&loaded, &given, initial.as_ref()), data.size, data.channels)?;
     warn_of_precision(observer, "sample.precision", loaded.config.sample.precision, device);
     let recorder = request.save_arrays.then(Recorder::default);
     let has_arrays = |seed| !request.save_arrays || arrays::path(&request.out, seed).is_file();
@@ -128,13 +123,13 @@ pub fn sample(request: &Request, device: &Device, observer: &dyn Observer) -> Re
 
     let output = Output { writer: &writer, folder: &request.out, recorder: recorder.as_ref() };
     let recorded = sampler.clone().recorded_by(recorder.as_ref());
-    let (outcome, made) = make(&loaded, &recorded, &output, &supply, &missing, device, observer)?;
+    let (outcome, made) = make(&loaded, &recorded, &output, &given, &missing, device, observer)?;
     let finished = writer.finish()?;
     if finished.empty_masks > 0 {
         warn(observer, format!("{} of {} pairs have an empty mask", finished.empty_masks, finished.pairs));
     }
     if request.progress_strips && outcome == Outcome::Finished {
-        if !loaded.config.method.makes_masks() || !matches!(supply, Supply::Nothing) {
+        if !loaded.config.method.makes_masks() || !matches!(given, GivenSet::Nothing) {
             warn(observer, "--progress-strips shows masks and images while both are made; here they are not");
         } else {
             let canvas = strips(&loaded.config, &sampler, &request.seeds)?;
@@ -175,12 +170,12 @@ fn make(
     loaded: &LoadedRun,
     sampler: &Sampler<'_>,
     output: &Output<'_>,
-    supply: &Supply,
+    given: &GivenSet,
     missing: &[u64],
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<(Outcome, usize)> {
-    let steps = sampler.timesteps().len() + supply.steps(&loaded.config)?;
+    let steps = sampler.timesteps().len() + given.steps(&loaded.config)?;
     let batch_size = loaded.config.sample.batch_size;
     let total = missing.len().div_ceil(batch_size) * steps;
     observer.event(Event::Begin { stage: "sample".to_owned(), total, done: 0 });
@@ -195,13 +190,13 @@ fn make(
             let message = format!("{made} of {} pairs", missing.len());
             observer.event(Event::Progress { done, message });
         };
-        let samples = supply.sample(sampler, ids, device, &mut |_| turn())?;
+        let samples = given.sample(sampler, ids, device, &mut |_| turn())?;
         if let Some(recorder) = output.recorder {
             let ([height, width], channels) = (loaded.config.data.size, loaded.config.data.channels);
             recorder.write(output.folder, ids, &samples, sampler.schedule(), [height, width, channels])?;
         }
         for (index, &seed) in ids.iter().enumerate() {
-            write_pair(loaded, output.writer, &samples, index, seed, supply.gives_masks())?;
+            write_pair(loaded, output.writer, &samples, index, seed, given.gives_masks())?;
         }
         made += ids.len();
     }
@@ -227,11 +222,11 @@ fn write_pair(
 }
 
 /// What every file of this request says about its origin.
-fn stamp(loaded: &LoadedRun, supply: &Supply, initial: Option<&InitialNoise>) -> Stamp {
+fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -> Stamp {
     let mut deciding = loaded.config.sample.clone();
     // Neither changes a pair: the first by construction, the second only measures it.
     (deciding.batch_size, deciding.agreement_background) = (1, None);
-    let (given, noise, method) = (supply.sha256(), initial.map(InitialNoise::sha256), loaded.config.method.word());
+    let (given, noise, method) = (given.sha256(), initial.map(InitialNoise::sha256), loaded.config.method.word());
     let describe = |sample: &SampleConfig| {
         let parts = serde_json::json!({ "method": method, "sample": sample, "given": given, "initial_noise": noise });
         parts.to_string()
@@ -255,7 +250,7 @@ pub fn strips(config: &Config, sampler: &Sampler<'_>, seeds: &[u64]) -> Result<C
             estimates.push(sampler.strip_estimate(at));
         }
         turn += 1;
-    });
+    })?;
     let strips: Result<Vec<Strip>> = (0..ids.len()).map(|i| strip(config, &estimates, i, ids[i])).collect();
     Ok(progress_strips(&strips?, None)?)
 }

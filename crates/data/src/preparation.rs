@@ -13,7 +13,7 @@ use crate::discover::{Dataset, PairEntry};
 use crate::error::{DataError, Result};
 use crate::intensity::{Histogram, IntensityMap, to_unit};
 use crate::placement::{Placement, offset};
-use crate::prepared::PreparedSet;
+use crate::prepared_set::PreparedSet;
 use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask};
 use crate::resample::{fit_within, resize_image, resize_mask_area, resize_mask_nearest};
 

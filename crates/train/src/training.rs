@@ -6,15 +6,14 @@ use crate::{
     imported::frozen::{self, FrozenModelY},
     logged::Logged,
     methods::{
-        frozen::Frozen,
-        ldm,
         objective::{Context, Objective, ObjectiveTask},
+        teachers::Teachers,
         with_objective,
     },
     model_card,
     observer::{Observer, Outcome, note, warn_of_precision},
     preview::Previews,
-    role::role_name,
+    role::Role,
     run_data::RunData,
     run_dir::{DATA_PATH, RunDir, remember_data, remembered_data},
     sets::Sets,
@@ -23,7 +22,6 @@ use crate::{
 use burn::tensor::Device;
 use pig_data::Splits;
 use pig_diffusion::schedule::Schedule;
-use pig_nn::network::Role;
 use std::path::Path;
 
 /// Starts a new run. Returns whether it ran to its end.
@@ -74,7 +72,7 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
     let run = RunDir::open(run)?;
     let config = run.config()?;
     config.check()?;
-    let first = role_name(config.roles()[0]);
+    let first = config.roles()[0].name();
     if !Store::new(run.path(), first).exists() {
         return Err(Error::NoCheckpoint {
             path: run.path().join("checkpoints").join(first),
@@ -113,23 +111,19 @@ fn train_networks(
     let [training, validation] = run_data.parts();
     let sets = Sets { training: &training, validation: &validation };
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
-    let mut frozen = Frozen::default();
+    let mut teachers = Teachers::default();
     if config.is_frozen(Role::ModelY) {
-        frozen.autoencoder = FrozenModelY::of_run(run.path())?.codec(config, device)?;
+        teachers.autoencoder = FrozenModelY::of_run(run.path())?.codec(config, device)?;
     }
     for role in config.trained_roles() {
-        let context = Context { config, schedule: &schedule, timesteps: &timesteps, frozen: &frozen };
+        let context = Context { config, schedule: &schedule, timesteps: &timesteps, teachers: &teachers };
         let outcome = with_objective(role, context, Training { run: run.path(), sets, device, observer })?;
         model_card::write(run, config)?;
         if outcome == Outcome::Interrupted {
             note(observer, format!("stopped; continue with: pig train --resume {}", run.path().display()));
             return Ok(outcome);
         }
-        if role == Role::Autoencoder {
-            note(observer, ldm::measure(run.path(), config, sets, device)?.sentence());
-            model_card::write(run, config)?;
-        }
-        frozen.load(run.path(), config, role, device)?;
+        teachers.load(run.path(), config, role, device)?;
     }
     let masks = if config.method.needs_masks() { "--training-masks " } else { "" };
     let run = run.path().display();
@@ -151,12 +145,18 @@ impl ObjectiveTask for Training<'_> {
     fn run<O: Objective>(self, objective: &O) -> Result<Outcome> {
         let Self { run, sets, device, observer } = self;
         let (config, role) = (objective.context().config, objective.role());
-        let resume = Store::new(run, role_name(role)).exists();
+        let resume = Store::new(run, role.name()).exists();
         let trainer = Trainer::new(objective, sets, device, run, observer, resume)?;
         let previews = Previews::new(config, sets.validation, run, device);
-        trainer.run(&mut |step, averaged| match objective.models(averaged) {
-            Some(models) => previews.write(role, step, &models),
+        let outcome = trainer.run(&mut |step, averaged| match objective.networks(averaged) {
+            Some(networks) => previews.write(role, step, networks.as_ref()),
             None => Ok(()),
-        })
+        })?;
+        if outcome == Outcome::Finished
+            && let Some(text) = objective.finish(run, sets, device)?
+        {
+            note(observer, text);
+        }
+        Ok(outcome)
     }
 }

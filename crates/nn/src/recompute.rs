@@ -17,7 +17,7 @@ use burn::{
 
 /// A forward pass that can be computed again, layer by layer.
 #[derive(Debug)]
-pub struct Checkpointed {
+pub struct Recomputed {
     output: Tensor<4>,
     sinusoids: Tensor<2>,
     time: Tensor<2>,
@@ -34,7 +34,7 @@ struct Input {
 
 impl UNet {
     /// As [`UNet::forward`] of a network with gradients, and of an `x` without: the output has the same values.
-    pub fn forward_checkpointed(&self, x: Tensor<4>, times: &[f32], pass: &Pass) -> Checkpointed {
+    pub fn forward_recomputed(&self, x: Tensor<4>, times: &[f32], pass: &Pass) -> Recomputed {
         let network = self.valid();
         ops::without_keeping_weights(|| {
             let sinusoids = network.sinusoids(times);
@@ -48,12 +48,12 @@ impl UNet {
                     skips.push(h.clone());
                 }
             }
-            Checkpointed { output: Tensor::from_inner(h).require_grad(), sinusoids, time, inputs }
+            Recomputed { output: Tensor::from_inner(h).require_grad(), sinusoids, time, inputs }
         })
     }
 }
 
-impl Checkpointed {
+impl Recomputed {
     /// The network's output, `[batch, height, width, out]`; its gradient is what [`backward`](Self::backward) begins with.
     pub fn output(&self) -> Tensor<4> {
         self.output.clone()

@@ -1,0 +1,206 @@
+//! The diffusion chains of a sampling: noise, schedule, steps and denoisers as the configuration says, whatever the method.
+
+use crate::{
+    Config, Result,
+    arrays::{InitialNoise, Recorder},
+    latents::{LatentCodec, host},
+    role::Role,
+    samples::Samples,
+};
+use burn::tensor::{Device, Tensor, TensorData};
+use pig_data::resample::resize_image;
+use pig_diffusion::{
+    condition_noise::NoisyCondition,
+    denoiser::{Clipped, Denoiser},
+    guidance::Guided,
+    guide::Guide,
+    noise::{NoiseSource, Stream},
+    schedule::Schedule,
+    single::sample_conditional,
+    step::Step,
+    timesteps::{Timesteps, Transition},
+};
+use pig_nn::{autoencoder::area_mean, network::Network, unet::UNet};
+
+/// What all chains of a sampling share.
+#[derive(Clone, Debug)]
+pub struct Chains<'a> {
+    pub(crate) config: &'a Config,
+    /// The noise levels of sampling: those of training, except with the levels of Karras et al.
+    pub(crate) schedule: Schedule,
+    /// The noise levels of training.
+    trained: Schedule,
+    pub(crate) timesteps: Timesteps,
+    initial: Option<&'a InitialNoise>,
+    recorder: Option<&'a Recorder>,
+    device: &'a Device,
+}
+
+impl<'a> Chains<'a> {
+    /// The chains under the `[schedule]` and `[sample]` sections of `config`.
+    pub(crate) fn new(config: &'a Config, device: &'a Device) -> Result<Self> {
+        let (schedule, timesteps) = config.levels()?;
+        let trained = Schedule::new(&config.schedule)?;
+        Ok(Self { config, schedule, trained, timesteps, initial: None, recorder: None, device })
+    }
+
+    /// The same chains, starting from given noise where `initial` has it.
+    #[must_use]
+    pub(crate) fn starting_from(mut self, initial: Option<&'a InitialNoise>) -> Self {
+        self.initial = initial;
+        self
+    }
+
+    /// The same chains, written down by `recorder`.
+    #[must_use]
+    pub(crate) fn recorded_by(mut self, recorder: Option<&'a Recorder>) -> Self {
+        self.recorder = recorder;
+        self
+    }
+
+    /// The noise of the samples named by `ids`.
+    pub(crate) fn noise(&self, ids: &[u64]) -> NoiseSource {
+        NoiseSource::new(self.config.sample.seed, ids.to_vec(), self.device)
+    }
+
+    /// x_T or y_T: one start for each sample, whatever the number of steps.
+    pub(crate) fn start(&self, noise: &NoiseSource, stream: Stream) -> Tensor<4> {
+        let size = self.start_size(stream);
+        let given = self.initial.and_then(|initial| initial.start(stream, noise.samples(), size, self.device));
+        given.unwrap_or_else(|| noise.draw(stream, 0, size))
+    }
+
+    /// Height, width and channels of x_T or y_T.
+    pub(crate) fn start_size(&self, stream: Stream) -> [usize; 3] {
+        let ([height, width], channels) = self.config.image_grid();
+        [height, width, if stream == Stream::Y { channels } else { 1 }]
+    }
+
+    /// The sampler's step along the chain of x or y.
+    pub(crate) fn step(&self, noise: &NoiseSource, stream: Stream) -> Box<dyn Step + '_> {
+        let step = self.config.sample.sampler_settings().step(&self.schedule, (noise.clone(), stream));
+        match self.recorder {
+            Some(recorder) => recorder.record(step, stream),
+            None => step,
+        }
+    }
+
+    /// The U-Net of `role` in the precision of sampling.
+    pub(crate) fn network<'n>(&self, unet: &'n UNet, role: Role) -> Network<'n> {
+        Network::new(unet, self.config.unet(role))
+            .with_precision(self.config.sample.precision)
+            .on_volumes(self.config.volume())
+    }
+
+    /// `denoiser` under classifier-free guidance, where `sample.guidance_scale` asks for it, and clipped.
+    pub(crate) fn guided<'n>(&self, denoiser: impl Denoiser + 'n) -> Box<dyn Denoiser + 'n> {
+        self.clipped(Guided { denoiser, scale: self.config.sample.guidance_scale })
+    }
+
+    /// `denoiser` with its estimates clipped to [-1, 1], where `sample.clip_sample` asks for it.
+    pub(crate) fn clipped<'n>(&self, denoiser: impl Denoiser + 'n) -> Box<dyn Denoiser + 'n> {
+        if self.config.sample.clip_sample { Box::new(Clipped(denoiser)) } else { Box::new(denoiser) }
+    }
+
+    /// `guide` with `sample.condition_augmentation`.
+    pub(crate) fn augmented<'g>(&'g self, noise: &NoiseSource, guide: impl Guide + 'g) -> Box<dyn Guide + 'g> {
+        let ([height, width], _) = self.config.image_grid();
+        match self.config.sample.condition_augmentation {
+            0 => Box::new(guide),
+            t => {
+                let eps = noise.draw(Stream::Condition, 0, [height, width, 1]);
+                Box::new(NoisyCondition { guide, schedule: &self.trained, t, eps })
+            }
+        }
+    }
+
+    /// Samples one chain (y, or x where masks are made) under the same condition at all steps.
+    pub(crate) fn conditional(
+        &self,
+        network: &impl Denoiser,
+        condition: &Tensor<4>,
+        (noise, stream): (&NoiseSource, Stream),
+        start: Tensor<4>,
+        watch: &mut dyn FnMut(usize),
+    ) -> Tensor<4> {
+        let mut step = self.step(noise, stream);
+        let mut told = |at: Transition, _: &_| watch(at.t);
+        sample_conditional(network, &self.schedule, &self.timesteps, condition, &mut step, start, &mut told)
+    }
+
+    /// Images for `masks` (`height * width` values of -1 or 1, one for each id). `chain` turns the masks on the image's grid, the noise
+    /// and y_T into y_0.
+    pub(crate) fn images_for(
+        &self,
+        masks: &[&[f32]],
+        ids: &[u64],
+        codec: Option<&LatentCodec>,
+        chain: impl FnOnce(&Tensor<4>, &NoiseSource, Tensor<4>) -> Tensor<4>,
+    ) -> Samples {
+        let [height, width] = self.config.data.size;
+        let given = Tensor::from_data(TensorData::new(masks.concat(), [ids.len(), height, width, 1]), self.device);
+        let noise = self.noise(ids);
+        let masks = rows(given.clone());
+        let given = match codec {
+            Some(_) => area_mean(given, self.config.autoencoder.factor(), self.config.volume()),
+            None => given,
+        };
+        let y_0 = chain(&given, &noise, self.start(&noise, Stream::Y));
+        Samples { images: self.images_of(y_0, codec), masks }
+    }
+
+    /// Masks for `images` (`height * width * channels` values, one for each id). `chain` turns the images (or the means of their latents),
+    /// the noise and x_T into x_0.
+    pub(crate) fn masks_for(
+        &self,
+        images: &[&[f32]],
+        ids: &[u64],
+        codec: Option<&LatentCodec>,
+        chain: impl FnOnce(&Tensor<4>, &NoiseSource, Tensor<4>) -> Tensor<4>,
+    ) -> Samples {
+        let ([height, width], channels) = (self.config.data.size, self.config.data.channels);
+        let data = TensorData::new(images.concat(), [ids.len(), height, width, channels]);
+        let given = Tensor::from_data(data, self.device);
+        let images = rows(given.clone());
+        let given = match codec {
+            Some(codec) => codec.encode_means(given, self.config.sample.precision),
+            None => given,
+        };
+        let noise = self.noise(ids);
+        let x_0 = chain(&given, &noise, self.start(&noise, Stream::X));
+        Samples { masks: self.masks_of(x_0), images }
+    }
+
+    /// Masks and images of the ends of both chains, or of estimates of the ends.
+    pub(crate) fn finished(&self, x_0: Tensor<4>, y_0: Tensor<4>, codec: Option<&LatentCodec>) -> Samples {
+        Samples { masks: self.masks_of(x_0), images: self.images_of(y_0, codec) }
+    }
+
+    /// Images from the end of the y chain.
+    pub(crate) fn images_of(&self, y_0: Tensor<4>, codec: Option<&LatentCodec>) -> Vec<Vec<f32>> {
+        rows(match codec {
+            Some(codec) => codec.decode(y_0, self.config.sample.precision),
+            None => y_0,
+        })
+    }
+
+    /// Masks of the image's size from the end of the x chain: interpolated linearly where the chain runs on the grid of latents.
+    fn masks_of(&self, x_0: Tensor<4>) -> Vec<Vec<f32>> {
+        let ([_, height, width, _], size) = (x_0.dims(), self.config.data.size);
+        if let Some(volume) = self.config.volume() {
+            let doublings = (size[1] / width).trailing_zeros();
+            return rows((0..doublings).fold(x_0, |x_0, _| volume.upsample_linear(x_0)));
+        }
+        let resized = |mask: Vec<f32>| resize_image(&mask, [height, width], size, 1);
+        rows(x_0).into_iter().map(resized).collect()
+    }
+}
+
+/// `[batch, ..]` as one vector a sample.
+fn rows(tensor: Tensor<4>) -> Vec<Vec<f32>> {
+    let [batch, height, width, channels] = tensor.dims();
+    let values = host(tensor);
+    let each = height * width * channels;
+    debug_assert_eq!(values.len(), batch * each);
+    values.chunks_exact(each.max(1)).map(<[f32]>::to_vec).collect()
+}
