@@ -56,7 +56,7 @@ fn masks_without_a_partner_or_of_another_size_are_refused() {
     refused(&["--min-iou", "0"], &["--min-iou 0", "above 0"]);
     refused(&["--tolerance", "-1"], &["--tolerance"]);
     fs::remove_file(folder.path().join("pred/a03.png")).unwrap();
-    refused(&[], &["a03.png", "1 lack one"]);
+    refused(&[], &["a03.png", "1 picture(s) lack a partner"]);
     picture(&folder.path().join("pred/a03.png"), 8, |_, _| 0);
     refused(&[], &["a03.png", "8 x 8", "16 x 16"]);
     fs::write(folder.path().join("data/manifest.csv"), "id,patient\na00,p0\n").unwrap();
@@ -232,7 +232,7 @@ fn a_reference_in_a_file_gives_the_folder_s_numbers() {
         assert_eq!(from_file[key], from_folder[key]);
     }
     // The weights are those of a known file.
-    assert!(!from_file["warnings"].to_string().contains("not of a known file"), "{from_file}");
+    assert!(!from_file["warnings"].to_string().contains("not from a known file"), "{from_file}");
     let asked = ["fid", "calc", &file, &made, "--features", "inception", "--weights", &model];
     let other = pig(&[&asked[..], &["--preprocess", "antialiased"]].concat());
     assert_eq!(other.status.code(), Some(1));

@@ -77,7 +77,7 @@ fn inspect_prints_a_table_json_and_a_page() {
     source(&from, false);
     let page = folder.path().join("page.html");
     let table = stdout(&success(pig(&["inspect", text(&from), "--page", text(&page)])));
-    assert!(table.contains("40 x 40: 3") && table.contains("lesions an image  1: 3"), "{table}");
+    assert!(table.contains("40 x 40: 3") && table.contains("lesions per image 1: 3"), "{table}");
     assert!(std::fs::read_to_string(&page).unwrap().contains("<img "));
     let report = json(&success(pig(&["inspect", text(&from), "--json", "--layout", "generic"])));
     assert_eq!(report["lesion_pixels"]["median"], 19.0 * 14.0);

@@ -1,7 +1,7 @@
 //! Writes contact sheets of the phantom: `phantom_sheet OUT.png [OUT_SMALL.png]`.
 //!
-//! The first sheet shows slices at their native size, the second reduced to 64 x 64 and enlarged three times; under
-//! each row of slices stands the same row with the outline of the mask. Columns alternate between the two views of a
+//! The first sheet shows slices at their native size; the second shows them reduced to 64 x 64 and enlarged three times.
+//! Below each row of slices is the same row with the outline of the mask. Columns alternate between the two views of a
 //! patient. Prints the mean contrast of the masses against a ring around them, at both sizes.
 
 use std::error::Error;
@@ -87,7 +87,7 @@ fn write_sheet(path: &Path, pairs: &[Pair], zoom: u32) -> Result<(), image::Imag
     sheet.save(path)
 }
 
-/// Mean over slices of (mean in the mask) - (mean in a ring `gap + 1` to `3 gap` pixels outside), of full range.
+/// Mean over slices of (mean in the mask) - (mean in a ring `gap + 1` to `3 gap` pixels outside), as a share of full range.
 fn mean(pairs: &[Pair], gap: i64) -> f64 {
     let contrasts: Vec<f64> = pairs.iter().filter_map(|(image, mask)| contrast(image, mask, gap)).collect();
     contrasts.iter().sum::<f64>() / contrasts.len() as f64

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::config::AugmentConfig;
 
-/// What was drawn for one pair.
+/// The random changes drawn for one pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Draw {
     flip_horizontal: bool,
@@ -14,15 +14,15 @@ struct Draw {
     shift: [isize; 2],
 }
 
-/// Changes `image` of shape (height, width, channels) and `mask` of shape (height, width) in place, both alike; of several slices below
-/// each other, each in the same way.
+/// Changes `image` of shape (height, width, channels) and `mask` of shape (height, width) in place and in the same way. If they hold
+/// several stacked slices, every slice is changed in the same way.
 ///
 /// The draw depends on `key` alone, for example (run seed, epoch, sample), so neither batch order nor thread count
-/// matters. Every number is drawn whatever the configuration says: switching one change on leaves the others as they
-/// were. Pixels that a shift uncovers repeat the image's edge and are background (-1) in the mask.
+/// matters. All numbers are drawn whatever the configuration says, so enabling one change does not alter the others.
+/// Pixels that a shift uncovers repeat the image's edge and are background (-1) in the mask.
 ///
 /// # Panics
-/// When image and mask are not both the same number of slices as `size` and `channels` say.
+/// When the lengths of image and mask are not the same whole number of slices of `size` with `channels`.
 pub fn augment(
     image: &mut [f32],
     mask: &mut [f32],
@@ -32,8 +32,8 @@ pub fn augment(
     key: [u64; 3],
 ) {
     let pixels = size[0] * size[1];
-    assert!(mask.len().is_multiple_of(pixels), "the mask has another shape");
-    assert_eq!(image.len(), mask.len() * channels, "the image has another shape");
+    assert!(mask.len().is_multiple_of(pixels), "the mask is not a whole number of slices");
+    assert_eq!(image.len(), mask.len() * channels, "the image does not fit the mask");
     let draw = draw(size, config, key);
     if draw == (Draw { flip_horizontal: false, flip_vertical: false, shift: [0, 0] }) {
         return;

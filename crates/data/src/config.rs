@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{DataError, Result};
 
-/// The greatest width or height that may be asked for.
+/// The greatest width or height that can be set.
 const MAX_SIDE: usize = 8192;
 
 /// The `[data]` section.
@@ -16,27 +16,27 @@ pub struct DataConfig {
     /// Height and width of the prepared images in pixels: `64` for a square or `[height, width]`.
     #[serde(deserialize_with = "size_from_one_or_two")]
     pub size: [usize; 2],
-    /// Slices that each picture shows below each other: a volume of so many, each `size[0] / slices` high, for networks of three axes
-    /// (`spatial_dims = 3`). 1 for pictures.
+    /// Number of slices of a volume, stacked from top to bottom in one picture; each is `size[0] / slices` pixels high. For networks
+    /// with three spatial axes (`spatial_dims = 3`). 1 for single pictures.
     pub slices: usize,
     /// Channels of the prepared images: 1 (colour becomes gray by Rec. 601 luma, with a warning) or 3 (gray is
     /// copied to three channels).
     pub channels: usize,
     /// How raw values map to [-1, 1]: `auto`, `dtype`, `dataset-percentile`, `window` or `per-image`.
     pub intensity: Intensity,
-    /// Centre of the window in raw values; needed by `intensity = "window"`.
+    /// Centre of the window in raw values; required with `intensity = "window"`.
     pub window_center: Option<f64>,
-    /// Width of the window in raw values; needed by `intensity = "window"`.
+    /// Width of the window in raw values; required with `intensity = "window"`.
     pub window_width: Option<f64>,
-    /// The manifest column that names the patient or group by which data is split. Without it, `patient` and then
-    /// `group` are looked for.
+    /// The manifest column that names the patient or group by which the data is split. If not set, the column `patient`
+    /// is used if there is one, else `group`.
     pub group_column: Option<String>,
-    /// The values that mean lesion in masks with many values: a gray value, a colour `"#rrggbb"`, or a list of them.
-    /// Every other value is background. Not needed for masks with two values.
+    /// The values that mean lesion in masks with more than two values: a gray value, a colour `"#rrggbb"`, or a list of
+    /// these. Every other value is background. Not needed for masks with two values.
     pub mask_values: Option<MaskValues>,
     /// How masks are resized: `area-threshold` or `nearest`.
     pub mask_resize: MaskResize,
-    /// What is cut off before resizing, the same from image and mask: `none` or `blank-borders`.
+    /// What is cut off image and mask alike before resizing: `none` or `blank-borders`.
     pub crop: Crop,
     /// How the aspect ratio is treated: `stretch` to the size, or `pad` to it with the darkest value.
     pub resize: Resize,
@@ -67,12 +67,12 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// Height and width of a prepared slice; of the whole where pictures are no volumes.
+    /// Height and width of a prepared slice; of the whole picture if `slices` is 1.
     pub fn slice_size(&self) -> [usize; 2] {
         [self.size[0] / self.slices, self.size[1]]
     }
 
-    /// Checks what types alone cannot: ranges, and keys that need each other.
+    /// Checks what the types cannot: ranges, and keys that depend on each other.
     pub fn check(&self) -> Result<()> {
         let invalid = |key, found: String, expected| Err(DataError::InvalidConfig { key, found, expected });
         if self.size.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
@@ -82,7 +82,7 @@ impl DataConfig {
             return invalid("slices", self.slices.to_string(), "1 or more, a divisor of the height in data.size");
         }
         if self.slices > 1 && self.crop != Crop::None {
-            let expected = "\"none\" with data.slices above 1: all slices of a volume keep their place";
+            let expected = "\"none\" if data.slices is above 1: a crop would move the borders between slices";
             return invalid("crop", "\"blank-borders\"".to_owned(), expected);
         }
         if !matches!(self.channels, 1 | 3) {
@@ -120,21 +120,21 @@ impl DataConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intensity {
-    /// `dtype` for 8-bit images, `dataset-percentile` when any image is deeper.
+    /// `dtype` if all images have 8 bits, `dataset-percentile` if any image has 16.
     #[default]
     Auto,
     /// The whole range of the pixel type: 0 to 255, or 0 to 65535.
     Dtype,
-    /// From the 0.1 to the 99.9 percentile of all pixels of the training patients, stored for the inverse.
+    /// The range from the 0.1 to the 99.9 percentile of all pixels of the training patients. It is stored for the inverse.
     DatasetPercentile,
-    /// `window_center` minus to plus half of `window_width`.
+    /// The range from `window_center - window_width / 2` to `window_center + window_width / 2`.
     Window,
-    /// From the 0.1 to the 99.9 percentile of each image. Has no inverse: generated images fill the output range.
+    /// The range from the 0.1 to the 99.9 percentile of each image. It has no inverse: generated images fill the output range.
     PerImage,
 }
 
 impl Intensity {
-    /// The word of the configuration.
+    /// Its name in the configuration.
     pub fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -150,8 +150,8 @@ impl Intensity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MaskResize {
-    /// A target pixel is lesion where lesion covers at least half of its area. Keeps areas; a lesion smaller than half
-    /// a target pixel vanishes, and such masks are counted in the warnings.
+    /// A target pixel is lesion if lesion covers at least half of its area. This keeps areas; a lesion smaller than half
+    /// a target pixel vanishes, and a warning gives the number of such masks.
     #[default]
     AreaThreshold,
     /// A target pixel takes the value at its centre.
@@ -165,7 +165,7 @@ pub enum Crop {
     /// Nothing.
     #[default]
     None,
-    /// Border rows and columns that lie within 1 % of the image's range from its darkest value and touch no lesion.
+    /// Border rows and columns without lesion whose values exceed the image's darkest value by at most 1 % of its range.
     BlankBorders,
 }
 
@@ -173,7 +173,7 @@ pub enum Crop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
-    /// Width and height are scaled independently to fill the size.
+    /// Width and height are scaled independently to the target size.
     #[default]
     Stretch,
     /// The aspect ratio is kept; the picture is centred, the rest is -1 (darkest, background).
@@ -202,7 +202,7 @@ pub struct MaskValues(pub Vec<MaskValue>);
 pub enum MaskValue {
     /// A gray value as stored in the file.
     Gray(u16),
-    /// Red, green and blue, 8 bit each.
+    /// Red, green and blue, 8 bits each.
     Colour([u8; 3]),
 }
 

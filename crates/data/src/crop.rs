@@ -1,9 +1,9 @@
-//! Cutting off blank borders, the same from an image and its mask.
+//! Cuts the same blank borders off an image and its mask.
 
 use crate::config::Crop;
 use crate::read::{RawImage, RawMask};
 
-/// A border is blank while it lies within this share of the image's range from its darkest value.
+/// A border is blank if its values exceed the image's darkest value by at most this share of the image's range.
 const BLANK_SHARE: f32 = 0.01;
 
 /// A rectangle of an image in pixels.
@@ -21,8 +21,8 @@ impl Window {
         Self { top: 0, left: 0, height, width }
     }
 
-    /// What remains of a pair: the whole, or the smallest rectangle with everything that is not blank and every lesion
-    /// pixel.
+    /// The part of a pair to keep: all of it, or the smallest rectangle that contains all pixels that are not blank and all
+    /// lesion pixels.
     pub(crate) fn of(image: &RawImage, mask: &RawMask, crop: Crop) -> Self {
         let whole = Self::whole(image.height, image.width);
         if crop == Crop::None {
@@ -45,12 +45,12 @@ impl Window {
         };
         match (span(&rows), span(&columns)) {
             (Some((top, height)), Some((left, width))) => Self { top, left, height, width },
-            // A constant image is blank everywhere; there is nothing to cut to.
+            // A constant image without lesion is blank everywhere; it is kept whole.
             _ => whole,
         }
     }
 
-    /// The parts of equal height of which this consists, from the top; rows that are too few for another one are left out.
+    /// Divides this into `count` parts of equal height, from the top; rows that are left over are dropped.
     pub(crate) fn slices(self, count: usize) -> impl Iterator<Item = Self> {
         let height = self.height / count;
         (0..count).map(move |slice| Self { top: self.top + slice * height, height, ..self })
@@ -61,7 +61,7 @@ impl Window {
         [self.height, self.width]
     }
 
-    /// Values of this rectangle put back into a picture of the size `whole` = (height, width), `ground` around them.
+    /// Puts values of this rectangle back into a picture of size `whole` = (height, width), with `ground` around them.
     pub(crate) fn paste(&self, values: &[f32], whole: [usize; 2], ground: f32) -> Vec<f32> {
         let mut pasted = vec![ground; whole[0] * whole[1]];
         for (row, line) in values.chunks_exact(self.width).enumerate() {
@@ -71,7 +71,7 @@ impl Window {
         pasted
     }
 
-    /// This rectangle of values of shape (height, `width`, channels).
+    /// Cuts this rectangle out of values of shape (height, `width`, channels).
     pub(crate) fn cut<T: Copy>(&self, values: &[T], width: usize, channels: usize) -> Vec<T> {
         let rows = values.chunks_exact(width * channels).skip(self.top).take(self.height);
         rows.flat_map(|row| &row[self.left * channels..(self.left + self.width) * channels]).copied().collect()

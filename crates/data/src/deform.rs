@@ -1,7 +1,7 @@
 //! Random changes for training a segmenter: flips, rotation, scale, shift, elastic deformation, gamma, noise.
 //!
-//! Image and mask move along one map; the image is interpolated linearly and repeats its edge beyond it, the mask takes the nearest
-//! pixel and is background there. Gamma and noise change the image alone.
+//! The same map moves image and mask. The image is interpolated linearly and repeats its edge outside; the mask takes the nearest
+//! pixel and is background outside. Gamma and noise change only the image.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +12,7 @@ use crate::error::{DataError, Result};
 /// Control points of the elastic deformation on each axis, as in Ronneberger et al. (2015).
 const GRID: usize = 3;
 
-/// The `[segment.augment]` section: random changes in the training of a segmenter, alike for real and generated pairs.
+/// The `[segment.augment]` section: random changes in the training of a segmenter, the same for real and generated pairs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeformConfig {
@@ -22,16 +22,16 @@ pub struct DeformConfig {
     pub vertical_flip: bool,
     /// The greatest rotation to either side, in degrees.
     pub rotation: f64,
-    /// The greatest enlargement or reduction: the factor lies between 1 / (1 + scale) and 1 + scale, its logarithm uniform.
+    /// The greatest enlargement or reduction: the factor lies between 1 / (1 + scale) and 1 + scale; its logarithm is uniform.
     pub scale: f64,
     /// The greatest shift in each direction as a fraction of the side.
     pub shift: f64,
-    /// Standard deviation of the displacements on a grid of 3 x 3 as a fraction of the side, smoothed by cubic B-splines. Ronneberger
-    /// et al. (2015) take 10 of 512 pixels.
+    /// Standard deviation of the displacements on a grid of 3 x 3 as a fraction of the side; cubic B-splines smooth them in between.
+    /// Ronneberger et al. (2015) use 10 pixels at 512.
     pub elastic: f64,
-    /// Intensities from 0 to 1 are raised to a power between 1 / (1 + gamma) and 1 + gamma, its logarithm uniform.
+    /// Intensities, scaled to 0 to 1, are raised to a power between 1 / (1 + gamma) and 1 + gamma; its logarithm is uniform.
     pub gamma: f64,
-    /// The greatest standard deviation of noise on each pixel, where intensities run from -1 to 1; drawn evenly from 0 on.
+    /// The greatest standard deviation of the noise on each pixel, for intensities from -1 to 1; it is drawn uniformly from 0 to this.
     pub noise: f64,
 }
 
@@ -51,7 +51,7 @@ impl Default for DeformConfig {
 }
 
 impl DeformConfig {
-    /// Nothing changes.
+    /// No changes.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -69,7 +69,7 @@ impl DeformConfig {
     /// Checks ranges.
     ///
     /// # Errors
-    /// When a strength is negative, not finite or beyond its greatest.
+    /// When a strength is negative, not finite or above its maximum.
     pub fn check(&self) -> Result<()> {
         let bounds = [
             ("rotation", self.rotation, 180.0, "degrees from 0 to 180"),
@@ -90,11 +90,11 @@ impl DeformConfig {
 
 /// Changes `image` of shape (height, width, channels), in [-1, 1], and `mask` of shape (height, width), -1 or +1, in place.
 ///
-/// The draw depends on `key` alone, for example (seed, position in the training, purpose). Every number of the map is drawn whatever
-/// the configuration says, so that switching one change on leaves the others as they were.
+/// The draw depends on `key` alone, for example (seed, position in the training, purpose). All numbers of the map are drawn whatever
+/// the configuration says, so enabling one change does not alter the others.
 ///
 /// # Panics
-/// When the slices do not have the length that `size` and `channels` say.
+/// When the lengths of `image` and `mask` do not fit `size` and `channels`.
 pub fn deform(
     image: &mut [f32],
     mask: &mut [f32],
@@ -103,8 +103,8 @@ pub fn deform(
     config: &DeformConfig,
     key: [u64; 3],
 ) {
-    assert_eq!(image.len(), size[0] * size[1] * channels, "the image has another shape");
-    assert_eq!(mask.len(), size[0] * size[1], "the mask has another shape");
+    assert_eq!(image.len(), size[0] * size[1] * channels, "the image does not fit size and channels");
+    assert_eq!(mask.len(), size[0] * size[1], "the mask does not fit the size");
     let mut seed = [0u8; 32];
     for (bytes, word) in seed.chunks_exact_mut(8).zip(key) {
         bytes.copy_from_slice(&word.to_le_bytes());
@@ -137,7 +137,7 @@ pub fn deform(
 /// Where an output pixel comes from.
 struct Map {
     size: [usize; 2],
-    /// -1 where the axis is mirrored, else 1.
+    /// -1 for a mirrored axis, else 1.
     signs: [f64; 2],
     /// Sine and cosine of the rotation.
     rotation: (f64, f64),
@@ -174,7 +174,7 @@ impl Map {
             && self.shift.iter().chain(self.grid.iter().flatten()).all(|&pixels| pixels == 0.0)
     }
 
-    /// Row and column in the old picture; pixel centres are whole numbers.
+    /// The source of a pixel: row and column in the old picture, where pixel centres are whole numbers.
     fn source(&self, [row, column]: [usize; 2]) -> [f64; 2] {
         let centre = self.size.map(|side| (side as f64 - 1.0) / 2.0);
         let displacement = self.displacement([row, column]);
@@ -184,7 +184,7 @@ impl Map {
         [0, 1].map(|axis| centre[axis] + self.signs[axis] * turned[axis] / self.factor + displacement[axis])
     }
 
-    /// The cubic B-spline through the grid, whose corners lie on the picture's corners and repeat beyond them.
+    /// The cubic B-spline of the grid. The grid's corners lie on the picture's corners, and its border is repeated outside.
     fn displacement(&self, position: [usize; 2]) -> [f64; 2] {
         let weights = [0, 1].map(|axis| {
             let span = (self.size[axis].max(2) - 1) as f64;
@@ -201,7 +201,7 @@ impl Map {
     }
 }
 
-/// Weights of the control points for a place from 0 to `GRID - 1`; they sum to 1.
+/// Weights of the control points for a position from 0 to `GRID - 1`; they sum to 1.
 fn spline_weights(place: f64) -> [f64; GRID] {
     let mut weights = [0.0; GRID];
     let first = place.floor() as isize - 1;
@@ -217,7 +217,7 @@ fn spline_weights(place: f64) -> [f64; GRID] {
     weights
 }
 
-/// Between 1 / (1 + `most`) and 1 + `most`, the logarithm uniform.
+/// A random factor between 1 / (1 + `most`) and 1 + `most`; its logarithm is uniform.
 fn symmetric(rng: &mut ChaCha8Rng, most: f64) -> f64 {
     libm::exp((2.0 * rng.random::<f64>() - 1.0) * libm::log1p(most))
 }
@@ -228,7 +228,7 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
     libm::sqrt(-2.0 * libm::log(1.0 - radius)) * libm::cos(std::f64::consts::TAU * angle)
 }
 
-/// Linear interpolation at a place, the edge repeated.
+/// Linear interpolation at a position; outside the picture, the edge is repeated.
 fn interpolate(values: &[f32], size: [usize; 2], at: [f64; 2], pixel: &mut [f32]) {
     let channels = pixel.len();
     let [(top, bottom, down), (left, right, along)] = [0, 1].map(|axis| {
@@ -244,7 +244,7 @@ fn interpolate(values: &[f32], size: [usize; 2], at: [f64; 2], pixel: &mut [f32]
     }
 }
 
-/// The nearest pixel of a mask; background beyond it.
+/// The nearest pixel of a mask; background outside the mask.
 fn nearest(mask: &[f32], size: [usize; 2], at: [f64; 2]) -> f32 {
     let [row, column] = at.map(f64::round);
     let inside = |place: f64, side: usize| place >= 0.0 && place < side as f64;

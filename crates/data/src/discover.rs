@@ -1,9 +1,9 @@
 //! Finding image and mask pairs in a folder, and the group that each belongs to.
 //!
-//! Three layouts are found by themselves, in this order: a `manifest.csv` with the columns `image` and `mask`; the
-//! folders `images/` and `masks/` with the same stems; `NAME.png` beside `NAME_mask.png` anywhere in one tree (hidden
-//! folders and symbolic links to folders are not entered). In the last two, a `manifest.csv` with an `id` column equal
-//! to the stems adds columns to the pairs found.
+//! Three layouts are recognised, in this order: a `manifest.csv` with the columns `image` and `mask`; the folders
+//! `images/` and `masks/` with the same stems; `NAME.png` beside `NAME_mask.png` anywhere in one tree (hidden folders
+//! and symbolic links to folders are not entered). With the last two layouts, a `manifest.csv` whose column `id` holds
+//! the stems adds columns to the pairs found.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -15,10 +15,10 @@ use crate::config::DataConfig;
 use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
 
-/// File name endings that are taken for images.
+/// File name endings of images.
 const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
 
-/// What a mask's stem ends with where it lies beside its image.
+/// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
 
 /// Columns that name the group when the configuration does not, in order of preference.
@@ -52,7 +52,7 @@ impl fmt::Display for Layout {
 pub enum GroupSource {
     /// All pairs with the same value in this column of the manifest.
     Column(String),
-    /// Nothing: every image is its own group.
+    /// Nothing: every image is a group by itself.
     Image,
 }
 
@@ -74,7 +74,7 @@ pub struct PairEntry {
     pub image: PathBuf,
     /// The mask file.
     pub mask: PathBuf,
-    /// The patient or group; the id itself where there are no groups.
+    /// The patient or group; the id itself if there are no groups.
     pub group: String,
 }
 
@@ -89,7 +89,7 @@ pub struct Dataset {
     pub pairs: Vec<PairEntry>,
     /// Where `PairEntry::group` comes from.
     pub group_source: GroupSource,
-    /// What the user should know but what does not stop the work. Contains no ids.
+    /// Warnings for the user. They contain no ids.
     pub warnings: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ impl Dataset {
         self.pairs.len()
     }
 
-    /// Whether there are no pairs; never so after [`Dataset::discover`].
+    /// Whether there are no pairs; always false after [`Dataset::discover`].
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
@@ -203,7 +203,7 @@ fn pairs_of_tree(root: &Path) -> Result<Vec<PairEntry>> {
         let found = format!("{total} image file(s), none of them NAME{MASK_SUFFIX}");
         return Err(DataError::EmptyDataset { path: root.to_path_buf(), found });
     }
-    // Here a mask belongs to the image of the same folder: the path without the ending is the key.
+    // Here a mask belongs to the image in the same folder, so the path without the ending is the key.
     let mut masks: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     for mask in mask_files {
         let mask_stem = stem(&mask);
@@ -232,7 +232,7 @@ fn pairs_of_tree(root: &Path) -> Result<Vec<PairEntry>> {
     Ok(pairs)
 }
 
-/// Sets every pair's group from the manifest, and says which column that was.
+/// Sets every pair's group from the manifest, and returns where the groups come from.
 fn assign_groups(
     root: &Path,
     pairs: &mut [PairEntry],
@@ -257,7 +257,7 @@ fn assign_groups(
         let columns =
             manifest.map_or_else(String::new, |m| format!(" The manifest has the columns {}.", m.columns.join(", ")));
         warnings.push(format!(
-            "No patient or group column: the split is by image, so that images of one patient may stand on both sides. \
+            "No patient or group column: the split is by image, so images of one patient may be in training and in validation. \
              Add a manifest.csv with the columns id and patient, or set data.group_column.{columns}"
         ));
         return Ok(GroupSource::Image);
@@ -277,12 +277,12 @@ fn assign_groups(
     }
     if groups.len() > pairs.len() {
         let count = groups.len() - pairs.len();
-        warnings.push(format!("{count} row(s) of manifest.csv name no pair that was found."));
+        warnings.push(format!("{count} row(s) of manifest.csv match no pair in the folder."));
     }
     Ok(GroupSource::Column(name))
 }
 
-/// The value of `column` for every id of the manifest.
+/// The value in `column` for every id of the manifest.
 pub(crate) fn groups_by_id(manifest: &Manifest, column: usize) -> Result<HashMap<String, &str>> {
     let id_column = manifest.column("id");
     let image_column = manifest.column("image");
@@ -345,12 +345,12 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     entries.map_err(DataError::io(folder, "list"))
 }
 
-/// Whether a name starts with a dot, as those of tools' own files do.
+/// Whether a name starts with a dot, as the names of tools' own files do.
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
-/// Whether a name ends as an image does; hidden files are none.
+/// Whether a name has the ending of an image file; hidden files do not count.
 fn is_image_name(path: &Path) -> bool {
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     !is_hidden(path) && EXTENSIONS.contains(&ending.as_str())

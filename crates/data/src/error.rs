@@ -1,11 +1,11 @@
-//! What can go wrong with a user's data, each case naming the file, what was found, what was expected and what to do.
+//! Errors in a user's data. Each names the file, what was found, what was expected and what to do.
 
 use std::path::{Path, PathBuf};
 
-/// The result of everything in this crate that can fail.
+/// The result type of this crate.
 pub type Result<T> = std::result::Result<T, DataError>;
 
-/// Everything that reading, preparing, splitting or writing pairs can refuse.
+/// An error of reading, preparing, splitting or writing pairs.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The operating system refused an operation on a file or folder.
@@ -28,13 +28,13 @@ pub enum DataError {
     EmptyDataset {
         /// The data folder.
         path: PathBuf,
-        /// What was there instead.
+        /// What was found instead.
         found: String,
     },
 
     /// An image has no mask.
     #[error("{image}: no mask found ({count} image(s) lack one); expected {expected}; \
-             add the mask (all zero where there is no lesion) or take the image away", image = image.display())]
+             add the mask (all zero if there is no lesion) or remove the image", image = image.display())]
     MissingMask {
         /// The first image without a mask.
         image: PathBuf,
@@ -46,7 +46,7 @@ pub enum DataError {
 
     /// A mask has no image.
     #[error("{mask}: no image found for this mask ({count} mask(s) lack one); expected {expected}; \
-             add the image or take the mask away", mask = mask.display())]
+             add the image or remove the mask", mask = mask.display())]
     MissingImage {
         /// The first mask without an image.
         mask: PathBuf,
@@ -57,23 +57,24 @@ pub enum DataError {
     },
 
     /// A folder without a picture.
-    #[error("{path}: no pictures found; expected .png, .jpg, .tif or .bmp files in it, or in a folder images or masks in it; \
-             point at such a folder", path = path.display())]
+    #[error("{path}: no pictures found; expected .png, .jpg, .tif or .bmp files in this folder or in its subfolder images or masks; \
+             give the path of such a folder", path = path.display())]
     NoPictures {
         /// The folder.
         path: PathBuf,
     },
 
-    /// A picture of one folder that the other folder lacks.
-    #[error("{picture}: no picture with this stem in {folder} ({count} lack one); expected the same stems in both folders; \
-             add the missing files (all zero for an empty mask) or take the others away",
+    /// A picture in one folder has no partner in the other folder.
+    #[error("{picture}: no picture with this stem in {folder} ({count} picture(s) lack a partner); \
+             expected the same stems in both folders; \
+             add the missing files (all zero for an empty mask) or remove the pictures without a partner",
             picture = picture.display(), folder = folder.display())]
     NoPartner {
         /// The first picture without a partner.
         picture: PathBuf,
         /// Where the partner was looked for.
         folder: PathBuf,
-        /// How many lack one.
+        /// How many pictures lack a partner.
         count: usize,
     },
 
@@ -94,7 +95,7 @@ pub enum DataError {
     #[error("{path}: no column {column:?}; found the columns {found}; \
              set data.group_column to one of them or add the column", path = path.display())]
     MissingColumn {
-        /// The manifest, or the data folder where there is no manifest.
+        /// The manifest, or the data folder if there is no manifest.
         path: PathBuf,
         /// The column that was looked for.
         column: String,
@@ -102,7 +103,7 @@ pub enum DataError {
         found: String,
     },
 
-    /// A pair has no value in the group column, so that no split could be trusted.
+    /// A pair has no value in the group column, so that no split can be trusted.
     #[error("{path}: no value in the column {column:?} for the id {id:?} ({count} pair(s) lack one); \
              expected a patient or group for every pair; complete the manifest", path = path.display())]
     MissingGroup {
@@ -140,9 +141,9 @@ pub enum DataError {
         value: String,
     },
 
-    /// A file that is not a complete image of a format that we read.
-    #[error("{path}: cannot be read as an image: {problem}; expected a whole PNG, JPEG, TIFF or BMP file; \
-             export it again or take it away", path = path.display())]
+    /// A file that is not a complete image in a supported format.
+    #[error("{path}: cannot be read as an image: {problem}; expected a complete PNG, JPEG, TIFF or BMP file; \
+             export it again or remove it", path = path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -150,7 +151,7 @@ pub enum DataError {
         problem: String,
     },
 
-    /// A header that claims more pixels than any image we expect (a decompression bomb, or a damaged file).
+    /// A header that claims more pixels than any expected image has (a decompression bomb, or a damaged file).
     #[error("{path}: {width} x {height} pixels; expected at most {limit} pixels in all; \
              crop or reduce the image first", path = path.display())]
     TooLarge {
@@ -164,7 +165,7 @@ pub enum DataError {
         limit: u64,
     },
 
-    /// A pixel type that we do not read.
+    /// A pixel type that is not supported.
     #[error("{path}: pixels of type {found}; expected 8 or 16 bit gray or colour; convert the file",
             path = path.display())]
     UnsupportedPixels {
@@ -174,15 +175,15 @@ pub enum DataError {
         found: String,
     },
 
-    /// A TIFF of several pages, of which one image could only show the first.
-    #[error("{path}: a TIFF of several pages; expected one image in a file; \
-             save every slice as a file of its own, with its mask", path = path.display())]
+    /// A TIFF with several pages. Read as one image, it would show only the first page.
+    #[error("{path}: a TIFF with several pages; expected one image per file; \
+             save every slice in a separate file, with its mask", path = path.display())]
     SeveralPages {
         /// The file.
         path: PathBuf,
     },
 
-    /// An alpha channel that hides something: what the picture shows would depend on the viewer.
+    /// An alpha channel that is not opaque: what the picture shows would depend on the viewer.
     #[error("{path}: {count} pixel(s) are not opaque; expected no alpha channel or an opaque one; \
              flatten the file and save it without transparency", path = path.display())]
     Transparent {
@@ -207,9 +208,9 @@ pub enum DataError {
         mask_size: [usize; 2],
     },
 
-    /// A mask whose values do not say by themselves which of them is lesion.
-    #[error("{path}: the mask's values do not say which is lesion: {count} value(s): {values}; \
-             expected 0/1, 0/255, any two gray values, or black and one colour; name the lesion's value(s) in \
+    /// A mask whose values alone do not show which of them mean lesion.
+    #[error("{path}: the mask's values do not show which of them mean lesion; found {count} value(s): {values}; \
+             expected 0/1, 0/255, any two gray values, or black and one colour; list the values that mean lesion in \
              data.mask_values, for example data.mask_values = [2, 3] or [\"#ff0000\"], or save the mask \
              without antialiasing and without JPEG", path = path.display())]
     AmbiguousMask {
@@ -221,9 +222,9 @@ pub enum DataError {
         values: String,
     },
 
-    /// A picture that cannot be that many slices below each other.
-    #[error("{path}: it is {height} pixels high, expected a multiple of data.slices = {slices}, its slices below each other",
-            path = path.display())]
+    /// A picture whose height is not a multiple of the number of slices.
+    #[error("{path}: it is {height} pixels high, expected a multiple of data.slices = {slices}; \
+             stack the slices of a volume from top to bottom", path = path.display())]
     NotSlices {
         /// The image or mask.
         path: PathBuf,
@@ -233,7 +234,7 @@ pub enum DataError {
         slices: usize,
     },
 
-    /// An image of another bit depth than those that a run was trained on.
+    /// An image whose bit depth differs from that of the run's training images.
     #[error("{path}: it has {found} bits, expected the {expected} bits of the training images; convert it", path = path.display())]
     OtherBitDepth {
         /// The image.
@@ -244,7 +245,7 @@ pub enum DataError {
         expected: u8,
     },
 
-    /// Images of 8 and 16 bit in one set, where one intensity range cannot serve both.
+    /// Images with 8 bits and with 16 bits in one set. One intensity range cannot serve both.
     #[error("{first} has {first_bits} bits and {second} has {second_bits}; expected one bit depth under \
              data.intensity = {intensity:?}; convert them, or set data.intensity to \"dtype\" or \"per-image\"",
             first = first.display(), second = second.display())]
@@ -261,15 +262,15 @@ pub enum DataError {
         intensity: &'static str,
     },
 
-    /// Training pixels that are all alike, so that no intensity range exists.
-    #[error("{path}: all {pixels} training pixels lie at {value}; expected some contrast; \
+    /// Training pixels that are nearly all equal, so that no intensity range exists.
+    #[error("{path}: the 0.1 and the 99.9 percentile of {pixels} training pixels are both {value}; expected some contrast; \
              check the images, or set data.intensity = \"dtype\"", path = path.display())]
     NoContrast {
         /// The data folder.
         path: PathBuf,
         /// How many pixels were measured.
         pixels: u64,
-        /// Their common value.
+        /// The value of both percentiles.
         value: f64,
     },
 
@@ -280,7 +281,7 @@ pub enum DataError {
         key: &'static str,
         /// The value found.
         found: String,
-        /// What it may be.
+        /// What is allowed.
         expected: &'static str,
     },
 
@@ -291,13 +292,13 @@ pub enum DataError {
         key: &'static str,
         /// The value found.
         found: f64,
-        /// What it may be.
+        /// What is allowed.
         expected: &'static str,
     },
 
     /// Too few patients, groups or images to split.
     #[error("{path}: {groups} group(s) ({by}); expected at least {needed}; \
-             add data, ask for fewer folds, or set data.validation_fraction = 0 to hold nothing out",
+             add data, use fewer folds, or set data.validation_fraction = 0 to hold out nothing",
             path = path.display())]
     TooFewGroups {
         /// The data folder.
@@ -306,7 +307,7 @@ pub enum DataError {
         groups: usize,
         /// How many are needed.
         needed: usize,
-        /// What a group is here.
+        /// What the groups are taken from: a column of the manifest, or single images.
         by: String,
     },
 
@@ -320,7 +321,7 @@ pub enum DataError {
         problem: String,
     },
 
-    /// The output folder holds samples of another model or of other settings.
+    /// The output folder holds samples of another model or made with other settings.
     #[error("{path}: made with {what} {found}; expected {expected}; choose another --out, \
              so that no sample is overwritten",
             path = path.display())]

@@ -1,4 +1,4 @@
-//! Folders of pictures that need not be pairs: predictions beside truths, generated images beside real ones.
+//! Folders of pictures that need not be pairs, such as predictions and ground truths, or generated and real images.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use crate::discover::{GROUP_COLUMNS, MASK_SUFFIX, groups_by_id, stem, walk};
 use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
 
-/// Which pictures of a folder are meant.
+/// Which pictures of a folder to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Images: those in `images/` where there is such a folder, else all whose stem does not end in `_mask`.
+    /// Images: those in `images/` if there is such a folder, else all whose stem does not end in `_mask`.
     Images,
-    /// Masks: those in `masks/` where there is such a folder, else all whose stem ends in `_mask` (without which they are named
-    /// here), else all.
+    /// Masks: those in `masks/` if there is such a folder, else all whose stem ends in `_mask` (the ending is removed from their
+    /// keys), else all.
     Masks,
 }
 
-/// The pictures of a folder and the folders in it by their stem, sorted.
+/// The pictures in a folder and its subfolders, sorted, with their stems as keys.
 ///
 /// # Errors
 /// When the folder cannot be read, holds no picture of the kind, or two of them share a stem.
@@ -48,7 +48,7 @@ pub fn pictures(folder: &Path, kind: Kind) -> Result<BTreeMap<String, PathBuf>> 
     Ok(pictures)
 }
 
-/// Whether a folder says that it holds masks beside images: by a folder `masks/`, or by stems that end in `_mask`.
+/// Whether a folder holds masks beside images: it has a folder `masks/`, or files whose stems end in `_mask`.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -61,13 +61,13 @@ pub fn has_masks(folder: &Path) -> Result<bool> {
     Ok(files.iter().any(|path| stem(path).ends_with(MASK_SUFFIX)))
 }
 
-/// Two pictures of one stem, by that stem.
+/// Pictures with the same stem in two folders: (stem, first, second).
 pub type Matched = Vec<(String, PathBuf, PathBuf)>;
 
-/// Joins the pictures of two folders by stem; each must have its partner.
+/// Joins the pictures of two folders by stem; each must have a partner.
 ///
 /// # Errors
-/// What [`pictures`] refuses, and a picture without a partner.
+/// As [`pictures`], and when a picture has no partner.
 pub fn matched(first: &Path, second: &Path, kind: Kind) -> Result<Matched> {
     let (ours, mut theirs) = (pictures(first, kind)?, pictures(second, kind)?);
     let lacks = |picture: PathBuf, folder: &Path, count| DataError::NoPartner { picture, folder: folder.into(), count };
@@ -99,12 +99,12 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Reads the groups of a folder from its `manifest.csv`, or from the one beside it where the folder is `images` or `masks`:
-    /// column `id` (or the stems of `image`) and `column`, or without it `patient` or `group`. `None` where there is no
-    /// manifest or no such column.
+    /// Reads the groups of a folder from its `manifest.csv`; if the folder is named `images` or `masks`, also from the one in its
+    /// parent folder. Reads the column `id` (or the stems of `image`) and `column`; if `column` is `None`, `patient` or else
+    /// `group`. Returns `None` if there is no manifest or no such column.
     ///
     /// # Errors
-    /// When the manifest is damaged, or `column` is asked for and not there.
+    /// When the manifest is damaged, or lacks the given `column`.
     pub fn of_folder(folder: &Path, column: Option<&str>) -> Result<Option<Self>> {
         let mut places = vec![folder.join("manifest.csv")];
         if folder.file_name().is_some_and(|name| name == "images" || name == "masks") {
@@ -135,7 +135,7 @@ impl Groups {
     /// The group of every stem.
     ///
     /// # Errors
-    /// When one has none: an interval that leaves some patients out would be too narrow.
+    /// When a stem has no group, because a confidence interval that leaves out some patients would be too narrow.
     pub fn of<'a>(&self, stems: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>> {
         let found: Vec<(&str, Option<&String>)> =
             stems.into_iter().map(|id| (id, self.by_id.get(id).filter(|group| !group.is_empty()))).collect();

@@ -1,8 +1,8 @@
-//! The map between raw pixel values and [-1, 1], measured on training patients and kept for the way back.
+//! The map between raw pixel values and [-1, 1], measured on the training patients and kept for the inverse.
 
 use serde::{Deserialize, Serialize};
 
-/// The percentiles between which an image's values are spread, in per cent.
+/// The percentiles that map to -1 and +1, in per cent.
 pub const PERCENTILES: [f64; 2] = [0.1, 99.9];
 
 /// How raw values map to [-1, 1].
@@ -33,7 +33,7 @@ pub enum IntensityMap {
 }
 
 impl IntensityMap {
-    /// The raw values at -1 and +1; `None` where every image has its own.
+    /// The raw values at -1 and +1; `None` if every image has its own range.
     pub fn range(&self) -> Option<(f64, f64)> {
         match *self {
             Self::Dtype { maximum } => Some((0.0, f64::from(maximum))),
@@ -43,7 +43,7 @@ impl IntensityMap {
     }
 }
 
-/// A raw value on [-1, 1], clipped outside `range`. An empty range answers -1.
+/// Maps a raw value to [-1, 1], clipped to the range. An empty range gives -1.
 pub(crate) fn to_unit(raw: f32, (low, high): (f64, f64)) -> f32 {
     if high <= low {
         return -1.0;
@@ -62,7 +62,7 @@ impl Histogram {
         Self { counts: vec![0; 1 << 16] }
     }
 
-    /// Counts values, each rounded to a whole number (luma alone yields others).
+    /// Counts values, each rounded to a whole number (only luma yields fractions).
     pub(crate) fn add(&mut self, values: &[f32]) {
         for &value in values {
             self.counts[value.round().clamp(0.0, 65535.0) as usize] += 1;
@@ -81,7 +81,7 @@ impl Histogram {
     }
 
     /// The value below which `per_cent` of the values lie, interpolated linearly between neighbours in rank (numpy's
-    /// default). An empty histogram answers 0.
+    /// default). An empty histogram gives 0.
     pub(crate) fn percentile(&self, per_cent: f64) -> f64 {
         let total = self.total();
         if total == 0 {

@@ -7,10 +7,10 @@ use std::{
 
 use crate::error::{DataError, Result};
 
-/// The largest table that is read: it lies in memory whole.
+/// The size of the largest table that is read; a table is held in memory as a whole.
 const MAX_TABLE_BYTES: u64 = 256 << 20;
 
-/// A manifest as read: its columns and rows, with the line of each row.
+/// A manifest: its columns and rows, with the line number of each row.
 #[derive(Debug)]
 pub struct Manifest {
     /// The file.
@@ -30,12 +30,12 @@ pub struct Row<'a> {
 }
 
 impl Manifest {
-    /// Reads `path`, its fields parted by commas; `None` where there is no such file.
+    /// Reads `path`, whose fields are separated by commas; `None` if there is no such file.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         Self::read_delimited(path, b',')
     }
 
-    /// Reads `path`, its fields parted by `delimiter`; `None` where there is no such file.
+    /// Reads `path`, whose fields are separated by `delimiter`; `None` if there is no such file.
     pub fn read_delimited(path: &Path, delimiter: u8) -> Result<Option<Self>> {
         let file = match std::fs::File::open(path) {
             Ok(file) => file,
@@ -53,7 +53,7 @@ impl Manifest {
             return Err(DataError::BadManifest { path: path.to_path_buf(), line: 1, problem });
         }
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(file);
-        // A byte order mark, as spreadsheets write it, is no part of the first column's name.
+        // A byte order mark, as spreadsheets write it, is not part of the first column's name.
         let columns: Vec<String> =
             reader.headers().map_err(bad)?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
         let mut rows = Vec::new();
@@ -74,19 +74,20 @@ impl Manifest {
         self.rows.iter().map(|(line, record)| Row { manifest: self, line: *line, record })
     }
 
-    /// The error that says that the column `name` is not there.
+    /// The error for the missing column `name`.
     pub fn missing_column(&self, name: &str) -> DataError {
         DataError::MissingColumn { path: self.path.clone(), column: name.to_owned(), found: self.columns.join(", ") }
     }
 }
 
 impl<'a> Row<'a> {
-    /// The value in `column`; empty where the row is too short.
+    /// The value in `column`; empty if the row is too short.
     pub fn get(&self, column: usize) -> &'a str {
         self.record.get(column).unwrap_or_default()
     }
 
-    /// The value in `column` as `expected` says, which also tells what to do where it is another; `None` where it is empty.
+    /// Parses the value in `column`; `None` if it is empty. For the error text, `expected` describes a valid value, and what to do
+    /// if the value is not valid.
     pub fn parse<T: FromStr>(&self, column: usize, expected: &str) -> Result<Option<T>> {
         let value = self.get(column);
         if value.is_empty() {
@@ -99,7 +100,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The path in `column`, which must be relative to the manifest and stay below it.
+    /// The path in `column`, which must be relative to the manifest's folder and stay inside that folder.
     pub fn path(&self, column: usize) -> Result<PathBuf> {
         let value = self.get(column);
         let manifest = &self.manifest.path;
@@ -110,7 +111,8 @@ impl<'a> Row<'a> {
                 problem: format!("the column {:?} is empty; expected a path", self.manifest.columns[column]),
             });
         }
-        // A backslash separates folders on one system alone; read everywhere, it cannot hide a way out.
+        // A backslash separates folders only on Windows. Here it does so everywhere, so that it cannot hide a path that leaves
+        // the folder.
         let value_slashed = value.replace('\\', "/");
         let relative = Path::new(&value_slashed);
         let stays = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));

@@ -1,4 +1,4 @@
-//! PNG files with text chunks: written whole or not at all, read back with what they say about themselves.
+//! PNG files with text chunks: written whole or not at all, and read back with their text.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -40,7 +40,7 @@ pub fn write_png(path: &Path, size: [usize; 2], channels: usize, pixels: &Pixels
     Ok(pig_files::write(path, &encode_png(path, size, channels, pixels, text)?)?)
 }
 
-/// The bytes that [`write_png`] writes, for files that lie in another one; `path` names the file in errors.
+/// The bytes that [`write_png`] writes, for a PNG that is embedded in another file; errors name the file `path`.
 pub fn encode_png(
     path: &Path,
     size: [usize; 2],
@@ -48,8 +48,8 @@ pub fn encode_png(
     pixels: &Pixels,
     text: &[(&str, &str)],
 ) -> Result<Vec<u8>> {
-    assert!(matches!(channels, 1 | 3), "a PNG has 1 or 3 channels here");
-    assert_eq!(pixels.len(), size[0] * size[1] * channels, "the pixels have another shape");
+    assert!(matches!(channels, 1 | 3), "expected 1 or 3 channels");
+    assert_eq!(pixels.len(), size[0] * size[1] * channels, "the pixels do not fit size and channels");
     encode(size, channels, pixels, text)
         .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })
 }
@@ -68,7 +68,7 @@ fn encode(
         Pixels::Sixteen(_) => png::BitDepth::Sixteen,
     });
     for (keyword, value) in text {
-        // tEXt is read by every viewer but holds Latin-1 alone.
+        // Every viewer reads tEXt, but it can only hold Latin-1.
         if value.chars().all(|c| u32::from(c) <= 0xff) {
             encoder.add_text_chunk((*keyword).to_owned(), (*value).to_owned())?;
         } else {
@@ -87,7 +87,7 @@ fn encode(
     Ok(bytes)
 }
 
-/// Reads the text chunks that stand before a PNG's pixels, by keyword, without decoding the pixels.
+/// Reads the text chunks before a PNG's pixels, with their keywords, without decoding the pixels.
 pub fn read_png_text(path: &Path) -> Result<BTreeMap<String, String>> {
     Ok(text_of(open(path)?.info()))
 }
@@ -95,7 +95,7 @@ pub fn read_png_text(path: &Path) -> Result<BTreeMap<String, String>> {
 /// Reads a whole gray or colour PNG of 8 or 16 bit with its text.
 ///
 /// # Errors
-/// When the file cannot be opened, is damaged or cut short, or has another pixel type.
+/// When the file cannot be opened, is damaged or truncated, or has another pixel type.
 pub fn read_png(path: &Path) -> Result<StoredPng> {
     let mut reader = open(path)?;
     let (width, height) = (reader.info().width, reader.info().height);
@@ -132,7 +132,7 @@ fn unreadable(path: &Path) -> impl Fn(png::DecodingError) -> DataError {
 
 fn text_of(info: &png::Info<'_>) -> BTreeMap<String, String> {
     let plain = info.uncompressed_latin1_text.iter().map(|chunk| (chunk.keyword.clone(), chunk.text.clone()));
-    // A chunk of ours is not compressed; one that cannot be decoded is none of ours.
+    // The chunks that pig writes are not compressed; a chunk that cannot be decoded is from another program.
     let wide = info.utf8_text.iter().filter_map(|chunk| Some((chunk.keyword.clone(), chunk.get_text().ok()?)));
     plain.chain(wide).collect()
 }

@@ -1,6 +1,6 @@
-//! From a generated x_0 to a binary mask: a threshold, and specks removed.
+//! Turns a generated x_0 into a binary mask: applies a threshold and removes specks.
 
-/// A generated mask and what was done to it.
+/// A generated mask and what was removed from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CleanMask {
     /// Values of shape (height, width): 0 background, 1 lesion.
@@ -11,19 +11,19 @@ pub struct CleanMask {
     pub components: usize,
     /// Components removed as specks.
     pub removed_components: usize,
-    /// Pixels in them.
+    /// Pixels of the removed components.
     pub removed_pixels: usize,
 }
 
-/// Makes a mask from `x_0` of shape `size` = (height, width) in [-1, 1], or of several such slices below each other.
+/// Makes a mask from `x_0` of shape `size` = (height, width) in [-1, 1], or from a stack of several such slices.
 ///
-/// A pixel is lesion where its value is above `threshold`. Pixels that touch by a side or a corner (8-connectivity)
-/// form a component, within their slice; components of fewer than `min_component_area` pixels become background.
+/// A pixel is lesion if its value is above `threshold`. Pixels of one slice that touch by a side or a corner
+/// (8-connectivity) form a component; components of fewer than `min_component_area` pixels become background.
 ///
 /// # Panics
-/// When `x_0` is no number of slices of `size[0] * size[1]` values.
+/// When the length of `x_0` is not a multiple of `size[0] * size[1]`.
 pub fn clean_mask(x_0: &[f32], size: [usize; 2], threshold: f32, min_component_area: usize) -> CleanMask {
-    assert!(x_0.len().is_multiple_of(size[0] * size[1]), "x_0 has another shape");
+    assert!(x_0.len().is_multiple_of(size[0] * size[1]), "x_0 is not a whole number of slices");
     let mut mask: Vec<u8> = x_0.iter().map(|&value| u8::from(value > threshold)).collect();
     let mut clean =
         CleanMask { lesion_pixels: 0, components: 0, removed_components: 0, removed_pixels: 0, mask: Vec::new() };

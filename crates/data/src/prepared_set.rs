@@ -11,21 +11,21 @@ use pig_files::hex;
 pub struct PreparedSet {
     /// Height and width in pixels.
     pub size: [usize; 2],
-    /// Slices below each other in each of them.
+    /// Slices that are stacked in each picture.
     pub slices: usize,
     /// Channels of the images: 1 or 3.
     pub channels: usize,
     /// The ids in the order of the data.
     pub ids: Vec<String>,
-    /// The patient or group of each.
+    /// The patient or group of each pair.
     pub groups: Vec<String>,
     /// Images of shape (n, height, width, channels) in [-1, 1].
     pub images: Vec<f32>,
     /// Masks of shape (n, height, width): -1 background, +1 lesion.
     pub masks: Vec<f32>,
-    /// Ids whose mask had lesion in the file and has none at this size.
+    /// Ids whose mask has lesion in the file but none at this size.
     pub vanished: Vec<String>,
-    /// What the user should know but what does not stop the work. Contains no ids.
+    /// Warnings for the user. They contain no ids.
     pub warnings: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl PreparedSet {
         self.ids.is_empty()
     }
 
-    /// Height and width of a slice; of the whole where pictures are no volumes.
+    /// Height and width of a slice; of the whole picture if `slices` is 1.
     pub fn slice_size(&self) -> [usize; 2] {
         [self.size[0] / self.slices, self.size[1]]
     }
@@ -82,8 +82,8 @@ impl PreparedSet {
         ids.iter().filter_map(|id| position.get(id.as_str()).copied()).collect()
     }
 
-    /// SHA-256 over shape, ids, groups, images and masks, in hexadecimal: the same data, prepared alike, on any
-    /// machine.
+    /// SHA-256 over shape, ids, groups, images and masks, in hexadecimal: the same on every machine for the same data,
+    /// prepared in the same way.
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         for number in [self.len(), self.size[0], self.size[1], self.channels] {

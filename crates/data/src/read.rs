@@ -1,8 +1,8 @@
 //! Reading image and mask files: PNG, JPEG, TIFF and BMP, 8 and 16 bit, gray or colour.
 //!
-//! The format is found from the content, not from the name. Values are returned as stored, without gamma or colour
-//! profile; an orientation tag is not applied; a TIFF of several pages is refused. An alpha channel that is opaque
-//! everywhere is dropped, any other is refused, because what such a file shows depends on the viewer.
+//! The format is recognised by the content, not by the name. Values are returned as stored, without gamma or colour
+//! profile; an orientation tag is not applied; a TIFF with several pages is refused. An alpha channel that is opaque
+//! everywhere is dropped; any other is refused, because what such a file shows depends on the viewer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,19 +14,19 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use crate::config::{DataConfig, MaskValue};
 use crate::error::{DataError, Result};
 
-/// The greatest number of pixels of a file that is read: 2^27, about four of the largest mammograms.
+/// The greatest number of pixels that a file may have: 2^27, about four times as many as the largest mammograms.
 pub const MAX_PIXELS: u64 = 1 << 27;
 
-/// The memory that one decoder may take: `MAX_PIXELS` of four 16-bit channels, twice.
+/// The memory that one decoder may use: twice that of `MAX_PIXELS` pixels with four 16-bit channels.
 const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 16;
 
 /// How many of a mask's values an error lists.
 const LISTED_VALUES: usize = 16;
 
-/// How many of a mask's values are counted apart.
+/// How many different values of a mask are counted separately.
 const COUNTED_VALUES: usize = 256;
 
-/// Rec. 601 luma weights of red, green and blue, those of JPEG and of most image libraries' gray conversion.
+/// Rec. 601 luma weights of red, green and blue. JPEG and most image libraries use them to convert to gray.
 const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// An image as stored, before any scaling.
@@ -36,7 +36,7 @@ pub struct RawImage {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// 1 or 3, as asked for.
+    /// 1 or 3, as requested.
     pub channels: usize,
     /// The greatest value of the pixel type: 255 or 65535.
     pub maximum: u16,
@@ -47,7 +47,7 @@ pub struct RawImage {
 }
 
 impl RawImage {
-    /// 8 or 16.
+    /// Bits per channel: 8 or 16.
     pub fn bit_depth(&self) -> u8 {
         if self.maximum > 255 { 16 } else { 8 }
     }
@@ -84,16 +84,16 @@ pub struct ImageHeader {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// 8 or 16.
+    /// Bits per channel: 8 or 16.
     pub bit_depth: u8,
-    /// Whether the file has colour channels (they may still hold gray).
+    /// Whether the file has colour channels (which may still hold gray values).
     pub colour: bool,
 }
 
 /// Reads size and pixel type from a file's header.
 ///
 /// # Errors
-/// When the file cannot be opened, is no image, is larger than [`MAX_PIXELS`] or has floating-point pixels.
+/// When the file cannot be opened, is not an image, is larger than [`MAX_PIXELS`] or has floating-point pixels.
 pub fn read_header(path: &Path) -> Result<ImageHeader> {
     let decoder = open(path)?;
     let (width, height) = decoder.dimensions();
@@ -112,9 +112,9 @@ pub fn read_header(path: &Path) -> Result<ImageHeader> {
 
 /// Reads an image with `channels` (1 or 3) channels.
 ///
-/// A gray file read with 3 channels is copied to each. A colour file read with 1 channel is taken as it is where its
-/// channels are equal, and otherwise reduced by Rec. 601 luma (0.299 R + 0.587 G + 0.114 B of the stored values);
-/// `from_colour` then says so.
+/// With 3 channels, the values of a gray file are copied to each channel. With 1 channel, a colour file whose channels
+/// are equal is read as gray; any other is reduced by Rec. 601 luma (0.299 R + 0.587 G + 0.114 B of the stored values),
+/// and `from_colour` is set.
 ///
 /// # Errors
 /// When the file cannot be opened or decoded, is larger than [`MAX_PIXELS`], has floating-point pixels, or is not
@@ -143,12 +143,12 @@ pub fn read_image(path: &Path, channels: usize) -> Result<RawImage> {
 
 /// Reads a mask as 0 (background) and 1 (lesion).
 ///
-/// With `data.mask_values` the named values are lesion and all others background. Without it, these are understood: all
-/// zero (no lesion); all 1 or all at the type's maximum (all lesion); two gray values (the greater is lesion); black
-/// and one colour (the colour is lesion).
+/// With `data.mask_values`, the listed values are lesion and all others background. Without it, a mask may be all zero (no
+/// lesion), all 1 or all at the type's maximum (all lesion), have two gray values (the greater is lesion), or be black and
+/// one colour (the colour is lesion).
 ///
 /// # Errors
-/// As [`read_image`], and when the mask has other values, with the values found.
+/// As [`read_image`], and when the mask has other values; the error lists the values found.
 pub fn read_mask(path: &Path, config: &DataConfig) -> Result<RawMask> {
     let decoded = decode(path)?;
     let lesion: Vec<[u16; 3]> = match &config.mask_values {
@@ -159,8 +159,8 @@ pub fn read_mask(path: &Path, config: &DataConfig) -> Result<RawMask> {
     Ok(RawMask { width: decoded.width, height: decoded.height, data })
 }
 
-/// Counts the pixels of each value of a mask file, as a user would write the values in `data.mask_values`. The number of
-/// values that are told apart is bounded; the rest is counted under `others`.
+/// Counts the pixels with each value of a mask file. The keys are the values as a user would write them in
+/// `data.mask_values`. Only a limited number of values are counted separately; the rest are counted under `others`.
 ///
 /// # Errors
 /// As [`read_image`].
@@ -188,13 +188,13 @@ fn stored_colour(value: MaskValue, maximum: u16) -> [u16; 3] {
     }
 }
 
-/// Finds the one value that means lesion in a mask without `data.mask_values`. An all-zero mask answers its maximum,
-/// which no pixel has.
+/// Finds the one value that means lesion in a mask without `data.mask_values`. For an all-zero mask it returns the
+/// maximum of the pixel type, which no pixel has.
 fn lesion_colour(path: &Path, mask: &Decoded) -> Result<[u16; 3]> {
     let mut values = BTreeSet::new();
     let mut previous = None;
     for pixel in mask.pixels() {
-        // Neighbours are mostly alike: look into the set only at an edge.
+        // Neighbours are mostly equal, so the set is used only where the value changes.
         if previous != Some(pixel) {
             values.insert(pixel);
             previous = Some(pixel);
@@ -207,7 +207,7 @@ fn lesion_colour(path: &Path, mask: &Decoded) -> Result<[u16; 3]> {
     match (ordered.next(), ordered.next(), ordered.next()) {
         (Some(&only), None, None) if only == black => return Ok(full),
         (Some(&only), None, None) if only == full || only == [1; 3] => return Ok(only),
-        // The set is ordered, so that the second is the greater gray value, or the colour where the first is black.
+        // The set is ordered, so the second is the greater gray value, or the colour if the first is black.
         (Some(&first), Some(&second), None) if gray || first == black => return Ok(second),
         _ => {}
     }
@@ -244,7 +244,7 @@ impl Decoded {
         self.samples.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2])
     }
 
-    /// Every pixel as three channels, gray repeated.
+    /// Every pixel as three channels; gray is repeated.
     fn pixels(&self) -> impl Iterator<Item = [u16; 3]> + '_ {
         self.samples.chunks_exact(self.channels).map(|p| if let [r, g, b] = *p { [r, g, b] } else { [p[0]; 3] })
     }
@@ -272,7 +272,7 @@ fn open(path: &Path) -> Result<impl ImageDecoder + use<>> {
     Ok(decoder)
 }
 
-/// Refuses a TIFF of several pages. What is no TIFF after all is left to the decoder to say.
+/// Refuses a TIFF with several pages. If the file is not a valid TIFF, the decoder reports it later.
 fn one_page(path: &Path) -> Result<()> {
     let file = File::open(path).map_err(DataError::io(path, "read"))?;
     let pages = tiff::decoder::Decoder::new(BufReader::new(file));

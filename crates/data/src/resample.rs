@@ -1,15 +1,15 @@
-//! Changing the size of images and masks: an antialiased triangle filter, exact area coverage, and nearest.
+//! Resizes images and masks: an antialiased triangle filter, exact area coverage, and nearest neighbour.
 //!
-//! The same plain arithmetic everywhere, without vector instructions that differ between machines, so that a prepared
-//! set has the same fingerprint wherever it was made.
+//! The arithmetic is the same on every machine and uses no vector instructions, which differ between machines, so that a
+//! prepared set has the same fingerprint wherever it was made.
 
-/// Slack in "at least half covered", for coverages whose sum rounds.
+/// Tolerance in "at least half covered", for rounding errors in the sum.
 const COVERAGE_SLACK: f32 = 1e-6;
 
-/// How an output pixel weighs the input.
+/// How an output pixel weights the input pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kernel {
-    /// Linear interpolation, widened by the reduction so that nothing aliases.
+    /// Linear interpolation, widened by the reduction factor to avoid aliasing.
     Triangle,
     /// The share of the output pixel's area that an input pixel covers.
     Area,
@@ -83,14 +83,13 @@ pub fn resize_image(data: &[f32], from: [usize; 2], to: [usize; 2], channels: us
     if from == to { data.to_vec() } else { filter(data, from, to, channels, Kernel::Triangle) }
 }
 
-/// The size of a picture of the size `from` that is made as large as it fits into `target`, its aspect ratio kept. No
-/// side becomes 0.
+/// The largest size within `target` that has the aspect ratio of `from`. No side becomes 0.
 pub fn fit_within(from: [usize; 2], target: [usize; 2]) -> [usize; 2] {
     let scale = (0..2).map(|axis| target[axis] as f64 / from[axis] as f64).fold(f64::INFINITY, f64::min);
     [0, 1].map(|axis| ((from[axis] as f64 * scale).round() as usize).clamp(1, target[axis]))
 }
 
-/// Resizes a mask of 0 and 1: an output pixel is 1 where ones cover at least half of its area.
+/// Resizes a mask of 0 and 1: an output pixel is 1 if ones cover at least half of its area.
 pub fn resize_mask_area(data: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
     if from == to {
         return data.to_vec();
@@ -100,9 +99,9 @@ pub fn resize_mask_area(data: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8
     cover.into_iter().map(|share| u8::from(share >= 0.5 - COVERAGE_SLACK)).collect()
 }
 
-/// Resizes a mask: an output pixel takes the input pixel below its centre.
+/// Resizes a mask: an output pixel takes the value of the input pixel that contains its centre.
 pub fn resize_mask_nearest(data: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
-    // In whole numbers: floor((position + 1/2) * input / output).
+    // In integer arithmetic: floor((position + 1/2) * input / output).
     let source = |position: usize, axis: usize| (2 * position + 1) * from[axis] / (2 * to[axis]);
     (0..to[0]).flat_map(|y| (0..to[1]).map(move |x| data[source(y, 0) * from[1] + source(x, 1)])).collect()
 }

@@ -1,7 +1,7 @@
-//! Dividing a data set into training and validation by patient or group, never by slice.
+//! Splits a data set into training and validation by patient or group, never by slice.
 //!
-//! A group's place depends on its name and the seed alone (the order of SHA-256 of both), not on the order in which
-//! files are listed, so that the same data and seed give the same split on every machine.
+//! The groups are sorted by the SHA-256 of the seed and their name, not by the order in which files are listed, so that
+//! the same data and seed give the same split on every machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,42 +13,43 @@ use crate::discover::{Dataset, GroupSource};
 use crate::error::{DataError, Result};
 use pig_files::hex;
 
-/// One division of the pairs. Written into the run as `splits.json`.
+/// One split of the pairs. Written to the run as `splits.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Splits {
     /// What the split keeps together.
     pub by: GroupSource,
-    /// The seed of the division.
+    /// The seed of the split.
     pub seed: u64,
-    /// How many groups train.
+    /// How many groups are for training.
     pub training_groups: usize,
-    /// How many groups validate.
+    /// How many groups are for validation.
     pub validation_groups: usize,
-    /// How many groups do neither: the test fold of a cross-validation.
+    /// How many groups are in the test set: the test fold of a cross-validation.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub test_groups: usize,
     /// The ids of the training pairs, sorted.
     pub training: Vec<String>,
     /// The ids of the validation pairs, sorted.
     pub validation: Vec<String>,
-    /// The ids of the pairs that neither train nor validate, sorted; nobody reads them before the end.
+    /// The ids of the test pairs, sorted; they are read only for the final test.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
-    /// How many groups are left out: a study with fewer patients.
+    /// How many groups are left out, for a study with fewer patients.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unused_groups: usize,
-    /// The ids of the pairs that are left out, sorted; nobody reads them.
+    /// The ids of the pairs that are left out, sorted; they are never read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unused: Vec<String>,
     /// SHA-256 of the lists, in hexadecimal.
     pub sha256: String,
 }
 
-/// Holds out `validation_fraction` of the groups (rounded, at least one group on each side); with 0, everything trains.
+/// Holds out `validation_fraction` of the groups (rounded, at least one group on each side); with 0, all groups are for
+/// training.
 ///
 /// # Errors
-/// When a fraction above 0 meets fewer than two groups.
+/// When the fraction is above 0 and there are fewer than two groups.
 pub fn split_by_group(dataset: &Dataset, validation_fraction: f64, seed: u64) -> Result<Splits> {
     let groups = ranked_groups(dataset, seed);
     let held_out = if validation_fraction > 0.0 {
@@ -60,8 +61,8 @@ pub fn split_by_group(dataset: &Dataset, validation_fraction: f64, seed: u64) ->
     Ok(splits_of(dataset, seed, &groups[..held_out].iter().copied().collect(), &BTreeSet::new()))
 }
 
-/// Divides the groups into `k` parts of equal size (give or take one group) and returns `k` splits, each validating on
-/// another part.
+/// Divides the groups into `k` parts whose sizes differ by at most one group, and returns `k` splits, each with a
+/// different part for validation.
 ///
 /// # Errors
 /// When `k` is below 2 or there are fewer than `k` groups.
@@ -71,18 +72,19 @@ pub fn k_folds(dataset: &Dataset, k: usize, seed: u64) -> Result<Vec<Splits>> {
     if k < 2 {
         return Err(DataError::BadSplit {
             path: dataset.root.clone(),
-            problem: format!("{k} fold(s) were asked for; expected at least 2"),
+            problem: format!("{k} fold(s) were requested; expected at least 2"),
         });
     }
     let part = |fold| groups.iter().copied().skip(fold).step_by(k).collect();
     Ok((0..k).map(|fold| splits_of(dataset, seed, &part(fold), &BTreeSet::new())).collect())
 }
 
-/// Divides the groups into `k` parts as [`k_folds`] does, and returns `k` splits, each with another part as its test set. Of the other
-/// groups `validation_fraction` (rounded, at least one) validate, taken from the parts that follow the test set, and the rest train.
+/// Divides the groups into `k` parts as [`k_folds`] does, and returns `k` splits, each with a different part as its test set. Of the
+/// other groups, the share `validation_fraction` (rounded, at least one group), taken first from the part after the test set, is for
+/// validation; the rest are for training.
 ///
 /// # Errors
-/// As [`k_folds`], and when too few groups are left to train and to validate.
+/// As [`k_folds`], and when too few groups are left for training and validation.
 pub fn crossval_folds(dataset: &Dataset, k: usize, validation_fraction: f64, seed: u64) -> Result<Vec<Splits>> {
     k_folds(dataset, k, seed)?;
     let groups = ranked_groups(dataset, seed);
@@ -113,7 +115,7 @@ impl Splits {
     /// Reads a split and checks its hash.
     ///
     /// # Errors
-    /// When the file cannot be read, is no split, or was changed since it was written.
+    /// When the file cannot be read, is not a split, or was changed since it was written.
     pub fn load(path: &Path) -> Result<Self> {
         let bad = |problem: String| DataError::BadSplit { path: path.to_path_buf(), problem };
         let json = std::fs::read_to_string(path).map_err(DataError::io(path, "read"))?;
@@ -125,13 +127,13 @@ impl Splits {
         Ok(splits)
     }
 
-    /// The hash that the lists have.
+    /// The hash of the lists.
     fn hash(&self) -> String {
         hash_lists([&self.training, &self.validation, &self.test, &self.unused])
     }
 
-    /// The same split with a share of its training and of its validating groups (rounded, at least one of each where there are any): a
-    /// study with fewer patients on the same test set. A smaller share takes some of the groups that a greater one takes.
+    /// The same split with a share of its training groups and of its validation groups (rounded, at least one of each if there are
+    /// any), for a study with fewer patients and the same test set. The groups of a smaller share are among those of a larger share.
     #[must_use]
     pub fn limited_to(&self, dataset: &Dataset, share: f64) -> Self {
         let group_of: BTreeMap<&str, &str> =
@@ -164,7 +166,7 @@ impl Splits {
         Self { sha256: limited.hash(), ..limited }
     }
 
-    /// Whether nobody may read a pair before the end: it tests, or is left out.
+    /// Whether a pair must not be read before the final test, because it is in the test set or left out.
     pub fn hides(&self, id: &str) -> bool {
         [&self.test, &self.unused].iter().any(|ids| ids.binary_search_by(|other| other.as_str().cmp(id)).is_ok())
     }
@@ -185,7 +187,7 @@ impl Splits {
                     return bad(format!("it names the id {id:?} twice"));
                 }
                 if *sides.entry(group).or_insert(side) != side {
-                    return bad(format!("the group of the id {id:?} stands on two sides"));
+                    return bad(format!("the group of the id {id:?} is on two sides"));
                 }
             }
         }
@@ -237,8 +239,8 @@ fn splits_of(dataset: &Dataset, seed: u64, validating: &BTreeSet<&str>, testing:
     Splits { sha256: splits.hash(), ..splits }
 }
 
-/// Hashes lists so that no two different sets of lists meet: every text is preceded by its length. A split without a test set, or without
-/// pairs that are left out, keeps the hash that it had before there were any.
+/// Hashes the lists unambiguously: every list and every text is preceded by its length. Empty lists of test pairs and of unused pairs
+/// at the end are not hashed, so that splits without them keep the hash from before these lists existed.
 fn hash_lists(lists: [&[String]; 4]) -> String {
     let mut hash = Sha256::new();
     let last = lists.iter().rposition(|list| !list.is_empty()).unwrap_or(0);

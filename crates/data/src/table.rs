@@ -1,4 +1,4 @@
-//! A manifest as CSV and as Parquet, the same rows and columns in both.
+//! Writes a manifest as CSV and as Parquet, with the same rows and columns in both.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::error::{DataError, Result};
 /// How a column's value is taken from a row.
 #[derive(Debug, Clone, Copy)]
 pub enum Column<R> {
-    /// Text; empty where there is none.
+    /// Text; empty if there is none.
     Text(fn(&R) -> &str),
     /// A count.
     Count(fn(&R) -> u64),
@@ -27,7 +27,7 @@ pub enum Column<R> {
     Flag(fn(&R) -> bool),
 }
 
-/// The columns of both files by name, in their order.
+/// The columns of both files in order, each with its name.
 pub type Columns<R> = [(&'static str, Column<R>)];
 
 /// Writes the rows as CSV with a header, whole or not at all.
@@ -111,7 +111,7 @@ fn write_column<R>(
             writer.typed::<ByteArrayType>().write_batch(&values, None, None)?;
         }
         Column::Count(count) => {
-            // The column is annotated as unsigned: the bits are kept.
+            // The column is annotated as unsigned, so the bits are kept.
             let values: Vec<i64> = rows.iter().map(|row| count(row) as i64).collect();
             writer.typed::<Int64Type>().write_batch(&values, None, None)?;
         }
@@ -120,7 +120,7 @@ fn write_column<R>(
             writer.typed::<DoubleType>().write_batch(&values, None, None)?;
         }
         Column::MaybeNumber(number) => {
-            // A definition level of 1 says that the value is there.
+            // A definition level of 1 means that the value is present.
             let levels: Vec<i16> = rows.iter().map(|row| i16::from(number(row).is_some())).collect();
             let values: Vec<f64> = rows.iter().filter_map(number).collect();
             writer.typed::<DoubleType>().write_batch(&values, Some(&levels), None)?;

@@ -1,10 +1,10 @@
-//! Writing generated pairs: `images/000017.png`, `masks/000017.png`, and a manifest rebuilt from what lies there.
+//! Writing generated pairs: `images/000017.png`, `masks/000017.png`, and a manifest rebuilt from the files in the folder.
 //!
-//! A method that makes images alone has neither `masks/` nor columns about masks; its manifest says `has_mask` = false.
+//! A method that generates only images writes neither `masks/` nor columns about masks; in its manifest, `has_mask` is false.
 //!
-//! Every PNG says in its text chunks that it is synthetic and which model, settings and seed made it. A sample is
-//! finished when both of its files are whole and carry this run's hashes, so that an interrupted run, or one of several
-//! processes that share the output folder, goes on where the files end.
+//! The text chunks of every PNG state that it is synthetic and which model, settings and seed made it. A sample is
+//! finished when both of its files are whole and carry this run's hashes. So an interrupted run, or one of several
+//! processes that share the output folder, makes only the samples that are missing.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,7 +25,7 @@ pub mod keyword {
     pub const VERSION: &str = "version";
     /// Hash of the model's weights.
     pub const MODEL_HASH: &str = "model_hash";
-    /// Hash of the settings that decide the picture.
+    /// Hash of the settings that determine the picture.
     pub const SETTINGS_HASH: &str = "settings_hash";
     /// The settings as text.
     pub const SETTINGS: &str = "settings";
@@ -33,16 +33,16 @@ pub mod keyword {
     pub const SEED: &str = "seed";
 }
 
-/// What every file of a run says about its origin.
+/// What the text chunks of every file of a run say about its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     /// Name and version of the program, such as `pig 0.1.0`.
     pub version: String,
     /// Hash of the model's weights.
     pub model_hash: String,
-    /// Hash of the settings that decide a sample's picture; files with another are not this run's.
+    /// Hash of the settings that determine a sample's picture; files with another hash do not belong to this run.
     pub settings_hash: String,
-    /// The settings as text, for the manifest. May hold what does not change the picture, such as the batch size.
+    /// The settings as text, for the manifest. They may include some that do not change the picture, such as the batch size.
     pub settings: String,
 }
 
@@ -53,16 +53,16 @@ pub struct PairRecord<'a> {
     pub seed: u64,
     /// The image's raw pixels of shape (height, width, channels).
     pub image: &'a Pixels,
-    /// The mask of shape (height, width): 0 background, anything else lesion; none where images are made alone.
+    /// The mask of shape (height, width): 0 background, anything else lesion; `None` if only images are generated.
     pub mask: Option<&'a [u8]>,
 }
 
-/// What lies in an output folder after [`PairWriter::finish`].
+/// What an output folder holds after [`PairWriter::finish`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// How many pairs the manifest lists.
     pub pairs: usize,
-    /// How many of them have an empty mask; 0 where there are no masks.
+    /// How many of them have an empty mask; 0 if there are no masks.
     pub empty_masks: usize,
 }
 
@@ -95,7 +95,7 @@ const COLUMNS: &Columns<Row> = &[
     ("settings", Column::Text(|row| &row.settings)),
 ];
 
-/// The columns where images are made alone. There is no column `mask`, so that nobody takes the folder for pairs.
+/// The columns if only images are generated. There is no column `mask`, so that the folder is not mistaken for one of pairs.
 const IMAGE_COLUMNS: &Columns<Row> = &[
     ("id", Column::Text(|row| &row.id)),
     ("seed", Column::Count(|row| row.seed)),
@@ -118,16 +118,16 @@ pub struct PairWriter {
 }
 
 impl PairWriter {
-    /// Opens (or makes) `out` for pairs of `size` = (height, width) with images of 1 or 3 channels.
+    /// Opens (or creates) `out` for pairs of `size` = (height, width) with images of 1 or 3 channels.
     ///
     /// # Errors
-    /// When the folders cannot be made, or hold a PNG that this run did not make: one without our mark, or of another
-    /// model or other settings.
+    /// When the folders cannot be created, or hold a PNG that this run did not make: one without the keyword
+    /// `synthetic`, or one of another model or other settings.
     pub fn create(out: &Path, stamp: Stamp, size: [usize; 2], channels: usize) -> Result<Self> {
         Self { out: out.to_path_buf(), stamp, size, channels, has_masks: true }.opened()
     }
 
-    /// The same for images without masks.
+    /// As [`PairWriter::create`], for images without masks.
     ///
     /// # Errors
     /// As [`PairWriter::create`].
@@ -145,18 +145,19 @@ impl PairWriter {
         Ok(self)
     }
 
-    /// Whether both files of a seed are there, whole, of this run's model, settings and size.
+    /// Whether all files of a seed exist, are whole, and have this run's model, settings and size.
     pub fn is_finished(&self, seed: u64) -> bool {
         self.finished_row(seed).is_some()
     }
 
-    /// Writes both files of a pair, the mask last.
+    /// Writes the files of a pair, the mask last.
     ///
     /// # Errors
     /// When a file cannot be written.
     ///
     /// # Panics
-    /// When the image or mask does not have the shape that the writer was made for, or a mask is missing or too many.
+    /// When the image or mask does not have the shape that the writer was made for, when a mask is missing, or when there is
+    /// one although the writer writes only images.
     pub fn write(&self, record: &PairRecord<'_>) -> Result<()> {
         let seed = record.seed.to_string();
         let text = [
@@ -167,7 +168,7 @@ impl PairWriter {
             (keyword::SETTINGS, &self.stamp.settings),
             (keyword::SEED, &seed),
         ];
-        assert_eq!(record.mask.is_some(), self.has_masks, "masks for a writer of pairs, none for one of images");
+        assert_eq!(record.mask.is_some(), self.has_masks, "expected a mask for pairs, none for images alone");
         write_png(&self.path("images", record.seed), self.size, self.channels, record.image, &text)?;
         let Some(mask) = record.mask else { return Ok(()) };
         let mask = Pixels::Eight(mask.iter().map(|&value| if value == 0 { 0 } else { 255 }).collect());
@@ -176,7 +177,7 @@ impl PairWriter {
 
     /// Rebuilds `manifest.csv` and `manifest.parquet` from all finished pairs in the folder, sorted by seed.
     ///
-    /// A lock makes processes that end together take turns, so that the last of them lists every pair.
+    /// A lock makes processes that finish at the same time take turns, so that the last of them lists every pair.
     ///
     /// # Errors
     /// When the folder cannot be listed or a manifest cannot be written.
@@ -184,7 +185,7 @@ impl PairWriter {
         let lock_path = self.out.join(".manifest.lock");
         let lock = File::create(&lock_path).map_err(DataError::io(&lock_path, "write"))?;
         match lock.lock() {
-            // Some network file systems know no locks; a manifest without one is better than none.
+            // Some network file systems do not support locks; a manifest written without a lock is better than none.
             Err(error) if error.kind() != std::io::ErrorKind::Unsupported => {
                 return Err(DataError::io(&lock_path, "lock")(error));
             }
@@ -204,7 +205,7 @@ impl PairWriter {
         self.out.join(folder).join(file_name(seed))
     }
 
-    /// The manifest's row of a finished pair, `None` for any other.
+    /// The manifest's row of a pair; `None` if the pair is not finished.
     fn finished_row(&self, seed: u64) -> Option<Row> {
         let image = read_png(&self.path("images", seed)).ok()?;
         let word = seed.to_string();
@@ -242,7 +243,7 @@ impl PairWriter {
         })
     }
 
-    /// Refuses a file of another origin. A file cut short is nobody's work: it is written again.
+    /// Refuses a file of another origin. A truncated file is accepted, because it will be written again.
     fn check_ours(&self, path: &Path) -> Result<()> {
         let text = match read_png_text(path) {
             Err(DataError::Unreadable { .. }) => return Ok(()),
@@ -273,13 +274,13 @@ fn file_name(seed: u64) -> String {
     format!("{seed:06}.png")
 }
 
-/// The seed that a file name stands for; `None` for a name that we would not have given.
+/// The seed in a file name; `None` for a name that this writer does not use.
 fn seed_of_name(path: &Path) -> Option<u64> {
     let seed = path.file_stem()?.to_str()?.parse().ok()?;
     (path.file_name()?.to_str()? == file_name(seed)).then_some(seed)
 }
 
-/// The PNG files in a folder, without the hidden temporary ones of a write under way.
+/// The PNG files in a folder, without the hidden temporary files of unfinished writes.
 fn png_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let listing = std::fs::read_dir(folder).map_err(DataError::io(folder, "list"))?;
     let mut files = Vec::new();

@@ -24,8 +24,8 @@ proptest! {
         let (mut image, mut mask) = pair(size, channels);
         augment(&mut image, &mut mask, size, channels, &ALL, key);
         for (pixel, &lesion) in image.chunks_exact(channels).zip(&mask) {
-            // Uncovered mask pixels are background whatever the repeated edge shows; lesion always lies on its own
-            // pixel.
+            // Uncovered mask pixels are background whatever the repeated edge shows; a lesion pixel always keeps its
+            // image pixel.
             prop_assert!(lesion == -1.0 || pixel[0] > 0.0);
             prop_assert!(pixel.iter().enumerate().all(|(c, &value)| value == pixel[0] * (c + 1) as f32));
         }
@@ -53,7 +53,7 @@ proptest! {
     }
 }
 
-/// How the content moved, told from a single bright pixel in the middle: flips are invisible there.
+/// How far the content moved, measured with a single bright pixel in the middle, where flips have no effect.
 fn shift_of(config: &AugmentConfig, key: [u64; 3]) -> (isize, isize) {
     let mut image = vec![-1.0; 21 * 21];
     let mut mask = image.clone();
@@ -71,7 +71,7 @@ fn shifts_are_uniform_and_within_the_fraction() {
     for index in 0..5000 {
         *counts.entry(shift_of(&config, [1, 2, index])).or_default() += 1;
     }
-    // A tenth of 21 is 2 pixels: 5 x 5 places, 200 each with a standard deviation of 14.
+    // A tenth of 21 is 2 pixels: 5 x 5 shifts, each about 200 times with a standard deviation of 14.
     assert_eq!(counts.len(), 25);
     assert!(counts.keys().all(|(y, x)| y.abs() <= 2 && x.abs() <= 2));
     assert!(counts.values().all(|count| count.abs_diff(200) < 80), "{counts:?}");
@@ -109,7 +109,7 @@ fn each_flip_happens_half_the_time() {
 
 #[test]
 fn edges_repeat_in_the_image_and_are_background_in_the_mask() {
-    // A row of eight, all lesion, shifted by up to four: what is uncovered repeats the end.
+    // A row of eight lesion pixels is shifted by up to four: uncovered pixels repeat the end.
     let config = AugmentConfig { shift: 0.5, ..AugmentConfig::default() };
     let mut shifted = 0;
     for index in 0..20 {
@@ -127,7 +127,7 @@ fn edges_repeat_in_the_image_and_are_background_in_the_mask() {
     assert!(shifted > 5);
 }
 
-/// Slices below each other are flipped and shifted alike, each within itself.
+/// Stacked slices are flipped and shifted in the same way, each within its own borders.
 #[test]
 fn slices_change_alike() {
     let size = [5, 7];

@@ -1,4 +1,4 @@
-//! The `[data]` section: what TOML may say, what it may not, and what is written back.
+//! The `[data]` section: valid TOML, invalid TOML, and what is written back.
 
 use pig_data::config::{AugmentConfig, Crop, Intensity, MaskResize, MaskValue, MaskValues, Resize};
 use pig_data::{DataConfig, DataError};
@@ -45,7 +45,7 @@ fn everything_can_be_said() {
     };
     assert_eq!(config, expected);
     config.check().unwrap();
-    assert_eq!(parse(&toml::to_string(&config).unwrap()), config, "what is written is read back");
+    assert_eq!(parse(&toml::to_string(&config).unwrap()), config, "the written file reads back as the same settings");
 }
 
 #[test]

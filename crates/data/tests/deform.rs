@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 const SIZE: [usize; 2] = [24, 20];
 
-/// Geometry alone, strong.
+/// Strong geometric changes and nothing else.
 fn geometry() -> DeformConfig {
     DeformConfig {
         horizontal_flip: true,
@@ -32,7 +32,7 @@ fn deformed(config: &DeformConfig, key: [u64; 3]) -> (Vec<f32>, Vec<f32>) {
 }
 
 proptest! {
-    /// The image is the mask: where interpolation saw one value alone, the nearest pixel has that value.
+    /// The image is a copy of the mask: where interpolation met only one value, the nearest pixel has that value.
     #[test]
     fn image_and_mask_move_together(key in any::<[u64; 3]>()) {
         let (image, lesion) = deformed(&geometry(), key);
@@ -61,7 +61,7 @@ proptest! {
         prop_assert_eq!(area(&lesion), area(&mask()));
     }
 
-    /// Gamma and noise leave the mask alone, and the image in its range.
+    /// Gamma and noise do not change the mask, and keep the image in its range.
     #[test]
     fn intensities_leave_masks_alone(key in any::<[u64; 3]>(), channels in prop_oneof![Just(1usize), Just(3)]) {
         let config = DeformConfig { gamma: 1.0, noise: 0.5, ..DeformConfig::none() };
@@ -80,7 +80,7 @@ proptest! {
         prop_assert_ne!(deformed(&config, key).0, deformed(&config, other).0);
     }
 
-    /// Switching one change on leaves the draws of the others as they were: the same shift, seen with and without gamma.
+    /// Enabling one change does not alter the draws of the others: the shift is the same with and without gamma and noise.
     #[test]
     fn changes_are_drawn_apart(key in any::<[u64; 3]>()) {
         let shifted = DeformConfig { shift: 0.2, ..DeformConfig::none() };
@@ -106,7 +106,7 @@ fn every_change_does_what_its_name_says() {
     let over = |config: &DeformConfig| (0..200).map(|i| moments(&deformed(config, [7, i, 0]).1)).collect::<Vec<_>>();
     let scaled = over(&DeformConfig { scale: 0.3, ..DeformConfig::none() });
     let shares: Vec<f64> = scaled.iter().map(|m| m.0 / area).collect();
-    // Areas grow with the square of the factor, 1 / 1.69 to 1.69; discs of this size are off by a tenth.
+    // Areas grow with the square of the factor, 1 / 1.69 to 1.69; on the pixel grid, discs of this size deviate by a tenth.
     assert!(shares.iter().all(|share| (0.5..1.85).contains(share)));
     assert!(shares.iter().any(|share| *share < 0.7) && shares.iter().any(|share| *share > 1.4));
     let turned = over(&DeformConfig { rotation: 30.0, ..DeformConfig::none() });

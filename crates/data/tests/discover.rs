@@ -1,4 +1,4 @@
-//! Finding pairs and groups: the three layouts, the manifest's part, and every refusal.
+//! Finding pairs and groups: the three layouts, the role of the manifest, and every error.
 
 mod common;
 
@@ -41,12 +41,12 @@ fn folders_pair_by_stem_in_order_whatever_the_ending() {
 #[test]
 fn suffix_layout_is_found_in_a_tree() {
     let dir = tempdir().unwrap();
-    // A stem that itself ends in _mask loses the ending once.
+    // A stem that itself ends in _mask loses only one such ending.
     for name in ["p2/x.png", "p2/x_mask.png", "p1/deep/odd_mask.png", "p1/deep/odd_mask_mask.png"] {
         pixel(&dir.path().join(name));
     }
     let found = discover(dir.path());
-    // odd_mask is itself a mask by its name, and has no image: it is refused, not guessed at.
+    // By its name, odd_mask is itself a mask, and it has no image: it is refused, and nothing is guessed.
     assert!(matches!(found, Err(DataError::MissingImage { count: 2, .. })), "{found:?}");
     std::fs::remove_dir_all(dir.path().join("p1")).unwrap();
     let found = discover(dir.path()).unwrap();
@@ -63,7 +63,7 @@ fn manifest_layout_reads_paths_ids_and_groups() {
     text(&manifest, "\u{feff}image,mask,group,patient\ni/2.png,m/2.png,g,p2\ni\\1.png,./m/1.png,g,p1\n");
     let found = discover(dir.path()).unwrap();
     assert_eq!((found.layout, found.ids()), (Layout::Manifest, vec!["1".to_owned(), "2".to_owned()]));
-    assert_eq!(found.group_source, GroupSource::Column("patient".to_owned()), "patient comes before group");
+    assert_eq!(found.group_source, GroupSource::Column("patient".to_owned()), "patient is preferred to group");
     assert_eq!(found.pairs[0].group, "p1");
     assert_eq!(grouped(dir.path(), "group").unwrap().group_count(), 1);
     text(&manifest, "id,image,mask\nz,i/2.png,m/2.png\n");
@@ -128,7 +128,7 @@ fn metadata_is_joined_by_id() {
 
     text(&manifest, "id,site\na00,s0\na01,s1\n");
     let found = discover(dir.path()).unwrap();
-    assert_eq!(found.group_source, GroupSource::Image, "a column that nobody named is not a group");
+    assert_eq!(found.group_source, GroupSource::Image, "a column that is not configured is not a group");
     assert!(found.warnings[0].contains("id, site"), "{:?}", found.warnings);
     assert_eq!(grouped(dir.path(), "site").unwrap().pairs[1].group, "s1");
     std::fs::remove_file(manifest).unwrap();
@@ -153,7 +153,7 @@ fn empty_missing_and_duplicate_files_are_refused() {
 
     let tree = tempdir().unwrap();
     pixel(&tree.path().join("1/x.png"));
-    assert!(matches!(discover(tree.path()), Err(DataError::EmptyDataset { .. })), "images alone are no pairs");
+    assert!(matches!(discover(tree.path()), Err(DataError::EmptyDataset { .. })), "images alone are not pairs");
     for name in ["1/x_mask.png", "2/x.png", "2/x_mask.png"] {
         pixel(&tree.path().join(name));
     }

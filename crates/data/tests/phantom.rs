@@ -1,4 +1,4 @@
-//! The phantom: exact, keyed, measured.
+//! The phantom: exact masks, keyed random numbers, measured contrasts and spectra.
 
 use std::collections::HashMap;
 
@@ -21,11 +21,11 @@ fn make(config: &PhantomConfig, patient: usize, view: View) -> PhantomSlice {
 
 fn mean(values: impl Iterator<Item = f32>) -> f64 {
     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + f64::from(value), count + 1.0));
-    assert!(count > 0.0, "a mean of nothing");
+    assert!(count > 0.0, "the mean of no values");
     sum / count
 }
 
-/// Mean in the mask against the mean in a ring of the same centre, from 1.5 to 2 radii.
+/// Mean in the mask minus the mean in a ring around the same centre, from 1.5 to 2 radii.
 fn ring_contrast(slice: &PhantomSlice) -> f64 {
     let mass = slice.mass.expect("the slice has a mass");
     let radii = |index: usize| {
@@ -60,7 +60,7 @@ fn seed_patient_and_view_each_change_the_slice() {
     assert_ne!(first, make(&PhantomConfig { seed: 8, ..config }, 0, View::Cc).image);
 }
 
-/// Slope of log power over log frequency of square pictures, radially averaged over `band` (cycles a side).
+/// Slope of log power over log frequency of square pictures, radially averaged, within `band` (cycles per side).
 fn spectral_slope(pictures: &[Vec<f64>], side: usize, band: std::ops::RangeInclusive<usize>) -> f64 {
     let mut power: HashMap<usize, (f64, f64)> = HashMap::new();
     let fft = FftPlanner::new().plan_fft_forward(side);
@@ -98,7 +98,7 @@ fn the_glandular_field_falls_as_frequency_to_the_minus_three() {
     assert!((other + 1.5).abs() < 0.1, "the slope follows the exponent: {other}");
 }
 
-/// Strands, ligaments, masses and noise on top leave the spectrum of the finished slice near that of mammograms.
+/// With strands, ligaments, masses and noise added, the spectrum of the finished slice stays near that of mammograms.
 #[test]
 fn the_finished_breast_falls_as_frequency_to_about_minus_three() {
     const SIDE: usize = 128;
@@ -140,7 +140,7 @@ fn the_mask_lies_inside_the_breast_and_matches_its_description() {
         for (&grey, _) in slice.image.iter().zip(&slice.mask).filter(|&(_, &inside)| inside) {
             assert!(grey > BACKGROUND, "{}: the mask reaches into the air", slice.id());
         }
-        // The diameter is that of the circle of equal area, but for the pixel grid.
+        // Up to the pixel grid, the diameter is that of the circle of equal area.
         let circle = std::f32::consts::FRAC_PI_4 * mass.diameter * mass.diameter;
         let ratio = mass.area as f32 / circle;
         assert!((0.88..1.12).contains(&ratio), "{}: {} pixels for a circle of {circle}", slice.id(), mass.area);
@@ -152,7 +152,7 @@ fn the_mask_lies_inside_the_breast_and_matches_its_description() {
     }
 }
 
-/// A slice with and without contrast differs by the mass alone: the mask is where it adds half of its contrast or more.
+/// Slices with and without contrast differ only by the mass: the mask is where it adds half of its contrast or more.
 #[test]
 fn the_mask_is_the_half_maximum_of_what_the_mass_adds() {
     let low = PhantomConfig { mass_contrast: [0.0, 0.0], spiculated_share: 0.0, ..config(8, 128) };
@@ -198,7 +198,7 @@ fn measured_contrast_rises_with_the_setting() {
         })
         .collect();
     assert!(measured.windows(2).all(|pair| pair[1] > pair[0] + 0.04), "{measured:?}");
-    assert!(measured[0].abs() < 0.08, "without contrast there is next to nothing to see: {measured:?}");
+    assert!(measured[0].abs() < 0.08, "without contrast the mass is almost invisible: {measured:?}");
 }
 
 #[test]
@@ -212,18 +212,18 @@ fn both_views_of_a_patient_share_the_mass() {
         assert_eq!(shared(&cc), shared(&mlo));
         *kinds.entry(cc.mass.map(|mass| mass.kind)).or_insert(0) += 1;
     }
-    assert_eq!(kinds.len(), 3, "lobulated, spiculated and none all occur: {kinds:?}");
+    assert_eq!(kinds.len(), 3, "lobulated, spiculated and none must all occur: {kinds:?}");
 }
 
 #[test]
 fn air_is_exactly_the_background() {
     let slice = make(&config(1, 128), 0, View::Cc);
     let column = |x: usize| slice.image.iter().skip(x).step_by(slice.width).copied();
-    assert!(column(slice.width - 1).all(|grey| grey == BACKGROUND), "the air beyond the nipple");
+    assert!(column(slice.width - 1).all(|grey| grey == BACKGROUND), "beyond the nipple there is only air");
     let air = slice.image.iter().filter(|&&grey| grey == BACKGROUND).count();
     let share = air as f64 / slice.image.len() as f64;
     assert!((0.2..0.75).contains(&share), "share of air {share}");
-    // Seen row by row from the chest wall, the breast comes first and the air follows without a speck.
+    // In every row, from the chest wall on, the breast comes first; after it there is only air.
     for row in slice.image.chunks_exact(slice.width) {
         let edge = row.iter().position(|&grey| grey == BACKGROUND).unwrap_or(slice.width);
         assert!(row[edge..].iter().all(|&grey| grey == BACKGROUND));

@@ -1,4 +1,4 @@
-//! From x_0 to a mask: threshold, 8-connectivity, specks.
+//! Turning x_0 into a mask: threshold, 8-connectivity, specks.
 
 use pig_data::clean_mask;
 use proptest::prelude::*;
@@ -12,8 +12,8 @@ fn picture(rows: &[&str]) -> (Vec<f32>, [usize; 2]) {
 fn corners_connect_and_specks_go() {
     let (x_0, size) = picture(&["#.....#", ".#.....", "..#...#", ".......", "##...##", "##.....", "......."]);
     let clean = clean_mask(&x_0, size, 0.0, 3);
-    // The diagonal of three and the square of four stay; the pixels at the right, alone and by two, go. Nothing wraps
-    // around the edge.
+    // The diagonal of three and the square of four stay; at the right, the two single pixels and the pair are removed.
+    // Nothing wraps around the edge.
     let (expected, _) = picture(&["#......", ".#.....", "..#....", ".......", "##.....", "##.....", "......."]);
     assert_eq!(clean.mask, expected.iter().map(|&value| u8::from(value > 0.0)).collect::<Vec<_>>());
     assert_eq!((clean.components, clean.lesion_pixels), (2, 7));
@@ -42,14 +42,14 @@ proptest! {
         prop_assert_eq!(clean.mask.iter().map(|&value| usize::from(value)).sum::<usize>(), clean.lesion_pixels);
         prop_assert!(clean.lesion_pixels >= clean.components * area);
         prop_assert!(clean.mask.iter().zip(&x_0).all(|(&mask, &value)| mask == 0 || value > 0.0));
-        // What is clean stays as it is.
+        // Cleaning a clean mask changes nothing.
         let unit: Vec<f32> = clean.mask.iter().map(|&value| f32::from(value) * 2.0 - 1.0).collect();
         let again = clean_mask(&unit, size, 0.0, area);
         prop_assert_eq!((again.mask, again.components, again.removed_pixels), (clean.mask, clean.components, 0));
     }
 }
 
-/// The last row of a slice does not touch the first row of the next.
+/// The last row of a slice is not connected to the first row of the next.
 #[test]
 fn specks_end_with_their_slice() {
     let (x_0, [rows, columns]) = picture(&["....", "##..", "##..", "...."]);

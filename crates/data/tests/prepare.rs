@@ -1,4 +1,4 @@
-//! Preparing pairs: the intensity map and its inverse, what it is measured on, crop, padding, warnings, fingerprints.
+//! Preparing pairs: the intensity map, its inverse and the pairs it is measured on; crop, padding, warnings, fingerprints.
 
 mod common;
 
@@ -65,7 +65,7 @@ fn every_raw_value_survives_the_way_there_and_back() {
     assert_eq!(Preparation::display(&[-2.0, -1.0, 0.0, 1.0, f32::NAN]), [0, 0, 128, 255, 0]);
 }
 
-/// Pairs of 10 x 100 pixels whose 1,000 values are a permutation of `start` to `start + 999`.
+/// Pairs of 10 x 100 pixels whose 1,000 values are `start` to `start + 999`.
 fn sixteen_bit_set(root: &Path, starts: &[u16]) {
     for (index, start) in starts.iter().enumerate() {
         gray16(&root.join(format!("images/p{index}.png")), 10, 100, |x, y| start + (y * 10 + x) as u16);
@@ -103,10 +103,10 @@ fn window_and_per_image_maps() {
     assert_eq!(preparation.intensity.range(), Some((1000.0, 2000.0)));
     assert_eq!((set.image(0)[0], set.image(0)[500], set.image(1)[999]), (-1.0, 0.0, 1.0));
     let (preparation, set) = prepare(dir.path(), &config([100, 10], Intensity::PerImage)).unwrap();
-    assert_eq!(set.image(0), set.image(1), "two images that differ in brightness alone");
+    assert_eq!(set.image(0), set.image(1), "two images that differ only in brightness");
     assert_eq!(set.image(0)[999], 1.0);
     assert_eq!(preparation.intensity.range(), None);
-    assert_eq!(preparation.encode(&[-1.0, 1.0]), Pixels::Sixteen(vec![0, u16::MAX]), "no inverse: the whole type");
+    assert_eq!(preparation.encode(&[-1.0, 1.0]), Pixels::Sixteen(vec![0, u16::MAX]), "no inverse: all of the type");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn size_mismatch_is_found_before_any_measuring() {
 #[test]
 fn blank_borders_are_cut_alike_and_never_a_lesion() {
     let dir = tempdir().unwrap();
-    // A bright block at columns 10 to 19 and rows 5 to 9 of 40 x 30, faint noise around, the lesion one pixel outside.
+    // A bright block at columns 10 to 19 and rows 5 to 9 of 40 x 30, faint noise around it, and a lesion pixel just outside.
     gray8(&dir.path().join("images/a.png"), 40, 30, |x, y| {
         if (10..20).contains(&x) && (5..10).contains(&y) { 200 } else { ((x + y) % 2) as u8 }
     });
@@ -197,9 +197,9 @@ fn vanished_masks_and_reduced_colour_are_said() {
     assert_eq!(set.warnings.len(), 2, "{:?}", set.warnings);
     assert!(set.warnings[0].starts_with("1 of 2 images are in colour"), "{:?}", set.warnings);
     assert!(set.warnings[1].starts_with("1 of 2 masks have lesion in the file"), "{:?}", set.warnings);
-    assert!(set.warnings.iter().all(|warning| !warning.contains("a00")), "warnings name no ids");
+    assert!(set.warnings.iter().all(|warning| !warning.contains("a00")), "warnings must not name ids");
     let nearest = DataConfig { mask_resize: MaskResize::Nearest, ..config([3, 4], Intensity::Dtype) };
-    assert!(prepare(dir.path(), &nearest).unwrap().1.vanished.is_empty(), "nearest meets the pixel at (1, 1)");
+    assert!(prepare(dir.path(), &nearest).unwrap().1.vanished.is_empty(), "nearest picks the pixel at (1, 1)");
     let three = DataConfig { channels: 3, ..config([6, 8], Intensity::Dtype) };
     let (_, set) = prepare(dir.path(), &three).unwrap();
     assert!(set.warnings.is_empty(), "{:?}", set.warnings);
@@ -298,7 +298,7 @@ fn busi_prepares_with_groups_kept_apart() {
     let empty = (0..586).filter(|&index| set.mask(index).iter().all(|&value| value < 0.0)).count();
     // The manifest says that 97 images are normal; the others have a lesion, unless it vanished at this size.
     assert_eq!(empty - set.vanished.len(), 97, "{:?}", set.warnings);
-    // The manifest's mask_fraction was measured before; prepared masks keep it on average.
+    // The manifest's mask_fraction was measured on the source masks; prepared masks keep it on average.
     let fraction = set.masks.iter().filter(|&&value| value > 0.0).count() as f64 / set.masks.len() as f64;
     assert!((0.03..0.2).contains(&fraction), "{fraction}");
 }
@@ -324,12 +324,12 @@ fn lgg_prepares_with_its_mask_fractions() {
         compared += 1;
     }
     assert_eq!(compared, 1295);
-    // "At least half" gives ties to the lesion: one pixel in a hundred of the outline, on a mean fraction of 0.02.
+    // "At least half" counts ties as lesion: about one outline pixel in a hundred, at a mean fraction of 0.02.
     assert!(greatest < 0.01 && (sum / 1295.0).abs() < 5e-4, "greatest {greatest}, mean {}", sum / 1295.0);
 }
 
-/// A picture with blank borders, wide beside high, goes to a padded square and back: what was 1 inside the crop is 1 again, and the crop's
-/// outside is the ground.
+/// A picture with blank borders that is wider than high is prepared and mapped back: its bright block is positive again in the same
+/// pixels, and everything else is not.
 #[test]
 fn predictions_find_their_way_back_to_the_file_s_grid() {
     let dir = tempdir().unwrap();
@@ -370,7 +370,7 @@ fn generated_pairs_are_read_as_they_were_written() {
     let config = DataConfig { crop: Crop::BlankBorders, ..config([6, 8], Intensity::PerImage) };
     let (preparation, set) = prepare(dir.path(), &config).unwrap();
     let generated = dir.path().join("generated");
-    let Pixels::Eight(bytes) = preparation.encode(set.image(0)) else { panic!("8 bit") };
+    let Pixels::Eight(bytes) = preparation.encode(set.image(0)) else { panic!("expected 8 bits") };
     gray8(&generated.join("images/000000.png"), 8, 6, |x, y| bytes[(y * 8 + x) as usize]);
     gray8(&generated.join("masks/000000.png"), 8, 6, |x, _| if x < 3 { 255 } else { 0 });
     let read = preparation.of_generated().load(&discover(&generated), &|_, _| {}).unwrap();
@@ -378,7 +378,7 @@ fn generated_pairs_are_read_as_they_were_written() {
     assert_eq!(read.mask(0), set.mask(0));
 }
 
-/// A volume is prepared as its slices are, one by one, padded and resized; its rows do not mix at their borders.
+/// The slices of a volume are padded and resized one by one; rows do not mix at the borders between slices.
 #[test]
 fn slices_are_prepared_by_themselves() {
     let dir = tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Reading files: formats, depths, colour, alpha, masks of every kind, and damage.
+//! Reading files: formats, bit depths, colour, alpha, masks of every kind, and damaged files.
 
 mod common;
 
@@ -47,7 +47,7 @@ fn every_format_and_depth_returns_the_stored_values() {
     let jpeg = dir.path().join("j.jpg");
     gray8(&jpeg, 16, 16, |_, _| 77);
     assert!(read_image(&jpeg, 1).unwrap().data.iter().all(|value| (value - 77.0).abs() <= 1.0));
-    // The content decides, not the name.
+    // The content decides the format, not the name.
     let misnamed = dir.path().join("m.jpg");
     std::fs::copy(dir.path().join("g.png"), &misnamed).unwrap();
     assert_eq!(read_image(&misnamed, 1).unwrap().data[7], 101.0);
@@ -87,7 +87,7 @@ fn an_opaque_alpha_is_dropped_and_any_other_refused() {
     assert_eq!(read_image(&path, 1).unwrap().data, [0.0, 1.0]);
     ImageBuffer::<LumaA<u8>, _>::from_fn(3, 1, |x, _| LumaA([0, if x == 0 { 255 } else { 254 }])).save(&path).unwrap();
     assert!(matches!(read_image(&path, 1), Err(DataError::Transparent { count: 2, .. })));
-    assert!(matches!(mask(&path), Err(DataError::Transparent { count: 2, .. })), "a mask in the alpha channel alone");
+    assert!(matches!(mask(&path), Err(DataError::Transparent { count: 2, .. })), "a mask only in the alpha channel");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn ambiguous_masks_are_refused_with_their_values() {
     assert!(matches!(mask(&path), Err(DataError::AmbiguousMask { count: 1, .. })), "all 40 is neither empty nor full");
     colour8(&path, 2, 1, |x, _| [[255, 255, 255], [255, 0, 0]][x as usize]);
     let error = mask(&path).unwrap_err().to_string();
-    assert!(error.contains("#ff0000, 255"), "no black ground to tell lesion from: {error}");
+    assert!(error.contains("#ff0000, 255"), "without a black background: {error}");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn named_values_decide() {
     assert_eq!(mask_of(&path, &[MaskValue::Colour([255, 0, 0])]).unwrap(), [1, 0, 0]);
     assert_eq!(mask_of(&path, &[MaskValue::Gray(9)]).unwrap(), [0, 0, 1]);
     ImageBuffer::<Rgb<u16>, _>::from_fn(2, 1, |x, _| Rgb([x as u16 * u16::MAX, 0, 0])).save(&path).unwrap();
-    assert_eq!(mask_of(&path, &[MaskValue::Colour([255, 0, 0])]).unwrap(), [0, 1], "8-bit colours name 16-bit ones");
+    assert_eq!(mask_of(&path, &[MaskValue::Colour([255, 0, 0])]).unwrap(), [0, 1], "8-bit colours match 16-bit ones");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_header_that_claims_a_giant_is_refused_without_decoding() {
     let path = dir.path().join("bomb.bmp");
     gray8(&path, 4, 4, |_, _| 0);
     let mut bytes = std::fs::read(&path).unwrap();
-    // Width and height stand at 18 and 22 of a BMP.
+    // A BMP stores width and height at offsets 18 and 22.
     bytes[18..22].copy_from_slice(&60_000u32.to_le_bytes());
     bytes[22..26].copy_from_slice(&60_000u32.to_le_bytes());
     std::fs::write(&path, bytes).unwrap();
@@ -204,11 +204,11 @@ fn truncated_files_never_panic() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("t");
     for bytes in samples() {
-        // Every length within the headers, then one in five.
+        // Every length within the headers, then every fifth.
         for length in (0..bytes.len()).filter(|&length| length < 64 || length % 5 == 0) {
             std::fs::write(&path, &bytes[..length]).unwrap();
             let (image, mask, header) = (read_image(&path, 1), mask(&path), read_header(&path));
-            // Half a file is never taken for a whole one of another size.
+            // A truncated file is never read as a whole image of another size.
             if let (Ok(image), Ok(header)) = (&image, &header) {
                 assert_eq!(image.data.len(), header.width * header.height);
             }

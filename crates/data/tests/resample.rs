@@ -1,4 +1,4 @@
-//! Resizing against Pillow, against closed forms, and in its invariants.
+//! Resizing, compared with Pillow and with closed forms, and its invariants.
 
 use pig_data::resample::{resize_image, resize_mask_area, resize_mask_nearest};
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ struct Case {
     bilinear: Vec<f32>,
 }
 
-/// The input of the golden's script.
+/// The input that the script of the golden file uses.
 fn value(row: usize, column: usize) -> f32 {
     ((row * row * 31 + column * column * 17 + row * column * 7 + 11 * column) % 251) as f32
 }
@@ -39,7 +39,7 @@ fn images_agree_with_pillow() {
 
 #[test]
 fn a_ramp_stays_a_ramp_inside_the_picture() {
-    // Exact for whole reductions, where the sampled triangle is symmetric, and for every enlargement.
+    // Exact for reductions by a whole factor, where the sampled triangle is symmetric, and for every enlargement.
     for (length, target) in [(60, 20), (60, 12), (64, 32), (20, 60), (20, 33)] {
         let scale = length as f32 / target as f32;
         let ramp: Vec<f32> = (0..length).map(|x| x as f32 + 0.5).collect();
@@ -54,10 +54,10 @@ fn a_ramp_stays_a_ramp_inside_the_picture() {
 
 #[test]
 fn area_keeps_what_covers_half_and_drops_less() {
-    // Reduced by 2: four source pixels each. Two of four stay, one of four does not.
+    // Reduced by 2, every output pixel covers four source pixels. Two of four make it lesion, one of four does not.
     let mask = [1, 1, 1, 0, 0, 0, 0, 0];
     assert_eq!(resize_mask_area(&mask, [2, 4], [1, 2]), [1, 0]);
-    // Reduced from 3 to 2: one source pixel covers 1 of 1.5, or half of 1.5 from the middle.
+    // Reduced from 3 to 2, an output pixel is 1.5 source pixels wide: an outer source pixel covers 1 of it, the middle one 0.5.
     assert_eq!(resize_mask_area(&[1, 0, 0], [1, 3], [1, 2]), [1, 0]);
     assert_eq!(resize_mask_area(&[0, 1, 0], [1, 3], [1, 2]), [0, 0]);
     assert_eq!(resize_mask_area(&[0, 1, 1], [1, 3], [1, 2]), [0, 1]);
@@ -113,7 +113,7 @@ proptest! {
         let mask: Vec<u8> = (0..from[0] * from[1]).map(|i| u8::from(value(i + seed, 3) < 125.0)).collect();
         let rest: Vec<u8> = mask.iter().map(|v| 1 - v).collect();
         let (lesion, ground) = (resize_mask_area(&mask, from, to), resize_mask_area(&rest, from, to));
-        // Every output pixel is at least half one or the other; both only where they share it equally.
+        // Every output pixel is at least half lesion or at least half background; both only if they share it equally.
         prop_assert!(lesion.iter().zip(&ground).all(|(a, b)| a + b >= 1));
     }
 
@@ -121,7 +121,7 @@ proptest! {
     fn whole_reductions_keep_the_mean_of_a_picture_with_flat_borders(
         factor in 1usize..6, blocks in 4usize..9, seed in 0usize..1000
     ) {
-        // Within the outermost two blocks the picture is flat, so that the filter's cut ends change nothing.
+        // The outermost two blocks of the picture are flat, so that cutting the filter at the edge changes nothing.
         let side = factor * blocks;
         let inside = |i: usize| (2 * factor..side.saturating_sub(2 * factor)).contains(&i);
         let picture: Vec<f32> = (0..side * side)

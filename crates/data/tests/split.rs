@@ -1,4 +1,4 @@
-//! Splits: no group on both sides, nothing lost, the same on every machine and in every order.
+//! Splits: no group is on both sides, no pair is lost, and machine and listing order do not matter.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -132,7 +132,7 @@ fn every_group_is_held_out_about_equally_often() {
             counts[id[1..].parse::<usize>().unwrap()] += 1;
         }
     }
-    // Binomial with mean 600 and standard deviation 20.5: six deviations.
+    // Binomial with mean 600 and standard deviation 20.5: the bound is six standard deviations.
     assert!(counts.iter().all(|count| count.abs_diff(600) < 123), "{counts:?}");
 }
 
@@ -180,7 +180,7 @@ fn a_test_set_is_kept_hashed_and_checked() {
     assert!(Splits::load(&path).unwrap_err().to_string().contains("hash"));
     let leaking = Splits { training: fold.training.iter().chain(&fold.test).cloned().collect(), ..fold.clone() };
     assert!(leaking.check(&data).is_err());
-    // A split without a test set reads as it always did.
+    // A split without a test set is written and read as before test sets existed.
     let plain = split_by_group(&data, 0.3, 1).unwrap();
     plain.save(&path).unwrap();
     assert!(!std::fs::read_to_string(&path).unwrap().contains("test"));

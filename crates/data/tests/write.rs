@@ -1,4 +1,4 @@
-//! Writing pairs: lossless files that say what they are, resumed and shared folders, manifests.
+//! Writing pairs: lossless files with text chunks, resumed and shared folders, manifests.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn write(writer: &PairWriter, seed: u64) {
     writer.write(&PairRecord { seed, image: &image, mask: Some(&mask) }).unwrap();
 }
 
-/// The manifest's values of one column.
+/// The values of one column of the manifest.
 fn column(out: &Path, name: &str) -> Vec<String> {
     let mut reader = csv::Reader::from_path(out.join("manifest.csv")).unwrap();
     let position = reader.headers().unwrap().iter().position(|header| header == name).unwrap();
@@ -71,7 +71,7 @@ fn a_run_leaves_pairs_and_both_manifests() {
     }
     assert_eq!(read_image(&out.join("images/000017.png"), 1).unwrap().data[5], 53.0);
     assert_eq!(read_mask(&out.join("masks/000017.png"), &DataConfig::default()).unwrap().lesion_pixels(), 17);
-    // What pig writes, pig reads.
+    // pig reads what it writes.
     let dataset = Dataset::discover(&out, &DataConfig::default()).unwrap();
     assert_eq!((dataset.layout, dataset.ids()), (Layout::Manifest, column(&out, "id")));
 }
@@ -82,7 +82,7 @@ fn parquet_holds_the_same_rows() {
     let writer = writer(dir.path());
     writer.finish().unwrap();
     let open = || SerializedFileReader::new(std::fs::File::open(dir.path().join("manifest.parquet")).unwrap()).unwrap();
-    assert_eq!(open().metadata().file_metadata().num_rows(), 0, "no sample, an empty table");
+    assert_eq!(open().metadata().file_metadata().num_rows(), 0, "without samples, the table is empty");
     for seed in [u64::MAX, 5, 6] {
         write(&writer, seed);
     }
@@ -129,7 +129,7 @@ fn broken_or_half_pairs_are_not_finished_and_are_written_again() {
     assert_eq!(writer.finish().unwrap().pairs, 4);
     for length in 0..bytes.len() {
         std::fs::write(&image, &bytes[..length]).unwrap();
-        // Without its closing chunk a PNG still has every pixel; without more it has not.
+        // Without its closing chunk of 12 bytes a PNG still has every pixel; if more is missing, it does not.
         assert!(!writer.is_finished(2) || length >= bytes.len() - 12, "{length} of {} bytes", bytes.len());
     }
 }
@@ -145,7 +145,7 @@ fn samples_of_others_are_refused() {
     let error = PairWriter::create(dir.path(), changed, [4, 6], 1).unwrap_err();
     assert!(matches!(error, DataError::ForeignSample { what: "settings_hash", .. }), "{error}");
     let batch = Stamp { settings: "batch_size = 2".to_owned(), ..stamp("abc") };
-    assert!(PairWriter::create(dir.path(), batch, [4, 6], 1).unwrap().is_finished(1), "the text alone does not matter");
+    assert!(PairWriter::create(dir.path(), batch, [4, 6], 1).unwrap().is_finished(1), "the text is not compared");
 
     let real = tempdir().unwrap();
     let path = real.path().join("images/000001.png");
@@ -211,10 +211,10 @@ fn finishing_waits_for_its_turn_and_then_lists_everything() {
     std::thread::scope(|scope| {
         let finished = scope.spawn(|| writer.finish().unwrap());
         std::thread::sleep(std::time::Duration::from_millis(300));
-        assert!(!dir.path().join("manifest.csv").exists(), "another process is writing its manifest");
+        assert!(!dir.path().join("manifest.csv").exists(), "another process holds the manifest's lock");
         write(&writer, 2);
         turn.unlock().unwrap();
-        assert_eq!(finished.join().unwrap().pairs, 2, "what was written while waiting is listed");
+        assert_eq!(finished.join().unwrap().pairs, 2, "the pair written while waiting is listed");
     });
 }
 
@@ -272,7 +272,7 @@ fn images_alone_have_neither_masks_nor_their_columns() {
     assert_eq!(column(dir.path(), "has_mask"), ["false", "false"]);
     let manifest = std::fs::read_to_string(dir.path().join("manifest.csv")).unwrap();
     assert!(!manifest.lines().next().unwrap().split(',').any(|name| name == "mask" || name == "empty_mask"));
-    // Nobody takes the folder for pairs.
+    // The folder is not mistaken for one of pairs.
     let error = Dataset::discover(dir.path(), &DataConfig::default()).unwrap_err().to_string();
     assert!(error.contains("mask"), "{error}");
 }

@@ -1,5 +1,5 @@
 //! Prepares synthetic volumes of 300 MB each and prints the peak memory of the process: `cargo run --release -p pig-prepare
-//! --example volume_memory [FOLDER]`. A DICOM volume and NIfTI volumes sliced along each axis, masks included.
+//! --example volume_memory [FOLDER]`. It uses a DICOM volume and a NIfTI volume sliced along each axis, both with masks.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -20,7 +20,7 @@ fn main() {
     let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from).join("pig-volume-memory");
     std::fs::create_dir_all(&folder).expect("a folder to write to");
     let key = folder.join("key");
-    // An earlier run's files would be kept otherwise.
+    // A key of an earlier run would prevent making a new one.
     let _ = std::fs::remove_file(&key);
     let key = Key::create(&key).expect("a key");
     let source = folder.join("dicom");
@@ -31,20 +31,20 @@ fn main() {
     nifti(&source.join("volume.nii"), |i, j, k| ((i * 3 + j * 2 + k * 40) % 4096) as u16);
     nifti(&source.join("volume_mask.nii"), |i, j, k| u16::from((500..700).contains(&i) && j % 9 < 5 && k % 9 < 5));
     for slice_axis in [2, 1, 0] {
-        // Every hundredth slice along the long axes: all would take as long as they are many, not more memory.
+        // Only every hundredth slice along the long axes: all slices would take more time, but not more memory.
         let empty_share = if slice_axis == 2 { 1.0 } else { 0.01 };
         let config = PrepareConfig { slice_axis, empty_share, ..PrepareConfig::default() };
         measure(&format!("NIfTI along axis {slice_axis}"), &source, &folder, &key, config);
     }
     let peak = peak_memory();
     println!("peak memory of all: {peak} MB (bound {BOUND} MB)");
-    std::fs::remove_dir_all(&folder).expect("what was written can be removed");
+    std::fs::remove_dir_all(&folder).expect("the folder can be removed");
     assert!(peak < BOUND, "{peak} MB");
 }
 
 fn measure(name: &str, source: &Path, folder: &Path, key: &Key, config: PrepareConfig) {
     let out = folder.join("out");
-    // What is not there need not be removed.
+    // The folder need not exist.
     let _ = std::fs::remove_dir_all(&out);
     let request = Request {
         source: source.to_path_buf(),
@@ -59,10 +59,10 @@ fn measure(name: &str, source: &Path, folder: &Path, key: &Key, config: PrepareC
     let since = Instant::now();
     let summary = prepare(&request, &Silent).expect("a volume that can be prepared");
     let (pairs, seconds) = (summary.description.pairs, since.elapsed().as_secs_f64());
-    println!("{name}: {pairs} pairs in {seconds:.1} s, peak memory until now {} MB", peak_memory());
+    println!("{name}: {pairs} pairs in {seconds:.1} s, peak memory so far {} MB", peak_memory());
 }
 
-/// The most memory that the process has held, in MB; 0 where the system does not say.
+/// The peak memory of the process in MB; 0 if the system does not report it.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,14 +1,14 @@
-//! From places on a grid to millimetres in the world.
+//! Maps positions on a pixel grid to millimetres in the world.
 //!
-//! Every affine of this crate leads to RAS+, as NIfTI has it: the first axis runs to the patient's right, the second to the
-//! front, the third to the head. DICOM counts to the left and to the back (LPS+), so that its first two axes are turned.
+//! Every affine of this crate maps to RAS+, as in NIfTI: the first axis points to the patient's right, the second to the
+//! front, the third to the head. DICOM's first two axes point to the left and to the back (LPS+), so their signs are inverted.
 
 use pig_dicom::{FrameInfo, Image, Spacing};
 
-/// Three rows of four numbers: from (column, row, slice), counted from 0 at the centres, to millimetres.
+/// Three rows of four numbers: maps (column, row, slice), counted from 0 at pixel centres, to millimetres.
 pub type Affine = [[f64; 4]; 3];
 
-/// How far frames may lie beside even steps, as a share of the step.
+/// How far frames may deviate from even steps, as a share of the step.
 const STEP_TOLERANCE: f64 = 0.01;
 
 /// How far the direction cosines of frames may differ.
@@ -19,7 +19,7 @@ pub(crate) fn from_slice(affine: Affine, slices: f64) -> Affine {
     affine.map(|[column, row, slice, origin]| [column, row, slice, slices.mul_add(slice, origin)])
 }
 
-/// Whether different places lie apart: headers may hold distances of 0, and numbers that are none.
+/// Whether the affine is invertible: headers may contain distances of 0 and values that are not finite.
 pub(crate) fn is_usable(affine: &Affine) -> bool {
     let [a, b, c] = affine;
     let volume =
@@ -27,13 +27,13 @@ pub(crate) fn is_usable(affine: &Affine) -> bool {
     affine.iter().flatten().all(|number| number.is_finite()) && volume.is_finite() && volume != 0.0
 }
 
-/// The twelve numbers as text, row by row; what manifests hold.
+/// The twelve numbers as text, row by row, as in manifests.
 pub(crate) fn text(affine: &Affine) -> String {
-    // Adding 0 makes 0 of -0.
+    // Adding 0 turns -0 into 0.
     affine.concat().iter().map(|number| (number + 0.0).to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// The way from one frame to the next in LPS+ millimetres, where all frames of an object lie parallel at even distances.
+/// The step from one frame to the next in LPS+ millimetres; `None` unless all frames of an object are parallel and evenly spaced.
 pub(crate) fn frame_step(image: &Image) -> pig_dicom::Result<Option<[f64; 3]>> {
     let frames = image.info().frames;
     if frames < 2 {
@@ -59,8 +59,9 @@ pub(crate) fn frame_step(image: &Image) -> pig_dicom::Result<Option<[f64; 3]>> {
     Ok((even && length > 0.0).then_some(step))
 }
 
-/// The affine of one frame, which is slice 0 of it (PS3.3 C.7.6.2.1.1). `step` leads to the next frame; without it, the normal
-/// of the plane does, as far as the object says, else by 1 mm. `None` where the object does not say where the frame lies.
+/// The affine of one frame, which is its slice 0 (PS3.3 C.7.6.2.1.1). `step` is the step to the next frame. Without it, the step
+/// is along the normal of the plane, by the object's slice spacing or thickness, else by 1 mm. `None` if the object does not give
+/// the position of the frame.
 pub(crate) fn of_frame(info: &FrameInfo, step: Option<[f64; 3]>) -> Option<Affine> {
     let (Spacing { row, column, .. }, position, orientation) = (info.spacing?, info.position?, info.orientation?);
     let [across, down] = [&orientation[..3], &orientation[3..]];

@@ -1,18 +1,18 @@
-//! How much memory all threads together may hold.
+//! A bound on the memory that all threads together may use.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::sources::Cost;
 
-/// Bytes that a pixel costs while a slice is in work: stored, modality (f64), shown, cropped and resized values, and the mask.
+/// Bytes per pixel while a slice is being prepared: stored, modality (f64), displayed, cropped and resized values, and the mask.
 /// 17 were measured (examples/volume_memory.rs).
 const BYTES_A_PIXEL: u64 = 24;
 
-/// The part of the memory that slices of volumes may hold, so that a volume of hundreds of megabytes is prepared in less than
-/// itself on any number of processors. Single images, which are larger, may hold all of it.
+/// Slices of volumes may use one part in this many of the memory, so that preparing a volume of hundreds of megabytes takes less
+/// memory than the volume itself, on any number of processors. Single images, which are larger, may use all of it.
 const VOLUME_PART: u64 = 10;
 
-/// A number of bytes shared by all threads.
+/// A number of bytes that all threads share.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: u64,
@@ -26,7 +26,7 @@ struct Used {
     volumes: u64,
 }
 
-/// Bytes that are given back when this is dropped.
+/// Bytes taken from the budget; they are returned when this is dropped.
 pub(crate) struct Share<'a> {
     budget: &'a Budget,
     held: Used,
@@ -37,14 +37,14 @@ impl Budget {
         Self { limit: cost.max_bytes, used: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// In how many parts at most the slices of a volume are worked on: each may go to a thread of its own, whose allocator
-    /// keeps what a slice once needed.
+    /// The greatest number of parts into which a volume's slices are divided. Each part may run on a separate thread, and the
+    /// thread's allocator keeps the memory that a slice needed.
     pub(crate) fn parts(&self, size: [usize; 2]) -> usize {
         (self.limit / VOLUME_PART / bytes(size).max(1)).max(1) as usize
     }
 
-    /// Waits until a slice of `size`, one of `slices`, fits. A slice that alone is more than the limit waits until it is
-    /// alone. Nothing under a share may wait for other threads of the pool.
+    /// Waits until a slice of `size`, one of `slices`, fits into the budget. A slice that exceeds the limit by itself waits until
+    /// nothing else is in use. While a share is held, the thread must not wait for other threads of the pool.
     pub(crate) fn take(&self, size: [usize; 2], slices: usize) -> Share<'_> {
         let bytes = bytes(size);
         let held = Used { all: bytes, volumes: if slices > 1 { bytes } else { 0 } };
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// The most shares that were held at once by eight threads.
+    /// The greatest number of shares that eight threads held at once.
     fn most_at_once(size: [usize; 2], slices: usize) -> usize {
         let budget = Budget::of(&Cost::of_bytes(BYTES_A_PIXEL * 1000 * 10));
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn slices_wait_for_memory() {
-        // Ten images of 1000 pixels fit, of which a volume may hold one; of images beyond the limit there is one at a time.
+        // Ten images of 1000 pixels fit, but only one slice of a volume; images beyond the limit are taken one at a time.
         assert_eq!(most_at_once([10, 100], 60), 1);
         assert_eq!(most_at_once([1000, 1000], 1), 1);
         assert!((2..=5).contains(&most_at_once([20, 100], 1)));

@@ -1,18 +1,18 @@
-//! What can go wrong, each case naming the file, what was found, what was expected and what to do. No message holds a
-//! header's value.
+//! The errors of this crate. Each names the file, what was found, what was expected and what to do. No message contains a
+//! value from a header.
 
 use std::path::{Path, PathBuf};
 
 use pig_data::DataError;
 use pig_report::ReportError;
 
-/// The result of everything in this crate that can fail.
+/// The result type of this crate.
 pub type Result<T, E = PrepareError> = std::result::Result<T, E>;
 
-/// Everything that finding, reading, preparing and inspecting can refuse.
+/// An error of finding, reading, preparing or inspecting sources.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// A picture, table or manifest, or an operation of the system.
+    /// A picture, table or manifest cannot be read, or the system refused an operation.
     #[error(transparent)]
     Data(#[from] DataError),
 
@@ -20,23 +20,23 @@ pub enum PrepareError {
     #[error(transparent)]
     File(#[from] pig_files::FileError),
 
-    /// A DICOM file.
+    /// A DICOM file cannot be read.
     #[error(transparent)]
     Dicom(#[from] pig_dicom::Error),
 
-    /// A page or picture of the report.
+    /// A page or picture of the report cannot be made.
     #[error(transparent)]
     Report(#[from] ReportError),
 
-    /// A NIfTI file.
-    #[error("{}: not a NIfTI file that can be read: {problem}; expected {expected}; convert the file or leave it out",
+    /// A NIfTI file cannot be read.
+    #[error("{}: cannot be read as a NIfTI file: {problem}; expected {expected}; convert the file or remove it",
             path.display())]
     Nifti {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         problem: String,
-        /// What is read.
+        /// What can be read.
         expected: &'static str,
     },
 
@@ -47,19 +47,19 @@ pub enum PrepareError {
         key: &'static str,
         /// The value found.
         found: String,
-        /// What it may be.
+        /// What is allowed.
         expected: &'static str,
     },
 
-    /// Nothing that could be prepared.
-    #[error("{}: no images found for the layout {layout}; expected {expected}; point at the folder that holds the \
-             release, or force another layout with --layout", path.display())]
+    /// There is nothing to prepare.
+    #[error("{}: no images found for the layout {layout}; expected {expected}; give the path of the folder that holds the \
+             release, or choose another layout with --layout", path.display())]
     NothingFound {
         /// The source folder.
         path: PathBuf,
-        /// The layout that was looked for.
+        /// The layout that was expected.
         layout: &'static str,
-        /// What it consists of.
+        /// The files that it consists of.
         expected: &'static str,
     },
 
@@ -69,11 +69,11 @@ pub enum PrepareError {
     MissingMask {
         /// The image.
         path: PathBuf,
-        /// Where it was looked for.
+        /// Where the mask was expected.
         expected: String,
     },
 
-    /// An image and its mask do not lie on the same grid.
+    /// An image and its mask do not have the same grid.
     #[error("{}: the mask {} differs in {what}: {found}, expected {expected}; export the mask again on the image's grid",
             image.display(), mask.display())]
     Mismatch {
@@ -81,16 +81,16 @@ pub enum PrepareError {
         image: PathBuf,
         /// The mask.
         mask: PathBuf,
-        /// Size, slices or geometry.
+        /// Size, slices, geometry or kind.
         what: &'static str,
-        /// The mask's.
+        /// The mask's value.
         found: String,
-        /// The image's.
+        /// The expected value, mostly that of the image.
         expected: String,
     },
 
-    /// An annotation file that cannot be understood.
-    #[error("{}: {problem}; expected {expected}; correct the file or take it away", path.display())]
+    /// An annotation file that cannot be read.
+    #[error("{}: {problem}; expected {expected}; correct the file or remove it", path.display())]
     Annotation {
         /// The file.
         path: PathBuf,
@@ -100,26 +100,26 @@ pub enum PrepareError {
         expected: &'static str,
     },
 
-    /// A window that this source cannot have.
+    /// A window that cannot be used for this source.
     #[error("{}: prepare.window = {rule:?} cannot be used: {problem}; set prepare.window to {instead}", path.display())]
     Window {
         /// The file.
         path: PathBuf,
         /// The setting.
         rule: &'static str,
-        /// Why.
+        /// Why it cannot be used.
         problem: &'static str,
-        /// What would do.
+        /// Settings that can be used.
         instead: &'static str,
     },
 
     /// A file that would take more memory than allowed.
-    #[error("{}: {what} would take {needed} bytes; the limit is {limit}; raise --memory or leave the file out",
+    #[error("{}: {what} would take {needed} bytes; the limit is {limit}; raise --memory or remove the file",
             path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// What takes it.
+        /// What would take the memory.
         what: &'static str,
         /// Bytes needed.
         needed: u64,
@@ -128,8 +128,8 @@ pub enum PrepareError {
     },
 
     /// The source names patients and no key was given.
-    #[error("{}: the source names patients in {cases} image(s); expected a key to hash their names with; give --key FILE, \
-             or --new-key FILE to make one (keep it outside the prepared folder)", path.display())]
+    #[error("{}: the source names patients in {cases} image(s); expected a key to hash their names; use --key FILE, \
+             or --new-key FILE to make a key (keep it outside the prepared folder)", path.display())]
     NoKey {
         /// The source.
         path: PathBuf,
@@ -137,7 +137,7 @@ pub enum PrepareError {
         cases: usize,
     },
 
-    /// A key file that is no key, or lies where it must not.
+    /// A file that is not a key, or a key or links file that must not be at this path.
     #[error("{}: {problem}; expected {expected}", path.display())]
     Key {
         /// The key file.
@@ -148,7 +148,7 @@ pub enum PrepareError {
         expected: &'static str,
     },
 
-    /// The output folder belongs to something else.
+    /// The output folder holds other files or another set.
     #[error("{}: {problem}; choose another folder, so that nothing is overwritten", path.display())]
     Foreign {
         /// The folder or file.
@@ -172,7 +172,7 @@ pub enum PrepareError {
     NoPairs {
         /// The output folder.
         path: PathBuf,
-        /// What became of the source.
+        /// How many cases failed and how many were left out.
         why: String,
     },
 }

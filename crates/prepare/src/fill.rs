@@ -3,8 +3,8 @@
 use crate::layouts::LesionBox;
 use crate::settings::BoxShape;
 
-/// Fills a box, or the ellipse that touches its sides, into a mask of `size` = (height, width). What lies beyond the mask is
-/// cut off. A pixel belongs to the ellipse when its centre does.
+/// Fills a box, or the ellipse that touches its sides, into a mask of `size` = (height, width). Parts outside the mask are
+/// cut off. A pixel belongs to the ellipse if its centre does.
 pub fn fill_box(mask: &mut [u8], size: [usize; 2], lesion: &LesionBox, shape: BoxShape) {
     let (left, top) = (lesion.x as f64, lesion.y as f64);
     let (a, b) = (lesion.width as f64 / 2.0, lesion.height as f64 / 2.0);
@@ -22,7 +22,7 @@ pub fn fill_box(mask: &mut [u8], size: [usize; 2], lesion: &LesionBox, shape: Bo
     }
 }
 
-/// An edge of a polygon by its upper end, with the rows that it crosses.
+/// An edge of a polygon, with the range of rows that it crosses.
 struct Edge {
     first: usize,
     end: usize,
@@ -30,8 +30,8 @@ struct Edge {
     to: [f64; 2],
 }
 
-/// The edges of a closed polygon that cross rows of a mask of `height` rows. Half open, so that a corner between two edges is
-/// crossed once.
+/// The edges of a closed polygon that cross rows of a mask of `height` rows. The ranges of rows are half open, so that a corner
+/// between two edges is counted once.
 fn edges(points: &[[f64; 2]], height: usize) -> impl Iterator<Item = Edge> {
     let row = move |y: f64| (y.ceil().max(0.0) as usize).min(height);
     points.iter().zip(points.iter().cycle().skip(1)).filter_map(move |(&from, &to)| {
@@ -40,14 +40,13 @@ fn edges(points: &[[f64; 2]], height: usize) -> impl Iterator<Item = Edge> {
     })
 }
 
-/// How often the edges of a closed polygon of (x, y) points cross rows of a mask of `height` rows: what filling it costs.
+/// How often the edges of a closed polygon of (x, y) points cross rows of a mask of `height` rows. Filling time grows with this.
 pub fn crossings(points: &[[f64; 2]], height: usize) -> u64 {
     edges(points, height).map(|edge| (edge.end - edge.first) as u64).sum()
 }
 
-/// Fills a closed polygon of (x, y) points into a mask of `size` = (height, width). Whole coordinates are the centres of
-/// pixels; a pixel is inside by the even-odd rule. One or two points mark the pixels that their whole parts name, as readers
-/// of INbreast have it.
+/// Fills a closed polygon of (x, y) points into a mask of `size` = (height, width) by the even-odd rule. Whole coordinates are
+/// pixel centres. One or two points only mark the pixels at their integer parts, as readers of INbreast do.
 pub fn fill_polygon(mask: &mut [u8], size: [usize; 2], points: &[[f64; 2]]) {
     let [height, width] = size;
     if points.len() < 3 {
@@ -60,7 +59,7 @@ pub fn fill_polygon(mask: &mut [u8], size: [usize; 2], points: &[[f64; 2]]) {
         return;
     }
     let mut waiting: Vec<Edge> = edges(points, height).collect();
-    // The edge that begins first is at the end.
+    // Sorted so that the topmost edge is at the end.
     waiting.sort_by_key(|edge| std::cmp::Reverse(edge.first));
     let mut active: Vec<Edge> = Vec::new();
     let mut row = waiting.last().map_or(height, |edge| edge.first);
@@ -105,7 +104,7 @@ mod tests {
             fill_box(&mut mask, size, &lesion, BoxShape::Ellipse);
             let expected = std::f64::consts::PI / 4.0 * (width * height) as f64;
             assert!((area(&mask) as f64 / expected - 1.0).abs() < 0.01, "{} {expected}", area(&mask));
-            assert_eq!(mask[y as usize * 300 + x as usize], 0, "the corner lies outside the ellipse");
+            assert_eq!(mask[y as usize * 300 + x as usize], 0, "the corner is outside the ellipse");
         }
     }
 
@@ -124,7 +123,7 @@ mod tests {
     fn crossings_count_what_filling_walks_through() {
         assert_eq!(crossings(&[[0.0, 0.0], [9.0, 0.0], [9.0, 5.0], [0.0, 5.0]], 100), 10);
         assert_eq!(crossings(&[[0.0, -1e300], [9.0, 1e300], [3.0, f64::MAX]], 100), 200);
-        // A hundred thousand edges of one row each are filled at once.
+        // A hundred thousand edges that cross at most one row each are filled quickly.
         let zigzag: Vec<[f64; 2]> = (0..100_000).map(|i| [f64::from(i % 50), f64::from(i / 2 % 4000) + 0.5]).collect();
         let mut mask = vec![0; 4000 * 50];
         fill_polygon(&mut mask, [4000, 50], &zigzag);

@@ -1,16 +1,16 @@
-//! Telling tissue from air, labels and wedges: the largest bright component of an image.
+//! Separates tissue from air, labels and wedges: finds the largest bright component of an image.
 
 use pig_data::resample::{fit_within, resize_image};
 use pig_metrics::components::{Connectivity, components};
 
-/// The side to which images are reduced before components are looked for: noise of film averages out.
+/// The longer side to which images are reduced before components are searched, so that film noise averages out.
 const WORKING_SIDE: usize = 512;
 
-/// The share of the darkest pixels among which air is looked for, in per cent, and the bright end of the range.
+/// The percentiles that are taken as air and as the bright end of the range, in per cent.
 const AIR_PERCENTILE: f64 = 5.0;
 const BRIGHT_PERCENTILE: f64 = 99.0;
 
-/// How bright a label or wedge is somewhere, as a share of the range.
+/// The brightest pixel of a label or wedge has at least this value, as a share of the range.
 const LABEL_SHARE: f32 = 0.5;
 
 /// A rectangle of an image in pixels.
@@ -37,32 +37,32 @@ impl Rectangle {
         [self.height, self.width]
     }
 
-    /// The values of this rectangle of an image `width` wide.
+    /// The values in this rectangle, from an image that is `width` wide.
     pub fn cut<T: Copy>(&self, values: &[T], width: usize) -> Vec<T> {
         let rows = values.chunks_exact(width).skip(self.top).take(self.height);
         rows.flat_map(|row| &row[self.left..self.left + self.width]).copied().collect()
     }
 }
 
-/// What belongs to the largest component, and what does not.
+/// The largest component, and the pixels that do not belong to tissue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Foreground {
     /// The rectangle around the largest component, its margin and every lesion.
     pub crop: Rectangle,
-    /// Pixels of other components that are bright somewhere (labels, wedges), none of them in a component with lesion.
+    /// Pixels of other components that have a bright pixel (labels, wedges) and contain no lesion; empty if there are none.
     pub others: Vec<bool>,
 }
 
 /// Finds the largest component of an image of values from 0 (black) to 1.
 ///
-/// Tissue is what is brighter than air by `threshold` times the range; air is the 5th percentile, the range goes from there
-/// to the 99th, of the image reduced to 512 pixels. Other components are told apart with a pixel of that reduced image
-/// around them. Components with lesion are tissue. An image without contrast is tissue everywhere.
+/// The search uses the image reduced to 512 pixels. Air is its 5th percentile, and the range goes from there to its 99th.
+/// Tissue is brighter than air by more than `threshold` times the range. Labels and wedges include a margin of one pixel of
+/// the reduced image. Components with lesion count as tissue. An image without contrast is kept whole.
 ///
 /// # Panics
 /// When `values` and `mask` do not have `size[0] * size[1]` values.
 pub fn largest_component(values: &[f32], mask: &[u8], size: [usize; 2], threshold: f64, margin: f64) -> Foreground {
-    assert!(values.len() == size[0] * size[1] && mask.len() == values.len(), "image and mask have one size");
+    assert!(values.len() == size[0] * size[1] && mask.len() == values.len(), "image and mask must have the given size");
     let whole = Foreground { crop: Rectangle::whole(size), others: Vec::new() };
     let longer = size[0].max(size[1]);
     let small = if longer > WORKING_SIDE { fit_within(size, [WORKING_SIDE; 2]) } else { size };
@@ -74,7 +74,7 @@ pub fn largest_component(values: &[f32], mask: &[u8], size: [usize; 2], threshol
     let Some(largest) = (0..found.areas.len()).max_by_key(|&index| (found.areas[index], usize::MAX - index)) else {
         return whole;
     };
-    // Labels of components that stay, counted from 1 as in `found.labels`.
+    // Whether the component with each label stays; labels count from 1, as in `found.labels`.
     let mut stays = vec![false; found.areas.len() + 1];
     stays[largest + 1] = true;
     let reduced_place = |row: usize, column: usize| (row * small[0] / size[0]) * small[1] + column * small[1] / size[1];
@@ -85,7 +85,7 @@ pub fn largest_component(values: &[f32], mask: &[u8], size: [usize; 2], threshol
     for (&label, &value) in found.labels.iter().zip(&reduced) {
         brightest[label as usize] = brightest[label as usize].max(value);
     }
-    // Labels and wedges are bright; dim islands are thin tissue at the rim, and stay as they are.
+    // Labels and wedges are bright; dim islands are thin tissue at the rim and are not changed.
     let middle = air + LABEL_SHARE * (bright - air);
     let laid_over = |label: u32| label != 0 && !stays[label as usize] && brightest[label as usize] >= middle;
     let other: Vec<bool> = found.labels.iter().map(|&label| laid_over(label)).collect();
@@ -99,7 +99,7 @@ pub fn largest_component(values: &[f32], mask: &[u8], size: [usize; 2], threshol
     Foreground { crop, others }
 }
 
-/// The other components and one pixel around them, as far as that is no tissue that stays.
+/// The other components and one pixel around them, except pixels of components that stay.
 fn grown(other: &[bool], labels: &[u32], stays: &[bool], size: [usize; 2]) -> Vec<bool> {
     let near = |index: usize| {
         let (row, column) = (index / size[1], index % size[1]);
@@ -110,7 +110,7 @@ fn grown(other: &[bool], labels: &[u32], stays: &[bool], size: [usize; 2]) -> Ve
     (0..other.len()).map(|index| near(index) && !stays[labels[index] as usize]).collect()
 }
 
-/// The rectangle in the full image around a component of the reduced one, its margin, and the lesions.
+/// The rectangle in the full image around a component of the reduced image, with its margin, and around the lesions.
 fn bounds(labels: &[u32], label: u32, mask: &[u8], size: [usize; 2], small: [usize; 2], margin: usize) -> Rectangle {
     let (mut low, mut high) = (size, [0, 0]);
     let mut include = |at: [usize; 2], end: [usize; 2]| {
@@ -176,8 +176,8 @@ mod tests {
             assert!(found.crop.width.abs_diff(expected / 2) <= 2 * slack, "{:?}", found.crop);
             for (index, &other) in found.others.iter().enumerate() {
                 let (row, column) = (index / size[1], index % size[1]);
-                assert!(!(other && inside(row, column)), "the breast is no label");
-                assert!(other || values[index] < 1.0, "a label stays at {row}, {column}");
+                assert!(!(other && inside(row, column)), "the breast is not a label");
+                assert!(other || values[index] < 1.0, "a label remains at {row}, {column}");
             }
         }
     }
@@ -191,7 +191,7 @@ mod tests {
         }
         let found = largest_component(&values, &vec![0; values.len()], size, 0.1, 0.0);
         assert!(!found.others[22 * 240 + 102], "thin tissue stays");
-        assert!(found.others.iter().any(|&other| other), "the label still goes");
+        assert!(found.others.iter().any(|&other| other), "the label is still removed");
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         let found = largest_component(&values, &mask, size, 0.1, 0.0);
         assert!(found.crop.top + found.crop.height > 290 && found.crop.left + found.crop.width > 200);
         assert!(!found.others[290 * 240 + 200]);
-        assert!(found.others.iter().any(|&other| other), "the label still goes");
+        assert!(found.others.iter().any(|&other| other), "the label is still removed");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! From hospital files and public releases to prepared pairs, and a look at what is there.
+//! Turns hospital files and public releases into prepared pairs, and inspects folders.
 //!
 //! [`layouts::find`] recognises how a folder is laid out and lists its [`layouts::Case`]s. [`sources`] opens their images
 //! (DICOM, NIfTI, PNG, TIFF, JPEG, BMP), [`masks`] their masks (pictures, NIfTI, DICOM SEG, contours, boxes).
-//! [`pipeline::prepare`] makes a folder that `pig train` reads; [`inspect::inspect`] says what is in a folder before that.
+//! [`pipeline::prepare`] makes a folder that `pig train` reads; [`inspect::inspect`] reports what is in a folder before that.
 //!
 //! Identifiers from headers stay in [`privacy::Secret`]s, which cannot be printed, until [`privacy::Key`] has hashed them.
 

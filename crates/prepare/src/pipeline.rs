@@ -1,4 +1,4 @@
-//! From a source folder to a prepared one: cases in parallel, each finished case kept, the same result every time.
+//! Prepares a source folder: cases run in parallel, every finished case is kept, and the result is the same every time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -23,31 +23,31 @@ use work::Work;
 
 pub use work::{Progress, Request, Silent};
 
-/// What became of the source.
+/// The result of a preparation.
 #[derive(Debug, Clone)]
 pub struct Summary {
     /// The description written beside the pairs.
     pub description: Description,
-    /// How many cases were finished before and kept.
+    /// How many cases had been finished earlier and were kept.
     pub kept: usize,
-    /// Whether the work was stopped before its end.
+    /// Whether the preparation was stopped before its end.
     pub stopped: bool,
     /// File and reason of every case that could not be prepared, as in errors.csv.
     pub errors: Vec<(String, String)>,
-    /// What the user should know. Names nobody.
+    /// Notes for the user. They contain no names.
     pub notes: Vec<String>,
 }
 
 /// Prepares a folder.
 ///
 /// # Errors
-/// When settings, source, output folder or key do not fit; when a case fails and `strict` is set; when no pair was made.
-/// Without `strict`, a case that fails is listed in the summary and in errors.csv, and the others go on.
+/// When settings, source, output folder or key cannot be used; when a case fails and `strict` is set; when no pair was made.
+/// Without `strict`, a case that fails is listed in the summary and in errors.csv, and the other cases are still prepared.
 pub fn prepare(request: &Request, progress: &dyn Progress) -> Result<Summary> {
     request.config.check()?;
     let folder_path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     if folder_path(&request.out).starts_with(folder_path(&request.source)) {
-        let problem = "the output folder lies in the source".to_owned();
+        let problem = "the output folder is inside the source folder".to_owned();
         return Err(PrepareError::Foreign { path: request.out.clone(), problem });
     }
     let mut found = find(&request.source, request.layout, &request.config, &request.cost.dicom)?;
@@ -69,7 +69,7 @@ pub fn prepare(request: &Request, progress: &dyn Progress) -> Result<Summary> {
     finish(&work, &found, outcomes, description)
 }
 
-/// The errors of files that could not be understood while the source was searched.
+/// The errors of files that could not be read while the source was searched.
 fn unreadable(request: &Request, found: &mut Found) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for (path, error) in std::mem::take(&mut found.unreadable) {
@@ -81,7 +81,7 @@ fn unreadable(request: &Request, found: &mut Found) -> Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
-/// What became of a case.
+/// The result of a case.
 enum Outcome {
     Done { state: CaseState, kept: bool },
     Failed(String, PrepareError),
@@ -89,7 +89,7 @@ enum Outcome {
 }
 
 impl Work<'_> {
-    /// Prepares all cases, in parallel and in their order.
+    /// Prepares all cases in parallel; the outcomes are in the order of the cases.
     fn run(&self, cases: &[Case]) -> Result<Vec<Outcome>> {
         self.progress.begin(cases.len());
         let (failed, done) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -120,7 +120,7 @@ impl Work<'_> {
     }
 }
 
-/// Writes manifests, errors, links and the description, unless the work was stopped.
+/// Writes manifests, errors, links and the description, unless the preparation was stopped.
 fn finish(work: &Work<'_>, found: &Found, outcomes: Vec<Outcome>, mut description: Description) -> Result<Summary> {
     let request = work.request;
     let mut summary = Summary {
@@ -184,7 +184,7 @@ fn finish(work: &Work<'_>, found: &Found, outcomes: Vec<Outcome>, mut descriptio
     Ok(summary)
 }
 
-/// What the records let the user know.
+/// Notes for the user about the records.
 fn notes(records: &[Record], description: &Description) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |count: usize, text: &str| {
@@ -194,22 +194,22 @@ fn notes(records: &[Record], description: &Description) -> Vec<String> {
     };
     note(records.iter().filter(|r| r.weak_label).count(), "masks are weak labels, drawn from boxes.");
     let vanished = records.iter().filter(|r| r.source_mask_pixels > 0 && r.mask_pixels == 0).count();
-    note(vanished, "masks have lesion in the source and none at this size; raise prepare.size.");
+    note(vanished, "masks have lesion in the source but none at this size; raise prepare.size.");
     let sided = description.prepare.laterality != crate::settings::LateralityRule::Keep;
     let unsided = records.iter().filter(|r| sided && r.laterality.is_empty()).count();
-    note(unsided, "images name no side and were not mirrored.");
+    note(unsided, "images do not name a side and were not mirrored.");
     match Grouping::of(records) {
         Grouping::Patient => {
             let unknown = records.iter().filter(|r| r.patient.is_empty()).count();
-            note(unknown, "pairs name no patient; each image or volume counts as one.");
+            note(unknown, "pairs do not name a patient; each image or volume counts as a patient.");
         }
-        Grouping::Case => notes.push("No patients are known: a split keeps volumes together, not patients.".to_owned()),
+        Grouping::Case => notes.push("No patients are known: a split can only keep volumes together.".to_owned()),
         Grouping::None => notes.push("No patients are known: a split is by image.".to_owned()),
     }
     notes
 }
 
-/// The table that leads from prepared ids back to source files. It names files, so it is the user's to keep.
+/// Writes the table that maps prepared ids to source files. It contains file names, so it is not part of the prepared folder.
 fn write_links(path: &Path, records: &[Record], work: &Work<'_>, cases: &[Case]) -> Result<()> {
     let source = &work.request.source;
     let places: HashMap<&str, String> = cases
@@ -228,19 +228,19 @@ fn write_links(path: &Path, records: &[Record], work: &Work<'_>, cases: &[Case])
     Ok(write_csv(path, columns, &rows)?)
 }
 
-/// A file's place below the source, with slashes.
+/// A file's path below the source, with slashes.
 pub(crate) fn place_below(source: &Path, path: &Path) -> String {
     path.strip_prefix(source).unwrap_or(path).to_string_lossy().replace('\\', "/")
 }
 
-/// A message without the source's own path, which says nothing about its file.
+/// A message without the path of the source folder, so that only the path below it remains.
 pub(crate) fn strip_source(message: &str, source: &Path) -> String {
     let prefix = source.to_string_lossy();
     let prefix = prefix.trim_end_matches('/');
     if prefix.is_empty() { message.to_owned() } else { message.replace(&format!("{prefix}/"), "") }
 }
 
-/// A file name for every case: a hash of its name, or its name in plain characters.
+/// An id for every case, used in file names: a hash of the case's name, or the name in plain characters.
 fn case_ids<'a>(cases: &'a [Case], request: &Request) -> HashMap<&'a str, String> {
     let private = cases.iter().any(|case| case.patient.is_some() || !matches!(case.image, ImageSource::Picture(_)));
     let hashed = match request.config.names {
@@ -255,7 +255,7 @@ fn case_ids<'a>(cases: &'a [Case], request: &Request) -> HashMap<&'a str, String
     if hashed {
         return cases.iter().map(|case| (case.name.as_str(), hash(&case.name))).collect();
     }
-    // Stems alone where they are unique, else the whole place.
+    // Only the stems if they are unique, else the whole path.
     let plain = |name: &str| {
         let word: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         word.split('_').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_")

@@ -1,5 +1,5 @@
 //! The prepared folder: `images/`, `masks/`, `manifest.csv` and `.parquet`, `dataset.toml`, `errors.csv`, and one small file
-//! for each finished case in `.cases/`, by which an interrupted preparation goes on.
+//! for each finished case in `.cases/`, with which an interrupted preparation continues.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,26 +17,26 @@ use crate::record::{Grouping, Record, with_columns};
 use crate::settings::PrepareConfig;
 use crate::transform::Transform;
 
-/// The form of the folder; another one is another folder.
+/// The version of the folder's format; folders of other versions are refused.
 const FORMAT: u32 = 2;
 
-/// What `dataset.toml` says.
+/// The content of `dataset.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// The form of the folder.
+    /// The version of the folder's format.
     pub format: u32,
-    /// Name and version of the program that made it.
+    /// Name and version of the program that made the folder.
     pub program: String,
-    /// Whether every case of the source was tried.
+    /// Whether every case of the source was processed.
     pub complete: bool,
     /// The source's layout.
     pub layout: Layout,
     /// How many pairs the manifest lists.
     pub pairs: usize,
-    /// How many images or volumes they come from.
+    /// How many images or volumes the pairs come from.
     pub cases: usize,
-    /// How many patients they show; 0 where none are known.
+    /// How many patients the pairs show; 0 if none are known.
     pub patients: usize,
     /// How many of the pairs have an empty mask.
     pub empty_masks: usize,
@@ -46,13 +46,13 @@ pub struct Description {
     pub left_out_without_mask: usize,
     /// How many cases could not be prepared; see errors.csv.
     pub errors: usize,
-    /// Hashes that tie settings, sources and results together.
+    /// Hashes of settings, sources and results.
     pub hashes: Hashes,
     /// Every setting.
     pub prepare: PrepareConfig,
 }
 
-/// SHA-256, in hexadecimal.
+/// SHA-256 hashes, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hashes {
@@ -62,11 +62,11 @@ pub struct Hashes {
     pub sources: String,
     /// Of every pair's id and the hashes of its two files, in the order of the manifest.
     pub outputs: String,
-    /// The key's fingerprint; empty without one.
+    /// The key's fingerprint; empty without a key.
     pub key: String,
 }
 
-/// What is kept of a finished case.
+/// What is stored about a finished case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaseState {
@@ -77,14 +77,14 @@ pub(crate) struct CaseState {
     pub(crate) records: Vec<Record>,
 }
 
-/// The hash that settings of a layout have.
+/// The hash of settings, layout and key.
 pub(crate) fn settings_hash(config: &PrepareConfig, layout: Layout, key: &str) -> String {
     // The order of the fields is fixed by the struct.
     let text = toml::to_string(config).unwrap_or_default();
     hex(&Sha256::digest(format!("{FORMAT}\n{}\n{key}\n{text}", layout.word())))
 }
 
-/// Hashes texts so that no two lists meet: each is preceded by its length.
+/// Hashes a list of texts unambiguously: each text is preceded by its length.
 pub(crate) fn hash_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
     for text in texts {
@@ -94,7 +94,7 @@ pub(crate) fn hash_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String
     hex(&hash.finalize())
 }
 
-/// Where the image and the mask of a pair lie in the folder.
+/// The paths of the image and the mask of a pair in the folder.
 pub(crate) fn places(id: &str) -> [String; 2] {
     ["images", "masks"].map(|folder| format!("{folder}/{id}.png"))
 }
@@ -107,10 +107,10 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Opens or makes the folder for these settings.
+    /// Opens or creates the folder for these settings.
     ///
     /// # Errors
-    /// When it holds something else, or a set with other settings, another layout or another key.
+    /// When it holds other files, or a set with other settings, another layout or another key.
     pub(crate) fn open(root: &Path, description: &Description) -> Result<Self> {
         let file = root.join("dataset.toml");
         if file.is_file() {
@@ -149,7 +149,7 @@ impl Folder {
         self.root.join(".cases").join(format!("{case}.json"))
     }
 
-    /// What was kept of a case; `None` where nothing was, or where it names files that are not this folder's pairs.
+    /// The stored state of a case; `None` if there is none, or if it names files that are not pairs of this folder.
     fn state(&self, case: &str) -> Option<CaseState> {
         let text = std::fs::read_to_string(self.state_path(case)).ok()?;
         let state: CaseState = serde_json::from_str(&text).ok()?;
@@ -160,7 +160,7 @@ impl Folder {
         state.records.iter().all(own).then_some(state)
     }
 
-    /// The state of a case that was finished with these settings from this source, and whose files are whole.
+    /// The state of a case that was finished with these settings and this source, and whose files are intact; else `None`.
     pub(crate) fn finished(&self, case: &str, source_sha256: &str) -> Option<CaseState> {
         let state = self.state(case)?;
         if state.source_sha256 != source_sha256 || state.settings != self.settings {
@@ -173,12 +173,12 @@ impl Folder {
         all.then_some(state)
     }
 
-    /// Removes what an earlier, other preparation of a case left.
+    /// Removes the files that an earlier preparation of a case with other settings or another source left.
     pub(crate) fn forget(&self, case: &str) {
         for record in self.state(case).map(|state| state.records).unwrap_or_default() {
             self.remove(&record);
         }
-        // What is not there need not be removed.
+        // The file need not exist.
         let _ = std::fs::remove_file(self.state_path(case));
     }
 
@@ -205,7 +205,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes errors.csv where there are errors, and takes an old one away where there are none.
+    /// Writes errors.csv if there are errors; else removes an old one.
     pub(crate) fn errors(&self, errors: &[(String, String)]) -> Result<()> {
         let path = self.path("errors.csv");
         if errors.is_empty() {
@@ -222,16 +222,16 @@ impl Folder {
     }
 }
 
-/// The first difference that makes a folder another one's.
+/// The first difference between a folder's description and the wanted one.
 fn difference(found: &Description, wanted: &Description) -> Option<String> {
     if found.format != wanted.format {
-        return Some(format!("made in the format {}; expected {}", found.format, wanted.format));
+        return Some(format!("made in format {}; expected format {}", found.format, wanted.format));
     }
     if found.layout != wanted.layout {
-        return Some(format!("made from the layout {}; expected {}", found.layout, wanted.layout));
+        return Some(format!("made from a source with the layout {}; expected {}", found.layout, wanted.layout));
     }
     if found.hashes.key != wanted.hashes.key {
-        return Some("made with another key, or one of the two without a key".to_owned());
+        return Some("made with another key, or without a key; expected the same key".to_owned());
     }
     if found.prepare == wanted.prepare {
         return None;
@@ -247,7 +247,7 @@ fn difference(found: &Description, wanted: &Description) -> Option<String> {
 /// Reads `dataset.toml`.
 ///
 /// # Errors
-/// When there is none or it is damaged.
+/// When the file is missing or damaged.
 pub fn read_description(folder: &Path) -> Result<Description> {
     let path = folder.join("dataset.toml");
     let text = std::fs::read_to_string(&path).map_err(PrepareError::io(&path, "read"))?;
@@ -257,7 +257,7 @@ pub fn read_description(folder: &Path) -> Result<Description> {
     })
 }
 
-/// Every pair's transform by id, from `manifest.csv`: the way back to source pixels and millimetres.
+/// Reads every pair's transform, by id, from `manifest.csv`: it maps prepared pixels to source pixels and millimetres.
 ///
 /// # Errors
 /// When the folder was not made by `pig prepare`, or its manifest was changed.
@@ -270,7 +270,7 @@ pub fn transforms(folder: &Path) -> Result<BTreeMap<String, Transform>> {
     let mut transforms = BTreeMap::new();
     for row in table.rows() {
         let text = |name: &str| column(name).map(|column| row.get(column));
-        let wrong = |name: &str| bad(format!("line {}: no value in the column {name:?}", row.line));
+        let wrong = |name: &str| bad(format!("line {}: no valid value in the column {name:?}", row.line));
         let count = |name: &str| text(name)?.parse::<usize>().map_err(|_| wrong(name));
         let flag = |name: &str| text(name)?.parse::<bool>().map_err(|_| wrong(name));
         let counts = |names: [&str; 2]| Ok::<_, PrepareError>([count(names[0])?, count(names[1])?]);
@@ -288,14 +288,14 @@ pub fn transforms(folder: &Path) -> Result<BTreeMap<String, Transform>> {
             spacing: spacing.map(|(row, column)| [row, column]),
         };
         if !transform.is_consistent() {
-            return Err(bad(format!("line {}: a crop or padding that does not fit its picture", row.line)));
+            return Err(bad(format!("line {}: the crop or the padding does not fit the picture", row.line)));
         }
         transforms.insert(row.get(id).to_owned(), transform);
     }
     Ok(transforms)
 }
 
-/// A description of a set that is about to be made.
+/// The description of a set whose preparation begins.
 pub(crate) fn begun(layout: Layout, config: &PrepareConfig, key: String) -> Description {
     let settings = settings_hash(config, layout, &key);
     Description {

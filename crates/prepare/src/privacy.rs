@@ -1,7 +1,7 @@
 //! Identifiers that cannot be printed, and the key that turns them into pseudonyms.
 //!
-//! A pseudonym is the first half of HMAC-SHA-256 over the identifier: the same key gives the same patient the same name in
-//! every set, nobody without the key can try out identifiers.
+//! A pseudonym is the first 64 bits of the HMAC-SHA-256 of the identifier. With the same key, a patient has the same pseudonym
+//! in every set; without the key, nobody can test guessed identifiers.
 
 use std::fmt;
 use std::io::Write as _;
@@ -18,15 +18,15 @@ use crate::error::{PrepareError, Result};
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 
-/// Digits of a pseudonym: 64 bits, so that among a million patients two share one with a chance of 1 in 30 million.
+/// Hexadecimal digits of a pseudonym: 64 bits, so that the chance that any two of a million patients share one is 1 in 37 million.
 const DIGITS: usize = 16;
 
-/// A value that names a person. Neither `Debug` nor anything else shows it.
+/// A value that identifies a person. It cannot be printed: `Debug` hides it, and no function returns it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a value; `None` for one without letters or digits, which names nobody.
+    /// Stores a value; `None` for a value without letters or digits, which identifies nobody.
     pub fn new(value: &str) -> Option<Self> {
         let value = value.trim();
         value.chars().any(char::is_alphanumeric).then(|| Self(value.to_owned()))
@@ -72,7 +72,7 @@ impl Key {
         Ok(Self(key))
     }
 
-    /// Makes a key from the system's random numbers and writes it where no file is yet, readable by the user alone.
+    /// Makes a key from the system's random numbers and writes it to a new file that only the user can read.
     ///
     /// # Errors
     /// When the file exists or cannot be written.
@@ -90,8 +90,8 @@ impl Key {
         let mut file = options.open(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => PrepareError::Key {
                 path: path.to_path_buf(),
-                problem: "there is a file already, which may be a key",
-                expected: "a free name; `--key` uses a key that there is",
+                problem: "the file already exists and may be a key",
+                expected: "the path of a new file; use `--key` for an existing key",
             },
             _ => PrepareError::io(path, "make")(error),
         })?;
@@ -100,7 +100,7 @@ impl Key {
         Ok(Self(key))
     }
 
-    /// Refuses a key file inside a folder that will be passed on.
+    /// Refuses a key or links file inside a folder that may be passed on.
     pub fn check_outside(path: &Path, folder: &Path) -> Result<()> {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let inside = absolute(path).starts_with(absolute(folder));
@@ -109,8 +109,8 @@ impl Key {
         }
         Err(PrepareError::Key {
             path: path.to_path_buf(),
-            problem: "the key lies in the prepared folder",
-            expected: "a place that is not passed on with the data",
+            problem: "this file must not be in the prepared folder",
+            expected: "a path outside of it, so that the file is not passed on with the data",
         })
     }
 
@@ -119,14 +119,14 @@ impl Key {
         self.hash("patient", &secret.0)
     }
 
-    /// A name for the key itself, so that a set can tell that it was made with another one.
+    /// A name for the key itself; a set stores it to detect another key.
     pub fn fingerprint(&self) -> String {
         self.hash("key", "")
     }
 
-    /// A keyed hash of a text for a purpose; the same text has unrelated hashes for different purposes.
+    /// A keyed hash of a text for one purpose; the hashes of a text for different purposes are unrelated.
     pub(crate) fn hash(&self, purpose: &str, text: &str) -> String {
-        // HMAC takes keys of any length.
+        // HMAC accepts keys of any length.
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.0).unwrap_or_else(|_| unreachable!());
         mac.update(purpose.as_bytes());
         mac.update(&[0]);

@@ -1,4 +1,4 @@
-//! One prepared pair as the manifest lists it.
+//! One prepared pair as listed in the manifest.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ use pig_data::table::{Column, Columns};
 
 use crate::transform::Transform;
 
-/// A prepared pair: who and what it shows, what was done to it, and the hashes of its files.
+/// A prepared pair: what it shows, what was done to it, and the hashes of its files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// The stem of both files.
     pub id: String,
-    /// The patient's pseudonym; empty where no patient is known.
+    /// The patient's pseudonym; empty if no patient is known.
     pub patient: String,
-    /// The case, which slices of one volume share.
+    /// The id of the case; all slices of a volume have the same.
     pub case: String,
     /// `left`, `right` or empty.
     pub laterality: String,
@@ -32,14 +32,14 @@ pub struct Record {
     pub mask_pixels: usize,
     /// Lesion pixels of the source mask.
     pub source_mask_pixels: usize,
-    /// What was done to the grid.
+    /// What was done to the pixel grid.
     pub transform: Transform,
     /// The axis along which a NIfTI volume was sliced.
     pub slice_axis: usize,
     /// Millimetres between slices.
     pub slice_spacing_mm: Option<f64>,
-    /// Twelve numbers, row by row: from (column, row, slice) of the prepared pair, counted from 0 at the centres, to RAS+
-    /// millimetres; the pair itself is slice 0. Empty where the source does not say where it lies.
+    /// Twelve numbers, row by row: the affine from (column, row, slice) of the prepared pair, counted from 0 at pixel centres, to
+    /// RAS+ millimetres; the pair itself is slice 0. Empty if the source does not give its position.
     pub affine_ras: String,
     /// `linear`, or `voi` for DICOM's own window.
     pub window: String,
@@ -47,7 +47,7 @@ pub struct Record {
     pub window_low: Option<f64>,
     /// The source value that became white.
     pub window_high: Option<f64>,
-    /// Pixels of labels and wedges that were made black.
+    /// Number of pixels of labels and wedges that were made black.
     pub blanked_pixels: usize,
     /// SHA-256 over the case's source files.
     pub source_sha256: String,
@@ -55,9 +55,9 @@ pub struct Record {
     pub image_sha256: String,
     /// SHA-256 of the mask file.
     pub mask_sha256: String,
-    /// The image's place in the prepared folder.
+    /// The image's path in the prepared folder.
     pub image: String,
-    /// The mask's place in the prepared folder.
+    /// The mask's path in the prepared folder.
     pub mask: String,
 }
 
@@ -118,19 +118,19 @@ const COLUMNS: &Columns<Record> = &[
     ("mask_sha256", Column::Text(|r| &r.mask_sha256)),
 ];
 
-/// What keeps pairs together in a split.
+/// Which pairs a split keeps together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
-    /// Patients are known: the column `patient`; a case without one stands for itself.
+    /// Those of a patient: the column `patient`. A case without a patient counts as a patient.
     Patient,
-    /// Only volumes are known: the column `group`.
+    /// Those of a volume, if no patients are known: the column `group`.
     Case,
-    /// Every pair is by itself: no column.
+    /// None; there is no column.
     None,
 }
 
 impl Grouping {
-    /// What the records allow.
+    /// The best grouping that the records allow.
     pub fn of(records: &[Record]) -> Self {
         if records.iter().any(|record| !record.patient.is_empty()) {
             Self::Patient

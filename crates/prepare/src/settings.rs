@@ -1,4 +1,4 @@
-//! The `[prepare]` section of the configuration: every step from a source to a prepared pair.
+//! The `[prepare]` section of the configuration: settings of every step from a source to a prepared pair.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,10 +6,10 @@ use pig_data::config::{MaskResize, MaskValues, Resize, size_from_one_or_two};
 
 use crate::error::{PrepareError, Result};
 
-/// The greatest width or height that may be asked for.
+/// The greatest width or height that can be set.
 const MAX_SIDE: usize = 8192;
 
-/// A configuration file of preparation: the section `[prepare]` alone.
+/// A configuration file for preparation, which has only the section `[prepare]`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigFile {
@@ -17,7 +17,7 @@ pub struct ConfigFile {
     pub prepare: PrepareConfig,
 }
 
-/// How `pig prepare` makes pairs. This section stands in a file of its own, for `pig prepare` and `pig inspect` alone.
+/// How `pig prepare` makes pairs. This section is in a separate file, which only `pig prepare` and `pig inspect` read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrepareConfig {
@@ -32,48 +32,49 @@ pub struct PrepareConfig {
     pub bit_depth: u8,
     /// Which source values become black and white: `auto`, `stored`, `voi`, `given` or `percentile`.
     pub window: WindowRule,
-    /// Centre of the window in source values; needed by `window = "given"`.
+    /// Centre of the window in source values; required with `window = "given"`.
     pub window_center: Option<f64>,
-    /// Width of the window in source values; needed by `window = "given"`.
+    /// Width of the window in source values; required with `window = "given"`.
     pub window_width: Option<f64>,
-    /// The two percentiles, in per cent, of `window = "percentile"`; measured over all slices of a volume.
+    /// The two percentiles for `window = "percentile"`, in per cent; measured over all slices of a volume.
     pub percentiles: [f64; 2],
     /// How colour pictures become gray: `auto`, `luma`, `red`, `green` or `blue`.
     pub colour: Colour,
     /// What is cut off before resizing: `auto`, `none` or `largest-component`.
     pub crop: CropRule,
-    /// How much brighter than air, as a share of the image's range, tissue is; above 0 and below 1.
+    /// Tissue is brighter than air by more than this share of the image's range; above 0 and below 1.
     pub crop_threshold: f64,
-    /// What is kept around the tissue, as a share of the image's longer side; from 0 to 0.5.
+    /// The margin that the crop keeps around the tissue, as a share of the image's longer side; from 0 to 0.5.
     pub crop_margin: f64,
-    /// Whether images are mirrored so that every breast or organ is of one side: `keep`, `left` or `right`.
+    /// Whether images are mirrored so that all show the same side: `keep`, `left` or `right`.
     pub laterality: LateralityRule,
-    /// The axis along which NIfTI volumes are sliced: 0, 1 or 2, as the file counts them.
+    /// The axis along which NIfTI volumes are sliced: 0, 1 or 2, in the order of the file.
     pub slice_axis: usize,
-    /// The share of the images or slices without lesion that is kept: 0 keeps none, 1 keeps all. Each is drawn by itself,
-    /// keyed by `seed`.
+    /// The share of the images or slices without lesion that is kept: 0 keeps none, 1 keeps all. Each is drawn independently,
+    /// with `seed` as the seed.
     pub empty_share: f64,
-    /// The seed of the draw of images without lesion.
+    /// The seed for drawing images or slices without lesion.
     pub seed: u64,
     /// The values that mean lesion: gray values or colours in pictures, labels in NIfTI, segment numbers in DICOM SEG.
-    /// Without it, every value but 0 (in pictures: the one value that is not background).
+    /// If not set, every value except 0 means lesion (in pictures: the one value that is not background).
     pub mask_values: Option<MaskValues>,
-    /// What happens to an image without a mask: `error` lists it, `skip` leaves it out, `empty` takes it as free of lesion.
+    /// What happens to an image without a mask: `error` lists it, `skip` leaves it out, `empty` treats it as free of lesion.
     pub missing_mask: MissingMask,
-    /// The kinds of lesion that are kept where the source names them (CBIS-DDSM's abnormality types, INbreast's ROI names,
-    /// BCS-DBT's classes), compared without regard to case; empty for all.
+    /// The kinds of lesion to keep, if the source names them (CBIS-DDSM's abnormality types, INbreast's ROI names, BCS-DBT's
+    /// classes); case does not matter; empty keeps all.
     pub lesion_types: Vec<String>,
-    /// The occupancy from which a pixel of a fractional DICOM SEG is lesion; above 0 and up to 1.
+    /// A pixel of a fractional DICOM SEG is lesion if its value is at least this share of the maximum; above 0 and up to 1.
     pub seg_threshold: f64,
-    /// What a box becomes: a filled `ellipse` or a filled `box`. Either is marked as a weak label.
+    /// How a box is drawn in the mask: as a filled `ellipse` or a filled `box`. Both are marked as weak labels.
     pub box_shape: BoxShape,
-    /// How many slices on either side of its own a box is drawn on.
+    /// A box is also drawn on this many slices before and after its own slice.
     pub box_slices: usize,
-    /// The input channel of an nnU-Net case that is read.
+    /// Which input channel of an nnU-Net case is read.
     pub channel: usize,
     /// How prepared pairs are named: `auto`, `hash` or `source`.
     pub names: Names,
-    /// The manifest column of a generic folder that names the patient. Without it, `patient` and then `group`.
+    /// The manifest column of a generic folder that names the patient. If not set, the column `patient` is used if there is one,
+    /// else `group`.
     pub group_column: Option<String>,
 }
 
@@ -113,16 +114,16 @@ impl Default for PrepareConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WindowRule {
-    /// `voi` for DICOM that proposes a window, `percentile` for other DICOM and for NIfTI, `stored` for pictures.
+    /// `voi` for DICOM files with a window or VOI LUT, `percentile` for other DICOM files and for NIfTI, `stored` for pictures.
     #[default]
     Auto,
-    /// The whole range that the stored values could have.
+    /// The whole range that the stored values can have.
     Stored,
-    /// DICOM's own first VOI LUT or window (linear, exact or sigmoid); sources without one are refused.
+    /// The first VOI LUT or window (linear, exact or sigmoid) of the DICOM file; sources without one are refused.
     Voi,
-    /// `window_center` minus to plus half of `window_width`.
+    /// The range from `window_center - window_width / 2` to `window_center + window_width / 2`.
     Given,
-    /// Between the two `percentiles` of an image or volume.
+    /// The range between the two `percentiles` of an image or volume.
     Percentile,
 }
 
@@ -152,12 +153,12 @@ pub enum CropRule {
     Auto,
     /// Nothing.
     None,
-    /// Everything around the largest bright component and the lesions; other bright components (labels, wedges) are made
-    /// black.
+    /// Everything outside the rectangle around the largest bright component and the lesions; other bright components (labels,
+    /// wedges) are made black.
     LargestComponent,
 }
 
-/// Whether images are mirrored to one side.
+/// Whether images are mirrored to show the same side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LateralityRule {
@@ -179,11 +180,11 @@ pub enum MissingMask {
     Error,
     /// It is left out and counted.
     Skip,
-    /// It is taken as free of lesion.
+    /// It is treated as free of lesion.
     Empty,
 }
 
-/// What a box becomes.
+/// How a box is drawn in the mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BoxShape {
@@ -198,17 +199,17 @@ pub enum BoxShape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Names {
-    /// `hash` where patients are known or the source is DICOM or NIfTI, `source` for other pictures.
+    /// `hash` if patients are known or the source is DICOM or NIfTI, `source` for other pictures.
     #[default]
     Auto,
-    /// By a hash of the source file's place; keyed where a key is given.
+    /// A hash of the source file's path below the source folder; the hash uses the key if one is given.
     Hash,
-    /// After the source file. Such names say what the source's names say.
+    /// The source file's name, or its path if names repeat. These reveal everything that the source's names reveal.
     Source,
 }
 
 impl PrepareConfig {
-    /// Checks what types alone cannot: ranges, and keys that need each other.
+    /// Checks what the types cannot: ranges, and keys that depend on each other.
     pub fn check(&self) -> Result<()> {
         let invalid = |key, found: String, expected| Err(PrepareError::Config { key, found, expected });
         if self.size.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
@@ -219,7 +220,7 @@ impl PrepareConfig {
         }
         let [low, high] = self.percentiles;
         if !(0.0..=100.0).contains(&low) || !(0.0..=100.0).contains(&high) || low >= high {
-            return invalid("percentiles", format!("{:?}", self.percentiles), "two rising numbers from 0 to 100");
+            return invalid("percentiles", format!("{:?}", self.percentiles), "two increasing numbers from 0 to 100");
         }
         if !(self.crop_threshold > 0.0 && self.crop_threshold < 1.0) {
             return invalid("crop_threshold", self.crop_threshold.to_string(), "a share above 0 and below 1");
@@ -255,7 +256,7 @@ impl PrepareConfig {
         Ok(())
     }
 
-    /// The labels or segment numbers that mean lesion; `None` for every one but 0.
+    /// The labels or segment numbers that mean lesion; `None` means all except 0.
     pub(crate) fn lesion_labels(&self) -> Option<Vec<u16>> {
         use pig_data::config::MaskValue;
         let values = self.mask_values.as_ref()?;

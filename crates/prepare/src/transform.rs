@@ -1,4 +1,4 @@
-//! What was done to an image's grid, and the way back: from prepared pixels to source pixels and millimetres.
+//! The changes to an image's pixel grid, and their inverse: from prepared pixels to source pixels and millimetres.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,26 +7,26 @@ use pig_data::resample::{resize_image, resize_mask_area};
 use crate::affine::Affine;
 use crate::foreground::Rectangle;
 
-/// The steps between a source image and its prepared form, in this order: turn by 180 degrees, crop, resize, pad, mirror.
+/// The steps from a source image to its prepared form, in this order: rotate by 180 degrees, crop, resize, pad, mirror.
 ///
 /// Coordinates are (row, column) with pixel corners at whole numbers: the centre of the first pixel is (0.5, 0.5).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Transform {
     /// Height and width of the source image.
     pub source: [usize; 2],
-    /// Whether the source was turned by 180 degrees.
+    /// Whether the source was rotated by 180 degrees.
     pub turned: bool,
-    /// First row and column of the crop in the turned source.
+    /// First row and column of the crop in the source (after the rotation).
     pub crop_start: [usize; 2],
     /// Height and width of the crop.
     pub crop_size: [usize; 2],
     /// Height and width after resizing.
     pub resized: [usize; 2],
-    /// Rows above and columns to the left that were added.
+    /// Rows added above and columns added to the left.
     pub pad: [usize; 2],
     /// Height and width of the prepared image.
     pub prepared: [usize; 2],
-    /// Whether left and right were exchanged.
+    /// Whether left and right were swapped.
     pub mirrored: bool,
     /// Millimetres between the source's rows and columns.
     pub spacing: Option<[f64; 2]>,
@@ -54,7 +54,7 @@ impl Transform {
         }
     }
 
-    /// Whether crop, resizing and padding fit together, as they do in every transform that was made here.
+    /// Whether crop, resizing and padding are consistent, as they are in every transform that this crate makes.
     pub fn is_consistent(&self) -> bool {
         [0, 1].into_iter().all(|axis| {
             let inside = |start: usize, size: usize, whole: usize| {
@@ -65,7 +65,7 @@ impl Transform {
         })
     }
 
-    /// The place in the source of a place in the prepared image. Places in the padding lie outside the crop.
+    /// Maps a position in the prepared image to the source. Positions in the padding lie outside the crop.
     pub fn to_source(&self, [row, column]: [f64; 2]) -> [f64; 2] {
         let column = if self.mirrored { self.prepared[1] as f64 - column } else { column };
         let at = [row, column];
@@ -76,7 +76,7 @@ impl Transform {
         })
     }
 
-    /// The place in the prepared image of a place in the source: the inverse of [`Transform::to_source`].
+    /// Maps a position in the source to the prepared image: the inverse of [`Transform::to_source`].
     pub fn from_source(&self, source: [f64; 2]) -> [f64; 2] {
         let mut at: [f64; 2] = std::array::from_fn(|axis| {
             let place = if self.turned { self.source[axis] as f64 - source[axis] } else { source[axis] };
@@ -89,22 +89,23 @@ impl Transform {
         at
     }
 
-    /// Millimetres from the source's upper left corner, down and to the right, of a place in the prepared image; `None`
-    /// where the source has no spacing.
+    /// Maps a position in the prepared image to millimetres from the source's upper left corner, down and to the right;
+    /// `None` if the source has no spacing.
     pub fn to_millimetres(&self, prepared: [f64; 2]) -> Option<[f64; 2]> {
         let (source, spacing) = (self.to_source(prepared), self.spacing?);
         Some([source[0] * spacing[0], source[1] * spacing[1]])
     }
 
-    /// Millimetres between rows and between columns of the prepared image; `None` where the source has no spacing.
+    /// Millimetres between rows and between columns of the prepared image; `None` if the source has no spacing.
     pub fn prepared_spacing(&self) -> Option<[f64; 2]> {
         let spacing = self.spacing?;
         Some([0, 1].map(|axis| spacing[axis] * self.crop_size[axis] as f64 / self.resized[axis] as f64))
     }
 
-    /// The affine of the prepared pair, from that of its slice of the source: prepared pixels lie where source pixels did.
+    /// The affine of the prepared pair, computed from that of the source slice: it maps prepared pixels to the positions in the
+    /// world where the source pixels are.
     pub fn prepared_affine(&self, source: &Affine) -> Affine {
-        // (column, row) of the source, counted at centres, of such places in the prepared picture.
+        // Maps (column, row) in the prepared picture to the source; whole numbers are pixel centres in both.
         let at = |column: f64, row: f64| {
             let [row, column] = self.to_source([row + 0.5, column + 0.5]);
             [column - 0.5, row - 0.5]
@@ -117,7 +118,7 @@ impl Transform {
         })
     }
 
-    /// Puts an image of the prepared size, generated or prepared, back on the source's grid; 0 outside the crop.
+    /// Maps an image of the prepared size, generated or prepared, back to the source's grid; it is 0 outside the crop.
     ///
     /// # Panics
     /// When `image` does not have the prepared size.
@@ -126,8 +127,8 @@ impl Transform {
         self.paste(&resize_image(&cut, self.resized, self.crop_size, 1))
     }
 
-    /// Puts a mask of 0 and 1 of the prepared size back on the source's grid; 0 outside the crop. A source pixel is lesion
-    /// where lesion covers at least half of it.
+    /// Maps a mask of 0 and 1 of the prepared size back to the source's grid; it is 0 outside the crop. A source pixel is
+    /// lesion if lesion covers at least half of it.
     ///
     /// # Panics
     /// When `mask` does not have the prepared size.
@@ -139,13 +140,13 @@ impl Transform {
     /// The resized picture without mirroring and padding.
     fn cut_prepared<T: Copy>(&self, values: &[T]) -> Vec<T> {
         let [height, width] = self.prepared;
-        assert_eq!(values.len(), height * width, "the picture has the prepared size");
+        assert_eq!(values.len(), height * width, "the picture must have the prepared size");
         let unmirrored = if self.mirrored { mirrored(values, width) } else { values.to_vec() };
         let inner = Rectangle { top: self.pad[0], left: self.pad[1], height: self.resized[0], width: self.resized[1] };
         inner.cut(&unmirrored, width)
     }
 
-    /// The crop on a ground of zeros of the source's size.
+    /// The crop in a picture of zeros with the source's size.
     fn paste<T: Copy + Default>(&self, crop: &[T]) -> Vec<T> {
         let width = self.source[1];
         let mut values = vec![T::default(); self.source[0] * width];
@@ -160,7 +161,7 @@ impl Transform {
     }
 }
 
-/// Values of rows of `width` with left and right exchanged.
+/// Values in rows of `width` with left and right swapped.
 pub(crate) fn mirrored<T: Copy>(values: &[T], width: usize) -> Vec<T> {
     values.chunks_exact(width).flat_map(|row| row.iter().rev().copied()).collect()
 }
@@ -216,7 +217,7 @@ mod tests {
         let crop = Rectangle { top: 10, left: 20, height: 40, width: 60 };
         let mut transform = Transform::new([100, 120], true, &crop, [80, 120], [128, 128]);
         transform.mirrored = true;
-        // A source pixel of the turned image becomes 2 x 2 prepared pixels.
+        // A pixel of the rotated source becomes 2 x 2 prepared pixels.
         let (row, column) = (63, 57);
         let at = transform.from_source([row as f64 + 0.5, column as f64 + 0.5]).map(|place| place as usize);
         let mut mask = vec![0_u8; 128 * 128];

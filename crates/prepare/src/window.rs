@@ -1,28 +1,28 @@
-//! From source values to gray: which of them become black and white.
+//! Maps source values to gray: which values become black and which white.
 
 use crate::error::{PrepareError, Result};
 use crate::settings::{PrepareConfig, WindowRule};
 use crate::sources::{Plane, Volume};
 
-/// Bins of the histogram for values that are not whole numbers, or range further.
+/// Bins of the histogram for values that are not integers or whose range is wider than this.
 const BINS: usize = 1 << 16;
 
 /// A case's window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Window {
-    /// DICOM's own.
+    /// The window or VOI LUT in the DICOM file.
     Voi,
     /// Linear between two values.
     Linear {
-        /// Becomes black (white in MONOCHROME1).
+        /// The value that becomes black (white in MONOCHROME1).
         low: f64,
-        /// Becomes white (black in MONOCHROME1).
+        /// The value that becomes white (black in MONOCHROME1).
         high: f64,
     },
 }
 
 impl Window {
-    /// The word of the manifest.
+    /// Its name in the manifest.
     pub fn word(self) -> &'static str {
         match self {
             Self::Voi => "voi",
@@ -30,7 +30,7 @@ impl Window {
         }
     }
 
-    /// Black and white in source values; `None` for DICOM's own, which need not be linear.
+    /// Black and white in source values; `None` for a DICOM file's own window, which need not be linear.
     pub fn range(self) -> Option<(f64, f64)> {
         match self {
             Self::Voi => None,
@@ -41,7 +41,7 @@ impl Window {
     /// Decides the window of a case; percentiles are measured over all of its slices.
     ///
     /// # Errors
-    /// When the rule does not fit the source, or a slice cannot be read.
+    /// When the rule cannot be used for the source, or a slice cannot be read.
     pub fn of(volume: &Volume, path: &std::path::Path, config: &PrepareConfig) -> Result<Self> {
         let refuse =
             |rule, problem, instead| Err(PrepareError::Window { path: path.to_path_buf(), rule, problem, instead });
@@ -53,10 +53,10 @@ impl Window {
         };
         match rule {
             WindowRule::Voi if volume.has_voi(0)? => Ok(Self::Voi),
-            WindowRule::Voi => refuse("voi", "the file proposes no window", "\"percentile\" or \"auto\""),
+            WindowRule::Voi => refuse("voi", "the file has no window of its own", "\"percentile\" or \"auto\""),
             WindowRule::Stored => match volume.stored_range()? {
                 Some(range) => Ok(Self::Linear { low: range.low, high: range.high }),
-                None => refuse("stored", "the values are unbounded", "\"percentile\" or \"given\""),
+                None => refuse("stored", "the values have no fixed range", "\"percentile\" or \"given\""),
             },
             WindowRule::Given => {
                 let (centre, width) =
@@ -70,7 +70,7 @@ impl Window {
         }
     }
 
-    /// Slice `index` through the window, from 0 (black) to 1 (white); padding is black.
+    /// Slice `index` with the window applied, from 0 (black) to 1 (white); padding is black.
     pub fn shown(self, volume: &Volume, index: usize) -> Result<Plane> {
         let mut plane = match self {
             Self::Voi => volume.shown(index)?.map_or_else(|| volume.plane(index), Ok)?,
@@ -92,12 +92,12 @@ impl Window {
     }
 }
 
-/// The values below which the given percentages of all slices' pixels lie, interpolated between ranks as numpy does, padding
-/// left out. Whole numbers spread over at most 65,536 are exact; others fall into so many bins.
+/// The values below which the given percentages of all slices' pixels lie, without padding, interpolated between ranks as in
+/// numpy. They are exact for integers within a range of 65,536 values; other values are counted in that many bins.
 fn percentiles(volume: &Volume, per_cent: [f64; 2]) -> Result<(f64, f64)> {
     let mut extremes = (f64::INFINITY, f64::NEG_INFINITY);
     let mut whole = true;
-    // One slice is kept, so that pictures and single frames are decoded once.
+    // A single slice is kept, so that pictures and single frames are decoded only once.
     let kept = (volume.slices() == 1).then(|| volume.plane(0)).transpose()?;
     let each = |visit: &mut dyn FnMut(f64)| -> Result<()> {
         for index in 0..volume.slices() {

@@ -1,4 +1,4 @@
-//! What inspection finds, and how well its near-duplicates agree with BUSI's marked groups.
+//! The findings of an inspection, and how well its near-duplicates agree with the marked groups of BUSI.
 
 mod common;
 
@@ -67,7 +67,7 @@ fn everything_odd_is_listed_once() {
     assert_eq!(files(&report.unreadable), ["images/broken.png"]);
     assert!(report.text_suspects.is_empty(), "{:?}", report.text_suspects);
     assert_eq!(report.mask_values.keys().map(String::as_str).collect::<Vec<_>>(), ["0", "200", "255", "90"]);
-    // Lesions with a known spacing are those of p0 and p1, a pixel of which has 0.1 mm2.
+    // Only the lesions of p0 and p1 have a known spacing; a pixel has 0.1 mm2.
     let areas = report.lesion_mm2.unwrap();
     assert_eq!(areas.count, 3);
     let largest = disc(100, 80, [40.0, 48.0], 10.0).iter().filter(|&&value| value != 0).count();
@@ -97,13 +97,13 @@ fn a_prepared_folder_can_be_looked_at() {
     std::fs::write(source.path().join("manifest.csv"), rows).unwrap();
     run(&request(source.path(), out.path(), small(120))).unwrap();
     let (before, after) = (look(source.path()).report, look(out.path()).report);
-    // Lesions keep their area in mm2, though there are four times as many pixels.
+    // Lesions keep their area in mm2, although they have four times as many pixels.
     let (before_mm2, after_mm2) = (before.lesion_mm2.unwrap(), after.lesion_mm2.unwrap());
     assert!((after_mm2.median / before_mm2.median - 1.0).abs() < 0.02, "{before_mm2:?} {after_mm2:?}");
     assert!((after.lesion_pixels.unwrap().median / before.lesion_pixels.unwrap().median - 4.0).abs() < 0.1);
 }
 
-/// Precision and recall of "at most so many bits differ" over pairs of images, against the groups that BUSI's manifest has.
+/// Precision and recall of "at most N bits differ" over pairs of images, compared with the groups in BUSI's manifest.
 #[test]
 fn near_duplicates_agree_with_the_marked_groups_of_busi() {
     let Some(busi) = shared("data/busi") else { return };

@@ -1,4 +1,4 @@
-//! Public releases, rebuilt small with the names and tables that they really have.
+//! Small copies of public releases, with their real file names and tables.
 
 mod common;
 
@@ -129,7 +129,7 @@ fn mammogram(instance: &str) -> Dicom {
     dicom
 }
 
-/// A breast at the left edge of 60 x 50 pixels.
+/// A breast at the left edge of a picture of 60 x 50 pixels.
 fn breast(row: usize, column: usize) -> u16 {
     if (row as f64 - 30.0).hypot(column as f64) < 25.0 { 1500 + 20 * column as u16 } else { 3 }
 }
@@ -228,7 +228,7 @@ fn inbreast_fills_contours_and_reads_names() {
     }
 }
 
-/// A release with one volume of 5 slices, its breast at the left, with a box in slice 2.
+/// A release with one volume of 5 slices, with the breast at the left and a box in slice 2.
 fn bcs_dbt(root: &Path, on_its_head: bool) {
     let folder = "Breast-Cancer-Screening-DBT/DBT-P00001/01-01-2000-DBT-S00001-MAMMO screening digital bilateral-1/16214.000000-NA-18959";
     let paths = format!(
@@ -278,14 +278,14 @@ fn bcs_dbt_draws_boxes_on_the_upright_image() {
         assert_eq!(count(&mask), 12 * 8);
         assert!(mask[20 * 50 + 6] == 255 && mask[27 * 50 + 17] == 255);
         results.push((read_gray(&out.path().join(&row["image"])).2, mask.clone()));
-        // Back in the source, the lesion lies where the file has it.
+        // Mapped back to the source, the lesion is where it is in the file.
         let transform = transforms(out.path()).unwrap()[&row["id"]];
         let binary: Vec<u8> = mask.iter().map(|&value| u8::from(value != 0)).collect();
         let restored = transform.restore_mask(&binary);
         let first = restored.iter().position(|&value| value != 0).unwrap();
         assert_eq!(first, if on_its_head { (59 - 27) * 50 + 49 - 17 } else { 20 * 50 + 6 });
     }
-    assert_eq!(results[0], results[1], "the volume on its head becomes the same pair");
+    assert_eq!(results[0], results[1], "the upside-down volume becomes the same pair");
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn a_forced_layout_that_is_not_there_says_what_it_would_be() {
 fn boxes_before_the_first_slice_or_behind_the_last_are_errors() {
     let keys = tempfile::tempdir().unwrap();
     for (slice, word) in
-        [("-1", "line 2 has no box"), ("5", "slice 5 (counted from 0) of 5"), ("1.5", "line 2 has no box")]
+        [("-1", "line 2 has no valid box"), ("5", "slice 5 (counted from 0) of 5"), ("1.5", "line 2 has no valid box")]
     {
         let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         bcs_dbt(source.path(), false);
@@ -355,7 +355,7 @@ fn the_slice_of_the_box_decides_which_way_is_up() {
     let path = source.path().join("BCS-DBT-boxes-train-v2.csv");
     let table = std::fs::read_to_string(&path).unwrap().replace("lmlo,0,2,6", "lmlo,0,4,6");
     std::fs::write(&path, table).unwrap();
-    // The last slice alone has its bright edge at the right.
+    // Only the last slice has its bright edge at the right.
     let volume = walk(source.path()).into_iter().find(|path| path.extension().is_some_and(|e| e == "dcm")).unwrap();
     Dicom::new(MULTI_FRAME_WORD, 5, 60, 50).write(&volume, |frame, row, column| {
         if frame == 4 { breast(59 - row, 49 - column) } else { breast(row, column) }
@@ -406,9 +406,9 @@ fn contours_that_grow_or_never_end_are_errors() {
     );
     for (text, memory, word) in [
         (endless.as_str(), 4_000_000_000, "cross rows of the image"),
-        (bomb.as_str(), 4_000_000_000, "declaration of an entity"),
+        (bomb.as_str(), 4_000_000_000, "entity declaration"),
         (endless.as_str(), 64_000_000, "the contours would take"),
-        ("<plist><dict>", 4_000_000_000, "no XML at line 1"),
+        ("<plist><dict>", 4_000_000_000, "invalid XML at line 1"),
     ] {
         let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let path = source.path().join("AllDICOMs/20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm");

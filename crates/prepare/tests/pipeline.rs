@@ -1,4 +1,4 @@
-//! The prepared folder: what `pig train` reads, the same twice, restartable, and reversible.
+//! The prepared folder: `pig train` can read it, it is reproducible, work on it can resume, and its pairs map back to the source.
 
 mod common;
 
@@ -40,7 +40,7 @@ fn the_trainer_reads_what_is_prepared_and_keeps_patients_apart() {
     let split = split_by_group(&dataset, 0.25, 7).unwrap();
     assert_eq!((split.training.len(), split.validation.len()), (6, 2));
     split.check(&dataset).unwrap();
-    // Neither names nor manifests hold the patients' names.
+    // Neither file names nor contents hold the patients' names.
     for (place, bytes) in contents(out.path()) {
         assert!(!place.contains("patient-"), "{place}");
         assert!(!bytes.windows(8).any(|window| window == b"patient-"), "{place}");
@@ -90,13 +90,13 @@ fn an_interrupted_preparation_goes_on_and_ends_the_same() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let stopped = pool.install(|| prepare(&request, &StopAfter(3, AtomicUsize::new(0)))).unwrap();
     assert!(stopped.stopped && !read_description(out.path()).unwrap().complete);
-    // A finished pair that was damaged in between is made again.
+    // A finished pair that was damaged meanwhile is made again.
     let damaged = std::fs::read_dir(out.path().join("images")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&damaged, b"cut short").unwrap();
     let resumed = run(&request).unwrap();
     assert_eq!((resumed.kept, resumed.stopped), (2, false));
     assert_eq!(contents(out.path()), contents(whole.path()));
-    // A third run keeps everything; a changed source is made again.
+    // A third run keeps everything; a changed source is prepared again.
     assert_eq!(run(&request).unwrap().kept, 8);
     write_pair(source.path(), "p0", 60, 90, 77, 5.0);
     assert_eq!(run(&request).unwrap().kept, 7);
@@ -120,14 +120,14 @@ fn a_prepared_folder_from_elsewhere_cannot_reach_out_of_itself() {
             record["image"] = "../victim.png".into();
             record["mask"] = "../victim.png".into();
         }
-        // Of another source, so that what it names would be removed.
+        // Another source hash, so that the files it names would be removed.
         state["source_sha256"] = "0".into();
         std::fs::write(&path, state.to_string()).unwrap();
     }
     run(&request).unwrap();
-    assert!(victim.exists(), "files of others stay");
+    assert!(victim.exists(), "other files must stay");
     assert_eq!(contents(&out), whole);
-    // A transform that leads out of its picture is no transform.
+    // A transform that leads outside its picture is refused.
     let manifest = out.join("manifest.csv");
     let table = std::fs::read_to_string(&manifest).unwrap();
     let columns: Vec<&str> = table.lines().next().unwrap().split(',').collect();
@@ -141,7 +141,7 @@ fn a_prepared_folder_from_elsewhere_cannot_reach_out_of_itself() {
     });
     std::fs::write(&manifest, changed.collect::<Vec<_>>().join("\n")).unwrap();
     let error = transforms(&out).unwrap_err().to_string();
-    assert!(error.contains("line 2: a crop or padding that does not fit"), "{error}");
+    assert!(error.contains("line 2: the crop or the padding does not fit"), "{error}");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn one_bad_file_is_listed_and_the_others_go_on() {
     request.strict = true;
     request.out = out.path().join("strict");
     assert!(run(&request).is_err());
-    // Settings may leave images without a mask out, or take them as healthy.
+    // Settings can leave out images without a mask, or treat them as free of lesion.
     request.strict = false;
     for (rule, pairs, left_out) in [(MissingMask::Skip, 5, 1), (MissingMask::Empty, 6, 0)] {
         request.config.missing_mask = rule;
@@ -219,7 +219,7 @@ fn empty_images_are_drawn_one_by_one() {
 fn prepared_pairs_go_back_to_their_source_and_to_millimetres() {
     let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (height, width) = (120, 200);
-    // A smooth image, bright in a part of it, so that there is something to crop.
+    // A smooth image that is bright only in one part, so that there is something to crop.
     let bright = |row: usize, column: usize| (20..100).contains(&row) && (30..170).contains(&column);
     let values: Vec<u8> = (0..height * width)
         .map(|index| {
@@ -243,7 +243,7 @@ fn prepared_pairs_go_back_to_their_source_and_to_millimetres() {
     assert_eq!((row["mirrored"].as_str(), row["source_pixel_width_mm"].as_str()), ("true", "0.2"));
     let transform = transforms(out.path()).unwrap()[&row["id"]];
     assert!(transform.crop_size[0] < 90 && transform.crop_size[1] < 150, "{transform:?}");
-    // The lesion's centre, measured in the prepared mask, lies where it lay in the source.
+    // The lesion's centre, measured in the prepared mask, maps to its position in the source.
     let (_, prepared_width, prepared_mask) = read_gray(&out.path().join(&row["mask"]));
     let lesion: Vec<usize> = (0..prepared_mask.len()).filter(|&i| prepared_mask[i] != 0).collect();
     let centre = [0, 1].map(|axis| {
@@ -257,7 +257,7 @@ fn prepared_pairs_go_back_to_their_source_and_to_millimetres() {
     let area = lesion.len() as f64 * spacing[0] * spacing[1];
     let expected = mask.iter().filter(|&&value| value != 0).count() as f64 * 0.1 * 0.2;
     assert!((area / expected - 1.0).abs() < 0.02, "{area} {expected}");
-    // Put back on the source's grid, mask and image are the source's.
+    // Mapped back to the source's grid, mask and image equal those of the source.
     let binary: Vec<u8> = prepared_mask.iter().map(|&value| u8::from(value != 0)).collect();
     let restored = transform.restore_mask(&binary);
     let differing = restored.iter().zip(&mask).filter(|(a, b)| (**a != 0) != (**b != 0)).count();

@@ -1,4 +1,4 @@
-//! NIfTI against nibabel, polygons against scikit-image, DICOM SEG against highdicom, windows, and privacy.
+//! NIfTI compared with nibabel, polygons with scikit-image, and DICOM SEG with highdicom; windows, and privacy.
 
 mod common;
 
@@ -51,7 +51,7 @@ fn nifti_values_and_places_are_nibabels() {
                     assert_eq!(value, expected as f32, "{name} axis {axis} slice {slice} at {row}, {column}");
                 }
             }
-            // The affine is nibabel's, its columns in the order of (column, row, slice).
+            // The affine is nibabel's, with its columns in the order (column, row, slice).
             let order = match axis {
                 0 if !flat => [1, 2, 0, 3],
                 1 if !flat => [0, 2, 1, 3],
@@ -137,7 +137,7 @@ fn segmentations_are_matched_by_reference_as_highdicom_wrote_them() {
         let out = tempfile::tempdir().unwrap();
         let config =
             PrepareConfig { size: [20, 24], mask_values: values, empty_share: 1.0, ..PrepareConfig::default() };
-        // The third image has no mask: the segmentation does not reference it, so that it is left out here.
+        // The segmentation does not reference the third image, which therefore has no mask and counts as free of lesion here.
         let config = PrepareConfig { missing_mask: pig_prepare::settings::MissingMask::Empty, ..config };
         let mut request = request(&goldens("seg"), out.path(), config);
         request.key = Some(key(keys.path()));
@@ -156,7 +156,7 @@ fn segmentations_are_matched_by_reference_as_highdicom_wrote_them() {
                 (row["source_pixel_height_mm"].as_str(), row["source_pixel_width_mm"].as_str()),
                 ("0.5", "0.25")
             );
-            // Position (-10, 5, 3 index) and axis-parallel orientation in LPS+; RAS+ turns the first two axes.
+            // Position (-10, 5, 3 index) and axis-parallel orientation in LPS+; RAS+ inverts the first two axes.
             let expected = [[-0.25, 0.0, 0.0, 10.0], [0.0, -0.5, 0.0, -5.0], [0.0, 0.0, 3.0, 3.0 * f64::from(index)]];
             let affine: Vec<f64> = row["affine_ras"].split(' ').map(|number| number.parse().unwrap()).collect();
             assert_eq!(affine, expected.concat(), "{index}");
@@ -164,7 +164,7 @@ fn segmentations_are_matched_by_reference_as_highdicom_wrote_them() {
     }
 }
 
-/// The unit value that a pixel should have.
+/// The expected value of a pixel, from 0 to 1 (before clipping).
 type Expected<'a> = Box<dyn Fn(usize) -> f64 + 'a>;
 
 #[test]
@@ -177,7 +177,7 @@ fn windows_decide_which_values_are_black_and_white() {
     let keys = tempfile::tempdir().unwrap();
     let stored = |index: usize| index as f64;
     let linear = |low: f64, high: f64| move |index: usize| (stored(index) - low) / (high - low);
-    // DICOM's linear window: centre less 0.5 and width less 1 (PS3.3 C.11.2.1.2.1).
+    // DICOM's linear window uses centre - 0.5 and width - 1 (PS3.3 C.11.2.1.2.1).
     let voi = |index: usize| (stored(index) - (1024.5 - 0.5)) / (1025.0 - 1.0) + 0.5;
     let given = PrepareConfig { window_center: Some(1000.0), window_width: Some(400.0), ..PrepareConfig::default() };
     let cases: [(WindowRule, PrepareConfig, Expected<'_>); 5] = [
@@ -228,7 +228,7 @@ fn monochrome1_is_inverted_and_sides_are_mirrored() {
     run(&request).unwrap();
     let row = &manifest(out.path())[0];
     let image = read_gray(&out.path().join(&row["image"])).2;
-    // Stored 4095 is black; after mirroring the first column is the source's last.
+    // Stored 4095 is black; after mirroring, the first column is the last of the source.
     let expected = |column: usize| (16.0 * (15 - column) as f64 / 4095.0 * 65535.0).round() as u16;
     for (column, &value) in image[..16].iter().enumerate() {
         assert!(value.abs_diff(expected(column)) <= 1, "{column}: {value} {}", expected(column));
@@ -237,7 +237,7 @@ fn monochrome1_is_inverted_and_sides_are_mirrored() {
     assert!(mask[8 * 16 + 14] == 255 && mask[8 * 16 + 2] == 0);
 }
 
-/// A file whose header is full of marks, one that is damaged, and one without a mask.
+/// Files whose headers are full of marks: one with a mask, one with a mask of another size, one without a mask, and one damaged.
 fn marked_source() -> tempfile::TempDir {
     let source = tempfile::tempdir().unwrap();
     for (index, name) in ["a", "b", "c"].iter().enumerate() {
@@ -298,7 +298,7 @@ fn no_header_value_reaches_any_output() {
         for mark in ["ZQ", "19871231", "19440506", "498.77"] {
             assert!(!place.contains(mark), "{place}");
             let found = bytes.windows(mark.len()).position(|window| window == mark.as_bytes());
-            // Two letters may stand in compressed pixels or in base64 by chance; four more do not.
+            // Two letters may occur by chance in compressed pixels or in base64; longer marks do not.
             let by_chance = mark == "ZQ"
                 && found.is_some()
                 && !(place == "text" || place.ends_with("csv") || place.ends_with("toml"));
@@ -306,12 +306,12 @@ fn no_header_value_reaches_any_output() {
             assert!(found.is_none() || by_chance, "{place} holds {mark}: {context:?}");
         }
     }
-    // The tags are named, with counts.
+    // The tags are listed with counts.
     let tag = |wanted: &str| tags.tags.iter().find(|tag| tag.tag == wanted).unwrap_or_else(|| panic!("{wanted}"));
     assert_eq!(tag("(0010,0010)").keyword, "PatientName");
     assert!(tag("(0010,0010)").filled >= 3 && tag("(0010,0020)").files >= 3);
     assert_eq!(tag("(0009,0010)").reason, pig_dicom::Reason::Private);
-    // The patient's pseudonym is the key's.
+    // The patient's pseudonym is the one that the key gives.
     let patient = &manifest(out.path())[0]["patient"];
     let secret = pig_prepare::privacy::Secret::new("ZQPATIENT0").unwrap();
     assert_eq!(patient, &request.key.unwrap().pseudonym(&secret));

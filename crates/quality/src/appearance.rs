@@ -1,4 +1,4 @@
-//! How alike a set's images are to each other, and whether its masks are like real ones.
+//! Measures how similar the images of a set are to each other, and whether its masks are like real ones.
 
 use crate::{
     Result,
@@ -23,30 +23,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Longest side at which images are compared: the least with all scales of the measure.
+/// Longest side at which images are compared: the smallest for which MS-SSIM has all its scales.
 const LONGEST: usize = 176;
 
-/// What is found; the fields are missing where nothing can be said.
+/// The result; a field is `None` if it cannot be measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Appearance {
-    /// How alike the images of each set are.
+    /// How similar the images of each set are.
     pub diversity: Option<BothDiversities>,
     /// Whether the masks are like real ones.
     pub masks: Option<MaskRealism>,
 }
 
-/// How alike the images of each set are.
+/// How similar the images of each set are.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BothDiversities {
-    /// Of pairs of real images, of different patients where they are known.
+    /// Measured on pairs of real images; of different patients, if patients are known.
     pub real: Option<Diversity>,
-    /// Of pairs of generated images.
+    /// Measured on pairs of generated images.
     pub generated: Option<Diversity>,
-    /// Rows and columns that all images were brought to.
+    /// Rows and columns to which all images were resized.
     pub size: [usize; 2],
 }
 
-/// Looks at two folders; `pairs` of 0 leaves the images out.
+/// Measures two folders; if `pairs` is 0, the images are not compared.
 pub(crate) fn appearance(
     [real, generated]: [&Path; 2],
     groups: Option<&Groups>,

@@ -1,9 +1,9 @@
-//! What a user can cause to go wrong when sets of images are measured.
+//! Errors that a user can cause when sets of images are measured.
 
 use pig_metrics::{features::FeatureError, nearest::NearestError};
 use std::path::PathBuf;
 
-/// The result of everything here that can fail.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Each message names the file, what was found, what was expected, and what to do.
@@ -35,7 +35,7 @@ pub enum Error {
     TooFewImages {
         /// The folder.
         path: PathBuf,
-        /// Images in it.
+        /// Number of images in it.
         found: usize,
     },
     /// A folder with too few images that have features.
@@ -43,35 +43,36 @@ pub enum Error {
     TooFewWithFeatures {
         /// The folder.
         path: PathBuf,
-        /// Images with features.
+        /// Number of images with features.
         found: usize,
-        /// All images.
+        /// Number of all images.
         total: usize,
     },
-    /// A reference that says about itself what cannot be understood.
-    #[error("{}: its array about is not what pig fid ref writes; make it again: {source}", path.display())]
+    /// A reference whose array `about` cannot be read.
+    #[error("{}: its array `about` is not as pig fid ref writes it; make the file again: {source}", path.display())]
     ReferenceAbout {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         source: serde_json::Error,
     },
-    /// A reference of images that were preprocessed in another way.
+    /// A reference whose images were preprocessed differently.
     #[error(
-        "{}: its images were preprocessed by {found}, and --preprocess asks for {expected}; numbers of different ways must not be compared",
+        "{}: its images were preprocessed by {found}, but --preprocess is {expected}; \
+         numbers are comparable only with the same preprocessing",
         path.display()
     )]
     ReferencePreprocess {
         /// The file.
         path: PathBuf,
-        /// The file's way.
+        /// The preprocessing of the file.
         found: String,
-        /// The way that is asked for.
+        /// The requested preprocessing.
         expected: String,
     },
-    /// A reference of another network.
+    /// A reference that was made with another network.
     #[error(
-        "{}: its features are of weights with sha256 {found}, and --weights has {expected}; make the file again with these weights",
+        "{}: its features were made by weights with sha256 {found}, but --weights has {expected}; make the file again with these weights",
         path.display()
     )]
     ReferenceWeights {
@@ -79,43 +80,43 @@ pub enum Error {
         path: PathBuf,
         /// SHA-256 of the file's weights.
         found: String,
-        /// SHA-256 of the weights that are asked for.
+        /// SHA-256 of the requested weights.
         expected: String,
     },
-    /// A reference of another layer.
-    #[error("{}: features of {found} values, and --layer asks for {expected}; give --layer {found}", path.display())]
+    /// A reference that was made with another layer.
+    #[error("{}: features have {found} values, but --layer is {expected}; use --layer {found}", path.display())]
     ReferenceWidth {
         /// The file.
         path: PathBuf,
-        /// Values of a vector in the file.
+        /// Length of a vector in the file.
         found: usize,
-        /// Values of a vector of the layer that is asked for.
+        /// Length of a vector of the requested layer.
         expected: usize,
     },
     /// A reference whose features are not vectors.
-    #[error("{}: features of shape {found:?}, expected (images, values)", path.display())]
+    #[error("{}: the array features has the shape {found:?}, expected (images, values)", path.display())]
     ReferenceShape {
         /// The file.
         path: PathBuf,
         /// Sizes of the array.
         found: Vec<usize>,
     },
-    /// A reference whose patients are not one an image.
-    #[error("{}: {found} groups, expected {expected} of int64", path.display())]
+    /// A reference that does not have one group per image.
+    #[error("{}: the array group has {found} values, expected {expected} of type int64", path.display())]
     ReferenceGroups {
         /// The file.
         path: PathBuf,
-        /// Values of the array.
+        /// Number of values in the array.
         found: usize,
-        /// Images.
+        /// Number of images.
         expected: usize,
     },
-    /// A reference without an array that it needs.
-    #[error("{}: no array {name} of floats, expected mu and sigma as pytorch-fid writes them", path.display())]
+    /// A reference without a required array.
+    #[error("{}: no array {name} of floats; expected mu and sigma, as pytorch-fid writes them", path.display())]
     ReferenceArray {
         /// The file.
         path: PathBuf,
-        /// The array.
+        /// The name of the array.
         name: &'static str,
     },
     /// A reference with features or statistics that cannot be used.
@@ -136,15 +137,15 @@ pub enum Error {
         training: PathBuf,
         /// The folder of held-out images.
         held_out: PathBuf,
-        /// Patients or groups in both.
+        /// Number of patients or groups in both folders.
         count: usize,
-        /// One of them.
+        /// One of these.
         first: String,
     },
-    /// No picture whose nearest training picture could be looked for.
-    #[error("{space}: no generated or no held-out picture to look at; give folders with more")]
+    /// There is no generated or no held-out picture to compare with the training pictures.
+    #[error("{space}: no generated or no held-out picture to compare; give folders with more pictures")]
     NothingToSearch {
-        /// What distances are taken of.
+        /// What is compared: pixels, features or masks.
         space: &'static str,
     },
 }

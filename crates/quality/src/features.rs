@@ -1,4 +1,4 @@
-//! What images are compared by.
+//! The features by which images are compared.
 
 use crate::{
     Result,
@@ -8,12 +8,12 @@ use crate::{
 use pig_data::DataConfig;
 use std::path::Path;
 
-/// What images are compared by.
+/// The features by which images are compared.
 #[derive(Clone, Copy)]
 pub enum FeatureKind<'a> {
-    /// The FID's Inception.
+    /// Features of the FID's Inception network.
     Inception(&'a FeatureNetwork),
-    /// IBSI's radiomics, scaled by the reference.
+    /// Radiomic features of IBSI, standardised with the reference.
     Radiomics(Region),
 }
 

@@ -1,4 +1,4 @@
-//! Distances of a folder of images from a reference: what `pig fid calc` finds.
+//! Distances between a folder of images and a reference, for `pig fid calc`.
 
 use crate::{
     Result,
@@ -16,37 +16,37 @@ use pig_metrics::{
 };
 use std::path::{Path, PathBuf};
 
-/// What is found.
+/// The result of a comparison.
 #[derive(Debug)]
 pub struct Found {
     /// The distances.
     pub comparison: Comparison,
-    /// Images without features, of reference and other.
+    /// Number of images without features, in the reference and in the other set.
     pub left_out: [usize; 2],
-    /// Of two folders; `None` where the reference is a file.
+    /// The appearance of the two folders; `None` if the reference is a file.
     pub appearance: Option<Appearance>,
-    /// What a reader should be warned of.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
 /// Two folders to compare.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Real images, or pairs.
+    /// The folder of real images or pairs.
     pub reference: PathBuf,
-    /// The images to judge, or pairs.
+    /// The folder of images or pairs to measure.
     pub other: PathBuf,
-    /// A table of the reference's patients; the folder's own where there is none.
+    /// A table of the reference's patients; if it is `None`, the folder's own table.
     pub manifest: Option<PathBuf>,
     /// How distances are computed.
     pub comparison: ComparisonSettings,
-    /// Random pairs of each set whose likeness is averaged; 0 leaves this out.
+    /// Number of random pairs of each set whose similarity is averaged; 0 skips this.
     pub diversity_pairs: usize,
-    /// Seed of these pairs.
+    /// The seed for drawing these pairs.
     pub seed: u64,
 }
 
-/// Compares the images of a folder with a reference in a file of `pig fid ref` or pytorch-fid.
+/// Compares the images of a folder with a reference file written by `pig fid ref` or pytorch-fid.
 pub fn with_file(
     reference: &Path,
     other: &Path,
@@ -68,7 +68,7 @@ pub fn with_file(
     Ok(Found { comparison, left_out: [0, 0], appearance: None, warnings })
 }
 
-/// Compares the images of two folders; `data` says how masks and patients are read.
+/// Compares the images of two folders; `data` determines how masks and patients are read.
 pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConfig) -> Result<Found> {
     let known = groups(&request.reference, request.manifest.as_deref(), data)?;
     let folders = [request.reference.as_path(), request.other.as_path()];
@@ -92,7 +92,7 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
     let left_out = [reference.left_out, other.left_out];
     for (folder, left_out) in folders.into_iter().zip(left_out).filter(|(_, left_out)| *left_out > 0) {
         let folder = folder.display();
-        warnings.push(format!("{folder}: {left_out} image(s) without a lesion of touching pixels were left out"));
+        warnings.push(format!("{folder}: {left_out} image(s) with no lesion, or only isolated pixels, were left out"));
     }
     Ok(Found { comparison, left_out, appearance: Some(appearance), warnings })
 }

@@ -1,4 +1,4 @@
-//! Folders that are compared with each other many times: the features of each are extracted once.
+//! Comparisons of the same folders many times: the features of each folder are extracted only once.
 
 use crate::{
     Result,
@@ -18,36 +18,36 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What images are compared by without a network.
+/// The region for features without a network.
 const REGION: Region = Region::WholeImage;
 
-/// The features of folders of images: the Inception's where there are weights, else radiomic ones.
+/// The features of folders of images: Inception features if there are weights, else radiomic features.
 pub struct FolderFeatures {
     network: Option<FeatureNetwork>,
     known: BTreeMap<PathBuf, Extracted>,
-    /// Floors of references, which are dear and the same for everything that is compared with one.
+    /// The floor of each reference. It is expensive to compute, and the same for every set compared with that reference.
     floors: BTreeMap<PathBuf, Option<Floor>>,
 }
 
 impl FolderFeatures {
-    /// Opens the network, where there is one.
+    /// Opens the network if there are settings for it.
     pub fn open(settings: Option<&InceptionSettings>, device: &Device) -> Result<Self> {
         let network = settings.map(|settings| FeatureNetwork::open(settings, device)).transpose()?;
         Ok(Self { network, known: BTreeMap::new(), floors: BTreeMap::new() })
     }
 
-    /// A warning where the weights are not those that published numbers stand on, or where there are none.
+    /// A warning if there are no weights, or if they are not those with which published numbers were computed.
     pub fn warning(&self) -> Option<String> {
         match &self.network {
             Some(network) => network.warning(),
             None => Some(
-                "without --weights these are distances of radiomic features, not the FID; they compare with nothing that is published"
+                "without --weights these are distances of radiomic features, not the FID; they are not comparable with published numbers"
                     .to_owned(),
             ),
         }
     }
 
-    /// `other` (generated images) against `reference` (real ones, with patients in its manifest.csv).
+    /// Compares `other` (generated images) with `reference` (real images, with patients in its manifest.csv).
     pub fn compare(&mut self, reference: &Path, other: &Path) -> Result<Comparison> {
         for folder in [reference, other] {
             if !self.known.contains_key(folder) {

@@ -16,10 +16,10 @@ use pig_train::imported::{Description, inception};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// Pictures of one forward pass.
+/// Number of pictures in one forward pass.
 const BATCH: usize = 16;
 
-/// Features of the Inception, by their number.
+/// The layers of the Inception network, named by their number of features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layer {
     /// After the first pooling.
@@ -28,13 +28,13 @@ pub enum Layer {
     F192,
     /// Before the auxiliary classifier.
     F768,
-    /// At the end: the FID's own.
+    /// At the end; the FID uses this one.
     #[default]
     F2048,
 }
 
 impl Layer {
-    /// Values of a feature vector.
+    /// Length of a feature vector.
     pub fn width(self) -> usize {
         match self {
             Self::F64 => 64,
@@ -45,18 +45,18 @@ impl Layer {
     }
 }
 
-/// The Inception and the way to it.
+/// Settings of the Inception network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InceptionSettings {
     /// The folder that `pig weights import --kind inception` wrote.
     pub weights: PathBuf,
-    /// How images come to the network's size and scale.
+    /// How images are brought to the network's input size and scale.
     pub preprocess: Preprocess,
-    /// Which features.
+    /// The layer whose features are used.
     pub layer: Layer,
 }
 
-/// The network with what was asked of it.
+/// The network with its settings.
 pub struct FeatureNetwork {
     inception: Inception,
     description: Description,
@@ -73,7 +73,7 @@ impl FeatureNetwork {
         Ok(Self { inception, description, preprocess, layer, device: device.clone() })
     }
 
-    /// What made the features.
+    /// A description of how the features are made.
     pub fn extractor(&self) -> Extractor {
         let scale = match self.preprocess {
             Preprocess::TorchFidelity => "TensorFlow 1's bilinear resize to 299 x 299, (v - 128) / 128",
@@ -89,15 +89,16 @@ impl FeatureNetwork {
         self.preprocess.word()
     }
 
-    /// Values of a feature vector.
+    /// Length of a feature vector.
     pub fn width(&self) -> usize {
         self.layer.width()
     }
 
-    /// A warning where the weights are not those that published numbers stand on.
+    /// A warning if the weights are not those with which published numbers were computed.
     pub fn warning(&self) -> Option<String> {
         inception::genuine_source(&self.description).is_none().then(|| {
-            "these Inception weights are not of a known file: numbers are not comparable with published ones".to_owned()
+            "these Inception weights are not from a known file: numbers are not comparable with published ones"
+                .to_owned()
         })
     }
 

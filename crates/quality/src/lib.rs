@@ -1,8 +1,8 @@
 //! Measuring generated pairs: FID, KID, copies, appearance.
 //!
-//! [`fid::with_folder`] and [`fid::with_file`] are the whole of `pig fid calc`, [`reference::write`] that of `pig fid ref`,
-//! [`copies::search()`] that of `pig fid copies`. [`folders::FolderFeatures`] compares folders with each other many times. Nothing
-//! here prints.
+//! [`fid::with_folder`] and [`fid::with_file`] implement `pig fid calc`, [`reference::write`] implements `pig fid ref`, and
+//! [`copies::search()`] implements `pig fid copies`. [`folders::FolderFeatures`] compares the same folders many times. This crate
+//! prints nothing.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

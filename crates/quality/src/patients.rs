@@ -4,7 +4,7 @@ use crate::Result;
 use pig_data::{DataConfig, folder::Groups};
 use std::path::Path;
 
-/// Patients of a folder by its stems, from a table or from the folder's own.
+/// The patients of a folder by the stems of its images, from the table `manifest` or else from the folder's own table.
 pub(crate) fn groups(folder: &Path, manifest: Option<&Path>, data: &DataConfig) -> Result<Option<Groups>> {
     let column = data.group_column.as_deref();
     Ok(match manifest {
@@ -13,7 +13,7 @@ pub(crate) fn groups(folder: &Path, manifest: Option<&Path>, data: &DataConfig) 
     })
 }
 
-/// The patient of each image, where patients are known.
+/// The patient of each image, if patients are known.
 pub(crate) fn of_images<'a>(
     groups: Option<&Groups>,
     ids: impl IntoIterator<Item = &'a String>,

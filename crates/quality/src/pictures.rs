@@ -1,4 +1,4 @@
-//! Pictures brought to one size, so that they can be compared pixel by pixel.
+//! Pictures resized to the same size, so that they can be compared pixel by pixel.
 
 use crate::Result;
 use pig_data::{
@@ -9,7 +9,8 @@ use pig_data::{
 use rayon::prelude::*;
 use std::path::PathBuf;
 
-/// Rows and columns for all these pictures: the least of each, made smaller together until neither is above `longest`.
+/// The common size of these pictures: the least number of rows and the least number of columns, reduced by one factor if the longer
+/// side is above `longest`.
 pub(crate) fn common_size<'a>(files: impl Iterator<Item = &'a PathBuf>, longest: usize) -> Result<[usize; 2]> {
     let files: Vec<&PathBuf> = files.collect();
     let headers = files.par_iter().map(|path| read_header(path)).collect::<Result<Vec<_>, _>>()?;
@@ -18,7 +19,7 @@ pub(crate) fn common_size<'a>(files: impl Iterator<Item = &'a PathBuf>, longest:
     Ok(if size[0].max(size[1]) > longest { fit_within(size, [longest; 2]) } else { size })
 }
 
-/// Images in gray from 0 to 1.
+/// Reads images as gray values from 0 to 1 at `size`.
 pub(crate) fn gray(files: &[&PathBuf], size: [usize; 2]) -> Result<Vec<Vec<f32>>> {
     let of = |path: &&PathBuf| -> Result<Vec<f32>> {
         let image = read_image(path, 1)?;
@@ -29,7 +30,7 @@ pub(crate) fn gray(files: &[&PathBuf], size: [usize; 2]) -> Result<Vec<Vec<f32>>
     files.par_iter().map(of).collect()
 }
 
-/// Lesion pixels of masks.
+/// Reads masks at `size`; lesion pixels are true.
 pub(crate) fn lesions(files: &[&PathBuf], size: [usize; 2], data: &DataConfig) -> Result<Vec<Vec<bool>>> {
     let of = |path: &&PathBuf| -> Result<Vec<bool>> {
         let mask = read_mask(path, data)?;

@@ -17,12 +17,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Which pixels features are taken of.
+/// The pixels from which features are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Region {
-    /// All of the image; its shape says nothing and is left out.
+    /// The whole image; shape features are left out, because the shape of an image says nothing.
     WholeImage,
-    /// Those of the mask; images with an empty mask are left out and counted.
+    /// The pixels of the mask; images with an empty mask are left out and counted.
     Lesions,
 }
 
@@ -31,11 +31,11 @@ pub(crate) struct Extracted {
     /// Stems of the images that have features.
     pub(crate) ids: Vec<String>,
     pub(crate) features: Features,
-    /// Images without features: empty masks, or lesions of single pixels.
+    /// Number of images without features: those with an empty mask, or only lesions of single pixels.
     pub(crate) left_out: usize,
 }
 
-/// Names the features that were kept; there are no weights, so the hash is that of their definition.
+/// Describes the features that were kept. There are no weights, so the hash is that of the features' definition.
 pub(crate) fn extractor(region: Region, kept: &[usize]) -> Extractor {
     let Discretisation { levels, low, high } = Discretisation::default();
     let of = match region {
@@ -49,8 +49,8 @@ pub(crate) fn extractor(region: Region, kept: &[usize]) -> Extractor {
         name: format!("IBSI radiomics of {of}"),
         hash: pig_files::sha256(definition.as_bytes()),
         preprocessing: format!(
-            "not resized, gray by luma, the pixel type's range to {low}..{high}, {levels} gray levels; features scaled by the \
-             reference's mean and standard deviation, at most {STANDARDISED_LIMIT} of these away, constant ones left out"
+            "not resized, gray by luma, the pixel type's range mapped to {low}..{high}, {levels} gray levels; features standardised \
+             by the reference's mean and standard deviation, clipped at {STANDARDISED_LIMIT} standard deviations, constant ones left out"
         ),
     }
 }
@@ -63,7 +63,7 @@ fn positions(region: Region) -> Vec<usize> {
     }
 }
 
-/// The features of a folder's images, and for lesions of its pairs.
+/// The features of a folder's images; with `Region::Lesions`, the folder must contain masks too.
 pub(crate) fn extract(folder: &Path, region: Region, data: &DataConfig) -> Result<Extracted> {
     let images = pictures(folder, Kind::Images)?;
     let masks = match region {
@@ -98,7 +98,7 @@ fn of_image(
     let region = match masks {
         None => vec![true; values.len()],
         Some(masks) => {
-            let expected = "a mask of the same stem".to_owned();
+            let expected = "a mask with the same stem".to_owned();
             let missing = || DataError::MissingMask { image: path.to_path_buf(), expected, count: 1 };
             let mask_path = masks.get(id).ok_or_else(missing)?;
             let mask = read_mask(mask_path, data)?;

@@ -1,7 +1,7 @@
-//! Features of a reference in a file: what `pig fid ref` writes and `pig fid calc` reads.
+//! The features of a reference in a file, which `pig fid ref` writes and `pig fid calc` reads.
 //!
-//! An archive of NumPy's with `mu` and `sigma`, as pytorch-fid has them, and besides `n` (images), `features` (an image a row), `group`
-//! (numbers that stand for patients) and `about` (JSON in bytes).
+//! The file is a NumPy archive with `mu` and `sigma`, as in pytorch-fid, and also `n` (number of images), `features` (one row per
+//! image), `group` (numbers in place of patients' names) and `about` (JSON as bytes).
 
 use crate::{
     Error, Result,
@@ -19,62 +19,62 @@ use pig_weights::npz::{self, NpyArray, Npz, Values};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What a file says about itself.
+/// The content of the array `about`: what a file says about itself.
 #[derive(Debug, Serialize, Deserialize)]
 struct About {
     /// The program that wrote it.
     program: String,
-    /// What made the features.
+    /// How the features were made.
     extractor: Extractor,
     /// The name of the preprocessing on the command line.
     preprocess: String,
 }
 
-/// What is known of a reference.
+/// What is known about a reference.
 pub(crate) enum Known {
-    /// Every image's features, and its patient.
+    /// The features of every image, and its patient.
     Vectors {
-        /// One vector an image.
+        /// One vector per image.
         features: Features,
-        /// Patients in the same order, where they are known.
+        /// The patients in the same order, if they are known.
         groups: Option<Vec<String>>,
     },
-    /// Mean and covariance alone.
+    /// Only mean and covariance.
     Statistics {
-        /// These two.
+        /// Mean and covariance.
         statistics: FeatureStatistics,
-        /// Images behind them, where the file says so.
+        /// The number of images behind them, if the file gives it.
         images: Option<usize>,
     },
 }
 
-/// A file to write.
+/// What to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Real images, or pairs.
+    /// The folder of real images or pairs.
     pub folder: PathBuf,
-    /// The file.
+    /// The file to write.
     pub out: PathBuf,
-    /// A table of the folder's patients; the folder's own where there is none.
+    /// A table of the folder's patients; if it is `None`, the folder's own table.
     pub manifest: Option<PathBuf>,
     /// Whether the features of single images are left out.
     pub statistics_only: bool,
 }
 
-/// What was written.
+/// A summary of what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Images behind it.
+    /// Number of images.
     pub images: usize,
     /// Whether their patients are known.
     pub by_patient: bool,
-    /// What made the features.
+    /// How the features were made.
     pub extractor: Extractor,
     /// The name of the preprocessing on the command line.
     pub preprocess: String,
 }
 
-/// Writes the file; `data` says how patients are read.
+/// Writes the file; `data` determines how patients are read.
 pub fn write(request: &Request, network: &FeatureNetwork, data: &DataConfig) -> Result<Written> {
     let (ids, features) = network.extract(&request.folder)?;
     let groups = groups(&request.folder, request.manifest.as_deref(), data)?;
@@ -99,7 +99,7 @@ fn arrays(
 ) -> Npz {
     let width = statistics.mean().len();
     let array = |shape: &[usize], values| NpyArray { shape: shape.to_vec(), values };
-    let about = serde_json::to_vec(about).expect("text is always JSON");
+    let about = serde_json::to_vec(about).expect("text can always be written as JSON");
     let mut arrays = Npz::from([
         ("mu".to_owned(), array(&[width], Values::F64(statistics.mean().to_vec()))),
         ("sigma".to_owned(), array(&[width, width], Values::F64(statistics.covariance()))),
@@ -107,7 +107,7 @@ fn arrays(
         ("about".to_owned(), array(&[about.len()], Values::U8(about))),
     ]);
     if let Some((features, groups)) = kept {
-        // The network gives f32: nothing is lost.
+        // The network computes in f32, so nothing is lost.
         let values = features.vectors().flatten().map(|&value| value as f32).collect();
         arrays.insert("features".to_owned(), NpyArray::f32(&[images, width], values));
         let ids = groups.map(|groups| group_ids(groups).into_iter().map(|id| id as i64).collect());
@@ -116,20 +116,21 @@ fn arrays(
     arrays
 }
 
-/// Reads the file, and holds it against the network that the other images go through; the warning says what cannot be told.
+/// Reads the file, and checks that its features were made like those of the other images, which `network` makes. The warning says
+/// what cannot be checked.
 pub(crate) fn read(path: &Path, network: &FeatureNetwork) -> Result<(Known, Option<String>)> {
     let extractor = network.extractor();
     let expected = Expected { hash: &extractor.hash, preprocess: network.preprocess(), width: network.width() };
     read_for(path, &expected)
 }
 
-/// What the other images go through.
+/// How the features of the other images are made.
 struct Expected<'a> {
     /// SHA-256 of the weights.
     hash: &'a str,
     /// The name of the preprocessing.
     preprocess: &'a str,
-    /// Values of a feature vector.
+    /// Length of a feature vector.
     width: usize,
 }
 
@@ -143,7 +144,7 @@ fn read_for(path: &Path, expected: &Expected<'_>) -> Result<(Known, Option<Strin
             None
         }
         _ => Some(format!(
-            "{}: nothing in it says which network and preprocessing its statistics are of; {} is assumed",
+            "{}: the file does not say with which network and preprocessing its statistics were made; {} is assumed",
             path.display(),
             expected.preprocess
         )),
@@ -249,12 +250,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let patients = ["b", "a", "b", "c"].map(String::from);
         let (known, warning) = read_for(&written(folder.path(), true, Some(&patients)), &EXPECTED).unwrap();
-        let Known::Vectors { features: read, groups } = known else { panic!("vectors were kept") };
+        let Known::Vectors { features: read, groups } = known else { panic!("expected vectors") };
         assert_eq!((read, warning), (features(), None));
-        // Names of patients do not travel; who is whom does.
+        // The names of patients are not stored, only which images belong to the same patient.
         assert_eq!(groups.unwrap(), ["0", "1", "0", "2"]);
         let (known, _) = read_for(&written(folder.path(), false, None), &EXPECTED).unwrap();
-        let Known::Statistics { statistics, images } = known else { panic!("no vectors were kept") };
+        let Known::Statistics { statistics, images } = known else { panic!("expected statistics") };
         assert_eq!(images, Some(4));
         assert_eq!(statistics.covariance(), FeatureStatistics::new(&features()).unwrap().covariance());
     }
@@ -277,8 +278,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path(), true, None);
         let refused = |expected: Expected<'_>| read_for(&path, &expected).err().unwrap().to_string();
-        assert!(refused(Expected { hash: "abd", ..EXPECTED }).contains("sha256 abc, and --weights has abd"));
+        assert!(refused(Expected { hash: "abd", ..EXPECTED }).contains("sha256 abc, but --weights has abd"));
         assert!(refused(Expected { preprocess: "torch-fidelity", ..EXPECTED }).contains("preprocessed by pytorch-fid"));
-        assert!(refused(Expected { width: 4, ..EXPECTED }).contains("give --layer 3"));
+        assert!(refused(Expected { width: 4, ..EXPECTED }).contains("use --layer 3"));
     }
 }

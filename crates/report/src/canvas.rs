@@ -7,10 +7,10 @@ use crate::ReportError;
 use crate::font::{SHADES, TextSize};
 use crate::picture::Picture;
 
-/// The text chunk that every PNG with a generated picture carries.
+/// The text chunk of every PNG with a generated picture.
 pub const SYNTHETIC: (&str, &str) = ("synthetic", "yes");
 
-/// An RGB picture that is drawn on.
+/// An RGB picture to draw on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canvas {
     width: usize,
@@ -43,7 +43,7 @@ impl Canvas {
         self.pixels[y * self.width + x]
     }
 
-    /// Fills a rectangle; what lies beyond the canvas is cut off, here and in every other drawing function.
+    /// Fills a rectangle. As in every drawing function, parts outside the canvas are cut off.
     pub fn rectangle(&mut self, (x, y): (usize, usize), (width, height): (usize, usize), colour: [u8; 3]) {
         let (left, right) = (x.min(self.width), (x + width).min(self.width));
         for row in y.min(self.height)..(y + height).min(self.height) {
@@ -51,7 +51,7 @@ impl Canvas {
         }
     }
 
-    /// Draws a picture with its upper left corner at `at`; each of its pixels becomes a square of `scale` pixels.
+    /// Draws a picture with its upper left corner at (`x`, `y`); each of its pixels becomes a square of side `scale`.
     pub fn picture(&mut self, (x, y): (usize, usize), picture: &Picture, scale: usize) {
         for row in 0..picture.height() {
             for column in 0..picture.width() {
@@ -61,10 +61,10 @@ impl Canvas {
         }
     }
 
-    /// Draws the outline of a mask of `width` columns over a picture drawn at the same place and scale.
+    /// Draws the outline of a mask of `width` columns over a picture drawn at the same position and scale.
     ///
-    /// The line runs just outside the mask, `max(1, scale / 6)` pixels thick, and so covers no pixel of the lesion and only
-    /// the rim of the enlarged pixels beside it. Where the mask ends with the picture there is no line.
+    /// The line is `max(1, scale / 6)` pixels thick and runs just outside the mask, so it covers no pixel of the lesion and only
+    /// the rim of the enlarged pixels beside it. There is no line where the mask touches the edge of the picture.
     pub fn outline(&mut self, (x, y): (usize, usize), mask: &[bool], width: usize, scale: usize, colour: [u8; 3]) {
         let line = (scale / 6).max(1);
         let height = mask.len() / width.max(1);
@@ -73,7 +73,7 @@ impl Canvas {
             for column in (0..width).filter(|&column| !inside(row, column)) {
                 let (left, top) = (x + column * scale, y + row * scale);
                 for (dr, dc) in (0..3).flat_map(|dr| (0..3).map(move |dc| (dr, dc))) {
-                    // Neighbours by row + dr - 1; the wrap at zero lands outside and reads as not in the mask.
+                    // Neighbours are at row + dr - 1, column + dc - 1. Below zero the index wraps, and counts as not in the mask.
                     if !inside((row + dr).wrapping_sub(1), (column + dc).wrapping_sub(1)) {
                         continue;
                     }
@@ -89,7 +89,7 @@ impl Canvas {
         }
     }
 
-    /// Writes a line of text, its upper left corner at `at`. A character that the font lacks becomes a box.
+    /// Writes a line of text with its upper left corner at (`x`, `y`). A character that the font lacks becomes a box.
     pub fn text(&mut self, (x, y): (usize, usize), text: &str, size: TextSize, colour: [u8; 3]) {
         size.draw(text, |column, row, shade| {
             let at = (x.checked_add_signed(column as isize), y.checked_add_signed(row as isize));
@@ -104,7 +104,7 @@ impl Canvas {
     }
 
     /// Encodes the canvas as PNG with text chunks (keyword, text), such as [`SYNTHETIC`].
-    /// Few colours give an indexed PNG, gray a gray one.
+    /// A canvas with few colours becomes an indexed PNG, a gray canvas a gray PNG.
     pub fn encode_png(&self, text: &[(&str, &str)]) -> Result<Vec<u8>, ReportError> {
         let (colour, palette, data) = self.packed();
         let mut bytes = Vec::new();
@@ -134,7 +134,7 @@ impl Canvas {
         Ok(pig_files::write(path, &self.encode_png(text)?)?)
     }
 
-    /// The smallest of gray, indexed and RGB that keeps every pixel as it is.
+    /// The most compact of gray, indexed and RGB that preserves every pixel.
     fn packed(&self) -> (png::ColorType, Option<Vec<u8>>, Vec<u8>) {
         if self.pixels.iter().all(|[r, g, b]| r == g && g == b) {
             return (png::ColorType::Grayscale, None, self.pixels.iter().map(|pixel| pixel[0]).collect());
@@ -154,7 +154,7 @@ impl Canvas {
     }
 }
 
-/// `ink` over `ground`, which shows through where `shade` is below [`SHADES`].
+/// Mixes `ink` and `ground`; the ground is visible if `shade` is below [`SHADES`].
 fn mixed(ground: u8, ink: u8, shade: u8) -> u8 {
     let (ground, ink, shade, full) = (u16::from(ground), u16::from(ink), u16::from(shade), u16::from(SHADES));
     ((ground * (full - shade) + ink * shade + full / 2) / full) as u8
@@ -166,7 +166,7 @@ mod tests {
 
     const LINE: [u8; 3] = [255, 170, 0];
 
-    /// Decodes to RGB, with the text chunks.
+    /// Decodes a PNG to RGB, and its text chunks.
     fn decode(bytes: &[u8]) -> (u32, u32, Vec<u8>, Vec<(String, String)>) {
         let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
         decoder.set_transformations(png::Transformations::EXPAND);
@@ -259,7 +259,7 @@ mod tests {
             let (x, y) = (index % 40, index / 40);
             assert!((4..4 + width).contains(&x) && (2..2 + line).contains(&y));
         }
-        // The font has neither alpha nor the sign for a tree: both are its box.
+        // The font has neither alpha nor the sign for a tree, so both are drawn as its box.
         let unknown = written("\u{3b1}");
         assert_eq!(unknown, written("\u{6728}"));
         assert!(unknown.pixels.iter().enumerate().any(|pixel| drawn(&pixel)) && unknown != written("?"));

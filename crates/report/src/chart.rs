@@ -1,4 +1,4 @@
-//! Line charts as SVG: losses, learning rates, anything over steps.
+//! Line charts as SVG: losses, learning rates and other values over steps.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,29 +7,30 @@ use crate::ReportError;
 pub use crate::svg::Scale;
 use crate::svg::{Axis, COLOURS, Entry, FILE_WIDTH, PAGE_WIDTH, Plot, stack};
 
-/// Points of a series beyond this number are thinned to the extremes of equal stretches, which look the same.
+/// A series with more points is thinned to the extremes of equal stretches, which looks the same.
 const MOST_POINTS: usize = 800;
 
 /// A named line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// Stands in the legend; a line without a name is left out of it.
+    /// The name in the legend; a line without a name has no entry.
     pub name: String,
     /// (x, y) in the order in which they are joined. A point that cannot be drawn (NaN, infinite, or not above zero on a
     /// logarithmic axis) leaves a gap.
     pub points: Vec<(f64, f64)>,
-    /// Drawn pale and without an entry in the legend, in the colour of the next series that is not: raw values under their smoothed curve.
+    /// Whether the line is drawn pale and without an entry in the legend, in the colour of the next series that is not faint. It is
+    /// for raw values under their smoothed curve.
     pub faint: bool,
 }
 
 impl Series {
-    /// A line.
+    /// A line that is not faint.
     #[must_use]
     pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         Self { name: name.into(), points, faint: false }
     }
 
-    /// The raw points pale, and over them their exponential moving average over about `window` points.
+    /// The raw points as a faint line, and their exponential moving average over about `window` points.
     ///
     /// The average is bias-corrected (it starts at the first value, not at zero) and skips values that are not finite.
     #[must_use]
@@ -52,7 +53,7 @@ impl Series {
 /// One chart.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Chart {
-    /// Stands above the chart.
+    /// The title above the chart.
     pub title: String,
     /// Name and unit of the x axis, such as "training step".
     pub x_label: String,
@@ -67,7 +68,7 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// The chart as one SVG element to stand in a page that brings the style along.
+    /// The chart as one SVG element for a page that contains the style.
     pub(crate) fn inline_svg(&self) -> String {
         stack(&self.title, PAGE_WIDTH, &[self.draw(PAGE_WIDTH)], false)
     }
@@ -88,7 +89,7 @@ impl Chart {
             lines.push((series, format!("line s{}{faint}", colour % COLOURS)));
             colour += usize::from(!series.faint);
         }
-        // All raw values lie beneath all smoothed curves. The sort is stable.
+        // All raw values are drawn beneath all smoothed curves. The sort is stable.
         lines.sort_by_key(|(series, _)| !series.faint);
         let drawn: usize = lines.iter().map(|(series, classes)| draw_series(&mut plot, &series.points, classes)).sum();
         if drawn == 0 {
@@ -98,7 +99,8 @@ impl Chart {
     }
 }
 
-/// Writes charts, one below the other, as one SVG file that is readable in light and dark. The file is there whole or not at all.
+/// Writes charts, one below the other, as one SVG file that is readable in light and dark mode. The file is written whole or not
+/// at all.
 pub fn write_curves(path: &Path, charts: &[Chart]) -> Result<(), ReportError> {
     Ok(pig_files::write(path, curves_svg(charts).as_bytes())?)
 }
@@ -121,7 +123,7 @@ fn draw_series(plot: &mut Plot, points: &[(f64, f64)], classes: &str) -> usize {
         drawn += stretch.len();
         let Some((&first, rest)) = stretch.split_first() else { continue };
         let (x, y) = plot.at(first.0, first.1);
-        // A single point is drawn as a line without length, which its round cap turns into a dot.
+        // A single point is drawn as a line of length zero, which its round cap makes visible as a dot.
         let mut path = if rest.is_empty() { format!("M{x:.1} {y:.1}h0") } else { format!("M{x:.1} {y:.1}L") };
         for &(x, y) in rest {
             let (x, y) = plot.at(x, y);
@@ -133,7 +135,7 @@ fn draw_series(plot: &mut Plot, points: &[(f64, f64)], classes: &str) -> usize {
     drawn
 }
 
-/// At most about [`MOST_POINTS`] points: the lowest and the highest of equal stretches, in their order.
+/// Thins a series to about [`MOST_POINTS`] points: the lowest and the highest of equal stretches, in their order.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if points.len() <= MOST_POINTS {
         return points.to_vec();
@@ -156,7 +158,7 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 mod tests {
     use super::*;
 
-    /// Every number in coordinates, after a parse that fails on anything but well-formed XML.
+    /// Every number in coordinates. Panics unless the XML is well-formed.
     pub(crate) fn coordinates(svg: &str) -> Vec<f64> {
         let document = roxmltree::Document::parse(svg).expect("well-formed XML");
         let mut numbers = Vec::new();
@@ -227,7 +229,7 @@ mod tests {
         let [x0, y0, x1, y1, x2, y2] = numbers[..] else { panic!("{numbers:?}") };
         assert!((x1 - f64::midpoint(x0, x2)).abs() < 0.11 && (y1 - f64::midpoint(y0, y2)).abs() < 0.11);
         assert_eq!((x0, x2), (66.0, 742.0));
-        assert!(y2 < y1 && y1 < y0, "larger values stand higher");
+        assert!(y2 < y1 && y1 < y0, "larger values are higher up");
     }
 
     #[test]

@@ -5,15 +5,15 @@ use crate::canvas::Canvas;
 use crate::font::TextSize;
 use crate::picture::Picture;
 
-/// Near black, as on a reading station: the dark parts of the images keep their borders.
+/// The background: near black, as on a radiologist's screen, but bright enough to show where dark images end.
 pub(crate) const GROUND: [u8; 3] = [24, 26, 29];
-/// Titles and labels.
+/// The colour of titles and labels.
 pub(crate) const INK: [u8; 3] = [214, 216, 220];
-/// Mask outlines: orange stands out on gray and on the colours of tissue.
+/// The colour of mask outlines: orange is visible on gray and on the colours of tissue.
 const OUTLINE: [u8; 3] = [255, 153, 0];
 /// Space between pictures.
 pub(crate) const SPACE: usize = 8;
-/// Side that an enlarged picture should come close to when the scale is left open.
+/// The side that an enlarged picture should have approximately if no scale is given.
 const COMFORTABLE_SIDE: usize = 144;
 
 /// How the mask of a pair is shown.
@@ -23,7 +23,7 @@ pub enum Show {
     MaskBeside,
     /// The image with the mask's outline drawn on it.
     Outline,
-    /// The image as it is, and beside it the same with the outline: the eye can judge before it is told.
+    /// The image as it is, and beside it the image with the outline, so that a reader can first judge without it.
     #[default]
     OutlineBeside,
 }
@@ -33,7 +33,7 @@ pub enum Show {
 pub struct PairPicture {
     /// The image.
     pub image: Picture,
-    /// Its mask, row-major, one value a pixel of the image.
+    /// Its mask, row-major, one value per pixel of the image.
     pub mask: Vec<bool>,
     /// Drawn under the pair; may be empty.
     pub label: String,
@@ -42,7 +42,7 @@ pub struct PairPicture {
 /// Pairs under one title.
 #[derive(Debug, Clone)]
 pub struct Section {
-    /// Drawn above the pairs, such as "real" or "generated"; no line is kept for an empty one.
+    /// Drawn above the pairs, such as "real" or "generated"; an empty title takes no space.
     pub title: String,
     /// The pairs, in reading order.
     pub pairs: Vec<PairPicture>,
@@ -53,7 +53,7 @@ pub struct Section {
 pub struct SheetStyle {
     /// Pairs in a row.
     pub columns: usize,
-    /// Side of the square that each pixel becomes; `None` enlarges small pictures to about 144 pixels.
+    /// Each pixel is drawn as a square with this side; `None` enlarges small pictures to about 144 pixels.
     pub scale: Option<usize>,
     /// How masks are shown.
     pub show: Show,
@@ -99,7 +99,7 @@ pub fn contact_sheet(sections: &[Section], style: &SheetStyle) -> Result<Canvas,
     Ok(canvas)
 }
 
-/// Largest whole factor that keeps the longer side within a comfortable size.
+/// The largest integer factor, at least 1, that keeps the longer side within a comfortable size.
 pub(crate) fn comfortable_scale(width: usize, height: usize) -> usize {
     (COMFORTABLE_SIDE / width.max(height).max(1)).max(1)
 }
@@ -225,10 +225,10 @@ mod tests {
         let mut wrong = pair(4, 4, 1);
         wrong.mask.pop();
         let error = contact_sheet(&[Section { title: String::new(), pairs: vec![wrong] }], &SheetStyle::default());
-        assert!(error.unwrap_err().to_string().contains("mask of `7` has 15 values, its image has 16 pixels"));
+        assert!(error.unwrap_err().to_string().contains("mask of `7` has 15 values, but its image has 16 pixels"));
     }
 
-    /// The hardest case for a PNG is noise: 64 pairs of it at 64 x 64 must stay under half a megabyte.
+    /// Noise is the hardest case for a PNG: 64 pairs of noise at 64 x 64 must stay under half a megabyte.
     #[test]
     fn a_typical_sheet_is_small() {
         let mut state = 1_u32;

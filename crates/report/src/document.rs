@@ -1,6 +1,7 @@
-//! A page of headings, tables, figures and charts: one HTML file, pictures and styles inside, no script, nothing loaded.
+//! A page of headings, tables, figures and charts: one HTML file that contains its pictures and styles, and neither runs a
+//! script nor loads anything.
 //!
-//! As the demo's page, it is well-formed XML, and every text that comes from outside is escaped.
+//! Like the demo's page, it is well-formed XML, and every text from outside is escaped.
 
 use std::path::Path;
 
@@ -17,7 +18,7 @@ const SHORT_CELL: usize = 16;
 /// A part of a page.
 #[derive(Debug, Clone)]
 pub enum Block {
-    /// A title of the second level.
+    /// A heading of the second level.
     Heading(String),
     /// A paragraph.
     Paragraph(String),
@@ -27,11 +28,11 @@ pub enum Block {
     List(Vec<String>),
     /// A table.
     Table(Table),
-    /// A table of measures with what its numbers are.
+    /// A table of measures with the definition of its numbers.
     Measures {
         /// The table.
         table: Table,
-        /// What the numbers are: of how many, by what, with which interval.
+        /// The definition: number of cases, method, and kind of interval.
         definition: String,
     },
     /// A picture with its caption.
@@ -40,11 +41,11 @@ pub enum Block {
     Charts(Vec<HistogramChart>),
     /// Curves side by side.
     Curves(Vec<Chart>),
-    /// Generated images, each beside the training image nearest to it.
+    /// Generated images, each beside its nearest training image.
     Nearest(NearestSection),
-    /// Text as it is, folded away under a title.
+    /// Verbatim text that a reader can open; it is closed at first.
     Folded {
-        /// What to open.
+        /// The title, which is always shown.
         title: String,
         /// The text.
         text: String,
@@ -56,7 +57,7 @@ pub enum Block {
 pub struct Document {
     /// Title of the page.
     pub title: String,
-    /// What it is about, in a sentence under the title.
+    /// A sentence under the title that says what the page is about.
     pub lead: String,
     /// The parts, in order.
     pub blocks: Vec<Block>,

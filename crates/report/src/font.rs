@@ -1,6 +1,6 @@
-//! The font of labels: DejaVu Sans, anti-aliased. `fonts/README.md` says where its file comes from.
+//! The font of labels: DejaVu Sans, anti-aliased. `fonts/README.md` gives the origin of its file.
 //!
-//! Outlines are filled in plain f32 arithmetic without the platform's functions, so that a picture has the same bytes on
+//! Outlines are filled in plain f32 arithmetic without functions of the platform, so that a picture has the same bytes on
 //! every machine.
 
 use ab_glyph::{Font as _, FontRef, Glyph, PxScaleFont, ScaleFont as _, point};
@@ -8,17 +8,17 @@ use std::sync::LazyLock;
 
 static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
     let file = include_bytes!("../fonts/DejaVuSans-subset.ttf");
-    FontRef::try_from_slice(file).expect("the font of this crate is a font")
+    FontRef::try_from_slice(file).expect("the font file of this crate is valid")
 });
 
-/// Stands for what was cut off.
+/// Replaces the text that was cut off.
 const ELLIPSIS: char = '…';
 
-/// Shades between ground and ink. Few of them keep pictures with labels within the 256 colours of an indexed PNG, and the eye
-/// does not tell them from more.
+/// The number of shades from background to ink. They are few so that pictures with labels stay within the 256 colours of an
+/// indexed PNG; more shades would not be visible.
 pub(crate) const SHADES: u8 = 15;
 
-/// How large a text is.
+/// The size of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextSize {
     /// Labels of pictures.
@@ -28,7 +28,7 @@ pub enum TextSize {
 }
 
 impl TextSize {
-    /// Pixels an em. Capitals are 8/11 em high and small letters 6/11 em, so that both end at whole pixels.
+    /// Pixels per em. Capitals are 8/11 em high and small letters 6/11 em, so that both end at whole pixels.
     fn em(self) -> f32 {
         match self {
             Self::Label => 11.0,
@@ -56,7 +56,7 @@ impl TextSize {
         text.chars().map(|c| font.h_advance(font.glyph_id(c))).sum::<f32>().ceil() as usize
     }
 
-    /// `text` if it is no wider than `room` pixels, else as much of its start as fits with an ellipsis behind it.
+    /// `text` if it is at most `room` pixels wide, else as much of its beginning as fits, followed by an ellipsis.
     #[must_use]
     pub fn fitted(self, text: &str, room: usize) -> String {
         if self.width(text) <= room {
@@ -68,10 +68,10 @@ impl TextSize {
     }
 
     /// Calls `shade` with column, row and shade of every pixel that `text` touches; shades run from 1 to [`SHADES`].
-    /// (0, 0) is the upper left corner of the line. Letters may reach beyond their line, so that coordinates may be negative.
+    /// (0, 0) is the upper left corner of the line. Letters may extend beyond their line, so coordinates may be negative.
     pub(crate) fn draw(self, text: &str, mut shade: impl FnMut(i32, i32, u8)) {
         let font = self.font();
-        // The baseline lies between pixels, which keeps the feet of letters sharp.
+        // The baseline lies between pixels, which keeps the lower edges of letters sharp.
         let baseline = font.ascent().ceil();
         let mut x = 0.0;
         for character in text.chars() {
@@ -99,7 +99,7 @@ mod tests {
     fn lines_are_measured_by_the_font() {
         assert_eq!((TextSize::Label.line(), TextSize::Title.line()), (14, 20));
         assert_eq!(TextSize::Label.width(""), 0);
-        // DejaVu's digits are all 1303 of 2048 units wide: 7.0 pixels at 11 pixels an em.
+        // All digits of DejaVu are 1303 of 2048 units wide: 7.0 pixels at 11 pixels per em.
         assert_eq!(TextSize::Label.width("0123456789"), 70);
     }
 
@@ -123,13 +123,13 @@ mod tests {
             size.draw("H", |_, row, shade| *rows.entry(row).or_insert(0) += u32::from(shade));
             let shades: Vec<u32> = rows.values().copied().collect();
             assert_eq!(rows.len(), capital);
-            // The feet are as dark as the stems above them.
+            // The lower ends are as dark as the stems above them.
             assert_eq!(shades[0], shades[1]);
             assert_eq!(shades[capital - 1], shades[capital - 2]);
         }
     }
 
-    /// Every character of the font in both sizes: a font, a compiler or a machine that fills outlines otherwise is noticed.
+    /// Every character of the font in both sizes. This detects a font, a compiler or a machine that fills outlines differently.
     #[test]
     fn letters_are_the_same_on_every_machine() {
         let text: String = (' '..='ÿ').chain("–—‘’“”…−∞≈≤≥".chars()).collect();

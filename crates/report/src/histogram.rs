@@ -9,7 +9,7 @@ use crate::svg::{Axis, COLOURS, Entry, PAGE_WIDTH, Plot, stack};
 /// Histograms drawn over each other as shares of their sets; the first is filled, the others are lines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistogramChart {
-    /// Stands above the chart.
+    /// The title above the chart.
     pub title: String,
     /// Name and unit of the values, such as "mask area (% of the image)".
     pub x_label: String,
@@ -18,7 +18,7 @@ pub struct HistogramChart {
 }
 
 impl HistogramChart {
-    /// The chart as one SVG element to stand in a page that brings the style along.
+    /// The chart as one SVG element for a page that contains the style.
     pub(crate) fn inline_svg(&self) -> String {
         stack(&self.title, PAGE_WIDTH, &[self.draw()], false)
     }
@@ -55,7 +55,7 @@ fn outside(histogram: &Histogram) -> String {
     }
 }
 
-/// A count with its thousands set apart.
+/// A count with commas between groups of three digits.
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let commas = |(index, digit): (usize, char)| {
@@ -65,7 +65,7 @@ fn grouped(count: u64) -> String {
     digits.chars().enumerate().flat_map(commas).collect()
 }
 
-/// The outline of the bars, from the base line up and back down to it.
+/// The outline of the bars, which starts and ends at the base line.
 fn steps(plot: &Plot, histogram: &Histogram) -> String {
     let (x, y) = plot.at(histogram.low, 0.0);
     let mut path = format!("M{x:.1} {y:.1}");
@@ -93,7 +93,7 @@ mod tests {
         let path = document.descendants().find(|n| n.attribute("class") == Some(class)).unwrap();
         let text = path.attribute("d").unwrap().trim_end_matches('Z').trim_start_matches('M').replace(['V', 'H'], " ");
         let numbers: Vec<f64> = text.split(' ').map(|w| w.parse().unwrap()).collect();
-        // After the start: pairs of height and right edge, then the base.
+        // After the starting point: pairs of height and right edge, then the base line.
         numbers[2..numbers.len() - 1].chunks(2).map(|pair| (pair[0], pair[1])).collect()
     }
 
@@ -103,7 +103,7 @@ mod tests {
         let svg = chart(vec![("real", h)]).inline_svg();
         let document = roxmltree::Document::parse(&svg).unwrap();
         let area = document.descendants().filter(|n| n.attribute("class") == Some("area f0"));
-        assert_eq!(area.count(), 2, "a swatch and the bars");
+        assert_eq!(area.count(), 2, "the legend's swatch and the bars");
         let bars = areas(&svg.replacen("area f0", "swatch", 1), "area f0");
         assert_eq!(bars.len(), 4);
         let base = bars[2].0;

@@ -1,8 +1,8 @@
 //! Pictures and pages: contact sheets, progress strips, curves, and the one-page summary of a run.
 //!
-//! Plain data in, bytes out: no tensors, no network, no script in the pages. Pictures are PNG ([`canvas`]), charts are SVG
-//! that is readable in light and dark ([`chart`], [`histogram`]), the page is one HTML file that needs nothing beside it
-//! ([`page`]).
+//! The input is plain data and the output is bytes: no tensors, no network access, no script in the pages. Pictures are PNG
+//! ([`canvas`]), charts are SVG that is readable in light and dark mode ([`chart`], [`histogram`]), the page is one
+//! self-contained HTML file ([`page`]).
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -34,28 +34,28 @@ pub use table::Table;
 
 use std::path::PathBuf;
 
-/// What can go wrong when a picture or page is made.
+/// An error in making a picture or page.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A picture whose values do not fill it.
+    /// A picture with a wrong number of values or channels.
     #[error(
-        "a picture of {height} x {width} with {channels} channel(s) has {found} values, expected {expected}; channels may be 1 or 3"
+        "a picture of {height} x {width} with {channels} channel(s) has {found} values, expected {expected}; there must be 1 or 3 channels"
     )]
     PictureShape {
-        /// Rows stated.
+        /// Declared number of rows.
         height: usize,
-        /// Columns stated.
+        /// Declared number of columns.
         width: usize,
-        /// Channels stated.
+        /// Declared number of channels.
         channels: usize,
         /// Values found.
         found: usize,
         /// Values expected.
         expected: usize,
     },
-    /// A mask that does not have one value a pixel of its image.
+    /// A mask that does not have one value per pixel of its image.
     #[error(
-        "the mask of `{label}` has {found} values, its image has {expected} pixels; resize the mask to its image first"
+        "the mask of `{label}` has {found} values, but its image has {expected} pixels; resize the mask to its image first"
     )]
     MaskShape {
         /// Label of the pair.
@@ -65,10 +65,10 @@ pub enum ReportError {
         /// Pixels of the image.
         expected: usize,
     },
-    /// Nothing to draw.
+    /// There is nothing to draw.
     #[error("there is nothing to draw on the {what}; give at least one picture")]
     Empty {
-        /// Contact sheet or progress strips.
+        /// What should be drawn: contact sheet or progress strips.
         what: &'static str,
     },
     /// The PNG encoder refused the picture.
@@ -84,7 +84,7 @@ pub enum ReportError {
     /// A file could not be written.
     #[error("cannot write {}: {source}; check that the folder exists, is writable and has space", path.display())]
     Write {
-        /// The file that was to be written.
+        /// The file to write.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

@@ -1,6 +1,6 @@
-//! Text and bytes as they may stand in HTML and SVG.
+//! Encodes text and bytes for HTML and SVG.
 
-/// Text as it stands in HTML and SVG, between tags or in quoted attributes; characters that XML forbids become U+FFFD.
+/// Escapes text for HTML and SVG, between tags or in quoted attributes; characters that XML forbids become U+FFFD.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

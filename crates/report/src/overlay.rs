@@ -1,4 +1,5 @@
-//! A prediction on its picture: the picture as it is, the true outline on it, the predicted outline on it.
+//! A prediction shown on its picture, in panels: the picture alone, with the true outline, with the predicted outline, and
+//! with both.
 
 use crate::ReportError;
 use crate::canvas::Canvas;
@@ -6,25 +7,26 @@ use crate::contact_sheet::{GROUND, INK, SPACE, comfortable_scale};
 use crate::font::TextSize;
 use crate::picture::Picture;
 
-/// True outlines: blue, and so apart from the orange of predictions for every eye.
+/// The colour of true outlines: blue, which colour-blind readers can also distinguish from the orange of predictions.
 const TRUTH: [u8; 3] = [86, 180, 233];
-/// Predicted outlines.
+/// The colour of predicted outlines.
 const PREDICTION: [u8; 3] = [255, 153, 0];
 
-/// What one picture shows.
+/// A picture with its masks.
 #[derive(Debug, Clone)]
 pub struct Overlay {
     /// The image.
     pub image: Picture,
-    /// The true mask, row-major, where it is known.
+    /// The true mask, row-major, if it is known.
     pub truth: Option<Vec<bool>>,
     /// The predicted mask.
     pub prediction: Vec<bool>,
-    /// Stands under the image.
+    /// The text under the image.
     pub label: String,
 }
 
-/// Draws the panels side by side: the image, the truth where it is known, the prediction, then both.
+/// Draws the panels side by side: the image, the truth, the prediction, and both. Without a known truth, only the image and the
+/// prediction.
 pub fn overlay(shown: &Overlay) -> Result<Canvas, ReportError> {
     let (width, height) = (shown.image.width(), shown.image.height());
     for mask in shown.truth.iter().chain([&shown.prediction]) {

@@ -1,7 +1,8 @@
-//! The one-page summary of a demo: one HTML file, pictures and styles inside, no script, nothing loaded from elsewhere.
+//! The one-page summary of a demo: one HTML file that contains its pictures and styles, and neither runs a script nor loads
+//! anything.
 //!
-//! The page is well-formed XML as well as HTML, so that a strict parser can check it, and every text that comes from
-//! outside is escaped.
+//! The page is well-formed XML as well as HTML, so that a strict parser can check it, and every text from outside is
+//! escaped.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,7 +22,7 @@ use crate::svg::STYLE as CHART_STYLE;
 
 const PAGE_STYLE: &str = include_str!("page/style.css");
 
-/// A picture that stands in the page.
+/// A picture in the page.
 #[derive(Debug, Clone)]
 pub struct Figure {
     canvas: Canvas,
@@ -31,61 +32,61 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// A picture with its caption, and the words that stand for it where it cannot be seen.
+    /// A picture with its caption and its alternative text.
     #[must_use]
     pub fn new(canvas: Canvas, caption: impl Into<String>, alternative: impl Into<String>) -> Self {
         Self { canvas, caption: caption.into(), alternative: alternative.into(), synthetic: true }
     }
 
-    /// The same without the mark of generated pictures, for a picture that shows none.
+    /// Removes the mark of generated pictures, for a picture that shows no generated images.
     #[must_use]
     pub fn real(self) -> Self {
         Self { synthetic: false, ..self }
     }
 }
 
-/// A generated image and the training image nearest to it.
+/// A generated image and its nearest training image.
 #[derive(Debug, Clone)]
 pub struct NearestPair {
-    /// Names the generated image, such as "seed 17".
+    /// The name of the generated image, such as "seed 17".
     pub name: String,
     /// The generated image.
     pub generated: Picture,
     /// The nearest training image, as it is in the training set.
     pub training: Picture,
-    /// Its distance, mean squared difference.
+    /// The distance between the two, in the section's unit.
     pub distance: f64,
-    /// True when the training image is near once mirrored; the page shows it mirrored and says so.
+    /// Whether the training image is near when it is mirrored; the page then shows it mirrored and says so.
     pub flipped: bool,
 }
 
-/// What the page says about copies of training images.
+/// The part of the page about copies of training images.
 #[derive(Debug, Clone)]
 pub struct NearestSection {
-    /// A dozen or so pairs.
+    /// About a dozen pairs.
     pub pairs: Vec<NearestPair>,
-    /// How the distances of all generated images stand against those of held-out real images; `None` without held-out images.
+    /// A comparison of the distances of all generated images with those of held-out real images; `None` without held-out images.
     pub check: Option<CopyCheck>,
-    /// What distances are in: "mean squared difference on [-1, 1]".
+    /// The unit of distances, such as "mean squared difference on [-1, 1]".
     pub unit: String,
 }
 
-/// Everything on the page. Empty lists and `None` leave their section out.
+/// The content of the page. A section whose list is empty or whose value is `None` is left out.
 #[derive(Debug, Clone)]
 pub struct DemoPage {
     /// Title of the page.
     pub title: String,
     /// What the data are, in a few words: "phantom images, not patients".
     pub data: String,
-    /// What was run and on what, one paragraph each; the first one stands out.
+    /// What was run and on which data, one paragraph each; the first paragraph is emphasised.
     pub summary: Vec<String>,
     /// Pair agreement with its verdict.
     pub agreement: Option<Agreement>,
-    /// Contact sheets: real beside generated, outlines drawn.
+    /// Contact sheets of real and generated pairs with outlines.
     pub contact_sheets: Vec<Figure>,
     /// Progress strips.
     pub strips: Vec<Figure>,
-    /// Mask areas and intensities, real against generated.
+    /// Mask areas and intensities of real and generated pairs.
     pub histograms: Vec<HistogramChart>,
     /// Nearest training images.
     pub nearest: Option<NearestSection>,
@@ -124,7 +125,7 @@ impl DemoPage {
         page.limits(&self.limits);
         page.settings(&self.settings, &self.provenance);
         Ok(page.end(
-            "Generated images and masks on this page are synthetic. The file needs nothing beside it: no network, no script.",
+            "Generated images and masks on this page are synthetic. The file is self-contained: it uses no network and no script.",
         ))
     }
 
@@ -138,7 +139,7 @@ impl DemoPage {
 pub(crate) struct Page(String);
 
 impl Page {
-    /// A page with its styles and title, open for its content.
+    /// Begins a page with its styles and title; the content follows.
     pub(crate) fn begin(title: &str) -> Self {
         let title = escape(title);
         Self(format!(
@@ -149,7 +150,7 @@ impl Page {
         ))
     }
 
-    /// The whole page with its last line.
+    /// Ends the page with its last line and returns all of it.
     pub(crate) fn end(mut self, footer: &str) -> String {
         self.add(format_args!("<footer>{}</footer>\n</main></body></html>\n", escape(footer)));
         self.0
@@ -194,7 +195,7 @@ impl Page {
             ));
         }
         self.add(format_args!(
-            "</tbody></table></div>\n<p class=\"small\">Lesion contrast: {}. Shuffled: generated images under the masks of other \
+            "</tbody></table></div>\n<p class=\"small\">Lesion contrast: {}. Shuffled: generated images with the masks of other \
              generated images, paired by image and by mask.</p>\n",
             escape(&agreement.definition())
         ));
@@ -227,20 +228,20 @@ impl Page {
         }
     }
 
-    /// Pairs of generated and training images, and how their distances stand against those of held-out images.
+    /// Pairs of generated and training images, and how their distances compare with those of held-out images.
     pub(crate) fn nearest(&mut self, section: &NearestSection) -> Result<(), ReportError> {
         if let Some(check) = &section.check {
             let expected = 0.05 * check.generated as f64;
             self.add(format_args!(
-                "<p>Generated images that lie nearer to a training image than 95 % of the {} held-out real images do: <strong>{} of {}</strong>; \
-                 {expected:.1} would be expected of images that are as new as real ones. The median distance is {:.4} for generated and {:.4} \
-                 for held-out images.</p>\n",
+                "<p>Generated images that are nearer to a training image than 95 % of the {} held-out real images are: \
+                 <strong>{} of {}</strong>; {expected:.1} would be expected of images that are as new as real ones. The median \
+                 distance is {:.4} for generated and {:.4} for held-out images.</p>\n",
                 check.held_out, check.nearer, check.generated, check.generated_median, check.held_out_median
             ));
         }
         self.add(format_args!(
-            "<p class=\"small\">Left: generated. Right: the training image nearest to it. Distance: {}. Smooth images lie nearer to \
-             everything, so a small distance alone is no copy: look at the two.</p>\n<ul class=\"nearest\">\n",
+            "<p class=\"small\">Left: generated. Right: the nearest training image. Distance: {}. Smooth images are nearer to \
+             all others, so a small distance alone does not show a copy: compare the two images.</p>\n<ul class=\"nearest\">\n",
             escape(&section.unit)
         ));
         for pair in &section.pairs {
@@ -294,7 +295,7 @@ impl Page {
     }
 }
 
-/// Escaped text in which a hyphen between spaces is the minus that it stands for.
+/// Escaped text in which a hyphen between spaces becomes a minus sign.
 fn minus(text: &str) -> String {
     escape(text).replace(" - ", " \u{2212} ")
 }
@@ -308,7 +309,7 @@ fn image(picture: &Picture, alternative: &str) -> Result<String, ReportError> {
     let (width, height) = (picture.width(), picture.height());
     let mut canvas = Canvas::new(width, height, [0; 3]);
     canvas.picture((0, 0), picture, 1);
-    // The browser enlarges it, without smoothing; the size stated here keeps the place while the page loads.
+    // The browser enlarges the picture without smoothing; the size given here reserves its space while the page loads.
     let scale = comfortable_scale(width, height);
     let (shown_width, shown_height) = (width * scale, height * scale);
     let uri = data_uri(&canvas, true)?;
@@ -323,13 +324,13 @@ fn signed(value: f64) -> String {
     }
 }
 
-/// Range of all finite ends, with zero.
+/// The range of all finite means and interval ends, including zero.
 fn interval_range(estimates: impl Iterator<Item = Estimate>) -> (f64, f64) {
     let ends = estimates.flat_map(|e| [e.mean, e.low, e.high]).filter(|v| v.is_finite());
     ends.fold((0.0, 0.0), |(low, high), v| (v.min(low), v.max(high)))
 }
 
-/// The interval as a line with a dot at the mean, zero dotted; all rows share one scale.
+/// The interval as a line with a dot at the mean and a dotted line at zero; all rows share one scale.
 fn drawn_interval(estimate: &Estimate, (low, high): (f64, f64)) -> String {
     let place = |value: f64| {
         let part = if high > low { (value - low) / (high - low) } else { 0.5 };

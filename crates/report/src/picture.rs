@@ -1,8 +1,8 @@
-//! Small pictures as they are shown: 8-bit RGB.
+//! Small pictures for display, in 8-bit RGB.
 
 use crate::ReportError;
 
-/// Shown where a value is NaN, so that a diverged sample is seen and not mistaken for black.
+/// The colour of NaN values, so that a diverged sample is visible and not mistaken for black.
 const NOT_A_NUMBER: [u8; 3] = [255, 0, 255];
 
 /// A picture in 8-bit RGB, row-major.

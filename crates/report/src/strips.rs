@@ -1,5 +1,5 @@
-//! Progress strips, the rows of the paper's Fig. 3: what the two networks expect the clean mask (x_0-hat) and the clean image
-//! (y_0-hat) to be, at spaced steps of the sampling loop.
+//! Progress strips, like the rows of the paper's Fig. 3: the two networks' estimates of the clean mask (x_0-hat) and of the
+//! clean image (y_0-hat) at selected steps of the sampling loop.
 
 use crate::ReportError;
 use crate::canvas::Canvas;
@@ -7,35 +7,35 @@ use crate::contact_sheet::{GROUND, INK, SPACE, comfortable_scale};
 use crate::font::TextSize;
 use crate::picture::Picture;
 
-/// Strips are enlarged no further than this width.
+/// Strips are not enlarged beyond this width.
 const COMFORTABLE_WIDTH: usize = 1280;
-/// Labels of samples, which stand at the left, are cut off at this width.
+/// The labels of samples, at the left, are cut off at this width.
 const WIDEST_LABEL: usize = 160;
-/// What the rows of a sample show.
+/// The names of a sample's rows.
 const ROWS: [&str; 2] = ["mask", "image"];
 
-/// Expectations at one step.
+/// The estimates at one step.
 #[derive(Debug, Clone)]
 pub struct StripStep {
     /// Timestep, 1-based as in the paper.
     pub t: usize,
-    /// x_0-hat: the expected mask.
+    /// x_0-hat: the estimated mask.
     pub mask: Picture,
-    /// y_0-hat: the expected image.
+    /// y_0-hat: the estimated image.
     pub image: Picture,
 }
 
 /// Steps of one sample, from noise to result.
 #[derive(Debug, Clone)]
 pub struct Strip {
-    /// Such as "seed 17".
+    /// The label, such as "seed 17".
     pub label: String,
     /// In sampling order, from the largest t down.
     pub steps: Vec<StripStep>,
 }
 
-/// Draws two rows a sample, masks above images, each step labelled with its t. `scale` of `None` enlarges small pictures
-/// to a comfortable size.
+/// Draws two rows per sample, masks above images; each step is labelled with its t. If `scale` is `None`, small pictures are
+/// enlarged to a comfortable size.
 pub fn progress_strips(strips: &[Strip], scale: Option<usize>) -> Result<Canvas, ReportError> {
     let pictures = || strips.iter().flat_map(|strip| &strip.steps).flat_map(|step| [&step.mask, &step.image]);
     let widest = pictures().map(Picture::width).max().filter(|&width| width > 0);
@@ -47,7 +47,7 @@ pub fn progress_strips(strips: &[Strip], scale: Option<usize>) -> Result<Canvas,
     let label_width = |size: TextSize| {
         strips.iter().flat_map(|strip| &strip.steps).map(|step| size.width(&step_label(step))).max().unwrap_or(0)
     };
-    // Labels are enlarged with the pictures where they fit above them.
+    // The larger labels are used if they fit above the enlarged pictures.
     let size = if label_width(TextSize::Title) <= widest * scale { TextSize::Title } else { TextSize::Label };
     let gutter = gutter(strips, size);
     let cell = (widest * scale).max(label_width(size)) + SPACE / 2;
@@ -72,7 +72,7 @@ pub fn progress_strips(strips: &[Strip], scale: Option<usize>) -> Result<Canvas,
     Ok(canvas)
 }
 
-/// Room at the left for the labels of samples and rows.
+/// Width at the left for the labels of samples and rows.
 fn gutter(strips: &[Strip], size: TextSize) -> usize {
     let labels = strips.iter().map(|strip| size.width(&strip.label).min(WIDEST_LABEL));
     labels.chain(ROWS.map(|name| size.width(name))).max().unwrap_or(0) + 2 * SPACE

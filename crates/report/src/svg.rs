@@ -1,12 +1,12 @@
-//! What charts share: style, scales, ticks, frame. Every coordinate that is written is finite, whatever the data hold.
+//! Code that all charts share: style, scales, ticks, frame. Every coordinate that is written is finite, whatever the data are.
 
 use std::fmt::{self, Write as _};
 
 use crate::markup::escape;
 
-/// Width of a chart in a file of its own, in SVG units (pixels where nothing scales it).
+/// Width of a chart in a separate file, in SVG units (pixels if it is not scaled).
 pub(crate) const FILE_WIDTH: f64 = 760.0;
-/// Width of a chart in a page, where two stand side by side.
+/// Width of a chart in a page, where two charts fit side by side.
 pub(crate) const PAGE_WIDTH: f64 = 530.0;
 /// Height of the plotting area.
 const PLOT_HEIGHT: f64 = 230.0;
@@ -15,14 +15,14 @@ const RIGHT: f64 = 18.0;
 const BOTTOM: f64 = 48.0;
 const TITLE: f64 = 26.0;
 const LEGEND_LINE: f64 = 20.0;
-/// Mean width of a character at 12 units, generous, for laying out the legend.
+/// A generous estimate of the mean width of a character at 12 units, for the layout of the legend.
 const CHARACTER: f64 = 7.0;
-/// Values beyond this are not drawn: their differences overflow.
+/// Larger values are not drawn, because their differences could overflow.
 const LARGEST: f64 = 1e100;
-/// Number of colours; further series begin again with the first.
+/// Number of colours; further series start again with the first.
 pub(crate) const COLOURS: usize = 6;
 
-/// Plain declarations without variables, so that viewers which know neither variables nor media queries show the light form.
+/// Plain declarations without variables, so that viewers without support for variables or media queries show the light version.
 pub(crate) const STYLE: &str = "\
 .pig-chart text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;fill:#57606a}\
 .pig-chart .title{font-size:14px;font-weight:600;fill:#1f2328}\
@@ -42,17 +42,17 @@ pub(crate) const STYLE: &str = "\
 .pig-chart .f0{fill:#6cb0ff}.pig-chart .f1{fill:#ff9a57}.pig-chart .f2{fill:#4ccfa6}\
 .pig-chart .f3{fill:#bf95ff}.pig-chart .f4{fill:#e3b341}.pig-chart .f5{fill:#ff7eb6}}";
 
-/// Kind of axis.
+/// The scale of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scale {
-    /// Equal differences are equally long.
+    /// Equal differences have equal lengths.
     #[default]
     Linear,
-    /// Equal ratios are equally long; values at or below zero are not drawn.
+    /// Equal ratios have equal lengths; values at or below zero are not drawn.
     Log,
 }
 
-/// One axis: its range in transformed units and where they lie.
+/// One axis: its scale, and its range in transformed units.
 #[derive(Debug, Clone)]
 pub(crate) struct Axis {
     scale: Scale,
@@ -61,7 +61,7 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// An axis that holds every drawable value, with some air above and below when `padded`.
+    /// An axis that covers every drawable value, with a margin above and below if `padded`.
     pub(crate) fn over(values: impl Iterator<Item = f64>, scale: Scale, padded: bool) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.filter(|&v| Self::can_hold(scale, v)) {
@@ -78,12 +78,12 @@ impl Axis {
             (Scale::Linear, _, false) => (0.1 * low.abs()).max(1e-6),
             (Scale::Log, _, false) => 0.5,
         };
-        // Losses and rates are read against zero unless all of the curve is far from it.
+        // Losses and rates are read relative to zero, so the axis starts there unless the whole curve is far from zero.
         let from_zero = padded && scale == Scale::Linear && low >= 0.0 && low < 0.5 * high;
         Self { scale, low: if from_zero { 0.0 } else { low - air }, high: high + air }
     }
 
-    /// A linear axis over `low..high`.
+    /// A linear axis from `low` to `high`.
     pub(crate) fn linear(low: f64, high: f64) -> Self {
         Self::over([low, high].into_iter(), Scale::Linear, false)
     }
@@ -96,7 +96,7 @@ impl Axis {
         value.is_finite() && value.abs() < LARGEST && (scale == Scale::Linear || value > 0.0)
     }
 
-    /// Place of a value that the axis holds, 0 at the low end and 1 at the high end.
+    /// The position of a value that the axis can show: 0 at the low end and 1 at the high end.
     fn place(&self, value: f64) -> f64 {
         ((transformed(self.scale, value) - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
@@ -128,11 +128,11 @@ fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|&step| step >= rough).unwrap_or(rough);
     let first = (low / step).ceil();
-    // Steps that vanish beside the values they count up to would never reach the end; the count is bounded instead.
+    // Adding a step that is tiny compared with the values changes nothing and never reaches the end, so the count is bounded.
     (0..12).map(|k| (first + f64::from(k)) * step).take_while(|&tick| tick <= high + 1e-9 * step).collect()
 }
 
-/// A number as it stands beside an axis.
+/// The label of a number beside an axis.
 pub(crate) fn tick_label(value: f64) -> String {
     let trim = |text: String| match text.split_once('.') {
         Some(_) => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
@@ -158,7 +158,7 @@ pub(crate) struct Entry {
     pub(crate) name: String,
 }
 
-/// A chart being written: title, legend, axes; the caller adds its marks.
+/// A chart being written: title, legend, axes; the caller adds lines and areas.
 pub(crate) struct Plot {
     pub(crate) x: Axis,
     pub(crate) y: Axis,
@@ -188,7 +188,7 @@ impl Plot {
         let _ = self.body.write_fmt(markup);
     }
 
-    /// Coordinates of a point that the axes hold.
+    /// Coordinates of a point that the axes can show.
     pub(crate) fn at(&self, x: f64, y: f64) -> (f64, f64) {
         let across = LEFT + self.x.place(x) * (self.right() - LEFT);
         (across, self.top + (1.0 - self.y.place(y)) * PLOT_HEIGHT)
@@ -206,7 +206,7 @@ impl Plot {
         (self.body, height)
     }
 
-    /// Swatches and names; entries without a name have no place in it.
+    /// Draws swatches and names; entries without a name are left out.
     fn legend(&mut self, entries: &[Entry]) {
         let mut x = LEFT;
         let mut y = self.top + 10.0;
@@ -266,7 +266,7 @@ impl Plot {
     }
 }
 
-/// Stacks finished charts of one width into one SVG element. `standalone` brings style and ground along, for a file of its own.
+/// Stacks finished charts of the same width into one SVG element. `standalone` adds style and background, for a separate file.
 pub(crate) fn stack(title: &str, width: f64, charts: &[(String, f64)], standalone: bool) -> String {
     let height: f64 = charts.iter().map(|(_, height)| height).sum::<f64>().max(1.0);
     let mut out = format!(

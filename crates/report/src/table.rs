@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// A table: the head's cells, and rows of as many cells. In pages, short cells that start with a digit are not
-/// broken into lines.
+/// A table: the cells of the head, and rows with the same number of cells. In pages, short cells that start with a digit are
+/// kept on one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
     /// Names of the columns; empty for a table without a head.
@@ -13,7 +13,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table in Markdown, a line a row.
+    /// The table in Markdown, one line per row.
     #[must_use]
     pub fn markdown(&self) -> String {
         let line = |cells: &[String]| {
@@ -25,7 +25,7 @@ impl Table {
         format!("{}{rule}{rows}", line(&self.head))
     }
 
-    /// The table as a LaTeX float with `caption`, for the packages booktabs and inputenc's UTF-8.
+    /// The table as a LaTeX float with `caption`. It needs the package booktabs, and UTF-8 as the input encoding.
     #[must_use]
     pub fn latex(&self, caption: &str, label: &str) -> String {
         let line = |cells: &[String]| {

@@ -10,7 +10,7 @@ use super::mass::{Mass3, MassKind};
 use super::slice::View;
 use super::texture::{Stream, keyed_rng};
 
-/// What both views of one patient share.
+/// The properties that both views of one patient share.
 #[derive(Debug, Clone)]
 pub(super) struct Patient {
     /// Distance from the chest wall to the nipple.
@@ -30,13 +30,13 @@ pub(super) struct Patient {
 }
 
 impl Patient {
-    /// The patient of this number, from the settings alone.
+    /// Makes the patient with this number; it depends on the settings alone.
     pub(super) fn new(config: &PhantomConfig, patient: usize) -> Self {
         let mut rng = keyed_rng(config.seed, patient, Stream::Anatomy);
         let tallness = (config.size[1] as f32 / config.size[0] as f32).clamp(1.0, 1.5);
         let depth = rng.random_range(0.58..0.86);
         let half_height = tallness * (0.34 + 0.16 * (depth - 0.58) + rng.random_range(0.0..0.08));
-        // The mean of two draws: most breasts are of middling density.
+        // The mean of two draws, so that most breasts have a medium density.
         let density = 0.5 * (rng.random::<f32>() + rng.random::<f32>());
         let outline_power = rng.random_range(2.0..2.5);
         let nipple_cc = rng.random_range(-0.03..0.03);
@@ -52,7 +52,7 @@ impl Patient {
         let has_mass = rng.random::<f32>() >= config.lesion_free_share;
         let mut this =
             Self { depth, half_height, density, right, mass: None, outline_power, nipple_cc, nipple_mlo, muscle };
-        // Drawn even when it is not used, so that another share changes which patients have a mass and nothing else.
+        // Drawn even if it is not used, so that `lesion_free_share` changes only which patients have a mass.
         let mass = this.draw_mass(config, &mut rng);
         this.mass = has_mass.then_some(mass);
         this
@@ -68,7 +68,7 @@ impl Patient {
         Mass3::new(kind, diameter, contrast, position, rng)
     }
 
-    /// A place that lies clear of skin, chest wall and muscle in both views.
+    /// A position away from skin, chest wall and muscle in both views.
     fn draw_position(&self, radius: f32, rng: &mut impl Rng) -> [f32; 3] {
         const TRIALS: usize = 64;
         for _ in 0..TRIALS {
@@ -86,12 +86,12 @@ impl Patient {
         [0.6, 0.0, 0.0]
     }
 
-    /// Where a point of the breast falls in a view. `position` holds the share of the way to the nipple, then the
-    /// lateral and the vertical offset as shares of the half height.
+    /// Projects a point of the breast onto a view. `position` holds the distance from the chest wall as a share of that
+    /// to the nipple, then the lateral and the vertical offset as shares of the half height.
     pub(super) fn project(&self, view: View, position: [f32; 3]) -> [f32; 2] {
         let [along, lateral, vertical] = position;
         let outline = self.outline(view);
-        // The oblique view looks along a line halfway between the two offsets, which it therefore mixes.
+        // The oblique view looks along the diagonal between the lateral and the vertical axis, so it mixes the two offsets.
         let across = match view {
             View::Cc => lateral,
             View::Mlo => std::f32::consts::FRAC_1_SQRT_2 * (lateral + vertical),
@@ -110,7 +110,7 @@ impl Patient {
                 down: self.half_height - self.nipple_cc,
                 power: self.outline_power,
             },
-            // The oblique view hangs: long above, where it runs on into the armpit, short below.
+            // In the oblique view the breast hangs: it is long above, where it continues into the armpit, and short below.
             View::Mlo => Outline {
                 depth: 0.97 * self.depth,
                 nipple_y: self.nipple_mlo,
@@ -121,7 +121,7 @@ impl Patient {
         }
     }
 
-    /// The pectoral muscle, which the MLO view alone shows.
+    /// The pectoral muscle, which only the MLO view shows.
     pub(super) fn muscle(&self, view: View) -> Option<&Muscle> {
         (view == View::Mlo).then_some(&self.muscle)
     }
@@ -138,7 +138,7 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// Distance to the skin, positive inside; to first order, so exact near the edge and a fair guide deep inside.
+    /// Distance to the skin to first order, positive inside: exact near the edge and approximate deep inside.
     pub(super) fn distance(&self, x: f32, y: f32) -> f32 {
         let offset = y - self.nipple_y;
         let half = if offset < 0.0 { self.up } else { self.down };
@@ -152,7 +152,7 @@ impl Outline {
         (1.0 - level) / slope
     }
 
-    /// The point of the skin at `across`, from -1 (top of the chest wall) over 0 (nipple) to 1 (bottom).
+    /// The point of the skin at `across`: -1 is the top of the chest wall, 0 the nipple, 1 the bottom.
     pub(super) fn skin_point(&self, across: f32) -> [f32; 2] {
         let half = if across < 0.0 { self.up } else { self.down };
         let x = self.depth * (1.0 - across.abs().powf(self.power)).max(0.0).powf(1.0 / self.power);
@@ -171,7 +171,7 @@ pub(super) struct Muscle {
     top: f32,
     /// How far the border bulges in its middle.
     bow: f32,
-    /// What it adds to the grey level of fat.
+    /// What the muscle adds to the grey level of fat.
     pub(super) brightness: f32,
 }
 

@@ -41,8 +41,8 @@ impl Canvas {
         Self { frame, values: vec![0.0; frame.width * frame.height] }
     }
 
-    /// Draws a quadratic Bezier curve with a Gaussian cross-section of standard deviation `thickness`, its brightness
-    /// running through the three of `strength` at its start, middle and end.
+    /// Draws a quadratic Bezier curve with a Gaussian cross-section of standard deviation `thickness`. `strength` gives
+    /// its brightness at the start, the middle and the end.
     pub(super) fn stroke(&mut self, curve: [[f32; 2]; 3], thickness: f32, strength: [f32; 3]) {
         let [start, middle, end] = curve.map(|point| self.frame.pixel(point));
         let sigma = (thickness * self.frame.unit()).max(0.45);

@@ -1,4 +1,4 @@
-//! What a phantom set is made of, and its checks.
+//! The settings of a phantom set, and their checks.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,24 +8,24 @@ use super::error::PhantomError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PhantomConfig {
-    /// Patients; each gives two slices, one CC and one MLO.
+    /// Number of patients; each has two slices, one CC and one MLO.
     pub patients: usize,
-    /// Columns and rows of a slice. Lines are about a 250th of the shorter side wide, so make slices at 256 or
+    /// Columns and rows of a slice. Lines are about 1/250 of the shorter side wide, so make slices of 256 pixels or
     /// more and reduce them afterwards.
     pub size: [usize; 2],
-    /// Every slice follows from (seed, patient, view) and these settings alone.
+    /// Random seed. A slice depends only on (seed, patient, view) and these settings.
     pub seed: u64,
     /// Lowest and highest contrast of a mass: what its centre adds to the tissue, as a share of the full grey
-    /// range; drawn evenly for each patient. Below about 0.05 a mass is nearly hidden.
+    /// range; drawn uniformly for each patient. Below about 0.05 a mass is hardly visible.
     pub mass_contrast: [f32; 2],
-    /// Lowest and highest diameter of a mass, as a share of the shorter side; drawn evenly for each patient.
+    /// Lowest and highest diameter of a mass, as a share of the shorter side; drawn uniformly for each patient.
     pub mass_diameter: [f32; 2],
     /// Share of masses that are spiculated; the others are lobulated.
     pub spiculated_share: f32,
     /// Share of patients without a mass: their masks are empty.
     pub lesion_free_share: f32,
-    /// Whether a patient's breast is the left or the right one at even odds. Off, all are left ones, with the
-    /// chest wall on the left edge; right ones are mirrored.
+    /// Whether there are left and right breasts, with equal probability for each patient. If not, all are left
+    /// breasts, with the chest wall on the left edge; right breasts are mirrored.
     pub both_sides: bool,
 }
 

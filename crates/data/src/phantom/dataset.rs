@@ -11,17 +11,17 @@ use super::error::PhantomError;
 use super::render::render;
 use super::slice::{PhantomSlice, View};
 
-/// Slices made between two reports of progress, enough to keep every thread busy.
+/// Number of slices made between two progress reports; enough to keep every thread busy.
 const BATCH: usize = 32;
 
 /// What [`write_dataset`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhantomSummary {
-    /// Patients.
+    /// Number of patients.
     pub patients: usize,
-    /// Slices, two a patient.
+    /// Number of slices, two per patient.
     pub slices: usize,
-    /// Slices with a mass.
+    /// Number of slices with a mass.
     pub with_lesion: usize,
 }
 
@@ -35,12 +35,12 @@ pub fn generate_all(config: &PhantomConfig) -> Result<Vec<PhantomSlice>, Phantom
     Ok(all_keys(config).into_par_iter().map(|(patient, view)| render(config, patient, view)).collect())
 }
 
-/// Writes the whole set into `out`: `images/` and `masks/` as 8-bit gray PNG of the same stems, and `manifest.csv`.
+/// Writes the whole set into `out`: `images/` and `masks/` as 8-bit gray PNGs with the same stems, and `manifest.csv`.
 ///
-/// `out` is made where it is missing. `progress` gets the slices written so far and all of them. The manifest is
-/// written last: a folder without one was not finished. Its columns are id (the stem), patient, view, laterality,
-/// density, has_lesion (0 or 1), mass_kind, mass_contrast, mass_diameter (pixels) and mass_area (pixels); the last four
-/// are empty without a mass.
+/// `out` is created if it does not exist. `progress` gets the number of slices written so far and the number of all
+/// slices. The manifest is written last: a folder without one is not finished. Its columns are id (the stem), patient,
+/// view, laterality, density, has_lesion (0 or 1), mass_kind, mass_contrast, mass_diameter (pixels) and mass_area
+/// (pixels); the last four are empty if there is no mass.
 ///
 /// # Errors
 /// [`PhantomError::Setting`] for a setting out of range, [`PhantomError::NotEmpty`] for a folder that holds anything,
@@ -127,7 +127,7 @@ fn write_manifest(path: &Path, rows: &[Row]) -> Result<(), PhantomError> {
     writer.flush().map_err(|source| failed(path, source))
 }
 
-/// An 8-bit gray PNG that says in text chunks that it is synthetic.
+/// Writes an 8-bit gray PNG with text chunks that mark it as synthetic.
 fn write_png(path: &Path, slice: &PhantomSlice, pixels: &[u8], seed: u64) -> Result<(), PhantomError> {
     let file = File::create(path).map_err(|source| failed(path, source))?;
     let mut encoder = png::Encoder::new(BufWriter::new(file), slice.width as u32, slice.height as u32);

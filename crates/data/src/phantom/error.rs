@@ -12,18 +12,18 @@ pub enum PhantomError {
         setting: &'static str,
         /// The value found.
         found: String,
-        /// What can be used.
+        /// What is allowed.
         expected: &'static str,
     },
-    /// A patient beyond those of the set was asked for.
-    #[error("phantom patient {patient} was asked for, but the set has patients 0 to {last}; raise `patients`")]
+    /// The requested patient is not in the set.
+    #[error("phantom patient {patient} was requested, but the set has patients 0 to {last}; raise `patients`")]
     NoSuchPatient {
-        /// The patient asked for.
+        /// The patient requested.
         patient: usize,
-        /// The last one.
+        /// The number of the last patient.
         last: usize,
     },
-    /// The folder to write into holds something.
+    /// The output folder is not empty.
     #[error("{path} is not empty; name a new or empty folder for the phantom set")]
     NotEmpty {
         /// The folder.

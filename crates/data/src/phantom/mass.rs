@@ -1,4 +1,4 @@
-//! Masses: what both views share, and the footprint in one view.
+//! Masses: the properties that both views share, and the footprint in one view.
 
 use std::f32::consts::TAU;
 
@@ -27,14 +27,14 @@ impl MassKind {
     }
 }
 
-/// A mass as the breast holds it, before a view is taken.
+/// A mass in the breast, before it is projected onto a view.
 #[derive(Debug, Clone)]
 pub(super) struct Mass3 {
     pub(super) kind: MassKind,
     pub(super) diameter: f32,
     pub(super) contrast: f32,
     pub(super) position: [f32; 3],
-    /// Amplitudes of the outline's harmonics from the second on.
+    /// Amplitudes of the outline's harmonics, from the second harmonic on.
     harmonics: [f32; HARMONICS],
     /// Number of rounded lobes, and how deep the notches between them are as a share of the radius.
     lobes: usize,
@@ -62,7 +62,7 @@ impl Mass3 {
         Self { kind, diameter, contrast, position, harmonics, lobes, lobe_depth, edge, spicules }
     }
 
-    /// Seen in one view: the same shape turned, because another side of the mass faces the detector.
+    /// Projects the mass onto one view: the same shape, rotated, because another side of the mass faces the detector.
     pub(super) fn project<R: Rng>(&self, centre: [f32; 2], rng: &mut R) -> Footprint {
         const ANGLES: usize = 180;
         let mut footprint = Footprint {
@@ -74,13 +74,13 @@ impl Mass3 {
             lobe_phase: rng.random_range(0.0..TAU),
             edge: self.edge,
         };
-        // The area of `r(angle)` is half the integral of its square: the diameter is that of the circle of equal area.
+        // The area inside `r(angle)` is half the integral of its square; the diameter is that of the circle of equal area.
         let squares = (0..ANGLES).map(|k| footprint.outline(TAU * k as f32 / ANGLES as f32).powi(2));
         footprint.radius = 0.5 * self.diameter / (squares.sum::<f32>() / ANGLES as f32).sqrt();
         footprint
     }
 
-    /// Draws the spicules of one view as shares of the mass's contrast.
+    /// Draws the spicules of one view; their brightness is a share of the mass's contrast.
     pub(super) fn draw_spicules<R: Rng>(&self, footprint: &Footprint, canvas: &mut Canvas, rng: &mut R) {
         let turn = rng.random_range(0.0..TAU);
         for k in 0..self.spicules {
@@ -98,12 +98,12 @@ impl Mass3 {
     }
 }
 
-/// A mass in one view: a profile that falls from 1 in the centre through exactly 1/2 on its outline to 0.
+/// A mass in one view: a profile that falls from 1 in the centre to 0 outside, and is exactly 1/2 on its outline.
 #[derive(Debug, Clone)]
 pub(super) struct Footprint {
     pub(super) centre: [f32; 2],
     pub(super) radius: f32,
-    /// Amplitude and phase of the outline's harmonics from the second on.
+    /// Amplitude and phase of the outline's harmonics, from the second harmonic on.
     harmonics: [(f32, f32); HARMONICS],
     lobes: usize,
     lobe_depth: f32,
@@ -124,7 +124,7 @@ impl Footprint {
         1.0 + waves + self.lobe_depth * (lobe.sqrt() - std::f32::consts::FRAC_2_PI)
     }
 
-    /// The profile at a point: `1 / (1 + rho^n)`, `rho` the distance to the centre in units of the outline's.
+    /// The profile at a point: `1 / (1 + rho^n)`, where `rho` is the distance to the centre divided by that of the outline.
     pub(super) fn profile(&self, x: f32, y: f32) -> f32 {
         let (dx, dy) = (x - self.centre[0], y - self.centre[1]);
         let distance = dx.hypot(dy);

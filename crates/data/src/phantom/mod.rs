@@ -4,14 +4,15 @@
 //! the same patient. A slice shows the breast on air, its skin line, fat, glandular tissue with a power spectrum near
 //! `1 / f^3` ([`GLANDULAR_EXPONENT`] gives the source), ducts, Cooper's ligaments, and in the MLO view the pectoral
 //! muscle.
-//! It is a picture to learn on, not a simulation of X-rays: nothing measured on it is evidence about tomosynthesis.
+//! It is made for training and testing, and does not simulate X-rays: nothing measured on it is evidence about
+//! tomosynthesis.
 //!
 //! **The mask** is the mass's core: the pixels where the mass's profile is at least half of its maximum, so that the
 //! mask's edge is the half-maximum line of what the core adds.
-//! The spicules of a spiculated mass run out of the core and are not part of the mask.
+//! The spicules of a spiculated mass extend beyond the core and are not part of the mask.
 //!
-//! A slice follows from (seed, patient, view) and the settings alone, whatever was made before it and on how many
-//! threads. The same processor gives the same bits; another one's mathematical library may differ in the last of them.
+//! A slice depends only on (seed, patient, view) and the settings, not on the slices made before it or on the number of
+//! threads. The same processor gives the same bits; the mathematical library of another one may change the last bits.
 
 mod anatomy;
 mod canvas;

@@ -1,4 +1,4 @@
-//! One view of one patient: tissue by tissue.
+//! Renders one view of one patient, tissue by tissue.
 
 use rand::Rng;
 
@@ -8,7 +8,7 @@ use super::config::PhantomConfig;
 use super::slice::{BACKGROUND, Laterality, MassDescription, PhantomSlice, View};
 use super::texture::{Field, GLANDULAR_EXPONENT, Stream, keyed_rng, normal_pair, power_law_fields};
 
-/// Grey levels as shares of the full range; together they stay below about 0.7 so that a mass has room above them.
+/// Grey levels as shares of the full range. Their sum stays below about 0.7, so that a mass can be brighter.
 mod level {
     /// Fat of full thickness.
     pub(super) const FAT: f32 = 0.18;
@@ -20,7 +20,7 @@ mod level {
     pub(super) const NOISE: f32 = 0.012;
 }
 
-/// The curves of strands and ducts are smoother than the glandular pattern.
+/// The exponent of strands and ducts, which are smoother than the glandular pattern.
 const STRAND_EXPONENT: f32 = 3.6;
 
 /// Makes one slice. `config` has been checked.
@@ -76,7 +76,7 @@ pub(super) fn render(config: &PhantomConfig, patient_number: usize, view: View) 
     slice
 }
 
-/// Everything of a view but the mass.
+/// Everything in a view except the mass.
 struct Tissue<'a> {
     patient: &'a Patient,
     view: View,
@@ -86,9 +86,9 @@ struct Tissue<'a> {
     depth: Vec<f32>,
     /// The glandular pattern.
     gland: Field,
-    /// A second one: as it is in fat and muscle, drawn out towards the nipple in the gland.
+    /// A second pattern: used unchanged in fat and muscle, and stretched towards the nipple in the gland.
     second: Field,
-    /// Fields whose zero lines are strands: one drawn out towards the nipple, one in every direction.
+    /// Fields whose zero lines are strands: `ducts` is stretched towards the nipple, `septa` is the same in all directions.
     ducts: Field,
     septa: Field,
     lines: Canvas,
@@ -106,19 +106,19 @@ impl<'a> Tissue<'a> {
         Self { patient, view, frame, outline, depth, gland, second, ducts, septa, lines }
     }
 
-    /// The grey level of a pixel before noise, as if the pixel lay wholly inside.
+    /// The grey level of a pixel before noise, as if the pixel were completely inside the breast.
     fn grey(&self, index: usize, [x, y]: [f32; 2]) -> f32 {
         let depth = self.depth[index];
         if depth <= 0.0 {
             return BACKGROUND;
         }
         let (radius, angle) = self.about_nipple(x, y);
-        // Half in every direction, half drawn out towards the nipple as the lobes and ducts are.
+        // One part is the same in all directions, the other is stretched towards the nipple like the lobes and ducts.
         let pattern = 0.8 * self.gland.values[index] + 0.6 * self.second.sample(0.55 * radius, 0.6 * angle);
         let share = self.gland_share(x, y, depth, pattern);
         let strands = self.strands(index, radius, angle);
         let density = self.patient.density;
-        // Towards the skin the compressed breast thins out in a round edge.
+        // Towards the skin, the compressed breast gets thinner in a round edge.
         let rim = 1.0 - (depth / 0.085).min(1.0);
         let thickness = (1.0 - rim * rim).sqrt();
         let fat = level::FAT + 0.025 * self.second.values[index] + 0.085 * strands * (0.3 + 0.7 * share);
@@ -132,7 +132,7 @@ impl<'a> Tissue<'a> {
         thickness * (fat + gland + lines + muscle).max(0.03) + skin
     }
 
-    /// Share of glandular tissue, from 0 to 1: a cone with its point at the nipple, broken up by the power-law pattern.
+    /// Share of glandular tissue, from 0 to 1: a cone with its tip at the nipple, broken up by the power-law pattern.
     fn gland_share(&self, x: f32, y: f32, depth: f32, pattern: f32) -> f32 {
         let outline = &self.outline;
         let density = self.patient.density;
@@ -204,7 +204,7 @@ fn logistic(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// 0 below `low`, 1 above `high`, a smooth rise between.
+/// 0 below `low`, 1 above `high`, and a smooth rise in between.
 fn smooth_step(low: f32, high: f32, x: f32) -> f32 {
     let t = ((x - low) / (high - low)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)

@@ -1,4 +1,4 @@
-//! One slice with its mask, and what is known of it.
+//! One slice with its mask and its description.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ impl View {
     /// Both views, in the order of manifests.
     pub const BOTH: [Self; 2] = [Self::Cc, Self::Mlo];
 
-    /// The word in manifests.
+    /// Its name in manifests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cc => "CC",
@@ -41,7 +41,7 @@ pub enum Laterality {
 }
 
 impl Laterality {
-    /// The word in manifests.
+    /// Its name in manifests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Left => "left",
@@ -50,14 +50,14 @@ impl Laterality {
     }
 }
 
-/// What is known of a mass. Kind, contrast and diameter belong to the patient, centre and area to the view.
+/// The description of a mass. Kind, contrast and diameter belong to the patient, centre and area to the view.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MassDescription {
     /// Lobulated or spiculated.
     pub kind: MassKind,
     /// What the centre adds to the tissue, as a share of the full grey range.
     pub contrast: f32,
-    /// Diameter in pixels of the circle of the core's area.
+    /// Diameter in pixels of the circle with the same area as the core.
     pub diameter: f32,
     /// Column and row of the centre, in pixels; whole numbers are pixel centres.
     pub centre: [f32; 2],
@@ -80,7 +80,7 @@ pub struct PhantomSlice {
     pub patient: usize,
     /// The view.
     pub view: View,
-    /// The breast.
+    /// Which breast it is.
     pub laterality: Laterality,
     /// Glandular density of the patient, from 0 (nearly all fat) to 1 (very dense).
     pub density: f32,
@@ -89,7 +89,7 @@ pub struct PhantomSlice {
 }
 
 impl PhantomSlice {
-    /// The stem of its files, such as `p0007_mlo`.
+    /// The stem of the slice's files, such as `p0007_mlo`.
     pub fn id(&self) -> String {
         format!("p{:04}_{}", self.patient, self.view.name().to_lowercase())
     }

@@ -16,13 +16,13 @@ pub const GLANDULAR_EXPONENT: f32 = 3.0;
 /// What a stream of random numbers is for; every stream of a patient is independent of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
-    /// What both views share: breast size, density, the mass.
+    /// The properties that both views share: breast size, density, the mass.
     Anatomy,
     /// The texture and the lines of one view.
     Projection(View),
 }
 
-/// A generator keyed by (seed, patient, stream), so that no slice depends on which were made before it.
+/// A generator keyed by (seed, patient, stream), so that no slice depends on the slices made before it.
 pub(super) fn keyed_rng(seed: u64, patient: usize, stream: Stream) -> ChaCha8Rng {
     let number: u64 = match stream {
         Stream::Anatomy => 0,
@@ -56,7 +56,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// The value at column `x`, row `y`, linear between grid points and repeating past the edges.
+    /// The value at column `x`, row `y`: linear between grid points, periodic beyond the edges.
     pub fn sample(&self, x: f32, y: f32) -> f32 {
         let (left, top) = (x.floor(), y.floor());
         let (fx, fy) = (x - left, y - top);
@@ -83,8 +83,8 @@ impl Field {
 
 /// Two independent Gaussian fields whose power falls as `1 / f^exponent`, of mean 0 and variance 1 each.
 ///
-/// Frequencies are counted in cycles a pixel in both directions, so the pattern is isotropic on any grid.
-/// Synthesised in the frequency domain from white noise; the real and the imaginary part are the two fields.
+/// Frequencies are measured in cycles per pixel in both directions, so the pattern is isotropic on any grid.
+/// The fields are synthesised in the frequency domain from white noise; the real and the imaginary part are the two fields.
 pub fn power_law_fields(width: usize, height: usize, exponent: f32, rng: &mut impl Rng) -> [Field; 2] {
     let squared = |n: usize| (0..n).map(|k| (k.min(n - k) as f32 / n as f32).powi(2)).collect::<Vec<_>>();
     let (rows, columns) = (squared(height), squared(width));
@@ -105,7 +105,7 @@ pub fn power_law_fields(width: usize, height: usize, exponent: f32, rng: &mut im
 
 /// Unnormalised two-dimensional Fourier transform in place.
 ///
-/// The scalar planner is used because the vector ones round differently from processor to processor.
+/// The scalar planner is used because the vector planners round differently on different processors.
 fn transform(data: &mut [Complex32], width: usize, height: usize) {
     let mut planner = FftPlannerScalar::new();
     planner.plan_fft_forward(width).process(data);

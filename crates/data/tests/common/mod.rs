@@ -30,8 +30,8 @@ pub(crate) fn text(path: &Path, content: &str) {
     std::fs::write(path, content).unwrap();
 }
 
-/// Makes `images/` and `masks/` with `count` pairs of 8 x 6 pixels named `a00`, `a01`, ...; the lesion is one row and
-/// column.
+/// Makes `images/` and `masks/` with `count` pairs of 8 x 6 pixels named `a00`, `a01`, ...; the lesion is the upper left
+/// quarter, 4 x 3 pixels.
 pub(crate) fn folders(root: &Path, count: usize) {
     for index in 0..count {
         let name = format!("a{index:02}.png");

@@ -1,4 +1,4 @@
-//! A NIfTI file behind one byte that chooses the axis, and whether it is packed: as an image, and as a mask of itself.
+//! A NIfTI file, read as an image and as its own mask. The first byte chooses the axis, and whether the file is compressed.
 #![no_main]
 
 use std::io::Write;
@@ -20,7 +20,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let [height, width] = volume.size();
         let _ = format!("{:?} {:?}", volume.geometry(), volume.stored_range());
         for index in [0, volume.slices() / 2, volume.slices() - 1] {
-            // The file was held against the header, so that every slice is there.
+            // The length of the file was checked against the header, so every slice can be read.
             let values = volume.slice(index).expect("a slice");
             assert_eq!(values.len(), height * width);
             assert!(values.iter().all(|value| value.is_finite()));

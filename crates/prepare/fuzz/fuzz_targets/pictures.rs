@@ -1,5 +1,5 @@
-//! A picture file, as an image, as a mask and as a carrier of text. The decoders are other projects'; what is done with
-//! their answers is ours, so pictures that say they are large are left to the limits' own tests.
+//! A picture file, read as an image, as a mask and for its text chunks. The decoders belong to other projects; this target
+//! tests the code that uses their results. So pictures with a large declared size are left to the tests of the limits.
 #![no_main]
 
 use pig_data::DataConfig;
@@ -7,7 +7,7 @@ use pig_data::png_file::read_png;
 use pig_data::read::{count_mask_values, read_header, read_image, read_mask};
 use pig_prepare_fuzz::put;
 
-/// The most pixels that a picture may say it has.
+/// The most pixels that a picture's header may declare.
 const PIXELS: usize = 1 << 20;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

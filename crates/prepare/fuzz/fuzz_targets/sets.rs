@@ -1,4 +1,4 @@
-//! What sets are read back from, behind one byte that chooses which file it is.
+//! The files that prepared sets, splits and keys are read from. The first byte chooses which file it is.
 #![no_main]
 
 use std::sync::Once;

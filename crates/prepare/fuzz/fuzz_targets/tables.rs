@@ -1,4 +1,4 @@
-//! A table of a release behind one byte that chooses which. The files that the seeds name are there, so that rows lead to
+//! A table of a release. The first byte chooses which table. The files that the seeds name exist, so that rows lead to
 //! images, boxes and masks.
 #![no_main]
 

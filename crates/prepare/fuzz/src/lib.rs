@@ -1,5 +1,5 @@
-//! What the targets share: a folder that lives as long as the process, small sources around a part that is fuzzed, and the
-//! use that a reader makes of them.
+//! Code that the targets share: a folder that exists as long as the process, small sources around the fuzzed part, and a
+//! function that reads such a source.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,13 +11,13 @@ use pig_prepare::masks::Masks;
 use pig_prepare::sources::{Cost, Volume};
 use pig_prepare::{Layout, PrepareConfig};
 
-/// Small enough that a limit which does not hold shows as memory or time.
+/// A limit so small that memory or time shows if it is not enforced.
 pub const BYTES: u64 = 64 << 20;
 
 /// How many cases of a source are opened.
 const OPENED: usize = 4;
 
-/// The process's own folder.
+/// The folder of this process.
 pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| tempfile::tempdir().expect("a folder").keep())
@@ -53,13 +53,13 @@ pub fn exercise(source: &Path, layout: Layout) {
     }
 }
 
-/// A picture of 12 x 10 pixels.
+/// Writes a picture of 12 x 10 pixels.
 pub fn picture(place: &str, value: u8) {
     let path = put(place, &[]);
     write_gray_png(&path, 12, 10, &Pixels::Eight(vec![value; 120]), &[]).expect("a picture");
 }
 
-/// A DICOM image of 12 x 10 pixels of 8 bits in 3 frames.
+/// Writes a DICOM image of 12 x 10 pixels with 8 bits and the given number of frames.
 pub fn dicom(place: &str, frames: u8) {
     let element = |group: u16, element: u16, vr: &str, value: &[u8]| {
         let mut bytes = [group.to_le_bytes(), element.to_le_bytes()].concat();

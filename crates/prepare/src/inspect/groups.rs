@@ -1,11 +1,11 @@
-//! Groups of pictures that are alike.
+//! Groups of similar pictures.
 
 use rayon::prelude::*;
 
 use super::phash::distance;
 
-/// Gathers the indices of equal or near hashes into groups of two or more, each sorted. `apart` says that two pictures may
-/// not be compared, such as those of one patient.
+/// Collects the indices of hashes that differ in at most `within` bits into groups of two or more, each sorted. `apart` says
+/// that two pictures must not be compared, such as those of the same patient.
 pub(crate) fn near(hashes: &[u64], within: u32, apart: &(dyn Fn(usize, usize) -> bool + Sync)) -> Vec<Vec<usize>> {
     let pairs: Vec<(usize, usize)> = (0..hashes.len())
         .into_par_iter()
@@ -18,7 +18,7 @@ pub(crate) fn near(hashes: &[u64], within: u32, apart: &(dyn Fn(usize, usize) ->
     joined(hashes.len(), &pairs)
 }
 
-/// The connected groups of two or more among `count` members.
+/// The connected components with two or more members, among `count` members that `pairs` connect.
 pub(crate) fn joined(count: usize, pairs: &[(usize, usize)]) -> Vec<Vec<usize>> {
     let mut parent: Vec<usize> = (0..count).collect();
     for &(a, b) in pairs {

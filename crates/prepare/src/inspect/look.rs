@@ -1,4 +1,4 @@
-//! What one slice and its mask look like.
+//! Measures one case: its slices and their masks.
 
 use std::collections::BTreeMap;
 
@@ -16,37 +16,37 @@ use crate::settings::{MissingMask, PrepareConfig, WindowRule};
 use crate::sources::{Cost, Volume};
 use crate::window::Window;
 
-/// What was seen of a slice.
+/// What was measured on a slice.
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
     pub(crate) slice: usize,
-    /// Least and greatest value before any window.
+    /// Lowest and highest value before any window is applied.
     pub(crate) range: (f64, f64),
-    /// Areas of the mask's lesions in pixels; `None` where there is no mask.
+    /// Areas of the mask's lesions in pixels; `None` if there is no mask.
     pub(crate) lesions: Option<Vec<usize>>,
     /// Millimetres between rows and between columns.
     pub(crate) spacing: Option<[f64; 2]>,
-    /// SHA-256 over size and values, and the perceptual hash; of one slice of a volume alone.
+    /// SHA-256 over size and values, and the perceptual hash; only for the middle slice of a volume.
     pub(crate) hashes: Option<([u8; 32], u64)>,
-    /// Letters of the longest bright row that looks like a word.
+    /// Number of letters in the longest bright row that looks like a word; 0 if there is none.
     pub(crate) letters: usize,
 }
 
-/// What a header says of its picture.
+/// What a DICOM header says about its picture.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Says {
     pub(crate) burned_in: bool,
     pub(crate) synthetic: bool,
 }
 
-/// What was seen of a case.
+/// What was measured on a case.
 #[derive(Debug)]
 pub(crate) struct CaseLook {
     pub(crate) size: [usize; 2],
     pub(crate) side: Option<crate::layouts::Side>,
     pub(crate) view: Option<String>,
     pub(crate) from_colour: bool,
-    /// What a DICOM header says of its picture.
+    /// What the DICOM header says about the picture.
     pub(crate) says: Says,
     pub(crate) weak: bool,
     pub(crate) mask_values: BTreeMap<String, u64>,
@@ -90,7 +90,7 @@ pub(crate) fn look_at(
     };
     let share = budget.take(volume.size(), volume.slices());
     if let Some(masks) = &masks {
-        // Values are counted even where they do not say which of them is lesion.
+        // Values are counted even if they do not show which of them mean lesion.
         seen.mask_values = masks.values()?;
     }
     let window = quick_window(case, &volume, config)?;
@@ -110,7 +110,7 @@ pub(crate) fn look_at(
     Ok(seen)
 }
 
-/// A window to look through; one that the settings ask for and the source cannot have is no fault here.
+/// The automatic window. The window in the settings is not used, because it is not an error here if the source lacks it.
 pub(crate) fn quick_window(case: &Case, volume: &Volume, config: &PrepareConfig) -> Result<Window> {
     let auto = PrepareConfig { window: WindowRule::Auto, window_center: None, window_width: None, ..config.clone() };
     Window::of(volume, case.image.path(), &auto)
@@ -126,7 +126,7 @@ fn look(volume: &Volume, window: Window, slice: usize, mask: Option<&[u8]>) -> R
         let mask: Vec<bool> = mask.iter().map(|&value| value != 0).collect();
         components(&mask, size[0], size[1], Connectivity::Eight).areas
     });
-    // Neighbouring slices are alike by nature: the middle one stands for its volume.
+    // Neighbouring slices are always similar, so only the middle slice represents its volume.
     let representative = slice == volume.slices() / 2;
     let (mut hashes, mut letters) = (None, 0);
     if representative {

@@ -1,4 +1,4 @@
-//! A look at a folder before it is prepared or trained on: what is there, and what will make trouble.
+//! Inspects a folder before it is prepared or used for training: its content, and likely problems.
 
 mod groups;
 mod look;
@@ -26,54 +26,54 @@ use look::{CaseLook, look_at};
 pub use page::write_page;
 pub use table::text as table_text;
 
-/// Bits of the perceptual hash that near-duplicates differ in at most. Among all pairs of 586 ultrasound images of BUSI, 139
-/// are that near; against groups marked by others, precision is 0.94 and recall 0.99 (with 6 bits 0.96 and 0.97, with 10 bits
-/// 0.90 and 0.99). Other kinds of images have not been measured.
+/// The greatest number of bits of the perceptual hash in which near-duplicates differ. Among all pairs of 586 ultrasound images of
+/// BUSI, 139 are that near; compared with groups marked by others, precision is 0.94 and recall 0.99 (with 6 bits 0.96 and 0.97,
+/// with 10 bits 0.90 and 0.99). Other kinds of images have not been measured.
 pub const NEAR_BITS: u32 = 8;
 
-/// What is to be looked at.
+/// What to inspect.
 #[derive(Debug)]
 pub struct Inspection {
     /// The folder.
     pub source: PathBuf,
-    /// Its layout; recognised without it.
+    /// The folder's layout; if it is `None`, the layout is recognised.
     pub layout: Option<Layout>,
-    /// The settings, of which those that read sources matter: mask values, slice axis, colour.
+    /// The settings. Only those for reading sources matter, such as mask values, slice axis and colour.
     pub config: PrepareConfig,
-    /// What reading may cost.
+    /// Bounds on the memory for reading.
     pub cost: Cost,
-    /// Bits of the perceptual hash that near-duplicates differ in at most.
+    /// The greatest number of bits of the perceptual hash in which near-duplicates differ.
     pub near_bits: u32,
 }
 
-/// A file and what is the matter with it.
+/// A file with a problem.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
-    /// The file's place below the source.
+    /// The file's path below the source.
     pub file: String,
-    /// What is the matter.
+    /// What the problem is.
     pub reason: String,
 }
 
-/// Least, quartiles and greatest of a number of values.
+/// Minimum, quartiles and maximum of a number of values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
-    /// How many values.
+    /// The number of values.
     pub count: usize,
-    /// The least.
+    /// The minimum.
     pub least: f64,
-    /// A quarter lies below.
+    /// The lower quartile.
     pub lower: f64,
-    /// Half lies below.
+    /// The median.
     pub median: f64,
-    /// Three quarters lie below.
+    /// The upper quartile.
     pub upper: f64,
-    /// The greatest.
+    /// The maximum.
     pub greatest: f64,
 }
 
 impl Spread {
-    /// The spread of values; `None` without any. Quartiles are those of numpy's default.
+    /// The spread of values; `None` if there are none. Quartiles are computed as by numpy's default.
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         if values.is_empty() {
             return None;
@@ -95,18 +95,18 @@ impl Spread {
     }
 }
 
-/// What is in a folder. No value of a header but sizes, spacings, sides and views is in it.
+/// The content of a folder. Of the values in headers, it contains only sizes, spacings, sides and views.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// How the folder is laid out.
     pub layout: Layout,
-    /// Images and volumes found.
+    /// Number of images and volumes found.
     pub cases: usize,
-    /// Of these, volumes of several slices.
+    /// How many of these are volumes of several slices.
     pub volumes: usize,
-    /// Images and slices that could be read.
+    /// Number of images and slices that could be read.
     pub slices: usize,
-    /// Patients; `None` where none are known.
+    /// Number of patients; `None` if none are known.
     pub patients: Option<usize>,
     /// Images and slices by size, width x height.
     pub sizes: BTreeMap<String, usize>,
@@ -118,11 +118,11 @@ pub struct Report {
     pub classes: BTreeMap<String, usize>,
     /// Images by pixel spacing in mm, row x column.
     pub spacings: BTreeMap<String, usize>,
-    /// The least value of each slice, before any window.
+    /// The lowest value of each slice, before any window is applied.
     pub darkest: Option<Spread>,
-    /// The greatest value of each slice, before any window.
+    /// The highest value of each slice, before any window is applied.
     pub brightest: Option<Spread>,
-    /// Colour images that would be reduced to gray.
+    /// Number of colour images that would be reduced to gray.
     pub colour: usize,
     /// Pixels of all masks by stored value.
     pub mask_values: BTreeMap<String, u64>,
@@ -130,19 +130,19 @@ pub struct Report {
     pub lesions_per_image: BTreeMap<usize, usize>,
     /// Areas of lesions in pixels.
     pub lesion_pixels: Option<Spread>,
-    /// Areas of lesions in mm2, of images whose spacing is known.
+    /// Areas of lesions in mm2, in images with a known spacing.
     pub lesion_mm2: Option<Spread>,
-    /// Masks that are guesses, such as ellipses in boxes.
+    /// Number of masks that are guesses, such as ellipses in boxes.
     pub weak_masks: usize,
-    /// Images that say of themselves that they are synthetic.
+    /// Number of images whose headers say that they are synthetic.
     pub synthetic: usize,
     /// Groups of images with the same pixels.
     pub duplicates: Vec<Vec<String>>,
-    /// Groups of images that look alike, of different patients where patients are known.
+    /// Groups of images that look alike; if patients are known, images of the same patient are not compared.
     pub near_duplicates: Vec<Vec<String>>,
-    /// Bits that near-duplicates differ in at most, of 64.
+    /// The greatest number of bits, of 64, in which near-duplicates differ.
     pub near_bits: u32,
-    /// Images and masks that disagree in size, slices or place.
+    /// Images and masks that disagree in size, number of slices or position.
     pub mismatches: Vec<Problem>,
     /// Images without a mask.
     pub missing_masks: Vec<Problem>,
@@ -152,14 +152,14 @@ pub struct Report {
     pub text_suspects: Vec<Problem>,
     /// Files that cannot be read.
     pub unreadable: Vec<Problem>,
-    /// What else the user should know.
+    /// Other notes for the user.
     pub notes: Vec<String>,
 }
 
-/// What a look found, with what a page needs to draw.
+/// The result of an inspection, with the data for drawing a page.
 #[derive(Debug)]
 pub struct Inspected {
-    /// The numbers.
+    /// The report.
     pub report: Report,
     inspection: Inspection,
     cases: Vec<Case>,
@@ -167,8 +167,8 @@ pub struct Inspected {
     groups: Vec<Vec<usize>>,
 }
 
-/// Looks at every image of a folder. A file that cannot be read is listed, and the others go on. When the user asks to stop,
-/// what was seen until then is reported, with a note.
+/// Inspects every image of a folder. A file that cannot be read is listed, and the others are still inspected. If the user asks
+/// to stop, the report covers what was inspected until then, and has a note.
 ///
 /// # Errors
 /// When the folder cannot be read, a table of its release is damaged, or there are no images.
@@ -195,7 +195,10 @@ pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspec
     }
     let stopped = looks.iter().filter(|look| look.is_none()).count();
     if stopped > 0 {
-        gathered.report.notes.push(format!("{stopped} image(s) were not looked at, because the work was stopped."));
+        gathered
+            .report
+            .notes
+            .push(format!("{stopped} image(s) were not inspected, because the inspection was stopped."));
     }
     let looks: Vec<Option<CaseLook>> =
         found.cases.iter().zip(looks).map(|(case, look)| gathered.case(case, look?)).collect();
@@ -266,7 +269,7 @@ impl Gathering<'_> {
         self.report.unreadable.push(problem);
     }
 
-    /// Adds a case; its look is `None` where it could not be read.
+    /// Adds a case to the report; returns `None` if it could not be read.
     fn case(&mut self, case: &Case, look: Result<CaseLook>) -> Option<CaseLook> {
         let look = match look {
             Ok(look) => look,
@@ -283,8 +286,7 @@ impl Gathering<'_> {
             self.report.text_suspects.push(problem);
         }
         if let Some(letters) = look.looks.iter().map(|look| look.letters).max().filter(|&letters| letters > 0) {
-            let problem =
-                self.problem(case.image.path(), &format!("{letters} bright marks in a row, as letters stand"));
+            let problem = self.problem(case.image.path(), &format!("{letters} bright marks in a row, like letters"));
             self.report.text_suspects.push(problem);
         }
         let report = &mut self.report;
@@ -331,7 +333,7 @@ impl Gathering<'_> {
         self.report.lesion_mm2 = Spread::of(areas_mm2(looks));
     }
 
-    /// Finds equal and near images; returns the near groups as indices of cases.
+    /// Finds groups of equal and of similar images; returns all groups as indices of cases.
     fn alike(&mut self, cases: &[Case], looks: &[Option<CaseLook>], near_bits: u32) -> Vec<Vec<usize>> {
         let hashes: Vec<(usize, [u8; 32], u64)> = looks
             .iter()
@@ -357,7 +359,7 @@ impl Gathering<'_> {
         let to_cases = |group: Vec<usize>| group.into_iter().map(|place| hashes[place].0).collect::<Vec<_>>();
         let equal: Vec<Vec<usize>> = groups::joined(hashes.len(), &same).into_iter().map(to_cases).collect();
         let mut near: Vec<Vec<usize>> = groups::near(&near, near_bits, &apart).into_iter().map(to_cases).collect();
-        // A group that is nothing but equal images has been listed.
+        // A group that consists only of equal images is already listed.
         near.retain(|group| !equal.contains(group));
         let names = |groups: &[Vec<usize>]| {
             let place = |&case: &usize| place_below(self.source, cases[case].image.path());
@@ -374,7 +376,7 @@ fn areas_pixels(looks: &[Option<CaseLook>]) -> Vec<f64> {
     slices.flat_map(|look| look.lesions.iter().flatten()).map(|&area| area as f64).collect()
 }
 
-/// Areas of all lesions in mm2, where the spacing is known.
+/// Areas of all lesions in mm2, in slices with a known spacing.
 fn areas_mm2(looks: &[Option<CaseLook>]) -> Vec<f64> {
     let slices = looks.iter().flatten().flat_map(|case| &case.looks);
     let known = slices.filter_map(|look| Some((look.lesions.as_ref()?, look.spacing?)));

@@ -1,4 +1,4 @@
-//! The report as one page: numbers, charts, thumbnails with outlined masks, groups of alike images, and problems.
+//! The report as one page: numbers, charts, thumbnails with outlined masks, groups of similar images, and problems.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::sources::Volume;
 /// The longer side of a thumbnail in pixels.
 const THUMBNAIL: usize = 176;
 
-/// How many images the page shows, and how many groups of alike ones.
+/// How many images the page shows, and how many groups of similar images.
 const SHOWN: usize = 36;
 const SHOWN_GROUPS: usize = 12;
 
@@ -40,12 +40,12 @@ pub fn write_page(inspected: &Inspected, path: &Path) -> Result<()> {
         report.cases,
         report.slices,
         report.layout,
-        if problems(inspected) == 0 { " Nothing stands in the way of preparing them." } else { "" }
+        if problems(inspected) == 0 { " No problems prevent preparing them." } else { "" }
     );
     let mut blocks = Vec::new();
     if problems(inspected) > 0 {
         blocks.push(Block::Warning(format!(
-            "{} file(s) need a look before preparing; they are listed below.",
+            "{} file(s) need attention before preparing; they are listed below.",
             problems(inspected)
         )));
     }
@@ -59,7 +59,7 @@ pub fn write_page(inspected: &Inspected, path: &Path) -> Result<()> {
         blocks.extend([Block::Heading("Images with their masks".to_owned()), Block::Figure(figure)]);
     }
     if let Some(figure) = alike(inspected)? {
-        blocks.extend([Block::Heading("Images that are alike".to_owned()), Block::Figure(figure)]);
+        blocks.extend([Block::Heading("Similar images".to_owned()), Block::Figure(figure)]);
     }
     for (title, lines) in table::lists(report) {
         blocks.extend([Block::Heading(format!("{title}: {}", lines.len())), Block::List(lines)]);
@@ -67,9 +67,9 @@ pub fn write_page(inspected: &Inspected, path: &Path) -> Result<()> {
     if !report.notes.is_empty() {
         blocks.extend([Block::Heading("Notes".to_owned()), Block::List(report.notes.clone())]);
     }
-    let footer = "These pictures are of the source itself: treat this page as you treat the source. \
-                  Burnt-in text and near-duplicates are found by rules of thumb; a person must decide.";
-    let document = Document { title: "What is in the data".to_owned(), lead, blocks, footer: footer.to_owned() };
+    let footer = "These pictures show the source itself: protect this page as you protect the source. \
+                  Burnt-in text and near-duplicates are found by heuristics; a person must decide.";
+    let document = Document { title: "Overview of the data".to_owned(), lead, blocks, footer: footer.to_owned() };
     Ok(document.write(path)?)
 }
 
@@ -80,7 +80,7 @@ fn problems(inspected: &Inspected) -> usize {
 
 fn charts(inspected: &Inspected) -> Vec<HistogramChart> {
     let chart = |title: &str, x_label: &str, values: Vec<f64>| {
-        // Areas spread over powers of ten.
+        // Areas span several powers of ten.
         let logs: Vec<f64> = values.into_iter().filter(|&value| value > 0.0).map(f64::log10).collect();
         let high = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let low = logs.iter().copied().fold(f64::INFINITY, f64::min);
@@ -95,15 +95,15 @@ fn charts(inspected: &Inspected) -> Vec<HistogramChart> {
     pixels.into_iter().chain(mm2).collect()
 }
 
-/// Evenly spaced images, of volumes the slice with the largest lesion.
+/// Evenly spaced images; a volume is shown by the slice with the largest lesion area.
 fn samples(inspected: &Inspected) -> Result<Option<Figure>> {
     let seen: Vec<usize> = (0..inspected.cases.len()).filter(|&index| inspected.looks[index].is_some()).collect();
     let step = seen.len().div_ceil(SHOWN).max(1);
     let chosen: Vec<usize> = seen.iter().copied().step_by(step).collect();
     let pairs = thumbnails(inspected, &chosen)?;
     let caption = format!(
-        "{} of {} images, evenly spaced; the outline runs just outside the mask. Of volumes, the slice with the largest \
-         lesion.",
+        "{} of {} images, evenly spaced; the outline runs just outside the mask. Volumes are shown by the slice with the \
+         largest lesion area.",
         pairs.len(),
         seen.len()
     );
@@ -121,12 +121,12 @@ fn alike(inspected: &Inspected) -> Result<Option<Figure>> {
         pairs: group.iter().filter_map(|case| by_case.get(case).cloned()).collect(),
     });
     let caption = format!(
-        "{} of {} groups, one a row. A model that saw one of a group has all but seen the others: keep groups on one side \
-         of a split.",
+        "{} of {} groups, one per row. A model trained on one image of a group nearly knows the others: keep every group \
+         on one side of a split.",
         groups.len(),
         inspected.groups.len()
     );
-    figure(&sections.collect::<Vec<_>>(), &caption, "Groups of images that are alike")
+    figure(&sections.collect::<Vec<_>>(), &caption, "Groups of similar images")
 }
 
 fn figure(sections: &[Section], caption: &str, alternative: &str) -> Result<Option<Figure>> {
@@ -137,7 +137,7 @@ fn figure(sections: &[Section], caption: &str, alternative: &str) -> Result<Opti
     Ok(Some(Figure::new(canvas, caption, alternative).real()))
 }
 
-/// Pictures of cases; one that can no longer be read is left blank.
+/// Pictures of cases; a case that can no longer be read is shown blank.
 fn thumbnails(inspected: &Inspected, cases: &[usize]) -> Result<Vec<PairPicture>> {
     cases.par_iter().map(|&case| thumbnail(inspected, case).or_else(|_| blank(inspected, case))).collect()
 }
@@ -162,7 +162,7 @@ fn thumbnail(inspected: &Inspected, index: usize) -> Result<PairPicture> {
     Ok(PairPicture { image, mask, label: label(&case.name) })
 }
 
-/// The end of a case's name, which tells images apart, as far as it fits below a thumbnail.
+/// The end of a case's name, which distinguishes images, as much of it as fits below a thumbnail.
 fn label(name: &str) -> String {
     let name = name.rsplit('/').next().unwrap_or(name);
     let fits = |&start: &usize| TextSize::Label.width(&name[start..]) <= THUMBNAIL;

@@ -1,4 +1,4 @@
-//! A perceptual hash: 64 bits that change little when a picture is scaled, brightened or compressed again.
+//! A perceptual hash: 64 bits of which few change when a picture is scaled, brightened or compressed again.
 
 use std::f64::consts::PI;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use pig_data::resample::resize_image;
 /// Pictures are reduced to this side first.
 const SIDE: usize = 32;
 
-/// The lowest frequencies in each direction that make the hash.
+/// How many of the lowest frequencies in each direction form the hash.
 const FREQUENCIES: usize = 8;
 
 /// cos(pi (2 x + 1) u / 64) by u and x: the rows of the DCT-II.
@@ -16,8 +16,8 @@ static COSINES: LazyLock<[[f64; SIDE]; FREQUENCIES]> = LazyLock::new(|| {
     std::array::from_fn(|u| std::array::from_fn(|x| (PI * (2 * x + 1) as f64 * u as f64 / (2 * SIDE) as f64).cos()))
 });
 
-/// The hash of a picture of `size` = (height, width): its lowest 8 x 8 DCT coefficients at 32 x 32 pixels, each against
-/// their median without the mean. Two pictures are alike as far as few of the 64 bits differ.
+/// The hash of a picture of `size` = (height, width): each of its lowest 8 x 8 DCT coefficients at 32 x 32 pixels is compared
+/// with the median of these coefficients without the first (the mean). The fewer bits differ, the more alike two pictures are.
 pub fn perceptual_hash(values: &[f32], size: [usize; 2]) -> u64 {
     let small = resize_image(values, size, [SIDE, SIDE], 1);
     let cosines = &*COSINES;

@@ -1,4 +1,4 @@
-//! Which tags of a folder's DICOM files hold identity: names of tags and counts, never values.
+//! Lists the tags of a folder's DICOM files that identify people: names of tags and counts, never values.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::layouts::dicom_files;
 use crate::pipeline::{Progress, place_below, strip_source};
 use crate::sources::Cost;
 
-/// One tag over all files.
+/// One tag in all files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TagCount {
     /// Group and element: `(0010,0010)`.
@@ -25,24 +25,24 @@ pub struct TagCount {
     pub vr: String,
     /// Why it is listed.
     pub reason: Reason,
-    /// Files that have it.
+    /// Number of files that contain the tag.
     pub files: usize,
-    /// Files that have it with a value.
+    /// Number of files in which the tag has a value.
     pub filled: usize,
 }
 
 /// Tags of a folder's files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PrivacyReport {
-    /// DICOM files read.
+    /// Number of DICOM files read.
     pub files: usize,
-    /// Tags that hold or may hold identity, by tag.
+    /// Tags that identify or may identify people, sorted by tag.
     pub tags: Vec<TagCount>,
     /// Files that could not be read.
     pub unreadable: Vec<Problem>,
 }
 
-/// Lists the tags that hold identity in all DICOM files below `source`.
+/// Lists the tags that identify or may identify people in all DICOM files below `source`.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -92,7 +92,7 @@ impl PrivacyReport {
     pub fn text(&self) -> String {
         use std::fmt::Write as _;
         let mut text =
-            format!("{} DICOM file(s) read; {} tag(s) hold or may hold identity\n", self.files, self.tags.len());
+            format!("{} DICOM file(s) read; {} tag(s) identify or may identify people\n", self.files, self.tags.len());
         if !self.tags.is_empty() {
             let _ = writeln!(text, "\n{:<12} {:<42} {:<3} {:>7} {:>7}  why", "tag", "keyword", "VR", "files", "filled");
         }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use super::{Problem, Report, Spread};
 
-/// How many lines of a list are shown; the JSON has them all.
+/// How many lines of a list are shown; the JSON contains all.
 const SHOWN: usize = 10;
 
-/// The report as lines of a name and what was found.
+/// The report as text: lines with a name and a value, then the lists and the notes.
 pub fn text(report: &Report) -> String {
     let mut text = String::new();
     for (name, value) in facts(report) {
@@ -29,7 +29,7 @@ pub fn text(report: &Report) -> String {
     text
 }
 
-/// The report's numbers as names and values.
+/// The report's numbers as pairs of name and value.
 pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let mut facts = vec![("layout", report.layout.to_string())];
     let volumes = if report.volumes > 0 { format!(", {} of them volumes", report.volumes) } else { String::new() };
@@ -51,7 +51,7 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
         add("colour", format!("{} images, reduced to gray", report.colour));
     }
     add("mask values", mask_values(&report.mask_values));
-    add("lesions an image", counted(&report.lesions_per_image));
+    add("lesions per image", counted(&report.lesions_per_image));
     add("lesion area", spread(report.lesion_pixels.as_ref(), " pixels"));
     add("", spread(report.lesion_mm2.as_ref(), " mm2"));
     if report.weak_masks > 0 {
@@ -63,7 +63,7 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// The report's lists with their titles, empty ones left out.
+/// The report's lists with their titles, without the empty lists.
 pub(super) fn lists(report: &Report) -> Vec<(String, Vec<String>)> {
     let groups = |groups: &[Vec<String>]| groups.iter().map(|group| group.join(", ")).collect::<Vec<_>>();
     let problems = |list: &[Problem]| list.iter().map(told).collect::<Vec<_>>();
@@ -76,13 +76,13 @@ pub(super) fn lists(report: &Report) -> Vec<(String, Vec<String>)> {
         ("image and mask disagree".to_owned(), problems(&report.mismatches)),
         ("no mask".to_owned(), problems(&report.missing_masks)),
         ("masks that cannot be used as they are".to_owned(), problems(&report.unclear_masks)),
-        ("perhaps with burnt-in text".to_owned(), problems(&report.text_suspects)),
+        ("possible burnt-in text".to_owned(), problems(&report.text_suspects)),
         ("unreadable".to_owned(), problems(&report.unreadable)),
     ];
     lists.into_iter().filter(|(_, lines)| !lines.is_empty()).collect()
 }
 
-/// A problem's reason, which mostly names the file already.
+/// A problem's reason, with the file's name unless the reason contains it.
 fn told(problem: &Problem) -> String {
     if problem.reason.contains(&problem.file) {
         problem.reason.clone()
@@ -91,7 +91,7 @@ fn told(problem: &Problem) -> String {
     }
 }
 
-/// The most frequent entries first, at most eight.
+/// At most eight entries with their counts, the most frequent first.
 fn counted<K: std::fmt::Display + Ord>(counts: &BTreeMap<K, usize>) -> String {
     const MOST: usize = 8;
     let mut entries: Vec<_> = counts.iter().collect();
@@ -131,7 +131,7 @@ fn spread(spread: Option<&Spread>, unit: &str) -> String {
     })
 }
 
-/// Whole numbers as they are, others with four digits.
+/// Integers in full, other numbers with four significant digits.
 fn short(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e9 {
         return format!("{value:.0}");

@@ -1,13 +1,13 @@
-//! A suspicion of burnt-in text: rows of small, equally high, bright and sharp components, as letters are.
+//! Searches for possible burnt-in text: rows of small, equally high, bright and sharp components, like letters.
 //!
-//! It is a hint for a human eye, no proof either way: text that is dark, slanted or joined is not found.
+//! The result is a hint for a person and proves nothing: text that is dark, slanted or joined is not found.
 
 use pig_metrics::components::{Connectivity, components};
 
 /// Letters are at least as bright as this share of the image's brightest pixel.
 const BRIGHT: f32 = 0.85;
 
-/// Letters' heights in pixels, and the greatest as a share of the image's height.
+/// The least height of letters in pixels, and the greatest: the image's height divided by this.
 const LEAST_HEIGHT: usize = 6;
 const GREATEST_SHARE: usize = 12;
 
@@ -34,7 +34,7 @@ impl Letter {
     }
 }
 
-/// How many letters the longest row of them has, in a picture of `size` = (height, width) with values from 0 to 1; 0 where
+/// The number of letters in the longest row of letters, in a picture of `size` = (height, width) with values from 0 to 1; 0 if
 /// there is no row of at least four.
 pub fn longest_word(values: &[f32], size: [usize; 2]) -> usize {
     let letters = letters(values, size);
@@ -71,7 +71,7 @@ fn letters(values: &[f32], size: [usize; 2]) -> Vec<Letter> {
     boxes
 }
 
-/// Whether the pixels around a letter's box are much darker than the letter: text is laid over, tissue fades.
+/// Whether the pixels around a letter's box are much darker than the letter: text has sharp edges, tissue fades.
 fn is_sharp(letter: &Letter, values: &[f32], size: [usize; 2]) -> bool {
     let (top, left) = (letter.top.saturating_sub(2), letter.left.saturating_sub(2));
     let (bottom, right) = ((letter.bottom + 2).min(size[0] - 1), (letter.right + 2).min(size[1] - 1));
@@ -88,7 +88,8 @@ fn is_sharp(letter: &Letter, values: &[f32], size: [usize; 2]) -> bool {
     count > 0 && sum / (count as f32) < 0.4 * BRIGHT
 }
 
-/// How many letters follow the one at `start` on its line, each near the one before; letters are sorted from the left.
+/// The length of the word that begins with the letter at `start`: each next letter is on the same line and near the one before.
+/// Letters are sorted from the left.
 fn word_length(start: usize, letters: &[Letter]) -> usize {
     let first = letters[start];
     let (mut last, mut count) = (first, 1);
@@ -120,7 +121,7 @@ mod tests {
     fn words_are_found_and_tissue_is_not() {
         let size = [200, 300];
         let mut values = noise(size);
-        // A bright round lesion and four specks are no word.
+        // A bright round lesion and four specks are not a word.
         for (index, value) in values.iter_mut().enumerate() {
             let (row, column) = (index / 300, index % 300);
             if (row as i32 - 120).pow(2) + (column as i32 - 150).pow(2) < 900 {

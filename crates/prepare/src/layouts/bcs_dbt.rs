@@ -1,10 +1,11 @@
 //! BCS-DBT (Buda et al. 2021, Breast-Cancer-Screening-DBT on TCIA): `BCS-DBT-file-paths-*.csv` lists a volume for every
-//! patient, study and view; `BCS-DBT-boxes-*.csv` its boxes (slice and first pixel counted from 0); `BCS-DBT-labels-*.csv`
-//! whether it is normal, actionable, benign or cancer.
+//! patient, study and view; `BCS-DBT-boxes-*.csv` lists its boxes (slice and first pixel counted from 0);
+//! `BCS-DBT-labels-*.csv` says whether it is normal, actionable, benign or cancer.
 //!
-//! The headers' laterality is wrong and some volumes stand on their head: the boxes count in the image turned by 180
-//! degrees where its bright edge is not on the side that `View` (lcc, lmlo, rcc, rmlo) names. The release's own reader
-//! (mazurowski-lab/duke-dbt-data) takes `Slice` as an index into the frames, from 0, and looks at the edges of that slice.
+//! The laterality in the headers is wrong, and some volumes are upside down: if the bright edge of the image is not on the
+//! side that `View` (lcc, lmlo, rcc, rmlo) names, the boxes refer to the image rotated by 180 degrees. The release's own
+//! reader (mazurowski-lab/duke-dbt-data) takes `Slice` as an index into the frames, from 0, and compares the edges of that
+//! slice.
 
 use std::collections::HashMap;
 
@@ -17,7 +18,7 @@ use crate::error::{PrepareError, Result};
 use crate::privacy::Secret;
 use crate::settings::PrepareConfig;
 
-/// Patient, study and view: what names a volume.
+/// Patient, study and view, which identify a volume.
 type Volume = [String; 3];
 
 /// Whether there is a table of this release.
@@ -56,7 +57,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
             listing.cases.push(case);
         }
     }
-    note(&mut listing.notes, absent, "row(s) of the tables name volumes that are not here.");
+    note(&mut listing.notes, absent, "row(s) of the tables name volumes that are not in the folder.");
     Ok(listing)
 }
 
@@ -83,7 +84,7 @@ fn boxes(tree: &Tree, config: &PrepareConfig) -> Result<HashMap<Volume, Vec<Lesi
             }
             let wrong = || PrepareError::Annotation {
                 path: entry.path.clone(),
-                problem: format!("line {} has no box", row.line),
+                problem: format!("line {} has no valid box", row.line),
                 expected: "whole numbers in Slice (from 0), X, Y, Width and Height",
             };
             // Spreadsheets write whole numbers as 12.0.
@@ -117,7 +118,7 @@ fn classes(tree: &Tree) -> Result<HashMap<Volume, &'static str>> {
     Ok(classes)
 }
 
-/// DICOM files by the names of the last three folders: patient, study and series, wherever the download was put.
+/// DICOM files by the names of their last three folders: patient, study and series. The folders above do not matter.
 fn dicom_by_folders(tree: &Tree) -> HashMap<Vec<&str>, &Entry> {
     let mut map = HashMap::new();
     for entry in tree.files.iter().filter(|entry| entry.kind == Kind::Dicom) {
@@ -132,7 +133,7 @@ fn last_folders(place: &str) -> Vec<&str> {
     folders[folders.len().saturating_sub(3)..].to_vec()
 }
 
-/// The file of a table's place. Its own name is not needed: a series is one file, and downloaders name it differently.
+/// The file of a path in a table. The file name is not compared: a series is one file, and downloaders name it differently.
 fn file_of<'a>(place: &str, by_folder: &HashMap<Vec<&str>, &'a Entry>) -> Option<&'a Entry> {
     let folders = last_folders(place);
     (folders.len() == 3).then(|| by_folder.get(&folders).copied()).flatten()

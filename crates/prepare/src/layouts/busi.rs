@@ -1,5 +1,5 @@
 //! BUSI (Al-Dhabyani et al. 2020): `Dataset_BUSI_with_GT/{benign,malignant,normal}/benign (1).png` with
-//! `benign (1)_mask.png`, and `benign (1)_mask_1.png` for further lesions of the same image. No patients are named.
+//! `benign (1)_mask.png`, and `benign (1)_mask_1.png` for further lesions of the same image. Patients are not named.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::walk::{Entry, Kind, Tree};
 
 const CLASSES: [&str; 3] = ["benign", "malignant", "normal"];
 
-/// Whether a file name is one of this release's.
+/// Whether there is a picture with a name of this release.
 pub(super) fn recognised(tree: &Tree) -> bool {
     tree.files.iter().any(|entry| entry.kind == Kind::Picture && image_of(entry.stem()).is_some())
 }
@@ -41,7 +41,7 @@ pub(super) fn list(tree: &Tree) -> Listing {
     listing
 }
 
-/// The image's stem and class, and whether the name is a mask's: `benign (1)`, `benign (1)_mask`, `benign (1)_mask_1`.
+/// The image's stem and class, and whether the name is that of a mask: `benign (1)`, `benign (1)_mask`, `benign (1)_mask_1`.
 fn image_of(stem: &str) -> Option<(&str, &'static str, bool)> {
     let (image, rest) = stem.split_at(stem.find(')')? + 1);
     let (class, number) = image.strip_suffix(')')?.split_once(" (")?;

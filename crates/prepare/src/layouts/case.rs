@@ -1,4 +1,4 @@
-//! One image or volume with its masks, as a layout lists it.
+//! One image or volume with its masks, as listed by a layout.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ impl Side {
         }
     }
 
-    /// The side that a word begins with: L or R.
+    /// The side of a word that begins with L or R.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
         match word.trim().chars().next()?.to_ascii_lowercase() {
             'l' => Some(Self::Left),
@@ -43,9 +43,9 @@ impl Side {
 pub enum ImageSource {
     /// PNG, JPEG, TIFF or BMP.
     Picture(PathBuf),
-    /// DICOM, of one frame or more.
+    /// DICOM, with one or more frames.
     Dicom(PathBuf),
-    /// NIfTI, of two or three dimensions.
+    /// NIfTI, with two or three dimensions.
     Nifti(PathBuf),
 }
 
@@ -57,7 +57,7 @@ impl ImageSource {
         }
     }
 
-    /// A file by its kind; `None` for a file that holds no image.
+    /// The source of a file of this kind; `None` for a file that holds no image.
     pub(crate) fn of_kind(path: PathBuf, kind: Kind) -> Option<Self> {
         match kind {
             Kind::Picture => Some(Self::Picture(path)),
@@ -68,7 +68,7 @@ impl ImageSource {
     }
 }
 
-/// A box in a slice, as BCS-DBT gives it: pixels of the upright image.
+/// A box in a slice, as in BCS-DBT: in pixels of the upright image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LesionBox {
     /// The slice, counted from 0.
@@ -86,7 +86,7 @@ pub struct LesionBox {
 /// Where a case's mask comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MaskSource {
-    /// There is none; the text says where it was looked for.
+    /// There is none; the text says where it was expected.
     Missing(String),
     /// The source says that there is no lesion.
     NoLesion,
@@ -96,7 +96,7 @@ pub enum MaskSource {
     Nifti(Vec<PathBuf>),
     /// DICOM SEG objects that reference the image.
     Segmentations(Vec<PathBuf>),
-    /// DICOM images that are masks: for each lesion the files among which the one of the image's size is its mask.
+    /// DICOM images that are masks: for each lesion several files, of which the one with the image's size is the mask.
     DicomMasks(Vec<Vec<PathBuf>>),
     /// An OsiriX XML file with contours in pixels.
     Contours(PathBuf),
@@ -121,30 +121,30 @@ impl MaskSource {
 /// One image or volume with its masks.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// The image's place below the source, with slashes and without its ending: unique, the same on every machine.
+    /// The image's path below the source, with slashes and without its ending: unique, and the same on every machine.
     pub name: String,
     /// The image.
     pub image: ImageSource,
     /// Its masks.
     pub masks: MaskSource,
-    /// The patient as the layout names it.
+    /// The patient, if the layout names one.
     pub patient: Option<Secret>,
-    /// The side as the layout names it.
+    /// The side, if the layout names one.
     pub side: Option<Side>,
-    /// The view as the layout names it, such as CC or MLO.
+    /// The view, such as CC or MLO, if the layout names one.
     pub view: Option<String>,
-    /// The diagnosis or class as the layout names it, such as benign.
+    /// The diagnosis or class, such as benign, if the layout names one.
     pub class: Option<String>,
-    /// Whether the image is turned by 180 degrees where its bright edge does not lie on `side`, as BCS-DBT needs it.
+    /// Whether the image is rotated by 180 degrees if its bright edge is not on `side`; needed for BCS-DBT.
     pub upright: bool,
-    /// The values that mean lesion, where the layout says so and the settings do not.
+    /// The values that mean lesion according to the layout; the settings take precedence.
     pub mask_values: Option<MaskValues>,
-    /// Spacing of rows and columns in mm, where the manifest says so.
+    /// Spacing of rows and columns in mm, if the manifest gives it.
     pub spacing: Option<[f64; 2]>,
 }
 
 impl Case {
-    /// A case of which nothing but its files is known.
+    /// A case without any details except its files.
     pub(crate) fn new(name: String, image: ImageSource, masks: MaskSource) -> Self {
         Self {
             name,

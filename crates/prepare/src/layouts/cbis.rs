@@ -1,10 +1,10 @@
-//! CBIS-DDSM (Lee et al. 2017): `{mass,calc}_case_description_{train,test}_set.csv`, one row a lesion, with the places of the
+//! CBIS-DDSM (Lee et al. 2017): `{mass,calc}_case_description_{train,test}_set.csv`, one row per lesion, with the paths of the
 //! mammogram and of the lesion's ROI mask: `Mass-Training_P_00001_LEFT_CC/STUDY/SERIES/000000.dcm`.
 //!
-//! TCIA's downloader names the folders below the first one in another way (`07-20-2016-DDSM-30678/1.000000-full mammogram
-//! images-18984/1-1.dcm`), and a lesion's crop and mask lie together, at times exchanged, as are their columns. So a file is
-//! looked for by its series folder or below its first folder, and the mask is told from the crop by its size when it is
-//! opened.
+//! TCIA's downloader gives other names to the folders below the first one (`07-20-2016-DDSM-30678/1.000000-full mammogram
+//! images-18984/1-1.dcm`). A lesion's crop and mask may be in the same folder, and the two files, or their columns, are
+//! sometimes swapped. So a file is searched in its series folder, or else below its first folder, and when it is opened, its
+//! size shows whether it is the mask or the crop.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
                 masks.push(found);
             }
             let pathology = pathology.map_or("", |column| row.get(column)).to_lowercase();
-            // An image with several lesions has the class of the worst.
+            // An image with several lesions gets the class of the worst.
             if case.class.as_deref() != Some("malignant") && !pathology.is_empty() {
                 case.class = Some(pathology);
             }
@@ -81,12 +81,13 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         }
         listing.cases.push(case);
     }
-    note(&mut listing.notes, absent, "row(s) of the tables name mammograms that are not here.");
-    note(&mut listing.notes, other_types, "row(s) are of other lesion types (prepare.lesion_types).");
+    note(&mut listing.notes, absent, "row(s) of the tables name mammograms that are not in the folder.");
+    note(&mut listing.notes, other_types, "row(s) have other lesion types and were skipped (prepare.lesion_types).");
     Ok(listing)
 }
 
-/// The files that a table's place may mean: those of its series folder, else all below its first folder, its own name first.
+/// The files that a path in a table may mean: those in its series folder, else all below its first folder; a file with the
+/// same name comes first.
 fn files_of<'a>(place: &str, by_folder: &HashMap<&str, Vec<&'a Entry>>) -> Vec<&'a Entry> {
     let parts: Vec<&str> = place.split('/').map(str::trim).collect();
     let (Some(subject), Some(name)) = (parts.first(), parts.last()) else { return Vec::new() };

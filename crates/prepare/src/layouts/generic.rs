@@ -1,9 +1,9 @@
-//! Any other folder. A `manifest.csv` with the columns `image` and `mask` lists the pairs. Else a mask is looked for beside
-//! its image under the name `NAME_mask` (or `_seg`, `_segmentation`, `_label`, with a number behind it for further lesions),
+//! Any other folder. If there is a `manifest.csv` with the columns `image` and `mask`, it lists the pairs. Otherwise a mask is
+//! searched beside its image as `NAME_mask` (or `_seg`, `_segmentation`, `_label`, followed by a number for further lesions),
 //! in `masks/` or `labels/` beside `images/`, and among the DICOM SEG objects that reference the image.
 //!
-//! A manifest may add columns, by its `id` (the image's stem) or row by row: `patient` or `group`, `laterality`, `view`,
-//! `class`, and `pixel_height_mm` with `pixel_width_mm`.
+//! A manifest may add details to the pairs that it lists, or, by its column `id` (the image's stem), to the images found:
+//! `patient` or `group`, `laterality`, `view`, `class`, and `pixel_height_mm` with `pixel_width_mm`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use crate::error::{PrepareError, Result};
 use crate::privacy::Secret;
 use crate::settings::PrepareConfig;
 
-/// What masks' names end with.
+/// Endings of the names of masks.
 const SUFFIXES: [&str; 4] = ["_mask", "_segmentation", "_seg", "_label"];
 
-/// What folders of masks are called, beside `images`.
+/// Names of folders of masks, beside `images`.
 const MASK_FOLDERS: [&str; 2] = ["masks", "labels"];
 
 /// Columns that name the patient when the configuration does not, in order of preference.
@@ -80,7 +80,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     }
     let without_image: usize = masks.values().map(Vec::len).sum();
     note(&mut listing.notes, without_image, "mask(s) have no image.");
-    note(&mut listing.notes, dicom.unreferenced, "DICOM SEG object(s) reference no image that is here.");
+    note(&mut listing.notes, dicom.unreferenced, "DICOM SEG object(s) reference no image in the folder.");
     note(&mut listing.notes, dicom.others, "DICOM object(s) hold no pixels (reports, directories).");
     Ok(listing)
 }
@@ -88,13 +88,13 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
 fn expected(entry: &Entry, dicom: bool) -> String {
     let seg = if dicom { ", or a DICOM SEG object that references it" } else { "" };
     if entry.folder().rsplit('/').next() == Some("images") {
-        format!("the same stem in masks/ beside images/{seg}")
+        format!("a file with the same stem in masks/ beside images/{seg}")
     } else {
-        format!("NAME_mask beside it{seg}")
+        format!("a file NAME_mask beside it{seg}")
     }
 }
 
-/// Folder and stem of the image that a mask belongs to; `None` for a file that is no mask.
+/// Folder and stem of the image that a mask belongs to; `None` for a file that is not a mask.
 fn mask_of(entry: &Entry) -> Option<(String, String)> {
     let (above, folder) = entry.folder().rsplit_once('/').unwrap_or(("", entry.folder()));
     let suffixed = strip_suffix(entry.stem());
@@ -147,7 +147,7 @@ fn is_segmentation(path: &Path, limits: &Limits) -> bool {
     matches!(pig_dicom::open(path, limits), Ok(Object::Segmentation(_)))
 }
 
-/// What a manifest adds to the cases.
+/// The details that a manifest adds to the cases.
 struct Details<'a> {
     table: &'a Manifest,
     patient: Option<usize>,
@@ -179,9 +179,9 @@ impl<'a> Details<'a> {
     }
 }
 
-/// What the headers of a folder's DICOM files say.
+/// What was read from the headers of a folder's DICOM files.
 struct Dicom<'a> {
-    /// Images by place.
+    /// Images by path below the root.
     images: HashMap<&'a str, Header>,
     /// Files of SEG objects by the SOP instance that they reference.
     segmentations: HashMap<String, Vec<PathBuf>>,
@@ -194,7 +194,7 @@ struct Header {
     patient: Option<Secret>,
 }
 
-/// What is kept of an opened file: thousands of them are looked at, and an open one holds its header and a handle.
+/// What is kept of a file: thousands of files may be read, and an open one would hold its header and a file handle.
 enum Seen {
     Image(Header),
     /// The SOP instances that a segmentation references.
@@ -228,7 +228,7 @@ impl<'a> Dicom<'a> {
         let seen: Vec<_> = candidates
             .par_iter()
             .map(|entry| {
-                // A file without an ending may be anything; one that is called .dcm and is not DICOM is worth a word.
+                // A file without an ending may be anything, but one that is named .dcm and is not DICOM is reported.
                 let named = stem(entry.name()) != entry.name();
                 (named || pig_dicom::is_dicom(&entry.path)).then(|| Seen::of(&entry.path, limits))
             })

@@ -1,6 +1,6 @@
 //! INbreast (Moreira et al. 2012): `AllDICOMs/20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm` (image number, patient, modality,
 //! side, view) and `AllXML/20586908.xml` with OsiriX contours. An image without an XML file has no finding. `INbreast.csv`
-//! (fields parted by semicolons) adds the BI-RADS category by its column `File Name`.
+//! (fields separated by semicolons) adds the BI-RADS category; its column `File Name` holds the image number.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub(super) fn list(tree: &Tree) -> Result<Listing> {
         case.class = categories.get(name.number).map(|category| format!("birads-{category}"));
         listing.cases.push(case);
     }
-    note(&mut listing.notes, contours.len(), "contour file(s) have no image here.");
+    note(&mut listing.notes, contours.len(), "contour file(s) have no image in the folder.");
     Ok(listing)
 }
 

@@ -1,4 +1,4 @@
-//! The ways in which folders are laid out.
+//! The layouts of source folders.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// BUSI: `benign (1).png` with `benign (1)_mask.png` and `benign (1)_mask_1.png`, which are merged.
+    /// BUSI: `benign (1).png` with the masks `benign (1)_mask.png` and `benign (1)_mask_1.png`, which are merged.
     Busi,
     /// CBIS-DDSM: `*_case_description_*_set.csv` with DICOM mammograms and ROI masks.
     CbisDdsm,
@@ -25,11 +25,11 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Every layout, in the order in which they are looked for.
+    /// Every layout, in the order in which they are tried.
     pub const ALL: [Self; 7] =
         [Self::BcsDbt, Self::CbisDdsm, Self::Inbreast, Self::NnUnet, Self::Busi, Self::Lgg, Self::Generic];
 
-    /// The word of the command line.
+    /// The layout's name on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Busi => "busi",
@@ -42,12 +42,12 @@ impl Layout {
         }
     }
 
-    /// The layout of a word.
+    /// The layout with a name.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|layout| layout.word() == word)
     }
 
-    /// What the layout consists of.
+    /// The files that the layout consists of.
     pub(super) fn expected(self) -> &'static str {
         match self {
             Self::Busi => "files such as \"benign (1).png\" and \"benign (1)_mask.png\"",
@@ -63,7 +63,7 @@ impl Layout {
         }
     }
 
-    /// Whether the layout holds X-ray images of the breast, whose borders are air.
+    /// Whether the layout holds X-ray images of the breast, which are surrounded by air.
     pub fn is_mammography(self) -> bool {
         matches!(self, Self::CbisDdsm | Self::Inbreast | Self::BcsDbt)
     }

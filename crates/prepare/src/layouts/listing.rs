@@ -1,4 +1,4 @@
-//! What the search of one layout gathers.
+//! The result of searching for one layout.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub(super) struct Listing {
     pub(super) unreadable: Vec<(PathBuf, PrepareError)>,
 }
 
-/// A count with a note, where there is something to count.
+/// Adds a note with a count, unless the count is 0.
 pub(super) fn note(notes: &mut Vec<String>, count: usize, text: &str) {
     if count > 0 {
         notes.push(format!("{count} {text}"));

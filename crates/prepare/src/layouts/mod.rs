@@ -1,7 +1,7 @@
-//! Finding the images, masks and patients of a folder by the way it is laid out.
+//! Finds the images, masks and patients of a folder according to its layout.
 //!
-//! Public releases are recognised by the names of their files; anything else is taken as a generic folder. Nothing is
-//! decoded here, but the headers of DICOM files in generic folders are read to tell images from segmentations.
+//! Public releases are recognised by the names of their files; any other folder is treated as generic. No pixels are
+//! decoded here, but the headers of DICOM files in generic folders are read to distinguish images from segmentations.
 
 mod bcs_dbt;
 mod busi;
@@ -26,20 +26,21 @@ use walk::{Kind, Tree};
 pub use case::{Case, ImageSource, LesionBox, MaskSource, Side};
 pub use layout::Layout;
 
-/// What a layout's search found.
+/// What was found in a source folder.
 #[derive(Debug)]
 pub struct Found {
     /// The layout.
     pub layout: Layout,
     /// The cases, sorted by name.
     pub cases: Vec<Case>,
-    /// What the user should know: how many files a table names that are not here, and the like. No names.
+    /// Notes for the user, such as how many files of a table are missing. They contain no names.
     pub notes: Vec<String>,
-    /// Files that could not be understood while searching, with the reason.
+    /// Files that could not be read while searching, with the reason.
     pub unreadable: Vec<(PathBuf, PrepareError)>,
 }
 
-/// Finds the cases below `source`, of the layout that is given or recognised. `limits` bound what a DICOM header may cost.
+/// Finds the cases below `source`, in the layout `forced` or else the one that is recognised. `limits` bound the cost of reading
+/// a DICOM header.
 ///
 /// # Errors
 /// When the folder cannot be read, a table of the release is damaged, or there are no images.
@@ -64,7 +65,7 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     Ok(Found { layout, cases: listing.cases, notes: listing.notes, unreadable: listing.unreadable })
 }
 
-/// The DICOM files below a folder, by their content where the name does not say it.
+/// The DICOM files below a folder; a file without an ending is checked by its content.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -74,7 +75,7 @@ pub(crate) fn dicom_files(source: &Path) -> Result<Vec<PathBuf>> {
     Ok(files.filter(named).map(|entry| entry.path).collect())
 }
 
-/// The layout that a folder's names speak for.
+/// The layout that the names in a folder indicate.
 fn recognise(tree: &Tree) -> Layout {
     let recognised = Layout::ALL.into_iter().find(|layout| match layout {
         Layout::BcsDbt => bcs_dbt::recognised(tree),

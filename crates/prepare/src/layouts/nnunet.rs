@@ -1,5 +1,6 @@
-//! nnU-Net raw, version 2 and 1: `dataset.json` with `labels` and `file_ending`, `imagesTr/CASE_0000.nii.gz` (one file a
-//! channel), `labelsTr/CASE.nii.gz`. Every label but background and `ignore` counts as lesion unless the settings name some.
+//! nnU-Net raw, versions 2 and 1: `dataset.json` with `labels` and `file_ending`, `imagesTr/CASE_0000.nii.gz` (one file per
+//! channel), `labelsTr/CASE.nii.gz`. Every label except background and `ignore` counts as lesion, unless the settings list
+//! the lesion's labels.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -16,7 +17,7 @@ use crate::sources::read_text;
 /// The largest dataset.json that is read; version 1 lists every file in it.
 const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
 
-/// Whether the folder holds a data set of this form.
+/// Whether the folder holds a data set in this format.
 pub(super) fn recognised(tree: &Tree) -> bool {
     tree.files.iter().any(|entry| entry.place == "dataset.json")
         && tree.files.iter().any(|entry| entry.place.starts_with("imagesTr/"))
@@ -36,7 +37,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
     for entry in &tree.files {
         let stem = entry.place.strip_prefix("imagesTr/").and_then(|name| name.strip_suffix(ending));
         let (Some(stem), Kind::Nifti | Kind::Picture) = (stem, entry.kind) else { continue };
-        // Colour pictures are one file without a channel's number.
+        // A colour picture is one file without a channel number.
         let Some(id) = stem.strip_suffix(channel.as_str()).or_else(|| labels.contains_key(stem).then_some(stem)) else {
             other_channels += 1;
             continue;
@@ -57,17 +58,17 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         && lesion.0.len() > 1
     {
         listing.notes.push(format!(
-            "dataset.json has {} labels, all of which count as lesion; name the lesion's in prepare.mask_values.",
+            "dataset.json has {} labels, and all of them count as lesion; to use only some, list them in prepare.mask_values.",
             lesion.0.len()
         ));
     }
     Ok(listing)
 }
 
-/// What dataset.json says.
+/// What is read from dataset.json.
 struct Description {
     file_ending: String,
-    /// `None` where it has no labels that are numbers.
+    /// The labels that mean lesion; `None` if there are no numeric labels.
     lesion: Option<MaskValues>,
 }
 
@@ -76,14 +77,14 @@ impl Description {
         let text = read_text(path, "dataset.json", 1, MAX_DESCRIPTION_BYTES)?;
         let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| PrepareError::Annotation {
             path: path.to_path_buf(),
-            problem: format!("line {} is no JSON", error.line()),
+            problem: format!("line {} is not valid JSON", error.line()),
             expected: "nnU-Net's dataset.json",
         })?;
         let file_ending = json["file_ending"].as_str().unwrap_or(".nii.gz").to_owned();
         let mut lesion = BTreeSet::new();
         let mut ignored = BTreeSet::new();
         for (name, value) in json["labels"].as_object().into_iter().flatten() {
-            // Version 2 maps names to numbers or regions of numbers, version 1 numbers to names.
+            // Version 2 maps names to numbers or lists of numbers (regions); version 1 maps numbers to names.
             let (name, values): (&str, Vec<u64>) = match value {
                 serde_json::Value::String(text) => (text, name.parse().into_iter().collect()),
                 serde_json::Value::Array(list) => (name, list.iter().filter_map(serde_json::Value::as_u64).collect()),

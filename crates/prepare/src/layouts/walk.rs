@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{PrepareError, Result};
 
-/// What a file's name says that it holds.
+/// The kind of content that a file's name indicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Picture,
@@ -14,7 +14,7 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// One file: where it is, and where it is below the root, with slashes.
+/// One file: its path, and its `place`, the path below the root with slashes.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) path: PathBuf,
@@ -33,7 +33,7 @@ impl Entry {
         self.place.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The folder's place; empty for the root.
+    /// The place of the file's folder; empty for the root.
     pub(crate) fn folder(&self) -> &str {
         self.place.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
@@ -45,7 +45,7 @@ impl Entry {
     }
 }
 
-/// All files below a root, sorted by place. Hidden files and folders and links to folders are left out.
+/// All files below a root, sorted by place. Hidden files, hidden folders and links to folders are left out.
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) root: PathBuf,
@@ -66,7 +66,7 @@ impl Tree {
                 }
                 let place = if place.is_empty() { name } else { format!("{place}/{name}") };
                 let path = entry.path();
-                // A link to a folder may lead round in a circle.
+                // Links to folders are not followed, because they may form a loop.
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push((path, place));
                 } else if path.is_file() {
@@ -79,7 +79,7 @@ impl Tree {
         Ok(Self { root: root.to_path_buf(), files })
     }
 
-    /// The files whose name starts and ends in the given way, without regard to case.
+    /// The files whose names start with `start` and end with `end`, ignoring case.
     pub(crate) fn named<'a>(&'a self, start: &'a str, end: &'a str) -> impl Iterator<Item = &'a Entry> {
         let (start, end) = (start.to_lowercase(), end.to_lowercase());
         self.files.iter().filter(move |entry| {
@@ -88,7 +88,7 @@ impl Tree {
         })
     }
 
-    /// The DICOM files by the name of each folder that they lie below.
+    /// The DICOM files, listed under the name of every folder above them.
     pub(crate) fn dicom_by_folder(&self) -> HashMap<&str, Vec<&Entry>> {
         let mut map: HashMap<&str, Vec<&Entry>> = HashMap::new();
         for entry in self.files.iter().filter(|entry| entry.kind == Kind::Dicom) {
@@ -120,7 +120,7 @@ fn kind_of(name: &str) -> Kind {
     } else if ends(&[".nii", ".nii.gz"]) {
         Kind::Nifti
     } else if ends(&[".dcm", ".dicom", ".ima"]) || !lower.rsplit('/').next().is_some_and(|name| name.contains('.')) {
-        // Files from a PACS often have no ending; whether they are DICOM is seen when they are opened.
+        // Files from a PACS often have no ending; their content shows later whether they are DICOM.
         Kind::Dicom
     } else {
         Kind::Other

@@ -1,5 +1,5 @@
-//! OsiriX's XML contours, as INbreast has them: a property list with `Images`, each with `ROIs`, each with a `Name` and its
-//! points in pixels, `(x, y)`.
+//! OsiriX's XML contours, as in INbreast: a property list with `Images`. Each image has `ROIs`, and each ROI has a `Name` and
+//! its points `(x, y)` in pixels.
 
 use std::path::Path;
 
@@ -13,33 +13,34 @@ const EXPECTED: &str = "an OsiriX property list with Images, ROIs and Point_px";
 /// The most nodes that a file may have; the release's largest has a few hundred thousand.
 const MAX_NODES: u32 = 4_000_000;
 
-/// How many bytes of memory a byte of the file may become.
+/// How many bytes of memory a byte of the file may take.
 const BYTES_A_BYTE: u64 = 20;
 
 /// One contour.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Roi {
-    /// Such as Mass, Calcification, Asymmetry.
+    /// The name of its kind, such as Mass, Calcification or Asymmetry.
     pub(crate) name: String,
-    /// (x, y) in pixels; whole numbers are centres of pixels.
+    /// (x, y) in pixels; whole numbers are pixel centres.
     pub(crate) points: Vec<[f64; 2]>,
 }
 
 pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<Vec<Roi>> {
     let wrong = |problem: String| PrepareError::Annotation { path: path.to_path_buf(), problem, expected: EXPECTED };
     let text = read_text(path, "the contours", BYTES_A_BYTE, max_bytes)?;
-    // An entity could grow without bound; property lists have none.
+    // An entity could expand without bound; property lists do not use any.
     if text.contains("<!ENTITY") {
-        return Err(wrong("a declaration of an entity".to_owned()));
+        return Err(wrong("found an entity declaration".to_owned()));
     }
-    // Property lists name Apple's DTD, which is not fetched.
+    // Property lists reference Apple's DTD, which is not downloaded.
     let options = ParsingOptions { allow_dtd: true, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(&text, options).map_err(|error| match error {
         roxmltree::Error::NodesLimitReached => wrong(format!("more than {MAX_NODES} nodes")),
-        error => wrong(format!("no XML at line {}", error.pos().row)),
+        error => wrong(format!("invalid XML at line {}", error.pos().row)),
     })?;
     let root = document.root_element().children().find(|node| node.has_tag_name("dict"));
-    let images = root.and_then(|root| value_of(root, "Images")).ok_or_else(|| wrong("no key Images".to_owned()))?;
+    let images =
+        root.and_then(|root| value_of(root, "Images")).ok_or_else(|| wrong("no key named Images".to_owned()))?;
     let mut rois = Vec::new();
     for image in elements(images) {
         for roi in value_of(image, "ROIs").into_iter().flat_map(elements) {

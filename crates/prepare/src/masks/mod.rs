@@ -17,13 +17,13 @@ use crate::settings::{BoxShape, MissingMask, PrepareConfig};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
 
-/// How far the corners of an image and its mask may lie apart, as a share of a pixel.
+/// How far the corners of an image and of its mask may be apart, as a share of a pixel.
 const PLACE_TOLERANCE: f64 = 0.1;
 
-/// How often the contours of an image may cross its rows: some seconds of work.
+/// How often the contours of an image may cross its rows. Filling that many takes some seconds.
 const MOST_CROSSINGS: u64 = 50_000_000;
 
-/// How many values of a NIfTI mask are told apart.
+/// How many different values of a NIfTI mask are counted.
 const MOST_VALUES: usize = 256;
 
 /// The open masks of a case.
@@ -45,11 +45,12 @@ enum Open {
 }
 
 impl Masks {
-    /// Opens the masks of `case`, which must lie on the grid of `volume`. `None` where there are none and the settings leave
-    /// such images out.
+    /// Opens the masks of `case`, which must have the grid of `volume`. `None` if there are none and the settings say that such
+    /// images are left out.
     ///
     /// # Errors
-    /// When there are none and the settings call that an error, a file cannot be read, or sizes, slices or places differ.
+    /// When there are none and the settings treat that as an error, a file cannot be read, or size, number of slices or position
+    /// differ.
     pub fn open(case: &Case, volume: &Volume, config: &PrepareConfig, cost: &Cost) -> Result<Option<Self>> {
         let size = volume.size();
         let image = case.image.path();
@@ -103,7 +104,7 @@ impl Masks {
         matches!(self.kind, Open::Boxes { .. })
     }
 
-    /// How many pixels have each stored value, over all slices, where files store values: pictures and NIfTI.
+    /// How many pixels of all slices have each stored value; only for files that store values: pictures and NIfTI.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -122,7 +123,7 @@ impl Masks {
                 for volume in volumes {
                     for index in 0..volume.slices() {
                         for value in volume.slice(index)? {
-                            // Bits are ordered as the values that they stand for are told apart.
+                            // Floating-point numbers cannot be keys of a map, but their bits can.
                             if stored.len() < MOST_VALUES || stored.contains_key(&value.to_bits()) {
                                 *stored.entry(value.to_bits()).or_default() += 1;
                             }
@@ -136,7 +137,7 @@ impl Masks {
         Ok(counts)
     }
 
-    /// The mask of slice `index`: height * width values, 0 or 1.
+    /// The mask of slice `index`: `height * width` values of 0 or 1.
     pub fn read(&self, index: usize) -> Result<Vec<u8>> {
         let mut mask = vec![0; self.size[0] * self.size[1]];
         match &self.kind {
@@ -207,7 +208,7 @@ fn check_size(image: &Path, mask: &Path, found: [usize; 2], expected: [usize; 2]
     Err(mismatch(image, mask, "size", words(found), words(expected)))
 }
 
-/// Refuses a flat mask for a volume of several slices.
+/// Refuses a mask with one slice for a volume with several slices.
 fn one_slice(image: &Path, masks: &[PathBuf], volume: &Volume) -> Result<()> {
     let slices = volume.slices();
     if slices == 1 {
@@ -226,12 +227,12 @@ fn check_boxes(image: &Path, boxes: &[LesionBox], slices: usize) -> Result<()> {
                 "a box of {} x {} pixels in slice {} (counted from 0) of {slices}",
                 lesion.width, lesion.height, lesion.slice
             ),
-            expected: "boxes with an area in a slice that the volume has",
+            expected: "boxes with a positive area in one of the volume's slices",
         }),
     }
 }
 
-/// Refuses contours that would take seconds to fill.
+/// Refuses contours that would take many seconds to fill.
 fn check_contours(path: &Path, contours: &[Vec<[f64; 2]>], size: [usize; 2]) -> Result<()> {
     let crossings: u64 = contours.iter().map(|points| crossings(points, size[0])).sum();
     if crossings <= MOST_CROSSINGS {
@@ -257,14 +258,14 @@ fn open_nifti(image: &Path, path: &Path, volume: &Volume, config: &PrepareConfig
         let far = corner_distance(found, expected, volume);
         let pixel = image_volume.geometry().spacing.map_or(1.0, |spacing| spacing[0].min(spacing[1]));
         if far > PLACE_TOLERANCE * pixel {
-            let found = format!("its corners lie up to {far:.3} mm beside the image's");
+            let found = format!("its corners are up to {far:.3} mm away from the image's");
             return Err(mismatch(image, path, "geometry", found, "the same affine".to_owned()));
         }
     }
     Ok(mask)
 }
 
-/// The greatest distance between the places that two affines give a volume's corners.
+/// The greatest distance between the positions that two affines give a volume's corners.
 fn corner_distance(a: Affine, b: Affine, volume: &Volume) -> f64 {
     let [height, width] = volume.size();
     let ends = [width, height, volume.slices()].map(|count| (count - 1) as f64);
@@ -286,7 +287,8 @@ fn open_segmentations(
     cost: &Cost,
 ) -> Result<Open> {
     let Some(dicom) = volume.dicom() else {
-        let (found, expected) = ("a DICOM SEG object".to_owned(), "a mask that needs no reference".to_owned());
+        let (found, expected) =
+            ("a DICOM SEG object".to_owned(), "a mask that does not reference a DICOM image".to_owned());
         return Err(mismatch(image, paths.first().map_or(image, PathBuf::as_path), "kind", found, expected));
     };
     let mut open = Vec::new();
@@ -301,7 +303,7 @@ fn open_segmentations(
     Ok(Open::Segmentations { open, instance, selection, threshold: config.seg_threshold })
 }
 
-/// The mask among the files of a lesion: the one of the image's size.
+/// Chooses the mask among the files of a lesion: the one that has the image's size.
 fn choose_mask(image: &Path, candidates: &[PathBuf], size: [usize; 2], cost: &Cost) -> Result<Image> {
     let mut found = None;
     for path in candidates {
@@ -313,9 +315,9 @@ fn choose_mask(image: &Path, candidates: &[PathBuf], size: [usize; 2], cost: &Co
         found = Some((path, mask_size));
     }
     let Some((path, mask_size)) = found else {
-        let expected = "a DICOM mask of the image's size".to_owned();
+        let expected = "a DICOM mask with the image's size".to_owned();
         return Err(PrepareError::MissingMask { path: image.to_path_buf(), expected });
     };
     check_size(image, path, mask_size, size)?;
-    Err(mismatch(image, path, "kind", "colour".to_owned(), "one value a pixel".to_owned()))
+    Err(mismatch(image, path, "kind", "colour".to_owned(), "one value per pixel".to_owned()))
 }

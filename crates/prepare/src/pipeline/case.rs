@@ -1,4 +1,4 @@
-//! One case: its slices chosen, shown, cropped, resized, mirrored and written.
+//! Prepares one case: selects its slices, applies the window, crops, resizes, mirrors and writes them.
 
 use std::fs::File;
 use std::io::Read;
@@ -26,7 +26,7 @@ use crate::sources::Volume;
 use crate::transform::{Transform, mirrored};
 use crate::window::Window;
 
-/// Prepares a case, or finds that it was; `None` when the user asked to stop on the way. The flag says that it was kept.
+/// Prepares a case, unless it was prepared before; the flag says that it was. `None` if the user asked to stop meanwhile.
 pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseState, bool)>> {
     let id = work.ids[case.name.as_str()].as_str();
     let source_sha256 = source_hash(case)?;
@@ -72,7 +72,7 @@ fn key_of(work: &Work<'_>) -> String {
     work.request.key.as_ref().map(crate::privacy::Key::fingerprint).unwrap_or_default()
 }
 
-/// SHA-256 over everything of the source that decides the case's pairs.
+/// SHA-256 over everything in the source that determines the case's pairs.
 fn source_hash(case: &Case) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(&case.name);
@@ -87,7 +87,7 @@ fn source_hash(case: &Case) -> Result<String> {
             }
         }
     }
-    // What tables say about the case is in the manifest, so a change there must be seen. Spacing decides the millimetres.
+    // The manifest contains what tables say about the case, so a change there must change the hash. Spacing gives the millimetres.
     let side = case.side.map_or("", Side::word);
     let words = [side, case.view.as_deref().unwrap_or_default(), case.class.as_deref().unwrap_or_default()];
     hash.update(words.join("\n"));
@@ -109,7 +109,7 @@ fn hash_file(path: &Path, hash: &mut Sha256) -> Result<()> {
     }
 }
 
-/// The slices with lesion, and the draw of the others.
+/// The slices with lesion, and those of the others that were drawn.
 fn chosen_slices(work: &Work<'_>, case: &Case, volume: &Volume, masks: &Masks) -> Result<Vec<usize>> {
     let chosen = |index: usize| -> Result<Option<usize>> {
         let lesion = || {
@@ -124,13 +124,13 @@ fn chosen_slices(work: &Work<'_>, case: &Case, volume: &Volume, masks: &Masks) -
     Ok(slices.into_iter().flatten().collect())
 }
 
-/// What `one` makes of each slice, in their order: on so many threads as the memory allows.
+/// Calls `one` for each slice and returns the results in order; uses as many threads as the memory allows.
 fn in_parts<T: Send>(work: &Work<'_>, volume: &Volume, slices: &[usize], one: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let part = slices.len().div_ceil(work.budget.parts(volume.size())).max(1);
     slices.par_chunks(part).flat_map_iter(|part| part.iter().map(|&index| one(index))).collect()
 }
 
-/// Whether an image or slice without lesion is kept: a draw keyed by seed, case and slice, so that it depends on no other.
+/// Whether an image or slice without lesion is kept: a random draw keyed by seed, case and slice, independent of all others.
 fn drawn(config: &PrepareConfig, name: &str, slice: usize) -> bool {
     let mut hash = Sha256::new();
     hash.update(config.seed.to_le_bytes());
@@ -139,12 +139,12 @@ fn drawn(config: &PrepareConfig, name: &str, slice: usize) -> bool {
     let digest = hash.finalize();
     let mut number = [0; 8];
     number.copy_from_slice(&digest[..8]);
-    // 53 bits fill a double exactly, so a share of 1 keeps all and a share of 0 none.
+    // A double represents 53 bits exactly, so a share of 1 keeps all and a share of 0 none.
     ((u64::from_le_bytes(number) >> 11) as f64) < config.empty_share * (1_u64 << 53) as f64
 }
 
-/// Whether the bright edge lies on the other side than the case's, as the reader of BCS-DBT decides it: in the slice of the
-/// box, else in the middle one.
+/// Whether the bright edge is not on the case's side. As in the reader of BCS-DBT, this is decided in the slice of the first
+/// box; without a box, in the middle slice.
 fn stands_on_its_head(volume: &Volume, case: &Case) -> Result<bool> {
     let Some(side) = case.side else { return Ok(false) };
     let decisive = match &case.masks {
@@ -171,7 +171,7 @@ struct OpenCase<'a> {
 }
 
 impl OpenCase<'_> {
-    /// Makes the pairs of `slices`. Where one of them fails, none stays; `None` when the user asked to stop.
+    /// Makes the pairs of `slices`. If one of them fails, all are removed; `None` if the user asked to stop.
     fn records(&self, slices: &[usize]) -> Result<Option<Vec<Record>>> {
         let one = |index: usize| {
             if self.work.progress.stop_requested() {
@@ -274,7 +274,7 @@ impl OpenCase<'_> {
         }
     }
 
-    /// The case's name, and the slice's where there are several.
+    /// The case's id, with the slice number if there are several slices.
     fn name(&self, index: usize) -> String {
         if self.volume.slices() == 1 { self.id.to_owned() } else { format!("{}_{index:04}", self.id) }
     }
@@ -299,7 +299,7 @@ fn placed<T: Copy + Default>(values: &[T], transform: &Transform) -> Vec<T> {
     if transform.mirrored { mirrored(&padded, width) } else { padded }
 }
 
-/// Values from 0 to 1 as whole numbers of the bit depth, rounded to the nearest.
+/// Values from 0 to 1 as integers of the bit depth, rounded to the nearest.
 fn quantised(values: &[f32], bit_depth: u8) -> Pixels {
     let round = |value: &f32, maximum: f32| (value.clamp(0.0, 1.0) * maximum).round();
     if bit_depth == 16 {

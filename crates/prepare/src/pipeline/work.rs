@@ -1,4 +1,4 @@
-//! What is to be prepared, and what every case needs to know of it.
+//! The request for a preparation, and the data that all cases share.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,48 +10,48 @@ use crate::privacy::Key;
 use crate::settings::PrepareConfig;
 use crate::sources::Cost;
 
-/// What is to be prepared, and where to.
+/// What to prepare, and where to write it.
 #[derive(Debug)]
 pub struct Request {
     /// The folder with the source's files.
     pub source: PathBuf,
-    /// The folder to make, or to go on with.
+    /// The output folder, which is created or continued.
     pub out: PathBuf,
-    /// The source's layout; recognised without it.
+    /// The source's layout; if it is `None`, the layout is recognised.
     pub layout: Option<Layout>,
     /// The settings.
     pub config: PrepareConfig,
-    /// The key that patients are hashed with; needed where the source names patients.
+    /// The key for hashing patients' identifiers; required if the source names patients.
     pub key: Option<Key>,
-    /// Whether the first case that cannot be prepared ends the work.
+    /// Whether to stop at the first case that cannot be prepared.
     pub strict: bool,
-    /// What reading may cost.
+    /// Bounds on the memory for reading.
     pub cost: Cost,
-    /// A table of prepared ids and source files to write, outside the prepared folder.
+    /// Where to write a table of prepared ids and source files; must be outside the prepared folder.
     pub links: Option<PathBuf>,
 }
 
 /// Receives progress and says when to stop. Called from several threads.
 pub trait Progress: Sync {
-    /// The work begins; `total` is the number of cases.
+    /// Preparation begins; `total` is the number of cases.
     fn begin(&self, _total: usize) {}
 
-    /// So many cases are done.
+    /// `done` cases are done.
     fn done(&self, _done: usize) {}
 
-    /// Whether the user asked to stop: what is finished is kept, and the same call goes on later.
+    /// Whether the user asked to stop. Finished cases are kept, and the same call can continue later.
     fn stop_requested(&self) -> bool {
         false
     }
 }
 
-/// Says nothing and never stops.
+/// Reports nothing and never stops.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
 impl Progress for Silent {}
 
-/// What the preparation of every case shares.
+/// The data that the preparation of all cases shares.
 pub(super) struct Work<'a> {
     pub(super) request: &'a Request,
     pub(super) layout: Layout,

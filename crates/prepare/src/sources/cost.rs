@@ -1,4 +1,4 @@
-//! Bounds on the memory that reading takes.
+//! Bounds on the memory for reading files.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use pig_dicom::Limits;
 
 use crate::error::{PrepareError, Result};
 
-/// What reading may cost.
+/// Bounds on the memory for reading.
 #[derive(Debug, Clone)]
 pub struct Cost {
     /// Bounds for DICOM.
     pub dicom: Limits,
-    /// Most bytes that one file may take in memory.
+    /// The most bytes of memory that one file may take.
     pub max_bytes: u64,
 }
 
@@ -28,14 +28,14 @@ impl Cost {
     }
 }
 
-/// Reads a text file that takes up to `growth` times its size in memory, unless that is more than allowed.
+/// Reads a text file. Refuses it if `growth` times its size is more memory than allowed.
 pub(crate) fn read_text(path: &Path, what: &'static str, growth: u64, limit: u64) -> Result<String> {
     let length = std::fs::metadata(path).map_err(PrepareError::io(path, "read"))?.len();
     within(path, what, length.saturating_mul(growth), limit)?;
     std::fs::read_to_string(path).map_err(PrepareError::io(path, "read"))
 }
 
-/// Refuses what would take more memory than allowed.
+/// Returns an error if `needed` bytes are more than allowed.
 pub(crate) fn within(path: &Path, what: &'static str, needed: u64, limit: u64) -> Result<()> {
     if needed <= limit {
         return Ok(());

@@ -29,9 +29,9 @@ pub struct Plane {
     pub width: usize,
     /// Values, row by row.
     pub values: Vec<f32>,
-    /// Whether the greatest value is black (MONOCHROME1).
+    /// Whether the highest value is black (MONOCHROME1).
     pub inverted: bool,
-    /// Which pixels are no part of the image (DICOM's pixel padding); empty where there are none.
+    /// Which pixels are not part of the image (DICOM's pixel padding); empty if there are none.
     pub padding: Vec<bool>,
 }
 
@@ -40,20 +40,20 @@ pub struct Plane {
 pub enum Volume {
     /// A picture, read whole when it is opened.
     Picture(Box<Picture>),
-    /// A DICOM object; frames are decoded when asked for.
+    /// A DICOM object; frames are decoded when they are needed.
     Dicom(Box<Dicom>),
-    /// A NIfTI volume; slices are read when asked for.
+    /// A NIfTI volume; slices are read when they are needed.
     Nifti(Box<NiftiVolume>),
 }
 
-/// A picture in one channel.
+/// A picture with one channel.
 #[derive(Debug)]
 pub struct Picture {
     image: RawImage,
     spacing: Option<[f64; 2]>,
 }
 
-/// A DICOM image with the way from frame to frame.
+/// A DICOM image with the step from one frame to the next.
 #[derive(Debug)]
 pub struct Dicom {
     image: Image,
@@ -98,8 +98,8 @@ impl Volume {
         }
     }
 
-    /// The values of slice `index` before any window: stored values of pictures, modality values of DICOM (colour reduced to
-    /// luma), scaled values of NIfTI.
+    /// The values of slice `index` before any window is applied: stored values of pictures, modality values of DICOM (colour
+    /// reduced to luma), scaled values of NIfTI.
     pub fn plane(&self, index: usize) -> Result<Plane> {
         let [height, width] = self.size();
         match self {
@@ -121,8 +121,8 @@ impl Volume {
         }
     }
 
-    /// What a screen shows of slice `index` of a DICOM object through its own window, from 0 (black) to 1; `None` for other
-    /// sources.
+    /// Slice `index` of a DICOM object as a screen shows it with the object's own window, from 0 (black) to 1 (white); `None` for
+    /// other sources.
     pub fn shown(&self, index: usize) -> Result<Option<Plane>> {
         let Some(image) = self.dicom() else { return Ok(None) };
         let [height, width] = self.size();
@@ -131,7 +131,7 @@ impl Volume {
         Ok(Some(Plane { height, width, values, inverted: false, padding: padding_of(image, &frame) }))
     }
 
-    /// Whether slice `index` brings its own window or look-up table.
+    /// Whether slice `index` has its own window or look-up table.
     pub fn has_voi(&self, index: usize) -> Result<bool> {
         match self {
             Self::Dicom(dicom) => {
@@ -142,7 +142,8 @@ impl Volume {
         }
     }
 
-    /// The range that the values of [`Volume::plane`] can have; `None` where it is unbounded (floating point).
+    /// The range that the values of [`Volume::plane`] can have; `None` if it is not known (floating point, a modality look-up
+    /// table, or more than 32 bits).
     pub fn stored_range(&self) -> Result<Option<StoredRange>> {
         match self {
             Self::Picture(picture) => Ok(Some(StoredRange { low: 0.0, high: f64::from(picture.image.maximum) })),
@@ -160,7 +161,7 @@ impl Volume {
         }
     }
 
-    /// Where slice `index` lies.
+    /// The position of slice `index`.
     pub fn geometry(&self, index: usize) -> Result<Geometry> {
         match self {
             Self::Picture(picture) => Ok(Geometry { spacing: picture.spacing, ..Geometry::default() }),
@@ -178,7 +179,7 @@ impl Volume {
         }
     }
 
-    /// The side that slice `index` says it is of.
+    /// The side that the header gives for slice `index`.
     pub fn side(&self, index: usize) -> Result<Option<Side>> {
         let Some(image) = self.dicom() else { return Ok(None) };
         Ok(match image.frame_info(index as u32)?.laterality {
@@ -188,7 +189,7 @@ impl Volume {
         })
     }
 
-    /// The view that the header names, such as MLO.
+    /// The view that the header gives, such as MLO.
     pub fn view(&self) -> Option<&str> {
         self.dicom()?.info().view.as_deref()
     }
@@ -205,7 +206,7 @@ impl Volume {
         kind || info.modality.as_deref() == Some("MG")
     }
 
-    /// Whether a colour picture was reduced to gray.
+    /// Whether a colour image was reduced to gray.
     pub fn from_colour(&self) -> bool {
         match self {
             Self::Picture(picture) => picture.image.from_colour,
@@ -214,7 +215,7 @@ impl Volume {
         }
     }
 
-    /// The DICOM object, where it is one.
+    /// The DICOM object, if it is one.
     pub fn dicom(&self) -> Option<&Image> {
         match self {
             Self::Dicom(dicom) => Some(&dicom.image),
@@ -238,7 +239,7 @@ fn read_channel(path: &Path, layout: Layout, colour: Colour) -> Result<RawImage>
     Ok(RawImage { channels: 1, from_colour: !gray, data, ..image })
 }
 
-/// The pixels that DICOM's padding range covers.
+/// Which pixels have values in DICOM's padding range; empty if none has.
 fn padding_of(image: &Image, frame: &pig_dicom::Frame) -> Vec<bool> {
     let Some((low, high)) = image.info().padding else { return Vec::new() };
     if frame.samples_per_pixel() != 1 || image.info().samples_per_pixel != 1 {

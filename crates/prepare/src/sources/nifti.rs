@@ -1,9 +1,9 @@
-//! NIfTI volumes read slice by slice: the file stays on disk, whatever its size.
+//! NIfTI volumes, read slice by slice: the file stays on disk, whatever its size.
 //!
-//! The header is parsed by the crate `nifti`; voxels are read from where they lie. A compressed file is unpacked into a
-//! nameless temporary file first. With the file's axes i, j, k, slices along k have rows of i and columns of j, slices
-//! along j rows of i and columns of k, slices along i rows of j and columns of k: the order in which SimpleITK hands out
-//! arrays, without reorienting.
+//! The crate `nifti` parses the header; voxels are read from the file when they are needed. A compressed file is first
+//! unpacked into an unnamed temporary file. With the file's axes i, j, k, the rows of a slice along k run along i and its
+//! columns along j; those of a slice along j run along i and k; those of a slice along i run along j and k. This is the
+//! order of arrays in SimpleITK, without reorientation.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
@@ -18,10 +18,10 @@ use super::geometry::{Geometry, StoredRange};
 use crate::affine::Affine;
 use crate::error::{PrepareError, Result};
 
-/// How many bytes of slices along i are gathered in one pass over the file.
+/// How many bytes of slices along i are collected in one pass over the file.
 const GATHERED_BYTES: usize = 64 << 20;
 
-/// How many bytes of it are read at once.
+/// How many bytes of the file are read at once.
 const BLOCK_BYTES: usize = 4 << 20;
 
 /// An open NIfTI volume.
@@ -42,11 +42,11 @@ pub struct NiftiVolume {
 }
 
 impl NiftiVolume {
-    /// Opens a `.nii` or `.nii.gz` file of two or three dimensions, to be sliced along `axis` (0, 1 or 2; a file of two
+    /// Opens a `.nii` or `.nii.gz` file with two or three dimensions, to be sliced along `axis` (0, 1 or 2; a file with two
     /// dimensions is one slice).
     ///
     /// # Errors
-    /// When the file is no NIfTI file, is cut short, has more dimensions or voxels of another type, or a slice would take
+    /// When the file is not a NIfTI file, is truncated, has more dimensions or voxels of another type, or a slice would take
     /// more than `max_bytes`.
     pub fn open(path: &Path, axis: usize, max_bytes: u64) -> Result<Self> {
         let wrong = |problem: String, expected| PrepareError::Nifti { path: path.to_path_buf(), problem, expected };
@@ -75,7 +75,10 @@ impl NiftiVolume {
         let voxels = dimensions.iter().map(|&size| size as u64).product::<u64>();
         let needed = offset.saturating_add(voxels * kind.size_of() as u64);
         if length < needed {
-            return Err(wrong(format!("{length} bytes (unpacked)"), "as many bytes as the header's dimensions need"));
+            return Err(wrong(
+                format!("{length} bytes (unpacked)"),
+                "as many bytes as the header's dimensions require",
+            ));
         }
         let slope = f64::from(header.scl_slope);
         let scaled = slope.is_finite() && slope != 0.0;
@@ -98,8 +101,8 @@ impl NiftiVolume {
         if volume.axis == 0 { volume.gathered().map_err(PrepareError::io(path, "unpack")) } else { Ok(volume) }
     }
 
-    /// The same volume from a nameless temporary file in which the slices along i lie one after the other: in the file
-    /// itself, each of them is spread over all of it.
+    /// Copies the volume to an unnamed temporary file in which the slices along i are contiguous. In the original file, the
+    /// voxels of each such slice are spread over the whole file.
     fn gathered(mut self) -> std::io::Result<Self> {
         let [ni, nj, nk] = self.dimensions;
         let size = self.kind.size_of();
@@ -148,7 +151,7 @@ impl NiftiVolume {
         }
     }
 
-    /// Spacing and place of slice 0.
+    /// Spacing and position of slice 0.
     pub fn geometry(&self) -> Geometry {
         let [across, down] = self.plane_axes();
         let known = |axis: usize| self.spacing[axis] > 0.0 && self.spacing[axis].is_finite();
@@ -174,7 +177,7 @@ impl NiftiVolume {
         Some(StoredRange { low: ends[0].min(ends[1]), high: ends[0].max(ends[1]) })
     }
 
-    /// The scaled values of slice `index`, row by row. Values that are no numbers become 0.
+    /// The scaled values of slice `index`, row by row. Values that are not finite become 0.
     pub fn slice(&self, index: usize) -> Result<Vec<f32>> {
         let bytes = self.slice_bytes(index).map_err(PrepareError::io(&self.path, "read"))?;
         Ok(self.decode(&bytes))
@@ -184,7 +187,7 @@ impl NiftiVolume {
     fn slice_bytes(&self, index: usize) -> std::io::Result<Vec<u8>> {
         let [ni, nj, nk] = self.dimensions;
         let size = self.kind.size_of();
-        // A panic in another reader leaves nothing half done: every read seeks first.
+        // A lock poisoned by a panic can be used: every read seeks first, so it does not depend on earlier reads.
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut read_at = |voxel: usize, buffer: &mut [u8]| {
             file.seek(SeekFrom::Start(self.offset + (voxel * size) as u64))?;
@@ -199,7 +202,7 @@ impl NiftiVolume {
                     read_at((k * nj + index) * ni, row)?;
                 }
             }
-            // Gathered when the file was opened.
+            // Slices along i were made contiguous when the file was opened.
             _ => read_at(index * nj * nk, &mut bytes)?,
         }
         Ok(bytes)
@@ -248,7 +251,7 @@ fn is_number(kind: NiftiType) -> bool {
     matches!(kind, Int8 | Uint8 | Int16 | Uint16 | Int32 | Uint32 | Int64 | Uint64 | Float32 | Float64)
 }
 
-/// The file itself, or a nameless temporary file with its unpacked content.
+/// The file itself, or, if it is compressed, an unnamed temporary file with its unpacked content.
 fn plain_file(path: &Path, max_bytes: u64) -> Result<File> {
     let mut file = File::open(path).map_err(PrepareError::io(path, "read"))?;
     let mut magic = [0; 2];
@@ -258,7 +261,7 @@ fn plain_file(path: &Path, max_bytes: u64) -> Result<File> {
         return Ok(file);
     }
     let mut unpacked = tempfile::tempfile().map_err(PrepareError::io(path, "unpack"))?;
-    // Bounds what a small file may grow to; one byte more tells that there was more.
+    // A small file may unpack to a huge one. One byte more than the limit is read, to notice that the limit is exceeded.
     let mut reader = MultiGzDecoder::new(BufReader::new(file)).take(max_bytes.saturating_add(1));
     let mut block = vec![0; 1 << 16];
     let mut total = 0;
@@ -266,7 +269,7 @@ fn plain_file(path: &Path, max_bytes: u64) -> Result<File> {
         let count = reader.read(&mut block).map_err(|error| PrepareError::Nifti {
             path: path.to_path_buf(),
             problem: format!("the gzip data are damaged ({})", error.kind()),
-            expected: "a whole .nii.gz file",
+            expected: "a complete .nii.gz file",
         })?;
         if count == 0 {
             break;
@@ -278,7 +281,8 @@ fn plain_file(path: &Path, max_bytes: u64) -> Result<File> {
     Ok(unpacked)
 }
 
-/// Voxel (i, j, k) to RAS+ millimetres: the sform where it is set, else the qform, else spacing alone, as nibabel has it.
+/// The affine from voxel (i, j, k) to RAS+ millimetres: the sform if it is set, else the qform, else only the spacing, as in
+/// nibabel.
 fn affine(header: &NiftiHeader) -> Affine {
     if header.sform_code > 0 {
         return [header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from));
@@ -298,7 +302,7 @@ fn affine(header: &NiftiHeader) -> Affine {
     })
 }
 
-/// The affine of a unit quaternion, spacings and offsets (NIfTI-1, method 2).
+/// The affine from a unit quaternion, spacings and offsets (NIfTI-1, method 2).
 fn qform(header: &NiftiHeader, spacing: [f64; 3]) -> Affine {
     let [b, c, d] = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
     let a = (1.0 - (b * b + c * c + d * d)).max(0.0).sqrt();

@@ -12,9 +12,9 @@ use pig_prepare::pipeline::{Silent, Summary};
 use pig_prepare::sources::Cost;
 use pig_prepare::{Key, PrepareConfig, Request, Result, prepare};
 
-/// A gray picture of smooth structures that follow from `seed`.
+/// A gray picture of smooth structures that depend on `seed`.
 pub(crate) fn picture(height: usize, width: usize, seed: u64) -> Vec<u8> {
-    // Numbers from 0 to 1 without regularity (splitmix64).
+    // Pseudorandom numbers from 0 to 1 (splitmix64).
     let random = |index: u64| {
         let mut z = (seed * 64 + index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,7 +32,7 @@ pub(crate) fn picture(height: usize, width: usize, seed: u64) -> Vec<u8> {
         .collect()
 }
 
-/// A mask with a filled disc; empty with a radius of 0.
+/// A mask with a filled disc; it is empty if the radius is 0.
 pub(crate) fn disc(height: usize, width: usize, centre: [f64; 2], radius: f64) -> Vec<u8> {
     (0..height * width)
         .map(|index| {
@@ -47,7 +47,7 @@ pub(crate) fn write_png(path: &Path, height: usize, width: usize, values: Vec<u8
     write_gray_png(path, width, height, &Pixels::Eight(values), &[]).unwrap();
 }
 
-/// A pair of `images/NAME.png` and `masks/NAME.png`.
+/// Writes a pair, `images/NAME.png` and `masks/NAME.png`.
 pub(crate) fn write_pair(root: &Path, name: &str, height: usize, width: usize, seed: u64, radius: f64) {
     write_png(&root.join(format!("images/{name}.png")), height, width, picture(height, width, seed));
     let centre = [height as f64 * 0.4, width as f64 * 0.6];
@@ -63,7 +63,7 @@ pub(crate) fn read_gray(path: &Path) -> (usize, usize, Vec<u16>) {
     (png.height, png.width, values)
 }
 
-/// A key that stays the same.
+/// A fixed key.
 pub(crate) fn key(folder: &Path) -> Key {
     let path = folder.join("test.key");
     std::fs::write(&path, "0123456789abcdef".repeat(4)).unwrap();
@@ -79,7 +79,7 @@ pub(crate) fn run(request: &Request) -> Result<Summary> {
     prepare(request, &Silent)
 }
 
-/// Small settings for tests.
+/// The default settings with small pairs, `side` x `side` pixels.
 pub(crate) fn small(side: usize) -> PrepareConfig {
     PrepareConfig { size: [side, side], ..PrepareConfig::default() }
 }
@@ -94,7 +94,7 @@ pub(crate) fn manifest(folder: &Path) -> Vec<std::collections::BTreeMap<String, 
         .collect()
 }
 
-/// Every file of a folder with its bytes, by place.
+/// The bytes of every file in a folder, by its path in the folder.
 pub(crate) fn contents(folder: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
     let mut files = std::collections::BTreeMap::new();
     let mut open = vec![folder.to_path_buf()];

@@ -1,4 +1,4 @@
-//! What was looked for and found, as text and as a table.
+//! The request and the result of a search for copies; the result as text and as a table.
 
 use crate::Result;
 use pig_data::table::{Column, Columns, write_csv};
@@ -9,32 +9,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Pairs of each kind that are shown.
+/// How many pairs are shown for each search.
 pub(super) const SHOWN: usize = 10;
 
-/// Where copies are looked for, and how.
+/// Where and how to search for copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The folder that the generator was trained on: images, or pairs.
     pub training: PathBuf,
-    /// Real images of other patients, as a measure of how near new images lie.
+    /// Real images of other patients, which show how near new images are to the training images.
     pub held_out: PathBuf,
     /// The generated images, or pairs.
     pub generated: PathBuf,
-    /// Longest side that pictures are brought to for pixels and masks.
+    /// Longest side to which pictures are resized to compare pixels and masks.
     pub side: usize,
-    /// Whether mirrored copies are looked for too.
+    /// Whether mirrored copies are searched too.
     pub flips: bool,
 }
 
-/// What was found; its `Display` is what the command line prints.
+/// The result of a search; the command line prints its `Display` text.
 #[derive(Clone, Debug)]
 pub struct Copies {
-    /// What was found in each space that the folders allow.
+    /// The searches in pixels and, if possible, in network features and masks.
     pub searches: Vec<CopySearch>,
-    /// What a reader should be warned of.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// Generated and training picture of the closest pairs of each search.
+    /// The generated and the training picture of the closest pairs of each search.
     pub(super) shown: Vec<Vec<[Picture; 2]>>,
 }
 
@@ -55,7 +55,7 @@ const COLUMNS: &Columns<Row> = &[
 ];
 
 impl Copies {
-    /// Writes every generated image's nearest training image to a table.
+    /// Writes a table with the nearest training image of every generated image.
     pub fn write_csv(&self, path: &Path) -> Result<()> {
         let of = |search: &CopySearch| -> Vec<Row> {
             search.closest.iter().map(|one| Row { space: search.space.clone(), one: one.clone() }).collect()
@@ -75,8 +75,8 @@ fn describe(search: &CopySearch, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let CopySearch { space, unit, check, share_flagged, nearer_than_all, closest } = search;
     writeln!(
         f,
-        "{space}: {} of {} flagged ({:.1} %; 5 % is expected of images as new as real ones), {nearer_than_all} nearer than every one of \
-         {} held-out images",
+        "{space}: {} of {} flagged ({:.1} %; 5 % is expected of images as new as real ones), {nearer_than_all} nearer than all {} \
+         held-out images",
         check.nearer,
         check.generated,
         100.0 * share_flagged,

@@ -1,4 +1,4 @@
-//! Copies of training images and masks among generated ones: what `pig fid copies` finds.
+//! Searches generated images and masks for copies of training images and masks, for `pig fid copies`.
 
 mod found;
 mod page;

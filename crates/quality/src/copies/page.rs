@@ -1,4 +1,4 @@
-//! The page with the closest pairs of each kind.
+//! The page with the closest pairs of each search.
 
 use super::found::{Copies, Request};
 use pig_metrics::histogram::{Histogram, shared_range};
@@ -8,7 +8,7 @@ use pig_report::{Block, Document, HistogramChart, NearestPair, NearestSection};
 const BINS: usize = 24;
 
 impl Copies {
-    /// A page with the ten closest pairs of each kind.
+    /// A page with the ten closest pairs of each search.
     pub fn page(&self, request: &Request) -> Document {
         let mut blocks: Vec<Block> = self.warnings.iter().cloned().map(Block::Warning).collect();
         for (search, shown) in self.searches.iter().zip(&self.shown) {
@@ -34,18 +34,21 @@ impl Copies {
         }
         blocks.push(Block::Heading("What this does not show".to_owned()));
         blocks.push(Block::List(vec![
-            "A copied lesion in another breast, a rotated or cropped copy: neither pixels nor whole masks see it."
+            "A copied lesion in another breast, or a rotated or cropped copy: pixels and whole masks do not detect these."
                 .to_owned(),
-            "That nothing was memorised: a share at 5 % says that copies are no more frequent than chance makes them."
+            "That nothing was memorised: a share of 5 % only means that copies are not more frequent than by chance."
                 .to_owned(),
         ]));
         let Request { training, held_out, generated, .. } = request;
         let [training, held_out, generated] = [training, held_out, generated].map(|path| path.display());
         Document {
             title: "Copies of training images".to_owned(),
-            lead: format!("Images in {generated} against those in {training}, with {held_out} as the measure."),
+            lead: format!(
+                "Images in {generated} compared with those in {training}; {held_out} shows how near new images are."
+            ),
             blocks,
-            footer: "Generated images and masks on this page are synthetic, training images are real. The file needs nothing beside it: no network, no script."
+            footer: "Generated images and masks on this page are synthetic, training images are real. The file is \
+                     self-contained: it uses no network and no script."
                 .to_owned(),
         }
     }

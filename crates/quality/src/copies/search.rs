@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One of each set: of the training set, held out, and generated.
+/// One value for each set: training, held-out and generated.
 struct Sets<T> {
     training: T,
     held_out: T,
@@ -38,15 +38,15 @@ impl<T> Sets<T> {
 /// Pictures by stem.
 type Files = BTreeMap<String, PathBuf>;
 
-/// A search with the pictures that it is shown by.
+/// The result of a search, with pictures to show it.
 struct Found {
     search: CopySearch,
-    /// Generated and training picture of the closest pairs.
+    /// The generated and the training picture of the closest pairs.
     shown: Vec<[Picture; 2]>,
 }
 
-/// Looks for copies in every space that the folders allow, and in the network's where there is one; `data` says how masks and
-/// patients are read.
+/// Searches for copies in pixels, in the network's features if there is a network, and in masks if all folders have masks. `data`
+/// determines how masks and patients are read.
 pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataConfig) -> Result<Copies> {
     let folders = Sets { training: &request.training, held_out: &request.held_out, generated: &request.generated };
     let images = folders.map(|folder| Ok(pictures(folder, Kind::Images)?))?;
@@ -62,7 +62,7 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
     }
     for Found { search, .. } in found.iter().filter(|found| found.search.check.threshold <= 0.0) {
         warnings.push(format!(
-            "{}: one in twenty held-out images equals a training image, so that nothing can be flagged; hold out other patients",
+            "{}: one in twenty held-out images equals a training image, so nothing can be flagged; hold out other patients",
             search.space
         ));
     }
@@ -70,7 +70,7 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
     Ok(Copies { searches, warnings, shown })
 }
 
-/// Refuses held-out images of training patients; warns where patients are not known.
+/// Refuses held-out images of training patients; returns a warning if patients are not known.
 fn disjoint(request: &Request, images: &Sets<Files>, data: &DataConfig) -> Result<Option<String>> {
     let of = |folder: &Path, files: &Files| -> Result<Option<BTreeSet<String>>> {
         let patients = of_images(groups(folder, None, data)?.as_ref(), files.keys())?;
@@ -79,8 +79,8 @@ fn disjoint(request: &Request, images: &Sets<Files>, data: &DataConfig) -> Resul
     let (training, held_out) = (of(&request.training, &images.training)?, of(&request.held_out, &images.held_out)?);
     let (Some(training), Some(held_out)) = (training, held_out) else {
         return Ok(Some(
-            "no patients are known of the training or the held-out images: where both have images of one patient, held-out images lie \
-             too near, and copies are missed"
+            "the patients of the training or the held-out images are not known: if both have images of the same patient, held-out \
+             images are too near, and copies are missed"
                 .to_owned(),
         ));
     };
@@ -98,7 +98,10 @@ fn names(files: &Files) -> Vec<String> {
     files.keys().cloned().collect()
 }
 
-/// Joins neighbours with names; both sets have images, so that a search is there.
+/// Joins neighbours with the names of their images.
+///
+/// # Errors
+/// When there are no generated or no held-out images.
 fn joined(
     space: &'static str,
     unit: String,
@@ -146,7 +149,7 @@ fn of_features(
 fn of_masks(folders: &Sets<&PathBuf>, request: &Request, data: &DataConfig) -> Result<Found> {
     let files = folders.map(|folder| Ok(pictures(folder, Kind::Masks)?))?;
     let size = common_size(files.all().into_iter().flat_map(|files| files.values()), request.side)?;
-    // An empty mask is a copy of nothing.
+    // Empty masks are left out, because they are not copies of anything.
     let masks = files.map(|files| {
         let all = lesions(&files.values().collect::<Vec<_>>(), size, data)?;
         let with_lesion = files.keys().cloned().zip(all).filter(|(_, mask)| mask.contains(&true));
@@ -169,7 +172,7 @@ fn of_masks(folders: &Sets<&PathBuf>, request: &Request, data: &DataConfig) -> R
     Ok(Found { search, shown })
 }
 
-/// The closest pairs in their own pixels, both as large as the smaller one.
+/// Pictures of the closest pairs at their own resolution; both are reduced to their common size.
 fn shown(search: &CopySearch, images: &Sets<Files>) -> Result<Vec<[Picture; 2]>> {
     let pair = |one: &Closest| -> Result<[Picture; 2]> {
         let files = [&images.generated[&one.generated], &images.training[&one.training]];

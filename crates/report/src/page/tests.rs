@@ -75,7 +75,7 @@ fn page() -> DemoPage {
     }
 }
 
-/// The page without its doctype, which is HTML's own, parsed as strict XML.
+/// Parses the page as strict XML, without its HTML doctype.
 fn parsed(html: &str) -> roxmltree::Document<'_> {
     let (doctype, rest) = html.split_once('\n').unwrap();
     assert_eq!(doctype, "<!doctype html>");
@@ -102,8 +102,8 @@ fn the_page_is_well_formed_and_whole() {
         ]
     );
     assert!(html.contains("<strong>AGREES:</strong> images") && html.contains("verdict good"));
-    // A tenth of 40 neighbours: ten generated are the ten smallest, two below the 5 % quantile of 0.0295.
-    assert!(html.contains("the 40 held-out real images do: <strong>2 of 10</strong>; 0.5 would"), "copy check");
+    // The generated images have the ten smallest of the 40 distances; two are below the 5 % quantile of 0.0295.
+    assert!(html.contains("the 40 held-out real images are: <strong>2 of 10</strong>; 0.5 would"), "copy check");
     assert!(html.contains("distance 0.1050, nearer than 75 % of held-out real images; training image mirrored"));
     assert!(!html.contains("NaN") && !html.contains("inf\""));
 }
