@@ -1,9 +1,9 @@
-//! Writes what a DICOM file decodes to, for comparison with other readers: `dicom_arrays FILE` or `dicom_arrays FILE
+//! Writes the decoded values of a DICOM file, for comparison with other readers: `dicom_arrays FILE` or `dicom_arrays FILE
 //! --image` (segmentations as plain images).
 //!
-//! One line of JSON, then raw little-endian arrays, frame by frame. A gray image: stored, modality and windowed values as f64. A
-//! colour one: stored values, then red, green and blue, as f64. A segmentation: for each source frame the union of all segments, one byte a
-//! pixel. A file that is refused: the line alone.
+//! The output is one line of JSON, then raw little-endian arrays, frame by frame. For a gray image: stored, modality and windowed
+//! values as f64. For a colour image: stored values, then red, green and blue, as f64. For a segmentation: the union of all
+//! segments for each source frame, one byte per pixel. For a refused file: only the line.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -46,7 +46,7 @@ type Outcome = pig_dicom::Result<Option<serde_json::Value>>;
 
 fn floats(out: &mut impl Write, values: impl Iterator<Item = f64>) {
     for value in values {
-        // A reader that stops early is told by its own end of file.
+        // Write errors are ignored: a program that reads the output sees that it ends early.
         let _ = out.write_all(&value.to_le_bytes());
     }
 }
@@ -55,7 +55,7 @@ fn write_image(image: &Image, out: &mut impl Write) -> Outcome {
     let info = image.info();
     let first = image.frame(0)?;
     let gray = matches!(first.photometric(), Photometric::Monochrome1 | Photometric::Monochrome2);
-    // Every frame must decode before the line says so.
+    // Every frame must decode before the line is written.
     for index in 1..info.frames {
         image.frame(index)?;
     }

@@ -1,4 +1,4 @@
-//! From attributes to [`ImageInfo`].
+//! Reads the attributes of an object into [`ImageInfo`].
 
 use dicom_dictionary_std::{tags, uids};
 
@@ -7,7 +7,7 @@ use crate::frames::Parts;
 use crate::shape::Shape;
 use crate::{Identifier, ImageInfo, Laterality, ObjectKind};
 
-/// Reads what holds for every frame. `shape` must come from the same data set.
+/// Reads the attributes that hold for every frame. `shape` must come from the same data set.
 pub(crate) fn image_info(file: &Parts, root: &Dataset<'_>, shape: &Shape) -> ImageInfo {
     let owned = |tag| root.uid(tag).map(String::from);
     let meta = file.meta.root(root.path());
@@ -56,7 +56,7 @@ pub(crate) fn image_info(file: &Parts, root: &Dataset<'_>, shape: &Shape) -> Ima
     }
 }
 
-/// A code string that is surely no name: up to 16 capitals, digits and underscores.
+/// Whether text has the form of a code: at most 16 capital letters, digits and underscores. Other text could be a person's name.
 fn is_code(text: &str) -> bool {
     text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
@@ -85,7 +85,7 @@ pub(crate) fn laterality(dataset: &Dataset<'_>, tag: dicom_core::Tag) -> Option<
     }
 }
 
-/// Pixel Padding Value and Range Limit, read with the sign of the pixels.
+/// Pixel Padding Value and Range Limit, read as signed numbers if the pixels are signed.
 fn padding(root: &Dataset<'_>, shape: &Shape) -> Option<(i64, i64)> {
     let value = |tag| {
         let numbers = root.get(tag)?.numbers(shape.signed).ok()?;
@@ -96,14 +96,14 @@ fn padding(root: &Dataset<'_>, shape: &Shape) -> Option<(i64, i64)> {
     Some((first.min(second), first.max(second)))
 }
 
-/// The defined terms of View Position: of projection radiography (PS3.3 C.8.1.2 and C.8.11.5) and of mammography, with the
-/// acronyms of CID 4014. Whatever else stands there could be anything, a name too.
+/// The defined terms of View Position for projection radiography (PS3.3 C.8.1.2 and C.8.11.5) and for mammography, with the
+/// acronyms of CID 4014. Any other value is ignored, because it could be free text, even a name.
 const VIEWS: [&str; 28] = [
     "AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "CC", "MLO", "ML", "LM", "LMO", "FB", "SIO", "ISO", "XCC",
     "XCCL", "XCCM", "AT", "CV", "RM", "RI", "RS", "TAN", "SPECIMEN", "MAG", "CCID",
 ];
 
-/// View Position, else the acronym of CID 4014's code (SNOMED CT, or SNOMED RT before 2019).
+/// View Position, else the acronym of the CID 4014 code in the View Code Sequence (SNOMED CT, or SNOMED RT before 2019).
 fn view(root: &Dataset<'_>) -> Option<String> {
     let stated = root.text(tags::VIEW_POSITION).filter(|text| VIEWS.contains(text));
     stated.map(String::from).or_else(|| {

@@ -1,7 +1,7 @@
 //! Tags of the basic profile.
 
-/// Tags (group and element as one number, sorted) of PS3.15 table E.1-1, edition 2026c: attributes that a file loses, or gets
-/// new values for, when it is de-identified by the basic profile. Repeating groups (50xx, 60xx) and private groups are not listed.
+/// Tags (group and element as one number, sorted) of PS3.15 table E.1-1, edition 2026c: attributes that the basic profile of
+/// de-identification removes or gives new values. Repeating groups (50xx, 60xx) and private groups are not listed.
 #[rustfmt::skip]
 pub const BASIC_PROFILE: [u32; 652] = [
     0x0000_1000, 0x0000_1001, 0x0002_0003, 0x0004_1511, 0x0008_0012, 0x0008_0013, 0x0008_0014, 0x0008_0015, 0x0008_0017,

@@ -1,4 +1,4 @@
-//! Colour: palettes, YBR to RGB, RGB to gray. Only on request.
+//! Colour conversions, done only on request: palettes, YBR to RGB, RGB to gray.
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
@@ -14,7 +14,7 @@ pub(crate) struct Palette {
     tables: [Lut; 3],
 }
 
-/// Descriptor, data and segmented data of a colour.
+/// For each colour, the tags of its descriptor, data and segmented data.
 const TABLES: [[Tag; 3]; 3] = [
     [
         tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
@@ -33,7 +33,7 @@ const TABLES: [[Tag; 3]; 3] = [
     ],
 ];
 
-/// One colour of a palette: as a table, or as segments (PS3.3 C.7.9.2).
+/// Reads one colour of a palette, stored as a table or as segments (PS3.3 C.7.9.2).
 fn table(root: &Dataset<'_>, [descriptor, data, segmented]: [Tag; 3], signed: bool) -> Result<Lut> {
     let Some(element) = root.get(segmented).filter(|_| root.get(data).is_none()) else {
         return Lut::read(root, descriptor, data, signed);
@@ -45,25 +45,25 @@ fn table(root: &Dataset<'_>, [descriptor, data, segmented]: [Tag; 3], signed: bo
         dataset::words(element.bytes(), element.big_endian()).collect()
     };
     let entries = expand(&words, head.count, head.bits <= 8);
-    let entries = entries.ok_or_else(|| root.invalid(segmented, "broken segments", "segments of PS3.3 C.7.9.2"))?;
+    let entries = entries.ok_or_else(|| root.invalid(segmented, "invalid segments", "segments of PS3.3 C.7.9.2"))?;
     if entries.len() < head.count {
         return Err(root.invalid(segmented, format!("{} entries", entries.len()), format!("{} entries", head.count)));
     }
     Ok(Lut { first: head.first, entries, bits: head.bits })
 }
 
-/// Entries of a segmented table, at most `count`; `None` where the segments make no sense.
+/// Entries of a segmented table, at most `count`; `None` if the segments are invalid.
 fn expand(words: &[u16], count: usize, bytewise: bool) -> Option<Vec<u16>> {
     let mut entries = Vec::new();
     let mut at = 0;
-    // A segment is two words at least; a lone one is padding.
+    // A segment has at least two words; a single word is padding.
     while at + 1 < words.len() && entries.len() < count {
         if words[at] != 2 {
             at = segment(words, at, &mut entries)?;
             continue;
         }
-        // An indirect segment repeats `length` segments that stand at an offset: in bytes, low word first (16-bit tables), or
-        // as four bytes of which each pair is swapped (8-bit tables in little endian).
+        // An indirect segment repeats `length` segments that start at an offset: two words, low word first, that count bytes
+        // (16-bit tables), or four bytes, lowest first (8-bit tables).
         let place = words.get(at + 2..at + if bytewise { 6 } else { 4 })?;
         let offset = match *place {
             [low, high] => (usize::from(high) << 16 | usize::from(low)) / 2,
@@ -72,7 +72,7 @@ fn expand(words: &[u16], count: usize, bytewise: bool) -> Option<Vec<u16>> {
         };
         let mut from = offset;
         for _ in 0..words[at + 1] {
-            // Indirect segments do not point at each other.
+            // An indirect segment must not refer to another one.
             if entries.len() >= count || words.get(from)? == &2 {
                 break;
             }
@@ -84,7 +84,7 @@ fn expand(words: &[u16], count: usize, bytewise: bool) -> Option<Vec<u16>> {
     Some(entries)
 }
 
-/// Expands a discrete or a linear segment; where the next one stands.
+/// Expands a discrete or a linear segment; returns the position of the next one.
 fn segment(words: &[u16], at: usize, entries: &mut Vec<u16>) -> Option<usize> {
     let length = usize::from(*words.get(at + 1)?);
     match words.get(at)? {
@@ -110,12 +110,12 @@ impl Palette {
         Ok(Self { tables: [red?, green?, blue?] })
     }
 
-    /// Bits of a colour.
+    /// Bits per colour value.
     pub(crate) fn bits(&self) -> u16 {
         self.tables.iter().map(|table| table.bits).max().unwrap_or(16)
     }
 
-    /// The colours of indices, interleaved.
+    /// Looks up the colours of indices; the result is interleaved by pixel.
     pub(crate) fn look_up(&self, indices: &Samples) -> Samples {
         let colours: Vec<u16> =
             indices.iter().flat_map(|v| self.tables.each_ref().map(|table| table.apply(v))).collect();
@@ -126,7 +126,7 @@ impl Palette {
     }
 }
 
-/// Samples of the same width from values that fit in it.
+/// Unsigned samples as wide as `samples`, from values that fit in that width.
 fn like(samples: &Samples, values: impl Iterator<Item = f64>) -> Samples {
     match samples {
         Samples::U8(_) | Samples::I8(_) => Samples::U8(values.map(|value| value as u8).collect()),

@@ -1,4 +1,4 @@
-//! Reading access to a header: data sets, their elements, and values as text and numbers.
+//! Read access to a header: data sets, their elements, and values as text and numbers.
 
 use std::path::Path;
 
@@ -43,7 +43,7 @@ impl<'a> Dataset<'a> {
         self.path
     }
 
-    /// Where the data set lies in its header: what [`Header::dataset`] finds it by.
+    /// The place of the data set in its header, for [`Header::dataset`].
     pub(crate) fn span(&self) -> (usize, usize) {
         (self.first, self.last)
     }
@@ -54,7 +54,7 @@ impl<'a> Dataset<'a> {
         std::iter::successors(first, move |&index| Some(nodes[index].end as usize).filter(|&next| next < last))
     }
 
-    /// The element of a tag, unless it is absent or empty.
+    /// The element with a tag; `None` if it is absent or empty.
     pub(crate) fn get(&self, tag: Tag) -> Option<Element<'a>> {
         let index = self.children().find(|&index| self.header.nodes[index].tag == tag)?;
         let node = &self.header.nodes[index];
@@ -65,7 +65,7 @@ impl<'a> Dataset<'a> {
         filled.then_some(Element { dataset: *self, index })
     }
 
-    /// The items of a sequence; none where it is absent.
+    /// The items of a sequence; empty if the sequence is absent.
     pub(crate) fn items(&self, tag: Tag) -> Vec<Dataset<'a>> {
         let Some(element) = self.get(tag) else { return Vec::new() };
         let node = &self.header.nodes[element.index];
@@ -98,22 +98,22 @@ impl<'a> Dataset<'a> {
         Error::Missing { path: self.path.to_path_buf(), what: name(tag) }
     }
 
-    /// A text value, trimmed; `None` where absent, empty or not text.
+    /// A text value, trimmed; `None` if it is absent, empty or not text.
     pub(crate) fn text(&self, tag: Tag) -> Option<&'a str> {
         self.get(tag)?.text()
     }
 
-    /// A UID, if it is one: digits and points, at most 64.
+    /// A UID; `None` if the value is not one (1 to 64 digits and dots).
     pub(crate) fn uid(&self, tag: Tag) -> Option<&'a str> {
         self.text(tag).filter(|uid| is_uid(uid))
     }
 
-    /// Numbers of any numerical VR (DS and IS too); `None` where absent or empty.
+    /// Numbers of any numerical VR (DS and IS too); `None` if absent or empty.
     pub(crate) fn numbers(&self, tag: Tag) -> Result<Option<Vec<f64>>> {
         self.get(tag).map(|element| element.numbers(false)).transpose()
     }
 
-    /// The first of the numbers.
+    /// The first number of a value.
     pub(crate) fn number(&self, tag: Tag) -> Result<Option<f64>> {
         Ok(self.numbers(tag)?.and_then(|numbers| numbers.first().copied()))
     }
@@ -125,16 +125,16 @@ impl<'a> Dataset<'a> {
         <[f64; N]>::try_from(numbers).map(Some).map_err(|_| self.invalid(tag, found, format!("{N} values")))
     }
 
-    /// One whole number that is not negative.
+    /// One whole number of at least 0.
     pub(crate) fn unsigned(&self, tag: Tag) -> Result<Option<u64>> {
         let Some(number) = self.number(tag)? else { return Ok(None) };
         if number < 0.0 || number.fract() != 0.0 || number > 9e15 {
-            return Err(self.invalid(tag, "a negative, broken or huge number", "a whole number from 0"));
+            return Err(self.invalid(tag, "a negative, fractional or huge number", "a whole number of at least 0"));
         }
         Ok(Some(number as u64))
     }
 
-    /// A whole number that must be there and fit.
+    /// A whole number that must be present and fit in `T`.
     pub(crate) fn required<T: TryFrom<u64>>(&self, tag: Tag) -> Result<T> {
         let value = self.unsigned(tag)?.ok_or_else(|| self.missing(tag))?;
         T::try_from(value).map_err(|_| self.invalid(tag, value.to_string(), "a smaller number"))
@@ -171,13 +171,13 @@ impl<'a> Element<'a> {
         Some(text.trim_matches([' ', '\0'])).filter(|text| !text.is_empty())
     }
 
-    /// Numbers by the element's VR; `signed` chooses how an ambiguous US or SS is read.
+    /// The numbers of a value, read by the element's VR; `signed` decides how a value that may be US or SS is read.
     pub(crate) fn numbers(&self, signed: bool) -> Result<Vec<f64>> {
         let node = self.node();
         let bytes = self.bytes();
         let big = node.big_endian;
         let wrong = |found: &str| self.dataset.invalid(node.tag, found, "numbers");
-        // An unknown VR hides what the dictionary knows.
+        // The dictionary supplies the VR of an element that is written as UN.
         let vr = match node.vr {
             VR::UN => StandardDataDictionary.by_tag(node.tag).map_or(VR::UN, |entry| entry.vr().relaxed()),
             known => known,
@@ -203,7 +203,7 @@ impl<'a> Element<'a> {
                     .map(|part| parse(part).ok_or_else(|| wrong("text that is not a number")))
                     .collect::<Result<_>>()?
             }
-            _ => return Err(wrong("a value of another kind")),
+            _ => return Err(wrong("a value that is not numeric")),
         })
     }
 }
@@ -224,7 +224,7 @@ fn array<const N: usize>(bytes: &[u8], big_endian: bool) -> impl Iterator<Item =
     })
 }
 
-/// Whether text is a UID: digits and points, 1 to 64 of them.
+/// Whether text is a UID: 1 to 64 digits and dots.
 pub(crate) fn is_uid(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
 }

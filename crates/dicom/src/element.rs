@@ -1,4 +1,4 @@
-//! One element's header as it stands in the file, decoded by dicom-rs (dicom-encoding).
+//! The header of one element as it is stored in the file, decoded by dicom-rs (dicom-encoding).
 
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_core::header::Header as _;
@@ -20,7 +20,7 @@ pub(crate) enum Encoding {
     ExplicitBig,
 }
 
-/// An element header as it stands in the file.
+/// An element header as it is stored in the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RawElement {
     pub(crate) tag: Tag,
@@ -28,7 +28,7 @@ pub(crate) struct RawElement {
     pub(crate) length: u32,
 }
 
-/// Group and element as the standard writes them, with the keyword where the dictionary has one.
+/// Group and element as the standard writes them, with the keyword if the dictionary has one.
 pub(crate) fn name(tag: Tag) -> String {
     match StandardDataDictionary.by_tag(tag) {
         Some(entry) => format!("{} ({:04X},{:04X})", entry.alias(), tag.0, tag.1),
@@ -46,7 +46,7 @@ fn long_form(vr: [u8; 2]) -> bool {
     )
 }
 
-/// Reads an element header; `None` at a clean end of the source.
+/// Reads an element header; `None` if the source ends before it.
 pub(crate) fn read_element(source: &mut Source, encoding: Encoding) -> Result<Option<RawElement>> {
     let mut buffer = [0; 12];
     let found = source.read_up_to(&mut buffer[..8])?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 /// Result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a file was refused. Every message names the file, what was found, what was expected and what to do next; no message
-/// holds a header value other than sizes, and names and UIDs that the standard gives.
+/// Why a file was refused. Every message names the file, what was found, what was expected and what to do next. No message
+/// contains a header value, except sizes and the names and UIDs that the standard defines.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,37 +15,37 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Neither the "DICM" mark nor a readable data set without one.
-    #[error("{}: not a DICOM file: {found}, expected \"DICM\" at byte 128 or a data set that begins with group 0002 or 0008; leave the file out", path.display())]
+    /// The file has neither the "DICM" mark nor a data set that can be read without it.
+    #[error("{}: not a DICOM file: found {found}, expected \"DICM\" at byte 128 or a data set that begins with group 0002 or 0008; leave the file out", path.display())]
     NotDicom {
         /// The file.
         path: PathBuf,
-        /// What stands there instead.
+        /// What was found instead.
         found: String,
     },
-    /// The file ends, or an element's parent ends, before a value does.
+    /// The file, or the element that contains a value, ends before the value does.
     #[error("{}: truncated: {what} needs {needed} bytes, found {found}; fetch the file again from its source", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
         /// Which element or part.
         what: String,
-        /// Bytes that it says it has.
+        /// Bytes that it should have.
         needed: u64,
-        /// Bytes that are there.
+        /// Bytes that are present.
         found: u64,
     },
-    /// A bound of [`crate::Limits`] would be passed.
-    #[error("{}: {what} is {found}, the limit is {limit}; raise `{setting}` if the file is to be trusted", path.display())]
+    /// A bound of [`crate::Limits`] would be exceeded.
+    #[error("{}: {what} is {found}, the limit is {limit}; raise `{setting}` if you trust the file", path.display())]
     Limit {
         /// The file.
         path: PathBuf,
         /// What is too large.
         what: String,
-        /// Its size; 0 stands for a size that was not measured to its end.
+        /// Its size, as far as it was measured.
         found: u64,
         /// The bound.
         limit: u64,
@@ -67,12 +67,12 @@ pub enum Error {
         path: PathBuf,
         /// Which attribute or part.
         what: String,
-        /// What stands there.
+        /// What was found.
         found: String,
-        /// What would be right.
+        /// What was expected.
         expected: String,
     },
-    /// Correct, but not something that this crate reads.
+    /// The file is valid, but uses something that this crate does not support.
     #[error("{}: {what} {found} is not supported, expected {expected}; convert the file first", path.display())]
     Unsupported {
         /// The file.
@@ -81,7 +81,7 @@ pub enum Error {
         what: String,
         /// Its value (a UID, a size, or a term of the standard).
         found: String,
-        /// What is read.
+        /// What is supported.
         expected: String,
     },
     /// A compressed frame could not be decoded.
@@ -93,11 +93,11 @@ pub enum Error {
         frame: u32,
         /// The compression.
         codec: &'static str,
-        /// What the decoder said.
+        /// The decoder's message.
         reason: String,
     },
     /// The caller asked for a frame, window or segment that the object does not have.
-    #[error("{}: asked for {what} {asked}, the object has {count}; ask for a smaller one", path.display())]
+    #[error("{}: asked for {what} {asked}, counted from 0, but the object has only {count}; ask for a smaller number", path.display())]
     OutOfRange {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! The outer shell of a file: preamble, meta group, transfer syntax.
+//! The outer structure of a file: preamble, meta group, transfer syntax.
 
 use std::path::Path;
 
@@ -13,25 +13,25 @@ use crate::{Error, Limits, Result};
 /// How pixel data is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
-    /// Native, one run of bytes.
+    /// Native bytes in one run.
     None,
-    /// Native bytes in fragments, one a frame.
+    /// Native bytes in fragments, one per frame.
     Encapsulated,
-    /// Native bytes in fragments, one a frame, each deflated.
+    /// Native bytes in fragments, one per frame, each deflated.
     DeflatedFrames,
     Rle,
-    /// Baseline, extended and lossless: the codestream says which.
+    /// Baseline, extended or lossless: the codestream says which.
     Jpeg,
     JpegLs,
     Jpeg2000,
 }
 
-/// A transfer syntax that is read.
+/// What a transfer syntax says about the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Syntax {
     pub(crate) encoding: Encoding,
     pub(crate) deflated: bool,
-    /// `None`: the header can be read, the pixel data cannot.
+    /// `None` if the header can be read, but not the pixel data.
     pub(crate) compression: Option<Compression>,
     pub(crate) lossy: bool,
 }
@@ -43,11 +43,11 @@ pub(crate) struct File {
     pub(crate) header: Header,
     pub(crate) meta: Header,
     pub(crate) syntax: Syntax,
-    /// Transfer Syntax UID as stated, else the one that the data set turned out to have.
+    /// Transfer Syntax UID that the file states, else the UID of the encoding found in the data set.
     pub(crate) syntax_uid: String,
 }
 
-/// What a transfer syntax UID means; an unknown one is taken for a compressed one that is not read.
+/// The meaning of a transfer syntax UID. An unknown UID is treated as a compression that is not supported.
 fn syntax_of(uid: &str) -> Syntax {
     use Compression::{DeflatedFrames, Encapsulated, Jpeg, Jpeg2000, JpegLs, Rle};
     let plain = |encoding| Syntax { encoding, deflated: false, compression: Some(Compression::None), lossy: false };
@@ -76,7 +76,7 @@ fn syntax_of(uid: &str) -> Syntax {
     }
 }
 
-/// Where the meta group begins; `None` where the file begins with its data set.
+/// What the file begins with; `None` if it does not look like DICOM.
 fn sniff(head: &[u8]) -> Option<Start> {
     if head.get(128..132) == Some(b"DICM") {
         return Some(Start::Meta(132));
@@ -86,7 +86,7 @@ fn sniff(head: &[u8]) -> Option<Start> {
     }
     let first = head.first_chunk::<8>()?;
     let (group, element) = (u16::from_le_bytes([first[0], first[1]]), u16::from_le_bytes([first[2], first[3]]));
-    // Without a mark, only the groups that begin a data set, and an element that could be its first.
+    // Without the mark, only groups that a file can begin with are accepted, and elements that could be the first of them.
     let little = matches!(group, 0x0002 | 0x0008) && element < 0x0100;
     let big = first[..2] == [0x00, 0x08] && first[2] == 0x00;
     match (little, big, group) {
@@ -104,7 +104,7 @@ enum Start {
     Dataset,
 }
 
-/// The encoding of a data set by its first element header; `None` where it looks like none of the three.
+/// Guesses the encoding of a data set from its first element header; `None` if it looks like none of the three.
 fn guess(first: [u8; 8]) -> Option<Encoding> {
     let explicit = VR::from_binary([first[4], first[5]]).is_some();
     let big = first[0] == 0 && first[1] != 0;
@@ -130,7 +130,7 @@ pub(crate) fn read(mut source: Source, limits: &Limits, to_the_end: bool) -> Res
     let read = source.read_up_to(&mut head)?;
     let start = sniff(&head[..read]).ok_or_else(|| Error::NotDicom {
         path: source.path().to_path_buf(),
-        found: if read < 8 { format!("{read} bytes in all") } else { "neither".into() },
+        found: if read < 8 { format!("only {read} bytes") } else { "another beginning".into() },
     })?;
     let (meta, stated) = match start {
         Start::Dataset => {
@@ -168,7 +168,7 @@ pub(crate) fn read(mut source: Source, limits: &Limits, to_the_end: bool) -> Res
     Ok(File { source, header, meta, syntax, syntax_uid })
 }
 
-/// The meta group; explicit little endian by the standard, implicit in some old files.
+/// Reads the meta group, which is explicit little endian by the standard, but implicit in some old files.
 fn read_meta(source: &mut Source, limits: &Limits) -> Result<Header> {
     let begin = source.position();
     let mut first = [0; 8];
@@ -182,8 +182,8 @@ fn read_meta(source: &mut Source, limits: &Limits) -> Result<Header> {
     header::read(source, goal, limits)
 }
 
-/// The transfer syntax: as stated, with the encoding that the first element shows where the two disagree (writers are known
-/// to label implicit data explicit and the other way round, and pydicom reads them so).
+/// The transfer syntax as stated, but with the encoding of the first element if the two disagree (some writers label implicit
+/// data as explicit or the reverse, and pydicom reads such files in the same way).
 fn settle(stated: Option<String>, seen: Option<Encoding>) -> (Syntax, String) {
     let uid_of = |encoding| match encoding {
         Encoding::ImplicitLittle => uids::IMPLICIT_VR_LITTLE_ENDIAN,

@@ -1,17 +1,17 @@
-//! Decoders that are not ours: their panics are caught, and the process's panic hook is left alone.
+//! Runs third-party decoders: catches their panics, and does not change the process's panic hook.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
-    /// Whether this thread is inside such a decoder.
+    /// Whether this thread is running such a decoder.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is inside a decoder whose panics this crate catches and returns as [`Error::Codec`](crate::Error::Codec).
+/// Whether this thread is running a decoder whose panics this crate catches and returns as [`Error::Codec`](crate::Error::Codec).
 ///
-/// The crate does not touch the panic hook, so the hook reports these panics as it reports all others. A program that wants no
-/// report of them installs a hook that asks this function:
+/// The crate does not change the panic hook, so the hook reports these panics as it reports all others. A program that does not
+/// want these reports installs a hook that calls this function:
 ///
 /// ```
 /// let previous = std::panic::take_hook();
@@ -25,7 +25,7 @@ pub fn panics_are_caught_here() -> bool {
     CAUGHT.get()
 }
 
-/// Marks the thread until it is dropped.
+/// Marks the thread until the guard is dropped.
 struct Guard {
     before: bool,
 }
@@ -42,7 +42,8 @@ impl Drop for Guard {
     }
 }
 
-/// What `work` gives; `None` where it panicked. `work` must run on this thread and leave nothing half done behind.
+/// Runs `work` and returns its result, or `None` if it panicked. `work` must run on this thread, and a panic must not leave its
+/// data half changed.
 pub(crate) fn catching<T>(work: impl FnOnce() -> T) -> Option<T> {
     let _guard = Guard::enter();
     catch_unwind(AssertUnwindSafe(work)).ok()

@@ -7,7 +7,7 @@ use crate::pixel_data::Span;
 use crate::source::Source;
 use crate::{Error, Result};
 
-/// Which fragments make up each frame: `starts[i]..starts[i + 1]` of the fragments are frame `i`.
+/// Finds the fragments of each frame: frame `i` consists of the fragments `starts[i]..starts[i + 1]`, where `starts` is returned.
 pub(crate) fn frame_starts(
     source: &mut Source,
     root: &Dataset<'_>,
@@ -49,7 +49,7 @@ pub(crate) fn frame_starts(
     {
         return Ok(ends(starts));
     }
-    // No usable table: a frame begins where a codestream does.
+    // Without a usable table, a frame begins with each fragment that begins a codestream.
     let mut starts = Vec::with_capacity(frames);
     for (index, fragment) in fragments.iter().enumerate() {
         let mut mark = [0; 4];
@@ -62,10 +62,11 @@ pub(crate) fn frame_starts(
     if starts.len() == frames && starts.first() == Some(&0) {
         return Ok(ends(starts));
     }
-    wrong(format!("an offset table that maps them to {frames} frames, or {frames} beginnings of a codestream"))
+    wrong(format!("an offset table that maps them to {frames} frames, or {frames} fragments that begin a codestream"))
 }
 
-/// The fragment at each offset (counted from the first fragment's item header); `None` unless all are found, in order.
+/// The index of the fragment at each offset (counted from the first fragment's item header); `None` unless every offset is the
+/// start of a fragment and the offsets are in order.
 fn starts_of(fragments: &[Span], offsets: &[u64]) -> Option<Vec<u32>> {
     let base = fragments.first()?.offset;
     let starts: Vec<u32> = offsets

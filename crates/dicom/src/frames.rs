@@ -1,4 +1,4 @@
-//! Frames of an open file: their bytes, read from where they lie.
+//! Reads the frames of an open file from their places in it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -33,7 +33,7 @@ enum Place {
 }
 
 impl Frames {
-    /// Takes the source of a file over; gives its header and meta group back.
+    /// Takes over the source of a file; returns its header and meta group.
     pub(crate) fn new(mut file: File, limits: &Limits) -> Result<(Self, Parts)> {
         let path = file.source.path().to_path_buf();
         let data = file
@@ -45,7 +45,7 @@ impl Frames {
             return Err(Error::Unsupported {
                 path,
                 what: "the transfer syntax".into(),
-                found: if is_standard(&file.syntax_uid) { file.syntax_uid } else { "of a manufacturer's own".into() },
+                found: if is_standard(&file.syntax_uid) { file.syntax_uid } else { "with a private UID".into() },
                 expected: "native, deflated, RLE, JPEG, JPEG-LS or JPEG 2000".into(),
             });
         };
@@ -69,7 +69,7 @@ impl Frames {
                 Place::Fragments { fragments, starts }
             }
         };
-        // A decoder gives whole pixels in the order of the codestream.
+        // A decoder returns every pixel with all its samples, so the colour is no longer at half the resolution.
         let native = matches!(compression, Compression::None | Compression::Encapsulated | Compression::DeflatedFrames);
         if !native && shape.photometric == crate::Photometric::YbrFull422 {
             shape.photometric = crate::Photometric::YbrFull;
@@ -108,11 +108,11 @@ impl Frames {
     }
 
     fn source(&self) -> MutexGuard<'_, Source> {
-        // A source is positioned anew by every reader, so that a panic elsewhere leaves nothing half done.
+        // Every reader seeks first, so a source is usable even after another thread panicked with it.
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stored values of one frame, with the colour space where the codestream contradicts the header.
+    /// Stored values of one frame, with the colour space of the codestream if it contradicts the header.
     pub(crate) fn stored(&self, index: u32) -> Result<Decoded> {
         self.check(index)?;
         let plain = |samples| Decoded { samples, photometric: None };
@@ -134,7 +134,7 @@ impl Frames {
         }
     }
 
-    /// Stored values of a frame whose native bytes are at hand.
+    /// Stored values of a frame from its native bytes.
     fn whole_frame(&self, bytes: &[u8]) -> Result<Samples> {
         let needed = self.shape.native_bits().div_ceil(8);
         if (bytes.len() as u64) < needed {
@@ -148,11 +148,11 @@ impl Frames {
         Ok(samples::from_native(bytes, &self.shape, self.numbers))
     }
 
-    /// A frame of native pixel data: its place follows from the sizes.
+    /// Reads a frame of native pixel data; the sizes give its position.
     fn native(&self, span: Span, index: u32) -> Result<Samples> {
         let bits = self.shape.native_bits();
         let first_bit = bits * u64::from(index);
-        // 8-bit samples written as 16-bit words in big endian lie in swapped pairs.
+        // 8-bit samples written as 16-bit words in big endian are in swapped pairs.
         let swapped = self.big_endian && self.words && self.shape.bits_allocated <= 8;
         let align = if swapped { 2 } else { 1 };
         let from = first_bit / 8 / align * align;
@@ -175,7 +175,7 @@ impl Frames {
         self.whole_frame(&bytes[(first_bit / 8 - from) as usize..])
     }
 
-    /// The joined fragments of a frame.
+    /// Reads the fragments of a frame and joins them.
     fn compressed(&self, fragments: &[Span], starts: &[u32], index: u32) -> Result<Vec<u8>> {
         let at = |place: usize| starts.get(place).map_or(fragments.len(), |&start| start as usize);
         let spans = &fragments[at(index as usize)..at(index as usize + 1)];
@@ -199,12 +199,12 @@ impl Frames {
     }
 }
 
-/// Whether a UID is one of the standard's own; others may tell where a file comes from.
+/// Whether the standard defines a UID; other UIDs may reveal where a file comes from.
 fn is_standard(uid: &str) -> bool {
     uid.starts_with("1.2.840.10008.")
 }
 
-/// What is left of a file when its frames are taken out.
+/// The parts of a file that remain when its frames are taken out.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) header: Header,

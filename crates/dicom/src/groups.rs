@@ -1,4 +1,5 @@
-//! Functional groups: what holds for one frame of a multi-frame object, per frame, else shared, else of the whole object.
+//! Functional groups: the attributes of one frame of a multi-frame object, from its per-frame groups, else from the shared groups,
+//! else from the object itself.
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
@@ -9,7 +10,7 @@ use crate::shape::Shape;
 use crate::voi::{self, Lut, Modality, Pipeline};
 use crate::{FrameInfo, Result, Spacing, SpacingSource};
 
-/// The places where an attribute of one frame may stand, nearest first.
+/// The data sets that may hold an attribute of one frame: per-frame groups, shared groups, object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Groups<'a> {
     frame: Option<Dataset<'a>>,
@@ -18,12 +19,13 @@ pub(crate) struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
-    /// `frame` is the frame's item of the Per-frame Functional Groups Sequence, `shared` the item of the shared one.
+    /// `frame` is the frame's item of the Per-frame Functional Groups Sequence, `shared` is the item of the Shared
+    /// Functional Groups Sequence.
     pub(crate) fn new(root: Dataset<'a>, frame: Option<Dataset<'a>>, shared: Option<Dataset<'a>>) -> Self {
         Self { frame, shared, root }
     }
 
-    /// The item of a functional group macro that holds `wanted`; the object's own data set where no group does.
+    /// The item of a functional group macro that holds `wanted`; the object's own data set if only that holds it.
     fn holder(&self, group: Tag, wanted: Tag) -> Option<Dataset<'a>> {
         let inside = [self.frame, self.shared].into_iter().flatten().filter_map(|groups| groups.item(group));
         inside.chain([self.root]).find(|dataset| dataset.get(wanted).is_some())
@@ -85,10 +87,10 @@ impl<'a> Groups<'a> {
         })
     }
 
-    /// Value transformations of the frame.
+    /// The value transformations of the frame.
     pub(crate) fn pipeline(&self, shape: &Shape) -> Result<Pipeline> {
         let modality = self.modality(shape)?;
-        // Signed as soon as values below 0 can go into a VOI LUT.
+        // A VOI LUT has signed inputs if the modality values can be below 0.
         let (low, high) = modality.range(shape.bits_stored, shape.signed);
         let signed = low.min(high) < 0.0;
         let frame_voi = tags::FRAME_VOILUT_SEQUENCE;
@@ -114,7 +116,7 @@ impl<'a> Groups<'a> {
         }
         let slope = self.number(group, tags::RESCALE_SLOPE)?;
         let intercept = self.number(group, tags::RESCALE_INTERCEPT)?;
-        // One without the other says nothing, as in pydicom.
+        // One without the other is ignored, as in pydicom.
         Ok(match (slope, intercept) {
             (Some(slope), Some(intercept)) => Modality::Rescale { slope, intercept, stated: true },
             _ => Modality::Rescale { slope: 1.0, intercept: 0.0, stated: false },

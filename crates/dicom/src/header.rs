@@ -1,7 +1,7 @@
-//! The header of a data set: every element outside the pixel data, flat in memory, read once and without recursion.
+//! The header of a data set: every element outside the pixel data, in a flat list in memory, read once and without recursion.
 //!
-//! The walk over the elements is ours, because dicom-rs' object layer reads values of any stated length and nests as deep as the
-//! file says.
+//! This crate reads the elements itself, because the object layer of dicom-rs reads values of any stated length and nests as
+//! deeply as the file states.
 
 use dicom_core::{Tag, VR};
 
@@ -12,9 +12,9 @@ use crate::{Error, Limits, Result};
 
 /// Values longer than this are skipped, not kept: nothing that this crate uses is larger (a palette has 128 KiB).
 const KEEP: u64 = 1 << 20;
-/// Length that stands for "until the delimiter".
+/// Length that means "until the delimiter".
 const UNDEFINED: u32 = u32::MAX;
-/// What one node costs beside its value.
+/// Memory that one node takes in addition to its value.
 const NODE_BYTES: u64 = size_of::<Node>() as u64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +33,10 @@ pub(crate) struct Node {
     pub(crate) tag: Tag,
     pub(crate) vr: VR,
     pub(crate) kind: Kind,
-    /// Place and length of the value in `Header::bytes`; for a skipped value `length` alone is right.
+    /// Position and length of the value in `Header::bytes`; for a skipped value, only `length` is valid.
     pub(crate) start: u32,
     pub(crate) length: u32,
-    /// Index of the first node behind this one's children.
+    /// Index of the first node after this one's children.
     pub(crate) end: u32,
     pub(crate) big_endian: bool,
 }
@@ -49,25 +49,25 @@ pub(crate) struct Header {
     pub(crate) pixel_data: Option<PixelData>,
 }
 
-/// Where a walk is: inside which sequence or item, and where that ends.
+/// A sequence or item that a walk is inside, and where it ends.
 #[derive(Debug, Clone, Copy)]
 struct Level {
     node: Option<usize>,
-    /// End in bytes; `None` until a delimiter.
+    /// Position of the end, in bytes; `None` if a delimiter marks the end.
     end: Option<u64>,
     encoding: Encoding,
     sequence: bool,
 }
 
-/// What a walk is for.
+/// How to read a data set, and which part of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Goal {
     pub(crate) encoding: Encoding,
     /// Stops before the first top-level element of another group (for the file meta group).
     pub(crate) only_group: Option<u16>,
-    /// Whether the transfer syntax encapsulates its pixel data, where that is known.
+    /// Whether the transfer syntax encapsulates its pixel data, if that is known.
     pub(crate) encapsulated: Option<bool>,
-    /// Reads on behind the pixel data.
+    /// Reads on after the pixel data.
     pub(crate) to_the_end: bool,
 }
 
@@ -98,7 +98,7 @@ impl Walk<'_> {
                 return Ok(true);
             }
             if here > end {
-                let found = format!("an element that ends {} bytes behind it", here - end);
+                let found = format!("an element that ends {} bytes after it", here - end);
                 return Err(invalid(self.source, "a sequence item".into(), found, "elements inside their item"));
             }
         }
@@ -107,7 +107,7 @@ impl Walk<'_> {
             Ok(Some(element)) => element,
             Ok(None) if root => return Ok(false),
             Ok(None) => return Err(truncated(self.source, "a sequence", 8, 0)),
-            // Rubbish behind the pixel data takes nothing from the image.
+            // Invalid bytes after the pixel data do not harm the image.
             Err(Error::Truncated { .. }) if root && self.header.pixel_data.is_some() => return Ok(false),
             Err(error) => return Err(error),
         };
@@ -123,7 +123,7 @@ impl Walk<'_> {
         }
         if root && pixel_data::is_pixel_data(element.tag) {
             if self.header.pixel_data.is_some() {
-                return Err(invalid(self.source, "pixel data".into(), "a second element of it".into(), "one"));
+                return Err(invalid(self.source, "pixel data".into(), "a second element".into(), "only one"));
             }
             let big_endian = level.encoding == Encoding::ExplicitBig;
             let data = pixel_data::locate(self.source, element, self.goal.encapsulated, big_endian, self.limits)?;
@@ -136,7 +136,7 @@ impl Walk<'_> {
         self.element(element, level).map(|()| true)
     }
 
-    /// An item starts, or a delimiter ends an item or a sequence.
+    /// Handles the start of an item, or a delimiter that ends an item or a sequence.
     fn delimiter(&mut self, element: RawElement, level: Level) -> Result<()> {
         match element.tag.1 {
             0xE000 if level.sequence => {
@@ -152,7 +152,7 @@ impl Walk<'_> {
                 self.close();
                 Ok(())
             }
-            // A delimiter behind a sequence or item of stated length: harmless, and some writers leave it.
+            // A delimiter after a sequence or item of stated length is harmless, and some writers add one.
             0xE00D | 0xE0DD if element.length == 0 && (level.sequence || self.levels.len() == 1) => Ok(()),
             _ => {
                 let expected = "items inside sequences, each closed once";
@@ -165,7 +165,7 @@ impl Walk<'_> {
         let undefined = element.length == UNDEFINED;
         let end = self.end_of(element, level.end)?;
         if element.vr == VR::SQ || undefined {
-            // PS3.5 6.2.2: a sequence under the VR UN is written in implicit little endian.
+            // PS3.5 6.2.2: a sequence with the VR UN is written in implicit little endian.
             let encoding = if element.vr == VR::SQ { level.encoding } else { Encoding::ImplicitLittle };
             let node = self.push(element, Kind::Sequence, level.encoding)?;
             return self.enter(Level { node: Some(node), end, encoding, sequence: true });
@@ -180,7 +180,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Where an element or item ends, held against its parent and the file; `None` for an undefined length.
+    /// The end of an element or item, checked against the ends of its parent and of the file; `None` for an undefined length.
     fn end_of(&self, element: RawElement, parent: Option<u64>) -> Result<Option<u64>> {
         if element.length == UNDEFINED {
             return Ok(None);
@@ -211,10 +211,10 @@ impl Walk<'_> {
         }
         let kept = if kind == Kind::Value { u64::from(element.length) } else { 0 };
         let size = self.header.bytes.len() as u64 + kept + (index as u64 + 1) * NODE_BYTES;
-        // Places are 32-bit, whatever the setting.
+        // Positions are 32-bit numbers, whatever the setting.
         let most = self.limits.max_header_bytes.min(u64::from(u32::MAX));
         if size > most {
-            return Err(limit("the size of the header", size, most, "max_header_bytes"));
+            return Err(limit("the size of the header in bytes", size, most, "max_header_bytes"));
         }
         self.header.nodes.push(Node {
             tag: element.tag,
@@ -230,12 +230,12 @@ impl Walk<'_> {
 
     fn enter(&mut self, level: Level) -> Result<()> {
         self.levels.push(level);
-        // A sequence and its item are one level of nesting.
+        // A sequence and its item count as one level of nesting.
         let depth = self.levels.len() / 2;
         if depth > self.limits.max_depth {
             return Err(Error::Limit {
                 path: self.source.path().to_path_buf(),
-                what: "the nesting of sequences".into(),
+                what: "the nesting depth of sequences".into(),
                 found: depth as u64,
                 limit: self.limits.max_depth as u64,
                 setting: "max_depth",

@@ -1,4 +1,4 @@
-//! Images: frames read from where they lie, decoded one at a time.
+//! Images: frames are read from their places in the file and decoded one at a time.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,18 +17,18 @@ use crate::source::Source;
 use crate::voi::{Modality, Pipeline, Stage};
 use crate::{Error, FrameInfo, ImageInfo, Limits, Photometric, Result, Voi, colour};
 
-/// An open image. Its header is in memory, its pixel data stays in the file. Frames can be read from several threads.
+/// An open image. Its header is in memory, and its pixel data stays in the file. Frames can be read from several threads.
 pub struct Image {
     info: ImageInfo,
     frames: Frames,
     parts: Parts,
     palette: Option<Arc<colour::Palette>>,
-    /// Where each frame's functional groups lie in the header; empty where there are none.
+    /// The place of each frame's functional groups in the header; empty if there are none.
     groups: Vec<(usize, usize)>,
 }
 
 impl fmt::Debug for Image {
-    /// Shows the information alone: the header holds names.
+    /// Shows only the image information, because the header contains names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Image").field("info", &self.info).finish_non_exhaustive()
     }
@@ -40,7 +40,7 @@ impl Image {
         Self::from_file(file::read(Source::open(path, limits)?, limits, false)?, limits)
     }
 
-    /// Opens an image that lies in memory; `name` stands for the path in errors.
+    /// Opens an image held in memory; errors give `name` as its path.
     pub fn from_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Self> {
         Self::from_file(file::read(Source::from_bytes(bytes, name, limits), limits, false)?, limits)
     }
@@ -62,12 +62,12 @@ impl Image {
         Ok(Self { info, frames, parts, palette, groups })
     }
 
-    /// What holds for every frame.
+    /// The attributes that hold for every frame.
     pub fn info(&self) -> &ImageInfo {
         &self.info
     }
 
-    /// Bytes that the open image takes in memory beside its decoded frames.
+    /// Bytes that the open image takes in memory, without its decoded frames.
     pub fn memory(&self) -> u64 {
         self.parts.header.memory() + (self.groups.len() * size_of::<(usize, usize)>()) as u64
     }
@@ -82,22 +82,22 @@ impl Image {
         Groups::new(root, frame, root.item(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE))
     }
 
-    /// Geometry, laterality and value transformations of a frame, counted from 0.
+    /// Geometry, laterality and value transformations of a frame; `index` counts from 0.
     pub fn frame_info(&self, index: u32) -> Result<FrameInfo> {
         self.frames.check(index)?;
         let groups = self.groups(index);
         groups.frame_info(self.info.laterality, &groups.pipeline(&self.frames.shape)?)
     }
 
-    /// Position and orientation of a frame, counted from 0, where it has both: those of [`Image::frame_info`], without what
-    /// else that reads.
+    /// Position and orientation of a frame, if it has both; `index` counts from 0. The values are those of
+    /// [`Image::frame_info`], which also reads the other attributes.
     pub fn plane(&self, index: u32) -> Result<Option<([f64; 3], [f64; 6])>> {
         self.frames.check(index)?;
         let groups = self.groups(index);
         Ok(groups.position()?.zip(groups.orientation()?))
     }
 
-    /// Reads and decodes a frame, counted from 0.
+    /// Reads and decodes a frame; `index` counts from 0.
     pub fn frame(&self, index: u32) -> Result<Frame> {
         self.frames.check(index)?;
         let pipeline = self.groups(index).pipeline(&self.frames.shape)?;
@@ -119,13 +119,13 @@ impl Image {
 pub struct Windowed {
     /// rows * columns values.
     pub values: Vec<f64>,
-    /// The value of the darkest end of the range.
+    /// The value at the dark end of the range (for MONOCHROME1, the bright end).
     pub low: f64,
-    /// The value of its other end.
+    /// The value at the other end of the range.
     pub high: f64,
 }
 
-/// One decoded frame, with what turns its values into other stages.
+/// One decoded frame, with the transformations from its stored values to the other stages.
 #[derive(Debug, Clone)]
 pub struct Frame {
     path: PathBuf,
@@ -137,7 +137,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Place in the object, counted from 0.
+    /// Index in the object, counted from 0.
     pub fn index(&self) -> u32 {
         self.index
     }
@@ -152,12 +152,12 @@ impl Frame {
         self.shape.columns as usize
     }
 
-    /// Samples a pixel: 1 (gray, or an index into a palette) or 3.
+    /// Samples per pixel: 1 (gray, or an index into a palette) or 3.
     pub fn samples_per_pixel(&self) -> usize {
         usize::from(self.shape.samples)
     }
 
-    /// What the stored values mean. A decoder may have undone a colour transform, so this can differ from the header's.
+    /// The meaning of the stored values. It can differ from the header, because a decoder may have undone a colour transform.
     pub fn photometric(&self) -> Photometric {
         match self.shape.photometric {
             Photometric::YbrRct | Photometric::YbrIct => Photometric::Rgb,
@@ -165,38 +165,38 @@ impl Frame {
         }
     }
 
-    /// Stored values: rows * columns * samples a pixel.
+    /// Stored values: rows * columns * samples per pixel.
     pub fn stored(&self) -> &Samples {
         &self.stored
     }
 
-    /// Modality values of a gray frame: rescale slope and intercept, or the modality LUT. rows * columns.
-    /// Colour is [`Error::Unsupported`]: see [`Frame::to_gray`].
+    /// Modality values of a gray frame (rows * columns), after rescale slope and intercept or after the modality LUT. A colour
+    /// frame gives [`Error::Unsupported`]: see [`Frame::to_gray`].
     pub fn modality(&self) -> Result<Vec<f64>> {
         self.check_gray()?;
         Ok(self.stored.map(|stored| self.pipeline.modality.apply(stored)))
     }
 
-    /// Windowed values of a gray frame, as pydicom's `apply_modality_lut` then `apply_voi_lut` give them (MONOCHROME1 is not
-    /// inverted). rows * columns, with the range of the output.
+    /// Windowed values of a gray frame (rows * columns) with the range of the output, as given by pydicom's
+    /// `apply_modality_lut` followed by `apply_voi_lut` (MONOCHROME1 is not inverted).
     pub fn windowed(&self, voi: &Voi) -> Result<Windowed> {
         let (values, low, high) = self.through(voi, |value, _, _| value)?;
         Ok(Windowed { values, low, high })
     }
 
-    /// What a screen shows of a gray frame: windowed, scaled to 0 (black) to 1 (white), MONOCHROME1 inverted. rows * columns.
+    /// A gray frame for display (rows * columns): windowed, scaled to 0 (black) to 1 (white), with MONOCHROME1 inverted.
     pub fn display(&self, voi: &Voi) -> Result<Vec<f32>> {
         let inverted = self.shape.photometric == Photometric::Monochrome1;
         let show = move |value: f64, low: f64, high: f64| {
             let share = if high == low { 0.0 } else { ((value - low) / (high - low)).clamp(0.0, 1.0) };
-            // NaN, from floating-point pixels, is shown black.
+            // NaN, from floating-point pixels, is shown as black.
             let share = if share.is_nan() { 0.0 } else { share };
             (if inverted { 1.0 - share } else { share }) as f32
         };
         Ok(self.through(voi, show)?.0)
     }
 
-    /// Every value through modality and VOI stage, then through `end` with the range of the output.
+    /// Applies the modality and VOI stages to every value, then `end`, which also gets the range of the output.
     fn through<T>(&self, voi: &Voi, end: impl Fn(f64, f64, f64) -> T) -> Result<(Vec<T>, f64, f64)> {
         self.check_gray()?;
         let stage = self.pipeline.stage(voi, &self.path)?;
@@ -214,7 +214,7 @@ impl Frame {
         Ok((values, low, high))
     }
 
-    /// Smallest and largest modality value: the range of floating-point pixels, whose type has no useful one.
+    /// Smallest and largest modality value: the range of floating-point pixels, whose type has no useful range.
     fn extremes(&self) -> (f64, f64) {
         let values = self.stored.iter().filter(|value| value.is_finite());
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
@@ -231,13 +231,13 @@ impl Frame {
         }
         Err(Error::Unsupported {
             path: self.path.clone(),
-            what: "a gray value of a pixel under the Photometric Interpretation".into(),
+            what: "reading gray values from a frame of Photometric Interpretation".into(),
             found: format!("{:?}", self.shape.photometric),
-            expected: "MONOCHROME1 or MONOCHROME2, or a conversion to gray that was asked for".into(),
+            expected: "MONOCHROME1 or MONOCHROME2, or a request for conversion to gray".into(),
         })
     }
 
-    /// Red, green and blue of a colour or palette frame, interleaved: rows * columns * 3. A gray frame is refused.
+    /// Converts a colour or palette frame to interleaved red, green and blue: rows * columns * 3. A gray frame is refused.
     pub fn to_rgb(&self) -> Result<Frame> {
         let stored = match (self.photometric(), &self.palette) {
             (Photometric::Palette, Some(palette)) => palette.look_up(&self.stored),
@@ -248,7 +248,7 @@ impl Frame {
             _ => {
                 return Err(Error::Unsupported {
                     path: self.path.clone(),
-                    what: "a colour of a pixel under the Photometric Interpretation".into(),
+                    what: "reading colours from a frame of Photometric Interpretation".into(),
                     found: format!("{:?}", self.shape.photometric),
                     expected: "a colour or palette image".into(),
                 });
@@ -262,8 +262,8 @@ impl Frame {
         Ok(Frame { shape, stored, pipeline: identity(), palette: None, path: self.path.clone(), index: self.index })
     }
 
-    /// A gray frame from a colour one: palette looked up, YBR made RGB, then luma (ITU-R BT.601: 0.299, 0.587, 0.114)
-    /// rounded to the width of the samples. A gray frame comes back as it is.
+    /// Converts a colour frame to gray: looks up the palette or converts YBR to RGB, then computes luma (ITU-R BT.601: 0.299,
+    /// 0.587, 0.114), rounded to whole numbers of the samples' width. A gray frame is returned unchanged.
     pub fn to_gray(self) -> Result<Frame> {
         if self.check_gray().is_ok() {
             return Ok(self);
@@ -275,7 +275,7 @@ impl Frame {
     }
 }
 
-/// The stages of a colour image: none.
+/// The pipeline of a colour image, which has no stages.
 fn identity() -> Pipeline {
     let modality = Modality::Rescale { slope: 1.0, intercept: 0.0, stated: false };
     Pipeline { modality, windows: Vec::new(), luts: Vec::new() }

@@ -1,15 +1,15 @@
-//! What an image's header says: of the whole object, and of one frame.
+//! What an image's header says about the whole object and about one frame.
 
 use std::fmt;
 
 use crate::Window;
 
-/// A value that names a person or a study. Its `Debug` form is hidden, so that it cannot slip into a log.
+/// A value that identifies a person or a study. Its `Debug` output is hidden, so that the value cannot get into a log.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identifier(pub(crate) String);
 
 impl Identifier {
-    /// The value itself; hash it with the user's key before it goes anywhere.
+    /// The value itself; hash it with the user's key before you write it anywhere.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -36,14 +36,14 @@ pub enum ObjectKind {
     Other,
 }
 
-/// Photometric Interpretation (0028,0004), the ones that are read.
+/// The supported values of Photometric Interpretation (0028,0004).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Photometric {
     /// Gray, the lowest value is white.
     Monochrome1,
     /// Gray, the lowest value is black.
     Monochrome2,
-    /// One index a pixel into a colour table.
+    /// One index per pixel into a colour table.
     Palette,
     /// Red, green, blue.
     Rgb,
@@ -77,22 +77,22 @@ pub struct Spacing {
     pub row: f64,
     /// Between columns (horizontal), in millimetres.
     pub column: f64,
-    /// Which attribute said so.
+    /// The attribute that states it.
     pub source: SpacingSource,
 }
 
-/// Where a [`Spacing`] was found.
+/// The attribute that a [`Spacing`] comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpacingSource {
-    /// Pixel Spacing, of the object or of its pixel measures group: in the patient.
+    /// Pixel Spacing, of the object or of its pixel measures group: distance in the patient.
     PixelSpacing,
-    /// Imager Pixel Spacing: at the detector, magnified.
+    /// Imager Pixel Spacing: distance at the detector, which is magnified.
     ImagerPixelSpacing,
     /// Nominal Scanned Pixel Spacing of a digitised film.
     NominalScannedPixelSpacing,
 }
 
-/// What holds for every frame of an image.
+/// The attributes that hold for every frame of an image.
 #[derive(Debug, Clone)]
 pub struct ImageInfo {
     /// SOP Class UID.
@@ -105,11 +105,11 @@ pub struct ImageInfo {
     pub study: Option<String>,
     /// Frame of Reference UID.
     pub frame_of_reference: Option<String>,
-    /// Transfer Syntax UID; the default (implicit little endian) where the file has no meta group.
+    /// Transfer Syntax UID; if the file states none, the UID of the encoding found in its data set.
     pub transfer_syntax: String,
     /// The family of the object.
     pub kind: ObjectKind,
-    /// Modality (0008,0060), if it is a code of the form that the standard asks for (capital letters and digits).
+    /// Modality (0008,0060), if it has the form of a code (capital letters, digits and underscores).
     pub modality: Option<String>,
     /// Patient ID.
     pub patient_id: Option<Identifier>,
@@ -117,35 +117,35 @@ pub struct ImageInfo {
     pub rows: u32,
     /// Columns of a frame.
     pub columns: u32,
-    /// Frames; 1 where the attribute is absent.
+    /// Frames; 1 if the attribute is absent.
     pub frames: u32,
-    /// Samples a pixel: 1 or 3.
+    /// Samples per pixel: 1 or 3.
     pub samples_per_pixel: u16,
-    /// Bits that a sample takes when not compressed.
+    /// Bits that an uncompressed sample takes.
     pub bits_allocated: u16,
-    /// Bits that a sample has.
+    /// Bits that hold the value of a sample.
     pub bits_stored: u16,
-    /// Place of a sample's highest bit.
+    /// Position of a sample's highest bit.
     pub high_bit: u16,
     /// Whether stored values are two's complement.
     pub signed: bool,
     /// Photometric Interpretation.
     pub photometric: Photometric,
-    /// Pixel Padding Value and Pixel Padding Range Limit (equal where there is no limit), in order, as stored values.
+    /// Pixel Padding Value and Pixel Padding Range Limit (equal if there is no limit) as stored values, the smaller first.
     pub padding: Option<(i64, i64)>,
-    /// Image Laterality, else Laterality, else that of the shared functional groups.
+    /// Image Laterality, else Laterality, else the laterality of the shared functional groups.
     pub laterality: Option<Laterality>,
-    /// View Position (MLO, CC, ...), else the acronym of the View Code Sequence; codes of letters only.
+    /// View Position (MLO, CC, ...) if it is a defined term, else the acronym of the code in the View Code Sequence.
     pub view: Option<String>,
     /// Burned In Annotation (0028,0301).
     pub burned_in_annotation: Option<bool>,
     /// Synthetic Data (0008,001C).
     pub synthetic: Option<bool>,
-    /// Whether the pixels went through a lossy compression, now or before (by the transfer syntax or (0028,2110)).
+    /// Whether the pixels are or were compressed with loss, according to the transfer syntax or (0028,2110).
     pub lossy: bool,
 }
 
-/// What holds for one frame: the per-frame functional groups, else the shared ones, else the object.
+/// The attributes of one frame, from the per-frame functional groups, else from the shared ones, else from the object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameInfo {
     /// Pixel spacing.
@@ -160,14 +160,14 @@ pub struct FrameInfo {
     pub orientation: Option<[f64; 6]>,
     /// Frame Laterality, else the object's.
     pub laterality: Option<Laterality>,
-    /// Windows that the file proposes, in its order.
+    /// Windows that the file proposes, in file order.
     pub windows: Vec<Window>,
     /// Number of VOI LUTs that the file proposes.
     pub voi_luts: usize,
-    /// Rescale Slope; 1 where absent.
+    /// Rescale Slope; 1 if absent.
     pub slope: f64,
-    /// Rescale Intercept; 0 where absent.
+    /// Rescale Intercept; 0 if absent.
     pub intercept: f64,
-    /// Whether a Modality LUT stands in place of slope and intercept.
+    /// Whether a Modality LUT replaces slope and intercept.
     pub modality_lut: bool,
 }

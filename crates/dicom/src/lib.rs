@@ -1,7 +1,7 @@
-//! DICOM images and segmentations in: frames one at a time, bounded memory, no panic.
+//! Reads DICOM images and segmentations: one frame at a time, in bounded memory, without panics.
 //!
-//! [`open`] reads a file's header, finds where each frame's bytes lie and leaves them there. What comes back is an [`Image`],
-//! a [`Segmentation`] or the SOP class of something that holds no pixels.
+//! [`open`] reads a file's header and records where the bytes of each frame are, without reading them. It returns an [`Image`],
+//! a [`Segmentation`] or, for an object without pixels, its SOP class.
 //!
 //! ```no_run
 //! use pig_dicom::{Limits, Object, Voi, open};
@@ -19,14 +19,16 @@
 //! ```
 //!
 //! Values go through the stages of DICOM PS3.3: stored, modality (rescale or modality LUT), windowed (VOI window or LUT) and
-//! displayed. Colour becomes gray only where [`Frame::to_gray`] is called.
+//! displayed. Colour is converted to gray only if [`Frame::to_gray`] is called.
 //!
-//! Everything that a file says of itself is held against [`Limits`] and against the file's length before memory is taken.
-//! RLE, JPEG and JPEG-LS are decoded here. JPEG 2000 is decoded by `hayro-jpeg2000` (safe code) behind a check of the
-//! codestream's headers, so that memory and time are bounded, and inside `catch_unwind`: its panics become [`Error::Codec`]. The
-//! process's panic hook is left alone; [`panics_are_caught_here`] tells it which panics it need not report.
+//! Every size that a file states is checked against [`Limits`] and against the file's length before memory is allocated.
+//! This crate decodes RLE, JPEG and JPEG-LS itself. `hayro-jpeg2000` (safe code) decodes JPEG 2000: the headers of the
+//! codestream are checked first, so that memory and time are bounded, and the decoder runs inside `catch_unwind`, so that its
+//! panics become [`Error::Codec`]. The process's panic hook is not changed; the hook can call [`panics_are_caught_here`] to learn
+//! which panics it need not report.
 //!
-//! Not read: HTJ2K, JPEG XL, progressive JPEG, video, more than 16 bits of JPEG 2000, sampled JPEG-LS and lossless JPEG.
+//! Not supported: HTJ2K, JPEG XL, progressive JPEG, video, JPEG 2000 with more than 16 bits, and JPEG-LS and lossless JPEG with
+//! subsampled components.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -70,18 +72,18 @@ pub use samples::Samples;
 pub use seg::{Mask, Segment, SegmentFrame, Segmentation, SegmentationInfo, SegmentationKind, Selection, SourceFrame};
 pub use voi::{Voi, Window, WindowFunction};
 
-/// What a DICOM file turned out to be.
+/// What a DICOM file contains.
 // One object is opened at a time: a smaller variant would save nothing.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Object {
-    /// An image of one frame or more.
+    /// An image of one or more frames.
     Image(Image),
     /// A DICOM SEG object.
     Segmentation(Segmentation),
-    /// A DICOM object without pixel data (a report, a presentation state, a directory); the SOP class UID, if valid.
+    /// A DICOM object without pixel data (a report, a presentation state, a directory).
     Other {
-        /// SOP class UID.
+        /// SOP class UID, if the file has a valid one.
         sop_class: Option<String>,
     },
 }
@@ -91,7 +93,7 @@ pub fn open(path: &Path, limits: &Limits) -> Result<Object> {
     object(file::read(source::Source::open(path, limits)?, limits, false)?, limits)
 }
 
-/// Opens a DICOM file that lies in memory; `name` stands for the path in errors.
+/// Opens a DICOM file held in memory; errors give `name` as its path.
 pub fn open_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Object> {
     object(file::read(source::Source::from_bytes(bytes, name, limits), limits, false)?, limits)
 }

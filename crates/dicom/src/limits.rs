@@ -1,12 +1,12 @@
-//! What a file may cost: memory, frames, nesting.
+//! Limits on what a file may cost: memory, frames, nesting.
 
-/// Bounds that hold whatever a file says of itself. A file that would pass one of them is an error that names the bound.
+/// Bounds on what a file may state about itself. A file that exceeds one of them gives an error that names the bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Most memory that one open object and the frame in work may take, in bytes; also the most that a deflated
-    /// data set may grow to.
+    /// Most memory that one open object and the frame being decoded may take, in bytes; also the largest size that a deflated
+    /// data set may inflate to.
     pub max_bytes: u64,
-    /// Most bytes of header (everything but pixel data) that are kept.
+    /// Most bytes of header (everything except pixel data) that are kept in memory.
     pub max_header_bytes: u64,
     /// Most data elements in one header.
     pub max_elements: usize,
@@ -16,14 +16,14 @@ pub struct Limits {
     pub max_frames: u32,
     /// Most pixels in one frame.
     pub max_frame_pixels: u64,
-    /// Most bits that one JPEG 2000 frame may code: its samples times the bit planes that its headers announce. It bounds the
-    /// time that a frame takes, whatever its codestream holds.
+    /// Most bits that one JPEG 2000 frame may code: its samples times the bit planes that its headers state. It bounds the
+    /// decoding time of a frame, whatever its codestream contains.
     pub max_coded_bits: u64,
 }
 
 impl Default for Limits {
-    /// 2 GB of memory, 256 MiB and two million elements of header, 64 levels, 200,000 frames, 50 million pixels a frame, 600 million
-    /// coded bits (40 million pixels of 12 bits without loss).
+    /// 2 GB of memory, 256 MiB and two million elements of header, 64 levels, 200,000 frames, 50 million pixels per frame,
+    /// 600 million coded bits (40 million pixels of 12 bits, coded without loss).
     fn default() -> Self {
         Self {
             max_bytes: 2_000_000_000,

@@ -1,4 +1,4 @@
-//! Where the pixel data lies: one run of bytes, or fragments.
+//! Locates the pixel data: one run of bytes, or fragments.
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
@@ -22,7 +22,7 @@ pub(crate) struct PixelData {
     pub(crate) layout: Layout,
     /// Whether the bytes are in big-endian order.
     pub(crate) big_endian: bool,
-    /// Whether the element is made of 16-bit words (OW), which decides how big-endian bytes lie.
+    /// Whether the element is made of 16-bit words (OW), which decides the order of big-endian bytes.
     pub(crate) words: bool,
 }
 
@@ -48,8 +48,8 @@ pub(crate) fn is_pixel_data(tag: Tag) -> bool {
     matches!(tag, tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA)
 }
 
-/// Finds the extent of a pixel data element whose header was just read. One run of bytes is not read: in a deflated stream it
-/// is found missing when a frame is.
+/// Finds the extent of a pixel data element whose header was just read. The bytes of one run are not read: in a deflated
+/// stream, missing bytes are only noticed when a frame is read.
 pub(crate) fn locate(
     source: &mut Source,
     element: RawElement,
@@ -80,7 +80,7 @@ pub(crate) fn locate(
             return Err(invalid(
                 source,
                 what,
-                "fragments under a transfer syntax without compression".into(),
+                "fragments with an uncompressed transfer syntax".into(),
                 "one run of bytes, or the right transfer syntax",
             ));
         }
@@ -88,7 +88,7 @@ pub(crate) fn locate(
             return Err(invalid(
                 source,
                 what,
-                "one run of bytes under a compressed transfer syntax".into(),
+                "one run of bytes with a compressed transfer syntax".into(),
                 "fragments, or the right transfer syntax",
             ));
         }
@@ -96,7 +96,7 @@ pub(crate) fn locate(
     Ok(PixelData { numbers, layout, big_endian, words })
 }
 
-/// Reads the headers of all fragments. A missing delimiter at the end of the file is accepted, a cut fragment is not.
+/// Reads the headers of all fragments. A missing delimiter at the end of the file is accepted, but not a truncated fragment.
 fn fragments(source: &mut Source, limits: &Limits) -> Result<Layout> {
     let mut table = None;
     let mut fragments = Vec::new();

@@ -1,4 +1,4 @@
-//! Which attributes of a file hold identity: tags and reasons, never values.
+//! Lists the attributes of a file that may identify a person: tags and reasons, never values.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,15 +18,15 @@ use crate::{Limits, Result, file};
 pub enum Reason {
     /// Listed in the basic profile of PS3.15 annex E, table E.1-1.
     BasicProfile,
-    /// Private (odd group): what it holds is the manufacturer's secret.
+    /// Private (odd group): only the manufacturer knows what it contains.
     Private,
-    /// A person's name by its VR (PN).
+    /// A person's name, according to its VR (PN).
     PersonName,
     /// Not in the data dictionary.
     Unknown,
 }
 
-/// One attribute that holds, or may hold, identity.
+/// One attribute that identifies, or may identify, a person.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct PrivateTag {
     /// Group and element: `(0010,0010)`.
@@ -37,18 +37,18 @@ pub struct PrivateTag {
     pub vr: String,
     /// Why it is listed.
     pub reason: Reason,
-    /// How often it stands in the file, nested sequences counted.
+    /// How often it occurs in the file, including nested sequences.
     pub count: usize,
-    /// How many of these have a value.
+    /// How many of these occurrences have a value.
     pub filled: usize,
 }
 
-/// Lists the attributes of a file that hold identity, by tag. The whole header is read, behind the pixel data too.
+/// Lists the attributes of a file that may identify a person, sorted by tag. Elements after the pixel data are read too.
 pub fn privacy(path: &Path, limits: &Limits) -> Result<Vec<PrivateTag>> {
     list(Source::open(path, limits)?, limits)
 }
 
-/// The same of a file that lies in memory; `name` stands for the path in errors.
+/// The same as [`privacy`], for a file held in memory; errors give `name` as its path.
 pub fn privacy_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Vec<PrivateTag>> {
     list(Source::from_bytes(bytes, name, limits), limits)
 }
@@ -72,7 +72,7 @@ fn list(source: Source, limits: &Limits) -> Result<Vec<PrivateTag>> {
     Ok(found.into_values().collect())
 }
 
-/// Why a node is listed; `None` for the harmless.
+/// Why a node is listed; `None` if it is harmless.
 fn reason(node: &Node) -> Option<Reason> {
     if node.kind == Kind::Item {
         return None;
@@ -82,7 +82,7 @@ fn reason(node: &Node) -> Option<Reason> {
         return Some(Reason::Private);
     }
     let repeated = match group >> 8 {
-        // Curves (50xx) as a whole, overlay data and comments (60xx,3000 and 60xx,4000): table E.1-1.
+        // Table E.1-1 lists all of the curves (50xx), and overlay data and comments (60xx,3000 and 60xx,4000).
         0x50 => true,
         0x60 => matches!(element, 0x3000 | 0x4000),
         _ => false,

@@ -1,12 +1,12 @@
-//! Stored values: from bytes or decoded words to numbers of the width that the header states.
+//! Stored values: converts bytes or decoded words to numbers of the width that the header states.
 
 use crate::pixel_data::Numbers;
 use crate::shape::Shape;
 
-/// Stored values, row by row; the samples of a pixel stand together. One variant for each width that DICOM has.
+/// Stored values, row by row; the samples of a pixel are adjacent. There is one variant for each type that DICOM has.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Samples {
-    /// Unsigned, up to 8 bits (also 1-bit data, one value a pixel).
+    /// Unsigned, up to 8 bits (also 1-bit data, one value per pixel).
     U8(Vec<u8>),
     /// Signed, up to 8 bits.
     I8(Vec<i8>),
@@ -39,12 +39,12 @@ impl Samples {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The value at `index`; every stored value is exact in f64. 0 beyond the end.
+    /// The value at `index`, or 0 beyond the end. Every stored value is exact in f64.
     pub fn get(&self, index: usize) -> f64 {
         match self {
             Self::U8(values) => values.get(index).map_or(0.0, |&v| f64::from(v)),
@@ -58,7 +58,7 @@ impl Samples {
         }
     }
 
-    /// Every value in turn, as f64.
+    /// All values in order, as f64.
     pub fn iter(&self) -> impl Iterator<Item = f64> + '_ {
         (0..self.len()).map(|index| self.get(index))
     }
@@ -68,7 +68,7 @@ impl Samples {
         matches!(self, Self::F32(_) | Self::F64(_))
     }
 
-    /// Every value through `map`. Work goes by variant, so that the choice is not made for each value.
+    /// Applies `map` to every value. The variant is matched once, not for each value.
     pub(crate) fn map<T>(&self, map: impl Fn(f64) -> T) -> Vec<T> {
         match self {
             Self::U8(values) => values.iter().map(|&v| map(f64::from(v))).collect(),
@@ -83,7 +83,7 @@ impl Samples {
     }
 }
 
-/// Where a sample's bits lie in its container.
+/// The position of a sample's bits in its container.
 #[derive(Debug, Clone, Copy)]
 struct Field {
     shift: u32,
@@ -92,7 +92,7 @@ struct Field {
 }
 
 impl Field {
-    /// The sample in a container of up to 32 bits, its sign extended.
+    /// The sample in a container of up to 32 bits, with its sign extended.
     fn cut(self, container: u32) -> i64 {
         let moved = container >> self.shift;
         let value = if self.bits >= 32 { moved } else { moved & ((1 << self.bits) - 1) };
@@ -102,7 +102,7 @@ impl Field {
     }
 }
 
-/// Samples from containers of `width` bits; the caller's shape says which bits count.
+/// Cuts samples from containers: `field` says which bits count, and `width` decides the type of the result.
 fn narrow(containers: impl Iterator<Item = u32>, field: Field, width: u32) -> Samples {
     let cut = containers.map(move |container| field.cut(container));
     match (width, field.signed) {
@@ -115,8 +115,8 @@ fn narrow(containers: impl Iterator<Item = u32>, field: Field, width: u32) -> Sa
     }
 }
 
-/// Samples of one frame from little-endian native bytes, interleaved by pixel (`Shape::planar` is undone). `bytes` must hold
-/// the frame; bit-packed data begins at bit 0.
+/// Samples of one frame from little-endian native bytes, interleaved by pixel (planar data is reordered). `bytes` must hold
+/// the whole frame; bit-packed data begins at bit 0.
 pub(crate) fn from_native(bytes: &[u8], shape: &Shape, numbers: Numbers) -> Samples {
     let values = shape.values() as usize;
     match numbers {
@@ -151,11 +151,11 @@ pub(crate) fn from_native(bytes: &[u8], shape: &Shape, numbers: Numbers) -> Samp
     narrow((0..values).map(|value| container(order.place(value))), field, width)
 }
 
-/// Samples of one frame from decoded words that are interleaved by pixel. `precision` is the codestream's own.
+/// Samples of one frame from decoded words that are interleaved by pixel. `precision` is that of the codestream.
 pub(crate) fn from_words(words: &[u16], shape: &Shape, precision: u8) -> Samples {
     let precision = u32::from(precision);
-    // A codestream may be wider than Bits Stored (16 for 12): two's complement then begins at Bits Stored. Where it is
-    // narrower, its own highest bit is the sign.
+    // A codestream may be wider than Bits Stored (16 for 12): the sign is then the highest of the stored bits. If it is
+    // narrower, the sign is its own highest bit.
     let bits = if shape.signed { precision.min(u32::from(shape.bits_stored)) } else { precision };
     let field = Field { shift: 0, bits: bits.max(1), signed: shape.signed };
     let width = precision.max(u32::from(shape.bits_stored));
@@ -167,7 +167,7 @@ pub(crate) fn bits(bytes: &[u8], first: usize, count: usize) -> Vec<u8> {
     (first..first + count).map(|bit| bytes.get(bit / 8).map_or(0, |byte| byte >> (bit % 8) & 1)).collect()
 }
 
-/// Where the containers of pixel-interleaved values lie in the bytes.
+/// The order of the containers in the bytes, compared with pixel-interleaved values.
 enum Order {
     Pixel,
     Plane {

@@ -1,4 +1,4 @@
-//! DICOM SEG: masks matched to the frames that they were drawn on.
+//! DICOM SEG: masks, matched to the image frames that they were drawn on.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,9 +17,9 @@ use crate::{Error, Identifier, Limits, Photometric, Result};
 /// Segmentation Type (0062,0001).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SegmentationKind {
-    /// One bit a pixel.
+    /// One bit per pixel.
     Binary,
-    /// One byte a pixel, a probability or an occupancy times `max`.
+    /// One byte per pixel: a probability or an occupancy, multiplied by `max`.
     Fractional {
         /// Maximum Fractional Value.
         max: u8,
@@ -33,7 +33,7 @@ pub enum SegmentationKind {
 pub struct Segment {
     /// Segment Number, from 1 (0 may be the background of a label map).
     pub number: u16,
-    /// Segment Label: free text of the author; keep it out of logs.
+    /// Segment Label: free text that the author wrote; keep it out of logs.
     pub label: Identifier,
 }
 
@@ -42,7 +42,7 @@ pub struct Segment {
 pub struct SourceFrame {
     /// Referenced SOP Instance UID.
     pub sop_instance: String,
-    /// Referenced Frame Number less one, so counted from 0; `None` where the whole instance is referenced.
+    /// Referenced Frame Number minus one, so counted from 0; `None` if the whole instance is referenced.
     pub frame: Option<u32>,
 }
 
@@ -51,13 +51,13 @@ pub struct SourceFrame {
 pub struct SegmentFrame {
     /// Referenced Segment Number; 0 for a label map, whose frames hold several.
     pub segment: u16,
-    /// Frames of the images that it was drawn on (Derivation Image and Source Image Sequence).
+    /// Image frames that it was drawn on (Derivation Image and Source Image Sequence).
     pub sources: Vec<SourceFrame>,
-    /// Image Position (Patient), for matching by place where no source is named.
+    /// Image Position (Patient), for matching by position if no source is named.
     pub position: Option<[f64; 3]>,
 }
 
-/// What holds for the whole segmentation.
+/// The attributes of the whole segmentation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SegmentationInfo {
     /// SOP Instance UID of the segmentation.
@@ -82,7 +82,7 @@ pub enum Selection {
     /// Every segment.
     #[default]
     All,
-    /// Those of these numbers.
+    /// The segments with these numbers.
     Numbers(Vec<u16>),
 }
 
@@ -97,7 +97,7 @@ pub struct Mask {
     pub values: Vec<u8>,
 }
 
-/// An open segmentation. Its header is in memory, its masks stay in the file.
+/// An open segmentation. Its header is in memory, and its masks stay in the file.
 pub struct Segmentation {
     info: SegmentationInfo,
     entries: Vec<SegmentFrame>,
@@ -105,7 +105,7 @@ pub struct Segmentation {
 }
 
 impl fmt::Debug for Segmentation {
-    /// Shows the information alone: the header holds names.
+    /// Shows only the segmentation information, because the header contains names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Segmentation").field("info", &self.info).finish_non_exhaustive()
     }
@@ -122,7 +122,7 @@ impl Segmentation {
         Self::from_file(file::read(Source::open(path, limits)?, limits, false)?, limits)
     }
 
-    /// Opens a segmentation that lies in memory; `name` stands for the path in errors.
+    /// Opens a segmentation held in memory; errors give `name` as its path.
     pub fn from_bytes(bytes: Vec<u8>, name: &Path, limits: &Limits) -> Result<Self> {
         Self::from_file(file::read(Source::from_bytes(bytes, name, limits), limits, false)?, limits)
     }
@@ -135,7 +135,7 @@ impl Segmentation {
         Ok(Self { info, entries, frames })
     }
 
-    /// What holds for the whole object.
+    /// The attributes of the whole object.
     pub fn info(&self) -> &SegmentationInfo {
         &self.info
     }
@@ -151,18 +151,17 @@ impl Segmentation {
         all.into_iter().cloned().collect()
     }
 
-    /// One frame of the segmentation, counted from 0, as 0 and 1: for a label map wherever any segment is. `threshold` (a
-    /// share of the maximum, above 0 and up to 1) decides fractional values, inside where they reach it; a fractional
-    /// object is refused without one, the other kinds ignore it.
+    /// One frame of the segmentation as a mask of 0 and 1; `index` counts from 0. In a label map, 1 means any segment. In a
+    /// fractional object, 1 means a value of at least `threshold`, a share of the maximum, above 0 and up to 1. A fractional
+    /// object is refused without a threshold; the other kinds ignore it.
     pub fn frame(&self, index: u32, threshold: Option<f64>) -> Result<Mask> {
         let mut mask = self.empty();
         self.add(&mut mask, index, &Selection::All, threshold)?;
         Ok(mask)
     }
 
-    /// The union of the selected segments on one image frame; an all-zero mask where nothing was drawn. An entry that
-    /// references the whole instance counts for each of its frames; asked for with `frame: None`, all entries of the instance
-    /// count.
+    /// The union of the selected segments on one image frame; all zeros if nothing was drawn on it. An entry that references
+    /// the whole instance counts for each of its frames. A source with `frame: None` selects all entries of the instance.
     pub fn mask(&self, source: &SourceFrame, selection: &Selection, threshold: Option<f64>) -> Result<Mask> {
         let matches = |entry: &SourceFrame| {
             entry.sop_instance == source.sop_instance
@@ -182,7 +181,7 @@ impl Segmentation {
         Mask { rows, columns, values: vec![0; rows * columns] }
     }
 
-    /// Marks what a frame holds of the selected segments.
+    /// Adds the selected segments of a frame to the mask.
     fn add(&self, mask: &mut Mask, index: u32, selection: &Selection, threshold: Option<f64>) -> Result<()> {
         let least = match (self.info.kind, threshold) {
             (SegmentationKind::Fractional { max }, Some(share)) if share > 0.0 && share <= 1.0 => {
@@ -227,7 +226,7 @@ fn segmentation_info(root: &Dataset<'_>, shape: &Shape) -> Result<SegmentationIn
             SegmentationKind::Fractional { max: max.max(1) }
         }
         "LABELMAP" => SegmentationKind::Labelmap,
-        _ => return Err(root.invalid(tag, "another term", "BINARY, FRACTIONAL or LABELMAP")),
+        _ => return Err(root.invalid(tag, "an unknown term", "BINARY, FRACTIONAL or LABELMAP")),
     };
     let gray = matches!(shape.photometric, Photometric::Monochrome2 | Photometric::Palette);
     if shape.samples != 1 || !gray || shape.signed {
@@ -287,7 +286,7 @@ fn entries(root: &Dataset<'_>, info: &SegmentationInfo, frames: u32) -> Result<V
         .collect()
 }
 
-/// The segment of a frame; `places` are its groups, nearest first.
+/// The segment of a frame; `places` are its functional groups: per-frame, then shared.
 fn segment_of<'a>(
     root: &Dataset<'_>,
     mut places: impl Iterator<Item = Dataset<'a>>,
@@ -303,7 +302,7 @@ fn segment_of<'a>(
     Ok(number)
 }
 
-/// The frames that an item of the Source Image Sequence names; the whole instance where it names none.
+/// Collects the frames that an item of the Source Image Sequence names; the whole instance if it names none.
 fn sources_of(image: &Dataset<'_>, sources: &mut Vec<SourceFrame>) -> Result<()> {
     let tag = tags::REFERENCED_SOP_INSTANCE_UID;
     let sop_instance = image.uid(tag).ok_or_else(|| image.missing(tag))?;
@@ -315,7 +314,7 @@ fn sources_of(image: &Dataset<'_>, sources: &mut Vec<SourceFrame>) -> Result<()>
     for number in numbers {
         if number < 1.0 || number.fract() != 0.0 || number > f64::from(u32::MAX) {
             let found = number.to_string();
-            return Err(image.invalid(tags::REFERENCED_FRAME_NUMBER, found, "a whole number from 1"));
+            return Err(image.invalid(tags::REFERENCED_FRAME_NUMBER, found, "a whole number of at least 1"));
         }
         sources.push(source(Some(number as u32 - 1)));
     }

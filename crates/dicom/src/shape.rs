@@ -1,4 +1,4 @@
-//! The shape of the pixel data, with contradictions refused.
+//! Reads the shape of the pixel data; contradictions are refused.
 
 use dicom_dictionary_std::tags;
 
@@ -6,7 +6,7 @@ use crate::dataset::Dataset;
 use crate::pixel_data::{Numbers, Span};
 use crate::{Error, Limits, Photometric, Result};
 
-/// The numbers that decide how pixel data is cut into samples.
+/// The numbers that decide how pixel data is divided into samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) rows: u32,
@@ -32,7 +32,7 @@ impl Shape {
         self.pixels() * u64::from(self.samples)
     }
 
-    /// Bits of one frame as it lies in native pixel data.
+    /// Bits of one frame as stored in native pixel data.
     pub(crate) fn native_bits(&self) -> u64 {
         let samples = if self.photometric == Photometric::YbrFull422 { 2 } else { u64::from(self.samples) };
         self.pixels() * samples * u64::from(self.bits_allocated)
@@ -43,7 +43,7 @@ impl Shape {
         Self { planar: false, ..*self }
     }
 
-    /// Reads the image pixel module and holds its parts against each other and against the limits.
+    /// Reads the image pixel module and checks its attributes against each other and against the limits.
     pub(crate) fn read(root: &Dataset<'_>, numbers: Numbers, limits: &Limits) -> Result<Self> {
         let rows = size(root, tags::ROWS)?;
         let columns = size(root, tags::COLUMNS)?;
@@ -60,7 +60,7 @@ impl Shape {
         }
         let (bits_allocated, bits_stored, high_bit, signed) = bits(root, numbers)?;
         let frames = match root.unsigned(tags::NUMBER_OF_FRAMES)?.unwrap_or(1) {
-            // 0 is against the standard; pydicom reads it as 1 as well.
+            // The standard forbids 0; pydicom reads it as 1 too.
             0 => 1,
             frames => frames,
         };
@@ -80,15 +80,15 @@ impl Shape {
                 "max_frame_pixels",
             ));
         }
-        // Compressed bytes, decoded bytes and one float a sample may stand beside each other.
+        // Compressed bytes, decoded bytes and one float per sample may be in memory at the same time.
         let memory = shape.values().saturating_mul(8);
         if memory > limits.max_bytes {
-            return Err(limit(root, "the memory to decode a frame", memory, limits.max_bytes, "max_bytes"));
+            return Err(limit(root, "the memory in bytes for decoding a frame", memory, limits.max_bytes, "max_bytes"));
         }
         Ok(shape)
     }
 
-    /// Holds the length of native pixel data against the stated number of frames.
+    /// Checks the length of native pixel data against the stated number of frames.
     pub(crate) fn check_length(&self, root: &Dataset<'_>, span: Span) -> Result<()> {
         let needed = (self.native_bits() * u64::from(self.frames)).div_ceil(8);
         if span.length < needed {
@@ -97,7 +97,7 @@ impl Shape {
                 what: "the length of the pixel data".into(),
                 found: format!("{} bytes", span.length),
                 expected: format!(
-                    "{needed} for {} frames of {} x {} pixels, {} samples of {} bits",
+                    "at least {needed} for {} frames of {} x {} pixels with {} samples of {} bits",
                     self.frames, self.columns, self.rows, self.samples, self.bits_allocated
                 ),
             });
@@ -163,7 +163,7 @@ fn photometric(root: &Dataset<'_>) -> Result<Photometric> {
         "YBR_ICT" => Photometric::YbrIct,
         _ => {
             let expected = "MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB, YBR_FULL, YBR_FULL_422, YBR_RCT or YBR_ICT";
-            return Err(root.invalid(tag, "another term", expected));
+            return Err(root.invalid(tag, "an unknown term", expected));
         }
     })
 }

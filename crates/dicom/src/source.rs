@@ -1,4 +1,4 @@
-//! Where bytes come from: a file, memory, or a deflated stream on top of either, all read by position.
+//! Sources of bytes: a file, memory, or a deflated stream in either, all read by position.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
@@ -41,7 +41,7 @@ impl BufRead for Raw {
 }
 
 impl Raw {
-    /// Moves to an absolute place; a short way stays inside the buffer.
+    /// Moves to an absolute position; a short move stays inside the buffer.
     fn seek_from(&mut self, here: u64, there: u64) -> io::Result<()> {
         match self {
             Self::File(file) => file.seek_relative(there as i64 - here as i64),
@@ -56,22 +56,22 @@ impl Raw {
 #[derive(Debug)]
 enum Stream {
     Plain(Raw),
-    /// Raw deflate from `start`; reading backwards begins anew. `None` only while it is being restarted.
+    /// Raw deflate data from `start`; a backward seek decodes from `start` again. The decoder is `None` only during a restart.
     Deflated {
         decoder: Option<DeflateDecoder<Raw>>,
         start: u64,
     },
 }
 
-/// Bytes by position, with the path for errors. A deflated source never gives more bytes than the limit.
+/// Bytes by position, with the path for errors. A deflated source never returns more bytes than the limit.
 #[derive(Debug)]
 pub(crate) struct Source {
     path: PathBuf,
     stream: Stream,
     position: u64,
-    /// Length where it is known without reading.
+    /// Length, if it is known without reading.
     length: Option<u64>,
-    /// Most bytes that a deflated stream may grow to.
+    /// Most bytes that a deflated stream may inflate to.
     limit: u64,
 }
 
@@ -81,7 +81,7 @@ impl Source {
         let file = File::open(path).map_err(wrap)?;
         let meta = file.metadata().map_err(wrap)?;
         if !meta.is_file() {
-            return Err(Error::NotDicom { path: path.to_path_buf(), found: "not a regular file".into() });
+            return Err(Error::NotDicom { path: path.to_path_buf(), found: "a folder or special file".into() });
         }
         Ok(Self::new(path, Raw::File(BufReader::with_capacity(1 << 16, file)), meta.len(), limits))
     }
@@ -96,14 +96,14 @@ impl Source {
         Self { path: path.to_path_buf(), stream: Stream::Plain(raw), position: 0, length: Some(length), limit }
     }
 
-    /// Reads the rest, from `start`, through an inflater; positions count inflated bytes from 0 afterwards.
+    /// Inflates the rest of the bytes, from `start`; afterwards, positions count inflated bytes from 0.
     pub(crate) fn inflate_from(self, start: u64) -> Result<Self> {
         let Stream::Plain(mut raw) = self.stream else {
             return Err(Error::Invalid {
                 path: self.path,
                 what: "transfer syntax".into(),
                 found: "a deflated stream inside another".into(),
-                expected: "one".into(),
+                expected: "only one".into(),
             });
         };
         raw.seek_from(self.position, start).map_err(|source| Error::Io { path: self.path.clone(), source })?;
@@ -119,13 +119,13 @@ impl Source {
         self.position
     }
 
-    /// Length in bytes; a deflated stream does not know its own.
+    /// Length in bytes; `None` for a deflated stream, whose length is unknown.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// Moves to an absolute position. Beyond the end of a deflated stream is [`Error::Truncated`]; beyond the end of a file
-    /// is found out by the next read.
+    /// Moves to an absolute position. A position beyond the end of a deflated stream gives [`Error::Truncated`]; beyond the
+    /// end of a file, the next read gives it.
     pub(crate) fn seek(&mut self, there: u64) -> Result<()> {
         let here = self.position;
         if there == here {
@@ -183,7 +183,7 @@ impl Source {
         Ok(())
     }
 
-    /// Reads until `buffer` is full or the source ends; the number of bytes read.
+    /// Reads until `buffer` is full or the source ends; returns the number of bytes read.
     pub(crate) fn read_up_to(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -195,7 +195,7 @@ impl Source {
         Ok(filled)
     }
 
-    /// Fills `buffer`; too few bytes are [`Error::Truncated`], which names `what`.
+    /// Fills `buffer`; too few bytes give [`Error::Truncated`], which names `what`.
     pub(crate) fn read_exact(&mut self, buffer: &mut [u8], what: impl Fn() -> String) -> Result<()> {
         let found = self.read_up_to(buffer)?;
         if found < buffer.len() {
@@ -209,7 +209,7 @@ impl Source {
         Ok(())
     }
 
-    /// Reads `count` bytes; memory is taken as bytes arrive, so that a stated length costs nothing by itself.
+    /// Reads `count` bytes. Memory is allocated as bytes arrive, so that a stated length alone allocates nothing.
     pub(crate) fn read_vec(&mut self, count: usize, what: impl Fn() -> String) -> Result<Vec<u8>> {
         if let Some(length) = self.length {
             let left = length.saturating_sub(self.position);
@@ -247,7 +247,7 @@ impl Source {
                     if self.length.is_none() && self.position > self.limit {
                         return Err(Error::Limit {
                             path: self.path.clone(),
-                            what: "the inflated data set".into(),
+                            what: "the size of the inflated data set in bytes".into(),
                             found: self.position,
                             limit: self.limit,
                             setting: "max_bytes",

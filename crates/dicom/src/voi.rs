@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// VOI LUT Function (0028,1056).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowFunction {
-    /// LINEAR, PS3.3 C.11.2.1.2.1: centre less 0.5, width less 1.
+    /// LINEAR, PS3.3 C.11.2.1.2.1: centre minus 0.5, width minus 1.
     Linear,
     /// LINEAR_EXACT, PS3.3 C.11.2.1.3.2.
     LinearExact,
@@ -24,12 +24,12 @@ pub struct Window {
     pub center: f64,
     /// Width, in modality units; at least 1 for `Linear`, above 0 for the others.
     pub width: f64,
-    /// How values go through it.
+    /// The function that maps values.
     pub function: WindowFunction,
 }
 
 impl Window {
-    /// Whether the width is one that the function allows.
+    /// Whether the function allows the width, and both numbers are finite.
     pub(crate) fn is_valid(&self) -> bool {
         let least = match self.function {
             WindowFunction::Linear => self.width >= 1.0,
@@ -38,7 +38,8 @@ impl Window {
         least && self.width.is_finite() && self.center.is_finite()
     }
 
-    /// One value through the window, into `low..high`. The order of operations is pydicom's, so that results are equal.
+    /// Maps one value through the window to the range `low` to `high`. The order of operations is that of pydicom, so that
+    /// results are equal.
     pub(crate) fn apply(&self, value: f64, low: f64, high: f64) -> f64 {
         let range = high - low;
         let (center, width) = match self.function {
@@ -64,11 +65,11 @@ pub enum Voi {
     /// The file's first VOI LUT, else its first window, else none: pydicom's `apply_voi_lut`.
     #[default]
     Default,
-    /// The file's first window, whether it has LUTs or not; none where it has no window.
+    /// The file's first window, even if it has LUTs; no windowing if it has no window.
     FirstWindow,
-    /// The file's window of this number, counted from 0.
+    /// The file's window with this number, counted from 0.
     Window(usize),
-    /// The file's VOI LUT of this number, counted from 0.
+    /// The file's VOI LUT with this number, counted from 0.
     Lut(usize),
     /// A window that the caller chose.
     Given(Window),
@@ -80,20 +81,20 @@ pub enum Voi {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Descriptor {
     pub(crate) count: usize,
-    /// The input that the first entry stands for.
+    /// The input value of the first entry.
     pub(crate) first: f64,
-    /// Bits of an entry.
+    /// Bits per entry.
     pub(crate) bits: u16,
 }
 
 impl Descriptor {
-    /// Reads the descriptor `tag`. `signed` is the sign of the values that go in.
+    /// Reads the descriptor `tag`. `signed` says whether the input values are signed.
     pub(crate) fn read(item: &Dataset<'_>, tag: Tag, signed: bool) -> Result<Self> {
         let described = item.get(tag).ok_or_else(|| item.missing(tag))?;
         let unsigned = described.numbers(false)?;
         let [count, first, bits] = <[f64; 3]>::try_from(unsigned)
             .map_err(|numbers| item.invalid(tag, format!("{} values", numbers.len()), "3 values"))?;
-        // The first input has the sign of the pixels, whichever of US and SS the writer chose.
+        // The first input is signed if the input values are, whether the writer chose US or SS.
         let wrap = |value: f64| value.rem_euclid(65536.0);
         let first = match wrap(first) {
             value if signed && value >= 32768.0 => value - 65536.0,
@@ -111,15 +112,15 @@ impl Descriptor {
 /// A look-up table: modality, VOI or one colour of a palette.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Lut {
-    /// The input that the first entry stands for; smaller ones get it too, larger ones than the last get the last.
+    /// The input value of the first entry. Smaller inputs get the first entry too; inputs beyond the last entry get the last.
     pub(crate) first: f64,
     pub(crate) entries: Vec<u16>,
-    /// Bits of an entry.
+    /// Bits per entry.
     pub(crate) bits: u16,
 }
 
 impl Lut {
-    /// Reads a LUT Descriptor and its data. `signed` is the sign of the values that go in.
+    /// Reads a LUT Descriptor and its data. `signed` says whether the input values are signed.
     pub(crate) fn read(item: &Dataset<'_>, descriptor: Tag, data: Tag, signed: bool) -> Result<Self> {
         let head = Descriptor::read(item, descriptor, signed)?;
         let element = item.get(data).ok_or_else(|| item.missing(data))?;
@@ -137,7 +138,7 @@ impl Lut {
     }
 
     pub(crate) fn apply(&self, value: f64) -> u16 {
-        // pydicom cuts broken values off before it looks up; NaN becomes the first entry.
+        // pydicom truncates fractional values before the look-up; NaN gets the first entry.
         let index = (value - self.first).trunc().clamp(0.0, self.entries.len() as f64 - 1.0);
         self.entries.get(index as usize).copied().unwrap_or(0)
     }
@@ -161,16 +162,16 @@ pub(crate) fn windows(dataset: &Dataset<'_>) -> Result<Vec<Window>> {
         Some("LINEAR_EXACT") => WindowFunction::LinearExact,
         Some("SIGMOID") => WindowFunction::Sigmoid,
         Some(_) => {
-            return Err(dataset.invalid(tags::VOILUT_FUNCTION, "another term", "LINEAR, LINEAR_EXACT or SIGMOID"));
+            return Err(dataset.invalid(tags::VOILUT_FUNCTION, "an unknown term", "LINEAR, LINEAR_EXACT or SIGMOID"));
         }
     };
     Ok(centers.into_iter().zip(widths).map(|(center, width)| Window { center, width, function }).collect())
 }
 
-/// The stage that stored values go through first.
+/// The first stage, which is applied to stored values.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Modality {
-    /// slope * stored + intercept; `stated` tells whether the file has them.
+    /// slope * stored + intercept; `stated` says whether the file states them.
     Rescale {
         slope: f64,
         intercept: f64,
@@ -188,7 +189,7 @@ impl Modality {
         }
     }
 
-    /// The modality values of the smallest and the largest stored value: pydicom's output range of a window.
+    /// The modality values of the smallest and the largest stored value, which pydicom uses as the output range of a window.
     pub(crate) fn range(&self, bits_stored: u16, signed: bool) -> (f64, f64) {
         if let Self::Lut(lut) = self {
             return (0.0, lut.top());
@@ -202,7 +203,7 @@ impl Modality {
     }
 }
 
-/// What a frame's values go through: read once for a frame, applied to every pixel.
+/// The transformations of a frame's values: read once per frame, applied to every pixel.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pipeline {
     pub(crate) modality: Modality,
@@ -210,7 +211,7 @@ pub(crate) struct Pipeline {
     pub(crate) luts: Vec<Lut>,
 }
 
-/// The stage that a [`Voi`] chose, resolved against the file.
+/// The stage that a [`Voi`] selects, with its values from the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stage<'a> {
     Window(Window),
@@ -219,7 +220,7 @@ pub(crate) enum Stage<'a> {
 }
 
 impl Pipeline {
-    /// The window or table that `voi` asks for.
+    /// The window or table that `voi` selects.
     pub(crate) fn stage(&self, voi: &Voi, path: &std::path::Path) -> Result<Stage<'_>> {
         let absent = |what, asked: usize, count: usize| Error::OutOfRange {
             path: path.to_path_buf(),

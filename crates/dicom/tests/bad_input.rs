@@ -1,4 +1,4 @@
-//! Files that are wrong: every one is an error that says what, none a panic, a flood of memory or a hang.
+//! Invalid files: each gives an error that says what is wrong; none causes a panic, takes too much memory or hangs.
 
 mod common;
 
@@ -13,7 +13,7 @@ use common::{
 };
 use pig_dicom::{Error, Image, Limits, Object, is_dicom, open as open_path, open_bytes, privacy};
 
-/// Opens and decodes with a watch on the time; whatever comes back names no value.
+/// Opens and decodes a file and checks the time that it takes. An error must name the file and must not contain header values.
 fn attempt(bytes: Vec<u8>) -> Result<(), Error> {
     let begin = Instant::now();
     let outcome = decode(bytes).map(|_| ());
@@ -50,7 +50,7 @@ fn a_valid_file_is_read() {
 fn no_truncation_is_read_as_whole() {
     let (words, bytes) = ramp(24);
     for whole in [Pixels::default().native(&bytes), Pixels::default().compressed(RLE, &rle(&words))] {
-        // The sequence delimiter at the end may be missing: nothing is lost with it.
+        // The sequence delimiter at the end may be missing: nothing is lost without it.
         let needed = if whole.ends_with(&SEQUENCE_END) { whole.len() - 8 } else { whole.len() };
         for length in 0..needed {
             assert!(attempt(whole[..length].to_vec()).is_err(), "{length} of {} bytes", whole.len());
@@ -147,7 +147,7 @@ fn contradictions_are_named() {
     assert!(matches!(attempt(file(EXPLICIT, &elements)), Err(Error::Missing { .. })));
     let mut twice = base.elements();
     twice.extend([element((0x7FE0, 0x0010), "OW", &bytes), element((0x7FE0, 0x0010), "OW", &bytes)]);
-    assert!(attempt(file(EXPLICIT, &twice)).is_ok(), "what stands behind the first pixel data is not looked at");
+    assert!(attempt(file(EXPLICIT, &twice)).is_ok(), "elements after the first pixel data must be ignored");
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn a_deflate_bomb_is_stopped() {
     let image = Image::from_bytes(bomb, name, &limits).unwrap();
     assert!(image.frame(3).is_ok());
     assert!(matches!(image.frame(90), Err(Error::Limit { setting: "max_bytes", .. })));
-    assert!(image.frame(0).is_ok(), "reading backwards begins anew");
+    assert!(image.frame(0).is_ok(), "a backward seek must restart the stream");
     let small = text((0x0009, 0x0010), "LO", "SECRET").repeat(1_000_000);
     let bomb = [meta(DEFLATED), deflate(&[Pixels::default().elements().concat(), small].concat())].concat();
     let error = Image::from_bytes(bomb, name, &limits).unwrap_err();
@@ -244,7 +244,7 @@ fn pixel_data_of_another_syntax_is_refused() {
 
 #[test]
 fn a_codestream_must_have_the_size_that_the_header_states() {
-    // Headers of codestreams that claim 65,535 x 65,535 pixels, in files that say the same or something else.
+    // Headers of codestreams that state 65,535 x 65,535 pixels, in files that state the same or another size.
     let sof = |marker: u8| {
         [&[0xFF, 0xD8, 0xFF, marker, 0, 11, 8, 0xFF, 0xFF, 0xFF, 0xFF, 1, 1, 0x11, 0], &[0; 30][..]].concat()
     };
@@ -259,7 +259,7 @@ fn a_codestream_must_have_the_size_that_the_header_states() {
         assert!(matches!(attempt(small.compressed(syntax, &data)), Err(Error::Codec { .. })));
         let error = attempt(huge.compressed(syntax, &data)).unwrap_err();
         assert!(matches!(error, Error::Limit { setting: "max_frame_pixels", .. }), "{error}");
-        // Within the limit, but nothing stands behind it.
+        // The size is within the limit, but there is no data for it.
         let large = Pixels { rows: 7000, columns: 7000, ..small };
         let mut data = data;
         let sizes = if syntax == JPEG_2000 { 8..16 } else { 7..11 };
@@ -280,7 +280,7 @@ fn what_is_no_dicom_is_told_so() {
     assert!(matches!(open_path(folder.path(), &Limits::default()), Err(Error::NotDicom { .. } | Error::Io { .. })));
     assert!(matches!(open_path(&folder.path().join("absent"), &Limits::default()), Err(Error::Io { .. })));
     assert!(!is_dicom(folder.path()) && !is_dicom(&folder.path().join("absent")));
-    // A report holds no pixels and is no error.
+    // A report has no pixels, but is not an error.
     let report = file(EXPLICIT, &[text((0x0008, 0x0016), "UI", "1.2.840.10008.5.1.4.1.1.88.11")]);
     let opened = open_bytes(report, Path::new("made.dcm"), &Limits::default()).unwrap();
     assert!(matches!(opened, Object::Other { sop_class: Some(class) } if class == "1.2.840.10008.5.1.4.1.1.88.11"));
@@ -303,10 +303,10 @@ fn identity_is_listed_by_tag_and_never_by_value() {
     let find = |tag: &str| tags.iter().find(|entry| entry.tag == tag).unwrap_or_else(|| panic!("{tag} in {said}"));
     assert_eq!((find("(0010,0010)").count, find("(0010,0010)").keyword), (2, "PatientName"));
     assert_eq!(find("(0009,1001)").reason, pig_dicom::Reason::Private);
-    assert_eq!(find("(FFFC,FFFC)").reason, pig_dicom::Reason::BasicProfile, "behind the pixel data");
-    assert!(!said.contains("(0028,0010)"), "Rows hold no identity: {said}");
+    assert_eq!(find("(FFFC,FFFC)").reason, pig_dicom::Reason::BasicProfile, "after the pixel data");
+    assert!(!said.contains("(0028,0010)"), "Rows must not be listed: {said}");
     let image = open(std::fs::read(&path).unwrap()).unwrap();
-    assert!(!format!("{image:?}").contains("SECRET"), "not in Debug either");
+    assert!(!format!("{image:?}").contains("SECRET"), "Debug output must not contain it");
     assert_eq!(image.info().patient_id.as_ref().map(pig_dicom::Identifier::reveal), Some("SECRETID"));
     let _ = short((0x0028, 0x0010), 1);
 }

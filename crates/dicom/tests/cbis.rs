@@ -5,7 +5,7 @@ use std::path::Path;
 use pig_dicom::{Image, Laterality, Limits, Object, ObjectKind, Samples, SpacingSource, Voi, open};
 use pig_testing::shared;
 
-/// Their folder beside the repository.
+/// The shared folder with the objects.
 const CBIS: &str = "data/dicom_cbis";
 
 fn frames(path: &Path) -> Vec<Samples> {

@@ -1,5 +1,5 @@
-//! Decoders against streams of other people's encoders and of a small one of our own, whose pixels follow from a formula;
-//! and against noise.
+//! Tests the decoders on streams from third-party encoders and from a small encoder here, whose pixels follow from a formula, and
+//! on corrupt streams.
 
 mod common;
 
@@ -67,7 +67,7 @@ fn jpeg_ls_of_charls_is_decoded() {
         assert_eq!(frames[0].stored().len(), expected.len());
         let apart = farthest(frames[0].stored().iter(), &expected);
         assert!(apart <= f64::from(near), "{name}: {apart}");
-        assert!(near == 0 || apart > 0.0, "{name}: near-lossless data that is exact proves nothing");
+        assert!(near == 0 || apart > 0.0, "{name}: near-lossless data that is exact tests nothing");
     }
 }
 
@@ -106,7 +106,7 @@ fn baseline_jpeg_of_libjpeg_is_decoded() {
     }
 }
 
-/// Lossless JPEG with one Huffman table, in which category c has the code of five bits c.
+/// Lossless JPEG with one Huffman table, in which the code of category c is the five-bit number c.
 fn lossless_jpeg(bits: u32, samples: u32, predictor: u8, shift: u32, restart_rows: u32) -> Vec<u8> {
     let mut data = vec![0xFF, 0xD8, 0xFF, 0xC4, 0, 36, 0, 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     data.extend(0..17);
@@ -137,7 +137,7 @@ fn lossless_jpeg(bits: u32, samples: u32, predictor: u8, shift: u32, restart_row
                             [usize::from(predictor) - 1]
                     }
                 };
-                // Modulo 2^16, in -32767 to 32768.
+                // Modulo 2^16, in the range -32767 to 32768.
                 let difference = match i32::from((at(sample, y, x) - predicted) as i16) {
                     -32768 => 32768,
                     other => other,
@@ -203,7 +203,7 @@ fn a_cut_or_restarted_scan_is_an_error() {
     assert!(decode(header(12, 1, false).compressed(JPEG_LOSSLESS, &without)).is_err());
 }
 
-/// Signed values of stored widths that differ from the codestream's.
+/// Signed values whose stored width differs from the codestream's width.
 #[test]
 fn the_sign_comes_from_the_narrower_of_codestream_and_header() {
     // 16 bits in the codestream, 12 of them stored: 0x0FFF and 0xFFFF are both -1.
@@ -220,7 +220,7 @@ fn the_sign_comes_from_the_narrower_of_codestream_and_header() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Noise behind a valid beginning, and streams with a few bytes changed, are an error or pixels, in bounded time.
+    /// A stream with a few changed bytes gives an error or pixels.
     #[test]
     fn noise_is_no_panic(seed in any::<u64>(), places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
         let streams = [

@@ -1,8 +1,8 @@
-//! Against pydicom: stored, modality and windowed values, and colours, of every file in the golden that is at hand.
+//! Compares stored, modality and windowed values, and colours, with pydicom, for every file of the golden that is present.
 //!
 //! The golden is tests/peers/goldens/dicom_pixels.json, written by dicom_pixels.py; the files are the shared ones and those that
-//! PyPI's pydicom and pydicom-data install. Whole arrays are compared by `.ci/peers`. All of those files, whole and cut, are bad input
-//! too.
+//! the PyPI packages pydicom and pydicom-data install. `.ci/peers` compares whole arrays. One test also reads all files of the
+//! packages, whole and truncated, as bad input.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ fn stage(frame: &Frame, name: &str) -> Vec<f64> {
     }
 }
 
-/// What of a stage differs from its golden.
+/// How the values of a stage differ from the golden; `None` if they do not.
 fn difference(values: &[f64], golden: &Value) -> Option<String> {
     if let Some(expected) = golden.get("sha256") {
         let mut digest = Sha256::new();
@@ -51,7 +51,7 @@ fn difference(values: &[f64], golden: &Value) -> Option<String> {
             digest.update(value.to_le_bytes());
         }
         let found = format!("{:x}", digest.finalize());
-        return (expected.as_str() != Some(found.as_str())).then(|| "another hash".into());
+        return (expected.as_str() != Some(found.as_str())).then(|| "a different hash".into());
     }
     let samples = golden["samples"].as_object().unwrap();
     assert!(samples.len() > 8);
@@ -60,7 +60,7 @@ fn difference(values: &[f64], golden: &Value) -> Option<String> {
         (values[place] - expected.as_f64().unwrap()).abs()
     };
     let worst = samples.iter().map(apart).fold(0.0, f64::max);
-    (worst > 2.0).then(|| format!("a sample that is {worst} away"))
+    (worst > 2.0).then(|| format!("a sample differs by {worst}"))
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn pixels_are_those_of_pydicom() {
         let image = Image::open(&path, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let lossy = entry["lossy"].as_bool().unwrap();
         for (stage_name, expected) in entry["stages"].as_object().unwrap() {
-            // A window and a colour conversion magnify what a lossy decoder rounds; lossless files show that they are exact.
+            // Windows and colour conversions magnify the rounding of a lossy decoder; lossless files test them exactly.
             let magnified = lossy && matches!(stage_name.as_str(), "windowed" | "rgb");
             // pydicom does not swap the bytes of a big-endian palette.
             let wrong = stage_name == "rgb" && name.contains("OBXXXX1A_expb");
@@ -105,7 +105,7 @@ fn pixels_are_those_of_pydicom() {
     }
     println!("{compared} files compared, {absent} absent");
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    assert!(roots.is_empty() || compared > 0, "no file is the one of the golden: {roots:?}");
+    assert!(roots.is_empty() || compared > 0, "no file matches the golden: {roots:?}");
 }
 
 /// Every file below a folder.
@@ -116,7 +116,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Seconds that this thread was computing, where the system says so; else seconds.
+/// Processor seconds of this thread if the system reports them, else elapsed seconds.
 fn clock(since: &Instant) -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = text.and_then(|text| text.split(' ').next().and_then(|word| word.parse::<f64>().ok()));
@@ -139,7 +139,7 @@ fn every_file_whole_or_cut_is_read_or_refused_in_time() {
         for length in [bytes.len(), bytes.len() * 2 / 3, bytes.len() / 4] {
             let began = clock(&since);
             let outcome = Image::from_bytes(bytes[..length].to_vec(), name, &Limits::default()).and_then(|image| {
-                // Three frames of many: the others are alike.
+                // At most three frames: the others are similar.
                 (0..image.info().frames.min(3))
                     .try_for_each(|index| image.frame(index)?.to_gray()?.display(&Voi::Default).map(|_| ()))
             });
@@ -155,7 +155,7 @@ fn every_file_whole_or_cut_is_read_or_refused_in_time() {
             assert!(longest < 10.0, "{} took {longest:.1} s", path.display());
         }
     }
-    println!("{} files: {read} readings, {refused} refusals, the longest {longest:.2} s", paths.len());
+    println!("{} files: read {read} times, refused {refused} times, longest time {longest:.2} s", paths.len());
     assert!(read > 150 && refused > 300, "{read} {refused}");
 }
 

@@ -1,4 +1,4 @@
-//! What a JPEG 2000 frame may cost: codestreams made to be as dear as their headers allow.
+//! The cost of a JPEG 2000 frame: the codestreams here are as expensive as their headers allow.
 
 mod common;
 
@@ -30,7 +30,7 @@ impl Bits {
         }
     }
 
-    /// A tag tree whose values are all 0: a 1 for every node that a leaf is the first to need (B.10.2).
+    /// Writes a leaf of a tag tree whose values are all 0: a 1 for every node that no earlier leaf needed (B.10.2).
     fn leaf(&mut self, seen: &mut std::collections::HashSet<(u32, u32, u32)>, side: u32, x: u32, y: u32) {
         for level in (0..=side.next_power_of_two().ilog2()).rev() {
             if seen.insert((level, x >> level, y >> level)) {
@@ -40,22 +40,22 @@ impl Bits {
     }
 }
 
-/// Which costs a codestream runs up.
+/// The numbers that decide the cost of a codestream.
 #[derive(Clone, Copy)]
 struct Dear {
-    /// Code-blocks of 64 x 64 on either side.
+    /// Code-blocks of 64 x 64 along each side.
     blocks: u32,
-    /// Coding passes of each, and bytes that they read.
+    /// Coding passes of each code-block, and the bytes that they read.
     passes: u32,
     block_bytes: usize,
     layers: u16,
-    /// Exponents of the code-block's sides less 2, and of the precinct.
+    /// Exponent of the code-block's sides minus 2, and exponent of the precinct's sides.
     block: u8,
     precinct: Option<u8>,
 }
 
 impl Dear {
-    /// 16 bits without loss or transform; 31 bit planes by seven guard bits and an exponent of 25.
+    /// 16 bits, without loss or transform; seven guard bits and an exponent of 25 give 31 bit planes.
     fn codestream(self) -> Vec<u8> {
         let side = 64 * self.blocks;
         let mut stream = vec![0xFF, 0x4F, 0xFF, 0x51, 0, 41, 0, 0];
@@ -87,7 +87,7 @@ impl Dear {
                 header.leaf(&mut planes, self.blocks, x, y);
                 header.put(0x1FF, 9);
                 header.put(self.passes - 37, 7);
-                // Bits of the length: 3, 17 more, and the binary logarithm of the passes.
+                // Bits of the length: 3, plus 17, plus the binary logarithm of the number of passes.
                 header.put(0x3FFFE, 18);
                 header.put(self.block_bytes as u32, 20 + self.passes.ilog2());
                 body.extend((0..self.block_bytes).map(|_| {
@@ -112,7 +112,7 @@ impl Dear {
 
 const DEAR: Dear = Dear { blocks: 12, passes: 91, block_bytes: 20_000, layers: 1, block: 4, precinct: None };
 
-/// Seconds that this thread was computing.
+/// Processor seconds of this thread.
 fn computed() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(text.split(' ').next()?.parse::<f64>().ok()? / 1e9)
@@ -121,16 +121,16 @@ fn computed() -> Option<f64> {
 #[test]
 fn the_dearest_frame_within_the_limits_takes_less_than_ten_seconds() {
     let Some(before) = computed() else {
-        pig_testing::skip("the system does not tell processor time");
+        pig_testing::skip("the system does not report processor time");
         return;
     };
     let values = DEAR.decode(&Limits::default()).unwrap();
     let seconds = computed().unwrap() - before;
     let distinct: std::collections::HashSet<u64> = values.iter().map(|value| value.to_bits()).collect();
-    assert!(distinct.len() > 100, "noise was decoded: {}", distinct.len());
+    assert!(distinct.len() > 100, "expected noise, found {} distinct values", distinct.len());
     let bits = values.len() as f64 * 31.0;
     let longest = seconds * Limits::default().max_coded_bits as f64 / bits;
-    println!("{:.1} ns a bit, {longest:.1} s at the limit", 1e9 * seconds / bits);
+    println!("{:.1} ns per bit, {longest:.1} s at the limit", 1e9 * seconds / bits);
     assert!(longest < 10.0, "{longest:.1} s");
 }
 
@@ -147,14 +147,14 @@ fn frames_that_code_more_bits_than_allowed_are_refused_by_their_headers() {
 
 #[test]
 fn small_blocks_and_precincts_and_many_layers_are_held_against_memory() {
-    // What 768 x 768 pixels ask for as code-blocks of 4 x 4 in 30 layers, and as precincts of one pixel.
+    // The memory for 768 x 768 pixels with code-blocks of 4 x 4 in 30 layers, and with precincts of one pixel.
     let few = Limits { max_bytes: 50_000_000, ..Limits::default() };
     assert!(DEAR.decode(&few).is_ok());
     for dear in [Dear { layers: 30, block: 0, ..DEAR }, Dear { precinct: Some(0), ..DEAR }] {
         let refused = dear.decode(&few);
         assert!(matches!(refused, Err(Error::Limit { setting: "max_bytes", .. })), "{refused:?}");
     }
-    // The largest frame that is allowed, without any data: refused by its headers, at once.
+    // The largest frame that is allowed, without any data: refused at once because of its headers.
     let blocks = 110;
     let dear = Dear { blocks, passes: 37, block_bytes: 0, layers: 30, block: 0, precinct: Some(0) };
     let refused = dear.decode(&Limits { max_coded_bits: u64::MAX, ..Limits::default() });

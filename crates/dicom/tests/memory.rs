@@ -1,4 +1,5 @@
-//! A volume of hundreds of megabytes is read frame by frame in little memory. One test, so that nothing else is in the process.
+//! A volume of 1 GB is read frame by frame in little memory. This file has only one test, so that no other test takes memory in
+//! the process.
 
 #![cfg(target_os = "linux")]
 

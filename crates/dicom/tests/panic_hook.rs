@@ -1,5 +1,5 @@
-//! The process's panic hook belongs to the program: decoding does not touch it. The only test of this file, since the hook is
-//! the whole process's.
+//! The panic hook belongs to the program: decoding does not change it. This file has only one test, because a process has only
+//! one hook.
 
 mod common;
 
@@ -17,7 +17,8 @@ fn seen() -> [usize; 2] {
     [INSIDE.load(Relaxed), OUTSIDE.load(Relaxed)]
 }
 
-/// An image that begins 40 columns before the last that 32 bits can name: the decoder adds the size of a code-block to that.
+/// An image that begins 40 columns before the last one that 32 bits can count: the decoder adds the size of a code-block and
+/// overflows.
 fn panicking() -> Vec<u8> {
     let mut stream = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/b12_unsigned.j2k")).unwrap();
     let from = u32::MAX - 40;
@@ -29,7 +30,7 @@ fn panicking() -> Vec<u8> {
 }
 
 #[test]
-#[cfg_attr(not(debug_assertions), ignore = "the decoder panics only where overflow is checked")]
+#[cfg_attr(not(debug_assertions), ignore = "the decoder panics only if overflow is checked")]
 fn decoding_leaves_the_panic_hook_alone() {
     set_hook(Box::new(|_| {
         let counter = if panics_are_caught_here() { &INSIDE } else { &OUTSIDE };
@@ -38,11 +39,11 @@ fn decoding_leaves_the_panic_hook_alone() {
     let outcomes: Vec<_> = (1..=2).map(|times| (decode(panicking()), [times, 0] == seen())).collect();
     let own = catch_unwind(|| panic!("not the decoder's"));
     let after = seen();
-    // Without its hook the test could not tell what is wrong.
+    // The test's own hook would hide the messages of failed assertions.
     drop(take_hook());
     for (outcome, counted) in outcomes {
         assert!(matches!(&outcome, Err(Error::Codec { reason, .. }) if reason.contains("panic")), "{outcome:?}");
-        assert!(counted, "the hook is called for the decoder's panic and can tell it from others");
+        assert!(counted, "the hook must be called for the decoder's panic and must recognise it");
     }
     assert!(own.is_err());
     assert_eq!(after, [2, 1]);

@@ -1,4 +1,4 @@
-//! Windows, look-up tables, inversion, geometry and the order in which functional groups are asked: closed forms.
+//! Windows, look-up tables, inversion, geometry and the order in which functional groups are searched, compared with closed forms.
 
 mod common;
 
@@ -7,7 +7,7 @@ use common::{
 };
 use pig_dicom::{Error, Laterality, Photometric, SpacingSource, Voi, Window, WindowFunction};
 
-/// A file of a 12-bit ramp with more attributes, which may stand behind the pixel module.
+/// A file with a 12-bit ramp and with the attributes `extra` after the pixel module.
 fn with(pixels: &Pixels, extra: Vec<Vec<u8>>) -> Vec<u8> {
     let (_, bytes) = ramp(24);
     file(EXPLICIT, &[pixels.elements(), extra, vec![element((0x7FE0, 0x0010), "OW", &bytes)]].concat())
@@ -56,7 +56,7 @@ fn windows_follow_the_formulas_of_the_standard() {
         assert_eq!((windowed.low, windowed.high), (low, high));
         assert_close(&windowed.values, &stored().into_iter().map(formula).collect::<Vec<_>>());
     }
-    // The values do cross the window, on both sides.
+    // The values go beyond the window on both sides.
     assert!(stored().iter().any(|&x| x < 200.0) && stored().iter().any(|&x| x > 400.0));
 }
 
@@ -96,7 +96,7 @@ fn rescale_and_tables_come_before_the_window() {
     let frame = &decode(with(&Pixels::default(), rescale)).unwrap()[0];
     assert_eq!(frame.modality().unwrap(), stored().iter().map(|x| x * 2.5 - 1024.0).collect::<Vec<_>>());
     assert_eq!(frame.windowed(&Voi::Default).unwrap().high, 4095.0 * 2.5 - 1024.0);
-    // A slope without an intercept says nothing, as in pydicom.
+    // A slope without an intercept is ignored, as in pydicom.
     let frame = &decode(with(&Pixels::default(), vec![text((0x0028, 0x1053), "DS", "2.5")])).unwrap()[0];
     assert_eq!(frame.modality().unwrap(), stored());
     let table = |sequence_tag, first: u16| {
@@ -112,7 +112,7 @@ fn rescale_and_tables_come_before_the_window() {
         let windowed = frame.windowed(&Voi::Default).unwrap();
         assert_eq!((windowed.values, windowed.high), (expected.clone(), 65535.0));
     }
-    // With a VOI LUT and a window, the table goes first unless told otherwise.
+    // With a VOI LUT and a window, the table is used unless the caller chooses the window.
     let both = [table((0x0028, 0x3010), 37), window("300", "200", "LINEAR_EXACT")].concat();
     let frame = &decode(with(&Pixels::default(), both)).unwrap()[0];
     assert_eq!(frame.windowed(&Voi::Default).unwrap().values, expected);
@@ -149,7 +149,7 @@ fn encodings_of_one_object_agree() {
     dataset.extend([0xE0, 0x7F, 0x10, 0x00, 48, 0, 0, 0]);
     dataset.extend(&bytes);
     for syntax in [IMPLICIT, EXPLICIT] {
-        // A wrong label is seen through.
+        // A wrong transfer syntax is detected.
         let frames = decode([meta(syntax), dataset.clone()].concat()).unwrap();
         assert!(frames[0].stored().iter().eq(expected.iter().copied()), "{syntax}");
     }
@@ -210,7 +210,7 @@ fn frames_are_asked_before_shared_groups_and_those_before_the_object() {
     };
     assert_eq!(of(&first), (0.1, 0.2, 3.0, 90.0, 3.0, Some(Laterality::Left)));
     assert_eq!(of(&second), (0.3, 0.4, 4.0, 70.0, 2.0, Some(Laterality::Right)));
-    // The frame's own slope is the one that is applied.
+    // The slope that holds for the frame is applied.
     let frame = image.frame(1).unwrap();
     let expected: Vec<f64> = stored()[12..].iter().map(|x| x * 2.0 + 5.0).collect();
     assert_eq!(frame.modality().unwrap(), expected);
@@ -229,10 +229,10 @@ fn fragments_find_their_frames() {
     let right = |frames: &[pig_dicom::Frame]| {
         frames.iter().enumerate().all(|(index, frame)| frame.stored().iter().all(|v| v == (index * 100 + 7) as f64))
     };
-    // One fragment a frame needs no table.
+    // One fragment per frame needs no offset table.
     let whole: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     assert!(right(&decode_all(encapsulated(&whole), vec![]).unwrap()));
-    // Two fragments a frame do: a basic table, an extended one, and neither.
+    // Two fragments per frame need one: a basic table, an extended one, and neither.
     let starts: Vec<u32> = (0..3).map(|frame| frame * (frames[0].len() as u32 + 16)).collect();
     let basic: Vec<u8> = starts.iter().flat_map(|start| start.to_le_bytes()).collect();
     let with_table = |table: &[u8]| {
@@ -242,7 +242,7 @@ fn fragments_find_their_frames() {
     };
     assert!(right(&decode_all(with_table(&basic), vec![]).unwrap()));
     let extended: Vec<u8> = starts.iter().flat_map(|&start| u64::from(start).to_le_bytes()).collect();
-    // Written as OB, because the builder knows no OV.
+    // Written as OB, because the builder does not support OV.
     let extended = element((0x7FE0, 0x0001), "OB", &extended);
     assert!(right(&decode_all(with_table(&[]), vec![extended]).unwrap()));
     assert!(matches!(decode_all(with_table(&[]), vec![]), Err(Error::Invalid { .. })));

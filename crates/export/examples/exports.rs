@@ -1,6 +1,6 @@
-//! Makes every export of three sets, for the tools that own the formats to read (`tests/peers/export_readback.py`):
-//! phantoms joined with phantoms that stand for real pairs, a phantom volume of 16 bit with spacing, and, where given, a
-//! folder of real pairs.
+//! Makes every export of three sets, which the tools that own the formats then read (`tests/peers/export_readback.py`):
+//! phantoms with other phantoms that stand for real pairs, a 16-bit phantom volume with spacing and, if given, a folder of
+//! real pairs.
 //!
 //! `cargo run -p pig-export --example exports -- OUT [REAL]` writes `OUT/sources/` and `OUT/SET/FORMAT/`.
 
@@ -68,7 +68,7 @@ fn make(out: &Path, set: &str, request: impl Fn(Format, PathBuf) -> Request) -> 
     Ok(())
 }
 
-/// Phantom slices of 16 bit as the two volumes of two patients, one of them with every other slice, and a stray slice.
+/// 16-bit phantom slices: two volumes of two patients, one of them with only every second slice, and a single slice.
 fn write_volume(config: &PhantomConfig, out: &Path) -> Result<(), Box<dyn Error>> {
     let mut manifest =
         "id,image,mask,patient,volume,slice,pixel_width_mm,pixel_height_mm,slice_spacing_mm\n".to_owned();

@@ -1,4 +1,4 @@
-//! What an export can refuse, each case naming the file, what was found, what was expected and what to do.
+//! The errors of an export. Each message names the file, what was found, what was expected and what to do.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use pig_data::DataError;
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, ExportError>;
 
-/// Everything that an export can refuse.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The pairs cannot be found or read.
@@ -22,7 +22,7 @@ pub enum ExportError {
         path: PathBuf,
         /// The verb that failed, such as "write".
         action: &'static str,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
@@ -48,9 +48,9 @@ pub enum ExportError {
         expected: &'static str,
     },
 
-    /// Fewer generated pairs than were asked for.
+    /// Fewer generated pairs than were requested.
     #[error("{path}: {found} generated pair(s); expected at least {needed} for {asked}; \
-             make more with `pig sample`, or ask for less", path = path.display())]
+             make more with `pig sample`, or request fewer", path = path.display())]
     TooFewGenerated {
         /// The folder of pairs.
         path: PathBuf,
@@ -58,13 +58,13 @@ pub enum ExportError {
         found: usize,
         /// How many are needed.
         needed: usize,
-        /// The words of the request, such as "--share 0.5 beside 40 real pair(s)".
+        /// The words of the request, such as "--share 0.5 with 40 real pair(s)".
         asked: String,
     },
 
-    /// The folder of generated pairs holds pairs that do not say so.
-    #[error("{image}: nothing says that this pair is generated ({count} such pair(s)); expected the PNG text chunk \
-             synthetic = yes, as `pig sample` writes it, where --real names the real pairs; \
+    /// The folder of generated pairs contains pairs that are not marked as generated.
+    #[error("{image}: this pair is not marked as generated ({count} such pair(s)); expected the PNG text chunk \
+             synthetic = yes, which `pig sample` writes, because --real names the real pairs; \
              give the folder that `pig sample` wrote", image = image.display())]
     NotGenerated {
         /// The first such image.
@@ -73,9 +73,9 @@ pub enum ExportError {
         count: usize,
     },
 
-    /// The folder of real pairs holds pairs that a model made.
+    /// The folder of real pairs contains pairs that a model made.
     #[error("{image}: made by the model {model} ({count} such pair(s)); expected real pairs in --real, because they \
-             may validate; take the generated ones away", image = image.display())]
+             may be used for validation; remove the generated pairs", image = image.display())]
     GeneratedAsReal {
         /// The first such image.
         image: PathBuf,
@@ -87,7 +87,7 @@ pub enum ExportError {
 
     /// Images of 8 and 16 bit in one export.
     #[error("{first} has {first_bits} bits and {second} has {second_bits}; expected one bit depth, because the same \
-             value means another brightness in each; convert them, for instance with `pig prepare`",
+             value means a different brightness in each; convert them, for instance with `pig prepare`",
             first = first.display(), second = second.display())]
     MixedBitDepth {
         /// A file of one depth.
@@ -135,7 +135,7 @@ pub enum ExportError {
     Encode {
         /// The file.
         path: PathBuf,
-        /// What the encoder said.
+        /// The encoder's message.
         problem: String,
     },
 
@@ -154,7 +154,7 @@ impl ExportError {
         move |source| Self::Io { path, action, source }
     }
 
-    /// Wraps what an encoder said with the file.
+    /// Wraps an encoder's message with the file.
     pub(crate) fn encode(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Self + use<> {
         let path = path.to_path_buf();
         move |problem| Self::Encode { path: path.clone(), problem: problem.to_string() }

@@ -1,4 +1,4 @@
-//! An export under way: the pairs, the folder, and the manifest that every format shares.
+//! An export in progress: the pairs, the folder, and the manifest that every format has.
 
 use std::ops::ControlFlow;
 
@@ -13,7 +13,7 @@ use crate::request::Request;
 use crate::source::{Pairs, gather};
 use crate::staging::Staging;
 
-/// The name and version of this program, as files name their maker.
+/// The name and version of this program, which files state as their maker.
 pub(crate) const MAKER: &str = concat!("pig ", env!("CARGO_PKG_VERSION"));
 
 /// Text chunks that the manifest repeats.
@@ -22,22 +22,22 @@ const TEXT_COLUMNS: [&str; 4] = [keyword::SEED, keyword::MODEL_HASH, keyword::SE
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Pairs of a model or a program.
+    /// Pairs made by a model or a program.
     pub generated: usize,
     /// Pairs found in data.
     pub real: usize,
     /// Pairs without a lesion.
     pub empty_masks: usize,
-    /// What the user should know but what does not stop the work. Contains no ids.
+    /// Problems that the user should know, but that do not stop the work. They contain no ids.
     pub warnings: Vec<String>,
     /// What to do with the folder.
     pub notes: Vec<String>,
 }
 
-/// Called with the pairs done and all of them; [`ControlFlow::Break`] stops the export, which then leaves nothing.
+/// Called with the number of pairs done and of all pairs; [`ControlFlow::Break`] stops the export, which then leaves nothing.
 pub type Progress<'a> = &'a dyn Fn(usize, usize) -> ControlFlow<()>;
 
-/// An export under way.
+/// An export in progress.
 pub(crate) struct Job<'a> {
     pub(crate) request: &'a Request,
     pub(crate) pairs: Pairs,
@@ -72,12 +72,12 @@ impl<'a> Job<'a> {
         Ok(job)
     }
 
-    /// Whether the real pairs name patients.
+    /// Whether the real pairs have patients.
     fn grouped(&self) -> bool {
         matches!(self.pairs.group_source, GroupSource::Column(_))
     }
 
-    /// The pairs' count.
+    /// The number of pairs.
     pub(crate) fn len(&self) -> usize {
         self.pairs.list.len()
     }
@@ -87,12 +87,12 @@ impl<'a> Job<'a> {
         &self.pairs.list[index]
     }
 
-    /// How many pairs are of an origin.
+    /// The number of pairs of an origin.
     pub(crate) fn count(&self, origin: Origin) -> usize {
         self.pairs.list.iter().filter(|pair| pair.origin == origin).count()
     }
 
-    /// Reads a pair, gray where `gray`, and tells how far the export is.
+    /// Reads a pair, as gray if `gray` is set, and reports the progress.
     pub(crate) fn load(&mut self, index: usize, gray: bool) -> Result<Loaded> {
         if (self.progress)(self.done, self.len()) == ControlFlow::Break(()) {
             return Err(ExportError::Interrupted { path: self.request.out.clone() });
@@ -104,7 +104,7 @@ impl<'a> Job<'a> {
         Ok(loaded)
     }
 
-    /// Enters a pair into the manifest: its files, and which frame of them it is, from 1.
+    /// Enters a pair into the manifest: its files, and its frame in them, counted from 1.
     pub(crate) fn record(&mut self, index: usize, loaded: &Loaded, files: [&str; 2], frame: usize) -> Result<()> {
         let pair = &self.pairs.list[index];
         let length = |length: Option<f64>| length.map_or_else(String::new, |length| length.to_string());
@@ -151,7 +151,7 @@ impl<'a> Job<'a> {
         self.staging.write(name, &bytes)
     }
 
-    /// Writes the manifest and gives the folder its name.
+    /// Writes the manifest and gives the folder its final name.
     pub(crate) fn finish(self) -> Result<Summary> {
         let path = self.request.out.join("manifest.csv");
         let summary = Summary {
@@ -164,7 +164,7 @@ impl<'a> Job<'a> {
         let manifest = self.manifest.into_inner().map_err(|error| ExportError::encode(&path)(&error))?;
         self.staging.write("manifest.csv", &manifest)?;
         self.staging.publish()?;
-        // The work is done: that somebody wants to stop changes nothing any more.
+        // The work is done: a request to stop has no effect any more.
         let _ = (self.progress)(self.done, self.done);
         Ok(summary)
     }

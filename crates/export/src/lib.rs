@@ -1,9 +1,9 @@
-//! Pairs in the formats of other tools: nnU-Net, MONAI, COCO, NIfTI, DICOM with SEG, WebDataset, plain PNG.
+//! Exports pairs in the formats of other tools: nnU-Net, MONAI, COCO, NIfTI, DICOM with SEG, WebDataset, plain PNG.
 //!
-//! [`export`] reads a folder of generated pairs, joins it with real ones where asked, and writes one folder that appears
-//! whole or not at all. Pairs are read one at a time. The same request gives the same bytes.
+//! [`export`] reads a folder of generated pairs, adds real pairs on request, and writes one folder that appears complete or
+//! not at all. Pairs are read one at a time. The same request gives the same bytes.
 //!
-//! Every export has a `manifest.csv` that says of each pair where it lies and whether it is generated or real.
+//! Every export has a `manifest.csv` that says for each pair where its files are and whether it is generated or real.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -33,7 +33,7 @@ pub use request::{Amount, Format, Request, Segmentation};
 /// Writes an export.
 ///
 /// # Errors
-/// As [`ExportError`] says; the output folder is then as it was.
+/// See [`ExportError`]; after an error, the output folder is unchanged.
 pub fn export(request: &Request, progress: Progress<'_>) -> Result<Summary> {
     request.check()?;
     let mut job = job::Job::begin(request, progress)?;

@@ -8,8 +8,8 @@ use crate::job::{Job, MAKER};
 use crate::pair::Origin;
 use crate::split::folds;
 
-/// Writes the pairs. The first fold validates, as in the nnU-Net export of the same seed; without real patients all
-/// pairs train.
+/// Writes the pairs. The first fold is for validation, as in the nnU-Net export with the same seed; without real patients,
+/// all pairs are for training.
 pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
     for index in 0..job.len() {
         let loaded = job.load(index, false)?;

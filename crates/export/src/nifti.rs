@@ -1,10 +1,10 @@
 //! NIfTI-1 files: `images/STEM.nii.gz` and `masks/STEM.nii.gz`, slices of a volume in one file.
 //!
-//! Written after the header of nifti1.h (nifti.nimh.nih.gov). Where the manifest says where a pair lies (`affine_ras`), voxels
-//! lie there. Else only distances are known, from the manifest or the request; where neither knows them, 1 mm stands there and
-//! the description says so. Such pictures hold no orientation of the patient, so the affine is that of a picture on a screen
-//! by the usual convention: columns run to the patient's left, rows to the back, slices to the head. Codes are 2, aligned,
-//! not 1, measured by a scanner.
+//! The header follows nifti1.h (nifti.nimh.nih.gov). If the manifest states the position of a pair (`affine_ras`), voxels get
+//! that position. Otherwise only distances are known, from the manifest or the request; if neither states them, the header has
+//! 1 mm and the description says so. Such images have no patient orientation, so the affine is that of an image on a screen by
+//! the usual convention: columns run to the patient's left, rows to the back, slices to the head. The codes are 2 (aligned),
+//! not 1 (measured by a scanner).
 
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
@@ -20,10 +20,10 @@ use crate::staging::{StagedFile, Staging};
 /// Bytes before the pixels: the header and four bytes that say that no extension follows.
 const VOXEL_OFFSET: usize = 352;
 
-/// The longest side, which the header holds as a signed number of 16 bit.
+/// The longest side, which the header holds as a signed number of 16 bits.
 const LONGEST_SIDE: usize = i16::MAX as usize;
 
-/// How far from 0 the products of directions may be that stand upright on each other.
+/// Largest dot product of two directions that count as perpendicular.
 const UPRIGHT: f64 = 1e-4;
 
 /// How pixels are stored: the header's code and their bits.
@@ -42,8 +42,8 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
     }
     if unknown > 0 {
         job.pairs.warnings.push(format!(
-            "{unknown} of {} file pair(s) have no known spacing: 1 mm stands in their headers, and the description says \
-             so. Give it by --spacing, or by pixel_width_mm and pixel_height_mm in the manifest.",
+            "{unknown} of {} file pair(s) have no known spacing: their headers have 1 mm, and the description says so. \
+             Give it with --spacing, or with pixel_width_mm and pixel_height_mm in the manifest.",
             stacks.len()
         ));
     }
@@ -91,7 +91,7 @@ fn begin(job: &Job<'_>, stack: &Stack, index: usize, loaded: &Loaded, names: [&s
     Ok([open(names[0], kind)?, open(names[1], Type::Eight)?])
 }
 
-/// The 80 bytes of text: maker, whether a patient was there, and how far the spacing can be believed.
+/// The text of up to 80 bytes: maker, whether the pair is synthetic, and where the spacing comes from.
 fn description(stack: &Stack, synthetic: bool) -> String {
     let spacing = match (stack.spacing, stack.slice_spacing, stack.volume) {
         _ if stack.affine.is_some() => "affine of the source",
@@ -126,18 +126,18 @@ fn header(stack: &Stack, [width, height, slices]: [usize; 3], kind: Type, descri
     };
     put(70, &code.to_le_bytes());
     put(72, &bits.to_le_bytes());
-    // pixdim: the hand, then the spacing.
+    // pixdim: the handedness, then the spacing.
     for (place, side) in [hand, x, y, z, 1.0, 1.0, 1.0, 1.0].into_iter().enumerate() {
         put(76 + 4 * place, &side.to_le_bytes());
     }
     put(108, &(VOXEL_OFFSET as f32).to_le_bytes());
-    // scl_slope: values are what they are.
+    // scl_slope: values are not scaled.
     put(112, &1_f32.to_le_bytes());
     // xyzt_units: millimetres.
     put(123, &[2]);
     let text = description.as_bytes();
     put(148, &text[..text.len().min(79)]);
-    // qform_code and sform_code: aligned. A quaternion holds rotations alone.
+    // qform_code and sform_code: aligned. A quaternion can express only rotations.
     put(252, &if rotation.is_some() { 2_i16 } else { 0 }.to_le_bytes());
     put(254, &2_i16.to_le_bytes());
     if let Some(parts) = rotation {
@@ -153,8 +153,8 @@ fn header(stack: &Stack, [width, height, slices]: [usize; 3], kind: Type, descri
     bytes
 }
 
-/// The last three parts of the unit quaternion of an affine's rotation (nifti1.h, method 2), the third axis turned round in a
-/// left-handed frame; `None` where the columns do not stand upright on each other.
+/// The last three parts of the unit quaternion of an affine's rotation (nifti1.h, method 2), with the third axis reversed in a
+/// left-handed frame; `None` if the columns are not perpendicular.
 fn quaternion(affine: &Affine) -> Option<[f64; 3]> {
     let lengths = lengths(affine);
     let hand = if determinant(affine) < 0.0 { -1.0 } else { 1.0 };
@@ -164,7 +164,7 @@ fn quaternion(affine: &Affine) -> Option<[f64; 3]> {
             return None;
         }
     }
-    // Four times the square of each part; the greatest is the safest to divide by.
+    // Four times the square of each part; the largest is the safest divisor.
     let [x, y, z] = [0, 1, 2].map(|axis| r[axis][axis]);
     let squares = [1.0 + x + y + z, 1.0 + x - y - z, 1.0 - x + y - z, 1.0 - x - y + z];
     let greatest = (0..4).max_by(|&a, &b| squares[a].total_cmp(&squares[b]))?;
@@ -182,12 +182,12 @@ fn quaternion(affine: &Affine) -> Option<[f64; 3]> {
     Some([b, c, d].map(|part| if a < 0.0 { -part } else { part }))
 }
 
-/// A compressed file under way.
+/// A compressed file that is being written.
 struct Volume(GzEncoder<StagedFile>);
 
 impl Volume {
     fn create(staging: &Staging, name: &str, header: &[u8]) -> Result<Self> {
-        // No name and no time, so that the bytes follow from the pixels alone.
+        // No name and no time, so that the bytes depend only on the content.
         let mut volume = Self(GzBuilder::new().write(staging.file(name)?, Compression::default()));
         volume.put(header)?;
         Ok(volume)

@@ -1,7 +1,7 @@
 //! The raw data set of nnU-Net v2: `imagesTr/STEM_0000.png`, `labelsTr/STEM.png`, `dataset.json`, and
-//! `splits_final.json`, which nnU-Net looks for beside the preprocessed data.
+//! `splits_final.json`, which nnU-Net expects beside the preprocessed data.
 //!
-//! Written after nnU-Net's own documentation (documentation/dataset_format.md of MIC-DKFZ/nnUNet): labels count from 0,
+//! The format follows nnU-Net's own documentation (documentation/dataset_format.md of MIC-DKFZ/nnUNet): labels count from 0,
 //! a colour PNG is one file with three channel names, two-dimensional PNG data have no spacing.
 
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use crate::job::{Job, MAKER};
 use crate::pair::Origin;
 use crate::split::folds;
 
-/// What a file of the first channel ends with.
+/// The end of the name of a file with the first channel.
 const FIRST_CHANNEL: &str = "_0000";
 
 /// Writes the pairs.
@@ -66,7 +66,7 @@ fn dataset_json(job: &Job<'_>, name: &str) -> Value {
     })
 }
 
-/// Whether nnU-Net would find a folder of this name.
+/// Whether nnU-Net would find a folder with this name.
 fn is_dataset_name(name: &str) -> bool {
     name.strip_prefix("Dataset").and_then(|rest| rest.split_once('_')).is_some_and(|(number, words)| {
         number.len() == 3 && number.bytes().all(|digit| digit.is_ascii_digit()) && !words.is_empty()

@@ -26,14 +26,14 @@ impl Origin {
 /// A pair that is exported.
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
-    /// The name of its files, unique in the export also where upper and lower case are the same.
+    /// The name of its files, unique in the export even if upper and lower case are not distinguished.
     pub(crate) stem: String,
     /// Its id in the folder that it comes from.
     pub(crate) source_id: String,
     pub(crate) origin: Origin,
-    /// Whether the file says that it was not acquired from a patient; so do real pairs' stand-ins, the phantoms.
+    /// Whether it is marked as not acquired from a patient; phantoms that stand for real pairs are marked too.
     pub(crate) synthetic: bool,
-    /// The patient or group; the stem where none is known.
+    /// The patient or group; the stem if none is known.
     pub(crate) group: String,
     pub(crate) image: PathBuf,
     pub(crate) mask: PathBuf,

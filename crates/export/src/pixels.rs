@@ -24,7 +24,7 @@ pub(crate) struct Loaded {
     /// The image's text chunks.
     pub(crate) text: BTreeMap<String, String>,
     mask_text: BTreeMap<String, String>,
-    /// The image's file, where it is a PNG that every tool reads as these pixels.
+    /// The bytes of the image's file, if it is a PNG that every tool reads as these pixels.
     plain_image: Option<Vec<u8>>,
 }
 
@@ -45,7 +45,7 @@ impl Loaded {
             }));
         }
         let image = match raw.bit_depth() {
-            // Stored values, and gray made of them, which lies between whole numbers only after a colour conversion.
+            // Stored values, or gray computed from them; only a conversion from colour gives fractional values.
             8 => Pixels::Eight(raw.data.iter().map(|&value| value.round() as u8).collect()),
             _ => Pixels::Sixteen(raw.data.iter().map(|&value| value.round() as u16).collect()),
         };
@@ -66,7 +66,7 @@ impl Loaded {
         self.mask.iter().filter(|&&value| value != 0).count()
     }
 
-    /// The image as a PNG with its text chunks: the source's own bytes where they can stay.
+    /// The image as a PNG with its text chunks: the bytes of the source file if they can be kept.
     pub(crate) fn image_png(&self, path: &Path) -> Result<Vec<u8>> {
         match &self.plain_image {
             Some(bytes) => Ok(bytes.clone()),
@@ -86,7 +86,7 @@ impl Loaded {
     }
 }
 
-/// The text chunks of a PNG; none of any other file.
+/// The text chunks of a PNG; empty for any other file.
 pub(crate) fn text_of(path: &Path) -> Result<BTreeMap<String, String>> {
     match read_png_text(path) {
         Err(DataError::Unreadable { .. }) => Ok(BTreeMap::new()),
@@ -94,7 +94,7 @@ pub(crate) fn text_of(path: &Path) -> Result<BTreeMap<String, String>> {
     }
 }
 
-/// A file's bytes, where it is a gray or colour PNG of 8 or 16 bit with these channels and without transparency.
+/// A file's bytes, if it is a gray or colour PNG of 8 or 16 bit with these channels and without transparency.
 fn plain_png(path: &Path, channels: usize) -> Result<Option<Vec<u8>>> {
     let bytes = std::fs::read(path).map_err(ExportError::io(path, "read"))?;
     let plain = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().is_ok_and(|reader| {

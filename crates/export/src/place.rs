@@ -1,4 +1,4 @@
-//! Where a pair lies in the world: what the manifest says about millimetres, volumes and origin.
+//! The position of a pair in the world: what the manifest says about millimetres, volumes and origin.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,17 +7,17 @@ use pig_data::manifest::{Manifest, Row};
 
 use crate::error::{ExportError, Result};
 
-/// Columns that are read where they are there, and written again: the distances in millimetres between columns, rows and
-/// slices, the volume that a slice belongs to, and its number there.
+/// Columns that are read if they are present, and written again: the distances in millimetres between columns, rows and
+/// slices, the volume that a slice belongs to, and its number in the volume.
 pub(crate) const SPACING: [&str; 3] = ["pixel_width_mm", "pixel_height_mm", "slice_spacing_mm"];
 pub(crate) const VOLUME: &str = "volume";
 pub(crate) const SLICE: &str = "slice";
 
-/// How `pig prepare` tells volumes apart: the hash of the source, which all slices share, where it has several slices.
+/// How `pig prepare` identifies volumes: by the hash of the source, which all slices share, if it has several slices.
 const SOURCE_HASH: &str = "source_sha256";
 const SLICES: &str = "slices";
 
-/// What `pig prepare` did to the grid. Slices for which it did different things do not lie above each other.
+/// Columns that say what `pig prepare` did to the pixel grid. Slices with different values do not align.
 const GRID: [&str; 12] = [
     "source_height",
     "source_width",
@@ -35,8 +35,8 @@ const GRID: [&str; 12] = [
 
 const ORIGIN: &str = "origin";
 
-/// Where a pair lies in the world: twelve numbers, row by row, from (column, row, slice), counted from 0 at the centres, to
-/// RAS+ millimetres; the pair itself is slice 0.
+/// The column with a pair's position in the world: twelve numbers, row by row, of the map from (column, row, slice), counted
+/// from 0 at the centres, to RAS+ millimetres; the pair itself is slice 0.
 pub(crate) const AFFINE: &str = "affine_ras";
 
 /// Three rows of four numbers; see [`AFFINE`].
@@ -45,7 +45,7 @@ pub(crate) type Affine = [[f64; 4]; 3];
 /// A slice's place in a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slice {
-    /// What slices of the same volume share.
+    /// A text that all slices of a volume share.
     pub(crate) key: String,
     /// The volume's name.
     pub(crate) volume: String,
@@ -60,13 +60,13 @@ pub(crate) struct Place {
     /// Millimetres between neighbouring slices of the volume.
     pub(crate) slice_spacing: Option<f64>,
     pub(crate) slice: Option<Slice>,
-    /// Where the pair lies in the world, where the source says so.
+    /// The pair's position in the world, if the source states it.
     pub(crate) affine: Option<Affine>,
-    /// How the grid was made; equal texts lie above each other.
+    /// How the grid was made; slices with equal texts align.
     pub(crate) grid: String,
 }
 
-/// A pair's place and the origin that the manifest names.
+/// A pair's place and the origin that the manifest states.
 #[derive(Debug, Default)]
 pub(crate) struct Placed {
     pub(crate) place: Place,
@@ -85,7 +85,7 @@ struct Line<'a> {
 }
 
 impl Places {
-    /// Reads a manifest; nothing is known where there is none, or none of the columns.
+    /// Reads a manifest; without a manifest or without these columns, nothing is known.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let Some(manifest) = Manifest::read(path)? else { return Ok(Self::default()) };
         let mut places = HashMap::new();
@@ -110,7 +110,7 @@ impl<'a> Line<'a> {
         Some(self.row.get(self.manifest.column(column)?)).filter(|value| !value.is_empty())
     }
 
-    /// The id, which without such a column is the image's stem.
+    /// The id, or the image's stem if there is no id.
     fn id(self) -> Option<String> {
         let stem = |path: &str| Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         self.get("id").map(str::to_owned).or_else(|| stem(self.get("image")?))
@@ -142,7 +142,7 @@ impl<'a> Line<'a> {
         let numbers: Vec<f64> = numbers.collect::<Option<_>>().unwrap_or_default();
         match <Affine>::try_from(numbers.as_chunks::<4>().0) {
             Ok(affine) if numbers.len() == 12 && determinant(&affine) != 0.0 => Ok(Some(affine)),
-            _ => Err(self.bad(AFFINE, id, text, "twelve numbers of a map that can be inverted, or nothing")),
+            _ => Err(self.bad(AFFINE, id, text, "twelve numbers of an invertible map, or nothing")),
         }
     }
 
@@ -170,13 +170,13 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The volume of a voxel, with the sign of the frame's hand.
+/// The volume of a voxel; negative if the frame is left-handed.
 pub(crate) fn determinant(affine: &Affine) -> f64 {
     let [a, b, c] = affine;
     a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
 }
 
-/// The affine of the slice that lies `slices` further on.
+/// The affine of the slice that is `slices` slices further on.
 pub(crate) fn moved(affine: &Affine, slices: f64) -> Affine {
     affine.map(|[column, row, slice, origin]| [column, row, slice, slices.mul_add(slice, origin)])
 }

@@ -1,4 +1,4 @@
-//! `images/`, `masks/` and a manifest: what `pig train` and `pig export` read again.
+//! `images/`, `masks/` and a manifest, which `pig train` and `pig export` can read again.
 
 use crate::error::Result;
 use crate::job::Job;

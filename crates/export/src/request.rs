@@ -12,25 +12,25 @@ use crate::error::{ExportError, Result};
 pub struct Request {
     /// The folder of generated pairs, as `pig sample` writes it, or of prepared pairs.
     pub pairs: PathBuf,
-    /// A folder of real pairs to join them with. All of its pairs are taken.
+    /// A folder of real pairs to add. All of its pairs are exported.
     pub real: Option<PathBuf>,
-    /// Which of the generated pairs are taken.
+    /// Which of the generated pairs are exported.
     pub amount: Amount,
     /// The folder to write: new or empty.
     pub out: PathBuf,
     /// The format.
     pub format: Format,
-    /// How masks are read (`mask_values`) and patients found (`group_column`); nothing else of it is used.
+    /// How masks are read (`mask_values`) and patients found (`group_column`); the other settings are not used.
     pub data: DataConfig,
-    /// Decides which generated pairs are taken, who validates, and the order in WebDataset shards.
+    /// Decides which generated pairs are exported, which patients are for validation, and the order in WebDataset shards.
     pub seed: u64,
-    /// Parts for cross-validation, at least 2, where the format has them.
+    /// Folds for cross-validation, at least 2, in the formats that have them.
     pub folds: usize,
-    /// The `splits.json` of a run: who validated there validates here, in one fold.
+    /// The `splits.json` of a run: its validation patients are for validation here too, in one fold.
     pub splits: Option<PathBuf>,
-    /// Millimetres between columns and between rows, for pairs whose manifest names none.
+    /// Millimetres between columns and between rows, for pairs whose manifest states none.
     pub spacing: Option<[f64; 2]>,
-    /// The time of the export, which DICOM objects must name. Part of their identity.
+    /// The time of the export, which DICOM objects must state. Their identifiers depend on it.
     pub created: SystemTime,
 }
 
@@ -55,7 +55,7 @@ impl Request {
     pub(crate) fn check(&self) -> Result<()> {
         let setting = |setting, found: String, expected| Err(ExportError::Setting { setting, found, expected });
         if self.folds < 2 {
-            return setting("--folds", self.folds.to_string(), "at least 2 parts");
+            return setting("--folds", self.folds.to_string(), "at least 2 folds");
         }
         if let Some(spacing) = self.spacing
             && spacing.iter().any(|side| !side.is_finite() || *side <= 0.0)
@@ -63,16 +63,20 @@ impl Request {
             return setting("--spacing", format!("{spacing:?}"), "two lengths above 0 in millimetres");
         }
         if self.format == (Format::Webdataset { shard_size: 0 }) {
-            return setting("--shard-size", "0".to_owned(), "at least 1 pair in a shard");
+            return setting("--shard-size", "0".to_owned(), "at least 1 pair per shard");
         }
         if matches!(self.amount, Amount::Share(_)) && self.real.is_none() {
-            return setting("--share", "a share without --real".to_owned(), "real pairs to share with, in --real");
+            return setting(
+                "--share",
+                "a share without --real".to_owned(),
+                "real pairs in --real, which the share refers to",
+            );
         }
         Ok(())
     }
 }
 
-/// Which generated pairs are taken.
+/// Which generated pairs are exported.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Amount {
     /// All of them.
@@ -80,7 +84,7 @@ pub enum Amount {
     All,
     /// This many.
     Count(usize),
-    /// As many as make this share of the whole, at least 0 and below 1. Needs real pairs.
+    /// As many as are this share of all exported pairs, at least 0 and below 1. Needs real pairs.
     Share(f64),
 }
 
@@ -102,7 +106,7 @@ pub enum Format {
     DicomSeg,
     /// Tar shards of samples.
     Webdataset {
-        /// Pairs in a shard.
+        /// Pairs per shard.
         shard_size: usize,
     },
     /// `images/`, `masks/` and a manifest, as `pig` itself reads them.
@@ -115,7 +119,7 @@ pub enum Segmentation {
     /// Compressed run lengths, as pycocotools writes them: exact and short.
     #[default]
     Rle,
-    /// Polygons along the pixels' edges: exact too, and read by tools that know no run lengths. A component with holes
-    /// is cut into polygons without.
+    /// Polygons along the pixels' edges: also exact, and readable by tools that do not know run lengths. A component with
+    /// holes is cut into polygons without holes.
     Polygon,
 }

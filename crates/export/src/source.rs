@@ -25,9 +25,9 @@ pub(crate) struct Pairs {
     pub(crate) channels: usize,
     /// 8 or 16, the same for all.
     pub(crate) bit_depth: u8,
-    /// What the split of the real pairs keeps together.
+    /// Where the groups come from that a split of the real pairs keeps together.
     pub(crate) group_source: GroupSource,
-    /// What a split of the real pairs should warn of.
+    /// Warnings for a split of the real pairs.
     pub(crate) split_warnings: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
@@ -39,7 +39,7 @@ struct Folder {
     warnings: Vec<String>,
 }
 
-/// A pair with what its files' headers say.
+/// A pair with what the manifest and its files' headers say about it.
 struct Found {
     entry: PairEntry,
     place: Place,
@@ -48,11 +48,11 @@ struct Found {
     model: Option<String>,
 }
 
-/// Finds, chooses and names the pairs. Reads headers, no pixels.
+/// Finds, chooses and names the pairs. Reads only headers, not pixels.
 pub(crate) fn gather(request: &Request) -> Result<Pairs> {
     let mut warnings = Vec::new();
     let pairs = match &request.real {
-        // The generated pairs have no patients: a column that is named for the real ones does not concern them.
+        // The generated pairs have no patients: a group column that is set for the real pairs does not apply to them.
         Some(_) => Folder::read(&request.pairs, &DataConfig { group_column: None, ..request.data.clone() })?,
         None => Folder::read(&request.pairs, &request.data)?,
     };
@@ -78,7 +78,7 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
         for found in found {
             let prefix = if merged { format!("{}_", origin.word()) } else { String::new() };
             let stem = namer.name(&format!("{prefix}{}", found.entry.id));
-            // A generated pair beside real ones has no patient, even where a phantom's manifest names one.
+            // A generated pair beside real ones has no patient, even if a phantom's manifest names one.
             let known = origin == Origin::Real || (!merged && found.entry.group != found.entry.id);
             let group = if known { found.entry.group } else { stem.clone() };
             let PairEntry { id: source_id, image, mask, .. } = found.entry;
@@ -127,26 +127,26 @@ fn none_generated(folder: &Folder, warnings: &mut Vec<String>) -> Result<()> {
     let drawn = folder.pairs.iter().filter(|found| found.synthetic).count();
     if drawn > 0 {
         warnings.push(format!(
-            "{drawn} of the pairs in --real say that they are synthetic, as phantoms do; they count as real here and keep \
+            "{drawn} of the pairs in --real are marked as synthetic, as phantoms are; they count as real here and keep \
              their mark."
         ));
     }
     Ok(())
 }
 
-/// The generated pairs that were asked for: those whose hash of seed and id comes first, in their old order. A greater
-/// number contains a smaller one.
+/// Chooses the requested number of generated pairs: those whose hash of seed and id comes first, in their old order. A larger
+/// choice contains every smaller one.
 fn choose(generated: Vec<Found>, real: usize, request: &Request) -> Result<Vec<Found>> {
     let (needed, asked) = match request.amount {
         Amount::All => return Ok(generated),
         Amount::Count(count) => (count, format!("--count {count}")),
         Amount::Share(share) => {
             if !(0.0..1.0).contains(&share) {
-                let (found, expected) = (share.to_string(), "a share of generated pairs from 0 to below 1");
+                let (found, expected) = (share.to_string(), "a share of generated pairs, at least 0 and below 1");
                 return Err(ExportError::Setting { setting: "--share", found, expected });
             }
             let needed = (share / (1.0 - share) * real as f64).round() as usize;
-            (needed, format!("--share {share} beside {real} real pair(s)"))
+            (needed, format!("--share {share} with {real} real pair(s)"))
         }
     };
     let found = generated.len();
@@ -158,8 +158,8 @@ fn choose(generated: Vec<Found>, real: usize, request: &Request) -> Result<Vec<F
     Ok(generated.into_iter().enumerate().filter(|(index, _)| chosen.contains(index)).map(|(_, found)| found).collect())
 }
 
-/// The indices of `names` in the order of the SHA-256 of seed and name: a shuffle that does not depend on what else is
-/// in the list.
+/// The indices of `names` in the order of the SHA-256 of seed and name: a shuffle in which the order of two names does not
+/// depend on the other names.
 pub(crate) fn ranked<'a>(names: impl Iterator<Item = &'a str>, seed: u64) -> Vec<usize> {
     let mut ranks: Vec<_> = names
         .enumerate()
@@ -169,15 +169,15 @@ pub(crate) fn ranked<'a>(names: impl Iterator<Item = &'a str>, seed: u64) -> Vec
     ranks.into_iter().map(|(_, index)| index).collect()
 }
 
-/// Gives names that are safe as file names and in a tar of samples, where a dot ends the sample's key.
+/// Makes names that are safe as file names and in a tar of samples, where a dot ends the sample's key.
 #[derive(Debug, Default)]
 pub(crate) struct Namer {
-    /// Lower-case names in use, and how often each was asked for.
+    /// Lower-case names in use, and how often each was requested.
     used: HashMap<String, usize>,
 }
 
 impl Namer {
-    /// `wanted` with letters, digits, `-` and `_` alone, shortened, and numbered where it is taken.
+    /// Makes a name from `wanted`: only letters, digits, `-` and `_`, shortened, and numbered if it is already in use.
     pub(crate) fn name(&mut self, wanted: &str) -> String {
         let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
         let mut name: String = wanted.chars().map(safe).take(LONGEST_STEM).collect();
@@ -221,8 +221,8 @@ fn pixel_type(list: &[Pair], warnings: &mut Vec<String>) -> Result<(usize, u8)> 
     }
     if let (Some(least), Some(most), true) = (sizes.first(), sizes.last(), sizes.len() > 1) {
         warnings.push(format!(
-            "The images have {} sizes, from {} x {} to {} x {}; most tools resize or crop, so that a lesion's size in \
-             pixels means different things. `pig prepare` brings them to one size.",
+            "The images have {} sizes, from {} x {} to {} x {}; most tools resize or crop them, so lesion sizes in \
+             pixels are not comparable. `pig prepare` brings them to one size.",
             sizes.len(),
             least.0,
             least.1,

@@ -1,4 +1,4 @@
-//! Who validates: real patients, never a generated pair.
+//! Chooses the pairs for validation: those of real patients, never generated pairs.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -15,8 +15,9 @@ pub(crate) struct Fold {
     pub(crate) validation: Vec<usize>,
 }
 
-/// The folds by patient over the real pairs, with every generated pair in training; of a run's `splits.json` the one
-/// that it holds. Without enough real patients there are none, and a warning says so.
+/// The folds by patient over the real pairs, with every generated pair in training. If the request names a run's
+/// `splits.json`, the split in that file is the only fold. With fewer than two real patients there are no folds, and a
+/// warning says so.
 pub(crate) fn folds(job: &mut Job<'_>) -> Result<Vec<Fold>> {
     let real: Vec<PairEntry> = job
         .pairs
@@ -42,8 +43,8 @@ pub(crate) fn folds(job: &mut Job<'_>) -> Result<Vec<Fold>> {
         }
         None if groups < 2 => {
             job.pairs.warnings.push(format!(
-                "{groups} real patient(s) or group(s): nobody can validate, so no split is written. A tool that splits \
-                 by itself would validate on generated pairs; join them with real ones by --real."
+                "{groups} real patient(s) or group(s), too few for a validation part, so no split is written. A tool that \
+                 makes its own split would validate on generated pairs; add real pairs with --real."
             ));
             return Ok(Vec::new());
         }
@@ -52,8 +53,8 @@ pub(crate) fn folds(job: &mut Job<'_>) -> Result<Vec<Fold>> {
     job.pairs.warnings.append(&mut job.pairs.split_warnings);
     if job.count(Origin::Generated) > 0 && job.request.splits.is_none() {
         job.pairs.warnings.push(
-            "Validation is honest only where the generator saw none of the validating patients: if these pairs come \
-             from a run that trained on the same real data, give the run's split by --splits RUN/splits.json."
+            "Validation is valid only if the generator was not trained on the validation patients: if these pairs come \
+             from a run that trained on the same real data, give the run's split with --splits RUN/splits.json."
                 .to_owned(),
         );
     }

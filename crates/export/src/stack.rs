@@ -1,4 +1,4 @@
-//! Which pairs lie in one file of the formats that hold volumes.
+//! Decides which pairs share a file, in the formats that can hold volumes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,29 +12,30 @@ use crate::pair::Pair;
 use crate::place::{Affine, lengths, moved};
 use crate::source::Namer;
 
-/// How far a slice may lie beside its place, as a share of a pixel, and how many pixels away that is measured.
+/// How far a slice may be from its expected position, as a share of a pixel, and at how many pixels from the first pixel this
+/// is measured.
 const PLACE_TOLERANCE: f64 = 0.01;
 const FAR: f64 = 1000.0;
 
-/// The slices of a volume in order, or one pair that belongs to none.
+/// The slices of a volume in order, or one pair that belongs to no volume.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stack {
     /// The name of its files.
     pub(crate) stem: String,
     /// Indices of the pairs.
     pub(crate) members: Vec<usize>,
-    /// Whether this is a volume, be it of one slice.
+    /// Whether this is a volume, even one of a single slice.
     pub(crate) volume: bool,
-    /// Millimetres between columns and between rows, where known.
+    /// Millimetres between columns and between rows, if known.
     pub(crate) spacing: Option<[f64; 2]>,
-    /// Millimetres between the slices, where known.
+    /// Millimetres between the slices, if known.
     pub(crate) slice_spacing: Option<f64>,
-    /// Where the stack lies in the world, where known: that of its first slice, with the way from member to member.
+    /// The position of the stack in the world, if known: the affine of its first slice, with the step from member to member.
     pub(crate) affine: Option<Affine>,
 }
 
-/// Puts pairs of one volume together, where their slices are evenly spaced and alike in size, grid, spacing, patient
-/// and origin. All others stand alone; a warning counts the volumes that were left apart.
+/// Puts the pairs of a volume together if its slices are evenly spaced and have the same size, grid, spacing, patient and
+/// origin. All other pairs get files of their own; a warning counts the volumes that were not put together.
 pub(crate) fn stacks(job: &mut Job<'_>) -> Result<Vec<Stack>> {
     let mut volumes: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     let mut members_of: Vec<Vec<usize>> = Vec::new();
@@ -62,8 +63,8 @@ pub(crate) fn stacks(job: &mut Job<'_>) -> Result<Vec<Stack>> {
     }
     if apart > 0 {
         job.pairs.warnings.push(format!(
-            "{apart} volume(s) lack slices between others, or their slices were cropped or resized differently or do not lie at \
-             even distances; these slices are written one by one, because a stack of them would lie about distances."
+            "{apart} volume(s) have missing slices, slices that were cropped or resized differently, or slices at uneven \
+             distances; these slices are written to separate files, because one file would state wrong distances."
         ));
     }
     stacks.sort_by_key(|stack| stack.members[0]);
@@ -95,7 +96,7 @@ fn slice_number(pair: &Pair) -> i64 {
     pair.place.slice.as_ref().map_or(0, |slice| slice.number)
 }
 
-/// The even distance between the members' slice numbers; 1 for a single slice, `None` where they are not even.
+/// The constant difference between the members' slice numbers; 1 for a single slice, `None` if it is not constant.
 fn step(job: &Job<'_>, members: &[usize]) -> Option<i64> {
     let mut steps = members.windows(2).map(|two| slice_number(job.pair(two[1])) - slice_number(job.pair(two[0])));
     let first = steps.next().unwrap_or(1);
@@ -116,7 +117,7 @@ fn alike(job: &Job<'_>, members: &[usize]) -> Result<bool> {
     Ok(keys.iter().all(|key| *key == first) && lined_up(job, members))
 }
 
-/// Whether the members lie in the world where the first one and their numbers say.
+/// Whether the members' positions in the world follow from the first one and their slice numbers.
 fn lined_up(job: &Job<'_>, members: &[usize]) -> bool {
     let first = job.pair(members[0]);
     members.iter().map(|&index| job.pair(index)).all(|pair| match (&first.place.affine, &pair.place.affine) {
@@ -124,7 +125,7 @@ fn lined_up(job: &Job<'_>, members: &[usize]) -> bool {
         (Some(first_affine), Some(found)) => {
             let expected = moved(first_affine, (slice_number(pair) - slice_number(first)) as f64);
             let [pixel, ..] = lengths(first_affine);
-            // At the far side of a large picture, where a direction that differs has led furthest.
+            // Compared at the far side of a large image, where a difference in direction has the largest effect.
             let far = [FAR, FAR, 1.0, 1.0];
             let apart =
                 |a: &[f64; 4], b: &[f64; 4]| (0..4).map(|part| (a[part] - b[part]).abs() * far[part]).sum::<f64>();

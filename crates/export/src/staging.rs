@@ -1,4 +1,4 @@
-//! A folder that appears whole or not at all: written beside its place under another name, brought to disk, renamed.
+//! A folder that appears complete or not at all: it is written under a temporary name beside its target, synced and renamed.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::error::{ExportError, Result};
 
-/// A folder under way. Dropped without [`Staging::publish`], it is removed.
+/// A folder that is being written. If it is dropped without [`Staging::publish`], it is removed.
 #[derive(Debug)]
 pub(crate) struct Staging {
     out: PathBuf,
@@ -20,19 +20,19 @@ impl Staging {
     /// Opens a folder that will become `out`, which must be new or empty.
     pub(crate) fn create(out: &Path) -> Result<Self> {
         refuse_taken(out)?;
-        let taken = || ExportError::OutputTaken { path: out.to_path_buf(), found: "this is no name of a folder" };
+        let taken = || ExportError::OutputTaken { path: out.to_path_buf(), found: "this is not the name of a folder" };
         let name = out.file_name().ok_or_else(taken)?.to_string_lossy();
         let nonce = RandomState::new().hash_one(std::process::id());
         let temporary = out.with_file_name(format!(".{name}.{nonce:016x}.tmp"));
-        std::fs::create_dir_all(&temporary).map_err(ExportError::io(&temporary, "make"))?;
+        std::fs::create_dir_all(&temporary).map_err(ExportError::io(&temporary, "create"))?;
         Ok(Self { out: out.to_path_buf(), temporary })
     }
 
-    /// The path of a file in the folder, whose own folder is made.
+    /// The path of a file in the folder; creates the folder that the file is in.
     pub(crate) fn path(&self, name: &str) -> Result<PathBuf> {
         let path = self.temporary.join(name);
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(ExportError::io(folder, "make"))?;
+            std::fs::create_dir_all(folder).map_err(ExportError::io(folder, "create"))?;
         }
         Ok(path)
     }
@@ -51,20 +51,20 @@ impl Staging {
         Ok(StagedFile { path, file: BufWriter::new(file) })
     }
 
-    /// Gives the folder its name.
+    /// Brings the files to disk and gives the folder its final name.
     pub(crate) fn publish(self) -> Result<()> {
-        // All at once, because a disk writes many files in little more time than one.
+        // In parallel, because a disk writes many files in little more time than one.
         files_below(&self.temporary)?.par_iter().try_for_each(|path| {
             let file = OpenOptions::new().write(true).open(path);
             file.and_then(|file| file.sync_all()).map_err(ExportError::io(path, "write"))
         })?;
-        // Somebody may have written there meanwhile.
+        // Another program may have written to the target meanwhile.
         refuse_taken(&self.out)?;
         if self.out.is_dir() {
             std::fs::remove_dir(&self.out).map_err(ExportError::io(&self.out, "replace"))?;
         }
         std::fs::rename(&self.temporary, &self.out).map_err(ExportError::io(&self.out, "write"))?;
-        // The rename is on disk only once the folder is; not every file system can sync a folder.
+        // The rename is on disk only after the parent folder is synced; not every file system can sync a folder.
         if let Some(folder) = self.out.parent().and_then(|folder| File::open(folder).ok()) {
             let _ = folder.sync_all();
         }
@@ -104,7 +104,7 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A file under way in a [`Staging`].
+/// A file that is being written in a [`Staging`].
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     path: PathBuf,

@@ -1,7 +1,7 @@
 //! WebDataset shards: tar files in which the members of a sample share a key and follow each other.
 //!
-//! Samples are shuffled by the seed, because a reader takes them in order and shards of real and of generated pairs
-//! apart would be batches apart. Every byte follows from the request: members have no owner and no time.
+//! Samples are shuffled with the seed, because readers take them in order: without a shuffle, batches would hold only real
+//! or only generated pairs. The request determines every byte: members have no owner and no time.
 
 use serde_json::json;
 

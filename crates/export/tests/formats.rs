@@ -1,4 +1,4 @@
-//! What stands in the exports for training tools.
+//! The content of the exports for training tools.
 
 mod common;
 
@@ -16,7 +16,7 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// The real ids' patients, and the generated ids.
+/// The patients of the real ids, and the generated ids.
 fn who(out: &Path) -> (BTreeMap<String, String>, BTreeSet<String>) {
     let (real, generated): (Vec<_>, Vec<_>) = manifest(out).into_iter().partition(|row| row["origin"] == "real");
     let patients = real.into_iter().map(|row| (row["id"].clone(), row["patient"].clone())).collect();
@@ -26,7 +26,7 @@ fn who(out: &Path) -> (BTreeMap<String, String>, BTreeSet<String>) {
 fn words(list: &Value) -> BTreeSet<String> {
     let words: Vec<String> = serde_json::from_value(list.clone()).unwrap();
     let set: BTreeSet<String> = words.iter().cloned().collect();
-    assert_eq!(set.len(), words.len(), "a name stands there twice");
+    assert_eq!(set.len(), words.len(), "a name occurs twice");
     set
 }
 
@@ -48,7 +48,7 @@ fn nnunet_has_labels_from_zero_and_splits_by_patient() {
         .collect();
     assert_eq!(files(&out).into_keys().collect::<BTreeSet<_>>(), expected);
     let label = read_png(&out.join("labelsTr/real_p0000_cc.png")).unwrap();
-    let Pixels::Eight(values) = label.pixels else { panic!("a label of 16 bit") };
+    let Pixels::Eight(values) = label.pixels else { panic!("a 16-bit label") };
     assert!(values.iter().all(|&value| value < 2) && label.text["synthetic"] == "yes");
     let splits = read_json(&out.join("splits_final.json"));
     let mut validated = BTreeSet::new();
@@ -57,7 +57,7 @@ fn nnunet_has_labels_from_zero_and_splits_by_patient() {
         assert!(training.is_superset(&made) && training.is_disjoint(&validation));
         assert_eq!(training.union(&validation).cloned().collect::<BTreeSet<_>>(), all);
         let of = |ids: &BTreeSet<String>| ids.iter().filter_map(|id| patients.get(id)).collect::<BTreeSet<_>>();
-        assert!(of(&training).is_disjoint(&of(&validation)), "a patient stands on both sides");
+        assert!(of(&training).is_disjoint(&of(&validation)), "a patient is in both training and validation");
         validated.extend(validation);
     }
     assert_eq!(splits.as_array().unwrap().len(), 3);
@@ -72,7 +72,7 @@ fn nobody_validates_on_generated_pairs() {
     let out = folder.path().join("out");
     let summary = done(&request(&generated, &out, Format::Nnunet));
     assert!(!out.join("splits_final.json").exists());
-    for words in ["nobody can validate", "Dataset101_Lesions"] {
+    for words in ["too few for a validation part", "Dataset101_Lesions"] {
         assert!(summary.warnings.iter().any(|warning| warning.contains(words)), "{:?}", summary.warnings);
     }
     let out = folder.path().join("monai");
@@ -100,7 +100,7 @@ fn the_split_of_a_run_can_be_kept() {
         .collect();
     assert_eq!(validation, split.validation.into_iter().collect());
     assert!(!summary.warnings.iter().any(|warning| warning.contains("--splits")));
-    // Of other data, the split is refused.
+    // A split of other data is refused.
     let other = common::phantoms(&folder.path().join("other"), 3, 4);
     let error = common::run(&Request { real: Some(other), out: folder.path().join("x"), ..joined }).unwrap_err();
     assert!(error.to_string().contains("the split does not fit"), "{error}");
@@ -159,7 +159,7 @@ fn coco_has_an_instance_for_each_component() {
             .collect();
         assert_eq!(facts, [json!([1, 1, 4, [0, 0, 2, 2], 1, 0]), json!([2, 1, 8, [4, 2, 3, 3], 1, 0])]);
     }
-    // Runs 0 2 4 2 40: the text of each count alone up to the third, then differences to the one two before.
+    // Runs 0 2 4 2 40: the text of each count itself up to the third, then of the difference to the count two places before.
     assert_eq!(rle["annotations"][0]["segmentation"], json!({ "size": [6, 8], "counts": "0240T1" }));
     let polygons = polygon["annotations"][1]["segmentation"].clone();
     assert_eq!(polygons, json!([[4, 2, 7, 2, 7, 3, 4, 3], [4, 3, 5, 3, 5, 4, 6, 4, 6, 3, 7, 3, 7, 5, 4, 5]]));

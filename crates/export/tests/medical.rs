@@ -57,7 +57,7 @@ fn a_volume_becomes_one_nifti_file_with_its_spacing() {
     assert_eq!(&bytes[344..352], b"n+1\0\0\0\0\0");
     let text = String::from_utf8_lossy(&bytes[148..228]).trim_end_matches('\0').to_owned();
     assert!(text.ends_with("; synthetic=no; spacing in mm"), "{text}");
-    // Slices lie in the order of their numbers, 7, 8, 9, which are the second, third and first file.
+    // Slices are in the order of their numbers, 7, 8, 9, which are the second, third and first file.
     for (slice, index) in [1, 2, 0].into_iter().enumerate() {
         for (x, y) in [(0, 0), (4, 0), (1, 2)] {
             let place = 352 + 2 * (slice * 15 + y * 5 + x);
@@ -105,7 +105,7 @@ fn volumes_with_gaps_or_other_grids_are_not_stacked() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut rows = "id,patient,slice,slices,source_sha256,crop_left,slice_spacing_mm\n".to_owned();
-    // As `pig prepare` lists them: a gap in a, another crop in b, every other slice of c, one slice of d.
+    // As `pig prepare` lists them: a gap in a, a different crop in b, every second slice of c, one slice of d.
     let slices =
         [("a", 0, 0), ("a", 1, 0), ("a", 3, 0), ("b", 0, 0), ("b", 1, 5), ("c", 2, 0), ("c", 4, 0), ("d", 6, 0)];
     for (case, number, crop) in slices {
@@ -123,7 +123,7 @@ fn volumes_with_gaps_or_other_grids_are_not_stacked() {
         ["a_0000", "a_0001", "a_0003", "b_0000", "b_0001", "c", "d"].map(|name| format!("{name}.nii.gz"))
     );
     assert!(summary.warnings.iter().any(|warning| warning.starts_with("2 volume(s)")), "{:?}", summary.warnings);
-    // Every other slice lies twice as far away.
+    // With every second slice, the distance is doubled.
     assert_eq!(float(&unpacked(&out.join("images/c.nii.gz")), 88), 3.0);
 }
 
@@ -211,20 +211,20 @@ fn generated_captures_say_so_and_hold_nothing_of_a_source() {
         for object in [&image, &segmentation] {
             assert_eq!(text(object, tags::SYNTHETIC_DATA), "YES");
             let uid = text(object, tags::SOP_INSTANCE_UID);
-            assert!(uid.starts_with("2.25.") && uids.insert(uid), "an identifier twice");
+            assert!(uid.starts_with("2.25.") && uids.insert(uid), "an identifier occurs twice");
             assert!(text(object, tags::DERIVATION_DESCRIPTION).starts_with("Synthetic, not acquired from a patient"));
             for tag in [tags::PATIENT_BIRTH_DATE, tags::PATIENT_SEX, tags::STUDY_DATE, tags::ACCESSION_NUMBER] {
                 assert_eq!(text(object, tag), "");
             }
             for tag in [tags::PIXEL_SPACING, tags::KVP, tags::IMAGE_POSITION_PATIENT, tags::FRAME_OF_REFERENCE_UID] {
-                assert!(object.element(tag).is_err(), "{tag} would be invented");
+                assert!(object.element(tag).is_err(), "{tag} must be absent: its value would be invented");
             }
         }
         patients.insert((row["origin"].clone(), text(&image, tags::PATIENT_ID)));
         let Pixels::Eight(values) = read_png(&source(&generated, &row)).unwrap().pixels else { panic!("16 bit") };
         assert_eq!(image.element(tags::PIXEL_DATA).unwrap().to_bytes().unwrap()[..values.len()], values);
     }
-    // Two images of each of four real patients; ten generated pairs of nobody.
+    // Two images of each of four real patients; ten generated pairs without a patient.
     let of = |origin: &str| patients.iter().filter(|(found, _)| found == origin).count();
     assert_eq!((of("real"), of("generated")), (4, 10));
 }

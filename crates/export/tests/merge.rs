@@ -1,4 +1,4 @@
-//! Which pairs are taken, under which names, and what is refused.
+//! Which pairs are exported, under which names, and what is refused.
 
 mod common;
 
@@ -26,7 +26,7 @@ fn the_same_request_gives_the_same_bytes() {
     let (folder, generated, real) = both();
     for (index, format) in FORMATS.into_iter().enumerate() {
         let make = |name: &str| {
-            // The name of the output folder stands in some files.
+            // Some files contain the name of the output folder.
             let out = folder.path().join(name).join(format!("Dataset10{index}_X"));
             std::fs::create_dir_all(out.parent().unwrap()).unwrap();
             done(&Request {
@@ -92,7 +92,7 @@ fn pairs_keep_their_pixels_their_text_and_their_patients() {
             assert_eq!(row["patient"], row["id"], "a generated pair has no patient beside real ones");
         }
     }
-    // The export is a data folder: exported again it is the same, but for its names.
+    // The export is a data folder: exported again, it is the same except for its names.
     let again = folder.path().join("again");
     let summary = done(&request(&out, &again, Format::Png));
     assert_eq!((summary.generated, summary.real), (10, 8));
@@ -147,10 +147,10 @@ fn what_would_mislead_is_refused() {
     };
     let joined = |pairs: &Path, real: &Path| Request { real: Some(real.into()), ..request(pairs, &out, Format::Png) };
     refused(joined(&unmarked, &real), &["a.png", "1 such pair", "synthetic = yes", "--real", "pig sample"]);
-    refused(joined(&generated, &made), &["a.png", "0123456789ab", "real pairs", "take the generated ones away"]);
+    refused(joined(&generated, &made), &["a.png", "0123456789ab", "real pairs", "remove the generated pairs"]);
     refused(joined(&made, &real), &["16", "8", "a.png", "one bit depth", "convert them"]);
     let share = |share| Request { amount: Amount::Share(share), ..joined(&generated, &real) };
-    refused(share(0.9), &["10 generated pair(s)", "at least 72", "--share 0.9 beside 8", "pig sample"]);
+    refused(share(0.9), &["10 generated pair(s)", "at least 72", "--share 0.9 with 8", "pig sample"]);
     refused(share(1.0), &["--share = 1", "below 1"]);
     refused(share(f64::NAN), &["--share = NaN"]);
     refused(Request { real: None, ..share(0.5) }, &["--share", "--real"]);

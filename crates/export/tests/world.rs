@@ -1,4 +1,4 @@
-//! Prepared pairs keep their place in the world: what is exported to NIfTI lies where its source lay.
+//! Prepared pairs keep their position in the world: exported NIfTI files have the positions of their sources.
 
 mod common;
 
@@ -15,7 +15,7 @@ type Affine = [[f64; 4]; 3];
 
 const SIZE: [usize; 3] = [30, 22, 6];
 
-/// An oblique frame with another length in each direction, left-handed.
+/// An oblique, left-handed frame with a different voxel length in each direction.
 fn oblique() -> Affine {
     let (turn, tilt) = (0.3_f64, 0.2_f64);
     let rotation = [
@@ -30,7 +30,7 @@ fn oblique() -> Affine {
     })
 }
 
-/// A frame whose axes do not stand upright on each other.
+/// A frame whose axes are not perpendicular.
 fn sheared() -> Affine {
     let mut affine = oblique();
     affine[0][1] += 0.35;
@@ -113,7 +113,7 @@ fn all() -> impl Iterator<Item = [usize; 3]> {
 #[track_caller]
 fn near(found: [f64; 3], expected: [f64; 3], tolerance: f64) {
     let apart = (0..3).map(|axis| (found[axis] - expected[axis]).powi(2)).sum::<f64>().sqrt();
-    assert!(apart <= tolerance, "{found:?} lies {apart} mm from {expected:?}");
+    assert!(apart <= tolerance, "{found:?} is {apart} mm from {expected:?}");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn check(out: &Path, affine: &Affine, size: [usize; 2], order: [usize; 3], uprig
             near(apply(&found, voxel.map(|part| part as f64)), apply(affine, source), 1e-4);
         }
     }
-    // The manifest says it again, so that a later export can.
+    // The manifest states the affine again, so that a later export can use it.
     assert!(manifest(out).iter().all(|row| row["affine_ras"].split(' ').count() == 12));
 }
 

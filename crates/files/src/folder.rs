@@ -1,4 +1,4 @@
-//! Making one folder.
+//! Creates one folder.
 
 use crate::{
     FileError,
@@ -6,8 +6,8 @@ use crate::{
 };
 use std::{fs, path::Path};
 
-/// Makes the folder `path`, which must be new or empty. `fill` writes into a temporary folder beside it, which then takes the
-/// name: the folder is there with everything or not at all.
+/// Creates the folder `path`, which must be new or empty. `fill` writes into a temporary folder beside it, which is then renamed:
+/// the folder appears with everything in it or not at all.
 pub fn create_folder<E: From<FileError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     let temporary = temporary(path);
     let created = fs::create_dir_all(&temporary).map_err(FileError::io(path, "create"));
@@ -21,7 +21,7 @@ pub fn create_folder<E: From<FileError>>(path: &Path, fill: impl FnOnce(&Path) -
 
 fn publish(temporary: &Path, path: &Path) -> Result<(), FileError> {
     if path.exists() {
-        // This fails where the folder is not empty, so that nothing is ever overwritten.
+        // This fails if the folder is not empty, so that nothing is ever overwritten.
         fs::remove_dir(path).map_err(FileError::io(path, "replace"))?;
     }
     fs::rename(temporary, path).map_err(FileError::io(path, "create"))?;

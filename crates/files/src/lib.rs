@@ -1,7 +1,7 @@
-//! Files and folders that are there whole or not at all, and the hashes that name them.
+//! Writes files and folders whole or not at all, and computes the hashes that name content.
 //!
-//! Everything that pig writes goes to a temporary name beside its target first, is synced and then renamed. A reader, or a
-//! crash, finds the old content or the new one, never a part. [`write()`] does it for a file, [`create_folder`] for a folder.
+//! pig writes everything to a temporary name beside its target, syncs it and renames it. A reader finds the old content or the
+//! new content, never a part, even after a crash. [`write()`] does this for a file, [`create_folder`] for a folder.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 pub struct FileError {
     /// The file or folder.
     pub path: PathBuf,
-    /// What was tried, such as "write".
+    /// The operation that failed, such as "write".
     pub action: &'static str,
-    /// What the system said.
+    /// The system's error.
     pub source: std::io::Error,
 }
 

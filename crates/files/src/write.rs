@@ -1,4 +1,4 @@
-//! Writing one file.
+//! Writes one file.
 
 use crate::FileError;
 use std::{
@@ -15,8 +15,8 @@ use std::{
 /// Makes the temporary names of one process differ from each other.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Makes the temporary names of processes differ, also of those that share a folder from several machines or containers,
-/// where process ids repeat.
+/// Makes the temporary names of processes differ, even if processes on several machines or containers share a folder and have
+/// the same process id.
 static NONCE: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
 
 /// A name beside `path` that no other file has.
@@ -26,7 +26,7 @@ pub(crate) fn temporary(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{:016x}-{count}.tmp", *NONCE))
 }
 
-/// Brings a rename within the folder of `path` to disk. Not every file system can sync a folder.
+/// Syncs the folder of `path`, so that a rename in it is on disk. Not every file system can sync a folder.
 pub(crate) fn sync_parent(path: &Path) {
     if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
         let _ = folder.sync_all();
@@ -72,7 +72,7 @@ mod tests {
         let missing = folder.path().join("absent").join("page.html");
         let error = write(&missing, b"x").unwrap_err().to_string();
         assert!(error.contains("page.html") && error.contains("check that the folder exists"), "{error}");
-        // A folder stands where the file should go: the temporary file must be gone afterwards.
+        // The target is a folder: the write fails, and the temporary file must be gone afterwards.
         let taken = folder.path().join("taken");
         fs::create_dir(&taken).unwrap();
         assert!(write(&taken, b"x").is_err());

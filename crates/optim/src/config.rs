@@ -1,4 +1,4 @@
-//! What an optimiser is told.
+//! The settings of an optimiser.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,21 +14,21 @@ pub enum OptimizerKind {
     AdamW,
 }
 
-/// How the learning rate moves after warm-up.
+/// How the learning rate changes after warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LrSchedule {
-    /// Stays.
+    /// Stays constant.
     #[default]
     Constant,
-    /// Falls to 0 along half a cosine at `train.steps`.
+    /// Falls along half a cosine and reaches 0 at `train.steps`.
     Cosine,
-    /// Is multiplied by `plateau_factor` when the training loss of an epoch has not fallen for `plateau_patience` epochs.
+    /// Is multiplied by `plateau_factor` when the training loss has not fallen for more than `plateau_patience` epochs.
     Plateau,
 }
 
-/// An optimiser, its learning rate and its moving average. Its keys and their defaults stand in the configuration of whatever
-/// is trained.
+/// Settings of an optimiser, its learning rate and the moving average of weights. The configuration of the network that is
+/// trained defines the keys and their defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimConfig {
     /// The optimiser.
@@ -37,17 +37,17 @@ pub struct OptimConfig {
     pub learning_rate: f64,
     /// Decay of the gradient's running mean.
     pub adam_beta1: f64,
-    /// Decay of the gradient's running square.
+    /// Decay of the squared gradient's running mean.
     pub adam_beta2: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// How the learning rate moves after warm-up.
+    /// How the learning rate changes after warm-up.
     pub lr_schedule: LrSchedule,
     /// Steps over which the learning rate rises from 0.
     pub warmup_steps: usize,
     /// Factor of [`LrSchedule::Plateau`].
     pub plateau_factor: f64,
-    /// Epochs without a lower loss that [`LrSchedule::Plateau`] waits.
+    /// Epochs without a lower loss that [`LrSchedule::Plateau`] tolerates.
     pub plateau_patience: usize,
     /// Decay of the moving average of weights, 0 for none.
     pub ema_decay: f64,
@@ -68,7 +68,7 @@ impl OptimConfig {
 
 #[cfg(test)]
 impl OptimConfig {
-    /// A usual training's.
+    /// The settings of a typical training.
     pub(crate) fn example() -> Self {
         Self {
             optimizer: OptimizerKind::AdamW,

@@ -1,8 +1,8 @@
 //! Adam or AdamW with the moving average of weights on tensors, for devices whose memory the host does not share.
 //!
-//! All parameters lie one after another in one long tensor, and so do their gradients, moments and averages: a step is a
-//! dozen operations on long tensors whatever the number of layers. The arithmetic is [`crate::host`]'s; the two
-//! agree to rounding.
+//! All parameters are concatenated in one long tensor, and so are their gradients, moments and averages: a step takes a dozen
+//! operations on long tensors, whatever the number of layers. The arithmetic is that of [`crate::host`]; the two agree up to
+//! rounding.
 
 use crate::{
     config::{OptimConfig, OptimizerKind},
@@ -14,7 +14,7 @@ use burn::{
 };
 use pig_weights::{Array, StateDict};
 
-/// The optimiser's memory, the averaged weights, and the gradient that is being summed, on one device.
+/// The optimiser's state, the averaged weights, and the gradient that is being summed, on one device.
 #[derive(Clone, Debug)]
 pub struct DeviceOptimizer {
     config: OptimConfig,
@@ -45,7 +45,7 @@ struct State {
     ema: Tensor<1>,
 }
 
-/// What one step takes beside tensors.
+/// The inputs of one step that are not tensors.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     kind: OptimizerKind,
@@ -54,7 +54,7 @@ struct Step {
     weight_decay: f64,
     learning_rate: f64,
     ema_decay: f64,
-    /// Steps with this one.
+    /// Number of steps, including this one.
     count: i32,
 }
 
@@ -64,7 +64,7 @@ impl State {
         let Step { beta1, beta2, learning_rate, weight_decay, .. } = step;
         let correction = |beta: f64| 1.0 - beta.powi(step.count);
         let values = self.values.clone();
-        // Adam's weight decay joins the gradient, AdamW's shrinks the parameter.
+        // Adam adds the weight decay to the gradient, AdamW shrinks the parameter.
         let (gradient, values) = match step.kind {
             _ if weight_decay == 0.0 => (gradient, values),
             OptimizerKind::Adam => (gradient + values.clone().mul_scalar(weight_decay), values),
@@ -81,7 +81,7 @@ impl State {
 }
 
 impl DeviceOptimizer {
-    /// At the start of a training: no memory, and the average is the network itself.
+    /// The optimiser at the start of a training: the moments are zero, and the average is the network's weights.
     pub fn new(config: &OptimConfig, network: &impl Module) -> Self {
         let mut reader = Reader::default();
         network.visit(&mut reader);
@@ -103,8 +103,8 @@ impl DeviceOptimizer {
         });
     }
 
-    /// Scales the whole summed gradient down to `limit` where its norm is larger (0 for no limit). Returns the norm
-    /// before.
+    /// Scales the whole summed gradient down to the norm `limit` if its norm is larger (0 means no limit). Returns the norm
+    /// before scaling.
     pub fn clip(&mut self, limit: f64) -> f64 {
         let Some(gradient) = self.gradient.take() else { return 0.0 };
         let norm = f64::from(gradient.clone().square().sum().into_scalar::<f32>()).sqrt();
@@ -113,7 +113,7 @@ impl DeviceOptimizer {
         norm
     }
 
-    /// One step along the summed gradient, which is used up. `step` counts from 0.
+    /// Makes one step along the summed gradient and clears the sum. `step` counts from 0.
     pub fn step<M: Module>(&mut self, network: M, learning_rate: f64, step: usize) -> M {
         let Some(gradient) = self.gradient.take() else { return network };
         let ema_decay = self.config.ema_decay_at(step);
@@ -146,8 +146,8 @@ impl DeviceOptimizer {
         self.layout.iter().map(|entry| (format!("{prefix}{}", entry.name), array(entry))).collect()
     }
 
-    /// Takes up what [`DeviceOptimizer::moments`] and [`DeviceOptimizer::ema`] gave. Returns the name of the first array
-    /// that is missing or of another shape.
+    /// Restores the state from [`DeviceOptimizer::moments`] and [`DeviceOptimizer::ema`]. The error is the name of the first
+    /// array that is missing or has a different shape.
     pub fn restore(&mut self, moments: &StateDict, ema: &StateDict) -> Result<(), String> {
         let device = self.state.values.device();
         let exp_avg = self.gathered(moments, &format!("{FIRST_MOMENT}."), &device)?;
@@ -290,7 +290,7 @@ mod tests {
         network.forward(x, &[3.0, 900.0], &Pass::default()).square().mean().backward()
     }
 
-    /// Largest difference over the largest value, each of all arrays.
+    /// The largest difference divided by the largest value, both over all arrays.
     fn difference(found: &StateDict, expected: &StateDict) -> f64 {
         assert!(found.keys().eq(expected.keys()));
         let values = |arrays: &StateDict| arrays.values().flat_map(|array| array.values.clone()).collect::<Vec<f32>>();
@@ -299,8 +299,8 @@ mod tests {
         f64::from(found.iter().zip(&expected).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / largest)
     }
 
-    /// Both optimisers are fed the same gradients, in two parts a step, clipped, over five steps. The rate is small beside
-    /// the weights: where weight decay cancels a gradient, Adam's normalisation would enlarge rounding from step to step.
+    /// Both optimisers get the same gradients, in two parts per step, clipped, over five steps. The rate is small compared with
+    /// the weights: if weight decay cancels a gradient, Adam's normalisation would enlarge rounding errors from step to step.
     #[test]
     fn steps_are_those_of_the_host() {
         const RATE: f64 = 1e-3;

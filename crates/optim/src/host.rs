@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// Gradients by parameter name.
 pub type NamedGradients = BTreeMap<String, Vec<f32>>;
 
-/// The optimiser's memory and the averaged weights.
+/// The optimiser's state and the averaged weights.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     config: OptimConfig,
@@ -36,7 +36,7 @@ pub(crate) const FIRST_MOMENT: &str = "exp_avg";
 pub(crate) const SECOND_MOMENT: &str = "exp_avg_sq";
 
 impl Optimizer {
-    /// At the start of a training: no memory, and the average is the network itself.
+    /// The optimiser at the start of a training: the moments are zero, and the average is the network's weights.
     pub fn new(config: &OptimConfig, network: &impl Module) -> Self {
         let slots = parameters::export(network)
             .into_iter()
@@ -48,7 +48,7 @@ impl Optimizer {
         Self { config: *config, slots }
     }
 
-    /// One step. `step` counts from 0; `gradients` are the mean gradients of the loss.
+    /// Makes one step. `step` counts from 0; `gradients` are the mean gradients of the loss.
     pub fn step<M: Module>(&mut self, network: M, gradients: &NamedGradients, learning_rate: f64, step: usize) -> M {
         let ema_decay = self.config.ema_decay_at(step);
         let mut pass = Pass { optimizer: self, gradients, learning_rate, ema_decay, count: step as u32 + 1 };
@@ -75,8 +75,8 @@ impl Optimizer {
         moments
     }
 
-    /// Takes up what [`Optimizer::moments`] and [`Optimizer::ema`] gave. Returns the name of the first array that is
-    /// missing or of another shape.
+    /// Restores the state from [`Optimizer::moments`] and [`Optimizer::ema`]. The error is the name of the first array that is
+    /// missing or has a different shape.
     pub fn restore(&mut self, moments: &StateDict, ema: &StateDict) -> Result<(), String> {
         for (name, slot) in &mut self.slots {
             let take = |arrays: &StateDict, key: String| match arrays.get(&key) {
@@ -117,7 +117,7 @@ impl Updater for Pass<'_> {
     }
 }
 
-/// One parameter's step. Adam's weight decay joins the gradient, AdamW's shrinks the parameter.
+/// Makes one parameter's step. Adam adds the weight decay to the gradient, AdamW shrinks the parameter.
 fn update_slot(kind: OptimizerKind, mut step: AdamStep, values: &mut [f32], gradient: &[f32], slot: &mut Slot) {
     let coupled: Vec<f32>;
     let gradient = match kind {
@@ -135,7 +135,7 @@ fn update_slot(kind: OptimizerKind, mut step: AdamStep, values: &mut [f32], grad
     adam(Level::best(), &step, gradient, values, exp_avg, exp_avg_sq, Some(ema));
 }
 
-/// Takes every parameter's gradient to the host and adds `share` of it to `sum`.
+/// Moves every parameter's gradient to the host and adds it, multiplied by `share`, to `sum`.
 pub fn accumulate(network: &impl Module, gradients: &mut Gradients, share: f32, sum: &mut NamedGradients) {
     struct Collector<'a> {
         path: Vec<String>,
@@ -169,10 +169,10 @@ pub fn accumulate(network: &impl Module, gradients: &mut Gradients, share: f32, 
     network.visit(&mut Collector { path: Vec::new(), gradients, share, sum });
 }
 
-/// Values that one job sums or scales.
+/// Number of values that one job sums or scales.
 const CHUNK: usize = 1 << 14;
 
-/// The sum of squares, in eight chains that the processor adds side by side.
+/// The sum of squares, in eight partial sums that the processor adds in parallel.
 fn sum_of_squares(values: &[f32]) -> f64 {
     let mut sums = [0.0_f64; 8];
     let whole = values.chunks_exact(sums.len());
@@ -185,9 +185,9 @@ fn sum_of_squares(values: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>()
 }
 
-/// Scales the whole gradient down to `limit` where its norm is larger (0 for no limit). Returns the norm before.
+/// Scales the whole gradient down to the norm `limit` if its norm is larger (0 means no limit). Returns the norm before scaling.
 pub fn clip(gradients: &mut NamedGradients, limit: f64) -> f64 {
-    // Cut by the shapes alone, so that the sum does not depend on the number of threads.
+    // The chunks depend only on the shapes, so that the sum does not depend on the number of threads.
     let chunks: Vec<&[f32]> = gradients.values().flat_map(|values| values.chunks(CHUNK)).collect();
     let squares: Vec<f64> = chunks.par_iter().map(|chunk| sum_of_squares(chunk)).collect();
     let norm = squares.iter().sum::<f64>().sqrt();

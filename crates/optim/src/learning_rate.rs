@@ -3,8 +3,8 @@
 use crate::config::{LrSchedule, OptimConfig};
 use serde::{Deserialize, Serialize};
 
-/// Warm-up and schedule. The plateau is the only part with a memory, and that is saved with every checkpoint: in f32,
-/// since JSON gives those back bit for bit, while serde_json may read an f64 one unit in its last place off.
+/// Warm-up and schedule. Only the plateau schedule has state, which is saved with every checkpoint. The state is in f32,
+/// because JSON returns f32 numbers bit for bit, while serde_json may read an f64 wrong by one unit in its last place.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LearningRate {
@@ -16,12 +16,12 @@ pub struct LearningRate {
 }
 
 impl LearningRate {
-    /// At the start of a training.
+    /// The state at the start of a training.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The rate of `step`, counted from 0, of `steps`.
+    /// The learning rate of `step`, counted from 0, in a training of `steps` steps.
     pub fn at(&self, config: &OptimConfig, step: usize, steps: usize) -> f64 {
         let warmup = ((step + 1) as f64 / config.warmup_steps.max(1) as f64).min(1.0);
         let schedule = match config.lr_schedule {
@@ -32,8 +32,8 @@ impl LearningRate {
         config.learning_rate * warmup * schedule
     }
 
-    /// Takes a step's training loss; `epoch_ends` after the last step of an epoch. As PyTorch's `ReduceLROnPlateau`
-    /// with its relative threshold of 1e-4, fed with the mean loss of each epoch.
+    /// Adds a step's training loss; `epoch_ends` is true for the last step of an epoch. This works as PyTorch's
+    /// `ReduceLROnPlateau` with its relative threshold of 1e-4, called with the mean loss of each epoch.
     pub fn observe(&mut self, config: &OptimConfig, loss: f32, epoch_ends: bool) {
         const THRESHOLD: f32 = 1e-4;
         self.epoch_sum += loss;

@@ -1,7 +1,7 @@
 //! Optimisers, learning rates and moving averages of weights.
 //!
 //! [`Updates`] chooses between [`host`], one fused pass over slices on the CPU, and [`device`], a dozen operations on long
-//! tensors elsewhere; the two agree to rounding.
+//! tensors on other devices; the two agree up to rounding.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

@@ -1,4 +1,4 @@
-//! The optimiser that suits a device: on the host's memory for the CPU, on tensors elsewhere.
+//! Chooses the optimiser for a device: on the host's memory for the CPU, on tensors for other devices.
 
 use crate::{
     config::OptimConfig,
@@ -22,7 +22,7 @@ pub enum Updates {
 }
 
 impl Updates {
-    /// At the start of a training on `device`.
+    /// The optimiser at the start of a training on `device`.
     pub fn new(config: &OptimConfig, network: &impl Module, device: &Device) -> Self {
         if is_cpu(device) {
             Self::Host(Optimizer::new(config, network), NamedGradients::new())
@@ -39,8 +39,8 @@ impl Updates {
         }
     }
 
-    /// Scales the whole summed gradient down to `limit` where its norm is larger (0 for no limit). Returns the norm
-    /// before.
+    /// Scales the whole summed gradient down to the norm `limit` if its norm is larger (0 means no limit). Returns the norm
+    /// before scaling.
     pub fn clip(&mut self, limit: f64) -> f64 {
         match self {
             Self::Host(_, sum) => clip(sum, limit),
@@ -48,7 +48,7 @@ impl Updates {
         }
     }
 
-    /// One step along the summed gradient, which is used up. `step` counts from 0.
+    /// Makes one step along the summed gradient and clears the sum. `step` counts from 0.
     pub fn step<M: Module>(&mut self, network: M, learning_rate: f64, step: usize) -> M {
         match self {
             Self::Host(optimizer, sum) => optimizer.step(network, &std::mem::take(sum), learning_rate, step),
@@ -72,8 +72,8 @@ impl Updates {
         }
     }
 
-    /// Takes up what [`Updates::moments`] and [`Updates::ema`] gave. Returns the name of the first array that is missing
-    /// or of another shape.
+    /// Restores the state from [`Updates::moments`] and [`Updates::ema`]. The error is the name of the first array that is
+    /// missing or has a different shape.
     pub fn restore(&mut self, moments: &StateDict, ema: &StateDict) -> Result<(), String> {
         match self {
             Self::Host(optimizer, _) => optimizer.restore(moments, ema),

@@ -1,7 +1,7 @@
-//! For tests: the data beside the repository, and a record of the tests that were skipped.
+//! Helpers for tests: the data beside the repository, and a record of the tests that were skipped.
 //!
 //! A test that lacks something calls [`skip`], [`shared`] or [`given`] and returns. Cargo then counts it as passed, so the skip is
-//! printed, and where the environment variable [`LOG`] names a file, a line `TEST<tab>REASON` is appended to that file. `.ci/run`
+//! printed, and if the environment variable [`LOG`] names a file, a line `TEST<tab>REASON` is appended to that file. `.ci/run`
 //! counts these lines.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -21,11 +21,11 @@ pub const LOG: &str = "PIG_SKIPPED_LOG";
 /// The folder of data that some tests need, beside the repository.
 const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
 
-/// Says that the calling test, or a part of it, is skipped, and why. Equal reasons are counted together, so a reason names what
-/// is missing and nothing of the single test.
+/// Reports that the calling test, or a part of it, is skipped, and why. Equal reasons are counted together, so a reason names
+/// what is missing and nothing that is specific to one test.
 ///
 /// # Panics
-/// When the file that [`LOG`] names cannot be written: an uncounted skip would look like a passed test.
+/// If the file that [`LOG`] names cannot be written: an uncounted skip would look like a passed test.
 pub fn skip(reason: &str) {
     println!("skipped: {reason}");
     if let Some(log) = env::var_os(LOG).map(PathBuf::from) {
@@ -35,7 +35,7 @@ pub fn skip(reason: &str) {
     }
 }
 
-/// A file or folder of `../shared`, such as `data/lgg`. Without it the calling test is skipped.
+/// A file or folder of `../shared`, such as `data/lgg`. If it is absent, a skip is recorded and the result is `None`.
 pub fn shared(path: &str) -> Option<PathBuf> {
     let found = existing(Path::new(SHARED), path);
     if found.is_none() {
@@ -44,7 +44,7 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     found
 }
 
-/// The value of an environment variable that `.ci/peers` sets. Without it the calling test is skipped.
+/// The value of an environment variable that `.ci/peers` sets. If it is not set, a skip is recorded and the result is `None`.
 pub fn given(variable: &str) -> Option<OsString> {
     let value = env::var_os(variable);
     if value.is_none() {
@@ -57,7 +57,7 @@ fn existing(folder: &Path, path: &str) -> Option<PathBuf> {
     Some(folder.join(path)).filter(|path| path.exists())
 }
 
-/// `BINARY::TEST`: the test harness gives a test's thread the test's name.
+/// `BINARY::TEST`: the test harness names each test's thread after the test.
 fn current_test() -> String {
     let binary = env::current_exe().ok();
     let stem = binary.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
@@ -67,7 +67,7 @@ fn current_test() -> String {
     format!("{}::{}", stem.as_deref().unwrap_or("unknown"), test.as_deref().unwrap_or("unknown"))
 }
 
-/// Appends one line at once, so that lines of tests that run at the same time do not mix.
+/// Appends one line in a single write, so that lines of tests that run at the same time do not mix.
 fn append(log: &Path, test: &str, reason: &str) -> io::Result<()> {
     OpenOptions::new().create(true).append(true).open(log)?.write_all(format!("{test}\t{reason}\n").as_bytes())
 }

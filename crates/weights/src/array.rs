@@ -3,10 +3,10 @@
 use half::{bf16, f16};
 use std::collections::BTreeMap;
 
-/// An array in f32, whatever it was stored as.
+/// An array in f32, converted from its stored type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// Sizes, slowest axis first; none for a single number.
+    /// Sizes, slowest axis first; empty for a single number.
     pub shape: Vec<usize>,
     /// Values in row-major order.
     pub values: Vec<f32>,
@@ -51,8 +51,8 @@ impl Dtype {
         }
     }
 
-    /// The little-endian number that begins `bytes`, which holds at least [`size`](Self::size) of them. Numbers that f32
-    /// cannot hold are rounded.
+    /// The little-endian number at the start of `bytes`, which has at least [`size`](Self::size) bytes. Numbers that f32
+    /// cannot represent are rounded.
     fn number(self, bytes: &[u8]) -> f32 {
         let two = || [bytes[0], bytes[1]];
         let four = || [bytes[0], bytes[1], bytes[2], bytes[3]];
@@ -71,13 +71,13 @@ impl Dtype {
         }
     }
 
-    /// Numbers that lie one after the other.
+    /// Converts consecutive numbers.
     pub(crate) fn numbers(self, bytes: &[u8]) -> Vec<f32> {
         bytes.chunks_exact(self.size()).map(|chunk| self.number(chunk)).collect()
     }
 }
 
-/// Where an array's numbers lie in a run of numbers.
+/// The places of an array's numbers in a storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Strided {
     pub(crate) offset: usize,
@@ -86,12 +86,12 @@ pub(crate) struct Strided {
 }
 
 impl Strided {
-    /// Number of values, where it can be counted.
+    /// Number of values; `None` if it overflows.
     pub(crate) fn len(&self) -> Option<usize> {
         self.shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
     }
 
-    /// The index after the last number that is touched, where it can be counted.
+    /// The index after the last number that is read; `None` if it overflows.
     fn end(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(self.offset);
@@ -101,8 +101,8 @@ impl Strided {
         last.chain([Some(1)]).try_fold(self.offset, |end, step| end.checked_add(step?))
     }
 
-    /// The array in row-major order. An array that reaches outside the `bytes`, or has more values than they (which only
-    /// repetition makes possible), is an error that says so.
+    /// Reads the array in row-major order. An array that reaches beyond `bytes`, or that has more values than `bytes` (which is
+    /// possible only by repetition), gives an error.
     pub(crate) fn read(&self, bytes: &[u8], dtype: Dtype) -> Result<Array, String> {
         let there = bytes.len() / dtype.size();
         let fits = self.shape.len() == self.strides.len()
@@ -111,7 +111,7 @@ impl Strided {
         if !fits {
             let Self { offset, shape, strides } = self;
             return Err(format!(
-                "a tensor of shape {shape:?}, strides {strides:?} and offset {offset} in a storage of {there} numbers"
+                "a tensor of shape {shape:?}, strides {strides:?} and offset {offset} does not fit in a storage of {there} numbers"
             ));
         }
         let shape = self.shape.clone();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     proptest! {
-        /// Any permutation of axes of a row-major array reads what indexing gives.
+        /// For any rotation of the axes of a row-major array, reading gives the same values as indexing.
         #[test]
         fn permuted_axes(a in 1_usize..5, b in 1_usize..5, c in 1_usize..5, turn in 0_usize..3) {
             let bytes: Vec<u8> = (0..(a * b * c) as u8).collect();

@@ -1,4 +1,4 @@
-//! What can be wrong with somebody else's file.
+//! Errors about files of other frameworks.
 
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,12 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation that was tried.
         action: &'static str,
         /// Why it failed.
         source: std::io::Error,
     },
-    /// A file that is damaged, or of another kind.
+    /// A file that is damaged or has the wrong format.
     #[error("{}: {problem}; {advice}", path.display())]
     BadFile {
         /// The file.

@@ -1,4 +1,4 @@
-//! A file of weights of any format that is read here.
+//! Reads a file of weights in any of the supported formats.
 
 use crate::{
     Error, Result,
@@ -14,12 +14,12 @@ use std::{
     path::Path,
 };
 
-/// A safetensors header larger than this is refused by the format's own reader too.
+/// Largest safetensors header; the format's own reader has the same limit.
 const MOST_HEADER: u64 = 100_000_000;
-/// Bytes that tell the formats apart.
+/// Number of first bytes that tell the format.
 const START: u64 = 16;
 
-/// Arrays of a file, with what names it.
+/// The arrays of a file, with the file's hash.
 #[derive(Clone, Debug)]
 pub struct Weights {
     /// The arrays.
@@ -28,7 +28,7 @@ pub struct Weights {
     pub sha256: String,
 }
 
-/// Reads safetensors, `torch.save` files (`.pth`, `.pt`, `.bin`) and TorchScript archives, told apart by how they begin.
+/// Reads safetensors, `torch.save` files (`.pth`, `.pt`, `.bin`) and TorchScript archives; the first bytes tell the format.
 /// `entry` names one of several state dictionaries in a checkpoint.
 pub fn read(path: &Path, entry: Option<&str>) -> Result<Weights> {
     let file = File::open(path).map_err(Error::io(path, "read"))?;
@@ -43,7 +43,7 @@ pub fn read(path: &Path, entry: Option<&str>) -> Result<Weights> {
 /// What is wrong with a file, and what to do.
 pub type Problem = (String, &'static str);
 
-/// The same from anything that can be read.
+/// Reads the arrays as [`read`] does, but from any reader.
 pub fn decode(mut file: impl Read + Seek, entry: Option<&str>) -> std::result::Result<StateDict, Problem> {
     const DAMAGED: &str = "the file is damaged; fetch or save it again";
     let mut start = Vec::new();
@@ -55,7 +55,7 @@ pub fn decode(mut file: impl Read + Seek, entry: Option<&str>) -> std::result::R
         read_safetensors(file).map_err(|problem| (problem, DAMAGED))
     } else {
         let problem = "neither safetensors nor a file of torch.save or torch.jit.save";
-        Err((problem.to_owned(), "give such a file; a bare pickle is never read"))
+        Err((problem.to_owned(), "give a file in one of these formats; a bare pickle is never read"))
     }
 }
 
@@ -71,7 +71,7 @@ pub fn sha256_of_file(path: &Path) -> Result<String> {
     }))
 }
 
-/// Reads a safetensors file array by array, so that it never lies in memory twice.
+/// Reads a safetensors file array by array, so that it is never in memory twice.
 fn read_safetensors(mut file: impl Read + Seek) -> std::result::Result<StateDict, String> {
     let io = |error: std::io::Error| error.to_string();
     let file_size = file.seek(SeekFrom::End(0)).and_then(|size| file.rewind().map(|()| size)).map_err(io)?;
@@ -79,7 +79,7 @@ fn read_safetensors(mut file: impl Read + Seek) -> std::result::Result<StateDict
     file.read_exact(&mut length).map_err(io)?;
     let header_size = u64::from_le_bytes(length);
     if header_size > MOST_HEADER.min(file_size.saturating_sub(8)) {
-        return Err(format!("a header of {header_size} bytes in a file of {file_size}"));
+        return Err(format!("a header of {header_size} bytes in a file of {file_size} bytes"));
     }
     let mut header = Vec::new();
     file.by_ref().take(header_size).read_to_end(&mut header).map_err(io)?;
@@ -88,14 +88,15 @@ fn read_safetensors(mut file: impl Read + Seek) -> std::result::Result<StateDict
     let mut left = file_size - first;
     let mut arrays = StateDict::new();
     for (name, info) in metadata.tensors() {
-        let dtype = dtype(info.dtype).ok_or_else(|| format!("{name} is {:?}, which is not read", info.dtype))?;
+        let dtype =
+            dtype(info.dtype).ok_or_else(|| format!("{name} has the type {:?}, which is not supported", info.dtype))?;
         let (from, to) = info.data_offsets;
         let size = info.shape.iter().try_fold(dtype.size(), |size, &axis| size.checked_mul(axis));
         let fits = |&size: &usize| to.checked_sub(from) == Some(size) && size as u64 <= left && to as u64 <= file_size;
         let Some(size) = size.filter(fits) else {
             let shape = &info.shape;
             return Err(format!(
-                "{name}: {dtype:?} of shape {shape:?} at bytes {from} to {to} of a file of {file_size}"
+                "{name}: {dtype:?} of shape {shape:?} does not fit bytes {from} to {to} of a file of {file_size} bytes"
             ));
         };
         left -= size as u64;

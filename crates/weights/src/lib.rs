@@ -1,7 +1,7 @@
-//! Named arrays of other frameworks, on the host and without a tensor library.
+//! Reads named arrays of other frameworks, on the host and without a tensor library.
 //!
 //! [`mod@file`] reads weights: safetensors, files of `torch.save` and TorchScript archives, whose pickles are read without executing
-//! anything. [`layouts`] gives the arrays of known networks pig's names. [`npz`] reads and writes NumPy's archives.
+//! anything. [`layouts`] renames the arrays of known networks to pig's names. [`npz`] reads and writes NumPy's archives.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

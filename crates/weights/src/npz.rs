@@ -1,7 +1,7 @@
 //! NumPy's archives: `.npz` is a zip of `.npy` arrays (NEP 1, format versions 1 to 3).
 //!
-//! Read are little-endian f32, f64, i32 and i64 and bytes, in C order, stored or deflated; arrays of text are left out. Written are
-//! the same, stored.
+//! Reads little-endian f32, f64, i32, i64 and bytes, in C order, stored or deflated; arrays of text are left out. Writes the same
+//! types, stored.
 
 use crate::{Error, Result, zip};
 use std::{
@@ -11,13 +11,13 @@ use std::{
     path::Path,
 };
 
-/// What every array begins with.
+/// The first bytes of every array.
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Arrays begin at multiples of this many bytes in their file.
+/// The values of an array begin at a multiple of this many bytes in its file.
 const ALIGNMENT: usize = 64;
-/// Bytes of the longest description of an array; those of one number type are shorter.
+/// Bytes of the longest header of an array; headers with one number type are shorter.
 const MOST_HEADER: u64 = u16::MAX as u64;
-/// Arrays may inflate to this many bytes together, and to more only in an archive that is not much smaller.
+/// All arrays together may inflate to this many bytes, or to `MOST_INFLATION` times the archive's size if that is more.
 const MOST_BYTES: u64 = 1 << 30;
 const MOST_INFLATION: u64 = 64;
 
@@ -39,9 +39,9 @@ pub enum Values {
 /// An array with its sizes, slowest axis first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NpyArray {
-    /// Sizes; none for a single number.
+    /// Sizes; empty for a single number.
     pub shape: Vec<usize>,
-    /// As many values as the sizes' product.
+    /// The values; their number is the product of the sizes.
     pub values: Values,
 }
 
@@ -60,7 +60,7 @@ impl Values {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -100,7 +100,7 @@ impl Values {
     }
 }
 
-/// Bytes of one value of a type that is read.
+/// Bytes of one value of a supported type.
 fn item_size(descr: &str) -> Option<u64> {
     match descr {
         "<f4" | "<i4" => Some(4),
@@ -114,13 +114,13 @@ impl NpyArray {
     /// An array of f32.
     ///
     /// # Panics
-    /// Where the sizes' product is not the number of values.
+    /// If the product of the sizes is not the number of values.
     pub fn f32(shape: &[usize], values: Vec<f32>) -> Self {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "{shape:?}");
         Self { shape: shape.to_vec(), values: Values::F32(values) }
     }
 
-    /// The values in f32, whatever their type.
+    /// The values converted to f32.
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.values {
             Values::F32(values) => values.clone(),
@@ -142,14 +142,14 @@ pub fn read(path: &Path) -> Result<Npz> {
     })
 }
 
-/// The same from anything that can be read; the error says what is wrong.
+/// Reads all arrays of an archive from any reader; the error says what is wrong.
 pub fn decode(reader: impl Read + Seek) -> std::result::Result<Npz, String> {
     let mut archive = zip::Archive::open(reader)?;
     let names: Vec<String> = archive.names().map(str::to_owned).collect();
     let (mut arrays, mut left) = (Npz::new(), MOST_BYTES.max(archive.size().saturating_mul(MOST_INFLATION)));
     for name in names {
         let Some(stem) = name.strip_suffix(".npy") else {
-            return Err(format!("it holds {name:?}, expected arrays (.npy) alone"));
+            return Err(format!("it contains {name:?}, expected only arrays (.npy)"));
         };
         let Some(contents) = archive.contents(&name)? else { continue };
         if let Some(array) = array(contents, &mut left).map_err(|problem| format!("{name}: {problem}"))? {
@@ -159,8 +159,8 @@ pub fn decode(reader: impl Read + Seek) -> std::result::Result<Npz, String> {
     Ok(arrays)
 }
 
-/// An array, or none where it holds text. Its values are read once its shape says how many there are, and that they fit into the
-/// `left` bytes.
+/// Reads an array; `None` if it holds text. Its values are read only after its shape has shown how many there are and that they
+/// fit into the `left` bytes.
 fn array(mut contents: zip::Contents<'_>, left: &mut u64) -> std::result::Result<Option<NpyArray>, String> {
     let start = contents.next(MAGIC.len() as u64 + 2)?;
     if !start.starts_with(MAGIC) {
@@ -184,10 +184,12 @@ fn array(mut contents: zip::Contents<'_>, left: &mut u64) -> std::result::Result
     let size = shape.iter().try_fold(item, |size, &axis| size.checked_mul(axis as u64));
     let there = contents.left();
     if size != Some(there) {
-        return Err(format!("{there} bytes of values, which is not what {shape:?} of {descr:?} needs"));
+        return Err(format!("{there} bytes of values, which does not match shape {shape:?} of type {descr:?}"));
     }
     *left = left.checked_sub(there).ok_or_else(|| {
-        format!("{there} bytes of values, expected at most {left} in so small a file; numpy.savez does not compress")
+        format!(
+            "{there} bytes of values, expected at most {left} in a file of this size; numpy.savez does not compress"
+        )
     })?;
     let bytes = contents.next(there)?;
     contents.end()?;
@@ -228,14 +230,14 @@ fn header(array: &NpyArray) -> Vec<u8> {
         // Writing to a String cannot fail.
         let _ = write!(shape, "{size}, ");
     }
-    // A tuple of one keeps its comma.
+    // A tuple of one item keeps its comma.
     let shape = if array.shape.len() == 1 { shape.trim_end() } else { shape.trim_end_matches(", ") };
     let mut text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({shape}), }}", array.values.descr());
     let before = MAGIC.len() + 4;
     let padded = (before + text.len() + 1).next_multiple_of(ALIGNMENT) - before;
     text.extend(std::iter::repeat_n(' ', padded - 1 - text.len()));
     text.push('\n');
-    let length = u16::try_from(text.len()).expect("an array has few axes");
+    let length = u16::try_from(text.len()).expect("a header of few axes is short");
     [MAGIC, &[1, 0], &length.to_le_bytes(), text.as_bytes()].concat()
 }
 

@@ -1,7 +1,7 @@
-//! Files of PyTorch: `torch.save` in the zip format (since 1.6) and the one before it, and TorchScript archives.
+//! Files of PyTorch: `torch.save` in the zip format (since 1.6) and in the legacy format before it, and TorchScript archives.
 //!
 //! All three hold a pickle, which [`crate::pickle`] reads without executing it, and storages: runs of numbers that the pickle's
-//! tensors point into. Storages are read one at a time and only where a tensor that is asked for needs them.
+//! tensors point into. Storages are read one at a time, and only if a requested tensor needs them.
 
 use crate::{
     array::{Array, Dtype, StateDict},
@@ -15,32 +15,32 @@ use std::{
 
 /// The largest pickle that is read; a network of a hundred thousand parameters needs less.
 const MOST_PICKLE: u64 = 16 << 20;
-/// A pickle may inflate to as many bytes as the archive has, and to this many in a small one: what it makes takes many times
-/// its size.
+/// A pickle may inflate to as many bytes as the archive has, and to this many in a smaller archive: the nodes that it makes take
+/// many times its size.
 const SMALL_PICKLE: u64 = 1 << 20;
-/// Most bytes of the word for the byte order.
+/// Most bytes of the word that states the byte order.
 const MOST_WORD: u64 = 16;
-/// Names that a state dictionary may have, counting every path to a tensor, and how deep they may lie.
+/// Most names in a state dictionary, counting every path, and the deepest nesting.
 const MOST_NAMES: usize = 100_000;
 const DEEPEST: usize = 32;
-/// Values of all tensors together, for each byte of the file: one for bytes, and as many again for tied weights.
+/// Most values of all tensors together, per byte of the file: one for tensors of bytes, and as many again for tied weights.
 const VALUES_A_BYTE: u64 = 2;
-/// How the format before 1.6 begins: a pickle of the number 0x1950a86a20f9469cfc6c.
+/// The first bytes of the format before 1.6: a pickle of the number 0x1950a86a20f9469cfc6c.
 const LEGACY_MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 /// Entries of a checkpoint that usually hold the network, in the order in which they are tried.
 const USUAL_ENTRIES: [&str; 4] = ["state_dict", "model_state_dict", "unet_state_dict", "model"];
 
-/// Whether a file begins as one of PyTorch's.
+/// Whether a file begins like a file of PyTorch.
 pub(crate) fn is_torch(start: &[u8]) -> bool {
     start.starts_with(b"PK\x03\x04") || start.starts_with(LEGACY_MAGIC)
 }
 
 /// What to do about a file that is refused here.
 pub(crate) const ADVICE: &str =
-    "give a state dictionary that torch.save wrote, or save it anew: torch.save(model.state_dict(), FILE)";
+    "give a state dictionary that torch.save wrote, or save it again: torch.save(model.state_dict(), FILE)";
 
-/// Reads the state dictionary of a file: the pickle's own, the first item of a list, a TorchScript module's tensors by their
-/// attributes' path, or the entry called `entry`. The error says what is wrong.
+/// Reads the state dictionary of a file: the pickle's result itself, the first item of a list, the tensors of a TorchScript module
+/// by the paths of their attributes, or the entry called `entry`. The error says what is wrong.
 pub(crate) fn read(mut file: impl Read + Seek, entry: Option<&str>) -> Result<StateDict, String> {
     let mut start = Vec::new();
     let read = file.by_ref().take(LEGACY_MAGIC.len() as u64).read_to_end(&mut start);
@@ -54,15 +54,15 @@ pub(crate) fn read(mut file: impl Read + Seek, entry: Option<&str>) -> Result<St
 struct TorchFile<R> {
     pickle: Pickle,
     storages: Storages<R>,
-    /// Bytes of the file, which bound everything that is read from it.
+    /// Size of the file in bytes, which limits everything that is read from it.
     file_size: u64,
 }
 
-/// Where storages lie.
+/// Where the storages are.
 enum Storages<R> {
     /// In `FOLDER/data/KEY`.
     Zip { archive: Archive<R>, folder: String },
-    /// One after the other: where the numbers of each begin.
+    /// One after the other; `places` says where the numbers of each begin.
     Legacy { file: R, places: HashMap<String, u64> },
 }
 
@@ -100,7 +100,7 @@ impl<R: Read + Seek> TorchFile<R> {
 
 fn read_tensor(bytes: &[u8], tensor: &TensorRef, dtype: Dtype) -> Result<Array, String> {
     if tensor.storage.dtype != dtype {
-        return Err(format!("the same storage as {dtype:?} and as {:?}", tensor.storage.dtype));
+        return Err(format!("its storage is read as {dtype:?} and as {:?}, expected one type", tensor.storage.dtype));
     }
     tensor.place.read(bytes, dtype)
 }
@@ -145,8 +145,8 @@ fn open_zip<R: Read + Seek>(file: R) -> Opened<R> {
     Ok((pickle, Storages::Zip { archive, folder }))
 }
 
-/// Magic number, protocol, facts about the machine, the object, the storages' keys; then for each key its number of values and
-/// the values.
+/// Opens the legacy format: magic number, protocol, facts about the machine, the object, the keys of the storages; then for each
+/// key its number of values and the values.
 fn open_legacy<R: Read + Seek>(mut file: R) -> Opened<R> {
     let mut start = Vec::new();
     file.by_ref().take(MOST_PICKLE).read_to_end(&mut start).map_err(|error| error.to_string())?;
@@ -172,7 +172,7 @@ fn open_legacy<R: Read + Seek>(mut file: R) -> Opened<R> {
     let mut places = HashMap::new();
     let mut place = at as u64;
     for &item in items {
-        let key = keys.text(item).ok_or("a storage's key that is no text")?;
+        let key = keys.text(item).ok_or("a storage's key that is not text")?;
         let dtype = types.get(key).ok_or_else(|| format!("storage {key:?} is in the file, but no tensor needs it"))?;
         let mut count = [0; 8];
         let read = file.seek(SeekFrom::Start(place)).and_then(|_| file.read_exact(&mut count));
@@ -202,7 +202,7 @@ fn select(pickle: &Pickle, entry: Option<&str>) -> Result<Vec<(String, Id)>, Str
     let chosen = match entry {
         Some(entry) => named.iter().find(|(name, _)| *name == entry).map(|&(_, id)| id).ok_or_else(|| {
             let names: Vec<&str> = named.iter().map(|&(name, _)| name).take(20).collect();
-            format!("no entry {entry:?}, but {}", names.join(", "))
+            format!("no entry {entry:?}; the file has {}", names.join(", "))
         })?,
         None if is_module
             || holds_tensors(top)
@@ -251,7 +251,7 @@ fn collect(pickle: &Pickle, root: Id) -> Result<Vec<(String, Id)>, String> {
     }
     found.sort();
     if let Some(twice) = found.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(format!("{:?} stands there twice", twice[0].0));
+        return Err(format!("{:?} occurs twice", twice[0].0));
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! Zip archives, as far as PyTorch and NumPy write them: stored or deflated entries, with 64-bit sizes where needed
+//! Zip archives as PyTorch and NumPy write them: stored or deflated entries, with 64-bit sizes where needed
 //! (PKWARE's APPNOTE, sections 4.3 and 4.5.3).
 
 use flate2::{Crc, read::DeflateDecoder};
@@ -20,16 +20,16 @@ const END_64_SIZE: usize = 56;
 const LOCATOR_SIZE: usize = 20;
 /// The end is followed by a comment of at most this length.
 const LONGEST_COMMENT: usize = u16::MAX as usize;
-/// A directory of a million files is larger; no archive that is read here comes near.
+/// Largest directory in bytes. A directory of a million files is larger; archives of weights have far fewer files.
 const MOST_DIRECTORY: u64 = 64 << 20;
 /// The extra field with 64-bit sizes.
 const EXTRA_64: u16 = 1;
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
-/// Bytes that deflate can make of one: its longest match of 258 bytes takes two bits at least.
+/// Most bytes that deflate can make from one byte: its longest match of 258 bytes takes at least two bits.
 const MOST_INFLATION: u64 = 258 * 8 / 2;
 const DAMAGED: &str = "damaged: its length or checksum is not what the directory says";
-/// 1980-01-01, the oldest day that can be written, stands for none.
+/// 1980-01-01, the oldest day that can be written, which means no date.
 const NO_DATE: u16 = 0x21;
 /// Version 4.5, the first with 64-bit sizes.
 const VERSION: u16 = 45;
@@ -72,37 +72,39 @@ impl<R: Read + Seek> Archive<R> {
         let file_size = reader.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
         let tail_size = file_size.min((LOCATOR_SIZE + END_SIZE + LONGEST_COMMENT) as u64);
         let tail = bytes_at(&mut reader, file_size - tail_size, tail_size)?;
-        let last = tail.len().checked_sub(END_SIZE).ok_or("no archive: too short")?;
-        let end =
-            (0..=last).rev().find(|&at| tail[at..].starts_with(&END)).ok_or("no archive, or one that is cut short")?;
+        let last = tail.len().checked_sub(END_SIZE).ok_or("not an archive: too short")?;
+        let end = (0..=last)
+            .rev()
+            .find(|&at| tail[at..].starts_with(&END))
+            .ok_or("not an archive, or one that is cut short")?;
         let fields = Fields(&tail[end..]);
         let (mut size, mut place) = (fields.number::<4>(12)?, fields.number::<4>(16)?);
         if let Some(locator) = end.checked_sub(LOCATOR_SIZE).filter(|&at| tail[at..].starts_with(&END_64_LOCATOR)) {
             let end_64 = bytes_at(&mut reader, Fields(&tail[locator..]).number::<8>(8)?, END_64_SIZE as u64)?;
             if !end_64.starts_with(&END_64) {
-                return Err("a damaged archive: no 64-bit end where it is said to be".to_owned());
+                return Err("a damaged archive: no 64-bit end at the place that it states".to_owned());
             }
             (size, place) = (Fields(&end_64).number::<8>(40)?, Fields(&end_64).number::<8>(48)?);
         }
         if size > MOST_DIRECTORY.min(file_size) {
-            return Err(format!("a damaged archive: a directory of {size} bytes in a file of {file_size}"));
+            return Err(format!("a damaged archive: a directory of {size} bytes in a file of {file_size} bytes"));
         }
         let directory = bytes_at(&mut reader, place, size)?;
         let entries = entries(&directory)?;
-        // Files that share their bytes would inflate to more than any ratio allows.
+        // Files that share their bytes could together inflate to more than the limit of inflation allows.
         let compressed = entries.values().fold(0, |sum: u64, entry| sum.saturating_add(entry.compressed));
         if compressed > file_size {
-            return Err(format!("a damaged archive: files of {compressed} bytes in one of {file_size}"));
+            return Err(format!("a damaged archive: files of {compressed} bytes in an archive of {file_size} bytes"));
         }
         Ok(Self { reader, entries, size: file_size })
     }
 
-    /// Bytes of the archive itself.
+    /// Size of the archive in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether there is such a file.
+    /// Whether the archive has this file.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
@@ -112,7 +114,7 @@ impl<R: Read + Seek> Archive<R> {
         self.entries.keys().map(String::as_str)
     }
 
-    /// A file's bytes, or none where there is no such file. One of more than `most` bytes is an error.
+    /// Reads a file; `None` if the archive does not have it. A file of more than `most` bytes is an error.
     pub(crate) fn read(&mut self, name: &str, most: u64) -> Step<Option<Vec<u8>>> {
         let Some(&entry) = self.entries.get(name) else { return Ok(None) };
         self.read_entry(entry, most).map(Some).map_err(|problem| format!("{name}: {problem}"))
@@ -128,7 +130,7 @@ impl<R: Read + Seek> Archive<R> {
         Ok(bytes)
     }
 
-    /// A file to be read piece by piece, or none where there is no such file.
+    /// Opens a file that can be read piece by piece; `None` if the archive does not have it.
     pub(crate) fn contents(&mut self, name: &str) -> Step<Option<Contents<'_>>> {
         let Some(&entry) = self.entries.get(name) else { return Ok(None) };
         self.contents_of(entry).map(Some).map_err(|problem| format!("{name}: {problem}"))
@@ -142,14 +144,14 @@ impl<R: Read + Seek> Archive<R> {
             method => return Err(format!("compression method {method}, expected stored or deflated")),
         };
         if !is_possible {
-            return Err(format!("damaged: it is said to hold {left} bytes in {compressed}"));
+            return Err(format!("damaged: its directory states {left} bytes in {compressed}"));
         }
         let header = bytes_at(&mut self.reader, entry.place, LOCAL_SIZE as u64)?;
         if !header.starts_with(&LOCAL_HEADER) {
-            return Err("no file where the directory says so".to_owned());
+            return Err("no file at the place that the directory states".to_owned());
         }
         let names = u64::from(Fields(&header).short(26)?) + u64::from(Fields(&header).short(28)?);
-        let start = entry.place.checked_add(LOCAL_SIZE as u64 + names).ok_or("a place beyond the file")?;
+        let start = entry.place.checked_add(LOCAL_SIZE as u64 + names).ok_or("a place beyond the end of the file")?;
         self.reader.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
         let stored = self.reader.by_ref().take(compressed);
         let reader: Box<dyn Read + '_> =
@@ -158,22 +160,22 @@ impl<R: Read + Seek> Archive<R> {
     }
 }
 
-/// A file of an archive while it is read.
+/// A file of an archive that is being read.
 pub(crate) struct Contents<'a> {
     reader: Box<dyn Read + 'a>,
     left: u64,
     crc: Crc,
-    /// The checksum that the directory names.
+    /// The checksum that the directory states.
     wanted: u32,
 }
 
 impl Contents<'_> {
-    /// Bytes that are left, as the directory says.
+    /// Bytes that are left, according to the directory.
     pub(crate) fn left(&self) -> u64 {
         self.left
     }
 
-    /// The next `count` bytes. Memory is taken as they come, whatever is said of their number.
+    /// Reads the next `count` bytes. Memory is allocated as they arrive, whatever number the file states.
     pub(crate) fn next(&mut self, count: u64) -> Step<Vec<u8>> {
         if count > self.left {
             return Err(format!("it is cut short: {} bytes, expected {count}", self.left));
@@ -188,7 +190,7 @@ impl Contents<'_> {
         Ok(bytes)
     }
 
-    /// Holds what was read against the directory: bytes that follow and another checksum are damage.
+    /// Checks what was read against the directory: more bytes or a different checksum mean damage.
     pub(crate) fn end(mut self) -> Step<()> {
         let mut rest = Vec::new();
         self.reader.by_ref().take(1).read_to_end(&mut rest).map_err(|error| error.to_string())?;
@@ -228,14 +230,14 @@ fn entries(directory: &[u8]) -> Step<BTreeMap<String, Entry>> {
         widen(&mut entry, &record[CENTRAL_SIZE + name..][..extra])?;
         let name = String::from_utf8_lossy(&record[CENTRAL_SIZE..][..name]).into_owned();
         if let Some((name, _)) = entries.insert(name.clone(), entry).map(|entry| (name, entry)) {
-            return Err(format!("{name:?} stands in the archive twice"));
+            return Err(format!("{name:?} is in the archive twice"));
         }
         rest = &rest[end..];
     }
-    if rest.is_empty() { Ok(entries) } else { Err("a damaged archive: its directory has other records".to_owned()) }
+    if rest.is_empty() { Ok(entries) } else { Err("a damaged archive: its directory has unknown records".to_owned()) }
 }
 
-/// Takes from the extra field what did not fit in 32 bits.
+/// Takes from the extra field the numbers that do not fit in 32 bits.
 fn widen(entry: &mut Entry, mut extra: &[u8]) -> Step<()> {
     while extra.len() >= 4 {
         let (id, length) = (Fields(extra).short(0)?, usize::from(Fields(extra).short(2)?));
@@ -254,7 +256,7 @@ fn widen(entry: &mut Entry, mut extra: &[u8]) -> Step<()> {
     Ok(())
 }
 
-/// A number in 32 bits, or all ones where it stands in an extra field.
+/// A number in 32 bits, or all ones if it is in an extra field.
 fn narrow(value: u64) -> [u8; 4] {
     u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes()
 }
@@ -269,7 +271,7 @@ pub(crate) fn encode<'a>(files: impl IntoIterator<Item = (String, &'a [&'a [u8]]
         }
         let (size, place) = (parts.iter().map(|part| part.len() as u64).sum::<u64>(), archive.len() as u64);
         let is_wide = size.max(place) >= u64::from(u32::MAX);
-        // All that is wide stands in the extra field, so all are marked as wide.
+        // If one number is wide, the extra field holds all of them, so all are marked as wide.
         let shown = |value: u64| if is_wide { u32::MAX.to_le_bytes() } else { narrow(value) };
         let wide = |values: &[u64]| -> Vec<u8> {
             let bytes = values.iter().flat_map(|value| value.to_le_bytes());
@@ -335,14 +337,14 @@ mod tests {
         assert!(all(&encode([])).unwrap().is_empty());
     }
 
-    /// More files than 16 bits count need the 64-bit end.
+    /// More files than 16 bits can count need the 64-bit end.
     #[test]
     fn many_files_are_read_back() {
         let bytes = encode((0..70_000_u32).map(|i| (i.to_string(), &[][..])));
         assert_eq!(Archive::open(Cursor::new(&bytes)).unwrap().names().count(), 70_000);
     }
 
-    /// Sizes that stand in the extra field alone, in the order in which they are missing.
+    /// Sizes that are only in the extra field, in the order of the fields that they replace.
     #[test]
     fn wide_sizes_are_taken_from_the_extra_field() {
         let mut entry =
@@ -379,7 +381,7 @@ mod tests {
         };
         assert!(with(STORED, 11).contains("11 bytes in 10"));
         assert!(with(DEFLATED, 10_321).contains("10321 bytes in 10"));
-        // What deflate could reach is left to it, and these bytes are no stream of its.
+        // A size that deflate could reach is left to the inflater, which finds that these bytes are not a deflate stream.
         assert!(!with(DEFLATED, 10_320).contains("10320 bytes in 10"));
         assert!(with(12, 10).contains("method 12"));
     }

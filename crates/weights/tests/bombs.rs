@@ -1,5 +1,5 @@
-//! Small archives that claim or inflate to gigabytes: refused before memory is taken. One test, so that nothing else is in the
-//! process.
+//! Small archives that state or inflate to gigabytes are refused before memory is allocated. This file has only one test, so that
+//! no other test takes memory in the process.
 
 #![cfg(target_os = "linux")]
 
@@ -31,12 +31,12 @@ fn blocks(start: &[u8], repeated: u8, count: usize) -> Vec<u8> {
 
 const MIB: usize = 1 << 20;
 
-/// A header, and so many MiB of zeros behind it: the same blocks again and again.
+/// A header followed by this many MiB of zeros: the same blocks again and again.
 fn bomb(header: &[u8], mib: usize) -> Vec<u8> {
     let mut stream = blocks(header, 0, 0);
     let zeros = blocks(&[], 0, MIB);
     (0..mib).for_each(|_| stream.extend_from_slice(&zeros));
-    // A last block of nothing.
+    // An empty last block.
     stream.extend([3, 0]);
     stream
 }
@@ -57,28 +57,28 @@ fn arrays() {
     let honest = header("<f4", "1073741824,");
     let inflated = (honest.len() + 4096 * MIB) as u64;
     let stream = bomb(&honest, 4096);
-    // All is true: four gigabytes of zeros.
+    // Everything stated is true: four gigabytes of zeros.
     refused(deflated("a.npy", &stream, 0, inflated), "4294967296 bytes of values, expected at most 1073741824");
-    // The directory says less than comes out, and the shape with it.
+    // The directory and the shape state less than the stream inflates to.
     let small = header("<f8", "2,");
     let first = [&small[..], &[0; 16]].concat();
     let mut checksum = Crc::new();
     checksum.update(&first);
     let archive = |stream: &[u8]| deflated("a.npy", stream, checksum.sum(), first.len() as u64);
     refused(archive(&bomb(&small, 4096)), "damaged");
-    // Without what is too much, the same archive is read.
+    // Without the surplus, the same archive is read.
     assert_eq!(
         npz::decode(Cursor::new(archive(&[&blocks(&small, 0, 16)[..], &[3, 0]].concat()))).unwrap()["a"].shape,
         [2]
     );
-    // The shape says more than the directory, and than there is.
+    // The shape states more than the directory and more than there is.
     let huge = header("<f4", "1099511627776,");
     refused(
         deflated("a.npy", &bomb(&huge, 1), 0, (huge.len() + MIB) as u64),
-        "1048576 bytes of values, which is not what",
+        "1048576 bytes of values, which does not match",
     );
-    refused(deflated("a.npy", &bomb(&huge, 1), 0, huge.len() as u64 + (4 << 40)), "damaged: it is said to hold");
-    // Text is left out without a look at its values.
+    refused(deflated("a.npy", &bomb(&huge, 1), 0, huge.len() as u64 + (4 << 40)), "damaged: its directory states");
+    // Text is left out without reading its values.
     let text = header("<U9", "1073741824,");
     let archive = deflated("a.npy", &bomb(&text, 4096), 0, (text.len() + 4096 * MIB) as u64);
     assert!(npz::decode(Cursor::new(archive)).unwrap().is_empty());

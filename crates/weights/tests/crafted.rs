@@ -1,4 +1,4 @@
-//! Pickles that were made to do harm: each is refused, names what it asked for, and takes little time and memory.
+//! Harmful pickles: each is refused with an error that names what it asked for, and takes little time and memory.
 
 mod common;
 
@@ -57,7 +57,7 @@ fn functions_are_named_and_refused() {
     ] {
         refused(&call(module, name, "echo"), &format!("{module}.{name}"));
     }
-    // A TorchScript class in a file that is none.
+    // A TorchScript class in a file that is not TorchScript.
     let message = message_of(&archive(&call("__torch__.a", "B", "x"), false));
     assert!(message.contains("__torch__.a.B"), "{message}");
 }
@@ -68,7 +68,7 @@ fn names_built_on_the_stack_are_refused_too() {
     // Within a tensor's arguments, and as the state of a dictionary.
     refused(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(cos\nsystem\nX\x02\x00\x00\x00lstRtR.", "os.system");
     refused(b"\x80\x02}cos\nsystem\nb.", "os.system");
-    // A call of what a call gave.
+    // A call of the result of a call.
     refused(b"\x80\x02ccollections\nOrderedDict\n)R)R.", "calls something");
 }
 
@@ -98,16 +98,16 @@ fn pickles_that_end_early_or_take_too_much_are_refused() {
     refused(b"\x80\x02R.", "empty stack");
     refused(b"\x80\x02.", "empty stack");
     refused(b"\x80\x02N(0.", "empty stack");
-    refused(b"\x80\x02h\x05.", "never remembered");
+    refused(b"\x80\x02h\x05.", "never stored");
     refused(b"\x80\x02t.", "mark");
     refused(b"\x80\x02}(Nu.", "no value");
-    refused(b"\x80\x02NNa.", "no list");
-    refused(b"\x80\x02NNNs.", "no dictionary");
-    refused(b"\x80\x02NNb.", "state of what has none");
-    refused(b"\x80\x02NQ.", "no storage");
+    refused(b"\x80\x02NNa.", "not a list");
+    refused(b"\x80\x02NNNs.", "not a dictionary");
+    refused(b"\x80\x02NNb.", "state of something that has none");
+    refused(b"\x80\x02NQ.", "not a storage");
 }
 
-/// `{"w": tensor}` with this offset, shape and strides, on the storage of six floats that claims `len`.
+/// `{"w": tensor}` with this offset, shape and strides, on the storage of six floats, whose stated length is `len`.
 fn tensor(len: u32, offset: i32, shape: i32, stride: i32) -> Vec<u8> {
     let int = |value: i32| [b"J", &value.to_le_bytes()[..]].concat();
     [
@@ -140,7 +140,7 @@ fn tensors_stay_within_their_storage() {
     refused(&tensor(i32::MAX as u32, 0, 5, 1), "larger than the file");
 }
 
-/// Dictionaries that hold the one before twice: 2^n paths from n nodes.
+/// Dictionaries that each contain the previous one twice: 2^n paths from n nodes.
 #[test]
 fn doubled_dictionaries_are_not_walked_without_end() {
     let mut pickle = b"\x80\x02}q\x00".to_vec();
@@ -173,7 +173,7 @@ fn circles_are_not_walked_without_end() {
     refused(&circle, "nested deeper");
 }
 
-/// A long list is copied into a dictionary at five bytes a copy.
+/// A long list is copied into a dictionary, for only five bytes per copy.
 #[test]
 fn copies_do_not_outgrow_the_pickle() {
     let mut pickle = b"\x80\x02]q\x00(".to_vec();
@@ -184,7 +184,7 @@ fn copies_do_not_outgrow_the_pickle() {
     refused(&pickle, "copies more entries than it has bytes");
 }
 
-/// Names and sizes that are remembered once and copied at a few bytes a copy.
+/// Names and sizes that are remembered once and copied, for only a few bytes per copy.
 #[test]
 fn copies_of_names_and_sizes_do_not_outgrow_the_pickle() {
     let name = [b"X\x00\x01\x00\x00", &[b'k'; 256][..]].concat();
@@ -198,7 +198,7 @@ fn copies_of_names_and_sizes_do_not_outgrow_the_pickle() {
     refused(&repeated(b"h\x01h\x02R0"), "copies more entries than it has bytes");
 }
 
-/// Ten thousand tensors of one large storage.
+/// Two thousand tensors of one storage.
 #[test]
 fn tied_weights_do_not_outgrow_the_file() {
     let one = tensor(6, 0, 6, 1);
@@ -234,14 +234,14 @@ fn deep_nesting_overflows_no_stack() {
 fn other_files_are_told_apart() {
     assert!(message_of(b"").contains("neither safetensors nor"));
     assert!(message_of(&call("os", "system", "ls")).contains("neither safetensors nor"));
-    assert!(message_of(b"PK\x03\x04 and more, but no directory").contains("no archive"));
+    assert!(message_of(b"PK\x03\x04 and more, but no directory").contains("not an archive"));
     assert!(message_of(&zip(&[("readme.txt", b"")])).contains("without data.pkl"));
     let mut header = u64::MAX.to_le_bytes().to_vec();
     header.extend(b"{}");
     assert!(message_of(&header).contains("a header of"));
 }
 
-/// Names that count to where no file reaches: nothing is sized by them.
+/// Names with numbers that no file can fill: no memory is allocated for them.
 #[test]
 fn absurd_numbers_in_names_size_nothing() {
     let marks = [
@@ -300,7 +300,7 @@ fn arrays_without_values_are_named_and_refused() {
         let problem = layouts::rename(arrays.clone()).unwrap_err();
         assert!(problem.contains(&format!("{name} has shape {shape:?}")), "{problem}");
         assert!(problem.contains("sizes above 0") && problem.contains("save the trained network again"), "{problem}");
-        // Sizes are not read off such an array either.
+        // Sizes are not derived from such an array either.
         let shapes = UNetShape::of(&arrays);
         assert_eq!(shapes.is_err(), name != "some.other.array", "{shapes:?}");
     }

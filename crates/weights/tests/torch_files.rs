@@ -1,9 +1,9 @@
-//! Files that torch wrote (tests/peers/torch_files.py), against the arrays that it says they hold.
+//! Compares files that torch wrote (tests/peers/torch_files.py) with the arrays that torch says they hold.
 
 use pig_weights::{StateDict, file};
 use std::path::{Path, PathBuf};
 
-/// The committed files, or those that `.ci/peers` has torch write anew.
+/// The committed files, or new ones that torch writes for `.ci/peers`.
 fn at(name: &str) -> PathBuf {
     let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/torch_files");
     Path::new(&std::env::var("PIG_TORCH_FILES").unwrap_or_else(|_| committed.to_owned())).join(name)
@@ -69,7 +69,7 @@ fn a_whole_module_is_code_and_refused() {
     assert!(message.contains("state_dict"), "{message}");
 }
 
-/// The beginning of any file is an error, never a panic and never half the arrays.
+/// Any truncated file gives an error, never a panic and never a part of the arrays.
 #[test]
 fn files_cut_anywhere_are_errors() {
     let folder = tempfile::tempdir().unwrap();
@@ -83,7 +83,7 @@ fn files_cut_anywhere_are_errors() {
     }
 }
 
-/// A flipped bit is an error, or the same or other numbers; never a panic. Archives notice it by their checksums.
+/// A flipped bit gives an error, or the same or other numbers, but never a panic. Archives detect it by their checksums.
 #[test]
 fn flipped_bits_do_no_harm() {
     let folder = tempfile::tempdir().unwrap();

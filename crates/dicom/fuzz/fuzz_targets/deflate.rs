@@ -1,4 +1,4 @@
-//! A deflated data set: the input as the compressed stream, and as what a stream inflates to.
+//! A deflated data set: the input is used once as the compressed stream and once as the inflated content.
 #![no_main]
 
 use std::io::Write;

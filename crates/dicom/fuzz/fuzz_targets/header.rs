@@ -1,4 +1,4 @@
-//! A file as it is: preamble, meta group, elements, pixel data, tags of identity.
+//! A whole file: preamble, meta group, elements, pixel data, tags that identify a person.
 #![no_main]
 
 use pig_dicom_fuzz::{exercise_object, limits, name};

@@ -1,11 +1,11 @@
-//! What the targets share: limits that a small machine bears, and files around a part that is fuzzed.
+//! Shared by the fuzz targets: limits that suit a small machine, and files built around the fuzzed part.
 
 use std::path::Path;
 use std::sync::Once;
 
 use pig_dicom::{Image, Limits, Object, Segmentation, Selection, Voi};
 
-/// Small enough that a limit which does not hold shows as memory or time.
+/// Limits so small that a broken limit is noticed by the memory or time that it costs.
 pub fn limits() -> Limits {
     Limits {
         max_bytes: 64 << 20,
@@ -22,7 +22,7 @@ pub fn name() -> &'static Path {
     Path::new("fuzzed.dcm")
 }
 
-/// libFuzzer's panic hook ends the process, and so would report the panics that the reader catches.
+/// Makes the panic hook ignore the panics that the reader catches; libFuzzer's hook would end the process for them.
 fn pass_over_caught_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -35,7 +35,7 @@ fn pass_over_caught_panics() {
     });
 }
 
-/// Everything that a reader does with an image: three frames of it.
+/// Calls everything that a program does with an image, for at most three frames.
 pub fn exercise(image: &Image) {
     pass_over_caught_panics();
     let _ = format!("{image:?}");

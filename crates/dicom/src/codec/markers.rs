@@ -1,4 +1,4 @@
-//! Markers of JPEG codestreams (ITU-T T.81 annex B), which JPEG-LS shares.
+//! Markers of JPEG codestreams (ITU-T T.81 annex B), which JPEG-LS uses too.
 
 /// A reader over a codestream that never reads beyond its end.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub(crate) const EOI: u8 = 0xD9;
 pub(crate) const SOS: u8 = 0xDA;
 
 impl<'a> Markers<'a> {
-    /// Begins behind the SOI marker.
+    /// Starts after the SOI marker.
     pub(crate) fn new(data: &'a [u8]) -> Result<Self, String> {
         if !data.starts_with(&[0xFF, SOI]) {
             return Err("the codestream does not begin with SOI (FFD8)".into());
@@ -27,18 +27,18 @@ impl<'a> Markers<'a> {
         Ok(Self { data, position: 2 })
     }
 
-    /// The next marker; bytes before it (padding, what an entropy decoder left) are passed over.
+    /// Returns the next marker; skips the bytes before it (padding, or bytes that an entropy decoder did not use).
     pub(crate) fn next(&mut self) -> Result<Marker<'a>, String> {
         loop {
             let rest = self.data.get(self.position..).unwrap_or_default();
             let Some(found) = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF))
             else {
-                return Err(format!("no further marker behind byte {}", self.position));
+                return Err(format!("no further marker after byte {}", self.position));
             };
             let code = rest[found + 1];
             self.position += found + 2;
             match code {
-                // Restart markers left behind by a scan, and TEM.
+                // Restart markers that a scan did not consume, and TEM.
                 0x01 | 0xD0..=0xD7 => {}
                 SOI | EOI => return Ok(Marker { code, body: &[] }),
                 0x02..=0x7F => {}
@@ -50,17 +50,19 @@ impl<'a> Markers<'a> {
     fn body(&mut self, code: u8) -> Result<Marker<'a>, String> {
         let rest = &self.data[self.position..];
         let length = rest.first_chunk::<2>().map_or(0, |bytes| usize::from(u16::from_be_bytes(*bytes)));
-        let body = rest.get(2..length).ok_or_else(|| format!("marker FF{code:02X} is cut or has length {length}"))?;
+        let body = rest
+            .get(2..length)
+            .ok_or_else(|| format!("marker FF{code:02X} is truncated or has a wrong length ({length})"))?;
         self.position += length;
         Ok(Marker { code, body })
     }
 
-    /// What follows the last marker: entropy-coded data behind SOS.
+    /// The bytes after the last marker: after SOS, the entropy-coded data.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.data.get(self.position..).unwrap_or_default()
     }
 
-    /// Moves on by what an entropy decoder used.
+    /// Skips the bytes that an entropy decoder used.
     pub(crate) fn advance(&mut self, used: usize) {
         self.position = (self.position + used).min(self.data.len());
     }
@@ -73,7 +75,7 @@ pub(crate) struct Component {
     /// Horizontal and vertical sampling factors.
     pub(crate) h: usize,
     pub(crate) v: usize,
-    /// Quantisation table.
+    /// Index of the quantisation table.
     pub(crate) table: usize,
 }
 
@@ -88,8 +90,8 @@ pub(crate) struct FrameHeader {
 
 impl FrameHeader {
     pub(crate) fn read(body: &[u8]) -> Result<Self, String> {
-        let &[precision, r0, r1, c0, c1, count] = body.first_chunk::<6>().ok_or("the frame header is cut")?;
-        let parts = body.get(6..6 + 3 * usize::from(count)).ok_or("the frame header is cut")?;
+        let &[precision, r0, r1, c0, c1, count] = body.first_chunk::<6>().ok_or("the frame header is truncated")?;
+        let parts = body.get(6..6 + 3 * usize::from(count)).ok_or("the frame header is truncated")?;
         let components = parts
             .as_chunks::<3>()
             .0
@@ -98,7 +100,7 @@ impl FrameHeader {
                 let (h, v) = (usize::from(sampling >> 4), usize::from(sampling & 15));
                 if !(1..=4).contains(&h) || !(1..=4).contains(&v) || table > 3 {
                     return Err(format!(
-                        "component with sampling {h}x{v} and table {table}, expected 1 to 4 and 0 to 3"
+                        "a component with sampling factors {h}x{v} and table {table}, expected factors 1 to 4 and table 0 to 3"
                     ));
                 }
                 Ok(Component { id, h, v, table: usize::from(table) })
@@ -108,7 +110,7 @@ impl FrameHeader {
         Ok(Self { precision, rows: size(r0, r1), columns: size(c0, c1), components })
     }
 
-    /// Holds the frame header against the image that it must become.
+    /// Checks that the frame header has the size and the number of components that the DICOM header states.
     pub(crate) fn check(&self, rows: usize, columns: usize, samples: usize) -> Result<(), String> {
         let found = (self.rows, self.columns, self.components.len());
         if found != (rows, columns, samples) {
@@ -126,7 +128,7 @@ impl FrameHeader {
 pub(crate) struct ScanComponent {
     /// Index in the frame header.
     pub(crate) index: usize,
-    /// The table bytes: DC and AC Huffman tables, or the mapping table of JPEG-LS.
+    /// The byte that selects tables: the DC and AC Huffman tables, or the mapping table of JPEG-LS.
     pub(crate) tables: u8,
 }
 
@@ -140,9 +142,9 @@ pub(crate) struct ScanHeader {
 
 impl ScanHeader {
     pub(crate) fn read(body: &[u8], frame: &FrameHeader) -> Result<Self, String> {
-        let count = usize::from(*body.first().ok_or("the scan header is cut")?);
-        let parts = body.get(1..1 + 2 * count).ok_or("the scan header is cut")?;
-        let parameters = *body[1 + 2 * count..].first_chunk::<3>().ok_or("the scan header is cut")?;
+        let count = usize::from(*body.first().ok_or("the scan header is truncated")?);
+        let parts = body.get(1..1 + 2 * count).ok_or("the scan header is truncated")?;
+        let parameters = *body[1 + 2 * count..].first_chunk::<3>().ok_or("the scan header is truncated")?;
         let mut components: Vec<ScanComponent> = Vec::with_capacity(count);
         for &[id, tables] in parts.as_chunks::<2>().0 {
             let index = frame.components.iter().position(|component| component.id == id);

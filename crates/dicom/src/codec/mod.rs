@@ -13,7 +13,7 @@ use crate::samples::{self, Samples};
 use crate::shape::Shape;
 use crate::{Error, Limits, Photometric, Result};
 
-/// One compressed frame and what it must become.
+/// One compressed frame, with the shape that it must decode to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) path: &'a Path,
@@ -32,20 +32,20 @@ impl Job<'_> {
         (self.shape.rows as usize, self.shape.columns as usize, usize::from(self.shape.samples))
     }
 
-    /// Samples from decoded words, whose precision must fit the header's containers.
+    /// Converts decoded words to samples; their precision must not exceed Bits Allocated.
     fn words(&self, codec: &'static str, words: &[u16], precision: u8) -> Result<Samples> {
         if u16::from(precision) > self.shape.bits_allocated {
             let allocated = self.shape.bits_allocated;
             return Err(self.error(
                 codec,
-                format!("found {precision} bits a sample, expected at most {allocated} (Bits Allocated)"),
+                format!("found {precision} bits per sample, expected at most {allocated} (Bits Allocated)"),
             ));
         }
         Ok(samples::from_words(words, self.shape, precision))
     }
 }
 
-/// Inflates a frame of raw deflate, no further than the frame's native size.
+/// Inflates a frame of raw deflate data, but not beyond the frame's native size.
 pub(crate) fn inflate(job: &Job<'_>) -> Result<Vec<u8>> {
     let needed = job.shape.native_bits().div_ceil(8);
     let mut bytes = Vec::new();
@@ -61,15 +61,15 @@ pub(crate) fn rle(job: &Job<'_>) -> Result<Vec<u8>> {
     rle::decode(job.bytes, size).map_err(|reason| job.error("RLE", reason))
 }
 
-/// What a decoder made of a frame.
+/// The result of decoding a frame.
 #[derive(Debug)]
 pub(crate) struct Decoded {
     pub(crate) samples: Samples,
-    /// The colour space, where the codestream contradicts the header.
+    /// The colour space of the codestream, if it contradicts the header.
     pub(crate) photometric: Option<Photometric>,
 }
 
-/// Decodes JPEG of the processes that DICOM has.
+/// Decodes the JPEG processes that DICOM uses.
 pub(crate) fn jpeg(job: &Job<'_>) -> Result<Decoded> {
     let (rows, columns, samples) = job.size();
     let decoded = jpeg::decode(job.bytes, rows, columns, samples).map_err(|reason| job.error("JPEG", reason))?;
@@ -88,7 +88,7 @@ pub(crate) fn jpeg_ls(job: &Job<'_>) -> Result<Decoded> {
     Ok(Decoded { samples: job.words("JPEG-LS", &decoded.values, decoded.precision)?, photometric: None })
 }
 
-/// Decodes JPEG 2000; its colour transforms are undone.
+/// Decodes JPEG 2000 and undoes its colour transforms.
 pub(crate) fn jpeg_2000(job: &Job<'_>) -> Result<Decoded> {
     let (rows, columns, samples) = job.size();
     let decoded = jpeg_2000::decode(job.bytes, rows, columns, samples, job.limits);

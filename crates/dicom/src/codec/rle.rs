@@ -4,16 +4,16 @@
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) pixels: usize,
-    /// Samples a pixel.
+    /// Samples per pixel.
     pub(crate) samples: usize,
-    /// Bytes a sample.
+    /// Bytes per sample.
     pub(crate) width: usize,
 }
 
 /// Decodes a frame to little-endian bytes, interleaved by pixel.
 pub(crate) fn decode(data: &[u8], size: Size) -> Result<Vec<u8>, String> {
     let Some(header) = data.first_chunk::<64>() else {
-        return Err(format!("found {} bytes, expected a header of 64", data.len()));
+        return Err(format!("found {} bytes, expected at least a header of 64", data.len()));
     };
     let offsets: Vec<usize> =
         header.as_chunks::<4>().0.iter().map(|entry| u32::from_le_bytes(*entry) as usize).collect();
@@ -24,7 +24,7 @@ pub(crate) fn decode(data: &[u8], size: Size) -> Result<Vec<u8>, String> {
     if segments > 15 {
         return Err(format!("expected at most 15 segments, found {segments}"));
     }
-    // A run packs 128 bytes into two, so that a small file cannot ask for a large frame.
+    // A run packs at most 128 bytes into two. This check keeps a small file from requesting a large frame.
     if size.pixels.saturating_mul(segments) > data.len().saturating_mul(64) {
         return Err(format!("found {} bytes, too few for {} pixels", data.len(), size.pixels));
     }
@@ -42,7 +42,7 @@ pub(crate) fn decode(data: &[u8], size: Size) -> Result<Vec<u8>, String> {
     Ok(frame)
 }
 
-/// Unpacks PackBits into `places`, `count` of them; the number of bytes found where they are too few.
+/// Unpacks `count` bytes of PackBits data into `places`; the error is the number of bytes found, if they are too few.
 fn unpack<'a>(packed: &[u8], mut places: impl Iterator<Item = &'a mut u8>, count: usize) -> Result<(), usize> {
     let mut filled = 0;
     let mut rest = packed;

@@ -1,5 +1,5 @@
-//! Hand-made DICOM files, byte by byte, so that they can be wrong in any way.
-#![allow(dead_code, reason = "every test binary uses another part")]
+//! Builds DICOM files byte by byte, so that they can be wrong in any way.
+#![allow(dead_code, reason = "each test binary uses a different part")]
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ pub(crate) const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
 pub(crate) const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
 pub(crate) const RLE: &str = "1.2.840.10008.1.2.5";
 
-/// Length that stands for "until the delimiter".
+/// Length that means "until the delimiter".
 pub(crate) const UNDEFINED: u32 = u32::MAX;
 
-/// An element with a length of its own choice, explicit little endian.
+/// An element with the stated length `length`, explicit little endian.
 pub(crate) fn raw(tag: (u16, u16), vr: &str, length: u32, value: &[u8]) -> Vec<u8> {
     let mut bytes = [tag.0.to_le_bytes(), tag.1.to_le_bytes()].concat();
     bytes.extend(vr.as_bytes());
@@ -88,7 +88,7 @@ pub(crate) fn file(syntax: &str, elements: &[Vec<u8>]) -> Vec<u8> {
     [meta(syntax), elements.concat()].concat()
 }
 
-/// The image pixel module; change what a test is about.
+/// The image pixel module; a test changes the fields that it is about.
 #[derive(Debug, Clone)]
 pub(crate) struct Pixels {
     pub(crate) rows: u16,
@@ -156,7 +156,7 @@ pub(crate) fn open(bytes: Vec<u8>) -> Result<Image> {
     Image::from_bytes(bytes, Path::new("made.dcm"), &Limits::default())
 }
 
-/// Opens, and decodes every frame (ten at most).
+/// Opens a file and decodes every frame (ten at most).
 pub(crate) fn decode(bytes: Vec<u8>) -> Result<Vec<Frame>> {
     let image = open(bytes)?;
     (0..image.info().frames.min(10)).map(|index| image.frame(index)).collect()

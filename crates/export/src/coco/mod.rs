@@ -1,8 +1,8 @@
-//! COCO annotations: one category, an instance for each connected component of a mask (pixels that share an edge or a
+//! COCO annotations: one category, and one instance for each connected component of a mask (pixels that share an edge or a
 //! corner).
 //!
-//! An image without lesion has no instance. Boxes and polygons have their corners at pixel edges: the pixel in the first
-//! column and row covers (0, 0) to (1, 1). Written after cocodataset.org's data format.
+//! An image without a lesion has no instance. Boxes and polygons have their corners at pixel edges: the pixel in the first
+//! column and row covers (0, 0) to (1, 1). The format follows cocodataset.org's data format.
 
 mod polygon;
 mod region;
@@ -44,7 +44,7 @@ pub(crate) fn write(job: &mut Job<'_>, segmentation: Segmentation) -> Result<()>
     Ok(())
 }
 
-/// `annotations.json` under way.
+/// `annotations.json` while it is being written.
 struct Annotations {
     file: StagedFile,
     count: u64,
@@ -86,7 +86,7 @@ impl Annotations {
         serde_json::to_writer(&mut self.file, value).map_err(|error| encode(&error))
     }
 
-    /// Ends the file; answers the number of instances.
+    /// Ends the file; returns the number of instances.
     fn finish(mut self, images: &[Value]) -> Result<u64> {
         self.write_json("],\n\"images\":", &images)?;
         self.file.put(b"}\n")?;

@@ -1,8 +1,8 @@
 //! Polygons along pixel edges.
 //!
-//! COCO draws the union of an instance's polygons and knows no holes, so a component is parted until no part has one:
-//! at corners that touch, and along the first row of each hole. The polygons of the parts cover the component exactly
-//! under any rule that asks whether a pixel's centre lies inside, that of pycocotools among them.
+//! COCO draws the union of an instance's polygons and does not support holes. So a component is divided until no part has a
+//! hole: at touching corners, and along the first row of each hole. The polygons of the parts cover the component exactly
+//! under any rule that tests whether a pixel's centre is inside, such as that of pycocotools.
 
 use super::region::{Region, Touching};
 
@@ -23,9 +23,9 @@ pub(crate) fn polygons(region: &Region) -> Vec<Vec<usize>> {
     polygons
 }
 
-/// The outline of a region in one piece without holes, clockwise on the screen from the first pixel's upper left corner.
+/// The outline of a connected region without holes, clockwise on the screen from the first pixel's upper left corner.
 fn outline(region: &Region) -> Vec<usize> {
-    // The first row of the box holds a pixel, and before its first pixel there is none.
+    // The first row of the box contains at least one pixel.
     let first = (0..region.width as isize).find(|&column| region.holds(column, 0)).unwrap_or_default();
     let start = [first, 0];
     let (mut at, mut direction) = (start, [1, 0]);
@@ -33,11 +33,11 @@ fn outline(region: &Region) -> Vec<usize> {
     loop {
         corners.push(region.left + at[0] as usize);
         corners.push(region.top + at[1] as usize);
-        // Go straight on as long as the region lies on the right alone.
+        // Go straight on while the region is on the right side only.
         let turn = loop {
             at = [at[0] + direction[0], at[1] + direction[1]];
             let [ahead_left, ahead_right] = pixels_ahead(at, direction).map(|[x, y]| region.holds(x, y));
-            // At a corner where pixels touch, turning right keeps to pixels that share edges.
+            // At a corner where pixels touch, turning right follows pixels that share edges.
             match (ahead_left, ahead_right) {
                 (_, false) => break [-direction[1], direction[0]],
                 (true, true) => break [direction[1], -direction[0]],
@@ -115,7 +115,7 @@ mod tests {
             prop_assert_eq!(rasterise(&found, width, height), mask);
             for polygon in &found {
                 prop_assert!(polygon.len() >= 8 && polygon.len() % 2 == 0);
-                // Every side runs along one axis, and sides alternate, so that no corner is superfluous.
+                // Every side is parallel to one axis, and the axes alternate, so that no corner is redundant.
                 let corners: Vec<&[usize]> = polygon.chunks(2).collect();
                 for i in 0..corners.len() {
                     let (a, b, c) =

@@ -1,6 +1,6 @@
 //! Sets of pixels with a bounding box, and their connected components.
 
-/// Which pixels touch.
+/// Which pixels count as touching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Touching {
     /// Those that share an edge.
@@ -23,7 +23,7 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// The smallest box around the pixels of a row-major picture; `None` where there are none.
+    /// The region of these pixels (column, row) in the smallest box; `None` if there are no pixels.
     fn around(pixels: &[[usize; 2]]) -> Option<Self> {
         let columns = pixels.iter().map(|pixel| pixel[0]);
         let rows = pixels.iter().map(|pixel| pixel[1]);
@@ -36,7 +36,7 @@ impl Region {
         Some(Self { left, top, width, height, inside })
     }
 
-    /// Whether a pixel within or beside the box belongs to the set; coordinates within the box.
+    /// Whether a pixel belongs to the set; coordinates are relative to the box and may be outside it.
     pub(crate) fn holds(&self, column: isize, row: isize) -> bool {
         let within = |value: isize, side: usize| usize::try_from(value).ok().filter(|&value| value < side);
         match (within(column, self.width), within(row, self.height)) {
@@ -50,25 +50,25 @@ impl Region {
         self.inside.iter().filter(|&&inside| inside).count()
     }
 
-    /// The parts whose pixels touch, in the order of their first pixels, row by row.
+    /// The parts whose pixels touch each other, in the order of their first pixels, row by row.
     pub(crate) fn parts(&self, touching: Touching) -> Vec<Self> {
         let parts = components_of(&self.inside, self.width, self.height, touching);
         parts.into_iter().map(|part| Self { left: part.left + self.left, top: part.top + self.top, ..part }).collect()
     }
 
-    /// The first row, within the box, of a hole: of pixels outside the set that reach the outside neither by an edge nor
-    /// by a corner.
+    /// The first row, relative to the box, of the topmost hole: of pixels outside the set that are not connected to the
+    /// outside, neither by edges nor by corners.
     pub(crate) fn first_hole_row(&self) -> Option<usize> {
         // A margin of one pixel joins everything outside.
         let [width, height] = [self.width + 2, self.height + 2];
         let pixels = (0..width * height).map(|i| ((i % width) as isize - 1, (i / width) as isize - 1));
         let outside: Vec<bool> = pixels.map(|(column, row)| !self.holds(column, row)).collect();
         let holes = components_of(&outside, width, height, Touching::Corners);
-        // The margin comes first in the scan, and with it all that is no hole.
+        // The first component contains the margin and everything that is not a hole.
         holes.iter().skip(1).map(|hole| hole.top - 1).min()
     }
 
-    /// The rows before `row` and the rest, each without the box's empty margin.
+    /// The rows before `row` and the remaining rows, each in its smallest box.
     pub(crate) fn cut(&self, row: usize) -> Vec<Self> {
         let pixels = |rows: std::ops::Range<usize>| {
             let all = rows.flat_map(|y| (0..self.width).map(move |x| [x, y]));

@@ -2,23 +2,23 @@
 
 use super::region::Region;
 
-/// The run lengths of a region in a picture of `width` x `height`. They sum to `width * height`; the first may be 0.
+/// The run lengths of a region in an image of `width` x `height`. They sum to `width * height`; the first may be 0.
 pub(crate) fn counts(region: &Region, width: usize, height: usize) -> Vec<u64> {
     let mut counts = Vec::new();
-    // Where the run under way began.
+    // Start of the current run.
     let mut begin = 0;
     for column in 0..region.width {
         let base = (region.left + column) * height + region.top;
         for row in 0..region.height {
             let inside = region.holds(column as isize, row as isize);
-            // An even number of finished runs means that the one under way lies outside.
+            // An even number of finished runs means that the current run is outside the region.
             if inside != (counts.len() % 2 == 1) {
                 counts.push((base + row - begin) as u64);
                 begin = base + row;
             }
         }
         let below = base + region.height;
-        // The next column begins outside the box's rows, unless the box reaches from top to bottom.
+        // The next column begins outside the box's rows, unless the box has the full height of the image.
         if counts.len() % 2 == 1 && (region.height < height || column + 1 == region.width) {
             counts.push((below - begin) as u64);
             begin = below;
@@ -31,8 +31,9 @@ pub(crate) fn counts(region: &Region, width: usize, height: usize) -> Vec<u64> {
     counts
 }
 
-/// Run lengths as text, as `rleToString` of the COCO API writes them: from the fourth on the difference to the one two
-/// before; then groups of five bits, the least first, the sixth saying that another follows, each plus 48.
+/// Run lengths as text, as `rleToString` of the COCO API writes them. From the fourth on, the difference to the length two
+/// places before is written. Each number becomes groups of five bits, the lowest group first; a sixth bit says that another
+/// group follows, and 48 is added to each group.
 pub(crate) fn compress(counts: &[u64]) -> String {
     let mut text = String::new();
     for (index, &count) in counts.iter().enumerate() {
@@ -43,7 +44,7 @@ pub(crate) fn compress(counts: &[u64]) -> String {
         loop {
             let bits = (value & 0x1f) as u8;
             value >>= 5;
-            // The fifth bit is the sign of what is left.
+            // The fifth bit is the sign of the remaining value.
             let more = if bits & 0x10 != 0 { value != -1 } else { value != 0 };
             text.push(char::from(48 + bits + if more { 0x20 } else { 0 }));
             if !more {
@@ -77,7 +78,7 @@ mod tests {
         counts
     }
 
-    /// As `rleFrString` of the COCO API describes it: the other way round.
+    /// The reverse, as `rleFrString` of the COCO API does it.
     fn naive_decompress(text: &str) -> Vec<u64> {
         let bytes: Vec<i64> = text.bytes().map(|byte| i64::from(byte) - 48).collect();
         let mut counts: Vec<i64> = Vec::new();

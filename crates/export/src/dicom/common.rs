@@ -1,4 +1,4 @@
-//! What the image and its segmentation share: who they are about, where they belong, who made them.
+//! Attributes that the image and its segmentation share: patient, study and series, and maker.
 
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
@@ -18,11 +18,11 @@ pub(crate) struct About {
     pub(crate) rows: u16,
     pub(crate) columns: u16,
     pub(crate) frames: usize,
-    /// Row and column spacing in millimetres, as Pixel Spacing wants it.
+    /// Row and column spacing in millimetres, in the form of Pixel Spacing.
     pub(crate) pixel_spacing: Option<String>,
     pub(crate) slice_spacing: Option<f64>,
     pub(crate) synthetic: bool,
-    /// How the pixels came to be.
+    /// How the pixels were made.
     pub(crate) derivation: String,
     pub(crate) image_class: &'static str,
     pub(crate) image_uid: String,
@@ -58,7 +58,7 @@ impl About {
         let uids = Uids::new(&[MAKER.as_bytes(), &seed, created.as_bytes()]);
         let digest = stack.digest(job)?;
         let file: Vec<u8> = [stack.stem.as_bytes(), &digest].concat();
-        // Images of a patient share a study; a generated pair is nobody's and stands alone.
+        // Images of a patient share a study; a generated pair has no patient, so it has its own study.
         let whose = if pair.origin == Origin::Real { pair.group.as_bytes() } else { &file };
         // 2026-11-22T17:20:00.000000Z
         let (date, time) = created.trim_end_matches('Z').split_once('T').unwrap_or_default();
@@ -128,7 +128,7 @@ impl About {
     }
 }
 
-/// A sentence on how the pixels came to be.
+/// A sentence on how the pixels were made.
 fn derivation(synthetic: bool, loaded: &Loaded) -> String {
     if !synthetic {
         return "Pixels of a prepared image, which may have been cropped, resized or windowed; its source's headers were \

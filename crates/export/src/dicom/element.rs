@@ -1,4 +1,4 @@
-//! Short ways to put values into objects.
+//! Functions that put values into objects.
 
 use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
@@ -15,11 +15,11 @@ impl Default for Object {
 }
 
 impl Object {
-    /// A text, or several apart by `\`. Only ASCII is written: other characters become `?`.
+    /// A text, or several separated by `\`. Only ASCII is written: other characters become `?`.
     pub(crate) fn text(mut self, tag: Tag, vr: VR, text: &str) -> Self {
         let text: String = text.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect();
         let value = match vr {
-            // A backslash is a letter in texts that have one value only.
+            // In texts with only one value, a backslash is an ordinary character.
             VR::ST | VR::LT | VR::UT => PrimitiveValue::from(text),
             _ => PrimitiveValue::Strs(text.split('\\').map(str::to_owned).collect()),
         };
@@ -27,38 +27,38 @@ impl Object {
         self
     }
 
-    /// An attribute that must be there, empty where nothing is known.
+    /// An attribute that must be present, without a value.
     pub(crate) fn empty(mut self, tag: Tag, vr: VR) -> Self {
         self.0.put(DataElement::new(tag, vr, PrimitiveValue::Empty));
         self
     }
 
-    /// Whole numbers of 16 bit.
+    /// A whole number of 16 bits.
     pub(crate) fn short(mut self, tag: Tag, value: u16) -> Self {
         self.0.put(DataElement::new(tag, VR::US, dicom_value!(U16, [value])));
         self
     }
 
-    /// Whole numbers of 32 bit.
+    /// Whole numbers of 32 bits.
     pub(crate) fn long(mut self, tag: Tag, values: &[u32]) -> Self {
         self.0.put(DataElement::new(tag, VR::UL, PrimitiveValue::U32(values.iter().copied().collect())));
         self
     }
 
-    /// References to attributes.
+    /// A reference to an attribute.
     pub(crate) fn tag(mut self, tag: Tag, value: Tag) -> Self {
         self.0.put(DataElement::new(tag, VR::AT, PrimitiveValue::Tags(std::iter::once(value).collect())));
         self
     }
 
-    /// Objects within the object.
+    /// A sequence of objects inside the object.
     pub(crate) fn items(mut self, tag: Tag, items: Vec<Self>) -> Self {
         let items: Vec<InMemDicomObject> = items.into_iter().map(|item| item.0).collect();
         self.0.put(DataElement::new(tag, VR::SQ, DataSetSequence::from(items)));
         self
     }
 
-    /// Whatever `add` adds, where there is a value.
+    /// Calls `add` if there is a value.
     pub(crate) fn maybe<T>(self, value: Option<T>, add: impl FnOnce(Self, T) -> Self) -> Self {
         match value {
             Some(value) => add(self, value),
@@ -66,13 +66,13 @@ impl Object {
         }
     }
 
-    /// The object as the file library knows it.
+    /// The object in the type of the DICOM library.
     pub(crate) fn into_inner(self) -> InMemDicomObject {
         self.0
     }
 }
 
-/// A decimal number in at most 16 characters, as DS wants it.
+/// A decimal number in at most 16 characters, as DS requires.
 pub(crate) fn decimal(value: f64) -> String {
     let plain = value.to_string();
     if plain.len() <= 16 {

@@ -13,7 +13,7 @@ pub(crate) fn object(about: &About, word: bool) -> InMemDicomObject {
     let object = about
         .object(about.image_class, Series::Images)
         .text(tags::IMAGE_TYPE, VR::CS, "DERIVED\\SECONDARY")
-        // Which side is unknown: present and empty.
+        // The side is unknown: the attribute is present and empty.
         .empty(tags::LATERALITY, VR::CS)
         // SYN says that the image is synthetic, WSD that it was made on a workstation.
         .text(tags::CONVERSION_TYPE, VR::CS, if about.synthetic { "SYN" } else { "WSD" })
@@ -26,7 +26,7 @@ pub(crate) fn object(about: &About, word: bool) -> InMemDicomObject {
         .text(tags::RESCALE_SLOPE, VR::DS, "1")
         .text(tags::RESCALE_TYPE, VR::LO, "US")
         .maybe(about.pixel_spacing.as_deref(), |object, spacing| object.text(tags::PIXEL_SPACING, VR::DS, spacing));
-    // What runs from frame to frame: places in millimetres where they are known, else page numbers.
+    // What changes from frame to frame: positions in millimetres if they are known, else page numbers.
     let object = match about.slice_spacing {
         _ if about.frames == 1 => object,
         Some(spacing) => object.tag(tags::FRAME_INCREMENT_POINTER, tags::SLICE_LOCATION_VECTOR).text(

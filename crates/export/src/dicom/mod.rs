@@ -1,9 +1,9 @@
 //! DICOM: `images/STEM.dcm`, a Multi-frame Grayscale Byte or Word Secondary Capture, and `segmentations/STEM.dcm`, a binary
 //! Segmentation whose frames name the image's frames.
 //!
-//! Written after DICOM PS3.3 (A.8.3, A.8.4, A.51). Every object is new: identifiers come from a hash, nothing of a
-//! source's header is there, and what would describe an acquisition is absent or empty. Generated objects say so in
-//! Synthetic Data (0008,001C), which validators older than 2022 do not know. Pixel data go to the file frame by frame.
+//! The objects follow DICOM PS3.3 (A.8.3, A.8.4, A.51). Every object is new: identifiers come from a hash, nothing is copied
+//! from a source's header, and attributes of an acquisition are absent or empty. Generated objects say so in Synthetic Data
+//! (0008,001C), which validators older than 2022 do not know. Pixel data are written frame by frame.
 
 mod common;
 mod element;
@@ -24,10 +24,10 @@ use crate::stack::{Stack, stacks};
 use crate::staging::StagedFile;
 use common::About;
 
-/// The greatest number of frames, whose numbers must fit an attribute of 65,534 bytes.
+/// The largest number of frames: their numbers must fit in an attribute of 65,534 bytes.
 const MOST_FRAMES: usize = 9999;
 
-/// The greatest length of pixel data that an object in a file can state.
+/// The largest length of pixel data that an object in a file can state.
 const MOST_BYTES: usize = u32::MAX as usize - 1;
 
 /// Writes the pairs, gray.
@@ -95,7 +95,7 @@ fn begin(
     ))
 }
 
-/// Opens a file with everything that stands before the pixel data.
+/// Opens a file and writes everything that comes before the pixel data.
 fn open(job: &Job<'_>, name: &str, object: &InMemDicomObject) -> Result<StagedFile> {
     let path = job.request.out.join(name);
     let meta = FileMetaTableBuilder::new()
@@ -108,7 +108,7 @@ fn open(job: &Job<'_>, name: &str, object: &InMemDicomObject) -> Result<StagedFi
     Ok(file)
 }
 
-/// A file whose pixel data are under way.
+/// A file whose pixel data are being written.
 struct PixelFile {
     file: StagedFile,
     odd: bool,
@@ -139,7 +139,7 @@ impl PixelFile {
     }
 }
 
-/// A file of single bits under way: the first pixel is the lowest bit, and frames follow without a gap.
+/// A file of single bits that is being written: the first pixel is the lowest bit, and frames follow without a gap.
 struct BitFile {
     file: PixelFile,
     byte: u8,

@@ -1,7 +1,7 @@
-//! The mask: a binary Segmentation (PS3.3 A.51) of one segment, with a frame for each frame of the image, empty ones too.
+//! The mask: a binary Segmentation (PS3.3 A.51) of one segment, with a frame for each frame of the image, even if it is empty.
 //!
-//! Frames lie where the image's frames lie, which Derivation Image says; they repeat no spacing, because Pixel Measures
-//! would want a slice thickness that nobody measured.
+//! Each frame has the position of the image frame that Derivation Image names. Frames do not repeat the spacing, because Pixel
+//! Measures would require a slice thickness, which nobody measured.
 
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
@@ -42,7 +42,7 @@ pub(crate) fn object(about: &About) -> InMemDicomObject {
         .into_inner()
 }
 
-/// A term of a published vocabulary.
+/// A code of a published vocabulary.
 fn code(value: &str, scheme: &str, meaning: &str) -> Object {
     Object::default().text(tags::CODE_VALUE, VR::SH, value).text(tags::CODING_SCHEME_DESIGNATOR, VR::SH, scheme).text(
         tags::CODE_MEANING,
@@ -86,7 +86,7 @@ fn referenced_series(about: &About) -> Object {
     )
 }
 
-/// Frames are counted by segment and by place in the stack.
+/// Frames are indexed by segment and by position in the stack.
 fn dimensions(about: &About) -> Vec<Object> {
     let dimension = |pointer, group, label| {
         Object::default()
@@ -101,7 +101,7 @@ fn dimensions(about: &About) -> Vec<Object> {
     ]
 }
 
-/// Which segment a frame shows, where, and of which frame of the image.
+/// The functional groups of a frame: its position, its segment and its frame of the image.
 fn frame(about: &About, number: u32) -> Object {
     let source = Object::default()
         .text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, about.image_class)

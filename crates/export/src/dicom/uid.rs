@@ -1,32 +1,32 @@
-//! Identifiers under 2.25, the root of UUIDs, made by a hash.
+//! Identifiers under 2.25, the root of UUIDs, made from a hash.
 
 use sha2::{Digest, Sha256};
 
-/// The class of this implementation: a UUID once drawn at random.
+/// The implementation class UID: a UUID that was once drawn at random.
 pub(crate) const IMPLEMENTATION: &str = "2.25.339523859065780630443583245830553132569";
 
-/// Makes identifiers that follow from a key and nothing else.
+/// Makes identifiers that depend only on a key and on what they name.
 #[derive(Debug, Clone)]
 pub(crate) struct Uids {
     key: [u8; 32],
 }
 
 impl Uids {
-    /// A maker whose identifiers differ from those of every other `parts`.
+    /// Different `parts` give different identifiers.
     pub(crate) fn new(parts: &[&[u8]]) -> Self {
         Self { key: hash(parts) }
     }
 
-    /// The identifier of what these words name.
+    /// The identifier of the `what` called `name`.
     pub(crate) fn uid(&self, what: &str, name: &[u8]) -> String {
         let mut number = self.number(what, name);
-        // Version 8 (made by a rule of one's own) and the variant of RFC 9562.
+        // Version 8 (made by a custom rule) and the variant of RFC 9562.
         number = number & !(0xf << 76) | 8 << 76;
         number = number & !(0b11 << 62) | 0b10 << 62;
         format!("2.25.{number}")
     }
 
-    /// A short word for what these words name.
+    /// A short word for the `what` called `name`.
     pub(crate) fn word(&self, what: &str, name: &[u8]) -> String {
         format!("{:016X}", (self.number(what, name) >> 64) as u64)
     }
@@ -37,7 +37,7 @@ impl Uids {
     }
 }
 
-/// SHA-256 of texts, each after its length, so that no two lists meet.
+/// SHA-256 of texts, each preceded by its length, so that different lists give different hashes.
 fn hash(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {

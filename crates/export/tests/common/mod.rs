@@ -1,6 +1,6 @@
 //! Folders of pairs to export.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, reason = "each test binary uses a different part")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use pig_data::png_file::write_png;
 use pig_export::{ExportError, Format, Request, Summary, export};
 use tempfile::TempDir;
 
-/// Phantom pairs: generated ones when exported alone or first, real ones in `--real`.
+/// Phantom pairs: they count as generated in the folder of pairs, and as real in `--real`.
 pub(crate) fn phantoms(out: &Path, patients: usize, seed: u64) -> PathBuf {
     let config = PhantomConfig { patients, size: [40, 33], seed, lesion_free_share: 0.3, ..PhantomConfig::default() };
     write_dataset(&config, out, &|_, _| {}).unwrap();
@@ -65,7 +65,7 @@ pub(crate) fn request(pairs: &Path, out: &Path, format: Format) -> Request {
     Request { created, ..Request::new(pairs.to_path_buf(), out.to_path_buf(), format) }
 }
 
-/// Exports to the end.
+/// Exports and expects success.
 #[track_caller]
 pub(crate) fn done(request: &Request) -> Summary {
     run(request).unwrap()

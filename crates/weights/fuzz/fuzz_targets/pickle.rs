@@ -1,4 +1,4 @@
-//! The pickle of an archive, behind one byte that chooses whether it is TorchScript, and beside a storage.
+//! The pickle of an archive that also has a storage; one byte before it selects whether the archive is TorchScript.
 #![no_main]
 
 #[path = "../../tests/common/mod.rs"]

@@ -1,13 +1,13 @@
-//! diffusers' own names, through its versions.
+//! The names of diffusers in its old and current versions.
 
 use super::names::{flatten_attention, renamed, replaced};
 use crate::array::StateDict;
 
-/// Attention's names before version 0.14 (2023).
+/// Names of attention layers before version 0.14 (2023).
 const OLD_ATTENTION: [(&str, &str); 4] =
     [(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")];
 
-/// diffusers' present names.
+/// Renames arrays to the current names of diffusers.
 pub(super) fn rename(arrays: StateDict) -> StateDict {
     let mut arrays =
         renamed(

@@ -1,5 +1,5 @@
-//! The FID's Inception-v3: torchvision's names (pytorch-fid's file), TensorFlow's (StyleGAN's script), and ours, which are
-//! torchvision's with each convolution's batch normalisation folded into it.
+//! The Inception-v3 of the FID: the names of torchvision (pytorch-fid's file), of TensorFlow (StyleGAN's script) and of pig, which
+//! are torchvision's with the batch normalisation of each convolution folded into it.
 
 use super::names::size_of;
 use crate::array::{Array, StateDict};
@@ -84,7 +84,7 @@ fn names() -> impl Iterator<Item = (String, String)> {
     stem.chain(blocks)
 }
 
-/// From torchvision's convolution, scale, shift, mean and variance. The classifier behind the features is left out.
+/// Folds torchvision's convolutions, scales, shifts, means and variances. The classifier after the features is left out.
 pub(super) fn from_torchvision(arrays: &StateDict) -> Result<StateDict, String> {
     let ends = ["conv.weight", "bn.bias", "bn.running_mean", "bn.running_var"];
     names().try_fold(StateDict::new(), |mut folded, (name, _)| {
@@ -94,7 +94,7 @@ pub(super) fn from_torchvision(arrays: &StateDict) -> Result<StateDict, String> 
     })
 }
 
-/// From a script whose normalisation has no scale.
+/// Folds the arrays of a script whose normalisation has no scale.
 pub(super) fn from_tensorflow(arrays: &StateDict) -> Result<StateDict, String> {
     let ends = ["weight", "beta", "mean", "var"];
     names().try_fold(StateDict::new(), |mut folded, (name, theirs)| {
@@ -107,7 +107,7 @@ fn get<'a>(arrays: &'a StateDict, name: &str) -> Result<&'a Array, String> {
     arrays.get(name).ok_or_else(|| format!("{name} is missing"))
 }
 
-/// scale (W x - mean) / sqrt(var + eps) + shift as one convolution, computed in f64.
+/// Writes scale (W x - mean) / sqrt(var + eps) + shift as one convolution, computed in f64.
 fn fold(
     folded: &mut StateDict,
     arrays: &StateDict,
@@ -119,7 +119,7 @@ fn fold(
     let weight = get(arrays, &weight)?;
     let per_channel = [get(arrays, &shift)?, get(arrays, &mean)?, get(arrays, &variance)?];
     if per_channel.iter().copied().chain(scale).any(|array| array.values.len() != out) {
-        return Err(format!("{name}: its normalisation has not {out} channels"));
+        return Err(format!("{name}: its normalisation does not have {out} channels, as its convolution has"));
     }
     let [shift, mean, variance] = per_channel.map(|array| &array.values);
     let scale = |channel: usize| {

@@ -1,4 +1,4 @@
-//! Whose names a file's arrays have, and the same arrays under pig's names, which are diffusers'.
+//! Recognises the names of a file's arrays, and renames the arrays to pig's names, which are those of diffusers.
 
 mod diffusers;
 mod inception;
@@ -11,7 +11,7 @@ pub use shape::{AutoencoderShape, ConditionShape, UNetShape};
 
 use crate::array::StateDict;
 
-/// What the arrays are the weights of.
+/// The network that the arrays are the weights of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A U-Net that predicts noise, v or x_0.
@@ -24,7 +24,7 @@ pub enum Kind {
     Inception,
 }
 
-/// Who named the arrays.
+/// The scheme of the arrays' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// diffusers' `UNet2DModel`, `UNet2DConditionModel`, `AutoencoderKL` or `ControlNetModel`.
@@ -37,12 +37,12 @@ pub enum Layout {
     Maisi,
     /// torchvision's Inception, as pytorch-fid distributes it.
     Torchvision,
-    /// TensorFlow's names of the Inception's layers, as StyleGAN's TorchScript has them.
+    /// TensorFlow's names of the Inception's layers, as in StyleGAN's TorchScript.
     Tensorflow,
 }
 
 impl Layout {
-    /// The word for messages and files.
+    /// The word for this layout in messages and files.
     pub fn word(self) -> &'static str {
         match self {
             Self::Diffusers => "diffusers",
@@ -58,16 +58,16 @@ impl Layout {
 /// Arrays under pig's names.
 #[derive(Clone, Debug)]
 pub struct Named {
-    /// What they are the weights of.
+    /// The network that they are the weights of.
     pub kind: Kind,
-    /// Who named them.
+    /// The scheme of their names in the file.
     pub layout: Layout,
-    /// The arrays by pig's names. A name that is not known keeps its own, so that whoever builds the network can list it.
+    /// The arrays by pig's names. An unknown name is kept, so that the code that builds the network can list it.
     pub arrays: StateDict,
 }
 
-/// Tells by a few names whose arrays these are, and renames them. None of the known ones is an error that says what is known, and
-/// an array without values one that names it.
+/// Recognises the network and the layout by a few names, and renames the arrays. An unknown network gives an error that lists the
+/// known ones; an array without values gives an error that names it.
 pub fn rename(arrays: StateDict) -> Result<Named, String> {
     let arrays = without_wrapper(arrays);
     let has = |name: &str| arrays.contains_key(name);
@@ -100,7 +100,7 @@ pub fn rename(arrays: StateDict) -> Result<Named, String> {
             some.join(", ")
         ));
     };
-    // Files of unknown networks may hold arrays without values, and are told to be unknown.
+    // Checked only now, so that a file of an unknown network is reported as unknown, even if it has arrays without values.
     arrays.iter().try_for_each(|(name, array)| names::refuse_empty(name, array))?;
     let arrays = match (kind, layout) {
         (Kind::Inception, _) if folded => arrays,
@@ -114,7 +114,7 @@ pub fn rename(arrays: StateDict) -> Result<Named, String> {
     Ok(Named { kind, layout, arrays })
 }
 
-/// Without the prefix that all names share where a network was wrapped: DataParallel's, a Lightning module's or a script's.
+/// Removes the prefixes that all names share if a network was wrapped: by DataParallel, a Lightning module or a script.
 fn without_wrapper(arrays: StateDict) -> StateDict {
     const WRAPPERS: [&str; 5] = ["module.", "model.", "net.", "unet.", "_orig_mod."];
     let wrapper = WRAPPERS.iter().find(|wrapper| arrays.keys().all(|name| name.starts_with(**wrapper)));

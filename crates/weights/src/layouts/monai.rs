@@ -1,4 +1,4 @@
-//! MONAI's names, and those of MONAI Generative before them.
+//! The names of MONAI and of its predecessor, MONAI Generative.
 
 use super::names::{count, flatten_attention, numbered, renamed, replaced};
 use crate::array::{Array, StateDict};
@@ -16,17 +16,17 @@ const UNET: [(&str, &str); 11] = [
     ("out.0.", "conv_norm_out."),
     ("out.2.", "conv_out."),
 ];
-/// Attention; the second half as MONAI Generative has it.
+/// Names of attention layers; `proj_attn` is from MONAI Generative.
 const ATTENTION: [(&str, &str); 4] =
     [(".norm.", ".group_norm."), (".attn.out_proj.", ".to_out.0."), (".attn.", "."), (".proj_attn.", ".to_out.0.")];
 
-/// How the places of blocks that change the size end.
+/// The end of the new names of blocks that change the size.
 const RESIZED: &str = ".conv";
 
-/// What MAISI's U-Net is told beside the time.
+/// Inputs of MAISI's U-Net in addition to the timestep.
 const INPUTS: [&str; 3] = ["top_region_index_layer", "bottom_region_index_layer", "spacing_layer"];
 
-/// Every convolution is wrapped in a module called `conv`.
+/// Removes from a name the module called `conv` that wraps every convolution.
 fn unwrapped(name: &str) -> String {
     match name.strip_suffix(".conv.weight").or(name.strip_suffix(".conv.bias")) {
         Some(stem) => format!("{stem}{}", &name[stem.len() + ".conv".len()..]),
@@ -34,7 +34,7 @@ fn unwrapped(name: &str) -> String {
     }
 }
 
-/// A U-Net's or ControlNet's names in diffusers' words.
+/// Renames the arrays of a U-Net or ControlNet to the names of diffusers.
 pub(super) fn rename_unet(arrays: StateDict) -> StateDict {
     let mut arrays = renamed(arrays, |name| {
         let name = unwrapped(name);
@@ -52,7 +52,7 @@ pub(super) fn rename_unet(arrays: StateDict) -> StateDict {
     arrays
 }
 
-/// Attention without a projection back (MONAI's `include_fc = False`, as MAISI has it) is attention with one that changes nothing.
+/// Adds an output projection that changes nothing to attention without one (MONAI's `include_fc = False`, as in MAISI).
 fn complete_attention(arrays: &mut StateDict) {
     let stems: Vec<String> =
         arrays.keys().filter_map(|name| Some(name.strip_suffix(".to_q.weight")?.to_owned())).collect();
@@ -69,8 +69,8 @@ fn complete_attention(arrays: &mut StateDict) {
     }
 }
 
-/// An autoencoder's names in diffusers' words. MONAI numbers the blocks of encoder and decoder through; which level a block
-/// belongs to follows from the blocks that change the size, and what it is from the names within it.
+/// Renames the arrays of an autoencoder to the names of diffusers. MONAI numbers all blocks of the encoder, and all blocks of the
+/// decoder, in one sequence: the blocks that change the size separate the levels, and the names in a block show its kind.
 pub(super) fn rename_autoencoder(arrays: StateDict) -> Result<StateDict, String> {
     // MAISI wraps every convolution twice.
     let arrays = renamed(arrays, |name| unwrapped(&unwrapped(name)));
@@ -98,11 +98,11 @@ pub(super) fn rename_autoencoder(arrays: StateDict) -> Result<StateDict, String>
     Ok(found)
 }
 
-/// Where diffusers has each numbered block of an encoder or decoder.
+/// The name in diffusers of each numbered block of an encoder or decoder.
 fn places(arrays: &StateDict, prefix: &str, levels: &str, resize: &str) -> Result<Vec<String>, String> {
     let blocks = count(arrays, prefix);
     if blocks < 4 {
-        return Err(format!("{blocks} blocks behind {prefix}, expected more"));
+        return Err(format!("{blocks} blocks with the prefix {prefix}, expected at least 4"));
     }
     let has = |block: usize, part: &str| arrays.contains_key(&format!("{prefix}{block}.{part}"));
     let is_attention = |block: usize| has(block, "norm.weight");
@@ -141,9 +141,10 @@ fn places(arrays: &StateDict, prefix: &str, levels: &str, resize: &str) -> Resul
     Ok(places)
 }
 
-/// diffusers' encoder ends with as many channels for the mean as for the logarithm of the variance, and one convolution of both;
-/// MONAI's ends with one set, which two convolutions read. (What MONAI calls log sigma is the logarithm of the variance.) The same
-/// values come of the set twice and the two convolutions side by side.
+/// The encoder of diffusers ends with as many channels for the mean as for the logarithm of the variance, and one convolution reads
+/// both. MONAI's encoder ends with one set of channels, which two convolutions read. (What MONAI calls log sigma is the logarithm of
+/// the variance.) To get the same values, this function duplicates the set and joins the two convolutions into one, in which each
+/// reads its own copy.
 fn join_moments(arrays: &mut StateDict) -> Result<(), String> {
     let [mean, variance] = ["quant_conv_mu", "quant_conv_log_sigma"];
     let biases = [take(arrays, &format!("{mean}.bias"))?, take(arrays, &format!("{variance}.bias"))?];
@@ -160,7 +161,9 @@ fn join_moments(arrays: &mut StateDict) -> Result<(), String> {
     let latent = biases[0].values.len();
     let fits = |array: &Array| array.values.len() == latent * latent && latent > 0;
     if biases[1].values.len() != latent || !weights.iter().all(fits) {
-        return Err(format!("{mean} and {variance} are not of one size"));
+        return Err(format!(
+            "{mean} and {variance} differ in size, expected the same number of channels in and out for both"
+        ));
     }
     let zeros = vec![0.0; latent];
     let rows = |first: bool| {

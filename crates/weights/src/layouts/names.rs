@@ -1,18 +1,18 @@
-//! What every layout does with the names and shapes of arrays.
+//! Functions for the names and shapes of arrays that the layouts share.
 
 use crate::array::{Array, StateDict};
 
-/// Every name through `rename`.
+/// Applies `rename` to every name.
 pub(super) fn renamed(arrays: StateDict, rename: impl Fn(&str) -> String) -> StateDict {
     arrays.into_iter().map(|(name, array)| (rename(&name), array)).collect()
 }
 
-/// Replaces, in order, each first part by the second wherever it stands.
+/// Applies the replacements in order: every occurrence of the first part becomes the second part.
 pub(super) fn replaced(name: &str, replacements: &[(&str, &str)]) -> String {
     replacements.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
 }
 
-/// The projections of attention as linear layers: some store them as convolutions of one pixel.
+/// Makes the projections of attention linear layers: some networks store them as convolutions of one pixel.
 pub(super) fn flatten_attention(arrays: &mut StateDict) {
     for (name, array) in arrays.iter_mut() {
         let is_projection =
@@ -23,14 +23,14 @@ pub(super) fn flatten_attention(arrays: &mut StateDict) {
     }
 }
 
-/// Reads `prefix` followed by a number and a dot, and gives the number and what follows.
+/// Reads `prefix` followed by a number and a dot; returns the number and the rest.
 pub(super) fn numbered<'a>(name: &'a str, prefix: &str) -> Option<(usize, &'a str)> {
     let (number, rest) = name.strip_prefix(prefix)?.split_once('.')?;
     Some((number.parse().ok()?, rest))
 }
 
-/// Largest number behind `prefix`, plus one. A number that is larger than there are arrays counts nothing: it would only size what
-/// a crafted file cannot fill.
+/// Largest number after `prefix`, plus one. Numbers for which this is more than the number of arrays are ignored: with them, a
+/// crafted file could request memory that it cannot fill.
 pub(super) fn count(arrays: &StateDict, prefix: &str) -> usize {
     let counts = arrays.keys().filter_map(|name| numbered(name, prefix)?.0.checked_add(1));
     counts.filter(|&count| count <= arrays.len()).max().unwrap_or(0)

@@ -1,5 +1,5 @@
-//! The names of the code that was released with the paper (DESIGN: its state dictionary). Its decoder counts levels from the full
-//! size, diffusers' from the smallest; its attention has convolutions of one pixel.
+//! The names of the code that was released with the paper. Its decoder counts levels from the full
+//! size, that of diffusers from the smallest size; its attention has convolutions of one pixel.
 
 use super::names::{count, flatten_attention, numbered, renamed, replaced};
 use crate::array::StateDict;
@@ -23,7 +23,7 @@ const ENDS: [(&str, &str); 4] = [
     ("mid.attn_1.", "mid_block.attentions.0."),
 ];
 
-/// diffusers' names.
+/// Renames the arrays to the names of diffusers.
 pub(super) fn rename(arrays: StateDict) -> StateDict {
     let levels = count(&arrays, "up.");
     let mut arrays = renamed(arrays, |name| {

@@ -1,10 +1,10 @@
-//! What the names and shapes of a network's arrays tell about it.
+//! Sizes of a network, derived from the names and shapes of its arrays.
 
 use super::names::{count, size_of};
 use crate::array::StateDict;
 
-/// A U-Net's sizes, read off its arrays under diffusers' names. What no array tells (heads, groups, eps, the order of the
-/// sinusoids) comes from elsewhere.
+/// Sizes of a U-Net, derived from its arrays under the names of diffusers. Settings that no array shows (heads, groups, eps, the
+/// order of the sinusoids) must come from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UNetShape {
     /// Channels of the input.
@@ -21,21 +21,20 @@ pub struct UNetShape {
     pub mid_layers: usize,
     /// Whether there is attention in the middle.
     pub mid_attention: bool,
-    /// Rows of the class embedding, where there is one.
+    /// Rows of the class embedding, if there is one.
     pub num_class_embeds: Option<usize>,
-    /// Whether it is told the region where a volume begins, the region where it ends, and its voxels' distances.
+    /// Whether its inputs include the region where a volume begins, the region where it ends, and the voxel spacing.
     pub volume_inputs: [bool; 3],
-    /// Axes of a picture: 2 for images, 3 for volumes.
+    /// Spatial axes: 2 for images, 3 for volumes.
     pub spatial_dims: usize,
 }
 
 impl UNetShape {
-    /// Reads the sizes; an array that must be there and is not is an error that names it. A ControlNet has no decoder, and so
-    /// no `out_channels`.
+    /// Derives the sizes; a missing array gives an error that names it. A ControlNet has no decoder, so its `out_channels` is 0.
     pub fn of(arrays: &StateDict) -> Result<Self, String> {
         let levels = count(arrays, "down_blocks.");
         if levels == 0 {
-            return Err("no array begins with down_blocks., expected a U-Net".to_owned());
+            return Err("no array has a name that begins with down_blocks., expected a U-Net".to_owned());
         }
         let has = |name: &str| arrays.contains_key(name);
         let mut block_out_channels = Vec::new();
@@ -45,7 +44,7 @@ impl UNetShape {
             block_out_channels.push(size_of(arrays, &format!("down_blocks.{level}.resnets.0.conv1.weight"), 0)?);
             if layers(level) != layers(0) {
                 return Err(format!(
-                    "level {level} has {} residual blocks and level 0 {}, expected as many",
+                    "level {level} has {} residual blocks and level 0 has {}, expected the same number",
                     layers(level),
                     layers(0)
                 ));
@@ -78,7 +77,7 @@ impl UNetShape {
     }
 }
 
-/// An autoencoder's sizes, read off its arrays under diffusers' names.
+/// Sizes of an autoencoder, derived from its arrays under the names of diffusers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AutoencoderShape {
     /// Channels of the image.
@@ -89,16 +88,16 @@ pub struct AutoencoderShape {
     pub layers_per_block: usize,
     /// Residual blocks in a level of the decoder.
     pub decoder_layers_per_block: usize,
-    /// Whether there is a middle of two residual blocks around attention.
+    /// Whether there is a middle block: two residual blocks with attention between them.
     pub mid_block: bool,
     /// Channels of the latents.
     pub latent_channels: usize,
-    /// Axes of a picture: 2 for images, 3 for volumes.
+    /// Spatial axes: 2 for images, 3 for volumes.
     pub spatial_dims: usize,
 }
 
 impl AutoencoderShape {
-    /// Reads the sizes; an array that must be there and is not is an error that names it.
+    /// Derives the sizes; a missing array gives an error that names it.
     pub fn of(arrays: &StateDict) -> Result<Self, String> {
         let levels = count(arrays, "encoder.down_blocks.");
         let widths =
@@ -115,17 +114,17 @@ impl AutoencoderShape {
     }
 }
 
-/// What reads a ControlNet's condition, read off its arrays under diffusers' names.
+/// Sizes of the layers that read a ControlNet's condition, derived from its arrays under the names of diffusers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConditionShape {
     /// Channels of the condition.
     pub channels: usize,
-    /// Channels of the convolutions that read it, from each to the next by two of them.
+    /// Channels of the convolutions that read it; two convolutions lead from each number to the next.
     pub out_channels: Vec<usize>,
 }
 
 impl ConditionShape {
-    /// Reads the sizes; an array that must be there and is not is an error that names it.
+    /// Derives the sizes; a missing array gives an error that names it.
     pub fn of(arrays: &StateDict) -> Result<Self, String> {
         const EMBEDDING: &str = "controlnet_cond_embedding";
         let mut out_channels = vec![size_of(arrays, &format!("{EMBEDDING}.conv_in.weight"), 0)?];

@@ -2,18 +2,18 @@
 
 use crate::array::Dtype;
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Global {
     /// `collections.OrderedDict`.
     OrderedDict,
-    /// `torch.Size`: its argument, a tuple.
+    /// `torch.Size`: a call gives its argument, a tuple.
     Size,
     /// `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`.
     Tensor,
-    /// `torch._utils._rebuild_parameter`: its first argument.
+    /// `torch._utils._rebuild_parameter`: a call gives its first argument.
     Parameter,
-    /// TorchScript's lists of one type, and its type tags: their first argument.
+    /// TorchScript's lists of one type, and its type tags: a call gives its first argument.
     Tagged,
     /// A storage of numbers of this type.
     Storage(Dtype),
@@ -26,7 +26,7 @@ pub(crate) enum Global {
 }
 
 impl Global {
-    /// The meaning of `module.name`. TorchScript's classes have names of their own and exist in its archives only.
+    /// The meaning of `module.name`. The names of TorchScript are allowed only in its archives (`script`).
     pub(crate) fn find(module: &str, name: &str, script: bool) -> Option<Self> {
         Some(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,

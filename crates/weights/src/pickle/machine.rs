@@ -50,7 +50,7 @@ type Step<T> = Result<T, String>;
 /// Longest name of a global or a storage. Names are copied, so their length must not grow with the pickle's.
 const LONGEST_NAME: usize = 256;
 
-/// Reads one pickle from the start of `bytes`, and says how many bytes it took. `script` allows TorchScript's classes.
+/// Reads one pickle from the start of `bytes`; returns it with its number of bytes. `script` allows TorchScript's classes.
 pub(crate) fn read(bytes: &[u8], script: bool) -> Step<(Pickle, usize)> {
     let mut machine = Machine {
         bytes,
@@ -78,11 +78,11 @@ struct Machine<'a> {
     script: bool,
     nodes: Vec<Node>,
     stack: Vec<Id>,
-    /// Heights of the stack at which marks stand.
+    /// Heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// What may still be copied from what is remembered (entries of lists, sizes and names of tensors): as much as the pickle has
-    /// bytes.
+    /// How much may still be copied from remembered nodes (entries of lists, sizes of tensors, bytes of names). It begins as the
+    /// number of the pickle's bytes.
     copies: usize,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Machine<'a> {
     }
 
     fn length<const N: usize>(&mut self) -> Step<usize> {
-        usize::try_from(self.unsigned::<N>()?).map_err(|_| "a length beyond memory".to_owned())
+        usize::try_from(self.unsigned::<N>()?).map_err(|_| "a length that does not fit in memory".to_owned())
     }
 
     fn line(&mut self) -> Step<&'a str> {
@@ -126,15 +126,15 @@ impl<'a> Machine<'a> {
     fn top(&self) -> Step<Id> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let top = self.stack.get(floor..).and_then(<[Id]>::last);
-        top.copied().ok_or_else(|| format!("the pickle looks at an empty stack before byte {}", self.at))
+        top.copied().ok_or_else(|| format!("the pickle reads from an empty stack before byte {}", self.at))
     }
 
-    /// What stands above the last mark.
+    /// Takes everything above the last mark from the stack.
     fn marked(&mut self) -> Step<Vec<Id>> {
         let mark = self
             .marks
             .pop()
-            .ok_or_else(|| format!("the pickle asks for a mark that is not there before byte {}", self.at))?;
+            .ok_or_else(|| format!("the pickle uses a mark that was not set, before byte {}", self.at))?;
         Ok(self.stack.split_off(mark))
     }
 
@@ -272,12 +272,12 @@ impl<'a> Machine<'a> {
             opcode::REDUCE | opcode::NEWOBJ => self.reduce()?,
             opcode::BUILD => self.build()?,
             opcode::BINPERSID => self.storage()?,
-            other => return Err(format!("pickle instruction {other:#04x}, which no weights need")),
+            other => return Err(format!("pickle instruction {other:#04x}, which files of weights do not need")),
         }
         Ok(())
     }
 
-    /// A whole number in two's complement; those beyond 64 bits stand for nothing here.
+    /// A whole number in two's complement; the value of one with more than 64 bits is not needed and not kept.
     fn long(&mut self, length: usize) -> Step<()> {
         let bytes = self.take(length)?;
         let sign = if bytes.last().is_some_and(|&byte| byte & 0x80 != 0) { 0xff } else { 0 };
@@ -305,7 +305,8 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self, name: u32) -> Step<()> {
-        let id = self.memo.get(&name).ok_or_else(|| format!("the pickle recalls {name}, which it never remembered"))?;
+        let id =
+            self.memo.get(&name).ok_or_else(|| format!("the pickle reads memo entry {name}, which it never stored"))?;
         self.stack.push(*id);
         Ok(())
     }
@@ -314,7 +315,7 @@ impl<'a> Machine<'a> {
         let (entries, dict) = (pairs(items)?, self.top()?);
         match &mut self.nodes[dict] {
             Node::Dict(into) => into.extend(entries),
-            _ => return Err("the pickle sets items of what is no dictionary".to_owned()),
+            _ => return Err("the pickle sets items of something that is not a dictionary".to_owned()),
         }
         Ok(())
     }
@@ -323,7 +324,7 @@ impl<'a> Machine<'a> {
         let list = self.top()?;
         match &mut self.nodes[list] {
             Node::List(into) => into.extend(items),
-            _ => return Err("the pickle appends to what is no list".to_owned()),
+            _ => return Err("the pickle appends to something that is not a list".to_owned()),
         }
         Ok(())
     }
@@ -331,7 +332,7 @@ impl<'a> Machine<'a> {
     fn global(&mut self, module: &str, name: &str) -> Step<()> {
         let global = Global::find(module, name, self.script).ok_or_else(|| {
             format!(
-                "its pickle asks for {}.{}, which is neither a tensor nor a plain container",
+                "its pickle refers to {}.{}, which is neither a tensor nor a plain container",
                 clean(module),
                 clean(name)
             )
@@ -340,11 +341,11 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// What a call would make, for the few that stand for data.
+    /// Makes the result of a call; only the few calls that make data are allowed.
     fn reduce(&mut self) -> Step<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let (&Node::Global(global), Node::Tuple(arguments)) = (&self.nodes[function], &self.nodes[arguments]) else {
-            return Err("the pickle calls something that is no name, or without a tuple".to_owned());
+            return Err("the pickle calls something that is not a name, or calls it without a tuple".to_owned());
         };
         let node = match (global, arguments.as_slice()) {
             (Global::OrderedDict, []) => Node::Dict(Vec::new()),
@@ -368,7 +369,7 @@ impl<'a> Machine<'a> {
                 return Ok(());
             }
             (Global::Class, _) => Node::Module(None),
-            (global, _) => return Err(format!("the pickle calls {global:?} with arguments that do not fit")),
+            (global, _) => return Err(format!("the pickle calls {global:?} with wrong arguments")),
         };
         self.push(node);
         Ok(())
@@ -379,9 +380,9 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The entries of a list of pairs. A list too long to be copied is not looked at.
+    /// The entries of a list of pairs. At most one more entry is read than may be copied.
     fn entries_of(&self, list: Id) -> Step<Vec<(Id, Id)>> {
-        let wrong = || "an OrderedDict of something else than pairs".to_owned();
+        let wrong = || "an OrderedDict of something other than pairs".to_owned();
         let Node::List(items) = &self.nodes[list] else { return Err(wrong()) };
         let entry = |&item: &Id| match &self.nodes[item] {
             Node::Tuple(pair) | Node::List(pair) => match pair.as_slice() {
@@ -393,18 +394,20 @@ impl<'a> Machine<'a> {
         items.iter().take(self.copies + 1).map(entry).collect()
     }
 
-    /// A short text.
+    /// A text of at most `LONGEST_NAME` bytes.
     fn name(&self, id: Id) -> Step<String> {
         match &self.nodes[id] {
             Node::Str(text) if text.len() <= LONGEST_NAME => Ok(text.clone()),
-            _ => Err(format!("a name that is no text of at most {LONGEST_NAME} bytes")),
+            _ => Err(format!("a name that is not a text of at most {LONGEST_NAME} bytes")),
         }
     }
 
     fn size(&self, id: Id) -> Step<usize> {
         match self.nodes[id] {
-            Node::Int(value) => usize::try_from(value).map_err(|_| format!("a size, stride or offset of {value}")),
-            _ => Err("a size, stride or offset that is no number".to_owned()),
+            Node::Int(value) => {
+                usize::try_from(value).map_err(|_| format!("a size, stride or offset of {value}, expected at least 0"))
+            }
+            _ => Err("a size, stride or offset that is not a number".to_owned()),
         }
     }
 
@@ -413,25 +416,25 @@ impl<'a> Machine<'a> {
             Node::Tuple(items) | Node::List(items) if items.len() <= 16 => {
                 items.iter().map(|&item| self.size(item)).collect()
             }
-            _ => Err("a shape that is no short tuple".to_owned()),
+            _ => Err("a shape that is not a tuple of at most 16 sizes".to_owned()),
         }
     }
 
-    /// The state of an object. A module keeps it; of a dictionary it is only metadata, as PyTorch's versions are.
+    /// Sets the state of an object. A module keeps it; the state of a dictionary is only metadata, such as PyTorch's versions.
     fn build(&mut self) -> Step<()> {
         let (state, object) = (self.pop()?, self.top()?);
         match &mut self.nodes[object] {
             Node::Module(attributes) => *attributes = Some(state),
             Node::Dict(_) => {}
-            _ => return Err("the pickle sets the state of what has none".to_owned()),
+            _ => return Err("the pickle sets the state of something that has none".to_owned()),
         }
         Ok(())
     }
 
-    /// `("storage", type, key, location, number of values, ..)`.
+    /// Reads a storage: `("storage", type, key, location, number of values, ..)`.
     fn storage(&mut self) -> Step<()> {
         let tuple = self.pop()?;
-        let wrong = || "a persistent id that is no storage".to_owned();
+        let wrong = || "a persistent id that is not a storage".to_owned();
         let Node::Tuple(items) = &self.nodes[tuple] else { return Err(wrong()) };
         let &[kind, storage_type, key, _, len, ref view @ ..] = items.as_slice() else { return Err(wrong()) };
         let (Node::Str(kind), &Node::Global(global)) = (&self.nodes[kind], &self.nodes[storage_type]) else {
@@ -466,7 +469,7 @@ fn pairs(items: &[Id]) -> Step<Vec<(Id, Id)>> {
     Ok(items.as_chunks::<2>().0.iter().map(|&[key, value]| (key, value)).collect())
 }
 
-/// A name of a stranger's, fit for a message.
+/// A name from the file, made safe for a message.
 fn clean(name: &str) -> String {
     name.chars().filter(char::is_ascii_graphic).take(80).collect()
 }

@@ -1,9 +1,9 @@
 //! A reader of Python pickles that executes nothing.
 //!
-//! A pickle is a program for a small stack machine, and the usual reader calls whatever functions it names. This one has no
-//! functions to call: a name is looked up in a closed list ([`Global`]), and what is not on it is an error. Every
-//! instruction makes at most one node, nodes refer to each other by number, and nothing is copied or walked while reading, so that
-//! memory and time grow with the pickle's length alone, whatever it refers to.
+//! A pickle is a program for a small stack machine, and the usual reader calls any function that it names. This reader has no
+//! functions to call: it looks up each name in a closed list ([`Global`]), and a name that is not on the list is an error. Every
+//! instruction makes at most one node, nodes refer to each other by number, copies are limited, and nothing is walked while reading,
+//! so that memory and time grow only with the pickle's length, whatever it refers to.
 
 mod global;
 mod machine;
@@ -20,10 +20,10 @@ pub(crate) type Id = usize;
 /// A storage as a pickle names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Storage {
-    /// Its file, or its place in the sequence of storages.
+    /// Its key: its file in an archive, or its entry in the list of storages of a legacy file.
     pub(crate) key: String,
     pub(crate) dtype: Dtype,
-    /// Numbers in it.
+    /// How many numbers it holds.
     pub(crate) len: usize,
 }
 
@@ -34,10 +34,10 @@ pub(crate) struct TensorRef {
     pub(crate) place: Strided,
 }
 
-/// What an instruction made.
+/// The result of an instruction.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
-    /// None, and what nobody here needs to know.
+    /// Python's None.
     None,
     Bool(bool),
     Int(i64),

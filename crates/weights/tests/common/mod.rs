@@ -1,5 +1,5 @@
 //! Archives around crafted pickles, for tests and for fuzzing.
-#![allow(dead_code, reason = "every test binary uses another part")]
+#![allow(dead_code, reason = "each test binary uses a different part")]
 
 /// A zip of stored files, written here from the format's documentation.
 pub(crate) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -23,7 +23,7 @@ pub(crate) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     archive
 }
 
-/// An archive as torch.save writes it, around this pickle and one storage of six floats.
+/// An archive as torch.save writes it, with this pickle and one storage of six floats.
 pub(crate) fn archive(pickle: &[u8], script: bool) -> Vec<u8> {
     let mut files =
         vec![("archive/data.pkl", pickle), ("archive/byteorder", b"little"), ("archive/data/0", &[0; 24][..])];
@@ -33,10 +33,10 @@ pub(crate) fn archive(pickle: &[u8], script: bool) -> Vec<u8> {
     zip(&files)
 }
 
-/// A zip of one deflated file whose directory names this checksum and this size, be they true or not.
+/// A zip of one deflated file whose directory states this checksum and this size, whether they are true or not.
 pub(crate) fn deflated(name: &str, stream: &[u8], checksum: u32, size: u64) -> Vec<u8> {
     let [name_length, stream_length] = [name.len() as u32, stream.len() as u32].map(u32::to_le_bytes);
-    // Method 8, no time; the size is in an extra field of the directory, and the file's own header is not held against it.
+    // Method 8, no time; the size is in an extra field of the directory, and the file's own header is not compared with it.
     let common =
         [&[45, 0, 0, 0, 8, 0, 0, 0, 0x21, 0][..], &checksum.to_le_bytes(), &stream_length, &[0xff; 4]].concat();
     let local = [b"PK\x03\x04", &common[..], &name_length[..2], &[0; 2], name.as_bytes(), stream].concat();

@@ -36,13 +36,13 @@ struct Plane {
     size: (usize, usize),
 }
 
-/// What decodes the blocks of one component in a scan.
+/// Decodes the blocks of one component in a scan.
 struct Coder<'a> {
     index: usize,
     dc: &'a Table,
     ac: &'a Table,
     quantisation: &'a [u16; 64],
-    /// DC coefficient of the block before.
+    /// DC coefficient of the previous block.
     last: i32,
 }
 
@@ -51,7 +51,7 @@ impl Planes {
         let h = frame.components.iter().map(|component| component.h).max().unwrap_or(1);
         let v = frame.components.iter().map(|component| component.v).max().unwrap_or(1);
         if frame.components.iter().any(|component| h % component.h != 0 || v % component.v != 0) {
-            return Err("sampling factors that do not divide each other are not supported".into());
+            return Err("sampling factors that do not divide the largest one are not supported".into());
         }
         let mcus = (frame.rows.div_ceil(8 * v), frame.columns.div_ceil(8 * h));
         let components = frame
@@ -71,8 +71,8 @@ impl Planes {
         Ok(Self { components, h, v })
     }
 
-    /// Decodes a scan; the number of bytes used. The scan's parameters (Ss, Se, Ah, Al) mean nothing in a sequential process:
-    /// files with wrong ones exist and are read, as by libjpeg.
+    /// Decodes a scan; returns the number of bytes used. The scan's parameters (Ss, Se, Ah, Al) have no meaning in a sequential
+    /// process: files with wrong ones exist, so they are ignored, as in libjpeg.
     pub(super) fn scan(
         &mut self,
         data: &[u8],
@@ -95,7 +95,7 @@ impl Planes {
                 })
             })
             .collect::<Result<Vec<_>, String>>()?;
-        // A scan of one component has no MCUs: its blocks follow each other (A.2.2).
+        // A scan of one component does not group blocks into MCUs: the blocks follow each other (A.2.2).
         let single = coders.len() == 1;
         let (down, across) = match coders.first() {
             Some(coder) if single => self.components[coder.index].blocks,
@@ -146,7 +146,8 @@ impl Planes {
     }
 }
 
-/// The value of a stretched line: between its two nearest samples where the factor is 2, else the sample that covers it.
+/// A value of a line that is upsampled by `factor`: interpolated between the two nearest samples if the factor is 2, else the
+/// sample that covers the column.
 fn stretched(line: &[u16], column: usize, factor: usize) -> u16 {
     let nearest = column / factor;
     if factor != 2 {
@@ -169,7 +170,7 @@ impl Plane {
         at(nearest).iter().zip(at(other)).map(mix).collect()
     }
 
-    /// Transforms a block and puts it down (A.3.3): separable, in f32.
+    /// Applies the inverse transform to a block and stores the result (A.3.3): separable, in f32.
     fn put(&mut self, (row, column): (usize, usize), coefficients: &[f32; 64], precision: u8) {
         let basis = &*BASIS;
         let mut half = [[0.0_f32; 8]; 8];
@@ -197,12 +198,12 @@ impl Plane {
 }
 
 impl Coder<'_> {
-    /// Coefficients of the next block, times their quantisers, row-major (F.2.2).
+    /// Reads the coefficients of the next block, multiplied by their quantisers, row-major (F.2.2).
     fn block(&mut self, bits: &mut Bits<'_>) -> Result<[f32; 64], String> {
         let mut coefficients = [0.0; 64];
         let size = bits.decode(self.dc)?;
         if size > 15 {
-            return Err(format!("a DC difference of {size} bits"));
+            return Err(format!("a DC difference of {size} bits, expected at most 15"));
         }
         let difference = bits.signed(u32::from(size))?;
         // A valid coefficient has 16 bits at most; wrapping keeps a corrupt one from overflowing.
@@ -221,7 +222,7 @@ impl Coder<'_> {
             }
             place += zeros;
             let value = bits.signed(size)?;
-            let natural = *ZIGZAG.get(place).ok_or("a coefficient behind the last of a block")?;
+            let natural = *ZIGZAG.get(place).ok_or("a coefficient after the last one of its block")?;
             coefficients[natural] = (value * i32::from(self.quantisation[natural])) as f32;
             place += 1;
         }

@@ -1,21 +1,22 @@
 //! Bits and Huffman codes of entropy-coded segments (T.81 annex F.2.2).
 
-/// Bits that a code is looked up by at once.
+/// Number of bits that one table look-up covers.
 const FAST: u32 = 9;
 
 /// A Huffman table.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Value and length by the next `FAST` bits; length 0 where the code is longer.
+    /// Value and code length, indexed by the next `FAST` bits; length 0 if the code is longer.
     fast: Vec<(u8, u8)>,
-    /// For each length: one more than the largest code (shifted to 16 bits), and what turns a code into an index.
+    /// For each length: one more than the largest code, shifted to 16 bits.
     ends: [u32; 17],
+    /// For each length: the number that is added to a code to get its index in `values`.
     offsets: [i32; 17],
     values: Vec<u8>,
 }
 
 impl Table {
-    /// From the number of codes of each length and their values (annex C.2).
+    /// Builds a table from the number of codes of each length and their values (annex C.2).
     pub(super) fn new(counts: &[u8; 16], values: &[u8]) -> Result<Self, String> {
         let mut table =
             Self { fast: vec![(0, 0); 1 << FAST], ends: [0; 17], offsets: [0; 17], values: values.to_vec() };
@@ -24,7 +25,7 @@ impl Table {
             let count = u32::from(counts[length as usize - 1]);
             table.offsets[length as usize] = index as i32 - code as i32;
             if code + count > 1 << length {
-                return Err("a Huffman table holds more codes than fit".into());
+                return Err("a Huffman table has more codes than their lengths allow".into());
             }
             if length <= FAST {
                 let shift = FAST - length;
@@ -43,7 +44,7 @@ impl Table {
     }
 }
 
-/// Bits of one entropy-coded segment, highest first; a zero behind FF is stuffing, anything else a marker.
+/// Bits of one entropy-coded segment, highest first; a zero byte after FF is stuffing, any other byte after FF forms a marker.
 #[derive(Debug)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
@@ -86,7 +87,7 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// The next value by a table.
+    /// Decodes the next value with a table.
     pub(super) fn decode(&mut self, table: &Table) -> Result<u8, String> {
         if self.count < 16 {
             self.fill();
@@ -98,13 +99,13 @@ impl<'a> Bits<'a> {
         }
         let next = (self.held >> 48) as u32;
         let length = (FAST as usize + 1..=16).find(|&length| next < table.ends[length]);
-        let length = length.ok_or("a Huffman code that is in no table")?;
+        let length = length.ok_or("a Huffman code that is not in its table")?;
         let index = table.offsets[length] + (next >> (16 - length)) as i32;
         self.drop(length as u32)?;
-        table.values.get(index as usize).copied().ok_or_else(|| "a Huffman code that is in no table".into())
+        table.values.get(index as usize).copied().ok_or_else(|| "a Huffman code that is not in its table".into())
     }
 
-    /// A number of `count` bits (at most 16) with the sign of F.2.2.1: the lower half stands for negative numbers.
+    /// Reads a number of `count` bits (at most 16), signed as in F.2.2.1: the lower half of the codes are negative numbers.
     pub(super) fn signed(&mut self, count: u32) -> Result<i32, String> {
         if count == 0 {
             return Ok(0);
@@ -117,9 +118,9 @@ impl<'a> Bits<'a> {
         Ok(if value < 1 << (count - 1) { value - (1 << count) + 1 } else { value })
     }
 
-    /// Passes over a restart marker, which must stand next.
+    /// Skips a restart marker, which must come next.
     pub(super) fn restart(&mut self) -> Result<(), String> {
-        // Whole bytes left over are padding that some encoders write before the marker.
+        // Unused whole bytes are padding that some encoders write before the marker.
         self.held = 0;
         self.count = 0;
         match self.data.get(self.position..self.position + 2) {

@@ -4,7 +4,7 @@ use super::super::markers::{FrameHeader, ScanHeader};
 use super::huffman::{Bits, Table};
 use super::tables::Tables;
 
-/// Decodes a scan into `values` (interleaved by pixel); the number of bytes used.
+/// Decodes a scan into `values` (interleaved by pixel); returns the number of bytes used.
 pub(super) fn scan(
     data: &[u8],
     tables: &Tables,
@@ -16,11 +16,11 @@ pub(super) fn scan(
     let shift = u32::from(approximation & 15);
     if !(1..=7).contains(&predictor) || shift >= u32::from(frame.precision) {
         return Err(format!(
-            "predictor {predictor} and point transform {shift}, expected 1 to 7 and below the precision"
+            "predictor {predictor} and point transform {shift}, expected predictor 1 to 7 and a transform below the precision"
         ));
     }
     if frame.components.iter().any(|component| (component.h, component.v) != (1, 1)) {
-        return Err("sampled components of lossless JPEG are not supported".into());
+        return Err("lossless JPEG with sampling factors other than 1x1 is not supported".into());
     }
     let samples = frame.components.len();
     let row_length = frame.columns * samples;
@@ -29,7 +29,7 @@ pub(super) fn scan(
     let first = 1 << (u32::from(frame.precision) - shift - 1);
     let mut bits = Bits::new(data);
     let mut left = tables.restart;
-    // The line that a restart interval began on is predicted from the left alone (H.1.2.1).
+    // The first line of a restart interval is predicted from the left only (H.1.2.1).
     let mut alone = true;
     let mut origin = 0;
     for row in 0..frame.rows {
@@ -41,7 +41,7 @@ pub(super) fn scan(
                     left = tables.restart;
                     (alone, origin) = (true, row);
                     if column != 0 {
-                        return Err("a restart interval that is no whole number of lines".into());
+                        return Err("a restart interval that is not a whole number of lines".into());
                     }
                 }
                 left -= 1;
@@ -58,7 +58,7 @@ pub(super) fn scan(
                 let difference = match bits.decode(table)? {
                     16 => 32768,
                     size @ 0..=15 => bits.signed(u32::from(size))?,
-                    size => return Err(format!("a difference of {size} bits")),
+                    size => return Err(format!("a difference of {size} bits, expected at most 16")),
                 };
                 // Differences are modulo 2^16.
                 values[place] = ((predicted + difference) as u16) << shift;

@@ -1,8 +1,8 @@
 //! JPEG, ITU-T T.81: sequential DCT with Huffman codes (baseline and extended, 8 and 12 bit) and lossless (process 14, every
-//! predictor, up to 16 bits). Progressive, hierarchical and arithmetic processes are no current DICOM syntaxes and are refused.
+//! predictor, up to 16 bits). Progressive, hierarchical and arithmetic processes are not current DICOM syntaxes and are refused.
 //!
-//! Written here because the decoders on the registry do not read 12-bit DCT, take memory for any stated size, and end restart
-//! intervals of lossless data in the wrong place.
+//! This crate has its own decoder because those on crates.io do not read 12-bit DCT, allocate memory for any stated size, and
+//! end restart intervals of lossless data in the wrong place.
 
 mod dct;
 mod huffman;
@@ -21,10 +21,10 @@ pub(crate) struct Decoded {
     pub(crate) colours: Colours,
 }
 
-/// What the codestream says of its three components.
+/// What the codestream says about the colour space of its three components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colours {
-    /// Nothing: the DICOM header is right.
+    /// Nothing: the DICOM header decides.
     Unsaid,
     /// Component identifiers "RGB".
     Rgb,
@@ -32,7 +32,7 @@ pub(crate) enum Colours {
     Ycc,
 }
 
-/// The process that a frame header announces.
+/// The JPEG process that a frame header states, with its decoded values.
 #[derive(Debug)]
 enum Process {
     Dct(dct::Planes),
@@ -69,7 +69,7 @@ pub(crate) fn decode(data: &[u8], rows: usize, columns: usize, samples: usize) -
             0xC4 => tables.read_huffman(marker.body)?,
             0xDB => tables.read_quantisation(marker.body)?,
             0xDD => {
-                let interval = marker.body.first_chunk::<2>().ok_or("the restart interval is cut")?;
+                let interval = marker.body.first_chunk::<2>().ok_or("the restart interval is truncated")?;
                 tables.restart = usize::from(u16::from_be_bytes(*interval));
             }
             0xE0 => jfif |= marker.body.starts_with(b"JFIF"),
@@ -104,15 +104,15 @@ fn colours(frame: &FrameHeader, jfif: bool) -> Colours {
     }
 }
 
-/// Holds the frame's size and precision against the process and against the bytes that are there, before memory is taken.
+/// Checks the frame's precision against the process, and its size against the number of bytes, before memory is allocated.
 fn frame_is_possible(frame: &FrameHeader, lossless: bool, bytes: usize) -> Result<(), String> {
     let precision = frame.precision;
     let known = if lossless { (2..=16).contains(&precision) } else { matches!(precision, 8 | 12) };
     if !known {
         let expected = if lossless { "2 to 16" } else { "8 or 12" };
-        return Err(format!("{precision} bits a sample, expected {expected}"));
+        return Err(format!("{precision} bits per sample, expected {expected}"));
     }
-    // A sample takes a bit at least; a block of 64 of them takes two (one DC and one AC code).
+    // A lossless sample takes at least one bit; a DCT block of 64 samples takes at least two (one DC and one AC code).
     let pixels = frame.rows * frame.columns;
     let least = if lossless { pixels / 8 } else { pixels / 256 };
     if bytes < least {

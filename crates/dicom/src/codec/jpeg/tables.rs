@@ -2,7 +2,7 @@
 
 use super::huffman::Table;
 
-/// Place of each coefficient of the zigzag order in a row-major block (figure A.6).
+/// Position in a row-major block of each coefficient in zigzag order (figure A.6).
 pub(super) const ZIGZAG: [usize; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
     28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
@@ -25,7 +25,10 @@ impl Tables {
             let (wide, index) = (kind >> 4, usize::from(kind & 15));
             let size = if wide == 0 { 64 } else { 128 };
             if index > 3 || wide > 1 || rest.len() < size {
-                return Err(format!("a quantisation table of kind {kind:02X} with {} bytes", rest.len()));
+                return Err(format!(
+                    "quantisation table {kind:02X} with {} bytes, expected 00 to 03 with 64 or 10 to 13 with 128",
+                    rest.len()
+                ));
             }
             let mut table = Box::new([0; 64]);
             for (place, &natural) in ZIGZAG.iter().enumerate() {
@@ -42,12 +45,12 @@ impl Tables {
 
     pub(super) fn read_huffman(&mut self, mut body: &[u8]) -> Result<(), String> {
         while let Some((&kind, rest)) = body.split_first() {
-            let counts = rest.first_chunk::<16>().ok_or("a Huffman table is cut")?;
+            let counts = rest.first_chunk::<16>().ok_or("a Huffman table is truncated")?;
             let total: usize = counts.iter().map(|&count| usize::from(count)).sum();
-            let values = rest.get(16..16 + total).ok_or("a Huffman table is cut")?;
+            let values = rest.get(16..16 + total).ok_or("a Huffman table is truncated")?;
             let (class, index) = (kind >> 4, usize::from(kind & 15));
             if class > 1 || index > 3 {
-                return Err(format!("a Huffman table of kind {kind:02X}"));
+                return Err(format!("Huffman table {kind:02X}, expected 00 to 03 or 10 to 13"));
             }
             let table = Some(Table::new(counts, values)?);
             if class == 0 {

@@ -1,6 +1,6 @@
-//! What a codestream's headers say of its size and of what decoding it costs (ITU-T T.800 Annexes A and B).
+//! Reads from a codestream's headers its size and bounds on the cost of decoding it (ITU-T T.800 Annexes A and B).
 
-/// Sizes of the image, and bounds on what a decoder needs for it.
+/// Sizes of the image, and bounds on the memory and time that a decoder needs for it.
 #[derive(Debug)]
 pub(super) struct Announced {
     pub(super) columns: u64,
@@ -10,11 +10,11 @@ pub(super) struct Announced {
     pub(super) tiles: u64,
     /// Bytes of values, coefficients, code-blocks and precincts.
     pub(super) bytes: u64,
-    /// Samples times the bit planes that are coded at most.
+    /// Number of samples times the largest number of bit planes that may be coded.
     pub(super) bits: u64,
 }
 
-/// Markers with a segment, of those that matter here (Table A.2).
+/// The markers that matter here (Table A.2).
 mod marker {
     pub(super) const COD: u16 = 0xFF52;
     pub(super) const COC: u16 = 0xFF53;
@@ -27,16 +27,17 @@ mod marker {
 }
 
 /// Bytes that a decoder may keep for a code-block, for each of its layers, for a coding pass that ends a segment, and for a
-/// precinct of a sub-band. Taken large: the sizes are those of hayro-jpeg2000's structures with the slack of growing vectors.
+/// precinct of a sub-band. These are upper bounds: the sizes of hayro-jpeg2000's structures plus the spare room of growing
+/// vectors.
 const BLOCK_BYTES: u64 = 400;
 const LAYER_BYTES: u64 = 120;
 const PASS_BYTES: u64 = 64;
 const PRECINCT_BYTES: u64 = 250;
-/// Of a precinct and layer: its place in a progression.
+/// Bytes for each precinct and layer: its place in a progression.
 const PACKET_BYTES: u64 = 80;
-/// Of a sample: its value, its coefficient, and two steps of the wavelet transform.
+/// Bytes for each sample: its value, its coefficient, and two steps of the wavelet transform.
 const SAMPLE_BYTES: u64 = 20;
-/// Passes of 32 bit planes, which decoders have at most.
+/// Coding passes of 32 bit planes, the largest number that decoders support.
 const MOST_PASSES: u64 = 94;
 const MOST_PLANES: u64 = 32;
 
@@ -47,7 +48,7 @@ struct Segment<'a>(&'a [u8]);
 
 impl Segment<'_> {
     fn take<const N: usize>(&mut self) -> Parsed<[u8; N]> {
-        let (first, rest) = self.0.split_first_chunk::<N>().ok_or("a marker segment is cut")?;
+        let (first, rest) = self.0.split_first_chunk::<N>().ok_or("a marker segment is truncated")?;
         self.0 = rest;
         Ok(*first)
     }
@@ -93,7 +94,7 @@ impl Sizes {
         for _ in 0..count {
             let [bits, dx, dy] = siz.take()?;
             if (dx, dy) != (1, 1) {
-                return Err("sampled components are not supported".into());
+                return Err("subsampled components are not supported".into());
             }
             components.push(((bits & 0x7F) + 1, bits & 0x80 != 0));
         }
@@ -103,7 +104,7 @@ impl Sizes {
     }
 }
 
-/// The most that any header of the codestream asks for.
+/// The largest values that any header of the codestream states.
 #[derive(Debug, Default)]
 struct Most {
     layers: u64,
@@ -111,7 +112,7 @@ struct Most {
     blocks: u64,
     /// Precincts, counted in every sub-band.
     precincts: u64,
-    /// Whether passes may end segments of their own.
+    /// Whether a coding pass may end its own segment.
     segments: bool,
     planes: u64,
     shift: u64,
@@ -148,7 +149,7 @@ impl Most {
         }
     }
 
-    /// Counts code-blocks and precincts of a component of a tile (B.5 to B.7), rounded up.
+    /// Counts the code-blocks and precincts of one component of one tile (B.5 to B.7), rounded up.
     fn coding(&mut self, mut segment: Segment<'_>, style: u8, tile: [u64; 2]) -> Parsed<()> {
         let levels = u64::from(segment.byte()?);
         let block = [segment.byte()?, segment.byte()?].map(|exponent| u64::from(exponent & 0xF) + 2);
@@ -163,13 +164,13 @@ impl Most {
             let exponents = if style & 1 == 0 { 0xFF } else { segment.byte()? };
             let exponents = [exponents & 0xF, exponents >> 4].map(u64::from);
             let bands = if resolution == 0 { 1 } else { 3 };
-            // Beyond resolution 0, a precinct covers half as many samples of each sub-band on either side.
+            // Above resolution 0, a precinct covers half as many samples of each sub-band along each axis.
             let halving = u64::from(resolution > 0);
             let sides = [0, 1].map(|axis| {
                 let samples = tile[axis].div_ceil(1 << (levels - resolution));
                 let precinct = exponents[axis];
                 let in_band = precinct.saturating_sub(halving);
-                // One more where the tile does not begin on the grid.
+                // One more, because the tile may not begin on the grid.
                 let grid = |samples: u64, exponent: u64| samples.div_ceil(1 << exponent) + 1;
                 (grid(samples, precinct), grid(samples.div_ceil(1 << halving), block[axis].min(in_band)))
             });
@@ -181,12 +182,12 @@ impl Most {
         Ok(())
     }
 
-    /// The most bit planes of a sub-band (Equation E-2).
+    /// Updates the largest number of bit planes of a sub-band (Equation E-2).
     fn quantisation(&mut self, mut segment: Segment<'_>) -> Parsed<()> {
         let style = segment.byte()?;
         let guard = u64::from(style >> 5);
         let mut most = 0;
-        // Without quantisation a sub-band has a byte, else two with a mantissa; the exponent is the upper five bits.
+        // Without quantisation, a sub-band has one byte; otherwise two, with a mantissa. The upper five bits are the exponent.
         let step = match style & 0x1F {
             0 => 1,
             _ => 2,
@@ -206,7 +207,7 @@ impl Announced {
         let Next::Segment(_, siz) = walk.next()? else { return Err("no SIZ marker".into()) };
         let sizes = Sizes::read(siz)?;
         let mut most = Most::default();
-        // Where the tile-part that is being read ends; `None` in the main header.
+        // End of the current tile-part; `None` in the main header.
         let mut part_end = None;
         loop {
             let begin = walk.at;
@@ -220,7 +221,7 @@ impl Announced {
                 Next::Segment(code, segment) => most.read(code, segment, &sizes)?,
                 Next::Bare(marker::SOD) => match part_end.take() {
                     Some(end) => walk.at = end,
-                    None => return Err("data without a tile-part".into()),
+                    None => return Err("an SOD marker without a tile-part".into()),
                 },
                 Next::Bare(marker::EOC) | Next::End => break,
                 Next::Bare(_) => {}
@@ -249,7 +250,7 @@ impl Announced {
     }
 }
 
-/// A walk over markers.
+/// Iterates over the markers.
 struct Walk<'a> {
     codestream: &'a [u8],
     at: usize,
@@ -271,7 +272,7 @@ impl<'a> Walk<'a> {
             self.at += 2;
             return Ok(Next::Bare(code));
         }
-        let cut = || format!("the marker {code:04X} is cut");
+        let cut = || format!("the marker {code:04X} is truncated");
         let length = rest.first_chunk::<2>().ok_or_else(cut)?;
         let length = usize::from(u16::from_be_bytes(*length));
         let value = rest.get(2..length).ok_or_else(cut)?;

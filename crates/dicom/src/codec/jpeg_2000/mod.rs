@@ -1,5 +1,5 @@
-//! JPEG 2000 through `hayro-jpeg2000`, behind a reading of the codestream's own headers, so that neither memory nor time
-//! depends on what the decoder makes of them.
+//! Decodes JPEG 2000 with `hayro-jpeg2000`. The codestream's headers are checked here first, so that the bounds on memory and
+//! time do not depend on how the decoder interprets them.
 
 mod headers;
 
@@ -16,7 +16,7 @@ pub(crate) struct Decoded {
     pub(crate) precision: u8,
 }
 
-/// Why there is none.
+/// Why a codestream was not decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Codestream(String),
@@ -35,7 +35,7 @@ impl From<&str> for Failure {
     }
 }
 
-/// Most tiles of one image: the decoder keeps some state for each.
+/// Largest number of tiles in one image: the decoder keeps some state for each.
 const MOST_TILES: u64 = 65_535;
 
 /// Decodes a codestream (or a JP2 file around one) that must hold `rows` x `columns` pixels of `samples` components.
@@ -47,7 +47,7 @@ pub(crate) fn decode(
     limits: &Limits,
 ) -> Result<Decoded, Failure> {
     let start = data.windows(4).position(|mark| mark == [0xFF, 0x4F, 0xFF, 0x51]);
-    // A JP2 wrapper is against PS3.5 A.4.4, but files with one exist; its boxes add nothing to the DICOM header.
+    // PS3.5 A.4.4 forbids a JP2 wrapper, but files with one exist; its boxes add nothing to the DICOM header.
     let codestream = &data[start.ok_or("no codestream (FF4FFF51)")?..];
     let announced = Announced::read(codestream)?;
     let found = (announced.rows, announced.columns, announced.components.len());
@@ -60,9 +60,9 @@ pub(crate) fn decode(
     check_cost(&announced, limits)?;
     let (precision, signed) = announced.components.first().copied().unwrap_or((0, false));
     if precision > 16 || announced.components.iter().any(|&component| component != (precision, signed)) {
-        return Err("components of more than 16 bits or of different kinds are not supported".into());
+        return Err("components with more than 16 bits, or with different bits or signs, are not supported".into());
     }
-    // The decoder is safe code, so that a panic leaves nothing behind.
+    // The decoder is safe code, so a panic does not leave broken state behind.
     let values = foreign::catching(|| values(codestream, rows * columns, samples, precision, signed))
         .ok_or("the decoder failed (a panic in hayro-jpeg2000)")??;
     Ok(Decoded { values, precision })
@@ -75,8 +75,13 @@ fn check_cost(announced: &Announced, limits: &Limits) -> Result<(), Failure> {
     let within = |what, found, limit, setting| {
         if found > limit { Err(Failure::Limit { what, found, limit, setting }) } else { Ok(()) }
     };
-    within("the memory that a JPEG 2000 frame asks for", announced.bytes, limits.max_bytes, "max_bytes")?;
-    within("the bits that a JPEG 2000 frame may code", announced.bits, limits.max_coded_bits, "max_coded_bits")
+    within("the memory in bytes that a JPEG 2000 frame needs", announced.bytes, limits.max_bytes, "max_bytes")?;
+    within(
+        "the number of bits that a JPEG 2000 frame may code",
+        announced.bits,
+        limits.max_coded_bits,
+        "max_coded_bits",
+    )
 }
 
 fn values(codestream: &[u8], pixels: usize, samples: usize, precision: u8, signed: bool) -> Result<Vec<u16>, Failure> {
@@ -89,7 +94,7 @@ fn values(codestream: &[u8], pixels: usize, samples: usize, precision: u8, signe
     let planes = decoded.components();
     let mut values = vec![0; pixels * samples];
     if planes.len() != samples || planes.iter().any(|plane| plane.samples().len() != pixels) {
-        return Err("the decoder gave another number of values".into());
+        return Err("the decoder returned a wrong number of values".into());
     }
     for (index, plane) in planes.iter().enumerate() {
         let places = values.iter_mut().skip(index).step_by(samples);

@@ -1,10 +1,10 @@
-//! Bits of a scan: highest first, seven in the byte behind an FF (T.87 9.1).
+//! Reads the bits of a scan: highest first, and only seven bits of a byte after FF (T.87 9.1).
 
 #[derive(Debug)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     position: usize,
-    /// Bits at hand, in the high end.
+    /// Buffered bits, starting at the highest.
     held: u64,
     count: u32,
     after_ff: bool,
@@ -15,12 +15,12 @@ impl<'a> Bits<'a> {
         Self { data, position: 0, held: 0, count: 0, after_ff: false }
     }
 
-    /// Bytes taken from the data, those of bits not yet used included.
+    /// Number of bytes taken from the data, including those whose bits are still buffered.
     pub(super) fn position(&self) -> usize {
         self.position
     }
 
-    /// Takes bytes until 56 bits are at hand, a marker stands next or the data ends.
+    /// Buffers bytes until more than 56 bits are buffered, a marker follows or the data ends.
     fn fill(&mut self) {
         while self.count <= 56 {
             let Some(&byte) = self.data.get(self.position) else { return };
@@ -41,7 +41,7 @@ impl<'a> Bits<'a> {
         self.count -= count;
     }
 
-    /// `count` bits, at most 32.
+    /// Reads `count` bits, at most 32.
     pub(super) fn read(&mut self, count: u32) -> Result<u32, String> {
         if count == 0 {
             return Ok(0);
@@ -57,7 +57,7 @@ impl<'a> Bits<'a> {
         Ok(value)
     }
 
-    /// Number of zeros before a one, which is dropped as well; `most` zeros or more are an error.
+    /// Counts the zeros before the next one and consumes them and the one; more than `most` zeros are an error.
     pub(super) fn zeros(&mut self, most: u32) -> Result<u32, String> {
         let mut zeros = 0;
         loop {

@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 
-/// Parameters of a scan with what follows from them (A.2.1).
+/// Parameters of a scan and the values derived from them (A.2.1).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parameters {
     pub(super) maxval: i32,
@@ -40,7 +40,7 @@ impl Parameters {
         region * gradient.signum()
     }
 
-    /// The pixel from its prediction and a signed error (A.4.4, A.5.1).
+    /// Reconstructs a pixel from its prediction and a signed error (A.4.4, A.5.1).
     fn reconstruct(&self, predicted: i32, error: i32) -> i32 {
         let step = 2 * self.near + 1;
         let mut value = predicted + error * step;
@@ -52,7 +52,7 @@ impl Parameters {
         value.clamp(0, self.maxval)
     }
 
-    /// A mapped error by the limited-length Golomb code (A.5.3).
+    /// Reads a mapped error in the limited-length Golomb code (A.5.3).
     fn golomb(&self, bits: &mut Bits<'_>, k: u32, limit: u32) -> Result<i32, String> {
         let escape = limit.saturating_sub(self.qbpp + 1);
         let zeros = bits.zeros(escape)?;
@@ -60,9 +60,9 @@ impl Parameters {
             return Ok(bits.read(self.qbpp)? as i32 + 1);
         }
         let value = u64::from(zeros) << k | u64::from(bits.read(k)?);
-        // Twice the widest range: nothing beyond it is a pixel's error.
+        // Four times the widest range (2^16): a larger value cannot be the error of a pixel.
         if value > 1 << 18 {
-            return Err(format!("a mapped error of {value}"));
+            return Err(format!("a mapped prediction error of {value}, expected at most 262144"));
         }
         Ok(value as i32)
     }
@@ -97,7 +97,7 @@ pub(super) struct State {
 pub(super) const J: [u32; 32] =
     [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// The Golomb parameter (A.5.1): the least k with n * 2^k >= a.
+/// The Golomb parameter (A.5.1): the smallest k with n * 2^k >= a.
 fn golomb_parameter(n: i32, a: i32) -> u32 {
     (0..31).find(|&k| i64::from(n) << k >= i64::from(a)).unwrap_or(31)
 }
@@ -112,7 +112,7 @@ impl State {
         }
     }
 
-    /// A pixel of the regular mode; `q` is the signed context (A.4 to A.6).
+    /// Decodes a pixel of the regular mode; `q` is the signed context (A.4 to A.6).
     pub(super) fn regular(&mut self, bits: &mut Bits<'_>, q: i32, ra: i32, rb: i32, rc: i32) -> Result<i32, String> {
         let parameters = self.parameters;
         let sign = if q < 0 { -1 } else { 1 };
@@ -136,13 +136,14 @@ impl State {
             -(mapped / 2) - 1
         };
         if error.abs() > parameters.range {
-            return Err(format!("an error of {error}, beyond the range of {}", parameters.range));
+            return Err(format!("a prediction error of {error}, outside the range of {}", parameters.range));
         }
         context.update(error, &parameters);
         Ok(parameters.reconstruct(predicted, sign * error))
     }
 
-    /// The pixel that ends a run (A.7.2). `kind` is RItype, `limit` less by what the run's length took.
+    /// Decodes the pixel that ends a run (A.7.2). `kind` is RItype and `j` is J[RUNindex]: the code for the run length took
+    /// `j` + 1 bits, and the length limit of this code is smaller by as many.
     pub(super) fn interruption(
         &mut self,
         bits: &mut Bits<'_>,
@@ -158,12 +159,12 @@ impl State {
         let mapped = parameters.golomb(bits, k, parameters.limit.saturating_sub(j + 1))?;
         let folded = mapped + kind as i32;
         let odd = folded & 1;
-        // Halved, rounded up.
+        // Half of it, rounded up.
         let size = (folded >> 1) + odd;
         let negative = (k != 0 || 2 * context.negative >= context.n) == (odd == 1);
         let error = if negative { -size } else { size };
         if size > parameters.range {
-            return Err(format!("an error of {error}, beyond the range of {}", parameters.range));
+            return Err(format!("a prediction error of {error}, outside the range of {}", parameters.range));
         }
         if error < 0 {
             context.negative += 1;
@@ -184,7 +185,7 @@ impl State {
 }
 
 impl Context {
-    /// A.6.
+    /// Updates the counters (A.6).
     fn update(&mut self, error: i32, parameters: &Parameters) {
         self.b += error * (2 * parameters.near + 1);
         self.a = self.a.saturating_add(error.abs());

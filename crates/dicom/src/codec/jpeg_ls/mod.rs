@@ -1,7 +1,7 @@
 //! JPEG-LS, ITU-T T.87 (LOCO-I): lossless and near-lossless, all three interleave modes, up to 16 bits.
 //!
-//! Names follow the recommendation (A, B, C, N, RUNindex, ...) in lower case. Not read: mapping tables, sampled components,
-//! restart intervals and sizes above 65535; each is an error that says so.
+//! Names follow the recommendation (A, B, C, N, RUNindex, ...) in lower case. Not supported: mapping tables, subsampled
+//! components, restart intervals and sizes above 65535; each gives an error that names it.
 
 mod bits;
 mod context;
@@ -35,10 +35,10 @@ pub(crate) fn decode(data: &[u8], rows: usize, columns: usize, samples: usize) -
                 let header = FrameHeader::read(marker.body)?;
                 header.check(rows, columns, samples)?;
                 if !(2..=16).contains(&header.precision) {
-                    return Err(format!("{} bits a sample, expected 2 to 16", header.precision));
+                    return Err(format!("{} bits per sample, expected 2 to 16", header.precision));
                 }
                 if header.components.iter().any(|component| (component.h, component.v) != (1, 1)) {
-                    return Err("sampled components are not supported".into());
+                    return Err("components with sampling factors other than 1x1 are not supported".into());
                 }
                 values = vec![0; rows * columns * samples];
                 frame = Some(header);
@@ -91,18 +91,20 @@ impl Preset {
                 *self = Self { maxval: word(0), t1: word(1), t2: word(2), t3: word(3), reset: word(4) };
                 Ok(())
             }
-            Some((kind, _)) => Err(format!("LSE parameters of type {kind} are not supported or cut")),
+            Some((kind, _)) => Err(format!("LSE parameters of type {kind} are truncated or not supported")),
             None => Err("an empty LSE marker".into()),
         }
     }
 
-    /// Parameters of a scan, defaults filled in (C.2.4.1.1.1) and every bound of the recommendation checked.
+    /// Returns the parameters of a scan: fills in defaults (C.2.4.1.1.1) and checks every bound of the recommendation.
     fn parameters(&self, precision: u8, near: u8) -> Result<Parameters, String> {
         let top = (1 << precision) - 1;
         let maxval = if self.maxval == 0 { top } else { self.maxval };
         let near = i32::from(near);
         if maxval > top || near > (maxval / 2).min(255) {
-            return Err(format!("MAXVAL {maxval} and NEAR {near}, expected at most {top} and half of MAXVAL"));
+            return Err(format!(
+                "MAXVAL {maxval} and NEAR {near}, expected MAXVAL of at most {top} and NEAR of at most 255 and half of MAXVAL"
+            ));
         }
         let clamp = |value: i32, least: i32| if value > maxval || value < least { least } else { value };
         let (d1, d2, d3) = if maxval >= 128 {
@@ -120,7 +122,7 @@ impl Preset {
         let (t1, t2, t3, reset) = (or(self.t1, d1), or(self.t2, d2), or(self.t3, d3), or(self.reset, 64));
         let ordered = near < t1 && t1 <= t2 && t2 <= t3 && t3 <= maxval;
         if !ordered || !(3..=maxval.max(255)).contains(&reset) {
-            return Err(format!("thresholds {t1}, {t2}, {t3} and RESET {reset} are out of order"));
+            return Err(format!("thresholds {t1}, {t2}, {t3} are out of order or RESET {reset} is out of range"));
         }
         Ok(Parameters::new(maxval, near, [t1, t2, t3], reset))
     }

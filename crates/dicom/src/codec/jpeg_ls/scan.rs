@@ -3,7 +3,7 @@
 use super::bits::Bits;
 use super::context::{J, Parameters, State};
 
-/// Where decoded values go: interleaved by pixel.
+/// Receives the decoded values, interleaved by pixel.
 #[derive(Debug)]
 pub(super) struct Image<'a> {
     pub(super) values: &'a mut [u16],
@@ -26,8 +26,9 @@ impl Lines {
         Self { above: vec![0; columns + 2], line: vec![0; columns + 2], run: 0 }
     }
 
-    /// Turns to the next line. The left border is the pixel above it, which the line below then sees as its own corner
-    /// (A.2.1 figure A.1: Ra of a line's first pixel is Rb, Rc is Ra of the line above).
+    /// Moves to the next line. The left border of the new line gets the value of the pixel above its first pixel; for the line
+    /// after, that border is the upper left corner (A.2.1 figure A.1: for the first pixel of a line, Ra is Rb, and Rc is the Ra
+    /// of the line above).
     fn advance(&mut self) {
         std::mem::swap(&mut self.above, &mut self.line);
         let last = self.above.len() - 1;
@@ -35,7 +36,7 @@ impl Lines {
         self.line[0] = self.above[1];
     }
 
-    /// The signed context of a pixel (A.3); 0 where a run may begin.
+    /// The signed context of a pixel (A.3); 0 if a run may begin there.
     fn context(&self, x: usize, parameters: &Parameters) -> i32 {
         let (ra, rb, rc, rd) = self.around(x);
         let q = (parameters.region(rd - rb) * 9 + parameters.region(rb - rc)) * 9 + parameters.region(rc - ra);
@@ -48,7 +49,7 @@ impl Lines {
     }
 }
 
-/// Decodes the components `indices` of an image; the number of bytes used. `interleave` is ILV.
+/// Decodes the components `indices` of an image; returns the number of bytes used. `interleave` is ILV.
 pub(super) fn decode(
     data: &[u8],
     image: &mut Image<'_>,
@@ -61,7 +62,7 @@ pub(super) fn decode(
     let together = match (interleave, indices.len()) {
         (0 | 2, 1) | (1, _) => false,
         (2, _) => true,
-        (0, count) => return Err(format!("{count} components in a scan without interleaving")),
+        (0, count) => return Err(format!("{count} components in a scan without interleaving, expected 1")),
         (other, _) => return Err(format!("interleave mode {other}, expected 0, 1 or 2")),
     };
     let mut components: Vec<Lines> = indices.iter().map(|_| Lines::new(image.columns)).collect();
@@ -83,14 +84,17 @@ pub(super) fn decode(
     Ok(bits.position())
 }
 
-/// Length of a run of at most `left` pixels (A.7.1); `true` where a pixel interrupts it.
+/// Reads the length of a run of at most `left` pixels (A.7.1); `true` if a pixel interrupts it.
 fn run(bits: &mut Bits<'_>, index: &mut usize, left: usize) -> Result<(usize, bool), String> {
     let mut length = 0;
     while length < left {
         if bits.read(1)? == 0 {
             let rest = bits.read(J[*index])? as usize;
             if rest >= left - length {
-                return Err(format!("a run of {} pixels where {left} are left", length + rest));
+                return Err(format!(
+                    "an interrupted run of {} pixels, expected fewer than the {left} left in the line",
+                    length + rest
+                ));
             }
             return Ok((length + rest, true));
         }
@@ -103,7 +107,7 @@ fn run(bits: &mut Bits<'_>, index: &mut usize, left: usize) -> Result<(usize, bo
     Ok((length, false))
 }
 
-/// One line of one component.
+/// Decodes one line of one component.
 fn line(bits: &mut Bits<'_>, state: &mut State, lines: &mut Lines, columns: usize) -> Result<(), String> {
     let mut x = 1;
     while x <= columns {
@@ -129,8 +133,8 @@ fn line(bits: &mut Bits<'_>, state: &mut State, lines: &mut Lines, columns: usiz
     Ok(())
 }
 
-/// One line of components that are interleaved by pixel (B.2.3): a run is one of all of them, and its interruption always
-/// predicts from above.
+/// Decodes one line of components that are interleaved by pixel (B.2.3): a run covers all components, and its interruption
+/// is always predicted from the pixel above.
 fn line_of_pixels(
     bits: &mut Bits<'_>,
     state: &mut State,
