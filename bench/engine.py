@@ -1,7 +1,7 @@
-"""Runs pig and PyTorch in alternation on the cases of cases.toml; started by `bench/run`.
+"""Runs pig and PyTorch alternately on the cases of cases.toml; started by `bench/run`.
 
-For every case and precision: the outputs and gradients of pig and of each of PyTorch's modes are held against PyTorch's eager
-f32, the modes take turns to show which is the fastest, and then pig and that one alternate for some rounds.
+For every case and precision: the outputs and gradients of pig and of each PyTorch mode are compared with PyTorch's eager f32,
+the modes run in turn to find the fastest, and then pig and the fastest mode alternate for some rounds.
 """
 
 import argparse
@@ -19,17 +19,17 @@ from differences import largest_differences
 from workers import ROOT, Unsupported, Usage, Workers, build
 
 MODES = ("eager", "channels_last", "compile")
-# Steps before memory and time are taken: compilation, caches, the optimiser's memory.
+# Steps before memory and time are measured: they cover compilation, caches and the memory of the optimiser.
 WARM_STEPS = 2
-# Turns of PyTorch's modes in the warm-up.
+# How often each PyTorch mode runs in the warm-up.
 WARM_TURNS = 2
-# The network time of sample i, and the timestep of Algorithm 2's step.
+# The network time of sample i, and the timestep of the step of Algorithm 2.
 TIMES, TIMESTEP = (lambda i: float((100 + 131 * i) % 1024)), 512
 LEARNING_RATE = 1e-4
 
 
 def say(text):
-    """Progress, on stderr."""
+    """Prints progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -46,12 +46,12 @@ def load_cases(path):
 
 
 def repeats(seconds, target):
-    """How many steps of `seconds` fill `target` seconds: 1 to 20."""
+    """How many steps of `seconds` each fill `target` seconds: 1 to 20."""
     return max(1, min(20, math.ceil(target / seconds)))
 
 
 def prepare(worker, case, outputs, target, **load):
-    """Loads a case and warms up; returns what was seen: parameters, times, memory, differences; writes the outputs."""
+    """Loads a case and warms up; writes the outputs; returns parameters, times and memory."""
     loaded = worker.ask("load", case=case, **load)
     after_load = worker.memory()
     first = worker.ask("run", count=WARM_STEPS)["seconds"]
@@ -77,7 +77,7 @@ class Run:
         self.arguments, self.workers, self.tolerance = arguments, workers, tolerance
 
     def reference(self, case):
-        """Outputs of PyTorch's eager f32, against which all others are held."""
+        """Outputs of PyTorch's eager f32, with which all others are compared."""
         path = self.workers.folder / "reference.safetensors"
         with self.workers.torch("eager") as worker:
             worker.ask("load", case=case | {"precision": "f32"}, mode="eager")
@@ -85,7 +85,7 @@ class Run:
         return path
 
     def torch_modes(self, case, reference, stack):
-        """({mode: what was seen}, the fastest mode, its worker); the others have ended."""
+        """({mode: measurements}, the fastest mode, its worker); the other workers have ended."""
         modes, workers = {}, {}
         for mode in self.arguments.modes:
             worker = stack.enter_context(self.workers.torch(mode))
@@ -104,7 +104,7 @@ class Run:
             for mode, worker in workers.items():
                 seconds = modes[mode]["warm_up_s"]
                 seconds += worker.ask("run", count=repeats(seconds[-1], self.arguments.seconds))["seconds"]
-        # The smallest time is what another program on the machine disturbs least.
+        # The smallest time is the one that other programs on the machine disturb least.
         best = min(workers, key=lambda mode: min(modes[mode]["warm_up_s"]))
         for mode, seen in modes.items():
             say(f"  PyTorch {mode}: {report.seen_text(seen)}")
@@ -113,7 +113,7 @@ class Run:
         return modes, best, workers[best]
 
     def alternate(self, pig, torch, result):
-        """The rounds: pig and PyTorch in turn, the first of a round changing."""
+        """The rounds: pig and PyTorch run in turn, and which of them is first changes in every round."""
         target, rounds = self.arguments.seconds, []
         smallest = {"pig": min(result["pig"]["warm_up_s"]), "torch": min(result["torch"][result["best_mode"]]["warm_up_s"])}
         for index in range(self.arguments.rounds):
@@ -125,7 +125,7 @@ class Run:
         return rounds
 
     def case(self, case, precision):
-        """All figures of a case in a precision."""
+        """All figures of a case at one precision."""
         say(f"{case['name']}, {precision}")
         case = case | {"precision": precision}
         result = {"case": case["name"], "precision": precision, "bar": case["bar"].get(precision)}
@@ -149,15 +149,15 @@ class Run:
         return result | report.summary(result)
 
     def check(self, result):
-        """Stops the run where pig does not compute what PyTorch does; nothing of that case is timed."""
+        """Stops the run if pig does not compute the same as PyTorch; that case is then not timed."""
         sides = {"pig": result["pig"]}
-        # PyTorch's own bf16 is shown beside pig's and not judged.
+        # The differences of PyTorch's own bf16 are shown beside those of pig, but not judged.
         if result["precision"] == "f32":
             sides |= {f"PyTorch {mode}": seen for mode, seen in result["torch"].items() if "differences" in seen}
         limit = self.tolerance[result["precision"]]
         for name, seen in sides.items():
             if seen["parameters"] != result["torch"][result["best_mode"]]["parameters"]:
-                sys.exit(f"{result['case']}: {name} has {seen['parameters']} parameters, PyTorch has others")
+                sys.exit(f"{result['case']}: {name} has {seen['parameters']} parameters, PyTorch has another number")
             for kind, difference in seen["differences"].items():
                 if not difference["relative"] <= limit:
                     sys.exit(
@@ -168,7 +168,7 @@ class Run:
 
 
 def machine():
-    """What the figures were taken on."""
+    """The processor on which the figures were measured."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -179,19 +179,19 @@ def machine():
 
 def arguments_of(names):
     """The command line."""
-    parser = argparse.ArgumentParser(prog="bench/run", description="pig and PyTorch in alternation on the same work.")
-    parser.add_argument("--threads", type=int, default=2, help="threads of either side")
+    parser = argparse.ArgumentParser(prog="bench/run", description="Times pig and PyTorch alternately on the same work.")
+    parser.add_argument("--threads", type=int, default=2, help="threads on each side")
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds")
-    parser.add_argument("--seconds", type=float, default=2.0, help="about how long either side runs in a round")
-    parser.add_argument("--profile", default="release", help="cargo's profile; dev optimises the kernels too")
+    parser.add_argument("--seconds", type=float, default=2.0, help="about how long each side runs in a round")
+    parser.add_argument("--profile", default="release", help="cargo profile; dev optimises the kernels too")
     parser.add_argument("--cases", default="", metavar="TEXT", help="only cases whose name contains TEXT")
     parser.add_argument("--precision", nargs="+", choices=("f32", "bf16"), default=["f32", "bf16"])
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="modes of PyTorch")
-    parser.add_argument("--executable", help="a built worker, instead of building it")
+    parser.add_argument("--executable", help="an already built worker; nothing is built then")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder for the results and logs")
     arguments = parser.parse_args()
     if not any(arguments.cases in name for name in names):
-        parser.error(f"no case contains {arguments.cases!r}; there are: " + "; ".join(names))
+        parser.error(f"no case contains {arguments.cases!r}; the cases are: " + "; ".join(names))
     return arguments
 
 

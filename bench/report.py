@@ -1,4 +1,4 @@
-"""From rounds to figures, and from figures to a Markdown table."""
+"""Computes figures from rounds, and makes a Markdown table of the figures."""
 
 import importlib.metadata
 import statistics
@@ -6,7 +6,7 @@ import statistics
 MODE_NAMES = {"eager": "eager", "channels_last": "channels_last", "compile": "channels_last + compile"}
 
 
-# Cores that others may keep busy before the report says that they did.
+# If other programs keep more cores busy than this, the report says so.
 QUIET = 0.2
 
 
@@ -16,7 +16,7 @@ def version(package):
 
 
 def summary(result):
-    """Figures of a case: each round's median step is one value; ranges are the smallest and largest round."""
+    """Figures of a case: the median step of each round is one value; a range is from the smallest to the largest round."""
     rounds = result["rounds"]
     medians = {
         side: [statistics.median(one["seconds"][side]) for one in rounds] for side in ("pig", "torch")
@@ -41,43 +41,43 @@ def summary(result):
 
 
 def spread(values):
-    """Median and range."""
+    """Median and range of the values."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def memory_ratio(result):
-    """pig's memory over that of PyTorch's smallest mode."""
+    """pig's memory divided by that of the PyTorch mode that uses least."""
     modes = [seen["step_mib"] for seen in result["torch"].values() if "step_mib" in seen]
     return result["pig"]["step_mib"] / min(modes) if modes and "step_mib" in result["pig"] else None
 
 
 def difference_text(seen):
-    """The differences of one side in words."""
+    """The differences of one side as text."""
     parts = (f"{kind} {of['relative']:.1e} ({of['absolute']:.1e})" for kind, of in seen["differences"].items())
     return ", ".join(parts)
 
 
 def seen_text(seen):
-    """One side's warm-up in words."""
+    """The warm-up of one side as text."""
     if "unsupported" in seen:
         return seen["unsupported"]
     return f"{1e3 * statistics.median(seen['warm_up_s']):.1f} ms; {difference_text(seen)}"
 
 
 def quiet(result):
-    """Whether the times of a case count."""
+    """Whether the machine was quiet enough for the times of a case to count."""
     return result["other_cores"] <= QUIET
 
 
 def judged(ratio, bar):
-    """The bar and whether it is met."""
+    """The bar, and whether it is met."""
     if bar is None:
         return "-"
     return f"{bar:.2f} {'met' if ratio <= bar else 'missed'}"
 
 
 def milliseconds(figures):
-    """Median (smallest to largest), to the digits that a run repeats."""
+    """Median (smallest to largest), with the digits that are reproducible between runs."""
     digits = 0 if figures["median"] >= 0.1 else 1
     low, middle, high = (f"{1e3 * figures[key]:.{digits}f}" for key in ("min", "median", "max"))
     return f"{middle} ({low} to {high})"
@@ -97,23 +97,23 @@ def markdown(about, results):
     )
     timed = [result for result in results if "ratio" in result]
     if timed:
-        text += "Times in ms: median (range) over rounds. GFLOP/s and share of the peak: pig, then PyTorch; the peak is that of "
-        text += "the same round. Others: cores that other programs kept busy in the worst round.\n\n"
+        text += "Times in ms: median (range) over rounds. GFLOP/s and share of the peak: first pig, then PyTorch; the peak is measured "
+        text += "in the same round. Others: cores that other programs kept busy in the worst round.\n\n"
         text += table(
             ["work", "precision", "pig", "PyTorch", "mode", "ratio (range)", "bar", "GFLOP/s", "share", "peak", "others"],
             [time_row(result) for result in timed],
         )
         if not all(map(quiet, timed)):
-            text += "**The machine was not quiet**: PyTorch splits its work evenly over threads that wait for each other, so that it loses "
-            text += "more to other programs than pig does. These ratios flatter pig and are not judged.\n\n"
-    text += "PyTorch's modes, median of the warm-up in ms, and largest differences from eager f32 (relative, absolute in brackets).\n\n"
+            text += "**The machine was not quiet**: PyTorch splits its work evenly over threads that wait for each other, so that other "
+            text += "programs slow it down more than pig. These ratios are too favourable for pig and are not judged.\n\n"
+    text += "All sides: median of the warm-up in ms, and largest differences from PyTorch's eager f32 (relative; absolute in brackets).\n\n"
     text += table(
         ["work", "precision", "side", "ms", "first step, s", "differences"],
         [row for result in results for row in warm_up_rows(result)],
     )
     memory = [result for result in results if any("step_mib" in seen for seen in sides(result).values())]
     if memory:
-        text += "Peak resident memory in MiB: of the steps (peak less what was resident after loading), and the total.\n\n"
+        text += "Peak resident memory in MiB: of the steps (peak minus what was resident after loading), and in total.\n\n"
         text += table(
             ["work", "precision", "side", "steps", "total", "ratio to PyTorch's smallest", "bar"],
             [row for result in memory for row in memory_rows(result)],
@@ -122,7 +122,7 @@ def markdown(about, results):
 
 
 def sides(result):
-    """{name: what was seen} of pig and of every mode."""
+    """{name: measurements} of pig and of every PyTorch mode."""
     return {"pig": result["pig"]} | {f"PyTorch {MODE_NAMES[mode]}": seen for mode, seen in result["torch"].items()}
 
 
@@ -145,7 +145,7 @@ def time_row(result):
 
 
 def warm_up_rows(result):
-    """One row a side."""
+    """One row for each side."""
     for name, seen in sides(result).items():
         start = [result["case"], result["precision"], name]
         if "unsupported" in seen:
@@ -156,7 +156,7 @@ def warm_up_rows(result):
 
 
 def memory_rows(result):
-    """One row a side that was measured."""
+    """One row for each side whose memory was measured."""
     for name, seen in sides(result).items():
         if "step_mib" not in seen:
             continue

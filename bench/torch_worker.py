@@ -1,7 +1,7 @@
 """PyTorch's side of `bench/run`: one case, mode and precision in one process, driven by JSON lines on stdin.
 
-The requests and answers are those of crates/train/benches/engine.rs, and `load` also takes a `mode`: "eager",
-"channels_last", or "compile" (channels_last through torch.compile with inductor). bf16 is autocast.
+The requests and answers are those of crates/train/benches/engine.rs; in addition, `load` takes a `mode`: "eager",
+"channels_last", or "compile" (channels_last through torch.compile with inductor). bf16 means autocast.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from weights import fill, scale_and_shift  # noqa: E402
 
 
 def diffusers_unet(unet):
-    """diffusers' network of pig's words."""
+    """diffusers' network for pig's configuration keys."""
     widths, attends = unet["block_out_channels"], unet["attention_levels"]
     levels = range(len(widths))
     return UNet2DModel(
@@ -49,7 +49,7 @@ def alpha_bar(t):
 
 
 class Job:
-    """A loaded case; subclasses have `step()` and `outputs()`."""
+    """A loaded case; subclasses define `step()` and `outputs()`."""
 
     def __init__(self, case, mode):
         self.case, self.mode = case, mode
@@ -71,7 +71,7 @@ class Job:
             yield (name if self.case["peer"] == "diffusers" else diffusers_name(name)), parameter
 
     def fill_weights(self):
-        """Gives all networks their first weights."""
+        """Gives all networks their initial weights."""
         with torch.no_grad():
             for prefix in self.networks:
                 for name, parameter in self.parameters_of(prefix):
@@ -79,12 +79,12 @@ class Job:
                     parameter.copy_(fill(prefix + name, shape, *scale_and_shift(name, shape)))
 
     def images(self, name, channels):
-        """The input of that name in the mode's memory format."""
+        """The input with this name, in the mode's memory format."""
         images = fill(name, (self.case["batch"], channels, *self.case["size"]))
         return images if self.mode == "eager" else images.to(memory_format=torch.channels_last)
 
     def arithmetic(self):
-        """The precision's autocast."""
+        """The autocast context of the precision."""
         bf16 = self.case["precision"] == "bf16"
         return torch.autocast("cpu", dtype=torch.bfloat16) if bf16 else contextlib.nullcontext()
 
@@ -200,7 +200,7 @@ class Worker:
     def answer(self, request):
         try:
             return getattr(self, request.pop("do"))(**request)
-        except Exception as error:  # what inductor raises has no common type
+        except Exception as error:  # the errors of inductor have no common type
             if self.job is None or self.job.mode != "compile":
                 raise
             lines = str(error).strip().splitlines() or [""]
@@ -209,7 +209,7 @@ class Worker:
 
 def main():
     torch.set_num_threads(int(os.environ["BENCH_THREADS"]))
-    # The protocol keeps the real stdout: what libraries print goes to stderr.
+    # The protocol keeps the real stdout; what libraries print is sent to stderr.
     protocol = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     worker = Worker()

@@ -1,4 +1,4 @@
-"""The processes that compute: how they are built, started, asked, and how much memory they take."""
+"""The processes that compute: builds and starts them, sends requests, and measures their memory."""
 
 import json
 import os
@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Unsupported(Exception):
-    """A worker cannot do what it was asked; the text says why."""
+    """A worker cannot do what was requested; the text says why."""
 
 
 class Worker:
-    """A process that answers one JSON line with one JSON line."""
+    """A process that answers each line of JSON with one line of JSON."""
 
     def __init__(self, command, log, environment):
         self.log = log
@@ -30,21 +30,21 @@ class Worker:
             )
 
     def ask(self, do, **arguments):
-        """The answer to a request."""
+        """Sends a request and returns the answer."""
         self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
             code = self.process.wait()
             tail = "\n".join(self.log.read_text().splitlines()[-20:])
-            sys.exit(f"a worker ended with status {code} at the request {do!r}; the end of {self.log}:\n{tail}")
+            sys.exit(f"a worker ended with status {code} during the request {do!r}; the end of {self.log}:\n{tail}")
         answer = json.loads(line)
         if "unsupported" in answer:
             raise Unsupported(answer["unsupported"])
         return answer
 
     def memory(self):
-        """(resident now, largest resident since the last reset) in MiB; None where there is no /proc."""
+        """(resident now, largest resident since the last reset) in MiB; None if there is no /proc."""
         try:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
@@ -53,14 +53,14 @@ class Worker:
         return tuple(int(lines[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))
 
     def reset_peak(self):
-        """Starts the largest resident size anew where the system allows it."""
+        """Resets the largest resident size, if the system allows it."""
         try:
             Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
         except OSError:
             pass
 
     def processor_seconds(self):
-        """Processor time used so far; None where there is no /proc."""
+        """Processor time used so far; None if there is no /proc."""
         try:
             fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         except OSError:
@@ -68,7 +68,7 @@ class Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self):
-        """Ends the process; more than once does no harm."""
+        """Ends the process; calling it again does no harm."""
         self.process.stdin.close()
         self.process.wait()
 
@@ -80,7 +80,7 @@ class Worker:
 
 
 def busy_seconds():
-    """Processor time that the machine has spent on anything, and that a virtual one was denied; None without /proc."""
+    """Processor time that the machine has spent, including time that the host of a virtual machine withheld; None without /proc."""
     try:
         user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
     except OSError:
@@ -89,14 +89,14 @@ def busy_seconds():
 
 
 class Usage:
-    """What others took of the processors since this was made."""
+    """Processor time that other programs have used since this object was made."""
 
     def __init__(self, *workers):
         self.workers, self.start = workers, time.monotonic()
         self.others_at_start = self.others()
 
     def others(self):
-        """Processor seconds of everything but the workers."""
+        """Processor seconds of everything except the workers."""
         busy, own = busy_seconds(), [worker.processor_seconds() for worker in self.workers]
         return None if busy is None or None in own else busy - sum(own)
 
@@ -118,7 +118,7 @@ def build(profile, kind, name):
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == name:
             return message["executable"]
-    sys.exit(f"cargo names no executable of {name}")
+    sys.exit(f"cargo reports no executable for {name}")
 
 
 class Workers:
@@ -132,7 +132,7 @@ class Workers:
         return Worker([self.executable], self.folder / "pig.log", {"RAYON_NUM_THREADS": str(self.threads)})
 
     def torch(self, mode):
-        """A process of torch_worker.py; the mode is said when a case is loaded."""
+        """A process of torch_worker.py; the mode is given when a case is loaded."""
         script = Path(__file__).resolve().parent / "torch_worker.py"
         threads = {"BENCH_THREADS": str(self.threads), "PYTHONDONTWRITEBYTECODE": "1"}
         return Worker([sys.executable, str(script)], self.folder / f"torch-{mode}.log", threads)

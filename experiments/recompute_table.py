@@ -3,10 +3,11 @@
 
     python3 experiments/recompute_table.py OUT/cases.csv [OUT/table.md]
 
-Python's own library alone. Dice, IoU, precision and recall are means over the cases of a fold (empty cells, where both masks are
-empty, left out), then mean and standard deviation over folds of which every seed that any training set has is done. The difference is that of cases, each averaged over seeds, which real
-pairs alone and the training set both have; its 95 % interval comes from 2000 draws of whole patients, with other random numbers than pig's.
-Given the table, every mean and standard deviation is looked for in it; exit code 1 where one is not there.
+Needs only Python's standard library. Dice, IoU, precision and recall are means over the cases of a fold (without empty cells,
+which mean that both masks are empty), then mean and standard deviation over folds. Only folds count in which a training set has
+all seeds that occur in the file. The difference is the mean over cases (each averaged over seeds) that real pairs alone and the
+training set both have; its 95 % interval comes from 2000 draws of whole patients, with other random numbers than pig's.
+If the table is given, every mean and standard deviation is searched for in it; the exit code is 1 if one is missing.
 """
 
 import csv
@@ -18,7 +19,7 @@ MEASURES = ("dice", "iou", "precision", "recall")
 
 
 def read(path):
-    """Rows by share of the patients (low-data alone has shares) and training set, in the file's order."""
+    """Rows by share of the patients (only low-data has shares) and training set, in the order of the file."""
     arms = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -27,7 +28,7 @@ def read(path):
 
 
 def whole_folds(arms):
-    """The arms without the folds of which some seed is not done, which the table leaves out, too."""
+    """The arms without folds in which a seed is missing; the table leaves them out, too."""
     seeds = {row["seed"] for rows in arms.values() for row in rows}
     whole = {}
     for arm, rows in arms.items():

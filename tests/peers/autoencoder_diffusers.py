@@ -35,7 +35,7 @@ def main():
     posterior = network.encode(x).latent_dist
     decoded = network.decode(posterior.mean).sample
     probe = fill("probe", tuple(decoded.shape)).double()
-    # The divergence reaches the variance, which the decoded mean does not.
+    # The gradient of the divergence reaches the variance; that of the decoded mean does not.
     kl = posterior.kl().mean()
     loss = (decoded * probe).mean() + 0.01 * kl
     loss.backward()

@@ -1,7 +1,7 @@
 """Compares regenerated goldens with the committed ones: `compare.py COMMITTED REGENERATED`. Exits 1 on a difference.
 
-The difference of a tensor is its largest absolute difference over the largest absolute value committed. Other files must be
-equal: JSON as values, gzip as what it holds, the rest byte for byte. Scripts beside them are passed over.
+The difference of a tensor is its largest absolute difference divided by the largest absolute committed value. Other files must
+be equal: JSON by its values, gzip by its uncompressed content, the rest byte for byte. Scripts beside them are ignored.
 """
 
 import gzip
@@ -16,12 +16,12 @@ SCHEDULER_TOLERANCE = 1e-6
 
 
 def tolerance(path):
-    """Schedulers are float64 throughout; networks sum in an order that may differ between machines."""
+    """Schedulers are computed in float64 throughout; the order of sums in networks may differ between machines."""
     return SCHEDULER_TOLERANCE if path.name.startswith("schedulers_") else NETWORK_TOLERANCE
 
 
 def difference(committed, regenerated):
-    """(largest absolute difference, the same relative to the largest committed value); infinite for another shape."""
+    """(largest absolute difference, the same relative to the largest committed value); infinite if shape or type differ."""
     if committed.shape != regenerated.shape or committed.dtype != regenerated.dtype:
         return float("inf"), float("inf")
     absolute = (committed.double() - regenerated.double()).abs().max().item()
@@ -35,7 +35,7 @@ def compare_tensors(committed, regenerated):
     """Problems of one safetensors file; prints its worst difference."""
     ours, theirs = load_file(committed), load_file(regenerated)
     if ours.keys() != theirs.keys():
-        return [f"{committed.name}: tensors {sorted(ours.keys() ^ theirs.keys())} are in one of the two only"]
+        return [f"{committed.name}: tensors {sorted(ours.keys() ^ theirs.keys())} are in only one of the two files"]
     worst = {name: difference(ours[name], theirs[name]) for name in ours}
     name = max(worst, key=lambda n: worst[n][1])
     absolute, relative = worst[name]
@@ -46,7 +46,7 @@ def compare_tensors(committed, regenerated):
 
 
 def equal(ours, theirs):
-    """Whether two files that hold no tensors are the same."""
+    """Whether two files without tensors are equal."""
     if ours.suffix == ".json":
         return json.loads(ours.read_text()) == json.loads(theirs.read_text())
     if ours.suffix == ".gz":

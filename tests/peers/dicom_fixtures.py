@@ -1,7 +1,8 @@
-"""Small made-up files for the tests of crates/dicom, written by other people's encoders: `dicom_fixtures.py [FOLDER]`.
+"""Small synthetic files for the tests of crates/dicom, written by encoders of other projects: `dicom_fixtures.py [FOLDER]`.
 
-JPEG-LS by CharLS (pyjpegls), JPEG 2000 by OpenJPEG (pylibjpeg-openjpeg), JPEG by libjpeg-turbo (Pillow), of an image that follows from a formula which the
-Rust test repeats (`value` below), and DICOM SEG objects by highdicom with the masks that highdicom reads from them.
+JPEG-LS by CharLS (pyjpegls), JPEG 2000 by OpenJPEG (pylibjpeg-openjpeg), JPEG by libjpeg-turbo (Pillow); the image follows from
+a formula that the Rust test repeats (`value` below). Also DICOM SEG objects by highdicom, with the masks that highdicom reads
+from them.
 """
 
 import json
@@ -52,7 +53,7 @@ def write_jpeg_2000(folder):
 
 
 def write_jpeg(folder):
-    """Baseline JPEG at the highest quality, with whole and with halved chroma (gray in RGB, so that nothing is lost)."""
+    """Baseline JPEG at the highest quality, with full and with halved chroma (gray as RGB, so that no chroma is lost)."""
     gray = value(8, 1)
     Image.fromarray(gray).save(folder / "b8_s1_gray.jpg", quality=100, restart_marker_rows=2)
     colour = Image.fromarray(np.repeat(gray[..., np.newaxis], 3, axis=2))

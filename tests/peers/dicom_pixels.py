@@ -1,15 +1,15 @@
-"""What pydicom and highdicom make of DICOM files, as goldens, and the same held against pig's reader array by array.
+"""Goldens of what pydicom and highdicom read from DICOM files, and a comparison of their arrays with those of pig's reader.
 
 `dicom_pixels.py [FOLDER]` writes dicom_pixels.json: for each file that pydicom decodes, a SHA-256 of its stored, modality
-and windowed values (or red, green and blue) as little-endian float64, with a few sampled values where the compression is
-lossy. Baseline JPEG is decoded by pydicom's Pillow plugin (libjpeg-turbo): its pylibjpeg plugin rounds chroma by up to three
-levels otherwise. No pixel data is stored. `dicom_pixels.py --compare BINARY` runs pig's example `dicom_arrays` on the same files and
+and windowed values (or red, green and blue) as little-endian float64; if the compression is lossy, a few sampled values instead.
+Baseline JPEG is decoded by pydicom's Pillow plugin (libjpeg-turbo), because the chroma of its pylibjpeg plugin differs by up to
+three levels. No pixel data is stored. `dicom_pixels.py --compare BINARY` runs pig's example `dicom_arrays` on the same files,
 compares whole arrays, then masks of segmentations made by highdicom, and prints what each side reads.
 
-Files: the shared ones (shared/data/dicom_cbis beside the checkout, where present), pydicom's test files and pydicom-data.
+Files: the shared ones (shared/data/dicom_cbis beside the checkout, if present), pydicom's test files and pydicom-data.
 
-pydicom applies rescale and windows from the top of a data set only. For multi-frame objects the attributes of a frame are
-first copied there from its functional groups (per frame, then shared), which is where the standard keeps them.
+pydicom applies rescale and windows only from the top level of a data set. For multi-frame objects, the attributes of a frame
+are therefore first copied there from its functional groups (shared, then per frame), where the standard stores them.
 """
 
 import collections
@@ -37,7 +37,7 @@ GROUPS = {
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
 }
 SAMPLED = 12
-# Where pydicom is wrong: (stage, why).
+# Files that pydicom reads wrongly: (stage, reason).
 KNOWN = {
     f"pydicom-data/data/{name}.dcm": ("rgb", "pydicom does not swap the bytes of a big-endian palette")
     for name in ("OBXXXX1A_expb", "OBXXXX1A_expb_2frame")
@@ -62,7 +62,7 @@ def files():
 
 
 def frame_dataset(ds, index):
-    """The attributes that pydicom.pixels reads, with those of the frame's functional groups put on top."""
+    """The attributes that pydicom.pixels reads, overridden by those of the frame's functional groups."""
     flat = pydicom.Dataset()
     for element in ds:
         if element.tag.group == 0x0028 or element.keyword in ("VOILUTSequence", "ModalityLUTSequence"):
@@ -90,7 +90,7 @@ def gray_stages(ds, stored, index):
 
 
 def decode(path):
-    """(kind, arrays by stage) as pydicom reads the file; raises where it does not."""
+    """(kind, arrays by stage, data set) as pydicom reads the file; raises an error if pydicom cannot read it."""
     ds = pydicom.dcmread(path, force=True)
     if not any(k in ds for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise KeyError("no pixel data")
@@ -105,7 +105,7 @@ def decode(path):
         colours = np.stack([pixels.apply_color_lut(f, ds) for f in data])
         return "colour", {"stored": data.astype(np.float64), "rgb": colours.astype(np.float64)}, ds
     if ds.SamplesPerPixel != 1:
-        # Raw: as coded, before YBR becomes RGB.
+        # Raw: the coded values, before YBR is converted to RGB.
         raw = pixels.pixel_array(ds, raw=True, decoding_plugin=plugin).reshape(data.shape)
         return "colour", {"stored": raw.astype(np.float64), "rgb": data.astype(np.float64)}, ds
     stages = zip(*(gray_stages(ds, frame, index) for index, frame in enumerate(data)))
@@ -113,14 +113,14 @@ def decode(path):
 
 
 def outcome(path):
-    """What pydicom makes of a file: (kind, stages, data set), or (reason, None, None)."""
+    """What pydicom reads from a file: (kind, stages, data set), or (reason, None, None)."""
     try:
         return decode(path)
     except KeyError as error:
         if "no pixel data" in str(error):
             return "no pixels", None, None
         return f"refused: {type(error).__name__}", None, None
-    except Exception as error:  # Whatever pydicom raises is its answer.
+    except Exception as error:  # Any error of pydicom is its answer.
         return f"refused: {type(error).__name__}", None, None
 
 
@@ -129,7 +129,7 @@ def is_lossy(ds):
 
 
 def summary(array, lossy):
-    """What a golden keeps of a stage."""
+    """The entry of a golden for a stage."""
     flat = np.ascontiguousarray(array, dtype="<f8").reshape(-1)
     kept = {"shape": list(array.shape), "min": float(flat.min()), "max": float(flat.max())}
     if lossy:
@@ -141,7 +141,7 @@ def summary(array, lossy):
 
 
 def write_goldens(folder):
-    # What is not at hand keeps its committed entry, so that the others can be compared.
+    # Files that are absent keep their committed entries, so that the others can be compared.
     committed = Path(__file__).resolve().parent / "goldens" / "dicom_pixels.json"
     known = json.loads(committed.read_text())["files"] if committed.exists() else {}
     entries = {} if SHARED.is_dir() else {name: entry for name, entry in known.items() if name.startswith("cbis/")}
@@ -157,7 +157,7 @@ def write_goldens(folder):
             "stages": {stage: summary(array, lossy) for stage, array in stages.items()},
         }
     text = json.dumps({"about": f"pydicom {pydicom.__version__}; tests/peers/dicom_pixels.py", "files": entries})
-    # One line a file: differences stay readable.
+    # One line for each file, so that differences are readable.
     text = text.replace('}}}, "', '}}},\n"').replace('"files": {', '"files": {\n') + "\n"
     path = folder / "dicom_pixels.json"
     path.write_text(text)
@@ -174,7 +174,7 @@ def run(binary, path, *options):
 
 
 def compare(ours, theirs, lossy):
-    """A problem, or None: exact for lossless data; within one level for 99.9 % and two everywhere for lossy."""
+    """A problem, or None. Lossless data must be equal; lossy data must be within one level for 99.9 % of values, two for all."""
     if ours.shape != theirs.shape:
         return f"shape {ours.shape} instead of {theirs.shape}"
     apart = np.abs(ours - theirs)
@@ -201,7 +201,7 @@ def arrays(line, rest):
 
 
 def level(ds, stage):
-    """One level of a stage of a lossy file: what one stored level becomes behind the slope and the window of the file."""
+    """One level of a stage of a lossy file: what one stored level becomes after the slope and the window of the file."""
     slope = max(1.0, abs(float(ds.get("RescaleSlope", 1) or 1)))
     if stage == "stored":
         return 1.0
@@ -212,7 +212,7 @@ def level(ds, stage):
 
 
 def compare_file(binary, name, path, table):
-    """Compares one file; a list of problems."""
+    """Compares one file; returns a list of problems."""
     kind, stages, ds = outcome(path)
     line, rest = run(binary, path, "--image")
     ours = line["kind"] if line["kind"] in ("no pixels", "refused", "crashed") else "read"
@@ -230,7 +230,7 @@ def compare_file(binary, name, path, table):
     for stage, expected in stages.items():
         scale = level(ds, stage)
         if stage == "rgb" and lossy:
-            # The conversion magnifies one level of chroma to 1.8; it is exact, as lossless files show.
+            # The conversion magnifies one level of chroma by a factor of 1.8; it is exact, as lossless files show.
             continue
         if name in KNOWN and stage == KNOWN[name][0]:
             print(f"{name}: {stage} not compared: {KNOWN[name][1]}")
@@ -242,7 +242,7 @@ def compare_file(binary, name, path, table):
 
 
 def source_image(frames, rows, columns):
-    """A small multi-frame image to draw segmentations on."""
+    """A small multi-frame image that segmentations refer to."""
     ds = pydicom.Dataset()
     ds.file_meta = pydicom.dataset.FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
@@ -278,12 +278,12 @@ def source_image(frames, rows, columns):
 
 
 def segmentations(folder):
-    """Segmentations by highdicom of every kind: (path, source, mask of every source frame)."""
+    """Writes segmentations of every kind with highdicom; yields (path, name)."""
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
     rng = np.random.default_rng(4)
-    # 35 pixels a frame: frames of bit-packed data begin inside a byte.
+    # 35 pixels in each frame: frames of bit-packed data begin inside a byte.
     source = source_image(6, 5, 7)
     drawn = rng.random((6, 5, 7, 2)) < 0.3
     drawn[2] = False

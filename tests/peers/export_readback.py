@@ -3,8 +3,8 @@
     cargo run -p pig-export --example exports -- OUT [REAL]
     python tests/peers/export_readback.py OUT [REAL]
 
-OUT holds `sources/` and `SET/FORMAT/` as the example writes them; REAL is the folder of real pairs that the example was
-given. `dciodvfy` (Debian's dicom3tools) checks the DICOM objects where it is installed.
+OUT holds `sources/` and `SET/FORMAT/` as the example writes them; REAL is the folder of real pairs that was passed to the
+example. `dciodvfy` (Debian's dicom3tools) checks the DICOM objects if it is installed.
 """
 
 import collections
@@ -29,22 +29,22 @@ from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-# What dciodvfy (dicom3tools 1.00 of Debian 12) may say, and why each is no fault of ours.
+# The messages that dciodvfy (dicom3tools 1.00 of Debian 12) may print, and why each is not an error of pig.
 ALLOWED = {
-    "the tag of Synthetic Data is younger than this validator (Supplement 228 of 2022)": [
+    "the tag of Synthetic Data is newer than this validator (Supplement 228 of 2022)": [
         r"Warning - </\(0008,001c\)> - Unrecognized tag - assuming explicit value representation OK \[CS\]",
         r"Error - </\(0008,001c\)> - Attribute with an even group number is not a recognized standard attribute",
         r"Warning - </\(0008,001c\)> - Attribute is not present in standard DICOM IOD",
     ],
-    "the time of a study would be invented; DICOM lets it be empty, media directories would not": [
+    "a study time would have to be invented; DICOM allows an empty one, only media directories need it": [
         r"Warning - </Study(Date\(0008,0020\)|Time\(0008,0030\))> - Missing attribute or value that would be needed to "
         r"build DICOMDIR",
     ],
-    "which side a picture shows is unknown, so that the attribute is there and empty, as type 2C wants": [
+    "the side that a picture shows is unknown, so the attribute is present and empty, as type 2C demands": [
         r"Warning - </Laterality\(0020,0060\)> - is only permitted to be empty when actually unknown; should be absent "
         r"\(not empty\) if an unpaired body part, and have a value if a paired body part",
     ],
-    "the kind of object, which it prints": [
+    "dciodvfy prints the kind of object": [
         r"MultiframeGrayscale(Byte|Word)SCImage",
         r"Segmentation",
     ],
@@ -52,7 +52,7 @@ ALLOWED = {
 
 
 class Set:
-    """One set of exports and the files that it was made from."""
+    """One set of exports, and the files from which it was made."""
 
     def __init__(self, folder, sources):
         self.folder = folder
@@ -60,7 +60,7 @@ class Set:
 
     @staticmethod
     def index(folder):
-        """Image and mask of each id, in either layout."""
+        """Image and mask for each id, in both layouts."""
         files = [path for path in sorted(folder.rglob("*.png"))]
         if (folder / "images").is_dir():
             return {path.stem: (path, folder / "masks" / path.name) for path in (folder / "images").iterdir()}
@@ -76,20 +76,20 @@ class Set:
         return rows
 
     def truth(self, row):
-        """Pixels and mask (0 and 1) of a row's source, read by PIL."""
+        """Pixels and mask (0 and 1) of the source of a row, read by PIL."""
         image, mask = self.sources[row["origin"]][row["source_id"]]
         return pixels(image), (pixels(mask) > 0).astype(np.uint8)
 
 
 def pixels(path):
-    """A PNG's values as stored, gray."""
+    """The stored values of a gray PNG."""
     values = np.asarray(PIL.Image.open(path))
     assert values.ndim == 2 or (values[..., :1] == values).all(), f"{path}: colour"
     return values if values.ndim == 2 else values[..., 0]
 
 
 def equal(found, expected, what):
-    """Same shape, type of number, and values."""
+    """Asserts that shape and values are equal."""
     assert found.shape == expected.shape, f"{what}: shape {found.shape}, expected {expected.shape}"
     assert np.array_equal(found, expected), f"{what}: {np.count_nonzero(found != expected)} values differ"
 
@@ -118,7 +118,7 @@ def check_nnunet(data):
     for split in splits:
         assert sorted(split["train"] + split["val"]) == sorted(origin)
         patients = [{origin[stem]["patient"] for stem in split[side] if origin[stem]["origin"] == "real"} for side in split]
-        assert patients[0] and patients[1] and not patients[0] & patients[1], "a patient stands on both sides"
+        assert patients[0] and patients[1] and not patients[0] & patients[1], "a patient is on both sides of a split"
 
 
 def check_monai(data):
@@ -133,7 +133,7 @@ def check_monai(data):
             assert item["origin"] == row["origin"] and (key == "training" or item["origin"] == "real")
             image, mask = data.truth(row)
             loaded = load(item)
-            # MONAI's reader of PNG turns (row, column) into (x, y).
+            # MONAI's PNG reader transposes (row, column) to (x, y).
             equal(np.asarray(loaded["image"]).T, image.astype(np.float32), item["image"])
             equal(np.asarray(loaded["label"]).T, mask.astype(np.float32), item["label"])
             seen.append(row["id"])
@@ -151,10 +151,10 @@ def check_coco(data, name):
         assert (entry["height"], entry["width"]) == image.shape and entry["origin"] == row["origin"]
         joined = np.zeros(mask.shape, int)
         for annotation in coco.loadAnns(coco.getAnnIds(imgIds=[image_id])):
-            # Both are exact: the tolerance is 0 pixels for run lengths and for polygons.
+            # Both are exact: run lengths and polygons must be equal to the mask in every pixel.
             instance = coco.annToMask(annotation)
             joined += instance
-            assert annotation["area"] == instance.sum(), "another area"
+            assert annotation["area"] == instance.sum(), "the area differs"
             box = coco_mask.toBbox(coco.annToRLE(annotation)).tolist()
             assert annotation["bbox"] == box, f"box {annotation['bbox']}, pycocotools has {box}"
         equal(joined, mask.astype(int), f"{name} {entry['file_name']}")
@@ -231,7 +231,7 @@ def check_dicom(data, messages):
 
 
 def check_messages(messages):
-    """dciodvfy says what is allowed and nothing else."""
+    """Asserts that dciodvfy printed only allowed messages."""
     patterns = [pattern for patterns in ALLOWED.values() for pattern in patterns]
     others = [line for line in messages if not any(re.fullmatch(pattern, line) for pattern in patterns)]
     assert not others, "dciodvfy also says: " + "; ".join(others)
@@ -252,7 +252,7 @@ def check_webdataset(data):
         assert about["origin"] == row["origin"] and about["synthetic"] == (row["synthetic"] == "yes")
         seen.append(sample["__key__"])
     assert sorted(seen) == sorted(rows)
-    # Sixteen bits are lost by that decoder; the bytes are not.
+    # That decoder loses 16-bit values; the bytes in the shard are complete.
     for sample in webdataset.WebDataset(shards, shardshuffle=False):
         image, _ = data.truth(rows[sample["__key__"]])
         equal(pixels(io.BytesIO(sample["image.png"])), image, sample["__key__"])

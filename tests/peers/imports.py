@@ -1,7 +1,9 @@
-"""Small models of others with inputs and outputs: `imports.py [FOLDER]`; without one it writes into imports/ beside itself.
+"""Small models of other frameworks, with inputs and outputs: `imports.py [FOLDER]`; without FOLDER, writes to imports/ beside
+this script.
 
-Every model has one level of 4 channels and one of 8, and weights of 16 bits that follow from their names (weights.py), so that
-the files are small; outputs are computed in float64 from these weights and stored as float32.
+Models have one level of 4 channels and one of 8 (those of volumes 2 and 4), and 16-bit weights that follow from their names
+(weights.py), so that the files are small. Outputs are computed in float64 from these weights (MAISI's autoencoder: float32) and
+stored as float32.
 """
 
 import sys
@@ -35,7 +37,7 @@ def filled(module):
 
 
 def reference(path, forward, channels, condition=0, classes=0):
-    """Stores x, t, y, and cond and class where there are any, of `forward(x, t, class)`."""
+    """Stores x, t and y of `forward(x, t, class)`, and cond and class if there are any."""
     x = fill("input.x", (2, channels + condition, SIZE, SIZE)).double()
     t = torch.tensor([3, 777])
     labels = torch.tensor([classes - 1, 0]) if classes else None
@@ -50,7 +52,7 @@ def reference(path, forward, channels, condition=0, classes=0):
 
 
 def unet_2d(folder):
-    """UNet2DModel as safetensors with attention, and as .bin without attention in the middle and with the other settings."""
+    """UNet2DModel as safetensors with attention, and as .bin without attention in the middle and with other settings."""
     common = {"sample_size": SIZE, "in_channels": 2, "out_channels": 1, "block_out_channels": (4, 8), "norm_num_groups": 2}
     attending = UNet2DModel(
         **common,
@@ -101,7 +103,7 @@ def unet_2d_condition(folder):
 
 
 def monai_unet(folder):
-    """MONAI's DiffusionModelUNet, its state dictionary, and the same under MONAI Generative's names."""
+    """The state dictionary of MONAI's DiffusionModelUNet, and the same under the names of MONAI Generative."""
     network = DiffusionModelUNet(
         2, 2, 1, num_res_blocks=1, channels=(4, 8), attention_levels=(False, True), norm_num_groups=2, num_head_channels=4
     )
@@ -117,7 +119,7 @@ def monai_unet(folder):
 
 
 def autoencoders(folder):
-    """diffusers' and MONAI's autoencoders: x, and y the image of the latents' mean."""
+    """diffusers' and MONAI's autoencoders: x, and y, the image decoded from the mean of the latents."""
     common = {"in_channels": 1, "out_channels": 1, "latent_channels": 3, "norm_num_groups": 2}
     ours = AutoencoderKL(
         **common,
@@ -137,7 +139,7 @@ def autoencoders(folder):
 
 
 def control_reference(path, forward):
-    """x, t, a condition of twice the size, and y, what is added to the middle."""
+    """Stores x, t, a condition of twice the size, and y, what is added to the middle."""
     x, cond = fill("input.x", (2, 1, SIZE, SIZE)).double(), fill("input.cond", (2, 1, 2 * SIZE, 2 * SIZE)).double()
     t = torch.tensor([3, 777])
     with torch.no_grad():
@@ -202,12 +204,12 @@ def control_networks(folder):
 
 
 def floats(arrays):
-    """Arrays as they are stored: whole numbers as they are, others as float32."""
+    """Arrays in the stored types: integers unchanged, others as float32."""
     return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in arrays.items()}
 
 
 def maisi(folder):
-    """Networks of volumes as MAISI has them, each by itself, and a whole sampling of a volume for a mask."""
+    """MAISI's networks of volumes, each on its own, and a complete sampling of a volume for a mask."""
     common = {"spatial_dims": 3, "num_channels": (2, 4), "num_res_blocks": 1, "norm_num_groups": 2}
     attending = {"attention_levels": (False, True), "num_head_channels": (0, 2)}
     regions = {f"include_{name}_input": True for name in ("top_region_index", "bottom_region_index", "spacing")}
@@ -238,7 +240,7 @@ def maisi(folder):
     for name, network in networks.items():
         save_file(filled(network).state_dict(), folder / f"maisi_{name}.safetensors")
     unet, control = unet.double().eval(), control.double().eval()
-    # MAISI's normalisation computes in float32 whatever it is given.
+    # MAISI's normalisation always computes in float32.
     autoencoder = autoencoder.float().eval()
     large = tuple(2 * side for side in VOLUME)
     x, cond = fill("input.x", (2, 2, *VOLUME)).double(), fill("input.cond", (2, 3, *large)).double()
@@ -273,7 +275,7 @@ def maisi(folder):
         bits = torch.stack([(labels >> bit) & 1 for bit in range(3)])[None].double()
         one = {name: value[:1] for name, value in told.items()}
         scheduler = DDIMScheduler(num_train_timesteps=TIMESTEPS, schedule="linear_beta", clip_sample=False)
-        # All timesteps: with fewer, MONAI's move does not end at the next of its list.
+        # All timesteps: with fewer, a step of MONAI's scheduler does not end at the next timestep of its list.
         scheduler.set_timesteps(TIMESTEPS)
         start = fill("input.noise", (1, 2, *VOLUME)).double()
         latent = start
@@ -289,7 +291,7 @@ def maisi(folder):
 
 
 def monai_volumes(folder):
-    """MONAI's own U-Net of volumes, told a mask by an input channel."""
+    """MONAI's own U-Net of volumes, which gets a mask as an input channel."""
     network = DiffusionModelUNet(
         3, 2, 1, num_res_blocks=1, channels=(2, 4), attention_levels=(False, True), norm_num_groups=2, num_head_channels=2
     )

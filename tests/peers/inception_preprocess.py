@@ -1,4 +1,4 @@
-"""Goldens of the three ways in which pictures come to the FID's Inception: `inception_preprocess.py [FOLDER]`.
+"""Goldens of the three ways to preprocess pictures for the FID's Inception: `inception_preprocess.py [FOLDER]`.
 
 torch's interpolate (pytorch-fid), Pillow's bicubic on floats (clean-fid), and TensorFlow 1's formula written out in float64.
 """
@@ -11,18 +11,18 @@ import golden
 
 SIZE = 299
 SHAPES = ((23, 37), (310, 640), (256, 256))
-# Every so many values of the result are stored.
+# One in this many values of the result is stored.
 STEP = 997
 
 
 def picture(height, width):
-    """A picture of a formula with edges and gradients, uint8."""
+    """A picture with edges and gradients, from a formula; uint8."""
     y, x = np.mgrid[0:height, 0:width]
     return ((x * 13 + y * 7 + (x // 5 + y // 3) % 2 * 90) % 256).astype(np.uint8)
 
 
 def tensorflow_1(image):
-    """Bilinear, source = target x scale, no averaging."""
+    """Bilinear with source = target x scale, without averaging."""
 
     def axis(size):
         place = np.arange(SIZE) * (size / SIZE)

@@ -1,5 +1,5 @@
-"""Ten steps of PyTorch's Adam and AdamW with weight decay 0.1 and learning rate 0.01, in float64, from gradients that are
-filled from their names "gradient.1" to "gradient.10" (float32 values). Run `optimizers.py [FOLDER]`.
+"""Ten steps of PyTorch's Adam and AdamW with weight decay 0.1 and learning rate 0.01, in float64. The gradients are float32
+values that follow from their names "gradient.1" to "gradient.10". Run `optimizers.py [FOLDER]`.
 """
 
 import torch

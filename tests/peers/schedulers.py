@@ -1,12 +1,12 @@
 """Float64 trajectories of diffusers' DDIMScheduler and DDPMScheduler from given model outputs and given noise.
 
-No network is in the loop: step i takes the model output filled from "eps.i" and, where the sampler draws noise, the
-noise filled from "variance_noise.i"; the chain starts at "x_T". Run `schedulers.py [FOLDER]`.
+No network is used: step i takes the model output filled from "eps.i" and, if the sampler draws noise, the noise filled from
+"variance_noise.i"; the chain starts at "x_T". Run `schedulers.py [FOLDER]`.
 
-diffusers computes betas and their products in float32, which alone moves a trajectory by more than the tolerance that
-float64 deserves. Here the scheduler's `betas`, `alphas`, `alphas_cumprod` and `final_alpha_cumprod` are replaced by the
-same formulas in float64; every step is diffusers' code. Each schedule is checked against diffusers' own float32 values,
-and each trajectory is run with both, which the output shows.
+diffusers computes betas and their products in float32, which alone changes a trajectory by more than the tolerance for
+float64. Here, `betas`, `alphas`, `alphas_cumprod` and `final_alpha_cumprod` of the scheduler are replaced by the same
+formulas in float64; every step is diffusers' code. Each schedule is checked against diffusers' own float32 values. Each
+trajectory is run with both tables, and the difference is printed.
 """
 
 import json
@@ -79,7 +79,7 @@ def betas(case):
 
 
 def make_scheduler(case, dtype):
-    """diffusers' scheduler of a case, its tables in float64 or (for comparison) as diffusers made them."""
+    """diffusers' scheduler of a case, with tables in float64 or (for comparison) as diffusers made them."""
     passed = ("num_train_timesteps", "beta_schedule", "clip_sample", "prediction_type", "timestep_spacing")
     passed += ("steps_offset", "rescale_betas_zero_snr", "set_alpha_to_one", "variance_type")
     config = {key: case[key] for key in passed if key in case}
@@ -101,7 +101,7 @@ def make_scheduler(case, dtype):
 
 
 def previous_timestep(case, scheduler, t):
-    """The timestep that a step from t goes to; below 0 is the end of the chain."""
+    """The timestep to which a step from t goes; a value below 0 means the end of the chain."""
     if case["sampler"] == "ddpm":
         return int(scheduler.previous_timestep(t))
     return t - case["num_train_timesteps"] // case["num_inference_steps"]
@@ -121,14 +121,14 @@ def step(case, scheduler, index, t, x):
             variance_noise=noise,
         )
     else:
-        # DDPMScheduler.step has no argument for the noise: its own draw is replaced.
+        # DDPMScheduler.step has no argument for the noise, so its own draw is replaced.
         with mock.patch("diffusers.schedulers.scheduling_ddpm.randn_tensor", return_value=noise):
             out = scheduler.step(model_output, t, x)
     return out.prev_sample, out.pred_original_sample
 
 
 def trajectory(case, dtype):
-    """Timesteps, where each goes, and x and x_0-hat after every step."""
+    """The scheduler, its timesteps, the timestep to which each step goes, and x and x_0-hat after every step."""
     scheduler = make_scheduler(case, dtype)
     timesteps = scheduler.timesteps.tolist()
     x = fill("x_T", SHAPE).double()
@@ -142,7 +142,7 @@ def trajectory(case, dtype):
 
 
 def case_name(case):
-    """A name that says every setting that is not at its default."""
+    """A name with the main settings of the case."""
     prediction = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}[case["prediction_type"]]
     spacing = case["timestep_spacing"] + (str(case["steps_offset"]) if case["timestep_spacing"] == "leading" else "")
     parts = [case["sampler"], schedule_name(case), f"N{case['num_inference_steps']}", spacing, prediction]
@@ -163,7 +163,7 @@ def schedule_name(case):
 
 
 def spacing_settings():
-    """Every spacing at every whole T/N."""
+    """Every spacing at several N that divide T."""
     for spacing in SPACINGS:
         for steps in (256, 64, 16, 4):
             yield spacing | {"num_inference_steps": steps}
@@ -171,7 +171,7 @@ def spacing_settings():
 
 
 def schedule_settings():
-    """Every beta schedule beside linear, and zero terminal SNR, for which predicting eps is undefined."""
+    """Beta schedules other than linear, and zero terminal SNR, for which predicting eps is undefined."""
     yield {"beta_schedule": "scaled_linear"}
     yield {"beta_schedule": "squaredcos_cap_v2"}
     yield {"beta_schedule": "squaredcos_cap_v2", "num_inference_steps": 256, "clip_sample": True}
@@ -182,7 +182,7 @@ def schedule_settings():
 
 
 def prediction_settings():
-    """v and sample prediction, clipped and not."""
+    """v and sample prediction, with and without clipping."""
     for prediction in ("v_prediction", "sample"):
         for clip in (False, True):
             yield {"prediction_type": prediction, "clip_sample": clip}
@@ -222,7 +222,7 @@ def ddpm_cases():
 
 
 def completed(sampler, settings):
-    """The case with its defaults filled in; an offset means something for leading spacing only."""
+    """The case with its defaults filled in; an offset has a meaning only for leading spacing."""
     case = {"sampler": sampler} | DEFAULTS | SAMPLER_DEFAULTS[sampler] | settings
     if case["timestep_spacing"] != "leading":
         case["steps_offset"] = 0
@@ -230,7 +230,7 @@ def completed(sampler, settings):
 
 
 def run_case(case):
-    """(tensors of the case, its alphas_cumprod, relative change when diffusers' own float32 tables are used)."""
+    """(tensors of the case, its alphas_cumprod, relative change if diffusers' own float32 tables are used)."""
     scheduler, timesteps, previous, xs, x_0s = trajectory(case, torch.float64)
     assert xs.dtype == torch.float64 and bool(torch.isfinite(xs).all()), case
     *_, rough, _ = trajectory(case, torch.float32)
@@ -250,13 +250,13 @@ def run_case(case):
 
 
 def family_name(case):
-    """The file of a case: by sampler, and by whether every step is stored."""
+    """The file of a case, by sampler and by whether every step is stored."""
     length = "short" if case["num_inference_steps"] <= EVERY_STEP_UP_TO else "long"
     return f"schedulers_{case['sampler']}_{length}.safetensors"
 
 
 def sidecar_entry(name, case, tensors):
-    """What a reader needs to run the case again."""
+    """The settings that are needed to run the case again."""
     start, end = BETA_RANGES[case["beta_schedule"]]
     optional = {"eta": None, "set_alpha_to_one": None, "use_clipped_model_output": None, "variance_type": None}
     return {
@@ -286,7 +286,7 @@ def main():
         schedules[f"{schedule_name(case)}/alphas_cumprod"] = alphas_cumprod
         entries[name] = sidecar_entry(name, case, tensors)
         worst = max(worst, deviation)
-        print(f"  {name}: largest |x| {tensors['x'].abs().max():.4g}, float32 tables move it by {deviation:.1e}")
+        print(f"  {name}: largest |x| {tensors['x'].abs().max():.4g}, float32 tables change it by {deviation:.1e}")
     what = "diffusers DDIMScheduler and DDPMScheduler, float64 tables and arithmetic"
     for file, family in families.items():
         golden.save(folder / file, family, "schedulers.py", what)
@@ -298,7 +298,7 @@ def main():
     golden.save(folder / "schedulers_alphas.safetensors", schedules, "schedulers.py", "diffusers' formulas in float64")
     lines = ",\n".join(json.dumps(entry) for entry in entries.values())
     (folder / "schedulers_cases.json").write_text(f"[\n{lines}\n]\n")
-    print(f"{len(entries)} cases; diffusers' own float32 tables move a trajectory by at most {worst:.1e}")
+    print(f"{len(entries)} cases; diffusers' own float32 tables change a trajectory by at most {worst:.1e}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The segmentation networks written in PyTorch from their papers, and MONAI's DiceCELoss, for crates/nn's segmentation."""
+"""The segmentation networks, written in PyTorch from their papers, and MONAI's DiceCELoss, for the segmentation of crates/nn."""
 
 import torch
 from monai.losses import DeepSupervisionLoss, DiceCELoss
@@ -39,7 +39,7 @@ class Up(nn.Module):
 
 
 class Unet(nn.Module):
-    """Ronneberger et al. 2015, figure 1, with padding; group normalisation where `norm`."""
+    """Ronneberger et al. 2015, figure 1, with padding; with group normalisation if `norm`."""
 
     def __init__(self, norm):
         super().__init__()
@@ -59,7 +59,7 @@ class Unet(nn.Module):
 
 
 class Residual(nn.Module):
-    """Norm, SiLU, convolution, twice, plus the input (through a 1x1 convolution where the width changes)."""
+    """Norm, SiLU, convolution, twice, plus the input (through a 1x1 convolution if the width changes)."""
 
     def __init__(self, before, after):
         super().__init__()
@@ -73,7 +73,7 @@ class Residual(nn.Module):
 
 
 class Holder(nn.Module):
-    """Parts under the names that they have in pig."""
+    """Holds parts under the names that they have in pig."""
 
     def __init__(self, **parts):
         super().__init__()
@@ -82,7 +82,7 @@ class Holder(nn.Module):
 
 
 class ResidualUnet(nn.Module):
-    """The same way down and up with residual blocks, and an output on each level but the smallest."""
+    """The same encoder and decoder with residual blocks, and an output on each level except the smallest."""
 
     def __init__(self):
         super().__init__()
@@ -116,14 +116,14 @@ class ResidualUnet(nn.Module):
 
 
 def target():
-    """Two masks: a rectangle, and nothing."""
+    """Two masks: a rectangle, and an empty mask."""
     mask = torch.zeros(SHAPE[0], 1, *SHAPE[2:], dtype=torch.float64)
     mask[0, 0, 5:11, 6:17] = 1
     return mask
 
 
 def losses(outputs):
-    """MONAI's losses, the mean over deep supervision's weights."""
+    """MONAI's losses, as the weighted mean over the outputs of deep supervision."""
     tensors = {}
     for name, batch in (("batch", True), ("image", False)):
         loss = DiceCELoss(sigmoid=True, batch=batch)

@@ -1,12 +1,12 @@
 """Float64 trajectories of diffusers' solvers: DPMSolverMultistepScheduler (DPM-Solver++ 2M and its SDE form),
 UniPCMultistepScheduler, HeunDiscreteScheduler, and the steps of KarrasVeScheduler (Karras et al. 2022, Algorithm 2).
 
-As in `schedulers.py` no network is in the loop: call i of a scheduler takes the model output filled from "eps.i" and,
-where noise is drawn, "variance_noise.i"; the chain starts at "x_T". Run `solvers.py [FOLDER]`.
+As in `schedulers.py`, no network is used: call i of a scheduler takes the model output filled from "eps.i" and, if noise is
+drawn, "variance_noise.i"; the chain starts at "x_T". Run `solvers.py [FOLDER]`.
 
-These schedulers compute their tables, and parts of their steps, in float32. Here the names `torch.float32` and
-`np.float32` mean float64 inside their modules, so that every line of diffusers' code runs in float64; each case is also run
-as diffusers has it, and the largest difference is printed.
+These schedulers compute their tables, and parts of their steps, in float32. Here, the names `torch.float32` and
+`np.float32` mean float64 inside their modules, so that every line of diffusers' code runs in float64. Each case is also run
+with the unchanged code of diffusers, and the largest difference is printed.
 """
 
 import importlib
@@ -47,7 +47,7 @@ EDM_BOUNDS = (0.05, 50.0)
 
 
 class Float64:
-    """A module in which float32 is float64."""
+    """A module in which the name float32 means float64."""
 
     def __init__(self, module):
         self.module = module
@@ -84,7 +84,7 @@ def inputs(index):
 
 
 def multistep(case):
-    """(timestep asked for at each call, sigma after the call, x after the call)."""
+    """For each call: (timestep of the network evaluation, sigma after the call, x after the call)."""
     scheduler, x, xs = make_scheduler(case), fill("x_T", SHAPE).double(), []
     for index, t in enumerate(scheduler.timesteps):
         output, noise = inputs(index)
@@ -95,7 +95,7 @@ def multistep(case):
 
 
 def heun(case):
-    """As `multistep`; diffusers' sample is x / sqrt(alpha_bar), so it is scaled on its way in and out."""
+    """Like `multistep`. diffusers' sample is x / sqrt(alpha_bar), so it is scaled before and after."""
     scheduler, xs = make_scheduler(case), []
     scale = (scheduler.sigmas.double() ** 2 + 1) ** 0.5
     sample = fill("x_T", SHAPE).double() * scale[0]
@@ -106,15 +106,16 @@ def heun(case):
 
 
 def alphas_cumprod(case):
-    """Float64, by diffusers' code."""
+    """alphas_cumprod by diffusers' code, in float64 if `trajectory` is exact."""
     return make_scheduler(case | {"sampler": "dpm-solver++"}).alphas_cumprod
 
 
 def edm(case):
-    """KarrasVeScheduler's own steps along Karras' levels; noise raises a level to that of the nearest timestep.
+    """KarrasVeScheduler's own steps along the levels of Karras et al.; noise raises a level to that of the nearest timestep.
 
-    One entry a call of a network, as for Heun: after the first look x stands at the next level, after the second at the
-    level to which noise raised it. There is no noise before the first move, which starts at t = T.
+    There is one entry for each call of the network, as for Heun. After the first call of a step, x is at the next level;
+    after the second call, x is at the level to which noise has raised it. No noise is added before the first step, which
+    starts at t = T.
     """
     module, count = module_of(case), case["num_inference_steps"]
     sigmas = ((1 - alphas_cumprod(case)) / alphas_cumprod(case)).double() ** 0.5
@@ -141,7 +142,7 @@ def edm(case):
         asked_at = timesteps[index + 1]
         asked.append(asked_at)
         call += 1
-        # How far Algorithm 2 would raise the level, and the nearest timestep by the logarithm.
+        # The level to which Algorithm 2 would raise x, and the nearest timestep by the logarithm of the level.
         with mock.patch.object(module, "randn_tensor", return_value=noise):
             _, wanted = scheduler.add_noise_to_input(x, low)
             place = np.interp(math.log(wanted), sigmas.log().numpy(), np.arange(len(sigmas)))
@@ -174,7 +175,7 @@ def trajectory(case, exact):
 
 
 def case_name(case):
-    """A name that says every setting that is not at its default."""
+    """A name with the main settings of the case."""
     prediction = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}[case["prediction_type"]]
     zero = "_zero_snr" if case["rescale_betas_zero_snr"] else ""
     schedule = f"{case['beta_schedule']}{zero}_T{case['num_train_timesteps']}"
@@ -210,7 +211,7 @@ def uni_pc_settings():
 
 
 def heun_settings():
-    """Linspace keeps whole timesteps where T - 1 is a multiple of N - 1; between them diffusers interpolates sigmas."""
+    """With linspace, timesteps are whole if T - 1 is a multiple of N - 1; otherwise diffusers interpolates sigmas."""
     for steps in (1, 2, 4, 16):
         for spacing in ("trailing", "leading"):
             yield {"timestep_spacing": spacing, "num_inference_steps": steps}
@@ -219,7 +220,7 @@ def heun_settings():
     for prediction in ("v_prediction", "sample"):
         yield {"prediction_type": prediction}
     yield LATENT | {"timestep_spacing": "leading", "num_inference_steps": 20}
-    # The levels' ends are those of the kept timesteps: with linspace, T and 1.
+    # The levels end at those of the kept timesteps: with linspace, at T and 1.
     yield {"timestep_spacing": "linspace", "use_karras_sigmas": True}
     yield LATENT | {"timestep_spacing": "linspace", "use_karras_sigmas": True, "prediction_type": "v_prediction"}
 
@@ -245,7 +246,7 @@ def cases():
 
 
 def run_case(case):
-    """(tensors of the case, relative change when diffusers computes in float32 as it does)."""
+    """(tensors of the case, relative change if diffusers computes in float32, as it does by itself)."""
     timesteps, sigmas, xs = trajectory(case, exact=True)
     xs = torch.stack(xs)
     assert xs.dtype == torch.float64 and bool(torch.isfinite(xs).all()), case
@@ -269,12 +270,12 @@ def main():
         start, end = BETA_RANGES[case["beta_schedule"]]
         entries[name] = {"name": name, **case, "beta_start": start, "beta_end": end}
         worst[case["sampler"]] = max(worst.get(case["sampler"], 0.0), deviation)
-        print(f"  {name}: largest |x| {found['x'].abs().max():.4g}, float32 moves it by {deviation:.1e}")
+        print(f"  {name}: largest |x| {found['x'].abs().max():.4g}, float32 changes it by {deviation:.1e}")
         assert deviation < FLOAT32_TRAJECTORY_ERROR, (case, deviation)
     golden.save(folder / "schedulers_solvers.safetensors", tensors, "solvers.py", "diffusers' solvers, float64 throughout")
     lines = ",\n".join(json.dumps(entry) for entry in entries.values())
     (folder / "schedulers_solvers_cases.json").write_text(f"[\n{lines}\n]\n")
-    print(f"{len(entries)} cases; float32 moves a trajectory by at most {worst}")
+    print(f"{len(entries)} cases; float32 changes a trajectory by at most {worst}")
 
 
 if __name__ == "__main__":

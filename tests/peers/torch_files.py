@@ -1,6 +1,6 @@
-"""Small files that torch itself writes, in every format, with the arrays that they hold.
+"""Small files that torch itself writes in every format, and the arrays that they hold.
 
-Run `torch_files.py [FOLDER]`; without one it writes beside itself into torch_files/.
+Run `torch_files.py [FOLDER]`; without FOLDER, the files are written to torch_files/ beside this script.
 """
 
 import sys
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parent / "torch_files"
 
 
 def numbers(*shape):
-    """Small numbers that every type holds exactly, or cuts in the same way: ..., -1, -0.5, 0, 0.5, 1, ..."""
+    """Small numbers that every type holds exactly or truncates in the same way: ..., -1, -0.5, 0, 0.5, 1, ..."""
     count = int(torch.tensor(shape).prod())
     return ((torch.arange(count, dtype=torch.float32) - count // 2) / 2).reshape(shape)
 
@@ -38,7 +38,7 @@ def tensors():
 
 
 class Block(torch.nn.Module):
-    """A module whose TorchScript archive has attributes of several kinds beside its tensors."""
+    """A module whose TorchScript archive has attributes of several kinds besides its tensors."""
 
     def __init__(self):
         super().__init__()
@@ -61,7 +61,7 @@ def main():
     torch.save(arrays, folder / "tensors_legacy.pth", _use_new_zipfile_serialization=False)
 
     block = Block().eval()
-    # One step, so that the optimiser has tensors of its own.
+    # One step, so that the optimiser has tensors, too.
     optimiser = torch.optim.Adam(block.parameters(), lr=2e-4)
     block(torch.ones(1, 2, 2, 4)).sum().backward()
     optimiser.step()
@@ -78,7 +78,7 @@ def main():
     torch.save({"epoch": 3, "state_dict": state, "optimizer": optimiser.state_dict()}, folder / "checkpoint.pth")
     torch.save({"encoder": state, "decoder": dict(state), "loss": 0.5}, folder / "two_networks.pth")
     torch.save(OrderedDict(block.named_parameters()), folder / "parameters.pth")
-    # Whole modules name their class, which is code.
+    # A file with a whole module names its class, which is code.
     torch.save(torch.nn.Linear(2, 2), folder / "whole_module.pth")
     for path in sorted(folder.iterdir()):
         print(f"{path.name}: {path.stat().st_size} bytes")

@@ -1,7 +1,7 @@
-"""Goldens of diffusers' UNet2DModel, and a check that it equals unet_released.py where it can.
+"""Goldens of diffusers' UNet2DModel, and a check that in the released layout it equals unet_released.py.
 
 Run `unet_diffusers.py [FOLDER]`. Weights follow from diffusers' own parameter names, except in the
-equality check, which copies the released layout's values through `diffusers_name`.
+equality check, which copies the values of the released layout by `diffusers_name`.
 """
 
 import re
@@ -15,8 +15,8 @@ from weights import fill, fill_module
 
 EQUALITY_TOLERANCE = 1e-5
 
-# What is not named stays at diffusers' default: flip_sin_to_cos true, freq_shift 0, norm_eps 1e-5,
-# downsample_padding 1, attention in the middle block.
+# Other settings have the defaults of diffusers: flip_sin_to_cos true, freq_shift 0, norm_eps 1e-5, downsample_padding 1,
+# attention in the middle block.
 SMALL = {
     "in_channels": 2,
     "out_channels": 1,
@@ -71,7 +71,7 @@ RENAMES = (
 
 
 def diffusers_name(name):
-    """The name in UNet2DModel of a tensor of the released layout; up blocks are counted from the deepest level."""
+    """UNet2DModel's name for a tensor of the released layout; it counts up blocks from the deepest level."""
     for pattern, replacement in RENAMES:
         name = re.sub(pattern, replacement, name)
     deepest = len(MULTIPLIERS) - 1
@@ -79,12 +79,12 @@ def diffusers_name(name):
 
 
 def check_equality():
-    """Both networks on the released layout's weights, float32 and float64; prints, and fails above the tolerance."""
+    """Compares both networks with the weights of the released layout, in float32 and float64; fails above the tolerance."""
     ours = released_unet()
     theirs = UNet2DModel(**RELEASED).eval()
     wanted = theirs.state_dict()
     renamed = {diffusers_name(name): value for name, value in ours.state_dict().items()}
-    # A 1x1 convolution here is a linear layer there.
+    # A 1x1 convolution of the released layout is a linear layer in diffusers.
     theirs.load_state_dict({name: value.reshape(wanted[name].shape) for name, value in renamed.items()})
     count = golden.parameter_count(theirs)
     print(f"diffusers' parameter count: {count}, released: {RELEASED_PARAMETERS}")

@@ -1,7 +1,7 @@
 """A plain PyTorch U-Net with the layout of the PIG authors' released checkpoints, and its goldens.
 
 Written from the facts in the project's design notes (state-dict names, widths, paddings, embedding, parameter
-count); the shape is that of the classic DDPM U-Net (Ho et al. 2020). Run `unet_released.py [FOLDER]`.
+count); the architecture is that of the classic DDPM U-Net (Ho et al. 2020). Run `unet_released.py [FOLDER]`.
 """
 
 import math
@@ -29,7 +29,7 @@ GRADIENTS = (
 
 
 def norm(channels):
-    """GroupNorm as everywhere in this network."""
+    """The GroupNorm that this network uses everywhere."""
     return nn.GroupNorm(GROUPS, channels, eps=NORM_EPS)
 
 
@@ -103,7 +103,7 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """The blocks of one resolution; `attn` is empty where the level has no attention."""
+    """The blocks of one resolution; `attn` is empty if the level has no attention."""
 
     def __init__(self, blocks, attention):
         super().__init__()

@@ -7,7 +7,7 @@ Element i (row-major in PyTorch's own layout) of the tensor called `name` is
     r_i   = (u_i >> 11) * 2^-53                 in [0, 1), float64
     value = (2 r_i - 1) * scale + shift         float64, then rounded to float32
 
-all integers modulo 2^64. README.md states the rule for whoever writes it again in another language.
+All integers are modulo 2^64. README.md states the rule for implementations in other languages.
 """
 
 import math
@@ -46,7 +46,7 @@ def scale_and_shift(name, shape):
 
 
 def fill(name, shape, scale=1.0, shift=0.0):
-    """The float32 tensor of that name and shape; inputs and noise keep scale 1 and shift 0."""
+    """The float32 tensor with this name and shape; inputs and noise have scale 1 and shift 0."""
     counter = np.uint64(fnv1a_64(name)) + np.arange(math.prod(shape), dtype=np.uint64)
     uniform = (splitmix64(counter) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     values = ((2.0 * uniform - 1.0) * scale + shift).astype(np.float32)
@@ -63,7 +63,7 @@ def fill_module(module):
 
 
 if __name__ == "__main__":
-    # Values for whoever writes the rule again: the hash, the first raw output and the first elements.
+    # Values to check other implementations of the rule: the hash, the first raw output and the first elements.
     for example in ("input.x", "conv_in.weight"):
         first = splitmix64(np.array([fnv1a_64(example)], dtype=np.uint64))[0]
         values = [f"{v:.9g}" for v in fill(example, (3,)).tolist()]

@@ -1,7 +1,7 @@
-"""pig's exports, loaded by diffusers: `weights_export.py PIG IMPORTS` with the folder that imports.py wrote.
+"""Loads pig's exports with diffusers: `weights_export.py PIG IMPORTS`, where IMPORTS is the folder that imports.py wrote.
 
-Each model is imported by pig, exported, loaded by the class that its config.json names, and run on the inputs that are stored beside it;
-the outputs must be those that were stored.
+Each model is imported by pig, exported, loaded by the class that its config.json names, and run on the inputs that are stored
+beside it; the outputs must be equal to the stored ones.
 """
 
 import json
@@ -28,7 +28,7 @@ CASES = (
 
 
 def outputs(network, arrays):
-    """What the network makes of the stored inputs."""
+    """The outputs of the network for the stored inputs."""
     x, t = torch.from_numpy(arrays["x"]).double(), torch.from_numpy(arrays["t"])
     kind = type(network).__name__
     if kind == "AutoencoderKL":

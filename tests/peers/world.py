@@ -1,13 +1,13 @@
-"""Holds the place in the world that prepared pairs keep against nibabel and pydicom.
+"""Checks the position of prepared pairs in the patient against nibabel and pydicom.
 
     cargo build --workspace --bin pig
     python tests/peers/world.py OUT target/debug/pig
 
-Sources are drawn so that a pixel's value is a linear function of where it lies in the patient (millimetres, RAS+): after
-`pig prepare` (cropped, resized, padded, mirrored) and `pig export --format nifti`, the value of every voxel must be that
-function of the place that nibabel reads from the export's affine. The sources' own places come from nibabel (an oblique
+In the sources, the value of a pixel is a linear function of its position in the patient (millimetres, RAS+). After
+`pig prepare` (crop, resize, pad, mirror) and `pig export --format nifti`, the value of every voxel must be the same function
+of the position that nibabel reads from the affine of the export. The positions in the sources come from nibabel (an oblique
 NIfTI volume) and, by the formula of PS3.3 C.7.6.2.1.1, from plane positions and orientations (a tomosynthesis object whose
-frames run against the normal, one whose frames lie unevenly, and single images).
+frames are in the direction opposite to the normal, one whose frames are unevenly spaced, and single images).
 """
 
 import pathlib
@@ -22,18 +22,18 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 GRADIENT = np.array([9.0, -7.0, 11.0])
-# How far values may lie apart: half a level of rounding in the source, and the resampling's own. Half a prepared pixel beside
-# the place is more than a whole level.
+# Allowed difference of values: half a level of rounding in the source, and the error of resampling. An error of half a
+# prepared pixel in the position changes the value by more than one level.
 TOLERANCE = 0.75
 
 
 def value(world):
-    """The picture of all sources, by place; the last axis of `world` is x, y, z."""
+    """The pixel value of all sources at a position; the last axis of `world` is x, y, z."""
     return 2000.0 + world @ GRADIENT
 
 
 def places(affine, shape):
-    """The place of every voxel."""
+    """The position of every voxel."""
     grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
     return grid @ affine[:3, :3].T + affine[:3, 3]
 
@@ -55,7 +55,7 @@ def lesion(shape):
 
 
 def breast(shape):
-    """Where tissue is; the rest is air."""
+    """True for tissue; the rest is air."""
     tissue = np.zeros(shape, bool)
     tissue[:-8, 3:-3] = True
     return tissue
@@ -72,7 +72,7 @@ def nifti_source(folder):
 
 
 def dicom_source(folder, distances, laterality, frames=True):
-    """`distances`: of the frames along the normal, in mm."""
+    """`distances`: positions of the frames along the normal, in mm."""
     columns, rows = 44, 36
     turned = rotation(-0.25, 0.1, 0.2)
     across, down, normal = turned[:, 0], turned[:, 1], turned[:, 2]
@@ -159,7 +159,7 @@ def check(name, folder, files, volumes):
         seen = image.get_fdata().reshape(shape) * 4095 / 65535
         mask = nibabel.load(folder / "masks" / path.name)
         assert np.array_equal(mask.affine, image.affine)
-        # Voxels whose neighbourhood is tissue: away from padding and air.
+        # Voxels with only tissue in their neighbourhood: away from padding and air.
         inner = seen > 500
         for axis in (0, 1):
             for shift in range(-6, 7):
@@ -168,7 +168,7 @@ def check(name, folder, files, volumes):
         assert inner.sum() > 500 * shape[2], f"{name}: {inner.sum()} voxels to compare"
         apart = np.abs(seen - value(places(image.affine, shape)))[inner].max()
         worst = max(worst, apart)
-    print(f"{name}: {len(images)} file(s), values at most {worst:.2f} of 4095 from their place")
+    print(f"{name}: {len(images)} file(s), values differ by at most {worst:.2f} of 4095 from those of their position")
     assert worst < TOLERANCE, name
 
 

@@ -1,5 +1,5 @@
-//! What was typed: commands and flags. Flags name the machine, inputs, outputs and which samples; everything that changes
-//! a result is a configuration key.
+//! The command line: commands and flags. Flags name the machine, inputs, outputs and the samples to make; everything that changes a result
+//! is a configuration key.
 
 use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use pig_device::Request;
@@ -23,16 +23,16 @@ pub(crate) use prepare::{Inspect, Prepare, Reading};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
 pub(crate) use weights::{KindName, SampleVolume, Weights};
 
-/// Paired image generation: learns from images with lesion masks, makes new annotated pairs.
+/// Paired image generation: learns from images with lesion masks and makes new annotated pairs.
 ///
 /// Zhang et al., "Paired Image Generation with Diffusion-Guided Diffusion Models", MICCAI 2025.
 #[derive(Debug, Parser)]
 #[command(name = "pig", version, max_term_width = 110)]
 pub(crate) struct Args {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// The machine.
+    /// Flags for the machine and the terminal.
     #[command(flatten)]
     pub(crate) machine: Machine,
 }
@@ -41,17 +41,17 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "The machine and the terminal")]
 pub(crate) struct Machine {
-    /// Where tensors are computed: auto, cpu, or one of cuda, vulkan, wgpu and metal where pig was built with it, alone
-    /// or with a number such as cuda:1; `pig doctor` lists what there is.
+    /// The device that computes: auto, cpu, or one of cuda, vulkan, wgpu and metal if pig was built with it, alone or with a number such as
+    /// cuda:1; `pig doctor` lists the available devices.
     #[arg(long, global = true, default_value = "auto", value_parser = clap::value_parser!(Request))]
     pub(crate) device: Request,
-    /// Threads; all cores without it.
+    /// Number of threads; all cores if not given.
     #[arg(long, global = true, value_parser = workers)]
     pub(crate) workers: Option<usize>,
     /// Print the result as JSON on stdout.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Less on stderr: warnings and errors only.
+    /// Print only warnings and errors on stderr.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 }
@@ -59,15 +59,15 @@ pub(crate) struct Machine {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The whole method on built-in phantom images: trains, samples, and writes one page. No network, no files needed.
+    /// Run the whole method on built-in phantom images: train, sample, and write one page. Needs no network and no files.
     Demo(Demo),
-    /// Make pairs for training from DICOM, NIfTI, pictures and public releases.
+    /// Make pairs for training from DICOM, NIfTI, pictures and public data sets.
     Prepare(Prepare),
-    /// Look at a folder before it is prepared or trained on: counts, sizes, lesions, duplicates, problems.
+    /// Inspect a folder before preparing it or training on it: counts, sizes, lesions, duplicates, problems.
     Inspect(Inspect),
-    /// Learn from a folder of images with masks.
+    /// Train on a folder of images with masks.
     Train(Train),
-    /// Make new pairs from a run.
+    /// Make new pairs with a trained run.
     Sample(Sample),
     /// Compare sets of images: Frechet and kernel distances, precision and recall, copies of training images.
     #[command(subcommand)]
@@ -79,14 +79,14 @@ pub(crate) enum Command {
     Crossval(Crossval),
     /// Compare two tables of the same cases: mean difference with its interval, and a permutation test.
     Compare(Compare),
-    /// The paper's tables and its Fig. 3, and what a reviewer asks beside them, on your own data.
+    /// Make the paper's tables and its Fig. 3, and further measurements that a reviewer would ask for, on your own data.
     #[command(subcommand)]
     Experiment(Experiment),
-    /// Write one offline page of a run, a cross-validation or an experiment.
+    /// Write one offline page about a run, a cross-validation or an experiment.
     Report(Report),
     /// Write pairs in the formats of other tools.
     Export(Export),
-    /// Bring other people's models in, check them, and write models for others.
+    /// Import models from other frameworks, check them, and export models to them.
     #[command(subcommand)]
     Weights(Weights),
     /// Show or check a configuration.
@@ -97,7 +97,7 @@ pub(crate) enum Command {
     /// Print this reference as Markdown.
     #[command(hide = true)]
     Reference,
-    /// Fails as a fault of pig would, so that the exit code can be tested.
+    /// Panic, as a fault of pig would, so that the exit code can be tested.
     #[command(hide = true)]
     Panic,
 }
@@ -105,16 +105,16 @@ pub(crate) enum Command {
 /// `pig demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
-    /// The folder to write; an interrupted demo in it goes on.
+    /// The folder to write; an interrupted demo in it is continued.
     #[arg(long, default_value = "pig-demo")]
     pub(crate) out: PathBuf,
-    /// Phantom patients, two images each.
+    /// Number of phantom patients, with two images each.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(4..))]
     pub(crate) patients: u32,
-    /// Pairs to make.
+    /// Number of pairs to make.
     #[arg(long, default_value_t = 64)]
     pub(crate) count: u64,
-    /// A configuration key over the demo's own, such as train.steps=200; may be repeated.
+    /// A configuration key that overrides the demo's own, such as train.steps=200; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
 }
@@ -122,16 +122,16 @@ pub(crate) struct Demo {
 /// `pig train`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Train {
-    /// The experiment, a TOML file; defaults without it.
+    /// The configuration, a TOML file; the defaults if not given.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) config: Option<PathBuf>,
     /// The folder of images and masks.
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub(crate) data: Option<PathBuf>,
-    /// The run directory to make.
+    /// The run directory to create.
     #[arg(long, value_name = "RUN", required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,
-    /// Continue this run where its last checkpoint left it.
+    /// Continue this run from its last checkpoint.
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<PathBuf>,
     /// A configuration key, such as train.steps=1000; may be repeated.
@@ -145,13 +145,13 @@ pub(crate) struct Train {
 /// `pig sample`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sample {
-    /// The run directory of a finished training; where --model-x or --model-y is a run, that one without it.
+    /// The run directory of a finished training. If not given, the run that --model-y or --model-x names.
     #[arg(long, value_name = "RUN", required_unless_present_any = ["model_x", "model_y"])]
     pub(crate) run: Option<PathBuf>,
-    /// Another guider in the place of the run's: a model of `pig weights import`, or a run whose model_x is taken.
+    /// A guider that replaces the guider of the run: a model from `pig weights import`, or a run whose model_x is used.
     #[arg(long, value_name = "MODEL")]
     pub(crate) model_x: Option<PathBuf>,
-    /// Another conditional model in the place of the run's: a model of `pig weights import`, or a run whose model_y is taken.
+    /// A conditional model that replaces that of the run: a model from `pig weights import`, or a run whose model_y is used.
     #[arg(long, value_name = "MODEL")]
     pub(crate) model_y: Option<PathBuf>,
     /// The folder to write; finished samples in it are skipped.
@@ -163,7 +163,7 @@ pub(crate) struct Sample {
     /// Make these samples, such as 0-2047 or 5,7,9-12.
     #[arg(long, value_name = "A-B", value_parser = seeds)]
     pub(crate) seeds: Option<Seeds>,
-    /// Make part I (from 0) of N of the samples; also read from Slurm arrays and Kubernetes indexed jobs with "auto".
+    /// Make part I (counted from 0) of N parts of the samples; "auto" reads the part from a Slurm array or a Kubernetes indexed job.
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub(crate) shard: Option<Shard>,
     /// Short for --set sample.num_inference_steps=N.
@@ -175,31 +175,31 @@ pub(crate) struct Sample {
     /// A key of the section sample, such as sample.eta=0.5, or method=ddim for a run of ddpm; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
-    /// Make images for the masks in this folder instead of making masks; sample S takes mask S modulo their number.
+    /// Make images for the masks in this folder instead of making masks; sample S uses mask S modulo the number of masks.
     #[arg(long, value_name = "DIR", group = "given")]
     pub(crate) given_mask: Option<PathBuf>,
-    /// Make images for the masks of the run's training cases; sample S takes case S modulo their number.
+    /// Make images for the masks of the run's training cases; sample S uses case S modulo the number of cases.
     #[arg(long, group = "given")]
     pub(crate) training_masks: bool,
-    /// Make images for the masks of the pairs that this other run makes for the same seeds.
+    /// Make images for the masks that this other run makes with the same seeds.
     #[arg(long, value_name = "RUN", group = "given")]
     pub(crate) masks_from: Option<PathBuf>,
-    /// Make masks for the images in this folder instead of making images; sample S takes image S modulo their number.
+    /// Make masks for the images in this folder instead of making images; sample S uses image S modulo the number of images.
     #[arg(long, value_name = "DIR", group = "given")]
     pub(crate) given_image: Option<PathBuf>,
-    /// Start from the arrays x_T and y_T of this file, or from y_T alone: float32 [samples, channels, height, width], sample S
-    /// from row S. With given masks x_T is the noise of Eq. (9).
+    /// Start from the arrays x_T and y_T of this file, or from y_T alone: float32 [samples, channels, height, width]; sample S starts from
+    /// row S. If masks are given, x_T is the noise of Eq. (9).
     #[arg(long, value_name = "FILE.npz")]
     pub(crate) initial_noise: Option<PathBuf>,
-    /// Also write arrays/SEED.npz: x_0 and y_0 before any threshold or rounding, and at every timestep t (counted from 1) its
-    /// alpha_bar, what the networks were shown (x_t, y_t) and what they made of it (x_0_hat, y_0_hat). Every step of a batch is
-    /// kept in memory until it is written.
+    /// Also write arrays/SEED.npz: x_0 and y_0 before any threshold or rounding; and for every timestep t (counted from 1) its alpha_bar,
+    /// the inputs of the networks (x_t, y_t) and their estimates (x_0_hat, y_0_hat). All steps of a batch are kept in memory until they are
+    /// written.
     #[arg(long)]
     pub(crate) save_arrays: bool,
-    /// Also write progress.png: estimates of mask and image at spaced steps.
+    /// Also write progress.png: estimates of mask and image at several steps.
     #[arg(long)]
     pub(crate) progress_strips: bool,
-    /// The run's data, for the real pairs of the summary; where it was at training without it.
+    /// The data folder of the run, for the real pairs of the summary; its place at training time if not given.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }
@@ -207,21 +207,21 @@ pub(crate) struct Sample {
 /// `pig config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Print every key with its value: the defaults, or a file and settings over them.
+    /// Print every key with its value: the defaults, or the values of a file and of settings that override them.
     Show(ConfigArgs),
-    /// Say whether a configuration can be used.
+    /// Check whether a configuration can be used.
     Check(ConfigArgs),
-    /// Compare what trainings would cost by count: training images times forward operations, summed over a method's networks.
+    /// Compare the costs of trainings, counted as training images times forward operations, summed over a method's networks.
     Budget(BudgetArgs),
 }
 
 /// Configurations whose budgets are compared.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BudgetArgs {
-    /// TOML files; exit code 1 where a budget differs from the first one's by more than 10 %.
+    /// TOML files; the exit code is 1 if a budget differs from that of the first file by more than 10 %.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) configs: Vec<PathBuf>,
-    /// A configuration key over all of them, such as data.size=32; may be repeated.
+    /// A configuration key for all of them, such as data.size=32; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
 }
@@ -229,7 +229,7 @@ pub(crate) struct BudgetArgs {
 /// Layers of a configuration.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigArgs {
-    /// The experiment, a TOML file; defaults without it.
+    /// The configuration, a TOML file; the defaults if not given.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// A configuration key, such as train.steps=1000; may be repeated.
@@ -248,11 +248,11 @@ pub(crate) struct Shard {
     pub(crate) count: u64,
 }
 
-/// More ids than a machine could make in a year are a slip of the hand.
+/// Limit on the ids in one range. A larger range must be a typing error: no machine could make so many samples in a year.
 const MOST_SEEDS: u64 = 100_000_000;
 
 fn seeds(text: &str) -> Result<Seeds, String> {
-    let wrong = |part: &str| format!("{part:?} is not a range of sample ids; expected such as 0-2047 or 5,7,9-12");
+    let wrong = |part: &str| format!("{part:?} is not a range of sample ids; expected ids such as 0-2047 or 5,7,9-12");
     let mut ids = Vec::new();
     for part in text.split(',') {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
@@ -279,14 +279,14 @@ fn shard(text: &str) -> Result<Shard, String> {
     if text == "auto" {
         return scheduler_shard(&|name| std::env::var(name).ok());
     }
-    let wrong = || format!("{text:?} is not a part such as 0/8; the first is 0 and the last 7/8");
+    let wrong = || format!("{text:?} is not a part such as 0/8; of 8 parts the first is 0/8 and the last is 7/8");
     let (index, count) = text.split_once('/').ok_or_else(wrong)?;
     let shard = Shard { index: index.parse().map_err(|_| wrong())?, count: count.parse().map_err(|_| wrong())? };
     if shard.index < shard.count { Ok(shard) } else { Err(wrong()) }
 }
 
-/// The part that a scheduler names: Slurm's array tasks, or a Kubernetes indexed job (whose count it does not set, so
-/// JOB_COMPLETIONS must).
+/// The part that a scheduler assigns: by the task of a Slurm array, or by the index of a Kubernetes indexed job. Kubernetes does not set
+/// the number of parts, so JOB_COMPLETIONS must be set.
 fn scheduler_shard(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, String> {
     let number = |name: &str| variable(name).and_then(|value| value.trim().parse::<u64>().ok());
     if let (Some(task), Some(count)) = (number("SLURM_ARRAY_TASK_ID"), number("SLURM_ARRAY_TASK_COUNT")) {
@@ -294,18 +294,20 @@ fn scheduler_shard(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, S
         if task >= first && task - first < count {
             return Ok(Shard { index: task - first, count });
         }
-        return Err(format!("the Slurm array task {task} (first {first}, count {count}) has a step; give --shard I/N"));
+        return Err(format!(
+            "the Slurm array task {task} (first {first}, count {count}) is of an array with a step; give --shard I/N"
+        ));
     }
     match (number("JOB_COMPLETION_INDEX"), number("JOB_COMPLETIONS")) {
         (Some(index), Some(count)) if index < count => Ok(Shard { index, count }),
-        _ => Err("no scheduler names a part here (SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, or \
+        _ => Err("no scheduler assigns a part here (SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, or \
                   JOB_COMPLETION_INDEX and JOB_COMPLETIONS); give --shard I/N"
             .to_owned()),
     }
 }
 
 impl Shard {
-    /// This part of the samples: every `count`-th, so that parts differ by one at most.
+    /// This part of the samples: every `count`-th sample, so that the sizes of the parts differ by one at most.
     pub(crate) fn of(self, seeds: &[u64]) -> Vec<u64> {
         seeds.iter().skip(self.index as usize).step_by(self.count as usize).copied().collect()
     }

@@ -1,7 +1,7 @@
 //! The binary `pig`: paired image generation.
 //!
-//! Data go to stdout, everything else to stderr. Exit codes: 0 done, 1 something that the user can mend, 2 a fault of
-//! pig itself, 130 interrupted after its state was saved.
+//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 an error that the user can correct, 2 a fault of pig itself, 130
+//! interrupted after the state was saved.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -13,7 +13,7 @@ use args::{Args, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Something that the user can mend.
+/// An error that the user can correct.
 const USER_ERROR: u8 = 1;
 /// A fault of pig itself.
 const INTERNAL_ERROR: u8 = 2;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             let asked_for_help = !error.use_stderr();
-            // A closed pipe is the reader's business.
+            // An error here means a closed pipe, which is no fault of pig.
             let _ = error.print();
             return ExitCode::from(if asked_for_help { 0 } else { USER_ERROR });
         }
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Lets the panic hook report everything but the panics of decoders that are caught and become errors of their file.
+/// Makes the panic hook silent for the panics of decoders that are caught and become errors of their file; all other panics are reported.
 fn pass_over_caught_panics() {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -53,7 +53,7 @@ fn pass_over_caught_panics() {
     }));
 }
 
-/// The error with its causes, without those that it tells already.
+/// The error with its causes, without causes that the message already contains.
 fn message(error: &anyhow::Error) -> String {
     error.chain().skip(1).fold(error.to_string(), |message, cause| {
         let cause = cause.to_string();
@@ -65,8 +65,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(workers) = args.machine.workers {
         rayon::ThreadPoolBuilder::new().num_threads(workers).build_global()?;
     }
-    // A thread of the pool hands work to the others without falling asleep itself: one switch of threads for each of the
-    // hundreds of operations in a forward pass, instead of three.
+    // The command runs on a thread of the pool. Such a thread hands work to the others without going to sleep itself, so each of the
+    // hundreds of operations in a forward pass needs one thread switch instead of three.
     let compute = |command: &(dyn Fn() -> anyhow::Result<ExitCode> + Sync)| rayon::scope(|_| command());
     match &args.command {
         Command::Demo(demo) => compute(&|| commands::demo::run(args, demo)),

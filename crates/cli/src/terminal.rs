@@ -1,4 +1,4 @@
-//! How long jobs show themselves: a bar on a terminal, plain lines elsewhere, all on stderr.
+//! Progress of long jobs: a bar on a terminal, plain lines elsewhere, always on stderr.
 
 use crate::args::Args;
 use anyhow::Context;
@@ -18,7 +18,7 @@ use std::{
 /// Seconds between plain lines of progress.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The terminal as an observer; Ctrl-C and a polite kill ask the job to stop.
+/// The terminal as an observer; Ctrl-C and SIGTERM ask the job to stop.
 pub(crate) struct Terminal {
     quiet: bool,
     bars: bool,
@@ -36,7 +36,7 @@ struct Stage {
 }
 
 impl Terminal {
-    /// An observer for this call. The second Ctrl-C ends at once.
+    /// An observer for this call. A second Ctrl-C ends the program at once.
     pub(crate) fn new(args: &Args) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
@@ -44,7 +44,7 @@ impl Terminal {
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
-            eprintln!("stopping after this step; its state will be saved (once more to stop at once)");
+            eprintln!("stopping after this step; the state will be saved (press Ctrl-C again to stop at once)");
         })
         .context("cannot listen for Ctrl-C")?;
         let quiet = args.machine.quiet;
@@ -118,7 +118,7 @@ impl Observer for Terminal {
     }
 }
 
-/// Seconds in words: 45 s, 3 min 20 s, 2 h 5 min.
+/// A number of seconds as text: 45 s, 3 min 20 s, 2 h 5 min.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
@@ -128,7 +128,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// The device that was asked for. A GPU is named on stderr, since `auto` may have found it.
+/// Opens the requested device. Names a GPU on stderr, because `auto` may have chosen it.
 pub(crate) fn device(args: &Args) -> anyhow::Result<Device> {
     let opened = pig_device::open(args.machine.device)?;
     if opened.kind != DeviceKind::Cpu && !args.machine.quiet {

@@ -1,5 +1,5 @@
-//! What users get wrong, through the binary: each error exits 1, says what was found and what to do, and leaves the disk
-//! as it was. Faults of pig itself exit 2.
+//! User errors, through the binary: each error exits with 1, says what was found and what to do, and leaves the disk unchanged. Faults of
+//! pig itself exit with 2.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn assert_refused(output: &Output, parts: &[&str]) {
         assert!(message.contains(part), "{part:?} is missing in: {message}");
     }
     assert!(!message.contains("panicked"), "{message}");
-    assert!(message.matches("os error").count() < 2, "told twice: {message}");
+    assert!(message.matches("os error").count() < 2, "the cause is printed twice: {message}");
 }
 
 /// A training on `folder/data` is refused with `parts` and changes nothing on the disk.
@@ -54,7 +54,7 @@ fn devices_that_are_unknown_or_not_built() {
     assert_refused(&unknown, &["--device", "\"gpu\" is not a device", "auto, cpu", "cuda:0"]);
     let folder = Folder::with_data();
     for kind in ["cuda", "vulkan", "wgpu", "metal"] {
-        // A pig with the kind looks for the hundredth device.
+        // A build with this kind looks for the hundredth device.
         let output = pig(&[
             "train",
             "--data",
@@ -174,7 +174,7 @@ fn checkpoint_of_another_architecture() {
     let output = pig(&["train", "--resume", &folder.at("run")]);
     assert_refused(&output, &["another architecture", "[32]", "[64]"]);
     let log = folder.path().join("run/log.txt");
-    // That a continuation was tried stands in the log.
+    // The log records the attempt to continue.
     let ignoring_log = |snapshot: Vec<(std::path::PathBuf, Vec<u8>)>| {
         snapshot.into_iter().filter(|(path, _)| *path != log).collect::<Vec<_>>()
     };
@@ -208,7 +208,7 @@ fn damaged_checkpoint() {
     assert!(!folder.path().join("pairs").exists());
 }
 
-/// Tests may run as root, to whom permissions mean nothing; nobody can write below a file.
+/// Tests may run as root, for whom permissions have no effect; but nobody can write below a file.
 #[test]
 fn output_not_writable() {
     let folder = trained(&["method=joint"]);
@@ -275,7 +275,7 @@ fn json_is_all_that_stands_on_stdout() {
     assert_eq!(json(&success(pig(&["doctor", "--json"])))["passed"], true);
 }
 
-/// Waits until `done`, at most a minute.
+/// Waits until `done` is true, for one minute at most.
 fn wait_for(done: impl Fn() -> bool) {
     let since = Instant::now();
     while !done() {

@@ -1,5 +1,5 @@
-//! Experiments from end to end on the phantom, at the smoke budget: stopped and gone on with they give the same tables, the tables follow
-//! from the tables of cases, and pages need nothing beside them.
+//! Experiments from end to end on phantoms, at the smoke budget: an interrupted experiment gives the same tables when it is continued, the
+//! tables can be recomputed from the tables of cases, and pages need no other files.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A folder with `data/` of phantoms.
+/// A folder with phantoms in `data/`.
 fn phantoms() -> Folder {
     let folder = Folder::new();
     let config = PhantomConfig { patients: 12, size: [32, 32], ..PhantomConfig::default() };
@@ -34,7 +34,7 @@ fn read(folder: &Folder, name: &str) -> String {
     std::fs::read_to_string(folder.path().join(name)).unwrap()
 }
 
-/// A page stands alone, and every table of measures says what its numbers are.
+/// A page needs no other files, and every table of measures has a definition of its numbers.
 #[track_caller]
 fn assert_page(path: &Path) {
     let page = std::fs::read_to_string(path).unwrap();
@@ -99,13 +99,13 @@ fn table2_is_the_same_when_it_was_stopped_and_follows_from_its_cases() {
         json(&success(pig(&["report", &folder.at("whole"), "--data", &folder.at("data"), "--json", "--quiet"])));
     assert_eq!(shown["arms"].as_array().unwrap().len(), 13);
     let error = stderr(&run(&experiment(&folder, "table2", "whole", &["--set", "experiment.add=[3]"])));
-    assert!(error.contains("other settings"), "{error}");
-    // What table2 trained serves fig3.
+    assert!(error.contains("whose settings differ"), "{error}");
+    // fig3 can use what table2 trained.
     success(run(&experiment(&folder, "fig3", "fig3", &["--reuse", &folder.at("whole")])));
     assert!(!folder.path().join("fig3/fold-0/generators/pig").exists());
     assert_page(&folder.path().join("fig3/report.html"));
     let cases = read(&folder, "fig3/cases.csv");
-    // Four pairs at eight timesteps; at the end a mask is the finished one.
+    // Four pairs at eight timesteps; at the last timestep, the estimated mask is the finished mask.
     assert_eq!(cases.lines().count(), 1 + 4 * 8);
     let last: Vec<&str> = cases.lines().skip(1).filter(|line| line.split(',').nth(1) == Some("128")).collect();
     assert_eq!(last.len(), 4);
@@ -168,7 +168,7 @@ fn a_dry_run_writes_nothing() {
     assert!(error.contains("neither a run nor"), "{error}");
 }
 
-/// Begins a command and stops it politely once `sign` is there.
+/// Starts a command and interrupts it with SIGINT once the path `sign` exists.
 fn stopped(arguments: &[String], sign: &Path) {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut child = command(&arguments).spawn().unwrap();
@@ -181,7 +181,7 @@ fn stopped(arguments: &[String], sign: &Path) {
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
-/// The script that recomputes the table agrees, where there is a Python to run it.
+/// The script that recomputes the table must agree with it. Skipped if there is no Python.
 fn assert_script(folder: &Folder, out: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/recompute_table.py");
     let files = ["cases.csv", "table.md"].map(|file| folder.at(&format!("{out}/{file}")));
@@ -204,7 +204,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A copy of committed results that docs/RESULTS.md tells of, and the words of the call that goes on with them.
+/// A copy of committed results that docs/RESULTS.md describes, and the arguments of the call that continues them.
 struct Committed {
     results: PathBuf,
     folder: Folder,
@@ -212,7 +212,7 @@ struct Committed {
 }
 
 impl Committed {
-    /// None without the data that they are of.
+    /// None if the data of the results are not there.
     fn copy(name: &str, experiment: &[&str]) -> Option<Self> {
         let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let data = pig_testing::shared("data/lgg")?;
@@ -231,7 +231,7 @@ impl Committed {
         String::from_utf8(success(self.call(&["--jobs"])).stdout).unwrap()
     }
 
-    /// The tables follow from the pieces alone.
+    /// The tables are equal when they are made again from the pieces alone.
     #[track_caller]
     fn assert_same_tables(&self) {
         success(self.call(&["--arm", "real"]));
@@ -267,8 +267,8 @@ fn committed_results_are_gone_on_with() {
     let refused = committed.call(&["--arm", "pig-agreement", "--seed", "0"]);
     assert_eq!(refused.status.code(), Some(1));
     let message = stderr(&refused);
-    assert!(message.contains("segmenters/real/seed-0: ") && message.contains("run/ is not there"), "{message}");
-    assert!(message.contains("remove this folder"), "{message}");
+    assert!(message.contains("segmenters/real/seed-0: ") && message.contains("run/ is missing"), "{message}");
+    assert!(message.contains("remove the folder of the piece"), "{message}");
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! `pig export` as users call it.
+//! `pig export` on the command line.
 
 mod common;
 
 use common::{Folder, json, picture, pig, stderr, stdout, success};
 use std::{fs, path::Path};
 
-/// Eight pairs that say that they are generated.
+/// Eight pairs that are marked as generated.
 fn generated(folder: &Folder) -> String {
     let out = folder.path().join("pairs");
     for index in 0..8 {
@@ -63,7 +63,7 @@ fn shares_counts_and_other_outputs_are_checked() {
     let said = stdout(&success(export(&["--real", &real, "--share", "0.2"])));
     assert!(said.contains("10 pairs, 2 generated, 8 real"), "{said}");
     refused(&[], &["not empty", "choose another --out"]);
-    // What was exported is a data folder again, and knows what is generated.
+    // The export is a data folder itself, and records which pairs are generated.
     let again = folder.at("again");
     let output = success(pig(&["export", &out, "--format", "coco", "--out", &again, "--json"]));
     assert_eq!((&json(&output)["generated"], &json(&output)["real"]), (&2.into(), &8.into()));

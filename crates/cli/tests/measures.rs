@@ -1,11 +1,11 @@
-//! `pig segment evaluate`, `pig compare` and `pig fid` as users call them.
+//! `pig segment evaluate`, `pig compare` and `pig fid` on the command line.
 
 mod common;
 
 use common::{Folder, SIDE, json, picture, pig, stderr, stdout, success};
 use std::{fmt::Write, fs};
 
-/// Predictions of the masks in `data/`: each moved by a pixel, the last one empty, and a table of four patients.
+/// Predictions of the masks in `data/`: each mask is moved by one pixel, the last is empty. Also a table of four patients.
 fn predictions(folder: &Folder) -> String {
     let mut table = "id,patient\n".to_owned();
     for index in 0..8 {
@@ -31,7 +31,7 @@ fn masks_are_measured_by_slice_patient_and_pool() {
     assert!((dice - 7.0 / 8.0 * 5.0 / 6.0).abs() < 1e-12, "{dice}");
     assert_eq!(said["detection"]["counts"]["found"], 7);
     assert!(said["definition"].as_str().unwrap().contains("4 patients"));
-    // The table gives the mean again.
+    // The mean can be computed again from the table.
     let table = fs::read_to_string(&csv).unwrap();
     let column = table.lines().next().unwrap().split(',').position(|name| name == "dice").unwrap();
     let values: Vec<f64> =
@@ -81,7 +81,7 @@ fn two_folders_are_compared_without_weights() {
     let frechet = said["distances"]["frechet"].as_f64().unwrap();
     assert!(frechet > said["floor"]["distances"]["frechet"].as_f64().unwrap(), "{said}");
     assert_eq!(said["extractor"]["hash"].as_str().unwrap().len(), 64);
-    // Beside the distances: how alike images are, and whether masks are like real ones.
+    // Besides the distances: how similar images are to each other, and whether masks are like real ones.
     let appearance = &said["appearance"];
     assert_eq!(
         (&appearance["diversity"]["real"]["pairs"], &appearance["diversity"]["size"][0]),
@@ -93,7 +93,7 @@ fn two_folders_are_compared_without_weights() {
     );
     // Real lesions are columns 0 to 5, generated ones five columns from 0, 1 or 2 on.
     assert!(appearance["masks"]["column"].as_f64().unwrap() > 0.0, "{said}");
-    // Against itself every distance is gone.
+    // The distances of a set from itself are 0.
     let said = json(&success(pig(&["fid", "calc", &real, &real, "--features", "radiomics", "--json"])));
     assert!(said["distances"]["frechet"].as_f64().unwrap().abs() < 1e-6, "{said}");
     assert_eq!(said["appearance"]["masks"]["area"], 0.0);
@@ -162,7 +162,7 @@ fn copies_are_found_mirrored_and_shown() {
     // Ten pairs of two pictures in each of two spaces.
     assert_eq!(html.matches("<img").count(), 40);
     assert!(html.contains("made07 near train04: distance 0.0000") && html.contains("training image mirrored"));
-    // Looked for as it is, the mirrored copy is as far as any other image.
+    // Without flips, the mirrored copy is as far away as any other image.
     let text = stdout(&success(pig(&[&asked[..], &["--no-flips"]].concat())));
     assert!(text.contains("pixels: ") && text.contains("masks: ") && !text.contains(" 0.00000  made07"), "{text}");
 
@@ -212,7 +212,7 @@ fn two_tables_of_cases_are_compared_by_patient() {
     refused(&["dice"]);
 }
 
-/// Needs the weights that `PIG_INCEPTION` names, as the features' own test.
+/// Needs the weights that `PIG_INCEPTION` names, like the test of the features.
 #[test]
 fn a_reference_in_a_file_gives_the_folder_s_numbers() {
     let Some(weights) = pig_testing::given("PIG_INCEPTION") else { return };
@@ -231,7 +231,7 @@ fn a_reference_in_a_file_gives_the_folder_s_numbers() {
     for key in ["distances", "floor", "manifold", "extractor"] {
         assert_eq!(from_file[key], from_folder[key]);
     }
-    // The weights are those of a known file.
+    // The weights are recognised as those of a known file.
     assert!(!from_file["warnings"].to_string().contains("not from a known file"), "{from_file}");
     let asked = ["fid", "calc", &file, &made, "--features", "inception", "--weights", &model];
     let other = pig(&[&asked[..], &["--preprocess", "antialiased"]].concat());

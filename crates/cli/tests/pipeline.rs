@@ -39,9 +39,9 @@ fn demo() {
     let out = Path::new(&out);
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     assert!(page.contains("</html>") && page.contains("data:image/png;base64,"));
-    // A namespace is a name; these would be requests.
+    // The URL of an XML namespace is only a name; these would be network requests.
     for request in ["src=\"http", "href=\"http", "url(http", "@import", "<script src"] {
-        assert!(!page.contains(request), "the page asks the network: {request}");
+        assert!(!page.contains(request), "the page would make a network request: {request}");
     }
     let curves = std::fs::read_to_string(out.join("curves.svg")).unwrap();
     assert!(curves.starts_with("<svg") && curves.contains("model_y"), "{curves}");
@@ -75,14 +75,14 @@ fn demo() {
     assert!(stderr(&again).contains("5 of 5 samples are finished and skipped"), "{}", stderr(&again));
     assert_eq!(json(&again)["agreement"], summary["agreement"]);
 
-    // Other settings are another demo.
+    // A demo with other settings is refused.
     let refused = |output: std::process::Output, part: &str| {
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     };
     refused(pig_with(&arguments, &["train.steps=4"]), "another --out");
     let more = ["demo", "--out", out.to_str().unwrap(), "--patients", "7", "--count", "5"];
-    refused(pig_with(&more, &sets), "holds 12 phantom images of an earlier demo, but 14 are asked for");
+    refused(pig_with(&more, &sets), "holds 12 phantom images of an earlier demo, but 14 are requested");
 }
 
 #[test]
@@ -180,7 +180,8 @@ fn the_compared_configurations_have_one_budget() {
     for method in ["pig", "joint", "seg-guided", "ddpm", "controlnet", "ldm"] {
         assert!(methods.contains(&method), "{methods:?}");
     }
-    // The larger ones are as large as pig's two networks, the smaller ones as one of them.
+    // The methods named -two have as many parameters as pig's two networks together; the same methods without -two have as many as one of
+    // them.
     let size = |name: &str| {
         let own = |c: &&serde_json::Value| c["config"].as_str().unwrap().ends_with(&format!("/{name}.toml"));
         told["configs"].as_array().unwrap().iter().find(own).unwrap()["parameters"].as_f64().unwrap()

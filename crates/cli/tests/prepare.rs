@@ -1,11 +1,11 @@
-//! `pig prepare` and `pig inspect` as they are typed: what they print, what they write, how they end.
+//! `pig prepare` and `pig inspect` on the command line: what they print, what they write, their exit codes.
 
 mod common;
 
 use common::{TINY, json, pig, stdout, success};
 use std::path::Path;
 
-/// Pictures with masks, of which one cannot be read.
+/// Pictures with masks. If `broken`, one of the pictures cannot be read.
 fn source(root: &Path, broken: bool) {
     for folder in ["images", "masks"] {
         std::fs::create_dir_all(root.join(folder)).unwrap();

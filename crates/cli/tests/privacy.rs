@@ -1,4 +1,4 @@
-//! What a header says of a person reaches nothing that the binary writes or prints.
+//! Personal data in a header appear in nothing that the binary writes or prints.
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::process::Output;
 /// What the planted values have in common, by kind: words, bytes, dates, times, ages, identifiers, numbers.
 const MARKS: [&str; 7] = ["ZQMARK", "19310203", "031733", "997Y", "7777700777", "313370313", "31337.03125"];
 
-/// A value of a VR that can be found again.
+/// A value for a VR that can be recognised later.
 fn planted(tag: Tag, vr: VR) -> Vec<u8> {
     match vr {
         VR::DA => b"19310203".to_vec(),
@@ -34,12 +34,12 @@ fn planted(tag: Tag, vr: VR) -> Vec<u8> {
     }
 }
 
-/// An image with a mark in every tag of the basic profile and in some of nobody's.
+/// An image with a mark in every tag of the basic profile and in some tags outside it.
 fn marked(number: u16) -> Vec<u8> {
     let mut marks: Vec<((u16, u16), &str, Vec<u8>)> = Vec::new();
     for &number in &pig_dicom::BASIC_PROFILE {
         let tag = Tag((number >> 16) as u16, number as u16);
-        // Command and directory records stand in other files, groups from FFFA behind the pixels.
+        // Command and directory groups belong in other files; groups from FFFA on come after the pixels.
         if tag.0 < 8 || tag.0 > 0x7000 {
             continue;
         }
@@ -49,7 +49,7 @@ fn marked(number: u16) -> Vec<u8> {
     let mut word = |group, number, vr, value: &str| marks.push(((group, number), vr, value.as_bytes().to_vec()));
     word(0x0009, 0x0010, "LO", "ZQMARKCREATOR");
     word(0x0009, 0x1001, "UN", "ZQMARKPRIVATE");
-    // Codes that are read, with values that are none.
+    // Tags with codes that pig reads, with values that are not valid codes.
     word(0x0018, 0x5101, "CS", "ZQMARKVIEW");
     word(0x0020, 0x0060, "CS", "ZQMARKSIDE");
     word(0x0020, 0x0062, "CS", "ZQMARKSIDE");
@@ -58,7 +58,7 @@ fn marked(number: u16) -> Vec<u8> {
     dicom(&format!("1.2.7777700777.{number}"), &marks)
 }
 
-/// A NIfTI volume whose texts are marks.
+/// A NIfTI volume with marks in its text fields.
 fn nifti() -> Vec<u8> {
     let mut bytes = vec![0_u8; 352 + 8 * 6 * 2];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
@@ -78,7 +78,7 @@ fn nifti() -> Vec<u8> {
     bytes
 }
 
-/// Files that are good, cut, of a wrong size, compressed and damaged, and without a mask.
+/// Files that are good, truncated, of the wrong size, compressed and damaged, and without a mask.
 fn source(root: &Path) {
     std::fs::create_dir_all(root).unwrap();
     let put = |name: &str, bytes: &[u8]| std::fs::write(root.join(name), bytes).unwrap();
@@ -105,7 +105,7 @@ fn source(root: &Path) {
     put("cut.nii", &nifti()[..380]);
 }
 
-/// Every file below a folder, by its place.
+/// Every file below a folder, with its path.
 fn contents(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -148,21 +148,24 @@ fn no_value_of_a_header_is_written_or_printed() {
     }
     let mut texts: Vec<(String, Vec<u8>)> = Vec::new();
     contents(Path::new(&at("out")), &mut texts);
-    assert!(texts.iter().any(|(place, _)| place.ends_with("errors.csv")), "some files were refused");
+    assert!(
+        texts.iter().any(|(place, _)| place.ends_with("errors.csv")),
+        "no errors.csv, but some files must have been refused"
+    );
     for (command, output) in said {
         texts.push((format!("stdout of {command}"), output.stdout));
         texts.push((format!("stderr of {command}"), output.stderr));
     }
     for (place, bytes) in &texts {
         for mark in MARKS {
-            assert!(!place.contains(mark), "{place} is named {mark}");
+            assert!(!place.contains(mark), "the name {place} contains {mark}");
             if let Some(start) = bytes.windows(mark.len()).position(|window| window == mark.as_bytes()) {
                 let around = &bytes[start.saturating_sub(40)..(start + 40).min(bytes.len())];
-                panic!("{place} holds {mark}: {}", String::from_utf8_lossy(around));
+                panic!("{place} contains {mark}: {}", String::from_utf8_lossy(around));
             }
         }
     }
-    // The tags were there to be seen, every one of them.
+    // Every planted tag was really in the files.
     let listed =
         String::from_utf8_lossy(&texts.iter().find(|(place, _)| place.contains("--privacy --json")).unwrap().1)
             .into_owned();

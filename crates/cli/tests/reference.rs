@@ -1,4 +1,4 @@
-//! docs/CLI.md and docs/CONFIG.md say what the binary and the sources say. `PIG_BLESS=1` writes them anew.
+//! docs/CLI.md and docs/CONFIG.md agree with the binary and the sources. `PIG_BLESS=1` rewrites them.
 
 mod common;
 
@@ -38,7 +38,7 @@ const SOURCES: [&str; 22] = [
     "crates/nn/src/segmentation/loss.rs",
 ];
 
-/// Compares a document with what it should be, or writes it.
+/// Compares a document with its expected content, or writes it.
 #[track_caller]
 fn assert_current(name: &str, expected: &str) {
     let path = PathBuf::from(ROOT).join("docs").join(name);
@@ -115,7 +115,7 @@ struct Member {
     /// The type of a field.
     kind: String,
     doc: String,
-    /// The word of a variant that `rename_all` does not give.
+    /// The word of a variant, if `rename_all` does not give it.
     word: Option<String>,
     /// Other words that serde accepts.
     aliases: Vec<String>,
@@ -172,7 +172,7 @@ impl Reference {
         text
     }
 
-    /// One section as a table; every key that is shown must be explained, and every explained key must be there.
+    /// One section as a table. Every key that is shown must be explained, and every explained key must exist.
     fn section(&self, text: &mut String, path: &str, item: &str, shown: &Value) {
         let item = self.item(item).unwrap_or_else(|| panic!("no source has {item}"));
         let parts = path.split('.').filter(|part| !part.is_empty());
@@ -206,7 +206,7 @@ impl Reference {
         assert!(values.is_empty(), "shown, but not explained: {path}: {values:?}");
     }
 
-    /// The words that a key may have, where its type is an enum of words.
+    /// The words that a key may have, if its type is an enum of words.
     fn words(&self, kind: &str) -> String {
         let inner = ["Option<", "Vec<"].iter().find_map(|start| kind.strip_prefix(start)?.strip_suffix('>'));
         let kind = inner.unwrap_or(kind);

@@ -1,4 +1,4 @@
-//! `pig segment train` and `predict`, and `pig crossval`, as they are typed.
+//! `pig segment train` and `predict`, and `pig crossval`, on the command line.
 
 mod common;
 
@@ -58,5 +58,5 @@ fn a_cross_validation_lists_its_pieces_and_does_one() {
     let text = stdout(&success(run(&["--jobs"])));
     assert!(text.contains("done   --fold 1 --arm real --seed 0") && text.contains("1 of 2 pieces are left"), "{text}");
     let wrong = run(&["--arm", "fake"]);
-    assert!(stderr(&wrong).contains("an arm of: real"), "{}", stderr(&wrong));
+    assert!(stderr(&wrong).contains("one of these arms: real"), "{}", stderr(&wrong));
 }

@@ -21,7 +21,7 @@ fn a_model_is_imported_verified_and_exported() {
 
     let verify = ["weights", "verify", &model, "--reference", &at("unet_2d.npz")];
     assert!(stdout(&success(pig(&verify))).starts_with("equal within 1e-4"));
-    // Of another network: the same shapes, other outputs.
+    // A reference of another network: the same shapes, other outputs.
     let other = pig(&["weights", "verify", &model, "--reference", &at("monai_unet.npz")]);
     assert_eq!(other.status.code(), Some(1), "{}", stderr(&other));
     assert!(stdout(&other).starts_with("different within 1e-4"), "{}", stdout(&other));

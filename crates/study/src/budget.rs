@@ -1,8 +1,8 @@
-//! What a training costs by count, so that methods can be compared at one budget.
+//! The cost of a training, counted in operations, so that methods can be compared at one budget.
 //!
-//! The budget is the sum, over the networks that the method trains, of training images times the floating-point operations of
-//! the forward passes that one image takes: the network's own, and those of frozen networks that it learns from. Backward
-//! passes cost about twice the trained network's forward pass in every method and are left out.
+//! The budget is a sum over the networks that the method trains. Each network adds the number of training images times the floating-point
+//! operations of the forward passes for one image: those of the network itself, and those of the frozen networks that it learns from.
+//! Backward passes cost about twice the trained network's forward pass in every method and are left out.
 
 use burn::tensor::Device;
 use pig_diffusion::schedule::Schedule;
@@ -16,37 +16,37 @@ use pig_train::{
     },
 };
 
-/// Budgets whose ratio is off 1 by at most this count as equal.
+/// Two budgets count as equal if their ratio differs from 1 by at most this.
 pub const TOLERANCE: f64 = 0.10;
 
-/// What one network costs.
+/// The cost of one network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkCost {
-    /// Its name.
+    /// Name of the network.
     pub network: &'static str,
     /// Number of parameters that are trained.
     pub parameters: usize,
     /// Floating-point operations of one image's forward pass.
     pub forward_flops: f64,
-    /// The same of the frozen networks that a training image passes through.
+    /// Floating-point operations of one image's forward passes through frozen networks.
     pub frozen_flops: f64,
     /// Optimiser steps.
     pub steps: usize,
-    /// Images that it is trained on: steps times batch.
+    /// Number of training images: steps times batch size.
     pub images: usize,
 }
 
 impl NetworkCost {
-    /// Its share of the budget, in floating-point operations.
+    /// The share of this network in the budget, in floating-point operations.
     pub fn flops(&self) -> f64 {
         self.images as f64 * (self.forward_flops + self.frozen_flops)
     }
 }
 
-/// What a method costs.
+/// The cost of a method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {
-    /// Each network in the order of training.
+    /// The networks in the order of training.
     pub networks: Vec<NetworkCost>,
 }
 

@@ -1,4 +1,4 @@
-//! `pig demo`: the whole method on phantom images, without network or files, and one page that shows what came of it.
+//! `pig demo`: the whole method on phantom images, without network access or input files, and one page that shows the results.
 
 use crate::showcase::{self, Generated};
 use burn::tensor::Device;
@@ -24,36 +24,36 @@ use pig_train::{
 };
 use std::path::{Path, PathBuf};
 
-/// The settings of the demo, over the defaults.
+/// The settings of the demo, which override the defaults.
 const DEMO: &str = include_str!("../../../configs/demo.toml");
 
-/// Pairs on the contact sheet, of each kind.
+/// Number of pairs of each kind on the contact sheet.
 const SHEET_PAIRS: usize = 24;
 
-const STRIPS_CAPTION: &str = "What the two networks expect the finished mask (above) and image (below) to be, from pure \
-                              noise on the left to the end on the right: Fig. 3 of the paper.";
+const STRIPS_CAPTION: &str = "What the two networks estimate as the finished mask (above) and image (below), from pure \
+                              noise on the left to the last step on the right, as in Fig. 3 of the paper.";
 
-/// What is asked of `pig demo`.
+/// The arguments of `pig demo`.
 #[derive(Clone, Debug)]
 pub struct DemoRequest {
-    /// Where everything goes.
+    /// The output folder.
     pub out: PathBuf,
-    /// Phantom patients.
+    /// Number of phantom patients.
     pub patients: usize,
-    /// Pairs to sample.
+    /// Number of pairs to sample.
     pub count: u64,
-    /// Settings over the demo's own.
+    /// Settings that override the demo's own, as `key=value`.
     pub sets: Vec<String>,
 }
 
-/// What came of it.
+/// The result of a demo.
 #[derive(Debug)]
 pub struct DemoSummary {
-    /// Whether everything was made.
+    /// Whether the demo finished or was interrupted.
     pub outcome: Outcome,
     /// The page.
     pub page: PathBuf,
-    /// The method's claim.
+    /// Pair agreement of the generated pairs, if it was measured.
     pub agreement: Option<Agreement>,
 }
 
@@ -67,7 +67,7 @@ pub fn config(sets: &[String]) -> Result<Config> {
     Ok(Layers { file: None, sets: sets.to_vec() }.over_config(&base)?)
 }
 
-/// Makes the phantom set, trains, samples and writes the page. A demo that was interrupted goes on where it stopped.
+/// Makes the phantom set, trains, samples and writes the page. An interrupted demo continues where it stopped.
 pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> Result<DemoSummary> {
     let (data, run, pairs) = (request.out.join("data"), request.out.join("run"), request.out.join("pairs"));
     let page = request.out.join("index.html");
@@ -78,7 +78,7 @@ pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> 
         return Err(Error::Setting {
             key: "method".to_owned(),
             found: config.method.word().to_owned(),
-            expected: "\"pig\" or \"joint\" in the demo, whose page shows pairs; use pig train and pig sample"
+            expected: "\"pig\" or \"joint\" for the demo, because its page shows pairs; for other methods use pig train and pig sample"
                 .to_owned(),
         });
     }
@@ -113,11 +113,11 @@ fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) ->
         if found != asked {
             return Err(Error::BadFile {
                 path: data.to_owned(),
-                problem: format!("holds {found} phantom images of an earlier demo, but {asked} are asked for"),
+                problem: format!("holds {found} phantom images of an earlier demo, but {asked} are requested"),
                 advice: "choose another --out, or ask for as many --patients as before",
             });
         }
-        note(observer, format!("{}: the phantom images are there already", data.display()));
+        note(observer, format!("{}: the phantom images already exist", data.display()));
         return Ok(());
     }
     let phantom = PhantomConfig { patients: request.patients, ..PhantomConfig::default() };
@@ -133,7 +133,7 @@ fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) ->
     Ok(())
 }
 
-/// Goes on with the run of an interrupted demo, if it is a run of the same settings.
+/// Continues the run of an interrupted demo, if the run has the same settings.
 fn continue_run(run: &Path, config: &Config, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     if RunDir::open(run)?.config()? != *config {
         return Err(Error::RunExists { path: run.to_owned() });
@@ -141,7 +141,7 @@ fn continue_run(run: &Path, config: &Config, device: &Device, observer: &dyn Obs
     resume(run, None, device, observer)
 }
 
-/// Everything that the page shows.
+/// The content of the page.
 struct Material {
     training: PreparedSet,
     held_out: PreparedSet,
@@ -180,8 +180,8 @@ impl Material {
         let curves = charts(&metrics_log::read(loaded.run.path())?);
         pig_report::write_curves(&out.join("curves.svg"), &curves)?;
         let [height, width] = config.data.size;
-        let caption = "Left of each pair the image, right of it the same with the outline of its mask. \
-                       Nothing is drawn, blended or selected: generated pairs are the first seeds in order.";
+        let caption = "Each pair shows the image on the left, and the same image with the outline of its mask on the right. \
+                       Nothing is retouched, blended or selected: the generated pairs are those of the first seeds, in order.";
         let summary = vec![
             format!(
                 "From {} phantom pairs of {} patients, pig learned to make pairs of image and mask, and made {} new ones.",
@@ -206,7 +206,7 @@ impl Material {
             strips: vec![Figure::new(
                 self.strips.clone(),
                 STRIPS_CAPTION,
-                "estimates of mask and image at falling noise",
+                "estimates of mask and image at decreasing noise",
             )],
             histograms: showcase::histograms(("phantom", &self.real), &self.generated),
             nearest: Some(showcase::neighbours(&self.training, &self.held_out, &self.generated)?),
@@ -223,9 +223,8 @@ impl Material {
             ],
             limits: vec![
                 "Phantom images are drawn by a program; nothing here is evidence about patients' images.".to_owned(),
-                "The networks are small and were trained for minutes, so fine texture is not to be expected."
-                    .to_owned(),
-                "Pair agreement says that images fit their masks, not that the pairs help a segmenter.".to_owned(),
+                "The networks are small and were trained for minutes, so do not expect fine texture.".to_owned(),
+                "Pair agreement shows that images fit their masks, not that the pairs help a segmenter.".to_owned(),
                 "Pixel distance finds close copies; it does not prove that nothing was memorised.".to_owned(),
             ],
         })

@@ -1,8 +1,7 @@
-//! What is studied with generators and segmenters: cross-validations, experiments and their pages; what a training would cost; the
-//! demo.
+//! Studies of generators and segmenters: cross-validations, experiments and their report pages; the cost of a training; the demo.
 //!
-//! [`crossval`] is the whole of `pig crossval`, [`experiments`] that of `pig experiment`, [`report`] that of `pig report`, [`demo`]
-//! that of `pig demo`, [`plan`] that of `pig train --dry-run`. Nothing here prints.
+//! [`crossval`] implements `pig crossval`, [`experiments`] `pig experiment`, [`report`] `pig report`, [`demo`] `pig demo`, and [`plan`]
+//! `pig train --dry-run`. Nothing here prints.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

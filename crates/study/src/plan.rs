@@ -1,4 +1,4 @@
-//! `pig train --dry-run`: what a training would do and cost, before it is begun.
+//! `pig train --dry-run`: what a training would do and cost, without starting it.
 
 use crate::budget::{Budget, NetworkCost, budget};
 use burn::{module::Module, tensor::Device};
@@ -21,32 +21,32 @@ use pig_train::{
 };
 use std::{path::Path, time::Instant};
 
-/// What one network costs.
+/// The cost of one network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkPlan {
-    /// What is counted without computing.
+    /// The cost that is counted without computing.
     pub cost: NetworkCost,
-    /// Seconds of one step, measured here.
+    /// Seconds of one training step, measured on this machine.
     pub seconds_a_step: f64,
 }
 
 /// What a training would do and cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Pairs that train and that validate.
+    /// Numbers of training and validation pairs.
     pub pairs: [usize; 2],
-    /// Groups that train and that validate.
+    /// Numbers of training and validation groups.
     pub groups: [usize; 2],
-    /// Problems that were found in the data.
+    /// Problems found in the data.
     pub warnings: Vec<String>,
-    /// Each network in the order of training.
+    /// The networks in the order of training.
     pub networks: Vec<NetworkPlan>,
-    /// Largest resident memory of this process so far, in bytes, where the system tells.
+    /// Largest resident memory of this process so far, in bytes, if the system reports it.
     pub peak_memory: Option<u64>,
 }
 
 impl Plan {
-    /// What the whole costs by count.
+    /// The cost of the whole training by count.
     pub fn budget(&self) -> Budget {
         Budget { networks: self.networks.iter().map(|network| network.cost.clone()).collect() }
     }
@@ -80,7 +80,7 @@ pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer:
     })
 }
 
-/// Measures training steps of one network that starts anew.
+/// Measures training steps of one newly initialised network.
 struct Measurement<'a> {
     training: &'a PreparedSet,
     device: &'a Device,
@@ -119,7 +119,7 @@ impl ObjectiveTask for Measurement<'_> {
     }
 }
 
-/// The largest resident size of this process so far, in bytes; Linux alone tells it without a library.
+/// The largest resident size of this process so far, in bytes; only Linux reports it without a library.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! What pages show of a generator: real pairs beside generated ones, distributions, and the training images that lie nearest.
+//! Parts of pages about a generator: real pairs beside generated ones, distributions, and the nearest training images.
 
 use pig_data::PreparedSet;
 use pig_metrics::{
@@ -14,7 +14,7 @@ use pig_train::{
     pictures::{pair_picture, real_pictures},
 };
 
-/// Nearest neighbours on a page.
+/// Number of nearest neighbours on a page.
 const NEIGHBOURS: usize = 12;
 
 /// A generated pair with its name, such as "seed 17".
@@ -24,7 +24,7 @@ pub(crate) struct Generated {
     pub(crate) pair: PlainPair,
 }
 
-/// Real pairs above, generated ones below, `count` of each, with outlines; `titles` of both.
+/// A contact sheet with outlines: `count` real pairs above, `count` generated pairs below; `titles` names both.
 pub(crate) fn sheet(
     real: &PreparedSet,
     generated: &[Generated],
@@ -72,7 +72,7 @@ pub(crate) fn histograms(real: (&str, &[PlainPair]), generated: &[Generated]) ->
     ]
 }
 
-/// The nearest training image of each generated one, beside the same for held-out images.
+/// The nearest training image of each generated image; for comparison also the distances of held-out images to their nearest ones.
 pub(crate) fn neighbours(
     training: &PreparedSet,
     held_out: &PreparedSet,

@@ -1,4 +1,4 @@
-//! Cross-validation: stopped anywhere it gives the same table, nobody sees a test patient, and finished pieces are kept.
+//! Cross-validation: interruptions do not change the table, no training sees a test patient, and finished pieces are kept.
 
 #[path = "../../train/tests/common/mod.rs"]
 mod common;
@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Two folds, a generator of each kind, tiny networks.
+/// Two folds, one generator of each kind, tiny networks.
 const CONFIG: &str = r#"
 [data]
 size = 16
@@ -54,7 +54,7 @@ set = ["method=seg-guided"]
 add = [3]
 "#;
 
-/// Writes the configuration and what it names, and reads it.
+/// Writes the configuration of the generator, and returns that of the cross-validation.
 fn prepared(folder: &Path) -> CrossvalFile {
     let mut generator = config(&["train.steps=6"]);
     (generator.sample.num_inference_steps, generator.sample.batch_size) = (4, 2);
@@ -107,7 +107,7 @@ fn done(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn stopped_anywhere_and_done_in_parts_it_gives_the_same_table() {
-    if testing::skips("the bits of a training are promised on the CPU") {
+    if testing::skips("exact reproducibility of a training is promised on the CPU only") {
         return;
     }
     let folder = folder();
@@ -120,7 +120,7 @@ fn stopped_anywhere_and_done_in_parts_it_gives_the_same_table() {
     assert_eq!(expected[0].lines().count(), 1 + 12 * 6 * 2);
     assert_eq!(done(&at("whole")).len(), 2 * (2 + 6 * 2 + 2 * 2));
 
-    // Fold 0 here, stopped in every kind of work; fold 1 elsewhere, arm by arm.
+    // Fold 0 is computed here, interrupted once in every kind of work; fold 1 is computed elsewhere, arm by arm.
     let parted = open(folder.path(), &file, "parted");
     let fold = Selection { fold: Some(0), ..Selection::default() };
     for (stage, step) in
@@ -171,7 +171,7 @@ fn assert_sound(crossval: &Crossval, out: &Path) {
         }
         let done = Done::read(&generators.join("guided")).unwrap().unwrap();
         let Found::Generator { seeds, .. } = done.found else { panic!("a generator") };
-        // 6 pairs do not test, 2 of them validate: 3 of the 4 masks, each once.
+        // 6 pairs are outside the test set, 2 of them are for validation: 3 of the 4 training masks, each used once.
         let masks: BTreeSet<u64> = seeds.iter().map(|seed| seed % 4).collect();
         assert_eq!((seeds.len(), masks.len()), (3, 3));
         let segmenter = out.join(format!("fold-{number}/segmenters/pig-add-1.0/seed-1"));
@@ -222,21 +222,21 @@ fn a_generator_that_saw_test_patients_is_refused() {
     let generator: pig_train::Config =
         toml::from_str(&std::fs::read_to_string(folder.path().join("pig.toml")).unwrap()).unwrap();
     let data = folder.path().join("data");
-    // Trained on the other fold's split: this fold's test patients among its training patients.
+    // Trained on the other fold's split: this fold's test patients are among its training patients.
     let run = folder.path().join("runs/fold-0");
     train_on(&generator, &data, &crossval.folds[1], &run, &device(), &Silent).unwrap();
     let error = crossval.run(&only(0, "pig-generator"), &device(), &Silent).unwrap_err();
     assert!(matches!(&error, Error::BadFile { .. }) && error.to_string().contains("test patients"), "{error}");
     assert!(!folder.path().join("out/fold-0/generators/pig/pairs").exists(), "nothing was sampled");
-    // Its split exchanged for the right one afterwards: what it was trained on is written elsewhere, too.
+    // Exchanging its split for the right one afterwards does not help: the provenance also records the split of the training.
     let splits = std::fs::read(run.join("splits.json")).unwrap();
     crossval.folds[0].save(&run.join("splits.json")).unwrap();
     assert!(crossval.run(&only(0, "pig-generator"), &device(), &Silent).is_err());
     std::fs::write(run.join("splits.json"), splits).unwrap();
-    // The right run is taken, in its own fold.
+    // The run is accepted in its own fold.
     std::fs::rename(&run, folder.path().join("runs/fold-1")).unwrap();
     assert_eq!(crossval.run(&only(1, "pig"), &device(), &Silent).unwrap(), Outcome::Finished);
-    // Pairs of another model are refused where they lie.
+    // Existing pairs of another model are refused.
     let out = folder.path().join("out/fold-1");
     std::fs::remove_dir_all(out.join("segmenters/pig-add-2")).unwrap();
     let path = out.join("generators/pig/done.json");
@@ -245,5 +245,5 @@ fn a_generator_that_saw_test_patients_is_refused() {
     done["found"]["model_hash"] = "0".into();
     std::fs::write(&path, done.to_string()).unwrap();
     let error = crossval.run(&only(1, "pig-add-2"), &device(), &Silent).unwrap_err().to_string();
-    assert!(error.contains("was made by a model of hash"), "{error}");
+    assert!(error.contains("was made by a model with hash"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! The files of the experiments: every budget's generators can be trained, its arms can be compared, and what contradicts itself is refused.
+//! The experiments' configuration files: every budget's generators can be trained, its arms can be compared, and contradictory settings are
+//! refused.
 
 use pig_study::{
     crossval::config::Count,

@@ -1,4 +1,4 @@
-//! Whole trajectories as NumPy's arrays, and sampling from given noise.
+//! Whole trajectories as NumPy arrays, and sampling from given noise.
 
 mod common;
 
@@ -45,7 +45,7 @@ fn write_npz(path: &Path, arrays: &[(&str, NpyArray)]) {
     std::fs::write(path, npz::encode(arrays.iter().map(|(name, array)| (*name, array)))).unwrap();
 }
 
-/// The starts of the samples whose arrays lie in `out`, stacked.
+/// The starting states of the samples whose arrays are in `out`, stacked.
 fn starts(out: &Path, name: &str) -> NpyArray {
     let first = |seed| {
         let saved = npz::read(&arrays::path(out, seed)).unwrap();
@@ -62,7 +62,7 @@ fn pictures(out: &Path) -> Vec<Pixels> {
     paths.map(|(part, seed)| read_png(&out.join(part).join(format!("{seed:06}.png"))).unwrap().pixels).collect()
 }
 
-/// Starting from the noise that pig itself draws changes no bit, whether it is given for both chains or for y alone.
+/// Sampling from the noise that pig itself draws gives the same bits, if the noise is given for both chains or for y alone.
 #[test]
 fn pig_s_own_noise_gives_the_same_pictures() {
     let folder = folder();
@@ -84,7 +84,7 @@ fn pig_s_own_noise_gives_the_same_pictures() {
             assert_eq!(pictures(&out(what)) == pictures(&out("own")), what != "moved", "{name}, {what}");
         }
         assert!(!out("both").join("arrays").exists());
-        // One sample alone starts from its own row.
+        // A single sample starts from its own row.
         let alone = Request { seeds: vec![2], initial_noise: Some(file("both")), ..request(&run, &out("alone"), &[]) };
         made(&alone);
         let read = |out: &Path| npz::read(&arrays::path(out, 2)).unwrap();
@@ -93,7 +93,7 @@ fn pig_s_own_noise_gives_the_same_pictures() {
     }
 }
 
-/// Eq. (7) in plain numbers walks the saved chain, from one saved state to the next and to the saved end.
+/// Computes Eq. (7) in plain numbers along the saved chain: from each saved state to the next, and to the saved end.
 fn check_chain(saved: &Npz, x: &str, x_0_hat: &str, end: &str) {
     let alpha_bar: Vec<f64> = doubles(&saved["alpha_bar"]).iter().copied().chain([1.0]).collect();
     let (states, estimates) = (&saved[x], &saved[x_0_hat]);
@@ -137,7 +137,7 @@ fn saved_arrays_are_the_whole_chain_and_what_the_pictures_were_made_of() {
             assert!((f32::from(value) - wanted).abs() <= 1.0, "{index}: {value}, saved {saved}");
         }
     }
-    // Finished samples without arrays are made again, and are the same.
+    // Finished samples without arrays are sampled again, with the same result.
     let before = pictures(&out);
     std::fs::remove_file(arrays::path(&out, 1)).unwrap();
     let summary = made(&request(&run, &out, &[]));
@@ -186,11 +186,11 @@ for path in sorted(saved.iterdir()):
         assert abs(moved - numpy.concatenate([x[1:], end[None]])).max() < 1e-4
     starts['x_T'].append(arrays['x_t'][0])
     starts['y_T'].append(arrays['y_t'][0])
-# Other number types and compression than ours.
+# Number types and compression that pig itself does not write.
 numpy.savez_compressed(noise, **{name: numpy.stack(rows).astype(numpy.float64) for name, rows in starts.items()})
 ";
 
-/// numpy reads what is written and walks the chain with it; what numpy writes is read.
+/// NumPy reads what pig writes and recomputes the chain from it; pig reads what NumPy writes.
 #[test]
 fn numpy_reads_and_writes_the_same() {
     let Some(python) = pig_testing::given("PIG_PEERS_PYTHON") else { return };

@@ -1,4 +1,4 @@
-//! Pairs of volumes: pictures that show slices below each other, networks of three axes, and a guider for MAISI's model_y.
+//! Pairs of volumes: pictures that show slices below each other, networks with three axes, and a guider for MAISI as model_y.
 
 mod common;
 
@@ -27,26 +27,26 @@ use pig_weights::{
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Slices, and height and width of each.
+/// Number of slices, and height and width of each slice.
 const SIDE: usize = 8;
 const VOXELS: usize = SIDE * SIDE * SIDE;
 const IDS: [u64; 2] = [0, 5];
-/// The shape of everything here.
+/// Settings for the shape of all volumes here.
 const VOLUMES: [&str; 4] =
     ["data.size=[64, 8]", "data.slices=8", "model_x.spatial_dims=3", "schedule.num_train_timesteps=40"];
-/// What MAISI's networks are told beside the mask: of the image's files and of `pig weights sample-volume`'s.
+/// Inputs of MAISI's networks besides the mask: settings of the run, and arrays for `pig weights sample-volume`.
 const REGIONS: [[f32; 4]; 2] = [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
 const SPACING: [f32; 3] = [1.5, 0.75, 0.75];
-/// The lesion's label, 101 in bits.
+/// The label of the lesion, 101 in bits.
 const LABEL: f32 = 5.0;
 
-/// Whether a voxel of the volume `index` is lesion: a block that lies elsewhere in each.
+/// Whether a voxel of the volume `index` is lesion: a block whose place differs between volumes.
 fn inside(index: usize, voxel: usize) -> bool {
     let place = [voxel / (SIDE * SIDE), voxel / SIDE % SIDE, voxel % SIDE];
     place.iter().enumerate().all(|(axis, &at)| (1 + (index >> axis) % 4..5 + (index >> axis) % 4).contains(&at))
 }
 
-/// A folder with `data/` of eight volumes: a bright block on a slope.
+/// A folder with eight volumes in `data/`: a bright block on a gradient.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for index in 0..8 {
@@ -81,7 +81,7 @@ fn maisi(folder: &Path) -> [PathBuf; 3] {
     ]
 }
 
-/// A guider for the three networks; `sets` over it.
+/// The configuration of a guider for the three networks; `sets` override its keys.
 fn with_maisi([unet, control, autoencoder]: &[PathBuf; 3], sets: &[&str]) -> Config {
     let path = |key: &str, value: &Path| format!("model_y.{key}={:?}", value.to_str().unwrap());
     let own = [
@@ -109,7 +109,8 @@ fn weights(run: &Path, network: &str) -> StateDict {
     Model::open(run, Some(network)).unwrap().arrays
 }
 
-/// Algorithm 1 for a model of volumes; given a mask, the frozen model makes what `pig weights sample-volume` makes, which is held against MONAI.
+/// Algorithm 1 for a model of volumes. For a given mask, the frozen model makes the same volume as `pig weights sample-volume`, which is
+/// compared with MONAI elsewhere.
 #[test]
 fn a_guider_is_trained_for_maisi() {
     let folder = folder();
@@ -117,7 +118,7 @@ fn a_guider_is_trained_for_maisi() {
     let run = trained(folder.path(), "run", &with_maisi(&networks, &[]));
     for (name, path) in ["unet", "controlnet", "autoencoder"].into_iter().zip(&networks) {
         let frozen = Model::open(&run.join("frozen_model_y").join(name), None).unwrap();
-        assert!(frozen.arrays == Model::open(path, None).unwrap().arrays, "{name} has changed");
+        assert!(frozen.arrays == Model::open(path, None).unwrap().arrays, "the weights of {name} have changed");
     }
     let summary = generate(&Request::new(&run, &folder.path().join("pairs"), &IDS), &device(), &Silent).unwrap();
     assert_eq!(summary.finished.pairs, 2);
@@ -125,7 +126,7 @@ fn a_guider_is_trained_for_maisi() {
     let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
     let device = device();
     let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap();
-    // Of whole latents: the guide lies on model_y's grid, where other masks are shares.
+    // The block covers whole latents: the guide is on the grid of model_y, where masks with other edges have fractional values.
     let block =
         |voxel: usize| [voxel / (SIDE * SIDE), voxel / SIDE % SIDE, voxel % SIDE].iter().all(|at| (2..6).contains(at));
     let mask: Vec<f32> = (0..VOXELS).map(|voxel| if block(voxel) { 1.0 } else { -1.0 }).collect();
@@ -155,7 +156,8 @@ fn a_guider_is_trained_for_maisi() {
     assert_eq!(found, wanted.values);
 }
 
-/// Both of pig's own networks on volumes. Gradients from checkpoints train the same weights, and pairs are written slice below slice.
+/// Both of pig's own networks on volumes. Training with gradient checkpointing gives the same weights, and pairs are written with their
+/// slices below each other.
 #[test]
 fn pairs_of_volumes_are_learnt() {
     let folder = folder();

@@ -1,5 +1,5 @@
-//! One configuration, one result: trained twice, or stopped and resumed, the losses and the weights are the same bits. That
-//! is promised on the CPU.
+//! One configuration gives one result: two trainings, or a training that was stopped and resumed, have the same losses and weights, bit for
+//! bit. This is promised on the CPU only.
 
 mod common;
 
@@ -13,11 +13,11 @@ use pig_train::{
 };
 use std::path::Path;
 
-const PROMISE: &str = "the bits of a training are promised on the CPU";
+const PROMISE: &str = "exact reproducibility of a training is promised on the CPU only";
 const FILES: [&str; 4] = ["model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"];
 
-/// The text of metrics.jsonl, line by line, without the one value that tells of the machine and not of the run. Text,
-/// because reading numbers could hide a difference in the last digit.
+/// The text of metrics.jsonl, line by line, without the one value that depends on the machine and not on the run. The lines are compared as
+/// text, because parsed numbers could hide a difference in the last digit.
 fn metrics(run: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let lines = text.lines().map(|line| {
@@ -43,7 +43,7 @@ fn assert_same_runs(one: &Path, other: &Path, networks: &[&str]) {
     }
 }
 
-/// Ten steps without a stop, against a training that is stopped in the middle of each network and continued.
+/// Compares ten steps without a stop with a training that is stopped in the middle of each network and resumed.
 fn assert_resume_is_exact(config: &Config, networks: &[&'static str]) {
     if testing::skips(PROMISE) {
         return;
@@ -88,7 +88,7 @@ fn resumed_with_xhat_is_exact() {
     assert_resume_is_exact(&config(&sets), &["model_x", "model_y"]);
 }
 
-/// A line of the log may average steps from both sides of the stop.
+/// A line of the log may average over steps before and after the stop.
 #[test]
 fn resumed_with_clean_conditioning_is_exact() {
     let sets = [
@@ -101,7 +101,7 @@ fn resumed_with_clean_conditioning_is_exact() {
     assert_resume_is_exact(&config(&sets), &["model_x", "model_y"]);
 }
 
-/// A plateau's patience of 0 cuts the rate within these few epochs, so that its memory matters.
+/// A patience of 0 makes the plateau schedule reduce the rate within these few epochs, so that its stored state matters.
 #[test]
 fn resumed_with_xprev_on_a_plateau_is_exact() {
     let sets = [
@@ -183,11 +183,11 @@ fn resumed_with_every_refinement_is_exact() {
     for off in ["train.min_snr_gamma=1e300", "train.noise_offset=0", "train.condition_augmentation=0"] {
         let sets: Vec<&str> = sets.iter().chain([&off]).copied().collect();
         let other = metrics(&trained(folder.path(), off, &config(&sets)));
-        assert_ne!(lines.last(), other.last(), "{off} trains the same model_y");
+        assert_ne!(lines.last(), other.last(), "{off} does not change the training of model_y");
     }
 }
 
-/// With weights for images alone, the guider is trained as without weights and model_y as with weights for both.
+/// If the loss weights apply to images alone, the guider is trained as without weights, and model_y as with weights for both.
 #[test]
 fn weights_for_images_alone_leave_the_guider_as_it_was() {
     if testing::skips(PROMISE) {
@@ -203,6 +203,6 @@ fn weights_for_images_alone_leave_the_guider_as_it_was() {
     let pair = run("pair", &["train.min_snr_gamma=5.0"]);
     let image = run("image", &["train.min_snr_gamma=5.0", "train.min_snr_members=image"]);
     assert!(!plain.0.is_empty() && !plain.1.is_empty() && plain.0 != pair.0 && plain.1 != pair.1);
-    assert!(image.0 == plain.0, "the guider's loss is weighed");
-    assert!(image.1 == pair.1, "the image's loss is not weighed");
+    assert!(image.0 == plain.0, "the guider's loss is weighted");
+    assert!(image.1 == pair.1, "the loss of images is not weighted");
 }

@@ -1,4 +1,4 @@
-//! A tiny training and its pairs on the device that `PIG_TEST_DEVICE` names, against the CPU's.
+//! A tiny training and its pairs on the device that `PIG_TEST_DEVICE` names, compared with the CPU.
 
 mod common;
 
@@ -37,7 +37,7 @@ fn assert_close(found: &[f64], expected: &[f64], what: &str) {
     assert!(furthest <= testing::tolerance(1e-6) * largest, "{what}: {found:?}, expected {expected:?}");
 }
 
-/// Trains on both, the device's training stopped and continued in the middle of its first network.
+/// Trains on both devices; the training on the tested device is stopped in the middle of its first network and resumed.
 fn check(config: &Config, network: &'static str) {
     let folder = folder();
     let (data, cpu) = (folder.path().join("data"), Device::flex());

@@ -1,4 +1,5 @@
-//! A model_y that others trained: the guider alone is trained for it, and it is sampled with a model_x of another place.
+//! A frozen model_y that was trained elsewhere: only the guider is trained for it, and sampling can combine it with a model_x from another
+//! run.
 
 mod common;
 
@@ -19,7 +20,7 @@ use pig_train::{
 };
 use std::path::{Path, PathBuf};
 
-/// A model_y in diffusers' layout, imported again: as somebody's model would come.
+/// A model_y that is exported in the layout of diffusers and imported again, like the model of another project.
 fn foreign_model_y(folder: &Path, run: &Path, sets: &[&str]) -> PathBuf {
     let (exported, out) = (folder.join("exported"), folder.join("model"));
     export(&Model::open(run, Some("model_y")).unwrap(), &exported).unwrap();
@@ -54,10 +55,10 @@ fn the_guider_alone_is_trained() {
         let set = format!("model_y.conditioning={conditioning}");
         let run = trained(folder.path(), conditioning, &frozen(&model, &[&set]));
         assert!(Model::open(&run, Some("model_y")).unwrap().arrays == weights(&first, "model_y"), "{conditioning}");
-        // Algorithm 1 knows no model_y: the guider is the one that was trained with it, bit for bit.
+        // Algorithm 1 does not use model_y: the guider is equal, bit for bit, to the guider of the first run.
         assert!(weights(&run, "model_x") == weights(&first, "model_x"), "{conditioning}");
         assert!(!Store::new(&run, "model_y").exists());
-        // The run holds the model itself: the folder that it came from may go.
+        // The run contains the model itself, so the folder that it came from is no longer needed.
         let summary =
             generate(&request(&run, &folder.path().join(format!("{set}-pairs")), Join::default()), &device(), &Silent);
         assert_eq!(summary.unwrap().finished.pairs, 2);
@@ -102,7 +103,8 @@ fn models_of_two_places_are_joined() {
         images(&out)
     };
     let own = make("own", &first, None, None);
-    // The second run's guider exchanged for the first's, and its model_y for the first's, which was away and came back.
+    // In the second run, the guider is replaced by that of the first run, and its model_y by that of the first run, which was exported and
+    // imported again.
     assert_eq!(make("back", &second, Some(&first), Some(&model)), own);
     let mixed = make("mixed", &first, Some(&second), None);
     assert_ne!(mixed, own);

@@ -1,5 +1,5 @@
-//! A model_y that others trained, told the mask by a control network or by a class, in pixels or in latents: the guider alone is
-//! trained for it, and the pairs are those of Algorithm 2 with the networks put together by hand.
+//! A frozen model_y that was trained elsewhere and gets the mask through a control network or as a class, in pixels or in latents. Only the
+//! guider is trained for it, and the pairs are equal to those of Algorithm 2 with networks that the test combines itself.
 
 mod common;
 
@@ -57,7 +57,7 @@ fn path(key: &str, value: &Path) -> String {
     format!("model_y.{key}={:?}", value.to_str().unwrap())
 }
 
-/// A frozen model brings its own network.
+/// A configuration in which the frozen model brings its own network.
 fn with(sets: &[String], others: &[&str]) -> Config {
     let mut config = config(&sets.iter().map(String::as_str).chain(others.iter().copied()).collect::<Vec<_>>());
     config.model_y.unet = UNetConfig::default();
@@ -70,7 +70,7 @@ fn imported(source: &Path, sets: &[&str], out: &Path) -> PathBuf {
     out.to_owned()
 }
 
-/// What the run samples, through its files.
+/// Samples of the run, through its files.
 fn sampled(run: &Path) -> (Config, Samples) {
     let loaded = LoadedRun::open(run, &[], &device()).unwrap();
     let device = device();
@@ -79,7 +79,7 @@ fn sampled(run: &Path) -> (Config, Samples) {
     (loaded.config, samples)
 }
 
-/// The ends of both chains, where model_y is put together by the test.
+/// The final states of both chains, with a model_y that the test has built.
 fn by_hand(run: &Path, config: &Config, model_y: &impl Denoiser, y_channels: usize, side: usize) -> [Tensor<4>; 2] {
     let model_x = Model::open(run, Some("model_x")).unwrap().unet(&device()).unwrap();
     let (schedule, timesteps) = (Schedule::new(&config.schedule).unwrap(), config.timesteps().unwrap());
@@ -103,7 +103,7 @@ fn values(tensor: Tensor<4>) -> Vec<f32> {
     tensor.into_data().try_into_vec::<f32>().unwrap()
 }
 
-/// Whether pairs are written, of the image's size, and the model is as it came.
+/// Asserts that pairs of the size of the image are written, and that the frozen model is unchanged.
 fn assert_pairs(folder: &Path, run: &Path, frozen: &[(&str, Model)]) {
     let out = folder.join("pairs");
     let asked = Request { progress_strips: true, save_arrays: true, ..Request::new(run, &out, &IDS) };
@@ -116,11 +116,11 @@ fn assert_pairs(folder: &Path, run: &Path, frozen: &[(&str, Model)]) {
     }
     for (name, before) in frozen {
         let after = Model::open(&run.join("frozen_model_y").join(name), None).unwrap();
-        assert!(after.arrays == before.arrays, "{name} has changed");
+        assert!(after.arrays == before.arrays, "the weights of {name} have changed");
     }
 }
 
-/// Width and height in a PNG's header.
+/// Width and height from the header of a PNG.
 fn image_size(file: &Path) -> (u32, u32) {
     let bytes = std::fs::read(file).unwrap();
     let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -145,7 +145,7 @@ fn a_control_network_tells_the_mask() {
     assert_eq!(found.images.concat(), values(y_0));
 }
 
-/// A pair whose condition is twice as large as the image and counts from 0 to 1.
+/// A base with a control network whose condition is twice as large as the image and has values from 0 to 1.
 struct Large<'a>(Controlled<'a>);
 
 impl Denoiser for Large<'_> {
@@ -159,7 +159,7 @@ impl Denoiser for Large<'_> {
     }
 }
 
-/// A condition that is twice as large as the image and counts from 0 to 1, as diffusers has them.
+/// The condition is twice as large as the image and has values from 0 to 1, as in diffusers.
 #[test]
 fn a_control_network_of_diffusers_is_told_what_it_knows() {
     let folder = folder();
@@ -175,10 +175,10 @@ fn a_control_network_of_diffusers_is_told_what_it_knows() {
     assert_eq!(found.images.concat(), values(y_0));
     let other = with(&sets, &["model_y.frozen.condition=controlnet", "model_y.frozen.mask_values=[-1, 1]"]);
     let (_, symmetric) = sampled(&trained(folder.path(), "symmetric", &other));
-    assert_ne!(found.images, symmetric.images, "the model is not told the values that are asked for");
+    assert_ne!(found.images, symmetric.images, "the model does not get the requested mask values");
 }
 
-/// A network that is told one class and no mask.
+/// A network that gets one class and no mask.
 struct Classed<'a>(&'a UNet, usize);
 
 impl Denoiser for Classed<'_> {
@@ -209,7 +209,7 @@ fn a_class_is_told_by_the_mask_s_size() {
     for (lesion, class) in [(0, 2), (1, 0), (76, 0), (77, 1)] {
         let masks = [mask(lesion), mask(lesion)];
         let given: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
-        // With a model_y trained on x_0-hat, the mask comes from model_x: ask for the model directly.
+        // If model_y was trained on x_0-hat, the mask comes from model_x; the setting `Clean` uses model_y directly.
         let mut direct = loaded.config.clone();
         direct.model_y.conditioning = pig_train::config::Conditioning::Clean;
         let found = Sampler::new(&direct, loaded.networks.as_ref(), &device)
@@ -219,7 +219,7 @@ fn a_class_is_told_by_the_mask_s_size() {
         let [_, y_0] = by_hand(&run, &loaded.config, &Classed(&unet, class), 1, SIDE);
         assert_eq!(found.images.concat(), values(y_0), "a lesion of {lesion} pixels");
     }
-    // One class for all: the mask has no say in the image, and the guider still reads the image.
+    // One class for all: the mask does not influence the image, but the guider still reads the image.
     let fixed = ["model_y.frozen.condition=class", "model_y.frozen.classes=[1]"];
     let fixed = trained(folder.path(), "fixed", &with(&[path("frozen.model", &model)], &fixed));
     let [x_0, y_0] = by_hand(&fixed, &loaded.config, &Classed(&unet, 1), 1, SIDE);
@@ -228,7 +228,7 @@ fn a_class_is_told_by_the_mask_s_size() {
     assert_eq!(found.masks.concat(), values(x_0));
 }
 
-/// A latent model of another framework's layout: diffusers' folders of a U-Net and an autoencoder.
+/// A latent model in the layout of another framework: diffusers' folders of a U-Net and an autoencoder.
 fn foreign_latents(folder: &Path, first: &Path) -> [PathBuf; 2] {
     ["latent", "autoencoder"].map(|name| {
         let exported = folder.join(format!("exported {name}"));
@@ -247,7 +247,7 @@ fn a_guider_is_trained_for_a_latent_model() {
     let run = trained(folder.path(), "run", &with(&sets, &["model_x.prediction_type=v_prediction"]));
     let open = |path: &Path| Model::open(path, None).unwrap();
     assert_pairs(folder.path(), &run, &[("unet", open(&unet)), ("autoencoder", open(&autoencoder))]);
-    // Nobody wrote down the noise levels of the folder's own model: those of the run that it came from are the same weights.
+    // The exported folder does not contain the noise schedule, so the import sets it. The weights are those of the run that it came from.
     assert!(open(&unet).arrays == Model::open(&first, Some("latent")).unwrap().arrays);
 
     let (config, found) = sampled(&run);
@@ -260,7 +260,7 @@ fn a_guider_is_trained_for_a_latent_model() {
     let codec = open(&autoencoder).autoencoder(&device()).unwrap();
     let images = codec.decode(y_0.div_scalar(factor), &Pass::default());
     assert_eq!(found.images.concat(), values(images));
-    // Linear interpolation leaves the means of squares of two by two within a sixteenth of those far from edges; the sum it keeps.
+    // Linear interpolation keeps the mean over the image, but not the mean of each square of two by two pixels.
     let masks = Tensor::<4>::from_data(TensorData::new(found.masks.concat(), [2, SIDE, SIDE, 1]), &device());
     let (small, latent) = (values(area_mean(masks, 2, None)), values(x_0));
     let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
@@ -282,7 +282,7 @@ fn a_guider_is_trained_for_a_latent_model() {
     let images = sampler.sample(Given::Masks(&[&mask]), &[0], &mut |_| {}).unwrap();
     assert_eq!((images.images[0].len(), &images.masks[0]), (SIDE * SIDE, &mask));
     let empty = sampler.sample(Given::Masks(&[&vec![-1.0; SIDE * SIDE]]), &[0], &mut |_| {}).unwrap();
-    assert_ne!(images.images, empty.images, "the mask has no say");
+    assert_ne!(images.images, empty.images, "the mask does not influence the image");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_guider_of_other_latents_is_refused() {
     let asked = Request { join, ..Request::new(&one, &folder.path().join("pairs"), &IDS) };
     let message = generate(&asked, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("the guider's frozen autoencoder"), "{message}");
-    // The whole model of a run goes along with its autoencoder.
+    // A model_y that is taken from another run comes with its autoencoder, or without one.
     let pixels = trained(folder.path(), "pixels", &config(&[]));
     let asked =
         |join| Request { join, source: GivenSource::Nothing, ..Request::new(&one, &folder.path().join("no"), &IDS) };
@@ -340,7 +340,7 @@ fn what_does_not_fit_is_refused_before_any_work() {
     assert!(unfrozen.contains("set model_y.frozen.model"), "{unfrozen}");
 }
 
-/// Where a configuration says nothing of the noise levels, they are the model's.
+/// If the configuration does not set the noise schedule, that of the model is used.
 #[test]
 fn the_model_s_own_schedule_is_taken() {
     let folder = folder();

@@ -1,4 +1,4 @@
-//! Other people's models (tests/peers/imports.py): imported, they give their own outputs.
+//! Models from other frameworks (tests/peers/imports.py): after the import, they give the outputs of those frameworks.
 
 use burn::tensor::Device;
 use pig_train::imported::{
@@ -9,10 +9,10 @@ use pig_train::imported::{
 };
 use std::path::{Path, PathBuf};
 
-/// Of the largest output: the references were computed in f64, so this is our own f32.
+/// Tolerance as a share of the largest output. The references were computed in f64, so the tolerance covers the error of pig's f32.
 const TOLERANCE: f64 = 1e-5;
 
-/// The committed files, or those that `.ci/peers` has made anew.
+/// The committed files, or those that `.ci/peers` has just made.
 fn at(name: &str) -> PathBuf {
     let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/imports");
     Path::new(&std::env::var("PIG_IMPORTS").unwrap_or_else(|_| committed.to_owned())).join(name)
@@ -42,7 +42,7 @@ fn close(source: &str, found: Difference) {
     assert!(found.relative < TOLERANCE, "{source}: {found:?}");
 }
 
-/// What MONAI's checkpoint does not hold.
+/// Settings that MONAI's checkpoint does not contain.
 const MONAI: [&str; 2] = ["unet.norm_num_groups=2", "unet.attention_head_dim=4"];
 
 #[test]
@@ -83,7 +83,7 @@ fn control_networks_of_both() {
     equals("monai_controlnet.safetensors", "monai_controlnet.npz", &MONAI);
 }
 
-/// What a control network adds to every skip connection, in diffusers' own pair.
+/// Uses what a control network adds to every skip connection, in a base and control network of diffusers.
 #[test]
 fn a_base_under_its_control() {
     let folder = tempfile::tempdir().unwrap();
@@ -95,7 +95,7 @@ fn a_base_under_its_control() {
     assert!(alone.contains("2 channels together, but the model takes 1"), "{alone}");
 }
 
-/// What nobody may get wrong without noticing: the reference tells heads and groups apart.
+/// A wrong setting must not go unnoticed: the reference differs for other numbers of heads and groups.
 #[test]
 fn a_wrong_setting_is_seen() {
     let folder = tempfile::tempdir().unwrap();
@@ -153,7 +153,7 @@ fn what_diffusers_has_no_class_for_is_not_exported() {
 fn what_does_not_fit_is_listed_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("model");
-    // An array more and an array less than the network has.
+    // One array more and one array less than the network has.
     let mut arrays = pig_weights::file::read(&at("monai_generative_unet.safetensors"), None).unwrap().arrays;
     let array = arrays.remove("out.0.bias").unwrap();
     arrays.insert("somebody.else".to_owned(), array);
@@ -234,7 +234,7 @@ fn a_changed_model_is_not_used() {
     assert!(message.contains("SHA-256"), "{message}");
 }
 
-/// diffusers' own checkpoint with its scheduler, beside the repository.
+/// A checkpoint of diffusers with its scheduler, from the folder beside the repository.
 #[test]
 fn a_pipeline_folder_brings_its_schedule() {
     let Some(shared) = pig_testing::shared("peers/diffusers/unet_attn_32_c1") else { return };

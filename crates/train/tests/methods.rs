@@ -1,5 +1,5 @@
-//! The methods beside the paper's: each learns from its condition, takes and refuses what it should, and its samples do not
-//! depend on their batch.
+//! The methods other than the paper's: each follows its condition, accepts and refuses the right settings, and its samples do not depend on
+//! their batch.
 
 mod common;
 
@@ -36,7 +36,7 @@ fn request(run: &Path, out: &Path, seeds: &[u64]) -> Request {
     Request { progress_strips: true, ..Request::new(run, out, seeds) }
 }
 
-/// The loss of a trained network on its own training pairs, and on the same with every mask replaced by another pair's.
+/// The loss of a trained network on its own training pairs, and on the same pairs with every mask replaced by the mask of another pair.
 struct TrueAndWrong<'a> {
     run: &'a Path,
     set: &'a PreparedSet,
@@ -54,7 +54,7 @@ impl ObjectiveTask for TrueAndWrong<'_> {
             Batches { set: self.set, augment: &config.data.augment, num_train_timesteps: last, device: &device };
         let indices: Vec<usize> = (0..self.set.len()).collect();
         let positions = (1000..).take(indices.len()).collect();
-        // Much noise: what the image looks like must be read from the condition.
+        // With much noise, the network must read the content of the image from the condition.
         let batch = batches.fixed(0, &indices, positions, vec![last * 7 / 8; indices.len()]);
         let loss = |batch: &Batch| objective.loss(&network, batch).into_scalar::<f32>();
         let (head, tail) = (batch.masks.clone().narrow(0, 0, 2), batch.masks.clone().narrow(0, 2, indices.len() - 2));
@@ -63,7 +63,7 @@ impl ObjectiveTask for TrueAndWrong<'_> {
     }
 }
 
-/// Trains `sets` and holds the loss of `role` under true masks against that under wrong ones.
+/// Trains with `sets` and compares the loss of `role` under true masks with that under wrong masks.
 fn assert_follows_its_mask(name: &str, role: Role, sets: &[&str]) {
     let folder = folder();
     let config = config(&[&LEARNED[..], sets].concat());
@@ -110,7 +110,7 @@ fn an_autoencoder_s_error_is_measured_and_told() {
     let run = trained(folder.path(), "ldm", &config(&[&LDM[..], &LEARNED, &["train.validate_every=60"]].concat()));
     let space = LatentSpace::load(&run).unwrap();
     assert!(space.held_out && space.reconstruction.images == 3 && space.measured_on == 9, "{space:?}");
-    // Twelve pictures of one kind are learned to a few hundredths in these steps; a mean picture stays below 15 dB.
+    // In these steps, twelve similar pictures are learnt with an error of a few hundredths; a constant mean picture stays below 15 dB.
     assert!(space.reconstruction.psnr > 18.0 && space.reconstruction.l1 < 0.2, "{space:?}");
     let lines = metrics_log::read(&run).unwrap();
     let psnr: Vec<f64> = lines.iter().filter_map(|line| Some(line.reconstruction?.psnr)).collect();
@@ -124,7 +124,7 @@ fn an_autoencoder_s_error_is_measured_and_told() {
     let asked = Request { source: GivenSource::TrainingMasks, ..request(&run, &out, &[0, 1]) };
     assert_eq!(generate(&asked, &device(), &Silent).unwrap().latents, Some(space.clone()));
 
-    // Scaled latents have the unit variance that the noise is made for.
+    // Scaled latents have the unit variance for which the noise is designed.
     let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
     let codec = loaded.networks.codec().unwrap();
     assert_eq!(codec.scaling_factor, 1.0 / space.latent_std);
@@ -152,7 +152,7 @@ fn model_y_follows_its_mask() {
     assert_follows_its_mask("pig", Role::ModelY, &["model_y.conditioning=clean"]);
 }
 
-/// The mean of `values` inside the masks minus that outside.
+/// The mean of `values` inside the masks minus the mean outside.
 fn contrast(values: &[Vec<f32>], masks: &[&[f32]]) -> f32 {
     let mean = |inside: bool| {
         let pixels = values.iter().zip(masks).flat_map(|(values, mask)| values.iter().zip(*mask));
@@ -162,12 +162,12 @@ fn contrast(values: &[Vec<f32>], masks: &[&[f32]]) -> f32 {
     mean(true) - mean(false)
 }
 
-/// From masks to images and back: in the training pairs lesions are brighter than their surroundings by 0.86, and no two
-/// neighbours' masks overlap. The masks made for images are held to `least_mask`, of 2.
+/// From masks to images and back. In the training pairs, lesions are brighter than their surroundings by 0.86, and the masks of
+/// neighbouring cases do not overlap. The contrast of masks that are made for images must exceed `least_mask`; its maximum is 2.
 fn assert_goes_both_ways(name: &str, sets: &[&str], least_mask: Option<f32>) {
     let folder = folder_of_corners();
-    // With the betas of T = 1024 the 64 timesteps of these tests would end at half signal, half noise. A network that has read half
-    // of a mask from x_T takes pure noise for a mask of nothing.
+    // With the betas of T = 1024, the 64 timesteps of these tests would end at half signal, half noise. A network that has learnt to read
+    // half of a mask from x_T takes pure noise for an empty mask.
     let to_noise = ["sample.clip_sample=true", "schedule.beta_end=0.3"];
     let run = trained(folder.path(), name, &config(&[&LEARNED[..], &to_noise, sets].concat()));
     let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
@@ -184,7 +184,7 @@ fn assert_goes_both_ways(name: &str, sets: &[&str], least_mask: Option<f32>) {
     assert_eq!(to_masks.images.concat(), images.concat(), "{name}: given images are kept");
     let (image, mask) = (contrast(&to_images.images, &masks), contrast(&to_masks.masks, &masks));
     println!("{name}: contrast of images under given masks {image}, of masks made for images {mask}");
-    // A network that did not look would scatter its squares over the corners, a quarter of them in the right one.
+    // A network that ignores the masks would place its squares in random corners, a quarter of them in the right one.
     assert!(image > 0.5, "{name}: images do not follow given masks: {image}");
     if let Some(least) = least_mask {
         assert!(mask > least, "{name}: masks do not follow given images: {mask}");
@@ -195,7 +195,7 @@ fn assert_goes_both_ways(name: &str, sets: &[&str], least_mask: Option<f32>) {
         to_masks.masks.concat().iter().zip(&others).map(|(a, b)| (a - b).abs()).sum::<f32>() / others.len() as f32;
     assert!(moved > 0.05, "{name}: masks do not depend on given images: {moved}");
 
-    // One by one and together.
+    // A single sample and a batch give the same result.
     let alone = sampler.sample(Given::Images(&images[3..4]), &[3], &mut |_| {}).unwrap();
     assert_alike(&to_masks.masks[3..4], &alone.masks, name);
 }
@@ -206,8 +206,8 @@ fn joint_with_independent_levels_goes_both_ways() {
     assert_goes_both_ways("joint", &sets, Some(1.2));
 }
 
-/// How much model_x's masks follow an image is proven on Gaussian pairs (`crates/diffusion/tests/given_image.rs`). In these pictures a mask
-/// stands out of the noise before its image does, so that it is placed while the image says little.
+/// Tests on Gaussian pairs (`crates/diffusion/tests/given_image.rs`) prove how well the masks of model_x follow an image. In the pictures
+/// here, a mask stands out of the noise before its image does, so it is placed while the image still contains little information.
 #[test]
 fn pig_goes_both_ways() {
     assert_goes_both_ways("pig", &PIG_ON_CORNERS, None);
@@ -215,7 +215,7 @@ fn pig_goes_both_ways() {
 
 const PIG_ON_CORNERS: [&str; 2] = ["model_y.conditioning=clean", "train.steps=300"];
 
-/// What `joint` is held to.
+/// The limit is that of `joint`.
 #[test]
 #[ignore = "not reached: 0.3 of the 1.2; SHORTCOMINGS.md, masks for given images"]
 fn pig_puts_the_mask_where_the_image_says() {
@@ -251,7 +251,7 @@ fn masks_are_made_for_images_of_a_folder_by_methods_that_can() {
     }
 }
 
-/// Within 1e-4 on [-1, 1].
+/// Asserts that values in [-1, 1] differ by at most 1e-4.
 fn assert_alike(together: &[Vec<f32>], alone: &[Vec<f32>], what: &str) {
     assert_eq!(together.len(), alone.len(), "{what}");
     let furthest =
@@ -260,7 +260,7 @@ fn assert_alike(together: &[Vec<f32>], alone: &[Vec<f32>], what: &str) {
     assert!(furthest <= 1e-4, "{what}: {furthest}");
 }
 
-/// Two masks that differ, turn by turn.
+/// `count` masks that alternate between two different ones.
 fn two_masks(count: usize) -> Vec<Vec<f32>> {
     let mask = |side: usize| (0..SIDE * SIDE).map(|i| if (i % SIDE < 6) == (side == 0) { 1.0 } else { -1.0 }).collect();
     (0..count).map(|i| mask(i % 2)).collect()
@@ -363,7 +363,7 @@ fn images_alone_are_written_without_masks_and_say_so() {
     let again = generate(&request(&run, &out, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
     assert_eq!((again.made, again.skipped), (1, 3));
 
-    // The same network by DDIM, into another folder only.
+    // The same network with DDIM may only write to another folder.
     let ddim = ["method=ddim", "sample.num_inference_steps=4"].map(str::to_owned).to_vec();
     let mixed = Request { sets: ddim.clone(), ..request(&run, &out, &[9]) };
     assert!(generate(&mixed, &device(), &Silent).unwrap_err().to_string().contains("settings_hash"));
@@ -392,7 +392,7 @@ fn masks_come_from_training_cases_and_from_another_run() {
     let summary = generate(&asked, &device(), &Silent).unwrap();
     assert_eq!((summary.made, summary.finished.empty_masks), (3, 0));
     assert!(summary.agreement.is_some());
-    // Twelve pairs, of which nine train: sample 9 takes the first case again.
+    // Nine of the twelve pairs are training cases: sample 9 uses the first case again.
     assert_eq!(mask(&out, 0), mask(&out, 9));
     assert_ne!(mask(&out, 0), mask(&out, 1));
 

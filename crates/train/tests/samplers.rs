@@ -1,4 +1,4 @@
-//! Every sampler on trained networks, for the pair and for one network; and the settings that do not go together.
+//! Every sampler on trained networks, for the pair of networks and for one network; and settings that exclude each other.
 
 mod common;
 
@@ -6,7 +6,7 @@ use common::{SIDE, config, device, folder, trained};
 use pig_train::{loaded::LoadedRun, sampler::Sampler, samples::Samples};
 use std::path::Path;
 
-/// Settings of the section sample, and how often the networks are then asked.
+/// Settings of the section sample, and how often the networks are then evaluated.
 const SAMPLERS: [(&[&str], usize); 12] = [
     (&["sampler=ddim"], 8),
     (&["sampler=ddpm"], 8),
@@ -37,7 +37,7 @@ fn furthest(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     a.concat().iter().zip(b.concat()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// Pairs of finite values, the same alone as in a batch of others.
+/// Checks that the values of pairs are finite, and that a pair is the same alone and in a batch.
 fn check(name: &str, sets: &[&str]) {
     let folder = folder();
     let run = trained(folder.path(), name, &config(sets));
@@ -50,10 +50,10 @@ fn check(name: &str, sets: &[&str]) {
         assert!(values().all(|value| value.is_finite()) && values().count() == 6 * SIDE * SIDE, "{what}");
         let (alone, _) = sampled(&run, sampler, &[9]);
         let moved = furthest(&alone.images, &samples.images[1..2]).max(furthest(&alone.masks, &samples.masks[1..2]));
-        assert!(moved <= 1e-3, "{what}: a sample moves by {moved} with its batch");
+        assert!(moved <= 1e-3, "{what}: a sample changes by {moved} with its batch");
         let image = samples.images[0].clone();
         for (other, theirs) in &first {
-            // Without noise of its own, EDM is Heun's method on the levels of Karras et al.
+            // Without added noise, EDM is Heun's method on the noise levels of Karras et al.
             let alike = sampler == ["sampler=edm"] && other.contains("heun") && other.contains("karras");
             assert!((&image == theirs) == alike, "{what} against {other}");
         }
@@ -77,13 +77,17 @@ fn a_guider_asked_less_often_and_noise_on_the_condition_change_what_is_made() {
     let run = trained(folder.path(), "run", &config(&["train.condition_augmentation=10"]));
     let made = |sets: &[&str]| sampled(&run, sets, &[1]).0;
     let plain = made(&[]);
-    assert_eq!(made(&["guide_every=4", "guide_every_alpha_bar=1"]), plain, "there is never so little noise");
+    assert_eq!(
+        made(&["guide_every=4", "guide_every_alpha_bar=1"]),
+        plain,
+        "no step has so little noise that the guider is skipped"
+    );
     let (sparse, noisy) = (made(&["guide_every=4"]), made(&["condition_augmentation=10"]));
     assert!(sparse.masks != plain.masks && sparse.images != plain.images);
     assert!(noisy.images != plain.images && made(&["condition_augmentation=5"]).images != noisy.images);
 }
 
-/// (settings, the key that the message names, what it advises).
+/// (settings, the key that the message names, the advice that it gives).
 const REFUSED: [(&[&str], &str, &str); 18] = [
     (&["sample.sampler=ddpm", "sample.use_karras_sigmas=true"], "sample.use_karras_sigmas", "false"),
     (&["sample.sampler=uni-pc", "sample.solver_order=4"], "sample.solver_order = 4", "1, 2 or 3"),

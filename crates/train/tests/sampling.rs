@@ -1,5 +1,5 @@
-//! Sampling from trained runs: no pair depends on its batch, finished pairs are kept, given masks stay as they are, and a
-//! model_y is used as it was trained.
+//! Sampling from trained runs: no pair depends on its batch, finished pairs are kept, given masks are not changed, and a model_y is used in
+//! the way in which it was trained.
 
 mod common;
 
@@ -39,7 +39,7 @@ fn noise_does_not_depend_on_the_batch() {
     assert_eq!(together, alone);
 }
 
-/// Within 1e-3 on [-1, 1], and at most 0.1 % of the 8-bit pixels off, by one.
+/// Asserts that values in [-1, 1] differ by at most 1e-3, and that at most 0.1 % of the 8-bit pixels differ, by one at most.
 fn assert_alike(encode: impl Fn(&[f32]) -> Pixels, together: &[Vec<f32>], alone: &[Vec<f32>], what: &str) {
     let (together, alone) = (together.concat(), alone.concat());
     assert_eq!(together.len(), alone.len());
@@ -97,7 +97,7 @@ fn finished_samples_are_skipped_and_torn_ones_made_again() {
     assert_eq!((second.made, second.skipped, second.finished.pairs), (2, 2, 4));
     assert_eq!(times(0), kept);
     let after: Vec<Vec<u8>> = (0..3).map(|seed| std::fs::read(file(seed)).unwrap()).collect();
-    assert!(before == after, "a sample made again is another");
+    assert!(before == after, "a sample that was made again has changed");
 
     let other = Request { sets: vec!["sample.eta=1.0".to_owned()], ..Request::new(&run, &out, &[9]) };
     let message = generate(&other, &device(), &Silent).unwrap_err().to_string();
@@ -105,7 +105,7 @@ fn finished_samples_are_skipped_and_torn_ones_made_again() {
     assert!(!file(9).exists());
 }
 
-/// Masks as a user would give them: a blob, a speck below the least area, nothing at all, and lesion everywhere.
+/// Masks as a user could give them: a blob, a speck smaller than the least area, an empty mask, and a mask that is all lesion.
 fn write_masks(folder: &Path) -> Vec<Vec<u8>> {
     let inside: [&dyn Fn(usize, usize) -> bool; 4] =
         [&|x, y| (3..9).contains(&x) && y > 10, &|x, y| (x, y) == (5, 5), &|_, _| false, &|_, _| true];
@@ -141,7 +141,7 @@ fn given_masks_are_kept_exactly() {
             assert_eq!(read("masks"), Pixels::Eight(masks[seed % masks.len()].clone()), "{conditioning}: {seed}");
             images.push(read("images"));
         }
-        // Seeds 0 and 4 share the mask and nothing else.
+        // Seeds 0 and 4 share the mask, but nothing else.
         assert_ne!(images[0], images[4], "{conditioning}");
     }
 }
@@ -159,7 +159,7 @@ fn joint_takes_no_masks() {
     assert!(!out.exists());
 }
 
-/// Images for one mask, with the run's own model_x and with a model_x of other weights.
+/// Images for one mask, with the run's own model_x and with a model_x that has other weights.
 fn images_under_two_guiders(folder: &Path, name: &str, sets: &[&str]) -> [Vec<f32>; 2] {
     let config = config(sets);
     let run = trained(folder, name, &config);
@@ -187,11 +187,11 @@ fn only_models_trained_on_clean_masks_take_them_directly() {
     let learned = ["train.learning_rate=1e-2", "train.ema_decay=0"];
     let with = |name: &str, set: &str| images_under_two_guiders(folder.path(), name, &[learned[0], learned[1], set]);
     let [own, other] = with("clean", "model_y.conditioning=clean");
-    assert_eq!(own, other, "clean: model_x was asked");
+    assert_eq!(own, other, "clean: model_x was evaluated");
     let [own, other] = with("mixed", "train.clean_condition_prob=0.5");
-    assert_eq!(own, other, "xhat with clean masks: model_x was asked");
+    assert_eq!(own, other, "xhat with clean masks: model_x was evaluated");
     let [own, other] = with("xhat", "model_y.conditioning=xhat");
-    assert_ne!(own, other, "xhat: model_x was not asked");
+    assert_ne!(own, other, "xhat: model_x was not evaluated");
 }
 
 #[test]

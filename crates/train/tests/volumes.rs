@@ -1,4 +1,5 @@
-//! Networks of volumes, MAISI's and MONAI's (tests/peers/imports.py): imported, they give their own outputs, and a volume for a mask.
+//! Networks for volumes from MAISI and MONAI (tests/peers/imports.py): after the import, they give MONAI's outputs, and sample a volume for
+//! a mask.
 
 use burn::tensor::Device;
 use pig_train::imported::{
@@ -11,13 +12,14 @@ use pig_train::imported::{
 use pig_weights::npz;
 use std::path::{Path, PathBuf};
 
-/// Of the largest output: the references of U-Nets were computed in f64, so this is our own f32.
+/// Tolerance as a share of the largest output. The references of U-Nets were computed in f64, so the tolerance covers the error of pig's
+/// f32.
 const TOLERANCE: f64 = 1e-5;
-/// What MONAI's checkpoints do not hold, and the schedule of the whole sampling.
+/// Settings that MONAI's checkpoints do not contain, and the schedule of the sampling.
 const UNET: [&str; 3] = ["unet.norm_num_groups=2", "unet.attention_head_dim=2", "schedule.num_train_timesteps=40"];
 const VAE: [&str; 2] = ["autoencoder.norm_num_groups=2", "scaling_factor=0.5"];
 
-/// The committed files, or those that `.ci/peers` has made anew.
+/// The committed files, or those that `.ci/peers` has just made.
 fn at(name: &str) -> PathBuf {
     let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/imports");
     Path::new(&std::env::var("PIG_IMPORTS").unwrap_or_else(|_| committed.to_owned())).join(name)
@@ -66,14 +68,14 @@ fn maisi_s_autoencoder() {
     let words = model.autoencoder_description().unwrap();
     assert!(words.network.linear_upsampling && !words.network.mid_block && !words.network.final_silu);
     close("maisi_vae", verify(&model, None, &at("maisi_vae.npz"), &Device::flex()).unwrap());
-    // What no array tells: nearest neighbours give other values.
+    // A setting that no array shows: upsampling by nearest neighbours gives other values.
     let sets = [&VAE[..], &["autoencoder.linear_upsampling=false"]].concat();
     let (_, nearest) = imported("maisi_vae.safetensors", &sets, &folder.path().join("nearest"));
     let found = verify(&nearest, None, &at("maisi_vae.npz"), &Device::flex()).unwrap();
     assert!(found.relative > 100.0 * TOLERANCE, "{found:?}");
 }
 
-/// Where the networks of a sampling lie.
+/// A request with the networks of a sampling.
 fn networks(folder: &Path) -> Request {
     let path = |name: &str, sets: &[&str]| imported(name, sets, folder).0;
     Request {
@@ -86,7 +88,7 @@ fn networks(folder: &Path) -> Request {
     }
 }
 
-/// The whole way against MONAI's networks and its DDIM: labels as bits, control, regions, spacing, class, latents, decoder.
+/// The whole sampling compared with MONAI's networks and its DDIM: labels as bits, control, regions, spacing, class, latents, decoder.
 #[test]
 fn a_volume_is_sampled_for_a_mask() {
     let folder = tempfile::tempdir().unwrap();
@@ -108,7 +110,7 @@ fn a_volume_is_sampled_for_a_mask() {
     assert_eq!(read["synthetic"].to_f32(), [1.0]);
 }
 
-/// A request whose inputs are changed by `change`.
+/// The request with inputs that `change` has changed.
 fn changed(request: &Request, folder: &Path, change: impl FnOnce(&mut npz::Npz)) -> Request {
     let mut arrays = npz::read(&request.inputs).unwrap();
     change(&mut arrays);
@@ -135,7 +137,7 @@ fn every_input_has_its_say_and_what_does_not_fit_is_refused() {
         arrays.insert("class".to_owned(), npz::NpyArray::f32(&[1], vec![0.0]));
     });
     assert_ne!(made(&other_class), first);
-    // Without noise in the file it is named by the seed.
+    // If the file has no noise, the seed decides the noise.
     let own = changed(&request, folder.path(), |arrays| drop(arrays.remove("y_T")));
     assert_eq!(made(&own), made(&own));
     assert_ne!(made(&own), made(&Request { seed: 1, ..own.clone() }));

@@ -1,7 +1,7 @@
-"""Goldens of the measures, by the tools whose numbers they must equal: `make.py [FOLDER]`, or `make.py --check`, which makes
-them anew and compares every number with the committed one.
+"""Goldens of the measures, made by the tools with which pig must agree: `make.py [FOLDER]`, or `make.py --check`, which makes
+them again and compares every number with the committed one.
 
-Inputs follow from the weight rule (../weights.py); masks are stored as rows of `#` and `.`, one string a mask.
+Inputs follow from the weight rule (../weights.py); masks are stored as `#` and `.`, row after row, one string for each mask.
 """
 
 import json
@@ -16,17 +16,17 @@ sys.path.insert(0, str(HERE.parent))
 
 from weights import fill  # noqa: E402
 
-# Of a number's size; the peers' own float32 sums differ by more than float64's between machines.
+# Relative to the number; the float32 sums of the peers differ more between machines than float64 sums.
 TOLERANCE = 1e-6
 
 
 def uniform(name, shape):
-    """float64 values in [0, 1) by the weight rule, rounded to float32 on the way."""
+    """float64 values in [0, 1) by the weight rule, after rounding to float32."""
     return (fill(name, shape).numpy().astype(np.float64) + 1.0) / 2.0
 
 
 def discs(name, height, width, count):
-    """A mask of discs, with a few pixels flipped so that boundaries are ragged and specks occur."""
+    """A mask of discs, with a few flipped pixels, so that boundaries are ragged and there are specks."""
     rows, columns = np.mgrid[0:height, 0:width]
     mask = np.zeros((height, width), dtype=bool)
     for y, x, r in uniform(name, (count, 3)):
@@ -64,7 +64,7 @@ def overlap():
         confusion = get_confusion_matrix(p, t, include_background=True)
         medpy = {"dice": binary.dc(prediction, truth), "iou": binary.jc(prediction, truth)}
         monai = {}
-        # With an empty mask the peers answer NaN or refuse, each in its own way.
+        # If a mask is empty, the peers return NaN or raise an error, each in its own way.
         if prediction.any() and truth.any():
             medpy["precision"] = binary.precision(prediction, truth)
             medpy["recall"] = binary.recall(prediction, truth)
@@ -85,7 +85,7 @@ def overlap():
 
 def features():
     """torch-fidelity's FID and KID, pytorch-fid's FID and prdc's four shares of feature arrays, with more and with fewer
-    vectors than values."""
+    vectors than values in a vector."""
     import contextlib
     import io
 
@@ -148,7 +148,7 @@ def statistics():
 
 
 def ssim_image(name, height, width):
-    """Waves with noise over them, so that scales differ."""
+    """Waves with noise added, so that scales differ."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
     u = uniform(name, (4,))
     waves = 0.5 + 0.25 * np.sin(rows * (0.02 + 0.1 * u[0]) + 6.0 * u[1]) * np.cos(columns * (0.02 + 0.1 * u[2]) + 6.0 * u[3])
@@ -156,18 +156,18 @@ def ssim_image(name, height, width):
 
 
 def ssim():
-    """pytorch-msssim's MS-SSIM in float64 with the first 3 and with all 5 of the paper's weights; odd sides too."""
+    """pytorch-msssim's MS-SSIM in float64 with the first 3 and with all 5 weights of the paper; some sides are odd."""
     import torch
     from pytorch_msssim import ms_ssim
 
     weights = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
-    # Its own window is rounded to float32, which moves the result by 1e-6.
+    # The window of pytorch-msssim is rounded to float32, which changes the result by 1e-6; this one is not.
     window = np.exp(-((np.arange(11) - 5.0) ** 2) / (2 * 1.5**2))
     window = torch.from_numpy(window / window.sum())[None, None, None]
     cases = []
     for index, (height, width) in enumerate(((176, 176), (181, 195))):
         images = [ssim_image(f"ssim.{index}.{which}", height, width) for which in "ab"]
-        # The second resembles the first, so that structure is not lost on the coarse scales.
+        # The second image resembles the first, so that structure remains on the coarse scales.
         images[1] = (0.6 * images[0] + 0.4 * images[1]).astype(np.float32)
         a, b = (torch.from_numpy(image).double()[None, None] for image in images)
         values = {}

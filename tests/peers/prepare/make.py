@@ -1,10 +1,10 @@
-"""Outside references for `pig-prepare`: NIfTI by nibabel, polygons by scikit-image, a DICOM SEG by highdicom.
+"""External references for `pig-prepare`: NIfTI by nibabel, polygons by scikit-image, a DICOM SEG by highdicom.
 
 Writes small files beside this script (or into another FOLDER given as the argument):
 
-- NAME.nii or NAME.nii.gz with nifti.json: for each, nibabel's array (scaled, as float64), affine, spacing
+- NAME.nii or NAME.nii.gz, and nifti.json with nibabel's array (scaled, as float64), affine and spacing of each
 - polygons.json: polygons and the pixels that skimage.draw.polygon fills
-- seg/: three single-frame images and one binary SEG of two segments on them, with seg.json: the masks drawn
+- seg/: three single-frame images and a binary SEG with two segments for them, and seg.json with the drawn masks
 
     pip install nibabel scikit-image highdicom numpy && python tests/peers/prepare/make.py
 """
@@ -57,7 +57,7 @@ def nifti(folder):
     save("int16_scaled.nii", random.integers(-900, 900, shape).astype(numpy.int16), ROTATION, slope=0.5, inter=-100.0)
     save("uint8_packed.nii.gz", random.integers(0, 255, shape).astype(numpy.uint8), ROTATION)
     save("float32_big_endian.nii", random.normal(size=shape).astype(">f4"), ROTATION, big=True)
-    # A quaternion holds rotations alone.
+    # A quaternion can only hold rotations.
     turn = numpy.diag([1.5, 0.75, 4.0, 1.0])
     turn[:3, :3] = numpy.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]]) @ turn[:3, :3]
     turn[:3, 3] = [3.0, -4.0, 5.0]
@@ -71,7 +71,7 @@ def polygons(folder):
     random = numpy.random.default_rng(11)
     cases = []
     for count in [3, 4, 7, 25]:
-        # Places away from the grid, so that no edge runs through the centre of a pixel.
+        # Points off the grid, so that no edge runs through the centre of a pixel.
         points = random.uniform(-4, 44, size=(count, 2)).round(3) + 0.00037
         rows, columns = skimage.draw.polygon(points[:, 1], points[:, 0], shape=(40, 36))
         filled = sorted(int(row) * 36 + int(column) for row, column in zip(rows, columns))
@@ -107,7 +107,7 @@ def image(folder, index, study, series, frame_of_reference):
 
 
 def timeless(dataset):
-    """Gives fixed values to what highdicom takes from the clock and from chance, so that the file can be made again."""
+    """Fixes the values that highdicom takes from the clock or at random, so that the same file can be made again."""
     for element in dataset.iterall():
         if element.VR == "DA" and element.keyword != "PatientBirthDate":
             element.value = "20240101"
@@ -121,7 +121,7 @@ def segmentation(folder):
     folder.mkdir(exist_ok=True)
     study, series, place = (generate_uid(entropy_srcs=[word]) for word in ["study", "series", "place"])
     images = [image(folder, index, study, series, place) for index in range(3)]
-    # Segment 1 is drawn on the first and second image, segment 2 on the second; the third image has nothing.
+    # Segment 1 is drawn on the first and second image, segment 2 on the second; the third image has no segment.
     masks = numpy.zeros((3, 20, 24, 2), dtype=numpy.uint8)
     masks[0, 3:8, 4:12, 0] = 1
     masks[1, 5:9, 6:10, 0] = 1

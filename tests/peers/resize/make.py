@@ -1,7 +1,7 @@
-"""Outside reference for image resizing: Pillow's BILINEAR filter (antialiased when reducing) on 32-bit float images.
+"""External reference for image resizing: Pillow's BILINEAR filter (antialiased when reducing) on 32-bit float images.
 
-Writes resize.json beside this script. The inputs are made by the formula `value` below, which the test in
-crates/data/tests/resample.rs repeats, so that only outputs are stored.
+Writes resize.json beside this script. Inputs follow from the formula `value` below, which the test
+crates/data/tests/resample.rs repeats, so only outputs are stored.
 
     pip install pillow numpy && python make.py
 """
@@ -15,7 +15,7 @@ from PIL import Image
 
 
 def value(row, column):
-    """A whole number from 0 to 250 without regularity."""
+    """A whole number from 0 to 250 without a visible pattern."""
     return (row * row * 31 + column * column * 17 + row * column * 7 + 11 * column) % 251
 
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// `pig crossval`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Crossval {
-    /// The cross-validation, a TOML file of the sections data, segment and crossval; real pairs alone without it.
+    /// The configuration, a TOML file with the sections data, segment and crossval; if not given, only real pairs are used.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The folder of real images and masks, with patients in its manifest.csv.
@@ -23,26 +23,26 @@ pub(crate) struct Crossval {
     pub(crate) sets: Vec<String>,
 }
 
-/// Which pieces are meant, and whether they are listed alone.
+/// Which pieces are selected, and whether they are only listed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Pieces {
-    /// Only this fold, the first being 0.
+    /// Only this fold; the first fold is 0.
     #[arg(long, value_name = "K")]
     pub(crate) fold: Option<usize>,
-    /// Only this arm: its name for all of it, or one of its parts as --jobs lists them, such as real, pig-generator or
-    /// pig-add-0.29. What it needs is done too.
+    /// Only this arm: the name of an arm for all its pieces, or the name of one piece as --jobs lists it, such as real, pig-generator or
+    /// pig-add-0.29. The pieces that it needs are run too.
     #[arg(long, value_name = "NAME")]
     pub(crate) arm: Option<String>,
-    /// Only segmenters of this seed.
+    /// Only segmenters with this seed; pieces without a seed are not affected.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// List the pieces and what they take, or will take here; train nothing.
+    /// List the pieces with the time that they took, or will take on this machine; train nothing.
     #[arg(long)]
     pub(crate) jobs: bool,
 }
 
 impl Pieces {
-    /// The pieces that are meant.
+    /// The selected pieces.
     pub(crate) fn selection(&self) -> Selection {
         Selection { fold: self.fold, arm: self.arm.clone(), seed: self.seed }
     }

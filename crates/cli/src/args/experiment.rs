@@ -8,30 +8,31 @@ use std::path::PathBuf;
 /// `pig experiment`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Experiment {
-    /// The paper's Table 1: how far images of DDPM, DDIM and PIG lie from real ones, in one fold, the first without --fold;
+    /// The paper's Table 1: distances of images of DDPM, DDIM and PIG from real images, in one fold, the first if --fold is not given;
     /// --arm is ddpm, ddim or pig.
     Table1(Table1),
-    /// The paper's Table 2: segmenters of real pairs, and of real pairs with generated ones of each method, in folds by patient.
+    /// The paper's Table 2: segmenters trained on real pairs, and on real pairs with generated pairs of each method, in folds by patient.
     Table2(Study),
-    /// The paper's Fig. 3: the way from noise to pair, as pictures and as a curve, in one fold, the first without --fold.
+    /// The paper's Fig. 3: sampling from noise to a pair, as pictures and as a curve, in one fold, the first if --fold is not given.
     Fig3(Study),
-    /// Segmenters of few patients, with and without generated pairs.
+    /// Segmenters trained on few patients, with and without generated pairs.
     LowData(Study),
 }
 
-/// What every experiment is told.
+/// The arguments of every experiment.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Study {
     /// The folder of real images and masks, with patients in its manifest.csv.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// The folder to write; what is finished in it is kept.
+    /// The folder to write; finished parts in it are kept.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// How much is spent.
+    /// How much computation the experiment may use.
     #[arg(long, value_enum, default_value = "small")]
     pub(crate) budget: Budget,
-    /// Another file in the place of the budget's, as in experiments/; generators' paths in it are relative to it.
+    /// A configuration file that replaces that of the budget, like the files in experiments/; paths of generators in it are relative to the
+    /// file.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
@@ -39,7 +40,8 @@ pub(crate) struct Study {
     /// Print the resolved configuration and what would be done; write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// table1 and fig3: another experiment's folder, such as table2's, whose finished generators of the same split and configuration are used.
+    /// table1 and fig3: the folder of another experiment, such as table2; its finished generators are used if their split and configuration
+    /// are the same.
     #[arg(long, value_name = "DIR")]
     pub(crate) reuse: Option<PathBuf>,
     /// A configuration key, such as experiment.samples=100 or segment.train.steps=500; may be repeated.
@@ -50,22 +52,22 @@ pub(crate) struct Study {
 /// `pig experiment table1`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Table1 {
-    /// What every experiment is told.
+    /// The arguments of every experiment.
     #[command(flatten)]
     pub(crate) study: Study,
-    /// The network of the FID; without --weights radiomic features are compared, whose distance is not the FID.
+    /// The network of the FID. Without --weights, radiomic features are compared; their distance is not the FID.
     #[command(flatten)]
     pub(crate) inception: InceptionArgs,
 }
 
-/// How much is spent.
+/// How much computation an experiment may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Budget {
-    /// Seconds, for continuous integration: its numbers say nothing.
+    /// Takes seconds, for continuous integration; its numbers mean nothing.
     Smoke,
-    /// 64 x 64, on two cores.
+    /// 64 x 64, for two cores.
     Small,
-    /// 512 x 512, the paper's numbers.
+    /// 512 x 512, with the paper's numbers of pairs and epochs.
     Paper,
 }
 
@@ -85,13 +87,13 @@ pub(crate) struct Report {
     /// A run, or the folder of a cross-validation or an experiment.
     #[arg(value_name = "RUN")]
     pub(crate) path: PathBuf,
-    /// The page to write; report.html in the folder without it.
+    /// The page to write; report.html in the given folder if not set.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// The real pairs; where they were without it.
+    /// The folder of the real pairs; its recorded place if not given.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Generated pairs of a generator's run that are shown, made in its folder samples where they are not there; 0 for none.
+    /// Number of generated pairs on the page of a generator; missing ones are made in the folder samples of its run. 0 for none.
     #[arg(long, value_name = "N", default_value_t = 48)]
     pub(crate) count: u64,
 }

@@ -15,31 +15,31 @@ pub(crate) struct Export {
     /// The folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Join the generated pairs with the real ones of this folder, all of which are taken.
+    /// Join the generated pairs with all real pairs of this folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) real: Option<PathBuf>,
-    /// Take as many generated pairs as make this share of the whole, from 0 to below 1; all of them without it.
+    /// Take as many generated pairs as are needed for this share of all pairs, from 0 to below 1; all generated pairs if not given.
     #[arg(long, value_name = "SHARE", requires = "real", conflicts_with = "count")]
     pub(crate) share: Option<f64>,
-    /// Take this many generated pairs; all of them without it.
+    /// Take this many generated pairs; all of them if not given.
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<usize>,
-    /// Decides which generated pairs are taken, who validates, and the order in shards.
+    /// Seed that decides which generated pairs are taken, which patients validate, and the order of pairs in shards.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// nnunet and monai: parts for cross-validation over the real patients; monai validates on the first.
+    /// nnunet and monai: number of folds of a cross-validation over the real patients; monai validates on the first.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) folds: usize,
-    /// nnunet and monai: one fold instead, in which those validate who validated in this run's splits.json.
+    /// nnunet and monai: write one fold instead, with the validation patients of this splits.json of a run.
     #[arg(long, value_name = "FILE", conflicts_with = "folds")]
     pub(crate) splits: Option<PathBuf>,
-    /// coco: how an instance's pixels are written; both are exact.
+    /// coco: how the pixels of an instance are written; both ways are exact.
     #[arg(long, value_enum, default_value = "rle")]
     pub(crate) segmentation: SegmentationName,
-    /// webdataset: pairs in a shard.
+    /// webdataset: number of pairs in a shard.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) shard_size: usize,
-    /// nifti and dicom-seg: millimetres between columns and between rows, for pairs whose manifest names none.
+    /// nifti and dicom-seg: millimetres between columns and between rows, for pairs whose manifest has no spacing.
     #[arg(long, value_name = "X,Y", value_parser = spacing)]
     pub(crate) spacing: Option<Spacing>,
     /// A key of the section data that says how masks and patients are read: data.mask_values or data.group_column.
@@ -54,7 +54,7 @@ pub(crate) enum FormatName {
     Nnunet,
     /// PNG with a MONAI datalist.
     Monai,
-    /// PNG with COCO annotations, an instance for each lesion.
+    /// PNG with COCO annotations, one instance for each lesion.
     Coco,
     /// NIfTI-1, compressed; slices of a volume in one file.
     Nifti,
@@ -66,7 +66,7 @@ pub(crate) enum FormatName {
     Png,
 }
 
-/// How COCO holds an instance.
+/// How COCO stores an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SegmentationName {
     /// Compressed run lengths.

@@ -8,31 +8,31 @@ use std::path::PathBuf;
 /// `pig fid`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Fid {
-    /// Distances between two folders of images: FID, KID, precision, recall, density, coverage, and the floor of real images
-    /// against real ones; how alike images are to each other, and whether masks are like real ones.
+    /// Measure distances between two folders of images: FID, KID, precision, recall, density, coverage, and the distance between real
+    /// images as a floor; also how similar images are to each other, and whether masks are like real ones.
     Calc(Calc),
-    /// Keep a folder's Inception features and their statistics in a file that calc, pytorch-fid and NumPy read.
+    /// Write a folder's Inception features and their statistics to a file that calc, pytorch-fid and NumPy can read.
     Ref(Reference),
     /// Look for copies of training images and masks among generated ones.
     Copies(Copies),
 }
 
-/// The Inception and the way to it.
+/// The Inception network and its preprocessing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InceptionArgs {
     /// inception: the model that `pig weights import --kind inception` wrote.
     #[arg(long, value_name = "MODEL")]
     pub(crate) weights: Option<PathBuf>,
-    /// inception: which features.
+    /// inception: which features to use.
     #[arg(long, value_enum, default_value = "2048")]
     pub(crate) layer: LayerName,
-    /// inception: how images come to the network's size and scale; numbers of different ways must not be compared.
+    /// inception: how images are resized and scaled for the network; numbers from different ways must not be compared.
     #[arg(long, value_enum, default_value = "torch-fidelity")]
     pub(crate) preprocess: PreprocessName,
 }
 
 impl InceptionArgs {
-    /// What was asked of the network; nothing without `--weights`.
+    /// The settings of the network; none without `--weights`.
     pub(crate) fn settings(&self) -> Option<InceptionSettings> {
         let weights = self.weights.clone()?;
         Some(InceptionSettings { weights, preprocess: self.preprocess.into(), layer: self.layer.into() })
@@ -42,28 +42,28 @@ impl InceptionArgs {
 /// `pig fid calc`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Calc {
-    /// The reference: a folder of real images, or of pairs; or a file of `pig fid ref` or pytorch-fid (.npz).
+    /// The reference: a folder of real images, or of pairs; or a file from `pig fid ref` or pytorch-fid (.npz).
     #[arg(value_name = "REAL")]
     pub(crate) reference: PathBuf,
     /// The images to judge: a folder of generated images, or of pairs.
     #[arg(value_name = "GENERATED")]
     pub(crate) other: PathBuf,
-    /// What images are compared by.
+    /// The features by which images are compared.
     #[arg(long, value_enum)]
     pub(crate) features: FeatureName,
     /// The network.
     #[command(flatten)]
     pub(crate) inception: InceptionArgs,
-    /// A table of the reference with the columns id and patient or group; its manifest.csv without it.
+    /// A table for the reference with the columns id and patient or group; its manifest.csv if not given.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// KID as the mean over this many random subsets; over all images at once without it.
+    /// Compute KID as the mean over this many random subsets; over all images at once if not given.
     #[arg(long, value_name = "N", requires = "kid_subset_size")]
     pub(crate) kid_subsets: Option<usize>,
-    /// Images of each set in a subset.
+    /// Number of images of each set in a subset.
     #[arg(long, value_name = "N", requires = "kid_subsets")]
     pub(crate) kid_subset_size: Option<usize>,
-    /// Random pairs of each set whose likeness (MS-SSIM) is averaged; 0 leaves this out.
+    /// Number of random pairs of images of each set whose similarity (MS-SSIM) is averaged; 0 leaves this out.
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) diversity_pairs: usize,
     /// Seed of subsets, splits and pairs.
@@ -86,10 +86,10 @@ pub(crate) struct Reference {
     /// The network.
     #[command(flatten)]
     pub(crate) inception: InceptionArgs,
-    /// A table with the columns id and patient or group; the folder's manifest.csv without it.
+    /// A table with the columns id and patient or group; the folder's manifest.csv if not given.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// Leave out the features of single images; the FID is then all that can be computed from the file.
+    /// Leave out the features of single images; only the FID can then be computed from the file.
     #[arg(long)]
     pub(crate) statistics_only: bool,
     /// A key of the section data that says how patients are read: data.group_column.
@@ -103,16 +103,16 @@ pub(crate) struct Copies {
     /// The folder that the generator was trained on: images, or pairs.
     #[arg(long, value_name = "DIR")]
     pub(crate) train: PathBuf,
-    /// Real images of other patients, as a measure of how near new images lie.
+    /// Real images of other patients; they show how close images that are not copies are to training images.
     #[arg(long, value_name = "DIR")]
     pub(crate) held_out: PathBuf,
     /// The generated images, or pairs.
     #[arg(long, value_name = "DIR")]
     pub(crate) generated: PathBuf,
-    /// The network; with --weights copies are looked for in its space too.
+    /// The network; with --weights, copies are also searched for by its features.
     #[command(flatten)]
     pub(crate) inception: InceptionArgs,
-    /// Longest side that pictures are brought to for pixels and masks.
+    /// Longest side in pixels at which pixels and masks are compared; larger pictures are made smaller.
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(8..=1024))]
     pub(crate) side: u32,
     /// Do not look for mirrored copies.
@@ -121,7 +121,7 @@ pub(crate) struct Copies {
     /// Also write a page with the ten closest pairs of each kind.
     #[arg(long, value_name = "FILE")]
     pub(crate) page: Option<PathBuf>,
-    /// Also write every generated image's nearest training image to this table.
+    /// Also write a table with the nearest training image of every generated image.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
     /// A key of the section data that says how masks and patients are read: data.mask_values or data.group_column.
@@ -134,9 +134,9 @@ pub(crate) struct Copies {
 pub(crate) enum FeatureName {
     /// The FID's Inception-v3, which needs --weights.
     Inception,
-    /// IBSI's intensity and texture of the whole image, scaled by the reference: needs no weights.
+    /// IBSI features of intensity and texture of the whole image, scaled by the reference; need no weights.
     Radiomics,
-    /// The same of the lesion, and its shape, in pairs with masks; pairs with empty masks are left out and counted.
+    /// The same features of the lesion, and its shape, for pairs with masks; pairs with empty masks are left out and counted.
     LesionRadiomics,
 }
 
@@ -152,7 +152,7 @@ pub(crate) enum LayerName {
     /// Before the auxiliary classifier.
     #[value(name = "768")]
     F768,
-    /// At the end: the FID's own.
+    /// At the end of the network, as for the FID.
     #[value(name = "2048")]
     F2048,
 }
@@ -168,12 +168,12 @@ impl From<LayerName> for Layer {
     }
 }
 
-/// How images come to the Inception.
+/// How images are preprocessed for the Inception network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PreprocessName {
     /// TensorFlow 1's bilinear resize, as in the original FID.
     TorchFidelity,
-    /// Bilinear resize with pixels' centres aligned, as in pytorch-fid.
+    /// Bilinear resize with aligned pixel centres, as in pytorch-fid.
     PytorchFid,
     /// Bicubic resize with antialiasing.
     Antialiased,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// `pig segment`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Segment {
-    /// Train a segmenter on real pairs, with generated pairs beside them.
+    /// Train a segmenter on real pairs, and on generated pairs if any are given.
     Train(SegmentTrain),
     /// Predict masks for a folder of pictures.
     Predict(SegmentPredict),
@@ -18,25 +18,25 @@ pub(crate) enum Segment {
 /// `pig segment train`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SegmentTrain {
-    /// The segmenter, a TOML file of the sections data and segment; defaults without it.
+    /// The configuration, a TOML file with the sections data and segment; the defaults if not given.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) config: Option<PathBuf>,
     /// The folder of real images and masks.
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub(crate) data: Option<PathBuf>,
-    /// Generated pairs that train beside the real ones; may be repeated. They never validate.
+    /// Generated pairs to train on in addition to the real ones; may be repeated. They are never used for validation.
     #[arg(long, value_name = "PAIRS", conflicts_with = "resume")]
     pub(crate) add: Vec<PathBuf>,
-    /// The splits.json of the generators' run: the segmenter then validates on patients that they did not see.
+    /// The splits.json of the run that trained the generators: the segmenter then validates on patients that the generators did not see.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) splits: Option<PathBuf>,
-    /// The run directory to make.
+    /// The run directory to create.
     #[arg(long, value_name = "RUN", required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,
-    /// Continue this run where its last checkpoint left it.
+    /// Continue this run from its last checkpoint.
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<PathBuf>,
-    /// Short for --set segment.train.equal_epochs=true: more pairs train longer.
+    /// Short for --set segment.train.equal_epochs=true: with more pairs, training takes more steps.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) equal_epochs: bool,
     /// A configuration key, such as segment.train.steps=500; may be repeated.
@@ -50,13 +50,13 @@ pub(crate) struct SegmentPredict {
     /// The segmenter's run.
     #[arg(long, value_name = "RUN")]
     pub(crate) run: PathBuf,
-    /// A folder of pictures, or of pairs, whose masks are then shown beside the predicted ones.
+    /// A folder of pictures, or of pairs; the masks of pairs are then shown beside the predicted ones.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
     /// The folder to write: masks/ and overlays/, in each picture's own size.
     #[arg(long, value_name = "MASKS")]
     pub(crate) out: PathBuf,
-    /// Also write probabilities/ as 16-bit pictures, 65535 being 1.
+    /// Also write probabilities/ as 16-bit pictures, in which 65535 means 1.
     #[arg(long)]
     pub(crate) probabilities: bool,
 }
@@ -70,23 +70,23 @@ pub(crate) struct Evaluate {
     /// The folder of true masks, or of pairs with masks, with the same stems.
     #[arg(long, value_name = "DIR")]
     pub(crate) truth: PathBuf,
-    /// A table with the columns id and patient or group; the manifest.csv of the truth without it. Intervals are by patient
-    /// where patients are known.
+    /// A table with the columns id and patient or group; the manifest.csv of the truth if not given. Intervals are by patient if patients
+    /// are known.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// Also write every case's numbers to this table.
+    /// Also write the numbers of every case to this table.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
-    /// Cases in which both masks are empty: left out of the means, or 1 in every measure.
+    /// How cases count in which both masks are empty: left out of the means, or 1 in every measure.
     #[arg(long, value_enum, default_value = "skip")]
     pub(crate) both_empty: BothEmptyName,
-    /// Millimetres between columns and between rows; distances are in pixels without it.
+    /// Millimetres between columns and between rows; if not given, distances are in pixels.
     #[arg(long, value_name = "X,Y", value_parser = spacing)]
     pub(crate) spacing: Option<Spacing>,
-    /// Distance up to which a boundary counts as right in surface Dice, in pixels or millimetres; 2 without it.
+    /// Distance up to which a boundary counts as correct in surface Dice, in pixels or millimetres; 2 if not given.
     #[arg(long, value_name = "DISTANCE", allow_negative_numbers = true)]
     pub(crate) tolerance: Option<f64>,
-    /// Least IoU of a predicted component with a lesion that it finds; 0.1 without it.
+    /// Smallest IoU at which a predicted component counts as finding a lesion; 0.1 if not given.
     #[arg(long, value_name = "IOU")]
     pub(crate) min_iou: Option<f64>,
     /// Seed of the bootstrap.
@@ -97,10 +97,10 @@ pub(crate) struct Evaluate {
     pub(crate) sets: Vec<String>,
 }
 
-/// What a case scores in which both masks are empty.
+/// The score of a case in which both masks are empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BothEmptyName {
-    /// Nothing; such cases are counted.
+    /// None; such cases are left out and counted.
     Skip,
     /// 1 in every measure.
     One,

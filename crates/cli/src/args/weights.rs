@@ -6,21 +6,21 @@ use std::path::PathBuf;
 /// `pig weights`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Weights {
-    /// Read somebody's weights once, and write them as a model: model.toml and model.safetensors.
+    /// Import weights from another framework, and write them as a model: model.toml and model.safetensors.
     ///
-    /// FILE is safetensors, a file of torch.save (.pth, .pt, .bin) or a TorchScript archive, or a folder that diffusers wrote.
-    /// Pickles are read by a parser that executes nothing. Known are diffusers' UNet2DModel and UNet2DConditionModel without
-    /// text, AutoencoderKL and ControlNetModel, the released code's U-Net, MONAI's DiffusionModelUNet and ControlNet (of pictures or
-    /// volumes) and AutoencoderKL, MAISI's DiffusionModelUNetMaisi, ControlNetMaisi and AutoencoderKlMaisi, and the FID's Inception.
+    /// FILE is a safetensors file, a file of torch.save (.pth, .pt, .bin), a TorchScript archive, or a folder that diffusers wrote. Pickles
+    /// are read by a parser that executes nothing. Supported are diffusers' UNet2DModel and UNet2DConditionModel without text,
+    /// AutoencoderKL and ControlNetModel, the released code's U-Net, MONAI's DiffusionModelUNet and ControlNet (of pictures or volumes) and
+    /// AutoencoderKL, MAISI's DiffusionModelUNetMaisi, ControlNetMaisi and AutoencoderKlMaisi, and the FID's Inception.
     Import(Import),
-    /// Run a model on stored inputs and compare with the outputs stored beside them; exit 1 where they differ.
+    /// Run a model on stored inputs and compare the outputs with stored ones; the exit code is 1 if they differ.
     Verify(Verify),
     /// Write a model in diffusers' layout: config.json and diffusion_pytorch_model.safetensors.
     ///
-    /// U-Nets become UNet2DModel, or UNet2DConditionModel where the middle has one block; autoencoders AutoencoderKL, and control
-    /// networks ControlNetModel, as far as those classes can be what the model is.
+    /// U-Nets become UNet2DModel, or UNet2DConditionModel if the middle has one block; autoencoders become AutoencoderKL, and control
+    /// networks ControlNetModel. A model that its class cannot represent is refused.
     Export(ExportWeights),
-    /// Make one volume for a mask with imported networks of volumes, such as MAISI's.
+    /// Make one volume for a mask with imported networks of three axes, such as MAISI's.
     SampleVolume(SampleVolume),
 }
 
@@ -30,18 +30,18 @@ pub(crate) struct SampleVolume {
     /// The U-Net.
     #[arg(value_name = "MODEL")]
     pub(crate) unet: PathBuf,
-    /// Its control network; without one the mask is the U-Net's further input channels.
+    /// The control network of the U-Net; without one, the U-Net takes the mask as additional input channels.
     #[arg(long, value_name = "MODEL")]
     pub(crate) control: Option<PathBuf>,
-    /// The autoencoder of its latents; without one the U-Net makes the volume itself.
+    /// The autoencoder of the U-Net's latents; without one, the U-Net makes the volume itself.
     #[arg(long, value_name = "MODEL")]
     pub(crate) autoencoder: Option<PathBuf>,
-    /// Array mask [D, H, W] (labels go into several channels by their bits, the lowest first), or [C, D, H, W] as the model has it;
-    /// and what a model is told beside: top_region_index `[4]`, bottom_region_index `[4]`, spacing `[3]`, class `[1]`. y_T [C, D', H', W'] starts
-    /// from given noise.
+    /// The array mask [D, H, W] (labels are split into several channels by their bits, the lowest first), or [C, D, H, W] as the model
+    /// takes it; and the further inputs of the model: top_region_index `[4]`, bottom_region_index `[4]`, spacing `[3]`, class `[1]`. With
+    /// the array y_T [C, D', H', W'], sampling starts from this noise.
     #[arg(long, value_name = "FILE.npz")]
     pub(crate) inputs: PathBuf,
-    /// The sample's number, which names its noise.
+    /// The number of the sample, which decides its noise.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
     /// A key of the section `[sample]`, such as sample.num_inference_steps=50; may be repeated.
@@ -55,19 +55,19 @@ pub(crate) struct SampleVolume {
 /// `pig weights import`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
-    /// The weights, or diffusers' folder around them.
+    /// The file of weights, or a folder that diffusers wrote.
     #[arg(value_name = "FILE")]
     pub(crate) source: PathBuf,
-    /// What the file must hold.
+    /// The kind of model that the file must hold.
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) kind: KindName,
-    /// The state dictionary to take where a checkpoint has several.
+    /// The state dictionary to use if a checkpoint has several.
     #[arg(long, value_name = "NAME")]
     pub(crate) entry: Option<String>,
     /// The folder to write, new or empty.
     #[arg(long, value_name = "MODEL")]
     pub(crate) out: PathBuf,
-    /// What the file does not tell, such as unet.norm_num_groups=16, unet.attention_head_dim=64 or
+    /// A setting that the file does not contain, such as unet.norm_num_groups=16, unet.attention_head_dim=64 or
     /// schedule.num_train_timesteps=1000; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
@@ -76,21 +76,21 @@ pub(crate) struct Import {
 /// `pig weights verify`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// The model, or a run with --network.
+    /// The model, or a run together with --network.
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
-    /// Arrays x [B, C, H, W], t `[B]` counted from 0, y [B, C, H, W], and cond [B, C, H, W] and class `[B]` where the model has
-    /// them. For an autoencoder y is the image of the mean of x's latents; for a ControlNet what it adds to the middle; for
-    /// the Inception x is [B, 3, 299, 299] and y [B, 2048].
+    /// Arrays x [B, C, H, W], t `[B]` counted from 0, y [B, C, H, W], and cond [B, C, H, W] and class `[B]` if the model takes them. For an
+    /// autoencoder, y is the image decoded from the mean of x's latents; for a ControlNet, y is what it adds to the middle; for the
+    /// Inception, x is [B, 3, 299, 299] and y [B, 2048].
     #[arg(long, value_name = "FILE.npz")]
     pub(crate) reference: PathBuf,
     /// Largest difference, as a share of the largest value of y, that counts as equal.
     #[arg(long, value_name = "SHARE", default_value_t = 1e-4)]
     pub(crate) tolerance: f64,
-    /// A ControlNet (or a run of controlnet) that steers MODEL and is told cond, at the size that it takes.
+    /// A ControlNet (or a run of the method controlnet) that steers MODEL; it takes the array cond, at its own input size.
     #[arg(long, value_name = "MODEL")]
     pub(crate) control: Option<PathBuf>,
-    /// The network of a run that has several, such as model_y.
+    /// The network to use from a run that has several, such as model_y.
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
 }
@@ -98,21 +98,21 @@ pub(crate) struct Verify {
 /// `pig weights export`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportWeights {
-    /// The model, or a run with --network.
+    /// The model, or a run together with --network.
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// The folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// The network of a run that has several, such as model_y.
+    /// The network to use from a run that has several, such as model_y.
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
 }
 
-/// What weights are the weights of.
+/// The kind of model that weights belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KindName {
-    /// Whatever the names tell.
+    /// Recognised by the names of the arrays.
     Auto,
     /// A U-Net.
     #[value(name = "unet")]

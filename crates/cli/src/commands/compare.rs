@@ -10,7 +10,7 @@ use pig_metrics::{
 use serde_json::json;
 use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 
-/// A case's value, empty where the measure does not exist, and its patient, empty where none is known.
+/// By id: the value of a case, none if the measure does not exist for it, and the patient, empty if unknown.
 type Cases = BTreeMap<String, (Option<f64>, String)>;
 
 /// Compares two tables case by case.
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
         let lacking: Vec<&String> = ours.keys().filter(|id| !theirs.contains_key(*id)).collect();
         ensure!(
             lacking.is_empty(),
-            "{}: no row {:?} ({} case(s) of the other table are missing); measure both arms on the same cases",
+            "{}: no row with the id {:?} ({} case(s) of the other table are missing); measure both arms on the same cases",
             path.display(),
             lacking[0],
             lacking.len()
@@ -56,17 +56,19 @@ pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
     println!("p           {:.4}", test.p_value);
     let arrangements = if test.exact { "all" } else { "random" };
     println!(
-        "\n{} cases with both values, {} left out; 95 % bootstrap interval over {} {unit}; two-sided paired permutation test, {} \
-         {arrangements} arrangements, {unit} exchanged whole.",
+        "\n{} cases with both values, {} left out; 95 % bootstrap interval over {} {unit}; two-sided paired permutation test with {} \
+         {arrangements} arrangements that exchange whole {unit}.",
         difference.cases, found.left_out, difference.units, test.arrangements
     );
     if groups.is_none() && !args.machine.quiet {
-        eprintln!("warning: no patients are known (column group); slices of one patient make interval and p too small");
+        eprintln!(
+            "warning: patients are not known for all cases (column group); if a patient has several slices, the interval and p are too small"
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Patients of the cases in their order, where every case of the first table has one and the second says the same.
+/// The patients of the cases in order, if every case of the first table has one. The second table must have the same patients, or none.
 fn groups(first: &Cases, second: &Cases, asked: &Compare) -> anyhow::Result<Option<Vec<usize>>> {
     if first.values().any(|(_, group)| group.is_empty()) {
         return Ok(None);
@@ -75,7 +77,7 @@ fn groups(first: &Cases, second: &Cases, asked: &Compare) -> anyhow::Result<Opti
         let other = &second[id].1;
         ensure!(
             other.is_empty() || other == group,
-            "{}: {id:?} is of the group {other:?}, and in {} of {group:?}; expected the same patient in both",
+            "{}: {id:?} has the group {other:?}, but in {} it has {group:?}; expected the same patient in both",
             asked.second.display(),
             asked.first.display()
         );
@@ -95,11 +97,11 @@ fn read(path: &Path, column: &str) -> anyhow::Result<Cases> {
         let number = match text.parse::<f64>() {
             _ if text.is_empty() => None,
             Ok(number) if number.is_finite() => Some(number),
-            _ => return Err(bad(format!("{column} is {text:?}; expected a number, or nothing")).into()),
+            _ => return Err(bad(format!("{column} is {text:?}; expected a number, or an empty cell")).into()),
         };
         let group = group.map(|group| row.get(group).to_owned()).unwrap_or_default();
         if cases.insert(row.get(id).to_owned(), (number, group)).is_some() {
-            return Err(bad(format!("the id {:?} stands in two rows; expected one row a case", row.get(id))).into());
+            return Err(bad(format!("the id {:?} is in two rows; expected one row for each case", row.get(id))).into());
         }
     }
     Ok(cases)

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args, command: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the budgets of all configurations and whether each equals the first one's.
+/// Prints the budgets of all configurations, and whether each equals that of the first.
 fn budgets(args: &Args, asked: &BudgetArgs) -> anyhow::Result<ExitCode> {
     let device = device(args)?;
     let count = |file: &std::path::PathBuf| -> anyhow::Result<(&'static str, Budget)> {

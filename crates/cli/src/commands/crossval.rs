@@ -9,7 +9,7 @@ use pig_study::crossval::{self, Job, Progress};
 use pig_train::{config::Layers, observer::Outcome};
 use std::{fmt::Write, process::ExitCode};
 
-/// Does what is left, or lists it.
+/// Runs the unfinished pieces, or lists all pieces.
 pub(crate) fn run(args: &Args, asked: &Crossval) -> anyhow::Result<ExitCode> {
     let (terminal, device) = (Terminal::new(args)?, device(args)?);
     let layers = Layers { file: asked.config.clone(), sets: asked.sets.clone() };
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args, asked: &Crossval) -> anyhow::Result<ExitCode> {
             print!("{results}");
         }
     } else if !args.machine.quiet {
-        eprintln!("stopped; the same command goes on");
+        eprintln!("stopped; run the same command again to continue");
     }
     Ok(exit_code(outcome))
 }
@@ -48,7 +48,7 @@ pub(super) fn list(jobs: &[Job]) -> String {
         };
         let seed = job.seed.map(|seed| format!("--seed {seed}")).unwrap_or_default();
         let time = match (&job.time, job.progress) {
-            (None, _) => "time not known".to_owned(),
+            (None, _) => "time unknown".to_owned(),
             (Some(time), Progress::Done) => format!("took {}", duration(time.seconds)),
             (Some(time), _) => format!("about {} ({})", duration(time.seconds), time.from),
         };
@@ -60,7 +60,7 @@ pub(super) fn list(jobs: &[Job]) -> String {
     let unknown = left.iter().filter(|job| job.time.is_none()).count();
     let _ = writeln!(
         text,
-        "{} of {} pieces are left: about {} on one machine like this, without {unknown} of unknown time",
+        "{} of {} pieces are left: about {} on one machine like this, not counting {unknown} of unknown time",
         left.len(),
         jobs.len(),
         duration(seconds)

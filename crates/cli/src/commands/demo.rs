@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args, asked: &Demo) -> anyhow::Result<ExitCode> {
     let summary = demo(&request, &device(args)?, &Terminal::new(args)?)?;
     let finished = summary.outcome == Outcome::Finished;
     if !finished {
-        eprintln!("stopped; the same command goes on from here");
+        eprintln!("stopped; run the same command again to continue");
     }
     if args.machine.json {
         let json = serde_json::json!({

@@ -7,7 +7,7 @@ use pig_device::{Found, KindReport};
 use pig_nn::{config::UNetConfig, cost::forward_flops, parameters, pass::Pass, unet::UNet};
 use std::{process::ExitCode, time::Instant};
 
-/// Checks device, threads, codecs and disk, and times one forward pass of the released layout.
+/// Checks device, threads, codecs and disk, and times one forward pass of the U-Net in the released layout.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let chosen = pig_device::open(args.machine.device)?;
     let device = format!("{} ({})", chosen.label(), chosen.name);
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     println!("pig {}", env!("CARGO_PKG_VERSION"));
-    println!("device      {device}; this pig and this machine have");
+    println!("device      {device}; available in this build and on this machine:");
     for kind in &kinds {
         print!("{}", kind_text(kind));
     }
@@ -34,20 +34,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     println!("simd        {simd}");
     println!("codecs      PNG, JPEG, TIFF and BMP are read; PNG is written and read back");
     println!(
-        "speed       {seconds:.3} s a forward pass of the released layout, 8 images of 64 x 64 ({gflops:.0} GFLOP/s)"
+        "speed       {seconds:.3} s for a forward pass of the released layout, 8 images of 64 x 64 ({gflops:.0} GFLOP/s)"
     );
     if let Some(peak) = peak {
-        println!("memory      {:.0} MB used by pig for it", peak as f64 / 1e6);
+        println!("memory      {:.0} MB used by pig for this", peak as f64 / 1e6);
     }
     println!("all checks passed");
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line for each device of a kind, or one that says why there is none.
+/// One line for each device of a kind, or one line that says why there is none.
 fn kind_text(KindReport { kind, found }: &KindReport) -> String {
     let line = |name: &str, text: &str| format!("            {name:<10}{text}\n");
     match found.as_deref() {
-        None => line(kind.name(), &format!("not in this pig; build it with --features {kind}")),
+        None => line(kind.name(), &format!("not in this build; build pig with --features {kind}")),
         Some([]) => line(kind.name(), "none found on this machine"),
         Some(found) => found
             .iter()
@@ -77,10 +77,10 @@ fn codecs() -> anyhow::Result<()> {
     image::save_buffer(&path, &pixels, 16, 16, image::ColorType::L8)
         .with_context(|| format!("{}: cannot write a test picture; check the disk", path.display()))?;
     let read = pig_data::read::read_image(&path, 1);
-    // Whatever it held, the test picture has served.
+    // The test picture is not needed any more, whatever it holds.
     let _ = std::fs::remove_file(&path);
     let same = read?.data.iter().zip(&pixels).all(|(&value, &pixel)| value == f32::from(pixel));
-    anyhow::ensure!(same, "{}: a picture did not come back as it was written", path.display());
+    anyhow::ensure!(same, "{}: the test picture was read back with other values than were written", path.display());
     Ok(())
 }
 

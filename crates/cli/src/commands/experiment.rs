@@ -15,7 +15,7 @@ use pig_train::observer::{Event, Observer, Outcome};
 use serde::Serialize;
 use std::{fmt::Write, process::ExitCode};
 
-/// Does what is left of an experiment, or lists it, and writes its tables and its page.
+/// Runs the unfinished parts of an experiment and writes its tables and its page, or lists the parts.
 pub(crate) fn run(args: &Args, asked: &Experiment) -> anyhow::Result<ExitCode> {
     let (kind, told) = match asked {
         Experiment::Table1(table1) => (experiments::Experiment::Table1, &table1.study),
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, asked: &Experiment) -> anyhow::Result<ExitCode> {
         println!("{shown}");
     }
     if outcome == Outcome::Interrupted && !args.machine.quiet {
-        eprintln!("stopped; the same command goes on");
+        eprintln!("stopped; run the same command again to continue");
     }
     Ok(exit_code(outcome))
 }
@@ -108,7 +108,7 @@ fn jobs(
     let crossvals = study.crossvals(terminal)?;
     anyhow::ensure!(
         !crossvals.is_empty(),
-        "{} has no parts that can be listed; it trains one generator after the other, and goes on where it stopped",
+        "{} has no parts that can be listed; it trains one generator after the other, and continues where it stopped",
         study.request.experiment.word()
     );
     let mut all = Vec::new();

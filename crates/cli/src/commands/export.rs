@@ -11,7 +11,7 @@ use pig_train::{
 };
 use std::{cell::Cell, ops::ControlFlow, process::ExitCode};
 
-/// Writes pairs in another tool's format.
+/// Writes pairs in the format of another tool.
 pub(crate) fn run(args: &Args, asked: &Export) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args)?;
     let data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, asked: &Export) -> anyhow::Result<ExitCode> {
         spacing: asked.spacing.map(|spacing| spacing.0),
         ..Request::new(asked.pairs.clone(), asked.out.clone(), format(asked))
     };
-    // The bar begins once the pairs are counted.
+    // The bar starts once the pairs are counted.
     let begun = Cell::new(false);
     let progress = |done: usize, total: usize| {
         if !begun.replace(true) {

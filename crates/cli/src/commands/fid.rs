@@ -8,7 +8,7 @@ mod copies;
 mod inputs;
 mod reference;
 
-/// Does what was asked of folders of images.
+/// Runs a subcommand of `pig fid`.
 pub(crate) fn run(args: &Args, asked: &Fid) -> anyhow::Result<ExitCode> {
     match asked {
         Fid::Calc(calc) => calc::run(args, calc),

@@ -7,7 +7,7 @@ use crate::{
 use pig_prepare::inspect::{Inspection, inspect, privacy::privacy, table_text, write_page};
 use std::process::ExitCode;
 
-/// Looks at a folder and says what is in it. Files that cannot be read make the exit code 1.
+/// Inspects a folder and prints a report. The exit code is 1 if a file cannot be read.
 pub(crate) fn run(args: &Args, asked: &Inspect) -> anyhow::Result<ExitCode> {
     let bar = Bar::new(args, "inspect")?;
     let unreadable = if asked.privacy { tags(args, asked, &bar)? } else { look(args, asked, &bar)? };

@@ -1,4 +1,4 @@
-//! What each command does with what was typed.
+//! The commands.
 
 pub(crate) mod compare;
 pub(crate) mod config;
@@ -20,7 +20,7 @@ pub(crate) mod weights;
 use pig_train::observer::Outcome;
 use std::process::ExitCode;
 
-/// 0 when done, 130 when interrupted, as shells count a SIGINT.
+/// 0 when done, 130 when interrupted, as shells report a SIGINT.
 pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Finished => ExitCode::SUCCESS,

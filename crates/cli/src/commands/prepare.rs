@@ -11,10 +11,10 @@ use pig_train::{
 };
 use std::process::ExitCode;
 
-/// How many files with errors are told on the terminal; errors.csv has all.
+/// How many files with errors are printed on the terminal; errors.csv lists all.
 const TOLD: usize = 5;
 
-/// Prepares a folder and says what became of it.
+/// Prepares a folder and prints a summary.
 pub(crate) fn run(args: &Args, asked: &Prepare) -> anyhow::Result<ExitCode> {
     let config = config(&asked.reading)?;
     let key = match (&asked.key, &asked.new_key) {
@@ -57,11 +57,11 @@ pub(crate) fn run(args: &Args, asked: &Prepare) -> anyhow::Result<ExitCode> {
 fn print(summary: &Summary, asked: &Prepare) {
     let description = &summary.description;
     if summary.stopped {
-        eprintln!("stopped; the same command goes on from here");
+        eprintln!("stopped; run the same command again to continue");
         return;
     }
     println!(
-        "{}: {} pairs of {} image(s) or volume(s), {} with an empty mask; {} without lesion and {} without a mask left out",
+        "{}: {} pairs of {} image(s) or volume(s), {} with an empty mask; left out: {} without a lesion and {} without a mask",
         asked.out.display(),
         description.pairs,
         description.cases,
@@ -70,7 +70,7 @@ fn print(summary: &Summary, asked: &Prepare) {
         description.left_out_without_mask
     );
     if summary.kept > 0 {
-        println!("{} were finished before and kept", summary.kept);
+        println!("{} of them were finished before and are kept", summary.kept);
     }
     for note in &summary.notes {
         eprintln!("note: {note}");

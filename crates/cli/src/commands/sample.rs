@@ -15,7 +15,7 @@ use pig_train::{
 };
 use std::{path::PathBuf, process::ExitCode};
 
-/// Makes pairs and says whether image and mask belong together.
+/// Makes pairs and prints whether image and mask belong together.
 pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
     let source = source(asked);
     let seeds: Vec<u64> = match (asked.count, &asked.seeds, &asked.initial_noise, &source) {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         (None, None, None, GivenSource::ImageFolder(folder)) => {
             (0..picture_paths(folder, "--given-image")?.len() as u64).collect()
         }
-        (None, None, None, _) => bail!("nothing says how many pairs to make; give --count N or --seeds A-B"),
+        (None, None, None, _) => bail!("the number of pairs to make is not given; give --count N or --seeds A-B"),
     };
     let seeds = asked.shard.map_or(seeds.clone(), |shard| shard.of(&seeds));
     let short = [("num_inference_steps", asked.steps), ("batch_size", asked.batch)];
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
     Ok(exit_code(summary.outcome))
 }
 
-/// The run that lends its configuration: the one named, else that of the models which is a run.
+/// The run whose configuration is used: the given run, or else the first of model_y and model_x that is a run.
 fn run_of(asked: &Sample) -> anyhow::Result<PathBuf> {
     let models = [&asked.model_y, &asked.model_x].into_iter().flatten();
     let mut runs = asked.run.iter().chain(models.filter(|path| RunDir::open(path).is_ok()));
@@ -63,7 +63,7 @@ fn run_of(asked: &Sample) -> anyhow::Result<PathBuf> {
     )
 }
 
-/// clap lets at most one of the flags through.
+/// The source of masks or images; clap allows at most one of the flags.
 fn source(asked: &Sample) -> GivenSource {
     match (&asked.given_mask, &asked.masks_from, &asked.given_image) {
         (Some(folder), ..) => GivenSource::MaskFolder(folder.clone()),

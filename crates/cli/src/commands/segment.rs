@@ -31,7 +31,7 @@ use std::{
     process::ExitCode,
 };
 
-/// Does what was asked of masks.
+/// Runs a subcommand of `pig segment`.
 pub(crate) fn run(args: &Args, asked: &Segment) -> anyhow::Result<ExitCode> {
     match asked {
         Segment::Train(train) => run_train(args, train),
@@ -81,7 +81,7 @@ fn run_predict(args: &Args, asked: &SegmentPredict) -> anyhow::Result<ExitCode> 
     Ok(exit_code(found.outcome))
 }
 
-/// A prediction and its truth as read.
+/// A prediction and its truth, as read from the files.
 struct Masks {
     id: String,
     prediction: Vec<bool>,
@@ -143,13 +143,13 @@ fn settings(asked: &Evaluate) -> anyhow::Result<EvaluationSettings> {
         "--tolerance {surface_tolerance}: expected a distance of 0 or more"
     );
     let min_iou = asked.min_iou.unwrap_or(defaults.matching.min_iou);
-    ensure!(min_iou > 0.0 && min_iou <= 1.0, "--min-iou {min_iou}: expected a share above 0, at most 1");
+    ensure!(min_iou > 0.0 && min_iou <= 1.0, "--min-iou {min_iou}: expected a share above 0 and at most 1");
     Ok(EvaluationSettings {
         both_empty: match asked.both_empty {
             BothEmptyName::Skip => BothEmpty::Skip,
             BothEmptyName::One => BothEmpty::One,
         },
-        // Typed as columns, then rows; measured as rows, then columns.
+        // The flag gives columns, then rows; the settings have rows, then columns.
         spacing: asked.spacing.map_or(defaults.spacing, |spacing| [spacing.0[1], spacing.0[0]]),
         surface_tolerance,
         matching: Matching { min_iou, ..defaults.matching },

@@ -14,7 +14,7 @@ use std::{
     process::ExitCode,
 };
 
-/// Trains, continues, or says what a training would cost.
+/// Trains, continues a training, or prints what a training would cost.
 pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     let (terminal, device) = (Terminal::new(args)?, device(args)?);
     if let Some(run) = &train.resume {
@@ -56,13 +56,13 @@ fn dry_run(
 
 fn text(plan: &Plan) -> String {
     let mut text = format!(
-        "# {} pairs of {} groups would train, {} of {} would validate\n",
+        "# training: {} pairs of {} groups; validation: {} pairs of {} groups\n",
         plan.pairs[0], plan.groups[0], plan.pairs[1], plan.groups[1]
     );
     for NetworkPlan { cost, seconds_a_step } in &plan.networks {
         let _ = writeln!(
             text,
-            "# {}: {} parameters, {:.2} GFLOP a forward pass, {} steps of {seconds_a_step:.2} s, {} in all",
+            "# {}: {} parameters, {:.2} GFLOP for a forward pass, {} steps of {seconds_a_step:.2} s, {} in total",
             cost.network,
             cost.parameters,
             cost.forward_flops / 1e9,
@@ -73,7 +73,7 @@ fn text(plan: &Plan) -> String {
     let budget = plan.budget();
     let _ = writeln!(
         text,
-        "# in all: {} parameters; budget {:.1} TFLOP (training images x forward operations, summed over the networks)",
+        "# in total: {} parameters; budget {:.1} TFLOP (training images x forward operations, summed over the networks)",
         budget.parameters(),
         budget.flops() / 1e12
     );

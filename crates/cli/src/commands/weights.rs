@@ -13,7 +13,7 @@ use pig_train::imported::{
 };
 use std::process::ExitCode;
 
-/// The network that steers another in a run that has one.
+/// The name of the control network in a run that has one.
 const CONTROL: &str = "control";
 
 /// Imports, verifies or exports.
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, command: &Weights) -> anyhow::Result<ExitCode> {
             let model = Model::open(&asked.model, asked.network.as_deref())?;
             let control = asked.control.as_deref().map(|path| Model::open(path, Some(CONTROL))).transpose()?;
             let found = verify(&model, control.as_ref(), &asked.reference, &device(args)?)?;
-            // What is no number is not equal.
+            // NaN does not count as equal.
             let equal = found.relative <= asked.tolerance;
             print_verify(args, &found, asked.tolerance, equal)?;
             Ok(if equal { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// Height and width of the pictures that [`data`] writes.
 pub(crate) const SIDE: usize = 16;
 
-/// Settings of a network and a training that take moments.
+/// Settings of a network and of a training that take only moments.
 pub(crate) const TINY: [&str; 19] = [
     "data.size=16",
     "schedule.num_train_timesteps=64",
@@ -67,7 +67,7 @@ pub(crate) fn success(output: Output) -> Output {
     output
 }
 
-/// What stands on stdout, which must be one JSON value and nothing else.
+/// The content of stdout, which must be one JSON value and nothing else.
 #[track_caller]
 pub(crate) fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
@@ -137,7 +137,7 @@ pub(crate) fn picture(path: &Path, side: usize, value: impl Fn(usize, usize) -> 
     write_png(path, [side, side], 1, &pixels, &[]).unwrap();
 }
 
-/// A DICOM element in explicit little endian, padded to an even length.
+/// A DICOM element in explicit VR little endian, padded to an even length.
 pub(crate) fn element((group, number): (u16, u16), vr: &str, value: &[u8]) -> Vec<u8> {
     let mut bytes = [group.to_le_bytes(), number.to_le_bytes()].concat();
     bytes.extend(vr.as_bytes());
@@ -155,7 +155,7 @@ pub(crate) fn element((group, number): (u16, u16), vr: &str, value: &[u8]) -> Ve
     bytes
 }
 
-/// A mammogram of 24 x 24 pixels of 12 bits, with further elements or others in their place.
+/// A mammogram of 24 x 24 pixels of 12 bits. The elements `further` are added; they cannot replace the elements that this function writes.
 pub(crate) fn dicom(instance: &str, further: &[((u16, u16), &str, Vec<u8>)]) -> Vec<u8> {
     let mut elements: std::collections::BTreeMap<(u16, u16), Vec<u8>> = std::collections::BTreeMap::new();
     let mut put = |tag, vr: &str, value: &[u8]| elements.insert(tag, element(tag, vr, value));

@@ -1,10 +1,10 @@
-//! Circles among files, and how they are shown.
+//! Circles (cycles of dependencies) among files, and how they are printed.
 
 use crate::imports::Edges;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// The circles: each the sorted files that all need each other, directly or by others (Tarjan's algorithm).
+/// The circles. Each is the sorted list of files that all need each other, directly or through other files (Tarjan's algorithm).
 pub(crate) fn circles(edges: &Edges) -> Vec<Vec<String>> {
     let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in edges.keys() {
@@ -64,7 +64,7 @@ pub(crate) fn describe(name: &str, circle: &[String], edges: &Edges) -> String {
         if files.contains(from) && files.contains(to) {
             let more = if example.places > 1 { format!(" and {} more", example.places - 1) } else { String::new() };
             writeln!(text, "  {from} -> {to} (line {}: {}{more})", example.line, example.text)
-                .expect("a string takes all text");
+                .expect("writing to a string cannot fail");
         }
     }
     text

@@ -1,9 +1,10 @@
-//! Which file of a crate needs which.
+//! Which files of a crate need which other files.
 
 use crate::modules::{Crate, Import, Mention};
 use std::collections::BTreeMap;
 
-/// Where one file needs another, by the pair of them: the first line, what stands there, and how often.
+/// For each pair of files of which the first needs the second: the first line that shows it, the text of that line, and the number of such
+/// places.
 pub(crate) type Edges = BTreeMap<(String, String), Example>;
 
 /// The first place where a file needs another.
@@ -25,7 +26,7 @@ enum Target {
     },
 }
 
-/// The edges of a crate. A file that declares a child or re-exports from it does not need it for that.
+/// The edges of a crate. A file does not need its child module because it declares it or re-exports from it.
 pub(crate) fn edges(read: &Crate) -> Edges {
     let mut edges = Edges::new();
     for import in &read.imports {
@@ -67,7 +68,7 @@ impl Target {
 }
 
 impl Crate {
-    /// Whether an import makes its file need the target, apart from what the code then does with the name.
+    /// Whether an import alone makes its file need the target, whatever the code then does with the name.
     fn counts(&self, import: &Import, target: Target) -> bool {
         let file = &self.modules[import.module].file;
         let is_below = self.ancestors(target.module()).any(|module| self.modules[module].file == *file);
@@ -76,17 +77,17 @@ impl Crate {
         };
         let mut mentions = self.mentions.iter().filter(|mention| self.modules[mention.module].file == *file);
         match target {
-            // What the file takes from an imported module counts by itself.
+            // Paths through an imported module count themselves.
             Target::Module(_) if mentions.any(|mention| mention.path.len() > 1 && mention.path[0] == *name) => false,
             Target::Module(_) => !(is_below && import.is_reexport),
             Target::Item { .. } if !is_below => true,
-            // The mentions count, or there are none, but in other children by `super`.
+            // If the file mentions the name, its mentions count themselves; if not, only child modules use the name, through `super`.
             Target::Item { .. } if import.is_reexport => false,
             Target::Item { is_trait, .. } => is_trait || mentions.any(|mention| mention.path[0] == *name),
         }
     }
 
-    /// What a path in code leads to: items, if there are any, since code that names a module alone has a value of that name.
+    /// The targets of a path in code. If there are items, only they count: code that consists of the name of a module only names a value.
     fn mentioned(&self, mention: &Mention) -> Vec<Target> {
         let mut targets = self.resolve(mention.module, &mention.path, &mut Vec::new());
         let has_item = targets.iter().any(|target| matches!(target, Target::Item { .. }));
@@ -94,12 +95,12 @@ impl Crate {
         targets
     }
 
-    /// A module and all around it.
+    /// A module and all modules around it.
     fn ancestors(&self, module: usize) -> impl Iterator<Item = usize> {
         std::iter::successors(Some(module), |&module| self.modules[module].parent)
     }
 
-    /// What a path means in a module. Other crates' paths lead to nothing. `under_way` holds the imports being followed.
+    /// The targets of a path in a module. Paths of other crates have no targets. `under_way` holds the imports that are being followed.
     fn resolve(&self, module: usize, path: &[String], under_way: &mut Vec<usize>) -> Vec<Target> {
         let mut found = match path[0].as_str() {
             "crate" => self.ancestors(module).last().map(Target::Module).into_iter().collect(),
@@ -120,14 +121,14 @@ impl Crate {
                 name => self.lookup(module, name, under_way),
             };
             if found.is_empty() {
-                // A macro may have made it.
+                // A macro may have defined the name.
                 return vec![Target::Item { module, is_trait: false }];
             }
         }
         found
     }
 
-    /// What a name means in a module. A module and a function may share one.
+    /// The targets of a name in a module. A module and a function may have the same name.
     fn lookup(&self, module: usize, name: &str, under_way: &mut Vec<usize>) -> Vec<Target> {
         let Some(place) = self.modules.get(module) else { return Vec::new() };
         let child = place.children.get(name).map(|&child| Target::Module(child));

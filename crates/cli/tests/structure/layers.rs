@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The names, without `pig-`, of our crates among the dependencies of a manifest. Those of tests alone are left out.
+/// The names, without `pig-`, of this project's crates among the dependencies of a manifest. Dependencies of tests are left out.
 pub(crate) fn dependencies(manifest: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut is_inside = false;

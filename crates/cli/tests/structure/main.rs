@@ -1,4 +1,4 @@
-//! No two files of a crate need each other, and crates depend on crates of lower layers alone.
+//! No two files of a crate need each other, and crates depend only on crates of lower layers.
 //!
 //! The sources are read as text: `mod` and `use` say which file a path leads to. A method that another file implements
 //! has no path in the code, so it makes no edge.
@@ -35,7 +35,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// A circle that stays.
+/// A circle that is allowed.
 struct Allowed {
     name: &'static str,
     /// Sorted.
@@ -47,17 +47,17 @@ const ALLOWED: &[Allowed] = &[
     Allowed {
         name: "kernels",
         files: &["dot.rs", "tile.rs", "walk.rs"],
-        reason: "One loop over the pixels of an image: a walk leads a tile, and a tile of few channels is a dot product.",
+        reason: "Together they are one loop over the pixels of an image: a walk gives a tile its pixels, and a tile of few channels is a dot product.",
     },
     Allowed {
         name: "kernels",
         files: &["element.rs", "simd/avx2.rs", "simd/avx512.rs", "simd/mod.rs", "simd/portable.rs"],
-        reason: "Vectors load and store elements, and elements say how at each level of instructions.",
+        reason: "Vectors load and store elements, and elements define how this is done at each instruction level.",
     },
     Allowed {
         name: "nn",
         files: &["ops/fast/conv.rs", "ops/fast/packed.rs"],
-        reason: "Packed weights are kept by the method of the convolution that asks for them.",
+        reason: "A convolution asks for packed weights, which are stored under the convolution's method.",
     },
 ];
 
@@ -79,12 +79,12 @@ fn crates_depend_on_lower_layers_alone() {
     let manifests: BTreeMap<String, String> =
         crates().into_iter().map(|(name, folder)| (name, read(&folder.join("Cargo.toml")))).collect();
     let known = manifests.values().flat_map(|manifest| layers::dependencies(manifest)).count();
-    assert!(known > 0, "no crate depends on another: the manifests are not read as they are written");
+    assert!(known > 0, "no crate depends on another: this test does not understand the manifests");
     let problems = layers::problems(&manifests, LAYERS);
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-/// Circles that nobody allowed, and allowed ones that are no more.
+/// Circles that are not allowed, and allowed circles that do not exist any more.
 fn unlike_allowed(crates: &BTreeMap<String, Edges>, allowed: &[Allowed]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut met = vec![false; allowed.len()];
@@ -99,7 +99,7 @@ fn unlike_allowed(crates: &BTreeMap<String, Edges>, allowed: &[Allowed]) -> Vec<
     for (Allowed { name, files, reason }, _) in allowed.iter().zip(met).filter(|(_, met)| !met) {
         let files = files.join(", ");
         problems.push(format!(
-            "{name}: the allowed circle of exactly {files} is no more: correct or remove it in ALLOWED ({reason})\n"
+            "{name}: the allowed circle of exactly {files} does not exist any more: correct or remove it in ALLOWED ({reason})\n"
         ));
     }
     problems

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// Sources by path, as `train/mod.rs`, relative to the folder `src` of a crate.
 pub(crate) type Sources = BTreeMap<String, String>;
 
-/// A crate as its modules say it.
+/// A crate, as its modules declare it.
 #[derive(Debug, Default)]
 pub(crate) struct Crate {
     pub(crate) modules: Vec<Module>,
@@ -47,7 +47,7 @@ pub(crate) struct Mention {
     pub(crate) module: usize,
     pub(crate) path: Vec<String>,
     pub(crate) line: usize,
-    /// Whether it can be nothing but a name of an item: several segments, a call, a macro, a type or a constant.
+    /// Whether it can only be the name of an item: several segments, a call, a macro, a type or a constant.
     pub(crate) is_item: bool,
 }
 
@@ -65,7 +65,7 @@ impl Crate {
             }
         }
         for file in sources.keys() {
-            // Nobody compiles such a file, and this test does not read it.
+            // Such a file is not compiled, and this test does not read it.
             if !found.modules.iter().any(|module| module.file == *file) {
                 found.problems.push(format!("no `mod` leads to the file {file}: declare or delete it"));
             }
@@ -107,7 +107,7 @@ impl Crate {
             } else if token.is("use") && !next("<") {
                 at = self.import(&tokens, at, module);
             } else if token.is("(") && next("in") {
-                // `pub(in crate::a)` depends on nothing.
+                // `pub(in crate::a)` is not a dependency.
                 at = behind_bracket(&tokens, at) - 1;
             } else if let Some(name) = definition(&tokens, at) {
                 if depth == base && !token.in_test {
@@ -250,7 +250,7 @@ fn definition(tokens: &[Token], at: usize) -> Option<usize> {
     let skipped = tokens[at + 1..].iter().take_while(|token| token.is("mut") || token.is("!")).count();
     let name = at + 1 + skipped;
     let token = tokens.get(name)?;
-    // `const fn`, `const unsafe fn` and `*const T` define nothing, and `union` is a word like others.
+    // `const fn`, `const unsafe fn` and `*const T` define nothing, and `union` can be an ordinary name.
     let is_name = token.is_word() && !["fn", "unsafe", "extern", "async"].contains(&token.text);
     let is_pointer = at > 0 && tokens[at - 1].is("*");
     let is_union = !tokens[at].is("union") || tokens.get(name + 1).is_some_and(|next| next.is("{") || next.is("<"));

@@ -1,4 +1,4 @@
-//! The reader on small crates whose circles are known.
+//! Tests the reader on small crates whose circles are known.
 
 use crate::{
     Allowed, circles,
@@ -93,7 +93,7 @@ fn a_reexport_leads_to_the_definition() {
     ] {
         assert_circle(&[("lib.rs", lib), a, b], &["a.rs", "b.rs"]);
     }
-    // Through two modules and another name, and a module itself.
+    // Through two modules and another name; and a module that is re-exported itself.
     let lib = ("lib.rs", "mod a; mod c; mod b; pub use c::{Again as B, inner}; pub use a::A;");
     let c = ("c/mod.rs", "pub mod inner; pub use super::b::B as Again; pub use inner::Deep;");
     assert_eq!(
@@ -112,7 +112,7 @@ fn a_reexport_leads_to_the_definition() {
     let lib = ("lib.rs", "mod a; mod sample; pub use sample::inner::sample; impl Root { fn sample(&self) {} }");
     let sample = ("sample/mod.rs", "pub mod inner;");
     assert_eq!(arrows(&[lib, a, sample, ("sample/inner.rs", "pub fn sample() {}")]), ["a.rs -> sample/inner.rs"]);
-    // What cannot be followed stays with the module.
+    // A path that cannot be followed leads to the module.
     assert_eq!(arrows(&pair("fn f() { crate::b::made_by_macro() }", "make!(made_by_macro);")), ["a.rs -> b.rs"]);
 }
 
@@ -139,13 +139,13 @@ fn a_parent_needs_a_child_only_by_its_code() {
         "mod a; pub struct Root; fn f() { a::run() }",
         "mod a; pub struct Root; fn f() { self::a::run() }",
         "mod a; use a::run; pub struct Root; fn f() { [1].map(run) }",
-        // Methods of a trait name it nowhere.
+        // Code that calls the method of a trait does not name the trait.
         "mod a; use a::Walk; pub struct Root; fn f(x: u8) { x.walk() }",
         "mod a; use a::Walk as _; pub struct Root; fn f(x: u8) { x.walk() }",
     ] {
         assert_circle(&[lib(text), child], &["a.rs", "lib.rs"]);
     }
-    // The child may take from its parent what another file defines.
+    // A child may import from its parent what another file defines.
     assert_eq!(
         arrows(&[lib("mod a; mod b; use b::Root; fn f(x: a::A, y: Root) {}"), child, ("b.rs", "pub struct Root;")]),
         ["a.rs -> b.rs", "lib.rs -> a.rs", "lib.rs -> b.rs"]
@@ -240,7 +240,7 @@ fn allowed_circles_are_exact() {
     assert_eq!(unlike_allowed(&crates, &allow("x", &["a.rs", "b.rs", "c.rs"])).len(), 2);
     assert_eq!(unlike_allowed(&crates, &allow("y", &["a.rs", "b.rs"])).len(), 2);
     let gone = unlike_allowed(&BTreeMap::new(), &allow("x", &["a.rs", "b.rs"]));
-    assert!(gone[0].contains("the allowed circle of exactly a.rs, b.rs is no more"), "{gone:?}");
+    assert!(gone[0].contains("the allowed circle of exactly a.rs, b.rs does not exist any more"), "{gone:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Rust source as words and signs, with the tokens of tests marked.
+//! Rust source as words and signs, in which the tokens of tests are marked.
 
 /// One word, sign or literal.
 #[derive(Clone, Debug)]
@@ -8,7 +8,7 @@ pub(crate) struct Token<'a> {
     /// Counted from 1.
     pub(crate) line: usize,
     pub(crate) kind: Kind,
-    /// Whether it is compiled for tests alone.
+    /// Whether it is compiled only for tests.
     pub(crate) in_test: bool,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         &self.source[self.at..]
     }
 
-    /// Passes over so many bytes and counts their lines.
+    /// Skips this many bytes and counts their lines.
     fn skip(&mut self, bytes: usize) {
         self.line += self.rest()[..bytes].matches('\n').count();
         self.at += bytes;
@@ -158,7 +158,7 @@ fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Length of the block comment, others inside it included, that a text begins with.
+/// Length of the block comment at the start of a text, including nested comments.
 fn block_comment(text: &str) -> usize {
     let mut depth = 0;
     let mut at = 0;
@@ -179,7 +179,7 @@ fn block_comment(text: &str) -> usize {
     at
 }
 
-/// Length of the number that a text begins with. `0..n` and `0.max(n)` are numbers of one digit.
+/// Length of the number at the start of a text. `0..n` and `0.max(n)` start with numbers of one digit.
 fn number(text: &str) -> usize {
     let digits = |text: &str| text.find(|c| !is_name(c)).unwrap_or(text.len());
     let whole = digits(text);
@@ -189,7 +189,7 @@ fn number(text: &str) -> usize {
     }
 }
 
-/// The first index behind the bracket that `open` stands on.
+/// The first index behind the bracket that opens at `open`.
 pub(crate) fn behind_bracket(tokens: &[Token], open: usize) -> usize {
     let mut depth = 0;
     for (index, token) in tokens.iter().enumerate().skip(open) {
@@ -207,7 +207,7 @@ pub(crate) fn behind_bracket(tokens: &[Token], open: usize) -> usize {
     tokens.len()
 }
 
-/// Marks what stands under `#[cfg(test)]`, `#![cfg(test)]` or `#[test]`.
+/// Marks the tokens under `#[cfg(test)]`, `#![cfg(test)]` or `#[test]`.
 fn mark_tests(tokens: &mut [Token]) {
     let mut at = 0;
     while at < tokens.len() {
@@ -227,7 +227,7 @@ fn mark_tests(tokens: &mut [Token]) {
     }
 }
 
-/// Whether an attribute keeps an item out of every build but that of the tests.
+/// Whether an attribute restricts an item to the build of tests.
 fn is_test(attribute: &[Token]) -> bool {
     let has = |word| attribute.iter().any(|token| token.is(word));
     match attribute {
@@ -237,7 +237,7 @@ fn is_test(attribute: &[Token]) -> bool {
     }
 }
 
-/// The first index behind the item, field, variant or statement that begins at `at`, maybe with more attributes.
+/// The first index behind the item, field, variant or statement that begins at `at`, perhaps with further attributes.
 fn behind_item(tokens: &[Token], mut at: usize) -> usize {
     while tokens.get(at).is_some_and(|token| token.is("#")) {
         at = behind_bracket(tokens, at + 1);

@@ -1,4 +1,4 @@
-//! What a cross-validation must satisfy beyond the types of its keys.
+//! Checks of a cross-validation's configuration, beyond the types of its keys.
 
 use crate::crossval::{
     config::{ArmConfig, Count, CrossvalFile, REAL},
@@ -18,18 +18,24 @@ impl CrossvalFile {
         self.segmenter(0).check()?;
         require(crossval.folds >= 2, "crossval.folds", crossval.folds, "2 or more")?;
         let share = crossval.patients;
-        require(share > 0.0 && share <= 1.0, "crossval.patients", share, "above 0, and 1 for all of them")?;
+        require(
+            share > 0.0 && share <= 1.0,
+            "crossval.patients",
+            share,
+            "a number above 0 and at most 1 (1: all patients)",
+        )?;
         let seeds = &crossval.segmenter_seeds;
         let distinct = seeds.iter().enumerate().all(|(i, seed)| !seeds[..i].contains(seed));
         let key = "crossval.segmenter_seeds";
-        require(!seeds.is_empty() && distinct, key, format!("{seeds:?}"), "at least one seed, none of them twice")?;
+        require(!seeds.is_empty() && distinct, key, format!("{seeds:?}"), "at least one seed, and no seed twice")?;
         for (index, arm) in crossval.arms.iter().enumerate() {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.');
             let name = &arm.name;
             let is_good =
                 name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain) && name != REAL;
             let is_new = crossval.arms[..index].iter().all(|other| other.name != *name);
-            let expected = "a name of its own of letters, digits, -, _, + and ., other than \"real\"";
+            let expected =
+                "a unique name of letters, digits, -, _, + and ., with a letter or digit first, other than \"real\"";
             require(is_good && is_new, "crossval.arms.name", format!("{name:?}"), expected)?;
             let mut sets = arm.training_sets().peekable();
             let is_empty = sets.peek().is_none();
@@ -38,12 +44,17 @@ impl CrossvalFile {
                 Count::Share(share) => share.is_finite() && share > 0.0,
             });
             let found = format!("{:?}, {:?}, {:?}", arm.add, arm.only, arm.shuffled);
-            let expected = "a number above 0 in one of them";
+            let expected = "only numbers above 0, and at least one in these lists";
             require(is_positive && !is_empty, "crossval.arms.add, only, shuffled", found, expected)?;
             if let Some(runs) = &arm.runs {
                 require(runs.contains("{fold}"), "crossval.arms.runs", runs, "a path with {fold} in it")?;
                 let alone = arm.config.is_none() && arm.set.is_empty();
-                require(alone, "crossval.arms.runs", runs, "no config and no set beside it: the runs have their own")?;
+                require(
+                    alone,
+                    "crossval.arms.runs",
+                    runs,
+                    "neither config nor set beside runs: the runs have their own configuration",
+                )?;
             }
         }
         let labels: Vec<String> = variants(self).into_iter().map(|variant| variant.label(self)).collect();
@@ -51,7 +62,7 @@ impl CrossvalFile {
         require(twice.is_none(), "crossval.arms", format!("{twice:?}"), "no count twice in a list")
     }
 
-    /// The generator's configuration of an arm whose runs are trained here; `base` is the folder of this file.
+    /// The generator's configuration for an arm whose generator is trained here, without `runs`. `base` is the folder of this file.
     pub fn generator(&self, arm: &ArmConfig, base: &Path) -> Result<Config> {
         let layers = Layers { file: arm.config.as_ref().map(|path| base.join(path)), sets: arm.set.clone() };
         let mut config = layers.load()?;
@@ -63,7 +74,7 @@ impl CrossvalFile {
         Ok(config)
     }
 
-    /// Refuses a generator whose pairs could not train the segmenter.
+    /// Refuses a generator whose pairs cannot train the segmenter.
     pub(super) fn check_generator(&self, arm: &ArmConfig, config: &Config) -> Result<()> {
         let key = format!("crossval.arms {:?}", arm.name);
         let of = |data: &DataConfig| (data.size, data.channels, data.group_column.clone());
@@ -72,12 +83,12 @@ impl CrossvalFile {
             return Err(Error::Setting {
                 key: format!("{key}: data.size, data.channels, data.group_column"),
                 found: format!("{found:?}"),
-                expected: format!("{expected:?}, as the segmenter's"),
+                expected: format!("{expected:?}, the values of the segmenter"),
             });
         }
         let method = config.method;
         let has_masks = method.has_masks();
-        require(has_masks, &format!("{key}: method"), method.word(), "one that makes or takes masks")
+        require(has_masks, &format!("{key}: method"), method.word(), "a method that makes or takes masks")
     }
 }
 
@@ -110,7 +121,7 @@ mod tests {
             ("[crossval]\nsegmenter_seeds = [1, 1]\n".to_owned(), "segmenter_seeds"),
             (arm("name = \"real\""), "other than \"real\""),
             (arm("name = \"../x\""), "crossval.arms.name"),
-            (arm("name = \"a\"") + &arm("name = \"a\""), "a name of its own"),
+            (arm("name = \"a\"") + &arm("name = \"a\""), "a unique name"),
             (arm("name = \"a\"\nadd = [0]"), "above 0"),
             (arm("name = \"a\"\nadd = []"), "above 0"),
             (arm("name = \"a\"\nonly = [2, 2]"), "twice"),
@@ -124,6 +135,6 @@ mod tests {
         assert!(message.contains("makes or takes masks"), "{message}");
         let file = parse(&arm("name = \"a\"\nset = [\"data.size=32\"]"));
         let message = file.generator(&file.crossval.arms[0], Path::new(".")).unwrap_err().to_string();
-        assert!(message.contains("as the segmenter's"), "{message}");
+        assert!(message.contains("the values of the segmenter"), "{message}");
     }
 }

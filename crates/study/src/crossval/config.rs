@@ -8,11 +8,11 @@ use std::path::PathBuf;
 /// The arm that is always there: real pairs alone.
 pub const REAL: &str = "real";
 
-/// One TOML is a cross-validation: `[data]` and `[segment]` as for a segmenter, and `[crossval]`.
+/// A cross-validation in one TOML file: `[data]` and `[segment]` as for a segmenter, and `[crossval]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrossvalFile {
-    /// How files become numbers.
+    /// How images and masks are prepared.
     pub data: DataConfig,
     /// The segmenter of every arm.
     pub segment: SegmentConfig,
@@ -24,17 +24,17 @@ pub struct CrossvalFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrossvalConfig {
-    /// Parts of the patients; each is the test set of one fold. Of the other patients `data.validation_fraction` validate and the rest
-    /// train, generators and segmenters alike.
+    /// Number of folds. The patients are divided into this many parts, and each part is the test set of one fold. Of the other patients,
+    /// the share `data.validation_fraction` is used for validation and the rest for training, by generators and segmenters alike.
     pub folds: usize,
-    /// Share of the training and of the validating patients that are used in each fold, at least one of each; the others are left out
-    /// altogether. The test set stays whole, so that shares can be compared.
+    /// Share of the training patients and of the validation patients that each fold uses, at least one of each; the others are not used at
+    /// all. The test set stays complete, so that different shares can be compared.
     pub patients: f64,
     /// Seed of the folds, and of the order in which training masks are given to methods that need masks.
     pub seed: u64,
-    /// Seeds of the segmenters; each fold and arm has a segmenter for each. They take the place of `segment.train.seed`.
+    /// Seeds of the segmenters: in each fold, every training set trains one segmenter for each seed. They replace `segment.train.seed`.
     pub segmenter_seeds: Vec<u64>,
-    /// What is compared with real pairs alone, which are always there as the arm `real`.
+    /// The arms, which are compared with real pairs alone. Real pairs alone are always included, as the arm `real`.
     pub arms: Vec<ArmConfig>,
 }
 
@@ -44,25 +44,25 @@ impl Default for CrossvalConfig {
     }
 }
 
-/// A `[[crossval.arms]]` entry: a generator, how many of its pairs train, and how.
+/// A `[[crossval.arms]]` entry: a generator, the numbers of its pairs that segmenters train on, and how the pairs are used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArmConfig {
-    /// Its name in folders and tables.
+    /// Name of the arm in folders and tables.
     pub name: String,
-    /// The generator's experiment, a TOML file, relative to this one; defaults without it.
+    /// The generator's configuration: a TOML file, relative to this file. If it is not set, the defaults are used.
     pub config: Option<PathBuf>,
-    /// Keys over it, as `--set` takes them, such as `"train.steps=500"`.
+    /// Keys that override it, written as for `--set`, such as `"train.steps=500"`.
     pub set: Vec<String>,
-    /// Runs that were trained elsewhere on the folds' splits, one a fold: a path with `{fold}` in it, relative to this file. Each is
-    /// refused where its split is not the fold's.
+    /// Runs that were trained elsewhere on the folds' splits, one for each fold: a path that contains `{fold}`, relative to this file. A
+    /// run is refused if its split is not the fold's.
     pub runs: Option<String>,
-    /// Generated pairs beside all real training pairs; each entry is a training set of its own. A whole number is a number of pairs, a
-    /// number with a point a share of the fold's real training pairs.
+    /// Numbers of generated pairs to use in addition to all real training pairs; each entry is a training set of its own. A whole number is
+    /// a number of pairs; a number with a decimal point is a share of the number of real training pairs in the fold.
     pub add: Vec<Count>,
-    /// Generated pairs in the place of real ones.
+    /// Numbers of generated pairs to use instead of the real ones.
     pub only: Vec<Count>,
-    /// The same, each image with the mask of another pair: what is left when images and masks do not belong together.
+    /// Like `only`, but each image has the mask of another pair. This measures what remains when images and masks do not belong together.
     pub shuffled: Vec<Count>,
 }
 
@@ -81,25 +81,25 @@ impl Default for ArmConfig {
 }
 
 impl ArmConfig {
-    /// All training sets: how many pairs, and how they are used.
+    /// All training sets: how the pairs are used, and how many.
     pub fn training_sets(&self) -> impl Iterator<Item = (Use, Count)> {
         let lists = [(Use::Add, &self.add), (Use::Only, &self.only), (Use::Shuffled, &self.shuffled)];
         lists.into_iter().flat_map(|(how, counts)| counts.iter().map(move |&count| (how, count)))
     }
 }
 
-/// How many pairs.
+/// A number of pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Count {
-    /// So many.
+    /// This number of pairs.
     Pairs(usize),
-    /// So many for each real training pair, rounded.
+    /// This number of pairs for each real training pair, rounded.
     Share(f64),
 }
 
 impl Count {
-    /// The number of pairs beside `real` training pairs.
+    /// The number of generated pairs if there are `real` real training pairs.
     pub fn of(self, real: usize) -> usize {
         match self {
             Self::Pairs(pairs) => pairs,
@@ -112,25 +112,25 @@ impl std::fmt::Display for Count {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pairs(pairs) => write!(f, "{pairs}"),
-            // With its point, so that a share of 1 is not taken for one pair.
+            // With the decimal point, so that a share of 1 is not read as one pair.
             Self::Share(share) => write!(f, "{share:?}"),
         }
     }
 }
 
-/// How generated pairs train a segmenter.
+/// How a segmenter uses generated pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// Beside all real training pairs.
+    /// In addition to all real training pairs.
     Add,
-    /// In their place.
+    /// Instead of the real training pairs.
     Only,
-    /// In their place, with each other's masks.
+    /// Instead of the real training pairs, with the masks of other pairs.
     Shuffled,
 }
 
 impl Use {
-    /// The word of the configuration.
+    /// The name of this use in the configuration.
     pub fn word(self) -> &'static str {
         match self {
             Self::Add => "add",
@@ -141,7 +141,7 @@ impl Use {
 }
 
 impl CrossvalFile {
-    /// The segmenter with one of its seeds.
+    /// The configuration of the segmenter with one of its seeds.
     pub fn segmenter(&self, seed: u64) -> SegmentFile {
         let mut file = SegmentFile { data: self.data.clone(), segment: self.segment.clone() };
         file.segment.train.seed = seed;

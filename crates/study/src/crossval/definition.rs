@@ -1,9 +1,9 @@
-//! What the numbers of a cross-validation are, in words.
+//! The definition of the numbers of a cross-validation, as text.
 
 use crate::crossval::open::Crossval;
 
-/// What the numbers are, and how many patients and pairs stand behind them. `measured` folds have a segmenter that is done, the
-/// training sets `open` have none.
+/// Defines the numbers, and says how many patients and pairs they are based on. `measured` is the number of folds with a finished
+/// segmenter; `open` are the training sets that have none.
 pub(super) fn definition(crossval: &Crossval, measured: usize, open: &[&str]) -> String {
     let (file, [height, width]) = (&crossval.file, crossval.file.data.size);
     let steps = if file.segment.train.equal_epochs { "equal epochs" } else { "equal optimiser steps" };
@@ -15,12 +15,12 @@ pub(super) fn definition(crossval: &Crossval, measured: usize, open: &[&str]) ->
     let so_far = if measured < folds { format!(", {measured} of them measured so far") } else { String::new() };
     let not_yet = if open.is_empty() { String::new() } else { format!(" Not measured yet: {}.", open.join(", ")) };
     format!(
-        "{folds} folds {}{so_far}; {}{} training, {} validating and {} test pairs a fold; {} segmenter seeds, one generator seed; {steps}. \
-         Dice, IoU, precision and recall per slice at {height} x {width}, slices left out in which both masks are empty; Hausdorff 95 in \
-         pixels, over slices in which neither mask is. Each number is the mean over folds and its standard deviation; the difference in \
-         Dice is the mean over cases (averaged over seeds) with a 95 % bootstrap interval by patient, and p of a paired permutation \
-         test by patient. It leaves out slices with a Dice on one side alone: those without a lesion on which one of the two finds \
-         something, which is a Dice of 0 in that one's column.{not_yet}",
+        "{folds} folds {}{so_far}; {}{} training, {} validation and {} test pairs in each fold; {} segmenter seeds, one generator seed; {steps}. \
+         Dice, IoU, precision and recall are computed per slice at {height} x {width}, without slices in which both masks are empty; \
+         Hausdorff 95 is in pixels, over slices in which neither mask is empty. Each number is the mean over folds with its standard \
+         deviation. The difference in Dice is the mean over cases (averaged over seeds) with a 95 % bootstrap interval by patient; p is \
+         from a paired permutation test by patient. The difference leaves out slices for which only one of the two has a Dice: those \
+         without a lesion in which only one of the two finds something. Such a slice has a Dice of 0 for that one.{not_yet}",
         crossval.folds.first().map(|fold| fold.by.to_string()).unwrap_or_default(),
         share_words(file.crossval.patients),
         count(|fold| fold.training.len()),
@@ -31,5 +31,9 @@ pub(super) fn definition(crossval: &Crossval, measured: usize, open: &[&str]) ->
 }
 
 fn share_words(patients: f64) -> String {
-    if patients < 1.0 { format!("{:.0} % of the patients that do not test; ", 100.0 * patients) } else { String::new() }
+    if patients < 1.0 {
+        format!("{:.0} % of the patients outside the test set; ", 100.0 * patients)
+    } else {
+        String::new()
+    }
 }

@@ -1,4 +1,5 @@
-//! The data of one fold: read once for all its pieces, the test patients only when a segmenter is finished.
+//! The data of one fold. Training and validation pairs are read once for all pieces; test pairs are read only when a segmenter is trained
+//! and can be measured.
 
 use crate::crossval::open::Crossval;
 use pig_data::{PreparedSet, Splits};
@@ -9,22 +10,22 @@ use pig_train::{
 };
 use std::cell::OnceCell;
 
-/// One fold, with the pairs that train and validate in it.
+/// One fold, with its training and validation pairs.
 #[derive(Debug)]
 pub(super) struct FoldData<'a> {
-    /// The whole.
+    /// The cross-validation.
     pub(super) crossval: &'a Crossval,
-    /// Which fold, from 0.
+    /// Number of the fold, from 0.
     pub(super) number: usize,
-    /// Who trains, validates and tests.
+    /// The fold's split into training, validation and test cases.
     pub(super) splits: &'a Splits,
-    /// The pairs that train and validate.
+    /// The training and validation pairs.
     pub(super) real: RunData,
     test: OnceCell<PreparedSet>,
 }
 
 impl<'a> FoldData<'a> {
-    /// Reads the pairs that train and validate.
+    /// Reads the training and validation pairs.
     pub(super) fn read(crossval: &'a Crossval, number: usize, observer: &dyn Observer) -> Result<Self> {
         let splits = &crossval.folds[number];
         let real = RunData::split(&crossval.data, &crossval.file.data, |_| Ok(splits.clone()), observer)?;

@@ -1,4 +1,5 @@
-//! The generator of an arm in one fold: trained on the fold's training patients alone, or taken from a run that was; then its pairs.
+//! The generator of an arm in one fold, and its pairs. It is trained on the fold's training patients alone, or taken from a run that was
+//! trained on them alone.
 
 use crate::crossval::{
     fold::FoldData,
@@ -37,7 +38,7 @@ pub fn check_unseen(run: &RunDir, fold: &Splits) -> Result<()> {
     Err(Error::BadFile {
         path: run.path().to_owned(),
         problem: format!(
-            "this generator was trained on the split {}, not on the fold's {}; it saw {tested} of the fold's {} test pairs",
+            "this generator was trained on the split {}, not on the fold's split {}; it saw {tested} of the fold's {} test pairs",
             provenance.splits_sha256,
             fold.sha256,
             fold.test.len()
@@ -46,7 +47,7 @@ pub fn check_unseen(run: &RunDir, fold: &Splits) -> Result<()> {
     })
 }
 
-/// Trains a generator of `config` on a fold's split, or goes on with it.
+/// Trains a generator with `config` on a fold's split, or continues its run.
 pub(crate) fn train_generator(
     config: &Config,
     data: &Path,
@@ -63,7 +64,7 @@ pub(crate) fn train_generator(
     if found.config()? != *config {
         return Err(Error::BadFile {
             path: run.to_owned(),
-            problem: "this generator was begun with another configuration".to_owned(),
+            problem: "this generator was started with another configuration".to_owned(),
             advice: "choose another --out, go back to that configuration, or remove the folder",
         });
     }
@@ -76,12 +77,12 @@ pub(super) struct Generator {
     folder: PathBuf,
     name: String,
     model_hash: String,
-    /// The seeds of its pairs, in the order in which they are taken.
+    /// The seeds of its pairs, in the order in which the pairs are used.
     seeds: Vec<u64>,
 }
 
 impl Generator {
-    /// The first `count` pairs, after checking that this very model made them.
+    /// The first `count` pairs, after checking that exactly this model made them.
     pub(super) fn pairs(&self, count: usize, fold: &FoldData<'_>, observer: &dyn Observer) -> Result<PreparedSet> {
         let (folder, seeds) = (part(&self.folder, PAIRS)?, &self.seeds[..count.min(self.seeds.len())]);
         for &seed in seeds {
@@ -91,10 +92,10 @@ impl Generator {
                 return Err(Error::BadFile {
                     path,
                     problem: format!(
-                        "was made by a model of hash {found:?}, not by the fold's of {:?}",
+                        "was made by a model with hash {found:?}, not by the model of this fold with hash {:?}",
                         self.model_hash
                     ),
-                    advice: "remove the generator's folder, so that it is made anew",
+                    advice: "remove the generator's folder, so that it is made again",
                 });
             }
         }
@@ -103,7 +104,7 @@ impl Generator {
 }
 
 impl FoldData<'_> {
-    /// The generator of an arm, where it is done.
+    /// The generator of an arm, if it is finished.
     pub(super) fn finished_generator(&self, arm: usize) -> Result<Option<Generator>> {
         let (crossval, kind) = (self.crossval, PieceKind::Generator { arm });
         let done = crossval.finished(Piece { fold: self.number, kind })?;
@@ -116,7 +117,7 @@ impl FoldData<'_> {
         }))
     }
 
-    /// Trains the generator of an arm and makes its pairs, where that is not done.
+    /// Trains the generator of an arm and makes its pairs, unless this is already done.
     pub(super) fn generator(&self, arm: usize, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
         if self.finished_generator(arm)?.is_some() {
             return Ok(Outcome::Finished);
@@ -156,7 +157,7 @@ impl FoldData<'_> {
         Ok(Outcome::Finished)
     }
 
-    /// Says that a piece is done.
+    /// Records that a piece is done.
     pub(super) fn done(&self, piece: Piece, started: Instant, at_once: bool, found: Found) -> Result<()> {
         let done = Done {
             splits_sha256: self.splits.sha256.clone(),
@@ -168,8 +169,8 @@ impl FoldData<'_> {
         done.write(&self.crossval.folder(self.number, piece.kind))
     }
 
-    /// Seeds of `count` pairs. A method that needs masks takes training mask `seed` modulo their number, so its seeds go through all of
-    /// them in a random order before any is taken twice.
+    /// Seeds of `count` pairs. A method that needs masks uses the training mask whose index is `seed` modulo the number of masks; its seeds
+    /// are chosen so that every mask is used once, in a random order, before any mask is used twice.
     fn seeds(&self, config: &Config, count: usize) -> Vec<u64> {
         let positions: Vec<u64> = (0..count as u64).collect();
         if !config.method.needs_masks() {

@@ -1,4 +1,4 @@
-//! What is left to do, and how long it will take.
+//! The pieces that are left to do, and how long they will take.
 
 use crate::{
     crossval::{
@@ -18,24 +18,24 @@ use pig_train::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// How far a piece is.
+/// The progress of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
     /// Done.
     Done,
-    /// Begun.
+    /// Started.
     Begun,
-    /// Not begun.
+    /// Not started.
     Open,
 }
 
-/// A time and where it is known from.
+/// A time, and what the estimate is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimated {
-    /// The whole piece, in seconds, on a machine like this one.
+    /// Time for the whole piece in seconds, on a machine like this one.
     pub seconds: f64,
-    /// What it was taken from.
+    /// What the estimate is based on.
     pub from: &'static str,
 }
 
@@ -44,22 +44,22 @@ pub struct Estimated {
 pub struct Job {
     /// The fold.
     pub fold: usize,
-    /// What `--arm` calls it.
+    /// The label of the piece, as `--arm` takes it.
     pub arm: String,
     /// The segmenter's seed.
     pub seed: Option<u64>,
-    /// How far it is.
+    /// The progress of the piece.
     pub progress: Progress,
-    /// How long it took, or will take from its beginning; none where nothing is known.
+    /// How long the piece took, or will take from the start; none if this is unknown.
     pub time: Option<Estimated>,
 }
 
-/// A forward and a backward pass take about three times a forward pass.
+/// A training step (forward and backward pass) takes about three times as long as a forward pass.
 const PASSES_OF_A_STEP: f64 = 3.0;
 
 impl Crossval {
-    /// The pieces that `selection` means, with time estimates: the mean of finished pieces of the same kind where there are any, else
-    /// a few measured steps.
+    /// The selected pieces with time estimates. An estimate is the mean over finished pieces of the same kind; if there are none, a few
+    /// steps are measured.
     pub fn jobs(&self, selection: &Selection, device: &Device, observer: &dyn Observer) -> Result<Vec<Job>> {
         let pieces = self.pieces(selection)?;
         let known = self.known()?;
@@ -95,7 +95,7 @@ impl Crossval {
         folder.join(RUN).exists() || folder.join(PAIRS).exists()
     }
 
-    /// Mean seconds of finished pieces by their kind, those that were interrupted left out where there are others.
+    /// Mean seconds of finished pieces by kind. Interrupted pieces are left out if their kind has others.
     fn known(&self) -> Result<BTreeMap<String, f64>> {
         let mut found: BTreeMap<String, Vec<(bool, f64)>> = BTreeMap::new();
         for piece in self.pieces(&Selection::default())? {
@@ -111,7 +111,7 @@ impl Crossval {
         Ok(found.into_iter().map(|(kind, times)| (kind, mean(times))).collect())
     }
 
-    /// The time of a piece of which none like it is finished.
+    /// Measures the time of a piece if no piece of its kind is finished.
     fn measure(&self, piece: Piece, device: &Device, observer: &dyn Observer) -> Result<Option<Estimated>> {
         let from = "measured steps";
         match piece.kind {
@@ -135,7 +135,7 @@ impl Crossval {
                 let out = self.folder(piece.fold, piece.kind).join("run-that-is-not-written");
                 let plan = plan(&generator, &self.data, &out, device, observer)?;
                 let images = (generator.train.batch_size * generator.train.gradient_accumulation_steps) as f64;
-                // Networks that are asked at every step of sampling; an autoencoder is asked once.
+                // Number of networks that are evaluated at every sampling step; an autoencoder is evaluated once only.
                 let asked = if generator.takes(GivenKind::Nothing) { plan.networks.len() } else { 1 };
                 let steps = generator.timesteps()?.len() as f64;
                 let seconds = plan.networks.iter().rev().enumerate().map(|(index, network)| {
@@ -149,7 +149,8 @@ impl Crossval {
     }
 }
 
-/// Pieces that take about the same time: generators by arm, all segmenters of equal steps.
+/// The kind of a piece; pieces of one kind take about the same time. All segmenters are one kind, because they train for equal steps
+/// (unless `segment.train.equal_epochs` is set); other pieces are distinguished by their label.
 fn kind_of(piece: Piece, label: &str) -> String {
     match piece.kind {
         PieceKind::Segmenter { .. } => "segmenter".to_owned(),

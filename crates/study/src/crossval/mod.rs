@@ -1,15 +1,16 @@
-//! The whole of `pig crossval`: folds by patient, a generator and segmenters in each, and nobody sees a test patient before the end.
+//! `pig crossval`: a cross-validation with folds by patient. Each fold trains generators and segmenters, and its test patients are used
+//! only at the end, to measure the segmenters.
 //!
-//! Everything is a [`Piece`] with a folder of its own, and a piece that is done is kept: stopped anywhere, the same call goes on. Pieces
-//! may be done on several machines; the results are read from whatever pieces are there.
+//! All work is divided into pieces ([`Piece`]), each with a folder of its own. Finished pieces are kept: after a stop at any point, the
+//! same call continues. The pieces may be computed on several machines; the results are read from all finished pieces that are present.
 //!
 //! ```text
 //! OUT/crossval.toml                                  the configuration
-//! OUT/fold-0/splits.json                             who trains, validates and tests
+//! OUT/fold-0/splits.json                             the training, validation and test cases
 //! OUT/fold-0/generators/pig/{run/, pairs/, done.json}
 //! OUT/fold-0/segmenters/pig-add-0.29/seed-0/{run/, cases.csv, done.json}
 //! OUT/fold-0/agreement/pig/seed-0/{cases.csv, done.json}
-//! OUT/{cases.csv, results.json, table.md}            of all that is done
+//! OUT/{cases.csv, results.json, table.md}            computed from all finished pieces
 //! ```
 
 mod check;

@@ -1,4 +1,4 @@
-//! A cross-validation in its folder: its pieces, and which of them are done.
+//! A cross-validation in its folder: its pieces, and which of them are finished.
 
 use crate::crossval::{
     config::{ArmConfig, CrossvalFile},
@@ -9,12 +9,12 @@ use pig_data::{Dataset, Splits, crossval_folds};
 use pig_train::{Error, Result, config::Layers, observer::Observer, run_data::discover};
 use std::path::{Path, PathBuf};
 
-/// A cross-validation on its data, in its folder.
+/// A cross-validation with its data and its folder.
 #[derive(Debug)]
 pub struct Crossval {
     /// Its configuration.
     pub file: CrossvalFile,
-    /// Who trains, validates and tests, fold by fold.
+    /// The split of each fold into training, validation and test cases.
     pub folds: Vec<Splits>,
     /// The folder that paths in the configuration are relative to.
     pub(super) base: PathBuf,
@@ -23,26 +23,26 @@ pub struct Crossval {
     pub(super) dataset: Dataset,
 }
 
-/// Which pieces are meant; all where nothing is said.
+/// A selection of pieces; an unset field selects all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// A fold, from 0.
     pub fold: Option<usize>,
-    /// The name of an arm (all its pieces), or the label of one, such as `real`, `pig-generator` or `pig-add-0.29`.
+    /// The name of an arm (selects all its pieces), or the label of a piece, such as `real`, `pig-generator` or `pig-add-0.29`.
     pub arm: Option<String>,
     /// The seed of a segmenter.
     pub seed: Option<u64>,
 }
 
 impl Crossval {
-    /// Reads the configuration and the data's listing, and makes `out` with the folds, or checks that they are those that `out` has.
+    /// Reads the configuration and lists the data. Then writes the folds to `out`, or checks that they are equal to the folds in `out`.
     pub fn open(layers: &Layers, data: &Path, out: &Path, observer: &dyn Observer) -> Result<Self> {
         let file: CrossvalFile = layers.load_as()?;
         let base = layers.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
         Self::new(file, base, data, out, observer)
     }
 
-    /// The same of a configuration that was read; paths in it are relative to `base`.
+    /// Like [`Self::open`], with a configuration that is already read; its paths are relative to `base`.
     pub fn new(file: CrossvalFile, base: PathBuf, data: &Path, out: &Path, observer: &dyn Observer) -> Result<Self> {
         file.check()?;
         for arm in file.crossval.arms.iter().filter(|arm| arm.runs.is_none()) {
@@ -61,7 +61,7 @@ impl Crossval {
         Ok(Self { file, folds, base, data: data.to_owned(), out: out.to_owned(), dataset })
     }
 
-    /// All pieces that `selection` means, fold by fold, each behind those that it needs.
+    /// All selected pieces, fold by fold; each piece follows the pieces that it needs.
     pub fn pieces(&self, selection: &Selection) -> Result<Vec<Piece>> {
         let file = &self.file;
         let all = (0..self.folds.len()).flat_map(|fold| piece::pieces(file, fold));
@@ -78,7 +78,11 @@ impl Crossval {
         Err(Error::Setting {
             key: "--fold, --arm, --seed".to_owned(),
             found: format!("{selection:?}"),
-            expected: format!("folds 0 to {} and an arm of: {}", self.folds.len() - 1, labels.join(", ")),
+            expected: format!(
+                "a fold from 0 to {}, a seed of crossval.segmenter_seeds, and one of these arms: {}",
+                self.folds.len() - 1,
+                labels.join(", ")
+            ),
         })
     }
 
@@ -92,7 +96,7 @@ impl Crossval {
         Piece { fold, kind }.folder(&self.file, &self.out)
     }
 
-    /// What a piece found, where it is done. One that was finished with another split or other settings is refused.
+    /// The record of a piece, if it is finished. Refuses a piece that was finished with another split or with other settings.
     pub(super) fn finished(&self, piece: Piece) -> Result<Option<Done>> {
         let folder = piece.folder(&self.file, &self.out);
         let Some(done) = Done::read(&folder)? else { return Ok(None) };
@@ -100,7 +104,7 @@ impl Crossval {
         Ok(Some(done))
     }
 
-    /// SHA-256 of what decides a piece beside the fold's split and the pictures themselves.
+    /// SHA-256 of the settings that determine a piece. The fold's split and the images themselves are not part of it.
     pub(super) fn settings(&self, piece: Piece) -> Result<String> {
         let file = &self.file;
         let mut settings = Settings::of(&piece.label(file));
@@ -136,7 +140,7 @@ impl Crossval {
     }
 }
 
-/// Writes a fold's split, or checks that the one that is there is the same.
+/// Writes a fold's split, or checks that the existing file holds the same split.
 pub(crate) fn keep_fold(out: &Path, number: usize, fold: &Splits) -> Result<()> {
     let folder = fold_folder(out, number);
     let path = folder.join("splits.json");
@@ -150,7 +154,10 @@ pub(crate) fn keep_fold(out: &Path, number: usize, fold: &Splits) -> Result<()> 
     }
     Err(Error::BadFile {
         path,
-        problem: format!("holds a split of SHA-256 {}, but these data and settings give {}", found.sha256, fold.sha256),
-        advice: "patients, crossval.folds, crossval.patients, crossval.seed or data.validation_fraction have changed: choose another --out",
+        problem: format!(
+            "holds a split with SHA-256 {}, but these data and settings give {}",
+            found.sha256, fold.sha256
+        ),
+        advice: "the patients, crossval.folds, crossval.patients, crossval.seed or data.validation_fraction have changed: choose another --out",
     })
 }

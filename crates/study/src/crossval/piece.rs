@@ -1,4 +1,4 @@
-//! The pieces of a cross-validation: what can be done by itself, and what lies in its folder when it is done.
+//! The pieces of a cross-validation: the units of work that can be done separately, and the record in the folder of a finished piece.
 
 use crate::crossval::{
     config::CrossvalFile,
@@ -12,26 +12,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Something that can be done by itself.
+/// The kind of a piece of work that can be done separately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PieceKind {
-    /// The generator of an arm is trained, and makes as many pairs as the arm's greatest count.
+    /// Trains the generator of an arm and makes as many pairs as the arm's largest training set needs.
     Generator {
         /// Number of the arm.
         arm: usize,
     },
-    /// A segmenter is trained and measured on the test patients.
+    /// Trains a segmenter and measures it on the test patients.
     Segmenter {
-        /// What it trains on.
+        /// The training set.
         variant: Variant,
-        /// Its seed.
+        /// Seed of the segmenter.
         seed: u64,
     },
-    /// The segmenter of real pairs finds the lesions of generated pairs: pair agreement.
+    /// Measures pair agreement: the segmenter of real pairs segments generated pairs.
     Agreement {
         /// Number of the arm.
         arm: usize,
-        /// The segmenter's seed.
+        /// Seed of the segmenter.
         seed: u64,
     },
 }
@@ -41,11 +41,11 @@ pub enum PieceKind {
 pub struct Piece {
     /// The fold, from 0.
     pub fold: usize,
-    /// What is to be done.
+    /// The kind of work.
     pub kind: PieceKind,
 }
 
-/// All pieces of a fold, each behind those that it needs.
+/// All pieces of a fold; each piece follows the pieces that it needs.
 pub fn pieces(file: &CrossvalFile, fold: usize) -> Vec<Piece> {
     let seeds = &file.crossval.segmenter_seeds;
     let of = |variant| seeds.iter().map(move |&seed| PieceKind::Segmenter { variant, seed });
@@ -59,7 +59,7 @@ pub fn pieces(file: &CrossvalFile, fold: usize) -> Vec<Piece> {
 }
 
 impl Piece {
-    /// The arm as `--arm` names it: a generator's, agreement's and segmenter's are told apart.
+    /// The label that `--arm` takes; it distinguishes the generator, the agreement and the segmenters of one arm.
     pub fn label(self, file: &CrossvalFile) -> String {
         let name = |arm: usize| &file.crossval.arms[arm].name;
         match self.kind {
@@ -69,7 +69,7 @@ impl Piece {
         }
     }
 
-    /// Whether `--arm` means it: by its own label, or by the name of its arm.
+    /// Whether `wanted`, the value of `--arm`, selects this piece: by the label of the piece, or by the name of its arm.
     pub fn is_of(self, file: &CrossvalFile, wanted: &str) -> bool {
         let arm = match self.kind {
             PieceKind::Generator { arm } | PieceKind::Agreement { arm, .. } => Some(arm),
@@ -78,7 +78,7 @@ impl Piece {
         self.label(file) == wanted || arm.is_some_and(|arm| file.crossval.arms[arm].name == wanted)
     }
 
-    /// The seed of its segmenter.
+    /// The seed of the segmenter, if the piece has one.
     pub fn seed(self) -> Option<u64> {
         match self.kind {
             PieceKind::Generator { .. } => None,
@@ -86,7 +86,7 @@ impl Piece {
         }
     }
 
-    /// Its folder.
+    /// The folder of the piece.
     pub fn folder(self, file: &CrossvalFile, out: &Path) -> PathBuf {
         let fold = fold_folder(out, self.fold);
         let name = |arm: usize| &file.crossval.arms[arm].name;
@@ -105,48 +105,48 @@ pub fn fold_folder(out: &Path, fold: usize) -> PathBuf {
     out.join(format!("fold-{fold}"))
 }
 
-/// What stands in the folder of a finished piece; it is written last.
+/// The record in the folder of a finished piece; it is written last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     /// SHA-256 of the fold's split.
     pub splits_sha256: String,
-    /// SHA-256 of what else decides the piece: configuration and data.
+    /// SHA-256 of the settings that determine the piece, besides the split and the images.
     pub settings_sha256: String,
-    /// Seconds that it took, from its last start on.
+    /// Seconds that the piece took since its last start.
     pub seconds: f64,
-    /// Whether it was done without an interruption, so that `seconds` are all that it took.
+    /// Whether the piece ran without interruption, so that `seconds` is its whole time.
     pub at_once: bool,
-    /// What it found.
+    /// The result.
     pub found: Found,
 }
 
-/// What a piece found, beside the files in its folder.
+/// The result of a piece, besides the files in its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "piece")]
 pub enum Found {
     /// Of a generator.
     Generator {
-        /// SHA-256 over the weights of its networks; every pair carries it.
+        /// SHA-256 over the weights of its networks; every pair stores it.
         model_hash: String,
-        /// The pairs' seeds, in the order in which they are taken.
+        /// The seeds of the pairs, in the order in which the pairs are used.
         seeds: Vec<u64>,
-        /// Pairs without lesion.
+        /// Number of pairs without a lesion.
         empty_masks: usize,
     },
     /// Of a segmenter.
     Segmenter {
-        /// Step of the checkpoint that was measured.
+        /// Training step of the checkpoint that was measured.
         step: usize,
-        /// Its mean Dice on the validating patients.
+        /// Mean Dice of this checkpoint on the validation patients.
         validation_dice: Option<f64>,
-        /// Generated pairs that it trained on.
+        /// Number of generated pairs in the training set.
         added: usize,
     },
-    /// Of pair agreement: mean Dice of the real segmenter.
+    /// Of pair agreement: mean Dice of the segmenter that was trained on real pairs.
     Agreement {
         /// On generated pairs.
         generated: Option<Estimate>,
-        /// On the same images with each other's masks.
+        /// On the same images with the masks of other pairs.
         shuffled: Option<Estimate>,
         /// On the real pairs of the test patients.
         held_out: Option<Estimate>,
@@ -168,17 +168,17 @@ pub(crate) const CASES: &str = "cases.csv";
 pub const RESULTS: &str = "results.json";
 
 impl Done {
-    /// What a folder says of its piece, none where it is not done.
+    /// Reads the record in a piece's folder; none if the piece is not finished.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         read_json(&folder.join(DONE))
     }
 
-    /// Says that the piece is done.
+    /// Records that the piece is done.
     pub fn write(&self, folder: &Path) -> Result<()> {
         Ok(pig_files::write_json(&folder.join(DONE), self)?)
     }
 
-    /// Refuses a finished piece of other settings or another split.
+    /// Refuses a piece that was finished with another split or with other settings.
     pub fn check(&self, folder: &Path, splits_sha256: &str, settings_sha256: &str) -> Result<()> {
         let pairs = [
             (&self.splits_sha256, splits_sha256, "the split"),
@@ -188,14 +188,14 @@ impl Done {
             None => Ok(()),
             Some((found, expected, what)) => Err(Error::BadFile {
                 path: folder.to_owned(),
-                problem: format!("was finished with {what} of SHA-256 {found}, but now it is {expected}"),
-                advice: "choose another --out, go back to what it was finished with, or remove the folder to do it anew",
+                problem: format!("was finished with {what} of SHA-256 {found}, but the present SHA-256 is {expected}"),
+                advice: "choose another --out, go back to what it was finished with, or remove the folder to do the piece again",
             }),
         }
     }
 }
 
-/// What lies in the folder of a finished piece beside [`Done`]; refused where it did not come along.
+/// The path of a subfolder of a finished piece; refused if the subfolder is missing, for example because it was not copied.
 pub(super) fn part(folder: &Path, name: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     if path.is_dir() {
@@ -204,13 +204,13 @@ pub(super) fn part(folder: &Path, name: &str) -> Result<PathBuf> {
     Err(Error::BadFile {
         path: folder.to_owned(),
         problem: format!(
-            "this piece is done, but {name}/ is not there any more, as in results that were copied without checkpoints and pictures"
+            "this piece is done, but its folder {name}/ is missing, as in results that were copied without checkpoints and pictures"
         ),
-        advice: "bring it back, or remove this folder, so that the piece is done anew",
+        advice: "restore the missing folder, or remove the folder of the piece, so that the piece is done again",
     })
 }
 
-/// A JSON file, none where it is not there.
+/// Reads a JSON file; none if the file does not exist.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
@@ -220,24 +220,24 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::BadFile {
         path: path.to_owned(),
         problem: error.to_string(),
-        advice: "remove the file's folder, so that the piece is done anew",
+        advice: "remove the file's folder, so that the piece is done again",
     })
 }
 
-/// Makes a piece's folder and takes it for this process, until the result is dropped.
+/// Creates a piece's folder and locks it for this process until the returned file is dropped.
 pub(super) fn take(folder: &Path) -> Result<File> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
     let path = folder.join(".lock");
     let file = File::create(&path).map_err(Error::io(&path, "write"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        // Some network file systems know no locks.
+        // Some network file systems do not support locks.
         Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(file),
         Err(TryLockError::Error(error)) => Err(Error::io(&path, "lock")(error)),
         Err(TryLockError::WouldBlock) => Err(Error::BadFile {
             path: folder.to_owned(),
-            problem: "another process is at work on this piece".to_owned(),
-            advice: "wait for it, or take another --fold or --arm",
+            problem: "another process is working on this piece".to_owned(),
+            advice: "wait for it, or choose another --fold or --arm",
         }),
     }
 }

@@ -1,4 +1,4 @@
-//! The table: what all finished segmenters found, fold by fold, and against real pairs alone.
+//! The tables of results: the measures of all finished segmenters over folds, and their difference to real pairs alone.
 
 use crate::crossval::{
     config::{CrossvalFile, Use},
@@ -31,11 +31,11 @@ pub struct CaseRow {
     pub arm: String,
     /// The segmenter's seed.
     pub seed: u64,
-    /// The case.
+    /// Identifier of the case.
     pub id: String,
-    /// Its patient.
+    /// Patient of the case.
     pub group: String,
-    /// Dice; none where both masks are empty.
+    /// Dice; none if both masks are empty.
     pub dice: Option<f64>,
     /// IoU.
     pub iou: Option<f64>,
@@ -43,11 +43,11 @@ pub struct CaseRow {
     pub precision: Option<f64>,
     /// Recall.
     pub recall: Option<f64>,
-    /// Hausdorff 95 in prepared pixels (MONAI's); none where a mask is empty.
+    /// Hausdorff 95 in prepared pixels (computed like MONAI's); none if a mask is empty.
     pub hausdorff_95: Option<f64>,
 }
 
-/// The joined table of cases.
+/// Columns of the table of all cases.
 pub(crate) const COLUMNS: &Columns<CaseRow> = &[
     ("fold", Column::Count(|row| row.fold as u64)),
     ("arm", Column::Text(|row| &row.arm)),
@@ -61,10 +61,10 @@ pub(crate) const COLUMNS: &Columns<CaseRow> = &[
     ("hausdorff_95", Column::MaybeNumber(|row| row.hausdorff_95)),
 ];
 
-/// A measure by its name.
+/// Name and value of a measure.
 type Measured = (&'static str, fn(&CaseRow) -> Option<f64>);
 
-/// The measures of the table, in its order.
+/// The measures in the order of the table.
 const MEASURES: [Measured; 5] = [
     ("dice", |row| row.dice),
     ("iou", |row| row.iou),
@@ -76,7 +76,7 @@ const MEASURES: [Measured; 5] = [
 /// One measure of one training set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
-    /// Its name.
+    /// Name of the measure.
     pub name: String,
     /// Mean and standard deviation over folds; a fold's value is the mean over its cases and seeds.
     pub folds: Option<FoldSummary>,
@@ -84,71 +84,73 @@ pub struct Measure {
     pub cases: Option<Estimate>,
 }
 
-/// One training set's results.
+/// The results of one training set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmResult {
-    /// Its label.
+    /// Label of the training set.
     pub arm: String,
-    /// Segmenters that are done, of all.
+    /// Number of finished segmenters, and of all segmenters.
     pub segmenters: [usize; 2],
-    /// Generated pairs a segmenter trained on, mean over the segmenters that are done.
+    /// Number of generated pairs that a segmenter trained on, as the mean over the finished segmenters.
     pub added: f64,
     /// The measures, over folds in which all seeds are done.
     pub measures: Vec<Measure>,
-    /// Dice against real pairs alone, case by case, over folds in which all seeds of both are done.
+    /// Difference in Dice to real pairs alone, case by case, over folds in which all seeds of both are done.
     pub against_real: Option<PairedComparison>,
 }
 
-/// Pair agreement of one arm: the mean Dice of segmenters of real pairs; means over folds and seeds.
+/// Pair agreement of one arm: mean Dice of the segmenters that were trained on real pairs, averaged over folds and seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgreementResult {
     /// The arm.
     pub arm: String,
-    /// Folds and seeds that were measured.
+    /// Number of measurements: one for each fold and seed.
     pub measured: usize,
     /// On generated pairs.
     pub generated: Option<FoldSummary>,
-    /// On the same images with each other's masks.
+    /// On the same images with the masks of other pairs.
     pub shuffled: Option<FoldSummary>,
     /// On the real pairs of test patients.
     pub held_out: Option<FoldSummary>,
 }
 
-/// Segmenters of generated pairs alone against segmenters of the same images with each other's masks: what the pairing is worth.
+/// Compares segmenters that were trained on generated pairs alone with segmenters that were trained on the same images with the masks of
+/// other pairs. The difference measures what the pairing of images and masks is worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairingResult {
     /// The training set of pairs as they were generated.
     pub arm: String,
     /// The training set of the same images, masks shuffled.
     pub shuffled: String,
-    /// Dice of the first less that of the second, case by case, over folds in which all seeds of both are done.
+    /// Dice of the first minus Dice of the second, case by case, over folds in which all seeds of both are done.
     pub difference: Option<PairedComparison>,
 }
 
 impl PairingResult {
-    /// Whether the interval of the difference lies above 0; none where nothing was measured. Not above is a failed generator.
+    /// Whether the interval of the difference lies above 0; none if nothing was measured. If it does not lie above 0, the generator has
+    /// failed.
     pub fn is_above_shuffled(&self) -> Option<bool> {
         self.difference.map(|found| found.difference.low > 0.0)
     }
 }
 
-/// All that is known; its `Display` is the table as Markdown.
+/// All results so far; `Display` writes the table as Markdown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// What the numbers are.
+    /// Definition of the numbers.
     pub definition: String,
-    /// Each training set.
+    /// Results of each training set.
     pub arms: Vec<ArmResult>,
-    /// Each arm's pair agreement.
+    /// Pair agreement of each arm.
     pub agreement: Vec<AgreementResult>,
-    /// Each count of pairs that trained both as they are and shuffled, in the place of real ones.
+    /// Comparisons for each number of generated pairs that were used instead of real pairs, both as they are and with shuffled masks.
     #[serde(default)]
     pub pairing: Vec<PairingResult>,
     #[serde(skip)]
     rows: Vec<CaseRow>,
 }
 
-/// Reads a segmenter's table of cases; fold, arm and seed are left open.
+/// Reads a segmenter's table of cases; the fields fold, arm and seed are not filled in.
 pub(super) fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     let table = Manifest::read(path)?.ok_or_else(|| Error::io(path, "read")(missing()))?;
@@ -156,7 +158,7 @@ pub(super) fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
     let (id, group) = (place("id")?, place("group")?);
     let numbers: Vec<usize> = MEASURES.iter().map(|(name, _)| place(name)).collect::<std::result::Result<_, _>>()?;
     let number = |row: Row<'_>, column: usize| {
-        row.parse(column, "a number; remove the segmenter's folder, so that it is made anew")
+        row.parse(column, "a number; remove the segmenter's folder, so that it is made again")
     };
     let read = |row: Row<'_>| {
         Ok(CaseRow {
@@ -175,7 +177,7 @@ pub(super) fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
     table.rows().map(read).collect()
 }
 
-/// The mean of a measure over cases with its interval by patient; none without two patients, from which no interval follows.
+/// The mean of a measure over cases with its interval by patient; none for fewer than two patients, which give no interval.
 pub(super) fn mean_of_cases(rows: &[CaseRow], value: impl Fn(&CaseRow) -> Option<f64>) -> Option<Estimate> {
     let found: Vec<(&str, f64)> = rows.iter().filter_map(|row| Some((row.group.as_str(), value(row)?))).collect();
     estimate(&found)
@@ -186,10 +188,10 @@ fn estimate(found: &[(&str, f64)]) -> Option<Estimate> {
     bootstrap_mean(&values, Some(&group_ids(&groups)), &Bootstrap::default()).filter(|estimate| estimate.units > 1)
 }
 
-/// A case's mean over seeds, by its id.
+/// By case identifier: the patient of the case, and its mean over seeds.
 type CaseMeans<'a> = BTreeMap<&'a str, (&'a str, f64)>;
 
-/// The rows of one training set in folds in which all seeds are done.
+/// The rows of one training set, of folds in which all seeds are done.
 struct Whole<'a> {
     rows: Vec<&'a CaseRow>,
     folds: Vec<usize>,
@@ -204,7 +206,7 @@ impl<'a> Whole<'a> {
         Self { rows: own.into_iter().filter(|row| folds.contains(&row.fold)).collect(), folds }
     }
 
-    /// Each case's mean over the seeds that have a value.
+    /// The mean of each case over the seeds that have a value.
     fn cases(&self, value: fn(&CaseRow) -> Option<f64>) -> CaseMeans<'a> {
         let mut sums: BTreeMap<&str, (&str, f64, f64)> = BTreeMap::new();
         for row in &self.rows {
@@ -228,7 +230,7 @@ impl<'a> Whole<'a> {
     }
 }
 
-/// Dice of `arm` against that of `real`, case by case; none without two patients, from which no interval follows.
+/// The difference in Dice of `arm` to `real`, case by case; none for fewer than two patients, which give no interval.
 fn compare(arm: &Whole<'_>, real: &Whole<'_>) -> Option<PairedComparison> {
     let (ours, theirs) = (arm.cases(|row| row.dice), real.cases(|row| row.dice));
     let both = |fold: &usize| arm.folds.contains(fold) && real.folds.contains(fold);
@@ -251,7 +253,7 @@ impl ArmResult {
 }
 
 impl Results {
-    /// Reads whatever pieces are done.
+    /// Reads all pieces that are done.
     pub(super) fn read(crossval: &Crossval) -> Result<Self> {
         let (file, folds) = (&crossval.file, crossval.folds.len());
         let seeds = &file.crossval.segmenter_seeds;
@@ -297,12 +299,12 @@ impl Results {
         Ok(Self { definition, arms, agreement: agreement?, pairing, rows })
     }
 
-    /// The training sets that have a segmenter.
+    /// The training sets that have a finished segmenter.
     pub fn measured(&self) -> impl Iterator<Item = &ArmResult> {
         self.arms.iter().filter(|arm| arm.is_measured())
     }
 
-    /// Whether any arm's pair agreement is measured.
+    /// Whether the pair agreement of any arm is measured.
     pub fn has_agreement(&self) -> bool {
         self.agreement.iter().any(|arm| arm.measured > 0)
     }
@@ -320,7 +322,7 @@ impl Results {
     }
 }
 
-/// Compares every count of pairs that an arm has both as generated and shuffled.
+/// For every number of pairs that an arm uses both as generated and with shuffled masks: compares the two.
 fn pairing<'r>(file: &CrossvalFile, whole: impl Fn(Variant) -> Whole<'r>) -> Vec<PairingResult> {
     let arms = file.crossval.arms.iter().enumerate();
     let both = arms.flat_map(|(arm, config)| {

@@ -1,4 +1,4 @@
-//! Doing what is left of a cross-validation.
+//! Runs the unfinished pieces of a cross-validation.
 
 use crate::crossval::{
     fold::FoldData,
@@ -13,8 +13,7 @@ use pig_train::{
 };
 
 impl Crossval {
-    /// Does all pieces that `selection` means and that are not done; pieces that they need are done too. Writes the results of all that is
-    /// there then.
+    /// Runs the selected pieces that are not finished, and the pieces that they need. Then writes the results of all finished pieces.
     pub fn run(&self, selection: &Selection, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
         let mut data: Option<FoldData<'_>> = None;
         for piece in self.pieces(selection)? {
@@ -43,7 +42,7 @@ impl Crossval {
         Ok(Outcome::Finished)
     }
 
-    /// What all finished pieces found.
+    /// The results of all finished pieces.
     pub fn results(&self) -> Result<Results> {
         Results::read(self)
     }

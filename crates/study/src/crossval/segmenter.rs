@@ -1,4 +1,4 @@
-//! The segmenters of one fold, measured once on its test patients, and pair agreement by the segmenter of real pairs.
+//! The segmenters of one fold, each measured once on the test patients; and pair agreement, measured by the segmenter of real pairs.
 
 use crate::crossval::{
     config::Use,
@@ -26,7 +26,7 @@ use pig_train::{
 };
 use std::{path::Path, time::Instant};
 
-/// What pair agreement finds in one generated pair.
+/// Pair agreement of one generated pair.
 struct AgreementCase {
     id: String,
     dice: Option<f64>,
@@ -40,7 +40,7 @@ const AGREEMENT_COLUMNS: &Columns<AgreementCase> = &[
 ];
 
 impl FoldData<'_> {
-    /// Trains a segmenter and measures it on the test patients, where that is not done.
+    /// Trains a segmenter and measures it on the test patients, unless this is already done.
     pub(super) fn segmenter(
         &self,
         variant: Variant,
@@ -70,7 +70,7 @@ impl FoldData<'_> {
         }
         let model = SegmentModel::open(&run, device)?;
         let cases = folder.join(CASES);
-        // Measured once: a table that is there is kept.
+        // Test patients are measured once only: an existing table is kept.
         if !cases.is_file() {
             let test = self.test()?;
             let found = measure(&model.probabilities(test, device), test, crossval.file.segment.threshold);
@@ -102,8 +102,8 @@ impl FoldData<'_> {
         })
     }
 
-    /// Dice of the segmenter of real pairs on an arm's generated pairs, on their images with each other's masks, and on the real pairs of
-    /// the test patients, as they were measured when the segmenter was finished.
+    /// Measures the Dice of the segmenter of real pairs on the generated pairs of an arm, and on their images with the masks of other
+    /// pairs. The Dice on the real pairs of the test patients is read from the finished segmenter.
     pub(super) fn agreement(&self, arm: usize, seed: u64, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
         let (crossval, started) = (self.crossval, Instant::now());
         let piece = Piece { fold: self.number, kind: PieceKind::Agreement { arm, seed } };
@@ -138,7 +138,7 @@ fn write_agreement(folder: &Path, set: &PreparedSet, own: &[Option<f64>], other:
     Ok(write_csv(&folder.join(CASES), AGREEMENT_COLUMNS, &rows)?)
 }
 
-/// The mean with its interval; none without two pairs, from which no interval follows.
+/// The mean with its interval; none for fewer than two pairs, which give no interval.
 fn estimate(values: &[Option<f64>]) -> Option<Estimate> {
     let values: Vec<f64> = values.iter().flatten().copied().collect();
     bootstrap_mean(&values, None, &Bootstrap::default()).filter(|estimate| estimate.units > 1)

@@ -1,19 +1,20 @@
-//! What names the settings of a piece: the values that differ from the defaults, whatever keys a configuration has.
+//! The hash of the settings of a piece. It covers only values that differ from the defaults, so that new keys with default values do not
+//! change it.
 
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Version of the defaults that are left out of a hash. A new key whose default means what was done before it was there needs no
-/// new version, so that finished pieces are still found. It rises when the default of a key that was there changes.
+/// Version of the defaults, which the hash leaves out. Raise it when the default of an existing key changes. A new key whose default keeps
+/// the previous behaviour needs no new version, so that finished pieces are still recognised.
 const DEFAULTS: u32 = 1;
 
-/// The settings that decide a piece, by their full names.
+/// The settings that determine a piece, by their full names.
 #[derive(Debug)]
 pub(super) struct Settings(BTreeMap<String, String>);
 
 impl Settings {
-    /// The settings of the piece of this label.
+    /// Starts with the label of the piece.
     pub(super) fn of(label: &str) -> Self {
         let mut settings = Self(BTreeMap::new());
         settings.add("defaults", &DEFAULTS.to_string());
@@ -21,14 +22,14 @@ impl Settings {
         settings
     }
 
-    /// One value.
+    /// Adds one value.
     pub(super) fn add(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), value.to_owned());
     }
 
-    /// The values of a resolved configuration that differ from its defaults.
+    /// Adds the values of a resolved configuration that differ from its defaults.
     pub(super) fn add_differences<C: Serialize + Default>(&mut self, name: &str, config: &C) {
-        // Configurations have plain values and text for keys, so this cannot fail.
+        // Configurations have plain values, and strings as keys, so this cannot fail.
         let value = |config: &C| serde_json::to_value(config).unwrap_or_default();
         self.differences(name, &value(config), &value(&C::default()));
     }
@@ -46,7 +47,7 @@ impl Settings {
         }
     }
 
-    /// SHA-256 over a line for each setting, in the order of their names.
+    /// SHA-256 over one line for each setting, sorted by name.
     pub(super) fn sha256(&self) -> String {
         let lines: Vec<String> = self.0.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
         pig_files::sha256(lines.concat().as_bytes())

@@ -1,15 +1,15 @@
-//! Results in words and tables: Markdown, and the same tables for pages and LaTeX.
+//! Results as sentences and as tables, for Markdown, pages and LaTeX.
 
 use crate::crossval::results::{AgreementResult, PairingResult, Results};
 use pig_metrics::permutation::{FoldSummary, PairedComparison};
 use pig_report::Table;
 use std::fmt::{self, Display, Write};
 
-/// What the numbers of pair agreement are.
+/// Definition of the numbers of pair agreement.
 pub const AGREEMENT: &str =
     "Pair agreement: Dice % of segmenters that were trained on real pairs alone, over folds and seeds.";
 
-/// Mean and standard deviation over folds of a share, in per cent; a dash where there is none.
+/// Mean and standard deviation over folds of a share, in per cent; a dash if there is no value.
 pub fn percent(summary: Option<&FoldSummary>) -> String {
     summary.map_or("-".to_owned(), FoldSummary::percent_with_std)
 }
@@ -22,7 +22,7 @@ fn pixels(summary: Option<&FoldSummary>) -> String {
     summary.map_or("-".to_owned(), with_std)
 }
 
-/// A difference in per cent points with its interval, and p; empty where there is none.
+/// A difference in per cent points with its interval, and p; empty if there is no value.
 pub fn difference(found: Option<&PairedComparison>) -> [String; 2] {
     found.map_or([String::new(), String::new()], |PairedComparison { difference: d, test, .. }| {
         let points = format!("{:+.2} [{:+.2}, {:+.2}]", 100.0 * d.mean, 100.0 * d.low, 100.0 * d.high);
@@ -59,7 +59,7 @@ impl Results {
         Table { head: HEAD.map(str::to_owned).to_vec(), rows: self.measured().map(row).collect() }
     }
 
-    /// The pair agreement of every arm that has one.
+    /// The pair agreement of every arm for which it was measured.
     pub fn agreement_table(&self) -> Table {
         let head = ["arm", "generated pairs", "the same images, masks shuffled", "held-out real pairs", "measured"];
         let row = |arm: &AgreementResult| {
@@ -75,16 +75,16 @@ impl Results {
 }
 
 impl PairingResult {
-    /// The comparison in words.
+    /// The comparison as a sentence.
     pub fn sentence(&self) -> String {
         let (arm, shuffled) = (&self.arm, &self.shuffled);
         let Some(verdict) = self.is_above_shuffled() else {
             return format!("{arm} against {shuffled}: not measured yet.");
         };
         let verdict = if verdict {
-            "generated pairs teach more than the same images with each other's masks"
+            "generated pairs train better segmenters than the same images with the masks of other pairs"
         } else {
-            "FAILED: generated pairs are not clearly above the same images with each other's masks"
+            "FAILED: generated pairs do not train clearly better segmenters than the same images with the masks of other pairs"
         };
         let [points, p] = difference(self.difference.as_ref());
         format!("{arm} against {shuffled}: {points} % points of Dice, p = {p}: {verdict}.")

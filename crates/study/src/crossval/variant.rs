@@ -1,25 +1,25 @@
-//! What segmenters train on.
+//! The training sets of segmenters.
 
 use crate::crossval::config::{Count, CrossvalFile, REAL, Use};
 
-/// What a segmenter trains on.
+/// The training set of a segmenter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Variant {
     /// Real pairs alone.
     Real,
-    /// Pairs of the generator of arm `arm`, by its number.
+    /// Pairs from the generator of an arm.
     Generated {
         /// Number of the arm.
         arm: usize,
-        /// How its pairs are used.
+        /// How the pairs are used.
         how: Use,
-        /// How many.
+        /// How many pairs.
         count: Count,
     },
 }
 
 impl Variant {
-    /// Its name in folders and tables, such as `real` or `pig-add-0.29`.
+    /// Name of the training set in folders and tables, such as `real` or `pig-add-0.29`.
     pub fn label(self, file: &CrossvalFile) -> String {
         match self {
             Self::Real => REAL.to_owned(),
@@ -29,7 +29,7 @@ impl Variant {
         }
     }
 
-    /// The number of the arm whose generator it needs.
+    /// The number of the arm whose generator is needed, if any.
     pub fn arm(self) -> Option<usize> {
         match self {
             Self::Real => None,

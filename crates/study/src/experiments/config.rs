@@ -1,4 +1,4 @@
-//! The configuration of experiments: one TOML a budget, whose generators are configurations of their own.
+//! The configuration of experiments: one TOML file for each budget; every generator has a configuration file of its own.
 
 use crate::crossval::config::{ArmConfig, Count, CrossvalConfig, CrossvalFile};
 use pig_data::DataConfig;
@@ -13,20 +13,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How much is spent.
+/// How much computation an experiment may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Budget {
-    /// Seconds, for continuous integration: its numbers say nothing.
+    /// Takes seconds, for continuous integration; its numbers mean nothing.
     Smoke,
-    /// 64 x 64, on two cores.
+    /// 64 x 64, for two cores.
     Small,
-    /// 512 x 512, the paper's numbers.
+    /// 512 x 512, with the paper's numbers of pairs and epochs.
     Paper,
 }
 
 impl Budget {
-    /// The word of the command line.
+    /// The name of the budget on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Smoke => "smoke",
@@ -40,7 +40,7 @@ impl Budget {
     }
 }
 
-/// The configurations that the program brings along, by their path in its sources.
+/// The configurations that are built into the program, by their path in the source tree.
 const BUILT_IN: [(&str, &str); 11] = [
     ("experiments/smoke.toml", include_str!("../../../../experiments/smoke.toml")),
     ("experiments/small.toml", include_str!("../../../../experiments/small.toml")),
@@ -55,23 +55,23 @@ const BUILT_IN: [(&str, &str); 11] = [
     ("configs/compare/ddpm.toml", include_str!("../../../../configs/compare/ddpm.toml")),
 ];
 
-const NOT_BROUGHT: &str = "is not brought along";
+const NOT_BROUGHT: &str = "is not built into the program";
 
 fn built_in(path: &str) -> Option<&'static str> {
     BUILT_IN.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
 }
 
-/// One TOML is all experiments at one budget.
+/// All experiments at one budget, in one TOML file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExperimentFile {
-    /// How files become numbers.
+    /// How images and masks are prepared.
     pub data: DataConfig,
     /// The segmenter of every arm.
     pub segment: SegmentConfig,
-    /// Folds and seeds; arms are made by the experiment.
+    /// Folds and seeds; the experiment itself makes the arms.
     pub crossval: CrossvalConfig,
-    /// What the experiments do.
+    /// Settings of the experiments.
     pub experiment: ExperimentConfig,
     /// The generators by name: ldm, seg-guided, controlnet, joint, pig and ddpm.
     pub generators: BTreeMap<String, GeneratorConfig>,
@@ -81,25 +81,28 @@ pub struct ExperimentFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExperimentConfig {
-    /// table1: images of each method, at most as many as the reference holds.
+    /// table1: number of images of each method, limited to the number of real lesion slices.
     pub samples: usize,
-    /// fig3: pairs whose way from noise is measured.
+    /// fig3: number of pairs whose sampling from noise is measured.
     pub strips: usize,
-    /// Epochs of the fold's training pairs that every network of a generator trains, in the place of its own steps; its steps without it.
+    /// Number of epochs for the networks of every generator; it replaces `train.steps`. A network whose own key is set, such as
+    /// `train.model_x_steps`, keeps that number of steps. An epoch is counted over the training pairs of the first fold. If it is not set,
+    /// the generator's own steps are used.
     pub epochs: Option<usize>,
-    /// table2: generated pairs beside all real ones, of every arm. A number with a point is a share of the fold's real training pairs.
+    /// table2: numbers of generated pairs that every arm uses in addition to all real pairs. A number with a decimal point is a share of
+    /// the number of real training pairs in the fold.
     pub add: Vec<Count>,
-    /// table2: pairs of pig in the place of real ones.
+    /// table2: numbers of pairs of pig to use instead of the real ones.
     pub only: Vec<Count>,
-    /// table2: the same, each image with the mask of another pair.
+    /// table2: like `only`, but each image has the mask of another pair.
     pub shuffled: Vec<Count>,
-    /// table2: the generators in the order of the table; those that the file lacks are left out.
+    /// table2: the generators in the order of the table; a name without a `[generators.NAME]` section is left out.
     pub arms: Vec<String>,
-    /// low-data: shares of the patients that do not test.
+    /// low-data: shares of the patients outside the test set.
     pub shares: Vec<f64>,
-    /// low-data: pairs of pig beside the real ones.
+    /// low-data: numbers of pairs of pig to use in addition to the real ones.
     pub low_data_add: Vec<Count>,
-    /// What every table says of this budget.
+    /// Notes on this budget, printed with every table.
     pub notes: Vec<String>,
 }
 
@@ -120,35 +123,35 @@ impl Default for ExperimentConfig {
     }
 }
 
-/// The paper's method among the generators.
+/// The name of the paper's method among the generators.
 pub const PIG: &str = "pig";
 
-/// The method without masks among the generators, whose network makes the images of DDPM and of DDIM.
+/// The name of the method without masks among the generators; its network makes the images of DDPM and of DDIM.
 pub const DDPM: &str = "ddpm";
 
 /// A `[generators.NAME]` section.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GeneratorConfig {
-    /// Its experiment, a TOML file, relative to this one.
+    /// The generator's configuration: a TOML file, relative to this file.
     pub config: PathBuf,
-    /// Keys over it, as `--set` takes them.
+    /// Keys that override it, written as for `--set`.
     pub set: Vec<String>,
-    /// ddpm: sampling steps of DDIM, by the same network.
+    /// ddpm: number of sampling steps of DDIM, which uses the same network.
     pub ddim_steps: Option<usize>,
 }
 
-/// An experiment's file with the texts of its generators.
+/// The configuration of an experiment, with the texts of its generators' configurations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
-    /// The file.
+    /// The configuration of the experiment.
     pub file: ExperimentFile,
     /// The text of each generator's configuration.
     pub texts: BTreeMap<String, String>,
 }
 
 impl Loaded {
-    /// Reads the file of a budget, or another one, with `sets` over it.
+    /// Reads the configuration of a budget, or the file `config` instead; `sets` override its keys.
     pub fn read(budget: Budget, config: Option<&Path>, sets: &[String]) -> Result<Self> {
         let layers = Layers { file: config.map(Path::to_owned), sets: sets.to_vec() };
         let file: ExperimentFile = if config.is_some() {
@@ -183,14 +186,24 @@ impl Loaded {
         let good = !shares.is_empty() && shares.iter().all(|share| *share > 0.0 && *share <= 1.0);
         require(good, "experiment.shares", format!("{shares:?}"), "numbers above 0 and at most 1")?;
         let own = &self.file.crossval.arms;
-        require(own.is_empty(), "crossval.arms", own.len(), "none: the experiment makes them; or use pig crossval")?;
+        require(
+            own.is_empty(),
+            "crossval.arms",
+            own.len(),
+            "none: the experiment makes its own arms; for other arms use pig crossval",
+        )?;
         let known = arms.iter().any(|arm| self.file.generators.contains_key(arm));
-        require(known, "experiment.arms", format!("{arms:?}"), "names of [generators.NAME]")?;
+        require(
+            known,
+            "experiment.arms",
+            format!("{arms:?}"),
+            "names of [generators.NAME] sections, at least one of which exists",
+        )?;
         self.crossval(Vec::new()).check()
     }
 
-    /// The arm of a generator in a cross-validation whose files lie where [`Loaded::write`] puts them; `steps` optimiser steps, where an
-    /// experiment counts epochs.
+    /// The arm of a generator in a cross-validation. Its configuration file is where [`Loaded::write`] puts it; `steps` overrides the
+    /// number of optimiser steps, if the experiment counts epochs.
     pub fn arm(&self, name: &str, steps: Option<usize>) -> Result<ArmConfig> {
         let generator = self.generator(name)?;
         Ok(ArmConfig {
@@ -217,7 +230,7 @@ impl Loaded {
         generator.set.iter().cloned().chain(column).chain(steps).collect()
     }
 
-    /// The resolved configuration of a generator, from the files in `out`.
+    /// The resolved configuration of a generator, read from the files in `out`.
     pub fn config(&self, name: &str, out: &Path, steps: Option<usize>) -> Result<Config> {
         let sets = self.sets(self.generator(name)?, steps);
         let config = Layers { file: Some(out.join(config_path(name))), sets }.load()?;
@@ -225,13 +238,13 @@ impl Loaded {
         Ok(config)
     }
 
-    /// The cross-validation of these arms.
+    /// The configuration of a cross-validation with these arms.
     pub fn crossval(&self, arms: Vec<ArmConfig>) -> CrossvalFile {
         let ExperimentFile { data, segment, crossval, .. } = self.file.clone();
         CrossvalFile { data, segment, crossval: CrossvalConfig { arms, ..crossval } }
     }
 
-    /// Writes the generators' configurations to `out/configs`, where arms look for them.
+    /// Writes the configurations of the generators to `out/configs`, where arms expect them.
     pub fn write(&self, out: &Path) -> Result<()> {
         let folder = out.join("configs");
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
@@ -241,8 +254,8 @@ impl Loaded {
         Ok(())
     }
 
-    /// Refuses a folder that was begun with other configurations of generators, which it would silently go on with; comments
-    /// and spaces may differ.
+    /// Refuses a folder that was started with other configurations of generators; otherwise the old ones would be used without notice.
+    /// Comments and spaces may differ.
     pub fn check_written(&self, out: &Path) -> Result<()> {
         for (name, text) in &self.texts {
             let path = out.join(config_path(name));
@@ -252,10 +265,10 @@ impl Loaded {
                 return Err(Error::BadFile {
                     path,
                     problem: format!(
-                        "is the configuration that {name} was begun with, and differs from {}",
+                        "is the configuration with which {name} was started, and differs from {}",
                         self.file.generators[name].config.display()
                     ),
-                    advice: "choose another --out, or put the new configuration into its place and remove what was made by the old one",
+                    advice: "choose another --out, or replace this file by the new configuration and remove what was made with the old one",
                 });
             }
         }
@@ -269,7 +282,7 @@ impl Loaded {
     }
 }
 
-/// Where a generator's configuration lies in an experiment's folder.
+/// The path of a generator's configuration in an experiment's folder.
 fn config_path(name: &str) -> PathBuf {
     PathBuf::from(format!("configs/{name}.toml"))
 }

@@ -1,5 +1,6 @@
-//! Fig. 3: the way from noise to pair, as pictures and as a curve. "Shape early, texture later" is measured: how alike the mask that is
-//! expected at timestep t (x_0-hat, thresholded) is to the finished mask, and how alike the expected image (y_0-hat) is to the finished one.
+//! Fig. 3: sampling from noise to a pair, as pictures and as a curve. It measures "shape early, texture later": how similar the estimated
+//! mask at timestep t (x_0-hat, thresholded) is to the finished mask, and how similar the estimated image (y_0-hat) is to the finished
+//! image.
 
 use crate::{
     crossval::piece::RESULTS,
@@ -32,10 +33,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Timesteps that are measured, at most, and rows of the table.
+/// The greatest number of measured timesteps, and the number of rows of the table.
 const MEASURED: usize = 64;
 const SHOWN: usize = 12;
-/// From this likeness on, mask or image is taken to be there.
+/// A mask or image counts as formed when its similarity is at least this.
 const THERE: f64 = 0.9;
 
 /// One sample at one timestep.
@@ -43,9 +44,9 @@ const THERE: f64 = 0.9;
 struct Case {
     seed: u64,
     t: usize,
-    /// Dice of the expected mask with the finished one; none where both are empty.
+    /// Dice of the estimated mask with the finished mask; none if both are empty.
     dice: Option<f64>,
-    /// MS-SSIM of the expected image with the finished one; none for images below 11 pixels.
+    /// MS-SSIM of the estimated image with the finished image; none if a side is shorter than 11 pixels.
     similarity: Option<f64>,
 }
 
@@ -56,29 +57,29 @@ const COLUMNS: &Columns<Case> = &[
     ("similarity", Column::MaybeNumber(|case| case.similarity)),
 ];
 
-/// All samples at one timestep.
+/// The means over all samples at one timestep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// The timestep, from 1.
     pub t: usize,
-    /// Dice of the expected mask with the finished one.
+    /// Dice of the estimated mask with the finished mask.
     pub dice: Option<Estimate>,
-    /// MS-SSIM of the expected image with the finished one.
+    /// MS-SSIM of the estimated image with the finished image.
     pub similarity: Option<Estimate>,
 }
 
-/// What was found.
+/// The results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fig3 {
-    /// What the numbers are.
+    /// Definition of the numbers.
     pub definition: String,
-    /// The greatest timestep first.
+    /// The measured timesteps, from the greatest to the smallest.
     pub points: Vec<Point>,
-    /// How many timesteps earlier the mask is there than the image, mean over samples with both.
+    /// How many timesteps earlier the mask forms than the image, mean over samples in which both form.
     pub lead: Option<Estimate>,
 }
 
-/// Trains the generator where there is none, samples, and writes strips, curve and tables.
+/// Trains the generator if no finished one is found, samples, and writes strips, curve and tables.
 pub fn run(study: &Study, fold: usize, device: &Device, observer: &dyn Observer) -> Result<(Outcome, Option<Fig3>)> {
     study.begin()?;
     let fold = Fold::open(study, fold)?;
@@ -115,7 +116,7 @@ pub fn run(study: &Study, fold: usize, device: &Device, observer: &dyn Observer)
     Ok((Outcome::Finished, Some(found)))
 }
 
-/// Samples `ids` and measures each at spaced timesteps, the last among them.
+/// Samples the seeds `ids` and measures each sample at evenly spaced timesteps, including the last.
 fn measure(config: &Config, sampler: &Sampler<'_>, ids: &[u64]) -> Result<Vec<Case>> {
     let steps = sampler.timesteps().len();
     let count = MEASURED.min(steps);
@@ -159,12 +160,12 @@ fn read(path: &Path) -> Result<Vec<Case>> {
     let table = Manifest::read(path)?.ok_or_else(|| Error::io(path, "read")(missing()))?;
     let place = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
     let columns = [place("seed")?, place("t")?, place("dice")?, place("similarity")?];
-    let anew = "a number; remove the file, so that its samples are measured anew";
+    let anew = "a number; remove the file, so that its samples are measured again";
     let count = |row: ManifestRow<'_>, column: usize| -> Result<u64> {
         row.parse(columns[column], anew)?.ok_or_else(|| Error::BadFile {
             path: path.to_owned(),
             problem: format!("line {}: the column {:?} is empty", row.line, table.columns[columns[column]]),
-            advice: "remove the file, so that its samples are measured anew",
+            advice: "remove the file, so that its samples are measured again",
         })
     };
     table
@@ -180,7 +181,8 @@ fn read(path: &Path) -> Result<Vec<Case>> {
         .collect()
 }
 
-/// The timestep from which on a sample's likeness stays at [`THERE`] or above, its cases given from the greatest timestep down.
+/// The timestep from which a sample's similarity stays at [`THERE`] or above; `cases` are ordered from the greatest timestep to the
+/// smallest.
 fn there(cases: &[&Case], value: impl Fn(&Case) -> Option<f64>) -> Option<f64> {
     let stays = cases.iter().rev().take_while(|case| value(case).is_some_and(|value| value >= THERE));
     stays.last().map(|case| case.t as f64)
@@ -211,10 +213,10 @@ impl Fig3 {
             .filter_map(|cases| Some(there(cases, |case| case.dice)? - there(cases, |case| case.similarity)?));
         let [height, width] = config.data.size;
         let definition = format!(
-            "{} generated pairs of fold {} at {height} x {width}, {} sampling steps of {}; timesteps t are counted from 1, the greatest has \
-             the most noise. Mask: Dice of x_0-hat at t above {} with the finished mask, pairs left out in which both are empty. Image: \
-             MS-SSIM of y_0-hat at t with the finished image. Means over pairs with 95 % bootstrap intervals by pair. A mask or image is \
-             there from the timestep on at which its likeness stays at {THERE} or above. {}",
+            "{} generated pairs of fold {} at {height} x {width}, {} sampling steps of {}; timesteps t are counted from 1, and the greatest has \
+             the most noise. Mask: Dice of x_0-hat at t, thresholded at {}, with the finished mask, without pairs in which both are empty. Image: \
+             MS-SSIM of y_0-hat at t with the finished image. Numbers are means over pairs with 95 % bootstrap intervals by pair. A mask or image \
+             counts as formed from the timestep at which its similarity reaches {THERE} and does not fall below it again. {}",
             by_seed.len(),
             fold.number,
             config.sample.num_inference_steps,
@@ -225,26 +227,26 @@ impl Fig3 {
         Self { definition, points, lead: mean(leads.collect()) }
     }
 
-    /// What it comes to, in words.
+    /// The result as a sentence.
     pub fn sentence(&self) -> String {
         let Some(lead) = &self.lead else {
-            return "No two pairs have both a mask and an image that are there before the end: nothing can be said."
+            return "Fewer than two pairs have both a mask and an image that form, so nothing can be concluded."
                 .to_owned();
         };
         let verdict = match (lead.low > 0.0, lead.high < 0.0) {
             (true, _) => "the shape comes before the texture",
-            (_, true) => "the texture comes before the shape, against the paper's reading of its Fig. 3",
+            (_, true) => "the texture comes before the shape, contrary to the paper's reading of its Fig. 3",
             _ => "neither clearly comes first",
         };
         format!(
-            "The mask is there {:.0} timesteps [{:.0}, {:.0}] before the image ({} pairs): {verdict}.",
+            "The mask forms {:.0} timesteps [{:.0}, {:.0}] before the image ({} pairs): {verdict}.",
             lead.mean, lead.low, lead.high, lead.cases
         )
     }
 
-    /// Spaced timesteps.
+    /// The table, at evenly spaced timesteps.
     pub fn table(&self) -> Table {
-        let head = ["t", "mask: Dice with the finished one", "image: MS-SSIM with the finished one"];
+        let head = ["t", "mask: Dice with the finished mask", "image: MS-SSIM with the finished image"];
         let shown = |found: &Option<Estimate>| {
             found.map_or("-".to_owned(), |e| format!("{:.3} [{:.3}, {:.3}]", e.mean, e.low, e.high))
         };
@@ -256,16 +258,16 @@ impl Fig3 {
         Table { head: head.map(str::to_owned).to_vec(), rows: rows.collect() }
     }
 
-    /// The curve with its intervals.
+    /// The curves with their intervals.
     pub fn chart(&self) -> Chart {
         let line = |of: &dyn Fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
             self.points.iter().filter_map(|point| Some((point.t as f64, of(point)?))).collect()
         };
         let faint = |points| Series { faint: true, ..Series::new("", points) };
         Chart {
-            title: "Shape and texture on the way from noise (right to left)".to_owned(),
+            title: "Shape and texture during sampling (right: noise, left: finished pair)".to_owned(),
             x_label: "timestep t, with 95 % intervals".to_owned(),
-            y_label: "likeness with the finished pair".to_owned(),
+            y_label: "similarity to the finished pair".to_owned(),
             series: vec![
                 faint(line(&|point| point.dice.map(|e| e.low))),
                 faint(line(&|point| point.dice.map(|e| e.high))),
@@ -292,7 +294,7 @@ impl fmt::Display for Fig3 {
     }
 }
 
-/// Where fig3 keeps its strips.
+/// The path of the strips of fig3.
 pub fn strips_path(out: &Path) -> PathBuf {
     out.join("strips.png")
 }

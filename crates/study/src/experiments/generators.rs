@@ -1,5 +1,5 @@
-//! Generators of one fold, for experiments that are no cross-validation: trained on the fold's training patients, or taken from another
-//! experiment's folder that trained the same.
+//! Generators of one fold, for experiments that are not cross-validations. They are trained on the fold's training patients, or taken from
+//! the folder of another experiment that trained the same generators.
 
 use crate::{
     crossval::{
@@ -31,7 +31,7 @@ pub(super) struct Fold<'s> {
 }
 
 impl<'s> Fold<'s> {
-    /// Makes the fold's folder, or checks that it is this fold's.
+    /// Creates the fold's folder, or checks that the existing one holds the same split.
     pub(super) fn open(study: &'s Study, number: usize) -> Result<Self> {
         let folds = study.folds()?;
         let Some(splits) = folds.get(number).cloned() else {
@@ -50,14 +50,14 @@ impl<'s> Fold<'s> {
         fold_folder(&self.study.request.out, self.number).join(name)
     }
 
-    /// The run of a generator, trained to its end here where no finished one is found.
+    /// The run of a generator. If no finished one can be reused, it is trained here to the end.
     pub(super) fn generator(&self, name: &str, device: &Device, observer: &dyn Observer) -> Result<(Outcome, PathBuf)> {
         let request = &self.study.request;
         let config = self.study.loaded.config(name, &request.out, self.study.steps(name, &self.folds)?)?;
         if let Some(run) = request.reuse.as_deref().map(|other| generator_run(other, self.number, name))
             && is_the_same(&run, &config, &self.splits)
         {
-            note(observer, format!("{name}: {} is used", run.display()));
+            note(observer, format!("{name}: using the finished run {}", run.display()));
             return Ok((Outcome::Finished, run));
         }
         let run = generator_run(&request.out, self.number, name);
@@ -67,7 +67,7 @@ impl<'s> Fold<'s> {
         Ok((train_generator(&config, &request.data, &self.splits, &run, device, observer)?, run))
     }
 
-    /// Samples of a run under `sets` in the fold's folder `images/NAME`.
+    /// Samples `count` images of a run, with the settings `sets`, into the fold's folder `images/NAME`.
     pub(super) fn images(
         &self,
         (name, run, sets): (&str, &Path, &[String]),
@@ -82,7 +82,7 @@ impl<'s> Fold<'s> {
         Ok((generate(&request, device, observer)?.outcome, out))
     }
 
-    /// The pairs that train and validate, with how they were prepared, and those of the test patients.
+    /// The training and validation pairs with their preparation, and the test pairs.
     pub(super) fn data(&self, observer: &dyn Observer) -> Result<(RunData, PreparedSet)> {
         let (data, config) = (&self.study.request.data, &self.study.loaded.file.data);
         let real = RunData::split(data, config, |_| Ok(self.splits.clone()), observer)?;
@@ -91,12 +91,12 @@ impl<'s> Fold<'s> {
     }
 }
 
-/// Where an experiment or a cross-validation in `out` keeps a generator's run.
+/// The path of a generator's run in the folder `out` of an experiment or a cross-validation.
 fn generator_run(out: &Path, fold: usize, name: &str) -> PathBuf {
     fold_folder(out, fold).join("generators").join(name).join(RUN)
 }
 
-/// Whether a run is that of `config` on `splits`, trained to its end.
+/// Whether a run was trained with `config` on `splits` to its end.
 fn is_the_same(run: &Path, config: &Config, splits: &Splits) -> bool {
     let Ok(found) = RunDir::open(run) else { return false };
     let same = found.config().is_ok_and(|found| found == *config) && check_unseen(&found, splits).is_ok();

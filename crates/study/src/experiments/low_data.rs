@@ -1,7 +1,8 @@
-//! Few patients: segmenters of real pairs against real pairs with generated ones, for falling shares of the patients.
+//! Few patients: segmenters that were trained on real pairs against segmenters that were trained on real and generated pairs, for different
+//! shares of the patients.
 //!
-//! Each share is a cross-validation of its own. The test sets are the same for all shares; the patients of a smaller share are some of
-//! those of a greater one; generator, segmenter and checkpoint selection see no other patient.
+//! Each share is a cross-validation of its own. The test sets are the same for all shares. The patients of a smaller share are a subset of
+//! the patients of a larger share. Generator training, segmenter training and checkpoint selection see only the patients of the share.
 
 use crate::{
     crossval::{
@@ -26,25 +27,25 @@ use pig_train::{
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf};
 
-/// What one share of the patients gave.
+/// The results for one share of the patients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// Of the patients that do not test.
+    /// Share of the patients outside the test set.
     pub share: f64,
-    /// The training patients of a fold, mean over folds.
+    /// Number of training patients of a fold, mean over folds.
     pub patients: f64,
-    /// The training slices of a fold, mean over folds.
+    /// Number of training slices of a fold, mean over folds.
     pub slices: f64,
-    /// The cross-validation's results.
+    /// Results of the cross-validation.
     pub results: Results,
 }
 
-/// All shares, the smallest first.
+/// The results for all shares, the smallest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LowData {
-    /// What the numbers are.
+    /// Definition of the numbers.
     pub definition: String,
-    /// Each share.
+    /// Results for each share.
     pub shares: Vec<Share>,
 }
 
@@ -76,11 +77,11 @@ fn shares(study: &Study) -> Vec<f64> {
 }
 
 fn folder(study: &Study, share: f64) -> PathBuf {
-    // In thousandths, so that no two shares of a sensible list meet.
+    // The name has the share in thousandths, so that shares that differ sensibly have different folders.
     study.request.out.join(format!("patients-{:04.0}", 1000.0 * share))
 }
 
-/// The arm of every share; a generator trains as many steps on few patients as on all.
+/// The arm that every share has; a generator trains as many steps on few patients as on all.
 pub(super) fn arms(study: &Study, folds: Option<&[Splits]>) -> Result<Vec<ArmConfig>> {
     let steps = folds.map_or(Ok(None), |folds| study.steps(PIG, folds))?;
     let add = study.loaded.file.experiment.low_data_add.clone();
@@ -98,7 +99,7 @@ pub(super) fn open(study: &Study, observer: &dyn Observer) -> Result<Vec<Crossva
     shares(study).into_iter().map(of_share).collect()
 }
 
-/// Does what is left of the pieces that are meant, the smallest share first, and writes the tables of all that is done.
+/// Runs the selected pieces that are not finished, the smallest share first, and writes the tables of all finished pieces.
 pub fn run(
     study: &Study,
     selection: &Selection,
@@ -137,13 +138,13 @@ impl LowData {
         let shares = shares?;
         let of_all = shares.last().map(|share| share.results.definition.clone()).unwrap_or_default();
         let definition = format!(
-            "Of the patients that do not test, so many train and validate; test patients are the same in all rows. Of the last row: {of_all} {}",
+            "Each row uses its share of the patients outside the test set for training and validation; the test patients are the same in all rows. For the last row: {of_all} {}",
             study.notes()
         );
         Ok(Self { definition, shares })
     }
 
-    /// One row for each share and training set that has a segmenter.
+    /// One row for each share and each training set that has a finished segmenter.
     pub fn table(&self) -> Table {
         let head = [
             "patients %",

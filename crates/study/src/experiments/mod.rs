@@ -1,13 +1,14 @@
-//! The whole of `pig experiment`: the paper's tables and Fig. 3, and what a reviewer asks beside them, on the user's own data.
+//! `pig experiment`: the paper's tables and Fig. 3, and further measurements that a reviewer would ask for, on the user's own data.
 //!
-//! An experiment lies in a folder that says what it is (`experiment.toml`) and is never begun anew as another one. All of it can be
-//! stopped anywhere; the same call goes on. Tables stand beside the per-case CSV that they can be computed from again.
+//! The folder of an experiment says which experiment it holds (`experiment.toml`), and no other experiment can be started in it. An
+//! experiment may be stopped at any point; the same call continues it. Each table is written beside the CSV from which it can be
+//! recomputed.
 //!
 //! ```text
-//! OUT/experiment.toml, configs/*.toml       what is done, and by which generators
+//! OUT/experiment.toml, configs/*.toml       the experiment, and its generators' configurations
 //! OUT/fold-K/...                            table2: a cross-validation (see [`crate::crossval`]); table1 and fig3: generators of one fold
 //! OUT/patients-025/fold-K/...               low-data: a cross-validation for each share of the patients
-//! OUT/table.md, table.tex, results.json     the table; with cases.csv, what it is made of
+//! OUT/table.md, table.tex, results.json     the table; cases.csv holds the cases it is computed from
 //! ```
 
 pub mod config;

@@ -11,7 +11,8 @@ use crate::{
 use pig_train::{Result, observer::Observer};
 
 impl Study {
-    /// The cross-validations that the experiment consists of, each with its folder; none for those that are none.
+    /// The cross-validations that the experiment consists of, each with its folder; none for the experiments that are not
+    /// cross-validations.
     pub fn crossvals(&self, observer: &dyn Observer) -> Result<Vec<Crossval>> {
         match self.request.experiment {
             Experiment::Table2 => Ok(vec![table2::open(self, observer)?]),
@@ -20,7 +21,8 @@ impl Study {
         }
     }
 
-    /// The arms of the experiment's cross-validations, without looking at data or folder; none for those that are none.
+    /// The experiment's cross-validation with its arms, made without reading data or folder; none for the experiments that are not
+    /// cross-validations.
     pub fn arms(&self) -> Result<Option<CrossvalFile>> {
         let arms = match self.request.experiment {
             Experiment::Table2 => table2::arms(self, None)?,

@@ -1,4 +1,4 @@
-//! An experiment on its data, in its folder.
+//! An experiment with its data and its folder.
 
 use crate::{
     crossval::{Crossval, CrossvalFile},
@@ -13,22 +13,22 @@ use pig_train::{
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Which experiment.
+/// Kind of experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Experiment {
-    /// FID and KID of images alone.
+    /// FID and KID of images, without masks.
     Table1,
     /// Segmenters with and without generated pairs.
     Table2,
-    /// From noise to pair.
+    /// Sampling from noise to a pair.
     Fig3,
-    /// Segmenters of few patients, with and without generated pairs.
+    /// Segmenters that are trained on few patients, with and without generated pairs.
     LowData,
 }
 
 impl Experiment {
-    /// The word of the command line.
+    /// The name of the experiment on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Table1 => "table1",
@@ -38,56 +38,56 @@ impl Experiment {
         }
     }
 
-    /// What is asked, in a sentence.
+    /// The question that the experiment answers.
     pub fn question(self) -> &'static str {
         match self {
             Self::Table1 => "How far are generated images from real ones? (the paper's Table 1)",
             Self::Table2 => "Do generated pairs help a segmenter? (the paper's Table 2)",
             Self::Fig3 => "Does the shape of the lesion come before the texture? (the paper's Fig. 3)",
-            Self::LowData => "What do generated pairs give to a segmenter when patients are few?",
+            Self::LowData => "How much do generated pairs help a segmenter when there are few patients?",
         }
     }
 }
 
-/// What is asked of `pig experiment`.
+/// The arguments of `pig experiment`.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Which experiment.
     pub experiment: Experiment,
-    /// How much is spent.
+    /// The budget.
     pub budget: Budget,
-    /// Another file in the place of the budget's.
+    /// A configuration file that replaces that of the budget.
     pub config: Option<PathBuf>,
-    /// Keys over it.
+    /// Keys that override it.
     pub sets: Vec<String>,
     /// The folder of real pairs.
     pub data: PathBuf,
     /// The experiment's folder.
     pub out: PathBuf,
-    /// Another experiment's folder, whose finished generators of the same split and configuration are used.
+    /// Folder of another experiment. Its finished generators are used if their split and configuration are the same.
     pub reuse: Option<PathBuf>,
 }
 
-/// What `experiment.toml` says of its folder.
+/// The content of `experiment.toml`, which identifies the folder of an experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// Which experiment.
     pub experiment: Experiment,
-    /// How much is spent.
+    /// The budget.
     pub budget: Budget,
-    /// The program that began it.
+    /// The program that started it.
     pub program: String,
-    /// What every table says.
+    /// Notes that are printed with every table.
     pub notes: Vec<String>,
     /// The resolved configuration.
     pub settings: ExperimentFile,
 }
 
-/// The identity of an experiment's folder.
+/// The file that holds the identity of an experiment's folder.
 const IDENTITY: &str = "experiment.toml";
 
 impl Identity {
-    /// Reads a folder's identity, none where it is no experiment's.
+    /// Reads the identity of a folder; none if it is not the folder of an experiment.
     pub fn read(out: &Path) -> Result<Option<Self>> {
         let path = out.join(IDENTITY);
         let text = match std::fs::read_to_string(&path) {
@@ -103,10 +103,10 @@ impl Identity {
     }
 }
 
-/// An experiment on its data, in its folder.
+/// An experiment with its data and its folder.
 #[derive(Debug)]
 pub struct Study {
-    /// What is asked.
+    /// The request.
     pub request: Request,
     /// Its configuration.
     pub loaded: Loaded,
@@ -119,7 +119,7 @@ impl Study {
         Ok(Self { request: request.clone(), loaded })
     }
 
-    /// Makes the experiment's folder, or checks that it is this experiment's.
+    /// Creates the experiment's folder, or checks that an existing folder belongs to this experiment.
     pub fn begin(&self) -> Result<()> {
         let Request { experiment, budget, out, data, .. } = &self.request;
         let identity = Identity {
@@ -135,11 +135,11 @@ impl Study {
                 return Err(Error::BadFile {
                     path: out.clone(),
                     problem: format!(
-                        "holds {}, other settings than those of {}",
+                        "holds the experiment {}, whose settings differ from those of {}",
                         describe(&found),
                         describe(&identity)
                     ),
-                    advice: "choose another --out, or go back to the settings that it was begun with",
+                    advice: "choose another --out, or go back to the settings with which it was started",
                 });
             }
             Some(_) => self.loaded.check_written(out)?,
@@ -160,8 +160,8 @@ impl Study {
         Ok(crossval_folds(&dataset, file.crossval.folds, file.data.validation_fraction, file.crossval.seed)?)
     }
 
-    /// Optimiser steps of a generator, where the experiment counts epochs: those of the first fold's training pairs, so that all folds are
-    /// trained alike.
+    /// Number of optimiser steps of a generator, if the experiment counts epochs. Epochs are counted over the first fold's training pairs,
+    /// so that all folds are trained for the same number of steps.
     pub(super) fn steps(&self, name: &str, folds: &[Splits]) -> Result<Option<usize>> {
         let Some(epochs) = self.loaded.file.experiment.epochs else { return Ok(None) };
         let config = self.loaded.config(name, &self.request.out, None)?;
@@ -181,7 +181,7 @@ impl Study {
     }
 }
 
-/// What every table of a budget says.
+/// The notes that are printed with every table of a budget.
 pub fn notes(budget: Budget, notes: &[String]) -> String {
     if notes.is_empty() {
         return format!("Budget {}.", budget.word());

@@ -1,6 +1,7 @@
-//! Table 1: how far images of DDPM, DDIM and PIG lie from real ones, masks left aside.
+//! Table 1: the distances of images of DDPM, DDIM and PIG from real images, without their masks.
 //!
-//! The images are made here; what measures them (the FID's Inception, or radiomic features) is the caller's, and joins as [`Measured`].
+//! This module makes the images. The caller measures them (with the FID's Inception or with radiomic features) and passes the results as
+//! [`Measured`].
 
 use crate::{
     crossval::piece::RESULTS,
@@ -33,15 +34,15 @@ use std::{
 /// A set of pictures in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pictures {
-    /// What it is called in the table.
+    /// Name of the set in the table.
     pub name: String,
     /// The folder.
     pub folder: PathBuf,
-    /// How many.
+    /// Number of pictures.
     pub count: usize,
 }
 
-/// What is to be measured: every method against every reference.
+/// The images to measure: those of every method against every reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     /// Generated images.
@@ -62,17 +63,17 @@ pub struct Measured {
     pub images: [usize; 2],
     /// Frechet distance.
     pub frechet: f64,
-    /// Extrapolated to endless sets.
+    /// Frechet distance, extrapolated to infinitely many images.
     pub frechet_infinity: Option<f64>,
     /// Unbiased kernel distance.
     pub kernel: Option<f64>,
-    /// Frechet distance, extrapolated and kernel distance of halves of the reference without a common patient.
+    /// Frechet distance, extrapolated Frechet distance and kernel distance between halves of the reference that share no patient.
     pub floor: Option<[Option<f64>; 3]>,
-    /// Images in such a half.
+    /// Number of images in one such half.
     pub floor_images: Option<f64>,
-    /// What made the features.
+    /// The extractor of the features.
     pub extractor: Extractor,
-    /// What a reader should be warned of.
+    /// Warnings for the reader.
     pub warnings: Vec<String>,
 }
 
@@ -101,9 +102,9 @@ impl Measured {
 /// The whole table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table1 {
-    /// What the numbers are.
+    /// Definition of the numbers.
     pub definition: String,
-    /// Every method against every reference.
+    /// Distances of every method from every reference.
     pub measured: Vec<Measured>,
 }
 
@@ -132,8 +133,8 @@ struct Real {
 const REAL_COLUMNS: &Columns<Real> =
     &[("id", Column::Text(|row| &row.id)), ("patient", Column::Text(|row| &row.patient))];
 
-/// Trains the generators where they are not trained, and makes the images of every method (or of `arm` alone) and the references.
-/// None where it was stopped.
+/// Trains the generators that are not trained yet, and makes the references and the images of every method (or of `arm` alone). None if it
+/// was interrupted.
 pub fn make(
     study: &Study,
     fold: usize,
@@ -192,8 +193,8 @@ fn methods_of(study: &Study, arm: Option<&str>) -> Result<Vec<MethodOf>> {
     Ok(wanted)
 }
 
-/// Writes the real lesion slices as they were prepared: all of them, and those of the fold's test patients. Names are numbers and
-/// patients are numbered, so that nothing of the source is told but the pictures.
+/// Writes the real lesion slices as they were prepared: all of them, and those of the fold's test patients. File names and patients are
+/// numbers, so that the folder tells nothing about the source except the pictures.
 fn references(fold: &Fold<'_>, observer: &dyn Observer) -> Result<[Pictures; 2]> {
     let (real, test) = fold.data(observer)?;
     let mut patients = BTreeMap::new();
@@ -254,9 +255,9 @@ impl Table1 {
         });
         let definition = format!(
             "Images alone, {height} x {width}, gray or colour as prepared; generators trained on the training patients of fold {} of {}, one \
-             seed.{by} Frechet distance of Gaussians; extrapolated to endless sets (intercept over 1/N); unbiased kernel distance (cubic \
-             polynomial; KID where the features are the Inception's). Real against real: halves of the reference without a common patient, mean over splits; no generator \
-             can be asked to come nearer. The reference of all lesion slices holds the training slices, that of held-out patients none. {}",
+             seed.{by} Frechet distance of Gaussians; extrapolated to infinitely many images (intercept over 1/N); unbiased kernel distance (cubic \
+             polynomial; KID where the features are the Inception's). Real against real: halves of the reference that share no patient, mean over splits; no generator \
+             can be expected to come nearer. The reference of all lesion slices includes the training slices; that of held-out patients does not. {}",
             made.fold,
             study.loaded.file.crossval.folds,
             study.notes()
@@ -306,7 +307,7 @@ impl Table1 {
         Table { head: head.map(str::to_owned).to_vec(), rows }
     }
 
-    /// What the numbers should be warned of, each once.
+    /// All warnings about the numbers, each once.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         for warning in self.measured.iter().flat_map(|row| &row.warnings) {

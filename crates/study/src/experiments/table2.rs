@@ -1,7 +1,8 @@
-//! Table 2: Dice, IoU, precision and recall of segmenters of real pairs, and of real pairs with generated ones of each method.
+//! Table 2: Dice, IoU, precision and recall of segmenters that are trained on real pairs, and on real pairs with generated pairs of each
+//! method.
 //!
-//! It is a cross-validation. Methods that make images for masks are given the fold's training masks. Pairs of `pig` in the place of real
-//! ones, as they are and with their masks shuffled, say what the pairing is worth.
+//! The table comes from a cross-validation. Methods that make images for masks get the fold's training masks. Segmenters that are trained
+//! on pairs of `pig` instead of real ones, as generated and with shuffled masks, measure what the pairing is worth.
 
 use crate::{
     crossval::{
@@ -18,7 +19,7 @@ use pig_train::{
     observer::{Observer, Outcome},
 };
 
-/// The arms of table2; without `folds` those that count epochs keep the steps of their own configuration.
+/// The arms of table2. Without `folds`, generators keep the steps of their own configuration, even if the experiment counts epochs.
 pub(super) fn arms(study: &Study, folds: Option<&[Splits]>) -> Result<Vec<ArmConfig>> {
     let experiment = &study.loaded.file.experiment;
     let names = experiment.arms.iter().filter(|name| study.loaded.file.generators.contains_key(*name));
@@ -43,7 +44,7 @@ pub(super) fn open(study: &Study, observer: &dyn Observer) -> Result<Crossval> {
     study.open(study.loaded.crossval(arms), &study.request.out, observer)
 }
 
-/// Does what is left of the pieces that are meant, and writes the tables of all that is done.
+/// Runs the selected pieces that are not finished, and writes the tables of all finished pieces.
 pub fn run(
     study: &Study,
     selection: &Selection,

@@ -1,7 +1,7 @@
-//! The whole of `pig report`: one offline page of a run, a cross-validation or an experiment, and the same numbers as JSON.
+//! `pig report`: one offline page about a run, a cross-validation or an experiment, and the same numbers as JSON.
 //!
-//! Numbers are read from what the folder holds; nothing is trained. Pictures of pairs are made from the run's networks, or read from the
-//! pairs that a cross-validation made; where checkpoints or data are not there, the page says what it does not show, and why.
+//! The numbers are read from the files in the folder; nothing is trained. Pictures of pairs are made with the networks of the run, or read
+//! from the pairs of a cross-validation. If checkpoints or data are missing, the page says what it leaves out and why.
 
 mod page;
 mod run;
@@ -26,7 +26,7 @@ pub fn report(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     let run = RunDir::open(path).map_err(|_| Error::BadFile {
         path: path.clone(),
         problem: "is neither a run nor the folder of a cross-validation or an experiment".to_owned(),
-        advice: "give the --out of pig train, pig segment train, pig crossval or pig experiment",
+        advice: "give a folder that was the --out of pig train, pig segment train, pig crossval or pig experiment",
     })?;
     match run.config_as::<SegmentFile>() {
         Ok(file) => run::of_segmenter(request, &run, &file, device, observer),

@@ -1,4 +1,4 @@
-//! A page being put together.
+//! Building a page.
 
 use pig_report::{Block, Document, Table};
 use pig_train::{
@@ -7,14 +7,14 @@ use pig_train::{
 };
 use std::path::{Path, PathBuf};
 
-/// What is asked of `pig report`.
+/// The arguments of `pig report`.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// A run, or the folder of a cross-validation or an experiment.
     pub path: PathBuf,
-    /// The real pairs, where they have moved.
+    /// The folder of the real pairs, if it has moved.
     pub data: Option<PathBuf>,
-    /// Generated pairs that a page of a generator shows; 0 for none.
+    /// Number of generated pairs on the page of a generator; 0 for none.
     pub count: u64,
 }
 
@@ -27,10 +27,10 @@ pub struct Report {
     pub json: serde_json::Value,
 }
 
-/// A page being put together.
+/// A page that is being built.
 pub(super) struct Page {
     pub(super) blocks: Vec<Block>,
-    /// What the page lacks, and why.
+    /// Parts that are missing from the page, and why.
     pub(super) missing: Vec<String>,
 }
 
@@ -51,7 +51,8 @@ impl Page {
         self.blocks.push(Block::Measures { table, definition: definition.into() });
     }
 
-    /// Adds what `part` gives under a heading; where it fails for want of files, the page says so instead.
+    /// Adds the blocks of `part` under a heading. If `part` is an error, for example because files are missing, the page reports the error
+    /// instead.
     pub(super) fn optional(&mut self, heading: &str, part: Result<Vec<Block>>) {
         match part {
             Ok(blocks) if blocks.is_empty() => {}
@@ -63,7 +64,7 @@ impl Page {
         }
     }
 
-    /// Limits, settings and provenance, and the page is done.
+    /// Adds limits, settings and provenance, and finishes the page.
     pub(super) fn finish(
         mut self,
         title: String,
@@ -76,7 +77,9 @@ impl Page {
         self.add(Block::List(limits));
         if !self.missing.is_empty() {
             let missing = std::mem::take(&mut self.missing);
-            self.add(Block::Paragraph("Left out of this page, since what they need is not here:".to_owned()));
+            self.add(Block::Paragraph(
+                "These parts are left out of this page, because files that they need are missing:".to_owned(),
+            ));
             self.add(Block::List(missing));
         }
         self.heading("Settings and provenance");
@@ -84,7 +87,7 @@ impl Page {
         let rows = facts.into_iter().chain(own).map(|row| row.to_vec()).collect();
         self.add(Block::Table(Table { head: Vec::new(), rows }));
         self.add(Block::Folded { title: "All settings".to_owned(), text: settings.to_owned() });
-        let footer = "Generated images and masks on this page are synthetic. The file needs nothing beside it: no network, no script.";
+        let footer = "Generated images and masks on this page are synthetic. The file is complete in itself: it needs no other files, no network and no scripts.";
         Document { title, lead, blocks: self.blocks, footer: footer.to_owned() }
     }
 }
@@ -94,15 +97,15 @@ pub(super) fn fact(name: &str, value: impl Into<String>) -> [String; 2] {
     [name.to_owned(), value.into()]
 }
 
-/// The limits that hold of every page.
+/// The limits that apply to every page.
 pub(super) fn common_limits() -> Vec<String> {
     vec![
-        "Numbers hold for the data that they were measured on, at the size that they were prepared to.".to_owned(),
+        "The numbers hold for the data on which they were measured, at the size of the prepared images.".to_owned(),
         "Pixel distance finds close copies; it does not prove that nothing was memorised.".to_owned(),
     ]
 }
 
-/// The data folder: the one that was given, else the one that `remembered` names and that is still there.
+/// The data folder: the given one, otherwise the one that is recorded in the folder `remembered`, if it still exists.
 pub(super) fn data_folder(request: &Request, remembered: &Path) -> Result<PathBuf> {
     let found = request.data.clone().or_else(|| {
         let path = std::fs::read_to_string(remembered.join(pig_train::run_dir::DATA_PATH)).ok()?;
@@ -110,7 +113,7 @@ pub(super) fn data_folder(request: &Request, remembered: &Path) -> Result<PathBu
     });
     found.ok_or_else(|| Error::BadFile {
         path: remembered.to_owned(),
-        problem: "the real pairs are not where they were".to_owned(),
+        problem: "the folder of the real pairs is not where it was".to_owned(),
         advice: "give their folder with --data DIR",
     })
 }

@@ -23,7 +23,7 @@ use pig_train::{
     sampler::Sampler,
 };
 
-/// Pairs of a contact sheet, of each kind, and cases that are shown as the worst.
+/// Number of pairs of each kind on a contact sheet, and number of worst cases that are shown.
 const SHEET_PAIRS: usize = 12;
 pub(super) const WORST: usize = 6;
 
@@ -64,7 +64,7 @@ pub(super) fn of_generator(
     });
     let title = format!("A generator of pairs: {}", config.method.word());
     let mut limits = common_limits();
-    limits.push("Pair agreement says that images fit their masks, not that the pairs help a segmenter.".to_owned());
+    limits.push("Pair agreement shows that images fit their masks, not that the pairs help a segmenter.".to_owned());
     let [height, width] = config.data.size;
     let lead = format!("Trained on {} real pairs at {height} x {width}.", provenance.pairs[0]);
     let document = page.finish(title, lead, limits, &config.to_toml(), facts(&provenance));
@@ -75,7 +75,7 @@ fn trained(config: &Config, provenance: &Provenance) -> String {
     let networks: Vec<String> =
         config.roles().iter().map(|&role| format!("{} for {} steps", role.name(), config.steps(role))).collect();
     format!(
-        "Method {}: {} of {} pairs a step. {} pairs of {} patients or groups trained, {} of {} validated; the split goes {}.",
+        "Method {}: {}, with {} pairs in each step. Training used {} pairs of {} patients or groups, validation {} pairs of {}; the data was split {}.",
         config.method.word(),
         networks.join(", "),
         config.train.batch_size,
@@ -100,7 +100,7 @@ fn losses(config: &Config, lines: &[Line]) -> Vec<String> {
     config.roles().iter().filter_map(|&role| of(role.name())).collect()
 }
 
-/// What stands in provenance.json.
+/// The content of provenance.json.
 pub(super) fn facts(provenance: &Provenance) -> Vec<[String; 2]> {
     vec![
         fact("trained by", &provenance.program),
@@ -142,7 +142,7 @@ struct Shown {
     real: RunData,
 }
 
-/// Makes the first pairs in the run's folder `samples`, where they are not there yet.
+/// Makes the first pairs in the run's folder `samples`, unless they exist already.
 fn pairs(request: &Request, run: &RunDir, device: &Device, observer: &dyn Observer) -> Result<Shown> {
     let data = data_folder(request, run.path())?;
     let loaded = LoadedRun::open(run.path(), &[], device)?;
@@ -168,7 +168,7 @@ impl Shown {
     fn add(&self, page: &mut Page, config: &Config, device: &Device) -> Result<()> {
         if self.generated.is_empty() {
             page.missing
-                .push("Generated pairs: the method makes images without masks; they lie in samples/".to_owned());
+                .push("Generated pairs: the method makes images without masks; the images are in samples/".to_owned());
             return Ok(());
         }
         let [training, held_out] = self.real.parts();
@@ -176,7 +176,7 @@ impl Shown {
         page.heading("Real and generated pairs");
         page.add(Block::Figure(Figure::new(
             showcase::sheet(&training, &self.generated, SHEET_PAIRS, titles, 4)?,
-            "Left of each pair the image, right of it the same with the outline of its mask. Generated pairs are the first seeds in order.",
+            "Each pair shows the image on the left, and the same image with the outline of its mask on the right. The generated pairs are those of the first seeds, in order.",
             "real pairs, then generated pairs, with outlined masks",
         )));
         if config.method.makes_masks() {
@@ -184,8 +184,8 @@ impl Shown {
             page.heading("From noise to pair");
             page.add(Block::Figure(Figure::new(
                 strips(&self.loaded.config, &sampler, &(0..4).collect::<Vec<_>>())?,
-                "What the networks expect the finished mask (above) and image (below) to be, from noise on the left to the end.",
-                "estimates of mask and image at falling noise",
+                "What the networks estimate as the finished mask (above) and image (below), from noise on the left to the last step on the right.",
+                "estimates of mask and image at decreasing noise",
             )));
         }
         page.heading("Mask areas and intensities");
@@ -211,14 +211,14 @@ pub(super) fn of_segmenter(
     let mut page = Page::new();
     page.heading("In words");
     page.add(Block::Paragraph(format!(
-        "{} pairs of {} patients or groups trained with {} generated ones among or beside them; {} of {} validated. {}",
+        "The split has {} training pairs of {} patients or groups. {} generated pairs were added to them or replaced them. Validation used {} pairs of {}. {}",
         provenance.pairs[0],
         provenance.groups[0],
         provenance.added.unwrap_or(0),
         provenance.pairs[1],
         provenance.groups[1],
-        best.map_or("Nothing was validated yet.".to_owned(), |(step, dice)| format!(
-            "The greatest mean Dice on them was {:.2} % at step {step}; these weights were chosen by it, so it flatters them.",
+        best.map_or("No checkpoint was validated yet.".to_owned(), |(step, dice)| format!(
+            "The greatest mean Dice on validation pairs was {:.2} % at step {step}; the weights were chosen by this number, so it is too high as an estimate.",
             100.0 * dice
         )),
     )));
@@ -227,20 +227,22 @@ pub(super) fn of_segmenter(
         let [_, held_out] = RunData::of_run(&data, run, observer)?.parts();
         worst_cases(&model, &held_out, device)
     });
-    page.optional("Worst validating cases", shown);
+    page.optional("Worst validation cases", shown);
     page.heading("Training");
     page.add(Block::Curves(segmenter_charts(&lines)));
     let json = serde_json::json!({
         "kind": "segmenter", "provenance": provenance, "best": best.map(|(step, dice)| [step as f64, dice]),
     });
     let mut limits = common_limits();
-    limits.push("Validating patients chose the weights; only test patients say what they are worth.".to_owned());
-    let lead = format!("Trained on {} real pairs.", provenance.pairs[0]);
+    limits.push(
+        "The weights were chosen on the validation patients; only test patients show how good they are.".to_owned(),
+    );
+    let lead = format!("A segmenter whose split has {} real training pairs.", provenance.pairs[0]);
     let document = page.finish("A segmenter".to_owned(), lead, limits, &file.to_toml(), facts(&provenance));
     Ok(Report { document, json })
 }
 
-/// The cases of least Dice, with true and predicted outlines.
+/// The cases with the lowest Dice, with true and predicted outlines.
 pub(super) fn worst_cases(model: &SegmentModel, set: &PreparedSet, device: &Device) -> Result<Vec<Block>> {
     let found = model.probabilities(set, device);
     let threshold = model.file.segment.threshold;

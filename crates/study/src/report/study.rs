@@ -27,10 +27,10 @@ use pig_train::{Error, Result, evaluate::written_pair, observer::Observer, run_d
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::Path;
 
-/// The configuration of a cross-validation, by which its folder is known.
+/// The configuration file of a cross-validation; it identifies the folder.
 pub(super) const CROSSVAL: &str = "crossval.toml";
 
-/// Pairs of a montage, of each kind.
+/// Number of pairs of each kind in a montage.
 const MONTAGE: usize = 8;
 
 fn results<T: DeserializeOwned>(out: &Path) -> Result<T> {
@@ -43,7 +43,7 @@ fn results<T: DeserializeOwned>(out: &Path) -> Result<T> {
     serde_json::from_slice(&text).map_err(|error| Error::BadFile {
         path,
         problem: error.to_string(),
-        advice: "run the experiment again, which writes it anew from what is done",
+        advice: "run the experiment again, which rewrites the file from the finished parts",
     })
 }
 
@@ -123,8 +123,11 @@ fn finish(
     json: serde_json::Value,
 ) -> Report {
     let mut limits = common_limits();
-    limits.push("One seed of every generator: how much another one would differ is not measured.".to_owned());
-    limits.push("Intervals are by patient of this data set; other hospitals and devices are not in them.".to_owned());
+    limits.push(
+        "Every generator was trained with one seed; how much the results vary with the seed is not measured."
+            .to_owned(),
+    );
+    limits.push("Intervals are by patient of this data set; they do not cover other hospitals and devices.".to_owned());
     let document = page.finish(title, lead.to_owned(), limits, settings, facts);
     Report { document, json }
 }
@@ -134,7 +137,7 @@ fn crossval_file(out: &Path) -> Result<CrossvalFile> {
     Ok(layers.load_as()?)
 }
 
-/// The split of every fold that is there, by hash.
+/// The SHA-256 of every existing split of a fold.
 fn folds_facts(out: &Path) -> Vec<[String; 2]> {
     let split = |fold: usize| Splits::load(&fold_folder(out, fold).join("splits.json")).ok();
     let splits = (0..).map_while(|fold| Some((fold, split(fold)?)));
@@ -160,7 +163,7 @@ fn table2_blocks(page: &mut Page, found: &Results) {
     }
     if found.has_agreement() {
         page.heading("Do image and mask belong together?");
-        let rule = "Slices are left out in which both masks are empty; every number is the mean over folds and seeds and its standard deviation.";
+        let rule = "Slices in which both masks are empty are left out; every number is the mean over folds and seeds with its standard deviation.";
         page.measures(found.agreement_table(), format!("{AGREEMENT} {rule}"));
     }
 }
@@ -177,18 +180,18 @@ fn sentence(arm: &ArmResult, found: &Results) -> Option<String> {
     let of = |what: &str| format!("{}: Dice {mean:.2} % with {:.0} generated pairs, {what}.", arm.arm, arm.added);
     let Some(against) = &arm.against_real else {
         let real = found.arms.first().and_then(dice);
-        return Some(of(if real.is_some() { "not comparable yet" } else { "real pairs alone are not done yet" }));
+        return Some(of(if real.is_some() { "not comparable yet" } else { "real pairs alone are not measured yet" }));
     };
     let d = against.difference;
     let verdict = match (d.low > 0.0, d.high < 0.0) {
         (true, _) => "better than real pairs alone",
         (_, true) => "worse than real pairs alone",
-        _ => "not told apart from real pairs alone",
+        _ => "not distinguishable from real pairs alone",
     };
     Some(of(&format!("{:+.2} [{:+.2}, {:+.2}] % points: {verdict}", 100.0 * d.mean, 100.0 * d.low, 100.0 * d.high)))
 }
 
-/// Dice over the number of pairs that are added, a line for each generator.
+/// Dice by the number of added pairs, with one line for each generator.
 fn dice_chart(found: &Results) -> Chart {
     let mut series: Vec<Series> = Vec::new();
     let real = found.arms.first().and_then(dice).map(|dice| (0.0, 100.0 * dice));
@@ -217,7 +220,7 @@ fn low_data_blocks(page: &mut Page, found: &LowData) {
     let words = found.shares.iter().flat_map(|share| {
         let arms = share.results.arms.iter().filter_map(|arm| sentence(arm, &share.results));
         arms.map(move |words| {
-            format!("{:.0} % of the patients ({:.1} train): {words}", 100.0 * share.share, share.patients)
+            format!("{:.0} % of the patients ({:.1} for training): {words}", 100.0 * share.share, share.patients)
         })
     });
     page.add(Block::List(words.collect()));
@@ -259,7 +262,7 @@ fn table1_blocks(page: &mut Page, found: &Table1) {
         let floor = row
             .floor
             .and_then(|floor| floor[2])
-            .map_or(String::new(), |floor| format!(", where real images of other patients lie at {floor:.5}"));
+            .map_or(String::new(), |floor| format!(", between real images of different patients {floor:.5}"));
         let kernel = row.kernel.map_or("-".to_owned(), |kernel| format!("{kernel:.5}"));
         format!(
             "{} against {}: Frechet distance {:.2}, kernel distance {kernel}{floor} ({} images against {}).",
@@ -281,13 +284,13 @@ fn fig3_blocks(page: &mut Page, found: &Fig3, out: &Path) {
     page.optional("Strips", picture(&strips_path(out)).map(|canvas| {
         vec![Block::Figure(Figure::new(
             canvas,
-            "What the networks expect the finished mask (above) and image (below) to be, from noise on the left to the end.",
-            "estimates of mask and image at falling noise",
+            "What the networks estimate as the finished mask (above) and image (below), from noise on the left to the last step on the right.",
+            "estimates of mask and image at decreasing noise",
         ))]
     }));
 }
 
-/// A PNG as it lies in a file.
+/// Reads a PNG file as a canvas, without changes.
 fn picture(path: &Path) -> Result<Canvas> {
     let image = pig_data::read::read_image(path, 3)?;
     let picture = Picture::from_bytes(&image.to_8_bits(), image.height, image.width, 3)?;
@@ -296,7 +299,7 @@ fn picture(path: &Path) -> Result<Canvas> {
     Ok(canvas)
 }
 
-/// Real images and those of each method, as table1 left them.
+/// Real images and the images of each method, as table1 wrote them.
 fn image_sheets(out: &Path) -> Result<Vec<Block>> {
     let Some(fold) = (0..).take(64).find(|&fold| fold_folder(out, fold).join("images").is_dir()) else {
         return Ok(Vec::new());
@@ -330,7 +333,7 @@ fn image_sheets(out: &Path) -> Result<Vec<Block>> {
     Ok(vec![Block::Figure(Figure::new(sheet, caption, "real images, then images of each method"))])
 }
 
-/// What is shown of the first fold: every generator's pairs, nearest training images, worst cases.
+/// Adds the pictures of the first fold: the pairs of every generator, nearest training images, worst cases.
 fn pictures(
     page: &mut Page,
     request: &Request,
@@ -356,7 +359,7 @@ fn pictures(
     }
 }
 
-/// The training set of greatest Dice beside that of real pairs alone.
+/// The label of the training set with the greatest Dice, real pairs alone excluded.
 fn best(found: &Results) -> Option<String> {
     let others = found.arms.iter().filter(|arm| arm.arm != REAL);
     let best = others.filter_map(|arm| Some((arm, dice(arm)?))).max_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -380,7 +383,7 @@ impl<'a> Material<'a> {
         Ok(Self { out, file, real, test })
     }
 
-    /// The generated pairs of an arm, none where it has none here.
+    /// The generated pairs of an arm; empty if the arm has none here.
     fn generated(&self, name: &str) -> Result<Vec<Generated>> {
         let folder = fold_folder(self.out, 0).join("generators").join(name);
         let Some(Done { found: Found::Generator { seeds, .. }, .. }) = Done::read(&folder)? else {
@@ -408,7 +411,7 @@ impl<'a> Material<'a> {
             let titles = ["real pairs (training, fold 0)", &format!("generated: {}", arm.name)];
             blocks.push(Block::Figure(Figure::new(
                 showcase::sheet(&training, &generated, MONTAGE, titles, 4)?,
-                format!("{}: left of each pair the image, right of it the same with the outline of its mask; the first pairs in the order in which they train.", arm.name),
+                format!("{}: each pair shows the image on the left, and the same image with the outline of its mask on the right; the first pairs in the order in which segmenters use them.", arm.name),
                 "real pairs, then generated pairs, with outlined masks",
             )));
         }

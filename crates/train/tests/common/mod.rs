@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Height and width of everything here.
 pub(crate) const SIDE: usize = 16;
 
-/// What makes a network and a training small; ten steps of each network.
+/// Settings that make networks and trainings small: ten steps for each network.
 const TINY: [&str; 20] = [
     "data.size=16",
     "data.validation_fraction=0.25",
@@ -44,7 +44,7 @@ const TINY: [&str; 20] = [
     "sample.num_inference_steps=8",
 ];
 
-/// Longer training at a higher rate, after which a network follows its condition.
+/// Longer training at a higher rate, so that a network learns to follow its condition.
 pub(crate) const LEARNED: [&str; 6] = [
     "train.steps=120",
     "train.learning_rate=5e-3",
@@ -54,18 +54,18 @@ pub(crate) const LEARNED: [&str; 6] = [
     "model_x.prediction_type=v_prediction",
 ];
 
-/// A tiny configuration with `sets` over it.
+/// A tiny configuration; `sets` override its keys.
 pub(crate) fn config(sets: &[&str]) -> Config {
     let sets = TINY.iter().chain(sets).map(|&set| set.to_owned()).collect();
     Layers { file: None, sets }.load().unwrap()
 }
 
-/// The device that all tests compute on.
+/// The device on which all tests compute.
 pub(crate) fn device() -> Device {
     testing::device()
 }
 
-/// A folder with `data/` of twelve pairs.
+/// A folder with twelve pairs in `data/`.
 pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for index in 0..12 {
@@ -74,7 +74,7 @@ pub(crate) fn folder() -> TempDir {
     folder
 }
 
-/// The same, where each square lies in one of the four corners: masks of neighbours share no pixel.
+/// Like [`folder`], but each square is in one of the four corners, so that the masks of neighbouring cases do not overlap.
 pub(crate) fn folder_of_corners() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for index in 0..12 {
@@ -85,7 +85,7 @@ pub(crate) fn folder_of_corners() -> TempDir {
     folder
 }
 
-/// A bright square on a slope; the mask is the square.
+/// A bright square on a gradient; the mask is the square.
 fn write_pair(data: &Path, stem: &str, index: usize) {
     let inside =
         |x: usize, y: usize| (index % 5 + 2..index % 5 + 7).contains(&x) && (4..4 + index % 3 + 4).contains(&y);
@@ -105,7 +105,7 @@ fn write_square(data: &Path, stem: &str, index: usize, inside: impl Fn(usize, us
     }
 }
 
-/// Trains `name` in `folder` to its end.
+/// Trains the run `name` in `folder` to its end.
 pub(crate) fn trained(folder: &Path, name: &str, config: &Config) -> PathBuf {
     let run = folder.join(name);
     let outcome = train(config, &folder.join("data"), &run, &device(), &Silent).unwrap();
@@ -113,7 +113,7 @@ pub(crate) fn trained(folder: &Path, name: &str, config: &Config) -> PathBuf {
     run
 }
 
-/// Asks to stop once `network` has done `step` steps.
+/// Requests a stop once `network` has done `step` steps.
 pub(crate) struct StopAt {
     network: &'static str,
     step: usize,

@@ -12,7 +12,7 @@ use pig_quality::{
 };
 use std::process::ExitCode;
 
-/// Compares a folder with a reference and says how far it lies from it.
+/// Compares a folder with a reference and prints the distances.
 pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
     let data = data_settings(&asked.sets)?;
     let found = if asked.reference.is_file() { of_file(args, asked)? } else { of_folder(args, asked, &data)? };
@@ -35,14 +35,17 @@ pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Against a file of `pig fid ref` or pytorch-fid.
+/// Compares with a file from `pig fid ref` or pytorch-fid.
 fn of_file(args: &Args, asked: &Calc) -> anyhow::Result<Found> {
     let path = asked.reference.display();
     ensure!(
         asked.features == FeatureName::Inception,
-        "{path}: a file holds Inception features; expected --features inception, or a folder of images"
+        "{path}: a reference file holds Inception features; expected --features inception, or a folder of images as the reference"
     );
-    ensure!(asked.manifest.is_none(), "{path}: a file brings its patients along; --manifest goes with a folder");
+    ensure!(
+        asked.manifest.is_none(),
+        "{path}: a reference file contains its patients; --manifest is only valid with a folder as the reference"
+    );
     let network = network(args, &asked.inception)?;
     Ok(with_file(&asked.reference, &asked.other, &network, &settings(asked))?)
 }

@@ -6,7 +6,7 @@ use pig_quality::copies::{Request, search};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Looks for copies in every space that the folders allow, and writes and says what was found.
+/// Searches for copies in every space that the folders allow, and writes and prints the results.
 pub(super) fn run(args: &Args, asked: &Copies) -> anyhow::Result<ExitCode> {
     let data = data_settings(&asked.sets)?;
     let has_weights = asked.inception.weights.is_some();

@@ -1,4 +1,4 @@
-//! What all of `pig fid` is told: how masks and patients are read, and the network.
+//! Inputs that the subcommands of `pig fid` share: how masks and patients are read, and the network.
 
 use crate::{
     args::{Args, InceptionArgs},
@@ -9,7 +9,7 @@ use pig_data::DataConfig;
 use pig_quality::inception::FeatureNetwork;
 use pig_train::config::Layers;
 
-/// The section data of what was typed.
+/// The section `data` of the configuration, with the keys of `--set`.
 pub(super) fn data_settings(sets: &[String]) -> anyhow::Result<DataConfig> {
     let data = Layers { file: None, sets: sets.to_vec() }.load()?.data;
     data.check()?;

@@ -6,7 +6,7 @@ use pig_quality::reference::{Request, write};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Writes the file and says what it holds.
+/// Writes the file and prints a summary.
 pub(super) fn run(args: &Args, asked: &Reference) -> anyhow::Result<ExitCode> {
     let data = data_settings(&asked.sets)?;
     let network = network(args, &asked.inception)?;
