@@ -1,56 +1,56 @@
-//! What can be wrong with a device.
+//! Errors of choosing and opening a device.
 
 use crate::DeviceKind;
 
-/// A device that cannot be had.
+/// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// Words that name no device.
+    /// A text that names no device.
     #[error(
         "{found:?} is not a device; expected auto, cpu, or one of cuda, vulkan, wgpu and metal, alone or with a number such as cuda:0"
     )]
     Unknown {
-        /// What was asked for.
+        /// The requested text.
         found: String,
     },
-    /// A kind that this build does not have.
+    /// A kind that this build does not support.
     #[error(
         "this pig was built without {kind}, it has {}; build it with `--features {kind}`, or choose another device",
         built()
     )]
     NotBuilt {
-        /// What was asked for.
+        /// The requested kind.
         kind: DeviceKind,
     },
-    /// A kind that the machine has no device of.
+    /// A kind of which the machine has no device.
     #[error("no {kind} device was found on this machine; {}, or choose --device cpu", advice(*kind))]
     Missing {
-        /// What was asked for.
+        /// The requested kind.
         kind: DeviceKind,
     },
-    /// A number beyond the devices that the machine has.
+    /// A device number that is too large for this machine.
     #[error("there is no device {kind}:{index}; this machine has {kind}:0 to {kind}:{last}, which `pig doctor` lists")]
     Index {
-        /// What was asked for.
+        /// The requested kind.
         kind: DeviceKind,
-        /// Its number.
+        /// The requested number.
         index: usize,
-        /// The largest number that there is.
+        /// The largest number on this machine.
         last: usize,
     },
     /// A device that does not compute.
     #[error("the device {kind}:{index} was found but does not compute ({problem}); {}, or choose --device cpu", advice(*kind))]
     Failed {
-        /// What was asked for.
+        /// The requested kind.
         kind: DeviceKind,
-        /// Its number.
+        /// The number of the device.
         index: usize,
-        /// What it said.
+        /// The error of the device.
         problem: String,
     },
 }
 
-/// The kinds that this build has, as a list in words.
+/// The kinds that this build supports, as a list in words.
 fn built() -> String {
     let names: Vec<&str> = DeviceKind::built().map(DeviceKind::name).collect();
     match names.as_slice() {
@@ -61,7 +61,7 @@ fn built() -> String {
 
 fn advice(kind: DeviceKind) -> &'static str {
     match kind {
-        DeviceKind::Cpu => "report this, since every machine has one",
+        DeviceKind::Cpu => "report this as a bug, because every machine has a CPU",
         DeviceKind::Cuda => {
             "check that nvidia-smi lists the GPU and that the CUDA runtime compiler (libnvrtc) is installed"
         }

@@ -11,17 +11,17 @@ pub enum DeviceKind {
     Cuda,
     /// GPUs through Vulkan, compiled to SPIR-V.
     Vulkan,
-    /// GPUs through whatever graphics interface the machine has, compiled to WGSL.
+    /// GPUs through any graphics interface that the machine has, compiled to WGSL.
     Wgpu,
     /// Apple's GPUs through Metal.
     Metal,
 }
 
 impl DeviceKind {
-    /// All kinds, built or not, the best first: the order in which `auto` looks.
+    /// All kinds, built or not, the best first: the order in which `auto` tries them.
     pub const ALL: [Self; 5] = [Self::Cuda, Self::Metal, Self::Vulkan, Self::Wgpu, Self::Cpu];
 
-    /// The kind in a request, and the cargo feature that builds it.
+    /// The name of the kind in a request and of the cargo feature that builds it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -32,7 +32,7 @@ impl DeviceKind {
         }
     }
 
-    /// What asks for one device of it: `cpu`, `cuda:0`.
+    /// The request for one device of this kind: `cpu`, `cuda:0`.
     pub fn label(self, index: usize) -> String {
         match self {
             Self::Cpu => self.name().to_owned(),
@@ -40,7 +40,7 @@ impl DeviceKind {
         }
     }
 
-    /// Whether this build has it.
+    /// Whether this build supports the kind.
     pub fn is_built(self) -> bool {
         match self {
             Self::Cpu => true,
@@ -51,7 +51,7 @@ impl DeviceKind {
         }
     }
 
-    /// The kinds that this build has, the best first.
+    /// The kinds that this build supports, the best first.
     pub fn built() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|kind| kind.is_built())
     }

@@ -1,7 +1,8 @@
-//! Which devices this build can compute on, and one of them opened by name.
+//! Lists the devices that this build can compute on, and opens one by name.
 //!
-//! The kinds are cargo features (`cuda`, `vulkan`, `wgpu`, `metal`); the CPU is always there. A device is chosen at run
-//! time by a [`Request`] such as `auto`, `cpu` or `cuda:1`, and [`open`] gives it only after it has computed something.
+//! The kinds are cargo features (`cuda`, `vulkan`, `wgpu`, `metal`); the CPU is always available. A device is chosen at
+//! run time by a [`Request`] such as `auto`, `cpu` or `cuda:1`. [`open`] returns a GPU only after a trial computation
+//! on it gave the right result.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

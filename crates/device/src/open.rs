@@ -6,21 +6,21 @@ use burn::tensor::DeviceType;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::panic::{self, AssertUnwindSafe};
 
-/// A device that computes.
+/// A device that works.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// How it is reached.
+    /// The kind of the device.
     pub kind: DeviceKind,
-    /// Its number among those of its kind.
+    /// The number of the device within its kind.
     pub index: usize,
-    /// What it calls itself.
+    /// The name that the driver reports.
     pub name: String,
-    /// For tensors.
+    /// The device on which to create tensors.
     pub device: Device,
 }
 
 impl Opened {
-    /// What asks for it again: `cpu`, `cuda:0`.
+    /// The request that opens this device again: `cpu`, `cuda:0`.
     pub fn label(&self) -> String {
         self.kind.label(self.index)
     }
@@ -29,27 +29,27 @@ impl Opened {
 /// One device of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its number among those of its kind.
+    /// The number of the device within its kind.
     pub index: usize,
-    /// What it calls itself; empty where it does not say.
+    /// The name that the driver reports; empty if it reports none.
     pub name: String,
-    /// Whether it is a program that plays a GPU on the processor, such as Mesa's llvmpipe. `auto` passes it by.
+    /// Whether the device is a program that emulates a GPU on the processor, such as Mesa's llvmpipe. `auto` skips it.
     pub is_software: bool,
-    /// Why it does not compute; None where it does. A software device that this build reaches through SPIR-V is not
-    /// tried, because Mesa's ends the whole process.
+    /// Why the device does not work; None if it works. A build with `vulkan` (SPIR-V) does not try software devices,
+    /// because Mesa's software device ends the whole process.
     pub problem: Option<String>,
 }
 
-/// A kind of device and what the machine has of it.
+/// A kind of device and the machine's devices of that kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KindReport {
     /// The kind.
     pub kind: DeviceKind,
-    /// None where this build does not have the kind.
+    /// The devices; None if this build does not support the kind.
     pub found: Option<Vec<Found>>,
 }
 
-/// Opens what was asked for.
+/// Opens the requested device.
 pub fn open(request: Request) -> Result<Opened, DeviceError> {
     match request {
         Request::Auto => Ok(best()),
@@ -57,7 +57,7 @@ pub fn open(request: Request) -> Result<Opened, DeviceError> {
     }
 }
 
-/// The first device that works, of the best kind. Programs that play a GPU are slower than our own CPU kernels.
+/// The first device of the best kind that works. Software devices are skipped: they are slower than our own CPU kernels.
 fn best() -> Opened {
     let gpus = DeviceKind::built().filter(|&kind| kind != DeviceKind::Cpu);
     let mut hardware = gpus.flat_map(|kind| candidates(kind).into_iter().filter(|candidate| !candidate.is_software()));
@@ -77,7 +77,7 @@ fn open_kind(kind: DeviceKind, index: Option<usize>) -> Result<Opened, DeviceErr
     candidates.swap_remove(index).open().map_err(|problem| DeviceError::Failed { kind, index, problem })
 }
 
-/// Every kind with the devices that the machine has of it, each tried.
+/// Every kind with the machine's devices of that kind, each tried.
 pub fn report() -> Vec<KindReport> {
     let found = |kind| candidates(kind).into_iter().map(Candidate::report).collect();
     DeviceKind::ALL.map(|kind| KindReport { kind, found: kind.is_built().then(|| found(kind)) }).into()
@@ -88,14 +88,14 @@ fn cpu() -> Opened {
     Opened { kind: DeviceKind::Cpu, index: 0, name, device: Device::flex() }
 }
 
-/// A device that the machine names, not tried yet.
+/// A device that the machine lists and that is not tried yet.
 struct Candidate {
     kind: DeviceKind,
     index: usize,
     device: Device,
 }
 
-/// The devices of a kind, those that are hardware first. None where this build does not have the kind.
+/// The devices of a kind, hardware first. Empty if this build does not support the kind.
 fn candidates(kind: DeviceKind) -> Vec<Candidate> {
     let mut devices = match kind {
         DeviceKind::Cpu => vec![Device::flex()],
@@ -107,7 +107,7 @@ fn candidates(kind: DeviceKind) -> Vec<Candidate> {
         DeviceKind::Wgpu => Device::enumerate(DeviceType::Wgpu).into_vec(),
         #[cfg(feature = "metal")]
         DeviceKind::Metal => Device::enumerate(DeviceType::Metal).into_vec(),
-        #[allow(unreachable_patterns, reason = "reached unless every feature is on")]
+        #[allow(unreachable_patterns, reason = "it is reached unless every feature is on")]
         _ => Vec::new(),
     };
     devices.sort_by_key(is_software);
@@ -119,7 +119,7 @@ impl Candidate {
         is_software(&self.device)
     }
 
-    /// The device with its name, once a small product came out right.
+    /// Opens the device after a small matrix product on it gave the right result. The CPU is not tried.
     fn open(self) -> Result<Opened, String> {
         let Self { kind, index, device } = self;
         if kind == DeviceKind::Cpu {
@@ -145,7 +145,7 @@ impl Candidate {
     }
 }
 
-/// A product of two matrices of ones, read back.
+/// Multiplies two matrices of ones on the device, reads the result back and checks it.
 fn try_out(device: &Device) -> Result<(), String> {
     const SIDE: usize = 8;
     let ones = || Tensor::<2>::from_data(TensorData::new(vec![1.0_f32; SIDE * SIDE], [SIDE, SIDE]), device);
@@ -157,8 +157,8 @@ fn try_out(device: &Device) -> Result<(), String> {
     }
 }
 
-/// Runs `work`, and gives what a panic in it said: drivers that are missing or broken are reported so. The message is
-/// returned and not printed, so the hook that prints is put aside meanwhile.
+/// Runs `work` and returns the first line of a panic message as an error, because a missing or broken driver causes a
+/// panic. The panic hook, which would print the message, is replaced while `work` runs.
 fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));

@@ -1,14 +1,14 @@
-//! The words that ask for a device.
+//! Parses the text that requests a device.
 
 use crate::{DeviceError, DeviceKind};
 use std::str::FromStr;
 
-/// What was asked for: `auto`, `cpu`, or a kind with an optional number, such as `cuda` or `vulkan:1`.
+/// A requested device: `auto`, `cpu`, or a kind with an optional number, such as `cuda` or `vulkan:1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// The best device that this build has and that works; the CPU where there is no other.
+    /// The best device that this build supports and that works; the CPU if there is no other.
     Auto,
-    /// One kind; the first device of it, or the one with this number.
+    /// The device of this kind with this number; the first one without a number.
     Kind(DeviceKind, Option<usize>),
 }
 

@@ -1,15 +1,15 @@
-//! For tests: the device that the environment variable `PIG_TEST_DEVICE` names, such as `wgpu` or `cuda:0`, and how far
-//! results may be off on it. Without the variable tests run on the CPU.
+//! For tests: the device that the environment variable `PIG_TEST_DEVICE` names, such as `wgpu` or `cuda:0`, and the
+//! tolerance for results on it. Without the variable, tests run on the CPU.
 
 use crate::{DeviceKind, Opened, Request, open};
 use burn::tensor::Device;
 use std::sync::OnceLock;
 
-/// The variable.
+/// The name of the environment variable.
 pub const VARIABLE: &str = "PIG_TEST_DEVICE";
 
 /// How far `f32` results may be from those of the CPU or of a reference, relative to the largest value: other devices
-/// sum in other orders, fuse products into sums, and have elementary functions of their own.
+/// sum in a different order, fuse products into sums, and have different elementary functions.
 const GPU_TOLERANCE: f64 = 1e-3;
 
 fn opened() -> &'static Opened {
@@ -29,17 +29,18 @@ pub fn device() -> Device {
     opened().device.clone()
 }
 
-/// Whether that is the CPU.
+/// Whether tests run on the CPU.
 pub fn is_cpu() -> bool {
     opened().kind == DeviceKind::Cpu
 }
 
-/// The tolerance of a test that holds `cpu` on the CPU.
+/// The tolerance of a test whose tolerance on the CPU is `cpu`.
 pub fn tolerance(cpu: f64) -> f64 {
     if is_cpu() { cpu } else { cpu.max(GPU_TOLERANCE) }
 }
 
-/// Whether a test that is about the CPU must be skipped, for `reason`. The skip is recorded (`pig_testing::skip`).
+/// Whether a CPU-only test must be skipped because tests run on another device. `reason` says why the test needs the CPU;
+/// the skip is recorded (`pig_testing::skip`).
 pub fn skips(reason: &str) -> bool {
     if !is_cpu() {
         pig_testing::skip(&format!("on {}: {reason}", opened().kind));

@@ -1,10 +1,10 @@
-//! One coefficient a sample, applied to tensors of `[batch, ...]`.
+//! Multiplies each sample of a `[batch, ...]` tensor by its own coefficient.
 
 use burn::tensor::{Tensor, TensorData};
 
 /// Multiplies sample `i` of `x` by `coefficients[i]`.
 ///
-/// During sampling all samples stand at the same timestep, and the product with one number is exact and cheaper.
+/// During sampling all samples are at the same timestep; then the product with one number is exact and cheaper.
 pub(crate) fn scale(x: Tensor<4>, coefficients: &[f64]) -> Tensor<4> {
     debug_assert_eq!(x.dims()[0], coefficients.len());
     match coefficients {

@@ -1,20 +1,20 @@
-//! Condition augmentation while sampling (Ho et al. 2022, "Cascaded Diffusion Models for High Fidelity Image
-//! Generation", section 4): model_y is told the mask with noise, as it was in training, so that it forgives what differs
-//! between masks from model_x and masks of the training data.
+//! Condition augmentation in sampling (Ho et al. 2022, "Cascaded Diffusion Models for High Fidelity Image Generation",
+//! section 4): model_y receives the mask with noise, as in training, so that it is less sensitive to differences between
+//! masks of model_x and masks of the training data.
 
 use crate::{forward::add_noise, guide::Guide, schedule::Schedule};
 use burn::tensor::Tensor;
 
-/// What another guide says, noised by Eq. (9) to the level of timestep `t`.
+/// The condition of another guide, noised by Eq. (9) to the level of timestep `t`.
 #[derive(Clone, Debug)]
 pub struct NoisyCondition<'a, G> {
-    /// What is noised.
+    /// The guide whose condition is noised.
     pub guide: G,
     /// The noise schedule.
     pub schedule: &'a Schedule,
     /// The noise level, in 0..=T; 0 adds none.
     pub t: usize,
-    /// One noise for the whole chain, shaped like the condition.
+    /// The noise, the same at all steps of the chain, shaped like the condition.
     pub eps: Tensor<4>,
 }
 

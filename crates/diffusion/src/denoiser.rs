@@ -1,4 +1,4 @@
-//! What a network must answer, and wrappers that change the answer.
+//! The interface of a denoising network, and wrappers that change its estimate.
 
 use crate::{
     prediction::{Estimate, PredictionType},
@@ -10,15 +10,15 @@ use burn::tensor::Tensor;
 pub trait Denoiser {
     /// The network's output for `noisy` at the timesteps `t`, guided by `guide`.
     ///
-    /// `noisy` is `[batch, height, width, channels]`, and so is the output. `guide` has the same batch and size and its
-    /// own number of channels; a network with two inputs is given the channels in the order [noisy, guide]. `t` has one
-    /// entry a sample, in 1..=T.
+    /// `noisy` is `[batch, height, width, channels]`, and so is the output. `guide` has the same batch, height and width,
+    /// but may have another number of channels; a network concatenates the channels in the order [noisy, guide]. `t` has
+    /// one entry per sample, in 1..=T.
     fn predict(&self, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Tensor<4>;
 
-    /// What the output stands for.
+    /// What the output represents.
     fn prediction_type(&self) -> PredictionType;
 
-    /// The output read as eps and x_0-hat: Eq. (6).
+    /// The output converted to eps and x_0-hat: Eq. (6).
     fn estimate(&self, schedule: &Schedule, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Estimate {
         let output = self.predict(noisy, guide, t);
         Estimate::new(schedule, self.prediction_type(), noisy, output, t)

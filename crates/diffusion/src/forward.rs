@@ -16,8 +16,8 @@ mod tests {
     use crate::schedule::ScheduleConfig;
     use burn::tensor::{DType, Device, TensorData};
 
-    /// Eq. (2) applied t times with given noise has the mean and variance that Eq. (3) states, exactly: the recursion
-    /// is linear, so it is run on (1, 0) for the mean and its squared coefficients are summed for the variance.
+    /// Eq. (2) applied t times has exactly the mean and variance of Eq. (3). The recursion is linear: the mean of x_0 = 1
+    /// and the variance are updated by their own recursions.
     #[test]
     fn closed_form_equals_the_recursion_of_eq_2() {
         let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();

@@ -1,18 +1,19 @@
-//! Classifier-free guidance (Ho and Salimans 2022): a network that learned with and without its condition is pushed away
-//! from what it would answer without.
+//! Classifier-free guidance (Ho and Salimans 2022): a network was trained with and without its condition; sampling moves
+//! its conditional output away from its unconditional output.
 //!
-//! The null condition is 0 at every pixel, halfway between background (-1) and lesion (+1): no mask looks like it, so that
-//! "nothing is said" differs from "there is no lesion".
+//! The null condition is 0 at every pixel, halfway between background (-1) and lesion (+1). No mask looks like it, so "no
+//! condition" differs from "no lesion".
 
 use crate::{denoiser::Denoiser, prediction::PredictionType};
 use burn::tensor::{Tensor, TensorData};
 
-/// The condition that says nothing, shaped like `condition`.
+/// The null condition, shaped like `condition`.
 pub fn null_condition(condition: &Tensor<4>) -> Tensor<4> {
     condition.zeros_like()
 }
 
-/// Condition dropout: the null condition for the samples that are `dropped`. `condition` is `[batch, height, width, channels]`.
+/// Condition dropout: replaces the condition of the `dropped` samples with the null condition. `condition` is
+/// `[batch, height, width, channels]`.
 pub fn drop_condition(condition: Tensor<4>, dropped: &[bool]) -> Tensor<4> {
     if !dropped.contains(&true) {
         return condition;
@@ -22,15 +23,15 @@ pub fn drop_condition(condition: Tensor<4>, dropped: &[bool]) -> Tensor<4> {
     condition * kept
 }
 
-/// A conditional network under guidance: null + scale (conditional - null), on its outputs, whatever they stand for (all
-/// three are linear in each other at given x_t).
+/// A conditional network with guidance: its output is null + scale (conditional - null). This works for every prediction
+/// type, because at a given x_t each of the three is an affine function of the others.
 ///
-/// Scale 1 is the network itself and costs one forward pass; any other scale costs two.
+/// Scale 1 returns the network's own output and costs one forward pass; any other scale costs two.
 #[derive(Clone, Debug)]
 pub struct Guided<D> {
     /// The network, trained with condition dropout.
     pub denoiser: D,
-    /// `sample.guidance_scale`: 1 + w of the paper.
+    /// `sample.guidance_scale`: 1 + w of Ho and Salimans.
     pub scale: f64,
 }
 
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
     use burn::tensor::Device;
 
-    /// Answers 1 + 2 guide, so that the null answer is 1.
+    /// Returns 1 + 2 guide, so that the output for the null condition is 1.
     struct Linear;
 
     impl Denoiser for Linear {

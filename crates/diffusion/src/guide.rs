@@ -1,4 +1,4 @@
-//! What model_y is told about x: functions of (x_t, x_0-hat, x_{t-1}) to model_y's condition.
+//! Guides compute model_y's condition from (x_t, x_0-hat, x_{t-1}).
 
 use burn::tensor::{Tensor, module::avg_pool2d, ops::AvgPoolOptions};
 
@@ -14,7 +14,7 @@ impl<G: Guide + ?Sized> Guide for Box<G> {
     }
 }
 
-/// The paper, Algorithm 2 line 6: x_0-hat as it is.
+/// The guide of the paper, Algorithm 2 line 6: x_0-hat, unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PredictedX0;
 
@@ -24,7 +24,7 @@ impl Guide for PredictedX0 {
     }
 }
 
-/// Eq. (12) to the letter: p_y(y_{t-1} | x_{t-1}, y_t).
+/// The guide of Eq. (12), taken literally: p_y(y_{t-1} | x_{t-1}, y_t).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PreviousX;
 
@@ -34,12 +34,12 @@ impl Guide for PreviousX {
     }
 }
 
-/// The released code's guide: x_0-hat smoothed by a 5x5 average and cut at 3/4 maximum + 1/4 minimum of each sample,
-/// to -1 and +1. It makes the mask's edge certain too early: known to favour the majority (DESIGN, section 2), so it is
-/// off unless the configuration asks for it.
+/// The guide of the released code: x_0-hat is smoothed by a 5x5 average and thresholded to -1 and +1 at 3/4 maximum + 1/4
+/// minimum of each sample. It makes the mask certain too early and so favours the majority (`tests/toy.rs` measures this),
+/// so it is off by default.
 ///
-/// Every sample is cut by its own extremes, so that the result does not depend on the batch. Border pixels average
-/// over the pixels inside the picture.
+/// The maximum and minimum are those of each sample, so the result does not depend on the batch. At the border the average
+/// includes only pixels inside the picture.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Thresholded;
 
@@ -49,7 +49,7 @@ impl Guide for Thresholded {
     }
 }
 
-/// What [`Thresholded`] makes of x_0-hat, `[batch, height, width, channels]`.
+/// The condition of [`Thresholded`] for x_0-hat, `[batch, height, width, channels]`.
 pub fn threshold(x_0: &Tensor<4>) -> Tensor<4> {
     let options = AvgPoolOptions::new([5, 5]).with_stride([1, 1]).with_padding([2, 2]).with_count_include_pad(false);
     let smooth = avg_pool2d(x_0.clone().permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1]);

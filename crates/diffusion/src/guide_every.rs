@@ -1,5 +1,5 @@
-//! The guider asked less often where there is little noise left: the mask is settled there, and model_x is half of a
-//! step's cost.
+//! Evaluates the guider less often at low noise levels: there the mask hardly changes any more, and model_x is half of
+//! the cost of a step.
 
 use crate::{
     denoiser::Denoiser,
@@ -9,11 +9,11 @@ use crate::{
 use burn::tensor::Tensor;
 use std::cell::{Cell, RefCell};
 
-/// model_x asked once in `every` looks wherever alpha_bar_t is at least `from_alpha_bar`; in the looks between, x_0-hat
-/// stays and eps follows from it and the new x_t.
+/// model_x, evaluated only in one of `every` calls where alpha_bar_t is at least `from_alpha_bar`. The calls in between
+/// reuse the last x_0-hat and compute eps from it and the new x_t.
 ///
-/// The looks are counted from the first one with so little noise, which is always asked. One object serves one sampling
-/// of one batch, all of whose samples stand at the same timestep. With Heun's method both looks at a move count.
+/// Counting starts with the first call at such a timestep, which always evaluates model_x. Use one object for one sampling
+/// of one batch whose samples are all at the same timestep. With Heun's method both evaluations of a move count.
 #[derive(Debug)]
 pub struct GuideEvery<D> {
     model_x: D,
@@ -24,12 +24,12 @@ pub struct GuideEvery<D> {
 }
 
 impl<D> GuideEvery<D> {
-    /// `model_x` at the start of a sampling; `every` = 1 always asks.
+    /// `model_x` at the start of a sampling; `every` = 1 evaluates it in every call.
     pub fn new(model_x: D, every: usize, from_alpha_bar: f64) -> Self {
         Self { model_x, every, from_alpha_bar, looks: Cell::new(0), x_0: RefCell::new(None) }
     }
 
-    /// Whether this look is one of those between, and counts it.
+    /// Counts this call if the noise level is low, and returns whether it reuses the last x_0-hat.
     fn reuses(&self, alpha_bar: f64) -> bool {
         if alpha_bar < self.from_alpha_bar {
             return false;

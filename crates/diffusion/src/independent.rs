@@ -1,5 +1,5 @@
-//! An extension that the paper lacks: a joint network whose two members have noise levels of their own (as UniDiffuser has,
-//! Bao et al. 2023). With t_x = 0 it makes images for masks, with t_y = 0 masks for images, with t_x = t_y pairs.
+//! An extension of the paper: a joint network whose two members have independent noise levels (as in UniDiffuser, Bao et
+//! al. 2023). With t_x = 0 it makes images for masks, with t_y = 0 masks for images, with t_x = t_y pairs.
 
 use crate::{
     coefficient::scale,
@@ -11,14 +11,14 @@ use crate::{
 };
 use burn::tensor::Tensor;
 
-/// A joint network that is told two timesteps for each sample.
+/// A joint network that receives two timesteps for each sample.
 pub trait IndependentDenoiser: JointDenoiser {
-    /// The outputs for (x_t, y_t) at the timesteps `t_x` and `t_y`, each in 0..=T; 0 is a clean member.
+    /// The outputs for (x_t, y_t) at the timesteps `t_x` and `t_y`, each in 0..=T; a member at timestep 0 is clean.
     fn predict_at(&self, x_t: &Tensor<4>, y_t: &Tensor<4>, t_x: &[usize], t_y: &[usize]) -> (Tensor<4>, Tensor<4>);
 }
 
-/// The squared errors of both outputs on one batch, before averaging, each in the shape of its member. A clean member (at
-/// timestep 0) has nothing to be predicted: its error is 0.
+/// The squared errors of both outputs on one batch, before averaging, each in the shape of its member. For a clean member
+/// (timestep 0) there is nothing to predict: its error is 0.
 pub fn independent_errors(
     model: &impl IndependentDenoiser,
     schedule: &Schedule,
@@ -37,7 +37,7 @@ pub fn independent_errors(
     (error(x_0, eps_1, out_x, t_x), error(y_0, eps_2, out_y, t_y))
 }
 
-/// The network as a denoiser of images under a clean mask, which is the guide.
+/// The joint network as a denoiser of images; the guide is a clean mask.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageGivenMask<D>(
     /// The joint network.
@@ -54,7 +54,7 @@ impl<D: IndependentDenoiser> Denoiser for ImageGivenMask<D> {
     }
 }
 
-/// The network as a denoiser of masks under a clean image, which is the guide.
+/// The joint network as a denoiser of masks; the guide is a clean image.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskGivenImage<D>(
     /// The joint network.
@@ -71,15 +71,15 @@ impl<D: IndependentDenoiser> Denoiser for MaskGivenImage<D> {
     }
 }
 
-/// A guider whose guide is given clean: at every timestep it sees y_t of Eq. (10), with one eps for all of them. With model_x
-/// of the paper it makes masks for images.
+/// Wraps a guider and takes a clean guide: at every timestep the guider sees y_t of Eq. (10), with the same eps. With
+/// model_x of the paper it makes masks for images.
 #[derive(Clone, Debug)]
 pub struct NoisedGuide<'a, D> {
-    /// The guider.
+    /// The wrapped guider.
     pub denoiser: D,
     /// The noise schedule.
     pub schedule: &'a Schedule,
-    /// Standard normal, of the guide's shape.
+    /// Standard normal noise, shaped like the guide.
     pub eps: Tensor<4>,
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use crate::{noise::NoiseSource, noise::Stream, schedule::ScheduleConfig};
     use burn::tensor::{DType, Device};
 
-    /// Answers (x_t + 10 t_x, y_t + 10 t_y + 1).
+    /// Returns (x_t + 10 t_x, y_t + 10 t_y + 1).
     struct Told;
 
     impl JointDenoiser for Told {

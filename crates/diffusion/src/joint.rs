@@ -1,5 +1,5 @@
-//! The baseline that the paper lacks: one network with two inputs and two outputs estimates the same two quantities as
-//! the paper's two networks, from (x_t, y_t).
+//! A baseline that the paper does not have: one network with two inputs and two outputs estimates, from (x_t, y_t), the
+//! same two quantities as the paper's two networks.
 
 use crate::{
     forward::add_noise,
@@ -13,10 +13,11 @@ use burn::tensor::Tensor;
 
 /// A network that denoises both members of the pair at once.
 pub trait JointDenoiser {
-    /// The outputs for (x_t, y_t) at the timesteps `t`; shapes as those of the inputs, channels [x, y] in and out.
+    /// The outputs for (x_t, y_t) at the timesteps `t`, in the shapes of the inputs. The channel order is [x, y] for inputs
+    /// and outputs.
     fn predict(&self, x_t: &Tensor<4>, y_t: &Tensor<4>, t: &[usize]) -> (Tensor<4>, Tensor<4>);
 
-    /// What the outputs stand for.
+    /// What the outputs represent.
     fn prediction_type(&self) -> PredictionType;
 }
 
@@ -35,8 +36,8 @@ pub fn joint_errors(
     ((target(x_0, eps_1) - out_x).square(), (target(y_0, eps_2) - out_y).square())
 }
 
-/// The loss of a joint network from the averaged errors of both outputs, `[1]`: the two members weigh the same whatever
-/// their numbers of channels.
+/// The loss of a joint network, `[1]`: the mean of the averaged errors of both outputs. Both members have the same weight,
+/// whatever their numbers of channels are.
 pub fn joint_loss(error_x: Tensor<1>, error_y: Tensor<1>) -> Tensor<1> {
     (error_x + error_y).mul_scalar(0.5)
 }

@@ -2,23 +2,23 @@
 //! and the stochastic sampler's noise (Algorithm 2).
 //!
 //! Their samples are x / sqrt(alpha_bar) and their sigma is [`Level::ratio`]. A network that was trained at T discrete
-//! timesteps is asked at the nearest of them.
+//! timesteps is evaluated at the nearest one.
 
 use crate::{level::Level, schedule::Schedule, timesteps::Timesteps};
 
-/// The exponent of Eq. (5) that the paper found best.
+/// The exponent rho of Eq. (5) that Karras et al. recommend.
 const RHO: f64 = 7.0;
 
-/// More steps than T timesteps can tell apart.
+/// Too many steps: two noise levels would have the same nearest timestep.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "sample.num_inference_steps is {steps}, but two of the noise levels of Karras et al. then fall on one timestep; \
-     expected 1 to {most} for this schedule"
+    "sample.num_inference_steps is {steps}, but with so many steps two noise levels of Karras et al. have the same \
+     nearest timestep; expected 1 to {most} for this schedule"
 )]
 pub struct KarrasError {
-    /// Steps asked for.
+    /// The requested number of steps.
     pub steps: usize,
-    /// The most that the schedule takes.
+    /// The largest number of steps that the schedule allows.
     pub most: usize,
 }
 
@@ -29,10 +29,10 @@ pub fn karras_sigmas(largest: f64, smallest: f64, steps: usize) -> Vec<f64> {
     (0..steps).map(|i| libm::pow(root(largest) + share(i) * (root(smallest) - root(largest)), RHO)).collect()
 }
 
-/// Sampling at the levels of Eq. (5) between those of t = T and t = 1: the moves, by the nearest timesteps, and the
-/// schedule that has exactly these levels at them.
+/// Sampling at the levels of Eq. (5), from that of t = T to that of t = 1: the moves between the nearest timesteps, and a
+/// schedule that has exactly these levels at those timesteps.
 ///
-/// That is diffusers' `use_karras_sigmas`: the solver walks the exact levels, the network is told the nearest timestep.
+/// As diffusers' `use_karras_sigmas`: the solver uses the exact levels, the network receives the nearest timestep.
 pub fn karras_levels(schedule: &Schedule, steps: usize) -> Result<(Schedule, Timesteps), KarrasError> {
     let last = schedule.num_train_timesteps();
     let (largest, smallest) = (Level::at(schedule, last).ratio(), Level::at(schedule, 1).ratio());
@@ -50,7 +50,7 @@ pub fn karras_levels(schedule: &Schedule, steps: usize) -> Result<(Schedule, Tim
     Ok((schedule.with_alpha_bars(&levels), Timesteps::from_kept(&timesteps)))
 }
 
-/// The timestep whose ratio is nearest to `ratio`, between neighbours by the logarithm.
+/// The timestep whose ratio is nearest to `ratio`; distances to the two neighbours are measured on the logarithm.
 fn nearest(schedule: &Schedule, ratio: f64) -> usize {
     let last = schedule.num_train_timesteps();
     let log = |t: usize| libm::log(Level::at(schedule, t).ratio());
@@ -61,10 +61,10 @@ fn nearest(schedule: &Schedule, ratio: f64) -> usize {
     low + libm::rint(share.clamp(0.0, 1.0)) as usize
 }
 
-/// How much noise Algorithm 2 adds before each move; names as in the paper, sigma being [`Level::ratio`].
+/// How much noise Algorithm 2 adds before each move. Names are those of Karras et al.; sigma is [`Level::ratio`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Churn {
-    /// S_churn: over all steps; each takes its share, at most sqrt(2) - 1 times its sigma.
+    /// S_churn: the noise of all steps together. Each step adds an equal share, at most sqrt(2) - 1 times its sigma.
     pub s_churn: f64,
     /// S_tmin: no noise is added below this sigma.
     pub s_tmin: f64,
@@ -80,10 +80,10 @@ impl Churn {
     }
 }
 
-/// Algorithm 2's moves for [`crate::step::Heun`]: the levels of [`karras_levels`], each move looked at twice, with noise
-/// between up to the timestep nearest to sigma-hat.
+/// Algorithm 2's moves for [`crate::step::Heun`]: the levels of [`karras_levels`], with two evaluations for each move, and
+/// with noise added between moves up to the timestep nearest to sigma-hat.
 ///
-/// The first move starts at t = T, above which there is nothing, so no noise is added before it.
+/// No noise is added before the first move, because it starts at t = T, the highest level.
 pub fn edm_levels(schedule: &Schedule, steps: usize, churn: Churn) -> Result<(Schedule, Timesteps), KarrasError> {
     let (levels, timesteps) = karras_levels(schedule, steps)?;
     let raised = |t| {

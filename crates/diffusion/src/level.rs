@@ -1,17 +1,17 @@
-//! Noise levels in the words of the solvers that walk the probability-flow ODE.
+//! Noise levels in the quantities that the solvers of the probability-flow ODE use.
 
 use crate::schedule::Schedule;
 
-/// Where zero terminal SNR has alpha_bar_T = 0, solvers take this instead, so that the log-SNR is finite; diffusers does
-/// the same with the same number.
+/// With zero terminal SNR, alpha_bar_T is 0. Solvers use this value instead, so that the log-SNR is finite; diffusers uses
+/// the same value.
 const IN_PLACE_OF_ZERO: f64 = 1.0 / (1 << 24) as f64;
 
 /// A noise level: x = alpha x_0 + sigma eps, with alpha^2 + sigma^2 = 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
-    /// sqrt(alpha_bar), the signal's share.
+    /// sqrt(alpha_bar), the coefficient of the signal.
     pub alpha: f64,
-    /// sqrt(1 - alpha_bar), the noise's share.
+    /// sqrt(1 - alpha_bar), the coefficient of the noise.
     pub sigma: f64,
 }
 
@@ -42,7 +42,7 @@ impl Level {
         self.sigma / self.alpha
     }
 
-    /// lambda = ln(alpha / sigma) of Lu et al. 2022, half the logarithm of the SNR; infinite where there is no noise.
+    /// lambda = ln(alpha / sigma) of Lu et al. 2022, half the logarithm of the SNR; infinite without noise.
     pub fn lambda(self) -> f64 {
         libm::log(self.alpha) - libm::log(self.sigma)
     }

@@ -1,13 +1,13 @@
 //! The mathematics of Zhang et al., "Paired Image Generation with Diffusion-Guided Diffusion Models" (MICCAI 2025):
 //! noise schedules, the forward process, reverse steps, Algorithm 1 and Algorithm 2. No networks and no files.
 //!
-//! As in the paper, `x` is the mask and `y` the image, and `t` counts from 1 to T. Every other crate says `mask` and
-//! `image`. Tensors are channels-last, `[batch, height, width, channels]`, though nothing here looks at more than the
-//! batch axis.
+//! As in the paper, `x` is the mask, `y` is the image, and `t` counts from 1 to T. All other crates use the names `mask`
+//! and `image`. Tensors are channels-last, `[batch, height, width, channels]`; most of the code depends on the batch axis
+//! only.
 //!
-//! Start with [`pair`]: it is the paper's Algorithm 1 and Algorithm 2, line by line. Everything that the paper lacks is
-//! another [`guide`], [`step`] or [`denoiser`] in a file of its own; other noise levels are another
-//! [`schedule::Schedule`] and other [`timesteps`] ([`karras`]).
+//! Start with [`pair`]: it is the paper's Algorithm 1 and Algorithm 2, line by line. Each extension of the paper is another
+//! [`guide`], [`step`] or [`denoiser`] in a separate file; other noise levels are another [`schedule::Schedule`] and other
+//! [`timesteps`] ([`karras`]).
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -23,7 +23,7 @@ pub mod karras;
 pub mod level;
 pub mod loss_weight;
 pub mod noise;
-#[allow(non_snake_case)] // x_T and y_T are what the paper calls them.
+#[allow(non_snake_case)] // x_T and y_T are the names in the paper.
 pub mod pair;
 pub mod prediction;
 pub mod resample;

@@ -1,4 +1,4 @@
-//! Weights of the loss by noise level.
+//! Weights of the loss that depend on the noise level.
 
 use crate::{coefficient::scale, prediction::PredictionType, schedule::Schedule};
 use burn::tensor::Tensor;
@@ -6,8 +6,9 @@ use burn::tensor::Tensor;
 /// Min-SNR-gamma (Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", section 3.4), one
 /// weight for each of `t` in 1..=T.
 ///
-/// The squared error of x_0-hat is weighed by min(SNR, gamma), where SNR = alpha_bar_t / (1 - alpha_bar_t). Said of what the
-/// network predicts that is min(SNR, gamma) for x_0, divided by SNR for eps and by SNR + 1 for v.
+/// The squared error of x_0-hat has the weight min(SNR, gamma), where SNR = alpha_bar_t / (1 - alpha_bar_t). For the squared
+/// error of the network's output, the weight is therefore min(SNR, gamma) if it predicts x_0, that value divided by SNR for
+/// eps, and divided by SNR + 1 for v.
 pub fn min_snr_weights(schedule: &Schedule, kind: PredictionType, gamma: f64, t: &[usize]) -> Vec<f64> {
     let weight = |&t: &usize| {
         let alpha_bar = schedule.alpha_bar(t);
@@ -21,8 +22,8 @@ pub fn min_snr_weights(schedule: &Schedule, kind: PredictionType, gamma: f64, t:
     t.iter().map(weight).collect()
 }
 
-/// The mean over all values of squared errors `[batch, height, width, channels]`, those of sample `i` times
-/// `weights[i]`: `[1]`.
+/// The weighted mean of squared errors `[batch, height, width, channels]`, as `[1]`: the errors of sample `i` are multiplied
+/// by `weights[i]`, then averaged over all values.
 pub fn weighted_mean(error: Tensor<4>, weights: &[f64]) -> Tensor<1> {
     scale(error, weights).mean()
 }
@@ -51,8 +52,8 @@ mod tests {
         }
     }
 
-    /// The three predictions are one objective: with e the error of x_0-hat, that of eps is -sqrt(SNR) e and that of v is
-    /// -sqrt(SNR + 1) e.
+    /// The three prediction types have the same objective: if e is the error of x_0-hat, the error of eps is -sqrt(SNR) e
+    /// and the error of v is -sqrt(SNR + 1) e.
     #[test]
     fn the_three_predictions_weigh_the_same_error_alike() {
         for t in 1..=4 {

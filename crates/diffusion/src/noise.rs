@@ -1,7 +1,7 @@
 //! Noise keyed by (seed, sample, stream, step).
 //!
-//! Every draw has a ChaCha key of its own, so a sample's noise depends neither on the batch it stands in, nor on the
-//! order of the work, nor on the number of threads, nor on the device: it is drawn on the host.
+//! Every draw has its own ChaCha key and is made on the host, so a sample's noise does not depend on its batch, the order of
+//! the work, the number of threads or the device.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand_chacha::{
@@ -9,12 +9,12 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 
-/// What a draw is for. Two streams never share noise.
+/// The purpose of a draw. Two streams never share noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Noise of x: at step 0 the start x_T, at step t the variance noise of the move away from t.
+    /// Noise of x: at step 0 the start x_T, at step t the variance noise of the move that starts at t.
     X = 1,
-    /// Noise of y, likewise.
+    /// Noise of y, with the same steps.
     Y = 2,
     /// eps_1 of Algorithm 1, line 2.
     TrainX = 3,
@@ -22,35 +22,35 @@ pub enum Stream {
     TrainY = 4,
     /// t of Algorithm 1, line 2.
     TrainTime = 5,
-    /// Which training samples stand in which batch.
+    /// The order of the training samples, and so which samples form a batch.
     TrainOrder = 6,
-    /// Whether a training sample of model_y is given the clean mask instead of x_0-hat.
+    /// Whether model_y receives the clean mask instead of x_0-hat for a training sample.
     TrainCondition = 7,
-    /// The noise that ties x_s to x_0 when model_y is trained on x_{t-1}.
+    /// The noise that makes x_{t-1} from x_0 when model_y is trained on x_{t-1}.
     TrainPrevious = 8,
-    /// Weights before the first step.
+    /// The initial weights of a network.
     Initialisation = 9,
     /// Dropout patterns.
     Dropout = 10,
-    /// The further draw of offset noise, one value an image and channel.
+    /// The additional draw for offset noise, one value per image and channel.
     TrainOffset = 11,
-    /// Level (step 1) and values (step 0) of the noise on model_y's condition in training.
+    /// The level (step 1) and the values (step 0) of the noise on model_y's condition in training.
     TrainConditionNoise = 12,
-    /// Noise on model_y's condition in sampling.
+    /// The noise on model_y's condition in sampling.
     Condition = 13,
     /// Whether a training sample's condition is dropped.
     TrainNull = 14,
-    /// Whether a training sample's mask is ablated.
+    /// Whether a training sample's mask is replaced with an empty mask.
     TrainAblation = 15,
-    /// The noise of drawn latents in training.
+    /// The noise of sampled latents in training.
     TrainLatent = 16,
-    /// The image's own timestep, where it has one.
+    /// The image's timestep, if mask and image have independent timesteps.
     TrainTimeY = 17,
     /// Which member of a training pair is clean, if any.
     TrainCleanLevel = 18,
-    /// The noise of drawn latents where their scale is measured.
+    /// The noise of sampled latents when their scale is measured.
     LatentScale = 19,
-    /// The ways back between the looks at a given image.
+    /// The noise that returns x to the start of a move when [`crate::resample`] repeats it.
     Resample = 20,
 }
 
@@ -70,7 +70,7 @@ pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
 
 /// `count` standard normal values by Box and Muller's method.
 ///
-/// `libm` rather than the platform's functions, so that the same key gives the same picture on every machine.
+/// It uses `libm` and not the platform's functions, so that the same key gives the same picture on every machine.
 pub fn standard_normal(rng: &mut ChaCha8Rng, count: usize) -> Vec<f64> {
     let mut values = Vec::with_capacity(count + 1);
     while values.len() < count {
@@ -82,7 +82,7 @@ pub fn standard_normal(rng: &mut ChaCha8Rng, count: usize) -> Vec<f64> {
     values
 }
 
-/// The noise of a batch: one key a sample.
+/// The noise of a batch: one key per sample.
 #[derive(Clone, Debug)]
 pub struct NoiseSource {
     seed: u64,
@@ -104,7 +104,7 @@ impl NoiseSource {
         self
     }
 
-    /// Number of samples in the batch.
+    /// The number of samples in the batch.
     pub fn batch(&self) -> usize {
         self.samples.len()
     }
@@ -153,7 +153,7 @@ mod tests {
         assert_ne!(base, other.into_data().try_to_vec::<f32>().unwrap());
     }
 
-    /// Moments of a million values against those of the standard normal, at five standard errors.
+    /// The moments of a million values are those of the standard normal, to within five standard errors.
     #[test]
     fn moments_are_standard_normal() {
         let n = 1_000_000;
@@ -165,8 +165,8 @@ mod tests {
         }
     }
 
-    /// The first values of one key, from a ChaCha8 written apart from this crate's, so that neither an upgrade nor a slip
-    /// can change pictures unnoticed.
+    /// The first values of one key, computed with an independent implementation of ChaCha8, so that neither an upgrade nor a
+    /// mistake can change pictures unnoticed.
     #[test]
     fn values_never_change() {
         let values = standard_normal(&mut keyed_rng(1, 2, Stream::Y, 3), 3);

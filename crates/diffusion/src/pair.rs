@@ -1,7 +1,7 @@
-//! The paper: Algorithm 1 and Algorithm 2.
+//! The paper's Algorithm 1 and Algorithm 2.
 //!
 //! `model_x` is the diffusion guider, which makes the mask; `model_y` is the conditional diffusion model, which makes
-//! the image. Each statement carries its line of the algorithm or its equation. Nothing that the paper lacks has a
+//! the image. A comment at each statement gives its line of the algorithm or its equation. Extensions of the paper have no
 //! branch here: other guides, steps and denoisers are other types.
 
 use crate::{
@@ -15,10 +15,10 @@ use crate::{
 };
 use burn::tensor::Tensor;
 
-/// Algorithm 1, lines 4 to 6: the loss of model_x on one batch. Lines 1, 7 and 8 are the trainer's.
+/// Algorithm 1, lines 4 to 6: the loss of model_x on one batch. Lines 1, 7 and 8 are in the trainer.
 ///
-/// `x_0`, `y_0`, `eps_1` and `eps_2` are `[batch, height, width, channels]`, drawn by line 2, as is `t`, one for each
-/// sample. Returns the mean squared error, `[1]`.
+/// `x_0`, `y_0`, `eps_1` and `eps_2` are `[batch, height, width, channels]`; `t` has one entry per sample. Line 2 draws all
+/// of them. Returns the mean squared error, `[1]`.
 pub fn algorithm_1(
     model_x: &impl Denoiser,
     schedule: &Schedule,
@@ -46,11 +46,11 @@ pub struct Turn<'a> {
 
 /// Algorithm 2: samples paired images from (x_T, y_T).
 ///
-/// `x_T` and `y_T` are standard normal, `[batch, height, width, channels]` (line 1). `step_x` and `step_y` are
-/// Eq. (7) for each chain, `guide` is what model_y is told: the paper's is [`crate::guide::PredictedX0`]. `watch` is
-/// called after each turn. Returns (x_0-hat, y_0-hat).
+/// `x_T` and `y_T` are standard normal, `[batch, height, width, channels]` (line 1). `step_x` and `step_y` are Eq. (7) for
+/// each chain. `guide` computes model_y's condition; the paper's guide is [`crate::guide::PredictedX0`]. `watch` is called
+/// after each turn. Returns (x_0-hat, y_0-hat).
 ///
-/// model_x sees the old y_t, and x moves before y.
+/// In each turn x moves before y, and model_x receives y_t from before y moves.
 #[allow(clippy::too_many_arguments)]
 pub fn algorithm_2(
     model_x: &impl Denoiser,

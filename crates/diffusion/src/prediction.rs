@@ -1,14 +1,14 @@
-//! What a network predicts, and the exact conversions between the three ways of saying it.
+//! What a network predicts, and the exact conversions between the three prediction types.
 
 use crate::{coefficient::scale, schedule::Schedule};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// What the network's output stands for; names as in diffusers.
+/// What the network's output represents; names as in diffusers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PredictionType {
-    /// The noise eps: the paper.
+    /// The noise eps, as in the paper.
     #[default]
     Epsilon,
     /// v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0 (Salimans and Ho 2022).
@@ -17,7 +17,7 @@ pub enum PredictionType {
     Sample,
 }
 
-/// A network's answer at one timestep, said both ways: every reverse step needs both.
+/// A network's output at one timestep, as noise and as clean image: every reverse step needs both.
 #[derive(Clone, Debug)]
 pub struct Estimate {
     /// The predicted noise, `[batch, height, width, channels]`.
@@ -27,10 +27,10 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Reads `output`, the network's answer for `x_t` at `t`, as `kind` says.
+    /// Converts `output`, the network's output of the type `kind` for `x_t` at `t`.
     ///
-    /// At alpha_bar_t = 0 (zero terminal SNR) eps says nothing about x_0 and Eq. (6) divides by zero: configurations
-    /// that combine the two are refused before any work.
+    /// At alpha_bar_t = 0 (zero terminal SNR) eps does not determine x_0 and Eq. (6) divides by zero: configurations that
+    /// combine the two are rejected before any work starts.
     pub fn new(schedule: &Schedule, kind: PredictionType, x_t: &Tensor<4>, output: Tensor<4>, t: &[usize]) -> Self {
         match kind {
             PredictionType::Epsilon => Self { x_0: predict_x0(schedule, x_t, &output, t), eps: output },
@@ -45,7 +45,7 @@ impl Estimate {
         }
     }
 
-    /// The estimate whose x_0-hat is `x_0`, with eps recomputed so that both still agree on `x_t`.
+    /// The estimate whose x_0-hat is `x_0`, with eps recomputed so that both together still give `x_t`.
     pub fn from_x0(schedule: &Schedule, x_t: &Tensor<4>, x_0: Tensor<4>, t: &[usize]) -> Self {
         Self { eps: predict_eps(schedule, x_t, &x_0, t), x_0 }
     }
@@ -63,7 +63,7 @@ fn predict_eps(schedule: &Schedule, x_t: &Tensor<4>, x_0: &Tensor<4>, t: &[usize
     scale(x_t.clone() - scale(x_0.clone(), &schedule.signal(t)), &inverse)
 }
 
-/// What the network should have answered: the regression target of training.
+/// The correct output of the network: the regression target of training.
 pub fn target(schedule: &Schedule, kind: PredictionType, x_0: &Tensor<4>, eps: &Tensor<4>, t: &[usize]) -> Tensor<4> {
     match kind {
         PredictionType::Epsilon => eps.clone(),

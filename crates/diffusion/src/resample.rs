@@ -1,13 +1,14 @@
-//! A mask for a given image, from a guider that only ever saw both at one noise level.
+//! Makes a mask for a given image with a guider that was trained with mask and image at the same noise level.
 //!
-//! At each timestep the image is noised by Eq. (10) and x moves by Eq. (7), as in Algorithm 2. That alone ties x to the image too
-//! loosely: x_t is half decided by its own noise before y_t says anything, and nothing takes that back. (For Gaussian pairs of
-//! correlation 0.9 the mask then follows the image by 0.45.) So each move is made several times, with x noised back to its
-//! start in between: x_t settles to what goes with y_t before t falls. Lugmayr et al. 2022, "RePaint", section 4.2, with
-//! jumps of one move.
+//! At each timestep the image is noised by Eq. (10) and x moves by Eq. (7), as in Algorithm 2. Alone, this couples x to the
+//! image too weakly: the noise in x_t has already half determined the mask before y_t contains any information, and later
+//! moves do not undo this. (For Gaussian pairs with correlation 0.9, the mask then follows the image with slope 0.45 instead of
+//! 0.9.) Therefore each move is made several times, and in between x is noised back to the start of the move, so that x_t
+//! becomes consistent with y_t before t decreases. This is Lugmayr et al. 2022, "RePaint", section 4.2, with jumps of one move.
 //!
-//! What looks cannot mend: where a mask's alternatives lie far apart (a lesion here or there), x_t has chosen one while y_t is still
-//! mostly noise. A joint network with independent noise levels has no such weakness ([`crate::independent`]).
+//! Repeated moves do not solve one problem: if the possible masks differ a lot (a lesion here or there), x_t has already settled
+//! on one of them while y_t is still mostly noise. A joint network with independent noise levels does not have this problem
+//! ([`crate::independent`]).
 
 use crate::{
     denoiser::Denoiser,
@@ -19,11 +20,11 @@ use crate::{
 };
 use burn::tensor::Tensor;
 
-/// Samples x_0 under a condition that `model_x` is told at every look, each move made `looks` times (RePaint's
-/// `jump_n_sample`); 1 is [`crate::single::sample_conditional`].
+/// Samples x_0 for a `condition` that is the same in every evaluation of `model_x`. Each move is made `looks` times (RePaint's
+/// `jump_n_sample`); `looks` = 1 is [`crate::single::sample_conditional`].
 ///
-/// `step` must keep no history of its chain. `noise` names the noise of the ways back. `x_start` is
-/// `[batch, height, width, channels]`.
+/// `step` must not keep a history of its chain. `noise` is the source of the noise that returns x to the start of a move.
+/// `x_start` is `[batch, height, width, channels]`.
 #[allow(clippy::too_many_arguments)]
 pub fn sample_resampled(
     model_x: &impl Denoiser,
@@ -48,7 +49,7 @@ pub fn sample_resampled(
     x_t
 }
 
-/// x_t from x_{t-1} by the forward chain, Eq. (2) over the whole move.
+/// Noises x_{t-1} back to x_t by the forward chain: Eq. (2) over the whole move.
 fn noised_back(schedule: &Schedule, x_prev: Tensor<4>, at: Transition, look: usize, noise: &NoiseSource) -> Tensor<4> {
     let share = schedule.alpha_bar(at.t) / schedule.alpha_bar(at.t_prev);
     let [_, height, width, channels] = x_prev.dims();

@@ -1,4 +1,4 @@
-//! Which reverse step a sampling takes, and at which noise levels.
+//! Selects the reverse step of a sampling and its noise levels.
 
 use crate::{
     karras::{Churn, KarrasError, edm_levels, karras_levels},
@@ -13,71 +13,71 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SamplerKind {
-    /// DDIM (Song et al. 2021) with `eta`: the paper, with eta 0.
+    /// DDIM (Song et al. 2021) with `eta`; the paper uses eta 0.
     #[default]
     Ddim,
     /// Ancestral sampling (Ho et al. 2020).
     Ddpm,
-    /// DPM-Solver++(2M) (Lu et al. 2022): second order, deterministic, the networks asked once a step.
+    /// DPM-Solver++(2M) (Lu et al. 2022): second order, deterministic, one evaluation of the networks per step.
     #[serde(rename = "dpm-solver++")]
     DpmSolver,
-    /// Its stochastic form, SDE-DPM-Solver++(2M).
+    /// SDE-DPM-Solver++(2M), the stochastic form of DPM-Solver++(2M).
     #[serde(rename = "dpm-solver++-sde")]
     DpmSolverSde,
-    /// UniPC (Zhao et al. 2023, with "bh2") of `solver_order`: the networks asked once a step.
+    /// UniPC (Zhao et al. 2023, with "bh2") of order `solver_order`: one evaluation of the networks per step.
     UniPc,
-    /// Heun's method, second order: the networks asked twice a step, once in the last.
+    /// Heun's method, second order: two evaluations of the networks per step, one in the last step.
     Heun,
-    /// Karras et al. 2022, Algorithm 2: Heun's method on their noise levels, with their noise (`s_churn`).
+    /// Karras et al. 2022, Algorithm 2: Heun's method at their noise levels, with their added noise (`s_churn`).
     Edm,
 }
 
 impl SamplerKind {
-    /// Whether the networks are asked twice a step.
+    /// Whether the networks are evaluated twice per step.
     pub fn looks_twice(self) -> bool {
         matches!(self, Self::Heun | Self::Edm)
     }
 }
 
-/// What decides the steps of a sampling.
+/// The settings that determine the steps of a sampling.
 #[derive(Clone, Copy, Debug)]
 pub struct SamplerSettings {
     /// The reverse step.
     pub sampler: SamplerKind,
-    /// Kept timesteps.
+    /// The number of kept timesteps.
     pub num_inference_steps: usize,
     /// Which timesteps are kept.
     pub timestep_spacing: TimestepSpacing,
     /// Whether the noise levels are those of Karras et al. 2022.
     pub use_karras_sigmas: bool,
-    /// Order of UniPC: 1, 2 or 3.
+    /// The order of UniPC: 1, 2 or 3.
     pub solver_order: usize,
-    /// Where EDM adds noise.
+    /// How much noise EDM adds, and at which levels.
     pub churn: Churn,
-    /// Deviation of the noise that EDM adds.
+    /// The standard deviation of the noise that EDM adds.
     pub s_noise: f64,
-    /// Noise of DDIM.
+    /// The eta of DDIM: how much noise it adds.
     pub eta: f64,
-    /// Variance of ancestral sampling.
+    /// The variance of ancestral sampling.
     pub variance_type: VarianceType,
     /// Whether DDIM's last step ends at alpha_bar = 1.
     pub set_alpha_to_one: bool,
 }
 
-/// More steps than there are noise levels.
+/// The number of sampling steps is not possible with the noise levels.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum LevelsError {
-    /// More sampling steps than timesteps.
+    /// More sampling steps than timesteps, or none.
     #[error(transparent)]
     Steps(#[from] StepCountError),
-    /// More sampling steps than Karras et al.'s levels can be told apart.
+    /// So many sampling steps that two of Karras et al.'s levels have the same nearest timestep.
     #[error(transparent)]
     Karras(#[from] KarrasError),
 }
 
 impl SamplerSettings {
-    /// The schedule at whose noise levels sampling walks, and its moves: one for each time that the networks are asked.
-    /// `trained` is the schedule of the training.
+    /// The schedule with the noise levels of sampling, and the moves: one for each evaluation of the networks. `trained` is
+    /// the schedule of training.
     pub fn levels(&self, trained: &Schedule) -> Result<(Schedule, Timesteps), LevelsError> {
         let (train, steps, spacing) = (trained.num_train_timesteps(), self.num_inference_steps, self.timestep_spacing);
         let plain = || trained.clone();
@@ -98,7 +98,8 @@ impl SamplerSettings {
         })
     }
 
-    /// One chain at its start; `noise` says which, and names the noise of samplers that add some.
+    /// The reverse step for a new chain. `noise` is the noise source and the stream of this chain, for samplers that add
+    /// noise.
     pub fn step<'a>(&self, schedule: &'a Schedule, noise: (NoiseSource, Stream)) -> Box<dyn Step + 'a> {
         match self.sampler {
             SamplerKind::Ddim => {

@@ -1,6 +1,6 @@
 //! Noise schedules: beta_t and alpha_bar_t for t in 1..=T, Eq. (1) to (3).
 //!
-//! The paper counts t from 1; arrays and published networks count from 0. That offset lives in this file alone.
+//! The paper counts t from 1; arrays and published networks count from 0. Only this file deals with that offset.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ pub enum BetaSchedule {
     Linear,
     /// Linear in the square root of beta (latent diffusion, Rombach et al. 2022).
     ScaledLinear,
-    /// alpha_bar follows a squared cosine, betas capped at 0.999; `beta_start` and `beta_end` are not used
-    /// (Nichol and Dhariwal 2021). diffusers calls it `squaredcos_cap_v2`.
+    /// alpha_bar follows a squared cosine, and betas are at most 0.999 (Nichol and Dhariwal 2021); `beta_start` and
+    /// `beta_end` are not used. diffusers calls it `squaredcos_cap_v2`.
     #[serde(alias = "squaredcos_cap_v2")]
     Cosine,
     /// Sigmoid from -6 to 6 between the two ends (GeoDiff, Xu et al. 2022).
@@ -24,9 +24,9 @@ pub enum BetaSchedule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
-    /// T, the number of noise levels of training.
+    /// T, the number of noise levels in training.
     pub num_train_timesteps: usize,
-    /// Shape of beta_t over t.
+    /// The shape of beta_t over t.
     pub beta_schedule: BetaSchedule,
     /// beta_1.
     pub beta_start: f64,
@@ -54,12 +54,12 @@ pub enum ScheduleError {
     /// T must be positive.
     #[error("schedule.num_train_timesteps is 0, expected 1 or more (the paper uses 1024)")]
     NoTimesteps,
-    /// Betas must lie in (0, 1) and grow.
+    /// Betas must lie in (0, 1) and must not decrease.
     #[error("schedule.beta_start = {start} and schedule.beta_end = {end}, expected 0 < beta_start <= beta_end < 1")]
     BetaRange {
-        /// `beta_start` as given.
+        /// The configured `beta_start`.
         start: f64,
-        /// `beta_end` as given.
+        /// The configured `beta_end`.
         end: f64,
     },
 }
@@ -96,7 +96,7 @@ impl Schedule {
         Ok(Self::from_betas(if config.rescale_zero_terminal_snr { rescale_zero_terminal_snr(&betas) } else { betas }))
     }
 
-    /// The schedule of given beta_1, .., beta_T. Betas must lie in (0, 1]; a last beta of 1 gives alpha_bar_T = 0.
+    /// The schedule with the given beta_1, .., beta_T. Betas must lie in (0, 1]; a last beta of 1 gives alpha_bar_T = 0.
     pub fn from_betas(betas: Vec<f64>) -> Self {
         let mut alpha_bars = vec![1.0];
         let mut product = 1.0;
@@ -107,7 +107,7 @@ impl Schedule {
         Self { betas, alpha_bars }
     }
 
-    /// This schedule with another alpha_bar at each of the given timesteps; what beta_t was there stays.
+    /// This schedule with another alpha_bar at each of the given timesteps; the betas stay unchanged.
     #[must_use]
     pub fn with_alpha_bars(&self, levels: &[(usize, f64)]) -> Self {
         let mut other = self.clone();
@@ -132,23 +132,23 @@ impl Schedule {
         self.alpha_bars[t]
     }
 
-    /// sqrt(alpha_bar_t) for each t: the signal's share in Eq. (3).
+    /// sqrt(alpha_bar_t) for each t: the coefficient of the signal in Eq. (3).
     pub(crate) fn signal(&self, t: &[usize]) -> Vec<f64> {
         t.iter().map(|&t| self.alpha_bar(t).sqrt()).collect()
     }
 
-    /// sqrt(1 - alpha_bar_t) for each t: the noise's share in Eq. (3).
+    /// sqrt(1 - alpha_bar_t) for each t: the coefficient of the noise in Eq. (3).
     pub(crate) fn noise(&self, t: &[usize]) -> Vec<f64> {
         t.iter().map(|&t| (1.0 - self.alpha_bar(t)).sqrt()).collect()
     }
 }
 
-/// The time that published networks are given for the paper's t: they count from 0.
+/// The time that a published network, which counts from 0, takes for the paper's t.
 pub fn network_time(t: usize) -> f32 {
     (t - 1) as f32
 }
 
-/// The paper's t for a published network's or scheduler's time, which counts from 0.
+/// The paper's t for the time of a published network or scheduler, which counts from 0.
 pub fn from_network_time(time: usize) -> usize {
     time + 1
 }
@@ -161,7 +161,7 @@ fn linspace(first: f64, last: f64, count: usize) -> Vec<f64> {
     (0..count).map(|i| if i + 1 == count { last } else { first + step * i as f64 }).collect()
 }
 
-/// Nichol and Dhariwal 2021, Eq. (17), with the cap that they give for betas.
+/// Nichol and Dhariwal 2021, Eq. (17), with their upper limit for betas.
 fn cosine_betas(steps: usize) -> Vec<f64> {
     const MAX_BETA: f64 = 0.999;
     let alpha_bar = |t: f64| {
@@ -173,7 +173,7 @@ fn cosine_betas(steps: usize) -> Vec<f64> {
 }
 
 /// Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps Are Flawed", Algorithm 1: shifts and scales
-/// sqrt(alpha_bar) so that its last value is 0 and its first is kept.
+/// sqrt(alpha_bar) so that the last value becomes 0 and the first value does not change.
 fn rescale_zero_terminal_snr(betas: &[f64]) -> Vec<f64> {
     let roots: Vec<f64> = Schedule::from_betas(betas.to_vec()).alpha_bars[1..].iter().map(|a| a.sqrt()).collect();
     let (first, last) = (roots[0], roots[roots.len() - 1]);
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(schedule.alpha_bar(0), 1.0);
         assert_eq!(schedule.beta(1), 1e-4);
         assert_eq!(schedule.beta(1024), 0.02);
-        // DESIGN's figure for the brightness that leaks at t = T.
+        // sqrt(alpha_bar_T), the share of the clean image that remains at t = T, is about 0.0056.
         assert!((schedule.alpha_bar(1024).sqrt() - 0.0056).abs() < 5e-5);
     }
 

@@ -1,4 +1,5 @@
-//! The loops of one network: a conditional diffusion model with a given condition, Eq. (4) to (7).
+//! Training error and sampling loop of a single network: a conditional diffusion model with a given condition, Eq. (4) to
+//! (7).
 
 use crate::{
     denoiser::Denoiser,
@@ -10,10 +11,10 @@ use crate::{
 };
 use burn::tensor::Tensor;
 
-/// The squared error of a conditional diffusion model on one batch, before averaging: model_y's training.
+/// The squared error of a conditional diffusion model on one batch, before averaging. model_y is trained with it.
 ///
-/// `y_0` and `eps` are `[batch, height, width, channels]`; `y_t` is made from them by Eq. (10). Returns the target minus
-/// the prediction, squared, in the same shape, so that the caller may weight it.
+/// `y_0` and `eps` are `[batch, height, width, channels]`; `y_t` is made from them by Eq. (10). Returns the squared
+/// difference of target and prediction in the same shape, so that the caller can weight it.
 pub fn conditional_error(
     model_y: &impl Denoiser,
     schedule: &Schedule,
@@ -27,7 +28,7 @@ pub fn conditional_error(
     (prediction::target(schedule, model_y.prediction_type(), y_0, eps, t) - output).square()
 }
 
-/// The released code's loss weight: sigmoid of the guide, about 0.27 on background and 0.73 on the lesion.
+/// The loss weight of the released code: the sigmoid of the guide, about 0.27 on background and 0.73 on the lesion.
 pub fn sigmoid_guide_weight(condition: &Tensor<4>) -> Tensor<4> {
     burn::tensor::activation::sigmoid(condition.clone())
 }

@@ -2,25 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How N of T timesteps are kept; names as in diffusers, Table 2 of Lin et al. 2024.
+/// How N of T timesteps are chosen; names as in diffusers and in Table 2 of Lin et al. 2024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSpacing {
-    /// 1, 1 + T/N, .. (counted from 0: 0, T/N, ..), as DDIM's reference code: never visits T itself.
+    /// 1, 1 + T/N, .. (counted from 0: 0, T/N, ..), as in DDIM's reference code. It does not visit T unless N = T.
     Leading,
     /// T, T - T/N, ..: always starts at T.
     Trailing,
-    /// N values evenly from 1 to T, both included, rounded to the nearest.
+    /// N evenly spaced values from 1 to T, both included, rounded to the nearest integer.
     Linspace,
 }
 
-/// A request for more steps than there are noise levels to keep, or for none.
+/// A request for more steps than there are noise levels, or for no steps.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("sample.num_inference_steps is {steps}, expected 1 to {most} (schedule.num_train_timesteps is {train})")]
 pub struct StepCountError {
-    /// Steps asked for.
+    /// The requested number of steps.
     pub steps: usize,
-    /// The most that can be kept.
+    /// The largest possible number of steps.
     pub most: usize,
     /// T of the schedule.
     pub train: usize,
@@ -31,7 +31,7 @@ pub struct StepCountError {
 pub struct Transition {
     /// The timestep of the noisy input, 1..=T.
     pub t: usize,
-    /// The timestep of the result; 0 is the clean image. Not below `t` only where [`Timesteps::corrected`] says.
+    /// The timestep of the result; 0 is the clean image. It is below `t`, except in [`Timesteps::corrected`].
     pub t_prev: usize,
 }
 
@@ -40,12 +40,12 @@ pub struct Transition {
 pub struct Timesteps(Vec<Transition>);
 
 impl Timesteps {
-    /// Keeps `steps` of `train` timesteps by `spacing`; the last move ends at 0, the clean image.
+    /// Keeps `steps` of `train` timesteps, chosen by `spacing`; the last move ends at 0, the clean image.
     pub fn new(train: usize, steps: usize, spacing: TimestepSpacing) -> Result<Self, StepCountError> {
         check_count(steps, train, train)?;
         let ratio = train as f64 / steps as f64;
         let kept: Vec<usize> = match spacing {
-            // diffusers takes the whole part of T/N here, so that leading steps are evenly spaced.
+            // diffusers uses the integer part of T/N here, so that leading steps are evenly spaced.
             TimestepSpacing::Leading => (0..steps).rev().map(|i| 1 + i * (train / steps)).collect(),
             TimestepSpacing::Trailing => {
                 (0..steps).map(|i| libm::rint(train as f64 - i as f64 * ratio) as usize).collect()
@@ -58,9 +58,9 @@ impl Timesteps {
         Ok(Self::from_kept(&kept))
     }
 
-    /// The timesteps that diffusers keeps for DPM-Solver++ and UniPC, whose grid has the clean image as one of its N + 1
-    /// levels: leading and linspace keep N + 1 timesteps and take the clean image in place of the cleanest of them.
-    /// Trailing is the same for all.
+    /// The timesteps that diffusers keeps for DPM-Solver++ and UniPC. The clean image is one of the N + 1 levels of their
+    /// grid: leading and linspace choose N + 1 timesteps and replace the cleanest one with the clean image. Trailing is the
+    /// same as for the other samplers.
     pub fn multistep(train: usize, steps: usize, spacing: TimestepSpacing) -> Result<Self, StepCountError> {
         if spacing == TimestepSpacing::Trailing {
             return Self::new(train, steps, spacing);
@@ -72,9 +72,9 @@ impl Timesteps {
         Ok(Self::from_kept(&kept))
     }
 
-    /// These moves with a second look at each but the last, as Heun's method takes: after t to t-1 follows a move from
-    /// t-1 that does not fall. It goes to `raised(t-1)`, the timestep up to which noise is added before the next move;
-    /// t-1 itself for none.
+    /// These moves with a second evaluation for each move but the last, as Heun's method needs: the move from t to t-1 is
+    /// followed by a transition from t-1 to `raised(t-1)`, the timestep up to which noise is added before the next move. If
+    /// `raised(t-1)` is t-1, no noise is added.
     #[must_use]
     pub fn corrected(&self, raised: impl Fn(usize) -> usize) -> Self {
         let mut moves = Vec::with_capacity(2 * self.len());
@@ -89,13 +89,13 @@ impl Timesteps {
         Self(moves)
     }
 
-    /// Moves through `kept` timesteps, given in falling order, and from the last to 0.
+    /// Moves through the `kept` timesteps, given in decreasing order, and from the last one to 0.
     pub fn from_kept(kept: &[usize]) -> Self {
         let next = kept.iter().skip(1).copied().chain([0]);
         Self(kept.iter().zip(next).map(|(&t, t_prev)| Transition { t, t_prev }).collect())
     }
 
-    /// The moves in the order in which they are made.
+    /// The moves in the order of sampling.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Transition> + '_ {
         self.0.iter().copied()
     }
@@ -105,7 +105,7 @@ impl Timesteps {
         self.0[0].t
     }
 
-    /// Number of moves, which is how often the networks are asked.
+    /// The number of moves, which is the number of evaluations of the networks.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -115,8 +115,8 @@ impl Timesteps {
         self.0.is_empty()
     }
 
-    /// The kept timestep before `t` in time (the next one of the reverse process), for any t in 1..=T; 0 below the
-    /// cleanest. Conditioning by x_{t-1} trains with it.
+    /// The largest kept timestep below `t`, for any t in 1..=T: the next one of the reverse process; 0 if there is none.
+    /// Training with the condition x_{t-1} uses it.
     pub fn previous(&self, t: usize) -> usize {
         self.0.iter().map(|m| m.t).find(|&kept| kept < t).unwrap_or(0)
     }

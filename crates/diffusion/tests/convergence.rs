@@ -1,9 +1,9 @@
-//! Every sampler on the closed-form pairs of `oracle.rs`, in every loop: the deterministic ones against the exact solution
-//! of the probability-flow ODE, the stochastic ones against the exact covariance, both without sampling error. Steps are
-//! doubled, and the error must fall at the order that the sampler claims.
+//! Tests every sampler on the closed-form pairs of `oracle.rs`, in every loop: deterministic samplers against the exact
+//! solution of the probability-flow ODE, stochastic samplers against the exact covariance, both without sampling error. The
+//! number of steps is doubled several times, and the error must decrease with the order of the sampler.
 //!
-//! The levels are evenly spaced in lambda, and end where sigma = 1e-4, so that the last move to the clean image, which is of
-//! first order in every sampler, costs 1e-8.
+//! The levels are evenly spaced in lambda and end at sigma = 1e-4. The last move, to the clean image, is of first order in
+//! every sampler; because of the small sigma its error is only about 1e-8.
 
 mod common;
 
@@ -29,10 +29,10 @@ use pig_diffusion::{
 
 const T: usize = 1921;
 const PAIR: GaussianPair = GaussianPair { rho: 0.8 };
-/// Moves, without the last to the clean image.
+/// The numbers of moves, without the last move to the clean image.
 const MOVES: [usize; 4] = [15, 30, 60, 120];
 
-/// lambda from 9.21 at t = 1 to -4 at t = T.
+/// lambda decreases from 9.21 at t = 1 to -4 at t = T.
 fn schedule() -> Schedule {
     let (most, least) = (1e4_f64.ln(), -4.0);
     let lambda = |t: usize| most + (least - most) * (t - 1) as f64 / (T - 1) as f64;
@@ -40,7 +40,7 @@ fn schedule() -> Schedule {
     Schedule::from_betas(vec![0.5; T]).with_alpha_bars(&levels)
 }
 
-/// Moves between levels that are evenly spaced in lambda, and to the clean image.
+/// Moves between levels that are evenly spaced in lambda, and the move to the clean image.
 fn even(moves: usize) -> Timesteps {
     let kept: Vec<usize> = (0..=moves).map(|i| T - i * (T - 1) / moves).collect();
     Timesteps::from_kept(&kept)
@@ -77,14 +77,14 @@ impl Sampler {
     }
 }
 
-/// Which loop, and what stands in it.
+/// The sampling loop and its networks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Loop {
-    /// Algorithm 2 with the exact networks of `xhat`.
+    /// Algorithm 2 with the exact networks for `xhat`.
     Pair,
-    /// One exact network for both.
+    /// One exact network for x and y.
     Joint,
-    /// y alone, for a given x_0.
+    /// Only y, for a given x_0.
     Single,
 }
 
@@ -96,7 +96,7 @@ fn unit(index: usize, count: usize) -> Tensor<4> {
 
 const KIND: PredictionType = PredictionType::Epsilon;
 
-/// (x_0, y_0) from the starts, one sample an entry of the batch; in [`Loop::Single`] x stays what it is.
+/// (x_0, y_0) from the starts, one sample per batch entry; in [`Loop::Single`] x does not change.
 fn walk(
     which: Loop,
     (schedule, timesteps): (&Schedule, &Timesteps),
@@ -126,10 +126,10 @@ fn walk(
     }
 }
 
-/// The exact solution of the ODE for the starts (1, 0) and (0, 1): what each gives x_0 and y_0.
+/// The exact solution of the ODE for the starts (1, 0) and (0, 1): [x_0 from each start, y_0 from each start].
 ///
-/// Every principal component of a Gaussian keeps its place in its own deviation: those of the pair are (1, 1) and (1, -1)
-/// with variances 1 + rho and 1 - rho; that of y given x_0 has mean rho x_0 and variance 1 - rho^2.
+/// Along the ODE every principal component of a Gaussian keeps its value in units of its standard deviation. The components
+/// of the pair are (1, 1) and (1, -1) with variances 1 + rho and 1 - rho; y given x_0 has mean rho x_0 and variance 1 - rho^2.
 fn exact(which: Loop, alpha_bar: f64) -> [[f64; 2]; 2] {
     let scale = |variance: f64| (variance / (alpha_bar * variance + 1.0 - alpha_bar)).sqrt();
     if which == Loop::Single {
@@ -151,7 +151,7 @@ fn error(sampler: Sampler, which: Loop, moves: usize) -> f64 {
     pairs.map(|(found, wanted)| (found - wanted).abs()).fold(0.0, f64::max)
 }
 
-/// log2 of each error over the next.
+/// The observed orders: log2 of each error divided by the next error.
 fn orders(errors: &[f64]) -> Vec<f64> {
     errors.windows(2).map(|pair| (pair[0] / pair[1]).log2()).collect()
 }
@@ -180,7 +180,8 @@ fn deterministic_samplers_converge_at_their_order() {
     }
 }
 
-/// A stochastic step whose noise of each call is an entry of the batch: its outputs give the covariance exactly.
+/// A stochastic step that uses a separate batch entry for the noise of each call, so that the outputs give the covariance
+/// exactly.
 struct Injected<'a> {
     schedule: &'a Schedule,
     second_order: bool,
@@ -206,7 +207,7 @@ impl Step for Injected<'_> {
     }
 }
 
-/// The largest error of [Var x_0, Var y_0, Cov(x_0, y_0)], from starts of the exact covariance at t = T.
+/// The largest error of [Var x_0, Var y_0, Cov(x_0, y_0)], from starts with the exact covariance at t = T.
 fn covariance_error(second_order: bool, which: Loop, moves: usize) -> f64 {
     let (schedule, timesteps) = (schedule(), even(moves));
     let count = 2 + 2 * timesteps.len();

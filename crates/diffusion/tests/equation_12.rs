@@ -1,9 +1,10 @@
-//! Eq. (12) itself, in the Gaussian case: one ancestral step with p_x(x_{t-1} | x_t, y_t), then one with
-//! p_y(y_{t-1} | x_{t-1}, y_t), has the exact joint covariance of (x_{t-1}, y_{t-1}), given (x_t, y_t) and in all.
+//! Tests Eq. (12) in the Gaussian case: one ancestral step with p_x(x_{t-1} | x_t, y_t) and then one with
+//! p_y(y_{t-1} | x_{t-1}, y_t) give the exact joint covariance of (x_{t-1}, y_{t-1}), both given (x_t, y_t) and without
+//! this condition.
 //!
 //! An exact reverse step draws x_0 from its Gaussian posterior and x_{t-1} from q(x_{t-1} | x_t, x_0), which is
-//! `ddpm_step` with the posterior's variance. Both are linear in (x_t, y_t) and four independent normal draws, so the
-//! step is a 2x6 matrix: run on the six unit vectors it gives the covariance without sampling error.
+//! `ddpm_step` with the posterior's variance. Both steps are linear in (x_t, y_t) and in four independent normal draws, so
+//! together they are a 2x6 matrix: running them on the six unit vectors gives the covariance without sampling error.
 
 mod common;
 
@@ -18,7 +19,7 @@ use pig_diffusion::{
 /// Rows x_{t-1} and y_{t-1}; columns x_t, y_t, and the draws of x_0, x_{t-1}, y_0, y_{t-1}.
 type Map = [Vec<f64>; 2];
 
-/// What the y chain is told in one step.
+/// The condition of the y chain in one step.
 #[derive(Clone, Copy, PartialEq)]
 enum Told {
     /// x_{t-1}: Eq. (12).
@@ -67,7 +68,7 @@ fn conditional_covariance([x, y]: &Map) -> [f64; 3] {
     [dot(&x[2..], &x[2..]), dot(&y[2..], &y[2..]), dot(&x[2..], &y[2..])]
 }
 
-/// The exact mean matrix and covariance of (x_{t-1}, y_{t-1}) given (x_t, y_t), from the forward process alone:
+/// The exact mean matrix and covariance of (x_{t-1}, y_{t-1}) given (x_t, y_t), from the forward process only:
 /// Cov(x_{t-1}, x_t) = sqrt(a / b), Cov(x_{t-1}, y_t) = rho sqrt(a b), Cov(x_t, y_t) = rho a,
 /// Cov(x_{t-1}, y_{t-1}) = rho b.
 fn exact(pair: GaussianPair, a: f64, b: f64) -> ([f64; 2], [f64; 3]) {
@@ -102,7 +103,7 @@ fn one_step_has_the_exact_covariance_given_x_t_and_y_t() {
     }
 }
 
-/// With (x_t, y_t) of the forward process, the step leads to (x_{t-1}, y_{t-1}) of the forward process.
+/// If (x_t, y_t) are distributed as in the forward process, then (x_{t-1}, y_{t-1}) after the step are, too.
 #[test]
 fn one_step_has_the_exact_covariance_in_all() {
     let schedule = paper_schedule();
@@ -129,9 +130,9 @@ fn one_step_has_the_exact_covariance_in_all() {
     }
 }
 
-/// With x_0-hat in place of x_{t-1} an ancestral step draws the two members independently: the covariance that Eq. (12)
-/// has within the step is lost. It is small between neighbouring timesteps and large for a wide stride; with sigma = 0,
-/// as the paper samples, nothing is drawn and the question does not arise.
+/// With x_0-hat instead of x_{t-1}, an ancestral step draws the two members independently: the covariance that Eq. (12)
+/// produces within the step is lost. The loss is small between neighbouring timesteps and large for a wide stride. With
+/// sigma = 0, as in the paper, nothing is drawn and nothing is lost.
 #[test]
 fn x_0_hat_in_place_of_x_t_minus_1_loses_covariance_within_the_step() {
     let schedule = paper_schedule();
@@ -140,8 +141,8 @@ fn x_0_hat_in_place_of_x_t_minus_1_loses_covariance_within_the_step() {
         let map = ancestral(&schedule, pair, [t, t_prev], Told::PredictedX0);
         let (_, exact) = exact(pair, schedule.alpha_bar(t), schedule.alpha_bar(t_prev));
         let found = conditional_covariance(&map);
-        assert!(found[2].abs() < 1e-15, "drawn independently");
-        assert!((found[0] - exact[0]).abs() < 1e-12 && (found[1] - exact[1]).abs() < 1e-12, "variances are kept");
+        assert!(found[2].abs() < 1e-15, "the members must be drawn independently");
+        assert!((found[0] - exact[0]).abs() < 1e-12 && (found[1] - exact[1]).abs() < 1e-12, "variances must be exact");
         exact[2]
     };
     assert!(lost([600, 100]) > 0.3, "{}", lost([600, 100]));

@@ -1,4 +1,4 @@
-//! What the paper lacks in its loop: a guider that is asked less often, and noise on model_y's condition.
+//! Tests two extensions of the paper's loop: a guider that is evaluated less often, and noise on model_y's condition.
 
 mod common;
 
@@ -20,10 +20,10 @@ use std::cell::RefCell;
 
 const DIMS: [usize; 4] = [2, 3, 3, 1];
 const COUNT: usize = 18;
-/// alpha_bar is 0.03, 0.23, 0.5, 0.74, 0.93, 0.99, 0.999 at these.
+/// At these timesteps alpha_bar is 0.03, 0.23, 0.5, 0.74, 0.93, 0.99, 0.999.
 const KEPT: [usize; 7] = [600, 380, 258, 170, 80, 20, 5];
 
-/// Answers x_0-hat, and writes down where it was asked and what it was told.
+/// A network that returns x_0-hat and records the timestep and the guide of each call.
 struct Asked<'a>(&'a RefCell<Vec<(usize, Vec<f64>)>>);
 
 impl Denoiser for Asked<'_> {
@@ -42,17 +42,17 @@ fn start(phase: f64) -> Tensor<4> {
     tensor(&wave, DIMS, DType::F64)
 }
 
-/// Where each network was asked, and the pair.
+/// The timesteps at which each network was evaluated, and the generated pair.
 struct Run {
     x: Vec<usize>,
     y: Vec<usize>,
-    /// What model_y was told, turn by turn.
+    /// The condition of model_y in each turn.
     told: Vec<Vec<f64>>,
     pair: (Vec<f64>, Vec<f64>),
 }
 
 fn run<D: Denoiser>(guider: impl Fn(Asked<'static>) -> D, guide: &impl Guide) -> Run {
-    // Leaked, so that the guider may keep its network for any time.
+    // Leaked, so that the guider can keep a network with a static lifetime.
     let (of_x, of_y) = (&*Box::leak(Box::default()), RefCell::default());
     let schedule = paper_schedule();
     let ddim = |stream| {
@@ -82,7 +82,7 @@ fn run<D: Denoiser>(guider: impl Fn(Asked<'static>) -> D, guide: &impl Guide) ->
 fn a_guider_asked_every_time_changes_no_bit() {
     let plain = run(|network| network, &PredictedX0);
     for guider in [run(|network| GuideEvery::new(network, 1, 0.0), &PredictedX0), {
-        // Never so little noise.
+        // No timestep has alpha_bar = 1, so the guider is always evaluated.
         run(|network| GuideEvery::new(network, 3, 1.0), &PredictedX0)
     }] {
         assert!(guider.pair == plain.pair && guider.told == plain.told && guider.x == plain.x);
@@ -98,7 +98,7 @@ fn between_looks_the_mask_stays_and_model_y_is_still_asked() {
     assert_eq!(sparse.told[2], sparse.told[4]);
     assert_ne!(sparse.told[4], sparse.told[5]);
     assert_eq!(sparse.told[5], sparse.told[6]);
-    // The last estimate is the one that stayed, and the chain ends there.
+    // The chain ends at the last x_0-hat, which was reused.
     assert!(difference(&sparse.pair.0, &sparse.told[6]) < 1e-12);
     let plain = run(|network| network, &PredictedX0);
     assert!(difference(&sparse.pair.1, &plain.pair.1) > 1e-3);
@@ -117,7 +117,7 @@ fn noise_on_the_condition_is_equation_9_with_one_noise() {
     let wanted: Vec<f64> =
         plain.told[0].iter().zip(values(&eps)).map(|(x, e)| a.sqrt() * x + (1.0 - a).sqrt() * e).collect();
     assert!(difference(&told[0], &wanted) < 1e-14);
-    // x_0-hat of the last turns hardly differ, and so the noise does not.
+    // In the last turns x_0-hat hardly changes. The conditions hardly change either, so the noise is the same.
     let step = difference(&told[5], &told[6]);
     assert!(step < 0.3 && difference(&told[6], &plain.told[6]) > 0.3, "{step}");
 }

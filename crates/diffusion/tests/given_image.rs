@@ -1,4 +1,5 @@
-//! Masks for given images, on Gaussian pairs: E[x_0 | y_0] = rho y_0, so the mask must move by rho when the image moves by 1.
+//! Tests masks for given images on Gaussian pairs: E[x_0 | y_0] = rho y_0, so the mask must change by rho when the image
+//! changes by 1.
 
 mod common;
 
@@ -16,7 +17,7 @@ use pig_diffusion::{
 
 const IDS: [u64; 1] = [3];
 
-/// x_0 for the image `y_0`, everything else the same at every call.
+/// x_0 for the image `y_0`; everything else is the same in every call.
 fn mask_for(y_0: f64, rho: f64, looks: Option<usize>) -> f64 {
     let (schedule, dtype) = (paper_schedule(), DType::F64);
     let pair = GaussianPair { rho };
@@ -42,7 +43,7 @@ fn mask_for(y_0: f64, rho: f64, looks: Option<usize>) -> f64 {
     values(&x_0)[0]
 }
 
-/// The loop is linear, so the difference of two images is the slope, without sampling error.
+/// The loop is linear, so the difference between the masks of two images is the slope, without sampling error.
 fn slope(rho: f64, looks: usize) -> f64 {
     mask_for(1.0, rho, Some(looks)) - mask_for(0.0, rho, Some(looks))
 }
@@ -52,7 +53,7 @@ fn one_look_is_the_plain_loop_to_the_last_bit() {
     assert_eq!(mask_for(0.7, 0.9, Some(1)).to_bits(), mask_for(0.7, 0.9, None).to_bits());
 }
 
-/// Values of one look and of ten are those of a recursion in two numbers written apart from this crate.
+/// The expected values for one look and for ten looks come from an independent program: a recursion in two numbers.
 #[test]
 fn looks_bring_the_mask_to_what_the_image_says() {
     for (rho, one, ten) in [(0.5, 0.180, 0.431), (0.9, 0.449, 0.856)] {

@@ -1,11 +1,11 @@
-//! The closed-form oracle of Algorithm 2.
+//! A closed-form test of Algorithm 2.
 //!
-//! Unit-variance Gaussian pairs with correlation rho have exact linear denoisers (`common::GaussianPair` states the
-//! formulas), so the whole loop is a linear map of (x_T, y_T). Run on (1, 0) and (0, 1) it gives that map, and with it
-//! the variance of y_0 and the correlation of x_0 and y_0, without sampling error.
+//! Unit-variance Gaussian pairs with correlation rho have exact linear denoisers (the formulas are in
+//! `common::GaussianPair`), so the whole loop is a linear map of (x_T, y_T). Running it on (1, 0) and (0, 1) gives this map,
+//! and from it the variance of y_0 and the correlation of x_0 and y_0, without sampling error.
 //!
-//! E[y_0 | x_0, y_t] is affine in x_0, so `xhat`, `clean` and `joint` give the same values here: it tests the loop, not
-//! the mode (`recording.rs` and `toy.rs` do that).
+//! E[y_0 | x_0, y_t] is affine in x_0, so `xhat`, `clean` and `joint` give the same values here: this tests the loop, not the
+//! mode (`recording.rs` and `toy.rs` test the mode).
 
 mod common;
 
@@ -36,7 +36,7 @@ enum Mode {
 
 const MODES: [Mode; 3] = [Mode::Xhat, Mode::Clean, Mode::Joint];
 
-/// One run of the oracle.
+/// The settings of one run.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     rho: f64,
@@ -56,7 +56,7 @@ fn steppers(schedule: &Schedule, dtype: DType) -> (Ddim<'_>, Ddim<'_>) {
     (step(Stream::X), step(Stream::Y))
 }
 
-/// (variance of y_0, correlation of x_0 and y_0) for standard normal (x_T, y_T), from the images of the basis.
+/// (variance of y_0, correlation of x_0 and y_0) for standard normal (x_T, y_T), from the results for the basis vectors.
 fn moments(x_0: &Tensor<4>, y_0: &Tensor<4>) -> (f64, f64) {
     let (x, y) = (values(x_0), values(y_0));
     let dot = |a: &[f64], b: &[f64]| a[0] * b[0] + a[1] * b[1];
@@ -105,7 +105,7 @@ fn run(mode: Mode, case: Case) -> (f64, f64) {
     }
 }
 
-/// (rho, steps, spacing, variance of y_0, correlation), by products of 2x2 matrices outside of this project.
+/// (rho, steps, spacing, variance of y_0, correlation), computed outside this project as products of 2x2 matrices.
 const EXPECTED: [(f64, usize, TimestepSpacing, f64, f64); 5] = [
     (0.5, 1024, TimestepSpacing::Trailing, 0.996_312_27, 0.500_433_33),
     (0.5, 256, TimestepSpacing::Trailing, 0.985_455_30, 0.501_716_73),
@@ -127,7 +127,7 @@ fn check(kind: PredictionType, dtype: DType, tolerance: f64) {
     }
 }
 
-/// f64 is asked to hold 1e-4; it holds 1e-7.
+/// The requirement for f64 is 1e-4; the loops are accurate to 1e-7.
 #[test]
 fn loops_are_the_closed_form_in_f64() {
     check(PredictionType::Epsilon, DType::F64, 1e-7);
@@ -144,7 +144,7 @@ fn loops_are_the_closed_form_when_networks_predict_v_or_x_0() {
     check(PredictionType::Sample, DType::F64, 1e-7);
 }
 
-/// The oracle can fail: model_y told x_{t-1} in place of the x_0-hat it expects leaves the closed form.
+/// This test can fail: the result deviates from the closed form if model_y receives x_{t-1} instead of x_0-hat.
 #[test]
 fn a_wrong_guide_leaves_the_closed_form() {
     let case = Case {

@@ -1,5 +1,5 @@
-//! PAPER.md is checked: every file, function and test that it names exists, every proof is a test, and every equation,
-//! line of an algorithm, table and figure of the paper has its row.
+//! Checks PAPER.md: every file, function and test that it names exists, every proof is a test, and every equation, algorithm
+//! line, table and figure of the paper has a row.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ fn names(text: &str) -> Vec<(&str, &str)> {
     text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::")).collect()
 }
 
-/// The cells of every row of the paper's tables: [paper, what, code, proof].
+/// The cells of every table row of PAPER.md: [paper, what, code, proof].
 fn rows(text: &str) -> Vec<[&str; 4]> {
     text.lines()
         .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
@@ -28,7 +28,7 @@ fn rows(text: &str) -> Vec<[&str; 4]> {
         .collect()
 }
 
-/// A source file below `crates/`.
+/// The text of a source file in `crates/`.
 fn source(path: &str) -> String {
     let file = root().join("crates").join(path);
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("PAPER.md names crates/{path}: {error}"))
@@ -54,7 +54,7 @@ fn every_name_exists() {
     let text = paper();
     let mut sources = BTreeMap::new();
     let found = names(&text);
-    assert!(found.len() > 80, "only {} names were read", found.len());
+    assert!(found.len() > 80, "found only {} names in PAPER.md, expected more than 80", found.len());
     for (path, item) in found {
         let source = sources.entry(path).or_insert_with(|| source(path));
         assert!(defines(source, item), "PAPER.md names {item} in crates/{path}, which does not define it");
@@ -70,7 +70,7 @@ fn every_proof_is_a_test_and_every_row_has_one_or_says_why_not() {
         }
         let proven = !names(proof).is_empty() && !names(code).is_empty();
         let explained = paper == "Fig. 1";
-        assert!(proven || explained, "{paper} has neither code and a test nor a reason");
+        assert!(proven || explained, "{paper} has neither code with a test nor a reason for having none");
     }
     let (_, prose) = text.split_once("## What follows").unwrap();
     for (path, item) in names(prose) {

@@ -1,8 +1,8 @@
-//! What each network was given at each step: denoisers that write down their inputs, held against the algorithms
-//! written again in plain numbers.
+//! Tests the inputs of each network at each step: denoisers record their inputs, which are compared with a second
+//! implementation of the algorithms in plain numbers.
 //!
-//! The networks answer with values that leave [-1, 1] by far, so a clip or a threshold that nobody asked for shows.
-//! That the channels reach the U-Net in the order [noisy, guide] is shown where the U-Net is: `golden_unet.rs` of `nn`.
+//! The networks return values far outside [-1, 1], so an unwanted clip or threshold would be noticed. `golden_unet.rs` of
+//! `nn` tests that the channels reach the U-Net in the order [noisy, guide].
 
 mod common;
 
@@ -27,14 +27,14 @@ const DIMS: [usize; 4] = [2, 9, 8, 1];
 const COUNT: usize = 2 * 9 * 8;
 const KEPT: [usize; 5] = [1000, 640, 333, 90, 3];
 
-/// Something that happened, in the order in which it happened.
+/// One event of a run; events are recorded in their order.
 #[derive(Clone, Debug, PartialEq)]
 enum Event {
-    /// A network was asked: who, noisy input, guide, timesteps.
+    /// A network was evaluated: its name, noisy input, guide, timesteps.
     Network(&'static str, Vec<f64>, Vec<f64>, Vec<usize>),
-    /// The model_y condition was formed from (x_t, x_0-hat, x_{t-1}).
+    /// The condition of model_y was computed from (x_t, x_0-hat, x_{t-1}).
     Guide(Vec<f64>, Vec<f64>, Vec<f64>),
-    /// A chain moved: which, from what, between which timesteps.
+    /// A chain moved: its name, the value before the move, the timesteps.
     Step(&'static str, Vec<f64>, Transition),
     /// The watcher was called with (x_0-hat, y_0-hat).
     Watch(Vec<f64>, Vec<f64>),
@@ -42,7 +42,7 @@ enum Event {
 
 type Log = RefCell<Vec<Event>>;
 
-/// Answers of the two networks, value by value.
+/// The output of network `who` for one value.
 fn answer(who: &str, noisy: f64, guide: f64, t: usize) -> f64 {
     match who {
         "x" => 0.6 * noisy - 0.3 * guide + 1e-3 * t as f64,
@@ -50,7 +50,7 @@ fn answer(who: &str, noisy: f64, guide: f64, t: usize) -> f64 {
     }
 }
 
-/// A network that writes down what it is given.
+/// A network that records its inputs.
 struct Recorder<'a> {
     who: &'static str,
     log: &'a Log,
@@ -71,7 +71,7 @@ impl Denoiser for Recorder<'_> {
     }
 }
 
-/// The joint network: x answered from (x_t, y_t), y from (y_t, x_t).
+/// The joint network: its x output is computed from (x_t, y_t), its y output from (y_t, x_t).
 struct JointRecorder<'a>(&'a Log, PredictionType);
 
 impl JointDenoiser for JointRecorder<'_> {
@@ -92,7 +92,7 @@ impl JointDenoiser for JointRecorder<'_> {
     }
 }
 
-/// A step that writes down its place in the order of things.
+/// A step that records its calls.
 struct LoggedStep<'a, S>(&'static str, S, &'a Log);
 
 impl<S: Step> Step for LoggedStep<'_, S> {
@@ -102,7 +102,7 @@ impl<S: Step> Step for LoggedStep<'_, S> {
     }
 }
 
-/// A guide that writes down what it is told.
+/// A guide that records its inputs.
 struct LoggedGuide<'a, G>(&'a G, &'a Log);
 
 impl<G: Guide> Guide for LoggedGuide<'_, G> {
@@ -122,7 +122,7 @@ fn wave(phase: f64) -> Vec<f64> {
     (0..COUNT).map(|i| 2.0 * (phase + 0.7 * i as f64 + 0.01 * (i * i) as f64).sin()).collect()
 }
 
-/// alpha_bar_t by the paper's product, Eq. (3), apart from the schedule under test.
+/// alpha_bar_t by the paper's product, Eq. (3), independent of the schedule under test.
 fn alpha_bar(t: usize) -> f64 {
     (1..=t).map(|i| 1.0 - (1e-4 + (0.02 - 1e-4) * (i - 1) as f64 / 1023.0)).product()
 }
@@ -131,8 +131,8 @@ fn zip(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
     a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect()
 }
 
-/// Eq. (6), (7) in plain numbers: (x_0-hat, x_{t-1}) from x_t and eps; with `clip`, x_0-hat is cut to [-1, 1] and eps
-/// is what then leads from x_t to it.
+/// Eq. (6), (7) in plain numbers: (x_0-hat, x_{t-1}) from x_t and eps. With `clip`, x_0-hat is clipped to [-1, 1] and eps is
+/// recomputed from x_t and the clipped x_0-hat.
 fn move_by_eps(x_t: &[f64], eps: &[f64], at: Transition, clip: bool) -> (Vec<f64>, Vec<f64>) {
     let (a, b) = (alpha_bar(at.t), alpha_bar(at.t_prev));
     let mut x_0 = zip(x_t, eps, |x, e| (x - (1.0 - a).sqrt() * e) / a.sqrt());
@@ -182,7 +182,7 @@ enum Mode {
     GivenMask,
 }
 
-/// Algorithm 2 in plain numbers: everything that should happen, and (x_0-hat, y_0-hat).
+/// Algorithm 2 in plain numbers: all expected events, and (x_0-hat, y_0-hat).
 fn expected(mode: Mode, mask: &[f64], noise: &[f64], y_start: &[f64]) -> (Vec<Event>, Vec<f64>, Vec<f64>) {
     let on_forward_chain = |t| {
         let a = alpha_bar(t);
@@ -213,7 +213,7 @@ fn expected(mode: Mode, mask: &[f64], noise: &[f64], y_start: &[f64]) -> (Vec<Ev
     (events, x_t, y_t)
 }
 
-/// Whether two lists agree but for rounding.
+/// Whether two lists agree except for rounding.
 fn close(found: &[f64], wanted: &[f64]) -> bool {
     found.len() == wanted.len() && difference(found, wanted) <= 1e-9 * (1.0 + largest(wanted))
 }
@@ -232,7 +232,7 @@ fn assert_events(found: &[Event], wanted: &[Event]) {
     }
 }
 
-/// Runs Algorithm 2 with recording parts and holds every event and both results against `expected`.
+/// Runs Algorithm 2 with recording parts and compares every event and both results with `expected`.
 fn check(mode: Mode, guide: &impl Guide) {
     let (mask, noise, y_start) = (wave(0.3), wave(1.1), wave(2.5));
     let (events, x_end, y_end) = expected(mode, &mask, &noise, &y_start);
@@ -263,7 +263,7 @@ fn check(mode: Mode, guide: &impl Guide) {
     assert!(close(&values(&x_0), &x_end) && close(&values(&y_0), &y_end));
 }
 
-/// The largest guide that model_y was given in an expected run.
+/// The largest absolute value of model_y's guide in an expected run.
 fn largest_guide(mode: Mode) -> f64 {
     let (events, ..) = expected(mode, &wave(0.3), &wave(1.1), &wave(2.5));
     let guides = events.iter().filter_map(|e| match e {
@@ -273,15 +273,15 @@ fn largest_guide(mode: Mode) -> f64 {
     guides.fold(0.0, f64::max)
 }
 
-/// The paper: model_x sees (x_t, old y_t, t), x moves, model_y sees (y_t, x_0-hat of that very step, t), y moves; and
-/// x_0-hat reaches model_y neither clipped nor thresholded.
+/// The paper: model_x receives (x_t, y_t, t), x moves, model_y receives (y_t, x_0-hat of the same step, t), y moves. model_y
+/// receives x_0-hat without clipping or thresholding.
 #[test]
 fn model_y_is_given_x_0_hat_of_the_same_step() {
     check(Mode::Paper, &PredictedX0);
     assert!(largest_guide(Mode::Paper) > 10.0);
 }
 
-/// Line 9: the last step goes to alpha_bar_0 = 1, so the chains end at the last x_0-hat and y_0-hat.
+/// Line 9: the last step goes to alpha_bar_0 = 1, so the chains end at the last estimates x_0-hat and y_0-hat.
 #[test]
 fn the_pair_returned_is_the_last_estimate() {
     let (schedule, log) = (paper_schedule(), Log::default());
@@ -323,15 +323,16 @@ fn clipping_cuts_x_0_hat_and_recomputes_eps_when_asked() {
     assert_eq!(largest_guide(Mode::Clipped), 1.0);
 }
 
-/// A given mask walks Eq. (9) with one noise, model_x answers from (x_t, y_t), and its x_0-hat is what model_y sees.
+/// A given mask follows Eq. (9) with the same noise at all steps; model_x is evaluated at (x_t, y_t), and model_y receives
+/// its x_0-hat.
 #[test]
 fn a_given_mask_enters_through_model_x() {
     check(Mode::GivenMask, &PredictedX0);
     let (_, x_end, _) = expected(Mode::GivenMask, &wave(0.3), &wave(1.1), &wave(2.5));
-    assert!(close(&x_end, &wave(0.3)), "the chain ends at the mask");
+    assert!(close(&x_end, &wave(0.3)), "the chain must end at the mask");
 }
 
-/// A given mask told directly, for `clean`: the same condition at every step.
+/// A given mask is passed to model_y directly, for `clean`: the condition is the same at every step.
 #[test]
 fn a_given_condition_stays_the_same() {
     let (condition, mut y_t) = (wave(0.3), wave(2.5));
@@ -388,14 +389,14 @@ fn check_joint(clip: bool) {
     assert!(close(&values(&x_0), &x_t) && close(&values(&y_0), &y_t));
 }
 
-/// The joint network is asked once a step, with both chains at the same t.
+/// The joint network is evaluated once per step, with both chains at the same t.
 #[test]
 fn the_joint_network_is_given_both_chains() {
     check_joint(false);
     check_joint(true);
 }
 
-/// The members of one training batch, with one timestep a sample.
+/// The members of one training batch, with one timestep per sample.
 struct Batch {
     x_0: Vec<f64>,
     y_0: Vec<f64>,
@@ -409,7 +410,7 @@ impl Batch {
         Self { x_0: wave(0.1), y_0: wave(0.9), eps_1: wave(1.7), eps_2: wave(3.1), t: [7, 801] }
     }
 
-    /// Eq. (3) for values that lie where the batch's lie.
+    /// Eq. (3) for values with the layout of the batch.
     fn noised(&self, clean: &[f64], eps: &[f64]) -> Vec<f64> {
         self.each(clean, eps, |a, c, e| a.sqrt() * c + (1.0 - a).sqrt() * e)
     }
@@ -418,12 +419,12 @@ impl Batch {
         (0..COUNT).map(|i| f(alpha_bar(self.t[i / (COUNT / 2)]), a[i], b[i])).collect()
     }
 
-    /// The answers of network `who`.
+    /// The outputs of network `who`.
     fn answers(&self, who: &str, noisy: &[f64], guide: &[f64]) -> Vec<f64> {
         (0..COUNT).map(|i| answer(who, noisy[i], guide[i], self.t[i / (COUNT / 2)])).collect()
     }
 
-    /// What the network should have said.
+    /// The correct outputs of the network.
     fn target(&self, kind: PredictionType, clean: &[f64], eps: &[f64]) -> Vec<f64> {
         self.each(clean, eps, |a, c, e| match kind {
             PredictionType::Epsilon => e,
@@ -439,7 +440,7 @@ fn mean_square(a: &[f64], b: &[f64]) -> f64 {
     zip(a, b, |a, b| (a - b) * (a - b)).iter().sum::<f64>() / a.len() as f64
 }
 
-/// Algorithm 1: model_x is asked once, with (x_t of Eq. (9), y_t of Eq. (10), t), and the loss is line 6.
+/// Algorithm 1: model_x is evaluated once, with (x_t of Eq. (9), y_t of Eq. (10), t), and the loss is line 6.
 #[test]
 fn algorithm_1_gives_the_noised_pair_and_returns_the_mean_square() {
     let (batch, schedule) = (Batch::new(), paper_schedule());
@@ -457,7 +458,7 @@ fn algorithm_1_gives_the_noised_pair_and_returns_the_mean_square() {
     }
 }
 
-/// model_y's error on one batch, by value, with its condition passed on untouched; and the released code's weight.
+/// model_y's error on one batch, value by value, with its condition passed on unchanged; and the released code's weight.
 #[test]
 fn conditional_error_is_the_square_by_value() {
     let (batch, schedule) = (Batch::new(), paper_schedule());

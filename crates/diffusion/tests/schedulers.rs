@@ -1,12 +1,12 @@
-//! Schedules, timesteps and steps against diffusers' `DDIMScheduler` and `DDPMScheduler`: 135 trajectories in f64 from
-//! given model outputs and given noise (`tests/peers`, whose README says what each file holds and how it was made).
+//! Compares schedules, timesteps and steps with diffusers' `DDIMScheduler` and `DDPMScheduler`: 135 trajectories in f64 from
+//! given model outputs and given noise (`tests/peers`; its README describes each file and how it was made).
 //!
-//! Where diffusers does what our loops do not, the step functions are driven with diffusers' own choices:
-//! - DDIM goes from t to t - T/N whatever the spacing; with `linspace` that is not the next kept timestep, so
-//!   `prev_timesteps` is taken from the golden.
-//! - `clip_sample` alone clips x_0-hat and keeps eps; our [`Clipped`] recomputes eps, which is diffusers'
+//! Where diffusers differs from our loops, the step functions are called with diffusers' choices:
+//! - DDIM goes from t to t - T/N for every spacing; with `linspace` this is not the next kept timestep, so
+//!   `prev_timesteps` is read from the golden file.
+//! - `clip_sample` alone clips x_0-hat and keeps eps; our [`Clipped`] recomputes eps, as diffusers does with
 //!   `use_clipped_model_output`.
-//! - DDPM draws noise wherever its 0-based t > 0, even on the step to the clean image; our `Ddpm` draws none there.
+//! - DDPM adds noise whenever its 0-based t > 0, even in the step to the clean image; our `Ddpm` adds none there.
 
 mod common;
 
@@ -30,7 +30,7 @@ use std::{cell::Cell, collections::BTreeMap};
 const DIMS: [usize; 4] = [1, 4, 4, 1];
 const TOLERANCE: f64 = 1e-6;
 
-/// One case of `schedulers_cases.json`; our configuration's words are diffusers' own.
+/// One case of `schedulers_cases.json`; our configuration uses the same names as diffusers.
 #[derive(Clone, Debug, serde::Deserialize)]
 struct Case {
     name: String,
@@ -66,7 +66,7 @@ impl Case {
         Schedule::new(&config).unwrap()
     }
 
-    /// Our timesteps for this case; an offset shifts leading ones through `from_kept`.
+    /// Our timesteps for this case; `steps_offset` is applied with `from_kept`.
     fn timesteps(&self) -> Timesteps {
         let plain = Timesteps::new(self.num_train_timesteps, self.num_inference_steps, self.timestep_spacing).unwrap();
         let shifted: Vec<usize> = plain.iter().map(|at| at.t + self.steps_offset).collect();
@@ -78,7 +78,7 @@ impl Case {
     }
 }
 
-/// The cases and everything they need.
+/// The cases and their data.
 struct Goldens {
     cases: Vec<Case>,
     files: BTreeMap<String, Arrays>,
@@ -111,7 +111,7 @@ impl Goldens {
         self.field(case, "prev_timesteps").iter().map(|&t| t as i64).collect()
     }
 
-    /// Holds x after each stored step, and x_0-hat of that step, against the golden.
+    /// Compares x after each stored step, and x_0-hat of that step, with the golden file.
     fn check(&self, case: &Case, found: &[(Tensor<4>, Tensor<4>)]) {
         assert_eq!(found.len(), case.num_inference_steps, "{}", case.name);
         let steps = self.field(case, "steps");
@@ -141,7 +141,7 @@ fn alpha_bar_is_diffusers_alphas_cumprod() {
     assert_eq!(seen.len(), tables.len());
 }
 
-/// Every spacing where T/N is whole, and the offset of `leading` through `from_kept`.
+/// Every spacing where T/N is an integer, and the offset of `leading` with `from_kept`.
 #[test]
 fn timesteps_are_diffusers() {
     let goldens = Goldens::load();
@@ -160,7 +160,7 @@ fn timesteps_are_diffusers() {
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["Leading0", "Leading1", "Linspace0", "Trailing0"]);
 }
 
-/// x and x_0-hat after every step of a case, by the step functions with diffusers' timesteps and noise.
+/// x and x_0-hat after every step of a case, from the step functions with diffusers' timesteps and noise.
 fn by_functions(goldens: &Goldens, case: &Case) -> Vec<(Tensor<4>, Tensor<4>)> {
     let schedule = case.schedule();
     let mut x = goldens.input("x_T", 0);
@@ -200,7 +200,7 @@ fn step_functions_walk_diffusers_trajectories() {
     }
 }
 
-/// A network whose answers are given in advance, one a call.
+/// A network with fixed outputs, one per call.
 struct Given<'a> {
     goldens: &'a Goldens,
     kind: PredictionType,
@@ -218,7 +218,7 @@ impl Denoiser for Given<'_> {
     }
 }
 
-/// Keeps what a step returns.
+/// A step that records its results.
 struct Kept<'a>(Ddim<'a>, Vec<(Tensor<4>, Tensor<4>)>);
 
 impl Step for Kept<'_> {
@@ -233,8 +233,8 @@ fn source(samples: Vec<u64>) -> NoiseSource {
     NoiseSource::new(3, samples, &Device::flex()).with_dtype(DType::F64)
 }
 
-/// The loop itself, where diffusers does what it does: DDIM with eta 0, next kept timestep, and clipping only together
-/// with eps recomputed.
+/// The sampling loop itself, for the cases in which diffusers does the same: DDIM with eta 0, moves to the next kept
+/// timestep, and clipping only together with recomputed eps.
 #[test]
 fn the_loop_walks_diffusers_trajectories() {
     let goldens = Goldens::load();
@@ -266,8 +266,8 @@ fn the_loop_walks_diffusers_trajectories() {
     assert_eq!(walked, 35);
 }
 
-/// The objects that the loops drive are the functions with noise keyed by (stream, t), and draw none where the
-/// variance is 0 or the clean image is reached.
+/// The step objects give the results of the step functions with noise keyed by (stream, t), and add no noise where the
+/// variance is 0 or in the move to the clean image.
 #[test]
 fn step_objects_are_the_step_functions_with_keyed_noise() {
     let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();
@@ -291,6 +291,6 @@ fn step_objects_are_the_step_functions_with_keyed_noise() {
         }
         let one = ddim_step(&estimate, b, ddim_sigma(a, b, 1.0), Some(&keyed));
         let small = ddpm_step(&x_t, &estimate, a, b, VarianceType::FixedSmall, Some(&keyed));
-        assert!(difference(&values(&one), &values(&small)) < 1e-11, "eta 1 is ancestral sampling");
+        assert!(difference(&values(&one), &values(&small)) < 1e-11, "eta 1 must equal ancestral sampling");
     }
 }

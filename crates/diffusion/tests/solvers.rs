@@ -1,9 +1,9 @@
-//! The solvers against diffusers' `DPMSolverMultistepScheduler`, `UniPCMultistepScheduler`, `HeunDiscreteScheduler` and
+//! Compares the solvers with diffusers' `DPMSolverMultistepScheduler`, `UniPCMultistepScheduler`, `HeunDiscreteScheduler` and
 //! `KarrasVeScheduler`: trajectories in f64 from given model outputs and given noise (`tests/peers/solvers.py`; the README
-//! beside it says what each case is).
+//! in the same folder describes each case).
 //!
-//! Everything runs through the loop that the methods use. Solvers that draw noise are driven by their functions, with the
-//! golden's noise; that the objects are these functions with keyed noise is a test of its own.
+//! All cases use the sampling loop of the methods. For solvers that add noise, the step functions are called with the noise
+//! of the golden file; a separate test checks that the step objects are these functions with keyed noise.
 
 mod common;
 
@@ -29,10 +29,10 @@ use std::{cell::Cell, collections::BTreeMap};
 
 const DIMS: [usize; 4] = [1, 2, 2, 1];
 const COUNT: usize = 4;
-/// Values of one step in `schedulers_inputs`, of which the first [`COUNT`] are taken.
+/// The number of values per step in `schedulers_inputs`; the first [`COUNT`] of them are used.
 const STRIDE: usize = 16;
 const TOLERANCE: f64 = 1e-9;
-/// Where `edm` adds noise, in the goldens.
+/// s_tmin and s_tmax of the `edm` cases.
 const EDM_BOUNDS: (f64, f64) = (0.05, 50.0);
 
 /// One case of `schedulers_solvers_cases.json`.
@@ -55,7 +55,7 @@ struct Case {
 }
 
 impl Case {
-    /// The schedule's own levels; diffusers puts 2^-24 where zero terminal SNR has alpha_bar_T = 0.
+    /// The schedule of training. Where zero terminal SNR gives alpha_bar_T = 0, diffusers uses 2^-24.
     fn plain_schedule(&self) -> Schedule {
         let default = ScheduleConfig::default();
         let config = ScheduleConfig {
@@ -70,7 +70,7 @@ impl Case {
         if self.rescale_betas_zero_snr { schedule.with_alpha_bars(&[last]) } else { schedule }
     }
 
-    /// The levels and the moves that a sampling with these settings has.
+    /// The levels and the moves of a sampling with these settings.
     fn grid(&self) -> (Schedule, Timesteps) {
         let settings = SamplerSettings {
             sampler: self.sampler,
@@ -94,7 +94,7 @@ impl Case {
             SamplerKind::UniPc => Box::new(UniPc::new(schedule, self.solver_order.unwrap(), self.num_inference_steps)),
             SamplerKind::Heun => Box::new(Heun::new(schedule, 1.0, (source(vec![0]), Stream::Y))),
             SamplerKind::Edm => {
-                // No noise of its own: it is added by the golden's.
+                // Its own noise is off: `GivenChurn` adds the noise of the golden file.
                 let heun = Heun::new(schedule, 0.0, (source(vec![0]), Stream::Y));
                 Box::new(GivenChurn { goldens, schedule, heun, s_noise: self.s_noise.unwrap(), call: 0 })
             }
@@ -107,7 +107,7 @@ fn source(samples: Vec<u64>) -> NoiseSource {
     NoiseSource::new(3, samples, &Device::flex()).with_dtype(DType::F64)
 }
 
-/// The cases and everything they need.
+/// The cases and their data.
 struct Goldens {
     cases: Vec<Case>,
     tensors: Arrays,
@@ -131,7 +131,7 @@ impl Goldens {
     }
 }
 
-/// A network whose answers are given in advance, one a call.
+/// A network with fixed outputs, one per call.
 struct Given<'a> {
     goldens: &'a Goldens,
     kind: PredictionType,
@@ -148,7 +148,7 @@ impl Denoiser for Given<'_> {
     }
 }
 
-/// The stochastic DPM-Solver++ with the golden's noise.
+/// The stochastic DPM-Solver++ with the noise of the golden file.
 struct GivenSde<'a> {
     goldens: &'a Goldens,
     schedule: &'a Schedule,
@@ -167,7 +167,7 @@ impl Step for GivenSde<'_> {
     }
 }
 
-/// Heun's method with the golden's noise where the level rises.
+/// Heun's method, with the noise of the golden file where the noise level rises.
 struct GivenChurn<'a> {
     goldens: &'a Goldens,
     schedule: &'a Schedule,
@@ -187,7 +187,7 @@ impl Step for GivenChurn<'_> {
     }
 }
 
-/// Keeps what a step returns.
+/// A step that records its results.
 struct Kept<'a>(Box<dyn Step + 'a>, Vec<Vec<f64>>);
 
 impl Step for Kept<'_> {
@@ -223,7 +223,7 @@ fn the_loop_walks_diffusers_trajectories() {
     assert_eq!(worst.keys().collect::<Vec<_>>(), ["dpm-solver++", "dpm-solver++-sde", "edm", "heun", "uni-pc"]);
 }
 
-/// The timestep that the network is asked at in each call.
+/// The timestep of each call of the network.
 #[test]
 fn timesteps_are_diffusers() {
     let goldens = Goldens::load();
@@ -233,7 +233,8 @@ fn timesteps_are_diffusers() {
     }
 }
 
-/// The objects that draw noise are the functions with noise keyed by (stream, t), and draw none for the clean image.
+/// The step objects that add noise are the step functions with noise keyed by (stream, t), and add none in the move to the
+/// clean image.
 #[test]
 fn objects_are_the_functions_with_keyed_noise() {
     let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();
@@ -267,7 +268,7 @@ fn objects_are_the_functions_with_keyed_noise() {
     assert!(difference(&values(&raised), &values(&corrected)) > 0.01);
 }
 
-/// What history adds to a move, and that it adds nothing to the last.
+/// The history changes a move by the expected amount, and does not change the last move.
 #[test]
 fn history_extrapolates_to_the_middle_and_is_left_out_at_the_end() {
     let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();

@@ -1,11 +1,12 @@
-//! Toys that are not Gaussian, in which the modes and thresholding inside the loop give different answers.
+//! Small problems that are not Gaussian, in which the conditioning modes and thresholding inside the loop give different
+//! results.
 //!
-//! A mask has two sites, each -1 or +1; an image has one brightness y, normal about a mean that the mask sets. Every
-//! posterior mean is a finite sum over the masks, so the denoisers are exact. Each site is five columns wide, so that
-//! the 5x5 average of the released code's threshold leaves the outer columns' values alone. Samples start from every
-//! combination of 24 normal quantiles for (site 1, site 2, y): a quadrature, without random numbers.
+//! A mask has two sites, each -1 or +1; an image has one brightness y, normally distributed about a mean that depends on the
+//! mask. Every posterior mean is a finite sum over the masks, so the denoisers are exact. Each site is five columns wide, so
+//! that the 5x5 average of the released code's threshold does not change the values of the outer columns. Samples start from
+//! every combination of 24 normal quantiles for (site 1, site 2, y): a quadrature, without random numbers.
 //!
-//! The figures pinned here come from a separate program in another language; they agree to the digits shown.
+//! The expected numbers come from a separate program in another language; they agree to the digits shown.
 
 mod common;
 
@@ -27,7 +28,7 @@ const QUANTILES: usize = 24;
 const COLUMNS: usize = 10;
 const STEPS: usize = 64;
 
-/// One mask: the values of its sites, its probability, and mean and deviation of y.
+/// One mask: the values of its sites, its probability, and the mean and standard deviation of y.
 #[derive(Clone, Copy)]
 struct State {
     sites: [f64; 2],
@@ -40,11 +41,11 @@ const fn state(sites: [f64; 2], prior: f64, mean: f64, deviation: f64) -> State 
     State { sites, prior, mean, deviation }
 }
 
-/// A lesion on the left or on the right: one bit; the left is the majority, 0.7.
+/// A lesion on the left or on the right: one bit. Left is the majority, with probability 0.7.
 const ONE_BIT: [State; 2] = [state([1.0, -1.0], 0.7, 0.8, 0.35), state([-1.0, 1.0], 0.3, -0.8, 0.35)];
 
-/// Two bits that mostly agree, 0.8; y says whether they do and not what they are. No two masks weigh the same: between
-/// equals, starts on the diagonal would be decided by rounding.
+/// Two bits that agree with probability 0.8; y depends on whether they agree, not on their values. All masks have different
+/// probabilities: with equal ones, rounding would decide the starts on the diagonal.
 const TWO_BITS: [State; 4] = [
     state([1.0, 1.0], 0.45, 1.0, 0.3),
     state([-1.0, -1.0], 0.35, 1.0, 0.3),
@@ -52,7 +53,7 @@ const TWO_BITS: [State; 4] = [
     state([-1.0, 1.0], 0.08, -1.0, 0.3),
 ];
 
-/// The set of masks, with the noise levels.
+/// The set of masks, and the noise levels.
 struct Toy<'a> {
     states: &'a [State],
     schedule: &'a Schedule,
@@ -60,7 +61,7 @@ struct Toy<'a> {
 }
 
 impl Toy<'_> {
-    /// P(mask | x_s, y_t), x_s at noise level `a_x` and y_t at `a_y`.
+    /// P(mask | x_s, y_t), with x_s at noise level `a_x` and y_t at noise level `a_y`.
     fn posterior(&self, sites: [f64; 2], a_x: f64, y: f64, a_y: f64) -> Vec<f64> {
         let noise = (1.0 - a_x).max(1e-12);
         let log: Vec<f64> = self
@@ -125,19 +126,19 @@ impl Denoiser for ModelX<'_> {
     }
 }
 
-/// How model_y reads its condition as weights of the masks.
+/// How model_y converts its condition to weights of the masks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Reading {
     /// One bit: the left site of x_0-hat is 2 P(left) - 1, so this is E[y_0 | x_0-hat, y_t] exactly, and also the only
     /// affine continuation of `clean`'s E[y_0 | x_0, y_t] from the two masks to the values between.
     OneBit,
-    /// Two bits, `clean`: the product of what the sites say, the multilinear continuation of E[y_0 | x_0, y_t].
+    /// Two bits, `clean`: the product of the sites' probabilities, the multilinear continuation of E[y_0 | x_0, y_t].
     Product,
     /// `xprev`: the condition is x_{t-1} of the forward process; E[y_0 | x_{t-1}, y_t].
     PreviousX,
 }
 
-/// model_y under one reading of its condition.
+/// model_y with one reading of its condition.
 struct ModelY<'a>(&'a Toy<'a>, Reading);
 
 impl Denoiser for ModelY<'_> {
@@ -208,7 +209,7 @@ fn starts() -> (Tensor<4>, Tensor<4>) {
     (pictures(&x), pictures(&y))
 }
 
-/// Generated sites and brightness of every start.
+/// The generated sites and brightness for every start.
 struct Generated {
     x: Vec<[f64; 2]>,
     y: Vec<f64>,
@@ -219,17 +220,17 @@ impl Generated {
         Self { x: sites(x), y: sites(y).iter().map(|pair| pair[0]).collect() }
     }
 
-    /// Share of masks with the left site above the right.
+    /// The share of masks whose left site has the larger value.
     fn left(&self) -> f64 {
         self.share(|(x, _)| x[0] > x[1])
     }
 
-    /// Share of masks whose sites agree.
+    /// The share of masks whose sites agree.
     fn agree(&self) -> f64 {
         self.share(|(x, _)| (x[0] > 0.0) == (x[1] > 0.0))
     }
 
-    /// Share of bright images.
+    /// The share of bright images.
     fn bright(&self) -> f64 {
         self.share(|(_, y)| *y > 0.0)
     }
@@ -238,7 +239,7 @@ impl Generated {
         self.x.iter().zip(&self.y).filter(|&pair| of(pair)).count() as f64 / self.y.len() as f64
     }
 
-    /// Mean absolute difference of the brightness from the same starts.
+    /// The mean absolute difference in brightness between two results from the same starts.
     fn moved_from(&self, other: &Self) -> f64 {
         self.y.iter().zip(&other.y).map(|(a, b)| (a - b).abs()).sum::<f64>() / self.y.len() as f64
     }
@@ -281,8 +282,8 @@ fn near(found: f64, wanted: f64, tolerance: f64, what: &str) {
     assert!((found - wanted).abs() < tolerance, "{what}: {found}, expected {wanted}");
 }
 
-/// One bit of mask, 0.70 to the left: x_0-hat as it is gives 0.70 back; thresholded inside the loop it gives 0.78, since
-/// a guide that is certain too early pulls y, and y then pulls x.
+/// A mask of one bit, left with probability 0.70: the unchanged x_0-hat reproduces 0.70. Thresholding inside the loop gives
+/// 0.78, because a guide that is certain too early pulls y, and y then pulls x.
 #[test]
 fn thresholding_in_the_loop_favours_the_majority() {
     let plain = pig(&ONE_BIT, Reading::OneBit, &PredictedX0);
@@ -291,11 +292,11 @@ fn thresholding_in_the_loop_favours_the_majority() {
     near(plain.bright(), 0.700_810, 1e-4, "plain, images");
     near(thresholded.left(), 0.778_429, 1e-4, "thresholded, masks");
     near(thresholded.bright(), 0.779_803, 1e-4, "thresholded, images");
-    near(thresholded.moved_from(&plain), 0.160_326, 1e-4, "the same starts end elsewhere");
+    near(thresholded.moved_from(&plain), 0.160_326, 1e-4, "plain against thresholded from the same starts");
 }
 
-/// x_0-hat and y_t together determine x_t here, so E[y_0 | x_0-hat, y_t] is E[y_0 | x_t, y_t]: exact networks of `xhat`
-/// are exact joint networks. `xprev` gives other images from the same starts.
+/// Here x_0-hat and y_t together determine x_t, so E[y_0 | x_0-hat, y_t] is E[y_0 | x_t, y_t]: exact networks for `xhat` are
+/// exact joint networks. `xprev` gives other images from the same starts.
 #[test]
 fn xhat_is_joint_and_xprev_is_not() {
     let xhat = pig(&ONE_BIT, Reading::OneBit, &PredictedX0);
@@ -307,8 +308,8 @@ fn xhat_is_joint_and_xprev_is_not() {
     near(xprev.moved_from(&joint), 0.009_876, 1e-5, "xprev against joint");
 }
 
-/// Two bits whose agreement is what y shows: a model_y that knows clean masks alone reads an uncertain x_0-hat as two
-/// independent bits, and generates 0.72 where 0.80 is true and the joint network has 0.80.
+/// Two bits, and y depends on whether they agree: a model_y that knows only clean masks reads an uncertain x_0-hat as two
+/// independent bits. Its generated masks agree in 0.72 of the cases; the true value is 0.80, which the joint network reaches.
 #[test]
 fn clean_is_not_joint_where_the_mask_has_structure() {
     let joint = joint(&TWO_BITS);
@@ -323,7 +324,7 @@ fn clean_is_not_joint_where_the_mask_has_structure() {
     near(xprev.moved_from(&joint), 0.013_523, 1e-4, "xprev against joint");
 }
 
-/// A mask given to model_y directly, as `clean` allows: y follows that mask's distribution and nothing pulls it back.
+/// A mask is passed to model_y directly, as `clean` allows: y follows the distribution for this mask.
 #[test]
 fn a_given_mask_sets_the_image() {
     struct Always([f64; 2]);

@@ -1,14 +1,15 @@
-//! Speed of every kernel on the shapes of diffusion U-Nets, beside the peak measured in the same run.
+//! Measures the speed of every kernel on shapes of diffusion U-Nets, together with the peak in the same run.
 //!
-//! `cargo run --release -p pig-kernels --example throughput [-- FILTER]`: rows whose name contains FILTER. Each row is the
-//! fastest of several runs, on all threads of rayon's pool.
+//! `cargo run --release -p pig-kernels --example throughput [-- FILTER]` prints the rows whose name contains FILTER. Each row
+//! is the fastest of several runs on all threads of rayon's pool.
 
 use pig_kernels::{
     AdamStep, Attention, Bf16, Conv2d, Element, Extras, GroupNorm, Input, Level, adam, peak, silu, silu_backward,
 };
 use std::time::Instant;
 
-/// Seconds of the fastest run, of at least 7 and 0.15 seconds: what other work on the machine disturbs least.
+/// Seconds of the fastest of at least 7 runs that take at least 0.15 seconds together. Other work on the machine disturbs the
+/// fastest run least.
 fn fastest(mut run: impl FnMut()) -> f64 {
     run();
     let mut times = Vec::new();
@@ -82,7 +83,7 @@ fn convolutions<E: Element>(element: &str, level: Level, filter: &str, peak: fn(
     }
 }
 
-/// Winograd's method: speeds count the multiplications of the plain sum, so shares of the peak may exceed 100 %.
+/// Winograd's method. The speed counts the multiplications of the direct sum, so the share of the peak can exceed 100 %.
 fn winograd(level: Level, filter: &str) {
     println!("{:<26}{:>24}{:>24}{:>24}{:>10}", "Winograd", "forward", "data gradient", "weight gradient", "peak");
     for (batch, size, ci, co, stride) in SHAPES {
@@ -113,7 +114,7 @@ fn winograd(level: Level, filter: &str) {
     }
 }
 
-/// Kernels whose limit is memory: speeds count every tensor once.
+/// Kernels that are limited by memory. The speed counts every tensor once.
 fn memory_bound(level: Level, filter: &str) {
     println!("{:<26}{:>24}{:>24}", "memory", "forward", "backward");
     let row = |name: &str, tensors: [usize; 2], len: usize, times: [f64; 2]| {

@@ -1,10 +1,10 @@
-//! SiLU on its own: x / (1 + e^-x).
+//! SiLU without other operations: x / (1 + e^-x).
 
 use crate::math;
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 
-/// Values of a job.
+/// Values per job.
 const CHUNK: usize = 1 << 14;
 
 /// y = silu(x), element by element.
@@ -16,13 +16,13 @@ pub fn silu(level: Level, x: &[f32], y: &mut [f32]) {
     let shared = SharedMut::new(y);
     for_each_job(x.len().div_ceil(CHUNK), 8 * x.len(), |job| {
         let x = &x[job * CHUNK..x.len().min((job + 1) * CHUNK)];
-        // SAFETY: each job has a chunk of its own.
+        // SAFETY: each job has its own chunk.
         let y = unsafe { shared.slice(job * CHUNK, x.len()) };
         level.dispatch(Forward { x, y });
     });
 }
 
-/// dx = dy silu'(x), element by element, from the forward pass's input.
+/// dx = dy silu'(x), element by element; x is the input of the forward pass.
 ///
 /// # Panics
 /// When the lengths differ.
@@ -32,7 +32,7 @@ pub fn silu_backward(level: Level, x: &[f32], dy: &[f32], dx: &mut [f32]) {
     let shared = SharedMut::new(dx);
     for_each_job(x.len().div_ceil(CHUNK), 8 * x.len(), |job| {
         let range = job * CHUNK..x.len().min((job + 1) * CHUNK);
-        // SAFETY: each job has a chunk of its own.
+        // SAFETY: each job has its own chunk.
         let dx = unsafe { shared.slice(range.start, range.len()) };
         level.dispatch(Backward { x: &x[range.clone()], dy: &dy[range], dx });
     });

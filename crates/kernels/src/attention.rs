@@ -6,29 +6,29 @@ use crate::matmul::{Output, PackedMatrix, matmul, matmul_transposed};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 
-/// Attention of one size. Every tensor is `[batch, tokens, heads x head_dim]`. Where a size is 0 there is nothing to do.
+/// Attention of one size. Every tensor is `[batch, tokens, heads x head_dim]`. If a size is 0, there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attention {
-    /// Samples.
+    /// The number of samples.
     pub batch: usize,
-    /// Tokens (pixels) of a sample.
+    /// The number of tokens (pixels) per sample.
     pub tokens: usize,
-    /// Heads, side by side in the channels.
+    /// The number of heads; their channels follow each other.
     pub heads: usize,
-    /// Channels of a head.
+    /// The number of channels per head.
     pub head_dim: usize,
-    /// Factor of the scores, usually `head_dim^-0.5`.
+    /// The factor of the scores, usually `head_dim^-0.5`.
     pub scale: f32,
 }
 
-/// Query rows whose scores exist at a time.
+/// The number of query rows whose scores are in memory at the same time.
 const QUERIES: usize = 96;
 
 impl Attention {
-    /// Values of each tensor.
+    /// The number of values of each tensor.
     ///
     /// # Panics
-    /// When that is more than an address can count.
+    /// When the number is too large to address.
     pub fn len(&self) -> usize {
         checked::len("tensor", [self.batch, self.tokens, self.heads, self.head_dim])
     }
@@ -42,15 +42,15 @@ impl Attention {
         self.heads * self.head_dim
     }
 
-    /// Where a head of a sample begins.
+    /// The offset of a head of a sample.
     fn head(&self, index: usize) -> usize {
         index / self.heads * self.tokens * self.width() + index % self.heads * self.head_dim
     }
 
     /// out = softmax(q k^T scale) v, head by head.
     ///
-    /// Scores exist for 96 queries at a time on each thread. Samples are independent of each other and of the number of
-    /// threads, to the last bit.
+    /// Each thread holds the scores of at most 96 queries at a time. The result of a sample does not depend on the other
+    /// samples or on the number of threads, to the last bit.
     ///
     /// # Panics
     /// When a length is not [`len`](Self::len).
@@ -86,9 +86,9 @@ impl Attention {
         });
     }
 
-    /// The gradients of q, k and v. The probabilities are computed anew, 96 queries at a time.
+    /// The gradients of q, k and v. The probabilities are recomputed, 96 queries at a time.
     ///
-    /// Samples are independent of each other and of the number of threads, to the last bit.
+    /// The result of a sample does not depend on the other samples or on the number of threads, to the last bit.
     ///
     /// # Panics
     /// When a length is not [`len`](Self::len).
@@ -153,7 +153,7 @@ impl Attention {
         [dq, dk, dv]
     }
 
-    /// softmax(q k^T scale) of some rows of queries.
+    /// softmax(q k^T scale) for some rows of queries.
     fn probabilities(&self, level: Level, rows: usize, q: &[f32], keys: &PackedMatrix, scores: &mut [f32]) {
         let t = self.tokens;
         matmul(level, rows, q, self.width(), keys, None, Output { data: scores, stride: t, accumulate: false });
@@ -192,7 +192,7 @@ impl Kernel for Softmax<'_> {
         for x in self.row.chunks_mut(LANES) {
             let e = math::exp(s, s.fma(s.read(x), scale, shift));
             s.write(x, e);
-            // Lanes beyond the row's end must not count: read back what was written.
+            // Lanes beyond the end of the row must not be summed, so read back the written values.
             sum = s.add(sum, s.read(x));
         }
         let factor = s.splat(1.0 / s.sum(sum));
@@ -202,7 +202,7 @@ impl Kernel for Softmax<'_> {
     }
 }
 
-/// ds = p (dp - sum of p dp) scale, in place of dp.
+/// ds = p (dp - sum of p dp) scale; it overwrites dp.
 struct SoftmaxBackward<'a> {
     p: &'a [f32],
     ds: &'a mut [f32],

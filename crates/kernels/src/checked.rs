@@ -1,16 +1,16 @@
-//! Lengths of tensors from sizes that a caller may have got wrong.
+//! Computes tensor lengths from sizes that can be wrong in the caller.
 
-/// Values of a tensor with these dimensions.
+/// The number of values of a tensor with these dimensions.
 ///
-/// The product of the dimensions that are not 0 is checked, so no product of some of them, in whatever order, overflows later:
-/// neither as `usize` nor as `isize`.
+/// The product of all dimensions that are not 0 is checked. So no later product of some of them, in any order, can overflow
+/// `usize` or `isize`.
 ///
 /// # Panics
 /// When that product exceeds `isize::MAX`.
 pub(crate) fn len<const N: usize>(tensor: &str, dimensions: [usize; N]) -> usize {
     let product = dimensions.iter().try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)));
     let Some(product) = product.filter(|&product| isize::try_from(product).is_ok()) else {
-        panic!("the {tensor} would have {dimensions:?} values, more than an address can count");
+        panic!("the {tensor} would have {dimensions:?} values, which are too many to address");
     };
     if dimensions.contains(&0) { 0 } else { product }
 }
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "more than an address can count")]
+    #[should_panic(expected = "too many to address")]
     fn a_zero_does_not_hide_an_overflow() {
         len("input", [0, usize::MAX, 2]);
     }

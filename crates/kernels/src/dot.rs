@@ -1,4 +1,4 @@
-//! At most four output channels: sums run along the input channels and the lanes are added up at the end.
+//! The kernel for at most four output channels: vectors run along the input channels, and the lanes are added at the end.
 
 use crate::element::{Element, multiply_add};
 use crate::panel::DOT_MAX;
@@ -8,7 +8,7 @@ use crate::tile::Problem;
 use crate::walk::{MAX_TAPS, Target, Walk};
 use std::ops::Range;
 
-/// Pixels that share each load of the weights.
+/// The number of pixels that share each load of the weights.
 const ROWS: usize = 4;
 
 /// Computes the pixels of a job.
@@ -25,7 +25,7 @@ pub(crate) fn run<E: Element, S: Simd>(
         2 => rows::<E, S, 2>(s, walk, problem, pixels, y),
         3 => rows::<E, S, 3>(s, walk, problem, pixels, y),
         DOT_MAX => rows::<E, S, DOT_MAX>(s, walk, problem, pixels, y),
-        other => unreachable!("{other} output channels are not for this kernel"),
+        other => unreachable!("this kernel does not support {other} output channels"),
     }
 }
 
@@ -58,7 +58,7 @@ fn rows<E: Element, S: Simd, const O: usize>(
                 if let Some(residual) = epilogue.residual {
                     v += residual[at + o];
                 }
-                // SAFETY: the pixel lies inside the output and belongs to this job alone.
+                // SAFETY: the pixel lies inside the output and belongs only to this job.
                 unsafe {
                     let y = y.get().add(at + o);
                     *y = if epilogue.accumulate { *y + v } else { v };
@@ -88,8 +88,8 @@ fn sums<E: Element, S: Simd, const O: usize>(
             while k < source.channels {
                 let lanes = LANES.min(source.channels - k);
                 let at = walk.weight(t) * padded + source.first + k;
-                // SAFETY: `lanes` values of the pixel remain; the weights' rows are filled up to a multiple of 16, and
-                // only `lanes` of them are read.
+                // SAFETY: `lanes` values of the pixel remain. The rows of the weights are padded to a multiple of 16, and
+                // only `lanes` values of them are read.
                 unsafe {
                     let mut w = [s.splat(0.0); O];
                     for o in 0..O {

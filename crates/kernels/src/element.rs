@@ -1,20 +1,20 @@
-//! What tensors may hold: `f32`, or `bf16` with sums in `f32`.
+//! Element types of tensors: `f32`, or `bf16` with sums in `f32`.
 
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-/// The upper half of an `f32`: eight bits of exponent, seven of fraction. The type that tensor libraries use too.
+/// The upper half of an `f32`: eight bits of exponent, seven bits of fraction. Tensor libraries use the same type.
 pub use half::bf16 as Bf16;
 
-#[allow(private_bounds, private_interfaces, reason = "nobody outside can name or call what is sealed")]
+#[allow(private_bounds, private_interfaces, reason = "code outside this crate cannot name or call sealed items")]
 mod sealed {
     use super::Bf16;
     use crate::simd::Simd;
 
     pub trait Sealed {
-        /// Sixteen values from `p` on, as `f32`.
+        /// Reads sixteen values from `p` on, as `f32`.
         ///
         /// # Safety
         /// `p` is valid for reading 16 values.
@@ -29,12 +29,12 @@ mod sealed {
     impl Sealed for f32 {
         #[inline(always)]
         unsafe fn load<S: Simd>(s: S, p: *const f32) -> S::V {
-            // SAFETY: the caller vouches for 16 values.
+            // SAFETY: the caller guarantees 16 values.
             unsafe { s.load(p) }
         }
         #[inline(always)]
         unsafe fn store<S: Simd>(s: S, p: *mut f32, v: S::V) {
-            // SAFETY: the caller vouches for 16 values.
+            // SAFETY: the caller guarantees 16 values.
             unsafe { s.store(p, v) }
         }
     }
@@ -42,24 +42,24 @@ mod sealed {
     impl Sealed for Bf16 {
         #[inline(always)]
         unsafe fn load<S: Simd>(s: S, p: *const Bf16) -> S::V {
-            // SAFETY: the caller vouches for 16 values.
+            // SAFETY: the caller guarantees 16 values.
             unsafe { s.load_bf16(p) }
         }
         #[inline(always)]
         unsafe fn store<S: Simd>(s: S, p: *mut Bf16, v: S::V) {
-            // SAFETY: the caller vouches for 16 values.
+            // SAFETY: the caller guarantees 16 values.
             unsafe { s.store_bf16(p, v) }
         }
     }
 }
 
-/// `f32` or [`Bf16`]: what the inputs and weights of a convolution or a product may be. Outputs are always `f32`.
+/// `f32` or [`Bf16`]: the type of the inputs and weights of a convolution or a product. Outputs are always `f32`.
 pub trait Element: Copy + Default + Send + Sync + sealed::Sealed + 'static {
-    /// Whether two values share 32 bits and are multiplied and added pair by pair.
+    /// Whether two values share 32 bits, and pairs of values are multiplied and added together.
     const IS_PAIRED: bool;
-    /// The nearest value, ties to even.
+    /// The nearest value of this type, ties to even.
     fn from_f32(x: f32) -> Self;
-    /// The same value.
+    /// The same value as `f32`.
     fn to_f32(self) -> f32;
 }
 
@@ -81,7 +81,7 @@ impl Element for Bf16 {
     fn from_f32(x: f32) -> Self {
         let bits = x.to_bits();
         let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-        // Rounding could carry the fraction of a NaN into its exponent: keep a quiet NaN instead.
+        // Rounding could carry the fraction of a NaN into its exponent, so NaN becomes a quiet NaN instead.
         let nan = (bits >> 16) | 0x40;
         Self::from_bits((if bits & 0x7fff_ffff > 0x7f80_0000 { nan } else { rounded }) as u16)
     }
@@ -91,7 +91,7 @@ impl Element for Bf16 {
     }
 }
 
-/// Values in 32 bits.
+/// The number of values in 32 bits.
 pub(crate) const fn per_unit<E: Element>() -> usize {
     if E::IS_PAIRED { 2 } else { 1 }
 }
@@ -101,7 +101,7 @@ pub(crate) fn dispatch<E: Element, K: Kernel>(level: Level, kernel: K) -> K::Out
     if E::IS_PAIRED { level.dispatch_bf16(kernel) } else { level.dispatch(kernel) }
 }
 
-/// Up to sixteen values at the start of `x` as `f32`; missing ones are zero.
+/// Reads up to sixteen values at the start of `x` as `f32`; missing values are zero.
 #[inline(always)]
 pub(crate) fn read<E: Element, S: Simd>(s: S, x: &[E]) -> S::V {
     if x.len() >= LANES {
@@ -115,7 +115,7 @@ pub(crate) fn read<E: Element, S: Simd>(s: S, x: &[E]) -> S::V {
     s.read(&lanes)
 }
 
-/// Writes a vector to the start of `y`, rounded where `E` is [`Bf16`], or as much of it as `y` can hold.
+/// Writes a vector, or as much of it as fits, to the start of `y`; it is rounded if `E` is [`Bf16`].
 #[inline(always)]
 pub(crate) fn write<E: Element, S: Simd>(s: S, y: &mut [E], v: S::V) {
     if y.len() >= LANES {
@@ -128,7 +128,7 @@ pub(crate) fn write<E: Element, S: Simd>(s: S, y: &mut [E], v: S::V) {
     }
 }
 
-/// acc + w x, or the sum of both products of each pair.
+/// acc + w x; for pairs, acc plus both products of each pair.
 #[inline(always)]
 pub(crate) fn multiply_add<E: Element, S: Simd>(s: S, w: S::V, x: S::V, acc: S::V) -> S::V {
     if E::IS_PAIRED { s.dot_bf16(w, x, acc) } else { s.fma(w, x, acc) }
@@ -148,7 +148,7 @@ unsafe impl Send for Units<'_> {}
 unsafe impl Sync for Units<'_> {}
 
 impl<'a> Units<'a> {
-    /// The units of `x`; a last odd value is left out.
+    /// The units of `x`; if a last value has no partner, it is omitted.
     pub(crate) fn new<E: Element>(x: &'a [E]) -> Self {
         Self { start: x.as_ptr().cast(), len: x.len() / per_unit::<E>(), tensor: PhantomData }
     }
@@ -159,13 +159,13 @@ impl<'a> Units<'a> {
         self.start
     }
 
-    /// How many units there are.
+    /// The number of units.
     pub(crate) fn len(self) -> usize {
         self.len
     }
 }
 
-/// The tensor with an even number of channels where elements are paired: an odd number gets a channel of zeros.
+/// The tensor, with an even number of channels if elements are paired: an odd number of channels gets one more channel of zeros.
 pub(crate) fn whole_units<E: Element>(x: &[E], channels: usize) -> Cow<'_, [E]> {
     let padded = channels.next_multiple_of(per_unit::<E>());
     if padded == channels {
@@ -178,7 +178,7 @@ pub(crate) fn whole_units<E: Element>(x: &[E], channels: usize) -> Cow<'_, [E]> 
     Cow::Owned(even)
 }
 
-/// Values of a job.
+/// Values per job.
 const CHUNK: usize = 1 << 15;
 
 /// y = x, rounded to the nearest `Bf16`, ties to even.
@@ -190,7 +190,7 @@ pub fn to_bf16(level: Level, x: &[f32], y: &mut [Bf16]) {
     let shared = SharedMut::new(y);
     for_each_job(x.len().div_ceil(CHUNK), x.len(), |job| {
         let x = &x[job * CHUNK..x.len().min((job + 1) * CHUNK)];
-        // SAFETY: each job has a chunk of its own.
+        // SAFETY: each job has its own chunk.
         let y = unsafe { shared.slice(job * CHUNK, x.len()) };
         level.dispatch(Convert { x, y });
     });
@@ -205,7 +205,7 @@ pub fn from_bf16(level: Level, x: &[Bf16], y: &mut [f32]) {
     let shared = SharedMut::new(y);
     for_each_job(x.len().div_ceil(CHUNK), x.len(), |job| {
         let x = &x[job * CHUNK..x.len().min((job + 1) * CHUNK)];
-        // SAFETY: each job has a chunk of its own.
+        // SAFETY: each job has its own chunk.
         let y = unsafe { shared.slice(job * CHUNK, x.len()) };
         level.dispatch(Convert { x, y });
     });

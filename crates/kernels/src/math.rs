@@ -1,14 +1,14 @@
-//! Exponentials and what is built on them, sixteen lanes at a time.
+//! The exponential function and functions that use it, sixteen lanes at a time.
 
 use crate::simd::{ROUND, Simd};
 
-/// e^x to about 1e-7 relative, for x in [-87, 88]; beyond, the value at the end of that range.
+/// e^x with a relative error of about 1e-7, for x in [-87, 88]; outside this range, the value at the nearer end.
 ///
-/// x = n ln 2 + r with whole n and |r| <= ln 2 / 2, then the Taylor series of e^r to the seventh power, whose remainder is
+/// x = n ln 2 + r with an integer n and |r| <= ln 2 / 2; e^r is its Taylor series up to the seventh power, whose remainder is
 /// below 6e-9.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
-    // ln 2 in two parts: the first has few enough bits for n times it to be exact.
+    // ln 2 in two parts: the first has so few bits that its product with n is exact.
     const HIGH: f32 = 0.693_359_4;
     const LOW: f32 = -2.121_944_4e-4;
     let x = s.min(s.splat(88.0), s.max(s.splat(-87.0), x));

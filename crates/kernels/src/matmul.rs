@@ -9,7 +9,7 @@ use crate::tile::{self, Epilogue, Phase, Problem, Source, Tap};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// The right side of a product, `[depth, columns]`, packed for elements of type `E`. Either may be 0.
+/// The right matrix of a product, `[depth, columns]`, packed for elements of type `E`. Both sizes may be 0.
 #[derive(Clone, Debug)]
 pub struct PackedMatrix<E = f32> {
     packed: Packed,
@@ -40,35 +40,35 @@ impl<E: Element> PackedMatrix<E> {
         Self { packed: Packed::new::<E>(1, depth, columns, value), depth, element: PhantomData }
     }
 
-    /// Rows of the matrix.
+    /// The number of rows.
     pub fn depth(&self) -> usize {
         self.depth
     }
 
-    /// Columns of the matrix.
+    /// The number of columns.
     pub fn columns(&self) -> usize {
         self.packed.out_channels
     }
 }
 
-/// A matrix to be written, and how.
+/// An output matrix.
 #[derive(Debug)]
 pub struct Output<'a> {
     /// The values.
     pub data: &'a mut [f32],
-    /// Values from one row to the next, at least the columns.
+    /// The distance from one row to the next in values; at least the number of columns.
     pub stride: usize,
-    /// Whether the product is added to what is there.
+    /// Whether the product is added to the present values.
     pub accumulate: bool,
 }
 
 /// c = a b + bias: a `[rows, depth]` with rows `a_stride` apart, b packed, bias `[columns]`, c `[rows, columns]`.
 ///
-/// Every row is computed independently of the others and of the number of threads, to the last bit. Without rows or columns
-/// nothing happens; without depth the sums are 0.
+/// The result of a row does not depend on the other rows or on the number of threads, to the last bit. With 0 rows or columns
+/// nothing happens; with a depth of 0 the sums are 0.
 ///
 /// # Panics
-/// When a slice is too short, or `E` is `Bf16` and the depth or the left stride is odd.
+/// When a slice is too short, or when `E` is `Bf16` and the depth or the left stride is odd.
 pub fn matmul<E: Element>(
     level: Level,
     rows: usize,
@@ -85,7 +85,7 @@ pub fn matmul<E: Element>(
     let unit = per_unit::<E>();
     assert!(
         b.depth().is_multiple_of(unit) && a_stride.is_multiple_of(unit),
-        "bf16 products need even depths and strides"
+        "bf16 products need an even depth and an even left stride"
     );
     if rows == 0 || b.columns() == 0 {
         return;
@@ -109,7 +109,7 @@ pub fn matmul<E: Element>(
     tile::run::<E>(level, &problem, &[phase], data);
 }
 
-/// c = bias, or c += bias: the sums are empty.
+/// c = bias, or c += bias, because the sums are empty.
 fn without_depth(rows: usize, columns: usize, bias: Option<&[f32]>, c: Output<'_>) {
     let Output { data, stride, accumulate } = c;
     for row in 0..rows {
@@ -124,8 +124,8 @@ fn without_depth(rows: usize, columns: usize, bias: Option<&[f32]>, c: Output<'_
 /// c = a^T b: a `[depth, rows]` with rows `a_stride` apart, b `[depth, columns]` with rows `b_stride` apart, c `[rows,
 /// columns]`.
 ///
-/// The sum over `depth` is cut at places that depend on the shape alone, so results do not depend on the number of threads.
-/// Without rows or columns nothing happens; without depth the sums are 0.
+/// The sum over `depth` is divided at positions that depend only on the shape, so results do not depend on the number of
+/// threads. With 0 rows or columns nothing happens; with a depth of 0 the sums are 0.
 ///
 /// # Panics
 /// When a slice is too short.
@@ -150,7 +150,7 @@ pub fn matmul_transposed<E: Element>(
     let out = SharedMut::new(data);
     for_each_job(rows.div_ceil(LANES), 2 * rows * columns, |block| {
         for row in block * LANES..rows.min((block + 1) * LANES) {
-            // SAFETY: the row lies inside c, and each job has rows of its own.
+            // SAFETY: the row lies inside c, and each job has its own rows.
             let out = unsafe { out.slice(row * stride, columns) };
             for (strip, out) in out.chunks_mut(LANES).enumerate() {
                 let total = partial.total(0, row, strip);
@@ -164,7 +164,7 @@ pub fn matmul_transposed<E: Element>(
 
 /// Whether `x` holds `rows` rows of `columns` values, `stride` apart.
 fn fits<E>(x: &[E], rows: usize, columns: usize, stride: usize) -> bool {
-    // Sizes that overflow fit into no slice.
+    // If the length overflows, no slice can hold it.
     let len = || (rows - 1).checked_mul(stride)?.checked_add(columns);
     rows == 0 || columns == 0 || (stride >= columns && len().is_some_and(|len| len <= x.len()))
 }

@@ -1,4 +1,4 @@
-//! Group normalisation, with SiLU fused behind it.
+//! Group normalisation, optionally with a fused SiLU.
 
 use crate::checked;
 use crate::conv::Input;
@@ -9,37 +9,39 @@ use crate::simd::{Kernel, LANES, Level, Simd};
 use std::ops::Range;
 
 /// Group normalisation of one size: `z = (x - mean) rstd gamma + beta` over the pixels and channels of each group of each
-/// sample, then `silu(z)` where [`silu`](Self::silu) says so.
+/// sample, followed by `silu(z)` if [`silu`](Self::silu) is set.
 ///
-/// Tensors are `[batch, pixels, channels]`, `mean` and `rstd` `[batch, groups]`, `gamma` and `beta` `[channels]`. The input may
-/// be two tensors side by side, as [`Input`] says: the bits are those of the joined tensor.
+/// Tensors are `[batch, pixels, channels]`, `mean` and `rstd` are `[batch, groups]`, `gamma` and `beta` are `[channels]`. The
+/// input may be two tensors with concatenated channels, see [`Input`]: the result has the same bits as for one joined tensor.
 ///
-/// A batch of 0 is nothing to do: outputs are empty, and gradients of parameters are 0. Every other size of 0 panics, as do more
-/// values than an address can count.
+/// With a batch of 0 there is nothing to do: outputs are empty, and gradients of parameters are 0. Every other size of 0 panics,
+/// and so do more values than can be addressed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupNorm {
-    /// Samples.
+    /// The number of samples.
     pub batch: usize,
-    /// Pixels of a sample.
+    /// The number of pixels per sample.
     pub pixels: usize,
-    /// Channels; a multiple of `groups`.
+    /// The number of channels; a multiple of `groups`.
     pub channels: usize,
-    /// Groups of neighbouring channels.
+    /// The number of groups of neighbouring channels.
     pub groups: usize,
-    /// Added to the variance.
+    /// The value added to the variance.
     pub eps: f32,
     /// Whether SiLU follows.
     pub silu: bool,
 }
 
-/// Values of a chunk: it stays in the first cache.
+/// The number of values per chunk; a chunk stays in the L1 cache.
 const CHUNK: usize = 6144;
 
 impl GroupNorm {
-    /// y from x, as `f32` or rounded to `Bf16`; also what the backward pass needs, the mean and the reciprocal standard deviation of each group.
+    /// Computes y from x, as `f32` or rounded to `Bf16`, and the mean and the reciprocal standard deviation of each group, which the
+    /// backward pass needs.
     ///
-    /// Variances are sums of squared deviations from each chunk's own mean, merged in `f64`: an offset of the input does not
-    /// cost accuracy. Samples are independent of each other and of the number of threads, to the last bit.
+    /// Variances are computed from squared deviations from the mean of each chunk, which are merged in `f64`, so an offset of the
+    /// input does not reduce the accuracy. The result of a sample does not depend on the other samples or on the number of threads,
+    /// to the last bit.
     ///
     /// # Panics
     /// When a length does not match.
@@ -60,7 +62,7 @@ impl GroupNorm {
         let (y, mean, rstd) = (SharedMut::new(y), SharedMut::new(mean), SharedMut::new(rstd));
         for_each_job(self.batch, 8 * self.batch * size, |sample| {
             let parts: Vec<Part<'_>> = parts.iter().map(|part| part.sample(sample, self.batch)).collect();
-            // SAFETY: each sample has a part of its own of every output.
+            // SAFETY: each sample has its own part of every output.
             let (y, mean, rstd) = unsafe {
                 (
                     y.slice(sample * size, size),
@@ -74,7 +76,7 @@ impl GroupNorm {
             let scale: Vec<f32> = rstd.iter().zip(gamma).map(|(r, g)| r * g).collect();
             for_each_job(self.chunks(), 8 * size, |chunk| {
                 let pixels = self.chunk(chunk);
-                // SAFETY: each chunk has a part of its own of the output.
+                // SAFETY: each chunk has its own part of the output.
                 let y = unsafe { y.slice(pixels.start * self.channels, pixels.len() * self.channels) };
                 for part in &parts {
                     let part = part.pixels(pixels.clone());
@@ -84,10 +86,10 @@ impl GroupNorm {
         });
     }
 
-    /// The gradients of x, gamma and beta, from the forward pass's input and statistics; `dx` has a tensor for each of the
-    /// input's.
+    /// The gradients of x, gamma and beta, from the input and the statistics of the forward pass; `dx` has one tensor for each
+    /// tensor of the input.
     ///
-    /// dx of a sample is independent of the other samples and of the number of threads, to the last bit; dgamma and dbeta are
+    /// dx of a sample does not depend on the other samples or on the number of threads, to the last bit; dgamma and dbeta are
     /// sums over the batch in a fixed order.
     ///
     /// # Panics
@@ -108,7 +110,7 @@ impl GroupNorm {
         self.check(gamma, beta, mean, rstd);
         let parts = self.parts(x);
         assert_eq!(dy.len(), self.len(), "length of the output's gradient");
-        assert_eq!(dx.len(), parts.len(), "gradients of the input's tensors");
+        assert_eq!(dx.len(), parts.len(), "number of gradients and of input tensors");
         for (dx, part) in dx.iter().zip(&parts) {
             assert_eq!(dx.len(), part.x.len(), "length of the input's gradient");
         }
@@ -124,11 +126,11 @@ impl GroupNorm {
                 .zip(&dx)
                 .map(|(part, dx)| {
                     let part = part.sample(sample, self.batch);
-                    // SAFETY: each sample has a part of its own of every gradient.
+                    // SAFETY: each sample has its own part of every gradient.
                     (part, SharedMut::new(unsafe { dx.slice(sample * part.x.len(), part.x.len()) }))
                 })
                 .collect();
-            // SAFETY: each sample has sums of its own.
+            // SAFETY: each sample has its own sums.
             let sums = unsafe { shared.slice(sample * self.channels, self.channels) };
             let groups = sample * self.groups..(sample + 1) * self.groups;
             let saved =
@@ -142,7 +144,7 @@ impl GroupNorm {
         }
     }
 
-    /// dx of one sample, and its sums over pixels of dz and of dz times the normalised x.
+    /// dx of one sample, and for each channel the sums over pixels of dz and of dz times the normalised x.
     fn sample_backward(
         &self,
         level: Level,
@@ -157,11 +159,11 @@ impl GroupNorm {
         let rows = |pixels: &Range<usize>, channels: usize| pixels.start * channels..pixels.end * channels;
         for_each_job(chunks, 16 * size, |chunk| {
             let pixels = self.chunk(chunk);
-            // SAFETY: each chunk has partial sums of its own.
+            // SAFETY: each chunk has its own partial sums.
             let partial = unsafe { shared.slice(2 * chunk * self.channels, 2 * self.channels) };
             for (part, dx) in parts {
                 let range = rows(&pixels, part.channels);
-                // SAFETY: each chunk has a part of its own of each dx.
+                // SAFETY: each chunk has its own part of each dx.
                 let dx = unsafe { dx.slice(range.start, range.len()) };
                 let dy = &dy[rows(&pixels, self.channels)];
                 level.dispatch(Sums { part: part.pixels(pixels.clone()), dy, saved, silu: self.silu, dx, partial });
@@ -193,7 +195,7 @@ impl GroupNorm {
             let pixels = self.chunk(chunk);
             for (part, dx) in parts {
                 let range = rows(&pixels, part.channels);
-                // SAFETY: each chunk has a part of its own of each dx.
+                // SAFETY: each chunk has its own part of each dx.
                 let dx = unsafe { dx.slice(range.start, range.len()) };
                 let dz = if self.silu { None } else { Some(&dy[rows(&pixels, self.channels)]) };
                 let (part, mean) = (part.pixels(pixels.clone()), &saved.mean);
@@ -202,7 +204,7 @@ impl GroupNorm {
         });
     }
 
-    /// The tensors of the input, each with its place among the channels.
+    /// The tensors of the input, each with its position among the channels.
     fn parts<'a>(&self, x: Input<'a>) -> Vec<Part<'a>> {
         let mut first = 0;
         x.parts(checked::len("input", [self.batch, self.pixels]), self.channels)
@@ -214,26 +216,26 @@ impl GroupNorm {
             .collect()
     }
 
-    /// Values of the input.
+    /// The number of input values.
     fn len(&self) -> usize {
         checked::len("input", [self.batch, self.pixels, self.channels])
     }
 
     fn check(&self, gamma: &[f32], beta: &[f32], mean: &[f32], rstd: &[f32]) {
-        assert!(self.groups > 0 && self.channels.is_multiple_of(self.groups), "channels are a multiple of groups");
-        assert!(self.pixels > 0 && self.channels > 0, "at least one pixel and one channel");
+        assert!(self.groups > 0 && self.channels.is_multiple_of(self.groups), "channels must be a multiple of groups");
+        assert!(self.pixels > 0 && self.channels > 0, "a norm needs at least one pixel and one channel");
         assert_eq!((gamma.len(), beta.len()), (self.channels, self.channels), "length of gamma and beta");
         let groups = checked::len("statistics", [self.batch, self.groups]);
         assert_eq!((mean.len(), rstd.len()), (groups, groups), "length of the statistics");
     }
 
-    /// One value a channel from one value a group.
+    /// Converts one value per group to one value per channel.
     fn spread(&self, groups: &[f32]) -> Vec<f32> {
         let per_group = self.channels / self.groups;
         groups.iter().flat_map(|&g| std::iter::repeat_n(g, per_group)).collect()
     }
 
-    /// Pixels of a chunk: the partition depends on the shape alone.
+    /// The number of pixels per chunk; it depends only on the shape.
     fn chunk_pixels(&self) -> usize {
         (CHUNK / self.channels).clamp(1, self.pixels)
     }
@@ -248,13 +250,13 @@ impl GroupNorm {
         chunk * pixels..self.pixels.min((chunk + 1) * pixels)
     }
 
-    /// Mean and reciprocal standard deviation of each group of one sample.
+    /// The mean and the reciprocal standard deviation of each group of one sample.
     fn statistics(&self, level: Level, parts: &[Part<'_>], mean: &mut [f32], rstd: &mut [f32]) {
         let (chunks, width) = (self.chunks(), 3 * self.channels);
         let mut moments = vec![0.0_f32; chunks * width];
         let shared = SharedMut::new(&mut moments);
         for_each_job(chunks, 4 * self.pixels * self.channels, |chunk| {
-            // SAFETY: each chunk has a row of its own.
+            // SAFETY: each chunk has its own row.
             let out = unsafe { shared.slice(chunk * width, width) };
             for part in parts {
                 level.dispatch(Moments { part: part.pixels(self.chunk(chunk)), total: self.channels, out });
@@ -262,7 +264,7 @@ impl GroupNorm {
         });
         let per_group = self.channels / self.groups;
         for group in 0..self.groups {
-            // A part is a channel of a chunk: count, mean, and sum of squared deviations from that mean.
+            // A part is one channel of one chunk: its count, its mean, and the sum of squared deviations from that mean.
             let parts = (0..chunks).flat_map(|chunk| {
                 let count = self.chunk(chunk).len() as f64;
                 let row = &moments[chunk * width..(chunk + 1) * width];
@@ -286,7 +288,7 @@ struct Part<'a> {
     /// `[pixels, channels]`.
     x: &'a [f32],
     channels: usize,
-    /// Its first channel's place among those of all.
+    /// The position of its first channel among all channels.
     first: usize,
 }
 
@@ -301,7 +303,7 @@ impl Part<'_> {
         Self { x: &self.x[pixels.start * self.channels..pixels.end * self.channels], ..self }
     }
 
-    /// Its channels in vectors: where each lies within this tensor, and among all channels.
+    /// Its channels in vectors: the range of each vector within this tensor, and among all channels.
     fn strips(self) -> impl Iterator<Item = [Range<usize>; 2]> {
         (0..self.channels).step_by(LANES).map(move |start| {
             let strip = start..self.channels.min(start + LANES);
@@ -310,7 +312,7 @@ impl Part<'_> {
     }
 }
 
-/// One value a channel of everything that the backward pass reads.
+/// The statistics and parameters that the backward pass reads, one value per channel.
 struct Saved<'a> {
     mean: Vec<f32>,
     rstd: Vec<f32>,
@@ -318,13 +320,13 @@ struct Saved<'a> {
     beta: &'a [f32],
 }
 
-/// Rows whose sums run side by side, to hide the latency of additions.
+/// The number of rows with separate sums, to hide the latency of additions.
 const SIDE: usize = 4;
 
 /// For each channel of a chunk: its mean, and the sums of deviations and of squared deviations from it.
 struct Moments<'a> {
     part: Part<'a>,
-    /// Channels of all parts.
+    /// The number of channels of all parts.
     total: usize,
     out: &'a mut [f32],
 }
@@ -370,7 +372,7 @@ impl Kernel for Moments<'_> {
     }
 }
 
-/// y = silu((x - mean) scale + beta), or without silu: the part's channels of y, which has all.
+/// y = silu((x - mean) scale + beta), or the same without silu, for the channels of the part; y has the channels of all parts.
 struct Apply<'a, E> {
     part: Part<'a>,
     mean: &'a [f32],
@@ -397,7 +399,7 @@ impl<E: Element> Kernel for Apply<'_, E> {
     }
 }
 
-/// Sums over a chunk's pixels of dz and of dz times the normalised x; with SiLU, dz itself goes to the part's dx.
+/// Sums dz, and dz times the normalised x, over the pixels of a chunk; with SiLU, dz is also written to the dx of the part.
 struct Sums<'a> {
     part: Part<'a>,
     dy: &'a [f32],
@@ -434,7 +436,7 @@ impl Kernel for Sums<'_> {
     }
 }
 
-/// dx = dz scale + (x - mean) slope + offset for a part; dz is read from dx where it is not given.
+/// dx = dz scale + (x - mean) slope + offset for a part; if dz is not given, it is read from dx.
 struct Combine<'a> {
     part: Part<'a>,
     dz: Option<&'a [f32]>,

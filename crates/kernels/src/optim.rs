@@ -1,36 +1,36 @@
-//! One pass over the parameters for the optimiser and the moving average.
+//! The optimiser and the moving average in one pass over the parameters.
 
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 
-/// Settings of one step of Adam or AdamW, and of the exponential moving average that follows it. They are `f64` because
-/// `1 - beta` is.
+/// Settings of one step of Adam or AdamW and of the exponential moving average after it. They are `f64`, because `1 - beta` is
+/// computed in `f64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
-    /// Step size.
+    /// The step size.
     pub learning_rate: f64,
-    /// Decay of the mean of gradients, usually 0.9.
+    /// The decay of the mean of gradients, usually 0.9.
     pub beta1: f64,
-    /// Decay of the mean of squared gradients, usually 0.999.
+    /// The decay of the mean of squared gradients, usually 0.999.
     pub beta2: f64,
-    /// Added to the root of the mean of squares.
+    /// The value added to the root of the mean of squares.
     pub eps: f64,
-    /// Decoupled weight decay (AdamW): `learning_rate * weight_decay` of each parameter is taken off. 0 is Adam.
+    /// Decoupled weight decay (AdamW): the fraction `learning_rate * weight_decay` of each parameter is subtracted. 0 is Adam.
     pub weight_decay: f64,
-    /// Number of this step, from 1; for the bias correction.
+    /// The number of this step, starting with 1, for the bias correction.
     pub step: u32,
-    /// Factor of every gradient, such as gradient clipping's.
+    /// The factor of every gradient, for example for gradient clipping.
     pub gradient_scale: f64,
-    /// Decay of the moving average in this step: `average = decay average + (1 - decay) parameter`.
+    /// The decay of the moving average in this step: `average = decay average + (1 - decay) parameter`.
     pub ema_decay: f64,
 }
 
-/// Values of a job.
+/// Values per job.
 const CHUNK: usize = 1 << 14;
 
-/// Updates a parameter, its two moments, and its moving average where there is one, reading and writing each once.
+/// Updates a parameter, its two moments and, if given, its moving average; each is read and written once.
 ///
-/// As PyTorch's `Adam` and `AdamW` without amsgrad: `m = beta1 m + (1 - beta1) g`, `v = beta2 v + (1 - beta2) g^2`,
+/// It matches PyTorch's `Adam` and `AdamW` without amsgrad: `m = beta1 m + (1 - beta1) g`, `v = beta2 v + (1 - beta2) g^2`,
 /// `p = p (1 - lr decay) - lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)`. The result does not depend on the number of
 /// threads.
 ///
@@ -46,7 +46,7 @@ pub fn adam(
     average: Option<&mut [f32]>,
 ) {
     let len = gradient.len();
-    assert!(settings.step > 0, "steps count from 1");
+    assert!(settings.step > 0, "the step number must be at least 1");
     assert!(parameter.len() == len && first.len() == len && second.len() == len, "length of the state");
     assert!(average.as_ref().is_none_or(|average| average.len() == len), "length of the moving average");
     let correction = |beta: f64| 1.0 - beta.powi(settings.step as i32);
@@ -56,7 +56,7 @@ pub fn adam(
     let average = average.map(SharedMut::new);
     for_each_job(len.div_ceil(CHUNK), 4 * len, |job| {
         let (start, size) = (job * CHUNK, CHUNK.min(len - job * CHUNK));
-        // SAFETY: each job has a chunk of its own of every tensor.
+        // SAFETY: each job has its own chunk of every tensor.
         let [parameter, first, second] = [parameter, first, second].map(|x| unsafe { x.slice(start, size) });
         // SAFETY: as above.
         let average = average.map(|x| unsafe { x.slice(start, size) });

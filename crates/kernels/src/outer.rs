@@ -1,8 +1,8 @@
-//! Sums of outer products over pixels: weight gradients, and matrix products with a transposed left side.
+//! Sums of outer products over pixels: weight gradients, and matrix products with a transposed left matrix.
 //!
-//! For every tap, `sum[i][j] = sum over pairs (p, q) of a[p][i] b[q][j]`, where the pairs are the pixels that the tap joins.
-//! Pixels are cut into pieces, and pieces into blocks, by the shape alone; each piece has a partial sum of its own and the
-//! partial sums are added in order, so the result does not depend on the number of threads.
+//! For every tap, `sum[i][j] = sum over pairs (p, q) of a[p][i] b[q][j]`, where a pair is two pixels that the tap connects. The
+//! division of pixels into pieces, and of pieces into blocks, depends only on the shape. Each piece has its own partial sum, and
+//! the partial sums are added in order, so the result does not depend on the number of threads.
 
 use crate::element::{Element, dispatch, multiply_add, per_unit};
 use crate::panel::{Line, lines};
@@ -10,46 +10,46 @@ use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use std::ops::Range;
 
-/// Pixels of a block: rows of two strips of them stay in the first cache.
+/// The number of pixels per block: their values in two strips stay in the L1 cache.
 const fn block_pixels<E: Element>() -> usize {
     128 * per_unit::<E>()
 }
 
-/// Pixels of a piece, where there are not too many pieces.
+/// The number of pixels per piece, unless there are more than [`MAX_PIECES`] pieces.
 const PIECE: usize = 2048;
 
-/// Most pieces.
+/// The largest number of pieces.
 const MAX_PIECES: usize = 16;
 
-/// Rows of a register tile.
+/// The number of rows of a register tile.
 const ROWS: usize = 8;
 
-/// Stands for a pixel outside the image: all its values are zero.
+/// Marks a pixel outside the image: all its values are zero.
 pub(crate) const OUTSIDE: usize = usize::MAX;
 
-/// Lists the pairs of (pixel of `a`, pixel of `b`) that a tap joins, for a range of pixels. Pairs with a pixel [`OUTSIDE`] are
-/// left out for `f32`, and listed for `Bf16`, so that one side's list is the same for every tap.
+/// Lists the pairs (pixel of `a`, pixel of `b`) that a tap connects, for a range of pixels. Pairs with a pixel [`OUTSIDE`] are
+/// omitted for `f32`, and listed for `Bf16`, so that the list of output pixels is the same for every tap.
 pub(crate) type Pairs<'a> = dyn Fn(usize, Range<usize>, &mut Vec<[usize; 2]>) + Sync + 'a;
 
-/// What is summed.
+/// The operands of a sum.
 #[derive(Clone, Copy)]
 pub(crate) struct Outer<'a, E> {
-    /// The side whose values are broadcast, and the values from one pixel to the next.
+    /// The operand whose values are broadcast, and its distance from one pixel to the next in values.
     pub(crate) a: &'a [E],
     pub(crate) a_stride: usize,
-    /// Channels of `a` that take part.
+    /// The number of channels of `a` in the sums.
     pub(crate) rows: usize,
-    /// The side that is read in vectors, and the values from one pixel to the next.
+    /// The operand that is read in vectors, and its distance from one pixel to the next in values.
     pub(crate) b: &'a [E],
     pub(crate) b_stride: usize,
-    /// Channels of `b` that take part.
+    /// The number of channels of `b` in the sums.
     pub(crate) columns: usize,
     pub(crate) pixels: usize,
     pub(crate) taps: usize,
     pub(crate) pairs: &'a Pairs<'a>,
 }
 
-/// Partial sums `[piece][tap][row][column, filled up to a multiple of 16]`.
+/// Partial sums `[piece][tap][row][column, padded to a multiple of 16]`.
 pub(crate) struct Partial {
     data: Vec<Line>,
     pieces: usize,
@@ -84,7 +84,7 @@ pub(crate) fn run<E: Element>(level: Level, outer: &Outer<'_, E>) -> Partial {
 }
 
 impl Partial {
-    /// Sums of nothing yet, of this shape.
+    /// Sums that are still zero, in the shape for `outer`.
     pub(crate) fn new<E: Element>(outer: &Outer<'_, E>) -> Self {
         let width = outer.columns.next_multiple_of(LANES);
         let pieces = outer.pixels.div_ceil(PIECE).clamp(1, MAX_PIECES);
@@ -92,12 +92,12 @@ impl Partial {
         Self { data, pieces, taps: outer.taps, rows: outer.rows, width }
     }
 
-    /// Adds the sums of `outer`, which has the same taps, rows and columns as the one before.
+    /// Adds the sums of `outer`, which has the same taps, rows and columns as before.
     pub(crate) fn add<E: Element>(&mut self, level: Level, outer: &Outer<'_, E>) {
         assert_eq!((outer.taps, outer.rows), (self.taps, self.rows), "shape of the sums");
         assert_eq!(outer.columns.next_multiple_of(LANES), self.width, "shape of the sums");
         let size = self.taps * self.rows * self.width;
-        // Jobs beyond the pieces share a piece's taps and rows; each sum is still one chain, whoever computes it.
+        // If there are few pieces, several jobs share the taps and rows of a piece; each sum is still computed by one job.
         let wanted = (MAX_PIECES / self.pieces).max(1);
         let tap_parts = if outer.taps > 1 { wanted.min(outer.taps) } else { 1 };
         let row_parts = (wanted / tap_parts).clamp(1, outer.rows.div_ceil(ROWS));
@@ -134,7 +134,7 @@ struct Job<'a, E> {
     taps: Range<usize>,
     rows: Range<usize>,
     width: usize,
-    /// The piece's partial sums; this job alone touches its taps and rows of them.
+    /// The partial sums of the piece; only this job touches the sums of its taps and rows.
     out: *mut f32,
     _buffer: SharedMut<'a, Line>,
 }
@@ -170,7 +170,7 @@ impl<E: Element> Kernel for Job<'_, E> {
     }
 }
 
-/// Checks once a list that every pair lies inside both tensors.
+/// Checks, once per list, that every pair lies inside both tensors.
 fn check<E>(outer: &Outer<'_, E>, pairs: &[[usize; 2]]) {
     let (mut a, mut b) = (0, 0);
     for &[p, q] in pairs {
@@ -181,14 +181,14 @@ fn check<E>(outer: &Outer<'_, E>, pairs: &[[usize; 2]]) {
     assert!(pairs.is_empty() || b * outer.b_stride + outer.columns <= outer.b.len(), "pixel outside the right tensor");
 }
 
-/// Copies of a block's operands where they cannot be read in place.
+/// Copies of the operands of a block, for operands that cannot be read in place.
 #[derive(Default)]
 struct Scratch {
     a: Woven,
     b: Woven,
 }
 
-/// One operand of a block, and the pixels that it was made from.
+/// A copied operand of a block, and the pixels from which it was made.
 #[derive(Default)]
 struct Woven {
     data: Vec<Line>,
@@ -196,7 +196,7 @@ struct Woven {
 }
 
 impl Scratch {
-    /// Copies the pairs' pixels of `b` to rows of whole vectors and turns pixels into offsets.
+    /// Copies the pixels of `b` to rows of whole vectors and replaces pixels with offsets.
     #[inline(always)]
     fn fill_up<E: Element>(
         &mut self,
@@ -218,7 +218,7 @@ impl Scratch {
         (outer.a.as_ptr().cast(), self.b.data.as_ptr().cast())
     }
 
-    /// Copies two pixels at a time, side by side in the halves of 32 bits, and leaves one pair of offsets for both.
+    /// Copies two pixels at a time into the halves of 32 bits, and keeps one pair of offsets for both.
     #[inline(always)]
     fn interleave<E: Element>(
         &mut self,
@@ -239,7 +239,7 @@ impl Scratch {
 }
 
 impl Woven {
-    /// Weaves `len` values of each two neighbouring pixels, unless the last call had the same pixels.
+    /// Interleaves `len` values of each two neighbouring pixels, unless the last call had the same pixels.
     #[inline(always)]
     fn weave<E: Element>(&mut self, x: &[E], stride: usize, len: usize, pixels: impl Iterator<Item = usize> + Clone) {
         if self.pixels.iter().copied().eq(pixels.clone()) {
@@ -257,14 +257,14 @@ impl Woven {
     }
 }
 
-/// Writes the values of one pixel to the lower halves and those of another to the upper halves.
+/// Writes the values of one pixel to the lower halves and those of the other pixel to the upper halves.
 #[inline(always)]
 fn weave_two<E: Element>(low: &[E], high: &[E], out: &mut [Line]) {
     let unit = |low: E, high: E| f32::from_bits(low.to_f32().to_bits() >> 16 | (high.to_f32().to_bits() & 0xffff_0000));
     let (low, low_rest) = low.as_chunks::<LANES>();
     let (high, high_rest) = high.as_chunks::<LANES>();
     for ((low, high), line) in low.iter().zip(high).zip(&mut *out) {
-        // By value, so that the compiler sees sixteen independent lanes.
+        // Copied, so that the compiler sees sixteen independent lanes.
         let (low, high) = (*low, *high);
         line.0 = std::array::from_fn(|i| unit(low[i], high[i]));
     }
@@ -276,7 +276,7 @@ fn weave_two<E: Element>(low: &[E], high: &[E], out: &mut [Line]) {
 }
 
 impl<E: Element> Job<'_, E> {
-    /// Adds the pairs of one tap to the job's rows.
+    /// Adds the products of the pairs of one tap to the rows of the job.
     #[inline(always)]
     fn tap<S: Simd>(&self, s: S, tap: usize, pairs: &[[usize; 2]], a: *const f32, b: *const f32) {
         if pairs.is_empty() {
@@ -329,7 +329,7 @@ unsafe fn add<E: Element, S: Simd, const M: usize, const N: usize>(
 ) -> usize {
     let mut acc = [[s.splat(0.0); N]; M];
     for pair in pairs {
-        // SAFETY: the caller vouches for every pair.
+        // SAFETY: the caller guarantees every pair.
         unsafe {
             let (a, b) = (a.add(pair[0]), b.add(pair[1]));
             let mut row = [s.splat(0.0); N];
@@ -346,7 +346,7 @@ unsafe fn add<E: Element, S: Simd, const M: usize, const N: usize>(
     }
     for m in 0..M {
         for n in 0..N {
-            // SAFETY: the caller vouches for the M rows of N strips.
+            // SAFETY: the caller guarantees the M rows of N strips.
             unsafe {
                 let p = out.add(m * width + n * LANES);
                 s.store(p, s.add(s.load(p), acc[m][n]));

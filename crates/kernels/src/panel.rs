@@ -1,9 +1,9 @@
 //! Weights in the order in which the register tile reads them.
 //!
-//! Output channels are cut into strips of sixteen, strips into groups of up to four. A group holds, for every tap and every
-//! input channel, the weights of its output channels next to each other: `[group][tap][input channel][16 x strips]`, the
-//! last strip filled up with zeros. At most four output channels are stored as rows instead, `[output channel][tap][input
-//! channels, filled up to a multiple of 16]`, for the dot-product kernel.
+//! Output channels are divided into strips of sixteen, and strips into groups of up to four. A group holds, for every tap and
+//! every input channel, the weights of its output channels next to each other: `[group][tap][input channel][16 x strips]`; the
+//! last strip is padded with zeros. If there are at most four output channels, they are stored as rows instead, `[output
+//! channel][tap][input channels, padded to a multiple of 16]`, for the dot-product kernel.
 //!
 //! "Input channel" means a unit of 32 bits: one channel in `f32`, two neighbouring ones in `bf16`.
 
@@ -11,15 +11,15 @@ use crate::element::{Bf16, Element, per_unit};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::LANES;
 
-/// Output channels up to which sums run along the input channels instead of beside the output channels.
+/// The largest number of output channels for which vectors run along the input channels instead of the output channels.
 pub(crate) const DOT_MAX: usize = 4;
 
-/// Sixteen values on a cache line of their own, so that vector loads never straddle two lines.
+/// Sixteen values that fill one cache line, so that vector loads never cross a line boundary.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [f32; LANES]);
 
-/// A zeroed buffer on cache-line boundaries for at least `len` values.
+/// A buffer of zeros for at least `len` values, aligned to cache lines.
 pub(crate) fn lines(len: usize) -> Vec<Line> {
     vec![Line([0.0; LANES]); len.div_ceil(LANES)]
 }
@@ -27,13 +27,14 @@ pub(crate) fn lines(len: usize) -> Vec<Line> {
 /// One group of strips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// First output channel.
+    /// The first output channel.
     pub(crate) first: usize,
-    /// Strips of sixteen, 1 to 4.
+    /// The number of strips of sixteen channels, 1 to 4.
     pub(crate) strips: usize,
 }
 
-/// Groups of four strips; five left over become three and two, because a single strip keeps the fewest registers busy.
+/// Groups of four strips. If five strips remain, they become groups of three and two, because a single strip uses the fewest
+/// registers.
 pub(crate) fn groups(out_channels: usize) -> Vec<Group> {
     let mut left = out_channels.div_ceil(LANES);
     let mut first = 0;
@@ -72,7 +73,7 @@ impl Packed {
         if in_units == 0 || out_channels == 0 {
             return packed;
         }
-        // Values of one unit: `put` gets the tap and the unit.
+        // The values of one unit: `put` receives the tap and the unit.
         let units = |o: usize, unit: usize, put: &mut dyn FnMut(usize, f32)| {
             if !E::IS_PAIRED {
                 taps_of(o, unit)[..taps].iter().enumerate().for_each(|(t, &w)| put(t, w));
@@ -110,15 +111,15 @@ impl Packed {
         }
     }
 
-    /// Packs lines of sixteen output channels: `line(first output channel, input channel, lines)` fills one line a tap, which
-    /// begin as zeros.
+    /// Packs lines of sixteen output channels: `line(first output channel, input channel, lines)` fills one line per tap; a line
+    /// initially contains zeros.
     pub(crate) fn by_lines(
         taps: usize,
         in_units: usize,
         out_channels: usize,
         line: impl Fn(usize, usize, &mut [Line]) + Sync,
     ) -> Self {
-        assert!(out_channels > DOT_MAX, "few output channels have no lines");
+        assert!(out_channels > DOT_MAX, "weights of at most {DOT_MAX} output channels are not stored as lines");
         let mut packed = Self { taps, in_units, out_channels, data: Vec::new() };
         packed.fill_lines(line);
         packed
@@ -129,7 +130,7 @@ impl Packed {
         self.data = lines(out_channels.next_multiple_of(LANES) * taps * in_units);
         let groups = groups(out_channels);
         let data = SharedMut::new(&mut self.data);
-        // Blocks of input channels keep both the source's and the panel's lines in the first cache.
+        // Blocks of input channels keep the lines of the source and of the panel in the L1 cache.
         let blocks = in_units.div_ceil(LANES);
         for_each_job(groups.len() * blocks, taps * in_units * out_channels, |job| {
             let group = groups[job / blocks];
@@ -148,7 +149,7 @@ impl Packed {
         });
     }
 
-    /// Fails unless the weights were packed for these taps and channels.
+    /// Panics unless the weights were packed for these taps and channels.
     pub(crate) fn check<E: Element>(&self, taps: usize, in_channels: usize, out_channels: usize) {
         assert_eq!(
             (self.taps, self.in_units, self.out_channels),
@@ -167,7 +168,7 @@ impl Packed {
         self.data.as_ptr().cast()
     }
 
-    /// Where the weights of a group begin.
+    /// The offset of the weights of a group.
     pub(crate) fn group_offset(&self, group: Group) -> usize {
         group.first * self.taps * self.in_units
     }

@@ -1,4 +1,4 @@
-//! The arithmetic peak of this machine, measured: what shares of peak refer to.
+//! Measures the arithmetic peak of this machine, to which shares of the peak refer.
 
 use crate::element::{Bf16, Element, dispatch, multiply_add, per_unit};
 use crate::simd::{Kernel, LANES, Level, Simd};
@@ -6,18 +6,18 @@ use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::time::Instant;
 
-/// Multiply-add chains in flight: enough to hide the latency of two units.
+/// The number of parallel multiply-add chains: enough to hide the latency of two units.
 const CHAINS: usize = 12;
 
-/// Rounds of a measurement, about a millisecond.
+/// The number of rounds in a measurement of about a millisecond.
 const ROUNDS: usize = 200_000;
 
-/// Floating-point operations a second of fused multiply-adds in registers on every thread of the pool, the best of ten runs.
+/// Floating-point operations per second of fused multiply-adds in registers, on all threads of the pool; the best of ten runs.
 pub fn f32_flops(level: Level) -> f64 {
     flops::<f32>(level)
 }
 
-/// The same of products of [`Bf16`] pairs, emulated where [`Level::has_bf16`] says no.
+/// As [`f32_flops`], for products of [`Bf16`] pairs; they are emulated unless [`Level::has_bf16`].
 pub fn bf16_flops(level: Level) -> f64 {
     flops::<Bf16>(level)
 }

@@ -1,14 +1,14 @@
-//! Sums over rows, cut at places that depend on the shape alone.
+//! Sums over rows, divided at positions that depend only on the shape.
 
 use crate::element::Element;
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use std::ops::Range;
 
-/// Rows that are added in `f32`; their sums are added in `f64`.
+/// The number of rows that are added in `f32`; the sums of such blocks are added in `f64`.
 const BLOCK: usize = 256;
 
-/// Sums of each of `columns` columns of x `[rows, columns]`.
+/// The sum of each column of x `[rows, columns]`.
 pub(crate) fn columns<E: Element>(level: Level, x: &[E], columns: usize, sums: &mut [f32]) {
     assert_eq!(sums.len(), columns, "length of the sums");
     if columns == 0 {
@@ -20,7 +20,7 @@ pub(crate) fn columns<E: Element>(level: Level, x: &[E], columns: usize, sums: &
     let shared = SharedMut::new(&mut partial);
     for_each_job(blocks, x.len(), |block| {
         let rows = block * BLOCK * columns..x.len().min((block + 1) * BLOCK * columns);
-        // SAFETY: each job has a row of partial sums of its own.
+        // SAFETY: each job has its own row of partial sums.
         let out = unsafe { shared.slice(block * columns, columns) };
         level.dispatch(Rows { x: &x[rows], columns, out });
     });

@@ -3,8 +3,8 @@
 use crate::checked;
 use crate::shared::{SharedMut, for_each_job};
 
-/// Doubles both sides: every pixel of x `[batch, height, width, channels]` fills a 2x2 block of y. Where a size is 0 there is
-/// nothing to do.
+/// Doubles height and width: every pixel of x `[batch, height, width, channels]` fills a 2x2 block of y. If a size is 0, there
+/// is nothing to do.
 ///
 /// # Panics
 /// When a length does not match.
@@ -18,7 +18,7 @@ pub fn upsample(shape: [usize; 4], x: &[f32], y: &mut [f32]) {
     let row = width * channels;
     let y = SharedMut::new(y);
     for_each_job(batch * height, 4 * x.len(), |i| {
-        // SAFETY: each input row has two output rows of its own.
+        // SAFETY: each input row has its own two output rows.
         let (first, second) = unsafe { y.slice(4 * i * row, 4 * row) }.split_at_mut(2 * row);
         for (x, y) in x[i * row..(i + 1) * row].chunks_exact(channels).zip(first.chunks_exact_mut(2 * channels)) {
             y[..channels].copy_from_slice(x);
@@ -28,7 +28,7 @@ pub fn upsample(shape: [usize; 4], x: &[f32], y: &mut [f32]) {
     });
 }
 
-/// The gradient of [`upsample`]: every pixel of dx is the sum of a 2x2 block of dy. `shape` is that of dx. Where a size is 0
+/// The gradient of [`upsample`]: every pixel of dx is the sum of a 2x2 block of dy. `shape` is the shape of dx. If a size is 0,
 /// there is nothing to do.
 ///
 /// # Panics
@@ -43,7 +43,7 @@ pub fn upsample_backward(shape: [usize; 4], dy: &[f32], dx: &mut [f32]) {
     let row = width * channels;
     let dx = SharedMut::new(dx);
     for_each_job(batch * height, dy.len(), |i| {
-        // SAFETY: each job has an input row of its own.
+        // SAFETY: each job has its own input row.
         let dx = unsafe { dx.slice(i * row, row) };
         let (first, second) = dy[4 * i * row..4 * (i + 1) * row].split_at(2 * row);
         let blocks = first.chunks_exact(2 * channels).zip(second.chunks_exact(2 * channels));
@@ -57,11 +57,10 @@ pub fn upsample_backward(shape: [usize; 4], dy: &[f32], dx: &mut [f32]) {
     });
 }
 
-/// Rows of a job.
+/// Rows per job.
 const ROWS: usize = 512;
 
-/// Puts the channels of a `[rows, a_channels]` and of b `[rows, b_channels]` side by side. Either side may be without
-/// channels.
+/// Concatenates the channels of a `[rows, a_channels]` and of b `[rows, b_channels]`. The number of channels of a or b may be 0.
 ///
 /// # Panics
 /// When a length does not match.
@@ -70,7 +69,7 @@ pub fn concat(a: &[f32], a_channels: usize, b: &[f32], b_channels: usize, y: &mu
     let y = SharedMut::new(y);
     for_each_job(rows.div_ceil(ROWS), rows * channels, |job| {
         let range = job * ROWS..rows.min((job + 1) * ROWS);
-        // SAFETY: each job has rows of its own.
+        // SAFETY: each job has its own rows.
         let y = unsafe { y.slice(range.start * channels, range.len() * channels) };
         for (row, y) in range.zip(y.chunks_exact_mut(channels)) {
             y[..a_channels].copy_from_slice(&a[row * a_channels..][..a_channels]);
@@ -79,7 +78,7 @@ pub fn concat(a: &[f32], a_channels: usize, b: &[f32], b_channels: usize, y: &mu
     });
 }
 
-/// The gradient of [`concat()`]: takes dy `[rows, a_channels + b_channels]` apart. Either side may be without channels.
+/// The gradient of [`concat()`]: splits dy `[rows, a_channels + b_channels]`. The number of channels of da or db may be 0.
 ///
 /// # Panics
 /// When a length does not match.
@@ -89,7 +88,7 @@ pub fn split(dy: &[f32], da: &mut [f32], a_channels: usize, db: &mut [f32], b_ch
     for_each_job(rows.div_ceil(ROWS), rows * channels, |job| {
         for row in job * ROWS..rows.min((job + 1) * ROWS) {
             let dy = &dy[row * channels..][..channels];
-            // SAFETY: each job has rows of its own of both outputs.
+            // SAFETY: each job has its own rows of both outputs.
             unsafe {
                 da.slice(row * a_channels, a_channels).copy_from_slice(&dy[..a_channels]);
                 db.slice(row * b_channels, b_channels).copy_from_slice(&dy[a_channels..]);
@@ -98,7 +97,7 @@ pub fn split(dy: &[f32], da: &mut [f32], a_channels: usize, db: &mut [f32], b_ch
     });
 }
 
-/// Rows and channels of the joined tensor, from the lengths of both tensors and of the joined one.
+/// The numbers of rows and channels of the joined tensor, from the lengths of both tensors and of the joined one.
 fn joined([a, b]: [usize; 2], [a_channels, b_channels]: [usize; 2], both: usize) -> [usize; 2] {
     let channels = a_channels.checked_add(b_channels).expect("too many channels to count");
     let rows = both.checked_div(channels).unwrap_or(0);

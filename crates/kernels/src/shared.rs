@@ -1,9 +1,9 @@
-//! Jobs on rayon's pool, and the pointers through which they write disjoint parts of one buffer.
+//! Jobs on rayon's pool, and the pointer with which they write disjoint parts of one buffer.
 
 use rayon::prelude::*;
 use std::marker::PhantomData;
 
-/// A buffer that several jobs write, each a part of its own. The lifetime keeps the buffer borrowed meanwhile.
+/// A buffer of which several jobs write disjoint parts. The lifetime keeps the buffer borrowed.
 #[derive(Debug)]
 pub(crate) struct SharedMut<'a, T> {
     pointer: *mut T,
@@ -18,7 +18,7 @@ impl<T> Clone for SharedMut<'_, T> {
 
 impl<T> Copy for SharedMut<'_, T> {}
 
-// SAFETY: the pointer is only followed in `unsafe` blocks that state why no two jobs touch the same element.
+// SAFETY: the pointer is dereferenced only in `unsafe` blocks that state why no two jobs touch the same element.
 unsafe impl<T: Send> Send for SharedMut<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for SharedMut<'_, T> {}
@@ -36,17 +36,18 @@ impl<'a, T> SharedMut<'a, T> {
     /// Elements `start..start + len` as a slice.
     ///
     /// # Safety
-    /// The range lies inside the buffer, and no other job touches it during the slice's life.
+    /// The range lies inside the buffer, and no other job touches it during the lifetime of the slice.
     pub(crate) unsafe fn slice(self, start: usize, len: usize) -> &'a mut [T] {
-        // SAFETY: the caller vouches for the range.
+        // SAFETY: the caller guarantees the range.
         unsafe { std::slice::from_raw_parts_mut(self.pointer.add(start), len) }
     }
 }
 
-/// Work (in multiply-adds, or elements of the same cost) below which waking another thread costs more than it gains.
+/// The amount of work (in multiply-adds or elements of the same cost) below which starting another thread costs more than it
+/// saves.
 const SERIAL: usize = 1 << 17;
 
-/// Runs jobs `0..count`, on the current rayon pool where the whole `work` is worth it.
+/// Runs jobs `0..count`, on the current rayon pool if there is enough `work` in total.
 pub(crate) fn for_each_job(count: usize, work: usize, job: impl Fn(usize) + Sync) {
     if count <= 1 || work < SERIAL || rayon::current_num_threads() == 1 {
         (0..count).for_each(job);

@@ -1,10 +1,10 @@
-//! The register tile under every convolution and matrix product, and the loops that lead it over an image.
+//! The register tile that computes every convolution and matrix product, and the loops that move it over an image.
 //!
 //! A tile holds M output pixels by N strips of sixteen output channels. Each pixel has, for each tap, a pointer to the
 //! input pixel that it reads; outside the image the pointer leads to zeros. So padding, strides, concatenated inputs and
-//! tiles that run across rows and images cost a few pointers a tile and no copies. Every output is one chain of
-//! multiply-adds in the order of taps and input channels, whatever tile it falls in: results depend neither on the batch
-//! nor on how the pixels are cut into jobs.
+//! tiles that extend over several rows and images cost a few pointers per tile and no copies. Every output is one chain of
+//! multiply-adds in the order of taps and input channels, independent of its tile. So results do not depend on the batch or
+//! on the division of pixels into jobs.
 
 use crate::element::{Element, Units, dispatch, multiply_add};
 use crate::panel::{Group, Packed, groups};
@@ -14,15 +14,16 @@ use crate::walk::{MAX_TAPS, Target, Walk};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Bytes of a weight panel that stay in the second cache beside the pixels.
+/// The size in bytes of a weight panel that stays in the L2 cache together with the pixels.
 const PANEL_BYTES: usize = 448 << 10;
 
-/// An input tensor, channels last, and where its channels begin among the weights' input channels; all in units of 32 bits.
+/// An input tensor, channels last, and the position of its first channel among the input channels of the weights; all in units of
+/// 32 bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) data: Units<'a>,
     pub(crate) channels: usize,
-    /// Units from one pixel to the next.
+    /// The distance from one pixel to the next in units.
     pub(crate) stride: usize,
     pub(crate) first: usize,
 }
@@ -32,7 +33,7 @@ pub(crate) struct Source<'a> {
 pub(crate) struct Tap {
     pub(crate) row: isize,
     pub(crate) column: isize,
-    /// Which of the packed taps.
+    /// The index of the packed tap.
     pub(crate) weight: usize,
 }
 
@@ -47,16 +48,16 @@ pub(crate) struct Phase {
     pub(crate) taps: Vec<Tap>,
 }
 
-/// What happens to a sum before it is stored.
+/// Terms that are added to a sum before it is stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Epilogue<'a> {
-    /// Added to every pixel, one value a channel.
+    /// Added to every pixel, one value per channel.
     pub(crate) bias: Option<&'a [f32]>,
     /// Added to every pixel of a sample, `[batch, channels]`.
     pub(crate) sample_bias: Option<&'a [f32]>,
-    /// Added to every output, same shape as the output.
+    /// Added to every output, in the shape of the output.
     pub(crate) residual: Option<&'a [f32]>,
-    /// Whether the result is added to what the output holds.
+    /// Whether the result is added to the present values of the output.
     pub(crate) accumulate: bool,
 }
 
@@ -71,25 +72,25 @@ pub(crate) struct Problem<'a> {
     pub(crate) sources: &'a [Source<'a>],
     pub(crate) packed: &'a Packed,
     pub(crate) epilogue: Epilogue<'a>,
-    /// Values from one output pixel to the next.
+    /// The distance from one output pixel to the next in values.
     pub(crate) out_stride: usize,
 }
 
-/// Computes every phase into `y`, from elements of type `E`.
+/// Computes every phase from elements of type `E` and writes the results to `y`.
 pub(crate) fn run<E: Element>(level: Level, problem: &Problem<'_>, phases: &[Phase], y: &mut [f32]) {
     let pixels = problem.batch * problem.output[0] * problem.output[1];
     if pixels == 0 {
         return;
     }
-    // Callers refuse tensors without channels, or need no sums for them.
-    assert!(problem.packed.in_units > 0 && problem.packed.out_channels > 0, "sums have channels on both sides");
+    // Callers reject tensors without channels, or do not need sums for them.
+    assert!(problem.packed.in_units > 0 && problem.packed.out_channels > 0, "sums need input and output channels");
     assert!(y.len() >= (pixels - 1) * problem.out_stride + problem.packed.out_channels, "output is too short");
     for source in problem.sources {
         let inputs = problem.batch * problem.input[0] * problem.input[1];
-        // Without pixels of the input, every tap reads zeros.
+        // If the input has no pixels, every tap reads zeros.
         let len = if inputs == 0 { 0 } else { (inputs - 1) * source.stride + source.channels };
         assert!(source.data.len() >= len, "input is too short");
-        assert!(source.first + source.channels <= problem.packed.in_units, "channels of the input");
+        assert!(source.first + source.channels <= problem.packed.in_units, "the input has too many channels");
     }
     let widest = problem.sources.iter().map(|s| s.channels).max().unwrap_or(0);
     let zeros = vec![0.0_f32; widest];
@@ -110,7 +111,7 @@ pub(crate) fn run<E: Element>(level: Level, problem: &Problem<'_>, phases: &[Pha
     }
 }
 
-/// How pixels and groups are cut into jobs.
+/// The division of pixels and groups into jobs.
 struct Cut {
     pixels: usize,
     chunk: usize,
@@ -118,7 +119,7 @@ struct Cut {
     parts: usize,
 }
 
-/// Pixels of a job: a multiple of every tile height (6, 8, 12, 2), few enough for the second cache.
+/// The largest number of pixels per job: a multiple of every tile height (6, 8, 12, 4, 2), small enough for the L2 cache.
 const CHUNK: usize = 240;
 
 impl Cut {
@@ -141,7 +142,7 @@ impl Cut {
     }
 }
 
-/// One job: some pixels of a phase, some groups of output channels.
+/// One job: a range of pixels of a phase and some groups of output channels.
 pub(crate) struct Job<'a, E> {
     pub(crate) problem: &'a Problem<'a>,
     pub(crate) phase: &'a Phase,
@@ -184,7 +185,7 @@ impl<E: Element> Kernel for Job<'_, E> {
 }
 
 impl<E: Element> Job<'_, E> {
-    /// Some taps of one group, over all pixels of the job.
+    /// Computes some taps of one group for all pixels of the job.
     #[inline(always)]
     fn panel<S: Simd>(&self, s: S, group: Group, taps: Range<usize>) {
         if S::WIDE {
@@ -205,7 +206,7 @@ impl<E: Element> Job<'_, E> {
         }
     }
 
-    /// Tiles of M pixels by N strips, from `strip` of `group` on.
+    /// Computes tiles of M pixels by N strips, starting at `strip` of `group`.
     #[inline(always)]
     fn tiles<S: Simd, const M: usize, const N: usize>(&self, s: S, group: Group, strip: usize, taps: Range<usize>) {
         let problem = self.problem;
@@ -226,7 +227,7 @@ impl<E: Element> Job<'_, E> {
             if !is_first || problem.epilogue.accumulate {
                 self.reload(s, &mut acc, &out[..valid], channel);
             }
-            // A local copy stays in registers from tap to tap: nothing can alias it.
+            // A local copy stays in registers from tap to tap, because nothing can alias it.
             let mut sums = acc;
             for (t, tap) in self.phase.taps[taps.clone()].iter().enumerate() {
                 for (q, source) in problem.sources.iter().enumerate() {
@@ -245,7 +246,7 @@ impl<E: Element> Job<'_, E> {
         }
     }
 
-    /// Takes up the sums of the taps before.
+    /// Reads back the sums of the previous taps.
     #[inline(always)]
     fn reload<S: Simd, const M: usize, const N: usize>(
         &self,
@@ -260,14 +261,14 @@ impl<E: Element> Job<'_, E> {
                 for n in 0..N {
                     let c = channel + n * LANES;
                     let lanes = LANES.min(channels - c);
-                    // SAFETY: pixel and channels lie inside the output, and belong to this job alone.
+                    // SAFETY: pixel and channels lie inside the output, and belong only to this job.
                     acc[m][n] = unsafe { read(s, self.y.get().add(out[m].at + c), lanes) };
                 }
             }
         }
     }
 
-    /// Adds what the epilogue names and stores the valid pixels.
+    /// Adds the terms of the epilogue and stores the valid pixels.
     #[inline(always)]
     fn store<S: Simd, const M: usize, const N: usize>(
         &self,
@@ -297,7 +298,7 @@ impl<E: Element> Job<'_, E> {
                             v = s.add(v, s.read(&residual[at + c..at + c + lanes]));
                         }
                     }
-                    // SAFETY: pixel and channels lie inside the output, and belong to this job alone.
+                    // SAFETY: pixel and channels lie inside the output, and belong only to this job.
                     unsafe {
                         let y = self.y.get().add(at + c);
                         if lanes == LANES { s.store(y, v) } else { s.store_partial(y, v, lanes) }
@@ -314,7 +315,7 @@ impl<E: Element> Job<'_, E> {
 /// `p` is valid for reading `lanes` values, at most 16.
 #[inline(always)]
 unsafe fn read<S: Simd>(s: S, p: *const f32, lanes: usize) -> S::V {
-    // SAFETY: the caller vouches for `lanes` values.
+    // SAFETY: the caller guarantees `lanes` values.
     unsafe { if lanes == LANES { s.load(p) } else { s.load_partial(p, lanes) } }
 }
 
@@ -338,7 +339,7 @@ unsafe fn multiply<E: Element, S: Simd, const M: usize, const N: usize>(
             // SAFETY: k + u is below `depth`.
             unsafe { rank_one::<E, S, M, N>(s, &mut sums, &x, k + u, w.add(u * step)) };
         }
-        // Behind the last row, a strip other than the first lies outside the weights: the pointer is not followed there.
+        // After the last row, the pointer of a strip other than the first is outside the weights; it is not dereferenced there.
         w = w.wrapping_add(UNROLL * step);
         k += UNROLL;
     }
@@ -351,7 +352,7 @@ unsafe fn multiply<E: Element, S: Simd, const M: usize, const N: usize>(
     sums
 }
 
-/// Input channels between two looks at the loop counter.
+/// The number of input channels between two checks of the loop counter.
 const UNROLL: usize = 4;
 
 /// acc[m][n] += x[m][k] w[n].
@@ -366,7 +367,7 @@ unsafe fn rank_one<E: Element, S: Simd, const M: usize, const N: usize>(
     k: usize,
     w: *const f32,
 ) {
-    // SAFETY: the caller vouches for both reads.
+    // SAFETY: the caller guarantees both reads.
     unsafe {
         let mut row = [s.splat(0.0); N];
         for n in 0..N {

@@ -1,19 +1,19 @@
-//! Where a tile's pixels read and write.
+//! Computes from where the pixels of a tile read and to where they write.
 
 use crate::tile::{Phase, Problem, Tap};
 use std::ops::Range;
 
-/// Most taps (times inputs) of one output pixel.
+/// The largest number of taps (times inputs) of one output pixel.
 pub(crate) const MAX_TAPS: usize = 32;
 
-/// Leads from one output pixel of a phase to the next.
+/// Iterates over the output pixels of a phase.
 pub(crate) struct Walk<'a> {
     problem: &'a Problem<'a>,
     phase: &'a Phase,
     zeros: *const f32,
     /// Rows and columns for which every tap is inside the image.
     inner: [Range<usize>; 2],
-    /// For each tap and source, values from the pixel under the tap (0, 0) to the tap's own.
+    /// For each tap and source, the offset in units from the pixel of the tap (0, 0) to the pixel of the tap.
     offsets: [isize; MAX_TAPS],
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Place {
     column: usize,
 }
 
-/// Where an output pixel lies: its sample, and where its channels begin.
+/// The destination of an output pixel: its sample, and the offset of its channels.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Target {
     pub(crate) sample: usize,
@@ -52,27 +52,27 @@ impl<'a> Walk<'a> {
         Self { problem, phase, zeros: zeros.as_ptr(), inner, offsets }
     }
 
-    /// Taps of the phase.
+    /// The number of taps of the phase.
     #[inline(always)]
     pub(crate) fn taps(&self) -> usize {
         self.phase.taps.len()
     }
 
-    /// Which of the packed taps tap `t` of the phase is.
+    /// The index of the packed tap for tap `t` of the phase.
     #[inline(always)]
     pub(crate) fn weight(&self, t: usize) -> usize {
         self.phase.taps[t].weight
     }
 
-    /// Where pixel `index` of the phase is.
+    /// The place of pixel `index` of the phase.
     #[inline(always)]
     pub(crate) fn place(&self, index: usize) -> Place {
         let (columns, image) = (self.phase.columns, self.phase.rows * self.phase.columns);
         Place { sample: index / image, row: index % image / columns, column: index % columns }
     }
 
-    /// Fills the table for the next `valid` pixels: for each tap and source, where each pixel's input begins. Rows of the
-    /// tile beyond them repeat the first pixel.
+    /// Fills the table for the next `valid` pixels: for each tap and source, a pointer to the input of each pixel. The other
+    /// pixels of the tile repeat the first one.
     #[inline(always)]
     pub(crate) fn tile<const M: usize>(
         &self,
@@ -88,7 +88,7 @@ impl<'a> Walk<'a> {
             && inner.start <= place.column
             && place.column + M <= inner.end
         {
-            // All in one row and away from the border: pixels are evenly spaced.
+            // All pixels are in one row and away from the border, so they are evenly spaced.
             let first = self.target(place);
             let step = self.phase.out_step * self.problem.out_stride;
             for m in 0..M {
@@ -112,7 +112,7 @@ impl<'a> Walk<'a> {
         out
     }
 
-    /// On to the next pixel.
+    /// Moves to the next pixel.
     #[inline(always)]
     fn advance(&self, place: &mut Place) {
         place.column += 1;
@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Where the pixel's channels begin in the output.
+    /// The offset of the channels of a pixel in the output.
     #[inline(always)]
     fn target(&self, place: &Place) -> Target {
         let [height, width] = self.problem.output;
@@ -136,14 +136,14 @@ impl<'a> Walk<'a> {
         Target { sample: place.sample, at }
     }
 
-    /// The input pixel under the tap (0, 0).
+    /// The index of the input pixel of the tap (0, 0).
     #[inline(always)]
     fn index(&self, place: &Place) -> usize {
         let [height, width] = self.problem.input;
         (place.sample * height + place.row * self.phase.in_step) * width + place.column * self.phase.in_step
     }
 
-    /// M pixels from `place` on, every tap of which is inside the image.
+    /// Fills the table for M pixels from `place` on, if all their taps are inside the image.
     #[inline(always)]
     fn row<const M: usize>(&self, place: &Place, taps: Range<usize>, table: &mut [[*const f32; M]; MAX_TAPS]) {
         let index = self.index(place);
@@ -161,7 +161,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Column `m` of the table, for any pixel. Outside the image a tap reads zeros.
+    /// Fills column `m` of the table, for any pixel. Outside the image a tap reads zeros.
     #[inline(always)]
     fn pixel<const M: usize>(
         &self,
@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
             let is_inside = row.wrapping_add_signed(down) < height && column.wrapping_add_signed(right) < width;
             for (q, source) in sources.iter().enumerate() {
                 let start = source.data.as_ptr().wrapping_add(index * source.stride);
-                // The pointer is only followed where the pixel is inside the source, whose length was checked.
+                // The pointer is dereferenced only if the pixel is inside the source, whose length was checked.
                 let inside = start.wrapping_offset(self.offsets[tap * sources.len() + q]);
                 table[t * sources.len() + q][m] = if is_inside { inside } else { self.zeros };
             }

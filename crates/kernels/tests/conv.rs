@@ -1,4 +1,4 @@
-//! Convolutions against plain f64 loops.
+//! Compares convolutions with plain f64 loops.
 
 mod common;
 
@@ -62,7 +62,7 @@ fn check(conv: Conv2d) {
     check_elements::<Bf16>(conv);
 }
 
-/// Every pass against f64 on the rounded inputs: what remains is the rounding of the sums.
+/// Compares every pass with f64 on the rounded inputs, so that only the rounding of the sums remains.
 fn check_elements<E: Element>(conv: Conv2d) {
     let x: Vec<E> = rounded(&noise(conv.input_len(), 1));
     let w: Vec<E> = rounded(&noise(conv.weight_len(), 2));
@@ -92,7 +92,7 @@ fn check_elements<E: Element>(conv: Conv2d) {
 fn channel_tails_agree_with_f64() {
     let channels = [1, 2, 3, 17, 32, 48, 64, 96, 130];
     for (i, &ci) in channels.iter().enumerate() {
-        // Every pair of neighbours and of far ends, in both directions; all pairs would only take longer.
+        // Not all pairs of channels: those with neighbours, with distant ones, and with themselves. All pairs would take longer.
         for co in [channels[(i + 1) % 9], channels[(i + 4) % 9], ci] {
             check(Conv2d::same(1 + i % 3, 5, 6, ci, co, 3));
             check(Conv2d::same(1 + (i + 1) % 3, 7, 3, ci, co, 1));
@@ -163,7 +163,7 @@ fn samples_do_not_depend_on_the_batch() {
     }
 }
 
-/// A fused convolution of two inputs side by side against the plain one of the joined input, part by part.
+/// Compares a fused convolution of two concatenated inputs with the plain one of the joined input, part by part.
 fn check_fused<E: Element>(conv: Conv2d, first_channels: usize) {
     let second_channels = conv.in_channels - first_channels;
     let pixels = conv.batch * conv.height * conv.width;
@@ -191,7 +191,7 @@ fn check_fused<E: Element>(conv: Conv2d, first_channels: usize) {
         if conv.out_channels > 4 {
             assert_same_bits("fused output", &y, &plain);
         } else {
-            // Up to four output channels add up lanes along the input channels, which each input begins anew.
+            // With at most four output channels, vectors run along the input channels, and each input starts a new vector.
             let plain: Vec<f64> = plain.iter().map(|&v| f64::from(v)).collect();
             assert_close("fused output", &y, &plain, 1e-6);
         }
@@ -230,7 +230,7 @@ fn inputs_side_by_side_and_extras_agree_with_the_plain_convolution() {
     check_fused::<f32>(Conv2d::same(1, 6, 5, 20, 33, 3), 3);
 }
 
-/// Every pass of the joined operation against f64 loops over the upsampled image.
+/// Compares every pass of the combined operation with f64 loops over the upsampled image.
 fn check_upsample(conv: UpsampleConv2d) {
     let UpsampleConv2d { batch, height, width, in_channels, out_channels } = conv;
     let shape = [batch, height, width, in_channels];
@@ -302,7 +302,7 @@ fn winograd_agrees_with_f64() {
         (3, 4, 4, 130, 32, [1; 4]),
         (1, 13, 6, 16, 96, [0, 2, 2, 1]),
         (1, 33, 30, 20, 24, [1; 4]),
-        // More tiles than one chunk of the weight gradient holds.
+        // More tiles than fit in one chunk of the weight gradient.
         (1, 46, 48, 64, 80, [1; 4]),
         (1, 5, 5, 256, 256, [1; 4]),
     ] {
@@ -328,7 +328,7 @@ fn winograd_agrees_with_f64() {
                 assert_close(&format!("Winograd {conv:?}: {name}"), &result[i], &expected[i], WINOGRAD);
             }
         }
-        // Inputs in bf16 are read exactly, so the results are those of the same values in f32.
+        // Inputs in bf16 are read exactly, so the results are the same as for the same values in f32.
         let half: Vec<Bf16> = rounded(&x);
         let same: Vec<f32> = half.iter().map(|x| x.to_f32()).collect();
         for level in Level::available() {
@@ -352,7 +352,7 @@ fn winograd_agrees_with_f64() {
     }
 }
 
-/// Error that Winograd's method may have, relative to the largest value.
+/// The largest error of Winograd's method that is accepted, relative to the largest value.
 const WINOGRAD: f64 = 5e-6;
 
 #[test]

@@ -1,6 +1,7 @@
-//! Sizes of 0, sizes that overflow, and tensors that end where their memory ends: no argument may lead outside a slice.
+//! Tests sizes of 0, sizes that overflow, and tensors that end at the end of their memory: no argument may cause an access
+//! outside a slice.
 //!
-//! Small shapes only, so that `sanitize` can run every test here under AddressSanitizer.
+//! All shapes are small, so that `sanitize` can run every test here under AddressSanitizer.
 
 mod common;
 
@@ -12,15 +13,15 @@ use pig_kernels::{
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Half of all addresses: twice this many values overflow.
+/// Half of all addresses: twice this number overflows.
 const HALF: usize = 1 << (usize::BITS - 1);
 
-/// Fails unless `f` panics with this message, or a part of it.
+/// Fails unless `f` panics with a text that contains this message.
 fn refused<T>(message: &str, f: impl FnOnce() -> T) {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else { panic!("not refused: {message}") };
+    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else { panic!("no panic, expected {message:?}") };
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
-    assert!(text.contains(message), "refused with {text:?}, expected {message:?}");
+    assert!(text.contains(message), "the panic is {text:?}, expected {message:?}");
 }
 
 fn values<E: Element>(len: usize, seed: u32) -> Vec<E> {
@@ -44,7 +45,7 @@ fn levels_end_with_the_portable_one() {
     assert_eq!(names[0], Level::best().name());
 }
 
-/// Every pass of the convolution, on tensors of the lengths that it asks for. Outputs begin as NaN.
+/// Runs every pass of the convolution on tensors of the required lengths. Outputs are NaN before.
 fn passes<E: Element>(level: Level, conv: Conv2d) -> [Vec<f32>; 4] {
     let (x, dy) = (values::<E>(conv.input_len(), 1), values::<E>(conv.output_len(), 2));
     let (w, bias) = (noise(conv.weight_len(), 3), noise(conv.out_channels, 4));
@@ -56,7 +57,7 @@ fn passes<E: Element>(level: Level, conv: Conv2d) -> [Vec<f32>; 4] {
     [y, dx, dw, db]
 }
 
-/// As [`passes`], with upsampling inside.
+/// As [`passes`], for a convolution with upsampling.
 fn upsample_passes<E: Element>(level: Level, conv: UpsampleConv2d) -> [Vec<f32>; 4] {
     let (x, dy) = (values::<E>(conv.input_len(), 1), values::<E>(conv.output_len(), 2));
     let (w, bias) = (noise(conv.weight_len(), 3), noise(conv.out_channels, 4));
@@ -83,19 +84,20 @@ fn winograd_passes(level: Level, conv: Conv2d) -> [Vec<f32>; 4] {
 
 fn assert_numbers(name: &str, tensors: &[Vec<f32>]) {
     for (i, tensor) in tensors.iter().enumerate() {
-        assert!(tensor.iter().all(|v| v.is_finite()), "{name}: output {i} was not written throughout");
+        assert!(tensor.iter().all(|v| v.is_finite()), "{name}: not all values of output {i} were written");
     }
 }
 
-/// Empty outputs, and gradients of parameters that are sums of nothing.
+/// Checks that outputs are empty and that gradients of parameters are empty sums, 0.
 fn assert_nothing([y, dx, dw, db]: [Vec<f32>; 4]) {
     assert!(y.is_empty() && dx.is_empty());
     assert!(!dw.is_empty() && dw.iter().chain(&db).all(|&v| v == 0.0), "gradients of an empty batch");
 }
 
-/// What has no channels on one side, with weights packed for another convolution where a pass asks for some.
+/// Checks that convolutions without input or output channels panic. Passes that need packed weights get those of another
+/// convolution.
 fn refuses_channels<E: Element>(input: usize, output: usize) {
-    let message = format!("a convolution has channels on both sides, not {input} in and {output} out");
+    let message = format!("a convolution needs input and output channels, found {input} in and {output} out");
     let sound = Conv2d::same(1, 2, 2, 1, 1, 3);
     let (forward, backward) = (sound.pack_forward::<E>(&[0.0; 9]), sound.pack_backward::<E>(&[0.0; 9]));
     let (x, y) = (values::<E>(4 * input, 1), values::<E>(4 * output, 2));
@@ -125,11 +127,11 @@ fn convolutions_without_channels_are_refused() {
         refuses_channels::<Bf16>(input, output);
     }
     let conv = Conv2d::same(1, 4, 4, 8, 8, 1);
-    refused("a part has at least one channel, not 3..3", || conv.pack_backward_part::<f32>(&[0.0; 64], 3..3));
+    refused("a part needs at least one channel, found 3..3", || conv.pack_backward_part::<f32>(&[0.0; 64], 3..3));
     let (x, packed) = ([0.0; 128], conv.pack_forward(&[0.0; 64]));
     let input = |first_channels| Input::Concat { first: &x[..16 * first_channels], first_channels, second: &x };
     for (first_channels, side) in [(0, "first"), (8, "second")] {
-        refused(&format!("the {side} tensor needs a channel"), || {
+        refused(&format!("the {side} tensor needs at least one channel"), || {
             conv.forward_fused(Level::best(), input(first_channels), &packed, Extras::default(), &mut [0.0; 128]);
         });
     }
@@ -169,8 +171,8 @@ fn images_smaller_than_the_kernel_are_refused() {
         Conv2d::same(1, 6, 6, 2, 2, 5),
     ] {
         let (x, dw) = (vec![0.0; 72], vec![0.0; 4 * conv.kernel * conv.kernel]);
-        refused("kernel 1 or 3, stride 1 or 2", || conv.pack_forward::<f32>(&dw));
-        refused("kernel 1 or 3, stride 1 or 2", || {
+        refused("the kernel must be 1 or 3, the stride 1 or 2", || conv.pack_forward::<f32>(&dw));
+        refused("the kernel must be 1 or 3, the stride 1 or 2", || {
             conv.backward_weights(Level::best(), &x, &x, &mut dw.clone(), None);
         });
     }
@@ -178,7 +180,7 @@ fn images_smaller_than_the_kernel_are_refused() {
 
 #[test]
 fn outputs_over_padding_alone_are_the_bias() {
-    // Images without pixels, or with few, behind a wide padding: most taps read zeros.
+    // Images without pixels in a wide padding: all taps read zeros.
     for level in Level::available() {
         for output in [3, 33] {
             let conv = Conv2d { padding: [3, 2, 1, 1], ..Conv2d::same(2, 0, 4, 5, output, 3) };
@@ -195,7 +197,7 @@ fn outputs_over_padding_alone_are_the_bias() {
 #[test]
 fn winograd_refuses_what_it_cannot_compute() {
     let sound = Conv2d::same(1, 4, 4, 16, 16, 3);
-    let (w, message) = (vec![0.0; sound.weight_len()], "not a convolution for Winograd's method");
+    let (w, message) = (vec![0.0; sound.weight_len()], "Winograd's method does not support this convolution");
     for level in Level::available() {
         let (forward, backward) = (sound.pack_forward_winograd(level, &w), sound.pack_backward_winograd(level, &w));
         for conv in [
@@ -215,7 +217,7 @@ fn winograd_refuses_what_it_cannot_compute() {
     }
 }
 
-/// Both products of these sizes, with the output beyond them at 7: (a b + bias, a b added, a^T b added).
+/// Products of these sizes, in outputs that are longer than needed and filled with 7: (a b + bias, a b added, a^T b added).
 fn products<E: Element>(level: Level, [rows, depth, columns]: [usize; 3]) -> [Vec<f32>; 3] {
     let (a, b) = (values::<E>(rows * depth, 1), values::<E>(depth * columns, 2));
     let wide: Vec<f32> = b.iter().map(|v| v.to_f32()).collect();
@@ -238,13 +240,13 @@ fn products_of_empty_matrices() {
                 for products in [products::<f32>(level, sizes), products::<Bf16>(level, sizes)] {
                     let count = sizes[0] * sizes[2];
                     for (c, sum) in products.into_iter().zip([1.0, 7.0, 7.0]) {
-                        assert!(c[..count].iter().all(|&v| v == sum), "{sizes:?}: sums of nothing");
-                        assert!(c[count..].iter().all(|&v| v == 7.0), "{sizes:?}: what lies behind the output");
+                        assert!(c[..count].iter().all(|&v| v == sum), "{sizes:?}: empty sums");
+                        assert!(c[count..].iter().all(|&v| v == 7.0), "{sizes:?}: values behind the output changed");
                     }
                 }
             }
         }
-        // Rows without columns need no memory, however far apart they are.
+        // Rows without columns need no memory, whatever the stride is.
         matmul_transposed::<f32>(level, [5, 1, 0], &[0.0; 5], 5, &[], HALF, into(&mut [], HALF, false));
         let packed = PackedMatrix::<f32>::transposed(0, HALF, &[], HALF);
         matmul(level, 0, &[], HALF, &packed, None, into(&mut [], 0, true));
@@ -263,7 +265,7 @@ fn attention_without_tokens_or_channels_does_nothing() {
     }
 }
 
-/// A norm of these sizes on zeros, forward and backward; dgamma and dbeta.
+/// Runs a norm of these sizes on zeros, forward and backward; returns dgamma and dbeta.
 fn normalise(level: Level, [batch, pixels, channels, groups]: [usize; 4], len: usize) -> [Vec<f32>; 2] {
     let norm = GroupNorm { batch, pixels, channels, groups, eps: 1e-5, silu: true };
     let (x, gamma) = (vec![0.0; len], vec![1.0; channels.min(64)]);
@@ -283,10 +285,10 @@ fn norms_refuse_all_sizes_of_0_but_the_batch() {
         assert!(gradients.iter().flatten().all(|&v| v == 0.0), "gradients of an empty batch");
         refused("at least one pixel and one channel", || normalise(level, [2, 0, 20, 4], 0));
         refused("at least one pixel and one channel", || normalise(level, [2, 5, 0, 4], 0));
-        refused("channels are a multiple of groups", || normalise(level, [2, 5, 20, 0], 200));
+        refused("channels must be a multiple of groups", || normalise(level, [2, 5, 20, 0], 200));
         let norm = GroupNorm { batch: 1, pixels: 2, channels: 3, groups: 1, eps: 1e-5, silu: false };
         let x = Input::Concat { first: &[], first_channels: 0, second: &[0.0; 6] };
-        refused("the first tensor needs a channel", || {
+        refused("the first tensor needs at least one channel", || {
             norm.forward(level, x, &[1.0; 3], &[0.0; 3], &mut [0.0_f32; 6], &mut [0.0], &mut [0.0]);
         });
     }
@@ -328,10 +330,10 @@ fn elementwise_operations_of_nothing_do_nothing() {
 
 #[test]
 fn convolutions_of_sizes_that_overflow_are_refused() {
-    let count = "more than an address can count";
+    let count = "too many to address";
     let quarter = HALF / 2;
     for level in Level::available() {
-        // Each product is a small number where overflow goes unseen: 0, or the length of the tensor that is given.
+        // With unchecked overflow each product is a small number: 0, or the length of the given tensor.
         for (batch, height, width, channels) in
             [(HALF, 2, 1, 1), (1, quarter, 4, 1), (1, 4, quarter, 1), (quarter + 1, 1, 1, 4), (0, HALF, 2, 1)]
         {
@@ -378,7 +380,7 @@ fn convolutions_of_sizes_that_overflow_are_refused() {
 
 #[test]
 fn other_operations_of_sizes_that_overflow_are_refused() {
-    let (count, quarter) = ("more than an address can count", HALF / 2);
+    let (count, quarter) = ("too many to address", HALF / 2);
     for level in Level::available() {
         for [batch, tokens, heads, head_dim] in
             [[HALF, 2, 1, 1], [1, quarter, 2, 2], [quarter + 1, 1, 2, 2], [1, 0, HALF, 2]]
@@ -395,7 +397,7 @@ fn other_operations_of_sizes_that_overflow_are_refused() {
         refused(count, || normalise(level, [1, quarter + 1, 4, 1], 4));
         refused(count, || normalise(level, [2, HALF, 1, 1], 0));
 
-        // Strides at which the last row would begin where the slice does.
+        // With these strides the offset of the last row overflows to the start of the slice.
         let packed = PackedMatrix::<f32>::new(1, 1, &[1.0], 1);
         refused("left matrix is too short", || {
             matmul(level, 3, &[0.0; 3], HALF, &packed, None, into(&mut [0.0; 3], 1, false));
@@ -417,19 +419,19 @@ fn other_operations_of_sizes_that_overflow_are_refused() {
         refused(count, || upsample(shape, &[], &mut []));
         refused(count, || upsample_backward(shape, &[], &mut []));
     }
-    // Two channels where the sum overflows, so that two rows have 4 values.
+    // The sum of the channels overflows to 2, so that two rows have 4 values.
     let y = [0.0; 4];
     refused("too many channels to count", || concat(&[], HALF, &y, HALF + 2, &mut y.clone()));
     refused("too many channels to count", || split(&y, &mut [], HALF, &mut y.clone(), HALF + 2));
     refused(count, || concat(&[], HALF, &[], HALF - 1, &mut []));
 }
 
-/// Channels that end inside a vector, at its end, and behind it, for the kernel of few output channels and the others.
+/// Numbers of channels that end inside a vector, at its end, and after it, for the kernel of few output channels and the others.
 const CHANNELS: [[usize; 2]; 8] = [[1, 1], [3, 2], [17, 3], [32, 4], [2, 5], [16, 16], [18, 33], [5, 70]];
 
 #[test]
 fn tensors_may_end_where_their_memory_ends() {
-    // Miri takes long for each.
+    // Miri needs a long time for each size.
     let sizes: &[_] = if cfg!(miri) { &[(3, 2)] } else { &[(1, 1), (3, 2), (4, 9)] };
     for level in Level::available() {
         for [input, output] in CHANNELS {
@@ -466,7 +468,7 @@ fn tensors_may_end_where_their_memory_ends() {
 
 #[test]
 fn bf16_tensors_need_not_be_aligned() {
-    // One value further than where the allocation begins, so that no pair lies where an `f32` would.
+    // One value after the start of the allocation, so that no pair is aligned as an `f32`.
     let moved = |x: &[Bf16]| -> Vec<Bf16> { [&[Bf16::ZERO], x].concat() };
     for level in Level::available() {
         for [input, output] in CHANNELS.map(|[input, output]| [2 * input, 2 * output.div_ceil(2)]) {
@@ -484,7 +486,7 @@ fn bf16_tensors_need_not_be_aligned() {
                     [y, dx, dw]
                 };
                 for (moved, plain) in run(&moved_x[1..], &moved_dy[1..]).iter().zip(run(&x, &dy)) {
-                    assert_same_bits("from tensors that are not aligned", moved, &plain);
+                    assert_same_bits("results from unaligned tensors", moved, &plain);
                 }
             }
         }

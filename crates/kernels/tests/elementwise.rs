@@ -1,4 +1,4 @@
-//! SiLU, resampling and concatenation.
+//! Tests SiLU, resampling, concatenation, `bf16` rounding and Adam.
 
 mod common;
 
@@ -9,7 +9,7 @@ use pig_kernels::{
 
 #[test]
 fn silu_is_accurate_to_a_few_roundings() {
-    // The whole range in which neither e^x nor e^-x overflows, and a tail of lanes.
+    // The range [-80, 80], in which neither e^x nor e^-x overflows, and a last vector that is not full.
     let x: Vec<f32> = (0..200_003).map(|i| (i as f32 - 100_001.0) / 100_001.0 * 80.0).collect();
     let results = everywhere("silu", |level| {
         let (mut y, mut dx) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
@@ -25,7 +25,7 @@ fn silu_is_accurate_to_a_few_roundings() {
             assert!(error <= 3e-7 * (v * g).abs() + 1e-37, "silu({v}) = {}, expected {}", result[0][i], v * g);
             let slope = g * (1.0 + v * (1.0 - g));
             let error = (f64::from(result[1][i]) - slope).abs();
-            // The slope has a zero near -1.28: there the error is relative to its parts.
+            // The slope is zero near -1.28; there the error is relative to its terms.
             let parts = g * (1.0 + v.abs() * (1.0 - g));
             assert!(error <= 3e-7 * parts + 1e-36, "silu'({v}) = {}, expected {slope}", result[1][i]);
         }
@@ -95,13 +95,13 @@ fn concatenation_and_split_are_inverse() {
 fn bf16_rounds_to_the_nearest_even_value() {
     let cases: [(u32, u16); 10] = [
         (0x3f80_0000, 0x3f80),
-        // Exactly half way: to the even neighbour, down and up.
+        // Exactly half way: rounded to the even neighbour, down and up.
         (0x3f80_8000, 0x3f80),
         (0x3f81_8000, 0x3f82),
         // Just above and below half way.
         (0x3f80_8001, 0x3f81),
         (0x3f80_7fff, 0x3f80),
-        // The largest number overflows, infinity stays, and a fraction that would round away stays a NaN.
+        // The largest number overflows, infinity stays, and a NaN stays a NaN even if its fraction would be rounded away.
         (0x7f7f_ffff, 0x7f80),
         (0xff80_0000, 0xff80),
         (0x7fff_ffff, 0x7fff),
@@ -137,7 +137,7 @@ fn adam_and_its_average_agree_with_f64() {
         ema_decay: 0.95,
     };
     let start = noise(len, 1);
-    // Parameter, moments and average in f64, four steps.
+    // Parameter, moments and average in f64 for four steps.
     let mut expected: Vec<[f64; 4]> = start.iter().map(|&p| [f64::from(p), 0.0, 0.0, f64::from(p)]).collect();
     for step in 1..=4 {
         for ([p, m, v, a], g) in expected.iter_mut().zip(noise(len, 1 + step as u32)) {

@@ -1,4 +1,4 @@
-//! Matrix products and attention against f64 loops.
+//! Compares matrix products and attention with f64 loops.
 
 mod common;
 
@@ -150,7 +150,7 @@ fn large_scores_do_not_overflow() {
     for level in Level::available() {
         let mut out = vec![f32::NAN; 160];
         attention.forward(level, &q, &k, &v, &mut out);
-        assert!(out.iter().all(|v| v.abs() <= 0.5), "outputs are averages of the values");
+        assert!(out.iter().all(|v| v.abs() <= 0.5), "outputs must be averages of the values");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Group normalisation against f64 loops and finite differences.
+//! Compares group normalisation with f64 loops and finite differences.
 
 mod common;
 
@@ -66,12 +66,12 @@ impl Case {
         vec![dx, dgamma, dbeta]
     }
 
-    /// The inner product of the output with dy, in f64: what the gradients are gradients of.
+    /// The loss whose gradients are computed: the inner product of the output with dy, in f64.
     fn loss(&self, x: &[f64], gamma: &[f64], beta: &[f64]) -> f64 {
         reference(&self.norm, x, gamma, beta)[0].iter().zip(&self.dy).map(|(y, g)| y * f64::from(*g)).sum()
     }
 
-    /// Central differences of the loss along some values of one argument.
+    /// Central differences of the loss for some values of one argument.
     fn differences(&self, which: usize, at: &[usize]) -> Vec<f64> {
         let arguments = [doubles(&self.x), doubles(&self.gamma), doubles(&self.beta)];
         at.iter()
@@ -136,7 +136,7 @@ fn a_large_offset_costs_no_accuracy() {
     case.x.iter_mut().for_each(|v| *v += 4096.0);
     let expected = reference(&case.norm, &doubles(&case.x), &doubles(&case.gamma), &doubles(&case.beta));
     for level in Level::available() {
-        // The rounded mean alone is off by 2e-4 at this offset; the variance must not be.
+        // At this offset the rounding of the mean causes an error of 2e-4; the variance must stay accurate.
         assert_close("rstd", &case.forward(level)[2], &expected[2], 1e-6);
         assert_close("output", &case.forward(level)[0], &expected[0], 3e-4);
     }
@@ -182,7 +182,7 @@ fn bf16_output_is_the_rounded_f32_output() {
 
 #[test]
 fn two_tensors_side_by_side_give_the_bits_of_the_joined_one() {
-    // Groups that end between the tensors, and groups that have channels of both.
+    // Groups that end at the boundary between the tensors, and groups with channels of both.
     for (first_channels, channels, groups, silu) in [(32, 64, 32, true), (64, 96, 32, true), (7, 30, 10, false)] {
         let (batch, pixels) = (2, 300);
         let case = Case::new(batch, pixels, channels, groups, silu);

@@ -1,24 +1,24 @@
-//! Pair agreement: does a generated image show a lesion where its own mask says so?
+//! Pair agreement: does a generated image show a lesion at the place of its mask?
 //!
 //! Definition. The contrast of a pair is the mean intensity inside the mask minus the mean intensity in a ring around it
-//! ([`Ring`] states gap, width and what is left out), in the units of the images. It is taken
-//! - for real pairs (what the contrast should be),
+//! ([`Ring`] defines the gap, the width and the excluded pixels), in the units of the images. It is computed
+//! - for real pairs (the contrast to reach),
 //! - for generated pairs,
-//! - for generated images with the masks of other generated images (*shuffled*: what remains when image and mask have
-//!   nothing to do with each other).
+//! - for generated images with the masks of other generated images (*shuffled*: the contrast of images and masks that are
+//!   unrelated).
 //!
-//! Shuffles are cyclic shifts 1, 2, ... of one seeded random order of the pairs, so each is a derangement and no combination
-//! comes twice. Two members of one group are never combined: neighbouring slices of a patient share their lesion.
-//! With `c[i][j]` the contrast of image i under mask j, pair i is held against
-//! `s[i] = mean over j of c[i][j] + mean over j of c[j][i] - mean of all c`, over the shuffled combinations: what image i and mask i
-//! give when they meet others. The mean of `s` is the plain mean of all shuffled contrasts, but the difference `c[i][i] - s[i]` is
-//! paired by image *and* by mask: a bright image or a large mask moves both terms alike, which makes the interval as narrow as
-//! the data allow.
+//! Shuffles are cyclic shifts 1, 2, ... of one seeded random order of the pairs, so each shuffle is a derangement and no
+//! combination occurs twice. Two members of one group are never combined, because neighbouring slices of a patient show the same
+//! lesion. Let `c[i][j]` be the contrast of image i with mask j. Pair i is compared with
+//! `s[i] = mean over j of c[i][j] + mean over j of c[j][i] - mean of all c`, over the shuffled combinations: the contrast that is
+//! expected of image i and mask i when they are combined with others. The mean of `s` is the mean of all shuffled contrasts, but the
+//! difference `c[i][i] - s[i]` is paired by image *and* by mask: a bright image or a large mask changes both terms in the same way,
+//! which makes the interval as narrow as the data allow.
 //!
-//! The verdict rests on the 95 % interval of the mean of `c[i][i] - s[i]` ([`crate::bootstrap`]; by group where groups are given). It must
-//! lie on the side of zero on which the real pairs' contrast lies (lesions are dark in ultrasound, bright in mammograms), so a
-//! generator whose masks mean nothing is passed in 2.5 % of runs. Where the real pairs do not tell the side, it must
-//! exclude zero on either side (5 %), and [`Direction`] says so.
+//! The verdict depends on the 95 % interval of the mean of `c[i][i] - s[i]` ([`crate::bootstrap`]; by group if groups are given). The
+//! interval must lie on the same side of zero as the contrast of the real pairs (lesions are dark in ultrasound, bright in
+//! mammograms), so a generator whose masks are unrelated to its images passes in 2.5 % of runs. If the real pairs do not determine
+//! the side, the interval must exclude zero on either side (5 %), and [`Direction`] says so.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -31,34 +31,35 @@ use crate::region::{Regions, regions};
 
 mod text;
 
-/// Fewer usable pairs (or groups) than this, and no verdict is given.
+/// The smallest number of usable pairs (or groups) for a verdict.
 pub const MIN_UNITS: usize = 12;
 
-/// One image with its mask, both row-major `height x width`. A colour image is given as one plane, such as its luma.
+/// One image with its mask, both row-major `height x width`. A colour image is given as one plane, for example its luma.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair<'a> {
-    /// Intensities, in any unit; the contrast comes out in the same.
+    /// The intensities, in any unit; the contrast has the same unit.
     pub image: &'a [f32],
     /// True inside the lesion.
     pub mask: &'a [bool],
-    /// Rows.
+    /// The number of rows.
     pub height: usize,
-    /// Columns.
+    /// The number of columns.
     pub width: usize,
-    /// Patient or other group, if known; a pair without one is a group of its own.
+    /// The patient or another group, if known; a pair without a group forms its own group.
     pub group: Option<&'a str>,
 }
 
-/// The ring that a lesion is held against: pixels outside the mask at a Euclidean distance `d` from it with
+/// The ring with which a lesion is compared: the pixels outside the mask at a Euclidean distance `d` from it with
 /// `gap < d <= gap + width`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ring {
-    /// Pixels next to the lesion that count neither as lesion nor as ring: its edge is soft.
+    /// The width in pixels of a gap around the lesion that belongs neither to the lesion nor to the ring, because the edge of a lesion
+    /// is soft.
     pub gap: usize,
-    /// Width in pixels; `None` is a sixteenth of the shorter side, rounded, at least 2.
+    /// The width in pixels; `None` is a sixteenth of the shorter side, rounded, at least 2.
     pub width: Option<usize>,
-    /// Pixels at or below this value are background (air) and left out of lesion and ring alike; `None` keeps all.
-    /// Leave it `None` where lesions can be as dark as the background, as cysts in ultrasound.
+    /// Pixels at or below this value are background (air) and are excluded from both lesion and ring; `None` keeps all pixels. Use
+    /// `None` if lesions can be as dark as the background, such as cysts in ultrasound.
     pub background: Option<f32>,
 }
 
@@ -69,7 +70,7 @@ impl Default for Ring {
 }
 
 impl Ring {
-    /// Width in pixels for an image of this size.
+    /// The width of the ring in pixels for an image of this size.
     #[must_use]
     pub fn width_for(&self, height: usize, width: usize) -> usize {
         let side = height.min(width);
@@ -100,9 +101,9 @@ impl Ring {
 pub struct AgreementSettings {
     /// The ring.
     pub ring: Ring,
-    /// Shuffles averaged for each case; never more than the pairs allow.
+    /// The number of shuffles that are averaged for each case, if there are enough pairs.
     pub shuffles: usize,
-    /// Intervals; the seed also orders the shuffles.
+    /// The settings of the intervals; the seed also determines the order of the shuffles.
     pub bootstrap: Bootstrap,
 }
 
@@ -118,77 +119,78 @@ pub enum AgreementError {
     /// Image or mask does not have `height * width` pixels.
     #[error(
         "{set} pair {index}: the image has {image} and the mask {mask} values, expected {height} x {width} each; \
-         give one plane a pair (convert colour to gray first)"
+         give one plane per pair (convert colour to gray first)"
     )]
     Shape {
         /// "generated" or "real".
         set: &'static str,
-        /// Position in the slice.
+        /// The position of the pair in the slice.
         index: usize,
-        /// Values of the image.
+        /// The number of values of the image.
         image: usize,
-        /// Values of the mask.
+        /// The number of values of the mask.
         mask: usize,
-        /// Rows stated.
+        /// The given number of rows.
         height: usize,
-        /// Columns stated.
+        /// The given number of columns.
         width: usize,
     },
     /// Generated pairs of different sizes, whose masks cannot be exchanged.
     #[error(
         "generated pair {index} is {found_height} x {found_width}, the first is {height} x {width}; \
-         shuffling masks needs one size, so measure each size by itself"
+         masks can be shuffled only between pairs of one size, so measure each size separately"
     )]
     MixedSizes {
-        /// Position in the slice.
+        /// The position of the pair in the slice.
         index: usize,
-        /// Its rows.
+        /// The number of its rows.
         found_height: usize,
-        /// Its columns.
+        /// The number of its columns.
         found_width: usize,
-        /// Rows of the first pair.
+        /// The number of rows of the first pair.
         height: usize,
-        /// Columns of the first pair.
+        /// The number of columns of the first pair.
         width: usize,
     },
     /// An intensity that is NaN or infinite.
     #[error(
         "{set} pair {index}: the image holds {value} at row {row}, column {column}, expected a finite intensity; \
-         a generator that gives this has diverged"
+         a generator that produces such values has diverged"
     )]
     NotFinite {
         /// "generated" or "real".
         set: &'static str,
-        /// Position in the slice.
+        /// The position of the pair in the slice.
         index: usize,
-        /// Row of the first such pixel.
+        /// The row of the first such pixel.
         row: usize,
-        /// Column of the first such pixel.
+        /// The column of the first such pixel.
         column: usize,
-        /// The value found.
+        /// The value of that pixel.
         value: f32,
     },
 }
 
-/// Contrasts of one set of pairs.
+/// The contrasts of one set of pairs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contrasts {
-    /// One a pair, in the order given; `None` for an empty mask or one without a ring.
+    /// One contrast per pair, in the given order; `None` for an empty mask or a mask without a ring.
     pub per_case: Vec<Option<f64>>,
-    /// Mean with its interval; `None` when no pair could be measured.
+    /// The mean with its interval; `None` if no pair could be measured.
     pub estimate: Option<Estimate>,
-    /// Pairs whose mask is empty: counted here and left out.
+    /// The number of pairs that are left out because their mask is empty.
     pub empty_masks: usize,
-    /// Pairs left out for another reason: the mask fills the image, or all of lesion or ring is background.
+    /// The number of pairs that are left out for another reason: the mask fills the image, or all of the lesion or of the ring is
+    /// background.
     pub without_ring: usize,
 }
 
-/// Values without a case of their own to blame: per case (in the order given) and their mean.
+/// Values for the generated pairs: per case and their mean.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PerCase {
-    /// One a generated pair; `None` where it could not be measured.
+    /// One value per generated pair, in the given order; `None` if the pair could not be measured.
     pub per_case: Vec<Option<f64>>,
-    /// Mean with its interval; `None` when no pair could be measured.
+    /// The mean with its interval; `None` if no pair could be measured.
     pub estimate: Option<Estimate>,
 }
 
@@ -202,47 +204,47 @@ pub enum Direction {
     Darker,
     /// No real pairs were given: the interval must exclude zero on either side.
     EitherNoReal,
-    /// The real pairs' interval contains zero: the interval must exclude zero on either side.
+    /// The interval of the real pairs contains zero: the interval must exclude zero on either side.
     EitherRealUnclear,
 }
 
-/// What the numbers say.
+/// The conclusion from the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Own masks fit clearly better than shuffled ones.
+    /// The images' own masks fit clearly better than shuffled masks.
     Agrees,
-    /// Own masks do not fit clearly better than shuffled ones: a failed run.
+    /// The images' own masks do not fit clearly better than shuffled masks: a failed run.
     NotAboveShuffled,
     /// Fewer than [`MIN_UNITS`] pairs or groups could be measured: no verdict.
     TooFew,
 }
 
-/// Pair agreement of a set of generated pairs; its `Display` is what the command line prints.
+/// The pair agreement of a set of generated pairs; the command line prints its `Display`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Agreement {
-    /// Settings that it was computed with.
+    /// The settings of the computation.
     pub settings: AgreementSettings,
-    /// Rows and columns of the generated images, and the width of the ring in pixels there; `None` without generated pairs.
+    /// The numbers of rows and columns of the generated images, and the width of the ring in pixels; `None` without generated pairs.
     pub size: Option<(usize, usize, usize)>,
-    /// Real pairs; `None` when none were given.
+    /// The real pairs; `None` if none were given.
     pub real: Option<Contrasts>,
-    /// Generated pairs with their own masks.
+    /// The generated pairs with their own masks.
     pub generated: Contrasts,
-    /// Generated images with masks shuffled: `s` of the module's text.
+    /// The generated images with shuffled masks: `s` in the documentation of the module.
     pub shuffled: PerCase,
     /// Generated minus shuffled, case by case.
     pub difference: PerCase,
-    /// Shuffles that were averaged.
+    /// The number of shuffles that were averaged.
     pub shuffles: usize,
     /// The side on which `difference` must lie.
     pub direction: Direction,
-    /// What follows.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
 impl Agreement {
-    /// Generated contrast as a share of the real one (1 is a perfect match); `None` when the real contrast may be zero.
+    /// The generated contrast as a share of the real one (1 is a perfect match); `None` if the real contrast may be zero.
     #[must_use]
     pub fn share_of_real(&self) -> Option<f64> {
         let real = self.real.as_ref()?.estimate.filter(Estimate::excludes_zero)?;
@@ -250,18 +252,18 @@ impl Agreement {
     }
 }
 
-/// Contrast of one pair: mean inside the mask minus mean in the ring; `None` for an empty mask, or where no ring is left.
+/// The contrast of one pair: mean inside the mask minus mean in the ring; `None` for an empty mask, or if no ring is left.
 ///
 /// # Panics
 ///
-/// When image or mask does not have `height * width` values ([`pair_agreement`] reports this as an error).
+/// When image or mask does not have `height * width` values ([`pair_agreement`] returns an error instead).
 #[must_use]
 pub fn contrast(pair: &Pair, ring: &Ring) -> Option<f64> {
     assert_eq!((pair.image.len(), pair.mask.len()), (pair.height * pair.width, pair.height * pair.width));
     ring.contrast(pair.image, &ring.regions(pair))
 }
 
-/// Measures generated pairs against themselves with masks shuffled, and against real pairs (which may be empty).
+/// Compares generated pairs with the same pairs with shuffled masks, and with real pairs (there may be none).
 pub fn pair_agreement(
     generated: &[Pair],
     real: &[Pair],
@@ -325,7 +327,7 @@ fn check_one_size(pairs: &[Pair]) -> Result<(), AgreementError> {
     }
 }
 
-/// Group ids of some of the pairs; a pair without a group is one by itself.
+/// The group ids of some of the pairs; a pair without a group forms its own group. `None` if no pair has a group.
 fn groups(pairs: &[Pair], chosen: &[usize]) -> Option<Vec<usize>> {
     let label = |&index: &usize| pairs[index].group.ok_or(index);
     let labels: Vec<Result<&str, usize>> = chosen.iter().map(label).collect();
@@ -346,7 +348,7 @@ fn contrasts(pairs: &[Pair], per_case: Vec<Option<f64>>, settings: &Bootstrap) -
     Contrasts { per_case, estimate, empty_masks, without_ring: undefined - empty_masks }
 }
 
-/// `s` of the module's text for every pair whose own contrast is defined, and the number of shuffles.
+/// `s` in the documentation of the module for every pair whose own contrast is defined, and the number of shuffles.
 fn shuffled(
     pairs: &[Pair],
     regions: &[Regions],
@@ -356,7 +358,7 @@ fn shuffled(
     let mut order: Vec<usize> = (0..pairs.len()).filter(|&i| own[i].is_some()).collect();
     let count = order.len();
     let shuffles = settings.shuffles.min(count.saturating_sub(1));
-    // A stream of its own, so that the order does not repeat the bootstrap's draws.
+    // A separate stream, so that the order does not repeat the draws of the bootstrap.
     let mut rng = ChaCha8Rng::seed_from_u64(settings.bootstrap.seed);
     rng.set_stream(1);
     order.shuffle(&mut rng);

@@ -1,9 +1,9 @@
 //! Bootstrap intervals of a mean or of a ratio of sums, over cases or over groups of cases (patients).
 //!
 //! The interval is Hesterberg's expanded percentile interval (The American Statistician 69(4), 2015, doi
-//! 10.1080/00031305.2015.1089789, section 3.3): percentiles of the resampled means, taken slightly further out so that the
-//! interval of a mean of normal values is as wide as Student's. With 10 to 30 patients the plain percentile interval is
-//! too narrow (it misses in 10 to 6 % of cases instead of 5 %); with hundreds of cases the two are the same.
+//! 10.1080/00031305.2015.1089789, section 3.3): percentiles of the resampled means, moved slightly outwards so that the interval
+//! for the mean of normal values is as wide as Student's interval. With 10 to 30 patients the plain percentile interval is too
+//! narrow (it misses the mean in 10 to 6 % of cases instead of 5 %); with hundreds of cases both intervals are the same.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Two-sided 95 % point of the normal distribution.
+/// The two-sided 95 % point of the normal distribution.
 const NORMAL_95: f64 = 1.959_963_984_540_054;
 
-/// How the interval is computed.
+/// The settings of the interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// Number of resamples.
+    /// The number of resamples.
     pub resamples: usize,
-    /// Seed of the ChaCha stream; the same seed gives the same interval to the last bit.
+    /// The seed of the ChaCha stream; the same seed gives the same interval to the last bit.
     pub seed: u64,
 }
 
@@ -32,15 +32,15 @@ impl Default for Bootstrap {
 /// A mean with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Mean over all cases (each case counts once, so a patient with more cases weighs more), or ratio of sums.
+    /// The mean over all cases (each case counts once, so a patient with more cases has a larger weight), or the ratio of sums.
     pub mean: f64,
-    /// Lower end of the 95 % interval; minus infinity (null in JSON) when only one unit was there to resample.
+    /// The lower end of the 95 % interval; minus infinity (null in JSON) if there was only one unit to resample.
     pub low: f64,
-    /// Upper end of the 95 % interval; plus infinity (null in JSON) when only one unit was there to resample.
+    /// The upper end of the 95 % interval; plus infinity (null in JSON) if there was only one unit to resample.
     pub high: f64,
-    /// Number of cases.
+    /// The number of cases.
     pub cases: usize,
-    /// Number of units that were resampled: groups where groups were given, else cases.
+    /// The number of resampled units: groups if groups were given, otherwise cases.
     pub units: usize,
 }
 
@@ -52,10 +52,10 @@ impl Estimate {
     }
 }
 
-/// Mean of `values` with its 95 % bootstrap interval; `None` without values.
+/// The mean of `values` with its 95 % bootstrap interval; `None` without values.
 ///
-/// With `groups` (one label a value) whole groups are resampled, which is what makes an interval honest when a patient gives
-/// several images. The units are taken in order of their first value, so labels may be renamed without any effect.
+/// With `groups` (one label per value) whole groups are resampled. This is necessary for a correct interval if a patient has several
+/// images. The units are ordered by their first value, so renaming labels has no effect.
 ///
 /// # Panics
 ///
@@ -66,10 +66,10 @@ pub fn bootstrap_mean(values: &[f64], groups: Option<&[usize]>, settings: &Boots
     bootstrap_ratio(&fractions, groups, settings)
 }
 
-/// Sum of the numerators over the sum of the denominators, with its 95 % bootstrap interval: how pooled measures and rates get
-/// theirs. `None` where the denominators sum to 0; resamples in which they do are drawn but not counted.
+/// The sum of the numerators divided by the sum of the denominators, with its 95 % bootstrap interval, for pooled measures and rates.
+/// `None` if the denominators sum to 0; resamples with this sum are drawn but not counted.
 ///
-/// Units, groups and panics are those of [`bootstrap_mean`]; a denominator is not negative.
+/// Units, groups and panics are those of [`bootstrap_mean`]; denominators must not be negative.
 #[must_use]
 pub fn bootstrap_ratio(fractions: &[(f64, f64)], groups: Option<&[usize]>, settings: &Bootstrap) -> Option<Estimate> {
     assert!(
@@ -91,11 +91,11 @@ pub fn bootstrap_ratio(fractions: &[(f64, f64)], groups: Option<&[usize]>, setti
         return Some(estimate(f64::NEG_INFINITY, f64::INFINITY));
     }
     let tail = expanded_tail(units.len());
-    // The rounding of sums may put a percentile of equal values beside their mean; the mean belongs to its interval.
+    // Because of rounding, a percentile of equal values can differ from their mean; the interval must contain the mean.
     Some(estimate(quantile(&ratios, tail).min(mean), quantile(&ratios, 1.0 - tail).max(mean)))
 }
 
-/// Numbers the labels 0, 1, ... in order of first appearance: group ids as [`bootstrap_mean`] takes them.
+/// Numbers the labels 0, 1, ... in the order of their first appearance, as group ids for [`bootstrap_mean`].
 #[must_use]
 pub fn group_ids<T: Ord>(labels: &[T]) -> Vec<usize> {
     let mut seen = BTreeMap::new();
@@ -108,11 +108,11 @@ pub fn group_ids<T: Ord>(labels: &[T]) -> Vec<usize> {
         .collect()
 }
 
-/// Quantile of ascending values, `p` in [0, 1], linear between order statistics (R's type 7).
+/// The quantile of ascending values for `p` in [0, 1], linear between order statistics (R's type 7).
 ///
 /// # Panics
 ///
-/// Without values.
+/// When there are no values.
 #[must_use]
 pub fn quantile(sorted: &[f64], p: f64) -> f64 {
     assert!(!sorted.is_empty(), "a quantile needs values");
@@ -123,12 +123,12 @@ pub fn quantile(sorted: &[f64], p: f64) -> f64 {
     sorted[below] + part * (sorted[above] - sorted[below])
 }
 
-/// Sums of numerators and of denominators of every unit.
+/// The sums of numerators and of denominators of every unit.
 fn units(fractions: &[(f64, f64)], groups: Option<&[usize]>) -> Vec<(f64, f64)> {
     let Some(groups) = groups else {
         return fractions.to_vec();
     };
-    assert_eq!(groups.len(), fractions.len(), "one group label a value");
+    assert_eq!(groups.len(), fractions.len(), "every value needs one group label");
     let ids = group_ids(groups);
     let mut units = vec![(0.0, 0.0); ids.iter().max().map_or(0, |m| m + 1)];
     for (&id, &(part, whole)) in ids.iter().zip(fractions) {
@@ -138,10 +138,10 @@ fn units(fractions: &[(f64, f64)], groups: Option<&[usize]>) -> Vec<(f64, f64)> 
     units
 }
 
-/// Ratios of resampled units, ascending.
+/// The ratios of resampled units, ascending.
 fn resampled_ratios(units: &[(f64, f64)], settings: &Bootstrap) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-    // u32, because the draw of a usize depends on the width of the machine.
+    // u32, because draws of a usize depend on its width on the machine.
     let count = units.len() as u32;
     let mut ratios: Vec<f64> = (0..settings.resamples.max(1))
         .filter_map(|_| {
@@ -158,15 +158,17 @@ fn resampled_ratios(units: &[(f64, f64)], settings: &Bootstrap) -> Vec<f64> {
     ratios
 }
 
-/// Tail probability to read off the resampled means of `n` units, so that the interval is as wide as Student's:
-/// the standard deviation of resampled means is too small by sqrt((n - 1) / n), and the normal point too small beside t's.
+/// The tail probability at which to read the resampled means of `n` units, so that the interval is as wide as Student's: the
+/// standard deviation of resampled means is too small by sqrt((n - 1) / n), and the point of the normal distribution is smaller
+/// than that of Student's t.
 fn expanded_tail(n: usize) -> f64 {
     let n = n as f64;
     normal_cdf(-(n / (n - 1.0)).sqrt() * student_95(n - 1.0))
 }
 
-/// Two-sided 95 % point of Student's t by the Cornish-Fisher expansion in 1 / `degrees` (Abramowitz and Stegun 26.7.5);
-/// within 0.3 % from 4 degrees of freedom on. With fewer the tail is nearly empty whatever the exact value is.
+/// The two-sided 95 % point of Student's t by the Cornish-Fisher expansion in 1 / `degrees` (Abramowitz and Stegun 26.7.5). The error
+/// is at most 0.3 % from 4 degrees of freedom on. With fewer degrees of freedom the tail is nearly empty, so the exact value does not
+/// matter.
 fn student_95(degrees: f64) -> f64 {
     let z = NORMAL_95;
     let first = (z.powi(3) + z) / 4.0;
@@ -175,7 +177,7 @@ fn student_95(degrees: f64) -> f64 {
     z + first / degrees + second / degrees.powi(2) + third / degrees.powi(3)
 }
 
-/// Normal distribution function for `z <= 0`, through the rational erf of Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
+/// The normal distribution function for `z <= 0`, by the rational erf of Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
 fn normal_cdf(z: f64) -> f64 {
     let x = -z / std::f64::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
@@ -188,7 +190,7 @@ fn normal_cdf(z: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Sum of twelve uniforms: close enough to normal for coverage.
+    /// The sum of twelve uniform numbers: close enough to normal for tests of coverage.
     fn normal(rng: &mut ChaCha8Rng) -> f64 {
         (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
     }
@@ -212,7 +214,7 @@ mod tests {
     fn covers_the_mean_of_a_normal_sample_in_95_of_100() {
         for n in [8, 12, 60] {
             let (below, above) = misses(n, |rng| ((0..n).map(|_| normal(rng)).collect(), None));
-            // 25 expected on each side, standard deviation 5.
+            // 25 are expected on each side, with a standard deviation of 5.
             assert!((10..=42).contains(&below), "n {n}: {below} misses below");
             assert!((10..=42).contains(&above), "n {n}: {above} misses above");
         }
@@ -220,7 +222,7 @@ mod tests {
 
     #[test]
     fn groups_keep_coverage_where_cases_would_not() {
-        // 15 patients with 8 images each; nearly all of the spread is between patients.
+        // 15 patients with 8 images each; nearly all of the variance is between patients.
         let draw = |rng: &mut ChaCha8Rng| {
             let mut values = Vec::new();
             let mut groups = Vec::new();

@@ -1,9 +1,9 @@
-//! Two sets of features compared in every way at once, with what a reader needs to judge the numbers: how many images, what
-//! the features are, and how far real images lie from other real images.
+//! Compares two sets of features with all distances, and gives the information that is needed to judge the numbers: the number of
+//! images, the extractor of the features, and the distance between real images and other real images.
 //!
-//! The floor. The reference is split at random into two halves without a common patient (or image, where none are known), and
-//! the halves are compared with each other. A generator cannot be asked to come nearer than that. The halves are smaller than the
-//! sets, and the Frechet distance is biased upwards by that; the extrapolated and the kernel distance are not.
+//! The floor. The reference is split at random into two halves without a common patient (or without a common image, if patients are
+//! not known), and the halves are compared with each other. A generator cannot be expected to come closer. The halves are smaller than
+//! the sets, which biases the Frechet distance upwards; the extrapolated distance and the kernel distance do not have this bias.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -18,22 +18,22 @@ use crate::manifold::{Manifold, NEAREST_K, manifold};
 
 mod text;
 
-/// What made the features: printed with every number.
+/// The extractor of the features; it is printed with every number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extractor {
-    /// Name, with the layer where there are several.
+    /// The name, with the layer if there are several.
     pub name: String,
-    /// SHA-256 of its weights, or of its definition where it has none.
+    /// The SHA-256 of its weights, or of its definition if it has no weights.
     pub hash: String,
-    /// How images are brought to its input: resizing and scaling.
+    /// How images are resized and scaled for its input.
     pub preprocessing: String,
 }
 
-/// What the names of the FID's own features begin with.
+/// The prefix of the names of the FID's own features.
 const INCEPTION: &str = "FID Inception-v3 (2015-12-05)";
 
 impl Extractor {
-    /// The FID's Inception with feature vectors of `width` values.
+    /// The Inception network of the FID, with feature vectors of `width` values.
     pub fn inception(width: usize, hash: String, preprocessing: String) -> Self {
         Self { name: format!("{INCEPTION}, {width} features"), hash, preprocessing }
     }
@@ -47,11 +47,11 @@ impl Extractor {
 /// Settings of [`compare`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ComparisonSettings {
-    /// Which vectors the kernel distance is taken of.
+    /// The vectors from which the kernel distance is computed.
     pub kernel: Subsets,
     /// How the Frechet distance is extrapolated.
     pub extrapolation: Extrapolation,
-    /// Splits of the reference that the floor is a mean of.
+    /// The number of splits of the reference over which the floor is averaged.
     pub floor_splits: usize,
 }
 
@@ -61,57 +61,57 @@ impl Default for ComparisonSettings {
     }
 }
 
-/// Distances between two sets.
+/// The distances between two sets.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Distances {
-    /// Frechet distance, biased upwards with few images.
+    /// The Frechet distance, which is biased upwards for few images.
     pub frechet: f64,
-    /// Frechet distance extrapolated to endless sets; `None` with fewer than four images in a set, or without a set's vectors.
+    /// The Frechet distance extrapolated to infinite sets; `None` with fewer than four images in a set, or without the vectors of a set.
     pub frechet_infinity: Option<f64>,
-    /// Unbiased kernel distance, cubic polynomial; `None` where a set is known by mean and covariance alone.
+    /// The unbiased kernel distance with the cubic polynomial kernel; `None` if only the mean and the covariance of a set are known.
     pub kernel: Option<KernelDistance>,
 }
 
-/// Real images against other real images.
+/// The distances of real images to other real images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Floor {
-    /// Means over the splits.
+    /// The means over the splits.
     pub distances: Distances,
-    /// Splits.
+    /// The number of splits.
     pub splits: usize,
-    /// Images in the smaller half, mean over splits.
+    /// The number of images in the smaller half, averaged over the splits.
     pub images: f64,
-    /// Whether the halves have no common patient; else they are split by image, and the floor is too low.
+    /// Whether the halves have no common patient; otherwise they are split by image, and the floor can be too low.
     pub by_patient: bool,
 }
 
-/// What [`compare`] finds; its `Display` is what the command line prints.
+/// The result of [`compare`]; the command line prints its `Display`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// What made the features.
+    /// The extractor of the features.
     pub extractor: Extractor,
-    /// Settings that it was computed with.
+    /// The settings of the computation.
     pub settings: ComparisonSettings,
-    /// Images of the reference; `None` where it is known by statistics that do not say.
+    /// The number of images of the reference; `None` if only statistics without this number are known.
     pub reference: Option<usize>,
-    /// Images compared with it.
+    /// The number of images that are compared with the reference.
     pub other: usize,
-    /// Values of a feature vector.
+    /// The number of values of a feature vector.
     pub width: usize,
-    /// Between the sets.
+    /// The distances between the sets.
     pub distances: Distances,
-    /// Precision, recall, density, coverage; `None` with too few images, or without the reference's vectors.
+    /// Precision, recall, density and coverage; `None` with too few images, or without the vectors of the reference.
     pub manifold: Option<Manifold>,
-    /// Within the reference; `None` where it cannot be halved, or without its vectors.
+    /// The distances within the reference; `None` if it cannot be split into halves, or without its vectors.
     pub floor: Option<Floor>,
-    /// Whether the Frechet distance is not to be trusted by itself: fewer than [`FEW_IMAGES`] images in a set.
+    /// Whether the Frechet distance alone is not reliable, because a set has fewer than [`FEW_IMAGES`] images.
     pub few_images: bool,
-    /// Whether the reference is known by mean and covariance alone, which give nothing but the Frechet distance.
+    /// Whether only the mean and the covariance of the reference are known, so that only the Frechet distance can be computed.
     pub statistics_alone: bool,
 }
 
-/// Compares `other` (generated images) with `reference` (real ones), each of at least two images. `groups` are the patients of
-/// the reference, one an image.
+/// Compares `other` (generated images) with `reference` (real images); each needs at least two images. `groups` are the patients of
+/// the reference, one per image.
 ///
 /// # Panics
 ///
@@ -126,7 +126,7 @@ pub fn compare(
     compare_above(floor(reference, groups, settings)?, reference, other, extractor, settings)
 }
 
-/// As [`compare`], where the reference's [`floor`] is known: it is the same for everything that is compared with the reference.
+/// As [`compare`], with a known [`floor`] of the reference: the floor is the same for every set that is compared with the reference.
 pub fn compare_above(
     floor: Option<Floor>,
     reference: &Features,
@@ -150,7 +150,8 @@ pub fn compare_above(
     })
 }
 
-/// Compares `other`, at least two images, with a reference of which mean and covariance alone are known, and perhaps the number of its images.
+/// Compares `other`, at least two images, with a reference of which only the mean and the covariance are known, and possibly the
+/// number of its images.
 pub fn compare_with_statistics(
     reference: &FeatureStatistics,
     images: Option<usize>,
@@ -185,7 +186,8 @@ fn distances(a: &Features, b: &Features, settings: &ComparisonSettings) -> Resul
     })
 }
 
-/// How far halves of the reference lie apart, mean over splits; `groups` are the patients, one an image. `None` where it cannot be halved.
+/// The distances between halves of the reference, averaged over splits; `groups` are the patients, one per image. `None` if the
+/// reference cannot be split into halves.
 ///
 /// # Panics
 ///
@@ -196,9 +198,9 @@ pub fn floor(
     settings: &ComparisonSettings,
 ) -> Result<Option<Floor>, FeatureError> {
     let ids = groups.map_or_else(|| (0..reference.count()).collect(), group_ids);
-    assert_eq!(ids.len(), reference.count(), "one group an image");
+    assert_eq!(ids.len(), reference.count(), "every image needs one group");
     let units = ids.iter().max().map_or(0, |last| last + 1);
-    // Halves are compared whole: random subsets of a size meant for the sets may not fit into them.
+    // All images of the halves are compared, because the configured size of random subsets can be too large for a half.
     let settings = ComparisonSettings { kernel: Subsets::All, ..settings.clone() };
     let mut found = Vec::new();
     let mut images = 0.0;
@@ -229,10 +231,10 @@ pub fn floor(
     }))
 }
 
-/// Positions in two halves: units in random order go to the half that has fewer images.
+/// The positions in the two halves: units are taken in random order, and each goes to the half that has fewer images.
 fn halves(ids: &[usize], units: usize, seed: u64, split: u64) -> [Vec<usize>; 2] {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // A stream apart from those of the extrapolation, which count from 0.
+    // Different from the streams of the extrapolation, which count from 0.
     rng.set_stream(u64::MAX - split);
     let mut order: Vec<usize> = (0..units).collect();
     order.shuffle(&mut rng);
@@ -257,7 +259,7 @@ mod tests {
         Extractor { name: "test".into(), hash: "abc".into(), preprocessing: "none".into() }
     }
 
-    /// Sixty vectors of fifteen patients, whose spread is between patients.
+    /// Sixty vectors of fifteen patients; most of the variance is between patients.
     fn set(seed: u64, shift: f64) -> (Features, Vec<String>) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut values = Vec::new();

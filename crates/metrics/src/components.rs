@@ -2,24 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which pixels touch.
+/// Which pixels are neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Connectivity {
     /// Pixels that share an edge.
     #[serde(rename = "4")]
     Four,
-    /// Pixels that share an edge or a corner; a lesion's thin diagonal spicules stay one lesion.
+    /// Pixels that share an edge or a corner, so that thin diagonal spicules stay a part of their lesion.
     #[default]
     #[serde(rename = "8")]
     Eight,
 }
 
-/// Components of a mask, numbered in the order in which a row-by-row scan meets them.
+/// The components of a mask, numbered in the order of a row-by-row scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Components {
-    /// Row-major, one a pixel: 0 outside the mask, else the component's number from 1.
+    /// One label per pixel, row-major: 0 outside the mask, otherwise the number of the component, starting with 1.
     pub labels: Vec<u32>,
-    /// Area in pixels of component 1, 2, ...
+    /// The areas in pixels of components 1, 2, ...
     pub areas: Vec<usize>,
 }
 
@@ -30,7 +30,7 @@ pub struct Components {
 /// When `mask.len() != height * width`, a mistake of the calling code.
 #[must_use]
 pub fn components(mask: &[bool], height: usize, width: usize, connectivity: Connectivity) -> Components {
-    assert_eq!(mask.len(), height * width, "a mask has height * width pixels");
+    assert_eq!(mask.len(), height * width, "a mask must have height * width pixels");
     let mut labels = vec![0_u32; mask.len()];
     let mut areas = Vec::new();
     let mut stack = Vec::new();

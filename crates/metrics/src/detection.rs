@@ -1,20 +1,20 @@
-//! Lesion-wise detection: how many lesions were found, and how many were invented in an image.
+//! Lesion-wise detection: the number of true lesions that were found, and the number of false lesions, in an image.
 //!
-//! Lesions are connected components. Matching rule, one to one: pairs of a predicted component and a true lesion with an IoU (both
-//! taken whole) of at least [`Matching::min_iou`] are taken in falling order of their IoU, each component and each lesion at most
-//! once. A lesion in such a pair is found; a predicted component in none is a false positive. So a prediction that covers two
-//! lesions finds one of them, and of two predictions on one lesion one is false.
+//! Lesions are connected components. Components are matched one to one: pairs of a predicted component and a true lesion with an IoU
+//! (of the whole components) of at least [`Matching::min_iou`] are matched in descending order of their IoU, each component and each
+//! lesion at most once. A matched lesion is found; a predicted component without a match is a false positive. So a prediction that
+//! covers two lesions finds one of them, and of two predictions on one lesion one is a false positive.
 
 use serde::{Deserialize, Serialize};
 
 use crate::components::{Connectivity, components};
 
-/// When a prediction finds a lesion.
+/// The rule by which a prediction finds a lesion.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Matching {
-    /// Least IoU of a predicted component with a lesion, above 0 to 1.
+    /// The smallest IoU of a predicted component with a lesion, above 0 and at most 1.
     pub min_iou: f64,
-    /// Which pixels touch.
+    /// Which pixels are neighbours.
     pub connectivity: Connectivity,
 }
 
@@ -24,16 +24,16 @@ impl Default for Matching {
     }
 }
 
-/// Lesions of one image.
+/// The counts of lesions of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct LesionCounts {
-    /// Lesions of the truth.
+    /// The number of true lesions.
     pub lesions: usize,
-    /// Of them, those found.
+    /// The number of true lesions that were found.
     pub found: usize,
-    /// Components of the prediction.
+    /// The number of predicted components.
     pub predicted: usize,
-    /// Of them, those that find no lesion.
+    /// The number of predicted components that find no lesion.
     pub false_positives: usize,
 }
 
@@ -54,7 +54,7 @@ impl std::ops::Add for LesionCounts {
 ///
 /// # Panics
 ///
-/// When a mask has not `height * width` pixels, a mistake of the calling code.
+/// When a mask does not have `height * width` pixels, a mistake of the calling code.
 #[must_use]
 pub fn detect(prediction: &[bool], truth: &[bool], height: usize, width: usize, matching: &Matching) -> LesionCounts {
     let ours = components(prediction, height, width, matching.connectivity);
@@ -73,7 +73,7 @@ pub fn detect(prediction: &[bool], truth: &[bool], height: usize, width: usize, 
         })
         .filter(|pair| pair.shared as f64 >= matching.min_iou * pair.union as f64)
         .collect();
-    // Quotients are compared without dividing; of equal ones the first component's comes first.
+    // Quotients are compared without division; pairs with equal quotients stay in the order of the components.
     pairs.sort_by(|a, b| (b.shared * a.union).cmp(&(a.shared * b.union)));
     let (mut hits, mut found) = (vec![false; ours.areas.len()], vec![false; theirs.areas.len()]);
     for pair in pairs {
@@ -89,7 +89,7 @@ pub fn detect(prediction: &[bool], truth: &[bool], height: usize, width: usize, 
     }
 }
 
-/// A predicted component and a lesion that touch, with the pixels in both and in either.
+/// A predicted component and an overlapping lesion, with the numbers of pixels of their intersection and union.
 struct Pair {
     ours: usize,
     theirs: usize,
@@ -112,7 +112,7 @@ mod tests {
         let truth = mask(["##....#.", "##....#.", "........", "...##..."]);
         let prediction = mask(["##..#...", "#...#...", "........", "....####"]);
         let at = |min_iou| detect(&prediction, &truth, 4, 8, &Matching { min_iou, ..Matching::default() });
-        // IoU: 3/4 with the square, 1/5 with the row at the bottom, none with the column at the right.
+        // The IoU is 3/4 with the square, 1/5 with the row at the bottom, and 0 with the column at the right.
         assert_eq!(at(0.2), LesionCounts { lesions: 3, found: 2, predicted: 3, false_positives: 1 });
         assert_eq!(at(0.21), LesionCounts { lesions: 3, found: 1, predicted: 3, false_positives: 2 });
         assert_eq!(at(0.76), LesionCounts { lesions: 3, found: 0, predicted: 3, false_positives: 3 });
@@ -130,14 +130,15 @@ mod tests {
         let nothing = detect(&[false; 32], &apart, 4, 8, &matching);
         assert_eq!(nothing, LesionCounts { lesions: 2, found: 0, predicted: 0, false_positives: 0 });
     }
-    /// Taken in the order of components, the first prediction would take the first lesion (IoU 1/14) and leave the second without one.
+    /// If pairs were matched in the order of the components, the first prediction would take the first lesion (IoU 1/14), and the
+    /// second lesion would have no match.
     #[test]
     fn the_best_pair_goes_first() {
         let truth = mask(["##.#####", "##......", "##......", "##......"]);
         let prediction = mask([".#######", "........", "##......", "##......"]);
         let at = |min_iou| detect(&prediction, &truth, 4, 8, &Matching { min_iou, ..Matching::default() });
         assert_eq!(at(0.05), LesionCounts { lesions: 2, found: 2, predicted: 2, false_positives: 0 });
-        // The others have 4/8 and 5/7.
+        // The other pairs have an IoU of 4/8 and 5/7.
         assert_eq!(at(0.5), LesionCounts { lesions: 2, found: 2, predicted: 2, false_positives: 0 });
         assert_eq!(at(0.6), LesionCounts { lesions: 2, found: 1, predicted: 2, false_positives: 1 });
     }

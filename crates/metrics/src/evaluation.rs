@@ -1,13 +1,14 @@
-//! Predicted masks against true ones: overlap and boundary distance per slice, per patient and pooled, and detection of lesions.
+//! Compares predicted masks with true masks: overlap and boundary distance per slice, per patient and pooled, and detection of
+//! lesions.
 //!
-//! - **Per slice** (the paper's way): each case has its own value, and cases are averaged.
+//! - **Per slice** (as in the paper): each case has its own value, and cases are averaged.
 //! - **Per patient**: pixels and boundary pixels are counted over all slices of a patient, and patients are averaged. A
-//!   Hausdorff distance is not summed over slices, so it stands per slice alone.
-//! - **Pooled**: pixels are counted over everything; large lesions weigh more.
+//!   Hausdorff distance cannot be summed over slices, so it is given only per slice.
+//! - **Pooled**: pixels are counted over all cases, so large lesions have a larger weight.
 //!
-//! Intervals are 95 % bootstrap intervals ([`crate::bootstrap`]) over patients where they are known, else over cases. Empty masks
-//! follow [`crate::overlap`]; a boundary distance to an empty mask does not exist: it is left out and counted, and such a case
-//! scores 0 in surface Dice.
+//! Intervals are 95 % bootstrap intervals ([`crate::bootstrap`]) over patients if they are known, otherwise over cases. The rules for
+//! empty masks are those of [`crate::overlap`]. There is no boundary distance to an empty mask: such a case is left out of the mean
+//! distance and counted, and scores 0 in surface Dice.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -22,32 +23,32 @@ mod text;
 /// One prediction with its truth, row-major `height x width`.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
-    /// Name, as results print it.
+    /// The name of the case in the results.
     pub id: &'a str,
-    /// Predicted lesion pixels.
+    /// The predicted lesion pixels.
     pub prediction: &'a [bool],
-    /// True lesion pixels.
+    /// The true lesion pixels.
     pub truth: &'a [bool],
-    /// Rows.
+    /// The number of rows.
     pub height: usize,
-    /// Columns.
+    /// The number of columns.
     pub width: usize,
-    /// Patient or other group, if known; a case without one is a group of its own.
+    /// The patient or another group, if known; a case without a group forms its own group.
     pub group: Option<&'a str>,
 }
 
 /// Settings of [`evaluate`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EvaluationSettings {
-    /// What a case scores in which both masks are empty.
+    /// The score of a case in which both masks are empty.
     pub both_empty: BothEmpty,
-    /// Distance between rows and between columns; 1 and 1 measures in pixels.
+    /// The distances between rows and between columns; 1 and 1 gives distances in pixels.
     pub spacing: [f64; 2],
-    /// Distance up to which a boundary pixel counts as right in surface Dice, in the unit of the spacing.
+    /// The distance up to which a boundary pixel is correct in surface Dice, in the unit of the spacing.
     pub surface_tolerance: f64,
-    /// When a lesion is found.
+    /// The rule by which a lesion is found.
     pub matching: Matching,
-    /// Intervals.
+    /// The settings of the intervals.
     pub bootstrap: Bootstrap,
 }
 
@@ -69,32 +70,33 @@ impl Default for EvaluationSettings {
 pub enum Emptiness {
     /// Neither.
     None,
-    /// The prediction alone: everything was missed.
+    /// Only the prediction: all lesions were missed.
     Prediction,
-    /// The truth alone: all that was predicted is invented.
+    /// Only the truth: all predicted pixels are false positives.
     Truth,
     /// Both.
     Both,
 }
 
-/// One case's numbers.
+/// The scores of one case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaseScores {
-    /// Its name.
+    /// The name of the case.
     pub id: String,
-    /// Its patient or group.
+    /// The patient or group of the case.
     pub group: Option<String>,
-    /// Pixels found, invented and missed.
+    /// The counts of pixels: true positives, false positives and false negatives.
     pub counts: Counts,
-    /// Ratios; `None` where both masks are empty and such cases are left out.
+    /// The ratios of the counts; `None` if both masks are empty and such cases are left out.
     pub overlap: Option<Overlap>,
-    /// Surface Dice; `None` as `overlap`.
+    /// The surface Dice; `None` in the same cases as `overlap`.
     pub surface_dice: Option<f64>,
-    /// Hausdorff 95, the greater of both directions (MONAI's); `None` where a mask is empty, 0 where both are and score 1.
+    /// The Hausdorff 95, the maximum of both directions (as in MONAI); `None` if a mask is empty, but 0 if both are empty and such cases
+    /// score 1.
     pub hausdorff_95: Option<f64>,
-    /// Hausdorff 95 of both directions together (medpy's); `None` as `hausdorff_95`.
+    /// The Hausdorff 95 of both directions together (as in medpy); `None` in the same cases as `hausdorff_95`.
     pub hausdorff_95_joint: Option<f64>,
-    /// Lesions.
+    /// The counts of lesions.
     pub lesions: LesionCounts,
     /// Which masks are empty.
     pub empty: Emptiness,
@@ -102,7 +104,7 @@ pub struct CaseScores {
     surface: SurfaceCounts,
 }
 
-/// The measures at one level; `None` where no case has a value.
+/// The measures at one level; `None` if no case has a value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Level {
     /// Dice.
@@ -120,57 +122,57 @@ pub struct Level {
 /// Lesion-wise detection over all images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Detection {
-    /// Sums over all images.
+    /// The sums over all images.
     pub counts: LesionCounts,
-    /// Lesions found over lesions; `None` without lesions.
+    /// The number of found lesions divided by the number of lesions; `None` without lesions.
     pub sensitivity: Option<Estimate>,
-    /// False positives over images, those without lesions included; `None` without images.
+    /// The number of false positives divided by the number of images, including images without lesions; `None` without images.
     pub false_positives_per_image: Option<Estimate>,
 }
 
-/// How many cases have empty masks.
+/// The numbers of cases with empty masks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct EmptyCounts {
-    /// A lesion, and nothing predicted.
+    /// Cases with a true lesion and an empty prediction.
     pub prediction: usize,
-    /// No lesion, and something predicted.
+    /// Cases without a true lesion and with a predicted lesion.
     pub truth: usize,
-    /// No lesion, nothing predicted.
+    /// Cases without a true lesion and with an empty prediction.
     pub both: usize,
 }
 
-/// What [`evaluate`] finds; its `Display` is what the command line prints.
+/// The result of [`evaluate`]; the command line prints its `Display`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Settings that it was computed with.
+    /// The settings of the computation.
     pub settings: EvaluationSettings,
-    /// Number of cases.
+    /// The number of cases.
     pub cases: usize,
-    /// Number of patients or groups; `None` where none are known.
+    /// The number of patients or groups; `None` if none are known.
     pub groups: Option<usize>,
-    /// Cases with empty masks.
+    /// The numbers of cases with empty masks.
     pub empty: EmptyCounts,
-    /// Means over slices.
+    /// The means over slices.
     pub per_slice: Level,
-    /// Means over patients; `None` where none are known.
+    /// The means over patients; `None` if none are known.
     pub per_patient: Option<Level>,
-    /// Ratios of sums over everything.
+    /// The ratios of sums over all cases.
     pub pooled: Level,
-    /// Hausdorff 95 (MONAI's), mean over the slices that have one.
+    /// The Hausdorff 95 (as in MONAI), averaged over the slices that have one.
     pub hausdorff_95: Option<Estimate>,
-    /// Hausdorff 95 (medpy's), mean over the slices that have one.
+    /// The Hausdorff 95 (as in medpy), averaged over the slices that have one.
     pub hausdorff_95_joint: Option<Estimate>,
-    /// Lesions.
+    /// The detection of lesions.
     pub detection: Detection,
-    /// Every case, in the order given.
+    /// Every case, in the given order.
     pub per_case: Vec<CaseScores>,
 }
 
-/// Measures predictions against truths.
+/// Compares predicted masks with true masks.
 ///
 /// # Panics
 ///
-/// When a mask has not `height * width` pixels, a mistake of the calling code.
+/// When a mask does not have `height * width` pixels, a mistake of the calling code.
 #[must_use]
 pub fn evaluate(cases: &[Case], settings: &EvaluationSettings) -> Evaluation {
     let per_case: Vec<CaseScores> = cases.par_iter().map(|case| scores(case, settings)).collect();
@@ -238,7 +240,7 @@ fn surface_dice(counts: SurfaceCounts, both_empty: BothEmpty) -> Option<f64> {
     Some(counts.within as f64 / counts.total as f64)
 }
 
-/// Group ids; a case without a group is one by itself, `None` where no case has one.
+/// The group ids; a case without a group forms its own group. `None` if no case has a group.
 fn groups(cases: &[Case]) -> Option<Vec<usize>> {
     let labels: Vec<Result<&str, usize>> =
         cases.iter().enumerate().map(|(index, case)| case.group.ok_or(index)).collect();
@@ -253,7 +255,7 @@ struct Estimates<'a> {
 }
 
 impl Estimates<'_> {
-    /// Mean over the cases that have a value.
+    /// The mean over the cases that have a value.
     fn mean(&self, value: impl Fn(&CaseScores) -> Option<f64>) -> Option<Estimate> {
         let chosen: Vec<(usize, f64)> =
             self.cases.iter().enumerate().filter_map(|(index, case)| Some((index, value(case)?))).collect();
@@ -295,7 +297,7 @@ impl Estimates<'_> {
     }
 }
 
-/// Means over patients of what is counted over a patient's slices.
+/// The means over patients; pixels are counted over all slices of a patient.
 fn per_patient(cases: &[CaseScores], groups: &[usize], settings: &EvaluationSettings) -> Level {
     let patients = groups.iter().max().map_or(0, |last| last + 1);
     let mut sums = vec![(Counts::default(), SurfaceCounts::default()); patients];

@@ -1,8 +1,8 @@
-//! Sets of feature vectors: what Frechet and kernel distances, precision and recall are computed from.
+//! Sets of feature vectors, from which Frechet and kernel distances, precision and recall are computed.
 
 use faer::Mat;
 
-/// Feature vectors of one width, one an image.
+/// Feature vectors of one width, one per image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     values: Vec<f64>,
@@ -12,47 +12,49 @@ pub struct Features {
 /// Features that cannot be used or compared.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FeatureError {
-    /// Not a whole number of vectors, or a width of 0.
-    #[error("{values} values do not make vectors of {width}; give every image's features with the same width")]
+    /// The number of values is not a multiple of the width, or the width is 0.
+    #[error(
+        "{values} values do not form vectors of width {width}; give the features of all images with the same width"
+    )]
     Ragged {
-        /// Values given.
+        /// The given number of values.
         values: usize,
-        /// Values of a vector.
+        /// The number of values per vector.
         width: usize,
     },
     /// A value that is NaN or infinite.
-    #[error("feature {feature} of image {image} is {value}, expected a finite number; look at that image")]
+    #[error("feature {feature} of image {image} is {value}, expected a finite number; check that image")]
     NotFinite {
-        /// Position of the vector.
+        /// The position of the vector.
         image: usize,
-        /// Position in the vector.
+        /// The position in the vector.
         feature: usize,
-        /// The value found.
+        /// The value.
         value: f64,
     },
     /// Fewer vectors than a measure needs.
     #[error("{found} feature vector(s), expected at least {needed}: give more images")]
     TooFew {
-        /// Vectors given.
+        /// The number of given vectors.
         found: usize,
-        /// Vectors needed.
+        /// The number of needed vectors.
         needed: usize,
     },
     /// Features of different extractors.
     #[error("features of {a} and of {b} values cannot be compared; extract both with the same network and layer")]
     Widths {
-        /// Width of the first set.
+        /// The width of the first set.
         a: usize,
-        /// Width of the second set.
+        /// The width of the second set.
         b: usize,
     },
-    /// A decomposition that did not come to its end.
-    #[error("the eigenvalues of a covariance did not converge: the statistics hold values that are not finite")]
+    /// A decomposition that did not converge.
+    #[error("the eigenvalues of a covariance did not converge: the statistics contain values that are not finite")]
     NoConvergence,
 }
 
 impl Features {
-    /// Vectors of `width` values one after another.
+    /// Vectors of `width` values that follow each other.
     pub fn new(values: Vec<f64>, width: usize) -> Result<Self, FeatureError> {
         if width == 0 || !values.len().is_multiple_of(width) {
             return Err(FeatureError::Ragged { values: values.len(), width });
@@ -63,13 +65,13 @@ impl Features {
         Ok(Self { values, width })
     }
 
-    /// Number of vectors.
+    /// The number of vectors.
     #[must_use]
     pub fn count(&self) -> usize {
         self.values.len() / self.width
     }
 
-    /// Values of a vector.
+    /// The number of values per vector.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
@@ -80,11 +82,11 @@ impl Features {
         self.values.chunks_exact(self.width)
     }
 
-    /// Vector `index`.
+    /// The vector at position `index`.
     ///
     /// # Panics
     ///
-    /// When there is none, a mistake of the calling code.
+    /// When there is no such vector, a mistake of the calling code.
     #[must_use]
     pub fn vector(&self, index: usize) -> &[f64] {
         &self.values[index * self.width..(index + 1) * self.width]
@@ -100,7 +102,7 @@ impl Features {
         Self { values: positions.iter().flat_map(|&index| self.vector(index)).copied().collect(), width: self.width }
     }
 
-    /// Errs where the other set's vectors have another width, or either set has fewer than `needed`.
+    /// Returns an error if the vectors of the other set have another width, or if either set has fewer than `needed` vectors.
     pub(crate) fn check_with(&self, other: &Self, needed: usize) -> Result<(), FeatureError> {
         if self.width != other.width {
             return Err(FeatureError::Widths { a: self.width, b: other.width });
@@ -109,7 +111,7 @@ impl Features {
         if found < needed { Err(FeatureError::TooFew { found, needed }) } else { Ok(()) }
     }
 
-    /// One row a vector.
+    /// The matrix with one row per vector.
     pub(crate) fn matrix(&self) -> Mat<f64> {
         Mat::from_fn(self.count(), self.width, |row, column| self.values[row * self.width + column])
     }

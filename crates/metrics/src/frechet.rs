@@ -1,5 +1,5 @@
-//! The Frechet distance between two sets of feature vectors, seen as Gaussians (Heusel et al. 2017, eq. 6), and its
-//! extrapolation to endless sets (Chong and Forsyth 2020).
+//! The Frechet distance between two sets of feature vectors, treated as Gaussians (Heusel et al. 2017, eq. 6), and its
+//! extrapolation to infinite sets (Chong and Forsyth 2020).
 
 use faer::{Mat, Side};
 use rand::SeedableRng;
@@ -10,28 +10,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::{FeatureError, Features};
 
-/// Fewer images than this in either set, and the upward bias may be as large as the distance: the least number that the
+/// With fewer images than this in either set, the upward bias can be as large as the distance. It is the smallest number that the
 /// authors of the measure recommend with their code.
 pub const FEW_IMAGES: usize = 10_000;
 
-/// Mean and covariance of a set of feature vectors.
+/// The mean and the covariance of a set of feature vectors.
 #[derive(Debug, Clone)]
 pub struct FeatureStatistics {
     mean: Vec<f64>,
     spread: Spread,
 }
 
-/// A covariance in the form that is cheaper and more exact.
+/// A covariance in the form that is cheaper and more accurate.
 #[derive(Debug, Clone)]
 enum Spread {
-    /// A matrix R with the covariance R^T R: the centred vectors as rows, over sqrt(n - 1). For n up to the width.
+    /// A matrix R with the covariance R^T R: its rows are the centred vectors divided by sqrt(n - 1). Used for n up to the width.
     Root(Mat<f64>),
     /// The covariance itself.
     Covariance(Mat<f64>),
 }
 
 impl FeatureStatistics {
-    /// Statistics of at least two vectors. The covariance divides by n - 1.
+    /// The statistics of at least two vectors. The covariance divides by n - 1.
     pub fn new(features: &Features) -> Result<Self, FeatureError> {
         let (count, width) = (features.count(), features.width());
         features.check_with(features, 2)?;
@@ -48,7 +48,7 @@ impl FeatureStatistics {
         Ok(Self { mean, spread })
     }
 
-    /// Statistics as files store them: the mean, and the row-major covariance of mean.len() squared values.
+    /// Statistics in the form of files: the mean, and the row-major covariance of mean.len() x mean.len() values.
     pub fn from_parts(mean: Vec<f64>, covariance: &[f64]) -> Result<Self, FeatureError> {
         let width = mean.len();
         if width == 0 || covariance.len() != width * width {
@@ -61,13 +61,13 @@ impl FeatureStatistics {
         Ok(Self { mean, spread: Spread::Covariance(covariance) })
     }
 
-    /// The mean, one value a feature.
+    /// The mean, one value per feature.
     #[must_use]
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// The covariance, row-major, width x width: with the mean, what other tools' cached statistics hold.
+    /// The covariance, row-major, width x width. Cached statistics of other tools contain it together with the mean.
     #[must_use]
     pub fn covariance(&self) -> Vec<f64> {
         let covariance = match &self.spread {
@@ -88,8 +88,8 @@ impl FeatureStatistics {
 
 /// |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), in squared units of the features.
 ///
-/// Exact for covariances without full rank too (fewer vectors than values): the trace of the root is the sum of the singular values of
-/// R_a R_b^T, where C = R^T R, so nothing is inverted or regularised. The estimate from few vectors is biased upwards
+/// It is also exact for covariances without full rank (fewer vectors than values): the trace of the root is the sum of the singular
+/// values of R_a R_b^T, where C = R^T R, so nothing is inverted or regularised. The estimate from few vectors is biased upwards
 /// ([`frechet_infinity`]).
 pub fn frechet_distance(a: &FeatureStatistics, b: &FeatureStatistics) -> Result<f64, FeatureError> {
     if a.mean.len() != b.mean.len() {
@@ -113,17 +113,17 @@ fn root_trace(a: &Spread, b: &Spread) -> Result<f64, FeatureError> {
     }
 }
 
-/// A root R of a covariance R^T R, by its eigenvectors.
+/// A root R of a covariance R^T R, from its eigenvectors.
 fn root_of(covariance: &Mat<f64>) -> Result<Mat<f64>, FeatureError> {
     let width = covariance.nrows();
     let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|_| FeatureError::NoConvergence)?;
-    // Rounding leaves eigenvalues of a singular covariance a little below zero.
+    // Because of rounding, eigenvalues of a singular covariance can be slightly below zero.
     let roots: Vec<f64> = eigen.S().column_vector().iter().map(|value| value.max(0.0).sqrt()).collect();
     let u = eigen.U();
     Ok(Mat::from_fn(width, width, |row, column| roots[row] * u[(column, row)]))
 }
 
-/// R C R^T has the eigenvalues of R^T R C that are not 0.
+/// tr((R^T R C)^(1/2)): the matrix R C R^T has the same non-zero eigenvalues as R^T R C.
 fn root_trace_of_product(root: &Mat<f64>, covariance: &Mat<f64>) -> Result<f64, FeatureError> {
     let product = root * covariance * root.transpose();
     let values = product.self_adjoint_eigenvalues(Side::Lower).map_err(|_| FeatureError::NoConvergence)?;
@@ -133,11 +133,11 @@ fn root_trace_of_product(root: &Mat<f64>, covariance: &Mat<f64>) -> Result<f64, 
 /// Settings of [`frechet_infinity`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extrapolation {
-    /// Sizes of subsets, evenly spaced in 1 / size from the whole set down to half of it.
+    /// The number of subset sizes, evenly spaced in 1 / size from the whole set down to half of it.
     pub sizes: usize,
-    /// Random subsets of each size, whose distances are averaged.
+    /// The number of random subsets of each size; their distances are averaged.
     pub repeats: usize,
-    /// Seed of the subsets.
+    /// The seed of the subsets.
     pub seed: u64,
 }
 
@@ -147,20 +147,20 @@ impl Default for Extrapolation {
     }
 }
 
-/// The Frechet distance extrapolated to endless sets: the intercept of a straight line through distances of random subsets over 1 / size.
+/// The Frechet distance extrapolated to infinite sets: the intercept of a line through the distances of random subsets over 1 / size.
 ///
-/// The bias is proportional to 1 / n to first order (Chong and Forsyth, CVPR 2020), in either set; both are reduced by the
-/// same share here, so that one line removes both biases. The intercept may be a little below zero for equal distributions.
-/// With fewer vectors than features the higher orders count: what remains of the bias is smaller, not gone.
+/// For each set the bias is proportional to 1 / n to first order (Chong and Forsyth, CVPR 2020). Both sets are reduced by the same
+/// factor here, so that one line removes both biases. The intercept can be slightly below zero for equal distributions. With fewer
+/// vectors than features, higher orders matter: the bias becomes smaller, but does not disappear.
 ///
-/// Needs four vectors in each set.
+/// Each set needs at least four vectors.
 pub fn frechet_infinity(a: &Features, b: &Features, settings: &Extrapolation) -> Result<f64, FeatureError> {
     a.check_with(b, 4)?;
     let sizes = settings.sizes.max(2);
     let draws: Vec<(f64, u64)> = (0..sizes)
         .flat_map(|step| {
             let inverse = 1.0 + step as f64 / (sizes - 1) as f64;
-            // The whole set has one subset of its size.
+            // There is only one subset with the size of the whole set.
             let repeats = if step == 0 { 1 } else { settings.repeats.max(1) };
             (0..repeats).map(move |repeat| (inverse, (step * settings.repeats.max(1) + repeat) as u64))
         })
@@ -182,7 +182,7 @@ pub fn frechet_infinity(a: &Features, b: &Features, settings: &Extrapolation) ->
     Ok(intercept(&mean_by_size(&distances)))
 }
 
-/// Mean distance of each size, sizes in the order of `draws`.
+/// The mean distance for each size, in the order of `draws`.
 fn mean_by_size(draws: &[(f64, f64)]) -> Vec<(f64, f64)> {
     draws
         .chunk_by(|a, b| a.0 == b.0)
@@ -190,7 +190,7 @@ fn mean_by_size(draws: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// Least-squares line through points, at 0.
+/// The value at 0 of the least-squares line through the points.
 fn intercept(points: &[(f64, f64)]) -> f64 {
     let n = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;

@@ -1,21 +1,21 @@
-//! Histograms over shared bins, to lay real beside generated.
+//! Histograms over shared bins, to compare real and generated values.
 
 use serde::{Deserialize, Serialize};
 
-/// Counts over equal bins of `low..=high`; the last bin holds `high` itself.
+/// Counts over equal bins of `low..=high`; the last bin includes `high`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
-    /// Lower end of the first bin.
+    /// The lower end of the first bin.
     pub low: f64,
-    /// Upper end of the last bin.
+    /// The upper end of the last bin.
     pub high: f64,
-    /// Values in each bin.
+    /// The number of values in each bin.
     pub counts: Vec<u64>,
-    /// Values below `low`.
+    /// The number of values below `low`.
     pub below: u64,
-    /// Values above `high`.
+    /// The number of values above `high`.
     pub above: u64,
-    /// Values that are NaN; infinities count as below or above.
+    /// The number of values that are NaN; infinities count as below or above.
     pub not_a_number: u64,
 }
 
@@ -24,13 +24,13 @@ impl Histogram {
     ///
     /// # Panics
     ///
-    /// When `bins` is zero or `low < high` does not hold for finite ends, mistakes of the calling code.
+    /// When `bins` is zero, or `low` and `high` are not finite with `low < high`: mistakes of the calling code.
     #[must_use]
     pub fn new(values: impl IntoIterator<Item = f64>, bins: usize, (low, high): (f64, f64)) -> Self {
         assert!(bins > 0, "a histogram needs at least one bin");
         assert!(
             low.is_finite() && high.is_finite() && low < high,
-            "a histogram needs low < high, got {low} and {high}"
+            "a histogram needs finite ends with low < high, found {low} and {high}"
         );
         let mut histogram = Self { low, high, counts: vec![0; bins], below: 0, above: 0, not_a_number: 0 };
         for value in values {
@@ -48,20 +48,21 @@ impl Histogram {
         histogram
     }
 
-    /// Number of values that are numbers, in or out of range.
+    /// The number of values that are not NaN, inside or outside the range.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum::<u64>() + self.below + self.above
     }
 
-    /// Share of all numbers that lies in each bin; all zero without values. Shares of sets of different size compare.
+    /// The share of all values (without NaN) in each bin; all shares are zero without values. Shares of sets of different size can be
+    /// compared.
     #[must_use]
     pub fn fractions(&self) -> Vec<f64> {
         let total = self.total().max(1) as f64;
         self.counts.iter().map(|&count| count as f64 / total).collect()
     }
 
-    /// Lower and upper end of bin `index`.
+    /// The lower and the upper end of bin `index`.
     #[must_use]
     pub fn bin(&self, index: usize) -> (f64, f64) {
         let edge = |i: usize| self.low + (self.high - self.low) * i as f64 / self.counts.len() as f64;
@@ -69,7 +70,7 @@ impl Histogram {
     }
 }
 
-/// Range that holds every finite value of several sets, widened where they are all equal; (0, 1) without values.
+/// The range of all finite values of several sets, widened if all values are equal; (0, 1) without values.
 #[must_use]
 pub fn shared_range(sets: &[&[f64]]) -> (f64, f64) {
     let finite = || sets.iter().flat_map(|set| set.iter().copied()).filter(|v| v.is_finite());

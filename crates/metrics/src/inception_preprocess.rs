@@ -1,28 +1,28 @@
-//! From a picture to what the FID's Inception is given: 299 x 299 pixels, three channels, about -1 to 1.
+//! Converts a picture to the input of the FID's Inception network: 299 x 299 pixels, three channels, about -1 to 1.
 //!
-//! Numbers of different tools differ by this step alone, so the name of the way is printed with every number.
+//! The results of different tools differ only because of this step, so the name of the method is printed with every number.
 
 use serde::{Deserialize, Serialize};
 
-/// Height and width of the network's input.
+/// The height and width of the network's input.
 pub const INPUT_SIZE: usize = 299;
 
-/// How a picture is brought to the network's size and scale.
+/// How a picture is resized and scaled for the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preprocess {
-    /// TensorFlow 1's bilinear resize (source pixel = target pixel x scale, not averaged), then (v - 128) / 128: the original
-    /// FID, and torch-fidelity.
+    /// The bilinear resize of TensorFlow 1 (source pixel = target pixel x scale, without averaging), then (v - 128) / 128, as in the
+    /// original FID and in torch-fidelity.
     #[default]
     TorchFidelity,
-    /// Bilinear resize with pixels' centres aligned, not averaged, then (v - 127.5) / 127.5: pytorch-fid.
+    /// A bilinear resize with aligned pixel centres, without averaging, then (v - 127.5) / 127.5, as in pytorch-fid.
     PytorchFid,
-    /// Bicubic resize that averages when it shrinks (Parmar et al. 2022), then (v - 128) / 128.
+    /// A bicubic resize that averages when it reduces the size (Parmar et al. 2022), then (v - 128) / 128.
     Antialiased,
 }
 
 impl Preprocess {
-    /// The word of the command line.
+    /// The name on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::TorchFidelity => "torch-fidelity",
@@ -31,16 +31,16 @@ impl Preprocess {
         }
     }
 
-    /// `pixels` are `height * width * channels` values of 0 to 255, channels last; one channel is repeated. The result is
-    /// `299 * 299 * 3` values, channels last.
+    /// Converts a picture. `pixels` has `height * width * channels` values from 0 to 255, channels last; a single channel is repeated.
+    /// The result has `299 * 299 * 3` values, channels last.
     ///
     /// # Panics
-    /// Where `pixels` are not as many, or `channels` is neither 1 nor 3.
+    /// When `pixels` has another length or is empty, or `channels` is neither 1 nor 3.
     pub fn apply(self, pixels: &[u8], [height, width]: [usize; 2], channels: usize) -> Vec<f32> {
         assert!(matches!(channels, 1 | 3) && pixels.len() == height * width * channels && !pixels.is_empty());
         let rows: Vec<Taps> = (0..INPUT_SIZE).map(|at| self.taps(at, height)).collect();
         let columns: Vec<Taps> = (0..INPUT_SIZE).map(|at| self.taps(at, width)).collect();
-        // Rows first would round alike: everything is summed in f64.
+        // The order of rows and columns does not matter for rounding, because all sums are in f64.
         let mut narrow = vec![0.0; height * INPUT_SIZE * channels];
         for (row, out) in narrow.chunks_exact_mut(INPUT_SIZE * channels).enumerate() {
             for (taps, pixel) in columns.iter().zip(out.chunks_exact_mut(channels)) {
@@ -81,7 +81,7 @@ impl Preprocess {
     }
 }
 
-/// Weights of neighbouring source pixels.
+/// The weights of neighbouring source pixels.
 struct Taps {
     first: usize,
     weights: Vec<f64>,
@@ -95,7 +95,7 @@ impl Taps {
         Self { first, weights }
     }
 
-    /// Keys' cubic with a = -1/2, widened by `stretch`, normalised where it reaches over the border.
+    /// Keys' cubic kernel with a = -1/2, widened by `stretch`, and normalised at the border.
     fn cubic(centre: f64, stretch: f64, size: usize) -> Self {
         let reach = 2.0 * stretch;
         let first = ((centre - reach + 0.5).floor().max(0.0)) as usize;
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    /// Bilinear weights reproduce a ramp: what tells the two ways apart is half a pixel.
+    /// Bilinear weights reproduce a ramp, so the shift of half a pixel between the two methods is visible.
     #[test]
     fn a_ramp_tells_where_pixels_are_taken_from() {
         let ramp: Vec<u8> = (0..100).map(|x| 2 * x).collect();

@@ -1,6 +1,6 @@
-//! The kernel distance of two sets of feature vectors (KID, Binkowski et al. 2018): the squared maximum mean discrepancy with the
-//! kernel k(x, y) = (x . y / width + 1)^3, without bias: its mean over draws does not depend on the number of images, so it may
-//! be negative.
+//! The kernel distance between two sets of feature vectors (KID, Binkowski et al. 2018): the squared maximum mean discrepancy with the
+//! kernel k(x, y) = (x . y / width + 1)^3. The estimate is unbiased: its expectation does not depend on the number of images.
+//! Therefore it can be negative.
 
 use faer::Mat;
 use rand::SeedableRng;
@@ -11,20 +11,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::{FeatureError, Features};
 
-/// Which vectors the distance is taken of.
+/// The vectors from which the distance is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case", tag = "mode")]
 pub enum Subsets {
-    /// All of both sets, once.
+    /// All vectors of both sets.
     #[default]
     All,
-    /// Random subsets of both sets, each drawn without replacement: the mean over them, and their standard deviation.
+    /// Random subsets of both sets, each drawn without replacement; the result is the mean and the standard deviation over them.
     Random {
-        /// Number of subsets.
+        /// The number of subsets.
         count: usize,
-        /// Vectors of each set in a subset.
+        /// The number of vectors of each set in a subset.
         size: usize,
-        /// Seed of the draws.
+        /// The seed of the draws.
         seed: u64,
     },
 }
@@ -32,14 +32,14 @@ pub enum Subsets {
 /// A kernel distance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct KernelDistance {
-    /// Mean over subsets.
+    /// The mean over subsets.
     pub mean: f64,
-    /// Standard deviation over subsets (dividing by their number); `None` for one subset. It says how much subsets differ,
-    /// not how sure the mean is.
+    /// The standard deviation over subsets (dividing by their number); `None` for one subset. It measures how much the subsets differ,
+    /// not how accurate the mean is.
     pub std: Option<f64>,
 }
 
-/// The unbiased kernel distance of two sets of at least two vectors.
+/// The unbiased kernel distance between two sets with at least two vectors each.
 pub fn kernel_distance(a: &Features, b: &Features, subsets: Subsets) -> Result<KernelDistance, FeatureError> {
     let needed = match subsets {
         Subsets::All => 2,
@@ -118,10 +118,10 @@ mod tests {
         assert!((whole.mean - all.mean).abs() < 1e-12 && whole.std.unwrap() < 1e-12);
         assert_eq!(random(10, 5, 1), random(10, 5, 1));
         assert_ne!(random(10, 5, 1), random(10, 5, 2));
-        // The mean over many subsets is the distance of the whole: the estimate has no bias.
+        // The mean over many subsets is the distance of the whole sets, because the estimate has no bias.
         let many = random(4000, 5, 3);
         let error = many.std.unwrap() / 4000.0_f64.sqrt();
-        assert!((many.mean - all.mean).abs() < 4.0 * error, "{many:?} beside {all:?}");
+        assert!((many.mean - all.mean).abs() < 4.0 * error, "{many:?}, of all vectors {all:?}");
         let error = kernel_distance(&a, &b, Subsets::Random { count: 1, size: 13, seed: 0 }).unwrap_err();
         assert_eq!(error, FeatureError::TooFew { found: 12, needed: 13 });
     }

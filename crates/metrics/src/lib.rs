@@ -1,20 +1,20 @@
-//! Measures of generated pairs, on plain slices: no tensors, no files, no printing.
+//! Measures for generated pairs, on plain slices: no tensors, no files, no printing.
 //!
-//! - [`agreement`]: do a generated image and its mask belong together? The claim of the method, with its verdict.
-//! - [`bootstrap`]: seeded intervals, by patient where patients are known.
+//! - [`agreement`]: whether a generated image and its mask belong together, which is the claim of the method, with a verdict.
+//! - [`bootstrap`]: seeded intervals, by patient if patients are known.
 //! - [`components`]: connected components of a mask and their areas.
-//! - [`overlap`], [`surface`], [`detection`]: Dice and its kin, boundary distances, lesions found; [`evaluation`] takes them per
-//!   slice, per patient and pooled.
-//! - [`features`]: sets of feature vectors; [`frechet`] and [`kernel`] distances between them, and [`manifold`]: precision, recall,
-//!   density and coverage; [`comparison`] takes all of them, with the floor of real images against real ones.
+//! - [`overlap`], [`surface`], [`detection`]: Dice and related measures, boundary distances, detection of lesions; [`evaluation`]
+//!   computes them per slice, per patient and pooled.
+//! - [`features`]: sets of feature vectors; [`frechet`] and [`kernel`]: distances between sets; [`manifold`]: precision, recall,
+//!   density and coverage; [`comparison`]: all of them, together with the floor, the distance between real images and real images.
 //! - [`radiomics`]: IBSI features of a region, for a Frechet distance without a network.
-//! - [`histogram`]: counts over shared bins, to lay real beside generated.
-//! - [`realism`]: masks like real ones; [`ssim`]: images unlike each other.
+//! - [`histogram`]: counts over shared bins, to compare real and generated values.
+//! - [`realism`]: whether generated masks are like real ones; [`ssim`]: how diverse the images of a set are.
 //! - [`permutation`]: tests, paired comparisons, and the summary of folds.
-//! - [`nearest`]: the nearest training image of every generated one, and whether it is nearer than chance makes it.
+//! - [`nearest`]: the nearest training image of every generated image, and whether it is nearer than expected.
 //!
-//! Every function is deterministic: random draws come from ChaCha with a seed that the caller states, and parallel work
-//! is gathered in order, so a number does not depend on the number of threads.
+//! Every function is deterministic: random draws come from ChaCha with a seed that the caller gives, and the results of parallel
+//! work are combined in a fixed order, so they do not depend on the number of threads.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

@@ -1,7 +1,7 @@
 //! Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020) of generated feature vectors.
 //!
-//! The manifold of a set is the union of balls around its vectors, each as wide as the distance to the k-th nearest other vector of
-//! the set. A vector on the edge of a ball is outside.
+//! The manifold of a set is the union of balls around its vectors. The radius of a ball is the distance to the k-th nearest other vector
+//! of the set. A vector on the surface of a ball is outside.
 
 use faer::Mat;
 use rayon::prelude::*;
@@ -9,22 +9,24 @@ use serde::Serialize;
 
 use crate::features::{FeatureError, Features};
 
-/// Shares from 0 to 1, but density may exceed 1.
+/// The four measures, which are shares from 0 to 1; density can exceed 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Manifold {
-    /// Share of generated vectors inside the real manifold: fidelity.
+    /// The share of generated vectors inside the real manifold: a measure of fidelity.
     pub precision: f64,
-    /// Share of real vectors inside the generated manifold: diversity.
+    /// The share of real vectors inside the generated manifold: a measure of diversity.
     pub recall: f64,
-    /// Real balls that a generated vector lies in, over k: fidelity, less swayed by outliers among the real.
+    /// The mean number of real balls that contain a generated vector, divided by k: a measure of fidelity that is less sensitive to
+    /// outliers in the real set.
     pub density: f64,
-    /// Share of real balls with a generated vector in them: diversity, less swayed by outliers among the generated.
+    /// The share of real balls that contain a generated vector: a measure of diversity that is less sensitive to outliers in the
+    /// generated set.
     pub coverage: f64,
-    /// The k of the definition.
+    /// k in the definition of the balls.
     pub nearest_k: usize,
 }
 
-/// The usual k of density and coverage.
+/// The usual k for density and coverage.
 pub const NEAREST_K: usize = 5;
 
 /// Compares generated vectors with real ones; each set needs more than `nearest_k` vectors, and `nearest_k` is at least 1.
@@ -47,7 +49,7 @@ pub fn manifold(real: &Features, generated: &Features, nearest_k: usize) -> Resu
     })
 }
 
-/// Squared distance of every vector to its k-th nearest other one.
+/// The squared distance of every vector to its k-th nearest other vector.
 fn radii(features: &Features, nearest_k: usize) -> Vec<f64> {
     let distances = squared_distances(features, features);
     (0..features.count())
@@ -60,7 +62,7 @@ fn radii(features: &Features, nearest_k: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Squared Euclidean distances, summed term by term: products would cancel where vectors are near each other.
+/// The squared Euclidean distances, summed term by term, because products would cancel if vectors are close to each other.
 fn squared_distances(a: &Features, b: &Features) -> Mat<f64> {
     let columns: Vec<Vec<f64>> = (0..b.count())
         .into_par_iter()
@@ -80,14 +82,15 @@ mod tests {
         Features::new(values.to_vec(), 1).unwrap()
     }
 
-    /// On a line with k = 1: real 0, 1, 2, 10 have radii 1, 1, 1, 8; generated 0.5, 0.6, 20 have 0.1, 0.1, 19.4.
+    /// On a line with k = 1: the real vectors 0, 1, 2, 10 have radii 1, 1, 1, 8; the generated vectors 0.5, 0.6, 20 have radii 0.1,
+    /// 0.1, 19.4.
     #[test]
     fn counted_by_hand_on_a_line() {
         let found = manifold(&line(&[0.0, 1.0, 2.0, 10.0]), &line(&[0.5, 0.6, 20.0]), 1).unwrap();
         assert_eq!(found.precision, 2.0 / 3.0);
-        // 10 lies within 19.4 of 20, 1 and 2 too (19 and 18), 0 does not.
+        // 10, 1 and 2 lie within 19.4 of 20 (at 10, 19 and 18); 0 does not.
         assert_eq!(found.recall, 3.0 / 4.0);
-        // 0.5 and 0.6 lie in the balls of 0 and 1; 2's edge at 1 and 10's at 2 leave them out.
+        // 0.5 and 0.6 lie in the balls of 0 and 1, but not in those of 2 and 10, which begin at 1 and at 2.
         assert_eq!(found.density, 4.0 / 3.0);
         assert_eq!(found.coverage, 2.0 / 4.0);
     }

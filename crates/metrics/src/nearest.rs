@@ -1,10 +1,10 @@
-//! The nearest training image of every query image: how copies of training images are found.
+//! The nearest training image of every query image, to find copies of training images.
 //!
-//! Distance is the mean squared difference over all values, of pixels ([`nearest`]) or of features ([`nearest_features`], which
-//! see likeness of content); of masks it is one less Dice ([`nearest_masks`]). A generator that copies gives images nearer to the training set
-//! than fresh real images are, so distances of generated images are read beside those of held-out real images
-//! ([`CopyCheck`]). The measure sees near-identical copies (also mirrored, when asked); it does not see a copied lesion in
-//! another breast, and it favours smooth images, which lie nearer to everything.
+//! The distance is the mean squared difference over all values, of pixels ([`nearest`]) or of features ([`nearest_features`], which are
+//! sensitive to the content). For masks it is 1 - Dice ([`nearest_masks`]). If a generator copies, its images are nearer to the training
+//! set than new real images are, so distances of generated images are compared with those of held-out real images ([`CopyCheck`]). The
+//! measure finds nearly identical copies (also mirrored ones, if requested). It does not find a copied lesion in another breast, and
+//! it favours smooth images, which are nearer to all images.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -17,88 +17,90 @@ mod spaces;
 pub use search::{Closest, CopySearch};
 pub use spaces::{closest, nearest_features, nearest_masks};
 
-/// Layout of the images: row-major, channels last (`height * width * channels` values).
+/// The layout of the images: row-major, channels last (`height * width * channels` values).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Shape {
-    /// Rows.
+    /// The number of rows.
     pub height: usize,
-    /// Columns.
+    /// The number of columns.
     pub width: usize,
-    /// Channels, 1 for gray.
+    /// The number of channels, 1 for gray.
     pub channels: usize,
 }
 
 impl Shape {
-    /// Values of one image.
+    /// The number of values of one image.
     #[must_use]
     pub fn values(self) -> usize {
         self.height * self.width * self.channels
     }
 }
 
-/// The training image nearest to one query.
+/// The training image that is nearest to one query.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Neighbour {
-    /// Position in the training set; the first of several at the same distance.
+    /// The position in the training set; the first of several at the same distance.
     pub index: usize,
-    /// Mean squared difference over all values, in their squared units; for masks one less Dice.
+    /// The mean squared difference over all values, in their squared units; for masks 1 - Dice.
     pub distance: f64,
-    /// True when the mirrored training image is the near one.
+    /// Whether the nearest image is the mirrored training image.
     pub flipped: bool,
 }
 
 /// Images that cannot be compared.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NearestError {
-    /// No training images.
-    #[error("no training images to compare with; give the images that the model was trained on")]
+    /// There are no training images.
+    #[error("there are no training images to compare with; give the images on which the model was trained")]
     NoTraining,
-    /// An image of another size.
+    /// An image with another size.
     #[error(
         "{set} image {index} has {found} values, expected {height} x {width} x {channels} = {expected}; resize it first"
     )]
     Size {
         /// "query" or "training".
         set: &'static str,
-        /// Position in its set.
+        /// The position of the image in its set.
         index: usize,
-        /// Values found.
+        /// The number of values of the image.
         found: usize,
-        /// Values expected.
+        /// The expected number of values.
         expected: usize,
-        /// Rows expected.
+        /// The expected number of rows.
         height: usize,
-        /// Columns expected.
+        /// The expected number of columns.
         width: usize,
-        /// Channels expected.
+        /// The expected number of channels.
         channels: usize,
     },
     /// Features of another extractor, or of another number of images.
     #[error(
-        "{count} vectors of {found} values, expected {expected_count} of {expected}; extract all with the same network and layer"
+        "{count} vectors of {found} values, expected {expected_count} vectors of {expected} values; extract all with the same network and layer"
     )]
     Features {
-        /// Vectors found.
+        /// The number of vectors.
         count: usize,
-        /// Their width.
+        /// The width of the vectors.
         found: usize,
-        /// Vectors expected.
+        /// The expected number of vectors.
         expected_count: usize,
-        /// Width expected.
+        /// The expected width.
         expected: usize,
     },
-    /// A training or query image with a NaN, whose distance has no meaning.
-    #[error("{set} image {index} holds a value that is not finite; a generator that gives this has diverged")]
+    /// A training or query image with a value that is NaN or infinite, whose distance has no meaning.
+    #[error(
+        "{set} image {index} contains a value that is not finite; a generator that produces such values has diverged"
+    )]
     NotFinite {
         /// "query" or "training".
         set: &'static str,
-        /// Position in its set.
+        /// The position of the image in its set.
         index: usize,
     },
 }
 
-/// Finds the nearest training image of every query, in the order of the queries; with `flips` mirrored training images
-/// (left to right) count as well, as they should when training mirrored its images. Exact, on all cores.
+/// Finds the nearest training image of every query, in the order of the queries. With `flips`, training images mirrored left to right
+/// are included; use it if the training mirrored its images. The search is exact and uses all cores.
 pub fn nearest(
     queries: &[&[f32]],
     training: &[&[f32]],
@@ -145,7 +147,7 @@ fn nearest_of_one(query: &[f32], training: &[&[f32]], shape: Shape, flips: bool)
     Neighbour { index: best.1, distance: best.0 / shape.values().max(1) as f64, flipped: best.2 }
 }
 
-/// Mirroring the query instead of every training image gives the same distances.
+/// Mirrors an image. The query is mirrored instead of every training image, because this gives the same distances.
 fn mirror<T: Copy>(image: &[T], shape: Shape) -> Vec<T> {
     let Shape { width, channels, .. } = shape;
     let mut mirrored = Vec::with_capacity(image.len());
@@ -157,7 +159,7 @@ fn mirror<T: Copy>(image: &[T], shape: Shape) -> Vec<T> {
     mirrored
 }
 
-/// Sum of squared differences; stops early, with infinity, once it cannot be below `limit` any more.
+/// The sum of squared differences. It stops early and returns infinity as soon as the sum reaches `limit`.
 fn squared_distance(a: &[f32], b: &[f32], limit: f64) -> f64 {
     let mut sum = 0.0;
     for (a, b) in a.chunks(1024).zip(b.chunks(1024)) {
@@ -170,27 +172,27 @@ fn squared_distance(a: &[f32], b: &[f32], limit: f64) -> f64 {
     sum
 }
 
-/// Distances to the training set, of generated images beside held-out real images.
+/// The distances to the training set of generated images, compared with those of held-out real images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CopyCheck {
-    /// Number of generated images.
+    /// The number of generated images.
     pub generated: usize,
-    /// Number of held-out real images.
+    /// The number of held-out real images.
     pub held_out: usize,
-    /// Median distance of generated images.
+    /// The median distance of generated images.
     pub generated_median: f64,
-    /// Median distance of held-out real images.
+    /// The median distance of held-out real images.
     pub held_out_median: f64,
-    /// 5 % quantile of the held-out distances: nearer than this is nearer than real images usually are.
+    /// The 5 % quantile of the held-out distances. An image below this threshold is nearer than real images usually are.
     pub threshold: f64,
-    /// Generated images nearer than `threshold`; one in twenty is expected when they are as far as real images.
+    /// The number of generated images nearer than `threshold`. If they are as far away as real images, one in twenty is expected.
     pub nearer: usize,
-    /// Held-out distances, ascending: what [`CopyCheck::rank`] reads.
+    /// The held-out distances, ascending, for [`CopyCheck::rank`].
     pub held_out_distances: Vec<f64>,
 }
 
 impl CopyCheck {
-    /// Compares distances; `None` when either set is empty.
+    /// Compares distances; `None` if either set is empty.
     #[must_use]
     pub fn new(generated: &[Neighbour], held_out: &[Neighbour]) -> Option<Self> {
         if generated.is_empty() || held_out.is_empty() {
@@ -214,13 +216,13 @@ impl CopyCheck {
         })
     }
 
-    /// Share of generated images nearer than the threshold; 0.05 is expected of images as far as real ones.
+    /// The share of generated images nearer than the threshold; 0.05 is expected for images that are as far away as real ones.
     #[must_use]
     pub fn share_nearer(&self) -> f64 {
         self.nearer as f64 / self.generated as f64
     }
 
-    /// Share of held-out real images that lie nearer to the training set than `distance`: 0 is nearer than all of them.
+    /// The share of held-out real images that are nearer to the training set than `distance`: 0 means nearer than all of them.
     #[must_use]
     pub fn rank(&self, distance: f64) -> f64 {
         self.held_out_distances.partition_point(|&d| d < distance) as f64 / self.held_out as f64
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn a_mirrored_copy_is_found_only_with_flips() {
         let training: Vec<_> = (0..10).map(image).collect();
-        // Mirrored by hand: pixel (r, c) of the copy is pixel (r, width - 1 - c) of training image 6.
+        // Pixel (r, c) of the mirrored copy is pixel (r, width - 1 - c) of training image 6.
         let mut copy = vec![0.0; SHAPE.values()];
         for r in 0..5 {
             for c in 0..7 {
@@ -297,7 +299,7 @@ mod tests {
         let distances = |set: &[Vec<f32>]| nearest(&slices(set), &slices(&training), SHAPE, false).unwrap();
         let real = distances(&held_out);
         let check = CopyCheck::new(&distances(&fresh), &real).unwrap();
-        assert!(check.nearer <= 15, "{} of 100 fresh images called near", check.nearer);
+        assert!(check.nearer <= 15, "{} of 100 new images are nearer than the threshold", check.nearer);
         let check = CopyCheck::new(&distances(&copied), &real).unwrap();
         assert_eq!((check.nearer, check.generated, check.held_out), (50, 50, 100));
         assert_eq!(check.rank(check.generated_median), 0.0);

@@ -1,33 +1,34 @@
-//! Overlap of a predicted mask with the true one, from counts of pixels.
+//! The overlap of a predicted mask with the true mask, from counts of pixels.
 //!
-//! With TP, FP and FN the pixels found, invented and missed:
+//! TP, FP and FN are the numbers of true positive, false positive and false negative pixels:
 //! Dice = 2 TP / (2 TP + FP + FN), IoU = TP / (TP + FP + FN), precision = TP / (TP + FP), recall = TP / (TP + FN).
 //!
-//! Empty masks. Where one of the two masks is empty, all four are 0 (precision of an empty prediction and recall of an
-//! empty truth too, though they are 0 / 0: a network must not gain by predicting nothing). Where both are empty, nothing was
-//! there and nothing was found: [`BothEmpty`] says whether such a case is left out (and counted) or scores 1.
+//! Empty masks. If one of the two masks is empty, all four ratios are 0. This includes the precision of an empty prediction and the
+//! recall of an empty truth, which are 0 / 0, because a network must not gain by predicting nothing. If both masks are empty, the
+//! prediction is correct, but there is nothing to measure: [`BothEmpty`] defines whether such a case is left out (and counted) or
+//! scores 1.
 
 use serde::{Deserialize, Serialize};
 
-/// What a case scores in which both masks are empty.
+/// The score of a case in which both masks are empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BothEmpty {
-    /// Nothing: it is left out of every mean, and counted.
+    /// No score: the case is left out of every mean, and counted.
     #[default]
     Skip,
     /// 1 in every measure, and a distance of 0.
     One,
 }
 
-/// Pixels found, invented and missed.
+/// The counts of pixels of a prediction and the truth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
-    /// In both masks (TP).
+    /// The number of pixels in both masks (TP).
     pub true_positive: u64,
-    /// In the prediction alone (FP).
+    /// The number of pixels only in the prediction (FP).
     pub false_positive: u64,
-    /// In the truth alone (FN).
+    /// The number of pixels only in the truth (FN).
     pub false_negative: u64,
 }
 
@@ -56,7 +57,7 @@ impl Counts {
     /// When the masks differ in length, a mistake of the calling code.
     #[must_use]
     pub fn new(prediction: &[bool], truth: &[bool]) -> Self {
-        assert_eq!(prediction.len(), truth.len(), "two masks of one size");
+        assert_eq!(prediction.len(), truth.len(), "both masks must have the same size");
         let mut counts = Self::default();
         for (&predicted, &real) in prediction.iter().zip(truth) {
             counts.true_positive += u64::from(predicted && real);
@@ -72,14 +73,14 @@ impl Counts {
         self == Self::default()
     }
 
-    /// Numerator and denominator of Dice, IoU, precision and recall, in this order: what sums over cases are made of.
+    /// The numerator and the denominator of Dice, IoU, precision and recall, in this order, for sums over cases.
     #[must_use]
     pub fn fractions(self) -> [(f64, f64); 4] {
         let [tp, fp, fn_] = [self.true_positive, self.false_positive, self.false_negative].map(|count| count as f64);
         [(2.0 * tp, 2.0 * tp + fp + fn_), (tp, tp + fp + fn_), (tp, tp + fp), (tp, tp + fn_)]
     }
 
-    /// The four ratios; `None` where both masks are empty and such cases are left out.
+    /// The four ratios; `None` if both masks are empty and such cases are left out.
     #[must_use]
     pub fn overlap(self, both_empty: BothEmpty) -> Option<Overlap> {
         if self.both_empty() {

@@ -1,8 +1,8 @@
-//! Permutation tests of a difference of means, and the summary of folds.
+//! Permutation tests for a difference of means, and the summary of folds.
 //!
-//! p-values are two-sided: twice the smaller of the shares of arrangements with a difference at least as large and at
-//! most as large as the one found, at most 1. All arrangements are taken where there are no more of them than resamples asked for; else
-//! random ones, among which the one found is counted, so that p is never 0.
+//! p-values are two-sided: twice the smaller of two shares, but at most 1. The shares are those of the arrangements whose difference is
+//! at least, or at most, as large as the observed difference. If the number of all arrangements does not exceed the number of
+//! resamples, all are used; otherwise random arrangements are drawn, and the observed one is added to them, so p is never 0.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -14,9 +14,9 @@ use crate::bootstrap::{Bootstrap, Estimate, bootstrap_mean, group_ids};
 /// How arrangements are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permutations {
-    /// Most arrangements to look at.
+    /// The largest number of arrangements.
     pub resamples: u64,
-    /// Seed of the draws.
+    /// The seed of the draws.
     pub seed: u64,
 }
 
@@ -29,32 +29,32 @@ impl Default for Permutations {
 /// The result of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PermutationTest {
-    /// Difference of the means, first minus second.
+    /// The difference of the means, first minus second.
     pub difference: f64,
-    /// Two-sided p-value.
+    /// The two-sided p-value.
     pub p_value: f64,
-    /// Arrangements looked at.
+    /// The number of arrangements that were used.
     pub arrangements: u64,
-    /// Whether these are all there are.
+    /// Whether these are all possible arrangements.
     pub exact: bool,
 }
 
 /// Two arms measured on the same cases.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PairedComparison {
-    /// Mean of first minus second, case by case, with its interval.
+    /// The mean of first minus second, case by case, with its interval.
     pub difference: Estimate,
-    /// Whether arms may be exchanged.
+    /// The test of whether the arms are exchangeable.
     pub test: PermutationTest,
-    /// Cases without a value in either arm, which are left out.
+    /// The number of cases that are left out because one of the arms, or both, have no value.
     pub left_out: usize,
 }
 
-/// Compares two arms case by case; groups (patients) are resampled and exchanged whole. `None` where no case has both values.
+/// Compares two arms case by case; groups (patients) are resampled and exchanged as a whole. `None` if no case has both values.
 ///
 /// # Panics
 ///
-/// When the slices differ in length or a value is not finite, mistakes of the calling code.
+/// When the slices differ in length or a value is not finite: mistakes of the calling code.
 #[must_use]
 pub fn paired_comparison(
     first: &[Option<f64>],
@@ -63,7 +63,7 @@ pub fn paired_comparison(
     bootstrap: &Bootstrap,
     permutations: Permutations,
 ) -> Option<PairedComparison> {
-    assert_eq!(first.len(), second.len(), "two arms on the same cases");
+    assert_eq!(first.len(), second.len(), "both arms must have the same cases");
     let kept: Vec<(usize, f64)> = (0..first.len()).filter_map(|i| Some((i, first[i]? - second[i]?))).collect();
     let groups: Option<Vec<usize>> = groups.map(|groups| kept.iter().map(|&(i, _)| groups[i]).collect());
     let differences: Vec<f64> = kept.iter().map(|&(_, difference)| difference).collect();
@@ -74,7 +74,7 @@ pub fn paired_comparison(
     })
 }
 
-/// Tests whether the mean of paired differences is 0, by turning signs; with groups all signs of a group turn together.
+/// Tests whether the mean of paired differences is 0, by flipping signs; with groups, all signs of a group are flipped together.
 /// `None` without differences.
 #[must_use]
 pub fn paired_permutation(
@@ -110,7 +110,7 @@ pub fn paired_permutation(
     Some(tally.test(all.is_some()))
 }
 
-/// Tests whether two independent sets have one mean, by exchanging members. `None` where either set is empty.
+/// Tests whether two independent sets have the same mean, by exchanging members. `None` if either set is empty.
 #[must_use]
 pub fn independent_permutation(first: &[f64], second: &[f64], settings: Permutations) -> Option<PermutationTest> {
     if first.is_empty() || second.is_empty() {
@@ -135,7 +135,7 @@ pub fn independent_permutation(first: &[f64], second: &[f64], settings: Permutat
     Some(tally.test(all.is_some()))
 }
 
-/// Arrangements at least and at most as large as the one found.
+/// Counts the arrangements whose difference is at least, and at most, as large as the observed difference.
 struct Tally {
     observed: f64,
     slack: f64,
@@ -146,7 +146,7 @@ struct Tally {
 
 impl Tally {
     fn new(observed: f64) -> Self {
-        // The same sum in another order rounds otherwise.
+        // The slack allows for rounding, because the same sum in another order can differ slightly.
         Self { observed, slack: 1e-12 * observed.abs().max(f64::MIN_POSITIVE), count: 0, least: 0, most: 0 }
     }
 
@@ -164,12 +164,12 @@ impl Tally {
     }
 }
 
-/// n over k; `None` where it is too large for u64.
+/// The binomial coefficient n over k; `None` if it is too large for u64.
 fn combinations(n: u64, k: u64) -> Option<u64> {
     (0..k.min(n - k)).try_fold(1_u64, |product, i| Some(product.checked_mul(n - i)? / (i + 1)))
 }
 
-/// Calls `visit` with every subset of `size` of `0..count`, ascending.
+/// Calls `visit` with every subset of `0..count` that has `size` members, in ascending order.
 fn for_each_subset(count: usize, size: usize, visit: &mut dyn FnMut(&[usize])) {
     let mut chosen: Vec<usize> = (0..size).collect();
     loop {
@@ -182,19 +182,19 @@ fn for_each_subset(count: usize, size: usize, visit: &mut dyn FnMut(&[usize])) {
     }
 }
 
-/// Mean and standard deviation over the folds of a cross-validation.
+/// The mean and the standard deviation over the folds of a cross-validation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FoldSummary {
-    /// Mean over folds, each counting once.
+    /// The mean over folds; each fold counts once.
     pub mean: f64,
-    /// Standard deviation over folds, dividing by their number less one; `None` for one fold.
+    /// The standard deviation over folds, dividing by their number minus one; `None` for one fold.
     pub std: Option<f64>,
-    /// Number of folds.
+    /// The number of folds.
     pub folds: usize,
 }
 
 impl FoldSummary {
-    /// Summary of one value a fold; `None` without folds.
+    /// The summary of one value per fold; `None` without folds.
     #[must_use]
     pub fn new(values: &[f64]) -> Option<Self> {
         if values.is_empty() {
@@ -206,13 +206,13 @@ impl FoldSummary {
         Some(Self { mean, std: (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()), folds: values.len() })
     }
 
-    /// The mean of a share as the paper's tables print it (Table 2): per cent with two decimals, such as `60.54`.
+    /// The mean of a share in the format of the paper's Table 2: per cent with two decimals, such as `60.54`.
     #[must_use]
     pub fn percent(&self) -> String {
         format!("{:.2}", 100.0 * self.mean)
     }
 
-    /// [`FoldSummary::percent`] with the standard deviation, which the paper does not print: `60.54 ± 3.21`.
+    /// [`FoldSummary::percent`] with the standard deviation, which the paper does not give: `60.54 ± 3.21`.
     #[must_use]
     pub fn percent_with_std(&self) -> String {
         self.std.map_or_else(|| self.percent(), |std| format!("{} ± {:.2}", self.percent(), 100.0 * std))
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn signs_of_a_group_turn_together() {
         let settings = Permutations::default();
-        // Two groups: four arrangements, of which the one found and its mirror image are the extremes.
+        // Two groups have four arrangements; the observed one and its mirror image are the extremes.
         let found = paired_permutation(&[1.0, 2.0, 3.0], Some(&[0, 0, 1]), settings).unwrap();
         assert_eq!((found.difference, found.p_value, found.arrangements, found.exact), (2.0, 0.5, 4, true));
         let found = paired_permutation(&[1.0, 2.0, 3.0], None, settings).unwrap();
@@ -241,7 +241,7 @@ mod tests {
         let some = |seed| paired_permutation(&differences, None, Permutations { resamples: 4000, seed }).unwrap();
         assert!(all.exact && !some(0).exact);
         assert_eq!(some(7), some(7));
-        assert!((some(1).p_value - all.p_value).abs() < 0.04, "{} beside {}", some(1).p_value, all.p_value);
+        assert!((some(1).p_value - all.p_value).abs() < 0.04, "{}, expected {}", some(1).p_value, all.p_value);
         let far = paired_permutation(&[5.0; 40], None, Permutations::default()).unwrap();
         assert_eq!(far.p_value, 2.0 / 10_000.0);
         let (a, b): (Vec<f64>, Vec<f64>) = ((0..20).map(f64::from).collect(), (30..50).map(f64::from).collect());

@@ -1,10 +1,10 @@
-//! Radiomic features of a region in one slice, after the Image Biomarker Standardisation Initiative (IBSI, Zwanenburg et al.,
-//! Radiology 295(2), 2020; reference manual arXiv 1612.07003), under IBSI's names: what a Frechet distance that needs no
-//! network is taken over.
+//! Radiomic features of a region in one slice, defined and named by the Image Biomarker Standardisation Initiative (IBSI, Zwanenburg et
+//! al., Radiology 295(2), 2020; reference manual arXiv 1612.07003). They are used for a Frechet distance that needs no network.
 //!
-//! Texture is two-dimensional with the four directions merged (IBSI's "2D, slice-merged"), at a distance of one pixel.
-//! Left out of the vector is what is a linear function of its other features (intensity range, sum average, dissimilarity, cluster
-//! tendency): it would count twice. The three ratios of shape are two-dimensional, and a whole image has no shape of interest.
+//! Texture is two-dimensional with the four directions merged (IBSI's "2D, slice-merged"), at a distance of one pixel. The vector does
+//! not contain features that are linear functions of its other features (intensity range, sum average, dissimilarity, cluster
+//! tendency), because they would count twice. The three ratios of shape are two-dimensional; the shape of a whole image is of no
+//! interest.
 
 mod glcm;
 mod glrlm;
@@ -20,14 +20,14 @@ pub(crate) use shape::axes;
 use crate::features::{FeatureError, Features};
 use levels::Levels;
 
-/// Gray levels by a fixed bin number over a fixed range, the same for every image of a comparison.
+/// The division of intensities into a fixed number of gray levels over a fixed range, the same for every image of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Discretisation {
-    /// Gray levels, at least 2.
+    /// The number of gray levels, at least 2.
     pub levels: usize,
-    /// Intensity at which the first level begins; what is below counts as the first.
+    /// The intensity at which the first level begins; lower intensities belong to the first level.
     pub low: f64,
-    /// Intensity at which the last level ends; what is above counts as the last.
+    /// The intensity at which the last level ends; higher intensities belong to the last level.
     pub high: f64,
 }
 
@@ -38,7 +38,7 @@ impl Default for Discretisation {
 }
 
 impl Discretisation {
-    /// The level of an intensity, from 1.
+    /// The level of an intensity, starting with 1.
     #[must_use]
     pub fn level(&self, intensity: f64) -> usize {
         let bin = ((intensity - self.low) / (self.high - self.low) * self.levels as f64).floor();
@@ -46,14 +46,14 @@ impl Discretisation {
     }
 }
 
-/// Positions of the features that say more than the picture's size when the region is the whole image: all but shape.
+/// The positions of all features except shape: if the region is the whole image, shape depends only on the size of the image.
 #[must_use]
 pub fn without_shape() -> Vec<usize> {
     let names = names();
     (0..names.len()).filter(|&at| !names[at].starts_with("shape:")).collect()
 }
 
-/// Names of the features, in the order of [`radiomics`]: the family, a colon, and IBSI's name.
+/// The names of the features, in the order of [`radiomics`]: the family, a colon, and IBSI's name.
 #[must_use]
 pub fn names() -> Vec<String> {
     let families: [(&str, &[&str]); 4] =
@@ -61,15 +61,15 @@ pub fn names() -> Vec<String> {
     families.iter().flat_map(|(family, names)| names.iter().map(move |name| format!("{family}:{name}"))).collect()
 }
 
-/// Features of the region in which `mask` is true, of a row-major `height x width` image; `None` where no two pixels of
-/// the region touch, which have no texture.
+/// The features of the region in which `mask` is true, of a row-major `height x width` image; `None` if no two pixels of the region
+/// are neighbours, because such a region has no texture.
 ///
-/// Lengths are in pixels and intensities in the image's unit. Where a feature is 0 / 0 it is 0, but correlation is 1 (both as
-/// pyradiomics has it): a region of one gray level is perfectly alike.
+/// Lengths are in pixels and intensities in the unit of the image. A feature that is 0 / 0 is set to 0, but correlation is set to 1
+/// (both as in pyradiomics), because a region with one gray level is perfectly uniform.
 ///
 /// # Panics
 ///
-/// When image or mask has not `height * width` values, a mistake of the calling code.
+/// When image or mask does not have `height * width` values, a mistake of the calling code.
 #[must_use]
 pub fn radiomics(
     image: &[f32],
@@ -78,7 +78,7 @@ pub fn radiomics(
     width: usize,
     discretisation: &Discretisation,
 ) -> Option<Vec<f64>> {
-    assert_eq!((image.len(), mask.len()), (height * width, height * width), "image and mask of height * width values");
+    assert_eq!((image.len(), mask.len()), (height * width, height * width), "values of image and mask");
     let level = |(&value, &inside): (&f32, &bool)| if inside { discretisation.level(f64::from(value)) } else { 0 };
     let of: Vec<usize> = image.iter().zip(mask).map(level).collect();
     let levels = Levels { of: &of, height, width, count: discretisation.levels };
@@ -93,13 +93,13 @@ pub fn radiomics(
     Some(features)
 }
 
-/// Standard deviations of the reference beyond which a standardised feature counts no more. Skewness, kurtosis and cluster
-/// prominence have tails so long that one odd lesion would otherwise decide the distance.
+/// The limit, in standard deviations of the reference, to which standardised features are clipped. Skewness, kurtosis and cluster
+/// prominence have such long tails that otherwise a single unusual lesion would dominate the distance.
 pub const STANDARDISED_LIMIT: f64 = 5.0;
 
-/// Scales every feature of two sets by mean and standard deviation of the first (the reference), so that features of any unit
-/// weigh alike in a distance, and moves what lies beyond [`STANDARDISED_LIMIT`] to it; features that do not vary in the reference are
-/// left out. Gives both sets and the positions kept.
+/// Scales every feature of two sets by the mean and the standard deviation of the first set (the reference), so that features of all
+/// units have the same weight in a distance, and clips the values to +-[`STANDARDISED_LIMIT`]. Features that do not vary in the
+/// reference are left out. Returns both sets and the positions of the kept features.
 pub fn standardise(reference: &Features, other: &Features) -> Result<(Features, Features, Vec<usize>), FeatureError> {
     reference.check_with(other, 2)?;
     let count = reference.count() as f64;
@@ -111,7 +111,7 @@ pub fn standardise(reference: &Features, other: &Features) -> Result<(Features, 
             (mean, variance.sqrt())
         })
         .collect();
-    // What varies by rounding alone does not vary.
+    // A variation that is only due to rounding does not count.
     let kept: Vec<usize> =
         (0..moments.len()).filter(|&at| moments[at].1 > 1e-10 * moments[at].0.abs().max(f64::MIN_POSITIVE)).collect();
     if kept.is_empty() {

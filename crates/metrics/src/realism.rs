@@ -1,28 +1,28 @@
-//! Are generated masks like real ones? Wasserstein distances between distributions of area, eccentricity, place and number of
-//! lesions, and the share of empty masks.
+//! Whether generated masks are like real masks: Wasserstein distances between the distributions of the area, eccentricity, position and
+//! number of lesions, and the shares of empty masks.
 
 use serde::Serialize;
 
 use crate::components::{Connectivity, components};
 use crate::radiomics::axes;
 
-/// Properties of the lesions of a set of masks; positions and areas are shares of the image, so that sets of different size
-/// compare.
+/// The properties of the lesions of a set of masks. Positions and areas are relative to the image, so that masks of different sizes can
+/// be compared.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LesionProperties {
-    /// Number of masks.
+    /// The number of masks.
     pub masks: usize,
-    /// Masks without a lesion.
+    /// The number of masks without a lesion.
     pub empty: usize,
-    /// Lesions in each mask that is not empty.
+    /// The number of lesions in each mask that is not empty.
     pub count: Vec<f64>,
-    /// Area of each lesion over that of the image.
+    /// The area of each lesion divided by the area of the image.
     pub area: Vec<f64>,
-    /// Eccentricity of the ellipse with each lesion's second moments: 0 a circle, towards 1 a line.
+    /// The eccentricity of the ellipse with the second moments of the lesion: 0 for a circle, near 1 for a line.
     pub eccentricity: Vec<f64>,
-    /// Row of each lesion's centre of mass over the height, from 0 to 1.
+    /// The row of the centre of mass of each lesion divided by the height, from 0 to 1.
     pub row: Vec<f64>,
-    /// Column of each lesion's centre of mass over the width, from 0 to 1.
+    /// The column of the centre of mass of each lesion divided by the width, from 0 to 1.
     pub column: Vec<f64>,
 }
 
@@ -31,7 +31,7 @@ impl LesionProperties {
     ///
     /// # Panics
     ///
-    /// When the mask has not `height * width` pixels, a mistake of the calling code.
+    /// When the mask does not have `height * width` pixels, a mistake of the calling code.
     pub fn add(&mut self, mask: &[bool], height: usize, width: usize, connectivity: Connectivity) {
         let found = components(mask, height, width, connectivity);
         self.masks += 1;
@@ -55,29 +55,29 @@ impl LesionProperties {
         }
     }
 
-    /// Share of empty masks; `None` without masks.
+    /// The share of empty masks; `None` without masks.
     #[must_use]
     pub fn empty_rate(&self) -> Option<f64> {
         (self.masks > 0).then(|| self.empty as f64 / self.masks as f64)
     }
 }
 
-/// Distances between two sets of masks, each in the unit of the property; `None` where a set has no lesion.
+/// The distances between two sets of masks, each in the unit of the property; `None` if a set has no lesion.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MaskRealism {
-    /// Share of empty masks among the real.
+    /// The share of empty masks in the real set.
     pub real_empty_rate: Option<f64>,
-    /// Share of empty masks among the generated.
+    /// The share of empty masks in the generated set.
     pub generated_empty_rate: Option<f64>,
-    /// Of lesions in masks that are not empty.
+    /// The distance between the numbers of lesions in masks that are not empty.
     pub count: Option<f64>,
-    /// Of areas, shares of the image.
+    /// The distance between areas, relative to the area of the image.
     pub area: Option<f64>,
-    /// Of eccentricities.
+    /// The distance between eccentricities.
     pub eccentricity: Option<f64>,
-    /// Of rows, shares of the height.
+    /// The distance between rows, relative to the height.
     pub row: Option<f64>,
-    /// Of columns, shares of the width.
+    /// The distance between columns, relative to the width.
     pub column: Option<f64>,
 }
 
@@ -95,8 +95,8 @@ pub fn mask_realism(real: &LesionProperties, generated: &LesionProperties) -> Ma
     }
 }
 
-/// The first Wasserstein distance between two samples: the area between their distribution functions, in the values' unit.
-/// `None` where a sample is empty.
+/// The first Wasserstein distance between two samples: the area between their distribution functions, in the unit of the values.
+/// `None` if a sample is empty.
 #[must_use]
 pub fn wasserstein(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.is_empty() || b.is_empty() {
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn lesions_of_a_mask_are_described() {
         let mut found = LesionProperties::default();
-        // A row of four in the second row, a single pixel in the last corner.
+        // A line of four pixels in the second row, and a single pixel in the last corner.
         let mask: Vec<bool> = (0..40).map(|i| (8..12).contains(&i) || i == 39).collect();
         found.add(&mask, 5, 8, Connectivity::Eight);
         found.add(&[false; 40], 5, 8, Connectivity::Eight);

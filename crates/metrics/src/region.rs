@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Runs of consecutive flat indices (row-major), inside the mask and in the ring.
+/// Runs of consecutive flat indices (row-major), inside the mask and inside the ring.
 #[derive(Debug)]
 pub(crate) struct Regions {
     pub(crate) inside: Vec<Range<usize>>,
@@ -17,7 +17,7 @@ pub(crate) fn regions(mask: &[bool], height: usize, width: usize, gap: usize, ri
     if inside.is_empty() {
         return Regions { inside, ring: Vec::new() };
     }
-    // Lesions are small: only their surroundings are searched.
+    // Lesions are small, so only their surroundings are searched.
     let rows = around(inside.iter().flat_map(|run| [run.start / width, (run.end - 1) / width]), reach);
     let columns = around((0..mask.len()).filter(|&index| mask[index]).map(|index| index % width), reach);
     let vertical = vertical_distance(mask, height, width, reach);
@@ -36,13 +36,14 @@ pub(crate) fn regions(mask: &[bool], height: usize, width: usize, gap: usize, ri
     Regions { inside, ring }
 }
 
-/// The range from the least to the greatest place, wider by `reach` on either side.
+/// The range from the smallest to the largest place, extended by `reach` on both sides.
 fn around(places: impl Iterator<Item = usize>, reach: usize) -> Range<usize> {
     let (least, greatest) = places.fold((usize::MAX, 0), |(low, high), place| (low.min(place), high.max(place)));
     least.saturating_sub(reach)..greatest + reach + 1
 }
 
-/// Distance of every pixel to the nearest mask pixel of its own column, cut off at `reach + 1` (further is of no interest).
+/// The distance of every pixel to the nearest mask pixel in the same column, at most `reach + 1`, because larger distances do not
+/// matter.
 fn vertical_distance(mask: &[bool], height: usize, width: usize, reach: usize) -> Vec<usize> {
     let far = reach + 1;
     let mut distance = vec![far; mask.len()];
@@ -109,7 +110,7 @@ mod tests {
         let made = |inside: fn(usize, usize) -> bool| {
             (0..height * width).map(|i| inside(i / width, i % width)).collect::<Vec<bool>>()
         };
-        // Two parts, one in a corner; a single pixel; full rows, which are one run of indices; the last column.
+        // Two parts, one of them in a corner; a single pixel; full rows, which are one run of indices; the last column.
         let masks = [
             made(|r, c| (r < 3 && c < 2) || (r.abs_diff(8).pow(2) + c.abs_diff(10).pow(2) < 7)),
             made(|r, c| r == 11 && c == 4),

@@ -1,47 +1,47 @@
-//! Multi-scale structural similarity (Wang, Simoncelli and Bovik 2003) between images of one set: how alike they are to each
-//! other. A generator whose images are more alike than real ones has lost diversity.
+//! The multi-scale structural similarity (Wang, Simoncelli and Bovik 2003) between images of one set. If generated images are more
+//! similar to each other than real images are, the generator has lost diversity.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Exponents of the scales, the finest first (the paper's table).
+/// The exponents of the scales, the finest scale first (from Wang, Simoncelli and Bovik).
 const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
-/// Width of the Gaussian window, and its standard deviation, in pixels.
+/// The width of the Gaussian window, and its standard deviation, in pixels.
 const WINDOW: usize = 11;
 const SIGMA: f64 = 1.5;
 /// Constants that keep quotients finite, relative to the range of intensities.
 const K: [f64; 2] = [0.01, 0.03];
 
-/// How alike the images of a set are.
+/// The similarity between the images of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Diversity {
-    /// Mean similarity over pairs, from 0 to 1: lower is more diverse.
+    /// The mean similarity over pairs, from 0 to 1; a lower value means more diversity.
     pub mean: f64,
-    /// Pairs that were compared.
+    /// The number of compared pairs.
     pub pairs: usize,
-    /// Scales that were compared.
+    /// The number of scales.
     pub scales: usize,
 }
 
-/// Scales for images of this size: five, or as many as leave the window inside the coarsest one; their weights are scaled to sum
-/// to 1. 0 where the window does not fit at all.
+/// The number of scales for images of this size: at most five, and so many that the window fits into the coarsest scale; 0 if the
+/// window does not fit at all. With fewer than five scales, the weights are scaled to sum to 1.
 #[must_use]
 pub fn scales(height: usize, width: usize) -> usize {
     (1..=WEIGHTS.len()).rev().find(|scale| height.min(width) >> (scale - 1) >= WINDOW).unwrap_or(0)
 }
 
-/// MS-SSIM of two row-major `height x width` images with intensities from 0 to 1, over the first `scales` scales; structure that
-/// runs against the other image's counts as none (0).
+/// The MS-SSIM of two row-major `height x width` images with intensities from 0 to 1, over the first `scales` scales. A negative
+/// similarity of structure counts as 0.
 ///
 /// # Panics
 ///
-/// When an image has not `height * width` values or the window does not fit, mistakes of the calling code.
+/// When an image does not have `height * width` values or the window does not fit: mistakes of the calling code.
 #[must_use]
 pub fn ms_ssim(a: &[f32], b: &[f32], height: usize, width: usize, scales: usize) -> f64 {
-    assert!(a.len() == height * width && b.len() == a.len(), "two images of height * width values");
-    assert!((1..=self::scales(height, width)).contains(&scales), "the window fits into every scale");
+    assert!(a.len() == height * width && b.len() == a.len(), "both images must have height * width values");
+    assert!((1..=self::scales(height, width)).contains(&scales), "the window must fit into every scale");
     let widen = |image: &[f32]| image.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
     let (mut a, mut b, mut size) = (widen(a), widen(b), [height, width]);
     let total: f64 = WEIGHTS[..scales].iter().sum();
@@ -59,7 +59,7 @@ pub fn ms_ssim(a: &[f32], b: &[f32], height: usize, width: usize, scales: usize)
     product
 }
 
-/// Means over the image of similarity, and of its part that compares contrast and structure.
+/// The means over the image of the similarity, and of its factor for contrast and structure.
 fn similarity(a: &[f64], b: &[f64], size: [usize; 2]) -> [f64; 2] {
     let [c1, c2] = K.map(|k| k * k);
     let product = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).collect::<Vec<_>>();
@@ -81,7 +81,7 @@ fn similarity(a: &[f64], b: &[f64], size: [usize; 2]) -> [f64; 2] {
     sums.map(|sum| sum / count)
 }
 
-/// Gaussian window without padding: each side shrinks by the window less one.
+/// Applies the Gaussian window without padding: each side becomes smaller by the width of the window minus one.
 fn blur(image: &[f64], [height, width]: [usize; 2]) -> Vec<f64> {
     let centre = (WINDOW / 2) as f64;
     let weights: Vec<f64> = (0..WINDOW).map(|i| (-(i as f64 - centre).powi(2) / (2.0 * SIGMA * SIGMA)).exp()).collect();
@@ -96,7 +96,7 @@ fn blur(image: &[f64], [height, width]: [usize; 2]) -> Vec<f64> {
     (0..rows * columns).map(|at| along(&|i| narrow[at + i * columns])).collect()
 }
 
-/// Means of two by two pixels; an odd side begins with a border of zeros, as pytorch-msssim has it.
+/// The means of two by two pixels; an odd side is padded with zeros at its start, as in pytorch-msssim.
 fn halve(image: &[f64], [height, width]: [usize; 2]) -> (Vec<f64>, [usize; 2]) {
     let pad = [height % 2, width % 2];
     let size = [height.div_ceil(2), width.div_ceil(2)];
@@ -111,12 +111,13 @@ fn halve(image: &[f64], [height, width]: [usize; 2]) -> (Vec<f64>, [usize; 2]) {
     ((0..size[0] * size[1]).map(mean).collect(), size)
 }
 
-/// Mean MS-SSIM over `pairs` random pairs of different images (with repetition), never of one group where groups are given (slices
-/// of a patient are alike for another reason). `None` where no such pair exists or the window does not fit.
+/// The mean MS-SSIM over `pairs` random pairs of different images (with repetition). If groups are given, the images of a pair are
+/// from different groups, because slices of one patient are similar for another reason. `None` if no such pair exists or the window
+/// does not fit.
 ///
 /// # Panics
 ///
-/// When an image has not `height * width` values or `groups` another length, mistakes of the calling code.
+/// When an image does not have `height * width` values, or `groups` has another length than `images`: mistakes of the calling code.
 #[must_use]
 pub fn diversity(
     images: &[&[f32]],
@@ -133,7 +134,7 @@ pub fn diversity(
         return None;
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // u32, because the draw of a usize depends on the width of the machine.
+    // u32, because draws of a usize depend on its width on the machine.
     let mut draw = || rng.random_range(0..images.len() as u32) as usize;
     let chosen: Vec<(usize, usize)> =
         std::iter::repeat_with(|| (draw(), draw())).filter(|&(i, j)| apart(i, j)).take(pairs).collect();

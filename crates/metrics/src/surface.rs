@@ -1,36 +1,36 @@
 //! Distances between the boundaries of two masks: Hausdorff 95 and surface Dice.
 //!
-//! A boundary pixel is a mask pixel with one of its four neighbours outside the mask; what lies beyond the image's border
-//! is outside. Distances are Euclidean, between pixel centres, from every boundary pixel of one mask to the nearest boundary
+//! A boundary pixel is a mask pixel with at least one of its four neighbours outside the mask; everything beyond the border of the
+//! image is outside. Distances are Euclidean, between pixel centres, from every boundary pixel of one mask to the nearest boundary
 //! pixel of the other. This is the definition of MONAI and of medpy.
 
 use crate::bootstrap::quantile;
 
-/// Distances from each boundary to the other, in the unit of the spacing.
+/// The distances from each boundary to the other, in the unit of the spacing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SurfaceDistances {
-    /// One a boundary pixel of the prediction.
+    /// One distance per boundary pixel of the prediction.
     pub from_prediction: Vec<f64>,
-    /// One a boundary pixel of the truth.
+    /// One distance per boundary pixel of the truth.
     pub from_truth: Vec<f64>,
 }
 
-/// Boundary pixels of both masks, and those within a tolerance of the other: numerator and denominator of the surface Dice.
+/// The counts of boundary pixels of both masks: numerator and denominator of the surface Dice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SurfaceCounts {
-    /// Boundary pixels at most the tolerance away from the other boundary.
+    /// The number of boundary pixels whose distance to the other boundary is at most the tolerance.
     pub within: usize,
-    /// All boundary pixels.
+    /// The number of all boundary pixels.
     pub total: usize,
 }
 
 impl SurfaceDistances {
-    /// Distances between two row-major `height x width` masks; `spacing` is the distance between rows and between columns
-    /// (1 and 1 gives pixels). `None` where either mask is empty.
+    /// The distances between two row-major `height x width` masks; `spacing` is the distance between rows and between columns
+    /// (1 and 1 gives pixels). `None` if either mask is empty.
     ///
     /// # Panics
     ///
-    /// When a mask has not `height * width` pixels, a mistake of the calling code.
+    /// When a mask does not have `height * width` pixels, a mistake of the calling code.
     #[must_use]
     pub fn new(prediction: &[bool], truth: &[bool], height: usize, width: usize, spacing: [f64; 2]) -> Option<Self> {
         let (ours, theirs) = (boundary(prediction, height, width), boundary(truth, height, width));
@@ -43,7 +43,7 @@ impl SurfaceDistances {
         })
     }
 
-    /// Hausdorff 95: the greater of the two directed 95 % quantiles (linear between order statistics), as MONAI has it.
+    /// The Hausdorff 95: the larger of the two directed 95 % quantiles (linear between order statistics), as in MONAI.
     #[must_use]
     pub fn hausdorff_95(&self) -> f64 {
         [&self.from_prediction, &self.from_truth]
@@ -52,14 +52,14 @@ impl SurfaceDistances {
             .fold(0.0, f64::max)
     }
 
-    /// The 95 % quantile of both directions together, as medpy has it; never above [`SurfaceDistances::hausdorff_95`] by more than
-    /// interpolation makes it.
+    /// The 95 % quantile of both directions together, as in medpy; except for interpolation it does not exceed
+    /// [`SurfaceDistances::hausdorff_95`].
     #[must_use]
     pub fn hausdorff_95_joint(&self) -> f64 {
         percentile_95([&self.from_prediction[..], &self.from_truth].concat())
     }
 
-    /// Boundary pixels within `tolerance` of the other boundary.
+    /// Counts the boundary pixels within `tolerance` of the other boundary.
     #[must_use]
     pub fn counts(&self, tolerance: f64) -> SurfaceCounts {
         let all = || self.from_prediction.iter().chain(&self.from_truth);
@@ -68,7 +68,8 @@ impl SurfaceDistances {
 }
 
 impl SurfaceCounts {
-    /// Counts where one mask is empty: nothing of the other's boundary is near; both empty gives zeros.
+    /// The counts if the other mask is empty: no boundary pixel of `mask` is near the other boundary. If `mask` is empty, too, both
+    /// counts are 0.
     #[must_use]
     pub fn one_sided(mask: &[bool], height: usize, width: usize) -> Self {
         Self { within: 0, total: boundary(mask, height, width).len() }
@@ -80,9 +81,9 @@ fn percentile_95(mut distances: Vec<f64>) -> f64 {
     quantile(&distances, 0.95)
 }
 
-/// Flat indices of the boundary pixels.
+/// The flat indices of the boundary pixels.
 fn boundary(mask: &[bool], height: usize, width: usize) -> Vec<usize> {
-    assert_eq!(mask.len(), height * width, "a mask has height * width pixels");
+    assert_eq!(mask.len(), height * width, "a mask must have height * width pixels");
     let inner = |index: usize| {
         let (row, column) = (index / width, index % width);
         row > 0
@@ -94,14 +95,14 @@ fn boundary(mask: &[bool], height: usize, width: usize) -> Vec<usize> {
     (0..mask.len()).filter(|&index| mask[index] && !inner(index)).collect()
 }
 
-/// Distance from each pixel of `from` to the nearest of `to`.
+/// The distance from each pixel of `from` to the nearest pixel of `to`.
 fn distances(from: &[usize], to: &[usize], height: usize, width: usize, spacing: [f64; 2]) -> Vec<f64> {
     let field = squared_distances(to, height, width, spacing);
     from.iter().map(|&index| field[index].sqrt()).collect()
 }
 
-/// Squared distance of every pixel to the nearest of `sites` (not empty): exact, by lower envelopes of parabolas along
-/// columns and then along rows (Felzenszwalb and Huttenlocher, Theory of Computing 8, 2012).
+/// The squared distance of every pixel to the nearest of `sites` (not empty). It is exact, and computed with lower envelopes of
+/// parabolas along columns and then along rows (Felzenszwalb and Huttenlocher, Theory of Computing 8, 2012).
 fn squared_distances(sites: &[usize], height: usize, width: usize, [row_step, column_step]: [f64; 2]) -> Vec<f64> {
     let mut field = vec![f64::INFINITY; height * width];
     for &site in sites {
@@ -123,9 +124,9 @@ fn squared_distances(sites: &[usize], height: usize, width: usize, [row_step, co
     field
 }
 
-/// For every place p the least of values[q] + (step (p - q))^2 over q.
+/// For every place p the minimum over q of values[q] + (step (p - q))^2.
 fn lower_envelope(values: &[f64], step: f64) -> Vec<f64> {
-    // Parabolas of the envelope by the place of their vertex, and where each begins to be the lowest.
+    // The parabolas of the envelope: the place of each vertex, and the position from which the parabola is the lowest.
     let mut parabolas: Vec<(usize, f64)> = Vec::with_capacity(values.len());
     let place = |q: usize| q as f64 * step;
     for (q, &value) in values.iter().enumerate().filter(|(_, value)| value.is_finite()) {

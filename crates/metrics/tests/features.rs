@@ -1,4 +1,4 @@
-//! Frechet and kernel distances, precision, recall, density and coverage equal torch-fidelity's, pytorch-fid's and prdc's on
+//! Frechet and kernel distances, precision, recall, density and coverage equal those of torch-fidelity, pytorch-fid and prdc for
 //! the same feature arrays (tests/peers/metrics/make.py).
 
 mod common;
@@ -14,7 +14,7 @@ fn close(found: f64, expected: &Value, tolerance: f64, what: &str) {
     assert!((found - expected).abs() < tolerance * expected.abs().max(1.0), "{what}: {found}, expected {expected}");
 }
 
-/// With fewer vectors than values the peers add the roots of eigenvalues that are 0 but for rounding.
+/// With fewer vectors than values, the peers also sum the roots of eigenvalues that are 0 except for rounding.
 const FID_TOLERANCE: f64 = 1e-7;
 const TOLERANCE: f64 = 1e-9;
 

@@ -1,12 +1,13 @@
-//! The three ways to the Inception's input against torch, Pillow and TensorFlow 1's formula (tests/peers/inception_preprocess.py).
+//! Compares the three preprocessing methods of the Inception network with torch, Pillow and the formula of TensorFlow 1
+//! (tests/peers/inception_preprocess.py).
 
 use pig_metrics::inception_preprocess::Preprocess;
 use safetensors::SafeTensors;
 
-/// As many values apart as the golden has them.
+/// The distance in values between the values of the golden file.
 const STEP: usize = 997;
 
-/// The golden's picture.
+/// The picture of the golden file.
 fn picture(height: usize, width: usize) -> Vec<u8> {
     let value = |y: usize, x: usize| ((x * 13 + y * 7 + (x / 5 + y / 3) % 2 * 90) % 256) as u8;
     (0..height).flat_map(|y| (0..width).map(move |x| value(y, x))).collect()

@@ -1,4 +1,4 @@
-//! Overlap and boundary distances equal MONAI's and medpy's on ragged random masks (tests/peers/metrics/make.py).
+//! Overlap and boundary distances equal those of MONAI and medpy for ragged random masks (tests/peers/metrics/make.py).
 
 mod common;
 
@@ -6,20 +6,20 @@ use pig_metrics::overlap::{BothEmpty, Counts};
 use pig_metrics::surface::{SurfaceCounts, SurfaceDistances};
 use serde_json::Value;
 
-/// The bar that the project sets itself.
+/// The accuracy that the project requires.
 const TOLERANCE: f64 = 1e-6;
 
 fn mask(case: &Value, key: &str) -> Vec<bool> {
     case[key].as_str().unwrap().bytes().map(|byte| byte == b'#').collect()
 }
 
-/// Compares those values that the peer gave, and counts them.
+/// Compares the values that the peer gives, and returns their number.
 fn compare(peer: &Value, found: &[(&str, f64)]) -> usize {
     let peer = peer.as_object().unwrap();
     for (name, expected) in peer {
         let (_, found) = found.iter().find(|(ours, _)| ours == name).unwrap();
         let expected = expected.as_f64().unwrap();
-        // MONAI computes in f32, whose rounding of a distance of 20 is 1e-6.
+        // MONAI computes in f32, which rounds a distance of 20 with an error of 1e-6.
         let bound = TOLERANCE * expected.max(1.0);
         assert!((found - expected).abs() <= bound, "{name}: {found}, expected {expected}");
     }

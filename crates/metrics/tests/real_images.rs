@@ -1,5 +1,5 @@
-//! Pair agreement on real pairs, where the answer is known from radiology: lesions are dark in breast ultrasound, tumours are
-//! bright in FLAIR. Skipped where the shared data are absent.
+//! Tests pair agreement on real pairs, for which the result is known from radiology: lesions are dark in breast ultrasound, tumours
+//! are bright in FLAIR. The tests are skipped if the shared data are absent.
 
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -57,7 +57,7 @@ fn ultrasound_lesions_are_dark() {
         .collect();
     let a = measure(&[], &pairs(&real));
     assert_eq!(a.direction, Direction::Darker, "{a}");
-    assert!(a.real.unwrap().empty_masks > 0, "normal images have no lesion");
+    assert!(a.real.unwrap().empty_masks > 0, "the normal images must have empty masks");
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn flair_tumours_are_bright_and_agree_until_masks_are_exchanged() {
     let a = measure(&own, &own);
     assert_eq!((a.direction, a.verdict), (Direction::Brighter, Verdict::Agrees), "{a}");
     let units = a.difference.estimate.unwrap().units;
-    assert!(units <= 40, "intervals are by patient, found {units} units");
+    assert!(units <= 40, "intervals must be by patient, found {units} units");
 
-    // Masks from far down the list belong to other patients. One exchange in forty may seem to agree by chance.
+    // Masks at a large distance in the list belong to other patients. One exchange in forty can seem to agree by chance.
     let n = own.len();
     let passed = [n / 5, n / 4, n / 3, n / 2, 2 * n / 3].into_iter().filter(|shift| {
         let exchanged: Vec<Pair> = (0..n).map(|i| Pair { mask: own[(i + shift) % n].mask, ..own[i] }).collect();

@@ -1,5 +1,5 @@
-//! Permutation tests and Wasserstein distances equal scipy's, MS-SSIM pytorch-msssim's, shape pyradiomics' and scikit-image's
-//! (tests/peers/metrics/make.py).
+//! Permutation tests and Wasserstein distances equal those of scipy, MS-SSIM equals that of pytorch-msssim, and shape features equal
+//! those of pyradiomics and scikit-image (tests/peers/metrics/make.py).
 
 mod common;
 
@@ -42,7 +42,7 @@ fn permutations_and_wasserstein_distances_equal_scipy() {
     }
 }
 
-/// values in [0, 1), rounded to f32 before they are moved there.
+/// Values in [0, 1): f32 values in [-1, 1) that are scaled in f64.
 fn uniform(name: &str, count: usize) -> Vec<f64> {
     common::fill(name, count).iter().map(|&value| f64::midpoint(f64::from(value), 1.0)).collect()
 }

@@ -1,4 +1,5 @@
-//! The released layout, 2 channels to 1, at batch 8 and 64x64: one forward pass, and one training step without the optimiser.
+//! Measures the released layout, from 2 channels to 1, at batch 8 and 64x64: one forward pass, and one training step without
+//! the optimiser.
 //!
 //! `cargo bench --bench unet`
 

@@ -1,7 +1,7 @@
-//! Where the time of a network goes, operation by operation.
+//! Prints how much time each operation of a network takes.
 //!
-//! `cargo run --release --example op_times -- released|reference forward|training BATCH SIZE f32|bf16`: the released layout, or the
-//! 18.2 million parameter U-Net of docs/PERFORMANCE.md.
+//! `cargo run --release --example op_times -- released|reference forward|training BATCH SIZE f32|bf16`, for the released layout or
+//! for the U-Net with 18.2 million parameters of docs/PERFORMANCE.md.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_nn::{
@@ -13,7 +13,7 @@ use pig_nn::{
 };
 use std::time::Instant;
 
-/// Passes that are counted.
+/// The number of passes that are measured.
 const PASSES: usize = 7;
 
 fn main() {
@@ -68,7 +68,7 @@ fn run() {
     let least: f64 = rows.iter().map(fastest).sum();
     let per_pass = 1e3 / PASSES as f64;
     println!(
-        "{:.1} ms a pass, {:.1} in operations, {:.1} if each call were as fast as the fastest of its kind",
+        "{:.1} ms per pass, {:.1} in operations, {:.1} if each call were as fast as the fastest of its kind",
         whole * per_pass,
         counted * per_pass,
         least * per_pass

@@ -11,25 +11,25 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-/// norm, then attention of every pixel to every pixel, plus the input.
+/// A norm, then attention of every pixel to every pixel; the input is added to the result.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
-    /// Before the projections.
+    /// The norm before the projections.
     pub group_norm: GroupNorm,
-    /// Queries.
+    /// The projection to queries.
     pub to_q: Linear,
-    /// Keys.
+    /// The projection to keys.
     pub to_k: Linear,
-    /// Values.
+    /// The projection to values.
     pub to_v: Linear,
-    /// The projection back; a list of one, as diffusers names it `to_out.0`.
+    /// The output projection; a list with one layer, because its name in diffusers is `to_out.0`.
     pub to_out: Vec<Linear>,
     #[module(skip)]
     heads: usize,
 }
 
 impl SelfAttention {
-    /// Attention over `channels`, in heads of `attention_head_dim` channels, or one head without it.
+    /// Attention over `channels`, in heads of `attention_head_dim` channels; if that is not set, there is one head.
     pub fn new(channels: usize, config: &UNetConfig, device: &Device) -> Self {
         let linear = || Linear::new([channels; 2], device);
         Self {
@@ -42,7 +42,7 @@ impl SelfAttention {
         }
     }
 
-    /// `[batch, height, width, channels]` to the same.
+    /// `[batch, height, width, channels]` to the same shape.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let [batch, height, width, channels] = x.dims();
         let precision = pass.precision;

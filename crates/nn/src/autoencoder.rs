@@ -20,25 +20,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AutoencoderConfig {
-    /// Channels of each level, from the full size down; each further level halves the size of the latents.
+    /// The number of channels of each level, from the full size down; each additional level halves the size of the latents.
     pub block_out_channels: Vec<usize>,
-    /// Residual blocks in a level of the encoder.
+    /// The number of residual blocks in each level of the encoder.
     pub layers_per_block: usize,
-    /// Residual blocks in a level of the decoder; one more than in the encoder without it.
+    /// The number of residual blocks in each level of the decoder; if not set, one more than in the encoder.
     pub decoder_layers_per_block: Option<usize>,
-    /// Whether SiLU stands between the last normalisation and the last convolution of encoder and decoder; MONAI's have none.
+    /// Whether there is a SiLU between the last normalisation and the last convolution of encoder and decoder; MONAI's have none.
     pub final_silu: bool,
-    /// Whether the smallest size has two residual blocks around attention; some made elsewhere have not.
+    /// Whether the smallest size has two residual blocks around attention; some imported autoencoders have none.
     pub mid_block: bool,
-    /// Axes of a picture: 2, or 3 for autoencoders of volumes made elsewhere.
+    /// The number of axes of a picture: 2, or 3 for imported autoencoders of volumes.
     pub spatial_dims: usize,
-    /// Whether a decoder of volumes enlarges by linear interpolation, as MAISI's, and not by nearest neighbours.
+    /// Whether a decoder of volumes upsamples by linear interpolation, as in MAISI, instead of nearest neighbours.
     pub linear_upsampling: bool,
-    /// Channels of the latents.
+    /// The number of channels of the latents.
     pub latent_channels: usize,
-    /// Groups of each normalisation; must divide every entry of `block_out_channels`.
+    /// The number of groups of each normalisation; must divide every entry of `block_out_channels`.
     pub norm_num_groups: usize,
-    /// Added to the variance in each normalisation.
+    /// The value added to the variance in each normalisation.
     pub norm_eps: f64,
 }
 
@@ -60,22 +60,22 @@ impl Default for AutoencoderConfig {
 }
 
 impl AutoencoderConfig {
-    /// Residual blocks in a level of the decoder.
+    /// The number of residual blocks in each level of the decoder.
     pub fn decoder_layers(&self) -> usize {
         self.decoder_layers_per_block.unwrap_or(self.layers_per_block + 1)
     }
 
-    /// Pixels of the image on one side of a latent.
+    /// The number of image pixels along one side of a latent.
     pub fn factor(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)
     }
 
-    /// Height and width of the latents of an image of this size.
+    /// The height and width of the latents of an image of this size.
     pub fn latent_size(&self, [height, width]: [usize; 2]) -> [usize; 2] {
         [height / self.factor(), width / self.factor()]
     }
 
-    /// Checks the words, and that an image of `size` passes through.
+    /// Checks the configuration, and that it fits an image of `size`.
     pub fn validate(&self, size: [usize; 2]) -> Result<(), UNetError> {
         if self.latent_channels == 0 {
             return Err(UNetError::NoLatents);
@@ -85,11 +85,12 @@ impl AutoencoderConfig {
         words.check_size(size)
     }
 
-    /// The same words for what autoencoder and U-Net share: attention in one head in the middle, and the same halving.
+    /// The equivalent U-Net configuration, for the parts that autoencoder and U-Net share: attention with one head in the middle,
+    /// and the sizes of the levels.
     fn as_unet(&self) -> UNetConfig {
         UNetConfig {
             block_out_channels: self.block_out_channels.clone(),
-            // So that a decoder without blocks is refused as well.
+            // So that a decoder without blocks is rejected, too.
             layers_per_block: self.layers_per_block.min(self.decoder_layers()),
             attention_levels: Vec::new(),
             attention_head_dim: None,
@@ -101,18 +102,18 @@ impl AutoencoderConfig {
     }
 }
 
-/// norm, SiLU, convolution, twice; plus the input.
+/// Two times norm, SiLU and convolution; the input is added to the result.
 #[derive(Module, Debug)]
 pub struct PlainResnetBlock {
-    /// Before the first convolution.
+    /// The norm before the first convolution.
     pub norm1: GroupNorm,
-    /// Changes the number of channels.
+    /// The first convolution; it changes the number of channels.
     pub conv1: Conv2d,
-    /// Before the second convolution.
+    /// The norm before the second convolution.
     pub norm2: GroupNorm,
-    /// Keeps the number of channels.
+    /// The second convolution; it keeps the number of channels.
     pub conv2: Conv2d,
-    /// A 1x1 convolution of the input, where the number of channels changes.
+    /// A 1x1 convolution of the input, if the number of channels changes.
     pub conv_shortcut: Option<Conv2d>,
 }
 
@@ -147,27 +148,27 @@ impl PlainResnetBlock {
 /// A level of the encoder.
 #[derive(Module, Debug)]
 pub struct EncoderBlock {
-    /// Residual blocks.
+    /// The residual blocks.
     pub resnets: Vec<PlainResnetBlock>,
-    /// One, or none in the last level.
+    /// One downsampling layer, or none in the last level.
     pub downsamplers: Vec<Downsample>,
 }
 
 /// A level of the decoder.
 #[derive(Module, Debug)]
 pub struct DecoderBlock {
-    /// Residual blocks.
+    /// The residual blocks.
     pub resnets: Vec<PlainResnetBlock>,
-    /// One, or none in the last level of the decoder.
+    /// One upsampling layer, or none in the last level of the decoder.
     pub upsamplers: Vec<Upsample>,
 }
 
-/// The middle of encoder and decoder.
+/// The middle block of the encoder or the decoder.
 #[derive(Module, Debug)]
 pub struct PlainMidBlock {
-    /// One, between the residual blocks.
+    /// One attention layer, between the residual blocks.
     pub attentions: Vec<SelfAttention>,
-    /// Two residual blocks.
+    /// The two residual blocks.
     pub resnets: Vec<PlainResnetBlock>,
 }
 
@@ -184,46 +185,46 @@ impl PlainMidBlock {
     }
 }
 
-/// From images to the moments of latents.
+/// Maps images to the moments of latents.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    /// From the image's channels to the first level's.
+    /// The first convolution, from the channels of the image to those of the first level.
     pub conv_in: Conv2d,
-    /// From the full size down.
+    /// The levels, from the full size down.
     pub down_blocks: Vec<EncoderBlock>,
-    /// At the latents' size.
+    /// The middle block, at the size of the latents.
     pub mid_block: Option<PlainMidBlock>,
-    /// Before the last convolution.
+    /// The norm before the last convolution.
     pub conv_norm_out: GroupNorm,
-    /// To mean and logarithm of the variance of each latent.
+    /// The last convolution, to the mean and the logarithm of the variance of each latent.
     pub conv_out: Conv2d,
 }
 
-/// From latents to images.
+/// Maps latents to images.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    /// From the latents' channels to the last level's.
+    /// The first convolution, from the channels of the latents to those of the last level.
     pub conv_in: Conv2d,
-    /// From the latents' size up.
+    /// The levels, from the size of the latents up.
     pub up_blocks: Vec<DecoderBlock>,
-    /// At the latents' size.
+    /// The middle block, at the size of the latents.
     pub mid_block: Option<PlainMidBlock>,
-    /// Before the last convolution.
+    /// The norm before the last convolution.
     pub conv_norm_out: GroupNorm,
-    /// To the image's channels.
+    /// The last convolution, to the channels of the image.
     pub conv_out: Conv2d,
 }
 
-/// The autoencoder. Field names are diffusers' (`AutoencoderKL`), so a checkpoint's names are too.
+/// The autoencoder. It has the field names of diffusers' `AutoencoderKL`, and so the parameter names of its checkpoints.
 #[derive(Module, Debug)]
 pub struct Autoencoder {
-    /// From images to moments.
+    /// Maps images to moments.
     pub encoder: Encoder,
-    /// From latents to images.
+    /// Maps latents to images.
     pub decoder: Decoder,
-    /// 1x1, behind the encoder.
+    /// A 1x1 convolution after the encoder.
     pub quant_conv: Conv2d,
-    /// 1x1, before the decoder.
+    /// A 1x1 convolution before the decoder.
     pub post_quant_conv: Conv2d,
     #[module(skip)]
     final_silu: bool,
@@ -232,19 +233,19 @@ pub struct Autoencoder {
 /// The normal distribution of the latents of a batch; both `[batch, height', width', latent]`.
 #[derive(Clone, Debug)]
 pub struct Posterior {
-    /// Mean.
+    /// The mean.
     pub mean: Tensor<4>,
-    /// Logarithm of the variance, within -30 and 20.
+    /// The logarithm of the variance, clipped to -30 to 20.
     pub logvar: Tensor<4>,
 }
 
 impl Posterior {
-    /// A latent for standard normal `eps` of the mean's shape.
+    /// A sample of the latents; `eps` is standard normal noise with the shape of the mean.
     pub fn sample(&self, eps: Tensor<4>) -> Tensor<4> {
         self.mean.clone() + self.logvar.clone().mul_scalar(0.5).exp() * eps
     }
 
-    /// The Kullback-Leibler divergence from the standard normal distribution, summed over each image's latents and averaged
+    /// The Kullback-Leibler divergence from the standard normal distribution, summed over the latents of each image and averaged
     /// over the batch, `[1]`.
     pub fn kl(&self) -> Tensor<1> {
         let batch = self.mean.dims()[0] as f64;
@@ -254,7 +255,7 @@ impl Posterior {
 }
 
 impl Autoencoder {
-    /// An autoencoder of images with `channels` channels, with weights of zero and norms of one.
+    /// An autoencoder for images with `channels` channels. All weights and biases are 0, but the scales of norms are 1.
     pub fn new(config: &AutoencoderConfig, channels: usize, device: &Device) -> Result<Self, UNetError> {
         config.as_unet().validate()?;
         check_channels("an autoencoder", [channels, config.latent_channels])?;
@@ -308,7 +309,7 @@ impl Autoencoder {
         })
     }
 
-    /// Where the network computes.
+    /// The device of the network.
     pub fn device(&self) -> Device {
         self.encoder.conv_in.weight.val().device()
     }
@@ -353,7 +354,7 @@ impl Autoencoder {
     }
 }
 
-/// Through the middle, where there is one.
+/// Applies the middle block, if there is one.
 fn through(middle: Option<&PlainMidBlock>, h: Tensor<4>, pass: &Pass) -> Tensor<4> {
     match middle {
         Some(middle) => middle.forward(h, pass),
@@ -361,8 +362,9 @@ fn through(middle: Option<&PlainMidBlock>, h: Tensor<4>, pass: &Pass) -> Tensor<
     }
 }
 
-/// Means over squares of `factor` pixels, or cubes of voxels: a mask on the latents' grid, the share of each square that is lesion, still
-/// from -1 to 1. `[batch, height, width, channels]` to `[batch, height / factor, width / factor, channels]`; of a volume, depth is divided too.
+/// Reduces a mask to the grid of the latents: the means over squares of `factor` pixels, or over cubes of voxels. The mean is the
+/// share of lesion, scaled to -1 to 1. `[batch, height, width, channels]` to `[batch, height / factor, width / factor, channels]`; the
+/// depth of a volume is divided, too.
 pub fn area_mean(x: Tensor<4>, factor: usize, volume: Option<Volume>) -> Tensor<4> {
     if let Some(volume) = volume {
         return volume.mean(x, factor);

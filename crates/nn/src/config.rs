@@ -1,48 +1,50 @@
-//! The words that size a U-Net, and what they must satisfy.
+//! The configuration of a U-Net, and the checks of its values.
 
 use pig_diffusion::prediction::PredictionType;
 use serde::{Deserialize, Serialize};
 
-/// The `[model_x]` and `[model_y]` words that size a U-Net; the defaults are the released layout.
+/// The keys of `[model_x]` and `[model_y]` that define a U-Net; the defaults are the released layout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate key of the configuration")]
 pub struct UNetConfig {
-    /// Channels of each level, from the full size down; each further level halves the size.
+    /// The number of channels of each level, from the full size down; each additional level halves the size.
     pub block_out_channels: Vec<usize>,
-    /// Residual blocks in a level of the encoder; the decoder has one more.
+    /// The number of residual blocks in each level of the encoder; the decoder has one more.
     pub layers_per_block: usize,
-    /// Levels (counted from 0, the full size) whose residual blocks are followed by attention.
+    /// The levels (counted from 0, the full size) in which attention follows each residual block.
     pub attention_levels: Vec<usize>,
-    /// Residual blocks in the middle, 0 to 2; some networks made elsewhere have fewer than 2.
+    /// The number of residual blocks in the middle, 0 to 2; some imported networks have fewer than 2.
     pub mid_layers: usize,
-    /// Whether attention stands behind the first of two residual blocks in the middle.
+    /// Whether attention follows the first of two residual blocks in the middle.
     pub mid_attention: bool,
-    /// Classes that the network can be told, for networks made elsewhere; their embeddings are added to the time's.
+    /// The number of classes, for imported networks with a class input; the class embedding is added to the time embedding.
     pub num_class_embeds: Option<usize>,
-    /// Axes of a picture: 2, or 3 for networks of volumes made elsewhere.
+    /// The number of axes of a picture: 2, or 3 for networks of volumes.
     pub spatial_dims: usize,
-    /// Whether the network is told in which region of the body a volume begins (MAISI's `include_top_region_index_input`).
+    /// Whether an input gives the region of the body where a volume begins (MAISI's `include_top_region_index_input`).
     pub include_top_region_index_input: bool,
-    /// Whether it is told in which region the volume ends.
+    /// Whether an input gives the region of the body where the volume ends.
     pub include_bottom_region_index_input: bool,
-    /// Whether it is told the distances of voxels.
+    /// Whether an input gives the voxel spacing.
     pub include_spacing_input: bool,
-    /// Whether what a control network adds to the last skip connection also goes into the middle, as in MAISI's U-Net.
+    /// Whether the output that a control network adds to the last skip connection is also added to the input of the middle, as in
+    /// MAISI's U-Net.
     pub control_before_middle: bool,
-    /// Channels of one attention head; without it one head has them all.
+    /// The number of channels per attention head; if not set, there is one head with all channels.
     pub attention_head_dim: Option<usize>,
-    /// Groups of each normalisation; must divide every entry of `block_out_channels`.
+    /// The number of groups of each normalisation; must divide every entry of `block_out_channels`.
     pub norm_num_groups: usize,
-    /// Added to the variance in each normalisation.
+    /// The value added to the variance in each normalisation.
     pub norm_eps: f64,
-    /// Share of activations dropped in each residual block while training.
+    /// The share of activations that is dropped in each residual block in training.
     pub dropout: f64,
-    /// Zeros around the downsampling convolutions: 1 all around, 0 for one at the bottom and right only.
+    /// The padding of the downsampling convolutions: 1 pads all sides with zeros, 0 pads one row at the bottom and one column at the
+    /// right only.
     pub downsample_padding: usize,
-    /// Whether the time embedding starts with its cosines.
+    /// Whether the cosines of the time embedding come before the sines.
     pub flip_sin_to_cos: bool,
-    /// Subtracted from half the embedding's width in its frequencies.
+    /// The value subtracted from half the number of sinusoids in the denominator of the frequency exponents of the time embedding.
     pub freq_shift: f64,
     /// What the network predicts.
     pub prediction_type: PredictionType,
@@ -74,97 +76,97 @@ impl Default for UNetConfig {
     }
 }
 
-/// A network that cannot be built, or an image that does not fit one.
+/// A network that cannot be built, or an image that does not fit it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UNetError {
-    /// No level, or no block in a level.
+    /// A network without levels, or with levels without blocks.
     #[error("block_out_channels has {levels} levels and layers_per_block is {layers}, expected at least 1 of each")]
     Empty {
-        /// Levels given.
+        /// The configured number of levels.
         levels: usize,
-        /// Blocks given.
+        /// The configured number of blocks.
         layers: usize,
     },
     /// Groups must divide channels.
     #[error(
-        "norm_num_groups = {groups} does not divide block_out_channels[{level}] = {channels}; choose a divisor of every level"
+        "norm_num_groups = {groups} does not divide block_out_channels[{level}] = {channels}; choose a divisor of all entries"
     )]
     Groups {
-        /// `norm_num_groups`.
+        /// The configured `norm_num_groups`.
         groups: usize,
-        /// The offending level.
+        /// The level that it does not divide.
         level: usize,
-        /// Its channels.
+        /// The number of channels of that level.
         channels: usize,
     },
     /// Heads must divide channels.
     #[error("attention_head_dim = {width} does not divide block_out_channels[{level}] = {channels}")]
     Heads {
-        /// `attention_head_dim`.
+        /// The configured `attention_head_dim`.
         width: usize,
-        /// The offending level.
+        /// The level that it does not divide.
         level: usize,
-        /// Its channels.
+        /// The number of channels of that level.
         channels: usize,
     },
     /// An attention level that does not exist.
     #[error("attention_levels names level {level}, but the network has levels 0 to {last}")]
     NoSuchLevel {
-        /// The level named.
+        /// The configured level.
         level: usize,
-        /// The last level.
+        /// The last level of the network.
         last: usize,
     },
-    /// A control network that cannot read its condition.
+    /// A control network without layers for its condition.
     #[error("control.conditioning_embedding_out_channels = {found:?}, expected at least one entry, each above 0")]
     ConditionEmbedding {
-        /// The entries given.
+        /// The configured entries.
         found: Vec<usize>,
     },
-    /// A network without inputs or outputs.
+    /// A network without input or output channels.
     #[error("{what} has {input} input and {output} output channels, expected at least 1 of each")]
     NoChannels {
-        /// The network.
+        /// The kind of network.
         what: &'static str,
-        /// Input channels.
+        /// The number of input channels.
         input: usize,
-        /// Output channels.
+        /// The number of output channels.
         output: usize,
     },
     /// An autoencoder without latents.
     #[error("autoencoder.latent_channels = 0, expected 1 or more")]
     NoLatents,
-    /// Pictures of other than two or three axes.
+    /// A number of axes other than two or three.
     #[error("spatial_dims = {found}, expected 2, or 3 for volumes")]
     Axes {
-        /// `spatial_dims`.
+        /// The configured `spatial_dims`.
         found: usize,
     },
-    /// A middle that is not known.
+    /// A middle block that is not supported.
     #[error("mid_layers = {layers} with mid_attention = {attention}, expected 2, or 0 or 1 without attention")]
     Middle {
-        /// `mid_layers`.
+        /// The configured `mid_layers`.
         layers: usize,
-        /// `mid_attention`.
+        /// The configured `mid_attention`.
         attention: bool,
     },
-    /// The image cannot be halved often enough.
+    /// The size of the image cannot be halved once for each level.
     #[error(
-        "an image of {height} x {width} cannot pass {levels} levels: both must be divisible by {divisor}; change data.size or shorten block_out_channels"
+        "an image of {height} x {width} does not fit a network with {levels} levels: height and width must be divisible by {divisor}; change data.size or shorten block_out_channels"
     )]
     Size {
-        /// Image height.
+        /// The height of the image.
         height: usize,
-        /// Image width.
+        /// The width of the image.
         width: usize,
-        /// Levels of the network.
+        /// The number of levels of the network.
         levels: usize,
-        /// What must divide both.
+        /// The number that must divide height and width.
         divisor: usize,
     },
 }
 
-/// Refuses a network without inputs or outputs: its convolutions would have no channels to read or to write.
+/// Rejects a network without input or output channels.
 pub(crate) fn check_channels(what: &'static str, [input, output]: [usize; 2]) -> Result<(), UNetError> {
     if input == 0 || output == 0 {
         return Err(UNetError::NoChannels { what, input, output });
@@ -173,19 +175,20 @@ pub(crate) fn check_channels(what: &'static str, [input, output]: [usize; 2]) ->
 }
 
 impl UNetConfig {
-    /// Width of the time embedding: four times the first level's, as in every U-Net of this family.
+    /// The width of the time embedding: four times the channels of the first level, as in every U-Net of this family.
     pub fn time_embedding_width(&self) -> usize {
         4 * self.block_out_channels[0]
     }
 
-    /// Width of what every residual block is given: the time embedding, and one as wide for each further input of a volume.
+    /// The width of the embedding that every residual block receives: that of the time embedding, and the same for each additional
+    /// input of a network of volumes.
     pub fn embedding_width(&self) -> usize {
         let inputs =
             [self.include_top_region_index_input, self.include_bottom_region_index_input, self.include_spacing_input];
         (1 + inputs.into_iter().filter(|&is_told| is_told).count()) * self.time_embedding_width()
     }
 
-    /// Channels of each skip connection, from the first convolution's to the smallest size's.
+    /// The number of channels of each skip connection, from the first convolution to the smallest size.
     pub fn skip_channels(&self) -> Vec<usize> {
         let widths = &self.block_out_channels;
         let mut skips = vec![widths[0]];
@@ -196,7 +199,7 @@ impl UNetConfig {
         skips
     }
 
-    /// Checks what can be checked without an image.
+    /// Checks all values that do not depend on the image.
     pub fn validate(&self) -> Result<(), UNetError> {
         let (levels, layers) = (self.block_out_channels.len(), self.layers_per_block);
         if levels == 0 || layers == 0 {
@@ -224,7 +227,7 @@ impl UNetConfig {
         }
     }
 
-    /// Checks that an image of this size passes through.
+    /// Checks that the network fits an image of this size.
     pub fn check_size(&self, [height, width]: [usize; 2]) -> Result<(), UNetError> {
         let levels = self.block_out_channels.len();
         let divisor = 1 << (levels - 1);

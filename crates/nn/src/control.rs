@@ -1,5 +1,5 @@
-//! ControlNet (Zhang et al. 2023): a trainable copy of a U-Net's encoder, which reads the condition and adds to the frozen
-//! U-Net's skip connections through convolutions that start at zero.
+//! ControlNet (Zhang et al. 2023): a trainable copy of a U-Net's encoder. It reads the condition, and convolutions that start at
+//! zero add its outputs to the skip connections of the frozen U-Net.
 
 use crate::{
     config::{UNetConfig, UNetError, check_channels},
@@ -19,12 +19,12 @@ use burn::{
 use pig_diffusion::{denoiser::Denoiser, prediction::PredictionType, schedule::network_time};
 use serde::{Deserialize, Serialize};
 
-/// The `[control]` section: the control network of `method = "controlnet"`, beside its base's words.
+/// The `[control]` section: the control network of `method = "controlnet"`. The other settings are those of its base.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlConfig {
-    /// Channels of the convolutions that read the mask, before one of zero weights joins it to the first level's; two
-    /// convolutions from each entry to the next.
+    /// The numbers of channels of the convolutions that read the mask; there are two convolutions from each entry to the next. A last
+    /// convolution, which starts at zero, leads to the channels of the first level.
     pub conditioning_embedding_out_channels: Vec<usize>,
 }
 
@@ -37,17 +37,17 @@ impl Default for ControlConfig {
 /// Reads the condition: diffusers' `ControlNetConditioningEmbedding`.
 #[derive(Module, Debug)]
 pub struct ConditionEmbedding {
-    /// From the condition's channels.
+    /// The first convolution, from the channels of the condition.
     pub conv_in: Conv2d,
-    /// Two for each change of channels; the second changes them.
+    /// Two convolutions for each change of the number of channels; the second one changes it.
     pub blocks: Vec<Conv2d>,
-    /// To the first level's channels; zero at the start.
+    /// The last convolution, to the channels of the first level; it starts at zero.
     pub conv_out: Conv2d,
 }
 
 impl ConditionEmbedding {
-    /// From `condition` channels through `widths` to `output` channels. `stride` 1 keeps the size; 2 halves it at each change
-    /// of channels, for networks on a coarser grid than the condition.
+    /// An embedding from `condition` channels through `widths` to `output` channels. `stride` 1 keeps the size; 2 halves it at each
+    /// change of channels, for networks on a coarser grid than the condition.
     pub fn new(
         spatial_dims: usize,
         condition: usize,
@@ -73,36 +73,36 @@ impl ConditionEmbedding {
     }
 }
 
-/// The control network. Field names are diffusers' (`ControlNetModel`); blocks are those of the base.
+/// The control network. It has the field names of diffusers' `ControlNetModel`; its blocks are those of the base.
 #[derive(Module, Debug)]
 pub struct ControlNet {
-    /// From the noisy input's channels to the first level's.
+    /// The first convolution, from the channels of the noisy input to those of the first level.
     pub conv_in: Conv2d,
-    /// From sinusoids to the embedding.
+    /// The time embedding, computed from sinusoids.
     pub time_embedding: TimeEmbedding,
-    /// Reads the condition.
+    /// The layers that read the condition.
     pub controlnet_cond_embedding: ConditionEmbedding,
-    /// From the full size down.
+    /// The levels, from the full size down.
     pub down_blocks: Vec<DownBlock>,
-    /// One for each skip connection: 1x1, zero at the start.
+    /// One 1x1 convolution for each skip connection; it starts at zero.
     pub controlnet_down_blocks: Vec<Conv2d>,
-    /// At the smallest size.
+    /// The middle block, at the smallest size.
     pub mid_block: MidBlock,
-    /// Behind the middle: 1x1, zero at the start.
+    /// The 1x1 convolution after the middle block; it starts at zero.
     pub controlnet_mid_block: Conv2d,
     #[module(skip)]
     sinusoids: Sinusoids,
 }
 
-/// Whether a parameter starts at zero, so that the control says nothing before its first step.
+/// Whether a parameter starts at zero, so that the control network has no effect before the first training step.
 fn starts_at_zero(name: &str) -> bool {
     const ZERO: [&str; 3] = ["controlnet_down_blocks.", "controlnet_mid_block.", "controlnet_cond_embedding.conv_out."];
     ZERO.iter().any(|prefix| name.starts_with(prefix))
 }
 
 impl ControlNet {
-    /// A control for a base of this configuration whose noisy input has `channels` channels, told a condition of
-    /// `condition` channels at the same size; with weights of zero and norms of one.
+    /// A control network for a base with this configuration. `channels` are those of the noisy input and of the condition, which has
+    /// the same size. All weights and biases are 0, but the scales of norms are 1.
     pub fn new(
         base: &UNetConfig,
         config: &ControlConfig,
@@ -112,7 +112,7 @@ impl ControlNet {
         Self::with_condition_stride(base, config, channels, 1, device)
     }
 
-    /// The same, where each change of channels in what reads the condition also divides its size by `stride`.
+    /// As [`new`](Self::new), but each change of channels in the condition embedding also divides the size by `stride`.
     pub fn with_condition_stride(
         base: &UNetConfig,
         config: &ControlConfig,
@@ -148,8 +148,8 @@ impl ControlNet {
         })
     }
 
-    /// The control at the start of its training: the base's encoder copied, what reads the condition as it is here, and
-    /// zeros before everything that is added to the base.
+    /// The control network at the start of training: the encoder is a copy of the base's, the condition embedding stays as it is,
+    /// and the last convolutions of the embedding and of all outputs are zero.
     pub fn copy_of(self, base: &UNet) -> Result<Self, ParameterError> {
         let mut arrays = parameters::export(&self);
         let base = parameters::export(base);
@@ -163,15 +163,15 @@ impl ControlNet {
         parameters::import(self, &arrays)
     }
 
-    /// What is added to the base's skip connections and middle. `x` is `[batch, height, width, channels]`, `condition` the
-    /// same with its own channels, `times` one network time (counted from 0) a sample.
+    /// The tensors to add to the skip connections and the middle of the base. `x` is `[batch, height, width, channels]`, `condition`
+    /// is the same with its own number of channels, and `times` has one network time (counted from 0) per sample.
     pub fn forward(&self, x: Tensor<4>, condition: Tensor<4>, times: &[f32], pass: &Pass) -> Features {
         let sinusoids = self.sinusoids.of(times, &x.device());
         let time = ops::silu(self.time_embedding.forward(sinusoids));
         let told = self.controlnet_cond_embedding.forward(condition, pass);
         let mut h = self.conv_in.forward_add(x, told, pass.in_f32());
         let mut skips = vec![h.clone()];
-        // The input's layer is the one above, which is told the condition.
+        // The first stage, the input layer, was computed above, together with the condition.
         for stage in encoder_stages(&self.conv_in, &self.down_blocks, &self.mid_block).into_iter().skip(1) {
             h = stage.layer.forward(h, None, &time, pass);
             if stage.leaves_skip {
@@ -186,7 +186,7 @@ impl ControlNet {
     }
 }
 
-/// A frozen base under its control, as a denoiser: [y_t, mask] to y.
+/// A frozen base with its control network, as a denoiser: [y_t, mask] to y.
 #[derive(Debug)]
 pub struct Controlled<'a> {
     base: &'a UNet,
@@ -197,20 +197,20 @@ pub struct Controlled<'a> {
 }
 
 impl<'a> Controlled<'a> {
-    /// Both in evaluation mode.
+    /// Both networks in evaluation mode.
     pub fn new(base: &'a UNet, control: &'a ControlNet, config: &UNetConfig) -> Self {
         let (base_pass, control_pass) = (Pass::default(), Pass::default());
         Self { base, control, prediction_type: config.prediction_type, base_pass, control_pass }
     }
 
-    /// The control in training, with this step's dropout; the base stays in evaluation mode.
+    /// The control network in training mode, with the dropout of this step; the base stays in evaluation mode.
     #[must_use]
     pub fn in_training(mut self, seed: u64, step: u64) -> Self {
         self.control_pass.dropout = Dropout::training(seed, step);
         self
     }
 
-    /// The same networks, computed in this precision, as far as their device has it ([`Precision::on`]).
+    /// The same networks with this precision, if their device supports it ([`Precision::on`]).
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         let precision = precision.on(&self.base.device());

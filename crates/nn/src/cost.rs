@@ -1,5 +1,5 @@
-//! What a forward pass costs, counted from the configuration: floating-point operations (a multiply and an add are two)
-//! of one image, in convolutions, linear layers and attention products; norms and activations are left out.
+//! The cost of a forward pass, computed from the configuration: the floating-point operations (a multiply and an add are two) for
+//! one image in convolutions, linear layers and attention products, without norms and activations.
 
 use crate::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig};
 
@@ -7,9 +7,9 @@ use crate::{autoencoder::AutoencoderConfig, config::UNetConfig, control::Control
 struct Counter {
     /// Depth (1 for pictures), height and width.
     size: [usize; 3],
-    /// Axes: depth is halved and kernels are deep where there are three.
+    /// The number of axes: with three, the depth is halved as well, and kernels have a depth.
     axes: usize,
-    /// Width of the time embedding, 0 without one.
+    /// The width of the time embedding, 0 without one.
     time: usize,
 }
 
@@ -38,7 +38,7 @@ impl Counter {
         2.0 * self.resnet(level, [width, width]) + self.attention(level, width)
     }
 
-    /// The way down through `widths`, with attention behind the blocks of some levels.
+    /// All levels of an encoder with these `widths`; in the levels of `attends`, attention follows each block.
     fn down(&self, widths: &[usize], layers: usize, attends: &[usize]) -> f64 {
         let mut flops = 0.0;
         for (level, &width) in widths.iter().enumerate() {
@@ -56,7 +56,7 @@ impl Counter {
     }
 }
 
-/// Time embedding, first convolution, way down and middle of a U-Net.
+/// The time embedding, the first convolution, the encoder levels and the middle of a U-Net.
 fn encoder_flops(config: &UNetConfig, channels: usize, size: [usize; 3]) -> f64 {
     let widths = &config.block_out_channels;
     let (last, time) = (widths.len() - 1, config.time_embedding_width());
@@ -88,7 +88,7 @@ pub fn forward_flops(config: &UNetConfig, channels: [usize; 2], size: [usize; 3]
     flops + counter.conv(0, 3, [widths[0], channels[1]])
 }
 
-/// One forward pass of a control network alone, for a base of `channels` noisy channels under `condition` channels.
+/// One forward pass of a control network without its base. `channels` are those of the noisy input and of the condition.
 pub fn control_flops(
     base: &UNetConfig,
     config: &ControlConfig,
@@ -105,13 +105,13 @@ pub fn control_flops(
     flops += counter.conv(0, 3, [read[read.len() - 1], widths[0]]) + counter.conv(0, 1, [widths[0], widths[0]]);
     for (level, &width) in widths.iter().enumerate() {
         flops += layers as f64 * counter.conv(level, 1, [width, width]);
-        // The downsampler's skip connection lies on the next level; in the last level the middle stands in its place.
+        // The skip connection of the downsampler has the size of the next level; in the last level this is the middle instead.
         flops += counter.conv((level + 1).min(widths.len() - 1), 1, [width, width]);
     }
     flops
 }
 
-/// One pass of an autoencoder's encoder, and one of its decoder, for images of `channels` channels.
+/// One pass of the encoder and one pass of the decoder of an autoencoder, for images with `channels` channels.
 pub fn autoencoder_flops(config: &AutoencoderConfig, channels: usize, size: [usize; 3]) -> [f64; 2] {
     let counter = Counter { size, axes: config.spatial_dims, time: 0 };
     let (widths, latent) = (&config.block_out_channels, config.latent_channels);
@@ -143,14 +143,14 @@ pub fn autoencoder_flops(config: &AutoencoderConfig, channels: usize, size: [usi
 mod tests {
     use super::*;
 
-    /// The released layout at 512 x 512 is stated as 124 GFLOP a forward pass.
+    /// The known cost of the released layout at 512 x 512 is 124 GFLOP per forward pass.
     #[test]
     fn the_released_layout_costs_what_is_known() {
         let flops = forward_flops(&UNetConfig::default(), [2, 1], [1, 512, 512]);
         assert!((flops / 1e9 - 124.0).abs() < 2.0, "{}", flops / 1e9);
     }
 
-    /// By hand, for one level of four channels on one pixel: 2 x products.
+    /// Counted by hand for one level with four channels and one pixel: 2 x products.
     #[test]
     fn small_networks_cost_what_is_counted_by_hand() {
         let base = UNetConfig {
@@ -168,7 +168,7 @@ mod tests {
         let control = ControlConfig { conditioning_embedding_out_channels: vec![2, 3] };
         let read = 2.0 * 9.0 * (2 + 4 + 6 + 12) as f64;
         assert_eq!(control_flops(&base, &control, [1, 1], [1, 1, 1]), encoder + read + 3.0 * 2.0 * 16.0);
-        // A voxel has three times the weights of a pixel in 3x3 convolutions, and no more elsewhere.
+        // For volumes, 3x3 convolutions have three times the weights; all other layers have the same number.
         let deep = UNetConfig { spatial_dims: 3, ..base };
         let resnet = 2.0 * (27 * 16 + 27 * 16 + 16 * 4) as f64;
         assert_eq!(encoder_flops(&deep, 1, [1, 1, 1]), time + 2.0 * 108.0 + 3.0 * resnet + attention);

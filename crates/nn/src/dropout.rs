@@ -1,35 +1,35 @@
-//! Dropout whose pattern is keyed, so that a resumed training continues bit for bit.
+//! Dropout with a keyed pattern, so that a resumed training continues bit for bit.
 
 use burn::tensor::{Tensor, TensorData};
 use pig_diffusion::noise::{Stream, keyed_rng, uniform};
 use rand_chacha::ChaCha8Rng;
 use std::cell::RefCell;
 
-/// Drops activations while training, and does nothing otherwise.
+/// Drops activations in training; otherwise it does nothing.
 #[derive(Debug, Default)]
 pub struct Dropout(Option<RefCell<ChaCha8Rng>>);
 
-/// A place in the patterns of a pass.
+/// A position in the random patterns of a pass.
 #[derive(Clone, Debug)]
 pub struct Position(Option<ChaCha8Rng>);
 
 impl Dropout {
-    /// No dropout: validation and sampling.
+    /// No dropout, for validation and sampling.
     pub fn off() -> Self {
         Self(None)
     }
 
-    /// The patterns of one training step, each different from the one before.
+    /// The patterns of one training step; each call of [`apply`](Self::apply) gets another pattern.
     pub fn training(seed: u64, step: u64) -> Self {
         Self(Some(RefCell::new(keyed_rng(seed, 0, Stream::Dropout, step))))
     }
 
-    /// Where in its patterns the pass is, for [`restore`](Self::restore).
+    /// The current position in the patterns, for [`restore`](Self::restore).
     pub fn position(&self) -> Position {
         Position(self.0.as_ref().map(|rng| rng.borrow().clone()))
     }
 
-    /// Goes back to where the pass was, so that a part of it that is computed again drops the same values.
+    /// Returns to an earlier position, so that a part of the pass that is computed again drops the same values.
     pub fn restore(&self, position: &Position) {
         if let (Some(rng), Some(then)) = (&self.0, &position.0) {
             rng.borrow_mut().clone_from(then);
@@ -41,7 +41,7 @@ impl Dropout {
         self.0.is_some() && rate > 0.0
     }
 
-    /// Inverted dropout: each value is zeroed with probability `rate`, and the rest divided by 1 - rate.
+    /// Inverted dropout: each value is set to zero with probability `rate`, and the others are divided by 1 - rate.
     pub fn apply(&self, x: Tensor<4>, rate: f64) -> Tensor<4> {
         let Some(rng) = self.0.as_ref().filter(|_| self.is_active(rate)) else { return x };
         let mut rng = rng.borrow_mut();
@@ -68,7 +68,7 @@ mod tests {
         let dropped = |seed| Dropout::training(seed, 3).apply(ones(), 0.25).into_data().try_to_vec::<f32>().unwrap();
         let values = dropped(1);
         let mean = values.iter().sum::<f32>() / values.len() as f32;
-        // Standard error of the mean: sqrt(rate / (1 - rate) / 8192) = 0.0064.
+        // The standard error of the mean is sqrt(rate / (1 - rate) / 8192) = 0.0064.
         assert!((mean - 1.0).abs() < 0.03, "{mean}");
         assert_eq!(values, dropped(1));
         assert_ne!(values, dropped(2));

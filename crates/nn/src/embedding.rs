@@ -1,4 +1,4 @@
-//! Time embedding: sinusoids of t and a small perceptron.
+//! The time embedding: sinusoids of t and a small perceptron.
 
 use crate::{config::UNetConfig, layers::Linear, ops, pass::Precision};
 use burn::{
@@ -6,7 +6,7 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData},
 };
 
-/// Sinusoidal embedding of `times` (counted from 0), `[batch, width]`.
+/// The sinusoidal embedding of `times` (counted from 0), `[batch, width]`.
 ///
 /// With half = width / 2, frequency k is exp(-ln(10000) k / (half - freq_shift)). The released code has sines first and
 /// `freq_shift` 1; diffusers' default is cosines first (`flip_sin_to_cos`) and 0. An odd width ends with a zero.
@@ -33,16 +33,16 @@ pub fn sinusoidal(times: &[f32], width: usize, flip_sin_to_cos: bool, freq_shift
 /// The sinusoids of one network's time embedding.
 #[derive(Clone, Copy, Debug)]
 pub struct Sinusoids {
-    /// Values for each time.
+    /// The number of values for each time.
     pub width: usize,
     /// Whether cosines come first.
     pub flip_sin_to_cos: bool,
-    /// Subtracted from half the width in the frequencies.
+    /// The value subtracted from half the width in the denominator of the frequency exponents.
     pub freq_shift: f64,
 }
 
 impl Sinusoids {
-    /// Those of a U-Net: as many as its first level has channels.
+    /// The sinusoids of a U-Net: as many as the channels of its first level.
     pub fn new(config: &UNetConfig) -> Self {
         let (width, flip_sin_to_cos) = (config.block_out_channels[0], config.flip_sin_to_cos);
         Self { width, flip_sin_to_cos, freq_shift: config.freq_shift }
@@ -54,17 +54,17 @@ impl Sinusoids {
     }
 }
 
-/// linear, SiLU, linear: from the sinusoids to the vector that every residual block is given.
+/// Linear layer, SiLU, linear layer: from the sinusoids to the vector that every residual block receives.
 #[derive(Module, Debug)]
 pub struct TimeEmbedding {
-    /// From the sinusoids' width to the embedding's.
+    /// The layer from the width of the sinusoids to the width of the embedding.
     pub linear_1: Linear,
-    /// From the embedding's width to itself.
+    /// The layer that keeps the width of the embedding.
     pub linear_2: Linear,
 }
 
 impl TimeEmbedding {
-    /// From `width` sinusoids to `embedding` values.
+    /// An embedding from `width` sinusoids to `embedding` values.
     pub fn new(width: usize, embedding: usize, device: &Device) -> Self {
         Self {
             linear_1: Linear::new([width, embedding], device),
@@ -79,7 +79,7 @@ impl TimeEmbedding {
     }
 }
 
-/// One vector a class, added to the time embedding.
+/// One vector per class, added to the time embedding.
 #[derive(Module, Debug)]
 pub struct ClassEmbedding {
     /// `[classes, embedding]`.
@@ -95,10 +95,14 @@ impl ClassEmbedding {
     /// The rows of `classes`, `[batch, embedding]`.
     ///
     /// # Panics
-    /// Where a class is not in the table.
+    /// When a class is not in the table.
     pub fn forward(&self, classes: &[usize]) -> Tensor<2> {
         let weight = self.weight.val();
-        assert!(classes.iter().all(|&class| class < weight.dims()[0]), "{classes:?} of {} classes", weight.dims()[0]);
+        assert!(
+            classes.iter().all(|&class| class < weight.dims()[0]),
+            "classes {classes:?} must be below {}, the number of classes",
+            weight.dims()[0]
+        );
         let rows: Vec<i64> = classes.iter().map(|&class| class as i64).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [classes.len()]), &weight.device());
         weight.select(0, rows)

@@ -1,7 +1,7 @@
-//! The Inception-v3 whose features the FID compares (Szegedy et al. 2016, as TensorFlow's 2015-12-05 graph has it).
+//! The Inception-v3 network whose features the FID compares (Szegedy et al. 2016, in the version of TensorFlow's 2015-12-05 graph).
 //!
-//! It differs from the published network: average pooling does not count the padding, and the last block pools by maximum.
-//! Weights come from `pig weights import --kind inception`, with each convolution's batch normalisation folded in.
+//! It differs from the published network: average pooling does not count the padding, and the last block uses maximum pooling.
+//! Weights come from `pig weights import --kind inception`; the batch normalisation of each convolution is folded into its weights.
 
 use crate::{
     ops::{self, ConvGeometry},
@@ -16,7 +16,7 @@ use burn::tensor::{
 use pig_weights::StateDict;
 use std::collections::BTreeMap;
 
-/// Height and width of the pictures.
+/// The height and width of the pictures.
 pub const INCEPTION_SIZE: usize = 299;
 
 /// One convolution.
@@ -26,13 +26,13 @@ struct Conv {
     bias: Tensor<1>,
 }
 
-/// The network, for features alone: nothing here is trained.
+/// The network, only for features: it is not trained.
 #[derive(Clone, Debug)]
 pub struct Inception {
     convs: BTreeMap<String, Conv>,
 }
 
-/// Features of a batch, each `[batch, width]`: means over the picture of the map after a pooling or block.
+/// The features of a batch, each `[batch, width]`: means over all pixels of the feature map after a pooling layer or a block.
 #[derive(Clone, Debug)]
 pub struct InceptionFeatures {
     /// After the first pooling.
@@ -41,11 +41,11 @@ pub struct InceptionFeatures {
     pub f192: Tensor<2>,
     /// Before the auxiliary classifier (after `Mixed_6e`).
     pub f768: Tensor<2>,
-    /// At the end: what the FID compares.
+    /// At the end: the features that the FID compares.
     pub f2048: Tensor<2>,
 }
 
-/// Name and shape `[out, in, height, width]` of every convolution.
+/// The name and the shape `[out, in, height, width]` of every convolution.
 fn layout() -> Vec<(String, [usize; 4])> {
     let mut convs = vec![
         ("Conv2d_1a_3x3".to_owned(), [32, 3, 3, 3]),
@@ -127,7 +127,7 @@ fn layout() -> Vec<(String, [usize; 4])> {
     convs
 }
 
-/// Every array of the network with its shape; what [`Inception::new`] asks for.
+/// Every array of the network with its shape, as [`Inception::new`] needs them.
 pub fn inception_arrays() -> BTreeMap<String, Vec<usize>> {
     let arrays = layout().into_iter().flat_map(|(name, shape)| {
         [(format!("{name}.weight"), shape.to_vec()), (format!("{name}.bias"), vec![shape[0]])]
@@ -136,7 +136,7 @@ pub fn inception_arrays() -> BTreeMap<String, Vec<usize>> {
 }
 
 impl Inception {
-    /// The network from arrays that have the names and shapes of [`inception_arrays`].
+    /// A network from arrays with the names and shapes of [`inception_arrays`].
     pub fn new(arrays: &StateDict, device: &Device) -> Result<Self, crate::parameters::ParameterError> {
         crate::parameters::check(&inception_arrays(), arrays)?;
         let tensor = |name: String| {
@@ -150,7 +150,7 @@ impl Inception {
         Ok(Self { convs: layout().into_iter().map(|(name, _)| (name.clone(), conv(&name))).collect() })
     }
 
-    /// Features of pictures, `[batch, 299, 299, 3]`, whose values 0 to 255 were mapped by (v - 128) / 128.
+    /// The features of pictures, `[batch, 299, 299, 3]`, whose values v from 0 to 255 were mapped to (v - 128) / 128.
     pub fn features(&self, x: Tensor<4>) -> InceptionFeatures {
         let x = self.conv("Conv2d_1a_3x3", x, 2, false);
         let x = self.conv("Conv2d_2a_3x3", x, 1, false);
@@ -169,7 +169,7 @@ impl Inception {
         InceptionFeatures { f64, f192, f768, f2048: mean(&x) }
     }
 
-    /// A convolution and ReLU. `same` keeps the size, for an odd kernel; otherwise nothing is padded.
+    /// A convolution and ReLU. With `same`, an odd kernel keeps the size; without it, nothing is padded.
     fn conv(&self, name: &str, x: Tensor<4>, stride: usize, same: bool) -> Tensor<4> {
         let conv = &self.convs[name];
         let [_, _, height, width] = conv.weight.dims();
@@ -239,19 +239,19 @@ fn join(parts: Vec<Tensor<4>>) -> Tensor<4> {
     Tensor::cat(parts, 3)
 }
 
-/// Means over height and width.
+/// The means over height and width.
 fn mean(x: &Tensor<4>) -> Tensor<2> {
     let [batch, height, width, channels] = x.dims();
     x.clone().reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels])
 }
 
-/// The largest of three by three.
+/// The maximum of three by three pixels.
 fn max_pool(x: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
     let options = MaxPoolOptions::new([3, 3]).with_stride([stride; 2]).with_padding([padding; 2]);
     max_pool2d(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1])
 }
 
-/// The mean of three by three, keeping the size; pixels outside do not count.
+/// The mean of three by three pixels, with the same size; pixels outside are not counted.
 fn average_pool(x: Tensor<4>) -> Tensor<4> {
     let options = AvgPoolOptions { count_include_pad: false, ..AvgPoolOptions::new([3, 3]) };
     let options = options.with_stride([1, 1]).with_padding([1, 1]);

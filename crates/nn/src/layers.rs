@@ -1,6 +1,7 @@
-//! Layers with parameters, named as PyTorch names them: `weight` and `bias`.
+//! Layers with parameters, which have PyTorch's names: `weight` and `bias`.
 //!
-//! Constructors make zeros; [`crate::parameters::initialise`] and [`crate::parameters::import`] fill them.
+//! Constructors set weights and biases to 0 and the scales of norms to 1; [`crate::parameters::initialise`] and
+//! [`crate::parameters::import`] set their values.
 
 use crate::{
     ops::{self, ConvGeometry, NormSettings},
@@ -15,7 +16,8 @@ use burn::{
 /// A square convolution on channels-last input, or a cubic one on volumes ([`crate::volume`]).
 #[derive(Module, Debug)]
 pub struct Conv2d {
-    /// `[out, in, kernel, kernel]`; of volumes `[out, in * kernel, kernel, kernel]`, the values as in `[out, in, kernel, kernel, kernel]`.
+    /// `[out, in, kernel, kernel]`; for volumes `[out, in * kernel, kernel, kernel]`, with the values in the order of `[out, in, kernel,
+    /// kernel, kernel]`.
     pub weight: Param<Tensor<4>>,
     /// `[out]`.
     pub bias: Param<Tensor<1>>,
@@ -31,7 +33,7 @@ impl Conv2d {
         Self::of(2, channels, kernel, geometry, device)
     }
 
-    /// The same for pictures of `spatial_dims` axes: 2, or 3 for volumes.
+    /// As [`new`](Self::new), for pictures with `spatial_dims` axes: 2, or 3 for volumes.
     pub fn of(
         spatial_dims: usize,
         channels: [usize; 2],
@@ -49,7 +51,7 @@ impl Conv2d {
         }
     }
 
-    /// The volume that its kernel needs to know.
+    /// The volume, if the kernel needs it.
     fn volume(&self, layout: Layout) -> Option<Volume> {
         layout.volume.filter(|_| self.is_cubic)
     }
@@ -74,12 +76,12 @@ impl Conv2d {
         ops::conv2d_add_sample(x, self.weight.val(), self.bias.val(), sample, self.geometry, layout.precision)
     }
 
-    /// [`forward`](Self::forward) of `x` enlarged by two in both directions, for a convolution that keeps the size.
+    /// [`forward`](Self::forward) of `x` upsampled by two in both directions, for a convolution that keeps the size.
     pub fn forward_upsampled(&self, x: Tensor<4>, precision: Precision) -> Tensor<4> {
         ops::upsample_conv2d(x, self.weight.val(), self.bias.val(), precision)
     }
 
-    /// [`forward`](Self::forward) of the channels of `a` and of `b` side by side, for a convolution that keeps the size.
+    /// [`forward`](Self::forward) of the concatenated channels of `a` and `b`, for a convolution that keeps the size.
     pub fn forward_concat(&self, a: Tensor<4>, b: Tensor<4>, precision: Precision) -> Tensor<4> {
         ops::conv2d_concat(a, b, self.weight.val(), self.bias.val(), precision)
     }
@@ -132,7 +134,7 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// Normalises `channels` in `groups`, which must divide them.
+    /// Normalises `channels` in `groups`; the number of groups must divide the number of channels.
     pub fn new(channels: usize, groups: usize, eps: f64, device: &Device) -> Self {
         Self {
             weight: Param::from_tensor(Tensor::ones([channels], device)),
@@ -152,7 +154,7 @@ impl GroupNorm {
         self.norm(x, true, precision)
     }
 
-    /// [`forward_silu`](Self::forward_silu) of the channels of `a` and of `b` side by side.
+    /// [`forward_silu`](Self::forward_silu) of the concatenated channels of `a` and `b`.
     pub fn forward_silu_concat(&self, a: Tensor<4>, b: Tensor<4>, precision: Precision) -> Tensor<4> {
         ops::group_norm_concat(a, b, self.weight.val(), self.bias.val(), self.settings(true, precision))
     }

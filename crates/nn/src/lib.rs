@@ -1,8 +1,7 @@
-//! Networks: the U-Net of the paper, those that find lesions, the operations they stand on, parameters as named arrays, and the exponential
-//! moving average of weights.
+//! Networks: the U-Net of the paper, the networks that segment lesions, their operations, and parameters as named arrays.
 //!
-//! Activations are channels-last, `[batch, height, width, channels]`; weights are stored as PyTorch stores them
-//! (`[out, in, height, width]`), under diffusers' names. Everything heavy goes through [`ops`].
+//! Activations are channels-last, `[batch, height, width, channels]`; weights have PyTorch's layout (`[out, in, height, width]`) and
+//! diffusers' names. All expensive computations go through [`ops`].
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

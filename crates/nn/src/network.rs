@@ -1,4 +1,4 @@
-//! U-Nets as the denoisers that the paper's algorithms ask for.
+//! U-Nets as the denoisers of the paper's algorithms.
 
 use crate::{
     config::UNetConfig,
@@ -16,14 +16,14 @@ use pig_diffusion::{
 };
 use std::cell::RefCell;
 
-/// A U-Net with what its output stands for, for one forward pass or a whole sampling.
+/// A U-Net together with its prediction type, for one forward pass or a whole sampling.
 #[derive(Debug)]
 pub struct Network<'a> {
     unet: &'a UNet,
     prediction_type: PredictionType,
     pass: Pass,
     is_guided: bool,
-    /// The forward passes whose gradients are to come, where only checkpoints of them are kept.
+    /// With gradient checkpointing, the forward passes whose gradients are still to be computed.
     recomputed: Option<RefCell<Vec<Recomputed>>>,
 }
 
@@ -33,21 +33,21 @@ impl<'a> Network<'a> {
         Self { unet, prediction_type: config.prediction_type, pass: Pass::default(), is_guided: true, recomputed: None }
     }
 
-    /// The network in training, with this step's dropout.
+    /// The network in training mode, with the dropout of this step.
     pub fn training(unet: &'a UNet, config: &UNetConfig, seed: u64, step: u64) -> Self {
         let mut network = Self::new(unet, config);
         network.pass.dropout = Dropout::training(seed, step);
         network
     }
 
-    /// The same network told nothing beside its noisy input: the guide is ignored.
+    /// The same network with the noisy input only: the guide is ignored.
     #[must_use]
     pub fn without_guide(mut self) -> Self {
         self.is_guided = false;
         self
     }
 
-    /// The same network, computed in this precision, as far as its device has it ([`Precision::on`]).
+    /// The same network with this precision, if its device supports it ([`Precision::on`]).
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.pass.precision = precision.on(&self.unet.device());
@@ -61,7 +61,8 @@ impl<'a> Network<'a> {
         self
     }
 
-    /// The same network in training, keeping less for the backward pass and computing more in it ([`crate::recompute`]).
+    /// The same network with or without gradient checkpointing ([`crate::recompute`]), which keeps less memory for the backward pass
+    /// and computes more in it.
     #[must_use]
     pub fn with_gradient_checkpointing(mut self, is_on: bool) -> Self {
         self.recomputed = is_on.then(RefCell::default);
@@ -111,10 +112,10 @@ impl JointDenoiser for Network<'_> {
     }
 }
 
-/// For a network [with a second time](UNet::with_second_time); any other one is told `t_x` alone.
+/// For a network [with a second time](UNet::with_second_time); any other network receives only `t_x`.
 impl IndependentDenoiser for Network<'_> {
     fn predict_at(&self, x_t: &Tensor<4>, y_t: &Tensor<4>, t_x: &[usize], t_y: &[usize]) -> (Tensor<4>, Tensor<4>) {
-        // A clean member lies one before the first timestep.
+        // The network time of a clean member is one below that of the first timestep.
         let times = |t: &[usize]| -> Vec<f32> {
             t.iter().map(|&t| if t == 0 { network_time(1) - 1.0 } else { network_time(t) }).collect()
         };
@@ -124,7 +125,7 @@ impl IndependentDenoiser for Network<'_> {
     }
 }
 
-/// The channels of `x_t`, and those of `y_t` behind them.
+/// Splits the output into the channels of `x_t` and the channels of `y_t`, which follow them.
 fn split(output: &Tensor<4>, x_t: &Tensor<4>, y_t: &Tensor<4>) -> (Tensor<4>, Tensor<4>) {
     let (x, y) = (x_t.dims()[3], y_t.dims()[3]);
     (output.clone().narrow(3, 0, x), output.clone().narrow(3, x, y))

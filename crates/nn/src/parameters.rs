@@ -11,25 +11,25 @@ use std::collections::BTreeMap;
 /// Named arrays that do not fit the network.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ParameterError {
-    /// Names that the network has and the arrays lack, or the other way round.
+    /// Names that only the network has, or only the arrays.
     #[error(
-        "the weights are of another architecture: {} missing ({}), {} unexpected ({}); check that the configuration is the one that they were trained with",
+        "the weights belong to another architecture: {} missing ({}), {} unexpected ({}); check that the configuration is the one used to train them",
         missing.len(), some(missing), unexpected.len(), some(unexpected)
     )]
     Names {
-        /// In the network only.
+        /// The names that are only in the network.
         missing: Vec<String>,
-        /// In the arrays only.
+        /// The names that are only in the arrays.
         unexpected: Vec<String>,
     },
-    /// A parameter of another shape.
-    #[error("the weights are of another architecture: {name} has shape {found:?}, expected {expected:?}")]
+    /// A parameter with another shape.
+    #[error("the weights belong to another architecture: {name} has shape {found:?}, expected {expected:?}")]
     Shape {
-        /// The parameter.
+        /// The name of the parameter.
         name: String,
-        /// Its shape in the arrays.
+        /// The shape in the arrays.
         found: Vec<usize>,
-        /// Its shape in the network.
+        /// The shape in the network.
         expected: Vec<usize>,
     },
 }
@@ -75,14 +75,14 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.inner().into_data().try_into_vec::<f32>().expect("parameters are f32")
 }
 
-/// What [`update`] hands out.
+/// Changes parameters in [`update`].
 pub trait Updater {
-    /// New values for the parameter `name` of this shape, in place.
+    /// Replaces the values of the parameter `name`, which has this shape.
     fn update(&mut self, name: &str, shape: &[usize], values: &mut [f32]);
 }
 
-/// Passes every parameter through `updater`, in the order of the network's fields, and returns the network with the
-/// new values. On the CPU values are changed where they lie, if nobody else holds the network's tensors.
+/// Calls `updater` for every parameter, in the order of the network's fields, and returns the network with the new values. On the
+/// CPU the values are changed in place if no other owner holds the tensors of the network.
 pub fn update<M: Module>(network: M, updater: &mut impl Updater) -> M {
     struct Mapper<'a, U> {
         path: Vec<String>,
@@ -136,12 +136,13 @@ pub fn import<M: Module>(network: M, arrays: &StateDict) -> Result<M, ParameterE
     Ok(update(network, &mut Import(arrays)))
 }
 
-/// Fills the network as PyTorch's layers start: weights and biases of convolutions and linear layers uniform within
-/// 1 / sqrt(fan in), norms one and zero. Keyed by `seed` and each parameter's name, so that the order does not matter.
+/// Initialises the network as PyTorch does: weights and biases of convolutions and linear layers are uniform within
+/// +-1 / sqrt(fan in), scales of norms are one and their shifts zero. The random numbers are keyed by `seed` and the name of the
+/// parameter, so the order does not matter.
 pub fn initialise<M: Module>(network: M, seed: u64) -> M {
     struct Initialise {
         seed: u64,
-        /// Fan-in of the layer whose weight came last; a bias follows its weight. None after a norm's weight.
+        /// The fan-in of the layer of the last weight, because a bias follows its weight; None after the weight of a norm.
         fan_in: Option<usize>,
     }
     impl Updater for Initialise {
@@ -163,7 +164,7 @@ pub fn name_hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// Number of values in all parameters.
+/// The number of values in all parameters.
 pub fn count(network: &impl Module) -> usize {
     network.num_params()
 }

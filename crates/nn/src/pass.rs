@@ -1,34 +1,34 @@
-//! How a forward pass is computed, apart from the weights.
+//! The settings of a forward pass.
 
 pub use crate::precision::Precision;
 
 use crate::{dropout::Dropout, volume::Volume};
 
-/// What a forward pass is told beside its inputs. The default is evaluation in 32 bits.
+/// The settings of a forward pass. The default is evaluation in 32 bits.
 #[derive(Debug, Default)]
 pub struct Pass {
-    /// Patterns of dropout while training.
+    /// The patterns of dropout in training.
     pub dropout: Dropout,
-    /// Precision of the residual blocks, the attention and the changes of size; the first and the last convolution, and the time
-    /// embedding, have few channels and stay in 32 bits.
+    /// The precision of the residual blocks, attention, downsampling and upsampling. The first and the last convolution and the time
+    /// embedding have few channels and stay in 32 bits.
     pub precision: Precision,
-    /// Depth and width, where volumes pass and not pictures.
+    /// Depth and width, if the inputs are volumes and not pictures.
     pub volume: Option<Volume>,
 }
 
 impl Pass {
-    /// The same for a layer that stays in 32 bits.
+    /// The settings of a layer that stays in 32 bits.
     pub fn in_f32(&self) -> Layout {
         Layout { precision: Precision::F32, volume: self.volume }
     }
 }
 
-/// What a layer's kernel is told.
+/// The settings of a single layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
-    /// Of the inputs of its products.
+    /// The precision of the inputs of its products.
     pub precision: Precision,
-    /// Depth and width, where its input are volumes.
+    /// Depth and width, if its inputs are volumes.
     pub volume: Option<Volume>,
 }
 

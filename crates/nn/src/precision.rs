@@ -5,27 +5,27 @@ use burn::tensor::{DType, Device, Tensor};
 use pig_kernels::Level;
 use serde::{Deserialize, Serialize};
 
-/// Precision of the inputs of convolutions and matrix products.
+/// The precision of the inputs of convolutions and matrix products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
     F32,
-    /// bfloat16 inputs with sums in 32 bits; weights, norms' statistics and the loss stay in 32 bits. Where 32-bit products by
-    /// Winograd's method are faster than bfloat16 products, those are taken: they are more exact.
+    /// bfloat16 inputs with sums in 32 bits; the stored weights, the statistics of norms and the loss stay in 32 bits. Where Winograd's
+    /// method in 32 bits is faster than bfloat16 products, it is used instead; it is also more accurate.
     Bf16,
 }
 
 impl Precision {
-    /// The precision that `device` computes in when asked for this one: bfloat16 on a processor without instructions for it
-    /// would be slower and less exact than 32 bits.
+    /// The precision that `device` uses when this one is requested: on a processor without bfloat16 instructions, bfloat16 would be
+    /// slower and less accurate than 32 bits, so 32 bits are used.
     #[must_use]
     pub fn on(self, device: &Device) -> Self {
         if is_cpu(device) && !Level::best().has_bf16() { Self::F32 } else { self }
     }
 
-    /// `x` in the type of inputs.
+    /// `x` converted to the type of the inputs.
     pub(crate) fn cast<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::F32 => x,

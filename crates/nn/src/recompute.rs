@@ -1,8 +1,8 @@
-//! Gradient checkpointing (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"): the forward pass keeps what goes
-//! from layer to layer alone, and the backward pass computes each layer again.
+//! Gradient checkpointing (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"): the forward pass keeps only the
+//! inputs of the layers, and the backward pass computes each layer again.
 //!
 //! A residual block keeps one tensor instead of five; a training step costs one more forward pass. It works on every device,
-//! since it is written in whole tensors: each layer's gradients come from a tape of its own.
+//! because it uses only tensor operations: the gradients of each layer are computed by a separate autodiff graph.
 
 use crate::{
     dropout::Position,
@@ -24,7 +24,7 @@ pub struct Recomputed {
     inputs: Vec<Input>,
 }
 
-/// What a layer read.
+/// The inputs of a layer.
 #[derive(Debug)]
 struct Input {
     h: Tensor<4>,
@@ -33,7 +33,7 @@ struct Input {
 }
 
 impl UNet {
-    /// As [`UNet::forward`] of a network with gradients, and of an `x` without: the output has the same values.
+    /// As [`UNet::forward`], for a network with gradients and an `x` without: the output has the same values.
     pub fn forward_recomputed(&self, x: Tensor<4>, times: &[f32], pass: &Pass) -> Recomputed {
         let network = self.valid();
         ops::without_keeping_weights(|| {
@@ -54,13 +54,13 @@ impl UNet {
 }
 
 impl Recomputed {
-    /// The network's output, `[batch, height, width, out]`; its gradient is what [`backward`](Self::backward) begins with.
+    /// The network's output, `[batch, height, width, out]`; [`backward`](Self::backward) starts from its gradient.
     pub fn output(&self) -> Tensor<4> {
         self.output.clone()
     }
 
-    /// Adds the gradients of the network's parameters to `gradients`, which come from a loss of the output. `unet` and `pass`
-    /// are those of the forward pass.
+    /// Adds the gradients of the network's parameters to `gradients`, the gradients of a loss that was computed from the output.
+    /// `unet` and `pass` are those of the forward pass.
     pub fn backward(self, unet: &UNet, pass: &Pass, gradients: &mut Gradients) {
         let Some(mut dh) = self.output.grad_remove(gradients) else { return };
         let time = leaf(self.time);
@@ -73,7 +73,7 @@ impl Recomputed {
                 dh = dh + dskip;
             }
             pass.dropout.restore(&input.dropout);
-            // Nobody asks for the gradient of the network's input.
+            // The gradient of the network's input is not needed.
             let h = if index == 0 { Tensor::from_inner(input.h) } else { leaf(input.h) };
             let skip = input.skip.map(leaf);
             let y = stage.layer.forward(h.clone(), skip.clone(), &time, pass);
@@ -101,7 +101,7 @@ fn leaf<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_inner(x).require_grad()
 }
 
-/// Moves the gradients of parameters from one tape's to those of the loss.
+/// Moves the gradients of parameters from one autodiff graph to those of the loss.
 struct Mover<'a> {
     from: &'a mut Gradients,
     to: &'a mut Gradients,
@@ -111,7 +111,7 @@ impl ModuleVisitor for Mover<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let param = param.val();
         let Some(gradient) = param.grad_remove(self.from) else { return };
-        // A network may be asked twice for one loss.
+        // A network may be evaluated twice for one loss.
         let sum = match param.grad_remove(self.to) {
             Some(other) => other + gradient,
             None => gradient,

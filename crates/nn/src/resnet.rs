@@ -11,20 +11,20 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-/// norm, SiLU, convolution; plus the time embedding; norm, SiLU, dropout, convolution; plus the input.
+/// Norm, SiLU, convolution; the time embedding is added; norm, SiLU, dropout, convolution; the input is added.
 #[derive(Module, Debug)]
 pub struct ResnetBlock {
-    /// Before the first convolution.
+    /// The norm before the first convolution.
     pub norm1: GroupNorm,
-    /// Changes the number of channels.
+    /// The first convolution; it changes the number of channels.
     pub conv1: Conv2d,
-    /// From the time embedding to one value a channel.
+    /// The layer from the time embedding to one value per channel.
     pub time_emb_proj: Linear,
-    /// Before the second convolution.
+    /// The norm before the second convolution.
     pub norm2: GroupNorm,
-    /// Keeps the number of channels.
+    /// The second convolution; it keeps the number of channels.
     pub conv2: Conv2d,
-    /// A 1x1 convolution of the input, where the number of channels changes.
+    /// A 1x1 convolution of the input, if the number of channels changes.
     pub conv_shortcut: Option<Conv2d>,
     #[module(skip)]
     dropout: f64,
@@ -48,8 +48,9 @@ impl ResnetBlock {
         }
     }
 
-    /// `x` is `[batch, height, width, in]`; `skip`, where there is one, has the last of those input channels, and is read
-    /// where it lies; `time` is SiLU of the time embedding, `[batch, embedding]`, computed once for all blocks.
+    /// `x` is `[batch, height, width, channels]`. `skip`, if there is one, has the remaining input channels, which follow those of `x`;
+    /// on the fast path it is read without a copy. `time` is SiLU of the time embedding, `[batch, embedding]`, computed once for all
+    /// blocks.
     pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, time: &Tensor<2>, pass: &Pass) -> Tensor<4> {
         let precision = pass.precision;
         let time = self.time_emb_proj.forward(time.clone(), Precision::F32);
@@ -58,7 +59,7 @@ impl ResnetBlock {
             None => self.norm1.forward_silu(x.clone(), precision),
         };
         let h = self.conv1.forward_add_sample(h, time, pass);
-        // Dropout multiplies in 32 bits; the convolution rounds its result.
+        // Dropout multiplies in 32 bits; the convolution rounds the result.
         let read_as = if pass.dropout.is_active(self.dropout) { Precision::F32 } else { precision };
         let h = pass.dropout.apply(self.norm2.forward_silu(h, read_as), self.dropout);
         let shortcut = match (&self.conv_shortcut, skip) {
@@ -71,7 +72,7 @@ impl ResnetBlock {
     }
 }
 
-/// Halves the size: a 3x3 convolution of stride 2.
+/// Halves the size with a 3x3 convolution of stride 2.
 #[derive(Module, Debug)]
 pub struct Downsample {
     /// The convolution.
@@ -79,7 +80,7 @@ pub struct Downsample {
 }
 
 impl Downsample {
-    /// `padding` 1 pads all around; 0 pads one pixel at the bottom and right only, as the released code does.
+    /// `padding` 1 pads all sides; 0 pads one row at the bottom and one column at the right only, as the released code does.
     pub fn new(spatial_dims: usize, channels: usize, padding: usize, device: &Device) -> Self {
         let padding = if padding == 0 { [0, 1, 0, 1] } else { [padding; 4] };
         Self { conv: Conv2d::of(spatial_dims, [channels; 2], 3, ConvGeometry { stride: 2, padding }, device) }
@@ -91,7 +92,7 @@ impl Downsample {
     }
 }
 
-/// Doubles the size: nearest neighbour (or, of volumes, linear interpolation), then a 3x3 convolution.
+/// Doubles the size: nearest-neighbour upsampling (or linear interpolation for volumes), then a 3x3 convolution.
 #[derive(Module, Debug)]
 pub struct Upsample {
     /// The convolution.
@@ -101,12 +102,12 @@ pub struct Upsample {
 }
 
 impl Upsample {
-    /// Keeps the number of channels.
+    /// A layer that keeps the number of channels.
     pub fn new(spatial_dims: usize, channels: usize, device: &Device) -> Self {
         Self { conv: Conv2d::of(spatial_dims, [channels; 2], 3, ConvGeometry::same(3), device), is_linear: false }
     }
 
-    /// The same with linear interpolation; volumes alone have it.
+    /// The same layer with linear interpolation, which works only for volumes.
     #[must_use]
     pub fn linear(mut self, is_linear: bool) -> Self {
         self.is_linear = is_linear;

@@ -11,29 +11,29 @@ use burn::{
     tensor::Tensor,
 };
 
-/// A layer with its place among the skip connections.
+/// A layer and its use of skip connections.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stage<'a> {
-    /// What is computed.
+    /// The layer.
     pub(crate) layer: Layer<'a>,
-    /// Whether the last skip connection that was left and not taken yet is read beside the layer's input.
+    /// Whether the layer also reads the last skip connection that was not read yet.
     pub(crate) takes_skip: bool,
-    /// Whether the result is left as a skip connection.
+    /// Whether the result becomes a skip connection.
     pub(crate) leaves_skip: bool,
 }
 
 impl<'a> Stage<'a> {
-    /// A layer between its neighbours alone.
+    /// A layer without skip connections.
     pub(crate) fn new(layer: Layer<'a>) -> Self {
         Self { layer, takes_skip: false, leaves_skip: false }
     }
 
-    /// A layer of the decoder that takes a skip connection.
+    /// A layer of the decoder that reads a skip connection.
     pub(crate) fn taking_skip(layer: Layer<'a>) -> Self {
         Self { takes_skip: true, ..Self::new(layer) }
     }
 
-    /// A layer of the encoder that leaves a skip connection.
+    /// A layer of the encoder whose result becomes a skip connection.
     pub(crate) fn leaving_skip(layer: Layer<'a>) -> Self {
         Self { leaves_skip: true, ..Self::new(layer) }
     }
@@ -42,23 +42,23 @@ impl<'a> Stage<'a> {
 /// A layer of the U-Net.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Layer<'a> {
-    /// From the input's channels to the first level's.
+    /// The first convolution, from the channels of the input to those of the first level.
     Input(&'a Conv2d),
     /// A residual block.
     Resnet(&'a ResnetBlock),
     /// Attention of every pixel to every pixel.
     Attention(&'a SelfAttention),
-    /// Half the size.
+    /// A layer that halves the size.
     Downsample(&'a Downsample),
-    /// Twice the size.
+    /// A layer that doubles the size.
     Upsample(&'a Upsample),
-    /// norm, SiLU, convolution to the output's channels.
+    /// Norm, SiLU, and the convolution to the channels of the output.
     Output(&'a GroupNorm, &'a Conv2d),
 }
 
 impl Layer<'_> {
-    /// `h` is `[batch, height, width, channels]`, `skip` a tensor of the same size for a residual block that takes one, `time`
-    /// `[batch, embedding]`.
+    /// `h` is `[batch, height, width, channels]`, `skip` is a tensor of the same height and width for a residual block that reads one,
+    /// and `time` is `[batch, embedding]`.
     pub(crate) fn forward(self, h: Tensor<4>, skip: Option<Tensor<4>>, time: &Tensor<2>, pass: &Pass) -> Tensor<4> {
         match self {
             Self::Input(conv) => conv.forward(h, pass.in_f32()),
@@ -70,7 +70,7 @@ impl Layer<'_> {
         }
     }
 
-    /// Shows the layer's parameters to `visitor`.
+    /// Calls `visitor` for the parameters of the layer.
     pub(crate) fn visit(self, visitor: &mut impl ModuleVisitor) {
         match self {
             Self::Input(conv) => conv.visit(visitor),

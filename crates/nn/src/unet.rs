@@ -16,24 +16,24 @@ use burn::{
 };
 use std::ops::Range;
 
-/// Regions of the body that a network of volumes tells apart.
+/// The number of body regions that a network of volumes distinguishes.
 pub const REGIONS: usize = 4;
-/// Axes of a volume.
+/// The number of axes of a volume.
 pub const AXES: usize = 3;
 
-/// What a network of volumes is told of each beside its class, as far as it has inputs for it; all samples behind each other.
+/// The additional inputs of a network of volumes, as far as it has them; the values of all samples follow each other.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VolumeInputs {
-    /// Region where the volume begins, one of [`REGIONS`] values is 1.
+    /// The body region where the volume begins: one of [`REGIONS`] values is 1.
     pub top_region_index: Vec<f32>,
-    /// Region where it ends.
+    /// The body region where the volume ends, in the same form.
     pub bottom_region_index: Vec<f32>,
-    /// Distance of voxels along each axis, as the network was told it.
+    /// The voxel spacing along each axis, in the scale of the network's training.
     pub spacing: Vec<f32>,
 }
 
 impl VolumeInputs {
-    /// Those of some of `batch` samples.
+    /// The inputs of some of `batch` samples.
     #[must_use]
     pub fn of(&self, samples: Range<usize>, batch: usize) -> Self {
         let part = |values: &[f32]| {
@@ -51,25 +51,25 @@ impl VolumeInputs {
 /// A level of the encoder.
 #[derive(Module, Debug)]
 pub struct DownBlock {
-    /// Residual blocks.
+    /// The residual blocks.
     pub resnets: Vec<ResnetBlock>,
-    /// One after each residual block, or none.
+    /// One attention layer after each residual block, or none.
     pub attentions: Vec<SelfAttention>,
-    /// One, or none in the last level.
+    /// One downsampling layer, or none in the last level.
     pub downsamplers: Vec<Downsample>,
 }
 
 /// The middle of the network.
 #[derive(Module, Debug)]
 pub struct MidBlock {
-    /// Two residual blocks, or fewer.
+    /// Up to two residual blocks.
     pub resnets: Vec<ResnetBlock>,
-    /// One, behind the first of them, or none.
+    /// One attention layer after the first residual block, or none.
     pub attentions: Vec<SelfAttention>,
 }
 
 impl MidBlock {
-    /// The middle of the smallest size, of the last level's width.
+    /// The middle block at the smallest size, with the channels of the last level.
     pub fn new(config: &UNetConfig, device: &Device) -> Self {
         let width = config.block_out_channels[config.block_out_channels.len() - 1];
         let attentions = usize::from(config.mid_attention);
@@ -83,40 +83,40 @@ impl MidBlock {
 /// A level of the decoder.
 #[derive(Module, Debug)]
 pub struct UpBlock {
-    /// Residual blocks; each takes a skip connection.
+    /// The residual blocks; each reads a skip connection.
     pub resnets: Vec<ResnetBlock>,
-    /// One after each residual block, or none.
+    /// One attention layer after each residual block, or none.
     pub attentions: Vec<SelfAttention>,
-    /// One, or none in the last level of the decoder.
+    /// One upsampling layer, or none in the last level of the decoder.
     pub upsamplers: Vec<Upsample>,
 }
 
-/// The U-Net. Field names are diffusers' (`UNet2DModel`), so a checkpoint's names are too.
+/// The U-Net. It has the field names of diffusers' `UNet2DModel`, and so the parameter names of its checkpoints.
 #[derive(Module, Debug)]
 pub struct UNet {
-    /// From the input's channels to the first level's.
+    /// The first convolution, from the channels of the input to those of the first level.
     pub conv_in: Conv2d,
-    /// From sinusoids to the embedding.
+    /// The time embedding, computed from sinusoids.
     pub time_embedding: TimeEmbedding,
-    /// The same for the image's own time, in a joint network whose two members have noise levels of their own.
+    /// The time embedding of the image, in a joint network whose two members have independent noise levels.
     pub time_embedding_y: Option<TimeEmbedding>,
-    /// One embedding a class, for networks that are told one.
+    /// The class embedding, for networks with a class input.
     pub class_embedding: Option<ClassEmbedding>,
-    /// From the region of the body where a volume begins.
+    /// The embedding of the body region where a volume begins.
     pub top_region_index_layer: Option<TimeEmbedding>,
-    /// From the region where it ends.
+    /// The embedding of the body region where a volume ends.
     pub bottom_region_index_layer: Option<TimeEmbedding>,
-    /// From the distances of its voxels.
+    /// The embedding of the voxel spacing.
     pub spacing_layer: Option<TimeEmbedding>,
-    /// From the full size down.
+    /// The encoder levels, from the full size down.
     pub down_blocks: Vec<DownBlock>,
-    /// At the smallest size.
+    /// The middle block, at the smallest size.
     pub mid_block: MidBlock,
-    /// From the smallest size up.
+    /// The decoder levels, from the smallest size up.
     pub up_blocks: Vec<UpBlock>,
-    /// Before the last convolution.
+    /// The norm before the last convolution.
     pub conv_norm_out: GroupNorm,
-    /// To the output's channels.
+    /// The last convolution, to the channels of the output.
     pub conv_out: Conv2d,
     #[module(skip)]
     sinusoids: Sinusoids,
@@ -125,8 +125,8 @@ pub struct UNet {
 }
 
 impl UNet {
-    /// A network from `channels[0]` input channels (noisy and guide together) to `channels[1]` output channels, with
-    /// weights of zero and norms of one.
+    /// A network from `channels[0]` input channels (noisy and guide together) to `channels[1]` output channels. All weights and biases
+    /// are 0, but the scales of norms are 1.
     pub fn new(config: &UNetConfig, channels: [usize; 2], device: &Device) -> Result<Self, UNetError> {
         config.validate()?;
         check_channels("a U-Net", channels)?;
@@ -196,7 +196,7 @@ impl UNet {
         })
     }
 
-    /// The same network with a second time, whose embedding is added to the first's.
+    /// The same network with a second time; the embeddings of both times are added.
     #[must_use]
     pub fn with_second_time(mut self, config: &UNetConfig) -> Self {
         let device = self.device();
@@ -204,22 +204,22 @@ impl UNet {
         self
     }
 
-    /// Where the network computes.
+    /// The device of the network.
     pub fn device(&self) -> Device {
         self.conv_in.weight.val().device()
     }
 
-    /// What every residual block is given of `times` (counted from 0), `[batch, embedding]`.
+    /// The embedding of `times` (counted from 0) that every residual block receives, `[batch, embedding]`.
     pub fn embed(&self, times: &[f32]) -> Tensor<2> {
         self.embed_classes(times, &first_classes(times.len()))
     }
 
-    /// The same with a class a sample for a network of classes; others ignore them.
+    /// As [`embed`](Self::embed), with one class per sample; networks without a class input ignore the classes.
     pub fn embed_classes(&self, times: &[f32], classes: &[usize]) -> Tensor<2> {
         self.time(self.sinusoids(times), classes)
     }
 
-    /// The same with what else a network of volumes is told.
+    /// As [`embed_classes`](Self::embed_classes), with the additional inputs of a network of volumes.
     pub fn embed_volumes(&self, times: &[f32], classes: &[usize], told: &VolumeInputs) -> Tensor<2> {
         let parts = [
             (&self.top_region_index_layer, &told.top_region_index, REGIONS),
@@ -236,7 +236,7 @@ impl UNet {
         Tensor::cat(std::iter::once(self.embed_classes(times, classes)).chain(further).collect(), 1)
     }
 
-    /// The same for two times a sample, in a network [with a second time](Self::with_second_time).
+    /// As [`embed`](Self::embed), with two times per sample, for a network [with a second time](Self::with_second_time).
     pub fn embed_two(&self, times: &[f32], times_y: &[f32]) -> Tensor<2> {
         let embedding = self.time_embedding.forward(self.sinusoids(times));
         ops::silu(match &self.time_embedding_y {
@@ -245,14 +245,13 @@ impl UNet {
         })
     }
 
-    /// `x` is `[batch, height, width, in]`, `times` one network time (counted from 0) a sample; the result is
-    /// `[batch, height, width, out]`. A network of classes is told the first.
+    /// `x` is `[batch, height, width, in]`, `times` has one network time (counted from 0) per sample; the result is `[batch, height,
+    /// width, out]`. A network with a class input receives the first class.
     pub fn forward(&self, x: Tensor<4>, times: &[f32], pass: &Pass) -> Tensor<4> {
         self.forward_embedded(x, &self.embed(times), None, pass)
     }
 
-    /// [`forward`](Self::forward) with the embedding given, and with `controls` added to the encoder's outputs where
-    /// there are any.
+    /// [`forward`](Self::forward) with a given embedding; `controls`, if there are any, are added to the outputs of the encoder.
     pub fn forward_embedded(
         &self,
         x: Tensor<4>,
@@ -265,7 +264,7 @@ impl UNet {
         for stage in self.stages() {
             let mut skip = None;
             if stage.takes_skip {
-                // The first layer that takes a skip connection stands behind the middle.
+                // The first layer that reads a skip connection is the first one after the middle.
                 h = match middle.take() {
                     Some(control) => h + control,
                     None => h,
@@ -294,8 +293,7 @@ impl UNet {
         self.sinusoids.of(times, &self.device().without_autodiff())
     }
 
-    /// What every residual block is given of the time and, in a network of classes, of each sample's class,
-    /// `[batch, embedding]`.
+    /// The embedding of the time and, in a network with a class input, of the class of each sample, `[batch, embedding]`.
     pub(crate) fn time(&self, sinusoids: Tensor<2>, classes: &[usize]) -> Tensor<2> {
         let embedding = self.time_embedding.forward(sinusoids);
         ops::silu(match &self.class_embedding {
@@ -319,7 +317,7 @@ impl UNet {
     }
 }
 
-/// The layers from the input to behind the middle, in the order of the forward pass.
+/// The layers from the input to the middle, both included, in the order of the forward pass.
 pub(crate) fn encoder_stages<'a>(
     conv_in: &'a Conv2d,
     down_blocks: &'a [DownBlock],
@@ -345,16 +343,16 @@ pub(crate) fn encoder_stages<'a>(
     stages
 }
 
-/// What an encoder hands to a decoder, all `[batch, height, width, channels]`.
+/// The tensors that an encoder passes to a decoder, all `[batch, height, width, channels]`.
 #[derive(Clone, Debug)]
 pub struct Features {
-    /// The skip connections, from the first convolution's to the smallest size's.
+    /// The skip connections, from the first convolution to the smallest size.
     pub skips: Vec<Tensor<4>>,
-    /// Behind the middle.
+    /// The output of the middle.
     pub mid: Tensor<4>,
 }
 
-/// The class of each sample where nobody says another: the first.
+/// The default class of each sample: the first class.
 pub(crate) fn first_classes(batch: usize) -> Vec<usize> {
     vec![0; batch]
 }

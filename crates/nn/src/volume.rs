@@ -1,8 +1,8 @@
-//! Volumes, over the operations on pictures.
+//! Volumes, computed with the operations on pictures.
 //!
-//! A batch of volumes is `[batch, depth * height, width, channels]`: the slices of each volume below each other. Norms, attention and
-//! 1x1 convolutions, which know no neighbours, take it as it is. A 3x3x3 convolution reads each slice beside its two neighbours as
-//! further channels, which makes it one convolution of pictures, whose kernels and backward pass are those of every other one.
+//! A batch of volumes is `[batch, depth * height, width, channels]`: the slices of each volume follow each other. Norms, attention and
+//! 1x1 convolutions do not depend on the arrangement of pixels and need no change. A 3x3x3 convolution reads each slice together with
+//! its two neighbours as additional channels. So it is one convolution of pictures, with the same kernels and backward pass.
 
 use crate::{
     ops::{self, ConvGeometry},
@@ -10,18 +10,18 @@ use crate::{
 };
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// Depth and width of the volumes of a forward pass, at any of its levels: all levels halve both, so that the width of a tensor
-/// tells its depth.
+/// The depth and the width of the volumes of a forward pass at one of its levels. All levels halve both, so the depth of a tensor
+/// follows from its width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// Slices.
+    /// The number of slices.
     pub depth: usize,
-    /// Width of each of them.
+    /// The width of each slice.
     pub width: usize,
 }
 
 impl Volume {
-    /// Slices where a tensor is `width` wide.
+    /// The number of slices of a tensor with this width.
     pub fn depth_at(self, width: usize) -> usize {
         width * self.depth / self.width
     }
@@ -33,8 +33,8 @@ impl Volume {
         x.reshape([batch, depth, rows / depth, width, channels])
     }
 
-    /// A convolution, `weight` `[out, in * kernel, kernel, kernel]`, where a kernel's slices of one input channel are neighbours: the
-    /// same values in the same order as `[out, in, kernel, kernel, kernel]`. `geometry` is that of height, and of depth as well.
+    /// A convolution. `weight` is `[out, in * kernel, kernel, kernel]`; the kernel slices of one input channel are neighbours, so the
+    /// order of the values is that of `[out, in, kernel, kernel, kernel]`. The depth has the stride and the padding of the height.
     pub(crate) fn conv(
         self,
         x: Tensor<4>,
@@ -62,13 +62,13 @@ impl Volume {
         y.reshape([batch, slices * height, width, channels])
     }
 
-    /// Each voxel becomes two by two by two.
+    /// Repeats each voxel two by two by two times.
     pub fn upsample_nearest(self, x: Tensor<4>) -> Tensor<4> {
         self.resized(x, |x| Tensor::stack(vec![x.clone(), x], 2))
     }
 
-    /// Twice the size in all directions by linear interpolation between the centres of voxels; beyond the outer centres the outer
-    /// voxels go on.
+    /// Doubles the size in all directions by linear interpolation between the centres of voxels; beyond the outermost centres, the
+    /// outermost voxels are repeated.
     pub fn upsample_linear(self, x: Tensor<4>) -> Tensor<4> {
         self.resized(x, |x| {
             let length = x.dims()[1];
@@ -81,7 +81,7 @@ impl Volume {
         })
     }
 
-    /// Means over cubes of `factor` voxels.
+    /// The means over cubes of `factor` voxels.
     pub(crate) fn mean(self, x: Tensor<4>, factor: usize) -> Tensor<4> {
         let [batch, depth, height, width, channels] = self.unfolded(x.clone()).dims();
         let [depth, height, width] = [depth, height, width].map(|side| side / factor);
@@ -93,7 +93,7 @@ impl Volume {
         ])
     }
 
-    /// Depth, height and width by `twice`, which makes `[outer, length, 2, inner]` of `[outer, length, inner]`.
+    /// Doubles depth, height and width with `twice`, which maps `[outer, length, inner]` to `[outer, length, 2, inner]`.
     fn resized(self, x: Tensor<4>, twice: impl Fn(Tensor<3>) -> Tensor<4>) -> Tensor<4> {
         let [batch, depth, height, width, channels] = self.unfolded(x.clone()).dims();
         let along = |x: Tensor<3>| {
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use burn::tensor::Device;
 
-    /// Values that are a sum over the axes, on a grid: linear, so that interpolation is exact inside.
+    /// The values on the grid are a linear function of the position, so interpolation is exact inside.
     #[test]
     fn linear_interpolation_keeps_a_slope() {
         let [depth, height, width] = [2, 3, 4];
@@ -132,7 +132,7 @@ mod tests {
         for (i, found) in found.into_iter().enumerate() {
             let place = [clamped(i / (h * w), depth), clamped(i / w % h, height), clamped(i % w, width)];
             let wanted = at(place[0], place[1], place[2]);
-            assert!((found - wanted).abs() < 1e-4, "{place:?}: {found} instead of {wanted}");
+            assert!((found - wanted).abs() < 1e-4, "{place:?}: {found}, expected {wanted}");
         }
         let near = volume.upsample_nearest(x).into_data().try_into_vec::<f32>().unwrap();
         let wanted: Vec<f32> = grid(&|i| (i / 2) as f32, [2 * depth, h, w]);

@@ -1,4 +1,4 @@
-//! Gradient checkpointing changes what is kept, not what is computed.
+//! Gradient checkpointing changes which values are kept, not the results.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -8,7 +8,7 @@ use pig_device::testing;
 use pig_diffusion::denoiser::Denoiser;
 use pig_nn::{config::UNetConfig, network::Network, parameters, pass::Precision, unet::UNet};
 
-/// Every part of the released layout, with few channels, attention on both sides, and dropout.
+/// Every part of the released layout, with few channels, attention in encoder and decoder, and dropout.
 fn config(dropout: f64) -> UNetConfig {
     UNetConfig {
         block_out_channels: vec![16, 32],
@@ -29,7 +29,7 @@ fn collect(network: &UNet, gradients: &mut Gradients) -> Vec<Vec<f32>> {
     struct Collector<'a>(&'a mut Gradients, Vec<Vec<f32>>);
     impl ModuleVisitor for Collector<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let gradient = param.val().grad_remove(self.0).expect("every parameter has a gradient");
+            let gradient = param.val().grad_remove(self.0).expect("every parameter must have a gradient");
             self.1.push(gradient.into_data().try_into_vec().unwrap());
         }
     }
@@ -38,7 +38,7 @@ fn collect(network: &UNet, gradients: &mut Gradients) -> Vec<Vec<f32>> {
     collector.1
 }
 
-/// The loss and the gradients of one training step, the network being asked `times` times.
+/// The loss and the gradients of one training step in which the network is evaluated `times` times.
 fn step(dropout: f64, precision: Precision, times: usize, is_checkpointing: bool) -> (f32, Vec<Vec<f32>>) {
     let config = config(dropout);
     let device = testing::device().autodiff();
@@ -60,14 +60,14 @@ fn gradients_are_those_without() {
     {
         let (loss, expected) = step(dropout, precision, times, false);
         let (same, found) = step(dropout, precision, times, true);
-        let name = format!("dropout {dropout}, {precision:?}, asked {times} times");
+        let name = format!("dropout {dropout}, {precision:?}, evaluated {times} times");
         if testing::is_cpu() {
             assert_eq!(loss, same, "{name}");
         }
         let largest = expected.iter().flatten().fold(0.0_f32, |largest, g| largest.max(g.abs()));
-        assert!(largest > 1e-3, "{name}: no gradients to speak of");
+        assert!(largest > 1e-3, "{name}: the largest gradient is only {largest}");
         assert_eq!(found.len(), expected.len());
-        // In bf16 a gradient that is summed in another order may round to the other neighbour.
+        // In bf16 a gradient that is summed in another order can be rounded to another value.
         let tolerance = if precision == Precision::F32 { testing::tolerance(2e-6) } else { 2e-3 } as f32;
         for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
             for (a, b) in found.iter().zip(expected) {

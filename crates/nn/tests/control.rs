@@ -1,4 +1,5 @@
-//! The control network: silent at its start to the last bit, named as diffusers names it, and trained through its base.
+//! Tests the control network: at its start it does not change the base, bit for bit; its parameters have diffusers' names; and it
+//! is trained through its base.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -48,7 +49,7 @@ fn at_its_start_the_base_is_unchanged_bit_for_bit() {
     let expected = Network::new(&base, &config()).without_guide().predict(&noisy, &mask, &t);
     let controlled = Controlled::new(&base, &control, &config());
     assert_eq!(bits(controlled.predict(&noisy, &mask, &t)), bits(expected.clone()));
-    // A control whose joints are not zero does change it.
+    // A control network whose output convolutions are not zero does change the base.
     let speaking = initialise(control, 3);
     let changed = Controlled::new(&base, &speaking, &config()).predict(&noisy, &mask, &t);
     assert_ne!(bits(changed), bits(expected));
@@ -75,8 +76,8 @@ impl ModuleVisitor for Norms<'_> {
     }
 }
 
-/// Gradients come through the frozen base: at the start to the zero convolutions alone, and to every parameter once those
-/// have moved.
+/// Gradients flow through the frozen base: at the start only to the zero convolutions, and to every parameter once these are no
+/// longer zero.
 #[test]
 fn the_control_is_trained_through_its_frozen_base() {
     let device = testing::device();
@@ -95,7 +96,7 @@ fn the_control_is_trained_through_its_frozen_base() {
         assert_eq!(norm > 0.0, zero(&name), "at the start: {name} has {norm}");
     }
     for (name, norm) in norms(initialise(control, 3)) {
-        // A key's bias moves all scores of a row alike, which softmax does not see.
+        // The bias of the keys changes all scores of a row by the same amount, which does not change the softmax.
         assert!(norm > 0.0 || name.ends_with("to_k.bias"), "later: {name} has no gradient");
     }
 }
@@ -115,7 +116,7 @@ fn parameters_are_named_as_diffusers_names_them() {
     ] {
         assert_eq!(names[name].shape, shape, "{name}");
     }
-    // Levels 16, 32, 32 with one block: the first convolution, then block and downsampler, block and downsampler, block.
+    // The skip connections of levels 16, 32, 32 with one block: first convolution, block, downsampler, block, downsampler, block.
     assert!(!names.contains_key("controlnet_down_blocks.6.weight"));
     let copied = |name: &String| {
         ["conv_in.", "time_embedding.", "down_blocks.", "mid_block."].iter().any(|p| name.starts_with(p))

@@ -1,6 +1,6 @@
-//! The autoencoder against diffusers: the same weights, by name, give the same moments, images and gradients.
+//! Compares the autoencoder with diffusers: the same weights, filled by name, give the same moments, images and gradients.
 //!
-//! The golden and the rule that fills weights from their names are described in `tests/peers/README.md`.
+//! `tests/peers/README.md` describes the golden file and the rule that computes weights from their names.
 
 mod common;
 
@@ -56,7 +56,7 @@ fn moments_images_and_gradients_are_the_peer_s() {
     assert_eq!(compared, 6);
 }
 
-/// A checkpoint that diffusers wrote and its own output for it, beside the repository.
+/// A checkpoint of diffusers and diffusers' output for it, from the shared folder outside the repository.
 #[test]
 fn a_diffusers_checkpoint_gives_its_own_output() {
     let Some(folder) = pig_testing::shared("peers/diffusers/vae_small") else { return };
@@ -87,7 +87,7 @@ fn area_means_keep_shares() {
     let values: Vec<f32> = (0..16).map(|i| if i % 4 < 2 && i / 4 == 0 { 1.0 } else { -1.0 }).collect();
     let mask = Tensor::<4>::from_data(burn::tensor::TensorData::new(values, [1, 4, 4, 1]), &testing::device());
     assert_eq!(host(area_mean(mask.clone(), 2, None)), [0.0, -1.0, -1.0, -1.0]);
-    // The same rows as a volume of two slices of two rows: cubes of two by two by two voxels.
+    // The same values as a volume of two slices with two rows: means over cubes of two by two by two voxels.
     let volume = Some(Volume { depth: 2, width: 4 });
     assert_eq!(host(area_mean(mask, 2, volume)), [-0.5, -1.0]);
 }

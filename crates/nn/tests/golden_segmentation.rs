@@ -1,7 +1,7 @@
-//! The networks that find lesions against PyTorch, and their loss against MONAI: the same weights, by name, give the same logits, losses
-//! and gradients.
+//! Compares the segmentation networks with PyTorch, and their loss with MONAI: the same weights, filled by name, give the same
+//! logits, losses and gradients.
 //!
-//! The goldens and the rule that fills weights from their names are described in `tests/peers/README.md`.
+//! `tests/peers/README.md` describes the golden files and the rule that computes weights from their names.
 
 mod common;
 
@@ -31,7 +31,7 @@ fn tensor(array: &Array, device: &burn::tensor::Device) -> Tensor<4> {
     Tensor::from_data(channels_last(&array.values, shape), device)
 }
 
-/// The peer has no variants.
+/// The name of a parameter in the peer, which does not have the prefix of the variant.
 fn peer_name(name: &str) -> String {
     name.split_once('.').unwrap().1.to_owned()
 }
@@ -81,7 +81,8 @@ fn the_residual_network_and_deep_supervision_are_the_peer_s() {
     assert_peer("segmentation_residual", &config(SegmentationKind::Residual, 4), 2, 6);
 }
 
-/// Figure 1 of the paper: 3x3 convolutions in pairs, 2x2 ones on the way up, 1x1 at the end; two classes there, one logit here.
+/// Figure 1 of the paper: pairs of 3x3 convolutions, 2x2 convolutions in the decoder, and a 1x1 convolution at the end. It has two
+/// classes in the paper and one logit here.
 #[test]
 fn the_paper_s_network_has_the_paper_s_parameters() {
     let config = SegmentationConfig::ronneberger_2015();

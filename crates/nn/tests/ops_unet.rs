@@ -1,4 +1,5 @@
-//! A whole U-Net on the fast operations: its bits depend neither on the number of threads nor, forward, on the batch.
+//! Tests a whole U-Net with the fast operations: its bits do not depend on the number of threads, and those of the forward pass do
+//! not depend on the batch.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_device::testing;
@@ -24,7 +25,7 @@ const TIMES: [f32; 8] = [0.0, 1.0, 50.0, 511.0, 512.0, 700.0, 1000.0, 1023.0];
 
 #[test]
 fn gradients_have_the_same_bits_on_any_number_of_threads() {
-    if testing::skips("the bits of a result are promised on the CPU") {
+    if testing::skips("identical bits are promised only on the CPU") {
         return;
     }
     let run = || {
@@ -47,7 +48,7 @@ fn gradients_have_the_same_bits_on_any_number_of_threads() {
 
 #[test]
 fn a_sample_alone_is_the_sample_in_a_batch() {
-    if testing::skips("the bits of a result are promised on the CPU") {
+    if testing::skips("identical bits are promised only on the CPU") {
         return;
     }
     let device = Device::flex();

@@ -1,4 +1,4 @@
-//! The `[segment]` section: a segmenter, and how it is trained.
+//! The `[segment]` section: a segmenter and its training.
 
 use pig_data::{AugmentConfig, DataConfig, deform::DeformConfig};
 use pig_nn::{
@@ -12,25 +12,25 @@ use pig_train::{
 };
 use serde::{Deserialize, Serialize};
 
-/// One TOML is a segmenter: `[data]` and `[segment]`.
+/// The configuration file of a segmenter: `[data]` and `[segment]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentFile {
-    /// How files become numbers.
+    /// How files are read and prepared.
     pub data: DataConfig,
     /// The segmenter.
     pub segment: SegmentConfig,
 }
 
-/// The `[segment]` section: a segmenter, and how it is trained.
+/// The `[segment]` section: a segmenter and its training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentConfig {
-    /// A pixel is lesion where its probability is above this.
+    /// A pixel is lesion if its probability is above this value.
     pub threshold: f64,
     /// The network.
     pub network: SegmentationConfig,
-    /// Random changes, alike for real and generated pairs.
+    /// Random augmentation, the same for real and generated pairs.
     pub augment: DeformConfig,
     /// The training.
     pub train: SegmentTrainConfig,
@@ -51,38 +51,39 @@ impl Default for SegmentConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentTrainConfig {
-    /// Optimiser steps, the same however many pairs there are, so that more data does not mean more training.
+    /// The number of optimiser steps. It does not depend on the number of pairs, so more data does not mean more training.
     pub steps: usize,
-    /// Equal epochs instead: `steps` is meant for the real training pairs, and more pairs train as many times longer. Plain
-    /// concatenation does that.
+    /// Train for equal epochs instead: `steps` is the number for the real training pairs alone, and is multiplied by the ratio of all
+    /// training pairs to the real ones. This corresponds to plain concatenation of the data.
     pub equal_epochs: bool,
-    /// Images in a batch.
+    /// The number of images in a batch.
     pub batch_size: usize,
-    /// Learning rate after warm-up.
+    /// The learning rate after warm-up.
     pub learning_rate: f64,
     /// The optimiser.
     pub optimizer: OptimizerKind,
-    /// Weight decay.
+    /// The weight decay.
     pub weight_decay: f64,
-    /// How the learning rate moves after warm-up; a plateau's factor and patience are the defaults of `[train]`.
+    /// How the learning rate changes after warm-up; the factor and the patience of a plateau are the defaults of `[train]`.
     pub lr_schedule: LrSchedule,
-    /// Steps over which the learning rate rises from 0.
+    /// The number of steps in which the learning rate rises from 0.
     pub warmup_steps: usize,
-    /// Decay of the moving average of weights, 0 for none; validation and prediction use the average.
+    /// The decay of the moving average of weights, 0 for no average; validation and prediction use the average.
     pub ema_decay: f64,
-    /// Largest norm of the whole gradient, 0 for no limit.
+    /// The largest norm of the whole gradient, 0 for no limit.
     pub clip_grad_norm: f64,
-    /// Over what the sums of soft Dice run.
+    /// The pixels over which the sums of soft Dice run.
     pub dice_sums: DiceSums,
-    /// Floating-point type of the products in the network.
+    /// The floating-point type of the products in the network.
     pub precision: Precision,
-    /// Seed of weights, order, changes and the split.
+    /// The seed of initial weights, order, augmentation and split.
     pub seed: u64,
-    /// Steps between lines of metrics.jsonl.
+    /// The number of steps between lines of metrics.jsonl.
     pub log_every: usize,
-    /// Steps between validations on the held-out groups; the checkpoint with the greatest mean Dice is kept as `best`.
+    /// The number of steps between validations on the held-out groups; the checkpoint with the largest mean Dice is kept as `best`.
     pub validate_every: usize,
-    /// Steps between checkpoints, 0 for only at the end, when interrupted, and at a new best.
+    /// The number of steps between checkpoints. With 0, checkpoints are written only at the end, at an interruption, and at a new best
+    /// Dice.
     pub checkpoint_every: usize,
 }
 
@@ -110,7 +111,7 @@ impl Default for SegmentTrainConfig {
 }
 
 impl SegmentTrainConfig {
-    /// What the optimiser is told; what has no key here is as in `[train]`.
+    /// The settings of the optimiser; settings without a key in this section have the defaults of `[train]`.
     pub(crate) fn optim(&self) -> OptimConfig {
         OptimConfig {
             learning_rate: self.learning_rate,
@@ -123,23 +124,23 @@ impl SegmentTrainConfig {
         }
     }
 
-    /// Optimiser steps for `pairs` training pairs, where there are `real` real ones.
+    /// The number of optimiser steps for `pairs` training pairs, if there are `real` real training pairs.
     pub fn steps_for(&self, pairs: usize, real: usize) -> usize {
         if self.equal_epochs { (self.steps * pairs).div_ceil(real.max(1)) } else { self.steps }
     }
 }
 
 impl SegmentFile {
-    /// Checks ranges, and settings that exclude each other.
+    /// Checks ranges, and combinations of settings.
     pub fn check(&self) -> Result<()> {
         self.data.check()?;
         let (segment, train) = (&self.segment, &self.segment.train);
         segment.augment.check()?;
         segment.network.validate(self.data.size)?;
-        require(self.data.slices == 1, "data.slices", self.data.slices, "1: segmenters see pictures, slice by slice")?;
+        require(self.data.slices == 1, "data.slices", self.data.slices, "1: a segmenter processes single slices")?;
         let plain = self.data.augment == AugmentConfig::default();
-        let expected = "nothing for a segmenter, whose changes are [segment.augment]";
-        require(plain, "data.augment", "something", expected)?;
+        let expected = "the defaults: the augmentation of a segmenter is in [segment.augment]";
+        require(plain, "data.augment", "changed", expected)?;
         for (key, value) in [
             ("segment.train.batch_size", train.batch_size),
             ("segment.train.log_every", train.log_every),

@@ -1,7 +1,7 @@
-//! Segmenters: trained on real pairs, on generated ones, or on both, to show what generated pairs are worth.
+//! Segmenters that are trained on real pairs, on generated pairs, or on both, to measure how useful generated pairs are.
 //!
-//! [`run::train`] is the whole of `pig segment train`, [`predict::predict`] the whole of `pig segment predict`. A cross-validation
-//! calls [`run::train_on`] and [`predict::SegmentModel`] on data that it holds.
+//! [`run::train`] does all of `pig segment train`, [`predict::predict`] all of `pig segment predict`. A cross-validation calls
+//! [`run::train_on`] and [`predict::SegmentModel`] with data that it has already loaded.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

@@ -1,4 +1,4 @@
-//! The network of a segmenter, and what it says of pictures.
+//! The network of a segmenter, and its predictions.
 
 use crate::config::{SegmentConfig, SegmentFile};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -6,12 +6,12 @@ use pig_data::PreparedSet;
 use pig_nn::{pass::Pass, segmentation::SegmentationNet};
 use pig_train::Result;
 
-/// Pixels whose probability is above `threshold`.
+/// The mask of the pixels whose probability is above `threshold`.
 pub fn lesion(probabilities: &[f32], threshold: f64) -> Vec<bool> {
     probabilities.iter().map(|&p| f64::from(p) > threshold).collect()
 }
 
-/// Probability of lesion at each pixel of each picture of a set, `height * width` values a picture.
+/// The probability of lesion at each pixel of each picture of a set, `height * width` values per picture.
 pub(crate) fn probabilities(
     network: &SegmentationNet,
     set: &PreparedSet,
@@ -25,7 +25,7 @@ pub(crate) fn probabilities(
         .collect()
 }
 
-/// Probability of lesion at each pixel of a few images of `size` and channels.
+/// The probability of lesion at each pixel of a few images with this size and number of channels.
 pub(crate) fn batch_probabilities(
     network: &SegmentationNet,
     images: &[&[f32]],
@@ -40,7 +40,7 @@ pub(crate) fn batch_probabilities(
     values.chunks_exact(height * width).map(<[f32]>::to_vec).collect()
 }
 
-/// The network with weights of zero.
+/// Builds the network with weights of zero.
 pub(crate) fn build(file: &SegmentFile, device: &Device) -> Result<SegmentationNet> {
     Ok(SegmentationNet::new(&file.segment.network, file.data.channels, file.data.size, device)?)
 }

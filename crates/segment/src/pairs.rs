@@ -1,4 +1,4 @@
-//! What a segmenter trains on: real pairs of a split, and generated pairs beside them or in their place.
+//! The training data of a segmenter: the real pairs of a split, generated pairs in addition, or only generated pairs.
 
 use pig_data::{Dataset, PreparedSet, write::file_stem};
 use pig_files::sha256;
@@ -12,42 +12,42 @@ use std::path::Path;
 /// The group of generated pairs.
 const GENERATED: &str = "generated";
 
-/// What one segmenter trains on.
+/// The data of one segmenter.
 #[derive(Debug)]
 pub struct SegmentData<'a> {
     /// The real pairs, and their split.
     pub real: &'a RunData,
-    /// The pairs that train.
+    /// The training pairs.
     pub training: PreparedSet,
-    /// Generated ones among them.
+    /// The number of generated pairs among the training pairs.
     pub added: usize,
 }
 
 impl<'a> SegmentData<'a> {
-    /// Real training pairs with `added` beside them.
+    /// The real training pairs and the `added` pairs.
     pub fn with(real: &'a RunData, added: &PreparedSet) -> Self {
         let [mut training, _] = real.parts();
         append(&mut training, added);
         Self { real, training, added: added.len() }
     }
 
-    /// Generated pairs alone.
+    /// Only generated pairs.
     pub fn only(real: &'a RunData, generated: PreparedSet) -> Self {
         Self { real, added: generated.len(), training: generated }
     }
 
-    /// SHA-256 of all that trains and validates.
+    /// The SHA-256 of all training and validation data.
     pub fn sha256(&self) -> String {
         sha256(format!("{}+{}", self.real.set.sha256(), self.training.sha256()).as_bytes())
     }
 }
 
-/// No pairs, of the shape of `like`.
+/// An empty set with the image size of `like`.
 pub fn none(like: &PreparedSet) -> PreparedSet {
     like.subset(&[])
 }
 
-/// Puts pairs of the same size behind `set`.
+/// Appends pairs of the same image size to `set`.
 pub fn append(set: &mut PreparedSet, more: &PreparedSet) {
     set.ids.extend(more.ids.iter().cloned());
     set.groups.extend(more.groups.iter().cloned());
@@ -56,14 +56,14 @@ pub fn append(set: &mut PreparedSet, more: &PreparedSet) {
     set.vanished.extend(more.vanished.iter().cloned());
 }
 
-/// All pairs of a folder as `pig sample` writes them (or any other folder of pairs), prepared for the network that `real` trains. `name`
-/// goes before their ids.
+/// Loads all pairs of a folder of `pig sample` (or of any other folder of pairs), prepared for training together with `real`. `name` is
+/// put before their ids.
 pub fn folder(path: &Path, name: &str, real: &RunData, observer: &dyn Observer) -> Result<PreparedSet> {
     let preparation = real.preparation.of_generated();
     load(&discover(path, &preparation.config, observer)?, name, real, observer)
 }
 
-/// The pairs of these seeds in a folder that `pig sample` wrote, in their order.
+/// Loads the pairs with these seeds from a folder of `pig sample`, in the order of the seeds.
 pub fn of_seeds(
     path: &Path,
     seeds: &[u64],
@@ -88,8 +88,8 @@ fn load(dataset: &Dataset, name: &str, real: &RunData, observer: &dyn Observer) 
     Ok(set)
 }
 
-/// The same images, each with the mask of the pair half the set away: no pair keeps its own, and every mask is used once. Of two
-/// pairs or more.
+/// The same images with exchanged masks: each image gets the mask of the pair that is half the set away, so no pair keeps its own
+/// mask and every mask is used once. The set needs at least two pairs.
 #[must_use]
 pub fn shuffled(set: &PreparedSet) -> PreparedSet {
     let (count, pixels) = (set.len(), set.size[0] * set.size[1]);

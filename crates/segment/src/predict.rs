@@ -1,4 +1,4 @@
-//! The whole of `pig segment predict`: masks for pictures, from a segmenter's run.
+//! All of `pig segment predict`: masks for pictures, from the run of a segmenter.
 
 use crate::{
     SEGMENTER,
@@ -24,22 +24,22 @@ use pig_train::{
 };
 use std::path::{Path, PathBuf};
 
-/// The segmenter of a run: its weights of the greatest validation Dice, averaged, in evaluation mode.
+/// The segmenter of a run: the averaged weights with the largest validation Dice, in evaluation mode.
 #[derive(Debug)]
 pub struct SegmentModel {
-    /// The directory.
+    /// The run directory.
     pub run: RunDir,
-    /// Its configuration.
+    /// The configuration of the run.
     pub file: SegmentFile,
-    /// How files become numbers.
+    /// How files are read and prepared.
     pub preparation: Preparation,
-    /// The checkpoint.
+    /// The state of the checkpoint.
     pub state: State,
     network: SegmentationNet,
 }
 
 impl SegmentModel {
-    /// Loads a run.
+    /// Loads the segmenter of a run.
     pub fn open(path: &Path, device: &Device) -> Result<Self> {
         let run = RunDir::open(path)?;
         let file: SegmentFile = run.config_as()?;
@@ -50,45 +50,45 @@ impl SegmentModel {
         Ok(Self { preparation: run.preparation()?, run, file, state, network })
     }
 
-    /// Probability of lesion at each pixel of each picture of a set that was prepared as the run's data were.
+    /// The probability of lesion at each pixel of each picture of a set, which must be prepared like the data of the run.
     pub fn probabilities(&self, set: &PreparedSet, device: &Device) -> Vec<Vec<f32>> {
         probabilities(&self.network, set, &self.file.segment, device)
     }
 }
 
-/// What is asked of `pig segment predict`.
+/// The arguments of [`predict()`].
 #[derive(Clone, Debug)]
 pub struct PredictRequest {
-    /// The segmenter's run.
+    /// The run of the segmenter.
     pub run: PathBuf,
-    /// A folder of pictures, or of pairs, whose masks are then shown beside the predicted ones.
+    /// A folder of pictures, or of pairs; the masks of pairs are shown together with the predicted masks.
     pub data: PathBuf,
     /// The folder to write.
     pub out: PathBuf,
-    /// Whether to write probabilities too, as 16-bit PNG (65535 is 1).
+    /// Whether to write probabilities, too, as 16-bit PNG (65535 is 1).
     pub probabilities: bool,
 }
 
-/// What came of it.
+/// The result of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PredictSummary {
-    /// Whether all pictures are done.
+    /// Whether all pictures were processed.
     pub outcome: Outcome,
-    /// Pictures.
+    /// The number of processed pictures.
     pub pictures: usize,
-    /// Pictures in which nothing was found.
+    /// The number of pictures with an empty predicted mask.
     pub empty: usize,
 }
 
-/// A picture to predict for.
+/// A picture for which to predict a mask.
 struct Subject {
     id: String,
     image: PathBuf,
     truth: Option<PathBuf>,
 }
 
-/// Predicts masks for a folder: `masks/ID.png` of the file's own size, `overlays/ID.png` (the picture, the true outline where there is one,
-/// the predicted outline), and `probabilities/ID.png` where asked.
+/// Predicts masks for a folder: `masks/ID.png` in the size of the file, `overlays/ID.png` (the picture with the predicted outline and,
+/// if there is one, the true outline), and `probabilities/ID.png` if requested.
 pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observer) -> Result<PredictSummary> {
     RunDir::check_free(&request.out)?;
     let model = SegmentModel::open(&request.run, device)?;
@@ -122,7 +122,7 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
     Ok(summary)
 }
 
-/// The pictures of a folder, with their masks where it is one of pairs.
+/// The pictures of a folder, with their masks if it is a folder of pairs.
 fn subjects(data: &Path, model: &SegmentModel, observer: &dyn Observer) -> Result<Vec<Subject>> {
     let subjects: Vec<Subject> = match Dataset::discover(data, &model.preparation.of_generated().config) {
         Ok(dataset) => {
@@ -140,7 +140,7 @@ fn subjects(data: &Path, model: &SegmentModel, observer: &dyn Observer) -> Resul
     {
         return Err(Error::BadFile {
             path: subject.image.clone(),
-            problem: format!("its id {:?} is no file name", subject.id),
+            problem: format!("its id {:?} is not a valid file name", subject.id),
             advice: "give ids without slashes in the manifest",
         });
     }
@@ -150,13 +150,15 @@ fn subjects(data: &Path, model: &SegmentModel, observer: &dyn Observer) -> Resul
         let total = subjects.len();
         warn(
             observer,
-            format!("{trained} of {total} pictures have the ids of training pairs: their masks say nothing of others"),
+            format!(
+                "{trained} of {total} pictures have the ids of training pairs: their masks do not show the quality on new pictures"
+            ),
         );
     }
     Ok(subjects)
 }
 
-/// Writes what was found in one picture. Returns whether there is lesion.
+/// Writes the results of one picture. Returns whether the mask contains lesion.
 fn write(
     request: &PredictRequest,
     model: &SegmentModel,
@@ -184,7 +186,7 @@ fn write(
     let image = Picture::from_bytes(&Preparation::display(&unit), height, width, channels)?;
     let drawn = overlay(&Overlay { image, truth, prediction, label: subject.id.clone() })?;
     drawn.write_png(&request.out.join("overlays").join(&name), &[])?;
-    // Last, so that a mask that is there has all the rest beside it.
+    // The mask is written last: if it exists, all other files of the picture exist, too.
     write_gray_png(&request.out.join("masks").join(&name), width, height, &mask, &text)?;
     Ok(has_lesion)
 }

@@ -1,4 +1,4 @@
-//! The whole of `pig segment train`: from a data folder and generated pairs to a run directory with a segmenter.
+//! All of `pig segment train`: from a data folder and generated pairs to a run directory with a segmenter.
 
 use crate::{
     SEGMENTER,
@@ -20,23 +20,24 @@ use pig_train::{
 };
 use std::path::{Path, PathBuf};
 
-/// Where this machine keeps the generated pairs of a run; not part of what a run says about itself.
+/// The file with the paths of the generated pairs of a run on this machine. It is not a part of the run's description.
 const ADDED_PATHS: &str = "added-paths.json";
 
-/// What is asked of `pig segment train`.
+/// The arguments of [`train`].
 #[derive(Clone, Debug)]
 pub struct SegmentRequest {
     /// The folder of real pairs.
     pub data: PathBuf,
-    /// Folders of generated pairs that train beside the real ones.
+    /// Folders of generated pairs, which are added to the real training pairs.
     pub added: Vec<PathBuf>,
-    /// The split of the generators' run, so that the segmenter validates on patients that they did not see; a new split without it.
+    /// The split of the generator's run, so that the segmenter validates on patients that the generator did not see. Without it a new
+    /// split is made.
     pub splits: Option<PathBuf>,
-    /// The run directory to make.
+    /// The run directory to create.
     pub out: PathBuf,
 }
 
-/// Starts a new segmenter. Returns whether it ran to its end.
+/// Trains a new segmenter. Returns whether the training finished.
 pub fn train(
     file: &SegmentFile,
     request: &SegmentRequest,
@@ -46,8 +47,8 @@ pub fn train(
     file.check()?;
     RunDir::check_free(&request.out)?;
     if !request.added.is_empty() && request.splits.is_none() {
-        let text = "it is not known on which patients the generated pairs' models were trained; give their run's splits.json with \
-                    --splits, or validation may look better than it is";
+        let text = "the patients on which the generator was trained are not known; give the splits.json of its run with --splits, or \
+                    the validation results may be too good";
         warn(observer, text);
     }
     let given = request.splits.as_deref().map(Splits::load).transpose()?;
@@ -72,7 +73,8 @@ pub fn train(
     Ok(outcome)
 }
 
-/// Continues a segmenter on the folders that it began with. Without `data` the real pairs are where they were then.
+/// Continues the training of a segmenter with the folders with which it was started. `data` gives a new path of the real pairs, if
+/// they were moved.
 pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     let run = RunDir::open(run)?;
     let file: SegmentFile = run.config_as()?;
@@ -99,7 +101,7 @@ fn with_added<'a>(real: &'a RunData, folders: &[PathBuf], observer: &dyn Observe
     if !folders.is_empty() {
         note(
             observer,
-            format!("{} generated pairs train beside {} real ones", added.len(), real.splits.training.len()),
+            format!("training with {} generated pairs and {} real pairs", added.len(), real.splits.training.len()),
         );
     }
     Ok(SegmentData::with(real, &added))
@@ -118,8 +120,8 @@ fn ended(run: &RunDir, outcome: Outcome, observer: &dyn Observer) {
     );
 }
 
-/// Trains a segmenter on data that are there, in a new run directory, or goes on with the run in it, which must be of the same
-/// configuration, split and data.
+/// Trains a segmenter with loaded data in a new run directory. If `out` already is a run, its training continues; it must have the
+/// same configuration, split and data.
 pub fn train_on(
     file: &SegmentFile,
     data: &SegmentData<'_>,
@@ -130,13 +132,13 @@ pub fn train_on(
     fit(file, data, &begin(file, data, out, device)?, device, observer)
 }
 
-/// The run directory `out`, made where it is not there.
+/// Opens the run directory `out`, or creates it if it does not exist.
 fn begin(file: &SegmentFile, data: &SegmentData<'_>, out: &Path, device: &Device) -> Result<RunDir> {
     file.check()?;
     data.real.check_training()?;
     if data.training.is_empty() {
         return Err(Error::TooLittle {
-            found: "no pair is left to train the segmenter on".to_owned(),
+            found: "there is no training pair for the segmenter".to_owned(),
             expected: "at least one pair",
         });
     }
@@ -150,7 +152,7 @@ fn begin(file: &SegmentFile, data: &SegmentData<'_>, out: &Path, device: &Device
     RunDir::create(out, &text, &data.real.splits, &data.real.preparation, &provenance)
 }
 
-/// Trains the segmenter of a run to its end.
+/// Trains the segmenter of a run to the last step.
 fn fit(
     file: &SegmentFile,
     data: &SegmentData<'_>,
@@ -161,23 +163,23 @@ fn fit(
     let log = Logged::open(run.path(), observer)?;
     warn_of_precision(&log, "segment.train.precision", file.segment.train.precision, device);
     if data.real.splits.validation.is_empty() {
-        warn(&log, "nobody validates: the last weights are kept, whatever they are worth");
+        warn(&log, "there are no validation pairs: the last weights are kept, even if they are not the best");
     }
     let outcome = SegmentTrainer::new(file, data, run.path(), device, &log)?.run()?;
     write_curves(&run.path().join("curves.svg"), &charts(&metrics_log::read(run.path())?))?;
     Ok(outcome)
 }
 
-/// Seconds of an optimiser step of the run that is, or would be, in `out`, measured without writing anything.
+/// The number of seconds per optimiser step of the existing or future run in `out`, measured without writing anything.
 pub fn seconds_a_step(file: &SegmentFile, data: &SegmentData<'_>, out: &Path, device: &Device) -> Result<f64> {
     file.check()?;
     SegmentTrainer::new(file, data, out, device, &Silent)?.seconds_a_step()
 }
 
-/// A run goes on as it began, or not at all.
+/// Checks that a run has the same configuration, split and data as at its start.
 fn check_same(run: &RunDir, file: &SegmentFile, now: &Provenance) -> Result<()> {
     let then = run.provenance()?;
-    let advice = "this run began otherwise; choose another folder, or go back to what it began with";
+    let advice = "this run was started with other settings or data; choose another folder, or use those of the start";
     let same = |what, found: &str, expected: &str| {
         if found == expected {
             return Ok(());
@@ -191,7 +193,7 @@ fn check_same(run: &RunDir, file: &SegmentFile, now: &Provenance) -> Result<()> 
     same("the segmenter's data (SHA-256)", &then.data_sha256, &now.data_sha256)
 }
 
-/// The charts of a segmenter's run.
+/// The charts of the run of a segmenter.
 pub fn charts(lines: &[Line]) -> Vec<Chart> {
     let of = |value: fn(&Line) -> Option<f64>| -> Vec<(f64, f64)> {
         lines.iter().filter_map(|line| Some((line.step as f64, value(line)?))).collect()

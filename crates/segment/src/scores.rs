@@ -1,4 +1,4 @@
-//! What a prediction is worth: every case's numbers, and the table that they are kept in.
+//! Measures predictions: the scores of every case, and the columns of their table.
 
 use crate::network::lesion;
 use pig_data::{
@@ -10,7 +10,7 @@ use pig_metrics::{
     overlap::{BothEmpty, Counts, Overlap},
 };
 
-/// The table of cases: what every mean can be computed from again.
+/// The columns of the table of cases, from which every mean can be recomputed.
 pub const CASE_COLUMNS: &Columns<CaseScores> = &[
     ("id", Column::Text(|case| &case.id)),
     ("group", Column::Text(|case| case.group.as_deref().unwrap_or_default())),
@@ -34,12 +34,12 @@ fn overlap(case: &CaseScores, of: fn(&Overlap) -> f64) -> Option<f64> {
     case.overlap.as_ref().map(of)
 }
 
-/// The masks of a set as truths.
+/// The true masks of a set.
 fn truths(set: &PreparedSet) -> Vec<Vec<bool>> {
     (0..set.len()).map(|index| set.mask(index).iter().map(|&value| value > 0.0).collect()).collect()
 }
 
-/// Measures probabilities (one picture a pair of `set`) against the masks of `set`, in prepared pixels.
+/// Compares probabilities (one picture per pair of `set`) with the masks of `set`, in prepared pixels.
 pub fn measure(probabilities: &[Vec<f32>], set: &PreparedSet, threshold: f64) -> Evaluation {
     let (truths, [height, width]) = (truths(set), set.size);
     let predictions: Vec<Vec<bool>> = probabilities.iter().map(|p| lesion(p, threshold)).collect();
@@ -54,7 +54,7 @@ pub fn measure(probabilities: &[Vec<f32>], set: &PreparedSet, threshold: f64) ->
     evaluate(&(0..set.len()).map(case).collect::<Vec<_>>(), &EvaluationSettings::default())
 }
 
-/// Dice of each picture; none where both masks are empty.
+/// The Dice of each picture; None if both masks are empty.
 pub fn dice_of(probabilities: &[Vec<f32>], set: &PreparedSet, threshold: f64) -> Vec<Option<f64>> {
     let dice = |(p, truth): (&Vec<f32>, &Vec<bool>)| {
         Counts::new(&lesion(p, threshold), truth).overlap(BothEmpty::Skip).map(|overlap| overlap.dice)
@@ -62,7 +62,7 @@ pub fn dice_of(probabilities: &[Vec<f32>], set: &PreparedSet, threshold: f64) ->
     probabilities.iter().zip(&truths(set)).map(dice).collect()
 }
 
-/// Mean Dice per slice, without slices in which both masks are empty; none where no slice is left.
+/// The mean Dice per slice, without slices in which both masks are empty; None if no slice is left.
 pub fn mean_dice(probabilities: &[Vec<f32>], set: &PreparedSet, threshold: f64) -> Option<f64> {
     let found: Vec<f64> = dice_of(probabilities, set, threshold).into_iter().flatten().collect();
     (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)

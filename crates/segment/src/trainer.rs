@@ -30,7 +30,7 @@ use pig_train::{
 };
 use std::{path::Path, time::Instant};
 
-/// Names the draws of changes apart from others of the same seed and position.
+/// A key that separates the random draws of augmentation from other draws with the same seed and position.
 const DEFORMATION: u64 = 1;
 
 /// Trains one segmenter.
@@ -43,7 +43,7 @@ pub(super) struct SegmentTrainer<'a> {
     observer: &'a dyn Observer,
     run: &'a Path,
     store: Store,
-    /// Always there, but for the moment in which an optimiser step changes its values where they lie.
+    /// Always present, except while an optimiser step changes its values in place.
     network: Option<SegmentationNet>,
     optimizer: Updates,
     state: State,
@@ -51,7 +51,7 @@ pub(super) struct SegmentTrainer<'a> {
 }
 
 impl<'a> SegmentTrainer<'a> {
-    /// A segmenter at its start, or where the run's last checkpoint left it.
+    /// A segmenter at its start, or in the state of the last checkpoint of the run.
     pub(super) fn new(
         file: &'a SegmentFile,
         data: &'a SegmentData<'a>,
@@ -71,7 +71,7 @@ impl<'a> SegmentTrainer<'a> {
             let mut optimizer = Updates::new(&optim, &network, device);
             optimizer.restore(&checkpoint.optimizer, &checkpoint.ema).map_err(|name| Error::BadFile {
                 path: run.to_owned(),
-                problem: format!("the optimiser's {name} is missing or of another shape"),
+                problem: format!("{name} of the optimiser is missing or has another shape"),
                 advice: "resume with the configuration that the run was started with",
             })?;
             state = checkpoint.state;
@@ -87,7 +87,7 @@ impl<'a> SegmentTrainer<'a> {
         Ok(Self { file, optim, data, validation, device, observer, run, store, network, optimizer, state, steps })
     }
 
-    /// Trains to the last step, or until the observer asks to stop.
+    /// Trains to the last step, or until the observer requests a stop.
     pub(super) fn run(mut self) -> Result<Outcome> {
         let train = &self.file.segment.train;
         let mut log = MetricsLog::open(self.run, SEGMENTER, self.state.step)?;
@@ -135,7 +135,7 @@ impl<'a> SegmentTrainer<'a> {
         Ok(Outcome::Finished)
     }
 
-    /// Mean seconds of a few optimiser steps, one more going before them.
+    /// The mean number of seconds of a few optimiser steps, after one step that is not counted.
     pub(super) fn seconds_a_step(mut self) -> Result<f64> {
         self.train_step()?;
         let since = Instant::now();
@@ -145,7 +145,7 @@ impl<'a> SegmentTrainer<'a> {
         Ok(since.elapsed().as_secs_f64() / MEASURED_STEPS as f64)
     }
 
-    /// One optimiser step. Returns the loss, the learning rate and the gradient's norm.
+    /// Makes one optimiser step. Returns the loss, the learning rate and the norm of the gradient.
     fn train_step(&mut self) -> Result<(f32, f64, f64)> {
         let (train, step) = (&self.file.segment.train, self.state.step);
         let (images, target) = self.batch(step * train.batch_size);
@@ -169,8 +169,8 @@ impl<'a> SegmentTrainer<'a> {
         Ok((loss, rate, norm))
     }
 
-    /// Images, and masks of 0 and 1, at positions `first..` of the endless, reshuffled sequence of training pairs; each is changed by draws
-    /// that its position names.
+    /// The images, and masks of 0 and 1, at positions `first..` of the endless, reshuffled sequence of training pairs. The random
+    /// augmentation of each pair is keyed by its position.
     fn batch(&self, first: usize) -> (Tensor<4>, Tensor<4>) {
         let (train, set) = (&self.file.segment.train, &self.data.training);
         let positions: Vec<u64> = (first..first + train.batch_size).map(|position| position as u64).collect();
@@ -190,10 +190,10 @@ impl<'a> SegmentTrainer<'a> {
     }
 
     fn network(&self) -> &SegmentationNet {
-        self.network.as_ref().expect("the network is there between optimiser steps")
+        self.network.as_ref().expect("the network is present between optimiser steps")
     }
 
-    /// Mean Dice of the averaged network on the validating pairs; none where none of them has a value.
+    /// The mean Dice of the averaged network on the validation pairs; None if no pair has a value.
     fn validate(&self) -> Result<Option<f64>> {
         let set = &self.validation;
         let network = averaged(self.network(), &self.optimizer, self.run)?;

@@ -1,4 +1,5 @@
-//! Segmenters: they learn the phantom, resume to the bit, take generated pairs, and write masks on the files' own grid.
+//! Tests segmenters: they learn the phantom, resume bit for bit, train with generated pairs, and write masks on the grid of the
+//! files.
 
 #[path = "../../train/tests/common/mod.rs"]
 mod common;
@@ -27,7 +28,7 @@ use pig_train::{
 };
 use std::path::Path;
 
-/// A network and a training that take moments.
+/// A network and a training that take only a moment.
 const TINY: [&str; 9] = [
     "data.size=16",
     "data.validation_fraction=0.25",
@@ -52,7 +53,7 @@ fn trained(folder: &Path, name: &str, file: &SegmentFile) {
     assert_eq!(train(file, &request(folder, name), &device(), &Silent).unwrap(), Outcome::Finished);
 }
 
-/// The files that a checkpoint is, and the curves without the machine's speed.
+/// The files of a checkpoint, and the lines of the log without the speed.
 fn content(run: &Path) -> (Vec<Vec<u8>>, Vec<String>) {
     let step = run.join("checkpoints").join(SEGMENTER).join("step-000010");
     let files = ["model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"];
@@ -64,7 +65,7 @@ fn content(run: &Path) -> (Vec<Vec<u8>>, Vec<String>) {
 
 #[test]
 fn one_seed_one_segmenter_and_a_resumed_one_is_the_same() {
-    if testing::skips("the bits of a training are promised on the CPU") {
+    if testing::skips("identical bits are promised only on the CPU") {
         return;
     }
     let folder = folder();
@@ -104,7 +105,7 @@ fn generated_pairs_train_and_never_validate() {
     let config = file(&["segment.train.equal_epochs=true"]);
     let asked = SegmentRequest { added: vec![generated.clone()], ..request(folder.path(), "run") };
     train(&config, &asked, &device(), &Silent).unwrap();
-    // 9 real pairs and 8 generated ones: 10 steps become 19.
+    // With 9 real pairs and 8 generated ones, 10 steps become 19.
     assert_eq!(metrics_log::read(&asked.out).unwrap().last().unwrap().step, 19);
     let splits = Splits::load(&asked.out.join("splits.json")).unwrap();
     assert_eq!((splits.training.len(), splits.validation.len()), (9, 3));
@@ -117,7 +118,7 @@ fn generated_pairs_train_and_never_validate() {
     let shuffled = pairs::shuffled(&chosen);
     assert_eq!((shuffled.mask(0), shuffled.mask(1)), (chosen.mask(1), chosen.mask(0)));
     assert_eq!(shuffled.images, chosen.images);
-    // Another split is refused: what a run learns from cannot change under it.
+    // Another split is rejected: the training data of a run must not change.
     let other = RunData::new(&asked.data, &common::config(&["train.seed=5"]), &Silent).unwrap();
     let error = train_on(&config, &SegmentData::only(&other, chosen), &asked.out, &device(), &Silent).unwrap_err();
     assert!(matches!(error, Error::Mismatch { .. }), "{error}");
@@ -139,14 +140,14 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
     for name in ["a00.png", "a11.png"] {
         let mask = read_png(&request.out.join("masks").join(name)).unwrap();
         assert_eq!((mask.width, mask.height, mask.channels), (16, 16, 1));
-        let pig_data::Pixels::Eight(values) = &mask.pixels else { panic!("8 bit") };
+        let pig_data::Pixels::Eight(values) = &mask.pixels else { panic!("masks must have 8 bits") };
         assert!(values.iter().all(|&value| value == 0 || value == 255));
         let probabilities = read_png(&request.out.join("probabilities").join(name)).unwrap();
-        let pig_data::Pixels::Sixteen(levels) = &probabilities.pixels else { panic!("16 bit") };
+        let pig_data::Pixels::Sixteen(levels) = &probabilities.pixels else { panic!("must have 16 bits") };
         assert!(levels.iter().zip(values).all(|(&level, &value)| (level > 32768) == (value == 255) || level == 32768));
         assert!(request.out.join("overlays").join(name).is_file());
     }
-    // Images alone will do.
+    // A folder of images without masks is sufficient.
     let images =
         PredictRequest { data: request.data.join("images"), out: folder.path().join("alone"), ..request.clone() };
     assert_eq!(predict(&images, &device(), &Silent).unwrap().pictures, 12);
@@ -154,8 +155,8 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
     assert!(matches!(SegmentModel::open(&folder.path().join("data"), &device()), Err(Error::NotARun { .. })));
 }
 
-/// Phantoms with masses that a threshold of brightness finds badly: the best threshold, chosen on the held-out truth itself, is
-/// the bar that a segmenter has to clear by far.
+/// Phantoms with masses that a threshold on brightness segments badly. The segmenter must be much better than the best threshold,
+/// which is chosen with the held-out true masks.
 #[test]
 fn a_segmenter_learns_the_phantom() {
     let folder = tempfile::tempdir().unwrap();
@@ -189,12 +190,12 @@ fn a_segmenter_learns_the_phantom() {
     let found = model.probabilities(&set, &device());
     let dice = mean_dice(&found, &set, 0.5).unwrap();
     let best = model.state.best.unwrap();
-    assert!((1.0 - f64::from(best.1) - dice).abs() < 1e-6, "the best checkpoint is the one that is loaded");
+    assert!((1.0 - f64::from(best.1) - dice).abs() < 1e-6, "the loaded checkpoint must be the best one");
     let evaluation = measure(&found, &set, 0.5);
     assert!((evaluation.per_slice.dice.unwrap().mean - dice).abs() < 1e-12);
     let pictures: Vec<Vec<f32>> = (0..set.len()).map(|index| set.image(index).to_vec()).collect();
     let by_brightness =
         (0..40).map(|step| mean_dice(&pictures, &set, f64::from(step) * 0.05 - 1.0).unwrap()).fold(0.0, f64::max);
-    println!("Dice {dice:.3} at step {}, by the best threshold of brightness {by_brightness:.3}", best.0);
-    assert!(dice > 0.5 && dice > by_brightness + 0.12, "{dice} beside {by_brightness}");
+    println!("Dice {dice:.3} at step {}, with the best threshold on brightness {by_brightness:.3}", best.0);
+    assert!(dice > 0.5 && dice > by_brightness + 0.12, "Dice {dice}, with a threshold on brightness {by_brightness}");
 }

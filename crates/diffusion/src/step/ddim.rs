@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 
 /// x_{t-1} = sqrt(alpha_bar_{t-1}) x_0-hat + sqrt(1 - alpha_bar_{t-1} - sigma_t^2) eps + sigma_t noise. Eq. (7).
 ///
-/// `noise` is standard normal; without it sigma_t still shortens the second term, so pass it whenever `sigma > 0`.
+/// `noise` is standard normal. Pass it whenever `sigma > 0`, because sigma_t reduces the second term even without it.
 /// The paper sets sigma_t = 0. (Eq. (5) of the paper prints sqrt(alpha_bar_t) in the mean where Eq. (7) rightly has
 /// sqrt(alpha_bar_{t-1}).)
 pub fn ddim_step(estimate: &Estimate, alpha_bar_prev: f64, sigma: f64, noise: Option<&Tensor<4>>) -> Tensor<4> {
@@ -23,7 +23,7 @@ pub fn ddim_step(estimate: &Estimate, alpha_bar_prev: f64, sigma: f64, noise: Op
     }
 }
 
-/// sigma_t of DDIM for a given eta (Song et al. 2021, Eq. (16)): 0 for eta = 0, ancestral sampling's for eta = 1.
+/// sigma_t of DDIM for a given eta (Song et al. 2021, Eq. (16)): 0 for eta = 0, that of ancestral sampling for eta = 1.
 pub fn ddim_sigma(alpha_bar: f64, alpha_bar_prev: f64, eta: f64) -> f64 {
     let ratio = (1.0 - alpha_bar_prev) / (1.0 - alpha_bar) * (1.0 - alpha_bar / alpha_bar_prev);
     eta * ratio.max(0.0).sqrt()
@@ -34,11 +34,11 @@ pub fn ddim_sigma(alpha_bar: f64, alpha_bar_prev: f64, eta: f64) -> f64 {
 pub struct Ddim<'a> {
     /// The noise schedule.
     pub schedule: &'a Schedule,
-    /// 0 is deterministic, 1 as noisy as ancestral sampling.
+    /// 0 is deterministic, 1 is as noisy as ancestral sampling.
     pub eta: f64,
     /// Whether the last step ends at alpha_bar = 1 (the paper) or at alpha_bar_1.
     pub set_alpha_to_one: bool,
-    /// Variance noise, and which chain this is.
+    /// The source of the variance noise, and the stream of this chain.
     pub noise: (NoiseSource, Stream),
 }
 

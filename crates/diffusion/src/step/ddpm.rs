@@ -13,17 +13,17 @@ use burn::tensor::Tensor;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VarianceType {
-    /// The posterior's: (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) beta_t (Ho et al. 2020, Eq. (7)).
+    /// The variance of the posterior: (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) beta_t (Ho et al. 2020, Eq. (7)).
     #[default]
     FixedSmall,
     /// beta_t itself.
     FixedLarge,
 }
 
-/// Ancestral sampling (Ho et al. 2020, Eq. (6) and (7)): the mean of q(x_{t-1} | x_t, x_0-hat) plus noise of the chosen
+/// Ancestral sampling (Ho et al. 2020, Eq. (6) and (7)): the mean of q(x_{t-1} | x_t, x_0-hat) plus noise with the chosen
 /// variance.
 ///
-/// Between kept timesteps beta_t is that of the whole move, 1 - alpha_bar_t / alpha_bar_{t-1}.
+/// If timesteps are skipped, beta_t is that of the whole move, 1 - alpha_bar_t / alpha_bar_{t-1}.
 pub fn ddpm_step(
     x_t: &Tensor<4>,
     estimate: &Estimate,
@@ -54,7 +54,7 @@ pub struct Ddpm<'a> {
     pub schedule: &'a Schedule,
     /// The variance of a step.
     pub variance: VarianceType,
-    /// Variance noise, and which chain this is.
+    /// The source of the variance noise, and the stream of this chain.
     pub noise: (NoiseSource, Stream),
 }
 

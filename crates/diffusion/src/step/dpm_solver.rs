@@ -2,8 +2,8 @@
 //! Probabilistic Models", Algorithm 2 and appendix): second-order multistep solvers of the probability-flow ODE and of the
 //! reverse SDE, in x_0-hat.
 //!
-//! As diffusers' `DPMSolverMultistepScheduler` with `solver_type = "midpoint"`, `final_sigmas_type = "zero"` and
-//! `lower_order_final`: the first move and the last are of first order, which is DDIM's.
+//! It matches diffusers' `DPMSolverMultistepScheduler` with `solver_type = "midpoint"`, `final_sigmas_type = "zero"` and
+//! `lower_order_final`: the first and the last move are of first order, as in DDIM.
 
 use super::{Step, draw};
 use crate::{
@@ -18,8 +18,7 @@ use burn::tensor::Tensor;
 /// x_{t-1} = sigma_{t-1} / sigma_t x_t + alpha_{t-1} (1 - e^-h) D, where h = lambda_{t-1} - lambda_t and D is x_0-hat
 /// extrapolated to the middle of the move.
 ///
-/// `before` is the x_0-hat of the move before and its level. Without it, and on the move to the clean image, D is x_0-hat
-/// itself.
+/// `before` is the x_0-hat and the level of the previous move. Without it, and for the move to the clean image, D is x_0-hat.
 pub fn dpm_solver_step(
     x_t: &Tensor<4>,
     x_0: &Tensor<4>,
@@ -35,7 +34,7 @@ pub fn dpm_solver_step(
 /// x_{t-1} = sigma_{t-1} / sigma_t e^-h x_t + alpha_{t-1} (1 - e^-2h) D + sigma_{t-1} sqrt(1 - e^-2h) noise, with h, D and
 /// `before` as in [`dpm_solver_step`].
 ///
-/// `noise` is standard normal; the move to the clean image takes none.
+/// `noise` is standard normal; the move to the clean image uses none.
 pub fn dpm_solver_sde_step(
     x_t: &Tensor<4>,
     x_0: &Tensor<4>,
@@ -54,7 +53,7 @@ pub fn dpm_solver_sde_step(
     }
 }
 
-/// x_0-hat + h / (2 h_before) (x_0-hat - x_0-hat before).
+/// x_0-hat + h / (2 h_before) (x_0-hat - x_0-hat of the previous move).
 fn extrapolated(x_0: &Tensor<4>, before: Option<&(Tensor<4>, Level)>, from: Level, to: Level) -> Tensor<4> {
     match before {
         Some((x_0_before, level)) if !to.is_clean() => {
@@ -65,7 +64,7 @@ fn extrapolated(x_0: &Tensor<4>, before: Option<&(Tensor<4>, Level)>, from: Leve
     }
 }
 
-/// One chain under DPM-Solver++(2M), or under its stochastic form.
+/// DPM-Solver++(2M), or its stochastic form, for one chain.
 #[derive(Clone, Debug)]
 pub struct DpmSolver<'a> {
     schedule: &'a Schedule,
@@ -74,7 +73,8 @@ pub struct DpmSolver<'a> {
 }
 
 impl<'a> DpmSolver<'a> {
-    /// A chain at its start. With `noise`, and which chain this is, the solver is the stochastic one.
+    /// The solver at the start of a chain. With `noise`, which is the noise source and the stream of this chain, the solver is
+    /// stochastic.
     pub fn new(schedule: &'a Schedule, noise: Option<(NoiseSource, Stream)>) -> Self {
         Self { schedule, noise, before: None }
     }

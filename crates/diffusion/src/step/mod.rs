@@ -1,9 +1,9 @@
-//! Reverse steps: from x_t and an estimate to x_{t-1}. One file a sampler: its function, and the object that the loops
-//! drive.
+//! Reverse steps: from x_t and an estimate to x_{t-1}. Each sampler has one file with its function and the object that the
+//! sampling loops call.
 //!
-//! [`Ddim`] and [`Ddpm`] need the estimate at t alone. [`DpmSolver`] and [`UniPc`] remember earlier estimates of their
-//! chain; [`Heun`] looks twice at a move, which is a matter of its [`crate::timesteps::Timesteps`], so that one loop serves
-//! all.
+//! [`Ddim`] and [`Ddpm`] need only the estimate at t. [`DpmSolver`] and [`UniPc`] remember earlier estimates of their chain.
+//! [`Heun`] needs two evaluations for each move; its [`crate::timesteps::Timesteps`] contain both, so that the same loop
+//! works for all samplers.
 
 mod ddim;
 mod ddpm;
@@ -27,7 +27,7 @@ use crate::{
 };
 use burn::tensor::Tensor;
 
-/// One chain's reverse step. An object, because samplers of higher order keep the history of their chain.
+/// The reverse step of one chain. It has state, because samplers of higher order keep the history of their chain.
 pub trait Step {
     /// x_{t-1} from x_t and the estimate made at t; shapes `[batch, height, width, channels]`.
     fn step(&mut self, x_t: &Tensor<4>, estimate: &Estimate, at: Transition) -> Tensor<4>;

@@ -1,20 +1,20 @@
 //! UniPC (Zhao et al. 2023, "UniPC: A Unified Predictor-Corrector Framework for Fast Sampling of Diffusion Models"),
 //! Algorithms 5 to 8 in x_0-hat with B(h) = e^h - 1 ("bh2").
 //!
-//! The estimate at t serves twice: it corrects the x_t that the last move had led to, and predicts the next, so that each
-//! step asks the networks once. As diffusers' `UniPCMultistepScheduler` with `lower_order_final` and
+//! The estimate at t is used twice: to correct x_t, the result of the last move, and to predict the next move. So each step
+//! evaluates the networks once. It matches diffusers' `UniPCMultistepScheduler` with `lower_order_final` and
 //! `final_sigmas_type = "zero"`.
 
 use super::Step;
 use crate::{level::Level, prediction::Estimate, schedule::Schedule, timesteps::Transition};
 use burn::tensor::Tensor;
 
-/// The x_0-hats that a chain was given, the newest last, with their levels.
+/// The x_0-hats of a chain with their levels, the newest last.
 type History = [(Tensor<4>, Level)];
 
-/// UniP: x at `to` from x at the level of the newest entry of `history`, of order `history.len()` in 1 to 3.
+/// UniP, the predictor: x at `to` from x at the level of the newest entry of `history`. The order is `history.len()`, 1 to 3.
 ///
-/// At order 2 the one coefficient is 1/2, as the paper advises, instead of the solution of its equation.
+/// At order 2 the only coefficient is 1/2, as Zhao et al. advise, instead of the solution of the equation.
 pub fn uni_p_step(x: &Tensor<4>, history: &History, to: Level) -> Tensor<4> {
     let order = history.len();
     let moving = Moving::new(history, to);
@@ -26,10 +26,10 @@ pub fn uni_p_step(x: &Tensor<4>, history: &History, to: Level) -> Tensor<4> {
     moving.apply(x, history, &coefficients)
 }
 
-/// UniC: x at `to` again, from x at the level of the newest entry of `history`, now that `x_0` was estimated at `to`; of
-/// order `history.len()` in 1 to 3.
+/// UniC, the corrector: recomputes x at `to` from x at the level of the newest entry of `history`, using `x_0`, which was
+/// estimated at `to`. The order is `history.len()`, 1 to 3.
 ///
-/// At order 1 the one coefficient is 1/2, as the paper advises.
+/// At order 1 the only coefficient is 1/2, as Zhao et al. advise.
 pub fn uni_c_step(x: &Tensor<4>, history: &History, x_0: &Tensor<4>, to: Level) -> Tensor<4> {
     let order = history.len();
     let moving = Moving::new(history, to);
@@ -45,9 +45,9 @@ struct Moving {
     to: Level,
     /// -h.
     minus_h: f64,
-    /// -alpha B(-h), the common factor of all that is added to the first-order move.
+    /// -alpha B(-h), the common factor of x_0-hat and of all differences.
     scale: f64,
-    /// Where the older entries stand, (lambda_i - lambda_newest) / h, the newest of them first.
+    /// The positions (lambda_i - lambda_newest) / h of the older entries, the newest of them first.
     places: Vec<f64>,
 }
 
@@ -64,7 +64,7 @@ impl Moving {
         history[history.len() - 1].0.clone()
     }
 
-    /// The first-order move plus the differences of the older entries, weighted.
+    /// The first-order move plus the weighted differences of the older entries.
     fn apply(&self, x: &Tensor<4>, history: &History, coefficients: &[f64]) -> Tensor<4> {
         let newest = Self::newest(history);
         let mut moved = x.clone().mul_scalar(self.to.sigma / self.from.sigma) + newest.clone().mul_scalar(self.scale);
@@ -75,7 +75,8 @@ impl Moving {
         moved
     }
 
-    /// The solution of R rho = b, Eq. (11) and (12), for the first `count` of the places and of 1, the place of `to`.
+    /// The solution of R rho = b, Eq. (11) and (12), for the first `count` positions of the list of `places` followed by 1,
+    /// the position of `to`.
     fn coefficients(&self, count: usize) -> Vec<f64> {
         let places: Vec<f64> = self.places.iter().copied().chain([1.0]).take(count).collect();
         let scale = libm::expm1(self.minus_h);
@@ -92,7 +93,7 @@ impl Moving {
     }
 }
 
-/// A linear system of a few equations, each (coefficients, right side), by elimination with pivots.
+/// Solves a linear system of a few equations, each (coefficients, right side), by elimination with pivoting.
 fn solve(mut rows: Vec<(Vec<f64>, f64)>) -> Vec<f64> {
     let count = rows.len();
     for column in 0..count {
@@ -116,21 +117,21 @@ fn solve(mut rows: Vec<(Vec<f64>, f64)>) -> Vec<f64> {
     solution
 }
 
-/// One chain under UniPC.
+/// UniPC for one chain.
 #[derive(Clone, Debug)]
 pub struct UniPc<'a> {
     schedule: &'a Schedule,
     order: usize,
-    /// Moves that are left.
+    /// The number of remaining moves.
     left: usize,
     /// The last `order` estimates.
     history: Vec<(Tensor<4>, Level)>,
-    /// The corrected x that the last move started from, and the order of that move.
+    /// The corrected x at the start of the last move, and the order of that move.
     last: Option<(Tensor<4>, usize)>,
 }
 
 impl<'a> UniPc<'a> {
-    /// A chain at its start, of `order` 1 to 3, that will make `steps` moves.
+    /// The solver at the start of a chain: `order` is 1 to 3, and the chain will have `steps` moves.
     pub fn new(schedule: &'a Schedule, order: usize, steps: usize) -> Self {
         Self { schedule, order, left: steps, history: Vec::new(), last: None }
     }

@@ -1,4 +1,4 @@
-//! Goldens of tests/peers.
+//! Reads the golden files of tests/peers.
 
 use safetensors::{Dtype, SafeTensors};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 /// All tensors of one golden file, widened to f64.
 pub(crate) type Arrays = BTreeMap<String, Vec<f64>>;
 
-/// The bytes of a golden.
+/// The bytes of a golden file.
 pub(crate) fn goldens(file: &str) -> Vec<u8> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/goldens")).join(file);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The tensors of a golden.
+/// The tensors of a golden file.
 pub(crate) fn arrays(file: &str) -> Arrays {
     let bytes = goldens(file);
     let widen = |view: &safetensors::tensor::TensorView<'_>| -> Vec<f64> {

@@ -9,14 +9,14 @@ use pig_diffusion::{
     schedule::Schedule,
 };
 
-/// Says a clean image, known from `noisy` at `t`, in the words of a network.
+/// Converts a known clean image x_0 of `noisy` at `t` to the output of a network with the prediction type `kind`.
 fn answer(schedule: &Schedule, kind: PredictionType, noisy: &Tensor<4>, x_0: &Tensor<4>, t: &[usize]) -> Tensor<4> {
     let alpha_bar = schedule.alpha_bar(t[0]);
     let eps = (noisy.clone() - x_0.clone().mul_scalar(alpha_bar.sqrt())).mul_scalar(1.0 / (1.0 - alpha_bar).sqrt());
     target(schedule, kind, x_0, &eps, t)
 }
 
-/// An exact denoiser: x_0-hat = p noisy + q guide, with (p, q) of the noise level.
+/// An exact denoiser: x_0-hat = p noisy + q guide, where (p, q) depend on the noise level.
 pub(crate) struct Linear<'a, F> {
     pub(crate) schedule: &'a Schedule,
     pub(crate) kind: PredictionType,

@@ -1,5 +1,5 @@
-//! What the proofs share: tensors from plain numbers and back, and the algebra of Gaussian pairs.
-#![allow(dead_code)] // Each proof is a crate of its own and uses its part.
+//! Shared code of these tests: conversions between tensors and plain numbers, and the algebra of Gaussian pairs.
+#![allow(dead_code)] // Each test file is a separate crate and uses only a part of this.
 
 pub(crate) mod goldens;
 pub(crate) mod linear;
@@ -13,12 +13,12 @@ pub(crate) fn paper_schedule() -> Schedule {
     Schedule::new(&ScheduleConfig::default()).unwrap()
 }
 
-/// Where proofs compute: in f64 on the CPU, because not every other device has it; in f32 wherever the tests are run.
+/// The device of the tests: the CPU for f64, because not every device supports it; the test device for f32.
 pub(crate) fn device(dtype: DType) -> Device {
     if dtype == DType::F64 { Device::flex() } else { testing::device() }
 }
 
-/// A tensor of these values, on the device of [`device`].
+/// A tensor of these values on [`device`].
 pub(crate) fn tensor(values: &[f64], dims: [usize; 4], dtype: DType) -> Tensor<4> {
     let data = TensorData::new(values.to_vec(), dims).convert_dtype(dtype);
     Tensor::from_data(data, (&device(dtype), dtype))
@@ -29,24 +29,24 @@ pub(crate) fn values(tensor: &Tensor<4>) -> Vec<f64> {
     tensor.to_data_as::<f64>().try_to_vec().unwrap()
 }
 
-/// The largest absolute difference of two lists of the same length.
+/// The largest absolute difference between two lists of the same length.
 pub(crate) fn difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-/// Largest absolute value.
+/// The largest absolute value.
 pub(crate) fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |most, v| v.abs().max(most))
 }
 
-/// Pairs (x_0, y_0) of unit variance and correlation rho, noised to level alpha_bar.
+/// Gaussian pairs (x_0, y_0) with unit variances and correlation rho, noised to level alpha_bar.
 ///
 /// With s = sqrt(alpha_bar) and x_t = s x_0 + sqrt(1 - alpha_bar) eps: Var x_t = Var y_t = 1,
 /// Cov(x_t, y_t) = alpha_bar rho, Cov(x_0, x_t) = s, Cov(x_0, y_t) = s rho, and the same with x and y exchanged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GaussianPair {
-    /// Correlation of x_0 and y_0.
+    /// The correlation of x_0 and y_0.
     pub(crate) rho: f64,
 }
 
@@ -73,14 +73,14 @@ impl GaussianPair {
         regression([1.0, 1.0, s * self.rho], [s, self.rho])
     }
 
-    /// (p, q) of E[y_0 | y_t, x_s] = p y_t + q x_s for x_s at another level: Cov(y_t, x_s) = sqrt(alpha_bar_t
+    /// (p, q) of E[y_0 | y_t, x_s] = p y_t + q x_s, where x_s has another noise level: Cov(y_t, x_s) = sqrt(alpha_bar_t
     /// alpha_bar_s) rho, Cov(y_0, x_s) = sqrt(alpha_bar_s) rho.
     pub(crate) fn clean_given_other_level(self, alpha_bar: f64, alpha_bar_x: f64) -> (f64, f64) {
         let (s, s_x) = (alpha_bar.sqrt(), alpha_bar_x.sqrt());
         regression([1.0, 1.0, s * s_x * self.rho], [s, s_x * self.rho])
     }
 
-    /// Var(x_0 | x_t, y_t) or Var(y_0 | y_t, x_s), from the regression's own coefficients.
+    /// Var(x_0 | x_t, y_t) or Var(y_0 | y_t, x_s), from the coefficients of the regression.
     pub(crate) fn residual_variance((p, q): (f64, f64), (cov_u, cov_v): (f64, f64)) -> f64 {
         1.0 - p * cov_u - q * cov_v
     }

@@ -7,24 +7,25 @@ use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{LANES, Level};
 use std::ops::Range;
 
-/// Lists the (input pixel, output pixel) pairs that a tap joins, for a range of pixels; those whose input pixel is outside the
-/// image only where the flag says so.
+/// Lists the (input pixel, output pixel) pairs that a tap connects, for a range of pixels. Pairs whose input pixel is outside
+/// the image are listed only if the flag is set.
 type Join<'a> = dyn Fn(usize, Range<usize>, bool, &mut Vec<[usize; 2]>) + Sync + 'a;
 
-/// How the sums over pixels make up the gradient of the weights.
+/// How the gradient of the weights is made from the sums over pixels.
 pub(super) struct Reduction<'a> {
-    /// Pixels that the sums run over, and the taps that have sums.
+    /// The number of pixels in the sums, and the number of taps that have sums.
     pub(super) pixels: usize,
     pub(super) taps: usize,
     pub(super) join: &'a Join<'a>,
-    /// For each position of the kernel, the taps whose sums are added up.
+    /// For each position of the kernel, the taps whose sums are added.
     pub(super) parts: Vec<Vec<usize>>,
-    /// Channels of the weights.
+    /// The channels of the weights.
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,
 }
 
-/// The part of dw `[out, in, kernel, kernel]` that belongs to some input channels, from x, which holds those channels, and dy.
+/// Computes the part of dw `[out, in, kernel, kernel]` for some input channels from dy and from x, which contains only those
+/// channels.
 pub(super) fn weights<E: Element>(
     level: Level,
     reduction: &Reduction<'_>,
@@ -34,7 +35,7 @@ pub(super) fn weights<E: Element>(
     dw: &mut [f32],
 ) {
     let (ci, co) = (channels.len(), reduction.out_channels);
-    // Vectors run along the output channels, unless those fill a vector badly and the input channels do it better.
+    // Vectors run along the output channels, unless these do not fill a vector and there are more input channels.
     let is_swapped = co < LANES && ci > co;
     let joined = |tap: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>| {
         (reduction.join)(tap, range, E::IS_PAIRED, pairs);
@@ -55,7 +56,7 @@ pub(super) fn join(conv: &Conv2d, tap: usize, range: Range<usize>, is_complete: 
     let (height, width) = (conv.out_height(), conv.out_width());
     let row = (tap / conv.kernel) as isize - conv.padding[0] as isize;
     let column = (tap % conv.kernel) as isize - conv.padding[2] as isize;
-    // Output columns for which the tap is inside the image.
+    // The output columns for which the tap is inside the image.
     let low = (-column).max(0) as usize;
     let high = (conv.width as isize - column).max(0) as usize;
     let inside = low.div_ceil(conv.stride)..high.div_ceil(conv.stride).min(width);
@@ -83,7 +84,7 @@ pub(super) fn join(conv: &Conv2d, tap: usize, range: Range<usize>, is_complete: 
     }
 }
 
-/// Adds up the pieces and writes them in the order of the weights, in blocks that stay in the first cache.
+/// Adds the pieces and writes the sums in the order of the weights, in blocks that stay in the L1 cache.
 fn scatter(partial: &Partial, reduction: &Reduction<'_>, channels: Range<usize>, is_swapped: bool, dw: &mut [f32]) {
     let (taps, ci, co) = (reduction.parts.len(), reduction.in_channels, reduction.out_channels);
     let (rows, columns) = if is_swapped { (co, channels.len()) } else { (channels.len(), co) };
@@ -103,7 +104,7 @@ fn scatter(partial: &Partial, reduction: &Reduction<'_>, channels: Range<usize>,
                     let column = strip * LANES + lane;
                     let (o, i) = if is_swapped { (row, column) } else { (column, row) };
                     let at = (o * ci + channels.start + i) * taps + tap;
-                    // SAFETY: o, i and tap lie inside dw, and each job has rows or columns of its own.
+                    // SAFETY: o, i and tap lie inside dw, and each job has its own rows or columns.
                     unsafe { *shared.get().add(at) = *value };
                 }
             }

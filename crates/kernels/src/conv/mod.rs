@@ -17,28 +17,28 @@ pub use winograd::{WinogradBackward, WinogradForward};
 
 /// A two-dimensional convolution of one size: 1x1 or 3x3, stride 1 or 2.
 ///
-/// Tensors are `[batch, height, width, channels]` without gaps; weights come and go as `[out, in, kernel, kernel]`.
+/// Tensors are `[batch, height, width, channels]` without gaps; weights and their gradients are `[out, in, kernel, kernel]`.
 ///
-/// A batch of 0 is nothing to do: outputs are empty, and gradients of parameters are 0. Every other size that makes no
-/// convolution panics wherever it is used: 0 channels on either side, a kernel or a stride of other sizes, an image that is
-/// smaller than the kernel with its padding, more values than an address can count.
+/// With a batch of 0 there is nothing to do: outputs are empty, and gradients of parameters are 0. All functions panic for
+/// other impossible sizes: 0 input or output channels, a kernel or stride of another size, an image with padding that is
+/// smaller than the kernel, or more values than can be addressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2d {
-    /// Samples.
+    /// The number of samples.
     pub batch: usize,
-    /// Rows of the input.
+    /// The number of input rows.
     pub height: usize,
-    /// Columns of the input.
+    /// The number of input columns.
     pub width: usize,
-    /// Channels of the input.
+    /// The number of input channels.
     pub in_channels: usize,
-    /// Channels of the output.
+    /// The number of output channels.
     pub out_channels: usize,
-    /// Side of the square kernel: 1 or 3.
+    /// The side of the square kernel: 1 or 3.
     pub kernel: usize,
-    /// Step between output pixels: 1 or 2.
+    /// The step between output pixels: 1 or 2.
     pub stride: usize,
-    /// Zeros around the input: top, bottom, left, right.
+    /// The number of zeros around the input: top, bottom, left, right.
     pub padding: [usize; 4],
 }
 
@@ -69,7 +69,7 @@ impl Conv2d {
         Self { batch, height, width, in_channels, out_channels, kernel, stride: 1, padding: [kernel / 2; 4] }
     }
 
-    /// Rows of the output.
+    /// The number of output rows.
     ///
     /// # Panics
     /// When the kernel is larger than the image with its padding, or the stride is 0.
@@ -77,7 +77,7 @@ impl Conv2d {
         self.out_side("rows", self.height, [self.padding[0], self.padding[1]])
     }
 
-    /// Columns of the output.
+    /// The number of output columns.
     ///
     /// # Panics
     /// As [`out_height`](Self::out_height).
@@ -88,62 +88,65 @@ impl Conv2d {
     fn out_side(&self, name: &str, side: usize, padding: [usize; 2]) -> usize {
         let padded = padding.iter().try_fold(side, |sum, &zeros| sum.checked_add(zeros));
         let Some(padded) = padded.filter(|&padded| isize::try_from(padded).is_ok()) else {
-            panic!("{side} {name} with a padding of {padding:?} are more than an address can count");
+            panic!("{side} {name} with a padding of {padding:?} are too many to address");
         };
         let Self { kernel, stride, .. } = *self;
         assert!(padded >= kernel, "a kernel of {kernel} is larger than {side} {name} with a padding of {padding:?}");
-        assert!(stride > 0, "kernel 1 or 3, stride 1 or 2");
+        assert!(stride > 0, "the kernel must be 1 or 3, the stride 1 or 2");
         (padded - kernel) / stride + 1
     }
 
-    /// Values of the input.
+    /// The number of input values.
     ///
     /// # Panics
-    /// When that is more than an address can count.
+    /// When the number is too large to address.
     pub fn input_len(&self) -> usize {
         checked::len("input", [self.batch, self.height, self.width, self.in_channels])
     }
 
-    /// Values of the output.
+    /// The number of output values.
     ///
     /// # Panics
-    /// When that is more than an address can count, or the kernel is larger than the image with its padding.
+    /// When the number is too large to address, or the kernel is larger than the image with its padding.
     pub fn output_len(&self) -> usize {
         checked::len("output", [self.batch, self.out_height(), self.out_width(), self.out_channels])
     }
 
-    /// Values of the weights.
+    /// The number of weights.
     ///
     /// # Panics
-    /// When that is more than an address can count.
+    /// When the number is too large to address.
     pub fn weight_len(&self) -> usize {
         checked::len("weight", [self.out_channels, self.in_channels, self.kernel, self.kernel])
     }
 
-    /// Pixels of the input.
+    /// The number of input pixels.
     fn input_pixels(&self) -> usize {
         checked::len("input", [self.batch, self.height, self.width])
     }
 
-    /// Pixels of the output.
+    /// The number of output pixels.
     fn output_pixels(&self) -> usize {
         checked::len("output", [self.batch, self.out_height(), self.out_width()])
     }
 
-    /// Floating-point operations of one pass, two a multiply-add, padding counted.
+    /// The number of floating-point operations of one pass: two per multiply-add, including those on padding.
     pub fn flops(&self) -> f64 {
         2.0 * self.output_pixels() as f64 * self.weight_len() as f64
     }
 
     fn check(&self) {
-        assert!(matches!(self.kernel, 1 | 3) && matches!(self.stride, 1 | 2), "kernel 1 or 3, stride 1 or 2");
+        assert!(
+            matches!(self.kernel, 1 | 3) && matches!(self.stride, 1 | 2),
+            "the kernel must be 1 or 3, the stride 1 or 2"
+        );
         check_channels(self.in_channels, self.out_channels);
     }
 
     /// Packs `weights` `[out, in, kernel, kernel]` for [`forward`](Self::forward). Batch and image size do not matter.
     ///
     /// # Panics
-    /// When the length is not [`weight_len`](Self::weight_len), or one side has no channels.
+    /// When the length is not [`weight_len`](Self::weight_len), or there are no input or no output channels.
     pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
         self.check();
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
@@ -155,21 +158,21 @@ impl Conv2d {
     /// Packs `weights` `[out, in, kernel, kernel]` for [`backward_data`](Self::backward_data).
     ///
     /// # Panics
-    /// When the length is not [`weight_len`](Self::weight_len), or one side has no channels.
+    /// When the length is not [`weight_len`](Self::weight_len), or there are no input or no output channels.
     pub fn pack_backward<E: Element>(&self, weights: &[f32]) -> BackwardWeights<E> {
         self.pack_backward_part(weights, 0..self.in_channels)
     }
 
-    /// As [`pack_backward`](Self::pack_backward), for the gradient of some of the input channels: one of two inputs that
-    /// were read side by side.
+    /// As [`pack_backward`](Self::pack_backward), for the gradient of a part of the input channels: those of one of two
+    /// concatenated inputs.
     ///
     /// # Panics
-    /// When the length is not [`weight_len`](Self::weight_len), or there are no such channels.
+    /// When the length is not [`weight_len`](Self::weight_len), or the channels are empty or out of range.
     pub fn pack_backward_part<E: Element>(&self, weights: &[f32], channels: Range<usize>) -> BackwardWeights<E> {
         self.check();
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
-        assert!(channels.end <= self.in_channels, "input channels end at {}", self.in_channels);
-        assert!(!channels.is_empty(), "a part has at least one channel, not {channels:?}");
+        assert!(channels.end <= self.in_channels, "a part must lie within the {} input channels", self.in_channels);
+        assert!(!channels.is_empty(), "a part needs at least one channel, found {channels:?}");
         let (taps, ci) = (self.kernel * self.kernel, self.in_channels);
         let weight = |i: usize, o: usize| &weights[(o * ci + channels.start + i) * taps..];
         BackwardWeights {
@@ -188,10 +191,11 @@ impl Conv2d {
         (0..self.kernel * self.kernel).map(tap).collect()
     }
 
-    /// Input pixels whose coordinates leave the same rest modulo the stride were read by the same taps.
+    /// The phases of the backward pass: the same taps read all input pixels whose coordinates have the same remainder modulo
+    /// the stride.
     fn backward_phases(&self) -> Vec<Phase> {
         let stride = self.stride as isize;
-        // Along one axis, the taps that read pixels with rest `rest`, and by how many output pixels they are off.
+        // Along one axis: the taps that read pixels with the remainder `rest`, and their offsets in output pixels.
         let along = |rest: usize, pad: usize| -> Vec<(usize, isize)> {
             let shift = (rest + pad) as isize;
             (0..self.kernel)
@@ -223,5 +227,8 @@ impl Conv2d {
 }
 
 fn check_channels(input: usize, output: usize) {
-    assert!(input > 0 && output > 0, "a convolution has channels on both sides, not {input} in and {output} out");
+    assert!(
+        input > 0 && output > 0,
+        "a convolution needs input and output channels, found {input} in and {output} out"
+    );
 }

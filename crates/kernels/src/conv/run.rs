@@ -10,8 +10,8 @@ use crate::tile::{self, Epilogue, Phase, Problem, Source};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What a convolution or a norm reads: one tensor, or the channels of two side by side without a copy that joins them. Each of
-/// the two has at least one channel.
+/// The input of a convolution or a norm: one tensor, or two tensors whose channels are concatenated without a copy. Each of the
+/// two has at least one channel.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a, E = f32> {
     /// `[batch, height, width, channels]`.
@@ -20,7 +20,7 @@ pub enum Input<'a, E = f32> {
     Concat {
         /// `[batch, height, width, first_channels]`.
         first: &'a [E],
-        /// Channels of the first tensor; even where `E` is `Bf16`.
+        /// The number of channels of the first tensor; it must be even if `E` is `Bf16`.
         first_channels: usize,
         /// `[batch, height, width, in - first_channels]`.
         second: &'a [E],
@@ -28,16 +28,16 @@ pub enum Input<'a, E = f32> {
 }
 
 impl<'a, E: Element> Input<'a, E> {
-    /// Each tensor with its channels, where all have `pixels` pixels and `all` channels together.
+    /// Each tensor with its number of channels. All tensors have `pixels` pixels; together they have `all` channels.
     pub(crate) fn parts(self, pixels: usize, all: usize) -> Vec<(&'a [E], usize)> {
         let parts = match self {
             Input::One(x) => vec![(x, all)],
             Input::Concat { first, first_channels, second } => {
-                assert!(first_channels > 0, "the first tensor needs a channel");
-                assert!(first_channels < all, "the second tensor needs a channel");
+                assert!(first_channels > 0, "the first tensor needs at least one channel");
+                assert!(first_channels < all, "the second tensor needs at least one channel");
                 assert!(
                     first_channels.is_multiple_of(per_unit::<E>()),
-                    "channels of the first tensor are even in bf16"
+                    "the first tensor needs an even number of channels in bf16"
                 );
                 vec![(first, first_channels), (second, all - first_channels)]
             }
@@ -49,12 +49,12 @@ impl<'a, E: Element> Input<'a, E> {
     }
 }
 
-/// What is added to a convolution's sums before they are stored.
+/// Terms that are added to the sums of a convolution before they are stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extras<'a> {
     /// `[out]`: added to every pixel.
     pub bias: Option<&'a [f32]>,
-    /// `[batch, out]`: added to every pixel of a sample, such as a projected time embedding.
+    /// `[batch, out]`: added to every pixel of a sample, for example a projected time embedding.
     pub sample_bias: Option<&'a [f32]>,
     /// `[batch, out_height, out_width, out]`: added to every output.
     pub residual: Option<&'a [f32]>,
@@ -63,7 +63,7 @@ pub struct Extras<'a> {
 impl Conv2d {
     /// y = x * w + bias: x `[batch, height, width, in]`, y `[batch, out_height, out_width, out]`, bias `[out]`.
     ///
-    /// Each sample is computed independently of the others and of the number of threads, to the last bit.
+    /// The result of a sample does not depend on the other samples or on the number of threads, to the last bit.
     ///
     /// # Panics
     /// When a length does not match, or the weights were packed for other channels or another kernel.
@@ -78,7 +78,7 @@ impl Conv2d {
         self.forward_fused(level, Input::One(x), weights, Extras { bias, ..Extras::default() }, y);
     }
 
-    /// y = x * w + bias + sample bias + residual, with one input or two side by side. Otherwise as
+    /// y = x * w + bias + sample bias + residual, with one input or two concatenated inputs. Otherwise as
     /// [`forward`](Self::forward).
     ///
     /// # Panics
@@ -120,8 +120,8 @@ impl Conv2d {
 
     /// The gradient of the input: dy `[batch, out_height, out_width, out]`, dx `[batch, height, width, in]`.
     ///
-    /// With weights of [`pack_backward_part`](Self::pack_backward_part), dx has the channels of that part alone. Each sample
-    /// is computed independently of the others and of the number of threads, to the last bit.
+    /// With weights of [`pack_backward_part`](Self::pack_backward_part), dx has only the channels of that part. The result of a
+    /// sample does not depend on the other samples or on the number of threads, to the last bit.
     ///
     /// # Panics
     /// When a length does not match, or the weights were packed for other channels or another kernel.
@@ -147,7 +147,7 @@ impl Conv2d {
 
     /// The gradients of the weights, dw `[out, in, kernel, kernel]`, and of the bias, db `[out]`.
     ///
-    /// The sum over pixels is cut at places that depend on the shape alone, so results do not depend on the number of
+    /// The sum over pixels is divided at positions that depend only on the shape, so results do not depend on the number of
     /// threads.
     ///
     /// # Panics
@@ -163,7 +163,7 @@ impl Conv2d {
         self.backward_weights_fused(level, Input::One(x), dy, dw, db);
     }
 
-    /// As [`backward_weights`](Self::backward_weights), with one input or two side by side.
+    /// As [`backward_weights`](Self::backward_weights), with one input or two concatenated inputs.
     ///
     /// # Panics
     /// When a length does not match.
@@ -193,7 +193,7 @@ impl Conv2d {
         let mut first = 0;
         for (x, channels) in x.parts(self.input_pixels(), self.in_channels) {
             if x.is_empty() {
-                // No pixel, or padding alone.
+                // The input has no pixels: the batch is empty, or outputs see only padding.
                 dw.fill(0.0);
                 break;
             }
@@ -218,7 +218,7 @@ impl Conv2d {
     }
 }
 
-/// The inputs as the tiles read them.
+/// The inputs in the form that the tiles read.
 pub(super) fn sources<'a, E: Element>(held: &'a [(Cow<'_, [E]>, usize)]) -> Vec<Source<'a>> {
     let mut first = 0;
     held.iter()

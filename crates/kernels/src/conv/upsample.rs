@@ -1,8 +1,8 @@
 //! Nearest upsampling by two and a 3x3 convolution as one operation.
 //!
-//! An upsampled pixel and its neighbours show at most 2x2 different pixels of the small image, so each of the four kinds of
+//! An upsampled pixel and its neighbours show at most 2x2 different pixels of the small image. So each of the four kinds of
 //! output pixels (even or odd row, even or odd column) is a 2x2 convolution of the small image whose weights are sums of the
-//! 3x3 weights. That takes 4/9 of the multiplications, and the upsampled image never exists.
+//! 3x3 weights. This takes 4/9 of the multiplications, and the upsampled image is never stored.
 
 use super::gradient::{self, Reduction};
 use super::run::sources;
@@ -21,26 +21,27 @@ use std::ops::Range;
 ///
 /// x is `[batch, height, width, in]`, y `[batch, 2 height, 2 width, out]`, weights `[out, in, 3, 3]`.
 ///
-/// Without samples, rows or columns there is nothing to do: outputs are empty, and gradients of parameters are 0. Other sizes
-/// that make no convolution panic wherever they are used: 0 channels on either side, more values than an address can count.
+/// Without samples, rows or columns there is nothing to do: outputs are empty, and gradients of parameters are 0. All functions
+/// panic for other impossible sizes: 0 input or output channels, or more values than can be addressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpsampleConv2d {
-    /// Samples.
+    /// The number of samples.
     pub batch: usize,
-    /// Rows of the input, half of the output's.
+    /// The number of input rows, half of the output rows.
     pub height: usize,
-    /// Columns of the input, half of the output's.
+    /// The number of input columns, half of the output columns.
     pub width: usize,
-    /// Channels of the input.
+    /// The number of input channels.
     pub in_channels: usize,
-    /// Channels of the output.
+    /// The number of output channels.
     pub out_channels: usize,
 }
 
-/// Taps of all four kinds of output pixels.
+/// The number of taps of all four kinds of output pixels.
 const TAPS: usize = 16;
 
-/// One of the sixteen taps: the rest of the output row and column modulo two, and which of the two rows and columns it reads.
+/// One of the sixteen taps: the remainders of the output row and column modulo two, and which of the two input rows and columns
+/// it reads.
 #[derive(Clone, Copy)]
 struct Corner {
     rest: [usize; 2],
@@ -52,12 +53,12 @@ impl Corner {
         Self { rest: [tap >> 3 & 1, tap >> 2 & 1], side: [tap >> 1 & 1, tap & 1] }
     }
 
-    /// Rows (axis 0) or columns (axis 1) from the output pixel's own small pixel to the one that the tap reads.
+    /// The number of rows (axis 0) or columns (axis 1) from the small pixel of the output pixel to the one that the tap reads.
     fn offset(self, axis: usize) -> isize {
         (self.rest[axis] + self.side[axis]) as isize - 1
     }
 
-    /// The rows (axis 0) or columns (axis 1) of the 3x3 kernel that fall on the tap.
+    /// The rows (axis 0) or columns (axis 1) of the 3x3 kernel that are summed in the tap.
     fn kernel(self, axis: usize) -> Range<usize> {
         match (self.rest[axis], self.side[axis]) {
             (0, 0) => 0..1,
@@ -69,26 +70,26 @@ impl Corner {
 }
 
 impl UpsampleConv2d {
-    /// Values of the input.
+    /// The number of input values.
     ///
     /// # Panics
-    /// When that is more than an address can count.
+    /// When the number is too large to address.
     pub fn input_len(&self) -> usize {
         checked::len("input", [self.batch, self.height, self.width, self.in_channels])
     }
 
-    /// Values of the output.
+    /// The number of output values.
     ///
     /// # Panics
-    /// When that is more than an address can count.
+    /// When the number is too large to address.
     pub fn output_len(&self) -> usize {
         checked::len("output", [self.batch, 2, self.height, 2, self.width, self.out_channels])
     }
 
-    /// Values of the weights.
+    /// The number of weights.
     ///
     /// # Panics
-    /// When that is more than an address can count.
+    /// When the number is too large to address.
     pub fn weight_len(&self) -> usize {
         checked::len("weight", [self.out_channels, self.in_channels, 3, 3])
     }
@@ -96,7 +97,7 @@ impl UpsampleConv2d {
     /// Packs `weights` `[out, in, 3, 3]` for [`forward`](Self::forward).
     ///
     /// # Panics
-    /// When the length is not [`weight_len`](Self::weight_len), or one side has no channels.
+    /// When the length is not [`weight_len`](Self::weight_len), or there are no input or no output channels.
     pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
         let (merged, ci) = (self.merged(weights), self.in_channels);
         let packed = Packed::new::<E>(TAPS, ci, self.out_channels, |o, i| &merged[o * ci + i]);
@@ -106,21 +107,22 @@ impl UpsampleConv2d {
     /// Packs `weights` `[out, in, 3, 3]` for [`backward_data`](Self::backward_data).
     ///
     /// # Panics
-    /// When the length is not [`weight_len`](Self::weight_len), or one side has no channels.
+    /// When the length is not [`weight_len`](Self::weight_len), or there are no input or no output channels.
     pub fn pack_backward<E: Element>(&self, weights: &[f32]) -> BackwardWeights<E> {
         let (merged, ci) = (self.merged(weights), self.in_channels);
         let packed = Packed::new::<E>(TAPS, self.out_channels, ci, |i, o| &merged[o * ci + i]);
         BackwardWeights { packed, element: PhantomData }
     }
 
-    /// For each output and input channel, the sums of the 3x3 weights that fall on each tap.
+    /// For each output and input channel, the sum of the 3x3 weights of each tap.
     fn merged(&self, weights: &[f32]) -> Vec<[f32; TAPS]> {
         check_channels(self.in_channels, self.out_channels);
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         let mut merged = vec![[0.0; TAPS]; self.out_channels * self.in_channels];
         let (kernels, _) = weights.as_chunks::<9>();
         for (merged, kernel) in merged.iter_mut().zip(kernels) {
-            // Both rests of the output row, both rows of small pixels, all columns of the kernel; then the same along columns.
+            // First along rows: for both remainders of the output row, both input rows, all columns of the kernel. Then the
+            // same along columns.
             let row = |r: usize| [kernel[3 * r], kernel[3 * r + 1], kernel[3 * r + 2]];
             let sum = |a: [f32; 3], b: [f32; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
             let rows = [[row(0), sum(row(1), row(2))], [sum(row(0), row(1)), row(2)]];
@@ -133,10 +135,10 @@ impl UpsampleConv2d {
         merged
     }
 
-    /// y = upsample(x) * w + bias. Each sample is computed independently of the others and of the number of threads.
+    /// y = upsample(x) * w + bias. The result of a sample does not depend on the other samples or on the number of threads.
     ///
     /// # Panics
-    /// When a length does not match, or the weights were packed for something else.
+    /// When a length does not match, or the weights were packed for another operation or other channels.
     pub fn forward<E: Element>(
         &self,
         level: Level,
@@ -178,11 +180,11 @@ impl UpsampleConv2d {
         tile::run::<E>(level, &problem, &phases, y);
     }
 
-    /// The gradient of the input: dy `[batch, 2 height, 2 width, out]`, dx `[batch, height, width, in]`. Each sample is
-    /// computed independently of the others and of the number of threads.
+    /// The gradient of the input: dy `[batch, 2 height, 2 width, out]`, dx `[batch, height, width, in]`. The result of a sample
+    /// does not depend on the other samples or on the number of threads.
     ///
     /// # Panics
-    /// When a length does not match, or the weights were packed for something else.
+    /// When a length does not match, or the weights were packed for another operation or other channels.
     pub fn backward_data<E: Element>(&self, level: Level, dy: &[E], weights: &BackwardWeights<E>, dx: &mut [f32]) {
         let packed = &weights.packed;
         check_channels(self.in_channels, self.out_channels);
@@ -216,8 +218,8 @@ impl UpsampleConv2d {
         tile::run::<E>(level, &problem, &[phase], dx);
     }
 
-    /// The gradients of the weights, dw `[out, in, 3, 3]`, and of the bias, db `[out]`, in an order of sums that depends on the
-    /// shape alone.
+    /// The gradients of the weights, dw `[out, in, 3, 3]`, and of the bias, db `[out]`. The order of the sums depends only on
+    /// the shape.
     ///
     /// # Panics
     /// When a length does not match.
@@ -258,7 +260,7 @@ impl UpsampleConv2d {
         }
     }
 
-    /// Lists the (input pixel, output pixel) pairs that a tap joins, for a range of small pixels.
+    /// Lists the (input pixel, output pixel) pairs that a tap connects, for a range of small pixels.
     fn join(&self, corner: Corner, range: Range<usize>, is_complete: bool, pairs: &mut Vec<[usize; 2]>) {
         let (height, width) = (self.height, self.width);
         for pixel in range {

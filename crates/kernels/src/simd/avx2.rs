@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_sqrt_ps, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
 };
 
-/// Proof that AVX2 and FMA exist; made by [`run`] alone.
+/// Proof that AVX2 and FMA exist; only [`run`] creates it.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
@@ -26,7 +26,7 @@ type V = [__m256; 2];
 /// Masks of the first `lanes` of sixteen lanes, eight at a time.
 #[inline(always)]
 fn masks(lanes: usize) -> [__m256i; 2] {
-    // SAFETY: called by methods of `Avx2` alone, whose value proves the instructions.
+    // SAFETY: only methods of `Avx2` call this; its value proves that the instructions exist.
     unsafe {
         let n = _mm256_set1_epi32(lanes as i32);
         let low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -42,17 +42,17 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn splat(self, x: f32) -> V {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { [_mm256_set1_ps(x); 2] }
     }
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> V {
-        // SAFETY: `self` proves the instructions, the caller the 16 values.
+        // SAFETY: `self` proves that the instructions exist; the caller guarantees 16 values.
         unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32, v: V) {
-        // SAFETY: `self` proves the instructions, the caller the 16 values.
+        // SAFETY: `self` proves that the instructions exist; the caller guarantees 16 values.
         unsafe {
             _mm256_storeu_ps(p, v[0]);
             _mm256_storeu_ps(p.add(8), v[1]);
@@ -61,13 +61,13 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn load_partial(self, p: *const f32, lanes: usize) -> V {
         let m = masks(lanes);
-        // SAFETY: `self` proves the instructions; masked lanes are not touched.
+        // SAFETY: `self` proves that the instructions exist; masked lanes are not touched.
         unsafe { [_mm256_maskload_ps(p, m[0]), _mm256_maskload_ps(p.wrapping_add(8), m[1])] }
     }
     #[inline(always)]
     unsafe fn store_partial(self, p: *mut f32, v: V, lanes: usize) {
         let m = masks(lanes);
-        // SAFETY: `self` proves the instructions; masked lanes are not touched.
+        // SAFETY: `self` proves that the instructions exist; masked lanes are not touched.
         unsafe {
             _mm256_maskstore_ps(p, m[0], v[0]);
             _mm256_maskstore_ps(p.wrapping_add(8), m[1], v[1]);
@@ -75,27 +75,27 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn add(self, a: V, b: V) -> V {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn sub(self, a: V, b: V) -> V {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn mul(self, a: V, b: V) -> V {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn div(self, a: V, b: V) -> V {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn fma(self, a: V, b: V, c: V) -> V {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
     #[inline(always)]
@@ -108,17 +108,17 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn max(self, a: V, b: V) -> V {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn min(self, a: V, b: V) -> V {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn sqrt(self, a: V) -> V {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { [_mm256_sqrt_ps(a[0]), _mm256_sqrt_ps(a[1])] }
     }
     #[inline(always)]
@@ -127,10 +127,10 @@ impl Simd for Avx2 {
     }
 }
 
-/// 2^n for whole n, eight lanes.
+/// 2^n for integer n, eight lanes.
 #[inline(always)]
 fn pow2(n: __m256) -> __m256 {
-    // SAFETY: called by methods of `Avx2` alone, whose value proves the instructions.
+    // SAFETY: only methods of `Avx2` call this; its value proves that the instructions exist.
     unsafe {
         let bits = _mm256_castps_si256(_mm256_add_ps(n, _mm256_set1_ps(ROUND)));
         _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32::<23>(bits), _mm256_set1_epi32(0x3F80_0000)))
@@ -140,13 +140,13 @@ fn pow2(n: __m256) -> __m256 {
 /// The upper `bf16` of each lane as `f32`.
 #[inline(always)]
 fn upper(a: __m256) -> __m256 {
-    // SAFETY: called by methods of `Avx2` alone, whose value proves the instructions.
+    // SAFETY: only methods of `Avx2` call this; its value proves that the instructions exist.
     unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_srli_epi32::<16>(_mm256_castps_si256(a)))) }
 }
 
 /// The lower `bf16` of each lane as `f32`.
 #[inline(always)]
 fn lower(a: __m256) -> __m256 {
-    // SAFETY: called by methods of `Avx2` alone, whose value proves the instructions.
+    // SAFETY: only methods of `Avx2` call this; its value proves that the instructions exist.
     unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(a))) }
 }

@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 };
 use std::mem::transmute;
 
-/// Proof that AVX-512 F, BW, VL and DQ exist, and BF16 where it says so; made by [`run`] and [`run_bf16`] alone.
+/// Proof that AVX-512 F, BW, VL and DQ exist, and BF16 if `BF16` is true; only [`run`] and [`run_bf16`] create it.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512<const BF16: bool>(());
 
@@ -47,32 +47,32 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_set1_ps(x) }
     }
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> __m512 {
-        // SAFETY: `self` proves the instructions, the caller the 16 values.
+        // SAFETY: `self` proves that the instructions exist; the caller guarantees 16 values.
         unsafe { _mm512_loadu_ps(p) }
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32, v: __m512) {
-        // SAFETY: `self` proves the instructions, the caller the 16 values.
+        // SAFETY: `self` proves that the instructions exist; the caller guarantees 16 values.
         unsafe { _mm512_storeu_ps(p, v) }
     }
     #[inline(always)]
     unsafe fn load_partial(self, p: *const f32, lanes: usize) -> __m512 {
-        // SAFETY: `self` proves the instructions; masked lanes are not touched.
+        // SAFETY: `self` proves that the instructions exist; masked lanes are not touched.
         unsafe { _mm512_maskz_loadu_ps(mask(lanes), p) }
     }
     #[inline(always)]
     unsafe fn store_partial(self, p: *mut f32, v: __m512, lanes: usize) {
-        // SAFETY: `self` proves the instructions; masked lanes are not touched.
+        // SAFETY: `self` proves that the instructions exist; masked lanes are not touched.
         unsafe { _mm512_mask_storeu_ps(p, mask(lanes), v) }
     }
     #[inline(always)]
     unsafe fn load_bf16(self, p: *const Bf16) -> __m512 {
-        // SAFETY: `self` proves the instructions, the caller the 16 values.
+        // SAFETY: `self` proves that the instructions exist; the caller guarantees 16 values.
         unsafe {
             let x = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(x))
@@ -80,8 +80,8 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
     #[inline(always)]
     unsafe fn store_bf16(self, p: *mut Bf16, v: __m512) {
-        // SAFETY: `self` proves the instructions, the caller the 16 values. The instruction that rounds would flush the
-        // smallest numbers to zero, so this is `Bf16::from_f32` lane by lane.
+        // The rounding instruction would flush the smallest numbers to zero, so this is `Bf16::from_f32` lane by lane.
+        // SAFETY: `self` proves that the instructions exist; the caller guarantees 16 values.
         unsafe {
             let bits = _mm512_castps_si512(v);
             let upper = _mm512_srli_epi32::<16>(bits);
@@ -95,33 +95,33 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_add_ps(a, b) }
     }
     #[inline(always)]
     fn sub(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_sub_ps(a, b) }
     }
     #[inline(always)]
     fn mul(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_mul_ps(a, b) }
     }
     #[inline(always)]
     fn div(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_div_ps(a, b) }
     }
     #[inline(always)]
     fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
     fn dot_bf16(self, a: __m512, b: __m512, acc: __m512) -> __m512 {
         if BF16 {
-            // SAFETY: `self` proves the instructions; both types are 512 bits without invalid values.
+            // SAFETY: `self` proves that the instructions exist; both types are 512 bits without invalid values.
             unsafe { _mm512_dpbf16_ps(acc, transmute::<__m512, __m512bh>(a), transmute::<__m512, __m512bh>(b)) }
         } else {
             self.fma(self.lower(a), self.lower(b), self.fma(self.upper(a), self.upper(b), acc))
@@ -129,32 +129,32 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
     #[inline(always)]
     fn upper(self, a: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_srli_epi32::<16>(_mm512_castps_si512(a)))) }
     }
     #[inline(always)]
     fn lower(self, a: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(a))) }
     }
     #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_max_ps(a, b) }
     }
     #[inline(always)]
     fn min(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_min_ps(a, b) }
     }
     #[inline(always)]
     fn sqrt(self, a: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe { _mm512_sqrt_ps(a) }
     }
     #[inline(always)]
     fn pow2(self, n: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
+        // SAFETY: `self` proves that the instructions exist.
         unsafe {
             let bits = _mm512_castps_si512(_mm512_add_ps(n, _mm512_set1_ps(ROUND)));
             _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32::<23>(bits), _mm512_set1_epi32(0x3F80_0000)))

@@ -1,9 +1,9 @@
-//! Sixteen-lane vectors of three kinds behind one trait, and the choice between them at run time.
+//! Three implementations of sixteen-lane vectors with one trait, and the choice between them at run time.
 //!
-//! Every level sees vectors of sixteen `f32`: one register with AVX-512, two with AVX2, four with SSE2 or NEON. Kernels
-//! are written once, generic over [`Simd`], and are compiled once a level inside a function that carries the level's
-//! target features ([`Level::dispatch`]). The order of operations is the same at every level, so AVX-512 and AVX2 agree to
-//! the last bit; the portable level rounds products before it adds them.
+//! Every level uses vectors of sixteen `f32`: one register with AVX-512, two with AVX2, four with SSE2 or NEON. Kernels are
+//! written once, generic over [`Simd`], and are compiled once per level inside a function that enables the target features of
+//! the level ([`Level::dispatch`]). The order of operations is the same at every level, so AVX-512 and AVX2 agree to the last
+//! bit; the portable level rounds products before it adds them.
 
 use crate::element::{Bf16, Element};
 
@@ -13,17 +13,17 @@ mod avx2;
 mod avx512;
 mod portable;
 
-/// Lanes of a vector, at every level.
+/// The number of lanes of a vector, the same at every level.
 pub(crate) const LANES: usize = 16;
 
-/// A set of vector instructions that this processor has.
+/// A set of vector instructions that this processor supports.
 ///
-/// Values are only made by [`Level::best`] and [`Level::available`], after detection: holding one proves that the
-/// instructions exist.
+/// Only [`Level::best`] and [`Level::available`] create values, after detection, so a value proves that the instructions
+/// exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(Kind);
 
-/// Whether multiplications may assume `bf16` instructions.
+/// Whether multiplications may use `bf16` instructions.
 type HasBf16 = bool;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +91,8 @@ impl Level {
         }
     }
 
-    /// Whether products of [`Bf16`](crate::Bf16) run on instructions made for them. Elsewhere they are emulated: correct,
-    /// and slower than `f32`.
+    /// Whether this level has instructions for products of [`Bf16`](crate::Bf16). Without them the products are emulated:
+    /// correct, but slower than `f32`.
     pub fn has_bf16(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -108,7 +108,7 @@ impl Level {
             // SAFETY: `has_avx512` and `has_bf16` held.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(true) => unsafe { avx512::run_bf16(kernel) },
-            // SAFETY: `has_avx512`, which asks for AVX2 and FMA too, or `has_avx2` held.
+            // SAFETY: `has_avx2` held, or `has_avx512`, which also requires AVX2 and FMA.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(false) | Kind::Avx2 => unsafe { avx2::run(kernel) },
             Kind::Portable => kernel.run(portable::Portable),
@@ -141,8 +141,8 @@ fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// Work that is compiled once a level. Implementations mark `run` `#[inline(always)]`, so that it lands inside the
-/// function that carries the target features.
+/// Work that is compiled once per level. Implementations mark `run` with `#[inline(always)]`, so that it is inlined into the
+/// function that enables the target features.
 pub(crate) trait Kernel {
     /// What the work returns.
     type Output;
@@ -154,12 +154,12 @@ pub(crate) trait Kernel {
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen `f32`.
     type V: Copy;
-    /// Whether the register file holds tiles of several strips (32 registers of 16 lanes).
+    /// Whether the registers can hold tiles of several strips (32 registers of 16 lanes).
     const WIDE: bool;
-    /// Rows of the register tile where it is one strip wide.
+    /// The number of rows of a register tile that is one strip wide.
     const ROWS: usize;
 
-    /// All lanes `x`.
+    /// A vector whose lanes are all `x`.
     fn splat(self, x: f32) -> Self::V;
     /// Reads sixteen values. `p` need not be aligned.
     ///
@@ -171,15 +171,15 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `p` is valid for writing 16 `f32`.
     unsafe fn store(self, p: *mut f32, v: Self::V);
-    /// Reads the first `lanes` values, the rest are zero. `p` need not be aligned.
+    /// Reads the first `lanes` values; the other lanes are zero. `p` need not be aligned.
     ///
     /// # Safety
-    /// `p` is valid for reading `lanes` values, `lanes` is at most 16.
+    /// `p` is valid for reading `lanes` values, and `lanes` is at most 16.
     unsafe fn load_partial(self, p: *const f32, lanes: usize) -> Self::V;
     /// Writes the first `lanes` values.
     ///
     /// # Safety
-    /// `p` is valid for writing `lanes` values, `lanes` is at most 16.
+    /// `p` is valid for writing `lanes` values, and `lanes` is at most 16.
     unsafe fn store_partial(self, p: *mut f32, v: Self::V, lanes: usize);
     /// Reads sixteen `bf16`.
     ///
@@ -187,7 +187,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `p` is valid for reading 16 `bf16`.
     #[inline(always)]
     unsafe fn load_bf16(self, p: *const Bf16) -> Self::V {
-        // SAFETY: the caller vouches for 16 values.
+        // SAFETY: the caller guarantees 16 values.
         let x = unsafe { p.cast::<[Bf16; LANES]>().read_unaligned() };
         let x = x.map(<Bf16 as Element>::to_f32);
         // SAFETY: `x` holds 16 values.
@@ -200,7 +200,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     #[inline(always)]
     unsafe fn store_bf16(self, p: *mut Bf16, v: Self::V) {
         let rounded = self.to_array(v).map(<Bf16 as Element>::from_f32);
-        // SAFETY: the caller vouches for 16 values.
+        // SAFETY: the caller guarantees 16 values.
         unsafe { p.cast::<[Bf16; LANES]>().write_unaligned(rounded) };
     }
     /// a + b
@@ -211,9 +211,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// a / b
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
-    /// a b + c, fused where the level has it
+    /// a b + c, fused if the level has such an instruction
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `acc` plus both products of each lane's pair of `bf16`. Only with instructions of [`Level::dispatch_bf16`] is it fast.
+    /// `acc` plus both products of the `bf16` pair of each lane. It is fast only with the instructions of
+    /// [`Level::dispatch_bf16`].
     #[inline(always)]
     fn dot_bf16(self, a: Self::V, b: Self::V, acc: Self::V) -> Self::V {
         let acc = self.fma(self.upper(a), self.upper(b), acc);
@@ -223,13 +224,13 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn upper(self, a: Self::V) -> Self::V;
     /// The lower `bf16` of each lane as `f32`.
     fn lower(self, a: Self::V) -> Self::V;
-    /// The larger one; `b` where either is not a number.
+    /// The larger value; `b` if either is not a number.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
-    /// The smaller one; `b` where either is not a number.
+    /// The smaller value; `b` if either is not a number.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
-    /// Square root.
+    /// The square root.
     fn sqrt(self, a: Self::V) -> Self::V;
-    /// 2^n for whole n from -126 to 127.
+    /// 2^n for integer n from -126 to 127.
     fn pow2(self, n: Self::V) -> Self::V;
 
     /// The lanes as an array.
@@ -241,7 +242,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         a
     }
 
-    /// The vector at the start of `x`; a slice shorter than 16 values fills the rest with zeros.
+    /// Reads the vector at the start of `x`; if the slice has fewer than 16 values, the other lanes are zero.
     #[inline(always)]
     fn read(self, x: &[f32]) -> Self::V {
         if x.len() >= LANES {
@@ -253,7 +254,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         }
     }
 
-    /// Writes the vector to the start of `y`, or as much of it as `y` can hold.
+    /// Writes the vector, or as much of it as fits, to the start of `y`.
     #[inline(always)]
     fn write(self, y: &mut [f32], v: Self::V) {
         if y.len() >= LANES {
@@ -265,7 +266,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         }
     }
 
-    /// The sum of the lanes, halves first: the same tree at every level.
+    /// The sum of the lanes: the upper half is added to the lower half until one lane is left, at every level.
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         let mut a = self.to_array(v);
@@ -280,5 +281,5 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     }
 }
 
-/// Adding and subtracting this rounds an `f32` below 2^22 to the nearest whole number.
+/// Adding and then subtracting this constant rounds an `f32` below 2^22 to the nearest integer.
 pub(crate) const ROUND: f32 = 12_582_912.0;

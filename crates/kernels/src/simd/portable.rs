@@ -1,8 +1,9 @@
-//! No instructions assumed: arrays of sixteen, left to the compiler's vectoriser (SSE2, NEON, whatever the target has).
+//! The portable level: arrays of sixteen values that the compiler vectorises with the instructions of the target (SSE2, NEON or
+//! others).
 
 use super::{LANES, ROUND, Simd};
 
-/// The level that every processor has.
+/// The level that every processor supports.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
@@ -16,7 +17,7 @@ fn zip(a: V, b: V, f: impl Fn(f32, f32) -> f32) -> V {
 impl Simd for Portable {
     type V = V;
     const WIDE: bool = false;
-    // Four registers a vector: sixteen registers hold two rows beside the weights, thirty-two hold four.
+    // A vector takes four registers: sixteen registers hold two rows in addition to the weights, thirty-two hold four.
     const ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
 
     #[inline(always)]
@@ -25,25 +26,25 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> V {
-        // SAFETY: the caller vouches for 16 values.
+        // SAFETY: the caller guarantees 16 values.
         unsafe { p.cast::<V>().read_unaligned() }
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32, v: V) {
-        // SAFETY: the caller vouches for 16 values.
+        // SAFETY: the caller guarantees 16 values.
         unsafe { p.cast::<V>().write_unaligned(v) }
     }
     #[inline(always)]
     unsafe fn load_partial(self, p: *const f32, lanes: usize) -> V {
         let mut v = [0.0; LANES];
-        // As bytes, because two `Bf16` that are read as one `f32` need not lie where an `f32` would.
-        // SAFETY: the caller vouches for `lanes` values, at most 16.
+        // As bytes, because two `Bf16` that are read as one `f32` need not be aligned as an `f32`.
+        // SAFETY: the caller guarantees `lanes` values, at most 16.
         unsafe { p.cast::<u8>().copy_to_nonoverlapping(v.as_mut_ptr().cast(), lanes * size_of::<f32>()) };
         v
     }
     #[inline(always)]
     unsafe fn store_partial(self, p: *mut f32, v: V, lanes: usize) {
-        // SAFETY: the caller vouches for `lanes` values, at most 16.
+        // SAFETY: the caller guarantees `lanes` values, at most 16.
         unsafe { p.copy_from_nonoverlapping(v.as_ptr(), lanes) };
     }
     #[inline(always)]

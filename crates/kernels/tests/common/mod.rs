@@ -1,5 +1,5 @@
-//! What the kernel tests share: noise, comparison with f64, and runs under several thread counts.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+//! Shared code of the kernel tests: noise, comparison with f64, and runs with several thread counts.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses only a part")]
 
 use pig_kernels::Level;
 
@@ -16,7 +16,7 @@ pub fn noise(len: usize, seed: u32) -> Vec<f32> {
         .collect()
 }
 
-/// Fails unless every value is within `tolerance` of the expected one, relative to the largest expected value.
+/// Fails unless every value is within `tolerance` of the expected value, relative to the largest expected value.
 pub fn assert_close(name: &str, got: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(got.len(), expected.len(), "{name}: length");
     let largest = expected.iter().fold(1e-30_f64, |m, e| m.max(e.abs()));
@@ -34,8 +34,8 @@ pub fn assert_same_bits(name: &str, a: &[f32], b: &[f32]) {
     }
 }
 
-/// Runs `work` at every level of this processor under 1 to 4 threads. Thread counts must agree to the last bit at every
-/// level, and so must AVX-512 and AVX2. Returns one result a level.
+/// Runs `work` at every level of this processor with 1 to 4 threads. At each level the results must agree to the last bit for
+/// all thread counts, and so must those of AVX-512 and AVX2. Returns one result per level.
 pub fn everywhere(name: &str, work: impl Fn(Level) -> Vec<Vec<f32>> + Sync) -> Vec<Vec<Vec<f32>>> {
     let mut results: Vec<(Level, Vec<Vec<f32>>)> = Vec::new();
     for level in Level::available() {
@@ -57,7 +57,7 @@ pub fn everywhere(name: &str, work: impl Fn(Level) -> Vec<Vec<f32>> + Sync) -> V
     let fused: Vec<_> = results.iter().filter(|(level, _)| level.name() != "portable").collect();
     for pair in fused.windows(2) {
         for (i, (a, b)) in pair[0].1.iter().zip(&pair[1].1).enumerate() {
-            assert_same_bits(&format!("{name}: output {i}, AVX-512 beside AVX2"), a, b);
+            assert_same_bits(&format!("{name}: output {i}, AVX-512 against AVX2"), a, b);
         }
     }
     results.into_iter().map(|(_, result)| result).collect()

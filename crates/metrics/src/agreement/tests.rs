@@ -19,8 +19,8 @@ fn disc(row: f64, column: f64, radius: f64) -> Vec<bool> {
         .collect()
 }
 
-/// Images of smooth waves, noise and a level of their own, with a lesion of `contrast` at a place of its own, and a mask that
-/// is there or (`independent`) at an unrelated place.
+/// Images of smooth waves, noise and a random level, with a lesion of `contrast` at a random place, and a mask at the same or
+/// (`independent`) at an unrelated place.
 fn made(seed: u64, count: usize, contrast: f32, independent: bool) -> Vec<Made> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..count)
@@ -70,7 +70,7 @@ fn contrast_of_a_flat_lesion_is_its_height() {
 
 #[test]
 fn gap_and_ring_are_where_they_are_said_to_be() {
-    // A single mask pixel; intensity is 100 at distance 1 (gap), 1 at distances in (1, 3], 50 beyond.
+    // The mask has a single pixel; the intensity is 100 at distance 1 (gap), 1 at distances in (1, 3], and 50 beyond.
     let mut mask = vec![false; SIDE * SIDE];
     mask[16 * SIDE + 16] = true;
     let image: Vec<f32> = (0..SIDE * SIDE)
@@ -94,7 +94,7 @@ fn gap_and_ring_are_where_they_are_said_to_be() {
 
 #[test]
 fn background_leaves_lesion_and_ring() {
-    // Right half is air at -1; the lesion straddles the border.
+    // The right half is air at -1; the lesion extends over the border.
     let mask = disc(16.0, 16.0, 4.0);
     let image: Vec<f32> = (0..SIDE * SIDE)
         .map(|i| {
@@ -148,7 +148,7 @@ fn lesions_of_the_wrong_sign_fail() {
     assert!(a.verdict.is_failure() && a.to_string().contains("FAILED"));
 }
 
-/// Generated images have lesions and masks are lesion-like, but they have nothing to do with each other.
+/// The generated images have lesions and the masks look like lesions, but they are unrelated.
 #[test]
 fn unrelated_masks_pass_in_about_one_of_forty_runs() {
     let real = made(9_999, 60, 0.5, false);
@@ -159,7 +159,7 @@ fn unrelated_masks_pass_in_about_one_of_forty_runs() {
         assert_eq!(a.direction, Direction::Brighter);
         passed += u64::from(a.verdict == Verdict::Agrees);
     }
-    // 15 expected, standard deviation 3.8.
+    // 15 are expected, with a standard deviation of 3.8.
     assert!((4..=28).contains(&passed), "{passed} of {trials} unrelated sets passed");
 }
 
@@ -180,7 +180,7 @@ fn too_few_pairs_give_no_verdict() {
     assert!(a.to_string().contains("NO VERDICT: 11 pairs"));
     let none = measure(&[], &[]);
     assert_eq!((none.verdict, none.generated.estimate), (Verdict::TooFew, None));
-    // Many pairs of few patients are few.
+    // Many pairs of few patients are few units.
     let mut grouped = made(1, 40, 2.0, false);
     for (i, m) in grouped.iter_mut().enumerate() {
         m.group = Some(format!("patient {}", i % 5));
@@ -202,7 +202,7 @@ fn the_shuffled_mean_is_the_mean_over_shuffled_combinations() {
             }
         }
     }
-    // Nine pairs allow eight shifts, so every combination is used once.
+    // With nine pairs there are eight shifts, so every combination is used once.
     let a = measure(&generated, &[]);
     assert_eq!(a.shuffles, 8);
     assert!((a.shuffled.estimate.unwrap().mean - sum / 72.0).abs() < 1e-12);
@@ -210,7 +210,7 @@ fn the_shuffled_mean_is_the_mean_over_shuffled_combinations() {
 
 #[test]
 fn members_of_a_group_are_never_combined() {
-    // Slices come in twins with one place and one lesion; combined with each other they would seem to agree when shuffled.
+    // Each slice has a twin with the same lesion at the same place; if twins were combined, they would seem to agree when shuffled.
     let single = made(4, 14, 1.0, false);
     let twins: Vec<Made> = single
         .iter()

@@ -1,4 +1,4 @@
-//! How agreement reads on a terminal.
+//! The text of an agreement on a terminal.
 
 use std::fmt;
 
@@ -20,54 +20,56 @@ impl Agreement {
         let zero = match self.direction {
             Direction::Brighter => "above zero, the side of the real pairs",
             Direction::Darker => "below zero, the side of the real pairs",
-            Direction::EitherNoReal => "away from zero on either side, as no real pairs tell the side",
-            Direction::EitherRealUnclear => "away from zero on either side, as the real pairs do not tell the side",
+            Direction::EitherNoReal => "away from zero on either side, as no real pairs were given",
+            Direction::EitherRealUnclear => {
+                "away from zero on either side, as the real pairs are not clearly on one side"
+            }
         };
         match self.verdict {
             Verdict::Agrees => {
                 format!("AGREES: images and masks belong together; generated - shuffled lies clearly {zero}.")
             }
             Verdict::NotAboveShuffled => format!(
-                "FAILED: the masks fit their images no better than shuffled masks do; \
-                 generated - shuffled should lie clearly {zero}, and does not."
+                "FAILED: the masks do not fit their images better than shuffled masks do; \
+                 generated - shuffled should lie clearly {zero}, but does not."
             ),
             Verdict::TooFew => {
                 let units = self.difference.estimate.map_or(0, |d| d.units);
                 format!(
                     "NO VERDICT: {units} pairs or groups could be measured, expected at least {MIN_UNITS}; \
-                     generate more pairs, or see why masks are empty."
+                     generate more pairs, or find out why masks are empty."
                 )
             }
         }
     }
 
-    /// The definition in one sentence, with the numbers that it depends on.
+    /// The definition in one sentence, with the numbers on which it depends.
     #[must_use]
     pub fn definition(&self) -> String {
         let ring = &self.settings.ring;
         let width = match self.size {
             Some((height, width, pixels)) => format!("{pixels} pixels wide at {height}x{width}"),
-            None => "of no stated width".to_owned(),
+            None => "of unknown width".to_owned(),
         };
         let background = match ring.background {
-            Some(value) => format!(", values up to {value} left out as background"),
+            Some(value) => format!(", without values up to {value}, which are background"),
             None => String::new(),
         };
         format!(
             "mean intensity inside the mask minus mean in a ring around it ({width}, gap {}{background}), per pair; \
-             mean over pairs with 95 % bootstrap interval",
+             mean over pairs with a 95 % bootstrap interval",
             ring.gap
         )
     }
 
-    /// Rows of the table: name, estimate, and a note on what was counted or left out.
+    /// The rows of the table: name, estimate, and a note on the counted and the left-out pairs.
     #[must_use]
     pub fn rows(&self) -> Vec<(&'static str, Option<Estimate>, String)> {
         let mut rows = Vec::new();
         if let Some(real) = &self.real {
             rows.push(("real pairs", real.estimate, counts(real)));
         }
-        let shuffles = format!("{} shuffles a pair", self.shuffles);
+        let shuffles = format!("{} shuffles per pair", self.shuffles);
         rows.push(("generated pairs", self.generated.estimate, counts(&self.generated)));
         rows.push(("generated, masks shuffled", self.shuffled.estimate, shuffles));
         let share = self

@@ -1,4 +1,4 @@
-//! How a comparison reads on a terminal.
+//! The text of a comparison on a terminal.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use super::{Comparison, Distances};
 use crate::frechet::FEW_IMAGES;
 use crate::kernel::{KernelDistance, Subsets};
 
-/// A line of the table: its name, and its number.
+/// A row of the table: its name, and the function that gives its number.
 type Row = (&'static str, fn(&Distances) -> String);
 
 impl Comparison {
-    /// What the numbers are, in words that a table's caption can take.
+    /// The definition of the numbers, for example for the caption of a table.
     #[must_use]
     pub fn definition(&self) -> String {
         let kernel = match self.settings.kernel {
@@ -19,8 +19,8 @@ impl Comparison {
         };
         format!(
             "{} and {} other images; features: {} ({} values), sha256 {}; images: {}. FID: Frechet distance of Gaussians. \
-             Extrapolated: intercept over 1/N, both sets reduced alike. KID: unbiased squared maximum mean discrepancy with the cubic \
-             polynomial kernel, {kernel}.",
+             Extrapolated: intercept of a line over 1/N, both sets reduced by the same factor. KID: unbiased squared maximum mean \
+             discrepancy with the cubic polynomial kernel, {kernel}.",
             self.reference.map_or("an unknown number of reference".to_owned(), |count| format!("{count} reference")),
             self.other,
             self.extractor.name,
@@ -30,30 +30,30 @@ impl Comparison {
         )
     }
 
-    /// What a reader should be warned of.
+    /// Warnings for the reader of the numbers.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.few_images {
             warnings.push(format!(
-                "N is small ({} and {}, below {FEW_IMAGES}): FID is biased upwards and compares only with values of the same N; read \
-                 KID and the extrapolated FID first",
+                "N is small ({} and {}, below {FEW_IMAGES}): FID is biased upwards and can be compared only with values of the same N; \
+                 use KID and the extrapolated FID first",
                 self.reference.map_or("unknown".to_owned(), |count| count.to_string()),
                 self.other
             ));
         }
         if self.statistics_alone {
             warnings.push(
-                "the reference is a mean and a covariance alone: no KID, no extrapolation, no precision or recall, and no \
-                 real-against-real floor; a file of pig fid ref has them"
+                "only the mean and the covariance of the reference are known: no KID, no extrapolation, no precision or recall, and no \
+                 real-against-real floor; use a file of pig fid ref to get them"
                     .to_owned(),
             );
             return warnings;
         }
         match &self.floor {
-            None => warnings.push("the reference is too small to be halved: no real-against-real floor".to_owned()),
+            None => warnings.push("the reference is too small for two halves: no real-against-real floor".to_owned()),
             Some(floor) if !floor.by_patient => warnings.push(
-                "no patients are known: the floor is by image, and too low where patients have several images"
+                "no patients are known: the floor is by image, which is too low if patients have several images"
                     .to_owned(),
             ),
             Some(_) => {}

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Three slices of patient a, one of b, in 1 x 8 masks.
+/// Three slices of patient a and one of patient b, with 1 x 8 masks.
 fn masks() -> Vec<(Vec<bool>, Vec<bool>, &'static str)> {
     let mask = |row: &str| row.bytes().map(|byte| byte == b'#').collect();
     vec![
@@ -35,7 +35,7 @@ fn close(found: Option<Estimate>, expected: f64) {
 #[test]
 fn the_three_levels_are_three_sums() {
     let found = evaluated(&EvaluationSettings::default(), true);
-    // Dice by slice: 1, 0, -, 4/7; by patient: 8/10 and 4/7; pooled: 12/17.
+    // Dice per slice: 1, 0, -, 4/7; per patient: 8/10 and 4/7; pooled: 12/17.
     close(found.per_slice.dice, (1.0 + 0.0 + 4.0 / 7.0) / 3.0);
     close(found.per_patient.as_ref().unwrap().dice, f64::midpoint(0.8, 4.0 / 7.0));
     close(found.pooled.dice, 12.0 / 17.0);
@@ -63,7 +63,7 @@ fn two_empty_masks_may_score_one() {
 fn the_text_says_what_was_counted() {
     let text = evaluated(&EvaluationSettings::default(), true).to_string();
     for part in
-        ["0.5238 [", "prediction alone 1", "two are left out", "2 patients", "Hausdorff distances are of 2 cases"]
+        ["0.5238 [", "prediction only 1", "two are left out", "2 patients", "Hausdorff distances are means of 2 cases"]
     {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

@@ -1,4 +1,4 @@
-//! How an evaluation reads on a terminal.
+//! The text of an evaluation on a terminal.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use super::{Evaluation, Level};
 use crate::bootstrap::Estimate;
 use crate::overlap::BothEmpty;
 
-/// What a row of the table shows of a level.
+/// The value of a level that a row of the table shows.
 type Value = fn(&Level) -> Option<Estimate>;
 
 impl Evaluation {
-    /// What the numbers are, in words that a table's caption can take.
+    /// The definition of the numbers, for example for the caption of a table.
     #[must_use]
     pub fn definition(&self) -> String {
         let settings = &self.settings;
@@ -26,8 +26,9 @@ impl Evaluation {
         };
         format!(
             "95 % bootstrap intervals over {units}. Cases with one empty mask score 0, those with two {both_empty}. \
-             Surface Dice at a tolerance of {}, distances at a spacing of {} x {}. A lesion is found by a predicted component \
-             with an IoU of at least {}, one to one, the best first; one that finds none is a false positive.",
+             Surface Dice has a tolerance of {}, distances have a spacing of {} x {}. A predicted component finds a lesion if \
+             their IoU is at least {}; they are matched one to one, the largest IoU first. A component without a lesion is a \
+             false positive.",
             settings.surface_tolerance, settings.spacing[0], settings.spacing[1], settings.matching.min_iou
         )
     }
@@ -37,7 +38,7 @@ impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "cases {}, of which empty: prediction alone {}, truth alone {}, both {}",
+            "cases {}, of which empty: prediction only {}, truth only {}, both {}",
             self.cases, self.empty.prediction, self.empty.truth, self.empty.both
         )?;
         writeln!(f, "\n{:<24}{:<28}{:<28}{:<28}", "", "per slice", "per patient", "pooled")?;
@@ -69,7 +70,7 @@ impl fmt::Display for Evaluation {
             counts.lesions, counts.found, counts.predicted, counts.false_positives
         )?;
         if let Some(distance) = self.hausdorff_95.filter(|distance| distance.cases < self.cases) {
-            writeln!(f, "Hausdorff distances are of {} cases: an empty mask has none.", distance.cases)?;
+            writeln!(f, "Hausdorff distances are means of {} cases: an empty mask has no distance.", distance.cases)?;
         }
         writeln!(f, "\n{}", self.definition())
     }

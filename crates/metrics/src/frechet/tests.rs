@@ -13,7 +13,8 @@ fn features(values: Vec<f64>, width: usize) -> Features {
     Features::new(values, width).unwrap()
 }
 
-/// Diagonal covariances: sum of (sqrt a - sqrt b)^2 plus the squared shift; a common rotation changes nothing.
+/// For diagonal covariances the distance is the sum of (sqrt a - sqrt b)^2 plus the squared shift; a common rotation does not change
+/// it.
 #[test]
 fn diagonal_and_rotated_covariances_have_the_closed_form() {
     let (a, b) = (diagonal(&[4.0, 1.0, 0.0]), diagonal(&[1.0, 9.0, 0.25]));
@@ -41,7 +42,7 @@ fn statistics_are_those_of_the_vectors() {
     assert_eq!(one, FeatureError::TooFew { found: 1, needed: 2 });
 }
 
-/// Three vectors of eight values span two dimensions; the distance to a shifted copy is the shift alone.
+/// Three vectors of eight values span two dimensions; the distance to a shifted copy is the squared shift only.
 #[test]
 fn fewer_vectors_than_values_are_no_obstacle() {
     let values: Vec<f64> = (0..24).map(|i| (f64::from(i) * 0.7).sin()).collect();
@@ -51,7 +52,7 @@ fn fewer_vectors_than_values_are_no_obstacle() {
     assert!((distance - 8.0 * 0.25).abs() < 1e-12, "{distance}");
 }
 
-/// Whatever form the covariances are held in, the distance is the same.
+/// The distance does not depend on the form of the covariances.
 #[test]
 fn roots_and_covariances_agree() {
     let set = |seed: f64, count: u32| features((0..count * 6).map(|i| (f64::from(i) * seed).sin()).collect(), 6);
@@ -63,7 +64,7 @@ fn roots_and_covariances_agree() {
         frechet_distance(&full(&few), &many).unwrap(),
         frechet_distance(&full(&few), &full(&many)).unwrap(),
     ] {
-        // Eigenvalues of a singular covariance are off by rounding, their roots by the root of it.
+        // The eigenvalues of a singular covariance have rounding errors; their roots have errors of the size of the root of these.
         assert!((distance - by_roots).abs() < 1e-6, "{distance}, by roots {by_roots}");
     }
     assert!(by_roots > 0.1);
@@ -77,7 +78,7 @@ fn parts_that_do_not_fit_are_refused() {
     assert_eq!(error, FeatureError::NoConvergence);
 }
 
-/// Normal features with unit variance, the second set moved by 1 in each of 16 dimensions: the distance of endless sets is 16.
+/// Normal features with unit variance; the second set is shifted by 1 in each of 16 dimensions, so the distance of infinite sets is 16.
 #[test]
 fn extrapolation_takes_the_bias_away() {
     let draw = |seed: u64, shift: f64| {
@@ -92,7 +93,7 @@ fn extrapolation_takes_the_bias_away() {
         plain += (frechet_distance(&of(&a), &of(&b)).unwrap() - 16.0) / 20.0;
         extrapolated += (frechet_infinity(&a, &b, &Extrapolation::default()).unwrap() - 16.0) / 20.0;
     }
-    // The shift's own bias is 2 * 16 / 150 = 0.21, that of the covariances comes on top.
+    // The bias of the squared shift is 2 * 16 / 150 = 0.21; the bias of the covariances is added to it.
     assert!(plain > 0.6, "{plain}");
-    assert!(extrapolated.abs() < 0.3 && extrapolated.abs() < plain / 2.0, "{extrapolated} beside {plain}");
+    assert!(extrapolated.abs() < 0.3 && extrapolated.abs() < plain / 2.0, "{extrapolated}, not extrapolated {plain}");
 }

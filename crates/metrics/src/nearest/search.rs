@@ -1,45 +1,46 @@
-//! Copies of training images looked for in one space, with what a reader needs to judge them.
+//! The search for copies of training images in one space, with the information that is needed to judge the results.
 
 use serde::Serialize;
 
 use super::{CopyCheck, Neighbour, closest};
 
-/// A generated image that lies near a training image.
+/// A generated image and its nearest training image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Closest {
-    /// Name of the generated image.
+    /// The name of the generated image.
     pub generated: String,
-    /// Name of the training image nearest to it.
+    /// The name of the nearest training image.
     pub training: String,
-    /// Their distance.
+    /// The distance between the two images.
     pub distance: f64,
-    /// Whether the training image is near once mirrored.
+    /// Whether the mirrored training image is the nearest.
     pub flipped: bool,
-    /// Share of held-out real images that lie nearer to the training set.
+    /// The share of held-out real images that are nearer to the training set.
     pub rank: f64,
-    /// Whether it lies nearer than the threshold of [`CopyCheck`].
+    /// Whether the distance is below the threshold of [`CopyCheck`].
     pub flagged: bool,
 }
 
-/// What is found in one space.
+/// The result of the search in one space.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CopySearch {
-    /// What distances are taken of, such as "pixels".
+    /// The values from which distances are computed, such as "pixels".
     pub space: String,
-    /// What a distance is.
+    /// The definition of a distance.
     pub unit: String,
-    /// Distances of generated images beside those of held-out ones.
+    /// The distances of generated images, compared with those of held-out images.
     pub check: CopyCheck,
-    /// Share of generated images nearer than the threshold, where 0.05 is expected.
+    /// The share of generated images nearer than the threshold; 0.05 is expected.
     pub share_flagged: f64,
-    /// Generated images nearer to a training image than every held-out one.
+    /// The number of generated images that are nearer to a training image than all held-out images.
     pub nearer_than_all: usize,
     /// All generated images, the nearest first.
     pub closest: Vec<Closest>,
 }
 
 impl CopySearch {
-    /// Joins neighbours with names, `generated` and `training` being those of their sets; `None` without generated or held-out images.
+    /// Combines neighbours with names; `generated` and `training` are the names of the images of these sets. `None` without generated or
+    /// held-out images.
     ///
     /// # Panics
     ///
@@ -52,7 +53,7 @@ impl CopySearch {
         held_out: &[Neighbour],
         training: &[String],
     ) -> Option<Self> {
-        assert_eq!(generated.len(), neighbours.len(), "one neighbour a generated image");
+        assert_eq!(generated.len(), neighbours.len(), "every generated image needs one neighbour");
         let check = CopyCheck::new(neighbours, held_out)?;
         let found: Vec<Closest> = closest(neighbours, neighbours.len())
             .into_iter()

@@ -1,4 +1,4 @@
-//! Nearest neighbours among features and among masks, and the closest of them.
+//! The nearest neighbours of features and of masks, and the closest of them.
 
 use rayon::prelude::*;
 
@@ -6,12 +6,12 @@ use super::{NearestError, Neighbour, Shape, mirror, squared_distance};
 use crate::features::Features;
 use crate::overlap::{BothEmpty, Counts};
 
-/// Finds the nearest training vector of every query in a space of features, such as a network's; `mirrored` are the features of
-/// the mirrored query images, where mirrored copies should be found too.
+/// Finds the nearest training vector of every query in a space of features, such as those of a network. `mirrored` are the features of
+/// the mirrored query images, if mirrored copies should be found, too.
 ///
 /// # Errors
 ///
-/// Without training vectors, and when a set has vectors of another width or `mirrored` another number of them.
+/// When there are no training vectors, when a set has vectors of another width, or when `mirrored` has another number of vectors.
 pub fn nearest_features(
     queries: &Features,
     mirrored: Option<&Features>,
@@ -27,7 +27,7 @@ pub fn nearest_features(
             return Err(NearestError::Features { count, found, expected_count: queries.count(), expected: width });
         }
     }
-    // Narrowed once: distances are taken in f32 blocks that are summed in f64.
+    // Converted to f32 once, because distances are computed in f32 blocks, which are summed in f64.
     let narrow = |set: &Features| -> Vec<Vec<f32>> {
         set.vectors().map(|vector| vector.iter().map(|&value| value as f32).collect()).collect()
     };
@@ -48,13 +48,13 @@ pub fn nearest_features(
     Ok(found.collect())
 }
 
-/// Finds the training mask nearest to every query mask, by one less Dice: 0 is the same mask, 1 one that shares no pixel. With
-/// `flips` mirrored training masks (left to right) count as well. Empty masks are copies of nothing: give masks with lesions
-/// alone; an empty one is at a distance of 1 from all.
+/// Finds the training mask that is nearest to every query mask. The distance is 1 - Dice: 0 is the same mask, 1 is a mask without a
+/// common pixel. With `flips`, training masks mirrored left to right are included. Give only masks with lesions: an empty mask is not a
+/// copy of any mask, and its distance to all masks is 1.
 ///
 /// # Errors
 ///
-/// Without training masks, and for a mask of another size.
+/// When there are no training masks, or when a mask has another size.
 pub fn nearest_masks(
     queries: &[&[bool]],
     training: &[&[bool]],
@@ -92,7 +92,7 @@ pub fn nearest_masks(
     Ok(found.collect())
 }
 
-/// The `count` queries that lie nearest to the training set, nearest first: position of the query, and its neighbour.
+/// The `count` queries that are nearest to the training set, nearest first: the position of the query, and its neighbour.
 #[must_use]
 pub fn closest(neighbours: &[Neighbour], count: usize) -> Vec<(usize, Neighbour)> {
     let mut all: Vec<(usize, Neighbour)> = neighbours.iter().copied().enumerate().collect();

@@ -1,5 +1,5 @@
-//! Gray level co-occurrence (IBSI manual, section 3.6), symmetric, four directions merged, without what is linear in other
-//! features.
+//! Gray level co-occurrence features (IBSI manual, section 3.6), symmetric, with four directions merged, without features that are
+//! linear functions of others.
 
 use super::levels::{DIRECTIONS, Levels};
 use super::numbers::{entropy, ratio};
@@ -29,7 +29,7 @@ pub(super) const NAMES: [&str; 22] = [
     "information_correlation_2",
 ];
 
-/// Shares of pairs of levels, row-major `count x count`; `None` without pairs.
+/// The shares of pairs of levels, row-major `count x count`; `None` without pairs.
 fn shares(levels: &Levels) -> Option<Vec<f64>> {
     let mut counts = vec![0.0; levels.count * levels.count];
     for (index, &level) in levels.of.iter().enumerate().filter(|(_, level)| **level > 0) {
@@ -43,11 +43,11 @@ fn shares(levels: &Levels) -> Option<Vec<f64>> {
     (total > 0.0).then(|| counts.iter().map(|count| count / total).collect())
 }
 
-/// Features of a region; `None` where no two of its pixels touch.
+/// The features of a region; `None` if no two of its pixels are neighbours.
 pub(super) fn features(levels: &Levels) -> Option<[f64; NAMES.len()]> {
     let (n, p) = (levels.count, shares(levels)?);
     let level = |index: usize| (index + 1) as f64;
-    // Sum over all pairs of levels of a function times their share.
+    // The sum over all pairs of levels of a function times the share of the pair.
     let over = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
         p.iter()
             .enumerate()
@@ -104,7 +104,7 @@ fn information(p: &[f64], marginal: &[f64]) -> [f64; 2] {
             independent -= product * product.log2();
         }
     }
-    // Rounding may leave the difference a little below zero.
+    // Because of rounding, the difference can be slightly below zero.
     let gain = (independent - joint).max(0.0);
     [ratio(joint - cross, entropy(marginal.iter().copied())), (1.0 - (-2.0 * gain).exp()).sqrt()]
 }

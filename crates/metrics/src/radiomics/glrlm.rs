@@ -1,4 +1,4 @@
-//! Gray level run lengths (IBSI manual, section 3.7), four directions merged.
+//! Gray level run length features (IBSI manual, section 3.7), with four directions merged.
 
 use super::levels::{DIRECTIONS, Levels};
 use super::numbers::entropy;
@@ -22,7 +22,7 @@ pub(super) const NAMES: [&str; 16] = [
     "run_entropy",
 ];
 
-/// Counts of runs, a row a level, a column a length from 1.
+/// The counts of runs: one row per level, one column per length, starting with length 1.
 fn runs(levels: &Levels) -> (Vec<f64>, usize) {
     let longest = levels.height.max(levels.width);
     let mut counts = vec![0.0; levels.count * longest];
@@ -42,7 +42,7 @@ fn runs(levels: &Levels) -> (Vec<f64>, usize) {
     (counts, longest)
 }
 
-/// Features of a region with at least one pixel.
+/// The features of a region with at least one pixel.
 pub(super) fn features(levels: &Levels) -> [f64; NAMES.len()] {
     let (counts, longest) = runs(levels);
     let total: f64 = counts.iter().sum();

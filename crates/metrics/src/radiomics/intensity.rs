@@ -23,7 +23,7 @@ pub(super) const NAMES: [&str; 17] = [
     "root_mean_square_intensity",
 ];
 
-/// Statistics of at least one value; percentiles are linear between order statistics.
+/// The statistics of at least one value; percentiles are linear between order statistics.
 pub(super) fn features(values: &[f64]) -> [f64; NAMES.len()] {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! Shape of a region in the plane: IBSI's morphology (manual, section 3.1) with areas for volumes and a perimeter for the
-//! surface. The outline runs through the midpoints between pixels of the region and pixels outside (marching squares).
+//! The shape of a region in the plane: IBSI's morphology (manual, section 3.1) with areas instead of volumes and a perimeter instead
+//! of the surface. The outline runs through the midpoints between pixels of the region and pixels outside (marching squares).
 
 use super::numbers::ratio;
 
@@ -14,7 +14,7 @@ pub(super) const NAMES: [&str; 8] = [
     "elongation",
 ];
 
-/// Features of a region with at least one pixel, in pixels.
+/// The features of a region with at least one pixel; lengths are in pixels.
 pub(super) fn features(mask: &[bool], height: usize, width: usize) -> [f64; NAMES.len()] {
     let (area, perimeter) = outline(mask, height, width);
     let places: Vec<(f64, f64)> =
@@ -33,10 +33,10 @@ pub(super) fn features(mask: &[bool], height: usize, width: usize) -> [f64; NAME
     ]
 }
 
-/// Area within the outline, and its length: sums over all squares between four pixel centres.
+/// The area inside the outline, and the length of the outline: sums over all squares between four pixel centres.
 fn outline(mask: &[bool], height: usize, width: usize) -> (f64, f64) {
     let inside = |row: usize, column: usize| {
-        // Rows and columns count from 1, so that 0 is the border's outside.
+        // Rows and columns count from 1, so that 0 is outside the image.
         (1..=height).contains(&row) && (1..=width).contains(&column) && mask[(row - 1) * width + column - 1]
     };
     let half_diagonal = 0.5_f64.sqrt();
@@ -47,7 +47,7 @@ fn outline(mask: &[bool], height: usize, width: usize) -> (f64, f64) {
             let (part, length) = match corners.iter().filter(|&&inside| inside).count() {
                 0 => (0.0, 0.0),
                 1 => (0.125, half_diagonal),
-                // Two at a diagonal are taken for two corners that do not join.
+                // Two corners on a diagonal are treated as separate corners.
                 2 if corners[0] == corners[2] => (0.25, 2.0 * half_diagonal),
                 2 => (0.5, 1.0),
                 3 => (0.875, half_diagonal),
@@ -60,7 +60,7 @@ fn outline(mask: &[bool], height: usize, width: usize) -> (f64, f64) {
     (area, perimeter)
 }
 
-/// Four times the roots of the eigenvalues of the pixels' covariance (dividing by their number), the greater first.
+/// Four times the roots of the eigenvalues of the covariance of the pixel positions (dividing by their number), the larger one first.
 pub(crate) fn axes(places: &[(f64, f64)]) -> [f64; 2] {
     let count = places.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| places.iter().map(of).sum::<f64>() / count;
@@ -71,7 +71,7 @@ pub(crate) fn axes(places: &[(f64, f64)]) -> [f64; 2] {
     [middle + spread, (middle - spread).max(0.0)].map(|eigenvalue| 4.0 * eigenvalue.sqrt())
 }
 
-/// The greatest distance between two points of the outline.
+/// The largest distance between two points of the outline.
 fn diameter(mask: &[bool], height: usize, width: usize) -> f64 {
     let points = hull_candidates(mask, height, width);
     let squared = |a: &(f64, f64), b: &(f64, f64)| (a.0 - b.0).powi(2) + (a.1 - b.1).powi(2);
@@ -79,8 +79,8 @@ fn diameter(mask: &[bool], height: usize, width: usize) -> f64 {
     farthest.fold(0.0, f64::max).sqrt()
 }
 
-/// Points of the outline among which the farthest pair is: in each row the outermost midpoints to the sides, in each column
-/// those up and down.
+/// Points of the outline that include the pair with the largest distance: in each row the leftmost and rightmost midpoints, in each
+/// column the uppermost and lowermost midpoints.
 fn hull_candidates(mask: &[bool], height: usize, width: usize) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
     for row in 0..height {

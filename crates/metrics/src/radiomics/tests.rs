@@ -1,6 +1,6 @@
 use super::*;
 
-/// IBSI's digital phantom (manual, section 5.1): four slices of four rows; 0 lies outside the region.
+/// IBSI's digital phantom (manual, section 5.1): four slices with four rows each; 0 is outside the region.
 const PHANTOM: [[usize; 20]; 4] = [
     [1, 4, 4, 1, 1, 1, 4, 6, 1, 1, 4, 1, 6, 4, 1, 4, 4, 6, 4, 1],
     [1, 4, 4, 1, 1, 1, 1, 6, 1, 1, 0, 1, 3, 1, 1, 4, 4, 6, 1, 1],
@@ -8,7 +8,7 @@ const PHANTOM: [[usize; 20]; 4] = [
     [1, 4, 4, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 6, 1, 1],
 ];
 
-/// Half a unit of the third significant digit, to which IBSI prints.
+/// Whether a value agrees within half a unit of the third significant digit, the precision of IBSI's tables.
 fn agrees(found: f64, printed: f64) -> bool {
     let unit = 10.0_f64.powf(printed.abs().log10().floor() - 2.0);
     (found - printed).abs() <= 0.5 * unit * (1.0 + 1e-9)
@@ -20,7 +20,7 @@ fn check<const N: usize>(names: [&str; N], found: [f64; N], printed: [f64; N]) {
     }
 }
 
-/// Mean over the phantom's slices of features of each.
+/// The features of each slice of the phantom, averaged over the slices.
 fn averaged<const N: usize>(of: impl Fn(&Levels) -> [f64; N]) -> [f64; N] {
     let mut mean = [0.0; N];
     for slice in &PHANTOM {
@@ -56,15 +56,15 @@ fn run_lengths_of_the_phantom_are_what_ibsi_prints() {
 
 #[test]
 fn a_rectangle_has_the_shape_it_should() {
-    // 3 x 5 pixels in a corner: the outline cuts the four corners of a 3 x 5 rectangle.
+    // 3 x 5 pixels in a corner of the image: the outline is a 3 x 5 rectangle with its four corners cut off.
     let mask: Vec<bool> = (0..60).map(|i| i / 10 < 3 && i % 10 < 5).collect();
     let [area, perimeter, _, circularity, diameter, major, minor, elongation] = shape::features(&mask, 6, 10);
     assert_eq!(area, 15.0 - 4.0 * 0.125);
     assert!((perimeter - (2.0 * (2.0 + 4.0) + 4.0 * 0.5_f64.sqrt())).abs() < 1e-12);
     assert!((circularity - 2.0 * (std::f64::consts::PI * area).sqrt() / perimeter).abs() < 1e-12);
-    // From the midpoint at one corner pixel's side to that at the opposite one: 5 wide and 2 high, or 3 high and 4 wide.
+    // From the side midpoint of one corner pixel to that of the opposite corner pixel: 5 wide and 2 high, or 3 high and 4 wide.
     assert!((diameter - 29.0_f64.sqrt()).abs() < 1e-12);
-    // Variances of 0..4 and 0..2.
+    // The variances of 0 to 4 and of 0 to 2.
     assert!((major - 4.0 * 2.0_f64.sqrt()).abs() < 1e-12 && (minor - 4.0 * (2.0_f64 / 3.0).sqrt()).abs() < 1e-12);
     assert!((elongation - (1.0_f64 / 3.0).sqrt()).abs() < 1e-12);
 }

@@ -1,6 +1,6 @@
-//! Goldens of tests/peers/metrics, and the rule by which their inputs follow from names.
+//! The golden files of tests/peers/metrics, and the rule that computes their inputs from names.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, reason = "each test binary uses only a part")]
 
 use serde_json::Value;
 

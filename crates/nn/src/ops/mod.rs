@@ -1,7 +1,7 @@
-//! The one seam between the networks and what computes them.
+//! The operations of the networks: the single interface between the networks and the code that computes them.
 //!
-//! Shapes are channels-last. [`plain`] composes Burn's own operations and works on every device; `fast` runs our SIMD
-//! kernels on the CPU, on `f32` tensors and with `bf16` products where asked. Each function here asks once which of the two it is.
+//! Shapes are channels-last. [`plain`] composes Burn's own operations and works on every device; `fast` runs our SIMD kernels on the
+//! CPU, on `f32` tensors and, if requested, with `bf16` products. Each function here selects one of the two.
 
 mod fast;
 pub mod plain;
@@ -53,7 +53,7 @@ pub fn conv2d_add(
     conv(x, weight, bias, residual, geometry, precision)
 }
 
-/// As [`plain::conv2d_concat`]; the two tensors are read where they lie.
+/// As [`plain::conv2d_concat`]; the fast path reads the two tensors without joining them.
 pub fn conv2d_concat(
     a: Tensor<4>,
     b: Tensor<4>,
@@ -61,24 +61,25 @@ pub fn conv2d_concat(
     bias: Tensor<1>,
     precision: Precision,
 ) -> Tensor<4> {
-    // Pairs of bf16 values must not have a channel of each tensor.
+    // A pair of bf16 values must not contain one channel of each tensor.
     let is_fast = weight.dims()[2..] == [1, 1] && a.dims()[3].is_multiple_of(2) && fast::is_supported(&a);
     let conv = if is_fast { fast::conv2d_concat } else { plain::conv2d_concat };
     conv(a, b, weight, bias, precision)
 }
 
-/// Whether there is a kernel for the convolution where `x` lives.
+/// Whether our kernels support the convolution and the device of `x`.
 fn is_fast_conv(x: &Tensor<4>, weight: &Tensor<4>, geometry: ConvGeometry) -> bool {
     matches!(weight.dims()[2..], [1, 1] | [3, 3]) && matches!(geometry.stride, 1 | 2) && fast::is_supported(x)
 }
 
-/// As [`plain::group_norm`]; the result is `bf16` where the next layer would round it to that anyway.
+/// As [`plain::group_norm`]; on the fast path the result is `bf16` if the next layer would round it to `bf16` anyway.
 pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, settings: NormSettings) -> Tensor<4> {
     let norm = if fast::is_supported(&x) { fast::group_norm } else { plain::group_norm };
     norm(x, weight, bias, settings)
 }
 
-/// As [`plain::group_norm_concat`], with the result's type of [`group_norm`]; the two tensors are read where they lie.
+/// As [`plain::group_norm_concat`]; the type of the result is that of [`group_norm`], and the fast path reads the two tensors without
+/// joining them.
 pub fn group_norm_concat(
     a: Tensor<4>,
     b: Tensor<4>,

@@ -1,4 +1,4 @@
-//! The operations composed of Burn's own: the reference for every faster path, and what other devices run.
+//! The operations, composed of Burn's own operations: the reference for the fast path, and the path of all other devices.
 
 use super::{ConvGeometry, NormSettings};
 use crate::precision::Precision;
@@ -9,8 +9,8 @@ use burn::tensor::{
     ops::ConvOptions,
 };
 
-/// Convolution. `x` is `[batch, height, width, in]`, `weight` `[out, in, kernel, kernel]`, `bias` `[out]`; the result
-/// is `[batch, height', width', out]`.
+/// A convolution. `x` is `[batch, height, width, in]`, `weight` is `[out, in, kernel, kernel]`, `bias` is `[out]`; the result is
+/// `[batch, height', width', out]`.
 pub fn conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -58,7 +58,7 @@ pub fn conv2d_add(
     residual + conv2d(x, weight, bias, geometry, precision)
 }
 
-/// A [`conv2d`] that keeps the size, of the channels of `a` and of `b` side by side.
+/// A [`conv2d`] of the concatenated channels of `a` and `b`, which keeps the size.
 pub fn conv2d_concat(
     a: Tensor<4>,
     b: Tensor<4>,
@@ -70,9 +70,9 @@ pub fn conv2d_concat(
     conv2d(concat_channels(a, b), weight, bias, geometry, precision)
 }
 
-/// Group normalisation (Wu and He 2018) followed, where `activate` is set, by SiLU.
+/// Group normalisation (Wu and He 2018), followed by SiLU if `activate` is set.
 ///
-/// `x` is `[batch, height, width, channels]`, `weight` and `bias` `[channels]`. The variance is the biased one.
+/// `x` is `[batch, height, width, channels]`, `weight` and `bias` are `[channels]`. It uses the biased variance.
 pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, settings: NormSettings) -> Tensor<4> {
     let NormSettings { groups, eps, activate, precision: _ } = settings;
     let [batch, height, width, channels] = x.dims();
@@ -85,7 +85,7 @@ pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, settings: No
     if activate { silu(y) } else { y }
 }
 
-/// [`group_norm`] of the channels of `a` and of `b` side by side: a group may have channels of both.
+/// [`group_norm`] of the concatenated channels of `a` and `b`: a group can contain channels of both.
 pub fn group_norm_concat(
     a: Tensor<4>,
     b: Tensor<4>,
@@ -101,7 +101,7 @@ pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x.clone() * sigmoid(x)
 }
 
-/// x W^T + b on the last axis. `x` is `[batch, .., in]`, `weight` `[out, in]`, `bias` `[out]`.
+/// x W^T + b on the last axis. `x` is `[batch, .., in]`, `weight` is `[out, in]`, `bias` is `[out]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>, precision: Precision) -> Tensor<D> {
     let mut dims = x.dims();
     let [out, input] = weight.dims();
@@ -122,7 +122,7 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
     softmax(scores, 3).matmul(split(v)).swap_dims(1, 2).reshape([batch, tokens, channels])
 }
 
-/// Each pixel becomes two by two. `[batch, height, width, channels]` to `[batch, 2 height, 2 width, channels]`.
+/// Repeats each pixel two by two times: `[batch, height, width, channels]` to `[batch, 2 height, 2 width, channels]`.
 pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
     let [batch, height, width, channels] = x.dims();
     x.reshape([batch, height, 1, width, 1, channels]).expand([batch, height, 2, width, 2, channels]).reshape([

@@ -1,32 +1,32 @@
-//! What operations are told.
+//! Settings of the operations.
 
 use crate::precision::Precision;
 
-/// Stride and zero padding of a square convolution.
+/// The stride and the zero padding of a square convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvGeometry {
-    /// Step between output pixels, the same in both directions.
+    /// The step between output pixels, the same in both directions.
     pub stride: usize,
-    /// Zeros before and after each of the two axes: [top, bottom, left, right].
+    /// The number of zeros on each side: [top, bottom, left, right].
     pub padding: [usize; 4],
 }
 
 impl ConvGeometry {
-    /// Stride 1 and as much padding as keeps the size, for an odd kernel.
+    /// Stride 1 and the padding that keeps the size, for an odd kernel.
     pub fn same(kernel: usize) -> Self {
         Self { stride: 1, padding: [kernel / 2; 4] }
     }
 }
 
-/// A group normalisation, apart from its parameters.
+/// The settings of a group normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NormSettings {
-    /// Groups of neighbouring channels.
+    /// The number of groups of neighbouring channels.
     pub groups: usize,
-    /// Added to the variance.
+    /// The value added to the variance.
     pub eps: f64,
     /// Whether SiLU follows.
     pub activate: bool,
-    /// Of the layer that reads the result; the normalisation itself is computed in `f32`.
+    /// The precision of the layer that reads the result; the normalisation itself is computed in `f32`.
     pub precision: Precision,
 }

@@ -1,18 +1,19 @@
-//! The words that size a segmenter.
+//! The configuration of a segmentation network.
 
 use crate::config::{UNetConfig, UNetError};
 use serde::{Deserialize, Serialize};
 
-/// Which network finds lesions.
+/// The network that segments lesions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SegmentationKind {
-    /// The U-Net of Ronneberger et al. (2015), padded so that the size is kept: two 3x3 convolutions with ReLU a level, maximum
-    /// pooling, transposed convolutions on the way up.
+    /// The U-Net of Ronneberger et al. (2015), with padding that keeps the size: two 3x3 convolutions with ReLU in each level, maximum
+    /// pooling in the encoder, transposed convolutions in the decoder.
     #[default]
     Unet,
-    /// Residual blocks before which norm and SiLU stand (Zhang et al. 2018, "Road Extraction by Deep Residual U-Net"), strided
-    /// convolutions, and an output on every level of the way up but the smallest, each trained (deep supervision, Lee et al. 2015).
+    /// A U-Net of residual blocks with pre-activation (Zhang et al. 2018, "Road Extraction by Deep Residual U-Net"; norm and SiLU before
+    /// each convolution), strided convolutions, and a trained output in every decoder level but the smallest (deep supervision, Lee et
+    /// al. 2015).
     Residual,
 }
 
@@ -20,17 +21,17 @@ pub enum SegmentationKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentationConfig {
-    /// Which network finds lesions.
+    /// The network that segments lesions.
     pub kind: SegmentationKind,
-    /// Channels of each level, from the full size down; each further level halves the size.
+    /// The number of channels of each level, from the full size down; each additional level halves the size.
     pub block_out_channels: Vec<usize>,
-    /// Groups of each normalisation, which must divide every entry of `block_out_channels`; 0 for none, with `kind = "unet"` alone.
-    /// Group normalisation is the same in training and use, whatever the batch.
+    /// The number of groups of each normalisation; it must divide every entry of `block_out_channels`. 0 means no normalisation and is
+    /// only valid with `kind = "unet"`. Group normalisation does not depend on the batch and is the same in training and prediction.
     pub norm_num_groups: usize,
-    /// Added to the variance in each normalisation.
+    /// The value added to the variance in each normalisation.
     pub norm_eps: f64,
-    /// Share of activations dropped while training: at the smallest size with `kind = "unet"`, as in the paper; before every output
-    /// with `kind = "residual"`.
+    /// The share of activations that is dropped in training: at the smallest size with `kind = "unet"`, as in the paper; before every
+    /// output with `kind = "residual"`.
     pub dropout: f64,
 }
 
@@ -47,12 +48,12 @@ impl Default for SegmentationConfig {
 }
 
 impl SegmentationConfig {
-    /// The network of the 2015 paper in width, depth and layers: five levels of 64 to 1024 channels without normalisation, dropout of
-    /// one half at the smallest size (the paper names no rate).
+    /// The network of the 2015 paper in width, depth and layers: five levels of 64 to 1024 channels without normalisation, and dropout
+    /// with rate 0.5 at the smallest size (the paper gives no rate).
     ///
-    /// What still differs: convolutions are padded, so that the output has the input's size and skip connections are not cropped
-    /// (572 pixels became 388 there); one logit a pixel stands for two classes under softmax; weights start as PyTorch's, uniform,
-    /// not normal with variance 2 / fan in; the loss is Dice + cross-entropy without a map of weights for touching cells.
+    /// Remaining differences: convolutions are padded, so the output has the size of the input and skip connections are not cropped (in
+    /// the paper 572 pixels become 388); there is one logit per pixel instead of two classes with softmax; initial weights are uniform
+    /// as in PyTorch, not normal with variance 2 / fan in; the loss is Dice + cross-entropy without a weight map for touching cells.
     #[must_use]
     pub fn ronneberger_2015() -> Self {
         Self {
@@ -64,7 +65,7 @@ impl SegmentationConfig {
         }
     }
 
-    /// Checks the words, and that an image of `size` passes through.
+    /// Checks the configuration, and that it fits an image of `size`.
     pub fn validate(&self, size: [usize; 2]) -> Result<(), UNetError> {
         let has_norms = self.norm_num_groups > 0 || self.kind == SegmentationKind::Residual;
         let words = UNetConfig {

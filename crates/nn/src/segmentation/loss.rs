@@ -6,17 +6,18 @@ use burn::tensor::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Added above and below in Dice, MONAI's default: a batch without lesion costs nothing where nothing is predicted.
+/// The value added to the numerator and the denominator of Dice, MONAI's default: a batch without lesion has no loss if nothing is
+/// predicted.
 const SMOOTH: f64 = 1e-5;
 
-/// Over what the sums of soft Dice run.
+/// The pixels over which the sums of soft Dice run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiceSums {
-    /// All pixels of a batch: an image without lesion does not make the loss jump.
+    /// All pixels of a batch together: an image without lesion does not cause a large jump of the loss.
     #[default]
     Batch,
-    /// The pixels of each image; the batch's loss is their mean.
+    /// The pixels of each image; the loss of the batch is the mean over images.
     Image,
 }
 
@@ -37,8 +38,9 @@ pub fn dice_cross_entropy(logits: &Tensor<4>, target: &Tensor<4>, sums: DiceSums
     dice.mean().neg().add_scalar(1.0) - log_likelihood.mean()
 }
 
-/// The mean of [`dice_cross_entropy`] over the outputs of deep supervision, output `i` weighing 2^-i. `logits[i]` is `[batch,
-/// height / 2^i, width / 2^i, 1]`; a smaller target takes the pixel beside the middle of each square (nearest neighbour).
+/// The weighted mean of [`dice_cross_entropy`] over the outputs of deep supervision; output `i` has the weight 2^-i. `logits[i]` is
+/// `[batch, height / 2^i, width / 2^i, 1]`; the target is reduced by taking the pixel next to the centre of each square (nearest
+/// neighbour).
 pub fn supervised(logits: &[Tensor<4>], target: &Tensor<4>, sums: DiceSums) -> Tensor<1> {
     let weights: Vec<f64> = (0..logits.len()).map(|i| 0.5_f64.powi(i as i32)).collect();
     let total: f64 = weights.iter().sum();
@@ -48,7 +50,7 @@ pub fn supervised(logits: &[Tensor<4>], target: &Tensor<4>, sums: DiceSums) -> T
     losses.reduce(|sum, loss| sum + loss).expect("a network has an output")
 }
 
-/// Every `factor`-th pixel in both directions.
+/// Keeps every `factor`-th pixel in both directions.
 fn reduced(target: &Tensor<4>, factor: usize) -> Tensor<4> {
     let [batch, height, width, channels] = target.dims();
     if factor == 1 {

@@ -1,8 +1,8 @@
-//! Networks that find lesions: the U-Net of Ronneberger et al. (2015) and a residual variant with deep supervision, and the loss
-//! that trains them.
+//! Networks that segment lesions: the U-Net of Ronneberger et al. (2015) and a residual variant with deep supervision, and their
+//! loss.
 //!
-//! Images are `[batch, height, width, channels]` in [-1, 1]; outputs are logits `[batch, height, width, 1]`, above 0 where a lesion is
-//! more likely than not.
+//! Images are `[batch, height, width, channels]` in [-1, 1]. Outputs are logits `[batch, height, width, 1]`; a logit above 0 means that
+//! the probability of lesion is above 1/2.
 
 mod config;
 pub mod loss;
@@ -19,7 +19,7 @@ use burn::{
     tensor::{Device, Tensor, activation::sigmoid},
 };
 
-/// A network that finds lesions. Names of weights begin with the variant's.
+/// A network that segments lesions. The names of weights begin with the name of the variant.
 #[derive(Module, Debug)]
 pub enum SegmentationNet {
     /// [`SegmentationKind::Unet`].
@@ -29,7 +29,7 @@ pub enum SegmentationNet {
 }
 
 impl SegmentationNet {
-    /// A network for images of `channels`, with weights of zero and norms of one.
+    /// A network for images with `channels` channels. All weights and biases are 0, but the scales of norms are 1.
     pub fn new(
         config: &SegmentationConfig,
         channels: usize,
@@ -43,8 +43,8 @@ impl SegmentationNet {
         })
     }
 
-    /// Logits at the full size, then, where the network has further outputs, at half the size and so on. `x` is
-    /// `[batch, height, width, channels]`, each result `[batch, height / 2^i, width / 2^i, 1]`.
+    /// The logits at the full size and, if the network has more outputs, at half the size and so on. `x` is `[batch, height, width,
+    /// channels]`, result i is `[batch, height / 2^i, width / 2^i, 1]`.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Vec<Tensor<4>> {
         match self {
             Self::Unet(network) => vec![network.forward(x, pass)],
@@ -52,7 +52,7 @@ impl SegmentationNet {
         }
     }
 
-    /// Probability of lesion at each pixel, `[batch, height, width, 1]`.
+    /// The probability of lesion at each pixel, `[batch, height, width, 1]`.
     pub fn probabilities(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         sigmoid(match self {
             Self::Unet(network) => network.forward(x, pass),

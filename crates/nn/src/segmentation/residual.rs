@@ -1,4 +1,4 @@
-//! A U-Net of residual blocks with an output on every level of the way up but the smallest.
+//! A U-Net of residual blocks with an output in every level but the smallest.
 
 use super::SegmentationConfig;
 use crate::{
@@ -13,50 +13,50 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-/// A level on the way down.
+/// A level of the encoder.
 #[derive(Module, Debug)]
 pub struct ResidualLevel {
-    /// Half the size of the level above; none in the first level.
+    /// The layer that halves the size of the level above; none in the first level.
     pub downsample: Option<Downsample>,
-    /// Changes the number of channels.
+    /// The residual block; it changes the number of channels.
     pub resnet: PlainResnetBlock,
 }
 
-/// A level on the way up.
+/// A level of the decoder.
 #[derive(Module, Debug)]
 pub struct ResidualUpLevel {
-    /// Twice the size of the level below.
+    /// The layer that doubles the size of the level below.
     pub upsample: Upsample,
-    /// On the skip connection's channels and those from below.
+    /// The residual block on the channels of the skip connection and those from below.
     pub resnet: PlainResnetBlock,
 }
 
-/// norm, SiLU, 1x1 convolution to one logit.
+/// An output: norm, SiLU, 1x1 convolution to one logit.
 #[derive(Module, Debug)]
 pub struct Head {
-    /// Before the convolution.
+    /// The norm before the convolution.
     pub norm: GroupNorm,
-    /// To the logit.
+    /// The convolution to the logit.
     pub conv: Conv2d,
 }
 
 /// The network.
 #[derive(Module, Debug)]
 pub struct ResidualUNet {
-    /// To the first level's channels.
+    /// The first convolution, to the channels of the first level.
     pub conv_in: Conv2d,
-    /// From the full size down to the smallest.
+    /// The encoder levels, from the full size down to the smallest.
     pub down_blocks: Vec<ResidualLevel>,
-    /// From the smallest size up to the full.
+    /// The decoder levels, from the smallest size up to the full.
     pub up_blocks: Vec<ResidualUpLevel>,
-    /// An output a level, from the full size down; the smallest size has none.
+    /// One output per level, from the full size down; the smallest size has none unless it is the only level.
     pub heads: Vec<Head>,
     #[module(skip)]
     dropout: f64,
 }
 
 impl ResidualUNet {
-    /// For images of `channels`, of words that were checked.
+    /// A network for images with `channels` channels; `config` must be valid.
     pub(super) fn new(config: &SegmentationConfig, channels: usize, device: &Device) -> Self {
         let widths = &config.block_out_channels;
         let words = AutoencoderConfig {
@@ -90,15 +90,15 @@ impl ResidualUNet {
         }
     }
 
-    /// Logits at the full size, then at half and so on, of images `[batch, height, width, channels]`.
+    /// The logits of images `[batch, height, width, channels]` at the full size, at half the size and so on.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Vec<Tensor<4>> {
         let features = self.features(x, pass);
         self.heads.iter().zip(features.into_iter().rev()).map(|(head, h)| self.logits(head, h, pass)).collect()
     }
 
-    /// Logits at the full size alone, `[batch, height, width, 1]`.
+    /// The logits at the full size only, `[batch, height, width, 1]`.
     pub fn forward_full(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        let full = self.features(x, pass).pop().expect("the way up has a level");
+        let full = self.features(x, pass).pop().expect("the network has at least one level");
         self.logits(&self.heads[0], full, pass)
     }
 
@@ -107,7 +107,7 @@ impl ResidualUNet {
         head.conv.forward(h, Precision::F32)
     }
 
-    /// What the levels of the way up hand out, the smallest size first.
+    /// The features of the middle and of the decoder levels, the smallest size first.
     fn features(&self, x: Tensor<4>, pass: &Pass) -> Vec<Tensor<4>> {
         let mut h = self.conv_in.forward(x, Precision::F32);
         let mut skips = Vec::new();

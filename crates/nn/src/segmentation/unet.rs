@@ -1,4 +1,4 @@
-//! The U-Net of Ronneberger, Fischer and Brox (MICCAI 2015), with padded convolutions and, where asked, group normalisation.
+//! The U-Net of Ronneberger, Fischer and Brox (MICCAI 2015), with padded convolutions and optional group normalisation.
 
 use super::SegmentationConfig;
 use crate::{
@@ -11,21 +11,21 @@ use burn::{
     tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
 };
 
-/// Twice: 3x3 convolution, normalisation where there is one, ReLU.
+/// Two times 3x3 convolution, optional normalisation and ReLU.
 #[derive(Module, Debug)]
 pub struct DoubleConv {
-    /// Changes the number of channels.
+    /// The first convolution; it changes the number of channels.
     pub conv1: Conv2d,
-    /// Behind the first convolution.
+    /// The norm after the first convolution.
     pub norm1: Option<GroupNorm>,
-    /// Keeps the number of channels.
+    /// The second convolution; it keeps the number of channels.
     pub conv2: Conv2d,
-    /// Behind the second convolution.
+    /// The norm after the second convolution.
     pub norm2: Option<GroupNorm>,
 }
 
 impl DoubleConv {
-    /// From `input` to `output` channels.
+    /// Two convolutions from `input` to `output` channels.
     fn new([input, output]: [usize; 2], config: &SegmentationConfig, device: &Device) -> Self {
         let norm = || {
             let groups = config.norm_num_groups;
@@ -48,18 +48,18 @@ impl DoubleConv {
     }
 }
 
-/// A transposed convolution of 2x2 with stride 2. Its squares do not overlap, so it is a 1x1 convolution to four times the channels
-/// and a rearrangement.
+/// A transposed 2x2 convolution with stride 2. Its output squares do not overlap, so it is computed as a 1x1 convolution to four
+/// times the channels and a rearrangement.
 #[derive(Module, Debug)]
 pub struct ConvTranspose2x2 {
-    /// `[in, out, 2, 2]`, as PyTorch stores it.
+    /// `[in, out, 2, 2]`, as in PyTorch.
     pub weight: Param<Tensor<4>>,
     /// `[out]`.
     pub bias: Param<Tensor<1>>,
 }
 
 impl ConvTranspose2x2 {
-    /// From `input` to `output` channels.
+    /// A convolution from `input` to `output` channels.
     fn new([input, output]: [usize; 2], device: &Device) -> Self {
         Self {
             weight: Param::from_tensor(Tensor::zeros([input, output, 2, 2], device)),
@@ -71,7 +71,7 @@ impl ConvTranspose2x2 {
     fn forward(&self, x: Tensor<4>, precision: Precision) -> Tensor<4> {
         let [batch, height, width, input] = x.dims();
         let output = self.bias.dims()[0];
-        // Rows of the product: place in the square, then channel.
+        // Output channels of the 1x1 convolution: position in the square, then channel.
         let weight = self.weight.val().permute([2, 3, 1, 0]).reshape([4 * output, input, 1, 1]);
         let bias = self.bias.val().repeat_dim(0, 4);
         ops::conv2d(x, weight, bias, ConvGeometry::same(1), precision)
@@ -81,30 +81,30 @@ impl ConvTranspose2x2 {
     }
 }
 
-/// A level on the way up.
+/// A level of the decoder.
 #[derive(Module, Debug)]
 pub struct UpLevel {
-    /// From the level below.
+    /// The layer that upsamples the level below.
     pub upsample: ConvTranspose2x2,
-    /// On the skip connection's channels and those from below.
+    /// The convolutions on the channels of the skip connection and those from below.
     pub conv: DoubleConv,
 }
 
 /// The network.
 #[derive(Module, Debug)]
 pub struct RonnebergerUNet {
-    /// From the full size down to the smallest.
+    /// The encoder levels, from the full size down to the smallest.
     pub down_blocks: Vec<DoubleConv>,
-    /// From the smallest size up to the full.
+    /// The decoder levels, from the smallest size up to the full.
     pub up_blocks: Vec<UpLevel>,
-    /// 1x1, to one logit.
+    /// The 1x1 convolution to one logit.
     pub conv_out: Conv2d,
     #[module(skip)]
     dropout: f64,
 }
 
 impl RonnebergerUNet {
-    /// For images of `channels`, of words that were checked.
+    /// A network for images with `channels` channels; `config` must be valid.
     pub(super) fn new(config: &SegmentationConfig, channels: usize, device: &Device) -> Self {
         let widths = &config.block_out_channels;
         let inputs = std::iter::once(channels).chain(widths.iter().copied());
@@ -120,7 +120,7 @@ impl RonnebergerUNet {
         }
     }
 
-    /// Logits, `[batch, height, width, 1]`, of images `[batch, height, width, channels]`.
+    /// The logits, `[batch, height, width, 1]`, of images `[batch, height, width, channels]`.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let (mut h, mut skips) = (x, Vec::new());
         for (level, block) in self.down_blocks.iter().enumerate() {
@@ -139,7 +139,7 @@ impl RonnebergerUNet {
     }
 }
 
-/// The greatest of two by two.
+/// The maximum of two by two pixels.
 fn max_pool(x: Tensor<4>) -> Tensor<4> {
     max_pool2d(x.permute([0, 3, 1, 2]), MaxPoolOptions::new([2, 2]).with_stride([2, 2])).permute([0, 2, 3, 1])
 }

@@ -1,6 +1,6 @@
-//! What the tests against other people's networks share: weights by name, goldens, and how far a result is off.
+//! Shared code of the tests against networks of other libraries: weights by name, golden files, and errors of results.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, reason = "each test file uses only a part")]
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -15,12 +15,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Largest difference of outputs over the largest output; PyTorch's own f32 has 1e-6.
+/// The largest accepted difference of outputs, relative to the largest output; PyTorch in f32 has an error of 1e-6.
 pub(crate) const OUTPUT_TOLERANCE: f64 = 5e-6;
-/// The same for gradients; PyTorch's own f32 has 1e-5.
+/// The largest accepted difference of gradients, relative to the largest gradient; PyTorch in f32 has an error of 1e-5.
 pub(crate) const GRADIENT_TOLERANCE: f64 = 1e-4;
 
-/// The peer's weight rule: element `i` of the tensor called `name`, from FNV-1a and splitmix64.
+/// The weight rule of the peers: element `i` of the tensor `name` is computed with FNV-1a and splitmix64.
 pub(crate) fn fill(name: &str, shape: &[usize], scale: f64, shift: f64) -> Vec<f32> {
     let hash = name_hash(name);
     let value = |i: u64| {
@@ -34,7 +34,7 @@ pub(crate) fn fill(name: &str, shape: &[usize], scale: f64, shift: f64) -> Vec<f
     (0..shape.iter().product::<usize>() as u64).map(value).collect()
 }
 
-/// Every parameter of `network`, filled by the name that the peer has for it.
+/// The network with every parameter filled by the rule, for the name of the parameter in the peer.
 pub(crate) fn filled<M: Module>(network: M, peer_name: fn(&str) -> String) -> M {
     let named = |(name, array): (String, Array)| {
         let peer = peer_name(&name);
@@ -50,7 +50,7 @@ pub(crate) fn filled<M: Module>(network: M, peer_name: fn(&str) -> String) -> M 
     import(network, &arrays).unwrap()
 }
 
-/// A golden: shapes and values by name.
+/// A golden file: shapes and values by name.
 pub(crate) struct Golden(pub(crate) BTreeMap<String, Array>);
 
 impl Golden {
@@ -84,7 +84,7 @@ pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.inner().into_data().try_to_vec().unwrap()
 }
 
-/// Largest difference over the largest value wanted.
+/// The largest difference, relative to the largest expected value.
 pub(crate) fn relative(found: &[f32], wanted: &[f32]) -> f64 {
     assert_eq!(found.len(), wanted.len());
     let most = wanted.iter().fold(0.0_f64, |m, &v| m.max(f64::from(v).abs()));
@@ -99,7 +99,7 @@ pub(crate) fn within(found: &[f32], wanted: &[f32], tolerance: f64, what: &str) 
     assert!(error < tolerance, "{what}: off by {error:e} of the largest value, expected below {tolerance:e}");
 }
 
-/// Gradients by the parameters' names.
+/// Collects gradients by the names of the parameters.
 pub(crate) struct GradientReader<'a> {
     path: Vec<String>,
     gradients: &'a Gradients,
@@ -123,23 +123,23 @@ impl ModuleVisitor for GradientReader<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = param.val().grad(self.gradients).expect("every parameter has a gradient");
+        let gradient = param.val().grad(self.gradients).expect("every parameter must have a gradient");
         self.found.insert(self.path.join("."), host(gradient));
     }
 }
 
-/// The files of a stored (not compressed) zip of arrays: (name, array's text header, array's bytes).
+/// The files of an uncompressed zip of arrays: by name, the text header and the bytes of each array.
 pub(crate) fn stored_npz(bytes: &[u8]) -> BTreeMap<String, (String, Vec<u8>)> {
     let u16_at = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
     let u32_at = |at: usize| u16_at(at) | u16_at(at + 2) << 16;
     let mut files = BTreeMap::new();
     let mut at = 0;
     while bytes[at..].starts_with(b"PK\x03\x04") {
-        assert_eq!(u16_at(at + 8), 0, "stored, not compressed");
+        assert_eq!(u16_at(at + 8), 0, "files must not be compressed");
         let (size, name_end) = (u32_at(at + 18), at + 30 + u16_at(at + 26));
         let name = String::from_utf8(bytes[at + 30..name_end].to_vec()).unwrap();
         let start = name_end + u16_at(at + 28);
-        assert!(bytes[start..].starts_with(b"\x93NUMPY\x01"), "{name}: an array of format 1");
+        assert!(bytes[start..].starts_with(b"\x93NUMPY\x01"), "{name}: must be an array of format version 1");
         let data = start + 10 + u16_at(start + 8);
         let header = String::from_utf8(bytes[start + 10..data].to_vec()).unwrap();
         at = start + size;
@@ -148,7 +148,7 @@ pub(crate) fn stored_npz(bytes: &[u8]) -> BTreeMap<String, (String, Vec<u8>)> {
     files
 }
 
-/// A `[batch, channels, height, width]` array as a channels-last tensor's data.
+/// The data of a channels-last tensor from a `[batch, channels, height, width]` array.
 pub(crate) fn channels_last(values: &[f32], shape: [usize; 4]) -> TensorData {
     let [batch, channels, height, width] = shape;
     let at = |b: usize, c: usize, pixel: usize| values[(b * channels + c) * height * width + pixel];
@@ -158,7 +158,7 @@ pub(crate) fn channels_last(values: &[f32], shape: [usize; 4]) -> TensorData {
     TensorData::new(values, [batch, height, width, channels])
 }
 
-/// A channels-last tensor's values in the order of `[batch, channels, height, width]`.
+/// The values of a channels-last tensor in the order of `[batch, channels, height, width]`.
 pub(crate) fn channels_first(tensor: Tensor<4>) -> Vec<f32> {
     host(tensor.permute([0, 3, 1, 2]))
 }

@@ -10,16 +10,16 @@ use crate::simd::{Kernel, LANES, Level, Simd};
 use std::cell::Cell;
 use std::ops::Range;
 
-/// Bytes of transformed values that exist at a time, so that they stay in the caches, and the tiles that there are in any case,
-/// so that sums stay in registers for long. The number of tiles follows from the shape alone, and with it the order of the sums.
+/// The largest size in bytes of the transformed values, so that they stay in the caches, and the smallest number of tiles, which
+/// takes precedence, so that sums stay in registers for long. Both depend only on the shape, and so does the order of the sums.
 const CHUNK_BYTES: usize = 2 << 20;
 const MIN_TILES: usize = 128;
 
-/// Tiles of a job of the transforms.
+/// Tiles per job of the transforms.
 const JOB: usize = 8;
 
 thread_local! {
-    /// Transformed values, kept from call to call.
+    /// Buffers for transformed values, reused by later calls.
     static SCRATCH: Cell<[Vec<Line>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
 }
 
@@ -70,7 +70,7 @@ pub(super) fn weights<E: Element>(level: Level, conv: &Conv2d, x: &[E], dy: &[f3
     }
 }
 
-/// B^T d B and A dy A^T of some tiles, point by point.
+/// B^T d B and A dy A^T of a range of tiles, point by point.
 fn transform_tiles<E: Element>(
     level: Level,
     image: Image,
@@ -91,7 +91,7 @@ struct Transforms<'a, E> {
     image: Image,
     from: (&'a [E], &'a [f32]),
     channels: [usize; 2],
-    /// Tile of row 0, number of rows, and this job's rows.
+    /// The tile of row 0, the number of rows, and the rows of this job.
     first: usize,
     count: usize,
     rows: Range<usize>,
@@ -111,13 +111,13 @@ impl<E: Element> Kernel for Transforms<'_, E> {
             for first in (0..ci).step_by(LANES) {
                 let lanes = LANES.min(ci - first);
                 self.image.transform(s, self.from.0, ci, corner, first, |point, v| {
-                    // SAFETY: each job has rows of its own, which lie inside the buffer.
+                    // SAFETY: each job has its own rows, which lie inside the buffer.
                     unsafe { write(s, self.to[0].get().add((point * self.count + row) * ci + first), v, lanes) };
                 });
             }
             for first in (0..co).step_by(LANES) {
                 slopes(s, &self.image, self.from.1, co, place, first, |point, v| {
-                    // SAFETY: each job has rows of its own, which lie inside the buffer and are whole vectors wide.
+                    // SAFETY: each job has its own rows, which lie inside the buffer and have a width of whole vectors.
                     unsafe { s.store(self.to[1].get().add((point * self.count + row) * width + first), v) };
                 });
             }
@@ -141,7 +141,7 @@ fn slopes<S: Simd>(
     let corner = ((sample * height + row) * width + column) * channels + first;
     if row + OUT <= height && column + OUT <= width && last - first == LANES {
         assert!(corner + (OUT - 1) * (width + 1) * channels + LANES <= dy.len(), "tile outside the gradient");
-        // SAFETY: the assertion covers the farthest of the pixels.
+        // SAFETY: the assertion covers the last pixel.
         let pixel = |r: usize, c: usize| unsafe { s.load(dy.as_ptr().add(corner + (r * width + c) * channels)) };
         transform!(s, pixel, store, output_back_1d, [0, 1, 2, 3], [0, 1, 2, 3]);
     } else {
@@ -156,7 +156,7 @@ fn slopes<S: Simd>(
     }
 }
 
-/// G^T u G, in the order of the weights, in blocks that stay in the first cache.
+/// G^T u G, written in the order of the weights, in blocks that stay in the L1 cache.
 fn transform_back(level: Level, partial: &Partial, ci: usize, co: usize, dw: &mut [f32]) {
     let strips = co.div_ceil(LANES);
     let shared = SharedMut::new(dw);
@@ -167,7 +167,7 @@ fn transform_back(level: Level, partial: &Partial, ci: usize, co: usize, dw: &mu
             for lane in 0..LANES.min(co - strip * LANES) {
                 let o = strip * LANES + lane;
                 for (k, values) in kernel.iter().enumerate() {
-                    // SAFETY: o, i and k lie inside dw, and each job has rows or columns of its own.
+                    // SAFETY: o, i and k lie inside dw, and each job has its own rows or columns.
                     unsafe { *shared.get().add((o * ci + i) * 9 + k) = values[lane] };
                 }
             }

@@ -1,9 +1,9 @@
 //! 3x3 convolutions with stride 1 by Winograd's minimal filtering F(4x4, 3x3), in `f32`.
 //!
-//! A tile of 6x6 inputs gives 4x4 outputs with 36 products of transformed values where the plain sum takes 144 (Lavin and Gray,
-//! "Fast algorithms for convolutional neural networks", CVPR 2016). The transforms come from the points 0, a, -a, b, -b and
-//! infinity; a = 1/sqrt 2 and b = sqrt 2 lose less accuracy than the usual 1 and 2. Each tile is computed on its own, so results
-//! depend neither on the batch nor on the number of threads.
+//! A tile of 6x6 inputs gives 4x4 outputs with 36 products of transformed values, instead of the 144 products of the direct sum
+//! (Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016). The transforms use the points 0, a, -a, b,
+//! -b and infinity; a = 1/sqrt 2 and b = sqrt 2 lose less accuracy than the usual 1 and 2. Tiles are computed independently, so
+//! results do not depend on the batch or on the number of threads.
 
 mod gradient;
 mod transform;
@@ -21,7 +21,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use transform::{IN, Image, OUT, POINTS, output_1d, weights_1d, write};
 
-/// Bytes of transformed values of a job: they stay in the second cache.
+/// The size in bytes of the transformed values per job: they stay in the L2 cache.
 const JOB_BYTES: usize = 512 << 10;
 
 /// Transformed weights of one convolution for [`Conv2d::forward_winograd`].
@@ -33,8 +33,8 @@ pub struct WinogradForward(Packed);
 pub struct WinogradBackward(Packed);
 
 impl Conv2d {
-    /// Whether the passes by Winograd's method exist for this shape and are faster than the plain ones: 3x3, stride 1, images of
-    /// at least 3 pixels a side, and enough channels.
+    /// Whether Winograd's method supports this shape and is faster than the direct passes: a 3x3 kernel, stride 1, output images
+    /// with sides of at least 3 pixels, and enough channels.
     ///
     /// # Panics
     /// When the kernel is larger than the image with its padding.
@@ -42,7 +42,7 @@ impl Conv2d {
         self.has_winograd() && self.out_height().min(self.out_width()) >= 3
     }
 
-    /// Whether the passes by Winograd's method exist, for images of any size.
+    /// Whether Winograd's method supports this convolution, for images of any size.
     fn has_winograd(&self) -> bool {
         self.kernel == 3
             && self.stride == 1
@@ -55,7 +55,7 @@ impl Conv2d {
     /// # Panics
     /// When the length does not match, or [`is_winograd`](Self::is_winograd) does not hold.
     pub fn pack_forward_winograd(&self, level: Level, weights: &[f32]) -> WinogradForward {
-        assert!(self.is_winograd(), "not a convolution for Winograd's method");
+        assert!(self.is_winograd(), "Winograd's method does not support this convolution");
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         let (ci, co) = (self.in_channels, self.out_channels);
         WinogradForward(Packed::by_lines(POINTS, ci, co, |o, i, out| {
@@ -72,21 +72,21 @@ impl Conv2d {
     /// # Panics
     /// When the length does not match, or [`is_winograd`](Self::is_winograd) does not hold.
     pub fn pack_backward_winograd(&self, level: Level, weights: &[f32]) -> WinogradBackward {
-        assert!(self.is_winograd(), "not a convolution for Winograd's method");
+        assert!(self.is_winograd(), "Winograd's method does not support this convolution");
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         let (ci, co) = (self.in_channels, self.out_channels);
-        // The gradient of the input is a convolution with the kernel turned by half a turn.
+        // The gradient of the input is a convolution with the kernel rotated by 180 degrees.
         WinogradBackward(Packed::by_lines(POINTS, co, ci, |i, o, out| {
             let get = |lane: usize, k: usize| weights[(o * ci + i + lane) * 9 + 8 - k];
             level.dispatch(Weights { get, lanes: ci - i, out });
         }))
     }
 
-    /// As [`forward_fused`](Self::forward_fused) of one input, with errors of some 1e-6 of the largest output.
+    /// As [`forward_fused`](Self::forward_fused) with one input, with errors of about 1e-6 of the largest output.
     ///
     /// # Panics
-    /// When a length does not match, the weights were transformed for other channels, or kernel, stride or padding are none
-    /// for which [`is_winograd`](Self::is_winograd) can hold.
+    /// When a length does not match, the weights were transformed for other channels, or
+    /// [`is_winograd`](Self::is_winograd) is false for another reason than the size of the images.
     pub fn forward_winograd<E: Element>(
         &self,
         level: Level,
@@ -96,7 +96,7 @@ impl Conv2d {
         y: &mut [f32],
     ) {
         let packed = &weights.0;
-        assert!(self.has_winograd(), "not a convolution for Winograd's method");
+        assert!(self.has_winograd(), "Winograd's method does not support this convolution");
         packed.check::<f32>(POINTS, self.in_channels, self.out_channels);
         assert_eq!(x.len(), self.input_len(), "length of the input");
         assert_eq!(y.len(), self.output_len(), "length of the output");
@@ -104,14 +104,14 @@ impl Conv2d {
         run(level, self.image(), x, packed, extras, y);
     }
 
-    /// As [`backward_data`](Self::backward_data), with errors of some 1e-6 of the largest gradient.
+    /// As [`backward_data`](Self::backward_data), with errors of about 1e-6 of the largest gradient.
     ///
     /// # Panics
-    /// When a length does not match, the weights were transformed for other channels, or kernel, stride or padding are none
-    /// for which [`is_winograd`](Self::is_winograd) can hold.
+    /// When a length does not match, the weights were transformed for other channels, or
+    /// [`is_winograd`](Self::is_winograd) is false for another reason than the size of the images.
     pub fn backward_data_winograd(&self, level: Level, dy: &[f32], weights: &WinogradBackward, dx: &mut [f32]) {
         let packed = &weights.0;
-        assert!(self.has_winograd(), "not a convolution for Winograd's method");
+        assert!(self.has_winograd(), "Winograd's method does not support this convolution");
         packed.check::<f32>(POINTS, self.out_channels, self.in_channels);
         assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
         assert_eq!(dx.len(), self.input_len(), "length of the input's gradient");
@@ -124,7 +124,7 @@ impl Conv2d {
         run(level, image, dy, packed, Extras::default(), dx);
     }
 
-    /// As [`backward_weights`](Self::backward_weights), with errors of some 1e-6 of the largest gradient.
+    /// As [`backward_weights`](Self::backward_weights), with errors of about 1e-6 of the largest gradient.
     ///
     /// # Panics
     /// When a length does not match, or [`is_winograd`](Self::is_winograd) does not hold.
@@ -136,7 +136,7 @@ impl Conv2d {
         dw: &mut [f32],
         db: Option<&mut [f32]>,
     ) {
-        assert!(self.is_winograd(), "not a convolution for Winograd's method");
+        assert!(self.is_winograd(), "Winograd's method does not support this convolution");
         assert_eq!(x.len(), self.input_len(), "length of the input");
         assert_eq!(dy.len(), self.output_len(), "length of the output's gradient");
         assert_eq!(dw.len(), self.weight_len(), "length of the weights' gradient");
@@ -147,7 +147,7 @@ impl Conv2d {
         }
     }
 
-    /// The forward pass's image.
+    /// The image sizes of the forward pass.
     fn image(&self) -> Image {
         Image {
             batch: self.batch,
@@ -177,13 +177,13 @@ fn run<E: Element>(level: Level, image: Image, x: &[E], packed: &Packed, extras:
 }
 
 thread_local! {
-    /// Transformed values, kept from job to job: fresh memory would cost as much as the products.
+    /// Buffers for transformed values, reused by later jobs: new memory would cost as much time as the products.
     static SCRATCH: Cell<[Vec<Line>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
 }
 
-/// The weights of up to sixteen output channels of one input channel, transformed: G g G^T.
+/// Transforms the weights of up to sixteen output channels and one input channel: G g G^T.
 struct Weights<'a, F> {
-    /// Value of a lane and of a position of the kernel.
+    /// The value for a lane and a position of the kernel.
     get: F,
     lanes: usize,
     out: &'a mut [Line],
@@ -216,7 +216,7 @@ impl<F: Fn(usize, usize) -> f32> Kernel for Weights<'_, F> {
     }
 }
 
-/// Some tiles: transform, multiply, transform back.
+/// Processes a range of tiles: transforms the inputs, multiplies, and transforms back.
 struct Block<'a, E> {
     image: Image,
     x: &'a [E],
@@ -247,7 +247,7 @@ impl<E: Element> Kernel for Block<'_, E> {
             let corner = self.image.corner(tile);
             for first in (0..ci).step_by(LANES) {
                 let lanes = LANES.min(ci - first);
-                // The last point's place lies inside, so every other does.
+                // The position of the last point is inside, so those of all other points are, too.
                 assert!(((POINTS - 1) * count + row) * ci + first + lanes <= values.len());
                 let start = values.as_mut_ptr().wrapping_add(row * ci + first);
                 self.image.transform(s, self.x, ci, corner, first, |point, v| {
@@ -263,7 +263,7 @@ impl<E: Element> Kernel for Block<'_, E> {
             for strip in 0..strips {
                 let products = &products[row * strips + strip..];
                 assert!((POINTS - 1) * count * strips < products.len());
-                // SAFETY: as asserted, the last point's line lies inside, so every other does.
+                // SAFETY: as asserted, the line of the last point is inside, so all other lines are, too.
                 let product = |point: usize| unsafe { s.load(products.as_ptr().add(point * count * strips).cast()) };
                 out.transform(s, place, strip, product);
             }
@@ -307,7 +307,7 @@ fn multiply<S: Simd>(s: S, packed: &Packed, values: &[f32], count: usize, produc
     }
 }
 
-/// Where outputs go.
+/// The destination of the outputs.
 struct Output<'a> {
     image: Image,
     channels: usize,
@@ -321,7 +321,7 @@ impl Output<'_> {
     fn transform<S: Simd>(&self, s: S, place: [usize; 3], strip: usize, product: impl Fn(usize) -> S::V) {
         let [sample, row, column] = place;
         let [height, width] = self.image.output;
-        // Written out, because arrays that are indexed in loops would live in memory.
+        // Without loops, because arrays that are indexed in loops would be in memory and not in registers.
         macro_rules! column {
             ($c:literal) => {
                 output_1d(
@@ -368,10 +368,10 @@ impl Output<'_> {
                     let at = corner + (r * width + c) * self.channels;
                     let mut v = s.add(rows[r][c], shift);
                     if let Some(residual) = residual {
-                        // SAFETY: the farthest of the pixels is inside.
+                        // SAFETY: the last pixel is inside, as asserted.
                         v = s.add(v, unsafe { s.load(residual.add(at)) });
                     }
-                    // SAFETY: the tile lies inside the output, whose length was checked, and belongs to this job alone.
+                    // SAFETY: the tile lies inside the output, whose length was checked, and belongs only to this job.
                     unsafe { s.store(self.y.get().add(at), v) };
                 }
             }
@@ -384,7 +384,7 @@ impl Output<'_> {
                 if let Some(residual) = self.extras.residual {
                     v = s.add(v, s.read(&residual[at..at + last - first]));
                 }
-                // SAFETY: the pixel lies inside the output, whose length was checked, and belongs to this tile alone.
+                // SAFETY: the pixel lies inside the output, whose length was checked, and belongs only to this tile.
                 s.write(unsafe { self.y.slice(at, last - first) }, v);
             }
         }

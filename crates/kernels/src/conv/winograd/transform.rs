@@ -3,7 +3,7 @@
 use crate::element::{Element, read};
 use crate::simd::{LANES, Simd};
 
-/// Side of a tile of outputs, and of the inputs that it reads.
+/// The side of a tile of outputs, the side of the inputs that it reads, and the number of transformed values per tile.
 pub(super) const OUT: usize = 4;
 pub(super) const IN: usize = 6;
 pub(super) const POINTS: usize = IN * IN;
@@ -14,8 +14,8 @@ const B2: f32 = 2.0;
 const A: f32 = std::f32::consts::FRAC_1_SQRT_2;
 const B: f32 = std::f32::consts::SQRT_2;
 
-/// A transform along the columns, then along the rows: `store` gets each point's value. `$r` and `$c` list the rows and columns
-/// that `$d` gives. Written out, because arrays that are indexed in loops would live in memory.
+/// A transform along the columns, then along the rows. `$store` receives the value of each point. `$rows` and `$c` list the rows
+/// and columns of `$d`. There are no loops, because arrays that are indexed in loops would be in memory and not in registers.
 macro_rules! transform {
     ($s:expr, $d:expr, $store:expr, $along:ident, $rows:tt, [$($c:literal),*]) => {{
         let d = $d;
@@ -42,39 +42,39 @@ macro_rules! transform {
 }
 pub(super) use transform;
 
-/// What is read and written, without channels.
+/// The sizes of the input and the output, without channels.
 #[derive(Clone, Copy)]
 pub(super) struct Image {
     pub(super) batch: usize,
     pub(super) input: [usize; 2],
     pub(super) output: [usize; 2],
-    /// Zeros above and to the left.
+    /// The number of zeros above and to the left of the input.
     pub(super) padding: [usize; 2],
 }
 
 impl Image {
-    /// Tiles along rows and columns of one sample.
+    /// The number of tiles of one sample along both axes.
     pub(super) fn tiles(&self) -> [usize; 2] {
         self.output.map(|side| side.div_ceil(OUT))
     }
 }
 
 impl Image {
-    /// Sample, first output row and first output column of a tile.
+    /// The sample, the first output row and the first output column of a tile.
     #[inline(always)]
     pub(super) fn place(&self, tile: usize) -> [usize; 3] {
         let [rows, columns] = self.tiles();
         [tile / (rows * columns), tile / columns % rows * OUT, tile % columns * OUT]
     }
 
-    /// Where the inputs of a tile begin.
+    /// The upper left input pixel of a tile.
     #[inline(always)]
     pub(super) fn corner(&self, tile: usize) -> Corner {
         let [sample, row, column] = self.place(tile);
         Corner { sample, row: row.wrapping_sub(self.padding[0]), column: column.wrapping_sub(self.padding[1]) }
     }
 
-    /// B^T d B of one tile and of up to sixteen channels: `store` gets each point's value.
+    /// B^T d B of one tile and up to sixteen channels: `store` receives the value of each point.
     #[inline(always)]
     pub(super) fn transform<E: Element, S: Simd>(
         &self,
@@ -87,13 +87,13 @@ impl Image {
     ) {
         let Corner { sample, row, column } = corner;
         let [height, width] = self.input;
-        // Wrapped rows and columns are huge, so one comparison covers both sides.
+        // Negative rows and columns wrap to huge numbers, so one comparison checks both bounds.
         let is_inside = row < height && column < width && row + IN <= height && column + IN <= width;
         if is_inside && first + LANES <= channels {
             let at = ((sample * height + row) * width + column) * channels + first;
             let (down, right) = (width * channels, channels);
             assert!(at + (IN - 1) * (down + right) + LANES <= x.len(), "tile outside the input");
-            // SAFETY: the assertion covers the farthest of the pixels.
+            // SAFETY: the assertion covers the last pixel.
             let pixel = |r: usize, c: usize| unsafe { E::load(s, x.as_ptr().add(at + r * down + c * right)) };
             transform!(s, pixel, store, input_1d, [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]);
         } else {
@@ -117,7 +117,7 @@ impl Image {
     }
 }
 
-/// The upper left pixel of a tile of inputs; rows and columns above and left of the image wrap around.
+/// The upper left input pixel of a tile; rows above the image and columns left of it wrap around.
 #[derive(Clone, Copy)]
 pub(super) struct Corner {
     sample: usize,
@@ -214,6 +214,6 @@ pub(super) fn output_1d<S: Simd>(s: S, m: [S::V; IN]) -> [S::V; OUT] {
 /// `p` is valid for writing them.
 #[inline(always)]
 pub(super) unsafe fn write<S: Simd>(s: S, p: *mut f32, v: S::V, lanes: usize) {
-    // SAFETY: the caller vouches for `lanes` values.
+    // SAFETY: the caller guarantees `lanes` values.
     unsafe { if lanes == LANES { s.store(p, v) } else { s.store_partial(p, v, lanes) } }
 }

@@ -1,4 +1,4 @@
-//! Attention.
+//! Attention with our kernels.
 
 use super::{
     Operation,
@@ -19,7 +19,7 @@ pub(in crate::ops) fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads:
     ternary(Attention(pig_kernels::Attention { batch, tokens, heads, head_dim, scale }), q, k, v)
 }
 
-/// Inputs: queries, keys, values. The scores are computed anew in the backward pass.
+/// Inputs: queries, keys, values. The backward pass recomputes the scores.
 #[derive(Clone, Debug)]
 struct Attention(pig_kernels::Attention);
 

@@ -1,8 +1,8 @@
-//! Buffers between tensors and slices, and the list of free ones.
+//! Conversions between tensors and slices, and a pool of free buffers.
 //!
-//! A training step makes and drops the same buffers over and over. Returned to the system, each costs page faults and
-//! zeros when it comes back: more time than the norms take. So the buffers that our operations are the last to read are
-//! kept for the next one of the same length.
+//! A training step allocates and frees the same buffers again and again. If they were returned to the system, each new allocation
+//! would cost page faults and zeroing: more time than the norms take. So if one of our operations is the last reader of a buffer,
+//! the buffer is kept for the next operation that needs the same length.
 
 use burn::{
     backend::{
@@ -17,15 +17,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// What tensors of our operations hold: `f32`, or `bf16` between a norm and the layer that reads it.
+/// The type of the values in tensors of our operations: `f32`, or `bf16` between a norm and the layer that reads it.
 pub(super) trait Value: Element + pig_kernels::Element {
-    /// Burn's name of the type.
+    /// Burn's name for the type.
     const DTYPE: DType;
     /// The values of a contiguous tensor of this type.
     fn slice(x: &FlexTensor) -> Option<&[Self]>;
     /// The bytes of these values.
     fn bytes(values: Vec<Self>) -> Bytes;
-    /// The free buffers.
+    /// The pool of free buffers.
     fn pool() -> MutexGuard<'static, Pool<Self>>;
 }
 
@@ -58,11 +58,11 @@ impl Value for Bf16 {
 }
 
 fn locked<T>(pool: &'static Mutex<Pool<T>>) -> MutexGuard<'static, Pool<T>> {
-    // The pool is whole after every statement, so a panic elsewhere leaves nothing to repair.
+    // The pool is consistent after every statement, so it can be used after a panic of another thread.
     pool.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same tensor without gaps or repetitions: itself, where it has none.
+/// The tensor without gaps or repetitions; a tensor without them is returned unchanged.
 pub(super) fn contiguous(x: FlexTensor) -> FlexTensor {
     let is_contiguous = f32::slice(&x).is_some() || Bf16::slice(&x).is_some();
     if is_contiguous { x } else { x.to_contiguous() }
@@ -78,10 +78,10 @@ pub(super) fn values_of<T: Value>(x: &FlexTensor) -> &[T] {
     T::slice(x).expect("a contiguous tensor of this type")
 }
 
-/// One tensor, or two whose channels stand side by side, as the kernels read them.
+/// One tensor, or two tensors with concatenated channels, as an input of the kernels.
 ///
 /// # Panics
-/// When there are none, or more than two.
+/// When there is no tensor, or more than two.
 pub(super) fn beside<T: Value>(x: &[FlexTensor]) -> Input<'_, T> {
     match x {
         [x] => Input::One(values_of(x)),
@@ -89,7 +89,7 @@ pub(super) fn beside<T: Value>(x: &[FlexTensor]) -> Input<'_, T> {
             let first_channels = a.shape().as_slice().last().copied().unwrap_or_default();
             Input::Concat { first: values_of(a), first_channels, second: values_of(b) }
         }
-        _ => panic!("one tensor or two"),
+        _ => panic!("an input must be one tensor or two tensors"),
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn tensor<T: Value>(values: Vec<T>, shape: Shape) -> FlexTensor {
     FlexTensor::new(T::bytes(values), Layout::contiguous(shape), T::DTYPE)
 }
 
-/// The tensor as `f32`: itself, where it is that already.
+/// The tensor as `f32`; an `f32` tensor is returned unchanged.
 pub(super) fn as_f32(x: &FlexTensor) -> FlexTensor {
     if x.dtype() == DType::F32 {
         return x.clone();
@@ -108,7 +108,7 @@ pub(super) fn as_f32(x: &FlexTensor) -> FlexTensor {
     tensor(y, x.shape())
 }
 
-/// The tensor rounded to `bf16`: itself, where it is that already.
+/// The tensor rounded to `bf16`; a `bf16` tensor is returned unchanged.
 pub(super) fn as_bf16(x: &FlexTensor) -> FlexTensor {
     if x.dtype() == DType::BF16 {
         return x.clone();
@@ -118,12 +118,12 @@ pub(super) fn as_bf16(x: &FlexTensor) -> FlexTensor {
     tensor(y, x.shape())
 }
 
-/// A buffer for as many `f32` as `x` has values, to be overwritten.
+/// A buffer of `f32` for as many values as `x` has. The caller must overwrite all of them.
 pub(super) fn buffer_like(x: &FlexTensor) -> Vec<f32> {
     buffer(x.shape().num_elements())
 }
 
-/// A buffer of `len` values, to be overwritten: what they are at first is not defined.
+/// A buffer of `len` values. The caller must overwrite all of them, because their initial values are not defined.
 pub(super) fn buffer<T: Value>(len: usize) -> Vec<T> {
     if len < SMALLEST {
         return vec![T::default(); len];
@@ -132,7 +132,7 @@ pub(super) fn buffer<T: Value>(len: usize) -> Vec<T> {
     free.unwrap_or_else(|| vec![T::default(); len])
 }
 
-/// Keeps the tensor's buffer for the next [`buffer`] of its length, if nobody else reads it.
+/// Keeps the buffer of the tensor for the next [`buffer`] of the same length, if the tensor has no other owner.
 pub(super) fn recycle(x: FlexTensor) {
     match x.dtype() {
         DType::F32 => recycle_as::<f32>(x),
@@ -145,7 +145,7 @@ fn recycle_as<T: Value>(x: FlexTensor) {
     if !x.is_unique() || x.bytes().len() < SMALLEST * size_of::<T>() {
         return;
     }
-    // A view of a part of a buffer is copied here; our own results are never such views.
+    // Not for views of a part of a buffer, because they would be copied here; our own results are never such views.
     if x.bytes().len() == x.shape().num_elements() * size_of::<T>()
         && let Ok(values) = x.into_data().try_into_vec()
     {
@@ -153,24 +153,24 @@ fn recycle_as<T: Value>(x: FlexTensor) {
     }
 }
 
-/// Values below which the allocator's own lists serve as well.
+/// The smallest number of values for which the pool is used; for smaller buffers the allocator is as fast.
 const SMALLEST: usize = 1 << 12;
 
-/// Buffers are dropped when as many others were asked for since they came free: more than a training step of a large
-/// network asks for.
+/// A free buffer is dropped after this number of requests for buffers: more than a training step of a large network makes.
 const LIFETIME: u64 = 1 << 13;
 
-/// Free buffers by their length; time counts the buffers asked for.
+/// Free buffers by their length; the clock counts requests.
 pub(super) struct Pool<T> {
     shelves: BTreeMap<usize, Shelf<T>>,
     clock: u64,
 }
 
-/// The free buffers of one length, each with the time when it came free.
+/// The free buffers of one length, each with the time since which it is free.
 struct Shelf<T> {
     free: Vec<(u64, Vec<T>)>,
-    /// How often one was asked for and none was free: no fewer than were ever wanted at once, so no more are kept. Tensors that
-    /// other operations made end here too, and of a length that we only ever read there would be no end of them.
+    /// The number of requests without a free buffer. At least this many buffers were in use at the same time, so no more are kept.
+    /// Without this limit the pool would grow: it also receives tensors of other operations, possibly of lengths that are never
+    /// requested.
     missed: usize,
     last_asked: u64,
 }
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn only_the_last_owner_gives_a_buffer_away() {
-        // A length that no other test uses.
+        // No other test uses this length.
         let len = SMALLEST + 12_345;
         let x = tensor(vec![2.0_f32; len], Shape::from([len]));
         assert_eq!(f32::pool().take(len), None);

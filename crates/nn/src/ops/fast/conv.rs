@@ -1,4 +1,4 @@
-//! Convolutions and linear layers.
+//! Convolutions and linear layers with our kernels.
 
 use super::{
     Operation,
@@ -77,7 +77,7 @@ pub(in crate::ops) fn conv2d_concat(
     quaternary(ConvConcat(conv), a, b, weight, bias)
 }
 
-/// As [`crate::ops::plain::linear`]: a 1x1 convolution of images of one pixel.
+/// As [`crate::ops::plain::linear`]; computed as a 1x1 convolution of images with one pixel.
 pub(in crate::ops) fn linear<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
@@ -95,18 +95,18 @@ pub(in crate::ops) fn linear<const D: usize>(
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
-    /// Plain sums in `f32`.
+    /// Direct sums in `f32`.
     F32,
-    /// Plain sums of `bf16` products in `f32`.
+    /// Direct sums of `bf16` products in `f32`.
     Bf16,
     /// Winograd's method in `f32`; inputs may be `bf16`.
     Winograd,
 }
 
-/// Channels below which products of `bf16` pairs are not faster than those of `f32`.
+/// The number of channels below which products of `bf16` pairs are not faster than products in `f32`.
 const THIN: usize = 16;
 
-/// The method of a convolution that has none of its own.
+/// The method of a convolution that does not use Winograd's method.
 pub(super) fn plain_method(precision: Precision, channels: [usize; 2]) -> Method {
     match precision {
         Precision::Bf16 if channels[0].min(channels[1]) >= THIN => Method::Bf16,
@@ -114,7 +114,7 @@ pub(super) fn plain_method(precision: Precision, channels: [usize; 2]) -> Method
     }
 }
 
-/// Weights as the forward pass reads them.
+/// Weights packed for the forward pass.
 #[derive(Debug)]
 enum Weights {
     F32(ForwardWeights),
@@ -139,9 +139,9 @@ impl Conv {
         Self { size: conv, shape: Shape::from([batch, conv.out_height(), conv.out_width(), out_channels]), precision }
     }
 
-    /// The fastest method. The batch must not matter, or a sample would have other bits alone than in a batch.
+    /// The fastest method. It must not depend on the batch, because a sample must have the same bits alone and in a batch.
     fn method(&self) -> Method {
-        /// Pixels below which transforming the weights costs more than the products save.
+        /// The number of pixels below which transforming the weights costs more than the products save.
         const SMALLEST: usize = 64;
         let conv = &self.size;
         if conv.is_winograd() && conv.out_height() * conv.out_width() >= SMALLEST {
@@ -183,14 +183,14 @@ impl Conv {
         }
     }
 
-    /// The packed weights, kept for the next pass.
+    /// The packed weights; they are kept for the next pass.
     fn kept_weights(&self, weight: &FlexTensor) -> Arc<Weights> {
         let channels = [self.size.out_channels, self.size.in_channels];
         let packing = Packing::Conv { channels, kernel: self.size.kernel, method: self.method() };
         forward_weights(packing, weight, |weight| self.pack(weight))
     }
 
-    /// The result where no gradient will be asked for.
+    /// The result, if no gradient will be needed.
     fn infer(&self, x: &FlexTensor, weight: &FlexTensor, extras: Extras) -> FlexTensor {
         let x = self.readable(x);
         let y = self.run(&x, &self.kept_weights(weight), extras);
@@ -198,7 +198,7 @@ impl Conv {
         y
     }
 
-    /// The result, and what the backward pass reads.
+    /// The result, and the data for the backward pass.
     fn forward(&self, x: &FlexTensor, weight: FlexTensor, extras: Extras) -> (FlexTensor, [FlexTensor; 2]) {
         let x = self.readable(x);
         (self.run(&x, &self.pack(values(&weight)), extras), [x, weight])
@@ -232,7 +232,7 @@ impl Conv {
         [tensor(dw, weight.shape()), tensor(db, Shape::from([conv.out_channels]))]
     }
 
-    /// The gradients of x, weight and bias. Side by side, because each has a part that runs on one thread.
+    /// The gradients of x, weight and bias. They are computed in parallel, because each has a part that runs on one thread.
     fn gradients(&self, [x, weight]: &[FlexTensor; 2], dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let dy = if self.method() == Method::Bf16 { as_bf16(dy) } else { dy.clone() };
         let (dx, parameters) = rayon::join(
@@ -246,7 +246,7 @@ impl Conv {
 
     /// The sum over the pixels of each sample, `[batch, out]`.
     fn sample_sums(&self, dy: &[f32]) -> FlexTensor {
-        /// Pixels that are summed in f32 before the sums meet in f64.
+        /// The number of pixels that are summed in f32; the sums of such blocks are added in f64.
         const BLOCK: usize = 256;
         let channels = self.size.out_channels;
         let mut sums = buffer(self.size.batch * channels);
@@ -291,7 +291,7 @@ fn bias_alone(bias: &FlexTensor) -> Extras<'_> {
     Extras { bias: Some(values(bias)), ..Extras::default() }
 }
 
-/// A 1x1 convolution of two tensors side by side. Inputs: both, weight, bias.
+/// A 1x1 convolution of two tensors with concatenated channels. Inputs: both tensors, weight, bias.
 #[derive(Clone, Debug)]
 struct ConvConcat(Conv);
 
@@ -304,7 +304,7 @@ impl ConvConcat {
         match weights {
             Weights::F32(weights) => conv.size.forward_fused(Level::best(), beside(&x), weights, extras, &mut y),
             Weights::Bf16(weights) => conv.size.forward_fused(Level::best(), beside(&x), weights, extras, &mut y),
-            Weights::Winograd(_) => unreachable!("a kernel of 1 is no work for Winograd's method"),
+            Weights::Winograd(_) => unreachable!("Winograd's method does not support a 1x1 kernel"),
         }
         (tensor(y, conv.shape.clone()), x)
     }
@@ -364,16 +364,16 @@ impl Operation<4> for ConvConcat {
     }
 }
 
-/// What is added to a convolution's result as it is stored.
+/// The tensor that is added to the result of a convolution when it is stored.
 #[derive(Clone, Copy, Debug)]
 enum Added {
     /// A value for each channel of each sample.
     Sample,
-    /// A tensor of the result's shape.
+    /// A tensor with the shape of the result.
     Residual,
 }
 
-/// Inputs: x, weight, bias, and what is added.
+/// Inputs: x, weight, bias, and the added tensor.
 #[derive(Clone, Debug)]
 struct ConvAdd {
     conv: Conv,

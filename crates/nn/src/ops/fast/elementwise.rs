@@ -1,4 +1,4 @@
-//! SiLU and concatenation.
+//! SiLU and concatenation with our kernels.
 
 use super::{
     Operation, binary,
@@ -44,7 +44,7 @@ impl Operation<1> for Silu {
     }
 }
 
-/// Shapes of the two inputs, which differ in their channels alone.
+/// The shapes of the two inputs, which differ only in their channels.
 #[derive(Clone, Debug)]
 struct Concat {
     a: [usize; 4],

@@ -1,8 +1,8 @@
-//! The operations on the SIMD kernels of `pig-kernels`, on Burn's CPU backend, for `f32` tensors and for `bf16` ones between
+//! The operations with the SIMD kernels of `pig-kernels` on Burn's CPU backend, for `f32` tensors, and for `bf16` tensors between
 //! a norm and the layer that reads it.
 //!
-//! Each operation is an [`Operation`]: a forward pass on contiguous buffers and a backward pass written by hand.
-//! [`FastOps`] carries them through Burn's dispatch, and records them on the tape where gradients are asked for.
+//! Each operation is an [`Operation`]: a forward pass on contiguous buffers and a manually written backward pass. [`FastOps`]
+//! passes them through Burn's dispatch, and records them in the autodiff graph if gradients are needed.
 
 mod attention;
 mod buffer;
@@ -38,32 +38,32 @@ use burn::{
 use std::{fmt::Debug, marker::PhantomData};
 use timers::timed;
 
-/// Whether these operations run where `x` lives.
+/// Whether these operations support the device and the type of `x`.
 pub(super) fn is_supported<const D: usize>(x: &Tensor<D>) -> bool {
     matches!(x.dtype(), DType::F32 | DType::BF16) && crate::ops::is_cpu(&x.device())
 }
 
-/// A differentiable function of N tensors, on contiguous buffers. Gradients are `f32`, whatever the inputs are.
+/// A differentiable function of N tensors, on contiguous buffers. Gradients are always `f32`, whatever the type of the inputs is.
 pub(crate) trait Operation<const N: usize>: Clone + Debug + Send + 'static {
-    /// What the backward pass needs of the forward pass; tensors in it share their buffers.
+    /// The data that the backward pass needs from the forward pass; its tensors share their buffers.
     type Saved: Clone + Debug + Send + 'static;
 
-    /// The result, and what is to be saved.
+    /// The result, and the data to save.
     fn forward(&self, inputs: [FlexTensor; N]) -> (FlexTensor, Self::Saved);
 
-    /// The result where no gradient will be asked for.
+    /// The result, if no gradient will be needed.
     fn infer(&self, inputs: [FlexTensor; N]) -> FlexTensor {
         self.forward(inputs).0
     }
 
-    /// The gradients of those inputs that are `tracked`, from the gradient of the result.
+    /// The gradients of the `tracked` inputs, from the gradient of the result.
     fn backward(&self, saved: &Self::Saved, dy: &FlexTensor, tracked: [bool; N]) -> [Option<FlexTensor>; N];
 
-    /// The tensors in what was saved, whose buffers may be free after the backward pass.
+    /// The tensors in the saved data, whose buffers may be free after the backward pass.
     fn release(saved: Self::Saved) -> impl IntoIterator<Item = FlexTensor>;
 }
 
-/// Burn's backends with our operations; Burn's macro routes a tensor to the backend that it lives on.
+/// Burn's backends with our operations; Burn's macro routes a tensor to its backend.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait FastOps: Backend {
     /// An operation on one tensor.
@@ -150,7 +150,7 @@ fn compute<O: Operation<N>, const N: usize>(operation: &O, inputs: [FlexTensor; 
     y
 }
 
-/// Computes the result and puts the operation on the tape, if any input is tracked.
+/// Computes the result, and records the operation in the autodiff graph if any input is tracked.
 fn record<O: Operation<N>, C: CheckpointStrategy, const N: usize>(
     operation: O,
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
@@ -168,7 +168,7 @@ fn record<O: Operation<N>, C: CheckpointStrategy, const N: usize>(
     y
 }
 
-/// An operation on the tape.
+/// An operation in the autodiff graph.
 #[derive(Debug)]
 struct Step<O>(PhantomData<O>);
 

@@ -1,4 +1,4 @@
-//! Group normalisation, alone or with SiLU behind it.
+//! Group normalisation with our kernels, with or without SiLU.
 
 use super::{
     Operation,
@@ -35,21 +35,21 @@ pub(in crate::ops) fn group_norm_concat(
     quaternary(Norm::new(dims, settings), a, b, weight, bias)
 }
 
-/// Inputs: x or two tensors side by side, weight, bias.
+/// Inputs: x or two tensors with concatenated channels, weight, bias.
 #[derive(Clone, Debug)]
 struct Norm {
     size: GroupNorm,
-    /// Shape of the result.
+    /// The shape of the result.
     dims: [usize; 4],
-    /// Of the result.
+    /// The precision of the result.
     precision: Precision,
 }
 
-/// What the backward pass reads; the result is computed anew from it.
+/// The data for the backward pass, which recomputes the result from it.
 #[derive(Clone, Debug)]
 struct Saved<const N: usize> {
     inputs: [FlexTensor; N],
-    /// Of each group of each sample.
+    /// The mean of each group of each sample.
     mean: Vec<f32>,
     /// The reciprocal standard deviation of each group of each sample.
     rstd: Vec<f32>,
@@ -63,7 +63,7 @@ impl Norm {
         Self { size, dims, precision }
     }
 
-    /// The result in the type `T`, and what the backward pass reads.
+    /// The result in the type `T`, and the data for the backward pass.
     fn run<T: Value, const N: usize>(&self, inputs: [FlexTensor; N]) -> (FlexTensor, Saved<N>) {
         let groups = self.size.batch * self.size.groups;
         let shape = Shape::from(self.dims);

@@ -1,7 +1,7 @@
-//! Weights packed for the kernels, kept from one forward pass to the next.
+//! Weights that are packed for the kernels and kept for later forward passes.
 //!
-//! A sampling runs the same weights hundreds of times; packing them takes a tenth of a small image's forward pass. While
-//! training they change with every step, so only passes without gradients keep them.
+//! A sampling uses the same weights hundreds of times, and packing them takes a tenth of the forward pass of a small image. In
+//! training they change with every step, so only passes without gradients keep packed weights.
 
 use super::{buffer::values, conv::Method};
 use burn::{backend::flex::FlexTensor, tensor::Bytes};
@@ -12,40 +12,40 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// What weights are packed for.
+/// The operation for which weights are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
     /// A convolution.
     Conv {
-        /// Channels out and in.
+        /// The numbers of output and input channels.
         channels: [usize; 2],
         kernel: usize,
         method: Method,
     },
-    /// A 3x3 convolution behind nearest upsampling, with these channels out and in.
+    /// A 3x3 convolution after nearest upsampling, with these numbers of output and input channels.
     UpsampleConv([usize; 2], Method),
 }
 
-/// What is packed, and from what.
+/// Packed weights and their source.
 struct Entry {
-    /// Dead as soon as the weights are dropped or written to: a sole owner that writes moves the values to an allocation
-    /// of its own, because this reference exists.
+    /// Invalid as soon as the weights are dropped or written: because this weak reference exists, a sole owner that writes moves the
+    /// values to a new allocation.
     source: Weak<Bytes>,
     packing: Packing,
     packed: Arc<dyn Any + Send + Sync>,
 }
 
-/// By the address of the weights' shared allocation, which stays taken as long as the entry refers to it.
+/// The entries by the address of the shared allocation of the weights. The address is not reused as long as the entry refers to it.
 static ENTRIES: Mutex<Option<HashMap<usize, Entry>>> = Mutex::new(None);
 
 thread_local! {
     static IS_KEEPING: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Computes without keeping the weights that it packs: for a forward pass within a training step, whose weights the next step
-/// changes. Packed for Winograd's method, they take four times the memory of the weights themselves.
+/// Runs `f` without keeping the weights that it packs. It is meant for a forward pass within a training step, because the next step
+/// changes the weights. Weights packed for Winograd's method take four times the memory of the weights themselves.
 pub fn without_keeping_weights<T>(f: impl FnOnce() -> T) -> T {
-    /// Sets the flag back, also when `f` panics.
+    /// Restores the flag, also when `f` panics.
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -56,7 +56,7 @@ pub fn without_keeping_weights<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// What `pack` makes of `weight`, or made of it when the same was asked for before.
+/// The result of `pack` for `weight`, or a kept result of an earlier call with the same weights and packing.
 pub(super) fn forward_weights<T: Any + Send + Sync>(
     packing: Packing,
     weight: &FlexTensor,
@@ -64,7 +64,7 @@ pub(super) fn forward_weights<T: Any + Send + Sync>(
 ) -> Arc<T> {
     let pack = || Arc::new(pack(values(weight)));
     let source = weight.data_arc();
-    // Of a larger buffer, another part may have the same allocation and shape.
+    // If the weights are a part of a larger buffer, another part can have the same allocation and shape.
     let is_part = source.len() != size_of_val(values(weight));
     if is_part || !IS_KEEPING.get() {
         return pack();
@@ -87,7 +87,7 @@ pub(super) fn forward_weights<T: Any + Send + Sync>(
 }
 
 fn with_entries<T>(f: impl FnOnce(&mut HashMap<usize, Entry>) -> T) -> T {
-    // The map is whole after every statement, so a panic elsewhere leaves nothing to repair.
+    // The map is consistent after every statement, so it can be used after a panic of another thread.
     f(ENTRIES.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
 }
 

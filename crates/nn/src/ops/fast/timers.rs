@@ -1,4 +1,4 @@
-//! Where the time goes: seconds and calls of each operation and shape, counted only after [`start`].
+//! Measures the time of each operation and shape: seconds and calls, counted only after [`start`].
 
 use std::{
     collections::HashMap,
@@ -10,34 +10,34 @@ use std::{
     time::Instant,
 };
 
-/// One operation of one shape, forward or backward.
+/// One operation with one shape, forward or backward.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// `forward` or `backward`.
     pub pass: &'static str,
     /// The operation and its shape.
     pub operation: String,
-    /// How often it ran.
+    /// The number of calls.
     pub calls: u64,
-    /// Wall seconds of all calls.
+    /// The wall time of all calls in seconds.
     pub seconds: f64,
-    /// Wall seconds of the fastest call: what other work on the machine disturbs least.
+    /// The wall time of the fastest call in seconds; other work on the machine disturbs it least.
     pub fastest: f64,
 }
 
-/// Calls, the sum of their seconds, and the least.
+/// The number of calls, the sum of their seconds, and the smallest number of seconds.
 type Count = (u64, f64, f64);
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
 static ROWS: Mutex<Option<HashMap<(&'static str, String), Count>>> = Mutex::new(None);
 
-/// Begins to count, from zero.
+/// Starts to count, from zero.
 pub fn start() {
     *ROWS.lock().unwrap_or_else(PoisonError::into_inner) = Some(HashMap::new());
     IS_ON.store(true, Ordering::Relaxed);
 }
 
-/// Stops counting; what was counted, longest first.
+/// Stops counting and returns the rows, those with the most seconds first.
 pub fn stop() -> Vec<Row> {
     IS_ON.store(false, Ordering::Relaxed);
     let counted = ROWS.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
@@ -49,7 +49,7 @@ pub fn stop() -> Vec<Row> {
     rows
 }
 
-/// Runs `f`, on the clock if there is one.
+/// Runs `f` and measures its time if counting is on.
 pub(super) fn timed<T>(pass: &'static str, operation: &impl Debug, f: impl FnOnce() -> T) -> T {
     if !IS_ON.load(Ordering::Relaxed) {
         return f();

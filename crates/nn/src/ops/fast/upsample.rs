@@ -1,4 +1,4 @@
-//! Upsampling, and the convolution that follows it.
+//! Upsampling, and upsampling with a convolution after it, with our kernels.
 
 use super::{
     Operation,
@@ -20,8 +20,8 @@ pub(in crate::ops) fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
     unary(Upsample { input: x.dims() }, x)
 }
 
-/// As [`crate::ops::plain::upsample_conv2d`], for kernels of 3. Pixels of one small pixel share sums of weights: four
-/// ninths of the multiplications, and no large image between.
+/// As [`crate::ops::plain::upsample_conv2d`], for kernels of 3. It uses sums of weights for output pixels that read the same small
+/// pixel: this takes four ninths of the multiplications, and no upsampled image is stored.
 pub(in crate::ops) fn upsample_conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -39,7 +39,7 @@ pub(in crate::ops) fn upsample_conv2d(
 
 #[derive(Clone, Debug)]
 struct Upsample {
-    /// Shape of the input.
+    /// The shape of the input.
     input: [usize; 4],
 }
 
@@ -65,7 +65,7 @@ impl Operation<1> for Upsample {
     }
 }
 
-/// Products of elements of type `T`. Inputs: x, weight, bias.
+/// Upsampling and convolution with products in the type `T`. Inputs: x, weight, bias.
 #[derive(Clone, Debug)]
 struct UpsampleConv<T>(UpsampleConv2d, PhantomData<T>);
 
@@ -78,11 +78,11 @@ impl<T: Product> UpsampleConv<T> {
     }
 }
 
-/// What products are made of.
+/// The type of the factors of products.
 trait Product: Value {
-    /// How the weights are packed.
+    /// The method for which the weights are packed.
     const METHOD: Method;
-    /// The tensor in this type.
+    /// The tensor converted to this type.
     fn cast(x: &FlexTensor) -> FlexTensor;
 }
 
@@ -129,7 +129,7 @@ impl<T: Product> Operation<3> for UpsampleConv<T> {
             self.0.backward_weights::<T>(level, values_of(x), values_of(&dy), &mut dw, Some(&mut db));
             [tensor(dw, weight.shape()), tensor(db, Shape::from([self.0.out_channels]))]
         };
-        // Side by side, because each has a part that runs on one thread.
+        // In parallel, because each has a part that runs on one thread.
         let (dx, parameters) =
             rayon::join(|| tracked[0].then(input_gradient), || (tracked[1] || tracked[2]).then(parameter_gradients));
         recycle(dy);
