@@ -86,29 +86,22 @@ impl Config {
     fn check_steps_of_ddpm(&self) -> Result<()> {
         let (sample, last) = (&self.sample, self.schedule.num_train_timesteps);
         let word = |kind: SamplerKind| serde_json::to_string(&kind).unwrap_or_default();
-        match self.method {
-            Method::Ddpm => {
-                let other = "with method = \"ddpm\"; `--set method=ddim` samples the same network otherwise";
-                require(
-                    sample.sampler == SamplerKind::Ddpm,
-                    "sample.sampler",
-                    word(sample.sampler),
-                    &format!("ddpm {other}"),
-                )?;
-                require(
-                    sample.num_inference_steps == last,
-                    "sample.num_inference_steps",
-                    sample.num_inference_steps,
-                    &format!("all {last} {other}"),
-                )
-            }
-            Method::Ddim => require(
-                sample.sampler != SamplerKind::Ddpm,
-                "sample.sampler",
-                word(sample.sampler),
-                "another with method = \"ddim\"; ancestral sampling is method = \"ddpm\"",
-            ),
-            Method::Pig | Method::Joint | Method::SegGuided | Method::Controlnet | Method::Ldm => Ok(()),
+        let is_ddpm = sample.sampler == SamplerKind::Ddpm;
+        if self.method == Method::Ddpm {
+            let other = "with method = \"ddpm\"; `--set method=ddim` samples the same network otherwise";
+            require(is_ddpm, "sample.sampler", word(sample.sampler), &format!("ddpm {other}"))?;
+            require(
+                sample.num_inference_steps == last,
+                "sample.num_inference_steps",
+                sample.num_inference_steps,
+                &format!("all {last} {other}"),
+            )?;
         }
+        require(
+            self.method != Method::Ddim || !is_ddpm,
+            "sample.sampler",
+            word(sample.sampler),
+            "another with method = \"ddim\"; ancestral sampling is method = \"ddpm\"",
+        )
     }
 }
