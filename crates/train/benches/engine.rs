@@ -1,14 +1,14 @@
-//! Our side of `bench/run`: one case in one process, driven by JSON lines on stdin, answered by JSON lines on stdout.
+//! pig's side of `bench/run`: one process runs one case. It reads requests as JSON lines on stdin and answers as JSON lines on stdout.
 //!
 //! | request | what it does | answer |
 //! |---|---|---|
 //! | `{"do": "load", "case": {..}}` | builds networks and inputs | `{"parameters": .., "flops": .., "threads": ..}` |
-//! | `{"do": "run", "count": 3}` | that many steps | `{"seconds": [..]}` |
-//! | `{"do": "outputs", "path": ".."}` | one step from the first weights, written as safetensors | `{}` |
-//! | `{"do": "peak"}` | arithmetic peak of this moment | `{"f32": .., "bf16": ..}` |
+//! | `{"do": "run", "count": 3}` | runs that many steps | `{"seconds": [..]}` |
+//! | `{"do": "outputs", "path": ".."}` | runs one step from the first weights, writes its results as safetensors | `{}` |
+//! | `{"do": "peak"}` | measures the present arithmetic peak | `{"f32": .., "bf16": .., "level": ..}` |
 //!
-//! A request that cannot be met is answered `{"unsupported": why}`. `bench/torch_worker.py` speaks the same; the weights and
-//! inputs of both follow from names by the rule in `tests/peers/README.md`. Threads are rayon's, `RAYON_NUM_THREADS`.
+//! The answer to a request that cannot be met is `{"unsupported": why}`. `bench/torch_worker.py` uses the same protocol. Both derive
+//! weights and inputs from names by the rule in `tests/peers/README.md`. `RAYON_NUM_THREADS` sets the number of threads.
 
 use burn::{
     module::Module,
@@ -68,9 +68,9 @@ struct Case {
     batch: usize,
     size: [usize; 2],
     precision: Precision,
-    /// The network time of each sample, counted from 0; of [`Work::Forward`] and [`Work::Train`].
+    /// The network time of each sample, counted from 0; for [`Work::Forward`] and [`Work::Train`].
     times: Vec<f32>,
-    /// The timestep of [`Work::Algorithm2`], which ends at 0.
+    /// The timestep from which the one step of [`Work::Algorithm2`] goes to 0.
     t: usize,
     learning_rate: f64,
 }
@@ -96,7 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("this program waits for requests of bench/run; start that instead");
         return Ok(());
     }
-    // In a thread of the pool, as `pig` computes.
+    // This runs in a thread of the pool, as the computations of `pig` do.
     rayon::scope(|_| serve(&stdin).map_err(|error| error.to_string()))?;
     Ok(())
 }
@@ -139,7 +139,7 @@ fn answer(request: Request, job: &mut Option<Job>) -> Result<Value, Box<dyn Erro
     }
 }
 
-/// Operations of one step. A backward pass counts as two forward passes: the gradients by the data and by the weights.
+/// Operations of one step. A backward pass counts as two forward passes: the gradients with respect to the data and to the weights.
 fn flops(case: &Case) -> f64 {
     let passes = match case.work {
         Work::Forward => 1.0,
@@ -171,7 +171,7 @@ impl Job {
         };
         let kind = match case.work {
             Work::Forward => Kind::Forward { unet: network(Role::ModelX, "")?, x: images("input.x", 2) },
-            // The optimiser's memory comes with the first step, as PyTorch's does.
+            // The optimiser allocates its memory in the first step, as PyTorch's does.
             Work::Train => Kind::Train {
                 unet: Some(network(Role::ModelX, "")?.train()),
                 x: images("input.x", 2),
@@ -198,7 +198,7 @@ impl Job {
         }
     }
 
-    /// Seconds of one step, results on the host.
+    /// Seconds of one step, until its results are on the host.
     fn timed_step(&mut self) -> f64 {
         let start = Instant::now();
         match &mut self.kind {
@@ -206,7 +206,7 @@ impl Job {
                 unet.forward(x.clone(), &self.case.times, &self.case.pass()).into_data();
             }
             Kind::Train { unet, x, target, optimizer, step } => {
-                // Taken out, so that the optimiser changes its values where they lie.
+                // The network is taken out, so that the optimiser changes its values in place.
                 if let Some(network) = unet.take() {
                     let (_, _, gradients) = gradients(&network, x, target, &self.case);
                     let optimizer = optimizer.get_or_insert_with(|| Optimizer::new(&adam().optim(), &network));
@@ -248,7 +248,7 @@ impl Job {
     }
 }
 
-/// Forward, squared error, backward: the output, the loss and the gradients by all parameters on the host.
+/// Forward pass, mean squared error, backward pass: the output, the loss, and the gradients of all parameters on the host.
 fn gradients(unet: &UNet, x: &Tensor<4>, target: &Tensor<4>, case: &Case) -> (Tensor<4>, Tensor<1>, NamedGradients) {
     let output = unet.forward(x.clone(), &case.times, &case.pass());
     let loss = (output.clone() - target.clone()).square().mean();
@@ -257,7 +257,7 @@ fn gradients(unet: &UNet, x: &Tensor<4>, target: &Tensor<4>, case: &Case) -> (Te
     (output, loss, gradients)
 }
 
-/// PyTorch's Adam, without an average of the weights.
+/// The settings of PyTorch's Adam, without an average of the weights.
 fn adam() -> TrainConfig {
     TrainConfig { optimizer: OptimizerKind::Adam, weight_decay: 0.0, ema_decay: 0.0, ..TrainConfig::default() }
 }
@@ -283,7 +283,7 @@ fn one_step(
     )
 }
 
-/// The peers' weight rule: element `i` of the tensor called `name`, from FNV-1a and splitmix64.
+/// The rule for weights that the peers use: the elements of the tensor `name`, from FNV-1a and splitmix64.
 fn fill(name: &str, count: usize, scale: f64, shift: f64) -> Vec<f32> {
     let hash = name_hash(name);
     let value = |i: u64| {
@@ -297,7 +297,7 @@ fn fill(name: &str, count: usize, scale: f64, shift: f64) -> Vec<f32> {
     (0..count as u64).map(value).collect()
 }
 
-/// Every parameter filled from `prefix` and its name, at the rule's scale for its shape.
+/// Fills every parameter from `prefix` and its name, with the scale that the rule has for its shape.
 fn filled(unet: UNet, prefix: &str) -> Result<UNet, parameters::ParameterError> {
     let named = |(name, array): (String, Array)| {
         let (scale, shift) = match array.shape.as_slice() {
@@ -312,7 +312,7 @@ fn filled(unet: UNet, prefix: &str) -> Result<UNet, parameters::ParameterError> 
     parameters::import(unet, &arrays)
 }
 
-/// The input of that name, filled as `[batch, channels, height, width]`, as `[batch, height, width, channels]`.
+/// The input `name`: filled as `[batch, channels, height, width]`, returned as `[batch, height, width, channels]`.
 fn images(name: &str, [batch, channels, height, width]: [usize; 4], device: &Device) -> Tensor<4> {
     let pixels = height * width;
     let values = fill(name, batch * channels * pixels, 1.0, 0.0);
@@ -324,7 +324,7 @@ fn images(name: &str, [batch, channels, height, width]: [usize; 4], device: &Dev
     Tensor::from_data(TensorData::new(moved, [batch, height, width, channels]), device)
 }
 
-/// Shape and values of `[batch, height, width, channels]` as PyTorch has them.
+/// Shape and values of `[batch, height, width, channels]` in PyTorch's order, `[batch, channels, height, width]`.
 fn channels_first(tensor: Tensor<4>) -> (Vec<usize>, Vec<f32>) {
     let tensor = tensor.permute([0, 3, 1, 2]);
     let shape = tensor.dims().to_vec();

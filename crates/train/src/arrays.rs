@@ -1,4 +1,4 @@
-//! Sampling held against other frameworks: given initial noise in, whole trajectories out, as NumPy's archives.
+//! Comparison of sampling with other frameworks: reads initial noise from, and writes whole trajectories to, NumPy archives.
 //!
 //! Arrays have the axes of other frameworks, [.., channels, height, width]; x is the mask and y the image, as in the paper.
 
@@ -17,15 +17,15 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct InitialNoise {
     path: PathBuf,
-    /// Rows of height * width values, where the file has them.
+    /// Rows of height * width values; `None` if the file has no x_T.
     x: Option<Vec<Vec<f32>>>,
     /// Rows of height * width * channels values.
     y: Vec<Vec<f32>>,
 }
 
 impl InitialNoise {
-    /// Reads `y_T` of `[samples, channels, height, width]` and, where it is there, `x_T` of one channel: both of the sizes
-    /// [height, width, channels] that the run starts from. Numbers of any type become f32.
+    /// Reads `y_T` of `[samples, channels, height, width]` and, if the file has it, `x_T` with one channel. Both must have the
+    /// sizes [height, width, channels] that the run starts from. Numbers of any type become f32.
     pub fn read(path: &Path, x_size: [usize; 3], y_size: [usize; 3]) -> Result<Self> {
         let mut arrays = npz::read(path)?;
         let bad = |problem: String, advice| Error::BadFile { path: path.to_owned(), problem, advice };
@@ -35,7 +35,7 @@ impl InitialNoise {
         })?;
         let x = arrays.remove("x_T");
         if let Some(name) = arrays.keys().next() {
-            return Err(bad(format!("an array {name:?}, expected x_T and y_T"), "save y_T, or x_T and y_T alone"));
+            return Err(bad(format!("has an array {name:?}, expected x_T and y_T"), "save x_T and y_T, or y_T alone"));
         }
         let rows = |name: &str, array: &NpyArray, size| {
             rows(array, size).map_err(|problem| bad(format!("{name} {problem}"), "save normal noise of the run's size"))
@@ -47,37 +47,37 @@ impl InitialNoise {
         };
         match &noise.x {
             Some(x) if x.len() != noise.y.len() => {
-                let problem = format!("x_T has {} rows and y_T {}, expected as many", x.len(), noise.y.len());
+                let problem = format!("x_T has {} rows and y_T {}, expected the same number", x.len(), noise.y.len());
                 Err(bad(problem, "give both for the same samples"))
             }
             _ => Ok(noise),
         }
     }
 
-    /// Number of samples that start from the noise of a file, before its sizes are known to fit.
+    /// Number of samples that can start from the noise of a file: the rows of y_T, 0 without a y_T. Sizes are not checked.
     pub fn count(path: &Path) -> Result<usize> {
         Ok(npz::read(path)?.get("y_T").and_then(|y| y.shape.first().copied()).unwrap_or(0))
     }
 
-    /// Refuses samples without a row.
+    /// Refuses samples that have no row.
     pub fn check(&self, seeds: &[u64]) -> Result<()> {
         match seeds.iter().find(|&&seed| seed >= self.y.len() as u64) {
             None => Ok(()),
             Some(seed) => Err(Error::BadFile {
                 path: self.path.clone(),
-                problem: format!("{} rows, for the samples from 0 on; sample {seed} is asked for", self.y.len()),
-                advice: "give a row for each sample, or name fewer with --count or --seeds",
+                problem: format!("has {} rows, for the samples from 0 on; sample {seed} was requested", self.y.len()),
+                advice: "give a row for each sample, or request other samples with --count or --seeds",
             }),
         }
     }
 
-    /// What names the noise.
+    /// SHA-256 of the values, which identifies the noise.
     pub fn sha256(&self) -> String {
         let values = self.x.iter().flatten().chain(&self.y).flatten();
         sha256(&values.flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
     }
 
-    /// The start of a chain for the samples `ids`, `[batch, size..]`, where the file has it.
+    /// The start of the chain `stream` for the samples `ids`, `[batch, height, width, channels]`; `None` if the file has none.
     pub(crate) fn start(&self, stream: Stream, ids: &[u64], size: [usize; 3], device: &Device) -> Option<Tensor<4>> {
         let rows = match stream {
             Stream::X => self.x.as_ref()?,
@@ -89,7 +89,7 @@ impl InitialNoise {
     }
 }
 
-/// `[samples, channels, height, width]` as one vector of height * width * channels values a sample.
+/// `[samples, channels, height, width]` as one vector of height * width * channels values per sample.
 fn rows(array: &NpyArray, [height, width, channels]: [usize; 3]) -> std::result::Result<Vec<Vec<f32>>, String> {
     match array.shape[..] {
         [_, c, h, w] if (c, h, w) == (channels, height, width) => {}
@@ -108,24 +108,24 @@ fn rows(array: &NpyArray, [height, width, channels]: [usize; 3]) -> std::result:
     Ok(values.chunks_exact((pixels * channels).max(1)).map(last_to_first).collect())
 }
 
-/// What the networks were shown in one look, and made of it.
+/// The input of one evaluation of the networks, and their estimate.
 #[derive(Clone, Debug)]
 struct Look {
     at: Transition,
-    /// [batch, height, width, channels] of both.
+    /// [batch, height, width, channels] of both arrays.
     dims: [usize; 4],
     x_t: Vec<f32>,
     x_0: Vec<f32>,
 }
 
-/// Writes down every look of both chains, on the host.
+/// Records every evaluation in both chains, on the host.
 #[derive(Debug, Default)]
 pub struct Recorder {
     x: RefCell<Vec<Look>>,
     y: RefCell<Vec<Look>>,
 }
 
-/// A step whose chain is written down.
+/// A step that records its chain.
 struct Recorded<'a> {
     step: Box<dyn Step + 'a>,
     looks: &'a RefCell<Vec<Look>>,
@@ -141,15 +141,16 @@ impl Step for Recorded<'_> {
 }
 
 impl Recorder {
-    /// `step`, whose chain `stream` is written down here.
+    /// Wraps `step`, so that the chain `stream` is recorded here.
     pub(crate) fn record<'a>(&'a self, step: Box<dyn Step + 'a>, stream: Stream) -> Box<dyn Step + 'a> {
         let looks = if stream == Stream::X { &self.x } else { &self.y };
         Box::new(Recorded { step, looks })
     }
 
-    /// Writes `arrays/000017.npz` into `out` for each of the samples `ids` of the batch just made, and forgets the batch.
+    /// Writes a file such as `arrays/000017.npz` into `out` for each of the samples `ids` of the batch just made, and clears the
+    /// record.
     ///
-    /// `schedule` is the one that was walked, `size` that of the pictures as [height, width, channels].
+    /// `schedule` is the noise schedule of the sampling; the last argument is the size of the pictures, [height, width, channels].
     pub fn write(
         &self,
         out: &Path,
@@ -194,7 +195,7 @@ impl Recorder {
 /// The folder of saved arrays within an output folder.
 const FOLDER: &str = "arrays";
 
-/// Where the arrays of a sample lie.
+/// The path of a sample's arrays.
 pub fn path(out: &Path, seed: u64) -> PathBuf {
     out.join(FOLDER).join(format!("{}.npz", file_stem(seed)))
 }

@@ -1,5 +1,5 @@
-//! Training batches: which pairs, which timesteps, which noise. All are functions of (seed, position), so a resumed run
-//! draws what an uninterrupted one would have drawn.
+//! Training batches: the pairs, the timesteps and the noise. All are functions of (seed, position), so a resumed run draws the
+//! same batches as an uninterrupted run.
 
 use crate::config::{TimestepSampling, TrainConfig};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -13,16 +13,16 @@ pub struct Batch {
     pub masks: Tensor<4>,
     /// Images in [-1, 1], `[batch, height, width, channels]`: the paper's y_0.
     pub images: Tensor<4>,
-    /// One timestep a sample, in 1..=T.
+    /// One timestep per sample, in 1..=T.
     pub t: Vec<usize>,
-    /// Names the noise of each sample: its position in the whole training.
+    /// The noise of each sample, keyed by the sample's position in the whole training.
     pub noise: NoiseSource,
-    /// Positions of the samples, for other draws keyed by them.
+    /// Positions of the samples in the whole training; they key other random draws, too.
     pub positions: Vec<u64>,
 }
 
 impl Batch {
-    /// Noise shaped like `like`.
+    /// Noise with the shape of `like`.
     pub fn draw(&self, stream: Stream, like: &Tensor<4>) -> Tensor<4> {
         let [_, height, width, channels] = like.dims();
         self.noise.draw(stream, 0, [height, width, channels])
@@ -34,11 +34,11 @@ impl Batch {
 pub struct Batches<'a> {
     /// The pairs.
     pub set: &'a PreparedSet,
-    /// Changes applied alike to image and mask.
+    /// Random changes applied alike to image and mask.
     pub augment: &'a AugmentConfig,
     /// T.
     pub num_train_timesteps: usize,
-    /// Where tensors are put.
+    /// The device of the tensors.
     pub device: &'a Device,
 }
 
@@ -51,7 +51,7 @@ impl Batches<'_> {
         self.assemble(config.seed, &indices, positions, t, true)
     }
 
-    /// The pairs `indices`, as they are, at given timesteps. `positions` name their noise.
+    /// The pairs `indices` without augmentation, at given timesteps. `positions` key their noise.
     pub fn fixed(&self, seed: u64, indices: &[usize], positions: Vec<u64>, t: Vec<usize>) -> Batch {
         self.assemble(seed, indices, positions, t, false)
     }
@@ -79,7 +79,7 @@ impl Batches<'_> {
     }
 }
 
-/// Which of `count` pairs stand at `positions` of the endless sequence, every epoch of which is shuffled anew.
+/// The indices of the pairs at `positions` of the endless sequence of `count` pairs, which is reshuffled in every epoch.
 pub fn shuffled_indices(seed: u64, positions: &[u64], count: usize) -> Vec<usize> {
     let mut epoch = (usize::MAX, Vec::new());
     let index = |&position: &u64| {
@@ -92,7 +92,7 @@ pub fn shuffled_indices(seed: u64, positions: &[u64], count: usize) -> Vec<usize
     positions.iter().map(index).collect()
 }
 
-/// The order of epoch `number`: Fisher and Yates.
+/// The order of the pairs in epoch `number`, by the Fisher-Yates shuffle.
 fn shuffled(seed: u64, number: usize, count: usize) -> Vec<usize> {
     let mut rng = keyed_rng(seed, number as u64, Stream::TrainOrder, 0);
     let mut order: Vec<usize> = (0..count).collect();
@@ -102,7 +102,7 @@ fn shuffled(seed: u64, number: usize, count: usize) -> Vec<usize> {
     order
 }
 
-/// Uniform in 1..=T, or mirrored pairs: with an odd batch the middle sample stands alone.
+/// Timesteps uniform in 1..=T, or in mirrored pairs; in an odd batch the middle sample has no partner.
 fn timesteps(config: &TrainConfig, last: usize, positions: &[u64]) -> Vec<usize> {
     let draw = |position: u64| {
         let mut rng = keyed_rng(config.seed, position, Stream::TrainTime, 0);

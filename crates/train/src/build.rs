@@ -1,4 +1,4 @@
-//! The networks of a configuration, with weights of zero, and what their forward passes cost.
+//! The networks of a configuration, with weights of zero, and the cost of their forward passes.
 
 use crate::{Config, Error, Result, config::NoiseLevels, role::Role};
 use burn::tensor::Device;

@@ -1,4 +1,4 @@
-//! The diffusion chains of a sampling: noise, schedule, steps and denoisers as the configuration says, whatever the method.
+//! The diffusion chains of a sampling, for every method: noise, schedule, steps and denoisers by the configuration.
 
 use crate::{
     Config, Result,
@@ -37,33 +37,33 @@ pub struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    /// The chains under the `[schedule]` and `[sample]` sections of `config`.
+    /// The chains with the `[schedule]` and `[sample]` sections of `config`.
     pub(crate) fn new(config: &'a Config, device: &'a Device) -> Result<Self> {
         let (schedule, timesteps) = config.levels()?;
         let trained = Schedule::new(&config.schedule)?;
         Ok(Self { config, schedule, trained, timesteps, initial: None, recorder: None, device })
     }
 
-    /// The same chains, starting from given noise where `initial` has it.
+    /// The same chains, which start from the noise of `initial` if it has noise for them.
     #[must_use]
     pub(crate) fn starting_from(mut self, initial: Option<&'a InitialNoise>) -> Self {
         self.initial = initial;
         self
     }
 
-    /// The same chains, written down by `recorder`.
+    /// The same chains, recorded by `recorder`.
     #[must_use]
     pub(crate) fn recorded_by(mut self, recorder: Option<&'a Recorder>) -> Self {
         self.recorder = recorder;
         self
     }
 
-    /// The noise of the samples named by `ids`.
+    /// The noise of the samples `ids`.
     pub(crate) fn noise(&self, ids: &[u64]) -> NoiseSource {
         NoiseSource::new(self.config.sample.seed, ids.to_vec(), self.device)
     }
 
-    /// x_T or y_T: one start for each sample, whatever the number of steps.
+    /// x_T or y_T: one start for each sample, the same for any number of steps.
     pub(crate) fn start(&self, noise: &NoiseSource, stream: Stream) -> Tensor<4> {
         let size = self.start_size(stream);
         let given = self.initial.and_then(|initial| initial.start(stream, noise.samples(), size, self.device));
@@ -76,7 +76,7 @@ impl<'a> Chains<'a> {
         [height, width, if stream == Stream::Y { channels } else { 1 }]
     }
 
-    /// The sampler's step along the chain of x or y.
+    /// The sampler's step for the chain of x or y.
     pub(crate) fn step(&self, noise: &NoiseSource, stream: Stream) -> Box<dyn Step + '_> {
         let step = self.config.sample.sampler_settings().step(&self.schedule, (noise.clone(), stream));
         match self.recorder {
@@ -92,17 +92,17 @@ impl<'a> Chains<'a> {
             .on_volumes(self.config.volume())
     }
 
-    /// `denoiser` under classifier-free guidance, where `sample.guidance_scale` asks for it, and clipped.
+    /// `denoiser` with classifier-free guidance of scale `sample.guidance_scale`, and [`clipped`](Self::clipped).
     pub(crate) fn guided<'n>(&self, denoiser: impl Denoiser + 'n) -> Box<dyn Denoiser + 'n> {
         self.clipped(Guided { denoiser, scale: self.config.sample.guidance_scale })
     }
 
-    /// `denoiser` with its estimates clipped to [-1, 1], where `sample.clip_sample` asks for it.
+    /// `denoiser`, with its estimates clipped to [-1, 1] if `sample.clip_sample` is set.
     pub(crate) fn clipped<'n>(&self, denoiser: impl Denoiser + 'n) -> Box<dyn Denoiser + 'n> {
         if self.config.sample.clip_sample { Box::new(Clipped(denoiser)) } else { Box::new(denoiser) }
     }
 
-    /// `guide` with `sample.condition_augmentation`.
+    /// `guide` with the noise of `sample.condition_augmentation`.
     pub(crate) fn augmented<'g>(&'g self, noise: &NoiseSource, guide: impl Guide + 'g) -> Box<dyn Guide + 'g> {
         let ([height, width], _) = self.config.image_grid();
         match self.config.sample.condition_augmentation {
@@ -114,7 +114,7 @@ impl<'a> Chains<'a> {
         }
     }
 
-    /// Samples one chain (y, or x where masks are made) under the same condition at all steps.
+    /// Samples one chain (y, or x to make masks) under the same condition at all steps.
     pub(crate) fn conditional(
         &self,
         network: &impl Denoiser,
@@ -171,7 +171,7 @@ impl<'a> Chains<'a> {
         Samples { masks: self.masks_of(x_0), images }
     }
 
-    /// Masks and images of the ends of both chains, or of estimates of the ends.
+    /// Masks and images from the ends of both chains, or from estimates of these ends.
     pub(crate) fn finished(&self, x_0: Tensor<4>, y_0: Tensor<4>, codec: Option<&LatentCodec>) -> Samples {
         Samples { masks: self.masks_of(x_0), images: self.images_of(y_0, codec) }
     }
@@ -184,7 +184,7 @@ impl<'a> Chains<'a> {
         })
     }
 
-    /// Masks of the image's size from the end of the x chain: interpolated linearly where the chain runs on the grid of latents.
+    /// Masks of the image's size from the end of the x chain; they are interpolated linearly if the chain runs on the latents' grid.
     fn masks_of(&self, x_0: Tensor<4>) -> Vec<Vec<f32>> {
         let ([_, height, width, _], size) = (x_0.dims(), self.config.data.size);
         if let Some(volume) = self.config.volume() {
@@ -196,7 +196,7 @@ impl<'a> Chains<'a> {
     }
 }
 
-/// `[batch, ..]` as one vector a sample.
+/// `[batch, ..]` as one vector per sample.
 fn rows(tensor: Tensor<4>) -> Vec<Vec<f32>> {
     let [batch, height, width, channels] = tensor.dims();
     let values = host(tensor);

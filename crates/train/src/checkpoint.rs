@@ -21,7 +21,7 @@ const EMA: &str = "ema.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 
-/// What a training needs to continue, beside the arrays.
+/// The data beside the arrays that a training needs to continue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Version of the files' layout.
@@ -32,22 +32,22 @@ pub struct State {
     pub step: usize,
     /// Memory of the learning-rate schedule.
     pub learning_rate: LearningRate,
-    /// Lowest validation loss so far, with its step. In f32, which JSON gives back bit for bit.
+    /// The step and the value of the lowest validation loss so far. The value is f32, which JSON keeps bit for bit.
     pub best: Option<(usize, f32)>,
-    /// Losses of the steps since the last line of metrics.jsonl that has one.
+    /// Losses of the steps since the last line of metrics.jsonl that has a loss.
     #[serde(default)]
     pub unlogged: Vec<f32>,
     /// SHA-256 of the frozen network that this one learned from, such as model_y's model_x.
     #[serde(alias = "model_x_sha256")]
     pub frozen_sha256: Option<String>,
-    /// Kept timesteps that a model_y conditioned on x_{t-1} was trained with, falling.
+    /// Kept timesteps that a model_y conditioned on x_{t-1} was trained with, in falling order.
     pub kept_timesteps: Option<Vec<usize>>,
     /// SHA-256 of each file of arrays.
     pub sha256: BTreeMap<String, String>,
 }
 
 impl State {
-    /// A state before any checkpoint.
+    /// The state of a network before its first checkpoint.
     pub fn new(network: &str) -> Self {
         Self {
             format: FORMAT,
@@ -77,7 +77,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// What a training is at: `network` with its optimiser at `state`.
+    /// The checkpoint of a training at `state`, with its network and optimiser.
     pub fn of<M: Module>(state: &State, network: &M, optimizer: &Updates) -> Self {
         let state = state.clone();
         Self { state, model: parameters::export(network), ema: optimizer.ema(), optimizer: optimizer.moments() }
@@ -97,7 +97,7 @@ impl Store {
         Self { folder: run.join("checkpoints").join(network), network }
     }
 
-    /// Writes a checkpoint, points `last` (and `best`, where it is) to it, and removes what neither needs.
+    /// Writes a checkpoint, points `last` (and `best` if `is_best`) to it, and removes old checkpoints.
     pub fn save(&self, mut checkpoint: Checkpoint, is_best: bool) -> Result<()> {
         let name = format!("step-{:06}", checkpoint.state.step);
         let folder = self.folder.join(&name);
@@ -134,7 +134,7 @@ impl Store {
         Some(self.folder.join(name.trim()))
     }
 
-    /// Keeps what `last` and `best` point to, and the one before the last in case the last is damaged.
+    /// Removes old checkpoints. Those that `last` and `best` point to stay, and so does the last but one, in case the last is damaged.
     fn prune(&self) -> Result<()> {
         let mut folders = self.folders();
         let keep = [self.pointed("last"), self.pointed("best")];
@@ -175,7 +175,7 @@ impl Store {
         self.ema_of("last")
     }
 
-    /// The averaged weights of the lowest validation loss, or the newest where nothing was validated.
+    /// The averaged weights with the lowest validation loss, or the newest ones if there was no validation.
     pub fn load_best_ema(&self) -> Result<(State, StateDict, PathBuf)> {
         self.ema_of(if self.pointed("best").is_some() { "best" } else { "last" })
     }

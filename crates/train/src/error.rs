@@ -1,8 +1,8 @@
-//! What a user can cause to go wrong in training and sampling.
+//! The errors of training and sampling that a user can cause.
 
 use std::path::{Path, PathBuf};
 
-/// The result of everything here that can fail.
+/// The result of a function of this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Each message names the file or key, what was found, what was expected, and what to do.
@@ -41,7 +41,7 @@ pub enum Error {
     /// Nearest images that cannot be compared.
     #[error(transparent)]
     Nearest(#[from] pig_metrics::nearest::NearestError),
-    /// A key whose value is out of range, or excludes another.
+    /// A key whose value is out of range, or that cannot be used with another key.
     #[error("{key} = {found}, expected {expected}")]
     Setting {
         /// The configuration key.
@@ -52,7 +52,7 @@ pub enum Error {
         expected: String,
     },
     /// A key of another method.
-    #[error("{key} is set, but method = {method:?} has no use for it; it belongs to {to}: leave it out")]
+    #[error("{key} is set, but method = {method:?} does not use it; it belongs to {to}; leave it out")]
     Foreign {
         /// The configuration key.
         key: String,
@@ -81,7 +81,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A directory that is not a run.
-    #[error("{}: not a run directory: {missing} is missing; give the --out of a `pig train`", path.display())]
+    #[error("{}: not a run directory: {missing} is missing; give a directory that `pig train` made", path.display())]
     NotARun {
         /// The directory.
         path: PathBuf,
@@ -98,7 +98,7 @@ pub enum Error {
         path: PathBuf,
         /// The network.
         network: &'static str,
-        /// What was wrong with what was there.
+        /// Why the checkpoint that exists is not valid.
         reason: Option<String>,
     },
     /// A file that is damaged, or of another kind.
@@ -119,19 +119,19 @@ pub enum Error {
         /// How they differ.
         source: pig_nn::parameters::ParameterError,
     },
-    /// A model that was trained in another way than it would be used.
-    #[error("{what}: the run has {found}, but {expected} is asked for; {advice}")]
+    /// A run, a model or a setting that does not fit the others.
+    #[error("{what}: found {found}, expected {expected}; {advice}")]
     Mismatch {
-        /// What differs.
+        /// What does not fit.
         what: &'static str,
-        /// As trained.
+        /// What the run, the model or the setting has.
         found: String,
-        /// As asked.
+        /// What is needed.
         expected: String,
         /// What to do.
         advice: &'static str,
     },
-    /// A loss that is no number.
+    /// A loss that is not a finite number.
     #[error(
         "the loss of {network} became {loss} at step {step}; nothing after the last checkpoint is kept; lower train.learning_rate or set train.clip_grad_norm"
     )]
@@ -143,7 +143,7 @@ pub enum Error {
         /// The loss.
         loss: f32,
     },
-    /// Too little data for what is asked.
+    /// Too little data for the request.
     #[error("{found}; expected {expected}")]
     TooLittle {
         /// What there is.

@@ -1,4 +1,4 @@
-//! Pair agreement of generated pairs, the method's claim, read back from what was written.
+//! Pair agreement of generated pairs (the claim of the method), measured on the files that were written.
 
 use crate::{
     Config, Result,
@@ -20,11 +20,11 @@ pub struct PlainPair {
     pub image: Vec<f32>,
     /// True inside the lesion.
     pub mask: Vec<bool>,
-    /// Patient or group, where known; the sample of a generated volume, whose slices are not independent.
+    /// Patient or group, if known. The slices of a generated volume are not independent: their group is the sample.
     pub group: Option<String>,
 }
 
-/// Rec. 601 luma of channels-last values, or the values themselves where there is one channel.
+/// Rec. 601 luma of channels-last values, or the values themselves if there is one channel.
 pub fn luma(values: &[f32], channels: usize) -> Vec<f32> {
     match channels {
         3 => values.chunks_exact(3).map(|p| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]).collect(),
@@ -56,7 +56,8 @@ pub fn written_pair(out: &Path, seed: u64, preparation: &Preparation) -> Result<
     })
 }
 
-/// Agreement of `generated` pairs, slice by slice where they are volumes, against their own masks shuffled and against `real` pairs (which may be none).
+/// Pair agreement of `generated`, compared with that of the same pairs with shuffled masks and that of the `real` pairs (there may
+/// be none). Volumes are measured slice by slice.
 pub fn agreement(config: &Config, generated: &[PlainPair], real: &[PlainPair]) -> Result<Agreement> {
     let size = config.data.slice_size();
     let settings = AgreementSettings {
@@ -77,7 +78,8 @@ fn borrow(pairs: &[PlainPair], [height, width]: [usize; 2]) -> Vec<Pair<'_>> {
     slices
 }
 
-/// The real pairs of a run, where its data folder is known on this machine and has not changed.
+/// The real pairs of a run, from the folder `data` or else from the data folder that this machine remembers. If the remembered
+/// folder is not known or cannot be read, there are none.
 pub fn real_pairs(run: &RunDir, data: Option<&Path>) -> Result<Vec<PlainPair>> {
     let Some(folder) = data.map(Path::to_owned).or_else(|| remembered_data(run)) else { return Ok(Vec::new()) };
     let silent: &dyn Observer = &Silent;

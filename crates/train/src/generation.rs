@@ -27,37 +27,37 @@ use pig_metrics::agreement::Agreement;
 use pig_report::{Canvas, Picture, Strip, StripStep, canvas::SYNTHETIC, progress_strips};
 use std::path::{Path, PathBuf};
 
-/// Rows of a strips picture, and estimates in a row.
+/// Rows of a strips picture, and estimates per row.
 const STRIP_ROWS: usize = 6;
 const STRIP_STEPS: usize = 10;
 
-/// What is asked of `pig sample`.
+/// A request to `pig sample`.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The run directory.
     pub run: PathBuf,
-    /// Where the pairs go.
+    /// The folder to write the pairs to.
     pub out: PathBuf,
     /// The samples' ids.
     pub seeds: Vec<u64>,
-    /// Settings of the `[sample]` section over the run's own.
+    /// Settings of the `[sample]` section that override the run's own.
     pub sets: Vec<String>,
-    /// What is given beside noise, instead of being made.
+    /// The masks or images that are given instead of made.
     pub source: GivenSource,
-    /// Models in the place of the run's own.
+    /// Models that replace the run's own.
     pub join: Join,
-    /// x_T and y_T to start from, or y_T alone.
+    /// A file with x_T and y_T, or y_T alone, to start from.
     pub initial_noise: Option<PathBuf>,
     /// Whether to write whole trajectories beside the pairs.
     pub save_arrays: bool,
     /// Whether to write progress.png.
     pub progress_strips: bool,
-    /// The run's data, for the real pairs of the summary, where it has moved.
+    /// The run's data folder, if it has moved: for the real pairs of the summary, and for training masks.
     pub data: Option<PathBuf>,
 }
 
 impl Request {
-    /// The run's own models from noise keyed by `seeds`, and nothing beside the pairs.
+    /// A request for pairs of the run's own models, from noise keyed by `seeds`, without further outputs.
     pub fn new(run: &Path, out: &Path, seeds: &[u64]) -> Self {
         Self {
             run: run.to_owned(),
@@ -74,26 +74,26 @@ impl Request {
     }
 }
 
-/// What came of it.
+/// The result of a sampling.
 #[derive(Debug)]
 pub struct Summary {
-    /// Whether all samples are there.
+    /// Whether all samples were made.
     pub outcome: Outcome,
     /// What the output folder holds.
     pub finished: Finished,
-    /// Samples made now, and found finished.
+    /// Samples that were made now.
     pub made: usize,
-    /// Samples that were there already.
+    /// Samples that were finished before.
     pub skipped: usize,
-    /// The method's claim, over this request's samples.
+    /// Pair agreement of the requested samples.
     pub agreement: Option<Agreement>,
-    /// Why there is none, where the method makes no pairs.
+    /// Why there is no pair agreement, if the method makes no pairs.
     pub no_agreement: Option<String>,
-    /// How well the autoencoder of `ldm` gives images back.
+    /// The measured properties of the latents of `ldm`, such as how well its autoencoder reconstructs images.
     pub latents: Option<LatentSpace>,
 }
 
-/// Samples what is asked, skipping what is there.
+/// Makes the requested samples, except those that are finished already.
 pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Summary> {
     let loaded = if request.join.is_empty() {
         LoadedRun::open(&request.run, &request.sets, device)?
@@ -130,7 +130,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     }
     if request.progress_strips && outcome == Outcome::Finished {
         if !loaded.config.method.makes_masks() || !matches!(given, GivenSet::Nothing) {
-            warn(observer, "--progress-strips shows masks and images while both are made; here they are not");
+            warn(observer, "no progress.png: --progress-strips needs masks and images that are both made from noise");
         } else {
             let canvas = strips(&loaded.config, &sampler, &request.seeds)?;
             canvas.write_png(&request.out.join("progress.png"), &[SYNTHETIC])?;
@@ -149,7 +149,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     Ok(Summary { outcome, finished, made, skipped, agreement, no_agreement, latents: loaded.latents })
 }
 
-/// The noise of a file, of the sizes that the run starts from and with a row for each of `seeds`.
+/// Reads noise from a file. It must have the sizes that the run starts from, and a row for each of `seeds`.
 fn initial_noise(path: &Path, seeds: &[u64], sampler: &Sampler<'_>) -> Result<InitialNoise> {
     let noise = InitialNoise::read(path, sampler.start_size(Stream::X), sampler.start_size(Stream::Y))?;
     noise.check(seeds)?;
@@ -160,12 +160,12 @@ fn initial_noise(path: &Path, seeds: &[u64], sampler: &Sampler<'_>) -> Result<In
 struct Output<'a> {
     writer: &'a PairWriter,
     folder: &'a Path,
-    /// What has written the trajectories down, where they are wanted.
+    /// The recorder of the trajectories, if they are requested.
     recorder: Option<&'a Recorder>,
 }
 
-/// Samples `missing` in batches and writes each pair as soon as it is there; its arrays before it, so that a finished pair
-/// has them.
+/// Samples `missing` in batches and writes each pair as soon as it is made. Its arrays are written first, so that a finished
+/// pair has them.
 fn make(
     loaded: &LoadedRun,
     sampler: &Sampler<'_>,
@@ -204,7 +204,7 @@ fn make(
     Ok((Outcome::Finished, made))
 }
 
-/// Finishes one sample and writes it. A given mask is kept as it is.
+/// Postprocesses one sample and writes it. A given mask is kept as it is.
 fn write_pair(
     loaded: &LoadedRun,
     writer: &PairWriter,
@@ -224,7 +224,7 @@ fn write_pair(
 /// What every file of this request says about its origin.
 fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -> Stamp {
     let mut deciding = loaded.config.sample.clone();
-    // Neither changes a pair: the first by construction, the second only measures it.
+    // Neither setting changes a pair: the batch size by construction; the background is used only to measure agreement.
     (deciding.batch_size, deciding.agreement_background) = (1, None);
     let (given, noise, method) = (given.sha256(), initial.map(InitialNoise::sha256), loaded.config.method.word());
     let describe = |sample: &SampleConfig| {
@@ -239,7 +239,7 @@ fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -
     }
 }
 
-/// Fig. 3's rows: x_0-hat and y_0-hat at spaced steps for the first seeds.
+/// The rows of Fig. 3: x_0-hat and y_0-hat at evenly spaced steps for the first seeds.
 pub fn strips(config: &Config, sampler: &Sampler<'_>, seeds: &[u64]) -> Result<Canvas> {
     let ids = &seeds[..seeds.len().min(STRIP_ROWS)];
     let steps = sampler.timesteps().len();

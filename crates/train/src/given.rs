@@ -1,4 +1,4 @@
-//! What `pig sample` starts from beside noise: masks of a folder, of the training cases, or of another run; or images.
+//! What `pig sample` can start from beside noise: masks of a folder, of the training cases or of another run, or images.
 
 use crate::{
     Config, Error, Result,
@@ -15,24 +15,24 @@ use pig_diffusion::sampler::SamplerKind;
 use pig_files::sha256;
 use std::path::{Path, PathBuf};
 
-/// Where masks come from that images are made for.
+/// The source of the masks or images that a sampling is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum GivenSource {
-    /// Nowhere: the method makes what it makes from noise.
+    /// Nothing is given: the method makes everything from noise.
     #[default]
     Nothing,
     /// The picture files of a folder, by name.
     MaskFolder(PathBuf),
     /// The run's own training cases, by id, as they were prepared.
     TrainingMasks,
-    /// Another run that makes pairs: the masks of its pairs of the same seeds.
+    /// The masks of the pairs that another run makes for the same seeds.
     MasksFrom(PathBuf),
-    /// The picture files of a folder, by name: masks are made for them.
+    /// The picture files of a folder, by name. Masks are made for them.
     ImageFolder(PathBuf),
 }
 
 impl GivenSource {
-    /// What it gives.
+    /// What the source gives.
     pub fn kind(&self) -> GivenKind {
         match self {
             Self::Nothing => GivenKind::Nothing,
@@ -41,7 +41,7 @@ impl GivenSource {
         }
     }
 
-    /// The flag that asks for it.
+    /// The flag that selects the source.
     fn flag(&self) -> &'static str {
         match self {
             Self::Nothing => "sampling without masks",
@@ -53,7 +53,7 @@ impl GivenSource {
     }
 }
 
-/// What a source gave.
+/// What was read from a source.
 #[derive(Debug)]
 pub(crate) enum GivenSet {
     /// Nothing.
@@ -67,8 +67,8 @@ pub(crate) enum GivenSet {
 }
 
 impl GivenSet {
-    /// Reads what `source` names, after checking that the run's method takes it.
-    /// `data` is the run's data, where it has moved.
+    /// Reads `source`, after checking that the run's method can start from it.
+    /// `data` is the run's data folder, if it has moved.
     pub(crate) fn open(source: &GivenSource, data: Option<&Path>, loaded: &LoadedRun, device: &Device) -> Result<Self> {
         if !loaded.config.takes(source.kind()) {
             return Err(refusal(source, loaded));
@@ -104,7 +104,7 @@ impl GivenSet {
         }
     }
 
-    /// Steps of a batch beside one for each of the run's own moves.
+    /// Steps of a batch in addition to the run's own transitions.
     pub(crate) fn steps(&self, config: &Config) -> Result<usize> {
         match self {
             Self::Run(other) => Ok(other.config.timesteps()?.len()),
@@ -115,12 +115,12 @@ impl GivenSet {
         }
     }
 
-    /// Whether masks are given, and so are to be kept as they are.
+    /// Whether masks are given; they are kept as they are.
     pub(crate) fn gives_masks(&self) -> bool {
         matches!(self, Self::Masks(_) | Self::Run(_))
     }
 
-    /// What names it, where it is anything.
+    /// SHA-256 that identifies what is given; `None` if nothing is.
     pub(crate) fn sha256(&self) -> Option<String> {
         match self {
             Self::Nothing => None,
@@ -167,7 +167,7 @@ impl GivenSet {
     }
 }
 
-/// A move can be made again where it depends on nothing but its start: with DDIM and no noise of its own.
+/// Resampling makes a transition several times. The transition must then depend on its start alone: DDIM without noise.
 fn check_resampling(config: &Config) -> Result<()> {
     let sample = &config.sample;
     let repeatable = sample.sampler == SamplerKind::Ddim && sample.eta == 0.0;
@@ -181,7 +181,7 @@ fn check_resampling(config: &Config) -> Result<()> {
     })
 }
 
-/// What each id takes: its own number modulo theirs.
+/// The value for each id: the one at `id` modulo the number of values.
 fn by_id<'v>(values: &'v [Vec<f32>], ids: &[u64]) -> Vec<&'v [f32]> {
     ids.iter().map(|id| values[(id % values.len() as u64) as usize].as_slice()).collect()
 }
@@ -192,12 +192,12 @@ fn refusal(source: &GivenSource, loaded: &LoadedRun) -> Error {
         what: source.flag(),
         found: format!("method = {:?}", method.word()),
         expected: match source.kind() {
-            GivenKind::Nothing => "a method that makes its own masks, or none".to_owned(),
+            GivenKind::Nothing => "a method that makes its own masks or needs none".to_owned(),
             GivenKind::Masks => "a method that makes images for masks".to_owned(),
             GivenKind::Images => "a method that makes masks for images".to_owned(),
         },
         advice: match source.kind() {
-            GivenKind::Nothing => "give it masks: --training-masks, --given-mask DIR or --masks-from RUN",
+            GivenKind::Nothing => "give masks with --training-masks, --given-mask DIR or --masks-from RUN",
             GivenKind::Masks => {
                 "use a run of method = \"pig\", \"seg-guided\", \"controlnet\", \"ldm\", or \"joint\" with train.noise_levels = \"independent\""
             }
@@ -213,7 +213,7 @@ fn training_masks(data: Option<&Path>, loaded: &LoadedRun) -> Result<Vec<Vec<f32
     let folder = data.map(Path::to_owned).or_else(|| remembered_data(&loaded.run));
     let folder = folder.ok_or_else(|| Error::BadFile {
         path: loaded.run.path().to_owned(),
-        problem: "the run's data folder is not where it was at training".to_owned(),
+        problem: "the run's data folder is not where it was during training".to_owned(),
         advice: "give it with --data DIR, or give masks with --given-mask DIR",
     })?;
     let run_data = RunData::of_run(&folder, &loaded.run, &crate::observer::Silent)?;
@@ -222,7 +222,7 @@ fn training_masks(data: Option<&Path>, loaded: &LoadedRun) -> Result<Vec<Vec<f32
     Ok((0..training.len()).map(|index| training.mask(index).to_vec()).collect())
 }
 
-/// The picture files of a folder, by name; `flag` is what named the folder.
+/// The picture files of a folder, sorted by name; `flag` is the flag that named the folder, for messages.
 pub fn picture_paths(folder: &Path, flag: &str) -> Result<Vec<PathBuf>> {
     const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
     let entries = std::fs::read_dir(folder).map_err(Error::io(folder, "list"))?;

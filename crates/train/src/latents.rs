@@ -1,4 +1,4 @@
-//! An autoencoder's latents: what is known of them, and the way to them and back.
+//! An autoencoder's latents: their measured properties, encoding and decoding.
 
 use crate::{Error, Result, checkpoint::Store, role::Role};
 use burn::tensor::Tensor;
@@ -10,15 +10,16 @@ use pig_nn::{
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What is known of a run's latents.
+/// The file with the measured properties of a run's latents.
 pub(crate) const LATENTS: &str = "latents.json";
 
-/// A forward pass of the autoencoder in this precision.
+/// The settings of a forward pass of the autoencoder in this precision.
 pub(crate) fn pass(network: &Autoencoder, precision: Precision) -> Pass {
     Pass { precision: precision.on(&network.device()), ..Pass::default() }
 }
 
-/// How well an autoencoder gives images back, from the means of their latents, clipped to [-1, 1] as written images are.
+/// How well an autoencoder reconstructs images from the means of their latents. Reconstructions are clipped to [-1, 1], as
+/// written images are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reconstruction {
     /// Images measured.
@@ -30,7 +31,7 @@ pub struct Reconstruction {
 }
 
 impl Reconstruction {
-    /// Both together, weighted by their images.
+    /// The mean of both, weighted by their numbers of images.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let images = self.images + other.images;
@@ -39,55 +40,55 @@ impl Reconstruction {
     }
 }
 
-/// What a network made, on the host.
+/// The values of a network's output, on the host.
 pub(crate) fn host(tensor: Tensor<4>) -> Vec<f32> {
     tensor.into_data().try_into_vec::<f32>().expect("networks compute in f32")
 }
 
-/// What is known of a trained autoencoder's latents.
+/// The measured properties of a trained autoencoder's latents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LatentSpace {
     /// SHA-256 of the autoencoder's averaged weights.
     pub autoencoder_sha256: String,
     /// Standard deviation of drawn latents over training images.
     pub latent_std: f64,
-    /// Training images that it was measured on.
+    /// Number of training images that `latent_std` was measured on.
     pub measured_on: usize,
-    /// How well images are given back.
+    /// How well images are reconstructed.
     pub reconstruction: Reconstruction,
-    /// Whether those images were held out from training.
+    /// Whether the reconstructed images were held out from training.
     pub held_out: bool,
 }
 
 impl LatentSpace {
-    /// What latents are multiplied by before they are noised: 1 / standard deviation (diffusers' `scaling_factor`).
+    /// The factor that latents are multiplied by before noise is added: 1 / standard deviation (diffusers' `scaling_factor`).
     pub fn scaling_factor(&self) -> f64 {
         1.0 / self.latent_std
     }
 
-    /// In one sentence.
+    /// The quality of the reconstruction in one sentence.
     pub fn sentence(&self) -> String {
         let Reconstruction { images, psnr, l1 } = self.reconstruction;
         let held_out = if self.held_out { "held-out" } else { "training" };
         format!(
-            "the autoencoder gives {images} {held_out} images back with PSNR {psnr:.2} dB and L1 {l1:.4} on [-1, 1]; \
+            "the autoencoder reconstructs {images} {held_out} images with PSNR {psnr:.2} dB and L1 {l1:.4} on [-1, 1]; \
              no sample can be better than that"
         )
     }
 
-    /// Of a run whose autoencoder is finished.
+    /// Reads the properties from a run whose autoencoder is finished.
     pub fn load(run: &Path) -> Result<Self> {
         let path = run.join(LATENTS);
         let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
         serde_json::from_slice(&bytes).map_err(|error| Error::BadFile {
             path,
             problem: error.to_string(),
-            advice: "remove it and continue the run with --resume; it is measured again",
+            advice: "remove the file and continue the run with --resume; the latents are then measured again",
         })
     }
 }
 
-/// Whether a run's autoencoder has been measured as it is now.
+/// Checks that `space` was measured with the autoencoder that the run has now.
 pub(crate) fn check_measured(run: &Path, space: &LatentSpace) -> Result<()> {
     let (state, ..) = Store::new(run, Role::Autoencoder.name()).load_ema()?;
     if state.ema_sha256() == space.autoencoder_sha256 {
@@ -97,18 +98,18 @@ pub(crate) fn check_measured(run: &Path, space: &LatentSpace) -> Result<()> {
         what: "the autoencoder of latents.json",
         found: space.autoencoder_sha256.clone(),
         expected: state.ema_sha256().to_owned(),
-        advice: "continue the run with --resume; the latents are measured again",
+        advice: "continue the run with --resume; the latents are then measured again",
     })
 }
 
-/// A frozen autoencoder with its latents' scale.
+/// A frozen autoencoder with the scale of its latents.
 #[derive(Clone, Debug)]
 pub struct LatentCodec {
     /// With averaged weights, in evaluation mode.
     pub autoencoder: Autoencoder,
-    /// What latents are multiplied by before they are noised.
+    /// The factor that latents are multiplied by before noise is added.
     pub scaling_factor: f64,
-    /// The shape of its images, where they are volumes.
+    /// The shape of its images, if they are volumes.
     pub volume: Option<Volume>,
 }
 
@@ -117,7 +118,7 @@ impl LatentCodec {
         Pass { volume: self.volume, ..pass(&self.autoencoder, precision) }
     }
 
-    /// Scaled latents of images, drawn with standard normal noise from `eps` (told the latents' shape).
+    /// Scaled latents of images, drawn with the standard normal noise that `eps` gives for a tensor of the latents' shape.
     pub fn encode(&self, images: Tensor<4>, precision: Precision, eps: impl Fn(&Tensor<4>) -> Tensor<4>) -> Tensor<4> {
         let posterior = self.autoencoder.encode(images, &self.pass(precision));
         posterior.sample(eps(&posterior.mean)).mul_scalar(self.scaling_factor)
@@ -128,7 +129,7 @@ impl LatentCodec {
         self.encode(images, precision, Tensor::zeros_like)
     }
 
-    /// Images of scaled latents.
+    /// Images decoded from scaled latents.
     pub fn decode(&self, latents: Tensor<4>, precision: Precision) -> Tensor<4> {
         self.autoencoder.decode(latents.div_scalar(self.scaling_factor), &self.pass(precision))
     }

@@ -1,4 +1,4 @@
-//! Trained networks of a run, read back.
+//! Reads the trained networks of a run.
 
 use crate::{
     Config, Error, Result,
@@ -22,20 +22,20 @@ pub(crate) fn load_network<M: Module>(run: &Path, role: Role, network: M) -> Res
     Ok((network.valid(), state))
 }
 
-/// A network must be used with the frozen one that it learned from.
+/// Checks that a network is used with the frozen network that it learned from.
 pub(crate) fn check_frozen(learning: Role, frozen: &State, learner: &State) -> Result<()> {
     check_teacher(learning, frozen.ema_sha256(), learner)
 }
 
-/// The same by the frozen network's SHA-256.
+/// The same check, by the SHA-256 of the frozen network.
 pub(crate) fn check_teacher(learning: Role, frozen_sha256: &str, learner: &State) -> Result<()> {
     match learner.frozen_sha256.as_deref().filter(|&hash| hash != frozen_sha256) {
         None => Ok(()),
         Some(trained_on) => Err(Error::Mismatch {
             what: learning.teacher_words(),
-            found: trained_on.to_owned(),
-            expected: frozen_sha256.to_owned(),
-            advice: "the frozen network was trained further or replaced since; train what learned from it anew",
+            found: frozen_sha256.to_owned(),
+            expected: trained_on.to_owned(),
+            advice: "the frozen network has been trained further or replaced; retrain the network that learned from it",
         }),
     }
 }

@@ -13,7 +13,7 @@ use pig_data::Preparation;
 use pig_files::sha256;
 use std::path::Path;
 
-/// The networks of a run, with what names them.
+/// The networks of a run, with the hash that identifies them.
 #[derive(Debug)]
 pub struct LoadedRun {
     /// The directory.
@@ -26,12 +26,12 @@ pub struct LoadedRun {
     pub networks: Box<dyn Networks>,
     /// SHA-256 over the networks' weights.
     pub model_hash: String,
-    /// What is known of the latents of `ldm`.
+    /// The measured properties of the latents of `ldm`.
     pub latents: Option<LatentSpace>,
 }
 
 impl LoadedRun {
-    /// Loads a run for sampling under `sets`, which may change the `[sample]` section alone, and `ddpm` to `ddim` or back.
+    /// Loads a run for sampling with the settings `sets`. They may change only the `[sample]` section, and `ddpm` to `ddim` or back.
     pub fn open(path: &Path, sets: &[String], device: &Device) -> Result<Self> {
         let run = RunDir::open(path)?;
         let trained = run.config()?;
@@ -40,7 +40,7 @@ impl LoadedRun {
         Self::of(run, config, loaded)
     }
 
-    /// Loaded networks with the run that lends them its configuration and its preparation.
+    /// Joins loaded networks with the run whose configuration and preparation they use.
     pub(crate) fn of(run: RunDir, config: Config, loaded: LoadedNetworks) -> Result<Self> {
         let LoadedNetworks { networks, hashes, latents } = loaded;
         let model_hash = sha256(hashes.join("+").as_bytes());
@@ -48,7 +48,7 @@ impl LoadedRun {
     }
 }
 
-/// The configuration of a run under `sets`, which may change the `[sample]` section alone, and `ddpm` to `ddim` or back.
+/// The configuration of a run with the settings `sets`. They may change only the `[sample]` section, and `ddpm` to `ddim` or back.
 pub(crate) fn sample_settings(trained: &Config, sets: &[String]) -> Result<Config> {
     let config = Layers { file: None, sets: sets.to_vec() }.over_config(trained)?;
     let same_networks = config.roles() == trained.roles();
@@ -56,8 +56,8 @@ pub(crate) fn sample_settings(trained: &Config, sets: &[String]) -> Result<Confi
     if (Config { sample: trained.sample.clone(), method, ..config.clone() }) != *trained {
         return Err(Error::Mismatch {
             what: "settings outside [sample]",
-            found: "its own, which its weights depend on".to_owned(),
-            expected: sets.join(" "),
+            found: sets.join(" "),
+            expected: "none, since the run's weights depend on them".to_owned(),
             advice: "give --set for keys of [sample] only, or train another run",
         });
     }

@@ -1,9 +1,9 @@
-//! What a training loop measures of itself.
+//! The measurements of a training loop.
 
 use crate::metrics_log::Line;
 use std::time::Instant;
 
-/// Optimiser steps that are measured where a training is planned; one more goes before them.
+/// Optimiser steps that are timed to plan a training, after one step that is not timed.
 pub const MEASURED_STEPS: usize = 2;
 
 /// The mean of losses.
@@ -11,7 +11,7 @@ pub fn mean(losses: &[f32]) -> f64 {
     losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64
 }
 
-/// The rate between lines of the log.
+/// The rate of training images between two lines of the log.
 #[derive(Debug)]
 pub struct Meter {
     /// Training images since the last line.
@@ -28,14 +28,14 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// Images a second since the last call.
+    /// Images per second since the last call.
     pub fn take(&mut self) -> f64 {
         let rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
         *self = Self { rate, ..Self::default() };
         rate
     }
 
-    /// What stands beside the bar.
+    /// The text beside the progress bar.
     pub fn message(&self, loss: f32, line: &Line) -> String {
         let shown = line.loss.map_or(f64::from(loss), |mean| mean);
         let validation = line.validation.map(|v| format!(", validation {:.4}", v.mean)).unwrap_or_default();

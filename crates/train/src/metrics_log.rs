@@ -1,4 +1,4 @@
-//! metrics.jsonl: one line an observation, cut back on resume so that the curves continue.
+//! metrics.jsonl: one line per observation. On resume, lines after the checkpoint are dropped, so that the curves continue.
 
 use crate::{Error, Result, latents::Reconstruction};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct Line {
     pub network: String,
     /// Optimiser steps done.
     pub step: usize,
-    /// Mean training loss since the line before.
+    /// Mean training loss since the previous line.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub loss: Option<f64>,
     /// Learning rate of the step.
@@ -24,17 +24,18 @@ pub struct Line {
     /// Norm of the gradient before clipping.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub gradient_norm: Option<f64>,
-    /// Training images a second since the line before.
+    /// Training images per second since the previous line.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub images_per_second: Option<f64>,
     /// Validation loss of the averaged weights on held-out groups: the mean, and by quarter of the timesteps from the
     /// least to the most noise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validation: Option<Validation>,
-    /// How well an autoencoder with averaged weights gives held-out images back.
+    /// How well an autoencoder with averaged weights reconstructs held-out images.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reconstruction: Option<Reconstruction>,
-    /// Mean Dice per slice of a segmenter with averaged weights on held-out groups; slices without lesion and prediction left out.
+    /// Mean Dice per slice of a segmenter with averaged weights on held-out groups, without slices that have neither lesion nor
+    /// prediction.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dice: Option<f64>,
 }
@@ -80,7 +81,7 @@ impl MetricsLog {
     }
 }
 
-/// All lines of a run; a torn last line (a crash while writing) is left out.
+/// All lines of a run. A line that cannot be read, such as a last line that a crash cut off, is left out.
 pub fn read(run: &Path) -> Result<Vec<Line>> {
     let path = run.join("metrics.jsonl");
     if !path.exists() {

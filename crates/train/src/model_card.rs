@@ -28,7 +28,7 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
         "# Paired image generation: a model of {}\n\n\
          Trained by {}, started {} (UTC), method `{}`{conditioning}, {height} x {width} pixels, {} channel(s).\n\n\
          ## Data\n\n\
-         {} pairs of {} groups train, {} pairs of {} groups validate; split {}.\n\
+         Training: {} pairs of {} groups. Validation: {} pairs of {} groups. The split is {}.\n\
          Layout: {}. SHA-256 of the prepared pairs: `{}`; of the split: `{}`.\n\n\
          ## Networks\n\n\
          | network | steps | lowest validation loss | at step | SHA-256 of the averaged weights |\n|---|---|---|---|---|\n",

@@ -8,10 +8,10 @@ use crate::{
 use pig_diffusion::pair::Turn;
 use std::{any::Any, fmt::Debug};
 
-/// The networks of a method, with averaged weights and in evaluation mode. Each method implements what it can make; the rest is `None`.
-/// [`crate::config::Method::takes`] says the same before any network is read.
+/// The networks of a method, with averaged weights and in evaluation mode. Each method implements the functions for what it can make;
+/// the others return `None`. [`crate::config::Method::takes`] gives the same answer before any network is read.
 pub trait Networks: Any + Debug {
-    /// Pairs from noise, named by `ids`. `watch` sees every turn of the two chains.
+    /// Pairs from noise that is keyed by `ids`. `watch` sees every turn of the two chains.
     fn pairs(&self, _chains: &Chains<'_>, _ids: &[u64], _watch: &mut dyn FnMut(&Turn<'_>)) -> Option<Samples> {
         None
     }
@@ -48,7 +48,7 @@ pub trait Networks: Any + Debug {
         false
     }
 
-    /// The autoencoder, where images are decoded from latents.
+    /// The autoencoder, if images are decoded from latents.
     fn codec(&self) -> Option<&LatentCodec> {
         None
     }
@@ -61,6 +61,6 @@ pub(crate) struct LoadedNetworks {
     pub(crate) networks: Box<dyn Networks>,
     /// SHA-256 of each network's averaged weights, in the order of training.
     pub(crate) hashes: Vec<String>,
-    /// What is known of the latents of `ldm`.
+    /// The measured properties of the latents of `ldm`.
     pub(crate) latents: Option<LatentSpace>,
 }

@@ -1,5 +1,4 @@
-//! How long jobs tell what they do: events for whoever shows them, a flag that asks them to stop, and how
-//! they end.
+//! How long jobs report to the caller: events to show, a request to stop, and the outcome.
 
 use burn::tensor::Device;
 use pig_nn::pass::Precision;
@@ -21,11 +20,11 @@ pub enum Event {
         /// Steps that are done already.
         done: usize,
     },
-    /// A stage goes on.
+    /// Progress within the stage.
     Progress {
         /// Steps done.
         done: usize,
-        /// What stands beside the bar, such as the loss and the rate.
+        /// The text beside the progress bar, such as the loss and the rate.
         message: String,
     },
     /// The stage is over.
@@ -37,13 +36,13 @@ pub trait Observer: Sync {
     /// Takes an event.
     fn event(&self, event: Event);
 
-    /// Whether the user asked to stop: the job then saves its state and returns.
+    /// Whether the user asked to stop. The job then saves its state and returns.
     fn stop_requested(&self) -> bool {
         false
     }
 }
 
-/// Says nothing and never stops.
+/// Shows nothing and never asks to stop.
 #[derive(Debug, Default)]
 pub struct Silent;
 
@@ -51,7 +50,7 @@ impl Observer for Silent {
     fn event(&self, _event: Event) {}
 }
 
-/// Says nothing and stops when its flag is set.
+/// Shows nothing and asks to stop when its flag is set.
 #[derive(Debug, Default)]
 pub struct StopFlag(
     /// Set it to ask the job to stop.
@@ -66,19 +65,19 @@ impl Observer for StopFlag {
     }
 }
 
-/// A note through any observer.
+/// Sends a note to an observer.
 pub fn note(observer: &dyn Observer, text: impl Into<String>) {
     observer.event(Event::Note(text.into()));
 }
 
-/// Says so where `device` does not compute in the precision that the configuration asks for.
+/// Warns if `device` cannot compute in the configured precision.
 pub fn warn_of_precision(observer: &dyn Observer, key: &str, precision: Precision, device: &Device) {
     if precision.on(device) != precision {
         warn(observer, format!("{key} = \"bf16\": this processor has no bf16 instructions, so it runs in f32"));
     }
 }
 
-/// A warning through any observer.
+/// Sends a warning to an observer.
 pub fn warn(observer: &dyn Observer, text: impl Into<String>) {
     observer.event(Event::Warning(text.into()));
 }

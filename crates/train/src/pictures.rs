@@ -4,7 +4,7 @@ use crate::{Config, Result, samples::Samples};
 use pig_data::{Preparation, PreparedSet, postprocess::clean_mask};
 use pig_report::{PairPicture, Picture};
 
-/// The indices of `count` pairs, or of all where there are fewer, evenly spread.
+/// The evenly spread indices of `count` pairs, or of all pairs if there are fewer.
 pub(crate) fn spread(set: &PreparedSet, count: usize) -> impl Iterator<Item = usize> + Clone + use<> {
     let (len, count) = (set.len(), count.min(set.len()));
     (0..count).map(move |i| i * len / count)
@@ -20,7 +20,7 @@ pub fn real_pictures(set: &PreparedSet, count: usize) -> Result<Vec<PairPicture>
         .collect()
 }
 
-/// Samples as pictures, with their masks (where there are any) finished as `sample` finishes them.
+/// Samples as pictures. Their masks, if there are any, are postprocessed as in `pig sample`.
 pub fn generated_pictures(samples: &Samples, ids: &[u64], config: &Config) -> Result<Vec<PairPicture>> {
     let (sample, size) = (&config.sample, config.data.size);
     samples

@@ -14,9 +14,9 @@ use pig_data::PreparedSet;
 use pig_report::{Section, SheetStyle, canvas::SYNTHETIC, contact_sheet};
 use std::path::Path;
 
-/// Pairs on a preview.
+/// Pairs in a preview.
 const PAIRS: usize = 8;
-/// Most sampling steps of a preview.
+/// Maximum number of sampling steps of a preview.
 const STEPS: usize = 50;
 
 /// Writes previews of one run.
@@ -29,7 +29,7 @@ pub struct Previews<'a> {
 }
 
 impl<'a> Previews<'a> {
-    /// Previews beside the validation pairs `real`, with fewer steps than sampling where it has many.
+    /// Previews that show samples beside the validation pairs `real`. They take the sampling steps of `config`, but at most 50.
     pub fn new(config: &Config, real: &'a PreparedSet, run: &'a Path, device: &'a Device) -> Self {
         let mut config = config.clone();
         config.sample.num_inference_steps = config.sample.num_inference_steps.min(STEPS);

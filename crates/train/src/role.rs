@@ -157,18 +157,18 @@ impl Role {
         self.description().section
     }
 
-    /// Optimiser steps, where `[train]` has a key for this network alone.
+    /// Optimiser steps, if `[train]` has a key for this network alone and the key is set.
     pub(crate) fn own_steps(self, train: &TrainConfig) -> Option<usize> {
         (self.description().steps)(train)
     }
 
-    /// Input and output channels of the U-Net, where the mask has one channel and the image (or its latent) `image_channels`; those of
-    /// the base for a control network.
+    /// Input and output channels of the U-Net; for a control network, those of its base. The mask has one channel, the image (or its
+    /// latent) has `image_channels`.
     pub fn channels(self, image_channels: usize) -> [usize; 2] {
         (self.description().channels)(image_channels)
     }
 
-    /// Whether the network works on latents where images are decoded from latents. Others always work on pixels.
+    /// Whether the network works on latents if images are decoded from latents. The other networks always work on pixels.
     pub(crate) fn is_on_image_grid(self) -> bool {
         self.description().is_on_image_grid
     }

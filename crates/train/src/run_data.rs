@@ -1,4 +1,4 @@
-//! The pairs of a run: found, split, prepared.
+//! The pairs of a run: finding, splitting and preparing them.
 
 use crate::{
     Config, Error, Result,
@@ -12,9 +12,9 @@ use std::path::Path;
 /// Pairs prepared for a run.
 #[derive(Debug)]
 pub struct RunData {
-    /// The folder as found.
+    /// The pairs that were found in the folder.
     pub dataset: Dataset,
-    /// Who trains and who validates.
+    /// Which pairs train and which validate.
     pub splits: Splits,
     /// How files become numbers.
     pub preparation: Preparation,
@@ -30,7 +30,7 @@ impl RunData {
         Self::split(data, &config.data, split, observer)
     }
 
-    /// The same with another way to split. Pairs that test or are left out are not loaded.
+    /// Like [`new`](Self::new), with another split. Pairs of the test set and pairs that are left out are not loaded.
     pub fn split(
         data: &Path,
         config: &DataConfig,
@@ -66,11 +66,11 @@ impl RunData {
         }
         Err(Error::TooLittle {
             found: "no pair is left to train on".to_owned(),
-            expected: "at least one group that trains; lower data.validation_fraction",
+            expected: "at least one training group; lower data.validation_fraction",
         })
     }
 
-    /// Where a new run of the configuration `config` (as TOML) on these data comes from.
+    /// The provenance of a new run on these data with the configuration `config` (as TOML).
     pub fn provenance(&self, config: &str, data_sha256: String, device: &Device) -> Provenance {
         Provenance {
             program: program(),
@@ -88,7 +88,7 @@ impl RunData {
         }
     }
 
-    /// Refuses data that are not those that `run` began with.
+    /// Refuses data that differ from those that `run` was started with.
     pub fn check_unchanged(&self, run: &RunDir) -> Result<()> {
         let (found, expected) = (self.set.sha256(), run.provenance()?.data_sha256);
         if found == expected {
@@ -96,20 +96,20 @@ impl RunData {
         }
         Err(Error::Mismatch {
             what: "the prepared data's SHA-256",
-            found: expected,
-            expected: found,
-            advice: "images or masks have changed since the run began; start a new run with another --out",
+            found,
+            expected,
+            advice: "images or masks have changed since the run was started; start a new run with another --out",
         })
     }
 
-    /// The pairs of `dataset`, the whole of the data folder, whose patients test, prepared alike.
+    /// The test pairs of `dataset` (the whole data folder), prepared in the same way.
     pub fn test(&self, dataset: &Dataset, observer: &dyn Observer) -> Result<PreparedSet> {
         let mut dataset = dataset.clone();
         dataset.pairs.retain(|pair| self.splits.test.binary_search(&pair.id).is_ok());
         prepared(&dataset, &self.preparation, observer)
     }
 
-    /// The pairs that train, and those that validate.
+    /// The training pairs and the validation pairs.
     pub fn parts(&self) -> [PreparedSet; 2] {
         [&self.splits.training, &self.splits.validation].map(|ids| self.set.subset(&self.set.indices_of(ids)))
     }
@@ -128,13 +128,13 @@ pub fn prepared(dataset: &Dataset, preparation: &Preparation, observer: &dyn Obs
     Ok(set)
 }
 
-/// The pairs of a data folder, with what the user should know of them.
+/// The pairs of a data folder. `observer` receives a summary and the warnings.
 pub fn discover(data: &Path, config: &DataConfig, observer: &dyn Observer) -> Result<Dataset> {
     let dataset = Dataset::discover(data, config)?;
     note(
         observer,
         format!(
-            "{}: {} pairs in {} groups; layout: {}; the split goes {}",
+            "{}: {} pairs in {} groups; layout: {}; the split is {}",
             data.display(),
             dataset.len(),
             dataset.group_count(),

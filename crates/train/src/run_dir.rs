@@ -1,4 +1,4 @@
-//! The run directory: a training that describes itself and is never overwritten.
+//! The run directory: a training with its own description, which is never overwritten.
 
 use crate::{Config, Error, Result, config::Layers};
 use pig_data::{Preparation, Splits};
@@ -18,7 +18,7 @@ pub struct RunDir {
     path: PathBuf,
 }
 
-/// Where a run comes from. Paths and names of patients do not stand here.
+/// The origin of a run. It contains no paths and no names of patients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Name and version of the program.
@@ -35,15 +35,15 @@ pub struct Provenance {
     pub layout: String,
     /// What the split kept together.
     pub split_by: String,
-    /// Pairs that train and that validate.
+    /// Numbers of training pairs and of validation pairs.
     pub pairs: [usize; 2],
-    /// Groups that train and that validate.
+    /// Numbers of training groups and of validation groups.
     pub groups: [usize; 2],
-    /// Where tensors were computed.
+    /// The device of the tensors.
     pub device: String,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
-    /// Generated pairs that train beside or in the place of real ones.
+    /// Number of generated training pairs, beside or instead of real ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<usize>,
 }
@@ -53,14 +53,14 @@ pub fn program() -> String {
     format!("pig {}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Now, UTC, to the second.
+/// The present time, UTC, to the second.
 pub fn now() -> String {
     humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
 }
 
 impl RunDir {
-    /// Makes a new run directory with its configuration (as TOML), split and preparation; one that exists is left alone. The
-    /// directory is there with all of them, or not at all.
+    /// Makes a new run directory with its configuration (as TOML), split, preparation and provenance. An existing run is left as it
+    /// is. The directory appears with all these files, or not at all.
     pub fn create(
         path: &Path,
         config: &str,
@@ -118,7 +118,7 @@ impl RunDir {
         Ok(Layers::load_of_run(&self.path.join(CONFIG))?)
     }
 
-    /// The same of a run that is another kind of training.
+    /// The resolved configuration of a run of another kind, such as a segmenter's training.
     pub fn config_as<C: DeserializeOwned>(&self) -> Result<C> {
         Ok(Layers { file: Some(self.path.join(CONFIG)), sets: Vec::new() }.load_as()?)
     }
@@ -133,7 +133,7 @@ impl RunDir {
         self.read_json(PREPARATION)
     }
 
-    /// Where the run comes from.
+    /// The origin of the run.
     pub fn provenance(&self) -> Result<Provenance> {
         self.read_json(PROVENANCE)
     }
@@ -154,16 +154,16 @@ pub fn config_sha256(config: &str) -> String {
     sha256(config.as_bytes())
 }
 
-/// Where this machine keeps a run's data; not part of what a run says about itself.
+/// The file that says where this machine keeps the run's data. It is not part of the description of the run.
 pub const DATA_PATH: &str = "data-path.txt";
 
-/// Writes down where this machine keeps the data of a run.
+/// Records where this machine keeps the data of a run.
 pub fn remember_data(run: &RunDir, data: &Path) -> Result<()> {
     let absolute = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     Ok(pig_files::write(&run.path().join(DATA_PATH), absolute.to_string_lossy().as_bytes())?)
 }
 
-/// The data folder of a run on this machine, where it is known and still there.
+/// The data folder of a run on this machine, if it is known and still exists.
 pub fn remembered_data(run: &RunDir) -> Option<PathBuf> {
     let path = std::fs::read_to_string(run.path().join(DATA_PATH)).ok()?;
     Some(PathBuf::from(path)).filter(|path| path.is_dir())

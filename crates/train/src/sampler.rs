@@ -18,31 +18,31 @@ pub struct Sampler<'a> {
 }
 
 impl<'a> Sampler<'a> {
-    /// A sampler under the `[schedule]` and `[sample]` sections of `config`.
+    /// A sampler with the `[schedule]` and `[sample]` sections of `config`.
     pub fn new(config: &'a Config, networks: &'a dyn Networks, device: &'a Device) -> Result<Self> {
         Ok(Self { chains: Chains::new(config, device)?, networks })
     }
 
-    /// The same sampler, whose chains start from given noise where `initial` has it.
+    /// The same sampler, whose chains start from the noise of `initial` if it has noise for them.
     #[must_use]
     pub fn starting_from(mut self, initial: Option<&'a InitialNoise>) -> Self {
         self.chains = self.chains.starting_from(initial);
         self
     }
 
-    /// The same sampler, whose chains are written down by `recorder`.
+    /// The same sampler, whose chains are recorded by `recorder`.
     #[must_use]
     pub fn recorded_by(mut self, recorder: Option<&'a Recorder>) -> Self {
         self.chains = self.chains.recorded_by(recorder);
         self
     }
 
-    /// The schedule that the chains walk along.
+    /// The noise schedule of the chains.
     pub fn schedule(&self) -> &Schedule {
         &self.chains.schedule
     }
 
-    /// The transitions of a sampling; one for each evaluation of the networks.
+    /// The transitions of a sampling, one for each evaluation of the networks.
     pub fn timesteps(&self) -> &Timesteps {
         &self.chains.timesteps
     }
@@ -52,10 +52,10 @@ impl<'a> Sampler<'a> {
         self.chains.start_size(stream)
     }
 
-    /// Samples what the method makes from what is given. `watch` is called with the timestep of every turn.
+    /// Samples what the method makes from `given`. `watch` is called with the timestep of every turn.
     ///
     /// # Errors
-    /// If the method does not make anything from it; [`crate::config::Method::takes`] says so before any network is read.
+    /// If the method makes nothing from `given`; [`crate::config::Method::takes`] says so before any network is read.
     pub fn sample(&self, given: Given<'_>, ids: &[u64], watch: &mut dyn FnMut(usize)) -> Result<Samples> {
         let (chains, networks) = (&self.chains, self.networks);
         let samples = match given {
@@ -69,7 +69,7 @@ impl<'a> Sampler<'a> {
         samples.ok_or_else(|| self.refusal(given))
     }
 
-    /// Samples the pairs named by `ids`. `watch` sees every turn.
+    /// Samples the pairs `ids`. `watch` sees every turn.
     ///
     /// # Errors
     /// If the method does not make masks together with images.
@@ -85,14 +85,14 @@ impl<'a> Sampler<'a> {
 
     fn refusal(&self, given: Given<'_>) -> Error {
         Error::Mismatch {
-            what: "what sampling starts from",
+            what: "the start of sampling",
             found: match given {
                 Given::Nothing => "noise alone",
                 Given::Masks(_) => "masks",
                 Given::Images(_) => "images",
             }
             .to_owned(),
-            expected: format!("a start that method = {:?} can complete to a pair", self.chains.config.method.word()),
+            expected: format!("a start that method = {:?} supports", self.chains.config.method.word()),
             advice: "give masks or images, or use a run of another method",
         }
     }

@@ -1,9 +1,9 @@
-//! What a sampling is given, and what it gives.
+//! The input of a sampling beside noise, and its output.
 
-/// What a sampling is given, one for each sample, in [-1, 1].
+/// The input of a sampling beside noise: one mask or image for each sample, in [-1, 1].
 #[derive(Clone, Copy, Debug)]
 pub enum Given<'g> {
-    /// Nothing: the method makes all that it makes.
+    /// Nothing: the method makes everything from noise.
     Nothing,
     /// Masks of `height * width` values of -1 or 1, to make images for.
     Masks(&'g [&'g [f32]]),
@@ -11,17 +11,17 @@ pub enum Given<'g> {
     Images(&'g [&'g [f32]]),
 }
 
-/// Samples on the host: masks (x_0-hat; none, where a method makes images alone) and images (y_0-hat), before any threshold
-/// or rounding.
+/// Samples on the host, before any threshold or rounding: masks (x_0-hat; none if the method makes images alone) and images
+/// (y_0-hat).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
-    /// One mask a sample, `height * width` values, about -1 to 1.
+    /// One mask per sample, `height * width` values, about -1 to 1.
     pub masks: Vec<Vec<f32>>,
-    /// One image a sample, `height * width * channels` values, about -1 to 1.
+    /// One image per sample, `height * width * channels` values, about -1 to 1.
     pub images: Vec<Vec<f32>>,
 }
 
-/// One sample's estimates at one timestep.
+/// The estimates of a batch at one timestep.
 #[derive(Clone, Debug)]
 pub struct StripEstimate {
     /// The timestep.

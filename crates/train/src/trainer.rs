@@ -20,7 +20,7 @@ use pig_nn::parameters;
 use pig_optim::{OptimConfig, Updates};
 use std::path::Path;
 
-/// Noise of validation is named apart from that of training.
+/// The first position of validation samples, so far from those of training that their noise is different.
 const VALIDATION_POSITIONS: u64 = 1 << 48;
 
 /// Trains one network of a run.
@@ -32,17 +32,17 @@ pub struct Trainer<'a, O: Objective> {
     observer: &'a dyn Observer,
     run: &'a Path,
     store: Store,
-    /// Always there, but for the moment in which an optimiser step changes its values where they lie.
+    /// Always `Some`, except while an optimiser step changes its values in place.
     network: Option<O::Network>,
     optimizer: Updates,
     state: State,
 }
 
-/// Called after checkpoints and at `train.preview_every` with the averaged network.
+/// Called with the step and the averaged network, every `train.preview_every` steps and at the last step.
 pub type Preview<'a, M> = dyn FnMut(usize, &M) -> Result<()> + 'a;
 
 impl<'a, O: Objective> Trainer<'a, O> {
-    /// A network at its start, or where its last checkpoint left it.
+    /// A network with its initial weights or, on `resume`, with the state of its last checkpoint.
     pub fn new(
         objective: &'a O,
         sets: Sets<'a>,
@@ -64,7 +64,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             let mut optimizer = Updates::new(&optim, &network, device);
             optimizer.restore(&checkpoint.optimizer, &checkpoint.ema).map_err(|name| Error::BadFile {
                 path: run.to_owned(),
-                problem: format!("the optimiser's {name} is missing or of another shape"),
+                problem: format!("the optimiser's {name} is missing or has another shape"),
                 advice: "resume with the configuration that the run was started with",
             })?;
             note(observer, format!("{}: continues from step {}", role.name(), checkpoint.state.step));
@@ -129,7 +129,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             if step == steps || due(train.checkpoint_every) || is_best {
                 self.checkpoint(is_best)?;
             }
-            // After the checkpoint: a preview that cannot be drawn or written must not cost the training.
+            // This comes after the checkpoint: a preview that cannot be drawn or written must not lose the training.
             if due(train.preview_every)
                 && let Err(error) = preview(step, &self.averaged()?)
             {
@@ -140,7 +140,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(Outcome::Finished)
     }
 
-    /// One optimiser step. Returns the loss, the learning rate and the gradient's norm.
+    /// Makes one optimiser step. Returns the loss, the learning rate and the gradient's norm.
     fn train_step(&mut self, steps: usize) -> Result<(f32, f64, f64)> {
         let (config, step) = (self.objective.context().config, self.state.step);
         let train = &config.train;
@@ -189,8 +189,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
         averaged(self.network(), &self.optimizer, self.run)
     }
 
-    /// The loss of the averaged network on held-out pairs, at timesteps spread over each quarter of 1..=T, and their
-    /// reconstruction, where the network is there for that. The same pairs, timesteps and noise at every call.
+    /// The loss of the averaged network on held-out pairs, at timesteps spread over each quarter of 1..=T, and for an autoencoder
+    /// how well it reconstructs them. Every call uses the same pairs, timesteps and noise.
     fn validate(&self) -> Result<(Validation, Option<Reconstruction>)> {
         let network = self.averaged()?;
         if !self.objective.is_timed() {
@@ -231,27 +231,27 @@ impl<'a, O: Objective> Trainer<'a, O> {
 }
 
 /// `network` in evaluation mode with the averaged weights of its optimiser. Weights that do not fit are an error: the raw
-/// weights must never be taken for the average. `path` is for the message.
+/// weights must never replace the average. `path` is for the message.
 pub fn averaged<M: Module>(network: &M, optimizer: &Updates, path: &Path) -> Result<M> {
     parameters::import(network.valid(), &optimizer.ema())
         .map_err(|source| Error::Architecture { path: path.to_owned(), source })
 }
 
-/// Timestep of validation pair `i` of `count` in a quarter of 1..=last: evenly spread, both ends of all four reached.
+/// Timestep of validation pair `i` of `count` in a quarter of 1..=last: evenly spread from the first timestep of the quarter on.
 fn spread(quarter: usize, i: usize, count: usize, last: usize) -> usize {
     let (from, to) = (quarter * last / 4 + 1, ((quarter + 1) * last / 4).max(quarter * last / 4 + 1));
     from + (i * (to - from + 1) / count).min(to - from)
 }
 
-/// Records which frozen network this one learns from; on resume it must be the same.
+/// Records which frozen network this network learns from. On resume it must be the same.
 fn bind(state: &mut State, objective: &impl Objective) -> Result<()> {
     let Some(sha256) = objective.frozen_sha256() else { return Ok(()) };
     match &state.frozen_sha256 {
-        Some(found) if found != sha256 => Err(Error::Mismatch {
+        Some(recorded) if recorded != sha256 => Err(Error::Mismatch {
             what: objective.role().teacher_words(),
-            found: found.clone(),
-            expected: sha256.to_owned(),
-            advice: "it was trained further or replaced since; train what learns from it anew",
+            found: sha256.to_owned(),
+            expected: recorded.clone(),
+            advice: "the frozen network has been trained further or replaced; retrain the network that learns from it",
         }),
         _ => {
             state.frozen_sha256 = Some(sha256.to_owned());

@@ -24,12 +24,12 @@ use pig_data::Splits;
 use pig_diffusion::schedule::Schedule;
 use std::path::Path;
 
-/// Starts a new run. Returns whether it ran to its end.
+/// Starts a new run. Returns whether it finished.
 pub fn train(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     start(config, data, None, out, device, observer)
 }
 
-/// Starts a new run on a split that is given, such as that of a fold, whose test set is not read.
+/// Starts a new run with the split `splits`, such as that of a fold. The test set is not read.
 pub fn train_on(
     config: &Config,
     data: &Path,
@@ -67,7 +67,7 @@ fn start(
     train_networks(&run, config, &run_data, device, observer)
 }
 
-/// Continues a run. Without `data` the folder is where it was when the run started.
+/// Continues a run. Without `data`, the data folder is the one that the run was started with.
 pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     let run = RunDir::open(run)?;
     let config = run.config()?;
@@ -89,7 +89,7 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
     go_on(&run, &data, device, observer)
 }
 
-/// Continues a run from wherever it stands, be it before its first checkpoint.
+/// Continues a run from its present state, even before its first checkpoint.
 pub fn go_on(run: &RunDir, data: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     let config = run.config()?;
     let run_data = RunData::of_run(data, run, observer)?;
@@ -131,7 +131,7 @@ fn train_networks(
     Ok(Outcome::Finished)
 }
 
-/// The training of one network of a run, from where it stands to its end.
+/// The training of one network of a run, from its present state to its end.
 struct Training<'a> {
     run: &'a Path,
     sets: Sets<'a>,

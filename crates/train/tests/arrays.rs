@@ -158,7 +158,7 @@ fn noise_that_does_not_fit_is_refused_before_any_work() {
         (vec![("y_T", of(&[3, SIDE, SIDE, 1]))], "expected [samples, 1, 16, 16]"),
         (vec![("y_T", of(&[3, 3, SIDE, SIDE]))], "y_T is of shape [3, 3, 16, 16]"),
         (vec![("y_T", of(&[3, 1, SIDE, SIDE])), ("x_T", of(&[2, 1, SIDE, SIDE]))], "x_T has 2 rows and y_T 3"),
-        (vec![("y_T", of(&[2, 1, SIDE, SIDE]))], "sample 2 is asked for"),
+        (vec![("y_T", of(&[2, 1, SIDE, SIDE]))], "sample 2 was requested"),
         (vec![("y_T", of(&[3, 1, SIDE, SIDE])), ("z", of(&[1]))], "\"z\", expected x_T and y_T"),
         (vec![("y_T", not_finite)], "NaN, expected finite"),
     ] {

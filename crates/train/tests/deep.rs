@@ -194,11 +194,11 @@ fn what_does_not_fit_is_refused_before_any_work() {
     };
     let maisi = |sets: &[&str]| with_maisi(&networks, sets);
     refused(&maisi(&["model_y.frozen.spacing=[1.0]"]), "model_y.frozen.spacing");
-    refused(&maisi(&["model_y.frozen.top_region_index=[]"]), "4 numbers, as the model is told");
+    refused(&maisi(&["model_y.frozen.top_region_index=[]"]), "4 numbers, the size of this input");
     refused(&maisi(&["model_y.frozen.labels=[0, 8]"]), "labels of 3 bits");
     refused(&maisi(&["model_y.frozen.classes=[3]"]), "has 3, counted from 0");
     refused(&maisi(&["model_x.spatial_dims=2"]), "model_x.spatial_dims");
-    refused(&maisi(&["data.slices=1", "data.size=[64, 8]"]), "axes of what the model makes");
+    refused(&maisi(&["data.slices=1", "data.size=[64, 8]"]), "axes of the model's output");
     refused(&maisi(&["data.slices=2", "data.size=[16, 8]"]), "a multiple of 4");
     refused(&maisi(&["data.slices=2", "data.size=[16, 16]"]), "a multiple of 4");
     let own = |sets: &[&str]| config(&[&VOLUMES[..], sets].concat());

@@ -160,7 +160,7 @@ fn every_input_has_its_say_and_what_does_not_fit_is_refused() {
     refused(&with("mask", Some(npz::NpyArray::f32(&[8, 12, 4], vec![8.0; 384]))), "labels from 0 to 7");
     refused(&with("mask", Some(npz::NpyArray::f32(&[6, 12, 4], vec![0.0; 288]))), "divisible by 4");
     refused(&with("y_T", Some(npz::NpyArray::f32(&[1, 1, 1, 1], vec![0.0]))), "y_T has shape");
-    refused(&Request { control: None, ..request.clone() }, "told no mask by itself");
+    refused(&Request { control: None, ..request.clone() }, "does not read a mask itself");
     refused(&Request { control: request.autoencoder.clone(), ..request.clone() }, "kind autoencoder");
     refused(&Request { sets: vec!["train.steps=3".to_owned()], ..request.clone() }, "settings outside [sample]");
 }

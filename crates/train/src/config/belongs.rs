@@ -1,4 +1,4 @@
-//! Keys that one method has and another lacks: set where they do nothing, they are refused.
+//! Keys that only some methods use. A key is refused if the method of the configuration ignores it.
 
 use crate::{
     Error, Result,
@@ -8,9 +8,9 @@ use pig_diffusion::sampler::SamplerKind;
 use pig_nn::{autoencoder::AutoencoderConfig, control::ControlConfig};
 
 impl Config {
-    /// Refuses keys that the method would ignore, and steps that it does not take.
+    /// Refuses keys that the method would ignore, and sampling steps that it does not allow.
     ///
-    /// The sections of networks are not looked at: `[model_x]` may stand in a file that other methods share.
+    /// The sections `[model_x]` and `[model_y]` may describe networks that the method does not have: methods can share a file.
     pub(super) fn check_belonging(&self) -> Result<()> {
         let (train, sample, method) = (&self.train, &self.sample, self.method);
         let (no_train, no_sample, no_model_y) =
@@ -26,7 +26,7 @@ impl Config {
         belongs("model_y.conditioning", is_pig, self.model_y.conditioning == no_model_y.conditioning, pig)?;
         belongs("model_y.frozen", is_pig, self.model_y.frozen == no_model_y.frozen, pig)?;
         let has_model = self.model_y.frozen.model.is_some();
-        let model = "a frozen model: set model_y.frozen.model";
+        let model = "a frozen model (set model_y.frozen.model to use one)";
         belongs("model_y.frozen", has_model, self.model_y.frozen == no_model_y.frozen, model)?;
         belongs("model_y.loss_weight", is_pig, self.model_y.loss_weight == no_model_y.loss_weight, pig)?;
         belongs(
@@ -41,7 +41,7 @@ impl Config {
             "train.condition_dropout",
             method.is_mask_conditioned(),
             train.condition_dropout == no_train.condition_dropout,
-            "methods whose image network is told a mask",
+            "methods whose image network is conditioned on a mask",
         )?;
         belongs(
             "train.mask_ablation_prob",
@@ -63,7 +63,7 @@ impl Config {
             "train.gradient_checkpointing",
             all_unets,
             !train.gradient_checkpointing,
-            "methods whose networks are all U-Nets with one time",
+            "methods whose networks are all U-Nets with one timestep as input",
         )?;
         belongs(
             "train.min_snr_members",
@@ -77,7 +77,7 @@ impl Config {
         belongs("train.autoencoder_steps", is_ldm, train.autoencoder_steps == no_train.autoencoder_steps, ldm)?;
         belongs("train.kl_weight", is_ldm, train.kl_weight == no_train.kl_weight, ldm)?;
         belongs("train.pyramid_weight", is_ldm, train.pyramid_weight == no_train.pyramid_weight, ldm)?;
-        let pixels = "methods that denoise pixels: latents do not end at -1 and 1";
+        let pixels = "methods that denoise pixels, since latents are not limited to -1 to 1";
         belongs("sample.clip_sample", !self.has_latents(), sample.clip_sample == no_sample.clip_sample, pixels)?;
         self.check_steps_of_ddpm()
     }
@@ -88,7 +88,7 @@ impl Config {
         let word = |kind: SamplerKind| serde_json::to_string(&kind).unwrap_or_default();
         let is_ddpm = sample.sampler == SamplerKind::Ddpm;
         if self.method == Method::Ddpm {
-            let other = "with method = \"ddpm\"; `--set method=ddim` samples the same network otherwise";
+            let other = "with method = \"ddpm\"; `--set method=ddim` samples the same network in other ways";
             require(is_ddpm, "sample.sampler", word(sample.sampler), &format!("ddpm {other}"))?;
             require(
                 sample.num_inference_steps == last,
@@ -101,7 +101,7 @@ impl Config {
             self.method != Method::Ddim || !is_ddpm,
             "sample.sampler",
             word(sample.sampler),
-            "another with method = \"ddim\"; ancestral sampling is method = \"ddpm\"",
+            "another sampler with method = \"ddim\"; ancestral sampling is method = \"ddpm\"",
         )
     }
 }

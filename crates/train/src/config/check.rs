@@ -1,4 +1,4 @@
-//! What a configuration must satisfy beyond the types of its keys.
+//! The rules that a configuration must satisfy beyond the types of its keys.
 
 use crate::{
     Error, Result,
@@ -8,7 +8,7 @@ use crate::{
 use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
 
 impl Config {
-    /// Checks ranges, and settings that exclude each other.
+    /// Checks ranges, and settings that cannot be used together.
     pub fn check(&self) -> Result<()> {
         self.data.check()?;
         Schedule::new(&self.schedule)?;
@@ -26,7 +26,7 @@ impl Config {
                 self.is_frozen(role) || !is_told_more,
                 "include_*_input",
                 true,
-                "false: networks that are told more of a volume are imported, not trained",
+                "false: networks with these inputs can be imported, but not trained",
             )?;
             let [_, height, width] = self.extent(role);
             self.unet(role).check_size([height, width])?;
@@ -45,13 +45,13 @@ impl Config {
         self.roles().iter().copied().filter(|role| role.kind() != NetworkKind::Autoencoder)
     }
 
-    /// Whether all networks have the axes of the data, and volumes can be halved as often as they are.
+    /// Checks that all networks have the axes of the data, and that volumes can be halved at every level of the networks.
     fn check_volumes(&self) -> Result<()> {
         let slices = self.data.slices;
         let (axes, expected) = if self.has_volumes() {
-            (3, "3: with data.slices above 1 pictures are volumes")
+            (3, "3: with data.slices above 1 the pictures are volumes")
         } else {
-            (2, "2: data are pictures; set data.slices for volumes, whose slices lie below each other")
+            (2, "2: the data are pictures; set data.slices for volumes, whose slices lie below each other")
         };
         if self.has_latents() {
             let found = self.autoencoder.spatial_dims;
@@ -60,7 +60,7 @@ impl Config {
             require(slices.is_multiple_of(factor), "data.slices", slices, &format!("a multiple of {factor}"))?;
         }
         let can_deepen = self.method.has_volumes();
-        let others = "1 with this method; pig, joint, ddpm, ddim and seg-guided are trained on volumes";
+        let others = "1 with this method; only pig, joint, ddpm, ddim and seg-guided are trained on volumes";
         require(can_deepen || !self.has_volumes(), "data.slices", slices, others)?;
         for role in self.unet_roles() {
             let found = self.unet(role).spatial_dims;
@@ -68,36 +68,36 @@ impl Config {
             require(found == axes, &format!("{key}.spatial_dims"), found, expected)?;
             let divisor = 1 << (self.unet(role).block_out_channels.len().max(1) - 1);
             let multiple = slices / self.extent(role)[0].max(1) * divisor;
-            let halved = format!("a multiple of {multiple}, which {key} can halve with each level");
+            let halved = format!("a multiple of {multiple}, so that {key} can halve the slices at each level");
             require(!self.has_volumes() || slices.is_multiple_of(multiple), "data.slices", slices, &halved)?;
         }
         Ok(())
     }
 
-    /// What a model_y that others trained is told.
+    /// Checks the settings of a model_y that was trained elsewhere.
     pub(crate) fn check_frozen(&self) -> Result<()> {
         let (model_y, frozen) = (&self.model_y, &self.model_y.frozen);
         require(
             model_y.conditioning != Conditioning::Xprev || frozen.model.is_none(),
             "model_y.conditioning",
             "\"xprev\"",
-            "\"xhat\" or \"clean\" with model_y.frozen.model, which was not trained on x_{t-1} of any stride",
+            "\"xhat\" or \"clean\" with model_y.frozen.model, which was not trained on x_{t-1} with any stride",
         )?;
         let dropout = self.train.condition_dropout;
         let is_whole = frozen.model.is_none() || dropout == 0.0;
         require(is_whole, "train.condition_dropout", dropout, "0 with model_y.frozen.model, which is not trained")?;
         let is_weighted = frozen.model.is_none() || self.train.min_snr_members == Members::Pair;
         let expected =
-            "\"pair\" with model_y.frozen.model: the masks' errors are all that is learned, and would have no weights";
+            "\"pair\" with model_y.frozen.model: only masks are learned, and \"image\" gives their errors no weights";
         require(is_weighted, "train.min_snr_members", "\"image\"", expected)?;
         let has_control = frozen.control.is_some();
         let is_controlled = frozen.condition == FrozenCondition::Controlnet;
-        let expected = if is_controlled { "the control network's folder" } else { "no such key without it" };
+        let expected = if is_controlled { "the control network's folder with" } else { "no such key without" };
         require(
             has_control == is_controlled,
             "model_y.frozen.control",
             if has_control { "a path" } else { "nothing" },
-            &format!("{expected}, as frozen.condition = \"controlnet\" goes with it"),
+            &format!("{expected} model_y.frozen.condition = \"controlnet\""),
         )?;
         let (classes, areas) = (&frozen.classes, &frozen.class_areas);
         let fits = match frozen.condition {
@@ -108,7 +108,7 @@ impl Config {
             fits,
             "model_y.frozen.classes",
             format!("{classes:?}"),
-            "one class more than frozen.class_areas with frozen.condition = \"class\", and one or none without",
+            "one class more than frozen.class_areas with frozen.condition = \"class\", and one or none without it",
         )?;
         require(
             (classes.len() > areas.len() || areas.is_empty())
@@ -196,7 +196,7 @@ impl Config {
         )
     }
 
-    /// Min-SNR weights, offset noise, noise on the condition, and a guider that is asked less often.
+    /// Checks min-SNR weights, offset noise, noise on the condition, and a guider that is evaluated less often.
     fn check_refinements(&self) -> Result<()> {
         let (train, sample) = (&self.train, &self.sample);
         let not_negative = |key, value: f64| require(value.is_finite() && value >= 0.0, key, value, "0 or more");
@@ -212,9 +212,15 @@ impl Config {
         let is_pig = self.method == Method::Pig && self.model_y.conditioning != Conditioning::Xprev;
         let key = "train.condition_augmentation";
         require(trained <= most, key, trained, "0 to schedule.num_train_timesteps")?;
-        require(trained == 0 || is_pig, key, trained, "0 without a model_y whose condition has no noise of its own")?;
+        let unless = "0 unless method = \"pig\" and model_y.conditioning is \"xhat\" or \"clean\"";
+        require(trained == 0 || is_pig, key, trained, unless)?;
         let key = "sample.condition_augmentation";
-        require(sampled <= trained, key, sampled, "at most train.condition_augmentation, which model_y has seen")?;
+        require(
+            sampled <= trained,
+            key,
+            sampled,
+            "at most train.condition_augmentation, since model_y saw no more noise in training",
+        )?;
         require(sample.guide_every > 0, "sample.guide_every", sample.guide_every, "1 or more")?;
         let has_guider = self.method == Method::Pig;
         require(sample.guide_every == 1 || has_guider, "sample.guide_every", sample.guide_every, "1 without a guider")?;
@@ -222,7 +228,7 @@ impl Config {
         require((0.0..=1.0).contains(&from), "sample.guide_every_alpha_bar", from, "0 to 1")
     }
 
-    /// At alpha_bar_T = 0 the noise says nothing about the image.
+    /// Refuses networks that predict the noise if alpha_bar_T = 0: there the noise says nothing about the image.
     fn check_schedule(&self) -> Result<()> {
         for role in self.unet_roles() {
             let prediction = self.unet(role).prediction_type;
@@ -237,7 +243,7 @@ impl Config {
     }
 }
 
-/// Fails with the key, its value and what it may be unless `holds`.
+/// Unless `holds`, fails with the key, its value and the expected value.
 pub fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
     if holds {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The noise levels that a sampling walks.
+//! The noise levels of a sampling.
 
 use super::{Conditioning, Config, check::require};
 use crate::Result;
@@ -9,17 +9,17 @@ use pig_diffusion::{
 };
 
 impl Config {
-    /// The moves of sampling; one for each time that the networks are asked.
+    /// The transitions of a sampling, one for each evaluation of the networks.
     pub fn timesteps(&self) -> Result<Timesteps> {
         Ok(self.levels()?.1)
     }
 
-    /// The schedule at whose noise levels sampling walks, and its moves.
+    /// The noise schedule of a sampling, and its transitions.
     pub fn levels(&self) -> Result<(Schedule, Timesteps)> {
         Ok(self.sample.sampler_settings().levels(&Schedule::new(&self.schedule)?)?)
     }
 
-    /// Settings of one sampler that another has not.
+    /// Refuses settings that the chosen sampler does not have.
     pub(super) fn check_sampler(&self) -> Result<()> {
         let (sample, kind) = (&self.sample, self.sample.sampler);
         let (is_ddim, is_ddpm) = (kind == SamplerKind::Ddim, kind == SamplerKind::Ddpm);
@@ -47,7 +47,8 @@ impl Config {
         require(most > sample.s_tmin, "sample.s_tmax", most, "a number above sample.s_tmin, or no such key")
     }
 
-    /// Samplers that a model cannot have: zero terminal SNR must be sampled from T on, and x_{t-1} must stand at a timestep.
+    /// Refuses samplers that do not fit the model: with zero terminal SNR sampling must start at T, and with `xprev` x_{t-1} must be at
+    /// a timestep of the training.
     pub(super) fn check_levels(&self) -> Result<()> {
         let (sample, kind) = (&self.sample, self.sample.sampler);
         let of_karras = sample.use_karras_sigmas || kind == SamplerKind::Edm;
@@ -58,13 +59,15 @@ impl Config {
                             where the image is nothing but noise (Lin et al. 2024)";
             require(!leading, "sample.timestep_spacing", "\"leading\"", expected)?;
             let expected =
-                "another with schedule.rescale_zero_terminal_snr: Heun's method has no finite sigma at t = T";
+                "another sampler with schedule.rescale_zero_terminal_snr: Heun's method needs a finite sigma at t = T";
             require(!kind.looks_twice(), "sample.sampler", &word, expected)?;
         }
         if self.model_y.conditioning == Conditioning::Xprev {
-            let expected = "another with model_y.conditioning = \"xprev\": a second look has no x_{t-1}";
+            let expected = "another sampler with model_y.conditioning = \"xprev\": \
+                            the second evaluation of each step has no x_{t-1}";
             require(!kind.looks_twice(), "sample.sampler", &word, expected)?;
-            let expected = "false with model_y.conditioning = \"xprev\", which is trained at the schedule's levels";
+            let expected =
+                "false with model_y.conditioning = \"xprev\", which is trained at the schedule's noise levels";
             require(!of_karras, "sample.use_karras_sigmas", true, expected)?;
         }
         Ok(())

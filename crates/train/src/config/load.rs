@@ -17,14 +17,14 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is not TOML, or has a key or value that does not fit.
+    /// The file is not TOML, or has an unknown key or a wrong value.
     #[error("{place}: {message}{}", hint.as_deref().unwrap_or(""))]
     Invalid {
         /// File and line, or the `--set` that was given.
         place: String,
         /// What is wrong there.
         message: String,
-        /// The nearest known name, where one is near.
+        /// The most similar known name, if one is similar enough.
         hint: Option<String>,
     },
 }
@@ -39,12 +39,12 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Reads and joins the layers. Each layer is checked by itself, so that an error names its own place.
+    /// Reads and joins the layers. Each layer is checked separately, so that an error names the layer with the mistake.
     pub fn load(&self) -> Result<Config, ConfigError> {
         self.load_as()
     }
 
-    /// Reads the configuration that a run was written with. Keys of earlier versions get their present names.
+    /// Reads the configuration in a run directory. Keys of earlier versions are renamed to their present names.
     pub fn load_of_run(path: &Path) -> Result<Config, ConfigError> {
         let text = read(path)?;
         let mut table: Table = toml::from_str(&text).map_err(|error| invalid(path, &text, &error))?;
@@ -54,7 +54,7 @@ impl Layers {
         Self::default().over(table)
     }
 
-    /// The same for another kind of configuration, such as that of preparation.
+    /// Like [`load`](Self::load), for another kind of configuration, such as that of preparation.
     pub fn load_as<C: DeserializeOwned>(&self) -> Result<C, ConfigError> {
         let base = match &self.file {
             Some(path) => {
@@ -66,8 +66,8 @@ impl Layers {
         self.over(base)
     }
 
-    /// The settings of `--set` over an existing configuration. Where they make `ddim` of `ddpm`, or the other way round, the
-    /// sampler and the number of steps start from the new method's defaults.
+    /// Applies the settings of `--set` to an existing configuration. If they change `ddpm` to `ddim` or back, the sampler and the
+    /// number of steps start from the new method's defaults.
     pub fn over_config(&self, config: &Config) -> Result<Config, ConfigError> {
         let mut table = Table::try_from(config).unwrap_or_default();
         if self.sets.iter().any(|set| set.split('=').next().is_some_and(|key| key.trim() == "method"))
@@ -80,7 +80,7 @@ impl Layers {
         self.over(table)
     }
 
-    /// The settings of `--set` over an existing configuration of another kind.
+    /// Applies the settings of `--set` to an existing configuration of another kind.
     pub fn over_settings<C: Serialize + DeserializeOwned>(&self, settings: &C) -> Result<C, ConfigError> {
         self.over(Table::try_from(settings).unwrap_or_default())
     }
@@ -101,7 +101,7 @@ impl Layers {
 /// The keys of `[sample]` that have other defaults with `method = "ddpm"`.
 const DDPM_KEYS: [&str; 2] = ["sampler", "num_inference_steps"];
 
-/// With `method = "ddpm"`, ancestral steps at all timesteps where nothing else is said.
+/// Sets the defaults of `method = "ddpm"`: ancestral steps at all timesteps.
 fn add_ddpm_defaults(table: &mut Table) {
     if table.get("method").and_then(Value::as_str) != Some(Method::Ddpm.word()) {
         return;
@@ -120,14 +120,14 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
-/// The file as a table, after checking that it is a whole configuration by itself.
+/// The file as a table, after checking that it is a valid configuration by itself.
 fn parse<C: DeserializeOwned>(path: &Path, text: &str) -> Result<Table, ConfigError> {
     let failed = |error: toml::de::Error| invalid(path, text, &error);
     toml::from_str::<C>(text).map_err(failed)?;
     toml::from_str::<Table>(text).map_err(failed)
 }
 
-/// An error of a file's text, with the line of the key.
+/// An error in a file's text, with the line of the key.
 fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let unknown = unknown_field(error.message());
     let offset = unknown.and_then(|name| key_offset(text, name)).or(error.span().map(|span| span.start));
@@ -195,7 +195,7 @@ fn nearest(name: &str, message: &str) -> Option<String> {
     (best.0 <= name.len().div_ceil(2)).then(|| format!("; did you mean `{}`?", best.1))
 }
 
-/// Where a key of this name stands, for messages whose own place is only a section.
+/// The offset of the line with a key or section of this name. serde's own place is often only the section.
 fn key_offset(text: &str, name: &str) -> Option<usize> {
     let mut offset = 0;
     for line in text.split_inclusive('\n') {

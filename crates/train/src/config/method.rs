@@ -1,4 +1,4 @@
-//! The methods: their names, their networks, and what they make from what.
+//! The methods: their names, their networks, and what each can make from which input.
 //!
 //! What a method computes is in `methods/NAME.rs`.
 
@@ -27,7 +27,7 @@ pub enum Method {
     Ldm,
 }
 
-/// What a sampling is given beside noise.
+/// The input of a sampling beside noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GivenKind {
     /// Nothing: masks and images, or images alone, are made from noise.
@@ -110,7 +110,7 @@ impl Method {
         }
     }
 
-    /// The word of the configuration.
+    /// The method's name in the configuration.
     pub fn word(self) -> &'static str {
         self.description().word
     }
@@ -135,7 +135,7 @@ impl Method {
         self.from_noise() == FromNoise::Nothing
     }
 
-    /// Whether the samples have masks, be they made or given.
+    /// Whether the samples have masks, made or given.
     pub fn has_masks(self) -> bool {
         self.from_noise() != FromNoise::Images
     }
@@ -150,7 +150,7 @@ impl Method {
         }
     }
 
-    /// Whether a network of the method has a mask as its condition, which training can drop.
+    /// Whether a network of the method is conditioned on a mask, so that condition dropout is possible.
     pub fn is_mask_conditioned(self) -> bool {
         self.description().is_mask_conditioned
     }

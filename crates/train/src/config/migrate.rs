@@ -1,11 +1,12 @@
-//! Keys that had other names in earlier versions. Runs are migrated when they are read; files of users are refused with the new names.
+//! Keys that had other names in earlier versions. The configuration of a run is migrated when it is read; a user's file is refused with
+//! the new name.
 
 use toml::{Table, Value};
 
-/// The former key of `[model_y]` for a frozen model, a path, and its key in the table `[model_y.frozen]`.
+/// `frozen`, now the table `[model_y.frozen]`, was a key of `[model_y]` with the path of a frozen model. The path is now `model` there.
 const FROZEN: &str = "frozen";
 const MODEL: &str = "model";
-/// The beginning of the other former keys; the rest is the key in the table.
+/// The prefix of the other former keys. The rest of such a key is its present name in the table.
 const PREFIX: &str = "frozen_";
 
 /// The message about the first former key in a table `[model_y]`.
@@ -19,7 +20,7 @@ pub(super) fn renamed(model_y: &Table) -> Option<String> {
     model_y.keys().find_map(|key| Some(message(key, key.strip_prefix(PREFIX)?)))
 }
 
-/// Gives former keys in the configuration of a run their present places.
+/// Moves former keys in the configuration of a run to their present places.
 pub(super) fn migrate(config: &mut Table) {
     let Some(Value::Table(model_y)) = config.get_mut("model_y") else { return };
     let mut frozen = Table::new();

@@ -1,4 +1,4 @@
-//! One TOML file is the experiment: what every key means, and its default.
+//! One TOML file describes the experiment. Here are the meaning and the default of every key.
 
 mod belongs;
 mod check;
@@ -43,7 +43,7 @@ pub struct Config {
     pub autoencoder: AutoencoderConfig,
     /// The training of each network.
     pub train: TrainConfig,
-    /// How pairs are sampled and finished.
+    /// How pairs are sampled and postprocessed.
     pub sample: SampleConfig,
 }
 
@@ -89,7 +89,7 @@ impl Config {
     /// Depth (1 for pictures), height and width of what the U-Net of this role denoises.
     pub fn extent(&self, role: Role) -> [usize; 3] {
         let ([rows, width], _) = self.grid(role);
-        // Fewer slices than one latent has are refused by the check; asking for them here must not divide by zero.
+        // Fewer slices than one latent covers are refused by the check. Until then this must not divide by zero.
         let depth = self.volume().map_or(1, |volume| volume.depth_at(width)).max(1);
         [depth, rows / depth, width]
     }
@@ -99,7 +99,7 @@ impl Config {
         self.data.slices > 1
     }
 
-    /// What networks are told of the data's shape, where they are volumes.
+    /// The shape of the data that networks need, if the data are volumes.
     pub fn volume(&self) -> Option<Volume> {
         self.has_volumes().then(|| Volume { depth: self.data.slices, width: self.data.size[1] })
     }

@@ -18,11 +18,11 @@ pub enum Conditioning {
     Xprev,
 }
 
-/// How pixels weigh in model_y's loss.
+/// How pixels are weighted in model_y's loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossWeight {
-    /// All alike: the paper.
+    /// All pixels alike: the paper.
     #[default]
     None,
     /// By the sigmoid of the guide, about 0.27 on background and 0.73 on the lesion: the released code.
@@ -33,13 +33,13 @@ pub enum LossWeight {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FrozenCondition {
-    /// By an input channel behind the noisy image's.
+    /// By an input channel after those of the noisy image.
     #[default]
     Channels,
-    /// By a control network beside it.
+    /// By a control network beside the model.
     Controlnet,
-    /// By a class that the size of the mask selects: the model does not see the mask itself. The guider sees the image as usual, so that
-    /// the image alone connects the pair.
+    /// By a class that depends on the size of the lesion. The model does not see the mask itself; the guider sees the image as usual, so
+    /// that only the image connects the pair.
     Class,
 }
 
@@ -50,47 +50,47 @@ pub struct ModelYConfig {
     pub unet: UNetConfig,
     /// What it is conditioned on.
     pub conditioning: Conditioning,
-    /// How pixels weigh in its loss.
+    /// How pixels are weighted in its loss.
     pub loss_weight: LossWeight,
-    /// A model that was trained elsewhere and takes the place of model_y.
+    /// A model that was trained elsewhere and replaces model_y.
     pub frozen: FrozenConfig,
 }
 
-/// The table `[model_y.frozen]`: a conditional model that was trained elsewhere. Only the guider is trained then (Algorithm 1), and the keys
-/// of the network in `[model_y]` are those of the frozen model.
+/// The table `[model_y.frozen]`: a conditional model that was trained elsewhere. Only the guider is trained then (Algorithm 1), and the
+/// keys of the network in `[model_y]` are those of the frozen model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FrozenConfig {
-    /// The model: a folder of `pig weights import`, or a run whose model_y is taken. Without it no model is frozen.
+    /// The model: a folder of `pig weights import`, or a run, whose image network is used. Without this key no model is frozen.
     pub model: Option<PathBuf>,
     /// How the model reads the mask.
     pub condition: FrozenCondition,
     /// The control network for `condition = "controlnet"`: a folder of `pig weights import`, or a run of `controlnet`.
     pub control: Option<PathBuf>,
-    /// The autoencoder whose latents the model makes: a folder of `pig weights import`, or a run of `ldm`. The guider then works on the
-    /// grid of the latents, and the mask is resized to the size of the image.
+    /// The autoencoder whose latents the model makes: a folder of `pig weights import`, or a run of `ldm`. The guider then works on
+    /// the latents' grid, and its mask is resized to the size of the image.
     pub autoencoder: Option<PathBuf>,
-    /// The values for background and lesion that the model was trained with. Without this key they are -1 and 1, or 0 and 1 for a control
-    /// network that pig did not train, as diffusers gives its conditions.
+    /// The values for background and lesion that the model was trained with. Without this key they are -1 and 1. For a control network
+    /// that pig did not train they are 0 and 1, as in diffusers.
     pub mask_values: Option<[f64; 2]>,
     /// Labels of background and lesion for a control network that reads the bits of a label as channels, the lowest bit first, as MAISI's
-    /// does. Excludes `mask_values`.
+    /// does. Cannot be used with `mask_values`.
     pub labels: Option<[u32; 2]>,
-    /// Where in the body volumes begin, for a model with this input (one of MAISI's four regions is 1).
+    /// Where in the body the volumes begin, for a model with this input (MAISI: four numbers, 1 for the region and 0 for the others).
     pub top_region_index: Vec<f32>,
-    /// Where in the body volumes end.
+    /// Where in the body the volumes end, in the same form.
     pub bottom_region_index: Vec<f32>,
     /// Distance of voxels along each axis, for a model with this input, in the unit of its training (MAISI: hundredths of a millimetre).
     pub spacing: Vec<f32>,
     /// Classes for `condition = "class"`, by the lesion's share of the picture: one more than `class_areas`. A single class is used for
     /// all masks, with any model that has classes.
     pub classes: Vec<usize>,
-    /// Rising shares of the picture: a mask whose lesion is larger than the first share has the second class, and so on. `[0.0]` separates
-    /// pictures without a lesion from those with one.
+    /// Shares of the picture in rising order: a mask whose lesion is larger than the first share has the second class, and so on. `[0.0]`
+    /// separates pictures without a lesion from those with one.
     pub class_areas: Vec<f64>,
 }
 
-/// The keys beside the U-Net's. serde cannot flatten a struct and refuse unknown keys at once, so the table is split when it is read.
+/// The keys that are not the U-Net's. serde cannot flatten a struct and also refuse unknown keys, so reading splits the table.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Own {
@@ -117,7 +117,7 @@ impl<'de> Deserialize<'de> for ModelYConfig {
     }
 }
 
-/// The same when written, where flattening is possible and keeps the keys without a value.
+/// The section as it is written. Here flattening is possible, and it keeps the keys without a value.
 #[derive(Serialize)]
 struct Written<'a> {
     conditioning: Conditioning,

@@ -14,27 +14,27 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct SampleConfig {
-    /// Kept timesteps.
+    /// Number of timesteps that sampling keeps.
     pub num_inference_steps: usize,
-    /// Which timesteps are kept. As in diffusers, `dpm-solver++`, its stochastic form and `uni-pc` keep one more with leading and
-    /// linspace, and take the clean image in place of the cleanest.
+    /// Which timesteps are kept. As in diffusers, with leading and linspace `dpm-solver++`, its stochastic form and `uni-pc` choose one
+    /// timestep more and replace the cleanest of them by the clean image.
     pub timestep_spacing: TimestepSpacing,
     /// The reverse step.
     pub sampler: SamplerKind,
-    /// Walk the noise levels of Karras et al. 2022 between those of t = T and t = 1, whatever the spacing; for
-    /// `dpm-solver++`, `dpm-solver++-sde`, `uni-pc` and `heun`. `edm` always does.
+    /// Use the noise levels of Karras et al. 2022 between those of t = T and t = 1 instead of `timestep_spacing`; for
+    /// `dpm-solver++`, `dpm-solver++-sde`, `uni-pc` and `heun`. `edm` always uses them.
     pub use_karras_sigmas: bool,
     /// Order of `uni-pc`: 1, 2 or 3.
     pub solver_order: usize,
-    /// Noise of `edm`, named as in the paper: S_churn over all steps, 0 for none.
+    /// Noise that `edm` adds over all steps together: S_churn of the paper, 0 for none.
     pub s_churn: f64,
     /// `edm` adds no noise where sigma = sqrt(1 - alpha_bar) / sqrt(alpha_bar) is below this.
     pub s_tmin: f64,
     /// `edm` adds no noise where sigma is above this.
     pub s_tmax: Option<f64>,
-    /// Deviation of the noise that `edm` adds.
+    /// Standard deviation of the noise that `edm` adds.
     pub s_noise: f64,
-    /// Noise of DDIM: 0 none, 1 as much as ancestral sampling.
+    /// Noise of DDIM: 0 for none, 1 for as much as in ancestral sampling.
     pub eta: f64,
     /// Variance of `sampler = "ddpm"`.
     pub variance_type: VarianceType,
@@ -42,33 +42,33 @@ pub struct SampleConfig {
     pub clip_sample: bool,
     /// End the last step at alpha_bar = 1; otherwise at alpha_bar_1.
     pub set_alpha_to_one: bool,
-    /// Classifier-free guidance of the image network: 1 is the network itself, more follows the mask more strictly and
-    /// costs a second forward pass. Needs `train.condition_dropout`.
+    /// Scale of the classifier-free guidance of the image network: 1 for none. With a larger scale images follow the mask more
+    /// strictly. Any scale but 1 costs a second forward pass and needs `train.condition_dropout`.
     pub guidance_scale: f64,
     /// Smooth and threshold x_0-hat at every step before model_y sees it, as the released code does.
     pub guide_threshold: bool,
-    /// Ask model_x only once in this many looks where alpha_bar_t is at least `guide_every_alpha_bar`; between them its
-    /// last mask stays. 1 always asks.
+    /// At timesteps whose alpha_bar is at least `guide_every_alpha_bar`, evaluate model_x only once in this many evaluations, and use
+    /// its last mask in the others. 1 evaluates it every time.
     pub guide_every: usize,
-    /// Where `guide_every` begins: alpha_bar is 0.5 where there is as much noise as signal, and 1 in the clean image.
+    /// The alpha_bar from which `guide_every` applies: 0.5 is as much noise as signal, and 1 is the clean image.
     pub guide_every_alpha_bar: f64,
-    /// Noise on model_y's condition, to the level of this timestep; at most `train.condition_augmentation`. 0 for none.
+    /// Noise on model_y's condition, given as the timestep with that noise level; at most `train.condition_augmentation`, 0 for none.
     pub condition_augmentation: usize,
-    /// How often each move is made where `pig` makes masks for given images, the mask noised back in between: RePaint's
-    /// resampling (Lugmayr et al. 2022). With 1, and where masks are very unlike each other, they follow the image loosely.
+    /// How often each step is made when `pig` makes masks for given images; in between, noise is added to the mask again (RePaint's
+    /// resampling, Lugmayr et al. 2022). With 1, or if the masks of the data are very unlike each other, masks follow the image loosely.
     pub jump_n_sample: usize,
-    /// A mask pixel is lesion where x_0 is above this, in [-1, 1].
+    /// A mask pixel is lesion if x_0 is above this value, in [-1, 1].
     pub mask_threshold: f32,
     /// Lesions of fewer pixels are removed from generated masks.
     pub min_component_area: usize,
     /// Pixels at or below this value, in [-1, 1], are air and count neither as lesion nor as ring when pair agreement is
-    /// measured. Leave it out where lesions can be as dark as the background.
+    /// measured. Leave it out if lesions can be as dark as the background.
     pub agreement_background: Option<f32>,
     /// Samples computed at once; changes no result.
     pub batch_size: usize,
     /// Floating-point type of the products in the networks.
     pub precision: Precision,
-    /// Seed of all noise, beside the sample's own id.
+    /// Seed of all noise, together with the sample's id.
     pub seed: u64,
 }
 
@@ -105,7 +105,7 @@ impl Default for SampleConfig {
 }
 
 impl SampleConfig {
-    /// What decides the steps of a sampling.
+    /// The settings that determine the steps of a sampling.
     pub fn sampler_settings(&self) -> SamplerSettings {
         SamplerSettings {
             sampler: self.sampler,

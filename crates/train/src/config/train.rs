@@ -26,34 +26,34 @@ pub enum NoiseLevels {
     Independent,
 }
 
-/// The members of a pair of `pig` whose loss `train.min_snr_gamma` weighs.
+/// The members of a pair whose loss `train.min_snr_gamma` weights in `pig`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Members {
     /// Mask and image.
     #[default]
     Pair,
-    /// The image alone. Whether there is a lesion at all is decided where there is hardly any signal, and that is where
-    /// min-SNR weights are close to 0.
+    /// The image alone. Whether there is a lesion at all is decided at timesteps with hardly any signal, and there min-SNR
+    /// weights are close to 0.
     Image,
 }
 
-/// The `[train]` section; every number holds for each network.
+/// The `[train]` section. Every value applies to each network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Optimiser steps of each network.
     pub steps: usize,
-    /// Optimiser steps of model_x, where they differ.
+    /// Optimiser steps of model_x, if they differ from `steps`.
     pub model_x_steps: Option<usize>,
-    /// Optimiser steps of the base of `controlnet`, where they differ.
+    /// Optimiser steps of the base of `controlnet`, if they differ from `steps`.
     pub base_steps: Option<usize>,
-    /// Optimiser steps of the autoencoder of `ldm`, where they differ.
+    /// Optimiser steps of the autoencoder of `ldm`, if they differ from `steps`.
     pub autoencoder_steps: Option<usize>,
-    /// Weight of the divergence of the autoencoder's latents from the standard normal distribution; both it and the absolute
-    /// error count as sums over the image.
+    /// Weight of the divergence of the autoencoder's latents from the standard normal distribution. Both the divergence and the
+    /// absolute error count as sums over the image.
     pub kl_weight: f64,
-    /// Weight of the absolute error over a Laplacian pyramid in the autoencoder's loss, beside 1 for that of pixels.
+    /// Weight of the absolute error over a Laplacian pyramid in the autoencoder's loss. The absolute error of pixels has weight 1.
     pub pyramid_weight: f64,
     /// Images in a batch.
     pub batch_size: usize,
@@ -69,13 +69,13 @@ pub struct TrainConfig {
     pub adam_beta2: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// How the learning rate moves after warm-up.
+    /// How the learning rate changes after warm-up.
     pub lr_schedule: LrSchedule,
     /// Steps over which the learning rate rises from 0.
     pub warmup_steps: usize,
-    /// Factor of `lr_schedule = "plateau"`.
+    /// Factor by which `lr_schedule = "plateau"` multiplies the learning rate.
     pub plateau_factor: f64,
-    /// Epochs without a lower loss that `lr_schedule = "plateau"` waits.
+    /// Number of epochs without a lower loss that `lr_schedule = "plateau"` allows before it multiplies.
     pub plateau_patience: usize,
     /// Decay of the moving average of weights, 0 for none; sampling uses the average.
     pub ema_decay: f64,
@@ -83,35 +83,36 @@ pub struct TrainConfig {
     pub ema_warmup: bool,
     /// How a batch's timesteps are drawn.
     pub timestep_sampling: TimestepSampling,
-    /// Share of model_y's training samples that are given the clean mask where `conditioning` is `xhat`, so that the
-    /// model also takes masks from elsewhere.
+    /// With `conditioning = "xhat"`, the share of model_y's training samples that get the clean mask, so that the model also
+    /// accepts given masks.
     pub clean_condition_prob: f64,
     /// Share of the training samples of an image network whose condition is replaced by the null condition, 0 at every
-    /// pixel (between background, -1, and lesion, +1), so that `sample.guidance_scale` can be used. Ho and Salimans (2022) take 0.1.
+    /// pixel (between background, -1, and lesion, +1), so that `sample.guidance_scale` can be used. Ho and Salimans (2022) use 0.1.
     pub condition_dropout: f64,
     /// Noise levels of the two members of a pair in `joint`.
     pub noise_levels: NoiseLevels,
     /// With independent noise levels, the share of training samples whose mask or image (half each) is clean.
     pub clean_level_prob: f64,
-    /// Share of the training samples of `seg-guided` that are shown an empty mask: mask-ablated training. Konz et al. (2024)
-    /// take 0.5 for one class.
+    /// Share of the training samples of `seg-guided` that get an empty mask: mask-ablated training. Konz et al. (2024) use 0.5
+    /// for one class.
     pub mask_ablation_prob: f64,
-    /// Noise on model_y's condition while training (condition augmentation, Ho et al. 2022, "Cascaded Diffusion Models"): to
-    /// a level drawn evenly from 0 to this timestep, 0 for none. The U-Net is not told the level, as theirs is.
+    /// Noise on model_y's condition in training (condition augmentation, Ho et al. 2022, "Cascaded Diffusion Models"): the noise
+    /// level of a timestep drawn evenly from 0 to this one, 0 for none. Unlike theirs, the U-Net does not get the level as input.
     pub condition_augmentation: usize,
-    /// Weigh the loss by min(SNR, gamma), as an error of x_0 (min-SNR-gamma, Hang et al. 2023, who take 5); without it
-    /// every timestep weighs the same.
+    /// Weight the loss, as an error of x_0, by min(SNR, gamma) (min-SNR-gamma, Hang et al. 2023, who use 5). Without this key
+    /// every timestep has the same weight.
     pub min_snr_gamma: Option<f64>,
-    /// Whose loss `min_snr_gamma` weighs in `pig`; in `joint` one network learns both, and it weighs both.
+    /// The members of a pair whose loss `min_snr_gamma` weights in `pig`. In `joint` one network learns both members, and the loss
+    /// of both is weighted.
     pub min_snr_members: Members,
-    /// Deviation of one further draw for each image and channel that is added to all pixels of the training noise (offset
-    /// noise, Guttenberg 2023, who takes 0.1), so that mean brightness is learned, too; 0 for none.
+    /// Standard deviation of offset noise (Guttenberg 2023, who uses 0.1): one more random value for each image and channel, added
+    /// to all pixels of the training noise, so that the mean brightness is learned too. 0 for none.
     pub noise_offset: f64,
     /// Largest norm of the whole gradient, 0 for no limit.
     pub clip_grad_norm: f64,
     /// Floating-point type of the products in the network.
     pub precision: Precision,
-    /// Keep less of the forward pass, and compute it again in the backward pass: less memory for about a third more time.
+    /// Store less of the forward pass and compute it again in the backward pass: less memory for about a third more time.
     pub gradient_checkpointing: bool,
     /// Seed of weights, order, noise, augmentation and the split.
     pub seed: u64,
@@ -173,7 +174,7 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// What the optimiser is told.
+    /// The settings of the optimiser.
     pub fn optim(&self) -> OptimConfig {
         OptimConfig {
             optimizer: self.optimizer,

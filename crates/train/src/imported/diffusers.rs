@@ -1,4 +1,4 @@
-//! diffusers' folders: where the files lie, and what config.json and scheduler_config.json say.
+//! diffusers' folders: the places of the files, and the contents of config.json and scheduler_config.json.
 
 use crate::{Error, Result, imported::settings::Settings};
 use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig};
@@ -6,11 +6,11 @@ use pig_weights::layouts::UNetShape;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// Names of weights in a folder, in the order in which they are taken.
+/// File names of the weights in a folder, in order of preference.
 pub(crate) const WEIGHTS: [&str; 2] = ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"];
 pub(crate) const CONFIG: &str = "config.json";
 const SCHEDULER: &str = "scheduler_config.json";
-/// What `AutoencoderKL` takes where it is told nothing.
+/// The default of `AutoencoderKL`.
 const DEFAULT_SCALING_FACTOR: f64 = 0.18215;
 
 /// The files of a source.
@@ -18,9 +18,9 @@ const DEFAULT_SCALING_FACTOR: f64 = 0.18215;
 pub(crate) struct Source {
     /// The arrays.
     pub(crate) weights: PathBuf,
-    /// config.json, where there is one.
+    /// config.json, if there is one.
     pub(crate) config: Option<Json>,
-    /// scheduler_config.json, where there is one.
+    /// scheduler_config.json, if there is one.
     pub(crate) scheduler: Option<Json>,
 }
 
@@ -40,7 +40,7 @@ impl Json {
         let object = serde_json::from_slice(&text).map_err(|error| Error::BadFile {
             path: path.to_owned(),
             problem: error.to_string(),
-            advice: "fetch it again; it must be one JSON object",
+            advice: "download it again; it must be one JSON object",
         })?;
         Ok(Some(Self { path: path.to_owned(), object }))
     }
@@ -50,7 +50,7 @@ impl Json {
         Error::BadFile {
             path: self.path.clone(),
             problem: format!("{key} = {found}, expected {expected}"),
-            advice: "such a network cannot be built here",
+            advice: "pig cannot build such a network",
         }
     }
 
@@ -92,7 +92,7 @@ impl Json {
     }
 }
 
-/// The files for `source`: itself, or what lies in the folder, or in its subfolder `unet`.
+/// The files of `source`, which is a weights file or a folder. If the folder has a subfolder `unet`, the files are read from there.
 pub(crate) fn locate(source: &Path) -> Result<Source> {
     let folder = if source.is_dir() {
         let inner = source.join("unet");
@@ -104,7 +104,7 @@ pub(crate) fn locate(source: &Path) -> Result<Source> {
         let found = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
         found.ok_or_else(|| Error::BadFile {
             path: folder.clone(),
-            problem: format!("neither {} nor {}", WEIGHTS[0], WEIGHTS[1]),
+            problem: format!("has neither {} nor {}", WEIGHTS[0], WEIGHTS[1]),
             advice: "give the file itself, or a folder that diffusers wrote",
         })?
     } else {
@@ -115,7 +115,7 @@ pub(crate) fn locate(source: &Path) -> Result<Source> {
     Ok(Source { weights, config: Json::read(&folder.join(CONFIG))?, scheduler })
 }
 
-/// What `UNet2DModel` takes where it is told nothing.
+/// The defaults of `UNet2DModel`.
 pub(crate) fn defaults() -> UNetConfig {
     UNetConfig {
         attention_head_dim: Some(8),
@@ -127,7 +127,7 @@ pub(crate) fn defaults() -> UNetConfig {
     }
 }
 
-/// The words of config.json that no array tells. Whatever this U-Net does not have is refused by name.
+/// The settings of config.json that do not follow from the arrays. A setting that pig's U-Net does not have is refused by name.
 pub(crate) fn unet_words(json: &Json, shape: &UNetShape) -> Result<UNetConfig> {
     let text = |word: &str| Value::from(word);
     json.only("_class_name", &[text("UNet2DModel"), text("UNet2DConditionModel"), text("ControlNetModel")])?;
@@ -162,9 +162,9 @@ pub(crate) fn unet_words(json: &Json, shape: &UNetShape) -> Result<UNetConfig> {
     let heads = match json.object.get("attention_head_dim") {
         Some(Value::Null) => None,
         None => default.attention_head_dim,
-        // One head of all channels, by level.
+        // One head with all channels, at each level.
         Some(Value::Array(widths)) if *widths == shape.block_out_channels => None,
-        // One number a level is a list, and here all must agree.
+        // A list has one number per level; here all must be equal.
         Some(Value::Array(widths)) if widths.iter().all(|width| Some(width) == widths.first()) => {
             widths.first().and_then(Value::as_u64).map(|width| width as usize)
         }
@@ -183,7 +183,7 @@ pub(crate) fn unet_words(json: &Json, shape: &UNetShape) -> Result<UNetConfig> {
     })
 }
 
-/// The words of an autoencoder's config.json that no array tells, and its scaling factor.
+/// The settings of an autoencoder's config.json that do not follow from the arrays, and its scaling factor.
 pub(crate) fn autoencoder_words(json: &Json) -> Result<(AutoencoderConfig, f64)> {
     json.only("_class_name", &[Value::from("AutoencoderKL")])?;
     json.only("act_fn", &[Value::from("silu"), Value::from("swish")])?;

@@ -1,4 +1,4 @@
-//! `pig weights export`: a model in diffusers' layout.
+//! `pig weights export`: writes a model in diffusers' layout.
 
 use crate::{
     Error, Result, checkpoint,
@@ -18,8 +18,8 @@ const CONDITIONAL: &str = "UNet2DConditionModel";
 const AUTOENCODER: &str = "AutoencoderKL";
 const CONTROL: &str = "ControlNetModel";
 
-/// Writes `config.json` and `diffusion_pytorch_model.safetensors` for the `from_pretrained` of one of diffusers' classes, whose name
-/// is returned. What none of them can be is an error that says why.
+/// Writes `config.json` and `diffusion_pytorch_model.safetensors` for the `from_pretrained` of one of diffusers' classes, and returns
+/// the name of the class. A model that fits none of the classes is refused with the reason.
 pub fn export(model: &Model, folder: &Path) -> Result<&'static str> {
     RunDir::check_free(folder)?;
     let refused = |problem: String| Error::BadFile {
@@ -44,7 +44,7 @@ pub fn export(model: &Model, folder: &Path) -> Result<&'static str> {
     Ok(class)
 }
 
-/// A middle of one residual block is `UNet2DConditionModel`'s alone; everything else is a `UNet2DModel`.
+/// Only `UNet2DConditionModel` can have a middle of one residual block; every other network is a `UNet2DModel`.
 fn unet(words: &UNetDescription) -> (&'static str, Value) {
     let network = &words.network;
     let class = if network.mid_layers == 1 { CONDITIONAL } else { UNET };
@@ -67,11 +67,11 @@ fn unet(words: &UNetDescription) -> (&'static str, Value) {
     (class, config)
 }
 
-/// The words that U-Net and ControlNet share.
+/// The settings that U-Net and ControlNet share.
 fn shared(network: &UNetConfig) -> Value {
     json!({
         "act_fn": "silu",
-        // A list names each level's; the conditional classes have no word for one head of all channels.
+        // A list has one number per level; the conditional classes have no value for one head with all channels.
         "attention_head_dim": match network.attention_head_dim {
             None if network.mid_layers == 1 => json!(network.block_out_channels),
             width => json!(width),
@@ -93,7 +93,7 @@ fn extend(config: &mut Value, other: Value) {
     }
 }
 
-/// The name of each level's kind from the full size down, without attention and with it.
+/// The block type of each level from the full size down: `plain` without attention, `attending` with it.
 fn block_types(network: &UNetConfig, [plain, attending]: [&'static str; 2]) -> Vec<&'static str> {
     let levels = 0..network.block_out_channels.len();
     levels.map(|level| if network.attention_levels.contains(&level) { attending } else { plain }).collect()
@@ -105,7 +105,7 @@ fn autoencoder(words: &AutoencoderDescription) -> std::result::Result<Value, Str
     if network.decoder_layers() != network.layers_per_block + 1 {
         let (encoder, decoder) = (network.layers_per_block, network.decoder_layers());
         return Err(format!(
-            "{encoder} residual blocks in the encoder and {decoder} in the decoder, expected one more"
+            "{encoder} residual blocks in the encoder and {decoder} in the decoder, expected one more there"
         ));
     }
     if !network.final_silu || network.norm_eps != default.norm_eps {
@@ -138,8 +138,9 @@ fn control(words: &ControlNetDescription) -> std::result::Result<Value, String> 
         return Err(format!("{layers} residual blocks in the middle, expected one without attention"));
     }
     if words.condition_stride != 2 && widths.len() > 1 {
-        return Err("a condition that is read at the image's own size, expected one halved at each change of channels"
-            .to_owned());
+        return Err(
+            "the condition is read at the image's own size, expected halving at each change of channels".to_owned()
+        );
     }
     let mut config = shared(network);
     let own = json!({

@@ -1,4 +1,4 @@
-//! `[model_y.frozen]`: a conditional model that is trained already, for which the guider alone is trained (Algorithm 1).
+//! `[model_y.frozen]`: a conditional model that is already trained. Only the guider is trained for it (Algorithm 1).
 
 use crate::{
     Config, Error, Result,
@@ -24,7 +24,7 @@ use pig_nn::{
 };
 use std::path::Path;
 
-/// What lies beside the U-Net in the folder of a run's frozen model_y.
+/// The folders beside that of the U-Net in the folder of a run's frozen model_y.
 const CONTROL: &str = "controlnet";
 const AUTOENCODER: &str = "autoencoder";
 
@@ -36,8 +36,8 @@ pub struct FrozenModelY {
     autoencoder: Option<Model>,
 }
 
-/// The checked configuration with the frozen model's own words, and the model; the configuration as it is where none is frozen.
-/// What does not fit is refused before any data are read.
+/// Checks the configuration. Returns it with the settings of the frozen model, and the model; without a frozen model, returns it as it
+/// is. A model that does not fit is refused before any data are read.
 pub fn resolve(config: &Config) -> Result<(Config, Option<FrozenModelY>)> {
     let frozen = &config.model_y.frozen;
     let Some(path) = &frozen.model else {
@@ -70,7 +70,7 @@ pub fn resolve(config: &Config) -> Result<(Config, Option<FrozenModelY>)> {
     Ok((config, Some(model)))
 }
 
-/// Takes a frozen model's words where the configuration has none of its own.
+/// Puts the settings of a frozen model into `own`, which must be the default or the same.
 fn adopt<T: Clone + PartialEq + std::fmt::Debug>(
     what: &'static str,
     own: &mut T,
@@ -82,7 +82,7 @@ fn adopt<T: Clone + PartialEq + std::fmt::Debug>(
             what,
             found: format!("{own:?}"),
             expected: format!("{words:?}"),
-            advice: "a frozen model_y brings its own; leave them out",
+            advice: "a frozen model_y brings its own settings; leave them out",
         });
     }
     *own = words.clone();
@@ -93,7 +93,7 @@ fn equal(what: &'static str, found: String, expected: String, advice: &'static s
     if found == expected { Ok(()) } else { Err(Error::Mismatch { what, found, expected, advice }) }
 }
 
-/// Whether a model has the channels, the size and the noise levels that `role` needs under `config`.
+/// Checks that a model has the channels, the size and the noise levels that `role` needs with `config`.
 pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Result<()> {
     let ((_, channels), [_, height, width]) = (config.grid(role), config.extent(role));
     let is_told = role != Role::ModelY || config.model_y.frozen.condition == FrozenCondition::Channels;
@@ -103,26 +103,26 @@ pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Resu
         if role == Role::ModelX { "channels of model_x" } else { "channels of model_y" },
         describe([words.in_channels, words.out_channels]),
         describe(expected),
-        "model_x is told the noisy mask and image, model_y the noisy image and, by channels, a mask; see data.channels and \
-         model_y.frozen.condition",
+        "model_x reads the noisy mask and image; model_y reads the noisy image and, with condition = \"channels\", a mask; \
+         see data.channels and model_y.frozen.condition",
     )?;
     equal(
-        "axes of what the model makes",
+        "axes of the model's output",
         words.network.spatial_dims.to_string(),
         if config.has_volumes() { AXES } else { UNetConfig::default().spatial_dims }.to_string(),
-        "data.slices says how many slices of a volume each picture shows below each other; without it pictures are no volumes",
+        "data.slices says how many slices of a volume each picture shows below each other; without it the pictures are not volumes",
     )?;
     words.network.check_size([height, width])?;
     equal(
         "the noise schedule",
         format!("{:?}", words.schedule),
         format!("{:?}", config.schedule),
-        "set the section [schedule] to the model's, or tell `pig weights import` what it was trained with",
+        "set the section [schedule] to the model's, or give `pig weights import` the schedule that it was trained with",
     )
 }
 
 impl FrozenModelY {
-    /// Whether the networks fit `config` and each other.
+    /// Checks that the networks fit `config` and each other.
     fn fits(&self, config: &Config) -> Result<()> {
         let words = self.unet.unet_description()?;
         fits(Role::ModelY, words, config)?;
@@ -146,7 +146,7 @@ impl FrozenModelY {
                 return Err(Error::Setting {
                     key: format!("model_y.frozen.{key}"),
                     found: format!("{found:?}"),
-                    expected: format!("{count} numbers, as the model is told"),
+                    expected: format!("{count} numbers, the size of this input of the model"),
                 });
             }
         }
@@ -157,7 +157,7 @@ impl FrozenModelY {
                     key: "model_y.frozen.labels".to_owned(),
                     found: format!("{labels:?}"),
                     expected: format!(
-                        "labels of {channels} bits, as many as the control network's condition has channels"
+                        "labels of {channels} bits, one for each channel of the control network's condition"
                     ),
                 });
             }
@@ -173,7 +173,7 @@ impl FrozenModelY {
         }
     }
 
-    /// Puts the model into a run, so that the run needs nothing else.
+    /// Copies the model into a run, so that the run needs no other files.
     pub(crate) fn install(self, run: &Path) -> Result<()> {
         let folder = run.join(FROZEN_MODEL_Y);
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
@@ -184,7 +184,7 @@ impl FrozenModelY {
         Ok(())
     }
 
-    /// A model_y of another place, told the mask by an input channel: an imported one, or that of a run.
+    /// A model_y that reads the mask by an input channel: an imported one, or that of a run.
     pub(crate) fn plain(unet: Model) -> Self {
         Self { unet, control: None, autoencoder: None }
     }
@@ -202,14 +202,14 @@ impl FrozenModelY {
         })
     }
 
-    /// What names its weights.
+    /// SHA-256 that identifies its weights.
     pub(crate) fn sha256(&self) -> String {
         let models = [Some(&self.unet), self.control.as_ref(), self.autoencoder.as_ref()];
         let hashes: Vec<&str> = models.into_iter().flatten().map(|model| model.description.sha256.as_str()).collect();
         if hashes.len() == 1 { hashes[0].to_owned() } else { sha256(hashes.join("+").as_bytes()) }
     }
 
-    /// Its autoencoder, where it makes latents.
+    /// Its autoencoder, if it makes latents.
     pub fn codec(&self, config: &Config, device: &Device) -> Result<Option<Teacher<LatentCodec>>> {
         let Some(model) = &self.autoencoder else { return Ok(None) };
         let scaling_factor = model.autoencoder_description()?.scaling_factor;
@@ -218,18 +218,18 @@ impl FrozenModelY {
         Ok(Some(Teacher { network, sha256: model.description.sha256.clone() }))
     }
 
-    /// Whether a guider learned from this model's autoencoder, where it learned from one.
+    /// Checks that the guider `model_x`, if it learned from an autoencoder, learned from this model's.
     pub(crate) fn check_guider(&self, model_x: &State) -> Result<()> {
         let sha256 = self.autoencoder.as_ref().map_or("none", |model| &model.description.sha256);
         check_teacher(Role::ModelX, sha256, model_x)
     }
 
-    /// Its U-Net's own words.
+    /// The description of its U-Net.
     pub(crate) fn unet_description(&self) -> Result<&UNetDescription> {
         self.unet.unet_description()
     }
 
-    /// The model as it is sampled.
+    /// The model, ready for sampling.
     pub(crate) fn model_y(&self, config: &Config, device: &Device) -> Result<ModelY> {
         let told = config.model_y.frozen.mask_values;
         let mut values = vec![told.unwrap_or(OWN_VALUES)];

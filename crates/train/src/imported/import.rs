@@ -1,4 +1,4 @@
-//! `pig weights import`: somebody's file into a model folder.
+//! `pig weights import`: turns a weights file from elsewhere into a model folder.
 
 use crate::{
     Error, Result,
@@ -15,31 +15,31 @@ use pig_weights::{
 };
 use std::path::PathBuf;
 
-/// What is asked of `pig weights import`.
+/// A request to `pig weights import`.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// The file, or diffusers' folder around it.
+    /// The file, or the folder of diffusers that contains it.
     pub source: PathBuf,
-    /// What it must hold; anything that is known without it.
+    /// The kind of model that the file must hold; without it, any known kind.
     pub kind: Option<ModelKind>,
-    /// Which of several state dictionaries in the file.
+    /// Which state dictionary to read, if the file has several.
     pub entry: Option<String>,
-    /// Settings over those that the source tells, such as `unet.norm_num_groups=16`. A control network's base is `unet` here.
+    /// Settings that override those of the source, such as `unet.norm_num_groups=16`. A control network's base is `unet` here.
     pub sets: Vec<String>,
     /// The folder to write.
     pub out: PathBuf,
 }
 
-/// What was imported.
+/// The result of an import.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The model as it describes itself.
+    /// The description of the model.
     pub description: Description,
     /// Number of values.
     pub parameters: usize,
 }
 
-/// Reads, renames, checks and writes. Nothing is written unless every array has its place.
+/// Reads, renames, checks and writes a model. Nothing is written unless every array has its place in the network.
 pub fn import(request: &Request) -> Result<Summary> {
     crate::run_dir::RunDir::check_free(&request.out)?;
     let source = diffusers::locate(&request.source)?;
@@ -62,7 +62,7 @@ pub fn import(request: &Request) -> Result<Summary> {
             what: "--kind",
             found: kind.word().to_owned(),
             expected: wanted.word().to_owned(),
-            advice: "give the other kind, or the other file",
+            advice: "give the kind that the file holds, or another file",
         });
     }
     let layout = named.layout.word().to_owned();
@@ -90,7 +90,8 @@ pub fn import(request: &Request) -> Result<Summary> {
     Ok(Summary { description: model.save(&request.out)?, parameters })
 }
 
-/// The U-Net's words: sizes from the arrays, the rest from config.json or from the layout's own habits, and last from the user.
+/// The U-Net's description. Sizes come from the arrays, the rest from config.json or the conventions of the layout; the user's settings
+/// override them.
 fn unet_description(named: &Named, source: &diffusers::Source, sets: &[String]) -> Result<UNetDescription> {
     let shape = UNetShape::of(&named.arrays).map_err(|problem| cannot_build(source, problem))?;
     let mut settings = Settings { unet: unet_words(&shape, named.layout, source)?, ..Settings::default() };
@@ -106,7 +107,7 @@ fn unet_description(named: &Named, source: &diffusers::Source, sets: &[String]) 
     })
 }
 
-/// A control network's words, in the same way.
+/// A control network's description, made in the same way.
 fn controlnet_description(named: &Named, source: &diffusers::Source, sets: &[String]) -> Result<ControlNetDescription> {
     let bad = |problem: String| cannot_build(source, problem);
     let shape = UNetShape::of(&named.arrays).map_err(bad)?;
@@ -122,7 +123,7 @@ fn controlnet_description(named: &Named, source: &diffusers::Source, sets: &[Str
     })
 }
 
-/// An autoencoder's words, in the same way.
+/// An autoencoder's description, made in the same way.
 fn autoencoder_description(
     named: &Named,
     source: &diffusers::Source,
@@ -160,14 +161,14 @@ fn told(sets: &[String], settings: &Settings) -> Result<Settings> {
 }
 
 fn cannot_build(source: &diffusers::Source, problem: String) -> Error {
-    Error::BadFile { path: source.weights.clone(), problem, advice: "such a network cannot be built here" }
+    Error::BadFile { path: source.weights.clone(), problem, advice: "pig cannot build such a network" }
 }
 
-/// The words of a U-Net of this shape before the user says others.
+/// The settings of a U-Net of this shape, before those of the user.
 fn unet_words(shape: &UNetShape, layout: Layout, source: &diffusers::Source) -> Result<UNetConfig> {
     let habits = match layout {
         Layout::Released => UNetConfig::default(),
-        // MONAI names its groups and heads in its own configuration, which no checkpoint holds.
+        // MONAI has the numbers of groups and heads in its own configuration, which no checkpoint holds.
         Layout::Monai => {
             UNetConfig { downsample_padding: 1, flip_sin_to_cos: true, freq_shift: 0.0, ..UNetConfig::default() }
         }
@@ -184,7 +185,7 @@ fn unet_words(shape: &UNetShape, layout: Layout, source: &diffusers::Source) -> 
         mid_attention: shape.mid_attention,
         num_class_embeds: shape.num_class_embeds,
         spatial_dims: shape.spatial_dims,
-        // Of MONAI's U-Nets, MAISI's alone has these inputs, and changes its last skip connection where it lies.
+        // Of MONAI's U-Nets only MAISI's has these inputs, and only it changes its last skip connection in place.
         control_before_middle: shape.volume_inputs.contains(&true),
         include_top_region_index_input: shape.volume_inputs[0],
         include_bottom_region_index_input: shape.volume_inputs[1],

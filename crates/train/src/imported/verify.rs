@@ -1,4 +1,4 @@
-//! `pig weights verify`: a network on inputs that somebody stored with their own network's outputs.
+//! `pig weights verify`: runs a network on stored inputs and compares the result with the stored outputs of the original network.
 
 use crate::{
     Error, Result,
@@ -16,24 +16,29 @@ use pig_nn::{
 use pig_weights::npz::{self, NpyArray, Npz};
 use std::path::{Path, PathBuf};
 
-/// Samples of one forward pass.
+/// Samples per forward pass.
 const BATCH: usize = 8;
 
-/// How far outputs are apart.
+/// The difference between outputs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
     /// Largest absolute difference.
     pub absolute: f64,
-    /// The same over the largest absolute value of the reference.
+    /// Largest absolute difference divided by the largest absolute value of the reference.
     pub relative: f64,
     /// Number of values compared.
     pub values: usize,
 }
 
-/// Runs `model` (of volumes where it is one: `[B, C, D, H, W]` everywhere) on the reference's `x` `[B, C, H, W]`, `t` `[B]` (counted from 0), optional `cond` `[B, C', H, W]` (channels
-/// behind x's) and optional `class` `[B]`, and compares with its `y`. Under a `control`, `cond` is that network's condition. A control
-/// network alone takes `x`, `t` and `cond`, and `y` is what it adds to the middle. An autoencoder takes `x` alone, and `y` is the image of the latents' mean. The Inception takes `x`
-/// alone, `[B, 3, 299, 299]` after preprocessing, and `y` is `[B, 2048]`.
+/// Runs `model` on the arrays of the file `reference` and compares its output with the array `y` there.
+///
+/// - A U-Net takes `x` `[B, C, H, W]`, `t` `[B]` (counted from 0), optionally `cond` `[B, C', H, W]` (channels after those of x) and
+///   optionally `class` `[B]`. With a `control`, `cond` is the condition of that network.
+/// - A control network alone takes `x`, `t` and `cond`; `y` is what it adds to the middle.
+/// - An autoencoder takes `x` alone; `y` is the image decoded from the mean of the latents.
+/// - The Inception takes `x` alone, `[B, 3, 299, 299]` after preprocessing; `y` is `[B, 2048]`.
+///
+/// For a model of volumes, pictures are `[B, C, D, H, W]` everywhere.
 pub fn verify(model: &Model, control: Option<&Model>, reference: &Path, device: &Device) -> Result<Difference> {
     let arrays = Reference { path: reference.to_owned(), arrays: npz::read(reference)? };
     let is_inception = model.description.kind == ModelKind::Inception;
@@ -74,7 +79,7 @@ pub fn verify(model: &Model, control: Option<&Model>, reference: &Path, device: 
     Ok(difference(&found, &wanted))
 }
 
-/// Stored pictures `[B, C, H, W]`, or volumes `[B, C, D, H, W]` as pictures of D H rows: the same values in the same order.
+/// Stored pictures `[B, C, H, W]`, or volumes `[B, C, D, H, W]` as pictures of D * H rows: the same values in the same order.
 struct Pictures {
     shape: [usize; 4],
     values: Vec<f32>,
@@ -87,7 +92,7 @@ impl Pictures {
         self.shape[2] / self.volume.map_or(1, |volume| volume.depth)
     }
 
-    /// How networks are told of them.
+    /// The settings of a forward pass on them.
     fn pass(&self) -> Pass {
         Pass { volume: self.volume, ..Pass::default() }
     }
@@ -117,14 +122,14 @@ impl Reference {
         Error::BadFile {
             path: self.path.clone(),
             problem,
-            advice: "store x [B, C, H, W], t [B], y [B, C, H, W] and, where the model has them, cond and class",
+            advice: "store x [B, C, H, W], t [B], y [B, C, H, W] and, if the model has them, cond and class",
         }
     }
 
     fn get(&self, name: &str, axes: usize) -> Result<&NpyArray> {
         let array = self.arrays.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.arrays.keys().map(String::as_str).collect();
-            self.bad(format!("no array {name}, but {}", names.join(", ")))
+            self.bad(format!("no array {name}; found {}", names.join(", ")))
         })?;
         if array.shape.len() != axes || array.values.is_empty() {
             return Err(self.bad(format!("{name} has shape {:?}, expected {axes} axes", array.shape)));
@@ -132,7 +137,7 @@ impl Reference {
         Ok(array)
     }
 
-    /// Pictures, or volumes where there are five axes.
+    /// Pictures, or volumes if there are five axes.
     fn picture(&self, name: &str, axes: usize) -> Result<Pictures> {
         let array = self.get(name, axes)?;
         let (shape, volume) = match array.shape[..] {
@@ -145,7 +150,7 @@ impl Reference {
         Ok(Pictures { shape, values: array.to_f32(), volume })
     }
 
-    /// What a network of volumes is told beside the time, a row a sample.
+    /// The inputs of a network of volumes beside the time, one row per sample.
     fn volume_inputs(&self, network: &UNetConfig, batch: usize) -> Result<VolumeInputs> {
         let told = |is_told: bool, name: &str, count: usize| {
             if !is_told {
@@ -177,7 +182,7 @@ impl Reference {
         if found == expected {
             return Ok(());
         }
-        Err(self.bad(format!("{name} have {found} channels together, but the model takes {expected}")))
+        Err(self.bad(format!("{name}: {found} channels together, but the model takes {expected}")))
     }
 
     fn numbers(&self, name: &str, batch: usize) -> Result<Vec<f32>> {
@@ -216,7 +221,7 @@ fn run_unet(
     arrays.require_channels("x and cond", channels, words.in_channels)?;
     arrays.require_size(x, &words.network)?;
     if condition.as_ref().is_some_and(|c| c.shape[0] != batch || c.size() != x.size()) {
-        return Err(arrays.bad("cond has another size than x".to_owned()));
+        return Err(arrays.bad("cond differs from x in its size or its number of samples".to_owned()));
     }
     let t = arrays.numbers("t", batch)?;
     let classes = match words.network.num_class_embeds {
@@ -271,7 +276,7 @@ impl<'a> Controls<'a> {
         Ok(Self { network: model.controlnet(device)?, x, condition, t: arrays.numbers("t", batch)? })
     }
 
-    /// What the network adds to the base for some of the samples.
+    /// What the network adds to the base, for the samples `from..from + count`.
     fn features(&self, from: usize, count: usize, device: &Device) -> Features {
         let (input, told) = (self.x.tensor(from, count, device), self.condition.tensor(from, count, device));
         self.network.forward(input, told, &self.t[from..from + count], &self.x.pass())
@@ -282,7 +287,7 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec::<f32>().expect("networks compute in f32")
 }
 
-/// Differences, where a value that is no number counts as infinitely far.
+/// The difference of two outputs. A NaN counts as an infinite difference.
 fn difference(found: &[f32], wanted: &[f32]) -> Difference {
     let largest = wanted.iter().fold(0.0_f64, |most, &v| most.max(f64::from(v).abs()));
     let absolute = found.iter().zip(wanted).fold(0.0_f64, |most, (&a, &b)| {

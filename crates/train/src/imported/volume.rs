@@ -1,4 +1,4 @@
-//! A volume for a mask, by an imported network of volumes: MAISI's, or MONAI's with three axes.
+//! Samples a volume for a mask with an imported network of volumes: MAISI's, or MONAI's with three axes.
 
 use crate::{
     Config, Error, Result,
@@ -23,19 +23,20 @@ use pig_nn::{
 use pig_weights::npz::{self, NpyArray, Npz};
 use std::path::{Path, PathBuf};
 
-/// What is asked of `pig weights sample-volume`.
+/// A request to `pig weights sample-volume`.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The U-Net.
     pub unet: PathBuf,
-    /// What tells it the mask; without one the mask is its further input channels.
+    /// The control network that reads the mask; without one the U-Net reads the mask by further input channels.
     pub control: Option<PathBuf>,
-    /// What makes the volume of its latents; without one it makes volumes itself.
+    /// The autoencoder that decodes the U-Net's latents; without one the U-Net makes volumes itself.
     pub autoencoder: Option<PathBuf>,
-    /// Arrays `mask` `[D, H, W]`, or `[C, D, H, W]` of the model's own encoding, and, where the U-Net is told them, `top_region_index` `[4]`, `bottom_region_index` `[4]`, `spacing`
-    /// `[3]` and `class` `[1]`; `y_T` `[C, D', H', W']` for the noise to start from.
+    /// A file with the arrays `mask` (`[D, H, W]`, or `[C, D, H, W]` in the model's own encoding), those of `top_region_index` `[4]`,
+    /// `bottom_region_index` `[4]`, `spacing` `[3]` and `class` `[1]` that the U-Net has as inputs, and optionally `y_T`
+    /// `[C, D', H', W']`, the noise to start from.
     pub inputs: PathBuf,
-    /// The sample's number, which names its noise.
+    /// The sample's number, which keys its noise.
     pub seed: u64,
     /// Settings of the `[sample]` section.
     pub sets: Vec<String>,
@@ -55,7 +56,7 @@ struct Networks {
     words: UNetDescription,
     unet: UNet,
     control: Option<(ControlNet, usize)>,
-    /// How many times as large as the U-Net's input the control's condition is.
+    /// The size of the control's condition divided by that of the U-Net's input, along each axis.
     control_factor: usize,
     autoencoder: Option<(Model, AutoencoderDescription)>,
 }
@@ -115,10 +116,10 @@ impl Networks {
             return Err(Error::BadFile {
                 path: request.unet.clone(),
                 problem: format!(
-                    "{} channels in and {} out, expected further ones for a mask",
+                    "{} input and {} output channels, expected further input channels for a mask",
                     words.in_channels, words.out_channels
                 ),
-                advice: "this U-Net is told no mask by itself: give its control network",
+                advice: "this U-Net does not read a mask itself: give its control network",
             });
         }
         Ok(Self { unet: model.unet(device)?, words, control, control_factor, autoencoder })
@@ -130,8 +131,9 @@ impl Networks {
     }
 }
 
-/// Samples one volume for the mask of a file. A mask of whole numbers goes into several channels by its bits, the lowest first, as
-/// MAISI's labels do; into one channel it goes as it is.
+/// Samples one volume for the mask of a file. A mask `[C, D, H, W]` is used as it is, and so is a mask `[D, H, W]` for a model that
+/// reads one channel. For a model that reads several channels, a mask `[D, H, W]` must hold whole numbers; each channel gets one of
+/// their bits, the lowest first, as with MAISI's labels.
 pub fn sample(request: &Request, device: &Device, watch: &mut dyn FnMut(usize)) -> Result<Sampled> {
     let networks = Networks::open(request, device)?;
     let config = sample_config(&networks.words, &request.sets)?;
@@ -182,7 +184,7 @@ pub fn write(sampled: &Sampled, out: &Path) -> Result<()> {
     Ok(pig_files::write(out, &bytes)?)
 }
 
-/// The model's own schedule under `sets`, which may change the `[sample]` section alone.
+/// The configuration with the model's own schedule and with `sets`, which may change only the `[sample]` section.
 fn sample_config(words: &UNetDescription, sets: &[String]) -> Result<Config> {
     let mut plain = Config { schedule: words.schedule.clone(), ..Config::default() };
     plain.sample.num_inference_steps = plain.sample.num_inference_steps.min(words.schedule.num_train_timesteps);
@@ -191,8 +193,8 @@ fn sample_config(words: &UNetDescription, sets: &[String]) -> Result<Config> {
     if own(config.sample.clone()) != config {
         return Err(Error::Mismatch {
             what: "settings outside [sample]",
-            found: "its own, which its weights depend on".to_owned(),
-            expected: sets.join(" "),
+            found: sets.join(" "),
+            expected: "none, since the model's weights depend on them".to_owned(),
             advice: "give --set for keys of [sample] only",
         });
     }
@@ -200,7 +202,7 @@ fn sample_config(words: &UNetDescription, sets: &[String]) -> Result<Config> {
     Ok(config)
 }
 
-/// The U-Net with all that it is told.
+/// The U-Net with all its inputs.
 struct VolumeDenoiser<'a> {
     networks: &'a Networks,
     told: VolumeInputs,
@@ -247,7 +249,7 @@ impl Inputs {
     }
 
     fn bad(&self, problem: String) -> Error {
-        let advice = "store mask, and what else the U-Net is told: top_region_index [4], bottom_region_index [4], spacing [3], class [1]";
+        let advice = "store mask and the U-Net's other inputs: top_region_index [4], bottom_region_index [4], spacing [3], class [1]";
         Error::BadFile { path: self.path.clone(), problem, advice }
     }
 
@@ -255,7 +257,7 @@ impl Inputs {
         self.arrays.get(name).ok_or_else(|| self.bad(format!("no array {name}")))
     }
 
-    /// The size of what the U-Net denoises, which it must be able to halve down to its smallest level.
+    /// The size of what the U-Net denoises. The U-Net must be able to halve it down to its smallest level.
     fn grid(&self, factor: usize, divisor: usize) -> Result<[usize; 3]> {
         let [depth, height, width] = self.mask_size;
         if self.mask_size.iter().all(|side| side.is_multiple_of(factor * divisor)) {
@@ -286,7 +288,7 @@ impl Inputs {
         Ok(folded(resized, [channels, size[0], size[1], size[2]], device))
     }
 
-    /// Each label's bits as channels, the lowest first.
+    /// The bits of each label as channels, the lowest first.
     fn bits(&self, labels: &[f32], channels: usize) -> Result<Vec<f32>> {
         let most = 2_f32.powi(channels as i32) - 1.0;
         if let Some(label) = labels.iter().find(|&&label| label.fract() != 0.0 || !(0.0..=most).contains(&label)) {
@@ -325,7 +327,7 @@ impl Inputs {
         }
     }
 
-    /// The noise to start from, where the file has it.
+    /// The noise to start from, if the file has it.
     fn start(&self, shape: [usize; 4], device: &Device) -> Result<Option<Tensor<4>>> {
         let Some(noise) = self.arrays.get("y_T") else { return Ok(None) };
         if noise.shape != shape {
@@ -341,7 +343,7 @@ fn folded(values: Vec<f32>, [channels, depth, height, width]: [usize; 4], device
     Tensor::<4>::from_data(data, device).permute([0, 2, 3, 1])
 }
 
-/// `[C, D, H, W]` at another size: means of blocks, or each voxel several times. Nothing where one size is no multiple of the other.
+/// `[C, D, H, W]` at another size: means of blocks, or each voxel several times. `None` if neither size is a multiple of the other.
 fn resized(values: &[f32], channels: usize, from: [usize; 3], to: [usize; 3]) -> Option<Vec<f32>> {
     if from == to {
         return Some(values.to_vec());
@@ -381,7 +383,7 @@ mod tests {
     #[test]
     fn masks_are_resized_by_whole_factors() {
         let values: Vec<f32> = (0..16).map(|i| i as f32).collect();
-        // [1, 2, 2, 4] to half in the last axis alone, and back.
+        // [1, 2, 2, 4] is halved in the last axis alone, and doubled again.
         let half = resized(&values, 1, [2, 2, 4], [2, 2, 2]).unwrap();
         assert_eq!(half, [0.5, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 14.5]);
         let twice = resized(&half, 1, [2, 2, 2], [2, 2, 4]).unwrap();

@@ -1,4 +1,4 @@
-//! What is random about the condition of an image network while it is trained.
+//! Random changes of an image network's condition in training.
 
 use crate::{batch::Batch, config::TrainConfig};
 use burn::tensor::{Tensor, TensorData};
@@ -7,13 +7,13 @@ use pig_diffusion::{
     noise::{Stream, keyed_rng, uniform},
 };
 
-/// Which samples of a batch are chosen with this probability; keyed by their positions.
+/// Chooses samples of a batch with this probability. The choice is keyed by their positions.
 pub(super) fn chosen(seed: u64, probability: f64, stream: Stream, batch: &Batch) -> Vec<bool> {
     let draw = |&position: &u64| uniform(&mut keyed_rng(seed, position, stream, 0)) < probability;
     batch.positions.iter().map(draw).collect()
 }
 
-/// `condition`, and `other` for the samples that are `chosen`; both `[batch, height, width, channels]`.
+/// `other` for the samples that are `chosen`, `condition` for the rest; both `[batch, height, width, channels]`.
 pub(super) fn mixed(condition: Tensor<4>, other: Tensor<4>, chosen: &[bool]) -> Tensor<4> {
     if !chosen.contains(&true) {
         return condition;
@@ -23,7 +23,7 @@ pub(super) fn mixed(condition: Tensor<4>, other: Tensor<4>, chosen: &[bool]) -> 
     condition.clone() + (other - condition) * share
 }
 
-/// Condition dropout while training; validation always shows the condition.
+/// Condition dropout in training. Validation always uses the condition.
 pub(super) fn dropped(config: &TrainConfig, batch: &Batch, condition: Tensor<4>, training: bool) -> Tensor<4> {
     if !training || config.condition_dropout == 0.0 {
         return condition;

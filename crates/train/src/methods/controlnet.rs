@@ -1,6 +1,6 @@
-//! `method = "controlnet"` (Zhang et al. 2023): an unconditional base is trained first, as `ddpm`'s network is, and frozen;
-//! then a trainable copy of its encoder learns to steer it by the mask. At its step 0 the control adds nothing, so that
-//! the pair gives exactly what the base gives.
+//! `method = "controlnet"` (Zhang et al. 2023): an unconditional base is trained first, like the network of `ddpm`, and frozen.
+//! Then a trainable copy of its encoder (the control) learns to steer it by the mask. At step 0 the control adds nothing, so that
+//! base and control together give exactly the output of the base.
 
 use crate::{
     Config, Result,
@@ -31,7 +31,7 @@ use std::path::Path;
 /// The training of the control.
 #[derive(Clone, Copy, Debug)]
 pub struct ControlObjective<'a> {
-    /// What it shares with its base.
+    /// What the control shares with its base.
     pub context: Context<'a>,
 }
 
@@ -71,7 +71,7 @@ impl Objective for ControlObjective<'_> {
         build_control(self.context.config, device)
     }
 
-    /// The base's encoder copied, zeros where the control joins the base, and random weights where it reads the mask.
+    /// A copy of the base's encoder, with zero weights where the control joins the base and random weights where it reads the mask.
     fn start(&self, network: ControlNet) -> ControlNet {
         let seed = self.context.config.train.seed ^ name_hash(Role::Control.name());
         let network = parameters::initialise(network, seed);

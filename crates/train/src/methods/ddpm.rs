@@ -1,6 +1,6 @@
 //! `method = "ddpm"` (Ho et al. 2020) and `method = "ddim"` (Song et al. 2021): images without masks. Both train the same
-//! network in the same way and differ in how it is sampled: ancestral steps at all T timesteps, or DDIM's at any number of
-//! them with any eta. A run of one can be sampled as the other.
+//! network in the same way and differ in how it is sampled: ancestral steps at all T timesteps, or DDIM steps at any number of
+//! timesteps with any eta. A run of one can be sampled as the other.
 
 use crate::{
     Config, Result,

@@ -1,5 +1,5 @@
-//! `method = "joint"`: one network with two inputs and two outputs. With `train.noise_levels = "independent"`, an extension that
-//! neither the paper nor its code has, each member has a noise level of its own.
+//! `method = "joint"`: one network with two inputs and two outputs. With `train.noise_levels = "independent"` each member of a pair
+//! has its own noise level; neither the paper nor its code has this extension.
 
 use crate::{
     Config, Result,
@@ -26,7 +26,7 @@ use pig_diffusion::{
 use pig_nn::{network::Network, unet::UNet};
 use std::path::Path;
 
-/// What the network learns: both members of a pair. Validation has one noise level for both members in either case.
+/// What the network learns: both members of a pair. Validation always uses one noise level for both members.
 #[derive(Clone, Copy, Debug)]
 pub struct Both;
 
@@ -47,7 +47,7 @@ impl Learner for Both {
         }
         let (t_x, t_y) = levels(&config.train, schedule.num_train_timesteps(), batch);
         let (of_mask, of_image) = independent_errors(network, schedule, pair, eps, (&t_x, &t_y));
-        // The error of a clean member is 0, so that any finite weight will do.
+        // The error of a clean member is 0, so any finite weight will do.
         let noisy = |t: Vec<usize>| t.into_iter().map(|t| t.max(1)).collect::<Vec<_>>();
         joint_loss(mean(of_mask, &noisy(t_x)), mean(of_image, &noisy(t_y)))
     }
@@ -57,7 +57,8 @@ impl Learner for Both {
     }
 }
 
-/// The network, ready for sampling. With independent noise levels it also makes one member of a pair for the other, which it sees clean.
+/// The network, ready for sampling. With independent noise levels it also makes one member of a pair for the other, which it reads
+/// without noise.
 #[derive(Debug)]
 pub struct Joint(pub UNet);
 
@@ -120,8 +121,8 @@ pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<Loade
     Ok(LoadedNetworks { networks: Box::new(Joint(unet)), hashes, latents: None })
 }
 
-/// Two timesteps a sample: independent, each in 1..=`last`, but for a share of samples whose mask or image (half each) is
-/// clean.
+/// Two independent timesteps per sample, each in 1..=`last`. For a share of the samples the mask or the image (half each) is clean,
+/// at timestep 0.
 fn levels(config: &TrainConfig, last: usize, batch: &Batch) -> (Vec<usize>, Vec<usize>) {
     let pairs = batch.t.iter().zip(&batch.positions).map(|(&t_x, &position)| {
         let draw = |stream| uniform(&mut keyed_rng(config.seed, position, stream, 0));

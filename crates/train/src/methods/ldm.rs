@@ -1,14 +1,14 @@
 //! `method = "ldm"` (Rombach et al. 2022): an autoencoder is trained first and frozen; then a mask-conditioned U-Net learns
 //! diffusion on its latents.
 //!
-//! What the paper leaves to its configuration, and what differs here:
+//! What the paper leaves to its configuration, and what is different here:
 //! - The autoencoder's loss is L1 + `train.pyramid_weight` times L1 over a Laplacian pyramid + `train.kl_weight` times the KL divergence.
-//!   The pyramid stands in for the perceptual and adversarial terms, whose networks are trained on photographs or are as large as the
-//!   autoencoder: it weighs edges and texture of each scale by themselves (Ling and Okada 2006; Bojanowski et al. 2018 as the one loss of a
-//!   generator), and is deterministic. Reconstructions are smoother than with a discriminator; their error is measured on held-out
-//!   images and stands in metrics, model card and summaries.
-//! - Latents are divided by their standard deviation over training images, measured once and kept in `latents.json`.
-//! - The mask is brought to the latents' grid by area (each latent sees the share of its pixels that is lesion) and concatenated.
+//!   The pyramid replaces the perceptual and adversarial terms, whose networks are trained on photographs or are as large as the
+//!   autoencoder. It weights the edges and the texture of each scale separately (Ling and Okada 2006; Bojanowski et al. 2018 use it as the
+//!   only loss of a generator), and is deterministic. Reconstructions are smoother than with a discriminator. Their error is measured on
+//!   held-out images and is reported in metrics, model card and summaries.
+//! - Latents are divided by their standard deviation over training images, which is measured once and kept in `latents.json`.
+//! - The mask is resized by area to the latents' grid (each latent sees the share of its pixels that is lesion) and concatenated.
 
 use crate::{
     Config, Error, Result,
@@ -44,21 +44,21 @@ use pig_nn::{
 };
 use std::path::Path;
 
-/// Bands of the Laplacian pyramid, apart from the rest.
+/// Bands of the Laplacian pyramid, without its low-pass rest.
 const PYRAMID_LEVELS: usize = 3;
-/// Training images that the latents' scale is measured on, at most.
+/// Maximum number of images that the latents' scale, or the reconstruction, is measured on.
 const MEASURED: usize = 256;
 
 /// The training of the autoencoder.
 #[derive(Clone, Copy, Debug)]
 pub struct AutoencoderObjective<'a> {
-    /// What it shares with the latent network.
+    /// What the autoencoder shares with the latent network.
     pub context: Context<'a>,
 }
 
 impl AutoencoderObjective<'_> {
-    /// L1 + pyramid + KL. The divergence is divided by the number of the image's values, which keeps Rombach et al.'s ratio of
-    /// sums. Training decodes a drawn latent, validation the mean.
+    /// L1 + pyramid + KL. The divergence is divided by the number of the image's values, which keeps the ratio of the sums of
+    /// Rombach et al. Training decodes a drawn latent, validation decodes the mean.
     fn loss_of(&self, network: &Autoencoder, batch: &Batch, is_training: bool) -> Tensor<1> {
         let train = &self.context.config.train;
         let pass = pass(network, train.precision);
@@ -113,7 +113,7 @@ impl Objective for AutoencoderObjective<'_> {
         [latent_flops(self.context.config).iter().sum(), 0.0]
     }
 
-    /// Nothing: images without a prior over latents are reconstructions.
+    /// `None`: without a prior over latents there are only reconstructions, no samples.
     fn networks(&self, _network: &Autoencoder) -> Option<Box<dyn Networks>> {
         None
     }
@@ -123,8 +123,8 @@ impl Objective for AutoencoderObjective<'_> {
     }
 }
 
-/// The mean absolute values of the bands of a Laplacian pyramid, summed, `[1]`; of an error, since the pyramid is linear.
-/// `[batch, height, width, channels]`. Each band is what a level has over its own means of two by two pixels.
+/// The sum of the mean absolute values of the bands of a Laplacian pyramid and of its rest, `[1]`. It takes the error,
+/// `[batch, height, width, channels]`, since the pyramid is linear. Each band is a level minus its means over two by two pixels.
 fn pyramid_l1(error: Tensor<4>) -> Tensor<1> {
     let (mut rest, mut sum) = (error, None::<Tensor<1>>);
     for _ in 0..PYRAMID_LEVELS {
@@ -141,7 +141,7 @@ fn pyramid_l1(error: Tensor<4>) -> Tensor<1> {
     sum.map_or(rest.clone(), |sum| sum + rest)
 }
 
-/// The reconstruction of images `[batch, height, width, channels]` in [-1, 1].
+/// How well images `[batch, height, width, channels]` in [-1, 1] are reconstructed.
 fn reconstruction(network: &Autoencoder, images: Tensor<4>, precision: Precision) -> Reconstruction {
     let pass = pass(network, precision);
     let count = images.dims()[0];
@@ -152,7 +152,7 @@ fn reconstruction(network: &Autoencoder, images: Tensor<4>, precision: Precision
         let differences = || a.iter().zip(b).map(|(a, b)| f64::from(a - b));
         let square = differences().map(|d| d * d).sum::<f64>() / each as f64;
         let l1 = differences().map(f64::abs).sum::<f64>() / each as f64;
-        // A perfect copy has no finite ratio; half a step of 16 bits is nearer than any written file can tell.
+        // A perfect copy has no finite ratio. The bound is an error of 1e-5, less than half a step of a 16-bit file.
         Reconstruction { images: 1, psnr: 10.0 * (4.0 / square.max(1e-10)).log10(), l1 }
     };
     decoded
@@ -202,7 +202,7 @@ fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Device) -> Resu
     Ok(space)
 }
 
-/// Hands out `count` images of a set, evenly spread, in batches with their indices.
+/// Calls `task` with batches of `count` evenly spread images of a set, and with their indices.
 fn for_batches(
     set: &PreparedSet,
     count: usize,
@@ -219,7 +219,7 @@ fn for_batches(
     }
 }
 
-/// The batch with latents in the place of its images, drawn as in training, and its masks on their grid.
+/// The batch with latents instead of images, drawn as in training, and with its masks on the latents' grid.
 pub(super) fn on_latents(codec: &LatentCodec, config: &Config, batch: &Batch) -> Batch {
     let draw = |mean: &Tensor<4>| batch.draw(Stream::TrainLatent, mean);
     Batch {
@@ -266,7 +266,7 @@ impl Learner for OnLatents {
 /// The autoencoder and the U-Net on its latents, ready for sampling.
 #[derive(Debug)]
 pub struct Ldm {
-    /// To and from latents.
+    /// Encodes images to latents and decodes them.
     pub codec: LatentCodec,
     /// The network on latents.
     pub unet: UNet,
@@ -317,7 +317,8 @@ mod tests {
         Tensor::from_data(TensorData::new(values, [1, 8, 8, 1]), &Device::flex())
     }
 
-    /// A flat error is all rest, an alternating one all first band, and squares of two by two are all second band.
+    /// A constant error is only in the rest, one that alternates by pixel only in the first band, and one that alternates by squares of
+    /// two by two only in the second band.
     #[test]
     fn the_pyramid_parts_scales() {
         let l1 = |error| pyramid_l1(error).into_scalar::<f32>();

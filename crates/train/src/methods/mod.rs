@@ -1,4 +1,4 @@
-//! The methods: what each network's loss is, and how the networks are loaded and sampled. One file a method.
+//! The methods: the loss of each network, and how the networks are loaded and sampled. One file per method.
 
 pub mod controlnet;
 pub mod ddpm;
@@ -21,7 +21,7 @@ use objective::{Context, ObjectiveTask};
 use std::path::Path;
 use unet::UNetObjective;
 
-/// Does `task` with the objective of `role`.
+/// Runs `task` with the objective of `role`.
 pub fn with_objective<T: ObjectiveTask>(role: Role, context: Context<'_>, task: T) -> T::Output {
     match role {
         Role::ModelX => task.run(&UNetObjective { learner: &pig::Guider, context }),

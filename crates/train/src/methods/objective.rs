@@ -1,4 +1,4 @@
-//! What a network is trained for, whatever its kind.
+//! The training objective of a network of any kind.
 
 use crate::{
     Config, Result, batch::Batch, latents::Reconstruction, methods::teachers::Teachers, networks::Networks, role::Role,
@@ -25,7 +25,7 @@ pub struct Context<'a> {
     pub teachers: &'a Teachers,
 }
 
-/// What a network is trained for: its kind, its start, and what a batch costs.
+/// The training objective of a network: its kind, its initial weights and its loss.
 pub trait Objective {
     /// The kind of network.
     type Network: Module;
@@ -33,13 +33,13 @@ pub trait Objective {
     /// Which network is trained.
     fn role(&self) -> Role;
 
-    /// What it shares with the others.
+    /// What the network shares with the others.
     fn context(&self) -> Context<'_>;
 
     /// The network with weights of zero.
     fn build(&self, device: &Device) -> Result<Self::Network>;
 
-    /// The weights before the first step: random, each network of a method from its own.
+    /// Sets the weights before the first step: random, from another seed for each network of a method.
     fn start(&self, network: Self::Network) -> Self::Network {
         parameters::initialise(network, self.context().config.train.seed ^ name_hash(self.role().name()))
     }
@@ -47,15 +47,15 @@ pub trait Objective {
     /// The mean loss of `batch` in evaluation, `[1]`.
     fn loss(&self, network: &Self::Network, batch: &Batch) -> Tensor<1>;
 
-    /// The mean loss of `batch` in training, and the gradients of it. `step` keys what is random then.
+    /// The mean loss of `batch` in training, and its gradients. `step` keys the random draws of the networks.
     fn gradients(&self, network: &Self::Network, batch: &Batch, step: u64) -> (f32, Gradients);
 
-    /// Whether the loss depends on a timestep; it is validated by quarters of them then.
+    /// Whether the loss depends on a timestep. If so, it is validated by quarter of the timesteps.
     fn is_timed(&self) -> bool {
         true
     }
 
-    /// How well the images of a batch are given back, where the network is there to do that.
+    /// How well the images of a batch are reconstructed, if the network is an autoencoder.
     fn reconstruction(&self, _network: &Self::Network, _batch: &Batch) -> Option<Reconstruction> {
         None
     }
@@ -69,25 +69,25 @@ pub trait Objective {
         None
     }
 
-    /// Kept timesteps that the network is bound to by its training, falling.
+    /// The kept timesteps of the training, in falling order, if the network can only be sampled with these.
     fn kept_timesteps(&self) -> Option<Vec<usize>> {
         None
     }
 
-    /// What can be sampled with this network as it is now, for previews.
+    /// The networks to sample previews with, given this network as it is now; `None` if nothing can be sampled yet.
     fn networks(&self, network: &Self::Network) -> Option<Box<dyn Networks>>;
 
-    /// Measures what later networks need, once this one is finished in `run`. Returns what to tell the user.
+    /// Measures what later networks need, after this network is finished in `run`. Returns a note for the user.
     fn finish(&self, _run: &Path, _sets: Sets<'_>, _device: &Device) -> Result<Option<String>> {
         Ok(None)
     }
 }
 
-/// Something done with an objective, whatever its network.
+/// A task that works with the objective of any kind of network.
 pub trait ObjectiveTask {
-    /// What comes of it.
+    /// The result of the task.
     type Output;
 
-    /// Does it.
+    /// Runs the task.
     fn run<O: Objective>(self, objective: &O) -> Self::Output;
 }

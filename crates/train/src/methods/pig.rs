@@ -37,8 +37,8 @@ use pig_diffusion::{
 use pig_nn::{network::Network, unet::UNet};
 use std::path::Path;
 
-/// What model_x learns: Algorithm 1, its error weighed by timestep where `train.min_snr_gamma` and `train.min_snr_members` ask for it.
-/// With a frozen model_y of latents, the images are latents and the masks are on their grid.
+/// What model_x learns: Algorithm 1, with its error weighted by timestep if `train.min_snr_gamma` and `train.min_snr_members` say so.
+/// With a frozen model_y of latents, the images are latents and the masks are on the latents' grid.
 #[derive(Clone, Copy, Debug)]
 pub struct Guider;
 
@@ -69,7 +69,7 @@ impl Learner for Guider {
         context.teachers.autoencoder.as_ref().map(|teacher| teacher.sha256.as_str())
     }
 
-    /// Nothing: a mask needs the image of model_y.
+    /// `None`: to sample a mask, model_x needs the image that model_y makes.
     fn networks(&self, _context: Context<'_>, _unet: UNet) -> Option<Box<dyn Networks>> {
         None
     }
@@ -184,8 +184,8 @@ impl Networks for Pig {
         Some(chains.finished(x_0, y_0, self.codec()))
     }
 
-    /// A model_y that saw clean masks in training takes them directly. One trained on x_0-hat alone gets model_x's x_0-hat from
-    /// (x_t of Eq. (9), y_t), as in training; one trained on x_{t-1} gets Eq. (9)'s.
+    /// A model_y that saw clean masks in training gets them directly. One that was trained on x_0-hat alone gets model_x's x_0-hat from
+    /// (x_t of Eq. (9), y_t), as in training. One that was trained on x_{t-1} gets the x_{t-1} of Eq. (9).
     fn images_for(
         &self,
         chains: &Chains<'_>,
@@ -222,7 +222,7 @@ impl Networks for Pig {
         }))
     }
 
-    /// model_x sees the image noised by Eq. (10) to the level of each step, as in its training, and each transition is made
+    /// model_x sees the image with noise of Eq. (10) at the level of each step, as in its training. Each transition is made
     /// `sample.jump_n_sample` times.
     fn masks_for(
         &self,
@@ -295,8 +295,8 @@ fn check_stride(config: &Config, state_y: &State) -> Result<()> {
         let trained = state_y.kept_timesteps.as_ref().map_or(0, Vec::len);
         return Err(Error::Mismatch {
             what: "the kept timesteps of a model_y conditioned on x_{t-1}",
-            found: format!("{trained} steps"),
-            expected: format!("{} steps, {:?}", kept.len(), config.sample.timestep_spacing),
+            found: format!("{} steps, {:?}", kept.len(), config.sample.timestep_spacing),
+            expected: format!("the {trained} steps of its training"),
             advice: "sample with the num_inference_steps and timestep_spacing of training",
         });
     }

@@ -1,4 +1,4 @@
-//! Refinements of training that any method may have; each is off by default and then changes no bit.
+//! Refinements of training that any method may have. Each is off by default; while it is off, it changes no bit of the result.
 
 use crate::{Config, batch::Batch, config::Members};
 use burn::tensor::Tensor;
@@ -13,7 +13,7 @@ use pig_diffusion::{
 /// eps_2 of Algorithm 1, shaped like the batch's images, with `train.noise_offset`.
 ///
 /// Offset noise (N. Guttenberg, "Diffusion with Offset Noise", 2023): eps plus one normal value for each image and channel.
-/// Sampling starts from plain noise, as there.
+/// As there, sampling starts from plain noise.
 pub(super) fn image_noise(config: &Config, batch: &Batch) -> Tensor<4> {
     let eps = batch.draw(Stream::TrainY, &batch.images);
     if config.train.noise_offset == 0.0 {
@@ -23,7 +23,7 @@ pub(super) fn image_noise(config: &Config, batch: &Batch) -> Tensor<4> {
     eps + batch.noise.draw(Stream::TrainOffset, 0, [1, 1, channels]).mul_scalar(config.train.noise_offset)
 }
 
-/// Gamma of the weights of pig's masks' errors, none without weights.
+/// Gamma of the min-SNR weights for the errors of masks in `pig`; `None` if they have no weights.
 pub(super) fn gamma_of_masks(config: &Config) -> Option<f64> {
     match config.train.min_snr_members {
         Members::Pair => config.train.min_snr_gamma,
@@ -31,7 +31,7 @@ pub(super) fn gamma_of_masks(config: &Config) -> Option<f64> {
     }
 }
 
-/// The mean of squared errors of a network that predicts `kind`, by `train.min_snr_gamma`, `[1]`.
+/// The mean of the squared errors of a network that predicts `kind`, weighted by `train.min_snr_gamma`, `[1]`.
 pub(super) fn mean_error(
     config: &Config,
     schedule: &Schedule,
@@ -45,7 +45,7 @@ pub(super) fn mean_error(
     }
 }
 
-/// `condition` with `train.condition_augmentation`: each sample noised by Eq. (9) to a level of its own.
+/// `condition` with `train.condition_augmentation`: noise is added to each sample by Eq. (9), to a random level of its own.
 pub(super) fn noisy_condition(config: &Config, schedule: &Schedule, batch: &Batch, condition: Tensor<4>) -> Tensor<4> {
     let most = config.train.condition_augmentation;
     if most == 0 {

@@ -1,5 +1,5 @@
-//! `method = "seg-guided"` (Konz et al. 2024): pixel-space diffusion of the image with the mask as a further input channel,
-//! at every step the same mask.
+//! `method = "seg-guided"` (Konz et al. 2024): pixel-space diffusion of the image. The mask is a further input channel, the same at
+//! every step.
 
 use crate::{
     Config, Result,
@@ -23,9 +23,9 @@ use std::path::Path;
 
 /// What the network learns: the mean squared error.
 ///
-/// Mask-ablated training shows an empty mask (background everywhere) in place of the true one with probability
-/// `train.mask_ablation_prob`. Konz et al. draw a random subset of the mask's classes; with lesion as the one class, that is the mask or
-/// nothing, each with probability 1/2.
+/// Mask-ablated training replaces the true mask by an empty one (background everywhere) with probability `train.mask_ablation_prob`.
+/// Konz et al. draw a random subset of the mask's classes; with lesion as the only class, that is the mask or nothing, each with
+/// probability 1/2.
 #[derive(Clone, Copy, Debug)]
 pub struct Guided;
 

@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use pig_nn::{parameters, unet::UNet};
 use std::path::Path;
 
-/// A network that is not trained any more.
+/// A network whose training is finished.
 #[derive(Clone, Debug)]
 pub struct Teacher<M> {
     /// With averaged weights, in evaluation mode.
@@ -20,7 +20,7 @@ pub struct Teacher<M> {
     pub sha256: String,
 }
 
-/// The finished networks of a run that a later one learns from; others are not kept.
+/// The finished networks of a run that a later network learns from. Other networks are not kept.
 #[derive(Clone, Debug, Default)]
 pub struct Teachers {
     unets: Vec<(Role, Teacher<UNet>)>,
@@ -55,7 +55,7 @@ impl Teachers {
         Ok(())
     }
 
-    /// Puts a network with random weights in the place of `role`'s, to measure what learning from it costs.
+    /// Uses random weights in place of the finished network of `role`, to measure the cost of learning from it.
     pub fn stand_in(&mut self, config: &Config, role: Role, device: &Device) -> Result<()> {
         if !teaches(config, role) {
             return Ok(());

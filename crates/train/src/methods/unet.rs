@@ -12,7 +12,7 @@ use burn::tensor::{Device, Gradients, Tensor};
 use pig_nn::{network::Network, unet::UNet};
 use std::fmt::Debug;
 
-/// What a method's U-Net learns. A trait object, so that the trainer is compiled once for all U-Nets.
+/// What a method's U-Net learns. It is used as a trait object, so that the trainer is compiled once for all U-Nets.
 pub trait Learner: Debug {
     /// The network.
     fn role(&self) -> Role;
@@ -35,12 +35,12 @@ pub trait Learner: Debug {
         None
     }
 
-    /// Kept timesteps that the network is bound to by its training, falling.
+    /// The kept timesteps of the training, in falling order, if the network can only be sampled with these.
     fn kept_timesteps(&self, _context: Context<'_>) -> Option<Vec<usize>> {
         None
     }
 
-    /// What can be sampled with the network as it is now, for previews.
+    /// The networks to sample previews with, given this network as it is now; `None` if nothing can be sampled yet.
     fn networks(&self, context: Context<'_>, unet: UNet) -> Option<Box<dyn Networks>>;
 }
 
@@ -49,7 +49,7 @@ pub trait Learner: Debug {
 pub struct UNetObjective<'a> {
     /// What the network learns.
     pub learner: &'a dyn Learner,
-    /// What it shares with the others.
+    /// What the network shares with the others.
     pub context: Context<'a>,
 }
 
