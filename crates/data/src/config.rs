@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{DataError, Result};
@@ -10,11 +11,12 @@ use crate::error::{DataError, Result};
 const MAX_SIDE: usize = 8192;
 
 /// The `[data]` section.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// Height and width of the prepared images in pixels: `64` for a square or `[height, width]`.
     #[serde(deserialize_with = "size_from_one_or_two")]
+    #[schemars(with = "SizeWord")]
     pub size: [usize; 2],
     /// Number of slices of a volume, stacked from top to bottom in one picture; each is `size[0] / slices` pixels high. For networks
     /// with three spatial axes (`spatial_dims = 3`). 1 for single pictures.
@@ -117,7 +119,7 @@ impl DataConfig {
 }
 
 /// How raw pixel values map to [-1, 1].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intensity {
     /// `dtype` if all images have 8 bits, `dataset-percentile` if any image has 16.
@@ -147,7 +149,7 @@ impl Intensity {
 }
 
 /// How masks are resized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MaskResize {
     /// A target pixel is lesion if lesion covers at least half of its area. This keeps areas; a lesion smaller than half
@@ -159,7 +161,7 @@ pub enum MaskResize {
 }
 
 /// What is cut off before resizing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Crop {
     /// Nothing.
@@ -170,7 +172,7 @@ pub enum Crop {
 }
 
 /// How the aspect ratio is treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
     /// Width and height are scaled independently to the target size.
@@ -181,7 +183,7 @@ pub enum Resize {
 }
 
 /// Random changes applied alike to image and mask during training.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentConfig {
     /// Mirrors left and right with probability one half.
@@ -194,7 +196,8 @@ pub struct AugmentConfig {
 }
 
 /// The values that mean lesion in masks with many values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "MaskValuesWord")]
 pub struct MaskValues(pub Vec<MaskValue>);
 
 /// One value that means lesion.
@@ -215,14 +218,14 @@ impl fmt::Display for MaskValue {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum MaskValueWord {
     Gray(u16),
-    Colour(String),
+    Colour(#[schemars(regex(pattern = "^#[0-9A-Fa-f]{6}$"))] String),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a gray value from 0 to 65535, a colour \"#rrggbb\", or a list of them")]
 enum MaskValuesWord {
     One(MaskValueWord),
@@ -264,10 +267,13 @@ impl Serialize for MaskValues {
     }
 }
 
-#[derive(Deserialize)]
+/// A size as it may be written.
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected one side such as 64, or [height, width]")]
-enum SizeWord {
+pub enum SizeWord {
+    /// The side of a square.
     Square(usize),
+    /// Height and width.
     Both([usize; 2]),
 }
 

@@ -5,6 +5,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
@@ -13,7 +14,7 @@ use crate::error::{DataError, Result};
 const GRID: usize = 3;
 
 /// The `[segment.augment]` section: random changes in the training of a segmenter, the same for real and generated pairs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeformConfig {
     /// Mirrors left and right with probability one half.

@@ -7,10 +7,11 @@ use crate::{
     step::{Ddim, Ddpm, DpmSolver, Heun, Step, UniPc, VarianceType},
     timesteps::{StepCountError, TimestepSpacing, Timesteps},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The reverse step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SamplerKind {
     /// DDIM (Song et al. 2021) with `eta`; the paper uses eta 0.

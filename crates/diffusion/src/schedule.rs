@@ -2,10 +2,11 @@
 //!
 //! The paper counts t from 1; arrays and published networks count from 0. Only this file deals with that offset.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How beta_t grows from `beta_start` to `beta_end`; names and definitions as in diffusers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BetaSchedule {
     /// Linear in beta: the paper's schedule (Ho et al. 2020).
@@ -21,7 +22,7 @@ pub enum BetaSchedule {
 }
 
 /// The `[schedule]` section of a configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
     /// T, the number of noise levels in training.

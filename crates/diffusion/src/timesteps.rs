@@ -1,9 +1,10 @@
 //! Which of the T noise levels a sampler visits.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How N of T timesteps are chosen; names as in diffusers and in Table 2 of Lin et al. 2024.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSpacing {
     /// 1, 1 + T/N, .. (counted from 0: 0, T/N, ..), as in DDIM's reference code. It does not visit T unless N = T.

@@ -14,10 +14,11 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The `[autoencoder]` section of `method = "ldm"`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AutoencoderConfig {
     /// The number of channels of each level, from the full size down; each additional level halves the size of the latents.

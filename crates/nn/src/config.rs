@@ -1,10 +1,11 @@
 //! The configuration of a U-Net, and the checks of its values.
 
 use pig_diffusion::prediction::PredictionType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The keys of `[model_x]` and `[model_y]` that define a U-Net; the defaults are the released layout.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate key of the configuration")]
 pub struct UNetConfig {

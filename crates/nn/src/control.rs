@@ -17,10 +17,11 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use pig_diffusion::{denoiser::Denoiser, prediction::PredictionType, schedule::network_time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The `[control]` section: the control network of `method = "controlnet"`. The other settings are those of its base.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlConfig {
     /// The numbers of channels of the convolutions that read the mask; there are two convolutions from each entry to the next. A last

@@ -3,10 +3,11 @@
 use crate::device::is_cpu;
 use burn::tensor::{DType, Device, Tensor};
 use pig_kernels::Level;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The precision of the inputs of convolutions and matrix products.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.

@@ -1,9 +1,10 @@
 //! The settings of an optimiser.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The optimiser.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
     /// Adam (Kingma and Ba 2015); weight decay is added to the gradient.
@@ -15,7 +16,7 @@ pub enum OptimizerKind {
 }
 
 /// How the learning rate changes after warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LrSchedule {
     /// Stays constant.

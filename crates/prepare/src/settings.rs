@@ -1,8 +1,9 @@
 //! The `[prepare]` section of the configuration: settings of every step from a source to a prepared pair.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use pig_data::config::{MaskResize, MaskValues, Resize, size_from_one_or_two};
+use pig_data::config::{MaskResize, MaskValues, Resize, SizeWord, size_from_one_or_two};
 
 use crate::error::{PrepareError, Result};
 
@@ -10,7 +11,7 @@ use crate::error::{PrepareError, Result};
 const MAX_SIDE: usize = 8192;
 
 /// A configuration file for preparation, which has only the section `[prepare]`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigFile {
     /// How pairs are made.
@@ -18,11 +19,12 @@ pub struct ConfigFile {
 }
 
 /// How `pig prepare` makes pairs. This section is in a separate file, which only `pig prepare` and `pig inspect` read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrepareConfig {
     /// Height and width of the prepared pairs in pixels: `512` for a square or `[height, width]`.
     #[serde(deserialize_with = "size_from_one_or_two")]
+    #[schemars(with = "SizeWord")]
     pub size: [usize; 2],
     /// How the aspect ratio is treated: `pad` keeps it and fills with the darkest value, `stretch` fills the size.
     pub resize: Resize,
@@ -111,7 +113,7 @@ impl Default for PrepareConfig {
 }
 
 /// Which source values become black and white.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WindowRule {
     /// `voi` for DICOM files with a window or VOI LUT, `percentile` for other DICOM files and for NIfTI, `stored` for pictures.
@@ -128,7 +130,7 @@ pub enum WindowRule {
 }
 
 /// How colour pictures become gray.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Colour {
     /// `green` for LGG, whose green channel is FLAIR; `luma` for everything else.
@@ -145,7 +147,7 @@ pub enum Colour {
 }
 
 /// What is cut off before resizing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CropRule {
     /// `largest-component` for mammograms and tomosynthesis, `none` for everything else.
@@ -159,7 +161,7 @@ pub enum CropRule {
 }
 
 /// Whether images are mirrored to show the same side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LateralityRule {
     /// Images stay as they are.
@@ -172,7 +174,7 @@ pub enum LateralityRule {
 }
 
 /// What happens to an image without a mask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingMask {
     /// It is listed among the errors.
@@ -185,7 +187,7 @@ pub enum MissingMask {
 }
 
 /// How a box is drawn in the mask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BoxShape {
     /// The filled ellipse that touches the box's sides.
@@ -196,7 +198,7 @@ pub enum BoxShape {
 }
 
 /// How prepared pairs are named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Names {
     /// `hash` if patients are known or the source is DICOM or NIfTI, `source` for other pictures.

@@ -10,10 +10,11 @@ use pig_train::{
     Result,
     config::{TrainConfig, require},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The configuration file of a segmenter: `[data]` and `[segment]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentFile {
     /// How files are read and prepared.
@@ -23,7 +24,7 @@ pub struct SegmentFile {
 }
 
 /// The `[segment]` section: a segmenter and its training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentConfig {
     /// A pixel is lesion if its probability is above this value.
@@ -48,7 +49,7 @@ impl Default for SegmentConfig {
 }
 
 /// The `[segment.train]` section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentTrainConfig {
     /// The number of optimiser steps. It does not depend on the number of pairs, so more data does not mean more training.

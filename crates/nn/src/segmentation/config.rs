@@ -1,10 +1,11 @@
 //! The configuration of a segmentation network.
 
 use crate::config::{UNetConfig, UNetError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The network that segments lesions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SegmentationKind {
     /// The U-Net of Ronneberger et al. (2015), with padding that keeps the size: two 3x3 convolutions with ReLU in each level, maximum
@@ -18,7 +19,7 @@ pub enum SegmentationKind {
 }
 
 /// The `[segment.network]` section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentationConfig {
     /// The network that segments lesions.

@@ -4,6 +4,7 @@ use burn::tensor::{
     Tensor,
     activation::{log_sigmoid, sigmoid},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The value added to the numerator and the denominator of Dice, MONAI's default: a batch without lesion has no loss if nothing is
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 const SMOOTH: f64 = 1e-5;
 
 /// The pixels over which the sums of soft Dice run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiceSums {
     /// All pixels of a batch together: an image without lesion does not cause a large jump of the loss.

@@ -2,6 +2,7 @@
 
 use pig_data::DataConfig;
 use pig_segment::config::{SegmentConfig, SegmentFile};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 pub const REAL: &str = "real";
 
 /// A cross-validation in one TOML file: `[data]` and `[segment]` as for a segmenter, and `[crossval]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrossvalFile {
     /// How images and masks are prepared.
@@ -21,7 +22,7 @@ pub struct CrossvalFile {
 }
 
 /// The `[crossval]` section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrossvalConfig {
     /// Number of folds. The patients are divided into this many parts, and each part is the test set of one fold. Of the other patients,
@@ -45,7 +46,7 @@ impl Default for CrossvalConfig {
 }
 
 /// A `[[crossval.arms]]` entry: a generator, the numbers of its pairs that segmenters train on, and how the pairs are used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArmConfig {
     /// Name of the arm in folders and tables.
@@ -89,7 +90,7 @@ impl ArmConfig {
 }
 
 /// A number of pairs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Count {
     /// This number of pairs.

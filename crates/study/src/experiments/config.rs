@@ -7,6 +7,7 @@ use pig_train::{
     Config, Error, Result,
     config::{ConfigError, Layers, require},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -62,7 +63,7 @@ fn built_in(path: &str) -> Option<&'static str> {
 }
 
 /// All experiments at one budget, in one TOML file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExperimentFile {
     /// How images and masks are prepared.
@@ -78,7 +79,7 @@ pub struct ExperimentFile {
 }
 
 /// The `[experiment]` section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExperimentConfig {
     /// table1: number of images of each method, limited to the number of real lesion slices.
@@ -130,7 +131,7 @@ pub const PIG: &str = "pig";
 pub const DDPM: &str = "ddpm";
 
 /// A `[generators.NAME]` section.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GeneratorConfig {
     /// The generator's configuration: a TOML file, relative to this file.

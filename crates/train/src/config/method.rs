@@ -4,10 +4,11 @@
 
 use super::train::{NoiseLevels, TrainConfig};
 use crate::role::Role;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is trained and sampled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// The paper: a diffusion guider for masks and a conditional diffusion model for images.

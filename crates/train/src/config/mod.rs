@@ -21,10 +21,11 @@ use crate::role::{Role, Section};
 use pig_data::DataConfig;
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, volume::Volume};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The whole experiment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// What is trained and sampled.

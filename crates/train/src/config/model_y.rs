@@ -1,12 +1,13 @@
 //! The `[model_y]` section: the keys of a U-Net, keys of its own, and the table `[model_y.frozen]`.
 
 use pig_nn::config::UNetConfig;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::path::PathBuf;
 use toml::{Table, Value};
 
 /// What model_y is conditioned on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Conditioning {
     /// Trained on the frozen model_x's one-step x_0-hat from (x_t, y_t) at the same t.
@@ -19,7 +20,7 @@ pub enum Conditioning {
 }
 
 /// How pixels are weighted in model_y's loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LossWeight {
     /// All pixels alike: the paper.
@@ -30,7 +31,7 @@ pub enum LossWeight {
 }
 
 /// How a frozen model_y reads the mask.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FrozenCondition {
     /// By an input channel after those of the noisy image.
@@ -44,9 +45,11 @@ pub enum FrozenCondition {
 }
 
 /// The `[model_y]` section.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields, default)]
 pub struct ModelYConfig {
     /// The network.
+    #[schemars(flatten)]
     pub unet: UNetConfig,
     /// What it is conditioned on.
     pub conditioning: Conditioning,
@@ -58,7 +61,7 @@ pub struct ModelYConfig {
 
 /// The table `[model_y.frozen]`: a conditional model that was trained elsewhere. Only the guider is trained then (Algorithm 1), and the
 /// keys of the network in `[model_y]` are those of the frozen model.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FrozenConfig {
     /// The model: a folder of `pig weights import`, or a run, whose image network is used. Without this key no model is frozen.

@@ -7,10 +7,11 @@ use pig_diffusion::{
     timesteps::TimestepSpacing,
 };
 use pig_nn::pass::Precision;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The `[sample]` section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct SampleConfig {

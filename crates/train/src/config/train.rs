@@ -2,10 +2,11 @@
 
 use pig_nn::pass::Precision;
 use pig_optim::{LrSchedule, OptimConfig, OptimizerKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a batch's timesteps are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimestepSampling {
     /// Each uniform in 1..=T: the paper.
@@ -16,7 +17,7 @@ pub enum TimestepSampling {
 }
 
 /// The noise levels of the two members of a pair in `joint`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoiseLevels {
     /// One timestep for mask and image: the baseline.
@@ -27,7 +28,7 @@ pub enum NoiseLevels {
 }
 
 /// The members of a pair whose loss `train.min_snr_gamma` weights in `pig`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Members {
     /// Mask and image.
@@ -39,7 +40,7 @@ pub enum Members {
 }
 
 /// The `[train]` section. Every value applies to each network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Optimiser steps of each network.
