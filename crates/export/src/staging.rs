@@ -1,10 +1,10 @@
 //! A folder that appears complete or not at all: it is written under a temporary name beside its target, synced and renamed.
 
 use std::fs::{File, OpenOptions};
-use std::hash::{BuildHasher, RandomState};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use pig_files::Temporary;
 use rayon::prelude::*;
 
 use crate::error::{ExportError, Result};
@@ -13,24 +13,27 @@ use crate::error::{ExportError, Result};
 #[derive(Debug)]
 pub(crate) struct Staging {
     out: PathBuf,
-    temporary: PathBuf,
+    temporary: Temporary,
 }
 
 impl Staging {
     /// Opens a folder that will become `out`, which must be new or empty.
     pub(crate) fn create(out: &Path) -> Result<Self> {
         refuse_taken(out)?;
-        let taken = || ExportError::OutputTaken { path: out.to_path_buf(), found: "this is not the name of a folder" };
-        let name = out.file_name().ok_or_else(taken)?.to_string_lossy();
-        let nonce = RandomState::new().hash_one(std::process::id());
-        let temporary = out.with_file_name(format!(".{name}.{nonce:016x}.tmp"));
-        std::fs::create_dir_all(&temporary).map_err(ExportError::io(&temporary, "create"))?;
+        if out.file_name().is_none() {
+            return Err(ExportError::OutputTaken {
+                path: out.to_path_buf(),
+                found: "this is not the name of a folder",
+            });
+        }
+        pig_files::sweep_beside(out);
+        let temporary = Temporary::folder(out).map_err(ExportError::io(out, "create"))?;
         Ok(Self { out: out.to_path_buf(), temporary })
     }
 
     /// The path of a file in the folder; creates the folder that the file is in.
     pub(crate) fn path(&self, name: &str) -> Result<PathBuf> {
-        let path = self.temporary.join(name);
+        let path = self.temporary.path().join(name);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(ExportError::io(folder, "create"))?;
         }
@@ -54,7 +57,7 @@ impl Staging {
     /// Brings the files to disk and gives the folder its final name.
     pub(crate) fn publish(self) -> Result<()> {
         // In parallel, because a disk writes many files in little more time than one.
-        files_below(&self.temporary)?.par_iter().try_for_each(|path| {
+        files_below(self.temporary.path())?.par_iter().try_for_each(|path| {
             let file = OpenOptions::new().write(true).open(path);
             file.and_then(|file| file.sync_all()).map_err(ExportError::io(path, "write"))
         })?;
@@ -63,7 +66,7 @@ impl Staging {
         if self.out.is_dir() {
             std::fs::remove_dir(&self.out).map_err(ExportError::io(&self.out, "replace"))?;
         }
-        std::fs::rename(&self.temporary, &self.out).map_err(ExportError::io(&self.out, "write"))?;
+        std::fs::rename(self.temporary.path(), &self.out).map_err(ExportError::io(&self.out, "write"))?;
         // The rename is on disk only after the parent folder is synced; not every file system can sync a folder.
         if let Some(folder) = self.out.parent().and_then(|folder| File::open(folder).ok()) {
             let _ = folder.sync_all();
@@ -75,7 +78,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // After a rename there is nothing to remove; after an error, that error is the one to report.
-        let _ = std::fs::remove_dir_all(&self.temporary);
+        let _ = std::fs::remove_dir_all(self.temporary.path());
     }
 }
 

@@ -2,19 +2,20 @@
 
 use crate::{
     FileError,
-    write::{sync_parent, temporary},
+    temporary::{Temporary, sweep_beside},
+    write::sync_parent,
 };
 use std::{fs, path::Path};
 
 /// Creates the folder `path`, which must be new or empty. `fill` writes into a temporary folder beside it, which is then renamed:
-/// the folder appears with everything in it or not at all.
+/// the folder appears with everything in it or not at all. Temporary folders of `path` that a killed process left are removed.
 pub fn create_folder<E: From<FileError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
-    let temporary = temporary(path);
-    let created = fs::create_dir_all(&temporary).map_err(FileError::io(path, "create"));
-    let made = created.map_err(E::from).and_then(|()| fill(&temporary)).and_then(|()| Ok(publish(&temporary, path)?));
+    sweep_beside(path);
+    let temporary = Temporary::folder(path).map_err(FileError::io(path, "create"))?;
+    let made = fill(temporary.path()).and_then(|()| Ok(publish(temporary.path(), path)?));
     if made.is_err() {
         // The first error is the one to report.
-        let _ = fs::remove_dir_all(&temporary);
+        let _ = fs::remove_dir_all(temporary.path());
     }
     made
 }
@@ -47,5 +48,8 @@ mod tests {
         create_folder(&failing, |folder| crate::write(&folder.join("absent/a"), b"1")).unwrap_err();
         assert!(!failing.exists());
         assert_eq!(fs::read_dir(root.path().join("deep")).unwrap().count(), 1);
+        fs::create_dir(root.path().join("deep/.new.0123456789abcdef-0.tmp")).unwrap();
+        create_folder(&root.path().join("deep/new"), full).unwrap();
+        assert_eq!(fs::read_dir(root.path().join("deep")).unwrap().count(), 2, "a killed process's folder is gone");
     }
 }

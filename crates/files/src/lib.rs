@@ -2,35 +2,74 @@
 //!
 //! pig writes everything to a temporary name beside its target, syncs it and renames it. A reader finds the old content or the
 //! new content, never a part, even after a crash. [`write()`] does this for a file, [`create_folder`] for a folder.
+//!
+//! [`open()`] and [`read()`] read regular files alone, since a pipe could block for ever. [`lock()`] keeps other processes out of a folder.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod folder;
 mod hash;
+mod lock;
+mod open;
+mod temporary;
 mod write;
 
 pub use folder::create_folder;
 pub use hash::{hex, sha256};
+pub use lock::lock;
+pub use open::{open, read, read_to_string};
+pub use temporary::{Temporary, sweep, sweep_beside};
 pub use write::{write, write_json};
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// A file or folder that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: cannot {action}: {source}; check that the folder exists, that you may write there and that there is space", path.display())]
+#[error("{}: cannot {action}: {}", path.display(), advice(source))]
 pub struct FileError {
     /// The file or folder.
     pub path: PathBuf,
     /// The operation that failed, such as "write".
     pub action: &'static str,
     /// The system's error.
-    pub source: std::io::Error,
+    pub source: io::Error,
 }
 
 impl FileError {
     /// For `map_err` on a file operation.
-    fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self { path, action, source }
+    }
+}
+
+/// Whether an operation failed because the disk, or the user's share of it, is full.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The system's error with what to do about it.
+fn advice(error: &io::Error) -> String {
+    if is_full(error) {
+        return "the disk is full; free some space and run the same command again".to_owned();
+    }
+    format!("{error}; check that the folder exists and that you may write there")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let said = |kind: io::ErrorKind| FileError::io(Path::new("out/a.png"), "write")(kind.into()).to_string();
+        let full = "out/a.png: cannot write: the disk is full; free some space and run the same command again";
+        assert_eq!(said(io::ErrorKind::StorageFull), full);
+        assert_eq!(said(io::ErrorKind::QuotaExceeded), full);
+        let other = said(io::ErrorKind::PermissionDenied);
+        assert!(other.contains("permission denied") && other.contains("you may write there"), "{other}");
     }
 }

@@ -1,30 +1,7 @@
 //! Writes one file.
 
-use crate::FileError;
-use std::{
-    fs::File,
-    hash::{BuildHasher, RandomState},
-    io::Write as _,
-    path::{Path, PathBuf},
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
-
-/// Makes the temporary names of one process differ from each other.
-static COUNTER: AtomicU64 = AtomicU64::new(0);
-
-/// Makes the temporary names of processes differ, even if processes on several machines or containers share a folder and have
-/// the same process id.
-static NONCE: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
-
-/// A name beside `path` that no other file has.
-pub(crate) fn temporary(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{name}.{:016x}-{count}.tmp", *NONCE))
-}
+use crate::{FileError, temporary::Temporary};
+use std::{fs::File, io, io::Write as _, path::Path};
 
 /// Syncs the folder of `path`, so that a rename in it is on disk. Not every file system can sync a folder.
 pub(crate) fn sync_parent(path: &Path) {
@@ -35,19 +12,21 @@ pub(crate) fn sync_parent(path: &Path) {
 
 /// Writes `bytes` to `path`, whole or not at all.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let temporary = temporary(path);
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    });
+    let mut temporary = Temporary::file(path).map_err(FileError::io(path, "write"))?;
+    let written = put(&mut temporary, bytes).and_then(|()| std::fs::rename(temporary.path(), path));
     if written.is_err() {
         // The first error is the one to report. A temporary file that cannot be removed does no harm.
-        let _ = std::fs::remove_file(&temporary);
+        let _ = std::fs::remove_file(temporary.path());
     }
     written.map_err(FileError::io(path, "write"))?;
     sync_parent(path);
     Ok(())
+}
+
+fn put(temporary: &mut Temporary, bytes: &[u8]) -> io::Result<()> {
+    let Some(file) = temporary.opened() else { return Ok(()) };
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Writes `value` to `path` as JSON that people can read, whole or not at all.
@@ -77,13 +56,5 @@ mod tests {
         fs::create_dir(&taken).unwrap();
         assert!(write(&taken, b"x").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    }
-
-    #[test]
-    fn two_writers_of_one_file_never_meet_in_a_temporary_name() {
-        let path = Path::new("folder/file");
-        let names: std::collections::BTreeSet<PathBuf> = (0..100).map(|_| temporary(path)).collect();
-        assert_eq!(names.len(), 100);
-        assert!(names.iter().all(|name| name.parent() == path.parent()));
     }
 }

@@ -69,7 +69,9 @@ impl RunDir {
         provenance: &Provenance,
     ) -> Result<Self> {
         Self::check_free(path)?;
-        pig_files::create_folder(path, |folder| Self::fill(folder, config, splits, preparation, provenance))?;
+        pig_files::create_folder(path, |folder| Self::fill(folder, config, splits, preparation, provenance))
+            // Another process may have created it meanwhile.
+            .or_else(|error: Error| Self::check_free(path).and(Err(error)))?;
         Ok(Self { path: path.to_owned() })
     }
 

@@ -8,7 +8,7 @@ use pig_metrics::bootstrap::Estimate;
 use pig_train::{Error, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -227,17 +227,9 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 /// Creates a piece's folder and locks it for this process until the returned file is dropped.
 pub(super) fn take(folder: &Path) -> Result<File> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
-    let path = folder.join(".lock");
-    let file = File::create(&path).map_err(Error::io(&path, "write"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        // Some network file systems do not support locks.
-        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(file),
-        Err(TryLockError::Error(error)) => Err(Error::io(&path, "lock")(error)),
-        Err(TryLockError::WouldBlock) => Err(Error::BadFile {
-            path: folder.to_owned(),
-            problem: "another process is working on this piece".to_owned(),
-            advice: "wait for it, or choose another --fold or --arm",
-        }),
-    }
+    pig_files::lock(folder).map_err(Error::io(folder, "lock"))?.ok_or_else(|| Error::BadFile {
+        path: folder.to_owned(),
+        problem: "another process is working on this piece".to_owned(),
+        advice: "wait for it, or choose another --fold or --arm",
+    })
 }
