@@ -36,6 +36,9 @@ pub struct DataConfig {
     /// The values that mean lesion in masks with more than two values: a gray value, a colour `"#rrggbb"`, or a list of
     /// these. Every other value is background. Not needed for masks with two values.
     pub mask_values: Option<MaskValues>,
+    /// For masks of grays (saved as JPEG, or resampled): a pixel is lesion from this value on, as stored in the file (0 to 255, or 0
+    /// to 65535 in 16-bit files; colours by their Rec. 601 luma). Excludes `mask_values`.
+    pub mask_threshold: Option<f64>,
     /// How masks are resized: `area-threshold` or `nearest`.
     pub mask_resize: MaskResize,
     /// What is cut off image and mask alike before resizing: `none` or `blank-borders`.
@@ -59,6 +62,7 @@ impl Default for DataConfig {
             window_width: None,
             group_column: None,
             mask_values: None,
+            mask_threshold: None,
             mask_resize: MaskResize::AreaThreshold,
             crop: Crop::None,
             resize: Resize::Stretch,
@@ -72,6 +76,11 @@ impl DataConfig {
     /// Height and width of a prepared slice; of the whole picture if `slices` is 1.
     pub fn slice_size(&self) -> [usize; 2] {
         [self.size[0] / self.slices, self.size[1]]
+    }
+
+    /// How masks are read.
+    pub fn mask_rule(&self) -> MaskRule<'_> {
+        MaskRule { values: self.mask_values.as_ref(), threshold: self.mask_threshold, section: "data" }
     }
 
     /// Checks what the types cannot: ranges, and keys that depend on each other.
@@ -92,6 +101,14 @@ impl DataConfig {
         }
         if self.mask_values.as_ref().is_some_and(|values| values.0.is_empty()) {
             return invalid("mask_values", "[]".to_owned(), "at least one gray value or colour");
+        }
+        if let Some(threshold) = self.mask_threshold {
+            if self.mask_values.is_some() {
+                return invalid("mask_threshold", threshold.to_string(), "nothing, because data.mask_values is set");
+            }
+            if !(0.0..=65535.0).contains(&threshold) {
+                return invalid("mask_threshold", threshold.to_string(), "a value from 0 to 65535");
+            }
         }
         if !(0.0..1.0).contains(&self.validation_fraction) {
             return invalid("validation_fraction", self.validation_fraction.to_string(), "a share from 0 to below 1");
@@ -199,6 +216,17 @@ pub struct AugmentConfig {
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "MaskValuesWord")]
 pub struct MaskValues(pub Vec<MaskValue>);
+
+/// Which pixels of a mask are lesion.
+#[derive(Debug, Clone, Copy)]
+pub struct MaskRule<'a> {
+    /// The values that mean lesion.
+    pub values: Option<&'a MaskValues>,
+    /// The gray value from which on a pixel is lesion; goes before `values`.
+    pub threshold: Option<f64>,
+    /// The section of the configuration that holds these settings, for errors: `data` or `prepare`.
+    pub section: &'static str,
+}
 
 /// One value that means lesion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -210,9 +210,10 @@ pub enum DataError {
 
     /// A mask whose values alone do not show which of them mean lesion.
     #[error("{path}: the mask's values do not show which of them mean lesion; found {count} value(s): {values}; \
-             expected 0/1, 0/255, any two gray values, or black and one colour; list the values that mean lesion in \
-             data.mask_values, for example data.mask_values = [2, 3] or [\"#ff0000\"], or save the mask \
-             without antialiasing and without JPEG", path = path.display())]
+             expected 0/1, 0/255, any two gray values, or black and one colour; set {section}.mask_threshold to the gray \
+             value from which on a pixel is lesion (128 for masks from 0 to 255 that were saved as JPEG or resampled), or list \
+             the values that mean lesion in {section}.mask_values, for example {section}.mask_values = [2, 3] or [\"#ff0000\"]",
+            path = path.display())]
     AmbiguousMask {
         /// The mask.
         path: PathBuf,
@@ -220,6 +221,8 @@ pub enum DataError {
         count: usize,
         /// The values, at most the first sixteen.
         values: String,
+        /// The section of the configuration that says how masks are read.
+        section: &'static str,
     },
 
     /// A picture whose height is not a multiple of the number of slices.

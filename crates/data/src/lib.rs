@@ -5,14 +5,18 @@
 pub mod augment;
 pub mod config;
 mod crop;
+mod decode;
 pub mod deform;
 pub mod discover;
 pub mod error;
 pub mod folder;
 pub mod intensity;
+mod jpeg;
+mod limits;
 pub mod manifest;
 pub mod phantom;
 pub mod placement;
+mod png_chunks;
 pub mod png_file;
 pub mod postprocess;
 pub mod preparation;
@@ -21,6 +25,7 @@ pub mod read;
 pub mod resample;
 pub mod split;
 pub mod table;
+mod tiff_kinds;
 pub mod write;
 
 pub use config::{AugmentConfig, DataConfig};

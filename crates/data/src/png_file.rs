@@ -6,8 +6,9 @@ use std::io::BufReader;
 use std::path::Path;
 
 use crate::error::{DataError, Result};
+use crate::limits::MAX_PIXELS;
+use crate::png_chunks;
 use crate::preparation::Pixels;
-use crate::read::MAX_PIXELS;
 
 /// A PNG's pixels and text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +114,7 @@ pub fn read_png(path: &Path) -> Result<StoredPng> {
     let mut bytes = vec![0; width as usize * height as usize * channels * if sixteen { 2 } else { 1 }];
     reader.next_frame(&mut bytes).map_err(unreadable(path))?;
     reader.finish().map_err(unreadable(path))?;
+    png_chunks::exif_of_whole(path)?;
     let pixels = if sixteen {
         Pixels::Sixteen(bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
     } else {
@@ -122,7 +124,7 @@ pub fn read_png(path: &Path) -> Result<StoredPng> {
 }
 
 fn open(path: &Path) -> Result<png::Reader<BufReader<File>>> {
-    let file = File::open(path).map_err(DataError::io(path, "read"))?;
+    let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
     png::Decoder::new(BufReader::new(file)).read_info().map_err(unreadable(path))
 }
 

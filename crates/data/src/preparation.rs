@@ -120,7 +120,13 @@ impl Preparation {
     /// ones fill the range of the pixel type.
     #[must_use]
     pub fn of_generated(&self) -> Self {
-        let config = DataConfig { crop: Crop::None, mask_values: None, group_column: None, ..self.config.clone() };
+        let config = DataConfig {
+            crop: Crop::None,
+            mask_values: None,
+            mask_threshold: None,
+            group_column: None,
+            ..self.config.clone()
+        };
         let intensity = match self.intensity {
             IntensityMap::PerImage => IntensityMap::Dtype { maximum: self.maximum() },
             other => other,
@@ -141,6 +147,7 @@ impl Preparation {
             source_lesion_pixels: mask.lesion_pixels(),
             lesion_pixels,
             from_colour: image.from_colour,
+            turned: image.turned,
         })
     }
 
@@ -286,13 +293,14 @@ impl Preparation {
             vanished: Vec::new(),
             warnings: Vec::new(),
         };
-        let (mut empty, mut full, mut from_colour) = (0, 0, 0);
+        let (mut empty, mut full, mut from_colour, mut turned) = (0, 0, 0, 0);
         for (pair, id) in prepared.iter().zip(&set.ids) {
             set.images.extend_from_slice(&pair.image);
             set.masks.extend_from_slice(&pair.mask);
             empty += usize::from(pair.source_lesion_pixels == 0);
             full += usize::from(pair.mask.iter().all(|&value| value > 0.0));
             from_colour += usize::from(pair.from_colour);
+            turned += usize::from(pair.turned);
             if pair.source_lesion_pixels > 0 && pair.lesion_pixels == 0 {
                 set.vanished.push(id.clone());
             }
@@ -304,6 +312,7 @@ impl Preparation {
             }
         };
         warn(from_colour, "images are in colour and were reduced to gray by Rec. 601 luma (data.channels = 1).");
+        warn(turned, "images carry an orientation tag and were turned as it says.");
         warn(set.vanished.len(), "masks have lesion in the file but none at this size; raise data.size.");
         warn(full, "masks cover the whole image; check that lesion and background are not swapped.");
         if empty == total {
@@ -326,6 +335,8 @@ pub struct PreparedPair {
     pub lesion_pixels: usize,
     /// Whether a colour file was reduced to gray.
     pub from_colour: bool,
+    /// Whether an orientation tag turned or mirrored the image.
+    pub turned: bool,
 }
 
 fn training_pairs<'a>(dataset: &'a Dataset, training_ids: &[String]) -> Result<Vec<&'a PairEntry>> {

@@ -1,24 +1,17 @@
 //! Reading image and mask files: PNG, JPEG, TIFF and BMP, 8 and 16 bit, gray or colour.
 //!
 //! The format is recognised by the content, not by the name. Values are returned as stored, without gamma or colour
-//! profile; an orientation tag is not applied; a TIFF with several pages is refused. An alpha channel that is opaque
-//! everywhere is dropped; any other is refused, because what such a file shows depends on the viewer.
+//! profile, and turned as an orientation tag (EXIF, or TIFF's own) says. A file that is not whole is refused, and so is a TIFF
+//! with several pages. An alpha channel that is opaque everywhere is dropped; any other is refused, because what such a file
+//! shows depends on the viewer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-
-use crate::config::{DataConfig, MaskValue};
+use crate::config::{DataConfig, MaskRule, MaskValue};
+use crate::decode::{Decoded, Picture};
 use crate::error::{DataError, Result};
-
-/// The greatest number of pixels that a file may have: 2^27, about four times as many as the largest mammograms.
-pub const MAX_PIXELS: u64 = 1 << 27;
-
-/// The memory that one decoder may use: twice that of `MAX_PIXELS` pixels with four 16-bit channels.
-const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 16;
+pub use crate::limits::MAX_PIXELS;
 
 /// How many of a mask's values an error lists.
 const LISTED_VALUES: usize = 16;
@@ -42,6 +35,8 @@ pub struct RawImage {
     pub maximum: u16,
     /// Whether a colour file was reduced to gray by luma.
     pub from_colour: bool,
+    /// Whether an orientation tag turned or mirrored it.
+    pub turned: bool,
     /// Raw values of shape (height, width, channels), from 0 to `maximum`.
     pub data: Vec<f32>,
 }
@@ -95,19 +90,9 @@ pub struct ImageHeader {
 /// # Errors
 /// When the file cannot be opened, is not an image, is larger than [`MAX_PIXELS`] or has floating-point pixels.
 pub fn read_header(path: &Path) -> Result<ImageHeader> {
-    let decoder = open(path)?;
-    let (width, height) = decoder.dimensions();
-    let colour_type = decoder.color_type();
-    let bytes = colour_type.bytes_per_pixel() / colour_type.channel_count();
-    if bytes > 2 {
-        return Err(DataError::UnsupportedPixels { path: path.to_path_buf(), found: format!("{colour_type:?}") });
-    }
-    Ok(ImageHeader {
-        width: width as usize,
-        height: height as usize,
-        bit_depth: bytes * 8,
-        colour: colour_type.has_color(),
-    })
+    let picture = Picture::open(path)?;
+    let ([width, height], (bit_depth, colour)) = (picture.size(), picture.kind()?);
+    Ok(ImageHeader { width, height, bit_depth, colour })
 }
 
 /// Reads an image with `channels` (1 or 3) channels.
@@ -120,12 +105,11 @@ pub fn read_header(path: &Path) -> Result<ImageHeader> {
 /// When the file cannot be opened or decoded, is larger than [`MAX_PIXELS`], has floating-point pixels, or is not
 /// opaque.
 pub fn read_image(path: &Path, channels: usize) -> Result<RawImage> {
-    let decoded = decode(path)?;
+    let decoded = Picture::open(path)?.decode()?;
     let coloured = decoded.channels == 3 && !decoded.is_gray();
     let data = match (decoded.channels, channels) {
         (3, 1) if coloured => {
-            let luma = |p: &[u16]| p.iter().zip(LUMA).map(|(&v, weight)| f32::from(v) * weight).sum::<f32>();
-            decoded.samples.chunks_exact(3).map(|p| luma(p).clamp(0.0, f32::from(decoded.maximum))).collect()
+            decoded.pixels().map(|pixel| luma(pixel).clamp(0.0, f32::from(decoded.maximum))).collect()
         }
         (3, 1) => decoded.samples.iter().step_by(3).map(|&v| f32::from(v)).collect(),
         (1, 3) => decoded.samples.iter().flat_map(|&v| [f32::from(v); 3]).collect(),
@@ -137,26 +121,48 @@ pub fn read_image(path: &Path, channels: usize) -> Result<RawImage> {
         channels,
         maximum: decoded.maximum,
         from_colour: coloured && channels == 1,
+        turned: decoded.turned,
         data,
     })
 }
 
+/// Reads a mask as 0 (background) and 1 (lesion), as `data.mask_values` and `data.mask_threshold` say; see [`read_mask_by`].
+///
+/// # Errors
+/// As [`read_mask_by`].
+pub fn read_mask(path: &Path, config: &DataConfig) -> Result<RawMask> {
+    read_mask_by(path, &config.mask_rule())
+}
+
 /// Reads a mask as 0 (background) and 1 (lesion).
 ///
-/// With `data.mask_values`, the listed values are lesion and all others background. Without it, a mask may be all zero (no
-/// lesion), all 1 or all at the type's maximum (all lesion), have two gray values (the greater is lesion), or be black and
-/// one colour (the colour is lesion).
+/// With a threshold, every pixel whose gray value (Rec. 601 luma of a colour) is at least the threshold is lesion. With values, the
+/// listed values are lesion and all others background. Without either, a mask may be all zero (no lesion), all 1 or all at the
+/// type's maximum (all lesion), have two gray values (the greater is lesion), or be black and one colour (the colour is lesion).
 ///
 /// # Errors
 /// As [`read_image`], and when the mask has other values; the error lists the values found.
-pub fn read_mask(path: &Path, config: &DataConfig) -> Result<RawMask> {
-    let decoded = decode(path)?;
-    let lesion: Vec<[u16; 3]> = match &config.mask_values {
-        Some(values) => values.0.iter().map(|&value| stored_colour(value, decoded.maximum)).collect(),
-        None => vec![lesion_colour(path, &decoded)?],
+pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
+    let decoded = Picture::open(path)?.decode()?;
+    let data = if let Some(threshold) = rule.threshold {
+        decoded.pixels().map(|pixel| u8::from(f64::from(gray_of(pixel)) >= threshold)).collect()
+    } else {
+        let lesion: Vec<[u16; 3]> = match rule.values {
+            Some(values) => values.0.iter().map(|&value| stored_colour(value, decoded.maximum)).collect(),
+            None => vec![lesion_colour(path, &decoded, rule.section)?],
+        };
+        decoded.pixels().map(|pixel| u8::from(lesion.contains(&pixel))).collect()
     };
-    let data = decoded.pixels().map(|pixel| u8::from(lesion.contains(&pixel))).collect();
     Ok(RawMask { width: decoded.width, height: decoded.height, data })
+}
+
+/// The gray value of a pixel; that of a gray pixel is exact.
+fn gray_of(pixel: [u16; 3]) -> f32 {
+    if pixel[0] == pixel[1] && pixel[1] == pixel[2] { f32::from(pixel[0]) } else { luma(pixel) }
+}
+
+fn luma(pixel: [u16; 3]) -> f32 {
+    pixel.iter().zip(LUMA).map(|(&value, weight)| f32::from(value) * weight).sum()
 }
 
 /// Counts the pixels with each value of a mask file. The keys are the values as a user would write them in
@@ -165,7 +171,7 @@ pub fn read_mask(path: &Path, config: &DataConfig) -> Result<RawMask> {
 /// # Errors
 /// As [`read_image`].
 pub fn count_mask_values(path: &Path) -> Result<BTreeMap<String, u64>> {
-    let mask = decode(path)?;
+    let mask = Picture::open(path)?.decode()?;
     let mut counts: BTreeMap<[u16; 3], u64> = BTreeMap::new();
     let mut others = 0;
     for pixel in mask.pixels() {
@@ -190,7 +196,7 @@ fn stored_colour(value: MaskValue, maximum: u16) -> [u16; 3] {
 
 /// Finds the one value that means lesion in a mask without `data.mask_values`. For an all-zero mask it returns the
 /// maximum of the pixel type, which no pixel has.
-fn lesion_colour(path: &Path, mask: &Decoded) -> Result<[u16; 3]> {
+fn lesion_colour(path: &Path, mask: &Decoded, section: &'static str) -> Result<[u16; 3]> {
     let mut values = BTreeSet::new();
     let mut previous = None;
     for pixel in mask.pixels() {
@@ -216,7 +222,7 @@ fn lesion_colour(path: &Path, mask: &Decoded) -> Result<[u16; 3]> {
     if values.len() > LISTED_VALUES {
         listed.push(format!("and {} more", values.len() - LISTED_VALUES));
     }
-    Err(DataError::AmbiguousMask { path: path.to_path_buf(), count: values.len(), values: listed.join(", ") })
+    Err(DataError::AmbiguousMask { path: path.to_path_buf(), count: values.len(), values: listed.join(", "), section })
 }
 
 /// A value as a user would write it in `data.mask_values`.
@@ -228,87 +234,4 @@ fn colour_word([r, g, b]: [u16; 3], maximum: u16) -> String {
     } else {
         format!("#{r:02x}{g:02x}{b:02x}")
     }
-}
-
-/// A decoded file without alpha: samples of shape (height, width, channels) with 1 or 3 channels.
-struct Decoded {
-    width: usize,
-    height: usize,
-    channels: usize,
-    maximum: u16,
-    samples: Vec<u16>,
-}
-
-impl Decoded {
-    fn is_gray(&self) -> bool {
-        self.samples.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2])
-    }
-
-    /// Every pixel as three channels; gray is repeated.
-    fn pixels(&self) -> impl Iterator<Item = [u16; 3]> + '_ {
-        self.samples.chunks_exact(self.channels).map(|p| if let [r, g, b] = *p { [r, g, b] } else { [p[0]; 3] })
-    }
-}
-
-fn open(path: &Path) -> Result<impl ImageDecoder + use<>> {
-    let unreadable =
-        |error: image::ImageError| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() };
-    let reader = ImageReader::open(path).map_err(DataError::io(path, "read"))?;
-    let mut reader = reader.with_guessed_format().map_err(DataError::io(path, "read"))?;
-    if reader.format() == Some(ImageFormat::Tiff) {
-        one_page(path)?;
-    }
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_DECODER_BYTES);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(unreadable)?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(DataError::TooLarge { path: path.to_path_buf(), width, height, limit: MAX_PIXELS });
-    }
-    if width == 0 || height == 0 {
-        return Err(DataError::Unreadable { path: path.to_path_buf(), problem: "the image has no pixels".to_owned() });
-    }
-    Ok(decoder)
-}
-
-/// Refuses a TIFF with several pages. If the file is not a valid TIFF, the decoder reports it later.
-fn one_page(path: &Path) -> Result<()> {
-    let file = File::open(path).map_err(DataError::io(path, "read"))?;
-    let pages = tiff::decoder::Decoder::new(BufReader::new(file));
-    if pages.is_ok_and(|pages| pages.more_images()) {
-        return Err(DataError::SeveralPages { path: path.to_path_buf() });
-    }
-    Ok(())
-}
-
-fn decode(path: &Path) -> Result<Decoded> {
-    let image = DynamicImage::from_decoder(open(path)?)
-        .map_err(|error| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() })?;
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    let has_alpha = image.color().has_alpha();
-    let widen = |samples: Vec<u8>| samples.into_iter().map(u16::from).collect::<Vec<_>>();
-    let (stored, maximum, samples) = match image {
-        DynamicImage::ImageLuma8(buffer) => (1, 255, widen(buffer.into_raw())),
-        DynamicImage::ImageLumaA8(buffer) => (2, 255, widen(buffer.into_raw())),
-        DynamicImage::ImageRgb8(buffer) => (3, 255, widen(buffer.into_raw())),
-        DynamicImage::ImageRgba8(buffer) => (4, 255, widen(buffer.into_raw())),
-        DynamicImage::ImageLuma16(buffer) => (1, u16::MAX, buffer.into_raw()),
-        DynamicImage::ImageLumaA16(buffer) => (2, u16::MAX, buffer.into_raw()),
-        DynamicImage::ImageRgb16(buffer) => (3, u16::MAX, buffer.into_raw()),
-        DynamicImage::ImageRgba16(buffer) => (4, u16::MAX, buffer.into_raw()),
-        other => {
-            let found = format!("{:?}", other.color());
-            return Err(DataError::UnsupportedPixels { path: path.to_path_buf(), found });
-        }
-    };
-    if !has_alpha {
-        return Ok(Decoded { width, height, channels: stored, maximum, samples });
-    }
-    let count = samples.chunks_exact(stored).filter(|p| p[stored - 1] != maximum).count();
-    if count > 0 {
-        return Err(DataError::Transparent { path: path.to_path_buf(), count });
-    }
-    let samples = samples.chunks_exact(stored).flat_map(|p| p[..stored - 1].iter().copied()).collect();
-    Ok(Decoded { width, height, channels: stored - 1, maximum, samples })
 }

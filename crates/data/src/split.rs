@@ -118,7 +118,7 @@ impl Splits {
     /// When the file cannot be read, is not a split, or was changed since it was written.
     pub fn load(path: &Path) -> Result<Self> {
         let bad = |problem: String| DataError::BadSplit { path: path.to_path_buf(), problem };
-        let json = std::fs::read_to_string(path).map_err(DataError::io(path, "read"))?;
+        let json = pig_files::read_to_string(path).map_err(DataError::io(path, "read"))?;
         let splits: Self = serde_json::from_str(&json).map_err(|error| bad(error.to_string()))?;
         let expected = splits.hash();
         if splits.sha256 != expected {

@@ -37,6 +37,7 @@ fn everything_can_be_said() {
         window_width: Some(400.5),
         group_column: Some("site".to_owned()),
         mask_values: Some(MaskValues(vec![MaskValue::Gray(2), MaskValue::Colour([255, 0, 128])])),
+        mask_threshold: None,
         mask_resize: MaskResize::Nearest,
         crop: Crop::BlankBorders,
         resize: Resize::Pad,
@@ -51,6 +52,8 @@ fn everything_can_be_said() {
 #[test]
 fn short_forms_and_defaults() {
     assert_eq!(parse("size = 128").size, [128, 128]);
+    assert_eq!(parse("mask_threshold = 128").mask_threshold, Some(128.0));
+    assert!(!toml::to_string(&DataConfig::default()).unwrap().contains("mask_threshold"), "hashes of settings stay");
     assert_eq!(parse("mask_values = 3").mask_values, Some(MaskValues(vec![MaskValue::Gray(3)])));
     let default = parse("");
     assert_eq!(default, DataConfig::default());
@@ -91,6 +94,9 @@ fn values_out_of_range_name_their_key() {
         ("size = [64, 9000]", "size"),
         ("channels = 2", "channels"),
         ("mask_values = []", "mask_values"),
+        ("mask_threshold = -1.0", "mask_threshold"),
+        ("mask_threshold = nan", "mask_threshold"),
+        ("mask_threshold = 128\nmask_values = 1", "mask_threshold"),
         ("validation_fraction = 1.0", "validation_fraction"),
         ("validation_fraction = nan", "validation_fraction"),
         ("[augment]\nshift = 0.6", "augment.shift"),
