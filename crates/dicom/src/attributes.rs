@@ -7,8 +7,9 @@ use crate::frames::Parts;
 use crate::shape::Shape;
 use crate::{Identifier, ImageInfo, Laterality, ObjectKind};
 
-/// Reads the attributes that hold for every frame. `shape` must come from the same data set.
-pub(crate) fn image_info(file: &Parts, root: &Dataset<'_>, shape: &Shape) -> ImageInfo {
+/// Reads the attributes that hold for every frame. `shape` must come from the same data set; `left_over` is the number of frames
+/// that the pixel data hold beyond it.
+pub(crate) fn image_info(file: &Parts, root: &Dataset<'_>, shape: &Shape, left_over: u32) -> ImageInfo {
     let owned = |tag| root.uid(tag).map(String::from);
     let meta = file.meta.root(root.path());
     let sop_class = owned(tags::SOP_CLASS_UID)
@@ -41,6 +42,7 @@ pub(crate) fn image_info(file: &Parts, root: &Dataset<'_>, shape: &Shape) -> Ima
         rows: shape.rows,
         columns: shape.columns,
         frames: shape.frames,
+        frames_left_over: left_over,
         samples_per_pixel: shape.samples,
         bits_allocated: shape.bits_allocated,
         bits_stored: shape.bits_stored,

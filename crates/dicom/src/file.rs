@@ -116,12 +116,75 @@ fn guess(first: [u8; 8]) -> Option<Encoding> {
     }
 }
 
-/// Whether a file looks like DICOM: "DICM" at byte 128, or a data set that begins with group 0002 or 0008. Reads 140 bytes.
+/// How much of a file is looked at to tell whether it is DICOM.
+const LOOKED_AT: usize = 512;
+
+/// How many elements of a data set without a mark must fit each other.
+const ELEMENTS: usize = 4;
+
+/// Whether a file looks like DICOM, whatever its name: "DICM" at byte 128, or a data set that begins with group 0002 or 0008 and
+/// whose first elements are in order and fit into the file. Reads 512 bytes.
 pub fn is_dicom(path: &Path) -> bool {
-    let mut head = [0; 140];
-    Source::open(path, &Limits::default())
-        .and_then(|mut source| source.read_up_to(&mut head))
-        .is_ok_and(|read| sniff(&head[..read]).is_some())
+    let mut head = [0; LOOKED_AT];
+    Source::open(path, &Limits::default()).is_ok_and(|mut source| {
+        let length = source.length().unwrap_or(u64::MAX);
+        source.read_up_to(&mut head).is_ok_and(|read| looks_like_dicom(&head[..read], length))
+    })
+}
+
+/// As [`is_dicom`], for the first bytes of a file of `length` bytes.
+fn looks_like_dicom(head: &[u8], length: u64) -> bool {
+    match sniff(head) {
+        None => false,
+        Some(Start::Meta(offset)) if offset > 0 => true,
+        Some(_) => begins_a_data_set(head, length),
+    }
+}
+
+/// Whether the first elements have known value representations, lengths that fit into the file, and ascending tags.
+fn begins_a_data_set(head: &[u8], length: u64) -> bool {
+    let Some(encoding) = head.first_chunk::<8>().and_then(|first| guess(*first)) else { return false };
+    let big = encoding == Encoding::ExplicitBig;
+    let number = |at: usize, count: usize| {
+        let bytes = head.get(at..at + count)?;
+        let add = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
+        Some(if big { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
+    };
+    let (mut at, mut previous) = (0_usize, None);
+    for read in 0..ELEMENTS {
+        let tag = number(at, 2).zip(number(at + 2, 2));
+        let (Some(tag), Some(representation)) = (tag, head.get(at + 4..at + 6)) else {
+            // The file ends between two elements, or goes on behind the bytes that were looked at.
+            return read > 0 && (at as u64 == length || head.len() == LOOKED_AT);
+        };
+        if previous.is_some_and(|previous| tag <= previous) {
+            return false;
+        }
+        // Behind the meta group, the data set may be encoded in another way.
+        if previous.is_some_and(|(group, _)| group == 2) && tag.0 != 2 {
+            return true;
+        }
+        let (value, size) = if encoding == Encoding::ImplicitLittle {
+            (at + 8, number(at + 4, 4))
+        } else {
+            match VR::from_binary([representation[0], representation[1]]) {
+                None => return false,
+                Some(VR::OB | VR::OD | VR::OF | VR::OL | VR::OV | VR::OW | VR::SQ) => (at + 12, number(at + 8, 4)),
+                Some(VR::SV | VR::UC | VR::UN | VR::UR | VR::UT | VR::UV) => (at + 12, number(at + 8, 4)),
+                Some(_) => (at + 8, number(at + 6, 2)),
+            }
+        };
+        let Some(size) = size else { return read > 0 };
+        if size == u64::from(u32::MAX) {
+            // A sequence of undefined length is not walked over.
+            return read > 0;
+        }
+        if !size.is_multiple_of(2) || value as u64 + size > length {
+            return false;
+        }
+        (at, previous) = (value + size as usize, Some(tag));
+    }
+    true
 }
 
 /// Reads a file's header, up to its pixel data or to its end.

@@ -39,18 +39,49 @@ pub(crate) fn frame_starts(
     if count == frames {
         return Ok((0..=count as u32).collect());
     }
-    let extended: Vec<u64> = root
-        .get(tags::EXTENDED_OFFSET_TABLE)
-        .map(|element| element.bytes().as_chunks::<8>().0.iter().map(|entry| u64::from_le_bytes(*entry)).collect())
-        .unwrap_or_default();
-    let offsets = if extended.is_empty() { table.iter().map(|&entry| u64::from(entry)).collect() } else { extended };
+    let offsets = offsets(root, table);
     if offsets.len() >= frames
         && let Some(starts) = starts_of(fragments, &offsets[..frames])
     {
         return Ok(ends(starts));
     }
     // Without a usable table, a frame begins with each fragment that begins a codestream.
-    let mut starts = Vec::with_capacity(frames);
+    let starts = codestreams(source, fragments)?;
+    if starts.len() == frames && starts.first() == Some(&0) {
+        return Ok(ends(starts));
+    }
+    wrong(format!("an offset table that maps them to {frames} frames, or {frames} fragments that begin a codestream"))
+}
+
+/// How many frames encapsulated pixel data hold beyond the stated `frames`, as far as an offset table or the beginnings of
+/// codestreams tell.
+pub(crate) fn left_over(
+    source: &mut Source,
+    root: &Dataset<'_>,
+    table: &[u32],
+    fragments: &[Span],
+    frames: u32,
+) -> Result<u32> {
+    let frames = frames as usize;
+    let mut count = offsets(root, table).len();
+    if count == 0 && fragments.len() > frames {
+        count = codestreams(source, fragments)?.len();
+    }
+    Ok(u32::try_from(count.saturating_sub(frames)).unwrap_or(u32::MAX))
+}
+
+/// The offsets of frames that the file states: those of the Extended Offset Table, else those of the Basic Offset Table.
+fn offsets(root: &Dataset<'_>, table: &[u32]) -> Vec<u64> {
+    let extended: Vec<u64> = root
+        .get(tags::EXTENDED_OFFSET_TABLE)
+        .map(|element| element.bytes().as_chunks::<8>().0.iter().map(|entry| u64::from_le_bytes(*entry)).collect())
+        .unwrap_or_default();
+    if extended.is_empty() { table.iter().map(|&entry| u64::from(entry)).collect() } else { extended }
+}
+
+/// The fragments that begin a codestream of JPEG, JPEG-LS or JPEG 2000.
+fn codestreams(source: &mut Source, fragments: &[Span]) -> Result<Vec<u32>> {
+    let mut starts = Vec::new();
     for (index, fragment) in fragments.iter().enumerate() {
         let mut mark = [0; 4];
         source.seek(fragment.offset)?;
@@ -59,10 +90,7 @@ pub(crate) fn frame_starts(
             starts.push(index as u32);
         }
     }
-    if starts.len() == frames && starts.first() == Some(&0) {
-        return Ok(ends(starts));
-    }
-    wrong(format!("an offset table that maps them to {frames} frames, or {frames} fragments that begin a codestream"))
+    Ok(starts)
 }
 
 /// The index of the fragment at each offset (counted from the first fragment's item header); `None` unless every offset is the

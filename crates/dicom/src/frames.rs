@@ -19,6 +19,8 @@ pub(crate) struct Frames {
     path: std::path::PathBuf,
     pub(crate) shape: Shape,
     pub(crate) numbers: Numbers,
+    /// Frames in the pixel data beyond the stated number.
+    pub(crate) left_over: u32,
     compression: Compression,
     big_endian: bool,
     words: bool,
@@ -59,14 +61,15 @@ impl Frames {
                 expected: "a native transfer syntax".into(),
             });
         }
-        let place = match data.layout {
+        let (place, left_over) = match data.layout {
             Layout::Native(span) => {
                 shape.check_length(&root, span)?;
-                Place::Native(span)
+                (Place::Native(span), shape.left_over(span))
             }
             Layout::Encapsulated { table, fragments } => {
+                let left_over = fragments::left_over(&mut file.source, &root, &table, &fragments, shape.frames)?;
                 let starts = fragments::frame_starts(&mut file.source, &root, &table, &fragments, shape.frames)?;
-                Place::Fragments { fragments, starts }
+                (Place::Fragments { fragments, starts }, left_over)
             }
         };
         // A decoder returns every pixel with all its samples, so the colour is no longer at half the resolution.
@@ -79,6 +82,7 @@ impl Frames {
             path,
             shape,
             numbers: data.numbers,
+            left_over,
             compression,
             big_endian: data.big_endian,
             words: data.words,

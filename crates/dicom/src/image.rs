@@ -48,7 +48,7 @@ impl Image {
     pub(crate) fn from_file(file: File, limits: &Limits) -> Result<Self> {
         let (frames, parts) = Frames::new(file, limits)?;
         let root = parts.header.root(frames.path());
-        let info = attributes::image_info(&parts, &root, &frames.shape);
+        let info = attributes::image_info(&parts, &root, &frames.shape, frames.left_over);
         let palette = match frames.shape.photometric {
             Photometric::Palette => Some(Arc::new(colour::Palette::read(&root, frames.shape.signed)?)),
             _ => None,

@@ -119,6 +119,8 @@ pub struct ImageInfo {
     pub columns: u32,
     /// Frames; 1 if the attribute is absent.
     pub frames: u32,
+    /// Frames that the pixel data hold beyond `frames`, so that they cannot be read; 0 in a consistent file.
+    pub frames_left_over: u32,
     /// Samples per pixel: 1 or 3.
     pub samples_per_pixel: u16,
     /// Bits that an uncompressed sample takes.
@@ -170,4 +172,11 @@ pub struct FrameInfo {
     pub intercept: f64,
     /// Whether a Modality LUT replaces slope and intercept.
     pub modality_lut: bool,
+}
+
+impl FrameInfo {
+    /// Whether [`crate::Voi::Default`] changes values and can be applied: the file proposes a table, or its first window is valid.
+    pub fn has_usable_voi(&self) -> bool {
+        self.voi_luts > 0 || self.windows.first().is_some_and(Window::is_valid)
+    }
 }

@@ -64,6 +64,9 @@ pub struct SegmentationInfo {
     pub sop_instance: String,
     /// Series Instance UID of the images, from the Referenced Series Sequence.
     pub referenced_series: Option<String>,
+    /// SOP Instance UIDs of all images of the series that were looked at, from the Referenced Instance Sequences; an image that has no
+    /// frame here has none of the segments. Empty if the file does not list them.
+    pub referenced_instances: Vec<String>,
     /// Frame of Reference UID.
     pub frame_of_reference: Option<String>,
     /// Binary, fractional or label map.
@@ -245,11 +248,12 @@ fn segmentation_info(root: &Dataset<'_>, shape: &Shape) -> Result<SegmentationIn
         })
         .collect::<Result<_>>()?;
     let uid = |dataset: &Dataset<'_>, tag| dataset.uid(tag).map(String::from);
+    let series = root.items(tags::REFERENCED_SERIES_SEQUENCE);
+    let instances = series.iter().flat_map(|series| series.items(tags::REFERENCED_INSTANCE_SEQUENCE));
     Ok(SegmentationInfo {
         sop_instance: uid(root, tags::SOP_INSTANCE_UID).unwrap_or_default(),
-        referenced_series: root
-            .item(tags::REFERENCED_SERIES_SEQUENCE)
-            .and_then(|series| uid(&series, tags::SERIES_INSTANCE_UID)),
+        referenced_series: series.first().and_then(|series| uid(series, tags::SERIES_INSTANCE_UID)),
+        referenced_instances: instances.filter_map(|item| uid(&item, tags::REFERENCED_SOP_INSTANCE_UID)).collect(),
         frame_of_reference: uid(root, tags::FRAME_OF_REFERENCE_UID),
         kind,
         rows: shape.rows,

@@ -88,6 +88,13 @@ impl Shape {
         Ok(shape)
     }
 
+    /// How many whole frames native pixel data hold beyond the stated number.
+    pub(crate) fn left_over(&self, span: Span) -> u32 {
+        let used = (self.native_bits() * u64::from(self.frames)).div_ceil(8).next_multiple_of(2);
+        let left = span.length.saturating_sub(used).saturating_mul(8) / self.native_bits().max(1);
+        u32::try_from(left).unwrap_or(u32::MAX)
+    }
+
     /// Checks the length of native pixel data against the stated number of frames.
     pub(crate) fn check_length(&self, root: &Dataset<'_>, span: Span) -> Result<()> {
         let needed = (self.native_bits() * u64::from(self.frames)).div_ceil(8);

@@ -78,11 +78,12 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let wrap = |source| Error::Io { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(wrap)?;
-        let meta = file.metadata().map_err(wrap)?;
+        // Before it is opened, since opening a pipe could block for ever.
+        let meta = std::fs::metadata(path).map_err(wrap)?;
         if !meta.is_file() {
             return Err(Error::NotDicom { path: path.to_path_buf(), found: "a folder or special file".into() });
         }
+        let file = File::open(path).map_err(wrap)?;
         Ok(Self::new(path, Raw::File(BufReader::with_capacity(1 << 16, file)), meta.len(), limits))
     }
 

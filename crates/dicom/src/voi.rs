@@ -30,7 +30,7 @@ pub struct Window {
 
 impl Window {
     /// Whether the function allows the width, and both numbers are finite.
-    pub(crate) fn is_valid(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         let least = match self.function {
             WindowFunction::Linear => self.width >= 1.0,
             WindowFunction::LinearExact | WindowFunction::Sigmoid => self.width > 0.0,

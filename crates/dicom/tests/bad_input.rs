@@ -310,3 +310,65 @@ fn identity_is_listed_by_tag_and_never_by_value() {
     assert_eq!(image.info().patient_id.as_ref().map(pig_dicom::Identifier::reveal), Some("SECRETID"));
     let _ = short((0x0028, 0x0010), 1);
 }
+
+#[test]
+fn frames_beyond_the_stated_number_are_counted() {
+    let (_, data) = ramp(24);
+    let left_over = |bytes: Vec<u8>| Image::from_bytes(bytes, Path::new("made.dcm"), &Limits::default()).unwrap();
+    let left_over = |bytes: Vec<u8>| left_over(bytes).info().frames_left_over;
+    assert_eq!(left_over(Pixels::default().native(&data)), 0);
+    assert_eq!(left_over(Pixels::default().native(&data.repeat(3))), 2);
+    assert_eq!(left_over(Pixels { frames: "2".into(), ..Pixels::default() }.native(&data.repeat(3))), 1);
+    // Half a frame is no frame, and the byte that makes the length even is none either.
+    assert_eq!(left_over(Pixels::default().native(&data.repeat(2)[..90])), 0);
+    let single = Pixels { rows: 1, columns: 1, allocated: 8, stored: 8, high: 7, ..Pixels::default() };
+    assert_eq!(left_over(single.native(&[7, 0])), 0);
+    let jpeg = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/b8_s1_gray.jpg")).unwrap();
+    for (count, expected) in [(1, 0), (3, 2)] {
+        let mut elements = Pixels { allocated: 8, stored: 8, high: 7, ..Pixels::default() }.elements();
+        elements.push(common::encapsulated(&vec![&jpeg[..]; count]));
+        assert_eq!(left_over(common::file(JPEG_BASELINE, &elements)), expected);
+    }
+    // One frame in two fragments is one frame.
+    let mut elements = Pixels { allocated: 8, stored: 8, high: 7, ..Pixels::default() }.elements();
+    elements.push(common::encapsulated(&[&jpeg[..100], &jpeg[100..]]));
+    assert_eq!(left_over(common::file(JPEG_BASELINE, &elements)), 0);
+}
+
+#[test]
+fn content_tells_dicom_from_other_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        is_dicom(&path)
+    };
+    let (_, data) = ramp(24);
+    let whole = Pixels::default().native(&data);
+    for name in ["1.2.840.113619.2.55.3", "I.001", "IM-0001", "a.png", "none"] {
+        assert!(told(name, &whole), "{name}");
+        assert!(told(name, &whole[132..]), "{name}, without preamble");
+    }
+    let implicit = |tag: [u8; 4], value: &[u8]| [&tag[..], &(value.len() as u32).to_le_bytes(), value].concat();
+    let start = [implicit([8, 0, 8, 0], b"DERIVED "), implicit([8, 0, 0x16, 0], b"1.2.3 ")].concat();
+    assert!(told("implicit", &start));
+    assert!(told("big", &[&[0, 8, 0, 8][..], b"CS", &[0, 8], b"DERIVED "].concat()));
+    // Text and numbers that begin like a data set.
+    assert!(!told("lengths", &[8, 0, 8, 0, 0xff, 0xff, 0xff, 0x7f, 1, 2, 3, 4]));
+    assert!(!told("odd", &implicit([8, 0, 8, 0], b"odd")));
+    let descending = [implicit([8, 0, 0x16, 0], b"1.2.3 "), implicit([8, 0, 8, 0], b"DERIVED ")].concat();
+    assert!(!told("descending", &descending));
+    let numbers: Vec<u8> = (0..100_u16).flat_map(|number| (8 + number).to_le_bytes()).collect();
+    assert!(!told("numbers", &numbers));
+    assert!(!told("text", b"id,image,mask\n1,a.png,b.png\n") && !told("empty", b""));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe.dcm");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(!is_dicom(&path));
+    assert!(matches!(open_path(&path, &Limits::default()), Err(Error::NotDicom { .. })));
+}

@@ -243,3 +243,14 @@ proptest! {
 fn lookup(name: &str, extension: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/data/{name}.{extension}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
+
+#[test]
+fn a_cut_baseline_scan_is_an_error() {
+    let data = lookup("b8_s1_gray", "jpg");
+    let whole = header(8, 1, false).compressed(JPEG_BASELINE, &data);
+    assert!(decode(whole).is_ok());
+    // The last bytes hold padding and the end marker, which a frame can lack.
+    for length in (data.len() / 4..data.len() - 8).step_by(7) {
+        assert!(decode(header(8, 1, false).compressed(JPEG_BASELINE, &data[..length])).is_err(), "{length}");
+    }
+}

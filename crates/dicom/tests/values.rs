@@ -252,3 +252,14 @@ fn fragments_find_their_frames() {
     // Fewer fragments than frames.
     assert!(matches!(decode_all(encapsulated(&whole[..2]), vec![]), Err(Error::Invalid { .. })));
 }
+
+#[test]
+fn a_window_without_width_is_no_usable_window() {
+    for (width, usable) in [("0", false), ("0.5", false), ("1", true), ("400", true)] {
+        let image = common::open(with(&Pixels::default(), window("40", width, "LINEAR"))).unwrap();
+        let info = image.frame_info(0).unwrap();
+        assert_eq!(info.has_usable_voi(), usable, "{width}");
+        assert_eq!(info.windows[0].is_valid(), usable, "{width}");
+    }
+    assert!(!common::open(with(&Pixels::default(), Vec::new())).unwrap().frame_info(0).unwrap().has_usable_voi());
+}
