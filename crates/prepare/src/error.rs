@@ -52,13 +52,15 @@ pub enum PrepareError {
     },
 
     /// There is nothing to prepare.
-    #[error("{}: no images found for the layout {layout}; expected {expected}; give the path of the folder that holds the \
+    #[error("{}: no images found for the layout {layout} (found {found}); expected {expected}; give the path of the folder that holds the \
              release, or choose another layout with --layout", path.display())]
     NothingFound {
         /// The source folder.
         path: PathBuf,
         /// The layout that was expected.
         layout: &'static str,
+        /// What is in the folder instead, in words.
+        found: String,
         /// The files that it consists of.
         expected: &'static str,
     },
@@ -71,6 +73,19 @@ pub enum PrepareError {
         path: PathBuf,
         /// Where the mask was expected.
         expected: String,
+    },
+
+    /// Several images share a name, and nothing says to which of them a mask belongs.
+    #[error("{}: {} has the same name, and nothing says to which of them the mask {} belongs; expected one image of a name; list \
+             the pairs in a manifest.csv with the columns image and mask, or remove one of the images",
+            path.display(), other.display(), mask.display())]
+    SameName {
+        /// The image.
+        path: PathBuf,
+        /// Another image of its name.
+        other: PathBuf,
+        /// The mask.
+        mask: PathBuf,
     },
 
     /// An image and its mask do not have the same grid.

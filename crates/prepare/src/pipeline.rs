@@ -34,7 +34,7 @@ pub struct Summary {
     pub stopped: bool,
     /// File and reason of every case that could not be prepared, as in errors.csv.
     pub errors: Vec<(String, String)>,
-    /// Notes for the user. They contain no names.
+    /// Notes for the user. Of names, they contain only those of files.
     pub notes: Vec<String>,
 }
 
@@ -128,7 +128,7 @@ fn finish(work: &Work<'_>, found: &Found, outcomes: Vec<Outcome>, mut descriptio
         kept: 0,
         stopped: false,
         errors: Vec::new(),
-        notes: found.notes.clone(),
+        notes: found.all_notes(),
     };
     let (mut records, mut sources): (Vec<Record>, Vec<String>) = (Vec::new(), Vec::new());
     for outcome in outcomes {

@@ -174,7 +174,7 @@ pub struct Inspected {
 /// When the folder cannot be read, a table of its release is damaged, or there are no images.
 pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspected> {
     inspection.config.check()?;
-    let mut found = find(&inspection.source, inspection.layout, &inspection.config, &inspection.cost.dicom)?;
+    let found = find(&inspection.source, inspection.layout, &inspection.config, &inspection.cost.dicom)?;
     progress.begin(found.cases.len());
     let done = AtomicUsize::new(0);
     let budget = Budget::of(&inspection.cost);
@@ -189,7 +189,7 @@ pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspec
         })
         .collect();
     let mut gathered = Gathering { source: &inspection.source, report: empty_report(found.layout, &inspection) };
-    gathered.report.notes = std::mem::take(&mut found.notes);
+    gathered.report.notes = found.all_notes();
     for (path, error) in &found.unreadable {
         gathered.unreadable(path, error);
     }

@@ -10,7 +10,7 @@ use pig_dicom::Reason;
 
 use crate::error::Result;
 use crate::inspect::Problem;
-use crate::layouts::dicom_files;
+use crate::layouts::{counted, dicom_files};
 use crate::pipeline::{Progress, place_below, strip_source};
 use crate::sources::Cost;
 
@@ -40,6 +40,8 @@ pub struct PrivacyReport {
     pub tags: Vec<TagCount>,
     /// Files that could not be read.
     pub unreadable: Vec<Problem>,
+    /// How many files and folders were not read, by the reason in words.
+    pub left_out: BTreeMap<&'static str, usize>,
 }
 
 /// Lists the tags that identify or may identify people in all DICOM files below `source`.
@@ -47,7 +49,7 @@ pub struct PrivacyReport {
 /// # Errors
 /// When the folder cannot be read.
 pub fn privacy(source: &Path, cost: &Cost, progress: &dyn Progress) -> Result<PrivacyReport> {
-    let files = dicom_files(source)?;
+    let (files, left_out) = dicom_files(source)?;
     progress.begin(files.len());
     let done = std::sync::atomic::AtomicUsize::new(0);
     let read: Vec<_> = files
@@ -58,7 +60,7 @@ pub fn privacy(source: &Path, cost: &Cost, progress: &dyn Progress) -> Result<Pr
             tags
         })
         .collect();
-    let mut report = PrivacyReport { files: 0, tags: Vec::new(), unreadable: Vec::new() };
+    let mut report = PrivacyReport { files: 0, tags: Vec::new(), unreadable: Vec::new(), left_out };
     let mut tags: BTreeMap<String, TagCount> = BTreeMap::new();
     for (path, found) in files.iter().zip(read) {
         match found {
@@ -93,6 +95,9 @@ impl PrivacyReport {
         use std::fmt::Write as _;
         let mut text =
             format!("{} DICOM file(s) read; {} tag(s) identify or may identify people\n", self.files, self.tags.len());
+        if !self.left_out.is_empty() {
+            let _ = writeln!(text, "not read: {}", counted(&self.left_out));
+        }
         if !self.tags.is_empty() {
             let _ = writeln!(text, "\n{:<12} {:<42} {:<3} {:>7} {:>7}  why", "tag", "keyword", "VR", "files", "filled");
         }

@@ -12,8 +12,9 @@ use std::collections::HashMap;
 use pig_data::manifest::{Manifest, Row};
 
 use super::case::{Case, ImageSource, LesionBox, MaskSource, Side};
+use super::content::Kind;
 use super::listing::{Listing, note};
-use super::walk::{Entry, Kind, Tree};
+use super::walk::{Entry, Tree};
 use crate::error::{PrepareError, Result};
 use crate::privacy::Secret;
 use crate::settings::PrepareConfig;

@@ -1,43 +1,46 @@
 //! BUSI (Al-Dhabyani et al. 2020): `Dataset_BUSI_with_GT/{benign,malignant,normal}/benign (1).png` with
 //! `benign (1)_mask.png`, and `benign (1)_mask_1.png` for further lesions of the same image. Patients are not named.
 
-use std::collections::BTreeMap;
-
 use super::case::{Case, ImageSource, MaskSource};
-use super::listing::{Listing, note};
-use super::walk::{Entry, Kind, Tree};
+use super::content::Kind;
+use super::listing::Listing;
+use super::pairing::Pairing;
+use super::walk::{Entry, Tree};
 
 const CLASSES: [&str; 3] = ["benign", "malignant", "normal"];
 
-/// Whether there is a picture with a name of this release.
+/// Whether most pictures have names of this release.
 pub(super) fn recognised(tree: &Tree) -> bool {
-    tree.files.iter().any(|entry| entry.kind == Kind::Picture && image_of(entry.stem()).is_some())
+    tree.mostly(Kind::Picture, |entry| image_of(entry.stem()).is_some())
 }
 
 pub(super) fn list(tree: &Tree) -> Listing {
     let mut listing = Listing::default();
-    let mut masks: BTreeMap<(String, String), Vec<&Entry>> = BTreeMap::new();
-    let mut images = Vec::new();
-    for entry in tree.files.iter().filter(|entry| entry.kind == Kind::Picture) {
-        match image_of(entry.stem()) {
-            Some((image, class, false)) => images.push((entry, image, class)),
-            Some((image, _, true)) => {
-                masks.entry((entry.folder().to_owned(), image.to_owned())).or_default().push(entry);
-            }
-            None => {}
-        }
+    let mut pairing = Pairing::default();
+    let named: Vec<_> = tree
+        .files
+        .iter()
+        .filter(|entry| entry.kind == Kind::Picture)
+        .filter_map(|entry| Some((entry, image_of(entry.stem())?)))
+        .collect();
+    let key = |entry: &Entry, image: &str| format!("{}/{image}", entry.folder());
+    for &(entry, (image, _, _)) in named.iter().filter(|(_, (_, _, mask))| !mask) {
+        pairing.image(key(entry, image), entry);
     }
-    for (entry, image, class) in images {
-        let found = masks.remove(&(entry.folder().to_owned(), image.to_owned()));
-        let masks = match found {
-            Some(masks) => MaskSource::Pictures(masks.into_iter().map(|mask| mask.path.clone()).collect()),
-            None => MaskSource::Missing(format!("{image}_mask.png in the same folder")),
+    for &(entry, (image, _, _)) in named.iter().filter(|(_, (_, _, mask))| *mask) {
+        pairing.mask(&[key(entry, image)], entry);
+    }
+    let paired = pairing.paired();
+    for (entry, masks) in &paired.pairs {
+        let masks = match masks.len() {
+            0 => MaskSource::Missing(format!("{}_mask.png in the same folder", entry.stem())),
+            _ => MaskSource::Pictures(masks.iter().map(|mask| mask.path.clone()).collect()),
         };
         let mut case = Case::new(entry.case_name(), ImageSource::Picture(entry.path.clone()), masks);
-        case.class = Some(class.to_owned());
+        case.class = image_of(entry.stem()).map(|(_, class, _)| class.to_owned());
         listing.cases.push(case);
     }
-    note(&mut listing.notes, masks.len(), "mask(s) have no image.");
+    listing.rest(paired);
     listing
 }
 

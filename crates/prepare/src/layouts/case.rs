@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use pig_data::config::MaskValues;
 
-use super::walk::Kind;
+use super::content::Kind;
 use crate::privacy::Secret;
 
 /// A side of the body.

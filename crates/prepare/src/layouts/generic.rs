@@ -1,108 +1,247 @@
 //! Any other folder. If there is a `manifest.csv` with the columns `image` and `mask`, it lists the pairs. Otherwise a mask is
 //! searched beside its image as `NAME_mask` (or `_seg`, `_segmentation`, `_label`, followed by a number for further lesions),
-//! in `masks/` or `labels/` beside `images/`, and among the DICOM SEG objects that reference the image.
+//! in a folder `masks` or `labels` with the same folders and name as the image in `images`, and among the DICOM SEG objects
+//! that reference the image.
 //!
 //! A manifest may add details to the pairs that it lists, or, by its column `id` (the image's stem), to the images found:
 //! `patient` or `group`, `laterality`, `view`, `class`, and `pixel_height_mm` with `pixel_width_mm`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
-use rayon::prelude::*;
+use pig_data::DataError;
+use pig_data::manifest::Manifest;
+use pig_dicom::Limits;
 
-use pig_data::manifest::{Manifest, Row};
-use pig_dicom::{Limits, Object};
-
-use super::case::{Case, ImageSource, MaskSource, Side};
+use super::case::{Case, ImageSource, MaskSource};
+use super::content::{Kind, stem};
+use super::details::Details;
+use super::headers::Headers;
+use super::listed;
 use super::listing::{Listing, note};
-use super::walk::{Entry, Kind, Tree, stem};
-use crate::error::{PrepareError, Result};
-use crate::privacy::Secret;
+use super::pairing::{Paired, Pairing};
+use super::walk::{Entry, Tree};
+use crate::error::Result;
 use crate::settings::PrepareConfig;
 
 /// Endings of the names of masks.
 const SUFFIXES: [&str; 4] = ["_mask", "_segmentation", "_seg", "_label"];
 
-/// Names of folders of masks, beside `images`.
-const MASK_FOLDERS: [&str; 2] = ["masks", "labels"];
+/// Names of folders of images, in lower case.
+const IMAGE_FOLDERS: [&str; 2] = ["images", "image"];
 
-/// Columns that name the patient when the configuration does not, in order of preference.
-const PATIENT_COLUMNS: [&str; 2] = ["patient", "group"];
+/// Names of folders of masks, in lower case.
+const MASK_FOLDERS: [&str; 4] = ["masks", "mask", "labels", "label"];
 
 pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Result<Listing> {
     let manifest = Manifest::read(&tree.root.join("manifest.csv"))?;
-    let details = manifest.as_ref().map(|manifest| Details::new(manifest, config)).transpose()?;
+    let mut details = manifest.as_ref().map(|manifest| Details::new(manifest, config)).transpose()?;
     if let Some(details) = &details
         && let (Some(image), Some(mask)) = (details.table.column("image"), details.table.column("mask"))
     {
-        return by_manifest(tree, details, limits, [image, mask]);
+        return listed::list(tree, details, limits, [image, mask]);
     }
     let mut listing = Listing::default();
-    let dicom = Dicom::read(tree, limits, &mut listing);
-    let mut masks: BTreeMap<(String, String), Vec<&Entry>> = BTreeMap::new();
-    let mut images = Vec::new();
-    for entry in &tree.files {
-        let picture =
-            matches!(entry.kind, Kind::Picture | Kind::Nifti) || dicom.images.contains_key(entry.place.as_str());
-        if !picture {
+    let headers = Headers::read(tree, limits, &mut listing);
+    let paired = pair(tree, &headers);
+    let mut other_kinds = Vec::new();
+    for (entry, found) in &paired.pairs {
+        // A file that cannot be read is listed already.
+        let Some(image) = ImageSource::of_kind(entry.path.clone(), entry.kind) else { continue };
+        if headers.unreadable.contains(entry.place.as_str()) {
+            listing.left(found, None);
             continue;
         }
-        match mask_of(entry) {
-            Some(place) => masks.entry(place).or_default().push(entry),
-            None => images.push(entry),
-        }
-    }
-    for entry in images {
-        let own = (entry.folder().to_owned(), entry.stem().to_owned());
-        let header = dicom.images.get(entry.place.as_str());
-        let segmentations = header.and_then(|header| dicom.segmentations.get(&header.sop_instance));
-        let found = masks.remove(&own).unwrap_or_default();
-        let masks = match (found.first(), segmentations) {
-            (None, Some(paths)) => MaskSource::Segmentations(paths.clone()),
-            (None, None) => MaskSource::Missing(expected(entry, header.is_some())),
-            (Some(first), _) => {
-                let paths: Vec<PathBuf> =
-                    found.iter().filter(|mask| mask.kind == first.kind).map(|mask| mask.path.clone()).collect();
-                match first.kind {
-                    Kind::Nifti => MaskSource::Nifti(paths),
-                    Kind::Dicom => MaskSource::DicomMasks(paths.into_iter().map(|path| vec![path]).collect()),
-                    Kind::Picture | Kind::Other => MaskSource::Pictures(paths),
+        let (found, others) = of_one_kind(found);
+        other_kinds.extend(others);
+        let mut case = Case::new(entry.case_name(), image, masks_of(entry, &found, &headers));
+        case.patient = headers.images.get(entry.place.as_str()).and_then(|header| header.patient.clone());
+        match details.as_mut().map(|details| details.of(entry)).transpose() {
+            Ok(told) => {
+                if let Some(told) = told {
+                    told.add_to(&mut case);
                 }
+                listing.cases.push(case);
             }
-        };
-        let Some(image) = ImageSource::of_kind(entry.path.clone(), entry.kind) else { continue };
-        let mut case = Case::new(entry.case_name(), image, masks);
-        case.patient = header.and_then(|header| header.patient.clone());
-        if let Some(details) = &details {
-            details.add(&mut case, details.by_id.get(entry.stem()).copied());
+            Err(error) => listing.unreadable.push((entry.path.clone(), error)),
         }
-        listing.cases.push(case);
     }
-    let without_image: usize = masks.values().map(Vec::len).sum();
-    note(&mut listing.notes, without_image, "mask(s) have no image.");
-    note(&mut listing.notes, dicom.unreferenced, "DICOM SEG object(s) reference no image in the folder.");
-    note(&mut listing.notes, dicom.others, "DICOM object(s) hold no pixels (reports, directories).");
+    if let Some(details) = &details {
+        unused_rows(details, &mut listing)?;
+    }
+    listing.rest(paired);
+    listing.left(
+        &other_kinds,
+        Some("mask(s) are of another kind than the first mask of their image and were left out, such as"),
+    );
+    note(&mut listing.notes, headers.unreferenced, "DICOM SEG object(s) reference no image in the folder.");
+    note(&mut listing.notes, headers.others, "DICOM object(s) hold no pixels (reports, directories).");
     Ok(listing)
+}
+
+/// Notes how many rows of a manifest name no image; it is an error if none of them does.
+fn unused_rows(details: &Details<'_>, listing: &mut Listing) -> Result<()> {
+    let unused = details.left_over();
+    if unused == details.len() && unused > 0 && !listing.cases.is_empty() {
+        return Err(DataError::BadManifest {
+            path: details.table.path.clone(),
+            line: 2,
+            problem:
+                "none of the rows names an image of the folder; expected an image's stem in the column id, or its path \
+                      in the column image; correct the table, or remove it"
+                    .to_owned(),
+        }
+        .into());
+    }
+    note(&mut listing.notes, unused, "row(s) of manifest.csv name no image that was found.");
+    Ok(())
+}
+
+fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {
+    let place = |entry: &Entry| {
+        headers.images.contains_key(entry.place.as_str()) || headers.unreadable.contains(entry.place.as_str())
+    };
+    let shown = |entry: &&Entry| matches!(entry.kind, Kind::Picture | Kind::Nifti) || place(entry);
+    let mut pairing = Pairing::default();
+    let mut masks = Vec::new();
+    // Keys of images by their place without any ending; `None` where several images have the same.
+    let mut bare: HashMap<String, Option<String>> = HashMap::new();
+    for entry in tree.files.iter().filter(shown) {
+        let spot = Spot::of(entry);
+        match mask_names(entry, &spot) {
+            Some(names) => masks.push((entry, spot, names)),
+            None => {
+                let key = spot.key(entry.stem());
+                let other = bare.insert(spot.key(entry.bare_stem()), Some(key.clone()));
+                if other.is_some_and(|other| other.as_ref() != Some(&key)) {
+                    bare.insert(spot.key(entry.bare_stem()), None);
+                }
+                pairing.image(key, entry);
+            }
+        }
+    }
+    for (entry, spot, names) in masks {
+        let mut keys: Vec<String> = names.iter().map(|name| spot.key(name)).collect();
+        if spot.among == Among::Masks {
+            keys.extend(names.iter().map(|name| spot.key_above(name)));
+        }
+        let unendinged: Vec<String> = keys.iter().filter_map(|key| bare.get(key).cloned().flatten()).collect();
+        keys.extend(unendinged);
+        pairing.mask(&keys, entry);
+    }
+    pairing.paired()
+}
+
+/// The masks of the kind of the first one, and the others.
+fn of_one_kind<'a>(masks: &[&'a Entry]) -> (Vec<&'a Entry>, Vec<&'a Entry>) {
+    masks.iter().copied().partition(|mask| masks.first().is_some_and(|first| first.kind == mask.kind))
+}
+
+fn masks_of(entry: &Entry, found: &[&Entry], headers: &Headers<'_>) -> MaskSource {
+    let header = headers.images.get(entry.place.as_str());
+    let segmentations = header.and_then(|header| headers.segmentations.get(&header.sop_instance));
+    match (found.first(), segmentations) {
+        (None, Some(paths)) => MaskSource::Segmentations(paths.clone()),
+        (None, None) => MaskSource::Missing(expected(entry, header.is_some())),
+        (Some(first), _) => {
+            let paths: Vec<PathBuf> = found.iter().map(|mask| mask.path.clone()).collect();
+            match first.kind {
+                Kind::Nifti => MaskSource::Nifti(paths),
+                Kind::Dicom => MaskSource::DicomMasks(paths.into_iter().map(|path| vec![path]).collect()),
+                Kind::Picture | Kind::Other => MaskSource::Pictures(paths),
+            }
+        }
+    }
 }
 
 fn expected(entry: &Entry, dicom: bool) -> String {
     let seg = if dicom { ", or a DICOM SEG object that references it" } else { "" };
-    if entry.folder().rsplit('/').next() == Some("images") {
-        format!("a file with the same stem in masks/ beside images/{seg}")
+    let spot = Spot::of(entry);
+    let stem = entry.stem();
+    if spot.among == Among::Images {
+        format!("{} with any ending in place of images, or {stem}_mask beside the image{seg}", spot.with("masks", stem))
     } else {
-        format!("a file NAME_mask beside it{seg}")
+        format!("{stem}_mask with any ending beside it{seg}")
     }
 }
 
-/// Folder and stem of the image that a mask belongs to; `None` for a file that is not a mask.
-fn mask_of(entry: &Entry) -> Option<(String, String)> {
-    let (above, folder) = entry.folder().rsplit_once('/').unwrap_or(("", entry.folder()));
-    let suffixed = strip_suffix(entry.stem());
-    if MASK_FOLDERS.contains(&folder.to_lowercase().as_str()) {
-        let images = if above.is_empty() { "images".to_owned() } else { format!("{above}/images") };
-        return Some((images, suffixed.unwrap_or(entry.stem()).to_owned()));
+/// What the folders above a file say that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Among {
+    Images,
+    Masks,
+    Neither,
+}
+
+/// Where a file is, with the folder of images or masks taken out of its path: images and masks that mirror each other have the
+/// same parts.
+struct Spot<'a> {
+    among: Among,
+    above: &'a str,
+    below: &'a str,
+}
+
+impl<'a> Spot<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        let folder = entry.folder();
+        let mut end = folder.len();
+        loop {
+            let start = folder[..end].rfind('/').map_or(0, |slash| slash + 1);
+            let word = folder[start..end].to_lowercase();
+            let among = if IMAGE_FOLDERS.contains(&word.as_str()) {
+                Among::Images
+            } else if MASK_FOLDERS.contains(&word.as_str()) {
+                Among::Masks
+            } else {
+                Among::Neither
+            };
+            if among != Among::Neither {
+                return Self { among, above: &folder[..start], below: folder[end..].trim_start_matches('/') };
+            }
+            if start == 0 {
+                return Self { among, above: folder, below: "" };
+            }
+            end = start - 1;
+        }
     }
-    Some((entry.folder().to_owned(), suffixed?.to_owned()))
+
+    /// The key of a file of this name in the folder of images that this spot is in or mirrors.
+    fn key(&self, name: &str) -> String {
+        match self.among {
+            Among::Neither => format!("{}/{name}", self.above),
+            // No name holds this character.
+            Among::Images | Among::Masks => self.with("\0", name),
+        }
+    }
+
+    /// The key of a file of this name in the folder above a folder of masks: `0.png` beside `masks/0.png`.
+    fn key_above(&self, name: &str) -> String {
+        let folder = [self.above.trim_end_matches('/'), self.below].map(str::to_owned);
+        let folder: Vec<String> = folder.into_iter().filter(|part| !part.is_empty()).collect();
+        format!("{}/{name}", folder.join("/"))
+    }
+
+    /// The path of a file of this name, with another folder in place of that of images or masks.
+    fn with(&self, folder: &str, name: &str) -> String {
+        let below = if self.below.is_empty() { String::new() } else { format!("{}/", self.below) };
+        format!("{}{folder}/{below}{name}", self.above)
+    }
+}
+
+/// The names that the image of a mask may have, the likeliest first; `None` for a file that is not a mask.
+fn mask_names(entry: &Entry, spot: &Spot<'_>) -> Option<Vec<String>> {
+    let mut names: Vec<&str> = Vec::new();
+    if spot.among == Among::Masks {
+        names.extend([entry.stem(), entry.name()]);
+    }
+    names.extend([entry.stem(), entry.bare_stem()].into_iter().filter_map(strip_suffix));
+    // `a.dcm_mask.png` belongs to `a.dcm`.
+    let stems: Vec<&str> = names.iter().map(|name| stem(name)).collect();
+    names.extend(stems);
+    if spot.among == Among::Masks {
+        names.push(entry.bare_stem());
+    }
+    (!names.is_empty()).then(|| names.into_iter().map(str::to_owned).collect())
 }
 
 /// `NAME` of `NAME_mask` and `NAME_mask_2`.
@@ -110,152 +249,4 @@ fn strip_suffix(stem: &str) -> Option<&str> {
     let bare = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     let bare = if bare.len() < stem.len() { bare.strip_suffix('_').unwrap_or(stem) } else { stem };
     SUFFIXES.iter().find_map(|suffix| bare.strip_suffix(suffix)).filter(|name| !name.is_empty())
-}
-
-fn by_manifest(tree: &Tree, details: &Details<'_>, limits: &Limits, [image, mask]: [usize; 2]) -> Result<Listing> {
-    let kinds: HashMap<&Path, &Entry> = tree.files.iter().map(|entry| (entry.path.as_path(), entry)).collect();
-    let missing = |path: &Path| PrepareError::io(path, "read")(std::io::ErrorKind::NotFound.into());
-    let mut listing = Listing::default();
-    for row in details.table.rows() {
-        let path = row.path(image)?;
-        let Some(entry) = kinds.get(path.as_path()) else {
-            let error = missing(&path);
-            listing.unreadable.push((path, error));
-            continue;
-        };
-        let masks = if row.get(mask).is_empty() {
-            MaskSource::Missing("a file in the column mask of manifest.csv".to_owned())
-        } else {
-            let path = row.path(mask)?;
-            match kinds.get(path.as_path()).map(|entry| entry.kind) {
-                None => MaskSource::Missing("the file that the column mask of manifest.csv names".to_owned()),
-                Some(Kind::Nifti) => MaskSource::Nifti(vec![path]),
-                Some(Kind::Dicom) if is_segmentation(&path, limits) => MaskSource::Segmentations(vec![path]),
-                Some(Kind::Dicom) => MaskSource::DicomMasks(vec![vec![path]]),
-                Some(Kind::Picture | Kind::Other) => MaskSource::Pictures(vec![path]),
-            }
-        };
-        let Some(image) = ImageSource::of_kind(path, entry.kind) else { continue };
-        let mut case = Case::new(entry.case_name(), image, masks);
-        details.add(&mut case, Some(row));
-        listing.cases.push(case);
-    }
-    Ok(listing)
-}
-
-fn is_segmentation(path: &Path, limits: &Limits) -> bool {
-    matches!(pig_dicom::open(path, limits), Ok(Object::Segmentation(_)))
-}
-
-/// The details that a manifest adds to the cases.
-struct Details<'a> {
-    table: &'a Manifest,
-    patient: Option<usize>,
-    by_id: HashMap<String, Row<'a>>,
-}
-
-impl<'a> Details<'a> {
-    fn new(table: &'a Manifest, config: &PrepareConfig) -> Result<Self> {
-        let patient = match &config.group_column {
-            Some(name) => Some(table.column(name).ok_or_else(|| table.missing_column(name))?),
-            None => PATIENT_COLUMNS.iter().find_map(|name| table.column(name)),
-        };
-        let id = table.column("id");
-        let by_id = id.map_or_else(HashMap::new, |id| table.rows().map(|row| (row.get(id).to_owned(), row)).collect());
-        Ok(Self { table, patient, by_id })
-    }
-
-    fn add(&self, case: &mut Case, row: Option<Row<'_>>) {
-        let Some(row) = row else { return };
-        let text = |name| self.table.column(name).map(|column| row.get(column).to_owned()).filter(|t| !t.is_empty());
-        let number = |name| text(name).and_then(|text| text.parse::<f64>().ok()).filter(|n| n.is_finite() && *n > 0.0);
-        if let Some(patient) = self.patient {
-            case.patient = Secret::new(row.get(patient)).or(case.patient.take());
-        }
-        case.side = text("laterality").and_then(|word| Side::of_word(&word));
-        case.view = text("view");
-        case.class = text("class");
-        case.spacing = number("pixel_height_mm").zip(number("pixel_width_mm")).map(|(row, column)| [row, column]);
-    }
-}
-
-/// What was read from the headers of a folder's DICOM files.
-struct Dicom<'a> {
-    /// Images by path below the root.
-    images: HashMap<&'a str, Header>,
-    /// Files of SEG objects by the SOP instance that they reference.
-    segmentations: HashMap<String, Vec<PathBuf>>,
-    unreferenced: usize,
-    others: usize,
-}
-
-struct Header {
-    sop_instance: String,
-    patient: Option<Secret>,
-}
-
-/// What is kept of a file: thousands of files may be read, and an open one would hold its header and a file handle.
-enum Seen {
-    Image(Header),
-    /// The SOP instances that a segmentation references.
-    Segmentation(Vec<String>),
-    Other,
-}
-
-impl Seen {
-    fn of(path: &Path, limits: &Limits) -> pig_dicom::Result<Self> {
-        Ok(match pig_dicom::open(path, limits)? {
-            Object::Image(image) => {
-                let info = image.info();
-                let patient = info.patient_id.as_ref().and_then(|id| Secret::new(id.reveal()));
-                Self::Image(Header { sop_instance: info.sop_instance.clone(), patient })
-            }
-            Object::Segmentation(segmentation) => {
-                let mut instances: Vec<String> =
-                    segmentation.sources().into_iter().map(|source| source.sop_instance).collect();
-                instances.sort();
-                instances.dedup();
-                Self::Segmentation(instances)
-            }
-            Object::Other { .. } => Self::Other,
-        })
-    }
-}
-
-impl<'a> Dicom<'a> {
-    fn read(tree: &'a Tree, limits: &Limits, listing: &mut Listing) -> Self {
-        let candidates: Vec<&Entry> = tree.files.iter().filter(|entry| entry.kind == Kind::Dicom).collect();
-        let seen: Vec<_> = candidates
-            .par_iter()
-            .map(|entry| {
-                // A file without an ending may be anything, but one that is named .dcm and is not DICOM is reported.
-                let named = stem(entry.name()) != entry.name();
-                (named || pig_dicom::is_dicom(&entry.path)).then(|| Seen::of(&entry.path, limits))
-            })
-            .collect();
-        let mut dicom = Self { images: HashMap::new(), segmentations: HashMap::new(), unreferenced: 0, others: 0 };
-        let mut segmentations = Vec::new();
-        for (entry, seen) in candidates.into_iter().zip(seen) {
-            match seen {
-                None => {}
-                Some(Ok(Seen::Image(header))) => {
-                    dicom.images.insert(entry.place.as_str(), header);
-                }
-                Some(Ok(Seen::Segmentation(instances))) => segmentations.push((entry.path.clone(), instances)),
-                Some(Ok(Seen::Other)) => dicom.others += 1,
-                Some(Err(error)) => listing.unreadable.push((entry.path.clone(), error.into())),
-            }
-        }
-        let known: std::collections::HashSet<&str> =
-            dicom.images.values().map(|header| header.sop_instance.as_str()).collect();
-        for (path, instances) in segmentations {
-            if !instances.iter().any(|instance| known.contains(instance.as_str())) {
-                dicom.unreferenced += 1;
-            }
-            for instance in instances {
-                dicom.segmentations.entry(instance).or_default().push(path.clone());
-            }
-        }
-        dicom
-    }
 }

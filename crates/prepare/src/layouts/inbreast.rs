@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use pig_data::manifest::Manifest;
 
 use super::case::{Case, ImageSource, MaskSource, Side};
+use super::content::Kind;
 use super::listing::{Listing, note};
-use super::walk::{Kind, Tree};
+use super::walk::Tree;
 use crate::error::Result;
 use crate::privacy::Secret;
 
-/// Whether there is a DICOM file with a name of this release.
+/// Whether most DICOM files have names of this release.
 pub(super) fn recognised(tree: &Tree) -> bool {
-    tree.files.iter().any(|entry| entry.kind == Kind::Dicom && Name::parse(entry.stem()).is_some())
+    tree.mostly(Kind::Dicom, |entry| Name::parse(entry.stem()).is_some())
 }
 
 pub(super) fn list(tree: &Tree) -> Result<Listing> {

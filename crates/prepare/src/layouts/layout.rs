@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// The tables of a prepared folder; other folders have the first of them.
+const PREPARED: [&str; 4] = ["manifest.csv", "manifest.parquet", "dataset.toml", "errors.csv"];
+
 /// How a source folder is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,6 +63,21 @@ impl Layout {
                 "DICOM, NIfTI or picture files: a manifest.csv with the columns image and mask, images/ and masks/ with \
                  the same stems, NAME_mask beside NAME, or DICOM SEG objects"
             }
+        }
+    }
+
+    /// Whether a file at this place, which is neither a picture nor a volume, is read as a table or is part of a prepared folder.
+    pub(super) fn reads(self, place: &str) -> bool {
+        let lower = place.to_lowercase();
+        let name = lower.rsplit('/').next().unwrap_or_default();
+        let ends = |ending: &str| name.ends_with(ending);
+        match self {
+            Self::Busi | Self::Lgg => false,
+            Self::CbisDdsm => ends("_set.csv") && name.contains("_case_description_"),
+            Self::Inbreast => ends(".xml") || (name.starts_with("inbreast") && ends(".csv")),
+            Self::BcsDbt => name.starts_with("bcs-dbt-") && ends(".csv"),
+            Self::NnUnet => lower == "dataset.json",
+            Self::Generic => PREPARED.contains(&lower.as_str()),
         }
     }
 

@@ -1,40 +1,49 @@
 //! LGG segmentation (Buda et al. 2019, from TCIA's TCGA-LGG): `kaggle_3m/TCGA_CS_4941_19960909/TCGA_CS_4941_19960909_1.tif`
 //! with `..._1_mask.tif`. The three channels are pre-contrast, FLAIR and post-contrast; the patient is `TCGA_CS_4941`.
 
-use std::collections::HashMap;
-
 use super::case::{Case, ImageSource, MaskSource};
-use super::listing::{Listing, note};
-use super::walk::{Kind, Tree};
+use super::content::Kind;
+use super::listing::Listing;
+use super::pairing::Pairing;
+use super::walk::{Entry, Tree};
 use crate::privacy::Secret;
 
 const MASK: &str = "_mask";
 
-/// Whether there is a mask with a name of this release.
+/// Whether most pictures have names of this release, and some are masks.
 pub(super) fn recognised(tree: &Tree) -> bool {
-    let mask = |stem: &str| stem.strip_suffix(MASK).and_then(patient_of).is_some();
-    tree.files.iter().any(|entry| entry.kind == Kind::Picture && mask(entry.stem()))
+    let mask = |entry: &Entry| mask_of(entry).and_then(patient_of).is_some();
+    tree.mostly(Kind::Picture, |entry| mask(entry) || patient_of(entry.stem()).is_some()) && tree.files.iter().any(mask)
+}
+
+fn mask_of(entry: &Entry) -> Option<&str> {
+    entry.stem().strip_suffix(MASK)
 }
 
 pub(super) fn list(tree: &Tree) -> Listing {
     let mut listing = Listing::default();
     let pictures = || tree.files.iter().filter(|entry| entry.kind == Kind::Picture);
-    let mut masks: HashMap<String, _> = pictures()
-        .filter(|entry| entry.stem().strip_suffix(MASK).and_then(patient_of).is_some())
-        .map(|entry| (entry.case_name().trim_end_matches(MASK).to_owned(), entry))
-        .collect();
-    for entry in pictures() {
-        let Some(patient) = patient_of(entry.stem()) else { continue };
-        let name = entry.case_name();
-        let masks = match masks.remove(&name) {
-            Some(mask) => MaskSource::Pictures(vec![mask.path.clone()]),
-            None => MaskSource::Missing(format!("{}{MASK}.tif in the same folder", entry.stem())),
+    let key = |entry: &Entry, stem: &str| format!("{}/{stem}", entry.folder());
+    let mut pairing = Pairing::default();
+    for entry in pictures().filter(|entry| patient_of(entry.stem()).is_some()) {
+        pairing.image(key(entry, entry.stem()), entry);
+    }
+    for (entry, image) in pictures().filter_map(|entry| Some((entry, mask_of(entry)?))) {
+        if patient_of(image).is_some() {
+            pairing.mask(&[key(entry, image)], entry);
+        }
+    }
+    let paired = pairing.paired();
+    for (entry, masks) in &paired.pairs {
+        let masks = match masks.len() {
+            0 => MaskSource::Missing(format!("{}{MASK}.tif in the same folder", entry.stem())),
+            _ => MaskSource::Pictures(masks.iter().map(|mask| mask.path.clone()).collect()),
         };
-        let mut case = Case::new(name, ImageSource::Picture(entry.path.clone()), masks);
-        case.patient = Secret::new(patient);
+        let mut case = Case::new(entry.case_name(), ImageSource::Picture(entry.path.clone()), masks);
+        case.patient = patient_of(entry.stem()).and_then(Secret::new);
         listing.cases.push(case);
     }
-    note(&mut listing.notes, masks.len(), "mask(s) have no image.");
+    listing.rest(paired);
     listing
 }
 

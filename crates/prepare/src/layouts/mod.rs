@@ -1,27 +1,36 @@
 //! Finds the images, masks and patients of a folder according to its layout.
 //!
 //! Public releases are recognised by the names of their files; any other folder is treated as generic. No pixels are
-//! decoded here, but the headers of DICOM files in generic folders are read to distinguish images from segmentations.
+//! decoded here, but every file's first bytes are read to tell what it is, and the headers of DICOM files in generic folders to
+//! distinguish images from segmentations.
 
 mod bcs_dbt;
 mod busi;
 pub(crate) mod case;
 mod cbis;
+mod content;
+mod details;
 mod generic;
+mod headers;
 mod inbreast;
 pub(crate) mod layout;
 mod lgg;
+mod listed;
 mod listing;
 mod nnunet;
+mod pairing;
 mod walk;
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use pig_dicom::Limits;
 
 use crate::error::{PrepareError, Result};
 use crate::settings::PrepareConfig;
-use walk::{Kind, Tree};
+use content::Kind;
+use listing::Listing;
+use walk::{Entry, Tree};
 
 pub use case::{Case, ImageSource, LesionBox, MaskSource, Side};
 pub use layout::Layout;
@@ -33,11 +42,29 @@ pub struct Found {
     pub layout: Layout,
     /// The cases, sorted by name.
     pub cases: Vec<Case>,
-    /// Notes for the user, such as how many files of a table are missing. They contain no names.
+    /// Notes for the user, such as how many files of a table are missing. Of names, they contain only those of files.
     pub notes: Vec<String>,
+    /// How many files and folders were not looked at, by the reason in words.
+    pub left_out: BTreeMap<&'static str, usize>,
     /// Files that could not be read while searching, with the reason.
     pub unreadable: Vec<(PathBuf, PrepareError)>,
 }
+
+impl Found {
+    /// The notes, with one more about the files that were left out, if there are any.
+    pub(crate) fn all_notes(&self) -> Vec<String> {
+        let left_out = (!self.left_out.is_empty()).then(|| format!("left out: {}.", counted(&self.left_out)));
+        self.notes.iter().cloned().chain(left_out).collect()
+    }
+}
+
+/// Counts by reason, in words.
+pub(crate) fn counted(left_out: &BTreeMap<&'static str, usize>) -> String {
+    left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The reason in words for files that hold nothing that pig reads.
+const NEITHER: &str = "file(s) that are neither pictures nor volumes";
 
 /// Finds the cases below `source`, in the layout `forced` or else the one that is recognised. `limits` bound the cost of reading
 /// a DICOM header.
@@ -56,23 +83,86 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
         Layout::Lgg => lgg::list(&tree),
         Layout::Generic => generic::list(&tree, config, limits)?,
     };
-    if listing.cases.is_empty() && listing.unreadable.is_empty() {
-        let path = source.to_path_buf();
-        return Err(PrepareError::NothingFound { path, layout: layout.word(), expected: layout.expected() });
+    let mut left_out = tree.left_out.clone();
+    let neither = tree.files.iter().filter(|entry| entry.kind == Kind::Other && !layout.reads(&entry.place)).count();
+    if neither > 0 {
+        left_out.insert(NEITHER, neither);
     }
+    if listing.cases.is_empty() && listing.unreadable.is_empty() {
+        return Err(PrepareError::NothingFound {
+            path: source.to_path_buf(),
+            layout: layout.word(),
+            found: if left_out.is_empty() { "nothing".to_owned() } else { counted(&left_out) },
+            expected: layout.expected(),
+        });
+    }
+    unclaimed(&tree, layout, &mut listing);
+    unique_names(&tree, &mut listing.cases);
     listing.cases.sort_by(|a, b| a.name.cmp(&b.name));
     listing.unreadable.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(Found { layout, cases: listing.cases, notes: listing.notes, unreadable: listing.unreadable })
+    Ok(Found { layout, cases: listing.cases, notes: listing.notes, left_out, unreadable: listing.unreadable })
 }
 
-/// The DICOM files below a folder; a file without an ending is checked by its content.
+/// Notes how many pictures and volumes the layout has no use for.
+fn unclaimed(tree: &Tree, layout: Layout, listing: &mut Listing) {
+    let masks = listing.cases.iter().flat_map(|case| case.masks.paths());
+    let images = listing.cases.iter().map(|case| case.image.path());
+    let failed = listing.unreadable.iter().map(|(path, _)| path.as_path());
+    let explained = listing.explained.iter().map(PathBuf::as_path);
+    let used: HashSet<&Path> = images.chain(masks).chain(failed).chain(explained).collect();
+    let left: Vec<&Entry> =
+        tree.files.iter().filter(|entry| entry.kind != Kind::Other && !used.contains(entry.path.as_path())).collect();
+    let Some(first) = left.first() else { return };
+    let (count, first) = (left.len(), &first.place);
+    listing.notes.push(if layout == Layout::Generic {
+        format!("{count} picture(s) or volume(s) are not in manifest.csv and were left out, such as {first}.")
+    } else {
+        format!(
+            "the layout {layout} has no use for {count} picture(s) or volume(s), such as {first}; they were left out; \
+             --layout generic reads every file."
+        )
+    });
+}
+
+/// Gives cases that share a name, such as those of `a.png` and `a.tif`, the whole path as their name.
+fn unique_names(tree: &Tree, cases: &mut [Case]) {
+    let places: HashMap<&Path, &str> =
+        tree.files.iter().map(|entry| (entry.path.as_path(), entry.place.as_str())).collect();
+    // A path may be the name of another case without its ending, so this is repeated; at the latest, all names are paths.
+    loop {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for case in &*cases {
+            *counts.entry(&case.name).or_default() += 1;
+        }
+        let shared: Vec<usize> = (0..cases.len()).filter(|&index| counts[cases[index].name.as_str()] > 1).collect();
+        let mut changed = false;
+        for index in shared {
+            let case = &mut cases[index];
+            if let Some(&place) = places.get(case.image.path())
+                && case.name != place
+            {
+                place.clone_into(&mut case.name);
+                changed = true;
+            }
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+/// The DICOM files below a folder, by their content or their ending, and how many files were not read, by the reason in words.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub(crate) fn dicom_files(source: &Path) -> Result<Vec<PathBuf>> {
-    let files = Tree::read(source)?.files.into_iter().filter(|entry| entry.kind == Kind::Dicom);
-    let named = |entry: &walk::Entry| entry.stem() != entry.name() || pig_dicom::is_dicom(&entry.path);
-    Ok(files.filter(named).map(|entry| entry.path).collect())
+pub(crate) fn dicom_files(source: &Path) -> Result<(Vec<PathBuf>, BTreeMap<&'static str, usize>)> {
+    let tree = Tree::read(source)?;
+    let mut left_out = tree.left_out;
+    let (dicom, others): (Vec<Entry>, Vec<Entry>) = tree.files.into_iter().partition(|entry| entry.kind == Kind::Dicom);
+    if !others.is_empty() {
+        left_out.insert("file(s) that are not DICOM by their content", others.len());
+    }
+    Ok((dicom.into_iter().map(|entry| entry.path).collect(), left_out))
 }
 
 /// The layout that the names in a folder indicate.

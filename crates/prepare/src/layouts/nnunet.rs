@@ -8,8 +8,9 @@ use std::path::Path;
 use pig_data::config::{MaskValue, MaskValues};
 
 use super::case::{Case, ImageSource, MaskSource};
+use super::content::Kind;
 use super::listing::{Listing, note};
-use super::walk::{Kind, Tree};
+use super::walk::Tree;
 use crate::error::{PrepareError, Result};
 use crate::settings::PrepareConfig;
 use crate::sources::read_text;
@@ -40,6 +41,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         // A colour picture is one file without a channel number.
         let Some(id) = stem.strip_suffix(channel.as_str()).or_else(|| labels.contains_key(stem).then_some(stem)) else {
             other_channels += 1;
+            listing.explained.insert(entry.path.clone());
             continue;
         };
         let masks = match labels.remove(id) {
@@ -53,7 +55,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         listing.cases.push(case);
     }
     note(&mut listing.notes, other_channels, "file(s) of other channels were not read (prepare.channel).");
-    note(&mut listing.notes, labels.len(), "label file(s) have no image.");
+    listing.alone(&labels.into_values().collect::<Vec<_>>());
     if let (Some(lesion), None) = (&description.lesion, &config.mask_values)
         && lesion.0.len() > 1
     {

@@ -1,18 +1,18 @@
 //! The files below a folder.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
+use super::content::{Kind, bare_stem, kind_of, stem};
 use crate::error::{PrepareError, Result};
 
-/// The kind of content that a file's name indicates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Picture,
-    Nifti,
-    Dicom,
-    Other,
-}
+/// Files and folders that systems and archivers leave behind, beside those whose name begins with a point.
+const CLUTTER: [&str; 4] = ["thumbs.db", "desktop.ini", "__macosx", "@eadir"];
+
+/// The files by which a run of pig is recognised.
+const RUN_FILES: [&str; 3] = ["config.toml", "preparation.json", "splits.json"];
 
 /// One file: its path, and its `place`, the path below the root with slashes.
 #[derive(Debug, Clone)]
@@ -23,9 +23,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The file's name without its ending; `.nii.gz` counts as one.
+    /// The file's name without its ending.
     pub(crate) fn stem(&self) -> &str {
         stem(self.name())
+    }
+
+    /// The file's name without any ending, known or not.
+    pub(crate) fn bare_stem(&self) -> &str {
+        bare_stem(self.name())
     }
 
     /// The file's name.
@@ -45,38 +50,30 @@ impl Entry {
     }
 }
 
-/// All files below a root, sorted by place. Hidden files, hidden folders and links to folders are left out.
+/// All files below a root, sorted by place. Links to folders are followed, each folder once.
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) root: PathBuf,
     pub(crate) files: Vec<Entry>,
+    /// How many files and folders were left out, by the reason in words.
+    pub(crate) left_out: BTreeMap<&'static str, usize>,
 }
 
 impl Tree {
     pub(crate) fn read(root: &Path) -> Result<Self> {
-        let mut files = Vec::new();
-        let mut folders = vec![(root.to_path_buf(), String::new())];
-        while let Some((folder, place)) = folders.pop() {
-            let listing = std::fs::read_dir(&folder).map_err(PrepareError::io(&folder, "list"))?;
-            for entry in listing {
-                let entry = entry.map_err(PrepareError::io(&folder, "list"))?;
-                let name = entry.file_name().to_string_lossy().into_owned();
-                if name.starts_with('.') {
-                    continue;
-                }
-                let place = if place.is_empty() { name } else { format!("{place}/{name}") };
-                let path = entry.path();
-                // Links to folders are not followed, because they may form a loop.
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    folders.push((path, place));
-                } else if path.is_file() {
-                    let kind = kind_of(&place);
-                    files.push(Entry { path, place, kind });
-                }
-            }
-        }
+        let mut walk = Walk::default();
+        walk.folders.push((root.to_path_buf(), String::new()));
+        walk.run()?;
+        let mut files: Vec<Entry> = walk
+            .files
+            .into_par_iter()
+            .map(|(path, place)| {
+                let kind = kind_of(&path, &place);
+                Entry { path, place, kind }
+            })
+            .collect();
         files.sort_by(|a, b| a.place.cmp(&b.place));
-        Ok(Self { root: root.to_path_buf(), files })
+        Ok(Self { root: root.to_path_buf(), files, left_out: walk.left_out })
     }
 
     /// The files whose names start with `start` and end with `end`, ignoring case.
@@ -86,6 +83,13 @@ impl Tree {
             let name = entry.name().to_lowercase();
             name.starts_with(&start) && name.ends_with(&end)
         })
+    }
+
+    /// Whether at least half of the files of a kind, and at least one, are as `fits` says.
+    pub(crate) fn mostly(&self, kind: Kind, fits: impl Fn(&Entry) -> bool) -> bool {
+        let files = || self.files.iter().filter(|entry| entry.kind == kind);
+        let fitting = files().filter(|entry| fits(entry)).count();
+        fitting > 0 && 2 * fitting >= files().count()
     }
 
     /// The DICOM files, listed under the name of every folder above them.
@@ -100,29 +104,112 @@ impl Tree {
     }
 }
 
-/// A name without its ending.
-pub(crate) fn stem(name: &str) -> &str {
-    let lower = name.to_lowercase();
-    if lower.ends_with(".nii.gz") {
-        return &name[..name.len() - ".nii.gz".len()];
+/// A folder or file that is to be read: its path and its place.
+type Place = (PathBuf, String);
+
+#[derive(Default)]
+struct Walk {
+    folders: Vec<Place>,
+    /// Links to folders, followed after all real folders, so that a link never takes a folder's own place.
+    links: Vec<Place>,
+    /// The folders that were read, without links in their paths.
+    read: HashSet<PathBuf>,
+    files: Vec<Place>,
+    left_out: BTreeMap<&'static str, usize>,
+}
+
+impl Walk {
+    fn run(&mut self) -> Result<()> {
+        loop {
+            while let Some((folder, place)) = self.folders.pop() {
+                self.folder(&folder, &place)?;
+            }
+            // In the order of their places, so that the same link is followed on every machine.
+            self.links.sort_by(|a, b| b.1.cmp(&a.1));
+            let Some(link) = self.links.pop() else { return Ok(()) };
+            self.folders.push(link);
+        }
     }
-    match name.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => stem,
-        _ => name,
+
+    fn folder(&mut self, folder: &Path, place: &str) -> Result<()> {
+        let own = folder.canonicalize().map_err(PrepareError::io(folder, "list"))?;
+        if !self.read.insert(own) {
+            self.leave_out("link(s) to a folder that is read already");
+            return Ok(());
+        }
+        let listing: Vec<_> =
+            std::fs::read_dir(folder).and_then(Iterator::collect).map_err(PrepareError::io(folder, "list"))?;
+        if !place.is_empty() && is_run(&listing) {
+            self.leave_out("run(s) of pig");
+            return Ok(());
+        }
+        let prepared = listing.iter().any(|entry| entry.file_name() == "dataset.toml");
+        for entry in listing {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') || CLUTTER.contains(&name.to_lowercase().as_str()) {
+                // A prepared folder's notes about its cases are its own.
+                if !(prepared && name == ".cases") {
+                    self.leave_out("hidden file(s) or folder(s)");
+                }
+                continue;
+            }
+            let place = if place.is_empty() { name } else { format!("{place}/{name}") };
+            let path = entry.path();
+            let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            match std::fs::metadata(&path) {
+                Ok(kind) if kind.is_dir() && link => self.links.push((path, place)),
+                Ok(kind) if kind.is_dir() => self.folders.push((path, place)),
+                Ok(kind) if kind.is_file() => self.files.push((path, place)),
+                Ok(_) => self.leave_out("pipe(s), socket(s) or device(s)"),
+                Err(_) if link => self.leave_out("link(s) that lead nowhere"),
+                Err(error) => return Err(PrepareError::io(&path, "read")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_out(&mut self, reason: &'static str) {
+        *self.left_out.entry(reason).or_default() += 1;
     }
 }
 
-fn kind_of(name: &str) -> Kind {
-    let lower = name.to_lowercase();
-    let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
-    if ends(&[".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"]) {
-        Kind::Picture
-    } else if ends(&[".nii", ".nii.gz"]) {
-        Kind::Nifti
-    } else if ends(&[".dcm", ".dicom", ".ima"]) || !lower.rsplit('/').next().is_some_and(|name| name.contains('.')) {
-        // Files from a PACS often have no ending; their content shows later whether they are DICOM.
-        Kind::Dicom
-    } else {
-        Kind::Other
+fn is_run(listing: &[std::fs::DirEntry]) -> bool {
+    RUN_FILES.iter().all(|name| listing.iter().any(|entry| entry.file_name() == *name))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_followed_once_and_clutter_is_counted() {
+        let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let put = |path: PathBuf| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        for place in [".DS_Store", "._a.png", "Thumbs.db", "__MACOSX/a.png", "@eaDir/a.png", "sub/a.png", "notes.txt"] {
+            put(root.path().join(place));
+        }
+        for place in ["config.toml", "preparation.json", "splits.json", "previews/1.png"] {
+            put(root.path().join("run").join(place));
+        }
+        put(other.path().join("b.png"));
+        symlink(other.path(), root.path().join("linked")).unwrap();
+        symlink(other.path(), root.path().join("linked-again")).unwrap();
+        symlink(root.path(), root.path().join("sub/circle")).unwrap();
+        symlink(root.path().join("sub"), root.path().join("a-link-before-its-folder")).unwrap();
+        symlink("nowhere", root.path().join("lost.png")).unwrap();
+        let tree = Tree::read(root.path()).unwrap();
+        let places: Vec<&str> = tree.files.iter().map(|entry| entry.place.as_str()).collect();
+        assert_eq!(places, ["linked/b.png", "notes.txt", "sub/a.png"]);
+        let expected = BTreeMap::from([
+            ("hidden file(s) or folder(s)", 5),
+            ("link(s) that lead nowhere", 1),
+            ("link(s) to a folder that is read already", 3),
+            ("run(s) of pig", 1),
+        ]);
+        assert_eq!(tree.left_out, expected);
     }
 }

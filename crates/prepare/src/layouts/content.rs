@@ -1,0 +1,156 @@
+//! What a file holds, told by its content; its name decides only where the content says nothing.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+
+/// The kind of a file's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Picture,
+    Nifti,
+    Dicom,
+    Other,
+}
+
+/// How many bytes of a file are looked at: enough for a NIfTI-1 header, which has 348 bytes, behind the header of a gzip file.
+const HEAD_BYTES: usize = 1024;
+
+/// Endings that are not part of a file's stem.
+const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
+const DICOM: [&str; 3] = ["dcm", "dicom", "ima"];
+const TABLES: [&str; 3] = ["csv", "xml", "json"];
+
+/// Sizes that the second header of a BMP file can have.
+const BMP_HEADERS: [u32; 7] = [12, 40, 52, 56, 64, 108, 124];
+
+/// The kind of a file. A file whose content is unknown, but whose ending promises a picture or volume, counts as what its ending
+/// says: it is damaged, and reading it gives the error.
+pub(crate) fn kind_of(path: &Path, name: &str) -> Kind {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    let read = File::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
+    if read.is_err() {
+        return by_ending(name);
+    }
+    by_content(&head).unwrap_or_else(|| match by_ending(name) {
+        // Without a mark at byte 128, DICOM is recognised by the first elements of its data set.
+        Kind::Other if pig_dicom::is_dicom(path) => Kind::Dicom,
+        kind => kind,
+    })
+}
+
+fn by_content(head: &[u8]) -> Option<Kind> {
+    if is_picture(head) {
+        return Some(Kind::Picture);
+    }
+    if head.starts_with(b"DICM") || head.get(128..132) == Some(b"DICM") {
+        return Some(Kind::Dicom);
+    }
+    if is_nifti(head) {
+        return Some(Kind::Nifti);
+    }
+    if head.starts_with(&[0x1f, 0x8b]) {
+        let mut unpacked = Vec::with_capacity(HEAD_BYTES);
+        // The packed head is cut, so that unpacking it ends with an error; what comes before counts.
+        let _ = GzDecoder::new(head).take(HEAD_BYTES as u64).read_to_end(&mut unpacked);
+        return is_nifti(&unpacked).then_some(Kind::Nifti);
+    }
+    None
+}
+
+fn is_picture(head: &[u8]) -> bool {
+    let number = |at: usize| Some(u32::from_le_bytes(head.get(at..at + 4)?.try_into().ok()?));
+    let bmp = || number(14).is_some_and(|size| BMP_HEADERS.contains(&size)) && number(6) == Some(0);
+    head.starts_with(b"\x89PNG\r\n\x1a\n")
+        || head.starts_with(&[0xff, 0xd8, 0xff])
+        || [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|mark| head.starts_with(*mark))
+        || (head.starts_with(b"BM") && bmp())
+}
+
+fn is_nifti(head: &[u8]) -> bool {
+    let size = head.get(..4);
+    (size == Some(&348_i32.to_le_bytes()) || size == Some(&348_i32.to_be_bytes())) && head.get(344..347) == Some(b"n+1")
+}
+
+fn by_ending(name: &str) -> Kind {
+    let lower = name.to_lowercase();
+    let ending = lower.rsplit_once('.').map_or("", |(_, ending)| ending);
+    if PICTURES.contains(&ending) {
+        Kind::Picture
+    } else if ending == "nii" || lower.ends_with(".nii.gz") {
+        Kind::Nifti
+    } else if DICOM.contains(&ending) {
+        Kind::Dicom
+    } else {
+        Kind::Other
+    }
+}
+
+/// A name without its ending, if it is one that pig knows; `.nii.gz` counts as one. UIDs (`1.2.840.10008`) and names such as
+/// `I.001` stay whole.
+pub(crate) fn stem(name: &str) -> &str {
+    let lower = name.to_lowercase();
+    if lower.ends_with(".nii.gz") && name.len() > ".nii.gz".len() {
+        return &name[..name.len() - ".nii.gz".len()];
+    }
+    let known = |ending: &str| {
+        let ending = ending.to_lowercase();
+        ending == "nii" || [&PICTURES[..], &DICOM, &TABLES].iter().any(|list| list.contains(&ending.as_str()))
+    };
+    match name.rsplit_once('.') {
+        Some((stem, ending)) if !stem.is_empty() && known(ending) => stem,
+        _ => name,
+    }
+}
+
+/// A name without any ending, such as `I` of `I.001`; the whole name if it has none.
+pub(crate) fn bare_stem(name: &str) -> &str {
+    let stem = stem(name);
+    match name.rsplit_once('.') {
+        Some((bare, _)) if stem == name && !bare.is_empty() => bare,
+        _ => stem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_endings_are_taken_off() {
+        for (name, expected, bare) in [
+            ("a.png", "a", "a"),
+            ("a.b.TIF", "a.b", "a.b"),
+            ("a.nii.gz", "a", "a"),
+            ("1.2.840.6347", "1.2.840.6347", "1.2.840"),
+            ("I.001", "I.001", "I"),
+            ("a.dcm.1", "a.dcm.1", "a.dcm"),
+            (".png", ".png", ".png"),
+            ("IM0001", "IM0001", "IM0001"),
+        ] {
+            assert_eq!((stem(name), bare_stem(name)), (expected, bare), "{name}");
+        }
+    }
+
+    #[test]
+    fn marks_tell_the_kind_and_words_that_look_like_them_do_not() {
+        let mut nifti = vec![0; 352];
+        nifti[..4].copy_from_slice(&348_i32.to_be_bytes());
+        nifti[344..348].copy_from_slice(b"n+1\0");
+        assert_eq!(by_content(&nifti), Some(Kind::Nifti));
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, &nifti).unwrap();
+        let mut packed = packed.finish().unwrap();
+        assert_eq!(by_content(&packed), Some(Kind::Nifti));
+        packed.truncate(packed.len() - 9);
+        assert_eq!(by_content(&packed), Some(Kind::Nifti), "the head of a file is cut");
+        let mut bmp = b"BM\x9a\x02\0\0\0\0\0\0\x36\0\0\0".to_vec();
+        bmp.extend(40_u32.to_le_bytes());
+        assert_eq!(by_content(&bmp), Some(Kind::Picture));
+        assert_eq!(by_content(b"BMI,age,patient\n21.5,40,p1\n"), None);
+        assert_eq!(by_content(b"\x1f\x8bnot gzip"), None);
+        assert_eq!(by_content(b""), None);
+    }
+}
