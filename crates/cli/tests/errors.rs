@@ -144,6 +144,20 @@ fn value_out_of_range() {
 }
 
 #[test]
+fn absurd_numbers() {
+    for (set, parts) in [
+        ("train.batch_size=9000000000000000000", ["train.batch_size = 9000000000000000000", "expected 1 to 1000000"]),
+        (
+            "schedule.num_train_timesteps=4000000000",
+            ["schedule.num_train_timesteps = 4000000000", "expected 1 to 100000"],
+        ),
+        ("model_y.block_out_channels=[1000000000]", ["model_y.block_out_channels = 1000000000", "expected 1 to 65536"]),
+    ] {
+        assert_refused(&pig(&["config", "check", "--set", set]), &parts);
+    }
+}
+
+#[test]
 fn run_directory_exists() {
     let folder = Folder::with_data();
     std::fs::create_dir(folder.path().join("run")).unwrap();

@@ -41,9 +41,10 @@ pub fn karras_levels(schedule: &Schedule, steps: usize) -> Result<(Schedule, Tim
         karras_sigmas(largest, smallest, steps).into_iter().map(place).collect()
     };
     let falls = |kept: &[(usize, f64)]| kept.windows(2).all(|pair| pair[1].0 < pair[0].0);
-    let levels = kept(steps);
-    if steps == 0 || !falls(&levels) {
-        let most = (1..steps).rev().find(|&fewer| falls(&kept(fewer))).unwrap_or(1);
+    // There are no more levels than timesteps, however many are asked for.
+    let levels = if steps <= last { kept(steps) } else { Vec::new() };
+    if levels.is_empty() || !falls(&levels) {
+        let most = (1..steps.min(last + 1)).rev().find(|&fewer| falls(&kept(fewer))).unwrap_or(1);
         return Err(KarrasError { steps, most });
     }
     let timesteps: Vec<usize> = levels.iter().map(|level| level.0).collect();

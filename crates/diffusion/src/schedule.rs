@@ -49,12 +49,21 @@ impl Default for ScheduleConfig {
     }
 }
 
+/// The largest T. Published models have 1000 or so; far larger tables would fill the memory before anyone could walk them.
+pub const MOST_TIMESTEPS: usize = 100_000;
+
 /// A schedule that cannot be built.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ScheduleError {
     /// T must be positive.
     #[error("schedule.num_train_timesteps is 0, expected 1 or more (the paper uses 1024)")]
     NoTimesteps,
+    /// T must not be absurd.
+    #[error("schedule.num_train_timesteps = {found}, expected 1 to {MOST_TIMESTEPS} (the paper uses 1024)")]
+    TooManyTimesteps {
+        /// The configured T.
+        found: usize,
+    },
     /// Betas must lie in (0, 1) and must not decrease.
     #[error("schedule.beta_start = {start} and schedule.beta_end = {end}, expected 0 < beta_start <= beta_end < 1")]
     BetaRange {
@@ -80,6 +89,9 @@ impl Schedule {
         let (start, end) = (config.beta_start, config.beta_end);
         if steps == 0 {
             return Err(ScheduleError::NoTimesteps);
+        }
+        if steps > MOST_TIMESTEPS {
+            return Err(ScheduleError::TooManyTimesteps { found: steps });
         }
         if !(start > 0.0 && start <= end && end < 1.0) {
             return Err(ScheduleError::BetaRange { start, end });

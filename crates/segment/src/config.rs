@@ -8,7 +8,7 @@ use pig_nn::{
 use pig_optim::{LrSchedule, OptimConfig, OptimizerKind};
 use pig_train::{
     Result,
-    config::{TrainConfig, require},
+    config::{MOST_AT_ONCE, MOST_STEPS, TrainConfig, require, require_channels, require_count},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -137,16 +137,18 @@ impl SegmentFile {
         self.data.check()?;
         let (segment, train) = (&self.segment, &self.segment.train);
         segment.augment.check()?;
+        require_channels("segment.network.block_out_channels", &segment.network.block_out_channels)?;
         segment.network.validate(self.data.size)?;
         require(self.data.slices == 1, "data.slices", self.data.slices, "1: a segmenter processes single slices")?;
         let plain = self.data.augment == AugmentConfig::default();
         let expected = "the defaults: the augmentation of a segmenter is in [segment.augment]";
         require(plain, "data.augment", "changed", expected)?;
-        for (key, value) in [
-            ("segment.train.batch_size", train.batch_size),
-            ("segment.train.log_every", train.log_every),
-            ("segment.train.validate_every", train.validate_every),
-        ] {
+        require_count("segment.train.batch_size", train.batch_size, MOST_AT_ONCE)?;
+        let (key, steps) = ("segment.train.steps", train.steps);
+        require(steps <= MOST_STEPS, key, steps, &format!("at most {MOST_STEPS}"))?;
+        for (key, value) in
+            [("segment.train.log_every", train.log_every), ("segment.train.validate_every", train.validate_every)]
+        {
             require(value > 0, key, value, "1 or more")?;
         }
         let share = |key, value: f64| require((0.0..1.0).contains(&value), key, value, "0 or more and below 1");
@@ -195,6 +197,9 @@ mod tests {
     fn wrong_values_name_their_key() {
         for (set, key) in [
             ("segment.train.batch_size=0", "segment.train.batch_size = 0"),
+            ("segment.train.batch_size=9000000000000000000", "expected 1 to 1000000"),
+            ("segment.train.steps=9000000000000000000", "segment.train.steps = 9000000000000000000"),
+            ("segment.network.block_out_channels=[9000000000000000000]", "expected 1 to 65536"),
             ("segment.threshold=1.5", "segment.threshold = 1.5"),
             ("segment.augment.rotation=-1", "segment.augment.rotation = -1"),
             ("data.augment.shift=0.1", "data.augment"),

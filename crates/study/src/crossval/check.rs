@@ -7,16 +7,22 @@ use crate::crossval::{
 use pig_data::DataConfig;
 use pig_train::{
     Config, Error, Result,
-    config::{Layers, require},
+    config::{Layers, MOST_AT_ONCE, require},
 };
 use std::path::Path;
+
+/// The largest number of generated pairs of an arm.
+const MOST_PAIRS: usize = 100_000_000;
+/// The largest number of generated pairs for each real one.
+const MOST_SHARE: f64 = 1_000.0;
 
 impl CrossvalFile {
     /// Checks ranges and names.
     pub fn check(&self) -> Result<()> {
         let crossval = &self.crossval;
         self.segmenter(0).check()?;
-        require(crossval.folds >= 2, "crossval.folds", crossval.folds, "2 or more")?;
+        let folds = crossval.folds;
+        require((2..=MOST_AT_ONCE).contains(&folds), "crossval.folds", folds, &format!("2 to {MOST_AT_ONCE}"))?;
         let share = crossval.patients;
         require(
             share > 0.0 && share <= 1.0,
@@ -40,11 +46,13 @@ impl CrossvalFile {
             let mut sets = arm.training_sets().peekable();
             let is_empty = sets.peek().is_none();
             let is_positive = sets.all(|(_, count)| match count {
-                Count::Pairs(pairs) => pairs > 0,
-                Count::Share(share) => share.is_finite() && share > 0.0,
+                Count::Pairs(pairs) => (1..=MOST_PAIRS).contains(&pairs),
+                Count::Share(share) => share > 0.0 && share <= MOST_SHARE,
             });
             let found = format!("{:?}, {:?}, {:?}", arm.add, arm.only, arm.shuffled);
-            let expected = "only numbers above 0, and at least one in these lists";
+            let expected = &format!(
+                "only numbers above 0, at most {MOST_PAIRS} pairs or {MOST_SHARE} for each real one, and at least one in these lists"
+            );
             require(is_positive && !is_empty, "crossval.arms.add, only, shuffled", found, expected)?;
             if let Some(runs) = &arm.runs {
                 require(runs.contains("{fold}"), "crossval.arms.runs", runs, "a path with {fold} in it")?;
@@ -124,6 +132,9 @@ mod tests {
             (arm("name = \"a\"") + &arm("name = \"a\""), "a unique name"),
             (arm("name = \"a\"\nadd = [0]"), "above 0"),
             (arm("name = \"a\"\nadd = []"), "above 0"),
+            (arm("name = \"a\"\nadd = [9000000000000000000]"), "at most 100000000 pairs"),
+            (arm("name = \"a\"\nadd = [1e300]"), "at most 100000000 pairs"),
+            ("[crossval]\nfolds = 9000000000000000000\n".to_owned(), "2 to 1000000"),
             (arm("name = \"a\"\nonly = [2, 2]"), "twice"),
             (arm("name = \"a\"\nruns = \"x\""), "{fold}"),
         ] {

@@ -5,7 +5,7 @@ use pig_data::DataConfig;
 use pig_segment::config::SegmentConfig;
 use pig_train::{
     Config, Error, Result,
-    config::{ConfigError, Layers, require},
+    config::{ConfigError, Layers, MOST_AT_ONCE, require, require_count},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -181,9 +181,10 @@ impl Loaded {
 
     fn check(&self) -> Result<()> {
         let ExperimentConfig { samples, strips, epochs, shares, arms, .. } = &self.file.experiment;
-        require(*samples > 1, "experiment.samples", samples, "2 or more")?;
-        require(*strips > 0, "experiment.strips", strips, "1 or more")?;
-        require(*epochs != Some(0), "experiment.epochs", 0, "1 or more")?;
+        let is_right = (2..=MOST_AT_ONCE).contains(samples);
+        require(is_right, "experiment.samples", samples, &format!("2 to {MOST_AT_ONCE}"))?;
+        require_count("experiment.strips", *strips, MOST_AT_ONCE)?;
+        require_count("experiment.epochs", epochs.unwrap_or(1), MOST_AT_ONCE)?;
         let good = !shares.is_empty() && shares.iter().all(|share| *share > 0.0 && *share <= 1.0);
         require(good, "experiment.shares", format!("{shares:?}"), "numbers above 0 and at most 1")?;
         let own = &self.file.crossval.arms;

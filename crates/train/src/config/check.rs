@@ -7,11 +7,23 @@ use crate::{
 };
 use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
 
+/// The largest batch, or other number of things that are made at once.
+pub const MOST_AT_ONCE: usize = 1_000_000;
+/// The largest number of optimiser steps of one network.
+pub const MOST_STEPS: usize = 1_000_000_000;
+/// The most channels of a level of a network.
+const MOST_CHANNELS: usize = 65_536;
+/// The most levels of a network; each halves height and width.
+const MOST_LEVELS: usize = 16;
+/// The most blocks in a level of a network.
+const MOST_LAYERS: usize = 1_000;
+
 impl Config {
     /// Checks ranges, and settings that cannot be used together.
     pub fn check(&self) -> Result<()> {
         self.data.check()?;
         Schedule::new(&self.schedule)?;
+        self.check_networks()?;
         self.check_levels()?;
         self.timesteps()?;
         if self.has_latents() {
@@ -38,6 +50,23 @@ impl Config {
         self.check_sampler()?;
         self.check_refinements()?;
         self.check_schedule()
+    }
+
+    /// Refuses networks that are too large for any machine, before anything is computed from their numbers.
+    fn check_networks(&self) -> Result<()> {
+        for (key, unet) in [("model_x", &self.model_x), ("model_y", &self.model_y.unet)] {
+            require_channels(&format!("{key}.block_out_channels"), &unet.block_out_channels)?;
+            require_count(&format!("{key}.layers_per_block"), unet.layers_per_block, MOST_LAYERS)?;
+            require_count(&format!("{key}.num_class_embeds"), unet.num_class_embeds.unwrap_or(1), MOST_AT_ONCE)?;
+        }
+        let embedding = &self.control.conditioning_embedding_out_channels;
+        require_channels("control.conditioning_embedding_out_channels", embedding)?;
+        let autoencoder = &self.autoencoder;
+        require_channels("autoencoder.block_out_channels", &autoencoder.block_out_channels)?;
+        require_count("autoencoder.layers_per_block", autoencoder.layers_per_block, MOST_LAYERS)?;
+        let decoder = autoencoder.decoder_layers_per_block.unwrap_or(autoencoder.layers_per_block);
+        require_count("autoencoder.decoder_layers_per_block", decoder, MOST_LAYERS)?;
+        require_count("autoencoder.latent_channels", autoencoder.latent_channels, MOST_CHANNELS)
     }
 
     /// The networks that `[model_x]` or `[model_y]` describes.
@@ -140,11 +169,27 @@ impl Config {
         for (key, value) in [
             ("train.batch_size", train.batch_size),
             ("train.gradient_accumulation_steps", train.gradient_accumulation_steps),
-            ("train.log_every", train.log_every),
             ("sample.batch_size", self.sample.batch_size),
             ("sample.jump_n_sample", self.sample.jump_n_sample),
         ] {
-            require(value > 0, key, value, "1 or more")?;
+            require_count(key, value, MOST_AT_ONCE)?;
+        }
+        require(train.log_every > 0, "train.log_every", train.log_every, "1 or more")?;
+        for (key, steps) in [
+            ("train.steps", Some(train.steps)),
+            ("train.model_x_steps", train.model_x_steps),
+            ("train.base_steps", train.base_steps),
+            ("train.autoencoder_steps", train.autoencoder_steps),
+        ] {
+            let steps = steps.unwrap_or(0);
+            require(steps <= MOST_STEPS, key, steps, &format!("at most {MOST_STEPS}"))?;
+            // Images are numbered.
+            let images = [train.batch_size, train.gradient_accumulation_steps]
+                .iter()
+                .try_fold(steps, |product, &factor| product.checked_mul(factor));
+            let expected =
+                "fewer images: train.batch_size * train.gradient_accumulation_steps * steps must be below 2^63";
+            require(images.is_some_and(|images| i64::try_from(images).is_ok()), key, steps, expected)?;
         }
         let share = |key, value: f64| require((0.0..1.0).contains(&value), key, value, "0 or more and below 1");
         share("train.adam_beta1", train.adam_beta1)?;
@@ -244,9 +289,62 @@ impl Config {
 }
 
 /// Unless `holds`, fails with the key, its value and the expected value.
+/// Fails unless `found` is a number from 1 to `most`.
+pub fn require_count(key: &str, found: usize, most: usize) -> Result<()> {
+    require((1..=most).contains(&found), key, found, &format!("1 to {most}"))
+}
+
+/// Fails unless these can be the channels of a network's levels.
+pub fn require_channels(key: &str, channels: &[usize]) -> Result<()> {
+    require(
+        channels.len() <= MOST_LEVELS,
+        key,
+        format!("{} levels", channels.len()),
+        &format!("at most {MOST_LEVELS}"),
+    )?;
+    channels.iter().try_for_each(|&channels| require_count(key, channels, MOST_CHANNELS))
+}
+
 pub fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
     if holds {
         return Ok(());
     }
     Err(Error::Setting { key: key.to_owned(), found: found.to_string(), expected: expected.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Layers;
+
+    #[test]
+    fn absurd_numbers_are_refused_by_their_key() {
+        let huge = "9000000000000000000";
+        let levels = format!("[{}]", vec!["8"; 65].join(", "));
+        for (key, value, expected) in [
+            ("schedule.num_train_timesteps", "4000000000", "1 to 100000"),
+            ("train.batch_size", huge, "1 to 1000000"),
+            ("train.gradient_accumulation_steps", huge, "1 to 1000000"),
+            ("train.steps", huge, "at most 1000000000"),
+            ("train.model_x_steps", huge, "at most 1000000000"),
+            ("sample.batch_size", huge, "1 to 1000000"),
+            ("sample.jump_n_sample", huge, "1 to 1000000"),
+            ("sample.num_inference_steps", huge, "1 to 1024"),
+            ("model_x.layers_per_block", huge, "1 to 1000"),
+            ("model_y.block_out_channels", "[9000000000000000000]", "1 to 65536"),
+            ("model_y.block_out_channels", &levels, "at most 16"),
+            ("autoencoder.latent_channels", huge, "1 to 65536"),
+            ("control.conditioning_embedding_out_channels", "[9000000000000000000]", "1 to 65536"),
+        ] {
+            let config = Layers { file: None, sets: vec![format!("{key}={value}")] }.load().unwrap();
+            let message = config.check().unwrap_err().to_string();
+            assert!(message.contains(key) && message.contains(expected), "{key} = {value}: {message}");
+        }
+        let sets = ["train.batch_size=1000000", "train.gradient_accumulation_steps=1000000", "train.steps=1000000000"];
+        let config = Layers { file: None, sets: sets.map(str::to_owned).to_vec() }.load().unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("fewer images"));
+        let sets =
+            ["sample.use_karras_sigmas=true", "sample.sampler=heun", "sample.num_inference_steps=9000000000000000000"];
+        let config = Layers { file: None, sets: sets.map(str::to_owned).to_vec() }.load().unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("sample.num_inference_steps"));
+    }
 }

@@ -10,7 +10,7 @@ mod model_y;
 mod sample;
 mod train;
 
-pub use check::require;
+pub use check::{MOST_AT_ONCE, MOST_STEPS, require, require_channels, require_count};
 pub use load::{ConfigError, Layers};
 pub use method::{FromNoise, GivenKind, Method};
 pub use model_y::{Conditioning, FrozenCondition, FrozenConfig, LossWeight, ModelYConfig};
