@@ -37,14 +37,12 @@ pub fn sample_resampled(
     watch: &mut dyn FnMut(Transition, &Estimate),
 ) -> Tensor<4> {
     let mut x_t = x_start;
-    for at in timesteps.iter() {
+    for (at, look) in timesteps.repeated(looks) {
         let t = vec![at.t; x_t.dims()[0]];
-        for look in 1..=looks {
-            let x = model_x.estimate(schedule, &x_t, condition, &t);
-            let x_prev = step.step(&x_t, &x, at);
-            watch(at, &x);
-            x_t = if look < looks { noised_back(schedule, x_prev, at, look, noise) } else { x_prev };
-        }
+        let x = model_x.estimate(schedule, &x_t, condition, &t);
+        let x_prev = step.step(&x_t, &x, at);
+        watch(at, &x);
+        x_t = if look < looks { noised_back(schedule, x_prev, at, look, noise) } else { x_prev };
     }
     x_t
 }

@@ -2,6 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// How N of T timesteps are chosen; names as in diffusers and in Table 2 of Lin et al. 2024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,8 +41,20 @@ pub struct Transition {
 }
 
 /// The kept timesteps, from the noisiest to the cleanest, as moves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timesteps(Vec<Transition>);
+#[derive(Clone, Debug)]
+pub struct Timesteps {
+    moves: Vec<Transition>,
+    /// Ends walks along the moves once it is set.
+    stop: Option<Arc<AtomicBool>>,
+}
+
+impl PartialEq for Timesteps {
+    fn eq(&self, other: &Self) -> bool {
+        self.moves == other.moves
+    }
+}
+
+impl Eq for Timesteps {}
 
 impl Timesteps {
     /// Keeps `steps` of `train` timesteps, chosen by `spacing`; the last move ends at 0, the clean image.
@@ -67,7 +83,7 @@ impl Timesteps {
             return Self::new(train, steps, spacing);
         }
         check_count(steps, train.saturating_sub(1), train)?;
-        let mut moves = Self::new(train, steps + 1, spacing)?.0;
+        let mut moves = Self::new(train, steps + 1, spacing)?.moves;
         moves.pop();
         let kept: Vec<usize> = moves.iter().map(|at| at.t).collect();
         Ok(Self::from_kept(&kept))
@@ -87,39 +103,52 @@ impl Timesteps {
                 moves.push(Transition { t: at.t_prev, t_prev: start });
             }
         }
-        Self(moves)
+        Self { moves, stop: None }
     }
 
     /// Moves through the `kept` timesteps, given in decreasing order, and from the last one to 0.
     pub fn from_kept(kept: &[usize]) -> Self {
         let next = kept.iter().skip(1).copied().chain([0]);
-        Self(kept.iter().zip(next).map(|(&t, t_prev)| Transition { t, t_prev }).collect())
+        Self { moves: kept.iter().zip(next).map(|(&t, t_prev)| Transition { t, t_prev }).collect(), stop: None }
+    }
+
+    /// The same moves; a walk along them ends after the move in which `stop` is set, and what it has reached by then is to be discarded.
+    #[must_use]
+    pub fn until(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = Some(stop);
+        self
     }
 
     /// The moves in the order of sampling.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Transition> + '_ {
-        self.0.iter().copied()
+    pub fn iter(&self) -> impl Iterator<Item = Transition> + '_ {
+        self.repeated(1).map(|(at, _)| at)
+    }
+
+    /// The moves in the order of sampling, each `looks` times, with the number of the look from 1.
+    pub fn repeated(&self, looks: usize) -> impl Iterator<Item = (Transition, usize)> + '_ {
+        let walk = self.moves.iter().flat_map(move |&at| (1..=looks).map(move |look| (at, look)));
+        walk.take_while(|_| !self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)))
     }
 
     /// The timestep at which sampling starts: the noise level of x_T and y_T.
     pub fn first(&self) -> usize {
-        self.0[0].t
+        self.moves[0].t
     }
 
     /// The number of moves, which is the number of evaluations of the networks.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.moves.len()
     }
 
     /// Never true: at least one step is kept.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.moves.is_empty()
     }
 
     /// The largest kept timestep below `t`, for any t in 1..=T: the next one of the reverse process; 0 if there is none.
     /// Training with the condition x_{t-1} uses it.
     pub fn previous(&self, t: usize) -> usize {
-        self.0.iter().map(|m| m.t).find(|&kept| kept < t).unwrap_or(0)
+        self.moves.iter().map(|m| m.t).find(|&kept| kept < t).unwrap_or(0)
     }
 }
 
@@ -133,6 +162,23 @@ mod tests {
 
     fn kept(spacing: TimestepSpacing, train: usize, steps: usize) -> Vec<usize> {
         Timesteps::new(train, steps, spacing).unwrap().iter().map(|m| m.t).collect()
+    }
+
+    #[test]
+    fn a_walk_ends_after_the_move_in_which_it_is_stopped() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let timesteps = Timesteps::new(8, 4, TimestepSpacing::Trailing).unwrap();
+        let stopping = timesteps.clone().until(Arc::clone(&stop));
+        assert_eq!(timesteps, stopping);
+        let walked: Vec<(usize, usize)> = stopping
+            .repeated(3)
+            .map(|(at, look)| {
+                stop.store((at.t, look) == (6, 2), Ordering::Relaxed);
+                (at.t, look)
+            })
+            .collect();
+        assert_eq!(walked, [(8, 1), (8, 2), (8, 3), (6, 1), (6, 2)]);
+        assert_eq!((stopping.iter().count(), stopping.len(), timesteps.iter().count()), (0, 4, 4));
     }
 
     #[test]

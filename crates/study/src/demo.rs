@@ -99,7 +99,9 @@ pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> 
         return stopped(sampled.outcome);
     }
     let loaded = LoadedRun::open(&run, &[], device)?;
-    let material = Material::gather(&loaded, &data, &pairs, request.count, device, observer)?;
+    let Some(material) = Material::gather(&loaded, &data, &pairs, request.count, device, observer)? else {
+        return stopped(Outcome::Interrupted);
+    };
     let minutes = started.elapsed().as_secs_f64() / 60.0;
     material.page(&loaded, sampled.agreement.clone(), &request.out, minutes)?.write(&page)?;
     Ok(DemoSummary { outcome: Outcome::Finished, page, agreement: sampled.agreement })
@@ -151,6 +153,7 @@ struct Material {
 }
 
 impl Material {
+    /// None if the user asked to stop.
     fn gather(
         loaded: &LoadedRun,
         data: &Path,
@@ -158,16 +161,17 @@ impl Material {
         count: u64,
         device: &Device,
         observer: &dyn Observer,
-    ) -> Result<Self> {
+    ) -> Result<Option<Self>> {
         let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), device)?;
-        let strips = strips(&loaded.config, &sampler, &(0..count).collect::<Vec<_>>())?;
+        let seeds: Vec<u64> = (0..count).collect();
+        let Some(strips) = strips(&loaded.config, &sampler, &seeds, observer)? else { return Ok(None) };
         let run_data = RunData::of_run(data, &loaded.run, observer)?;
         let [training, held_out] = run_data.parts();
         let read = |seed| -> Result<Generated> {
             Ok(Generated { name: format!("seed {seed}"), pair: written_pair(pairs, seed, &loaded.preparation)? })
         };
         let generated: Result<Vec<Generated>> = (0..count).map(read).collect();
-        Ok(Self { real: prepared_pairs(&run_data.set), training, held_out, generated: generated?, strips })
+        Ok(Some(Self { real: prepared_pairs(&run_data.set), training, held_out, generated: generated?, strips }))
     }
 
     fn page(&self, loaded: &LoadedRun, found: Option<Agreement>, out: &Path, minutes: f64) -> Result<DemoPage> {

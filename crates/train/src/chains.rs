@@ -21,6 +21,10 @@ use pig_diffusion::{
     timesteps::{Timesteps, Transition},
 };
 use pig_nn::{autoencoder::area_mean, network::Network, unet::UNet};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// What all chains of a sampling share.
 #[derive(Clone, Debug)]
@@ -33,6 +37,7 @@ pub struct Chains<'a> {
     pub(crate) timesteps: Timesteps,
     initial: Option<&'a InitialNoise>,
     recorder: Option<&'a Recorder>,
+    stop: Option<Arc<AtomicBool>>,
     device: &'a Device,
 }
 
@@ -41,7 +46,7 @@ impl<'a> Chains<'a> {
     pub(crate) fn new(config: &'a Config, device: &'a Device) -> Result<Self> {
         let (schedule, timesteps) = config.levels()?;
         let trained = Schedule::new(&config.schedule)?;
-        Ok(Self { config, schedule, trained, timesteps, initial: None, recorder: None, device })
+        Ok(Self { config, schedule, trained, timesteps, initial: None, recorder: None, stop: None, device })
     }
 
     /// The same chains, which start from the noise of `initial` if it has noise for them.
@@ -59,6 +64,24 @@ impl<'a> Chains<'a> {
     }
 
     /// The noise of the samples `ids`.
+    /// The same chains, which end after the turn in which `stop` is set.
+    #[must_use]
+    pub(crate) fn until(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.timesteps = self.timesteps.until(Arc::clone(&stop));
+        self.stop = Some(stop);
+        self
+    }
+
+    /// What ends the chains, if anything can.
+    pub(crate) fn stop(&self) -> Option<&Arc<AtomicBool>> {
+        self.stop.as_ref()
+    }
+
+    /// Whether the chains have ended early.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn noise(&self, ids: &[u64]) -> NoiseSource {
         NoiseSource::new(self.config.sample.seed, ids.to_vec(), self.device)
     }
@@ -176,8 +199,11 @@ impl<'a> Chains<'a> {
         Samples { masks: self.masks_of(x_0), images: self.images_of(y_0, codec) }
     }
 
-    /// Images from the end of the y chain.
+    /// Images from the end of the y chain; none where the chains have ended early, since decoding takes long.
     pub(crate) fn images_of(&self, y_0: Tensor<4>, codec: Option<&LatentCodec>) -> Vec<Vec<f32>> {
+        if self.is_stopped() {
+            return Vec::new();
+        }
         rows(match codec {
             Some(codec) => codec.decode(y_0, self.config.sample.precision),
             None => y_0,

@@ -14,6 +14,7 @@ use crate::{
     run_dir::program,
     sampler::Sampler,
     samples::{Samples, StripEstimate},
+    stop::Stop,
 };
 use burn::tensor::Device;
 use pig_data::{
@@ -123,7 +124,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
 
     let output = Output { writer: &writer, folder: &request.out, recorder: recorder.as_ref() };
     let recorded = sampler.clone().recorded_by(recorder.as_ref());
-    let (outcome, made) = make(&loaded, &recorded, &output, &given, &missing, device, observer)?;
+    let (mut outcome, made) = make(&loaded, &recorded, &output, &given, &missing, device, observer)?;
     let finished = writer.finish()?;
     if finished.empty_masks > 0 {
         warn(observer, format!("{} of {} pairs have an empty mask", finished.empty_masks, finished.pairs));
@@ -131,9 +132,10 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     if request.progress_strips && outcome == Outcome::Finished {
         if !loaded.config.method.makes_masks() || !matches!(given, GivenSet::Nothing) {
             warn(observer, "no progress.png: --progress-strips needs masks and images that are both made from noise");
-        } else {
-            let canvas = strips(&loaded.config, &sampler, &request.seeds)?;
+        } else if let Some(canvas) = strips(&loaded.config, &sampler, &request.seeds, observer)? {
             canvas.write_png(&request.out.join("progress.png"), &[SYNTHETIC])?;
+        } else {
+            outcome = Outcome::Interrupted;
         }
     }
     let agreement = if outcome == Outcome::Finished && has_masks {
@@ -144,6 +146,9 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     } else {
         None
     };
+    if outcome == Outcome::Interrupted {
+        note(observer, "stopped; finished samples are kept, and the same command goes on");
+    }
     let no_agreement = (!has_masks)
         .then(|| format!("not computed: method = {:?} makes images without masks", loaded.config.method.word()));
     Ok(Summary { outcome, finished, made, skipped, agreement, no_agreement, latents: loaded.latents })
@@ -165,7 +170,7 @@ struct Output<'a> {
 }
 
 /// Samples `missing` in batches and writes each pair as soon as it is made. Its arrays are written first, so that a finished
-/// pair has them.
+/// pair has them. If the user asks to stop, the current batch is discarded after its current step; earlier batches are written.
 fn make(
     loaded: &LoadedRun,
     sampler: &Sampler<'_>,
@@ -180,17 +185,27 @@ fn make(
     let total = missing.len().div_ceil(batch_size) * steps;
     observer.event(Event::Begin { stage: "sample".to_owned(), total, done: 0 });
     let (mut done, mut made) = (0, 0);
+    let stop = Stop::new(observer);
+    let sampler = &sampler.clone().until(&stop);
     for ids in missing.chunks(batch_size) {
-        if observer.stop_requested() {
-            observer.event(Event::End);
-            return Ok((Outcome::Interrupted, made));
+        stop.ask();
+        if stop.is_set() {
+            break;
         }
+        let mut turns = 0;
         let mut turn = || {
-            done += 1;
+            (done, turns) = (done + 1, turns + 1);
             let message = format!("{made} of {} pairs", missing.len());
             observer.event(Event::Progress { done, message });
+            // After the last turn the batch is worth more than its few moments of work.
+            if turns < steps {
+                stop.ask();
+            }
         };
         let samples = given.sample(sampler, ids, device, &mut |_| turn())?;
+        if stop.is_set() {
+            break;
+        }
         if let Some(recorder) = output.recorder {
             let ([height, width], channels) = (loaded.config.data.size, loaded.config.data.channels);
             recorder.write(output.folder, ids, &samples, sampler.schedule(), [height, width, channels])?;
@@ -201,7 +216,8 @@ fn make(
         made += ids.len();
     }
     observer.event(Event::End);
-    Ok((Outcome::Finished, made))
+    let outcome = if stop.is_set() { Outcome::Interrupted } else { Outcome::Finished };
+    Ok((outcome, made))
 }
 
 /// Postprocesses one sample and writes it. A given mask is kept as it is.
@@ -239,8 +255,15 @@ fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -
     }
 }
 
-/// The rows of Fig. 3: x_0-hat and y_0-hat at evenly spaced steps for the first seeds.
-pub fn strips(config: &Config, sampler: &Sampler<'_>, seeds: &[u64]) -> Result<Canvas> {
+/// The rows of Fig. 3: x_0-hat and y_0-hat at evenly spaced steps for the first seeds; none if the user asked to stop.
+pub fn strips(
+    config: &Config,
+    sampler: &Sampler<'_>,
+    seeds: &[u64],
+    observer: &dyn Observer,
+) -> Result<Option<Canvas>> {
+    let stop = Stop::new(observer);
+    let sampler = sampler.clone().until(&stop);
     let ids = &seeds[..seeds.len().min(STRIP_ROWS)];
     let steps = sampler.timesteps().len();
     let shown: Vec<usize> = (0..STRIP_STEPS).map(|i| i * (steps - 1) / (STRIP_STEPS - 1)).collect();
@@ -250,9 +273,13 @@ pub fn strips(config: &Config, sampler: &Sampler<'_>, seeds: &[u64]) -> Result<C
             estimates.push(sampler.strip_estimate(at));
         }
         turn += 1;
+        stop.ask();
     })?;
+    if stop.is_set() {
+        return Ok(None);
+    }
     let strips: Result<Vec<Strip>> = (0..ids.len()).map(|i| strip(config, &estimates, i, ids[i])).collect();
-    Ok(progress_strips(&strips?, None)?)
+    Ok(Some(progress_strips(&strips?, None)?))
 }
 
 fn strip(config: &Config, estimates: &[StripEstimate], index: usize, seed: u64) -> Result<Strip> {

@@ -139,7 +139,7 @@ impl GivenSet {
         }
     }
 
-    /// Samples `ids` with what was given.
+    /// Samples `ids` with what was given. What a sampler that was stopped returns is to be discarded.
     pub(crate) fn sample(
         &self,
         sampler: &Sampler<'_>,
@@ -153,8 +153,11 @@ impl GivenSet {
             Self::Images(images) => sampler.sample(Given::Images(&by_id(images, ids)), ids, watch),
             Self::Run(other) => {
                 let (sample, size) = (&other.config.sample, other.config.data.slice_size());
-                let pairs = Sampler::new(&other.config, other.networks.as_ref(), device)?;
+                let pairs = Sampler::new(&other.config, other.networks.as_ref(), device)?.until_as(sampler);
                 let pairs = pairs.sample(Given::Nothing, ids, watch)?;
+                if sampler.is_stopped() {
+                    return Ok(pairs);
+                }
                 let finished = |mask: &Vec<f32>| -> Vec<f32> {
                     let clean = clean_mask(mask, size, sample.mask_threshold, sample.min_component_area);
                     clean.mask.iter().map(|&value| if value > 0 { 1.0 } else { -1.0 }).collect()

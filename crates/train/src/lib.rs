@@ -35,6 +35,7 @@ pub mod run_dir;
 pub mod sampler;
 pub mod samples;
 pub mod sets;
+pub mod stop;
 pub mod trainer;
 pub mod training;
 

@@ -6,9 +6,11 @@ use crate::{
     chains::Chains,
     networks::Networks,
     samples::{Given, Samples, StripEstimate},
+    stop::Stop,
 };
 use burn::tensor::Device;
 use pig_diffusion::{noise::Stream, pair::Turn, schedule::Schedule, timesteps::Timesteps};
+use std::sync::Arc;
 
 /// Samples pairs, or the part of a pair that the method makes.
 #[derive(Clone, Debug)]
@@ -38,6 +40,28 @@ impl<'a> Sampler<'a> {
     }
 
     /// The noise schedule of the chains.
+    /// The same sampler, whose samplings end after the turn in which `stop` is set. What they return then is not whole: some or all images
+    /// are missing.
+    #[must_use]
+    pub fn until(mut self, stop: &Stop<'_>) -> Self {
+        self.chains = self.chains.until(Arc::clone(stop.flag()));
+        self
+    }
+
+    /// The same sampler, which ends when `other` does.
+    #[must_use]
+    pub(crate) fn until_as(mut self, other: &Sampler<'_>) -> Self {
+        if let Some(stop) = other.chains.stop() {
+            self.chains = self.chains.until(Arc::clone(stop));
+        }
+        self
+    }
+
+    /// Whether the sampling has ended early.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.chains.is_stopped()
+    }
+
     pub fn schedule(&self) -> &Schedule {
         &self.chains.schedule
     }

@@ -147,7 +147,7 @@ impl ObjectiveTask for Training<'_> {
         let (config, role) = (objective.context().config, objective.role());
         let resume = Store::new(run, role.name()).exists();
         let trainer = Trainer::new(objective, sets, device, run, observer, resume)?;
-        let previews = Previews::new(config, sets.validation, run, device);
+        let previews = Previews::new(config, sets.validation, run, device, observer);
         let outcome = trainer.run(&mut |step, averaged| match objective.networks(averaged) {
             Some(networks) => previews.write(role, step, networks.as_ref()),
             None => Ok(()),

@@ -18,13 +18,17 @@ use pig_train::{
     loaded::LoadedRun,
     methods::pig::Pig,
     networks::Networks,
-    observer::{Outcome, Silent},
+    observer::{Event, Observer, Outcome, Silent},
     role::Role,
     sampler::Sampler,
     samples::{Given, Samples},
     training::{resume, train},
 };
-use std::{any::Any, path::Path};
+use std::{
+    any::Any,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 fn bits(tensor: Tensor<4>) -> Vec<u32> {
     tensor.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
@@ -224,4 +228,94 @@ fn another_model_x_is_refused() {
     };
     refused(resume(&run, None, &device(), &Silent).map(|_| ()));
     refused(LoadedRun::open(&run, &[], &device()).map(|_| ()));
+}
+
+/// Asks to stop once there were `most` turns, and counts those that come all the same.
+struct Turns {
+    most: usize,
+    seen: AtomicUsize,
+}
+
+impl Observer for Turns {
+    fn event(&self, event: Event) {
+        if let Event::Progress { .. } = event {
+            self.seen.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.seen.load(Ordering::Relaxed) >= self.most
+    }
+}
+
+/// A stop is heard at every turn of every loop: no turn is made after it, the batches before it are kept, and going on gives the same pairs.
+#[test]
+fn a_stop_is_heard_at_every_turn() {
+    let folder = folder();
+    write_masks(&folder.path().join("masks"));
+    let masks = || GivenSource::MaskFolder(folder.path().join("masks"));
+    let latents = [
+        "method=ldm",
+        "autoencoder.block_out_channels=[16, 16]",
+        "autoencoder.norm_num_groups=8",
+        "model_y.block_out_channels=[16]",
+        "model_y.attention_levels=[]",
+    ];
+    let pig = trained(folder.path(), "pig", &config(&[]));
+    for (name, sets, source, turns) in [
+        ("pig", &[][..], GivenSource::Nothing, 8),
+        ("pig", &["sample.sampler=heun"], GivenSource::Nothing, 15),
+        ("pig", &[], masks(), 8),
+        ("pig", &["sample.jump_n_sample=3"], GivenSource::ImageFolder(folder.path().join("data/images")), 24),
+        ("joint", &["method=joint"], GivenSource::Nothing, 8),
+        ("ddpm", &["method=ddim"], GivenSource::Nothing, 8),
+        ("ldm", &latents, masks(), 8),
+        ("from-pig", &["method=seg-guided"], GivenSource::MasksFrom(pig.clone()), 16),
+    ] {
+        let run = folder.path().join(name);
+        if !run.exists() {
+            trained(folder.path(), name, &config(sets));
+        }
+        let sampled: Vec<String> =
+            sets.iter().filter(|set| set.starts_with("sample.")).map(|&set| set.to_owned()).collect();
+        let asked = |out: &str| Request {
+            source: source.clone(),
+            sets: sampled.iter().cloned().chain(["sample.batch_size=2".to_owned()]).collect(),
+            ..Request::new(
+                &run,
+                &folder.path().join(format!("{name}-{turns}-{out}-{}", source.kind() as u8)),
+                &[0, 1, 2, 3],
+            )
+        };
+        let (whole, parted) = (asked("whole"), asked("parted"));
+        assert_eq!(generate(&whole, &device(), &Silent).unwrap().made, 4);
+        // In the first batch, in the second, and in the last turn of the first, whose pairs are there.
+        for (out, most, made) in [(&parted, 3, 0), (&parted, turns + 3, 2), (&asked("last"), turns, 2)] {
+            let observer = Turns { most, seen: AtomicUsize::new(0) };
+            let summary = generate(out, &device(), &observer).unwrap();
+            assert_eq!((summary.outcome, summary.made), (Outcome::Interrupted, made), "{name} after {most} turns");
+            assert_eq!(observer.seen.into_inner(), most, "{name}: turns after the stop");
+            assert_eq!(std::fs::read_dir(out.out.join("images")).unwrap().count(), made, "{name} after {most} turns");
+        }
+        let rest = generate(&parted, &device(), &Silent).unwrap();
+        assert_eq!((rest.outcome, rest.made, rest.skipped), (Outcome::Finished, 2, 2));
+        for seed in 0..4 {
+            let file = |asked: &Request| std::fs::read(asked.out.join(format!("images/{seed:06}.png"))).unwrap();
+            assert!(file(&whole) == file(&parted), "{name}: sample {seed} differs");
+        }
+    }
+}
+
+/// The strips are drawn last: a stop while they are sampled leaves the pairs, and the same command draws them.
+#[test]
+fn strips_are_stopped_too() {
+    let folder = folder();
+    let run = trained(folder.path(), "run", &config(&["method=joint"]));
+    let out = folder.path().join("pairs");
+    let asked = Request { progress_strips: true, ..Request::new(&run, &out, &[0, 1]) };
+    let summary = generate(&asked, &device(), &Turns { most: 8, seen: AtomicUsize::new(0) }).unwrap();
+    assert_eq!((summary.outcome, summary.made), (Outcome::Interrupted, 2));
+    assert!(!out.join("progress.png").exists());
+    assert_eq!(generate(&asked, &device(), &Silent).unwrap().outcome, Outcome::Finished);
+    assert!(out.join("progress.png").is_file());
 }

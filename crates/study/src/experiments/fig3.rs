@@ -25,6 +25,7 @@ use pig_train::{
     observer::{Event, Observer, Outcome},
     sampler::Sampler,
     samples::{Samples, StripEstimate},
+    stop::Stop,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -102,7 +103,11 @@ pub fn run(study: &Study, fold: usize, device: &Device, observer: &dyn Observer)
         if !part.is_file() {
             let folder = fold.folder("fig3");
             std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
-            write_csv(&part, COLUMNS, &measure(&loaded.config, &sampler, ids)?)?;
+            let Some(measured) = measure(&loaded.config, &sampler, ids, observer)? else {
+                observer.event(Event::End);
+                return Ok((Outcome::Interrupted, None));
+            };
+            write_csv(&part, COLUMNS, &measured)?;
         }
         cases.extend(read(&part)?);
         observer.event(Event::Progress { done: ids[ids.len() - 1] as usize + 1, message: String::new() });
@@ -110,14 +115,19 @@ pub fn run(study: &Study, fold: usize, device: &Device, observer: &dyn Observer)
     observer.event(Event::End);
     let out = &study.request.out;
     write_csv(&out.join("cases.csv"), COLUMNS, &cases)?;
-    strips(&loaded.config, &sampler, &seeds)?.write_png(&out.join("strips.png"), &[SYNTHETIC])?;
+    let Some(canvas) = strips(&loaded.config, &sampler, &seeds, observer)? else {
+        return Ok((Outcome::Interrupted, None));
+    };
+    canvas.write_png(&out.join("strips.png"), &[SYNTHETIC])?;
     let found = Fig3::new(study, &fold, &loaded.config, &cases);
     found.write(out)?;
     Ok((Outcome::Finished, Some(found)))
 }
 
-/// Samples the seeds `ids` and measures each sample at evenly spaced timesteps, including the last.
-fn measure(config: &Config, sampler: &Sampler<'_>, ids: &[u64]) -> Result<Vec<Case>> {
+/// Samples the seeds `ids` and measures each sample at evenly spaced timesteps, including the last; none if the user asked to stop.
+fn measure(config: &Config, sampler: &Sampler<'_>, ids: &[u64], observer: &dyn Observer) -> Result<Option<Vec<Case>>> {
+    let stop = Stop::new(observer);
+    let sampler = sampler.clone().until(&stop);
     let steps = sampler.timesteps().len();
     let count = MEASURED.min(steps);
     let kept: Vec<usize> = (0..count).map(|i| if count > 1 { i * (steps - 1) / (count - 1) } else { 0 }).collect();
@@ -127,14 +137,18 @@ fn measure(config: &Config, sampler: &Sampler<'_>, ids: &[u64]) -> Result<Vec<Ca
             estimates.push(sampler.strip_estimate(at));
         }
         turn += 1;
+        stop.ask();
     })?;
+    if stop.is_set() {
+        return Ok(None);
+    }
     let of_sample = |(index, &seed): (usize, &u64)| {
         estimates
             .iter()
             .map(|estimate| case(config, seed, estimate.t, (&estimate.samples, &finished), index))
             .collect::<Vec<_>>()
     };
-    Ok(ids.iter().enumerate().flat_map(of_sample).collect())
+    Ok(Some(ids.iter().enumerate().flat_map(of_sample).collect()))
 }
 
 fn case(config: &Config, seed: u64, t: usize, (at, finished): (&Samples, &Samples), index: usize) -> Case {

@@ -49,7 +49,7 @@ pub(super) fn of_generator(
                 page.heading("Do image and mask belong together?");
                 agreement_blocks(&mut page, agreement);
             }
-            shown.add(&mut page, &config, device)?;
+            shown.add(&mut page, &config, device, observer)?;
         }
         Err(error) => page.missing.push(format!("Generated pairs: {error}")),
     }
@@ -165,7 +165,7 @@ fn pairs(request: &Request, run: &RunDir, device: &Device, observer: &dyn Observ
 }
 
 impl Shown {
-    fn add(&self, page: &mut Page, config: &Config, device: &Device) -> Result<()> {
+    fn add(&self, page: &mut Page, config: &Config, device: &Device, observer: &dyn Observer) -> Result<()> {
         if self.generated.is_empty() {
             page.missing
                 .push("Generated pairs: the method makes images without masks; the images are in samples/".to_owned());
@@ -181,12 +181,16 @@ impl Shown {
         )));
         if config.method.makes_masks() {
             let sampler = Sampler::new(&self.loaded.config, self.loaded.networks.as_ref(), device)?;
-            page.heading("From noise to pair");
-            page.add(Block::Figure(Figure::new(
-                strips(&self.loaded.config, &sampler, &(0..4).collect::<Vec<_>>())?,
-                "What the networks estimate as the finished mask (above) and image (below), from noise on the left to the last step on the right.",
-                "estimates of mask and image at decreasing noise",
-            )));
+            if let Some(strips) = strips(&self.loaded.config, &sampler, &(0..4).collect::<Vec<_>>(), observer)? {
+                page.heading("From noise to pair");
+                page.add(Block::Figure(Figure::new(
+                    strips,
+                    "What the networks estimate as the finished mask (above) and image (below), from noise on the left to the last step on the right.",
+                    "estimates of mask and image at decreasing noise",
+                )));
+            } else {
+                page.missing.push("From noise to pair: interrupted; make the page again".to_owned());
+            }
         }
         page.heading("Mask areas and intensities");
         let real = prepared_pairs(&self.real.set);
