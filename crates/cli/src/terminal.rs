@@ -1,6 +1,6 @@
 //! Progress of long jobs: a bar on a terminal, plain lines elsewhere, always on stderr.
 
-use crate::args::Args;
+use crate::{args::Args, signals};
 use anyhow::Context;
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,7 +18,7 @@ use std::{
 /// Seconds between plain lines of progress.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The terminal as an observer; Ctrl-C and SIGTERM ask the job to stop.
+/// The terminal as an observer; Ctrl-C, SIGTERM and SIGHUP ask the job to stop, unless they were ignored when it began.
 pub(crate) struct Terminal {
     quiet: bool,
     bars: bool,
@@ -40,13 +40,15 @@ impl Terminal {
     pub(crate) fn new(args: &Args) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
-        ctrlc::set_handler(move || {
+        let asked = move || {
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
-            eprintln!("stopping after this step; the state will be saved (press Ctrl-C again to stop at once)");
-        })
-        .context("cannot listen for Ctrl-C")?;
+            eprintln!(
+                "stopping after this step; what is finished is kept, and a training saves its state (press Ctrl-C again to stop at once)"
+            );
+        };
+        signals::listen(asked).context("cannot listen for Ctrl-C")?;
         let quiet = args.machine.quiet;
         Ok(Self { quiet, bars: !quiet && std::io::stderr().is_terminal(), stop, stage: Mutex::new(None) })
     }

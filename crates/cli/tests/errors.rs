@@ -3,12 +3,8 @@
 
 mod common;
 
-use common::{Folder, TINY, command, json, picture, pig, pig_with, stderr, stdout, success};
-use std::{
-    path::Path,
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant},
-};
+use common::{Folder, json, picture, pig, pig_with, stderr, stdout, success};
+use std::process::Output;
 
 /// Exit code 1, nothing on stdout, and a message with all of `parts`.
 #[track_caller]
@@ -287,45 +283,4 @@ fn json_is_all_that_stands_on_stdout() {
     assert_eq!(shown["train"]["steps"], 7);
     assert_eq!(json(&success(pig(&["config", "check", "--json"])))["usable"], true);
     assert_eq!(json(&success(pig(&["doctor", "--json"])))["passed"], true);
-}
-
-/// Waits until `done` is true, for one minute at most.
-fn wait_for(done: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !done() {
-        assert!(since.elapsed() < Duration::from_mins(1), "nothing happened in a minute");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn lines(path: &Path) -> usize {
-    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
-}
-
-#[test]
-#[cfg(unix)]
-fn an_interrupt_saves_and_resume_goes_on() {
-    let folder = Folder::with_data();
-    let (data, run) = (folder.at("data"), folder.at("run"));
-    let sets = ["method=joint", "train.steps=300", "train.validate_every=0"];
-    let child = command(&["train", "--json", "--data", &data, "--out", &run])
-        .args(TINY.iter().chain(&sets).flat_map(|set| ["--set", set]))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let log = folder.path().join("run/metrics.jsonl");
-    wait_for(|| lines(&log) > 2);
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-    assert_eq!(json(&output)["finished"], false);
-    assert!(stderr(&output).contains(&format!("pig train --resume {run}")), "{}", stderr(&output));
-    let last = || std::fs::read_to_string(folder.path().join("run/checkpoints/joint/last")).unwrap();
-    let stopped_at: usize = last().strip_prefix("step-").unwrap().parse().unwrap();
-    assert!((1..300).contains(&stopped_at), "stopped at step {stopped_at}");
-    assert_eq!(lines(&log), stopped_at);
-    let resumed = success(pig(&["train", "--resume", &run]));
-    assert!(stderr(&resumed).contains(&format!("continues from step {stopped_at}")), "{}", stderr(&resumed));
-    assert_eq!((last().as_str(), lines(&log)), ("step-000300", 300));
 }

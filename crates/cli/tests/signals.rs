@@ -1,0 +1,124 @@
+//! Signals that ask the binary to stop: the state is saved, finished pairs are kept, and what was ignored at the start stays ignored.
+
+#![cfg(unix)]
+
+mod common;
+
+use common::{Folder, TINY, command, json, pig, pig_with, stderr, success};
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Waits until `done` is true, for one minute at most.
+fn wait_for(done: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < Duration::from_mins(1), "nothing happened in a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+#[test]
+fn an_interrupt_saves_and_resume_goes_on() {
+    let folder = Folder::with_data();
+    let (data, run) = (folder.at("data"), folder.at("run"));
+    let sets = ["method=joint", "train.steps=300", "train.validate_every=0"];
+    let child = command(&["train", "--json", "--data", &data, "--out", &run])
+        .args(TINY.iter().chain(&sets).flat_map(|set| ["--set", set]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = folder.path().join("run/metrics.jsonl");
+    wait_for(|| lines(&log) > 2);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_eq!(json(&output)["finished"], false);
+    assert!(stderr(&output).contains(&format!("pig train --resume {run}")), "{}", stderr(&output));
+    let last = || std::fs::read_to_string(folder.path().join("run/checkpoints/joint/last")).unwrap();
+    let stopped_at: usize = last().strip_prefix("step-").unwrap().parse().unwrap();
+    assert!((1..300).contains(&stopped_at), "stopped at step {stopped_at}");
+    assert_eq!(lines(&log), stopped_at);
+    let resumed = success(pig(&["train", "--resume", &run]));
+    assert!(stderr(&resumed).contains(&format!("continues from step {stopped_at}")), "{}", stderr(&resumed));
+    assert_eq!((last().as_str(), lines(&log)), ("step-000300", 300));
+}
+
+fn kill(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// A training of this many steps in `folder/NAME`, under a shell that ignores `ignored` first.
+fn training(folder: &Folder, name: &str, ignored: &str, steps: &str) -> Child {
+    let pig = env!("CARGO_BIN_EXE_pig");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("trap '' {ignored}; exec \"$0\" \"$@\""), pig]);
+    shell.args(["train", "--data", &folder.at("data"), "--out", &folder.at(name)]);
+    let sets = ["method=joint", steps, "train.validate_every=0"];
+    shell.args(TINY.iter().chain(&sets).flat_map(|set| ["--set", set]));
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// `nohup` ignores SIGHUP; a shell without job control ignores SIGINT for what it runs in the background.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let folder = Folder::with_data();
+    let child = training(&folder, "run", "HUP INT", "train.steps=60");
+    let log = folder.path().join("run/metrics.jsonl");
+    wait_for(|| lines(&log) > 2);
+    kill(&child, "-HUP");
+    kill(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("stopping"), "{}", stderr(&output));
+    assert_eq!(lines(&log), 60);
+    // SIGTERM was not ignored.
+    let child = training(&folder, "other", "HUP", "train.steps=3000");
+    wait_for(|| lines(&folder.path().join("other/metrics.jsonl")) > 2);
+    kill(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(folder.path().join("other/checkpoints/joint/last").is_file());
+}
+
+/// Nobody ignored it: a closed terminal saves and stops.
+#[test]
+fn a_hangup_saves_and_stops() {
+    let folder = Folder::with_data();
+    let child = training(&folder, "run", "QUIT", "train.steps=3000");
+    wait_for(|| lines(&folder.path().join("run/metrics.jsonl")) > 2);
+    kill(&child, "-HUP");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(stderr(&output).contains("stopping after this step"), "{}", stderr(&output));
+    assert!(folder.path().join("run/checkpoints/joint/last").is_file());
+}
+
+/// A batch of many turns does not keep an interrupt waiting.
+#[test]
+fn an_interrupted_sampling_keeps_its_pairs() {
+    let folder = Folder::with_data();
+    let (run, pairs) = (folder.at("run"), folder.at("pairs"));
+    let sets = ["method=joint", "schedule.num_train_timesteps=20000"];
+    success(pig_with(&["train", "--data", &folder.at("data"), "--out", &run], &sets));
+    let steps = "sample.num_inference_steps=2000";
+    let asked = ["sample", "--run", &run, "--out", &pairs, "--seeds", "0-7", "--batch", "1", "--set", steps, "--json"];
+    let child = command(&asked).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let written = || std::fs::read_dir(folder.path().join("pairs/images")).map_or(0, Iterator::count);
+    wait_for(|| written() > 0);
+    kill(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(stderr(&output).contains("finished samples are kept"), "{}", stderr(&output));
+    let made = json(&output)["made"].as_u64().unwrap();
+    assert!((1..8).contains(&made), "{made} pairs were made");
+    assert_eq!(written() as u64, made);
+}
