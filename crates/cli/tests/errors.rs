@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Folder, json, picture, pig, pig_with, stderr, stdout, success};
+use pig_train::run_dir::config_sha256;
 use std::process::Output;
 
 /// Exit code 1, nothing on stdout, and a message with all of `parts`.
@@ -176,9 +177,17 @@ fn checkpoint_of_another_architecture() {
     let text = std::fs::read_to_string(&config).unwrap();
     let mut table: toml::Table = text.parse().unwrap();
     table["model_x"]["block_out_channels"] = toml::Value::Array(vec![16.into(), 64.into()]);
-    std::fs::write(&config, toml::to_string(&table).unwrap()).unwrap();
+    let text = toml::to_string(&table).unwrap();
+    std::fs::write(&config, &text).unwrap();
+    let sample = || pig(&["sample", "--run", &folder.at("run"), "--out", &folder.at("pairs"), "--count", "2"]);
+    assert_refused(&sample(), &["run/config.toml: its SHA-256 is", "provenance.json says", "restore it"]);
+    // Whoever changes both files is told by the weights.
+    let provenance = folder.path().join("run/provenance.json");
+    let mut said: serde_json::Value = serde_json::from_slice(&std::fs::read(&provenance).unwrap()).unwrap();
+    said["config_sha256"] = config_sha256(&text).into();
+    std::fs::write(&provenance, said.to_string()).unwrap();
     let before = folder.snapshot();
-    let output = pig(&["sample", "--run", &folder.at("run"), "--out", &folder.at("pairs"), "--count", "2"]);
+    let output = sample();
     let parts = ["ema.safetensors", "another architecture", "[32]", "[64]"];
     assert_refused(&output, &parts);
     let output = pig(&["train", "--resume", &folder.at("run")]);

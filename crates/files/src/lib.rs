@@ -1,4 +1,4 @@
-//! Writes files and folders whole or not at all, and computes the hashes that name content.
+//! Writes files and folders whole or not at all, locks folders, and computes the hashes that name content.
 //!
 //! pig writes everything to a temporary name beside its target, syncs it and renames it. A reader finds the old content or the
 //! new content, never a part, even after a crash. [`write()`] does this for a file, [`create_folder`] for a folder.

@@ -39,9 +39,9 @@ pub struct SegmentModel {
 }
 
 impl SegmentModel {
-    /// Loads the segmenter of a run.
+    /// Loads the segmenter of a run, which is verified if it says where it comes from.
     pub fn open(path: &Path, device: &Device) -> Result<Self> {
-        let run = RunDir::open(path)?;
+        let run = RunDir::open_verified(path)?;
         let file: SegmentFile = run.config_as()?;
         let (state, ema, weights) = Store::new(path, SEGMENTER).load_best_ema()?;
         let network = parameters::import(build(&file, device)?, &ema)
@@ -92,6 +92,9 @@ struct Subject {
 pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observer) -> Result<PredictSummary> {
     RunDir::check_free(&request.out)?;
     let model = SegmentModel::open(&request.run, device)?;
+    if let Some(text) = model.run.unverified() {
+        warn(observer, text);
+    }
     let subjects = subjects(&request.data, &model, observer)?;
     let mut folders = vec!["masks", "overlays"];
     folders.extend(request.probabilities.then_some("probabilities"));

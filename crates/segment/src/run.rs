@@ -16,7 +16,7 @@ use pig_train::{
     metrics_log::{self, Line},
     observer::{Observer, Outcome, Silent, note, warn, warn_of_precision},
     run_data::RunData,
-    run_dir::{CONFIG, DATA_PATH, Provenance, RunDir, remember_data, remembered_data},
+    run_dir::{CONFIG, Provenance, RunDir, remember_data},
 };
 use std::path::{Path, PathBuf};
 
@@ -63,6 +63,7 @@ pub fn train(
     )?;
     let data = with_added(&real, &request.added, observer)?;
     let run = begin(file, &data, &request.out, device)?;
+    let _lock = run.lock()?;
     remember_data(&run, &request.data)?;
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let added: Vec<PathBuf> = request.added.iter().map(absolute).collect();
@@ -77,18 +78,20 @@ pub fn train(
 /// they were moved.
 pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     let run = RunDir::open(run)?;
+    run.verify()?;
     let file: SegmentFile = run.config_as()?;
-    let missing = |missing| Error::NotARun { path: run.path().to_owned(), missing };
-    let folder = data.map(Path::to_owned).or_else(|| remembered_data(&run)).ok_or_else(|| missing(DATA_PATH))?;
     let path = run.path().join(ADDED_PATHS);
-    let added = std::fs::read(&path).map_err(|_| missing(ADDED_PATHS))?;
-    let added: Vec<PathBuf> = serde_json::from_slice(&added).map_err(|_| missing(ADDED_PATHS))?;
-    if !Store::new(run.path(), SEGMENTER).exists() {
+    let missing = || Error::NotARun { path: run.path().to_owned(), missing: ADDED_PATHS };
+    let added = std::fs::read(&path).map_err(|_| missing())?;
+    let added: Vec<PathBuf> = serde_json::from_slice(&added).map_err(|_| missing())?;
+    if !Store::new(run.path(), SEGMENTER).exists()? {
         let path = run.path().join("checkpoints").join(SEGMENTER);
         return Err(Error::NoCheckpoint { path, network: SEGMENTER, reason: None });
     }
-    let real = RunData::of_run(&folder, &run, observer)?;
-    let outcome = train_on(&file, &with_added(&real, &added, observer)?, run.path(), device, observer)?;
+    let _lock = run.lock()?;
+    let real = RunData::found(data, &run, observer)?;
+    let data = with_added(&real, &added, observer)?;
+    let outcome = fit(&file, &data, &begin(&file, &data, run.path(), device)?, device, observer)?;
     ended(&run, outcome, observer);
     Ok(outcome)
 }
@@ -129,7 +132,9 @@ pub fn train_on(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    fit(file, data, &begin(file, data, out, device)?, device, observer)
+    let run = begin(file, data, out, device)?;
+    let _lock = run.lock()?;
+    fit(file, data, &run, device, observer)
 }
 
 /// Opens the run directory `out`, or creates it if it does not exist.
@@ -146,6 +151,7 @@ fn begin(file: &SegmentFile, data: &SegmentData<'_>, out: &Path, device: &Device
     let provenance = Provenance { added: Some(data.added), ..data.real.provenance(&text, data.sha256(), device) };
     if out.join(CONFIG).is_file() {
         let run = RunDir::open(out)?;
+        run.verify()?;
         check_same(&run, file, &provenance)?;
         return Ok(run);
     }

@@ -64,7 +64,7 @@ impl<'a> SegmentTrainer<'a> {
         let store = Store::new(run, SEGMENTER);
         let network = build(file, device)?;
         let mut state = State::new(SEGMENTER);
-        let (network, optimizer) = if store.exists() {
+        let (network, optimizer) = if store.exists()? {
             let checkpoint = store.load_last()?;
             let network = parameters::import(network, &checkpoint.model)
                 .map_err(|source| Error::Architecture { path: run.to_owned(), source })?;
@@ -90,12 +90,12 @@ impl<'a> SegmentTrainer<'a> {
     /// Trains to the last step, or until the observer requests a stop.
     pub(super) fn run(mut self) -> Result<Outcome> {
         let train = &self.file.segment.train;
-        let mut log = MetricsLog::open(self.run, SEGMENTER, self.state.step)?;
+        let mut log = MetricsLog::open(self.run, SEGMENTER, self.state.step, self.state.metrics.as_ref())?;
         let mut meter = Meter::default();
         self.observer.event(Event::Begin { stage: SEGMENTER.to_owned(), total: self.steps, done: self.state.step });
         while self.state.step < self.steps {
             if self.observer.stop_requested() {
-                self.checkpoint(false)?;
+                self.checkpoint(&log, false)?;
                 self.observer.event(Event::End);
                 return Ok(Outcome::Interrupted);
             }
@@ -128,7 +128,7 @@ impl<'a> SegmentTrainer<'a> {
             }
             self.observer.event(Event::Progress { done: step, message: meter.message(loss, &line) });
             if step == self.steps || due(train.checkpoint_every) || is_best {
-                self.checkpoint(is_best)?;
+                self.checkpoint(&log, is_best)?;
             }
         }
         self.observer.event(Event::End);
@@ -201,7 +201,7 @@ impl<'a> SegmentTrainer<'a> {
         Ok(mean_dice(&found, set, self.file.segment.threshold))
     }
 
-    fn checkpoint(&self, is_best: bool) -> Result<()> {
-        self.store.save(Checkpoint::of(&self.state, self.network(), &self.optimizer), is_best)
+    fn checkpoint(&self, log: &MetricsLog, is_best: bool) -> Result<()> {
+        self.store.save(Checkpoint::of(&self.state, self.network(), &self.optimizer, log.mark()?), is_best)
     }
 }

@@ -155,6 +155,57 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
     assert!(matches!(SegmentModel::open(&folder.path().join("data"), &device()), Err(Error::NotARun { .. })));
 }
 
+/// A training that is killed after `last` was written and before `best` was: the newest checkpoint knows which is the best one.
+#[test]
+fn a_best_that_was_left_behind_is_mended() {
+    let folder = folder();
+    let config = file(&["segment.train.validate_every=2", "segment.train.learning_rate=1e-2"]);
+    trained(folder.path(), "run", &config);
+    let run = folder.path().join("run");
+    let store = run.join("checkpoints").join(SEGMENTER);
+    let (best, lost) = SegmentModel::open(&run, &device()).unwrap().state.best.unwrap();
+    let named = format!("step-{best:06}");
+    assert_eq!(std::fs::read_to_string(store.join("best")).unwrap(), named);
+    // Another checkpoint that is kept, and a best that is no name at all.
+    let other = std::fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let other = other.into_iter().find(|name| name.starts_with("step-") && *name != named).unwrap();
+    for text in [other.as_str(), "step-9", ""] {
+        std::fs::write(store.join("best"), text).unwrap();
+        let state = SegmentModel::open(&run, &device()).unwrap().state;
+        assert_eq!((state.step, state.best), (best, Some((best, lost))), "{text:?}");
+        assert_eq!(std::fs::read_to_string(store.join("best")).unwrap(), named, "{text:?}");
+    }
+    std::fs::remove_file(store.join("best")).unwrap();
+    assert_eq!(resume(&run, None, &device(), &Silent).unwrap(), Outcome::Finished);
+    assert_eq!(std::fs::read_to_string(store.join("best")).unwrap(), named);
+}
+
+#[test]
+fn a_segmenter_that_is_being_trained_or_whose_data_moved_is_not_resumed() {
+    let folder = folder();
+    trained(folder.path(), "run", &file(&[]));
+    let run = folder.path().join("run");
+    let lock = std::fs::File::open(run.join(".lock")).unwrap();
+    lock.try_lock().unwrap();
+    let refusal = |data| resume(&run, data, &device(), &Silent).unwrap_err().to_string();
+    assert!(refusal(None).contains("another process is training this run"), "{}", refusal(None));
+    drop(lock);
+    let (there, moved) = (folder.path().join("data"), folder.path().join("moved"));
+    std::fs::rename(&there, &moved).unwrap();
+    assert!(
+        refusal(None).contains(there.to_str().unwrap()) && refusal(None).contains("--data DIR"),
+        "{}",
+        refusal(None)
+    );
+    assert_eq!(resume(&run, Some(&moved), &device(), &Silent).unwrap(), Outcome::Finished);
+    let path = run.join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("threshold = 0.5", "threshold = 0.6")).unwrap();
+    assert!(refusal(Some(&moved)).contains("config.toml: its SHA-256 is"), "{}", refusal(Some(&moved)));
+    let error = SegmentModel::open(&run, &device()).unwrap_err().to_string();
+    assert!(error.contains("config.toml: its SHA-256 is"), "{error}");
+}
+
 /// Phantoms with masses that a threshold on brightness segments badly. The segmenter must be much better than the best threshold,
 /// which is chosen with the held-out true masks.
 #[test]

@@ -137,7 +137,7 @@ fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) ->
 
 /// Continues the run of an interrupted demo, if the run has the same settings.
 fn continue_run(run: &Path, config: &Config, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
-    if RunDir::open(run)?.config()? != *config {
+    if RunDir::open_verified(run)?.config()? != *config {
         return Err(Error::RunExists { path: run.to_owned() });
     }
     resume(run, None, device, observer)

@@ -1,6 +1,6 @@
 //! Checkpoints: `step-N/{model,ema,optimizer}.safetensors` with `state.json`, written whole or not at all.
 
-use crate::{Error, Result};
+use crate::{Error, Result, mark::Mark};
 use burn::module::Module;
 use pig_files::sha256;
 use pig_nn::parameters;
@@ -22,6 +22,11 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 
 /// The data beside the arrays that a training needs to continue.
+/// The newest checkpoint.
+const LAST: &str = "last";
+/// The checkpoint of the lowest validation loss.
+const BEST: &str = "best";
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Version of the files' layout.
@@ -44,6 +49,12 @@ pub struct State {
     pub kept_timesteps: Option<Vec<usize>>,
     /// SHA-256 of each file of arrays.
     pub sha256: BTreeMap<String, String>,
+    /// What metrics.jsonl held; none in files of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Mark>,
+    /// SHA-256 of state.json without this line, which is its last; none in files of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 impl State {
@@ -59,6 +70,8 @@ impl State {
             frozen_sha256: None,
             kept_timesteps: None,
             sha256: BTreeMap::new(),
+            metrics: None,
+            check: None,
         }
     }
 }
@@ -77,10 +90,25 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The checkpoint of a training at `state`, with its network and optimiser.
-    pub fn of<M: Module>(state: &State, network: &M, optimizer: &Updates) -> Self {
-        let state = state.clone();
-        Self { state, model: parameters::export(network), ema: optimizer.ema(), optimizer: optimizer.moments() }
+    /// The checkpoint of a training at `state`, with its network and optimiser, when metrics.jsonl holds `metrics`.
+    pub fn of<M: Module>(state: &State, network: &M, optimizer: &Updates, metrics: Mark) -> Self {
+        Self {
+            state: State { metrics: Some(metrics), ..state.clone() },
+            model: parameters::export(network),
+            ema: optimizer.ema(),
+            optimizer: optimizer.moments(),
+        }
+    }
+
+    /// Writes the files of a checkpoint into `folder`, which is new.
+    fn fill(mut self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
+        for (file, arrays) in [(MODEL, &self.model), (EMA, &self.ema), (OPTIMIZER, &self.optimizer)] {
+            let bytes = serialise(&folder.join(file), arrays)?;
+            self.state.sha256.insert(file.to_owned(), sha256(&bytes));
+            pig_files::write(&folder.join(file), &bytes)?;
+        }
+        self.state.write(&folder.join(STATE))
     }
 }
 
@@ -98,46 +126,72 @@ impl Store {
     }
 
     /// Writes a checkpoint, points `last` (and `best` if `is_best`) to it, and removes old checkpoints.
-    pub fn save(&self, mut checkpoint: Checkpoint, is_best: bool) -> Result<()> {
-        let name = format!("step-{:06}", checkpoint.state.step);
+    pub fn save(&self, checkpoint: Checkpoint, is_best: bool) -> Result<()> {
+        let name = name_of(checkpoint.state.step);
+        let pointers = [Some(LAST), is_best.then_some(BEST)].into_iter().flatten();
+        if self.is_new() {
+            // Checkpoint and pointers appear together, so that checkpoints without `last` are damage, and no interruption.
+            return pig_files::create_folder(&self.folder, |store| {
+                checkpoint.fill(&store.join(&name))?;
+                pointers.into_iter().try_for_each(|pointer| point(store, pointer, &name))
+            });
+        }
         let folder = self.folder.join(&name);
+        if !is_best && folder.is_dir() && self.pointed(LAST)?.as_ref() == Some(&folder) {
+            // No step was made since: writing it again could only lose it.
+            return Ok(());
+        }
         let temporary = self.folder.join(format!(".{name}.tmp"));
         if temporary.exists() {
             std::fs::remove_dir_all(&temporary).map_err(Error::io(&temporary, "remove"))?;
         }
-        std::fs::create_dir_all(&temporary).map_err(Error::io(&temporary, "create"))?;
-        let files = [(MODEL, &checkpoint.model), (EMA, &checkpoint.ema), (OPTIMIZER, &checkpoint.optimizer)];
-        for (file, arrays) in files {
-            let bytes = serialise(&temporary.join(file), arrays)?;
-            checkpoint.state.sha256.insert(file.to_owned(), sha256(&bytes));
-            pig_files::write(&temporary.join(file), &bytes)?;
-        }
-        pig_files::write_json(&temporary.join(STATE), &checkpoint.state)?;
+        checkpoint.fill(&temporary)?;
         if folder.exists() {
             std::fs::remove_dir_all(&folder).map_err(Error::io(&folder, "replace"))?;
         }
         std::fs::rename(&temporary, &folder).map_err(Error::io(&folder, "create"))?;
-        self.point("last", &name)?;
-        if is_best {
-            self.point("best", &name)?;
+        for pointer in pointers {
+            point(&self.folder, pointer, &name)?;
         }
         self.prune()
     }
 
-    fn point(&self, pointer: &str, name: &str) -> Result<()> {
-        Ok(pig_files::write(&self.folder.join(pointer), name.as_bytes())?)
+    /// Whether nothing lies in the folder.
+    fn is_new(&self) -> bool {
+        std::fs::read_dir(&self.folder).map_or(true, |mut entries| entries.next().is_none())
     }
 
-    /// The folder that `last` or `best` names.
-    fn pointed(&self, pointer: &str) -> Option<PathBuf> {
-        let name = std::fs::read_to_string(self.folder.join(pointer)).ok()?;
-        Some(self.folder.join(name.trim()))
+    /// The folder that `last` or `best` names; none where there is no such file. The folder need not be there.
+    fn pointed(&self, pointer: &str) -> Result<Option<PathBuf>> {
+        let bytes = match std::fs::read(self.folder.join(pointer)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.lost(pointer, &error.to_string())),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        match step_of(text.trim()) {
+            Some(_) => Ok(Some(self.folder.join(text.trim()))),
+            None => {
+                Err(self.lost(pointer, &format!("it says {:?}, expected the name of a step-N folder", text.trim())))
+            }
+        }
+    }
+
+    /// A `last` or `best` that is missing or wrong.
+    fn lost(&self, pointer: &str, problem: &str) -> Error {
+        let names: Vec<String> = self.folders().iter().filter_map(|path| Some(name(path)?.to_owned())).collect();
+        let beside = if names.is_empty() { "no checkpoint".to_owned() } else { names.join(", ") };
+        Error::BadFile {
+            path: self.folder.join(pointer),
+            problem: format!("{problem}; beside it lies {beside}"),
+            advice: "write the name of the newest whole step-N folder into it; nothing was changed",
+        }
     }
 
     /// Removes old checkpoints. Those that `last` and `best` point to stay, and so does the last but one, in case the last is damaged.
     fn prune(&self) -> Result<()> {
         let mut folders = self.folders();
-        let keep = [self.pointed("last"), self.pointed("best")];
+        let keep = [self.pointed(LAST)?, self.pointed(BEST)?];
         folders.truncate(folders.len().saturating_sub(2));
         for folder in folders.iter().filter(|folder| !keep.contains(&Some((*folder).clone()))) {
             std::fs::remove_dir_all(folder).map_err(Error::io(folder, "remove"))?;
@@ -148,55 +202,99 @@ impl Store {
     /// All checkpoint folders, by step.
     fn folders(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut folders: Vec<PathBuf> = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")))
-            .collect();
+        let mut folders: Vec<(usize, PathBuf)> =
+            entries.map(|entry| entry.path()).filter_map(|path| Some((step_of(name(&path)?)?, path))).collect();
         folders.sort();
-        folders
+        folders.into_iter().map(|(_, path)| path).collect()
     }
 
     /// Whether a checkpoint was ever written.
-    pub fn exists(&self) -> bool {
-        self.pointed("last").is_some()
+    ///
+    /// # Errors
+    /// When checkpoints are there, but `last` is not, or does not name one: that must not become a fresh start.
+    pub fn exists(&self) -> Result<bool> {
+        let last = self.pointed(LAST)?;
+        if last.is_none() && (!self.folders().is_empty() || self.pointed(BEST)?.is_some()) {
+            return Err(self.lost(LAST, "the file is missing"));
+        }
+        Ok(last.is_some())
+    }
+
+    /// The newest checkpoint's folder and its state.
+    fn last(&self) -> Result<(PathBuf, State)> {
+        if !self.exists()? {
+            return Err(Error::NoCheckpoint { path: self.folder.clone(), network: self.network, reason: None });
+        }
+        let folder = self.pointed(LAST)?.unwrap_or_else(|| self.folder.clone());
+        if !folder.is_dir() {
+            let named = name(&folder).unwrap_or_default();
+            return Err(self.lost(LAST, &format!("it names {named}, which is not there")));
+        }
+        let state = self.read_state(&folder).map_err(|error| self.invalid(&error))?;
+        Ok((folder, state))
+    }
+
+    /// The folder of the lowest validation loss, where something was validated. A stop after `last` was written and before `best` was
+    /// leaves the name of an older folder in `best`: the newest state knows better, and `best` is written again.
+    fn best(&self, last: &State) -> Result<Option<PathBuf>> {
+        let known = last.best.map(|(step, _)| name_of(step)).filter(|name| self.folder.join(name).is_dir());
+        let Some(known) = known else { return self.pointed(BEST) };
+        let folder = self.folder.join(&known);
+        if !self.pointed(BEST).is_ok_and(|named| named.as_ref() == Some(&folder)) {
+            // A run that can only be read is used all the same.
+            let _ = point(&self.folder, BEST, &known);
+        }
+        Ok(Some(folder))
     }
 
     /// The newest checkpoint. Without a valid one this is an error, never a fresh start.
     pub fn load_last(&self) -> Result<Checkpoint> {
-        let none = |reason| Error::NoCheckpoint { path: self.folder.clone(), network: self.network, reason };
-        let folder = self.pointed("last").ok_or_else(|| none(None))?;
-        let state = self.read_state(&folder).map_err(|error| none(Some(error.to_string())))?;
-        let arrays = |file| read_checked(&folder, file, &state).map_err(|error| none(Some(error.to_string())));
+        let (folder, state) = self.last()?;
+        // What `best` names must be right before old checkpoints are removed.
+        self.best(&state)?;
+        let arrays = |file| read_checked(&folder, file, &state).map_err(|error| self.invalid(&error));
         Ok(Checkpoint { model: arrays(MODEL)?, ema: arrays(EMA)?, optimizer: arrays(OPTIMIZER)?, state })
     }
 
     /// The newest averaged weights with their state and hash, and their file.
     pub fn load_ema(&self) -> Result<(State, StateDict, PathBuf)> {
-        self.ema_of("last")
+        self.ema_of(&self.last()?.0)
     }
 
     /// The averaged weights with the lowest validation loss, or the newest ones if there was no validation.
     pub fn load_best_ema(&self) -> Result<(State, StateDict, PathBuf)> {
-        self.ema_of(if self.pointed("best").is_some() { "best" } else { "last" })
+        let (folder, state) = self.last()?;
+        let best = self.best(&state)?.unwrap_or(folder);
+        if best.is_dir() {
+            return self.ema_of(&best);
+        }
+        let named = name(&best).unwrap_or_default();
+        Err(self.lost(BEST, &format!("it names {named}, which is not there")))
     }
 
-    fn ema_of(&self, pointer: &str) -> Result<(State, StateDict, PathBuf)> {
-        let none = |reason| Error::NoCheckpoint { path: self.folder.clone(), network: self.network, reason };
-        let folder = self.pointed(pointer).ok_or_else(|| none(None))?;
-        let state = self.read_state(&folder).map_err(|error| none(Some(error.to_string())))?;
-        let ema = read_checked(&folder, EMA, &state).map_err(|error| none(Some(error.to_string())))?;
+    fn ema_of(&self, folder: &Path) -> Result<(State, StateDict, PathBuf)> {
+        let state = self.read_state(folder).map_err(|error| self.invalid(&error))?;
+        let ema = read_checked(folder, EMA, &state).map_err(|error| self.invalid(&error))?;
         Ok((state, ema, folder.join(EMA)))
+    }
+
+    fn invalid(&self, error: &Error) -> Error {
+        let reason = Some(error.to_string());
+        Error::NoCheckpoint { path: self.folder.clone(), network: self.network, reason }
     }
 
     fn read_state(&self, folder: &Path) -> Result<State> {
         let path = folder.join(STATE);
-        let bad = |problem: String| Error::BadFile {
-            path: path.clone(),
-            problem,
-            advice: "restore the file, or point `last` to an earlier step-N folder",
-        };
-        let text = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
-        let state: State = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+        let bad = |problem: String| Error::BadFile { path: path.clone(), problem, advice: RESTORE };
+        let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
+        let state: State = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+        if let Some(check) = &state.check {
+            let text = String::from_utf8_lossy(&bytes).replacen(&check_line(check), "", 1);
+            let found = sha256(text.as_bytes());
+            if found != *check {
+                return Err(bad(format!("its SHA-256 is {found}, but its line `check` says {check}")));
+            }
+        }
         if state.format != FORMAT {
             return Err(bad(format!("format {}, expected {FORMAT}", state.format)));
         }
@@ -207,21 +305,54 @@ impl Store {
     }
 }
 
+/// What to do about a file of a checkpoint.
+const RESTORE: &str = "restore the file, or point `last` to an earlier step-N folder";
+
+/// Writes the name of a checkpoint into `last` or `best` of the folder `store`.
+fn point(store: &Path, pointer: &str, name: &str) -> Result<()> {
+    Ok(pig_files::write(&store.join(pointer), name.as_bytes())?)
+}
+
+/// The name of the folder of a checkpoint.
+fn name_of(step: usize) -> String {
+    format!("step-{step:06}")
+}
+
+/// The step of a checkpoint's folder of this name.
+fn step_of(name: &str) -> Option<usize> {
+    let digits = name.strip_prefix("step-")?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+fn name(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+/// The line of state.json that holds the hash of the rest.
+fn check_line(check: &str) -> String {
+    format!(",\n  \"check\": \"{check}\"")
+}
+
 impl State {
     /// SHA-256 of the averaged weights' file.
     pub fn ema_sha256(&self) -> &str {
         self.sha256.get(EMA).map_or("", String::as_str)
+    }
+
+    /// Writes state.json with its own hash.
+    fn write(mut self, path: &Path) -> Result<()> {
+        let json =
+            |state: &Self| serde_json::to_string_pretty(state).map_err(|error| Error::io(path, "encode")(error.into()));
+        self.check = None;
+        self.check = Some(sha256(json(&self)?.as_bytes()));
+        Ok(pig_files::write(path, json(&self)?.as_bytes())?)
     }
 }
 
 fn read_checked(folder: &Path, file: &str, state: &State) -> Result<StateDict> {
     let path = folder.join(file);
     let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
-    let bad = |problem: String| Error::BadFile {
-        path: path.clone(),
-        problem,
-        advice: "restore the file, or point `last` to an earlier step-N folder",
-    };
+    let bad = |problem: String| Error::BadFile { path: path.clone(), problem, advice: RESTORE };
     let found = sha256(&bytes);
     if state.sha256.get(file) != Some(&found) {
         return Err(bad(format!("its SHA-256 is {found}, but state.json says {:?}", state.sha256.get(file))));

@@ -88,6 +88,27 @@ pub enum Error {
         /// The file that a run has.
         missing: &'static str,
     },
+    /// Data that are not where a run had them.
+    #[error("{}: {problem}; say where they are: --data DIR", run.display())]
+    DataMoved {
+        /// The run directory.
+        run: PathBuf,
+        /// Where they were, if the run says so.
+        problem: String,
+    },
+    /// A folder that a run remembers, and that cannot be used as its data.
+    #[error(
+        "{}: it says that the data of this run are in {}, but: {source}; if they are elsewhere, give --data DIR",
+        path.display(), folder.display()
+    )]
+    RememberedData {
+        /// The file that names the folder.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
     /// Nothing to resume or to sample from.
     #[error(
         "{}: no valid checkpoint of {network}{}; nothing was changed; train it first, or start anew with another --out",

@@ -4,7 +4,7 @@ use crate::{
     Config, Result,
     observer::{Observer, Silent},
     run_data::RunData,
-    run_dir::{RunDir, remembered_data},
+    run_dir::RunDir,
 };
 use pig_data::{Preparation, PreparedSet};
 use pig_metrics::{
@@ -81,9 +81,8 @@ fn borrow(pairs: &[PlainPair], [height, width]: [usize; 2]) -> Vec<Pair<'_>> {
 /// The real pairs of a run, from the folder `data` or else from the data folder that this machine remembers. If the remembered
 /// folder is not known or cannot be read, there are none.
 pub fn real_pairs(run: &RunDir, data: Option<&Path>) -> Result<Vec<PlainPair>> {
-    let Some(folder) = data.map(Path::to_owned).or_else(|| remembered_data(run)) else { return Ok(Vec::new()) };
     let silent: &dyn Observer = &Silent;
-    let run_data = RunData::of_run(&folder, run, silent);
+    let run_data = RunData::found(data, run, silent);
     match run_data {
         Ok(run_data) => Ok(prepared_pairs(&run_data.set)),
         Err(error) if data.is_some() => Err(error),

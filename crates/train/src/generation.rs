@@ -101,6 +101,9 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     } else {
         request.join.load(&request.run, &request.sets, device)?
     };
+    if let Some(text) = loaded.run.unverified() {
+        warn(observer, text);
+    }
     let given = GivenSet::open(&request.source, request.data.as_deref(), &loaded, device)?;
     let has_masks = loaded.config.method.has_masks();
     let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), device)?;

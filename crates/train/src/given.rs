@@ -5,7 +5,6 @@ use crate::{
     config::{GivenKind, Method},
     loaded::LoadedRun,
     run_data::RunData,
-    run_dir::remembered_data,
     sampler::Sampler,
     samples::{Given, Samples},
 };
@@ -213,13 +212,7 @@ fn refusal(source: &GivenSource, loaded: &LoadedRun) -> Error {
 
 /// The masks that the run was trained on.
 fn training_masks(data: Option<&Path>, loaded: &LoadedRun) -> Result<Vec<Vec<f32>>> {
-    let folder = data.map(Path::to_owned).or_else(|| remembered_data(&loaded.run));
-    let folder = folder.ok_or_else(|| Error::BadFile {
-        path: loaded.run.path().to_owned(),
-        problem: "the run's data folder is not where it was during training".to_owned(),
-        advice: "give it with --data DIR, or give masks with --given-mask DIR",
-    })?;
-    let run_data = RunData::of_run(&folder, &loaded.run, &crate::observer::Silent)?;
+    let run_data = RunData::found(data, &loaded.run, &crate::observer::Silent)?;
     run_data.check_unchanged(&loaded.run)?;
     let [training, _] = run_data.parts();
     Ok((0..training.len()).map(|index| training.mask(index).to_vec()).collect())

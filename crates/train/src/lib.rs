@@ -21,6 +21,7 @@ pub mod latents;
 pub mod load;
 pub mod loaded;
 pub mod logged;
+pub mod mark;
 pub mod meter;
 pub mod methods;
 pub mod metrics_log;

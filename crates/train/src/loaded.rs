@@ -31,9 +31,10 @@ pub struct LoadedRun {
 }
 
 impl LoadedRun {
-    /// Loads a run for sampling with the settings `sets`. They may change only the `[sample]` section, and `ddpm` to `ddim` or back.
+    /// Loads a run for sampling with the settings `sets`. They may change only the `[sample]` section, and `ddpm` to `ddim` or back. The files
+    /// of the run are verified if its provenance has their hashes.
     pub fn open(path: &Path, sets: &[String], device: &Device) -> Result<Self> {
-        let run = RunDir::open(path)?;
+        let run = RunDir::open_verified(path)?;
         let trained = run.config()?;
         let config = sample_settings(&trained, sets)?;
         let loaded = methods::load(path, &config, device)?;

@@ -3,7 +3,7 @@
 use crate::{
     Config, Error, Result,
     observer::{Event, Observer, note, warn},
-    run_dir::{Provenance, RunDir, config_sha256, now, program},
+    run_dir::{DATA_PATH, Provenance, RunDir, config_sha256, now, program, remembered_data},
 };
 use burn::tensor::Device;
 use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, Splits, split_by_group};
@@ -53,6 +53,19 @@ impl RunData {
         Self::load(dataset, splits, preparation, observer)
     }
 
+    /// The same from `data`, or else from where the run had its data when it began.
+    pub fn found(data: Option<&Path>, run: &RunDir, observer: &dyn Observer) -> Result<Self> {
+        if let Some(data) = data {
+            return Self::of_run(data, run, observer);
+        }
+        let folder = remembered_data(run)?;
+        Self::of_run(&folder, run, observer).map_err(|source| Error::RememberedData {
+            path: run.path().join(DATA_PATH),
+            folder,
+            source: Box::new(source),
+        })
+    }
+
     fn load(mut dataset: Dataset, splits: Splits, preparation: Preparation, observer: &dyn Observer) -> Result<Self> {
         dataset.pairs.retain(|pair| !splits.hides(&pair.id));
         let set = prepared(&dataset, &preparation, observer)?;
@@ -85,6 +98,8 @@ impl RunData {
             device: format!("{device:?}"),
             threads: rayon::current_num_threads(),
             added: None,
+            preparation_sha256: None,
+            splits_file_sha256: None,
         }
     }
 
@@ -95,7 +110,7 @@ impl RunData {
             return Ok(());
         }
         Err(Error::Mismatch {
-            what: "the prepared data's SHA-256",
+            what: "the prepared data's SHA-256 in provenance.json",
             found,
             expected,
             advice: "images or masks have changed since the run was started; start a new run with another --out",

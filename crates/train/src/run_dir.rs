@@ -4,7 +4,11 @@ use crate::{Config, Error, Result, config::Layers};
 use pig_data::{Preparation, Splits};
 use pig_files::sha256;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// The resolved configuration.
 pub const CONFIG: &str = "config.toml";
@@ -46,6 +50,12 @@ pub struct Provenance {
     /// Number of generated training pairs, beside or instead of real ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<usize>,
+    /// SHA-256 of preparation.json; none in runs of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preparation_sha256: Option<String>,
+    /// SHA-256 of splits.json as a file, whose lists have a hash of their own; none in runs of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub splits_file_sha256: Option<String>,
 }
 
 /// Name and version of this program.
@@ -69,9 +79,15 @@ impl RunDir {
         provenance: &Provenance,
     ) -> Result<Self> {
         Self::check_free(path)?;
-        pig_files::create_folder(path, |folder| Self::fill(folder, config, splits, preparation, provenance))
-            // Another process may have created it meanwhile.
-            .or_else(|error: Error| Self::check_free(path).and(Err(error)))?;
+        let filled =
+            pig_files::create_folder(path, |folder| Self::fill(folder, config, splits, preparation, provenance));
+        filled.map_err(|error| match error {
+            // Another process may have created the run meanwhile.
+            Error::File(error) if error.source.kind() == ErrorKind::DirectoryNotEmpty => {
+                Error::RunExists { path: path.to_owned() }
+            }
+            other => other,
+        })?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -83,9 +99,14 @@ impl RunDir {
         provenance: &Provenance,
     ) -> Result<()> {
         pig_files::write(&folder.join(CONFIG), config.as_bytes())?;
-        pig_files::write_json(&folder.join(PROVENANCE), provenance)?;
         pig_files::write_json(&folder.join(PREPARATION), preparation)?;
-        Ok(splits.save(&folder.join(SPLITS))?)
+        splits.save(&folder.join(SPLITS))?;
+        let provenance = Provenance {
+            preparation_sha256: Some(hash_of(&folder.join(PREPARATION))?),
+            splits_file_sha256: Some(hash_of(&folder.join(SPLITS))?),
+            ..provenance.clone()
+        };
+        Ok(pig_files::write_json(&folder.join(PROVENANCE), &provenance)?)
     }
 
     /// Refuses a directory that exists and is not empty.
@@ -108,6 +129,62 @@ impl RunDir {
             }
         }
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// Opens a run directory to use its networks, and [verifies](Self::verify) it if it says where it comes from.
+    pub fn open_verified(path: &Path) -> Result<Self> {
+        let run = Self::open(path)?;
+        if run.unverified().is_none() {
+            run.verify()?;
+        }
+        Ok(run)
+    }
+
+    /// What the user should know of a run that cannot be verified.
+    pub fn unverified(&self) -> Option<String> {
+        let path = self.path.join(PROVENANCE);
+        let told = || {
+            format!(
+                "{} is missing: nothing shows whether {CONFIG}, {PREPARATION} and {SPLITS} are those of the training",
+                path.display()
+            )
+        };
+        (!path.exists()).then(told)
+    }
+
+    /// Checks that configuration, preparation and split are those that the run began with.
+    ///
+    /// # Errors
+    /// When provenance.json cannot be read, or another file has another hash than it says.
+    pub fn verify(&self) -> Result<()> {
+        let provenance = self.provenance()?;
+        let files = [
+            (CONFIG, Some(provenance.config_sha256)),
+            (PREPARATION, provenance.preparation_sha256),
+            (SPLITS, provenance.splits_file_sha256),
+        ];
+        for (file, expected) in files {
+            let (path, Some(expected)) = (self.path.join(file), expected) else { continue };
+            let found = hash_of(&path)?;
+            if found != expected {
+                return Err(Error::BadFile {
+                    path,
+                    problem: format!("its SHA-256 is {found}, but {PROVENANCE} says {expected}"),
+                    advice: "one of the two files was changed after the run began; restore it, or train a new run for other settings",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps other processes from training this run until the returned file is dropped.
+    pub fn lock(&self) -> Result<File> {
+        let locked = pig_files::lock(&self.path).map_err(Error::io(&self.path.join(".lock"), "lock"))?;
+        locked.ok_or_else(|| Error::BadFile {
+            path: self.path.clone(),
+            problem: "another process is training this run".to_owned(),
+            advice: "wait until it ends, or stop it",
+        })
     }
 
     /// The directory.
@@ -151,6 +228,10 @@ impl RunDir {
     }
 }
 
+fn hash_of(path: &Path) -> Result<String> {
+    Ok(sha256(&std::fs::read(path).map_err(Error::io(path, "read"))?))
+}
+
 /// SHA-256 of a configuration's TOML.
 pub fn config_sha256(config: &str) -> String {
     sha256(config.as_bytes())
@@ -165,8 +246,15 @@ pub fn remember_data(run: &RunDir, data: &Path) -> Result<()> {
     Ok(pig_files::write(&run.path().join(DATA_PATH), absolute.to_string_lossy().as_bytes())?)
 }
 
-/// The data folder of a run on this machine, if it is known and still exists.
-pub fn remembered_data(run: &RunDir) -> Option<PathBuf> {
-    let path = std::fs::read_to_string(run.path().join(DATA_PATH)).ok()?;
-    Some(PathBuf::from(path)).filter(|path| path.is_dir())
+/// The data folder of a run on this machine.
+///
+/// # Errors
+/// When the run does not say where it is, or it is not there any more.
+pub fn remembered_data(run: &RunDir) -> Result<PathBuf> {
+    let problem = match std::fs::read_to_string(run.path().join(DATA_PATH)).map(PathBuf::from) {
+        Ok(path) if path.is_dir() => return Ok(path),
+        Ok(path) => format!("its data are not at {} any more", path.display()),
+        Err(error) => format!("the run does not say where its data were ({DATA_PATH}: {error})"),
+    };
+    Err(Error::DataMoved { run: run.path().to_owned(), problem })
 }

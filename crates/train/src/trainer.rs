@@ -90,12 +90,17 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let config = self.objective.context().config;
         let (train, role) = (&config.train, self.objective.role());
         let steps = config.steps(role);
-        let mut log = MetricsLog::open(self.run, role.name(), self.state.step)?;
+        let mut log = MetricsLog::open(self.run, role.name(), self.state.step, self.state.metrics.as_ref())?;
         let mut meter = Meter::default();
+        let due = |step: usize, every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
+        if self.state.step > 0 && due(self.state.step, train.preview_every) {
+            // A training that was killed after this checkpoint has no preview of it; one that is there is kept.
+            self.show(preview)?;
+        }
         self.observer.event(Event::Begin { stage: role.name().to_owned(), total: steps, done: self.state.step });
         while self.state.step < steps {
             if self.observer.stop_requested() {
-                self.checkpoint(false)?;
+                self.checkpoint(&log, false)?;
                 self.observer.event(Event::End);
                 return Ok(Outcome::Interrupted);
             }
@@ -110,9 +115,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 line.gradient_norm = Some(norm);
                 line.images_per_second = Some(meter.take());
             }
-            let due = |every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
             let mut is_best = false;
-            if due(train.validate_every) && !self.sets.validation.is_empty() {
+            if due(step, train.validate_every) && !self.sets.validation.is_empty() {
                 let (validation, reconstruction) = self.validate()?;
                 line.reconstruction = reconstruction;
                 let mean = validation.mean as f32;
@@ -126,14 +130,11 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 log.write(&line)?;
             }
             self.observer.event(Event::Progress { done: step, message: meter.message(loss, &line) });
-            if step == steps || due(train.checkpoint_every) || is_best {
-                self.checkpoint(is_best)?;
+            if step == steps || due(step, train.checkpoint_every) || is_best {
+                self.checkpoint(&log, is_best)?;
             }
-            // This comes after the checkpoint: a preview that cannot be drawn or written must not lose the training.
-            if due(train.preview_every)
-                && let Err(error) = preview(step, &self.averaged()?)
-            {
-                warn(self.observer, format!("no preview at step {step}: {error}"));
+            if due(step, train.preview_every) {
+                self.show(preview)?;
             }
         }
         self.observer.event(Event::End);
@@ -141,6 +142,15 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 
     /// Makes one optimiser step. Returns the loss, the learning rate and the gradient's norm.
+    /// Shows a preview, after the checkpoint: one that cannot be drawn or written must not cost the training.
+    fn show(&self, preview: &mut Preview<'_, O::Network>) -> Result<()> {
+        let step = self.state.step;
+        if let Err(error) = preview(step, &self.averaged()?) {
+            warn(self.observer, format!("no preview at step {step}: {error}"));
+        }
+        Ok(())
+    }
+
     fn train_step(&mut self, steps: usize) -> Result<(f32, f64, f64)> {
         let (config, step) = (self.objective.context().config, self.state.step);
         let train = &config.train;
@@ -225,8 +235,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
         (sum / count as f64, reconstruction)
     }
 
-    fn checkpoint(&self, is_best: bool) -> Result<()> {
-        self.store.save(Checkpoint::of(&self.state, self.network(), &self.optimizer), is_best)
+    fn checkpoint(&self, log: &MetricsLog, is_best: bool) -> Result<()> {
+        self.store.save(Checkpoint::of(&self.state, self.network(), &self.optimizer, log.mark()?), is_best)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     preview::Previews,
     role::Role,
     run_data::RunData,
-    run_dir::{DATA_PATH, RunDir, remember_data, remembered_data},
+    run_dir::{RunDir, remember_data},
     sets::Sets,
     trainer::Trainer,
 };
@@ -60,6 +60,7 @@ fn start(
     let text = config.to_toml();
     let provenance = run_data.provenance(&text, run_data.set.sha256(), device);
     let run = RunDir::create(out, &text, &run_data.splits, &run_data.preparation, &provenance)?;
+    let _lock = run.lock()?;
     remember_data(&run, data)?;
     if let Some(model) = frozen_model_y {
         model.install(run.path())?;
@@ -70,29 +71,30 @@ fn start(
 /// Continues a run. Without `data`, the data folder is the one that the run was started with.
 pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     let run = RunDir::open(run)?;
+    run.verify()?;
     let config = run.config()?;
     config.check()?;
     let first = config.roles()[0].name();
-    if !Store::new(run.path(), first).exists() {
+    if !Store::new(run.path(), first).exists()? {
         return Err(Error::NoCheckpoint {
             path: run.path().join("checkpoints").join(first),
             network: first,
             reason: None,
         });
     }
-    let data = match data {
-        Some(data) => data.to_owned(),
-        None => {
-            remembered_data(&run).ok_or_else(|| Error::NotARun { path: run.path().to_owned(), missing: DATA_PATH })?
-        }
-    };
-    go_on(&run, &data, device, observer)
+    continued(&run, data, device, observer)
 }
 
 /// Continues a run from its present state, even before its first checkpoint.
 pub fn go_on(run: &RunDir, data: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+    run.verify()?;
+    continued(run, Some(data), device, observer)
+}
+
+fn continued(run: &RunDir, data: Option<&Path>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     let config = run.config()?;
-    let run_data = RunData::of_run(data, run, observer)?;
+    let _lock = run.lock()?;
+    let run_data = RunData::found(data, run, observer)?;
     run_data.check_unchanged(run)?;
     train_networks(run, &config, &run_data, device, observer)
 }
@@ -145,12 +147,12 @@ impl ObjectiveTask for Training<'_> {
     fn run<O: Objective>(self, objective: &O) -> Result<Outcome> {
         let Self { run, sets, device, observer } = self;
         let (config, role) = (objective.context().config, objective.role());
-        let resume = Store::new(run, role.name()).exists();
+        let resume = Store::new(run, role.name()).exists()?;
         let trainer = Trainer::new(objective, sets, device, run, observer, resume)?;
         let previews = Previews::new(config, sets.validation, run, device, observer);
         let outcome = trainer.run(&mut |step, averaged| match objective.networks(averaged) {
-            Some(networks) => previews.write(role, step, networks.as_ref()),
-            None => Ok(()),
+            Some(networks) if !previews.are_there(role, step) => previews.write(role, step, networks.as_ref()),
+            Some(_) | None => Ok(()),
         })?;
         if outcome == Outcome::Finished
             && let Some(text) = objective.finish(run, sets, device)?

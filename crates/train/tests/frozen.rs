@@ -57,7 +57,7 @@ fn the_guider_alone_is_trained() {
         assert!(Model::open(&run, Some("model_y")).unwrap().arrays == weights(&first, "model_y"), "{conditioning}");
         // Algorithm 1 does not use model_y: the guider is equal, bit for bit, to the guider of the first run.
         assert!(weights(&run, "model_x") == weights(&first, "model_x"), "{conditioning}");
-        assert!(!Store::new(&run, "model_y").exists());
+        assert!(!Store::new(&run, "model_y").exists().unwrap());
         // The run contains the model itself, so the folder that it came from is no longer needed.
         let summary =
             generate(&request(&run, &folder.path().join(format!("{set}-pairs")), Join::default()), &device(), &Silent);

@@ -59,7 +59,7 @@ pub(crate) fn train_generator(
     if !run.exists() {
         return train_on(config, data, fold, run, device, observer);
     }
-    let found = RunDir::open(run)?;
+    let found = RunDir::open_verified(run)?;
     check_unseen(&found, fold)?;
     if found.config()? != *config {
         return Err(Error::BadFile {

@@ -35,7 +35,7 @@ impl Join {
 
     /// Loads the run's configuration and preparation with these models. Channels, sizes and schedules that do not fit are refused.
     pub fn load(&self, run: &Path, sets: &[String], device: &Device) -> Result<LoadedRun> {
-        let run_dir = RunDir::open(run)?;
+        let run_dir = RunDir::open_verified(run)?;
         let mut config = run_dir.config()?;
         if config.method != Method::Pig {
             return Err(Error::Mismatch {

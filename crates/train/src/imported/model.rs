@@ -145,7 +145,7 @@ impl Model {
         if path.join(DESCRIPTION).is_file() {
             return Self::open_imported(path);
         }
-        let run = RunDir::open(path)?;
+        let run = RunDir::open_verified(path)?;
         Self::of_run(&run, network)
     }
 
@@ -175,7 +175,7 @@ impl Model {
         if path.join(DESCRIPTION).is_file() {
             return Self::open(path, None);
         }
-        let run = RunDir::open(path)?;
+        let run = RunDir::open_verified(path)?;
         let trained = run.config()?.roles();
         let role = roles.iter().find(|role| trained.contains(role)).unwrap_or(&roles[0]);
         Self::of_run(&run, Some(role.name()))
