@@ -62,6 +62,7 @@ pub(crate) fn open(path: &Path) -> Result<Option<Tiff>> {
 
 /// The kind of a TIFF, or what pixels it has instead.
 fn kind<R: Read + Seek>(decoder: &mut Decoder<R>) -> std::result::Result<Option<Kind>, String> {
+    use PhotometricInterpretation::{BlackIsZero, RGBPalette, WhiteIsZero, YCbCr};
     let mut numbers = |tag| decoder.find_tag_unsigned_vec::<u16>(tag).ok().flatten().unwrap_or_default();
     let bits = numbers(Tag::BitsPerSample).first().copied().unwrap_or(1);
     match numbers(Tag::SampleFormat).first() {
@@ -74,7 +75,6 @@ fn kind<R: Read + Seek>(decoder: &mut Decoder<R>) -> std::result::Result<Option<
     let alpha = matches!(numbers(Tag::ExtraSamples).first(), Some(1 | 2));
     let photometric = numbers(Tag::PhotometricInterpretation).first().copied();
     let photometric = photometric.and_then(PhotometricInterpretation::from_u16);
-    use PhotometricInterpretation::{BlackIsZero, RGBPalette, WhiteIsZero, YCbCr};
     match (photometric, samples, bits) {
         (Some(RGBPalette), 1, 1 | 2 | 4 | 8) => Ok(Some(Kind::Palette(bits as u8))),
         (Some(RGBPalette), ..) => Err(format!("{bits}-bit palette with {samples} sample(s) a pixel")),

@@ -169,8 +169,21 @@ fn begins_a_data_set(head: &[u8], length: u64) -> bool {
         } else {
             match VR::from_binary([representation[0], representation[1]]) {
                 None => return false,
-                Some(VR::OB | VR::OD | VR::OF | VR::OL | VR::OV | VR::OW | VR::SQ) => (at + 12, number(at + 8, 4)),
-                Some(VR::SV | VR::UC | VR::UN | VR::UR | VR::UT | VR::UV) => (at + 12, number(at + 8, 4)),
+                Some(
+                    VR::OB
+                    | VR::OD
+                    | VR::OF
+                    | VR::OL
+                    | VR::OV
+                    | VR::OW
+                    | VR::SQ
+                    | VR::SV
+                    | VR::UC
+                    | VR::UN
+                    | VR::UR
+                    | VR::UT
+                    | VR::UV,
+                ) => (at + 12, number(at + 8, 4)),
                 Some(_) => (at + 8, number(at + 6, 2)),
             }
         };

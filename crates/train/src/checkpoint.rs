@@ -21,12 +21,12 @@ const EMA: &str = "ema.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 
-/// The data beside the arrays that a training needs to continue.
 /// The newest checkpoint.
 const LAST: &str = "last";
 /// The checkpoint of the lowest validation loss.
 const BEST: &str = "best";
 
+/// The data beside the arrays that a training needs to continue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Version of the files' layout.

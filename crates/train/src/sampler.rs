@@ -39,9 +39,8 @@ impl<'a> Sampler<'a> {
         self
     }
 
-    /// The noise schedule of the chains.
-    /// The same sampler, whose samplings end after the turn in which `stop` is set. What they return then is not whole: some or all images
-    /// are missing.
+    /// The same sampler, whose samplings end after the turn in which `stop` is set. The result is then incomplete: some or all images are
+    /// missing.
     #[must_use]
     pub fn until(mut self, stop: &Stop<'_>) -> Self {
         self.chains = self.chains.until(Arc::clone(stop.flag()));
@@ -62,6 +61,7 @@ impl<'a> Sampler<'a> {
         self.chains.is_stopped()
     }
 
+    /// The noise schedule of the chains.
     pub fn schedule(&self) -> &Schedule {
         &self.chains.schedule
     }

@@ -288,7 +288,6 @@ impl Config {
     }
 }
 
-/// Unless `holds`, fails with the key, its value and the expected value.
 /// Fails unless `found` is a number from 1 to `most`.
 pub fn require_count(key: &str, found: usize, most: usize) -> Result<()> {
     require((1..=most).contains(&found), key, found, &format!("1 to {most}"))
@@ -305,6 +304,7 @@ pub fn require_channels(key: &str, channels: &[usize]) -> Result<()> {
     channels.iter().try_for_each(|&channels| require_count(key, channels, MOST_CHANNELS))
 }
 
+/// Unless `holds`, fails with the key, its value and the expected value.
 pub fn require(holds: bool, key: &str, found: impl std::fmt::Display, expected: &str) -> Result<()> {
     if holds {
         return Ok(());
