@@ -51,7 +51,7 @@ impl Staging {
     pub(crate) fn file(&self, name: &str) -> Result<StagedFile> {
         let path = self.path(name)?;
         let file = File::create(&path).map_err(ExportError::io(&path, "write"))?;
-        Ok(StagedFile { path, file: BufWriter::new(file) })
+        Ok(StagedFile { path, file: BufWriter::new(file), failed: None })
     }
 
     /// Brings the files to disk and gives the folder its final name.
@@ -112,6 +112,8 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
 pub(crate) struct StagedFile {
     path: PathBuf,
     file: BufWriter<File>,
+    /// The first error of writing through [`Write`], which some encoders do not pass on.
+    failed: Option<std::io::Error>,
 }
 
 impl StagedFile {
@@ -125,6 +127,11 @@ impl StagedFile {
         self.file.flush().map_err(ExportError::io(&self.path, "write"))
     }
 
+    /// The error of writing that an encoder met, if it met one.
+    pub(crate) fn failure(&mut self) -> Option<ExportError> {
+        self.failed.take().map(ExportError::io(&self.path, "write"))
+    }
+
     /// The path, for errors.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -133,10 +140,37 @@ impl StagedFile {
 
 impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write(bytes)
+        let written = self.file.write(bytes);
+        if let Err(error) = &written
+            && error.kind() != std::io::ErrorKind::Interrupted
+        {
+            self.failed = Some(error.kind().into());
+        }
+        written
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
+        let flushed = self.file.flush();
+        if let Err(error) = &flushed {
+            self.failed = Some(error.kind().into());
+        }
+        flushed
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_even_where_an_encoder_hides_it() {
+        let path = PathBuf::from("/dev/full");
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let mut staged = StagedFile { path, file: BufWriter::with_capacity(1, file), failed: None };
+        let hidden = staged.write_all(b"some bytes").map_err(|_| "could not print the data set");
+        hidden.unwrap_err();
+        let error = staged.failure().unwrap().to_string();
+        assert_eq!(error, "/dev/full: cannot write: the disk is full; free some space and run the same command again");
+        assert!(staged.failure().is_none());
     }
 }

@@ -139,6 +139,7 @@ fn exported_voxels_lie_where_the_source_has_them() {
                         strict: true,
                         cost: Cost::default(),
                         links: None,
+                        prune: false,
                     },
                     &Silent,
                 )

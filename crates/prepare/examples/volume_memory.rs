@@ -55,6 +55,7 @@ fn measure(name: &str, source: &Path, folder: &Path, key: &Key, config: PrepareC
         strict: true,
         cost: Cost::default(),
         links: None,
+        prune: false,
     };
     let since = Instant::now();
     let summary = prepare(&request, &Silent).expect("a volume that can be prepared");

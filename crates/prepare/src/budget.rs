@@ -1,12 +1,23 @@
 //! A bound on the memory that all threads together may use.
 
+use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use crate::sources::Cost;
+use pig_data::read::read_header;
+
+use crate::error::Result;
+use crate::sources::{Cost, Volume, within};
 
 /// Bytes per pixel while a slice is being prepared: stored, modality (f64), displayed, cropped and resized values, and the mask.
 /// 17 were measured (examples/volume_memory.rs).
 const BYTES_A_PIXEL: u64 = 24;
+
+/// Bytes per pixel of a picture from its decoding on, on top of the decoder's. 14 were measured for an 8-bit gray JPEG in
+/// preparation and 20 in inspection.
+const PICTURE_BYTES: u64 = 20;
+
+/// More bytes per pixel of a colour picture, whose three channels are decoded before they are reduced to one.
+const COLOUR_BYTES: u64 = 14;
 
 /// Slices of volumes may use one part in this many of the memory, so that preparing a volume of hundreds of megabytes takes less
 /// memory than the volume itself, on any number of processors. Single images, which are larger, may use all of it.
@@ -43,11 +54,31 @@ impl Budget {
         (self.limit / VOLUME_PART / bytes(size).max(1)).max(1) as usize
     }
 
+    /// Waits until a slice of `volume` fits into the budget; `None` for a picture, whose share is held since it was opened.
+    pub(crate) fn slice(&self, volume: &Volume) -> Option<Share<'_>> {
+        (!matches!(volume, Volume::Picture(_))).then(|| self.take(volume.size(), volume.slices()))
+    }
+
     /// Waits until a slice of `size`, one of `slices`, fits into the budget. A slice that exceeds the limit by itself waits until
     /// nothing else is in use. While a share is held, the thread must not wait for other threads of the pool.
-    pub(crate) fn take(&self, size: [usize; 2], slices: usize) -> Share<'_> {
+    fn take(&self, size: [usize; 2], slices: usize) -> Share<'_> {
         let bytes = bytes(size);
-        let held = Used { all: bytes, volumes: if slices > 1 { bytes } else { 0 } };
+        self.wait(Used { all: bytes, volumes: if slices > 1 { bytes } else { 0 } })
+    }
+
+    /// Waits until a picture fits into the budget, from its decoding until it is prepared: [`Self::take`] is not called for it.
+    ///
+    /// # Errors
+    /// When its header cannot be read, or the picture alone would take more than the limit.
+    pub(crate) fn picture(&self, path: &Path) -> Result<Share<'_>> {
+        let header = read_header(path)?;
+        let each = PICTURE_BYTES + if header.colour { COLOUR_BYTES } else { 0 };
+        let needed = (header.width as u64).saturating_mul(header.height as u64).saturating_mul(each);
+        within(path, "the picture", needed, self.limit)?;
+        Ok(self.wait(Used { all: needed, volumes: 0 }))
+    }
+
+    fn wait(&self, held: Used) -> Share<'_> {
         let full = |used: u64, more: u64, limit: u64| used > 0 && more > 0 && used + more > limit;
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let mut used = self

@@ -104,6 +104,19 @@ pub enum PrepareError {
         expected: String,
     },
 
+    /// A mask with values that are no labels, or labels that the data set does not declare.
+    #[error("{}: {problem}; expected {expected}; {remedy}", path.display())]
+    Labels {
+        /// The mask.
+        path: PathBuf,
+        /// The values found, with how many pixels have each.
+        problem: String,
+        /// The values expected.
+        expected: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+
     /// An annotation file that cannot be read.
     #[error("{}: {problem}; expected {expected}; correct the file or remove it", path.display())]
     Annotation {
@@ -182,20 +195,56 @@ pub enum PrepareError {
     },
 
     /// A prepared set without a single pair.
-    #[error("{}: no pair was made: {why}; see errors.csv, and check prepare.empty_share and prepare.mask_values",
-            path.display())]
+    #[error("{}: no pair was made: {why}; {remedy}", path.display())]
     NoPairs {
         /// The output folder.
         path: PathBuf,
-        /// How many cases failed and how many were left out.
+        /// How many cases failed and how many were left out, with the first reason.
         why: String,
+        /// What to do, which depends on the cause.
+        remedy: &'static str,
+    },
+
+    /// There is no space left.
+    #[error("{}: cannot {action}: the disk is full; free some space and run the same command again, which keeps what is finished",
+            path.display())]
+    Full {
+        /// The file that could not be written.
+        path: PathBuf,
+        /// The verb that failed, such as "write".
+        action: &'static str,
     },
 }
 
 impl PrepareError {
+    /// The error as one of a full disk, if it is one.
+    pub(crate) fn full(&self) -> Option<Self> {
+        let (path, action, source) = match self {
+            Self::File(error) => (&error.path, error.action, &error.source),
+            Self::Data(DataError::Io { path, action, source }) => (path, *action, source),
+            Self::Full { path, action } => return Some(Self::Full { path: path.clone(), action: *action }),
+            _ => return None,
+        };
+        pig_files::is_full(source).then(|| Self::Full { path: path.clone(), action })
+    }
+
     /// Wraps an error of the operating system with the path and the verb that failed.
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let wrap = DataError::io(path, action);
         move |error| Self::Data(wrap(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_errors() {
+        let of = |kind: std::io::ErrorKind| PrepareError::io(Path::new("out/a.png"), "write")(kind.into());
+        let full = of(std::io::ErrorKind::StorageFull).full().unwrap();
+        assert!(full.to_string().starts_with("out/a.png: cannot write: the disk is full; free some space"), "{full}");
+        assert!(full.full().is_some() && of(std::io::ErrorKind::QuotaExceeded).full().is_some());
+        assert!(of(std::io::ErrorKind::PermissionDenied).full().is_none());
     }
 }

@@ -20,6 +20,7 @@ pub mod pipeline;
 pub mod prepared_folder;
 pub mod privacy;
 pub mod record;
+mod remarks;
 pub mod settings;
 pub mod sources;
 pub mod transform;

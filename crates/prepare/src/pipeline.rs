@@ -1,6 +1,6 @@
 //! Prepares a source folder: cases run in parallel, every finished case is kept, and the result is the same every time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,18 +10,23 @@ use pig_data::table::{Column, Columns, write_csv};
 
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
-use crate::layouts::{Case, Found, ImageSource, find};
+use crate::layouts::{Case, Found, find};
 use crate::prepared_folder::{CaseState, Description, Folder, begun, hash_texts};
 use crate::privacy::Key;
-use crate::record::{Grouping, Record};
-use crate::settings::Names;
+use crate::record::Record;
 
 mod case;
+mod ids;
+mod notes;
+mod request;
+mod sixteen;
 mod work;
 
+use ids::case_ids;
+use notes::{case_notes, notes, warnings};
 use work::Work;
 
-pub use work::{Progress, Request, Silent};
+pub use request::{Progress, Request, Silent};
 
 /// The result of a preparation.
 #[derive(Debug, Clone)]
@@ -36,14 +41,21 @@ pub struct Summary {
     pub errors: Vec<(String, String)>,
     /// Notes for the user. Of names, they contain only those of files.
     pub notes: Vec<String>,
+    /// What the user should look at before the pairs are used.
+    pub warnings: Vec<String>,
 }
 
 /// Prepares a folder.
 ///
 /// # Errors
-/// When settings, source, output folder or key cannot be used; when a case fails and `strict` is set; when no pair was made.
+/// When the disk is full; when settings, source, output folder or key cannot be used; when a case fails and `strict` is set; when
+/// no pair was made.
 /// Without `strict`, a case that fails is listed in the summary and in errors.csv, and the other cases are still prepared.
 pub fn prepare(request: &Request, progress: &dyn Progress) -> Result<Summary> {
+    prepare_all(request, progress).map_err(|error| error.full().unwrap_or(error))
+}
+
+fn prepare_all(request: &Request, progress: &dyn Progress) -> Result<Summary> {
     request.config.check()?;
     let folder_path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     if folder_path(&request.out).starts_with(folder_path(&request.source)) {
@@ -61,12 +73,26 @@ pub fn prepare(request: &Request, progress: &dyn Progress) -> Result<Summary> {
     let key = request.key.as_ref().map(Key::fingerprint).unwrap_or_default();
     let description = begun(found.layout, &request.config, key);
     let folder = Folder::open(&request.out, &description)?;
+    let unreadable_files = found.unreadable.len();
     let mut outcomes = unreadable(request, &mut found)?;
     let ids = case_ids(&found.cases, request);
-    let work =
-        Work { request, layout: found.layout, folder: &folder, ids: &ids, progress, budget: Budget::of(&request.cost) };
+    let budget = Budget::of(&request.cost);
+    let sixteen = sixteen::measure(&found.cases, found.layout, request, &budget, progress);
+    if let Some(sixteen) = &sixteen {
+        found.notes.push(sixteen.note());
+    }
+    let work = Work {
+        request,
+        layout: found.layout,
+        folder: &folder,
+        ids: &ids,
+        progress,
+        budget,
+        sixteen: sixteen.as_ref(),
+        full: AtomicBool::new(false),
+    };
     outcomes.extend(work.run(&found.cases)?);
-    finish(&work, &found, outcomes, description)
+    finish(&work, &found, outcomes, description, unreadable_files)
 }
 
 /// The errors of files that could not be read while the source was searched.
@@ -94,7 +120,8 @@ impl Work<'_> {
         self.progress.begin(cases.len());
         let (failed, done) = (AtomicBool::new(false), AtomicUsize::new(0));
         let one = |case: &Case| {
-            if self.progress.stop_requested() || (self.request.strict && failed.load(Ordering::Relaxed)) {
+            let failed_before = self.request.strict && failed.load(Ordering::Relaxed);
+            if self.progress.stop_requested() || failed_before || self.full.load(Ordering::Relaxed) {
                 return Outcome::Stopped;
             }
             let outcome = match case::prepare_case(self, case) {
@@ -102,6 +129,9 @@ impl Work<'_> {
                 Ok(None) => Outcome::Stopped,
                 Err(error) => {
                     failed.store(true, Ordering::Relaxed);
+                    if error.full().is_some() {
+                        self.full.store(true, Ordering::Relaxed);
+                    }
                     Outcome::Failed(place_below(&self.request.source, case.image.path()), error)
                 }
             };
@@ -109,19 +139,24 @@ impl Work<'_> {
             outcome
         };
         let outcomes: Vec<Outcome> = cases.par_iter().map(one).collect();
-        if !self.request.strict {
-            return Ok(outcomes);
-        }
+        // A full disk is no fault of the source: it ends the preparation, and is not listed among the errors of files.
         let fail = |outcome| match outcome {
-            Outcome::Failed(_, error) => Err(error),
+            Outcome::Failed(_, error) if self.request.strict || error.full().is_some() => Err(error),
             other => Ok(other),
         };
         outcomes.into_iter().map(fail).collect()
     }
 }
 
-/// Writes manifests, errors, links and the description, unless the preparation was stopped.
-fn finish(work: &Work<'_>, found: &Found, outcomes: Vec<Outcome>, mut description: Description) -> Result<Summary> {
+/// Writes manifests, errors, links and the description, unless the preparation was stopped. `unreadable` files of the source could
+/// not be read while it was searched.
+fn finish(
+    work: &Work<'_>,
+    found: &Found,
+    outcomes: Vec<Outcome>,
+    mut description: Description,
+    unreadable: usize,
+) -> Result<Summary> {
     let request = work.request;
     let mut summary = Summary {
         description: description.clone(),
@@ -129,8 +164,11 @@ fn finish(work: &Work<'_>, found: &Found, outcomes: Vec<Outcome>, mut descriptio
         stopped: false,
         errors: Vec::new(),
         notes: found.all_notes(),
+        warnings: Vec::new(),
     };
     let (mut records, mut sources): (Vec<Record>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut told = Vec::new();
+    let total = outcomes.len();
     for outcome in outcomes {
         match outcome {
             Outcome::Stopped => summary.stopped = true,
@@ -144,6 +182,7 @@ fn finish(work: &Work<'_>, found: &Found, outcomes: Vec<Outcome>, mut descriptio
                 description.left_out_empty += state.left_out_empty;
                 description.left_out_without_mask += state.left_out_without_mask;
                 sources.push(state.source_sha256);
+                told.extend(state.notes);
                 records.extend(state.records);
             }
         }
@@ -156,22 +195,16 @@ fn finish(work: &Work<'_>, found: &Found, outcomes: Vec<Outcome>, mut descriptio
     work.folder.errors(&summary.errors)?;
     description.errors = summary.errors.len();
     if records.is_empty() {
-        let why = format!(
-            "{} of {} image(s) or volume(s) could not be prepared, {} image(s) or slice(s) without lesion and {} without a \
-             mask were left out",
-            summary.errors.len(),
-            found.cases.len(),
-            description.left_out_empty,
-            description.left_out_without_mask
-        );
-        return Err(PrepareError::NoPairs { path: request.out.clone(), why });
+        return Err(no_pairs(&request.out, &summary, &description, total));
     }
+    let pairs = work.folder.check(&records)?;
     work.folder.manifest(&records)?;
     if let Some(path) = &request.links {
         write_links(path, &records, work, &found.cases)?;
     }
+    orphans(work, unreadable, &mut summary)?;
     description.complete = true;
-    description.pairs = records.len();
+    description.pairs = pairs;
     description.empty_masks = records.iter().filter(|record| record.mask_pixels == 0).count();
     let patients: BTreeSet<&str> = records.iter().map(|record| record.patient.as_str()).collect();
     description.patients = patients.iter().filter(|patient| !patient.is_empty()).count();
@@ -180,33 +213,57 @@ fn finish(work: &Work<'_>, found: &Found, outcomes: Vec<Outcome>, mut descriptio
     description.hashes.outputs = hash_texts(outputs);
     work.folder.describe(&description)?;
     summary.notes.extend(notes(&records, &description));
+    let (notes, warned) = case_notes(&told, total);
+    summary.notes.extend(notes);
+    summary.warnings.extend(warned);
+    summary.warnings.extend(warnings(&records));
     summary.description = description;
     Ok(summary)
 }
 
-/// Notes for the user about the records.
-fn notes(records: &[Record], description: &Description) -> Vec<String> {
-    let mut notes = Vec::new();
-    let mut note = |count: usize, text: &str| {
-        if count > 0 {
-            notes.push(format!("{count} of {} {text}", records.len()));
+/// The error of a preparation without a single pair, with advice that fits the cause.
+fn no_pairs(out: &Path, summary: &Summary, description: &Description, total: usize) -> PrepareError {
+    let (empty, without) = (description.left_out_empty, description.left_out_without_mask);
+    let first = summary.errors.first().map_or_else(String::new, |(_, reason)| format!("; the first: {reason}"));
+    let why = format!(
+        "{} of {total} image(s) or volume(s) could not be prepared, {empty} image(s) or slice(s) without lesion and {without} \
+         without a mask were left out{first}",
+        summary.errors.len(),
+    );
+    let remedy = match (summary.errors.is_empty(), empty > 0, without > 0) {
+        (false, ..) => "errors.csv lists all of them",
+        (true, true, _) => {
+            "set prepare.empty_share above 0 to keep images without lesion, or prepare.mask_values to the values that mean lesion"
         }
+        (true, false, true) => "add the masks, or set prepare.missing_mask to \"empty\" if the images have no lesion",
+        (true, false, false) => "check the source",
     };
-    note(records.iter().filter(|r| r.weak_label).count(), "masks are weak labels, drawn from boxes.");
-    let vanished = records.iter().filter(|r| r.source_mask_pixels > 0 && r.mask_pixels == 0).count();
-    note(vanished, "masks have lesion in the source but none at this size; raise prepare.size.");
-    let sided = description.prepare.laterality != crate::settings::LateralityRule::Keep;
-    let unsided = records.iter().filter(|r| sided && r.laterality.is_empty()).count();
-    note(unsided, "images do not name a side and were not mirrored.");
-    match Grouping::of(records) {
-        Grouping::Patient => {
-            let unknown = records.iter().filter(|r| r.patient.is_empty()).count();
-            note(unknown, "pairs do not name a patient; each image or volume counts as a patient.");
-        }
-        Grouping::Case => notes.push("No patients are known: a split can only keep volumes together.".to_owned()),
-        Grouping::None => notes.push("No patients are known: a split is by image.".to_owned()),
+    PrepareError::NoPairs { path: out.to_path_buf(), why, remedy }
+}
+
+/// Tells of cases of earlier preparations that are no longer in the source, and removes them if that was asked for.
+fn orphans(work: &Work<'_>, unreadable: usize, summary: &mut Summary) -> Result<()> {
+    let current: HashSet<&str> = work.ids.values().map(String::as_str).collect();
+    let orphans = work.folder.orphans(&current)?;
+    if orphans.is_empty() {
+        return Ok(());
     }
-    notes
+    let (count, pairs) = (orphans.len(), orphans.iter().map(|(_, pairs)| pairs).sum::<usize>());
+    let gone = format!("{count} image(s) or volume(s) of an earlier preparation are no longer in the source");
+    if !work.request.prune {
+        summary.warnings.push(format!(
+            "{gone}; their {pairs} pair(s) are still in images/ and masks/, but not in the manifest; --prune removes them."
+        ));
+    } else if unreadable > 0 {
+        // Files that could not be read may be among them.
+        summary.warnings.push(format!(
+            "{gone}, but {unreadable} file(s) of the source could not be read; nothing was removed, because they may be the same."
+        ));
+    } else {
+        orphans.iter().for_each(|(case, _)| work.folder.forget(case));
+        summary.notes.push(format!("{gone}; their {pairs} pair(s) were removed."));
+    }
+    Ok(())
 }
 
 /// Writes the table that maps prepared ids to source files. It contains file names, so it is not part of the prepared folder.
@@ -238,39 +295,4 @@ pub(crate) fn strip_source(message: &str, source: &Path) -> String {
     let prefix = source.to_string_lossy();
     let prefix = prefix.trim_end_matches('/');
     if prefix.is_empty() { message.to_owned() } else { message.replace(&format!("{prefix}/"), "") }
-}
-
-/// An id for every case, used in file names: a hash of the case's name, or the name in plain characters.
-fn case_ids<'a>(cases: &'a [Case], request: &Request) -> HashMap<&'a str, String> {
-    let private = cases.iter().any(|case| case.patient.is_some() || !matches!(case.image, ImageSource::Picture(_)));
-    let hashed = match request.config.names {
-        Names::Auto => private,
-        Names::Hash => true,
-        Names::Source => false,
-    };
-    let hash = |name: &str| match &request.key {
-        Some(key) => key.hash("case", name),
-        None => hash_texts([name])[..16].to_owned(),
-    };
-    if hashed {
-        return cases.iter().map(|case| (case.name.as_str(), hash(&case.name))).collect();
-    }
-    // Only the stems if they are unique, else the whole path.
-    let plain = |name: &str| {
-        let word: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        word.split('_').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_")
-    };
-    let stem = |name: &str| plain(name.rsplit('/').next().unwrap_or(name));
-    let stems: BTreeSet<String> = cases.iter().map(|case| stem(&case.name)).collect();
-    let unique = stems.len() == cases.len() && !stems.contains("");
-    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    for case in cases {
-        *taken.entry(plain(&case.name)).or_default() += 1;
-    }
-    let id = |name: &str| match plain(name) {
-        _ if unique => stem(name),
-        word if taken[&word] == 1 && !word.is_empty() => word,
-        word => format!("{word}_{}", hash(name)),
-    };
-    cases.iter().map(|case| (case.name.as_str(), id(&case.name))).collect()
 }

@@ -1,7 +1,7 @@
 //! The prepared folder: `images/`, `masks/`, `manifest.csv` and `.parquet`, `dataset.toml`, `errors.csv`, and one small file
 //! for each finished case in `.cases/`, with which an interrupted preparation continues.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,14 @@ use crate::error::{PrepareError, Result};
 use crate::layouts::Layout;
 use crate::record::{Grouping, Record, with_columns};
 use crate::settings::PrepareConfig;
+use crate::sources::StoredRange;
 use crate::transform::Transform;
 
 /// The version of the folder's format; folders of other versions are refused.
 const FORMAT: u32 = 2;
+
+/// The folders in it.
+const PARTS: [&str; 3] = ["images", "masks", ".cases"];
 
 /// The content of `dataset.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +79,20 @@ pub(crate) struct CaseState {
     pub(crate) left_out_empty: usize,
     pub(crate) left_out_without_mask: usize,
     pub(crate) records: Vec<Record>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<CaseNote>,
+}
+
+/// What is to be told about a case, each time that its folder is prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CaseNote {
+    /// Every pixel has the same value.
+    Flat,
+    /// The DICOM file's window cannot be used, so that percentiles took its place.
+    WindowIgnored,
+    /// The mask's affine differs from the image's by so many millimetres, which the settings say to ignore.
+    AffineIgnored(f64),
 }
 
 /// The hash of settings, layout and key.
@@ -118,19 +136,64 @@ impl Folder {
             if let Some(problem) = difference(&found, description) {
                 return Err(PrepareError::Foreign { path: file, problem });
             }
-        } else if std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some()) {
+        } else if !is_free(root) {
             let problem = "the folder is not empty and has no dataset.toml".to_owned();
             return Err(PrepareError::Foreign { path: root.to_path_buf(), problem });
         }
         let folder = Self { root: root.to_path_buf(), settings: description.hashes.settings.clone() };
-        for part in ["images", "masks", ".cases"] {
-            let path = root.join(part);
-            std::fs::create_dir_all(&path).map_err(PrepareError::io(&path, "make"))?;
-        }
+        std::fs::create_dir_all(root).map_err(PrepareError::io(root, "make"))?;
+        // First, so that a preparation that is killed in its first moment is recognised and continued.
         if !file.is_file() {
             folder.describe(description)?;
         }
+        for part in PARTS {
+            let path = root.join(part);
+            std::fs::create_dir_all(&path).map_err(PrepareError::io(&path, "make"))?;
+            pig_files::sweep(&path);
+        }
+        pig_files::sweep(root);
         Ok(folder)
+    }
+
+    /// The hash of the settings of a case whose picture is shown in `common`, the range of all pictures, if there is one.
+    pub(crate) fn settings(&self, common: Option<StoredRange>) -> String {
+        common.map_or_else(
+            || self.settings.clone(),
+            |StoredRange { low, high }| hash_texts([self.settings.as_str(), &low.to_string(), &high.to_string()]),
+        )
+    }
+
+    /// Checks that every pair has its own id and its files, and returns how many pairs there are.
+    ///
+    /// # Errors
+    /// When files are missing, or pairs share them.
+    pub(crate) fn check(&self, records: &[Record]) -> Result<usize> {
+        let there = |place: &str| std::fs::metadata(self.path(place)).is_ok_and(|file| file.len() > 0);
+        let whole: HashSet<&str> = records
+            .iter()
+            .filter(|record| there(&record.image) && there(&record.mask))
+            .map(|record| record.id.as_str())
+            .collect();
+        if whole.len() == records.len() {
+            return Ok(whole.len());
+        }
+        let problem = format!("{} pair(s) were made, but {} are on disk", records.len(), whole.len());
+        Err(PrepareError::Prepared { path: self.root.clone(), problem })
+    }
+
+    /// The finished cases that are not among `current`, with the number of their pairs.
+    pub(crate) fn orphans(&self, current: &HashSet<&str>) -> Result<Vec<(String, usize)>> {
+        let folder = self.root.join(".cases");
+        let mut orphans = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(PrepareError::io(&folder, "list"))? {
+            let entry = entry.map_err(PrepareError::io(&folder, "list"))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(case) = name.strip_suffix(".json").filter(|case| !current.contains(case)) else { continue };
+            let pairs = self.state(case).map_or(0, |state| state.records.len());
+            orphans.push((case.to_owned(), pairs));
+        }
+        orphans.sort();
+        Ok(orphans)
     }
 
     pub(crate) fn describe(&self, description: &Description) -> Result<()> {
@@ -161,9 +224,9 @@ impl Folder {
     }
 
     /// The state of a case that was finished with these settings and this source, and whose files are intact; else `None`.
-    pub(crate) fn finished(&self, case: &str, source_sha256: &str) -> Option<CaseState> {
+    pub(crate) fn finished(&self, case: &str, source_sha256: &str, settings: &str) -> Option<CaseState> {
         let state = self.state(case)?;
-        if state.source_sha256 != source_sha256 || state.settings != self.settings {
+        if state.source_sha256 != source_sha256 || state.settings != settings {
             return None;
         }
         let whole = |place: &str, expected: &str| {
@@ -220,6 +283,17 @@ impl Folder {
             &[("file", Column::Text(|row| &row.0)), ("reason", Column::Text(|row| &row.1))];
         Ok(write_csv(&path, columns, errors)?)
     }
+}
+
+/// Whether a folder is absent or holds nothing but what a preparation makes before its description.
+fn is_free(root: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(root) else { return true };
+    let empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    entries.flatten().all(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let begun = name.starts_with(".dataset.toml.") && name.ends_with(".tmp");
+        begun || (PARTS.contains(&name.as_str()) && empty(&entry.path()))
+    })
 }
 
 /// The first difference between a folder's description and the wanted one.

@@ -60,6 +60,12 @@ pub struct PrepareConfig {
     /// The values that mean lesion: gray values or colours in pictures, labels in NIfTI, segment numbers in DICOM SEG.
     /// If not set, every value except 0 means lesion (in pictures: the one value that is not background).
     pub mask_values: Option<MaskValues>,
+    /// For masks of grays (saved as JPEG, or resampled) and soft masks: a pixel is lesion from this value on, as stored in the file
+    /// (NIfTI: after scaling). Excludes `mask_values`.
+    pub mask_threshold: Option<f64>,
+    /// What happens to a NIfTI mask whose affine differs from the image's: refused if not set; `ignore` takes the mask voxel by
+    /// voxel, with a warning.
+    pub mask_affine: Option<MaskAffine>,
     /// What happens to an image without a mask: `error` lists it, `skip` leaves it out, `empty` treats it as free of lesion.
     pub missing_mask: MissingMask,
     /// The kinds of lesion to keep, if the source names them (CBIS-DDSM's abnormality types, INbreast's ROI names, BCS-DBT's
@@ -100,6 +106,8 @@ impl Default for PrepareConfig {
             empty_share: 0.0,
             seed: 0,
             mask_values: None,
+            mask_threshold: None,
+            mask_affine: None,
             missing_mask: MissingMask::Error,
             lesion_types: Vec::new(),
             seg_threshold: 0.5,
@@ -186,6 +194,14 @@ pub enum MissingMask {
     Empty,
 }
 
+/// What happens to a mask whose affine differs from the image's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaskAffine {
+    /// The mask is taken voxel by voxel, as if it had the image's affine.
+    Ignore,
+}
+
 /// How a box is drawn in the mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -238,6 +254,14 @@ impl PrepareConfig {
         }
         if !(self.seg_threshold > 0.0 && self.seg_threshold <= 1.0) {
             return invalid("seg_threshold", self.seg_threshold.to_string(), "a share above 0 and up to 1");
+        }
+        if let Some(threshold) = self.mask_threshold {
+            if self.mask_values.is_some() {
+                return invalid("mask_threshold", threshold.to_string(), "nothing, because prepare.mask_values is set");
+            }
+            if !threshold.is_finite() {
+                return invalid("mask_threshold", threshold.to_string(), "a finite number");
+            }
         }
         self.check_window()
     }

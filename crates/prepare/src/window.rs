@@ -2,7 +2,7 @@
 
 use crate::error::{PrepareError, Result};
 use crate::settings::{PrepareConfig, WindowRule};
-use crate::sources::{Plane, Volume};
+use crate::sources::{Plane, StoredRange, Volume};
 
 /// Bins of the histogram for values that are not integers or whose range is wider than this.
 const BINS: usize = 1 << 16;
@@ -38,19 +38,29 @@ impl Window {
         }
     }
 
-    /// Decides the window of a case; percentiles are measured over all of its slices.
+    /// Decides the window of a case; percentiles are measured over all of its slices. `common` is the range of the source's pictures,
+    /// if it is narrower than their files allow.
     ///
     /// # Errors
     /// When the rule cannot be used for the source, or a slice cannot be read.
-    pub fn of(volume: &Volume, path: &std::path::Path, config: &PrepareConfig) -> Result<Self> {
+    pub fn of(
+        volume: &Volume,
+        path: &std::path::Path,
+        config: &PrepareConfig,
+        common: Option<StoredRange>,
+    ) -> Result<Self> {
         let refuse =
             |rule, problem, instead| Err(PrepareError::Window { path: path.to_path_buf(), rule, problem, instead });
         let rule = match config.window {
-            WindowRule::Auto if volume.has_voi(0)? => WindowRule::Voi,
+            WindowRule::Auto if volume.has_usable_voi(0)? => WindowRule::Voi,
             WindowRule::Auto if matches!(volume, Volume::Picture(_)) => WindowRule::Stored,
             WindowRule::Auto => WindowRule::Percentile,
             other => other,
         };
+        if let (WindowRule::Auto, Volume::Picture(_), Some(StoredRange { low, high })) = (config.window, volume, common)
+        {
+            return Ok(Self::Linear { low, high });
+        }
         match rule {
             WindowRule::Voi if volume.has_voi(0)? => Ok(Self::Voi),
             WindowRule::Voi => refuse("voi", "the file has no window of its own", "\"percentile\" or \"auto\""),

@@ -10,7 +10,7 @@ const MEGABYTE: u64 = 1_000_000;
 /// `pig prepare`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Prepare {
-    /// The folder with DICOM, NIfTI or picture files and their masks; links to folders are not followed.
+    /// The folder with DICOM, NIfTI or picture files and their masks. What a file is, is told by its content.
     #[arg(value_name = "SOURCE")]
     pub(crate) source: PathBuf,
     /// The folder to create for `pig train --data`; an interrupted preparation in it is continued.
@@ -29,6 +29,9 @@ pub(crate) struct Prepare {
     /// Write a table of prepared ids and source files to FILE, outside the prepared folder. It names source files, so keep it private.
     #[arg(long, value_name = "FILE")]
     pub(crate) links: Option<PathBuf>,
+    /// Remove pairs of images that are no longer in SOURCE from OUT, instead of warning of them.
+    #[arg(long)]
+    pub(crate) prune: bool,
     /// Stop at the first file that cannot be prepared, instead of listing it in errors.csv.
     #[arg(long)]
     pub(crate) strict: bool,

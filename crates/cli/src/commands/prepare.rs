@@ -37,6 +37,7 @@ pub(crate) fn run(args: &Args, asked: &Prepare) -> anyhow::Result<ExitCode> {
         strict: asked.strict,
         cost: asked.reading.cost(),
         links: asked.links.clone(),
+        prune: asked.prune,
     };
     let bar = Bar::new(args, "prepare")?;
     let summary = prepare(&request, &bar);
@@ -75,6 +76,9 @@ fn print(summary: &Summary, asked: &Prepare) {
     for note in &summary.notes {
         eprintln!("note: {note}");
     }
+    for warning in &summary.warnings {
+        eprintln!("warning: {warning}");
+    }
     for (_, reason) in summary.errors.iter().take(TOLD) {
         eprintln!("error: {reason}");
     }
@@ -93,6 +97,7 @@ fn json(summary: &Summary) -> serde_json::Value {
         "kept": summary.kept,
         "errors": errors,
         "notes": summary.notes,
+        "warnings": summary.warnings,
     })
 }
 

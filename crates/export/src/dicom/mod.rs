@@ -104,7 +104,9 @@ fn open(job: &Job<'_>, name: &str, object: &InMemDicomObject) -> Result<StagedFi
         .implementation_version_name("PIG");
     let object = object.clone().with_meta(meta).map_err(|error| ExportError::encode(&path)(&error))?;
     let mut file = job.staging.file(name)?;
-    object.write_all(&mut file).map_err(|error| ExportError::encode(&path)(&error))?;
+    object
+        .write_all(&mut file)
+        .map_err(|error| file.failure().unwrap_or_else(|| ExportError::encode(&path)(&error)))?;
     Ok(file)
 }
 

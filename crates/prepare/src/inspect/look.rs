@@ -10,7 +10,7 @@ use super::phash::perceptual_hash;
 use super::text::longest_word;
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
-use crate::layouts::{Case, Layout};
+use crate::layouts::{Case, ImageSource, Layout};
 use crate::masks::Masks;
 use crate::settings::{MissingMask, PrepareConfig, WindowRule};
 use crate::sources::{Cost, Volume};
@@ -46,6 +46,8 @@ pub(crate) struct CaseLook {
     pub(crate) side: Option<crate::layouts::Side>,
     pub(crate) view: Option<String>,
     pub(crate) from_colour: bool,
+    /// Whether it is a picture of 16 bits.
+    pub(crate) sixteen: bool,
     /// What the DICOM header says about the picture.
     pub(crate) says: Says,
     pub(crate) weak: bool,
@@ -63,6 +65,9 @@ pub(crate) fn look_at(
     cost: &Cost,
     budget: &Budget,
 ) -> Result<CaseLook> {
+    let picture = matches!(case.image, ImageSource::Picture(_));
+    // A picture's share is held until nothing of it is needed any more.
+    let _picture = picture.then(|| budget.picture(case.image.path())).transpose()?;
     let volume = Volume::open(case, layout, config.colour, config.slice_axis, cost)?;
     let strict = PrepareConfig { missing_mask: MissingMask::Error, ..config.clone() };
     let mut mask_error = None;
@@ -79,6 +84,7 @@ pub(crate) fn look_at(
         side: case.side.map_or_else(|| volume.side(0), |side| Ok(Some(side)))?,
         view: case.view.clone().or_else(|| volume.view().map(str::to_owned)),
         from_colour: volume.from_colour(),
+        sixteen: picture && volume.stored_range()?.is_some_and(|range| range.high > 255.0),
         says: Says {
             burned_in: dicom.is_some_and(|info| info.burned_in_annotation == Some(true)),
             synthetic: dicom.is_some_and(|info| info.synthetic == Some(true)),
@@ -88,7 +94,7 @@ pub(crate) fn look_at(
         looks: Vec::new(),
         mask_error: None,
     };
-    let share = budget.take(volume.size(), volume.slices());
+    let share = budget.slice(&volume);
     if let Some(masks) = &masks {
         // Values are counted even if they do not show which of them mean lesion.
         seen.mask_values = masks.values()?;
@@ -96,7 +102,7 @@ pub(crate) fn look_at(
     let window = quick_window(case, &volume, config)?;
     drop(share);
     for slice in 0..volume.slices() {
-        let _share = budget.take(volume.size(), volume.slices());
+        let _share = budget.slice(&volume);
         let mask = match masks.as_ref().filter(|_| mask_error.is_none()).map(|masks| masks.read(slice)).transpose() {
             Ok(mask) => mask,
             Err(error) => {
@@ -113,7 +119,7 @@ pub(crate) fn look_at(
 /// The automatic window. The window in the settings is not used, because it is not an error here if the source lacks it.
 pub(crate) fn quick_window(case: &Case, volume: &Volume, config: &PrepareConfig) -> Result<Window> {
     let auto = PrepareConfig { window: WindowRule::Auto, window_center: None, window_width: None, ..config.clone() };
-    Window::of(volume, case.image.path(), &auto)
+    Window::of(volume, case.image.path(), &auto, None)
 }
 
 fn look(volume: &Volume, window: Window, slice: usize, mask: Option<&[u8]>) -> Result<Look> {

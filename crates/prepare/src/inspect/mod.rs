@@ -5,6 +5,7 @@ mod look;
 mod page;
 pub mod phash;
 pub mod privacy;
+mod remarks;
 mod table;
 pub mod text;
 
@@ -21,6 +22,7 @@ use crate::layouts::{Case, Layout, find};
 use crate::pipeline::{Progress, place_below, strip_source};
 use crate::settings::PrepareConfig;
 use crate::sources::Cost;
+use groups::Groups;
 use look::{CaseLook, look_at};
 
 pub use page::write_page;
@@ -161,6 +163,8 @@ pub struct Report {
 pub struct Inspected {
     /// The report.
     pub report: Report,
+    /// How many images were not inspected, because the user asked to stop; the report says nothing of them.
+    pub stopped: usize,
     inspection: Inspection,
     cases: Vec<Case>,
     looks: Vec<Option<CaseLook>>,
@@ -168,7 +172,7 @@ pub struct Inspected {
 }
 
 /// Inspects every image of a folder. A file that cannot be read is listed, and the others are still inspected. If the user asks
-/// to stop, the report covers what was inspected until then, and has a note.
+/// to stop, the report covers what was inspected until then, and says nothing of the folder.
 ///
 /// # Errors
 /// When the folder cannot be read, a table of its release is damaged, or there are no images.
@@ -194,14 +198,9 @@ pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspec
         gathered.unreadable(path, error);
     }
     let stopped = looks.iter().filter(|look| look.is_none()).count();
-    if stopped > 0 {
-        gathered
-            .report
-            .notes
-            .push(format!("{stopped} image(s) were not inspected, because the inspection was stopped."));
-    }
     let looks: Vec<Option<CaseLook>> =
         found.cases.iter().zip(looks).map(|(case, look)| gathered.case(case, look?)).collect();
+    gathered.report.notes.extend(remarks::remarks(&looks));
     gathered.spreads(&looks);
     let groups = gathered.alike(&found.cases, &looks, inspection.near_bits);
     let mut report = gathered.report;
@@ -217,7 +216,7 @@ pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspec
     ] {
         list.sort();
     }
-    Ok(Inspected { report, inspection, cases: found.cases, looks, groups })
+    Ok(Inspected { report, stopped, inspection, cases: found.cases, looks, groups })
 }
 
 fn empty_report(layout: Layout, inspection: &Inspection) -> Report {
@@ -344,21 +343,20 @@ impl Gathering<'_> {
             })
             .collect();
         let mut first: BTreeMap<[u8; 32], usize> = BTreeMap::new();
-        let mut same = Vec::new();
+        let mut same = Groups::new(hashes.len());
         for (place, (_, exact, _)) in hashes.iter().enumerate() {
             match first.get(exact) {
-                Some(&earlier) => same.push((earlier, place)),
+                Some(&earlier) => same.join(earlier, place),
                 None => {
                     first.insert(*exact, place);
                 }
             }
         }
         let near: Vec<u64> = hashes.iter().map(|(_, _, near)| *near).collect();
-        let patient = |place: usize| cases[hashes[place].0].patient.as_ref();
-        let apart = |a: usize, b: usize| patient(a).is_some() && patient(a) == patient(b);
+        let patients: Vec<_> = hashes.iter().map(|(case, ..)| cases[*case].patient.as_ref()).collect();
         let to_cases = |group: Vec<usize>| group.into_iter().map(|place| hashes[place].0).collect::<Vec<_>>();
-        let equal: Vec<Vec<usize>> = groups::joined(hashes.len(), &same).into_iter().map(to_cases).collect();
-        let mut near: Vec<Vec<usize>> = groups::near(&near, near_bits, &apart).into_iter().map(to_cases).collect();
+        let equal: Vec<Vec<usize>> = same.groups().into_iter().map(to_cases).collect();
+        let mut near: Vec<Vec<usize>> = groups::near(&near, near_bits, &patients).into_iter().map(to_cases).collect();
         // A group that consists only of equal images is already listed.
         near.retain(|group| !equal.contains(group));
         let names = |groups: &[Vec<usize>]| {

@@ -42,6 +42,9 @@ pub struct PrivacyReport {
     pub unreadable: Vec<Problem>,
     /// How many files and folders were not read, by the reason in words.
     pub left_out: BTreeMap<&'static str, usize>,
+    /// How many DICOM files were not read, because the user asked to stop; the report says nothing of them.
+    #[serde(skip)]
+    pub stopped: usize,
 }
 
 /// Lists the tags that identify or may identify people in all DICOM files below `source`.
@@ -60,11 +63,11 @@ pub fn privacy(source: &Path, cost: &Cost, progress: &dyn Progress) -> Result<Pr
             tags
         })
         .collect();
-    let mut report = PrivacyReport { files: 0, tags: Vec::new(), unreadable: Vec::new(), left_out };
+    let mut report = PrivacyReport { files: 0, tags: Vec::new(), unreadable: Vec::new(), left_out, stopped: 0 };
     let mut tags: BTreeMap<String, TagCount> = BTreeMap::new();
     for (path, found) in files.iter().zip(read) {
         match found {
-            None => {}
+            None => report.stopped += 1,
             Some(Err(error)) => report
                 .unreadable
                 .push(Problem { file: place_below(source, path), reason: strip_source(&error.to_string(), source) }),

@@ -139,6 +139,8 @@ pub struct Case {
     pub upright: bool,
     /// The values that mean lesion according to the layout; the settings take precedence.
     pub mask_values: Option<MaskValues>,
+    /// All labels that the data set declares, those of the background included; other values in masks are errors.
+    pub declared: Option<Vec<u16>>,
     /// Spacing of rows and columns in mm, if the manifest gives it.
     pub spacing: Option<[f64; 2]>,
 }
@@ -156,6 +158,7 @@ impl Case {
             class: None,
             upright: false,
             mask_values: None,
+            declared: None,
             spacing: None,
         }
     }

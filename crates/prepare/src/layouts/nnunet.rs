@@ -52,6 +52,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         let Some(image) = ImageSource::of_kind(entry.path.clone(), entry.kind) else { continue };
         let mut case = Case::new(id.to_owned(), image, masks);
         case.mask_values.clone_from(&description.lesion);
+        case.declared.clone_from(&description.declared);
         listing.cases.push(case);
     }
     note(&mut listing.notes, other_channels, "file(s) of other channels were not read (prepare.channel).");
@@ -72,6 +73,8 @@ struct Description {
     file_ending: String,
     /// The labels that mean lesion; `None` if there are no numeric labels.
     lesion: Option<MaskValues>,
+    /// Every label, with the background and those that are ignored; `None` if there are no numeric labels.
+    declared: Option<Vec<u16>>,
 }
 
 impl Description {
@@ -85,6 +88,7 @@ impl Description {
         let file_ending = json["file_ending"].as_str().unwrap_or(".nii.gz").to_owned();
         let mut lesion = BTreeSet::new();
         let mut ignored = BTreeSet::new();
+        let mut declared = BTreeSet::new();
         for (name, value) in json["labels"].as_object().into_iter().flatten() {
             // Version 2 maps names to numbers or lists of numbers (regions); version 1 maps numbers to names.
             let (name, values): (&str, Vec<u64>) = match value {
@@ -93,9 +97,14 @@ impl Description {
                 other => (name, other.as_u64().into_iter().collect()),
             };
             let target = if name.eq_ignore_ascii_case("ignore") { &mut ignored } else { &mut lesion };
-            target.extend(values.into_iter().filter_map(|value| u16::try_from(value).ok()).filter(|&value| value > 0));
+            let values: Vec<u16> = values.into_iter().filter_map(|value| u16::try_from(value).ok()).collect();
+            declared.extend(&values);
+            target.extend(values.into_iter().filter(|&value| value > 0));
         }
         let values: Vec<_> = lesion.difference(&ignored).map(|&value| MaskValue::Gray(value)).collect();
-        Ok(Self { file_ending, lesion: (!values.is_empty()).then_some(MaskValues(values)) })
+        let lesion = (!values.is_empty()).then_some(MaskValues(values));
+        // Background is 0, whether it is listed or not.
+        let declared = (!declared.is_empty()).then(|| declared.into_iter().chain([0]).collect::<BTreeSet<u16>>());
+        Ok(Self { file_ending, lesion, declared: declared.map(|labels| labels.into_iter().collect()) })
     }
 }

@@ -1,24 +1,27 @@
 //! The masks of a case, opened once and read slice by slice as 0 (background) and 1 (lesion).
 
 mod contours;
+mod grid;
+mod labels;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pig_data::DataConfig;
-use pig_data::read::{count_mask_values, read_mask};
+use pig_data::config::{MaskRule, MaskValues};
+use pig_data::read::{count_mask_values, read_header, read_mask_by};
 use pig_dicom::{Image, Object, Segmentation, Selection, SourceFrame};
 
-use crate::affine::Affine;
 use crate::error::{PrepareError, Result};
 use crate::fill::{crossings, fill_box, fill_polygon};
 use crate::layouts::{Case, LesionBox, MaskSource};
 use crate::settings::{BoxShape, MissingMask, PrepareConfig};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
+use grid::{check_size, mismatch};
+use labels::LabelRule;
 
-/// How far the corners of an image and of its mask may be apart, as a share of a pixel.
-const PLACE_TOLERANCE: f64 = 0.1;
+pub use labels::LABEL_TOLERANCE;
 
 /// How often the contours of an image may cross its rows. Filling that many takes some seconds.
 const MOST_CROSSINGS: u64 = 50_000_000;
@@ -31,13 +34,17 @@ const MOST_VALUES: usize = 256;
 pub struct Masks {
     size: [usize; 2],
     kind: Open,
+    /// From which stored value on a pixel is lesion, in masks that store grays.
+    threshold: Option<f64>,
+    /// By how many millimetres the affine of a mask differs from the image's, if that is ignored.
+    misplaced: Option<f64>,
 }
 
 #[derive(Debug)]
 enum Open {
     Empty,
-    Pictures(Vec<PathBuf>, Box<DataConfig>),
-    Nifti(Vec<NiftiVolume>, Option<Vec<u16>>),
+    Pictures(Vec<PathBuf>, Option<MaskValues>, LabelRule),
+    Nifti(Vec<NiftiVolume>, LabelRule),
     Segmentations { open: Vec<Segmentation>, instance: String, selection: Selection, threshold: f64 },
     DicomMasks(Vec<Image>),
     Contours(Vec<Vec<[f64; 2]>>),
@@ -54,6 +61,7 @@ impl Masks {
     pub fn open(case: &Case, volume: &Volume, config: &PrepareConfig, cost: &Cost) -> Result<Option<Self>> {
         let size = volume.size();
         let image = case.image.path();
+        let mut misplaced: Option<f64> = None;
         let kind = match &case.masks {
             MaskSource::Missing(expected) => match config.missing_mask {
                 MissingMask::Error => {
@@ -66,17 +74,22 @@ impl Masks {
             MaskSource::NoLesion => Open::Empty,
             MaskSource::Pictures(paths) => {
                 let mask_values = config.mask_values.clone().or_else(|| case.mask_values.clone());
-                let settings = DataConfig { mask_values, ..DataConfig::default() };
                 one_slice(image, paths, volume)?;
-                Open::Pictures(paths.clone(), Box::new(settings))
+                for path in paths {
+                    // Before it is decoded, since a picture of another size may be huge.
+                    let header = read_header(path)?;
+                    check_size(image, path, [header.height, header.width], size)?;
+                }
+                Open::Pictures(paths.clone(), mask_values, LabelRule::of(case, config))
             }
             MaskSource::Nifti(paths) => {
-                let labels = match config.lesion_labels() {
-                    None => case.mask_values.is_some().then(|| nnunet_labels(case)),
-                    labels => labels,
-                };
-                let open = paths.iter().map(|path| open_nifti(image, path, volume, config, cost));
-                Open::Nifti(open.collect::<Result<_>>()?, labels)
+                let mut open = Vec::new();
+                for path in paths {
+                    let (mask, far) = volumes::open(image, path, volume, config, cost)?;
+                    misplaced = far.into_iter().chain(misplaced).reduce(f64::max);
+                    open.push(mask);
+                }
+                Open::Nifti(open, LabelRule::of(case, config))
             }
             MaskSource::Segmentations(paths) => open_segmentations(image, paths, volume, config, cost)?,
             MaskSource::DicomMasks(lesions) => {
@@ -96,12 +109,17 @@ impl Masks {
                 Open::Boxes { boxes: boxes.clone(), shape: config.box_shape, around: config.box_slices }
             }
         };
-        Ok(Some(Self { size, kind }))
+        Ok(Some(Self { size, kind, threshold: config.mask_threshold, misplaced }))
     }
 
     /// Whether the masks are guesses, such as ellipses in boxes.
     pub fn weak(&self) -> bool {
         matches!(self.kind, Open::Boxes { .. })
+    }
+
+    /// By how many millimetres the affine of a mask differs from the image's, if the settings say to ignore that.
+    pub fn misplaced(&self) -> Option<f64> {
+        self.misplaced
     }
 
     /// How many pixels of all slices have each stored value; only for files that store values: pictures and NIfTI.
@@ -111,7 +129,7 @@ impl Masks {
     pub fn values(&self) -> Result<BTreeMap<String, u64>> {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         match &self.kind {
-            Open::Pictures(paths, _) => {
+            Open::Pictures(paths, ..) => {
                 for path in paths {
                     for (value, count) in count_mask_values(path)? {
                         *counts.entry(value).or_default() += count;
@@ -122,7 +140,7 @@ impl Masks {
                 let mut stored: BTreeMap<u32, u64> = BTreeMap::new();
                 for volume in volumes {
                     for index in 0..volume.slices() {
-                        for value in volume.slice(index)? {
+                        for value in volume.labels(index)? {
                             // Floating-point numbers cannot be keys of a map, but their bits can.
                             if stored.len() < MOST_VALUES || stored.contains_key(&value.to_bits()) {
                                 *stored.entry(value.to_bits()).or_default() += 1;
@@ -142,20 +160,19 @@ impl Masks {
         let mut mask = vec![0; self.size[0] * self.size[1]];
         match &self.kind {
             Open::Empty => {}
-            Open::Pictures(paths, settings) => {
+            Open::Pictures(paths, values, labels) => {
                 for path in paths {
-                    let found = read_mask(path, settings)?;
-                    check_size(path, path, [found.height, found.width], self.size)?;
-                    merge(&mut mask, found.data);
+                    if labels.declares() {
+                        labels.check_counts(path, &count_mask_values(path)?)?;
+                    }
+                    let values = values.as_ref();
+                    let rule = MaskRule { values, threshold: self.threshold, section: "prepare" };
+                    merge(&mut mask, read_mask_by(path, &rule)?.data);
                 }
             }
             Open::Nifti(volumes, labels) => {
                 for volume in volumes {
-                    let is_lesion = |value: &f32| match labels {
-                        None => *value != 0.0,
-                        Some(labels) => labels.iter().any(|&label| f32::from(label) == *value),
-                    };
-                    merge(&mut mask, volume.slice(index)?.iter().map(|value| u8::from(is_lesion(value))));
+                    merge(&mut mask, labels.lesion(volume.path(), index, &volume.labels(index)?)?);
                 }
             }
             Open::Segmentations { open, instance, selection, threshold } => {
@@ -167,7 +184,8 @@ impl Masks {
             Open::DicomMasks(images) => {
                 for image in images {
                     let frame = image.frame(0)?;
-                    merge(&mut mask, frame.stored().iter().map(|value| u8::from(value != 0.0)));
+                    let is_lesion = |value: f64| self.threshold.map_or(value != 0.0, |threshold| value >= threshold);
+                    merge(&mut mask, frame.stored().iter().map(|value| u8::from(is_lesion(value))));
                 }
             }
             Open::Contours(rois) => {
@@ -189,23 +207,6 @@ fn merge(mask: &mut [u8], more: impl IntoIterator<Item = u8>) {
     for (pixel, value) in mask.iter_mut().zip(more) {
         *pixel |= value;
     }
-}
-
-fn nnunet_labels(case: &Case) -> Vec<u16> {
-    let config = PrepareConfig { mask_values: case.mask_values.clone(), ..PrepareConfig::default() };
-    config.lesion_labels().unwrap_or_default()
-}
-
-fn mismatch(image: &Path, mask: &Path, what: &'static str, found: String, expected: String) -> PrepareError {
-    PrepareError::Mismatch { image: image.to_path_buf(), mask: mask.to_path_buf(), what, found, expected }
-}
-
-fn check_size(image: &Path, mask: &Path, found: [usize; 2], expected: [usize; 2]) -> Result<()> {
-    if found == expected {
-        return Ok(());
-    }
-    let words = |[height, width]: [usize; 2]| format!("{width} x {height} pixels");
-    Err(mismatch(image, mask, "size", words(found), words(expected)))
 }
 
 /// Refuses a mask with one slice for a volume with several slices.
@@ -245,40 +246,6 @@ fn check_contours(path: &Path, contours: &[Vec<[f64; 2]>], size: [usize; 2]) -> 
     })
 }
 
-fn open_nifti(image: &Path, path: &Path, volume: &Volume, config: &PrepareConfig, cost: &Cost) -> Result<NiftiVolume> {
-    let mask = NiftiVolume::open(path, config.slice_axis, cost.max_bytes)?;
-    check_size(image, path, mask.size(), volume.size())?;
-    if mask.slices() != volume.slices() {
-        let (found, expected) = (mask.slices().to_string(), volume.slices().to_string());
-        return Err(mismatch(image, path, "slices", found, expected));
-    }
-    if let (Volume::Nifti(image_volume), Some(found)) = (volume, mask.geometry().affine)
-        && let Some(expected) = image_volume.geometry().affine
-    {
-        let far = corner_distance(found, expected, volume);
-        let pixel = image_volume.geometry().spacing.map_or(1.0, |spacing| spacing[0].min(spacing[1]));
-        if far > PLACE_TOLERANCE * pixel {
-            let found = format!("its corners are up to {far:.3} mm away from the image's");
-            return Err(mismatch(image, path, "geometry", found, "the same affine".to_owned()));
-        }
-    }
-    Ok(mask)
-}
-
-/// The greatest distance between the positions that two affines give a volume's corners.
-fn corner_distance(a: Affine, b: Affine, volume: &Volume) -> f64 {
-    let [height, width] = volume.size();
-    let ends = [width, height, volume.slices()].map(|count| (count - 1) as f64);
-    let mut greatest = 0.0_f64;
-    for corner in 0..8 {
-        let at: [f64; 3] = std::array::from_fn(|axis| if corner >> axis & 1 == 1 { ends[axis] } else { 0.0 });
-        let place = |affine: Affine| affine.map(|row| row[0] * at[0] + row[1] * at[1] + row[2] * at[2] + row[3]);
-        let (p, q) = (place(a), place(b));
-        greatest = greatest.max((0..3).map(|axis| (p[axis] - q[axis]).powi(2)).sum::<f64>().sqrt());
-    }
-    greatest
-}
-
 fn open_segmentations(
     image: &Path,
     paths: &[PathBuf],
@@ -303,16 +270,22 @@ fn open_segmentations(
     Ok(Open::Segmentations { open, instance, selection, threshold: config.seg_threshold })
 }
 
-/// Chooses the mask among the files of a lesion: the one that has the image's size.
+/// Chooses the mask among the files of a lesion: the one that has the image's size. If none has, the error names the one whose
+/// size is nearest to it, since the others are crops.
 fn choose_mask(image: &Path, candidates: &[PathBuf], size: [usize; 2], cost: &Cost) -> Result<Image> {
-    let mut found = None;
+    let mut found: Option<(&PathBuf, [usize; 2])> = None;
+    let apart = |other: [usize; 2]| {
+        [0, 1].map(|axis| (other[axis].max(1) as f64 / size[axis].max(1) as f64).ln().abs()).iter().sum::<f64>()
+    };
     for path in candidates {
         let Object::Image(mask) = pig_dicom::open(path, &cost.dicom)? else { continue };
         let mask_size = [mask.info().rows as usize, mask.info().columns as usize];
         if mask_size == size && mask.info().samples_per_pixel == 1 {
             return Ok(mask);
         }
-        found = Some((path, mask_size));
+        if found.is_none_or(|(_, nearest)| apart(mask_size) < apart(nearest)) {
+            found = Some((path, mask_size));
+        }
     }
     let Some((path, mask_size)) = found else {
         let expected = "a DICOM mask with the image's size".to_owned();

@@ -1,8 +1,8 @@
 //! Prepares one case: selects its slices, applies the window, crops, resizes, mirrors and writes them.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -17,11 +17,11 @@ use super::work::Work;
 use crate::affine;
 use crate::error::{PrepareError, Result};
 use crate::foreground::{Foreground, Rectangle, largest_component};
-use crate::layouts::{Case, MaskSource, Side};
+use crate::layouts::{Case, ImageSource, MaskSource, Side};
 use crate::masks::Masks;
-use crate::prepared_folder::{CaseState, places};
+use crate::prepared_folder::{CaseNote, CaseState, places};
 use crate::record::Record;
-use crate::settings::{CropRule, LateralityRule, PrepareConfig};
+use crate::settings::{CropRule, LateralityRule, PrepareConfig, WindowRule};
 use crate::sources::Volume;
 use crate::transform::{Transform, mirrored};
 use crate::window::Window;
@@ -30,14 +30,24 @@ use crate::window::Window;
 pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseState, bool)>> {
     let id = work.ids[case.name.as_str()].as_str();
     let source_sha256 = source_hash(case)?;
-    if let Some(state) = work.folder.finished(id, &source_sha256) {
+    let common = work.sixteen.and_then(|sixteen| sixteen.of(case));
+    let settings = work.folder.settings(common);
+    if let Some(state) = work.folder.finished(id, &source_sha256, &settings) {
         return Ok(Some((state, true)));
     }
     work.folder.forget(id);
     let (config, cost) = (&work.request.config, &work.request.cost);
-    let settings = crate::prepared_folder::settings_hash(config, work.layout, &key_of(work));
-    let mut state =
-        CaseState { source_sha256, settings, left_out_empty: 0, left_out_without_mask: 0, records: Vec::new() };
+    let mut state = CaseState {
+        source_sha256,
+        settings,
+        left_out_empty: 0,
+        left_out_without_mask: 0,
+        records: Vec::new(),
+        notes: Vec::new(),
+    };
+    let picture = matches!(case.image, ImageSource::Picture(_));
+    // A picture's share is held until its pair is written.
+    let _picture = picture.then(|| work.budget.picture(case.image.path())).transpose()?;
     let volume = Volume::open(case, work.layout, config.colour, config.slice_axis, cost)?;
     let Some(masks) = Masks::open(case, &volume, config, cost)? else {
         state.left_out_without_mask = 1;
@@ -47,8 +57,8 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
     let slices = chosen_slices(work, case, &volume, &masks)?;
     state.left_out_empty = volume.slices() - slices.len();
     if !slices.is_empty() {
-        let share = work.budget.take(volume.size(), volume.slices());
-        let window = Window::of(&volume, case.image.path(), config)?;
+        let share = work.budget.slice(&volume);
+        let window = Window::of(&volume, case.image.path(), config, common)?;
         let turned = case.upright && stands_on_its_head(&volume, case)?;
         drop(share);
         let open = OpenCase {
@@ -60,16 +70,20 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
             volume: &volume,
             masks: &masks,
             source_sha256: &state.source_sha256,
+            flat: AtomicBool::new(true),
         };
         let Some(records) = open.records(&slices)? else { return Ok(None) };
+        if open.flat.into_inner() {
+            state.notes.push(CaseNote::Flat);
+        }
+        if config.window == WindowRule::Auto && volume.has_voi(0)? && !volume.has_usable_voi(0)? {
+            state.notes.push(CaseNote::WindowIgnored);
+        }
+        state.notes.extend(masks.misplaced().map(CaseNote::AffineIgnored));
         state.records = records;
     }
     work.folder.keep(id, &state)?;
     Ok(Some((state, false)))
-}
-
-fn key_of(work: &Work<'_>) -> String {
-    work.request.key.as_ref().map(crate::privacy::Key::fingerprint).unwrap_or_default()
 }
 
 /// SHA-256 over everything in the source that determines the case's pairs.
@@ -98,7 +112,7 @@ fn source_hash(case: &Case) -> Result<String> {
 }
 
 fn hash_file(path: &Path, hash: &mut Sha256) -> Result<()> {
-    let mut file = File::open(path).map_err(PrepareError::io(path, "read"))?;
+    let mut file = pig_files::open(path).map_err(PrepareError::io(path, "read"))?;
     let mut block = vec![0; 1 << 20];
     loop {
         let count = file.read(&mut block).map_err(PrepareError::io(path, "read"))?;
@@ -113,7 +127,7 @@ fn hash_file(path: &Path, hash: &mut Sha256) -> Result<()> {
 fn chosen_slices(work: &Work<'_>, case: &Case, volume: &Volume, masks: &Masks) -> Result<Vec<usize>> {
     let chosen = |index: usize| -> Result<Option<usize>> {
         let lesion = || {
-            let _share = work.budget.take(volume.size(), volume.slices());
+            let _share = work.budget.slice(volume);
             Ok::<_, PrepareError>(masks.read(index)?.contains(&1))
         };
         let keep = drawn(&work.request.config, &case.name, index) || lesion()?;
@@ -168,6 +182,8 @@ struct OpenCase<'a> {
     window: Window,
     turned: bool,
     source_sha256: &'a str,
+    /// Whether every pixel that was shown until now is as its neighbours.
+    flat: AtomicBool,
 }
 
 impl OpenCase<'_> {
@@ -190,8 +206,11 @@ impl OpenCase<'_> {
     fn pair(&self, index: usize) -> Result<Record> {
         let config = &self.work.request.config;
         let size = self.volume.size();
-        let share = self.work.budget.take(size, self.volume.slices());
+        let share = self.work.budget.slice(self.volume);
         let mut values = self.window.shown(self.volume, index)?.values;
+        if values.windows(2).any(|pair| pair[0] != pair[1]) {
+            self.flat.store(false, Ordering::Relaxed);
+        }
         let mask = self.masks.read(index)?;
         if self.turned {
             values.reverse();

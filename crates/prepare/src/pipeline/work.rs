@@ -1,55 +1,13 @@
-//! The request for a preparation, and the data that all cases share.
+//! The data that all cases of a preparation share.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
+use super::request::{Progress, Request};
+use super::sixteen::Sixteen;
 use crate::budget::Budget;
 use crate::layouts::Layout;
 use crate::prepared_folder::Folder;
-use crate::privacy::Key;
-use crate::settings::PrepareConfig;
-use crate::sources::Cost;
-
-/// What to prepare, and where to write it.
-#[derive(Debug)]
-pub struct Request {
-    /// The folder with the source's files.
-    pub source: PathBuf,
-    /// The output folder, which is created or continued.
-    pub out: PathBuf,
-    /// The source's layout; if it is `None`, the layout is recognised.
-    pub layout: Option<Layout>,
-    /// The settings.
-    pub config: PrepareConfig,
-    /// The key for hashing patients' identifiers; required if the source names patients.
-    pub key: Option<Key>,
-    /// Whether to stop at the first case that cannot be prepared.
-    pub strict: bool,
-    /// Bounds on the memory for reading.
-    pub cost: Cost,
-    /// Where to write a table of prepared ids and source files; must be outside the prepared folder.
-    pub links: Option<PathBuf>,
-}
-
-/// Receives progress and says when to stop. Called from several threads.
-pub trait Progress: Sync {
-    /// Preparation begins; `total` is the number of cases.
-    fn begin(&self, _total: usize) {}
-
-    /// `done` cases are done.
-    fn done(&self, _done: usize) {}
-
-    /// Whether the user asked to stop. Finished cases are kept, and the same call can continue later.
-    fn stop_requested(&self) -> bool {
-        false
-    }
-}
-
-/// Reports nothing and never stops.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Progress for Silent {}
 
 /// The data that the preparation of all cases shares.
 pub(super) struct Work<'a> {
@@ -59,4 +17,8 @@ pub(super) struct Work<'a> {
     pub(super) ids: &'a HashMap<&'a str, String>,
     pub(super) progress: &'a dyn Progress,
     pub(super) budget: Budget,
+    /// The range of the source's 16-bit pictures, if it is narrower than their files allow.
+    pub(super) sixteen: Option<&'a Sixteen>,
+    /// Whether the disk is full, so that nothing further is begun.
+    pub(super) full: AtomicBool,
 }

@@ -28,11 +28,12 @@ impl Cost {
     }
 }
 
-/// Reads a text file. Refuses it if `growth` times its size is more memory than allowed.
+/// Reads a text file without its byte order mark, if it has one. Refuses it if `growth` times its size is more memory than allowed.
 pub(crate) fn read_text(path: &Path, what: &'static str, growth: u64, limit: u64) -> Result<String> {
     let length = std::fs::metadata(path).map_err(PrepareError::io(path, "read"))?.len();
     within(path, what, length.saturating_mul(growth), limit)?;
-    std::fs::read_to_string(path).map_err(PrepareError::io(path, "read"))
+    let text = pig_files::read_to_string(path).map_err(PrepareError::io(path, "read"))?;
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
 
 /// Returns an error if `needed` bytes are more than allowed.

@@ -17,7 +17,7 @@ use crate::settings::Colour;
 use nifti::NiftiVolume;
 
 pub use cost::Cost;
-pub(crate) use cost::read_text;
+pub(crate) use cost::{read_text, within};
 pub use geometry::{Geometry, StoredRange};
 
 /// One slice's values.
@@ -131,6 +131,18 @@ impl Volume {
         Ok(Some(Plane { height, width, values, inverted: false, padding: padding_of(image, &frame) }))
     }
 
+    /// Whether slice `index` has its own window or look-up table that can be applied, and is the one that is: a look-up table, or
+    /// the first window.
+    pub fn has_usable_voi(&self, index: usize) -> Result<bool> {
+        match self {
+            Self::Dicom(dicom) => {
+                let info = dicom.image.frame_info(index as u32)?;
+                Ok(info.voi_luts > 0 || info.windows.first().is_some_and(pig_dicom::Window::is_valid))
+            }
+            Self::Picture(_) | Self::Nifti(_) => Ok(false),
+        }
+    }
+
     /// Whether slice `index` has its own window or look-up table.
     pub fn has_voi(&self, index: usize) -> Result<bool> {
         match self {
@@ -225,7 +237,7 @@ impl Volume {
 }
 
 /// Reads a picture as one channel.
-fn read_channel(path: &Path, layout: Layout, colour: Colour) -> Result<RawImage> {
+pub(crate) fn read_channel(path: &Path, layout: Layout, colour: Colour) -> Result<RawImage> {
     let channel = match (colour, layout) {
         (Colour::Auto, Layout::Lgg) | (Colour::Green, _) => Some(1),
         (Colour::Auto | Colour::Luma, _) => None,

@@ -6,11 +6,11 @@
 //! order of arrays in SimpleITK, without reorientation.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use nifti::{Endianness, NiftiHeader, NiftiType};
 
 use super::cost::within;
@@ -179,8 +179,20 @@ impl NiftiVolume {
 
     /// The scaled values of slice `index`, row by row. Values that are not finite become 0.
     pub fn slice(&self, index: usize) -> Result<Vec<f32>> {
+        let mut values = self.labels(index)?;
+        values.iter_mut().filter(|value| !value.is_finite()).for_each(|value| *value = 0.0);
+        Ok(values)
+    }
+
+    /// As [`Self::slice`], with values that are not finite as they are: in a mask they are errors.
+    pub fn labels(&self, index: usize) -> Result<Vec<f32>> {
         let bytes = self.slice_bytes(index).map_err(PrepareError::io(&self.path, "read"))?;
         Ok(self.decode(&bytes))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The stored bytes of a slice in the order of its rows.
@@ -210,10 +222,7 @@ impl NiftiVolume {
 
     fn decode(&self, bytes: &[u8]) -> Vec<f32> {
         let scaled = (self.slope, self.intercept) != (1.0, 0.0);
-        let finish = |stored: f64| {
-            let value = if scaled { stored.mul_add(self.slope, self.intercept) } else { stored } as f32;
-            if value.is_finite() { value } else { 0.0 }
-        };
+        let finish = |stored: f64| (if scaled { stored.mul_add(self.slope, self.intercept) } else { stored }) as f32;
         macro_rules! values {
             ($number:ty) => {{
                 let word = |chunk: &[u8]| {
@@ -253,7 +262,7 @@ fn is_number(kind: NiftiType) -> bool {
 
 /// The file itself, or, if it is compressed, an unnamed temporary file with its unpacked content.
 fn plain_file(path: &Path, max_bytes: u64) -> Result<File> {
-    let mut file = File::open(path).map_err(PrepareError::io(path, "read"))?;
+    let mut file = pig_files::open(path).map_err(PrepareError::io(path, "read"))?;
     let mut magic = [0; 2];
     let packed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
     file.rewind().map_err(PrepareError::io(path, "read"))?;
@@ -261,24 +270,52 @@ fn plain_file(path: &Path, max_bytes: u64) -> Result<File> {
         return Ok(file);
     }
     let mut unpacked = tempfile::tempfile().map_err(PrepareError::io(path, "unpack"))?;
-    // A small file may unpack to a huge one. One byte more than the limit is read, to notice that the limit is exceeded.
-    let mut reader = MultiGzDecoder::new(BufReader::new(file)).take(max_bytes.saturating_add(1));
+    let damaged = |problem: String| PrepareError::Nifti {
+        path: path.to_path_buf(),
+        problem,
+        expected: "a complete .nii.gz file",
+    };
+    let mut packed = BufReader::new(file);
     let mut block = vec![0; 1 << 16];
     let mut total = 0;
-    loop {
-        let count = reader.read(&mut block).map_err(|error| PrepareError::Nifti {
-            path: path.to_path_buf(),
-            problem: format!("the gzip data are damaged ({})", error.kind()),
-            expected: "a complete .nii.gz file",
-        })?;
-        if count == 0 {
-            break;
+    // A file may have several members, one behind the other, and zeros behind the last, from tapes and block devices.
+    while another_member(&mut packed).map_err(|error| damaged(format!("the gzip data are damaged ({error})")))? {
+        let mut member = GzDecoder::new(&mut packed);
+        loop {
+            let count = member
+                .read(&mut block)
+                .map_err(|error| damaged(format!("the gzip data are damaged ({})", error.kind())))?;
+            if count == 0 {
+                break;
+            }
+            // A small file may unpack to a huge one.
+            total += count as u64;
+            within(path, "the unpacked file", total, max_bytes)?;
+            unpacked.write_all(&block[..count]).map_err(PrepareError::io(path, "unpack"))?;
         }
-        total += count as u64;
-        within(path, "the unpacked file", total, max_bytes)?;
-        unpacked.write_all(&block[..count]).map_err(PrepareError::io(path, "unpack"))?;
     }
     Ok(unpacked)
+}
+
+/// Whether another gzip member follows; zeros up to the end of the file do not count as one.
+fn another_member(packed: &mut BufReader<File>) -> std::io::Result<bool> {
+    let mut zeros = false;
+    loop {
+        let bytes = packed.fill_buf()?;
+        match bytes.iter().position(|&byte| byte != 0) {
+            None if bytes.is_empty() => return Ok(false),
+            None => {
+                let count = bytes.len();
+                zeros = true;
+                packed.consume(count);
+            }
+            Some(0) if !zeros => return Ok(true),
+            Some(_) => {
+                let problem = "zeros with other bytes behind them";
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, problem));
+            }
+        }
+    }
 }
 
 /// The affine from voxel (i, j, k) to RAS+ millimetres: the sform if it is set, else the qform, else only the spacing, as in

@@ -72,7 +72,17 @@ pub(crate) fn key(folder: &Path) -> Key {
 
 pub(crate) fn request(source: &Path, out: &Path, config: PrepareConfig) -> Request {
     let (source, out) = (source.to_path_buf(), out.to_path_buf());
-    Request { source, out, layout: None, config, key: None, strict: false, cost: Cost::default(), links: None }
+    Request {
+        source,
+        out,
+        layout: None,
+        config,
+        key: None,
+        strict: false,
+        cost: Cost::default(),
+        links: None,
+        prune: false,
+    }
 }
 
 pub(crate) fn run(request: &Request) -> Result<Summary> {

@@ -1,0 +1,17 @@
+//! Errors of masks that do not have the grid of their image.
+
+use std::path::Path;
+
+use crate::error::{PrepareError, Result};
+
+pub(super) fn mismatch(image: &Path, mask: &Path, what: &'static str, found: String, expected: String) -> PrepareError {
+    PrepareError::Mismatch { image: image.to_path_buf(), mask: mask.to_path_buf(), what, found, expected }
+}
+
+pub(super) fn check_size(image: &Path, mask: &Path, found: [usize; 2], expected: [usize; 2]) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let words = |[height, width]: [usize; 2]| format!("{width} x {height} pixels");
+    Err(mismatch(image, mask, "size", words(found), words(expected)))
+}

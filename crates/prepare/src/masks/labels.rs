@@ -1,0 +1,170 @@
+//! Which values of a stored mask mean lesion.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::error::{PrepareError, Result};
+use crate::layouts::Case;
+use crate::settings::PrepareConfig;
+
+/// How far a stored value may be from the label that it stands for. Scaling and resampling leave noise such as 1.0000153; soft
+/// masks are much farther from whole numbers.
+pub const LABEL_TOLERANCE: f32 = 0.01;
+
+/// How many wrong values an error lists.
+const LISTED: usize = 16;
+
+/// The rule for one case.
+#[derive(Debug, Clone)]
+pub(super) struct LabelRule {
+    /// From which value on a voxel is lesion; goes before labels.
+    threshold: Option<f64>,
+    /// The labels that mean lesion; `None` for every label but 0.
+    lesion: Option<Vec<u16>>,
+    /// The labels that the data set declares; `None` where nothing declares them, or the settings name the lesion's.
+    declared: Option<Vec<u16>>,
+    /// Whether the settings name the lesion's labels, so that others need not mean anything.
+    named: bool,
+}
+
+impl LabelRule {
+    pub(super) fn of(case: &Case, config: &PrepareConfig) -> Self {
+        let named = config.mask_values.is_some();
+        let of_layout = || PrepareConfig { mask_values: case.mask_values.clone(), ..PrepareConfig::default() };
+        Self {
+            threshold: config.mask_threshold,
+            lesion: config.lesion_labels().or_else(|| of_layout().lesion_labels()),
+            declared: case.declared.clone().filter(|_| !named && config.mask_threshold.is_none()),
+            named,
+        }
+    }
+
+    /// Whether the values of a mask have to be looked through for labels that nothing declares.
+    pub(super) fn declares(&self) -> bool {
+        self.declared.is_some()
+    }
+
+    /// Refuses values of a picture, as text, that are not declared.
+    pub(super) fn check_counts(&self, path: &Path, counts: &BTreeMap<String, u64>) -> Result<()> {
+        let Some(declared) = &self.declared else { return Ok(()) };
+        let known = |value: &str| value.parse().is_ok_and(|label: u16| declared.contains(&label));
+        let odd = counts.iter().filter(|(value, _)| !known(value)).map(|(value, count)| (value.clone(), *count));
+        self.refuse_undeclared(path, odd.collect(), "pixel(s)")
+    }
+
+    /// The values of slice `index` as 0 and 1.
+    ///
+    /// # Errors
+    /// When a value stands for no label, or for one that the data set does not declare.
+    pub(super) fn lesion(&self, path: &Path, index: usize, values: &[f32]) -> Result<Vec<u8>> {
+        if let Some(threshold) = self.threshold {
+            return Ok(values.iter().map(|&value| u8::from(f64::from(value) >= threshold)).collect());
+        }
+        // By the bits of the values, which can be keys of a map.
+        let mut odd: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut undeclared: BTreeMap<u16, u64> = BTreeMap::new();
+        let mask = values
+            .iter()
+            .map(|&value| match self.label(value) {
+                Some(label) => {
+                    if self.declared.as_ref().is_some_and(|declared| !declared.contains(&label)) {
+                        *undeclared.entry(label).or_default() += 1;
+                    }
+                    u8::from(self.lesion.as_ref().map_or(label != 0, |lesion| lesion.contains(&label)))
+                }
+                None => {
+                    if odd.len() < LISTED || odd.contains_key(&value.to_bits()) {
+                        *odd.entry(value.to_bits()).or_default() += 1;
+                    }
+                    0
+                }
+            })
+            .collect();
+        if !odd.is_empty() {
+            let found = odd.iter().map(|(&bits, &count)| (f32::from_bits(bits).to_string(), count));
+            let found = listed(found.collect(), "voxel(s)");
+            return Err(PrepareError::Labels {
+                path: path.to_path_buf(),
+                problem: format!("the mask's values in slice {index} (counted from 0) are not labels: {found}"),
+                expected: format!("whole numbers from 0 on, each within {LABEL_TOLERANCE}"),
+                remedy: "save labels, or set prepare.mask_threshold to the value from which on a voxel is lesion",
+            });
+        }
+        let undeclared = undeclared.into_iter().map(|(label, count)| (label.to_string(), count));
+        self.refuse_undeclared(path, undeclared.collect(), "voxel(s)")?;
+        Ok(mask)
+    }
+
+    /// The label that a value stands for.
+    fn label(&self, value: f32) -> Option<u16> {
+        let nearest = value.round();
+        let near = (value - nearest).abs() <= LABEL_TOLERANCE;
+        if near && (0.0..=f32::from(u16::MAX)).contains(&nearest) {
+            return Some(nearest as u16);
+        }
+        // Where the settings name the lesion's labels, every other whole number is background.
+        (near && self.named).then_some(0)
+    }
+
+    fn refuse_undeclared(&self, path: &Path, found: Vec<(String, u64)>, unit: &str) -> Result<()> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let declared: Vec<String> = self.declared.iter().flatten().map(ToString::to_string).collect();
+        Err(PrepareError::Labels {
+            path: path.to_path_buf(),
+            problem: format!("unexpected labels: {}", listed(found, unit)),
+            expected: format!("the labels that dataset.json declares: {}", declared.join(", ")),
+            remedy: "correct the mask or dataset.json, or name the lesion's labels in prepare.mask_values",
+        })
+    }
+}
+
+fn listed(found: Vec<(String, u64)>, unit: &str) -> String {
+    let more = found.len().saturating_sub(LISTED);
+    let mut words: Vec<String> =
+        found.into_iter().take(LISTED).map(|(value, count)| format!("{value} ({count} {unit})")).collect();
+    if more > 0 {
+        words.push(format!("and {more} more"));
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(declared: Option<Vec<u16>>, lesion: Option<Vec<u16>>, threshold: Option<f64>, named: bool) -> LabelRule {
+        LabelRule { threshold, lesion, declared, named }
+    }
+
+    #[test]
+    fn noise_is_rounded_and_anything_else_is_named() {
+        let path = Path::new("a.nii");
+        let labels = rule(Some(vec![0, 1, 2]), Some(vec![2]), None, false);
+        let found = labels.lesion(path, 0, &[0.0, 1e-5, 1.000_015_3, 1.999_9, 2.009, -0.001]).unwrap();
+        assert_eq!(found, [0, 0, 0, 1, 1, 0]);
+        for (values, words) in [
+            (vec![0.0, 0.4, 0.4], "slice 3 (counted from 0) are not labels: 0.4 (2 voxel(s))"),
+            (vec![f32::NAN], "NaN (1 voxel(s))"),
+            (vec![-1.0], "-1 (1 voxel(s))"),
+            (vec![1.02], "1.02 (1 voxel(s))"),
+            (vec![f32::INFINITY], "inf"),
+            (
+                vec![255.0, 3.0, 255.0],
+                "unexpected labels: 3 (1 voxel(s)), 255 (2 voxel(s)); expected the labels that \
+                                       dataset.json declares: 0, 1, 2",
+            ),
+        ] {
+            let error = labels.lesion(path, 3, &values).unwrap_err().to_string();
+            assert!(error.contains(words) && error.starts_with("a.nii"), "{error}");
+        }
+        // Settings that name the lesion's labels leave the meaning of others open, but not of what is no label.
+        let named = rule(None, Some(vec![255]), None, true);
+        assert_eq!(named.lesion(path, 0, &[255.0, -3.0, 7.0]).unwrap(), [1, 0, 0]);
+        named.lesion(path, 0, &[254.5]).unwrap_err();
+        let soft = rule(None, None, Some(0.5), false);
+        assert_eq!(soft.lesion(path, 0, &[0.49, 0.5, -1.0, f32::NAN]).unwrap(), [0, 1, 0, 0]);
+        assert_eq!(rule(None, None, None, false).lesion(path, 0, &[0.0, 1e-6, 7.0]).unwrap(), [0, 0, 1]);
+    }
+}

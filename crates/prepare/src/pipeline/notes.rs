@@ -1,0 +1,72 @@
+//! What is told about the pairs of a preparation.
+
+use crate::prepared_folder::{CaseNote, Description};
+use crate::record::{Grouping, Record};
+use crate::remarks::exchanged;
+
+/// Notes for the user about the records.
+pub(super) fn notes(records: &[Record], description: &Description) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |count: usize, text: &str| {
+        if count > 0 {
+            notes.push(format!("{count} of {} {text}", records.len()));
+        }
+    };
+    note(records.iter().filter(|r| r.weak_label).count(), "masks are weak labels, drawn from boxes.");
+    let vanished = records.iter().filter(|r| r.source_mask_pixels > 0 && r.mask_pixels == 0).count();
+    note(vanished, "masks have lesion in the source but none at this size; raise prepare.size.");
+    let sided = description.prepare.laterality != crate::settings::LateralityRule::Keep;
+    let unsided = records.iter().filter(|r| sided && r.laterality.is_empty()).count();
+    note(unsided, "images do not name a side and were not mirrored.");
+    match Grouping::of(records) {
+        Grouping::Patient => {
+            let unknown = records.iter().filter(|r| r.patient.is_empty()).count();
+            note(unknown, "pairs do not name a patient; each image or volume counts as a patient.");
+        }
+        Grouping::Case => notes.push("No patients are known: a split can only keep volumes together.".to_owned()),
+        Grouping::None => notes.push("No patients are known: a split is by image.".to_owned()),
+    }
+    notes
+}
+
+/// Notes and warnings about cases, of which there are `total`.
+pub(super) fn case_notes(told: &[CaseNote], total: usize) -> (Vec<String>, Vec<String>) {
+    let (mut notes, mut warnings) = (Vec::new(), Vec::new());
+    let count = |wanted: fn(&CaseNote) -> bool| told.iter().filter(|note| wanted(note)).count();
+    let flat = count(|note| matches!(note, CaseNote::Flat));
+    if flat > 0 {
+        warnings.push(format!(
+            "{flat} of {total} image(s) or volume(s) are flat: every pixel shows the same value. Look at their files and at \
+             prepare.window."
+        ));
+    }
+    let windows = count(|note| matches!(note, CaseNote::WindowIgnored));
+    if windows > 0 {
+        notes.push(format!(
+            "{windows} of {total} DICOM file(s) have a window that cannot be used, such as one of width 0: percentiles were \
+             used instead."
+        ));
+    }
+    let far = told.iter().filter_map(|note| if let CaseNote::AffineIgnored(far) = note { Some(*far) } else { None });
+    let far: Vec<f64> = far.collect();
+    if let Some(greatest) = far.iter().copied().reduce(f64::max) {
+        warnings.push(format!(
+            "{} of {total} mask(s) have another affine than their image, which was ignored (prepare.mask_affine); corners differ \
+             by up to {greatest:.1} mm.",
+            far.len()
+        ));
+    }
+    (notes, warnings)
+}
+
+/// Warnings about the records.
+pub(super) fn warnings(records: &[Record]) -> Vec<String> {
+    let lesion = |record: &&Record| record.source_mask_pixels > 0;
+    let most = |record: &&Record| {
+        let [height, width] = record.transform.source;
+        2 * record.source_mask_pixels > height * width
+    };
+    let with_lesion = records.iter().filter(lesion).count();
+    let covered = records.iter().filter(most).count();
+    exchanged(covered, with_lesion).into_iter().collect()
+}

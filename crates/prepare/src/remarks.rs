@@ -1,0 +1,25 @@
+//! Remarks about a source that both preparation and inspection make.
+
+use crate::sources::StoredRange;
+
+/// 16-bit pictures whose greatest value is below this leave a bit unused: they hold data of 10, 12 or 15 bits.
+pub(crate) const USED_BITS: f64 = 32_768.0;
+
+/// What becomes of 16-bit pictures that leave bits unused.
+pub(crate) fn unused_bits(pictures: usize, range: StoredRange) -> String {
+    let StoredRange { low, high } = range;
+    format!(
+        "{pictures} picture(s) have 16 bits, but values from {low} to {high}: pig prepare makes these black and white, and with \
+         prepare.window = \"stored\" 0 and 65535."
+    )
+}
+
+/// A warning if most masks with lesion cover more than half of their picture.
+pub(crate) fn exchanged(covered: usize, with_lesion: usize) -> Option<String> {
+    (2 * covered > with_lesion).then(|| {
+        format!(
+            "the masks of {covered} of {with_lesion} picture(s) with lesion cover more than half of the picture: lesion and \
+             background may be exchanged; name the values that mean lesion in prepare.mask_values."
+        )
+    })
+}

@@ -1,0 +1,349 @@
+//! Values that mean nothing are named, and those that are only unusual are read: labels, soft masks, windows, unused bits.
+
+mod common;
+
+use std::io::Write;
+use std::path::Path;
+
+use common::dicom::{Dicom, SECONDARY_CAPTURE};
+use common::*;
+use pig_prepare::PrepareConfig;
+use pig_prepare::pipeline::Summary;
+use pig_prepare::settings::{CropRule, MaskAffine, WindowRule};
+use pig_testing::shared;
+
+/// The result of preparing a folder into a new one, whose files are kept.
+struct Made {
+    out: tempfile::TempDir,
+    result: pig_prepare::Result<Summary>,
+}
+
+fn made(source: &Path, config: PrepareConfig) -> Made {
+    let (out, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut request = request(source, out.path(), config);
+    request.key = Some(key(keys.path()));
+    let result = run(&request);
+    Made { out, result }
+}
+
+impl Made {
+    fn summary(&self) -> &Summary {
+        self.result.as_ref().unwrap()
+    }
+
+    /// The lesion pixels of all source masks.
+    fn lesion(&self) -> usize {
+        manifest(self.out.path()).iter().map(|row| row["source_mask_pixels"].parse::<usize>().unwrap()).sum()
+    }
+
+    fn errors(&self) -> String {
+        std::fs::read_to_string(self.out.path().join("errors.csv")).unwrap()
+    }
+
+    /// The prepared images, in the order of the manifest.
+    fn images(&self) -> Vec<Vec<u16>> {
+        manifest(self.out.path()).iter().map(|row| read_gray(&self.out.path().join(&row["image"])).2).collect()
+    }
+}
+
+const SIZE: [usize; 3] = [12, 10, 3];
+const VOXELS: usize = SIZE[0] * SIZE[1] * SIZE[2];
+
+fn volume() -> Vec<u8> {
+    let voxels: Vec<u8> = (0..VOXELS).flat_map(|index| ((index * 7 % 200) as i16).to_le_bytes()).collect();
+    nifti(SIZE, 4, 16, [1.0; 3], &voxels)
+}
+
+/// A mask of 32-bit floating point, in which each of the first 36 voxels of slice 1 is `lesion` and the others are `rest`.
+fn soft(lesion: f32, rest: f32) -> Vec<u8> {
+    let slice = SIZE[0] * SIZE[1];
+    let value = |index: usize| if (slice..slice + 36).contains(&index) { lesion } else { rest };
+    nifti(SIZE, 16, 32, [1.0; 3], &(0..VOXELS).flat_map(|index| value(index).to_le_bytes()).collect::<Vec<u8>>())
+}
+
+/// An nnU-Net folder with one volume and one mask.
+fn nnunet(mask: &[u8]) -> tempfile::TempDir {
+    let source = tempfile::tempdir().unwrap();
+    let put = |place: &str, bytes: &[u8]| {
+        let path = source.path().join(place);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    put("imagesTr/a_0000.nii", &volume());
+    put("labelsTr/a.nii", mask);
+    // With a byte order mark, as some editors write it.
+    let json = r#"{"channel_names": {"0": "CT"}, "labels": {"background": 0, "tumour": 1}, "file_ending": ".nii"}"#;
+    put("dataset.json", format!("\u{feff}{json}").as_bytes());
+    source
+}
+
+#[test]
+fn labels_with_noise_count_and_labels_that_nothing_declares_are_errors() {
+    let made_of = |mask: Vec<u8>, config| made(nnunet(&mask).path(), config);
+    for lesion in [1.0, 1.000_015_3, 0.9999] {
+        let made = made_of(soft(lesion, 1e-5), small(16));
+        assert_eq!((made.summary().description.pairs, made.lesion()), (1, 36), "{lesion}");
+    }
+    let keep = || PrepareConfig { empty_share: 1.0, ..small(16) };
+    for (lesion, words) in [
+        (255.0, "unexpected labels: 255 (36 voxel(s)); expected the labels that dataset.json declares: 0, 1"),
+        (1.4, "are not labels: 1.4 (36 voxel(s))"),
+        (f32::NAN, "NaN (36 voxel(s))"),
+        (-1.0, "-1 (36 voxel(s))"),
+    ] {
+        let made = made_of(soft(lesion, 0.0), keep());
+        let error = made.result.as_ref().unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("labelsTr/a.nii"), "{lesion}: {error}");
+        assert!(made.errors().contains("labelsTr/a.nii") && !error.contains("empty_share"), "{error}");
+    }
+    let named = PrepareConfig { mask_values: Some(values(&[255])), ..small(16) };
+    assert_eq!(made_of(soft(255.0, 0.0), named).lesion(), 36);
+    let threshold = PrepareConfig { mask_threshold: Some(0.3), ..small(16) };
+    assert_eq!(made_of(soft(0.4, 0.0), threshold).lesion(), 36);
+}
+
+fn values(labels: &[u16]) -> pig_data::config::MaskValues {
+    pig_data::config::MaskValues(labels.iter().map(|&label| pig_data::config::MaskValue::Gray(label)).collect())
+}
+
+#[test]
+fn pictures_with_labels_that_nothing_declares_are_errors() {
+    let source = tempfile::tempdir().unwrap();
+    for (name, lesion) in [("a", 255), ("b", 1)] {
+        write_png(&source.path().join(format!("imagesTr/{name}_0000.png")), 20, 20, picture(20, 20, 1));
+        let mask =
+            disc(20, 20, [10.0, 10.0], 4.0).into_iter().map(|value| if value > 0 { lesion } else { 0 }).collect();
+        write_png(&source.path().join(format!("labelsTr/{name}.png")), 20, 20, mask);
+    }
+    let json = r#"{"channel_names": {"0": "US"}, "labels": {"background": 0, "lesion": 1}, "file_ending": ".png"}"#;
+    std::fs::write(source.path().join("dataset.json"), json).unwrap();
+    let made = made(source.path(), PrepareConfig { empty_share: 1.0, ..small(16) });
+    assert_eq!((made.summary().description.pairs, made.summary().errors.len()), (1, 1));
+    let reason = &made.summary().errors[0].1;
+    assert!(reason.contains("labelsTr/a.png: unexpected labels: 255 (") && reason.contains("0, 1"), "{reason}");
+}
+
+#[test]
+fn soft_masks_of_other_folders_need_a_threshold() {
+    for (lesion, rest, config, expected) in [
+        (0.4, 0.0, small(16), None),
+        (1.0, 1e-6, small(16), Some(36)),
+        (0.4, 0.1, PrepareConfig { mask_threshold: Some(0.25), ..small(16) }, Some(36)),
+    ] {
+        let source = tempfile::tempdir().unwrap();
+        std::fs::write(source.path().join("c.nii"), volume()).unwrap();
+        std::fs::write(source.path().join("c_mask.nii"), soft(lesion, rest)).unwrap();
+        let made = made(source.path(), config);
+        match expected {
+            Some(pixels) => assert_eq!(made.lesion(), pixels),
+            None => {
+                let error = made.result.unwrap_err().to_string();
+                assert!(error.contains("0.4 (36 voxel(s))") && error.contains("prepare.mask_threshold"), "{error}");
+            }
+        }
+    }
+    let both = PrepareConfig { mask_threshold: Some(1.0), mask_values: Some(values(&[1])), ..small(16) };
+    assert!(both.check().unwrap_err().to_string().contains("prepare.mask_threshold = 1; expected nothing"));
+}
+
+#[test]
+fn masks_saved_as_jpeg_need_a_threshold() {
+    let source = tempfile::tempdir().unwrap();
+    write_png(&source.path().join("images/a.png"), 64, 64, picture(64, 64, 1));
+    let mask = disc(64, 64, [30.0, 34.0], 14.0);
+    let area = mask.iter().filter(|&&value| value > 0).count();
+    std::fs::create_dir_all(source.path().join("masks")).unwrap();
+    let file = std::fs::File::create(source.path().join("masks/a.jpg")).unwrap();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(file, 75)
+        .encode(&mask, 64, 64, image::ColorType::L8.into())
+        .unwrap();
+    let error = made(source.path(), small(64)).result.unwrap_err().to_string();
+    assert!(error.contains("masks/a.jpg") && error.contains("prepare.mask_threshold"), "{error}");
+    let made = made(source.path(), PrepareConfig { mask_threshold: Some(128.0), ..small(64) });
+    assert!((made.lesion() as f64 / area as f64 - 1.0).abs() < 0.01, "{} of {area}", made.lesion());
+}
+
+#[test]
+fn gzip_members_and_zeros_behind_them_are_read_and_garbage_is_not() {
+    let packed = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mask = soft(1.0, 0.0);
+    let (first, second) = mask.split_at(700);
+    let members = [packed(first), packed(second)].concat();
+    for (behind, whole) in [(vec![], true), (vec![0; 70_000], true), (vec![0, 0, 7], false), (b"PK".to_vec(), false)] {
+        let source = tempfile::tempdir().unwrap();
+        std::fs::write(source.path().join("c.nii.gz"), packed(&volume())).unwrap();
+        std::fs::write(source.path().join("c_mask.nii.gz"), [members.clone(), behind.clone()].concat()).unwrap();
+        let made = made(source.path(), small(16));
+        if whole {
+            assert_eq!(made.lesion(), 36, "{} bytes behind", behind.len());
+        } else {
+            let error = made.result.unwrap_err().to_string();
+            assert!(error.contains("c_mask.nii.gz") && error.contains("gzip data are damaged"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_mask_with_another_affine_is_refused_or_taken_with_a_warning() {
+    let source = tempfile::tempdir().unwrap();
+    std::fs::write(source.path().join("c.nii"), volume()).unwrap();
+    let mut mask = soft(1.0, 0.0);
+    mask[280..284].copy_from_slice(&1.0_f32.to_le_bytes());
+    std::fs::write(source.path().join("c_mask.nii"), mask).unwrap();
+    let error = made(source.path(), small(16)).result.unwrap_err().to_string();
+    assert!(error.contains("differs in geometry") && error.contains("prepare.mask_affine = \"ignore\""), "{error}");
+    let config = PrepareConfig { mask_affine: Some(MaskAffine::Ignore), ..small(16) };
+    let made = made(source.path(), config);
+    assert_eq!(made.lesion(), 36);
+    // The corners are mirrored along 12 voxels of 1 mm: 2 x 11 mm.
+    let warnings = &made.summary().warnings;
+    assert!(
+        warnings.iter().any(|text| text.contains("1 of 1 mask(s)") && text.contains("up to 22.0 mm")),
+        "{warnings:?}"
+    );
+}
+
+/// A DICOM image with a mask beside it.
+fn dicom(window: Option<[f64; 2]>, slope: Option<&str>) -> tempfile::TempDir {
+    let source = tempfile::tempdir().unwrap();
+    let mut dicom = Dicom::new(SECONDARY_CAPTURE, 1, 32, 32);
+    dicom.window = window;
+    if let Some(slope) = slope {
+        dicom.marks.push((0x0028, 0x1052, "DS", "5".to_owned()));
+        dicom.marks.push((0x0028, 0x1053, "DS", slope.to_owned()));
+    }
+    dicom.write(&source.path().join("a.dcm"), |_, row, column| (100 * row + column) as u16);
+    write_png(&source.path().join("a_mask.png"), 32, 32, disc(32, 32, [16.0, 16.0], 5.0));
+    source
+}
+
+#[test]
+fn a_window_of_width_0_is_replaced_and_a_flat_picture_is_told() {
+    let all = PrepareConfig { percentiles: [0.0, 100.0], crop: CropRule::None, ..small(32) };
+    let made_of = |source: tempfile::TempDir, config: &PrepareConfig| made(source.path(), config.clone());
+    let broken = made_of(dicom(Some([50.0, 0.0]), None), &all);
+    let (images, notes) = (broken.images(), &broken.summary().notes);
+    assert_eq!((images[0][0], images[0][1023]), (0, 255));
+    assert!(
+        notes.iter().any(|note| note.starts_with("1 of 1 DICOM file(s) have a window that cannot be used")),
+        "{notes:?}"
+    );
+    assert!(broken.summary().warnings.is_empty(), "{:?}", broken.summary().warnings);
+    let voi = PrepareConfig { window: WindowRule::Voi, ..small(32) };
+    let error = made_of(dicom(Some([50.0, 0.0]), None), &voi).result.unwrap_err().to_string();
+    assert!(error.contains("a.dcm"), "{error}");
+    let whole = made_of(dicom(Some([1600.0, 3200.0]), None), &all);
+    assert!(!whole.summary().notes.iter().any(|note| note.contains("window")), "{:?}", whole.summary().notes);
+    let flat = made_of(dicom(None, Some("0")), &all);
+    let warnings = &flat.summary().warnings;
+    assert!(warnings.iter().any(|text| text.starts_with("1 of 1 image(s) or volume(s) are flat")), "{warnings:?}");
+}
+
+/// 16-bit pictures with values from `low` to `high`, and masks.
+fn wide(root: &Path, names: &[&str], low: u16, high: u16) {
+    std::fs::create_dir_all(root.join("images")).unwrap();
+    for name in names {
+        let values: Vec<u8> = (0..64 * 64_u32)
+            .flat_map(|index| (low + (u32::from(high - low) * index / 4095) as u16).to_ne_bytes())
+            .collect();
+        let path = root.join(format!("images/{name}.png"));
+        image::save_buffer(path, &values, 64, 64, image::ColorType::L16).unwrap();
+        write_png(&root.join(format!("masks/{name}.png")), 64, 64, disc(64, 64, [30.0, 30.0], 8.0));
+    }
+}
+
+fn levels(values: &[u16]) -> usize {
+    values.iter().collect::<std::collections::BTreeSet<_>>().len()
+}
+
+#[test]
+fn twelve_bits_in_sixteen_are_shown_in_their_own_range() {
+    let source = tempfile::tempdir().unwrap();
+    wide(source.path(), &["a"], 544, 2000);
+    wide(source.path(), &["b"], 600, 3232);
+    let out = tempfile::tempdir().unwrap();
+    let prepare = |config| run(&request(source.path(), out.path(), config)).unwrap();
+    let noted = |summary: Summary, words: &str| {
+        assert!(summary.notes.iter().any(|note| note.contains(words)), "{words}: {:?}", summary.notes);
+        summary.kept
+    };
+    assert_eq!(noted(prepare(small(64)), "2 picture(s) have 16 bits, but values from 544 to 3232"), 0);
+    let rows = manifest(out.path());
+    let images: Vec<Vec<u16>> = rows.iter().map(|row| read_gray(&out.path().join(&row["image"])).2).collect();
+    // Black and white are the least and the greatest value of both.
+    assert_eq!((images[0][0], images[1][4095]), (0, 255));
+    assert!(levels(&images[0]) > 130 && levels(&images[1]) > 240, "{} {}", levels(&images[0]), levels(&images[1]));
+    assert_eq!((rows[0]["window_low"].as_str(), rows[1]["window_high"].as_str()), ("544", "3232"));
+    // An 8-bit picture is told; a brighter one changes the range of all with 16 bits, so that these are made again.
+    write_pair(source.path(), "eight", 64, 64, 1, 8.0);
+    assert_eq!(noted(prepare(small(64)), "The other 1 picture(s) have 8 bits"), 2);
+    wide(source.path(), &["c"], 500, 4000);
+    assert_eq!(noted(prepare(small(64)), "values from 500 to 4000"), 1);
+    let stored = made(source.path(), PrepareConfig { window: WindowRule::Stored, ..small(64) });
+    assert!(levels(&stored.images()[0]) < 15);
+    // Pictures that use all of their bits are shown as they are stored.
+    let full = tempfile::tempdir().unwrap();
+    wide(full.path(), &["a"], 0, 65535);
+    let made = made(full.path(), small(64));
+    assert_eq!(manifest(made.out.path())[0]["window_high"], "65535");
+}
+
+#[test]
+fn masks_that_cover_most_of_most_pictures_are_told() {
+    for (inverted, whole, warned) in [(6, 2, true), (3, 5, false)] {
+        let source = tempfile::tempdir().unwrap();
+        for index in 0..inverted + whole {
+            let name = index.to_string();
+            write_pair(source.path(), &name, 40, 40, 1, 6.0);
+            if index < inverted {
+                let mask = disc(40, 40, [20.0, 20.0], 6.0).into_iter().map(|value| 255 - value).collect();
+                write_png(&source.path().join(format!("masks/{name}.png")), 40, 40, mask);
+            }
+        }
+        let made = made(source.path(), small(40));
+        let told = made.summary().warnings.iter().any(|text| {
+            text.contains(&format!("masks of {inverted} of {}", inverted + whole))
+                && text.contains("prepare.mask_values")
+        });
+        assert_eq!(told, warned, "{:?}", made.summary().warnings);
+    }
+}
+
+/// The rows of ../shared/wild that concern values: folder, settings, pairs, lesion pixels.
+#[test]
+fn inputs_from_the_wild_have_the_right_values() {
+    let Some(wild) = shared("wild") else { return };
+    let threshold = PrepareConfig { mask_threshold: Some(128.0), ..small(96) };
+    let ignore = PrepareConfig { mask_affine: Some(MaskAffine::Ignore), ..small(64) };
+    for (place, config, pairs, pixels) in [
+        ("22-nnunet/scaled", small(64), None, Some(576)),
+        ("22-nnunet/bom", small(64), None, None),
+        ("21-nifti/gz-trailing", small(64), None, None),
+        ("21-nifti/maskeye", ignore, None, None),
+        ("20-dicom/slope0", small(64), Some(1), None),
+        ("20-dicom/window-width0", small(64), Some(1), None),
+        ("01-jpeg-masks/src", threshold, Some(6), Some(6 * 797)),
+        ("44-12bit-in-16/src", small(64), Some(4), None),
+    ] {
+        let made = made(&wild.join(place), config);
+        assert!(made.summary().errors.is_empty(), "{place}: {:?}", made.summary().errors);
+        assert!(pairs.is_none_or(|pairs| made.summary().description.pairs == pairs), "{place}");
+        assert!(pixels.is_none_or(|pixels| made.lesion() == pixels), "{place}: {}", made.lesion());
+        if place.starts_with("44") {
+            let levels: Vec<usize> = made.images().iter().map(|image| levels(image)).collect();
+            assert!(levels.iter().all(|&levels| (130..=256).contains(&levels)), "{levels:?}");
+        }
+    }
+    for (place, words) in [
+        ("22-nnunet/png255", "unexpected labels: 255"),
+        ("21-nifti/maskeye", "prepare.mask_affine"),
+        ("39-cbis/src", "000001.dcm differs in size: 40 x 62 pixels, expected 40 x 60 pixels"),
+    ] {
+        let made = made(&wild.join(place), PrepareConfig { empty_share: 1.0, ..small(64) });
+        assert!(made.errors().contains(words), "{place}: {}", made.errors());
+    }
+}
