@@ -91,6 +91,10 @@ pub(crate) enum CaseNote {
     Flat,
     /// The DICOM file's window cannot be used, so that percentiles took its place.
     WindowIgnored,
+    /// The DICOM file holds so many frames more than Number of Frames says.
+    FramesLeftOver(u32),
+    /// The picture was turned as its orientation tag says.
+    Turned,
     /// The mask's affine differs from the image's by so many millimetres, which the settings say to ignore.
     AffineIgnored(f64),
 }

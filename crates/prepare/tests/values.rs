@@ -243,6 +243,55 @@ fn a_window_of_width_0_is_replaced_and_a_flat_picture_is_told() {
     assert!(warnings.iter().any(|text| text.starts_with("1 of 1 image(s) or volume(s) are flat")), "{warnings:?}");
 }
 
+#[test]
+fn frames_that_the_header_does_not_count_are_told() {
+    let source = dicom(None, None);
+    let path = source.path().join("a.dcm");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Two frames more, behind the first.
+    let (length, at) = (32 * 32 * 2_u32, bytes.len() - 32 * 32 * 2);
+    bytes[at - 4..at].copy_from_slice(&(3 * length).to_le_bytes());
+    bytes.extend(vec![1; 2 * length as usize]);
+    std::fs::write(&path, bytes).unwrap();
+    let made = made(source.path(), small(32));
+    let warnings = &made.summary().warnings;
+    assert!(
+        warnings.iter().any(|text| text.starts_with("1 of 1 DICOM file(s)") && text.contains("2 frame(s)")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn pictures_are_turned_as_their_tags_say() {
+    let source = tempfile::tempdir().unwrap();
+    let upright = image::GrayImage::from_fn(48, 32, |x, y| image::Luma([if x < 16 && y < 8 { 220 } else { 40 }]));
+    std::fs::create_dir_all(source.path().join("images")).unwrap();
+    // Stored upside down, with the tag that says so.
+    let mut jpeg = Vec::new();
+    let stored = image::imageops::rotate180(&upright);
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&stored).unwrap();
+    let tag = [b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0".as_slice(), &[0; 4]]
+        .concat();
+    jpeg.splice(2..2, tag);
+    std::fs::write(source.path().join("images/a.jpg"), jpeg).unwrap();
+    let bright = |index: usize| index % 48 < 16 && index / 48 < 8;
+    write_png(
+        &source.path().join("masks/a.png"),
+        32,
+        48,
+        (0..32 * 48).map(|i| if bright(i) { 255 } else { 0 }).collect(),
+    );
+    let made = made(source.path(), PrepareConfig { size: [32, 48], ..small(1) });
+    let image = &made.images()[0];
+    let mean = |inside: bool| {
+        let values: Vec<f64> = (0..32 * 48).filter(|&i| bright(i) == inside).map(|i| f64::from(image[i])).collect();
+        values.iter().sum::<f64>() / values.len() as f64
+    };
+    assert!(mean(true) > 200.0 && mean(false) < 60.0, "{} {}", mean(true), mean(false));
+    let notes = &made.summary().notes;
+    assert!(notes.iter().any(|note| note.starts_with("1 of 1 picture(s) were turned")), "{notes:?}");
+}
+
 /// 16-bit pictures with values from `low` to `high`, and masks.
 fn wide(root: &Path, names: &[&str], low: u16, high: u16) {
     std::fs::create_dir_all(root.join("images")).unwrap();
@@ -326,6 +375,10 @@ fn inputs_from_the_wild_have_the_right_values() {
         ("21-nifti/maskeye", ignore, None, None),
         ("20-dicom/slope0", small(64), Some(1), None),
         ("20-dicom/window-width0", small(64), Some(1), None),
+        ("20-dicom/nframes-missing", small(64), Some(1), None),
+        ("07-exif/rot180", small(64), Some(4), None),
+        ("07-exif/rot90", small(64), Some(4), None),
+        ("23-seg/binary1", small(64), Some(3), None),
         ("01-jpeg-masks/src", threshold, Some(6), Some(6 * 797)),
         ("44-12bit-in-16/src", small(64), Some(4), None),
     ] {
@@ -341,6 +394,7 @@ fn inputs_from_the_wild_have_the_right_values() {
     for (place, words) in [
         ("22-nnunet/png255", "unexpected labels: 255"),
         ("21-nifti/maskeye", "prepare.mask_affine"),
+        ("08-truncated/jpg", "images/cut.jpg"),
         ("39-cbis/src", "000001.dcm differs in size: 40 x 62 pixels, expected 40 x 60 pixels"),
     ] {
         let made = made(&wild.join(place), PrepareConfig { empty_share: 1.0, ..small(64) });

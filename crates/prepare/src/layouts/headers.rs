@@ -49,8 +49,10 @@ impl Seen {
                 Self::Image(Header { sop_instance: info.sop_instance.clone(), patient })
             }
             Object::Segmentation(segmentation) => {
+                // Images of the series that have no frame are known to be free of the segments.
+                let listed = segmentation.info().referenced_instances.iter().cloned();
                 let mut instances: Vec<String> =
-                    segmentation.sources().into_iter().map(|source| source.sop_instance).collect();
+                    segmentation.sources().into_iter().map(|source| source.sop_instance).chain(listed).collect();
                 instances.sort();
                 instances.dedup();
                 Self::Segmentation(instances)

@@ -47,6 +47,19 @@ pub(super) fn case_notes(told: &[CaseNote], total: usize) -> (Vec<String>, Vec<S
              used instead."
         ));
     }
+    let left_over = told.iter().filter_map(|note| if let CaseNote::FramesLeftOver(n) = note { Some(*n) } else { None });
+    let left_over: Vec<u32> = left_over.collect();
+    if !left_over.is_empty() {
+        warnings.push(format!(
+            "{} of {total} DICOM file(s) hold more frames than their Number of Frames says: {} frame(s) were left out.",
+            left_over.len(),
+            left_over.iter().sum::<u32>()
+        ));
+    }
+    let turned = count(|note| matches!(note, CaseNote::Turned));
+    if turned > 0 {
+        notes.push(format!("{turned} of {total} picture(s) were turned or mirrored, as their orientation tags say."));
+    }
     let far = told.iter().filter_map(|note| if let CaseNote::AffineIgnored(far) = note { Some(*far) } else { None });
     let far: Vec<f64> = far.collect();
     if let Some(greatest) = far.iter().copied().reduce(f64::max) {

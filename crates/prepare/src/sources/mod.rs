@@ -135,10 +135,7 @@ impl Volume {
     /// the first window.
     pub fn has_usable_voi(&self, index: usize) -> Result<bool> {
         match self {
-            Self::Dicom(dicom) => {
-                let info = dicom.image.frame_info(index as u32)?;
-                Ok(info.voi_luts > 0 || info.windows.first().is_some_and(pig_dicom::Window::is_valid))
-            }
+            Self::Dicom(dicom) => Ok(dicom.image.frame_info(index as u32)?.has_usable_voi()),
             Self::Picture(_) | Self::Nifti(_) => Ok(false),
         }
     }
@@ -216,6 +213,11 @@ impl Volume {
                 | ObjectKind::MammographyForProcessing
         );
         kind || info.modality.as_deref() == Some("MG")
+    }
+
+    /// Whether a picture was turned or mirrored, as its orientation tag says.
+    pub fn turned(&self) -> bool {
+        matches!(self, Self::Picture(picture) if picture.image.turned)
     }
 
     /// Whether a colour image was reduced to gray.
