@@ -220,7 +220,7 @@ impl PrepareError {
     /// The error as one of a full disk, if it is one.
     pub(crate) fn full(&self) -> Option<Self> {
         let (path, action, source) = match self {
-            Self::File(error) => (&error.path, error.action, &error.source),
+            Self::File(error) | Self::Data(DataError::File(error)) => (&error.path, error.action, &error.source),
             Self::Data(DataError::Io { path, action, source }) => (path, *action, source),
             Self::Full { path, action } => return Some(Self::Full { path: path.clone(), action: *action }),
             _ => return None,
@@ -244,6 +244,9 @@ mod tests {
         let of = |kind: std::io::ErrorKind| PrepareError::io(Path::new("out/a.png"), "write")(kind.into());
         let full = of(std::io::ErrorKind::StorageFull).full().unwrap();
         assert!(full.to_string().starts_with("out/a.png: cannot write: the disk is full; free some space"), "{full}");
+        let path = PathBuf::from("out/manifest.csv");
+        let table = pig_files::FileError { path, action: "write", source: std::io::ErrorKind::StorageFull.into() };
+        assert!(PrepareError::from(DataError::from(table)).full().is_some());
         assert!(full.full().is_some() && of(std::io::ErrorKind::QuotaExceeded).full().is_some());
         assert!(of(std::io::ErrorKind::PermissionDenied).full().is_none());
     }
