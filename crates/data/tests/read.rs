@@ -167,7 +167,7 @@ fn a_threshold_reads_masks_of_grays() {
     let disc = |x: u32, y: u32| if x.abs_diff(48).pow(2) + y.abs_diff(48).pow(2) < 256 { 255 } else { 0 };
     colour8(&jpeg, 96, 96, |x, y| [disc(x, y); 3]);
     gray8(&plain, 96, 96, disc);
-    let area = |mask: Vec<u8>| mask.iter().filter(|&&value| value == 1).count();
+    let area = |mask: Vec<u8>| mask.iter().map(|&value| usize::from(value == 1)).sum::<usize>();
     let expected = area(mask(&plain).unwrap());
     let found = area(threshold(&jpeg, 128.0).unwrap());
     assert!(found.abs_diff(expected) * 100 <= expected, "{found}, expected {expected}");

@@ -136,7 +136,7 @@ fn a_segmentation_of_something_unknown_is_refused() {
 fn the_images_of_the_series_are_listed() {
     let segmentation = read("binary");
     let drawn = segmentation.sources().remove(0).sop_instance;
-    assert_eq!(segmentation.info().referenced_instances, [drawn.clone()]);
+    assert_eq!(segmentation.info().referenced_instances, std::slice::from_ref(&drawn));
     // A second instance beside the one that highdicom lists: the lengths of item and sequences grow with it.
     let header = [
         common::text((0x0008, 0x1150), "UI", "1.2.840.10008.5.1.4.1.1.2"),

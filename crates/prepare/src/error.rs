@@ -222,7 +222,7 @@ impl PrepareError {
         let (path, action, source) = match self {
             Self::File(error) | Self::Data(DataError::File(error)) => (&error.path, error.action, &error.source),
             Self::Data(DataError::Io { path, action, source }) => (path, *action, source),
-            Self::Full { path, action } => return Some(Self::Full { path: path.clone(), action: *action }),
+            Self::Full { path, action } => return Some(Self::Full { path: path.clone(), action }),
             _ => return None,
         };
         pig_files::is_full(source).then(|| Self::Full { path: path.clone(), action })

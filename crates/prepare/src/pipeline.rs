@@ -260,7 +260,9 @@ fn orphans(work: &Work<'_>, unreadable: usize, summary: &mut Summary) -> Result<
             "{gone}, but {unreadable} file(s) of the source could not be read; nothing was removed, because they may be the same."
         ));
     } else {
-        orphans.iter().for_each(|(case, _)| work.folder.forget(case));
+        for (case, _) in &orphans {
+            work.folder.forget(case);
+        }
         summary.notes.push(format!("{gone}; their {pairs} pair(s) were removed."));
     }
     Ok(())

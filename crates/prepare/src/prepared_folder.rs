@@ -2,6 +2,7 @@
 //! for each finished case in `.cases/`, with which an interrupted preparation continues.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -295,7 +296,7 @@ fn is_free(root: &Path) -> bool {
     let empty = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     entries.flatten().all(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let begun = name.starts_with(".dataset.toml.") && name.ends_with(".tmp");
+        let begun = name.starts_with(".dataset.toml.") && entry.path().extension() == Some(OsStr::new("tmp"));
         begun || (PARTS.contains(&name.as_str()) && empty(&entry.path()))
     })
 }

@@ -195,7 +195,7 @@ pub enum MissingMask {
 }
 
 /// What happens to a mask whose affine differs from the image's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MaskAffine {
     /// The mask is taken voxel by voxel, as if it had the image's affine.

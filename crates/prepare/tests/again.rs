@@ -134,7 +134,9 @@ fn ids_differ_whatever_the_names_are() {
 fn a_picture_that_needs_more_memory_than_allowed_is_refused() {
     let source = tempfile::tempdir().unwrap();
     let folders = ["images", "masks"].map(|part| source.path().join(part));
-    folders.iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    for folder in &folders {
+        std::fs::create_dir(folder).unwrap();
+    }
     let side = 2500_u32;
     let gray = image::GrayImage::from_fn(side, side, |x, _| image::Luma([if x < 900 { 0 } else { 200 }]));
     gray.save(folders[0].join("a.jpg")).unwrap();

@@ -134,12 +134,11 @@ fn soft_masks_of_other_folders_need_a_threshold() {
         std::fs::write(source.path().join("c.nii"), volume()).unwrap();
         std::fs::write(source.path().join("c_mask.nii"), soft(lesion, rest)).unwrap();
         let made = made(source.path(), config);
-        match expected {
-            Some(pixels) => assert_eq!(made.lesion(), pixels),
-            None => {
-                let error = made.result.unwrap_err().to_string();
-                assert!(error.contains("0.4 (36 voxel(s))") && error.contains("prepare.mask_threshold"), "{error}");
-            }
+        if let Some(pixels) = expected {
+            assert_eq!(made.lesion(), pixels);
+        } else {
+            let error = made.result.unwrap_err().to_string();
+            assert!(error.contains("0.4 (36 voxel(s))") && error.contains("prepare.mask_threshold"), "{error}");
         }
     }
     let both = PrepareConfig { mask_threshold: Some(1.0), mask_values: Some(values(&[1])), ..small(16) };

@@ -108,17 +108,16 @@ fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {
     let mut bare: HashMap<String, Option<String>> = HashMap::new();
     for entry in tree.files.iter().filter(shown) {
         let spot = Spot::of(entry);
-        match mask_names(entry, &spot) {
-            Some(names) => masks.push((entry, spot, names)),
-            None => {
-                let key = spot.key(entry.stem());
-                let other = bare.insert(spot.key(entry.bare_stem()), Some(key.clone()));
-                if other.is_some_and(|other| other.as_ref() != Some(&key)) {
-                    bare.insert(spot.key(entry.bare_stem()), None);
-                }
-                pairing.image(key, entry);
-            }
+        if let Some(names) = mask_names(entry, &spot) {
+            masks.push((entry, spot, names));
+            continue;
         }
+        let key = spot.key(entry.stem());
+        let other = bare.insert(spot.key(entry.bare_stem()), Some(key.clone()));
+        if other.is_some_and(|other| other.as_ref() != Some(&key)) {
+            bare.insert(spot.key(entry.bare_stem()), None);
+        }
+        pairing.image(key, entry);
     }
     for (entry, spot, names) in masks {
         let mut keys: Vec<String> = names.iter().map(|name| spot.key(name)).collect();

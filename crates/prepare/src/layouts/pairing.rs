@@ -52,7 +52,7 @@ impl<'a> Pairing<'a> {
                 (images, Vec::new())
             };
             paired.previews.extend(previews);
-            paired.group(&images, masks);
+            paired.group(&images, &masks);
         }
         paired.alone = self.masks.into_values().flatten().collect();
         paired
@@ -61,9 +61,9 @@ impl<'a> Pairing<'a> {
 
 impl<'a> Paired<'a> {
     /// Pairs images of one name with masks of that name.
-    fn group(&mut self, images: &[&'a Entry], masks: Vec<&'a Entry>) {
+    fn group(&mut self, images: &[&'a Entry], masks: &[&'a Entry]) {
         let (&[first, second, ..], Some(mask)) = (images, masks.first()) else {
-            self.pairs.extend(images.iter().map(|image| (*image, masks.clone())));
+            self.pairs.extend(images.iter().map(|image| (*image, masks.to_vec())));
             return;
         };
         // Files such as `a.png` and `a.tif` with `a_mask.png` and `a_mask.tif` are two pairs.
@@ -75,7 +75,7 @@ impl<'a> Paired<'a> {
             self.pairs.extend(images.iter().copied().zip(found));
             return;
         }
-        self.ambiguous_masks.extend(&masks);
+        self.ambiguous_masks.extend(masks);
         for &image in images {
             let other = if std::ptr::eq(image, first) { second } else { first };
             let error =

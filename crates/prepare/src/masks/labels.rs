@@ -65,19 +65,17 @@ impl LabelRule {
         let mut undeclared: BTreeMap<u16, u64> = BTreeMap::new();
         let mask = values
             .iter()
-            .map(|&value| match self.label(value) {
-                Some(label) => {
-                    if self.declared.as_ref().is_some_and(|declared| !declared.contains(&label)) {
-                        *undeclared.entry(label).or_default() += 1;
-                    }
-                    u8::from(self.lesion.as_ref().map_or(label != 0, |lesion| lesion.contains(&label)))
-                }
-                None => {
+            .map(|&value| {
+                let Some(label) = self.label(value) else {
                     if odd.len() < LISTED || odd.contains_key(&value.to_bits()) {
                         *odd.entry(value.to_bits()).or_default() += 1;
                     }
-                    0
+                    return 0;
+                };
+                if self.declared.as_ref().is_some_and(|declared| !declared.contains(&label)) {
+                    *undeclared.entry(label).or_default() += 1;
                 }
+                u8::from(self.lesion.as_ref().map_or(label != 0, |lesion| lesion.contains(&label)))
             })
             .collect();
         if !odd.is_empty() {
