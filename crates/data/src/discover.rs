@@ -1,9 +1,9 @@
 //! Finding image and mask pairs in a folder, and the group that each belongs to.
 //!
 //! Three layouts are recognised, in this order: a `manifest.csv` with the columns `image` and `mask`; the folders
-//! `images/` and `masks/` with the same stems; `NAME.png` beside `NAME_mask.png` anywhere in one tree (hidden folders
-//! and symbolic links to folders are not entered). With the last two layouts, a `manifest.csv` whose column `id` holds
-//! the stems adds columns to the pairs found.
+//! `images/` and `masks/` (or `labels/`, in any case), whose trees have the same names; `NAME.png` beside `NAME_mask.png` anywhere in
+//! one tree, or else `images/` beside `masks/` anywhere in it. With the last two layouts, a `manifest.csv` whose column `id` holds
+//! the stems adds columns to the pairs found. Hidden files and runs of pig are left out, and counted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -13,16 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::DataConfig;
 use crate::error::{DataError, Result};
-use crate::manifest::Manifest;
-
-/// File name endings of images.
-const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
+use crate::manifest::{Manifest, value_of};
+use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, folder_named, is_one_of, key, nfc, stem, unique_ids};
+use crate::tree::{LeftOut, Tree};
 
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
 
 /// Columns that name the group when the configuration does not, in order of preference.
-pub(crate) const GROUP_COLUMNS: [&str; 2] = ["patient", "group"];
+const GROUP_COLUMNS: [&str; 2] = ["patient", "group"];
 
 /// How a data folder is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,25 +100,41 @@ impl Dataset {
     /// group column is missing or incomplete, or a manifest is damaged or names files outside `root`.
     pub fn discover(root: &Path, config: &DataConfig) -> Result<Self> {
         std::fs::read_dir(root).map_err(DataError::io(root, "list"))?;
-        let manifest = Manifest::read(&root.join("manifest.csv"))?;
-        let mut warnings = Vec::new();
-        let listing = manifest.as_ref().and_then(|m| Some((m, m.column("image")?, m.column("mask")?)));
-        let (layout, mut pairs) = if let Some((manifest, image, mask)) = listing {
-            (Layout::Manifest, pairs_of_manifest(manifest, image, mask)?)
-        } else if root.join("images").is_dir() && root.join("masks").is_dir() {
-            (Layout::Folders, pairs_of_folders(root)?)
-        } else {
-            (Layout::Suffix, pairs_of_tree(root)?)
+        let manifest = Manifest::in_folder(root)?;
+        let mut found = Found::default();
+        let listing = match &manifest {
+            Some(manifest) => {
+                manifest.column_once("image")?.zip(manifest.column_once("mask")?).map(|two| (manifest, two))
+            }
+            None => None,
         };
-        pairs.sort_by(|a, b| a.id.cmp(&b.id));
-        if let Some(two) = pairs.windows(2).find(|two| two[0].id == two[1].id) {
-            let (id, first, second) = (two[0].id.clone(), two[0].image.clone(), two[1].image.clone());
-            return Err(DataError::DuplicateId { id, first, second });
+        let twins = (folder_named(root, &IMAGE_FOLDERS), folder_named(root, &MASK_FOLDERS));
+        let layout = if let Some((manifest, columns)) = listing {
+            found.by_manifest(manifest, columns)?;
+            Layout::Manifest
+        } else if let (Some(images), Some(masks)) = twins {
+            found.by_folders(root, &Tree::below(&images)?, &Tree::below(&masks)?)?;
+            Layout::Folders
+        } else {
+            found.by_tree(root, Tree::below(root)?)?
+        };
+        if found.images.is_empty() {
+            let looked = if found.seen == 0 { String::new() } else { format!("; {} picture(s) are there", found.seen) };
+            let path = root.to_path_buf();
+            return Err(DataError::EmptyDataset { path, found: format!("looked for the layout {layout}{looked}") });
         }
-        if pairs.is_empty() {
-            let found = format!("looked for the layout {layout}");
-            return Err(DataError::EmptyDataset { path: root.to_path_buf(), found });
+        let mut warnings: Vec<String> = found.left_out.warning().into_iter().collect();
+        if found.previews > 0 {
+            warnings.push(format!(
+                "{} picture(s) have a DICOM file of the same name beside them, which is not read here: prepare the folder first \
+                 (pig prepare).",
+                found.previews
+            ));
         }
+        if let Some(blank) = manifest.as_ref().map(|manifest| manifest.blank).filter(|&blank| blank > 0) {
+            warnings.push(format!("{blank} empty row(s) of manifest.csv were left out."));
+        }
+        let mut pairs = found.pairs(root)?;
         let group_source = assign_groups(root, &mut pairs, manifest.as_ref(), config, &mut warnings)?;
         Ok(Self { root: root.to_path_buf(), layout, pairs, group_source, warnings })
     }
@@ -145,91 +160,191 @@ impl Dataset {
     }
 }
 
-/// A pair whose group is not known yet.
-fn ungrouped(id: &str, image: PathBuf, mask: PathBuf) -> PairEntry {
-    PairEntry { id: id.to_owned(), image, mask, group: id.to_owned() }
+/// What was found in a folder: images with their masks, before they have ids.
+#[derive(Default)]
+struct Found {
+    images: Vec<PathBuf>,
+    masks: Vec<PathBuf>,
+    /// The ids that a manifest gives.
+    ids: Option<Vec<String>>,
+    /// How many pictures are there, with or without a partner.
+    seen: usize,
+    previews: usize,
+    left_out: LeftOut,
 }
 
-fn pairs_of_manifest(manifest: &Manifest, image: usize, mask: usize) -> Result<Vec<PairEntry>> {
-    let id_column = manifest.column("id");
-    let mut pairs = Vec::new();
-    for row in manifest.rows() {
-        let (image_path, mask_path) = (row.path(image)?, row.path(mask)?);
-        for path in [&image_path, &mask_path] {
-            std::fs::metadata(path).map_err(DataError::io(path, "read"))?;
-        }
-        let id = match id_column.map(|column| row.get(column)) {
-            Some("") => {
-                let problem = "the column \"id\" is empty; expected a unique name".to_owned();
-                return Err(DataError::BadManifest { path: manifest.path.clone(), line: row.line, problem });
+/// Pictures by their names without endings.
+type ByKey = BTreeMap<String, PathBuf>;
+
+impl Found {
+    fn by_manifest(&mut self, manifest: &Manifest, (image, mask): (usize, usize)) -> Result<()> {
+        let mut lines: HashMap<PathBuf, u64> = HashMap::new();
+        for row in manifest.rows() {
+            let (image, mask) = (row.path(image)?, row.path(mask)?);
+            for path in [&image, &mask] {
+                std::fs::metadata(path).map_err(DataError::io(path, "read"))?;
             }
-            Some(id) => id.to_owned(),
-            None => stem(&image_path),
+            if let Some(first) = lines.insert(image.clone(), row.line) {
+                return Err(DataError::SameImage { path: manifest.path.clone(), first, second: row.line, image });
+            }
+            self.images.push(image);
+            self.masks.push(mask);
+        }
+        let ids = manifest.ids()?;
+        if let Some(row) = manifest.rows().zip(&ids).find_map(|(row, id)| id.is_empty().then_some(row)) {
+            return Err(row.bad("the column \"id\" is empty; expected a unique name".to_owned()));
+        }
+        self.ids = Some(ids);
+        Ok(())
+    }
+
+    /// Pairs the pictures of two trees by their names. Pictures in subfolders of one tree alone are left out.
+    fn by_folders(&mut self, root: &Path, images: &Tree, masks: &Tree) -> Result<()> {
+        for tree in [images, masks] {
+            self.left_out.merge(&tree.left_out);
+            self.seen += tree.files.len();
+        }
+        self.previews += images.previews();
+        let (images, mut masks) = (by_key(root, &images.files)?, by_key(root, &masks.files)?);
+        for name in suffixed(&masks, &images) {
+            if let Some(mask) = masks.remove(&name) {
+                masks.insert(without_suffix(&name).to_owned(), mask);
+            }
+        }
+        let nested = |key: &str| key.contains('/');
+        // If the trees mirror each other, every picture in them needs its partner; else subfolders hold something else.
+        let mirrored = images.keys().any(|key| nested(key) && masks.contains_key(key));
+        let lacks = |ours: &ByKey, theirs: &ByKey| -> Vec<(String, PathBuf)> {
+            let alone = ours.iter().filter(|(key, _)| !theirs.contains_key(*key));
+            alone.map(|(key, path)| (key.clone(), path.clone())).collect()
         };
-        pairs.push(ungrouped(&id, image_path, mask_path));
+        let (without_mask, without_image) = (lacks(&images, &masks), lacks(&masks, &images));
+        let required = |alone: &[(String, PathBuf)]| -> Vec<(String, PathBuf)> {
+            alone.iter().filter(|(key, _)| mirrored || !nested(key)).cloned().collect()
+        };
+        let (needs_mask, needs_image) = (required(&without_mask), required(&without_image));
+        if let Some((key, image)) = needs_mask.first() {
+            let expected = format!("masks/{key} with the ending .png, .tif or .bmp");
+            return Err(DataError::MissingMask { image: image.clone(), expected, count: needs_mask.len() });
+        }
+        if let Some((key, mask)) = needs_image.first() {
+            let expected = format!("images/{key} with the ending .png, .jpg, .tif or .bmp");
+            return Err(DataError::MissingImage { mask: mask.clone(), expected, count: needs_image.len() });
+        }
+        self.left_out.add("in subfolders, without a partner", without_mask.len() + without_image.len());
+        for (key, image) in images {
+            if let Some(mask) = masks.remove(&key) {
+                self.images.push(image);
+                self.masks.push(mask);
+            }
+        }
+        Ok(())
     }
-    Ok(pairs)
+
+    /// Pairs `NAME` with `NAME_mask` in the same folder; if there is no such name, `images/` with `masks/` in any folder.
+    fn by_tree(&mut self, root: &Path, tree: Tree) -> Result<Layout> {
+        self.seen = tree.files.len();
+        self.previews = tree.previews();
+        let (masks, images): (Vec<_>, Vec<_>) =
+            tree.files.iter().cloned().partition(|path| stem(path).ends_with(MASK_SUFFIX));
+        let inner = |names: &[&str]| tree.files.iter().any(|path| in_folder(root, path, names));
+        let twins = inner(&IMAGE_FOLDERS) && inner(&MASK_FOLDERS);
+        if twins && masks.iter().all(|path| in_folder(root, path, &MASK_FOLDERS)) {
+            return self.by_inner_folders(root, tree);
+        }
+        if masks.is_empty() {
+            let found = format!("{} image file(s), none of them NAME{MASK_SUFFIX}", self.seen);
+            return Err(DataError::EmptyDataset { path: root.to_path_buf(), found });
+        }
+        self.left_out = tree.left_out;
+        // Here a mask belongs to the image in the same folder, so the path without the ending is the key.
+        let place = |path: &Path, stem: &str| nfc(&path.with_file_name(stem).to_string_lossy());
+        let mut by_place: ByKey = BTreeMap::new();
+        for mask in masks {
+            let name = stem(&mask);
+            let image = without_suffix(&name);
+            if let Some(first) = by_place.insert(place(&mask, image), mask.clone()) {
+                return Err(DataError::DuplicateId { id: image.to_owned(), first, second: mask });
+            }
+        }
+        let mut without_mask = Vec::new();
+        for image in images {
+            match by_place.remove(&place(&image, &stem(&image))) {
+                Some(mask) => {
+                    self.images.push(image);
+                    self.masks.push(mask);
+                }
+                None => without_mask.push(image),
+            }
+        }
+        if let Some(image) = without_mask.first() {
+            let expected = format!("{}{MASK_SUFFIX}.png in the same folder", stem(image));
+            return Err(DataError::MissingMask { image: image.clone(), expected, count: without_mask.len() });
+        }
+        if let Some((image, mask)) = by_place.iter().next() {
+            let expected = format!("{image} with the ending .png, .jpg, .tif or .bmp");
+            return Err(DataError::MissingImage { mask: mask.clone(), expected, count: by_place.len() });
+        }
+        Ok(Layout::Suffix)
+    }
+
+    fn by_inner_folders(&mut self, root: &Path, tree: Tree) -> Result<Layout> {
+        let (masks, others): (Vec<_>, Vec<_>) =
+            tree.files.into_iter().partition(|path| in_folder(root, path, &MASK_FOLDERS));
+        let (images, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|path| in_folder(root, path, &IMAGE_FOLDERS));
+        self.left_out = tree.left_out;
+        self.left_out.add("pictures outside of the folders images and masks", others.len());
+        self.seen = others.len();
+        self.by_folders(root, &Tree::of(images), &Tree::of(masks))?;
+        Ok(Layout::Folders)
+    }
+
+    /// The pairs with their ids, sorted by these; the groups are not known yet.
+    fn pairs(self, root: &Path) -> Result<Vec<PairEntry>> {
+        let ids = self.ids.unwrap_or_else(|| unique_ids(root, &self.images));
+        let files = self.images.into_iter().zip(self.masks);
+        let pair = |(id, (image, mask)): (String, _)| PairEntry { group: id.clone(), id, image, mask };
+        let mut pairs: Vec<PairEntry> = ids.into_iter().zip(files).map(pair).collect();
+        pairs.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Some(two) = pairs.windows(2).find(|two| two[0].id == two[1].id) {
+            let (id, first, second) = (two[0].id.clone(), two[0].image.clone(), two[1].image.clone());
+            return Err(DataError::DuplicateId { id, first, second });
+        }
+        Ok(pairs)
+    }
 }
 
-fn pairs_of_folders(root: &Path) -> Result<Vec<PairEntry>> {
-    let images = by_stem(files_in(&root.join("images"))?)?;
-    let mut masks = by_stem(files_in(&root.join("masks"))?)?;
-    let mut pairs = Vec::new();
-    let mut without_mask = Vec::new();
-    for (id, image) in images {
-        match masks.remove(&id) {
-            Some(mask) => pairs.push(ungrouped(&id, image, mask)),
-            None => without_mask.push((id, image)),
+/// Pictures by their paths below `root`, without endings and without the folders that say "images" or "masks".
+fn by_key(root: &Path, files: &[PathBuf]) -> Result<ByKey> {
+    let mut map = BTreeMap::new();
+    for file in files {
+        let key = key(root, file);
+        if let Some(first) = map.insert(key.clone(), file.clone()) {
+            return Err(DataError::DuplicateId { id: key, first, second: file.clone() });
         }
     }
-    if let Some((id, image)) = without_mask.first() {
-        let expected = format!("masks/{id} with the ending .png, .tif or .bmp");
-        return Err(DataError::MissingMask { image: image.clone(), expected, count: without_mask.len() });
-    }
-    if let Some((id, mask)) = masks.iter().next() {
-        let expected = format!("images/{id} with the ending .png, .jpg, .tif or .bmp");
-        return Err(DataError::MissingImage { mask: mask.clone(), expected, count: masks.len() });
-    }
-    Ok(pairs)
+    Ok(map)
 }
 
-fn pairs_of_tree(root: &Path) -> Result<Vec<PairEntry>> {
-    let mut files = Vec::new();
-    walk(root, &mut files)?;
-    let total = files.len();
-    let (mask_files, image_files): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|path| stem(path).ends_with(MASK_SUFFIX));
-    if mask_files.is_empty() {
-        let found = format!("{total} image file(s), none of them NAME{MASK_SUFFIX}");
-        return Err(DataError::EmptyDataset { path: root.to_path_buf(), found });
-    }
-    // Here a mask belongs to the image in the same folder, so the path without the ending is the key.
-    let mut masks: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
-    for mask in mask_files {
-        let mask_stem = stem(&mask);
-        let image_stem = mask_stem.strip_suffix(MASK_SUFFIX).unwrap_or(&mask_stem).to_owned();
-        if let Some(first) = masks.insert(mask.with_file_name(&image_stem), mask.clone()) {
-            return Err(DataError::DuplicateId { id: image_stem, first, second: mask });
-        }
-    }
-    let mut pairs = Vec::new();
-    let mut without_mask = Vec::new();
-    for image in image_files {
-        let id = stem(&image);
-        match masks.remove(&image.with_file_name(&id)) {
-            Some(mask) => pairs.push(ungrouped(&id, image, mask)),
-            None => without_mask.push((id, image)),
-        }
-    }
-    if let Some((id, image)) = without_mask.first() {
-        let expected = format!("{id}{MASK_SUFFIX}.png in the same folder");
-        return Err(DataError::MissingMask { image: image.clone(), expected, count: without_mask.len() });
-    }
-    if let Some((image, mask)) = masks.iter().next() {
-        let expected = format!("{} with the ending .png, .jpg, .tif or .bmp", image.display());
-        return Err(DataError::MissingImage { mask: mask.clone(), expected, count: masks.len() });
-    }
-    Ok(pairs)
+/// Names of masks that end in `_mask` and that fit an image without this ending alone.
+fn suffixed(masks: &ByKey, images: &ByKey) -> Vec<String> {
+    let fits = |name: &String| {
+        let short = without_suffix(name);
+        !images.contains_key(name) && images.contains_key(short) && !masks.contains_key(short)
+    };
+    masks.keys().filter(|name| fits(name)).cloned().collect()
+}
+
+fn without_suffix(name: &str) -> &str {
+    name.strip_suffix(MASK_SUFFIX).unwrap_or(name)
+}
+
+/// Whether one of the folders between `root` and a file has one of `names`.
+fn in_folder(root: &Path, path: &Path, names: &[&str]) -> bool {
+    let folders = path.strip_prefix(root).ok().and_then(Path::parent);
+    folders
+        .is_some_and(|folders| folders.components().any(|part| is_one_of(&part.as_os_str().to_string_lossy(), names)))
 }
 
 /// Sets every pair's group from the manifest, and returns where the groups come from.
@@ -242,15 +357,13 @@ fn assign_groups(
 ) -> Result<GroupSource> {
     let found = match (&config.group_column, manifest) {
         (Some(name), Some(manifest)) => {
-            Some((manifest, manifest.column(name).ok_or_else(|| manifest.missing_column(name))?))
+            Some((manifest, manifest.column_once(name)?.ok_or_else(|| manifest.missing_column(name))?))
         }
         (Some(name), None) => {
             let found = "none, because there is no manifest.csv".to_owned();
             return Err(DataError::MissingColumn { path: root.to_path_buf(), column: name.clone(), found });
         }
-        (None, Some(manifest)) => {
-            GROUP_COLUMNS.iter().find_map(|name| manifest.column(name)).map(|column| (manifest, column))
-        }
+        (None, Some(manifest)) => group_column(manifest)?.map(|column| (manifest, column)),
         (None, None) => None,
     };
     let Some((manifest, column)) = found else {
@@ -266,7 +379,7 @@ fn assign_groups(
     let name = manifest.columns[column].clone();
     let mut missing: Vec<&str> = Vec::new();
     for pair in pairs.iter_mut() {
-        match groups.get(pair.id.as_str()) {
+        match value_of(&groups, &pair.id) {
             Some(group) if !group.is_empty() => pair.group = (*group).to_owned(),
             _ => missing.push(&pair.id),
         }
@@ -282,76 +395,23 @@ fn assign_groups(
     Ok(GroupSource::Column(name))
 }
 
-/// The value in `column` for every id of the manifest.
+/// The column that names the group when the configuration does not.
+pub(crate) fn group_column(manifest: &Manifest) -> Result<Option<usize>> {
+    for name in GROUP_COLUMNS {
+        if let Some(column) = manifest.column_once(name)? {
+            return Ok(Some(column));
+        }
+    }
+    Ok(None)
+}
+
+/// The value in `column` for every id of the manifest, in composed form.
 pub(crate) fn groups_by_id(manifest: &Manifest, column: usize) -> Result<HashMap<String, &str>> {
-    let id_column = manifest.column("id");
-    let image_column = manifest.column("image");
     let mut groups = HashMap::new();
-    for row in manifest.rows() {
-        let id = match (id_column, image_column) {
-            (Some(id), _) => row.get(id).to_owned(),
-            (None, Some(image)) => stem(&row.path(image)?),
-            (None, None) => return Err(manifest.missing_column("id")),
-        };
-        if groups.insert(id.clone(), row.get(column)).is_some() {
-            let problem = format!("the id {id:?} occurs twice");
-            return Err(DataError::BadManifest { path: manifest.path.clone(), line: row.line, problem });
+    for (row, id) in manifest.rows().zip(manifest.ids()?) {
+        if groups.insert(nfc(&id), row.get(column)).is_some() {
+            return Err(row.bad(format!("the id {id:?} occurs twice")));
         }
     }
     Ok(groups)
-}
-
-/// The file name without its ending.
-pub(crate) fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn by_stem(files: Vec<PathBuf>) -> Result<BTreeMap<String, PathBuf>> {
-    let mut map = BTreeMap::new();
-    for file in files {
-        let id = stem(&file);
-        if let Some(first) = map.insert(id.clone(), file.clone()) {
-            return Err(DataError::DuplicateId { id, first, second: file });
-        }
-    }
-    Ok(map)
-}
-
-/// The image files directly in `folder`, sorted.
-fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<_> = entries(folder)?.into_iter().filter(|path| is_image_name(path) && path.is_file()).collect();
-    files.sort();
-    Ok(files)
-}
-
-/// The image files anywhere below `folder`, sorted within each folder.
-pub(crate) fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let mut entries = entries(folder)?;
-    entries.sort();
-    for path in entries {
-        let kind = std::fs::symlink_metadata(&path).map_err(DataError::io(&path, "read"))?;
-        if kind.is_dir() && !is_hidden(&path) {
-            walk(&path, files)?;
-        } else if is_image_name(&path) && path.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let listing = std::fs::read_dir(folder).map_err(DataError::io(folder, "list"))?;
-    let entries = listing.map(|entry| entry.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>();
-    entries.map_err(DataError::io(folder, "list"))
-}
-
-/// Whether a name starts with a dot, as the names of tools' own files do.
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
-}
-
-/// Whether a name has the ending of an image file; hidden files do not count.
-fn is_image_name(path: &Path) -> bool {
-    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    !is_hidden(path) && EXTENSIONS.contains(&ending.as_str())
 }

@@ -130,7 +130,7 @@ pub enum DataError {
 
     /// A manifest names a file outside the data folder.
     #[error("{path}, line {line}: the path {value:?} leaves the data folder; \
-             expected a path relative to the manifest, without .. or a leading slash; \
+             expected a path inside the manifest's folder, without ..; \
              move the file into the data folder or correct the path", path = path.display())]
     EscapingPath {
         /// The manifest.
@@ -312,6 +312,49 @@ pub enum DataError {
         needed: usize,
         /// What the groups are taken from: a column of the manifest, or single images.
         by: String,
+    },
+
+    /// Too few patients, groups or images for a cross-validation.
+    #[error("{path}: {groups} group(s) ({by}) in {folds} folds leave {left} beside the test set of fold {fold}; expected at least \
+             2, to train and to validate; use other folds (crossval.folds) or add data", path = path.display())]
+    TooFewForFolds {
+        /// The data folder.
+        path: PathBuf,
+        /// How many groups there are.
+        groups: usize,
+        /// What the groups are taken from.
+        by: String,
+        /// How many folds were requested.
+        folds: usize,
+        /// The first fold with too few groups beside its test set, counted from 0.
+        fold: usize,
+        /// How many groups are left there.
+        left: usize,
+    },
+
+    /// A table that says nothing about images. It is never ignored, since it may have been meant to name patients.
+    #[error("{path}: none of its columns is called id or image; found {found}; expected id (the image's name without ending) or \
+             image and mask (paths), and patient; rename the columns, or remove the table if it is not about these images",
+            path = path.display())]
+    UselessTable {
+        /// The table.
+        path: PathBuf,
+        /// The columns found.
+        found: String,
+    },
+
+    /// Two rows of a manifest name the same image.
+    #[error("{path}, lines {first} and {second}: both name the image {image}; expected one row for each image; merge its masks \
+             into one file, or let pig prepare merge them", path = path.display(), image = image.display())]
+    SameImage {
+        /// The manifest.
+        path: PathBuf,
+        /// The line of the first row.
+        first: u64,
+        /// The line of the second row.
+        second: u64,
+        /// The image.
+        image: PathBuf,
     },
 
     /// A split that does not belong to this data, or was changed by hand.

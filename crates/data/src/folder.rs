@@ -1,11 +1,13 @@
 //! Folders of pictures that need not be pairs, such as predictions and ground truths, or generated and real images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::discover::{GROUP_COLUMNS, MASK_SUFFIX, groups_by_id, stem, walk};
+use crate::discover::{MASK_SUFFIX, group_column, groups_by_id};
 use crate::error::{DataError, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, value_of};
+use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, stem, unique_ids};
+use crate::tree::Tree;
 
 /// Which pictures of a folder to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +24,12 @@ pub enum Kind {
 /// # Errors
 /// When the folder cannot be read, holds no picture of the kind, or two of them share a stem.
 pub fn pictures(folder: &Path, kind: Kind) -> Result<BTreeMap<String, PathBuf>> {
-    let inner = folder.join(match kind {
-        Kind::Images => "images",
-        Kind::Masks => "masks",
-    });
-    let mut files = Vec::new();
-    walk(if inner.is_dir() { &inner } else { folder }, &mut files)?;
+    let inner = match kind {
+        Kind::Images => folder_named(folder, &IMAGE_FOLDERS),
+        Kind::Masks => folder_named(folder, &MASK_FOLDERS),
+    };
+    let inner = inner.as_deref().unwrap_or(folder);
+    let files = Tree::below(inner)?.files;
     let (masks, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| stem(path).ends_with(MASK_SUFFIX));
     let chosen = match kind {
         Kind::Images => others,
@@ -35,8 +37,7 @@ pub fn pictures(folder: &Path, kind: Kind) -> Result<BTreeMap<String, PathBuf>> 
         Kind::Masks => masks,
     };
     let mut pictures = BTreeMap::new();
-    for path in chosen {
-        let name = stem(&path);
+    for (name, path) in unique_ids(inner, &chosen).into_iter().zip(chosen) {
         let id = name.strip_suffix(MASK_SUFFIX).unwrap_or(&name).to_owned();
         if let Some(first) = pictures.insert(id.clone(), path.clone()) {
             return Err(DataError::DuplicateId { id, first, second: path });
@@ -53,12 +54,10 @@ pub fn pictures(folder: &Path, kind: Kind) -> Result<BTreeMap<String, PathBuf>> 
 /// # Errors
 /// When the folder cannot be read.
 pub fn has_masks(folder: &Path) -> Result<bool> {
-    if folder.join("masks").is_dir() {
+    if folder_named(folder, &MASK_FOLDERS).is_some() {
         return Ok(true);
     }
-    let mut files = Vec::new();
-    walk(folder, &mut files)?;
-    Ok(files.iter().any(|path| stem(path).ends_with(MASK_SUFFIX)))
+    Ok(Tree::below(folder)?.files.iter().any(|path| stem(path).ends_with(MASK_SUFFIX)))
 }
 
 /// Pictures with the same stem in two folders: (stem, first, second).
@@ -95,7 +94,7 @@ pub struct Groups {
     pub path: PathBuf,
     /// The column.
     pub column: String,
-    by_id: BTreeMap<String, String>,
+    by_id: HashMap<String, String>,
 }
 
 impl Groups {
@@ -106,12 +105,12 @@ impl Groups {
     /// # Errors
     /// When the manifest is damaged, or lacks the given `column`.
     pub fn of_folder(folder: &Path, column: Option<&str>) -> Result<Option<Self>> {
-        let mut places = vec![folder.join("manifest.csv")];
-        if folder.file_name().is_some_and(|name| name == "images" || name == "masks") {
-            places.extend(folder.parent().map(|parent| parent.join("manifest.csv")));
+        if let Some(manifest) = Manifest::in_folder(folder)? {
+            return Self::of_table(&manifest, column);
         }
-        match places.iter().find(|path| path.is_file()) {
-            Some(path) => Self::of_manifest(path, column),
+        let inner = [&IMAGE_FOLDERS[..], &MASK_FOLDERS].iter().any(|names| is_one_of(&file_name(folder), names));
+        match folder.parent().filter(|parent| inner && parent.is_dir()) {
+            Some(parent) => Manifest::in_folder(parent)?.map_or(Ok(None), |manifest| Self::of_table(&manifest, column)),
             None => Ok(None),
         }
     }
@@ -122,14 +121,17 @@ impl Groups {
     /// As [`Groups::of_folder`], and when the file is not there.
     pub fn of_manifest(path: &Path, column: Option<&str>) -> Result<Option<Self>> {
         let missing = || DataError::io(path, "read")(std::io::Error::from(std::io::ErrorKind::NotFound));
-        let manifest = Manifest::read(path)?.ok_or_else(missing)?;
+        Self::of_table(&Manifest::read(path)?.ok_or_else(missing)?, column)
+    }
+
+    fn of_table(manifest: &Manifest, column: Option<&str>) -> Result<Option<Self>> {
         let found = match column {
-            Some(name) => Some(manifest.column(name).ok_or_else(|| manifest.missing_column(name))?),
-            None => GROUP_COLUMNS.iter().find_map(|name| manifest.column(name)),
+            Some(name) => Some(manifest.column_once(name)?.ok_or_else(|| manifest.missing_column(name))?),
+            None => group_column(manifest)?,
         };
         let Some(found) = found else { return Ok(None) };
-        let by_id = groups_by_id(&manifest, found)?.into_iter().map(|(id, group)| (id, group.to_owned())).collect();
-        Ok(Some(Self { path: path.to_path_buf(), column: manifest.columns[found].clone(), by_id }))
+        let by_id = groups_by_id(manifest, found)?.into_iter().map(|(id, group)| (id, group.to_owned())).collect();
+        Ok(Some(Self { path: manifest.path.clone(), column: manifest.columns[found].clone(), by_id }))
     }
 
     /// The group of every stem.
@@ -138,7 +140,7 @@ impl Groups {
     /// When a stem has no group, because a confidence interval that leaves out some patients would be too narrow.
     pub fn of<'a>(&self, stems: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>> {
         let found: Vec<(&str, Option<&String>)> =
-            stems.into_iter().map(|id| (id, self.by_id.get(id).filter(|group| !group.is_empty()))).collect();
+            stems.into_iter().map(|id| (id, value_of(&self.by_id, id).filter(|group| !group.is_empty()))).collect();
         let lacking = || found.iter().filter(|(_, group)| group.is_none());
         if let Some((id, _)) = lacking().next() {
             let (path, count) = (self.path.clone(), lacking().count());

@@ -14,6 +14,7 @@ pub mod intensity;
 mod jpeg;
 mod limits;
 pub mod manifest;
+pub mod names;
 pub mod phantom;
 pub mod placement;
 mod png_chunks;
@@ -25,7 +26,9 @@ pub mod read;
 pub mod resample;
 pub mod split;
 pub mod table;
+mod table_text;
 mod tiff_kinds;
+mod tree;
 pub mod write;
 
 pub use config::{AugmentConfig, DataConfig};

@@ -93,7 +93,16 @@ pub fn crossval_folds(dataset: &Dataset, k: usize, validation_fraction: f64, see
         .map(|fold| {
             let others: Vec<&str> = (fold + 1..fold + k).flat_map(part).collect();
             let test = part(fold).collect();
-            at_least(dataset, others.len(), 2)?;
+            if others.len() < 2 {
+                return Err(DataError::TooFewForFolds {
+                    path: dataset.root.clone(),
+                    groups: groups.len(),
+                    by: dataset.group_source.to_string(),
+                    folds: k,
+                    fold,
+                    left: others.len(),
+                });
+            }
             let validating = (others.len() as f64 * validation_fraction).round() as usize;
             let validating = others[..validating.clamp(1, others.len() - 1)].iter().copied().collect();
             Ok(splits_of(dataset, seed, &validating, &test))

@@ -89,8 +89,10 @@ fn damaged_manifests_name_the_line() {
         let error = discover(dir.path()).unwrap_err();
         assert!(matches!(error, DataError::BadManifest { line: l, .. } if l == line), "{error}");
     }
-    text(&dir.path().join("manifest.csv"), "id,image,mask,patient\na,a.png,a.png,p\na,a.png,a.png,p\n");
-    assert!(matches!(discover(dir.path()), Err(DataError::DuplicateId { .. })));
+    text(&dir.path().join("manifest.csv"), "id,image,mask,patient\na,a.png,a.png,p\n\nb,./a.png,a.png,p\n");
+    let error = discover(dir.path()).unwrap_err();
+    assert!(matches!(&error, DataError::SameImage { first: 2, second: 4, .. }), "{error}");
+    assert!(error.to_string().contains("lines 2 and 4") && error.to_string().contains("a.png"), "{error}");
     text(&dir.path().join("manifest.csv"), "image,mask\na.png,gone.png\n");
     let error = discover(dir.path()).unwrap_err().to_string();
     assert!(error.contains("gone.png"), "{error}");
@@ -157,7 +159,15 @@ fn empty_missing_and_duplicate_files_are_refused() {
     for name in ["1/x_mask.png", "2/x.png", "2/x_mask.png"] {
         pixel(&tree.path().join(name));
     }
-    assert!(matches!(discover(tree.path()), Err(DataError::DuplicateId { id, .. }) if id == "x"));
+    assert_eq!(
+        discover(tree.path()).unwrap().ids(),
+        ["1_x", "2_x"],
+        "ids come from the whole path where stems are equal"
+    );
+    for name in ["1_x.png", "1_x_mask.png"] {
+        pixel(&tree.path().join(name));
+    }
+    assert!(matches!(discover(tree.path()), Err(DataError::DuplicateId { id, .. }) if id == "1_x"));
 }
 
 #[test]

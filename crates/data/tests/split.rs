@@ -185,10 +185,9 @@ fn a_test_set_is_kept_hashed_and_checked() {
     plain.save(&path).unwrap();
     assert!(!std::fs::read_to_string(&path).unwrap().contains("test"));
     assert_eq!(Splits::load(&path).unwrap(), plain);
-    assert!(matches!(
-        crossval_folds(&dataset(&[0, 1]), 2, 0.1, 0),
-        Err(DataError::TooFewGroups { groups: 1, needed: 2, .. })
-    ));
+    let error = crossval_folds(&dataset(&[0, 1, 2]), 2, 0.1, 0).unwrap_err();
+    assert!(matches!(error, DataError::TooFewForFolds { groups: 3, folds: 2, fold: 0, left: 1, .. }), "{error}");
+    assert!(error.to_string().contains("3 group(s)") && error.to_string().contains("crossval.folds"), "{error}");
 }
 
 #[test]

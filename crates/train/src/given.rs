@@ -218,13 +218,15 @@ fn training_masks(data: Option<&Path>, loaded: &LoadedRun) -> Result<Vec<Vec<f32
     Ok((0..training.len()).map(|index| training.mask(index).to_vec()).collect())
 }
 
-/// The picture files of a folder, sorted by name; `flag` is the flag that named the folder, for messages.
+/// The picture files of a folder, sorted by name; `flag` is the flag that named the folder, for messages. Hidden files and those of the
+/// system (`._a.png`) are left out.
 pub fn picture_paths(folder: &Path, flag: &str) -> Result<Vec<PathBuf>> {
     const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
     let entries = std::fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
     let is_picture = |path: &PathBuf| {
         let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+        let hidden = path.file_name().is_some_and(|name| pig_data::names::is_left_out(&name.to_string_lossy()));
+        !hidden && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
     };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_picture).collect();
     paths.sort();

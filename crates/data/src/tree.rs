@@ -1,0 +1,134 @@
+//! The pictures in a folder and its subfolders, and a count of what was left out.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::error::{DataError, Result};
+use crate::names::{file_name, is_left_out, is_one_of, is_picture_name, is_run, stem};
+
+/// Endings of files that lie beside pictures and are none: tables, texts, settings.
+const COMPANIONS: [&str; 17] = [
+    "csv", "tsv", "json", "jsonl", "txt", "md", "toml", "yaml", "yml", "parquet", "html", "xml", "pdf", "xlsx", "ods",
+    "lock", "tmp",
+];
+
+/// Why files are left out.
+const HIDDEN: &str = "hidden or a system's own";
+const RUN: &str = "runs of pig";
+const LINK: &str = "links that lead nowhere or in a circle";
+const SPECIAL: &str = "pipes, sockets or devices";
+const OTHER: &str = "without a picture's ending";
+
+/// How many files and folders were left out, by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut(BTreeMap<&'static str, usize>);
+
+impl LeftOut {
+    pub(crate) fn add(&mut self, reason: &'static str, count: usize) {
+        if count > 0 {
+            *self.0.entry(reason).or_default() += count;
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (&reason, &count) in &other.0 {
+            self.add(reason, count);
+        }
+    }
+
+    /// A sentence for the user; none if nothing was left out.
+    pub(crate) fn warning(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| format!("Left out: {self}."))
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<String> = self.0.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        f.write_str(&words.join(", "))
+    }
+}
+
+/// The pictures below a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    /// The picture files, by their endings, sorted within each folder.
+    pub(crate) files: Vec<PathBuf>,
+    /// Stems of DICOM files, with their folders.
+    dicom: HashSet<PathBuf>,
+    pub(crate) left_out: LeftOut,
+    /// The folders above the present one, without links, so that a link into one of them is noticed.
+    above: Vec<PathBuf>,
+}
+
+impl Tree {
+    /// Finds the pictures below `folder`. Links to folders are followed; hidden files and folders, and runs of pig, are left out.
+    pub(crate) fn below(folder: &Path) -> Result<Self> {
+        let mut tree = Self::default();
+        tree.walk(folder)?;
+        Ok(tree)
+    }
+
+    /// A part of another tree.
+    pub(crate) fn of(files: Vec<PathBuf>) -> Self {
+        Self { files, ..Self::default() }
+    }
+
+    fn walk(&mut self, folder: &Path) -> Result<()> {
+        let listing = std::fs::read_dir(folder).map_err(DataError::io(folder, "list"))?;
+        let entries = listing.map(|entry| entry.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>();
+        let mut entries = entries.map_err(DataError::io(folder, "list"))?;
+        entries.sort();
+        let real = folder.canonicalize().map_err(DataError::io(folder, "list"))?;
+        if self.above.contains(&real) {
+            self.left_out.add(LINK, 1);
+            return Ok(());
+        }
+        self.above.push(real);
+        for path in entries {
+            self.take(path)?;
+        }
+        self.above.pop();
+        Ok(())
+    }
+
+    fn take(&mut self, path: PathBuf) -> Result<()> {
+        if is_left_out(&file_name(&path)) {
+            // Thumbnails and lock files that are no pictures are not missed by anybody.
+            self.left_out.add(HIDDEN, usize::from(is_picture_name(&path) || path.is_dir()));
+            return Ok(());
+        }
+        match std::fs::metadata(&path) {
+            Err(_) => self.left_out.add(LINK, 1),
+            Ok(kind) if kind.is_dir() && is_run(&path) => self.left_out.add(RUN, 1),
+            Ok(kind) if kind.is_dir() => return self.walk(&path),
+            Ok(kind) if !kind.is_file() => self.left_out.add(SPECIAL, 1),
+            Ok(_) if is_picture_name(&path) => self.files.push(path),
+            Ok(_) => {
+                let ending = path.extension().unwrap_or_default().to_string_lossy();
+                let companion = is_one_of(&ending, &COMPANIONS) || (ending.is_empty() && !is_dicom(&path));
+                if !companion {
+                    self.left_out.add(OTHER, 1);
+                    if is_dicom(&path) {
+                        self.dicom.insert(path.with_file_name(stem(&path)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of the pictures have a DICOM file of the same name beside them.
+    pub(crate) fn previews(&self) -> usize {
+        self.files.iter().filter(|path| self.dicom.contains(&path.with_file_name(stem(path)))).count()
+    }
+}
+
+/// Whether a file has DICOM's mark behind its preamble.
+fn is_dicom(path: &Path) -> bool {
+    let mut head = [0; 132];
+    let read = pig_files::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && &head[128..] == b"DICM"
+}

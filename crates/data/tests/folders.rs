@@ -1,0 +1,145 @@
+//! Folders as people and systems leave them: cases, subfolders, hidden files, links, runs, Unicode forms.
+
+mod common;
+
+use std::path::Path;
+
+use common::{gray8, text};
+use pig_data::folder::{Kind, has_masks, pictures};
+use pig_data::{DataConfig, DataError, Dataset, Layout};
+use pig_testing::shared;
+use tempfile::{TempDir, tempdir};
+
+fn discover(root: &Path) -> Result<Dataset, DataError> {
+    Dataset::discover(root, &DataConfig::default())
+}
+
+/// A folder with pictures of these names.
+fn with(names: &[&str]) -> TempDir {
+    let dir = tempdir().unwrap();
+    for name in names {
+        gray8(&dir.path().join(name), 2, 2, |_, _| 0);
+    }
+    dir
+}
+
+/// Ids, images and masks, relative to the folder.
+fn found(root: &Path) -> Vec<(String, String, String)> {
+    let relative = |path: &Path| path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+    let pairs = discover(root).unwrap().pairs;
+    pairs.iter().map(|pair| (pair.id.clone(), relative(&pair.image), relative(&pair.mask))).collect()
+}
+
+fn expected(pairs: &[[&str; 3]]) -> Vec<(String, String, String)> {
+    pairs.iter().map(|[id, image, mask]| ((*id).to_owned(), (*image).to_owned(), (*mask).to_owned())).collect()
+}
+
+#[test]
+fn folders_pair_in_any_case_and_under_any_usual_name() {
+    for (images, masks) in
+        [("Images", "Masks"), ("IMAGES", "masks"), ("images", "labels"), ("image", "Mask"), ("Images", "Label")]
+    {
+        let dir = with(&[&format!("{images}/0.png"), &format!("{masks}/0.png")]);
+        assert_eq!(found(dir.path()), expected(&[["0", &format!("{images}/0.png"), &format!("{masks}/0.png")]]));
+        assert_eq!(discover(dir.path()).unwrap().layout, Layout::Folders);
+        assert!(has_masks(dir.path()).unwrap());
+        assert!(pictures(dir.path(), Kind::Masks).unwrap()["0"].ends_with(format!("{masks}/0.png")));
+        assert!(pictures(dir.path(), Kind::Images).unwrap()["0"].ends_with(format!("{images}/0.png")));
+    }
+}
+
+#[test]
+fn mirrored_trees_pair_and_ids_come_from_the_whole_path() {
+    let names = [
+        "images/P0/0.png",
+        "images/P0/1.png",
+        "images/P1/0.png",
+        "masks/P0/0.png",
+        "masks/P0/1.png",
+        "masks/P1/0_mask.png",
+    ];
+    let dir = with(&names);
+    let pairs = expected(&[
+        ["P0_0", "images/P0/0.png", "masks/P0/0.png"],
+        ["P0_1", "images/P0/1.png", "masks/P0/1.png"],
+        ["P1_0", "images/P1/0.png", "masks/P1/0_mask.png"],
+    ]);
+    assert_eq!(found(dir.path()), pairs);
+    // In mirrored trees every picture needs its partner.
+    gray8(&dir.path().join("images/P1/9.png"), 2, 2, |_, _| 0);
+    assert!(matches!(discover(dir.path()), Err(DataError::MissingMask { count: 1, .. })));
+    // A table joins by the same ids.
+    std::fs::remove_file(dir.path().join("images/P1/9.png")).unwrap();
+    text(&dir.path().join("manifest.csv"), "id,patient\nP0_0,a\nP0_1,a\nP1_0,b\n");
+    assert_eq!(discover(dir.path()).unwrap().group_count(), 2);
+    // Subfolders of one side alone are something else, and are counted.
+    let old = with(&["images/0.png", "masks/0.png", "images/old/1.png", "images/old/2.png"]);
+    assert_eq!(found(old.path()), expected(&[["0", "images/0.png", "masks/0.png"]]));
+    let warnings = discover(old.path()).unwrap().warnings;
+    assert_eq!(warnings[0], "Left out: 2 in subfolders, without a partner.");
+}
+
+#[test]
+fn image_and_mask_folders_may_lie_deeper() {
+    let dir = with(&["P0/images/0.png", "P0/masks/0.png", "P1/Images/0.png", "P1/Masks/0.png", "sheet.png"]);
+    let pairs =
+        expected(&[["P0_0", "P0/images/0.png", "P0/masks/0.png"], ["P1_0", "P1/Images/0.png", "P1/Masks/0.png"]]);
+    assert_eq!(found(dir.path()), pairs);
+    let warnings = discover(dir.path()).unwrap().warnings;
+    assert_eq!(warnings[0], "Left out: 1 pictures outside of the folders images and masks.");
+}
+
+#[test]
+fn names_in_two_unicode_forms_pair() {
+    let folders = with(&["images/u\u{308}.png", "masks/\u{fc}.png"]);
+    assert_eq!(discover(folders.path()).unwrap().len(), 1);
+    let suffix = with(&["u\u{308}.png", "\u{fc}_mask.png"]);
+    assert_eq!(discover(suffix.path()).unwrap().len(), 1);
+    if let Some(root) = shared("wild/11b-nfd/src") {
+        assert_eq!(discover(&root).unwrap().len(), 3);
+    }
+}
+
+#[test]
+fn hidden_files_and_runs_are_left_out_and_counted() {
+    let names =
+        ["a.png", "a_mask.png", "._a.png", "._a_mask.png", "@eaDir/a.png", "__MACOSX/a.png", "run/previews/step.png"];
+    let dir = with(&names);
+    for name in ["config.toml", "splits.json", "preparation.json", "provenance.json"] {
+        text(&dir.path().join("run").join(name), "");
+    }
+    text(&dir.path().join("Thumbs.db"), "");
+    text(&dir.path().join("README.md"), "");
+    text(&dir.path().join("volume.nii.gz"), "");
+    assert_eq!(found(dir.path()), expected(&[["a", "a.png", "a_mask.png"]]));
+    let warnings = discover(dir.path()).unwrap().warnings;
+    assert_eq!(warnings[0], "Left out: 4 hidden or a system's own, 1 runs of pig, 1 without a picture's ending.");
+    assert_eq!(pictures(dir.path(), Kind::Images).unwrap().len(), 1);
+}
+
+#[test]
+fn previews_of_dicom_files_are_told() {
+    let dir = with(&["a.png", "a_mask.png"]);
+    std::fs::write(dir.path().join("a.dcm"), [&[0; 128][..], b"DICM", &[0; 20]].concat()).unwrap();
+    let warnings = discover(dir.path()).unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.starts_with("1 picture(s) have a DICOM file")), "{warnings:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn links_are_followed_once() {
+    let (dir, store) = (tempdir().unwrap(), with(&["0.png", "0_mask.png"]));
+    std::os::unix::fs::symlink(store.path(), dir.path().join("linked")).unwrap();
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
+    std::os::unix::fs::symlink("nowhere", dir.path().join("broken.png")).unwrap();
+    let found = discover(dir.path()).unwrap();
+    assert_eq!(found.ids(), ["0"]);
+    assert_eq!(found.warnings[0], "Left out: 2 links that lead nowhere or in a circle.");
+}
+
+#[test]
+fn folders_from_the_wild_pair() {
+    let Some(root) = shared("wild/13-folders") else { return };
+    assert_eq!(discover(&root.join("upper")).unwrap().len(), 3);
+    assert_eq!(discover(&root.join("nested")).unwrap().len(), 4);
+}
