@@ -167,55 +167,6 @@ fn a_threshold_reads_masks_of_grays() {
     let disc = |x: u32, y: u32| if x.abs_diff(48).pow(2) + y.abs_diff(48).pow(2) < 256 { 255 } else { 0 };
     colour8(&jpeg, 96, 96, |x, y| [disc(x, y); 3]);
     gray8(&plain, 96, 96, disc);
-    let area = |mask: Vec<u8>| mask.iter().map(|&value| usize::from(value == 1)).sum::<usize>();
-    let expected = area(mask(&plain).unwrap());
-    let found = area(threshold(&jpeg, 128.0).unwrap());
-    assert!(found.abs_diff(expected) * 100 <= expected, "{found}, expected {expected}");
-    let error = mask(&jpeg).unwrap_err().to_string();
-    assert!(error.contains("set data.mask_threshold") && error.contains("(128 for masks"), "{error}");
-    let rule = MaskRule { values: None, threshold: None, section: "prepare" };
-    let error = read_mask_by(&jpeg, &rule).unwrap_err().to_string();
-    assert!(error.contains("set prepare.mask_threshold") && error.contains("prepare.mask_values = [2, 3]"), "{error}");
-    assert!(!error.contains("data."), "{error}");
-}
-
-#[test]
-fn a_png_without_its_end_is_refused() {
-    let dir = tempdir().unwrap();
-    let path = dir.path().join("e.png");
-    gray8(&path, 9, 9, |x, y| (x * y) as u8);
-    let bytes = std::fs::read(&path).unwrap();
-    std::fs::write(&path, [&bytes[..], &[0; 50]].concat()).unwrap();
-    assert_eq!(read_image(&path, 1).unwrap().data[80], 64.0, "bytes behind the end do no harm");
-    for missing in 1..=12 {
-        std::fs::write(&path, &bytes[..bytes.len() - missing]).unwrap();
-        for error in [read_image(&path, 1).map(drop), pig_data::png_file::read_png(&path).map(drop)] {
-            let said = error.as_ref().map_err(ToString::to_string);
-            assert!(matches!(&error, Err(DataError::Unreadable { .. })), "{missing}: {said:?}");
-        }
-    }
-}
-
-#[test]
-fn a_threshold_reads_masks_of_grays() {
-    let dir = tempdir().unwrap();
-    let threshold = |path: &Path, value: f64| {
-        read_mask(path, &DataConfig { mask_threshold: Some(value), ..DataConfig::default() }).map(|mask| mask.data)
-    };
-    let path = dir.path().join("m.png");
-    gray8(&path, 4, 1, |x, _| [0, 127, 128, 255][x as usize]);
-    assert_eq!(threshold(&path, 128.0).unwrap(), [0, 0, 1, 1]);
-    gray16(&path, 3, 1, |x, _| [0, 29_999, 30_000][x as usize]);
-    assert_eq!(threshold(&path, 30_000.0).unwrap(), [0, 0, 1]);
-    // Rec. 601: 0.587 * 255 = 149.7 of a pure green, 29.1 of a pure blue; a gray counts exactly.
-    colour8(&path, 3, 1, |x, _| [[0, 255, 0], [0, 0, 255], [128; 3]][x as usize]);
-    assert_eq!(threshold(&path, 128.0).unwrap(), [1, 0, 1]);
-
-    // A disc that was saved as JPEG keeps its area.
-    let (jpeg, plain) = (dir.path().join("d.jpg"), dir.path().join("d.png"));
-    let disc = |x: u32, y: u32| if x.abs_diff(48).pow(2) + y.abs_diff(48).pow(2) < 256 { 255 } else { 0 };
-    colour8(&jpeg, 96, 96, |x, y| [disc(x, y); 3]);
-    gray8(&plain, 96, 96, disc);
     let area = |mask: Vec<u8>| mask.into_iter().map(usize::from).sum::<usize>();
     let expected = area(mask(&plain).unwrap());
     let found = area(threshold(&jpeg, 128.0).unwrap());

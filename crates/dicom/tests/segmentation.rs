@@ -136,30 +136,6 @@ fn a_segmentation_of_something_unknown_is_refused() {
 fn the_images_of_the_series_are_listed() {
     let segmentation = read("binary");
     let drawn = segmentation.sources().remove(0).sop_instance;
-    assert_eq!(segmentation.info().referenced_instances, std::slice::from_ref(&drawn));
-    // A second instance beside the one that highdicom lists: the lengths of item and sequences grow with it.
-    let header = [
-        common::text((0x0008, 0x1150), "UI", "1.2.840.10008.5.1.4.1.1.2"),
-        common::text((0x0008, 0x1155), "UI", "1.2.3"),
-    ];
-    let instances = common::sequence((0x0008, 0x114A), &[header.concat(), header.concat()]);
-    let series = [instances, common::text((0x0020, 0x000E), "UI", "1.2.4")].concat();
-    let listed = common::sequence((0x0008, 0x1115), &[series.clone(), series]);
-    let bytes = std::fs::read(data().join("binary.dcm")).unwrap();
-    let at = bytes.windows(6).position(|found| found == [0x08, 0, 0x15, 0x11, b'S', b'Q']).unwrap();
-    let length = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap());
-    assert_ne!(length, u32::MAX, "the test replaces a sequence of defined length");
-    let changed = [&bytes[..at], &listed, &bytes[at + 12 + length as usize..]].concat();
-    let segmentation = Segmentation::from_bytes(changed, Path::new("made.dcm"), &Limits::default()).unwrap();
-    assert_eq!(segmentation.info().referenced_instances, ["1.2.3"; 4]);
-    assert_eq!(segmentation.info().referenced_series.as_deref(), Some("1.2.4"));
-}
-
-/// The series has images that nothing was drawn on: they are known to be free of lesion.
-#[test]
-fn the_images_of_the_series_are_listed() {
-    let segmentation = read("binary");
-    let drawn = segmentation.sources().remove(0).sop_instance;
     assert_eq!(segmentation.info().referenced_instances, [drawn]);
     // A second instance beside the one that highdicom lists: the lengths of item and sequences grow with it.
     let header = [

@@ -1,25 +1,31 @@
-//! Locks a folder for one process.
+//! Keeps two processes out of one folder.
 
 use std::{
     fs::{File, TryLockError},
-    io,
+    io::{self, ErrorKind, Write as _},
     path::Path,
 };
 
-/// The name of the lock file in a folder.
-const LOCK: &str = ".lock";
+/// What the file says to whoever finds it.
+const TEXT: &str = "pig locks this file while it works in this folder. The file stays; it says nothing by itself.\n";
 
-/// Locks `folder`, which must exist, for this process until the returned file is dropped; `None` if another process, or another
-/// part of this one, holds the lock.
+/// Locks a folder for this process until the returned file is dropped; none if another process (or another part of this one) has
+/// locked it. The lock is on the file `.lock`, which stays in the folder.
+///
+/// Some network file systems do not support locks; there the folder counts as locked by whoever asks.
+///
+/// # Errors
+/// When the file cannot be written.
 pub fn lock(folder: &Path) -> io::Result<Option<File>> {
-    let file = File::create(folder.join(LOCK))?;
+    let mut file = File::options().create(true).truncate(false).write(true).open(folder.join(".lock"))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        // Some network file systems do not support locks.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Some(file)),
-        Err(TryLockError::Error(error)) => Err(error),
-        Err(TryLockError::WouldBlock) => Ok(None),
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(error)) => return Err(error),
     }
+    file.write_all(TEXT.as_bytes())?;
+    Ok(Some(file))
 }
 
 #[cfg(test)]
@@ -27,13 +33,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_lock_is_held_at_a_time() {
+    fn a_folder_is_locked_once_until_its_lock_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let held = lock(folder.path()).unwrap();
         assert!(held.is_some());
         assert!(lock(folder.path()).unwrap().is_none());
+        assert_eq!(std::fs::read_to_string(folder.path().join(".lock")).unwrap(), TEXT);
         drop(held);
         assert!(lock(folder.path()).unwrap().is_some());
-        assert_eq!(lock(&folder.path().join("absent")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(lock(&folder.path().join("absent")).unwrap_err().kind(), ErrorKind::NotFound);
     }
 }

@@ -91,6 +91,9 @@ impl<'a> SegmentTrainer<'a> {
     pub(super) fn run(mut self) -> Result<Outcome> {
         let train = &self.file.segment.train;
         let mut log = MetricsLog::open(self.run, SEGMENTER, self.state.step, self.state.metrics.as_ref())?;
+        if self.state.step > 0 {
+            self.store.tidy(&self.state)?;
+        }
         let mut meter = Meter::default();
         self.observer.event(Event::Begin { stage: SEGMENTER.to_owned(), total: self.steps, done: self.state.step });
         while self.state.step < self.steps {

@@ -188,6 +188,13 @@ impl Store {
         }
     }
 
+    /// Finishes what a kill after the newest checkpoint `last` left undone: `best` may name an older one, and old checkpoints may remain.
+    pub fn tidy(&self, last: &State) -> Result<()> {
+        // What `best` names must be right before checkpoints are removed.
+        self.best(last)?;
+        self.prune()
+    }
+
     /// Removes old checkpoints. Those that `last` and `best` point to stay, and so does the last but one, in case the last is damaged.
     fn prune(&self) -> Result<()> {
         let mut folders = self.folders();
@@ -250,8 +257,6 @@ impl Store {
     /// The newest checkpoint. Without a valid one this is an error, never a fresh start.
     pub fn load_last(&self) -> Result<Checkpoint> {
         let (folder, state) = self.last()?;
-        // What `best` names must be right before old checkpoints are removed.
-        self.best(&state)?;
         let arrays = |file| read_checked(&folder, file, &state).map_err(|error| self.invalid(&error));
         Ok(Checkpoint { model: arrays(MODEL)?, ema: arrays(EMA)?, optimizer: arrays(OPTIMIZER)?, state })
     }

@@ -93,9 +93,12 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let mut log = MetricsLog::open(self.run, role.name(), self.state.step, self.state.metrics.as_ref())?;
         let mut meter = Meter::default();
         let due = |step: usize, every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
-        if self.state.step > 0 && due(self.state.step, train.preview_every) {
-            // A training that was killed after this checkpoint has no preview of it; one that is there is kept.
-            self.show(preview)?;
+        if self.state.step > 0 {
+            self.store.tidy(&self.state)?;
+            if due(self.state.step, train.preview_every) {
+                // A training that was killed after this checkpoint has no preview of it; one that is there is kept.
+                self.show(preview)?;
+            }
         }
         self.observer.event(Event::Begin { stage: role.name().to_owned(), total: steps, done: self.state.step });
         while self.state.step < steps {

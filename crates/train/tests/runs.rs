@@ -195,6 +195,21 @@ fn a_missing_preview_is_made_again() {
     assert!(!first.exists(), "the weights of that step are gone");
 }
 
+/// A training that is killed before it removes what is not needed any more does so when it goes on; a stale `best` costs no checkpoint.
+#[test]
+fn old_checkpoints_are_removed_late_and_never_the_best() {
+    let folder = folder();
+    let run = trained(folder.path(), "run", &config(&["method=joint"]));
+    let store = run.join("checkpoints/joint");
+    let best = std::fs::read_to_string(store.join("best")).unwrap();
+    copy(&store.join("step-000010"), &store.join("step-000002"));
+    std::fs::write(store.join("best"), "step-000002").unwrap();
+    assert_eq!(resume(&run, None, &device(), &Silent).unwrap(), Outcome::Finished);
+    assert!(!store.join("step-000002").exists());
+    assert_eq!(std::fs::read_to_string(store.join("best")).unwrap(), best);
+    assert!(store.join(&best).is_dir());
+}
+
 /// What a first checkpoint leaves: nothing but itself and what names it.
 #[test]
 fn the_first_checkpoint_comes_with_its_name() {

@@ -23,10 +23,15 @@ pub fn report(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     if path.join(study::CROSSVAL).is_file() {
         return study::of_crossval(request, device, observer);
     }
-    let run = RunDir::open(path).map_err(|_| Error::BadFile {
-        path: path.clone(),
-        problem: "is neither a run nor the folder of a cross-validation or an experiment".to_owned(),
-        advice: "give a folder that was the --out of pig train, pig segment train, pig crossval or pig experiment",
+    let run = RunDir::open(path).map_err(|error| match error {
+        Error::NotARun { path, missing } => Error::BadFile {
+            path,
+            problem: format!(
+                "is neither a run nor the folder of a cross-validation or an experiment (a run has the file {missing})"
+            ),
+            advice: "give a folder that was the --out of pig train, pig segment train, pig crossval or pig experiment",
+        },
+        other => other,
     })?;
     match run.config_as::<SegmentFile>() {
         Ok(file) => run::of_segmenter(request, &run, &file, device, observer),
