@@ -253,8 +253,8 @@ pub fn remember_data(run: &RunDir, data: &Path) -> Result<()> {
 pub fn remembered_data(run: &RunDir) -> Result<PathBuf> {
     let problem = match std::fs::read_to_string(run.path().join(DATA_PATH)).map(PathBuf::from) {
         Ok(path) if path.is_dir() => return Ok(path),
-        // Quoted: what a hurt file says may hold anything.
-        Ok(path) => format!("its data are not at {path:?} any more, as {DATA_PATH} says"),
+        // In quotes, because a damaged file may contain anything.
+        Ok(path) => format!("its data are not at \"{}\" any more, as {DATA_PATH} says", path.display()),
         Err(error) => format!("the run does not say where its data were ({DATA_PATH}: {error})"),
     };
     Err(Error::DataMoved { run: run.path().to_owned(), problem })
