@@ -247,7 +247,7 @@ fn tables_are_used_or_refused() {
     for (text, word) in [
         ("id,patient\nz0,a\nz1,b\n", "none of the rows names an image"),
         ("filename,label,subject\nimages/0.png,masks/0.png,a\n", "filename, label, subject"),
-        ("", "no column"),
+        ("", "no columns"),
         ("id,pixel_height_mm,pixel_width_mm\n0,0.1,wide\n", "\"pixel_width_mm\" is \"wide\""),
     ] {
         table(text);
@@ -309,6 +309,55 @@ fn folders_of_images_and_masks_may_be_spelled_and_nested_as_people_do() {
 }
 
 #[test]
+fn tables_as_spreadsheets_write_them_are_read() {
+    let source = tempfile::tempdir().unwrap();
+    let root = source.path();
+    for name in ["0", "1", "2"] {
+        write_pair(root, name, 32, 32, 1, 6.0);
+    }
+    let rows = |mark: &str| {
+        let row = |index: usize| ["images/", "masks/"].map(|part| format!("{part}{index}.png")).join(mark);
+        (0..3).map(|index| format!("{}{mark}{}\n", row(index), ["a", "a", "b"][index])).collect::<Vec<_>>().concat()
+    };
+    for text in [
+        format!("image;mask;patient\n{}", rows(";")),
+        format!("\u{feff}Image\tMASK\tPatient\n{}", rows("\t")),
+        format!("sep=;\nimage;mask;patient\n;;\n{};;\n", rows(";")),
+        format!("image,mask,patient\n,,\n{} , ,\n", rows(",")),
+    ] {
+        std::fs::write(root.join("manifest.csv"), &text).unwrap();
+        let (summary, rows) = prepared(root, small(32));
+        assert_eq!((rows.len(), summary.description.patients, summary.errors.len()), (3, 2, 0), "{text:?}");
+        let blank = text.contains(";;") || text.contains(",,");
+        assert_eq!(summary.notes.iter().any(|note| note.starts_with("2 empty row(s)")), blank, "{:?}", summary.notes);
+    }
+    for (text, words) in [
+        ("id,patient,Patient\n0,a,b\n", "two columns are called \"patient\""),
+        ("id,patient\n0,a\n1,a\n0.png,b\n0,b\n", "\"0\" is in line 2, too, with another patient"),
+    ] {
+        std::fs::write(root.join("manifest.csv"), text).unwrap();
+        let error = find(root, None, &PrepareConfig::default(), &Limits::default()).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn names_pair_in_any_form_of_unicode() {
+    let (one, two) = ("Br\u{e4}une", "Bra\u{308}une");
+    for (image, mask, listed) in [(one, two, None), (two, one, None), (two, two, Some(one)), (one, one, Some(two))] {
+        let source = tempfile::tempdir().unwrap();
+        let places = [format!("images/{image}.png"), format!("masks/{mask}.png")];
+        pair(source.path(), &places[0], &places[1], 3);
+        if let Some(name) = listed {
+            let table = format!("image,mask\nimages/{name}.png,masks/{name}.png\n");
+            std::fs::write(source.path().join("manifest.csv"), table).unwrap();
+        }
+        let (summary, rows) = prepared(source.path(), small(32));
+        assert_eq!((rows.len(), summary.errors.len()), (1, 0), "{image:?} {mask:?} {listed:?}: {:?}", summary.errors);
+    }
+}
+
+#[test]
 fn masks_without_an_image_are_named() {
     let source = tempfile::tempdir().unwrap();
     write_pair(source.path(), "a", 32, 32, 1, 6.0);
@@ -327,10 +376,13 @@ fn inputs_from_the_wild_are_prepared_whole() {
         ("31-mixed-names/src", small(64), 2, None),
         ("30-samestem-preview/src", skip, 3, None),
         ("30b-samestem-both/src", small(64), 6, None),
-        ("34-two-rows/src", small(64), 2, None),
+        ("34-two-rows/src", small(64), 2, Some(381)),
         ("50-two-lesion-rows", small(64), 3, Some(276)),
         ("13-folders/upper", small(64), 3, None),
         ("13-folders/nested", small(64), 4, None),
+        ("11b-nfd/src", small(64), 3, None),
+        ("24-csv/semicolon", small(64), 6, None),
+        ("24-csv/blank", small(64), 6, None),
         ("41-layout-swallow/src", small(64), 7, None),
     ] {
         let (summary, rows) = prepared(&wild.join(place), config);

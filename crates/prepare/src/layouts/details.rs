@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use pig_data::DataError;
 use pig_data::manifest::{Manifest, Row};
+use pig_data::names::nfc;
 
 use super::case::{Case, Side};
 use super::walk::Entry;
@@ -13,6 +14,9 @@ use crate::settings::PrepareConfig;
 
 /// Columns that name the patient when the configuration does not, in order of preference.
 const PATIENT_COLUMNS: [&str; 2] = ["patient", "group"];
+
+/// Columns with other details.
+const DETAIL_COLUMNS: [&str; 5] = ["laterality", "view", "class", "pixel_height_mm", "pixel_width_mm"];
 
 /// The details that a manifest adds to the cases.
 pub(super) struct Details<'a> {
@@ -34,15 +38,46 @@ pub(super) struct Told {
 
 impl<'a> Details<'a> {
     /// # Errors
-    /// When nothing in the table says which images its rows mean.
+    /// When a column is there twice, or rows of one image contradict each other.
     pub(super) fn new(table: &'a Manifest, config: &PrepareConfig) -> Result<Self> {
-        let patient = match &config.group_column {
-            Some(name) => Some(table.column(name).ok_or_else(|| table.missing_column(name))?),
-            None => PATIENT_COLUMNS.iter().find_map(|name| table.column(name)),
+        let mut patient = match &config.group_column {
+            Some(name) => Some(table.column_once(name)?.ok_or_else(|| table.missing_column(name))?),
+            None => None,
         };
-        let id = table.column("id").or_else(|| table.column("image"));
-        let id = id.ok_or_else(|| table.missing_column("image"))?;
-        Ok(Self { table, patient, rows: table.rows().map(|row| (key_of(row.get(id)), (row, false))).collect() })
+        for name in PATIENT_COLUMNS.iter().filter(|_| config.group_column.is_none()) {
+            patient = patient.or(table.column_once(name)?);
+        }
+        for name in DETAIL_COLUMNS {
+            table.column_once(name)?;
+        }
+        let mut details = Self { table, patient, rows: HashMap::new() };
+        // A table that lists masks is read row by row, and its ids are not needed.
+        if table.column("image").is_none() || table.column("mask").is_none() {
+            details.rows = details.by_id()?;
+        }
+        Ok(details)
+    }
+
+    fn by_id(&self) -> Result<HashMap<String, (Row<'a>, bool)>> {
+        let id = self.table.column_once("id")?.or(self.table.column_once("image")?);
+        let id = id.ok_or_else(|| self.table.missing_column("image"))?;
+        let mut rows: HashMap<String, (Row<'a>, bool)> = HashMap::new();
+        for row in self.table.rows() {
+            let name = row.get(id);
+            let Some((first, _)) = rows.insert(key_of(name), (row, false)) else { continue };
+            if let Some(detail) = self.told(first)?.agree(self.told(row)?) {
+                return Err(DataError::BadManifest {
+                    path: self.table.path.clone(),
+                    line: row.line,
+                    problem: format!(
+                        "{name:?} is in line {}, too, with another {detail}; expected one row for each image; correct the manifest",
+                        first.line
+                    ),
+                }
+                .into());
+            }
+        }
+        Ok(rows)
     }
 
     /// What the table says about an image that it names by path, name or stem.
@@ -88,7 +123,7 @@ impl<'a> Details<'a> {
     fn length(&self, row: Row<'_>, name: &str) -> Result<Option<f64>> {
         let Some(column) = self.table.column(name) else { return Ok(None) };
         let expected = "a number of millimetres above 0, or nothing; correct the manifest";
-        let found = row.parse::<f64>(column, expected)?;
+        let found = row.number(column, expected)?;
         match found {
             Some(length) if !(length.is_finite() && length > 0.0) => Err(DataError::BadManifest {
                 path: self.table.path.clone(),
@@ -104,7 +139,7 @@ impl<'a> Details<'a> {
 /// A path or name as rows are found by it.
 fn key_of(name: &str) -> String {
     let slashed = name.replace('\\', "/");
-    slashed.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
+    nfc(&slashed.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/"))
 }
 
 impl Told {

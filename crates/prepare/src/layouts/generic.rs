@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use pig_data::DataError;
 use pig_data::manifest::Manifest;
+use pig_data::names::{IMAGE_FOLDERS, MASK_FOLDERS, nfc};
 use pig_dicom::Limits;
 
 use super::case::{Case, ImageSource, MaskSource};
@@ -27,19 +28,15 @@ use crate::settings::PrepareConfig;
 /// Endings of the names of masks.
 const SUFFIXES: [&str; 4] = ["_mask", "_segmentation", "_seg", "_label"];
 
-/// Names of folders of images, in lower case.
-const IMAGE_FOLDERS: [&str; 2] = ["images", "image"];
-
-/// Names of folders of masks, in lower case.
-const MASK_FOLDERS: [&str; 4] = ["masks", "mask", "labels", "label"];
-
 pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Result<Listing> {
-    let manifest = Manifest::read(&tree.root.join("manifest.csv"))?;
+    let manifest = Manifest::in_folder(&tree.root)?;
     let mut details = manifest.as_ref().map(|manifest| Details::new(manifest, config)).transpose()?;
     if let Some(details) = &details
         && let (Some(image), Some(mask)) = (details.table.column("image"), details.table.column("mask"))
     {
-        return listed::list(tree, details, limits, [image, mask]);
+        let mut listing = listed::list(tree, details, limits, [image, mask])?;
+        blank_rows(details, &mut listing);
+        return Ok(listing);
     }
     let mut listing = Listing::default();
     let headers = Headers::read(tree, limits, &mut listing);
@@ -68,6 +65,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     }
     if let Some(details) = &details {
         unused_rows(details, &mut listing)?;
+        blank_rows(details, &mut listing);
     }
     listing.rest(paired);
     listing.left(
@@ -77,6 +75,11 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     note(&mut listing.notes, headers.unreferenced, "DICOM SEG object(s) reference no image in the folder.");
     note(&mut listing.notes, headers.others, "DICOM object(s) hold no pixels (reports, directories).");
     Ok(listing)
+}
+
+/// Notes how many rows of a manifest are empty.
+fn blank_rows(details: &Details<'_>, listing: &mut Listing) {
+    note(&mut listing.notes, details.table.blank, "empty row(s) of manifest.csv were left out.");
 }
 
 /// Notes how many rows of a manifest name no image; it is an error if none of them does.
@@ -207,9 +210,9 @@ impl<'a> Spot<'a> {
     /// The key of a file of this name in the folder of images that this spot is in or mirrors.
     fn key(&self, name: &str) -> String {
         match self.among {
-            Among::Neither => format!("{}/{name}", self.above),
+            Among::Neither => nfc(&format!("{}/{name}", self.above)),
             // No name holds this character.
-            Among::Images | Among::Masks => self.with("\0", name),
+            Among::Images | Among::Masks => nfc(&self.with("\0", name)),
         }
     }
 
@@ -217,7 +220,7 @@ impl<'a> Spot<'a> {
     fn key_above(&self, name: &str) -> String {
         let folder = [self.above.trim_end_matches('/'), self.below].map(str::to_owned);
         let folder: Vec<String> = folder.into_iter().filter(|part| !part.is_empty()).collect();
-        format!("{}/{name}", folder.join("/"))
+        nfc(&format!("{}/{name}", folder.join("/")))
     }
 
     /// The path of a file of this name, with another folder in place of that of images or masks.

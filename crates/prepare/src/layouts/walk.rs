@@ -5,14 +5,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use pig_data::names::{is_left_out, is_run};
+
 use super::content::{Kind, bare_stem, kind_of, stem};
 use crate::error::{PrepareError, Result};
-
-/// Files and folders that systems and archivers leave behind, beside those whose name begins with a point.
-const CLUTTER: [&str; 4] = ["thumbs.db", "desktop.ini", "__macosx", "@eadir"];
-
-/// The files by which a run of pig is recognised.
-const RUN_FILES: [&str; 3] = ["config.toml", "preparation.json", "splits.json"];
 
 /// One file: its path, and its `place`, the path below the root with slashes.
 #[derive(Debug, Clone)]
@@ -139,14 +135,14 @@ impl Walk {
         }
         let listing: Vec<_> =
             std::fs::read_dir(folder).and_then(Iterator::collect).map_err(PrepareError::io(folder, "list"))?;
-        if !place.is_empty() && is_run(&listing) {
+        if !place.is_empty() && is_run(folder) {
             self.leave_out("run(s) of pig");
             return Ok(());
         }
         let prepared = listing.iter().any(|entry| entry.file_name() == "dataset.toml");
         for entry in listing {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with('.') || CLUTTER.contains(&name.to_lowercase().as_str()) {
+            if is_left_out(&name) {
                 // A prepared folder's notes about its cases are its own.
                 if !(prepared && name == ".cases") {
                     self.leave_out("hidden file(s) or folder(s)");
@@ -171,10 +167,6 @@ impl Walk {
     fn leave_out(&mut self, reason: &'static str) {
         *self.left_out.entry(reason).or_default() += 1;
     }
-}
-
-fn is_run(listing: &[std::fs::DirEntry]) -> bool {
-    RUN_FILES.iter().all(|name| listing.iter().any(|entry| entry.file_name() == *name))
 }
 
 #[cfg(all(test, unix))]
