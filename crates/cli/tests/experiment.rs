@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Folder, command, json, pig, stderr, success};
+use common::{Folder, interruptible, json, pig, stderr, success};
 use pig_data::phantom::{PhantomConfig, write_dataset};
 use std::{
     collections::BTreeMap,
@@ -171,7 +171,7 @@ fn a_dry_run_writes_nothing() {
 /// Starts a command and interrupts it with SIGINT once the path `sign` exists.
 fn stopped(arguments: &[String], sign: &Path) {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut child = command(&arguments).spawn().unwrap();
+    let mut child = interruptible(&arguments).spawn().unwrap();
     let since = Instant::now();
     while !sign.exists() && since.elapsed() < Duration::from_mins(10) {
         std::thread::sleep(Duration::from_millis(20));

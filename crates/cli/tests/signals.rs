@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Folder, TINY, command, json, pig, pig_with, stderr, success};
+use common::{Folder, TINY, interruptible, json, pig, pig_with, stderr, success, with_default_signals};
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
@@ -29,7 +29,7 @@ fn an_interrupt_saves_and_resume_goes_on() {
     let folder = Folder::with_data();
     let (data, run) = (folder.at("data"), folder.at("run"));
     let sets = ["method=joint", "train.steps=300", "train.validate_every=0"];
-    let child = command(&["train", "--json", "--data", &data, "--out", &run])
+    let child = interruptible(&["train", "--json", "--data", &data, "--out", &run])
         .args(TINY.iter().chain(&sets).flat_map(|set| ["--set", set]))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -58,7 +58,7 @@ fn kill(child: &Child, signal: &str) {
 /// A training of this many steps in `folder/NAME`, under a shell that ignores `ignored` first.
 fn training(folder: &Folder, name: &str, ignored: &str, steps: &str) -> Child {
     let pig = env!("CARGO_BIN_EXE_pig");
-    let mut shell = Command::new("sh");
+    let mut shell = with_default_signals("sh");
     shell.args(["-c", &format!("trap '' {ignored}; exec \"$0\" \"$@\""), pig]);
     shell.args(["train", "--data", &folder.at("data"), "--out", &folder.at(name)]);
     let sets = ["method=joint", steps, "train.validate_every=0"];
@@ -111,7 +111,7 @@ fn an_interrupted_sampling_keeps_its_pairs() {
     success(pig_with(&["train", "--data", &folder.at("data"), "--out", &run], &sets));
     let steps = "sample.num_inference_steps=2000";
     let asked = ["sample", "--run", &run, "--out", &pairs, "--seeds", "0-7", "--batch", "1", "--set", steps, "--json"];
-    let child = command(&asked).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = interruptible(&asked).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let written = || std::fs::read_dir(folder.path().join("pairs/images")).map_or(0, Iterator::count);
     wait_for(|| written() > 0);
     kill(&child, "-INT");

@@ -42,6 +42,24 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// A program that the signals stop even if whoever runs the tests ignores them, as `nohup` and a shell's `&` do: pig leaves ignored
+/// signals alone. `env` becomes the program, so signals reach it.
+pub(crate) fn with_default_signals(program: &str) -> Command {
+    if cfg!(target_os = "linux") {
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP,INT,TERM", program]);
+        return command;
+    }
+    Command::new(program)
+}
+
+/// [`command`] for tests that send signals.
+pub(crate) fn interruptible(arguments: &[&str]) -> Command {
+    let mut command = with_default_signals(env!("CARGO_BIN_EXE_pig"));
+    command.args(arguments);
+    command
+}
+
 /// Runs the binary to its end.
 pub(crate) fn pig(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
