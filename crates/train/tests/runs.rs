@@ -169,7 +169,9 @@ fn data_that_were_moved_are_asked_for() {
     let message = refusal(resume(&run, None, &device(), &Silent));
     assert!(message.contains(there.to_str().unwrap()) && message.contains("--data DIR"), "{message}");
     // A folder that is there and is not the data.
-    std::fs::write(run.join("data-path.txt"), folder.path().to_str().unwrap()).unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    std::fs::write(run.join("data-path.txt"), empty.to_str().unwrap()).unwrap();
     let message = refusal(resume(&run, None, &device(), &Silent));
     assert!(message.contains("data-path.txt") && message.contains("--data DIR"), "{message}");
     std::fs::remove_file(run.join("data-path.txt")).unwrap();
