@@ -6,8 +6,10 @@ Models have one level of 4 channels and one of 8 (those of volumes 2 and 4), and
 stored as float32.
 """
 
+import importlib
+import importlib.metadata
 import sys
-from collections import OrderedDict
+import types
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from monai.networks.nets import DiffusionModelUNet
 from monai.networks.schedulers import DDIMScheduler
 from safetensors.torch import save_file
 
+from unet_released import ReleasedUNet
 from weights import fill, fill_module
 
 FOLDER = Path(__file__).resolve().parent / "imports"
@@ -103,39 +106,99 @@ def unet_2d_condition(folder):
 
 
 def monai_unet(folder):
-    """The state dictionary of MONAI's DiffusionModelUNet, and the same under the names of MONAI Generative."""
+    """The state dictionary of MONAI's DiffusionModelUNet."""
     network = DiffusionModelUNet(
         2, 2, 1, num_res_blocks=1, channels=(4, 8), attention_levels=(False, True), norm_num_groups=2, num_head_channels=4
     )
-    state = filled(network).state_dict()
-    torch.save(state, folder / "monai_unet.pth")
-    old = OrderedDict()
-    for name, value in state.items():
-        name = name.replace(".attn.out_proj.", ".proj_attn.").replace(".attn.", ".").replace("postconv", "conv")
-        old[name] = value
-    save_file(old, folder / "monai_generative_unet.safetensors")
+    torch.save(filled(network).state_dict(), folder / "monai_unet.pth")
     network = network.double().eval()
     reference(folder / "monai_unet.npz", lambda x, t, _: network(x, t), 1, condition=1)
+
+
+def generative(name):
+    """A file of networks of MONAI Generative. Its packages import what MONAI no longer has, so they are left out."""
+    root = importlib.metadata.distribution("monai-generative").locate_file("")
+    for package in ("generative", "generative.networks", "generative.networks.nets"):
+        module = types.ModuleType(package)
+        module.__path__ = [str(root.joinpath(*package.split(".")))]
+        sys.modules[package] = module
+    return importlib.import_module(f"generative.networks.nets.{name}")
+
+
+def monai_generative(folder):
+    """MONAI Generative's U-Net, autoencoder and ControlNet, whose files hold a projection of attention that is never applied."""
+    common = {"norm_num_groups": 2, "attention_levels": (False, True)}
+    unet = generative("diffusion_model_unet").DiffusionModelUNet(
+        2, 2, 1, num_res_blocks=1, num_channels=(4, 8), num_head_channels=4, **common
+    )
+    save_file(filled(unet).state_dict(), folder / "monai_generative_unet.safetensors")
+    unet = unet.double().eval()
+    reference(folder / "monai_generative_unet.npz", lambda x, t, _: unet(x, t), 1, condition=1)
+    autoencoder = generative("autoencoderkl").AutoencoderKL(
+        2, 1, 1, num_res_blocks=(1, 1), num_channels=(4, 8), latent_channels=3, **common
+    )
+    decoded(folder, "monai_generative_vae", autoencoder)
+    control = generative("controlnet").ControlNet(
+        2,
+        1,
+        num_res_blocks=1,
+        num_channels=(4, 8),
+        num_head_channels=4,
+        conditioning_embedding_num_channels=(4, 6),
+        **common,
+    )
+    save_file(filled(control).state_dict(), folder / "monai_generative_controlnet.safetensors")
+    control = control.double().eval()
+    control_reference(folder / "monai_generative_controlnet.npz", lambda x, t, c: control(x, t, c)[1])
+
+
+def decoded(folder, name, network):
+    """Writes one of MONAI's autoencoders, with x, and y, the image decoded from the mean of the latents."""
+    save_file(filled(network).state_dict(), folder / f"{name}.safetensors")
+    network = network.double().eval()
+    reference(folder / f"{name}.npz", lambda x, t, _: network.decode(network.encode(x)[0]), 1)
+
+
+def released(folder):
+    """The released code's U-Net with attention in both levels, of which its decoder has the lower alone."""
+    network = ReleasedUNet(width=4, multipliers=(1, 2), layers=1, groups=2, attention=(0, 1))
+    save_file(filled(network).state_dict(), folder / "released_unet.safetensors")
+    network = network.double().eval()
+    reference(folder / "released_unet.npz", lambda x, t, _: network(x, t), 1, condition=1)
 
 
 def autoencoders(folder):
     """diffusers' and MONAI's autoencoders: x, and y, the image decoded from the mean of the latents."""
     common = {"in_channels": 1, "out_channels": 1, "latent_channels": 3, "norm_num_groups": 2}
-    ours = AutoencoderKL(
-        **common,
-        block_out_channels=(4, 8),
-        layers_per_block=1,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        scaling_factor=0.5,
+    for name, down, up in [
+        ("vae", ("DownEncoderBlock2D",) * 2, ("UpDecoderBlock2D",) * 2),
+        ("vae_attention", ("DownEncoderBlock2D", "AttnDownEncoderBlock2D"), ("AttnUpDecoderBlock2D", "UpDecoderBlock2D")),
+    ]:
+        ours = AutoencoderKL(
+            **common,
+            block_out_channels=(4, 8),
+            layers_per_block=1,
+            down_block_types=down,
+            up_block_types=up,
+            scaling_factor=0.5,
+        )
+        filled(ours).save_pretrained(folder / name)
+        ours = ours.double().eval()
+        reference(folder / f"{name}.npz", lambda x, t, _: ours.decode(ours.encode(x).latent_dist.mean).sample, 1)
+    monai = {**common, "channels": (4, 8)}
+    decoded(
+        folder, "monai_vae", MonaiAutoencoderKL(2, **monai, num_res_blocks=(1, 1), attention_levels=(False, False))
     )
-    filled(ours).save_pretrained(folder / "vae")
-    ours = ours.double().eval()
-    reference(folder / "vae.npz", lambda x, t, _: ours.decode(ours.encode(x).latent_dist.mean).sample, 1)
-    monai = MonaiAutoencoderKL(2, **common, num_res_blocks=(1, 1), channels=(4, 8), attention_levels=(False, False))
-    save_file(filled(monai).state_dict(), folder / "monai_vae.safetensors")
-    monai = monai.double().eval()
-    reference(folder / "monai_vae.npz", lambda x, t, _: monai.decode(monai.encode(x)[0]), 1)
+    # The middle is told from levels with attention by what stands around it: with and without it, one and two blocks in a level.
+    decoded(
+        folder, "monai_vae_attention", MonaiAutoencoderKL(2, **monai, num_res_blocks=(1, 1), attention_levels=(True, True))
+    )
+    bare = {"with_encoder_nonlocal_attn": False, "with_decoder_nonlocal_attn": False}
+    decoded(
+        folder,
+        "monai_vae_no_middle",
+        MonaiAutoencoderKL(2, **monai, num_res_blocks=(2, 2), attention_levels=(False, True), **bare),
+    )
 
 
 def control_reference(path, forward):
@@ -310,6 +373,8 @@ def main():
     unet_2d(folder)
     unet_2d_condition(folder)
     monai_unet(folder)
+    monai_generative(folder)
+    released(folder)
     autoencoders(folder)
     control_networks(folder)
     maisi(folder)

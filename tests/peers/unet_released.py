@@ -28,9 +28,9 @@ GRADIENTS = (
 )
 
 
-def norm(channels):
+def norm(channels, groups):
     """The GroupNorm that this network uses everywhere."""
-    return nn.GroupNorm(GROUPS, channels, eps=NORM_EPS)
+    return nn.GroupNorm(groups, channels, eps=NORM_EPS)
 
 
 def timestep_embedding(t, channels):
@@ -44,12 +44,12 @@ def timestep_embedding(t, channels):
 class ResidualBlock(nn.Module):
     """norm, SiLU, conv; plus the projected time; norm, SiLU, conv; plus the input (1x1 conv if the width changes)."""
 
-    def __init__(self, in_channels, out_channels, time_channels):
+    def __init__(self, in_channels, out_channels, time_channels, groups):
         super().__init__()
-        self.norm1 = norm(in_channels)
+        self.norm1 = norm(in_channels, groups)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.temb_proj = nn.Linear(time_channels, out_channels)
-        self.norm2 = norm(out_channels)
+        self.norm2 = norm(out_channels, groups)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         if in_channels != out_channels:
             self.nin_shortcut = nn.Conv2d(in_channels, out_channels, 1)
@@ -65,9 +65,9 @@ class ResidualBlock(nn.Module):
 class Attention(nn.Module):
     """Single-head self-attention over the H*W positions, with a residual."""
 
-    def __init__(self, channels):
+    def __init__(self, channels, groups):
         super().__init__()
-        self.norm = norm(channels)
+        self.norm = norm(channels, groups)
         self.q = nn.Conv2d(channels, channels, 1)
         self.k = nn.Conv2d(channels, channels, 1)
         self.v = nn.Conv2d(channels, channels, 1)
@@ -116,60 +116,69 @@ class Level(nn.Module):
 
 
 class ReleasedUNet(nn.Module):
-    """[B, 2, H, W] noisy and guide, 0-based t [B] -> [B, 1, H, W]; H and W divisible by 32."""
+    """[B, 2, H, W] noisy and guide, 0-based t [B] -> [B, 1, H, W]; H and W divisible by 32.
 
-    def __init__(self, in_channels=2, out_channels=1):
+    `attention` lists the levels with attention, the lowest if it is not given. The decoder of the released code has attention in the
+    lowest level alone, since it doubles the size (a tuple) by repeating it and finds it in no setting above that level.
+    """
+
+    def __init__(
+        self, in_channels=2, out_channels=1, width=WIDTH, multipliers=MULTIPLIERS, layers=LAYERS, groups=GROUPS, attention=None
+    ):
         super().__init__()
-        widths = [WIDTH * m for m in MULTIPLIERS]
-        time_channels = 4 * WIDTH
+        self.width, self.layers = width, layers
+        widths = [width * m for m in multipliers]
+        time_channels = 4 * width
         self.temb = nn.Module()
-        self.temb.dense = nn.ModuleList([nn.Linear(WIDTH, time_channels), nn.Linear(time_channels, time_channels)])
-        self.conv_in = nn.Conv2d(in_channels, WIDTH, 3, padding=1)
+        self.temb.dense = nn.ModuleList([nn.Linear(width, time_channels), nn.Linear(time_channels, time_channels)])
+        self.conv_in = nn.Conv2d(in_channels, width, 3, padding=1)
 
         last = len(widths) - 1
-        skips = [WIDTH]
-        channels = WIDTH
+        attention = [last] if attention is None else attention
+        skips = [width]
+        channels = width
         self.down = nn.ModuleList()
         for level, width in enumerate(widths):
-            inputs = [channels] + [width] * (LAYERS - 1)
-            blocks = [ResidualBlock(c, width, time_channels) for c in inputs]
-            stage = Level(blocks, [Attention(width) for _ in blocks] if level == last else [])
+            inputs = [channels] + [width] * (layers - 1)
+            blocks = [ResidualBlock(c, width, time_channels, groups) for c in inputs]
+            stage = Level(blocks, [Attention(width, groups) for _ in blocks] if level in attention else [])
             channels = width
-            skips += [width] * LAYERS
+            skips += [width] * layers
             if level != last:
                 stage.downsample = Downsample(width)
                 skips.append(width)
             self.down.append(stage)
 
         self.mid = nn.Module()
-        self.mid.block_1 = ResidualBlock(channels, channels, time_channels)
-        self.mid.attn_1 = Attention(channels)
-        self.mid.block_2 = ResidualBlock(channels, channels, time_channels)
+        self.mid.block_1 = ResidualBlock(channels, channels, time_channels, groups)
+        self.mid.attn_1 = Attention(channels, groups)
+        self.mid.block_2 = ResidualBlock(channels, channels, time_channels, groups)
 
         stages = []
         for level in range(last, -1, -1):
             width = widths[level]
             blocks = []
-            for _ in range(LAYERS + 1):
-                blocks.append(ResidualBlock(channels + skips.pop(), width, time_channels))
+            for _ in range(layers + 1):
+                blocks.append(ResidualBlock(channels + skips.pop(), width, time_channels, groups))
                 channels = width
-            stage = Level(blocks, [Attention(width) for _ in blocks] if level == last else [])
+            attends = level == last and last in attention
+            stage = Level(blocks, [Attention(width, groups) for _ in blocks] if attends else [])
             if level != 0:
                 stage.upsample = Upsample(width)
             stages.insert(0, stage)
         self.up = nn.ModuleList(stages)
 
-        self.norm_out = norm(channels)
+        self.norm_out = norm(channels, groups)
         self.conv_out = nn.Conv2d(channels, out_channels, 3, padding=1)
 
     def forward(self, x, t):
-        temb = timestep_embedding(t.to(x.dtype), WIDTH)
+        temb = timestep_embedding(t.to(x.dtype), self.width)
         temb = self.temb.dense[1](F.silu(self.temb.dense[0](temb)))
 
         h = self.conv_in(x)
         skips = [h]
         for stage in self.down:
-            for index in range(LAYERS):
+            for index in range(self.layers):
                 h = stage.run_block(index, h, temb)
                 skips.append(h)
             if hasattr(stage, "downsample"):
@@ -181,7 +190,7 @@ class ReleasedUNet(nn.Module):
         h = self.mid.block_2(h, temb)
 
         for stage in reversed(self.up):
-            for index in range(LAYERS + 1):
+            for index in range(self.layers + 1):
                 h = stage.run_block(index, torch.cat([h, skips.pop()], dim=1), temb)
             if hasattr(stage, "upsample"):
                 h = stage.upsample(h)

@@ -22,7 +22,10 @@ CASES = (
     ("unet_class", "unet_class.npz", ()),
     ("unet_no_middle", "unet_no_middle.npz", ()),
     ("monai_unet.pth", "monai_unet.npz", MONAI),
+    ("monai_generative_unet.safetensors", "monai_generative_unet.npz", MONAI),
+    ("released_unet.safetensors", "released_unet.npz", MONAI[:2]),
     ("vae", "vae.npz", ()),
+    ("vae_attention", "vae_attention.npz", ()),
     ("controlnet", "controlnet.npz", ()),
 )
 

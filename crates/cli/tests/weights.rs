@@ -18,6 +18,8 @@ fn a_model_is_imported_verified_and_exported() {
     assert_eq!((&imported["kind"], &imported["layout"]), (&"unet".into(), &"diffusers".into()));
     assert_eq!(imported["source_sha256"].as_str().unwrap().len(), 64);
     assert_eq!(imported["unet"]["network"]["attention_head_dim"], 4);
+    let command = format!("pig weights verify {model} --reference STORED.npz");
+    assert!(imported["warning"].as_str().unwrap().ends_with(&command), "{imported}");
 
     let verify = ["weights", "verify", &model, "--reference", &at("unet_2d.npz")];
     assert!(stdout(&success(pig(&verify))).starts_with("equal within 1e-4"));
@@ -33,7 +35,10 @@ fn a_model_is_imported_verified_and_exported() {
 
     success(pig(&["weights", "export", &model, "--out", &exported]));
     assert!(Path::new(&exported).join("config.json").is_file());
-    success(pig(&["weights", "import", &exported, "--kind", "unet", "--out", &folder.at("again")]));
+    let again = success(pig(&["weights", "import", &exported, "--kind", "unet", "--out", &folder.at("again")]));
+    let command = format!("pig weights verify {} --reference STORED.npz\n", folder.at("again"));
+    assert!(stderr(&again).starts_with("warning: only outputs of the source"), "{}", stderr(&again));
+    assert!(stderr(&again).ends_with(&command), "{}", stderr(&again));
 }
 
 #[test]

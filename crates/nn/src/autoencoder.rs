@@ -27,6 +27,9 @@ pub struct AutoencoderConfig {
     pub layers_per_block: usize,
     /// The number of residual blocks in each level of the decoder; if not set, one more than in the encoder.
     pub decoder_layers_per_block: Option<usize>,
+    /// The levels (counted from 0, the full size) in which attention follows each residual block, in the encoder and the decoder, as in
+    /// some imported autoencoders.
+    pub attention_levels: Vec<usize>,
     /// Whether there is a SiLU between the last normalisation and the last convolution of encoder and decoder; MONAI's have none.
     pub final_silu: bool,
     /// Whether the smallest size has two residual blocks around attention; some imported autoencoders have none.
@@ -49,6 +52,7 @@ impl Default for AutoencoderConfig {
             block_out_channels: vec![32, 64, 64],
             layers_per_block: 1,
             decoder_layers_per_block: None,
+            attention_levels: Vec::new(),
             final_silu: true,
             mid_block: true,
             spatial_dims: 2,
@@ -86,14 +90,14 @@ impl AutoencoderConfig {
         words.check_size(size)
     }
 
-    /// The equivalent U-Net configuration, for the parts that autoencoder and U-Net share: attention with one head in the middle,
-    /// and the sizes of the levels.
+    /// The equivalent U-Net configuration, for the parts that autoencoder and U-Net share: attention with one head, and the sizes of
+    /// the levels.
     fn as_unet(&self) -> UNetConfig {
         UNetConfig {
             block_out_channels: self.block_out_channels.clone(),
             // So that a decoder without blocks is rejected, too.
             layers_per_block: self.layers_per_block.min(self.decoder_layers()),
-            attention_levels: Vec::new(),
+            attention_levels: self.attention_levels.clone(),
             attention_head_dim: None,
             spatial_dims: self.spatial_dims,
             norm_num_groups: self.norm_num_groups,
@@ -151,6 +155,8 @@ impl PlainResnetBlock {
 pub struct EncoderBlock {
     /// The residual blocks.
     pub resnets: Vec<PlainResnetBlock>,
+    /// One attention layer after each residual block, or none.
+    pub attentions: Vec<SelfAttention>,
     /// One downsampling layer, or none in the last level.
     pub downsamplers: Vec<Downsample>,
 }
@@ -160,6 +166,8 @@ pub struct EncoderBlock {
 pub struct DecoderBlock {
     /// The residual blocks.
     pub resnets: Vec<PlainResnetBlock>,
+    /// One attention layer after each residual block, or none.
+    pub attentions: Vec<SelfAttention>,
     /// One upsampling layer, or none in the last level of the decoder.
     pub upsamplers: Vec<Upsample>,
 }
@@ -268,12 +276,17 @@ impl Autoencoder {
         let middle = || config.mid_block.then(|| PlainMidBlock::new(widths[last], config, device));
         let upsample = |width| Upsample::new(config.spatial_dims, width, device).linear(config.linear_upsampling);
         let norm = |width| GroupNorm::new(width, config.norm_num_groups, config.norm_eps, device);
+        let attentions = |level: usize, count: usize| -> Vec<SelfAttention> {
+            let count = if config.attention_levels.contains(&level) { count } else { 0 };
+            (0..count).map(|_| SelfAttention::new(widths[level], &config.as_unet(), device)).collect()
+        };
         let down = |level: usize| {
             let (from, width) = (widths[level.saturating_sub(1)], widths[level]);
             EncoderBlock {
                 resnets: (0..config.layers_per_block)
                     .map(|i| resnet(if i == 0 { from } else { width }, width))
                     .collect(),
+                attentions: attentions(level, config.layers_per_block),
                 downsamplers: (level < last)
                     .then(|| Downsample::new(config.spatial_dims, width, 0, device))
                     .into_iter()
@@ -286,6 +299,7 @@ impl Autoencoder {
                 resnets: (0..config.decoder_layers())
                     .map(|i| resnet(if i == 0 { from } else { width }, width))
                     .collect(),
+                attentions: attentions(level, config.decoder_layers()),
                 upsamplers: (level > 0).then(|| upsample(width)).into_iter().collect(),
             }
         };
@@ -320,9 +334,7 @@ impl Autoencoder {
         let encoder = &self.encoder;
         let mut h = encoder.conv_in.forward(images, pass.in_f32());
         for block in &encoder.down_blocks {
-            for resnet in &block.resnets {
-                h = resnet.forward(h, pass);
-            }
+            h = through_level(&block.resnets, &block.attentions, h, pass);
             for downsample in &block.downsamplers {
                 h = downsample.forward(h, pass);
             }
@@ -340,9 +352,7 @@ impl Autoencoder {
         let mut h = decoder.conv_in.forward(self.post_quant_conv.forward(latents, pass.in_f32()), pass.in_f32());
         h = through(decoder.mid_block.as_ref(), h, pass);
         for block in &decoder.up_blocks {
-            for resnet in &block.resnets {
-                h = resnet.forward(h, pass);
-            }
+            h = through_level(&block.resnets, &block.attentions, h, pass);
             for upsample in &block.upsamplers {
                 h = upsample.forward(h, pass);
             }
@@ -353,6 +363,22 @@ impl Autoencoder {
     fn last_norm(&self, norm: &GroupNorm, h: Tensor<4>) -> Tensor<4> {
         if self.final_silu { norm.forward_silu(h, Precision::F32) } else { norm.forward(h, Precision::F32) }
     }
+}
+
+/// Applies the residual blocks of a level, each with the attention that follows it.
+fn through_level(
+    resnets: &[PlainResnetBlock],
+    attentions: &[SelfAttention],
+    mut h: Tensor<4>,
+    pass: &Pass,
+) -> Tensor<4> {
+    for (i, resnet) in resnets.iter().enumerate() {
+        h = resnet.forward(h, pass);
+        if let Some(attention) = attentions.get(i) {
+            h = attention.forward(h, pass);
+        }
+    }
+    h
 }
 
 /// Applies the middle block, if there is one.

@@ -15,6 +15,8 @@ pub struct UNetConfig {
     pub layers_per_block: usize,
     /// The levels (counted from 0, the full size) in which attention follows each residual block.
     pub attention_levels: Vec<usize>,
+    /// The levels of the decoder with attention, if they are not those of the encoder, as in imported networks of the released code.
+    pub up_attention_levels: Option<Vec<usize>>,
     /// The number of residual blocks in the middle, 0 to 2; some imported networks have fewer than 2.
     pub mid_layers: usize,
     /// Whether attention follows the first of two residual blocks in the middle.
@@ -57,6 +59,7 @@ impl Default for UNetConfig {
             block_out_channels: vec![32, 32, 64, 64, 128, 128],
             layers_per_block: 2,
             attention_levels: vec![5],
+            up_attention_levels: None,
             mid_layers: 2,
             mid_attention: true,
             num_class_embeds: None,
@@ -111,8 +114,10 @@ pub enum UNetError {
         channels: usize,
     },
     /// An attention level that does not exist.
-    #[error("attention_levels names level {level}, but the network has levels 0 to {last}")]
+    #[error("{key} names level {level}, but the network has levels 0 to {last}")]
     NoSuchLevel {
+        /// The key that names it.
+        key: &'static str,
         /// The configured level.
         level: usize,
         /// The last level of the network.
@@ -189,6 +194,11 @@ impl UNetConfig {
         (1 + inputs.into_iter().filter(|&is_told| is_told).count()) * self.time_embedding_width()
     }
 
+    /// The levels of the decoder in which attention follows each residual block.
+    pub fn decoder_attention_levels(&self) -> &[usize] {
+        self.up_attention_levels.as_deref().unwrap_or(&self.attention_levels)
+    }
+
     /// The number of channels of each skip connection, from the first convolution to the smallest size.
     pub fn skip_channels(&self) -> Vec<usize> {
         let widths = &self.block_out_channels;
@@ -211,7 +221,9 @@ impl UNetConfig {
             if groups == 0 || channels == 0 || channels % groups != 0 {
                 return Err(UNetError::Groups { groups, level, channels });
             }
-            let attends = self.attention_levels.contains(&level) || self.mid_attention && level + 1 == levels;
+            let attends = self.attention_levels.contains(&level)
+                || self.decoder_attention_levels().contains(&level)
+                || self.mid_attention && level + 1 == levels;
             if let Some(width) = self.attention_head_dim.filter(|&w| attends && (w == 0 || channels % w != 0)) {
                 return Err(UNetError::Heads { width, level, channels });
             }
@@ -222,10 +234,13 @@ impl UNetConfig {
         if !matches!(self.spatial_dims, 2 | 3) {
             return Err(UNetError::Axes { found: self.spatial_dims });
         }
-        match self.attention_levels.iter().find(|&&level| level >= levels) {
-            Some(&level) => Err(UNetError::NoSuchLevel { level, last: levels - 1 }),
-            None => Ok(()),
+        let of_decoder = self.up_attention_levels.as_deref().unwrap_or_default();
+        for (key, named) in [("attention_levels", &*self.attention_levels), ("up_attention_levels", of_decoder)] {
+            if let Some(&level) = named.iter().find(|&&level| level >= levels) {
+                return Err(UNetError::NoSuchLevel { key, level, last: levels - 1 });
+            }
         }
+        Ok(())
     }
 
     /// Checks that the network fits an image of this size.

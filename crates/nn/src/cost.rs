@@ -78,7 +78,8 @@ pub fn forward_flops(config: &UNetConfig, channels: [usize; 2], size: [usize; 3]
     for (level, &width) in widths.iter().enumerate().rev() {
         for skip in skips.drain(skips.len() - (config.layers_per_block + 1)..).rev() {
             flops += counter.resnet(level, [input + skip, width]);
-            flops += if config.attention_levels.contains(&level) { counter.attention(level, width) } else { 0.0 };
+            let attends = config.decoder_attention_levels().contains(&level);
+            flops += if attends { counter.attention(level, width) } else { 0.0 };
             input = width;
         }
         if level > 0 {
@@ -118,7 +119,7 @@ pub fn autoencoder_flops(config: &AutoencoderConfig, channels: usize, size: [usi
     let last = widths.len() - 1;
     let middle = if config.mid_block { counter.middle(last, widths[last]) } else { 0.0 };
     let encoder = counter.conv(0, 3, [channels, widths[0]])
-        + counter.down(widths, config.layers_per_block, &[])
+        + counter.down(widths, config.layers_per_block, &config.attention_levels)
         + middle
         + counter.conv(last, 3, [widths[last], 2 * latent])
         + counter.conv(last, 1, [2 * latent, 2 * latent]);
@@ -130,6 +131,7 @@ pub fn autoencoder_flops(config: &AutoencoderConfig, channels: usize, size: [usi
     for (level, &width) in widths.iter().enumerate().rev() {
         for _ in 0..config.decoder_layers() {
             decoder += counter.resnet(level, [input, width]);
+            decoder += if config.attention_levels.contains(&level) { counter.attention(level, width) } else { 0.0 };
             input = width;
         }
         if level > 0 {

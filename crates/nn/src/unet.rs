@@ -133,8 +133,8 @@ impl UNet {
         let widths = &config.block_out_channels;
         let last = widths.len() - 1;
         let resnet = |from, to| ResnetBlock::new([from, to], config, device);
-        let attentions = |level: usize, count: usize| -> Vec<SelfAttention> {
-            let count = if config.attention_levels.contains(&level) { count } else { 0 };
+        let attentions = |levels: &[usize], level: usize, count: usize| -> Vec<SelfAttention> {
+            let count = if levels.contains(&level) { count } else { 0 };
             (0..count).map(|_| SelfAttention::new(widths[level], config, device)).collect()
         };
 
@@ -151,7 +151,7 @@ impl UNet {
                 (level < last).then(|| Downsample::new(config.spatial_dims, width, config.downsample_padding, device));
             down_blocks.push(DownBlock {
                 resnets,
-                attentions: attentions(level, config.layers_per_block),
+                attentions: attentions(&config.attention_levels, level, config.layers_per_block),
                 downsamplers: downsampler.into_iter().collect(),
             });
         }
@@ -166,7 +166,7 @@ impl UNet {
             }
             up_blocks.push(UpBlock {
                 resnets,
-                attentions: attentions(level, config.layers_per_block + 1),
+                attentions: attentions(config.decoder_attention_levels(), level, config.layers_per_block + 1),
                 upsamplers: (level > 0)
                     .then(|| Upsample::new(config.spatial_dims, width, device))
                     .into_iter()

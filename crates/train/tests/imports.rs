@@ -42,8 +42,24 @@ fn close(source: &str, found: Difference) {
     assert!(found.relative < TOLERANCE, "{source}: {found:?}");
 }
 
-/// Settings that MONAI's checkpoint does not contain.
+/// Settings that MONAI's checkpoints do not contain.
 const MONAI: [&str; 2] = ["unet.norm_num_groups=2", "unet.attention_head_dim=4"];
+const AUTOENCODER: [&str; 1] = ["autoencoder.norm_num_groups=2"];
+/// The file of weights in a folder of diffusers.
+const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+/// Writes arrays as safetensors.
+fn write(arrays: &pig_weights::StateDict, file: &Path) {
+    let bytes: Vec<(&String, &[usize], Vec<u8>)> = arrays
+        .iter()
+        .map(|(name, a)| (name, &a.shape[..], a.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
+    let views = bytes.iter().map(|(name, shape, bytes)| {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes).unwrap();
+        (*name, view)
+    });
+    std::fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
+}
 
 #[test]
 fn unet_2d_model_of_safetensors_and_of_bin() {
@@ -59,15 +75,98 @@ fn unet_2d_condition_model_by_class_and_without_a_middle() {
 }
 
 #[test]
-fn monai_s_unet_under_its_names_and_those_before() {
+fn monai_s_unet() {
     equals("monai_unet.pth", "monai_unet.npz", &MONAI);
-    equals("monai_generative_unet.safetensors", "monai_unet.npz", &MONAI);
+}
+
+/// MONAI Generative stores a projection of attention and never applies it. Applied, it gives other outputs.
+#[test]
+fn monai_generative_s_networks_without_the_projection_that_they_store() {
+    equals("monai_generative_unet.safetensors", "monai_generative_unet.npz", &MONAI);
+    equals("monai_generative_controlnet.safetensors", "monai_generative_controlnet.npz", &MONAI);
+    equals("monai_generative_vae.safetensors", "monai_generative_vae.npz", &AUTOENCODER);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, sets) in [("unet", &MONAI[..]), ("vae", &AUTOENCODER)] {
+        let name = format!("monai_generative_{name}");
+        let stored = pig_weights::file::read(&at(&format!("{name}.safetensors")), None).unwrap().arrays;
+        // Under MONAI's present name it is a projection that is applied.
+        let present = |(name, array): (String, _)| (name.replace(".proj_attn.", ".attn.out_proj."), array);
+        let file = folder.path().join(format!("{name}.safetensors"));
+        write(&stored.into_iter().map(present).collect(), &file);
+        let model = imported(&file, sets, &folder.path().join(&name));
+        let found = verify(&model, None, &at(&format!("{name}.npz")), &Device::flex()).unwrap();
+        println!("{name} with its projection: {found:?}");
+        assert!(found.relative > 1000.0 * TOLERANCE, "{name}: {found:?}");
+    }
+}
+
+/// In old files of diffusers the projection has the same name and is applied.
+#[test]
+fn old_names_of_diffusers_keep_their_projection() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::copy(at("unet_2d/config.json"), source.join("config.json")).unwrap();
+    let arrays = pig_weights::file::read(&at("unet_2d").join(WEIGHTS), None).unwrap().arrays;
+    let old = [(".to_q.", ".query."), (".to_k.", ".key."), (".to_v.", ".value."), (".to_out.0.", ".proj_attn.")];
+    let renamed = arrays
+        .into_iter()
+        .map(|(name, array)| (old.iter().fold(name, |name, (new, old)| name.replace(new, old)), array));
+    write(&renamed.collect(), &source.join(WEIGHTS));
+    let model = imported(&source, &[], folder.path());
+    close("old diffusers", verify(&model, None, &at("unet_2d.npz"), &Device::flex()).unwrap());
+}
+
+/// The decoder of the released code has attention in its lowest level alone, whatever its settings say.
+#[test]
+fn the_released_code_s_unet_with_attention_in_two_levels() {
+    equals("released_unet.safetensors", "released_unet.npz", &["unet.norm_num_groups=2"]);
+    let folder = tempfile::tempdir().unwrap();
+    let model = imported(&at("released_unet.safetensors"), &["unet.norm_num_groups=2"], folder.path());
+    let network = &model.unet_description().unwrap().network;
+    assert_eq!((&network.attention_levels, &network.up_attention_levels), (&vec![0, 1], &Some(vec![1])));
+}
+
+#[test]
+fn a_model_in_several_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::copy(at("unet_2d/config.json"), source.join("config.json")).unwrap();
+    let arrays = pig_weights::file::read(&at("unet_2d").join(WEIGHTS), None).unwrap().arrays;
+    let (mut shards, mut map) =
+        ([pig_weights::StateDict::new(), pig_weights::StateDict::new()], serde_json::Map::new());
+    for (place, (name, array)) in arrays.into_iter().enumerate() {
+        map.insert(name.clone(), format!("part-{}.safetensors", place % 2).into());
+        shards[place % 2].insert(name, array);
+    }
+    for (place, shard) in shards.iter().enumerate() {
+        write(shard, &source.join(format!("part-{place}.safetensors")));
+    }
+    let index = serde_json::json!({ "metadata": {}, "weight_map": map });
+    std::fs::write(source.join(format!("{WEIGHTS}.index.json")), index.to_string()).unwrap();
+    let model = imported(&source, &[], folder.path());
+    assert_eq!(model.arrays, imported(&at("unet_2d"), &[], &folder.path().join("whole")).arrays);
+}
+
+#[test]
+fn autoencoders_with_attention_in_their_levels() {
+    equals("vae_attention", "vae_attention.npz", &[]);
+    equals("monai_vae_attention.safetensors", "monai_vae_attention.npz", &AUTOENCODER);
+    equals("monai_vae_no_middle.safetensors", "monai_vae_no_middle.npz", &AUTOENCODER);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, levels, mid_block) in [("monai_vae_attention", &[0, 1][..], true), ("monai_vae_no_middle", &[1], false)]
+    {
+        let model = imported(&at(&format!("{name}.safetensors")), &AUTOENCODER, &folder.path().join(name));
+        let network = &model.autoencoder_description().unwrap().network;
+        assert_eq!((&network.attention_levels[..], network.mid_block), (levels, mid_block), "{name}");
+    }
 }
 
 #[test]
 fn autoencoders_of_both() {
     equals("vae", "vae.npz", &[]);
-    equals("monai_vae.safetensors", "monai_vae.npz", &["autoencoder.norm_num_groups=2"]);
+    equals("monai_vae.safetensors", "monai_vae.npz", &AUTOENCODER);
     let folder = tempfile::tempdir().unwrap();
     let model = imported(&at("vae"), &[], folder.path());
     assert_eq!(model.description.kind, ModelKind::Autoencoder);
@@ -119,6 +218,8 @@ fn an_export_is_imported_again_with_the_same_words_and_values() {
         ("unet_class", &[]),
         ("monai_unet.pth", &MONAI),
         ("vae", &[]),
+        ("vae_attention", &[]),
+        ("released_unet.safetensors", &["unet.norm_num_groups=2"]),
         ("controlnet", &[]),
     ] {
         let folder = folder.path().join(source);
@@ -157,19 +258,8 @@ fn what_does_not_fit_is_listed_and_nothing_is_written() {
     let mut arrays = pig_weights::file::read(&at("monai_generative_unet.safetensors"), None).unwrap().arrays;
     let array = arrays.remove("out.0.bias").unwrap();
     arrays.insert("somebody.else".to_owned(), array);
-    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = arrays
-        .into_iter()
-        .map(|(name, a)| (name, a.shape, a.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
-        .collect();
-    let views: Vec<(String, safetensors::tensor::TensorView<'_>)> = bytes
-        .iter()
-        .map(|(name, shape, bytes)| {
-            let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap();
-            (name.clone(), view)
-        })
-        .collect();
     let file = folder.path().join("strange.safetensors");
-    std::fs::write(&file, safetensors::serialize(views, None).unwrap()).unwrap();
+    write(&arrays, &file);
     let message = import(&request(&file, &MONAI, &out)).unwrap_err().to_string();
     for part in ["strange.safetensors", "missing: conv_norm_out.bias", "unexpected: somebody.else"] {
         assert!(message.contains(part), "{part:?} is missing in: {message}");
@@ -199,8 +289,7 @@ fn configurations_of_other_networks_are_refused_by_their_words() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("source");
     std::fs::create_dir(&source).unwrap();
-    let weights = "diffusion_pytorch_model.safetensors";
-    std::fs::copy(at("unet_2d").join(weights), source.join(weights)).unwrap();
+    std::fs::copy(at("unet_2d").join(WEIGHTS), source.join(WEIGHTS)).unwrap();
     let original = std::fs::read_to_string(at("unet_2d/config.json")).unwrap();
     let config: serde_json::Value = serde_json::from_str(&original).unwrap();
     for (key, value) in [

@@ -3,6 +3,7 @@
 use crate::{
     Error, Result,
     array::{Array, Dtype, StateDict},
+    sharded::{self, Index},
     torch,
 };
 use safetensors::tensor::Metadata;
@@ -11,13 +12,15 @@ use std::{
     fmt::Write as _,
     fs::File,
     io::{BufReader, Read, Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Largest safetensors header; the format's own reader has the same limit.
 const MOST_HEADER: u64 = 100_000_000;
 /// Number of first bytes that tell the format.
-const START: u64 = 16;
+const START: u64 = 264;
+/// Where a tar archive has its magic word, and the word.
+const TAR: (usize, &[u8]) = (257, b"ustar");
 
 /// The arrays of a file, with the file's hash.
 #[derive(Clone, Debug)]
@@ -28,16 +31,46 @@ pub struct Weights {
     pub sha256: String,
 }
 
-/// Reads safetensors, `torch.save` files (`.pth`, `.pt`, `.bin`) and TorchScript archives; the first bytes tell the format.
-/// `entry` names one of several state dictionaries in a checkpoint.
+/// Reads safetensors, `torch.save` files (`.pth`, `.pt`, `.bin`), TorchScript archives, and the index of a model in several such files;
+/// the first bytes tell the format. `entry` names one of several state dictionaries in a checkpoint. The hash of a model in several
+/// files is that of the index and the files, one after the other.
 pub fn read(path: &Path, entry: Option<&str>) -> Result<Weights> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
+    read.map_err(Error::io(path, "read"))?;
+    if sharded::is_index(&start) {
+        return read_sharded(path, entry);
+    }
+    Ok(Weights { arrays: read_one(path, entry)?, sha256: sha256_of_file(path)? })
+}
+
+fn read_one(path: &Path, entry: Option<&str>) -> Result<StateDict> {
     let file = File::open(path).map_err(Error::io(path, "read"))?;
-    let arrays = decode(BufReader::new(file), entry).map_err(|(problem, advice)| Error::BadFile {
+    decode(BufReader::new(file), entry).map_err(|(problem, advice)| Error::BadFile {
         path: path.to_owned(),
         problem,
         advice,
-    })?;
-    Ok(Weights { arrays, sha256: sha256_of_file(path)? })
+    })
+}
+
+fn read_sharded(path: &Path, entry: Option<&str>) -> Result<Weights> {
+    let bad = |problem: String| Error::BadFile { path: path.to_owned(), problem, advice: sharded::ADVICE };
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(sharded::MOST_INDEX + 1).read_to_end(&mut text));
+    read.map_err(Error::io(path, "read"))?;
+    if text.len() as u64 > sharded::MOST_INDEX {
+        return Err(bad(format!("more than {} bytes, expected an index of weights", sharded::MOST_INDEX)));
+    }
+    let index = Index::parse(&text).map_err(bad)?;
+    let (mut arrays, mut files) = (StateDict::new(), vec![path.to_owned()]);
+    for name in index.files() {
+        let file = path.with_file_name(name);
+        let found = read_one(&file, entry)?;
+        index.check(name, &found).map_err(bad)?;
+        arrays.extend(found);
+        files.push(file);
+    }
+    Ok(Weights { arrays, sha256: sha256_of_files(&files)? })
 }
 
 /// What is wrong with a file, and what to do.
@@ -53,6 +86,9 @@ pub fn decode(mut file: impl Read + Seek, entry: Option<&str>) -> std::result::R
         torch::read(file, entry).map_err(|problem| (problem, torch::ADVICE))
     } else if start.get(8) == Some(&b'{') {
         read_safetensors(file).map_err(|problem| (problem, DAMAGED))
+    } else if start.get(TAR.0..).is_some_and(|rest| rest.starts_with(TAR.1)) {
+        let problem = "a tar archive, such as PyTorch wrote before version 0.1.10".to_owned();
+        Err((problem, "load it with PyTorch and save its state dictionary again: torch.save(model.state_dict(), FILE)"))
     } else {
         let problem = "neither safetensors nor a file of torch.save or torch.jit.save";
         Err((problem.to_owned(), "give a file in one of these formats; a bare pickle is never read"))
@@ -61,9 +97,16 @@ pub fn decode(mut file: impl Read + Seek, entry: Option<&str>) -> std::result::R
 
 /// SHA-256 of a file, in hexadecimal.
 pub fn sha256_of_file(path: &Path) -> Result<String> {
+    sha256_of_files(&[path.to_owned()])
+}
+
+/// SHA-256 of files, one after the other.
+fn sha256_of_files(paths: &[PathBuf]) -> Result<String> {
     let mut hasher = Sha256::new();
-    let copied = File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
-    copied.map_err(Error::io(path, "read"))?;
+    for path in paths {
+        let copied = File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
+        copied.map_err(Error::io(path, "read"))?;
+    }
     Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -11,6 +11,7 @@ pub mod file;
 pub mod layouts;
 pub mod npz;
 mod pickle;
+mod sharded;
 mod torch;
 mod zip;
 

@@ -273,6 +273,33 @@ fn absurd_numbers_in_names_size_nothing() {
     }
 }
 
+/// One level with one residual block and no middle: a first convolution, the block, a norm, a last convolution.
+#[test]
+fn the_smallest_autoencoder_of_monai_has_four_blocks() {
+    let blocks = [
+        "0.conv.weight",
+        "0.conv.bias",
+        "1.norm1.weight",
+        "1.conv1.conv.weight",
+        "2.weight",
+        "3.conv.weight",
+        "3.conv.bias",
+    ];
+    let halves = ["encoder", "decoder"].map(|half| blocks.map(|name| format!("{half}.blocks.{name}")));
+    let quant = ["quant_conv_mu", "quant_conv_log_sigma", "post_quant_conv"];
+    let quant = quant.map(|name| [format!("{name}.conv.weight"), format!("{name}.conv.bias")]);
+    let one = Array { shape: vec![1], values: vec![0.5] };
+    let names = halves.into_iter().flatten().chain(quant.into_iter().flatten());
+    let named = layouts::rename(names.map(|name| (name, one.clone())).collect()).unwrap().arrays;
+    for (half, levels) in [("encoder", "down_blocks"), ("decoder", "up_blocks")] {
+        for part in
+            ["conv_in.weight", &format!("{levels}.0.resnets.0.norm1.weight"), "conv_norm_out.weight", "conv_out.bias"]
+        {
+            assert!(named.contains_key(&format!("{half}.{part}")), "{half}.{part} is missing in {:?}", named.keys());
+        }
+    }
+}
+
 #[test]
 fn arrays_without_values_are_named_and_refused() {
     let array = |shape: &[usize]| Array { shape: shape.to_vec(), values: vec![0.5; shape.iter().product()] };

@@ -8,10 +8,14 @@ use std::path::PathBuf;
 pub(crate) enum Weights {
     /// Import weights from another framework, and write them as a model: model.toml and model.safetensors.
     ///
-    /// FILE is a safetensors file, a file of torch.save (.pth, .pt, .bin), a TorchScript archive, or a folder that diffusers wrote. Pickles
-    /// are read by a parser that executes nothing. Supported are diffusers' UNet2DModel and UNet2DConditionModel without text,
-    /// AutoencoderKL and ControlNetModel, the released code's U-Net, MONAI's DiffusionModelUNet and ControlNet (of pictures or volumes) and
-    /// AutoencoderKL, MAISI's DiffusionModelUNetMaisi, ControlNetMaisi and AutoencoderKlMaisi, and the FID's Inception.
+    /// FILE is a safetensors file, a file of torch.save (.pth, .pt, .bin), a TorchScript archive, the index of a model in several such
+    /// files (.safetensors.index.json), or a folder that diffusers wrote. Pickles are read by a parser that executes nothing. Supported are
+    /// diffusers' UNet2DModel and UNet2DConditionModel without text, AutoencoderKL and ControlNetModel, the released code's U-Net, MONAI's
+    /// DiffusionModelUNet and ControlNet (of pictures or volumes) and AutoencoderKL, the same of MONAI Generative, MAISI's
+    /// DiffusionModelUNetMaisi, ControlNetMaisi and AutoencoderKlMaisi, and the FID's Inception.
+    ///
+    /// Settings that no file contains (groups, heads) may be wrong without any error. Store an input of the model with its output in the
+    /// other framework, and compare: pig weights verify.
     Import(Import),
     /// Run a model on stored inputs and compare the outputs with stored ones; the exit code is 1 if they differ.
     Verify(Verify),

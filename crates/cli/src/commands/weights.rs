@@ -87,6 +87,10 @@ fn sample_volume(args: &Args, asked: &SampleVolume) -> anyhow::Result<ExitCode> 
 
 fn print_import(args: &Args, out: &std::path::Path, summary: &Summary) -> anyhow::Result<()> {
     let Summary { description, parameters } = summary;
+    let warning = format!(
+        "only outputs of the source prove that this model computes the same: pig weights verify {} --reference STORED.npz",
+        out.display()
+    );
     if args.machine.json {
         let json = serde_json::json!({
             "model": out,
@@ -98,6 +102,7 @@ fn print_import(args: &Args, out: &std::path::Path, summary: &Summary) -> anyhow
             "unet": description.unet,
             "autoencoder": description.autoencoder,
             "controlnet": description.controlnet,
+            "warning": warning,
         });
         println!("{}", serde_json::to_string_pretty(&json)?);
         return Ok(());
@@ -110,6 +115,7 @@ fn print_import(args: &Args, out: &std::path::Path, summary: &Summary) -> anyhow
     );
     println!("SHA-256 of the source: {}", description.source_sha256);
     println!("SHA-256 of the model:  {}", description.sha256);
+    eprintln!("warning: {warning}");
     Ok(())
 }
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// File names of the weights in a folder, in order of preference.
 pub(crate) const WEIGHTS: [&str; 2] = ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"];
+/// Names of the index of weights in several files, taken if there is none of [`WEIGHTS`].
+const INDEXES: [&str; 2] = ["diffusion_pytorch_model.safetensors.index.json", "diffusion_pytorch_model.bin.index.json"];
 pub(crate) const CONFIG: &str = "config.json";
 const SCHEDULER: &str = "scheduler_config.json";
 /// The default of `AutoencoderKL`.
@@ -101,10 +103,10 @@ pub(crate) fn locate(source: &Path) -> Result<Source> {
         source.parent().map(Path::to_owned).unwrap_or_default()
     };
     let weights = if source.is_dir() {
-        let found = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+        let found = WEIGHTS.iter().chain(&INDEXES).map(|name| folder.join(name)).find(|path| path.is_file());
         found.ok_or_else(|| Error::BadFile {
             path: folder.clone(),
-            problem: format!("has neither {} nor {}", WEIGHTS[0], WEIGHTS[1]),
+            problem: format!("has neither {} nor {}, nor an index of several files", WEIGHTS[0], WEIGHTS[1]),
             advice: "give the file itself, or a folder that diffusers wrote",
         })?
     } else {
@@ -147,10 +149,12 @@ pub(crate) fn unet_words(json: &Json, shape: &UNetShape) -> Result<UNetConfig> {
         json.only(key, &[])?;
     }
     let levels = shape.block_out_channels.len();
-    for (key, plain, attending) in
-        [("down_block_types", "DownBlock2D", "AttnDownBlock2D"), ("up_block_types", "UpBlock2D", "AttnUpBlock2D")]
-    {
-        let attends = |level: usize| shape.attention_levels.contains(&level);
+    let of_decoder = shape.up_attention_levels.as_ref().unwrap_or(&shape.attention_levels);
+    for (key, plain, attending, attends) in [
+        ("down_block_types", "DownBlock2D", "AttnDownBlock2D", &shape.attention_levels),
+        ("up_block_types", "UpBlock2D", "AttnUpBlock2D", of_decoder),
+    ] {
+        let attends = |level: usize| attends.contains(&level);
         let level = |index: usize| if key == "up_block_types" { levels - 1 - index } else { index };
         let wanted: Vec<&str> =
             (0..levels).map(|index| if attends(level(index)) { attending } else { plain }).collect();

@@ -48,7 +48,9 @@ pub fn export(model: &Model, folder: &Path) -> Result<&'static str> {
 fn unet(words: &UNetDescription) -> (&'static str, Value) {
     let network = &words.network;
     let class = if network.mid_layers == 1 { CONDITIONAL } else { UNET };
-    let up: Vec<&str> = block_types(network, ["UpBlock2D", "AttnUpBlock2D"]).into_iter().rev().collect();
+    let levels = network.block_out_channels.len();
+    let mut up = block_types(levels, network.decoder_attention_levels(), ["UpBlock2D", "AttnUpBlock2D"]);
+    up.reverse();
     let mut config = shared(network);
     let own = json!({
         "_class_name": class,
@@ -77,7 +79,11 @@ fn shared(network: &UNetConfig) -> Value {
             width => json!(width),
         },
         "block_out_channels": network.block_out_channels,
-        "down_block_types": block_types(network, ["DownBlock2D", "AttnDownBlock2D"]),
+        "down_block_types": block_types(
+            network.block_out_channels.len(),
+            &network.attention_levels,
+            ["DownBlock2D", "AttnDownBlock2D"],
+        ),
         "downsample_padding": network.downsample_padding,
         "flip_sin_to_cos": network.flip_sin_to_cos,
         "freq_shift": network.freq_shift,
@@ -93,10 +99,9 @@ fn extend(config: &mut Value, other: Value) {
     }
 }
 
-/// The block type of each level from the full size down: `plain` without attention, `attending` with it.
-fn block_types(network: &UNetConfig, [plain, attending]: [&'static str; 2]) -> Vec<&'static str> {
-    let levels = 0..network.block_out_channels.len();
-    levels.map(|level| if network.attention_levels.contains(&level) { attending } else { plain }).collect()
+/// The block type of each level from the full size down: `plain` without attention, `attending` in the levels of `attends`.
+fn block_types(levels: usize, attends: &[usize], [plain, attending]: [&'static str; 2]) -> Vec<&'static str> {
+    (0..levels).map(|level| if attends.contains(&level) { attending } else { plain }).collect()
 }
 
 fn autoencoder(words: &AutoencoderDescription) -> std::result::Result<Value, String> {
@@ -115,19 +120,21 @@ fn autoencoder(words: &AutoencoderDescription) -> std::result::Result<Value, Str
     if !network.mid_block {
         return Err("no middle, expected two residual blocks around attention".to_owned());
     }
-    let levels = network.block_out_channels.len();
+    let kinds = |kinds| block_types(network.block_out_channels.len(), &network.attention_levels, kinds);
+    let mut up = kinds(["UpDecoderBlock2D", "AttnUpDecoderBlock2D"]);
+    up.reverse();
     Ok(json!({
         "_class_name": AUTOENCODER,
         "act_fn": "silu",
         "block_out_channels": network.block_out_channels,
-        "down_block_types": vec!["DownEncoderBlock2D"; levels],
+        "down_block_types": kinds(["DownEncoderBlock2D", "AttnDownEncoderBlock2D"]),
         "in_channels": words.channels,
         "latent_channels": network.latent_channels,
         "layers_per_block": network.layers_per_block,
         "norm_num_groups": network.norm_num_groups,
         "out_channels": words.channels,
         "scaling_factor": words.scaling_factor,
-        "up_block_types": vec!["UpDecoderBlock2D"; levels],
+        "up_block_types": up,
     }))
 }
 

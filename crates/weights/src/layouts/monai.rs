@@ -16,9 +16,10 @@ const UNET: [(&str, &str); 11] = [
     ("out.0.", "conv_norm_out."),
     ("out.2.", "conv_out."),
 ];
-/// Names of attention layers; `proj_attn` is from MONAI Generative.
-const ATTENTION: [(&str, &str); 4] =
-    [(".norm.", ".group_norm."), (".attn.out_proj.", ".to_out.0."), (".attn.", "."), (".proj_attn.", ".to_out.0.")];
+/// Names of attention layers.
+const ATTENTION: [(&str, &str); 3] = [(".norm.", ".group_norm."), (".attn.out_proj.", ".to_out.0."), (".attn.", ".")];
+/// The output projection of attention in MONAI Generative's files: its U-Net, ControlNet and autoencoder store it and never apply it.
+const NEVER_APPLIED: [&str; 2] = [".proj_attn.weight", ".proj_attn.bias"];
 
 /// The end of the new names of blocks that change the size.
 const RESIZED: &str = ".conv";
@@ -36,7 +37,7 @@ fn unwrapped(name: &str) -> String {
 
 /// Renames the arrays of a U-Net or ControlNet to the names of diffusers.
 pub(super) fn rename_unet(arrays: StateDict) -> StateDict {
-    let mut arrays = renamed(arrays, |name| {
+    let mut arrays = renamed(without_unused_projections(arrays), |name| {
         let name = unwrapped(name);
         let name = match UNET[9..].iter().find_map(|(from, to)| Some((to, name.strip_prefix(from)?))) {
             Some((to, rest)) => format!("{to}{rest}"),
@@ -52,7 +53,14 @@ pub(super) fn rename_unet(arrays: StateDict) -> StateDict {
     arrays
 }
 
-/// Adds an output projection that changes nothing to attention without one (MONAI's `include_fc = False`, as in MAISI).
+/// Removes the projections that MONAI Generative never applies, so that [`complete_attention`] puts one there that changes nothing.
+fn without_unused_projections(mut arrays: StateDict) -> StateDict {
+    arrays.retain(|name, _| !NEVER_APPLIED.iter().any(|end| name.ends_with(end)));
+    arrays
+}
+
+/// Adds an output projection that changes nothing to attention without one (MONAI's `include_fc = False`, as in MAISI, and all of
+/// MONAI Generative's).
 fn complete_attention(arrays: &mut StateDict) {
     let stems: Vec<String> =
         arrays.keys().filter_map(|name| Some(name.strip_suffix(".to_q.weight")?.to_owned())).collect();
@@ -73,7 +81,7 @@ fn complete_attention(arrays: &mut StateDict) {
 /// decoder, in one sequence: the blocks that change the size separate the levels, and the names in a block show its kind.
 pub(super) fn rename_autoencoder(arrays: StateDict) -> Result<StateDict, String> {
     // MAISI wraps every convolution twice.
-    let arrays = renamed(arrays, |name| unwrapped(&unwrapped(name)));
+    let arrays = renamed(without_unused_projections(arrays), |name| unwrapped(&unwrapped(name)));
     let encoder = places(&arrays, "encoder.blocks.", "down_blocks", "downsamplers.0.conv")?;
     let decoder = places(&arrays, "decoder.blocks.", "up_blocks", "upsamplers.0.conv")?;
     let mut found = StateDict::new();
@@ -108,12 +116,23 @@ fn places(arrays: &StateDict, prefix: &str, levels: &str, resize: &str) -> Resul
     let is_attention = |block: usize| has(block, "norm.weight");
     let is_resnet = |block: usize| has(block, "norm1.weight");
     let is_up = levels == "up_blocks";
-    // The middle: a residual block, attention, a residual block; at the end of the encoder and the start of the decoder.
+    // The middle: a residual block, attention, a residual block; at the end of the encoder and the start of the decoder. In a level
+    // with attention, attention follows each residual block: such an encoder without a middle ends with attention, and where such a
+    // decoder begins without a middle, attention follows the second residual block, too.
     let inner = 1..blocks - 2;
-    let (middle, outer) = if is_up { (1..4, 4..blocks - 2) } else { (blocks - 5..blocks - 2, 1..blocks - 5) };
-    let has_middle =
-        inner.len() >= 3 && is_resnet(middle.start) && is_attention(middle.start + 1) && is_resnet(middle.start + 2);
-    let outer = if has_middle { outer } else { inner };
+    let middle = if is_up { 1..4 } else { blocks.saturating_sub(5)..blocks - 2 };
+    let has_middle = inner.len() > 3
+        && is_resnet(middle.start)
+        && is_attention(middle.start + 1)
+        && is_resnet(middle.start + 2)
+        && !(is_up && is_attention(middle.end));
+    let outer = if !has_middle {
+        inner
+    } else if is_up {
+        middle.end..inner.end
+    } else {
+        inner.start..middle.start
+    };
     let mut places = vec![String::new(); blocks];
     for (block, place) in [(0, "conv_in"), (blocks - 2, "conv_norm_out"), (blocks - 1, "conv_out")] {
         place.clone_into(&mut places[block]);

@@ -15,8 +15,10 @@ pub struct UNetShape {
     pub block_out_channels: Vec<usize>,
     /// Residual blocks in a level of the encoder.
     pub layers_per_block: usize,
-    /// Levels with attention.
+    /// Levels of the encoder with attention.
     pub attention_levels: Vec<usize>,
+    /// Levels of the decoder with attention, if they are not those of the encoder.
+    pub up_attention_levels: Option<Vec<usize>>,
     /// Residual blocks in the middle.
     pub mid_layers: usize,
     /// Whether there is attention in the middle.
@@ -59,11 +61,15 @@ impl UNetShape {
             }
         }
         let is_control = !has("conv_out.weight");
+        let in_decoder = |&level: &usize| count(arrays, &format!("up_blocks.{}.attentions.", levels - 1 - level)) > 0;
+        let up_attention_levels: Vec<usize> = (0..levels).filter(in_decoder).collect();
         Ok(Self {
             in_channels: size_of(arrays, "conv_in.weight", 1)?,
             out_channels: if is_control { 0 } else { size_of(arrays, "conv_out.weight", 0)? },
             block_out_channels,
             layers_per_block: layers(0),
+            up_attention_levels: (!is_control && up_attention_levels != attention_levels)
+                .then_some(up_attention_levels),
             attention_levels,
             mid_layers: count(arrays, "mid_block.resnets."),
             mid_attention: count(arrays, "mid_block.attentions.") > 0,
@@ -88,6 +94,8 @@ pub struct AutoencoderShape {
     pub layers_per_block: usize,
     /// Residual blocks in a level of the decoder.
     pub decoder_layers_per_block: usize,
+    /// Levels with attention, of the encoder and of the decoder.
+    pub attention_levels: Vec<usize>,
     /// Whether there is a middle block: two residual blocks with attention between them.
     pub mid_block: bool,
     /// Channels of the latents.
@@ -102,11 +110,22 @@ impl AutoencoderShape {
         let levels = count(arrays, "encoder.down_blocks.");
         let widths =
             (0..levels).map(|level| size_of(arrays, &format!("encoder.down_blocks.{level}.resnets.0.conv1.weight"), 0));
+        let attending = |block: &dyn Fn(usize) -> String| -> Vec<usize> {
+            (0..levels).filter(|&level| count(arrays, &format!("{}.attentions.", block(level))) > 0).collect()
+        };
+        let attention_levels = attending(&|level| format!("encoder.down_blocks.{level}"));
+        let in_decoder = attending(&|level| format!("decoder.up_blocks.{}", levels - 1 - level));
+        if attention_levels != in_decoder {
+            return Err(format!(
+                "attention in the levels {attention_levels:?} of the encoder and {in_decoder:?} of the decoder, expected the same levels"
+            ));
+        }
         Ok(Self {
             channels: size_of(arrays, "encoder.conv_in.weight", 1)?,
             block_out_channels: widths.collect::<Result<_, _>>()?,
             layers_per_block: count(arrays, "encoder.down_blocks.0.resnets."),
             decoder_layers_per_block: count(arrays, "decoder.up_blocks.0.resnets."),
+            attention_levels,
             mid_block: arrays.contains_key("decoder.mid_block.resnets.0.norm1.weight"),
             latent_channels: size_of(arrays, "decoder.conv_in.weight", 1)?,
             spatial_dims: arrays["encoder.conv_in.weight"].shape.len().saturating_sub(2),
