@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::{module::Module, tensor::Device};
 use pig_data::{
-    Dataset, Pixels, Preparation, PreparedSet,
+    DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet,
     folder::{Kind, pictures},
     placement::Placement,
     png_file::write_gray_png,
@@ -61,7 +61,7 @@ impl SegmentModel {
 pub struct PredictRequest {
     /// The run of the segmenter.
     pub run: PathBuf,
-    /// A folder of pictures, or of pairs; the masks of pairs are shown together with the predicted masks.
+    /// A folder of pictures, or of pairs; the masks of pairs are shown together with the predicted masks, if they can be read.
     pub data: PathBuf,
     /// The folder to write.
     pub out: PathBuf,
@@ -78,6 +78,8 @@ pub struct PredictSummary {
     pub pictures: usize,
     /// The number of pictures with an empty predicted mask.
     pub empty: usize,
+    /// The number of pictures whose true mask could not be read, so that the overlay shows the prediction alone.
+    pub unread_masks: usize,
 }
 
 /// A picture for which to predict a mask.
@@ -88,7 +90,8 @@ struct Subject {
 }
 
 /// Predicts masks for a folder: `masks/ID.png` in the size of the file, `overlays/ID.png` (the picture with the predicted outline and,
-/// if there is one, the true outline), and `probabilities/ID.png` if requested.
+/// if there is one, the true outline), and `probabilities/ID.png` if requested. Predictions need no true masks: those that cannot be
+/// read are counted in a note.
 pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observer) -> Result<PredictSummary> {
     RunDir::check_free(&request.out)?;
     let model = SegmentModel::open(&request.run, device)?;
@@ -103,7 +106,8 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
     }
     observer.event(Event::Begin { stage: "predict".to_owned(), total: subjects.len(), done: 0 });
-    let mut summary = PredictSummary { outcome: Outcome::Finished, pictures: 0, empty: 0 };
+    let mut summary = PredictSummary { outcome: Outcome::Finished, pictures: 0, empty: 0, unread_masks: 0 };
+    let mut first_reason = None;
     for chunk in subjects.chunks(model.file.segment.train.batch_size) {
         if observer.stop_requested() {
             summary.outcome = Outcome::Interrupted;
@@ -116,13 +120,40 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
         let found = batch_probabilities(&model.network, &images, shape, &model.file.segment, device);
         for ((subject, (_, placement)), found) in chunk.iter().zip(&loaded).zip(found) {
             let found = placement.restore(&found, 0.0);
-            summary.empty += usize::from(!write(request, &model, subject, placement.source_size(), &found)?);
+            let truth = truth(subject, placement.source_size(), &model.preparation.config).unwrap_or_else(|reason| {
+                summary.unread_masks += 1;
+                first_reason.get_or_insert(reason);
+                None
+            });
+            summary.empty += usize::from(!write(request, &model, subject, truth, placement.source_size(), &found)?);
             summary.pictures += 1;
         }
         observer.event(Event::Progress { done: summary.pictures, message: String::new() });
     }
     observer.event(Event::End);
+    if let Some(reason) = first_reason {
+        let (unread, pictures) = (summary.unread_masks, summary.pictures);
+        note(
+            observer,
+            format!("{unread} of {pictures} overlays show no true mask, because it cannot be read: {reason}"),
+        );
+    }
     Ok(summary)
+}
+
+/// The true mask of a picture, if there is one. A mask that cannot be read or does not fit the picture is an error.
+fn truth(
+    subject: &Subject,
+    [height, width]: [usize; 2],
+    config: &DataConfig,
+) -> std::result::Result<Option<Vec<bool>>, DataError> {
+    let Some(path) = &subject.truth else { return Ok(None) };
+    let mask = read_mask(path, config)?;
+    if [mask.width, mask.height] != [width, height] {
+        let (image, mask_size) = (subject.image.clone(), [mask.width, mask.height]);
+        return Err(DataError::SizeMismatch { image, image_size: [width, height], mask: path.clone(), mask_size });
+    }
+    Ok(Some(mask.data.iter().map(|&value| value != 0).collect()))
 }
 
 /// The pictures of a folder, with their masks if it is a folder of pairs.
@@ -166,6 +197,7 @@ fn write(
     request: &PredictRequest,
     model: &SegmentModel,
     subject: &Subject,
+    truth: Option<Vec<bool>>,
     [height, width]: [usize; 2],
     found: &[f32],
 ) -> Result<bool> {
@@ -181,10 +213,6 @@ fn write(
     let channels = model.preparation.config.channels;
     let image = read_image(&subject.image, channels)?;
     let unit: Vec<f32> = image.data.iter().map(|&raw| model.preparation.to_unit(raw)).collect();
-    let truth = match &subject.truth {
-        Some(path) => Some(read_mask(path, &model.preparation.config)?.data.iter().map(|&value| value != 0).collect()),
-        None => None,
-    };
     let has_lesion = prediction.contains(&true);
     let image = Picture::from_bytes(&Preparation::display(&unit), height, width, channels)?;
     let drawn = overlay(&Overlay { image, truth, prediction, label: subject.id.clone() })?;

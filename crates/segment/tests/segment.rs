@@ -8,7 +8,7 @@ use common::{StopAt, device, folder};
 use pig_data::{
     Dataset, Splits,
     phantom::{PhantomConfig, write_dataset},
-    png_file::read_png,
+    png_file::{read_png, write_gray_png},
 };
 use pig_device::testing;
 use pig_segment::{
@@ -23,7 +23,7 @@ use pig_train::{
     Error,
     config::Layers,
     metrics_log,
-    observer::{Outcome, Silent},
+    observer::{Event, Observer, Outcome, Silent},
     run_data::RunData,
 };
 use std::path::Path;
@@ -51,6 +51,18 @@ fn request(folder: &Path, name: &str) -> SegmentRequest {
 
 fn trained(folder: &Path, name: &str, file: &SegmentFile) {
     assert_eq!(train(file, &request(folder, name), &device(), &Silent).unwrap(), Outcome::Finished);
+}
+
+/// Collects the notes of a command.
+#[derive(Default)]
+struct Notes(std::sync::Mutex<Vec<String>>);
+
+impl Observer for Notes {
+    fn event(&self, event: Event) {
+        if let Event::Note(text) = event {
+            self.0.lock().unwrap().push(text);
+        }
+    }
 }
 
 /// The files of a checkpoint, and the lines of the log without the speed.
@@ -152,6 +164,40 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
         PredictRequest { data: request.data.join("images"), out: folder.path().join("alone"), ..request.clone() };
     assert_eq!(predict(&images, &device(), &Silent).unwrap().pictures, 12);
     assert!(matches!(predict(&images, &device(), &Silent), Err(Error::RunExists { .. })));
+
+    // Masks that cannot be read take nothing from the predictions: many gray values, another size, no picture at all.
+    let unclear = folder.path().join("unclear");
+    for part in ["images", "masks"] {
+        std::fs::create_dir_all(unclear.join(part)).unwrap();
+        for index in 0..12 {
+            let name = format!("{part}/a{index:02}.png");
+            std::fs::copy(request.data.join(&name), unclear.join(&name)).unwrap();
+        }
+    }
+    let gray = |name: &str, side: usize| {
+        let pixels = pig_data::Pixels::Eight((0..side * side).map(|value| (value % 251) as u8).collect());
+        write_gray_png(&unclear.join("masks").join(name), side, side, &pixels, &[]).unwrap();
+    };
+    gray("a00.png", 16);
+    let square = pig_data::Pixels::Eight((0..64).map(|value| if value % 8 < 4 { 255 } else { 0 }).collect());
+    write_gray_png(&unclear.join("masks/a01.png"), 8, 8, &square, &[]).unwrap();
+    std::fs::write(unclear.join("masks/a02.png"), "no picture").unwrap();
+    let asked = PredictRequest { data: unclear.clone(), out: folder.path().join("unclear-out"), ..request.clone() };
+    let notes = Notes::default();
+    let found = predict(&asked, &device(), &notes).unwrap();
+    assert_eq!((found.pictures, found.unread_masks, summary.unread_masks), (12, 3, 0));
+    let notes = notes.0.into_inner().unwrap();
+    assert!(notes.iter().any(|note| note.contains("3 of 12 overlays") && note.contains("a00.png")), "{notes:?}");
+    for index in 0..12 {
+        let name = format!("a{index:02}.png");
+        let [ours, theirs] =
+            [&asked, &request].map(|asked| std::fs::read(asked.out.join("masks").join(&name)).unwrap());
+        assert_eq!(ours, theirs, "{name}");
+        let [ours, theirs] =
+            [&asked, &request].map(|asked| std::fs::read(asked.out.join("overlays").join(&name)).unwrap());
+        // The outline of the true mask is missing from three overlays alone.
+        assert_eq!(ours == theirs, index > 2, "{name}");
+    }
     assert!(matches!(SegmentModel::open(&folder.path().join("data"), &device()), Err(Error::NotARun { .. })));
 }
 

@@ -71,7 +71,7 @@ fn run_predict(args: &Args, asked: &SegmentPredict) -> anyhow::Result<ExitCode> 
     let found = predict(&request, &device, &terminal)?;
     if args.machine.json {
         let json = serde_json::json!({
-            "out": request.out, "pictures": found.pictures, "empty": found.empty,
+            "out": request.out, "pictures": found.pictures, "empty": found.empty, "unread_masks": found.unread_masks,
             "finished": found.outcome == Outcome::Finished,
         });
         println!("{}", serde_json::to_string_pretty(&json)?);
