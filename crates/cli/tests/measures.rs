@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Folder, SIDE, json, picture, pig, stderr, stdout, success};
+use pig_data::resample::resize_image;
 use std::{fmt::Write, fs};
 
 /// Predictions of the masks in `data/`: each mask is moved by one pixel, the last is empty. Also a table of four patients.
@@ -110,6 +111,50 @@ fn two_folders_are_compared_without_weights() {
     assert!(stderr(&output).contains("expected at least 9"), "{}", stderr(&output));
 }
 
+/// Texture depends on the size: the same pictures at twice the size are far away.
+#[test]
+fn folders_of_different_sizes_are_refused_without_resize() {
+    let folder = Folder::new();
+    // Halved by a triangle of eighths along each axis, multiples of 64 become whole numbers but at the borders.
+    let value = |index: usize, x: usize, y: usize| 64 * ((x * x + 3 * y + x * y * (index + 1)) % 4) as u8;
+    for index in 0..10 {
+        let name = format!("{index}.png");
+        picture(&folder.path().join("large").join(&name), 32, |x, y| value(index, x, y));
+        let large: Vec<f32> = (0..32 * 32).map(|i| f32::from(value(index, i % 32, i / 32))).collect();
+        let halved = resize_image(&large, [32, 32], [16, 16], 1);
+        picture(&folder.path().join("small").join(&name), 16, |x, y| halved[y * 16 + x].round() as u8);
+    }
+    let (small, large) = (folder.at("small"), folder.at("large"));
+    let asked = ["--features", "radiomics", "--diversity-pairs", "0", "--json"];
+    let calc =
+        |real: &str, made: &str, extra: &[&str]| pig(&[&["fid", "calc", real, made], &asked[..], extra].concat());
+    let refused = calc(&small, &large, &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    for part in ["16 x 16 pixels", "32 x 32 pixels", "--resize", "small", "large"] {
+        assert!(stderr(&refused).contains(part), "{part:?}: {}", stderr(&refused));
+    }
+    // Resized, the sets are the same but for rounding in 8 bits at the borders, where the weights are no eighths: far nearer than two
+    // halves of one set.
+    let said = json(&success(calc(&small, &large, &["--resize"])));
+    let [between, floor] = [&said, &said["floor"]].map(|of| of["distances"]["frechet"].as_f64().unwrap());
+    assert!(between < 0.001 * floor, "{said}");
+    assert!(said["definition"].as_str().unwrap().contains("resized to 16 x 16 pixels"), "{said}");
+    // The target is the reference's size.
+    let said = json(&success(calc(&large, &small, &["--resize"])));
+    assert!(said["definition"].as_str().unwrap().contains("resized to 32 x 32 pixels"), "{said}");
+    let said = json(&success(calc(&small, &small, &[])));
+    assert!(said["definition"].as_str().unwrap().contains("images: not resized"), "{said}");
+    // One of ten differs: a warning.
+    fs::copy(folder.path().join("large/0.png"), folder.path().join("small/extra.png")).unwrap();
+    fs::create_dir(folder.path().join("same")).unwrap();
+    for index in 1..10 {
+        let name = format!("{index}.png");
+        fs::copy(folder.path().join("small").join(&name), folder.path().join("same").join(&name)).unwrap();
+    }
+    let said = json(&success(calc(&folder.at("same"), &small, &[])));
+    assert!(said["warnings"].to_string().contains("1 of 11 picture(s)"), "{said}");
+}
+
 /// Pseudo-random gray pairs `NAME00` to `NAME11`, which lie about as far from each other within a set as between sets.
 fn noise(folder: &Folder, set: &str, seed: usize) {
     for index in 0..12 {
@@ -204,6 +249,34 @@ fn two_tables_of_cases_are_compared_by_patient() {
             assert!(stderr(&output).contains(word), "{word:?}: {}", stderr(&output));
         }
     };
+    // What tables of Python and R write where a case has no value is no value, as an empty cell is, and is counted.
+    let blank = said;
+    let text = fs::read_to_string(&first).unwrap();
+    for word in ["nan", "NaN", "-nan", "NA", "N/A", "#N/A", "<NA>", "None", "null", "-"] {
+        let named = folder.at("named.csv");
+        fs::write(&named, text.replace("c99,p0,\n", &format!("c99,p0,{word}\n"))).unwrap();
+        let said = json(&success(pig(&["compare", &named, &second, "--json"])));
+        assert_eq!(said, blank, "{word}");
+    }
+    // A decimal comma, in quotes; a comma that may separate thousands is refused.
+    let cell = |line: &str| match line.rsplit_once(',') {
+        Some((start, value)) if value.contains('.') => format!("{start},\"{}\"\n", value.replace('.', ",")),
+        _ => format!("{line}\n"),
+    };
+    let comma: String = text.lines().map(cell).collect();
+    assert!(comma.contains("\"0,6"), "{comma}");
+    fs::write(folder.at("named.csv"), comma).unwrap();
+    let said = json(&success(pig(&["compare", &folder.at("named.csv"), &second, "--json"])));
+    assert_eq!(said, blank, "a decimal comma");
+    for word in ["inf", "-inf", "12,345"] {
+        let cell = format!("c99,p0,\"{word}\"\n");
+        fs::write(folder.path().join("first.csv"), text.replace("c99,p0,\n", &cell)).unwrap();
+        refused(&["first.csv", "line 18", &format!("dice is {word:?}; expected a finite number")]);
+    }
+    fs::write(&first, &text).unwrap();
+    // A table compared with itself: the difference is zero, without a sign of rounding.
+    let text = stdout(&success(pig(&["compare", &first, &first])));
+    assert!(text.contains("difference  +0.0000 [+0.0000, +0.0000]"), "{text}");
     fs::write(&second, "id,dice\nc00,0.5\n").unwrap();
     refused(&["second.csv", "16 case(s) of the other table are missing"]);
     fs::write(&second, "id,dice\nc00,high\n").unwrap();

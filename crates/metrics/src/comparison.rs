@@ -299,17 +299,32 @@ mod tests {
     }
 
     #[test]
-    fn the_text_leads_with_what_is_unbiased() {
+    fn the_text_leads_with_what_is_unbiased_and_known_well_enough() {
         let (real, groups) = set(1, 0.0);
         let other = set(3, 0.0).0;
-        let found = compare(&real, &other, Some(&groups), extractor(), &ComparisonSettings::default()).unwrap();
+        let mut found = compare(&real, &other, Some(&groups), extractor(), &ComparisonSettings::default()).unwrap();
+        let places = |found: &Comparison, parts: &[&str]| -> Vec<usize> {
+            let text = found.to_string();
+            parts.iter().map(|part| text.find(part).unwrap_or_else(|| panic!("{part:?} is not in\n{text}"))).collect()
+        };
+        // Sixty images are too few for an extrapolation.
+        assert!(places(&found, &["KID", "FID, biased", "FID, extrapolated, small N"]).is_sorted());
+        places(&found, &["60 reference", "abc", "disjoint patients", "images: none"]);
+        assert!(matches!(&found.warnings()[..], [few] if few.contains("60 and 60, below 10000")
+            && few.contains("use KID first; the extrapolated FID needs at least 1000 images")));
+        (found.reference, found.other) = (Some(5000), 999);
+        assert!(places(&found, &["KID", "FID, biased", "FID, extrapolated, small N"]).is_sorted());
+        found.other = 1000;
+        assert!(places(&found, &["KID", "FID, extrapolated  ", "FID, biased"]).is_sorted());
+        assert!(found.warnings()[0].contains("use KID and the extrapolated FID first"));
+        // Rounding errors around 0 have no sign.
+        found.distances.frechet = -1e-9;
+        found.distances.kernel = Some(KernelDistance { mean: -1e-9, std: None });
         let text = found.to_string();
-        let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part:?} is not in\n{text}"));
-        assert!(place("KID") < place("FID, extrapolated") && place("FID, extrapolated") < place("FID, biased"));
-        for part in ["60 reference", "abc", "disjoint patients", "images: none"] {
-            place(part);
+        for (name, expected) in [("FID, biased by small N", "0.0000"), ("KID", "0.00000")] {
+            let row = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            assert_eq!(row.split_whitespace().next(), Some(expected), "{text}");
         }
-        assert!(matches!(&found.warnings()[..], [few] if few.contains("60 and 60, below 10000")));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! - [`features`]: sets of feature vectors; [`frechet`] and [`kernel`]: distances between sets; [`manifold`]: precision, recall,
 //!   density and coverage; [`comparison`]: all of them, together with the floor, the distance between real images and real images.
 //! - [`radiomics`]: IBSI features of a region, for a Frechet distance without a network.
+//! - [`mod@fixed`]: numbers as text with a fixed number of decimals.
 //! - [`histogram`]: counts over shared bins, to compare real and generated values.
 //! - [`realism`]: whether generated masks are like real ones; [`ssim`]: how diverse the images of a set are.
 //! - [`permutation`]: tests, paired comparisons, and the summary of folds.
@@ -25,6 +26,7 @@ pub mod components;
 pub mod detection;
 pub mod evaluation;
 pub mod features;
+pub mod fixed;
 pub mod frechet;
 pub mod histogram;
 pub mod inception_preprocess;

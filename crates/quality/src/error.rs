@@ -48,6 +48,32 @@ pub enum Error {
         /// Number of all images.
         total: usize,
     },
+    /// Pictures of different sizes.
+    #[error(
+        "{} holds {reference_sizes}, and {} holds {other_sizes}; expected one size, because features of texture and sharpness depend on \
+         it; prepare both alike, or give --resize to bring all pictures to {} x {} pixels",
+        reference.display(), other.display(), target[1], target[0]
+    )]
+    Sizes {
+        /// The folder of real pictures, or the file of their features.
+        reference: PathBuf,
+        /// Its sizes, in words.
+        reference_sizes: String,
+        /// The other folder.
+        other: PathBuf,
+        /// Its sizes, in words.
+        other_sizes: String,
+        /// Height and width to which they can be resized.
+        target: [usize; 2],
+    },
+    /// A reference of features that gives no size to resize pictures to.
+    #[error("{}: {problem}; expected one size for --resize; give the folder of pictures instead of the file", path.display())]
+    ReferenceSizes {
+        /// The file.
+        path: PathBuf,
+        /// What it says about sizes.
+        problem: String,
+    },
     /// A reference whose array `about` cannot be read.
     #[error("{}: its array `about` is not as pig fid ref writes it; make the file again: {source}", path.display())]
     ReferenceAbout {

@@ -18,14 +18,14 @@ pub enum FeatureKind<'a> {
 }
 
 impl FeatureKind<'_> {
-    /// The features of a folder's images.
-    pub(crate) fn extract(self, folder: &Path, data: &DataConfig) -> Result<Extracted> {
+    /// The features of a folder's images, resized to `size` (height and width) if one is given.
+    pub(crate) fn extract(self, folder: &Path, size: Option<[usize; 2]>, data: &DataConfig) -> Result<Extracted> {
         match self {
             Self::Inception(network) => {
-                let (ids, features) = network.extract(folder)?;
+                let (ids, features) = network.extract(folder, size)?;
                 Ok(Extracted { ids, features, left_out: 0 })
             }
-            Self::Radiomics(region) => radiomic::extract(folder, region, data),
+            Self::Radiomics(region) => radiomic::extract(folder, region, size, data),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Distances between a folder of images and a reference, for `pig fid calc`.
 
 use crate::{
-    Result,
+    Error, Result,
     appearance::{Appearance, appearance},
     features::FeatureKind,
     inception::FeatureNetwork,
     patients::{groups, of_images},
     radiomic::extractor,
-    reference::{self, Known},
+    reference::{self, Known, Stored},
+    sizes::{Sizes, agree},
 };
 use pig_data::DataConfig;
 use pig_metrics::{
@@ -38,6 +39,8 @@ pub struct Request {
     pub other: PathBuf,
     /// A table of the reference's patients; if it is `None`, the folder's own table.
     pub manifest: Option<PathBuf>,
+    /// Whether all images are resized to the reference's commonest size if sizes differ; otherwise different sizes are refused.
+    pub resize: bool,
     /// How distances are computed.
     pub comparison: ComparisonSettings,
     /// Number of random pairs of each set whose similarity is averaged; 0 skips this.
@@ -46,16 +49,30 @@ pub struct Request {
     pub seed: u64,
 }
 
-/// Compares the images of a folder with a reference file written by `pig fid ref` or pytorch-fid.
+/// Compares the images of a folder with a reference file written by `pig fid ref` or pytorch-fid. `resize` brings the images to the
+/// size of the reference's images.
 pub fn with_file(
     reference: &Path,
     other: &Path,
     network: &FeatureNetwork,
+    resize: bool,
     settings: &ComparisonSettings,
 ) -> Result<Found> {
-    let (known, unsaid) = reference::read(reference, network)?;
-    let (_, other) = network.extract(other)?;
-    let extractor = network.extractor();
+    let Stored { known, sizes, warning: unsaid } = reference::read(reference, network)?;
+    let (size, unlike) = match &sizes {
+        Some(sizes) if resize && sizes.only().is_none() => {
+            let problem = format!("its features are of {sizes}");
+            return Err(Error::ReferenceSizes { path: reference.to_owned(), problem });
+        }
+        Some(sizes) => agree((reference, sizes), (other, &Sizes::of(other)?), resize)?,
+        None if resize => {
+            let problem = "it does not say how large its pictures were".to_owned();
+            return Err(Error::ReferenceSizes { path: reference.to_owned(), problem });
+        }
+        None => (None, None),
+    };
+    let (_, other) = network.extract(other, size)?;
+    let extractor = network.extractor(size);
     let comparison = match known {
         Known::Vectors { features, groups } => compare(&features, &other, groups.as_deref(), extractor, settings)?,
         Known::Statistics { statistics, images } => {
@@ -64,6 +81,7 @@ pub fn with_file(
     };
     let mut warnings = comparison.warnings();
     warnings.extend(unsaid);
+    warnings.extend(unlike);
     warnings.extend(network.warning());
     Ok(Found { comparison, left_out: [0, 0], appearance: None, warnings })
 }
@@ -72,20 +90,23 @@ pub fn with_file(
 pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConfig) -> Result<Found> {
     let known = groups(&request.reference, request.manifest.as_deref(), data)?;
     let folders = [request.reference.as_path(), request.other.as_path()];
-    let (reference, other) = (features.extract(folders[0], data)?, features.extract(folders[1], data)?);
+    let sizes = [Sizes::of(folders[0])?, Sizes::of(folders[1])?];
+    let (size, unlike) = agree((folders[0], &sizes[0]), (folders[1], &sizes[1]), request.resize)?;
+    let (reference, other) = (features.extract(folders[0], size, data)?, features.extract(folders[1], size, data)?);
     let patients = of_images(known.as_ref(), &reference.ids)?;
     let settings = &request.comparison;
     let comparison = match features {
         FeatureKind::Inception(network) => {
-            compare(&reference.features, &other.features, patients.as_deref(), network.extractor(), settings)?
+            compare(&reference.features, &other.features, patients.as_deref(), network.extractor(size), settings)?
         }
         FeatureKind::Radiomics(region) => {
             let (ours, theirs, kept) = standardise(&reference.features, &other.features)?;
-            compare(&ours, &theirs, patients.as_deref(), extractor(region, &kept), settings)?
+            compare(&ours, &theirs, patients.as_deref(), extractor(region, &kept, size), settings)?
         }
     };
     let appearance = appearance(folders, known.as_ref(), (request.diversity_pairs, request.seed), data)?;
     let mut warnings = comparison.warnings();
+    warnings.extend(unlike);
     if let FeatureKind::Inception(network) = features {
         warnings.extend(network.warning());
     }

@@ -67,16 +67,16 @@ impl FolderFeatures {
                 self.floors.insert(reference.to_owned(), found);
                 found
             };
-            compare_above(floor, &ours.features, &theirs.features, network.extractor(), &settings)?
+            compare_above(floor, &ours.features, &theirs.features, network.extractor(None), &settings)?
         } else {
             let (ours, theirs, kept) = standardise(&ours.features, &theirs.features)?;
-            compare(&ours, &theirs, patients.as_deref(), extractor(REGION, &kept), &settings)?
+            compare(&ours, &theirs, patients.as_deref(), extractor(REGION, &kept, None), &settings)?
         };
         Ok(found)
     }
 
     fn extract(&self, folder: &Path) -> Result<Extracted> {
         let kind = self.network.as_ref().map_or(FeatureKind::Radiomics(REGION), FeatureKind::Inception);
-        kind.extract(folder, &DataConfig::default())
+        kind.extract(folder, None, &DataConfig::default())
     }
 }

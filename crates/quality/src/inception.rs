@@ -1,6 +1,6 @@
 //! Inception features of a folder's images.
 
-use crate::{Error, Result};
+use crate::{Error, Result, pictures::image_at};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::{
     folder::{Kind, pictures},
@@ -73,14 +73,17 @@ impl FeatureNetwork {
         Ok(Self { inception, description, preprocess, layer, device: device.clone() })
     }
 
-    /// A description of how the features are made.
-    pub fn extractor(&self) -> Extractor {
+    /// A description of how the features are made, for pictures that are resized to `size` (height and width) first.
+    pub fn extractor(&self, size: Option<[usize; 2]>) -> Extractor {
         let scale = match self.preprocess {
             Preprocess::TorchFidelity => "TensorFlow 1's bilinear resize to 299 x 299, (v - 128) / 128",
             Preprocess::PytorchFid => "bilinear resize to 299 x 299, (v - 127.5) / 127.5",
             Preprocess::Antialiased => "bicubic resize with antialiasing to 299 x 299, (v - 128) / 128",
         };
-        let preprocessing = format!("{}: {scale}; 8 bit, gray repeated in three channels", self.preprocess.word());
+        let first =
+            size.map_or(String::new(), |[height, width]| format!("resized to {width} x {height} pixels, then "));
+        let word = self.preprocess.word();
+        let preprocessing = format!("{first}{word}: {scale}; 8 bit, gray repeated in three channels");
         Extractor::inception(self.layer.width(), self.description.sha256.clone(), preprocessing)
     }
 
@@ -102,17 +105,17 @@ impl FeatureNetwork {
         })
     }
 
-    /// Stems and features of a folder's images.
-    pub fn extract(&self, folder: &Path) -> Result<(Vec<String>, Features)> {
-        self.features(folder, false)
+    /// Stems and features of a folder's images, resized to `size` (height and width) first if one is given.
+    pub fn extract(&self, folder: &Path, size: Option<[usize; 2]>) -> Result<(Vec<String>, Features)> {
+        self.features(folder, size, false)
     }
 
     /// Features of a folder's images mirrored left to right, in the order of [`Self::extract`].
     pub fn extract_mirrored(&self, folder: &Path) -> Result<Features> {
-        Ok(self.features(folder, true)?.1)
+        Ok(self.features(folder, None, true)?.1)
     }
 
-    fn features(&self, folder: &Path, mirrored: bool) -> Result<(Vec<String>, Features)> {
+    fn features(&self, folder: &Path, size: Option<[usize; 2]>, mirrored: bool) -> Result<(Vec<String>, Features)> {
         let images: Vec<(String, PathBuf)> = pictures(folder, Kind::Images)?.into_iter().collect();
         if images.len() < 2 {
             return Err(Error::TooFewImages { path: folder.to_owned(), found: images.len() });
@@ -120,7 +123,7 @@ impl FeatureNetwork {
         let mut values = Vec::with_capacity(images.len() * self.layer.width());
         for batch in images.chunks(BATCH) {
             let inputs: Vec<Vec<f32>> =
-                batch.par_iter().map(|(_, path)| self.input(path, mirrored)).collect::<Result<_>>()?;
+                batch.par_iter().map(|(_, path)| self.input(path, size, mirrored)).collect::<Result<_>>()?;
             let shape = [batch.len(), INPUT_SIZE, INPUT_SIZE, 3];
             let x = Tensor::<4>::from_data(TensorData::new(inputs.concat(), shape), &self.device);
             let found = self.inception.features(x);
@@ -137,8 +140,8 @@ impl FeatureNetwork {
         Ok((ids, Features::new(values, self.layer.width())?))
     }
 
-    fn input(&self, path: &Path, mirrored: bool) -> Result<Vec<f32>> {
-        let image = read_image(path, 3)?;
+    fn input(&self, path: &Path, size: Option<[usize; 2]>, mirrored: bool) -> Result<Vec<f32>> {
+        let image = image_at(read_image(path, 3)?, size);
         let mut bytes = image.to_8_bits();
         if mirrored {
             let rows = bytes.chunks(3 * image.width);

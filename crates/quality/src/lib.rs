@@ -17,5 +17,6 @@ mod patients;
 mod pictures;
 pub mod radiomic;
 pub mod reference;
+mod sizes;
 
 pub use error::{Error, Result};

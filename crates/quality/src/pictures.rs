@@ -3,7 +3,7 @@
 use crate::Result;
 use pig_data::{
     DataConfig,
-    read::{ImageHeader, read_header, read_image, read_mask},
+    read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask},
     resample::{fit_within, resize_image, resize_mask_area},
 };
 use rayon::prelude::*;
@@ -17,6 +17,24 @@ pub(crate) fn common_size<'a>(files: impl Iterator<Item = &'a PathBuf>, longest:
     let least = |of: fn(&ImageHeader) -> usize| headers.iter().map(of).min().unwrap_or(1);
     let size = [least(|header| header.height), least(|header| header.width)];
     Ok(if size[0].max(size[1]) > longest { fit_within(size, [longest; 2]) } else { size })
+}
+
+/// An image at `size`, if one is given.
+pub(crate) fn image_at(mut image: RawImage, size: Option<[usize; 2]>) -> RawImage {
+    if let Some([height, width]) = size {
+        image.data = resize_image(&image.data, [image.height, image.width], [height, width], image.channels);
+        (image.height, image.width) = (height, width);
+    }
+    image
+}
+
+/// A mask at `size`, if one is given.
+pub(crate) fn mask_at(mut mask: RawMask, size: Option<[usize; 2]>) -> RawMask {
+    if let Some([height, width]) = size {
+        mask.data = resize_mask_area(&mask.data, [mask.height, mask.width], [height, width]);
+        (mask.height, mask.width) = (height, width);
+    }
+    mask
 }
 
 /// Reads images as gray values from 0 to 1 at `size`.

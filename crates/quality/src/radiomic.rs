@@ -1,6 +1,9 @@
 //! Radiomic features of a folder's images, which need no network.
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    pictures::{image_at, mask_at},
+};
 use pig_data::{
     DataConfig, DataError,
     folder::{Kind, pictures},
@@ -35,8 +38,8 @@ pub(crate) struct Extracted {
     pub(crate) left_out: usize,
 }
 
-/// Describes the features that were kept. There are no weights, so the hash is that of the features' definition.
-pub(crate) fn extractor(region: Region, kept: &[usize]) -> Extractor {
+/// Describes the features that were kept, of pictures that are resized to `size` first if one is given. There are no weights, so the hash is that of the features' definition.
+pub(crate) fn extractor(region: Region, kept: &[usize], size: Option<[usize; 2]>) -> Extractor {
     let Discretisation { levels, low, high } = Discretisation::default();
     let of = match region {
         Region::Lesions => "lesions",
@@ -45,11 +48,13 @@ pub(crate) fn extractor(region: Region, kept: &[usize]) -> Extractor {
     let (all, positions) = (names(), positions(region));
     let chosen: Vec<&str> = kept.iter().map(|&at| all[positions[at]].as_str()).collect();
     let definition = format!("{of}\n{levels} {low} {high} {STANDARDISED_LIMIT}\n{}", chosen.join("\n"));
+    let resized =
+        size.map_or("not resized".to_owned(), |[height, width]| format!("resized to {width} x {height} pixels"));
     Extractor {
         name: format!("IBSI radiomics of {of}"),
         hash: pig_files::sha256(definition.as_bytes()),
         preprocessing: format!(
-            "not resized, gray by luma, the pixel type's range mapped to {low}..{high}, {levels} gray levels; features standardised \
+            "{resized}, gray by luma, the pixel type's range mapped to {low}..{high}, {levels} gray levels; features standardised \
              by the reference's mean and standard deviation, clipped at {STANDARDISED_LIMIT} standard deviations, constant ones left out"
         ),
     }
@@ -63,8 +68,8 @@ fn positions(region: Region) -> Vec<usize> {
     }
 }
 
-/// The features of a folder's images; with `Region::Lesions`, the folder must contain masks too.
-pub(crate) fn extract(folder: &Path, region: Region, data: &DataConfig) -> Result<Extracted> {
+/// The features of a folder's images, resized to `size` if one is given; with `Region::Lesions`, the folder must contain masks too.
+pub(crate) fn extract(folder: &Path, region: Region, size: Option<[usize; 2]>, data: &DataConfig) -> Result<Extracted> {
     let images = pictures(folder, Kind::Images)?;
     let masks = match region {
         Region::Lesions => Some(pictures(folder, Kind::Masks)?),
@@ -72,7 +77,7 @@ pub(crate) fn extract(folder: &Path, region: Region, data: &DataConfig) -> Resul
     };
     let found: Vec<(String, Option<Vec<f64>>)> = images
         .par_iter()
-        .map(|(id, path)| Ok((id.clone(), of_image(id, path, masks.as_ref(), data)?)))
+        .map(|(id, path)| Ok((id.clone(), of_image(id, path, masks.as_ref(), size, data)?)))
         .collect::<Result<_>>()?;
     let total = found.len();
     let (ids, vectors): (Vec<String>, Vec<Vec<f64>>) =
@@ -90,9 +95,12 @@ fn of_image(
     id: &str,
     path: &Path,
     masks: Option<&BTreeMap<String, PathBuf>>,
+    size: Option<[usize; 2]>,
     data: &DataConfig,
 ) -> Result<Option<Vec<f64>>> {
-    let image = read_image(path, 1)?;
+    let stored = read_image(path, 1)?;
+    let stored_size = [stored.width, stored.height];
+    let image = image_at(stored, size);
     let scale = 1.0 / f32::from(image.maximum);
     let values: Vec<f32> = image.data.iter().map(|value| value * scale).collect();
     let region = match masks {
@@ -102,12 +110,12 @@ fn of_image(
             let missing = || DataError::MissingMask { image: path.to_path_buf(), expected, count: 1 };
             let mask_path = masks.get(id).ok_or_else(missing)?;
             let mask = read_mask(mask_path, data)?;
-            let [image_size, mask_size] = [[image.width, image.height], [mask.width, mask.height]];
-            if image_size != mask_size {
+            let mask_size = [mask.width, mask.height];
+            if stored_size != mask_size {
                 let (image, mask) = (path.to_path_buf(), mask_path.clone());
-                return Err(DataError::SizeMismatch { image, image_size, mask, mask_size }.into());
+                return Err(DataError::SizeMismatch { image, image_size: stored_size, mask, mask_size }.into());
             }
-            mask.data.iter().map(|&value| value != 0).collect()
+            mask_at(mask, size).data.iter().map(|&value| value != 0).collect()
         }
     };
     Ok(radiomics(&values, &region, image.height, image.width, &Discretisation::default()))

@@ -7,6 +7,7 @@ use crate::{
     Error, Result,
     inception::FeatureNetwork,
     patients::{groups, of_images},
+    sizes::Sizes,
 };
 use pig_data::DataConfig;
 use pig_metrics::{
@@ -28,6 +29,19 @@ struct About {
     extractor: Extractor,
     /// The name of the preprocessing on the command line.
     preprocess: String,
+    /// The sizes of the pictures; older files do not say them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sizes: Option<Sizes>,
+}
+
+/// A reference that was read from a file.
+pub(crate) struct Stored {
+    /// What is known about its features.
+    pub(crate) known: Known,
+    /// The sizes of its pictures, if the file says them.
+    pub(crate) sizes: Option<Sizes>,
+    /// What cannot be checked.
+    pub(crate) warning: Option<String>,
 }
 
 /// What is known about a reference.
@@ -76,13 +90,14 @@ pub struct Written {
 
 /// Writes the file; `data` determines how patients are read.
 pub fn write(request: &Request, network: &FeatureNetwork, data: &DataConfig) -> Result<Written> {
-    let (ids, features) = network.extract(&request.folder)?;
+    let (ids, features) = network.extract(&request.folder, None)?;
     let groups = groups(&request.folder, request.manifest.as_deref(), data)?;
     let groups = of_images(groups.as_ref(), &ids)?;
     let about = About {
         program: format!("pig {}", env!("CARGO_PKG_VERSION")),
-        extractor: network.extractor(),
+        extractor: network.extractor(None),
         preprocess: network.preprocess().to_owned(),
+        sizes: Some(Sizes::of(&request.folder)?),
     };
     let kept = (!request.statistics_only).then_some((&features, groups.as_deref()));
     let arrays = arrays(&FeatureStatistics::new(&features)?, features.count(), kept, &about);
@@ -116,10 +131,9 @@ fn arrays(
     arrays
 }
 
-/// Reads the file, and checks that its features were made like those of the other images, which `network` makes. The warning says
-/// what cannot be checked.
-pub(crate) fn read(path: &Path, network: &FeatureNetwork) -> Result<(Known, Option<String>)> {
-    let extractor = network.extractor();
+/// Reads the file, and checks that its features were made like those of the other images, which `network` makes.
+pub(crate) fn read(path: &Path, network: &FeatureNetwork) -> Result<Stored> {
+    let extractor = network.extractor(None);
     let expected = Expected { hash: &extractor.hash, preprocess: network.preprocess(), width: network.width() };
     read_for(path, &expected)
 }
@@ -134,20 +148,30 @@ struct Expected<'a> {
     width: usize,
 }
 
-fn read_for(path: &Path, expected: &Expected<'_>) -> Result<(Known, Option<String>)> {
+fn read_for(path: &Path, expected: &Expected<'_>) -> Result<Stored> {
     let mut arrays = npz::read(path)?;
-    let warning = match arrays.get("about").map(|array| &array.values) {
+    let (sizes, warning) = match arrays.get("about").map(|array| &array.values) {
         Some(Values::U8(bytes)) => {
             let about: About = serde_json::from_slice(bytes)
                 .map_err(|source| Error::ReferenceAbout { path: path.to_owned(), source })?;
             check(path, &about, expected)?;
-            None
+            let unsaid = about.sizes.is_none().then(|| {
+                format!(
+                    "{}: the file does not say how large its pictures were; the same size is assumed",
+                    path.display()
+                )
+            });
+            (about.sizes, unsaid)
         }
-        _ => Some(format!(
-            "{}: the file does not say with which network and preprocessing its statistics were made; {} is assumed",
-            path.display(),
-            expected.preprocess
-        )),
+        _ => {
+            let unsaid = format!(
+                "{}: the file does not say with which network and preprocessing its statistics were made, and of which size its \
+                 pictures were; {} and the same size are assumed",
+                path.display(),
+                expected.preprocess
+            );
+            (None, Some(unsaid))
+        }
     };
     let known = match arrays.remove("features") {
         Some(features) => vectors(path, &features, arrays.remove("group"))?,
@@ -160,7 +184,7 @@ fn read_for(path: &Path, expected: &Expected<'_>) -> Result<(Known, Option<Strin
     if found != expected.width {
         return Err(Error::ReferenceWidth { path: path.to_owned(), found, expected: expected.width });
     }
-    Ok((known, warning))
+    Ok(Stored { known, sizes, warning })
 }
 
 fn check(path: &Path, about: &About, expected: &Expected<'_>) -> Result<()> {
@@ -231,8 +255,9 @@ mod tests {
     }
 
     fn written(folder: &Path, kept: bool, groups: Option<&[String]>) -> PathBuf {
+        let sizes = Some(Sizes::from(vec![[64, 32, 4]]));
         let extractor = Extractor { name: "test".into(), hash: "abc".into(), preprocessing: "none".into() };
-        let about = About { program: "pig".into(), extractor, preprocess: "pytorch-fid".into() };
+        let about = About { program: "pig".into(), extractor, preprocess: "pytorch-fid".into(), sizes };
         let features = features();
         let statistics = FeatureStatistics::new(&features).unwrap();
         let arrays = arrays(&statistics, 4, kept.then_some((&features, groups)), &about);
@@ -249,12 +274,14 @@ mod tests {
     fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let patients = ["b", "a", "b", "c"].map(String::from);
-        let (known, warning) = read_for(&written(folder.path(), true, Some(&patients)), &EXPECTED).unwrap();
+        let Stored { known, sizes, warning } =
+            read_for(&written(folder.path(), true, Some(&patients)), &EXPECTED).unwrap();
+        assert_eq!(sizes.unwrap().only(), Some([64, 32]));
         let Known::Vectors { features: read, groups } = known else { panic!("expected vectors") };
         assert_eq!((read, warning), (features(), None));
         // The names of patients are not stored, only which images belong to the same patient.
         assert_eq!(groups.unwrap(), ["0", "1", "0", "2"]);
-        let (known, _) = read_for(&written(folder.path(), false, None), &EXPECTED).unwrap();
+        let known = read_for(&written(folder.path(), false, None), &EXPECTED).unwrap().known;
         let Known::Statistics { statistics, images } = known else { panic!("expected statistics") };
         assert_eq!(images, Some(4));
         assert_eq!(statistics.covariance(), FeatureStatistics::new(&features()).unwrap().covariance());
@@ -265,9 +292,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut plain = npz::read(&written(folder.path(), false, None)).unwrap();
         plain.retain(|name, _| name == "mu" || name == "sigma");
-        let (known, warning) = read_for(&save(folder.path(), &plain), &EXPECTED).unwrap();
-        assert!(matches!(known, Known::Statistics { images: None, .. }));
-        assert!(warning.unwrap().contains("pytorch-fid is assumed"));
+        let Stored { known, sizes, warning } = read_for(&save(folder.path(), &plain), &EXPECTED).unwrap();
+        assert!(matches!(known, Known::Statistics { images: None, .. }) && sizes.is_none());
+        assert!(warning.unwrap().contains("pytorch-fid and the same size are assumed"));
         plain.remove("sigma");
         let refused = read_for(&save(folder.path(), &plain), &EXPECTED).err().unwrap().to_string();
         assert!(refused.contains("no array sigma"), "{refused}");

@@ -57,6 +57,10 @@ pub(crate) struct Calc {
     /// A table for the reference with the columns id and patient or group; its manifest.csv if not given.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
+    /// Resize all images to the size that most images of the reference have. Without this, folders with images of different sizes are
+    /// refused, because texture and sharpness depend on the size.
+    #[arg(long)]
+    pub(crate) resize: bool,
     /// Compute KID as the mean over this many random subsets; over all images at once if not given.
     #[arg(long, value_name = "N", requires = "kid_subset_size")]
     pub(crate) kid_subsets: Option<usize>,

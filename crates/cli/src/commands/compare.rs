@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use pig_data::{error::DataError, manifest::Manifest};
 use pig_metrics::{
     bootstrap::{Bootstrap, group_ids},
+    fixed::{fixed, signed},
     permutation::{Permutations, paired_comparison},
 };
 use serde_json::json;
@@ -12,6 +13,9 @@ use std::{collections::BTreeMap, io, path::Path, process::ExitCode};
 
 /// By id: the value of a case, none if the measure does not exist for it, and the patient, empty if unknown.
 type Cases = BTreeMap<String, (Option<f64>, String)>;
+
+/// What tables of other tools write where a case has no value, in lower case.
+const NO_VALUE: [&str; 10] = ["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "none", "null", "-"];
 
 /// Compares two tables case by case.
 pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
@@ -50,9 +54,10 @@ pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
     let (difference, test) = (found.difference, found.test);
     let unit = if groups.is_some() { "patients or groups" } else { "cases" };
     for (path, mean) in [&asked.first, &asked.second].into_iter().zip(means) {
-        println!("{:<12}{mean:.4}  {}", asked.column, path.display());
+        println!("{:<12}{}  {}", asked.column, fixed(mean, 4), path.display());
     }
-    println!("difference  {:+.4} [{:+.4}, {:+.4}]", difference.mean, difference.low, difference.high);
+    let [middle, low, high] = [difference.mean, difference.low, difference.high].map(|value| signed(value, 4));
+    println!("difference  {middle} [{low}, {high}]");
     println!("p           {:.4}", test.p_value);
     let arrangements = if test.exact { "all" } else { "random" };
     println!(
@@ -94,15 +99,36 @@ fn read(path: &Path, column: &str) -> anyhow::Result<Cases> {
     for row in table.rows() {
         let bad = |problem: String| DataError::BadManifest { path: path.to_path_buf(), line: row.line, problem };
         let text = row.get(value);
-        let number = match text.parse::<f64>() {
-            _ if text.is_empty() => None,
-            Ok(number) if number.is_finite() => Some(number),
-            _ => return Err(bad(format!("{column} is {text:?}; expected a number, or an empty cell")).into()),
-        };
+        let number = number(text).map_err(|expected| bad(format!("{column} is {text:?}; expected {expected}")))?;
         let group = group.map(|group| row.get(group).to_owned()).unwrap_or_default();
         if cases.insert(row.get(id).to_owned(), (number, group)).is_some() {
             return Err(bad(format!("the id {:?} is in two rows; expected one row for each case", row.get(id))).into());
         }
     }
     Ok(cases)
+}
+
+/// The value of a cell, none where it says that there is none. The error says what was expected.
+fn number(text: &str) -> Result<Option<f64>, &'static str> {
+    if NO_VALUE.contains(&text.to_ascii_lowercase().as_str()) {
+        return Ok(None);
+    }
+    match with_point(text).parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(Some(number)),
+        _ => Err("a finite number, or nothing (an empty cell, nan, NA)"),
+    }
+}
+
+/// Replaces a decimal comma, as in tables with semicolons, by a point. A comma that may separate thousands, as in 12,345, stays.
+fn with_point(text: &str) -> String {
+    match text.split_once(',') {
+        Some((whole, decimals))
+            if !whole.contains('.')
+                && !decimals.contains([',', '.'])
+                && (decimals.len() != 3 || whole.trim_start_matches(['-', '+']) == "0") =>
+        {
+            format!("{whole}.{decimals}")
+        }
+        _ => text.to_owned(),
+    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Agreement, Contrasts, Direction, MIN_UNITS, Verdict};
 use crate::bootstrap::Estimate;
+use crate::fixed::{fixed, signed};
 
 impl Verdict {
     /// True for a run that must be reported as failed.
@@ -74,7 +75,7 @@ impl Agreement {
         rows.push(("generated, masks shuffled", self.shuffled.estimate, shuffles));
         let share = self
             .share_of_real()
-            .map_or(String::new(), |s| format!("generated contrast is {:.0} % of the real contrast", 100.0 * s));
+            .map_or(String::new(), |s| format!("generated contrast is {} % of the real contrast", fixed(100.0 * s, 0)));
         rows.push(("generated - shuffled", self.difference.estimate, share));
         rows
     }
@@ -99,7 +100,7 @@ impl fmt::Display for Agreement {
         writeln!(f, "Pair agreement: {}.", self.definition())?;
         for (name, estimate, note) in self.rows() {
             let numbers = match estimate {
-                Some(e) => format!("{:+.4} [{:+.4}, {:+.4}]", e.mean, e.low, e.high),
+                Some(e) => format!("{} [{}, {}]", signed(e.mean, 4), signed(e.low, 4), signed(e.high, 4)),
                 None => "none".to_owned(),
             };
             writeln!(f, "{}", format!("  {name:<26} {numbers:<28} {note}").trim_end())?;

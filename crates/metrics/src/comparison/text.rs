@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{Comparison, Distances};
-use crate::frechet::FEW_IMAGES;
+use crate::fixed::fixed;
+use crate::frechet::{EXTRAPOLATE_FROM, FEW_IMAGES};
 use crate::kernel::{KernelDistance, Subsets};
 
 /// A row of the table: its name, and the function that gives its number.
@@ -30,14 +31,24 @@ impl Comparison {
         )
     }
 
+    /// Whether both sets are large enough for the extrapolated distance to be more reliable than the biased one.
+    fn can_extrapolate(&self) -> bool {
+        self.reference.unwrap_or(usize::MAX).min(self.other) >= EXTRAPOLATE_FROM
+    }
+
     /// Warnings for the reader of the numbers.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.few_images {
+            let first = if self.can_extrapolate() {
+                "use KID and the extrapolated FID first".to_owned()
+            } else {
+                format!("use KID first; the extrapolated FID needs at least {EXTRAPOLATE_FROM} images in each set")
+            };
             warnings.push(format!(
                 "N is small ({} and {}, below {FEW_IMAGES}): FID is biased upwards and can be compared only with values of the same N; \
-                 use KID and the extrapolated FID first",
+                 {first}",
                 self.reference.map_or("unknown".to_owned(), |count| count.to_string()),
                 self.other
             ));
@@ -68,9 +79,14 @@ impl fmt::Display for Comparison {
         let floor = self.floor.as_ref().map(|floor| &floor.distances);
         let biased = if self.few_images { "FID, biased by small N" } else { "FID" };
         let frechet: Row = (biased, |distances| number(Some(distances.frechet)));
-        let extrapolated: Row = ("FID, extrapolated", |distances| number(distances.frechet_infinity));
+        let name = if self.can_extrapolate() { "FID, extrapolated" } else { "FID, extrapolated, small N" };
+        let extrapolated: Row = (name, |distances| number(distances.frechet_infinity));
         let kernel: Row = ("KID", kernel);
-        let rows = if self.few_images { [kernel, extrapolated, frechet] } else { [frechet, extrapolated, kernel] };
+        let rows = match (self.few_images, self.can_extrapolate()) {
+            (true, true) => [kernel, extrapolated, frechet],
+            (true, false) => [kernel, frechet, extrapolated],
+            (false, _) => [frechet, extrapolated, kernel],
+        };
         for (name, of) in rows {
             writeln!(f, "{name:<28}{:>14}{:>20}", of(&self.distances), floor.map_or("-".to_owned(), of))?;
         }
@@ -94,13 +110,13 @@ impl fmt::Display for Comparison {
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map_or("-".to_owned(), |value| format!("{value:.4}"))
+    value.map_or("-".to_owned(), |value| fixed(value, 4))
 }
 
 fn kernel(distances: &Distances) -> String {
     match distances.kernel {
-        Some(KernelDistance { mean, std: Some(std) }) => format!("{mean:.5} ± {std:.5}"),
-        Some(KernelDistance { mean, std: None }) => format!("{mean:.5}"),
+        Some(KernelDistance { mean, std: Some(std) }) => format!("{} ± {std:.5}", fixed(mean, 5)),
+        Some(KernelDistance { mean, std: None }) => fixed(mean, 5),
         None => "-".to_owned(),
     }
 }

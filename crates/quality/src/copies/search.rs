@@ -131,15 +131,15 @@ fn of_features(
     images: &Sets<Files>,
     request: &Request,
 ) -> Result<Found> {
-    let (names, training) = network.extract(folders.training)?;
+    let (names, training) = network.extract(folders.training, None)?;
     let near = |folder: &Path| -> Result<(Vec<String>, Vec<Neighbour>)> {
-        let (names, features) = network.extract(folder)?;
+        let (names, features) = network.extract(folder, None)?;
         let mirrored = request.flips.then(|| network.extract_mirrored(folder)).transpose()?;
         Ok((names, nearest_features(&features, mirrored.as_ref(), &training)?))
     };
     let (ours, generated) = near(folders.generated)?;
     let (_, held_out) = near(folders.held_out)?;
-    let extractor = network.extractor();
+    let extractor = network.extractor(None);
     let unit = format!("mean squared difference of {}; images: {}", extractor.name, extractor.preprocessing);
     let search = joined("Inception features", unit, [&ours, &names], [&generated, &held_out])?;
     let shown = shown(&search, images)?;

@@ -47,7 +47,7 @@ fn of_file(args: &Args, asked: &Calc) -> anyhow::Result<Found> {
         "{path}: a reference file contains its patients; --manifest is only valid with a folder as the reference"
     );
     let network = network(args, &asked.inception)?;
-    Ok(with_file(&asked.reference, &asked.other, &network, &settings(asked))?)
+    Ok(with_file(&asked.reference, &asked.other, &network, asked.resize, &settings(asked))?)
 }
 
 fn of_folder(args: &Args, asked: &Calc, data: &DataConfig) -> anyhow::Result<Found> {
@@ -55,6 +55,7 @@ fn of_folder(args: &Args, asked: &Calc, data: &DataConfig) -> anyhow::Result<Fou
         reference: asked.reference.clone(),
         other: asked.other.clone(),
         manifest: asked.manifest.clone(),
+        resize: asked.resize,
         comparison: settings(asked),
         diversity_pairs: asked.diversity_pairs,
         seed: asked.seed,
