@@ -150,28 +150,22 @@ struct Expected<'a> {
 
 fn read_for(path: &Path, expected: &Expected<'_>) -> Result<Stored> {
     let mut arrays = npz::read(path)?;
-    let (sizes, warning) = match arrays.get("about").map(|array| &array.values) {
-        Some(Values::U8(bytes)) => {
-            let about: About = serde_json::from_slice(bytes)
-                .map_err(|source| Error::ReferenceAbout { path: path.to_owned(), source })?;
-            check(path, &about, expected)?;
-            let unsaid = about.sizes.is_none().then(|| {
-                format!(
-                    "{}: the file does not say how large its pictures were; the same size is assumed",
-                    path.display()
-                )
-            });
-            (about.sizes, unsaid)
-        }
-        _ => {
-            let unsaid = format!(
-                "{}: the file does not say with which network and preprocessing its statistics were made, and of which size its \
-                 pictures were; {} and the same size are assumed",
-                path.display(),
-                expected.preprocess
-            );
-            (None, Some(unsaid))
-        }
+    let (sizes, warning) = if let Some(Values::U8(bytes)) = arrays.get("about").map(|array| &array.values) {
+        let about: About =
+            serde_json::from_slice(bytes).map_err(|source| Error::ReferenceAbout { path: path.to_owned(), source })?;
+        check(path, &about, expected)?;
+        let unsaid = about.sizes.is_none().then(|| {
+            format!("{}: the file does not say how large its pictures were; the same size is assumed", path.display())
+        });
+        (about.sizes, unsaid)
+    } else {
+        let unsaid = format!(
+            "{}: the file does not say with which network and preprocessing its statistics were made, and of which size its \
+             pictures were; {} and the same size are assumed",
+            path.display(),
+            expected.preprocess
+        );
+        (None, Some(unsaid))
     };
     let known = match arrays.remove("features") {
         Some(features) => vectors(path, &features, arrays.remove("group"))?,

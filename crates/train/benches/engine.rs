@@ -53,6 +53,7 @@ type Outputs = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "there is one request at a time")]
 enum Request {
     Load { case: Case },
     Run { count: usize },

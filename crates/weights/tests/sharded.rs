@@ -43,7 +43,7 @@ fn arrays_of_all_files_are_read() {
     let values: Vec<(&str, f32)> = found.arrays.iter().map(|(name, a)| (name.as_str(), a.values[0])).collect();
     assert_eq!(values, [("a", 1.0), ("b", 2.0), ("c", 3.0)]);
     let all = [&path, &folder.path().join("one"), &folder.path().join("two")].map(|path| std::fs::read(path).unwrap());
-    let hash: String = Sha256::digest(all.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = format!("{:x}", Sha256::digest(all.concat()));
     assert_eq!(found.sha256, hash);
 }
 
