@@ -3,13 +3,13 @@
 mod common;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use common::dicom::{Dicom, MULTI_FRAME_WORD};
 use common::*;
 use pig_prepare::inspect::privacy::privacy;
 use pig_prepare::inspect::{Inspection, NEAR_BITS, inspect};
-use pig_prepare::pipeline::{Progress, Silent};
+use pig_prepare::pipeline::Silent;
 use pig_prepare::settings::{MissingMask, Names};
 use pig_prepare::sources::Cost;
 use pig_prepare::{PrepareConfig, PrepareError};
@@ -148,19 +148,6 @@ fn a_picture_that_needs_more_memory_than_allowed_is_refused() {
     assert!(error.contains("a.jpg: the picture would take 125000000 bytes") && error.contains("--memory"), "{error}");
     request.cost = Cost::of_bytes(400_000_000);
     assert_eq!(run(&request).unwrap().description.pairs, 1);
-}
-
-/// Asks to stop after a number of files.
-struct StopAfter(usize, AtomicUsize);
-
-impl Progress for StopAfter {
-    fn done(&self, _done: usize) {
-        self.1.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.1.load(Ordering::Relaxed) >= self.0
-    }
 }
 
 #[test]

@@ -2,11 +2,10 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use common::*;
 use pig_data::{DataConfig, Dataset, split_by_group};
-use pig_prepare::pipeline::Progress;
 use pig_prepare::prepared_folder::{read_description, transforms};
 use pig_prepare::settings::{CropRule, LateralityRule, MissingMask};
 use pig_prepare::{PrepareConfig, PrepareError, prepare};
@@ -64,19 +63,6 @@ fn the_same_twice_with_any_number_of_threads() {
         .collect();
     assert!(made[0].len() > 12);
     assert_eq!(made[0], made[1]);
-}
-
-/// Asks to stop after some cases.
-struct StopAfter(usize, AtomicUsize);
-
-impl Progress for StopAfter {
-    fn done(&self, _done: usize) {
-        self.1.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.1.load(Ordering::Relaxed) >= self.0
-    }
 }
 
 #[test]

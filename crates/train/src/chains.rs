@@ -172,6 +172,20 @@ impl<'a> Chains<'a> {
         Samples { images: self.images_of(y_0, codec), masks }
     }
 
+    /// [`images_for`](Self::images_for) by one chain under the masks.
+    pub(crate) fn images_by(
+        &self,
+        network: &impl Denoiser,
+        masks: &[&[f32]],
+        ids: &[u64],
+        codec: Option<&LatentCodec>,
+        watch: &mut dyn FnMut(usize),
+    ) -> Samples {
+        self.images_for(masks, ids, codec, |given, noise, y_start| {
+            self.conditional(network, given, (noise, Stream::Y), y_start, watch)
+        })
+    }
+
     /// Masks for `images` (`height * width * channels` values, one for each id). `chain` turns the images (or the means of their latents),
     /// the noise and x_T into x_0.
     pub(crate) fn masks_for(

@@ -2,6 +2,7 @@
 
 use crate::{
     chains::Chains,
+    checkpoint::State,
     latents::{LatentCodec, LatentSpace},
     samples::Samples,
 };
@@ -63,4 +64,12 @@ pub(crate) struct LoadedNetworks {
     pub(crate) hashes: Vec<String>,
     /// The measured properties of the latents of `ldm`.
     pub(crate) latents: Option<LatentSpace>,
+}
+
+impl LoadedNetworks {
+    /// Networks in pixels that were trained here; `states` are those of the networks in the order of training.
+    pub(crate) fn of(networks: Box<dyn Networks>, states: &[&State]) -> Self {
+        let hashes = states.iter().map(|state| state.ema_sha256().to_owned()).collect();
+        Self { networks, hashes, latents: None }
+    }
 }

@@ -1,6 +1,6 @@
 //! The networks of the methods: their names, what they read and predict, and which network they learn from.
 
-use crate::config::TrainConfig;
+use crate::config::train::TrainConfig;
 
 /// A network of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,11 @@
 pub(crate) mod dicom;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pig_data::Pixels;
 use pig_data::png_file::{read_png, write_gray_png};
-use pig_prepare::pipeline::{Silent, Summary};
+use pig_prepare::pipeline::{Progress, Silent, Summary};
 use pig_prepare::sources::Cost;
 use pig_prepare::{Key, PrepareConfig, Request, Result, prepare};
 
@@ -146,4 +147,17 @@ pub(crate) fn nifti(dimensions: [usize; 3], datatype: i16, bits: i16, spacing: [
     put(344, b"n+1\0");
     header.extend_from_slice(voxels);
     header
+}
+
+/// Asks to stop after a number of files.
+pub(crate) struct StopAfter(pub(crate) usize, pub(crate) AtomicUsize);
+
+impl Progress for StopAfter {
+    fn done(&self, _done: usize) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.1.load(Ordering::Relaxed) >= self.0
+    }
 }

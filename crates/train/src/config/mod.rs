@@ -8,7 +8,7 @@ mod method;
 mod migrate;
 mod model_y;
 mod sample;
-mod train;
+pub(crate) mod train;
 
 pub use check::{MOST_AT_ONCE, MOST_STEPS, require, require_channels, require_count};
 pub use load::{ConfigError, Layers};

@@ -11,7 +11,7 @@ use crate::{
     methods::{
         condition,
         objective::{Context, Objective},
-        refinements::{image_noise, mean_error},
+        refinements::image_loss,
         teachers::Teacher,
     },
     networks::{LoadedNetworks, Networks},
@@ -19,7 +19,6 @@ use crate::{
     samples::Samples,
 };
 use burn::tensor::{Device, Gradients, Tensor};
-use pig_diffusion::{denoiser::Denoiser, noise::Stream, single::conditional_error};
 use pig_nn::{
     control::{ControlNet, Controlled},
     cost::control_flops,
@@ -48,11 +47,8 @@ impl ControlObjective<'_> {
     }
 
     fn loss_of(&self, network: &Controlled<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
-        let Context { config, schedule, .. } = self.context;
-        let masks = condition::dropped(&config.train, batch, batch.masks.clone(), is_training);
-        let eps = image_noise(config, batch);
-        let error = conditional_error(network, schedule, &batch.images, &eps, &masks, &batch.t);
-        mean_error(config, schedule, network.prediction_type(), error, &batch.t)
+        let masks = condition::dropped(&self.context.config.train, batch, batch.masks.clone(), is_training);
+        image_loss(network, self.context, batch, &masks)
     }
 }
 
@@ -128,9 +124,7 @@ impl Networks for Steered {
     ) -> Option<Samples> {
         let network = Controlled::new(&self.base, &self.control, chains.config.unet(Role::Control));
         let network = chains.guided(network.with_precision(chains.config.sample.precision));
-        Some(chains.images_for(masks, ids, None, |given, noise, y_start| {
-            chains.conditional(&network, given, (noise, Stream::Y), y_start, watch)
-        }))
+        Some(chains.images_by(&network, masks, ids, None, watch))
     }
 
     fn needs_masks(&self) -> bool {
@@ -143,6 +137,5 @@ pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<Loade
     let (base, state_base) = load_unet(run, config, Role::Unconditional, device)?;
     let (control, state) = load_network(run, Role::Control, build_control(config, device)?)?;
     check_frozen(Role::Control, &state_base, &state)?;
-    let hashes = [&state_base, &state].map(|state| state.ema_sha256().to_owned()).to_vec();
-    Ok(LoadedNetworks { networks: Box::new(Steered { base, control }), hashes, latents: None })
+    Ok(LoadedNetworks::of(Box::new(Steered { base, control }), &[&state_base, &state]))
 }

@@ -7,17 +7,13 @@ use crate::{
     batch::Batch,
     chains::Chains,
     load::load_unet,
-    methods::{
-        objective::Context,
-        refinements::{image_noise, mean_error},
-        unet::Learner,
-    },
+    methods::{objective::Context, refinements::image_loss, unet::Learner},
     networks::{LoadedNetworks, Networks},
     role::Role,
     samples::Samples,
 };
 use burn::tensor::{Device, Tensor};
-use pig_diffusion::{denoiser::Denoiser, noise::Stream, single::conditional_error};
+use pig_diffusion::noise::Stream;
 use pig_nn::{network::Network, unet::UNet};
 use std::path::Path;
 
@@ -35,11 +31,8 @@ impl Learner for Plain {
     }
 
     fn loss(&self, network: &Network<'_>, context: Context<'_>, batch: &Batch, _is_training: bool) -> Tensor<1> {
-        let Context { config, schedule, .. } = context;
-        let eps = image_noise(config, batch);
         // A network without a guide ignores the masks.
-        let error = conditional_error(network, schedule, &batch.images, &eps, &batch.masks, &batch.t);
-        mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+        image_loss(network, context, batch, &batch.masks)
     }
 
     fn networks(&self, _context: Context<'_>, unet: UNet) -> Option<Box<dyn Networks>> {
@@ -65,6 +58,5 @@ impl Networks for Unconditional {
 /// The network of a finished run.
 pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<LoadedNetworks> {
     let (unet, state) = load_unet(run, config, Role::Unconditional, device)?;
-    let hashes = vec![state.ema_sha256().to_owned()];
-    Ok(LoadedNetworks { networks: Box::new(Unconditional(unet)), hashes, latents: None })
+    Ok(LoadedNetworks::of(Box::new(Unconditional(unet)), &[&state]))
 }

@@ -87,9 +87,7 @@ impl Networks for Joint {
         watch: &mut dyn FnMut(usize),
     ) -> Option<Samples> {
         let network = chains.clipped(ImageGivenMask(self.independent(chains)?));
-        Some(chains.images_for(masks, ids, None, |given, noise, y_start| {
-            chains.conditional(&network, given, (noise, Stream::Y), y_start, watch)
-        }))
+        Some(chains.images_by(&network, masks, ids, None, watch))
     }
 
     fn masks_for(
@@ -117,8 +115,7 @@ impl Joint {
 /// The network of a finished run.
 pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<LoadedNetworks> {
     let (unet, state) = load_unet(run, config, Role::Joint, device)?;
-    let hashes = vec![state.ema_sha256().to_owned()];
-    Ok(LoadedNetworks { networks: Box::new(Joint(unet)), hashes, latents: None })
+    Ok(LoadedNetworks::of(Box::new(Joint(unet)), &[&state]))
 }
 
 /// Two independent timesteps per sample, each in 1..=`last`. For a share of the samples the mask or the image (half each) is clean,

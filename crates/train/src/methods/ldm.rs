@@ -20,7 +20,7 @@ use crate::{
     methods::{
         condition,
         objective::{Context, Objective},
-        refinements::{image_noise, mean_error},
+        refinements::image_loss,
         unet::Learner,
     },
     networks::{LoadedNetworks, Networks},
@@ -30,11 +30,7 @@ use crate::{
 };
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use pig_data::PreparedSet;
-use pig_diffusion::{
-    denoiser::Denoiser,
-    noise::{NoiseSource, Stream},
-    single::conditional_error,
-};
+use pig_diffusion::noise::{NoiseSource, Stream};
 use pig_nn::{
     autoencoder::{Autoencoder, area_mean},
     network::Network,
@@ -239,14 +235,12 @@ impl Learner for OnLatents {
     }
 
     fn loss(&self, network: &Network<'_>, context: Context<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
-        let Context { config, schedule, teachers, .. } = context;
+        let Context { config, teachers, .. } = context;
         let codec = teachers.autoencoder.as_ref();
         let codec = codec.expect("the autoencoder is trained before the latent network (`Method::roles`)");
         let batch = &on_latents(&codec.network, config, batch);
         let masks = condition::dropped(&config.train, batch, batch.masks.clone(), is_training);
-        let eps = image_noise(config, batch);
-        let error = conditional_error(network, schedule, &batch.images, &eps, &masks, &batch.t);
-        mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+        image_loss(network, context, batch, &masks)
     }
 
     fn frozen_flops(&self, config: &Config) -> f64 {
@@ -281,9 +275,7 @@ impl Networks for Ldm {
         watch: &mut dyn FnMut(usize),
     ) -> Option<Samples> {
         let network = chains.guided(chains.network(&self.unet, Role::Latent));
-        Some(chains.images_for(masks, ids, self.codec(), |given, noise, y_start| {
-            chains.conditional(&network, given, (noise, Stream::Y), y_start, watch)
-        }))
+        Some(chains.images_by(&network, masks, ids, self.codec(), watch))
     }
 
     fn needs_masks(&self) -> bool {
@@ -304,8 +296,8 @@ pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<Loade
     let (unet, state) = load_unet(run, config, Role::Latent, device)?;
     check_frozen(Role::Latent, &state_autoencoder, &state)?;
     let codec = LatentCodec { autoencoder, scaling_factor: space.scaling_factor(), volume: None };
-    let hashes = [&state_autoencoder, &state].map(|state| state.ema_sha256().to_owned()).to_vec();
-    Ok(LoadedNetworks { networks: Box::new(Ldm { codec, unet }), hashes, latents: Some(space) })
+    let networks = LoadedNetworks::of(Box::new(Ldm { codec, unet }), &[&state_autoencoder, &state]);
+    Ok(LoadedNetworks { latents: Some(space), ..networks })
 }
 
 #[cfg(test)]

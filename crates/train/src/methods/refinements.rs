@@ -1,13 +1,15 @@
 //! Refinements of training that any method may have. Each is off by default; while it is off, it changes no bit of the result.
 
-use crate::{Config, batch::Batch, config::Members};
+use crate::{Config, batch::Batch, config::Members, methods::objective::Context};
 use burn::tensor::Tensor;
 use pig_diffusion::{
+    denoiser::Denoiser,
     forward::add_noise,
     loss_weight::{min_snr_weights, weighted_mean},
     noise::{Stream, keyed_rng, uniform},
     prediction::PredictionType,
     schedule::Schedule,
+    single::conditional_error,
 };
 
 /// eps_2 of Algorithm 1, shaped like the batch's images, with `train.noise_offset`.
@@ -29,6 +31,19 @@ pub(super) fn gamma_of_masks(config: &Config) -> Option<f64> {
         Members::Pair => config.train.min_snr_gamma,
         Members::Image => None,
     }
+}
+
+/// The loss of a network that predicts images under `condition`, `[1]`: its mean squared error, with the refinements.
+pub(super) fn image_loss(
+    network: &impl Denoiser,
+    context: Context<'_>,
+    batch: &Batch,
+    condition: &Tensor<4>,
+) -> Tensor<1> {
+    let Context { config, schedule, .. } = context;
+    let eps = image_noise(config, batch);
+    let error = conditional_error(network, schedule, &batch.images, &eps, condition, &batch.t);
+    mean_error(config, schedule, network.prediction_type(), error, &batch.t)
 }
 
 /// The mean of the squared errors of a network that predicts `kind`, weighted by `train.min_snr_gamma`, `[1]`.

@@ -6,18 +6,13 @@ use crate::{
     batch::Batch,
     chains::Chains,
     load::load_unet,
-    methods::{
-        condition,
-        objective::Context,
-        refinements::{image_noise, mean_error},
-        unet::Learner,
-    },
+    methods::{condition, objective::Context, refinements::image_loss, unet::Learner},
     networks::{LoadedNetworks, Networks},
     role::Role,
     samples::Samples,
 };
 use burn::tensor::{Device, Tensor};
-use pig_diffusion::{denoiser::Denoiser, noise::Stream, single::conditional_error};
+use pig_diffusion::noise::Stream;
 use pig_nn::{network::Network, unet::UNet};
 use std::path::Path;
 
@@ -35,17 +30,14 @@ impl Learner for Guided {
     }
 
     fn loss(&self, network: &Network<'_>, context: Context<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
-        let Context { config, schedule, .. } = context;
-        let train = &config.train;
+        let train = &context.config.train;
         let mut masks = batch.masks.clone();
         if is_training && train.mask_ablation_prob > 0.0 {
             let ablated = condition::chosen(train.seed, train.mask_ablation_prob, Stream::TrainAblation, batch);
             masks = condition::mixed(masks.clone(), masks.full_like(-1.0), &ablated);
         }
         let masks = condition::dropped(train, batch, masks, is_training);
-        let eps = image_noise(config, batch);
-        let error = conditional_error(network, schedule, &batch.images, &eps, &masks, &batch.t);
-        mean_error(config, schedule, Denoiser::prediction_type(network), error, &batch.t)
+        image_loss(network, context, batch, &masks)
     }
 
     fn networks(&self, _context: Context<'_>, unet: UNet) -> Option<Box<dyn Networks>> {
@@ -66,9 +58,7 @@ impl Networks for SegGuided {
         watch: &mut dyn FnMut(usize),
     ) -> Option<Samples> {
         let network = chains.guided(chains.network(&self.0, Role::SegGuided));
-        Some(chains.images_for(masks, ids, None, |given, noise, y_start| {
-            chains.conditional(&network, given, (noise, Stream::Y), y_start, watch)
-        }))
+        Some(chains.images_by(&network, masks, ids, None, watch))
     }
 
     fn needs_masks(&self) -> bool {
@@ -79,6 +69,5 @@ impl Networks for SegGuided {
 /// The network of a finished run.
 pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<LoadedNetworks> {
     let (unet, state) = load_unet(run, config, Role::SegGuided, device)?;
-    let hashes = vec![state.ema_sha256().to_owned()];
-    Ok(LoadedNetworks { networks: Box::new(SegGuided(unet)), hashes, latents: None })
+    Ok(LoadedNetworks::of(Box::new(SegGuided(unet)), &[&state]))
 }
