@@ -8,7 +8,7 @@ pub(crate) fn listen(asked: impl Fn() + Send + 'static) -> std::io::Result<()> {
         consts::{SIGHUP, SIGINT, SIGTERM},
         iterator::Signals,
     };
-    let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+    let ignored = ignored(&pig_files::read_to_string("/proc/self/status").unwrap_or_default());
     let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
     let mut signals = Signals::new(wanted.collect::<Vec<_>>())?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {

@@ -9,7 +9,8 @@ pub type Result<T> = std::result::Result<T, DataError>;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The operating system refused an operation on a file or folder.
-    #[error("{path}: cannot {action}: {source}; check that the path is right and that you may {action} there",
+    #[error("{path}: cannot {action}: {}",
+            pig_files::explained(source, &format!("check that the path is right and that you may {action} there")),
             path = path.display())]
     Io {
         /// The file or folder.
@@ -118,7 +119,7 @@ pub enum DataError {
     },
 
     /// A manifest that is not a readable table.
-    #[error("{path}, line {line}: {problem}; correct the manifest", path = path.display())]
+    #[error("{path}, line {line}: {problem}; correct the table", path = path.display())]
     BadManifest {
         /// The manifest.
         path: PathBuf,

@@ -7,14 +7,6 @@ use pig_data::DataError;
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, ExportError>;
 
-/// The system's error with what to do about it.
-fn advice(error: &std::io::Error, action: &str) -> String {
-    if pig_files::is_full(error) {
-        return "the disk is full; free some space and run the same command again".to_owned();
-    }
-    format!("{error}; check that the path is right and that you may {action} there")
-}
-
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -23,7 +15,9 @@ pub enum ExportError {
     Data(#[from] DataError),
 
     /// The operating system refused an operation on a file or folder.
-    #[error("{path}: cannot {action}: {}", advice(source, action), path = path.display())]
+    #[error("{path}: cannot {action}: {}",
+            pig_files::explained(source, &format!("check that the path is right and that you may {action} there")),
+            path = path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

@@ -96,7 +96,7 @@ pub(crate) fn text_of(path: &Path) -> Result<BTreeMap<String, String>> {
 
 /// A file's bytes, if it is a gray or colour PNG of 8 or 16 bit with these channels and without transparency.
 fn plain_png(path: &Path, channels: usize) -> Result<Option<Vec<u8>>> {
-    let bytes = std::fs::read(path).map_err(ExportError::io(path, "read"))?;
+    let bytes = pig_files::read(path).map_err(ExportError::io(path, "read"))?;
     let plain = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().is_ok_and(|reader| {
         let info = reader.info();
         let colour = if channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb };

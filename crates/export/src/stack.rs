@@ -152,5 +152,5 @@ impl Stack {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(ExportError::io(path, "read"))
+    pig_files::read(path).map_err(ExportError::io(path, "read"))
 }

@@ -68,7 +68,7 @@ impl Staging {
         }
         std::fs::rename(self.temporary.path(), &self.out).map_err(ExportError::io(&self.out, "write"))?;
         // The rename is on disk only after the parent folder is synced; not every file system can sync a folder.
-        if let Some(folder) = self.out.parent().and_then(|folder| File::open(folder).ok()) {
+        if let Some(folder) = self.out.parent().and_then(|folder| pig_files::open(folder).ok()) {
             let _ = folder.sync_all();
         }
         Ok(())
@@ -122,6 +122,12 @@ impl StagedFile {
         self.file.write_all(bytes).map_err(ExportError::io(&self.path, "write"))
     }
 
+    /// Appends a value as JSON.
+    pub(crate) fn put_json<T: serde::Serialize>(&mut self, value: &T) -> Result<()> {
+        let written = serde_json::to_writer(&mut *self, value);
+        written.map_err(|error| self.failure().unwrap_or_else(|| ExportError::encode(&self.path)(&error)))
+    }
+
     /// Ends the file.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.file.flush().map_err(ExportError::io(&self.path, "write"))
@@ -164,13 +170,24 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_named_even_where_an_encoder_hides_it() {
-        let path = PathBuf::from("/dev/full");
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
-        let mut staged = StagedFile { path, file: BufWriter::with_capacity(1, file), failed: None };
+        let full = || {
+            let path = PathBuf::from("/dev/full");
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            StagedFile { path, file: BufWriter::with_capacity(1, file), failed: None }
+        };
+        let mut staged = full();
         let hidden = staged.write_all(b"some bytes").map_err(|_| "could not print the data set");
         hidden.unwrap_err();
         let error = staged.failure().unwrap().to_string();
-        assert_eq!(error, "/dev/full: cannot write: the disk is full; free some space and run the same command again");
+        let expected = "/dev/full: cannot write: the disk is full; free some space and run the same command again";
+        assert_eq!(error, expected);
         assert!(staged.failure().is_none());
+        assert_eq!(full().put_json(&["some", "words"]).unwrap_err().to_string(), expected);
+        assert_eq!(full().put(b"some bytes").unwrap_err().to_string(), expected);
+        // What fits into the buffer fails when the file ends.
+        let mut buffered = full();
+        buffered.file = BufWriter::new(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        buffered.put(b"some bytes").unwrap();
+        assert_eq!(buffered.finish().unwrap_err().to_string(), expected);
     }
 }

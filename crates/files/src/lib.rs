@@ -3,7 +3,7 @@
 //! pig writes everything to a temporary name beside its target, syncs it and renames it. A reader finds the old content or the
 //! new content, never a part, even after a crash. [`write()`] does this for a file, [`create_folder`] for a folder.
 //!
-//! [`open()`] and [`read()`] read regular files alone, since a pipe could block for ever. [`lock()`] keeps other processes out of a folder.
+//! [`open()`], [`read()`] and [`append()`] take regular files alone, since a pipe could block for ever. [`lock()`] keeps other processes out of a folder.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -17,7 +17,7 @@ mod write;
 pub use folder::create_folder;
 pub use hash::{hex, sha256};
 pub use lock::lock;
-pub use open::{open, read, read_to_string};
+pub use open::{append, open, read, read_to_string};
 pub use temporary::{Temporary, sweep, sweep_beside};
 pub use write::{write, write_json};
 
@@ -28,7 +28,7 @@ use std::{
 
 /// A file or folder that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: cannot {action}: {}", path.display(), advice(source))]
+#[error("{}: cannot {action}: {}", path.display(), explained(source, "check that the folder exists and that you may write there"))]
 pub struct FileError {
     /// The file or folder.
     pub path: PathBuf,
@@ -51,12 +51,12 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// The system's error with what to do about it.
-fn advice(error: &io::Error) -> String {
-    if is_full(error) {
-        return "the disk is full; free some space and run the same command again".to_owned();
-    }
-    format!("{error}; check that the folder exists and that you may write there")
+/// What to say about a full disk.
+pub const FULL: &str = "the disk is full; free some space and run the same command again";
+
+/// The system's error, and what to do about it: `otherwise`, unless the disk is full.
+pub fn explained(error: &io::Error, otherwise: &str) -> String {
+    if is_full(error) { FULL.to_owned() } else { format!("{error}; {otherwise}") }
 }
 
 #[cfg(test)]

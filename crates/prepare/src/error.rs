@@ -206,8 +206,7 @@ pub enum PrepareError {
     },
 
     /// There is no space left.
-    #[error("{}: cannot {action}: the disk is full; free some space and run the same command again, which keeps what is finished",
-            path.display())]
+    #[error("{}: cannot {action}: {}, which keeps what is finished", path.display(), pig_files::FULL)]
     Full {
         /// The file that could not be written.
         path: PathBuf,

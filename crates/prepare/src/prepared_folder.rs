@@ -219,7 +219,7 @@ impl Folder {
 
     /// The stored state of a case; `None` if there is none, or if it names files that are not pairs of this folder.
     fn state(&self, case: &str) -> Option<CaseState> {
-        let text = std::fs::read_to_string(self.state_path(case)).ok()?;
+        let text = pig_files::read_to_string(self.state_path(case)).ok()?;
         let state: CaseState = serde_json::from_str(&text).ok()?;
         let own = |record: &Record| {
             let plain = record.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -235,7 +235,7 @@ impl Folder {
             return None;
         }
         let whole = |place: &str, expected: &str| {
-            std::fs::read(self.path(place)).is_ok_and(|bytes| hex(&Sha256::digest(bytes)) == expected)
+            pig_files::read(self.path(place)).is_ok_and(|bytes| hex(&Sha256::digest(bytes)) == expected)
         };
         let all = state.records.iter().all(|r| whole(&r.image, &r.image_sha256) && whole(&r.mask, &r.mask_sha256));
         all.then_some(state)
@@ -329,7 +329,7 @@ fn difference(found: &Description, wanted: &Description) -> Option<String> {
 /// When the file is missing or damaged.
 pub fn read_description(folder: &Path) -> Result<Description> {
     let path = folder.join("dataset.toml");
-    let text = std::fs::read_to_string(&path).map_err(PrepareError::io(&path, "read"))?;
+    let text = pig_files::read_to_string(&path).map_err(PrepareError::io(&path, "read"))?;
     toml::from_str(&text).map_err(|error| {
         let problem = error.message().lines().next().unwrap_or_default().to_owned();
         PrepareError::Prepared { path, problem }

@@ -55,7 +55,7 @@ impl Key {
     /// # Errors
     /// When the file cannot be read or holds something else.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(PrepareError::io(path, "read"))?;
+        let text = pig_files::read_to_string(path).map_err(PrepareError::io(path, "read"))?;
         let digits = text.trim();
         let wrong = || PrepareError::Key {
             path: path.to_path_buf(),

@@ -82,7 +82,7 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
     let file: SegmentFile = run.config_as()?;
     let path = run.path().join(ADDED_PATHS);
     let missing = || Error::NotARun { path: run.path().to_owned(), missing: ADDED_PATHS };
-    let added = std::fs::read(&path).map_err(|_| missing())?;
+    let added = pig_files::read(&path).map_err(|_| missing())?;
     let added: Vec<PathBuf> = serde_json::from_slice(&added).map_err(|_| missing())?;
     if !Store::new(run.path(), SEGMENTER).exists()? {
         let path = run.path().join("checkpoints").join(SEGMENTER);

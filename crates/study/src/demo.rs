@@ -110,7 +110,7 @@ pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> 
 fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) -> Result<()> {
     let manifest = data.join("manifest.csv");
     if manifest.is_file() {
-        let text = std::fs::read_to_string(&manifest).map_err(Error::io(&manifest, "read"))?;
+        let text = pig_files::read_to_string(&manifest).map_err(Error::io(&manifest, "read"))?;
         let (found, asked) = (text.lines().count().saturating_sub(1), 2 * request.patients);
         if found != asked {
             return Err(Error::BadFile {

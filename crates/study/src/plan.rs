@@ -121,7 +121,7 @@ impl ObjectiveTask for Measurement<'_> {
 
 /// The largest resident size of this process so far, in bytes; only Linux reports it without a library.
 pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = pig_files::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }

@@ -163,7 +163,7 @@ impl Store {
 
     /// The folder that `last` or `best` names; none where there is no such file. The folder need not be there.
     fn pointed(&self, pointer: &str) -> Result<Option<PathBuf>> {
-        let bytes = match std::fs::read(self.folder.join(pointer)) {
+        let bytes = match pig_files::read(self.folder.join(pointer)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.lost(pointer, &error.to_string())),
@@ -291,7 +291,7 @@ impl Store {
     fn read_state(&self, folder: &Path) -> Result<State> {
         let path = folder.join(STATE);
         let bad = |problem: String| Error::BadFile { path: path.clone(), problem, advice: RESTORE };
-        let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
+        let bytes = pig_files::read(&path).map_err(Error::io(&path, "read"))?;
         let state: State = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
         if let Some(check) = &state.check {
             let text = String::from_utf8_lossy(&bytes).replacen(&check_line(check), "", 1);
@@ -356,7 +356,7 @@ impl State {
 
 fn read_checked(folder: &Path, file: &str, state: &State) -> Result<StateDict> {
     let path = folder.join(file);
-    let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
+    let bytes = pig_files::read(&path).map_err(Error::io(&path, "read"))?;
     let bad = |problem: String| Error::BadFile { path: path.clone(), problem, advice: RESTORE };
     let found = sha256(&bytes);
     if state.sha256.get(file) != Some(&found) {

@@ -62,7 +62,7 @@ pub enum Error {
         to: String,
     },
     /// A file that cannot be read or written.
-    #[error("{}: cannot {action}: {source}; check the path, its permissions and the free space", path.display())]
+    #[error("{}: cannot {action}: {}", path.display(), pig_files::explained(source, "check the path and its permissions"))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -163,6 +163,20 @@ pub enum Error {
         step: usize,
         /// The loss.
         loss: f32,
+    },
+    /// Latents from which no network can learn.
+    #[error(
+        "the latents that {network} gives after step {step} are {found}; expected values that differ from image to image, which the next \
+         network learns; check that the images are not all alike, or train {network} anew with another --out, longer or with a lower \
+         train.learning_rate"
+    )]
+    Latents {
+        /// The network.
+        network: &'static str,
+        /// The step.
+        step: usize,
+        /// What they are.
+        found: String,
     },
     /// Too little data for the request.
     #[error("{found}; expected {expected}")]

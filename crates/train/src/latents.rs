@@ -79,7 +79,7 @@ impl LatentSpace {
     /// Reads the properties from a run whose autoencoder is finished.
     pub fn load(run: &Path) -> Result<Self> {
         let path = run.join(LATENTS);
-        let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
+        let bytes = pig_files::read(&path).map_err(Error::io(&path, "read"))?;
         serde_json::from_slice(&bytes).map_err(|error| Error::BadFile {
             path,
             problem: error.to_string(),

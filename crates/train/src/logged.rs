@@ -17,7 +17,7 @@ impl<'a> Logged<'a> {
     /// Opens the log of a run, or makes it.
     pub fn open(run: &Path, inner: &'a dyn Observer) -> Result<Self> {
         let path = run.join("log.txt");
-        let file = std::fs::File::options().create(true).append(true).open(&path).map_err(Error::io(&path, "write"))?;
+        let file = pig_files::append(&path).map_err(Error::io(&path, "write"))?;
         Ok(Self { inner, file: Mutex::new(file) })
     }
 }

@@ -69,7 +69,7 @@ impl MetricsLog {
     /// When the file does not begin with what it held then.
     pub fn open(run: &Path, network: &str, step: usize, mark: Option<&Mark>) -> Result<Self> {
         let path = run.join("metrics.jsonl");
-        let bytes = if path.exists() { std::fs::read(&path).map_err(Error::io(&path, "read"))? } else { Vec::new() };
+        let bytes = if path.exists() { pig_files::read(&path).map_err(Error::io(&path, "read"))? } else { Vec::new() };
         if let Some(mark) = mark {
             check(&path, &bytes, network, mark)?;
         }
@@ -83,14 +83,14 @@ impl MetricsLog {
             });
             pig_files::write(&path, &kept.flatten().copied().collect::<Vec<u8>>())?;
         }
-        let file = File::options().create(true).append(true).open(&path).map_err(Error::io(&path, "write"))?;
+        let file = pig_files::append(&path).map_err(Error::io(&path, "write"))?;
         Ok(Self { path, file })
     }
 
     /// What the file holds now, which is on the disk afterwards.
     pub fn mark(&self) -> Result<Mark> {
         self.file.sync_all().map_err(Error::io(&self.path, "write"))?;
-        Ok(Mark::of(&std::fs::read(&self.path).map_err(Error::io(&self.path, "read"))?))
+        Ok(Mark::of(&pig_files::read(&self.path).map_err(Error::io(&self.path, "read"))?))
     }
 
     /// Appends a line.
@@ -126,7 +126,7 @@ pub fn read(run: &Path) -> Result<Vec<Line>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+    let text = pig_files::read_to_string(&path).map_err(Error::io(&path, "read"))?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 

@@ -219,7 +219,7 @@ impl RunDir {
 
     fn read_json<T: DeserializeOwned>(&self, file: &str) -> Result<T> {
         let path = self.path.join(file);
-        let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
+        let bytes = pig_files::read(&path).map_err(Error::io(&path, "read"))?;
         serde_json::from_slice(&bytes).map_err(|error| Error::BadFile {
             path,
             problem: error.to_string(),
@@ -229,7 +229,7 @@ impl RunDir {
 }
 
 fn hash_of(path: &Path) -> Result<String> {
-    Ok(sha256(&std::fs::read(path).map_err(Error::io(path, "read"))?))
+    Ok(sha256(&pig_files::read(path).map_err(Error::io(path, "read"))?))
 }
 
 /// SHA-256 of a configuration's TOML.
@@ -251,7 +251,7 @@ pub fn remember_data(run: &RunDir, data: &Path) -> Result<()> {
 /// # Errors
 /// When the run does not say where it is, or it is not there any more.
 pub fn remembered_data(run: &RunDir) -> Result<PathBuf> {
-    let problem = match std::fs::read_to_string(run.path().join(DATA_PATH)).map(PathBuf::from) {
+    let problem = match pig_files::read_to_string(run.path().join(DATA_PATH)).map(PathBuf::from) {
         Ok(path) if path.is_dir() => return Ok(path),
         // In quotes, because a damaged file may contain anything.
         Ok(path) => format!("its data are not at \"{}\" any more, as {DATA_PATH} says", path.display()),

@@ -9,8 +9,6 @@ use crate::{
 use safetensors::tensor::Metadata;
 use sha2::{Digest, Sha256};
 use std::{
-    fmt::Write as _,
-    fs::File,
     io::{BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -36,7 +34,7 @@ pub struct Weights {
 /// files is that of the index and the files, one after the other.
 pub fn read(path: &Path, entry: Option<&str>) -> Result<Weights> {
     let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
+    let read = pig_files::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
     read.map_err(Error::io(path, "read"))?;
     if sharded::is_index(&start) {
         return read_sharded(path, entry);
@@ -45,7 +43,7 @@ pub fn read(path: &Path, entry: Option<&str>) -> Result<Weights> {
 }
 
 fn read_one(path: &Path, entry: Option<&str>) -> Result<StateDict> {
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
+    let file = pig_files::open(path).map_err(Error::io(path, "read"))?;
     decode(BufReader::new(file), entry).map_err(|(problem, advice)| Error::BadFile {
         path: path.to_owned(),
         problem,
@@ -56,7 +54,7 @@ fn read_one(path: &Path, entry: Option<&str>) -> Result<StateDict> {
 fn read_sharded(path: &Path, entry: Option<&str>) -> Result<Weights> {
     let bad = |problem: String| Error::BadFile { path: path.to_owned(), problem, advice: sharded::ADVICE };
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(sharded::MOST_INDEX + 1).read_to_end(&mut text));
+    let read = pig_files::open(path).and_then(|file| file.take(sharded::MOST_INDEX + 1).read_to_end(&mut text));
     read.map_err(Error::io(path, "read"))?;
     if text.len() as u64 > sharded::MOST_INDEX {
         return Err(bad(format!("more than {} bytes, expected an index of weights", sharded::MOST_INDEX)));
@@ -104,14 +102,10 @@ pub fn sha256_of_file(path: &Path) -> Result<String> {
 fn sha256_of_files(paths: &[PathBuf]) -> Result<String> {
     let mut hasher = Sha256::new();
     for path in paths {
-        let copied = File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
+        let copied = pig_files::open(path).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
         copied.map_err(Error::io(path, "read"))?;
     }
-    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(pig_files::hex(&hasher.finalize()))
 }
 
 /// Reads a safetensors file array by array, so that it is never in memory twice.

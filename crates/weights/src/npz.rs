@@ -134,7 +134,7 @@ impl NpyArray {
 
 /// Reads all arrays of an archive.
 pub fn read(path: &Path) -> Result<Npz> {
-    let file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
+    let file = pig_files::open(path).map_err(Error::io(path, "read"))?;
     decode(std::io::BufReader::new(file)).map_err(|problem| Error::BadFile {
         path: path.to_owned(),
         problem,

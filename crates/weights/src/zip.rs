@@ -156,6 +156,9 @@ impl<R: Read + Seek> Archive<R> {
         let stored = self.reader.by_ref().take(compressed);
         let reader: Box<dyn Read + '_> =
             if method == STORED { Box::new(stored) } else { Box::new(DeflateDecoder::new(stored)) };
+        // PyTorch writes 0 where it was told to compute no checksums (`set_crc32_options(False)`), and reads such files; it never
+        // compresses. Their sizes and their content are checked all the same.
+        let wanted = Some(wanted).filter(|&wanted| wanted != 0 || method != STORED);
         Ok(Contents { reader, left, crc: Crc::new(), wanted })
     }
 }
@@ -165,8 +168,8 @@ pub(crate) struct Contents<'a> {
     reader: Box<dyn Read + 'a>,
     left: u64,
     crc: Crc,
-    /// The checksum that the directory states.
-    wanted: u32,
+    /// The checksum that the directory states; none if the archive was written without checksums.
+    wanted: Option<u32>,
 }
 
 impl Contents<'_> {
@@ -194,7 +197,7 @@ impl Contents<'_> {
     pub(crate) fn end(mut self) -> Step<()> {
         let mut rest = Vec::new();
         self.reader.by_ref().take(1).read_to_end(&mut rest).map_err(|error| error.to_string())?;
-        if self.left == 0 && rest.is_empty() && self.crc.sum() == self.wanted {
+        if self.left == 0 && rest.is_empty() && self.wanted.is_none_or(|wanted| wanted == self.crc.sum()) {
             Ok(())
         } else {
             Err(DAMAGED.to_owned())

@@ -99,6 +99,50 @@ fn flipped_bits_do_no_harm() {
     }
 }
 
+/// The file with every checksum of its directory replaced by `checksum`, wherever it is not 0 already.
+fn with_checksums(name: &str, checksum: u32) -> Vec<u8> {
+    let mut bytes = std::fs::read(at(name)).unwrap();
+    let records: Vec<usize> = (0..bytes.len() - 4).filter(|&at| bytes[at..].starts_with(b"PK\x01\x02")).collect();
+    assert!(records.len() > 3, "{name}: {} files", records.len());
+    for record in records {
+        bytes[record + 16..record + 20].copy_from_slice(&checksum.to_le_bytes());
+    }
+    bytes
+}
+
+/// As torch writes them after `torch.serialization.set_crc32_options(False)`.
+#[test]
+fn files_without_checksums_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, wanted) in [("tensors.pth", "tensors.safetensors"), ("block_script.pt", "block.safetensors")] {
+        let (path, whole) = (folder.path().join(name), with_checksums(name, 0));
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(file::read(&path, None).unwrap().arrays, read(wanted, None), "{name}");
+        for length in (0..whole.len()).step_by(611) {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(file::read(&path, None).is_err(), "{name} cut to {length} bytes");
+        }
+        // A checksum that is there counts.
+        std::fs::write(&path, with_checksums(name, 1)).unwrap();
+        let message = file::read(&path, None).unwrap_err().to_string();
+        assert!(message.contains("checksum"), "{message}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pth");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    // If it were opened, this test would never end.
+    for message in
+        [file::read(&path, None).unwrap_err().to_string(), pig_weights::npz::read(&path).unwrap_err().to_string()]
+    {
+        assert!(message.contains("model.pth: cannot read: it is a pipe"), "{message}");
+    }
+}
+
 #[test]
 fn hashes_are_the_file_s() {
     let folder = tempfile::tempdir().unwrap();

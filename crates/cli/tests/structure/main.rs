@@ -4,6 +4,7 @@
 //! has no path in the code, so it makes no edge.
 
 mod circles;
+mod files;
 mod imports;
 mod layers;
 mod modules;
@@ -81,6 +82,25 @@ fn crates_depend_on_lower_layers_alone() {
     let known = manifests.values().flat_map(|manifest| layers::dependencies(manifest)).count();
     assert!(known > 0, "no crate depends on another: this test does not understand the manifests");
     let problems = layers::problems(&manifests, LAYERS);
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// `pig-files` refuses pipes, which would block for ever. `pig-dicom` depends on no other crate, so it looks by itself.
+#[test]
+fn files_are_opened_in_one_place() {
+    let mut problems = Vec::new();
+    for (name, folder) in crates() {
+        if matches!(name.as_str(), "files" | "testing") {
+            continue;
+        }
+        for (file, text) in sources(&folder.join("src")) {
+            let is_checked = (name.as_str(), file.as_str()) == ("dicom", "source.rs") || file.ends_with("/tests.rs");
+            let lines = files::opened(&text).into_iter().filter(|_| !is_checked);
+            problems.extend(lines.map(|line| {
+                format!("crates/{name}/src/{file}:{line}: opens a file by itself; use pig_files::open, read or read_to_string")
+            }));
+        }
+    }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 

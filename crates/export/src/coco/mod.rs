@@ -10,7 +10,7 @@ mod rle;
 
 use serde_json::{Value, json};
 
-use crate::error::{ExportError, Result};
+use crate::error::Result;
 use crate::job::{Job, MAKER};
 use crate::request::Segmentation;
 use crate::staging::StagedFile;
@@ -82,8 +82,7 @@ impl Annotations {
 
     fn write_json(&mut self, before: &str, value: &impl serde::Serialize) -> Result<()> {
         self.file.put(before.as_bytes())?;
-        let encode = ExportError::encode(self.file.path());
-        serde_json::to_writer(&mut self.file, value).map_err(|error| encode(&error))
+        self.file.put_json(value)
     }
 
     /// Ends the file; returns the number of instances.

@@ -166,7 +166,7 @@ impl Loaded {
         let text = |generator: &GeneratorConfig| {
             if let Some(path) = config {
                 let path = path.parent().unwrap_or(Path::new("")).join(&generator.config);
-                std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source }.into())
+                pig_files::read_to_string(&path).map_err(|source| ConfigError::Read { path, source }.into())
             } else {
                 let path = generator.config.to_string_lossy().replace("../", "");
                 built_in(&path).map(str::to_owned).ok_or_else(|| fault(&generator.config, &NOT_BROUGHT))
@@ -261,7 +261,7 @@ impl Loaded {
     pub fn check_written(&self, out: &Path) -> Result<()> {
         for (name, text) in &self.texts {
             let path = out.join(config_path(name));
-            let written = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+            let written = pig_files::read_to_string(&path).map_err(Error::io(&path, "read"))?;
             let read = |text: &str| toml::from_str::<toml::Table>(text).map_err(|error| error.to_string());
             if read(&written) != read(text) {
                 return Err(Error::BadFile {

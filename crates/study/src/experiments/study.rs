@@ -90,7 +90,7 @@ impl Identity {
     /// Reads the identity of a folder; none if it is not the folder of an experiment.
     pub fn read(out: &Path) -> Result<Option<Self>> {
         let path = out.join(IDENTITY);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match pig_files::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(&path, "read")(error)),

@@ -108,7 +108,7 @@ pub(super) fn common_limits() -> Vec<String> {
 /// The data folder: the given one, otherwise the one that is recorded in the folder `remembered`, if it still exists.
 pub(super) fn data_folder(request: &Request, remembered: &Path) -> Result<PathBuf> {
     let found = request.data.clone().or_else(|| {
-        let path = std::fs::read_to_string(remembered.join(pig_train::run_dir::DATA_PATH)).ok()?;
+        let path = pig_files::read_to_string(remembered.join(pig_train::run_dir::DATA_PATH)).ok()?;
         Some(PathBuf::from(path)).filter(|path| path.is_dir())
     });
     found.ok_or_else(|| Error::BadFile {

@@ -35,7 +35,7 @@ const MONTAGE: usize = 8;
 
 fn results<T: DeserializeOwned>(out: &Path) -> Result<T> {
     let path = out.join(RESULTS);
-    let text = std::fs::read(&path).map_err(|_| Error::BadFile {
+    let text = pig_files::read(&path).map_err(|_| Error::BadFile {
         path: path.clone(),
         problem: "nothing is finished yet".to_owned(),
         advice: "run the experiment first, or one part of it",

@@ -117,7 +117,7 @@ fn add_ddpm_defaults(table: &mut Table) {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+    pig_files::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
 /// The file as a table, after checking that it is a valid configuration by itself.

@@ -38,7 +38,7 @@ impl Json {
         if !path.is_file() {
             return Ok(None);
         }
-        let text = std::fs::read(path).map_err(Error::io(path, "read"))?;
+        let text = pig_files::read(path).map_err(Error::io(path, "read"))?;
         let object = serde_json::from_slice(&text).map_err(|error| Error::BadFile {
             path: path.to_owned(),
             problem: error.to_string(),

@@ -160,7 +160,7 @@ impl Model {
             });
         }
         let file = path.join(ARRAYS);
-        let bytes = std::fs::read(&file).map_err(Error::io(&file, "read"))?;
+        let bytes = pig_files::read(&file).map_err(Error::io(&file, "read"))?;
         let bad = |problem: String| Error::BadFile { path: file.clone(), problem, advice: "import the model again" };
         let found = pig_files::sha256(&bytes);
         if found != description.sha256 {
