@@ -245,12 +245,32 @@ fn lookup(name: &str, extension: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_cut_baseline_scan_is_an_error() {
-    let data = lookup("b8_s1_gray", "jpg");
-    let whole = header(8, 1, false).compressed(JPEG_BASELINE, &data);
-    assert!(decode(whole).is_ok());
-    // The last bytes hold padding and the end marker, which a frame can lack.
-    for length in (data.len() / 4..data.len() - 8).step_by(7) {
-        assert!(decode(header(8, 1, false).compressed(JPEG_BASELINE, &data[..length])).is_err(), "{length}");
+fn a_cut_codestream_is_an_error() {
+    let streams = [
+        (JPEG_BASELINE, header(8, 1, false), lookup("b8_s1_gray", "jpg")),
+        (JPEG_BASELINE, Pixels { photometric: "YBR_FULL", ..header(8, 3, false) }, lookup("b8_s3_420", "jpg")),
+        (JPEG_LOSSLESS, header(12, 1, false), lossless_jpeg(12, 1, 1, 0, 5)),
+        (JPEG_LS, header(12, 1, false), lookup("b12_s1_n3_i0", "jls")),
+        (JPEG_LS, header(8, 3, false), lookup("b8_s3_n0_i0", "jls")),
+        (JPEG_2000, header(12, 1, false), lookup("b12_unsigned", "j2k")),
+    ];
+    for (syntax, pixels, data) in streams {
+        let of = |data: &[u8]| decode(pixels.clone().compressed(syntax, data));
+        let whole = of(&data).unwrap();
+        // Behind the end there may be padding.
+        let padded = of(&[&data[..], &[0; 4]].concat()).unwrap();
+        assert!(padded[0].stored().iter().eq(whole[0].stored().iter()), "{syntax}");
+        let lengths = (data.len() / 4..data.len() - 9).step_by(7).chain(data.len() - 9..data.len());
+        for length in lengths {
+            let Err(error) = of(&data[..length]) else {
+                panic!("{syntax}: {length} of {} bytes were read", data.len())
+            };
+            assert!(matches!(error, Error::Codec { .. }), "{syntax}, {length}: {error}");
+        }
+        // Without the end marker alone, every pixel is there, but nothing says that it is the last.
+        if syntax != JPEG_2000 {
+            let error = of(&data[..data.len() - 2]).unwrap_err().to_string();
+            assert!(error.contains("no end marker (EOI, FFD9)"), "{syntax}: {error}");
+        }
     }
 }

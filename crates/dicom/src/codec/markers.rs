@@ -47,6 +47,19 @@ impl<'a> Markers<'a> {
         }
     }
 
+    /// Checks that the end marker (EOI) follows the last scan; segments before it are skipped. Where it is missing, the codestream was
+    /// cut, at best within its padding.
+    pub(crate) fn finish(mut self) -> Result<(), String> {
+        loop {
+            let marker = self
+                .next()
+                .map_err(|_| "the codestream is cut short: no end marker (EOI, FFD9) after the last scan")?;
+            if marker.code == EOI {
+                return Ok(());
+            }
+        }
+    }
+
     fn body(&mut self, code: u8) -> Result<Marker<'a>, String> {
         let rest = &self.data[self.position..];
         let length = rest.first_chunk::<2>().map_or(0, |bytes| usize::from(u16::from_be_bytes(*bytes)));

@@ -87,6 +87,7 @@ pub(crate) fn decode(data: &[u8], rows: usize, columns: usize, samples: usize) -
             _ => {}
         }
     }
+    markers.finish()?;
     let (frame, process) = state.ok_or("no frame header")?;
     let values = match process {
         Process::Dct(planes) => planes.interleaved(&frame),

@@ -69,6 +69,7 @@ pub(crate) fn decode(data: &[u8], rows: usize, columns: usize, samples: usize) -
             _ => {}
         }
     }
+    markers.finish()?;
     let precision = frame.map_or(0, |header| header.precision);
     Ok(Decoded { values, precision })
 }
