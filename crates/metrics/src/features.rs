@@ -40,6 +40,15 @@ pub enum FeatureError {
         /// The number of needed vectors.
         needed: usize,
     },
+    /// A reference whose images all have the same features.
+    #[error(
+        "no feature differs among the {images} images of the reference, so none can be scaled by its deviation; expected images that differ: \
+         are they copies of one, or all black?"
+    )]
+    Constant {
+        /// The number of images.
+        images: usize,
+    },
     /// Features of different extractors.
     #[error("features of {a} and of {b} values cannot be compared; extract both with the same network and layer")]
     Widths {

@@ -115,7 +115,7 @@ pub fn standardise(reference: &Features, other: &Features) -> Result<(Features, 
     let kept: Vec<usize> =
         (0..moments.len()).filter(|&at| moments[at].1 > 1e-10 * moments[at].0.abs().max(f64::MIN_POSITIVE)).collect();
     if kept.is_empty() {
-        return Err(FeatureError::Ragged { values: 0, width: 0 });
+        return Err(FeatureError::Constant { images: reference.count() });
     }
     let scaled = |set: &Features| {
         let value = |vector: &[f64], at: usize| (vector[at] - moments[at].0) / moments[at].1;

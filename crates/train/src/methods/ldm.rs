@@ -44,6 +44,8 @@ use std::path::Path;
 const PYRAMID_LEVELS: usize = 3;
 /// Maximum number of images that the latents' scale, or the reconstruction, is measured on.
 const MEASURED: usize = 256;
+/// Latents of a smaller standard deviation count as constant: dividing by it would make noise of rounding errors.
+const LEAST_DEVIATION: f64 = 1e-6;
 
 /// The training of the autoencoder.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +160,18 @@ fn reconstruction(network: &Autoencoder, images: Tensor<4>, precision: Precision
         .fold(Reconstruction::default(), Reconstruction::and)
 }
 
+/// Refuses latents that cannot be scaled to a deviation of 1.
+fn check_deviation(latent_std: f64, step: usize) -> Result<()> {
+    let found = if !latent_std.is_finite() {
+        "no finite numbers".to_owned()
+    } else if latent_std < LEAST_DEVIATION {
+        format!("constant (a standard deviation of {latent_std:e}, below {LEAST_DEVIATION:e})")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Latents { network: Role::Autoencoder.name(), step, found })
+}
+
 /// Measures the latents of a run's finished autoencoder and writes `latents.json`, if that is not done yet.
 fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Device) -> Result<LatentSpace> {
     let (network, state) = load_network(run, Role::Autoencoder, build_autoencoder(config, device)?)?;
@@ -182,10 +196,7 @@ fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Device) -> Resu
     });
     let mean = sum / count.max(1) as f64;
     let latent_std = (squares / count.max(1) as f64 - mean * mean).max(0.0).sqrt();
-    if latent_std.is_nan() || latent_std < 1e-6 {
-        let network = Role::Autoencoder.name();
-        return Err(Error::Diverged { network, step: state.step, loss: latent_std as f32 });
-    }
+    check_deviation(latent_std, state.step)?;
     let held_out = !sets.validation.is_empty();
     let shown = if held_out { sets.validation } else { sets.training };
     let mut found = Reconstruction::default();
@@ -303,6 +314,18 @@ pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<Loade
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn constant_latents_are_named_as_such() {
+        let said = |deviation| check_deviation(deviation, 7).unwrap_err().to_string();
+        assert!(
+            said(0.0).contains("autoencoder gives after step 7 are constant (a standard deviation of 0e0, below 1e-6)"),
+            "{}",
+            said(0.0)
+        );
+        assert!(said(f64::NAN).contains("are no finite numbers"), "{}", said(f64::NAN));
+        assert!(check_deviation(1e-3, 7).is_ok());
+    }
 
     fn error(value: impl Fn(usize, usize) -> f32) -> Tensor<4> {
         let values: Vec<f32> = (0..64).map(|i| value(i / 8, i % 8)).collect();
