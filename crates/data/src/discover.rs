@@ -123,7 +123,7 @@ impl Dataset {
             let path = root.to_path_buf();
             return Err(DataError::EmptyDataset { path, found: format!("looked for the layout {layout}{looked}") });
         }
-        let mut warnings: Vec<String> = found.left_out.warning().into_iter().collect();
+        let mut warnings: Vec<String> = found.left_out.words().into_iter().collect();
         if found.previews > 0 {
             warnings.push(format!(
                 "{} picture(s) have a DICOM file of the same name beside them, which is not read here: prepare the folder first \

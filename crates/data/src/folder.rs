@@ -1,6 +1,6 @@
 //! Folders of pictures that need not be pairs, such as predictions and ground truths, or generated and real images.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::discover::{MASK_SUFFIX, group_column, groups_by_id};
@@ -19,25 +19,62 @@ pub enum Kind {
     Masks,
 }
 
-/// The pictures in a folder and its subfolders, sorted, with their stems as keys.
+/// The pictures of one kind in a folder and its subfolders, told by their content or their ending.
+#[derive(Debug)]
+pub struct Listed {
+    /// The files, sorted by path.
+    pub files: Vec<PathBuf>,
+    /// How many files and folders were left out, by reason, in a sentence; none if nothing was.
+    pub left_out: Option<String>,
+    /// The folder that all files are in.
+    inner: PathBuf,
+}
+
+/// Lists the pictures of one kind in a folder and its subfolders. Hidden files, runs of pig and what is no picture are left out.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn list(folder: &Path, kind: Kind) -> Result<Listed> {
+    let named = match kind {
+        Kind::Images => folder_named(folder, &IMAGE_FOLDERS),
+        Kind::Masks => folder_named(folder, &MASK_FOLDERS),
+    };
+    let inner = named.as_deref().unwrap_or(folder);
+    let Tree { files, mut left_out, .. } = Tree::below(inner)?;
+    let is_suffixed = |path: &PathBuf| stem(path).ends_with(MASK_SUFFIX);
+    let mut files = match kind {
+        Kind::Images => files.into_iter().filter(|path| !is_suffixed(path)).collect(),
+        // In a folder of masks everything is one, whatever its name.
+        Kind::Masks if named.is_some() || !files.iter().any(is_suffixed) => files,
+        Kind::Masks => {
+            let (masks, others): (Vec<_>, Vec<_>) = files.into_iter().partition(is_suffixed);
+            let place = |path: &Path, name: &str| path.with_file_name(name.strip_suffix(MASK_SUFFIX).unwrap_or(name));
+            let images: HashSet<PathBuf> = masks.iter().map(|path| place(path, &stem(path))).collect();
+            let alone = others.iter().filter(|path| !images.contains(&path.with_file_name(stem(path)))).count();
+            left_out.add("pictures without NAME_mask beside them", alone);
+            masks
+        }
+    };
+    files.sort();
+    Ok(Listed { files, left_out: left_out.words(), inner: inner.to_path_buf() })
+}
+
+/// What [`list`] left out of a folder, in a sentence that names the folder; none if it left out nothing.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn left_out(folder: &Path, kind: Kind) -> Result<Option<String>> {
+    Ok(list(folder, kind)?.left_out.map(|words| format!("{}: {words}", folder.display())))
+}
+
+/// The pictures that [`list`] finds, with their stems as keys.
 ///
 /// # Errors
 /// When the folder cannot be read, holds no picture of the kind, or two of them share a stem.
 pub fn pictures(folder: &Path, kind: Kind) -> Result<BTreeMap<String, PathBuf>> {
-    let inner = match kind {
-        Kind::Images => folder_named(folder, &IMAGE_FOLDERS),
-        Kind::Masks => folder_named(folder, &MASK_FOLDERS),
-    };
-    let inner = inner.as_deref().unwrap_or(folder);
-    let files = Tree::below(inner)?.files;
-    let (masks, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| stem(path).ends_with(MASK_SUFFIX));
-    let chosen = match kind {
-        Kind::Images => others,
-        Kind::Masks if masks.is_empty() => others,
-        Kind::Masks => masks,
-    };
+    let Listed { files, inner, .. } = list(folder, kind)?;
     let mut pictures = BTreeMap::new();
-    for (name, path) in unique_ids(inner, &chosen).into_iter().zip(chosen) {
+    for (name, path) in unique_ids(&inner, &files).into_iter().zip(files) {
         let id = name.strip_suffix(MASK_SUFFIX).unwrap_or(&name).to_owned();
         if let Some(first) = pictures.insert(id.clone(), path.clone()) {
             return Err(DataError::DuplicateId { id, first, second: path });
@@ -181,8 +218,30 @@ mod tests {
         assert_eq!(ids(&pictures(folders.path(), Kind::Masks).unwrap()), ["m"]);
         let masks = [&flat, &suffix, &folders].map(|folder| has_masks(folder.path()).unwrap());
         assert_eq!(masks, [false, true, true]);
+        // In a folder of masks, some may have the ending.
+        let mixed = folder(&[("masks/a_mask.png", ""), ("masks/b.png", "")]);
+        assert_eq!(ids(&pictures(mixed.path(), Kind::Masks).unwrap()), ["a", "b"]);
         let empty = folder(&[("notes.txt", "")]);
         assert!(matches!(pictures(empty.path(), Kind::Masks), Err(DataError::NoPictures { .. })));
+    }
+
+    #[test]
+    fn pictures_are_told_by_content_and_the_rest_is_counted() {
+        let png = "\u{89}PNG\r\n\u{1a}\n";
+        let flat =
+            folder(&[("a.png", ""), ("b.jfif", ""), ("I.001", ""), ("notes.txt", ""), ("c.dat", "x"), ("._a.png", "")]);
+        for name in ["b.jfif", "I.001"] {
+            std::fs::write(flat.path().join(name), png.chars().map(|c| c as u8).collect::<Vec<u8>>()).unwrap();
+        }
+        std::fs::write(flat.path().join("Thumbs.db"), "").unwrap();
+        assert_eq!(ids(&pictures(flat.path(), Kind::Masks).unwrap()), ["I.001", "a", "b"]);
+        let words = "Left out: 2 hidden or a system's own, 1 that are no pictures.";
+        assert_eq!(list(flat.path(), Kind::Masks).unwrap().left_out.unwrap(), words);
+        assert!(left_out(flat.path(), Kind::Masks).unwrap().unwrap().ends_with(&format!(": {words}")));
+        let suffix = folder(&[("a.png", ""), ("a_mask.png", ""), ("b.png", "")]);
+        let words = left_out(suffix.path(), Kind::Masks).unwrap().unwrap();
+        assert!(words.ends_with(": Left out: 1 pictures without NAME_mask beside them."), "{words}");
+        assert_eq!(left_out(suffix.path(), Kind::Images).unwrap(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod augment;
 pub mod config;
+pub mod content;
 mod crop;
 mod decode;
 pub mod deform;
@@ -23,6 +24,7 @@ pub mod postprocess;
 pub mod preparation;
 pub mod prepared_set;
 pub mod read;
+pub mod remarks;
 pub mod resample;
 pub mod split;
 pub mod table;

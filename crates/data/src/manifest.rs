@@ -19,7 +19,7 @@ use crate::{
 const MAX_TABLE_BYTES: u64 = 256 << 20;
 
 /// The table in a data folder, in any case.
-const NAME: &str = "manifest.csv";
+pub(crate) const NAME: &str = "manifest.csv";
 
 /// A manifest: its columns and rows, with the line number of each row.
 #[derive(Debug)]

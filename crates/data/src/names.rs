@@ -10,8 +10,8 @@ pub const IMAGE_FOLDERS: [&str; 2] = ["images", "image"];
 /// Names of a folder of masks, in order of preference, in any case.
 pub const MASK_FOLDERS: [&str; 4] = ["masks", "mask", "labels", "label"];
 
-/// File name endings of pictures.
-pub(crate) const PICTURE_ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
+/// File name endings of pictures, in lower case.
+pub const PICTURE_ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
 
 /// Files that a run of pig holds, whichever kind of run it is.
 const RUN_FILES: [&str; 3] = ["config.toml", "splits.json", "preparation.json"];
@@ -58,8 +58,12 @@ pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The file name without its ending.
+/// The file name without its ending. Digits are no ending: `I.001` and `1.2.840` stay whole.
 pub(crate) fn stem(path: &Path) -> String {
+    let ending = path.extension().unwrap_or_default().to_string_lossy();
+    if !ending.is_empty() && ending.bytes().all(|byte| byte.is_ascii_digit()) {
+        return file_name(path);
+    }
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
@@ -95,7 +99,7 @@ pub(crate) fn unique_ids(root: &Path, pictures: &[PathBuf]) -> Vec<String> {
 
 /// A picture's path below `root` without its ending and without the folders that say "images" or "masks", in composed form.
 pub(crate) fn key(root: &Path, picture: &Path) -> String {
-    let relative = picture.strip_prefix(root).unwrap_or(picture).with_extension("");
+    let relative = picture.strip_prefix(root).unwrap_or(picture).with_file_name(stem(picture));
     let kept = relative.components().filter_map(|component| match component {
         Component::Normal(name) => Some(nfc(&name.to_string_lossy())),
         _ => None,
@@ -131,6 +135,8 @@ mod tests {
         assert_eq!(ids(&["Images/p/0.png", "Images/q/0.png", "Images/1.png"]), ["p_0", "q_0", "1"]);
         assert_eq!(ids(&["p/image/0.png", "q/image/0.png"]), ["p_0", "q_0"]);
         assert_eq!(ids(&["p/mask.png", "q/mask.png"]), ["p_mask", "q_mask"]);
+        assert_eq!(ids(&["I.001", "I.002", "a.jfif"]), ["I.001", "I.002", "a"]);
+        assert_eq!(ids(&["p/I.001", "q/I.001"]), ["p_I.001", "q_I.001"]);
     }
 
     #[test]

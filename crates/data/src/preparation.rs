@@ -15,6 +15,7 @@ use crate::intensity::{Histogram, IntensityMap, to_unit};
 use crate::placement::{Placement, offset};
 use crate::prepared_set::PreparedSet;
 use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask};
+use crate::remarks::exchanged;
 use crate::resample::{fit_within, resize_image, resize_mask_area, resize_mask_nearest};
 
 /// Everything that turns files into numbers and generated numbers into pixels. Stored with the run.
@@ -145,6 +146,7 @@ impl Preparation {
             image: self.fit_image(&image, window),
             mask: mask_unit,
             source_lesion_pixels: mask.lesion_pixels(),
+            mostly_lesion: 2 * mask.lesion_pixels() > mask.data.len(),
             lesion_pixels,
             from_colour: image.from_colour,
             turned: image.turned,
@@ -293,12 +295,13 @@ impl Preparation {
             vanished: Vec::new(),
             warnings: Vec::new(),
         };
-        let (mut empty, mut full, mut from_colour, mut turned) = (0, 0, 0, 0);
+        let (mut empty, mut full, mut covered, mut from_colour, mut turned) = (0, 0, 0, 0, 0);
         for (pair, id) in prepared.iter().zip(&set.ids) {
             set.images.extend_from_slice(&pair.image);
             set.masks.extend_from_slice(&pair.mask);
             empty += usize::from(pair.source_lesion_pixels == 0);
             full += usize::from(pair.mask.iter().all(|&value| value > 0.0));
+            covered += usize::from(pair.mostly_lesion);
             from_colour += usize::from(pair.from_colour);
             turned += usize::from(pair.turned);
             if pair.source_lesion_pixels > 0 && pair.lesion_pixels == 0 {
@@ -314,10 +317,14 @@ impl Preparation {
         warn(from_colour, "images are in colour and were reduced to gray by Rec. 601 luma (data.channels = 1).");
         warn(turned, "images carry an orientation tag and were turned as it says.");
         warn(set.vanished.len(), "masks have lesion in the file but none at this size; raise data.size.");
-        warn(full, "masks cover the whole image; check that lesion and background are not swapped.");
+        let swapped = exchanged(covered, total - empty, "data");
+        if swapped.is_none() {
+            warn(full, "masks cover the whole image; check that lesion and background are not swapped.");
+        }
         if empty == total {
             warn(empty, "masks are empty: nothing can be learnt about lesions. Check data.mask_values.");
         }
+        set.warnings.extend(swapped);
         set
     }
 }
@@ -331,6 +338,8 @@ pub struct PreparedPair {
     pub mask: Vec<f32>,
     /// Lesion pixels in the file.
     pub source_lesion_pixels: usize,
+    /// Whether lesion covers more than half of the mask in the file.
+    pub mostly_lesion: bool,
     /// Lesion pixels after resizing.
     pub lesion_pixels: usize,
     /// Whether a colour file was reduced to gray.

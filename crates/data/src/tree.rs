@@ -5,7 +5,9 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::content::holds_picture;
 use crate::error::{DataError, Result};
+use crate::manifest::NAME as TABLE_NAME;
 use crate::names::{file_name, is_left_out, is_one_of, is_picture_name, is_run, stem};
 
 /// Endings of files that lie beside pictures and are none: tables, texts, settings.
@@ -19,7 +21,11 @@ const HIDDEN: &str = "hidden or a system's own";
 const RUN: &str = "runs of pig";
 const LINK: &str = "links that lead nowhere or in a circle";
 const SPECIAL: &str = "pipes, sockets or devices";
-const OTHER: &str = "without a picture's ending";
+const TABLE: &str = "manifest.csv in subfolders, whose columns are not read";
+const OTHER: &str = "that are no pictures";
+
+/// Hidden files that pig itself leaves in folders.
+const OWN: [&str; 2] = [".lock", ".cases"];
 
 /// How many files and folders were left out, by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,8 +44,8 @@ impl LeftOut {
         }
     }
 
-    /// A sentence for the user; none if nothing was left out.
-    pub(crate) fn warning(&self) -> Option<String> {
+    /// The counts in words; none if nothing was left out.
+    pub(crate) fn words(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| format!("Left out: {self}."))
     }
 }
@@ -54,7 +60,8 @@ impl fmt::Display for LeftOut {
 /// The pictures below a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
-    /// The picture files, by their endings, sorted within each folder.
+    /// The picture files, sorted within each folder: those whose content is a picture, and those whose ending says so. What such a file
+    /// lacks is said where it is read.
     pub(crate) files: Vec<PathBuf>,
     /// Stems of DICOM files, with their folders.
     dicom: HashSet<PathBuf>,
@@ -96,8 +103,7 @@ impl Tree {
 
     fn take(&mut self, path: PathBuf) -> Result<()> {
         if is_left_out(&file_name(&path)) {
-            // Thumbnails and lock files that are no pictures are not missed by anybody.
-            self.left_out.add(HIDDEN, usize::from(is_picture_name(&path) || path.is_dir()));
+            self.left_out.add(HIDDEN, usize::from(!OWN.contains(&file_name(&path).as_str())));
             return Ok(());
         }
         match std::fs::metadata(&path) {
@@ -105,11 +111,13 @@ impl Tree {
             Ok(kind) if kind.is_dir() && is_run(&path) => self.left_out.add(RUN, 1),
             Ok(kind) if kind.is_dir() => return self.walk(&path),
             Ok(kind) if !kind.is_file() => self.left_out.add(SPECIAL, 1),
-            Ok(_) if is_picture_name(&path) => self.files.push(path),
+            Ok(_) if is_picture_name(&path) || holds_picture(&path) => self.files.push(path),
             Ok(_) => {
                 let ending = path.extension().unwrap_or_default().to_string_lossy();
                 let companion = is_one_of(&ending, &COMPANIONS) || (ending.is_empty() && !is_dicom(&path));
-                if !companion {
+                if is_one_of(&file_name(&path), &[TABLE_NAME]) && self.above.len() > 1 {
+                    self.left_out.add(TABLE, 1);
+                } else if !companion {
                     self.left_out.add(OTHER, 1);
                     if is_dicom(&path) {
                         self.dicom.insert(path.with_file_name(stem(&path)));

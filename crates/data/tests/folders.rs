@@ -113,7 +113,7 @@ fn hidden_files_and_runs_are_left_out_and_counted() {
     text(&dir.path().join("volume.nii.gz"), "");
     assert_eq!(found(dir.path()), expected(&[["a", "a.png", "a_mask.png"]]));
     let warnings = discover(dir.path()).unwrap().warnings;
-    assert_eq!(warnings[0], "Left out: 4 hidden or a system's own, 1 runs of pig, 1 without a picture's ending.");
+    assert_eq!(warnings[0], "Left out: 5 hidden or a system's own, 1 runs of pig, 1 that are no pictures.");
     assert_eq!(pictures(dir.path(), Kind::Images).unwrap().len(), 1);
 }
 

@@ -181,7 +181,17 @@ fn padding_keeps_the_aspect_ratio() {
     assert_eq!(preparation.load_mask(&dir.path().join("masks/a.png")).unwrap(), set.mask(0));
     let stretched = prepare(dir.path(), &config([8, 8], Intensity::Dtype)).unwrap().1;
     assert!(stretched.image(0).iter().chain(stretched.mask(0)).all(|&value| value == 1.0));
-    assert!(stretched.warnings[0].contains("1 of 1 masks cover the whole image"), "{:?}", stretched.warnings);
+    let words = "the masks of 1 of 1 picture(s) with lesion cover more than half of the picture";
+    for set in [&set, &stretched] {
+        assert!(set.warnings[0].starts_with(words), "{:?}", set.warnings);
+    }
+    // Where most masks are ordinary, the few that cover everything are told.
+    for name in ["b", "c"] {
+        gray8(&dir.path().join(format!("images/{name}.png")), 20, 10, |_, _| 255);
+        gray8(&dir.path().join(format!("masks/{name}.png")), 20, 10, |x, _| if x < 10 { 255 } else { 0 });
+    }
+    let set = prepare(dir.path(), &config([8, 8], Intensity::Dtype)).unwrap().1;
+    assert!(set.warnings[0].contains("1 of 3 masks cover the whole image"), "{:?}", set.warnings);
 }
 
 #[test]

@@ -13,13 +13,3 @@ pub(crate) fn unused_bits(pictures: usize, range: StoredRange) -> String {
          prepare.window = \"stored\" 0 and 65535."
     )
 }
-
-/// A warning if most masks with lesion cover more than half of their picture.
-pub(crate) fn exchanged(covered: usize, with_lesion: usize) -> Option<String> {
-    (2 * covered > with_lesion).then(|| {
-        format!(
-            "the masks of {covered} of {with_lesion} picture(s) with lesion cover more than half of the picture: lesion and \
-             background may be exchanged; name the values that mean lesion in prepare.mask_values."
-        )
-    })
-}

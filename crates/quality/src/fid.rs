@@ -10,7 +10,10 @@ use crate::{
     reference::{self, Known, Stored},
     sizes::{Sizes, agree},
 };
-use pig_data::DataConfig;
+use pig_data::{
+    DataConfig,
+    folder::{Kind, left_out},
+};
 use pig_metrics::{
     comparison::{Comparison, ComparisonSettings, compare, compare_with_statistics},
     radiomics::standardise,
@@ -71,6 +74,7 @@ pub fn with_file(
         }
         None => (None, None),
     };
+    let unlisted = left_out(other, Kind::Images)?;
     let (_, other) = network.extract(other, size)?;
     let extractor = network.extractor(size);
     let comparison = match known {
@@ -80,6 +84,7 @@ pub fn with_file(
         }
     };
     let mut warnings = comparison.warnings();
+    warnings.extend(unlisted);
     warnings.extend(unsaid);
     warnings.extend(unlike);
     warnings.extend(network.warning());
@@ -106,14 +111,17 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
     };
     let appearance = appearance(folders, known.as_ref(), (request.diversity_pairs, request.seed), data)?;
     let mut warnings = comparison.warnings();
+    for folder in folders {
+        warnings.extend(left_out(folder, Kind::Images)?);
+    }
     warnings.extend(unlike);
     if let FeatureKind::Inception(network) = features {
         warnings.extend(network.warning());
     }
-    let left_out = [reference.left_out, other.left_out];
-    for (folder, left_out) in folders.into_iter().zip(left_out).filter(|(_, left_out)| *left_out > 0) {
+    let without = [reference.left_out, other.left_out];
+    for (folder, count) in folders.into_iter().zip(without).filter(|(_, count)| *count > 0) {
         let folder = folder.display();
-        warnings.push(format!("{folder}: {left_out} image(s) with no lesion, or only isolated pixels, were left out"));
+        warnings.push(format!("{folder}: {count} image(s) with no lesion, or only isolated pixels, were left out"));
     }
-    Ok(Found { comparison, left_out, appearance: Some(appearance), warnings })
+    Ok(Found { comparison, left_out: without, appearance: Some(appearance), warnings })
 }

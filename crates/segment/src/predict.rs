@@ -8,7 +8,7 @@ use crate::{
 use burn::{module::Module, tensor::Device};
 use pig_data::{
     DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet,
-    folder::{Kind, pictures},
+    folder::{Kind, left_out, pictures},
     placement::Placement,
     png_file::write_gray_png,
     read::{read_image, read_mask},
@@ -166,6 +166,9 @@ fn subjects(data: &Path, model: &SegmentModel, observer: &dyn Observer) -> Resul
         Err(reason) => {
             let found = pictures(data, Kind::Images)?;
             note(observer, format!("no true masks: {reason}"));
+            if let Some(words) = left_out(data, Kind::Images)? {
+                note(observer, words);
+            }
             found.into_iter().map(|(id, image)| Subject { id, image, truth: None }).collect()
         }
     };

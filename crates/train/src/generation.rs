@@ -104,7 +104,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     if let Some(text) = loaded.run.unverified() {
         warn(observer, text);
     }
-    let given = GivenSet::open(&request.source, request.data.as_deref(), &loaded, device)?;
+    let given = GivenSet::open(&request.source, request.data.as_deref(), &loaded, device, observer)?;
     let has_masks = loaded.config.method.has_masks();
     let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), device)?;
     let initial = match &request.initial_noise {

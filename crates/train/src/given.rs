@@ -4,12 +4,16 @@ use crate::{
     Config, Error, Result,
     config::{GivenKind, Method},
     loaded::LoadedRun,
+    observer::{Observer, Silent, note},
     run_data::RunData,
     sampler::Sampler,
     samples::{Given, Samples},
 };
 use burn::tensor::Device;
-use pig_data::postprocess::clean_mask;
+use pig_data::{
+    folder::{Kind, Listed, list},
+    postprocess::clean_mask,
+};
 use pig_diffusion::sampler::SamplerKind;
 use pig_files::sha256;
 use std::path::{Path, PathBuf};
@@ -20,13 +24,13 @@ pub enum GivenSource {
     /// Nothing is given: the method makes everything from noise.
     #[default]
     Nothing,
-    /// The picture files of a folder, by name.
+    /// The masks of a folder, by path.
     MaskFolder(PathBuf),
     /// The run's own training cases, by id, as they were prepared.
     TrainingMasks,
     /// The masks of the pairs that another run makes for the same seeds.
     MasksFrom(PathBuf),
-    /// The picture files of a folder, by name. Masks are made for them.
+    /// The images of a folder, by path. Masks are made for them.
     ImageFolder(PathBuf),
 }
 
@@ -41,7 +45,7 @@ impl GivenSource {
     }
 
     /// The flag that selects the source.
-    fn flag(&self) -> &'static str {
+    pub fn flag(&self) -> &'static str {
         match self {
             Self::Nothing => "sampling without masks",
             Self::MaskFolder(_) => "--given-mask",
@@ -67,8 +71,14 @@ pub(crate) enum GivenSet {
 
 impl GivenSet {
     /// Reads `source`, after checking that the run's method can start from it.
-    /// `data` is the run's data folder, if it has moved.
-    pub(crate) fn open(source: &GivenSource, data: Option<&Path>, loaded: &LoadedRun, device: &Device) -> Result<Self> {
+    /// `data` is the run's data folder, if it has moved. `observer` is told what was left out of a folder.
+    pub(crate) fn open(
+        source: &GivenSource,
+        data: Option<&Path>,
+        loaded: &LoadedRun,
+        device: &Device,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
         if !loaded.config.takes(source.kind()) {
             return Err(refusal(source, loaded));
         }
@@ -76,14 +86,14 @@ impl GivenSet {
             GivenSource::Nothing => Ok(Self::Nothing),
             GivenSource::MaskFolder(folder) => {
                 let load = |path: &PathBuf| Ok(loaded.preparation.load_mask(path)?);
-                let masks: Result<Vec<Vec<f32>>> = picture_paths(folder, "--given-mask")?.iter().map(load).collect();
-                Ok(Self::Masks(masks?))
+                let paths = told(folder, Kind::Masks, source.flag(), observer)?;
+                Ok(Self::Masks(paths.iter().map(load).collect::<Result<_>>()?))
             }
             GivenSource::ImageFolder(folder) => {
                 check_resampling(&loaded.config)?;
                 let load = |path: &PathBuf| Ok(loaded.preparation.load_image(path)?);
-                let images: Result<Vec<Vec<f32>>> = picture_paths(folder, "--given-image")?.iter().map(load).collect();
-                Ok(Self::Images(images?))
+                let paths = told(folder, Kind::Images, source.flag(), observer)?;
+                Ok(Self::Images(paths.iter().map(load).collect::<Result<_>>()?))
             }
             GivenSource::TrainingMasks => Ok(Self::Masks(training_masks(data, loaded)?)),
             GivenSource::MasksFrom(run) => {
@@ -169,6 +179,15 @@ impl GivenSet {
     }
 }
 
+/// The pictures of a folder, after telling what was left out of it.
+fn told(folder: &Path, kind: Kind, flag: &str, observer: &dyn Observer) -> Result<Vec<PathBuf>> {
+    let Listed { files, left_out, .. } = given_pictures(folder, kind, flag)?;
+    if let Some(words) = left_out {
+        note(observer, format!("{flag}, {}: {words}", folder.display()));
+    }
+    Ok(files)
+}
+
 /// Resampling makes a transition several times. The transition must then depend on its start alone: DDIM without noise.
 fn check_resampling(config: &Config) -> Result<()> {
     let sample = &config.sample;
@@ -212,30 +231,26 @@ fn refusal(source: &GivenSource, loaded: &LoadedRun) -> Error {
 
 /// The masks that the run was trained on.
 fn training_masks(data: Option<&Path>, loaded: &LoadedRun) -> Result<Vec<Vec<f32>>> {
-    let run_data = RunData::found(data, &loaded.run, &crate::observer::Silent)?;
+    let run_data = RunData::found(data, &loaded.run, &Silent)?;
     run_data.check_unchanged(&loaded.run)?;
     let [training, _] = run_data.parts();
     Ok((0..training.len()).map(|index| training.mask(index).to_vec()).collect())
 }
 
-/// The picture files of a folder, sorted by name; `flag` is the flag that named the folder, for messages. Hidden files and those of the
-/// system (`._a.png`) are left out.
-pub fn picture_paths(folder: &Path, flag: &str) -> Result<Vec<PathBuf>> {
-    const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
-    let entries = std::fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
-    let is_picture = |path: &PathBuf| {
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        let hidden = path.file_name().is_some_and(|name| pig_data::names::is_left_out(&name.to_string_lossy()));
-        !hidden && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
-    };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_picture).collect();
-    paths.sort();
-    if paths.is_empty() {
-        return Err(Error::BadFile {
-            path: folder.to_owned(),
-            problem: format!("{flag} found no PNG, JPEG, TIFF or BMP file"),
-            advice: "give a folder of pictures",
-        });
+/// The pictures of one kind in a folder, sorted by path, and what was left out of it; `flag` is the flag that named the folder, for
+/// messages.
+///
+/// # Errors
+/// When the folder cannot be read or holds no such picture.
+pub fn given_pictures(folder: &Path, kind: Kind, flag: &str) -> Result<Listed> {
+    let listed = list(folder, kind)?;
+    if !listed.files.is_empty() {
+        return Ok(listed);
     }
-    Ok(paths)
+    let left_out = listed.left_out.map_or(String::new(), |words| format!(". {}", words.trim_end_matches('.')));
+    Err(Error::BadFile {
+        path: folder.to_owned(),
+        problem: format!("{flag} found no PNG, JPEG, TIFF or BMP file{left_out}"),
+        advice: "give a folder of pictures",
+    })
 }

@@ -6,14 +6,18 @@ use crate::{
     terminal::{Terminal, device},
 };
 use anyhow::{Context, bail};
+use pig_data::folder::Kind;
 use pig_train::{
     arrays::InitialNoise,
     generation::{Request, Summary, generate},
-    given::{GivenSource, picture_paths},
+    given::{GivenSource, given_pictures},
     imported::join::Join,
     run_dir::RunDir,
 };
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Makes pairs and prints whether image and mask belong together.
 pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
@@ -22,12 +26,8 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         (Some(count), ..) => (0..count).collect(),
         (None, Some(seeds), ..) => seeds.0.clone(),
         (None, None, Some(noise), _) => (0..InitialNoise::count(noise)? as u64).collect(),
-        (None, None, None, GivenSource::MaskFolder(folder)) => {
-            (0..picture_paths(folder, "--given-mask")?.len() as u64).collect()
-        }
-        (None, None, None, GivenSource::ImageFolder(folder)) => {
-            (0..picture_paths(folder, "--given-image")?.len() as u64).collect()
-        }
+        (None, None, None, GivenSource::MaskFolder(folder)) => of_each(folder, Kind::Masks, source.flag())?,
+        (None, None, None, GivenSource::ImageFolder(folder)) => of_each(folder, Kind::Images, source.flag())?,
         (None, None, None, _) => bail!("the number of pairs to make is not given; give --count N or --seeds A-B"),
     };
     let seeds = asked.shard.map_or(seeds.clone(), |shard| shard.of(&seeds));
@@ -52,6 +52,11 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         print(&summary, asked);
     }
     Ok(exit_code(summary.outcome))
+}
+
+/// A seed for each picture of a folder.
+fn of_each(folder: &Path, kind: Kind, flag: &str) -> anyhow::Result<Vec<u64>> {
+    Ok((0..given_pictures(folder, kind, flag)?.files.len() as u64).collect())
 }
 
 /// The run whose configuration is used: the given run, or else the first of model_y and model_x that is a run.

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::ensure;
 use pig_data::{
     DataConfig,
-    folder::{Groups, Kind, matched},
+    folder::{Groups, Kind, left_out, matched},
     read::{RawMask, read_mask},
     table::write_csv,
 };
@@ -95,6 +95,11 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
     data.check()?;
     let settings = settings(asked)?;
     let files = matched(&asked.pred, &asked.truth, Kind::Masks)?;
+    for folder in [&asked.pred, &asked.truth] {
+        if let Some(words) = left_out(folder, Kind::Masks)? {
+            eprintln!("warning: {words}");
+        }
+    }
     let stems = files.iter().map(|(id, ..)| id.as_str());
     let column = data.group_column.as_deref();
     let groups = match &asked.manifest {

@@ -1,8 +1,9 @@
 //! Notes about what was measured on the images of a folder.
 
 use super::look::CaseLook;
-use crate::remarks::{USED_BITS, exchanged, unused_bits};
+use crate::remarks::{USED_BITS, unused_bits};
 use crate::sources::StoredRange;
+use pig_data::remarks::exchanged;
 
 /// Notes about bits that pictures leave unused, and about masks that may be exchanged with their background.
 pub(super) fn remarks(looks: &[Option<CaseLook>]) -> Vec<String> {
@@ -24,5 +25,5 @@ pub(super) fn remarks(looks: &[Option<CaseLook>]) -> Vec<String> {
             covered += usize::from(2 * lesions.iter().sum::<usize>() > case.size[0] * case.size[1]);
         }
     }
-    bits.into_iter().chain(exchanged(covered, with_lesion)).collect()
+    bits.into_iter().chain(exchanged(covered, with_lesion, "prepare")).collect()
 }

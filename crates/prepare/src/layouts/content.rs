@@ -1,10 +1,11 @@
 //! What a file holds, told by its content; its name decides only where the content says nothing.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
+use pig_data::content::is_picture;
+use pig_data::names::PICTURE_ENDINGS;
 
 /// The kind of a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,19 +19,15 @@ pub(crate) enum Kind {
 /// How many bytes of a file are looked at: enough for a NIfTI-1 header, which has 348 bytes, behind the header of a gzip file.
 const HEAD_BYTES: usize = 1024;
 
-/// Endings that are not part of a file's stem.
-const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
+/// Endings that are not part of a file's stem, beside those of pictures.
 const DICOM: [&str; 3] = ["dcm", "dicom", "ima"];
 const TABLES: [&str; 3] = ["csv", "xml", "json"];
-
-/// Sizes that the second header of a BMP file can have.
-const BMP_HEADERS: [u32; 7] = [12, 40, 52, 56, 64, 108, 124];
 
 /// The kind of a file. A file whose content is unknown, but whose ending promises a picture or volume, counts as what its ending
 /// says: it is damaged, and reading it gives the error.
 pub(crate) fn kind_of(path: &Path, name: &str) -> Kind {
     let mut head = Vec::with_capacity(HEAD_BYTES);
-    let read = File::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
+    let read = pig_files::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
     if read.is_err() {
         return by_ending(name);
     }
@@ -60,15 +57,6 @@ fn by_content(head: &[u8]) -> Option<Kind> {
     None
 }
 
-fn is_picture(head: &[u8]) -> bool {
-    let number = |at: usize| Some(u32::from_le_bytes(head.get(at..at + 4)?.try_into().ok()?));
-    let bmp = || number(14).is_some_and(|size| BMP_HEADERS.contains(&size)) && number(6) == Some(0);
-    head.starts_with(b"\x89PNG\r\n\x1a\n")
-        || head.starts_with(&[0xff, 0xd8, 0xff])
-        || [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|mark| head.starts_with(*mark))
-        || (head.starts_with(b"BM") && bmp())
-}
-
 fn is_nifti(head: &[u8]) -> bool {
     let size = head.get(..4);
     (size == Some(&348_i32.to_le_bytes()) || size == Some(&348_i32.to_be_bytes())) && head.get(344..347) == Some(b"n+1")
@@ -77,7 +65,7 @@ fn is_nifti(head: &[u8]) -> bool {
 fn by_ending(name: &str) -> Kind {
     let lower = name.to_lowercase();
     let ending = lower.rsplit_once('.').map_or("", |(_, ending)| ending);
-    if PICTURES.contains(&ending) {
+    if PICTURE_ENDINGS.contains(&ending) {
         Kind::Picture
     } else if ending == "nii" || lower.ends_with(".nii.gz") {
         Kind::Nifti
@@ -97,7 +85,7 @@ pub(crate) fn stem(name: &str) -> &str {
     }
     let known = |ending: &str| {
         let ending = ending.to_lowercase();
-        ending == "nii" || [&PICTURES[..], &DICOM, &TABLES].iter().any(|list| list.contains(&ending.as_str()))
+        ending == "nii" || [&PICTURE_ENDINGS[..], &DICOM, &TABLES].iter().any(|list| list.contains(&ending.as_str()))
     };
     match name.rsplit_once('.') {
         Some((stem, ending)) if !stem.is_empty() && known(ending) => stem,

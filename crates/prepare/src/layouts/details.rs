@@ -70,7 +70,7 @@ impl<'a> Details<'a> {
                     path: self.table.path.clone(),
                     line: row.line,
                     problem: format!(
-                        "{name:?} is in line {}, too, with another {detail}; expected one row for each image; correct the manifest",
+                        "{name:?} is in line {}, too, with another {detail}; expected one row for each image",
                         first.line
                     ),
                 }
@@ -122,7 +122,7 @@ impl<'a> Details<'a> {
     /// A positive number of millimetres; `None` if the table has none.
     fn length(&self, row: Row<'_>, name: &str) -> Result<Option<f64>> {
         let Some(column) = self.table.column(name) else { return Ok(None) };
-        let expected = "a number of millimetres above 0, or nothing; correct the manifest";
+        let expected = "a number of millimetres above 0, or nothing";
         let found = row.number(column, expected)?;
         match found {
             Some(length) if !(length.is_finite() && length > 0.0) => Err(DataError::BadManifest {

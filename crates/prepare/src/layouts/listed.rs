@@ -76,7 +76,7 @@ impl Listed<'_> {
             path: details.table.path.clone(),
             line: row.line,
             problem: format!(
-                "the image {} is in line {}, too, with {problem}; expected the same in both; correct the manifest",
+                "the image {} is in line {}, too, with {problem}; expected the same in both",
                 self.entry.place, self.line
             ),
         };
@@ -124,7 +124,7 @@ impl Listed<'_> {
                 path: details.table.path.clone(),
                 line: self.line,
                 problem: format!(
-                    "{} is neither a picture nor a DICOM or NIfTI file by its content; expected an image; correct the manifest",
+                    "{} is neither a picture nor a DICOM or NIfTI file by its content; expected an image",
                     self.entry.place
                 ),
             })

@@ -2,7 +2,7 @@
 
 use crate::prepared_folder::{CaseNote, Description};
 use crate::record::{Grouping, Record};
-use crate::remarks::exchanged;
+use pig_data::remarks::exchanged;
 
 /// Notes for the user about the records.
 pub(super) fn notes(records: &[Record], description: &Description) -> Vec<String> {
@@ -81,5 +81,5 @@ pub(super) fn warnings(records: &[Record]) -> Vec<String> {
     };
     let with_lesion = records.iter().filter(lesion).count();
     let covered = records.iter().filter(most).count();
-    exchanged(covered, with_lesion).into_iter().collect()
+    exchanged(covered, with_lesion, "prepare").into_iter().collect()
 }

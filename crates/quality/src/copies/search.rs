@@ -9,7 +9,7 @@ use crate::{
 };
 use pig_data::{
     DataConfig,
-    folder::{Kind, has_masks, pictures},
+    folder::{Kind, has_masks, left_out, pictures},
 };
 use pig_metrics::nearest::{Closest, CopySearch, Neighbour, Shape, nearest, nearest_features, nearest_masks};
 use pig_report::Picture;
@@ -51,6 +51,9 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
     let folders = Sets { training: &request.training, held_out: &request.held_out, generated: &request.generated };
     let images = folders.map(|folder| Ok(pictures(folder, Kind::Images)?))?;
     let mut warnings: Vec<String> = disjoint(request, &images, data)?.into_iter().collect();
+    for folder in folders.all() {
+        warnings.extend(left_out(folder, Kind::Images)?);
+    }
     let mut found = vec![of_pixels(&images, request)?];
     if let Some(network) = network {
         warnings.extend(network.warning());
