@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Folder, TINY, interruptible, json, pig, pig_with, stderr, success, with_default_signals};
+use common::{Folder, TINY, dicom, interruptible, json, pig, pig_with, stderr, stdout, success, with_default_signals};
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
@@ -121,4 +121,46 @@ fn an_interrupted_sampling_keeps_its_pairs() {
     let made = json(&output)["made"].as_u64().unwrap();
     assert!((1..8).contains(&made), "{made} pairs were made");
     assert_eq!(written() as u64, made);
+}
+
+/// Whether a process catches SIGINT by now; elsewhere than on Linux, a moment counts as enough.
+fn catches_interrupts(child: &Child) -> bool {
+    if !cfg!(target_os = "linux") {
+        std::thread::sleep(Duration::from_millis(200));
+        return true;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 0b10 != 0))
+}
+
+/// What was looked at until then says nothing of the folder: no verdict is printed.
+#[test]
+fn an_interrupted_inspection_gives_no_verdict() {
+    let folder = Folder::new();
+    let source = folder.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("0.dcm"), dicom("1.2.3.4", &[((0x0010, 0x0010), "PN", b"Somebody".to_vec())])).unwrap();
+    // Files enough that the interrupt comes before the last of them.
+    for index in 1..6000 {
+        std::fs::hard_link(source.join("0.dcm"), source.join(format!("{index}.dcm"))).unwrap();
+    }
+    let source = folder.at("source");
+    for extra in [&[][..], &["--privacy"], &["--json"], &["--privacy", "--json"]] {
+        let asked = [&["inspect", &source][..], extra].concat();
+        let child = interruptible(&asked).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for(|| catches_interrupts(&child));
+        kill(&child, "-INT");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{extra:?}: {}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains("still to look at; nothing can be said of the folder"), "{extra:?}: {said}");
+        if extra.contains(&"--json") {
+            let said = json(&output);
+            assert_eq!(said["finished"], false, "{extra:?}");
+            assert!(said["left"].as_u64() > Some(0) && said.as_object().unwrap().len() == 2, "{said}");
+        } else {
+            assert_eq!(stdout(&output), "", "{extra:?}");
+        }
+    }
 }
