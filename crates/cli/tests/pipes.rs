@@ -66,7 +66,6 @@ fn files_that_are_named_on_the_command_line() {
         &["segment", "evaluate", "--pred", &data, "--truth", &data, "--manifest", &given],
         &["fid", "calc", &data, &data, "--features", "radiomics", "--manifest", &given],
         &["prepare", &data, &out, "--key", &given],
-        &["export", &data, "--format", "monai", "--out", &out, "--real", &data, "--share", "0.5", "--splits", &given],
     ] {
         assert_refused(arguments, "pipe");
         assert!(!folder.path().join("out").exists(), "{arguments:?}");
@@ -114,23 +113,26 @@ fn files_of_a_run() {
     let last = std::fs::read_to_string(folder.path().join("run/checkpoints/joint/last")).unwrap();
     let step = format!("checkpoints/joint/{last}");
     let sample = ["sample", "--run", &run, "--out", &pairs, "--count", "1"];
-    for (name, resumes) in [
-        ("config.toml", true),
-        ("preparation.json", true),
-        ("splits.json", true),
-        ("metrics.jsonl", true),
-        ("log.txt", true),
-        ("checkpoints/joint/last", true),
-        (&format!("{step}/state.json"), true),
-        (&format!("{step}/ema.safetensors"), false),
+    let resume = ["train", "--resume", &run];
+    let special = "a pipe, a socket or a device";
+    for (name, arguments, words) in [
+        ("config.toml", &resume[..], "config.toml is missing"),
+        ("preparation.json", &resume, "preparation.json is missing"),
+        ("splits.json", &resume, "splits.json is missing"),
+        ("metrics.jsonl", &resume, special),
+        ("log.txt", &resume, special),
+        ("provenance.json", &resume, special),
+        ("data-path.txt", &resume, special),
+        ("checkpoints/joint/last", &resume, special),
+        (&format!("{step}/state.json"), &resume, special),
+        (&format!("{step}/ema.safetensors"), &sample, special),
     ] {
         let path = folder.path().join("run").join(name);
         let kept = std::fs::read(&path).unwrap();
         pipe(&path);
-        let arguments = if resumes { &["train", "--resume", &run][..] } else { &sample };
         let output = output(arguments);
         assert_eq!(output.status.code(), Some(1), "{name}: {}", stderr(&output));
-        assert!(stderr(&output).contains("a pipe, a socket or a device"), "{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{name}: {}", stderr(&output));
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, kept).unwrap();
     }
@@ -140,4 +142,8 @@ fn files_of_a_run() {
         &[&sample[..3], &["--out", &folder.at("other"), "--initial-noise", &folder.at("noise.npz")]].concat(),
         "noise.npz",
     );
+    pipe(&folder.path().join("splits.json"));
+    let (exported, splits) = (folder.at("exported"), folder.at("splits.json"));
+    let join = ["--real", &data, "--share", "0.5", "--splits", &splits];
+    assert_refused(&[&["export", &pairs, "--format", "monai", "--out", &exported][..], &join].concat(), "splits.json");
 }
