@@ -144,6 +144,6 @@ fn files_of_a_run() {
     );
     pipe(&folder.path().join("splits.json"));
     let (exported, splits) = (folder.at("exported"), folder.at("splits.json"));
-    let join = ["--real", &data, "--share", "0.5", "--splits", &splits];
+    let join = ["--real", &data, "--count", "1", "--splits", &splits];
     assert_refused(&[&["export", &pairs, "--format", "monai", "--out", &exported][..], &join].concat(), "splits.json");
 }
