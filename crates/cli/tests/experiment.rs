@@ -160,6 +160,7 @@ fn a_dry_run_writes_nothing() {
         text.contains("[crossval]") && text.contains("pig-add-4") && text.contains("numbers say nothing"),
         "{text}"
     );
+    assert!(text.find("pig-add-4") < text.find("[crossval]"), "the configuration comes before the answer: {text}");
     assert!(!folder.path().join("out").exists());
     let output = run(&experiment(&folder, "table2", "out", &["--arm", "unknown"]));
     assert_eq!(output.status.code(), Some(1));

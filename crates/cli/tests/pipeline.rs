@@ -235,6 +235,31 @@ fn doctor() {
 }
 
 #[test]
+fn train_without_a_configuration_tells_what_it_found_and_what_to_set() {
+    let folder = Folder::with_data();
+    let (data, run) = (folder.at("data"), folder.at("run"));
+    // The folder exists, so nothing is trained.
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(folder.path().join("run/x"), "x").unwrap();
+    let rows: Vec<String> = (0..8).map(|i| format!("a{i:02},g{}\n", i / 2)).collect();
+    std::fs::write(folder.path().join("data/manifest.csv"), format!("id,near_duplicate_group\n{}", rows.concat()))
+        .unwrap();
+    let output = pig(&["train", "--data", &data, "--out", &run, "--set", "data.size=32"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    let found = "found 8 pairs, gray, 16x16, 8 bits, column near_duplicate_group with 4 groups, no patients";
+    assert!(told.contains(found), "{told}");
+    let section = "[data]\nsize = 32\nchannels = 1\ngroup_column = \"near_duplicate_group\"\n";
+    assert!(told.contains(section) && told.contains("pig train --config configs/hq.toml"), "{told}");
+    // The configuration that it names needs no column of patients.
+    let preset = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/hq.toml");
+    let next = ["train", "--config", preset, "--dry-run", "--data", &data, "--out", &folder.at("next")];
+    let told = stderr(&success(pig_with(&next, &[])));
+    assert!(told.contains("the split is by the column \"near_duplicate_group\""), "{told}");
+    assert!(told.contains("The manifest names no patients"), "{told}");
+}
+
+#[test]
 fn a_dry_run_tells_and_writes_nothing() {
     let folder = Folder::with_data();
     let before = folder.snapshot();
@@ -248,6 +273,18 @@ fn a_dry_run_tells_and_writes_nothing() {
     }
     assert!(folder.snapshot() == before, "the disk was changed");
     let text = success(pig_with(&["train", "--dry-run", "--data", &data, "--out", &run], &[]));
-    assert!(stdout(&text).contains("steps = 3") && stdout(&text).contains("# model_y:"), "{}", stdout(&text));
+    let said = stdout(&text);
+    assert!(
+        said.contains("steps = 3") && said.contains("# model_y:") && said.contains("# it can be trained here"),
+        "{said}"
+    );
+    assert!(said.find("# it can be trained here") < said.find("[data]"), "the configuration comes first: {said}");
+    let told = stderr(&text);
+    assert!(told.contains("found 8 pairs, gray, 16x16, 8 bits, no column that groups them, no patients"), "{told}");
+    // A training that no machine can hold is refused before anything is read.
+    let huge =
+        pig_with(&["train", "--dry-run", "--data", &data, "--out", &run], &["data.size=8192", "train.batch_size=1000"]);
+    assert_eq!(huge.status.code(), Some(1));
+    assert!(stderr(&huge).contains("of memory") && stderr(&huge).contains("8192 x 8192"), "{}", stderr(&huge));
     assert!(folder.snapshot() == before, "the disk was changed");
 }

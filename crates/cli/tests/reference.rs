@@ -99,7 +99,11 @@ struct AnyFile {
 /// The schema for editors. The derive does not know the aliases of variants, so they are added here.
 fn schema() -> Value {
     let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<AnyFile>().to_value();
-    for (item, word, other) in [("OptimizerKind", "adamw", "adam-w"), ("BetaSchedule", "cosine", "squaredcos_cap_v2")] {
+    for (item, word, other) in [
+        ("OptimizerKind", "adamw", "adam-w"),
+        ("BetaSchedule", "cosine", "squaredcos_cap_v2"),
+        ("Colour", "luma", "gray"),
+    ] {
         let words = schema["definitions"][item]["oneOf"].as_array_mut().unwrap();
         let place = words.iter().position(|known| known["const"] == word).unwrap() + 1;
         words.insert(

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::channels::Channels;
 use crate::error::{DataError, Result};
 
 /// The greatest width or height that can be set.
@@ -21,17 +22,18 @@ pub struct DataConfig {
     /// Number of slices of a volume, stacked from top to bottom in one picture; each is `size[0] / slices` pixels high. For networks
     /// with three spatial axes (`spatial_dims = 3`). 1 for single pictures.
     pub slices: usize,
-    /// Channels of the prepared images: 1 (colour becomes gray by Rec. 601 luma, with a warning) or 3 (gray is
-    /// copied to three channels).
-    pub channels: usize,
+    /// Channels of the prepared images: `"auto"` (3 if most images are in colour, else 1), 1 (colour becomes gray by Rec. 601 luma,
+    /// with a warning) or 3 (gray is copied to three channels, with a warning). A run stores the number; a frozen model_y decides it.
+    pub channels: Channels,
     /// How raw values map to [-1, 1]: `auto`, `dtype`, `dataset-percentile`, `window` or `per-image`.
     pub intensity: Intensity,
     /// Centre of the window in raw values; required with `intensity = "window"`.
     pub window_center: Option<f64>,
     /// Width of the window in raw values; required with `intensity = "window"`.
     pub window_width: Option<f64>,
-    /// The manifest column that names the patient or group by which the data is split. If not set, the column `patient`
-    /// is used if there is one, else `group`.
+    /// The manifest column that names the patient or group by which the data is split. If not set, or `"auto"`, it is the first of
+    /// `patient`, `patient_id`, `subject`, `group` and `near_duplicate_group` that the manifest has; without any, every image is a group.
+    #[serde(deserialize_with = "column_or_auto")]
     pub group_column: Option<String>,
     /// The values that mean lesion in masks with more than two values: a gray value, a colour `"#rrggbb"`, or a list of
     /// these. Every other value is background. Not needed for masks with two values.
@@ -56,7 +58,7 @@ impl Default for DataConfig {
         Self {
             size: [64, 64],
             slices: 1,
-            channels: 1,
+            channels: Channels::Auto,
             intensity: Intensity::Auto,
             window_center: None,
             window_width: None,
@@ -96,8 +98,8 @@ impl DataConfig {
             let expected = "\"none\" if data.slices is above 1: a crop would move the borders between slices";
             return invalid("crop", "\"blank-borders\"".to_owned(), expected);
         }
-        if !matches!(self.channels, 1 | 3) {
-            return invalid("channels", self.channels.to_string(), "1 (gray) or 3 (colour)");
+        if !matches!(self.channels, Channels::Auto | Channels::Count(1 | 3)) {
+            return invalid("channels", self.channels.to_string(), "\"auto\", 1 (gray) or 3 (colour)");
         }
         if self.mask_values.as_ref().is_some_and(|values| values.0.is_empty()) {
             return invalid("mask_values", "[]".to_owned(), "at least one gray value or colour");
@@ -311,4 +313,9 @@ pub fn size_from_one_or_two<'de, D: Deserializer<'de>>(deserializer: D) -> std::
         SizeWord::Square(side) => [side, side],
         SizeWord::Both(size) => size,
     })
+}
+
+/// Reads the name of a column; `auto` is no name.
+pub fn column_or_auto<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|name| name != "auto"))
 }

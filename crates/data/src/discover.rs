@@ -20,8 +20,14 @@ use crate::tree::{LeftOut, Tree};
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
 
-/// Columns that name the group when the configuration does not, in order of preference.
-const GROUP_COLUMNS: [&str; 2] = ["patient", "group"];
+/// Columns of a manifest that name the patient, in order of preference.
+pub const PATIENT_COLUMNS: [&str; 3] = ["patient", "patient_id", "subject"];
+
+/// The column for groups of images that look alike.
+const NEAR_DUPLICATES: &str = "near_duplicate_group";
+
+/// Further columns by which a split keeps pairs together, in order of preference, where no column names the patient.
+pub const OTHER_GROUP_COLUMNS: [&str; 2] = ["group", NEAR_DUPLICATES];
 
 /// How a data folder is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -377,6 +383,12 @@ fn assign_groups(
     };
     let groups = groups_by_id(manifest, column)?;
     let name = manifest.columns[column].clone();
+    if config.group_column.is_none() && name.eq_ignore_ascii_case(NEAR_DUPLICATES) {
+        warnings.push(format!(
+            "The manifest names no patients: the split keeps the groups of the column {name:?} together, but other images of one \
+             patient may be in training and in validation."
+        ));
+    }
     let mut missing: Vec<&str> = Vec::new();
     for pair in pairs.iter_mut() {
         match value_of(&groups, &pair.id) {
@@ -397,7 +409,7 @@ fn assign_groups(
 
 /// The column that names the group when the configuration does not.
 pub(crate) fn group_column(manifest: &Manifest) -> Result<Option<usize>> {
-    for name in GROUP_COLUMNS {
+    for name in PATIENT_COLUMNS.into_iter().chain(OTHER_GROUP_COLUMNS) {
         if let Some(column) = manifest.column_once(name)? {
             return Ok(Some(column));
         }

@@ -369,7 +369,7 @@ pub enum DataError {
     },
 
     /// The output folder holds samples of another model or made with other settings.
-    #[error("{path}: made with {what} {found}; expected {expected}; choose another --out, \
+    #[error("{path}: made with {what} {found}; expected {expected}{differences}; choose another --out, \
              so that no sample is overwritten",
             path = path.display())]
     ForeignSample {
@@ -381,6 +381,8 @@ pub enum DataError {
         found: String,
         /// The value of this run.
         expected: String,
+        /// Which settings differ, if `what` is their hash: in brackets, with both values; else empty.
+        differences: String,
     },
 
     /// A file could not be written.

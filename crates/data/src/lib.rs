@@ -3,6 +3,8 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod augment;
+pub mod channels;
+pub mod colour;
 pub mod config;
 pub mod content;
 mod crop;
@@ -27,12 +29,14 @@ pub mod read;
 pub mod remarks;
 pub mod resample;
 pub mod split;
+pub mod survey;
 pub mod table;
 mod table_text;
 mod tiff_kinds;
 mod tree;
 pub mod write;
 
+pub use channels::Channels;
 pub use config::{AugmentConfig, DataConfig};
 pub use discover::{Dataset, GroupSource, Layout, PairEntry};
 pub use error::{DataError, Result};

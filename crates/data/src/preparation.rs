@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::colour;
 use crate::config::{Crop, DataConfig, Intensity, MaskResize, Resize};
 use crate::crop::Window;
 use crate::discover::{Dataset, PairEntry};
@@ -22,7 +23,7 @@ use crate::resample::{fit_within, resize_image, resize_mask_area, resize_mask_ne
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preparation {
-    /// The configuration that it was fitted with.
+    /// The configuration that it was fitted with; `channels` is a number.
     pub config: DataConfig,
     /// The measured map of raw values to [-1, 1].
     pub intensity: IntensityMap,
@@ -65,6 +66,7 @@ impl Preparation {
     /// pixels have no contrast.
     pub fn fit(dataset: &Dataset, training_ids: &[String], config: &DataConfig) -> Result<Self> {
         config.check()?;
+        let (config, _) = colour::resolve(dataset, config)?;
         let training = training_pairs(dataset, training_ids)?;
         let headers = check_headers(dataset)?;
         let bit_depth = headers.iter().map(|header| header.bit_depth).max().unwrap_or(8);
@@ -80,7 +82,7 @@ impl Preparation {
         let intensity = match chosen {
             Intensity::DatasetPercentile => {
                 measured_images = training.len();
-                measure(dataset, &training, config)?
+                measure(dataset, &training, &config)?
             }
             Intensity::Window => {
                 let (centre, width) =
@@ -92,7 +94,7 @@ impl Preparation {
                 IntensityMap::Dtype { maximum: if bit_depth == 16 { u16::MAX } else { 255 } }
             }
         };
-        Ok(Self { config: config.clone(), intensity, bit_depth, measured_images })
+        Ok(Self { config, intensity, bit_depth, measured_images })
     }
 
     /// Reads and prepares all pairs, in parallel and in the order of `dataset`. `progress` is called with the number of
@@ -148,7 +150,8 @@ impl Preparation {
             source_lesion_pixels: mask.lesion_pixels(),
             mostly_lesion: 2 * mask.lesion_pixels() > mask.data.len(),
             lesion_pixels,
-            from_colour: image.from_colour,
+            from_colour: image.from_colour(),
+            from_gray: image.from_gray(),
             turned: image.turned,
         })
     }
@@ -198,7 +201,7 @@ impl Preparation {
 
     /// As [`Preparation::load_image`]; also returns the position of the prepared picture in the file's picture.
     pub fn load_image_placed(&self, path: &Path) -> Result<(Vec<f32>, Placement)> {
-        let image = read_image(path, self.config.channels)?;
+        let image = read_image(path, self.config.channels.count())?;
         let (found, expected) = (image.bit_depth(), self.bit_depth);
         let has_one_range =
             matches!(self.intensity, IntensityMap::DatasetPercentile { .. } | IntensityMap::Window { .. });
@@ -247,7 +250,7 @@ impl Preparation {
         }
     }
 
-    /// Values in [-1, 1] as 8-bit gray for display: -1 is black and +1 white, whatever the range of the source.
+    /// Values in [-1, 1] as bytes for display: -1 becomes 0 and +1 255 in each channel, whatever the range of the source.
     pub fn display(unit: &[f32]) -> Vec<u8> {
         unit.iter().map(|&value| ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8).collect()
     }
@@ -287,15 +290,15 @@ impl Preparation {
         let mut set = PreparedSet {
             size: self.config.size,
             slices: self.config.slices,
-            channels: self.config.channels,
+            channels: self.config.channels.count(),
             ids: dataset.ids(),
             groups: dataset.pairs.iter().map(|pair| pair.group.clone()).collect(),
-            images: Vec::with_capacity(prepared.len() * height * width * self.config.channels),
+            images: Vec::with_capacity(prepared.len() * height * width * self.config.channels.count()),
             masks: Vec::with_capacity(prepared.len() * height * width),
             vanished: Vec::new(),
             warnings: Vec::new(),
         };
-        let (mut empty, mut full, mut covered, mut from_colour, mut turned) = (0, 0, 0, 0, 0);
+        let (mut empty, mut full, mut covered, mut from_colour, mut from_gray, mut turned) = (0, 0, 0, 0, 0, 0);
         for (pair, id) in prepared.iter().zip(&set.ids) {
             set.images.extend_from_slice(&pair.image);
             set.masks.extend_from_slice(&pair.mask);
@@ -303,6 +306,7 @@ impl Preparation {
             full += usize::from(pair.mask.iter().all(|&value| value > 0.0));
             covered += usize::from(pair.mostly_lesion);
             from_colour += usize::from(pair.from_colour);
+            from_gray += usize::from(pair.from_gray);
             turned += usize::from(pair.turned);
             if pair.source_lesion_pixels > 0 && pair.lesion_pixels == 0 {
                 set.vanished.push(id.clone());
@@ -314,7 +318,11 @@ impl Preparation {
                 set.warnings.push(format!("{count} of {total} {text}"));
             }
         };
-        warn(from_colour, "images are in colour and were reduced to gray by Rec. 601 luma (data.channels = 1).");
+        warn(
+            from_colour,
+            "images are in colour and were reduced to gray by Rec. 601 luma (data.channels = 1); data.channels = 3 keeps the colour.",
+        );
+        warn(from_gray, "images are gray and were copied to three channels (data.channels = 3).");
         warn(turned, "images carry an orientation tag and were turned as it says.");
         warn(set.vanished.len(), "masks have lesion in the file but none at this size; raise data.size.");
         let swapped = exchanged(covered, total - empty, "data");
@@ -344,6 +352,8 @@ pub struct PreparedPair {
     pub lesion_pixels: usize,
     /// Whether a colour file was reduced to gray.
     pub from_colour: bool,
+    /// Whether a gray file was copied to three channels.
+    pub from_gray: bool,
     /// Whether an orientation tag turned or mirrored the image.
     pub turned: bool,
 }
@@ -389,7 +399,7 @@ fn one_depth(dataset: &Dataset, headers: &[ImageHeader], intensity: Intensity) -
 }
 
 fn read_pair(image_path: &Path, mask_path: &Path, config: &DataConfig) -> Result<(RawImage, RawMask)> {
-    let image = read_image(image_path, config.channels)?;
+    let image = read_image(image_path, config.channels.count())?;
     let mask = read_mask(mask_path, config)?;
     same_size(image_path, [image.width, image.height], mask_path, [mask.width, mask.height])?;
     Ok((image, mask))
@@ -399,7 +409,7 @@ fn read_pair(image_path: &Path, mask_path: &Path, config: &DataConfig) -> Result
 fn measure(dataset: &Dataset, training: &[&PairEntry], config: &DataConfig) -> Result<IntensityMap> {
     let add = |mut histogram: Histogram, pair: &&PairEntry| -> Result<Histogram> {
         let image = if config.crop == Crop::None {
-            read_image(&pair.image, config.channels)?.data
+            read_image(&pair.image, config.channels.count())?.data
         } else {
             let (image, mask) = read_pair(&pair.image, &pair.mask, config)?;
             Window::of(&image, &mask, config.crop).cut(&image.data, image.width, image.channels)

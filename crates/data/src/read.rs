@@ -33,8 +33,8 @@ pub struct RawImage {
     pub channels: usize,
     /// The greatest value of the pixel type: 255 or 65535.
     pub maximum: u16,
-    /// Whether a colour file was reduced to gray by luma.
-    pub from_colour: bool,
+    /// Whether a pixel of the file is in colour, that is, its channels differ.
+    pub coloured: bool,
     /// Whether an orientation tag turned or mirrored it.
     pub turned: bool,
     /// Raw values of shape (height, width, channels), from 0 to `maximum`.
@@ -45,6 +45,16 @@ impl RawImage {
     /// Bits per channel: 8 or 16.
     pub fn bit_depth(&self) -> u8 {
         if self.maximum > 255 { 16 } else { 8 }
+    }
+
+    /// Whether colour was reduced to gray.
+    pub fn from_colour(&self) -> bool {
+        self.coloured && self.channels == 1
+    }
+
+    /// Whether gray was copied to three channels.
+    pub fn from_gray(&self) -> bool {
+        !self.coloured && self.channels == 3
     }
 
     /// The values in 8 bits, rounded.
@@ -98,8 +108,7 @@ pub fn read_header(path: &Path) -> Result<ImageHeader> {
 /// Reads an image with `channels` (1 or 3) channels.
 ///
 /// With 3 channels, the values of a gray file are copied to each channel. With 1 channel, a colour file whose channels
-/// are equal is read as gray; any other is reduced by Rec. 601 luma (0.299 R + 0.587 G + 0.114 B of the stored values),
-/// and `from_colour` is set.
+/// are equal is read as gray; any other is reduced by Rec. 601 luma (0.299 R + 0.587 G + 0.114 B of the stored values).
 ///
 /// # Errors
 /// When the file cannot be opened or decoded, is larger than [`MAX_PIXELS`], has floating-point pixels, or is not
@@ -120,7 +129,7 @@ pub fn read_image(path: &Path, channels: usize) -> Result<RawImage> {
         height: decoded.height,
         channels,
         maximum: decoded.maximum,
-        from_colour: coloured && channels == 1,
+        coloured,
         turned: decoded.turned,
         data,
     })
@@ -162,7 +171,19 @@ fn gray_of(pixel: [u16; 3]) -> f32 {
 }
 
 fn luma(pixel: [u16; 3]) -> f32 {
-    pixel.iter().zip(LUMA).map(|(&value, weight)| f32::from(value) * weight).sum()
+    weighted(pixel.map(f32::from))
+}
+
+fn weighted(pixel: [f32; 3]) -> f32 {
+    pixel.iter().zip(LUMA).map(|(&value, weight)| value * weight).sum()
+}
+
+/// Rec. 601 luma of channels-last values with 3 channels; the values themselves if there is one channel.
+pub fn gray(values: &[f32], channels: usize) -> Vec<f32> {
+    if channels == 1 {
+        return values.to_vec();
+    }
+    values.as_chunks::<3>().0.iter().map(|&pixel| weighted(pixel)).collect()
 }
 
 /// Counts the pixels with each value of a mask file. The keys are the values as a user would write them in

@@ -17,6 +17,8 @@ use crate::error::{DataError, Result};
 pub enum Column<R> {
     /// Text; empty if there is none.
     Text(fn(&R) -> &str),
+    /// Text that the row finds by a number; for columns whose names are not known before.
+    At(usize, fn(&R, usize) -> &str),
     /// A count.
     Count(fn(&R) -> u64),
     /// A number.
@@ -34,13 +36,14 @@ pub type Columns<R> = [(&'static str, Column<R>)];
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_csv<R>(path: &Path, columns: &Columns<R>, rows: &[R]) -> Result<()> {
+pub fn write_csv<R, N: AsRef<str>>(path: &Path, columns: &[(N, Column<R>)], rows: &[R]) -> Result<()> {
     let encode = || -> std::result::Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(columns.iter().map(|(name, _)| name))?;
+        writer.write_record(columns.iter().map(|(name, _)| name.as_ref()))?;
         for row in rows {
             writer.write_record(columns.iter().map(|(_, column)| match column {
                 Column::Text(text) => text(row).to_owned(),
+                Column::At(number, text) => text(row, *number).to_owned(),
                 Column::Count(count) => count(row).to_string(),
                 Column::Number(number) => number(row).to_string(),
                 Column::MaybeNumber(number) => number(row).map(|number| number.to_string()).unwrap_or_default(),
@@ -57,14 +60,18 @@ pub fn write_csv<R>(path: &Path, columns: &Columns<R>, rows: &[R]) -> Result<()>
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_parquet<R>(path: &Path, columns: &Columns<R>, rows: &[R]) -> Result<()> {
+pub fn write_parquet<R, N: AsRef<str>>(path: &Path, columns: &[(N, Column<R>)], rows: &[R]) -> Result<()> {
     let bytes = encode_parquet(columns, rows)
         .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })?;
     Ok(pig_files::write(path, &bytes)?)
 }
 
-fn encode_parquet<R>(columns: &Columns<R>, rows: &[R]) -> std::result::Result<Vec<u8>, ParquetError> {
-    let fields = columns.iter().map(|(name, column)| field(name, column)).collect::<std::result::Result<_, _>>()?;
+fn encode_parquet<R, N: AsRef<str>>(
+    columns: &[(N, Column<R>)],
+    rows: &[R],
+) -> std::result::Result<Vec<u8>, ParquetError> {
+    let fields =
+        columns.iter().map(|(name, column)| field(name.as_ref(), column)).collect::<std::result::Result<_, _>>()?;
     let schema = Type::group_type_builder("manifest").with_fields(fields).build()?;
     let properties = WriterProperties::builder().set_created_by("pig".to_owned()).build();
     let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
@@ -80,7 +87,7 @@ fn encode_parquet<R>(columns: &Columns<R>, rows: &[R]) -> std::result::Result<Ve
 
 fn field<R>(name: &str, column: &Column<R>) -> std::result::Result<Arc<Type>, ParquetError> {
     let physical = match column {
-        Column::Text(_) => PhysicalType::BYTE_ARRAY,
+        Column::Text(_) | Column::At(..) => PhysicalType::BYTE_ARRAY,
         Column::Count(_) => PhysicalType::INT64,
         Column::Number(_) | Column::MaybeNumber(_) => PhysicalType::DOUBLE,
         Column::Flag(_) => PhysicalType::BOOLEAN,
@@ -88,7 +95,7 @@ fn field<R>(name: &str, column: &Column<R>) -> std::result::Result<Arc<Type>, Pa
     let repetition = if matches!(column, Column::MaybeNumber(_)) { Repetition::OPTIONAL } else { Repetition::REQUIRED };
     let builder = Type::primitive_type_builder(name, physical).with_repetition(repetition);
     let builder = match column {
-        Column::Text(_) => {
+        Column::Text(_) | Column::At(..) => {
             builder.with_converted_type(ConvertedType::UTF8).with_logical_type(Some(LogicalType::String))
         }
         Column::Count(_) => builder.with_converted_type(ConvertedType::UINT_64),
@@ -108,6 +115,10 @@ fn write_column<R>(
     match column {
         Column::Text(text) => {
             let values: Vec<ByteArray> = rows.iter().map(|row| ByteArray::from(text(row))).collect();
+            writer.typed::<ByteArrayType>().write_batch(&values, None, None)?;
+        }
+        Column::At(number, text) => {
+            let values: Vec<ByteArray> = rows.iter().map(|row| ByteArray::from(text(row, *number))).collect();
             writer.typed::<ByteArrayType>().write_batch(&values, None, None)?;
         }
         Column::Count(count) => {

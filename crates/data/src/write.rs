@@ -6,11 +6,12 @@
 //! finished when both of its files are whole and carry this run's hashes. So an interrupted run, or one of several
 //! processes that share the output folder, makes only the samples that are missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde_json::Value;
 
 use crate::error::{DataError, Result};
 use crate::png_file::{read_png, read_png_text, write_png};
@@ -44,6 +45,39 @@ pub struct Stamp {
     pub settings_hash: String,
     /// The settings as text, for the manifest. They may include some that do not change the picture, such as the batch size.
     pub settings: String,
+    /// The full names of settings in this text that do not change the picture, so that nobody is told that they differ.
+    pub beside: &'static [&'static str],
+}
+
+impl Stamp {
+    /// The settings in which `others` differ from these, with both values; empty if they are not JSON.
+    fn differences(&self, others: &str) -> String {
+        let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
+        let (Some(theirs), Some(ours)) = (parse(others), parse(&self.settings)) else { return String::new() };
+        let mut told = Vec::new();
+        differences("", &theirs, &ours, &mut |name, there, here| {
+            if !self.beside.contains(&name) {
+                told.push(format!("{name} is {there} there and {here} here"));
+            }
+        });
+        if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
+    }
+}
+
+/// Calls `tell` with the full name of each value in which two settings differ, and with both values.
+fn differences(name: &str, theirs: &Value, ours: &Value, tell: &mut dyn FnMut(&str, &Value, &Value)) {
+    let (Value::Object(first), Value::Object(second)) = (theirs, ours) else {
+        if theirs != ours {
+            tell(name, theirs, ours);
+        }
+        return;
+    };
+    let keys: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
+    for key in keys {
+        let of = |object: &serde_json::Map<String, Value>| object.get(key).cloned().unwrap_or_default();
+        let inner = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+        differences(&inner, &of(first), &of(second), tell);
+    }
 }
 
 /// One generated pair, ready to be written.
@@ -257,8 +291,12 @@ impl PairWriter {
         for (what, expected) in expected {
             let found = text.get(what).map_or("nothing", String::as_str);
             if found != expected {
+                let differences = match text.get(keyword::SETTINGS) {
+                    Some(settings) if what == keyword::SETTINGS_HASH => self.stamp.differences(settings),
+                    _ => String::new(),
+                };
                 let (path, found, expected) = (path.to_path_buf(), found.to_owned(), expected.to_owned());
-                return Err(DataError::ForeignSample { path, what, found, expected });
+                return Err(DataError::ForeignSample { path, what, found, expected, differences });
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The `[data]` section: valid TOML, invalid TOML, and what is written back.
 
 use pig_data::config::{AugmentConfig, Crop, Intensity, MaskResize, MaskValue, MaskValues, Resize};
-use pig_data::{DataConfig, DataError};
+use pig_data::{Channels, DataConfig, DataError};
 
 fn parse(toml: &str) -> DataConfig {
     toml::from_str(toml).unwrap()
@@ -31,7 +31,7 @@ fn everything_can_be_said() {
     let expected = DataConfig {
         size: [96, 64],
         slices: 1,
-        channels: 3,
+        channels: Channels::Count(3),
         intensity: Intensity::Window,
         window_center: Some(40.0),
         window_width: Some(400.5),
@@ -55,6 +55,18 @@ fn short_forms_and_defaults() {
     assert_eq!(parse("mask_threshold = 128").mask_threshold, Some(128.0));
     assert!(!toml::to_string(&DataConfig::default()).unwrap().contains("mask_threshold"), "hashes of settings stay");
     assert_eq!(parse("mask_values = 3").mask_values, Some(MaskValues(vec![MaskValue::Gray(3)])));
+    for (text, channels) in [("\"auto\"", Channels::Auto), ("1", Channels::Count(1)), ("3", Channels::Count(3))] {
+        let config = parse(&format!("channels = {text}"));
+        assert_eq!(config.channels, channels);
+        config.check().unwrap();
+        assert!(
+            toml::to_string(&config).unwrap().contains(&format!("channels = {text}\n")),
+            "it is written as it was read"
+        );
+    }
+    assert!(toml::from_str::<DataConfig>("channels = \"both\"").unwrap_err().to_string().contains("\"auto\""));
+    assert!(parse("channels = 2").check().unwrap_err().to_string().contains("\"auto\", 1 (gray) or 3 (colour)"));
+    assert_eq!(parse("group_column = \"auto\""), DataConfig::default());
     let default = parse("");
     assert_eq!(default, DataConfig::default());
     default.check().unwrap();

@@ -71,6 +71,36 @@ fn manifest_layout_reads_paths_ids_and_groups() {
 }
 
 #[test]
+fn the_column_of_the_groups_is_found() {
+    let dir = tempdir().unwrap();
+    for name in ["images/a.png", "masks/a.png", "images/b.png", "masks/b.png"] {
+        pixel(&dir.path().join(name));
+    }
+    let manifest = dir.path().join("manifest.csv");
+    let columns = ["near_duplicate_group", "group", "subject", "patient_id", "patient"];
+    for known in 1..=columns.len() {
+        let names = columns[..known].join(",");
+        let values =
+            |id: &str| columns[..known].iter().map(|name| format!("{name}-{id}")).collect::<Vec<_>>().join(",");
+        text(&manifest, &format!("id,site,{names}\na,s,{}\nb,s,{}\n", values("a"), values("b")));
+        let found = discover(dir.path()).unwrap();
+        let wanted = columns[known - 1];
+        assert_eq!(found.group_source, GroupSource::Column(wanted.to_owned()));
+        assert_eq!(found.pairs[1].group, format!("{wanted}-b"));
+        // Only near-duplicates are not patients and no groups that somebody chose.
+        assert_eq!(found.warnings.len(), usize::from(known == 1), "{:?}", found.warnings);
+    }
+    text(&manifest, "id,site\na,s\nb,s\n");
+    let found = discover(dir.path()).unwrap();
+    assert_eq!(found.group_source, GroupSource::Image);
+    assert!(
+        found.warnings[0].contains("split is by image") && found.warnings[0].contains("id, site"),
+        "{:?}",
+        found.warnings
+    );
+}
+
+#[test]
 fn manifest_paths_may_not_leave_the_folder() {
     let dir = tempdir().unwrap();
     for path in ["../x.png", "/etc/hostname", "a/../../x.png", "..\\x.png", "C:\\x.png"] {
@@ -173,11 +203,13 @@ fn empty_missing_and_duplicate_files_are_refused() {
 #[test]
 fn busi_is_grouped_by_near_duplicates() {
     let Some(root) = shared("data/busi") else { return };
-    let found = grouped(&root, "near_duplicate_group").unwrap();
-    assert_eq!((found.layout, found.len()), (Layout::Folders, 586));
-    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
-    assert!(found.group_count() < 586);
-    assert_eq!(discover(&root).unwrap().group_source, GroupSource::Image);
+    let asked = grouped(&root, "near_duplicate_group").unwrap();
+    assert_eq!((asked.layout, asked.len()), (Layout::Folders, 586));
+    assert!(asked.warnings.is_empty(), "{:?}", asked.warnings);
+    assert!(asked.group_count() < 586);
+    let found = discover(&root).unwrap();
+    assert_eq!((&found.group_source, found.pairs), (&asked.group_source, asked.pairs));
+    assert!(found.warnings[0].contains("names no patients"), "{:?}", found.warnings);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use common::{colour8, folders, gray8, gray16};
 use pig_data::config::{Crop, Intensity, MaskResize, Resize};
 use pig_data::intensity::IntensityMap;
-use pig_data::{DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet, split_by_group};
+use pig_data::{Channels, DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet, split_by_group};
 use pig_testing::shared;
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -210,15 +210,30 @@ fn vanished_masks_and_reduced_colour_are_said() {
     assert!(set.warnings.iter().all(|warning| !warning.contains("a00")), "warnings must not name ids");
     let nearest = DataConfig { mask_resize: MaskResize::Nearest, ..config([3, 4], Intensity::Dtype) };
     assert!(prepare(dir.path(), &nearest).unwrap().1.vanished.is_empty(), "nearest picks the pixel at (1, 1)");
-    let three = DataConfig { channels: 3, ..config([6, 8], Intensity::Dtype) };
+    let three = DataConfig { channels: Channels::Count(3), ..config([6, 8], Intensity::Dtype) };
     let (_, set) = prepare(dir.path(), &three).unwrap();
-    assert!(set.warnings.is_empty(), "{:?}", set.warnings);
+    assert_eq!(set.warnings, ["1 of 2 images are gray and were copied to three channels (data.channels = 3)."]);
     assert_eq!(set.image(0).len(), 144);
     assert_eq!((set.image(0)[4], set.image(0)[3] > -1.0), (-1.0, true), "green and red of column 1");
     for name in ["a00", "a01"] {
         gray8(&dir.path().join(format!("masks/{name}.png")), 8, 6, |_, _| 0);
     }
     assert!(prepare(dir.path(), &small).unwrap().1.warnings[1].contains("masks are empty"));
+}
+
+#[test]
+fn the_majority_of_the_images_decides_the_channels() {
+    let dir = tempdir().unwrap();
+    folders(dir.path(), 3);
+    let channels = |coloured: usize| {
+        for index in 0..3 {
+            let path = dir.path().join(format!("images/a{index:02}.png"));
+            // Gray stored as colour is gray.
+            colour8(&path, 8, 6, |x, _| if index < coloured { [x as u8, 9, 0] } else { [x as u8; 3] });
+        }
+        prepare(dir.path(), &config([6, 8], Intensity::Dtype)).unwrap().0.config.channels
+    };
+    assert_eq!([0, 1, 2, 3].map(channels), [1, 1, 3, 3].map(Channels::Count));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn every_format_and_depth_returns_the_stored_values() {
         assert_eq!((image.width, image.height, image.channels, image.maximum), (5, 3, 1, 255), "{name}");
         assert_eq!(image.data[7], 101.0, "{name}: row 1, column 2");
         assert_eq!(image.to_8_bits()[7], 101, "{name}");
-        assert!(!image.from_colour);
+        assert!(!image.from_colour());
         assert_eq!(read_image(&path, 3).unwrap().data[21..24], [101.0; 3], "{name}: gray is copied to three");
     }
     for name in ["d.png", "d.tif"] {
@@ -60,7 +60,7 @@ fn colour_becomes_luma_and_says_so() {
         let path = dir.path().join(name);
         colour8(&path, 3, 1, |x, _| [[255, 0, 0], [0, 255, 0], [10, 20, 30]][x as usize]);
         let gray = read_image(&path, 1).unwrap();
-        assert!(gray.from_colour);
+        assert!(gray.from_colour());
         for (found, expected) in gray.data.iter().zip([76.245, 149.685, 18.15]) {
             assert!((found - expected).abs() < 1e-3, "{name}: {found} is not {expected}");
         }
@@ -69,7 +69,7 @@ fn colour_becomes_luma_and_says_so() {
     let path = dir.path().join("gray_as_colour.png");
     colour8(&path, 2, 2, |x, _| [x as u8 * 9; 3]);
     let gray = read_image(&path, 1).unwrap();
-    assert_eq!((gray.from_colour, gray.data[1]), (false, 9.0));
+    assert_eq!((gray.from_colour(), gray.data[1]), (false, 9.0));
     let white = dir.path().join("white.png");
     ImageBuffer::<Rgb<u16>, _>::from_fn(2, 1, |x, _| Rgb([u16::MAX, u16::MAX, u16::MAX - x as u16]))
         .save(&white)

@@ -16,6 +16,7 @@ fn stamp(model: &str) -> Stamp {
         model_hash: model.to_owned(),
         settings_hash: "5e77".to_owned(),
         settings: "num_inference_steps = 256, eta = 0".to_owned(),
+        beside: &[],
     }
 }
 
@@ -144,6 +145,19 @@ fn samples_of_others_are_refused() {
     let changed = Stamp { settings_hash: "1234".to_owned(), ..stamp("abc") };
     let error = PairWriter::create(dir.path(), changed, [4, 6], 1).unwrap_err();
     assert!(matches!(error, DataError::ForeignSample { what: "settings_hash", .. }), "{error}");
+    let with = |hash: &str, settings: &str| Stamp {
+        settings_hash: hash.to_owned(),
+        settings: settings.to_owned(),
+        beside: &["sample.batch"],
+        ..stamp("abc")
+    };
+    let settled = tempdir().unwrap();
+    let first = with("1", r#"{"method":"pig","sample":{"eta":0.5,"batch":1,"steps":8},"given":null}"#);
+    write(&PairWriter::create(settled.path(), first, [4, 6], 1).unwrap(), 1);
+    let second = with("2", r#"{"method":"ddim","sample":{"eta":0.5,"batch":2,"steps":9},"given":null}"#);
+    let message = PairWriter::create(settled.path(), second, [4, 6], 1).unwrap_err().to_string();
+    let expected = r#" (method is "pig" there and "ddim" here, sample.steps is 8 there and 9 here); choose"#;
+    assert!(message.contains(expected), "{message}");
     let batch = Stamp { settings: "batch_size = 2".to_owned(), ..stamp("abc") };
     assert!(PairWriter::create(dir.path(), batch, [4, 6], 1).unwrap().is_finished(1), "the text is not compared");
 

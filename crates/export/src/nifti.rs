@@ -38,7 +38,7 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
     let stacks = stacks(job)?;
     let unknown = stacks.iter().filter(|stack| stack.spacing.is_none()).count();
     if job.pairs.channels == 3 {
-        job.pairs.warnings.push("The images hold colour; NIfTI is written gray.".to_owned());
+        job.pairs.warn_of_gray("nifti");
     }
     if unknown > 0 {
         job.pairs.warnings.push(format!(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
+use pig_data::colour::Colours;
 use pig_data::read::read_header;
 use pig_data::write::keyword;
 use pig_data::{DataConfig, Dataset, GroupSource, PairEntry};
@@ -48,7 +49,18 @@ struct Found {
     model: Option<String>,
 }
 
-/// Finds, chooses and names the pairs. Reads only headers, not pixels.
+impl Pairs {
+    /// Warns that a format has no colour.
+    pub(crate) fn warn_of_gray(&mut self, format: &str) {
+        let total = self.list.len();
+        self.warnings.push(format!(
+            "the {total} images are in colour, but --format {format} writes gray: they are reduced by Rec. 601 luma; other formats \
+             keep the colour."
+        ));
+    }
+}
+
+/// Finds, chooses and names the pairs. Reads only headers, and pixels if some files have colour channels and others do not.
 pub(crate) fn gather(request: &Request) -> Result<Pairs> {
     let mut warnings = Vec::new();
     let pairs = match &request.real {
@@ -201,7 +213,7 @@ impl Namer {
 fn pixel_type(list: &[Pair], warnings: &mut Vec<String>) -> Result<(usize, u8)> {
     let mut first: Option<(&Path, u8)> = None;
     let mut sizes = BTreeSet::new();
-    let mut colour = 0;
+    let mut colour: Vec<&Path> = Vec::new();
     for pair in list {
         let header = read_header(&pair.image)?;
         match first {
@@ -216,7 +228,7 @@ fn pixel_type(list: &[Pair], warnings: &mut Vec<String>) -> Result<(usize, u8)> 
             }
             Some(_) => {}
         }
-        colour += usize::from(header.colour);
+        colour.extend(header.colour.then_some(pair.image.as_path()));
         sizes.insert((header.width, header.height));
     }
     if let (Some(least), Some(most), true) = (sizes.first(), sizes.last(), sizes.len() > 1) {
@@ -230,9 +242,15 @@ fn pixel_type(list: &[Pair], warnings: &mut Vec<String>) -> Result<(usize, u8)> 
             most.1
         ));
     }
-    let channels = if colour > 0 && colour == list.len() { 3 } else { 1 };
-    if colour > 0 && channels == 1 {
-        warnings.push(format!("{colour} image file(s) of {} hold colour; all are written gray.", list.len()));
+    let total = list.len();
+    // If only some files have colour channels, their pixels decide: gray that is stored as colour stays gray.
+    let coloured = if colour.len() == total { total } else { Colours::of(colour.into_iter())?.coloured };
+    let channels = if coloured > 0 { 3 } else { 1 };
+    if coloured > 0 && coloured < total {
+        warnings.push(format!(
+            "{coloured} image(s) of {total} are in colour: the {} gray ones are copied to three channels, so that no colour is lost.",
+            total - coloured
+        ));
     }
     Ok((channels, first.map_or(8, |(_, bits)| bits)))
 }

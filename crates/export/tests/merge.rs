@@ -114,12 +114,16 @@ fn other_files_become_png_and_ids_become_safe_names() {
     std::fs::write(data.join("manifest.csv"), rows).unwrap();
     let out = folder.path().join("out");
     let summary = done(&request(&data, &out, Format::Png));
-    assert_eq!(summary.warnings, ["1 image file(s) of 2 hold colour; all are written gray."]);
+    let warned =
+        "1 image(s) of 2 are in colour: the 1 gray ones are copied to three channels, so that no colour is lost.";
+    assert_eq!(summary.warnings, [warned]);
     let ids: Vec<String> = manifest(&out).into_iter().map(|row| row["id"].clone()).collect();
     assert_eq!(ids, ["ein_fall_1", "ein_fall_1-2"]);
-    let read = pig_data::png_file::read_png(&out.join("images/ein_fall_1.png")).unwrap();
-    // Rec. 601: 0.299 * 9 + 0.587 * 90 + 0.114 * 200.
-    assert_eq!((read.channels, read.pixels), (1, pig_data::Pixels::Eight(vec![78; 16])));
+    // The gray picture was made by Rec. 709: 0.2126 * 9 + 0.7152 * 90 + 0.0722 * 200 is 81 in whole numbers.
+    for (id, colour) in [("ein_fall_1", [9, 90, 200]), ("ein_fall_1-2", [81; 3])] {
+        let read = pig_data::png_file::read_png(&out.join("images").join(format!("{id}.png"))).unwrap();
+        assert_eq!((read.channels, read.pixels), (3, pig_data::Pixels::Eight(colour.repeat(16))));
+    }
     assert_eq!(manifest(&out)[0]["mask_pixels"], "4");
 }
 

@@ -1,10 +1,22 @@
-//! The cost of a forward pass, computed from the configuration: the floating-point operations (a multiply and an add are two) for
-//! one image in convolutions, linear layers and attention products, without norms and activations.
+//! The cost of a forward pass for one image, computed from the configuration: the floating-point operations (a multiply and an add are
+//! two) in convolutions, linear layers and attention products, without norms and activations; and the values that are kept for the
+//! backward pass, at least.
 
 use crate::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig};
 
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    /// Floating-point operations.
+    Operations,
+    /// The values that layers put out, which the next layer keeps for its backward pass; of attention, those of its linear layers alone.
+    Values,
+}
+
 /// Counts layers on the levels of a network; level 0 is the full size.
 struct Counter {
+    /// What is counted.
+    unit: Unit,
     /// Depth (1 for pictures), height and width.
     size: [usize; 3],
     /// The number of axes: with three, the depth is halved as well, and kernels have a depth.
@@ -21,16 +33,32 @@ impl Counter {
     }
 
     fn conv(&self, level: usize, kernel: usize, [from, to]: [usize; 2]) -> f64 {
-        2.0 * (kernel.pow(self.axes as u32) * from * to) as f64 * self.pixels(level)
+        match self.unit {
+            Unit::Operations => 2.0 * (kernel.pow(self.axes as u32) * from * to) as f64 * self.pixels(level),
+            Unit::Values => to as f64 * self.pixels(level),
+        }
+    }
+
+    /// The products of the time embedding in a block, or of any linear layer on it.
+    fn linear(&self, from: usize, to: usize) -> f64 {
+        match self.unit {
+            Unit::Operations => 2.0 * (from * to) as f64,
+            // Without an input there is no such layer.
+            Unit::Values => (to * from.min(1)) as f64,
+        }
     }
 
     fn resnet(&self, level: usize, [from, to]: [usize; 2]) -> f64 {
         let shortcut = if from == to { 0.0 } else { self.conv(level, 1, [from, to]) };
-        self.conv(level, 3, [from, to]) + self.conv(level, 3, [to, to]) + shortcut + 2.0 * (self.time * to) as f64
+        self.conv(level, 3, [from, to]) + self.conv(level, 3, [to, to]) + shortcut + self.linear(self.time, to)
     }
 
     fn attention(&self, level: usize, width: usize) -> f64 {
-        4.0 * self.conv(level, 1, [width, width]) + 4.0 * self.pixels(level) * self.pixels(level) * width as f64
+        let products = match self.unit {
+            Unit::Operations => 4.0 * self.pixels(level) * self.pixels(level) * width as f64,
+            Unit::Values => 0.0,
+        };
+        4.0 * self.conv(level, 1, [width, width]) + products
     }
 
     /// Two residual blocks around attention.
@@ -57,11 +85,12 @@ impl Counter {
 }
 
 /// The time embedding, the first convolution, the encoder levels and the middle of a U-Net.
-fn encoder_flops(config: &UNetConfig, channels: usize, size: [usize; 3]) -> f64 {
+fn encoder_cost(unit: Unit, config: &UNetConfig, channels: usize, size: [usize; 3]) -> f64 {
     let widths = &config.block_out_channels;
     let (last, time) = (widths.len() - 1, config.time_embedding_width());
-    let counter = Counter { size, axes: config.spatial_dims, time };
-    2.0 * (widths[0] * time + time * time) as f64
+    let counter = Counter { unit, size, axes: config.spatial_dims, time };
+    counter.linear(widths[0], time)
+        + counter.linear(time, time)
         + counter.conv(0, 3, [channels, widths[0]])
         + counter.down(widths, config.layers_per_block, &config.attention_levels)
         + config.mid_layers as f64 * counter.resnet(last, [widths[last]; 2])
@@ -70,9 +99,18 @@ fn encoder_flops(config: &UNetConfig, channels: usize, size: [usize; 3]) -> f64 
 
 /// One forward pass of a U-Net from `channels[0]` to `channels[1]`. `size` is depth (1 for pictures), height and width.
 pub fn forward_flops(config: &UNetConfig, channels: [usize; 2], size: [usize; 3]) -> f64 {
+    forward(Unit::Operations, config, channels, size)
+}
+
+/// The values that one forward pass of the same U-Net keeps for the backward pass, at least.
+pub fn forward_values(config: &UNetConfig, channels: [usize; 2], size: [usize; 3]) -> f64 {
+    forward(Unit::Values, config, channels, size)
+}
+
+fn forward(unit: Unit, config: &UNetConfig, channels: [usize; 2], size: [usize; 3]) -> f64 {
     let widths = &config.block_out_channels;
-    let counter = Counter { size, axes: config.spatial_dims, time: config.time_embedding_width() };
-    let mut flops = encoder_flops(config, channels[0], size);
+    let counter = Counter { unit, size, axes: config.spatial_dims, time: config.time_embedding_width() };
+    let mut flops = encoder_cost(unit, config, channels[0], size);
     let mut skips = config.skip_channels();
     let mut input = widths[widths.len() - 1];
     for (level, &width) in widths.iter().enumerate().rev() {
@@ -96,10 +134,11 @@ pub fn control_flops(
     [channels, condition]: [usize; 2],
     size: [usize; 3],
 ) -> f64 {
-    let counter = Counter { size, axes: base.spatial_dims, time: 0 };
+    let unit = Unit::Operations;
+    let counter = Counter { unit, size, axes: base.spatial_dims, time: 0 };
     let (widths, layers) = (&base.block_out_channels, base.layers_per_block);
     let read = &config.conditioning_embedding_out_channels;
-    let mut flops = encoder_flops(base, channels, size) + counter.conv(0, 3, [condition, read[0]]);
+    let mut flops = encoder_cost(unit, base, channels, size) + counter.conv(0, 3, [condition, read[0]]);
     for step in read.windows(2) {
         flops += counter.conv(0, 3, [step[0], step[0]]) + counter.conv(0, 3, [step[0], step[1]]);
     }
@@ -114,7 +153,16 @@ pub fn control_flops(
 
 /// One pass of the encoder and one pass of the decoder of an autoencoder, for images with `channels` channels.
 pub fn autoencoder_flops(config: &AutoencoderConfig, channels: usize, size: [usize; 3]) -> [f64; 2] {
-    let counter = Counter { size, axes: config.spatial_dims, time: 0 };
+    autoencoder(Unit::Operations, config, channels, size)
+}
+
+/// The values that the same passes keep for the backward pass, at least.
+pub fn autoencoder_values(config: &AutoencoderConfig, channels: usize, size: [usize; 3]) -> [f64; 2] {
+    autoencoder(Unit::Values, config, channels, size)
+}
+
+fn autoencoder(unit: Unit, config: &AutoencoderConfig, channels: usize, size: [usize; 3]) -> [f64; 2] {
+    let counter = Counter { unit, size, axes: config.spatial_dims, time: 0 };
     let (widths, latent) = (&config.block_out_channels, config.latent_channels);
     let last = widths.len() - 1;
     let middle = if config.mid_block { counter.middle(last, widths[last]) } else { 0.0 };
@@ -166,13 +214,16 @@ mod tests {
         let attention = 2.0 * (4 * 16) as f64 + 4.0 * 4.0;
         let time = 2.0 * (4 * 16 + 16 * 16) as f64;
         let encoder = time + 2.0 * 36.0 + resnet + 2.0 * resnet + attention;
-        assert_eq!(encoder_flops(&base, 1, [1, 1, 1]), encoder);
+        assert_eq!(encoder_cost(Unit::Operations, &base, 1, [1, 1, 1]), encoder);
         let control = ControlConfig { conditioning_embedding_out_channels: vec![2, 3] };
         let read = 2.0 * 9.0 * (2 + 4 + 6 + 12) as f64;
         assert_eq!(control_flops(&base, &control, [1, 1], [1, 1, 1]), encoder + read + 3.0 * 2.0 * 16.0);
+        // Values: the time embedding twice; the first convolution; three blocks with two convolutions and the time; attention's four.
+        let values = 16.0 + 16.0 + 4.0 + 3.0 * (4.0 + 4.0 + 4.0) + 4.0 * 4.0;
+        assert_eq!(encoder_cost(Unit::Values, &base, 1, [1, 1, 1]), values);
         // For volumes, 3x3 convolutions have three times the weights; all other layers have the same number.
         let deep = UNetConfig { spatial_dims: 3, ..base };
         let resnet = 2.0 * (27 * 16 + 27 * 16 + 16 * 4) as f64;
-        assert_eq!(encoder_flops(&deep, 1, [1, 1, 1]), time + 2.0 * 108.0 + 3.0 * resnet + attention);
+        assert_eq!(encoder_cost(Unit::Operations, &deep, 1, [1, 1, 1]), time + 2.0 * 108.0 + 3.0 * resnet + attention);
     }
 }

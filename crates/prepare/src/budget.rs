@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use pig_data::read::read_header;
 
 use crate::error::Result;
-use crate::sources::{Cost, Volume, within};
+use crate::sources::{Cost, Reading, Volume, within};
 
 /// Bytes per pixel while a slice is being prepared: stored, modality (f64), displayed, cropped and resized values, and the mask.
 /// 17 were measured (examples/volume_memory.rs).
@@ -18,6 +18,9 @@ const PICTURE_BYTES: u64 = 20;
 
 /// More bytes per pixel of a colour picture, whose three channels are decoded before they are reduced to one.
 const COLOUR_BYTES: u64 = 14;
+
+/// Bytes per pixel of a picture whose three channels are kept: each takes what a gray picture takes.
+const RGB_BYTES: u64 = 3 * PICTURE_BYTES;
 
 /// Slices of volumes may use one part in this many of the memory, so that preparing a volume of hundreds of megabytes takes less
 /// memory than the volume itself, on any number of processors. Single images, which are larger, may use all of it.
@@ -70,9 +73,13 @@ impl Budget {
     ///
     /// # Errors
     /// When its header cannot be read, or the picture alone would take more than the limit.
-    pub(crate) fn picture(&self, path: &Path) -> Result<Share<'_>> {
+    pub(crate) fn picture(&self, path: &Path, reading: Reading) -> Result<Share<'_>> {
         let header = read_header(path)?;
-        let each = PICTURE_BYTES + if header.colour { COLOUR_BYTES } else { 0 };
+        let each = match reading {
+            Reading::Rgb => RGB_BYTES,
+            Reading::Luma | Reading::Channel(_) if header.colour => PICTURE_BYTES + COLOUR_BYTES,
+            Reading::Luma | Reading::Channel(_) => PICTURE_BYTES,
+        };
         let needed = (header.width as u64).saturating_mul(header.height as u64).saturating_mul(each);
         within(path, "the picture", needed, self.limit)?;
         Ok(self.wait(Used { all: needed, volumes: 0 }))

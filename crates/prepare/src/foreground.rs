@@ -37,10 +37,11 @@ impl Rectangle {
         [self.height, self.width]
     }
 
-    /// The values in this rectangle, from an image that is `width` wide.
-    pub fn cut<T: Copy>(&self, values: &[T], width: usize) -> Vec<T> {
-        let rows = values.chunks_exact(width).skip(self.top).take(self.height);
-        rows.flat_map(|row| &row[self.left..self.left + self.width]).copied().collect()
+    /// The values in this rectangle, from an image of shape (height, `width`, `channels`).
+    pub fn cut<T: Copy>(&self, values: &[T], width: usize, channels: usize) -> Vec<T> {
+        let rows = values.chunks_exact(width * channels).skip(self.top).take(self.height);
+        let columns = self.left * channels..(self.left + self.width) * channels;
+        rows.flat_map(|row| &row[columns.clone()]).copied().collect()
     }
 }
 

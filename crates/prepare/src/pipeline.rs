@@ -11,21 +11,26 @@ use pig_data::table::{Column, Columns, write_csv};
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
 use crate::layouts::{Case, Found, find};
-use crate::prepared_folder::{CaseState, Description, Folder, begun, hash_texts};
+use crate::prepared_folder::{CaseNote, CaseState, Description, Folder, begun, hash_texts};
 use crate::privacy::Key;
-use crate::record::Record;
+use crate::record::{Record, fill_others};
 
 mod case;
+mod colours;
 mod ids;
 mod notes;
+mod place;
+mod plan;
 mod request;
 mod sixteen;
 mod work;
 
 use ids::case_ids;
-use notes::{case_notes, notes, warnings};
+use notes::{case_notes, colour_warnings, notes, warnings};
 use work::Work;
 
+pub(crate) use place::{place_below, strip_source};
+pub use plan::{Plan, plan};
 pub use request::{Progress, Request, Silent};
 
 /// The result of a preparation.
@@ -71,19 +76,22 @@ fn prepare_all(request: &Request, progress: &dyn Progress) -> Result<Summary> {
         Key::check_outside(links, &request.out)?;
     }
     let key = request.key.as_ref().map(Key::fingerprint).unwrap_or_default();
-    let description = begun(found.layout, &request.config, key);
+    let mut description = begun(found.layout, &request.config, key);
     let folder = Folder::open(&request.out, &description)?;
     let unreadable_files = found.unreadable.len();
     let mut outcomes = unreadable(request, &mut found)?;
     let ids = case_ids(&found.cases, request);
     let budget = Budget::of(&request.cost);
-    let sixteen = sixteen::measure(&found.cases, found.layout, request, &budget, progress);
+    let (reading, _) = colours::reading(&found.cases, found.layout, request, &budget, progress);
+    description.channels = reading.channels();
+    let sixteen = sixteen::measure(&found.cases, reading, request, &budget, progress);
     if let Some(sixteen) = &sixteen {
         found.notes.push(sixteen.note());
     }
     let work = Work {
         request,
         layout: found.layout,
+        reading,
         folder: &folder,
         ids: &ids,
         progress,
@@ -192,6 +200,7 @@ fn finish(
     }
     summary.errors.sort();
     records.sort_by(|a, b| a.id.cmp(&b.id));
+    fill_others(&mut records);
     work.folder.errors(&summary.errors)?;
     description.errors = summary.errors.len();
     if records.is_empty() {
@@ -203,6 +212,7 @@ fn finish(
         write_links(path, &records, work, &found.cases)?;
     }
     orphans(work, unreadable, &mut summary)?;
+    description.colour_images = told.iter().filter(|note| matches!(note, CaseNote::ColourKept)).count();
     description.complete = true;
     description.pairs = pairs;
     description.empty_masks = records.iter().filter(|record| record.mask_pixels == 0).count();
@@ -214,6 +224,7 @@ fn finish(
     work.folder.describe(&description)?;
     summary.notes.extend(notes(&records, &description));
     let (notes, warned) = case_notes(&told, total);
+    summary.warnings.extend(colour_warnings(&told, total, work));
     summary.notes.extend(notes);
     summary.warnings.extend(warned);
     summary.warnings.extend(warnings(&records));
@@ -285,16 +296,4 @@ fn write_links(path: &Path, records: &[Record], work: &Work<'_>, cases: &[Case])
         ("slice", Column::Count(|row| row.2 as u64)),
     ];
     Ok(write_csv(path, columns, &rows)?)
-}
-
-/// A file's path below the source, with slashes.
-pub(crate) fn place_below(source: &Path, path: &Path) -> String {
-    path.strip_prefix(source).unwrap_or(path).to_string_lossy().replace('\\', "/")
-}
-
-/// A message without the path of the source folder, so that only the path below it remains.
-pub(crate) fn strip_source(message: &str, source: &Path) -> String {
-    let prefix = source.to_string_lossy();
-    let prefix = prefix.trim_end_matches('/');
-    if prefix.is_empty() { message.to_owned() } else { message.replace(&format!("{prefix}/"), "") }
 }

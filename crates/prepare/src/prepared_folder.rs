@@ -14,9 +14,9 @@ use pig_files::hex;
 
 use crate::error::{PrepareError, Result};
 use crate::layouts::Layout;
-use crate::record::{Grouping, Record, with_columns};
+use crate::record::{Record, with_columns};
 use crate::settings::PrepareConfig;
-use crate::sources::StoredRange;
+use crate::sources::{Reading, StoredRange};
 use crate::transform::Transform;
 
 /// The version of the folder's format; folders of other versions are refused.
@@ -45,6 +45,12 @@ pub struct Description {
     pub patients: usize,
     /// How many of the pairs have an empty mask.
     pub empty_masks: usize,
+    /// Channels of the prepared images: 1 (gray) or 3 (red, green and blue). Sets of earlier versions are gray.
+    #[serde(default = "gray")]
+    pub channels: usize,
+    /// How many of the source's images are in colour and keep it.
+    #[serde(default)]
+    pub colour_images: usize,
     /// How many images or slices without lesion were left out.
     pub left_out_empty: usize,
     /// How many images without a mask were left out.
@@ -55,6 +61,11 @@ pub struct Description {
     pub hashes: Hashes,
     /// Every setting.
     pub prepare: PrepareConfig,
+}
+
+/// The channels of sets that do not say them.
+fn gray() -> usize {
+    1
 }
 
 /// SHA-256 hashes, in hexadecimal.
@@ -96,6 +107,12 @@ pub(crate) enum CaseNote {
     FramesLeftOver(u32),
     /// The picture was turned as its orientation tag says.
     Turned,
+    /// The image is in colour and keeps it.
+    ColourKept,
+    /// The image is in colour and was reduced to gray.
+    ColourReduced,
+    /// The image is gray and was copied to three channels.
+    GrayCopied,
     /// The mask's affine differs from the image's by so many millimetres, which the settings say to ignore.
     AffineIgnored(f64),
 }
@@ -160,12 +177,16 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The hash of the settings of a case whose picture is shown in `common`, the range of all pictures, if there is one.
-    pub(crate) fn settings(&self, common: Option<StoredRange>) -> String {
-        common.map_or_else(
-            || self.settings.clone(),
-            |StoredRange { low, high }| hash_texts([self.settings.as_str(), &low.to_string(), &high.to_string()]),
-        )
+    /// The hash of the settings of a case whose picture is shown in `common`, the range of all pictures, if there is one, and whose
+    /// colours are read as `reading` says.
+    pub(crate) fn settings(&self, common: Option<StoredRange>, reading: Reading) -> String {
+        let range = common.map(|StoredRange { low, high }| [low.to_string(), high.to_string()]);
+        let colour = (reading == Reading::Rgb).then(|| "rgb".to_owned());
+        let decided: Vec<String> = range.into_iter().flatten().chain(colour).collect();
+        if decided.is_empty() {
+            return self.settings.clone();
+        }
+        hash_texts([self.settings.as_str()].into_iter().chain(decided.iter().map(String::as_str)))
     }
 
     /// Checks that every pair has its own id and its files, and returns how many pairs there are.
@@ -266,7 +287,7 @@ impl Folder {
 
     /// Writes both manifests, sorted by id.
     pub(crate) fn manifest(&self, records: &[Record]) -> Result<()> {
-        with_columns(Grouping::of(records), |columns| {
+        with_columns(records, |columns| {
             write_csv(&self.path("manifest.csv"), columns, records)?;
             write_parquet(&self.path("manifest.parquet"), columns, records)
         })?;
@@ -386,6 +407,8 @@ pub(crate) fn begun(layout: Layout, config: &PrepareConfig, key: String) -> Desc
         cases: 0,
         patients: 0,
         empty_masks: 0,
+        channels: 1,
+        colour_images: 0,
         left_out_empty: 0,
         left_out_without_mask: 0,
         errors: 0,

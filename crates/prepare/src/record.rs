@@ -1,5 +1,7 @@
 //! One prepared pair as listed in the manifest.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use pig_data::table::{Column, Columns};
@@ -59,6 +61,9 @@ pub struct Record {
     pub image: String,
     /// The mask's path in the prepared folder.
     pub mask: String,
+    /// Columns of the source's manifest that pig does not know, with their values, in the manifest's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<(String, String)>,
 }
 
 impl Record {
@@ -69,6 +74,11 @@ impl Record {
 
     fn pixel_mm(&self, axis: usize) -> Option<f64> {
         self.transform.prepared_spacing().map(|spacing| spacing[axis])
+    }
+
+    /// The value of the `number`-th unknown column. All records have the same columns; see [`fill_others`].
+    fn other(&self, number: usize) -> &str {
+        self.others.get(number).map_or("", |(_, value)| value)
     }
 
     fn source_mm(&self, axis: usize) -> Option<f64> {
@@ -142,21 +152,48 @@ impl Grouping {
     }
 }
 
+/// The first columns of every manifest.
+const NAMES: &Columns<Record> =
+    &[("id", Column::Text(|r| &r.id)), ("image", Column::Text(|r| &r.image)), ("mask", Column::Text(|r| &r.mask))];
+
+/// The columns for what a split keeps together.
+const PATIENT: &str = "patient";
+const GROUP: &str = "group";
+
+/// Whether a prepared manifest has, or may have, a column of this name that pig fills.
+pub(crate) fn is_own_column(name: &str) -> bool {
+    let own = NAMES.iter().chain(COLUMNS).map(|(name, _)| *name).chain([PATIENT, GROUP]);
+    own.into_iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// Gives all records the same unknown columns; a record whose source did not name a value gets an empty one.
+pub(crate) fn fill_others(records: &mut [Record]) {
+    let names: Vec<String> = records
+        .iter()
+        .max_by_key(|record| record.others.len())
+        .map_or_else(Vec::new, |record| record.others.iter().map(|(name, _)| name.clone()).collect());
+    for record in records {
+        let known: HashMap<String, String> = std::mem::take(&mut record.others).into_iter().collect();
+        let value = |name: &String| (name.clone(), known.get(name).cloned().unwrap_or_default());
+        record.others = names.iter().map(value).collect();
+    }
+}
+
 /// Runs `act` with the columns of a manifest of these records.
-pub(crate) fn with_columns<T>(grouping: Grouping, act: impl FnOnce(&Columns<Record>) -> T) -> T {
-    let mut columns: Vec<(&'static str, Column<Record>)> = vec![
-        ("id", Column::Text(|r| &r.id)),
-        ("image", Column::Text(|r| &r.image)),
-        ("mask", Column::Text(|r| &r.mask)),
-    ];
-    match grouping {
+pub(crate) fn with_columns<T>(records: &[Record], act: impl FnOnce(&[(&str, Column<Record>)]) -> T) -> T {
+    let mut columns: Vec<(&str, Column<Record>)> = NAMES.to_vec();
+    match Grouping::of(records) {
         Grouping::Patient => {
             let patient: fn(&Record) -> &str = |r| if r.patient.is_empty() { &r.case } else { &r.patient };
-            columns.push(("patient", Column::Text(patient)));
+            columns.push((PATIENT, Column::Text(patient)));
         }
-        Grouping::Case => columns.push(("group", Column::Text(|r| &r.case))),
+        Grouping::Case => columns.push((GROUP, Column::Text(|r| &r.case))),
         Grouping::None => {}
     }
     columns.extend_from_slice(COLUMNS);
+    let others = records.first().map_or(&[][..], |record| &record.others);
+    columns.extend(
+        others.iter().enumerate().map(|(number, (name, _))| (name.as_str(), Column::At(number, Record::other))),
+    );
     act(&columns)
 }

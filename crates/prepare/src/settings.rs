@@ -18,6 +18,14 @@ pub struct ConfigFile {
     pub prepare: PrepareConfig,
 }
 
+impl ConfigFile {
+    /// The settings as TOML.
+    pub fn to_toml(&self) -> String {
+        // Every field is a plain value, so this cannot fail.
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
 /// How `pig prepare` makes pairs. This section is in a separate file, which only `pig prepare` and `pig inspect` read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -40,7 +48,8 @@ pub struct PrepareConfig {
     pub window_width: Option<f64>,
     /// The two percentiles for `window = "percentile"`, in per cent; measured over all slices of a volume.
     pub percentiles: [f64; 2],
-    /// How colour pictures become gray: `auto`, `luma`, `red`, `green` or `blue`.
+    /// What becomes of colour: `auto`, `keep`, `luma` (or `gray`), `red`, `green` or `blue`. All pairs of a source have the same number
+    /// of channels.
     pub colour: Colour,
     /// What is cut off before resizing: `auto`, `none` or `largest-component`.
     pub crop: CropRule,
@@ -137,14 +146,17 @@ pub enum WindowRule {
     Percentile,
 }
 
-/// How colour pictures become gray.
+/// What becomes of colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Colour {
-    /// `green` for LGG, whose green channel is FLAIR; `luma` for everything else.
+    /// `keep` if most images of the source are in colour, else `luma`. For LGG it is `green`, because the green channel is FLAIR.
     #[default]
     Auto,
-    /// Rec. 601 luma of the stored values.
+    /// Kept: if an image of the source is in colour, all prepared images have three channels, and gray is copied to these.
+    Keep,
+    /// Reduced to Rec. 601 luma of the stored values.
+    #[serde(alias = "gray")]
     Luma,
     /// The red channel.
     Red,
@@ -152,6 +164,20 @@ pub enum Colour {
     Green,
     /// The blue channel.
     Blue,
+}
+
+impl Colour {
+    /// Its name in the configuration.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Keep => "keep",
+            Self::Luma => "luma",
+            Self::Red => "red",
+            Self::Green => "green",
+            Self::Blue => "blue",
+        }
+    }
 }
 
 /// What is cut off before resizing.

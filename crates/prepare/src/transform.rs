@@ -141,9 +141,9 @@ impl Transform {
     fn cut_prepared<T: Copy>(&self, values: &[T]) -> Vec<T> {
         let [height, width] = self.prepared;
         assert_eq!(values.len(), height * width, "the picture must have the prepared size");
-        let unmirrored = if self.mirrored { mirrored(values, width) } else { values.to_vec() };
+        let unmirrored = if self.mirrored { mirrored(values, width, 1) } else { values.to_vec() };
         let inner = Rectangle { top: self.pad[0], left: self.pad[1], height: self.resized[0], width: self.resized[1] };
-        inner.cut(&unmirrored, width)
+        inner.cut(&unmirrored, width, 1)
     }
 
     /// The crop in a picture of zeros with the source's size.
@@ -161,9 +161,10 @@ impl Transform {
     }
 }
 
-/// Values in rows of `width` with left and right swapped.
-pub(crate) fn mirrored<T: Copy>(values: &[T], width: usize) -> Vec<T> {
-    values.chunks_exact(width).flat_map(|row| row.iter().rev().copied()).collect()
+/// Values of shape (height, `width`, `channels`) with left and right swapped.
+pub(crate) fn mirrored<T: Copy>(values: &[T], width: usize, channels: usize) -> Vec<T> {
+    let rows = values.chunks_exact(width * channels);
+    rows.flat_map(|row| row.chunks_exact(channels).rev().flatten().copied()).collect()
 }
 
 #[cfg(test)]

@@ -52,8 +52,10 @@ impl Window {
         let refuse =
             |rule, problem, instead| Err(PrepareError::Window { path: path.to_path_buf(), rule, problem, instead });
         let rule = match config.window {
-            WindowRule::Auto if volume.has_usable_voi(0)? => WindowRule::Voi,
             WindowRule::Auto if matches!(volume, Volume::Picture(_)) => WindowRule::Stored,
+            // A window or percentiles would change colours.
+            WindowRule::Auto if volume.keeps_colour() && volume.stored_range()?.is_some() => WindowRule::Stored,
+            WindowRule::Auto if volume.has_usable_voi(0)? => WindowRule::Voi,
             WindowRule::Auto => WindowRule::Percentile,
             other => other,
         };
@@ -95,8 +97,10 @@ impl Window {
             }
         };
         plane.inverted = false;
-        for (value, _) in plane.values.iter_mut().zip(&plane.padding).filter(|(_, padding)| **padding) {
-            *value = 0.0;
+        for (pixel, _) in
+            plane.values.chunks_exact_mut(plane.channels).zip(&plane.padding).filter(|(_, padding)| **padding)
+        {
+            pixel.fill(0.0);
         }
         Ok(plane)
     }
@@ -119,7 +123,7 @@ fn percentiles(volume: &Volume, per_cent: [f64; 2]) -> Result<(f64, f64)> {
                 &read
             };
             let padded = |index: usize| plane.padding.get(index).copied().unwrap_or(false);
-            for (_, &value) in plane.values.iter().enumerate().filter(|(index, _)| !padded(*index)) {
+            for (_, &value) in plane.values.iter().enumerate().filter(|(index, _)| !padded(index / plane.channels)) {
                 visit(f64::from(value));
             }
         }

@@ -3,7 +3,7 @@
 use crate::{
     Result,
     patients::of_images,
-    pictures::{common_size, gray},
+    pictures::{common_size, values},
 };
 use pig_data::{
     DataConfig,
@@ -68,7 +68,7 @@ fn diversities(folders: [&Path; 2], groups: Option<&Groups>, pairs: usize, seed:
     let (real, generated) = (real?, generated?);
     let size = common_size(real.values().chain(generated.values()), LONGEST)?;
     let of = |files: Vec<&PathBuf>, groups: Option<&[usize]>| -> Result<Option<Diversity>> {
-        let images = gray(&files, size)?;
+        let images = values(&files, size, 1)?;
         let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
         Ok(diversity(&images, groups, size[0], size[1], pairs, seed))
     };

@@ -6,13 +6,15 @@ use crate::{
     features::FeatureKind,
     inception::FeatureNetwork,
     patients::{groups, of_images},
+    pictures::unlike_colours,
     radiomic::extractor,
     reference::{self, Known, Stored},
     sizes::{Sizes, agree},
 };
 use pig_data::{
     DataConfig,
-    folder::{Kind, left_out},
+    colour::Colours,
+    folder::{Kind, left_out, pictures},
 };
 use pig_metrics::{
     comparison::{Comparison, ComparisonSettings, compare, compare_with_statistics},
@@ -115,6 +117,7 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
         warnings.extend(left_out(folder, Kind::Images)?);
     }
     warnings.extend(unlike);
+    warnings.extend(colour_warnings(folders, features, request.diversity_pairs)?);
     if let FeatureKind::Inception(network) = features {
         warnings.extend(network.warning());
     }
@@ -124,4 +127,24 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
         warnings.push(format!("{folder}: {count} image(s) with no lesion, or only isolated pixels, were left out"));
     }
     Ok(Found { comparison, left_out: without, appearance: Some(appearance), warnings })
+}
+
+/// Warnings about sets of which one is in colour and the other gray, and about measures that see colour as gray alone.
+fn colour_warnings(folders: [&Path; 2], features: FeatureKind<'_>, diversity_pairs: usize) -> Result<Vec<String>> {
+    let of = |folder: &Path| -> Result<Colours> {
+        Ok(Colours::of(pictures(folder, Kind::Images)?.values().map(PathBuf::as_path))?)
+    };
+    let [reference, other] = [of(folders[0])?, of(folders[1])?];
+    let mut warnings: Vec<String> = unlike_colours(&[("reference", reference), ("other", other)]).into_iter().collect();
+    let (coloured, total) = (reference.coloured + other.coloured, reference.total + other.total);
+    let radiomics = matches!(features, FeatureKind::Radiomics(_)).then_some("radiomic features (--features)");
+    let similarity = (diversity_pairs > 0).then_some("MS-SSIM (--diversity-pairs)");
+    let measures: Vec<&str> = radiomics.into_iter().chain(similarity).collect();
+    if coloured > 0 && !measures.is_empty() {
+        warnings.push(format!(
+            "{coloured} of {total} images are in colour, but {} are measured on gray (Rec. 601 luma); --features inception sees colour",
+            measures.join(" and ")
+        ));
+    }
+    Ok(warnings)
 }

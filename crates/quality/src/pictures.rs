@@ -3,6 +3,7 @@
 use crate::Result;
 use pig_data::{
     DataConfig,
+    colour::Colours,
     read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask},
     resample::{fit_within, resize_image, resize_mask_area},
 };
@@ -37,15 +38,30 @@ pub(crate) fn mask_at(mut mask: RawMask, size: Option<[usize; 2]>) -> RawMask {
     mask
 }
 
-/// Reads images as gray values from 0 to 1 at `size`.
-pub(crate) fn gray(files: &[&PathBuf], size: [usize; 2]) -> Result<Vec<Vec<f32>>> {
+/// Reads images with 1 or 3 channels as values from 0 to 1 at `size`.
+pub(crate) fn values(files: &[&PathBuf], size: [usize; 2], channels: usize) -> Result<Vec<Vec<f32>>> {
     let of = |path: &&PathBuf| -> Result<Vec<f32>> {
-        let image = read_image(path, 1)?;
+        let image = read_image(path, channels)?;
         let scale = 1.0 / f32::from(image.maximum);
         let values: Vec<f32> = image.data.iter().map(|value| value * scale).collect();
-        Ok(resize_image(&values, [image.height, image.width], size, 1))
+        Ok(resize_image(&values, [image.height, image.width], size, channels))
     };
     files.par_iter().map(of).collect()
+}
+
+/// A warning about named sets of images of which some are in colour and others gray: then their distances measure the colour.
+pub(crate) fn unlike_colours(sets: &[(&str, Colours)]) -> Option<String> {
+    let are_mixed = sets.iter().any(|(_, colours)| colours.are_mixed());
+    let kinds: Vec<usize> = sets.iter().map(|(_, colours)| colours.lossless_channels()).collect();
+    if !are_mixed && kinds.windows(2).all(|pair| pair[0] == pair[1]) {
+        return None;
+    }
+    let told = |(name, Colours { coloured, total }): &(&str, Colours)| format!("{coloured} of {total} {name} images");
+    let told: Vec<String> = sets.iter().map(told).collect();
+    Some(format!(
+        "{} are in colour, the others are gray: distances between them measure the colour, too; compare images of one kind",
+        told.join(" and ")
+    ))
 }
 
 /// Reads masks at `size`; lesion pixels are true.

@@ -42,5 +42,5 @@ pub(crate) fn batch_probabilities(
 
 /// Builds the network with weights of zero.
 pub(crate) fn build(file: &SegmentFile, device: &Device) -> Result<SegmentationNet> {
-    Ok(SegmentationNet::new(&file.segment.network, file.data.channels, file.data.size, device)?)
+    Ok(SegmentationNet::new(&file.segment.network, file.data.channels.count(), file.data.size, device)?)
 }

@@ -20,6 +20,7 @@ use pig_train::{
     Error, Result,
     checkpoint::{State, Store},
     observer::{Event, Observer, Outcome, note, warn},
+    run_data::warn_of_colours,
     run_dir::{RunDir, program},
 };
 use std::path::{Path, PathBuf};
@@ -116,7 +117,7 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
         let load = |subject: &Subject| Ok(model.preparation.load_image_placed(&subject.image)?);
         let loaded: Vec<(Vec<f32>, Placement)> = chunk.iter().map(load).collect::<Result<_>>()?;
         let images: Vec<&[f32]> = loaded.iter().map(|(image, _)| image.as_slice()).collect();
-        let shape = (model.file.data.size, model.file.data.channels);
+        let shape = (model.file.data.size, model.file.data.channels.count());
         let found = batch_probabilities(&model.network, &images, shape, &model.file.segment, device);
         for ((subject, (_, placement)), found) in chunk.iter().zip(&loaded).zip(found) {
             let found = placement.restore(&found, 0.0);
@@ -181,6 +182,8 @@ fn subjects(data: &Path, model: &SegmentModel, observer: &dyn Observer) -> Resul
             advice: "give ids without slashes in the manifest",
         });
     }
+    let channels = model.file.data.channels.count();
+    warn_of_colours(subjects.iter().map(|subject| subject.image.as_path()), channels, observer)?;
     let splits = model.run.splits()?;
     let trained = subjects.iter().filter(|subject| splits.training.contains(&subject.id)).count();
     if trained > 0 {
@@ -213,7 +216,7 @@ fn write(
         let path = request.out.join("probabilities").join(&name);
         write_gray_png(&path, width, height, &Pixels::Sixteen(levels), &text)?;
     }
-    let channels = model.preparation.config.channels;
+    let channels = model.preparation.config.channels.count();
     let image = read_image(&subject.image, channels)?;
     let unit: Vec<f32> = image.data.iter().map(|&raw| model.preparation.to_unit(raw)).collect();
     let has_lesion = prediction.contains(&true);

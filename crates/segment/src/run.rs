@@ -61,6 +61,10 @@ pub fn train(
         },
         observer,
     )?;
+    // The run stores what the data decided.
+    let mut file = file.clone();
+    file.data.channels = real.preparation.config.channels;
+    let file = &file;
     let data = with_added(&real, &request.added, observer)?;
     let run = begin(file, &data, &request.out, device)?;
     let _lock = run.lock()?;

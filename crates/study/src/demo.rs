@@ -12,7 +12,7 @@ use pig_train::{
     Config, Error, Result,
     config::Layers,
     curves::charts,
-    evaluate::{PlainPair, prepared_pairs, written_pair},
+    evaluate::{PlainPair, prepared_pairs},
     generation::{Request, generate, strips},
     loaded::LoadedRun,
     metrics_log,
@@ -137,7 +137,7 @@ fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) ->
 
 /// Continues the run of an interrupted demo, if the run has the same settings.
 fn continue_run(run: &Path, config: &Config, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
-    if RunDir::open_verified(run)?.config()? != *config {
+    if !config.gives(&RunDir::open_verified(run)?.config()?) {
         return Err(Error::RunExists { path: run.to_owned() });
     }
     resume(run, None, device, observer)
@@ -167,9 +167,7 @@ impl Material {
         let Some(strips) = strips(&loaded.config, &sampler, &seeds, observer)? else { return Ok(None) };
         let run_data = RunData::of_run(data, &loaded.run, observer)?;
         let [training, held_out] = run_data.parts();
-        let read = |seed| -> Result<Generated> {
-            Ok(Generated { name: format!("seed {seed}"), pair: written_pair(pairs, seed, &loaded.preparation)? })
-        };
+        let read = |seed| Generated::read(pairs, seed, &loaded.preparation);
         let generated: Result<Vec<Generated>> = (0..count).map(read).collect();
         Ok(Some(Self { real: prepared_pairs(&run_data.set), training, held_out, generated: generated?, strips }))
     }

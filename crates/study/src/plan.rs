@@ -8,7 +8,7 @@ use pig_optim::Updates;
 use pig_train::{
     Config, Result,
     batch::Batches,
-    imported::frozen,
+    memory::{self, Needed},
     meter::MEASURED_STEPS,
     methods::{
         objective::{Context, Objective, ObjectiveTask},
@@ -18,6 +18,7 @@ use pig_train::{
     observer::Observer,
     run_data::RunData,
     run_dir::RunDir,
+    training,
 };
 use std::{path::Path, time::Instant};
 
@@ -41,6 +42,12 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// The networks in the order of training.
     pub networks: Vec<NetworkPlan>,
+    /// The configuration with what the data decided.
+    pub config: Config,
+    /// The least memory that the training needs, by count.
+    pub needed: Needed,
+    /// The memory that the machine had available before the data were read, in bytes, if the system reports it.
+    pub available_memory: Option<u64>,
     /// Largest resident memory of this process so far, in bytes, if the system reports it.
     pub peak_memory: Option<u64>,
 }
@@ -55,9 +62,11 @@ impl Plan {
 /// Checks everything that a training would check, reads the data, and measures a few steps. Writes nothing.
 pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Plan> {
     RunDir::check_free(out)?;
-    let (config, frozen_model_y) = frozen::resolve(config)?;
+    let available_memory = memory::available();
+    let (mut config, frozen_model_y) = training::resolved(config, data, None, device)?;
+    let run_data = RunData::new(data, &config, observer)?;
+    config.data.channels = run_data.preparation.config.channels;
     let config = &config;
-    let run_data = RunData::new(data, config, observer)?;
     let [training, _] = run_data.parts();
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let budget = budget(config, device)?;
@@ -76,6 +85,9 @@ pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer:
         groups: [run_data.splits.training_groups, run_data.splits.validation_groups],
         warnings: run_data.dataset.warnings.iter().chain(&run_data.set.warnings).cloned().collect(),
         networks,
+        needed: Needed::of(config, run_data.dataset.len()),
+        config: config.clone(),
+        available_memory,
         peak_memory: peak_memory(),
     })
 }

@@ -1,6 +1,6 @@
 //! Parts of pages about a generator: real pairs beside generated ones, distributions, and the nearest training images.
 
-use pig_data::PreparedSet;
+use pig_data::{Preparation, PreparedSet};
 use pig_metrics::{
     histogram::{Histogram, shared_range},
     nearest::{CopyCheck, Shape, nearest},
@@ -10,9 +10,10 @@ use pig_report::{
 };
 use pig_train::{
     Result,
-    evaluate::{PlainPair, prepared_pairs},
+    evaluate::{PlainPair, written_image, written_pair},
     pictures::{pair_picture, real_pictures},
 };
+use std::path::Path;
 
 /// Number of nearest neighbours on a page.
 const NEIGHBOURS: usize = 12;
@@ -21,7 +22,21 @@ const NEIGHBOURS: usize = 12;
 #[derive(Clone, Debug)]
 pub(crate) struct Generated {
     pub(crate) name: String,
+    /// The pair as it is measured: in gray.
     pub(crate) pair: PlainPair,
+    /// The image as it is shown: values in [-1, 1] of shape (height, width, channels).
+    image: Vec<f32>,
+}
+
+impl Generated {
+    /// Reads the pair of `seed` from a folder of `pig sample`.
+    pub(crate) fn read(folder: &Path, seed: u64, preparation: &Preparation) -> Result<Self> {
+        Ok(Self {
+            name: format!("seed {seed}"),
+            pair: written_pair(folder, seed, preparation)?,
+            image: written_image(folder, seed, preparation)?,
+        })
+    }
 }
 
 /// A contact sheet with outlines: `count` real pairs above, `count` generated pairs below; `titles` names both.
@@ -35,7 +50,7 @@ pub(crate) fn sheet(
     let drawn: Result<Vec<PairPicture>> = generated
         .iter()
         .take(count)
-        .map(|one| pair_picture(&one.pair.image, one.pair.mask.clone(), real.size, 1, one.name.clone()))
+        .map(|one| pair_picture(&one.image, one.pair.mask.clone(), real.size, real.channels, one.name.clone()))
         .collect();
     let sections = [
         Section { title: titles[0].to_owned(), pairs: real_pictures(real, count)? },
@@ -78,16 +93,16 @@ pub(crate) fn neighbours(
     held_out: &PreparedSet,
     generated: &[Generated],
 ) -> Result<NearestSection> {
-    let [height, width] = training.size;
-    let shape = Shape { height, width, channels: 1 };
-    let images = |set: &PreparedSet| prepared_pairs(set).into_iter().map(|pair| pair.image).collect::<Vec<_>>();
+    fn images(set: &PreparedSet) -> Vec<&[f32]> {
+        (0..set.len()).map(|index| set.image(index)).collect()
+    }
+    let ([height, width], channels) = (training.size, training.channels);
+    let shape = Shape { height, width, channels };
     let (training, held_out) = (images(training), images(held_out));
-    let training: Vec<&[f32]> = training.iter().map(Vec::as_slice).collect();
-    let held_out: Vec<&[f32]> = held_out.iter().map(Vec::as_slice).collect();
-    let made: Vec<&[f32]> = generated.iter().map(|one| one.pair.image.as_slice()).collect();
+    let made: Vec<&[f32]> = generated.iter().map(|one| one.image.as_slice()).collect();
     let found = nearest(&made, &training, shape, true)?;
     let check = CopyCheck::new(&found, &nearest(&held_out, &training, shape, true)?);
-    let picture = |values: &[f32]| Picture::from_values(values, height, width, 1, (-1.0, 1.0));
+    let picture = |values: &[f32]| Picture::from_values(values, height, width, channels, (-1.0, 1.0));
     let pair = |(index, one): (usize, &Generated)| -> Result<NearestPair> {
         Ok(NearestPair {
             name: one.name.clone(),

@@ -5,13 +5,13 @@ use burn::tensor::Device;
 use pig_nn::{
     autoencoder::Autoencoder,
     control::ControlNet,
-    cost::{autoencoder_flops, forward_flops},
+    cost::{autoencoder_flops, autoencoder_values, forward_flops, forward_values},
     unet::UNet,
 };
 
 /// The autoencoder with weights of zero.
 pub(crate) fn build_autoencoder(config: &Config, device: &Device) -> Result<Autoencoder> {
-    Autoencoder::new(&config.autoencoder, config.data.channels, device).map_err(Error::from)
+    Autoencoder::new(&config.autoencoder, config.data.channels.count(), device).map_err(Error::from)
 }
 
 /// The control network with weights of zero.
@@ -21,7 +21,7 @@ pub(crate) fn build_control(config: &Config, device: &Device) -> Result<ControlN
 
 /// Channels of the noisy image and of the mask.
 pub(crate) fn control_channels(config: &Config) -> [usize; 2] {
-    [config.data.channels, 1]
+    [config.data.channels.count(), 1]
 }
 
 /// The U-Net of `role` with weights of zero.
@@ -39,5 +39,16 @@ pub(crate) fn unet_flops(config: &Config, role: Role) -> f64 {
 
 /// Floating-point operations of one image through the autoencoder's encoder and decoder.
 pub(crate) fn latent_flops(config: &Config) -> [f64; 2] {
-    autoencoder_flops(&config.autoencoder, config.data.channels, config.extent(Role::Autoencoder))
+    autoencoder_flops(&config.autoencoder, config.data.channels.count(), config.extent(Role::Autoencoder))
+}
+
+/// Values that the U-Net of `role`, or the base of its control network, keeps of one image for the backward pass, at least.
+pub(crate) fn unet_values(config: &Config, role: Role) -> f64 {
+    let (_, channels) = config.grid(role);
+    forward_values(config.unet(role), role.channels(channels), config.extent(role))
+}
+
+/// Values that the autoencoder's encoder and decoder keep of one image for the backward pass, at least.
+pub(crate) fn latent_values(config: &Config) -> [f64; 2] {
+    autoencoder_values(&config.autoencoder, config.data.channels.count(), config.extent(Role::Autoencoder))
 }

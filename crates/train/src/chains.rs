@@ -195,7 +195,7 @@ impl<'a> Chains<'a> {
         codec: Option<&LatentCodec>,
         chain: impl FnOnce(&Tensor<4>, &NoiseSource, Tensor<4>) -> Tensor<4>,
     ) -> Samples {
-        let ([height, width], channels) = (self.config.data.size, self.config.data.channels);
+        let ([height, width], channels) = (self.config.data.size, self.config.data.channels.count());
         let data = TensorData::new(images.concat(), [ids.len(), height, width, channels]);
         let given = Tensor::from_data(data, self.device);
         let images = rows(given.clone());

@@ -41,6 +41,19 @@ pub enum Error {
     /// Nearest images that cannot be compared.
     #[error(transparent)]
     Nearest(#[from] pig_metrics::nearest::NearestError),
+    /// A training that the machine's memory cannot hold.
+    #[error(
+        "this training needs at least {expected} of memory ({parts}), but the machine has {found} available; expected a training that fits; \
+         lower data.size or train.batch_size, or set train.gradient_checkpointing = true"
+    )]
+    Memory {
+        /// The memory that is available.
+        found: String,
+        /// The memory that is needed at least.
+        expected: String,
+        /// What it is needed for.
+        parts: String,
+    },
     /// A key whose value is out of range, or that cannot be used with another key.
     #[error("{key} = {found}, expected {expected}")]
     Setting {

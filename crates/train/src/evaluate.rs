@@ -6,7 +6,7 @@ use crate::{
     run_data::RunData,
     run_dir::RunDir,
 };
-use pig_data::{Preparation, PreparedSet};
+use pig_data::{Preparation, PreparedSet, read::gray};
 use pig_metrics::{
     agreement::{Agreement, AgreementSettings, Pair, Ring, pair_agreement},
     bootstrap::Bootstrap,
@@ -24,33 +24,35 @@ pub struct PlainPair {
     pub group: Option<String>,
 }
 
-/// Rec. 601 luma of channels-last values, or the values themselves if there is one channel.
-pub fn luma(values: &[f32], channels: usize) -> Vec<f32> {
-    match channels {
-        3 => values.chunks_exact(3).map(|p| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]).collect(),
-        _ => values.to_vec(),
-    }
-}
-
 /// All pairs of a prepared set.
 pub fn prepared_pairs(set: &PreparedSet) -> Vec<PlainPair> {
     (0..set.len())
         .map(|i| PlainPair {
-            image: luma(set.image(i), set.channels),
+            image: gray(set.image(i), set.channels),
             mask: set.mask(i).iter().map(|&value| value > 0.0).collect(),
             group: Some(set.groups[i].clone()),
         })
         .collect()
 }
 
+/// The generated image of `seed` as it was written to `out`: values in [-1, 1] of shape (height, width, channels).
+pub fn written_image(out: &Path, seed: u64, preparation: &Preparation) -> Result<Vec<f32>> {
+    let path = out.join("images").join(file_name(seed));
+    let image = pig_data::read::read_image(&path, preparation.config.channels.count())?;
+    Ok(image.data.iter().map(|&raw| preparation.to_unit(raw)).collect())
+}
+
+fn file_name(seed: u64) -> String {
+    format!("{}.png", pig_data::write::file_stem(seed))
+}
+
 /// The generated pair of `seed` as it was written to `out`.
 pub fn written_pair(out: &Path, seed: u64, preparation: &Preparation) -> Result<PlainPair> {
-    let name = format!("{}.png", pig_data::write::file_stem(seed));
-    let image = pig_data::read::read_image(&out.join("images").join(&name), preparation.config.channels)?;
+    let name = file_name(seed);
+    let image = written_image(out, seed, preparation)?;
     let mask = pig_data::read::read_mask(&out.join("masks").join(&name), &pig_data::DataConfig::default())?;
-    let values: Vec<f32> = image.data.iter().map(|&raw| preparation.to_unit(raw)).collect();
     Ok(PlainPair {
-        image: luma(&values, preparation.config.channels),
+        image: gray(&image, preparation.config.channels.count()),
         mask: mask.data.iter().map(|&value| value > 0).collect(),
         group: (preparation.config.slices > 1).then_some(name),
     })

@@ -114,7 +114,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     let sampler = sampler.starting_from(initial.as_ref());
     let create = if has_masks { PairWriter::create } else { PairWriter::create_for_images };
     let data = &loaded.config.data;
-    let writer = create(&request.out, stamp(&loaded, &given, initial.as_ref()), data.size, data.channels)?;
+    let writer = create(&request.out, stamp(&loaded, &given, initial.as_ref()), data.size, data.channels.count())?;
     warn_of_precision(observer, "sample.precision", loaded.config.sample.precision, device);
     let recorder = request.save_arrays.then(Recorder::default);
     let has_arrays = |seed| !request.save_arrays || arrays::path(&request.out, seed).is_file();
@@ -145,6 +145,9 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
         let generated: Result<Vec<_>> =
             request.seeds.iter().map(|&seed| written_pair(&request.out, seed, &loaded.preparation)).collect();
         let real = real_pairs(&loaded.run, request.data.as_deref())?;
+        if data.channels.count() == 3 {
+            note(observer, "pair agreement is measured on gray: the Rec. 601 luma of the images in colour");
+        }
         Some(agreement(&loaded.config, &generated?, &real)?)
     } else {
         None
@@ -210,7 +213,7 @@ fn make(
             break;
         }
         if let Some(recorder) = output.recorder {
-            let ([height, width], channels) = (loaded.config.data.size, loaded.config.data.channels);
+            let ([height, width], channels) = (loaded.config.data.size, loaded.config.data.channels.count());
             recorder.write(output.folder, ids, &samples, sampler.schedule(), [height, width, channels])?;
         }
         for (index, &seed) in ids.iter().enumerate() {
@@ -240,6 +243,9 @@ fn write_pair(
     Ok(writer.write(&PairRecord { seed, image: &image, mask: mask.as_deref() })?)
 }
 
+/// The settings that [`stamp`] leaves out of the hash.
+const BESIDE: &[&str] = &["sample.batch_size", "sample.agreement_background"];
+
 /// What every file of this request says about its origin.
 fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -> Stamp {
     let mut deciding = loaded.config.sample.clone();
@@ -255,6 +261,7 @@ fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -
         model_hash: loaded.model_hash.clone(),
         settings_hash: sha256(describe(&deciding).as_bytes()),
         settings: describe(&loaded.config.sample),
+        beside: BESIDE,
     }
 }
 
@@ -295,7 +302,7 @@ fn strip(config: &Config, estimates: &[StripEstimate], index: usize, seed: u64) 
                 image,
                 vec![false; height * width],
                 config.data.size,
-                config.data.channels,
+                config.data.channels.count(),
                 String::new(),
             )?;
             let mask = Picture::from_bytes(&Preparation::display(mask), height, width, 1)?;

@@ -5,7 +5,7 @@ use crate::{
     config::{GivenKind, Method},
     loaded::LoadedRun,
     observer::{Observer, Silent, note},
-    run_data::RunData,
+    run_data::{RunData, warn_of_colours},
     sampler::Sampler,
     samples::{Given, Samples},
 };
@@ -93,6 +93,7 @@ impl GivenSet {
                 check_resampling(&loaded.config)?;
                 let load = |path: &PathBuf| Ok(loaded.preparation.load_image(path)?);
                 let paths = told(folder, Kind::Images, source.flag(), observer)?;
+                warn_of_colours(paths.iter().map(PathBuf::as_path), loaded.config.data.channels.count(), observer)?;
                 Ok(Self::Images(paths.iter().map(load).collect::<Result<_>>()?))
             }
             GivenSource::TrainingMasks => Ok(Self::Masks(training_masks(data, loaded)?)),

@@ -22,6 +22,7 @@ pub mod load;
 pub mod loaded;
 pub mod logged;
 pub mod mark;
+pub mod memory;
 pub mod meter;
 pub mod methods;
 pub mod metrics_log;

@@ -36,7 +36,7 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
         from.program,
         from.started,
         config.method.word(),
-        config.data.channels,
+        config.data.channels.count(),
         from.pairs[0],
         from.groups[0],
         from.pairs[1],

@@ -34,7 +34,7 @@ pub fn generated_pictures(samples: &Samples, ids: &[u64], config: &Config) -> Re
                 |mask: &Vec<f32>| clean_mask(mask, slice, sample.mask_threshold, sample.min_component_area).mask;
             let mask = samples.masks.get(index).map_or(vec![0; size[0] * size[1]], clean);
             let mask = mask.iter().map(|&value| value > 0).collect();
-            pair_picture(image, mask, size, config.data.channels, format!("seed {id}"))
+            pair_picture(image, mask, size, config.data.channels.count(), format!("seed {id}"))
         })
         .collect()
 }

@@ -6,7 +6,11 @@ use crate::{
     run_dir::{DATA_PATH, Provenance, RunDir, config_sha256, now, program, remembered_data},
 };
 use burn::tensor::Device;
-use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, Splits, split_by_group};
+use pig_data::{
+    DataConfig, Dataset, Preparation, PreparedSet, Splits,
+    colour::{self, Colours},
+    split_by_group,
+};
 use std::path::Path;
 
 /// Pairs prepared for a run.
@@ -40,7 +44,8 @@ impl RunData {
         let dataset = discover(data, config, observer)?;
         let splits = split(&dataset)?;
         splits.check(&dataset)?;
-        let preparation = Preparation::fit(&dataset, &splits.training, config)?;
+        let config = with_channels(&dataset, config, observer)?;
+        let preparation = Preparation::fit(&dataset, &splits.training, &config)?;
         Self::load(dataset, splits, preparation, observer)
     }
 
@@ -141,6 +146,42 @@ pub fn prepared(dataset: &Dataset, preparation: &Preparation, observer: &dyn Obs
         warn(observer, warning.clone());
     }
     Ok(set)
+}
+
+/// The configuration with the number of channels that the data decide where it says `auto`; `observer` is told which and why.
+pub fn with_channels(dataset: &Dataset, config: &DataConfig, observer: &dyn Observer) -> Result<DataConfig> {
+    let (config, decided) = colour::resolve(dataset, config)?;
+    if let Some(Colours { coloured, total }) = decided {
+        let channels = config.channels;
+        note(observer, format!("data.channels = \"auto\" is {channels}: {coloured} of {total} images are in colour"));
+    }
+    Ok(config)
+}
+
+/// Warns of pictures that do not fit the channels of the run that reads them.
+pub fn warn_of_colours<'a>(
+    files: impl Iterator<Item = &'a Path>,
+    channels: usize,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let Colours { coloured, total } = Colours::of(files)?;
+    let gray = total - coloured;
+    if channels == 1 && coloured > 0 {
+        warn(
+            observer,
+            format!(
+                "{coloured} of {total} pictures are in colour, but this run has data.channels = 1: they are reduced to gray by Rec. 601 luma"
+            ),
+        );
+    } else if channels == 3 && gray > 0 {
+        warn(
+            observer,
+            format!(
+                "{gray} of {total} pictures are gray, but this run has data.channels = 3: they are copied to three channels"
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// The pairs of a data folder. `observer` receives a summary and the warnings.

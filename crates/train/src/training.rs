@@ -5,6 +5,7 @@ use crate::{
     checkpoint::Store,
     imported::frozen::{self, FrozenModelY},
     logged::Logged,
+    memory,
     methods::{
         objective::{Context, Objective, ObjectiveTask},
         teachers::Teachers,
@@ -20,7 +21,7 @@ use crate::{
     trainer::Trainer,
 };
 use burn::tensor::Device;
-use pig_data::Splits;
+use pig_data::{Dataset, Splits};
 use pig_diffusion::schedule::Schedule;
 use std::path::Path;
 
@@ -50,12 +51,14 @@ fn start(
     observer: &dyn Observer,
 ) -> Result<Outcome> {
     RunDir::check_free(out)?;
-    let (config, frozen_model_y) = frozen::resolve(config)?;
-    let config = &config;
+    let (mut config, frozen_model_y) = resolved(config, data, splits, device)?;
     let run_data = match splits {
         Some(splits) => RunData::split(data, &config.data, |_| Ok(splits.clone()), observer)?,
-        None => RunData::new(data, config, observer)?,
+        None => RunData::new(data, &config, observer)?,
     };
+    // The run stores what the data decided.
+    config.data.channels = run_data.preparation.config.channels;
+    let config = &config;
     run_data.check_training()?;
     let text = config.to_toml();
     let provenance = run_data.provenance(&text, run_data.set.sha256(), device);
@@ -66,6 +69,25 @@ fn start(
         model.install(run.path())?;
     }
     train_networks(&run, config, &run_data, device, observer)
+}
+
+/// Checks the configuration and the machine before any pictures are read, and adopts the settings of a frozen model_y.
+///
+/// # Errors
+/// When settings cannot be used, or the machine has too little memory for them.
+pub fn resolved(
+    config: &Config,
+    data: &Path,
+    splits: Option<&Splits>,
+    device: &Device,
+) -> Result<(Config, Option<FrozenModelY>)> {
+    let resolved = frozen::resolve(config)?;
+    let pairs = match splits {
+        Some(splits) => splits.training.len() + splits.validation.len(),
+        None => Dataset::discover(data, &resolved.0.data)?.len(),
+    };
+    memory::check(&resolved.0, pairs, device)?;
+    Ok(resolved)
 }
 
 /// Continues a run. Without `data`, the data folder is the one that the run was started with.

@@ -144,6 +144,7 @@ fn former_keys_are_migrated_in_runs_and_refused_in_files() {
         "model_y.frozen.control=models/control",
         "model_y.frozen.labels=[0, 26]",
         "model_y.frozen.spacing=[150, 75, 75]",
+        "data.channels=1",
     ]);
     assert_eq!(config, expected);
     // What is written now is read again, as a run's and as a user's file.

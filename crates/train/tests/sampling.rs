@@ -106,6 +106,7 @@ fn finished_samples_are_skipped_and_torn_ones_made_again() {
     let other = Request { sets: vec!["sample.eta=1.0".to_owned()], ..Request::new(&run, &out, &[9]) };
     let message = generate(&other, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("settings_hash") && message.contains("choose another --out"), "{message}");
+    assert!(message.contains("(sample.eta is 0.0 there and 1.0 here)"), "{message}");
     assert!(!file(9).exists());
 }
 

@@ -35,6 +35,9 @@ pub(crate) struct Prepare {
     /// Stop at the first file that cannot be prepared, instead of listing it in errors.csv.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Search the source, and print what would be prepared and with which settings; write nothing.
+    #[arg(long, conflicts_with_all = ["new_key", "links", "prune"])]
+    pub(crate) dry_run: bool,
 }
 
 /// `pig inspect`.

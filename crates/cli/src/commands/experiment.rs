@@ -72,9 +72,9 @@ fn shown<T: Serialize>(args: &Args, found: &T, text: String) -> anyhow::Result<S
     Ok(if args.machine.json { serde_json::to_string_pretty(found)? } else { text })
 }
 
-/// The configuration, and the parts of the first fold.
+/// The parts of the first fold, and the configuration.
 fn plan(study: &experiments::Study) -> anyhow::Result<String> {
-    let mut text = format!("{}\n# {}\n", study.loaded.to_toml(), study.notes());
+    let mut text = format!("# {}\n", study.notes());
     let file = &study.loaded.file;
     for (name, generator) in &file.generators {
         writeln!(text, "# generator {name}: {} {}", generator.config.display(), generator.set.join(" "))?;
@@ -89,6 +89,8 @@ fn plan(study: &experiments::Study) -> anyhow::Result<String> {
             distinct(labels).join(", ")
         )?;
     }
+    // The answer comes first: the configuration fills several screens.
+    write!(text, "\n{}", study.loaded.to_toml())?;
     Ok(text)
 }
 

@@ -4,7 +4,12 @@ use crate::{
     args::{Args, Prepare, Reading},
     terminal::Terminal,
 };
-use pig_prepare::{Key, PrepareConfig, Request, Summary, pipeline::Progress, prepare, settings::ConfigFile};
+use pig_prepare::{
+    Key, PrepareConfig, Request, Summary,
+    pipeline::{Plan, Progress, plan},
+    prepare,
+    settings::ConfigFile,
+};
 use pig_train::{
     config::Layers,
     observer::{Event, Observer},
@@ -28,6 +33,7 @@ pub(crate) fn run(args: &Args, asked: &Prepare) -> anyhow::Result<ExitCode> {
         }
         (None, None) => None,
     };
+    let links = asked.links.clone();
     let request = Request {
         source: asked.source.clone(),
         out: asked.out.clone(),
@@ -36,10 +42,15 @@ pub(crate) fn run(args: &Args, asked: &Prepare) -> anyhow::Result<ExitCode> {
         key,
         strict: asked.strict,
         cost: asked.reading.cost(),
-        links: asked.links.clone(),
+        links,
         prune: asked.prune,
     };
     let bar = Bar::new(args, "prepare")?;
+    if asked.dry_run {
+        let plan = plan(&request, &bar);
+        bar.end();
+        return planned(args, asked, &request, &plan?);
+    }
     let summary = prepare(&request, &bar);
     bar.end();
     let summary = summary?;
@@ -53,6 +64,41 @@ pub(crate) fn run(args: &Args, asked: &Prepare) -> anyhow::Result<ExitCode> {
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::from(1),
     })
+}
+
+/// Prints what would be prepared, and then the settings.
+fn planned(args: &Args, asked: &Prepare, request: &Request, plan: &Plan) -> anyhow::Result<ExitCode> {
+    let file = ConfigFile { prepare: request.config.clone() };
+    if args.machine.json {
+        println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "plan": plan, "prepare": file.prepare }))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let [height, width] = request.config.size;
+    let kind = if plan.channels == 3 { "RGB" } else { "gray" };
+    println!(
+        "# {}: {} image(s) or volume(s), layout {}, become {kind} pairs of {height} x {width}",
+        asked.source.display(),
+        plan.cases,
+        plan.layout
+    );
+    println!("# {} of them in colour, which is {}", plan.coloured, plan.colour_becomes);
+    println!(
+        "# {} without a mask; {} patients{}",
+        plan.without_mask,
+        plan.patients,
+        if plan.needs_key { ": give --key FILE or --new-key FILE" } else { "" }
+    );
+    for text in &plan.notes {
+        println!("# note: {text}");
+    }
+    for file in &plan.too_large {
+        println!("# cannot be prepared: {file}");
+    }
+    for file in &plan.unreadable {
+        println!("# cannot be read: {file}");
+    }
+    println!("\n{}", file.to_toml());
+    Ok(if plan.too_large.is_empty() && plan.unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn print(summary: &Summary, asked: &Prepare) {

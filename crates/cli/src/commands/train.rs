@@ -6,8 +6,14 @@ use crate::{
     terminal::{Terminal, device, duration},
 };
 use burn::tensor::Device;
+use pig_data::{DataConfig, Dataset, survey::Survey};
 use pig_study::plan::{NetworkPlan, Plan, plan};
-use pig_train::{Config, config::Layers, observer::Outcome, training};
+use pig_train::{
+    Config,
+    config::Layers,
+    observer::{Outcome, note},
+    training,
+};
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
@@ -20,10 +26,13 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     if let Some(run) = &train.resume {
         return ended(args, run, training::resume(run, train.data.as_deref(), &device, &terminal)?);
     }
-    let config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load()?;
+    let mut config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load()?;
     // clap requires both without --resume.
     let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
     let (data, out) = (path(&train.data), path(&train.out));
+    if train.config.is_none() {
+        config.data = survey(&config, train, (&data, &out), &terminal)?;
+    }
     if train.dry_run {
         return dry_run(args, &config, (&data, &out), &device, &terminal);
     }
@@ -49,7 +58,8 @@ fn dry_run(
     if args.machine.json {
         println!("{}", serde_json::to_string_pretty(&json(&plan))?);
     } else {
-        print!("{}\n{}", config.to_toml(), text(&plan));
+        // The answer first: the configuration fills several screens.
+        print!("{}\n{}", text(&plan), plan.config.to_toml());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -77,13 +87,47 @@ fn text(plan: &Plan) -> String {
         budget.parameters(),
         budget.flops() / 1e12
     );
-    if let Some(peak) = plan.peak_memory {
-        let _ = writeln!(text, "# memory while measuring: {:.2} GB", peak as f64 / 1e9);
-    }
+    let gigabytes = |bytes: f64| format!("{:.2} GB", bytes / 1e9);
+    let peak = plan.peak_memory.map_or(String::new(), |peak| format!("; {} while measuring", gigabytes(peak as f64)));
+    let there = plan.available_memory.map_or(String::new(), |there| format!("; {} available", gigabytes(there as f64)));
+    let _ = writeln!(text, "# memory: at least {} by count{peak}{there}", gigabytes(plan.needed.total()));
     for warning in &plan.warnings {
         let _ = writeln!(text, "# warning: {warning}");
     }
+    let seconds: f64 = plan.networks.iter().map(|network| network.seconds_a_step * network.cost.steps as f64).sum();
+    let verdict =
+        format!("# it can be trained here, in about {}; the same command without --dry-run begins", duration(seconds));
+    let _ = writeln!(text, "{verdict}");
     text
+}
+
+/// Says what the data are and which settings they need, to somebody who gives no configuration. Returns the section `[data]` with what
+/// the data decide.
+fn survey(
+    config: &Config,
+    train: &Train,
+    (data, out): (&Path, &Path),
+    terminal: &Terminal,
+) -> anyhow::Result<DataConfig> {
+    let found = Survey::of(&Dataset::discover(data, &config.data)?)?;
+    note(terminal, format!("found {found}"));
+    let decided = found.decided(&config.data);
+    if !train.sets.iter().all(|set| set.trim_start().starts_with("data.")) {
+        // Whoever sets networks or training has a configuration.
+        return Ok(decided);
+    }
+    note(
+        terminal,
+        format!(
+            "there is no --config: the networks and their training are the paper's, which takes long. For these data, a file with\n{}\n\
+             and the other sections of configs/hq.toml, which was measured with short trainings, is a good beginning:\n\
+             pig train --config configs/hq.toml --data {} --out {}",
+            found.section(&config.data),
+            data.display(),
+            out.display()
+        ),
+    );
+    Ok(decided)
 }
 
 fn json(plan: &Plan) -> serde_json::Value {
@@ -103,6 +147,7 @@ fn json(plan: &Plan) -> serde_json::Value {
         "pairs": { "training": plan.pairs[0], "validation": plan.pairs[1] },
         "groups": { "training": plan.groups[0], "validation": plan.groups[1] },
         "networks": networks, "parameters": budget.parameters(), "budget_flops": budget.flops(),
-        "peak_memory_bytes": plan.peak_memory, "warnings": plan.warnings,
+        "peak_memory_bytes": plan.peak_memory, "needed_memory_bytes": plan.needed.total(),
+        "available_memory_bytes": plan.available_memory, "warnings": plan.warnings, "channels": plan.config.data.channels,
     })
 }

@@ -33,7 +33,7 @@ const MOST_BYTES: usize = u32::MAX as usize - 1;
 /// Writes the pairs, gray.
 pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
     if job.pairs.channels == 3 {
-        job.pairs.warnings.push("The images hold colour; DICOM is written gray.".to_owned());
+        job.pairs.warn_of_gray("dicom-seg");
     }
     for stack in stacks(job)? {
         write_stack(job, &stack)?;

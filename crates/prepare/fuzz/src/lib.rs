@@ -8,7 +8,7 @@ use pig_data::Pixels;
 use pig_data::png_file::write_gray_png;
 use pig_prepare::layouts::find;
 use pig_prepare::masks::Masks;
-use pig_prepare::sources::{Cost, Volume};
+use pig_prepare::sources::{Cost, Reading, Volume};
 use pig_prepare::{Layout, PrepareConfig};
 
 /// A limit so small that memory or time shows if it is not enforced.
@@ -39,7 +39,7 @@ pub fn exercise(source: &Path, layout: Layout) {
     let cost = Cost::of_bytes(BYTES);
     let Ok(found) = find(source, Some(layout), &config, &cost.dicom) else { return };
     for case in found.cases.iter().take(OPENED) {
-        let Ok(volume) = Volume::open(case, layout, config.colour, config.slice_axis, &cost) else { continue };
+        let Ok(volume) = Volume::open(case, Reading::gray(config.colour, layout), config.slice_axis, &cost) else { continue };
         let Ok(Some(masks)) = Masks::open(case, &volume, &config, &cost) else { continue };
         let [height, width] = volume.size();
         for index in 0..volume.slices().min(3) {

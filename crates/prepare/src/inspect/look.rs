@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use pig_data::read::read_header;
 use pig_metrics::components::{Connectivity, components};
 
-use super::phash::perceptual_hash;
+use super::phash::Fingerprint;
 use super::text::longest_word;
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
 use crate::layouts::{Case, ImageSource, Layout};
 use crate::masks::Masks;
 use crate::settings::{MissingMask, PrepareConfig, WindowRule};
-use crate::sources::{Cost, Volume};
+use crate::sources::{Cost, Reading, Volume};
 use crate::window::Window;
 
 /// What was measured on a slice.
@@ -26,8 +27,8 @@ pub(crate) struct Look {
     pub(crate) lesions: Option<Vec<usize>>,
     /// Millimetres between rows and between columns.
     pub(crate) spacing: Option<[f64; 2]>,
-    /// SHA-256 over size and values, and the perceptual hash; only for the middle slice of a volume.
-    pub(crate) hashes: Option<([u8; 32], u64)>,
+    /// SHA-256 over size and values, and the fingerprint; only for the middle slice of a volume.
+    pub(crate) hashes: Option<([u8; 32], Fingerprint)>,
     /// Number of letters in the longest bright row that looks like a word; 0 if there is none.
     pub(crate) letters: usize,
 }
@@ -45,7 +46,8 @@ pub(crate) struct CaseLook {
     pub(crate) size: [usize; 2],
     pub(crate) side: Option<crate::layouts::Side>,
     pub(crate) view: Option<String>,
-    pub(crate) from_colour: bool,
+    /// Whether the image is in colour.
+    pub(crate) coloured: bool,
     /// Whether it is a picture of 16 bits.
     pub(crate) sixteen: bool,
     /// What the DICOM header says about the picture.
@@ -66,9 +68,16 @@ pub(crate) fn look_at(
     budget: &Budget,
 ) -> Result<CaseLook> {
     let picture = matches!(case.image, ImageSource::Picture(_));
+    // Values, hashes and letters are measured on gray, whether colour is kept or not.
+    let reading = Reading::gray(config.colour, layout);
     // A picture's share is held until nothing of it is needed any more.
-    let _picture = picture.then(|| budget.picture(case.image.path())).transpose()?;
-    let volume = Volume::open(case, layout, config.colour, config.slice_axis, cost)?;
+    let in_colour = picture && read_header(case.image.path())?.colour;
+    let held = if in_colour { Reading::Rgb } else { reading };
+    let _picture = picture.then(|| budget.picture(case.image.path(), held)).transpose()?;
+    let volume = Volume::open(case, reading, config.slice_axis, cost)?;
+    // Letters differ from tissue in colour, so text is searched in colour where there is some.
+    let coloured =
+        volume.is_coloured().then(|| Volume::open(case, Reading::Rgb, config.slice_axis, cost)).transpose()?;
     let strict = PrepareConfig { missing_mask: MissingMask::Error, ..config.clone() };
     let mut mask_error = None;
     let masks = match Masks::open(case, &volume, &strict, cost) {
@@ -83,7 +92,7 @@ pub(crate) fn look_at(
         size: volume.size(),
         side: case.side.map_or_else(|| volume.side(0), |side| Ok(Some(side)))?,
         view: case.view.clone().or_else(|| volume.view().map(str::to_owned)),
-        from_colour: volume.from_colour(),
+        coloured: volume.is_coloured(),
         sixteen: picture && volume.stored_range()?.is_some_and(|range| range.high > 255.0),
         says: Says {
             burned_in: dicom.is_some_and(|info| info.burned_in_annotation == Some(true)),
@@ -110,7 +119,16 @@ pub(crate) fn look_at(
                 None
             }
         };
-        seen.looks.push(look(&volume, window, slice, mask.as_deref())?);
+        let mut look = look(&volume, window, slice, mask.as_deref())?;
+        if look.hashes.is_some() {
+            let (shown, window) = match &coloured {
+                Some(coloured) => (coloured, quick_window(case, coloured, config)?),
+                None => (&volume, window),
+            };
+            let plane = window.shown(shown, slice)?;
+            look.letters = longest_word(&plane.values, shown.size(), plane.channels);
+        }
+        seen.looks.push(look);
     }
     seen.mask_error = mask_error;
     Ok(seen)
@@ -134,7 +152,7 @@ fn look(volume: &Volume, window: Window, slice: usize, mask: Option<&[u8]>) -> R
     });
     // Neighbouring slices are always similar, so only the middle slice represents its volume.
     let representative = slice == volume.slices() / 2;
-    let (mut hashes, mut letters) = (None, 0);
+    let mut hashes = None;
     if representative {
         let shown = window.shown(volume, slice)?;
         let mut exact = Sha256::new();
@@ -142,8 +160,7 @@ fn look(volume: &Volume, window: Window, slice: usize, mask: Option<&[u8]>) -> R
         for chunk in plane.values.chunks(1 << 14) {
             exact.update(chunk.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
         }
-        hashes = Some((exact.finalize().into(), perceptual_hash(&shown.values, size)));
-        letters = longest_word(&shown.values, size);
+        hashes = Some((exact.finalize().into(), Fingerprint::of(&shown.values, size)));
     }
-    Ok(Look { slice, range, lesions, spacing: volume.geometry(slice)?.spacing, hashes, letters })
+    Ok(Look { slice, range, lesions, spacing: volume.geometry(slice)?.spacing, hashes, letters: 0 })
 }

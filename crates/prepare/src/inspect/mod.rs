@@ -16,21 +16,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use pig_data::colour::Colours;
+
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
 use crate::layouts::{Case, Layout, find};
 use crate::pipeline::{Progress, place_below, strip_source};
 use crate::settings::PrepareConfig;
-use crate::sources::Cost;
+use crate::sources::{Cost, Reading};
 use groups::Groups;
 use look::{CaseLook, look_at};
+use phash::Fingerprint;
 
 pub use page::write_page;
 pub use table::text as table_text;
 
 /// The greatest number of bits of the perceptual hash in which near-duplicates differ. Among all pairs of 586 ultrasound images of
 /// BUSI, 139 are that near; compared with groups marked by others, precision is 0.94 and recall 0.99 (with 6 bits 0.96 and 0.97,
-/// with 10 bits 0.90 and 0.99). Other kinds of images have not been measured.
+/// with 10 bits 0.90 and 0.99). In other kinds of images, hashes are near because all have one layout, so the small pictures must correlate, too.
 pub const NEAR_BITS: u32 = 8;
 
 /// What to inspect.
@@ -124,8 +127,10 @@ pub struct Report {
     pub darkest: Option<Spread>,
     /// The highest value of each slice, before any window is applied.
     pub brightest: Option<Spread>,
-    /// Number of colour images that would be reduced to gray.
+    /// Number of images in colour.
     pub colour: usize,
+    /// What becomes of colour when the folder is prepared with these settings, in words; `None` if no image is in colour.
+    pub colour_becomes: Option<String>,
     /// Pixels of all masks by stored value.
     pub mask_values: BTreeMap<String, u64>,
     /// Images and slices by their number of lesions.
@@ -166,6 +171,8 @@ pub struct Inspected {
     /// How many images were not inspected, because the user asked to stop; the report says nothing of them.
     pub stopped: usize,
     inspection: Inspection,
+    /// How the folder is prepared with these settings.
+    reading: Reading,
     cases: Vec<Case>,
     looks: Vec<Option<CaseLook>>,
     groups: Vec<Vec<usize>>,
@@ -204,6 +211,9 @@ pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspec
     gathered.spreads(&looks);
     let groups = gathered.alike(&found.cases, &looks, inspection.near_bits);
     let mut report = gathered.report;
+    let colours = Colours { coloured: report.colour, total: found.cases.len() };
+    let reading = Reading::of(inspection.config.colour, found.layout, colours);
+    report.colour_becomes = (report.colour > 0).then(|| becomes(reading, colours));
     let patients: std::collections::BTreeSet<_> = found.cases.iter().filter_map(|case| case.patient.as_ref()).collect();
     report.patients = (!patients.is_empty()).then_some(patients.len());
     report.cases = found.cases.len();
@@ -216,7 +226,17 @@ pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspec
     ] {
         list.sort();
     }
-    Ok(Inspected { report, stopped, inspection, cases: found.cases, looks, groups })
+    Ok(Inspected { report, stopped, inspection, reading, cases: found.cases, looks, groups })
+}
+
+/// What becomes of the images in colour and of the gray ones beside them.
+fn becomes(reading: Reading, colours: Colours) -> String {
+    let gray = colours.total - colours.coloured;
+    let others = match reading {
+        Reading::Rgb if gray > 0 => format!("; {gray} gray images are copied to three channels"),
+        _ => String::new(),
+    };
+    format!("{}{others}", reading.words())
 }
 
 fn empty_report(layout: Layout, inspection: &Inspection) -> Report {
@@ -234,6 +254,7 @@ fn empty_report(layout: Layout, inspection: &Inspection) -> Report {
         darkest: None,
         brightest: None,
         colour: 0,
+        colour_becomes: None,
         mask_values: BTreeMap::new(),
         lesions_per_image: BTreeMap::new(),
         lesion_pixels: None,
@@ -292,7 +313,7 @@ impl Gathering<'_> {
         let slices = look.looks.len();
         report.slices += slices;
         report.volumes += usize::from(slices > 1);
-        report.colour += usize::from(look.from_colour);
+        report.colour += usize::from(look.coloured);
         report.synthetic += usize::from(look.says.synthetic);
         report.weak_masks += if look.weak { slices } else { 0 };
         let mut add = |counts: fn(&mut Report) -> &mut BTreeMap<String, usize>, word: Option<String>, by: usize| {
@@ -334,12 +355,12 @@ impl Gathering<'_> {
 
     /// Finds groups of equal and of similar images; returns all groups as indices of cases.
     fn alike(&mut self, cases: &[Case], looks: &[Option<CaseLook>], near_bits: u32) -> Vec<Vec<usize>> {
-        let hashes: Vec<(usize, [u8; 32], u64)> = looks
+        let hashes: Vec<(usize, [u8; 32], &Fingerprint)> = looks
             .iter()
             .enumerate()
             .filter_map(|(index, look)| {
-                let (exact, near) = look.as_ref()?.looks.iter().find_map(|look| look.hashes)?;
-                Some((index, exact, near))
+                let (exact, near) = look.as_ref()?.looks.iter().find_map(|look| look.hashes.as_ref())?;
+                Some((index, *exact, near))
             })
             .collect();
         let mut first: BTreeMap<[u8; 32], usize> = BTreeMap::new();
@@ -352,7 +373,7 @@ impl Gathering<'_> {
                 }
             }
         }
-        let near: Vec<u64> = hashes.iter().map(|(_, _, near)| *near).collect();
+        let near: Vec<&Fingerprint> = hashes.iter().map(|(_, _, near)| *near).collect();
         let patients: Vec<_> = hashes.iter().map(|(case, ..)| cases[*case].patient.as_ref()).collect();
         let to_cases = |group: Vec<usize>| group.into_iter().map(|place| hashes[place].0).collect::<Vec<_>>();
         let equal: Vec<Vec<usize>> = same.groups().into_iter().map(to_cases).collect();

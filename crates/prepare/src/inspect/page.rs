@@ -145,20 +145,19 @@ fn thumbnails(inspected: &Inspected, cases: &[usize]) -> Result<Vec<PairPicture>
 fn thumbnail(inspected: &Inspected, index: usize) -> Result<PairPicture> {
     let (inspection, case) = (&inspected.inspection, &inspected.cases[index]);
     let config = PrepareConfig { missing_mask: MissingMask::Empty, ..inspection.config.clone() };
-    let layout = inspected.report.layout;
-    let volume = Volume::open(case, layout, config.colour, config.slice_axis, &inspection.cost)?;
+    let volume = Volume::open(case, inspected.reading, config.slice_axis, &inspection.cost)?;
     let looks = inspected.looks[index].iter().flat_map(|look| &look.looks);
     let lesion = |look: &super::look::Look| look.lesions.as_ref().map_or(0, |areas| areas.iter().sum());
     let largest = looks.max_by_key(|look| (lesion(look), look.slice == volume.slices() / 2));
     let slice = largest.map_or(0, |look| look.slice);
     let shown = quick_window(case, &volume, &config)?.shown(&volume, slice)?;
     let masks = Masks::open(case, &volume, &config, &inspection.cost).ok().flatten();
-    let mask = masks.and_then(|masks| masks.read(slice).ok()).unwrap_or_else(|| vec![0; shown.values.len()]);
+    let mask = masks.and_then(|masks| masks.read(slice).ok()).unwrap_or_else(|| vec![0; shown.height * shown.width]);
     let size = volume.size();
     let small = fit_within(size, [THUMBNAIL; 2]);
-    let values = resize_image(&shown.values, size, small, 1);
+    let values = resize_image(&shown.values, size, small, shown.channels);
     let mask = resize_mask_area(&mask, size, small).into_iter().map(|value| value != 0).collect();
-    let image = Picture::from_values(&values, small[0], small[1], 1, (0.0, 1.0))?;
+    let image = Picture::from_values(&values, small[0], small[1], shown.channels, (0.0, 1.0))?;
     Ok(PairPicture { image, mask, label: label(&case.name) })
 }
 

@@ -47,8 +47,8 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
     add("spacing (mm)", counted(&report.spacings));
     add("darkest values", spread(report.darkest.as_ref(), ""));
     add("brightest values", spread(report.brightest.as_ref(), ""));
-    if report.colour > 0 {
-        add("colour", format!("{} images, reduced to gray", report.colour));
+    if let Some(becomes) = &report.colour_becomes {
+        add("colour", format!("{} of {} images, {becomes} (prepare.colour)", report.colour, report.cases));
     }
     add("mask values", mask_values(&report.mask_values));
     add("lesions per image", counted(&report.lesions_per_image));

@@ -143,6 +143,8 @@ pub struct Case {
     pub declared: Option<Vec<u16>>,
     /// Spacing of rows and columns in mm, if the manifest gives it.
     pub spacing: Option<[f64; 2]>,
+    /// What the manifest says in columns that pig does not know and that do not identify people: names and values, in its order.
+    pub others: Vec<(String, String)>,
 }
 
 impl Case {
@@ -160,6 +162,7 @@ impl Case {
             mask_values: None,
             declared: None,
             spacing: None,
+            others: Vec::new(),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! What a manifest says about images: patient, side, view, class and spacing.
+//! What a manifest says about images: patient, side, view, class and spacing, and columns that pig does not know.
 
 use std::collections::HashMap;
 
 use pig_data::DataError;
+use pig_data::discover::PATIENT_COLUMNS;
 use pig_data::manifest::{Manifest, Row};
 use pig_data::names::nfc;
 
@@ -10,10 +11,35 @@ use super::case::{Case, Side};
 use super::walk::Entry;
 use crate::error::Result;
 use crate::privacy::Secret;
+use crate::record::is_own_column;
 use crate::settings::PrepareConfig;
 
-/// Columns that name the patient when the configuration does not, in order of preference.
-const PATIENT_COLUMNS: [&str; 2] = ["patient", "group"];
+/// The column that counts as the patient where none names one: a group of images of unknown kind may be a person.
+const GROUP_COLUMN: &str = "group";
+
+/// Parts of the names of columns that may identify people, or the files and days from which somebody could find them.
+const IDENTIFYING: [&str; 20] = [
+    "patient",
+    "subject",
+    "person",
+    "participant",
+    "mrn",
+    "ssn",
+    "birth",
+    "dob",
+    "accession",
+    "surname",
+    "firstname",
+    "lastname",
+    "fullname",
+    "address",
+    "phone",
+    "email",
+    "insurance",
+    "date",
+    "file",
+    "path",
+];
 
 /// Columns with other details.
 const DETAIL_COLUMNS: [&str; 5] = ["laterality", "view", "class", "pixel_height_mm", "pixel_width_mm"];
@@ -22,6 +48,10 @@ const DETAIL_COLUMNS: [&str; 5] = ["laterality", "view", "class", "pixel_height_
 pub(super) struct Details<'a> {
     pub(super) table: &'a Manifest,
     patient: Option<usize>,
+    /// The columns that are carried over as they are.
+    others: Vec<usize>,
+    /// What is told about columns that pig does not know.
+    pub(super) notes: Vec<String>,
     /// Rows by id, or by path where the table has no ids, with whether a case took the row.
     rows: HashMap<String, (Row<'a>, bool)>,
 }
@@ -34,6 +64,7 @@ pub(super) struct Told {
     view: Option<String>,
     class: Option<String>,
     spacing: Option<[f64; 2]>,
+    others: Vec<(String, String)>,
 }
 
 impl<'a> Details<'a> {
@@ -44,13 +75,16 @@ impl<'a> Details<'a> {
             Some(name) => Some(table.column_once(name)?.ok_or_else(|| table.missing_column(name))?),
             None => None,
         };
-        for name in PATIENT_COLUMNS.iter().filter(|_| config.group_column.is_none()) {
-            patient = patient.or(table.column_once(name)?);
+        if config.group_column.is_none() {
+            for name in PATIENT_COLUMNS.into_iter().chain([GROUP_COLUMN]) {
+                patient = patient.or(table.column_once(name)?);
+            }
         }
         for name in DETAIL_COLUMNS {
             table.column_once(name)?;
         }
-        let mut details = Self { table, patient, rows: HashMap::new() };
+        let (others, notes) = unknown_columns(table, patient);
+        let mut details = Self { table, patient, others, notes, rows: HashMap::new() };
         // A table that lists masks is read row by row, and its ids are not needed.
         if table.column("image").is_none() || table.column("mask").is_none() {
             details.rows = details.by_id()?;
@@ -116,6 +150,7 @@ impl<'a> Details<'a> {
             view: text("view"),
             class: text("class"),
             spacing: spacing[0].zip(spacing[1]).map(|(height, width)| [height, width]),
+            others: self.others.iter().map(|&at| (self.table.columns[at].clone(), row.get(at).to_owned())).collect(),
         })
     }
 
@@ -136,6 +171,51 @@ impl<'a> Details<'a> {
     }
 }
 
+/// Whether most cells of a column hold the name of their row's patient. A number of one or two digits is found in any measurement.
+fn holds_names(table: &Manifest, column: usize, patient: usize) -> bool {
+    let named: Vec<bool> = table
+        .rows()
+        .filter(|row| row.get(patient).chars().count() > 2)
+        .map(|row| row.get(column).contains(row.get(patient)))
+        .collect();
+    2 * named.iter().filter(|&&holds| holds).count() > named.len()
+}
+
+/// The columns that pig does not know and that are carried over, and notes about them. What may identify people is left out: by the name
+/// of its column, or because a cell holds the name of its row's patient.
+fn unknown_columns(table: &Manifest, patient: Option<usize>) -> (Vec<usize>, Vec<String>) {
+    let known = |name: &str| DETAIL_COLUMNS.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let (mut carried, mut identifying, mut own) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, name) in table.columns.iter().enumerate() {
+        if name.is_empty() || known(name) || patient == Some(at) {
+            continue;
+        }
+        let plain: String = name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+        let names_patient = patient.is_some_and(|patient| holds_names(table, at, patient));
+        if ["id", "image", "mask"].contains(&plain.as_str()) {
+            continue;
+        }
+        if plain == "name" || names_patient || IDENTIFYING.iter().any(|part| plain.contains(part)) {
+            identifying.push(name.as_str());
+        } else if is_own_column(name) {
+            own.push(name.as_str());
+        } else {
+            carried.push(at);
+        }
+    }
+    let mut notes = Vec::new();
+    let mut note = |names: &[&str], text: &str| {
+        if !names.is_empty() {
+            notes.push(format!("columns of manifest.csv {text}: {}.", names.join(", ")));
+        }
+    };
+    let names: Vec<&str> = carried.iter().map(|&at| table.columns[at].as_str()).collect();
+    note(&names, "that are carried over as they are; look whether they identify people");
+    note(&identifying, "that may identify people and are left out; rename a column to carry it over");
+    note(&own, "that are left out, because a prepared manifest fills columns of these names itself");
+    (carried, notes)
+}
+
 /// A path or name as rows are found by it.
 fn key_of(name: &str) -> String {
     let slashed = name.replace('\\', "/");
@@ -149,6 +229,16 @@ impl Told {
             let same = mine.is_none() || other.is_none() || *mine == other;
             *mine = mine.take().or(other);
             same
+        }
+        // Rows of one image may say several things in columns that pig does not know: all of them are kept.
+        if self.others.is_empty() {
+            self.others = other.others;
+        } else {
+            for ((_, mine), (_, value)) in self.others.iter_mut().zip(other.others) {
+                if !value.is_empty() && !mine.split("; ").any(|part| part == value) {
+                    *mine = if mine.is_empty() { value } else { format!("{mine}; {value}") };
+                }
+            }
         }
         let same = [
             (joined(&mut self.patient, other.patient), "patient"),
@@ -166,5 +256,6 @@ impl Told {
         case.view = self.view;
         case.class = self.class;
         case.spacing = self.spacing;
+        case.others = self.others;
     }
 }

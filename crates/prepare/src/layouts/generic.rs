@@ -4,7 +4,8 @@
 //! that reference the image.
 //!
 //! A manifest may add details to the pairs that it lists, or, by its column `id` (the image's stem), to the images found:
-//! `patient` or `group`, `laterality`, `view`, `class`, and `pixel_height_mm` with `pixel_width_mm`.
+//! `patient` or `group`, `laterality`, `view`, `class`, and `pixel_height_mm` with `pixel_width_mm`. Other columns are carried over, unless
+//! they may identify people.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     {
         let mut listing = listed::list(tree, details, limits, [image, mask])?;
         blank_rows(details, &mut listing);
+        listing.notes.extend(details.notes.clone());
         return Ok(listing);
     }
     let mut listing = Listing::default();
@@ -66,6 +68,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     if let Some(details) = &details {
         unused_rows(details, &mut listing)?;
         blank_rows(details, &mut listing);
+        listing.notes.extend(details.notes.clone());
     }
     listing.rest(paired);
     listing.left(

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use pig_data::Pixels;
 use pig_data::config::{MaskResize, Resize};
 use pig_data::png_file::encode_png;
+use pig_data::read::gray;
 use pig_data::resample::{fit_within, resize_image, resize_mask_area, resize_mask_nearest};
 use pig_files::hex;
 
@@ -19,10 +20,10 @@ use crate::error::{PrepareError, Result};
 use crate::foreground::{Foreground, Rectangle, largest_component};
 use crate::layouts::{Case, ImageSource, MaskSource, Side};
 use crate::masks::Masks;
-use crate::prepared_folder::{CaseNote, CaseState, places};
+use crate::prepared_folder::{CaseNote, CaseState, hash_texts, places};
 use crate::record::Record;
 use crate::settings::{CropRule, LateralityRule, PrepareConfig, WindowRule};
-use crate::sources::Volume;
+use crate::sources::{Reading, Volume};
 use crate::transform::{Transform, mirrored};
 use crate::window::Window;
 
@@ -31,7 +32,7 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
     let id = work.ids[case.name.as_str()].as_str();
     let source_sha256 = source_hash(case)?;
     let common = work.sixteen.and_then(|sixteen| sixteen.of(case));
-    let settings = work.folder.settings(common);
+    let settings = work.folder.settings(common, work.reading);
     if let Some(state) = work.folder.finished(id, &source_sha256, &settings) {
         return Ok(Some((state, true)));
     }
@@ -47,8 +48,8 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
     };
     let picture = matches!(case.image, ImageSource::Picture(_));
     // A picture's share is held until its pair is written.
-    let _picture = picture.then(|| work.budget.picture(case.image.path())).transpose()?;
-    let volume = Volume::open(case, work.layout, config.colour, config.slice_axis, cost)?;
+    let _picture = picture.then(|| work.budget.picture(case.image.path(), work.reading)).transpose()?;
+    let volume = Volume::open(case, work.reading, config.slice_axis, cost)?;
     let Some(masks) = Masks::open(case, &volume, config, cost)? else {
         state.left_out_without_mask = 1;
         work.folder.keep(id, &state)?;
@@ -83,6 +84,12 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
         let left_over = volume.dicom().map_or(0, |image| image.info().frames_left_over);
         state.notes.extend((left_over > 0).then_some(CaseNote::FramesLeftOver(left_over)));
         state.notes.extend(volume.turned().then_some(CaseNote::Turned));
+        state.notes.extend(match (volume.is_coloured(), work.reading) {
+            (true, Reading::Rgb) => Some(CaseNote::ColourKept),
+            (true, Reading::Luma | Reading::Channel(_)) => Some(CaseNote::ColourReduced),
+            (false, Reading::Rgb) => Some(CaseNote::GrayCopied),
+            (false, Reading::Luma | Reading::Channel(_)) => None,
+        });
         state.records = records;
     }
     work.folder.keep(id, &state)?;
@@ -110,6 +117,9 @@ fn source_hash(case: &Case) -> Result<String> {
     hash.update(words.join("\n"));
     for spacing in case.spacing.unwrap_or_default() {
         hash.update(spacing.to_le_bytes());
+    }
+    if !case.others.is_empty() {
+        hash.update(hash_texts(case.others.iter().flat_map(|(name, value)| [name.as_str(), value])));
     }
     Ok(hex(&hash.finalize()))
 }
@@ -169,8 +179,8 @@ fn stands_on_its_head(volume: &Volume, case: &Case) -> Result<bool> {
         _ => None,
     };
     let plane = volume.plane(decisive.unwrap_or(volume.slices() / 2))?;
-    let edge =
-        |column: usize| plane.values.iter().skip(column).step_by(plane.width).map(|&v| f64::from(v)).sum::<f64>();
+    let values = gray(&plane.values, plane.channels);
+    let edge = |column: usize| values.iter().skip(column).step_by(plane.width).map(|&v| f64::from(v)).sum::<f64>();
     let found = if edge(0) < edge(plane.width - 1) { Side::Right } else { Side::Left };
     Ok(found != side)
 }
@@ -210,17 +220,11 @@ impl OpenCase<'_> {
         let config = &self.work.request.config;
         let size = self.volume.size();
         let share = self.work.budget.slice(self.volume);
-        let mut values = self.window.shown(self.volume, index)?.values;
-        if values.windows(2).any(|pair| pair[0] != pair[1]) {
-            self.flat.store(false, Ordering::Relaxed);
-        }
+        let (mut values, channels) = self.values(index)?;
         let mask = self.masks.read(index)?;
-        if self.turned {
-            values.reverse();
-        }
-        let foreground = self.foreground(&values, &mask);
-        for (value, _) in values.iter_mut().zip(&foreground.others).filter(|(_, other)| **other) {
-            *value = 0.0;
+        let foreground = self.foreground(&gray(&values, channels), &mask);
+        for (pixel, _) in values.chunks_exact_mut(channels).zip(&foreground.others).filter(|(_, other)| **other) {
+            pixel.fill(0.0);
         }
         let crop = foreground.crop;
         let resized = match config.resize {
@@ -235,18 +239,18 @@ impl OpenCase<'_> {
             (config.laterality, side),
             (LateralityRule::Left, Some(Side::Right)) | (LateralityRule::Right, Some(Side::Left))
         );
-        let image = resize_image(&crop.cut(&values, size[1]), crop.size(), resized, 1);
-        let cut_mask = crop.cut(&mask, size[1]);
+        let image = resize_image(&crop.cut(&values, size[1], channels), crop.size(), resized, channels);
+        let cut_mask = crop.cut(&mask, size[1], 1);
         let small_mask = match config.mask_resize {
             MaskResize::AreaThreshold => resize_mask_area(&cut_mask, crop.size(), resized),
             MaskResize::Nearest => resize_mask_nearest(&cut_mask, crop.size(), resized),
         };
-        let (image, small_mask) = (placed(&image, &transform), placed(&small_mask, &transform));
+        let (image, small_mask) = (placed(&image, &transform, channels), placed(&small_mask, &transform, 1));
         let name = self.name(index);
         let [image_place, mask_place] = places(&name);
-        let image_sha256 = self.write(&image_place, config.size, &quantised(&image, config.bit_depth))?;
+        let image_sha256 = self.write(&image_place, channels, &quantised(&image, config.bit_depth))?;
         let shown_mask = Pixels::Eight(small_mask.iter().map(|&value| value * 255).collect());
-        let mask_sha256 = self.write(&mask_place, config.size, &shown_mask)?;
+        let mask_sha256 = self.write(&mask_place, 1, &shown_mask)?;
         drop(share);
         let placed = geometry.affine.map(|affine| transform.prepared_affine(&affine)).filter(affine::is_usable);
         let affine_ras = placed.as_ref().map(affine::text);
@@ -278,7 +282,25 @@ impl OpenCase<'_> {
             mask_sha256,
             image: image_place,
             mask: mask_place,
+            others: self.case.others.clone(),
         })
+    }
+
+    /// The values of a slice from 0 to 1, upright, with the channels that all pairs have.
+    fn values(&self, index: usize) -> Result<(Vec<f32>, usize)> {
+        let (plane, channels) = (self.window.shown(self.volume, index)?, self.work.reading.channels());
+        let mut values = plane.values;
+        let pixels = || values.chunks_exact(plane.channels);
+        if pixels().zip(pixels().skip(1)).any(|(pixel, next)| pixel != next) {
+            self.flat.store(false, Ordering::Relaxed);
+        }
+        if plane.channels < channels {
+            values = values.into_iter().flat_map(|value| [value; 3]).collect();
+        }
+        if self.turned {
+            values = values.chunks_exact(channels).rev().flatten().copied().collect();
+        }
+        Ok((values, channels))
     }
 
     fn foreground(&self, values: &[f32], mask: &[u8]) -> Foreground {
@@ -302,23 +324,23 @@ impl OpenCase<'_> {
     }
 
     /// Writes a PNG and returns its hash.
-    fn write(&self, place: &str, size: [usize; 2], pixels: &Pixels) -> Result<String> {
+    fn write(&self, place: &str, channels: usize, pixels: &Pixels) -> Result<String> {
         let path = self.work.folder.path(place);
-        let bytes = encode_png(&path, size, 1, pixels, &[])?;
+        let bytes = encode_png(&path, self.work.request.config.size, channels, pixels, &[])?;
         pig_files::write(&path, &bytes)?;
         Ok(hex(&Sha256::digest(bytes)))
     }
 }
 
-/// Resized values padded with zeros and mirrored.
-fn placed<T: Copy + Default>(values: &[T], transform: &Transform) -> Vec<T> {
+/// Resized values of shape (height, width, channels), padded with zeros and mirrored.
+fn placed<T: Copy + Default>(values: &[T], transform: &Transform, channels: usize) -> Vec<T> {
     let [height, width] = transform.prepared;
-    let mut padded = vec![T::default(); height * width];
-    for (index, row) in values.chunks_exact(transform.resized[1]).enumerate() {
-        let start = (transform.pad[0] + index) * width + transform.pad[1];
+    let mut padded = vec![T::default(); height * width * channels];
+    for (index, row) in values.chunks_exact(transform.resized[1] * channels).enumerate() {
+        let start = ((transform.pad[0] + index) * width + transform.pad[1]) * channels;
         padded[start..start + row.len()].copy_from_slice(row);
     }
-    if transform.mirrored { mirrored(&padded, width) } else { padded }
+    if transform.mirrored { mirrored(&padded, width, channels) } else { padded }
 }
 
 /// Values from 0 to 1 as integers of the bit depth, rounded to the nearest.

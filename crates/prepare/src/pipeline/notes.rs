@@ -1,5 +1,8 @@
 //! What is told about the pairs of a preparation.
 
+use pig_data::discover::OTHER_GROUP_COLUMNS;
+
+use super::work::Work;
 use crate::prepared_folder::{CaseNote, Description};
 use crate::record::{Grouping, Record};
 use pig_data::remarks::exchanged;
@@ -24,9 +27,20 @@ pub(super) fn notes(records: &[Record], description: &Description) -> Vec<String
             note(unknown, "pairs do not name a patient; each image or volume counts as a patient.");
         }
         Grouping::Case => notes.push("No patients are known: a split can only keep volumes together.".to_owned()),
-        Grouping::None => notes.push("No patients are known: a split is by image.".to_owned()),
+        Grouping::None => notes.push(no_patients(records)),
     }
     notes
+}
+
+/// What a split keeps together if neither patients nor volumes are known.
+fn no_patients(records: &[Record]) -> String {
+    let others = records.first().map_or(&[][..], |record| &record.others);
+    let column =
+        OTHER_GROUP_COLUMNS.into_iter().find(|group| others.iter().any(|(name, _)| name.eq_ignore_ascii_case(group)));
+    match column {
+        Some(column) => format!("No patients are known: a split keeps the groups of the column {column} together."),
+        None => "No patients are known: a split is by image.".to_owned(),
+    }
 }
 
 /// Notes and warnings about cases, of which there are `total`.
@@ -82,4 +96,26 @@ pub(super) fn warnings(records: &[Record]) -> Vec<String> {
     let with_lesion = records.iter().filter(lesion).count();
     let covered = records.iter().filter(most).count();
     exchanged(covered, with_lesion, "prepare").into_iter().collect()
+}
+
+/// Warnings about colour: what was reduced to gray, or copied from gray, by which setting.
+pub(super) fn colour_warnings(told: &[CaseNote], total: usize, work: &Work<'_>) -> Vec<String> {
+    let count = |wanted: CaseNote| told.iter().filter(|note| **note == wanted).count();
+    let (reduced, copied) = (count(CaseNote::ColourReduced), count(CaseNote::GrayCopied));
+    let setting = work.request.config.colour.word();
+    let mut warnings = Vec::new();
+    if reduced > 0 {
+        warnings.push(format!(
+            "{reduced} of {total} image(s) or volume(s) are in colour and were {} (prepare.colour = \"{setting}\"); \
+             prepare.colour = \"keep\" keeps the colour.",
+            work.reading.words()
+        ));
+    }
+    if copied > 0 {
+        warnings.push(format!(
+            "{copied} of {total} image(s) or volume(s) are gray and were copied to three channels, because the others are in colour \
+             (prepare.colour = \"{setting}\"); prepare.colour = \"luma\" makes all gray."
+        ));
+    }
+    warnings
 }

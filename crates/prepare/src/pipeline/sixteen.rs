@@ -10,10 +10,10 @@ use pig_data::read::read_header;
 
 use super::request::{Progress, Request};
 use crate::budget::Budget;
-use crate::layouts::{Case, ImageSource, Layout};
+use crate::layouts::{Case, ImageSource};
 use crate::remarks::{USED_BITS, unused_bits};
 use crate::settings::WindowRule;
-use crate::sources::{StoredRange, read_channel};
+use crate::sources::{Reading, StoredRange, read_channel};
 
 /// The 16-bit pictures of a source and their range.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Sixteen {
 /// that cannot be read is left out here: preparing it gives the error.
 pub(super) fn measure(
     cases: &[Case],
-    layout: Layout,
+    reading: Reading,
     request: &Request,
     budget: &Budget,
     progress: &dyn Progress,
@@ -71,9 +71,9 @@ pub(super) fn measure(
         if progress.stop_requested() {
             return None;
         }
-        let share = budget.picture(case.image.path());
+        let share = budget.picture(case.image.path(), reading);
         let extremes = share.ok().and_then(|_share| {
-            let image = read_channel(case.image.path(), layout, request.config.colour).ok()?;
+            let image = read_channel(case.image.path(), reading).ok()?;
             let ends = (f32::INFINITY, f32::NEG_INFINITY);
             Some(image.data.iter().fold(ends, |(low, high), &value| (low.min(value), high.max(value))))
         });

@@ -8,11 +8,14 @@ use super::sixteen::Sixteen;
 use crate::budget::Budget;
 use crate::layouts::Layout;
 use crate::prepared_folder::Folder;
+use crate::sources::Reading;
 
 /// The data that the preparation of all cases shares.
 pub(super) struct Work<'a> {
     pub(super) request: &'a Request,
     pub(super) layout: Layout,
+    /// How colours are read.
+    pub(super) reading: Reading,
     pub(super) folder: &'a Folder,
     pub(super) ids: &'a HashMap<&'a str, String>,
     pub(super) progress: &'a dyn Progress,

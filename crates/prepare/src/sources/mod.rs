@@ -3,6 +3,7 @@
 mod cost;
 mod geometry;
 pub mod nifti;
+mod reading;
 
 use std::path::Path;
 
@@ -12,13 +13,12 @@ use pig_dicom::{Image, Laterality, ObjectKind, Photometric, Voi};
 use crate::affine;
 use crate::error::Result;
 use crate::layouts::case::{Case, ImageSource, Side};
-use crate::layouts::layout::Layout;
-use crate::settings::Colour;
 use nifti::NiftiVolume;
 
 pub use cost::Cost;
 pub(crate) use cost::{read_text, within};
 pub use geometry::{Geometry, StoredRange};
+pub use reading::Reading;
 
 /// One slice's values.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,9 @@ pub struct Plane {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// Values, row by row.
+    /// 1 (gray) or 3 (red, green and blue).
+    pub channels: usize,
+    /// Values of shape (height, width, channels).
     pub values: Vec<f32>,
     /// Whether the highest value is black (MONOCHROME1).
     pub inverted: bool,
@@ -46,18 +48,45 @@ pub enum Volume {
     Nifti(Box<NiftiVolume>),
 }
 
-/// A picture with one channel.
+/// A picture as it was read.
 #[derive(Debug)]
 pub struct Picture {
     image: RawImage,
     spacing: Option<[f64; 2]>,
 }
 
-/// A DICOM image with the step from one frame to the next.
+/// A DICOM image with the step from one frame to the next, and how its colour is read.
 #[derive(Debug)]
 pub struct Dicom {
     image: Image,
     step: Option<[f64; 3]>,
+    reading: Reading,
+    /// Whether it is in colour: gray is often stored as colour.
+    coloured: bool,
+}
+
+impl Dicom {
+    fn has_palette(&self) -> bool {
+        self.image.info().photometric == Photometric::Palette
+    }
+}
+
+/// Whether a pixel of the first, the middle or the last frame is in colour.
+fn is_coloured(image: &Image) -> Result<bool> {
+    let info = image.info();
+    if info.samples_per_pixel == 1 && info.photometric != Photometric::Palette {
+        return Ok(false);
+    }
+    for index in [0, info.frames / 2, info.frames.saturating_sub(1)] {
+        let frame = image.frame(index)?.to_rgb()?;
+        let mut values = frame.stored().iter();
+        while let (Some(red), Some(green), Some(blue)) = (values.next(), values.next(), values.next()) {
+            if red != green || green != blue {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 impl Volume {
@@ -65,16 +94,16 @@ impl Volume {
     ///
     /// # Errors
     /// When the file cannot be read, is damaged, or would take more than `cost` allows.
-    pub fn open(case: &Case, layout: Layout, colour: Colour, slice_axis: usize, cost: &Cost) -> Result<Self> {
+    pub fn open(case: &Case, reading: Reading, slice_axis: usize, cost: &Cost) -> Result<Self> {
         match &case.image {
             ImageSource::Picture(path) => {
-                let image = read_channel(path, layout, colour)?;
+                let image = read_channel(path, reading)?;
                 Ok(Self::Picture(Box::new(Picture { image, spacing: case.spacing })))
             }
             ImageSource::Dicom(path) => {
                 let image = Image::open(path, &cost.dicom)?;
-                let step = affine::frame_step(&image)?;
-                Ok(Self::Dicom(Box::new(Dicom { image, step })))
+                let (step, coloured) = (affine::frame_step(&image)?, is_coloured(&image)?);
+                Ok(Self::Dicom(Box::new(Dicom { image, step, reading, coloured })))
             }
             ImageSource::Nifti(path) => Ok(Self::Nifti(Box::new(NiftiVolume::open(path, slice_axis, cost.max_bytes)?))),
         }
@@ -98,25 +127,30 @@ impl Volume {
         }
     }
 
-    /// The values of slice `index` before any window is applied: stored values of pictures, modality values of DICOM (colour
-    /// reduced to luma), scaled values of NIfTI.
+    /// The values of slice `index` before any window is applied: stored values of pictures, modality values of DICOM (where colour is not
+    /// kept, of its luma), scaled values of NIfTI.
     pub fn plane(&self, index: usize) -> Result<Plane> {
         let [height, width] = self.size();
         match self {
             Self::Picture(picture) => {
-                let values = picture.image.data.clone();
-                Ok(Plane { height, width, values, inverted: false, padding: Vec::new() })
+                let (values, channels) = (picture.image.data.clone(), picture.image.channels);
+                Ok(Plane { height, width, channels, values, inverted: false, padding: Vec::new() })
             }
             Self::Nifti(volume) => {
                 let values = volume.slice(index)?;
-                Ok(Plane { height, width, values, inverted: false, padding: Vec::new() })
+                Ok(Plane { height, width, channels: 1, values, inverted: false, padding: Vec::new() })
             }
             Self::Dicom(dicom) => {
                 let image = &dicom.image;
-                let frame = image.frame(index as u32)?.to_gray()?;
+                let frame = image.frame(index as u32)?;
+                if dicom.reading == Reading::Rgb && dicom.coloured {
+                    let values = frame.to_rgb()?.stored().iter().map(|value| value as f32).collect();
+                    return Ok(Plane { height, width, channels: 3, values, inverted: false, padding: Vec::new() });
+                }
+                let frame = frame.to_gray()?;
                 let values = frame.modality()?.into_iter().map(|value| value as f32).collect();
                 let inverted = image.info().photometric == Photometric::Monochrome1;
-                Ok(Plane { height, width, values, inverted, padding: padding_of(image, &frame) })
+                Ok(Plane { height, width, channels: 1, values, inverted, padding: padding_of(image, &frame) })
             }
         }
     }
@@ -124,11 +158,11 @@ impl Volume {
     /// Slice `index` of a DICOM object as a screen shows it with the object's own window, from 0 (black) to 1 (white); `None` for
     /// other sources.
     pub fn shown(&self, index: usize) -> Result<Option<Plane>> {
-        let Some(image) = self.dicom() else { return Ok(None) };
+        let Some(image) = self.dicom().filter(|_| !self.keeps_colour()) else { return Ok(None) };
         let [height, width] = self.size();
         let frame = image.frame(index as u32)?.to_gray()?;
         let values = frame.display(&Voi::Default)?;
-        Ok(Some(Plane { height, width, values, inverted: false, padding: padding_of(image, &frame) }))
+        Ok(Some(Plane { height, width, channels: 1, values, inverted: false, padding: padding_of(image, &frame) }))
     }
 
     /// Whether slice `index` has its own window or look-up table that can be applied, and is the one that is: a look-up table, or
@@ -152,14 +186,16 @@ impl Volume {
     }
 
     /// The range that the values of [`Volume::plane`] can have; `None` if it is not known (floating point, a modality look-up
-    /// table, or more than 32 bits).
+    /// table, the colours of a palette, or more than 32 bits).
     pub fn stored_range(&self) -> Result<Option<StoredRange>> {
         match self {
             Self::Picture(picture) => Ok(Some(StoredRange { low: 0.0, high: f64::from(picture.image.maximum) })),
             Self::Nifti(volume) => Ok(volume.stored_range()),
             Self::Dicom(dicom) => {
                 let (info, frame) = (dicom.image.info(), dicom.image.frame_info(0)?);
-                if frame.modality_lut || info.bits_stored > 32 {
+                // The entries of a palette have their own bits.
+                let looked_up = self.keeps_colour() && dicom.has_palette();
+                if frame.modality_lut || info.bits_stored > 32 || looked_up {
                     return Ok(None);
                 }
                 let span = (1_u64 << info.bits_stored) as f64;
@@ -220,11 +256,20 @@ impl Volume {
         matches!(self, Self::Picture(picture) if picture.image.turned)
     }
 
-    /// Whether a colour image was reduced to gray.
-    pub fn from_colour(&self) -> bool {
+    /// Whether the image is in colour, that is, whether a pixel of it is. Of a DICOM object, the first, the middle and the last frame count.
+    pub fn is_coloured(&self) -> bool {
         match self {
-            Self::Picture(picture) => picture.image.from_colour,
-            Self::Dicom(dicom) => dicom.image.info().samples_per_pixel > 1,
+            Self::Picture(picture) => picture.image.coloured,
+            Self::Dicom(dicom) => dicom.coloured,
+            Self::Nifti(_) => false,
+        }
+    }
+
+    /// Whether the image is in colour and its planes are, too.
+    pub fn keeps_colour(&self) -> bool {
+        match self {
+            Self::Picture(picture) => picture.image.coloured && picture.image.channels == 3,
+            Self::Dicom(dicom) => dicom.reading == Reading::Rgb && dicom.coloured,
             Self::Nifti(_) => false,
         }
     }
@@ -238,19 +283,16 @@ impl Volume {
     }
 }
 
-/// Reads a picture as one channel.
-pub(crate) fn read_channel(path: &Path, layout: Layout, colour: Colour) -> Result<RawImage> {
-    let channel = match (colour, layout) {
-        (Colour::Auto, Layout::Lgg) | (Colour::Green, _) => Some(1),
-        (Colour::Auto | Colour::Luma, _) => None,
-        (Colour::Red, _) => Some(0),
-        (Colour::Blue, _) => Some(2),
+/// Reads a picture with the channels that `reading` says.
+pub(crate) fn read_channel(path: &Path, reading: Reading) -> Result<RawImage> {
+    let channel = match reading {
+        Reading::Rgb => return Ok(read_image(path, 3)?),
+        Reading::Luma => return Ok(read_image(path, 1)?),
+        Reading::Channel(channel) => channel,
     };
-    let Some(channel) = channel else { return Ok(read_image(path, 1)?) };
     let image = read_image(path, 3)?;
-    let gray = image.data.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
     let data = image.data.iter().skip(channel).step_by(3).copied().collect();
-    Ok(RawImage { channels: 1, from_colour: !gray, data, ..image })
+    Ok(RawImage { channels: 1, data, ..image })
 }
 
 /// Which pixels have values in DICOM's padding range; empty if none has.

@@ -5,10 +5,11 @@ use crate::{
     Error, Result,
     inception::FeatureNetwork,
     patients::{groups, of_images},
-    pictures::{common_size, gray, lesions},
+    pictures::{common_size, lesions, unlike_colours, values},
 };
 use pig_data::{
     DataConfig,
+    colour::Colours,
     folder::{Kind, has_masks, left_out, pictures},
 };
 use pig_metrics::nearest::{Closest, CopySearch, Neighbour, Shape, nearest, nearest_features, nearest_masks};
@@ -54,7 +55,10 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
     for folder in folders.all() {
         warnings.extend(left_out(folder, Kind::Images)?);
     }
-    let mut found = vec![of_pixels(&images, request)?];
+    let all = images.map(colours)?;
+    let named = [("training", all.training), ("held-out", all.held_out), ("generated", all.generated)];
+    warnings.extend(unlike_colours(&named));
+    let mut found = vec![of_pixels(&images, &all, request)?];
     if let Some(network) = network {
         warnings.extend(network.warning());
         found.push(of_features(network, &folders, &images, request)?);
@@ -114,14 +118,21 @@ fn joined(
     CopySearch::new(space, unit, (ours, generated), held_out, training).ok_or(Error::NothingToSearch { space })
 }
 
-fn of_pixels(images: &Sets<Files>, request: &Request) -> Result<Found> {
+/// How many of a set's images are in colour.
+fn colours(files: &Files) -> Result<Colours> {
+    Ok(Colours::of(files.values().map(PathBuf::as_path))?)
+}
+
+fn of_pixels(images: &Sets<Files>, all: &Sets<Colours>, request: &Request) -> Result<Found> {
     let size = common_size(images.all().into_iter().flat_map(|files| files.values()), request.side)?;
-    let pixels = images.map(|files| gray(&files.values().collect::<Vec<_>>(), size))?;
+    let coloured = all.all().into_iter().any(|colours| colours.coloured > 0);
+    let (channels, kind) = if coloured { (3, "red, green and blue") } else { (1, "gray") };
+    let pixels = images.map(|files| values(&files.values().collect::<Vec<_>>(), size, channels))?;
     let slices = pixels.map(|set| Ok(set.iter().map(Vec::as_slice).collect::<Vec<&[f32]>>()))?;
-    let shape = Shape { height: size[0], width: size[1], channels: 1 };
+    let shape = Shape { height: size[0], width: size[1], channels };
     let near = |set: &[&[f32]]| nearest(set, &slices.training, shape, request.flips);
     let (generated, held_out) = (near(&slices.generated)?, near(&slices.held_out)?);
-    let unit = format!("mean squared difference of gray values from 0 to 1, at {} x {}", size[0], size[1]);
+    let unit = format!("mean squared difference of {kind} values from 0 to 1, at {} x {}", size[0], size[1]);
     let (ours, theirs) = (names(&images.generated), names(&images.training));
     let search = joined("pixels", unit, [&ours, &theirs], [&generated, &held_out])?;
     let shown = shown(&search, images)?;
@@ -180,8 +191,9 @@ fn shown(search: &CopySearch, images: &Sets<Files>) -> Result<Vec<[Picture; 2]>>
     let pair = |one: &Closest| -> Result<[Picture; 2]> {
         let files = [&images.generated[&one.generated], &images.training[&one.training]];
         let size = common_size(files.into_iter(), usize::MAX)?;
-        let values = gray(&files, size)?;
-        let picture = |values: &[f32]| Picture::from_values(values, size[0], size[1], 1, (0.0, 1.0));
+        let channels = Colours::of(files.iter().map(|path| path.as_path()))?.lossless_channels();
+        let values = values(&files, size, channels)?;
+        let picture = |values: &[f32]| Picture::from_values(values, size[0], size[1], channels, (0.0, 1.0));
         Ok([picture(&values[0])?, picture(&values[1])?])
     };
     search.closest.iter().take(SHOWN).map(pair).collect()

@@ -4,7 +4,7 @@ use crate::crossval::{
     config::{ArmConfig, Count, CrossvalFile, REAL},
     variant::variants,
 };
-use pig_data::DataConfig;
+use pig_data::{Channels, DataConfig};
 use pig_train::{
     Config, Error, Result,
     config::{Layers, MOST_AT_ONCE, require},
@@ -77,6 +77,9 @@ impl CrossvalFile {
         if config.data.group_column.is_none() {
             config.data.group_column.clone_from(&self.data.group_column);
         }
+        if config.data.channels == Channels::Auto {
+            config.data.channels = self.data.channels;
+        }
         config.check()?;
         self.check_generator(arm, &config)?;
         Ok(config)
@@ -86,7 +89,11 @@ impl CrossvalFile {
     pub(super) fn check_generator(&self, arm: &ArmConfig, config: &Config) -> Result<()> {
         let key = format!("crossval.arms {:?}", arm.name);
         let of = |data: &DataConfig| (data.size, data.channels, data.group_column.clone());
-        let (found, expected) = (of(&config.data), of(&self.data));
+        let (found, mut expected) = (of(&config.data), of(&self.data));
+        // Before the data decide, every number of channels may be right.
+        if self.data.channels == Channels::Auto {
+            expected.1 = config.data.channels;
+        }
         if found != expected {
             return Err(Error::Setting {
                 key: format!("{key}: data.size, data.channels, data.group_column"),

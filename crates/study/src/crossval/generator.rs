@@ -61,7 +61,7 @@ pub(crate) fn train_generator(
     }
     let found = RunDir::open_verified(run)?;
     check_unseen(&found, fold)?;
-    if found.config()? != *config {
+    if !config.gives(&found.config()?) {
         return Err(Error::BadFile {
             path: run.to_owned(),
             problem: "this generator was started with another configuration".to_owned(),

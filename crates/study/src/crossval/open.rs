@@ -6,7 +6,12 @@ use crate::crossval::{
     settings::Settings,
 };
 use pig_data::{Dataset, Splits, crossval_folds};
-use pig_train::{Error, Result, config::Layers, observer::Observer, run_data::discover};
+use pig_train::{
+    Error, Result,
+    config::Layers,
+    observer::Observer,
+    run_data::{discover, with_channels},
+};
 use std::path::{Path, PathBuf};
 
 /// A cross-validation with its data and its folder.
@@ -43,12 +48,20 @@ impl Crossval {
     }
 
     /// Like [`Self::open`], with a configuration that is already read; its paths are relative to `base`.
-    pub fn new(file: CrossvalFile, base: PathBuf, data: &Path, out: &Path, observer: &dyn Observer) -> Result<Self> {
+    pub fn new(
+        mut file: CrossvalFile,
+        base: PathBuf,
+        data: &Path,
+        out: &Path,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
         file.check()?;
         for arm in file.crossval.arms.iter().filter(|arm| arm.runs.is_none()) {
             file.generator(arm, &base)?;
         }
         let dataset = discover(data, &file.data, observer)?;
+        // All pieces have the number of channels that the whole data decide.
+        file.data = with_channels(&dataset, &file.data, observer)?;
         let mut folds =
             crossval_folds(&dataset, file.crossval.folds, file.data.validation_fraction, file.crossval.seed)?;
         if file.crossval.patients < 1.0 {

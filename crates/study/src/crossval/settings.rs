@@ -31,7 +31,12 @@ impl Settings {
     pub(super) fn add_differences<C: Serialize + Default>(&mut self, name: &str, config: &C) {
         // Configurations have plain values, and strings as keys, so this cannot fail.
         let value = |config: &C| serde_json::to_value(config).unwrap_or_default();
-        self.differences(name, &value(config), &value(&C::default()));
+        let mut default = value(&C::default());
+        // Before there was "auto", the default was 1. A resolved configuration has a number, and 1 must leave the hash as it was.
+        if let Some(channels) = default.pointer_mut("/data/channels") {
+            *channels = 1.into();
+        }
+        self.differences(name, &value(config), &default);
     }
 
     fn differences(&mut self, name: &str, value: &Value, default: &Value) {
@@ -99,6 +104,19 @@ mod tests {
         assert_ne!(hash(&before), hash(&Before::default()));
         assert_ne!(hash(&After { slices: 2, steps: 500, ..After::default() }), hash(&after));
         assert_ne!(hash(&After { frozen: Some("x".to_owned()), ..After::default() }), hash(&After::default()));
+    }
+
+    #[test]
+    fn gray_images_leave_the_hash_as_it_was_before_auto_and_colour_changes_it() {
+        let with = |channels: usize| {
+            let mut config = pig_train::Config::default();
+            config.data.channels = pig_data::Channels::Count(channels);
+            let mut settings = Settings::of("pig-generator");
+            settings.add_differences("generator", &config);
+            settings
+        };
+        assert_eq!(with(1).sha256(), Settings::of("pig-generator").sha256());
+        assert_eq!(with(3).0["generator.data.channels"], "3");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
 use burn::tensor::Device;
 use pig_data::{
     manifest::{Manifest, Row as ManifestRow},
+    read,
     table::{Column, Columns, write_csv},
 };
 use pig_metrics::{
@@ -19,7 +20,6 @@ use pig_metrics::{
 use pig_report::{Chart, Series, Table, canvas::SYNTHETIC, write_curves};
 use pig_train::{
     Config, Error, Result,
-    evaluate::luma,
     generation::strips,
     loaded::LoadedRun,
     observer::{Event, Observer, Outcome},
@@ -157,7 +157,7 @@ fn case(config: &Config, seed: u64, t: usize, (at, finished): (&Samples, &Sample
         samples.masks[index].iter().map(|&value| value > config.sample.mask_threshold).collect()
     };
     let gray = |samples: &Samples| -> Vec<f32> {
-        let values = luma(&samples.images[index], config.data.channels);
+        let values = read::gray(&samples.images[index], config.data.channels.count());
         values.iter().map(|value| (0.5 * (value + 1.0)).clamp(0.0, 1.0)).collect()
     };
     let scales = scales(height, width);

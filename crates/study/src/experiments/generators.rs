@@ -99,7 +99,7 @@ fn generator_run(out: &Path, fold: usize, name: &str) -> PathBuf {
 /// Whether a run was trained with `config` on `splits` to its end.
 fn is_the_same(run: &Path, config: &Config, splits: &Splits) -> bool {
     let Ok(found) = RunDir::open(run) else { return false };
-    let same = found.config().is_ok_and(|found| found == *config) && check_unseen(&found, splits).is_ok();
+    let same = found.config().is_ok_and(|found| config.gives(&found)) && check_unseen(&found, splits).is_ok();
     let is_finished =
         |role: Role| Store::new(run, role.name()).load_ema().is_ok_and(|(state, ..)| state.step >= config.steps(role));
     same && config.trained_roles().all(is_finished)

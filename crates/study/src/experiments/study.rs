@@ -4,7 +4,7 @@ use crate::{
     crossval::{Crossval, CrossvalFile},
     experiments::config::{Budget, ExperimentFile, Loaded},
 };
-use pig_data::{Dataset, Splits, crossval_folds};
+use pig_data::{Channels, Dataset, Splits, crossval_folds};
 use pig_train::{
     Error, Result,
     observer::Observer,
@@ -122,14 +122,19 @@ impl Study {
     /// Creates the experiment's folder, or checks that an existing folder belongs to this experiment.
     pub fn begin(&self) -> Result<()> {
         let Request { experiment, budget, out, data, .. } = &self.request;
-        let identity = Identity {
+        let mut identity = Identity {
             experiment: *experiment,
             budget: *budget,
             program: program(),
             notes: self.loaded.file.experiment.notes.clone(),
             settings: self.loaded.file.clone(),
         };
-        match Identity::read(out)? {
+        let found = Identity::read(out)?;
+        // What is left to the data here may be a number there.
+        if let Some(found) = found.as_ref().filter(|_| identity.settings.data.channels == Channels::Auto) {
+            identity.settings.data.channels = found.settings.data.channels;
+        }
+        match found {
             Some(found) if (found.experiment, &found.settings) != (*experiment, &identity.settings) => {
                 let describe = |of: &Identity| format!("{} at {}", of.experiment.word(), of.budget.word());
                 return Err(Error::BadFile {

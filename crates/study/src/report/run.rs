@@ -12,7 +12,7 @@ use pig_segment::{config::SegmentFile, predict::SegmentModel, run::charts as seg
 use pig_train::{
     Config, Result,
     curves::charts,
-    evaluate::{prepared_pairs, written_pair},
+    evaluate::prepared_pairs,
     generation::{Request as Sampling, Summary, generate, strips},
     given::GivenSource,
     loaded::LoadedRun,
@@ -153,10 +153,8 @@ fn pairs(request: &Request, run: &RunDir, device: &Device, observer: &dyn Observ
     let summary = generate(&asked, device, observer)?;
     let has_masks = loaded.config.method.has_masks();
     let generated: Result<Vec<Generated>> = if has_masks {
-        let read = |seed| written_pair(&folder, seed, &loaded.preparation);
-        (0..summary.finished.pairs.min(seeds.len()) as u64)
-            .map(|seed| Ok(Generated { name: format!("seed {seed}"), pair: read(seed)? }))
-            .collect()
+        let read = |seed| Generated::read(&folder, seed, &loaded.preparation);
+        (0..summary.finished.pairs.min(seeds.len()) as u64).map(read).collect()
     } else {
         Ok(Vec::new())
     };

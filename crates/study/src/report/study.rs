@@ -23,7 +23,7 @@ use burn::tensor::Device;
 use pig_data::{DataError, Dataset, PreparedSet, Splits};
 use pig_report::{Block, Chart, Figure, Picture, Series, canvas::Canvas};
 use pig_segment::predict::SegmentModel;
-use pig_train::{Error, Result, evaluate::written_pair, observer::Observer, run_data::RunData, run_dir::RunDir};
+use pig_train::{Error, Result, observer::Observer, run_data::RunData, run_dir::RunDir};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::Path;
 
@@ -394,10 +394,7 @@ impl<'a> Material<'a> {
             return Ok(Vec::new());
         }
         let preparation = self.real.preparation.of_generated();
-        let read = |&seed: &u64| {
-            Ok(Generated { name: format!("seed {seed}"), pair: written_pair(&pairs, seed, &preparation)? })
-        };
-        seeds.iter().map(read).collect()
+        seeds.iter().map(|&seed| Generated::read(&pairs, seed, &preparation)).collect()
     }
 
     fn montages(&self) -> Result<Vec<Block>> {

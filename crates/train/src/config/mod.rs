@@ -18,7 +18,7 @@ pub use sample::SampleConfig;
 pub use train::{Members, NoiseLevels, TimestepSampling, TrainConfig};
 
 use crate::role::{Role, Section};
-use pig_data::DataConfig;
+use pig_data::{Channels, DataConfig};
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, volume::Volume};
 use schemars::JsonSchema;
@@ -74,13 +74,13 @@ impl Config {
 
     /// Size and channels of what the U-Net of this role denoises: images, or their latents. The slices of a volume lie below each other.
     pub fn grid(&self, role: Role) -> ([usize; 2], usize) {
-        if role.is_on_image_grid() { self.image_grid() } else { (self.data.size, self.data.channels) }
+        if role.is_on_image_grid() { self.image_grid() } else { (self.data.size, self.data.channels.count()) }
     }
 
     /// Size and channels of the images that the last network denoises: pixels, or latents. The mask of a pair has the same size.
     pub fn image_grid(&self) -> ([usize; 2], usize) {
         if !self.has_latents() {
-            return (self.data.size, self.data.channels);
+            return (self.data.size, self.data.channels.count());
         }
         let [height, width] = self.autoencoder.latent_size(self.data.slice_size());
         let slices = if self.has_volumes() { self.data.slices / self.autoencoder.factor() } else { 1 };
@@ -118,6 +118,15 @@ impl Config {
     /// Whether `pig sample` can start from what is given.
     pub fn takes(&self, given: GivenKind) -> bool {
         self.method.takes(given, &self.train)
+    }
+
+    /// Whether a run with the configuration `stored` was started with this one. What is `auto` here, the data decided there.
+    pub fn gives(&self, stored: &Self) -> bool {
+        let mut own = self.clone();
+        if own.data.channels == Channels::Auto {
+            own.data.channels = stored.data.channels;
+        }
+        own == *stored
     }
 
     /// The resolved configuration as TOML.

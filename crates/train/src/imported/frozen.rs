@@ -15,6 +15,7 @@ use crate::{
     role::Role,
 };
 use burn::tensor::Device;
+use pig_data::Channels;
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_files::sha256;
 use pig_nn::{
@@ -37,7 +38,7 @@ pub struct FrozenModelY {
 }
 
 /// Checks the configuration. Returns it with the settings of the frozen model, and the model; without a frozen model, returns it as it
-/// is. A model that does not fit is refused before any data are read.
+/// is. The model decides `data.channels = "auto"`. A model that does not fit is refused before any data are read.
 pub fn resolve(config: &Config) -> Result<(Config, Option<FrozenModelY>)> {
     let frozen = &config.model_y.frozen;
     let Some(path) = &frozen.model else {
@@ -56,10 +57,20 @@ pub fn resolve(config: &Config) -> Result<(Config, Option<FrozenModelY>)> {
     if config.schedule == ScheduleConfig::default() {
         config.schedule = words.schedule.clone();
     }
+    if config.data.channels == Channels::Auto {
+        let made = match &model.autoencoder {
+            Some(autoencoder) => autoencoder.autoencoder_description()?.channels,
+            None => words.out_channels,
+        };
+        // Any other number does not fit images, which is said below.
+        if matches!(made, 1 | 3) {
+            config.data.channels = Channels::Count(made);
+        }
+    }
     if let Some(autoencoder) = &model.autoencoder {
         let words = autoencoder.autoencoder_description()?;
         let found = [words.channels, words.network.latent_channels];
-        let expected = [config.data.channels, model.unet.unet_description()?.out_channels];
+        let expected = [config.data.channels.count(), model.unet.unet_description()?.out_channels];
         let describe = |[image, latent]: [usize; 2]| format!("{image} of the image, {latent} of the latents");
         equal("channels of model_y.frozen.autoencoder", describe(found), describe(expected), "see data.channels")?;
         let default = AutoencoderConfig::default();

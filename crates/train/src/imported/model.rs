@@ -324,7 +324,7 @@ fn own_unet(config: &Config, role: Role) -> UNetDescription {
 
 fn own_autoencoder(run: &RunDir, config: &Config) -> Result<AutoencoderDescription> {
     Ok(AutoencoderDescription {
-        channels: config.data.channels,
+        channels: config.data.channels.count(),
         scaling_factor: LatentSpace::load(run.path())?.scaling_factor(),
         network: config.autoencoder.clone(),
     })
@@ -332,7 +332,7 @@ fn own_autoencoder(run: &RunDir, config: &Config) -> Result<AutoencoderDescripti
 
 fn own_control(config: &Config) -> ControlNetDescription {
     ControlNetDescription {
-        in_channels: config.data.channels,
+        in_channels: config.data.channels.count(),
         condition_channels: 1,
         condition_stride: 1,
         base: config.unet(Role::Control).clone(),
