@@ -10,6 +10,7 @@ mod crossval;
 mod experiment;
 mod export;
 mod fid;
+mod part;
 mod prepare;
 mod segment;
 mod weights;
@@ -175,7 +176,8 @@ pub(crate) struct Sample {
     /// A key of the section sample, such as sample.eta=0.5, or method=ddim for a run of ddpm; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
-    /// Make images for the masks in this folder instead of making masks; sample S uses mask S modulo the number of masks.
+    /// Make images for the masks in this folder instead of making masks; sample S uses mask S modulo the number of masks, in the order of
+    /// their names. The manifest's column source_mask holds the stem of the mask's file.
     #[arg(long, value_name = "DIR", group = "given")]
     pub(crate) given_mask: Option<PathBuf>,
     /// Make images for the masks of the run's training cases; sample S uses case S modulo the number of cases.
@@ -184,7 +186,8 @@ pub(crate) struct Sample {
     /// Make images for the masks that this other run makes with the same seeds.
     #[arg(long, value_name = "RUN", group = "given")]
     pub(crate) masks_from: Option<PathBuf>,
-    /// Make masks for the images in this folder instead of making images; sample S uses image S modulo the number of images.
+    /// Make masks for the images in this folder instead of making images; sample S uses image S modulo the number of images, in the order
+    /// of their names. The manifest's column source_image holds the stem of the image's file.
     #[arg(long, value_name = "DIR", group = "given")]
     pub(crate) given_image: Option<PathBuf>,
     /// Start from the arrays x_T and y_T of this file, or from y_T alone: float32 [samples, channels, height, width]; sample S starts from

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Folder, SIDE, json, picture, pig, stderr, stdout, success};
-use pig_data::resample::resize_image;
+use pig_data::{DataConfig, Dataset, resample::resize_image, split_by_group};
 use std::{fmt::Write, fs};
 
 /// Predictions of the masks in `data/`: each mask is moved by one pixel, the last is empty. Also a table of four patients.
@@ -144,15 +144,78 @@ fn folders_of_different_sizes_are_refused_without_resize() {
     assert!(said["definition"].as_str().unwrap().contains("resized to 32 x 32 pixels"), "{said}");
     let said = json(&success(calc(&small, &small, &[])));
     assert!(said["definition"].as_str().unwrap().contains("images: not resized"), "{said}");
-    // One of ten differs: a warning.
+    // One of eleven differs.
     fs::copy(folder.path().join("large/0.png"), folder.path().join("small/extra.png")).unwrap();
     fs::create_dir(folder.path().join("same")).unwrap();
     for index in 1..10 {
         let name = format!("{index}.png");
         fs::copy(folder.path().join("small").join(&name), folder.path().join("same").join(&name)).unwrap();
     }
-    let said = json(&success(calc(&folder.at("same"), &small, &[])));
-    assert!(said["warnings"].to_string().contains("1 of 11 picture(s)"), "{said}");
+    let refused = calc(&folder.at("same"), &small, &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("11 pictures of 2 sizes, most often 16 x 16"), "{}", stderr(&refused));
+    success(calc(&folder.at("same"), &small, &["--resize"]));
+    // A set of several sizes is not compared with itself either.
+    assert_eq!(calc(&small, &small, &[]).status.code(), Some(1));
+}
+
+/// A split of `data/` as pig writes it, by a manifest's column `split`: a00 to a03 train, a04 and a05 validate, the others test.
+fn split(folder: &Folder) -> String {
+    let part = |index: usize| ["train", "val", "test"][(index / 2).saturating_sub(1).min(2)];
+    let rows = (0..8).map(|index| format!("a{index:02},{}\n", part(index))).collect::<Vec<_>>().concat();
+    fs::write(folder.path().join("data/manifest.csv"), format!("id,split\n{rows}")).unwrap();
+    let dataset = Dataset::discover(&folder.path().join("data"), &DataConfig::default()).unwrap();
+    let path = folder.path().join("splits.json");
+    split_by_group(&dataset, 0.5, 0).unwrap().save(&path).unwrap();
+    folder.at("splits.json")
+}
+
+#[test]
+fn measures_of_one_part_of_a_split_use_its_pictures_alone() {
+    let folder = Folder::with_data();
+    let pred = predictions(&folder);
+    let (splits, data) = (split(&folder), folder.at("data"));
+    let part = |name: &'static str| ["--splits", &splits, "--part", name].map(str::to_owned);
+    let with = |fixed: &[&str], name: &'static str| {
+        let part = part(name);
+        pig(&fixed.iter().copied().chain(part.iter().map(String::as_str)).collect::<Vec<_>>())
+    };
+    let evaluate = ["segment", "evaluate", "--pred", &pred, "--truth", &data, "--json"];
+    let cases = |name| json(&success(with(&evaluate, name)))["cases"].as_u64().unwrap();
+    assert_eq!([cases("training"), cases("validation"), cases("test")], [4, 2, 2]);
+    // Predictions of the part alone are enough, and a lacking one is named.
+    for index in 0..6 {
+        fs::remove_file(folder.path().join(format!("pred/a{index:02}.png"))).unwrap();
+    }
+    assert_eq!(cases("test"), 2);
+    let refused = with(&evaluate, "validation");
+    assert_eq!(refused.status.code(), Some(1));
+    for word in ["pred", "2 of the 2 ids of the part validation", "such as a04, a05", "splits.json"] {
+        assert!(stderr(&refused).contains(word), "{word}: {}", stderr(&refused));
+    }
+    let calc = ["fid", "calc", &data, &data, "--features", "radiomics", "--diversity-pairs", "0"];
+    let output = success(with(&[&calc[..], &["--json"]].concat(), "training"));
+    let said = json(&output);
+    assert_eq!((&said["reference"], &said["other"]), (&4.into(), &8.into()));
+    let said = stderr(&success(with(&calc, "training")));
+    assert!(said.contains("reference: the 4 pictures of the part training of"), "{said}");
+    // Training and held-out pictures come from one folder.
+    let copies = ["fid", "copies", "--train", &data, "--generated", &data];
+    let said = json(&success(with(&[&copies[..], &["--json"]].concat(), "test")));
+    let check = &said["searches"][0]["check"];
+    assert_eq!((&check["held_out"], &check["generated"]), (&2.into(), &8.into()), "{said}");
+    let nearest: Vec<&str> = said["searches"][0]["closest"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["training"].as_str().unwrap())
+        .collect();
+    assert!(nearest.iter().all(|name| ["a00", "a01", "a02", "a03"].contains(name)), "{nearest:?}");
+    let refused = with(&copies, "training");
+    assert!(stderr(&refused).contains("expected validation or test"), "{}", stderr(&refused));
+    for lonely in [&["--splits", &splits][..], &["--part", "test"]] {
+        assert_eq!(pig(&[&calc[..], lonely].concat()).status.code(), Some(1));
+    }
 }
 
 /// Pseudo-random gray pairs `NAME00` to `NAME11`, which lie about as far from each other within a set as between sets.

@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{Folder, TINY, json, pig, pig_with, stderr, stdout, success};
+use common::{Folder, TINY, command, json, pig, pig_with, stderr, stdout, success};
 use pig_data::{
     Pixels,
+    phantom::{PhantomConfig, write_dataset},
     png_file::{read_png, read_png_text},
 };
 use pig_study::crossval::config::CrossvalFile;
@@ -118,6 +119,50 @@ fn shards_together_are_one_run() {
 }
 
 #[test]
+fn a_slurm_array_makes_the_shards_of_one_run() {
+    let folder = Folder::with_data();
+    let run = folder.at("run");
+    success(pig_with(&["train", "--data", &folder.at("data"), "--out", &run], &[]));
+    let sample = |out: &str| {
+        let out = folder.at(out);
+        ["sample", "--run", &run, "--out", &out, "--seeds", "0-6", "--json", "--quiet"].map(str::to_owned)
+    };
+    success(pig(&sample("whole").iter().map(String::as_str).collect::<Vec<_>>()));
+    // As in a job with --array=1-3.
+    let made: Vec<u64> = (1..=3)
+        .map(|task: u64| {
+            let mut command = command(&sample("array").iter().map(String::as_str).collect::<Vec<_>>());
+            command.args(["--shard", "auto"]).env("SLURM_ARRAY_TASK_ID", task.to_string());
+            command.env("SLURM_ARRAY_TASK_COUNT", "3").env("SLURM_ARRAY_TASK_MIN", "1");
+            json(&success(command.output().unwrap()))["made"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(made, [3, 2, 2]);
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(read("whole/manifest.csv"), read("array/manifest.csv"));
+    assert_eq!(read("whole/images/000004.png"), read("array/images/000004.png"));
+}
+
+#[test]
+fn pictures_of_a_training_of_three_steps_are_said_to_be_far_from_real_ones() {
+    let folder = Folder::new();
+    let config = PhantomConfig { patients: 14, size: [32, 32], ..PhantomConfig::default() };
+    write_dataset(&config, &folder.path().join("data"), &|_, _| {}).unwrap();
+    let run = folder.at("run");
+    success(pig_with(&["train", "--data", &folder.at("data"), "--out", &run], &[]));
+    let sample = |out: &str, more: &[&str]| {
+        pig(&[&["sample", "--run", &run, "--out", &folder.at(out), "--count", "12"], more].concat())
+    };
+    let said = stdout(&success(sample("pairs", &[])));
+    for part in ["Picture quality: kernel distance from real pictures, 12 generated and 28 real", "FARTHER: "] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let said = json(&success(sample("pairs", &["--json"])));
+    let [distance, highest] = ["distance", "highest"].map(|key| said["quality"][key].as_f64().unwrap());
+    assert!(distance > highest && said["quality"]["by_patient"] == true, "{said}");
+}
+
+#[test]
 fn sample_writes_strips_and_says_whether_pairs_agree() {
     let folder = Folder::with_data();
     let (run, pairs) = (folder.at("run"), folder.at("pairs"));
@@ -126,6 +171,7 @@ fn sample_writes_strips_and_says_whether_pairs_agree() {
     let output = success(pig(&[&arguments[..], &["--progress-strips"]].concat()));
     let said = stdout(&output);
     assert!(said.contains("4 pairs, 4 made now") && said.contains("shuffled"), "{said}");
+    assert!(said.contains("Picture quality: NO VERDICT: it needs at least 12 generated pictures"), "{said}");
     let strips = read_png_text(&folder.path().join("pairs/progress.png")).unwrap();
     assert_eq!(strips["synthetic"], "yes");
     let manifest = std::fs::read_to_string(folder.path().join("pairs/manifest.csv")).unwrap();

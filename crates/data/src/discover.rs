@@ -15,6 +15,7 @@ use crate::config::DataConfig;
 use crate::error::{DataError, Result};
 use crate::manifest::{Manifest, value_of};
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, folder_named, is_one_of, key, nfc, stem, unique_ids};
+use crate::part::{Column, Parts, SPLIT_COLUMN, read_column};
 use crate::tree::{LeftOut, Tree};
 
 /// The ending of a mask's stem if the mask lies beside its image.
@@ -94,8 +95,12 @@ pub struct Dataset {
     pub pairs: Vec<PairEntry>,
     /// Where `PairEntry::group` comes from.
     pub group_source: GroupSource,
+    /// The part of every pair, if the manifest's column `split` names it.
+    pub parts: Option<Parts>,
     /// Warnings for the user. They contain no ids.
     pub warnings: Vec<String>,
+    /// The columns of the manifest, if there is one.
+    pub columns: Vec<String>,
 }
 
 impl Dataset {
@@ -141,8 +146,36 @@ impl Dataset {
             warnings.push(format!("{blank} empty row(s) of manifest.csv were left out."));
         }
         let mut pairs = found.pairs(root)?;
+        let parts = parts(&pairs, manifest.as_ref(), &mut warnings)?;
         let group_source = assign_groups(root, &mut pairs, manifest.as_ref(), config, &mut warnings)?;
-        Ok(Self { root: root.to_path_buf(), layout, pairs, group_source, warnings })
+        let columns = manifest.map(|manifest| manifest.columns).unwrap_or_default();
+        Ok(Self { root: root.to_path_buf(), layout, pairs, group_source, parts, warnings, columns })
+    }
+
+    /// A warning about the split that [`crate::split_by_group`] makes, if no patients are known.
+    pub fn split_warning(&self) -> Option<String> {
+        if self.group_source != GroupSource::Image {
+            return None;
+        }
+        let what = match &self.parts {
+            Some(_) => format!("whether the column {SPLIT_COLUMN:?} keeps patients together is not checked"),
+            None => "the split is by image, so images of one patient may be in training and in validation".to_owned(),
+        };
+        let columns = match &self.columns[..] {
+            [] => String::new(),
+            columns => format!(" The manifest has the columns {}.", columns.join(", ")),
+        };
+        Some(format!(
+            "No patient or group column: {what}. Add a manifest.csv with the columns id and patient, or set data.group_column.{columns}"
+        ))
+    }
+
+    /// How the pairs are split, in words: by group, or as the manifest says.
+    pub fn split_words(&self) -> String {
+        match &self.parts {
+            Some(_) => format!("that of the column {SPLIT_COLUMN:?}"),
+            None => self.group_source.to_string(),
+        }
     }
 
     /// How many pairs there are.
@@ -372,16 +405,8 @@ fn assign_groups(
         (None, Some(manifest)) => group_column(manifest)?.map(|column| (manifest, column)),
         (None, None) => None,
     };
-    let Some((manifest, column)) = found else {
-        let columns =
-            manifest.map_or_else(String::new, |m| format!(" The manifest has the columns {}.", m.columns.join(", ")));
-        warnings.push(format!(
-            "No patient or group column: the split is by image, so images of one patient may be in training and in validation. \
-             Add a manifest.csv with the columns id and patient, or set data.group_column.{columns}"
-        ));
-        return Ok(GroupSource::Image);
-    };
-    let groups = groups_by_id(manifest, column)?;
+    let Some((manifest, column)) = found else { return Ok(GroupSource::Image) };
+    let groups = values_by_id(manifest, column)?;
     let name = manifest.columns[column].clone();
     if config.group_column.is_none() && name.eq_ignore_ascii_case(NEAR_DUPLICATES) {
         warnings.push(format!(
@@ -407,6 +432,22 @@ fn assign_groups(
     Ok(GroupSource::Column(name))
 }
 
+/// The part of every pair from the manifest's column `split`, if it has one that names parts.
+fn parts(pairs: &[PairEntry], manifest: Option<&Manifest>, warnings: &mut Vec<String>) -> Result<Option<Parts>> {
+    let Some(manifest) = manifest else { return Ok(None) };
+    let Some(column) = manifest.column_once(SPLIT_COLUMN)? else { return Ok(None) };
+    let words = values_by_id(manifest, column)?;
+    let values: Vec<(&str, Option<&str>)> =
+        pairs.iter().map(|pair| (pair.id.as_str(), value_of(&words, &pair.id).copied())).collect();
+    match read_column(&manifest.path, &values)? {
+        Column::Parts(parts) => Ok(Some(parts)),
+        Column::Other(warning) => {
+            warnings.push(warning);
+            Ok(None)
+        }
+    }
+}
+
 /// The column that names the group when the configuration does not.
 pub(crate) fn group_column(manifest: &Manifest) -> Result<Option<usize>> {
     for name in PATIENT_COLUMNS.into_iter().chain(OTHER_GROUP_COLUMNS) {
@@ -418,7 +459,7 @@ pub(crate) fn group_column(manifest: &Manifest) -> Result<Option<usize>> {
 }
 
 /// The value in `column` for every id of the manifest, in composed form.
-pub(crate) fn groups_by_id(manifest: &Manifest, column: usize) -> Result<HashMap<String, &str>> {
+pub(crate) fn values_by_id(manifest: &Manifest, column: usize) -> Result<HashMap<String, &str>> {
     let mut groups = HashMap::new();
     for (row, id) in manifest.rows().zip(manifest.ids()?) {
         if groups.insert(nfc(&id), row.get(column)).is_some() {

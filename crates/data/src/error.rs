@@ -368,6 +368,45 @@ pub enum DataError {
         problem: String,
     },
 
+    /// A column `split` of a manifest that cannot be used as it is.
+    #[error("{path}: the column \"split\" cannot be used: {problem}; correct it, or rename the column, and the data are split by group",
+            path = path.display())]
+    GivenSplit {
+        /// The manifest, or the data folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// A part of a split without pairs.
+    #[error("{path}: the part {part} is empty; the split has {counts}; choose another --part", path = path.display())]
+    EmptyPart {
+        /// The splits file.
+        path: PathBuf,
+        /// The part.
+        part: &'static str,
+        /// How many pairs each part has, in words.
+        counts: String,
+    },
+
+    /// A folder that lacks pictures of a part of a split.
+    #[error("{path}: {count} of the {total} ids of the part {part} of {splits} have no picture here, such as {some}; give the folder \
+             of the data that were split", path = path.display(), splits = splits.display())]
+    MissingOfPart {
+        /// The folder.
+        path: PathBuf,
+        /// The splits file.
+        splits: PathBuf,
+        /// The part.
+        part: &'static str,
+        /// How many ids are missing.
+        count: usize,
+        /// How many ids the part has.
+        total: usize,
+        /// A few of the missing ids.
+        some: String,
+    },
+
     /// The output folder holds samples of another model or made with other settings.
     #[error("{path}: made with {what} {found}; expected {expected}{differences}; choose another --out, \
              so that no sample is overwritten",

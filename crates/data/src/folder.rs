@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::discover::{MASK_SUFFIX, group_column, groups_by_id};
+use crate::discover::{MASK_SUFFIX, group_column, values_by_id};
 use crate::error::{DataError, Result};
 use crate::manifest::{Manifest, value_of};
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, stem, unique_ids};
@@ -105,7 +105,17 @@ pub type Matched = Vec<(String, PathBuf, PathBuf)>;
 /// # Errors
 /// As [`pictures`], and when a picture has no partner.
 pub fn matched(first: &Path, second: &Path, kind: Kind) -> Result<Matched> {
-    let (ours, mut theirs) = (pictures(first, kind)?, pictures(second, kind)?);
+    partners((first, pictures(first, kind)?), (second, pictures(second, kind)?))
+}
+
+/// Joins pictures that were found in two folders by stem; each must have a partner.
+///
+/// # Errors
+/// When a picture has no partner.
+pub fn partners(
+    (first, ours): (&Path, BTreeMap<String, PathBuf>),
+    (second, mut theirs): (&Path, BTreeMap<String, PathBuf>),
+) -> Result<Matched> {
     let lacks = |picture: PathBuf, folder: &Path, count| DataError::NoPartner { picture, folder: folder.into(), count };
     let (total, mut matched, mut alone) = (ours.len(), Vec::new(), None);
     for (id, path) in ours {
@@ -167,7 +177,7 @@ impl Groups {
             None => group_column(manifest)?,
         };
         let Some(found) = found else { return Ok(None) };
-        let by_id = groups_by_id(manifest, found)?.into_iter().map(|(id, group)| (id, group.to_owned())).collect();
+        let by_id = values_by_id(manifest, found)?.into_iter().map(|(id, group)| (id, group.to_owned())).collect();
         Ok(Some(Self { path: manifest.path.clone(), column: manifest.columns[found].clone(), by_id }))
     }
 

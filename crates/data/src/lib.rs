@@ -4,6 +4,7 @@
 
 pub mod augment;
 pub mod channels;
+pub mod chosen;
 pub mod colour;
 pub mod config;
 pub mod content;
@@ -18,6 +19,7 @@ mod jpeg;
 mod limits;
 pub mod manifest;
 pub mod names;
+pub mod part;
 pub mod phantom;
 pub mod placement;
 mod png_chunks;
@@ -37,11 +39,13 @@ mod tree;
 pub mod write;
 
 pub use channels::Channels;
+pub use chosen::{Chosen, Source};
 pub use config::{AugmentConfig, DataConfig};
 pub use discover::{Dataset, GroupSource, Layout, PairEntry};
 pub use error::{DataError, Result};
+pub use part::Part;
 pub use postprocess::{CleanMask, clean_mask};
 pub use preparation::{Pixels, Preparation, PreparedPair};
 pub use prepared_set::PreparedSet;
 pub use split::{Splits, crossval_folds, k_folds, split_by_group};
-pub use write::{Finished, PairRecord, PairWriter, Stamp};
+pub use write::{Finished, GivenFile, PairRecord, PairWriter, Stamp};

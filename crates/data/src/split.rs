@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::discover::{Dataset, GroupSource};
 use crate::error::{DataError, Result};
+use crate::part::{Part, Parts};
 use pig_files::hex;
 
 /// One split of the pairs. Written to the run as `splits.json`.
@@ -46,19 +47,50 @@ pub struct Splits {
 }
 
 /// Holds out `validation_fraction` of the groups (rounded, at least one group on each side); with 0, all groups are for
-/// training.
+/// training. If the manifest names the part of every pair, the split is the manifest's; where it has no validation part, the fraction
+/// is taken of its training groups.
 ///
 /// # Errors
-/// When the fraction is above 0 and there are fewer than two groups.
+/// When the fraction is above 0 and there are fewer than two groups, or the manifest names no training pair or puts a group on two
+/// sides.
 pub fn split_by_group(dataset: &Dataset, validation_fraction: f64, seed: u64) -> Result<Splits> {
-    let groups = ranked_groups(dataset, seed);
-    let held_out = if validation_fraction > 0.0 {
+    let mut groups = ranked_groups(dataset, seed);
+    let (mut validating, mut testing) = (BTreeSet::new(), BTreeSet::new());
+    if let Some(parts) = &dataset.parts {
+        let sides = sides(dataset, parts)?;
+        let of = |part: Part| sides.iter().filter(move |(_, side)| **side == part).map(|(group, _)| *group);
+        (validating, testing) = (of(Part::Validation).collect(), of(Part::Test).collect());
+        groups.retain(|group| sides.get(group) == Some(&Part::Training));
+    }
+    if validation_fraction > 0.0 && validating.is_empty() {
         at_least(dataset, groups.len(), 2)?;
-        ((groups.len() as f64 * validation_fraction).round() as usize).clamp(1, groups.len() - 1)
-    } else {
-        0
-    };
-    Ok(splits_of(dataset, seed, &groups[..held_out].iter().copied().collect(), &BTreeSet::new()))
+        let held_out = ((groups.len() as f64 * validation_fraction).round() as usize).clamp(1, groups.len() - 1);
+        validating = groups[..held_out].iter().copied().collect();
+    }
+    Ok(splits_of(dataset, seed, &validating, &testing))
+}
+
+/// The part of every group.
+fn sides<'a>(dataset: &'a Dataset, parts: &Parts) -> Result<BTreeMap<&'a str, Part>> {
+    let bad = |problem: String| Err(DataError::GivenSplit { path: dataset.root.clone(), problem });
+    let mut sides: BTreeMap<&str, Part> = BTreeMap::new();
+    for pair in &dataset.pairs {
+        let Some(&part) = parts.get(&pair.id) else { return bad(format!("it has no part for the id {:?}", pair.id)) };
+        let first = *sides.entry(&pair.group).or_insert(part);
+        if first != part {
+            return bad(format!(
+                "pairs of one group ({}) are in {} and in {}, one of them is {:?}",
+                dataset.group_source,
+                first.word(),
+                part.word(),
+                pair.id
+            ));
+        }
+    }
+    if !sides.values().any(|&part| part == Part::Training) {
+        return bad("no pair is in training".to_owned());
+    }
+    Ok(sides)
 }
 
 /// Divides the groups into `k` parts whose sizes differ by at most one group, and returns `k` splits, each with a
@@ -134,6 +166,15 @@ impl Splits {
             return Err(bad(format!("its hash is {} but its lists hash to {expected}", splits.sha256)));
         }
         Ok(splits)
+    }
+
+    /// The ids of a part.
+    pub fn part(&self, part: Part) -> &[String] {
+        match part {
+            Part::Training => &self.training,
+            Part::Validation => &self.validation,
+            Part::Test => &self.test,
+        }
     }
 
     /// The hash of the lists.

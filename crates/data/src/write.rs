@@ -32,6 +32,10 @@ pub mod keyword {
     pub const SETTINGS: &str = "settings";
     /// The sample's seed.
     pub const SEED: &str = "seed";
+    /// The stem of the file whose mask the sample was made for.
+    pub const SOURCE_MASK: &str = "source_mask";
+    /// The stem of the file whose image the sample was made for.
+    pub const SOURCE_IMAGE: &str = "source_image";
 }
 
 /// What the text chunks of every file of a run say about its origin.
@@ -89,6 +93,17 @@ pub struct PairRecord<'a> {
     pub image: &'a Pixels,
     /// The mask of shape (height, width): 0 background, anything else lesion; `None` if only images are generated.
     pub mask: Option<&'a [u8]>,
+    /// What the sample was made for, if it was given as a file.
+    pub given: Option<GivenFile<'a>>,
+}
+
+/// The stem of a given file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenFile<'a> {
+    /// Of a mask.
+    Mask(&'a str),
+    /// Of an image.
+    Image(&'a str),
 }
 
 /// What an output folder holds after [`PairWriter::finish`].
@@ -113,6 +128,8 @@ struct Row {
     model_hash: String,
     settings_hash: String,
     settings: String,
+    source_mask: String,
+    source_image: String,
 }
 
 const COLUMNS: &Columns<Row> = &[
@@ -127,6 +144,8 @@ const COLUMNS: &Columns<Row> = &[
     ("model_hash", Column::Text(|row| &row.model_hash)),
     ("settings_hash", Column::Text(|row| &row.settings_hash)),
     ("settings", Column::Text(|row| &row.settings)),
+    ("source_mask", Column::Text(|row| &row.source_mask)),
+    ("source_image", Column::Text(|row| &row.source_image)),
 ];
 
 /// The columns if only images are generated. There is no column `mask`, so that the folder is not mistaken for one of pairs.
@@ -194,7 +213,7 @@ impl PairWriter {
     /// one although the writer writes only images.
     pub fn write(&self, record: &PairRecord<'_>) -> Result<()> {
         let seed = record.seed.to_string();
-        let text = [
+        let mut text = vec![
             (keyword::SYNTHETIC, "yes"),
             (keyword::VERSION, &self.stamp.version),
             (keyword::MODEL_HASH, &self.stamp.model_hash),
@@ -202,6 +221,10 @@ impl PairWriter {
             (keyword::SETTINGS, &self.stamp.settings),
             (keyword::SEED, &seed),
         ];
+        text.extend(record.given.map(|given| match given {
+            GivenFile::Mask(stem) => (keyword::SOURCE_MASK, stem),
+            GivenFile::Image(stem) => (keyword::SOURCE_IMAGE, stem),
+        }));
         assert_eq!(record.mask.is_some(), self.has_masks, "expected a mask for pairs, none for images alone");
         write_png(&self.path("images", record.seed), self.size, self.channels, record.image, &text)?;
         let Some(mask) = record.mask else { return Ok(()) };
@@ -274,6 +297,8 @@ impl PairWriter {
             model_hash: take(keyword::MODEL_HASH),
             settings_hash: take(keyword::SETTINGS_HASH),
             settings: take(keyword::SETTINGS),
+            source_mask: take(keyword::SOURCE_MASK),
+            source_image: take(keyword::SOURCE_IMAGE),
         })
     }
 

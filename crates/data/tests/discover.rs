@@ -35,7 +35,7 @@ fn folders_pair_by_stem_in_order_whatever_the_ending() {
     assert_eq!(found.pairs[0].mask, dir.path().join("masks/a.tif"));
     assert_eq!(found.group_source, GroupSource::Image);
     assert_eq!(found.pairs[1].group, "b");
-    assert!(found.warnings[0].contains("split is by image"), "{:?}", found.warnings);
+    assert!(found.split_warning().unwrap().contains("split is by image"));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn metadata_is_joined_by_id() {
     text(&manifest, "id,site\na00,s0\na01,s1\n");
     let found = discover(dir.path()).unwrap();
     assert_eq!(found.group_source, GroupSource::Image, "a column that is not configured is not a group");
-    assert!(found.warnings[0].contains("id, site"), "{:?}", found.warnings);
+    assert!(found.split_warning().unwrap().contains("id, site"));
     assert_eq!(grouped(dir.path(), "site").unwrap().pairs[1].group, "s1");
     std::fs::remove_file(manifest).unwrap();
     assert!(matches!(grouped(dir.path(), "site"), Err(DataError::MissingColumn { .. })));
@@ -234,4 +234,25 @@ proptest! {
             prop_assert!(found.pairs.iter().all(|pair| pair.image.starts_with(dir.path())));
         }
     }
+}
+
+#[test]
+fn a_column_that_names_parts_of_a_split_is_read() {
+    let dir = tempdir().unwrap();
+    folders(dir.path(), 3);
+    let manifest = dir.path().join("manifest.csv");
+    text(&manifest, "id,Split\na00,train\na01,val\na02,testing\n");
+    let found = discover(dir.path()).unwrap();
+    let parts: Vec<&str> = found.parts.iter().flatten().map(|(_, part)| part.word()).collect();
+    assert_eq!(parts, ["training", "validation", "test"]);
+    assert_eq!(found.split_words(), "that of the column \"split\"");
+    let warning = found.split_warning().unwrap();
+    assert!(warning.contains("is not checked") && !warning.contains("by image"), "{warning}");
+    // A column of this name with other values is said and not used; one with a mistake in it is refused.
+    text(&manifest, "id,split\na00,1\na01,2\na02,3\n");
+    let found = discover(dir.path()).unwrap();
+    assert!(found.parts.is_none() && found.warnings[0].contains("is not used"), "{:?}", found.warnings);
+    text(&manifest, "id,split\na00,train\na01,tset\na02,test\n");
+    let error = discover(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("\"a01\" has \"tset\"") && error.contains("manifest.csv"), "{error}");
 }

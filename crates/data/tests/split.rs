@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use pig_data::{DataError, Dataset, GroupSource, Layout, PairEntry, Splits, crossval_folds, k_folds, split_by_group};
+use pig_data::{
+    DataError, Dataset, GroupSource, Layout, PairEntry, Part, Splits, crossval_folds, k_folds, split_by_group,
+};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -20,7 +22,9 @@ fn dataset(groups: &[usize]) -> Dataset {
         layout: Layout::Folders,
         pairs: groups.iter().enumerate().map(pair).collect(),
         group_source: GroupSource::Column("patient".to_owned()),
+        parts: None,
         warnings: Vec::new(),
+        columns: Vec::new(),
     }
 }
 
@@ -214,4 +218,45 @@ fn fewer_patients_are_some_of_the_same_and_leave_the_test_set_whole() {
     assert_eq!(fold.limited_to(&data, 1.0), fold);
     let read = Splits { unused: Vec::new(), ..larger };
     assert!(read.check(&data).unwrap_err().to_string().contains("the split only"));
+}
+
+/// A set whose manifest gives pair `i` the part `parts[i]`.
+fn given(groups: &[usize], parts: &[Part]) -> Dataset {
+    let mut dataset = dataset(groups);
+    let ids = dataset.pairs.iter().map(|pair| pair.id.clone());
+    dataset.parts = Some(ids.zip(parts.iter().copied()).collect());
+    dataset
+}
+
+#[test]
+fn a_split_that_the_manifest_gives_is_kept() {
+    use Part::{Test, Training, Validation};
+    let set = given(&[0, 0, 1, 2, 3], &[Training, Training, Validation, Test, Training]);
+    let splits = split_by_group(&set, 0.5, 7).unwrap();
+    let ids = |ids: &[&str]| ids.iter().map(|id| format!("s000{id}")).collect::<Vec<_>>();
+    assert_eq!(
+        [&splits.training, &splits.validation, &splits.test],
+        [&ids(&["0", "1", "4"]), &ids(&["2"]), &ids(&["3"])]
+    );
+    assert_eq!((splits.training_groups, splits.validation_groups, splits.test_groups), (2, 1, 1));
+    splits.check(&set).unwrap();
+    // Without a validation part, the fraction is held out of the training groups, and the test part stays as it is.
+    let set = given(&[0, 0, 1, 2, 3], &[Training, Training, Training, Test, Training]);
+    let splits = split_by_group(&set, 0.34, 7).unwrap();
+    assert_eq!((splits.test.clone(), splits.validation_groups, splits.training_groups), (ids(&["3"]), 1, 2));
+    splits.check(&set).unwrap();
+    assert!(split_by_group(&set, 0.0, 7).unwrap().validation.is_empty());
+}
+
+#[test]
+fn a_given_split_that_parts_a_patient_or_trains_on_nothing_is_refused() {
+    use Part::{Test, Training};
+    let error = split_by_group(&given(&[0, 1, 0], &[Training, Training, Test]), 0.1, 0).unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, DataError::GivenSplit { .. }), "{message}");
+    for part in ["by the column \"patient\"", "in training and in test", "\"s0002\""] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let error = split_by_group(&given(&[0, 1], &[Test, Test]), 0.1, 0).unwrap_err().to_string();
+    assert!(error.contains("no pair is in training"), "{error}");
 }

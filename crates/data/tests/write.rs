@@ -6,7 +6,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use pig_data::png_file::{read_png, read_png_text, write_gray_png, write_png};
 use pig_data::read::{read_image, read_mask};
-use pig_data::{DataConfig, DataError, Dataset, Finished, Layout, PairRecord, PairWriter, Pixels, Stamp};
+use pig_data::{DataConfig, DataError, Dataset, Finished, GivenFile, Layout, PairRecord, PairWriter, Pixels, Stamp};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -28,7 +28,7 @@ fn writer(out: &Path) -> PairWriter {
 fn write(writer: &PairWriter, seed: u64) {
     let image = Pixels::Eight((0..24).map(|index| (index * 10 + seed % 7) as u8).collect());
     let mask: Vec<u8> = (0..24).map(|index| u8::from(!seed.is_multiple_of(3) && index < seed % 20)).collect();
-    writer.write(&PairRecord { seed, image: &image, mask: Some(&mask) }).unwrap();
+    writer.write(&PairRecord { seed, image: &image, mask: Some(&mask), given: None }).unwrap();
 }
 
 /// The values of one column of the manifest.
@@ -72,6 +72,7 @@ fn a_run_leaves_pairs_and_both_manifests() {
     }
     assert_eq!(read_image(&out.join("images/000017.png"), 1).unwrap().data[5], 53.0);
     assert_eq!(read_mask(&out.join("masks/000017.png"), &DataConfig::default()).unwrap().lesion_pixels(), 17);
+    assert!(!text.contains_key("source_mask") && column(&out, "source_mask") == ["", "", ""]);
     // pig reads what it writes.
     let dataset = Dataset::discover(&out, &DataConfig::default()).unwrap();
     assert_eq!((dataset.layout, dataset.ids()), (Layout::Manifest, column(&out, "id")));
@@ -237,7 +238,7 @@ fn sixteen_bits_and_colour_are_kept() {
     let dir = tempdir().unwrap();
     let writer = PairWriter::create(dir.path(), stamp("abc"), [2, 3], 3).unwrap();
     let image = Pixels::Sixteen((0..18).map(|index| index * 3641).collect());
-    writer.write(&PairRecord { seed: 8, image: &image, mask: Some(&[0, 1, 2, 0, 255, 0]) }).unwrap();
+    writer.write(&PairRecord { seed: 8, image: &image, mask: Some(&[0, 1, 2, 0, 255, 0]), given: None }).unwrap();
     let stored = read_png(&dir.path().join("images/000008.png")).unwrap();
     assert_eq!((stored.width, stored.height, stored.channels, &stored.pixels), (3, 2, 3, &image));
     let raw = read_image(&dir.path().join("images/000008.png"), 3).unwrap();
@@ -278,7 +279,7 @@ fn images_alone_have_neither_masks_nor_their_columns() {
     let image = Pixels::Eight((0..24).collect());
     for seed in [2, 1] {
         assert!(!writer.is_finished(seed));
-        writer.write(&PairRecord { seed, image: &image, mask: None }).unwrap();
+        writer.write(&PairRecord { seed, image: &image, mask: None, given: None }).unwrap();
         assert!(writer.is_finished(seed));
     }
     assert_eq!(writer.finish().unwrap(), Finished { pairs: 2, empty_masks: 0 });
@@ -289,4 +290,20 @@ fn images_alone_have_neither_masks_nor_their_columns() {
     // The folder is not mistaken for one of pairs.
     let error = Dataset::discover(dir.path(), &DataConfig::default()).unwrap_err().to_string();
     assert!(error.contains("mask"), "{error}");
+}
+
+#[test]
+fn a_pair_tells_the_file_that_it_was_made_for() {
+    let dir = tempdir().unwrap();
+    let writer = writer(dir.path());
+    let image = Pixels::Eight(vec![7; 24]);
+    for (seed, given) in
+        [(1, Some(GivenFile::Mask("lesion, \u{fc}ber 3"))), (2, Some(GivenFile::Image("\u{3b1}"))), (3, None)]
+    {
+        writer.write(&PairRecord { seed, image: &image, mask: Some(&[1; 24]), given }).unwrap();
+    }
+    writer.finish().unwrap();
+    assert_eq!(column(dir.path(), "source_mask"), ["lesion, \u{fc}ber 3", "", ""]);
+    assert_eq!(column(dir.path(), "source_image"), ["", "\u{3b1}", ""]);
+    assert_eq!(column(dir.path(), "id"), ["000001", "000002", "000003"]);
 }

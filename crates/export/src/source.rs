@@ -105,6 +105,7 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
 impl Folder {
     fn read(root: &Path, config: &DataConfig) -> Result<Self> {
         let dataset = Dataset::discover(root, config)?;
+        let split_warning = dataset.split_warning();
         let mut places = Places::read(&root.join("manifest.csv"))?;
         let pairs = dataset.pairs.into_iter().map(|entry| {
             let text = text_of(&entry.image)?;
@@ -118,7 +119,8 @@ impl Folder {
             Ok(Found { entry, place: place.place, says_generated, synthetic, model })
         });
         let pairs = pairs.collect::<Result<Vec<_>>>()?;
-        Ok(Self { pairs, group_source: dataset.group_source, warnings: dataset.warnings })
+        let warnings = dataset.warnings.into_iter().chain(split_warning).collect();
+        Ok(Self { pairs, group_source: dataset.group_source, warnings })
     }
 }
 

@@ -34,7 +34,15 @@ pub(crate) fn folds(job: &mut Job<'_>) -> Result<Vec<Fold>> {
     let groups = real.iter().map(|entry| entry.group.as_str()).collect::<BTreeSet<_>>().len();
     let root = job.request.real.clone().unwrap_or_else(|| job.request.pairs.clone());
     let group_source = job.pairs.group_source.clone();
-    let dataset = Dataset { root, layout: Layout::Manifest, pairs: real, group_source, warnings: Vec::new() };
+    let dataset = Dataset {
+        root,
+        layout: Layout::Manifest,
+        pairs: real,
+        group_source,
+        parts: None,
+        warnings: Vec::new(),
+        columns: Vec::new(),
+    };
     let splits = match &job.request.splits {
         Some(path) => {
             let splits = Splits::load(path)?;

@@ -232,7 +232,7 @@ pub fn floor(
 }
 
 /// The positions in the two halves: units are taken in random order, and each goes to the half that has fewer images.
-fn halves(ids: &[usize], units: usize, seed: u64, split: u64) -> [Vec<usize>; 2] {
+pub(crate) fn halves(ids: &[usize], units: usize, seed: u64, split: u64) -> [Vec<usize>; 2] {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Different from the streams of the extrapolation, which count from 0.
     rng.set_stream(u64::MAX - split);

@@ -33,6 +33,7 @@ pub mod inception_preprocess;
 pub mod kernel;
 pub mod manifold;
 pub mod nearest;
+pub mod nearness;
 pub mod overlap;
 pub mod permutation;
 pub mod radiomics;

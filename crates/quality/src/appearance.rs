@@ -6,8 +6,8 @@ use crate::{
     pictures::{common_size, values},
 };
 use pig_data::{
-    DataConfig,
-    folder::{Groups, Kind, has_masks, pictures},
+    DataConfig, Source,
+    folder::{Groups, Kind, has_masks},
     read::read_mask,
 };
 use pig_metrics::{
@@ -18,10 +18,7 @@ use pig_metrics::{
 };
 use rayon::prelude::*;
 use serde::Serialize;
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::PathBuf};
 
 /// Longest side at which images are compared: the smallest for which MS-SSIM has all its scales.
 const LONGEST: usize = 176;
@@ -48,14 +45,14 @@ pub struct BothDiversities {
 
 /// Measures two folders; if `pairs` is 0, the images are not compared.
 pub(crate) fn appearance(
-    [real, generated]: [&Path; 2],
+    [real, generated]: [Source<'_>; 2],
     groups: Option<&Groups>,
     (pairs, seed): (usize, u64),
     data: &DataConfig,
 ) -> Result<Appearance> {
     Ok(Appearance {
         diversity: (pairs > 0).then(|| diversities([real, generated], groups, pairs, seed)).transpose()?,
-        masks: if has_masks(real)? && has_masks(generated)? {
+        masks: if has_masks(real.folder)? && has_masks(generated.folder)? {
             Some(mask_realism(&properties(real, data)?, &properties(generated, data)?))
         } else {
             None
@@ -63,8 +60,8 @@ pub(crate) fn appearance(
     })
 }
 
-fn diversities(folders: [&Path; 2], groups: Option<&Groups>, pairs: usize, seed: u64) -> Result<BothDiversities> {
-    let [real, generated] = folders.map(|folder| pictures(folder, Kind::Images));
+fn diversities(sources: [Source<'_>; 2], groups: Option<&Groups>, pairs: usize, seed: u64) -> Result<BothDiversities> {
+    let [real, generated] = sources.map(|source| source.pictures(Kind::Images));
     let (real, generated) = (real?, generated?);
     let size = common_size(real.values().chain(generated.values()), LONGEST)?;
     let of = |files: Vec<&PathBuf>, groups: Option<&[usize]>| -> Result<Option<Diversity>> {
@@ -80,8 +77,8 @@ fn diversities(folders: [&Path; 2], groups: Option<&Groups>, pairs: usize, seed:
     })
 }
 
-fn properties(folder: &Path, data: &DataConfig) -> Result<LesionProperties> {
-    let files = pictures(folder, Kind::Masks)?;
+fn properties(source: Source<'_>, data: &DataConfig) -> Result<LesionProperties> {
+    let files = source.pictures(Kind::Masks)?;
     let masks = files.par_iter().map(|(_, path)| read_mask(path, data)).collect::<Result<Vec<_>, _>>()?;
     let mut found = LesionProperties::default();
     for mask in masks {

@@ -67,7 +67,7 @@ pub enum Error {
         target: [usize; 2],
     },
     /// A reference of features that gives no size to resize pictures to.
-    #[error("{}: {problem}; expected one size for --resize; give the folder of pictures instead of the file", path.display())]
+    #[error("{}: {problem}; expected one size; give the folder of pictures instead of the file, with --resize", path.display())]
     ReferenceSizes {
         /// The file.
         path: PathBuf,

@@ -5,8 +5,7 @@ use crate::{
     inception::FeatureNetwork,
     radiomic::{self, Extracted, Region},
 };
-use pig_data::DataConfig;
-use std::path::Path;
+use pig_data::{DataConfig, Source};
 
 /// The features by which images are compared.
 #[derive(Clone, Copy)]
@@ -19,13 +18,13 @@ pub enum FeatureKind<'a> {
 
 impl FeatureKind<'_> {
     /// The features of a folder's images, resized to `size` (height and width) if one is given.
-    pub(crate) fn extract(self, folder: &Path, size: Option<[usize; 2]>, data: &DataConfig) -> Result<Extracted> {
+    pub(crate) fn extract(self, source: Source<'_>, size: Option<[usize; 2]>, data: &DataConfig) -> Result<Extracted> {
         match self {
             Self::Inception(network) => {
-                let (ids, features) = network.extract(folder, size)?;
+                let (ids, features) = network.extract(source, size)?;
                 Ok(Extracted { ids, features, left_out: 0 })
             }
-            Self::Radiomics(region) => radiomic::extract(folder, region, size, data),
+            Self::Radiomics(region) => radiomic::extract(source, region, size, data),
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::{
     sizes::{Sizes, agree},
 };
 use pig_data::{
-    DataConfig,
+    Chosen, DataConfig, Source,
     colour::Colours,
-    folder::{Kind, left_out, pictures},
+    folder::{Kind, left_out},
 };
 use pig_metrics::{
     comparison::{Comparison, ComparisonSettings, compare, compare_with_statistics},
@@ -42,6 +42,8 @@ pub struct Request {
     pub reference: PathBuf,
     /// The folder of images or pairs to measure.
     pub other: PathBuf,
+    /// The part of a split to which the images of the reference are limited; all if it is `None`.
+    pub only: Option<Chosen>,
     /// A table of the reference's patients; if it is `None`, the folder's own table.
     pub manifest: Option<PathBuf>,
     /// Whether all images are resized to the reference's commonest size if sizes differ; otherwise different sizes are refused.
@@ -64,20 +66,21 @@ pub fn with_file(
     settings: &ComparisonSettings,
 ) -> Result<Found> {
     let Stored { known, sizes, warning: unsaid } = reference::read(reference, network)?;
-    let (size, unlike) = match &sizes {
-        Some(sizes) if resize && sizes.only().is_none() => {
+    let source = Source::all(other);
+    let size = match &sizes {
+        Some(sizes) if sizes.only().is_none() => {
             let problem = format!("its features are of {sizes}");
             return Err(Error::ReferenceSizes { path: reference.to_owned(), problem });
         }
-        Some(sizes) => agree((reference, sizes), (other, &Sizes::of(other)?), resize)?,
+        Some(sizes) => agree((reference, sizes), (other, &Sizes::of(source)?), resize)?,
         None if resize => {
             let problem = "it does not say how large its pictures were".to_owned();
             return Err(Error::ReferenceSizes { path: reference.to_owned(), problem });
         }
-        None => (None, None),
+        None => None,
     };
     let unlisted = left_out(other, Kind::Images)?;
-    let (_, other) = network.extract(other, size)?;
+    let (_, other) = network.extract(source, size)?;
     let extractor = network.extractor(size);
     let comparison = match known {
         Known::Vectors { features, groups } => compare(&features, &other, groups.as_deref(), extractor, settings)?,
@@ -88,7 +91,6 @@ pub fn with_file(
     let mut warnings = comparison.warnings();
     warnings.extend(unlisted);
     warnings.extend(unsaid);
-    warnings.extend(unlike);
     warnings.extend(network.warning());
     Ok(Found { comparison, left_out: [0, 0], appearance: None, warnings })
 }
@@ -96,10 +98,11 @@ pub fn with_file(
 /// Compares the images of two folders; `data` determines how masks and patients are read.
 pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConfig) -> Result<Found> {
     let known = groups(&request.reference, request.manifest.as_deref(), data)?;
-    let folders = [request.reference.as_path(), request.other.as_path()];
-    let sizes = [Sizes::of(folders[0])?, Sizes::of(folders[1])?];
-    let (size, unlike) = agree((folders[0], &sizes[0]), (folders[1], &sizes[1]), request.resize)?;
-    let (reference, other) = (features.extract(folders[0], size, data)?, features.extract(folders[1], size, data)?);
+    let sources = [Source { folder: &request.reference, only: request.only.as_ref() }, Source::all(&request.other)];
+    let folders = sources.map(|source| source.folder);
+    let sizes = [Sizes::of(sources[0])?, Sizes::of(sources[1])?];
+    let size = agree((folders[0], &sizes[0]), (folders[1], &sizes[1]), request.resize)?;
+    let (reference, other) = (features.extract(sources[0], size, data)?, features.extract(sources[1], size, data)?);
     let patients = of_images(known.as_ref(), &reference.ids)?;
     let settings = &request.comparison;
     let comparison = match features {
@@ -111,13 +114,12 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
             compare(&ours, &theirs, patients.as_deref(), extractor(region, &kept, size), settings)?
         }
     };
-    let appearance = appearance(folders, known.as_ref(), (request.diversity_pairs, request.seed), data)?;
+    let appearance = appearance(sources, known.as_ref(), (request.diversity_pairs, request.seed), data)?;
     let mut warnings = comparison.warnings();
     for folder in folders {
         warnings.extend(left_out(folder, Kind::Images)?);
     }
-    warnings.extend(unlike);
-    warnings.extend(colour_warnings(folders, features, request.diversity_pairs)?);
+    warnings.extend(colour_warnings(sources, features, request.diversity_pairs)?);
     if let FeatureKind::Inception(network) = features {
         warnings.extend(network.warning());
     }
@@ -130,11 +132,11 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
 }
 
 /// Warnings about sets of which one is in colour and the other gray, and about measures that see colour as gray alone.
-fn colour_warnings(folders: [&Path; 2], features: FeatureKind<'_>, diversity_pairs: usize) -> Result<Vec<String>> {
-    let of = |folder: &Path| -> Result<Colours> {
-        Ok(Colours::of(pictures(folder, Kind::Images)?.values().map(PathBuf::as_path))?)
+fn colour_warnings(sources: [Source<'_>; 2], features: FeatureKind<'_>, diversity_pairs: usize) -> Result<Vec<String>> {
+    let of = |source: Source<'_>| -> Result<Colours> {
+        Ok(Colours::of(source.pictures(Kind::Images)?.values().map(PathBuf::as_path))?)
     };
-    let [reference, other] = [of(folders[0])?, of(folders[1])?];
+    let [reference, other] = [of(sources[0])?, of(sources[1])?];
     let mut warnings: Vec<String> = unlike_colours(&[("reference", reference), ("other", other)]).into_iter().collect();
     let (coloured, total) = (reference.coloured + other.coloured, reference.total + other.total);
     let radiomics = matches!(features, FeatureKind::Radiomics(_)).then_some("radiomic features (--features)");

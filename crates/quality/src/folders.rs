@@ -8,7 +8,7 @@ use crate::{
     radiomic::{Extracted, Region, extractor},
 };
 use burn::tensor::Device;
-use pig_data::DataConfig;
+use pig_data::{DataConfig, Source};
 use pig_metrics::{
     comparison::{Comparison, ComparisonSettings, Floor, compare, compare_above, floor},
     radiomics::standardise,
@@ -77,6 +77,6 @@ impl FolderFeatures {
 
     fn extract(&self, folder: &Path) -> Result<Extracted> {
         let kind = self.network.as_ref().map_or(FeatureKind::Radiomics(REGION), FeatureKind::Inception);
-        kind.extract(folder, None, &DataConfig::default())
+        kind.extract(Source::all(folder), None, &DataConfig::default())
     }
 }

@@ -2,10 +2,7 @@
 
 use crate::{Error, Result, pictures::image_at};
 use burn::tensor::{Device, Tensor, TensorData};
-use pig_data::{
-    folder::{Kind, pictures},
-    read::read_image,
-};
+use pig_data::{Source, folder::Kind, read::read_image};
 use pig_metrics::{
     comparison::Extractor,
     features::Features,
@@ -106,19 +103,24 @@ impl FeatureNetwork {
     }
 
     /// Stems and features of a folder's images, resized to `size` (height and width) first if one is given.
-    pub fn extract(&self, folder: &Path, size: Option<[usize; 2]>) -> Result<(Vec<String>, Features)> {
-        self.features(folder, size, false)
+    pub fn extract(&self, source: Source<'_>, size: Option<[usize; 2]>) -> Result<(Vec<String>, Features)> {
+        self.features(source, size, false)
     }
 
     /// Features of a folder's images mirrored left to right, in the order of [`Self::extract`].
-    pub fn extract_mirrored(&self, folder: &Path) -> Result<Features> {
-        Ok(self.features(folder, None, true)?.1)
+    pub fn extract_mirrored(&self, source: Source<'_>) -> Result<Features> {
+        Ok(self.features(source, None, true)?.1)
     }
 
-    fn features(&self, folder: &Path, size: Option<[usize; 2]>, mirrored: bool) -> Result<(Vec<String>, Features)> {
-        let images: Vec<(String, PathBuf)> = pictures(folder, Kind::Images)?.into_iter().collect();
+    fn features(
+        &self,
+        source: Source<'_>,
+        size: Option<[usize; 2]>,
+        mirrored: bool,
+    ) -> Result<(Vec<String>, Features)> {
+        let images: Vec<(String, PathBuf)> = source.pictures(Kind::Images)?.into_iter().collect();
         if images.len() < 2 {
-            return Err(Error::TooFewImages { path: folder.to_owned(), found: images.len() });
+            return Err(Error::TooFewImages { path: source.folder.to_owned(), found: images.len() });
         }
         let mut values = Vec::with_capacity(images.len() * self.layer.width());
         for batch in images.chunks(BATCH) {

@@ -1,7 +1,8 @@
 //! Measuring generated pairs: FID, KID, copies, appearance.
 //!
 //! [`fid::with_folder`] and [`fid::with_file`] implement `pig fid calc`, [`reference::write`] implements `pig fid ref`, and
-//! [`copies::search()`] implements `pig fid copies`. [`folders::FolderFeatures`] compares the same folders many times. This crate
+//! [`copies::search()`] implements `pig fid copies`. [`nearness::nearness`] is what `pig sample` says about the
+//! quality of its pictures. [`folders::FolderFeatures`] compares the same folders many times. This crate
 //! prints nothing.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -13,6 +14,7 @@ pub mod features;
 pub mod fid;
 pub mod folders;
 pub mod inception;
+pub mod nearness;
 mod patients;
 mod pictures;
 pub mod radiomic;

@@ -5,8 +5,8 @@ use crate::{
     pictures::{image_at, mask_at},
 };
 use pig_data::{
-    DataConfig, DataError,
-    folder::{Kind, pictures},
+    DataConfig, DataError, Source,
+    folder::Kind,
     read::{read_image, read_mask},
 };
 use pig_metrics::{
@@ -61,7 +61,7 @@ pub(crate) fn extractor(region: Region, kept: &[usize], size: Option<[usize; 2]>
 }
 
 /// Positions of the features that are compared.
-fn positions(region: Region) -> Vec<usize> {
+pub(crate) fn positions(region: Region) -> Vec<usize> {
     match region {
         Region::WholeImage => without_shape(),
         Region::Lesions => (0..names().len()).collect(),
@@ -69,10 +69,15 @@ fn positions(region: Region) -> Vec<usize> {
 }
 
 /// The features of a folder's images, resized to `size` if one is given; with `Region::Lesions`, the folder must contain masks too.
-pub(crate) fn extract(folder: &Path, region: Region, size: Option<[usize; 2]>, data: &DataConfig) -> Result<Extracted> {
-    let images = pictures(folder, Kind::Images)?;
+pub(crate) fn extract(
+    source: Source<'_>,
+    region: Region,
+    size: Option<[usize; 2]>,
+    data: &DataConfig,
+) -> Result<Extracted> {
+    let images = source.pictures(Kind::Images)?;
     let masks = match region {
-        Region::Lesions => Some(pictures(folder, Kind::Masks)?),
+        Region::Lesions => Some(source.pictures(Kind::Masks)?),
         Region::WholeImage => None,
     };
     let found: Vec<(String, Option<Vec<f64>>)> = images
@@ -83,7 +88,7 @@ pub(crate) fn extract(folder: &Path, region: Region, size: Option<[usize; 2]>, d
     let (ids, vectors): (Vec<String>, Vec<Vec<f64>>) =
         found.into_iter().filter_map(|(id, vector)| Some((id, vector?))).unzip();
     if ids.len() < 2 {
-        return Err(Error::TooFewWithFeatures { path: folder.to_owned(), found: ids.len(), total });
+        return Err(Error::TooFewWithFeatures { path: source.folder.to_owned(), found: ids.len(), total });
     }
     let left_out = total - ids.len();
     let positions = positions(region);

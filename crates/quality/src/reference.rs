@@ -9,7 +9,7 @@ use crate::{
     patients::{groups, of_images},
     sizes::Sizes,
 };
-use pig_data::DataConfig;
+use pig_data::{DataConfig, Source};
 use pig_metrics::{
     bootstrap::group_ids,
     comparison::Extractor,
@@ -90,14 +90,15 @@ pub struct Written {
 
 /// Writes the file; `data` determines how patients are read.
 pub fn write(request: &Request, network: &FeatureNetwork, data: &DataConfig) -> Result<Written> {
-    let (ids, features) = network.extract(&request.folder, None)?;
+    let source = Source::all(&request.folder);
+    let (ids, features) = network.extract(source, None)?;
     let groups = groups(&request.folder, request.manifest.as_deref(), data)?;
     let groups = of_images(groups.as_ref(), &ids)?;
     let about = About {
         program: format!("pig {}", env!("CARGO_PKG_VERSION")),
         extractor: network.extractor(None),
         preprocess: network.preprocess().to_owned(),
-        sizes: Some(Sizes::of(&request.folder)?),
+        sizes: Some(Sizes::of(source)?),
     };
     let kept = (!request.statistics_only).then_some((&features, groups.as_deref()));
     let arrays = arrays(&FeatureStatistics::new(&features)?, features.count(), kept, &about);

@@ -1,18 +1,15 @@
 //! The sizes of a folder's pictures. Texture and sharpness depend on the size, and so do all features: a set of pictures and the same
-//! set at half the size are far from each other.
+//! set at half the size are far from each other. So pictures of one size are compared, unless resizing is asked for.
 
 use crate::{Error, Result};
 use pig_data::{
-    folder::{Kind, pictures},
+    Source,
+    folder::Kind,
     read::{ImageHeader, read_header},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::Path};
-
-/// Sets of many sizes (photographs cut by hand) are compared if their median sides, the roots of the areas, differ by this factor at
-/// most.
-const ALIKE: f64 = 1.1;
 
 /// The number of pictures of each size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +34,8 @@ impl From<Vec<[usize; 3]>> for Sizes {
 
 impl Sizes {
     /// Reads the headers of a folder's images.
-    pub(crate) fn of(folder: &Path) -> Result<Self> {
-        let files = pictures(folder, Kind::Images)?;
+    pub(crate) fn of(source: Source<'_>) -> Result<Self> {
+        let files = source.pictures(Kind::Images)?;
         let headers: Vec<ImageHeader> =
             files.par_iter().map(|(_, path)| read_header(path)).collect::<Result<_, _>>()?;
         let mut counts = BTreeMap::new();
@@ -62,24 +59,6 @@ impl Sizes {
         let most = self.counts.values().max();
         self.counts.iter().find(|(_, count)| Some(*count) == most).map_or([0; 2], |(size, _)| *size)
     }
-
-    /// The number of pictures that have a size of `other`.
-    fn shared_with(&self, other: &Self) -> usize {
-        self.counts.iter().filter(|(size, _)| other.counts.contains_key(*size)).map(|(_, count)| count).sum()
-    }
-
-    /// The median of the roots of the areas.
-    fn median_side(&self) -> f64 {
-        let of = |(size, &count): (&[usize; 2], &usize)| ((size[0] as f64 * size[1] as f64).sqrt(), count);
-        let mut sides: Vec<(f64, usize)> = self.counts.iter().map(of).collect();
-        sides.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut before = 0;
-        let middle = sides.iter().find(|(_, count)| {
-            before += count;
-            2 * before > self.total()
-        });
-        middle.map_or(0.0, |(side, _)| *side)
-    }
 }
 
 impl fmt::Display for Sizes {
@@ -95,43 +74,26 @@ impl fmt::Display for Sizes {
 /// A set of pictures with its place.
 pub(crate) type Placed<'a> = (&'a Path, &'a Sizes);
 
-/// The size to which all pictures are resized, if `resize` is set and sizes differ, and a warning. Without `resize`, sets of different
-/// sizes are refused.
+/// The size to which all pictures are resized, if `resize` is set and sizes differ. Without `resize`, pictures of more than one size are
+/// refused.
 pub(crate) fn agree(
     (reference, real): Placed<'_>,
     (other, made): Placed<'_>,
     resize: bool,
-) -> Result<(Option<[usize; 2]>, Option<String>)> {
+) -> Result<Option<[usize; 2]>> {
     if real.only().is_some() && real.only() == made.only() {
-        return Ok((None, None));
+        return Ok(None);
     }
     if resize {
-        return Ok((Some(real.commonest()), None));
+        return Ok(Some(real.commonest()));
     }
-    let shared = made.shared_with(real);
-    if shared == made.total() {
-        return Ok((None, None));
-    }
-    let (first, second) = (real.median_side(), made.median_side());
-    let alike = first.max(second) <= ALIKE * first.min(second);
-    let both_uniform = real.only().is_some() && made.only().is_some();
-    if 2 * shared < made.total() && (both_uniform || !alike) {
-        return Err(Error::Sizes {
-            reference: reference.to_owned(),
-            reference_sizes: real.to_string(),
-            other: other.to_owned(),
-            other_sizes: made.to_string(),
-            target: real.commonest(),
-        });
-    }
-    let warning = format!(
-        "{} of {} picture(s) of {} have a size that no picture of {} has; features depend on the size: --resize brings all to one size",
-        made.total() - shared,
-        made.total(),
-        other.display(),
-        reference.display()
-    );
-    Ok((None, Some(warning)))
+    Err(Error::Sizes {
+        reference: reference.to_owned(),
+        reference_sizes: real.to_string(),
+        other: other.to_owned(),
+        other_sizes: made.to_string(),
+        target: real.commonest(),
+    })
 }
 
 #[cfg(test)]
@@ -142,7 +104,7 @@ mod tests {
         Sizes::from(list.to_vec())
     }
 
-    fn asked(real: &[[usize; 3]], made: &[[usize; 3]], resize: bool) -> Result<(Option<[usize; 2]>, Option<String>)> {
+    fn asked(real: &[[usize; 3]], made: &[[usize; 3]], resize: bool) -> Result<Option<[usize; 2]>> {
         agree((Path::new("real"), &sizes(real)), (Path::new("made"), &sizes(made)), resize)
     }
 
@@ -155,9 +117,9 @@ mod tests {
         {
             assert!(message.contains(part), "{part:?} is missing in: {message}");
         }
-        assert_eq!(asked(&small, &large, true).unwrap(), (Some([64, 96]), None));
-        assert_eq!(asked(&small, &[[64, 96, 5]], true).unwrap(), (None, None));
-        assert_eq!(asked(&small, &[[64, 96, 5]], false).unwrap(), (None, None));
+        assert_eq!(asked(&small, &large, true).unwrap(), Some([64, 96]));
+        assert_eq!(asked(&small, &[[64, 96, 5]], true).unwrap(), None);
+        assert_eq!(asked(&small, &[[64, 96, 5]], false).unwrap(), None);
         // Slightly different, but each set has one size of its own.
         assert!(asked(&[[64, 64, 30]], &[[66, 66, 30]], false).is_err());
         // Width and height exchanged.
@@ -165,21 +127,22 @@ mod tests {
     }
 
     #[test]
-    fn photographs_of_many_sizes_are_compared_with_a_warning() {
+    fn sets_of_several_sizes_are_refused_even_if_both_have_the_same_ones() {
         let cut = |from: usize| -> Vec<[usize; 3]> { (0..20).map(|i| [from + 3 * i, from + 2 * i, 1]).collect() };
-        let (found, warning) = asked(&cut(400), &cut(401), false).unwrap();
-        assert!(found.is_none() && warning.unwrap().contains("20 of 20 picture(s) of made"));
-        assert!(asked(&cut(400), &cut(800), false).is_err());
-        assert!(asked(&cut(400), &[[64, 64, 9]], false).is_err());
+        let message = asked(&cut(400), &cut(400), false).unwrap_err().to_string();
+        assert!(message.contains("20 pictures of 20 sizes"), "{message}");
         // A few of another size among many of one.
-        let (_, warning) = asked(&[[64, 64, 30]], &[[64, 64, 28], [128, 128, 2]], false).unwrap();
-        assert!(warning.unwrap().contains("2 of 30"));
+        let mixed = [[64, 64, 28], [128, 128, 2]];
+        let message = asked(&[[64, 64, 30]], &mixed, false).unwrap_err().to_string();
+        assert!(message.contains("30 pictures of 2 sizes, most often 64 x 64"), "{message}");
+        assert_eq!(asked(&[[64, 64, 30]], &mixed, true).unwrap(), Some([64, 64]));
+        assert_eq!(asked(&cut(400), &cut(400), true).unwrap(), Some([400, 400]));
     }
 
     #[test]
-    fn the_median_and_the_commonest_size_count_pictures() {
+    fn the_commonest_size_counts_pictures() {
         let found = sizes(&[[10, 10, 1], [20, 20, 1], [30, 30, 5]]);
-        assert_eq!((found.median_side(), found.commonest(), found.total()), (30.0, [30, 30], 7));
+        assert_eq!((found.commonest(), found.total()), ([30, 30], 7));
         assert_eq!(sizes(&[[10, 10, 2], [20, 20, 2]]).commonest(), [10, 10]);
     }
 }

@@ -106,13 +106,17 @@ impl Canvas {
     /// Encodes the canvas as PNG with text chunks (keyword, text), such as [`SYNTHETIC`].
     /// A canvas with few colours becomes an indexed PNG, a gray canvas a gray PNG.
     pub fn encode_png(&self, text: &[(&str, &str)]) -> Result<Vec<u8>, ReportError> {
+        self.encoded(text, png::Compression::High)
+    }
+
+    fn encoded(&self, text: &[(&str, &str)], compression: png::Compression) -> Result<Vec<u8>, ReportError> {
         let (colour, palette, data) = self.packed();
         let mut bytes = Vec::new();
         let encode = |bytes: &mut Vec<u8>| {
             let mut encoder = png::Encoder::new(bytes, self.width as u32, self.height as u32);
             encoder.set_color(colour);
             encoder.set_depth(png::BitDepth::Eight);
-            encoder.set_compression(png::Compression::High);
+            encoder.set_compression(compression);
             if let Some(palette) = palette {
                 encoder.set_palette(palette);
             }
@@ -132,6 +136,11 @@ impl Canvas {
     /// Encodes the canvas and writes it, whole or not at all.
     pub fn write_png(&self, path: &Path, text: &[(&str, &str)]) -> Result<(), ReportError> {
         Ok(pig_files::write(path, &self.encode_png(text)?)?)
+    }
+
+    /// Like [`Self::write_png`], in a fraction of the time and with a somewhat larger file: for a picture beside each of many others.
+    pub fn write_png_quickly(&self, path: &Path, text: &[(&str, &str)]) -> Result<(), ReportError> {
+        Ok(pig_files::write(path, &self.encoded(text, png::Compression::Balanced)?)?)
     }
 
     /// The most compact of gray, indexed and RGB that preserves every pixel.
@@ -191,13 +200,15 @@ mod tests {
         for (picture, colour_type) in [(gray, 0), (colours, 3), (many, 2)] {
             let mut canvas = Canvas::new(picture.width() * 2 + 1, picture.height() * 2, [9; 3]);
             canvas.picture((1, 0), &picture, 2);
-            let bytes = canvas.encode_png(&[SYNTHETIC, ("seed", "7")]).unwrap();
-            assert_eq!(bytes[25], colour_type, "colour type in IHDR");
-            let (width, height, data, text) = decode(&bytes);
-            assert_eq!((width as usize, height as usize), (canvas.width(), canvas.height()));
-            assert_eq!(data, canvas.pixels.as_flattened());
-            let expected = [("synthetic", "yes"), ("seed", "7")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-            assert_eq!(text, expected);
+            for compression in [png::Compression::High, png::Compression::Balanced] {
+                let bytes = canvas.encoded(&[SYNTHETIC, ("seed", "7")], compression).unwrap();
+                assert_eq!(bytes[25], colour_type, "colour type in IHDR");
+                let (width, height, data, text) = decode(&bytes);
+                assert_eq!((width as usize, height as usize), (canvas.width(), canvas.height()));
+                assert_eq!(data, canvas.pixels.as_flattened());
+                let expected = [("synthetic", "yes"), ("seed", "7")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+                assert_eq!(text, expected);
+            }
         }
     }
 

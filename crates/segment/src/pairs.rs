@@ -1,13 +1,15 @@
 //! The training data of a segmenter: the real pairs of a split, generated pairs in addition, or only generated pairs.
 
+use crate::config::SegmentTrainConfig;
 use pig_data::{Dataset, PreparedSet, write::file_stem};
 use pig_files::sha256;
 use pig_train::{
-    Result,
+    Error, Result,
+    batch::shuffled_indices,
     observer::Observer,
-    run_data::{RunData, discover, prepared},
+    run_data::{RunData, discover_unsplit, prepared},
 };
-use std::path::Path;
+use std::{collections::BTreeSet, ops::Range, path::Path};
 
 /// The group of generated pairs.
 const GENERATED: &str = "generated";
@@ -36,10 +38,65 @@ impl<'a> SegmentData<'a> {
         Self { real, added: generated.len(), training: generated }
     }
 
+    /// The numbers of pairs.
+    pub fn mixture(&self) -> Mixture {
+        Mixture { real: self.real.splits.training.len(), training: self.training.len(), generated: self.added }
+    }
+
     /// The SHA-256 of all training and validation data.
     pub fn sha256(&self) -> String {
         sha256(format!("{}+{}", self.real.set.sha256(), self.training.sha256()).as_bytes())
     }
+}
+
+/// The numbers of pairs that a segmenter trains on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mixture {
+    /// The number of real training pairs of the split, whether they are used or not.
+    pub real: usize,
+    /// The number of pairs in the training set.
+    pub training: usize,
+    /// The number of generated pairs among them; they are the last ones.
+    pub generated: usize,
+}
+
+impl Mixture {
+    /// The number of optimiser steps of a training.
+    pub fn steps(self, train: &SegmentTrainConfig) -> usize {
+        train.steps_for(self.training, self.real)
+    }
+
+    /// The number of generated pairs that the first `steps` steps draw at least once.
+    pub fn drawn(self, train: &SegmentTrainConfig, steps: usize) -> usize {
+        let indices = self.indices(train, &positions(train, 0..steps));
+        indices.into_iter().filter(|index| *index >= self.training - self.generated).collect::<BTreeSet<_>>().len()
+    }
+
+    /// The pairs at these positions of the endless, reshuffled sequence of training pairs.
+    pub(crate) fn indices(self, train: &SegmentTrainConfig, positions: &[u64]) -> Vec<usize> {
+        shuffled_indices(train.seed, positions, self.training)
+    }
+
+    /// Refuses generated pairs that the training never draws: such a segmenter is one of real pairs alone. `name` is what they are
+    /// called in the message.
+    pub fn check_drawn(self, train: &SegmentTrainConfig, name: &str) -> Result<()> {
+        let steps = self.steps(train);
+        if self.generated == 0 || self.drawn(train, steps) > 0 {
+            return Ok(());
+        }
+        Err(Error::TooLittle {
+            found: format!(
+                "{name}: in {steps} steps of {} pairs, none of its {} generated pairs is drawn from the {} training pairs",
+                train.batch_size, self.generated, self.training
+            ),
+            expected: "a training that draws generated pairs; raise segment.train.steps, or add more generated pairs",
+        })
+    }
+}
+
+/// The positions of these steps' pairs in the sequence of training pairs; they key the augmentation, too.
+pub(crate) fn positions(train: &SegmentTrainConfig, steps: Range<usize>) -> Vec<u64> {
+    (steps.start * train.batch_size..steps.end * train.batch_size).map(|position| position as u64).collect()
 }
 
 /// An empty set with the image size of `like`.
@@ -60,7 +117,7 @@ pub fn append(set: &mut PreparedSet, more: &PreparedSet) {
 /// put before their ids.
 pub fn folder(path: &Path, name: &str, real: &RunData, observer: &dyn Observer) -> Result<PreparedSet> {
     let preparation = real.preparation.of_generated();
-    load(&discover(path, &preparation.config, observer)?, name, real, observer)
+    load(&discover_unsplit(path, &preparation.config, observer)?, name, real, observer)
 }
 
 /// Loads the pairs with these seeds from a folder of `pig sample`, in the order of the seeds.

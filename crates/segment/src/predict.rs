@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::{module::Module, tensor::Device};
 use pig_data::{
-    DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet,
+    Chosen, DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet,
     folder::{Kind, left_out, pictures},
     placement::Placement,
     png_file::write_gray_png,
@@ -23,6 +23,7 @@ use pig_train::{
     run_data::warn_of_colours,
     run_dir::{RunDir, program},
 };
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
 /// The segmenter of a run: the averaged weights with the largest validation Dice, in evaluation mode.
@@ -64,6 +65,8 @@ pub struct PredictRequest {
     pub run: PathBuf,
     /// A folder of pictures, or of pairs; the masks of pairs are shown together with the predicted masks, if they can be read.
     pub data: PathBuf,
+    /// The part of a split to which the pictures are limited; all if it is none.
+    pub only: Option<Chosen>,
     /// The folder to write.
     pub out: PathBuf,
     /// Whether to write probabilities, too, as 16-bit PNG (65535 is 1).
@@ -99,7 +102,7 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
     if let Some(text) = model.run.unverified() {
         warn(observer, text);
     }
-    let subjects = subjects(&request.data, &model, observer)?;
+    let subjects = subjects(request, &model, observer)?;
     let mut folders = vec!["masks", "overlays"];
     folders.extend(request.probabilities.then_some("probabilities"));
     for folder in folders {
@@ -109,24 +112,30 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
     observer.event(Event::Begin { stage: "predict".to_owned(), total: subjects.len(), done: 0 });
     let mut summary = PredictSummary { outcome: Outcome::Finished, pictures: 0, empty: 0, unread_masks: 0 };
     let mut first_reason = None;
-    for chunk in subjects.chunks(model.file.segment.train.batch_size) {
+    let shape = (model.file.data.size, model.file.data.channels.count());
+    for chunk in subjects.chunks(AT_ONCE) {
         if observer.stop_requested() {
             summary.outcome = Outcome::Interrupted;
             break;
         }
+        // Files are read and written on all threads. The network computes batch by batch, each on all threads.
         let load = |subject: &Subject| Ok(model.preparation.load_image_placed(&subject.image)?);
-        let loaded: Vec<(Vec<f32>, Placement)> = chunk.iter().map(load).collect::<Result<_>>()?;
+        let loaded: Vec<(Vec<f32>, Placement)> = chunk.par_iter().map(load).collect::<Result<_>>()?;
         let images: Vec<&[f32]> = loaded.iter().map(|(image, _)| image.as_slice()).collect();
-        let shape = (model.file.data.size, model.file.data.channels.count());
-        let found = batch_probabilities(&model.network, &images, shape, &model.file.segment, device);
-        for ((subject, (_, placement)), found) in chunk.iter().zip(&loaded).zip(found) {
-            let found = placement.restore(&found, 0.0);
-            let truth = truth(subject, placement.source_size(), &model.preparation.config).unwrap_or_else(|reason| {
-                summary.unread_masks += 1;
-                first_reason.get_or_insert(reason);
-                None
-            });
-            summary.empty += usize::from(!write(request, &model, subject, truth, placement.source_size(), &found)?);
+        let batches = images.chunks(model.file.segment.train.batch_size);
+        let found: Vec<Vec<f32>> = batches
+            .flat_map(|images| batch_probabilities(&model.network, images, shape, &model.file.segment, device))
+            .collect();
+        let written: Vec<Written> = chunk
+            .par_iter()
+            .zip(&loaded)
+            .zip(&found)
+            .map(|((subject, (_, placement)), found)| finish(request, &model, subject, placement, found))
+            .collect::<Result<_>>()?;
+        for Written { has_lesion, unread } in written {
+            summary.empty += usize::from(!has_lesion);
+            summary.unread_masks += usize::from(unread.is_some());
+            first_reason = first_reason.or(unread);
             summary.pictures += 1;
         }
         observer.event(Event::Progress { done: summary.pictures, message: String::new() });
@@ -140,6 +149,34 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
         );
     }
     Ok(summary)
+}
+
+/// The number of pictures that are read, predicted and written before the progress is shown and a stop is heard. It bounds the memory:
+/// prepared pictures are small, and as many whole pictures are held as there are threads.
+const AT_ONCE: usize = 64;
+
+/// What became of one picture.
+struct Written {
+    /// Whether the predicted mask contains lesion.
+    has_lesion: bool,
+    /// Why the true mask could not be read, if it could not.
+    unread: Option<DataError>,
+}
+
+/// Puts the probabilities of a picture on its own grid and writes its files.
+fn finish(
+    request: &PredictRequest,
+    model: &SegmentModel,
+    subject: &Subject,
+    placement: &Placement,
+    found: &[f32],
+) -> Result<Written> {
+    let (truth, unread) = match truth(subject, placement.source_size(), &model.preparation.config) {
+        Ok(truth) => (truth, None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let found = placement.restore(found, 0.0);
+    Ok(Written { has_lesion: write(request, model, subject, truth, placement.source_size(), &found)?, unread })
 }
 
 /// The true mask of a picture, if there is one. A mask that cannot be read or does not fit the picture is an error.
@@ -158,8 +195,9 @@ fn truth(
 }
 
 /// The pictures of a folder, with their masks if it is a folder of pairs.
-fn subjects(data: &Path, model: &SegmentModel, observer: &dyn Observer) -> Result<Vec<Subject>> {
-    let subjects: Vec<Subject> = match Dataset::discover(data, &model.preparation.of_generated().config) {
+fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Observer) -> Result<Vec<Subject>> {
+    let data = request.data.as_path();
+    let mut subjects: Vec<Subject> = match Dataset::discover(data, &model.preparation.of_generated().config) {
         Ok(dataset) => {
             let pairs = dataset.pairs.into_iter();
             pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: Some(pair.mask) }).collect()
@@ -173,6 +211,12 @@ fn subjects(data: &Path, model: &SegmentModel, observer: &dyn Observer) -> Resul
             found.into_iter().map(|(id, image)| Subject { id, image, truth: None }).collect()
         }
     };
+    if let Some(chosen) = &request.only {
+        let total = subjects.len();
+        let by_id = subjects.into_iter().map(|subject| (subject.id.clone(), subject)).collect();
+        subjects = chosen.keep(data, by_id)?.into_values().collect();
+        note(observer, format!("{} of {total} pictures: {chosen}", subjects.len()));
+    }
     if let Some(subject) =
         subjects.iter().find(|subject| subject.id.contains(['/', '\\']) || subject.id.starts_with('.'))
     {
@@ -222,7 +266,7 @@ fn write(
     let has_lesion = prediction.contains(&true);
     let image = Picture::from_bytes(&Preparation::display(&unit), height, width, channels)?;
     let drawn = overlay(&Overlay { image, truth, prediction, label: subject.id.clone() })?;
-    drawn.write_png(&request.out.join("overlays").join(&name), &[])?;
+    drawn.write_png_quickly(&request.out.join("overlays").join(&name), &[])?;
     // The mask is written last: if it exists, all other files of the picture exist, too.
     write_gray_png(&request.out.join("masks").join(&name), width, height, &mask, &text)?;
     Ok(has_lesion)

@@ -3,11 +3,11 @@
 use crate::{
     SEGMENTER,
     config::SegmentFile,
-    pairs::{self, SegmentData},
+    pairs::{self, Mixture, SegmentData},
     trainer::SegmentTrainer,
 };
 use burn::tensor::Device;
-use pig_data::{Splits, split_by_group};
+use pig_data::{Dataset, Part, Splits, split_by_group};
 use pig_report::{Chart, Scale, Series, write_curves};
 use pig_train::{
     Error, Result,
@@ -44,28 +44,13 @@ pub fn train(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    file.check()?;
-    RunDir::check_free(&request.out)?;
-    if !request.added.is_empty() && request.splits.is_none() {
-        let text = "the patients on which the generator was trained are not known; give the splits.json of its run with --splits, or \
-                    the validation results may be too good";
-        warn(observer, text);
-    }
-    let given = request.splits.as_deref().map(Splits::load).transpose()?;
-    let real = RunData::split(
-        &request.data,
-        &file.data,
-        |dataset| match given {
-            Some(splits) => Ok(splits),
-            None => split_by_group(dataset, file.data.validation_fraction, file.segment.train.seed),
-        },
-        observer,
-    )?;
+    let real = real(file, request, observer)?;
     // The run stores what the data decided.
     let mut file = file.clone();
     file.data.channels = real.preparation.config.channels;
     let file = &file;
     let data = with_added(&real, &request.added, observer)?;
+    check_added(&data, file)?;
     let run = begin(file, &data, &request.out, device)?;
     let _lock = run.lock()?;
     remember_data(&run, &request.data)?;
@@ -76,6 +61,82 @@ pub fn train(
     let outcome = fit(file, &data, &run, device, observer)?;
     ended(&run, outcome, observer);
     Ok(outcome)
+}
+
+/// What a training would do, without starting it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SegmentPlan {
+    /// The numbers of training pairs.
+    pub mixture: Mixture,
+    /// How many of the generated pairs the training draws at least once.
+    pub drawn: usize,
+    /// The number of validation pairs.
+    pub validation: usize,
+    /// The numbers of training groups and of validation groups of real pairs.
+    pub groups: [usize; 2],
+    /// The number of optimiser steps.
+    pub steps: usize,
+    /// The number of seconds of one step, measured on this machine.
+    pub seconds_a_step: f64,
+}
+
+/// Checks everything that [`train`] would check, reads the data, and measures a few steps. Writes nothing.
+pub fn plan(
+    file: &SegmentFile,
+    request: &SegmentRequest,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<SegmentPlan> {
+    let real = real(file, request, observer)?;
+    real.check_training()?;
+    let mut file = file.clone();
+    file.data.channels = real.preparation.config.channels;
+    let file = &file;
+    let data = with_added(&real, &request.added, observer)?;
+    check_added(&data, file)?;
+    let (mixture, train) = (data.mixture(), &file.segment.train);
+    let steps = mixture.steps(train);
+    Ok(SegmentPlan {
+        mixture,
+        drawn: mixture.drawn(train, steps),
+        validation: real.splits.validation.len(),
+        groups: [real.splits.training_groups, real.splits.validation_groups],
+        steps,
+        seconds_a_step: seconds_a_step(file, &data, &request.out, device)?,
+    })
+}
+
+/// The real pairs of a new training, after checking the request.
+fn real(file: &SegmentFile, request: &SegmentRequest, observer: &dyn Observer) -> Result<RunData> {
+    file.check()?;
+    RunDir::check_free(&request.out)?;
+    let Some(path) = &request.splits else {
+        if !request.added.is_empty() {
+            let text = "the patients on which the generator was trained are not known; give the splits.json of its run with \
+                        --splits, or the validation results may be too good";
+            warn(observer, text);
+        }
+        let split = |dataset: &Dataset| split_by_group(dataset, file.data.validation_fraction, file.segment.train.seed);
+        return RunData::split(&request.data, &file.data, split, observer);
+    };
+    let splits = Splits::load(path)?;
+    let count = |part: Part| splits.part(part).len();
+    note(
+        observer,
+        format!(
+            "the split is that of {}: {} pairs for training, {} for validation, {} for the test",
+            path.display(),
+            count(Part::Training),
+            count(Part::Validation),
+            count(Part::Test)
+        ),
+    );
+    RunData::with_splits(&request.data, &file.data, splits, observer)
+}
+
+/// Refuses generated pairs that the training would never draw.
+fn check_added(data: &SegmentData<'_>, file: &SegmentFile) -> Result<()> {
+    data.mixture().check_drawn(&file.segment.train, "--add")
 }
 
 /// Continues the training of a segmenter with the folders with which it was started. `data` gives a new path of the real pairs, if
@@ -115,13 +176,17 @@ fn with_added<'a>(real: &'a RunData, folders: &[PathBuf], observer: &dyn Observe
 }
 
 fn ended(run: &RunDir, outcome: Outcome, observer: &dyn Observer) {
+    let best = best_dice(&metrics_log::read(run.path()).unwrap_or_default());
+    let best = best.map_or(String::new(), |(step, dice)| {
+        format!("; best mean Dice on validation pairs {:.2} % at step {step}", 100.0 * dice)
+    });
     let run = run.path().display();
     note(
         observer,
         match outcome {
             Outcome::Interrupted => format!("stopped; continue with: pig segment train --resume {run}"),
             Outcome::Finished => {
-                format!("finished; predict with: pig segment predict --run {run} --data DIR --out MASKS")
+                format!("finished{best}; predict with: pig segment predict --run {run} --data DIR --out MASKS")
             }
         },
     );
@@ -201,6 +266,12 @@ fn check_same(run: &RunDir, file: &SegmentFile, now: &Provenance) -> Result<()> 
     }
     same("the segmenter's split (SHA-256)", &run.splits()?.sha256, &now.splits_sha256)?;
     same("the segmenter's data (SHA-256)", &then.data_sha256, &now.data_sha256)
+}
+
+/// The greatest mean Dice on validation pairs, and its step.
+pub fn best_dice(lines: &[Line]) -> Option<(usize, f64)> {
+    let found = lines.iter().filter_map(|line| Some((line.step, line.dice?)));
+    found.reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 
 /// The charts of the run of a segmenter.

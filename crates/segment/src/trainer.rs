@@ -4,7 +4,7 @@ use crate::{
     SEGMENTER,
     config::SegmentFile,
     network::{build, probabilities},
-    pairs::SegmentData,
+    pairs::{SegmentData, positions},
     scores::mean_dice,
 };
 use burn::{
@@ -21,7 +21,6 @@ use pig_nn::{
 use pig_optim::{OptimConfig, Updates};
 use pig_train::{
     Error, Result,
-    batch::shuffled_indices,
     checkpoint::{Checkpoint, State, Store},
     meter::{MEASURED_STEPS, Meter, mean},
     metrics_log::{Line, MetricsLog, Validation},
@@ -60,7 +59,7 @@ impl<'a> SegmentTrainer<'a> {
         observer: &'a dyn Observer,
     ) -> Result<Self> {
         let optim = file.segment.train.optim();
-        let [real, validation] = data.real.parts();
+        let [_, validation] = data.real.parts();
         let store = Store::new(run, SEGMENTER);
         let network = build(file, device)?;
         let mut state = State::new(SEGMENTER);
@@ -82,7 +81,7 @@ impl<'a> SegmentTrainer<'a> {
             let optimizer = Updates::new(&optim, &network, device);
             (network, optimizer)
         };
-        let steps = file.segment.train.steps_for(data.training.len(), real.len());
+        let steps = data.mixture().steps(&file.segment.train);
         let network = Some(network.train());
         Ok(Self { file, optim, data, validation, device, observer, run, store, network, optimizer, state, steps })
     }
@@ -123,6 +122,7 @@ impl<'a> SegmentTrainer<'a> {
                     if is_best {
                         self.state.best = Some((step, lost));
                     }
+                    // A segmenter's loss of validation is what its Dice lacks to 1; the bar and the curves show the Dice.
                     line.validation = Some(Validation { mean: f64::from(lost), quarters: None });
                 }
             }
@@ -151,7 +151,7 @@ impl<'a> SegmentTrainer<'a> {
     /// Makes one optimiser step. Returns the loss, the learning rate and the norm of the gradient.
     fn train_step(&mut self) -> Result<(f32, f64, f64)> {
         let (train, step) = (&self.file.segment.train, self.state.step);
-        let (images, target) = self.batch(step * train.batch_size);
+        let (images, target) = self.batch(step);
         let dropout = Dropout::training(train.seed, step as u64);
         let pass = Pass { dropout, precision: train.precision.on(self.device), ..Pass::default() };
         let loss = supervised(&self.network().forward(images, &pass), &target, train.dice_sums);
@@ -172,13 +172,12 @@ impl<'a> SegmentTrainer<'a> {
         Ok((loss, rate, norm))
     }
 
-    /// The images, and masks of 0 and 1, at positions `first..` of the endless, reshuffled sequence of training pairs. The random
-    /// augmentation of each pair is keyed by its position.
-    fn batch(&self, first: usize) -> (Tensor<4>, Tensor<4>) {
+    /// The images, and masks of 0 and 1, of a step. The random augmentation of each pair is keyed by its position in the training.
+    fn batch(&self, step: usize) -> (Tensor<4>, Tensor<4>) {
         let (train, set) = (&self.file.segment.train, &self.data.training);
-        let positions: Vec<u64> = (first..first + train.batch_size).map(|position| position as u64).collect();
+        let positions = positions(train, step..step + 1);
         let (mut images, mut masks) = (Vec::new(), Vec::new());
-        for (index, &position) in shuffled_indices(train.seed, &positions, set.len()).into_iter().zip(&positions) {
+        for (index, &position) in self.data.mixture().indices(train, &positions).into_iter().zip(&positions) {
             let (mut image, mut mask) = (set.image(index).to_vec(), set.mask(index).to_vec());
             let key = [train.seed, position, DEFORMATION];
             deform(&mut image, &mut mask, set.size, set.channels, &self.file.segment.augment, key);

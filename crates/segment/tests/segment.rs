@@ -13,10 +13,10 @@ use pig_data::{
 use pig_device::testing;
 use pig_segment::{
     SEGMENTER,
-    config::SegmentFile,
-    pairs::{self, SegmentData},
+    config::{SegmentFile, SegmentTrainConfig},
+    pairs::{self, Mixture, SegmentData},
     predict::{PredictRequest, SegmentModel, predict},
-    run::{SegmentRequest, resume, train, train_on},
+    run::{SegmentRequest, best_dice, charts, resume, train, train_on},
     scores::{mean_dice, measure},
 };
 use pig_train::{
@@ -144,6 +144,7 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
     let request = PredictRequest {
         run: folder.path().join("run"),
         data: folder.path().join("data"),
+        only: None,
         out: folder.path().join("masks"),
         probabilities: true,
     };
@@ -199,6 +200,69 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
         assert_eq!(ours == theirs, index > 2, "{name}");
     }
     assert!(matches!(SegmentModel::open(&folder.path().join("data"), &device()), Err(Error::NotARun { .. })));
+}
+
+/// The bytes of all files that a prediction wrote, on this number of threads.
+fn predicted_on(threads: usize, request: &PredictRequest) -> Vec<Vec<u8>> {
+    let out = request.out.with_file_name(format!("threads-{threads}"));
+    let asked = PredictRequest { out: out.clone(), ..request.clone() };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    assert_eq!(pool.install(|| predict(&asked, &device(), &Silent)).unwrap().outcome, Outcome::Finished);
+    let mut files = Vec::new();
+    for part in ["masks", "overlays", "probabilities"] {
+        let names = (0..request_pictures(request)).map(|index| format!("a{index:02}.png"));
+        files.extend(names.map(|name| std::fs::read(out.join(part).join(name)).unwrap()));
+    }
+    files
+}
+
+fn request_pictures(request: &PredictRequest) -> usize {
+    std::fs::read_dir(request.data.join("images")).unwrap().count()
+}
+
+#[test]
+fn predictions_do_not_depend_on_the_number_of_threads() {
+    if testing::skips("identical bits are promised only on the CPU") {
+        return;
+    }
+    let folder = folder();
+    trained(folder.path(), "run", &file(&["segment.train.learning_rate=1e-2"]));
+    let request = PredictRequest {
+        run: folder.path().join("run"),
+        data: folder.path().join("data"),
+        only: None,
+        out: folder.path().join("masks"),
+        probabilities: true,
+    };
+    let one = predicted_on(1, &request);
+    assert_eq!(one.len(), 3 * 12);
+    for threads in [2, 3, 5] {
+        assert!(predicted_on(threads, &request) == one, "{threads} threads");
+    }
+}
+
+#[test]
+fn drawn_pairs_are_counted_by_the_rule_of_the_batches() {
+    let train = SegmentTrainConfig { batch_size: 2, seed: 3, ..SegmentTrainConfig::default() };
+    let mixture = Mixture { real: 6, training: 10, generated: 4 };
+    // Ten pairs in five steps of two: an epoch draws each of them once.
+    assert_eq!((mixture.drawn(&train, 0), mixture.drawn(&train, 5), mixture.drawn(&train, 50)), (0, 4, 4));
+    let counts: Vec<usize> = (0..=5).map(|steps| mixture.drawn(&train, steps)).collect();
+    assert!(counts.windows(2).all(|two| two[0] <= two[1] && two[1] <= two[0] + 2), "{counts:?}");
+    // All pairs are generated: every draw is one of them.
+    assert_eq!(Mixture { real: 6, training: 4, generated: 4 }.drawn(&train, 1), 2);
+    assert_eq!(Mixture { real: 6, training: 6, generated: 0 }.drawn(&train, 5), 0);
+}
+
+#[test]
+fn the_best_dice_is_the_first_of_the_greatest() {
+    let line = |step, dice| metrics_log::Line { step, dice, ..metrics_log::Line::default() };
+    let lines = [line(1, Some(0.5)), line(2, None), line(3, Some(0.75)), line(4, Some(0.75)), line(5, Some(0.25))];
+    assert_eq!(best_dice(&lines), Some((3, 0.75)));
+    assert_eq!(best_dice(&lines[1..2]), None);
+    let charts = charts(&lines);
+    let shown = charts.iter().find(|chart| chart.title == "segmenter: validation").unwrap();
+    assert_eq!(shown.series[0].points, [(1.0, 0.5), (3.0, 0.75), (4.0, 0.75), (5.0, 0.25)]);
 }
 
 /// A training that is killed after `last` was written and before `best` was: the newest checkpoint knows which is the best one.

@@ -83,7 +83,7 @@ pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer:
     Ok(Plan {
         pairs: [run_data.splits.training.len(), run_data.splits.validation.len()],
         groups: [run_data.splits.training_groups, run_data.splits.validation_groups],
-        warnings: run_data.dataset.warnings.iter().chain(&run_data.set.warnings).cloned().collect(),
+        warnings: run_data.warnings(),
         networks,
         needed: Needed::of(config, run_data.dataset.len()),
         config: config.clone(),

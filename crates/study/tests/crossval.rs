@@ -190,6 +190,16 @@ fn assert_sound(crossval: &Crossval, out: &Path) {
     assert_eq!(compared.difference.cases + compared.left_out, 12);
     assert!(results.agreement.iter().all(|arm| arm.measured == 4 && arm.held_out.is_some()));
     assert!(results.to_string().contains("| pig-add-2 | 2 |"), "{results}");
+    // Ten steps of four draw every pair of a set of at most ten.
+    let drawn = results.arms[1].drawn.unwrap();
+    assert_eq!((results.arms[0].drawn, drawn.least), (None, 2));
+    // Two seeds and ten steps are no ground for a verdict.
+    assert_eq!(results.no_verdict.len(), 2, "{:?}", results.no_verdict);
+    let text = results.to_string();
+    assert!(
+        text.contains("| no verdict |") && text.contains("No verdict: 2 segmenter seed(s), a verdict needs 3"),
+        "{text}"
+    );
 }
 
 fn assert_jobs(whole: &Crossval, parted: &Crossval) {
@@ -246,4 +256,23 @@ fn a_generator_that_saw_test_patients_is_refused() {
     std::fs::write(&path, done.to_string()).unwrap();
     let error = crossval.run(&only(1, "pig-add-2"), &device(), &Silent).unwrap_err().to_string();
     assert!(error.contains("was made by a model with hash"), "{error}");
+}
+
+#[test]
+fn a_column_split_is_not_used_for_folds_and_undrawn_pairs_are_refused_at_once() {
+    let folder = folder();
+    let mut file = prepared(folder.path());
+    let rows = (0..12)
+        .map(|index| format!("a{index:02},{}\n", if index < 9 { "train" } else { "test" }))
+        .collect::<Vec<_>>()
+        .concat();
+    std::fs::write(folder.path().join("data/manifest.csv"), format!("id,split\n{rows}")).unwrap();
+    let crossval = open(folder.path(), &file, "out");
+    let tested: BTreeSet<&String> = crossval.folds.iter().flat_map(|fold| &fold.test).collect();
+    assert_eq!(tested.len(), 12, "every pair is tested once, whatever the column says");
+    file.segment.train.steps = 1;
+    file.segment.train.batch_size = 1;
+    let error = opened(folder.path(), &file, "other").unwrap_err().to_string();
+    assert!(error.contains("pig-add-2, fold ") && error.contains("none of its 2 generated pairs is drawn"), "{error}");
+    assert!(!folder.path().join("other").exists(), "nothing is begun");
 }

@@ -4,7 +4,7 @@ use crate::{
     Config, Result,
     arrays::{self, InitialNoise, Recorder},
     config::SampleConfig,
-    evaluate::{agreement, real_pairs, written_pair},
+    evaluate::{PlainPair, agreement, real_pairs, written_pair},
     given::{GivenSet, GivenSource},
     imported::join::Join,
     latents::LatentSpace,
@@ -88,10 +88,23 @@ pub struct Summary {
     pub skipped: usize,
     /// Pair agreement of the requested samples.
     pub agreement: Option<Agreement>,
+    /// The pairs of which the agreement was measured.
+    pub measured: Option<Measured>,
     /// Why there is no pair agreement, if the method makes no pairs.
     pub no_agreement: Option<String>,
     /// The measured properties of the latents of `ldm`, such as how well its autoencoder reconstructs images.
     pub latents: Option<LatentSpace>,
+}
+
+/// Generated pairs as they were written, and the real pairs of their run.
+#[derive(Debug)]
+pub struct Measured {
+    /// The generated pairs.
+    pub generated: Vec<PlainPair>,
+    /// The real pairs; none if they are not there any more.
+    pub real: Vec<PlainPair>,
+    /// Height and width of a pair, or of a slice of a volume.
+    pub size: [usize; 2],
 }
 
 /// Makes the requested samples, except those that are finished already.
@@ -141,23 +154,25 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
             outcome = Outcome::Interrupted;
         }
     }
-    let agreement = if outcome == Outcome::Finished && has_masks {
+    let measured = if outcome == Outcome::Finished && has_masks {
         let generated: Result<Vec<_>> =
             request.seeds.iter().map(|&seed| written_pair(&request.out, seed, &loaded.preparation)).collect();
         let real = real_pairs(&loaded.run, request.data.as_deref())?;
         if data.channels.count() == 3 {
             note(observer, "pair agreement is measured on gray: the Rec. 601 luma of the images in colour");
         }
-        Some(agreement(&loaded.config, &generated?, &real)?)
+        Some(Measured { generated: generated?, real, size: loaded.config.data.slice_size() })
     } else {
         None
     };
+    let agreement =
+        measured.as_ref().map(|pairs| agreement(&loaded.config, &pairs.generated, &pairs.real)).transpose()?;
     if outcome == Outcome::Interrupted {
         note(observer, "stopped; finished samples are kept, and the same command goes on");
     }
     let no_agreement = (!has_masks)
         .then(|| format!("not computed: method = {:?} makes images without masks", loaded.config.method.word()));
-    Ok(Summary { outcome, finished, made, skipped, agreement, no_agreement, latents: loaded.latents })
+    Ok(Summary { outcome, finished, made, skipped, agreement, measured, no_agreement, latents: loaded.latents })
 }
 
 /// Reads noise from a file. It must have the sizes that the run starts from, and a row for each of `seeds`.
@@ -217,7 +232,7 @@ fn make(
             recorder.write(output.folder, ids, &samples, sampler.schedule(), [height, width, channels])?;
         }
         for (index, &seed) in ids.iter().enumerate() {
-            write_pair(loaded, output.writer, &samples, index, seed, given.gives_masks())?;
+            write_pair(loaded, output.writer, &samples, index, seed, given)?;
         }
         made += ids.len();
     }
@@ -233,14 +248,15 @@ fn write_pair(
     samples: &Samples,
     index: usize,
     seed: u64,
-    mask_is_given: bool,
+    given: &GivenSet,
 ) -> Result<()> {
     let sample = &loaded.config.sample;
-    let (threshold, area) = if mask_is_given { (0.0, 0) } else { (sample.mask_threshold, sample.min_component_area) };
+    let (threshold, area) =
+        if given.gives_masks() { (0.0, 0) } else { (sample.mask_threshold, sample.min_component_area) };
     let clean = |mask: &Vec<f32>| clean_mask(mask, loaded.config.data.slice_size(), threshold, area).mask;
     let mask = samples.masks.get(index).map(clean);
     let image = loaded.preparation.encode(&samples.images[index]);
-    Ok(writer.write(&PairRecord { seed, image: &image, mask: mask.as_deref() })?)
+    Ok(writer.write(&PairRecord { seed, image: &image, mask: mask.as_deref(), given: given.file(seed) })?)
 }
 
 /// The settings that [`stamp`] leaves out of the hash.

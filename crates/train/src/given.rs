@@ -11,6 +11,7 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_data::{
+    GivenFile,
     folder::{Kind, Listed, list},
     postprocess::clean_mask,
 };
@@ -62,11 +63,21 @@ pub(crate) enum GivenSet {
     /// Nothing.
     Nothing,
     /// Masks in [-1, 1]; sample `seed` takes mask `seed` modulo their number.
-    Masks(Vec<Vec<f32>>),
+    Masks {
+        /// The masks.
+        masks: Vec<Vec<f32>>,
+        /// The stems of their files; none for the run's own training cases, whose ids are not passed on with synthetic pairs.
+        stems: Option<Vec<String>>,
+    },
     /// A run that makes a mask for each seed.
     Run(Box<LoadedRun>),
     /// Images in [-1, 1]; sample `seed` takes image `seed` modulo their number.
-    Images(Vec<Vec<f32>>),
+    Images {
+        /// The images.
+        images: Vec<Vec<f32>>,
+        /// The stems of their files.
+        stems: Vec<String>,
+    },
 }
 
 impl GivenSet {
@@ -87,16 +98,18 @@ impl GivenSet {
             GivenSource::MaskFolder(folder) => {
                 let load = |path: &PathBuf| Ok(loaded.preparation.load_mask(path)?);
                 let paths = told(folder, Kind::Masks, source.flag(), observer)?;
-                Ok(Self::Masks(paths.iter().map(load).collect::<Result<_>>()?))
+                let masks: Result<Vec<Vec<f32>>> = paths.iter().map(load).collect();
+                Ok(Self::Masks { masks: masks?, stems: Some(stems(&paths)) })
             }
             GivenSource::ImageFolder(folder) => {
                 check_resampling(&loaded.config)?;
                 let load = |path: &PathBuf| Ok(loaded.preparation.load_image(path)?);
                 let paths = told(folder, Kind::Images, source.flag(), observer)?;
                 warn_of_colours(paths.iter().map(PathBuf::as_path), loaded.config.data.channels.count(), observer)?;
-                Ok(Self::Images(paths.iter().map(load).collect::<Result<_>>()?))
+                let images: Result<Vec<Vec<f32>>> = paths.iter().map(load).collect();
+                Ok(Self::Images { images: images?, stems: stems(&paths) })
             }
-            GivenSource::TrainingMasks => Ok(Self::Masks(training_masks(data, loaded)?)),
+            GivenSource::TrainingMasks => Ok(Self::Masks { masks: training_masks(data, loaded)?, stems: None }),
             GivenSource::MasksFrom(run) => {
                 let other = LoadedRun::open(run, &[], device)?;
                 let (found, expected) = (other.config.data.size, loaded.config.data.size);
@@ -118,27 +131,37 @@ impl GivenSet {
     pub(crate) fn steps(&self, config: &Config) -> Result<usize> {
         match self {
             Self::Run(other) => Ok(other.config.timesteps()?.len()),
-            Self::Images(_) if config.method == Method::Pig => {
+            Self::Images { .. } if config.method == Method::Pig => {
                 Ok((config.sample.jump_n_sample - 1) * config.timesteps()?.len())
             }
-            Self::Nothing | Self::Masks(_) | Self::Images(_) => Ok(0),
+            Self::Nothing | Self::Masks { .. } | Self::Images { .. } => Ok(0),
         }
     }
 
     /// Whether masks are given; they are kept as they are.
     pub(crate) fn gives_masks(&self) -> bool {
-        matches!(self, Self::Masks(_) | Self::Run(_))
+        matches!(self, Self::Masks { .. } | Self::Run(_))
+    }
+
+    /// The file that sample `seed` is made for.
+    pub(crate) fn file(&self, seed: u64) -> Option<GivenFile<'_>> {
+        let of = |stems: &'_ [String]| (seed % stems.len() as u64) as usize;
+        match self {
+            Self::Masks { stems: Some(stems), .. } => Some(GivenFile::Mask(&stems[of(stems)])),
+            Self::Images { stems, .. } => Some(GivenFile::Image(&stems[of(stems)])),
+            Self::Nothing | Self::Masks { .. } | Self::Run(_) => None,
+        }
     }
 
     /// SHA-256 that identifies what is given; `None` if nothing is.
     pub(crate) fn sha256(&self) -> Option<String> {
         match self {
             Self::Nothing => None,
-            Self::Masks(masks) => {
+            Self::Masks { masks, .. } => {
                 let bytes: Vec<u8> = masks.iter().flatten().map(|&value| u8::from(value > 0.0)).collect();
                 Some(sha256(&bytes))
             }
-            Self::Images(images) => {
+            Self::Images { images, .. } => {
                 let bytes: Vec<u8> = images.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
                 Some(sha256(&bytes))
             }
@@ -159,8 +182,8 @@ impl GivenSet {
     ) -> Result<Samples> {
         match self {
             Self::Nothing => sampler.sample(Given::Nothing, ids, watch),
-            Self::Masks(masks) => sampler.sample(Given::Masks(&by_id(masks, ids)), ids, watch),
-            Self::Images(images) => sampler.sample(Given::Images(&by_id(images, ids)), ids, watch),
+            Self::Masks { masks, .. } => sampler.sample(Given::Masks(&by_id(masks, ids)), ids, watch),
+            Self::Images { images, .. } => sampler.sample(Given::Images(&by_id(images, ids)), ids, watch),
             Self::Run(other) => {
                 let (sample, size) = (&other.config.sample, other.config.data.slice_size());
                 let pairs = Sampler::new(&other.config, other.networks.as_ref(), device)?.until_as(sampler);
@@ -187,6 +210,11 @@ fn told(folder: &Path, kind: Kind, flag: &str, observer: &dyn Observer) -> Resul
         note(observer, format!("{flag}, {}: {words}", folder.display()));
     }
     Ok(files)
+}
+
+/// The names of files without their endings.
+fn stems(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect()
 }
 
 /// Resampling makes a transition several times. The transition must then depend on its start alone: DDIM without noise.

@@ -35,10 +35,29 @@ impl Meter {
         rate
     }
 
-    /// The text beside the progress bar.
+    /// The text beside the progress bar; of a segmenter, the Dice rather than what it lacks to 1.
     pub fn message(&self, loss: f32, line: &Line) -> String {
         let shown = line.loss.map_or(f64::from(loss), |mean| mean);
-        let validation = line.validation.map(|v| format!(", validation {:.4}", v.mean)).unwrap_or_default();
+        let validation = match (line.dice, line.validation) {
+            (Some(dice), _) => format!(", validation Dice {:.2} %", 100.0 * dice),
+            (None, Some(validation)) => format!(", validation {:.4}", validation.mean),
+            (None, None) => String::new(),
+        };
         format!("loss {shown:.4}{validation}, {:.1} images/s", self.rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics_log::Validation;
+
+    #[test]
+    fn a_segmenter_shows_its_dice_and_a_generator_its_loss() {
+        let validation = Some(Validation { mean: 0.1875, quarters: None });
+        let generator = Line { validation, ..Line::default() };
+        assert!(Meter::default().message(0.5, &generator).starts_with("loss 0.5000, validation 0.1875, "));
+        let segmenter = Line { dice: Some(0.8125), ..generator };
+        assert!(Meter::default().message(0.5, &segmenter).starts_with("loss 0.5000, validation Dice 81.25 %, "));
     }
 }

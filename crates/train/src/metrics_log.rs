@@ -47,7 +47,7 @@ pub struct Line {
 /// Validation losses.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
-    /// Mean over all timesteps.
+    /// Mean over all timesteps; of a segmenter what its Dice lacks to 1, which the key `dice` holds itself.
     pub mean: f64,
     /// Mean over each quarter of 1..=T; none for a network without timesteps.
     #[serde(skip_serializing_if = "Option::is_none", default)]

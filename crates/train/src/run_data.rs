@@ -7,8 +7,9 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_data::{
-    DataConfig, Dataset, Preparation, PreparedSet, Splits,
+    DataConfig, Dataset, Part, Preparation, PreparedSet, Splits,
     colour::{self, Colours},
+    part::{Parts, SPLIT_COLUMN},
     split_by_group,
 };
 use std::path::Path;
@@ -34,7 +35,7 @@ impl RunData {
         Self::split(data, &config.data, split, observer)
     }
 
-    /// Like [`new`](Self::new), with another split. Pairs of the test set and pairs that are left out are not loaded.
+    /// Like [`new`](Self::new), with another way to split. Pairs of the test set and pairs that are left out are not loaded.
     pub fn split(
         data: &Path,
         config: &DataConfig,
@@ -43,6 +44,19 @@ impl RunData {
     ) -> Result<Self> {
         let dataset = discover(data, config, observer)?;
         let splits = split(&dataset)?;
+        if let Some(parts) = &dataset.parts {
+            note(observer, given_words(parts, &splits));
+        }
+        Self::fitted(dataset, splits, config, observer)
+    }
+
+    /// Like [`new`](Self::new), with a split that was made before; nothing is said about a split by this folder's table.
+    pub fn with_splits(data: &Path, config: &DataConfig, splits: Splits, observer: &dyn Observer) -> Result<Self> {
+        let dataset = discover_unsplit(data, config, observer)?;
+        Self::fitted(dataset, splits, config, observer)
+    }
+
+    fn fitted(dataset: Dataset, splits: Splits, config: &DataConfig, observer: &dyn Observer) -> Result<Self> {
         splits.check(&dataset)?;
         let config = with_channels(&dataset, config, observer)?;
         let preparation = Preparation::fit(&dataset, &splits.training, &config)?;
@@ -52,7 +66,7 @@ impl RunData {
     /// Reads a data folder as an existing run did.
     pub fn of_run(data: &Path, run: &RunDir, observer: &dyn Observer) -> Result<Self> {
         let preparation = run.preparation()?;
-        let dataset = discover(data, &preparation.config, observer)?;
+        let dataset = discover_unsplit(data, &preparation.config, observer)?;
         let splits = run.splits()?;
         splits.check(&dataset)?;
         Self::load(dataset, splits, preparation, observer)
@@ -77,6 +91,13 @@ impl RunData {
         Ok(Self { dataset, splits, preparation, set })
     }
 
+    /// Warnings about the data, as they were found and as they were prepared.
+    pub fn warnings(&self) -> Vec<String> {
+        let Self { dataset, set, .. } = self;
+        let split = dataset.split_warning();
+        dataset.warnings.iter().cloned().chain(split).chain(set.warnings.iter().cloned()).collect()
+    }
+
     /// Refuses a split without training pairs.
     pub fn check_training(&self) -> Result<()> {
         if !self.splits.training.is_empty() {
@@ -97,7 +118,10 @@ impl RunData {
             data_sha256,
             splits_sha256: self.splits.sha256.clone(),
             layout: self.dataset.layout.to_string(),
-            split_by: self.splits.by.to_string(),
+            split_by: match &self.dataset.parts {
+                Some(_) => self.dataset.split_words(),
+                None => self.splits.by.to_string(),
+            },
             pairs: [self.splits.training.len(), self.splits.validation.len()],
             groups: [self.splits.training_groups, self.splits.validation_groups],
             device: format!("{device:?}"),
@@ -187,19 +211,57 @@ pub fn warn_of_colours<'a>(
 /// The pairs of a data folder. `observer` receives a summary and the warnings.
 pub fn discover(data: &Path, config: &DataConfig, observer: &dyn Observer) -> Result<Dataset> {
     let dataset = Dataset::discover(data, config)?;
+    tell(&dataset, &format!("; the split is {}", dataset.split_words()), observer);
+    dataset.split_warning().into_iter().for_each(|warning| warn(observer, warning));
+    Ok(dataset)
+}
+
+/// The pairs of a data folder for splits by group that do not use its column `split`, such as folds; that is said.
+pub fn discover_folds(data: &Path, config: &DataConfig, observer: &dyn Observer) -> Result<Dataset> {
+    let mut dataset = Dataset::discover(data, config)?;
+    if dataset.parts.take().is_some() {
+        warn(observer, format!("the column {SPLIT_COLUMN:?} is not used: the folds are made by group"));
+    }
+    tell(&dataset, &format!("; the folds are {}", dataset.group_source), observer);
+    dataset.split_warning().into_iter().for_each(|warning| warn(observer, warning));
+    Ok(dataset)
+}
+
+/// The pairs of a data folder that are split by a given list, or not at all: nothing is said about a split by its table.
+pub fn discover_unsplit(data: &Path, config: &DataConfig, observer: &dyn Observer) -> Result<Dataset> {
+    let dataset = Dataset { parts: None, ..Dataset::discover(data, config)? };
+    tell(&dataset, "", observer);
+    Ok(dataset)
+}
+
+/// How a split that the manifest gives was taken over.
+fn given_words(parts: &Parts, splits: &Splits) -> String {
+    let count = |part| splits.part(part).len();
+    let held_out = if parts.values().any(|&part| part == Part::Validation) || count(Part::Validation) == 0 {
+        ""
+    } else {
+        "; it names no validation part, so data.validation_fraction was held out of training"
+    };
+    format!(
+        "the column {SPLIT_COLUMN:?} gives {} pairs for training, {} for validation and {} for the test{held_out}",
+        count(Part::Training),
+        count(Part::Validation),
+        count(Part::Test)
+    )
+}
+
+fn tell(dataset: &Dataset, split: &str, observer: &dyn Observer) {
     note(
         observer,
         format!(
-            "{}: {} pairs in {} groups; layout: {}; the split is {}",
-            data.display(),
+            "{}: {} pairs in {} groups; layout: {}{split}",
+            dataset.root.display(),
             dataset.len(),
             dataset.group_count(),
             dataset.layout,
-            dataset.group_source
         ),
     );
     for warning in &dataset.warnings {
         warn(observer, warning.clone());
     }
-    Ok(dataset)
 }

@@ -53,7 +53,7 @@ fn start(
     RunDir::check_free(out)?;
     let (mut config, frozen_model_y) = resolved(config, data, splits, device)?;
     let run_data = match splits {
-        Some(splits) => RunData::split(data, &config.data, |_| Ok(splits.clone()), observer)?,
+        Some(splits) => RunData::with_splits(data, &config.data, splits.clone(), observer)?,
         None => RunData::new(data, &config, observer)?,
     };
     // The run stores what the data decided.

@@ -236,6 +236,10 @@ fn masks_are_made_for_images_of_a_folder_by_methods_that_can() {
     assert_eq!(read(&out.join("images/000000.png")), read(&images.join("a00.png")), "the image is kept");
     assert_eq!(read(&out.join("images/000012.png")), read(&images.join("a00.png")), "twelve images: 12 is the first");
 
+    let manifest = std::fs::read_to_string(out.join("manifest.csv")).unwrap();
+    let sources: Vec<&str> = manifest.lines().skip(1).map(|line| line.rsplit(',').next().unwrap()).collect();
+    assert_eq!(sources, ["a00", "a01", "a00"], "{manifest}");
+
     let pig = trained(folder.path(), "pig", &config(&["sample.eta=0.5"]));
     let asked = Request { source: source.clone(), ..request(&pig, &folder.path().join("no"), &[0]) };
     let refused = generate(&asked, &device(), &Silent).unwrap_err().to_string();

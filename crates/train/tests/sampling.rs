@@ -146,6 +146,12 @@ fn given_masks_are_kept_exactly() {
             assert_eq!(read("masks"), Pixels::Eight(masks[seed % masks.len()].clone()), "{conditioning}: {seed}");
             images.push(read("images"));
         }
+        // The manifest says which mask each pair was made for; seed 4 begins again.
+        let manifest = std::fs::read_to_string(out.join("manifest.csv")).unwrap();
+        let head: Vec<&str> = manifest.lines().next().unwrap().split(',').collect();
+        assert_eq!(head[head.len() - 2..], ["source_mask", "source_image"]);
+        let sources: Vec<&str> = manifest.lines().skip(1).map(|line| line.rsplit(',').nth(1).unwrap()).collect();
+        assert_eq!(sources, ["m0", "m1", "m2", "m3", "m0"]);
         // Seeds 0 and 4 share the mask, but nothing else.
         assert_ne!(images[0], images[4], "{conditioning}");
     }

@@ -1,5 +1,6 @@
 //! `pig fid`.
 
+use super::part::PartArgs;
 use clap::{Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use pig_metrics::inception_preprocess::Preprocess;
 use pig_quality::inception::{InceptionSettings, Layer};
@@ -54,11 +55,14 @@ pub(crate) struct Calc {
     /// The network.
     #[command(flatten)]
     pub(crate) inception: InceptionArgs,
+    /// Only one part of the reference.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// A table for the reference with the columns id and patient or group; its manifest.csv if not given.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// Resize all images to the size that most images of the reference have. Without this, folders with images of different sizes are
-    /// refused, because texture and sharpness depend on the size.
+    /// Resize all images to the size that most images of the reference have. Without this, images of more than one size are refused,
+    /// because texture and sharpness depend on the size.
     #[arg(long)]
     pub(crate) resize: bool,
     /// Compute KID as the mean over this many random subsets; over all images at once if not given.
@@ -107,9 +111,13 @@ pub(crate) struct Copies {
     /// The folder that the generator was trained on: images, or pairs.
     #[arg(long, value_name = "DIR")]
     pub(crate) train: PathBuf,
-    /// Real images of other patients; they show how close images that are not copies are to training images.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) held_out: PathBuf,
+    /// Real images of other patients; they show how close images that are not copies are to training images. With --splits, the folder
+    /// of --train if not given.
+    #[arg(long, value_name = "DIR", required_unless_present = "splits")]
+    pub(crate) held_out: Option<PathBuf>,
+    /// Limits both folders to parts of a split: --train to its training part, --held-out to --part.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// The generated images, or pairs.
     #[arg(long, value_name = "DIR")]
     pub(crate) generated: PathBuf,

@@ -1,6 +1,9 @@
 //! `pig segment`.
 
-use super::export::{Spacing, spacing};
+use super::{
+    export::{Spacing, spacing},
+    part::PartArgs,
+};
 use clap::{Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use std::path::PathBuf;
 
@@ -21,6 +24,10 @@ pub(crate) struct SegmentTrain {
     /// The configuration, a TOML file with the sections data and segment; the defaults if not given.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) config: Option<PathBuf>,
+    /// Take the section data from this run of a generator, as far as it says how images are read: size, channels, group column,
+    /// intensity, crop. A file of --config and --set go before it.
+    #[arg(long, value_name = "RUN", conflicts_with = "resume")]
+    pub(crate) like: Option<PathBuf>,
     /// The folder of real images and masks.
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub(crate) data: Option<PathBuf>,
@@ -42,6 +49,9 @@ pub(crate) struct SegmentTrain {
     /// A configuration key, such as segment.train.steps=500; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
+    /// Check everything, measure a few steps, and print what the training would do and take; write nothing.
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) dry_run: bool,
 }
 
 /// `pig segment predict`.
@@ -53,6 +63,9 @@ pub(crate) struct SegmentPredict {
     /// A folder of pictures, or of pairs; the masks of pairs are then shown beside the predicted ones.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// Only one part of the folder.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// The folder to write: masks/ and overlays/, in each picture's own size.
     #[arg(long, value_name = "MASKS")]
     pub(crate) out: PathBuf,
@@ -70,6 +83,9 @@ pub(crate) struct Evaluate {
     /// The folder of true masks, or of pairs with masks, with the same stems.
     #[arg(long, value_name = "DIR")]
     pub(crate) truth: PathBuf,
+    /// Only one part of both folders.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     /// A table with the columns id and patient or group; the manifest.csv of the truth if not given. Intervals are by patient if patients
     /// are known.
     #[arg(long, value_name = "FILE")]

@@ -7,6 +7,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use pig_data::folder::Kind;
+use pig_quality::nearness::{Nearness, nearness};
 use pig_train::{
     arrays::InitialNoise,
     generation::{Request, Summary, generate},
@@ -19,7 +20,10 @@ use std::{
     process::ExitCode,
 };
 
-/// Makes pairs and prints whether image and mask belong together.
+/// The seed that draws halves of the real pictures.
+const QUALITY_SEED: u64 = 0;
+
+/// Makes pairs, and prints whether image and mask belong together and whether images are as near to real ones as these to each other.
 pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
     let source = source(asked);
     let seeds: Vec<u64> = match (asked.count, &asked.seeds, &asked.initial_noise, &source) {
@@ -46,10 +50,21 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         data: asked.data.clone(),
     };
     let summary = generate(&request, &device(args)?, &Terminal::new(args)?)?;
+    // Beside the agreement, which says nothing about it. What cannot be measured takes nothing from pairs that are made.
+    let quality =
+        summary.measured.as_ref().filter(|pairs| !pairs.real.is_empty()).map(|pairs| nearness(pairs, QUALITY_SEED));
     if args.machine.json {
-        println!("{}", serde_json::to_string_pretty(&json(&summary))?);
+        println!("{}", serde_json::to_string_pretty(&json(&summary, quality.as_ref()))?);
     } else {
         print(&summary, asked);
+        match &quality {
+            Some(Ok(found)) => println!("{found}"),
+            Some(Err(error)) => println!("Picture quality: not measured: {error}"),
+            None if summary.measured.is_some() => {
+                println!("Picture quality: not measured: the real pairs of the run are not there; give --data DIR");
+            }
+            None => {}
+        }
     }
     Ok(exit_code(summary.outcome))
 }
@@ -100,13 +115,14 @@ fn print(summary: &Summary, asked: &Sample) {
     }
 }
 
-fn json(summary: &Summary) -> serde_json::Value {
+fn json(summary: &Summary, quality: Option<&pig_quality::Result<Nearness>>) -> serde_json::Value {
     serde_json::json!({
         "pairs": summary.finished.pairs,
         "made": summary.made,
         "skipped": summary.skipped,
         "empty_masks": summary.finished.empty_masks,
         "agreement": summary.agreement,
+        "quality": quality.and_then(|found| found.as_ref().ok()),
         "no_agreement": summary.no_agreement,
         "latents": summary.latents,
     })

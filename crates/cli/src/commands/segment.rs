@@ -3,12 +3,12 @@
 use crate::{
     args::{Args, BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain},
     commands::exit_code,
-    terminal::{Terminal, device},
+    terminal::{Terminal, device, duration},
 };
 use anyhow::ensure;
 use pig_data::{
-    DataConfig,
-    folder::{Groups, Kind, left_out, matched},
+    DataConfig, Source,
+    folder::{Groups, Kind, left_out, partners},
     read::{RawMask, read_mask},
     table::write_csv,
 };
@@ -21,10 +21,10 @@ use pig_metrics::{
 use pig_segment::{
     config::SegmentFile,
     predict::{PredictRequest, predict},
-    run::{SegmentRequest, resume, train},
+    run::{SegmentPlan, SegmentRequest, plan, resume, train},
     scores::CASE_COLUMNS,
 };
-use pig_train::{config::Layers, observer::Outcome};
+use pig_train::{config::Layers, observer::Outcome, run_dir::RunDir};
 use rayon::prelude::*;
 use std::{
     path::{Path, PathBuf},
@@ -45,12 +45,19 @@ fn run_train(args: &Args, asked: &SegmentTrain) -> anyhow::Result<ExitCode> {
     let (run, outcome) = if let Some(run) = &asked.resume {
         (run.clone(), resume(run, asked.data.as_deref(), &device, &terminal)?)
     } else {
-        let mut file: SegmentFile = Layers { file: asked.config.clone(), sets: asked.sets.clone() }.load_as()?;
+        let layers = Layers { file: asked.config.clone(), sets: asked.sets.clone() };
+        let mut file: SegmentFile = match &asked.like {
+            Some(run) => layers.load_above(&RunDir::open(run)?.config()?.data)?,
+            None => layers.load_as()?,
+        };
         file.segment.train.equal_epochs |= asked.equal_epochs;
         // clap requires both without --resume.
         let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
         let (data, out) = (path(&asked.data), path(&asked.out));
         let request = SegmentRequest { data, added: asked.add.clone(), splits: asked.splits.clone(), out: out.clone() };
+        if asked.dry_run {
+            return dry_run(args, &file, &plan(&file, &request, &device, &terminal)?);
+        }
         (out, train(&file, &request, &device, &terminal)?)
     };
     if args.machine.json {
@@ -60,11 +67,40 @@ fn run_train(args: &Args, asked: &SegmentTrain) -> anyhow::Result<ExitCode> {
     Ok(exit_code(outcome))
 }
 
+fn dry_run(args: &Args, file: &SegmentFile, plan: &SegmentPlan) -> anyhow::Result<ExitCode> {
+    let &SegmentPlan { mixture, drawn, validation, groups, steps, seconds_a_step } = plan;
+    if args.machine.json {
+        let json = serde_json::json!({
+            "pairs": { "real": mixture.real, "generated": mixture.generated, "validation": validation },
+            "groups": { "training": groups[0], "validation": groups[1] },
+            "drawn": drawn, "steps": steps, "seconds_a_step": seconds_a_step,
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let generated = match mixture.generated {
+        0 => String::new(),
+        count => format!(" and {count} generated pairs, of which {drawn} are drawn"),
+    };
+    println!(
+        "# training: {} real pairs of {} groups{generated}; validation: {validation} pairs of {} groups",
+        mixture.real, groups[0], groups[1]
+    );
+    println!(
+        "# {steps} steps of {} pairs, {seconds_a_step:.3} s each: {} in total, without validations",
+        file.segment.train.batch_size,
+        duration(seconds_a_step * steps as f64)
+    );
+    print!("{}", file.to_toml());
+    Ok(ExitCode::SUCCESS)
+}
+
 fn run_predict(args: &Args, asked: &SegmentPredict) -> anyhow::Result<ExitCode> {
     let (terminal, device) = (Terminal::new(args)?, device(args)?);
     let request = PredictRequest {
         run: asked.run.clone(),
         data: asked.data.clone(),
+        only: asked.part.chosen()?,
         out: asked.out.clone(),
         probabilities: asked.probabilities,
     };
@@ -94,11 +130,16 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
     let data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
     data.check()?;
     let settings = settings(asked)?;
-    let files = matched(&asked.pred, &asked.truth, Kind::Masks)?;
     for folder in [&asked.pred, &asked.truth] {
         if let Some(words) = left_out(folder, Kind::Masks)? {
             eprintln!("warning: {words}");
         }
+    }
+    let only = asked.part.chosen()?;
+    let masks = |folder| Source { folder, only: only.as_ref() }.pictures(Kind::Masks);
+    let files = partners((&asked.pred, masks(&asked.pred)?), (&asked.truth, masks(&asked.truth)?))?;
+    if let Some(chosen) = only.as_ref().filter(|_| !args.machine.quiet) {
+        eprintln!("{chosen}");
     }
     let stems = files.iter().map(|(id, ..)| id.as_str());
     let column = data.group_column.as_deref();

@@ -28,7 +28,10 @@ impl Agreement {
         };
         match self.verdict {
             Verdict::Agrees => {
-                format!("AGREES: images and masks belong together; generated - shuffled lies clearly {zero}.")
+                format!(
+                    "AGREES: images and masks belong together; generated - shuffled lies clearly {zero}. This is contrast under the \
+                     mask; it says nothing about the quality of the pictures."
+                )
             }
             Verdict::NotAboveShuffled => format!(
                 "FAILED: the masks do not fit their images better than shuffled masks do; \

@@ -1,7 +1,10 @@
 //! The request and the result of a search for copies; the result as text and as a table.
 
 use crate::Result;
-use pig_data::table::{Column, Columns, write_csv};
+use pig_data::{
+    Chosen,
+    table::{Column, Columns, write_csv},
+};
 use pig_metrics::nearest::{Closest, CopySearch};
 use pig_report::Picture;
 use std::{
@@ -19,6 +22,8 @@ pub struct Request {
     pub training: PathBuf,
     /// Real images of other patients, which show how near new images are to the training images.
     pub held_out: PathBuf,
+    /// The parts of a split to which the training and the held-out images are limited; all if it is `None`.
+    pub parts: Option<[Chosen; 2]>,
     /// The generated images, or pairs.
     pub generated: PathBuf,
     /// Longest side to which pictures are resized to compare pixels and masks.

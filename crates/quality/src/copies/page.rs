@@ -39,12 +39,15 @@ impl Copies {
             "That nothing was memorised: a share of 5 % only means that copies are not more frequent than by chance."
                 .to_owned(),
         ]));
-        let Request { training, held_out, generated, .. } = request;
+        let Request { training, held_out, generated, parts, .. } = request;
         let [training, held_out, generated] = [training, held_out, generated].map(|path| path.display());
+        let limited = parts.as_ref().map_or(String::new(), |[first, second]| {
+            format!(" The training images are limited to {first}, the others to {second}.")
+        });
         Document {
             title: "Copies of training images".to_owned(),
             lead: format!(
-                "Images in {generated} compared with those in {training}; {held_out} shows how near new images are."
+                "Images in {generated} compared with those in {training}; {held_out} shows how near new images are.{limited}"
             ),
             blocks,
             footer: "Generated images and masks on this page are synthetic, training images are real. The file is \

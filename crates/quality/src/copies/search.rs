@@ -8,9 +8,9 @@ use crate::{
     pictures::{common_size, lesions, unlike_colours, values},
 };
 use pig_data::{
-    DataConfig,
+    DataConfig, Source,
     colour::Colours,
-    folder::{Kind, has_masks, left_out, pictures},
+    folder::{Kind, has_masks, left_out},
 };
 use pig_metrics::nearest::{Closest, CopySearch, Neighbour, Shape, nearest, nearest_features, nearest_masks};
 use pig_report::Picture;
@@ -49,11 +49,16 @@ struct Found {
 /// Searches for copies in pixels, in the network's features if there is a network, and in masks if all folders have masks. `data`
 /// determines how masks and patients are read.
 pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataConfig) -> Result<Copies> {
-    let folders = Sets { training: &request.training, held_out: &request.held_out, generated: &request.generated };
-    let images = folders.map(|folder| Ok(pictures(folder, Kind::Images)?))?;
+    let [first, second] = request.parts.as_ref().map_or([None; 2], |parts| parts.each_ref().map(Some));
+    let folders = Sets {
+        training: Source { folder: &request.training, only: first },
+        held_out: Source { folder: &request.held_out, only: second },
+        generated: Source::all(&request.generated),
+    };
+    let images = folders.map(|source| Ok(source.pictures(Kind::Images)?))?;
     let mut warnings: Vec<String> = disjoint(request, &images, data)?.into_iter().collect();
     for folder in folders.all() {
-        warnings.extend(left_out(folder, Kind::Images)?);
+        warnings.extend(left_out(folder.folder, Kind::Images)?);
     }
     let all = images.map(colours)?;
     let named = [("training", all.training), ("held-out", all.held_out), ("generated", all.generated)];
@@ -63,7 +68,7 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
         warnings.extend(network.warning());
         found.push(of_features(network, &folders, &images, request)?);
     }
-    let masks = folders.all().map(|folder| has_masks(folder));
+    let masks = folders.all().map(|source| has_masks(source.folder));
     if masks.into_iter().collect::<Result<Vec<bool>, _>>()?.into_iter().all(|has| has) {
         found.push(of_masks(&folders, request, data)?);
     }
@@ -141,14 +146,14 @@ fn of_pixels(images: &Sets<Files>, all: &Sets<Colours>, request: &Request) -> Re
 
 fn of_features(
     network: &FeatureNetwork,
-    folders: &Sets<&PathBuf>,
+    folders: &Sets<Source<'_>>,
     images: &Sets<Files>,
     request: &Request,
 ) -> Result<Found> {
     let (names, training) = network.extract(folders.training, None)?;
-    let near = |folder: &Path| -> Result<(Vec<String>, Vec<Neighbour>)> {
-        let (names, features) = network.extract(folder, None)?;
-        let mirrored = request.flips.then(|| network.extract_mirrored(folder)).transpose()?;
+    let near = |source: Source<'_>| -> Result<(Vec<String>, Vec<Neighbour>)> {
+        let (names, features) = network.extract(source, None)?;
+        let mirrored = request.flips.then(|| network.extract_mirrored(source)).transpose()?;
         Ok((names, nearest_features(&features, mirrored.as_ref(), &training)?))
     };
     let (ours, generated) = near(folders.generated)?;
@@ -160,8 +165,8 @@ fn of_features(
     Ok(Found { search, shown })
 }
 
-fn of_masks(folders: &Sets<&PathBuf>, request: &Request, data: &DataConfig) -> Result<Found> {
-    let files = folders.map(|folder| Ok(pictures(folder, Kind::Masks)?))?;
+fn of_masks(folders: &Sets<Source<'_>>, request: &Request, data: &DataConfig) -> Result<Found> {
+    let files = folders.map(|source| Ok(source.pictures(Kind::Masks)?))?;
     let size = common_size(files.all().into_iter().flat_map(|files| files.values()), request.side)?;
     // Empty masks are left out, because they are not copies of anything.
     let masks = files.map(|files| {

@@ -1,10 +1,11 @@
 //! Checks of a cross-validation's configuration, beyond the types of its keys.
 
 use crate::crossval::{
-    config::{ArmConfig, Count, CrossvalFile, REAL},
-    variant::variants,
+    config::{ArmConfig, Count, CrossvalFile, REAL, Use},
+    variant::{Variant, variants},
 };
-use pig_data::{Channels, DataConfig};
+use pig_data::{Channels, DataConfig, Splits};
+use pig_segment::pairs::Mixture;
 use pig_train::{
     Config, Error, Result,
     config::{Layers, MOST_AT_ONCE, require},
@@ -49,7 +50,8 @@ impl CrossvalFile {
                 Count::Pairs(pairs) => (1..=MOST_PAIRS).contains(&pairs),
                 Count::Share(share) => share > 0.0 && share <= MOST_SHARE,
             });
-            let found = format!("{:?}, {:?}, {:?}", arm.add, arm.only, arm.shuffled);
+            let list = |counts: &[Count]| counts.iter().map(Count::to_string).collect::<Vec<_>>().join(", ");
+            let found = format!("[{}], [{}] and [{}]", list(&arm.add), list(&arm.only), list(&arm.shuffled));
             let expected = &format!(
                 "only numbers above 0, at most {MOST_PAIRS} pairs or {MOST_SHARE} for each real one, and at least one in these lists"
             );
@@ -67,16 +69,17 @@ impl CrossvalFile {
         }
         let labels: Vec<String> = variants(self).into_iter().map(|variant| variant.label(self)).collect();
         let twice = labels.iter().enumerate().find(|(index, label)| labels[..*index].contains(label));
-        require(twice.is_none(), "crossval.arms", format!("{twice:?}"), "no count twice in a list")
+        match twice {
+            None => Ok(()),
+            Some((_, label)) => require(false, "crossval.arms", format!("{label} twice"), "no count twice in a list"),
+        }
     }
 
-    /// The generator's configuration for an arm whose generator is trained here, without `runs`. `base` is the folder of this file.
+    /// The generator's configuration for an arm whose generator is trained here, without `runs`: its own file and settings above `[data]`
+    /// of this file, so that its pictures are read as the segmenter's are. `base` is the folder of this file.
     pub fn generator(&self, arm: &ArmConfig, base: &Path) -> Result<Config> {
         let layers = Layers { file: arm.config.as_ref().map(|path| base.join(path)), sets: arm.set.clone() };
-        let mut config = layers.load()?;
-        if config.data.group_column.is_none() {
-            config.data.group_column.clone_from(&self.data.group_column);
-        }
+        let mut config: Config = layers.load_above(&self.data)?;
         if config.data.channels == Channels::Auto {
             config.data.channels = self.data.channels;
         }
@@ -88,23 +91,61 @@ impl CrossvalFile {
     /// Refuses a generator whose pairs cannot train the segmenter.
     pub(super) fn check_generator(&self, arm: &ArmConfig, config: &Config) -> Result<()> {
         let key = format!("crossval.arms {:?}", arm.name);
-        let of = |data: &DataConfig| (data.size, data.channels, data.group_column.clone());
-        let (found, mut expected) = (of(&config.data), of(&self.data));
+        let mut ours = self.data.clone();
         // Before the data decide, every number of channels may be right.
-        if self.data.channels == Channels::Auto {
-            expected.1 = config.data.channels;
+        if ours.channels == Channels::Auto {
+            ours.channels = config.data.channels;
         }
-        if found != expected {
+        let [found, expected] = [&config.data, &ours].map(shared_keys);
+        if let Some((found, expected)) = found.into_iter().zip(expected).find(|(found, expected)| found != expected) {
+            let ((name, found), (_, expected)) = (found, expected);
+            let remedy = if arm.runs.is_some() {
+                "give runs that were trained with it, or set it so in [data] here"
+            } else {
+                "leave it out of the arm's own configuration, which takes it over from here, or set it so in [data] here"
+            };
             return Err(Error::Setting {
-                key: format!("{key}: data.size, data.channels, data.group_column"),
-                found: format!("{found:?}"),
-                expected: format!("{expected:?}, the values of the segmenter"),
+                key: format!("{key}: data.{name}"),
+                found,
+                expected: format!("{expected}, as the segmenter reads its pictures ([data] of this file); {remedy}"),
             });
         }
         let method = config.method;
         let has_masks = method.has_masks();
         require(has_masks, &format!("{key}: method"), method.word(), "a method that makes or takes masks")
     }
+
+    /// Refuses arms without generated pairs in a fold, and arms whose pairs no step of a segmenter draws: their segmenters would be
+    /// those of real pairs, or none.
+    pub(super) fn check_drawn(&self, folds: &[Splits]) -> Result<()> {
+        for variant in variants(self) {
+            let Variant::Generated { arm, how, count } = variant else { continue };
+            let name = &self.crossval.arms[arm].name;
+            // One pair cannot get the mask of another one.
+            let least = if how == Use::Shuffled { 2 } else { 1 };
+            for (number, fold) in folds.iter().enumerate() {
+                let real = fold.training.len();
+                let generated = count.of(real);
+                let key = format!("crossval.arms {name:?}: {}", how.word());
+                let expected =
+                    format!("at least {least} generated pair(s) beside the {real} training pairs of fold {number}");
+                require(generated >= least, &key, format!("{count}, which is {generated} pair(s)"), &expected)?;
+                let training = if how == Use::Add { real + generated } else { generated };
+                for &seed in &self.crossval.segmenter_seeds {
+                    let label = format!("{}, fold {number}, seed {seed}", variant.label(self));
+                    Mixture { real, training, generated }.check_drawn(&self.segmenter(seed).segment.train, &label)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The values that generator and segmenter must share, by their keys in `[data]`.
+fn shared_keys(data: &DataConfig) -> [(&'static str, String); 3] {
+    let column = data.group_column.as_ref().map_or("not set".to_owned(), |column| format!("{column:?}"));
+    let [height, width] = data.size;
+    [("size", format!("[{height}, {width}]")), ("channels", data.channels.to_string()), ("group_column", column)]
 }
 
 #[cfg(test)]
@@ -153,6 +194,58 @@ mod tests {
         assert!(message.contains("makes or takes masks"), "{message}");
         let file = parse(&arm("name = \"a\"\nset = [\"data.size=32\"]"));
         let message = file.generator(&file.crossval.arms[0], Path::new(".")).unwrap_err().to_string();
-        assert!(message.contains("the values of the segmenter"), "{message}");
+        for part in ["data.size = [32, 32], expected [64, 64]", "crossval.arms \"a\"", "leave it out"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+
+    #[test]
+    fn arms_take_over_how_pictures_are_read() {
+        let data = "[data]\nsize = 32\nchannels = 3\ngroup_column = \"case\"\ncrop = \"blank-borders\"\nvalidation_fraction = 0.3\n";
+        let arm = "[[crossval.arms]]\nname = \"a\"\nset = [\"data.augment.horizontal_flip=true\"]\n";
+        let file = parse(&format!("{data}{arm}"));
+        let found = file.generator(&file.crossval.arms[0], Path::new(".")).unwrap().data;
+        assert_eq!((found.size, found.group_column.as_deref(), found.crop), ([32, 32], Some("case"), file.data.crop));
+        assert_eq!(found.channels, file.data.channels);
+        // What only the training of one of them reads is each one's own.
+        assert!(found.augment.horizontal_flip && (found.validation_fraction - 0.1).abs() < 1e-9);
+        // Its own value goes first, if it is not one that both must share.
+        let own = parse(&format!("{data}[[crossval.arms]]\nname = \"a\"\nset = [\"data.crop=none\"]\n"));
+        let found = own.generator(&own.crossval.arms[0], Path::new(".")).unwrap().data;
+        assert_eq!(found.crop, pig_data::config::Crop::None);
+    }
+
+    fn fold(training: usize) -> Splits {
+        let ids = (0..training).map(|index| format!("\"s{index:04}\"")).collect::<Vec<_>>().join(",");
+        let json = format!(
+            "{{\"by\":\"image\",\"seed\":0,\"training_groups\":{training},\"validation_groups\":0,\"training\":[{ids}],\"validation\":[],\"sha256\":\"\"}}"
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn arms_whose_pairs_are_never_drawn_are_refused_before_anything_is_trained() {
+        let file = |arm: &str, steps: usize| {
+            parse(&format!(
+                "[segment.train]\nsteps = {steps}\nbatch_size = 2\n[crossval]\nsegmenter_seeds = [0]\n[[crossval.arms]]\nname = \"a\"\n{arm}\n"
+            ))
+        };
+        let refused =
+            |arm: &str, steps, training| file(arm, steps).check_drawn(&[fold(training)]).unwrap_err().to_string();
+        // One pair among 2001: two draws do not reach it, and 1001 steps of two draw every pair.
+        let message = refused("add = [1]", 1, 2000);
+        for part in ["a-add-1, fold 0, seed 0", "in 1 steps of 2 pairs", "none of its 1", "2001", "segment.train.steps"]
+        {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        file("add = [1]", 1001).check_drawn(&[fold(2000)]).unwrap();
+        let message = refused("add = [0.001]", 10, 100);
+        assert!(
+            message.contains("0.001, which is 0 pair(s)") && message.contains("the 100 training pairs"),
+            "{message}"
+        );
+        let message = refused("add = []\nshuffled = [1]", 10, 100);
+        assert!(message.contains("at least 2 generated pair(s)"), "{message}");
+        file("add = []\nonly = [1]", 1).check_drawn(&[fold(100)]).unwrap();
     }
 }

@@ -28,7 +28,7 @@ impl<'a> FoldData<'a> {
     /// Reads the training and validation pairs.
     pub(super) fn read(crossval: &'a Crossval, number: usize, observer: &dyn Observer) -> Result<Self> {
         let splits = &crossval.folds[number];
-        let real = RunData::split(&crossval.data, &crossval.file.data, |_| Ok(splits.clone()), observer)?;
+        let real = RunData::with_splits(&crossval.data, &crossval.file.data, splits.clone(), observer)?;
         Ok(Self { crossval, number, splits, real, test: OnceCell::new() })
     }
 

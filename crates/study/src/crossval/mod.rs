@@ -27,6 +27,7 @@ mod segmenter;
 mod settings;
 pub mod text;
 pub(crate) mod variant;
+pub mod verdict;
 
 pub use config::{ArmConfig, Count, CrossvalConfig, CrossvalFile, Use};
 pub use generator::check_unseen;

@@ -10,7 +10,7 @@ use pig_train::{
     Error, Result,
     config::Layers,
     observer::Observer,
-    run_data::{discover, with_channels},
+    run_data::{discover_folds, with_channels},
 };
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,16 @@ pub struct Selection {
     pub seed: Option<u64>,
 }
 
+impl Selection {
+    /// The flags that select, as they are written.
+    fn words(&self) -> String {
+        let fold = self.fold.map(|fold| format!("--fold {fold}"));
+        let arm = self.arm.as_ref().map(|arm| format!("--arm {arm}"));
+        let seed = self.seed.map(|seed| format!("--seed {seed}"));
+        [fold, arm, seed].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Crossval {
     /// Reads the configuration and lists the data. Then writes the folds to `out`, or checks that they are equal to the folds in `out`.
     pub fn open(layers: &Layers, data: &Path, out: &Path, observer: &dyn Observer) -> Result<Self> {
@@ -59,7 +69,7 @@ impl Crossval {
         for arm in file.crossval.arms.iter().filter(|arm| arm.runs.is_none()) {
             file.generator(arm, &base)?;
         }
-        let dataset = discover(data, &file.data, observer)?;
+        let dataset = discover_folds(data, &file.data, observer)?;
         // All pieces have the number of channels that the whole data decide.
         file.data = with_channels(&dataset, &file.data, observer)?;
         let mut folds =
@@ -67,6 +77,7 @@ impl Crossval {
         if file.crossval.patients < 1.0 {
             folds = folds.iter().map(|fold| fold.limited_to(&dataset, file.crossval.patients)).collect();
         }
+        file.check_drawn(&folds)?;
         for (number, fold) in folds.iter().enumerate() {
             keep_fold(out, number, fold)?;
         }
@@ -89,8 +100,8 @@ impl Crossval {
         let mut labels: Vec<String> = piece::pieces(file, 0).into_iter().map(|piece| piece.label(file)).collect();
         labels.dedup();
         Err(Error::Setting {
-            key: "--fold, --arm, --seed".to_owned(),
-            found: format!("{selection:?}"),
+            key: "the selected piece".to_owned(),
+            found: selection.words(),
             expected: format!(
                 "a fold from 0 to {}, a seed of crossval.segmenter_seeds, and one of these arms: {}",
                 self.folds.len() - 1,

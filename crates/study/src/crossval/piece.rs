@@ -141,6 +141,9 @@ pub enum Found {
         validation_dice: Option<f64>,
         /// Number of generated pairs in the training set.
         added: usize,
+        /// How many of them the training had drawn at `step`; none if an earlier version trained the segmenter.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drawn: Option<usize>,
     },
     /// Of pair agreement: mean Dice of the segmenter that was trained on real pairs.
     Agreement {

@@ -6,6 +6,7 @@ use crate::crossval::{
     open::Crossval,
     piece::{CASES, Done, Found, Piece, PieceKind, RESULTS},
     variant::{Variant, variants},
+    verdict::no_verdict,
 };
 use pig_data::{
     manifest::{Manifest, Row},
@@ -84,6 +85,24 @@ pub struct Measure {
     pub cases: Option<Estimate>,
 }
 
+/// How many different generated pairs segmenters had drawn at the step of the checkpoint that was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drawn {
+    /// The mean over the finished segmenters.
+    pub mean: f64,
+    /// The least number.
+    pub least: usize,
+}
+
+impl Drawn {
+    /// None if there are no numbers, or one is not known.
+    fn new(counts: &[Option<usize>]) -> Option<Self> {
+        let counts: Vec<usize> = counts.iter().copied().collect::<Option<_>>()?;
+        let least = *counts.iter().min()?;
+        Some(Self { mean: counts.iter().sum::<usize>() as f64 / counts.len() as f64, least })
+    }
+}
+
 /// The results of one training set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmResult {
@@ -93,6 +112,9 @@ pub struct ArmResult {
     pub segmenters: [usize; 2],
     /// Number of generated pairs that a segmenter trained on, as the mean over the finished segmenters.
     pub added: f64,
+    /// How many of them were drawn; none without generated pairs, or if a segmenter is from a version that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Drawn>,
     /// The measures, over folds in which all seeds are done.
     pub measures: Vec<Measure>,
     /// Difference in Dice to real pairs alone, case by case, over folds in which all seeds of both are done.
@@ -135,10 +157,13 @@ impl PairingResult {
 }
 
 /// All results so far; `Display` writes the table as Markdown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// Definition of the numbers.
     pub definition: String,
+    /// Why no comparison allows a verdict; empty if they do.
+    #[serde(default)]
+    pub no_verdict: Vec<String>,
     /// Results of each training set.
     pub arms: Vec<ArmResult>,
     /// Pair agreement of each arm.
@@ -260,31 +285,36 @@ impl Results {
         let (mut rows, mut counts) = (Vec::new(), Vec::new());
         for variant in variants(file) {
             let label = variant.label(file);
-            let (mut done, mut added) = (0, 0);
+            let (mut added, mut drawn) = (0, Vec::new());
             for fold in 0..folds {
                 for &seed in seeds {
                     let piece = Piece { fold, kind: PieceKind::Segmenter { variant, seed } };
-                    let Some(Done { found: Found::Segmenter { added: pairs, .. }, .. }) = crossval.finished(piece)?
+                    let Some(Done { found: Found::Segmenter { added: pairs, drawn: own, .. }, .. }) =
+                        crossval.finished(piece)?
                     else {
                         continue;
                     };
-                    (done, added) = (done + 1, added + pairs);
+                    added += pairs;
+                    drawn.push(own);
                     let cases = read_cases(&crossval.folder(fold, piece.kind).join(CASES))?;
                     rows.extend(cases.into_iter().map(|row| CaseRow { fold, arm: label.clone(), seed, ..row }));
                 }
             }
-            counts.push((variant, [done, folds * seeds.len()], added as f64 / done.max(1) as f64));
+            let done = drawn.len();
+            let added = added as f64 / done.max(1) as f64;
+            counts.push((variant, [done, folds * seeds.len()], added, Drawn::new(&drawn)));
         }
         let whole = |variant: Variant| Whole::of(&rows, &variant.label(file), seeds, folds);
         let real = whole(Variant::Real);
         let arms: Vec<ArmResult> = counts
             .into_iter()
-            .map(|(variant, segmenters, added)| {
+            .map(|(variant, segmenters, added, drawn)| {
                 let arm = whole(variant);
                 ArmResult {
                     arm: variant.label(file),
                     segmenters,
                     added,
+                    drawn: drawn.filter(|_| variant != Variant::Real),
                     measures: MEASURES.map(|measured| arm.measure(measured)).to_vec(),
                     against_real: (variant != Variant::Real).then(|| compare(&arm, &real)).flatten(),
                 }
@@ -296,7 +326,7 @@ impl Results {
         let measured: BTreeSet<usize> = rows.iter().map(|row| row.fold).collect();
         let open: Vec<&str> = arms.iter().filter(|arm| !arm.is_measured()).map(|arm| arm.arm.as_str()).collect();
         let definition = definition(crossval, measured.len(), &open);
-        Ok(Self { definition, arms, agreement: agreement?, pairing, rows })
+        Ok(Self { definition, no_verdict: no_verdict(file), arms, agreement: agreement?, pairing, rows })
     }
 
     /// The training sets that have a finished segmenter.

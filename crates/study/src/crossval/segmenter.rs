@@ -65,7 +65,8 @@ impl FoldData<'_> {
         let data = self.segment_data(variant, generator.as_ref(), observer)?;
         let run = folder.join(RUN);
         let at_once = !run.exists();
-        if train_on(&crossval.file.segmenter(seed), &data, &run, device, observer)? == Outcome::Interrupted {
+        let file = crossval.file.segmenter(seed);
+        if train_on(&file, &data, &run, device, observer)? == Outcome::Interrupted {
             return Ok(Outcome::Interrupted);
         }
         let model = SegmentModel::open(&run, device)?;
@@ -80,6 +81,7 @@ impl FoldData<'_> {
             step: model.state.step,
             validation_dice: model.state.best.map(|(_, lost)| 1.0 - f64::from(lost)),
             added: data.added,
+            drawn: Some(data.mixture().drawn(&file.segment.train, model.state.step)),
         };
         self.done(piece, started, at_once, found)?;
         Ok(Outcome::Finished)

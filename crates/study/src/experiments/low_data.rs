@@ -164,7 +164,7 @@ impl LowData {
                     let found = arm.measures.iter().find(|measure| measure.name == name);
                     percent(found.and_then(|measure| measure.folds.as_ref()))
                 };
-                let [points, p] = difference(arm.against_real.as_ref());
+                let [points, p] = difference(arm.against_real.as_ref(), share.results.why_no_verdict(arm).is_empty());
                 vec![
                     format!("{:.0}", 100.0 * share.share),
                     format!("{:.1}", share.patients),
@@ -182,6 +182,14 @@ impl LowData {
         Table { head: head.map(str::to_owned).to_vec(), rows: rows.collect() }
     }
 
+    /// Why comparisons allow no verdict, each reason once.
+    pub fn verdict_notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.shares.iter().flat_map(|share| share.results.verdict_notes()).collect();
+        notes.sort();
+        notes.dedup();
+        notes
+    }
+
     fn write(&self, study: &Study) -> Result<()> {
         let out = &study.request.out;
         let rows = self
@@ -197,6 +205,7 @@ impl LowData {
 
 impl fmt::Display for LowData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n\n{}", self.definition, self.table().markdown())
+        write!(f, "{}\n\n{}", self.definition, self.table().markdown())?;
+        self.verdict_notes().iter().try_for_each(|note| write!(f, "\n{note}\n"))
     }
 }

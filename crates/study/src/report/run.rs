@@ -8,7 +8,12 @@ use burn::tensor::Device;
 use pig_data::PreparedSet;
 use pig_metrics::agreement::{Agreement, Verdict};
 use pig_report::{Block, Figure, Overlay, Picture, Table, overlay};
-use pig_segment::{config::SegmentFile, predict::SegmentModel, run::charts as segmenter_charts, scores::measure};
+use pig_segment::{
+    config::SegmentFile,
+    predict::SegmentModel,
+    run::{best_dice, charts as segmenter_charts},
+    scores::measure,
+};
 use pig_train::{
     Config, Result,
     curves::charts,
@@ -208,8 +213,7 @@ pub(super) fn of_segmenter(
     observer: &dyn Observer,
 ) -> Result<Report> {
     let (provenance, lines) = (run.provenance()?, metrics_log::read(run.path())?);
-    let best = lines.iter().filter_map(|line| line.dice.map(|dice| (line.step, dice)));
-    let best = best.max_by(|a, b| a.1.total_cmp(&b.1));
+    let best = best_dice(&lines);
     let mut page = Page::new();
     page.heading("In words");
     page.add(Block::Paragraph(format!(

@@ -6,6 +6,7 @@ use crate::{
         piece::{Done, Found, PAIRS, RESULTS, RUN, fold_folder},
         results::{ArmResult, Results},
         text::AGREEMENT,
+        verdict::no_verdict,
     },
     experiments::{
         fig3::{Fig3, strips_path},
@@ -47,11 +48,18 @@ fn results<T: DeserializeOwned>(out: &Path) -> Result<T> {
     })
 }
 
+/// The results of a cross-validation. Those of earlier versions do not say whether they allow a verdict, so it is found anew.
+fn crossval_results(out: &Path, file: &CrossvalFile) -> Result<Results> {
+    let mut found: Results = results(out)?;
+    found.no_verdict = no_verdict(file);
+    Ok(found)
+}
+
 /// The page of a cross-validation.
 pub(super) fn of_crossval(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Report> {
     let out = &request.path;
-    let found: Results = results(out)?;
     let file = crossval_file(out)?;
+    let found = crossval_results(out, &file)?;
     let mut page = Page::new();
     table2_blocks(&mut page, &found);
     pictures(&mut page, request, out, &file, Some(&found), device, observer);
@@ -70,16 +78,23 @@ pub(super) fn of_experiment(
     let mut page = Page::new();
     let (definition, json) = match identity.experiment {
         Experiment::Table2 => {
-            let found: Results = results(out)?;
+            let file = crossval_file(out)?;
+            let found = crossval_results(out, &file)?;
             table2_blocks(&mut page, &found);
-            pictures(&mut page, request, out, &crossval_file(out)?, Some(&found), device, observer);
+            pictures(&mut page, request, out, &file, Some(&found), device, observer);
             (found.definition.clone(), json_of(&found)?)
         }
         Experiment::LowData => {
-            let found: LowData = results(out)?;
+            let mut found: LowData = results(out)?;
+            let largest =
+                largest_share(out)?.map(|folder| Ok::<_, Error>((crossval_file(&folder)?, folder))).transpose()?;
+            if let Some((file, _)) = &largest {
+                // All shares have the same segmenters.
+                found.shares.iter_mut().for_each(|share| share.results.no_verdict = no_verdict(file));
+            }
             low_data_blocks(&mut page, &found);
-            if let Some(folder) = largest_share(out)? {
-                pictures(&mut page, request, &folder, &crossval_file(&folder)?, None, device, observer);
+            if let Some((file, folder)) = &largest {
+                pictures(&mut page, request, folder, file, None, device, observer);
             }
             (found.definition.clone(), json_of(&found)?)
         }
@@ -149,12 +164,13 @@ fn table2_blocks(page: &mut Page, found: &Results) {
     page.heading("In words");
     page.add(Block::List(found.arms.iter().filter_map(|arm| sentence(arm, found)).collect()));
     for pairing in &found.pairing {
-        let words = pairing.sentence();
+        let words = pairing.sentence(&found.no_verdict);
         page.add(match pairing.is_above_shuffled() {
-            Some(false) => Block::Warning(words),
+            Some(false) if found.no_verdict.is_empty() => Block::Warning(words),
             _ => Block::Paragraph(words),
         });
     }
+    found.verdict_notes().into_iter().for_each(|note| page.add(Block::Warning(note)));
     page.heading("Segmenters on test patients");
     page.measures(found.table(), &found.definition);
     let chart = dice_chart(found);
@@ -184,6 +200,7 @@ fn sentence(arm: &ArmResult, found: &Results) -> Option<String> {
     };
     let d = against.difference;
     let verdict = match (d.low > 0.0, d.high < 0.0) {
+        _ if !found.why_no_verdict(arm).is_empty() => "no verdict",
         (true, _) => "better than real pairs alone",
         (_, true) => "worse than real pairs alone",
         _ => "not distinguishable from real pairs alone",
@@ -224,6 +241,7 @@ fn low_data_blocks(page: &mut Page, found: &LowData) {
         })
     });
     page.add(Block::List(words.collect()));
+    found.verdict_notes().into_iter().for_each(|note| page.add(Block::Warning(note)));
     page.heading("Segmenters on test patients");
     page.measures(found.table(), &found.definition);
     let mut series: Vec<Series> = Vec::new();
@@ -378,7 +396,7 @@ impl<'a> Material<'a> {
     fn read(request: &Request, out: &'a Path, file: &'a CrossvalFile, observer: &dyn Observer) -> Result<Self> {
         let data = data_folder(request, out).or_else(|_| data_folder(request, &request.path))?;
         let splits = Splits::load(&fold_folder(out, 0).join("splits.json"))?;
-        let real = RunData::split(&data, &file.data, |_| Ok(splits), observer)?;
+        let real = RunData::with_splits(&data, &file.data, splits, observer)?;
         let test = real.test(&Dataset::discover(&data, &file.data)?, observer)?;
         Ok(Self { out, file, real, test })
     }

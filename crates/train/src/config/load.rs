@@ -2,6 +2,7 @@
 
 use super::migrate::migrate;
 use crate::config::{Config, Method, ModelYConfig};
+use pig_data::DataConfig;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -66,6 +67,21 @@ impl Layers {
         self.over(base)
     }
 
+    /// Like [`load_as`](Self::load_as), above a section `[data]` that was given elsewhere: its keys hold where no layer has its own.
+    /// Augmentation and the share that is held out are left out, since they do not say how pictures are read.
+    pub fn load_above<C: DeserializeOwned>(&self, data: &DataConfig) -> Result<C, ConfigError> {
+        // Every value of a section can be written, so this cannot fail.
+        let mut below = Table::try_from(data).unwrap_or_default();
+        for key in ["augment", "validation_fraction"] {
+            below.remove(key);
+        }
+        let mut table = Table::from_iter([("data".to_owned(), Value::Table(below))]);
+        if let Some(path) = &self.file {
+            put_over(&mut table, parse::<C>(path, &read(path)?)?);
+        }
+        self.over(table)
+    }
+
     /// Applies the settings of `--set` to an existing configuration. If they change `ddpm` to `ddim` or back, the sampler and the
     /// number of steps start from the new method's defaults.
     pub fn over_config(&self, config: &Config) -> Result<Config, ConfigError> {
@@ -112,6 +128,18 @@ fn add_ddpm_defaults(table: &mut Table) {
     if let Value::Table(sample) = sample {
         for (key, value) in DDPM_KEYS.into_iter().zip([Value::String("ddpm".to_owned()), steps]) {
             sample.entry(key).or_insert(value);
+        }
+    }
+}
+
+/// Puts the values of `upper` into `table`, section by section.
+fn put_over(table: &mut Table, upper: Table) {
+    for (key, value) in upper {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => put_over(below, above),
+            (_, value) => {
+                table.insert(key, value);
+            }
         }
     }
 }

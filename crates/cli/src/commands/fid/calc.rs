@@ -43,6 +43,10 @@ fn of_file(args: &Args, asked: &Calc) -> anyhow::Result<Found> {
         "{path}: a reference file holds Inception features; expected --features inception, or a folder of images as the reference"
     );
     ensure!(
+        asked.part.splits.is_none(),
+        "{path}: a reference file does not say of which images its features are; --splits is only valid with a folder as the reference"
+    );
+    ensure!(
         asked.manifest.is_none(),
         "{path}: a reference file contains its patients; --manifest is only valid with a folder as the reference"
     );
@@ -54,12 +58,16 @@ fn of_folder(args: &Args, asked: &Calc, data: &DataConfig) -> anyhow::Result<Fou
     let request = Request {
         reference: asked.reference.clone(),
         other: asked.other.clone(),
+        only: asked.part.chosen()?,
         manifest: asked.manifest.clone(),
         resize: asked.resize,
         comparison: settings(asked),
         diversity_pairs: asked.diversity_pairs,
         seed: asked.seed,
     };
+    if let Some(chosen) = request.only.as_ref().filter(|_| !args.machine.quiet) {
+        eprintln!("reference: {chosen}");
+    }
     Ok(match asked.features {
         FeatureName::Inception => {
             let network = network(args, &asked.inception)?;

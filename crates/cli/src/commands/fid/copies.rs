@@ -2,6 +2,8 @@
 
 use super::inputs::{data_settings, network};
 use crate::args::{Args, Copies};
+use anyhow::ensure;
+use pig_data::{Chosen, Part};
 use pig_quality::copies::{Request, search};
 use serde_json::json;
 use std::process::ExitCode;
@@ -13,11 +15,16 @@ pub(super) fn run(args: &Args, asked: &Copies) -> anyhow::Result<ExitCode> {
     let network = has_weights.then(|| network(args, &asked.inception)).transpose()?;
     let request = Request {
         training: asked.train.clone(),
-        held_out: asked.held_out.clone(),
+        // clap requires it without --splits.
+        held_out: asked.held_out.clone().unwrap_or_else(|| asked.train.clone()),
+        parts: parts(asked)?,
         generated: asked.generated.clone(),
         side: asked.side as usize,
         flips: !asked.no_flips,
     };
+    if let Some([training, held_out]) = request.parts.as_ref().filter(|_| !args.machine.quiet) {
+        eprintln!("training: {training}; held out: {held_out}");
+    }
     let found = search(&request, network.as_ref(), &data)?;
     if let Some(path) = &asked.csv {
         found.write_csv(path)?;
@@ -35,4 +42,14 @@ pub(super) fn run(args: &Args, asked: &Copies) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The training part of the split, and the held-out part; none without `--splits`.
+fn parts(asked: &Copies) -> anyhow::Result<Option<[Chosen; 2]>> {
+    let Some((path, held_out)) = asked.part.splits.as_ref().zip(asked.part.chosen()?) else { return Ok(None) };
+    ensure!(
+        held_out.part() != Part::Training,
+        "--part training: these images are not held out; expected validation or test"
+    );
+    Ok(Some([Chosen::read(path, Part::Training)?, held_out]))
 }

@@ -1,0 +1,155 @@
+//! The pictures of one part of a split: what `--splits FILE --part PART` selects in a folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{DataError, Result};
+use crate::folder::{Kind, pictures};
+use crate::part::Part;
+use crate::split::Splits;
+
+/// How many missing ids an error names.
+const NAMED: usize = 3;
+
+/// The ids of one part of a split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    splits: PathBuf,
+    part: Part,
+    ids: BTreeSet<String>,
+}
+
+impl Chosen {
+    /// Reads the ids of a part from a `splits.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a split, or the part has no pairs.
+    pub fn read(splits: &Path, part: Part) -> Result<Self> {
+        let found = Splits::load(splits)?;
+        let ids = found.part(part);
+        if ids.is_empty() {
+            let counts = Part::ALL.map(|part| format!("{} {}", found.part(part).len(), part.word()));
+            return Err(DataError::EmptyPart {
+                path: splits.to_path_buf(),
+                part: part.word(),
+                counts: counts.join(", "),
+            });
+        }
+        Ok(Self { splits: splits.to_path_buf(), part, ids: ids.iter().cloned().collect() })
+    }
+
+    /// The part.
+    pub fn part(&self) -> Part {
+        self.part
+    }
+
+    /// The pictures of `folder`, by id, that are in this part.
+    ///
+    /// # Errors
+    /// When the folder lacks an id of the part: a measure of the rest would pass for one of the whole part.
+    pub fn keep<T>(&self, folder: &Path, mut pictures: BTreeMap<String, T>) -> Result<BTreeMap<String, T>> {
+        pictures.retain(|id, _| self.ids.contains(id));
+        let missing: Vec<&str> = self.ids.iter().map(String::as_str).filter(|&id| !pictures.contains_key(id)).collect();
+        if missing.is_empty() {
+            return Ok(pictures);
+        }
+        Err(DataError::MissingOfPart {
+            path: folder.to_path_buf(),
+            splits: self.splits.clone(),
+            part: self.part.word(),
+            count: missing.len(),
+            total: self.ids.len(),
+            some: missing[..missing.len().min(NAMED)].join(", "),
+        })
+    }
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} pictures of the part {} of {}", self.ids.len(), self.part.word(), self.splits.display())
+    }
+}
+
+/// A folder of pictures, or the pictures of one part of a split in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The folder.
+    pub folder: &'a Path,
+    /// The part; all pictures if it is `None`.
+    pub only: Option<&'a Chosen>,
+}
+
+impl<'a> Source<'a> {
+    /// All pictures of a folder.
+    pub fn all(folder: &'a Path) -> Self {
+        Self { folder, only: None }
+    }
+
+    /// The pictures, with their stems as keys.
+    ///
+    /// # Errors
+    /// As [`pictures`], and when one of the part is missing.
+    pub fn pictures(self, kind: Kind) -> Result<BTreeMap<String, PathBuf>> {
+        let found = pictures(self.folder, kind)?;
+        match self.only {
+            Some(chosen) => chosen.keep(self.folder, found),
+            None => Ok(found),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::{Dataset, GroupSource, Layout, PairEntry};
+    use crate::split::split_by_group;
+
+    /// A split with a and b in training, and c to f in test.
+    fn saved(folder: &Path) -> PathBuf {
+        let ids = ["a", "b", "c", "d", "e", "f"].map(str::to_owned);
+        let pair =
+            |id: &String| PairEntry { id: id.clone(), image: PathBuf::new(), mask: PathBuf::new(), group: id.clone() };
+        let part = |id: &String| (id.clone(), if id.as_str() < "c" { Part::Training } else { Part::Test });
+        let dataset = Dataset {
+            root: PathBuf::from("data"),
+            layout: Layout::Folders,
+            pairs: ids.iter().map(pair).collect(),
+            group_source: GroupSource::Image,
+            parts: Some(ids.iter().map(part).collect()),
+            warnings: Vec::new(),
+            columns: Vec::new(),
+        };
+        let path = folder.join("splits.json");
+        split_by_group(&dataset, 0.0, 0).unwrap().save(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_part_is_kept_and_what_it_lacks_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = saved(folder.path());
+        let test = Chosen::read(&path, Part::Test).unwrap();
+        assert!(test.to_string().starts_with("the 4 pictures of the part test of "), "{test}");
+        let all: BTreeMap<String, usize> = ["a", "b", "c", "d", "e", "f", "g"].map(|id| (id.to_owned(), 0)).into();
+        let kept = test.keep(Path::new("data"), all.clone()).unwrap();
+        assert_eq!(kept.keys().map(String::as_str).collect::<Vec<_>>(), ["c", "d", "e", "f"]);
+        let few: BTreeMap<String, usize> = all.into_iter().filter(|(id, _)| id == "c" || id == "a").collect();
+        let error = test.keep(Path::new("data"), few).unwrap_err().to_string();
+        assert!(error.contains("3 of the 4") && error.contains("such as d, e, f;"), "{error}");
+        let error = Chosen::read(&path, Part::Validation).unwrap_err().to_string();
+        assert!(error.contains("2 training, 0 validation, 4 test"), "{error}");
+    }
+
+    #[test]
+    fn pictures_of_a_folder_are_those_of_the_part() {
+        let folder = tempfile::tempdir().unwrap();
+        for id in ["a", "b", "c", "d", "e", "f"] {
+            std::fs::write(folder.path().join(format!("{id}.png")), "").unwrap();
+        }
+        let chosen = Chosen::read(&saved(folder.path()), Part::Training).unwrap();
+        let found = Source { folder: folder.path(), only: Some(&chosen) }.pictures(Kind::Images).unwrap();
+        assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(Source::all(folder.path()).pictures(Kind::Images).unwrap().len(), 6);
+    }
+}
