@@ -204,10 +204,10 @@ impl<'a> Controlled<'a> {
         Self { base, control, prediction_type: config.prediction_type, base_pass, control_pass }
     }
 
-    /// The control network in training mode, with the dropout of this step; the base stays in evaluation mode.
+    /// The control network in training mode, with the dropout of its batch; the base stays in evaluation mode.
     #[must_use]
-    pub fn in_training(mut self, seed: u64, step: u64) -> Self {
-        self.control_pass.dropout = Dropout::training(seed, step);
+    pub fn in_training(mut self, dropout: Dropout) -> Self {
+        self.control_pass.dropout = dropout;
         self
     }
 

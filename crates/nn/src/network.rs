@@ -33,10 +33,10 @@ impl<'a> Network<'a> {
         Self { unet, prediction_type: config.prediction_type, pass: Pass::default(), is_guided: true, recomputed: None }
     }
 
-    /// The network in training mode, with the dropout of this step.
-    pub fn training(unet: &'a UNet, config: &UNetConfig, seed: u64, step: u64) -> Self {
+    /// The network in training mode, with the dropout of its batch.
+    pub fn training(unet: &'a UNet, config: &UNetConfig, dropout: Dropout) -> Self {
         let mut network = Self::new(unet, config);
-        network.pass.dropout = Dropout::training(seed, step);
+        network.pass.dropout = dropout;
         network
     }
 

@@ -6,7 +6,7 @@ use burn::{
 };
 use pig_device::testing;
 use pig_diffusion::denoiser::Denoiser;
-use pig_nn::{config::UNetConfig, network::Network, parameters, pass::Precision, unet::UNet};
+use pig_nn::{config::UNetConfig, dropout::Dropout, network::Network, parameters, pass::Precision, unet::UNet};
 
 /// Every part of the released layout, with few channels, attention in encoder and decoder, and dropout.
 fn config(dropout: f64) -> UNetConfig {
@@ -43,8 +43,9 @@ fn step(dropout: f64, precision: Precision, times: usize, is_checkpointing: bool
     let config = config(dropout);
     let device = testing::device().autodiff();
     let unet = parameters::initialise(UNet::new(&config, [2, 1], &device).unwrap(), 3);
-    let network =
-        Network::training(&unet, &config, 5, 7).with_precision(precision).with_gradient_checkpointing(is_checkpointing);
+    let network = Network::training(&unet, &config, Dropout::of_samples(5, &[7, 8]))
+        .with_precision(precision)
+        .with_gradient_checkpointing(is_checkpointing);
     let loss = (0..times)
         .map(|i| network.predict(&images(i as f32), &images(0.5), &[3, 900]).square().mean())
         .reduce(|sum, loss| sum + loss)

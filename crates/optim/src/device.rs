@@ -243,7 +243,7 @@ impl ModuleMapper for Writer<'_> {
 mod tests {
     use super::*;
     use crate::golden::read;
-    use crate::host::{NamedGradients, Optimizer, accumulate, clip};
+    use crate::host::{NamedGradients, Optimizer, added, clip, collected};
     use pig_device::testing;
     use pig_nn::{config::UNetConfig, parameters, pass::Pass, unet::UNet};
 
@@ -315,7 +315,7 @@ mod tests {
                 let mut named = NamedGradients::new();
                 for part in 0..2 {
                     on_device.accumulate(&ours, &mut gradients(&ours, &device, 2 * step + part), 0.5);
-                    accumulate(&ours, &mut gradients(&ours, &device, 2 * step + part), 0.5, &mut named);
+                    named = added(named, collected(&ours, &mut gradients(&ours, &device, 2 * step + part), 0.5));
                 }
                 let (norm, expected) = (on_device.clip(1e-3), clip(&mut named, 1e-3));
                 assert!((norm / expected - 1.0).abs() < 1e-4 && expected > 1e-3, "{norm}, expected {expected}");

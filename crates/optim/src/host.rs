@@ -9,7 +9,7 @@ use pig_kernels::{AdamStep, Level, adam};
 use pig_nn::parameters::{self, Updater};
 use pig_weights::{Array, StateDict};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// Gradients by parameter name.
 pub type NamedGradients = BTreeMap<String, Vec<f32>>;
@@ -135,13 +135,13 @@ fn update_slot(kind: OptimizerKind, mut step: AdamStep, values: &mut [f32], grad
     adam(Level::best(), &step, gradient, values, exp_avg, exp_avg_sq, Some(ema));
 }
 
-/// Moves every parameter's gradient to the host and adds it, multiplied by `share`, to `sum`.
-pub fn accumulate(network: &impl Module, gradients: &mut Gradients, share: f32, sum: &mut NamedGradients) {
+/// Every parameter's gradient on the host, multiplied by `share`.
+pub fn collected(network: &impl Module, gradients: &mut Gradients, share: f32) -> NamedGradients {
     struct Collector<'a> {
         path: Vec<String>,
         gradients: &'a mut Gradients,
         share: f32,
-        sum: &'a mut NamedGradients,
+        found: NamedGradients,
     }
     impl ModuleVisitor for Collector<'_> {
         fn enter_module(&mut self, name: &str, _container: &str) {
@@ -153,20 +153,31 @@ pub fn accumulate(network: &impl Module, gradients: &mut Gradients, share: f32, 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let Some(gradient) = param.val().grad_remove(self.gradients) else { return };
             let mut values: Vec<f32> = gradient.into_data().try_into_vec::<f32>().expect("gradients are f32");
-            let share = self.share;
-            if let Some(sum) = self.sum.get_mut(&self.path.join(".")) {
-                sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += share * value);
-            } else {
-                if share != 1.0 {
-                    for value in &mut values {
-                        *value *= share;
-                    }
-                }
-                self.sum.insert(self.path.join("."), values);
+            if self.share != 1.0 {
+                values.iter_mut().for_each(|value| *value *= self.share);
+            }
+            self.found.insert(self.path.join("."), values);
+        }
+    }
+    let mut collector = Collector { path: Vec::new(), gradients, share, found: NamedGradients::new() };
+    network.visit(&mut collector);
+    collector.found
+}
+
+/// The sum of two gradients; one that only one of them has is taken as it is.
+#[must_use]
+pub fn added(mut first: NamedGradients, second: NamedGradients) -> NamedGradients {
+    for (name, values) in second {
+        match first.entry(name) {
+            Entry::Vacant(entry) => {
+                entry.insert(values);
+            }
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().iter_mut().zip(&values).for_each(|(sum, value)| *sum += value);
             }
         }
     }
-    network.visit(&mut Collector { path: Vec::new(), gradients, share, sum });
+    first
 }
 
 /// Number of values that one job sums or scales.
@@ -233,6 +244,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn gradients_are_added_by_name() {
+        let of = |values: &[(&str, &[f32])]| -> NamedGradients {
+            values.iter().map(|(name, values)| ((*name).to_owned(), values.to_vec())).collect()
+        };
+        let found = added(of(&[("a", &[1.0, 2.0]), ("b", &[3.0])]), of(&[("a", &[0.5, -2.0]), ("c", &[7.0])]));
+        assert_eq!(found, of(&[("a", &[1.5, 0.0]), ("b", &[3.0]), ("c", &[7.0])]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::{
     config::OptimConfig,
     device::DeviceOptimizer,
-    host::{NamedGradients, Optimizer, accumulate, clip},
+    host::{NamedGradients, Optimizer, added, clip, collected},
 };
 use burn::{
     module::Module,
@@ -34,8 +34,21 @@ impl Updates {
     /// Adds `share` of every parameter's gradient to the sum for the next step.
     pub fn accumulate(&mut self, network: &impl Module, gradients: &mut Gradients, share: f32) {
         match self {
-            Self::Host(_, sum) => accumulate(network, gradients, share, sum),
+            Self::Host(_, sum) => *sum = added(std::mem::take(sum), collected(network, gradients, share)),
             Self::Device(optimizer) => optimizer.accumulate(network, gradients, share),
+        }
+    }
+
+    /// Whether the optimiser works on the host's memory. Then parts of a step may be computed apart and their gradients
+    /// [added](Self::add) as a sum.
+    pub fn is_on_host(&self) -> bool {
+        matches!(self, Self::Host(..))
+    }
+
+    /// Adds a gradient that was collected on the host; an optimiser on another device has no such sum and ignores it.
+    pub fn add(&mut self, gradients: NamedGradients) {
+        if let Self::Host(_, sum) = self {
+            *sum = added(std::mem::take(sum), gradients);
         }
     }
 

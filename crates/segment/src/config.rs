@@ -59,6 +59,8 @@ pub struct SegmentTrainConfig {
     pub equal_epochs: bool,
     /// The number of images in a batch.
     pub batch_size: usize,
+    /// The number of images that a worker takes through the network at once on the CPU, 0 for a whole batch; as `train.micro_batch_size`.
+    pub micro_batch_size: usize,
     /// The learning rate after warm-up.
     pub learning_rate: f64,
     /// The optimiser.
@@ -94,6 +96,7 @@ impl Default for SegmentTrainConfig {
             steps: 2_000,
             equal_epochs: false,
             batch_size: 8,
+            micro_batch_size: TrainConfig::default().micro_batch_size,
             learning_rate: 1e-3,
             optimizer: OptimizerKind::AdamW,
             weight_decay: 0.01,
@@ -144,6 +147,8 @@ impl SegmentFile {
         let expected = "the defaults: the augmentation of a segmenter is in [segment.augment]";
         require(plain, "data.augment", "changed", expected)?;
         require_count("segment.train.batch_size", train.batch_size, MOST_AT_ONCE)?;
+        let (key, size) = ("segment.train.micro_batch_size", train.micro_batch_size);
+        require(size <= MOST_AT_ONCE, key, size, &format!("0 (a whole batch) to {MOST_AT_ONCE}"))?;
         let (key, steps) = ("segment.train.steps", train.steps);
         require(steps <= MOST_STEPS, key, steps, &format!("at most {MOST_STEPS}"))?;
         for (key, value) in

@@ -14,7 +14,7 @@ use pig_data::{
     read::{read_image, read_mask},
     write::keyword,
 };
-use pig_nn::{parameters, segmentation::SegmentationNet};
+use pig_nn::{ops::is_cpu, parameters, segmentation::SegmentationNet};
 use pig_report::{Overlay, Picture, overlay};
 use pig_train::{
     Error, Result,
@@ -22,6 +22,7 @@ use pig_train::{
     observer::{Event, Observer, Outcome, note, warn},
     run_data::warn_of_colours,
     run_dir::{RunDir, program},
+    workers::Workers,
 };
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -112,20 +113,22 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
     observer.event(Event::Begin { stage: "predict".to_owned(), total: subjects.len(), done: 0 });
     let mut summary = PredictSummary { outcome: Outcome::Finished, pictures: 0, empty: 0, unread_masks: 0 };
     let mut first_reason = None;
+    let batches_at_once = AT_ONCE.div_ceil(model.file.segment.train.batch_size);
+    let workers = if is_cpu(device) { Workers::new(batches_at_once) } else { Workers::default() };
     let shape = (model.file.data.size, model.file.data.channels.count());
     for chunk in subjects.chunks(AT_ONCE) {
         if observer.stop_requested() {
             summary.outcome = Outcome::Interrupted;
             break;
         }
-        // Files are read and written on all threads. The network computes batch by batch, each on all threads.
+        // Files are read and written on all threads; workers take batches through the network.
         let load = |subject: &Subject| Ok(model.preparation.load_image_placed(&subject.image)?);
         let loaded: Vec<(Vec<f32>, Placement)> = chunk.par_iter().map(load).collect::<Result<_>>()?;
         let images: Vec<&[f32]> = loaded.iter().map(|(image, _)| image.as_slice()).collect();
-        let batches = images.chunks(model.file.segment.train.batch_size);
-        let found: Vec<Vec<f32>> = batches
-            .flat_map(|images| batch_probabilities(&model.network, images, shape, &model.file.segment, device))
-            .collect();
+        let batches: Vec<&[&[f32]]> = images.chunks(model.file.segment.train.batch_size).collect();
+        let of_batch =
+            |index: usize| batch_probabilities(&model.network, batches[index], shape, &model.file.segment, device);
+        let found: Vec<Vec<f32>> = workers.map(batches.len(), of_batch).concat();
         let written: Vec<Written> = chunk
             .par_iter()
             .zip(&loaded)

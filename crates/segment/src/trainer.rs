@@ -14,23 +14,35 @@ use burn::{
 use pig_data::{PreparedSet, deform::deform};
 use pig_nn::{
     dropout::Dropout,
+    ops::sharing_weights,
     parameters::{self, name_hash},
     pass::Pass,
     segmentation::{SegmentationNet, loss::supervised},
 };
-use pig_optim::{OptimConfig, Updates};
+use pig_optim::{
+    OptimConfig, Updates,
+    host::{NamedGradients, added, collected},
+};
 use pig_train::{
     Error, Result,
     checkpoint::{Checkpoint, State, Store},
+    gradient::samples_at_once,
     meter::{MEASURED_STEPS, Meter, mean},
     metrics_log::{Line, MetricsLog, Validation},
     observer::{Event, Observer, Outcome, note},
     trainer::averaged,
+    workers::{Workers, parts},
 };
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 /// A key that separates the random draws of augmentation from other draws with the same seed and position.
 const DEFORMATION: u64 = 1;
+
+const NETWORK_IS_THERE: &str = "the network is present between optimiser steps";
 
 /// Trains one segmenter.
 pub(super) struct SegmentTrainer<'a> {
@@ -47,6 +59,7 @@ pub(super) struct SegmentTrainer<'a> {
     optimizer: Updates,
     state: State,
     steps: usize,
+    workers: Workers,
 }
 
 impl<'a> SegmentTrainer<'a> {
@@ -77,13 +90,34 @@ impl<'a> SegmentTrainer<'a> {
             note(observer, format!("{SEGMENTER}: continues from step {}", state.step));
             (network, optimizer)
         } else {
+            state.micro_batch_size = Some(file.segment.train.micro_batch_size);
             let network = parameters::initialise(network, file.segment.train.seed ^ name_hash(SEGMENTER));
             let optimizer = Updates::new(&optim, &network, device);
             (network, optimizer)
         };
         let steps = data.mixture().steps(&file.segment.train);
         let network = Some(network.train());
-        Ok(Self { file, optim, data, validation, device, observer, run, store, network, optimizer, state, steps })
+        let batch = file.segment.train.batch_size;
+        let workers = if optimizer.is_on_host() {
+            Workers::new(batch.div_ceil(samples_at_once(&optimizer, state.micro_batch_size, batch)))
+        } else {
+            Workers::default()
+        };
+        Ok(Self {
+            file,
+            optim,
+            data,
+            validation,
+            device,
+            observer,
+            run,
+            store,
+            network,
+            optimizer,
+            state,
+            steps,
+            workers,
+        })
     }
 
     /// Trains to the last step, or until the observer requests a stop.
@@ -151,17 +185,9 @@ impl<'a> SegmentTrainer<'a> {
     /// Makes one optimiser step. Returns the loss, the learning rate and the norm of the gradient.
     fn train_step(&mut self) -> Result<(f32, f64, f64)> {
         let (train, step) = (&self.file.segment.train, self.state.step);
-        let (images, target) = self.batch(step);
-        let dropout = Dropout::training(train.seed, step as u64);
-        let pass = Pass { dropout, precision: train.precision.on(self.device), ..Pass::default() };
-        let loss = supervised(&self.network().forward(images, &pass), &target, train.dice_sums);
-        let mut gradients = loss.backward();
-        let loss: f32 = loss.inner().into_scalar();
+        let loss = if self.optimizer.is_on_host() { self.add_gradient() } else { self.add_gradient_of_whole_batch() };
         if !loss.is_finite() {
             return Err(Error::Diverged { network: SEGMENTER, step, loss });
-        }
-        if let Some(network) = &self.network {
-            self.optimizer.accumulate(network, &mut gradients, 1.0);
         }
         let norm = self.optimizer.clip(train.clip_grad_norm);
         let rate = self.state.learning_rate.at(&self.optim, step, self.steps);
@@ -172,27 +198,71 @@ impl<'a> SegmentTrainer<'a> {
         Ok((loss, rate, norm))
     }
 
-    /// The images, and masks of 0 and 1, of a step. The random augmentation of each pair is keyed by its position in the training.
-    fn batch(&self, step: usize) -> (Tensor<4>, Tensor<4>) {
-        let (train, set) = (&self.file.segment.train, &self.data.training);
-        let positions = positions(train, step..step + 1);
-        let (mut images, mut masks) = (Vec::new(), Vec::new());
-        for (index, &position) in self.data.mixture().indices(train, &positions).into_iter().zip(&positions) {
-            let (mut image, mut mask) = (set.image(index).to_vec(), set.mask(index).to_vec());
-            let key = [train.seed, position, DEFORMATION];
-            deform(&mut image, &mut mask, set.size, set.channels, &self.file.segment.augment, key);
-            images.extend(image);
-            masks.extend(mask.into_iter().map(|value| if value > 0.0 { 1.0 } else { 0.0 }));
-        }
-        let [height, width] = set.size;
-        let tensor = |values: Vec<f32>, channels| {
-            Tensor::from_data(TensorData::new(values, [positions.len(), height, width, channels]), self.device)
+    /// Adds the gradient of the next step, whose parts are computed by workers. Returns the loss.
+    ///
+    /// Soft Dice may sum over the whole batch, so the loss is computed from the outputs of all parts. Then every part goes back from the
+    /// loss's gradient with respect to its own outputs.
+    fn add_gradient(&mut self) -> f32 {
+        let train = &self.file.segment.train;
+        let positions = positions(train, self.state.step..self.state.step + 1);
+        let at_once = samples_at_once(&self.optimizer, self.state.micro_batch_size, train.batch_size);
+        let parts = parts(train.batch_size, at_once);
+        let this = Forward { file: self.file, data: self.data, device: self.device, state: &self.state };
+        let values = self.network().valid();
+        let forward = |index: usize| {
+            let network = values.clone().train();
+            let own = &positions[parts[index].clone()];
+            let (images, target) = this.batch(own);
+            let logits = sharing_weights(parts.len(), || network.forward(images, &this.pass(own)));
+            (network, logits, target)
         };
-        (tensor(images, set.channels), tensor(masks, 1))
+        let outputs = self.workers.map(parts.len(), forward);
+
+        let levels = outputs.first().map_or(0, |(_, logits, _)| logits.len());
+        let join = |tensors: Vec<Tensor<4>>| Tensor::cat(tensors, 0);
+        let joined: Vec<Tensor<4>> = (0..levels)
+            .map(|level| join(outputs.iter().map(|(_, logits, _)| logits[level].clone().inner()).collect()))
+            .map(|logits| Tensor::from_inner(logits).require_grad())
+            .collect();
+        let target = join(outputs.iter().map(|(_, _, target)| target.clone()).collect());
+        let loss = supervised(&joined, &target, train.dice_sums);
+        let gradients = loss.backward();
+        let slopes: Vec<Option<Tensor<4>>> = joined.iter().map(|logits| logits.grad(&gradients)).collect();
+
+        let outputs: Vec<_> =
+            outputs.into_iter().map(|(network, logits, _)| Mutex::new(Some((network, logits)))).collect();
+        let backward = |index: usize| {
+            let output = outputs[index].lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (network, logits) = output.expect("each part goes back once");
+            let part = &parts[index];
+            // The gradient of this sum with respect to the outputs is the loss's.
+            let sums = logits.into_iter().zip(&slopes).filter_map(|(logits, slopes)| {
+                let slopes = slopes.clone()?.narrow(0, part.start, part.len());
+                Some((logits * Tensor::from_inner(slopes)).sum())
+            });
+            let Some(sum) = sums.reduce(|sum, level| sum + level) else { return NamedGradients::new() };
+            collected(&network, &mut sharing_weights(parts.len(), || sum.backward()), 1.0)
+        };
+        if let Some(gradient) = self.workers.sum(parts.len(), added, backward) {
+            self.optimizer.add(gradient);
+        }
+        loss.inner().into_scalar()
+    }
+
+    /// Adds the gradient of the next step on a device that is fast only with whole batches. Returns the loss.
+    fn add_gradient_of_whole_batch(&mut self) -> f32 {
+        let train = &self.file.segment.train;
+        let positions = positions(train, self.state.step..self.state.step + 1);
+        let this = Forward { file: self.file, data: self.data, device: self.device, state: &self.state };
+        let (images, target) = this.batch(&positions);
+        let network = self.network.as_ref().expect(NETWORK_IS_THERE);
+        let loss = supervised(&network.forward(images, &this.pass(&positions)), &target, train.dice_sums);
+        self.optimizer.accumulate(network, &mut loss.backward(), 1.0);
+        loss.inner().into_scalar()
     }
 
     fn network(&self) -> &SegmentationNet {
-        self.network.as_ref().expect("the network is present between optimiser steps")
+        self.network.as_ref().expect(NETWORK_IS_THERE)
     }
 
     /// The mean Dice of the averaged network on the validation pairs; None if no pair has a value.
@@ -205,5 +275,43 @@ impl<'a> SegmentTrainer<'a> {
 
     fn checkpoint(&self, log: &MetricsLog, is_best: bool) -> Result<()> {
         self.store.save(Checkpoint::of(&self.state, self.network(), &self.optimizer, log.mark()?), is_best)
+    }
+}
+
+/// What a forward pass in training needs beside the network.
+struct Forward<'a> {
+    file: &'a SegmentFile,
+    data: &'a SegmentData<'a>,
+    device: &'a Device,
+    state: &'a State,
+}
+
+impl Forward<'_> {
+    /// The settings of a pass over the samples at these positions.
+    fn pass(&self, positions: &[u64]) -> Pass {
+        let train = &self.file.segment.train;
+        let dropout = match self.state.micro_batch_size {
+            Some(_) => Dropout::of_samples(train.seed, positions),
+            None => Dropout::of_batch(train.seed, self.state.step as u64),
+        };
+        Pass { dropout, precision: train.precision.on(self.device), ..Pass::default() }
+    }
+
+    /// The images, and masks of 0 and 1, at positions of the training. The random augmentation of each pair is keyed by its position.
+    fn batch(&self, positions: &[u64]) -> (Tensor<4>, Tensor<4>) {
+        let (train, set) = (&self.file.segment.train, &self.data.training);
+        let (mut images, mut masks) = (Vec::new(), Vec::new());
+        for (index, &position) in self.data.mixture().indices(train, positions).into_iter().zip(positions) {
+            let (mut image, mut mask) = (set.image(index).to_vec(), set.mask(index).to_vec());
+            let key = [train.seed, position, DEFORMATION];
+            deform(&mut image, &mut mask, set.size, set.channels, &self.file.segment.augment, key);
+            images.extend(image);
+            masks.extend(mask.into_iter().map(|value| if value > 0.0 { 1.0 } else { 0.0 }));
+        }
+        let [height, width] = set.size;
+        let tensor = |values: Vec<f32>, channels| {
+            Tensor::from_data(TensorData::new(values, [positions.len(), height, width, channels]), self.device)
+        };
+        (tensor(images, set.channels), tensor(masks, 1))
     }
 }

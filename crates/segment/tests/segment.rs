@@ -102,6 +102,52 @@ fn one_seed_one_segmenter_and_a_resumed_one_is_the_same() {
     assert!(message.contains("never overwritten"), "{message}");
 }
 
+/// Soft Dice sums over the batch, so the workers' parts of a step depend on each other through the loss.
+#[test]
+fn the_number_of_workers_changes_no_bit() {
+    if testing::skips("identical bits are promised only on the CPU") {
+        return;
+    }
+    let folder = folder();
+    for (kind, sums) in [("unet", "batch"), ("residual", "batch"), ("residual", "image")] {
+        let sets = [
+            format!("segment.network.kind={kind}"),
+            format!("segment.train.dice_sums={sums}"),
+            "segment.network.dropout=0.1".to_owned(),
+            "segment.train.batch_size=5".to_owned(),
+            "segment.train.micro_batch_size=1".to_owned(),
+        ];
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        let of = |workers: usize| {
+            let name = format!("{kind}-{sums}-{workers}");
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().unwrap();
+            pool.install(|| trained(folder.path(), &name, &file(&sets)));
+            content(&folder.path().join(name))
+        };
+        let one = of(1);
+        for workers in [2, 3, 4, 8] {
+            assert!(of(workers) == one, "{kind}, {sums}: {workers} workers give another segmenter");
+        }
+    }
+}
+
+/// The first loss is that of whole batches: the parts are joined before Dice is computed.
+#[test]
+fn micro_batches_change_the_loss_by_rounding_alone() {
+    let folder = folder();
+    let first_loss = |size: usize| {
+        let name = format!("micro-{size}");
+        let sets = [format!("segment.train.micro_batch_size={size}"), "segment.train.log_every=1".to_owned()];
+        trained(folder.path(), &name, &file(&sets.each_ref().map(String::as_str)));
+        metrics_log::read(&folder.path().join(name)).unwrap()[0].loss.unwrap()
+    };
+    let whole = first_loss(0);
+    for size in [1, 2, 3] {
+        let loss = first_loss(size);
+        assert!((loss - whole).abs() < 1e-6 * whole.abs(), "micro-batches of {size}: {loss}, whole batches: {whole}");
+    }
+}
+
 #[test]
 fn generated_pairs_train_and_never_validate() {
     let folder = folder();

@@ -92,7 +92,7 @@ impl ObjectiveTask for Count<'_> {
             forward_flops,
             frozen_flops,
             steps,
-            images: steps * config.train.batch_size * config.train.gradient_accumulation_steps,
+            images: steps * config.train.images_in_step(),
         })
     }
 }

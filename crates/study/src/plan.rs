@@ -8,6 +8,7 @@ use pig_optim::Updates;
 use pig_train::{
     Config, Result,
     batch::Batches,
+    gradient::{add_gradient, workers_of},
     memory::{self, Needed},
     meter::MEASURED_STEPS,
     methods::{
@@ -104,6 +105,7 @@ impl ObjectiveTask for Measurement<'_> {
 
     fn run<O: Objective>(self, objective: &O) -> Result<f64> {
         let Context { config, schedule, .. } = objective.context();
+        let micro_batch = Some(config.train.micro_batch_size);
         let batches = Batches {
             set: self.training,
             augment: &config.data.augment,
@@ -113,17 +115,13 @@ impl ObjectiveTask for Measurement<'_> {
         let network = objective.start(objective.build(self.device)?);
         let mut optimizer = Updates::new(&config.train.optim(), &network, self.device);
         let mut network = network.train();
+        let workers = workers_of(&config.train, micro_batch, &optimizer);
         let mut since = Instant::now();
         for step in 0..=MEASURED_STEPS {
             if step == 1 {
                 since = Instant::now();
             }
-            for part in 0..config.train.gradient_accumulation_steps {
-                let first = (step * config.train.gradient_accumulation_steps + part) * config.train.batch_size;
-                let batch = batches.training(&config.train, first);
-                let (_, mut computed) = objective.gradients(&network, &batch, step as u64);
-                optimizer.accumulate(&network, &mut computed, 1.0);
-            }
+            add_gradient(objective, &network, &batches, (micro_batch, step), &workers, &mut optimizer);
             optimizer.clip(config.train.clip_grad_norm);
             network = optimizer.step(network, 0.0, step);
         }

@@ -27,15 +27,20 @@ use pig_nn::{
     config::UNetConfig,
     cost::forward_flops,
     network::Network,
+    ops::sharing_weights,
     parameters::{self, name_hash},
     pass::{Pass, Precision},
     unet::UNet,
 };
 use pig_optim::{
     OptimizerKind,
-    host::{NamedGradients, Optimizer, accumulate},
+    host::{NamedGradients, Optimizer, added, collected},
 };
-use pig_train::{config::TrainConfig, role::Role};
+use pig_train::{
+    config::TrainConfig,
+    role::Role,
+    workers::{Workers, parts},
+};
 use pig_weights::{Array, StateDict};
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
@@ -150,10 +155,11 @@ fn flops(case: &Case) -> f64 {
     passes * case.batch as f64 * forward_flops(&case.unet, Role::ModelX.channels(1), [1, case.size[0], case.size[1]])
 }
 
-/// A loaded case.
+/// A loaded case, and the workers among which `pig` would divide its batch.
 struct Job {
     case: Case,
     kind: Kind,
+    workers: Workers,
 }
 
 #[expect(clippy::large_enum_variant, reason = "a process holds one")]
@@ -188,7 +194,12 @@ impl Job {
                 schedule: Schedule::new(&ScheduleConfig::default())?,
             },
         };
-        Ok(Self { case, kind })
+        let most = match case.work {
+            Work::Train => case.batch.div_ceil(TrainConfig::default().micro_batch_size),
+            Work::Forward => 1,
+            Work::Algorithm2 => case.batch,
+        };
+        Ok(Self { case, kind, workers: Workers::new(most) })
     }
 
     fn networks(&self) -> Vec<&UNet> {
@@ -209,16 +220,17 @@ impl Job {
             Kind::Train { unet, x, target, optimizer, step } => {
                 // The network is taken out, so that the optimiser changes its values in place.
                 if let Some(network) = unet.take() {
-                    let (_, _, gradients) = gradients(&network, x, target, &self.case);
+                    let (_, _, gradients) = gradients(&network, x, target, &self.case, &self.workers);
                     let optimizer = optimizer.get_or_insert_with(|| Optimizer::new(&adam().optim(), &network));
                     *unet = Some(optimizer.step(network, &gradients, self.case.learning_rate, *step));
                     *step += 1;
                 }
             }
             Kind::Algorithm2 { model_x, model_y, x, y, schedule } => {
-                let (x_0, y_0) = one_step(&self.case, (model_x, model_y), (x, y), schedule);
-                x_0.into_data();
-                y_0.into_data();
+                for (x_0, y_0) in one_step(&self.case, (model_x, model_y), (x, y), schedule, &self.workers) {
+                    x_0.into_data();
+                    y_0.into_data();
+                }
             }
         }
         start.elapsed().as_secs_f64()
@@ -233,29 +245,49 @@ impl Job {
             }
             Kind::Train { unet, x, target, .. } => {
                 let Some(unet) = unet else { return Outputs::new() };
-                let (output, loss, gradients) = gradients(unet, x, target, &self.case);
+                let (output, loss, gradients) = gradients(unet, x, target, &self.case, &self.workers);
                 let flat = |values: Vec<f32>| (vec![values.len()], values);
                 let mut outputs: Outputs =
                     gradients.into_iter().map(|(name, values)| (format!("grad.{name}"), flat(values))).collect();
-                outputs.insert("output".to_owned(), channels_first(output.inner()));
-                outputs.insert("loss".to_owned(), flat(vec![loss.inner().into_scalar::<f32>()]));
+                outputs.insert("output".to_owned(), channels_first(output));
+                outputs.insert("loss".to_owned(), flat(vec![loss]));
                 outputs
             }
             Kind::Algorithm2 { model_x, model_y, x, y, schedule } => {
-                let (x_0, y_0) = one_step(&self.case, (model_x, model_y), (x, y), schedule);
+                let parts = one_step(&self.case, (model_x, model_y), (x, y), schedule, &self.workers);
+                let (x_0, y_0): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+                let (x_0, y_0) = (Tensor::cat(x_0, 0), Tensor::cat(y_0, 0));
                 Outputs::from([("x_0".to_owned(), channels_first(x_0)), ("y_0".to_owned(), channels_first(y_0))])
             }
         }
     }
 }
 
-/// Forward pass, mean squared error, backward pass: the output, the loss, and the gradients of all parameters on the host.
-fn gradients(unet: &UNet, x: &Tensor<4>, target: &Tensor<4>, case: &Case) -> (Tensor<4>, Tensor<1>, NamedGradients) {
-    let output = unet.forward(x.clone(), &case.times, &case.pass());
-    let loss = (output.clone() - target.clone()).square().mean();
-    let (mut computed, mut gradients) = (loss.backward(), NamedGradients::new());
-    accumulate(unet, &mut computed, 1.0, &mut gradients);
-    (output, loss, gradients)
+/// Forward pass, mean squared error, backward pass, in the micro-batches of `pig train`: the output, the loss, and the gradients of all
+/// parameters on the host.
+fn gradients(
+    unet: &UNet,
+    x: &Tensor<4>,
+    target: &Tensor<4>,
+    case: &Case,
+    workers: &Workers,
+) -> (Tensor<4>, f32, NamedGradients) {
+    let (values, parts) = (unet.valid(), parts(case.batch, TrainConfig::default().micro_batch_size));
+    let of_part = |index: usize| {
+        let part = parts[index].clone();
+        let rows = |tensor: &Tensor<4>| tensor.clone().narrow(0, part.start, part.len());
+        let unet = values.clone().train();
+        let output = sharing_weights(parts.len(), || unet.forward(rows(x), &case.times[part.clone()], &case.pass()));
+        let share = part.len() as f32 / case.batch as f32;
+        let loss = (output.clone() - rows(target)).square().mean();
+        let gradients = collected(&unet, &mut sharing_weights(parts.len(), || loss.backward()), share);
+        (vec![output.inner()], share * loss.inner().into_scalar::<f32>(), gradients)
+    };
+    type Part = (Vec<Tensor<4>>, f32, NamedGradients);
+    let add = |(a, loss, first): Part, (b, other, second): Part| ([a, b].concat(), loss + other, added(first, second));
+    let sum = workers.sum(parts.len(), add, of_part);
+    let (outputs, loss, gradients) = sum.expect("a case has samples");
+    (Tensor::cat(outputs, 0), loss, gradients)
 }
 
 /// The settings of PyTorch's Adam, without an average of the weights.
@@ -263,25 +295,31 @@ fn adam() -> TrainConfig {
     TrainConfig { optimizer: OptimizerKind::Adam, weight_decay: 0.0, ema_decay: 0.0, ..TrainConfig::default() }
 }
 
-/// Algorithm 2 with one kept timestep.
+/// Algorithm 2 with one kept timestep: the results of each worker's samples.
 fn one_step(
     case: &Case,
     (model_x, model_y): (&UNet, &UNet),
     (x, y): (&Tensor<4>, &Tensor<4>),
     schedule: &Schedule,
-) -> (Tensor<4>, Tensor<4>) {
-    let noise = NoiseSource::new(0, (0..case.batch as u64).collect(), &Device::flex());
-    let ddim = |stream| Ddim { schedule, eta: 0.0, set_alpha_to_one: true, noise: (noise.clone(), stream) };
-    algorithm_2(
-        &Network::new(model_x, &case.unet).with_precision(case.precision),
-        &Network::new(model_y, &case.unet).with_precision(case.precision),
-        schedule,
-        &Timesteps::from_kept(&[case.t]),
-        &PredictedX0,
-        (&mut ddim(Stream::X), &mut ddim(Stream::Y)),
-        (x.clone(), y.clone()),
-        &mut |_| {},
-    )
+    workers: &Workers,
+) -> Vec<(Tensor<4>, Tensor<4>)> {
+    let parts = parts(case.batch, case.batch.div_ceil(workers.count()));
+    workers.map(parts.len(), |index| {
+        let part = parts[index].clone();
+        let rows = |tensor: &Tensor<4>| tensor.clone().narrow(0, part.start, part.len());
+        let noise = NoiseSource::new(0, part.clone().map(|id| id as u64).collect(), &Device::flex());
+        let ddim = |stream| Ddim { schedule, eta: 0.0, set_alpha_to_one: true, noise: (noise.clone(), stream) };
+        algorithm_2(
+            &Network::new(model_x, &case.unet).with_precision(case.precision),
+            &Network::new(model_y, &case.unet).with_precision(case.precision),
+            schedule,
+            &Timesteps::from_kept(&[case.t]),
+            &PredictedX0,
+            (&mut ddim(Stream::X), &mut ddim(Stream::Y)),
+            (rows(x), rows(y)),
+            &mut |_| {},
+        )
+    })
 }
 
 /// The rule for weights that the peers use: the elements of the tensor `name`, from FNV-1a and splitmix64.

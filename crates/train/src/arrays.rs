@@ -9,8 +9,8 @@ use pig_diffusion::{noise::Stream, prediction::Estimate, schedule::Schedule, ste
 use pig_files::sha256;
 use pig_weights::npz::{self, NpyArray, Values};
 use std::{
-    cell::RefCell,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// x_T and y_T from a file; sample S starts from row S.
@@ -121,21 +121,26 @@ struct Look {
 /// Records every evaluation in both chains, on the host.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    x: RefCell<Vec<Look>>,
-    y: RefCell<Vec<Look>>,
+    x: Mutex<Vec<Look>>,
+    y: Mutex<Vec<Look>>,
 }
 
 /// A step that records its chain.
 struct Recorded<'a> {
     step: Box<dyn Step + 'a>,
-    looks: &'a RefCell<Vec<Look>>,
+    looks: &'a Mutex<Vec<Look>>,
+}
+
+/// A record is consistent after every statement, so it can be used after a panic of another thread.
+fn held(looks: &Mutex<Vec<Look>>) -> MutexGuard<'_, Vec<Look>> {
+    looks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Step for Recorded<'_> {
     fn step(&mut self, x_t: &Tensor<4>, estimate: &Estimate, at: Transition) -> Tensor<4> {
         let host = |tensor: &Tensor<4>| tensor.to_data_as::<f32>().try_to_vec::<f32>().unwrap_or_default();
         let look = Look { at, dims: x_t.dims(), x_t: host(x_t), x_0: host(&estimate.x_0) };
-        self.looks.borrow_mut().push(look);
+        held(self.looks).push(look);
         self.step.step(x_t, estimate, at)
     }
 }
@@ -159,7 +164,7 @@ impl Recorder {
         schedule: &Schedule,
         [height, width, channels]: [usize; 3],
     ) -> Result<()> {
-        let (x, y) = (self.x.take(), self.y.take());
+        let (x, y) = (std::mem::take(&mut *held(&self.x)), std::mem::take(&mut *held(&self.y)));
         let folder = out.join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
         for (index, &id) in ids.iter().enumerate() {

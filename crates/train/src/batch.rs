@@ -5,6 +5,7 @@ use crate::config::{TimestepSampling, TrainConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::{AugmentConfig, PreparedSet, augment::augment};
 use pig_diffusion::noise::{NoiseSource, Stream, keyed_rng, uniform};
+use std::ops::Range;
 
 /// One batch of pairs with everything that Algorithm 1's line 2 draws.
 #[derive(Clone, Debug)]
@@ -42,13 +43,44 @@ pub struct Batches<'a> {
     pub device: &'a Device,
 }
 
+/// What the samples of an optimiser step are. It is drawn for the whole step, before the samples are divided among workers: timesteps
+/// may be mirrored within a batch.
+#[derive(Clone, Debug)]
+pub struct Draws {
+    positions: Vec<u64>,
+    indices: Vec<usize>,
+    t: Vec<usize>,
+}
+
+impl Draws {
+    /// The number of samples in the step.
+    pub fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+}
+
 impl Batches<'_> {
-    /// The batch of positions `first..first + batch_size` in the endless, reshuffled sequence of training pairs.
-    pub fn training(&self, config: &TrainConfig, first: usize) -> Batch {
-        let positions: Vec<u64> = (first..first + config.batch_size).map(|p| p as u64).collect();
-        let t = timesteps(config, self.num_train_timesteps, &positions);
+    /// The samples of the optimiser step `step`, which counts from 0: the next `gradient_accumulation_steps` batches of the endless,
+    /// reshuffled sequence of training pairs.
+    pub fn draws(&self, config: &TrainConfig, step: usize) -> Draws {
+        let count = config.images_in_step();
+        let positions: Vec<u64> = (step * count..(step + 1) * count).map(|p| p as u64).collect();
+        let in_batch = |batch: &[u64]| timesteps(config, self.num_train_timesteps, batch);
+        let t = positions.chunks(config.batch_size).flat_map(in_batch).collect();
         let indices = shuffled_indices(config.seed, &positions, self.set.len());
-        self.assemble(config.seed, &indices, positions, t, true)
+        Draws { positions, indices, t }
+    }
+
+    /// The samples `range` of a step.
+    pub fn training(&self, config: &TrainConfig, draws: &Draws, range: Range<usize>) -> Batch {
+        let positions = draws.positions[range.clone()].to_vec();
+        let t = draws.t[range.clone()].to_vec();
+        self.assemble(config.seed, &draws.indices[range], positions, t, true)
     }
 
     /// The pairs `indices` without augmentation, at given timesteps. `positions` key their noise.

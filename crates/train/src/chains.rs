@@ -20,7 +20,7 @@ use pig_diffusion::{
     step::Step,
     timesteps::{Timesteps, Transition},
 };
-use pig_nn::{autoencoder::area_mean, network::Network, unet::UNet};
+use pig_nn::{autoencoder::area_mean, network::Network, ops::is_cpu, unet::UNet};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -63,7 +63,6 @@ impl<'a> Chains<'a> {
         self
     }
 
-    /// The noise of the samples `ids`.
     /// The same chains, which end after the turn in which `stop` is set.
     #[must_use]
     pub(crate) fn until(mut self, stop: Arc<AtomicBool>) -> Self {
@@ -82,6 +81,17 @@ impl<'a> Chains<'a> {
         self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
+    /// Whether the chains are recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorder.is_some()
+    }
+
+    /// Whether the chains run on the host's processor.
+    pub(crate) fn is_on_host(&self) -> bool {
+        is_cpu(self.device)
+    }
+
+    /// The noise of the samples `ids`.
     pub(crate) fn noise(&self, ids: &[u64]) -> NoiseSource {
         NoiseSource::new(self.config.sample.seed, ids.to_vec(), self.device)
     }

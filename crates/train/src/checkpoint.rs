@@ -47,6 +47,9 @@ pub struct State {
     pub frozen_sha256: Option<String>,
     /// Kept timesteps that a model_y conditioned on x_{t-1} was trained with, in falling order.
     pub kept_timesteps: Option<Vec<usize>>,
+    /// Images of a micro-batch, 0 for a whole batch; none for a training that began before batches were divided among workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_batch_size: Option<usize>,
     /// SHA-256 of each file of arrays.
     pub sha256: BTreeMap<String, String>,
     /// What metrics.jsonl held; none in files of versions that did not write it.
@@ -69,6 +72,7 @@ impl State {
             unlogged: Vec::new(),
             frozen_sha256: None,
             kept_timesteps: None,
+            micro_batch_size: None,
             sha256: BTreeMap::new(),
             metrics: None,
             check: None,

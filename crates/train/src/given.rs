@@ -6,7 +6,7 @@ use crate::{
     loaded::LoadedRun,
     observer::{Observer, Silent, note},
     run_data::{RunData, warn_of_colours},
-    sampler::Sampler,
+    sampler::{Sampler, Watch},
     samples::{Given, Samples},
 };
 use burn::tensor::Device;
@@ -178,7 +178,7 @@ impl GivenSet {
         sampler: &Sampler<'_>,
         ids: &[u64],
         device: &Device,
-        watch: &mut dyn FnMut(usize),
+        watch: &mut Watch<'_>,
     ) -> Result<Samples> {
         match self {
             Self::Nothing => sampler.sample(Given::Nothing, ids, watch),

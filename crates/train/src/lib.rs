@@ -16,6 +16,7 @@ pub mod error;
 pub mod evaluate;
 pub mod generation;
 pub mod given;
+pub mod gradient;
 pub mod imported;
 pub mod latents;
 pub mod load;
@@ -40,6 +41,7 @@ pub mod sets;
 pub mod stop;
 pub mod trainer;
 pub mod training;
+pub mod workers;
 
 pub use config::Config;
 pub use error::{Error, Result};

@@ -6,6 +6,7 @@
 use crate::{
     Config, Error, Result,
     build::{latent_values, unet_values},
+    gradient::images_in_work,
     role::NetworkKind,
 };
 use burn::tensor::Device;
@@ -23,7 +24,7 @@ const COPIES: f64 = 2.0;
 pub struct Needed {
     /// For the prepared pairs.
     pub pairs: f64,
-    /// For what the largest network keeps of one batch for its backward pass.
+    /// For what the largest network keeps of the images in work for its backward pass.
     pub batch: f64,
 }
 
@@ -37,7 +38,7 @@ impl Needed {
             NetworkKind::Autoencoder => latent_values(config).iter().sum(),
         };
         // With gradient checkpointing, a network keeps less, by how much depends on its blocks.
-        let kept = if config.train.gradient_checkpointing { 0.0 } else { config.train.batch_size as f64 };
+        let kept = if config.train.gradient_checkpointing { 0.0 } else { in_work(config) as f64 };
         let largest = config.trained_roles().map(network).fold(0.0, f64::max);
         Self { pairs: COPIES * NUMBER * values * pairs as f64, batch: NUMBER * kept * largest }
     }
@@ -46,6 +47,10 @@ impl Needed {
     pub fn total(&self) -> f64 {
         self.pairs + self.batch
     }
+}
+
+fn in_work(config: &Config) -> usize {
+    images_in_work(&config.train, rayon::current_num_threads())
 }
 
 /// Refuses a training that needs more memory than the machine has. Of a device that is not the processor, the memory is not known, and
@@ -64,10 +69,10 @@ pub fn check(config: &Config, pairs: usize, device: &Device) -> Result<()> {
                 found: gigabytes(available as f64),
                 expected: gigabytes(bytes),
                 parts: format!(
-                    "{} for {pairs} pairs of {height} x {width}, {} for a batch of {}",
+                    "{} for {pairs} pairs of {height} x {width}, {} for {} images in work at once",
                     gigabytes(needed.pairs),
                     gigabytes(needed.batch),
-                    config.train.batch_size
+                    in_work(config)
                 ),
             })
         }
@@ -129,7 +134,10 @@ mod tests {
 
     #[test]
     fn a_batch_grows_with_its_images_and_their_pixels() {
-        let batch = |sets: &[&str]| Needed::of(&with(sets), 1).batch;
+        let batch = |sets: &[&str]| {
+            let sets: Vec<&str> = ["train.micro_batch_size=0"].iter().chain(sets).copied().collect();
+            Needed::of(&with(&sets), 1).batch
+        };
         let small = batch(&["data.size=64", "train.batch_size=2"]);
         assert_eq!(batch(&["data.size=64", "train.batch_size=6"]), 3.0 * small);
         // The values of the time embedding do not grow with the pixels.

@@ -11,7 +11,7 @@ use std::{any::Any, fmt::Debug};
 
 /// The networks of a method, with averaged weights and in evaluation mode. Each method implements the functions for what it can make;
 /// the others return `None`. [`crate::config::Method::takes`] gives the same answer before any network is read.
-pub trait Networks: Any + Debug {
+pub trait Networks: Any + Debug + Send + Sync {
     /// Pairs from noise that is keyed by `ids`. `watch` sees every turn of the two chains.
     fn pairs(&self, _chains: &Chains<'_>, _ids: &[u64], _watch: &mut dyn FnMut(&Turn<'_>)) -> Option<Samples> {
         None

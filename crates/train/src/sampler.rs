@@ -7,10 +7,14 @@ use crate::{
     networks::Networks,
     samples::{Given, Samples, StripEstimate},
     stop::Stop,
+    workers::{Workers, parts},
 };
 use burn::tensor::Device;
 use pig_diffusion::{noise::Stream, pair::Turn, schedule::Schedule, timesteps::Timesteps};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is called with the timestep of every turn of a sampling, from any thread.
+pub type Watch<'w> = dyn FnMut(usize) + Send + 'w;
 
 /// Samples pairs, or the part of a pair that the method makes.
 #[derive(Clone, Debug)]
@@ -76,11 +80,39 @@ impl<'a> Sampler<'a> {
         self.chains.start_size(stream)
     }
 
-    /// Samples what the method makes from `given`. `watch` is called with the timestep of every turn.
+    /// Samples what the method makes from `given`. `watch` is called with the timestep of every turn. On the CPU the samples are divided
+    /// among workers; their number changes no sample.
     ///
     /// # Errors
     /// If the method makes nothing from `given`; [`crate::config::Method::takes`] says so before any network is read.
-    pub fn sample(&self, given: Given<'_>, ids: &[u64], watch: &mut dyn FnMut(usize)) -> Result<Samples> {
+    pub fn sample(&self, given: Given<'_>, ids: &[u64], watch: &mut Watch<'_>) -> Result<Samples> {
+        // A recorder sees the samples of a batch together, and other devices are fast only with many samples.
+        let is_whole = self.chains.is_recorded() || !self.chains.is_on_host();
+        let workers = if is_whole { Workers::default() } else { Workers::new(ids.len()) };
+        let parts = parts(ids.len(), ids.len().div_ceil(workers.count()));
+        let watch = Mutex::new(watch);
+        let made = workers.map(parts.len(), |index| {
+            // The workers take their turns at about the same time, so one speaks for all.
+            let mut told = |t| {
+                if index == 0 {
+                    let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+                    watch(t);
+                }
+            };
+            let part = parts[index].clone();
+            self.sample_together(given.part(part.clone()), &ids[part], &mut told)
+        });
+        let mut samples = Samples { masks: Vec::new(), images: Vec::new() };
+        for part in made {
+            let Samples { masks, images } = part?;
+            samples.masks.extend(masks);
+            samples.images.extend(images);
+        }
+        Ok(samples)
+    }
+
+    /// Samples all `ids` in one batch.
+    fn sample_together(&self, given: Given<'_>, ids: &[u64], watch: &mut dyn FnMut(usize)) -> Result<Samples> {
         let (chains, networks) = (&self.chains, self.networks);
         let samples = match given {
             Given::Nothing => {

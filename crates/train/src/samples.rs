@@ -1,5 +1,7 @@
 //! The input of a sampling beside noise, and its output.
 
+use std::ops::Range;
+
 /// The input of a sampling beside noise: one mask or image for each sample, in [-1, 1].
 #[derive(Clone, Copy, Debug)]
 pub enum Given<'g> {
@@ -9,6 +11,17 @@ pub enum Given<'g> {
     Masks(&'g [&'g [f32]]),
     /// Images of `height * width * channels` values, to make masks for.
     Images(&'g [&'g [f32]]),
+}
+
+impl Given<'_> {
+    /// What is given for the samples `range`.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Masks(masks) => Self::Masks(&masks[range]),
+            Self::Images(images) => Self::Images(&images[range]),
+        }
+    }
 }
 
 /// Samples on the host, before any threshold or rounding: masks (x_0-hat; none if the method makes images alone) and images

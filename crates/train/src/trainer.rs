@@ -4,12 +4,14 @@ use crate::{
     Error, Result,
     batch::Batches,
     checkpoint::{Checkpoint, State, Store},
+    gradient::{add_gradient, workers_of},
     latents::Reconstruction,
     meter::{Meter, mean},
     methods::objective::{Context, Objective},
     metrics_log::{Line, MetricsLog, Validation},
     observer::{Event, Observer, Outcome, note, warn},
     sets::Sets,
+    workers::{Workers, parts},
 };
 use burn::{
     module::Module,
@@ -22,6 +24,8 @@ use std::path::Path;
 
 /// The first position of validation samples, so far from those of training that their noise is different.
 const VALIDATION_POSITIONS: u64 = 1 << 48;
+
+const NETWORK_IS_THERE: &str = "the network is there between optimiser steps";
 
 /// Trains one network of a run.
 pub struct Trainer<'a, O: Objective> {
@@ -36,6 +40,7 @@ pub struct Trainer<'a, O: Objective> {
     network: Option<O::Network>,
     optimizer: Updates,
     state: State,
+    workers: Workers,
 }
 
 /// Called with the step and the averaged network, every `train.preview_every` steps and at the last step.
@@ -70,14 +75,29 @@ impl<'a, O: Objective> Trainer<'a, O> {
             note(observer, format!("{}: continues from step {}", role.name(), checkpoint.state.step));
             let (network, mut state) = (Some(network.train()), checkpoint.state);
             bind(&mut state, objective)?;
-            return Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state });
+            let workers = workers_of(&config.train, state.micro_batch_size, &optimizer);
+            return Ok(Self {
+                objective,
+                optim,
+                sets,
+                device,
+                observer,
+                run,
+                store,
+                network,
+                optimizer,
+                state,
+                workers,
+            });
         }
         let network = objective.start(network);
         let optimizer = Updates::new(&optim, &network, device);
         state.kept_timesteps = objective.kept_timesteps();
+        state.micro_batch_size = Some(config.train.micro_batch_size);
         bind(&mut state, objective)?;
         let network = Some(network.train());
-        Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state })
+        let workers = workers_of(&config.train, state.micro_batch_size, &optimizer);
+        Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state, workers })
     }
 
     /// Optimiser steps done.
@@ -110,7 +130,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             let (loss, rate, norm) = self.train_step(steps)?;
             let step = self.state.step;
             self.state.unlogged.push(loss);
-            meter.images += train.batch_size * train.gradient_accumulation_steps;
+            meter.images += train.images_in_step();
             let mut line = Line { network: role.name().to_owned(), step, ..Line::default() };
             if step.is_multiple_of(train.log_every) || step == steps {
                 line.loss = Some(mean(&std::mem::take(&mut self.state.unlogged)));
@@ -144,7 +164,6 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(Outcome::Finished)
     }
 
-    /// Makes one optimiser step. Returns the loss, the learning rate and the gradient's norm.
     /// Shows a preview, after the checkpoint: one that cannot be drawn or written must not cost the training.
     fn show(&self, preview: &mut Preview<'_, O::Network>) -> Result<()> {
         let step = self.state.step;
@@ -154,28 +173,22 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(())
     }
 
+    /// Makes one optimiser step. Returns the loss, the learning rate and the gradient's norm.
     fn train_step(&mut self, steps: usize) -> Result<(f32, f64, f64)> {
         let (config, step) = (self.objective.context().config, self.state.step);
         let train = &config.train;
         let batches = self.batches(self.sets.training);
-        let share = 1.0 / train.gradient_accumulation_steps as f32;
-        let mut loss = 0.0;
-        for part in 0..train.gradient_accumulation_steps {
-            let first = (step * train.gradient_accumulation_steps + part) * train.batch_size;
-            let batch = batches.training(train, first);
-            let (value, mut computed) = self.objective.gradients(self.network(), &batch, step as u64);
-            loss += share * value;
-            if let Some(network) = &self.network {
-                self.optimizer.accumulate(network, &mut computed, share);
-            }
-        }
+        let micro_batch = self.state.micro_batch_size;
+        let network = self.network.as_ref().expect(NETWORK_IS_THERE);
+        let loss =
+            add_gradient(self.objective, network, &batches, (micro_batch, step), &self.workers, &mut self.optimizer);
         if !loss.is_finite() {
             return Err(Error::Diverged { network: self.objective.role().name(), step, loss });
         }
         let norm = self.optimizer.clip(train.clip_grad_norm);
         let rate = self.state.learning_rate.at(&self.optim, step, steps);
         self.network = self.network.take().map(|network| self.optimizer.step(network, rate, step));
-        let images = train.batch_size * train.gradient_accumulation_steps;
+        let images = train.images_in_step();
         let epoch = |step: usize| step * images / self.sets.training.len().max(1);
         self.state.learning_rate.observe(&self.optim, loss, epoch(step + 1) > epoch(step));
         self.state.step += 1;
@@ -183,7 +196,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 
     fn network(&self) -> &O::Network {
-        self.network.as_ref().expect("the network is there between optimiser steps")
+        self.network.as_ref().expect(NETWORK_IS_THERE)
     }
 
     fn batches(&self, set: &'a PreparedSet) -> Batches<'a> {
@@ -218,22 +231,25 @@ impl<'a, O: Objective> Trainer<'a, O> {
     fn validation_loss(&self, network: &O::Network, quarter: usize) -> (f64, Option<Reconstruction>) {
         let Context { config, schedule, .. } = self.objective.context();
         let (set, last) = (self.sets.validation, schedule.num_train_timesteps());
-        let batches = self.batches(set);
+        let (objective, batches) = (self.objective, self.batches(set));
         let count = set.len().min(config.train.validation_samples).max(1);
-        let (mut sum, mut first, mut reconstruction) = (0.0, 0, None::<Reconstruction>);
-        while first < count {
-            let size = config.train.batch_size.min(count - first);
-            let indices: Vec<usize> = (first..first + size).map(|i| i * set.len() / count).collect();
-            let t = (first..first + size).map(|i| spread(quarter, i, count, last)).collect();
+        let parts = parts(count, config.train.batch_size);
+        let of_part = |index: usize| {
+            let part = &parts[index];
+            let indices: Vec<usize> = part.clone().map(|i| i * set.len() / count).collect();
+            let t = part.clone().map(|i| spread(quarter, i, count, last)).collect();
             let position = |i: usize| VALIDATION_POSITIONS + (quarter * count + i) as u64;
-            let positions = (first..first + size).map(position).collect();
-            let batch = batches.fixed(config.train.seed, &indices, positions, t);
-            let loss: Tensor<1> = self.objective.loss(network, &batch);
-            sum += f64::from(loss.into_scalar::<f32>()) * size as f64;
-            if let Some(found) = self.objective.reconstruction(network, &batch) {
+            let batch = batches.fixed(config.train.seed, &indices, part.clone().map(position).collect(), t);
+            let loss: Tensor<1> = objective.loss(network, &batch);
+            let sum = f64::from(loss.into_scalar::<f32>()) * part.len() as f64;
+            (sum, objective.reconstruction(network, &batch))
+        };
+        let (mut sum, mut reconstruction) = (0.0, None::<Reconstruction>);
+        for (loss, found) in self.workers.map(parts.len(), of_part) {
+            sum += loss;
+            if let Some(found) = found {
                 reconstruction = Some(reconstruction.unwrap_or_default().and(found));
             }
-            first += size;
         }
         (sum / count as f64, reconstruction)
     }

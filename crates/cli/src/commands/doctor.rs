@@ -5,6 +5,7 @@ use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use pig_device::{Found, KindReport};
 use pig_nn::{config::UNetConfig, cost::forward_flops, parameters, pass::Pass, unet::UNet};
+use pig_train::{Config, workers::threads_of_workers};
 use std::{process::ExitCode, time::Instant};
 
 /// Checks device, threads, codecs and disk, and times one forward pass of the U-Net in the released layout.
@@ -17,9 +18,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (seconds, gflops) = time_forward(&chosen.device)?;
     let peak = pig_study::plan::peak_memory();
     if args.machine.json {
+        let workers = default_workers(threads);
         let json = serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "device": device, "devices": kinds.iter().map(kind_json).collect::<Vec<_>>(),
-            "threads": threads, "simd": simd,
+            "threads": threads, "workers": { "train": workers.0.len(), "sample": workers.1.len() }, "simd": simd,
             "peak_memory_bytes": peak, "forward_seconds": seconds, "forward_gflops": gflops, "passed": true,
         });
         println!("{}", serde_json::to_string_pretty(&json)?);
@@ -31,6 +33,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         print!("{}", kind_text(kind));
     }
     println!("threads     {threads}");
+    println!("workers     {}", workers_text(threads));
     println!("simd        {simd}");
     println!("codecs      PNG, JPEG, TIFF and BMP are read; PNG is written and read back");
     println!(
@@ -41,6 +44,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     println!("all checks passed");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The threads of each worker that trains, and of each that samples, with the default configuration.
+fn default_workers(threads: usize) -> (Vec<usize>, Vec<usize>) {
+    let config = Config::default();
+    let parts = config.train.images_in_step().div_ceil(config.train.micro_batch_size.max(1));
+    (threads_of_workers(threads, parts), threads_of_workers(threads, config.sample.batch_size))
+}
+
+/// How many workers the default configuration would have on the CPU, and why.
+fn workers_text(threads: usize) -> String {
+    let Config { train, sample, .. } = Config::default();
+    let (training, sampling) = default_workers(threads);
+    format!(
+        "{} to train: {} images a step, {} at once for each worker; {} to sample: batches of {} samples; {threads} threads in all",
+        training.len(),
+        train.images_in_step(),
+        train.micro_batch_size,
+        sampling.len(),
+        sample.batch_size
+    )
 }
 
 /// One line for each device of a kind, or one line that says why there is none.

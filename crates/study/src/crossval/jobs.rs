@@ -134,7 +134,7 @@ impl Crossval {
                 let generator = self.file.generator(config, &self.base)?;
                 let out = self.folder(piece.fold, piece.kind).join("run-that-is-not-written");
                 let plan = plan(&generator, &self.data, &out, device, observer)?;
-                let images = (generator.train.batch_size * generator.train.gradient_accumulation_steps) as f64;
+                let images = generator.train.images_in_step() as f64;
                 // Number of networks that are evaluated at every sampling step; an autoencoder is evaluated once only.
                 let asked = if generator.takes(GivenKind::Nothing) { plan.networks.len() } else { 1 };
                 let steps = generator.timesteps()?.len() as f64;

@@ -170,7 +170,7 @@ impl Study {
     pub(super) fn steps(&self, name: &str, folds: &[Splits]) -> Result<Option<usize>> {
         let Some(epochs) = self.loaded.file.experiment.epochs else { return Ok(None) };
         let config = self.loaded.config(name, &self.request.out, None)?;
-        let batch = config.train.batch_size * config.train.gradient_accumulation_steps;
+        let batch = config.train.images_in_step();
         let pairs = folds.first().map_or(0, |fold| fold.training.len());
         Ok(Some((epochs * pairs).div_ceil(batch.max(1))))
     }

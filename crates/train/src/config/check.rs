@@ -174,6 +174,12 @@ impl Config {
         ] {
             require_count(key, value, MOST_AT_ONCE)?;
         }
+        require(
+            train.micro_batch_size <= MOST_AT_ONCE,
+            "train.micro_batch_size",
+            train.micro_batch_size,
+            &format!("0 (a whole batch) to {MOST_AT_ONCE}"),
+        )?;
         require(train.log_every > 0, "train.log_every", train.log_every, "1 or more")?;
         for (key, steps) in [
             ("train.steps", Some(train.steps)),

@@ -60,6 +60,10 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Batches whose gradients are averaged into one step.
     pub gradient_accumulation_steps: usize,
+    /// Images that a worker takes through the network at once on the CPU, 0 for a whole batch. The sums of a step are added micro-batch
+    /// by micro-batch, so this number changes the last bits of the result; the number of workers does not. Other devices take whole
+    /// batches.
+    pub micro_batch_size: usize,
     /// Learning rate after warm-up.
     pub learning_rate: f64,
     /// The optimiser.
@@ -140,6 +144,7 @@ impl Default for TrainConfig {
             pyramid_weight: 1.0,
             batch_size: 8,
             gradient_accumulation_steps: 1,
+            micro_batch_size: 4,
             learning_rate: 1e-4,
             optimizer: OptimizerKind::AdamW,
             adam_beta1: 0.9,
@@ -175,6 +180,11 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// The number of images in an optimiser step.
+    pub fn images_in_step(&self) -> usize {
+        self.batch_size * self.gradient_accumulation_steps
+    }
+
     /// The settings of the optimiser.
     pub fn optim(&self) -> OptimConfig {
         OptimConfig {

@@ -22,6 +22,7 @@ use burn::tensor::{Device, Gradients, Tensor};
 use pig_nn::{
     control::{ControlNet, Controlled},
     cost::control_flops,
+    dropout::Dropout,
     parameters::{self, name_hash},
     unet::UNet,
 };
@@ -78,8 +79,8 @@ impl Objective for ControlObjective<'_> {
         self.loss_of(&self.network(control), batch, false)
     }
 
-    fn gradients(&self, control: &ControlNet, batch: &Batch, step: u64) -> (f32, Gradients) {
-        let network = self.network(control).in_training(self.context.config.train.seed, step);
+    fn gradients(&self, control: &ControlNet, batch: &Batch, dropout: Dropout) -> (f32, Gradients) {
+        let network = self.network(control).in_training(dropout);
         let loss = self.loss_of(&network, batch, true);
         let gradients = loss.backward();
         (loss.inner().into_scalar(), gradients)

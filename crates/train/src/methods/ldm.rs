@@ -33,6 +33,7 @@ use pig_data::PreparedSet;
 use pig_diffusion::noise::{NoiseSource, Stream};
 use pig_nn::{
     autoencoder::{Autoencoder, area_mean},
+    dropout::Dropout,
     network::Network,
     ops::upsample_nearest_2x,
     pass::Precision,
@@ -93,7 +94,7 @@ impl Objective for AutoencoderObjective<'_> {
         self.loss_of(network, batch, false)
     }
 
-    fn gradients(&self, network: &Autoencoder, batch: &Batch, _step: u64) -> (f32, Gradients) {
+    fn gradients(&self, network: &Autoencoder, batch: &Batch, _dropout: Dropout) -> (f32, Gradients) {
         let loss = self.loss_of(network, batch, true);
         let gradients = loss.backward();
         (loss.inner().into_scalar(), gradients)

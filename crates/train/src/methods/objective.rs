@@ -9,7 +9,10 @@ use burn::{
     tensor::{Device, Gradients, Tensor},
 };
 use pig_diffusion::{schedule::Schedule, timesteps::Timesteps};
-use pig_nn::parameters::{self, name_hash};
+use pig_nn::{
+    dropout::Dropout,
+    parameters::{self, name_hash},
+};
 use std::path::Path;
 
 /// What all networks of a run share.
@@ -26,9 +29,9 @@ pub struct Context<'a> {
 }
 
 /// The training objective of a network: its kind, its initial weights and its loss.
-pub trait Objective {
+pub trait Objective: Sync {
     /// The kind of network.
-    type Network: Module;
+    type Network: Module + Sync;
 
     /// Which network is trained.
     fn role(&self) -> Role;
@@ -47,8 +50,9 @@ pub trait Objective {
     /// The mean loss of `batch` in evaluation, `[1]`.
     fn loss(&self, network: &Self::Network, batch: &Batch) -> Tensor<1>;
 
-    /// The mean loss of `batch` in training, and its gradients. `step` keys the random draws of the networks.
-    fn gradients(&self, network: &Self::Network, batch: &Batch, step: u64) -> (f32, Gradients);
+    /// The mean loss of `batch` in training, and its gradients. The mean runs over samples that do not depend on each other, so the
+    /// gradient of a batch is the mean of those of its parts.
+    fn gradients(&self, network: &Self::Network, batch: &Batch, dropout: Dropout) -> (f32, Gradients);
 
     /// Whether the loss depends on a timestep. If so, it is validated by quarter of the timesteps.
     fn is_timed(&self) -> bool {

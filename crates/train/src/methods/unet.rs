@@ -9,11 +9,11 @@ use crate::{
     role::Role,
 };
 use burn::tensor::{Device, Gradients, Tensor};
-use pig_nn::{network::Network, unet::UNet};
+use pig_nn::{dropout::Dropout, network::Network, unet::UNet};
 use std::fmt::Debug;
 
 /// What a method's U-Net learns. It is used as a trait object, so that the trainer is compiled once for all U-Nets.
-pub trait Learner: Debug {
+pub trait Learner: Debug + Sync {
     /// The network.
     fn role(&self) -> Role;
 
@@ -82,9 +82,9 @@ impl Objective for UNetObjective<'_> {
         self.learner.loss(&network, self.context, batch, false)
     }
 
-    fn gradients(&self, unet: &UNet, batch: &Batch, step: u64) -> (f32, Gradients) {
+    fn gradients(&self, unet: &UNet, batch: &Batch, dropout: Dropout) -> (f32, Gradients) {
         let (config, train) = (self.context.config, &self.context.config.train);
-        let network = Network::training(unet, config.unet(self.role()), train.seed, step)
+        let network = Network::training(unet, config.unet(self.role()), dropout)
             .with_precision(train.precision)
             .with_gradient_checkpointing(train.gradient_checkpointing)
             .on_volumes(config.volume());

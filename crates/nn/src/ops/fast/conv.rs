@@ -3,7 +3,7 @@
 use super::{
     Operation,
     buffer::{Value, as_bf16, as_f32, beside, buffer, buffer_like, recycle, tensor, values, values_of},
-    packed::{Packing, forward_weights},
+    packed::{Keeping, Packing},
     quaternary, ternary,
 };
 use crate::{ops::ConvGeometry, precision::Precision};
@@ -93,7 +93,7 @@ pub(in crate::ops) fn linear<const D: usize>(
 }
 
 /// How a convolution is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Method {
     /// Direct sums in `f32`.
     F32,
@@ -183,17 +183,17 @@ impl Conv {
         }
     }
 
-    /// The packed weights; they are kept for the next pass.
-    fn kept_weights(&self, weight: &FlexTensor) -> Arc<Weights> {
+    /// The packed weights, which may be kept for another pass.
+    fn weights(&self, keeping: Keeping, weight: &FlexTensor) -> Arc<Weights> {
         let channels = [self.size.out_channels, self.size.in_channels];
         let packing = Packing::Conv { channels, kernel: self.size.kernel, method: self.method() };
-        forward_weights(packing, weight, |weight| self.pack(weight))
+        keeping.weights(packing, weight, |weight| self.pack(weight))
     }
 
     /// The result, if no gradient will be needed.
     fn infer(&self, x: &FlexTensor, weight: &FlexTensor, extras: Extras) -> FlexTensor {
         let x = self.readable(x);
-        let y = self.run(&x, &self.kept_weights(weight), extras);
+        let y = self.run(&x, &self.weights(Keeping::without_gradients(), weight), extras);
         recycle(x);
         y
     }
@@ -201,17 +201,25 @@ impl Conv {
     /// The result, and the data for the backward pass.
     fn forward(&self, x: &FlexTensor, weight: FlexTensor, extras: Extras) -> (FlexTensor, [FlexTensor; 2]) {
         let x = self.readable(x);
-        (self.run(&x, &self.pack(values(&weight)), extras), [x, weight])
+        (self.run(&x, &self.weights(Keeping::in_training(), &weight), extras), [x, weight])
     }
 
-    fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
+    fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor, keeping: Keeping) -> FlexTensor {
         let (level, conv, mut dx) = (Level::best(), &self.size, buffer_like(x));
-        let weight = values(weight);
+        let channels = [conv.out_channels, conv.in_channels];
+        let packing = Packing::ConvBackward { channels, kernel: conv.kernel, method: self.method() };
         match self.method() {
-            Method::F32 => conv.backward_data(level, values(dy), &conv.pack_backward(weight), &mut dx),
-            Method::Bf16 => conv.backward_data::<Bf16>(level, values_of(dy), &conv.pack_backward(weight), &mut dx),
+            Method::F32 => {
+                let weights = keeping.weights(packing, weight, |weight| conv.pack_backward::<f32>(weight));
+                conv.backward_data(level, values(dy), &weights, &mut dx);
+            }
+            Method::Bf16 => {
+                let weights = keeping.weights(packing, weight, |weight| conv.pack_backward::<Bf16>(weight));
+                conv.backward_data(level, values_of(dy), &weights, &mut dx);
+            }
             Method::Winograd => {
-                conv.backward_data_winograd(level, values(dy), &conv.pack_backward_winograd(level, weight), &mut dx);
+                let weights = keeping.weights(packing, weight, |weight| conv.pack_backward_winograd(level, weight));
+                conv.backward_data_winograd(level, values(dy), &weights, &mut dx);
             }
         }
         tensor(dx, x.shape())
@@ -235,8 +243,9 @@ impl Conv {
     /// The gradients of x, weight and bias. They are computed in parallel, because each has a part that runs on one thread.
     fn gradients(&self, [x, weight]: &[FlexTensor; 2], dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let dy = if self.method() == Method::Bf16 { as_bf16(dy) } else { dy.clone() };
+        let keeping = Keeping::in_training();
         let (dx, parameters) = rayon::join(
-            || tracked[0].then(|| self.input_gradient(x, weight, &dy)),
+            || tracked[0].then(|| self.input_gradient(x, weight, &dy, keeping)),
             || (tracked[1] || tracked[2]).then(|| self.parameter_gradients(x, weight, &dy)),
         );
         recycle(dy);
@@ -336,12 +345,12 @@ impl Operation<4> for ConvConcat {
     type Saved = [FlexTensor; 3];
 
     fn forward(&self, [a, b, weight, bias]: [FlexTensor; 4]) -> (FlexTensor, Self::Saved) {
-        let (y, [a, b]) = self.run([a, b], &self.0.pack(values(&weight)), &bias);
+        let (y, [a, b]) = self.run([a, b], &self.0.weights(Keeping::in_training(), &weight), &bias);
         (y, [a, b, weight])
     }
 
     fn infer(&self, [a, b, weight, bias]: [FlexTensor; 4]) -> FlexTensor {
-        let (y, x) = self.run([a, b], &self.0.kept_weights(&weight), &bias);
+        let (y, x) = self.run([a, b], &self.0.weights(Keeping::without_gradients(), &weight), &bias);
         x.into_iter().for_each(recycle);
         y
     }

@@ -1,0 +1,104 @@
+//! The gradient of one optimiser step, computed by workers.
+
+use crate::{
+    batch::{Batch, Batches},
+    config::TrainConfig,
+    methods::objective::Objective,
+    workers::{Workers, parts, threads_of_workers},
+};
+use burn::module::Module;
+use pig_nn::{dropout::Dropout, ops::sharing_weights};
+use pig_optim::{
+    Updates,
+    host::{added, collected},
+};
+use std::ops::Range;
+
+/// The number of samples that go through a network at once. `micro_batch` is that of the training's state: 0 stands for a whole batch, and
+/// so does `None`, of trainings that began before batches were divided. Devices other than the CPU take whole batches, because
+/// they are fast only with many samples.
+pub fn samples_at_once(updates: &Updates, micro_batch: Option<usize>, batch: usize) -> usize {
+    match micro_batch {
+        Some(size) if size > 0 && updates.is_on_host() => size,
+        Some(_) | None => batch,
+    }
+}
+
+/// The number of images that are in work at the same time on the CPU with so many threads: what their layers keep for the backward pass
+/// is in memory together.
+pub fn images_in_work(train: &TrainConfig, threads: usize) -> usize {
+    let size = if train.micro_batch_size == 0 { train.batch_size } else { train.micro_batch_size };
+    let workers = threads_of_workers(threads, train.images_in_step().div_ceil(size)).len();
+    (workers * size).min(train.images_in_step())
+}
+
+/// The workers of a training: one for each part of a step, as far as there are threads. Devices other than the CPU have one.
+pub fn workers_of(train: &TrainConfig, micro_batch: Option<usize>, updates: &Updates) -> Workers {
+    if !updates.is_on_host() {
+        return Workers::default();
+    }
+    let at_once = samples_at_once(updates, micro_batch, train.batch_size);
+    Workers::new(train.images_in_step().div_ceil(at_once))
+}
+
+/// Adds the gradient of the optimiser step `step` to `updates`. Returns the step's loss.
+///
+/// The result is a function of the configuration, the data and the step, whatever the number of workers: the draws of a sample
+/// are keyed by its position, and the parts' gradients are added in a fixed order.
+pub fn add_gradient<O: Objective>(
+    objective: &O,
+    network: &O::Network,
+    batches: &Batches<'_>,
+    (micro_batch, step): (Option<usize>, usize),
+    workers: &Workers,
+    updates: &mut Updates,
+) -> f32 {
+    let train = &objective.context().config.train;
+    let draws = batches.draws(train, step);
+    let parts = parts(draws.len(), samples_at_once(updates, micro_batch, train.batch_size));
+    let share = |part: &Range<usize>| part.len() as f32 / draws.len() as f32;
+    let dropout = |batch: &Batch| match micro_batch {
+        Some(_) => Dropout::of_samples(train.seed, &batch.positions),
+        None => Dropout::of_batch(train.seed, step as u64),
+    };
+    if !updates.is_on_host() {
+        let mut sum = 0.0;
+        for part in &parts {
+            let batch = batches.training(train, &draws, part.clone());
+            let (loss, mut gradients) = objective.gradients(network, &batch, dropout(&batch));
+            updates.accumulate(network, &mut gradients, share(part));
+            sum += share(part) * loss;
+        }
+        return sum;
+    }
+    // Each part needs a graph of its own: Burn keeps graphs that share parameters under one lock. The values are shared.
+    let values = network.valid();
+    let of_part = |index: usize| {
+        let part = &parts[index];
+        let network = values.clone().train();
+        let batch = batches.training(train, &draws, part.clone());
+        let (loss, mut gradients) =
+            sharing_weights(parts.len(), || objective.gradients(&network, &batch, dropout(&batch)));
+        (share(part) * loss, collected(&network, &mut gradients, share(part)))
+    };
+    let sum = workers.sum(parts.len(), |(a, first), (b, second)| (a + b, added(first, second)), of_part);
+    sum.map_or(0.0, |(loss, gradient)| {
+        updates.add(gradient);
+        loss
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_in_work_are_those_of_all_workers() {
+        let train = |batch_size, micro_batch_size| TrainConfig { batch_size, micro_batch_size, ..Default::default() };
+        assert_eq!(images_in_work(&train(8, 2), 2), 4);
+        assert_eq!(images_in_work(&train(8, 2), 16), 8);
+        assert_eq!(images_in_work(&train(8, 0), 2), 8);
+        assert_eq!(images_in_work(&train(3, 2), 2), 3);
+        assert_eq!(images_in_work(&train(2, 100), 4), 2);
+    }
+}
