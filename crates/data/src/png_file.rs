@@ -125,7 +125,10 @@ pub fn read_png(path: &Path) -> Result<StoredPng> {
 
 fn open(path: &Path) -> Result<png::Reader<BufReader<File>>> {
     let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
-    png::Decoder::new(BufReader::new(file)).read_info().map_err(unreadable(path))
+    let mut options = png::DecodeOptions::default();
+    // The text says where a picture comes from, so a damaged text is damage, too.
+    options.set_skip_ancillary_crc_failures(false);
+    png::Decoder::new_with_options(BufReader::new(file), options).read_info().map_err(unreadable(path))
 }
 
 fn unreadable(path: &Path) -> impl Fn(png::DecodingError) -> DataError {

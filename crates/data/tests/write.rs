@@ -129,6 +129,13 @@ fn broken_or_half_pairs_are_not_finished_and_are_written_again() {
         write(&writer, seed);
     }
     assert_eq!(writer.finish().unwrap().pairs, 4);
+    // One flipped bit anywhere, also in the text, is damage.
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 4;
+        std::fs::write(&image, &flipped).unwrap();
+        assert!(!writer.is_finished(2), "byte {at} of {}", bytes.len());
+    }
     for length in 0..bytes.len() {
         std::fs::write(&image, &bytes[..length]).unwrap();
         // Without its closing chunk of 12 bytes a PNG still has every pixel; if more is missing, it does not.
