@@ -93,11 +93,8 @@ fn the_column_of_the_groups_is_found() {
     text(&manifest, "id,site\na,s\nb,s\n");
     let found = discover(dir.path()).unwrap();
     assert_eq!(found.group_source, GroupSource::Image);
-    assert!(
-        found.warnings[0].contains("split is by image") && found.warnings[0].contains("id, site"),
-        "{:?}",
-        found.warnings
-    );
+    let warning = found.split_warning().unwrap();
+    assert!(warning.contains("split is by image") && warning.contains("id, site"), "{warning}");
 }
 
 #[test]

@@ -83,10 +83,10 @@ pub fn check(config: &Config, pairs: usize, device: &Device) -> Result<()> {
 /// The memory in bytes that this process can still get: what the system calls available, or what its control group leaves, if that is
 /// less. Only Linux reports it without a library.
 pub fn available() -> Option<u64> {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let meminfo = pig_files::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let system = line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024;
-    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let groups = pig_files::read_to_string("/proc/self/cgroup").unwrap_or_default();
     Some(limits(&groups, Path::new("/sys/fs/cgroup")).into_iter().fold(system, u64::min))
 }
 
@@ -107,7 +107,7 @@ fn limits(groups: &str, root: &Path) -> Vec<u64> {
         // A limit of a group above counts, too. In a container, the group's own path may not be visible, but the mount is its group.
         let own = mount.join(path.trim_start_matches('/'));
         for folder in own.ancestors().take_while(|folder| folder.starts_with(&mount)) {
-            let number = |file: &str| std::fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
+            let number = |file: &str| pig_files::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
             if let [Some(limit), Some(used)] = files.map(number) {
                 left.push(limit.saturating_sub(used));
             }

@@ -49,22 +49,25 @@ impl Workers {
         let next = AtomicUsize::new(0);
         let results = Mutex::new((0..count).map(|_| None).collect::<Vec<Option<T>>>());
         thread::scope(|scope| {
-            for pool in self.pools.iter().take(count) {
-                scope.spawn(|| {
-                    pool.install(|| {
-                        loop {
-                            let index = next.fetch_add(1, Ordering::Relaxed);
-                            if index >= count {
-                                break;
-                            }
-                            let result = job(index);
-                            results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
+            let work = |pool: &ThreadPool| {
+                pool.install(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        if index >= count {
+                            break;
                         }
-                    });
+                        let result = job(index);
+                        results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
+                    }
                 });
+            };
+            let work = &work;
+            let threads: Vec<_> = self.pools.iter().take(count).map(|pool| scope.spawn(move || work(pool))).collect();
+            for thread in threads {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             }
         });
-        // A panic of a job goes on at the end of the scope, so every result is there.
+        // A panic of a job has gone on by now, so every result is there.
         results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
     }
 
