@@ -45,7 +45,7 @@ pub use discover::{Dataset, GroupSource, Layout, PairEntry};
 pub use error::{DataError, Result};
 pub use part::Part;
 pub use postprocess::{CleanMask, clean_mask};
-pub use preparation::{Pixels, Preparation, PreparedPair};
+pub use preparation::{Conversion, Pixels, Preparation, PreparedPair};
 pub use prepared_set::PreparedSet;
 pub use split::{Splits, crossval_folds, k_folds, split_by_group};
 pub use write::{Finished, GivenFile, PairRecord, PairWriter, Stamp};

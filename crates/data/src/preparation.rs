@@ -150,8 +150,11 @@ impl Preparation {
             source_lesion_pixels: mask.lesion_pixels(),
             mostly_lesion: 2 * mask.lesion_pixels() > mask.data.len(),
             lesion_pixels,
-            from_colour: image.from_colour(),
-            from_gray: image.from_gray(),
+            conversion: match (image.from_colour(), image.from_gray()) {
+                (true, _) => Conversion::ToGray,
+                (_, true) => Conversion::ToColour,
+                _ => Conversion::None,
+            },
             turned: image.turned,
         })
     }
@@ -305,8 +308,8 @@ impl Preparation {
             empty += usize::from(pair.source_lesion_pixels == 0);
             full += usize::from(pair.mask.iter().all(|&value| value > 0.0));
             covered += usize::from(pair.mostly_lesion);
-            from_colour += usize::from(pair.from_colour);
-            from_gray += usize::from(pair.from_gray);
+            from_colour += usize::from(pair.conversion == Conversion::ToGray);
+            from_gray += usize::from(pair.conversion == Conversion::ToColour);
             turned += usize::from(pair.turned);
             if pair.source_lesion_pixels > 0 && pair.lesion_pixels == 0 {
                 set.vanished.push(id.clone());
@@ -337,6 +340,17 @@ impl Preparation {
     }
 }
 
+/// How the number of channels of a file changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conversion {
+    /// It stayed.
+    None,
+    /// Colour was reduced to gray.
+    ToGray,
+    /// Gray was copied to three channels.
+    ToColour,
+}
+
 /// One prepared pair.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedPair {
@@ -350,10 +364,8 @@ pub struct PreparedPair {
     pub mostly_lesion: bool,
     /// Lesion pixels after resizing.
     pub lesion_pixels: usize,
-    /// Whether a colour file was reduced to gray.
-    pub from_colour: bool,
-    /// Whether a gray file was copied to three channels.
-    pub from_gray: bool,
+    /// How the number of channels changed.
+    pub conversion: Conversion,
     /// Whether an orientation tag turned or mirrored the image.
     pub turned: bool,
 }

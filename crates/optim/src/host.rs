@@ -154,7 +154,9 @@ pub fn collected(network: &impl Module, gradients: &mut Gradients, share: f32) -
             let Some(gradient) = param.val().grad_remove(self.gradients) else { return };
             let mut values: Vec<f32> = gradient.into_data().try_into_vec::<f32>().expect("gradients are f32");
             if self.share != 1.0 {
-                values.iter_mut().for_each(|value| *value *= self.share);
+                for value in &mut values {
+                    *value *= self.share;
+                }
             }
             self.found.insert(self.path.join("."), values);
         }

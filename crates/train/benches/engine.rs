@@ -263,6 +263,9 @@ impl Job {
     }
 }
 
+/// The outputs, the loss and the gradients of a part of a batch.
+type Part = (Vec<Tensor<4>>, f32, NamedGradients);
+
 /// Forward pass, mean squared error, backward pass, in the micro-batches of `pig train`: the output, the loss, and the gradients of all
 /// parameters on the host.
 fn gradients(
@@ -283,7 +286,6 @@ fn gradients(
         let gradients = collected(&unet, &mut sharing_weights(parts.len(), || loss.backward()), share);
         (vec![output.inner()], share * loss.inner().into_scalar::<f32>(), gradients)
     };
-    type Part = (Vec<Tensor<4>>, f32, NamedGradients);
     let add = |(a, loss, first): Part, (b, other, second): Part| ([a, b].concat(), loss + other, added(first, second));
     let sum = workers.sum(parts.len(), add, of_part);
     let (outputs, loss, gradients) = sum.expect("a case has samples");

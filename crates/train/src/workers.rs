@@ -48,20 +48,20 @@ impl Workers {
         }
         let next = AtomicUsize::new(0);
         let results = Mutex::new((0..count).map(|_| None).collect::<Vec<Option<T>>>());
-        thread::scope(|scope| {
-            let work = |pool: &ThreadPool| {
-                pool.install(|| {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        if index >= count {
-                            break;
-                        }
-                        let result = job(index);
-                        results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
+        let work = |pool: &ThreadPool| {
+            pool.install(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= count {
+                        break;
                     }
-                });
-            };
-            let work = &work;
+                    let result = job(index);
+                    results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
+                }
+            });
+        };
+        let work = &work;
+        thread::scope(|scope| {
             let threads: Vec<_> = self.pools.iter().take(count).map(|pool| scope.spawn(move || work(pool))).collect();
             for thread in threads {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -140,7 +140,7 @@ fn halves(range: &Range<usize>) -> (Range<usize>, Range<usize>) {
 
 /// The ranges of the tree that contain `index`, from the whole to the value itself.
 fn path_to(index: usize, count: usize) -> Vec<Range<usize>> {
-    let mut path = vec![0..count];
+    let mut path = Vec::from([Range { start: 0, end: count }]);
     while let Some(range) = path.last().filter(|range| range.len() > 1) {
         let (first, rest) = halves(range);
         path.push(if first.contains(&index) { first } else { rest });
