@@ -2,7 +2,7 @@
 //!
 //! An operation on a few samples has too little work for many threads, and parts of every operation run on one thread. Samples do not
 //! depend on each other, so a worker takes some of them through the whole network. What is computed does not depend on the number
-//! of workers: the parts are given by the configuration, and sums are added in the fixed order of [`Tree`].
+//! of workers: the parts are given by the configuration, and sums are added in a fixed order.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::{
@@ -71,7 +71,7 @@ impl Workers {
         results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
     }
 
-    /// The sum of the results of `job` for `0..count`, added in the order of [`Tree`]. `None` if `count` is 0.
+    /// The sum of the results of `job` for `0..count`, added in a fixed order: the first half, rounded up, and the rest, and so on within both. `None` if `count` is 0.
     pub fn sum<T: Send>(
         &self,
         count: usize,
