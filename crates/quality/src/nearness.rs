@@ -45,7 +45,7 @@ impl fmt::Display for Nearness {
     }
 }
 
-/// Compares the pictures of generated pairs with those of real ones, at most [`MOST_PICTURES`] of each. `seed` draws the halves of the
+/// Compares the pictures of generated pairs with those of real ones, a limited number of each. `seed` draws the halves of the
 /// real ones.
 pub fn nearness(pairs: &Measured, seed: u64) -> Result<Nearness> {
     let [height, width] = pairs.size;

@@ -71,7 +71,8 @@ impl Workers {
         results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
     }
 
-    /// The sum of the results of `job` for `0..count`, added in a fixed order: the first half, rounded up, and the rest, and so on within both. `None` if `count` is 0.
+    /// The sum of the results of `job` for `0..count`, added in a fixed order: the first half, rounded up, and the rest, and so on
+    /// within both. `None` if `count` is 0.
     pub fn sum<T: Send>(
         &self,
         count: usize,
