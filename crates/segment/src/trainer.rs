@@ -26,7 +26,7 @@ use pig_optim::{
 use pig_train::{
     Error, Result,
     checkpoint::{Checkpoint, State, Store},
-    gradient::samples_at_once,
+    gradient::{samples_at_once, workers_of},
     meter::{MEASURED_STEPS, Meter, mean},
     metrics_log::{Line, MetricsLog, Validation},
     observer::{Event, Observer, Outcome, note},
@@ -98,11 +98,7 @@ impl<'a> SegmentTrainer<'a> {
         let steps = data.mixture().steps(&file.segment.train);
         let network = Some(network.train());
         let batch = file.segment.train.batch_size;
-        let workers = if optimizer.is_on_host() {
-            Workers::new(batch.div_ceil(samples_at_once(&optimizer, state.micro_batch_size, batch)))
-        } else {
-            Workers::default()
-        };
+        let workers = workers_of((batch, batch), state.micro_batch_size, &optimizer);
         Ok(Self {
             file,
             optim,

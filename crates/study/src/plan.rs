@@ -115,7 +115,7 @@ impl ObjectiveTask for Measurement<'_> {
         let network = objective.start(objective.build(self.device)?);
         let mut optimizer = Updates::new(&config.train.optim(), &network, self.device);
         let mut network = network.train();
-        let workers = workers_of(&config.train, micro_batch, &optimizer);
+        let workers = workers_of((config.train.images_in_step(), config.train.batch_size), micro_batch, &optimizer);
         let mut since = Instant::now();
         for step in 0..=MEASURED_STEPS {
             if step == 1 {

@@ -19,26 +19,31 @@ use std::ops::Range;
 /// they are fast only with many samples.
 pub fn samples_at_once(updates: &Updates, micro_batch: Option<usize>, batch: usize) -> usize {
     match micro_batch {
-        Some(size) if size > 0 && updates.is_on_host() => size,
+        Some(size) if updates.is_on_host() => size_of_part(size, batch),
         Some(_) | None => batch,
     }
+}
+
+/// The number of samples in a part of a step, for a setting in which 0 stands for a whole batch.
+pub fn size_of_part(micro_batch: usize, batch: usize) -> usize {
+    if micro_batch == 0 { batch } else { micro_batch }
 }
 
 /// The number of images that are in work at the same time on the CPU with so many threads: what their layers keep for the backward pass
 /// is in memory together.
 pub fn images_in_work(train: &TrainConfig, threads: usize) -> usize {
-    let size = if train.micro_batch_size == 0 { train.batch_size } else { train.micro_batch_size };
+    let size = size_of_part(train.micro_batch_size, train.batch_size);
     let workers = threads_of_workers(threads, train.images_in_step().div_ceil(size)).len();
     (workers * size).min(train.images_in_step())
 }
 
 /// The workers of a training: one for each part of a step, as far as there are threads. Devices other than the CPU have one.
-pub fn workers_of(train: &TrainConfig, micro_batch: Option<usize>, updates: &Updates) -> Workers {
+/// A step takes `images` samples in batches of `batch`.
+pub fn workers_of((images, batch): (usize, usize), micro_batch: Option<usize>, updates: &Updates) -> Workers {
     if !updates.is_on_host() {
         return Workers::default();
     }
-    let at_once = samples_at_once(updates, micro_batch, train.batch_size);
-    Workers::new(train.images_in_step().div_ceil(at_once))
+    Workers::new(images.div_ceil(samples_at_once(updates, micro_batch, batch)))
 }
 
 /// Adds the gradient of the optimiser step `step` to `updates`. Returns the step's loss.

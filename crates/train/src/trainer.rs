@@ -61,8 +61,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let role = objective.role();
         let store = Store::new(run, role.name());
         let network = objective.build(device)?;
-        let mut state = State::new(role.name());
-        if resume {
+        let (network, optimizer, mut state) = if resume {
             let checkpoint = store.load_last()?;
             let network = parameters::import(network, &checkpoint.model)
                 .map_err(|source| Error::Architecture { path: run.to_owned(), source })?;
@@ -73,30 +72,19 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 advice: "resume with the configuration that the run was started with",
             })?;
             note(observer, format!("{}: continues from step {}", role.name(), checkpoint.state.step));
-            let (network, mut state) = (Some(network.train()), checkpoint.state);
-            bind(&mut state, objective)?;
-            let workers = workers_of(&config.train, state.micro_batch_size, &optimizer);
-            return Ok(Self {
-                objective,
-                optim,
-                sets,
-                device,
-                observer,
-                run,
-                store,
-                network,
-                optimizer,
-                state,
-                workers,
-            });
-        }
-        let network = objective.start(network);
-        let optimizer = Updates::new(&optim, &network, device);
-        state.kept_timesteps = objective.kept_timesteps();
-        state.micro_batch_size = Some(config.train.micro_batch_size);
+            (network, optimizer, checkpoint.state)
+        } else {
+            let network = objective.start(network);
+            let optimizer = Updates::new(&optim, &network, device);
+            let mut state = State::new(role.name());
+            state.kept_timesteps = objective.kept_timesteps();
+            state.micro_batch_size = Some(config.train.micro_batch_size);
+            (network, optimizer, state)
+        };
         bind(&mut state, objective)?;
+        let step = (config.train.images_in_step(), config.train.batch_size);
+        let workers = workers_of(step, state.micro_batch_size, &optimizer);
         let network = Some(network.train());
-        let workers = workers_of(&config.train, state.micro_batch_size, &optimizer);
         Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state, workers })
     }
 

@@ -5,7 +5,7 @@ use anyhow::Context;
 use burn::tensor::{Device, Tensor};
 use pig_device::{Found, KindReport};
 use pig_nn::{config::UNetConfig, cost::forward_flops, parameters, pass::Pass, unet::UNet};
-use pig_train::{Config, workers::threads_of_workers};
+use pig_train::{Config, gradient::size_of_part, workers::threads_of_workers};
 use std::{process::ExitCode, time::Instant};
 
 /// Checks device, threads, codecs and disk, and times one forward pass of the U-Net in the released layout.
@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// The threads of each worker that trains, and of each that samples, with the default configuration.
 fn default_workers(threads: usize) -> (Vec<usize>, Vec<usize>) {
     let config = Config::default();
-    let parts = config.train.images_in_step().div_ceil(config.train.micro_batch_size.max(1));
+    let size = size_of_part(config.train.micro_batch_size, config.train.batch_size);
+    let parts = config.train.images_in_step().div_ceil(size);
     (threads_of_workers(threads, parts), threads_of_workers(threads, config.sample.batch_size))
 }
 
