@@ -22,7 +22,7 @@ pub(crate) use export::{Export, FormatName, SegmentationName};
 pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Reference};
 pub(crate) use prepare::{Inspect, Prepare, Reading};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
-pub(crate) use weights::{KindName, SampleVolume, Weights};
+pub(crate) use weights::{KindName, SampleVolume, WeightPrecision, Weights};
 
 /// Paired image generation: learns from images with lesion masks and makes new annotated pairs.
 ///
@@ -115,7 +115,11 @@ pub(crate) struct Demo {
     /// Number of pairs to make.
     #[arg(long, default_value_t = 64)]
     pub(crate) count: u64,
-    /// A configuration key that overrides the demo's own, such as train.steps=200; may be repeated.
+    /// The minutes that the demo may take: it measures the machine, and trains as many steps as fit.
+    #[arg(long, default_value_t = 6.0, value_parser = factor)]
+    pub(crate) minutes: f64,
+    /// A configuration key that overrides the demo's own, such as model_y.layers_per_block=2; may be repeated. With train.steps or
+    /// train.model_x_steps, --minutes decides nothing.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
 }
@@ -138,6 +142,10 @@ pub(crate) struct Train {
     /// A configuration key, such as train.steps=1000; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
+    /// Multiply every key of [train] that counts optimiser steps, such as train.steps and train.model_x_steps, by this factor: 0.01 for a
+    /// quick look.
+    #[arg(long, value_name = "FACTOR", conflicts_with = "resume", value_parser = factor)]
+    pub(crate) steps_scale: Option<f64>,
     /// Check everything, measure a few steps, and print what the training would cost; write nothing.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
@@ -288,6 +296,14 @@ fn shard(text: &str) -> Result<Shard, String> {
     if shard.index < shard.count { Ok(shard) } else { Err(wrong()) }
 }
 
+/// A factor above 0.
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(factor),
+        _ => Err(format!("{text:?} is not a number above 0, such as 0.01")),
+    }
+}
+
 /// The part that a scheduler assigns: by the task of a Slurm array, or by the index of a Kubernetes indexed job. Kubernetes does not set
 /// the number of parts, so JOB_COMPLETIONS must be set.
 fn scheduler_shard(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, String> {
@@ -343,6 +359,14 @@ mod tests {
         assert_eq!(joined, all);
         assert!(shard("5/5").is_err() && shard("x").is_err());
         assert_eq!(shard("4/5"), Ok(Shard { index: 4, count: 5 }));
+    }
+
+    #[test]
+    fn factors_are_above_zero() {
+        assert_eq!(factor("0.01"), Ok(0.01));
+        for wrong in ["0", "-1", "nan", "inf", "1%"] {
+            assert!(factor(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

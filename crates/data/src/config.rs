@@ -22,6 +22,11 @@ pub struct DataConfig {
     /// Number of slices of a volume, stacked from top to bottom in one picture; each is `size[0] / slices` pixels high. For networks
     /// with three spatial axes (`spatial_dims = 3`). 1 for single pictures.
     pub slices: usize,
+    /// What the networks see: `pixels`, or the coefficients of an orthonormal `haar` transform. With `haar` a network works on a smaller
+    /// grid with more channels, and is so much faster. Noise, losses, guides and results are those of pixels.
+    pub space: SpaceKind,
+    /// Levels of the Haar transform, 1 to 3, with `space = "haar"`: each level halves the sides of the grid.
+    pub haar_levels: usize,
     /// Channels of the prepared images: `"auto"` (3 if most images are in colour, else 1), 1 (colour becomes gray by Rec. 601 luma,
     /// with a warning) or 3 (gray is copied to three channels, with a warning). A run stores the number; a frozen model_y decides it.
     pub channels: Channels,
@@ -58,6 +63,8 @@ impl Default for DataConfig {
         Self {
             size: [64, 64],
             slices: 1,
+            space: SpaceKind::Pixels,
+            haar_levels: 1,
             channels: Channels::Auto,
             intensity: Intensity::Auto,
             window_center: None,
@@ -135,6 +142,17 @@ impl DataConfig {
         }
         Ok(())
     }
+}
+
+/// What networks see of the prepared pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpaceKind {
+    /// The pixels.
+    #[default]
+    Pixels,
+    /// The coefficients of an orthonormal Haar transform.
+    Haar,
 }
 
 /// How raw pixel values map to [-1, 1].

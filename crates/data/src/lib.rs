@@ -40,7 +40,7 @@ pub mod write;
 
 pub use channels::Channels;
 pub use chosen::{Chosen, Source};
-pub use config::{AugmentConfig, DataConfig};
+pub use config::{AugmentConfig, DataConfig, SpaceKind};
 pub use discover::{Dataset, GroupSource, Layout, PairEntry};
 pub use error::{DataError, Result};
 pub use part::Part;

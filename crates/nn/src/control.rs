@@ -9,8 +9,8 @@ use crate::{
     ops::{self, ConvGeometry},
     parameters::{self, ParameterError},
     pass::{Pass, Precision},
+    space::Space,
     unet::{DownBlock, Features, MidBlock, UNet, encoder_stages},
-    volume::Volume,
 };
 use burn::{
     module::Module,
@@ -195,13 +195,15 @@ pub struct Controlled<'a> {
     prediction_type: PredictionType,
     base_pass: Pass,
     control_pass: Pass,
+    space: Space,
 }
 
 impl<'a> Controlled<'a> {
     /// Both networks in evaluation mode.
     pub fn new(base: &'a UNet, control: &'a ControlNet, config: &UNetConfig) -> Self {
         let (base_pass, control_pass) = (Pass::default(), Pass::default());
-        Self { base, control, prediction_type: config.prediction_type, base_pass, control_pass }
+        let space = Space::default();
+        Self { base, control, prediction_type: config.prediction_type, base_pass, control_pass, space }
     }
 
     /// The control network in training mode, with the dropout of its batch; the base stays in evaluation mode.
@@ -219,10 +221,11 @@ impl<'a> Controlled<'a> {
         self
     }
 
-    /// The same networks on volumes.
+    /// The same networks in another space. Their inputs and predictions stay in pixels.
     #[must_use]
-    pub fn on_volumes(mut self, volume: Option<Volume>) -> Self {
-        (self.base_pass.volume, self.control_pass.volume) = (volume, volume);
+    pub fn in_space(mut self, space: Space) -> Self {
+        (self.base_pass.volume, self.control_pass.volume) = (space.volume, space.volume);
+        self.space = space;
         self
     }
 }
@@ -230,8 +233,14 @@ impl<'a> Controlled<'a> {
 impl Denoiser for Controlled<'_> {
     fn predict(&self, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Tensor<4> {
         let times: Vec<f32> = t.iter().map(|&t| network_time(t)).collect();
-        let controls = self.control.forward(noisy.clone(), guide.clone(), &times, &self.control_pass);
-        self.base.forward_embedded(noisy.clone(), &self.base.embed(&times), Some(controls), &self.base_pass)
+        let (noisy, guide) = (self.space.analyse(noisy.clone()), self.space.analyse(guide.clone()));
+        let controls = self.control.forward(noisy.clone(), guide, &times, &self.control_pass);
+        self.space.synthesise(self.base.forward_embedded(
+            noisy,
+            &self.base.embed(&times),
+            Some(controls),
+            &self.base_pass,
+        ))
     }
 
     fn prediction_type(&self) -> PredictionType {

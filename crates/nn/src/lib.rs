@@ -23,6 +23,7 @@ mod precision;
 pub mod recompute;
 pub mod resnet;
 pub mod segmentation;
+pub mod space;
 mod stage;
 pub mod unet;
 pub mod volume;

@@ -6,8 +6,8 @@ use crate::{
     ops,
     pass::{Pass, Precision},
     recompute::Recomputed,
+    space::Space,
     unet::UNet,
-    volume::Volume,
 };
 use burn::tensor::{Gradients, Tensor};
 use pig_diffusion::{
@@ -22,6 +22,7 @@ pub struct Network<'a> {
     unet: &'a UNet,
     prediction_type: PredictionType,
     pass: Pass,
+    space: Space,
     is_guided: bool,
     /// With gradient checkpointing, the forward passes whose gradients are still to be computed.
     recomputed: Option<RefCell<Vec<Recomputed>>>,
@@ -30,7 +31,14 @@ pub struct Network<'a> {
 impl<'a> Network<'a> {
     /// The network in evaluation mode.
     pub fn new(unet: &'a UNet, config: &UNetConfig) -> Self {
-        Self { unet, prediction_type: config.prediction_type, pass: Pass::default(), is_guided: true, recomputed: None }
+        Self {
+            unet,
+            prediction_type: config.prediction_type,
+            pass: Pass::default(),
+            space: Space::default(),
+            is_guided: true,
+            recomputed: None,
+        }
     }
 
     /// The network in training mode, with the dropout of its batch.
@@ -54,10 +62,10 @@ impl<'a> Network<'a> {
         self
     }
 
-    /// The same network on volumes.
+    /// The same network in another space. Its inputs and predictions stay in pixels.
     #[must_use]
-    pub fn on_volumes(mut self, volume: Option<Volume>) -> Self {
-        self.pass.volume = volume;
+    pub fn in_space(mut self, space: Space) -> Self {
+        (self.pass.volume, self.space) = (space.volume, space);
         self
     }
 
@@ -78,6 +86,11 @@ impl<'a> Network<'a> {
         gradients
     }
 
+    /// The noisy input and the guide, or both members of a pair, as the network reads them.
+    fn input(&self, first: &Tensor<4>, second: &Tensor<4>) -> Tensor<4> {
+        ops::concat_channels(self.space.analyse(first.clone()), self.space.analyse(second.clone()))
+    }
+
     fn forward(&self, x: Tensor<4>, t: &[usize]) -> Tensor<4> {
         let times: Vec<f32> = t.iter().map(|&t| network_time(t)).collect();
         let Some(passes) = &self.recomputed else { return self.unet.forward(x, &times, &self.pass) };
@@ -88,10 +101,19 @@ impl<'a> Network<'a> {
     }
 }
 
+impl Network<'_> {
+    /// Splits the output into the predictions of x and y; the channels of y follow those of x.
+    fn split(&self, output: &Tensor<4>, x_t: &Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let x = x_t.dims()[3] * self.space.bands();
+        let part = |from, count| self.space.synthesise(output.clone().narrow(3, from, count));
+        (part(0, x), part(x, output.dims()[3] - x))
+    }
+}
+
 impl Denoiser for Network<'_> {
     fn predict(&self, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Tensor<4> {
-        let input = if self.is_guided { ops::concat_channels(noisy.clone(), guide.clone()) } else { noisy.clone() };
-        self.forward(input, t)
+        let input = if self.is_guided { self.input(noisy, guide) } else { self.space.analyse(noisy.clone()) };
+        self.space.synthesise(self.forward(input, t))
     }
 
     fn prediction_type(&self) -> PredictionType {
@@ -104,7 +126,7 @@ impl JointDenoiser for Network<'_> {
         if self.unet.time_embedding_y.is_some() {
             return self.predict_at(x_t, y_t, t, t);
         }
-        split(&self.forward(ops::concat_channels(x_t.clone(), y_t.clone()), t), x_t, y_t)
+        self.split(&self.forward(self.input(x_t, y_t), t), x_t)
     }
 
     fn prediction_type(&self) -> PredictionType {
@@ -120,13 +142,6 @@ impl IndependentDenoiser for Network<'_> {
             t.iter().map(|&t| if t == 0 { network_time(1) - 1.0 } else { network_time(t) }).collect()
         };
         let time = self.unet.embed_two(&times(t_x), &times(t_y));
-        let joined = ops::concat_channels(x_t.clone(), y_t.clone());
-        split(&self.unet.forward_embedded(joined, &time, None, &self.pass), x_t, y_t)
+        self.split(&self.unet.forward_embedded(self.input(x_t, y_t), &time, None, &self.pass), x_t)
     }
-}
-
-/// Splits the output into the channels of `x_t` and the channels of `y_t`, which follow them.
-fn split(output: &Tensor<4>, x_t: &Tensor<4>, y_t: &Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-    let (x, y) = (x_t.dims()[3], y_t.dims()[3]);
-    (output.clone().narrow(3, 0, x), output.clone().narrow(3, x, y))
 }

@@ -72,10 +72,12 @@ pub struct NearestSection {
 }
 
 /// The content of the page. A section whose list is empty or whose value is `None` is left out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct DemoPage {
     /// Title of the page.
     pub title: String,
+    /// After how many seconds a browser loads the page again; `None` for a page that is finished.
+    pub reload_seconds: Option<u32>,
     /// What the data are, in a few words: "phantom images, not patients".
     pub data: String,
     /// What was run and on which data, one paragraph each; the first paragraph is emphasised.
@@ -103,7 +105,7 @@ pub struct DemoPage {
 impl DemoPage {
     /// The page as text.
     pub fn render(&self) -> Result<String, ReportError> {
-        let mut page = Page::begin(&self.title);
+        let mut page = Page::begin_reloading(&self.title, self.reload_seconds);
         if !self.data.is_empty() {
             page.add(format_args!("<p class=\"data\">Data: {}</p>\n", escape(&self.data)));
         }
@@ -141,11 +143,18 @@ pub(crate) struct Page(String);
 impl Page {
     /// Begins a page with its styles and title; the content follows.
     pub(crate) fn begin(title: &str) -> Self {
+        Self::begin_reloading(title, None)
+    }
+
+    /// As [`begin`](Self::begin), for a page that a browser loads again after some seconds.
+    fn begin_reloading(title: &str, seconds: Option<u32>) -> Self {
         let title = escape(title);
+        let reload =
+            seconds.map_or(String::new(), |seconds| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\"/>"));
         Self(format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
-             <meta name=\"color-scheme\" content=\"light dark\"/><title>{title}</title>\
+             <meta name=\"color-scheme\" content=\"light dark\"/>{reload}<title>{title}</title>\
              <style>{PAGE_STYLE}{CHART_STYLE}</style></head>\n<body><main>\n<h1>{title}</h1>\n"
         ))
     }

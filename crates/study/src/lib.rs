@@ -12,3 +12,4 @@ pub mod experiments;
 pub mod plan;
 pub mod report;
 mod showcase;
+pub mod starter;

@@ -11,10 +11,13 @@ use pig_report::{
 use pig_train::{
     Result,
     evaluate::{PlainPair, written_image, written_pair},
+    loaded::LoadedRun,
     pictures::{pair_picture, real_pictures},
 };
 use std::path::Path;
 
+/// Pairs in a row of a sheet of generated pairs.
+const SHEET_COLUMNS: usize = 6;
 /// Number of nearest neighbours on a page.
 const NEIGHBOURS: usize = 12;
 
@@ -47,16 +50,25 @@ pub(crate) fn sheet(
     titles: [&str; 2],
     columns: usize,
 ) -> Result<Canvas> {
-    let drawn: Result<Vec<PairPicture>> = generated
-        .iter()
-        .take(count)
-        .map(|one| pair_picture(&one.image, one.pair.mask.clone(), real.size, real.channels, one.name.clone()))
-        .collect();
     let sections = [
         Section { title: titles[0].to_owned(), pairs: real_pictures(real, count)? },
-        Section { title: titles[1].to_owned(), pairs: drawn? },
+        Section { title: titles[1].to_owned(), pairs: pictures(generated, count, real.size, real.channels)? },
     ];
     Ok(contact_sheet(&sections, &SheetStyle { columns, ..SheetStyle::default() })?)
+}
+
+/// A contact sheet of generated pairs alone, with outlines.
+pub(crate) fn generated_sheet(generated: &[Generated], run: &LoadedRun, title: &str) -> Result<Canvas> {
+    let (size, channels) = (run.config.data.size, run.config.data.channels.count());
+    let pairs = pictures(generated, generated.len(), size, channels)?;
+    let sections = [Section { title: title.to_owned(), pairs }];
+    Ok(contact_sheet(&sections, &SheetStyle { columns: SHEET_COLUMNS, ..SheetStyle::default() })?)
+}
+
+/// The first `count` generated pairs with their names.
+fn pictures(generated: &[Generated], count: usize, size: [usize; 2], channels: usize) -> Result<Vec<PairPicture>> {
+    let drawn = |one: &Generated| pair_picture(&one.image, one.pair.mask.clone(), size, channels, one.name.clone());
+    generated.iter().take(count).map(drawn).collect()
 }
 
 /// Mask areas and intensities, real against generated.

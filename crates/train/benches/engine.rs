@@ -39,6 +39,7 @@ use pig_optim::{
 use pig_train::{
     config::TrainConfig,
     role::Role,
+    sampler::samples_at_once,
     workers::{Workers, parts},
 };
 use pig_weights::{Array, StateDict};
@@ -305,7 +306,8 @@ fn one_step(
     schedule: &Schedule,
     workers: &Workers,
 ) -> Vec<(Tensor<4>, Tensor<4>)> {
-    let parts = parts(case.batch, case.batch.div_ceil(workers.count()));
+    let [_, height, width, _] = x.dims();
+    let parts = parts(case.batch, samples_at_once(case.batch, height * width, workers));
     workers.map(parts.len(), |index| {
         let part = parts[index].clone();
         let rows = |tensor: &Tensor<4>| tensor.clone().narrow(0, part.start, part.len());

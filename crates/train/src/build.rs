@@ -21,20 +21,19 @@ pub(crate) fn build_control(config: &Config, device: &Device) -> Result<ControlN
 
 /// Channels of the noisy image and of the mask.
 pub(crate) fn control_channels(config: &Config) -> [usize; 2] {
-    [config.data.channels.count(), 1]
+    [config.data.channels.count(), 1].map(|channels| config.space(Role::Control).bands() * channels)
 }
 
 /// The U-Net of `role` with weights of zero.
 pub(crate) fn build_unet(config: &Config, role: Role, device: &Device) -> Result<UNet> {
-    let unet = UNet::new(config.unet(role), role.channels(config.grid(role).1), device)?;
+    let unet = UNet::new(config.unet(role), config.unet_channels(role), device)?;
     let has_two_times = role == Role::Joint && config.train.noise_levels == NoiseLevels::Independent;
     Ok(if has_two_times { unet.with_second_time(config.unet(role)) } else { unet })
 }
 
 /// Floating-point operations of one image's forward pass through the U-Net of `role`.
 pub(crate) fn unet_flops(config: &Config, role: Role) -> f64 {
-    let (_, channels) = config.grid(role);
-    forward_flops(config.unet(role), role.channels(channels), config.extent(role))
+    forward_flops(config.unet(role), config.unet_channels(role), config.extent(role))
 }
 
 /// Floating-point operations of one image through the autoencoder's encoder and decoder.
@@ -44,8 +43,7 @@ pub(crate) fn latent_flops(config: &Config) -> [f64; 2] {
 
 /// Values that the U-Net of `role`, or the base of its control network, keeps of one image for the backward pass, at least.
 pub(crate) fn unet_values(config: &Config, role: Role) -> f64 {
-    let (_, channels) = config.grid(role);
-    forward_values(config.unet(role), role.channels(channels), config.extent(role))
+    forward_values(config.unet(role), config.unet_channels(role), config.extent(role))
 }
 
 /// Values that the autoencoder's encoder and decoder keep of one image for the backward pass, at least.

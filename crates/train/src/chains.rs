@@ -122,7 +122,7 @@ impl<'a> Chains<'a> {
     pub(crate) fn network<'n>(&self, unet: &'n UNet, role: Role) -> Network<'n> {
         Network::new(unet, self.config.unet(role))
             .with_precision(self.config.sample.precision)
-            .on_volumes(self.config.volume())
+            .in_space(self.config.space(role))
     }
 
     /// `denoiser` with classifier-free guidance of scale `sample.guidance_scale`, and [`clipped`](Self::clipped).

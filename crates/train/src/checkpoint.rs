@@ -2,8 +2,9 @@
 
 use crate::{Error, Result, mark::Mark};
 use burn::module::Module;
+use half::bf16;
 use pig_files::sha256;
-use pig_nn::parameters;
+use pig_nn::{parameters, pass::Precision};
 use pig_optim::{LearningRate, Updates};
 use pig_weights::{Array, StateDict};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -160,6 +161,33 @@ impl Store {
         self.prune()
     }
 
+    /// Writes averaged weights alone, as the only checkpoint, which can be sampled but not trained further. Returns the SHA-256 of their
+    /// file. `frozen_sha256` is that of the frozen network that these weights learned from, if they did.
+    pub(crate) fn save_averaged(
+        &self,
+        (state, averaged): (&State, &StateDict),
+        precision: Precision,
+        frozen_sha256: Option<String>,
+    ) -> Result<String> {
+        let name = name_of(state.step);
+        let bytes = serialise_as(precision, &self.folder.join(&name).join(EMA), averaged)?;
+        let hash = sha256(&bytes);
+        let state = State {
+            frozen_sha256,
+            unlogged: Vec::new(),
+            sha256: BTreeMap::from([(EMA.to_owned(), hash.clone())]),
+            ..state.clone()
+        };
+        pig_files::create_folder(&self.folder, |store| {
+            let folder = store.join(&name);
+            std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
+            pig_files::write(&folder.join(EMA), &bytes)?;
+            state.write(&folder.join(STATE))?;
+            point(store, LAST, &name)
+        })?;
+        Ok(hash)
+    }
+
     /// Whether nothing lies in the folder.
     fn is_new(&self) -> bool {
         std::fs::read_dir(&self.folder).map_or(true, |mut entries| entries.next().is_none())
@@ -261,6 +289,10 @@ impl Store {
     /// The newest checkpoint. Without a valid one this is an error, never a fresh start.
     pub fn load_last(&self) -> Result<Checkpoint> {
         let (folder, state) = self.last()?;
+        if !state.sha256.contains_key(OPTIMIZER) {
+            let pruned = "it holds averaged weights alone (pig weights prune), so that it can be sampled but not trained further";
+            return Err(Error::NoCheckpoint { path: folder, network: self.network, reason: Some(pruned.to_owned()) });
+        }
         let arrays = |file| read_checked(&folder, file, &state).map_err(|error| self.invalid(&error));
         Ok(Checkpoint { model: arrays(MODEL)?, ema: arrays(EMA)?, optimizer: arrays(OPTIMIZER)?, state })
     }
@@ -371,10 +403,19 @@ fn read_checked(folder: &Path, file: &str, state: &State) -> Result<StateDict> {
 
 /// Arrays as safetensors; `path` is for messages.
 pub(crate) fn serialise(path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
-    let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = arrays
-        .iter()
-        .map(|(name, array)| (name, &array.shape, array.values.iter().flat_map(|value| value.to_le_bytes()).collect()))
-        .collect();
+    serialise_as(Precision::F32, path, arrays)
+}
+
+/// Arrays as safetensors in this precision, in which values are rounded to the nearest.
+fn serialise_as(precision: Precision, path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
+    let (dtype, encode): (Dtype, fn(&[f32]) -> Vec<u8>) = match precision {
+        Precision::F32 => (Dtype::F32, |values| values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        Precision::Bf16 => {
+            (Dtype::BF16, |values| values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect())
+        }
+    };
+    let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> =
+        arrays.iter().map(|(name, array)| (name, &array.shape, encode(&array.values))).collect();
     let failed = |error: safetensors::SafeTensorError| Error::BadFile {
         path: path.to_owned(),
         problem: error.to_string(),
@@ -382,20 +423,21 @@ pub(crate) fn serialise(path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
     };
     let mut views = Vec::new();
     for (name, shape, bytes) in &bytes {
-        views.push((name.as_str(), TensorView::new(Dtype::F32, (*shape).clone(), bytes).map_err(failed)?));
+        views.push((name.as_str(), TensorView::new(dtype, (*shape).clone(), bytes).map_err(failed)?));
     }
     safetensors::serialize(views, None).map_err(failed)
 }
 
-/// Arrays of f32 from safetensors.
+/// Arrays of f32 or bf16 from safetensors.
 pub(crate) fn deserialise(bytes: &[u8]) -> std::result::Result<StateDict, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let mut arrays = StateDict::new();
     for (name, view) in file.tensors() {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("{name} is {:?}, expected F32", view.dtype()));
-        }
-        let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let values = match view.dtype() {
+            Dtype::F32 => view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            Dtype::BF16 => view.data().chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+            other => return Err(format!("{name} is {other:?}, expected F32 or BF16")),
+        };
         arrays.insert(name, Array { shape: view.shape().to_vec(), values });
     }
     Ok(arrays)

@@ -32,6 +32,7 @@ pub mod networks;
 pub mod observer;
 pub mod pictures;
 pub mod preview;
+pub mod pruned;
 pub mod role;
 pub mod run_data;
 pub mod run_dir;

@@ -17,7 +17,7 @@ use pig_report::{Section, SheetStyle, canvas::SYNTHETIC, contact_sheet};
 use std::path::{Path, PathBuf};
 
 /// Pairs in a preview.
-const PAIRS: usize = 8;
+pub const PAIRS: usize = 8;
 /// Maximum number of sampling steps of a preview.
 const STEPS: usize = 50;
 

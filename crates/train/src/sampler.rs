@@ -11,9 +11,22 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_diffusion::{noise::Stream, pair::Turn, schedule::Schedule, timesteps::Timesteps};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
-/// What is called with the timestep of every turn of a sampling, from any thread.
+/// The pixels that a worker takes through the networks at once, unless one sample has more: two samples of 64 x 64. More would take more
+/// memory without being faster.
+const PIXELS_AT_ONCE: usize = 2 * 64 * 64;
+
+/// How many of `count` samples with so many pixels a worker takes through the networks at once on the CPU.
+pub fn samples_at_once(count: usize, pixels: usize, workers: &Workers) -> usize {
+    let most = (PIXELS_AT_ONCE / pixels.max(1)).max(1);
+    count.div_ceil(workers.count()).min(most)
+}
+
+/// What is called with the timestep of a turn of a sampling, from any thread.
 pub type Watch<'w> = dyn FnMut(usize) + Send + 'w;
 
 /// Samples pairs, or the part of a pair that the method makes.
@@ -80,7 +93,7 @@ impl<'a> Sampler<'a> {
         self.chains.start_size(stream)
     }
 
-    /// Samples what the method makes from `given`. `watch` is called with the timestep of every turn. On the CPU the samples are divided
+    /// Samples what the method makes from `given`. `watch` is called as often as a chain has turns, with the timestep of the turn. On the CPU the samples are divided
     /// among workers; their number changes no sample.
     ///
     /// # Errors
@@ -89,12 +102,14 @@ impl<'a> Sampler<'a> {
         // A recorder sees the samples of a batch together, and other devices are fast only with many samples.
         let is_whole = self.chains.is_recorded() || !self.chains.is_on_host();
         let workers = if is_whole { Workers::default() } else { Workers::new(ids.len()) };
-        let parts = parts(ids.len(), ids.len().div_ceil(workers.count()));
-        let watch = Mutex::new(watch);
+        let [height, width, _] = self.chains.start_size(Stream::Y);
+        let at_once = if is_whole { ids.len() } else { samples_at_once(ids.len(), height * width, &workers) };
+        let parts = parts(ids.len(), at_once);
+        let (watch, turns) = (Mutex::new(watch), AtomicUsize::new(0));
         let made = workers.map(parts.len(), |index| {
-            // The workers take their turns at about the same time, so one speaks for all.
+            // All parts together tell as many turns as one part has, spread over the whole sampling.
             let mut told = |t| {
-                if index == 0 {
+                if (turns.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(parts.len()) {
                     let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
                     watch(t);
                 }

@@ -24,6 +24,11 @@ pub(crate) enum Weights {
     /// U-Nets become UNet2DModel, or UNet2DConditionModel if the middle has one block; autoencoders become AutoencoderKL, and control
     /// networks ControlNetModel. A model that its class cannot represent is refused.
     Export(ExportWeights),
+    /// Write a run with its averaged weights alone: for sampling and to be shared, not to be trained further.
+    ///
+    /// Configuration, split, provenance, losses and the model card stay; checkpoints' other weights, previews and the place of the data go.
+    /// splits.json names pairs and patients by id: look at it before you share a run.
+    Prune(Prune),
     /// Make one volume for a mask with imported networks of three axes, such as MAISI's.
     SampleVolume(SampleVolume),
 }
@@ -97,6 +102,29 @@ pub(crate) struct Verify {
     /// The network to use from a run that has several, such as model_y.
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
+}
+
+/// `pig weights prune`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prune {
+    /// The run directory of a finished training.
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// The folder to write, new or empty.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The floating-point type of the weights; bf16 takes half of the space and rounds them to 8 significant bits.
+    #[arg(long, value_enum, default_value = "bf16")]
+    pub(crate) precision: WeightPrecision,
+}
+
+/// A floating-point type of stored weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightPrecision {
+    /// 32 bits, as trained.
+    F32,
+    /// 16 bits, with the exponents of 32.
+    Bf16,
 }
 
 /// `pig weights export`.

@@ -15,6 +15,7 @@ pub(crate) fn run(args: &Args, asked: &Demo) -> anyhow::Result<ExitCode> {
         out: asked.out.clone(),
         patients: asked.patients as usize,
         count: asked.count,
+        minutes: asked.minutes,
         sets: asked.sets.clone(),
     };
     let summary = demo(&request, &device(args)?, &Terminal::new(args)?)?;

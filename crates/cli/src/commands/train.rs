@@ -27,6 +27,9 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
         return ended(args, run, training::resume(run, train.data.as_deref(), &device, &terminal)?);
     }
     let mut config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load()?;
+    if let Some(factor) = train.steps_scale {
+        config.train = config.train.with_steps_scaled(factor);
+    }
     // clap requires both without --resume.
     let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
     let (data, out) = (path(&train.data), path(&train.out));

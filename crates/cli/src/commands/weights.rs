@@ -1,15 +1,19 @@
 //! `pig weights`.
 
 use crate::{
-    args::{Args, KindName, SampleVolume, Weights},
+    args::{Args, KindName, SampleVolume, WeightPrecision, Weights},
     terminal::device,
 };
-use pig_train::imported::{
-    Model, ModelKind,
-    export::export,
-    import::{Request, Summary, import},
-    verify::{Difference, verify},
-    volume,
+use pig_nn::pass::Precision;
+use pig_train::{
+    imported::{
+        Model, ModelKind,
+        export::export,
+        import::{Request, Summary, import},
+        verify::{Difference, verify},
+        volume,
+    },
+    pruned::{Pruned, prune},
 };
 use std::process::ExitCode;
 
@@ -47,6 +51,27 @@ pub(crate) fn run(args: &Args, command: &Weights) -> anyhow::Result<ExitCode> {
             Ok(if equal { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
         Weights::SampleVolume(asked) => sample_volume(args, asked),
+        Weights::Prune(asked) => {
+            let precision = match asked.precision {
+                WeightPrecision::F32 => Precision::F32,
+                WeightPrecision::Bf16 => Precision::Bf16,
+            };
+            let Pruned { before, after } = prune(&asked.run, &asked.out, precision)?;
+            if args.machine.json {
+                let json = serde_json::json!({ "out": asked.out, "bytes_before": before, "bytes_after": after });
+                println!("{}", serde_json::to_string_pretty(&json)?);
+            } else {
+                let megabytes = |bytes: u64| bytes as f64 / 1e6;
+                println!(
+                    "{}: weights of {:.1} MB, where the checkpoints of {} take {:.1} MB",
+                    asked.out.display(),
+                    megabytes(after),
+                    asked.run.display(),
+                    megabytes(before)
+                );
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Weights::Export(asked) => {
             let model = Model::open(&asked.model, asked.network.as_deref())?;
             let class = export(&model, &asked.out)?;

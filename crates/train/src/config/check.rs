@@ -5,7 +5,9 @@ use crate::{
     config::{Conditioning, Config, FrozenCondition, Members, Method},
     role::{NetworkKind, Role},
 };
+use pig_data::{DataConfig, SpaceKind};
 use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
+use pig_nn::space::MOST_HAAR_LEVELS;
 
 /// The largest batch, or other number of things that are made at once.
 pub const MOST_AT_ONCE: usize = 1_000_000;
@@ -29,6 +31,7 @@ impl Config {
         if self.has_latents() {
             self.autoencoder.validate(self.data.slice_size())?;
         }
+        self.check_space()?;
         self.check_volumes()?;
         for role in self.unet_roles() {
             let unet = self.unet(role);
@@ -72,6 +75,38 @@ impl Config {
     /// The networks that `[model_x]` or `[model_y]` describes.
     fn unet_roles(&self) -> impl Iterator<Item = Role> {
         self.roles().iter().copied().filter(|role| role.kind() != NetworkKind::Autoencoder)
+    }
+
+    /// Checks that the pictures consist of whole blocks of the Haar transform, and that the first level of each network has a channel for
+    /// each band that it predicts.
+    fn check_space(&self) -> Result<()> {
+        let levels = self.data.haar_levels;
+        if self.data.space == SpaceKind::Pixels {
+            let expected = "no such key with data.space = \"pixels\"";
+            return require(levels == DataConfig::default().haar_levels, "data.haar_levels", levels, expected);
+        }
+        let pixels = "\"pixels\" with an autoencoder: its latents are a smaller grid already";
+        require(!self.has_latents(), "data.space", "\"haar\"", pixels)?;
+        require_count("data.haar_levels", levels, MOST_HAAR_LEVELS)?;
+        let side = 1 << levels;
+        let ([height, width], slices) = (self.data.slice_size(), self.data.slices);
+        let expected = format!("multiples of {side} with data.haar_levels = {levels}");
+        let size = format!("{height} x {width}");
+        require(height.is_multiple_of(side) && width.is_multiple_of(side), "data.size", size, &expected)?;
+        let are_whole = !self.has_volumes() || slices.is_multiple_of(side);
+        require(are_whole, "data.slices", slices, &format!("a multiple of {side} with data.haar_levels = {levels}"))?;
+        for role in self.unet_roles() {
+            let (unet, [_, predicted]) = (self.unet(role), self.unet_channels(role));
+            let first = unet.block_out_channels.first().copied().unwrap_or(0);
+            // Noise of more channels than the first level has cannot pass through it, and to predict the noise it must.
+            let passes = first >= predicted || unet.prediction_type == PredictionType::Sample;
+            let key = format!("{}.block_out_channels", role.section().key());
+            let expected = format!(
+                "at least {predicted} in the first level with data.haar_levels = {levels}, or prediction_type = \"sample\""
+            );
+            require(passes, &key, first, &expected)?;
+        }
+        Ok(())
     }
 
     /// Checks that all networks have the axes of the data, and that volumes can be halved at every level of the networks.

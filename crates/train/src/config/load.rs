@@ -101,7 +101,33 @@ impl Layers {
         self.over(Table::try_from(settings).unwrap_or_default())
     }
 
+    /// Refuses `--set train.steps=N` where a network has a number of steps of its own below, which would stay as it is.
+    fn check_steps(&self, below: &Table) -> Result<(), ConfigError> {
+        let sets = |key: &str| {
+            self.sets.iter().find(|set| set.split('=').next().is_some_and(|name| name.trim() == format!("train.{key}")))
+        };
+        let Some(steps) = sets("steps") else { return Ok(()) };
+        let train = below.get("train").and_then(Value::as_table);
+        let own = OWN_STEPS.into_iter().filter(|key| sets(key).is_none());
+        let kept: Vec<String> = own.filter_map(|key| Some(format!("train.{key} = {}", train?.get(key)?))).collect();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<&str> = kept.iter().filter_map(|key| key.split(' ').next()).collect();
+        Err(ConfigError::Invalid {
+            place: format!("--set {steps}"),
+            message: format!(
+                "the configuration also gives {}, which this does not change; set {} as well, or give --steps-scale FACTOR to \
+                 `pig train`, which scales all numbers of steps",
+                kept.join(" and "),
+                keys.join(" and ")
+            ),
+            hint: None,
+        })
+    }
+
     fn over<C: DeserializeOwned>(&self, mut table: Table) -> Result<C, ConfigError> {
+        self.check_steps(&table)?;
         for set in &self.sets {
             apply::<C>(&mut table, set)?;
         }
@@ -113,6 +139,9 @@ impl Layers {
         })
     }
 }
+
+/// The keys of `[train]` that give one network a number of steps of its own.
+const OWN_STEPS: [&str; 3] = ["model_x_steps", "base_steps", "autoencoder_steps"];
 
 /// The keys of `[sample]` that have other defaults with `method = "ddpm"`.
 const DDPM_KEYS: [&str; 2] = ["sampler", "num_inference_steps"];
@@ -261,6 +290,28 @@ mod tests {
         assert!(message.starts_with("my.toml:3:") && message.contains("`conditioning`"), "{message}");
         let message = from_text("[trian]\nsteps = 4\n").unwrap_err().to_string();
         assert!(message.starts_with("my.toml:1:") && message.contains("did you mean `train`"), "{message}");
+    }
+
+    /// Overriding `train.steps` alone would leave model_x with the steps of the file.
+    #[test]
+    fn steps_are_set_for_all_networks_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pig.toml");
+        std::fs::write(&file, "[train]\nsteps = 2600\nmodel_x_steps = 1500\n").unwrap();
+        let load = |sets: &[&str]| {
+            Layers { file: Some(file.clone()), sets: sets.iter().map(|&set| set.to_owned()).collect() }.load()
+        };
+        let message = load(&["train.batch_size=4", "train.steps=400"]).unwrap_err().to_string();
+        for part in ["--set train.steps=400", "train.model_x_steps = 1500", "--steps-scale"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let train = load(&["train.steps=400", "train.model_x_steps=300"]).unwrap().train;
+        assert_eq!((train.steps, train.model_x_steps), (400, Some(300)));
+        assert_eq!(load(&["train.model_x_steps=300"]).unwrap().train.steps, 2600);
+        assert_eq!(load(&["train.log_every=3"]).unwrap().train.model_x_steps, Some(1500));
+        // Without a number of its own, model_x takes that of all networks.
+        std::fs::write(&file, "[train]\nsteps = 2600\n").unwrap();
+        assert_eq!(load(&["train.steps=400"]).unwrap().train.steps, 400);
     }
 
     #[test]

@@ -18,9 +18,11 @@ pub use sample::SampleConfig;
 pub use train::{Members, NoiseLevels, TimestepSampling, TrainConfig};
 
 use crate::role::{Role, Section};
-use pig_data::{Channels, DataConfig};
+use pig_data::{Channels, DataConfig, SpaceKind};
 use pig_diffusion::schedule::ScheduleConfig;
-use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, volume::Volume};
+use pig_nn::{
+    autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, space::Space, volume::Volume,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,12 +89,25 @@ impl Config {
         ([slices * height, width], self.autoencoder.latent_channels)
     }
 
-    /// Depth (1 for pictures), height and width of what the U-Net of this role denoises.
+    /// Depth (1 for pictures), height and width of what enters the network of this role: pixels, latents, or Haar coefficients.
     pub fn extent(&self, role: Role) -> [usize; 3] {
         let ([rows, width], _) = self.grid(role);
         // Fewer slices than one latent covers are refused by the check. Until then this must not divide by zero.
         let depth = self.volume().map_or(1, |volume| volume.depth_at(width)).max(1);
-        [depth, rows / depth, width]
+        let side = self.space(role).side();
+        [(depth / side).max(1), rows / depth / side, width / side]
+    }
+
+    /// The space that the network of this role works in. A model that was trained elsewhere works on pixels or latents.
+    pub fn space(&self, role: Role) -> Space {
+        let is_haar = self.data.space == SpaceKind::Haar && !self.is_frozen(role);
+        Space { volume: self.volume(), haar_levels: if is_haar { self.data.haar_levels } else { 0 } }
+    }
+
+    /// Input and output channels of the U-Net of this role; for a control network, those of its base.
+    pub fn unet_channels(&self, role: Role) -> [usize; 2] {
+        let bands = self.space(role).bands();
+        role.channels(self.grid(role).1).map(|channels| bands * channels)
     }
 
     /// Whether the data are volumes.

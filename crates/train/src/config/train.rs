@@ -185,6 +185,43 @@ impl TrainConfig {
         self.batch_size * self.gradient_accumulation_steps
     }
 
+    /// The same training in miniature, or enlarged: every key that counts optimiser steps is multiplied by `factor` and rounded. What is
+    /// not 0 stays at least 1.
+    #[must_use]
+    pub fn with_steps_scaled(mut self, factor: f64) -> Self {
+        let scaled = |steps: usize| if steps == 0 { 0 } else { ((steps as f64 * factor).round() as usize).max(1) };
+        let (all, own) = self.step_counts();
+        for steps in all.into_iter().chain(own.into_iter().flatten()) {
+            *steps = scaled(*steps);
+        }
+        self
+    }
+
+    /// The same training with all numbers of steps of another one.
+    #[must_use]
+    pub fn with_steps_of(mut self, other: &Self) -> Self {
+        let mut other = other.clone();
+        let ((all, own), (theirs, their_own)) = (self.step_counts(), other.step_counts());
+        all.into_iter().zip(theirs).for_each(|(steps, other)| *steps = *other);
+        own.into_iter().zip(their_own).for_each(|(steps, other)| *steps = *other);
+        self
+    }
+
+    /// Every key that counts optimiser steps: those that always have a number, and those of single networks.
+    fn step_counts(&mut self) -> ([&mut usize; 6], [&mut Option<usize>; 3]) {
+        (
+            [
+                &mut self.steps,
+                &mut self.warmup_steps,
+                &mut self.log_every,
+                &mut self.validate_every,
+                &mut self.preview_every,
+                &mut self.checkpoint_every,
+            ],
+            [&mut self.model_x_steps, &mut self.base_steps, &mut self.autoencoder_steps],
+        )
+    }
+
     /// The settings of the optimiser.
     pub fn optim(&self) -> OptimConfig {
         OptimConfig {
@@ -200,5 +237,28 @@ impl TrainConfig {
             ema_decay: self.ema_decay,
             ema_warmup: self.ema_warmup,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_is_scaled_with_all_its_numbers_of_steps() {
+        let whole = TrainConfig {
+            steps: 2600,
+            model_x_steps: Some(1500),
+            warmup_steps: 100,
+            preview_every: 0,
+            ..Default::default()
+        };
+        let part = whole.clone().with_steps_scaled(0.01);
+        assert_eq!((part.steps, part.model_x_steps, part.base_steps), (26, Some(15), None));
+        assert_eq!((part.warmup_steps, part.log_every, part.validate_every, part.preview_every), (1, 1, 5, 0));
+        assert_eq!((part.batch_size, part.learning_rate), (whole.batch_size, whole.learning_rate));
+        assert_eq!(whole.clone().with_steps_scaled(2.0).model_x_steps, Some(3000));
+        assert_eq!(whole.clone().with_steps_scaled(1.0), whole);
+        assert_eq!(part.with_steps_of(&whole), whole);
     }
 }

@@ -106,9 +106,9 @@ fn equal(what: &'static str, found: String, expected: String, advice: &'static s
 
 /// Checks that a model has the channels, the size and the noise levels that `role` needs with `config`.
 pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Result<()> {
-    let ((_, channels), [_, height, width]) = (config.grid(role), config.extent(role));
+    let [_, height, width] = config.extent(role);
     let is_told = role != Role::ModelY || config.model_y.frozen.condition == FrozenCondition::Channels;
-    let expected = if is_told { role.channels(channels) } else { [channels; 2] };
+    let expected = if is_told { config.unet_channels(role) } else { [config.grid(role).1; 2] };
     let describe = |[from, to]: [usize; 2]| format!("{from} in, {to} out");
     equal(
         if role == Role::ModelX { "channels of model_x" } else { "channels of model_y" },

@@ -196,6 +196,14 @@ impl Model {
             expected: network.unwrap_or("one of them").to_owned(),
             advice: "name one of the run's networks with --network",
         })?;
+        if config.space(role).haar_levels > 0 {
+            return Err(Error::BadFile {
+                path: run.path().to_owned(),
+                problem: "its networks read and predict Haar coefficients (data.space = \"haar\"), and a model of its own has no transform"
+                    .to_owned(),
+                advice: "train a run with data.space = \"pixels\" for models that are used elsewhere",
+            });
+        }
         if config.is_frozen(role) {
             return Self::open(&run.path().join(FROZEN_MODEL_Y).join(FROZEN_UNET), None);
         }
@@ -318,7 +326,7 @@ impl Model {
 }
 
 fn own_unet(config: &Config, role: Role) -> UNetDescription {
-    let [in_channels, out_channels] = role.channels(config.grid(role).1);
+    let [in_channels, out_channels] = config.unet_channels(role);
     UNetDescription { in_channels, out_channels, network: config.unet(role).clone(), schedule: config.schedule.clone() }
 }
 

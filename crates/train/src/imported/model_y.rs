@@ -70,7 +70,7 @@ impl ModelY {
             None => Box::new(
                 Network::new(&self.unet, config.unet(Role::ModelY))
                     .with_precision(config.sample.precision)
-                    .on_volumes(config.volume()),
+                    .in_space(config.space(Role::ModelY)),
             ),
         }
     }

@@ -45,6 +45,7 @@ impl ControlObjective<'_> {
         let config = self.context.config;
         Controlled::new(&self.base().network, control, config.unet(Role::Control))
             .with_precision(config.train.precision)
+            .in_space(config.space(Role::Control))
     }
 
     fn loss_of(&self, network: &Controlled<'_>, batch: &Batch, is_training: bool) -> Tensor<1> {
@@ -123,8 +124,11 @@ impl Networks for Steered {
         ids: &[u64],
         watch: &mut dyn FnMut(usize),
     ) -> Option<Samples> {
-        let network = Controlled::new(&self.base, &self.control, chains.config.unet(Role::Control));
-        let network = chains.guided(network.with_precision(chains.config.sample.precision));
+        let config = chains.config;
+        let network = Controlled::new(&self.base, &self.control, config.unet(Role::Control))
+            .with_precision(config.sample.precision)
+            .in_space(config.space(Role::Control));
+        let network = chains.guided(network);
         Some(chains.images_by(&network, masks, ids, None, watch))
     }
 

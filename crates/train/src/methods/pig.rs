@@ -140,7 +140,7 @@ fn condition_of(context: Context<'_>, batch: &Batch, eps_2: &Tensor<4>, training
             let y_t = add_noise(schedule, &batch.images, eps_2, t);
             let guider = Network::new(&model_x.network, config.unet(Role::ModelX))
                 .with_precision(config.train.precision)
-                .on_volumes(config.volume());
+                .in_space(config.space(Role::ModelX));
             let estimate = if config.sample.clip_sample {
                 Clipped(&guider).estimate(schedule, &x_t, &y_t, t)
             } else {

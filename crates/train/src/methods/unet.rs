@@ -78,7 +78,7 @@ impl Objective for UNetObjective<'_> {
     fn loss(&self, unet: &UNet, batch: &Batch) -> Tensor<1> {
         let config = self.context.config;
         let network = Network::new(unet, config.unet(self.role())).with_precision(config.train.precision);
-        let network = self.guided(network.on_volumes(config.volume()));
+        let network = self.guided(network.in_space(config.space(self.role())));
         self.learner.loss(&network, self.context, batch, false)
     }
 
@@ -87,7 +87,7 @@ impl Objective for UNetObjective<'_> {
         let network = Network::training(unet, config.unet(self.role()), dropout)
             .with_precision(train.precision)
             .with_gradient_checkpointing(train.gradient_checkpointing)
-            .on_volumes(config.volume());
+            .in_space(config.space(self.role()));
         let network = self.guided(network);
         let loss = self.learner.loss(&network, self.context, batch, true);
         let gradients = network.backward(&loss);

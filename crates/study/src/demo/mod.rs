@@ -1,0 +1,263 @@
+//! `pig demo`: the whole method on phantom images, without network access or input files, and one page that shows the results.
+
+mod live;
+mod pace;
+mod page;
+
+use crate::{
+    plan::plan,
+    showcase::{self, Generated},
+    starter,
+};
+use burn::tensor::Device;
+use live::Live;
+use pace::{Pace, fitted};
+use page::Material;
+use pig_data::phantom::{PhantomConfig, write_dataset};
+use pig_metrics::agreement::Agreement;
+use pig_report::{DemoPage, Figure, canvas::SYNTHETIC};
+use pig_train::{
+    Config, Error, Result,
+    config::Layers,
+    generation::{Request, generate},
+    loaded::LoadedRun,
+    observer::{Observer, Outcome, note},
+    run_dir::RunDir,
+    training::{resume, train},
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// The settings of the demo, which override the defaults.
+const DEMO: &str = include_str!("../../../../configs/demo.toml");
+
+/// The title of the page, and what its data are.
+const TITLE: &str = "Paired image generation on phantom images";
+const DATA: &str = "phantom images, not patients";
+
+/// The arguments of `pig demo`.
+#[derive(Clone, Debug)]
+pub struct DemoRequest {
+    /// The output folder.
+    pub out: PathBuf,
+    /// Number of phantom patients.
+    pub patients: usize,
+    /// Number of pairs to sample.
+    pub count: u64,
+    /// The minutes that the demo may take; the numbers of training steps follow from them, unless `sets` gives one.
+    pub minutes: f64,
+    /// Settings that override the demo's own, as `key=value`.
+    pub sets: Vec<String>,
+}
+
+/// The result of a demo.
+#[derive(Debug)]
+pub struct DemoSummary {
+    /// Whether the demo finished or was interrupted.
+    pub outcome: Outcome,
+    /// The page.
+    pub page: PathBuf,
+    /// Pair agreement of the generated pairs, if it was measured.
+    pub agreement: Option<Agreement>,
+}
+
+/// The demo's configuration.
+pub fn config(sets: &[String]) -> Result<Config> {
+    let base: Config = toml::from_str(DEMO).map_err(|error| Error::BadFile {
+        path: PathBuf::from("configs/demo.toml"),
+        problem: error.to_string(),
+        advice: "this is a fault of pig; please report it",
+    })?;
+    Ok(Layers { file: None, sets: sets.to_vec() }.over_config(&base)?)
+}
+
+/// Makes the phantom set, shows pairs of the starter model, trains as long as the minutes allow, samples and writes the page. An interrupted
+/// demo continues where it stopped.
+pub fn demo(request: &DemoRequest, device: &Device, observer: &dyn Observer) -> Result<DemoSummary> {
+    let (data, run, pairs) = (request.out.join("data"), request.out.join("run"), request.out.join("pairs"));
+    let page = request.out.join("index.html");
+    let started = Instant::now();
+    let config = config(&request.sets)?;
+    config.check()?;
+    if !config.method.makes_masks() {
+        return Err(Error::Setting {
+            key: "method".to_owned(),
+            found: config.method.word().to_owned(),
+            expected: "\"pig\" or \"joint\" for the demo, because its page shows pairs; for other methods use pig train and pig sample"
+                .to_owned(),
+        });
+    }
+    let stopped = || Ok(DemoSummary { outcome: Outcome::Interrupted, page: page.clone(), agreement: None });
+    make_phantoms(request, &data, observer)?;
+    let Some(starter) = Starter::show(&request.out, request.count, device, observer)? else { return stopped() };
+    let live = Live::new(observer, &page, &run, starter.content(), started);
+    let (trained, pace) = if run.exists() {
+        (continue_run(&run, &config, &request.sets, device, &live)?, None)
+    } else {
+        let (config, pace) = paced(request, config, &data, &run, started, device, &live)?;
+        (train(&config, &data, &run, device, &live)?, pace)
+    };
+    if trained == Outcome::Interrupted {
+        return stopped();
+    }
+    let seeds: Vec<u64> = (0..request.count).collect();
+    let asked = Request { data: Some(data.clone()), ..Request::new(&run, &pairs, &seeds) };
+    let sampled = generate(&asked, device, &live)?;
+    if sampled.outcome == Outcome::Interrupted {
+        return stopped();
+    }
+    let loaded = LoadedRun::open(&run, &[], device)?;
+    let Some(material) = Material::gather(&loaded, &data, &pairs, request.count, device, &live)? else {
+        return stopped();
+    };
+    let minutes = started.elapsed().as_secs_f64() / 60.0;
+    let outlook = pace.map_or_else(String::new, |pace| outlook(&pace, &loaded.config));
+    let [minutes, more] = [format!("this run of the demo took {minutes:.1} minutes"), outlook];
+    material.page(&loaded, sampled.agreement.clone(), &request.out, [&minutes, &more], &starter)?.write(&page)?;
+    Ok(DemoSummary { outcome: Outcome::Finished, page, agreement: sampled.agreement })
+}
+
+/// The configuration with as many steps as fit into the minutes, and how these are used; the configuration as it is if the request says how
+/// many steps there are.
+fn paced(
+    request: &DemoRequest,
+    config: Config,
+    data: &Path,
+    run: &Path,
+    started: Instant,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<(Config, Option<Pace>)> {
+    if gives_steps(&request.sets) {
+        note(observer, "--set gives the number of training steps, so --minutes decides nothing");
+        return Ok((config, None));
+    }
+    let measured = plan(&config, data, run, device, observer)?;
+    let elapsed = started.elapsed().as_secs_f64();
+    let (train, pace) = fitted(&measured, request.minutes, elapsed, request.count as usize);
+    let config = Config { train, ..config };
+    let steps: Vec<String> =
+        config.trained_roles().map(|role| format!("{} steps for {}", config.steps(role), role.name())).collect();
+    note(
+        observer,
+        format!(
+            "this machine trains {:.1} images a second; into {} minutes fit {} of {} images each",
+            pace.images_per_second,
+            request.minutes,
+            steps.join(" and "),
+            config.train.batch_size
+        ),
+    );
+    Ok((config, Some(pace)))
+}
+
+/// Whether settings say how long the networks are trained.
+fn gives_steps(sets: &[String]) -> bool {
+    sets.iter().any(|set| set.split('=').next().is_some_and(|key| key.starts_with("train.") && key.ends_with("steps")))
+}
+
+/// What more time would give.
+fn outlook(pace: &Pace, config: &Config) -> String {
+    let (more, steps) = (3.0 * pace.minutes, config.train.steps as f64);
+    let times = pace.times_in(more);
+    format!(
+        "In these minutes the networks saw {:.1} training images a second. More time makes rounder outlines and finer texture: pig demo \
+         --minutes {more:.0} would train {times:.1} times as long ({:.0} steps of the last network instead of {steps:.0}) on this machine. The pairs of \
+         the starter model show what hours give.",
+        pace.images_per_second,
+        steps * times,
+    )
+}
+
+/// Pairs of the starter model.
+struct Starter(Figure);
+
+impl Starter {
+    /// Makes pairs of the starter model. `None` if the user asked to stop.
+    fn show(out: &Path, count: u64, device: &Device, observer: &dyn Observer) -> Result<Option<Self>> {
+        let (run, pairs) = (out.join("starter"), out.join("starter-pairs"));
+        if !run.exists() {
+            starter::unpack(&run)?;
+        }
+        let seeds: Vec<u64> = (0..count.min(starter::SHOWN)).collect();
+        if generate(&Request::new(&run, &pairs, &seeds), device, observer)?.outcome == Outcome::Interrupted {
+            return Ok(None);
+        }
+        let loaded = LoadedRun::open(&run, &[], device)?;
+        let read = |&seed: &u64| Generated::read(&pairs, seed, &loaded.preparation);
+        let generated: Vec<Generated> = seeds.iter().map(read).collect::<Result<_>>()?;
+        let sheet = showcase::generated_sheet(&generated, &loaded, "starter model")?;
+        sheet.write_png(&out.join("starter-sheet.png"), &[SYNTHETIC])?;
+        let caption = format!(
+            "Not of this training: pairs of the starter model, which is a part of pig. It has the same networks and was trained on phantom images \
+             for {} and {} steps. The pairs are those of the first seeds, in order: pig sample --run starter makes any number of them.",
+            loaded.config.steps(loaded.config.roles()[0]),
+            loaded.config.train.steps
+        );
+        Ok(Some(Self(Figure::new(sheet, caption, "pairs of the starter model with outlined masks"))))
+    }
+
+    /// The page before anything was trained.
+    fn content(&self) -> DemoPage {
+        DemoPage {
+            title: TITLE.to_owned(),
+            data: DATA.to_owned(),
+            summary: vec!["pig learns to make pairs of image and mask from phantom images on this machine now. Until its own pairs are there, \
+                           this page shows those of the starter model."
+                .to_owned()],
+            contact_sheets: vec![self.0.clone()],
+            ..DemoPage::default()
+        }
+    }
+}
+
+fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) -> Result<()> {
+    let manifest = data.join("manifest.csv");
+    if manifest.is_file() {
+        let text = pig_files::read_to_string(&manifest).map_err(Error::io(&manifest, "read"))?;
+        let (found, asked) = (text.lines().count().saturating_sub(1), 2 * request.patients);
+        if found != asked {
+            return Err(Error::BadFile {
+                path: data.to_owned(),
+                problem: format!("holds {found} phantom images of an earlier demo, but {asked} are requested"),
+                advice: "choose another --out, or ask for as many --patients as before",
+            });
+        }
+        note(observer, format!("{}: the phantom images already exist", data.display()));
+        return Ok(());
+    }
+    let phantom = PhantomConfig { patients: request.patients, ..PhantomConfig::default() };
+    observer.event(pig_train::observer::Event::Begin {
+        stage: "phantom".to_owned(),
+        total: 2 * request.patients,
+        done: 0,
+    });
+    write_dataset(&phantom, data, &|done, _| {
+        observer.event(pig_train::observer::Event::Progress { done, message: String::new() });
+    })?;
+    observer.event(pig_train::observer::Event::End);
+    Ok(())
+}
+
+/// Continues the run of an interrupted demo, if the run has the same settings.
+fn continue_run(
+    run: &Path,
+    config: &Config,
+    sets: &[String],
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    let stored = RunDir::open_verified(run)?.config()?;
+    // Without numbers of steps in the settings, those of the run follow from the machine and the minutes when it began.
+    let own = if gives_steps(sets) {
+        config.clone()
+    } else {
+        Config { train: config.train.clone().with_steps_of(&stored.train), ..config.clone() }
+    };
+    if !own.gives(&stored) {
+        return Err(Error::RunExists { path: run.to_owned() });
+    }
+    resume(run, None, device, observer)
+}

@@ -1,0 +1,114 @@
+//! As many training steps as fit into the minutes of a demo, from what the machine does in a few of them.
+
+use crate::plan::{NetworkPlan, Plan};
+use pig_train::{Config, config::TrainConfig, preview};
+
+/// The share of the time that is left free: steps that are measured alone are faster than those of a long training.
+const MARGIN: f64 = 0.1;
+/// Seconds for the pages and for reading what was made.
+const PAGES: f64 = 5.0;
+
+/// How a demo uses its time.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Pace {
+    /// The minutes that were asked for.
+    pub(super) minutes: f64,
+    /// Training images that the networks take in a second, one network after the other.
+    pub(super) images_per_second: f64,
+    /// Seconds that training may take.
+    pub(super) training: f64,
+}
+
+impl Pace {
+    /// What one would get for so many minutes, as a multiple of the training steps now.
+    pub(super) fn times_in(&self, minutes: f64) -> f64 {
+        (self.training + (1.0 - MARGIN) * 60.0 * (minutes - self.minutes)) / self.training
+    }
+}
+
+/// The training of `plan` with all its numbers of steps scaled to end, pairs included, `minutes` after a start that was `elapsed` seconds
+/// ago. `samples` are the pairs that are made in the end.
+pub(super) fn fitted(plan: &Plan, minutes: f64, elapsed: f64, samples: usize) -> (TrainConfig, Pace) {
+    let config = &plan.config;
+    let previews = previews(config);
+    let evaluations = (samples + previews * preview::PAIRS) * config.sample.num_inference_steps;
+    let sampling = evaluations as f64 * forward_seconds(plan);
+    let training = (1.0 - MARGIN) * (60.0 * minutes - elapsed - PAGES - sampling).max(1.0);
+    let whole: f64 = plan.networks.iter().map(|network| network.seconds_a_step * network.cost.steps as f64).sum();
+    let images: usize = plan.networks.iter().map(|network| network.cost.images).sum();
+    let pace = Pace { minutes, images_per_second: images as f64 / whole, training };
+    (config.train.clone().with_steps_scaled(training / whole), pace)
+}
+
+/// Previews of a training; their number does not change when all numbers of steps are scaled.
+fn previews(config: &Config) -> usize {
+    match config.train.preview_every {
+        0 => 0,
+        every => config.train.steps.div_ceil(every),
+    }
+}
+
+/// Seconds of one image's forward pass through all networks. A training step passes forwards once and backwards, which costs twice that, and
+/// forwards through frozen networks.
+fn forward_seconds(plan: &Plan) -> f64 {
+    let batch = plan.config.train.images_in_step() as f64;
+    let of = |NetworkPlan { cost, seconds_a_step }: &NetworkPlan| {
+        seconds_a_step / batch * cost.forward_flops / (3.0 * cost.forward_flops + cost.frozen_flops)
+    };
+    plan.networks.iter().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::NetworkCost;
+    use pig_train::memory::Needed;
+
+    /// Two networks: 0.1 s and 0.2 s a step of eight images. The second learns from the first.
+    fn plan() -> Plan {
+        let mut config = Config::default();
+        config.train = TrainConfig { steps: 2000, model_x_steps: Some(1000), warmup_steps: 100, ..config.train };
+        config.train.preview_every = 1000;
+        config.sample.num_inference_steps = 20;
+        let network = |network, seconds_a_step, frozen_flops, steps| NetworkPlan {
+            cost: NetworkCost { network, parameters: 1, forward_flops: 1e6, frozen_flops, steps, images: steps * 8 },
+            seconds_a_step,
+        };
+        Plan {
+            pairs: [1, 1],
+            groups: [1, 1],
+            warnings: Vec::new(),
+            networks: vec![network("model_x", 0.1, 0.0, 1000), network("model_y", 0.2, 1e6, 2000)],
+            needed: Needed::of(&config, 2),
+            config,
+            available_memory: None,
+            peak_memory: None,
+        }
+    }
+
+    #[test]
+    fn the_steps_fit_into_the_minutes() {
+        let plan = plan();
+        // A forward pass takes 0.1 / 8 / 3 and 0.2 / 8 / 4 seconds; 64 pairs and two previews of 8 take 20 steps each.
+        let sampling = 80.0 * 20.0 * (0.1 / 24.0 + 0.2 / 32.0);
+        let training = 0.9 * (360.0 - 30.0 - PAGES - sampling);
+        let (train, pace) = fitted(&plan, 6.0, 30.0, 64);
+        assert!((pace.training - training).abs() < 1e-9, "{pace:?}");
+        let factor = training / 500.0;
+        assert_eq!(train.steps, (2000.0 * factor).round() as usize);
+        assert_eq!(train.model_x_steps, Some((1000.0 * factor).round() as usize));
+        assert_eq!(train.warmup_steps, (100.0 * factor).round() as usize);
+        let seconds = 0.2 * train.steps as f64 + 0.1 * train.model_x_steps.unwrap() as f64;
+        assert!((seconds - training).abs() < 0.2, "{seconds}");
+        assert!((pace.images_per_second - 24_000.0 / 500.0).abs() < 1e-9);
+        // Twice the time beyond what everything else takes.
+        let more = pace.times_in(6.0 + training / 0.9 / 60.0);
+        assert!((more - 2.0).abs() < 1e-9, "{more}");
+    }
+
+    #[test]
+    fn a_time_that_is_over_leaves_a_training_of_few_steps() {
+        let (train, pace) = fitted(&plan(), 1.0, 90.0, 64);
+        assert!(pace.training > 0.0 && train.steps >= 1 && train.steps < 10, "{train:?}");
+    }
+}
