@@ -97,13 +97,41 @@ struct Subject {
 /// Predicts masks for a folder: `masks/ID.png` in the size of the file, `overlays/ID.png` (the picture with the predicted outline and,
 /// if there is one, the true outline), and `probabilities/ID.png` if requested. Predictions need no true masks: those that cannot be
 /// read are counted in a note.
+///
+/// The folder appears at the end, or when a stop was requested. After an error it is not there, and the same command can be repeated.
 pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observer) -> Result<PredictSummary> {
-    RunDir::check_free(&request.out)?;
+    check_free(&request.out)?;
     let model = SegmentModel::open(&request.run, device)?;
     if let Some(text) = model.run.unverified() {
         warn(observer, text);
     }
     let subjects = subjects(request, &model, observer)?;
+    let mut summary = PredictSummary { outcome: Outcome::Finished, pictures: 0, empty: 0, unread_masks: 0 };
+    pig_files::create_folder(&request.out, |folder| -> Result<()> {
+        let request = PredictRequest { out: folder.to_owned(), ..request.clone() };
+        predict_all(&request, &model, &subjects, device, observer, &mut summary)
+    })?;
+    Ok(summary)
+}
+
+/// Refuses a folder that holds anything: the masks of two predictions must not be mixed.
+fn check_free(out: &Path) -> Result<()> {
+    RunDir::check_free(out).map_err(|_| Error::BadFile {
+        path: out.to_owned(),
+        problem: "it exists and is not empty, and is never overwritten".to_owned(),
+        advice: "choose another --out, or remove it",
+    })
+}
+
+/// Predicts and writes all pictures, until the end or until a stop is requested, and counts them in `summary`.
+fn predict_all(
+    request: &PredictRequest,
+    model: &SegmentModel,
+    subjects: &[Subject],
+    device: &Device,
+    observer: &dyn Observer,
+    summary: &mut PredictSummary,
+) -> Result<()> {
     let mut folders = vec!["masks", "overlays"];
     folders.extend(request.probabilities.then_some("probabilities"));
     for folder in folders {
@@ -111,7 +139,6 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
     }
     observer.event(Event::Begin { stage: "predict".to_owned(), total: subjects.len(), done: 0 });
-    let mut summary = PredictSummary { outcome: Outcome::Finished, pictures: 0, empty: 0, unread_masks: 0 };
     let mut first_reason = None;
     let batches_at_once = AT_ONCE.div_ceil(model.file.segment.train.batch_size);
     let workers = if is_cpu(device) { Workers::new(batches_at_once) } else { Workers::default() };
@@ -133,7 +160,7 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
             .par_iter()
             .zip(&loaded)
             .zip(&found)
-            .map(|((subject, (_, placement)), found)| finish(request, &model, subject, placement, found))
+            .map(|((subject, (_, placement)), found)| finish(request, model, subject, placement, found))
             .collect::<Result<_>>()?;
         for Written { has_lesion, unread } in written {
             summary.empty += usize::from(!has_lesion);
@@ -151,7 +178,7 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
             format!("{unread} of {pictures} overlays show no true mask, because it cannot be read: {reason}"),
         );
     }
-    Ok(summary)
+    Ok(())
 }
 
 /// The number of pictures that are read, predicted and written before the progress is shown and a stop is heard. It bounds the memory:

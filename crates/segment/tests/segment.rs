@@ -210,7 +210,11 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
     let images =
         PredictRequest { data: request.data.join("images"), out: folder.path().join("alone"), ..request.clone() };
     assert_eq!(predict(&images, &device(), &Silent).unwrap().pictures, 12);
-    assert!(matches!(predict(&images, &device(), &Silent), Err(Error::RunExists { .. })));
+    let again = predict(&images, &device(), &Silent).unwrap_err().to_string();
+    assert!(
+        again.contains("never overwritten") && again.contains("another --out") && !again.contains("--resume"),
+        "{again}"
+    );
 
     // Masks that cannot be read take nothing from the predictions: many gray values, another size, no picture at all.
     let unclear = folder.path().join("unclear");
@@ -246,6 +250,31 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
         assert_eq!(ours == theirs, index > 2, "{name}");
     }
     assert!(matches!(SegmentModel::open(&folder.path().join("data"), &device()), Err(Error::NotARun { .. })));
+}
+
+/// A picture that cannot be read ends the command; when it is mended, the same command works.
+#[test]
+fn a_prediction_that_failed_leaves_nothing_behind() {
+    let folder = folder();
+    trained(folder.path(), "run", &file(&[]));
+    let request = PredictRequest {
+        run: folder.path().join("run"),
+        data: folder.path().join("data/images"),
+        only: None,
+        out: folder.path().join("deep/masks"),
+        probabilities: false,
+    };
+    let image = request.data.join("a03.png");
+    let whole = std::fs::read(&image).unwrap();
+    std::fs::write(&image, &whole[..whole.len() / 2]).unwrap();
+    let error = predict(&request, &device(), &Silent).unwrap_err().to_string();
+    assert!(error.contains("a03.png"), "{error}");
+    let beside = || std::fs::read_dir(folder.path().join("deep")).map_or(0, Iterator::count);
+    assert_eq!(beside(), 0, "neither the folder nor a temporary one stays");
+    std::fs::write(&image, &whole).unwrap();
+    assert_eq!(predict(&request, &device(), &Silent).unwrap().pictures, 12);
+    assert_eq!(std::fs::read_dir(request.out.join("masks")).unwrap().count(), 12);
+    assert_eq!(beside(), 1);
 }
 
 /// The bytes of all files that a prediction wrote, on this number of threads.
