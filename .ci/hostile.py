@@ -30,6 +30,15 @@ def only_a_preview_is_missing(words):
     return words.startswith("success, but") and bool(missing) and all(name.startswith("only in the first: previews/") for name in missing)
 
 
+def names_the_full_disk(line):
+    """Whether the error names the disk, and advises what the command allows: a run that exists is continued or removed."""
+    if line["verdict"] != "clean error" or "space" not in line["last"]:
+        return False
+    if line["command"] != "train" or not line["out_exists"]:
+        return True
+    return "--resume" in line["last"] or "remove" in line["last"]
+
+
 RULES = {
     # kill
     "train round": no_failures, "train": no_failures, "sample round": no_failures, "sample": no_failures, "prepare": no_failures, "crossval": no_failures,
@@ -37,7 +46,7 @@ RULES = {
     "points": lambda line: line["tried"] > 0,
     "crash point fails": lambda line: False,
     # full; a share of the disk may suffice, since a whole folder is measured with its file names alone
-    "tmpfs": lambda line: line["afterwards"] == "equal" and (line["rc"] == 0 or (line["verdict"] == "clean error" and "space" in line["last"])),
+    "tmpfs": lambda line: line["afterwards"] == "equal" and (line["rc"] == 0 or names_the_full_disk(line)),
     "full at a call fails": lambda line: all(only_a_preview_is_missing(words) for words in line["wrong"]),
     # crafted
     "fails": lambda line: False, "heavy": lambda line: False,

@@ -1,5 +1,7 @@
 //! The errors of training and sampling that a user can cause.
 
+use pig_data::DataError;
+use pig_report::ReportError;
 use std::path::{Path, PathBuf};
 
 /// The result of a function of this crate that can fail.
@@ -13,7 +15,7 @@ pub enum Error {
     Config(#[from] crate::config::ConfigError),
     /// A problem with images, masks or splits.
     #[error(transparent)]
-    Data(#[from] pig_data::DataError),
+    Data(#[from] DataError),
     /// A schedule that cannot be built.
     #[error(transparent)]
     Schedule(#[from] pig_diffusion::schedule::ScheduleError),
@@ -34,7 +36,7 @@ pub enum Error {
     Weights(#[from] pig_weights::Error),
     /// A picture or page that cannot be written.
     #[error(transparent)]
-    Report(#[from] pig_report::ReportError),
+    Report(#[from] ReportError),
     /// Pair agreement that cannot be measured.
     #[error(transparent)]
     Agreement(#[from] pig_metrics::agreement::AgreementError),
@@ -83,6 +85,16 @@ pub enum Error {
         action: &'static str,
         /// Why it failed.
         source: std::io::Error,
+    },
+    /// A disk that became full during a training whose command cannot be repeated, since its run exists.
+    #[error("{}: cannot {action}: the disk is full; free some space, then {advice}", path.display())]
+    Full {
+        /// The file that could not be written.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// How the training goes on.
+        advice: String,
     },
     /// A run directory that exists.
     #[error(
@@ -206,5 +218,18 @@ impl Error {
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, action, source }
+    }
+
+    /// The file that could not be written because the disk is full, and what was tried; none for any other error.
+    pub(crate) fn of_full_disk(&self) -> Option<(&Path, &'static str)> {
+        let (path, action, source) = match self {
+            Self::File(error) | Self::Data(DataError::File(error)) => (&error.path, error.action, &error.source),
+            Self::Io { path, action, source } | Self::Data(DataError::Io { path, action, source }) => {
+                (path, *action, source)
+            }
+            Self::Report(ReportError::Write { path, source }) => (path, "write", source),
+            _ => return None,
+        };
+        pig_files::is_full(source).then_some((path.as_path(), action))
     }
 }

@@ -228,6 +228,25 @@ impl RunDir {
     }
 }
 
+/// The error of the command that started `run`, with the right advice if the disk is full: the command refuses a run that exists, so
+/// it cannot be repeated. `command` is its name, such as `pig train`.
+pub fn advised(error: Error, run: &Path, command: &str) -> Error {
+    let full = error.of_full_disk().filter(|_| run.join(CONFIG).is_file());
+    let Some((path, action)) = full.map(|(path, action)| (path.to_owned(), action)) else { return error };
+    let advice = if has_checkpoint(run) {
+        format!("continue with: {command} --resume {}", run.display())
+    } else {
+        format!("remove {} and run the same command again: it has no checkpoint yet", run.display())
+    };
+    Error::Full { path, action, advice }
+}
+
+/// Whether a network of the run has a checkpoint.
+fn has_checkpoint(run: &Path) -> bool {
+    let networks = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
+    networks.map(|network| network.path()).any(|network| network.join("last").is_file())
+}
+
 fn hash_of(path: &Path) -> Result<String> {
     Ok(sha256(&pig_files::read(path).map_err(Error::io(path, "read"))?))
 }
@@ -258,4 +277,49 @@ pub fn remembered_data(run: &RunDir) -> Result<PathBuf> {
         Err(error) => format!("the run does not say where its data were ({DATA_PATH}: {error})"),
     };
     Err(Error::DataMoved { run: run.path().to_owned(), problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pig_report::ReportError;
+    use std::io;
+
+    #[test]
+    fn a_full_disk_is_answered_with_what_the_command_allows() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let file = run.join("checkpoints/model_x/last");
+        let said = |kind: io::ErrorKind| advised(Error::io(&file, "write")(kind.into()), &run, "pig train").to_string();
+        let full = |text: &str| text.contains("last: cannot write: the disk is full; free some space");
+        // Before there is a run, the command can be repeated.
+        let before = said(io::ErrorKind::StorageFull);
+        assert!(full(&before) && before.ends_with("run the same command again"), "{before}");
+        std::fs::create_dir_all(run.join("checkpoints")).unwrap();
+        std::fs::write(run.join(CONFIG), "").unwrap();
+        let empty = said(io::ErrorKind::QuotaExceeded);
+        assert!(full(&empty) && empty.contains(", then remove ") && !empty.contains("--resume"), "{empty}");
+        std::fs::create_dir(run.join("checkpoints/model_x")).unwrap();
+        std::fs::write(&file, "step-000002").unwrap();
+        let resume = format!(", then continue with: pig train --resume {}", run.display());
+        assert!(full(&said(io::ErrorKind::StorageFull)));
+        let full_disk = |path: &str| pig_files::FileError {
+            path: path.into(),
+            action: "write",
+            source: io::ErrorKind::StorageFull.into(),
+        };
+        let errors = [
+            Error::io(&file, "write")(io::ErrorKind::StorageFull.into()),
+            Error::File(full_disk("a")),
+            Error::Data(full_disk("b").into()),
+            Error::Data(pig_data::DataError::io(&file, "create")(io::ErrorKind::StorageFull.into())),
+            Error::Report(ReportError::from(full_disk("curves.svg"))),
+        ];
+        for error in errors {
+            let text = advised(error, &run, "pig train").to_string();
+            assert!(text.ends_with(&resume), "{text}");
+        }
+        let other = said(io::ErrorKind::PermissionDenied);
+        assert!(!other.contains("--resume") && other.contains("permissions"), "{other}");
+    }
 }

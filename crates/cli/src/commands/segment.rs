@@ -24,7 +24,11 @@ use pig_segment::{
     run::{SegmentPlan, SegmentRequest, plan, resume, train},
     scores::CASE_COLUMNS,
 };
-use pig_train::{config::Layers, observer::Outcome, run_dir::RunDir};
+use pig_train::{
+    config::Layers,
+    observer::Outcome,
+    run_dir::{RunDir, advised},
+};
 use rayon::prelude::*;
 use std::{
     path::{Path, PathBuf},
@@ -58,7 +62,9 @@ fn run_train(args: &Args, asked: &SegmentTrain) -> anyhow::Result<ExitCode> {
         if asked.dry_run {
             return dry_run(args, &file, &plan(&file, &request, &device, &terminal)?);
         }
-        (out, train(&file, &request, &device, &terminal)?)
+        let outcome = train(&file, &request, &device, &terminal);
+        let outcome = outcome.map_err(|error| advised(error, &out, "pig segment train"))?;
+        (out, outcome)
     };
     if args.machine.json {
         let json = serde_json::json!({ "run": run, "finished": outcome == Outcome::Finished });

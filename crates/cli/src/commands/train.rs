@@ -12,6 +12,7 @@ use pig_train::{
     Config,
     config::Layers,
     observer::{Outcome, note},
+    run_dir::advised,
     training,
 };
 use std::{
@@ -39,7 +40,8 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     if train.dry_run {
         return dry_run(args, &config, (&data, &out), &device, &terminal);
     }
-    ended(args, &out, training::train(&config, &data, &out, &device, &terminal)?)
+    let outcome = training::train(&config, &data, &out, &device, &terminal);
+    ended(args, &out, outcome.map_err(|error| advised(error, &out, "pig train"))?)
 }
 
 fn ended(args: &Args, run: &Path, outcome: Outcome) -> anyhow::Result<ExitCode> {
