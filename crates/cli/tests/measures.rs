@@ -211,8 +211,15 @@ fn measures_of_one_part_of_a_split_use_its_pictures_alone() {
         .map(|one| one["training"].as_str().unwrap())
         .collect();
     assert!(nearest.iter().all(|name| ["a00", "a01", "a02", "a03"].contains(name)), "{nearest:?}");
+    // Without --part, all that was held out: two pictures of validation and two of the test.
+    let output = success(pig(&[&copies[..], &["--splits", &splits, "--json"]].concat()));
+    assert_eq!(json(&output)["searches"][0]["check"]["held_out"], 4);
+    let said = stderr(&success(pig(&[&copies[..], &["--splits", &splits]].concat())));
+    assert!(said.contains("held out: the 4 pictures of the parts validation and test of"), "{said}");
     let refused = with(&copies, "training");
-    assert!(stderr(&refused).contains("expected validation or test"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("[possible values: validation, test]"), "{}", stderr(&refused));
+    let others = [&copies[..], &["--held-out", &data, "--part", "test"]].concat();
+    assert!(stderr(&pig(&others)).contains("--splits"), "--part alone selects nothing");
     for lonely in [&["--splits", &splits][..], &["--part", "test"]] {
         assert_eq!(pig(&[&calc[..], lonely].concat()).status.code(), Some(1));
     }

@@ -1,4 +1,4 @@
-//! The pictures of one part of a split: what `--splits FILE --part PART` selects in a folder.
+//! The pictures of a part of a split: what `--splits FILE --part PART` selects in a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,11 +12,12 @@ use crate::split::Splits;
 /// How many missing ids an error names.
 const NAMED: usize = 3;
 
-/// The ids of one part of a split.
+/// The ids of one part of a split, or of those that were held out of the training.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     splits: PathBuf,
-    part: Part,
+    /// Which parts, in words.
+    part: String,
     ids: BTreeSet<String>,
 }
 
@@ -26,22 +27,27 @@ impl Chosen {
     /// # Errors
     /// When the file cannot be read, is not a split, or the part has no pairs.
     pub fn read(splits: &Path, part: Part) -> Result<Self> {
-        let found = Splits::load(splits)?;
-        let ids = found.part(part);
-        if ids.is_empty() {
-            let counts = Part::ALL.map(|part| format!("{} {}", found.part(part).len(), part.word()));
-            return Err(DataError::EmptyPart {
-                path: splits.to_path_buf(),
-                part: part.word(),
-                counts: counts.join(", "),
-            });
-        }
-        Ok(Self { splits: splits.to_path_buf(), part, ids: ids.iter().cloned().collect() })
+        Self::of(splits, &[part])
     }
 
-    /// The part.
-    pub fn part(&self) -> Part {
-        self.part
+    /// Reads the ids that no network was trained on: those of validation and test.
+    ///
+    /// # Errors
+    /// As [`Chosen::read`], when both parts have no pairs.
+    pub fn held_out(splits: &Path) -> Result<Self> {
+        Self::of(splits, &[Part::Validation, Part::Test])
+    }
+
+    fn of(splits: &Path, parts: &[Part]) -> Result<Self> {
+        let found = Splits::load(splits)?;
+        let words: Vec<&str> = parts.iter().map(|part| part.word()).collect();
+        let part = format!("{} {}", if words.len() == 1 { "part" } else { "parts" }, words.join(" and "));
+        let ids: BTreeSet<String> = parts.iter().flat_map(|&part| found.part(part)).cloned().collect();
+        if ids.is_empty() {
+            let counts = Part::ALL.map(|part| format!("{} {}", found.part(part).len(), part.word()));
+            return Err(DataError::EmptyPart { path: splits.to_path_buf(), part, counts: counts.join(", ") });
+        }
+        Ok(Self { splits: splits.to_path_buf(), part, ids })
     }
 
     /// The pictures of `folder`, by id, that are in this part.
@@ -57,7 +63,7 @@ impl Chosen {
         Err(DataError::MissingOfPart {
             path: folder.to_path_buf(),
             splits: self.splits.clone(),
-            part: self.part.word(),
+            part: self.part.clone(),
             count: missing.len(),
             total: self.ids.len(),
             some: missing[..missing.len().min(NAMED)].join(", "),
@@ -67,7 +73,7 @@ impl Chosen {
 
 impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the {} pictures of the part {} of {}", self.ids.len(), self.part.word(), self.splits.display())
+        write!(f, "the {} pictures of the {} of {}", self.ids.len(), self.part, self.splits.display())
     }
 }
 
@@ -134,11 +140,15 @@ mod tests {
         let all: BTreeMap<String, usize> = ["a", "b", "c", "d", "e", "f", "g"].map(|id| (id.to_owned(), 0)).into();
         let kept = test.keep(Path::new("data"), all.clone()).unwrap();
         assert_eq!(kept.keys().map(String::as_str).collect::<Vec<_>>(), ["c", "d", "e", "f"]);
-        let few: BTreeMap<String, usize> = all.into_iter().filter(|(id, _)| id == "c" || id == "a").collect();
+        let few: BTreeMap<String, usize> = all.clone().into_iter().filter(|(id, _)| id == "c" || id == "a").collect();
         let error = test.keep(Path::new("data"), few).unwrap_err().to_string();
         assert!(error.contains("3 of the 4") && error.contains("such as d, e, f;"), "{error}");
         let error = Chosen::read(&path, Part::Validation).unwrap_err().to_string();
-        assert!(error.contains("2 training, 0 validation, 4 test"), "{error}");
+        assert!(error.contains("the part validation") && error.contains("2 training, 0 validation, 4 test"), "{error}");
+        // What was held out is validation and test together, of which one may be empty.
+        let held_out = Chosen::held_out(&path).unwrap();
+        assert!(held_out.to_string().starts_with("the 4 pictures of the parts validation and test of "), "{held_out}");
+        assert_eq!(held_out.keep(Path::new("data"), all).unwrap(), kept);
     }
 
     #[test]

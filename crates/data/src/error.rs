@@ -379,26 +379,27 @@ pub enum DataError {
     },
 
     /// A part of a split without pairs.
-    #[error("{path}: the part {part} is empty; the split has {counts}; choose another --part", path = path.display())]
+    #[error("{path}: there are no pairs in the {part}; the split has {counts}; choose another --part, or another split",
+            path = path.display())]
     EmptyPart {
         /// The splits file.
         path: PathBuf,
-        /// The part.
-        part: &'static str,
+        /// The part or parts, in words.
+        part: String,
         /// How many pairs each part has, in words.
         counts: String,
     },
 
     /// A folder that lacks pictures of a part of a split.
-    #[error("{path}: {count} of the {total} ids of the part {part} of {splits} have no picture here, such as {some}; give the folder \
+    #[error("{path}: {count} of the {total} ids of the {part} of {splits} have no picture here, such as {some}; give the folder \
              of the data that were split", path = path.display(), splits = splits.display())]
     MissingOfPart {
         /// The folder.
         path: PathBuf,
         /// The splits file.
         splits: PathBuf,
-        /// The part.
-        part: &'static str,
+        /// The part or parts, in words.
+        part: String,
         /// How many ids are missing.
         count: usize,
         /// How many ids the part has.

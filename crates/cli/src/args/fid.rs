@@ -1,6 +1,6 @@
 //! `pig fid`.
 
-use super::part::PartArgs;
+use super::part::{HeldOutName, PartArgs};
 use clap::{Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use pig_metrics::inception_preprocess::Preprocess;
 use pig_quality::inception::{InceptionSettings, Layer};
@@ -115,9 +115,12 @@ pub(crate) struct Copies {
     /// of --train if not given.
     #[arg(long, value_name = "DIR", required_unless_present = "splits")]
     pub(crate) held_out: Option<PathBuf>,
-    /// Limits both folders to parts of a split: --train to its training part, --held-out to --part.
-    #[command(flatten)]
-    pub(crate) part: PartArgs,
+    /// Limit both folders to parts of this split, the splits.json of a run: --train to its training part, --held-out to --part.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) splits: Option<PathBuf>,
+    /// The part of the held-out images; validation and test together if not given.
+    #[arg(long, value_enum, requires = "splits")]
+    pub(crate) part: Option<HeldOutName>,
     /// The generated images, or pairs.
     #[arg(long, value_name = "DIR")]
     pub(crate) generated: PathBuf,

@@ -43,3 +43,21 @@ impl From<PartName> for Part {
         }
     }
 }
+
+/// The parts of a split on which no network was trained, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HeldOutName {
+    /// The pairs that chose the checkpoint.
+    Validation,
+    /// The pairs that no training and no choice saw.
+    Test,
+}
+
+impl From<HeldOutName> for Part {
+    fn from(name: HeldOutName) -> Self {
+        match name {
+            HeldOutName::Validation => Self::Validation,
+            HeldOutName::Test => Self::Test,
+        }
+    }
+}

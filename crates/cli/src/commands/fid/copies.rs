@@ -2,7 +2,6 @@
 
 use super::inputs::{data_settings, network};
 use crate::args::{Args, Copies};
-use anyhow::ensure;
 use pig_data::{Chosen, Part};
 use pig_quality::copies::{Request, search};
 use serde_json::json;
@@ -44,12 +43,12 @@ pub(super) fn run(args: &Args, asked: &Copies) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The training part of the split, and the held-out part; none without `--splits`.
+/// The training part of the split, and what was held out of it; none without `--splits`.
 fn parts(asked: &Copies) -> anyhow::Result<Option<[Chosen; 2]>> {
-    let Some((path, held_out)) = asked.part.splits.as_ref().zip(asked.part.chosen()?) else { return Ok(None) };
-    ensure!(
-        held_out.part() != Part::Training,
-        "--part training: these images are not held out; expected validation or test"
-    );
-    Ok(Some([Chosen::read(path, Part::Training)?, held_out]))
+    let Some(splits) = &asked.splits else { return Ok(None) };
+    let held_out = match asked.part {
+        Some(part) => Chosen::read(splits, part.into())?,
+        None => Chosen::held_out(splits)?,
+    };
+    Ok(Some([Chosen::read(splits, Part::Training)?, held_out]))
 }
