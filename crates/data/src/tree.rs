@@ -57,6 +57,15 @@ impl fmt::Display for LeftOut {
     }
 }
 
+/// A step of a walk through folders. There is no recursion, so that no nesting is too deep for the stack.
+#[derive(Debug)]
+enum Step {
+    /// Take an entry of the present folder.
+    Take(PathBuf),
+    /// Go back to the folder above.
+    Leave,
+}
+
 /// The pictures below a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
@@ -66,7 +75,7 @@ pub(crate) struct Tree {
     /// Stems of DICOM files, with their folders.
     dicom: HashSet<PathBuf>,
     pub(crate) left_out: LeftOut,
-    /// The folders above the present one, without links, so that a link into one of them is noticed.
+    /// The present folder, last, and those above it, without links, so that a link into one of them is noticed.
     above: Vec<PathBuf>,
 }
 
@@ -83,33 +92,59 @@ impl Tree {
         Self { files, ..Self::default() }
     }
 
-    fn walk(&mut self, folder: &Path) -> Result<()> {
-        let listing = std::fs::read_dir(folder).map_err(DataError::io(folder, "list"))?;
-        let entries = listing.map(|entry| entry.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>();
-        let mut entries = entries.map_err(DataError::io(folder, "list"))?;
-        entries.sort();
-        let real = folder.canonicalize().map_err(DataError::io(folder, "list"))?;
-        if self.above.contains(&real) {
-            self.left_out.add(LINK, 1);
-            return Ok(());
+    fn walk(&mut self, root: &Path) -> Result<()> {
+        let real = root.canonicalize().map_err(DataError::io(root, "list"))?;
+        let mut steps = self.enter(root, real)?;
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Take(path) => {
+                    if let Some(folder) = self.take(path)? {
+                        let real = self.real(&folder)?;
+                        steps.extend(self.enter(&folder, real)?);
+                    }
+                }
+                Step::Leave => {
+                    self.above.pop();
+                }
+            }
         }
-        self.above.push(real);
-        for path in entries {
-            self.take(path)?;
-        }
-        self.above.pop();
         Ok(())
     }
 
-    fn take(&mut self, path: PathBuf) -> Result<()> {
+    /// The steps through a folder, the first one last; none if it is one of the folders above. `real` is its path without links.
+    fn enter(&mut self, folder: &Path, real: PathBuf) -> Result<Vec<Step>> {
+        let listing = std::fs::read_dir(folder).map_err(DataError::io(folder, "list"))?;
+        let entries = listing.map(|entry| entry.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>();
+        let mut entries = entries.map_err(DataError::io(folder, "list"))?;
+        // As bytes, since comparing paths component by component takes long if folders are nested deeply.
+        if self.above.iter().any(|above| above.as_os_str() == real.as_os_str()) {
+            self.left_out.add(LINK, 1);
+            return Ok(Vec::new());
+        }
+        self.above.push(real);
+        entries.sort();
+        Ok(std::iter::once(Step::Leave).chain(entries.into_iter().rev().map(Step::Take)).collect())
+    }
+
+    /// The path without links of a folder in the present folder. `canonicalize` looks at every folder above anew, so that it is left to
+    /// links: it would take a minute for 1,900 folders in each other.
+    fn real(&self, folder: &Path) -> Result<PathBuf> {
+        match (self.above.last(), folder.file_name()) {
+            (Some(above), Some(name)) if !folder.is_symlink() => Ok(above.join(name)),
+            _ => folder.canonicalize().map_err(DataError::io(folder, "list")),
+        }
+    }
+
+    /// Takes an entry of the present folder, unless it is a folder to enter, which is returned.
+    fn take(&mut self, path: PathBuf) -> Result<Option<PathBuf>> {
         if is_left_out(&file_name(&path)) {
             self.left_out.add(HIDDEN, usize::from(!OWN.contains(&file_name(&path).as_str())));
-            return Ok(());
+            return Ok(None);
         }
         match std::fs::metadata(&path) {
             Err(_) => self.left_out.add(LINK, 1),
             Ok(kind) if kind.is_dir() && is_run(&path) => self.left_out.add(RUN, 1),
-            Ok(kind) if kind.is_dir() => return self.walk(&path),
+            Ok(kind) if kind.is_dir() => return Ok(Some(path)),
             Ok(kind) if !kind.is_file() => self.left_out.add(SPECIAL, 1),
             Ok(_) if is_picture_name(&path) || holds_picture(&path) => self.files.push(path),
             Ok(_) => {
@@ -125,7 +160,7 @@ impl Tree {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// How many of the pictures have a DICOM file of the same name beside them.
@@ -139,4 +174,36 @@ fn is_dicom(path: &Path) -> bool {
     let mut head = [0; 132];
     let read = pig_files::open(path).and_then(|mut file| file.read_exact(&mut head));
     read.is_ok() && &head[128..] == b"DICM"
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn folders_in_each_other_are_read_in_order_and_circles_end() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("b/".to_owned() + &"d/".repeat(300));
+        std::fs::create_dir_all(&deep).unwrap();
+        for path in
+            [root.path().join("a.png"), root.path().join("b/z.png"), deep.join("x.png"), root.path().join("c.png")]
+        {
+            std::fs::write(path, "").unwrap();
+        }
+        symlink(root.path(), deep.join("circle")).unwrap();
+        symlink(root.path().join("b/d"), root.path().join("b/again")).unwrap();
+        let tree = Tree::below(root.path()).unwrap();
+        let names: Vec<String> = tree.files.iter().map(|path| file_name(path)).collect();
+        // The link beside d is read as well, and before it.
+        assert_eq!(names, ["a.png", "x.png", "x.png", "z.png", "c.png"]);
+        assert!(tree.files[1].starts_with(root.path().join("b/again")));
+        assert_eq!(tree.left_out.words().unwrap(), format!("Left out: 2 {LINK}."));
+        // Through links out of the root: what is above is not read again.
+        symlink(root.path(), root.path().join("b/d/up")).unwrap();
+        let tree = Tree::below(&root.path().join("b/d")).unwrap();
+        let names: Vec<String> = tree.files.iter().map(|path| file_name(path)).collect();
+        assert_eq!(names, ["a.png", "z.png", "c.png", "x.png", "a.png", "z.png", "c.png"]);
+        assert_eq!(tree.left_out.words().unwrap(), format!("Left out: 4 {LINK}."));
+    }
 }
