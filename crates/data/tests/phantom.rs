@@ -288,6 +288,21 @@ fn a_written_set_reads_back() {
     assert!(matches!(again, Err(PhantomError::NotEmpty { path }) if path == out));
 }
 
+/// A process that ends in the middle leaves no folder that is not whole, and the next one begins anew.
+#[test]
+fn an_interrupted_set_is_begun_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, out) = (config(20, 64), folder.path().join("set"));
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        write_dataset(&config, &out, &|_, _| panic!("the process ends here"))
+    }));
+    assert!(ended.is_err() && !out.exists());
+    let summary = write_dataset(&config, &out, &|_, _| {}).expect("written");
+    assert_eq!(summary.slices, 40);
+    assert_eq!(std::fs::read_dir(out.join("images")).expect("images").count(), 40);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 1, "no temporary folder stays");
+}
+
 #[test]
 fn an_unwritable_folder_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");

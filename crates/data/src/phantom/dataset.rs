@@ -37,10 +37,10 @@ pub fn generate_all(config: &PhantomConfig) -> Result<Vec<PhantomSlice>, Phantom
 
 /// Writes the whole set into `out`: `images/` and `masks/` as 8-bit gray PNGs with the same stems, and `manifest.csv`.
 ///
-/// `out` is created if it does not exist. `progress` gets the number of slices written so far and the number of all
-/// slices. The manifest is written last: a folder without one is not finished. Its columns are id (the stem), patient,
-/// view, laterality, density, has_lesion (0 or 1), mass_kind, mass_contrast, mass_diameter (pixels) and mass_area
-/// (pixels); the last four are empty if there is no mass.
+/// `out` must be new or empty, and appears when the set is whole. `progress` gets the number of slices written so far and the
+/// number of all slices. The columns of the manifest are id (the stem), patient, view, laterality, density, has_lesion
+/// (0 or 1), mass_kind, mass_contrast, mass_diameter (pixels) and mass_area (pixels); the last four are empty if there is
+/// no mass.
 ///
 /// # Errors
 /// [`PhantomError::Setting`] for a setting out of range, [`PhantomError::NotEmpty`] for a folder that holds anything,
@@ -54,12 +54,25 @@ pub fn write_dataset(
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(PhantomError::NotEmpty { path: out.to_path_buf() });
     }
+    let keys = all_keys(config);
+    let mut rows = Vec::with_capacity(keys.len());
+    pig_files::create_folder(out, |folder| fill(config, &keys, folder, &mut rows, progress))?;
+    let with_lesion = rows.iter().filter(|row| row.has_lesion == 1).count();
+    Ok(PhantomSummary { patients: config.patients, slices: rows.len(), with_lesion })
+}
+
+/// Writes the slices and their manifest into the folder `out`, and collects the rows of the manifest.
+fn fill(
+    config: &PhantomConfig,
+    keys: &[(usize, View)],
+    out: &Path,
+    rows: &mut Vec<Row>,
+    progress: &dyn Fn(usize, usize),
+) -> Result<(), PhantomError> {
     for folder in ["images", "masks"] {
         let path = out.join(folder);
         fs::create_dir_all(&path).map_err(|source| failed(&path, source))?;
     }
-    let keys = all_keys(config);
-    let mut rows = Vec::with_capacity(keys.len());
     for batch in keys.chunks(BATCH) {
         let written: Result<Vec<Row>, PhantomError> = batch
             .par_iter()
@@ -74,9 +87,7 @@ pub fn write_dataset(
         rows.extend(written?);
         progress(rows.len(), keys.len());
     }
-    write_manifest(&out.join("manifest.csv"), &rows)?;
-    let with_lesion = rows.iter().filter(|row| row.has_lesion == 1).count();
-    Ok(PhantomSummary { patients: config.patients, slices: rows.len(), with_lesion })
+    write_manifest(&out.join("manifest.csv"), rows)
 }
 
 fn all_keys(config: &PhantomConfig) -> Vec<(usize, View)> {

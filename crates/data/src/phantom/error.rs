@@ -38,3 +38,9 @@ pub enum PhantomError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
+
+impl From<pig_files::FileError> for PhantomError {
+    fn from(error: pig_files::FileError) -> Self {
+        Self::Write { path: error.path, source: Box::new(error.source) }
+    }
+}
