@@ -45,6 +45,8 @@ RULES = {
     # Each failure has a line of its own.
     "points": lambda line: line["tried"] > 0,
     "crash point fails": lambda line: False,
+    # kill_export
+    "export killed": lambda line: line["kills"] > 0 and not line["failures"] and not line["strays"],
     # full; a share of the disk may suffice, since a whole folder is measured with its file names alone
     "tmpfs": lambda line: line["afterwards"] == "equal" and (line["rc"] == 0 or names_the_full_disk(line)),
     "full at a call fails": lambda line: all(only_a_preview_is_missing(words) for words in line["wrong"]),
@@ -52,6 +54,10 @@ RULES = {
     "fails": lambda line: False, "heavy": lambda line: False,
     "counted": lambda line: True,
     "pickles that ran a command": lambda line: line["count"] == 0,
+    # corpus
+    "file fails": lambda line: False,
+    "corpus": lambda line: line["bad"] == 0,
+    "all at once": ended_well,
     # rundir
     "untouched": lambda line: all(line[kind] == 0 for kind in ("sample", "resume", "report")),
     "files": lambda line: True,
