@@ -1,6 +1,6 @@
 //! The cost of a forward pass for one image, computed from the configuration: the floating-point operations (a multiply and an add are
-//! two) in convolutions, linear layers and attention products, without norms and activations; and the values that are kept for the
-//! backward pass, at least.
+//! two) in convolutions, linear layers and attention products, without norms and activations; the values that are kept for the
+//! backward pass, at least; and the weights.
 
 use crate::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig};
 
@@ -11,6 +11,8 @@ enum Unit {
     Operations,
     /// The values that layers put out, which the next layer keeps for its backward pass; of attention, those of its linear layers alone.
     Values,
+    /// The weights of convolutions and linear layers, without biases and norms.
+    Weights,
 }
 
 /// Counts layers on the levels of a network; level 0 is the full size.
@@ -33,18 +35,21 @@ impl Counter {
     }
 
     fn conv(&self, level: usize, kernel: usize, [from, to]: [usize; 2]) -> f64 {
+        let weights = kernel.pow(self.axes as u32) as f64 * from as f64 * to as f64;
         match self.unit {
-            Unit::Operations => 2.0 * (kernel.pow(self.axes as u32) * from * to) as f64 * self.pixels(level),
+            Unit::Operations => 2.0 * weights * self.pixels(level),
             Unit::Values => to as f64 * self.pixels(level),
+            Unit::Weights => weights,
         }
     }
 
     /// The products of the time embedding in a block, or of any linear layer on it.
     fn linear(&self, from: usize, to: usize) -> f64 {
         match self.unit {
-            Unit::Operations => 2.0 * (from * to) as f64,
+            Unit::Operations => 2.0 * (from as f64 * to as f64),
             // Without an input there is no such layer.
             Unit::Values => (to * from.min(1)) as f64,
+            Unit::Weights => from as f64 * to as f64,
         }
     }
 
@@ -56,7 +61,7 @@ impl Counter {
     fn attention(&self, level: usize, width: usize) -> f64 {
         let products = match self.unit {
             Unit::Operations => 4.0 * self.pixels(level) * self.pixels(level) * width as f64,
-            Unit::Values => 0.0,
+            Unit::Values | Unit::Weights => 0.0,
         };
         4.0 * self.conv(level, 1, [width, width]) + products
     }
@@ -107,6 +112,11 @@ pub fn forward_values(config: &UNetConfig, channels: [usize; 2], size: [usize; 3
     forward(Unit::Values, config, channels, size)
 }
 
+/// The weights of the same U-Net, without biases and norms, which are few. The configuration must be valid.
+pub fn weights(config: &UNetConfig, channels: [usize; 2]) -> f64 {
+    forward(Unit::Weights, config, channels, [1; 3])
+}
+
 fn forward(unit: Unit, config: &UNetConfig, channels: [usize; 2], size: [usize; 3]) -> f64 {
     let widths = &config.block_out_channels;
     let counter = Counter { unit, size, axes: config.spatial_dims, time: config.time_embedding_width() };
@@ -128,13 +138,22 @@ fn forward(unit: Unit, config: &UNetConfig, channels: [usize; 2], size: [usize; 
 }
 
 /// One forward pass of a control network without its base. `channels` are those of the noisy input and of the condition.
-pub fn control_flops(
+pub fn control_flops(base: &UNetConfig, config: &ControlConfig, channels: [usize; 2], size: [usize; 3]) -> f64 {
+    control(Unit::Operations, base, config, channels, size)
+}
+
+/// The weights of a control network, as [`weights`] counts them.
+pub fn control_weights(base: &UNetConfig, config: &ControlConfig, channels: [usize; 2]) -> f64 {
+    control(Unit::Weights, base, config, channels, [1; 3])
+}
+
+fn control(
+    unit: Unit,
     base: &UNetConfig,
     config: &ControlConfig,
     [channels, condition]: [usize; 2],
     size: [usize; 3],
 ) -> f64 {
-    let unit = Unit::Operations;
     let counter = Counter { unit, size, axes: base.spatial_dims, time: 0 };
     let (widths, layers) = (&base.block_out_channels, base.layers_per_block);
     let read = &config.conditioning_embedding_out_channels;
@@ -159,6 +178,11 @@ pub fn autoencoder_flops(config: &AutoencoderConfig, channels: usize, size: [usi
 /// The values that the same passes keep for the backward pass, at least.
 pub fn autoencoder_values(config: &AutoencoderConfig, channels: usize, size: [usize; 3]) -> [f64; 2] {
     autoencoder(Unit::Values, config, channels, size)
+}
+
+/// The weights of encoder and decoder, as [`weights`] counts them.
+pub fn autoencoder_weights(config: &AutoencoderConfig, channels: usize) -> f64 {
+    autoencoder(Unit::Weights, config, channels, [1; 3]).iter().sum()
 }
 
 fn autoencoder(unit: Unit, config: &AutoencoderConfig, channels: usize, size: [usize; 3]) -> [f64; 2] {
@@ -198,6 +222,12 @@ mod tests {
     fn the_released_layout_costs_what_is_known() {
         let flops = forward_flops(&UNetConfig::default(), [2, 1], [1, 512, 512]);
         assert!((flops / 1e9 - 124.0).abs() < 2.0, "{}", flops / 1e9);
+    }
+
+    /// Of its 7,125,409 parameters, 27,201 are biases and norms.
+    #[test]
+    fn the_weights_of_the_released_layout_are_counted() {
+        assert_eq!(weights(&UNetConfig::default(), [2, 1]), 7_098_208.0);
     }
 
     /// Counted by hand for one level with four channels and one pixel: 2 x products.

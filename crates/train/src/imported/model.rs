@@ -13,6 +13,7 @@ use pig_nn::{
     autoencoder::{Autoencoder, AutoencoderConfig},
     config::UNetConfig,
     control::{ControlConfig, ControlNet},
+    cost::{autoencoder_weights, control_weights, weights},
     inception::Inception,
     parameters::{self, ParameterError},
     unet::UNet,
@@ -30,6 +31,9 @@ pub(crate) const OWN_LAYOUT: &str = "pig";
 /// The folder of a run that holds its frozen model_y, and the U-Net in it.
 pub(crate) const FROZEN_MODEL_Y: &str = "frozen_model_y";
 pub(crate) const FROZEN_UNET: &str = "unet";
+
+/// Up to so many weights (400 MB), a network is built from arrays that are not enough for it.
+const SPARE_WEIGHTS: f64 = 1e8;
 
 /// The kind of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,12 +271,17 @@ impl Model {
     /// The U-Net with its weights, in evaluation mode.
     pub fn unet(&self, device: &Device) -> Result<UNet> {
         let words = self.unet_description()?;
+        words.network.validate()?;
+        self.check_weights(weights(&words.network, [words.in_channels, words.out_channels]))?;
         self.filled(UNet::new(&words.network, [words.in_channels, words.out_channels], device)?)
     }
 
     /// The autoencoder with its weights, in evaluation mode.
     pub fn autoencoder(&self, device: &Device) -> Result<Autoencoder> {
         let words = self.autoencoder_description()?;
+        if !words.network.block_out_channels.is_empty() {
+            self.check_weights(autoencoder_weights(&words.network, words.channels))?;
+        }
         self.filled(Autoencoder::new(&words.network, words.channels, device)?)
     }
 
@@ -280,6 +289,10 @@ impl Model {
     pub fn controlnet(&self, device: &Device) -> Result<ControlNet> {
         let words = self.controlnet_description()?;
         let channels = [words.in_channels, words.condition_channels];
+        words.base.validate()?;
+        if !words.control.conditioning_embedding_out_channels.is_empty() {
+            self.check_weights(control_weights(&words.base, &words.control, channels))?;
+        }
         let stride = words.condition_stride;
         self.filled(ControlNet::with_condition_stride(&words.base, &words.control, channels, stride, device)?)
     }
@@ -290,6 +303,20 @@ impl Model {
             return Err(self.is_no(ModelKind::Inception));
         }
         Inception::new(&self.arrays, device).map_err(|error| architecture(&self.path, error))
+    }
+
+    /// Refuses a network that would need far more memory than its arrays, whose shapes alone say how large it is. A network that lacks
+    /// some arrays is built, so that they can be named.
+    fn check_weights(&self, weights: f64) -> Result<()> {
+        let held: usize = self.arrays.values().map(|array| array.values.len()).sum();
+        if weights <= SPARE_WEIGHTS + 2.0 * held as f64 {
+            return Ok(());
+        }
+        Err(Error::BadFile {
+            path: self.path.clone(),
+            problem: format!("it holds {held} values, but a network of its shapes has at least {weights:.0} weights"),
+            advice: "give the whole file, or a file of another model",
+        })
     }
 
     fn filled<M: Module>(&self, network: M) -> Result<M> {
@@ -378,5 +405,49 @@ pub(crate) fn architecture(path: &Path, error: ParameterError) -> Error {
             list("unexpected", unexpected)
         ),
         advice: "check --kind, the config.json beside the file, and the settings given with --set",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of these networks would need more memory than any machine has.
+    #[test]
+    fn shapes_without_their_numbers_are_refused() {
+        let widths = vec![1 << 20; 2];
+        let unet = UNetConfig { block_out_channels: widths.clone(), attention_levels: vec![], ..UNetConfig::default() };
+        let autoencoder = AutoencoderConfig { block_out_channels: widths, ..AutoencoderConfig::default() };
+        let described = |kind| Description {
+            format: FORMAT,
+            kind,
+            layout: OWN_LAYOUT.to_owned(),
+            source_sha256: String::new(),
+            sha256: String::new(),
+            unet: Some(UNetDescription {
+                in_channels: 1,
+                out_channels: 1,
+                network: unet.clone(),
+                schedule: ScheduleConfig::default(),
+            }),
+            autoencoder: Some(AutoencoderDescription {
+                channels: 1,
+                scaling_factor: 1.0,
+                network: autoencoder.clone(),
+            }),
+            controlnet: Some(ControlNetDescription {
+                in_channels: 1,
+                condition_channels: 1,
+                condition_stride: 1,
+                base: unet.clone(),
+                control: ControlConfig::default(),
+            }),
+        };
+        for kind in [ModelKind::UNet, ModelKind::Autoencoder, ModelKind::ControlNet] {
+            let model =
+                Model { description: described(kind), arrays: StateDict::new(), path: PathBuf::from("crafted.pth") };
+            let error = model.check().unwrap_err().to_string();
+            assert!(error.contains("crafted.pth") && error.contains("it holds 0 values"), "{error}");
+        }
     }
 }
