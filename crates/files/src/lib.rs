@@ -14,7 +14,7 @@ mod open;
 mod temporary;
 mod write;
 
-pub use folder::create_folder;
+pub use folder::{check_creatable, create_folder};
 pub use hash::{hex, sha256};
 pub use lock::lock;
 pub use open::{append, open, read, read_to_string};

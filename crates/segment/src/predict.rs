@@ -100,7 +100,7 @@ struct Subject {
 ///
 /// The folder appears at the end, or when a stop was requested. After an error it is not there, and the same command can be repeated.
 pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observer) -> Result<PredictSummary> {
-    check_free(&request.out)?;
+    check_new(&request.out)?;
     let model = SegmentModel::open(&request.run, device)?;
     if let Some(text) = model.run.unverified() {
         warn(observer, text);
@@ -114,12 +114,15 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
     Ok(summary)
 }
 
-/// Refuses a folder that holds anything: the masks of two predictions must not be mixed.
-fn check_free(out: &Path) -> Result<()> {
-    RunDir::check_free(out).map_err(|_| Error::BadFile {
-        path: out.to_owned(),
-        problem: "it exists and is not empty, and is never overwritten".to_owned(),
-        advice: "choose another --out, or remove it",
+/// Refuses a folder that holds anything, since the masks of two predictions must not be mixed, and one that cannot be created.
+fn check_new(out: &Path) -> Result<()> {
+    RunDir::check_new(out).map_err(|error| match error {
+        Error::RunExists { path } => Error::BadFile {
+            path,
+            problem: "it exists and is not empty, and is never overwritten".to_owned(),
+            advice: "choose another --out, or remove it",
+        },
+        other => other,
     })
 }
 

@@ -44,6 +44,7 @@ pub fn train(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
+    RunDir::check_new(&request.out)?;
     let real = real(file, request, observer)?;
     // The run stores what the data decided.
     let mut file = file.clone();

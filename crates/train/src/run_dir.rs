@@ -121,6 +121,12 @@ impl RunDir {
         Ok(())
     }
 
+    /// As [`check_free`](Self::check_free), and refuses a directory that cannot be created, before the data for it are read.
+    pub fn check_new(path: &Path) -> Result<()> {
+        Self::check_free(path)?;
+        Ok(pig_files::check_creatable(path)?)
+    }
+
     /// Opens a run directory.
     pub fn open(path: &Path) -> Result<Self> {
         for missing in [CONFIG, PREPARATION, SPLITS] {

@@ -50,7 +50,7 @@ fn start(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    RunDir::check_free(out)?;
+    RunDir::check_new(out)?;
     let (mut config, frozen_model_y) = resolved(config, data, splits, device)?;
     let run_data = match splits {
         Some(splits) => RunData::with_splits(data, &config.data, splits.clone(), observer)?,
