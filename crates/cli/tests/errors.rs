@@ -244,6 +244,24 @@ fn output_not_writable() {
     assert!(folder.snapshot() == before, "the disk was changed");
 }
 
+/// A table or a page that cannot be written is named before anything is read.
+#[test]
+fn tables_and_pages_not_writable() {
+    let folder = Folder::with_data();
+    std::fs::write(folder.path().join("file"), "a file").unwrap();
+    let (out, absent) = (folder.at("file/below"), folder.at("absent"));
+    for arguments in [
+        &["inspect", &absent, "--page", &out][..],
+        &["segment", "evaluate", "--pred", &absent, "--truth", &absent, "--csv", &out],
+        &["fid", "copies", "--train", &absent, "--held-out", &absent, "--generated", &absent, "--csv", &out],
+        &["fid", "copies", "--train", &absent, "--held-out", &absent, "--generated", &absent, "--page", &out],
+        &["fid", "ref", &absent, "--weights", &absent, "--out", &out],
+        &["report", &absent, "--out", &out],
+    ] {
+        assert_refused(&pig(arguments), &[&out, "cannot write"]);
+    }
+}
+
 #[test]
 fn which_samples_must_be_said_once() {
     let folder = trained(&["method=joint"]);

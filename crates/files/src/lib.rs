@@ -19,7 +19,7 @@ pub use hash::{hex, sha256};
 pub use lock::lock;
 pub use open::{append, open, read, read_to_string};
 pub use temporary::{Temporary, sweep, sweep_beside};
-pub use write::{write, write_json};
+pub use write::{check_writable, write, write_json};
 
 use std::{
     io,

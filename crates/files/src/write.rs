@@ -23,6 +23,12 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     Ok(())
 }
 
+/// Checks that the file `path` can be written, before the work for it is done: makes a temporary file beside it, and removes it.
+pub fn check_writable(path: &Path) -> Result<(), FileError> {
+    let made = if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Temporary::file(path) };
+    made.and_then(|temporary| std::fs::remove_file(temporary.path())).map_err(FileError::io(path, "write"))
+}
+
 fn put(temporary: &mut Temporary, bytes: &[u8]) -> io::Result<()> {
     let Some(file) = temporary.opened() else { return Ok(()) };
     file.write_all(bytes)?;
@@ -55,6 +61,9 @@ mod tests {
         let taken = folder.path().join("taken");
         fs::create_dir(&taken).unwrap();
         assert!(write(&taken, b"x").is_err());
+        assert!(check_writable(&taken).is_err() && check_writable(&missing).is_err());
+        check_writable(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

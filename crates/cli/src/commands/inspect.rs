@@ -10,6 +10,7 @@ use std::process::ExitCode;
 /// Inspects a folder and prints a report. The exit code is 1 if a file cannot be read, and 130 if the inspection was stopped:
 /// then nothing is said of the folder.
 pub(crate) fn run(args: &Args, asked: &Inspect) -> anyhow::Result<ExitCode> {
+    asked.page.iter().try_for_each(|path| pig_files::check_writable(path))?;
     let bar = Bar::new(args, "inspect")?;
     if asked.privacy { tags(args, asked, &bar) } else { look(args, asked, &bar) }
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 /// Writes the page of a folder; its numbers go to stdout with --json.
 pub(crate) fn run(args: &Args, asked: &Report) -> anyhow::Result<ExitCode> {
+    asked.out.iter().try_for_each(|path| pig_files::check_writable(path))?;
     let request = Request { path: asked.path.clone(), data: asked.data.clone(), count: asked.count };
     let found = report(&request, &device(args)?, &Terminal::new(args)?)?;
     let path = asked.out.clone().unwrap_or_else(|| asked.path.join("report.html"));

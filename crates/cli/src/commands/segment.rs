@@ -136,6 +136,7 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
     let data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
     data.check()?;
     let settings = settings(asked)?;
+    asked.csv.iter().try_for_each(|path| pig_files::check_writable(path))?;
     for folder in [&asked.pred, &asked.truth] {
         if let Some(words) = left_out(folder, Kind::Masks)? {
             eprintln!("warning: {words}");

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 /// Writes the file and prints a summary.
 pub(super) fn run(args: &Args, asked: &Reference) -> anyhow::Result<ExitCode> {
+    pig_files::check_writable(&asked.out)?;
     let data = data_settings(&asked.sets)?;
     let network = network(args, &asked.inception)?;
     let request = Request {
