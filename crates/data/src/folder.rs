@@ -67,10 +67,10 @@ pub fn left_out(folder: &Path, kind: Kind) -> Result<Option<String>> {
     Ok(list(folder, kind)?.left_out.map(|words| format!("{}: {words}", folder.display())))
 }
 
-/// The pictures that [`list`] finds, with their stems as keys.
+/// The pictures that [`list`] finds, with their ids as keys: their stems, or their paths if two of them share a stem.
 ///
 /// # Errors
-/// When the folder cannot be read, holds no picture of the kind, or two of them share a stem.
+/// When the folder cannot be read, holds no picture of the kind, or two of them differ in their endings alone.
 pub fn pictures(folder: &Path, kind: Kind) -> Result<BTreeMap<String, PathBuf>> {
     let Listed { files, inner, .. } = list(folder, kind)?;
     let mut pictures = BTreeMap::new();

@@ -228,6 +228,12 @@ impl Preparation {
         Ok(self.fit_mask(&mask, Window::whole(mask.height, mask.width)))
     }
 
+    /// An image in its own size as values in [-1, 1], in the range in which a network reads it.
+    pub fn whole_image(&self, image: &RawImage) -> Vec<f32> {
+        let range = self.range_of(image, &image.data);
+        image.data.iter().map(|&raw| to_unit(raw, range)).collect()
+    }
+
     /// Maps a raw value of a source image to [-1, 1], clipped to the range. With a per-image map, the range is that of
     /// the pixel type.
     pub fn to_unit(&self, raw: f32) -> f32 {

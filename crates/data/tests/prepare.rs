@@ -107,6 +107,13 @@ fn window_and_per_image_maps() {
     assert_eq!(set.image(0)[999], 1.0);
     assert_eq!(preparation.intensity.range(), None);
     assert_eq!(preparation.encode(&[-1.0, 1.0]), Pixels::Sixteen(vec![0, u16::MAX]), "no inverse: all of the type");
+    assert!(shown_as_read(&preparation, &set, &dir.path().join("images/p1.png"), 1));
+}
+
+/// Whether a whole image, which has the prepared size, is shown in the range in which it is read.
+fn shown_as_read(preparation: &Preparation, set: &PreparedSet, path: &Path, index: usize) -> bool {
+    let shown = preparation.whole_image(&pig_data::read::read_image(path, 1).unwrap());
+    shown.len() == set.image(index).len() && shown.iter().zip(set.image(index)).all(|(a, b)| (a - b).abs() < 1e-6)
 }
 
 #[test]
@@ -121,6 +128,9 @@ fn mixed_depths_are_refused_where_one_range_must_serve() {
     assert_eq!(preparation.bit_depth, 16);
     let difference = set.image(0).iter().zip(set.image(1)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(difference < 1e-6, "the same picture in both depths: {difference}");
+    for (index, name) in ["images/a00.png", "images/z.png"].iter().enumerate() {
+        assert!(shown_as_read(&preparation, &set, &dir.path().join(name), index), "{name}");
+    }
 }
 
 #[test]

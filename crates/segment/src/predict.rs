@@ -295,7 +295,7 @@ fn write(
     }
     let channels = model.preparation.config.channels.count();
     let image = read_image(&subject.image, channels)?;
-    let unit: Vec<f32> = image.data.iter().map(|&raw| model.preparation.to_unit(raw)).collect();
+    let unit = model.preparation.whole_image(&image);
     let has_lesion = prediction.contains(&true);
     let image = Picture::from_bytes(&Preparation::display(&unit), height, width, channels)?;
     let drawn = overlay(&Overlay { image, truth, prediction, label: subject.id.clone() })?;
