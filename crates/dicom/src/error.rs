@@ -39,7 +39,7 @@ pub enum Error {
         found: u64,
     },
     /// A bound of [`crate::Limits`] would be exceeded.
-    #[error("{}: {what} is {found}, the limit is {limit}; raise `{setting}` if you trust the file", path.display())]
+    #[error("{}: {what} is {found}, the limit is {limit}; {}", path.display(), remedy(setting))]
     Limit {
         /// The file.
         path: PathBuf,
@@ -108,4 +108,13 @@ pub enum Error {
         /// How many there are.
         count: u64,
     },
+}
+
+/// What to do about a file that exceeds a bound: the command line sets one of them alone.
+fn remedy(setting: &str) -> &'static str {
+    if setting == "max_bytes" {
+        "raise --memory, or leave the file out"
+    } else {
+        "fetch it again from its source, or leave it out"
+    }
 }
