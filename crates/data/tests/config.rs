@@ -1,6 +1,6 @@
 //! The `[data]` section: valid TOML, invalid TOML, and what is written back.
 
-use pig_data::config::{AugmentConfig, Crop, Intensity, MaskResize, MaskValue, MaskValues, Resize};
+use pig_data::config::{AugmentConfig, Crop, Intensity, MaskResize, MaskValue, MaskValues, Resize, SpaceKind};
 use pig_data::{Channels, DataConfig, DataError};
 
 fn parse(toml: &str) -> DataConfig {
@@ -23,6 +23,8 @@ fn everything_can_be_said() {
         crop = "blank-borders"
         resize = "pad"
         validation_fraction = 0.2
+        space = "haar"
+        haar_levels = 2
         [augment]
         horizontal_flip = true
         shift = 0.05
@@ -31,6 +33,8 @@ fn everything_can_be_said() {
     let expected = DataConfig {
         size: [96, 64],
         slices: 1,
+        space: SpaceKind::Haar,
+        haar_levels: 2,
         channels: Channels::Count(3),
         intensity: Intensity::Window,
         window_center: Some(40.0),

@@ -46,6 +46,7 @@ fn page() -> DemoPage {
     let neighbours: Vec<Neighbour> =
         (1..=40).map(|i| Neighbour { index: i, distance: i as f64 / 100.0, flipped: false }).collect();
     DemoPage {
+        reload_seconds: None,
         title: "pig demo".into(),
         data: "phantom images, not patients".into(),
         summary: vec!["Two networks were trained.".into(), "Then 64 pairs were sampled.".into()],
