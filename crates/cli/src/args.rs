@@ -3,8 +3,9 @@
 
 use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use pig_device::Request;
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
+mod cache;
 mod compare;
 mod crossval;
 mod experiment;
@@ -15,6 +16,7 @@ mod prepare;
 mod segment;
 mod weights;
 
+pub(crate) use cache::{Cache, Clear};
 pub(crate) use compare::Compare;
 pub(crate) use crossval::{Crossval, Pieces};
 pub(crate) use experiment::{Experiment, Report, Table1};
@@ -55,6 +57,36 @@ pub(crate) struct Machine {
     /// Print only warnings and errors on stderr.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+    /// The folder in which prepared pairs are kept; if not given, PIG_CACHE_DIR, or else pig/ in the user's folder for caches
+    /// (XDG_CACHE_HOME, ~/.cache; LOCALAPPDATA on Windows).
+    #[arg(long, global = true, value_name = "DIR", value_parser = clap::value_parser!(PathBuf))]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Keep prepared pairs in memory alone, and prepare them again at every start.
+    #[arg(long, global = true, conflicts_with = "cache_dir")]
+    pub(crate) no_cache: bool,
+}
+
+impl Machine {
+    /// The folder in which prepared pairs are kept; none if they are not to be kept, or if there is no place for them.
+    pub(crate) fn cache(&self) -> Option<PathBuf> {
+        if self.no_cache { None } else { self.cache_folder() }
+    }
+
+    /// The folder in which prepared pairs are kept if they are; none if neither a flag nor the system names one.
+    pub(crate) fn cache_folder(&self) -> Option<PathBuf> {
+        self.cache_dir.clone().or_else(|| cache_folder(&|name| std::env::var_os(name)))
+    }
+}
+
+/// The folder for the cache that environment variables name. A user's folder counts if it is absolute, as the XDG Base Directory
+/// Specification wants it.
+fn cache_folder(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_user = |name: &str| folder(name).filter(|path| path.is_absolute());
+    folder("PIG_CACHE_DIR")
+        .or_else(|| of_user("XDG_CACHE_HOME").map(|path| path.join("pig")))
+        .or_else(|| of_user("LOCALAPPDATA").filter(|_| cfg!(windows)).map(|path| path.join("pig").join("cache")))
+        .or_else(|| of_user("HOME").map(|path| path.join(".cache").join("pig")))
 }
 
 /// The commands.
@@ -93,6 +125,9 @@ pub(crate) enum Command {
     /// Show or check a configuration.
     #[command(subcommand)]
     Config(Config),
+    /// List or remove the prepared pairs that pig keeps, so that the next training on the same data begins at once.
+    #[command(subcommand)]
+    Cache(Cache),
     /// Check this machine: device, threads, codecs, speed.
     Doctor,
     /// Print this reference as Markdown.
@@ -367,6 +402,19 @@ mod tests {
         for wrong in ["0", "-1", "nan", "inf", "1%"] {
             assert!(factor(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_cache_is_where_the_environment_says() {
+        let of = |set: &[(&str, &str)]| {
+            let set: Vec<(String, OsString)> = set.iter().map(|(n, v)| ((*n).to_owned(), (*v).into())).collect();
+            cache_folder(&move |name| set.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone()))
+        };
+        let home = ("HOME", "/h");
+        assert_eq!(of(&[home, ("XDG_CACHE_HOME", "/x"), ("PIG_CACHE_DIR", "p")]), Some("p".into()));
+        assert_eq!(of(&[home, ("XDG_CACHE_HOME", "/x"), ("PIG_CACHE_DIR", "")]), Some("/x/pig".into()));
+        assert_eq!(of(&[home, ("XDG_CACHE_HOME", "relative")]), Some("/h/.cache/pig".into()));
+        assert_eq!(of(&[]), None);
     }
 
     #[test]

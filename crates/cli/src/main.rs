@@ -84,6 +84,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Export(export) => commands::export::run(args, export),
         Command::Weights(weights) => commands::weights::run(args, weights),
         Command::Config(config) => commands::config::run(args, config),
+        Command::Cache(cache) => commands::cache::run(args, cache),
         Command::Doctor => commands::doctor::run(args),
         Command::Reference => {
             print!("{}", commands::reference::markdown());

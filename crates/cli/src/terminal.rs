@@ -5,9 +5,10 @@ use anyhow::Context;
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use pig_device::DeviceKind;
-use pig_train::observer::{Event, Observer};
+use pig_train::observer::{Cache, Event, Observer};
 use std::{
     io::IsTerminal,
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -24,6 +25,7 @@ pub(crate) struct Terminal {
     bars: bool,
     stop: Arc<AtomicBool>,
     stage: Mutex<Option<Stage>>,
+    cache: Option<PathBuf>,
 }
 
 struct Stage {
@@ -50,7 +52,8 @@ impl Terminal {
         };
         signals::listen(asked).context("cannot listen for Ctrl-C")?;
         let quiet = args.machine.quiet;
-        Ok(Self { quiet, bars: !quiet && std::io::stderr().is_terminal(), stop, stage: Mutex::new(None) })
+        let (bars, cache) = (!quiet && std::io::stderr().is_terminal(), args.machine.cache());
+        Ok(Self { quiet, bars, stop, stage: Mutex::new(None), cache })
     }
 
     fn say(&self, text: &str) {
@@ -117,6 +120,10 @@ impl Observer for Terminal {
 
     fn stop_requested(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    fn cache(&self) -> Option<Cache<'_>> {
+        self.cache.as_deref().map(|folder| Cache { folder, warned: self })
     }
 }
 

@@ -63,7 +63,7 @@ fn training(folder: &Folder, name: &str, ignored: &str, steps: &str) -> Child {
     shell.args(["train", "--data", &folder.at("data"), "--out", &folder.at(name)]);
     let sets = ["method=joint", steps, "train.validate_every=0"];
     shell.args(TINY.iter().chain(&sets).flat_map(|set| ["--set", set]));
-    shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    shell.env("PIG_CACHE_DIR", common::CACHE).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// `nohup` ignores SIGHUP; a shell without job control ignores SIGINT for what it runs in the background.

@@ -429,6 +429,29 @@ pub enum DataError {
     #[error(transparent)]
     File(#[from] pig_files::FileError),
 
+    /// A file of prepared pairs that was changed while it was in use.
+    #[error("{path}: it was changed while pig was using it; expected the prepared pairs as pig wrote them; run the same command \
+             again, which makes them anew, and leave the cache to pig", path = path.display())]
+    ChangedPairs {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The user asked to stop while another process was preparing the same pairs.
+    #[error("{path}: stopped while another process was preparing these pairs; run the same command again", path = path.display())]
+    StoppedWaiting {
+        /// The file of the pairs.
+        path: PathBuf,
+    },
+
+    /// The disk of the cache is full.
+    #[error("{path}: cannot keep the prepared pairs: {}; `pig cache clear` removes those of other data, --cache-dir or PIG_CACHE_DIR \
+             chooses another folder, and --no-cache keeps them in memory", pig_files::FULL, path = path.display())]
+    FullCache {
+        /// The folder of the cache.
+        path: PathBuf,
+    },
+
     /// A PNG or manifest could not be encoded.
     #[error("{path}: cannot be encoded: {problem}", path = path.display())]
     Encode {

@@ -33,6 +33,14 @@ pub enum IntensityMap {
 }
 
 impl IntensityMap {
+    /// The raw values at -1 and +1 of an image whose own range is `own`. A map by data type ends at the maximum of the image's own bit depth.
+    pub(crate) fn range_of(self, own: (f64, f64)) -> (f64, f64) {
+        match self {
+            Self::Dtype { .. } | Self::PerImage => own,
+            Self::DatasetPercentile { low, high } | Self::Window { low, high } => (low, high),
+        }
+    }
+
     /// The raw values at -1 and +1; `None` if every image has its own range.
     pub fn range(&self) -> Option<(f64, f64)> {
         match *self {

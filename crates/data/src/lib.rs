@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod augment;
+pub mod cache;
 pub mod channels;
 pub mod chosen;
 pub mod colour;
@@ -17,8 +18,10 @@ pub mod folder;
 pub mod intensity;
 mod jpeg;
 mod limits;
+pub mod loading;
 pub mod manifest;
 pub mod names;
+mod pairs;
 pub mod part;
 pub mod phantom;
 pub mod placement;
@@ -45,7 +48,7 @@ pub use discover::{Dataset, GroupSource, Layout, PairEntry};
 pub use error::{DataError, Result};
 pub use part::Part;
 pub use postprocess::{CleanMask, clean_mask};
-pub use preparation::{Conversion, Pixels, Preparation, PreparedPair};
+pub use preparation::{Pixels, Preparation};
 pub use prepared_set::PreparedSet;
 pub use split::{Splits, crossval_folds, k_folds, split_by_group};
 pub use write::{Finished, GivenFile, PairRecord, PairWriter, Stamp};

@@ -41,3 +41,17 @@ impl Placement {
 pub(crate) fn offset(from: [usize; 2], to: [usize; 2]) -> [usize; 2] {
     [0, 1].map(|axis| (to[axis] - from[axis]) / 2)
 }
+
+/// Centres values of shape (`from[0]`, `from[1]`, channels) on a background of -1 with the size `to`.
+pub(crate) fn pad(values: Vec<f32>, from: [usize; 2], to: [usize; 2], channels: usize) -> Vec<f32> {
+    if from == to {
+        return values;
+    }
+    let mut padded = vec![-1.0; to[0] * to[1] * channels];
+    let [top, left] = offset(from, to);
+    for (row, line) in values.chunks_exact(from[1] * channels).enumerate() {
+        let start = ((top + row) * to[1] + left) * channels;
+        padded[start..start + line.len()].copy_from_slice(line);
+    }
+    padded
+}

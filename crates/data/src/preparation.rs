@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,10 +12,9 @@ use crate::crop::Window;
 use crate::discover::{Dataset, PairEntry};
 use crate::error::{DataError, Result};
 use crate::intensity::{Histogram, IntensityMap, to_unit};
-use crate::placement::{Placement, offset};
-use crate::prepared_set::PreparedSet;
+use crate::pairs::record::{Conversion, Facts, Fitted, FittedPair, Shape};
+use crate::placement::{Placement, pad};
 use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask};
-use crate::remarks::exchanged;
 use crate::resample::{fit_within, resize_image, resize_mask_area, resize_mask_nearest};
 
 /// Everything that turns files into numbers and generated numbers into pixels. Stored with the run.
@@ -97,25 +95,9 @@ impl Preparation {
         Ok(Self { config, intensity, bit_depth, measured_images })
     }
 
-    /// Reads and prepares all pairs, in parallel and in the order of `dataset`. `progress` is called with the number of
-    /// pairs done and the number of all pairs, from several threads.
-    ///
-    /// # Errors
-    /// When a pair cannot be read or its image and mask differ in size; of several, the first in the order of the data.
-    pub fn load(&self, dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<PreparedSet> {
-        let total = dataset.pairs.len();
-        let done = AtomicUsize::new(0);
-        let prepared: Vec<Result<PreparedPair>> = dataset
-            .pairs
-            .par_iter()
-            .map(|pair| {
-                let prepared = self.load_pair(&pair.image, &pair.mask);
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-                prepared
-            })
-            .collect();
-        let prepared = prepared.into_iter().collect::<Result<Vec<_>>>()?;
-        Ok(self.gather(dataset, &prepared))
+    /// The form of the pairs.
+    pub(crate) fn shape(&self) -> Shape {
+        Shape { size: self.config.size, slices: self.config.slices, channels: self.config.channels.count() }
     }
 
     /// The preparation of pairs that a model generated after training on data of this preparation: there is nothing to crop, because
@@ -137,26 +119,25 @@ impl Preparation {
         Self { config, intensity, ..*self }
     }
 
-    /// Prepares one pair.
-    pub fn load_pair(&self, image_path: &Path, mask_path: &Path) -> Result<PreparedPair> {
-        let (image, mask) = read_pair(image_path, mask_path, &self.config)?;
+    /// Prepares one pair, up to the map of intensities.
+    pub(crate) fn fit_pair(&self, pair: &PairEntry) -> Result<FittedPair> {
+        let (image, mask) = read_pair(&pair.image, &pair.mask, &self.config)?;
         let window = Window::of(&image, &mask, self.config.crop);
-        self.check_slices(image_path, image.height)?;
-        let mask_unit = self.fit_mask(&mask, window);
-        let lesion_pixels = mask_unit.iter().filter(|&&value| value > 0.0).count();
-        Ok(PreparedPair {
-            image: self.fit_image(&image, window),
-            mask: mask_unit,
-            source_lesion_pixels: mask.lesion_pixels(),
-            mostly_lesion: 2 * mask.lesion_pixels() > mask.data.len(),
-            lesion_pixels,
+        self.check_slices(&pair.image, image.height)?;
+        let (fitted, lesion_pixels) = (self.fit_mask(&mask, window), mask.lesion_pixels());
+        let facts = Facts {
+            lesion_in_file: lesion_pixels > 0,
+            mostly_lesion: 2 * lesion_pixels > mask.data.len(),
+            lesion: fitted.iter().any(|&value| value > 0.0),
+            full: fitted.iter().all(|&value| value > 0.0),
             conversion: match (image.from_colour(), image.from_gray()) {
                 (true, _) => Conversion::ToGray,
                 (_, true) => Conversion::ToColour,
                 _ => Conversion::None,
             },
             turned: image.turned,
-        })
+        };
+        Ok(FittedPair { image: self.fit_image(&image, window), mask: fitted, facts })
     }
 
     /// Refuses a picture whose height is not a multiple of the number of slices.
@@ -168,17 +149,25 @@ impl Preparation {
         Err(DataError::NotSlices { path: path.to_path_buf(), height, slices })
     }
 
-    /// The part of an image in `window` at the prepared size, in [-1, 1]; each slice is resized separately.
-    fn fit_image(&self, image: &RawImage, window: Window) -> Vec<f32> {
+    /// The range of one image, if its own range counts: that of these pixels with a map by image, else that of its type.
+    fn own_range(&self, image: &RawImage, pixels: &[f32]) -> (f64, f64) {
+        if self.intensity != IntensityMap::PerImage {
+            return (0.0, f64::from(image.maximum));
+        }
+        let mut histogram = Histogram::new();
+        histogram.add(pixels);
+        histogram.percentile_range()
+    }
+
+    /// The part of an image in `window` at the prepared size, in raw values; each slice is resized separately.
+    fn fit_image(&self, image: &RawImage, window: Window) -> Fitted {
         let cut = |window: Window| window.cut(&image.data, image.width, image.channels);
-        let range = self.range_of(image, &cut(window));
-        let slice = |window: Window| {
-            let fitted = self.fitted_size(window.size());
-            let resized = resize_image(&cut(window), window.size(), fitted, image.channels);
-            let unit = resized.into_iter().map(|raw| to_unit(raw, range)).collect();
-            pad(unit, fitted, self.config.slice_size(), image.channels)
-        };
-        window.slices(self.config.slices).flat_map(slice).collect()
+        let range = self.own_range(image, &cut(window));
+        let resized =
+            |slice: Window| resize_image(&cut(slice), slice.size(), self.fitted_size(slice.size()), image.channels);
+        let slices: Vec<Window> = window.slices(self.config.slices).collect();
+        let size = self.fitted_size(slices.first().unwrap_or(&window).size());
+        Fitted { values: slices.into_iter().flat_map(resized).collect(), size, range }
     }
 
     /// The part of a mask in `window` at the prepared size, as -1 and 1; each slice is resized separately.
@@ -217,7 +206,7 @@ impl Preparation {
         let window = Window::of(&image, &mask, self.config.crop);
         let fitted = self.fitted_size(window.size());
         let placement = Placement { source: [height, width], window, fitted, size: self.config.size };
-        Ok((self.fit_image(&image, window), placement))
+        Ok((self.fit_image(&image, window).unit(self.shape(), self.intensity), placement))
     }
 
     /// Prepares a mask without an image (to generate images for given masks): shape (height, width) of -1 and +1.
@@ -230,7 +219,7 @@ impl Preparation {
 
     /// An image in its own size as values in [-1, 1], in the range in which a network reads it.
     pub fn whole_image(&self, image: &RawImage) -> Vec<f32> {
-        let range = self.range_of(image, &image.data);
+        let range = self.intensity.range_of(self.own_range(image, &image.data));
         image.data.iter().map(|&raw| to_unit(raw, range)).collect()
     }
 
@@ -272,19 +261,6 @@ impl Preparation {
         self.intensity.range().unwrap_or((0.0, f64::from(self.maximum())))
     }
 
-    /// The range for one image. With a map by data type, it ends at the maximum of the image's own bit depth.
-    fn range_of(&self, image: &RawImage, pixels: &[f32]) -> (f64, f64) {
-        match self.intensity {
-            IntensityMap::Dtype { .. } => (0.0, f64::from(image.maximum)),
-            IntensityMap::DatasetPercentile { low, high } | IntensityMap::Window { low, high } => (low, high),
-            IntensityMap::PerImage => {
-                let mut histogram = Histogram::new();
-                histogram.add(pixels);
-                histogram.percentile_range()
-            }
-        }
-    }
-
     /// The size to which a picture, or a slice of it, is resized before padding.
     fn fitted_size(&self, from: [usize; 2]) -> [usize; 2] {
         let target = self.config.slice_size();
@@ -293,87 +269,6 @@ impl Preparation {
             Resize::Pad => fit_within(from, target),
         }
     }
-
-    fn gather(&self, dataset: &Dataset, prepared: &[PreparedPair]) -> PreparedSet {
-        let [height, width] = self.config.size;
-        let mut set = PreparedSet {
-            size: self.config.size,
-            slices: self.config.slices,
-            channels: self.config.channels.count(),
-            ids: dataset.ids(),
-            groups: dataset.pairs.iter().map(|pair| pair.group.clone()).collect(),
-            images: Vec::with_capacity(prepared.len() * height * width * self.config.channels.count()),
-            masks: Vec::with_capacity(prepared.len() * height * width),
-            vanished: Vec::new(),
-            warnings: Vec::new(),
-        };
-        let (mut empty, mut full, mut covered, mut from_colour, mut from_gray, mut turned) = (0, 0, 0, 0, 0, 0);
-        for (pair, id) in prepared.iter().zip(&set.ids) {
-            set.images.extend_from_slice(&pair.image);
-            set.masks.extend_from_slice(&pair.mask);
-            empty += usize::from(pair.source_lesion_pixels == 0);
-            full += usize::from(pair.mask.iter().all(|&value| value > 0.0));
-            covered += usize::from(pair.mostly_lesion);
-            from_colour += usize::from(pair.conversion == Conversion::ToGray);
-            from_gray += usize::from(pair.conversion == Conversion::ToColour);
-            turned += usize::from(pair.turned);
-            if pair.source_lesion_pixels > 0 && pair.lesion_pixels == 0 {
-                set.vanished.push(id.clone());
-            }
-        }
-        let total = prepared.len();
-        let mut warn = |count: usize, text: &str| {
-            if count > 0 {
-                set.warnings.push(format!("{count} of {total} {text}"));
-            }
-        };
-        warn(
-            from_colour,
-            "images are in colour and were reduced to gray by Rec. 601 luma (data.channels = 1); data.channels = 3 keeps the colour.",
-        );
-        warn(from_gray, "images are gray and were copied to three channels (data.channels = 3).");
-        warn(turned, "images carry an orientation tag and were turned as it says.");
-        warn(set.vanished.len(), "masks have lesion in the file but none at this size; raise data.size.");
-        let swapped = exchanged(covered, total - empty, "data");
-        if swapped.is_none() {
-            warn(full, "masks cover the whole image; check that lesion and background are not swapped.");
-        }
-        if empty == total {
-            warn(empty, "masks are empty: nothing can be learnt about lesions. Check data.mask_values.");
-        }
-        set.warnings.extend(swapped);
-        set
-    }
-}
-
-/// How the number of channels of a file changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conversion {
-    /// It stayed.
-    None,
-    /// Colour was reduced to gray.
-    ToGray,
-    /// Gray was copied to three channels.
-    ToColour,
-}
-
-/// One prepared pair.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PreparedPair {
-    /// The image of shape (height, width, channels) in [-1, 1].
-    pub image: Vec<f32>,
-    /// The mask of shape (height, width): -1 background, +1 lesion.
-    pub mask: Vec<f32>,
-    /// Lesion pixels in the file.
-    pub source_lesion_pixels: usize,
-    /// Whether lesion covers more than half of the mask in the file.
-    pub mostly_lesion: bool,
-    /// Lesion pixels after resizing.
-    pub lesion_pixels: usize,
-    /// How the number of channels changed.
-    pub conversion: Conversion,
-    /// Whether an orientation tag turned or mirrored the image.
-    pub turned: bool,
 }
 
 fn training_pairs<'a>(dataset: &'a Dataset, training_ids: &[String]) -> Result<Vec<&'a PairEntry>> {
@@ -444,18 +339,4 @@ fn measure(dataset: &Dataset, training: &[&PairEntry], config: &DataConfig) -> R
         return Err(DataError::NoContrast { path: dataset.root.clone(), pixels: histogram.total(), value: low });
     }
     Ok(IntensityMap::DatasetPercentile { low, high })
-}
-
-/// Centres values of shape (`from[0]`, `from[1]`, channels) on a background of -1 with the size `to`.
-fn pad(values: Vec<f32>, from: [usize; 2], to: [usize; 2], channels: usize) -> Vec<f32> {
-    if from == to {
-        return values;
-    }
-    let mut padded = vec![-1.0; to[0] * to[1] * channels];
-    let [top, left] = offset(from, to);
-    for (row, line) in values.chunks_exact(from[1] * channels).enumerate() {
-        let start = ((top + row) * to[1] + left) * channels;
-        padded[start..start + line.len()].copy_from_slice(line);
-    }
-    padded
 }

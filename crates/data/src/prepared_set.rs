@@ -1,13 +1,28 @@
-//! Prepared pairs in memory.
+//! Prepared pairs, whose images and masks are read when they are asked for.
 
-use std::collections::{HashMap, HashSet};
-
-use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
 
 use pig_files::hex;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
-/// Prepared pairs in memory.
-#[derive(Debug, Clone, PartialEq)]
+use crate::error::Result;
+use crate::intensity::IntensityMap;
+use crate::pairs::file::VERSION;
+use crate::pairs::record::{Facts, Fitted, FittedPair, Member, Record, Shape};
+use crate::pairs::store::Store;
+
+/// Pairs that are decoded at once for a hash.
+const AT_ONCE: usize = 64;
+
+/// The file beside a file of pairs that remembers hashes of its sets.
+const HASHES: &str = "hashes.json";
+
+/// Prepared pairs. Images and masks are in a file, or in memory in the same form; each is read and mapped to [-1, 1] when it is asked
+/// for. Clones and subsets share them.
+#[derive(Debug, Clone)]
 pub struct PreparedSet {
     /// Height and width in pixels.
     pub size: [usize; 2],
@@ -19,17 +34,64 @@ pub struct PreparedSet {
     pub ids: Vec<String>,
     /// The patient or group of each pair.
     pub groups: Vec<String>,
-    /// Images of shape (n, height, width, channels) in [-1, 1].
-    pub images: Vec<f32>,
-    /// Masks of shape (n, height, width): -1 background, +1 lesion.
-    pub masks: Vec<f32>,
     /// Ids whose mask has lesion in the file but none at this size.
     pub vanished: Vec<String>,
     /// Warnings for the user. They contain no ids.
     pub warnings: Vec<String>,
+    /// Where the image and the mask of each pair are.
+    places: Vec<[Place; 2]>,
+    sources: Vec<Source>,
+}
+
+/// Stored pairs, and how their values map to [-1, 1].
+#[derive(Debug, Clone)]
+struct Source {
+    store: Arc<Store>,
+    intensity: IntensityMap,
+}
+
+/// An image or a mask: the number of the source, and that of the pair in it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    source: usize,
+    pair: usize,
 }
 
 impl PreparedSet {
+    /// The pairs of `store` at `pairs`, in this order.
+    pub(crate) fn of_store(
+        store: Arc<Store>,
+        intensity: IntensityMap,
+        pairs: &[usize],
+        (ids, groups): (Vec<String>, Vec<String>),
+    ) -> Self {
+        let Shape { size, slices, channels } = store.shape();
+        Self {
+            size,
+            slices,
+            channels,
+            ids,
+            groups,
+            vanished: Vec::new(),
+            warnings: Vec::new(),
+            places: pairs.iter().map(|&pair| [Place { source: 0, pair }; 2]).collect(),
+            sources: vec![Source { store, intensity }],
+        }
+    }
+
+    /// `count` pairs with black images and empty masks, to measure the time of computations that do not depend on values.
+    #[must_use]
+    pub fn blank(size: [usize; 2], slices: usize, channels: usize, count: usize) -> Self {
+        let shape = Shape { size, slices, channels };
+        let image =
+            Fitted { values: vec![0.0; shape.pixels() * channels], size: shape.slice_size(), range: (0.0, 255.0) };
+        let pair = FittedPair { image, mask: vec![-1.0; shape.pixels()], facts: Facts::default() };
+        let store = Store::in_memory(shape, vec![Record::encode(&pair, String::new())]);
+        let names: Vec<String> = (0..count).map(|index| index.to_string()).collect();
+        let map = IntensityMap::Dtype { maximum: 255 };
+        Self::of_store(Arc::new(store), map, &vec![0; count], (names.clone(), names))
+    }
+
     /// How many pairs there are.
     pub fn len(&self) -> usize {
         self.ids.len()
@@ -45,16 +107,38 @@ impl PreparedSet {
         [self.size[0] / self.slices, self.size[1]]
     }
 
-    /// Image `index` of shape (height, width, channels).
-    pub fn image(&self, index: usize) -> &[f32] {
-        let length = self.size[0] * self.size[1] * self.channels;
-        &self.images[index * length..(index + 1) * length]
+    /// Image `index` of shape (height, width, channels) in [-1, 1].
+    ///
+    /// # Errors
+    /// When the file of the pairs cannot be read, or was changed.
+    pub fn image(&self, index: usize) -> Result<Vec<f32>> {
+        let Place { source, pair } = self.places[index][0];
+        let Source { store, intensity } = &self.sources[source];
+        let bytes = store.bytes(pair, Member::Image)?;
+        Ok(store.records()[pair].image(&bytes, store.shape(), *intensity))
     }
 
-    /// Mask `index` of shape (height, width).
-    pub fn mask(&self, index: usize) -> &[f32] {
-        let length = self.size[0] * self.size[1];
-        &self.masks[index * length..(index + 1) * length]
+    /// Mask `index` of shape (height, width): -1 background, +1 lesion.
+    ///
+    /// # Errors
+    /// As [`PreparedSet::image`].
+    pub fn mask(&self, index: usize) -> Result<Vec<f32>> {
+        self.mask_by(index, |inside| if inside { 1.0 } else { -1.0 })
+    }
+
+    /// Mask `index` of shape (height, width): true is lesion.
+    ///
+    /// # Errors
+    /// As [`PreparedSet::image`].
+    pub fn lesion(&self, index: usize) -> Result<Vec<bool>> {
+        self.mask_by(index, |inside| inside)
+    }
+
+    fn mask_by<T>(&self, index: usize, value: impl Fn(bool) -> T) -> Result<Vec<T>> {
+        let Place { source, pair } = self.places[index][1];
+        let store = &self.sources[source].store;
+        let bytes = store.bytes(pair, Member::Mask)?;
+        Ok(Record::mask(&bytes, store.shape()).map(value).collect())
     }
 
     /// The pairs at `indices`, in that order, without the warnings.
@@ -63,15 +147,33 @@ impl PreparedSet {
         let vanished: HashSet<&String> = self.vanished.iter().collect();
         let ids: Vec<String> = indices.iter().map(|&index| self.ids[index].clone()).collect();
         Self {
-            size: self.size,
-            slices: self.slices,
-            channels: self.channels,
             groups: indices.iter().map(|&index| self.groups[index].clone()).collect(),
-            images: indices.iter().flat_map(|&index| self.image(index)).copied().collect(),
-            masks: indices.iter().flat_map(|&index| self.mask(index)).copied().collect(),
+            places: indices.iter().map(|&index| self.places[index]).collect(),
             vanished: ids.iter().filter(|id| vanished.contains(id)).cloned().collect(),
             ids,
             warnings: Vec::new(),
+            sources: self.sources.clone(),
+            ..*self
+        }
+    }
+
+    /// Appends pairs of the same size and number of channels.
+    pub fn append(&mut self, more: &Self) {
+        let first = self.sources.len();
+        let moved = |place: Place| Place { source: first + place.source, ..place };
+        self.places.extend(more.places.iter().map(|places| places.map(moved)));
+        self.sources.extend(more.sources.iter().cloned());
+        self.ids.extend(more.ids.iter().cloned());
+        self.groups.extend(more.groups.iter().cloned());
+        self.vanished.extend(more.vanished.iter().cloned());
+    }
+
+    /// Gives each image the mask of the pair that is `by` places further on; the last ones get the first masks.
+    pub fn rotate_masks(&mut self, by: usize) {
+        let mut masks: Vec<Place> = self.places.iter().map(|places| places[1]).collect();
+        masks.rotate_left(by);
+        for (places, mask) in self.places.iter_mut().zip(masks) {
+            places[1] = mask;
         }
     }
 
@@ -83,8 +185,62 @@ impl PreparedSet {
     }
 
     /// SHA-256 over shape, ids, groups, images and masks, in hexadecimal: the same on every machine for the same data,
-    /// prepared in the same way.
-    pub fn sha256(&self) -> String {
+    /// prepared in the same way. If the pairs are in a file, the hash is remembered beside it.
+    ///
+    /// # Errors
+    /// As [`PreparedSet::image`].
+    pub fn sha256(&self) -> Result<String> {
+        let file = self.sources.iter().find_map(|source| source.store.path());
+        let Some(memory) = file.map(|path| path.with_file_name(HASHES)) else { return self.hash() };
+        let key = self.key();
+        let mut known = remembered(&memory);
+        if let Some(found) = known.get(&key) {
+            return Ok(found.clone());
+        }
+        let found = self.hash()?;
+        known.insert(key, found.clone());
+        // It saves time alone: a folder that cannot be written, or a lost entry of another process, does no harm.
+        let _ = pig_files::write_json(&memory, &known);
+        Ok(found)
+    }
+
+    fn hash(&self) -> Result<String> {
+        let mut hash = self.begun_hash();
+        let mut take = |values: &[f32]| {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            hash.update(bytes);
+        };
+        self.each(Self::image, &mut take)?;
+        self.each(Self::mask, &mut take)?;
+        Ok(hex(&hash.finalize()))
+    }
+
+    /// SHA-256 over the masks alone, a byte for each pixel: 1 is lesion.
+    ///
+    /// # Errors
+    /// As [`PreparedSet::image`].
+    pub fn masks_sha256(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        self.each(Self::lesion, &mut |values| hash.update(values.iter().map(|&v| u8::from(v)).collect::<Vec<_>>()))?;
+        Ok(hex(&hash.finalize()))
+    }
+
+    /// Calls `take` with what `read` gives for each pair, in order; a few pairs are read at once.
+    fn each<T: Send>(
+        &self,
+        read: impl Fn(&Self, usize) -> Result<Vec<T>> + Sync,
+        take: &mut dyn FnMut(&[T]),
+    ) -> Result<()> {
+        for first in (0..self.len()).step_by(AT_ONCE) {
+            let last = self.len().min(first + AT_ONCE);
+            let values: Vec<Vec<T>> =
+                (first..last).into_par_iter().map(|index| read(self, index)).collect::<Result<_>>()?;
+            values.iter().for_each(|values| take(values));
+        }
+        Ok(())
+    }
+
+    fn begun_hash(&self) -> Sha256 {
         let mut hash = Sha256::new();
         for number in [self.len(), self.size[0], self.size[1], self.channels] {
             hash.update((number as u64).to_le_bytes());
@@ -93,12 +249,30 @@ impl PreparedSet {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }
-        for values in [&self.images, &self.masks] {
-            for chunk in values.chunks(4096) {
-                let bytes: Vec<u8> = chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
-                hash.update(bytes);
-            }
+        hash
+    }
+
+    /// What decides the hash of the set, without reading images and masks: their own hashes, and how their values are mapped.
+    fn key(&self) -> String {
+        let mut hash = self.begun_hash();
+        hash.update(VERSION.to_le_bytes());
+        hash.update((self.slices as u64).to_le_bytes());
+        for source in &self.sources {
+            hash.update(format!("{:?}", source.intensity));
+        }
+        for [image, mask] in &self.places {
+            let record = |place: &Place| &self.sources[place.source].store.records()[place.pair];
+            let (ours, theirs) = (record(image), record(mask));
+            let numbers =
+                [image.source as u64, ours.fitted[0] as u64, ours.fitted[1] as u64, ours.range[0], ours.range[1]];
+            hash.update(format!("{numbers:?} {:?} {} {}", ours.code, ours.image.sha256, theirs.mask.sha256));
         }
         hex(&hash.finalize())
     }
+}
+
+/// The remembered hashes of sets by their keys; none if the file is not there or damaged.
+fn remembered(path: &Path) -> BTreeMap<String, String> {
+    let text = pig_files::read(path).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }

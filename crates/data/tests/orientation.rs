@@ -93,7 +93,7 @@ fn a_mask_without_a_tag_lies_on_the_upright_image() {
     let dataset = Dataset::discover(dir.path(), &config).unwrap();
     let preparation = Preparation::fit(&dataset, &dataset.ids(), &config).unwrap();
     let set = preparation.load(&dataset, &|_, _| ()).unwrap();
-    for (&image, &mask) in set.image(0).iter().zip(set.mask(0)) {
+    for (image, mask) in set.image(0).unwrap().into_iter().zip(set.mask(0).unwrap()) {
         assert_eq!(image > 0.8, mask > 0.0, "{image}");
     }
     let note = "1 of 1 images carry an orientation tag and were turned as it says.";

@@ -1,9 +1,10 @@
 //! Writes files and folders whole or not at all, locks folders, and computes the hashes that name content.
 //!
 //! pig writes everything to a temporary name beside its target, syncs it and renames it. A reader finds the old content or the
-//! new content, never a part, even after a crash. [`write()`] does this for a file, [`create_folder`] for a folder.
+//! new content, never a part, even after a crash. [`write()`] and [`write_by`] do this for a file, [`create_folder`] for a folder.
 //!
-//! [`open()`], [`read()`] and [`append()`] take regular files alone, since a pipe could block for ever. [`lock()`] keeps other processes out of a folder.
+//! [`open()`], [`read()`] and [`append()`] take regular files alone, since a pipe could block for ever; [`Positions`]
+//! reads one at positions. [`lock()`] keeps other processes out of a folder.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -11,6 +12,7 @@ mod folder;
 mod hash;
 mod lock;
 mod open;
+mod positions;
 mod temporary;
 mod write;
 
@@ -18,8 +20,9 @@ pub use folder::{check_creatable, create_folder};
 pub use hash::{hex, sha256};
 pub use lock::lock;
 pub use open::{append, open, read, read_to_string};
+pub use positions::Positions;
 pub use temporary::{Temporary, sweep, sweep_beside};
-pub use write::{check_writable, write, write_json};
+pub use write::{check_writable, write, write_by, write_json};
 
 use std::{
     io,

@@ -263,27 +263,68 @@ pub fn contrast(pair: &Pair, ring: &Ring) -> Option<f64> {
     ring.contrast(pair.image, &ring.regions(pair))
 }
 
+/// The contrasts of real pairs, which need not be in memory together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RealContrasts {
+    ring: Ring,
+    per_case: Vec<Option<f64>>,
+    groups: Vec<Option<String>>,
+    empty_masks: usize,
+}
+
+impl RealContrasts {
+    /// Contrasts with this ring, of no pairs yet.
+    #[must_use]
+    pub fn new(ring: &Ring) -> Self {
+        Self { ring: ring.clone(), per_case: Vec::new(), groups: Vec::new(), empty_masks: 0 }
+    }
+
+    /// Measures further pairs.
+    pub fn add(&mut self, pairs: &[Pair]) -> Result<(), AgreementError> {
+        check("real", self.per_case.len(), pairs)?;
+        let values: Vec<Option<f64>> = pairs.par_iter().map(|pair| contrast(pair, &self.ring)).collect();
+        self.per_case.extend(values);
+        self.groups.extend(pairs.iter().map(|pair| pair.group.map(str::to_owned)));
+        self.empty_masks += empty_masks(pairs);
+        Ok(())
+    }
+
+    fn contrasts(&self, settings: &Bootstrap) -> Option<Contrasts> {
+        let group = |index: usize| self.groups[index].as_deref();
+        (!self.per_case.is_empty()).then(|| contrasts(group, self.per_case.clone(), self.empty_masks, settings))
+    }
+}
+
 /// Compares generated pairs with the same pairs with shuffled masks, and with real pairs (there may be none).
 pub fn pair_agreement(
     generated: &[Pair],
     real: &[Pair],
     settings: &AgreementSettings,
 ) -> Result<Agreement, AgreementError> {
-    check("generated", generated)?;
-    check("real", real)?;
+    check("generated", 0, generated)?;
+    let mut contrasts = RealContrasts::new(&settings.ring);
+    contrasts.add(real)?;
+    agreement_with(generated, &contrasts, settings)
+}
+
+/// As [`pair_agreement`], with real pairs that were measured before, with the same ring.
+pub fn agreement_with(
+    generated: &[Pair],
+    real: &RealContrasts,
+    settings: &AgreementSettings,
+) -> Result<Agreement, AgreementError> {
+    check("generated", 0, generated)?;
     check_one_size(generated)?;
     let regions: Vec<Regions> = generated.par_iter().map(|pair| settings.ring.regions(pair)).collect();
     let own: Vec<Option<f64>> =
         generated.iter().zip(&regions).map(|(pair, regions)| settings.ring.contrast(pair.image, regions)).collect();
-    let real = (!real.is_empty()).then(|| {
-        let values = real.par_iter().map(|pair| contrast(pair, &settings.ring)).collect();
-        contrasts(real, values, &settings.bootstrap)
-    });
+    let real = real.contrasts(&settings.bootstrap);
+    let group = |index: usize| generated[index].group;
     let (shuffled, shuffles) = shuffled(generated, &regions, &own, settings);
     let difference: Vec<Option<f64>> =
         own.iter().zip(&shuffled).map(|(own, other)| Some((*own)? - (*other)?)).collect();
     let per_case = |values: Vec<Option<f64>>| PerCase {
-        estimate: estimate(generated, &values, &settings.bootstrap),
+        estimate: estimate(group, &values, &settings.bootstrap),
         per_case: values,
     };
     let difference = per_case(difference);
@@ -292,7 +333,7 @@ pub fn pair_agreement(
         settings: settings.clone(),
         size: generated.first().map(|p| (p.height, p.width, settings.ring.width_for(p.height, p.width))),
         real,
-        generated: contrasts(generated, own, &settings.bootstrap),
+        generated: contrasts(group, own, empty_masks(generated), &settings.bootstrap),
         shuffled: per_case(shuffled),
         shuffles,
         direction,
@@ -301,8 +342,9 @@ pub fn pair_agreement(
     })
 }
 
-fn check(set: &'static str, pairs: &[Pair]) -> Result<(), AgreementError> {
-    for (index, pair) in pairs.iter().enumerate() {
+/// Checks pairs of a set, of which the first has the position `first`.
+fn check(set: &'static str, first: usize, pairs: &[Pair]) -> Result<(), AgreementError> {
+    for (index, pair) in (first..).zip(pairs) {
         let &Pair { image, mask, height, width, .. } = pair;
         if image.len() != height * width || mask.len() != height * width {
             let (image, mask) = (image.len(), mask.len());
@@ -328,23 +370,35 @@ fn check_one_size(pairs: &[Pair]) -> Result<(), AgreementError> {
 }
 
 /// The group ids of some of the pairs; a pair without a group forms its own group. `None` if no pair has a group.
-fn groups(pairs: &[Pair], chosen: &[usize]) -> Option<Vec<usize>> {
-    let label = |&index: &usize| pairs[index].group.ok_or(index);
+fn groups<'a>(group: impl Fn(usize) -> Option<&'a str>, chosen: &[usize]) -> Option<Vec<usize>> {
+    let label = |&index: &usize| group(index).ok_or(index);
     let labels: Vec<Result<&str, usize>> = chosen.iter().map(label).collect();
     labels.iter().any(Result::is_ok).then(|| group_ids(&labels))
 }
 
-fn estimate(pairs: &[Pair], values: &[Option<f64>], settings: &Bootstrap) -> Option<Estimate> {
+fn estimate<'a>(
+    group: impl Fn(usize) -> Option<&'a str>,
+    values: &[Option<f64>],
+    settings: &Bootstrap,
+) -> Option<Estimate> {
     let chosen: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_some()).collect();
-    let groups = groups(pairs, &chosen);
+    let groups = groups(group, &chosen);
     let values: Vec<f64> = values.iter().copied().flatten().collect();
     bootstrap_mean(&values, groups.as_deref(), settings)
 }
 
-fn contrasts(pairs: &[Pair], per_case: Vec<Option<f64>>, settings: &Bootstrap) -> Contrasts {
-    let empty_masks = pairs.iter().filter(|pair| !pair.mask.contains(&true)).count();
+fn empty_masks(pairs: &[Pair]) -> usize {
+    pairs.iter().filter(|pair| !pair.mask.contains(&true)).count()
+}
+
+fn contrasts<'a>(
+    group: impl Fn(usize) -> Option<&'a str>,
+    per_case: Vec<Option<f64>>,
+    empty_masks: usize,
+    settings: &Bootstrap,
+) -> Contrasts {
     let undefined = per_case.iter().filter(|value| value.is_none()).count();
-    let estimate = estimate(pairs, &per_case, settings);
+    let estimate = estimate(group, &per_case, settings);
     Contrasts { per_case, estimate, empty_masks, without_ring: undefined - empty_masks }
 }
 

@@ -175,8 +175,13 @@ pub struct Evaluation {
 /// When a mask does not have `height * width` pixels, a mistake of the calling code.
 #[must_use]
 pub fn evaluate(cases: &[Case], settings: &EvaluationSettings) -> Evaluation {
-    let per_case: Vec<CaseScores> = cases.par_iter().map(|case| scores(case, settings)).collect();
-    let groups = groups(cases);
+    summarise(cases.par_iter().map(|case| score(case, settings)).collect(), settings)
+}
+
+/// The result of [`evaluate`] from the scores of all cases, whose masks need not be in memory together.
+#[must_use]
+pub fn summarise(per_case: Vec<CaseScores>, settings: &EvaluationSettings) -> Evaluation {
+    let groups = groups(&per_case);
     let estimates = Estimates { cases: &per_case, groups: groups.as_deref(), settings };
     let mut empty = EmptyCounts::default();
     for case in &per_case {
@@ -189,7 +194,7 @@ pub fn evaluate(cases: &[Case], settings: &EvaluationSettings) -> Evaluation {
     }
     Evaluation {
         settings: settings.clone(),
-        cases: cases.len(),
+        cases: per_case.len(),
         groups: groups.as_ref().map(|ids| ids.iter().max().map_or(0, |last| last + 1)),
         empty,
         per_slice: estimates.per_slice(),
@@ -202,7 +207,13 @@ pub fn evaluate(cases: &[Case], settings: &EvaluationSettings) -> Evaluation {
     }
 }
 
-fn scores(case: &Case, settings: &EvaluationSettings) -> CaseScores {
+/// The scores of one case.
+///
+/// # Panics
+///
+/// As [`evaluate`].
+#[must_use]
+pub fn score(case: &Case, settings: &EvaluationSettings) -> CaseScores {
     let &Case { prediction, truth, height, width, .. } = case;
     let counts = Counts::new(prediction, truth);
     let distances = SurfaceDistances::new(prediction, truth, height, width, settings.spacing);
@@ -241,9 +252,9 @@ fn surface_dice(counts: SurfaceCounts, both_empty: BothEmpty) -> Option<f64> {
 }
 
 /// The group ids; a case without a group forms its own group. `None` if no case has a group.
-fn groups(cases: &[Case]) -> Option<Vec<usize>> {
+fn groups(cases: &[CaseScores]) -> Option<Vec<usize>> {
     let labels: Vec<Result<&str, usize>> =
-        cases.iter().enumerate().map(|(index, case)| case.group.ok_or(index)).collect();
+        cases.iter().enumerate().map(|(index, case)| case.group.as_deref().ok_or(index)).collect();
     labels.iter().any(Result::is_ok).then(|| group_ids(&labels))
 }
 

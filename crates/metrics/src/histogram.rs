@@ -33,19 +33,25 @@ impl Histogram {
             "a histogram needs finite ends with low < high, found {low} and {high}"
         );
         let mut histogram = Self { low, high, counts: vec![0; bins], below: 0, above: 0, not_a_number: 0 };
+        histogram.add(values);
+        histogram
+    }
+
+    /// Counts further values.
+    pub fn add(&mut self, values: impl IntoIterator<Item = f64>) {
+        let (low, high, bins) = (self.low, self.high, self.counts.len());
         for value in values {
             if value.is_nan() {
-                histogram.not_a_number += 1;
+                self.not_a_number += 1;
             } else if value < low {
-                histogram.below += 1;
+                self.below += 1;
             } else if value > high {
-                histogram.above += 1;
+                self.above += 1;
             } else {
                 let bin = ((value - low) / (high - low) * bins as f64) as usize;
-                histogram.counts[bin.min(bins - 1)] += 1;
+                self.counts[bin.min(bins - 1)] += 1;
             }
         }
-        histogram
     }
 
     /// The number of values that are not NaN, inside or outside the range.

@@ -107,17 +107,83 @@ pub fn nearest(
     shape: Shape,
     flips: bool,
 ) -> Result<Vec<Neighbour>, NearestError> {
-    if training.is_empty() {
-        return Err(NearestError::NoTraining);
-    }
-    check("training", training, shape)?;
-    check("query", queries, shape)?;
-    Ok(queries.par_iter().map(|query| nearest_of_one(query, training, shape, flips)).collect())
+    let mut search = NearestSearch::new(queries, shape, flips)?;
+    search.add(training)?;
+    search.found()
 }
 
-fn check(set: &'static str, images: &[&[f32]], shape: Shape) -> Result<(), NearestError> {
+/// A search through training images that need not be in memory together.
+#[derive(Debug, Clone)]
+pub struct NearestSearch<'a> {
+    queries: Vec<Query<'a>>,
+    shape: Shape,
+    seen: usize,
+}
+
+/// A query, and the nearest image so far.
+#[derive(Debug, Clone)]
+struct Query<'a> {
+    image: &'a [f32],
+    /// Empty if mirrored images do not count.
+    mirrored: Vec<f32>,
+    sum: f64,
+    index: usize,
+    flipped: bool,
+}
+
+impl<'a> NearestSearch<'a> {
+    /// A search for the nearest training image of each query; see [`nearest`].
+    pub fn new(queries: &[&'a [f32]], shape: Shape, flips: bool) -> Result<Self, NearestError> {
+        check("query", 0, queries, shape)?;
+        let query = |&image: &&'a [f32]| {
+            let mirrored = if flips { mirror(image, shape) } else { Vec::new() };
+            Query { image, mirrored, sum: f64::INFINITY, index: 0, flipped: false }
+        };
+        Ok(Self { queries: queries.iter().map(query).collect(), shape, seen: 0 })
+    }
+
+    /// Compares all queries with further training images.
+    pub fn add(&mut self, training: &[&[f32]]) -> Result<(), NearestError> {
+        check("training", self.seen, training, self.shape)?;
+        let first = self.seen;
+        self.queries.par_iter_mut().for_each(|query| query.compare(first, training));
+        self.seen += training.len();
+        Ok(())
+    }
+
+    /// The nearest training images, in the order of the queries.
+    pub fn found(self) -> Result<Vec<Neighbour>, NearestError> {
+        if self.seen == 0 {
+            return Err(NearestError::NoTraining);
+        }
+        let values = self.shape.values().max(1) as f64;
+        let neighbour =
+            |query: Query<'_>| Neighbour { index: query.index, distance: query.sum / values, flipped: query.flipped };
+        Ok(self.queries.into_iter().map(neighbour).collect())
+    }
+}
+
+impl Query<'_> {
+    /// Takes one of these training images if it is nearer; `first` is the position of the first of them.
+    fn compare(&mut self, first: usize, training: &[&[f32]]) {
+        for (index, image) in (first..).zip(training) {
+            for (query, flipped) in [(self.image, false), (&self.mirrored[..], true)] {
+                if flipped && query.is_empty() {
+                    continue;
+                }
+                let sum = squared_distance(query, image, self.sum);
+                if sum < self.sum {
+                    (self.sum, self.index, self.flipped) = (sum, index, flipped);
+                }
+            }
+        }
+    }
+}
+
+/// Checks images of a set, of which the first has the position `first`.
+fn check(set: &'static str, first: usize, images: &[&[f32]], shape: Shape) -> Result<(), NearestError> {
     let Shape { height, width, channels } = shape;
-    for (index, image) in images.iter().enumerate() {
+    for (index, image) in (first..).zip(images) {
         if image.len() != shape.values() {
             let (found, expected) = (image.len(), shape.values());
             return Err(NearestError::Size { set, index, found, expected, height, width, channels });
@@ -127,24 +193,6 @@ fn check(set: &'static str, images: &[&[f32]], shape: Shape) -> Result<(), Neare
         }
     }
     Ok(())
-}
-
-fn nearest_of_one(query: &[f32], training: &[&[f32]], shape: Shape, flips: bool) -> Neighbour {
-    let mirrored = if flips { mirror(query, shape) } else { Vec::new() };
-    let mut best = (f64::INFINITY, 0, false);
-    for (index, image) in training.iter().enumerate() {
-        let straight = squared_distance(query, image, best.0);
-        if straight < best.0 {
-            best = (straight, index, false);
-        }
-        if flips {
-            let flipped = squared_distance(&mirrored, image, best.0);
-            if flipped < best.0 {
-                best = (flipped, index, true);
-            }
-        }
-    }
-    Neighbour { index: best.1, distance: best.0 / shape.values().max(1) as f64, flipped: best.2 }
 }
 
 /// Mirrors an image. The query is mirrored instead of every training image, because this gives the same distances.

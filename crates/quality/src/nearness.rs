@@ -10,16 +10,13 @@ use pig_metrics::{
     nearness,
     radiomics::{Discretisation, radiomics, standardise},
 };
-use pig_train::{evaluate::PlainPair, generation::Measured};
+use pig_train::{
+    evaluate::{PlainPair, judged},
+    generation::Measured,
+};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt};
-
-/// The most pictures of a set that are measured.
-const MOST_PICTURES: usize = 128;
-/// The most pixels of a set that are measured (but at least as many pictures as a verdict needs), so that large pictures take no longer
-/// than a few seconds.
-const MOST_PIXELS: usize = 64 * 256 * 256;
 
 /// How near generated pictures are to real ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -49,6 +46,7 @@ impl fmt::Display for Nearness {
 /// real ones.
 pub fn nearness(pairs: &Measured, seed: u64) -> Result<Nearness> {
     let [height, width] = pairs.size;
+    // The real ones are those slices already; of so few, all are judged.
     let [generated, real] = [&pairs.generated, &pairs.real].map(|set| spread(set, height * width));
     let [ours, theirs] = [&generated, &real].map(|set| features(set, pairs.size));
     let ((ours, _), (theirs, groups)) = (ours?, theirs?);
@@ -62,12 +60,11 @@ pub fn nearness(pairs: &Measured, seed: u64) -> Result<Nearness> {
     Ok(nearness::nearness(&theirs, &ours, groups.as_deref(), seed)?.map_or(Nearness::TooFew, Nearness::Found))
 }
 
-/// Slices of pairs at even distances in the set, so that all patients have a part in them.
+/// The [`judged`] slices of pairs.
 fn spread(set: &[PlainPair], pixels: usize) -> Vec<(&[f32], Option<&String>)> {
     let slices: Vec<(&[f32], Option<&String>)> =
         set.iter().flat_map(|pair| pair.image.chunks_exact(pixels).map(|slice| (slice, pair.group.as_ref()))).collect();
-    let most = MOST_PICTURES.min(MOST_PIXELS / pixels).max(MIN_UNITS).min(slices.len());
-    (0..most).map(|at| slices[at * slices.len() / most]).collect()
+    judged(slices.len(), pixels).map(|index| slices[index]).collect()
 }
 
 /// The features of slices, and their groups.
@@ -140,6 +137,7 @@ mod tests {
         assert!(few == Nearness::TooFew && few.to_string().contains("NO VERDICT"), "{few}");
         assert_eq!(measured(Vec::new(), pairs(2, 60, 0.1)), Nearness::TooFew);
         let Nearness::Found(many) = measured(pairs(1, 20, 0.1), pairs(2, 300, 0.1)) else { panic!("a distance") };
-        assert_eq!(many.real, MOST_PICTURES);
+        assert_eq!(many.real, judged(300, SIDE * SIDE).count());
+        assert!(many.real < 300);
     }
 }

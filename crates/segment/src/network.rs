@@ -5,24 +5,37 @@ use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::PreparedSet;
 use pig_nn::{pass::Pass, segmentation::SegmentationNet};
 use pig_train::Result;
+use rayon::prelude::*;
 
 /// The mask of the pixels whose probability is above `threshold`.
 pub fn lesion(probabilities: &[f32], threshold: f64) -> Vec<bool> {
     probabilities.iter().map(|&p| f64::from(p) > threshold).collect()
 }
 
-/// The probability of lesion at each pixel of each picture of a set, `height * width` values per picture.
-pub(crate) fn probabilities(
+/// What `of` makes of each picture of a set, in order: it gets the picture's position and the probability of lesion at each pixel,
+/// `height * width` values. The pictures of a batch are in memory together, no more.
+pub(crate) fn each_prediction<T: Send>(
     network: &SegmentationNet,
     set: &PreparedSet,
     segment: &SegmentConfig,
     device: &Device,
-) -> Vec<Vec<f32>> {
-    let images: Vec<&[f32]> = (0..set.len()).map(|index| set.image(index)).collect();
-    images
-        .chunks(segment.train.batch_size)
-        .flat_map(|images| batch_probabilities(network, images, (set.size, set.channels), segment, device))
-        .collect()
+    of: impl Fn(usize, Vec<f32>) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let mut found = Vec::with_capacity(set.len());
+    let positions: Vec<usize> = (0..set.len()).collect();
+    for batch in positions.chunks(segment.train.batch_size) {
+        let images: Vec<Vec<f32>> =
+            batch.iter().map(|&index| set.image(index)).collect::<std::result::Result<_, _>>()?;
+        let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
+        let predicted = batch_probabilities(network, &images, (set.size, set.channels), segment, device);
+        let made: Vec<T> = batch
+            .par_iter()
+            .zip(predicted)
+            .map(|(&index, probabilities)| of(index, probabilities))
+            .collect::<Result<_>>()?;
+        found.extend(made);
+    }
+    Ok(found)
 }
 
 /// The probability of lesion at each pixel of a few images with this size and number of channels.

@@ -1,7 +1,7 @@
 //! The training data of a segmenter: the real pairs of a split, generated pairs in addition, or only generated pairs.
 
 use crate::config::SegmentTrainConfig;
-use pig_data::{Dataset, PreparedSet, write::file_stem};
+use pig_data::{Dataset, PairEntry, PreparedSet, write::file_stem};
 use pig_files::sha256;
 use pig_train::{
     Error, Result,
@@ -29,7 +29,7 @@ impl<'a> SegmentData<'a> {
     /// The real training pairs and the `added` pairs.
     pub fn with(real: &'a RunData, added: &PreparedSet) -> Self {
         let [mut training, _] = real.parts();
-        append(&mut training, added);
+        training.append(added);
         Self { real, training, added: added.len() }
     }
 
@@ -44,8 +44,11 @@ impl<'a> SegmentData<'a> {
     }
 
     /// The SHA-256 of all training and validation data.
-    pub fn sha256(&self) -> String {
-        sha256(format!("{}+{}", self.real.set.sha256(), self.training.sha256()).as_bytes())
+    ///
+    /// # Errors
+    /// When the pairs cannot be read.
+    pub fn sha256(&self) -> Result<String> {
+        Ok(sha256(format!("{}+{}", self.real.set.sha256()?, self.training.sha256()?).as_bytes()))
     }
 }
 
@@ -104,20 +107,11 @@ pub fn none(like: &PreparedSet) -> PreparedSet {
     like.subset(&[])
 }
 
-/// Appends pairs of the same image size to `set`.
-pub fn append(set: &mut PreparedSet, more: &PreparedSet) {
-    set.ids.extend(more.ids.iter().cloned());
-    set.groups.extend(more.groups.iter().cloned());
-    set.images.extend(&more.images);
-    set.masks.extend(&more.masks);
-    set.vanished.extend(more.vanished.iter().cloned());
-}
-
 /// Loads all pairs of a folder of `pig sample` (or of any other folder of pairs), prepared for training together with `real`. `name` is
 /// put before their ids.
 pub fn folder(path: &Path, name: &str, real: &RunData, observer: &dyn Observer) -> Result<PreparedSet> {
     let preparation = real.preparation.of_generated();
-    load(&discover_unsplit(path, &preparation.config, observer)?, name, real, observer)
+    load(&discover_unsplit(path, &preparation.config, observer)?, &|_| true, name, real, observer)
 }
 
 /// Loads the pairs with these seeds from a folder of `pig sample`, in the order of the seeds.
@@ -128,16 +122,21 @@ pub fn of_seeds(
     real: &RunData,
     observer: &dyn Observer,
 ) -> Result<PreparedSet> {
-    let mut dataset = Dataset::discover(path, &real.preparation.of_generated().config)?;
+    let dataset = Dataset::discover(path, &real.preparation.of_generated().config)?;
     let wanted: Vec<String> = seeds.iter().map(|&seed| file_stem(seed)).collect();
-    dataset.pairs.retain(|pair| wanted.contains(&pair.id));
-    let set = load(&dataset, name, real, observer)?;
+    let set = load(&dataset, &|pair| wanted.contains(&pair.id), name, real, observer)?;
     let ids: Vec<String> = wanted.iter().map(|id| format!("{name}/{id}")).collect();
     Ok(set.subset(&set.indices_of(&ids)))
 }
 
-fn load(dataset: &Dataset, name: &str, real: &RunData, observer: &dyn Observer) -> Result<PreparedSet> {
-    let mut set = prepared(dataset, &real.preparation.of_generated(), observer)?;
+fn load(
+    dataset: &Dataset,
+    wanted: &dyn Fn(&PairEntry) -> bool,
+    name: &str,
+    real: &RunData,
+    observer: &dyn Observer,
+) -> Result<PreparedSet> {
+    let mut set = prepared(dataset, wanted, &real.preparation.of_generated(), observer)?;
     for id in &mut set.ids {
         *id = format!("{name}/{id}");
     }
@@ -149,8 +148,7 @@ fn load(dataset: &Dataset, name: &str, real: &RunData, observer: &dyn Observer) 
 /// mask and every mask is used once. The set needs at least two pairs.
 #[must_use]
 pub fn shuffled(set: &PreparedSet) -> PreparedSet {
-    let (count, pixels) = (set.len(), set.size[0] * set.size[1]);
     let mut shuffled = set.clone();
-    shuffled.masks.rotate_left(count / 2 * pixels);
+    shuffled.rotate_masks(set.len() / 2);
     shuffled
 }

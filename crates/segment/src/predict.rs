@@ -3,7 +3,7 @@
 use crate::{
     SEGMENTER,
     config::SegmentFile,
-    network::{batch_probabilities, build, lesion, probabilities},
+    network::{batch_probabilities, build, each_prediction, lesion},
 };
 use burn::{module::Module, tensor::Device};
 use pig_data::{
@@ -53,9 +53,18 @@ impl SegmentModel {
         Ok(Self { preparation: run.preparation()?, run, file, state, network })
     }
 
-    /// The probability of lesion at each pixel of each picture of a set, which must be prepared like the data of the run.
-    pub fn probabilities(&self, set: &PreparedSet, device: &Device) -> Vec<Vec<f32>> {
-        probabilities(&self.network, set, &self.file.segment, device)
+    /// What `of` makes of each picture of a set, which must be prepared like the data of the run: it gets the picture's position and
+    /// the probability of lesion at each pixel. The pictures of a batch are in memory together, no more.
+    ///
+    /// # Errors
+    /// When the pictures cannot be read, and those of `of`.
+    pub fn each<T: Send>(
+        &self,
+        set: &PreparedSet,
+        device: &Device,
+        of: impl Fn(usize, Vec<f32>) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        each_prediction(&self.network, set, &self.file.segment, device, of)
     }
 }
 

@@ -165,7 +165,7 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
 fn with_added<'a>(real: &'a RunData, folders: &[PathBuf], observer: &dyn Observer) -> Result<SegmentData<'a>> {
     let mut added = pairs::none(&real.set);
     for (index, path) in folders.iter().enumerate() {
-        pairs::append(&mut added, &pairs::folder(path, &format!("added-{index}"), real, observer)?);
+        added.append(&pairs::folder(path, &format!("added-{index}"), real, observer)?);
     }
     if !folders.is_empty() {
         note(
@@ -218,7 +218,7 @@ fn begin(file: &SegmentFile, data: &SegmentData<'_>, out: &Path, device: &Device
         });
     }
     let text = file.to_toml();
-    let provenance = Provenance { added: Some(data.added), ..data.real.provenance(&text, data.sha256(), device) };
+    let provenance = Provenance { added: Some(data.added), ..data.real.provenance(&text, data.sha256()?, device) };
     if out.join(CONFIG).is_file() {
         let run = RunDir::open(out)?;
         run.verify()?;

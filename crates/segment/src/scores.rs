@@ -6,9 +6,10 @@ use pig_data::{
     table::{Column, Columns},
 };
 use pig_metrics::{
-    evaluation::{Case, CaseScores, Evaluation, EvaluationSettings, evaluate},
+    evaluation::{Case, CaseScores, Evaluation, EvaluationSettings, score, summarise},
     overlap::{BothEmpty, Counts, Overlap},
 };
+use pig_train::Result;
 
 /// The columns of the table of cases, from which every mean can be recomputed.
 pub const CASE_COLUMNS: &Columns<CaseScores> = &[
@@ -34,36 +35,27 @@ fn overlap(case: &CaseScores, of: fn(&Overlap) -> f64) -> Option<f64> {
     case.overlap.as_ref().map(of)
 }
 
-/// The true masks of a set.
-fn truths(set: &PreparedSet) -> Vec<Vec<bool>> {
-    (0..set.len()).map(|index| set.mask(index).iter().map(|&value| value > 0.0).collect()).collect()
+/// The scores of the picture `index` of a set, whose true mask is that of the set, in prepared pixels.
+pub fn case_scores(probabilities: &[f32], set: &PreparedSet, index: usize, threshold: f64) -> Result<CaseScores> {
+    let (prediction, truth, [height, width]) = (lesion(probabilities, threshold), set.lesion(index)?, set.size);
+    let (id, group) = (set.ids[index].as_str(), Some(set.groups[index].as_str()));
+    let case = Case { id, prediction: &prediction, truth: &truth, height, width, group };
+    Ok(score(&case, &EvaluationSettings::default()))
 }
 
-/// Compares probabilities (one picture per pair of `set`) with the masks of `set`, in prepared pixels.
-pub fn measure(probabilities: &[Vec<f32>], set: &PreparedSet, threshold: f64) -> Evaluation {
-    let (truths, [height, width]) = (truths(set), set.size);
-    let predictions: Vec<Vec<bool>> = probabilities.iter().map(|p| lesion(p, threshold)).collect();
-    let case = |index: usize| Case {
-        id: &set.ids[index],
-        prediction: &predictions[index],
-        truth: &truths[index],
-        height,
-        width,
-        group: Some(&set.groups[index]),
-    };
-    evaluate(&(0..set.len()).map(case).collect::<Vec<_>>(), &EvaluationSettings::default())
+/// The measures of all pictures of a set from their [`case_scores`].
+pub fn evaluation(cases: Vec<CaseScores>) -> Evaluation {
+    summarise(cases, &EvaluationSettings::default())
 }
 
-/// The Dice of each picture; None if both masks are empty.
-pub fn dice_of(probabilities: &[Vec<f32>], set: &PreparedSet, threshold: f64) -> Vec<Option<f64>> {
-    let dice = |(p, truth): (&Vec<f32>, &Vec<bool>)| {
-        Counts::new(&lesion(p, threshold), truth).overlap(BothEmpty::Skip).map(|overlap| overlap.dice)
-    };
-    probabilities.iter().zip(&truths(set)).map(dice).collect()
+/// The Dice of the picture `index` of a set; None if both masks are empty.
+pub fn dice_of(probabilities: &[f32], set: &PreparedSet, index: usize, threshold: f64) -> Result<Option<f64>> {
+    let counts = Counts::new(&lesion(probabilities, threshold), &set.lesion(index)?);
+    Ok(counts.overlap(BothEmpty::Skip).map(|overlap| overlap.dice))
 }
 
 /// The mean Dice per slice, without slices in which both masks are empty; None if no slice is left.
-pub fn mean_dice(probabilities: &[Vec<f32>], set: &PreparedSet, threshold: f64) -> Option<f64> {
-    let found: Vec<f64> = dice_of(probabilities, set, threshold).into_iter().flatten().collect();
+pub fn mean_dice(found: &[Option<f64>]) -> Option<f64> {
+    let found: Vec<f64> = found.iter().copied().flatten().collect();
     (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
 }

@@ -3,9 +3,9 @@
 use crate::{
     SEGMENTER,
     config::SegmentFile,
-    network::{build, probabilities},
+    network::{build, each_prediction},
     pairs::{SegmentData, positions},
-    scores::mean_dice,
+    scores::{dice_of, mean_dice},
 };
 use burn::{
     module::Module,
@@ -181,7 +181,7 @@ impl<'a> SegmentTrainer<'a> {
     /// Makes one optimiser step. Returns the loss, the learning rate and the norm of the gradient.
     fn train_step(&mut self) -> Result<(f32, f64, f64)> {
         let (train, step) = (&self.file.segment.train, self.state.step);
-        let loss = if self.optimizer.is_on_host() { self.add_gradient() } else { self.add_gradient_of_whole_batch() };
+        let loss = if self.optimizer.is_on_host() { self.add_gradient() } else { self.add_gradient_of_whole_batch() }?;
         if !loss.is_finite() {
             return Err(Error::Diverged { network: SEGMENTER, step, loss });
         }
@@ -198,21 +198,21 @@ impl<'a> SegmentTrainer<'a> {
     ///
     /// Soft Dice may sum over the whole batch, so the loss is computed from the outputs of all parts. Then every part goes back from the
     /// loss's gradient with respect to its own outputs.
-    fn add_gradient(&mut self) -> f32 {
+    fn add_gradient(&mut self) -> Result<f32> {
         let train = &self.file.segment.train;
         let positions = positions(train, self.state.step..self.state.step + 1);
         let at_once = samples_at_once(&self.optimizer, self.state.micro_batch_size, train.batch_size);
         let parts = parts(train.batch_size, at_once);
         let this = Forward { file: self.file, data: self.data, device: self.device, state: &self.state };
         let values = self.network().valid();
-        let forward = |index: usize| {
+        let forward = |index: usize| -> Result<_> {
             let network = values.clone().train();
             let own = &positions[parts[index].clone()];
-            let (images, target) = this.batch(own);
+            let (images, target) = this.batch(own)?;
             let logits = sharing_weights(parts.len(), || network.forward(images, &this.pass(own)));
-            (network, logits, target)
+            Ok((network, logits, target))
         };
-        let outputs = self.workers.map(parts.len(), forward);
+        let outputs: Vec<_> = self.workers.map(parts.len(), forward).into_iter().collect::<Result<_>>()?;
 
         let levels = outputs.first().map_or(0, |(_, logits, _)| logits.len());
         let join = |tensors: Vec<Tensor<4>>| Tensor::cat(tensors, 0);
@@ -242,19 +242,19 @@ impl<'a> SegmentTrainer<'a> {
         if let Some(gradient) = self.workers.sum(parts.len(), added, backward) {
             self.optimizer.add(gradient);
         }
-        loss.inner().into_scalar()
+        Ok(loss.inner().into_scalar())
     }
 
     /// Adds the gradient of the next step on a device that is fast only with whole batches. Returns the loss.
-    fn add_gradient_of_whole_batch(&mut self) -> f32 {
+    fn add_gradient_of_whole_batch(&mut self) -> Result<f32> {
         let train = &self.file.segment.train;
         let positions = positions(train, self.state.step..self.state.step + 1);
         let this = Forward { file: self.file, data: self.data, device: self.device, state: &self.state };
-        let (images, target) = this.batch(&positions);
+        let (images, target) = this.batch(&positions)?;
         let network = self.network.as_ref().expect(NETWORK_IS_THERE);
         let loss = supervised(&network.forward(images, &this.pass(&positions)), &target, train.dice_sums);
         self.optimizer.accumulate(network, &mut loss.backward(), 1.0);
-        loss.inner().into_scalar()
+        Ok(loss.inner().into_scalar())
     }
 
     fn network(&self) -> &SegmentationNet {
@@ -265,8 +265,9 @@ impl<'a> SegmentTrainer<'a> {
     fn validate(&self) -> Result<Option<f64>> {
         let set = &self.validation;
         let network = averaged(self.network(), &self.optimizer, self.run)?;
-        let found = probabilities(&network, set, &self.file.segment, self.device);
-        Ok(mean_dice(&found, set, self.file.segment.threshold))
+        let segment = &self.file.segment;
+        let dice = |index: usize, found: Vec<f32>| dice_of(&found, set, index, segment.threshold);
+        Ok(mean_dice(&each_prediction(&network, set, segment, self.device, dice)?))
     }
 
     fn checkpoint(&self, log: &MetricsLog, is_best: bool) -> Result<()> {
@@ -294,11 +295,11 @@ impl Forward<'_> {
     }
 
     /// The images, and masks of 0 and 1, at positions of the training. The random augmentation of each pair is keyed by its position.
-    fn batch(&self, positions: &[u64]) -> (Tensor<4>, Tensor<4>) {
+    fn batch(&self, positions: &[u64]) -> Result<(Tensor<4>, Tensor<4>)> {
         let (train, set) = (&self.file.segment.train, &self.data.training);
         let (mut images, mut masks) = (Vec::new(), Vec::new());
         for (index, &position) in self.data.mixture().indices(train, positions).into_iter().zip(positions) {
-            let (mut image, mut mask) = (set.image(index).to_vec(), set.mask(index).to_vec());
+            let (mut image, mut mask) = (set.image(index)?, set.mask(index)?);
             let key = [train.seed, position, DEFORMATION];
             deform(&mut image, &mut mask, set.size, set.channels, &self.file.segment.augment, key);
             images.extend(image);
@@ -308,6 +309,6 @@ impl Forward<'_> {
         let tensor = |values: Vec<f32>, channels| {
             Tensor::from_data(TensorData::new(values, [positions.len(), height, width, channels]), self.device)
         };
-        (tensor(images, set.channels), tensor(masks, 1))
+        Ok((tensor(images, set.channels), tensor(masks, 1)))
     }
 }

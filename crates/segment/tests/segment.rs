@@ -4,9 +4,9 @@
 #[path = "../../train/tests/common/mod.rs"]
 mod common;
 
-use common::{StopAt, device, folder};
+use common::{Cached, StopAt, device, folder};
 use pig_data::{
-    Dataset, Splits,
+    Dataset, PreparedSet, Splits,
     phantom::{PhantomConfig, write_dataset},
     png_file::{read_png, write_gray_png},
 };
@@ -17,7 +17,7 @@ use pig_segment::{
     pairs::{self, Mixture, SegmentData},
     predict::{PredictRequest, SegmentModel, predict},
     run::{SegmentRequest, best_dice, charts, resume, train, train_on},
-    scores::{mean_dice, measure},
+    scores::{case_scores, dice_of, evaluation, mean_dice},
 };
 use pig_train::{
     Error,
@@ -102,6 +102,32 @@ fn one_seed_one_segmenter_and_a_resumed_one_is_the_same() {
     assert!(message.contains("never overwritten"), "{message}");
 }
 
+/// Real and generated pairs in files of the cache.
+#[test]
+fn pairs_in_files_train_the_same_segmenter() {
+    if testing::skips("identical bits are promised only on the CPU") {
+        return;
+    }
+    let (folder, config) = (folder(), file(&[]));
+    let generated = folder.path().join("generated");
+    for part in ["images", "masks"] {
+        std::fs::create_dir_all(generated.join(part)).unwrap();
+        for index in 0..4 {
+            let from = folder.path().join("data").join(part).join(format!("a{index:02}.png"));
+            std::fs::copy(from, generated.join(part).join(format!("{index:06}.png"))).unwrap();
+        }
+    }
+    let asked = |name: &str| SegmentRequest { added: vec![generated.clone()], ..request(folder.path(), name) };
+    assert_eq!(train(&config, &asked("held"), &device(), &Silent).unwrap(), Outcome::Finished);
+    let observer = Cached::new(&folder.path().join("cache"));
+    for name in ["made", "found"] {
+        assert_eq!(train(&config, &asked(name), &device(), &observer).unwrap(), Outcome::Finished);
+        assert_eq!(content(&folder.path().join(name)), content(&folder.path().join("held")));
+    }
+    let said = observer.said.lock().unwrap().join("\n");
+    assert_eq!((said.matches("are kept in").count(), said.matches("are read from").count()), (2, 2), "{said}");
+}
+
 /// Soft Dice sums over the batch, so the workers' parts of a step depend on each other through the loss.
 #[test]
 fn the_number_of_workers_changes_no_bit() {
@@ -174,8 +200,12 @@ fn generated_pairs_train_and_never_validate() {
     let chosen = pairs::of_seeds(&generated, &[5, 2], "g", &real, &Silent).unwrap();
     assert_eq!(chosen.ids, ["g/000005", "g/000002"]);
     let shuffled = pairs::shuffled(&chosen);
-    assert_eq!((shuffled.mask(0), shuffled.mask(1)), (chosen.mask(1), chosen.mask(0)));
-    assert_eq!(shuffled.images, chosen.images);
+    let of = |set: &PreparedSet, read: fn(&PreparedSet, usize) -> pig_data::Result<Vec<f32>>| {
+        [read(set, 0).unwrap(), read(set, 1).unwrap()]
+    };
+    let [first, second] = of(&chosen, PreparedSet::mask);
+    assert_eq!(of(&shuffled, PreparedSet::mask), [second, first]);
+    assert_eq!(of(&shuffled, PreparedSet::image), of(&chosen, PreparedSet::image));
     // Another split is rejected: the training data of a run must not change.
     let other = RunData::new(&asked.data, &common::config(&["train.seed=5"]), &Silent).unwrap();
     let error = train_on(&config, &SegmentData::only(&other, chosen), &asked.out, &device(), &Silent).unwrap_err();
@@ -423,15 +453,19 @@ fn a_segmenter_learns_the_phantom() {
     let mut dataset = Dataset::discover(&data, &config.data).unwrap();
     dataset.pairs.retain(|pair| held_out.contains(&pair.id));
     let set = model.preparation.load(&dataset, &|_, _| {}).unwrap();
-    let found = model.probabilities(&set, &device());
-    let dice = mean_dice(&found, &set, 0.5).unwrap();
+    let found = model.each(&set, &device(), |_, found| Ok(found)).unwrap();
+    let dice_by = |pictures: &[Vec<f32>], threshold: f64| {
+        let dice = |(index, picture): (usize, &Vec<f32>)| dice_of(picture, &set, index, threshold).unwrap();
+        mean_dice(&pictures.iter().enumerate().map(dice).collect::<Vec<_>>()).unwrap()
+    };
+    let dice = dice_by(&found, 0.5);
     let best = model.state.best.unwrap();
     assert!((1.0 - f64::from(best.1) - dice).abs() < 1e-6, "the loaded checkpoint must be the best one");
-    let evaluation = measure(&found, &set, 0.5);
+    let cases = found.iter().enumerate().map(|(index, found)| case_scores(found, &set, index, 0.5).unwrap()).collect();
+    let evaluation = evaluation(cases);
     assert!((evaluation.per_slice.dice.unwrap().mean - dice).abs() < 1e-12);
-    let pictures: Vec<Vec<f32>> = (0..set.len()).map(|index| set.image(index).to_vec()).collect();
-    let by_brightness =
-        (0..40).map(|step| mean_dice(&pictures, &set, f64::from(step) * 0.05 - 1.0).unwrap()).fold(0.0, f64::max);
+    let pictures: Vec<Vec<f32>> = (0..set.len()).map(|index| set.image(index).unwrap()).collect();
+    let by_brightness = (0..40).map(|step| dice_by(&pictures, f64::from(step) * 0.05 - 1.0)).fold(0.0, f64::max);
     println!("Dice {dice:.3} at step {}, with the best threshold on brightness {by_brightness:.3}", best.0);
     assert!(dice > 0.5 && dice > by_brightness + 0.12, "Dice {dice}, with a threshold on brightness {by_brightness}");
 }

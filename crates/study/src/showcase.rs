@@ -3,23 +3,28 @@
 use pig_data::{Preparation, PreparedSet};
 use pig_metrics::{
     histogram::{Histogram, shared_range},
-    nearest::{CopyCheck, Shape, nearest},
+    nearest::{CopyCheck, NearestSearch, Neighbour, Shape},
 };
 use pig_report::{
     Canvas, HistogramChart, NearestPair, NearestSection, PairPicture, Picture, Section, SheetStyle, contact_sheet,
 };
 use pig_train::{
     Result,
-    evaluate::{PlainPair, written_image, written_pair},
+    evaluate::{PlainPair, prepared_pair, written_image, written_pair},
     loaded::LoadedRun,
     pictures::{pair_picture, real_pictures},
 };
-use std::path::Path;
+use rayon::prelude::*;
+use std::{ops::Range, path::Path};
 
 /// Pairs in a row of a sheet of generated pairs.
 const SHEET_COLUMNS: usize = 6;
 /// Number of nearest neighbours on a page.
 const NEIGHBOURS: usize = 12;
+
+/// Held-out images that are compared with the training images at once, and training images that are read at once.
+const QUERIES: usize = 256;
+const AT_ONCE: usize = 64;
 
 /// A generated pair with its name, such as "seed 17".
 #[derive(Clone, Debug)]
@@ -71,32 +76,41 @@ fn pictures(generated: &[Generated], count: usize, size: [usize; 2], channels: u
     generated.iter().take(count).map(drawn).collect()
 }
 
-/// Mask areas and intensities, real against generated.
-pub(crate) fn histograms(real: (&str, &[PlainPair]), generated: &[Generated]) -> Vec<HistogramChart> {
+/// Mask areas and intensities, real against generated. Real pairs are read one after the other.
+pub(crate) fn histograms(real: (&str, &PreparedSet), generated: &[Generated]) -> Result<Vec<HistogramChart>> {
     const BINS: usize = 24;
-    let area =
-        |pair: &PlainPair| 100.0 * pair.mask.iter().filter(|&&inside| inside).count() as f64 / pair.mask.len() as f64;
-    let intensity = |pair: &PlainPair| pair.image.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
-    let chart = |title: &str, x_label: &str, ours: Vec<f64>, theirs: Vec<f64>| {
-        let range = shared_range(&[&ours, &theirs]);
-        let sets = [(real.0, ours), ("generated", theirs)]
-            .map(|(name, values)| (name.to_owned(), Histogram::new(values, BINS, range)));
-        HistogramChart { title: title.to_owned(), x_label: x_label.to_owned(), sets: sets.into() }
+    let area = |mask: &[bool]| 100.0 * mask.iter().filter(|&&inside| inside).count() as f64 / mask.len() as f64;
+    let intensities = |image: &[f32]| image.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+    let chart = |title: &str, x_label: &str, ours: Histogram, theirs: Histogram| {
+        let sets = vec![(real.0.to_owned(), ours), ("generated".to_owned(), theirs)];
+        HistogramChart { title: title.to_owned(), x_label: x_label.to_owned(), sets }
     };
-    vec![
-        chart(
-            "Mask area",
-            "mask area (% of the image)",
-            real.1.iter().map(area).collect(),
-            generated.iter().map(|one| area(&one.pair)).collect(),
-        ),
-        chart(
-            "Intensity",
-            "pixel intensity, -1 to 1",
-            real.1.iter().flat_map(intensity).collect(),
-            generated.iter().flat_map(|one| intensity(&one.pair)).collect(),
-        ),
-    ]
+    // First the areas, and the ends of the range of intensities; then the intensities.
+    let (mut areas, mut ends) = (Vec::new(), Vec::new());
+    for index in 0..real.1.len() {
+        let pair = prepared_pair(real.1, index)?;
+        areas.push(area(&pair.mask));
+        let values = intensities(&pair.image);
+        ends.extend([
+            values.iter().copied().fold(f64::INFINITY, f64::min),
+            values.into_iter().fold(-f64::INFINITY, f64::max),
+        ]);
+    }
+    let made: Vec<f64> = generated.iter().map(|one| area(&one.pair.mask)).collect();
+    let range = shared_range(&[&areas, &made]);
+    let area = chart(
+        "Mask area",
+        "mask area (% of the image)",
+        Histogram::new(areas, BINS, range),
+        Histogram::new(made, BINS, range),
+    );
+    let made: Vec<f64> = generated.iter().flat_map(|one| intensities(&one.pair.image)).collect();
+    let range = shared_range(&[&ends, &made]);
+    let mut ours = Histogram::new([], BINS, range);
+    for index in 0..real.1.len() {
+        ours.add(intensities(&prepared_pair(real.1, index)?.image));
+    }
+    Ok(vec![area, chart("Intensity", "pixel intensity, -1 to 1", ours, Histogram::new(made, BINS, range))])
 }
 
 /// The nearest training image of each generated image; for comparison also the distances of held-out images to their nearest ones.
@@ -105,25 +119,41 @@ pub(crate) fn neighbours(
     held_out: &PreparedSet,
     generated: &[Generated],
 ) -> Result<NearestSection> {
-    fn images(set: &PreparedSet) -> Vec<&[f32]> {
-        (0..set.len()).map(|index| set.image(index)).collect()
-    }
     let ([height, width], channels) = (training.size, training.channels);
-    let shape = Shape { height, width, channels };
-    let (training, held_out) = (images(training), images(held_out));
     let made: Vec<&[f32]> = generated.iter().map(|one| one.image.as_slice()).collect();
-    let found = nearest(&made, &training, shape, true)?;
-    let check = CopyCheck::new(&found, &nearest(&held_out, &training, shape, true)?);
+    let found = nearest_of(&made, training)?;
+    let mut of_held_out = Vec::new();
+    for first in (0..held_out.len()).step_by(QUERIES) {
+        let images = images(held_out, first..held_out.len().min(first + QUERIES))?;
+        of_held_out.extend(nearest_of(&images.iter().map(Vec::as_slice).collect::<Vec<_>>(), training)?);
+    }
+    let check = CopyCheck::new(&found, &of_held_out);
     let picture = |values: &[f32]| Picture::from_values(values, height, width, channels, (-1.0, 1.0));
     let pair = |(index, one): (usize, &Generated)| -> Result<NearestPair> {
         Ok(NearestPair {
             name: one.name.clone(),
             generated: picture(made[index])?,
-            training: picture(training[found[index].index])?,
+            training: picture(&training.image(found[index].index)?)?,
             distance: found[index].distance,
             flipped: found[index].flipped,
         })
     };
     let pairs: Result<Vec<NearestPair>> = generated.iter().take(NEIGHBOURS).enumerate().map(pair).collect();
     Ok(NearestSection { pairs: pairs?, check, unit: "mean squared difference on [-1, 1]".to_owned() })
+}
+
+/// The nearest training image of each query; training images are read one after the other.
+fn nearest_of(queries: &[&[f32]], training: &PreparedSet) -> Result<Vec<Neighbour>> {
+    let ([height, width], channels) = (training.size, training.channels);
+    let mut search = NearestSearch::new(queries, Shape { height, width, channels }, true)?;
+    for first in (0..training.len()).step_by(AT_ONCE) {
+        let images = images(training, first..training.len().min(first + AT_ONCE))?;
+        search.add(&images.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+    }
+    Ok(search.found()?)
+}
+
+/// Some images of a set.
+fn images(set: &PreparedSet, indices: Range<usize>) -> Result<Vec<Vec<f32>>> {
+    Ok(indices.into_par_iter().map(|index| set.image(index)).collect::<pig_data::Result<_>>()?)
 }

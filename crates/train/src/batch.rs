@@ -1,7 +1,10 @@
 //! Training batches: the pairs, the timesteps and the noise. All are functions of (seed, position), so a resumed run draws the
 //! same batches as an uninterrupted run.
 
-use crate::config::{TimestepSampling, TrainConfig};
+use crate::{
+    Result,
+    config::{TimestepSampling, TrainConfig},
+};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::{AugmentConfig, PreparedSet, augment::augment};
 use pig_diffusion::noise::{NoiseSource, Stream, keyed_rng, uniform};
@@ -77,22 +80,35 @@ impl Batches<'_> {
     }
 
     /// The samples `range` of a step.
-    pub fn training(&self, config: &TrainConfig, draws: &Draws, range: Range<usize>) -> Batch {
+    ///
+    /// # Errors
+    /// When the pairs cannot be read.
+    pub fn training(&self, config: &TrainConfig, draws: &Draws, range: Range<usize>) -> Result<Batch> {
         let positions = draws.positions[range.clone()].to_vec();
         let t = draws.t[range.clone()].to_vec();
         self.assemble(config.seed, &draws.indices[range], positions, t, true)
     }
 
     /// The pairs `indices` without augmentation, at given timesteps. `positions` key their noise.
-    pub fn fixed(&self, seed: u64, indices: &[usize], positions: Vec<u64>, t: Vec<usize>) -> Batch {
+    ///
+    /// # Errors
+    /// When the pairs cannot be read.
+    pub fn fixed(&self, seed: u64, indices: &[usize], positions: Vec<u64>, t: Vec<usize>) -> Result<Batch> {
         self.assemble(seed, indices, positions, t, false)
     }
 
-    fn assemble(&self, seed: u64, indices: &[usize], positions: Vec<u64>, t: Vec<usize>, augmented: bool) -> Batch {
+    fn assemble(
+        &self,
+        seed: u64,
+        indices: &[usize],
+        positions: Vec<u64>,
+        t: Vec<usize>,
+        augmented: bool,
+    ) -> Result<Batch> {
         let ([height, width], channels) = (self.set.size, self.set.channels);
         let (mut masks, mut images) = (Vec::new(), Vec::new());
         for (&index, &position) in indices.iter().zip(&positions) {
-            let (mut mask, mut image) = (self.set.mask(index).to_vec(), self.set.image(index).to_vec());
+            let (mut mask, mut image) = (self.set.mask(index)?, self.set.image(index)?);
             if augmented {
                 let size = self.set.slice_size();
                 augment(&mut image, &mut mask, size, channels, self.augment, [seed, position, 0]);
@@ -101,13 +117,13 @@ impl Batches<'_> {
             images.extend(image);
         }
         let count = indices.len();
-        Batch {
+        Ok(Batch {
             masks: Tensor::from_data(TensorData::new(masks, [count, height, width, 1]), self.device),
             images: Tensor::from_data(TensorData::new(images, [count, height, width, channels]), self.device),
             t,
             noise: NoiseSource::new(seed, positions.clone(), self.device),
             positions,
-        }
+        })
     }
 }
 

@@ -2,16 +2,27 @@
 
 use crate::{
     Config, Result,
-    observer::{Observer, Silent},
+    observer::{Observer, Quiet},
     run_data::RunData,
     run_dir::RunDir,
 };
 use pig_data::{Preparation, PreparedSet, read::gray};
 use pig_metrics::{
-    agreement::{Agreement, AgreementSettings, Pair, Ring, pair_agreement},
+    agreement::{Agreement, AgreementSettings, MIN_UNITS, Pair, RealContrasts, Ring, agreement_with},
     bootstrap::Bootstrap,
 };
+use rayon::prelude::*;
 use std::path::Path;
+
+/// Real pairs that are in memory at once.
+const AT_ONCE: usize = 64;
+
+/// The most slices of a set by which it is judged.
+const MOST_PICTURES: usize = 128;
+
+/// The most pixels of a set by which it is judged (but at least as many slices as a verdict needs), so that large pictures take no
+/// longer than a few seconds.
+const MOST_PIXELS: usize = 64 * 256 * 256;
 
 /// A pair as one plane of intensities in [-1, 1] with its mask.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,15 +35,13 @@ pub struct PlainPair {
     pub group: Option<String>,
 }
 
-/// All pairs of a prepared set.
-pub fn prepared_pairs(set: &PreparedSet) -> Vec<PlainPair> {
-    (0..set.len())
-        .map(|i| PlainPair {
-            image: gray(set.image(i), set.channels),
-            mask: set.mask(i).iter().map(|&value| value > 0.0).collect(),
-            group: Some(set.groups[i].clone()),
-        })
-        .collect()
+/// Pair `index` of a prepared set.
+pub fn prepared_pair(set: &PreparedSet, index: usize) -> Result<PlainPair> {
+    Ok(PlainPair {
+        image: gray(&set.image(index)?, set.channels),
+        mask: set.lesion(index)?,
+        group: Some(set.groups[index].clone()),
+    })
 }
 
 /// The generated image of `seed` as it was written to `out`: values in [-1, 1] of shape (height, width, channels).
@@ -58,16 +67,24 @@ pub fn written_pair(out: &Path, seed: u64, preparation: &Preparation) -> Result<
     })
 }
 
-/// Pair agreement of `generated`, compared with that of the same pairs with shuffled masks and that of the `real` pairs (there may
-/// be none). Volumes are measured slice by slice.
-pub fn agreement(config: &Config, generated: &[PlainPair], real: &[PlainPair]) -> Result<Agreement> {
+/// Pair agreement of `generated`, compared with that of the same pairs with shuffled masks and that of the `real` pairs, if they
+/// are there. Volumes are measured slice by slice; real pairs are read one after the other.
+pub fn agreement(config: &Config, generated: &[PlainPair], real: Option<&PreparedSet>) -> Result<Agreement> {
     let size = config.data.slice_size();
     let settings = AgreementSettings {
         ring: Ring { background: config.sample.agreement_background, ..Ring::default() },
         bootstrap: Bootstrap { seed: config.sample.seed, ..Bootstrap::default() },
         ..AgreementSettings::default()
     };
-    Ok(pair_agreement(&borrow(generated, size), &borrow(real, size), &settings)?)
+    let mut contrasts = RealContrasts::new(&settings.ring);
+    if let Some(set) = real {
+        for first in (0..set.len()).step_by(AT_ONCE) {
+            let indices = first..set.len().min(first + AT_ONCE);
+            let pairs = indices.into_par_iter().map(|index| prepared_pair(set, index)).collect::<Result<Vec<_>>>()?;
+            contrasts.add(&borrow(&pairs, size))?;
+        }
+    }
+    Ok(agreement_with(&borrow(generated, size), &contrasts, &settings)?)
 }
 
 /// The slices of the pairs.
@@ -81,13 +98,30 @@ fn borrow(pairs: &[PlainPair], [height, width]: [usize; 2]) -> Vec<Pair<'_>> {
 }
 
 /// The real pairs of a run, from the folder `data` or else from the data folder that this machine remembers. If the remembered
-/// folder is not known or cannot be read, there are none.
-pub fn real_pairs(run: &RunDir, data: Option<&Path>) -> Result<Vec<PlainPair>> {
-    let silent: &dyn Observer = &Silent;
-    let run_data = RunData::found(data, run, silent);
-    match run_data {
-        Ok(run_data) => Ok(prepared_pairs(&run_data.set)),
+/// folder is not known or cannot be read, there are none. `observer` is told nothing.
+pub fn real_pairs(run: &RunDir, data: Option<&Path>, observer: &dyn Observer) -> Result<Option<PreparedSet>> {
+    match RunData::found(data, run, &Quiet(observer)) {
+        Ok(run_data) => Ok(Some(run_data.set)),
         Err(error) if data.is_some() => Err(error),
-        Err(_) => Ok(Vec::new()),
+        Err(_) => Ok(None),
     }
+}
+
+/// The slices by which a set of so many slices of so many pixels is judged: a limited number at even distances, so that all patients
+/// have a part in them.
+pub fn judged(slices: usize, pixels: usize) -> impl Iterator<Item = usize> {
+    let most = MOST_PICTURES.min(MOST_PIXELS / pixels).max(MIN_UNITS).min(slices);
+    (0..most).map(move |at| at * slices / most)
+}
+
+/// The [`judged`] slices of a prepared set.
+pub fn judged_slices(set: &PreparedSet) -> Result<Vec<PlainPair>> {
+    let [height, width] = set.slice_size();
+    let pixels = height * width;
+    let slice = |index: usize| {
+        let PlainPair { image, mask, group } = prepared_pair(set, index / set.slices)?;
+        let part = index % set.slices * pixels..(index % set.slices + 1) * pixels;
+        Ok(PlainPair { image: image[part.clone()].to_vec(), mask: mask[part].to_vec(), group })
+    };
+    judged(set.len() * set.slices, pixels).map(slice).collect()
 }

@@ -4,7 +4,7 @@ use crate::{
     Config, Result,
     arrays::{self, InitialNoise, Recorder},
     config::SampleConfig,
-    evaluate::{PlainPair, agreement, real_pairs, written_pair},
+    evaluate::{PlainPair, agreement, judged_slices, real_pairs, written_pair},
     given::{GivenSet, GivenSource},
     imported::join::Join,
     latents::LatentSpace,
@@ -101,7 +101,7 @@ pub struct Summary {
 pub struct Measured {
     /// The generated pairs.
     pub generated: Vec<PlainPair>,
-    /// The real pairs; none if they are not there any more.
+    /// The slices by which the real pairs are judged ([`judged`](crate::evaluate::judged)); none if they are not there any more.
     pub real: Vec<PlainPair>,
     /// Height and width of a pair, or of a slice of a volume.
     pub size: [usize; 2],
@@ -127,7 +127,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     let sampler = sampler.starting_from(initial.as_ref());
     let create = if has_masks { PairWriter::create } else { PairWriter::create_for_images };
     let data = &loaded.config.data;
-    let writer = create(&request.out, stamp(&loaded, &given, initial.as_ref()), data.size, data.channels.count())?;
+    let writer = create(&request.out, stamp(&loaded, &given, initial.as_ref())?, data.size, data.channels.count())?;
     warn_of_precision(observer, "sample.precision", loaded.config.sample.precision, device);
     let recorder = request.save_arrays.then(Recorder::default);
     let has_arrays = |seed| !request.save_arrays || arrays::path(&request.out, seed).is_file();
@@ -157,16 +157,18 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     let measured = if outcome == Outcome::Finished && has_masks {
         let generated: Result<Vec<_>> =
             request.seeds.iter().map(|&seed| written_pair(&request.out, seed, &loaded.preparation)).collect();
-        let real = real_pairs(&loaded.run, request.data.as_deref())?;
         if data.channels.count() == 3 {
             note(observer, "pair agreement is measured on gray: the Rec. 601 luma of the images in colour");
         }
-        Some(Measured { generated: generated?, real, size: loaded.config.data.slice_size() })
+        let (generated, size) = (generated?, loaded.config.data.slice_size());
+        let real = real_pairs(&loaded.run, request.data.as_deref(), observer)?;
+        let agreement = agreement(&loaded.config, &generated, real.as_ref())?;
+        let real = real.as_ref().map_or(Ok(Vec::new()), judged_slices)?;
+        Some((agreement, Measured { generated, real, size }))
     } else {
         None
     };
-    let agreement =
-        measured.as_ref().map(|pairs| agreement(&loaded.config, &pairs.generated, &pairs.real)).transpose()?;
+    let (agreement, measured) = measured.unzip();
     if outcome == Outcome::Interrupted {
         note(observer, "stopped; finished samples are kept, and the same command goes on");
     }
@@ -263,22 +265,22 @@ fn write_pair(
 const BESIDE: &[&str] = &["sample.batch_size", "sample.agreement_background"];
 
 /// What every file of this request says about its origin.
-fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -> Stamp {
+fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -> Result<Stamp> {
     let mut deciding = loaded.config.sample.clone();
     // Neither setting changes a pair: the batch size by construction; the background is used only to measure agreement.
     (deciding.batch_size, deciding.agreement_background) = (1, None);
-    let (given, noise, method) = (given.sha256(), initial.map(InitialNoise::sha256), loaded.config.method.word());
+    let (given, noise, method) = (given.sha256()?, initial.map(InitialNoise::sha256), loaded.config.method.word());
     let describe = |sample: &SampleConfig| {
         let parts = serde_json::json!({ "method": method, "sample": sample, "given": given, "initial_noise": noise });
         parts.to_string()
     };
-    Stamp {
+    Ok(Stamp {
         version: program(),
         model_hash: loaded.model_hash.clone(),
         settings_hash: sha256(describe(&deciding).as_bytes()),
         settings: describe(&loaded.config.sample),
         beside: BESIDE,
-    }
+    })
 }
 
 /// The rows of Fig. 3: x_0-hat and y_0-hat at evenly spaced steps for the first seeds; none if the user asked to stop.

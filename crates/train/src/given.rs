@@ -4,14 +4,14 @@ use crate::{
     Config, Error, Result,
     config::{GivenKind, Method},
     loaded::LoadedRun,
-    observer::{Observer, Silent, note},
+    observer::{Observer, Quiet, note},
     run_data::{RunData, warn_of_colours},
     sampler::{Sampler, Watch},
     samples::{Given, Samples},
 };
 use burn::tensor::Device;
 use pig_data::{
-    GivenFile,
+    GivenFile, PreparedSet,
     folder::{Kind, Listed, list},
     postprocess::clean_mask,
 };
@@ -66,9 +66,11 @@ pub(crate) enum GivenSet {
     Masks {
         /// The masks.
         masks: Vec<Vec<f32>>,
-        /// The stems of their files; none for the run's own training cases, whose ids are not passed on with synthetic pairs.
-        stems: Option<Vec<String>>,
+        /// The stems of their files.
+        stems: Vec<String>,
     },
+    /// The run's own training cases, whose masks are taken in the same way; their ids are not passed on with synthetic pairs.
+    Training(PreparedSet),
     /// A run that makes a mask for each seed.
     Run(Box<LoadedRun>),
     /// Images in [-1, 1]; sample `seed` takes image `seed` modulo their number.
@@ -99,7 +101,7 @@ impl GivenSet {
                 let load = |path: &PathBuf| Ok(loaded.preparation.load_mask(path)?);
                 let paths = told(folder, Kind::Masks, source.flag(), observer)?;
                 let masks: Result<Vec<Vec<f32>>> = paths.iter().map(load).collect();
-                Ok(Self::Masks { masks: masks?, stems: Some(stems(&paths)) })
+                Ok(Self::Masks { masks: masks?, stems: stems(&paths) })
             }
             GivenSource::ImageFolder(folder) => {
                 check_resampling(&loaded.config)?;
@@ -109,7 +111,7 @@ impl GivenSet {
                 let images: Result<Vec<Vec<f32>>> = paths.iter().map(load).collect();
                 Ok(Self::Images { images: images?, stems: stems(&paths) })
             }
-            GivenSource::TrainingMasks => Ok(Self::Masks { masks: training_masks(data, loaded)?, stems: None }),
+            GivenSource::TrainingMasks => Ok(Self::Training(training_pairs(data, loaded, observer)?)),
             GivenSource::MasksFrom(run) => {
                 let other = LoadedRun::open(run, &[], device)?;
                 let (found, expected) = (other.config.data.size, loaded.config.data.size);
@@ -134,29 +136,30 @@ impl GivenSet {
             Self::Images { .. } if config.method == Method::Pig => {
                 Ok((config.sample.jump_n_sample - 1) * config.timesteps()?.len())
             }
-            Self::Nothing | Self::Masks { .. } | Self::Images { .. } => Ok(0),
+            Self::Nothing | Self::Masks { .. } | Self::Training(_) | Self::Images { .. } => Ok(0),
         }
     }
 
     /// Whether masks are given; they are kept as they are.
     pub(crate) fn gives_masks(&self) -> bool {
-        matches!(self, Self::Masks { .. } | Self::Run(_))
+        matches!(self, Self::Masks { .. } | Self::Training(_) | Self::Run(_))
     }
 
     /// The file that sample `seed` is made for.
     pub(crate) fn file(&self, seed: u64) -> Option<GivenFile<'_>> {
         let of = |stems: &'_ [String]| (seed % stems.len() as u64) as usize;
         match self {
-            Self::Masks { stems: Some(stems), .. } => Some(GivenFile::Mask(&stems[of(stems)])),
+            Self::Masks { stems, .. } => Some(GivenFile::Mask(&stems[of(stems)])),
             Self::Images { stems, .. } => Some(GivenFile::Image(&stems[of(stems)])),
-            Self::Nothing | Self::Masks { .. } | Self::Run(_) => None,
+            Self::Nothing | Self::Training(_) | Self::Run(_) => None,
         }
     }
 
     /// SHA-256 that identifies what is given; `None` if nothing is.
-    pub(crate) fn sha256(&self) -> Option<String> {
-        match self {
+    pub(crate) fn sha256(&self) -> Result<Option<String>> {
+        Ok(match self {
             Self::Nothing => None,
+            Self::Training(set) => Some(set.masks_sha256()?),
             Self::Masks { masks, .. } => {
                 let bytes: Vec<u8> = masks.iter().flatten().map(|&value| u8::from(value > 0.0)).collect();
                 Some(sha256(&bytes))
@@ -169,7 +172,7 @@ impl GivenSet {
                 let settings = serde_json::to_string(&other.config.sample).unwrap_or_default();
                 Some(sha256(format!("{}{settings}", other.model_hash).as_bytes()))
             }
-        }
+        })
     }
 
     /// Samples `ids` with what was given. What a sampler that was stopped returns is to be discarded.
@@ -183,6 +186,12 @@ impl GivenSet {
         match self {
             Self::Nothing => sampler.sample(Given::Nothing, ids, watch),
             Self::Masks { masks, .. } => sampler.sample(Given::Masks(&by_id(masks, ids)), ids, watch),
+            Self::Training(set) => {
+                let of = |id: &u64| set.mask((id % set.len() as u64) as usize);
+                let masks: Vec<Vec<f32>> = ids.iter().map(of).collect::<std::result::Result<_, _>>()?;
+                let borrowed: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
+                sampler.sample(Given::Masks(&borrowed), ids, watch)
+            }
             Self::Images { images, .. } => sampler.sample(Given::Images(&by_id(images, ids)), ids, watch),
             Self::Run(other) => {
                 let (sample, size) = (&other.config.sample, other.config.data.slice_size());
@@ -258,12 +267,12 @@ fn refusal(source: &GivenSource, loaded: &LoadedRun) -> Error {
     }
 }
 
-/// The masks that the run was trained on.
-fn training_masks(data: Option<&Path>, loaded: &LoadedRun) -> Result<Vec<Vec<f32>>> {
-    let run_data = RunData::found(data, &loaded.run, &Silent)?;
+/// The pairs that the run was trained on. `observer` is told nothing.
+fn training_pairs(data: Option<&Path>, loaded: &LoadedRun, observer: &dyn Observer) -> Result<PreparedSet> {
+    let run_data = RunData::found(data, &loaded.run, &Quiet(observer))?;
     run_data.check_unchanged(&loaded.run)?;
     let [training, _] = run_data.parts();
-    Ok((0..training.len()).map(|index| training.mask(index).to_vec()).collect())
+    Ok(training)
 }
 
 /// The pictures of one kind in a folder, sorted by path, and what was left out of it; `flag` is the flag that named the folder, for

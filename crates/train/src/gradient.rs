@@ -1,6 +1,7 @@
 //! The gradient of one optimiser step, computed by workers.
 
 use crate::{
+    Result,
     batch::{Batch, Batches},
     config::TrainConfig,
     methods::objective::Objective,
@@ -10,7 +11,7 @@ use burn::module::Module;
 use pig_nn::{dropout::Dropout, ops::sharing_weights};
 use pig_optim::{
     Updates,
-    host::{added, collected},
+    host::{NamedGradients, added, collected},
 };
 use std::ops::Range;
 
@@ -50,6 +51,9 @@ pub fn workers_of((images, batch): (usize, usize), micro_batch: Option<usize>, u
 ///
 /// The result is a function of the configuration, the data and the step, whatever the number of workers: the draws of a sample
 /// are keyed by its position, and the parts' gradients are added in a fixed order.
+///
+/// # Errors
+/// When the pairs cannot be read.
 pub fn add_gradient<O: Objective>(
     objective: &O,
     network: &O::Network,
@@ -57,7 +61,7 @@ pub fn add_gradient<O: Objective>(
     (micro_batch, step): (Option<usize>, usize),
     workers: &Workers,
     updates: &mut Updates,
-) -> f32 {
+) -> Result<f32> {
     let train = &objective.context().config.train;
     let draws = batches.draws(train, step);
     let parts = parts(draws.len(), samples_at_once(updates, micro_batch, train.batch_size));
@@ -69,28 +73,31 @@ pub fn add_gradient<O: Objective>(
     if !updates.is_on_host() {
         let mut sum = 0.0;
         for part in &parts {
-            let batch = batches.training(train, &draws, part.clone());
+            let batch = batches.training(train, &draws, part.clone())?;
             let (loss, mut gradients) = objective.gradients(network, &batch, dropout(&batch));
             updates.accumulate(network, &mut gradients, share(part));
             sum += share(part) * loss;
         }
-        return sum;
+        return Ok(sum);
     }
     // Each part needs a graph of its own: Burn keeps graphs that share parameters under one lock. The values are shared.
     let values = network.valid();
     let of_part = |index: usize| {
         let part = &parts[index];
         let network = values.clone().train();
-        let batch = batches.training(train, &draws, part.clone());
+        let batch = batches.training(train, &draws, part.clone())?;
         let (loss, mut gradients) =
             sharing_weights(parts.len(), || objective.gradients(&network, &batch, dropout(&batch)));
-        (share(part) * loss, collected(&network, &mut gradients, share(part)))
+        Ok((share(part) * loss, collected(&network, &mut gradients, share(part))))
     };
-    let sum = workers.sum(parts.len(), |(a, first), (b, second)| (a + b, added(first, second)), of_part);
-    sum.map_or(0.0, |(loss, gradient)| {
-        updates.add(gradient);
-        loss
-    })
+    let add = |ours: Result<(f32, NamedGradients)>, theirs: Result<(f32, NamedGradients)>| {
+        let ((a, first), (b, second)) = (ours?, theirs?);
+        Ok((a + b, added(first, second)))
+    };
+    let Some(sum) = workers.sum(parts.len(), add, of_part) else { return Ok(0.0) };
+    let (loss, gradient) = sum?;
+    updates.add(gradient);
+    Ok(loss)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    observer::{Event, Observer},
+    observer::{Cache, Event, Observer},
     run_dir::now,
 };
 use std::{io::Write, path::Path, sync::Mutex};
@@ -39,5 +39,9 @@ impl Observer for Logged<'_> {
 
     fn stop_requested(&self) -> bool {
         self.inner.stop_requested()
+    }
+
+    fn cache(&self) -> Option<Cache<'_>> {
+        self.inner.cache().map(|cache| Cache { warned: self, ..cache })
     }
 }

@@ -13,26 +13,28 @@ use burn::tensor::Device;
 use pig_nn::ops::is_cpu;
 use std::path::Path;
 
-/// Bytes of a number in pictures and in networks.
+/// Bytes of a number in networks.
 const NUMBER: f64 = 4.0;
 
-/// Copies of the pictures: the whole set, and its training and validation parts.
-const COPIES: f64 = 2.0;
+/// The least bytes of a pixel of a pair in memory: one for each channel of the image, and a bit for the mask.
+fn least_bytes(channels: usize) -> f64 {
+    channels as f64 + 0.125
+}
 
 /// The least memory that a training needs, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Needed {
-    /// For the prepared pairs.
+    /// For the prepared pairs; 0 if they are read from a file.
     pub pairs: f64,
     /// For what the largest network keeps of the images in work for its backward pass.
     pub batch: f64,
 }
 
 impl Needed {
-    /// Counts for a training on so many pairs.
-    pub fn of(config: &Config, pairs: usize) -> Self {
+    /// Counts for a training on so many pairs. If they are `in_a_file`, they need no memory to speak of.
+    pub fn of(config: &Config, pairs: usize, in_a_file: bool) -> Self {
         let [height, width] = config.data.size;
-        let values = (height * width * (config.data.channels.count() + 1)) as f64;
+        let pair = (height * width) as f64 * least_bytes(config.data.channels.count());
         let network = |role: crate::role::Role| match role.kind() {
             NetworkKind::UNet | NetworkKind::ControlNet => unet_values(config, role),
             NetworkKind::Autoencoder => latent_values(config).iter().sum(),
@@ -40,7 +42,7 @@ impl Needed {
         // With gradient checkpointing, a network keeps less, by how much depends on its blocks.
         let kept = if config.train.gradient_checkpointing { 0.0 } else { in_work(config) as f64 };
         let largest = config.trained_roles().map(network).fold(0.0, f64::max);
-        Self { pairs: COPIES * NUMBER * values * pairs as f64, batch: NUMBER * kept * largest }
+        Self { pairs: if in_a_file { 0.0 } else { pair * pairs as f64 }, batch: NUMBER * kept * largest }
     }
 
     /// Everything.
@@ -58,8 +60,8 @@ fn in_work(config: &Config) -> usize {
 ///
 /// # Errors
 /// When the memory is too small, by the count of [`Needed`].
-pub fn check(config: &Config, pairs: usize, device: &Device) -> Result<()> {
-    let needed = Needed::of(config, pairs);
+pub fn check(config: &Config, pairs: usize, in_a_file: bool, device: &Device) -> Result<()> {
+    let needed = Needed::of(config, pairs, in_a_file);
     let bytes = if is_cpu(device) { needed.total() } else { needed.pairs };
     match available() {
         Some(available) if bytes > available as f64 => {
@@ -126,17 +128,17 @@ mod tests {
     }
 
     #[test]
-    fn pairs_take_four_bytes_a_value_twice() {
+    fn pairs_take_a_byte_a_value_and_a_bit_a_mask_or_nothing_in_a_file() {
         let config = with(&["data.size=[10, 20]", "data.channels=3"]);
-        // Three channels and a mask, in the whole set and in its parts.
-        assert_eq!(Needed::of(&config, 7).pairs, 2.0 * 4.0 * (10.0 * 20.0 * 4.0) * 7.0);
+        assert_eq!(Needed::of(&config, 7, false).pairs, (10.0 * 20.0 * 3.0 + 10.0 * 20.0 / 8.0) * 7.0);
+        assert_eq!(Needed::of(&config, 7, true).pairs, 0.0);
     }
 
     #[test]
     fn a_batch_grows_with_its_images_and_their_pixels() {
         let batch = |sets: &[&str]| {
             let sets: Vec<&str> = ["train.micro_batch_size=0"].iter().chain(sets).copied().collect();
-            Needed::of(&with(&sets), 1).batch
+            Needed::of(&with(&sets), 1, false).batch
         };
         let small = batch(&["data.size=64", "train.batch_size=2"]);
         assert_eq!(batch(&["data.size=64", "train.batch_size=6"]), 3.0 * small);
@@ -149,10 +151,10 @@ mod tests {
     #[test]
     fn what_cannot_fit_is_refused_with_both_numbers() {
         let device = pig_device::testing::device();
-        check(&with(&["data.size=16"]), 8, &device).unwrap();
+        check(&with(&["data.size=16"]), 8, false, &device).unwrap();
         let Some(there) = available() else { return };
-        let message =
-            check(&with(&["data.size=8192"]), there as usize / (1 << 28) + 1, &device).unwrap_err().to_string();
+        let (config, pairs) = (with(&["data.size=8192"]), there as usize / (1 << 26) + 1);
+        let message = check(&config, pairs, false, &device).unwrap_err().to_string();
         assert!(
             message.contains("8192 x 8192") && message.contains("GB") && message.contains("data.size"),
             "{message}"

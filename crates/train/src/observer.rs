@@ -1,8 +1,11 @@
-//! How long jobs report to the caller: events to show, a request to stop, and the outcome.
+//! How long jobs report to the caller: events to show, a request to stop, the folder of prepared pairs, and the outcome.
 
 use burn::tensor::Device;
 use pig_nn::pass::Precision;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// Something worth showing.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ pub enum Event {
     End,
 }
 
-/// Receives events and says when to stop.
+/// Receives events, and says when to stop and where prepared pairs are kept.
 pub trait Observer: Sync {
     /// Takes an event.
     fn event(&self, event: Event);
@@ -40,6 +43,21 @@ pub trait Observer: Sync {
     fn stop_requested(&self) -> bool {
         false
     }
+
+    /// Where prepared pairs are kept from one job to the next; none if they are prepared again for each.
+    fn cache(&self) -> Option<Cache<'_>> {
+        None
+    }
+}
+
+/// Where prepared pairs are kept.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "an observer has none")]
+pub struct Cache<'a> {
+    /// The folder.
+    pub folder: &'a Path,
+    /// Who hears what is wrong with it, even while a job is quiet.
+    pub warned: &'a dyn Observer,
 }
 
 /// Shows nothing and never asks to stop.
@@ -48,6 +66,25 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn event(&self, _event: Event) {}
+}
+
+/// Shows nothing but what is wrong with the cache; stops are asked for, and prepared pairs are kept, as for another observer.
+#[expect(missing_debug_implementations, reason = "an observer has none")]
+pub struct Quiet<'a>(
+    /// The other observer.
+    pub &'a dyn Observer,
+);
+
+impl Observer for Quiet<'_> {
+    fn event(&self, _event: Event) {}
+
+    fn stop_requested(&self) -> bool {
+        self.0.stop_requested()
+    }
+
+    fn cache(&self) -> Option<Cache<'_>> {
+        self.0.cache()
+    }
 }
 
 /// Shows nothing and asks to stop when its flag is set.

@@ -13,10 +13,7 @@ pub(crate) fn spread(set: &PreparedSet, count: usize) -> impl Iterator<Item = us
 /// `count` pairs of a prepared set, evenly spread, as pictures.
 pub fn real_pictures(set: &PreparedSet, count: usize) -> Result<Vec<PairPicture>> {
     spread(set, count)
-        .map(|index| {
-            let mask: Vec<bool> = set.mask(index).iter().map(|&value| value > 0.0).collect();
-            pair_picture(set.image(index), mask, set.size, set.channels, String::new())
-        })
+        .map(|index| pair_picture(&set.image(index)?, set.lesion(index)?, set.size, set.channels, String::new()))
         .collect()
 }
 

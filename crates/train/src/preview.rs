@@ -63,7 +63,9 @@ impl<'a> Previews<'a> {
         if needs_masks && self.real.is_empty() {
             return Ok(());
         }
-        let masks: Vec<&[f32]> = spread(self.real, PAIRS).cycle().take(PAIRS).map(|i| self.real.mask(i)).collect();
+        let masks = spread(self.real, PAIRS).cycle().take(PAIRS).map(|index| self.real.mask(index));
+        let masks: Vec<Vec<f32>> = masks.collect::<std::result::Result<_, _>>()?;
+        let masks: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
         let given = if needs_masks { Given::Masks(&masks) } else { Given::Nothing };
         let samples = sampler.sample(given, &ids, &mut |_| stop.ask())?;
         if stop.is_set() {

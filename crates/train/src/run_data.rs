@@ -7,8 +7,9 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_data::{
-    DataConfig, Dataset, Part, Preparation, PreparedSet, Splits,
+    DataConfig, Dataset, PairEntry, Part, Preparation, PreparedSet, Splits,
     colour::{self, Colours},
+    loading::{Listener, Said},
     part::{Parts, SPLIT_COLUMN},
     split_by_group,
 };
@@ -27,16 +28,30 @@ pub struct RunData {
     pub set: PreparedSet,
 }
 
-impl RunData {
-    /// Reads a data folder for a new run: finds the pairs, splits by group, measures intensities on the training
-    /// groups alone, and loads.
-    pub fn new(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Self> {
-        let split = |dataset: &Dataset| split_by_group(dataset, config.data.validation_fraction, config.train.seed);
-        Self::split(data, &config.data, split, observer)
+/// The pairs of a data folder with their split, before any picture is read.
+#[derive(Debug)]
+pub struct Found {
+    dataset: Dataset,
+    splits: Splits,
+}
+
+impl Found {
+    /// Finds the pairs for a new run and splits them by group, or as `splits` says; then nothing is said about a split by the
+    /// folder's table.
+    pub fn new(data: &Path, config: &Config, splits: Option<&Splits>, observer: &dyn Observer) -> Result<Self> {
+        match splits {
+            Some(splits) => {
+                Ok(Self { dataset: discover_unsplit(data, &config.data, observer)?, splits: splits.clone() })
+            }
+            None => {
+                let split =
+                    |dataset: &Dataset| split_by_group(dataset, config.data.validation_fraction, config.train.seed);
+                Self::split(data, &config.data, split, observer)
+            }
+        }
     }
 
-    /// Like [`new`](Self::new), with another way to split. Pairs of the test set and pairs that are left out are not loaded.
-    pub fn split(
+    fn split(
         data: &Path,
         config: &DataConfig,
         split: impl FnOnce(&Dataset) -> pig_data::Result<Splits>,
@@ -47,20 +62,44 @@ impl RunData {
         if let Some(parts) = &dataset.parts {
             note(observer, given_words(parts, &splits));
         }
-        Self::fitted(dataset, splits, config, observer)
+        Ok(Self { dataset, splits })
+    }
+
+    /// How many pairs are read for a training: those that train and those that validate.
+    pub fn pairs(&self) -> usize {
+        self.splits.training.len() + self.splits.validation.len()
+    }
+
+    /// Measures intensities on the training groups alone, and prepares the pairs.
+    pub fn load(self, config: &DataConfig, observer: &dyn Observer) -> Result<RunData> {
+        let Self { dataset, splits } = self;
+        splits.check(&dataset)?;
+        let config = with_channels(&dataset, config, observer)?;
+        let preparation = Preparation::fit(&dataset, &splits.training, &config)?;
+        RunData::load(dataset, splits, preparation, observer)
+    }
+}
+
+impl RunData {
+    /// Reads a data folder for a new run: finds the pairs, splits by group, measures intensities on the training
+    /// groups alone, and loads.
+    pub fn new(data: &Path, config: &Config, observer: &dyn Observer) -> Result<Self> {
+        Found::new(data, config, None, observer)?.load(&config.data, observer)
+    }
+
+    /// Like [`new`](Self::new), with another way to split. Pairs of the test set and pairs that are left out are not loaded.
+    pub fn split(
+        data: &Path,
+        config: &DataConfig,
+        split: impl FnOnce(&Dataset) -> pig_data::Result<Splits>,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        Found::split(data, config, split, observer)?.load(config, observer)
     }
 
     /// Like [`new`](Self::new), with a split that was made before; nothing is said about a split by this folder's table.
     pub fn with_splits(data: &Path, config: &DataConfig, splits: Splits, observer: &dyn Observer) -> Result<Self> {
-        let dataset = discover_unsplit(data, config, observer)?;
-        Self::fitted(dataset, splits, config, observer)
-    }
-
-    fn fitted(dataset: Dataset, splits: Splits, config: &DataConfig, observer: &dyn Observer) -> Result<Self> {
-        splits.check(&dataset)?;
-        let config = with_channels(&dataset, config, observer)?;
-        let preparation = Preparation::fit(&dataset, &splits.training, &config)?;
-        Self::load(dataset, splits, preparation, observer)
+        Found { dataset: discover_unsplit(data, config, observer)?, splits }.load(config, observer)
     }
 
     /// Reads a data folder as an existing run did.
@@ -86,8 +125,8 @@ impl RunData {
     }
 
     fn load(mut dataset: Dataset, splits: Splits, preparation: Preparation, observer: &dyn Observer) -> Result<Self> {
+        let set = prepared(&dataset, &|pair| !splits.hides(&pair.id), &preparation, observer)?;
         dataset.pairs.retain(|pair| !splits.hides(&pair.id));
-        let set = prepared(&dataset, &preparation, observer)?;
         Ok(Self { dataset, splits, preparation, set })
     }
 
@@ -134,7 +173,7 @@ impl RunData {
 
     /// Refuses data that differ from those that `run` was started with.
     pub fn check_unchanged(&self, run: &RunDir) -> Result<()> {
-        let (found, expected) = (self.set.sha256(), run.provenance()?.data_sha256);
+        let (found, expected) = (self.set.sha256()?, run.provenance()?.data_sha256);
         if found == expected {
             return Ok(());
         }
@@ -148,9 +187,8 @@ impl RunData {
 
     /// The test pairs of `dataset` (the whole data folder), prepared in the same way.
     pub fn test(&self, dataset: &Dataset, observer: &dyn Observer) -> Result<PreparedSet> {
-        let mut dataset = dataset.clone();
-        dataset.pairs.retain(|pair| self.splits.test.binary_search(&pair.id).is_ok());
-        prepared(&dataset, &self.preparation, observer)
+        let is_tested = |pair: &PairEntry| self.splits.test.binary_search(&pair.id).is_ok();
+        prepared(dataset, &is_tested, &self.preparation, observer)
     }
 
     /// The training pairs and the validation pairs.
@@ -159,17 +197,42 @@ impl RunData {
     }
 }
 
-/// All pairs of `dataset` as numbers, with progress and warnings.
-pub fn prepared(dataset: &Dataset, preparation: &Preparation, observer: &dyn Observer) -> Result<PreparedSet> {
-    observer.event(Event::Begin { stage: "prepare".to_owned(), total: dataset.len(), done: 0 });
-    let set = preparation.load(dataset, &|done, _| {
-        observer.event(Event::Progress { done, message: String::new() });
-    })?;
-    observer.event(Event::End);
+/// The `wanted` pairs of `dataset`, which has all pairs of its folder, as numbers; with progress and warnings.
+pub fn prepared(
+    dataset: &Dataset,
+    wanted: &dyn Fn(&PairEntry) -> bool,
+    preparation: &Preparation,
+    observer: &dyn Observer,
+) -> Result<PreparedSet> {
+    let cache = observer.cache();
+    let told = Told { observer, warned: cache.map_or(observer, |cache| cache.warned) };
+    let set = preparation.load_from(dataset, wanted, cache.map(|cache| cache.folder), &told)?;
     for warning in &set.warnings {
         warn(observer, warning.clone());
     }
     Ok(set)
+}
+
+/// Passes on what loading tells; its warnings are about the cache.
+struct Told<'a> {
+    observer: &'a dyn Observer,
+    warned: &'a dyn Observer,
+}
+
+impl Listener for Told<'_> {
+    fn hear(&self, said: Said) {
+        self.observer.event(match said {
+            Said::Warning(text) => return warn(self.warned, text),
+            Said::Note(text) => Event::Note(text),
+            Said::Begin(total) => Event::Begin { stage: "prepare".to_owned(), total, done: 0 },
+            Said::Done(done) => Event::Progress { done, message: String::new() },
+            Said::End => Event::End,
+        });
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.observer.stop_requested()
+    }
 }
 
 /// The configuration with the number of channels that the data decide where it says `auto`; `observer` is told which and why.

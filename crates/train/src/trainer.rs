@@ -169,7 +169,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let micro_batch = self.state.micro_batch_size;
         let network = self.network.as_ref().expect(NETWORK_IS_THERE);
         let loss =
-            add_gradient(self.objective, network, &batches, (micro_batch, step), &self.workers, &mut self.optimizer);
+            add_gradient(self.objective, network, &batches, (micro_batch, step), &self.workers, &mut self.optimizer)?;
         if !loss.is_finite() {
             return Err(Error::Diverged { network: self.objective.role().name(), step, loss });
         }
@@ -208,38 +208,42 @@ impl<'a, O: Objective> Trainer<'a, O> {
     fn validate(&self) -> Result<(Validation, Option<Reconstruction>)> {
         let network = self.averaged()?;
         if !self.objective.is_timed() {
-            let (mean, reconstruction) = self.validation_loss(&network, 0);
+            let (mean, reconstruction) = self.validation_loss(&network, 0)?;
             return Ok((Validation { mean, quarters: None }, reconstruction));
         }
-        let quarters = [0, 1, 2, 3].map(|quarter| self.validation_loss(&network, quarter).0);
+        let mut quarters = [0.0; 4];
+        for (quarter, mean) in quarters.iter_mut().enumerate() {
+            *mean = self.validation_loss(&network, quarter)?.0;
+        }
         Ok((Validation { mean: quarters.iter().sum::<f64>() / 4.0, quarters: Some(quarters) }, None))
     }
 
     /// The mean loss in one quarter of the timesteps.
-    fn validation_loss(&self, network: &O::Network, quarter: usize) -> (f64, Option<Reconstruction>) {
+    fn validation_loss(&self, network: &O::Network, quarter: usize) -> Result<(f64, Option<Reconstruction>)> {
         let Context { config, schedule, .. } = self.objective.context();
         let (set, last) = (self.sets.validation, schedule.num_train_timesteps());
         let (objective, batches) = (self.objective, self.batches(set));
         let count = set.len().min(config.train.validation_samples).max(1);
         let parts = parts(count, config.train.batch_size);
-        let of_part = |index: usize| {
+        let of_part = |index: usize| -> Result<_> {
             let part = &parts[index];
             let indices: Vec<usize> = part.clone().map(|i| i * set.len() / count).collect();
             let t = part.clone().map(|i| spread(quarter, i, count, last)).collect();
             let position = |i: usize| VALIDATION_POSITIONS + (quarter * count + i) as u64;
-            let batch = batches.fixed(config.train.seed, &indices, part.clone().map(position).collect(), t);
+            let batch = batches.fixed(config.train.seed, &indices, part.clone().map(position).collect(), t)?;
             let loss: Tensor<1> = objective.loss(network, &batch);
             let sum = f64::from(loss.into_scalar::<f32>()) * part.len() as f64;
-            (sum, objective.reconstruction(network, &batch))
+            Ok((sum, objective.reconstruction(network, &batch)))
         };
         let (mut sum, mut reconstruction) = (0.0, None::<Reconstruction>);
-        for (loss, found) in self.workers.map(parts.len(), of_part) {
+        for found in self.workers.map(parts.len(), of_part) {
+            let (loss, found) = found?;
             sum += loss;
             if let Some(found) = found {
                 reconstruction = Some(reconstruction.unwrap_or_default().and(found));
             }
         }
-        (sum / count as f64, reconstruction)
+        Ok((sum / count as f64, reconstruction))
     }
 
     fn checkpoint(&self, log: &MetricsLog, is_best: bool) -> Result<()> {

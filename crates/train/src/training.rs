@@ -15,13 +15,13 @@ use crate::{
     observer::{Observer, Outcome, note, warn_of_precision},
     preview::Previews,
     role::Role,
-    run_data::RunData,
+    run_data::{Found, RunData},
     run_dir::{RunDir, remember_data},
     sets::Sets,
     trainer::Trainer,
 };
 use burn::tensor::Device;
-use pig_data::{Dataset, Splits};
+use pig_data::Splits;
 use pig_diffusion::schedule::Schedule;
 use std::path::Path;
 
@@ -51,17 +51,10 @@ fn start(
     observer: &dyn Observer,
 ) -> Result<Outcome> {
     RunDir::check_new(out)?;
-    let (mut config, frozen_model_y) = resolved(config, data, splits, device)?;
-    let run_data = match splits {
-        Some(splits) => RunData::with_splits(data, &config.data, splits.clone(), observer)?,
-        None => RunData::new(data, &config, observer)?,
-    };
-    // The run stores what the data decided.
-    config.data.channels = run_data.preparation.config.channels;
+    let Ready { config, frozen_model_y, run_data } = ready(config, data, splits, device, observer)?;
     let config = &config;
-    run_data.check_training()?;
     let text = config.to_toml();
-    let provenance = run_data.provenance(&text, run_data.set.sha256(), device);
+    let provenance = run_data.provenance(&text, run_data.set.sha256()?, device);
     let run = RunDir::create(out, &text, &run_data.splits, &run_data.preparation, &provenance)?;
     let _lock = run.lock()?;
     remember_data(&run, data)?;
@@ -71,23 +64,36 @@ fn start(
     train_networks(&run, config, &run_data, device, observer)
 }
 
-/// Checks the configuration and the machine before any pictures are read, and adopts the settings of a frozen model_y.
+/// What a new training begins with.
+#[derive(Debug)]
+pub struct Ready {
+    /// The configuration with what a frozen model_y and the data decide.
+    pub config: Config,
+    /// The frozen model_y, if there is one.
+    pub frozen_model_y: Option<FrozenModelY>,
+    /// The pairs.
+    pub run_data: RunData,
+}
+
+/// Checks the configuration and the machine before any pictures are read, adopts the settings of a frozen model_y, and prepares the pairs.
 ///
 /// # Errors
-/// When settings cannot be used, or the machine has too little memory for them.
-pub fn resolved(
+/// When settings cannot be used, the machine has too little memory for them, or the data cannot be used.
+pub fn ready(
     config: &Config,
     data: &Path,
     splits: Option<&Splits>,
     device: &Device,
-) -> Result<(Config, Option<FrozenModelY>)> {
-    let resolved = frozen::resolve(config)?;
-    let pairs = match splits {
-        Some(splits) => splits.training.len() + splits.validation.len(),
-        None => Dataset::discover(data, &resolved.0.data)?.len(),
-    };
-    memory::check(&resolved.0, pairs, device)?;
-    Ok(resolved)
+    observer: &dyn Observer,
+) -> Result<Ready> {
+    let (mut config, frozen_model_y) = frozen::resolve(config)?;
+    let found = Found::new(data, &config, splits, observer)?;
+    memory::check(&config, found.pairs(), observer.cache().is_some(), device)?;
+    let run_data = found.load(&config.data, observer)?;
+    // The run stores what the data decided.
+    config.data.channels = run_data.preparation.config.channels;
+    run_data.check_training()?;
+    Ok(Ready { config, frozen_model_y, run_data })
 }
 
 /// Continues a run. Without `data`, the data folder is the one that the run was started with.

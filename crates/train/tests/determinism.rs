@@ -3,10 +3,12 @@
 
 mod common;
 
-use common::{StopAt, config, device, folder, trained};
+use common::{Cached, StopAt, config, device, folder, trained};
 use pig_device::testing;
 use pig_train::{
     Config,
+    generation::{Request, generate},
+    given::GivenSource,
     metrics_log::Line,
     observer::{Outcome, Silent},
     training::{resume, train},
@@ -80,6 +82,48 @@ fn two_trainings_are_the_same_and_another_seed_is_not() {
     config_1.train.seed = 1;
     let third = trained(folder.path(), "third", &config_1);
     assert_ne!(metrics(&one), metrics(&third));
+}
+
+/// Pairs in a file, which every start after the first one finds, in the code of their files (8 bits) or resized.
+#[test]
+fn pairs_in_a_file_train_the_same_networks() {
+    if testing::skips(PROMISE) {
+        return;
+    }
+    let sets: [&[&str]; 2] = [
+        &["train.log_every=1", "model_x.dropout=0.1"],
+        &["method=seg-guided", "data.size=8", "data.intensity=dataset-percentile", "train.log_every=1"],
+    ];
+    for sets in sets {
+        let (folder, config) = (folder(), config(sets));
+        let data = folder.path().join("data");
+        let networks: Vec<&str> = config.roles().iter().map(|role| role.name()).collect();
+        let whole = trained(folder.path(), "whole", &config);
+        let observer = Cached::new(&folder.path().join("cache"));
+        let run = |name: &str| folder.path().join(name);
+        for name in ["first", "second"] {
+            assert_eq!(train(&config, &data, &run(name), &device(), &observer).unwrap(), Outcome::Finished);
+            assert_same_runs(&whole, &run(name), &networks);
+        }
+        let said = observer.said.lock().unwrap().join("\n");
+        assert!(said.contains("are kept in") && said.matches("are read from").count() == 1, "{said}");
+        // A run that was begun with pairs in memory goes on with those in the file.
+        let stop = StopAt::new(networks[0], 5);
+        assert_eq!(train(&config, &data, &run("parted"), &device(), &stop).unwrap(), Outcome::Interrupted);
+        assert_eq!(resume(&run("parted"), None, &device(), &observer).unwrap(), Outcome::Finished);
+        assert_same_runs(&whole, &run("parted"), &networks);
+        let source = if config.method.needs_masks() { GivenSource::TrainingMasks } else { GivenSource::Nothing };
+        let request = |out: &str| Request { source: source.clone(), ..Request::new(&whole, &run(out), &[0, 1, 2]) };
+        let held = generate(&request("held"), &device(), &Silent).unwrap();
+        let read = generate(&request("read"), &device(), &observer).unwrap();
+        assert!(held.agreement.is_some() && held.agreement == read.agreement);
+        for name in ["images/000002.png", "masks/000002.png", "manifest.csv"] {
+            assert!(
+                std::fs::read(run("held").join(name)).unwrap() == std::fs::read(run("read").join(name)).unwrap(),
+                "{name}"
+            );
+        }
+    }
 }
 
 #[test]

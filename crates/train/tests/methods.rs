@@ -55,7 +55,7 @@ impl ObjectiveTask for TrueAndWrong<'_> {
         let indices: Vec<usize> = (0..self.set.len()).collect();
         let positions = (1000..).take(indices.len()).collect();
         // With much noise, the network must read the content of the image from the condition.
-        let batch = batches.fixed(0, &indices, positions, vec![last * 7 / 8; indices.len()]);
+        let batch = batches.fixed(0, &indices, positions, vec![last * 7 / 8; indices.len()]).unwrap();
         let loss = |batch: &Batch| objective.loss(&network, batch).into_scalar::<f32>();
         let (head, tail) = (batch.masks.clone().narrow(0, 0, 2), batch.masks.clone().narrow(0, 2, indices.len() - 2));
         let wrong = Batch { masks: Tensor::cat(vec![tail, head], 0), ..batch.clone() };
@@ -130,7 +130,8 @@ fn an_autoencoder_s_error_is_measured_and_told() {
     assert_eq!(codec.scaling_factor, 1.0 / space.latent_std);
     let run_data = RunData::of_run(&folder.path().join("data"), &RunDir::open(&run).unwrap(), &Silent).unwrap();
     let [training, _] = run_data.parts();
-    let data = TensorData::new(training.images.clone(), [training.len(), SIDE, SIDE, 1]);
+    let images: Vec<f32> = (0..training.len()).flat_map(|index| training.image(index).unwrap()).collect();
+    let data = TensorData::new(images, [training.len(), SIDE, SIDE, 1]);
     let images = Tensor::from_data(data, &device());
     let latents = codec.encode(images, Precision::F32, Tensor::zeros_like);
     let spread = f64::from(latents.var(0).mean().into_scalar::<f32>()).sqrt();
@@ -173,8 +174,9 @@ fn assert_goes_both_ways(name: &str, sets: &[&str], least_mask: Option<f32>) {
     let loaded = LoadedRun::open(&run, &[], &device()).unwrap();
     let run_data = RunData::of_run(&folder.path().join("data"), &loaded.run, &Silent).unwrap();
     let [training, _] = run_data.parts();
-    let masks: Vec<&[f32]> = (0..training.len()).map(|i| training.mask(i)).collect();
-    let images: Vec<&[f32]> = (0..training.len()).map(|i| training.image(i)).collect();
+    let masks: Vec<Vec<f32>> = (0..training.len()).map(|i| training.mask(i).unwrap()).collect();
+    let images: Vec<Vec<f32>> = (0..training.len()).map(|i| training.image(i).unwrap()).collect();
+    let [masks, images] = [&masks, &images].map(|all| all.iter().map(Vec::as_slice).collect::<Vec<&[f32]>>());
     let ids: Vec<u64> = (0..training.len() as u64).collect();
     let device = device();
     let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), &device).unwrap();

@@ -1,5 +1,6 @@
 //! The commands.
 
+pub(crate) mod cache;
 pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod crossval;

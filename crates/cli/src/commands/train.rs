@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_data::{DataConfig, Dataset, survey::Survey};
-use pig_study::plan::{NetworkPlan, Plan, plan};
+use pig_study::plan::{NetworkPlan, Plan, Scaled, plan};
 use pig_train::{
     Config,
     config::Layers,
@@ -85,6 +85,13 @@ fn text(plan: &Plan) -> String {
             duration(seconds_a_step * cost.steps as f64),
         );
     }
+    if let Some(Scaled { images, size: [height, width] }) = plan.scaled {
+        let _ = writeln!(
+            text,
+            "# these times are scaled, by counted operations, from steps of {images} image(s) of {height} x {width}: whole steps take \
+             too long to be measured"
+        );
+    }
     let budget = plan.budget();
     let _ = writeln!(
         text,
@@ -151,6 +158,7 @@ fn json(plan: &Plan) -> serde_json::Value {
     serde_json::json!({
         "pairs": { "training": plan.pairs[0], "validation": plan.pairs[1] },
         "groups": { "training": plan.groups[0], "validation": plan.groups[1] },
+        "scaled_from": plan.scaled.map(|Scaled { images, size }| serde_json::json!({ "images": images, "size": size })),
         "networks": networks, "parameters": budget.parameters(), "budget_flops": budget.flops(),
         "peak_memory_bytes": plan.peak_memory, "needed_memory_bytes": plan.needed.total(),
         "available_memory_bytes": plan.available_memory, "warnings": plan.warnings, "channels": plan.config.data.channels,

@@ -35,10 +35,13 @@ pub(crate) const TINY: [&str; 19] = [
     "sample.batch_size=4",
 ];
 
+/// Where the binary keeps prepared pairs in tests, so that they leave nothing in the user's cache.
+pub(crate) const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
+
 /// The binary with these arguments, ready to run.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pig"));
-    command.args(arguments);
+    command.args(arguments).env("PIG_CACHE_DIR", CACHE);
     command
 }
 
@@ -56,7 +59,7 @@ pub(crate) fn with_default_signals(program: &str) -> Command {
 /// [`command`] for tests that send signals.
 pub(crate) fn interruptible(arguments: &[&str]) -> Command {
     let mut command = with_default_signals(env!("CARGO_BIN_EXE_pig"));
-    command.args(arguments);
+    command.args(arguments).env("PIG_CACHE_DIR", CACHE);
     command
 }
 

@@ -5,7 +5,7 @@ use crate::crossval::open::Crossval;
 use pig_data::{PreparedSet, Splits};
 use pig_train::{
     Result,
-    observer::{Observer, Silent},
+    observer::{Observer, Quiet},
     run_data::RunData,
 };
 use std::cell::OnceCell;
@@ -32,12 +32,12 @@ impl<'a> FoldData<'a> {
         Ok(Self { crossval, number, splits, real, test: OnceCell::new() })
     }
 
-    /// The pairs of the test patients.
-    pub(super) fn test(&self) -> Result<&PreparedSet> {
+    /// The pairs of the test patients. `observer` is told nothing.
+    pub(super) fn test(&self, observer: &dyn Observer) -> Result<&PreparedSet> {
         if let Some(test) = self.test.get() {
             return Ok(test);
         }
-        let test = self.real.test(&self.crossval.dataset, &Silent)?;
+        let test = self.real.test(&self.crossval.dataset, &Quiet(observer))?;
         Ok(self.test.get_or_init(|| test))
     }
 }

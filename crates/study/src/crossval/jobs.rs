@@ -13,7 +13,7 @@ use pig_segment::{pairs::SegmentData, run::seconds_a_step};
 use pig_train::{
     Result,
     config::GivenKind,
-    observer::{Observer, Silent},
+    observer::{Observer, Quiet},
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -117,7 +117,7 @@ impl Crossval {
         match piece.kind {
             PieceKind::Agreement { .. } => Ok(None),
             PieceKind::Segmenter { seed, .. } => {
-                let fold = FoldData::read(self, piece.fold, &Silent)?;
+                let fold = FoldData::read(self, piece.fold, &Quiet(observer))?;
                 let real = pig_segment::pairs::none(&fold.real.set);
                 let data = SegmentData::with(&fold.real, &real);
                 let file = self.file.segmenter(seed);

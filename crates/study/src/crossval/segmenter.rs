@@ -18,7 +18,7 @@ use pig_segment::{
     pairs::{self, SegmentData},
     predict::SegmentModel,
     run::train_on,
-    scores::{CASE_COLUMNS, dice_of, measure},
+    scores::{CASE_COLUMNS, case_scores, dice_of},
 };
 use pig_train::{
     Result,
@@ -73,9 +73,9 @@ impl FoldData<'_> {
         let cases = folder.join(CASES);
         // Test patients are measured once only: an existing table is kept.
         if !cases.is_file() {
-            let test = self.test()?;
-            let found = measure(&model.probabilities(test, device), test, crossval.file.segment.threshold);
-            write_csv(&cases, CASE_COLUMNS, &found.per_case)?;
+            let (test, threshold) = (self.test(observer)?, crossval.file.segment.threshold);
+            let found = model.each(test, device, |index, found| case_scores(&found, test, index, threshold))?;
+            write_csv(&cases, CASE_COLUMNS, &found)?;
         }
         let found = Found::Segmenter {
             step: model.state.step,
@@ -121,10 +121,12 @@ impl FoldData<'_> {
         let segmenter = crossval.folder(self.number, PieceKind::Segmenter { variant: Variant::Real, seed });
         let model = SegmentModel::open(&part(&segmenter, RUN)?, device)?;
         let generated = generator.pairs(usize::MAX, self, observer)?;
-        let found = model.probabilities(&generated, device);
-        let threshold = crossval.file.segment.threshold;
-        let (own, other) =
-            (dice_of(&found, &generated, threshold), dice_of(&found, &pairs::shuffled(&generated), threshold));
+        let (exchanged, threshold) = (pairs::shuffled(&generated), crossval.file.segment.threshold);
+        let both = |index: usize, found: Vec<f32>| {
+            let dice = |set: &PreparedSet| dice_of(&found, set, index, threshold);
+            Ok((dice(&generated)?, dice(&exchanged)?))
+        };
+        let (own, other): (Vec<_>, Vec<_>) = model.each(&generated, device, both)?.into_iter().unzip();
         write_agreement(&folder, &generated, &own, &other)?;
         let held_out = mean_of_cases(&read_cases(&segmenter.join(CASES))?, |case| case.dice);
         let found = Found::Agreement { generated: estimate(&own), shuffled: estimate(&other), held_out };

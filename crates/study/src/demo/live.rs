@@ -6,7 +6,7 @@ use pig_train::{
     Result,
     curves::charts,
     metrics_log,
-    observer::{Event, Observer, warn},
+    observer::{Cache, Event, Observer, warn},
 };
 use std::{
     path::{Path, PathBuf},
@@ -104,6 +104,10 @@ impl Observer for Live<'_> {
 
     fn stop_requested(&self) -> bool {
         self.observer.stop_requested()
+    }
+
+    fn cache(&self) -> Option<Cache<'_>> {
+        self.observer.cache()
     }
 }
 

@@ -9,7 +9,6 @@ use pig_report::{Canvas, DemoPage, Figure, canvas::SYNTHETIC};
 use pig_train::{
     Result,
     curves::charts,
-    evaluate::{PlainPair, prepared_pairs},
     generation::strips,
     loaded::LoadedRun,
     metrics_log,
@@ -30,7 +29,7 @@ const STRIPS_CAPTION: &str = "What the two networks estimate as the finished mas
 pub(super) struct Material {
     training: PreparedSet,
     held_out: PreparedSet,
-    real: Vec<PlainPair>,
+    real: PreparedSet,
     generated: Vec<Generated>,
     strips: Canvas,
 }
@@ -52,7 +51,7 @@ impl Material {
         let [training, held_out] = run_data.parts();
         let read = |seed| Generated::read(pairs, seed, &loaded.preparation);
         let generated: Result<Vec<Generated>> = (0..count).map(read).collect();
-        Ok(Some(Self { real: prepared_pairs(&run_data.set), training, held_out, generated: generated?, strips }))
+        Ok(Some(Self { real: run_data.set, training, held_out, generated: generated?, strips }))
     }
 
     /// The page, whose pictures are also written as files beside it. `[minutes, outlook]` say how long it took, and what more time would give.
@@ -108,7 +107,7 @@ impl Material {
                 STRIPS_CAPTION,
                 "estimates of mask and image at decreasing noise",
             )],
-            histograms: showcase::histograms(("phantom", &self.real), &self.generated),
+            histograms: showcase::histograms(("phantom", &self.real), &self.generated)?,
             nearest: Some(showcase::neighbours(&self.training, &self.held_out, &self.generated)?),
             curves,
             settings: config.to_toml(),

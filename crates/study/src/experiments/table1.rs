@@ -229,10 +229,13 @@ fn write_reference(
     std::fs::create_dir_all(&images).map_err(Error::io(&images, "create"))?;
     let mut rows = Vec::new();
     for set in sets {
-        for index in (0..set.len()).filter(|&index| set.mask(index).iter().any(|&value| value > 0.0)) {
+        for index in 0..set.len() {
+            if !set.lesion(index)?.contains(&true) {
+                continue;
+            }
             let id = format!("{:06}", rows.len());
             let path = images.join(format!("{id}.png"));
-            write_png(&path, set.size, set.channels, &preparation.encode(set.image(index)), &[])?;
+            write_png(&path, set.size, set.channels, &preparation.encode(&set.image(index)?), &[])?;
             rows.push(Real { id, patient: patients[set.groups[index].as_str()].to_string() });
         }
     }

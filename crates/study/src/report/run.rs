@@ -12,12 +12,11 @@ use pig_segment::{
     config::SegmentFile,
     predict::SegmentModel,
     run::{best_dice, charts as segmenter_charts},
-    scores::measure,
+    scores::dice_of,
 };
 use pig_train::{
     Config, Result,
     curves::charts,
-    evaluate::prepared_pairs,
     generation::{Request as Sampling, Summary, generate, strips},
     given::GivenSource,
     loaded::LoadedRun,
@@ -196,8 +195,7 @@ impl Shown {
             }
         }
         page.heading("Mask areas and intensities");
-        let real = prepared_pairs(&self.real.set);
-        page.add(Block::Charts(showcase::histograms(("real", &real), &self.generated)));
+        page.add(Block::Charts(showcase::histograms(("real", &self.real.set), &self.generated)?));
         page.heading("Nearest training images");
         page.add(Block::Nearest(showcase::neighbours(&training, &held_out, &self.generated)?));
         Ok(())
@@ -250,26 +248,26 @@ pub(super) fn of_segmenter(
 
 /// The cases with the lowest Dice, with true and predicted outlines.
 pub(super) fn worst_cases(model: &SegmentModel, set: &PreparedSet, device: &Device) -> Result<Vec<Block>> {
-    let found = model.probabilities(set, device);
     let threshold = model.file.segment.threshold;
-    let mut scored: Vec<(usize, f64)> = measure(&found, set, threshold)
-        .per_case
-        .iter()
-        .enumerate()
-        .filter_map(|(index, case)| Some((index, case.overlap.as_ref()?.dice)))
-        .collect();
+    let dice = model.each(set, device, |index, found| dice_of(&found, set, index, threshold))?;
+    let mut scored: Vec<(usize, f64)> =
+        dice.iter().enumerate().filter_map(|(index, dice)| Some((index, (*dice)?))).collect();
     scored.sort_by(|a, b| a.1.total_cmp(&b.1));
+    scored.truncate(WORST);
+    // Of all pictures, only the worst are predicted again, instead of keeping all predictions.
+    let worst = set.subset(&scored.iter().map(|&(index, _)| index).collect::<Vec<_>>());
+    let predicted = model.each(&worst, device, |_, found| Ok(pig_segment::lesion(&found, threshold)))?;
     let [height, width] = set.size;
-    let figure = |&(index, dice): &(usize, f64)| -> Result<Block> {
-        let image = pig_data::Preparation::display(set.image(index));
+    let figure = |(&(index, dice), prediction): (&(usize, f64), Vec<bool>)| -> Result<Block> {
+        let image = pig_data::Preparation::display(&set.image(index)?);
         let drawn = overlay(&Overlay {
             image: Picture::from_bytes(&image, height, width, set.channels)?,
-            truth: Some(set.mask(index).iter().map(|&value| value > 0.0).collect()),
-            prediction: pig_segment::lesion(&found[index], threshold),
+            truth: Some(set.lesion(index)?),
+            prediction,
             label: format!("Dice {:.1} %", 100.0 * dice),
         })?;
         let caption = format!("{}: Dice {:.1} %. Blue: true outline; orange: predicted.", set.ids[index], 100.0 * dice);
         Ok(Block::Figure(Figure::new(drawn, caption, "image, true outline, predicted outline, both").real()))
     };
-    scored.iter().take(WORST).map(figure).collect()
+    scored.iter().zip(predicted).map(figure).collect()
 }

@@ -194,7 +194,7 @@ fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Device) -> Resu
             squares += f64::from(value) * f64::from(value);
             count += 1;
         }
-    });
+    })?;
     let mean = sum / count.max(1) as f64;
     let latent_std = (squares / count.max(1) as f64 - mean * mean).max(0.0).sqrt();
     check_deviation(latent_std, state.step)?;
@@ -203,7 +203,7 @@ fn measure(run: &Path, config: &Config, sets: Sets<'_>, device: &Device) -> Resu
     let mut found = Reconstruction::default();
     for_batches(shown, shown.len().min(MEASURED), config, device, &mut |images, _| {
         found = found.and(reconstruction(&network, images, precision));
-    });
+    })?;
     let autoencoder_sha256 = state.ema_sha256().to_owned();
     let space = LatentSpace { autoencoder_sha256, latent_std, measured_on, reconstruction: found, held_out };
     pig_files::write_json(&run.join(LATENTS), &space)?;
@@ -217,14 +217,16 @@ fn for_batches(
     config: &Config,
     device: &Device,
     task: &mut dyn FnMut(Tensor<4>, Vec<u64>),
-) {
+) -> Result<()> {
     let ([height, width], channels) = (set.size, set.channels);
     let indices: Vec<usize> = (0..count).map(|i| i * set.len() / count).collect();
     for indices in indices.chunks(config.train.batch_size) {
-        let values: Vec<f32> = indices.iter().flat_map(|&index| set.image(index)).copied().collect();
-        let images = Tensor::from_data(TensorData::new(values, [indices.len(), height, width, channels]), device);
-        task(images, indices.iter().map(|&index| index as u64).collect());
+        let values: Vec<Vec<f32>> =
+            indices.iter().map(|&index| set.image(index)).collect::<std::result::Result<_, _>>()?;
+        let data = TensorData::new(values.concat(), [indices.len(), height, width, channels]);
+        task(Tensor::from_data(data, device), indices.iter().map(|&index| index as u64).collect());
     }
+    Ok(())
 }
 
 /// The batch with latents instead of images, drawn as in training, and with its masks on the latents' grid.

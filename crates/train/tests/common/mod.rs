@@ -8,7 +8,7 @@ use pig_device::testing;
 use pig_train::{
     Config,
     config::Layers,
-    observer::{Event, Observer, Outcome, Silent},
+    observer::{Cache, Event, Observer, Outcome, Silent},
     training::train,
 };
 use std::{
@@ -140,5 +140,29 @@ impl Observer for StopAt {
     fn stop_requested(&self) -> bool {
         let stage = self.stage.lock().unwrap();
         stage.0 == self.network && stage.1 >= self.step
+    }
+}
+
+/// Keeps prepared pairs in a folder, and the notes and warnings.
+pub(crate) struct Cached {
+    folder: PathBuf,
+    pub(crate) said: Mutex<Vec<String>>,
+}
+
+impl Cached {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), said: Mutex::default() }
+    }
+}
+
+impl Observer for Cached {
+    fn event(&self, event: Event) {
+        if let Event::Note(text) | Event::Warning(text) = event {
+            self.said.lock().unwrap().push(text);
+        }
+    }
+
+    fn cache(&self) -> Option<Cache<'_>> {
+        Some(Cache { folder: &self.folder, warned: self })
     }
 }
