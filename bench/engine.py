@@ -10,10 +10,10 @@ import json
 import math
 import platform
 import sys
-import tomllib
 from datetime import datetime
 from pathlib import Path
 
+import cases as table
 import report
 from differences import largest_differences
 from workers import ROOT, Unsupported, Usage, Workers, build
@@ -23,26 +23,11 @@ MODES = ("eager", "channels_last", "compile")
 WARM_STEPS = 2
 # How often each PyTorch mode runs in the warm-up.
 WARM_TURNS = 2
-# The network time of sample i, and the timestep of the step of Algorithm 2.
-TIMES, TIMESTEP = (lambda i: float((100 + 131 * i) % 1024)), 512
-LEARNING_RATE = 1e-4
 
 
 def say(text):
     """Prints progress on stderr."""
     print(text, file=sys.stderr, flush=True)
-
-
-def load_cases(path):
-    """(cases with their networks filled in, tolerances)."""
-    table = tomllib.loads(path.read_text())
-    cases = []
-    for case in table["cases"]:
-        network = table["networks"][case["network"]]
-        times = [TIMES(i) for i in range(case["batch"])]
-        filled = {"peer": network["peer"], "unet": network["unet"], "times": times, "t": TIMESTEP}
-        cases.append(case | filled | {"learning_rate": LEARNING_RATE})
-    return cases, table["tolerance"]
 
 
 def repeats(seconds, target):
@@ -196,7 +181,7 @@ def arguments_of(names):
 
 
 def main():
-    cases, tolerance = load_cases(Path(__file__).resolve().parent / "cases.toml")
+    cases, tolerance = table.of_engine()
     arguments = arguments_of([case["name"] for case in cases])
     arguments.out.mkdir(parents=True, exist_ok=True)
     executable = arguments.executable or build(arguments.profile, "bench", "engine")

@@ -1,7 +1,8 @@
-"""PyTorch's side of `bench/run`: one case, mode and precision in one process, driven by JSON lines on stdin.
+"""PyTorch's side of `bench/run` and `bench/gpu`: cases, modes and precisions one after the other, driven by JSON lines on stdin.
 
-The requests and answers are those of crates/train/benches/engine.rs; in addition, `load` takes a `mode`: "eager",
-"channels_last", or "compile" (channels_last through torch.compile with inductor). bf16 means autocast.
+The requests and answers are those of crates/train/benches/engine.rs; in addition, `load` takes a `mode`: "eager", "tf32" (eager, with
+TF32 products on a GPU), "channels_last", or "compile" (channels_last through torch.compile with inductor). bf16 means autocast. On a
+GPU, the last two allow TF32 for what stays in f32.
 """
 
 import contextlib
@@ -16,14 +17,15 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "peers"))
-from diffusers import UNet2DModel  # noqa: E402
-from unet_diffusers import diffusers_name  # noqa: E402
-from unet_released import ReleasedUNet  # noqa: E402
+from unet_released import ReleasedUNet, diffusers_name  # noqa: E402
 from weights import fill, scale_and_shift  # noqa: E402
 
 
 def diffusers_unet(unet):
     """diffusers' network for pig's configuration keys."""
+    # Imported here, since bench/gpu runs where diffusers may be absent.
+    from diffusers import UNet2DModel
+
     widths, attends = unet["block_out_channels"], unet["attention_levels"]
     levels = range(len(widths))
     return UNet2DModel(
@@ -53,13 +55,18 @@ class Job:
 
     def __init__(self, case, mode):
         self.case, self.mode = case, mode
+        self.is_plain = mode in ("eager", "tf32")
+        self.device = torch.device("cpu" if case.get("device", "cpu") == "cpu" else "cuda")
+        if self.device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode != "eager"
+            torch.backends.cudnn.benchmark = True
         self.networks = {}
 
     def network(self, prefix=""):
         """The case's network in the mode's memory format, callable as (x, t) -> output."""
         diffusers = self.case["peer"] == "diffusers"
-        network = diffusers_unet(self.case["unet"]) if diffusers else ReleasedUNet()
-        if self.mode != "eager":
+        network = (diffusers_unet(self.case["unet"]) if diffusers else ReleasedUNet()).to(self.device)
+        if not self.is_plain:
             network = network.to(memory_format=torch.channels_last)
         self.networks[prefix] = network
         called = torch.compile(network) if self.mode == "compile" else network
@@ -80,13 +87,17 @@ class Job:
 
     def images(self, name, channels):
         """The input with this name, in the mode's memory format."""
-        images = fill(name, (self.case["batch"], channels, *self.case["size"]))
-        return images if self.mode == "eager" else images.to(memory_format=torch.channels_last)
+        images = fill(name, (self.case["batch"], channels, *self.case["size"])).to(self.device)
+        return images if self.is_plain else images.to(memory_format=torch.channels_last)
+
+    def times(self):
+        """The network time of each sample."""
+        return torch.tensor(self.case["times"], device=self.device)
 
     def arithmetic(self):
         """The autocast context of the precision."""
         bf16 = self.case["precision"] == "bf16"
-        return torch.autocast("cpu", dtype=torch.bfloat16) if bf16 else contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16) if bf16 else contextlib.nullcontext()
 
 
 class Forward(Job):
@@ -95,7 +106,7 @@ class Forward(Job):
     def __init__(self, case, mode):
         super().__init__(case, mode)
         self.call = self.network()
-        self.x, self.t = self.images("input.x", 2), torch.tensor(case["times"])
+        self.x, self.t = self.images("input.x", 2), self.times()
 
     def step(self):
         with torch.inference_mode(), self.arithmetic():
@@ -113,9 +124,9 @@ class Train(Job):
         self.call = self.network()
         self.networks[""].train()
         self.x, self.target = self.images("input.x", 2), self.images("target", 1)
-        self.t = torch.tensor(case["times"])
+        self.t = self.times()
         rate = case["learning_rate"]
-        # The fastest of Adam's three implementations on a CPU.
+        # The fastest of Adam's three implementations.
         self.optimizer = torch.optim.Adam(self.networks[""].parameters(), lr=rate, fused=True)
 
     def gradients(self):
@@ -146,7 +157,7 @@ class Algorithm2(Job):
             network.eval()
         self.x_t, self.y_t = self.images("x_T", 1), self.images("y_T", 1)
         self.alpha_bar = alpha_bar(case["t"])
-        self.t = torch.full((case["batch"],), case["t"] - 1.0)
+        self.t = torch.full((case["batch"],), case["t"] - 1.0, device=self.device)
 
     def ddim(self, noisy, eps):
         """(result at alpha_bar = 1, x_0-hat), sigma = 0."""
@@ -168,10 +179,12 @@ class Algorithm2(Job):
 KINDS = {"forward": Forward, "train": Train, "algorithm-2": Algorithm2}
 
 
-def timed(step):
-    """Seconds of one call."""
+def timed(job):
+    """Seconds of one step, until the device has finished it."""
     start = time.perf_counter()
-    step()
+    job.step()
+    if job.device.type == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -182,19 +195,23 @@ class Worker:
         self.job = None
 
     def load(self, case, mode):
+        # The memory of the previous case is free before this one takes its own.
+        self.job = None
         self.job = KINDS[case["work"]](case, mode)
         self.job.fill_weights()
         networks = self.job.networks.values()
         count = sum(parameter.numel() for network in networks for parameter in network.parameters())
-        return {"parameters": count, "threads": torch.get_num_threads()}
+        device = self.job.device.type
+        name = torch.cuda.get_device_name() if device == "cuda" else device
+        return {"parameters": count, "threads": torch.get_num_threads(), "device": name}
 
     def run(self, count):
-        return {"seconds": [timed(self.job.step) for _ in range(count)]}
+        return {"seconds": [timed(self.job) for _ in range(count)]}
 
     def outputs(self, path):
         self.job.fill_weights()
         tensors = self.job.outputs()
-        save_file({name: tensor.detach().float().contiguous() for name, tensor in tensors.items()}, path)
+        save_file({name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}, path)
         return {}
 
     def answer(self, request):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,10 +15,14 @@ class Unsupported(Exception):
     """A worker cannot do what was requested; the text says why."""
 
 
+class Ended(SystemExit):
+    """A worker ended before it answered. If nothing catches it, the program ends with its text."""
+
+
 class Worker:
     """A process that answers each line of JSON with one line of JSON."""
 
-    def __init__(self, command, log, environment):
+    def __init__(self, command, log, environment, folder=None):
         self.log = log
         with log.open("w") as errors:
             self.process = subprocess.Popen(
@@ -27,17 +32,29 @@ class Worker:
                 stderr=errors,
                 text=True,
                 env=os.environ | environment,
+                cwd=folder,
             )
 
-    def ask(self, do, **arguments):
-        """Sends a request and returns the answer."""
-        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
+    def ask(self, do, limit=None, **arguments):
+        """Sends a request and returns the answer. After `limit` seconds without an answer, the worker is killed."""
+        late = threading.Event()
+        timer = threading.Timer(limit, lambda: (late.set(), self.process.kill())) if limit else None
+        try:
+            if timer:
+                timer.start()
+            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            if timer:
+                timer.cancel()
         if not line:
             code = self.process.wait()
-            tail = "\n".join(self.log.read_text().splitlines()[-20:])
-            sys.exit(f"a worker ended with status {code} during the request {do!r}; the end of {self.log}:\n{tail}")
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+            how = f"was killed after {limit:.0f} s without an answer" if late.is_set() else f"ended with status {code}"
+            raise Ended(f"a worker {how}, during the request {do!r}; the end of {self.log}:\n{tail}")
         answer = json.loads(line)
         if "unsupported" in answer:
             raise Unsupported(answer["unsupported"])
@@ -69,7 +86,10 @@ class Worker:
 
     def close(self):
         """Ends the process; calling it again does no harm."""
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.process.wait()
 
     def __enter__(self):

@@ -1,9 +1,9 @@
 """Functions that the network scripts share: an evaluation with gradients, and the format of golden files."""
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
-import diffusers
 import torch
 from safetensors.torch import save_file
 
@@ -21,7 +21,7 @@ def output_folder():
 
 def about(script, what):
     """The metadata of a golden: the script that made it, and the versions of packages."""
-    versions = f"torch {torch.__version__.split('+')[0]}, diffusers {diffusers.__version__}"
+    versions = f"torch {torch.__version__.split('+')[0]}, diffusers {metadata.version('diffusers')}"
     return {"about": f"{what}; {versions}; tests/peers/{script}"}
 
 

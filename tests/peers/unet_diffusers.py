@@ -4,13 +4,11 @@ Run `unet_diffusers.py [FOLDER]`. Weights follow from diffusers' own parameter n
 equality check, which copies the values of the released layout by `diffusers_name`.
 """
 
-import re
-
 import torch
 from diffusers import UNet2DModel, logging
 
 import golden
-from unet_released import MULTIPLIERS, RELEASED_PARAMETERS, WIDTH, released_unet
+from unet_released import MULTIPLIERS, RELEASED_PARAMETERS, WIDTH, diffusers_name, released_unet
 from weights import fill, fill_module
 
 EQUALITY_TOLERANCE = 1e-5
@@ -48,34 +46,6 @@ GRADIENTS = (
     "conv_out.weight",
     "time_embedding.linear_1.bias",
 )
-
-RENAMES = (
-    (r"^temb\.dense\.0\.", "time_embedding.linear_1."),
-    (r"^temb\.dense\.1\.", "time_embedding.linear_2."),
-    (r"^norm_out\.", "conv_norm_out."),
-    (r"^mid\.block_1\.", "mid_block.resnets.0."),
-    (r"^mid\.block_2\.", "mid_block.resnets.1."),
-    (r"^mid\.attn_1\.", "mid_block.attentions.0."),
-    (r"^down\.(\d+)\.block\.", r"down_blocks.\1.resnets."),
-    (r"^down\.(\d+)\.attn\.", r"down_blocks.\1.attentions."),
-    (r"^down\.(\d+)\.downsample\.", r"down_blocks.\1.downsamplers.0."),
-    (r"^up\.(\d+)\.block\.", r"up_blocks.\1.resnets."),
-    (r"^up\.(\d+)\.attn\.", r"up_blocks.\1.attentions."),
-    (r"^up\.(\d+)\.upsample\.", r"up_blocks.\1.upsamplers.0."),
-    (r"\.nin_shortcut\.", ".conv_shortcut."),
-    (r"\.temb_proj\.", ".time_emb_proj."),
-    (r"(attentions\.\d+)\.norm\.", r"\1.group_norm."),
-    (r"(attentions\.\d+)\.([qkv])\.", r"\1.to_\2."),
-    (r"(attentions\.\d+)\.proj_out\.", r"\1.to_out.0."),
-)
-
-
-def diffusers_name(name):
-    """UNet2DModel's name for a tensor of the released layout; it counts up blocks from the deepest level."""
-    for pattern, replacement in RENAMES:
-        name = re.sub(pattern, replacement, name)
-    deepest = len(MULTIPLIERS) - 1
-    return re.sub(r"^up_blocks\.(\d+)\.", lambda m: f"up_blocks.{deepest - int(m.group(1))}.", name)
 
 
 def check_equality():

@@ -5,6 +5,7 @@ count); the architecture is that of the classic DDPM U-Net (Ho et al. 2020). Run
 """
 
 import math
+import re
 
 import torch
 from torch import nn
@@ -27,6 +28,27 @@ GRADIENTS = (
     "temb.dense.0.bias",
 )
 
+# The names of diffusers' UNet2DModel for those of this layout.
+RENAMES = (
+    (r"^temb\.dense\.0\.", "time_embedding.linear_1."),
+    (r"^temb\.dense\.1\.", "time_embedding.linear_2."),
+    (r"^norm_out\.", "conv_norm_out."),
+    (r"^mid\.block_1\.", "mid_block.resnets.0."),
+    (r"^mid\.block_2\.", "mid_block.resnets.1."),
+    (r"^mid\.attn_1\.", "mid_block.attentions.0."),
+    (r"^down\.(\d+)\.block\.", r"down_blocks.\1.resnets."),
+    (r"^down\.(\d+)\.attn\.", r"down_blocks.\1.attentions."),
+    (r"^down\.(\d+)\.downsample\.", r"down_blocks.\1.downsamplers.0."),
+    (r"^up\.(\d+)\.block\.", r"up_blocks.\1.resnets."),
+    (r"^up\.(\d+)\.attn\.", r"up_blocks.\1.attentions."),
+    (r"^up\.(\d+)\.upsample\.", r"up_blocks.\1.upsamplers.0."),
+    (r"\.nin_shortcut\.", ".conv_shortcut."),
+    (r"\.temb_proj\.", ".time_emb_proj."),
+    (r"(attentions\.\d+)\.norm\.", r"\1.group_norm."),
+    (r"(attentions\.\d+)\.([qkv])\.", r"\1.to_\2."),
+    (r"(attentions\.\d+)\.proj_out\.", r"\1.to_out.0."),
+)
+
 
 def norm(channels, groups):
     """The GroupNorm that this network uses everywhere."""
@@ -36,7 +58,7 @@ def norm(channels, groups):
 def timestep_embedding(t, channels):
     """Sines, then cosines, of the 0-based t at frequencies exp(-k ln 10000 / (half - 1)): [B] -> [B, channels]."""
     half = channels // 2
-    k = torch.arange(half, dtype=t.dtype)
+    k = torch.arange(half, dtype=t.dtype, device=t.device)
     angles = t[:, None] * torch.exp(-math.log(10000.0) * k / (half - 1))[None, :]
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
@@ -195,6 +217,14 @@ class ReleasedUNet(nn.Module):
             if hasattr(stage, "upsample"):
                 h = stage.upsample(h)
         return self.conv_out(F.silu(self.norm_out(h)))
+
+
+def diffusers_name(name):
+    """UNet2DModel's name for a tensor of the released layout; it counts up blocks from the deepest level."""
+    for pattern, replacement in RENAMES:
+        name = re.sub(pattern, replacement, name)
+    deepest = len(MULTIPLIERS) - 1
+    return re.sub(r"^up_blocks\.(\d+)\.", lambda m: f"up_blocks.{deepest - int(m.group(1))}.", name)
 
 
 def released_unet():

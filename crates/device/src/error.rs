@@ -63,7 +63,7 @@ fn advice(kind: DeviceKind) -> &'static str {
     match kind {
         DeviceKind::Cpu => "report this as a bug, because every machine has a CPU",
         DeviceKind::Cuda => {
-            "check that nvidia-smi lists the GPU and that the CUDA runtime compiler (libnvrtc) is installed"
+            "check that nvidia-smi lists the GPU, that the CUDA runtime compiler (libnvrtc) is installed, and that CUDA_PATH/include has CUDA's headers"
         }
         DeviceKind::Vulkan | DeviceKind::Wgpu => "check that vulkaninfo lists the GPU and that its driver is installed",
         DeviceKind::Metal => "check that this is a Mac with a Metal GPU",

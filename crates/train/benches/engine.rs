@@ -1,8 +1,9 @@
-//! pig's side of `bench/run`: one process runs one case. It reads requests as JSON lines on stdin and answers as JSON lines on stdout.
+//! pig's side of `bench/run` and `bench/gpu`: one process runs one case after the other. It reads requests as JSON lines on stdin and answers
+//! as JSON lines on stdout.
 //!
 //! | request | what it does | answer |
 //! |---|---|---|
-//! | `{"do": "load", "case": {..}}` | builds networks and inputs | `{"parameters": .., "flops": .., "threads": ..}` |
+//! | `{"do": "load", "case": {..}}` | builds networks and inputs on the case's device or the CPU | `{"parameters": .., "flops": .., "threads": .., "device": ..}` |
 //! | `{"do": "run", "count": 3}` | runs that many steps | `{"seconds": [..]}` |
 //! | `{"do": "outputs", "path": ".."}` | runs one step from the first weights, writes its results as safetensors | `{}` |
 //! | `{"do": "peak"}` | measures the present arithmetic peak | `{"f32": .., "bf16": .., "level": ..}` |
@@ -27,14 +28,14 @@ use pig_nn::{
     config::UNetConfig,
     cost::forward_flops,
     network::Network,
-    ops::sharing_weights,
+    ops::{is_cpu, sharing_weights},
     parameters::{self, name_hash},
     pass::{Pass, Precision},
     unet::UNet,
 };
 use pig_optim::{
-    OptimizerKind,
-    host::{NamedGradients, Optimizer, added, collected},
+    OptimizerKind, Updates,
+    host::{NamedGradients, added, collected},
 };
 use pig_train::{
     config::TrainConfig,
@@ -80,6 +81,13 @@ struct Case {
     /// The timestep from which the one step of [`Work::Algorithm2`] goes to 0.
     t: usize,
     learning_rate: f64,
+    /// The device that computes, as `pig --device` takes it.
+    #[serde(default = "cpu")]
+    device: String,
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
 }
 
 impl Case {
@@ -122,24 +130,31 @@ fn serve(requests: &Stdin) -> Result<(), Box<dyn Error>> {
 fn answer(request: Request, job: &mut Option<Job>) -> Result<Value, Box<dyn Error>> {
     match (request, job) {
         (Request::Load { case }, job) => {
-            if case.precision.on(&Device::flex()) != case.precision {
+            let opened = match case.device.parse().and_then(pig_device::open) {
+                Ok(opened) => opened,
+                Err(error) => return Ok(json!({ "unsupported": error.to_string() })),
+            };
+            if case.precision.on(&opened.device) != case.precision {
                 return Ok(json!({ "unsupported": "this processor has no bf16 products" }));
             }
-            let flops = flops(&case);
-            let loaded = job.insert(Job::new(case)?);
+            let (flops, device) = (flops(&case), format!("{} ({})", opened.label(), opened.name));
+            // The memory of the previous case is free before this one takes its own.
+            *job = None;
+            let loaded = job.insert(Job::new(case, opened.device)?);
             let parameters: usize = loaded.networks().into_iter().map(parameters::count).sum();
-            Ok(json!({ "parameters": parameters, "flops": flops, "threads": rayon::current_num_threads() }))
+            let threads = rayon::current_num_threads();
+            Ok(json!({ "parameters": parameters, "flops": flops, "threads": threads, "device": device }))
         }
         (Request::Peak, _) => {
             let level = Level::best();
             Ok(json!({ "f32": peak::f32_flops(level), "bf16": peak::bf16_flops(level), "level": level.name() }))
         }
         (Request::Run { count }, Some(job)) => {
-            let seconds: Vec<f64> = (0..count).map(|_| job.timed_step()).collect();
+            let seconds = (0..count).map(|_| job.timed_step()).collect::<Result<Vec<f64>, _>>()?;
             Ok(json!({ "seconds": seconds }))
         }
         (Request::Outputs { path }, Some(job)) => {
-            write(&path, &Job::new(job.case.clone())?.outputs())?;
+            write(&path, &Job::new(job.case.clone(), job.device.clone())?.outputs())?;
             Ok(json!({}))
         }
         (Request::Run { .. } | Request::Outputs { .. }, None) => Err("no case was loaded".into()),
@@ -159,6 +174,7 @@ fn flops(case: &Case) -> f64 {
 /// A loaded case, and the workers among which `pig` would divide its batch.
 struct Job {
     case: Case,
+    device: Device,
     kind: Kind,
     workers: Workers,
 }
@@ -166,13 +182,12 @@ struct Job {
 #[expect(clippy::large_enum_variant, reason = "a process holds one")]
 enum Kind {
     Forward { unet: UNet, x: Tensor<4> },
-    Train { unet: Option<UNet>, x: Tensor<4>, target: Tensor<4>, optimizer: Option<Optimizer>, step: usize },
+    Train { unet: Option<UNet>, x: Tensor<4>, target: Tensor<4>, updates: Option<Updates>, step: usize },
     Algorithm2 { model_x: UNet, model_y: UNet, x: Tensor<4>, y: Tensor<4>, schedule: Schedule },
 }
 
 impl Job {
-    fn new(case: Case) -> Result<Self, Box<dyn Error>> {
-        let device = Device::flex();
+    fn new(case: Case, device: Device) -> Result<Self, Box<dyn Error>> {
         let images = |name, channels| images(name, [case.batch, channels, case.size[0], case.size[1]], &device);
         let network = |role: Role, prefix| -> Result<UNet, Box<dyn Error>> {
             Ok(filled(UNet::new(&case.unet, role.channels(1), &device)?, prefix)?)
@@ -184,7 +199,7 @@ impl Job {
                 unet: Some(network(Role::ModelX, "")?.train()),
                 x: images("input.x", 2),
                 target: images("target", 1),
-                optimizer: None,
+                updates: None,
                 step: 0,
             },
             Work::Algorithm2 => Kind::Algorithm2 {
@@ -196,11 +211,11 @@ impl Job {
             },
         };
         let most = match case.work {
-            Work::Train => case.batch.div_ceil(TrainConfig::default().micro_batch_size),
-            Work::Forward => 1,
-            Work::Algorithm2 => case.batch,
+            Work::Train => case.batch.div_ceil(samples_at_once(&case, &device)),
+            Work::Algorithm2 if is_cpu(&device) => case.batch,
+            Work::Forward | Work::Algorithm2 => 1,
         };
-        Ok(Self { case, kind, workers: Workers::new(most) })
+        Ok(Self { case, device, kind, workers: Workers::new(most) })
     }
 
     fn networks(&self) -> Vec<&UNet> {
@@ -211,30 +226,40 @@ impl Job {
         }
     }
 
-    /// Seconds of one step, until its results are on the host.
-    fn timed_step(&mut self) -> f64 {
+    /// Seconds of one step, until the device has finished it.
+    fn timed_step(&mut self) -> Result<f64, Box<dyn Error>> {
         let start = Instant::now();
         match &mut self.kind {
             Kind::Forward { unet, x } => {
                 unet.forward(x.clone(), &self.case.times, &self.case.pass()).into_data();
             }
-            Kind::Train { unet, x, target, optimizer, step } => {
+            Kind::Train { unet, x, target, updates, step } => {
                 // The network is taken out, so that the optimiser changes its values in place.
                 if let Some(network) = unet.take() {
-                    let (_, _, gradients) = gradients(&network, x, target, &self.case, &self.workers);
-                    let optimizer = optimizer.get_or_insert_with(|| Optimizer::new(&adam().optim(), &network));
-                    *unet = Some(optimizer.step(network, &gradients, self.case.learning_rate, *step));
+                    let new = || Updates::new(&adam().optim(), &network, &self.device);
+                    let updates = updates.get_or_insert_with(new);
+                    if updates.is_on_host() {
+                        updates.add(gradients(&network, x, target, &self.case, &self.workers, &self.device).2);
+                    } else {
+                        // Outside the host's memory, gradients stay on the device.
+                        let output = network.forward(x.clone(), &self.case.times, &self.case.pass());
+                        let loss = (output - target.clone()).square().mean();
+                        updates.accumulate(&network, &mut loss.backward(), 1.0);
+                    }
+                    *unet = Some(updates.step(network, self.case.learning_rate, *step));
                     *step += 1;
                 }
             }
             Kind::Algorithm2 { model_x, model_y, x, y, schedule } => {
-                for (x_0, y_0) in one_step(&self.case, (model_x, model_y), (x, y), schedule, &self.workers) {
+                let parts = one_step(&self.case, (model_x, model_y), (x, y), schedule, &self.workers, &self.device);
+                for (x_0, y_0) in parts {
                     x_0.into_data();
                     y_0.into_data();
                 }
             }
         }
-        start.elapsed().as_secs_f64()
+        self.device.sync().map_err(|error| format!("{error:?}"))?;
+        Ok(start.elapsed().as_secs_f64())
     }
 
     /// What one step of a freshly loaded case computes.
@@ -246,7 +271,7 @@ impl Job {
             }
             Kind::Train { unet, x, target, .. } => {
                 let Some(unet) = unet else { return Outputs::new() };
-                let (output, loss, gradients) = gradients(unet, x, target, &self.case, &self.workers);
+                let (output, loss, gradients) = gradients(unet, x, target, &self.case, &self.workers, &self.device);
                 let flat = |values: Vec<f32>| (vec![values.len()], values);
                 let mut outputs: Outputs =
                     gradients.into_iter().map(|(name, values)| (format!("grad.{name}"), flat(values))).collect();
@@ -255,7 +280,7 @@ impl Job {
                 outputs
             }
             Kind::Algorithm2 { model_x, model_y, x, y, schedule } => {
-                let parts = one_step(&self.case, (model_x, model_y), (x, y), schedule, &self.workers);
+                let parts = one_step(&self.case, (model_x, model_y), (x, y), schedule, &self.workers, &self.device);
                 let (x_0, y_0): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
                 let (x_0, y_0) = (Tensor::cat(x_0, 0), Tensor::cat(y_0, 0));
                 Outputs::from([("x_0".to_owned(), channels_first(x_0)), ("y_0".to_owned(), channels_first(y_0))])
@@ -267,7 +292,12 @@ impl Job {
 /// The outputs, the loss and the gradients of a part of a batch.
 type Part = (Vec<Tensor<4>>, f32, NamedGradients);
 
-/// Forward pass, mean squared error, backward pass, in the micro-batches of `pig train`: the output, the loss, and the gradients of all
+/// The samples that `pig train` takes through the network at once: a micro-batch on the CPU, the whole batch on other devices.
+fn samples_at_once(case: &Case, device: &Device) -> usize {
+    if is_cpu(device) { TrainConfig::default().micro_batch_size } else { case.batch }
+}
+
+/// Forward pass, mean squared error, backward pass, in the parts of `pig train`: the output, the loss, and the gradients of all
 /// parameters on the host.
 fn gradients(
     unet: &UNet,
@@ -275,8 +305,9 @@ fn gradients(
     target: &Tensor<4>,
     case: &Case,
     workers: &Workers,
+    device: &Device,
 ) -> (Tensor<4>, f32, NamedGradients) {
-    let (values, parts) = (unet.valid(), parts(case.batch, TrainConfig::default().micro_batch_size));
+    let (values, parts) = (unet.valid(), parts(case.batch, samples_at_once(case, device)));
     let of_part = |index: usize| {
         let part = parts[index].clone();
         let rows = |tensor: &Tensor<4>| tensor.clone().narrow(0, part.start, part.len());
@@ -305,13 +336,14 @@ fn one_step(
     (x, y): (&Tensor<4>, &Tensor<4>),
     schedule: &Schedule,
     workers: &Workers,
+    device: &Device,
 ) -> Vec<(Tensor<4>, Tensor<4>)> {
     let [_, height, width, _] = x.dims();
     let parts = parts(case.batch, samples_at_once(case.batch, height * width, workers));
     workers.map(parts.len(), |index| {
         let part = parts[index].clone();
         let rows = |tensor: &Tensor<4>| tensor.clone().narrow(0, part.start, part.len());
-        let noise = NoiseSource::new(0, part.clone().map(|id| id as u64).collect(), &Device::flex());
+        let noise = NoiseSource::new(0, part.clone().map(|id| id as u64).collect(), device);
         let ddim = |stream| Ddim { schedule, eta: 0.0, set_alpha_to_one: true, noise: (noise.clone(), stream) };
         algorithm_2(
             &Network::new(model_x, &case.unet).with_precision(case.precision),
