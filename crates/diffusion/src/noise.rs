@@ -1,16 +1,21 @@
 //! Noise keyed by (seed, sample, stream, step).
 //!
 //! Every draw has its own ChaCha key and is made on the host, so a sample's noise does not depend on its batch, the order of
-//! the work, the number of threads or the device.
+//! the work, the number of threads or the device. Noise for a GPU may be drawn before it is asked for ([`NoiseSource::draw_ahead`]).
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
 };
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// The purpose of a draw. Two streams never share noise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// Noise of x: at step 0 the start x_T, at step t the variance noise of the move that starts at t.
     X = 1,
@@ -82,19 +87,35 @@ pub fn standard_normal(rng: &mut ChaCha8Rng, count: usize) -> Vec<f64> {
     values
 }
 
-/// The noise of a batch: one key per sample.
+/// What a batch asks noise for: the purpose, the step, and the shape of one sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Draw {
+    stream: Stream,
+    step: usize,
+    shape: [usize; 3],
+}
+
+/// The draws that a batch asked for, and those that were made before.
+#[derive(Debug, Default)]
+struct Draws {
+    asked: Vec<Draw>,
+    made: HashMap<Draw, Vec<f32>>,
+}
+
+/// The noise of a batch: one key per sample. Clones share what was drawn ahead.
 #[derive(Clone, Debug)]
 pub struct NoiseSource {
     seed: u64,
     samples: Vec<u64>,
     device: Device,
     dtype: DType,
+    draws: Arc<Mutex<Draws>>,
 }
 
 impl NoiseSource {
     /// Noise for the samples with these ids, in f32 on `device`.
     pub fn new(seed: u64, samples: Vec<u64>, device: &Device) -> Self {
-        Self { seed, samples, device: device.clone(), dtype: DType::F32 }
+        Self { seed, samples, device: device.clone(), dtype: DType::F32, draws: Arc::default() }
     }
 
     /// The same noise in another floating-point type.
@@ -116,13 +137,44 @@ impl NoiseSource {
 
     /// Standard normal noise of shape `[batch, shape..]` for `stream` at `step`.
     pub fn draw(&self, stream: Stream, step: usize, shape: [usize; 3]) -> Tensor<4> {
-        let each = shape.iter().product();
-        let mut values = Vec::with_capacity(each * self.batch());
-        for &sample in &self.samples {
-            values.extend(standard_normal(&mut keyed_rng(self.seed, sample, stream, step as u64), each));
-        }
-        let data = TensorData::new(values, [self.batch(), shape[0], shape[1], shape[2]]).convert_dtype(self.dtype);
+        let draw = Draw { stream, step, shape };
+        let dims = [self.batch(), shape[0], shape[1], shape[2]];
+        let data = if self.dtype == DType::F32 {
+            let made = self.draws().made.remove(&draw);
+            TensorData::new(made.unwrap_or_else(|| self.values(draw, |value| value as f32)), dims)
+        } else {
+            TensorData::new(self.values(draw, |value| value), dims).convert_dtype(self.dtype)
+        };
+        self.draws().asked.push(draw);
         Tensor::from_data(data, (&self.device, self.dtype))
+    }
+
+    /// Draws noise on the host before it is asked for, such as while a device is busy. It changes no value: what was not drawn ahead is
+    /// drawn when it is asked for.
+    pub fn draw_ahead(&self, draws: &[Draw]) {
+        for &draw in draws {
+            let values = self.values(draw, |value| value as f32);
+            self.draws().made.insert(draw, values);
+        }
+    }
+
+    /// What the batch asked for so far. The batches of a training ask for the same in every step.
+    pub fn asked(&self) -> Vec<Draw> {
+        self.draws().asked.clone()
+    }
+
+    /// The values of a draw, sample after sample. The samples are drawn in parallel; each has its own key.
+    fn values<T: Clone + Send>(&self, draw: Draw, convert: impl Fn(f64) -> T + Sync) -> Vec<T> {
+        let Draw { stream, step, shape } = draw;
+        let of_sample = |&sample: &u64| -> Vec<T> {
+            let mut rng = keyed_rng(self.seed, sample, stream, step as u64);
+            standard_normal(&mut rng, shape.iter().product()).into_iter().map(&convert).collect()
+        };
+        self.samples.par_iter().map(of_sample).collect::<Vec<_>>().concat()
+    }
+
+    fn draws(&self) -> MutexGuard<'_, Draws> {
+        self.draws.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,6 +203,26 @@ mod tests {
         assert_ne!(base, values(vec![3], Stream::X, 8));
         let other = NoiseSource::new(8, vec![3], &Device::flex()).draw(Stream::X, 9, [4, 4, 1]);
         assert_ne!(base, other.into_data().try_to_vec::<f32>().unwrap());
+    }
+
+    #[test]
+    fn noise_that_is_drawn_ahead_is_the_same_noise() {
+        let noise = || NoiseSource::new(7, vec![3, 9], &Device::flex());
+        let draw = |noise: &NoiseSource, stream| -> Vec<f32> {
+            noise.draw(stream, 2, [4, 4, 1]).into_data().try_to_vec().unwrap()
+        };
+        let at_once = noise();
+        let expected = [Stream::TrainX, Stream::TrainY].map(|stream| draw(&at_once, stream));
+        let asked = at_once.asked();
+        assert_eq!(asked.len(), 2);
+        let ahead = noise();
+        // The second draw is not made ahead; the first is taken by its first use.
+        ahead.draw_ahead(&asked[..1]);
+        assert_eq!(ahead.draws().made.len(), 1);
+        assert_eq!([Stream::TrainX, Stream::TrainY].map(|stream| draw(&ahead, stream)), expected);
+        assert!(ahead.draws().made.is_empty());
+        assert_eq!(draw(&ahead, Stream::TrainX), expected[0]);
+        assert_eq!(ahead.asked().len(), 3);
     }
 
     /// The moments of a million values are those of the standard normal, to within five standard errors.

@@ -8,7 +8,7 @@ use pig_optim::Updates;
 use pig_train::{
     Config, Result,
     batch::Batches,
-    gradient::{add_gradient, images_in_work, workers_of},
+    gradient::{Ahead, add_gradient, images_in_work, workers_of},
     imported::frozen::FrozenModelY,
     memory::{self, Needed},
     meter::MEASURED_STEPS,
@@ -207,12 +207,14 @@ impl ObjectiveTask for Measurement<'_> {
         let mut optimizer = Updates::new(&config.train.optim(), &network, self.device);
         let mut network = network.train();
         let workers = workers_of((config.train.images_in_step(), config.train.batch_size), micro_batch, &optimizer);
+        let mut ahead = Ahead::default();
         let mut since = Instant::now();
         for step in 0..=MEASURED_STEPS {
             if step == 1 {
                 since = Instant::now();
             }
-            add_gradient(objective, &network, &batches, (micro_batch, step), &workers, &mut optimizer)?;
+            let at = (micro_batch, step);
+            add_gradient(objective, &network, &batches, at, &workers, &mut optimizer, &mut ahead)?;
             optimizer.clip(config.train.clip_grad_norm);
             network = optimizer.step(network, 0.0, step);
         }

@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::{AugmentConfig, PreparedSet, augment::augment};
-use pig_diffusion::noise::{NoiseSource, Stream, keyed_rng, uniform};
+use pig_diffusion::noise::{Draw, NoiseSource, Stream, keyed_rng, uniform};
 use std::ops::Range;
 
 /// One batch of pairs with everything that Algorithm 1's line 2 draws.
@@ -30,6 +30,28 @@ impl Batch {
     pub fn draw(&self, stream: Stream, like: &Tensor<4>) -> Tensor<4> {
         let [_, height, width, channels] = like.dims();
         self.noise.draw(stream, 0, [height, width, channels])
+    }
+}
+
+/// The values of a batch on the host, before they are sent to the device.
+#[derive(Debug)]
+pub struct HostBatch {
+    masks: Vec<f32>,
+    images: Vec<f32>,
+    t: Vec<usize>,
+    noise: NoiseSource,
+    positions: Vec<u64>,
+}
+
+impl HostBatch {
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty()
     }
 }
 
@@ -84,9 +106,38 @@ impl Batches<'_> {
     /// # Errors
     /// When the pairs cannot be read.
     pub fn training(&self, config: &TrainConfig, draws: &Draws, range: Range<usize>) -> Result<Batch> {
+        Ok(self.sent(self.on_host(config, draws, range, &[])?))
+    }
+
+    /// The samples `range` of a step on the host, with the noise for `ahead`.
+    ///
+    /// # Errors
+    /// When the pairs cannot be read.
+    pub fn on_host(
+        &self,
+        config: &TrainConfig,
+        draws: &Draws,
+        range: Range<usize>,
+        ahead: &[Draw],
+    ) -> Result<HostBatch> {
         let positions = draws.positions[range.clone()].to_vec();
         let t = draws.t[range.clone()].to_vec();
-        self.assemble(config.seed, &draws.indices[range], positions, t, true)
+        let batch = self.assemble(config.seed, &draws.indices[range], positions, t, true)?;
+        batch.noise.draw_ahead(ahead);
+        Ok(batch)
+    }
+
+    /// A batch on the device.
+    pub fn sent(&self, batch: HostBatch) -> Batch {
+        let ([height, width], channels, count) = (self.set.size, self.set.channels, batch.len());
+        let HostBatch { masks, images, t, noise, positions } = batch;
+        Batch {
+            masks: Tensor::from_data(TensorData::new(masks, [count, height, width, 1]), self.device),
+            images: Tensor::from_data(TensorData::new(images, [count, height, width, channels]), self.device),
+            t,
+            noise,
+            positions,
+        }
     }
 
     /// The pairs `indices` without augmentation, at given timesteps. `positions` key their noise.
@@ -94,7 +145,7 @@ impl Batches<'_> {
     /// # Errors
     /// When the pairs cannot be read.
     pub fn fixed(&self, seed: u64, indices: &[usize], positions: Vec<u64>, t: Vec<usize>) -> Result<Batch> {
-        self.assemble(seed, indices, positions, t, false)
+        Ok(self.sent(self.assemble(seed, indices, positions, t, false)?))
     }
 
     fn assemble(
@@ -104,8 +155,8 @@ impl Batches<'_> {
         positions: Vec<u64>,
         t: Vec<usize>,
         augmented: bool,
-    ) -> Result<Batch> {
-        let ([height, width], channels) = (self.set.size, self.set.channels);
+    ) -> Result<HostBatch> {
+        let channels = self.set.channels;
         let (mut masks, mut images) = (Vec::new(), Vec::new());
         for (&index, &position) in indices.iter().zip(&positions) {
             let (mut mask, mut image) = (self.set.mask(index)?, self.set.image(index)?);
@@ -116,14 +167,8 @@ impl Batches<'_> {
             masks.extend(mask);
             images.extend(image);
         }
-        let count = indices.len();
-        Ok(Batch {
-            masks: Tensor::from_data(TensorData::new(masks, [count, height, width, 1]), self.device),
-            images: Tensor::from_data(TensorData::new(images, [count, height, width, channels]), self.device),
-            t,
-            noise: NoiseSource::new(seed, positions.clone(), self.device),
-            positions,
-        })
+        let noise = NoiseSource::new(seed, positions.clone(), self.device);
+        Ok(HostBatch { masks, images, t, noise, positions })
     }
 }
 

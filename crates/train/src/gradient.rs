@@ -2,12 +2,13 @@
 
 use crate::{
     Result,
-    batch::{Batch, Batches},
+    batch::{Batch, Batches, HostBatch},
     config::TrainConfig,
     methods::objective::Objective,
     workers::{Workers, parts, threads_of_workers},
 };
 use burn::module::Module;
+use pig_diffusion::noise::Draw;
 use pig_nn::{dropout::Dropout, ops::sharing_weights};
 use pig_optim::{
     Updates,
@@ -47,10 +48,20 @@ pub fn workers_of((images, batch): (usize, usize), micro_batch: Option<usize>, u
     Workers::new(images.div_ceil(samples_at_once(updates, micro_batch, batch)))
 }
 
+/// What the host makes while a device that is not the CPU computes: the parts of the next step with their noise, so that the device need
+/// not wait for them.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    /// The step, counted from 0, and its parts.
+    made: Option<(usize, Vec<HostBatch>)>,
+    /// The noise that a part asks for: what the parts of the step before asked for.
+    noise: Vec<Draw>,
+}
+
 /// Adds the gradient of the optimiser step `step` to `updates`. Returns the step's loss.
 ///
-/// The result is a function of the configuration, the data and the step, whatever the number of workers: the draws of a sample
-/// are keyed by its position, and the parts' gradients are added in a fixed order.
+/// The result is a function of the configuration, the data and the step, whatever the number of workers and whatever was made ahead: the
+/// draws of a sample are keyed by its position, and the parts' gradients are added in a fixed order.
 ///
 /// # Errors
 /// When the pairs cannot be read.
@@ -61,6 +72,7 @@ pub fn add_gradient<O: Objective>(
     (micro_batch, step): (Option<usize>, usize),
     workers: &Workers,
     updates: &mut Updates,
+    ahead: &mut Ahead,
 ) -> Result<f32> {
     let train = &objective.context().config.train;
     let draws = batches.draws(train, step);
@@ -71,14 +83,31 @@ pub fn add_gradient<O: Objective>(
         None => Dropout::of_batch(train.seed, step as u64),
     };
     if !updates.is_on_host() {
-        let mut sum = 0.0;
-        for part in &parts {
-            let batch = batches.training(train, &draws, part.clone())?;
-            let (loss, mut gradients) = objective.gradients(network, &batch, dropout(&batch));
-            updates.accumulate(network, &mut gradients, share(part));
-            sum += share(part) * loss;
-        }
-        return Ok(sum);
+        // All steps have the same parts.
+        let made = |step: usize, noise: &[Draw]| -> Result<Vec<HostBatch>> {
+            let draws = batches.draws(train, step);
+            parts.iter().map(|part| batches.on_host(train, &draws, part.clone(), noise)).collect()
+        };
+        let noise = std::mem::take(&mut ahead.noise);
+        let own = match ahead.made.take() {
+            Some((of, own)) if of == step => own,
+            Some(_) | None => made(step, &noise)?,
+        };
+        // This thread waits for the device, and another one makes the next step.
+        return std::thread::scope(|scope| {
+            let next = scope.spawn(|| made(step + 1, &noise));
+            let (mut sum, mut asked) = (0.0, Vec::new());
+            for (part, batch) in parts.iter().zip(own) {
+                let batch = batches.sent(batch);
+                let (loss, mut gradients) = objective.gradients(network, &batch, dropout(&batch));
+                updates.accumulate(network, &mut gradients, share(part));
+                sum += share(part) * loss;
+                asked = batch.noise.asked();
+            }
+            let next = next.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            *ahead = Ahead { made: Some((step + 1, next)), noise: asked };
+            Ok(sum)
+        });
     }
     // Each part needs a graph of its own: Burn keeps graphs that share parameters under one lock. The values are shared.
     let values = network.valid();

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     batch::Batches,
     checkpoint::{Checkpoint, State, Store},
-    gradient::{add_gradient, workers_of},
+    gradient::{Ahead, add_gradient, workers_of},
     latents::Reconstruction,
     meter::{Meter, mean},
     methods::objective::{Context, Objective},
@@ -41,6 +41,7 @@ pub struct Trainer<'a, O: Objective> {
     optimizer: Updates,
     state: State,
     workers: Workers,
+    ahead: Ahead,
 }
 
 /// Called with the step and the averaged network, every `train.preview_every` steps and at the last step.
@@ -85,7 +86,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let step = (config.train.images_in_step(), config.train.batch_size);
         let workers = workers_of(step, state.micro_batch_size, &optimizer);
         let network = Some(network.train());
-        Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state, workers })
+        let ahead = Ahead::default();
+        Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state, workers, ahead })
     }
 
     /// Optimiser steps done.
@@ -168,8 +170,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let batches = self.batches(self.sets.training);
         let micro_batch = self.state.micro_batch_size;
         let network = self.network.as_ref().expect(NETWORK_IS_THERE);
-        let loss =
-            add_gradient(self.objective, network, &batches, (micro_batch, step), &self.workers, &mut self.optimizer)?;
+        let (workers, updates, ahead) = (&self.workers, &mut self.optimizer, &mut self.ahead);
+        let loss = add_gradient(self.objective, network, &batches, (micro_batch, step), workers, updates, ahead)?;
         if !loss.is_finite() {
             return Err(Error::Diverged { network: self.objective.role().name(), step, loss });
         }
