@@ -40,7 +40,7 @@ use pig_optim::{
 use pig_train::{
     config::TrainConfig,
     role::Role,
-    sampler::samples_at_once,
+    sampler,
     workers::{Workers, parts},
 };
 use pig_weights::{Array, StateDict};
@@ -339,7 +339,11 @@ fn one_step(
     device: &Device,
 ) -> Vec<(Tensor<4>, Tensor<4>)> {
     let [_, height, width, _] = x.dims();
-    let parts = parts(case.batch, samples_at_once(case.batch, height * width, workers));
+    let at_once = match is_cpu(device) {
+        true => sampler::samples_at_once(case.batch, height * width, workers),
+        false => case.batch,
+    };
+    let parts = parts(case.batch, at_once);
     workers.map(parts.len(), |index| {
         let part = parts[index].clone();
         let rows = |tensor: &Tensor<4>| tensor.clone().narrow(0, part.start, part.len());
