@@ -189,7 +189,8 @@ pub(crate) struct Train {
 /// `pig sample`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sample {
-    /// The run directory of a finished training. If not given, the run that --model-y or --model-x names.
+    /// The run directory of a finished training, or "starter" for the starter model, which makes phantom images. If not given, the run that
+    /// --model-y or --model-x names.
     #[arg(long, value_name = "RUN", required_unless_present_any = ["model_x", "model_y"])]
     pub(crate) run: Option<PathBuf>,
     /// A guider that replaces the guider of the run: a model from `pig weights import`, or a run whose model_x is used.

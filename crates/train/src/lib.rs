@@ -18,6 +18,7 @@ pub mod generation;
 pub mod given;
 pub mod gradient;
 pub mod imported;
+pub mod init;
 pub mod latents;
 pub mod load;
 pub mod loaded;

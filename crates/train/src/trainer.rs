@@ -5,6 +5,7 @@ use crate::{
     batch::Batches,
     checkpoint::{Checkpoint, State, Store},
     gradient::{Ahead, add_gradient, workers_of},
+    init::begun,
     latents::Reconstruction,
     meter::{Meter, mean},
     methods::objective::{Context, Objective},
@@ -75,7 +76,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             note(observer, format!("{}: continues from step {}", role.name(), checkpoint.state.step));
             (network, optimizer, checkpoint.state)
         } else {
-            let network = objective.start(network);
+            let network = begun(objective.start(network), config, role, observer)?;
             let optimizer = Updates::new(&optim, &network, device);
             let mut state = State::new(role.name());
             state.kept_timesteps = objective.kept_timesteps();

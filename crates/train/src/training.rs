@@ -4,6 +4,7 @@ use crate::{
     Config, Error, Result,
     checkpoint::Store,
     imported::frozen::{self, FrozenModelY},
+    init::check_split,
     logged::Logged,
     memory,
     methods::{
@@ -53,6 +54,7 @@ fn start(
     RunDir::check_new(out)?;
     let Ready { config, frozen_model_y, run_data } = ready(config, data, splits, device, observer)?;
     let config = &config;
+    check_split(config, &run_data.splits, observer)?;
     let text = config.to_toml();
     let provenance = run_data.provenance(&text, run_data.set.sha256()?, device);
     let run = RunDir::create(out, &text, &run_data.splits, &run_data.preparation, &provenance)?;

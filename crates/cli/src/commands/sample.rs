@@ -8,6 +8,7 @@ use crate::{
 use anyhow::{Context, bail};
 use pig_data::folder::Kind;
 use pig_quality::nearness::{Nearness, nearness};
+use pig_study::starter::{self, Unpacked};
 use pig_train::{
     arrays::InitialNoise,
     generation::{Request, Summary, generate},
@@ -26,6 +27,7 @@ const QUALITY_SEED: u64 = 0;
 /// Makes pairs, and prints whether image and mask belong together and whether images are as near to real ones as these to each other.
 pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
     let source = source(asked);
+    let starter = starter_of(asked)?;
     let seeds: Vec<u64> = match (asked.count, &asked.seeds, &asked.initial_noise, &source) {
         (Some(count), ..) => (0..count).collect(),
         (None, Some(seeds), ..) => seeds.0.clone(),
@@ -38,7 +40,10 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
     let short = [("num_inference_steps", asked.steps), ("batch_size", asked.batch)];
     let short = short.iter().filter_map(|(key, value)| value.map(|value| format!("sample.{key}={value}")));
     let request = Request {
-        run: run_of(asked)?,
+        run: match &starter {
+            Some(starter) => starter.path().to_owned(),
+            None => run_of(asked)?,
+        },
         out: asked.out.clone(),
         seeds,
         sets: asked.sets.iter().cloned().chain(short).collect(),
@@ -72,6 +77,12 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
 /// A seed for each picture of a folder.
 fn of_each(folder: &Path, kind: Kind, flag: &str) -> anyhow::Result<Vec<u64>> {
     Ok((0..given_pictures(folder, kind, flag)?.files.len() as u64).collect())
+}
+
+/// The starter model, if `--run` names it and there is no such folder.
+fn starter_of(asked: &Sample) -> anyhow::Result<Option<Unpacked>> {
+    let is_meant = asked.run.as_deref().is_some_and(|run| run == Path::new(starter::NAME) && !run.exists());
+    Ok(if is_meant { Some(Unpacked::new()?) } else { None })
 }
 
 /// The run whose configuration is used: the given run, or else the first of model_y and model_x that is a run.

@@ -4,6 +4,7 @@ use pig_nn::pass::Precision;
 use pig_optim::{LrSchedule, OptimConfig, OptimizerKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// How a batch's timesteps are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +57,9 @@ pub struct TrainConfig {
     pub kl_weight: f64,
     /// Weight of the absolute error over a Laplacian pyramid in the autoencoder's loss. The absolute error of pixels has weight 1.
     pub pyramid_weight: f64,
+    /// Start from the weights of a run, or of a model from `pig weights import`, instead of random ones: arrays of equal name and shape are
+    /// taken, the others are listed. A network of images may start from one with other inputs.
+    pub init: Option<PathBuf>,
     /// Images in a batch.
     pub batch_size: usize,
     /// Batches whose gradients are averaged into one step.
@@ -140,6 +144,7 @@ impl Default for TrainConfig {
             model_x_steps: None,
             base_steps: None,
             autoencoder_steps: None,
+            init: None,
             kl_weight: 1e-6,
             pyramid_weight: 1.0,
             batch_size: 8,

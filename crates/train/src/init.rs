@@ -1,0 +1,122 @@
+//! `train.init`: a training that starts from the weights of another run, or of a model from elsewhere.
+
+use crate::{
+    Config, Error, Result,
+    checkpoint::Store,
+    imported::Model,
+    observer::{Observer, note, warn},
+    role::Role,
+    run_dir::RunDir,
+};
+use burn::module::Module;
+use pig_data::Splits;
+use pig_nn::parameters;
+use pig_weights::StateDict;
+use std::{collections::BTreeSet, path::Path};
+
+/// How many pairs a message names.
+const NAMED: usize = 5;
+
+/// The networks whose weights can start that of `role`, the nearest first. Networks of images differ in their inputs alone.
+fn sources(role: Role) -> &'static [Role] {
+    match role {
+        Role::ModelY => &[Role::ModelY, Role::SegGuided, Role::Unconditional],
+        Role::SegGuided => &[Role::SegGuided, Role::ModelY, Role::Unconditional],
+        Role::Unconditional => &[Role::Unconditional, Role::SegGuided, Role::ModelY],
+        Role::ModelX => &[Role::ModelX],
+        Role::Joint => &[Role::Joint],
+        Role::Control => &[Role::Control],
+        Role::Autoencoder => &[Role::Autoencoder],
+        Role::Latent => &[Role::Latent],
+    }
+}
+
+/// The network of `role` with the arrays of `train.init` that have its names and shapes; the others stay as they are and are listed. Without
+/// the key, or where the other run has no such network, the network stays as it is.
+///
+/// # Errors
+/// When the weights cannot be read, or none of them fits.
+pub fn begun<M: Module>(network: M, config: &Config, role: Role, observer: &dyn Observer) -> Result<M> {
+    let Some(init) = &config.train.init else { return Ok(network) };
+    let Some((name, theirs)) = weights(init, role)? else {
+        warn(observer, format!("{}: {} has no network like it, so it starts from random weights", role.name(), init.display()));
+        return Ok(network);
+    };
+    let mut arrays = parameters::export(&network);
+    let (mut taken, mut new) = (0, Vec::new());
+    for (name, array) in &mut arrays {
+        match theirs.get(name) {
+            Some(other) if other.shape == array.shape => {
+                array.values.clone_from(&other.values);
+                taken += 1;
+            }
+            _ => new.push(format!("{name} {:?}", array.shape)),
+        }
+    }
+    if taken == 0 {
+        return Err(Error::Setting {
+            key: "train.init".to_owned(),
+            found: init.display().to_string(),
+            expected: format!("a run or a model with arrays of the names and shapes of {}; none fits", role.name()),
+        });
+    }
+    let count = arrays.len();
+    let rest = if new.is_empty() { String::new() } else { format!("; these start from random weights: {}", new.join(", ")) };
+    let text = format!("{}: {taken} of {count} arrays start as those of {name} in {}{rest}", role.name(), init.display());
+    // Networks of other widths share few arrays, and little is learned from these.
+    if 2 * taken < count { warn(observer, text) } else { note(observer, text) }
+    parameters::import(network, &arrays).map_err(|source| Error::Architecture { path: init.clone(), source })
+}
+
+/// The averaged weights that can start the network of `role`, and the name of their network.
+fn weights(init: &Path, role: Role) -> Result<Option<(String, StateDict)>> {
+    if RunDir::open(init).is_err() {
+        let model = Model::open(init, None)?;
+        return Ok(Some((model.description.kind.word().to_owned(), model.arrays)));
+    }
+    let trained = RunDir::open_verified(init)?.config()?;
+    let source = sources(role).iter().find(|&&source| trained.trained_roles().any(|role| role == source));
+    let Some(source) = source else { return Ok(None) };
+    let (_, averaged, _) = Store::new(init, source.name()).load_ema()?;
+    Ok(Some((source.name().to_owned(), averaged)))
+}
+
+/// Refuses a start from a run that was trained on pairs of the test set, and warns of pairs that are for validation now.
+///
+/// # Errors
+/// When the run's split cannot be read, or names a pair of the test set for training or validation.
+pub fn check_split(config: &Config, splits: &Splits, observer: &dyn Observer) -> Result<()> {
+    let Some(init) = &config.train.init else { return Ok(()) };
+    let Ok(run) = RunDir::open(init) else {
+        let where_from = "the patients of its training are not known, so nothing shows that it saw none of the validation or test set";
+        warn(observer, format!("train.init = {}: {where_from}", init.display()));
+        return Ok(());
+    };
+    let known = run.splits()?;
+    let seen: BTreeSet<&String> = known.training.iter().chain(&known.validation).collect();
+    let both = |ids: &[String]| -> Vec<String> { ids.iter().filter(|id| seen.contains(id)).cloned().collect() };
+    let tested = both(&splits.test);
+    if !tested.is_empty() {
+        return Err(Error::Setting {
+            key: "train.init".to_owned(),
+            found: init.display().to_string(),
+            expected: format!(
+                "a run that never saw the test set; it was trained on {} of its pairs, such as {}",
+                tested.len(),
+                tested[..tested.len().min(NAMED)].join(", ")
+            ),
+        });
+    }
+    let validated = splits.validation.iter().filter(|id| known.training.contains(id)).count();
+    if validated > 0 {
+        warn(
+            observer,
+            format!(
+                "train.init = {}: it was trained on {validated} of {} pairs that are for validation now, so validation losses are too low",
+                init.display(),
+                splits.validation.len()
+            ),
+        );
+    }
+    Ok(())
+}
