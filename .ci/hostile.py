@@ -24,6 +24,11 @@ def one_writer(line):
     return all(code in (0, 1) for code in line["rc"]) and 0 in line["rc"]
 
 
+def stopped(line):
+    """A signal stops a command, unless it was about to end."""
+    return line["resumed"] == 0 and (line["rc"] == 130 or (line["rc"] == 0 and line["seconds_after"] < 2))
+
+
 def only_a_preview_is_missing(words):
     """A preview that cannot be written is a warning: it must not cost the training."""
     missing = re.findall(r"'([^']*)'", words)
@@ -78,7 +83,7 @@ RULES = {
     "sample of a run whose data are gone": lambda line: line["rc"] == 0,
     "read-only --out": lambda line: line["verdict"] == "clean error",
     "--out is no folder: done": lambda line: True,
-    "signal": lambda line: line["rc"] in (0, 130) and line["resumed"] == 0,
+    "signal": stopped,
     "too fast": lambda line: True,
     # generated
     "sample again": lambda line: ended_well(line) and (line["rc"] != 0 or line["equal"]),

@@ -18,43 +18,49 @@ pig, report, rng = Pig(binary, work / "kill_export.log.jsonl"), Report(work, "ki
 preload, count, out = {"LD_PRELOAD": shim(work)}, work / "count", work / "out"
 
 
-def export(kind, place):
-    return ["export", pairs, "--format", kind, "--out", place]
+# All exports have one name, which nnU-Net's dataset.json repeats.
+def export(kind):
+    return ["export", pairs, "--format", kind, "--out", out]
 
 
-def undisturbed(kind, place, **more):
-    ended = pig(*export(kind, fresh(place)), **more)
+def undisturbed(kind, **more):
+    fresh(out)
+    ended = pig(*export(kind), **more)
     assert ended.rc == 0, ended.err
-    return ended.seconds, tree(place)
+    return ended.seconds, tree(out)
+
+
+def state(by_name):
+    """The files in OUT; those of `by_name` without their content."""
+    return {place: "" if place in by_name else value for place, value in tree(out).items()}
 
 
 for kind in FORMATS:
-    seconds, expected = undisturbed(kind, work / "whole")
-    _, again = undisturbed(kind, work / "whole", env={**preload, "CRASH_COUNT": str(count)})
+    seconds, first = undisturbed(kind)
+    _, whole = undisturbed(kind, env={**preload, "CRASH_COUNT": str(count)})
+    assert set(first) == set(whole), differs(first, whole)
     # DICOM holds new UIDs and the time: what differs between two undisturbed exports is compared by name.
-    by_name = {place for place in expected if again.get(place) != expected[place]}
-    assert set(again) == set(expected), differs(expected, again)
-    state = lambda folder: {place: "" if place in by_name else value for place, value in tree(folder).items()}
-    whole, calls = state(work / "whole"), int(count.read_text())
+    by_name = {place for place in whole if first[place] != whole[place]}
+    whole, calls = state(by_name), int(count.read_text())
     kills = absent = 0
     failures, strays = [], []
     points = sorted(rng.sample(range(1, calls + 1), min(POINTS, calls)))
     for turn in range(INSTANTS + len(points)):
         fresh(out)
         if turn < INSTANTS:
-            ended = pig.killed(export(kind, out), rng.uniform(0.002, seconds * 0.95))
+            ended = pig.killed(export(kind), rng.uniform(0.002, seconds * 0.95))
         else:
             point = points[turn - INSTANTS]
             torn = {"CRASH_TORN": "1"} if point % 2 else {}
-            ended = pig(*export(kind, out), env={**preload, "CRASH_AT": str(point), **torn})
+            ended = pig(*export(kind), env={**preload, "CRASH_AT": str(point), **torn})
         kills += ended.rc == -9
         if ended.rc not in (-9, 0):
             failures.append(f"ends with {ended.rc}: {ended.last()}")
         if out.exists():
-            failures += differs(whole, state(out))
+            failures += differs(whole, state(by_name))
         else:
             absent += 1
-            ended = pig(*export(kind, out))
-            failures += [ended.last()] if ended.rc else differs(whole, state(out))
+            ended = pig(*export(kind))
+            failures += [ended.last()] if ended.rc else differs(whole, state(by_name))
         strays += [path.name for path in work.iterdir() if path.name.startswith(".out.")]
     report.say("export killed", format=kind, kills=kills, absent=absent, calls=calls, by_name=len(by_name), files=len(whole), failures=failures, strays=strays, whole_seconds=round(seconds, 2))

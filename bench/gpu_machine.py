@@ -1,7 +1,7 @@
 """What the machine of `bench/gpu run` has: the GPU and its driver, NVIDIA's run-time compiler, Python's packages."""
 
 import ctypes
-import importlib.util
+import importlib.metadata
 import os
 import platform
 import shutil
@@ -27,10 +27,11 @@ def said(*command):
 
 
 def package(name):
-    """The version of an installed package of this Python, or None. It is imported by a process of its own, since it may be broken."""
-    if importlib.util.find_spec(name) is None:
+    """The version of an installed package of this Python, or None. It is not imported: that takes long for PyTorch."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
         return None
-    return said(sys.executable, "-c", f"import {name}; print({name}.__version__)")
 
 
 def loaded(names):

@@ -257,7 +257,7 @@ class Run:
         """Training steps and sampling steps at all sizes: pig, PyTorch's modes, and last what torch.compile needs long for."""
         shapes = list(zip(self.settings["sizes"], self.settings["batches"]))
         sides = [("pig", "bf16"), ("pig", "f32"), *(MODES[:-1] if self.torch else ())]
-        plan = [(*side, work, *shape) for shape in shapes for work in ("train", "algorithm-2") for side in sides]
+        plan = [(*side, work, *shape) for work in ("train", "algorithm-2") for shape in shapes for side in sides]
         if self.torch:
             plan += [(*MODES[-1], work, *shape) for work in ("train", "algorithm-2") for shape in shapes]
         left_out = []

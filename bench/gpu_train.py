@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import statistics
 import subprocess
 import tarfile
@@ -59,7 +58,8 @@ def watch(process, run, stop_at, limit, log):
             if lines:
                 print("  " + json.dumps(lines[-1])[:200], file=log, flush=True)
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+        # Not SIGINT: a shell's background job ignores that one, and pig leaves an ignored signal ignored.
+        process.terminate()
         try:
             process.wait(timeout=limit)
         except subprocess.TimeoutExpired:

@@ -3,19 +3,16 @@
 mod live;
 mod pace;
 mod page;
+mod shown;
 
-use crate::{
-    plan::plan,
-    showcase::{self, Generated},
-    starter,
-};
+use crate::plan::plan;
 use burn::tensor::Device;
 use live::Live;
 use pace::{Pace, fitted};
 use page::Material;
+use shown::Starter;
 use pig_data::phantom::{PhantomConfig, write_dataset};
 use pig_metrics::agreement::Agreement;
-use pig_report::{DemoPage, Figure, canvas::SYNTHETIC};
 use pig_train::{
     Config, Error, Result,
     config::Layers,
@@ -32,10 +29,6 @@ use std::{
 
 /// The settings of the demo, which override the defaults.
 const DEMO: &str = include_str!("../../../../configs/demo.toml");
-
-/// The title of the page, and what its data are.
-const TITLE: &str = "Paired image generation on phantom images";
-const DATA: &str = "phantom images, not patients";
 
 /// The arguments of `pig demo`.
 #[derive(Clone, Debug)]
@@ -169,48 +162,6 @@ fn outlook(pace: &Pace, config: &Config) -> String {
         pace.images_per_second,
         steps * times,
     )
-}
-
-/// Pairs of the starter model.
-struct Starter(Figure);
-
-impl Starter {
-    /// Makes pairs of the starter model. `None` if the user asked to stop.
-    fn show(out: &Path, count: u64, device: &Device, observer: &dyn Observer) -> Result<Option<Self>> {
-        let (run, pairs) = (out.join("starter"), out.join("starter-pairs"));
-        if !run.exists() {
-            starter::unpack(&run)?;
-        }
-        let seeds: Vec<u64> = (0..count.min(starter::SHOWN)).collect();
-        if generate(&Request::new(&run, &pairs, &seeds), device, observer)?.outcome == Outcome::Interrupted {
-            return Ok(None);
-        }
-        let loaded = LoadedRun::open(&run, &[], device)?;
-        let read = |&seed: &u64| Generated::read(&pairs, seed, &loaded.preparation);
-        let generated: Vec<Generated> = seeds.iter().map(read).collect::<Result<_>>()?;
-        let sheet = showcase::generated_sheet(&generated, &loaded, "starter model")?;
-        sheet.write_png(&out.join("starter-sheet.png"), &[SYNTHETIC])?;
-        let caption = format!(
-            "Not of this training: pairs of the starter model, which is a part of pig. It has the same networks and was trained on phantom images \
-             for {} and {} steps. The pairs are those of the first seeds, in order: pig sample --run starter makes any number of them.",
-            loaded.config.steps(loaded.config.roles()[0]),
-            loaded.config.train.steps
-        );
-        Ok(Some(Self(Figure::new(sheet, caption, "pairs of the starter model with outlined masks"))))
-    }
-
-    /// The page before anything was trained.
-    fn content(&self) -> DemoPage {
-        DemoPage {
-            title: TITLE.to_owned(),
-            data: DATA.to_owned(),
-            summary: vec!["pig learns to make pairs of image and mask from phantom images on this machine now. Until its own pairs are there, \
-                           this page shows those of the starter model."
-                .to_owned()],
-            contact_sheets: vec![self.0.clone()],
-            ..DemoPage::default()
-        }
-    }
 }
 
 fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) -> Result<()> {

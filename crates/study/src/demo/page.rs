@@ -1,6 +1,6 @@
 //! The page of a finished demo.
 
-use super::{DATA, Starter, TITLE};
+use super::shown::{DATA, Starter, TITLE};
 use crate::showcase::{self, Generated};
 use burn::tensor::Device;
 use pig_data::PreparedSet;
@@ -100,7 +100,7 @@ impl Material {
             agreement: found,
             contact_sheets: vec![
                 Figure::new(sheet, caption, "real pairs, then generated pairs, with outlined masks"),
-                starter.0.clone(),
+                starter.figure(),
             ],
             strips: vec![Figure::new(
                 self.strips.clone(),
