@@ -9,8 +9,27 @@ pub const NAME: &str = "starter";
 /// Pairs of the starter model that a demo shows.
 pub(crate) const SHOWN: u64 = 16;
 
-/// The files of its run (`pig weights prune`), which [`unpack`] writes. How it was trained stands in `starter/README.md`.
-const FILES: [(&str, &[u8]); 0] = [];
+/// A file of the starter's run, with its content.
+macro_rules! file {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!("../starter/", $name)))
+    };
+}
+
+/// The files of its run (`pig weights prune`). How it was trained stands in `configs/starter.toml`.
+const FILES: [(&str, &[u8]); 11] = [
+    file!("README.md"),
+    file!("config.toml"),
+    file!("preparation.json"),
+    file!("provenance.json"),
+    file!("splits.json"),
+    file!("checkpoints/model_x/last"),
+    file!("checkpoints/model_x/step-002600/ema.safetensors"),
+    file!("checkpoints/model_x/step-002600/state.json"),
+    file!("checkpoints/model_y/last"),
+    file!("checkpoints/model_y/step-003200/ema.safetensors"),
+    file!("checkpoints/model_y/step-003200/state.json"),
+];
 
 /// The starter model as a run directory among the system's temporary files, which is removed when this is dropped.
 #[derive(Debug)]
@@ -59,4 +78,35 @@ pub fn unpack(folder: &Path) -> Result<()> {
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use pig_train::{config::Layers, loaded::LoadedRun};
+
+    /// The weights that may lie in the repository, in bytes.
+    const MOST: u64 = 3_000_000;
+
+    #[test]
+    fn the_starter_model_is_a_whole_run() {
+        let unpacked = Unpacked::new().unwrap();
+        let path = unpacked.path().to_owned();
+        let loaded = LoadedRun::open(&path, &[], &Device::flex()).unwrap();
+        assert!(loaded.run.unverified().is_none());
+        let weights: usize =
+            FILES.iter().filter(|(name, _)| name.ends_with(".safetensors")).map(|file| file.1.len()).sum();
+        assert!((weights as u64) < MOST, "{weights} bytes");
+        // It was trained with the configuration in configs/, and its networks are those of the demo.
+        let named = |name: &str| {
+            let file = format!("{}/../../configs/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+            Layers { file: Some(file.into()), sets: Vec::new() }.load().unwrap()
+        };
+        let (starter, demo) = (named("starter"), named("demo"));
+        assert!(starter.gives(&loaded.config), "configs/starter.toml differs from the run's configuration");
+        assert_eq!((&starter.model_x, &starter.model_y), (&demo.model_x, &demo.model_y));
+        drop(unpacked);
+        assert!(!path.exists());
+    }
 }

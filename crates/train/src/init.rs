@@ -39,7 +39,10 @@ fn sources(role: Role) -> &'static [Role] {
 pub fn begun<M: Module>(network: M, config: &Config, role: Role, observer: &dyn Observer) -> Result<M> {
     let Some(init) = &config.train.init else { return Ok(network) };
     let Some((name, theirs)) = weights(init, role)? else {
-        warn(observer, format!("{}: {} has no network like it, so it starts from random weights", role.name(), init.display()));
+        warn(
+            observer,
+            format!("{}: {} has no network like it, so it starts from random weights", role.name(), init.display()),
+        );
         return Ok(network);
     };
     let mut arrays = parameters::export(&network);
@@ -61,10 +64,16 @@ pub fn begun<M: Module>(network: M, config: &Config, role: Role, observer: &dyn 
         });
     }
     let count = arrays.len();
-    let rest = if new.is_empty() { String::new() } else { format!("; these start from random weights: {}", new.join(", ")) };
-    let text = format!("{}: {taken} of {count} arrays start as those of {name} in {}{rest}", role.name(), init.display());
+    let rest =
+        if new.is_empty() { String::new() } else { format!("; these start from random weights: {}", new.join(", ")) };
+    let text =
+        format!("{}: {taken} of {count} arrays start as those of {name} in {}{rest}", role.name(), init.display());
     // Networks of other widths share few arrays, and little is learned from these.
-    if 2 * taken < count { warn(observer, text) } else { note(observer, text) }
+    if 2 * taken < count {
+        warn(observer, text)
+    } else {
+        note(observer, text)
+    }
     parameters::import(network, &arrays).map_err(|source| Error::Architecture { path: init.clone(), source })
 }
 

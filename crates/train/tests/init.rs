@@ -33,8 +33,7 @@ fn averaged(run: &Path, network: &'static str) -> StateDict {
 }
 
 fn near(a: &StateDict, b: &StateDict, name: &str) -> bool {
-    a[name].shape == b[name].shape
-        && a[name].values.iter().zip(&b[name].values).all(|(a, b)| (a - b).abs() < 1e-6)
+    a[name].shape == b[name].shape && a[name].values.iter().zip(&b[name].values).all(|(a, b)| (a - b).abs() < 1e-6)
 }
 
 #[test]
@@ -51,7 +50,9 @@ fn a_training_starts_from_the_weights_of_another_run() {
         assert!(a.keys().all(|name| near(&a, &b, name)), "{network}");
     }
     let said = said.0.into_inner().unwrap();
-    assert!(said.iter().any(|text| text.starts_with("model_y: ") && text.contains(" arrays start as those of model_y")));
+    assert!(
+        said.iter().any(|text| text.starts_with("model_y: ") && text.contains(" arrays start as those of model_y"))
+    );
     // Both runs have other validation pairs.
     assert!(said.iter().any(|text| text.contains("for validation now")), "{said:?}");
 

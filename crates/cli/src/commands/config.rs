@@ -10,7 +10,7 @@ use std::{fmt::Write, path::Path, process::ExitCode};
 
 /// Prints or checks a configuration.
 pub(crate) fn run(args: &Args, command: &Config) -> anyhow::Result<ExitCode> {
-    let load = |args: &ConfigArgs| Layers { file: args.config.clone(), sets: args.sets.clone() }.load();
+    let load = |args: &ConfigArgs| Layers { file: args.config.clone(), sets: args.sets.clone() }.load_for_training();
     let json = args.machine.json;
     match command {
         Config::Show(asked) if json => println!("{}", serde_json::to_string_pretty(&load(asked)?)?),

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     if let Some(run) = &train.resume {
         return ended(args, run, training::resume(run, train.data.as_deref(), &device, &terminal)?);
     }
-    let mut config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load()?;
+    let mut config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load_for_training()?;
     if let Some(factor) = train.steps_scale {
         config.train = config.train.with_steps_scaled(factor);
     }

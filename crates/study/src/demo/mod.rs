@@ -10,7 +10,6 @@ use burn::tensor::Device;
 use live::Live;
 use pace::{Pace, fitted};
 use page::Material;
-use shown::Starter;
 use pig_data::phantom::{PhantomConfig, write_dataset};
 use pig_metrics::agreement::Agreement;
 use pig_train::{
@@ -22,6 +21,7 @@ use pig_train::{
     run_dir::RunDir,
     training::{resume, train},
 };
+use shown::Starter;
 use std::{
     path::{Path, PathBuf},
     time::Instant,
@@ -63,7 +63,9 @@ pub fn config(sets: &[String]) -> Result<Config> {
         problem: error.to_string(),
         advice: "this is a fault of pig; please report it",
     })?;
-    Ok(Layers { file: None, sets: sets.to_vec() }.over_config(&base)?)
+    let layers = Layers { file: None, sets: sets.to_vec() };
+    layers.check_steps(&base)?;
+    Ok(layers.over_config(&base)?)
 }
 
 /// Makes the phantom set, shows pairs of the starter model, trains as long as the minutes allow, samples and writes the page. An interrupted

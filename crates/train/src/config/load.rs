@@ -45,6 +45,43 @@ impl Layers {
         self.load_as()
     }
 
+    /// As [`load`](Self::load), for a training that a user asks for: refuses what [`check_steps`](Self::check_steps) refuses.
+    pub fn load_for_training(&self) -> Result<Config, ConfigError> {
+        self.check_steps(&Self { file: self.file.clone(), sets: Vec::new() }.load()?)?;
+        self.load()
+    }
+
+    /// Refuses `--set train.steps=N` above a configuration in which a network has a number of steps of its own, which would stay as it is.
+    ///
+    /// # Errors
+    /// When a key of such a network is neither set nor absent below.
+    pub fn check_steps(&self, below: &Config) -> Result<(), ConfigError> {
+        let set = |key: &str| self.sets.iter().find(|set| set.split('=').next().is_some_and(|name| name.trim() == key));
+        let Some(steps) = set("train.steps") else { return Ok(()) };
+        let train = &below.train;
+        let own = [
+            ("train.model_x_steps", train.model_x_steps),
+            ("train.base_steps", train.base_steps),
+            ("train.autoencoder_steps", train.autoencoder_steps),
+        ];
+        let kept = own.into_iter().filter(|(key, _)| set(key).is_none()).filter_map(|(key, steps)| Some((key, steps?)));
+        let (keys, values): (Vec<&str>, Vec<String>) =
+            kept.map(|(key, steps)| (key, format!("{key} = {steps}"))).unzip();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::Invalid {
+            place: format!("--set {steps}"),
+            message: format!(
+                "the configuration also gives {}, which this does not change; set {} as well, or give --steps-scale FACTOR to \
+                 `pig train`, which scales all numbers of steps",
+                values.join(" and "),
+                keys.join(" and ")
+            ),
+            hint: None,
+        })
+    }
+
     /// Reads the configuration in a run directory. Keys of earlier versions are renamed to their present names.
     pub fn load_of_run(path: &Path) -> Result<Config, ConfigError> {
         let text = read(path)?;
@@ -101,33 +138,7 @@ impl Layers {
         self.over(Table::try_from(settings).unwrap_or_default())
     }
 
-    /// Refuses `--set train.steps=N` where a network has a number of steps of its own below, which would stay as it is.
-    fn check_steps(&self, below: &Table) -> Result<(), ConfigError> {
-        let sets = |key: &str| {
-            self.sets.iter().find(|set| set.split('=').next().is_some_and(|name| name.trim() == format!("train.{key}")))
-        };
-        let Some(steps) = sets("steps") else { return Ok(()) };
-        let train = below.get("train").and_then(Value::as_table);
-        let own = OWN_STEPS.into_iter().filter(|key| sets(key).is_none());
-        let kept: Vec<String> = own.filter_map(|key| Some(format!("train.{key} = {}", train?.get(key)?))).collect();
-        if kept.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<&str> = kept.iter().filter_map(|key| key.split(' ').next()).collect();
-        Err(ConfigError::Invalid {
-            place: format!("--set {steps}"),
-            message: format!(
-                "the configuration also gives {}, which this does not change; set {} as well, or give --steps-scale FACTOR to \
-                 `pig train`, which scales all numbers of steps",
-                kept.join(" and "),
-                keys.join(" and ")
-            ),
-            hint: None,
-        })
-    }
-
     fn over<C: DeserializeOwned>(&self, mut table: Table) -> Result<C, ConfigError> {
-        self.check_steps(&table)?;
         for set in &self.sets {
             apply::<C>(&mut table, set)?;
         }
@@ -139,9 +150,6 @@ impl Layers {
         })
     }
 }
-
-/// The keys of `[train]` that give one network a number of steps of its own.
-const OWN_STEPS: [&str; 3] = ["model_x_steps", "base_steps", "autoencoder_steps"];
 
 /// The keys of `[sample]` that have other defaults with `method = "ddpm"`.
 const DDPM_KEYS: [&str; 2] = ["sampler", "num_inference_steps"];
@@ -299,7 +307,8 @@ mod tests {
         let file = folder.path().join("pig.toml");
         std::fs::write(&file, "[train]\nsteps = 2600\nmodel_x_steps = 1500\n").unwrap();
         let load = |sets: &[&str]| {
-            Layers { file: Some(file.clone()), sets: sets.iter().map(|&set| set.to_owned()).collect() }.load()
+            Layers { file: Some(file.clone()), sets: sets.iter().map(|&set| set.to_owned()).collect() }
+                .load_for_training()
         };
         let message = load(&["train.batch_size=4", "train.steps=400"]).unwrap_err().to_string();
         for part in ["--set train.steps=400", "train.model_x_steps = 1500", "--steps-scale"] {
