@@ -149,16 +149,16 @@ impl Preparation {
                 lock
             }
             Ok(None) => return Err(DataError::StoppedWaiting { path: file }),
-            Err(error) => return unusable(cache, error, listener),
+            Err(error) => return unusable(cache, &error, listener),
         };
         if let Some(reason) = reason(&opened, &asked) {
             listener.hear(Said::Warning(format!("{}: {reason}; it is made again", file.display())));
         }
-        match self.make(&slot, dataset, (&sources, wanted), opened.ok(), listener) {
+        match self.make(&slot, dataset, (&sources, wanted), (*opened).ok().as_ref(), listener) {
             Err(DataError::Io { path, source, .. } | DataError::File(FileError { path, source, .. }))
                 if path == file =>
             {
-                return unusable(cache, source, listener);
+                return unusable(cache, &source, listener);
             }
             made => made?,
         }
@@ -169,9 +169,10 @@ impl Preparation {
                 listener.hear(Said::Note(text));
                 Ok(Some(found))
             }
-            Err(Ok(_)) => Err(DataError::ChangedPairs { path: file }),
-            Err(Err(Unusable::Io(error))) => unusable(cache, error, listener),
-            Err(Err(_)) => Err(DataError::ChangedPairs { path: file }),
+            Err(opened) => match *opened {
+                Err(Unusable::Io(error)) => unusable(cache, &error, listener),
+                Ok(_) | Err(_) => Err(DataError::ChangedPairs { path: file }),
+            },
         }
     }
 
@@ -182,12 +183,12 @@ impl Preparation {
         slot: &Slot,
         dataset: &Dataset,
         (sources, wanted): (&[String], &[bool]),
-        old: Option<Opened>,
+        old: Option<&Opened>,
         listener: &dyn Listener,
     ) -> Result<()> {
-        let known: HashMap<&str, usize> = old.as_ref().map(whole).unwrap_or_default();
+        let known: HashMap<&str, usize> = old.map(whole).unwrap_or_default();
         let taken = |source: &str| -> Option<Encoded> {
-            let (store, &index) = (&old.as_ref()?.store, known.get(source)?);
+            let (store, &index) = (&old?.store, known.get(source)?);
             let bytes = |member| store.bytes(index, member).ok().map(std::borrow::Cow::into_owned);
             Some((store.records()[index].clone(), [bytes(Member::Image)?, bytes(Member::Mask)?]))
         };
@@ -225,10 +226,10 @@ impl Preparation {
 fn complete(
     opened: std::result::Result<Opened, Unusable>,
     asked: &[&str],
-) -> std::result::Result<Found, std::result::Result<Opened, Unusable>> {
+) -> std::result::Result<Found, Box<std::result::Result<Opened, Unusable>>> {
     let opened = match opened {
         Ok(opened) if opened.hurt.is_empty() => opened,
-        other => return Err(other),
+        other => return Err(Box::new(other)),
     };
     let places: Option<Vec<usize>> = {
         let known = whole(&opened);
@@ -236,7 +237,7 @@ fn complete(
     };
     match places {
         Some(places) => Ok((Arc::new(opened.store), places)),
-        None => Err(Ok(opened)),
+        None => Err(Box::new(Ok(opened))),
     }
 }
 
@@ -260,8 +261,8 @@ fn reason(opened: &std::result::Result<Opened, Unusable>, asked: &[&str]) -> Opt
 }
 
 /// Goes on without the cache, unless its disk is full: then the pairs may be more than the memory holds.
-fn unusable(cache: &Path, error: io::Error, listener: &dyn Listener) -> Result<Option<Found>> {
-    if pig_files::is_full(&error) {
+fn unusable(cache: &Path, error: &io::Error, listener: &dyn Listener) -> Result<Option<Found>> {
+    if pig_files::is_full(error) {
         return Err(DataError::FullCache { path: cache.to_path_buf() });
     }
     listener.hear(Said::Warning(format!(
@@ -307,4 +308,28 @@ fn describe(set: &mut PreparedSet, facts: &[Facts]) {
         warn(empty, "masks are empty: nothing can be learnt about lesions. Check data.mask_values.");
     }
     set.warnings.extend(swapped);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// A full disk is named: pairs that do not fit on it may not fit in memory either. Whatever else is wrong costs time alone.
+    #[test]
+    fn a_full_disk_is_an_error_and_anything_else_is_a_warning() {
+        let heard = Mutex::new(Vec::new());
+        let listener = |said: Said| heard.lock().unwrap().push(said);
+        let found = |kind: io::ErrorKind| unusable(Path::new("cache"), &kind.into(), &listener);
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let message = found(kind).unwrap_err().to_string();
+            assert!(message.starts_with("cache: cannot keep the prepared pairs: the disk is full"), "{message}");
+            assert!(message.contains("pig cache clear") && message.contains("--no-cache"), "{message}");
+        }
+        assert_eq!(*heard.lock().unwrap(), []);
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            assert!(found(kind).unwrap().is_none());
+        }
+        assert_eq!(heard.lock().unwrap().len(), 2);
+    }
 }

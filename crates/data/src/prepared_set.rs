@@ -235,7 +235,9 @@ impl PreparedSet {
             let last = self.len().min(first + AT_ONCE);
             let values: Vec<Vec<T>> =
                 (first..last).into_par_iter().map(|index| read(self, index)).collect::<Result<_>>()?;
-            values.iter().for_each(|values| take(values));
+            for values in &values {
+                take(values);
+            }
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use pig_train::{
     observer::Observer,
     run_dir::RunDir,
     training::{self, Ready},
+    workers::threads_of_workers,
 };
 use std::{iter, path::Path, time::Instant};
 
@@ -126,12 +127,17 @@ struct Trial {
 }
 
 impl Trial {
-    /// The next smaller trial: as many images as are in work at once, and then half of the height and width; none if there is none.
+    /// The next smaller trial: as many images as are in work at once, then one for each worker, and then half of the height and width;
+    /// none if there is none.
     fn smaller(&self, device: &Device) -> Option<Self> {
         let mut config = self.config.clone();
-        let images = images_in_work(&config.train, rayon::current_num_threads());
-        if images < config.train.images_in_step() {
-            (config.train.batch_size, config.train.gradient_accumulation_steps) = (images, 1);
+        let (images, threads) = (config.train.images_in_step(), rayon::current_num_threads());
+        let (in_work, workers) = (images_in_work(&config.train, threads), threads_of_workers(threads, images).len());
+        if in_work < images {
+            (config.train.batch_size, config.train.gradient_accumulation_steps) = (in_work, 1);
+        } else if workers < images {
+            (config.train.batch_size, config.train.gradient_accumulation_steps) = (workers, 1);
+            config.train.micro_batch_size = 1;
         } else {
             let slice = config.data.slice_size();
             if slice.iter().any(|&side| side % 2 != 0 || side / 2 < LEAST_SIDE) {
@@ -238,11 +244,12 @@ mod tests {
         let small = [
             "method=joint",
             "data.size=[256, 128]",
-            "model_y.block_out_channels=[8, 16]",
-            "model_y.norm_num_groups=8",
-            "model_y.attention_levels=[]",
+            "model_x.block_out_channels=[8, 16]",
+            "model_x.norm_num_groups=8",
+            "model_x.attention_levels=[]",
+            "model_x.mid_attention=false",
             "train.batch_size=32",
-            "train.micro_batch_size=1",
+            "train.micro_batch_size=4",
         ];
         let sets = small.iter().chain(sets).map(|&set| set.to_owned()).collect();
         let config = Layers { file: None, sets }.load().unwrap();
@@ -258,10 +265,10 @@ mod tests {
     #[test]
     fn trials_have_fewer_images_and_then_smaller_ones() {
         let found = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(|| trials(whole(&[])));
-        let expected = [(32, [256, 128]), (2, [256, 128]), (2, [128, 64])];
+        let expected = [(32, [256, 128]), (8, [256, 128]), (2, [256, 128]), (2, [128, 64])];
         assert_eq!(found, expected.map(|(images, size)| Scaled { images, size }));
         // Slices of a volume keep their number.
-        let volume = whole(&["data.slices=4", "data.size=[1024, 128]", "model_y.spatial_dims=3"]);
+        let volume = whole(&["data.slices=4", "data.size=[1024, 128]", "model_x.spatial_dims=3"]);
         assert_eq!(trials(volume).last().unwrap().size, [512, 64]);
     }
 
@@ -272,8 +279,9 @@ mod tests {
         let fewer = whole.smaller(&device).unwrap();
         let images = fewer.scaled().images as f64;
         assert_eq!(whole.scaled_from(&fewer, &[2.0]), [2.0 * 32.0 / images]);
-        let smaller = fewer.smaller(&device).unwrap();
-        let found = fewer.scaled_from(&smaller, &[1.0])[0];
+        let one_each = fewer.smaller(&device).unwrap();
+        let smaller = one_each.smaller(&device).unwrap();
+        let found = one_each.scaled_from(&smaller, &[1.0])[0];
         // All but the time embedding grows with the pixels.
         assert!((3.9..4.0).contains(&found), "{found}");
     }

@@ -39,16 +39,11 @@ impl Found {
     /// Finds the pairs for a new run and splits them by group, or as `splits` says; then nothing is said about a split by the
     /// folder's table.
     pub fn new(data: &Path, config: &Config, splits: Option<&Splits>, observer: &dyn Observer) -> Result<Self> {
-        match splits {
-            Some(splits) => {
-                Ok(Self { dataset: discover_unsplit(data, &config.data, observer)?, splits: splits.clone() })
-            }
-            None => {
-                let split =
-                    |dataset: &Dataset| split_by_group(dataset, config.data.validation_fraction, config.train.seed);
-                Self::split(data, &config.data, split, observer)
-            }
+        if let Some(splits) = splits {
+            return Ok(Self { dataset: discover_unsplit(data, &config.data, observer)?, splits: splits.clone() });
         }
+        let split = |dataset: &Dataset| split_by_group(dataset, config.data.validation_fraction, config.train.seed);
+        Self::split(data, &config.data, split, observer)
     }
 
     fn split(

@@ -71,6 +71,7 @@ pub(crate) enum Conversion {
 
 /// What warnings about a set are made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Facts {
     /// Whether the mask has lesion in the file.
     pub(crate) lesion_in_file: bool,
