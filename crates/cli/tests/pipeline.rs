@@ -40,6 +40,7 @@ fn demo() {
     let out = Path::new(&out);
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     assert!(page.contains("</html>") && page.contains("data:image/png;base64,"));
+    assert!(page.contains("starter model") && !page.contains("http-equiv"), "a finished page loads itself again");
     // The URL of an XML namespace is only a name; these would be network requests.
     for request in ["src=\"http", "href=\"http", "url(http", "@import", "<script src"] {
         assert!(!page.contains(request), "the page would make a network request: {request}");
@@ -64,8 +65,8 @@ fn demo() {
         assert_eq!(image.text["model_hash"], mask.text["model_hash"]);
     }
     let pictures = files(out, "png");
-    // Six patients in two views with masks, five pairs, a sheet, strips, and a preview.
-    assert_eq!(pictures.len(), 24 + 10 + 3, "{pictures:?}");
+    // Six patients in two views with masks, five pairs, a sheet, strips, a preview; five pairs of the starter model and their sheet.
+    assert_eq!(pictures.len(), 24 + 10 + 3 + 10 + 1, "{pictures:?}");
     for path in pictures {
         let text = read_png_text(&path).unwrap();
         assert_eq!(text.get("synthetic").map(String::as_str), Some("yes"), "{}", path.display());
@@ -81,9 +82,54 @@ fn demo() {
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     };
-    refused(pig_with(&arguments, &["train.steps=4"]), "another --out");
+    refused(pig_with(&arguments, &["train.steps=4", "train.model_x_steps=2"]), "another --out");
     let more = ["demo", "--out", out.to_str().unwrap(), "--patients", "7", "--count", "5"];
     refused(pig_with(&more, &sets), "holds 12 phantom images of an earlier demo, but 14 are requested");
+}
+
+/// Without a number of steps, the minutes decide; a demo that is run again keeps the number that was decided.
+#[test]
+fn a_demo_fits_into_its_minutes() {
+    let folder = Folder::new();
+    let out = folder.at("demo");
+    let small: Vec<&str> =
+        TINY.into_iter().filter(|set| !set.starts_with("train.steps")).flat_map(|set| ["--set", set]).collect();
+    let demo = |minutes: &str| {
+        let arguments = ["demo", "--out", &out, "--patients", "6", "--count", "2", "--minutes", minutes];
+        success(command(&[&arguments[..], &small].concat()).output().unwrap())
+    };
+    let told = stderr(&demo("0.1"));
+    assert!(told.contains("images a second; into 0.1 minutes fit") && told.contains("steps for model_x"), "{told}");
+    let steps = || {
+        let text = std::fs::read_to_string(Path::new(&out).join("run/config.toml")).unwrap();
+        let config: toml::Table = toml::from_str(&text).unwrap();
+        ["steps", "model_x_steps"].map(|key| config["train"][key].as_integer().unwrap())
+    };
+    let [model_y, model_x] = steps();
+    // The proportion of the networks' steps is that of configs/demo.toml.
+    assert!(model_y > 0 && (model_y - 2 * model_x).abs() <= 1, "{model_y} {model_x}");
+    let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
+    assert!(page.contains("pig demo --minutes"), "{page}");
+    demo("3");
+    assert_eq!(steps(), [model_y, model_x]);
+}
+
+/// The starter model is in the program, and its run is gone afterwards.
+#[test]
+fn the_starter_model_makes_pairs() {
+    let folder = Folder::new();
+    let arguments = ["sample", "--run", "starter", "--count", "3", "--out", "pairs", "--json"];
+    let temporary = folder.at("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let sample = || command(&arguments).current_dir(folder.path()).env("TMPDIR", &temporary).output().unwrap();
+    let summary = json(&success(sample()));
+    assert_eq!((&summary["pairs"], &summary["made"]), (&3.into(), &3.into()));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    let image = read_png(&folder.path().join("pairs/images/000002.png")).unwrap();
+    assert_eq!([image.width, image.height], [64, 64]);
+    // A folder of this name is the run that is meant.
+    std::fs::create_dir(folder.path().join("starter")).unwrap();
+    assert!(stderr(&sample()).contains("starter: not a run directory"));
 }
 
 #[test]

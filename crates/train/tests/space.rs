@@ -131,7 +131,10 @@ fn what_cannot_be_is_refused_by_its_key() {
     refused(&[HAAR, "data.size=18", "data.haar_levels=2"], "multiples of 4");
     refused(&[HAAR, "data.size=18"], "divisible by 2");
     refused(&[HAAR, "data.haar_levels=2", "data.channels=3"], "at least 48 in the first level");
-    refused(&[HAAR, "method=ldm", "autoencoder.block_out_channels=[16, 16]"], "data.space");
+    refused(
+        &[HAAR, "method=ldm", "autoencoder.block_out_channels=[16, 16]", "autoencoder.norm_num_groups=8"],
+        "data.space",
+    );
     refused(
         &[HAAR, "data.slices=2", "data.haar_levels=2", "model_x.spatial_dims=3", "model_y.spatial_dims=3"],
         "data.slices",

@@ -158,9 +158,8 @@ fn outlook(pace: &Pace, config: &Config) -> String {
     let (more, steps) = (3.0 * pace.minutes, config.train.steps as f64);
     let times = pace.times_in(more);
     format!(
-        "In these minutes the networks saw {:.1} training images a second. More time makes rounder outlines and finer texture: pig demo \
-         --minutes {more:.0} would train {times:.1} times as long ({:.0} steps of the last network instead of {steps:.0}) on this machine. The pairs of \
-         the starter model show what hours give.",
+        "In these minutes the networks saw {:.1} training images a second. More time makes rounder outlines: pig demo --minutes {more:.0} \
+         would train {times:.1} times as long ({:.0} steps of the last network instead of {steps:.0}) on this machine.",
         pace.images_per_second,
         steps * times,
     )

@@ -39,9 +39,10 @@ impl Starter {
         sheet.write_png(&out.join("starter-sheet.png"), &[SYNTHETIC])?;
         let caption = format!(
             "Not of this training: pairs of the starter model, which is a part of pig. It has the same networks and was trained on phantom images \
-             for {} and {} steps. The pairs are those of the first seeds, in order: pig sample --run starter makes any number of them.",
+             for {} and {} steps of {} pairs. The pairs are those of the first seeds, in order: pig sample --run starter makes any number of them.",
             loaded.config.steps(loaded.config.roles()[0]),
-            loaded.config.train.steps
+            loaded.config.train.steps,
+            loaded.config.train.batch_size
         );
         Ok(Some(Self(Figure::new(sheet, caption, "pairs of the starter model with outlined masks"))))
     }
