@@ -63,7 +63,7 @@ impl Chosen {
         Err(DataError::MissingOfPart {
             path: folder.to_path_buf(),
             splits: self.splits.clone(),
-            part: self.part.clone(),
+            part: self.part.as_str().into(),
             count: missing.len(),
             total: self.ids.len(),
             some: missing[..missing.len().min(NAMED)].join(", "),

@@ -399,7 +399,7 @@ pub enum DataError {
         /// The splits file.
         splits: PathBuf,
         /// The part or parts, in words.
-        part: String,
+        part: Box<str>,
         /// How many ids are missing.
         count: usize,
         /// How many ids the part has.

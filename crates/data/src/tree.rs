@@ -98,7 +98,7 @@ impl Tree {
         while let Some(step) = steps.pop() {
             match step {
                 Step::Take(path) => {
-                    if let Some(folder) = self.take(path)? {
+                    if let Some(folder) = self.take(path) {
                         let real = self.real(&folder)?;
                         steps.extend(self.enter(&folder, real)?);
                     }
@@ -136,15 +136,15 @@ impl Tree {
     }
 
     /// Takes an entry of the present folder, unless it is a folder to enter, which is returned.
-    fn take(&mut self, path: PathBuf) -> Result<Option<PathBuf>> {
+    fn take(&mut self, path: PathBuf) -> Option<PathBuf> {
         if is_left_out(&file_name(&path)) {
             self.left_out.add(HIDDEN, usize::from(!OWN.contains(&file_name(&path).as_str())));
-            return Ok(None);
+            return None;
         }
         match std::fs::metadata(&path) {
             Err(_) => self.left_out.add(LINK, 1),
             Ok(kind) if kind.is_dir() && is_run(&path) => self.left_out.add(RUN, 1),
-            Ok(kind) if kind.is_dir() => return Ok(Some(path)),
+            Ok(kind) if kind.is_dir() => return Some(path),
             Ok(kind) if !kind.is_file() => self.left_out.add(SPECIAL, 1),
             Ok(_) if is_picture_name(&path) || holds_picture(&path) => self.files.push(path),
             Ok(_) => {
@@ -160,7 +160,7 @@ impl Tree {
                 }
             }
         }
-        Ok(None)
+        None
     }
 
     /// How many of the pictures have a DICOM file of the same name beside them.

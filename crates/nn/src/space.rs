@@ -202,7 +202,7 @@ mod tests {
     fn volumes_are_transformed_along_three_axes() {
         let volume = Some(Volume { depth: 8, width: 8 });
         for haar_levels in 0..=2 {
-            let space = Space { haar_levels, volume };
+            let space = Space { volume, haar_levels };
             let x = picture([2, 8 * 4, 8, 2]);
             let y = space.analyse(x.clone());
             assert_eq!(y.dims(), [2, 32 >> (2 * haar_levels), 8 >> haar_levels, 2 << (3 * haar_levels)]);

@@ -59,9 +59,8 @@ fn solved(mut a: Matrix, mut b: Vec<f64>) -> Vec<f64> {
     for pivot in 0..n {
         for row in pivot + 1..n {
             let factor = a[row][pivot] / a[pivot][pivot];
-            for column in pivot..n {
-                a[row][column] -= factor * a[pivot][column];
-            }
+            let (above, below) = a.split_at_mut(row);
+            below[0].iter_mut().zip(&above[pivot]).skip(pivot).for_each(|(value, other)| *value -= factor * other);
             b[row] -= factor * b[pivot];
         }
     }
@@ -120,7 +119,9 @@ impl Denoiser for Exact<'_> {
 /// The transform as rows over pixels, from what it makes of single pixels.
 fn rows(space: Space) -> Matrix {
     let mut units = vec![0.0; PIXELS * PIXELS];
-    (0..PIXELS).for_each(|pixel| units[pixel * PIXELS + pixel] = 1.0);
+    for pixel in 0..PIXELS {
+        units[pixel * PIXELS + pixel] = 1.0;
+    }
     let columns = host(&space.analyse(tensor(units, [PIXELS, SIDE, SIDE, 1])));
     (0..PIXELS).map(|band| (0..PIXELS).map(|pixel| columns[pixel * PIXELS + band]).collect()).collect()
 }
@@ -180,7 +181,9 @@ fn both_members_of_a_pair_get_their_own_channels() {
     let means = [(0, 2.0), (4, 4.0), (5, 6.0), (6, 8.0)];
     let bias = arrays.get_mut("conv_out.bias").unwrap();
     bias.values.fill(0.0);
-    means.iter().for_each(|&(channel, value)| bias.values[channel] = value);
+    for (channel, value) in means {
+        bias.values[channel] = value;
+    }
     let unet = import(unet, &arrays).unwrap();
     let network = Network::new(&unet, &config).in_space(space);
     let zeros = |channels| Tensor::<4>::zeros([2, SIDE, SIDE, channels], &Device::flex());

@@ -339,10 +339,8 @@ fn one_step(
     device: &Device,
 ) -> Vec<(Tensor<4>, Tensor<4>)> {
     let [_, height, width, _] = x.dims();
-    let at_once = match is_cpu(device) {
-        true => sampler::samples_at_once(case.batch, height * width, workers),
-        false => case.batch,
-    };
+    let at_once =
+        if is_cpu(device) { sampler::samples_at_once(case.batch, height * width, workers) } else { case.batch };
     let parts = parts(case.batch, at_once);
     workers.map(parts.len(), |index| {
         let part = parts[index].clone();

@@ -408,10 +408,14 @@ pub(crate) fn serialise(path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
 
 /// Arrays as safetensors in this precision, in which values are rounded to the nearest.
 fn serialise_as(precision: Precision, path: &Path, arrays: &StateDict) -> Result<Vec<u8>> {
-    let (dtype, encode): (Dtype, fn(&[f32]) -> Vec<u8>) = match precision {
-        Precision::F32 => (Dtype::F32, |values| values.iter().flat_map(|value| value.to_le_bytes()).collect()),
-        Precision::Bf16 => {
-            (Dtype::BF16, |values| values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect())
+    let dtype = match precision {
+        Precision::F32 => Dtype::F32,
+        Precision::Bf16 => Dtype::BF16,
+    };
+    let encode = |values: &[f32]| -> Vec<u8> {
+        match precision {
+            Precision::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Precision::Bf16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
         }
     };
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> =

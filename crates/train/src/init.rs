@@ -70,9 +70,9 @@ pub fn begun<M: Module>(network: M, config: &Config, role: Role, observer: &dyn 
         format!("{}: {taken} of {count} arrays start as those of {name} in {}{rest}", role.name(), init.display());
     // Networks of other widths share few arrays, and little is learned from these.
     if 2 * taken < count {
-        warn(observer, text)
+        warn(observer, text);
     } else {
-        note(observer, text)
+        note(observer, text);
     }
     parameters::import(network, &arrays).map_err(|source| Error::Architecture { path: init.clone(), source })
 }

@@ -69,10 +69,7 @@ fn size(folder: &Path) -> Result<u64> {
     let mut sum = 0;
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
         let path = entry.map_err(Error::io(folder, "read"))?.path();
-        sum += match path.is_dir() {
-            true => size(&path)?,
-            false => path.metadata().map_err(Error::io(&path, "read"))?.len(),
-        };
+        sum += if path.is_dir() { size(&path)? } else { path.metadata().map_err(Error::io(&path, "read"))?.len() };
     }
     Ok(sum)
 }

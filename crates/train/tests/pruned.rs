@@ -19,7 +19,7 @@ fn images(run: &Path, out: &Path) -> Vec<u8> {
     generate(&Request::new(run, out, &[0, 1, 2, 3, 4, 5, 6, 7]), &device(), &Silent).unwrap();
     let read = |seed: u64| match read_png(&out.join("images").join(format!("{seed:06}.png"))).unwrap().pixels {
         Pixels::Eight(values) => values,
-        other => panic!("{other:?}"),
+        Pixels::Sixteen(_) => panic!("images of 16 bits"),
     };
     (0..8).flat_map(read).collect()
 }

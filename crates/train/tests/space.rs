@@ -32,11 +32,14 @@ fn first_convolution(run: &Path, network: &'static str) -> Vec<usize> {
     weights["conv_in.weight"].shape.clone()
 }
 
+/// Name, settings, what is given, and the channels that each network reads.
+type Case<'a> = (&'a str, &'a [&'a str], GivenSource, &'a [(&'static str, usize)]);
+
 #[test]
 fn every_method_makes_pictures_in_pixels() {
     let folder = folder();
     let colour = "data.channels=3";
-    let cases: [(&str, &[&str], GivenSource, &[(&'static str, usize)]); 6] = [
+    let cases: [Case<'_>; 6] = [
         ("pig", &[], GivenSource::Nothing, &[("model_x", 8), ("model_y", 8)]),
         ("joint", &["method=joint", colour], GivenSource::Nothing, &[("joint", 16)]),
         ("independent", &["method=joint", "train.noise_levels=independent"], GivenSource::Nothing, &[("joint", 8)]),
