@@ -177,7 +177,7 @@ pub(crate) struct Train {
     /// A configuration key, such as train.steps=1000; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
-    /// Multiply every key of [train] that counts optimiser steps, such as train.steps and train.model_x_steps, by this factor: 0.01 for a
+    /// Multiply every key of `[train]` that counts optimiser steps, such as train.steps and train.model_x_steps, by this factor: 0.01 for a
     /// quick look.
     #[arg(long, value_name = "FACTOR", conflicts_with = "resume", value_parser = factor)]
     pub(crate) steps_scale: Option<f64>,
