@@ -55,16 +55,11 @@ impl<'a> Live<'a> {
     /// Writes the page now.
     fn write(&self, state: &State) -> Result<()> {
         let minutes = self.started.elapsed().as_secs_f64() / 60.0;
-        let now = if state.stage.is_empty() {
-            format!(
-                "After {minutes:.1} minutes. This page loads itself again every {RELOAD} seconds until the demo is finished."
-            )
-        } else {
-            format!(
-                "After {minutes:.1} minutes: {}, {} of {}. This page loads itself again every {RELOAD} seconds until the demo is finished.",
-                state.stage, state.done, state.total
-            )
-        };
+        let State { stage, done, total, .. } = state;
+        let doing = if stage.is_empty() { String::new() } else { format!(": {stage}, {done} of {total}") };
+        let now = format!(
+            "After {minutes:.1} minutes{doing}. This page loads itself again every {RELOAD} seconds until the demo is finished."
+        );
         let mut page = self.content.clone();
         page.reload_seconds = Some(RELOAD);
         page.summary.insert(0, now);
