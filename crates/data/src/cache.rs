@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use pig_files::sha256;
 
-use crate::discover::PairEntry;
+use crate::discover::{Dataset, PairEntry};
 use crate::error::{DataError, Result};
 use crate::intensity::IntensityMap;
 use crate::pairs::file::{About, Opened, Unusable, describe, open};
@@ -41,15 +41,18 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The place for the pairs of the data folder `root`.
-    pub(crate) fn of(cache: &Path, preparation: &Preparation, root: &Path) -> Self {
+    /// The place for the pairs of a data folder, or for its images alone.
+    pub(crate) fn of(cache: &Path, preparation: &Preparation, dataset: &Dataset) -> Self {
         let config = &preparation.config;
-        let settings = serde_json::json!({
+        let mut settings = serde_json::json!({
             "mask_values": config.mask_values, "mask_threshold": config.mask_threshold, "mask_resize": config.mask_resize,
             "crop": config.crop, "resize": config.resize,
             "own_ranges": preparation.intensity == IntensityMap::PerImage,
         });
-        let root = resolved(root);
+        if !dataset.has_masks() {
+            settings["masks"] = false.into();
+        }
+        let root = resolved(&dataset.root);
         let about = About {
             folder: root.to_string_lossy().into_owned(),
             settings: settings.to_string(),
@@ -136,7 +139,7 @@ fn resolved(folder: &Path) -> PathBuf {
 /// When the system does not say.
 pub(crate) fn source_of(root: &Path, pair: &PairEntry) -> Result<String> {
     let mut text = Vec::new();
-    for path in [&pair.image, &pair.mask] {
+    for path in std::iter::once(&pair.image).chain(&pair.mask) {
         let metadata = fs::metadata(path).map_err(DataError::io(path, "read"))?;
         text.extend(path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes());
         text.extend(format!("\0{}\0{:?}\0{:?}\n", metadata.len(), nanoseconds(&metadata), changed(&metadata)).bytes());

@@ -40,6 +40,8 @@ pub enum Layout {
     Suffix,
     /// A `manifest.csv` with the columns `image` and `mask`.
     Manifest,
+    /// Images without masks.
+    Images,
 }
 
 impl fmt::Display for Layout {
@@ -48,6 +50,7 @@ impl fmt::Display for Layout {
             Self::Folders => "images/ and masks/ with the same stems",
             Self::Suffix => "NAME.png beside NAME_mask.png",
             Self::Manifest => "manifest.csv with image and mask columns",
+            Self::Images => "images without masks",
         })
     }
 }
@@ -71,15 +74,15 @@ impl fmt::Display for GroupSource {
     }
 }
 
-/// One image with its mask.
+/// One image with its mask, or without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairEntry {
     /// The stem of the image file, or the manifest's `id`; unique in the set.
     pub id: String,
     /// The image file.
     pub image: PathBuf,
-    /// The mask file.
-    pub mask: PathBuf,
+    /// The mask file; none for an image without a mask.
+    pub mask: Option<PathBuf>,
     /// The patient or group; the id itself if there are no groups.
     pub group: String,
 }
@@ -176,6 +179,11 @@ impl Dataset {
             Some(_) => format!("that of the column {SPLIT_COLUMN:?}"),
             None => self.group_source.to_string(),
         }
+    }
+
+    /// Whether any image has a mask.
+    pub fn has_masks(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.mask.is_some())
     }
 
     /// How many pairs there are.
@@ -343,7 +351,7 @@ impl Found {
     fn pairs(self, root: &Path) -> Result<Vec<PairEntry>> {
         let ids = self.ids.unwrap_or_else(|| unique_ids(root, &self.images));
         let files = self.images.into_iter().zip(self.masks);
-        let pair = |(id, (image, mask)): (String, _)| PairEntry { group: id.clone(), id, image, mask };
+        let pair = |(id, (image, mask)): (String, _)| PairEntry { group: id.clone(), id, image, mask: Some(mask) };
         let mut pairs: Vec<PairEntry> = ids.into_iter().zip(files).map(pair).collect();
         pairs.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(two) = pairs.windows(2).find(|two| two[0].id == two[1].id) {

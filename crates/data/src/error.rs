@@ -57,6 +57,18 @@ pub enum DataError {
         count: usize,
     },
 
+    /// Images without masks that show what a split holds out.
+    #[error("{path}: {count} image(s) show validating or testing patients, so figures on these would be too good: {list}; remove them \
+             from the folder", path = path.display())]
+    HeldOutImages {
+        /// The folder of images.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+        /// The images, and what shows it.
+        list: String,
+    },
+
     /// A folder without a picture.
     #[error("{path}: no pictures found; expected .png, .jpg, .tif or .bmp files in this folder or in its subfolder images or masks; \
              give the path of such a folder", path = path.display())]

@@ -39,6 +39,7 @@ pub mod table;
 mod table_text;
 mod tiff_kinds;
 mod tree;
+pub mod unlabelled;
 pub mod write;
 
 pub use channels::Channels;

@@ -100,7 +100,7 @@ impl Preparation {
         let facts: Vec<Facts> = places.iter().map(|&place| store.records()[place].facts).collect();
         let names = pairs.iter().map(|pair| (pair.id.clone(), pair.group.clone())).unzip();
         let mut set = PreparedSet::of_store(store, self.intensity, &places, names);
-        describe(&mut set, &facts);
+        describe(&mut set, &facts, dataset.has_masks());
         Ok(set)
     }
 
@@ -120,7 +120,7 @@ impl Preparation {
 
     /// The pairs in the cache, which are made if they are not there; none if the cache cannot be used.
     fn kept(&self, dataset: &Dataset, wanted: &[bool], cache: &Path, listener: &dyn Listener) -> Result<Option<Found>> {
-        let slot = Slot::of(cache, self, &dataset.root);
+        let slot = Slot::of(cache, self, dataset);
         let sources: Vec<String> =
             dataset.pairs.par_iter().map(|pair| source_of(&dataset.root, pair)).collect::<Result<_>>()?;
         let asked: Vec<&str> =
@@ -274,7 +274,7 @@ fn unusable(cache: &Path, error: &io::Error, listener: &dyn Listener) -> Result<
 }
 
 /// Adds the warnings about its pairs to a set.
-fn describe(set: &mut PreparedSet, facts: &[Facts]) {
+fn describe(set: &mut PreparedSet, facts: &[Facts], has_masks: bool) {
     let (mut empty, mut full, mut covered, mut from_colour, mut from_gray, mut turned) = (0, 0, 0, 0, 0, 0);
     for (found, id) in facts.iter().zip(&set.ids) {
         empty += usize::from(!found.lesion_in_file);
@@ -299,6 +299,9 @@ fn describe(set: &mut PreparedSet, facts: &[Facts]) {
     );
     warn(from_gray, "images are gray and were copied to three channels (data.channels = 3).");
     warn(turned, "images carry an orientation tag and were turned as it says.");
+    if !has_masks {
+        return;
+    }
     warn(set.vanished.len(), "masks have lesion in the file but none at this size; raise data.size.");
     let swapped = exchanged(covered, total - empty, "data");
     if swapped.is_none() {

@@ -121,7 +121,10 @@ impl Preparation {
 
     /// Prepares one pair, up to the map of intensities.
     pub(crate) fn fit_pair(&self, pair: &PairEntry) -> Result<FittedPair> {
-        let (image, mask) = read_pair(&pair.image, &pair.mask, &self.config)?;
+        let (image, mask) = read_pair(pair, &self.config)?;
+        if pair.mask.is_none() {
+            self.check_depth(&pair.image, &image)?;
+        }
         let window = Window::of(&image, &mask, self.config.crop);
         self.check_slices(&pair.image, image.height)?;
         let (fitted, lesion_pixels) = (self.fit_mask(&mask, window), mask.lesion_pixels());
@@ -138,6 +141,17 @@ impl Preparation {
             turned: image.turned,
         };
         Ok(FittedPair { image: self.fit_image(&image, window), mask: fitted, facts })
+    }
+
+    /// Refuses a picture of another bit depth where one range of intensities was measured for all.
+    fn check_depth(&self, path: &Path, image: &RawImage) -> Result<()> {
+        let (found, expected) = (image.bit_depth(), self.bit_depth);
+        let has_one_range =
+            matches!(self.intensity, IntensityMap::DatasetPercentile { .. } | IntensityMap::Window { .. });
+        if found != expected && has_one_range {
+            return Err(DataError::OtherBitDepth { path: path.to_path_buf(), found, expected });
+        }
+        Ok(())
     }
 
     /// Refuses a picture whose height is not a multiple of the number of slices.
@@ -194,15 +208,10 @@ impl Preparation {
     /// As [`Preparation::load_image`]; also returns the position of the prepared picture in the file's picture.
     pub fn load_image_placed(&self, path: &Path) -> Result<(Vec<f32>, Placement)> {
         let image = read_image(path, self.config.channels.count())?;
-        let (found, expected) = (image.bit_depth(), self.bit_depth);
-        let has_one_range =
-            matches!(self.intensity, IntensityMap::DatasetPercentile { .. } | IntensityMap::Window { .. });
-        if found != expected && has_one_range {
-            return Err(DataError::OtherBitDepth { path: path.to_path_buf(), found, expected });
-        }
+        self.check_depth(path, &image)?;
         let (width, height) = (image.width, image.height);
         self.check_slices(path, height)?;
-        let mask = RawMask { width, height, data: vec![0; width * height] };
+        let mask = empty_mask(&image);
         let window = Window::of(&image, &mask, self.config.crop);
         let fitted = self.fitted_size(window.size());
         let placement = Placement { source: [height, width], window, fitted, size: self.config.size };
@@ -284,8 +293,11 @@ fn training_pairs<'a>(dataset: &'a Dataset, training_ids: &[String]) -> Result<V
 /// Reads the headers of all images and masks and checks that image and mask of each pair have the same size.
 fn check_headers(dataset: &Dataset) -> Result<Vec<ImageHeader>> {
     let check = |pair: &PairEntry| {
-        let (image, mask) = (read_header(&pair.image)?, read_header(&pair.mask)?);
-        same_size(&pair.image, [image.width, image.height], &pair.mask, [mask.width, mask.height])?;
+        let image = read_header(&pair.image)?;
+        if let Some(path) = &pair.mask {
+            let mask = read_header(path)?;
+            same_size(&pair.image, [image.width, image.height], path, [mask.width, mask.height])?;
+        }
         Ok(image)
     };
     let headers: Vec<Result<ImageHeader>> = dataset.pairs.par_iter().map(check).collect();
@@ -311,11 +323,21 @@ fn one_depth(dataset: &Dataset, headers: &[ImageHeader], intensity: Intensity) -
     })
 }
 
-fn read_pair(image_path: &Path, mask_path: &Path, config: &DataConfig) -> Result<(RawImage, RawMask)> {
-    let image = read_image(image_path, config.channels.count())?;
-    let mask = read_mask(mask_path, config)?;
-    same_size(image_path, [image.width, image.height], mask_path, [mask.width, mask.height])?;
+/// The image and the mask of a pair; an image without a mask has an empty one.
+fn read_pair(pair: &PairEntry, config: &DataConfig) -> Result<(RawImage, RawMask)> {
+    let image = read_image(&pair.image, config.channels.count())?;
+    let Some(path) = &pair.mask else {
+        let mask = empty_mask(&image);
+        return Ok((image, mask));
+    };
+    let mask = read_mask(path, config)?;
+    same_size(&pair.image, [image.width, image.height], path, [mask.width, mask.height])?;
     Ok((image, mask))
+}
+
+fn empty_mask(image: &RawImage) -> RawMask {
+    let (width, height) = (image.width, image.height);
+    RawMask { width, height, data: vec![0; width * height] }
 }
 
 /// The percentiles of all pixels of the training pairs, after the crop.
@@ -324,7 +346,7 @@ fn measure(dataset: &Dataset, training: &[&PairEntry], config: &DataConfig) -> R
         let image = if config.crop == Crop::None {
             read_image(&pair.image, config.channels.count())?.data
         } else {
-            let (image, mask) = read_pair(&pair.image, &pair.mask, config)?;
+            let (image, mask) = read_pair(pair, config)?;
             Window::of(&image, &mask, config.crop).cut(&image.data, image.width, image.channels)
         };
         histogram.add(&image);

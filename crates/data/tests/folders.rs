@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::{gray8, text};
 use pig_data::folder::{Kind, has_masks, pictures};
-use pig_data::{DataConfig, DataError, Dataset, Layout};
+use pig_data::{DataConfig, DataError, Dataset, Layout, PairEntry};
 use pig_testing::shared;
 use tempfile::{TempDir, tempdir};
 
@@ -27,7 +27,8 @@ fn with(names: &[&str]) -> TempDir {
 fn found(root: &Path) -> Vec<(String, String, String)> {
     let relative = |path: &Path| path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
     let pairs = discover(root).unwrap().pairs;
-    pairs.iter().map(|pair| (pair.id.clone(), relative(&pair.image), relative(&pair.mask))).collect()
+    let mask = |pair: &PairEntry| relative(pair.mask.as_ref().unwrap());
+    pairs.iter().map(|pair| (pair.id.clone(), relative(&pair.image), mask(pair))).collect()
 }
 
 fn expected(pairs: &[[&str; 3]]) -> Vec<(String, String, String)> {

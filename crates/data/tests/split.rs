@@ -14,7 +14,7 @@ fn dataset(groups: &[usize]) -> Dataset {
     let pair = |(index, group): (usize, &usize)| PairEntry {
         id: format!("s{index:04}"),
         image: PathBuf::new(),
-        mask: PathBuf::new(),
+        mask: None,
         group: format!("p{group}"),
     };
     Dataset {

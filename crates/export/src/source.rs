@@ -93,7 +93,8 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
             // A generated pair beside real ones has no patient, even if a phantom's manifest names one.
             let known = origin == Origin::Real || (!merged && found.entry.group != found.entry.id);
             let group = if known { found.entry.group } else { stem.clone() };
-            let PairEntry { id: source_id, image, mask, .. } = found.entry;
+            // What `Dataset::discover` finds has masks.
+            let PairEntry { id: source_id, image, mask: Some(mask), .. } = found.entry else { continue };
             let (synthetic, place) = (found.synthetic || origin == Origin::Generated, found.place);
             list.push(Pair { stem, source_id, origin, synthetic, group, image, mask, place });
         }

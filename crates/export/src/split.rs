@@ -27,7 +27,7 @@ pub(crate) fn folds(job: &mut Job<'_>) -> Result<Vec<Fold>> {
         .map(|pair| PairEntry {
             id: pair.source_id.clone(),
             image: pair.image.clone(),
-            mask: pair.mask.clone(),
+            mask: Some(pair.mask.clone()),
             group: pair.group.clone(),
         })
         .collect();

@@ -242,7 +242,7 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
     let mut subjects: Vec<Subject> = match Dataset::discover(data, &model.preparation.of_generated().config) {
         Ok(dataset) => {
             let pairs = dataset.pairs.into_iter();
-            pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: Some(pair.mask) }).collect()
+            pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask }).collect()
         }
         Err(reason) => {
             let found = pictures(data, Kind::Images)?;
