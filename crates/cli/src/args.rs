@@ -168,12 +168,19 @@ pub(crate) struct Train {
     /// The folder of images and masks.
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub(crate) data: Option<PathBuf>,
+    /// A folder of images without masks, from which the image network learns, too, without a mask as its condition. Images of validating and
+    /// testing patients are refused.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) unlabelled: Option<PathBuf>,
     /// The run directory to create.
     #[arg(long, value_name = "RUN", required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,
     /// Continue this run from its last checkpoint.
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<PathBuf>,
+    /// Train a finished run longer, to N optimiser steps (train.steps); networks with a number of steps of their own grow by the same factor.
+    #[arg(long, value_name = "N", requires = "resume", conflicts_with_all = ["config", "out", "sets", "steps_scale", "dry_run"])]
+    pub(crate) steps: Option<usize>,
     /// A configuration key, such as train.steps=1000; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,

@@ -4,7 +4,7 @@
 //! The null condition is 0 at every pixel, halfway between background (-1) and lesion (+1). No mask looks like it, so "no
 //! condition" differs from "no lesion".
 
-use crate::{denoiser::Denoiser, prediction::PredictionType};
+use crate::{denoiser::Denoiser, level::Level, prediction::PredictionType, schedule::Schedule};
 use burn::tensor::{Tensor, TensorData};
 
 /// The null condition, shaped like `condition`.
@@ -23,6 +23,27 @@ pub fn drop_condition(condition: Tensor<4>, dropped: &[bool]) -> Tensor<4> {
     condition * kept
 }
 
+/// The noise levels at which guidance acts (Kynkaanniemi et al. 2024, "Applying Guidance in a Limited Interval"). Outside of them the
+/// network is used as it is, and no second pass is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interval {
+    /// Whether guidance acts at each timestep in 0..=T; at all of them if there is no list.
+    timesteps: Option<Vec<bool>>,
+}
+
+impl Interval {
+    /// The timesteps of `schedule` whose sigma = sqrt(1 - alpha_bar) / sqrt(alpha_bar) is from `low` to `high`.
+    pub fn of(schedule: &Schedule, [low, high]: [f64; 2]) -> Self {
+        let acts = |t: usize| (low..=high).contains(&Level::at(schedule, t).ratio());
+        Self { timesteps: Some((0..=schedule.num_train_timesteps()).map(acts).collect()) }
+    }
+
+    /// Whether guidance acts at the timesteps of a batch. In sampling they are equal.
+    pub fn contains(&self, t: &[usize]) -> bool {
+        self.timesteps.as_ref().is_none_or(|acts| t.iter().any(|&t| acts[t]))
+    }
+}
+
 /// A conditional network with guidance: its output is null + scale (conditional - null). This works for every prediction
 /// type, because at a given x_t each of the three is an affine function of the others.
 ///
@@ -33,12 +54,14 @@ pub struct Guided<D> {
     pub denoiser: D,
     /// `sample.guidance_scale`: 1 + w of Ho and Salimans.
     pub scale: f64,
+    /// `sample.guidance_interval`.
+    pub interval: Interval,
 }
 
 impl<D: Denoiser> Denoiser for Guided<D> {
     fn predict(&self, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Tensor<4> {
         let conditional = self.denoiser.predict(noisy, guide, t);
-        if self.scale == 1.0 {
+        if self.scale == 1.0 || !self.interval.contains(t) {
             return conditional;
         }
         let null = self.denoiser.predict(noisy, &null_condition(guide), t);
@@ -79,10 +102,18 @@ mod tests {
     #[test]
     fn the_answer_moves_along_the_difference() {
         let guide = tensor(&[-1.0, 0.5]);
-        let answer = |scale| host(Guided { denoiser: Linear, scale }.predict(&tensor(&[0.0, 0.0]), &guide, &[1, 1]));
-        assert_eq!(answer(0.0), [1.0, 1.0]);
-        assert_eq!(answer(1.0), [-1.0, 2.0]);
-        assert_eq!(answer(3.0), [-5.0, 4.0]);
+        let answer = |scale, interval, t| {
+            host(Guided { denoiser: Linear, scale, interval }.predict(&tensor(&[0.0, 0.0]), &guide, &[t, t]))
+        };
+        assert_eq!(answer(0.0, Interval::default(), 1), [1.0, 1.0]);
+        assert_eq!(answer(1.0, Interval::default(), 1), [-1.0, 2.0]);
+        assert_eq!(answer(3.0, Interval::default(), 1), [-5.0, 4.0]);
+        // alpha_bar is 0.8, 0.5 and 0.1, so sigma is 0.5, 1 and 3.
+        let schedule = Schedule::from_betas(vec![0.2, 0.375, 0.8]);
+        let interval = || Interval::of(&schedule, [0.9, 1.1]);
+        assert_eq!([1, 2, 3].map(|t| interval().contains(&[t])), [false, true, false]);
+        assert_eq!(answer(3.0, interval(), 2), [-5.0, 4.0]);
+        assert_eq!(answer(3.0, interval(), 3), [-1.0, 2.0]);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+pub mod autoguidance;
 pub mod condition_noise;
 pub mod denoiser;
 pub mod forward;

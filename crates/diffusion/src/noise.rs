@@ -57,6 +57,10 @@ pub enum Stream {
     LatentScale = 19,
     /// The noise that returns x to the start of a move when [`crate::resample`] repeats it.
     Resample = 20,
+    /// Whether a training sample is an image without a mask.
+    TrainUnlabelled = 21,
+    /// The order of the images without masks.
+    TrainUnlabelledOrder = 22,
 }
 
 /// A generator for one (seed, sample, stream, step).

@@ -20,6 +20,7 @@ use pig_train::{
     observer::Observer,
     run_dir::RunDir,
     training::{self, Ready},
+    unlabelled::Folders,
     workers::threads_of_workers,
 };
 use std::{iter, path::Path, time::Instant};
@@ -80,10 +81,16 @@ impl Plan {
 
 /// Checks everything that a training would check, prepares the data, and measures a few steps; smaller ones if whole steps take long. Writes
 /// nothing but prepared pairs to the cache.
-pub fn plan(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Plan> {
+pub fn plan(
+    config: &Config,
+    folders: Folders<'_>,
+    out: &Path,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Plan> {
     RunDir::check_free(out)?;
     let available_memory = memory::available();
-    let Ready { config, frozen_model_y, run_data } = training::ready(config, data, None, device, observer)?;
+    let Ready { config, frozen_model_y, run_data, .. } = training::ready(config, folders, None, device, observer)?;
     let [training, _] = run_data.parts();
     let whole = Trial { config: config.clone(), costs: budget(&config, device)?.networks };
     let frozen = frozen_model_y.as_ref();
@@ -205,8 +212,9 @@ impl ObjectiveTask for Measurement<'_> {
         let micro_batch = Some(config.train.micro_batch_size);
         let batches = Batches {
             set: self.training,
+            unlabelled: None,
             augment: &config.data.augment,
-            num_train_timesteps: schedule.num_train_timesteps(),
+            schedule,
             device: self.device,
         };
         let network = objective.start(objective.build(self.device)?);

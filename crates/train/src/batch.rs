@@ -7,7 +7,11 @@ use crate::{
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::{AugmentConfig, PreparedSet, augment::augment};
-use pig_diffusion::noise::{Draw, NoiseSource, Stream, keyed_rng, uniform};
+use pig_diffusion::{
+    level::Level,
+    noise::{Draw, NoiseSource, Stream, keyed_rng, standard_normal, uniform},
+    schedule::Schedule,
+};
 use std::ops::Range;
 
 /// One batch of pairs with everything that Algorithm 1's line 2 draws.
@@ -23,6 +27,8 @@ pub struct Batch {
     pub noise: NoiseSource,
     /// Positions of the samples in the whole training; they key other random draws, too.
     pub positions: Vec<u64>,
+    /// Which samples are images without masks. Their masks are the null condition, 0 at every pixel.
+    pub unlabelled: Vec<bool>,
 }
 
 impl Batch {
@@ -41,6 +47,7 @@ pub struct HostBatch {
     t: Vec<usize>,
     noise: NoiseSource,
     positions: Vec<u64>,
+    unlabelled: Vec<bool>,
 }
 
 impl HostBatch {
@@ -60,10 +67,12 @@ impl HostBatch {
 pub struct Batches<'a> {
     /// The pairs.
     pub set: &'a PreparedSet,
+    /// Images without masks, if the network learns from them.
+    pub unlabelled: Option<&'a PreparedSet>,
     /// Random changes applied alike to image and mask.
     pub augment: &'a AugmentConfig,
-    /// T.
-    pub num_train_timesteps: usize,
+    /// The noise schedule of training.
+    pub schedule: &'a Schedule,
     /// The device of the tensors.
     pub device: &'a Device,
 }
@@ -73,8 +82,17 @@ pub struct Batches<'a> {
 #[derive(Clone, Debug)]
 pub struct Draws {
     positions: Vec<u64>,
-    indices: Vec<usize>,
+    of: Vec<Drawn>,
     t: Vec<usize>,
+}
+
+/// A sample of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drawn {
+    /// The pair at this index.
+    Pair(usize),
+    /// The image without a mask at this index.
+    Image(usize),
 }
 
 impl Draws {
@@ -95,10 +113,22 @@ impl Batches<'_> {
     pub fn draws(&self, config: &TrainConfig, step: usize) -> Draws {
         let count = config.images_in_step();
         let positions: Vec<u64> = (step * count..(step + 1) * count).map(|p| p as u64).collect();
-        let in_batch = |batch: &[u64]| timesteps(config, self.num_train_timesteps, batch);
+        let in_batch = |batch: &[u64]| timesteps(config, self.schedule, batch);
         let t = positions.chunks(config.batch_size).flat_map(in_batch).collect();
-        let indices = shuffled_indices(config.seed, &positions, self.set.len());
-        Draws { positions, indices, t }
+        Draws { of: self.drawn(config, &positions), positions, t }
+    }
+
+    /// The pairs at `positions`, of which a random share gives way to images without masks. These have an endless, reshuffled sequence of
+    /// their own.
+    fn drawn(&self, config: &TrainConfig, positions: &[u64]) -> Vec<Drawn> {
+        let pairs = shuffled_indices(config.seed, positions, self.set.len()).into_iter().map(Drawn::Pair);
+        let Some(images) = self.unlabelled else { return pairs.collect() };
+        let images = shuffled_by(config.seed, Stream::TrainUnlabelledOrder, positions, images.len());
+        let gives_way = |&position: &u64| {
+            uniform(&mut keyed_rng(config.seed, position, Stream::TrainUnlabelled, 0)) < config.unlabelled_share
+        };
+        let chosen = positions.iter().zip(pairs).zip(images);
+        chosen.map(|((position, pair), image)| if gives_way(position) { Drawn::Image(image) } else { pair }).collect()
     }
 
     /// The samples `range` of a step.
@@ -122,7 +152,7 @@ impl Batches<'_> {
     ) -> Result<HostBatch> {
         let positions = draws.positions[range.clone()].to_vec();
         let t = draws.t[range.clone()].to_vec();
-        let batch = self.assemble(config.seed, &draws.indices[range], positions, t, true)?;
+        let batch = self.assemble(config.seed, &draws.of[range], positions, t, true)?;
         batch.noise.draw_ahead(ahead);
         Ok(batch)
     }
@@ -130,13 +160,14 @@ impl Batches<'_> {
     /// A batch on the device.
     pub fn sent(&self, batch: HostBatch) -> Batch {
         let ([height, width], channels, count) = (self.set.size, self.set.channels, batch.len());
-        let HostBatch { masks, images, t, noise, positions } = batch;
+        let HostBatch { masks, images, t, noise, positions, unlabelled } = batch;
         Batch {
             masks: Tensor::from_data(TensorData::new(masks, [count, height, width, 1]), self.device),
             images: Tensor::from_data(TensorData::new(images, [count, height, width, channels]), self.device),
             t,
             noise,
             positions,
+            unlabelled,
         }
     }
 
@@ -145,40 +176,54 @@ impl Batches<'_> {
     /// # Errors
     /// When the pairs cannot be read.
     pub fn fixed(&self, seed: u64, indices: &[usize], positions: Vec<u64>, t: Vec<usize>) -> Result<Batch> {
-        Ok(self.sent(self.assemble(seed, indices, positions, t, false)?))
+        let of: Vec<Drawn> = indices.iter().map(|&index| Drawn::Pair(index)).collect();
+        Ok(self.sent(self.assemble(seed, &of, positions, t, false)?))
     }
 
     fn assemble(
         &self,
         seed: u64,
-        indices: &[usize],
+        of: &[Drawn],
         positions: Vec<u64>,
         t: Vec<usize>,
         augmented: bool,
     ) -> Result<HostBatch> {
         let channels = self.set.channels;
         let (mut masks, mut images) = (Vec::new(), Vec::new());
-        for (&index, &position) in indices.iter().zip(&positions) {
-            let (mut mask, mut image) = (self.set.mask(index)?, self.set.image(index)?);
+        let unlabelled: Vec<bool> = of.iter().map(|of| matches!(of, Drawn::Image(_))).collect();
+        for (&of, &position) in of.iter().zip(&positions) {
+            let (set, index) = match (of, self.unlabelled) {
+                (Drawn::Image(index), Some(images)) => (images, index),
+                (Drawn::Pair(index) | Drawn::Image(index), _) => (self.set, index),
+            };
+            let (mut mask, mut image) = (set.mask(index)?, set.image(index)?);
             if augmented {
                 let size = self.set.slice_size();
                 augment(&mut image, &mut mask, size, channels, self.augment, [seed, position, 0]);
+            }
+            if matches!(of, Drawn::Image(_)) {
+                mask.fill(0.0);
             }
             masks.extend(mask);
             images.extend(image);
         }
         let noise = NoiseSource::new(seed, positions.clone(), self.device);
-        Ok(HostBatch { masks, images, t, noise, positions })
+        Ok(HostBatch { masks, images, t, noise, positions, unlabelled })
     }
 }
 
 /// The indices of the pairs at `positions` of the endless sequence of `count` pairs, which is reshuffled in every epoch.
 pub fn shuffled_indices(seed: u64, positions: &[u64], count: usize) -> Vec<usize> {
+    shuffled_by(seed, Stream::TrainOrder, positions, count)
+}
+
+/// The same for a sequence whose order is drawn from `stream`.
+fn shuffled_by(seed: u64, stream: Stream, positions: &[u64], count: usize) -> Vec<usize> {
     let mut epoch = (usize::MAX, Vec::new());
     let index = |&position: &u64| {
         let (number, offset) = (position as usize / count, position as usize % count);
         if epoch.0 != number {
-            epoch = (number, shuffled(seed, number, count));
+            epoch = (number, shuffled(seed, stream, number, count));
         }
         epoch.1[offset]
     };
@@ -186,8 +231,8 @@ pub fn shuffled_indices(seed: u64, positions: &[u64], count: usize) -> Vec<usize
 }
 
 /// The order of the pairs in epoch `number`, by the Fisher-Yates shuffle.
-fn shuffled(seed: u64, number: usize, count: usize) -> Vec<usize> {
-    let mut rng = keyed_rng(seed, number as u64, Stream::TrainOrder, 0);
+fn shuffled(seed: u64, stream: Stream, number: usize, count: usize) -> Vec<usize> {
+    let mut rng = keyed_rng(seed, number as u64, stream, 0);
     let mut order: Vec<usize> = (0..count).collect();
     for i in (1..count).rev() {
         order.swap(i, (uniform(&mut rng) * (i + 1) as f64) as usize);
@@ -195,12 +240,11 @@ fn shuffled(seed: u64, number: usize, count: usize) -> Vec<usize> {
     order
 }
 
-/// Timesteps uniform in 1..=T, or in mirrored pairs; in an odd batch the middle sample has no partner.
-fn timesteps(config: &TrainConfig, last: usize, positions: &[u64]) -> Vec<usize> {
-    let draw = |position: u64| {
-        let mut rng = keyed_rng(config.seed, position, Stream::TrainTime, 0);
-        1 + (uniform(&mut rng) * last as f64) as usize
-    };
+/// Timesteps uniform in 1..=T, or in mirrored pairs (in an odd batch the middle sample has no partner), or of log-normal noise levels.
+fn timesteps(config: &TrainConfig, schedule: &Schedule, positions: &[u64]) -> Vec<usize> {
+    let last = schedule.num_train_timesteps();
+    let rng = |position: u64| keyed_rng(config.seed, position, Stream::TrainTime, 0);
+    let draw = |position: u64| 1 + (uniform(&mut rng(position)) * last as f64) as usize;
     match config.timestep_sampling {
         TimestepSampling::Uniform => positions.iter().map(|&p| draw(p)).collect(),
         TimestepSampling::Antithetic => {
@@ -209,17 +253,56 @@ fn timesteps(config: &TrainConfig, last: usize, positions: &[u64]) -> Vec<usize>
             let mirrored = first.iter().map(|t| last + 1 - t);
             first.iter().copied().chain(mirrored).take(positions.len()).collect()
         }
+        TimestepSampling::LogNormal => {
+            // lambda = -ln(sigma) falls with the timestep.
+            let lambdas: Vec<f64> = (1..=last).map(|t| Level::at(schedule, t).lambda()).collect();
+            let draw = |&position: &u64| {
+                let normal = standard_normal(&mut rng(position), 1)[0];
+                nearest(&lambdas, -(config.log_normal_mean + config.log_normal_std * normal)) + 1
+            };
+            positions.iter().map(draw).collect()
+        }
+    }
+}
+
+/// The position of the value nearest to `wanted` in `falling` values.
+fn nearest(falling: &[f64], wanted: f64) -> usize {
+    let after = falling.partition_point(|&value| value > wanted);
+    match (after.checked_sub(1), falling.get(after)) {
+        (Some(before), Some(value)) if falling[before] - wanted > wanted - value => after,
+        (Some(before), _) => before,
+        (None, _) => 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pig_diffusion::schedule::ScheduleConfig;
+
+    fn schedule(num_train_timesteps: usize) -> Schedule {
+        Schedule::new(&ScheduleConfig { num_train_timesteps, ..ScheduleConfig::default() }).unwrap()
+    }
+
+    /// Mean and deviation of ln(sigma) are those asked for, up to the steps between timesteps. Standard errors: 1.2 / sqrt(8000) = 0.013 of
+    /// the mean, and 0.009 of the deviation.
+    #[test]
+    fn log_normal_timesteps_have_the_levels_that_were_asked_for() {
+        let config = TrainConfig { timestep_sampling: TimestepSampling::LogNormal, ..Default::default() };
+        let schedule = schedule(1024);
+        let t = timesteps(&config, &schedule, &(0..8000).collect::<Vec<_>>());
+        let logs: Vec<f64> = t.iter().map(|&t| -Level::at(&schedule, t).lambda()).collect();
+        let mean = logs.iter().sum::<f64>() / 8000.0;
+        let deviation = (logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / 8000.0).sqrt();
+        assert!((mean + 1.2).abs() < 0.06 && (deviation - 1.2).abs() < 0.06, "{mean} {deviation}");
+        assert_eq!([9.0, 2.9, 2.0, 1.4, -5.0].map(|wanted| nearest(&[3.0, 2.0, 1.0], wanted)), [0, 0, 1, 2, 2]);
+    }
 
     #[test]
     fn an_epoch_is_a_permutation_and_epochs_differ() {
-        let mut first = shuffled(1, 0, 50);
-        assert_ne!(first, shuffled(1, 1, 50));
+        let shuffled = |number| shuffled(1, Stream::TrainOrder, number, 50);
+        let mut first = shuffled(0);
+        assert_ne!(first, shuffled(1));
         first.sort_unstable();
         assert_eq!(first, (0..50).collect::<Vec<_>>());
     }
@@ -228,7 +311,7 @@ mod tests {
     fn antithetic_timesteps_mirror() {
         let config = TrainConfig { timestep_sampling: TimestepSampling::Antithetic, ..Default::default() };
         for batch in [6_usize, 7] {
-            let t = timesteps(&config, 1024, &(0..batch as u64).collect::<Vec<_>>());
+            let t = timesteps(&config, &schedule(1024), &(0..batch as u64).collect::<Vec<_>>());
             assert_eq!(t.len(), batch);
             let half = batch.div_ceil(2);
             assert!((0..batch - half).all(|i| t[i] + t[half + i] == 1025));
@@ -237,7 +320,7 @@ mod tests {
 
     #[test]
     fn uniform_timesteps_reach_both_ends() {
-        let t = timesteps(&TrainConfig::default(), 16, &(0..2000).collect::<Vec<_>>());
+        let t = timesteps(&TrainConfig::default(), &schedule(16), &(0..2000).collect::<Vec<_>>());
         assert_eq!((t.iter().min(), t.iter().max()), (Some(&1), Some(&16)));
         let mean = t.iter().sum::<usize>() as f64 / 2000.0;
         // Standard error: 4.61 / sqrt(2000) = 0.10.

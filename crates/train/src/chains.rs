@@ -6,13 +6,15 @@ use crate::{
     latents::{LatentCodec, host},
     role::Role,
     samples::Samples,
+    weak::WeakNetworks,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::resample::resize_image;
 use pig_diffusion::{
+    autoguidance::{Autoguided, Weak},
     condition_noise::NoisyCondition,
     denoiser::{Clipped, Denoiser},
-    guidance::Guided,
+    guidance::{Guided, Interval},
     guide::Guide,
     noise::{NoiseSource, Stream},
     schedule::Schedule,
@@ -37,6 +39,7 @@ pub struct Chains<'a> {
     pub(crate) timesteps: Timesteps,
     initial: Option<&'a InitialNoise>,
     recorder: Option<&'a Recorder>,
+    weak: Option<&'a WeakNetworks>,
     stop: Option<Arc<AtomicBool>>,
     device: &'a Device,
 }
@@ -46,7 +49,7 @@ impl<'a> Chains<'a> {
     pub(crate) fn new(config: &'a Config, device: &'a Device) -> Result<Self> {
         let (schedule, timesteps) = config.levels()?;
         let trained = Schedule::new(&config.schedule)?;
-        Ok(Self { config, schedule, trained, timesteps, initial: None, recorder: None, stop: None, device })
+        Ok(Self { config, schedule, trained, timesteps, initial: None, recorder: None, weak: None, stop: None, device })
     }
 
     /// The same chains, which start from the noise of `initial` if it has noise for them.
@@ -61,6 +64,14 @@ impl<'a> Chains<'a> {
     pub(crate) fn recorded_by(mut self, recorder: Option<&'a Recorder>) -> Self {
         self.recorder = recorder;
         self
+    }
+
+    /// The same chains, whose networks are moved away from worse versions of themselves.
+    pub(crate) fn away_from<'w>(self, weak: &'w WeakNetworks) -> Chains<'w>
+    where
+        'a: 'w,
+    {
+        Chains { weak: Some(weak), ..self }
     }
 
     /// The same chains, which end after the turn in which `stop` is set.
@@ -118,16 +129,41 @@ impl<'a> Chains<'a> {
         }
     }
 
-    /// The U-Net of `role` in the precision of sampling.
-    pub(crate) fn network<'n>(&self, unet: &'n UNet, role: Role) -> Network<'n> {
-        Network::new(unet, self.config.unet(role))
+    /// The U-Net of `role` in the precision of sampling, with autoguidance.
+    pub(crate) fn network<'n>(&'n self, unet: &'n UNet, role: Role) -> Autoguided<Network<'n>, Network<'n>> {
+        let network = Network::new(unet, self.config.unet(role))
             .with_precision(self.config.sample.precision)
-            .in_space(self.config.space(role))
+            .in_space(self.config.space(role));
+        self.autoguided(network, role)
+    }
+
+    /// The same network without its guide.
+    pub(crate) fn unconditional<'n>(&'n self, unet: &'n UNet, role: Role) -> Autoguided<Network<'n>, Network<'n>> {
+        let Autoguided { strong, weak } = self.network(unet, role);
+        let weak = weak.map(|weak| Weak { network: weak.network.without_guide(), ..weak });
+        Autoguided { strong: strong.without_guide(), weak }
+    }
+
+    /// `strong`, the network of `role`, with autoguidance if `sample.autoguidance` asks for it.
+    pub(crate) fn autoguided<'n, D>(&'n self, strong: D, role: Role) -> Autoguided<D, Network<'n>> {
+        let network = self.weak.and_then(|weak| weak.network(role));
+        let weak = network.map(|network| Weak {
+            network: network.with_precision(self.config.sample.precision),
+            scale: self.config.sample.autoguidance.scale,
+            interval: self.interval(),
+        });
+        Autoguided { strong, weak }
+    }
+
+    /// The noise levels at which guidance acts.
+    fn interval(&self) -> Interval {
+        let levels = self.config.sample.guidance_interval;
+        levels.map_or_else(Interval::default, |levels| Interval::of(&self.schedule, levels))
     }
 
     /// `denoiser` with classifier-free guidance of scale `sample.guidance_scale`, and [`clipped`](Self::clipped).
     pub(crate) fn guided<'n>(&self, denoiser: impl Denoiser + 'n) -> Box<dyn Denoiser + 'n> {
-        self.clipped(Guided { denoiser, scale: self.config.sample.guidance_scale })
+        self.clipped(Guided { denoiser, scale: self.config.sample.guidance_scale, interval: self.interval() })
     }
 
     /// `denoiser`, with its estimates clipped to [-1, 1] if `sample.clip_sample` is set.

@@ -122,12 +122,21 @@ impl Checkpoint {
 pub struct Store {
     folder: PathBuf,
     network: &'static str,
+    /// Steps whose checkpoints are never removed.
+    keep: Vec<usize>,
 }
 
 impl Store {
     /// The checkpoints of `network` below the run directory.
     pub fn new(run: &Path, network: &'static str) -> Self {
-        Self { folder: run.join("checkpoints").join(network), network }
+        Self { folder: run.join("checkpoints").join(network), network, keep: Vec::new() }
+    }
+
+    /// The same store, which never removes the checkpoints of these steps.
+    #[must_use]
+    pub fn keeping(mut self, steps: &[usize]) -> Self {
+        self.keep = steps.to_vec();
+        self
     }
 
     /// Writes a checkpoint, points `last` (and `best` if `is_best`) to it, and removes old checkpoints.
@@ -227,11 +236,13 @@ impl Store {
         self.prune()
     }
 
-    /// Removes old checkpoints. Those that `last` and `best` point to stay, and so does the last but one, in case the last is damaged.
+    /// Removes old checkpoints. Those that `last` and `best` point to stay, and so does the last but one, in case the last is damaged; and
+    /// those that are kept for good.
     fn prune(&self) -> Result<()> {
         let mut folders = self.folders();
         let keep = [self.pointed(LAST)?, self.pointed(BEST)?];
         folders.truncate(folders.len().saturating_sub(2));
+        folders.retain(|folder| !name(folder).and_then(step_of).is_some_and(|step| self.keep.contains(&step)));
         for folder in folders.iter().filter(|folder| !keep.contains(&Some((*folder).clone()))) {
             std::fs::remove_dir_all(folder).map_err(Error::io(folder, "remove"))?;
         }
@@ -300,6 +311,23 @@ impl Store {
     /// The newest averaged weights with their state and hash, and their file.
     pub fn load_ema(&self) -> Result<(State, StateDict, PathBuf)> {
         self.ema_of(&self.last()?.0)
+    }
+
+    /// The averaged weights at `step`, with their state and their file.
+    ///
+    /// # Errors
+    /// When there is no checkpoint of this step.
+    pub fn load_ema_at(&self, step: usize) -> Result<(State, StateDict, PathBuf)> {
+        let folder = self.folder.join(name_of(step));
+        if folder.is_dir() {
+            return self.ema_of(&folder);
+        }
+        let names: Vec<String> = self.folders().iter().filter_map(|path| Some(name(path)?.to_owned())).collect();
+        let reason = format!(
+            "there is none of step {step}; there are {}; train.keep_checkpoints keeps those of chosen steps",
+            names.join(", ")
+        );
+        Err(Error::NoCheckpoint { path: self.folder.clone(), network: self.network, reason: Some(reason) })
     }
 
     /// The averaged weights with the lowest validation loss, or the newest ones if there was no validation.

@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod arrays;
+pub mod autoguided;
 pub mod batch;
 pub mod build;
 pub mod chains;
@@ -20,6 +21,7 @@ pub mod gradient;
 pub mod imported;
 pub mod init;
 pub mod latents;
+pub mod legs;
 pub mod load;
 pub mod loaded;
 pub mod logged;
@@ -43,6 +45,8 @@ pub mod sets;
 pub mod stop;
 pub mod trainer;
 pub mod training;
+pub mod unlabelled;
+pub mod weak;
 pub mod workers;
 
 pub use config::Config;

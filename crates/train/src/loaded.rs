@@ -2,6 +2,7 @@
 
 use crate::{
     Config, Error, Result,
+    autoguided::with_weak,
     config::Layers,
     latents::LatentSpace,
     methods,
@@ -37,7 +38,7 @@ impl LoadedRun {
         let run = RunDir::open_verified(path)?;
         let trained = run.config()?;
         let config = sample_settings(&trained, sets)?;
-        let loaded = methods::load(path, &config, device)?;
+        let loaded = with_weak(methods::load(path, &config, device)?, path, &config, device)?;
         Self::of(run, config, loaded)
     }
 

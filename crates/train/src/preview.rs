@@ -54,11 +54,17 @@ impl<'a> Previews<'a> {
         self.path(role, step).is_file()
     }
 
-    /// Writes `previews/NETWORK-step-N.png` and `curves.svg`, unless the user asks to stop: a training that goes on makes up for it.
-    pub fn write(&self, role: Role, step: usize, networks: &dyn Networks) -> Result<()> {
+    /// Writes `previews/NETWORK-step-N.png` and `curves.svg`, unless the user asks to stop: a training that goes on makes up for it. Of
+    /// `others`, each with words that say what they are, samples of the same seeds follow.
+    pub fn write(
+        &self,
+        role: Role,
+        step: usize,
+        networks: &dyn Networks,
+        others: &[(&str, Box<dyn Networks>)],
+    ) -> Result<()> {
         let ids: Vec<u64> = (0..PAIRS as u64).collect();
         let stop = Stop::new(self.observer);
-        let sampler = Sampler::new(&self.config, networks, self.device)?.until(&stop);
         let needs_masks = networks.needs_masks();
         if needs_masks && self.real.is_empty() {
             return Ok(());
@@ -67,15 +73,19 @@ impl<'a> Previews<'a> {
         let masks: Vec<Vec<f32>> = masks.collect::<std::result::Result<_, _>>()?;
         let masks: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
         let given = if needs_masks { Given::Masks(&masks) } else { Given::Nothing };
-        let samples = sampler.sample(given, &ids, &mut |_| stop.ask())?;
-        if stop.is_set() {
-            return Ok(());
-        }
         let title = if needs_masks { "generated for the masks above" } else { "generated" };
-        let sections = [
-            Section { title: "real (held out)".to_owned(), pairs: real_pictures(self.real, PAIRS)? },
-            Section { title: title.to_owned(), pairs: generated_pictures(&samples, &ids, &self.config)? },
-        ];
+        let mut sections =
+            vec![Section { title: "real (held out)".to_owned(), pairs: real_pictures(self.real, PAIRS)? }];
+        let all = std::iter::once((None, networks)).chain(others.iter().map(|(words, it)| (Some(words), it.as_ref())));
+        for (words, networks) in all {
+            let sampler = Sampler::new(&self.config, networks, self.device)?.until(&stop);
+            let samples = sampler.sample(given, &ids, &mut |_| stop.ask())?;
+            if stop.is_set() {
+                return Ok(());
+            }
+            let title = words.map_or(title.to_owned(), |words| format!("{title}, {words}"));
+            sections.push(Section { title, pairs: generated_pictures(&samples, &ids, &self.config)? });
+        }
         let path = self.path(role, step);
         let folder = path.parent().unwrap_or(self.run);
         std::fs::create_dir_all(folder).map_err(crate::Error::io(folder, "create"))?;

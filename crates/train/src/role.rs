@@ -70,6 +70,7 @@ struct Description {
     steps: fn(&TrainConfig) -> Option<usize>,
     channels: fn(usize) -> [usize; 2],
     is_on_image_grid: bool,
+    takes_unlabelled: bool,
     teacher: Option<Teacher>,
 }
 
@@ -80,6 +81,7 @@ const GUIDER: Description = Description {
     steps: |train| train.model_x_steps,
     channels: |image| [1 + image, 1],
     is_on_image_grid: true,
+    takes_unlabelled: false,
     teacher: Some(Teacher { role: Role::Autoencoder, words: "the guider's frozen autoencoder" }),
 };
 /// A U-Net that predicts an image from its noisy version and a mask.
@@ -90,6 +92,7 @@ const IMAGE_FOR_MASK: Description = Description {
     steps: |_| None,
     channels: |image| [1 + image, image],
     is_on_image_grid: false,
+    takes_unlabelled: true,
     teacher: None,
 };
 const CONDITIONAL: Description = Description {
@@ -98,8 +101,13 @@ const CONDITIONAL: Description = Description {
     teacher: Some(Teacher { role: Role::ModelX, words: "model_y's frozen model_x" }),
     ..IMAGE_FOR_MASK
 };
-const JOINT: Description =
-    Description { name: "joint", section: Section::ModelX, channels: |image| [1 + image, 1 + image], ..IMAGE_FOR_MASK };
+const JOINT: Description = Description {
+    name: "joint",
+    section: Section::ModelX,
+    channels: |image| [1 + image, 1 + image],
+    takes_unlabelled: false,
+    ..IMAGE_FOR_MASK
+};
 const UNCONDITIONAL: Description = Description {
     name: "unconditional",
     steps: |train| train.base_steps,
@@ -111,6 +119,7 @@ const CONTROL: Description = Description {
     name: "control",
     kind: NetworkKind::ControlNet,
     channels: |image| [image, image],
+    takes_unlabelled: false,
     teacher: Some(Teacher { role: Role::Unconditional, words: "the control's frozen base" }),
     ..IMAGE_FOR_MASK
 };
@@ -171,6 +180,12 @@ impl Role {
     /// Whether the network works on latents if images are decoded from latents. The other networks always work on pixels.
     pub(crate) fn is_on_image_grid(self) -> bool {
         self.description().is_on_image_grid
+    }
+
+    /// Whether the network learns from images without masks, with the null condition if it has a condition. A control learns from pairs
+    /// alone; its base does not.
+    pub fn takes_unlabelled(self) -> bool {
+        self.description().takes_unlabelled
     }
 
     /// The network that this one may learn from. Whether it does can depend on the configuration.

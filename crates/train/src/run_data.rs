@@ -60,6 +60,11 @@ impl Found {
         Ok(Self { dataset, splits })
     }
 
+    /// All pairs of the folder, and their split.
+    pub fn dataset(&self) -> (&Dataset, &Splits) {
+        (&self.dataset, &self.splits)
+    }
+
     /// How many pairs are read for a training: those that train and those that validate.
     pub fn pairs(&self) -> usize {
         self.splits.training.len() + self.splits.validation.len()
@@ -161,6 +166,8 @@ impl RunData {
             device: format!("{device:?}"),
             threads: rayon::current_num_threads(),
             added: None,
+            unlabelled: None,
+            legs: Vec::new(),
             preparation_sha256: None,
             splits_file_sha256: None,
         }

@@ -5,6 +5,7 @@ use pig_data::{Preparation, Splits};
 use pig_files::sha256;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -50,12 +51,38 @@ pub struct Provenance {
     /// Number of generated training pairs, beside or instead of real ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<usize>,
+    /// Images without masks beside the pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<UnlabelledImages>,
+    /// Further trainings of the finished run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<Leg>,
     /// SHA-256 of preparation.json; none in runs of versions that did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation_sha256: Option<String>,
     /// SHA-256 of splits.json as a file, whose lists have a hash of their own; none in runs of versions that did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub splits_file_sha256: Option<String>,
+}
+
+/// The images without masks of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlabelledImages {
+    /// Their number.
+    pub images: usize,
+    /// SHA-256 of the prepared images: shape, ids, groups and values.
+    pub sha256: String,
+}
+
+/// A further training of a finished run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg {
+    /// When it was asked for, UTC.
+    pub started: String,
+    /// The steps of each network before it.
+    pub from: BTreeMap<String, usize>,
+    /// SHA-256 of the configuration before it.
+    pub config_sha256: String,
 }
 
 /// Name and version of this program.
@@ -164,8 +191,13 @@ impl RunDir {
     /// When provenance.json cannot be read, or another file has another hash than it says.
     pub fn verify(&self) -> Result<()> {
         let provenance = self.provenance()?;
+        // A further training changes provenance.json first. Until it has changed the configuration, too, the run is as it was before.
+        let config = match provenance.legs.last() {
+            Some(leg) if self.config_sha256()? == leg.config_sha256 => leg.config_sha256.clone(),
+            Some(_) | None => provenance.config_sha256,
+        };
         let files = [
-            (CONFIG, Some(provenance.config_sha256)),
+            (CONFIG, Some(config)),
             (PREPARATION, provenance.preparation_sha256),
             (SPLITS, provenance.splits_file_sha256),
         ];
@@ -181,6 +213,11 @@ impl RunDir {
             }
         }
         Ok(())
+    }
+
+    /// SHA-256 of the configuration's file.
+    pub(crate) fn config_sha256(&self) -> Result<String> {
+        hash_of(&self.path.join(CONFIG))
     }
 
     /// Keeps other processes from training this run until the returned file is dropped.
@@ -221,6 +258,11 @@ impl RunDir {
     /// The origin of the run.
     pub fn provenance(&self) -> Result<Provenance> {
         self.read_json(PROVENANCE)
+    }
+
+    /// Writes the origin of the run again.
+    pub(crate) fn replace_provenance(&self, provenance: &Provenance) -> Result<()> {
+        Ok(pig_files::write_json(&self.path.join(PROVENANCE), provenance)?)
     }
 
     fn read_json<T: DeserializeOwned>(&self, file: &str) -> Result<T> {
@@ -265,10 +307,36 @@ pub fn config_sha256(config: &str) -> String {
 /// The file that says where this machine keeps the run's data. It is not part of the description of the run.
 pub const DATA_PATH: &str = "data-path.txt";
 
+/// The same for images without masks.
+const UNLABELLED_PATH: &str = "unlabelled-path.txt";
+
 /// Records where this machine keeps the data of a run.
 pub fn remember_data(run: &RunDir, data: &Path) -> Result<()> {
-    let absolute = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
-    Ok(pig_files::write(&run.path().join(DATA_PATH), absolute.to_string_lossy().as_bytes())?)
+    remember(run, DATA_PATH, data)
+}
+
+/// Records where this machine keeps the images without masks of a run.
+pub fn remember_unlabelled(run: &RunDir, images: &Path) -> Result<()> {
+    remember(run, UNLABELLED_PATH, images)
+}
+
+fn remember(run: &RunDir, file: &str, folder: &Path) -> Result<()> {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    Ok(pig_files::write(&run.path().join(file), absolute.to_string_lossy().as_bytes())?)
+}
+
+/// The folder of a run's images without masks on this machine.
+///
+/// # Errors
+/// When the run does not say where it is, or it is not there any more.
+pub fn remembered_unlabelled(run: &RunDir) -> Result<PathBuf> {
+    let path = run.path().join(UNLABELLED_PATH);
+    let problem = match pig_files::read_to_string(&path).map(PathBuf::from) {
+        Ok(folder) if folder.is_dir() => return Ok(folder),
+        Ok(folder) => format!("the images without masks are not at \"{}\" any more", folder.display()),
+        Err(error) => format!("the run does not say where its images without masks were ({error})"),
+    };
+    Err(Error::BadFile { path, problem, advice: "give their folder with --unlabelled DIR" })
 }
 
 /// The data folder of a run on this machine.

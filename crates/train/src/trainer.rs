@@ -7,6 +7,7 @@ use crate::{
     gradient::{Ahead, add_gradient, workers_of},
     init::begun,
     latents::Reconstruction,
+    legs::start_of,
     meter::{Meter, mean},
     methods::objective::{Context, Objective},
     metrics_log::{Line, MetricsLog, Validation},
@@ -20,7 +21,7 @@ use burn::{
 };
 use pig_data::PreparedSet;
 use pig_nn::parameters;
-use pig_optim::{OptimConfig, Updates};
+use pig_optim::{LearningRate, OptimConfig, Updates};
 use std::path::Path;
 
 /// The first position of validation samples, so far from those of training that their noise is different.
@@ -37,6 +38,12 @@ pub struct Trainer<'a, O: Objective> {
     observer: &'a dyn Observer,
     run: &'a Path,
     store: Store,
+    /// The step at which the present leg of the training began.
+    leg: usize,
+    /// What the network was before its first step, if it did not begin with random weights.
+    before: Option<O::Network>,
+    /// The validation losses of this leg since it began, as far as it was not interrupted.
+    validated: Vec<f64>,
     /// Always `Some`, except while an optimiser step changes its values in place.
     network: Option<O::Network>,
     optimizer: Updates,
@@ -45,25 +52,43 @@ pub struct Trainer<'a, O: Objective> {
     ahead: Ahead,
 }
 
-/// Called with the step and the averaged network, every `train.preview_every` steps and at the last step.
-pub type Preview<'a, M> = dyn FnMut(usize, &M) -> Result<()> + 'a;
+/// What a preview shows of a network.
+#[derive(Debug)]
+pub struct Shown<'a, M> {
+    /// With averaged weights, which sampling uses.
+    pub averaged: &'a M,
+    /// With the weights of the last step, in the first previews.
+    pub raw: Option<&'a M>,
+    /// Before the training, in the first preview, if it did not begin with random weights.
+    pub before: Option<&'a M>,
+}
+
+/// Called with the step and the network, every `train.preview_every` steps and at the last step.
+pub type Preview<'a, M> = dyn FnMut(usize, Shown<'_, M>) -> Result<()> + 'a;
+
+/// Previews that show the weights of the last step beside averaged ones.
+pub const PREVIEWS_WITH_RAW: usize = 2;
+
+/// Validation losses after which a training that only gets worse is told.
+const RISES: usize = 3;
 
 impl<'a, O: Objective> Trainer<'a, O> {
-    /// A network with its initial weights or, on `resume`, with the state of its last checkpoint.
+    /// A network with its initial weights or, on `resume`, with the state of its last checkpoint. `starts` are the steps at which the legs
+    /// of its training begin.
     pub fn new(
         objective: &'a O,
         sets: Sets<'a>,
         device: &'a Device,
         run: &'a Path,
         observer: &'a dyn Observer,
-        resume: bool,
+        (resume, starts): (bool, &[usize]),
     ) -> Result<Self> {
         let config = objective.context().config;
         let optim = config.train.optim();
         let role = objective.role();
-        let store = Store::new(run, role.name());
+        let store = Store::new(run, role.name()).keeping(&config.train.keep_checkpoints);
         let network = objective.build(device)?;
-        let (network, optimizer, mut state) = if resume {
+        let (network, optimizer, mut state, mut before) = if resume {
             let checkpoint = store.load_last()?;
             let network = parameters::import(network, &checkpoint.model)
                 .map_err(|source| Error::Architecture { path: run.to_owned(), source })?;
@@ -74,21 +99,45 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 advice: "resume with the configuration that the run was started with",
             })?;
             note(observer, format!("{}: continues from step {}", role.name(), checkpoint.state.step));
-            (network, optimizer, checkpoint.state)
+            (network, optimizer, checkpoint.state, None)
         } else {
             let network = begun(objective.start(network), config, role, observer)?;
+            let before = config.train.init.is_some().then(|| network.clone());
             let optimizer = Updates::new(&optim, &network, device);
             let mut state = State::new(role.name());
             state.kept_timesteps = objective.kept_timesteps();
             state.micro_batch_size = Some(config.train.micro_batch_size);
-            (network, optimizer, state)
+            (network, optimizer, state, before)
         };
-        bind(&mut state, objective)?;
+        let leg = start_of(starts, state.step);
+        let begins_leg = leg > 0 && state.step == leg && leg < config.steps(role);
+        if begins_leg {
+            state.learning_rate = LearningRate::new();
+            before = Some(averaged(&network, &optimizer, run)?);
+        }
+        bind(&mut state, objective, begins_leg)?;
         let step = (config.train.images_in_step(), config.train.batch_size);
         let workers = workers_of(step, state.micro_batch_size, &optimizer);
         let network = Some(network.train());
         let ahead = Ahead::default();
-        Ok(Self { objective, optim, sets, device, observer, run, store, network, optimizer, state, workers, ahead })
+        let validated = Vec::new();
+        Ok(Self {
+            objective,
+            optim,
+            sets,
+            device,
+            observer,
+            run,
+            store,
+            leg,
+            before,
+            validated,
+            network,
+            optimizer,
+            state,
+            workers,
+            ahead,
+        })
     }
 
     /// Optimiser steps done.
@@ -106,7 +155,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let due = |step: usize, every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
         if self.state.step > 0 {
             self.store.tidy(&self.state)?;
-            if due(self.state.step, train.preview_every) {
+            if due(self.state.step, train.preview_every) && self.state.step > self.leg {
                 // A training that was killed after this checkpoint has no preview of it; one that is there is kept.
                 self.show(preview)?;
             }
@@ -133,6 +182,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             if due(step, train.validate_every) && !self.sets.validation.is_empty() {
                 let (validation, reconstruction) = self.validate()?;
                 line.reconstruction = reconstruction;
+                self.heed(validation.mean);
                 let mean = validation.mean as f32;
                 is_best = self.state.best.is_none_or(|(_, best)| mean < best);
                 if is_best {
@@ -144,7 +194,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 log.write(&line)?;
             }
             self.observer.event(Event::Progress { done: step, message: meter.message(loss, &line) });
-            if step == steps || due(step, train.checkpoint_every) || is_best {
+            if step == steps || due(step, train.checkpoint_every) || is_best || train.keep_checkpoints.contains(&step) {
                 self.checkpoint(&log, is_best)?;
             }
             if due(step, train.preview_every) {
@@ -157,18 +207,37 @@ impl<'a, O: Objective> Trainer<'a, O> {
 
     /// Shows a preview, after the checkpoint: one that cannot be drawn or written must not cost the training.
     fn show(&self, preview: &mut Preview<'_, O::Network>) -> Result<()> {
-        let step = self.state.step;
-        if let Err(error) = preview(step, &self.averaged()?) {
+        let (step, every) = (self.state.step, self.objective.context().config.train.preview_every);
+        let averaged = self.averaged()?;
+        let shown = (step - self.leg).div_ceil(every.max(1));
+        let raw = (shown <= PREVIEWS_WITH_RAW).then(|| self.network().valid());
+        let shown =
+            Shown { averaged: &averaged, raw: raw.as_ref(), before: self.before.as_ref().filter(|_| shown == 1) };
+        if let Err(error) = preview(step, shown) {
             warn(self.observer, format!("no preview at step {step}: {error}"));
         }
         Ok(())
+    }
+
+    /// Warns of a training that has got worse from its beginning on.
+    fn heed(&mut self, validation: f64) {
+        self.validated.push(validation);
+        if self.validated.len() == RISES && self.validated.is_sorted_by(|a, b| a < b) {
+            let (name, losses) = (self.objective.role().name(), &self.validated);
+            let losses: Vec<String> = losses.iter().map(|loss| format!("{loss:.5}")).collect();
+            let advice = "try a smaller train.learning_rate, or look whether training and validating images are alike";
+            let text =
+                format!("{name}: the validation loss has risen from the start ({}); {advice}", losses.join(", "));
+            warn(self.observer, text);
+        }
     }
 
     /// Makes one optimiser step. Returns the loss, the learning rate and the gradient's norm.
     fn train_step(&mut self, steps: usize) -> Result<(f32, f64, f64)> {
         let (config, step) = (self.objective.context().config, self.state.step);
         let train = &config.train;
-        let batches = self.batches(self.sets.training);
+        let unlabelled = self.sets.unlabelled.filter(|_| self.objective.role().takes_unlabelled());
+        let batches = self.batches(self.sets.training, unlabelled);
         let micro_batch = self.state.micro_batch_size;
         let network = self.network.as_ref().expect(NETWORK_IS_THERE);
         let (workers, updates, ahead) = (&self.workers, &mut self.optimizer, &mut self.ahead);
@@ -177,7 +246,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             return Err(Error::Diverged { network: self.objective.role().name(), step, loss });
         }
         let norm = self.optimizer.clip(train.clip_grad_norm);
-        let rate = self.state.learning_rate.at(&self.optim, step, steps);
+        let rate = self.state.learning_rate.at(&self.optim, step - self.leg, steps - self.leg);
         self.network = self.network.take().map(|network| self.optimizer.step(network, rate, step));
         let images = train.images_in_step();
         let epoch = |step: usize| step * images / self.sets.training.len().max(1);
@@ -190,13 +259,14 @@ impl<'a, O: Objective> Trainer<'a, O> {
         self.network.as_ref().expect(NETWORK_IS_THERE)
     }
 
-    fn batches(&self, set: &'a PreparedSet) -> Batches<'a> {
+    fn batches(&self, set: &'a PreparedSet, unlabelled: Option<&'a PreparedSet>) -> Batches<'a> {
         let objective: &'a O = self.objective;
         let context = objective.context();
         Batches {
             set,
+            unlabelled,
             augment: &context.config.data.augment,
-            num_train_timesteps: context.schedule.num_train_timesteps(),
+            schedule: context.schedule,
             device: self.device,
         }
     }
@@ -225,7 +295,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
     fn validation_loss(&self, network: &O::Network, quarter: usize) -> Result<(f64, Option<Reconstruction>)> {
         let Context { config, schedule, .. } = self.objective.context();
         let (set, last) = (self.sets.validation, schedule.num_train_timesteps());
-        let (objective, batches) = (self.objective, self.batches(set));
+        let (objective, batches) = (self.objective, self.batches(set, None));
         let count = set.len().min(config.train.validation_samples).max(1);
         let parts = parts(count, config.train.batch_size);
         let of_part = |index: usize| -> Result<_> {
@@ -267,11 +337,11 @@ fn spread(quarter: usize, i: usize, count: usize, last: usize) -> usize {
     from + (i * (to - from + 1) / count).min(to - from)
 }
 
-/// Records which frozen network this network learns from. On resume it must be the same.
-fn bind(state: &mut State, objective: &impl Objective) -> Result<()> {
+/// Records which frozen network this network learns from. On resume it must be the same, unless a further training begins.
+fn bind(state: &mut State, objective: &impl Objective, begins_leg: bool) -> Result<()> {
     let Some(sha256) = objective.frozen_sha256() else { return Ok(()) };
     match &state.frozen_sha256 {
-        Some(recorded) if recorded != sha256 => Err(Error::Mismatch {
+        Some(recorded) if recorded != sha256 && !begins_leg => Err(Error::Mismatch {
             what: objective.role().teacher_words(),
             found: sha256.to_owned(),
             expected: recorded.clone(),

@@ -5,6 +5,7 @@ use crate::{
     checkpoint::Store,
     imported::frozen::{self, FrozenModelY},
     init::check_split,
+    legs,
     logged::Logged,
     memory,
     methods::{
@@ -17,18 +18,30 @@ use crate::{
     preview::Previews,
     role::Role,
     run_data::{Found, RunData},
-    run_dir::{RunDir, remember_data},
+    run_dir::{Provenance, RunDir, UnlabelledImages, remember_data, remember_unlabelled},
     sets::Sets,
     trainer::Trainer,
+    unlabelled::{self, Folders},
 };
 use burn::tensor::Device;
-use pig_data::Splits;
+use pig_data::{PreparedSet, Splits};
 use pig_diffusion::schedule::Schedule;
 use std::path::Path;
 
-/// Starts a new run. Returns whether it finished.
+/// Starts a new run on pairs. Returns whether it finished.
 pub fn train(config: &Config, data: &Path, out: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
-    start(config, data, None, out, device, observer)
+    start(config, Folders::pairs(data), None, out, device, observer)
+}
+
+/// Starts a new run on pairs and images without masks.
+pub fn train_with(
+    config: &Config,
+    folders: Folders<'_>,
+    out: &Path,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    start(config, folders, None, out, device, observer)
 }
 
 /// Starts a new run with the split `splits`, such as that of a fold. The test set is not read.
@@ -40,30 +53,37 @@ pub fn train_on(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    start(config, data, Some(splits), out, device, observer)
+    start(config, Folders::pairs(data), Some(splits), out, device, observer)
 }
 
 fn start(
     config: &Config,
-    data: &Path,
+    folders: Folders<'_>,
     splits: Option<&Splits>,
     out: &Path,
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
     RunDir::check_new(out)?;
-    let Ready { config, frozen_model_y, run_data } = ready(config, data, splits, device, observer)?;
+    let Ready { config, frozen_model_y, run_data, unlabelled } = ready(config, folders, splits, device, observer)?;
     let config = &config;
     check_split(config, &run_data.splits, observer)?;
     let text = config.to_toml();
-    let provenance = run_data.provenance(&text, run_data.set.sha256()?, device);
+    let described = |set: &PreparedSet| Ok::<_, Error>(UnlabelledImages { images: set.len(), sha256: set.sha256()? });
+    let provenance = Provenance {
+        unlabelled: unlabelled.as_ref().map(described).transpose()?,
+        ..run_data.provenance(&text, run_data.set.sha256()?, device)
+    };
     let run = RunDir::create(out, &text, &run_data.splits, &run_data.preparation, &provenance)?;
     let _lock = run.lock()?;
-    remember_data(&run, data)?;
+    remember_data(&run, folders.data)?;
+    if let Some(images) = folders.unlabelled {
+        remember_unlabelled(&run, images)?;
+    }
     if let Some(model) = frozen_model_y {
         model.install(run.path())?;
     }
-    train_networks(&run, config, &run_data, device, observer)
+    train_networks(&run, config, (&run_data, unlabelled.as_ref()), device, observer)
 }
 
 /// What a new training begins with.
@@ -75,6 +95,8 @@ pub struct Ready {
     pub frozen_model_y: Option<FrozenModelY>,
     /// The pairs.
     pub run_data: RunData,
+    /// Images without masks, if there are any.
+    pub unlabelled: Option<PreparedSet>,
 }
 
 /// Checks the configuration and the machine before any pictures are read, adopts the settings of a frozen model_y, and prepares the pairs.
@@ -83,23 +105,41 @@ pub struct Ready {
 /// When settings cannot be used, the machine has too little memory for them, or the data cannot be used.
 pub fn ready(
     config: &Config,
-    data: &Path,
+    folders: Folders<'_>,
     splits: Option<&Splits>,
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Ready> {
     let (mut config, frozen_model_y) = frozen::resolve(config)?;
-    let found = Found::new(data, &config, splits, observer)?;
+    let found = Found::new(folders.data, &config, splits, observer)?;
     memory::check(&config, found.pairs(), observer.cache().is_some(), device)?;
+    let images = unlabelled::find(&config, folders, found.dataset(), observer)?;
     let run_data = found.load(&config.data, observer)?;
     // The run stores what the data decided.
     config.data.channels = run_data.preparation.config.channels;
     run_data.check_training()?;
-    Ok(Ready { config, frozen_model_y, run_data })
+    let unlabelled = unlabelled::load(images, &run_data, observer)?;
+    Ok(Ready { config, frozen_model_y, run_data, unlabelled })
+}
+
+/// What a run is continued with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resume<'a> {
+    /// The folder of pairs; the one that the run was started with if it is `None`.
+    pub data: Option<&'a Path>,
+    /// The folder of images without masks; likewise.
+    pub unlabelled: Option<&'a Path>,
+    /// `train.steps` of a finished run that is to be trained longer.
+    pub steps: Option<usize>,
 }
 
 /// Continues a run. Without `data`, the data folder is the one that the run was started with.
 pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+    resume_with(run, Resume { data, ..Resume::default() }, device, observer)
+}
+
+/// Continues a run, or trains a finished one longer.
+pub fn resume_with(run: &Path, with: Resume<'_>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     let run = RunDir::open(run)?;
     run.verify()?;
     let config = run.config()?;
@@ -112,28 +152,36 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
             reason: None,
         });
     }
-    continued(&run, data, device, observer)
+    continued(&run, with, device, observer)
 }
 
 /// Continues a run from its present state, even before its first checkpoint.
 pub fn go_on(run: &RunDir, data: &Path, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     run.verify()?;
-    continued(run, Some(data), device, observer)
+    continued(run, Resume { data: Some(data), ..Resume::default() }, device, observer)
 }
 
-fn continued(run: &RunDir, data: Option<&Path>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
-    let config = run.config()?;
+fn continued(run: &RunDir, with: Resume<'_>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     let _lock = run.lock()?;
-    let run_data = RunData::found(data, run, observer)?;
+    let config = run.config()?;
+    let run_data = RunData::found(with.data, run, observer)?;
     run_data.check_unchanged(run)?;
-    train_networks(run, &config, &run_data, device, observer)
+    let unlabelled = unlabelled::of_run(&config, run, (with.data, with.unlabelled), &run_data, observer)?;
+    let config = match with.steps {
+        Some(steps) => {
+            note(observer, legs::begin(run, steps)?);
+            run.config()?
+        }
+        None => config,
+    };
+    train_networks(run, &config, (&run_data, unlabelled.as_ref()), device, observer)
 }
 
 /// Trains every network of the method that is not finished yet.
 fn train_networks(
     run: &RunDir,
     config: &Config,
-    run_data: &RunData,
+    (run_data, unlabelled): (&RunData, Option<&PreparedSet>),
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
@@ -141,7 +189,7 @@ fn train_networks(
     let observer: &dyn Observer = &log;
     warn_of_precision(observer, "train.precision", config.train.precision, device);
     let [training, validation] = run_data.parts();
-    let sets = Sets { training: &training, validation: &validation };
+    let sets = Sets { training: &training, unlabelled, validation: &validation };
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let mut teachers = Teachers::default();
     if config.is_frozen(Role::ModelY) {
@@ -149,7 +197,7 @@ fn train_networks(
     }
     for role in config.trained_roles() {
         let context = Context { config, schedule: &schedule, timesteps: &timesteps, teachers: &teachers };
-        let outcome = with_objective(role, context, Training { run: run.path(), sets, device, observer })?;
+        let outcome = with_objective(role, context, Training { run, sets, device, observer })?;
         model_card::write(run, config)?;
         if outcome == Outcome::Interrupted {
             note(observer, format!("stopped; continue with: pig train --resume {}", run.path().display()));
@@ -165,7 +213,7 @@ fn train_networks(
 
 /// The training of one network of a run, from its present state to its end.
 struct Training<'a> {
-    run: &'a Path,
+    run: &'a RunDir,
     sets: Sets<'a>,
     device: &'a Device,
     observer: &'a dyn Observer,
@@ -175,14 +223,24 @@ impl ObjectiveTask for Training<'_> {
     type Output = Result<Outcome>;
 
     fn run<O: Objective>(self, objective: &O) -> Result<Outcome> {
-        let Self { run, sets, device, observer } = self;
-        let (config, role) = (objective.context().config, objective.role());
+        let Self { run: run_dir, sets, device, observer } = self;
+        let (config, role, run) = (objective.context().config, objective.role(), run_dir.path());
         let resume = Store::new(run, role.name()).exists()?;
-        let trainer = Trainer::new(objective, sets, device, run, observer, resume)?;
+        let starts = legs::starts(run_dir, role.name())?;
+        let trainer = Trainer::new(objective, sets, device, run, observer, (resume, &starts))?;
         let previews = Previews::new(config, sets.validation, run, device, observer);
-        let outcome = trainer.run(&mut |step, averaged| match objective.networks(averaged) {
-            Some(networks) if !previews.are_there(role, step) => previews.write(role, step, networks.as_ref()),
-            Some(_) | None => Ok(()),
+        let outcome = trainer.run(&mut |step, shown| {
+            let Some(averaged) = objective.networks(shown.averaged) else { return Ok(()) };
+            if previews.are_there(role, step) {
+                return Ok(());
+            }
+            let others =
+                [("before this training", shown.before), ("with the weights of the last step alone", shown.raw)];
+            let others: Vec<_> = others
+                .into_iter()
+                .filter_map(|(words, network)| Some((words, objective.networks(network?)?)))
+                .collect();
+            previews.write(role, step, averaged.as_ref(), &others)
         })?;
         if outcome == Outcome::Finished
             && let Some(text) = objective.finish(run, sets, device)?

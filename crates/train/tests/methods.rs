@@ -49,9 +49,9 @@ impl ObjectiveTask for TrueAndWrong<'_> {
         let (config, device) = (objective.context().config, device());
         let (_, weights, _) = Store::new(self.run, objective.role().name()).load_ema().unwrap();
         let network = parameters::import(objective.build(&device).unwrap(), &weights).unwrap();
-        let last = config.schedule.num_train_timesteps;
+        let (schedule, last) = (objective.context().schedule, config.schedule.num_train_timesteps);
         let batches =
-            Batches { set: self.set, augment: &config.data.augment, num_train_timesteps: last, device: &device };
+            Batches { set: self.set, unlabelled: None, augment: &config.data.augment, schedule, device: &device };
         let indices: Vec<usize> = (0..self.set.len()).collect();
         let positions = (1000..).take(indices.len()).collect();
         // With much noise, the network must read the content of the image from the condition.

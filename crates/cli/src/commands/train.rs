@@ -10,10 +10,11 @@ use pig_data::{DataConfig, Dataset, survey::Survey};
 use pig_study::plan::{NetworkPlan, Plan, Scaled, plan};
 use pig_train::{
     Config,
-    config::Layers,
+    config::{Layers, Unlabelled},
     observer::{Outcome, note},
     run_dir::advised,
-    training,
+    training::{self, Resume},
+    unlabelled::Folders,
 };
 use std::{
     fmt::Write,
@@ -25,11 +26,15 @@ use std::{
 pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     let (terminal, device) = (Terminal::new(args)?, device(args)?);
     if let Some(run) = &train.resume {
-        return ended(args, run, training::resume(run, train.data.as_deref(), &device, &terminal)?);
+        let with = Resume { data: train.data.as_deref(), unlabelled: train.unlabelled.as_deref(), steps: train.steps };
+        return ended(args, run, training::resume_with(run, with, &device, &terminal)?);
     }
     let mut config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load_for_training()?;
     if let Some(factor) = train.steps_scale {
         config.train = config.train.with_steps_scaled(factor);
+    }
+    if train.unlabelled.is_some() {
+        config.train.unlabelled = Unlabelled::Folder;
     }
     // clap requires both without --resume.
     let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
@@ -37,10 +42,11 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     if train.config.is_none() {
         config.data = survey(&config, train, (&data, &out), &terminal)?;
     }
+    let folders = Folders { data: &data, unlabelled: train.unlabelled.as_deref() };
     if train.dry_run {
-        return dry_run(args, &config, (&data, &out), &device, &terminal);
+        return dry_run(args, &config, (folders, &out), &device, &terminal);
     }
-    let outcome = training::train(&config, &data, &out, &device, &terminal);
+    let outcome = training::train_with(&config, folders, &out, &device, &terminal);
     ended(args, &out, outcome.map_err(|error| advised(error, &out, "pig train"))?)
 }
 
@@ -55,11 +61,11 @@ fn ended(args: &Args, run: &Path, outcome: Outcome) -> anyhow::Result<ExitCode> 
 fn dry_run(
     args: &Args,
     config: &Config,
-    (data, out): (&Path, &Path),
+    (folders, out): (Folders<'_>, &Path),
     device: &Device,
     terminal: &Terminal,
 ) -> anyhow::Result<ExitCode> {
-    let plan = plan(config, data, out, device, terminal)?;
+    let plan = plan(config, folders, out, device, terminal)?;
     if args.machine.json {
         println!("{}", serde_json::to_string_pretty(&json(&plan))?);
     } else {
@@ -149,7 +155,7 @@ fn json(plan: &Plan) -> serde_json::Value {
         .iter()
         .map(|NetworkPlan { cost, seconds_a_step }| {
             serde_json::json!({
-                "network": cost.network, "parameters": cost.parameters, "forward_flops": cost.forward_flops,
+                "name": cost.network, "network": cost.network, "parameters": cost.parameters, "forward_flops": cost.forward_flops,
                 "frozen_flops": cost.frozen_flops, "images": cost.images,
                 "steps": cost.steps, "seconds_a_step": seconds_a_step,
             })

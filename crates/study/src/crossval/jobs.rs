@@ -14,6 +14,7 @@ use pig_train::{
     Result,
     config::GivenKind,
     observer::{Observer, Quiet},
+    unlabelled::Folders,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -133,7 +134,7 @@ impl Crossval {
                 }
                 let generator = self.file.generator(config, &self.base)?;
                 let out = self.folder(piece.fold, piece.kind).join("run-that-is-not-written");
-                let plan = plan(&generator, &self.data, &out, device, observer)?;
+                let plan = plan(&generator, Folders::pairs(&self.data), &out, device, observer)?;
                 let images = generator.train.images_in_step() as f64;
                 // Number of networks that are evaluated at every sampling step; an autoencoder is evaluated once only.
                 let asked = if generator.takes(GivenKind::Nothing) { plan.networks.len() } else { 1 };

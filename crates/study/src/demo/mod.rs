@@ -20,6 +20,7 @@ use pig_train::{
     observer::{Observer, Outcome, note},
     run_dir::RunDir,
     training::{resume, train},
+    unlabelled::Folders,
 };
 use shown::Starter;
 use std::{
@@ -129,7 +130,7 @@ fn paced(
         note(observer, "--set gives the number of training steps, so --minutes decides nothing");
         return Ok((config, None));
     }
-    let measured = plan(&config, data, run, device, observer)?;
+    let measured = plan(&config, Folders::pairs(data), run, device, observer)?;
     let elapsed = started.elapsed().as_secs_f64();
     let (train, pace) = fitted(&measured, request.minutes, elapsed, request.count as usize);
     let config = Config { train, ..config };

@@ -1,7 +1,7 @@
 //! As many training steps as fit into the minutes of a demo, from what the machine does in a few of them.
 
 use crate::plan::{NetworkPlan, Plan};
-use pig_train::{Config, config::TrainConfig, preview};
+use pig_train::{Config, config::TrainConfig, preview, trainer::PREVIEWS_WITH_RAW};
 
 /// The share of the time that is left free: steps that are measured alone are faster than those of a long training.
 const MARGIN: f64 = 0.1;
@@ -40,11 +40,15 @@ pub(super) fn fitted(plan: &Plan, minutes: f64, elapsed: f64, samples: usize) ->
     (config.train.clone().with_steps_scaled(training / whole), pace)
 }
 
-/// Previews of a training; their number does not change when all numbers of steps are scaled.
+/// How often the pairs of a preview are sampled in a training; the number does not change when all numbers of steps are scaled. The first
+/// previews have two versions of the network.
 fn previews(config: &Config) -> usize {
     match config.train.preview_every {
         0 => 0,
-        every => config.train.steps.div_ceil(every),
+        every => {
+            let previews = config.train.steps.div_ceil(every);
+            previews + previews.min(PREVIEWS_WITH_RAW)
+        }
     }
 }
 
@@ -90,8 +94,9 @@ mod tests {
     #[test]
     fn the_steps_fit_into_the_minutes() {
         let plan = plan();
-        // A forward pass takes 0.1 / 8 / 3 and 0.2 / 8 / 4 seconds; 64 pairs and two previews of 8 take 20 steps each.
-        let sampling = 80.0 * 20.0 * (0.1 / 24.0 + 0.2 / 32.0);
+        // A forward pass takes 0.1 / 8 / 3 and 0.2 / 8 / 4 seconds; 64 pairs and two previews of 8, in two versions, take 20
+        // steps each.
+        let sampling = 96.0 * 20.0 * (0.1 / 24.0 + 0.2 / 32.0);
         let training = 0.9 * (360.0 - 30.0 - PAGES - sampling);
         let (train, pace) = fitted(&plan, 6.0, 30.0, 64);
         assert!((pace.training - training).abs() < 1e-9, "{pace:?}");

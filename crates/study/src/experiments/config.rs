@@ -5,7 +5,7 @@ use pig_data::DataConfig;
 use pig_segment::config::SegmentConfig;
 use pig_train::{
     Config, Error, Result,
-    config::{ConfigError, Layers, MOST_AT_ONCE, require, require_count},
+    config::{ConfigError, Layers, MOST_AT_ONCE, Unlabelled, require, require_count},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,9 @@ pub struct ExperimentConfig {
     pub shares: Vec<f64>,
     /// low-data: numbers of pairs of pig to use in addition to the real ones.
     pub low_data_add: Vec<Count>,
+    /// low-data: with "rest", generators also learn from the images, without their masks, of the patients beyond each share; test patients
+    /// are never among them.
+    pub unlabelled: Unlabelled,
     /// Notes on this budget, printed with every table.
     pub notes: Vec<String>,
 }
@@ -119,6 +122,7 @@ impl Default for ExperimentConfig {
             arms: ["ldm", "seg-guided", "controlnet", "joint", PIG].map(str::to_owned).to_vec(),
             shares: vec![0.05, 0.1, 0.25, 0.5, 1.0],
             low_data_add: vec![Count::Share(1.0)],
+            unlabelled: Unlabelled::None,
             notes: Vec::new(),
         }
     }
@@ -187,6 +191,8 @@ impl Loaded {
         require_count("experiment.epochs", epochs.unwrap_or(1), MOST_AT_ONCE)?;
         let good = !shares.is_empty() && shares.iter().all(|share| *share > 0.0 && *share <= 1.0);
         require(good, "experiment.shares", format!("{shares:?}"), "numbers above 0 and at most 1")?;
+        let is_folder = self.file.experiment.unlabelled == Unlabelled::Folder;
+        require(!is_folder, "experiment.unlabelled", "\"folder\"", "\"none\" or \"rest\"")?;
         let own = &self.file.crossval.arms;
         require(
             own.is_empty(),

@@ -22,6 +22,7 @@ use pig_data::{
 use pig_report::Table;
 use pig_train::{
     Result,
+    config::Unlabelled,
     observer::{Observer, Outcome, note},
 };
 use serde::{Deserialize, Serialize};
@@ -88,11 +89,20 @@ pub(super) fn arms(study: &Study, folds: Option<&[Splits]>) -> Result<Vec<ArmCon
     Ok(vec![ArmConfig { add, ..study.loaded.arm(PIG, steps)? }])
 }
 
+/// The arm whose generator also learns from images without masks, if there are patients beyond the share and `experiment.unlabelled` says so.
+fn with_rest(study: &Study, share: f64, mut arm: ArmConfig) -> ArmConfig {
+    if study.loaded.file.experiment.unlabelled == Unlabelled::Rest && share < 1.0 {
+        arm.set.push("train.unlabelled=rest".to_owned());
+    }
+    arm
+}
+
 /// The cross-validations, the smallest share first.
 pub(super) fn open(study: &Study, observer: &dyn Observer) -> Result<Vec<Crossval>> {
     let arms = arms(study, Some(&study.folds()?))?;
     let of_share = |share: f64| {
-        let mut file = study.loaded.crossval(arms.clone());
+        let mut file =
+            study.loaded.crossval(arms.clone().into_iter().map(|arm| with_rest(study, share, arm)).collect());
         file.crossval.patients = share;
         study.open(file, &folder(study, share), observer)
     };

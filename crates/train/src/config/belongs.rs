@@ -2,7 +2,10 @@
 
 use crate::{
     Error, Result,
-    config::{Config, Members, Method, ModelYConfig, NoiseLevels, SampleConfig, TrainConfig, check::require},
+    config::{
+        Config, Members, Method, ModelYConfig, NoiseLevels, SampleConfig, TimestepSampling, TrainConfig, check::require,
+    },
+    role::Role,
 };
 use pig_diffusion::sampler::SamplerKind;
 use pig_nn::{autoencoder::AutoencoderConfig, control::ControlConfig};
@@ -49,6 +52,16 @@ impl Config {
             train.mask_ablation_prob == no_train.mask_ablation_prob,
             "method = \"seg-guided\"",
         )?;
+        belongs(
+            "train.unlabelled",
+            self.trained_roles().any(Role::takes_unlabelled),
+            train.unlabelled == no_train.unlabelled,
+            "methods with an image network of their own that can do without the mask (not \"joint\", and not a frozen model_y)",
+        )?;
+        let is_log_normal = train.timestep_sampling == TimestepSampling::LogNormal;
+        let log_normal = "train.timestep_sampling = \"log-normal\"";
+        belongs("train.log_normal_mean", is_log_normal, train.log_normal_mean == no_train.log_normal_mean, log_normal)?;
+        belongs("train.log_normal_std", is_log_normal, train.log_normal_std == no_train.log_normal_std, log_normal)?;
         let controlnet = "method = \"controlnet\"";
         let has_control = method == Method::Controlnet;
         belongs("control", has_control, self.control == ControlConfig::default(), controlnet)?;

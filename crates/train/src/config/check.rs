@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    config::{Conditioning, Config, FrozenCondition, Members, Method},
+    config::{AutoguidedMembers, Conditioning, Config, FrozenCondition, Members, Method},
     role::{NetworkKind, Role},
 };
 use pig_data::{DataConfig, SpaceKind};
@@ -243,9 +243,19 @@ impl Config {
         share("train.condition_dropout", train.condition_dropout)?;
         share("train.mask_ablation_prob", train.mask_ablation_prob)?;
         share("train.clean_level_prob", train.clean_level_prob)?;
+        let unlabelled = train.unlabelled_share;
+        require(
+            unlabelled > 0.0 && unlabelled < 1.0,
+            "train.unlabelled_share",
+            unlabelled,
+            "above 0 and below 1; without images that have no masks it changes nothing",
+        )?;
         let positive = |key, value: f64| require(value.is_finite() && value > 0.0, key, value, "a number above 0");
         positive("train.learning_rate", train.learning_rate)?;
         positive("train.plateau_factor", train.plateau_factor)?;
+        positive("train.log_normal_std", train.log_normal_std)?;
+        let mean = train.log_normal_mean;
+        require(mean.is_finite(), "train.log_normal_mean", mean, "a number")?;
         let not_negative = |key, value: f64| require(value.is_finite() && value >= 0.0, key, value, "0 or more");
         not_negative("train.weight_decay", train.weight_decay)?;
         not_negative("train.kl_weight", train.kl_weight)?;
@@ -274,12 +284,44 @@ impl Config {
             sample.guidance_scale,
             "1 without train.condition_dropout: the network never saw the null condition",
         )?;
+        self.check_autoguidance()?;
         require(
             self.model_y.conditioning != Conditioning::Xprev || !sample.guide_threshold,
             "sample.guide_threshold",
             sample.guide_threshold,
             "false with model_y.conditioning = \"xprev\", whose guide is x_{t-1}",
         )
+    }
+
+    fn check_autoguidance(&self) -> Result<()> {
+        let guidance = &self.sample.autoguidance;
+        if let Some([low, high]) = self.sample.guidance_interval {
+            require(
+                low >= 0.0 && high > low,
+                "sample.guidance_interval",
+                format!("[{low}, {high}]"),
+                "the least and the greatest sigma, such as [0.2, 3.0]",
+            )?;
+        }
+        let (scale, key) = (guidance.scale, "sample.autoguidance.scale");
+        require(scale.is_finite() && scale >= 0.0, key, scale, "0 or more; 1 for no autoguidance")?;
+        let has_source = guidance.step.is_some() || guidance.run.is_some();
+        let expected = "1 without sample.autoguidance.step or sample.autoguidance.run, which name the worse networks";
+        require(!guidance.is_on() || has_source, key, scale, expected)?;
+        let expected = "another value than 1 with sample.autoguidance.step or sample.autoguidance.run";
+        require(guidance.is_on() || !has_source, key, scale, expected)?;
+        let needs_mask = guidance.members == AutoguidedMembers::Mask;
+        let has_guider = self.method == Method::Pig;
+        let key = "sample.autoguidance.members";
+        require(!needs_mask || has_guider, key, "\"mask\"", "another value without a guider")?;
+        let is_apart = self.method != Method::Joint || guidance.members == AutoguidedMembers::Pair;
+        require(is_apart, key, "one member", "\"pair\" with method = \"joint\", whose one network makes both")?;
+        let is_controlled = guidance.is_on() && self.method == Method::Controlnet;
+        let expected = "1 with method = \"controlnet\"";
+        require(!is_controlled, "sample.autoguidance.scale", scale, expected)?;
+        let is_frozen = self.is_frozen(Role::ModelY) && guidance.is_on();
+        let own = !is_frozen || needs_mask;
+        require(own, key, "the image", "\"mask\" with model_y.frozen.model, of which there is no worse version")
     }
 
     /// Checks min-SNR weights, offset noise, noise on the condition, and a guider that is evaluated less often.

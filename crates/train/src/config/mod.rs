@@ -14,8 +14,8 @@ pub use check::{MOST_AT_ONCE, MOST_STEPS, require, require_channels, require_cou
 pub use load::{ConfigError, Layers};
 pub use method::{FromNoise, GivenKind, Method};
 pub use model_y::{Conditioning, FrozenCondition, FrozenConfig, LossWeight, ModelYConfig};
-pub use sample::SampleConfig;
-pub use train::{Members, NoiseLevels, TimestepSampling, TrainConfig};
+pub use sample::{Autoguidance, AutoguidedMembers, SampleConfig};
+pub use train::{Members, NoiseLevels, TimestepSampling, TrainConfig, Unlabelled};
 
 use crate::role::{Role, Section};
 use pig_data::{Channels, DataConfig, SpaceKind};

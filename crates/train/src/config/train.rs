@@ -15,6 +15,23 @@ pub enum TimestepSampling {
     Uniform,
     /// Half the batch uniform, the other half mirrored (t and T + 1 - t): the released code.
     Antithetic,
+    /// The timestep whose sigma = sqrt(1 - alpha_bar) / sqrt(alpha_bar) is nearest to a draw from a log-normal distribution (Karras et al.
+    /// 2022, EDM): few samples at hardly any noise and at hardly any signal. With `prediction_type = "v_prediction"`, the plain loss then
+    /// has EDM's weights for data of standard deviation 1.
+    LogNormal,
+}
+
+/// Images without masks beside the pairs of a training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unlabelled {
+    /// None.
+    #[default]
+    None,
+    /// Those of the folder that `pig train --unlabelled` names.
+    Folder,
+    /// Those of the pairs that the split leaves out, without their masks.
+    Rest,
 }
 
 /// The noise levels of the two members of a pair in `joint`.
@@ -92,6 +109,15 @@ pub struct TrainConfig {
     pub ema_warmup: bool,
     /// How a batch's timesteps are drawn.
     pub timestep_sampling: TimestepSampling,
+    /// Mean of ln(sigma) with `timestep_sampling = "log-normal"`.
+    pub log_normal_mean: f64,
+    /// Standard deviation of ln(sigma) with `timestep_sampling = "log-normal"`.
+    pub log_normal_std: f64,
+    /// Images without masks that the image network learns from, with the null condition, beside the pairs. `pig train --unlabelled DIR` sets
+    /// "folder". The guider learns from pairs alone.
+    pub unlabelled: Unlabelled,
+    /// Share of the training samples of an image network that are images without masks, if there are any.
+    pub unlabelled_share: f64,
     /// With `conditioning = "xhat"`, the share of model_y's training samples that get the clean mask, so that the model also
     /// accepts given masks.
     pub clean_condition_prob: f64,
@@ -135,6 +161,9 @@ pub struct TrainConfig {
     pub preview_every: usize,
     /// Steps between checkpoints, 0 for only at the end and when interrupted.
     pub checkpoint_every: usize,
+    /// Steps after which each network's checkpoint is kept for good, such as for `sample.autoguidance`. Of the others, the last two and the
+    /// best one are kept.
+    pub keep_checkpoints: Vec<usize>,
 }
 
 impl Default for TrainConfig {
@@ -162,6 +191,10 @@ impl Default for TrainConfig {
             ema_decay: 0.999,
             ema_warmup: true,
             timestep_sampling: TimestepSampling::Uniform,
+            log_normal_mean: -1.2,
+            log_normal_std: 1.2,
+            unlabelled: Unlabelled::None,
+            unlabelled_share: 0.5,
             clean_condition_prob: 0.0,
             condition_dropout: 0.0,
             noise_levels: NoiseLevels::Shared,
@@ -180,6 +213,7 @@ impl Default for TrainConfig {
             validation_samples: 128,
             preview_every: 2_000,
             checkpoint_every: 1_000,
+            keep_checkpoints: Vec::new(),
         }
     }
 }
@@ -199,6 +233,7 @@ impl TrainConfig {
         for steps in all.into_iter().chain(own.into_iter().flatten()) {
             *steps = scaled(*steps);
         }
+        self.keep_checkpoints.iter_mut().for_each(|step| *step = scaled(*step));
         self
     }
 
@@ -209,6 +244,7 @@ impl TrainConfig {
         let ((all, own), (theirs, their_own)) = (self.step_counts(), other.step_counts());
         all.into_iter().zip(theirs).for_each(|(steps, other)| *steps = *other);
         own.into_iter().zip(their_own).for_each(|(steps, other)| *steps = *other);
+        self.keep_checkpoints = other.keep_checkpoints;
         self
     }
 
@@ -256,11 +292,13 @@ mod tests {
             model_x_steps: Some(1500),
             warmup_steps: 100,
             preview_every: 0,
+            keep_checkpoints: vec![500],
             ..Default::default()
         };
         let part = whole.clone().with_steps_scaled(0.01);
         assert_eq!((part.steps, part.model_x_steps, part.base_steps), (26, Some(15), None));
         assert_eq!((part.warmup_steps, part.log_every, part.validate_every, part.preview_every), (1, 1, 5, 0));
+        assert_eq!(part.keep_checkpoints, [5]);
         assert_eq!((part.batch_size, part.learning_rate), (whole.batch_size, whole.learning_rate));
         assert_eq!(whole.clone().with_steps_scaled(2.0).model_x_steps, Some(3000));
         assert_eq!(whole.clone().with_steps_scaled(1.0), whole);

@@ -3,7 +3,7 @@
 use crate::{
     Config, Error, Result,
     checkpoint::Store,
-    config::{Conditioning, Method, ModelYConfig},
+    config::{Conditioning, Method, ModelYConfig, require},
     imported::{
         Model,
         frozen::{FrozenModelY, fits},
@@ -60,6 +60,8 @@ impl Join {
         let config = sample_settings(&config, sets)?;
         let networks = Pig { model_x: model_x.unet(device)?, model_y: model_y.model_y(&config, device)? };
         let hashes = vec![model_x.description.sha256.clone(), model_y.sha256()];
+        let guidance = config.sample.autoguidance.scale;
+        require(guidance == 1.0, "sample.autoguidance.scale", guidance, "1 with --model-x or --model-y")?;
         LoadedRun::of(run_dir, config, LoadedNetworks { networks: Box::new(networks), hashes, latents: None })
     }
 }

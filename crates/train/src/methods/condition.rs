@@ -23,10 +23,12 @@ pub(super) fn mixed(condition: Tensor<4>, other: Tensor<4>, chosen: &[bool]) -> 
     condition.clone() + (other - condition) * share
 }
 
-/// Condition dropout in training. Validation always uses the condition.
+/// Condition dropout in training, where images without masks always have the null condition. Validation always uses the condition.
 pub(super) fn dropped(config: &TrainConfig, batch: &Batch, condition: Tensor<4>, training: bool) -> Tensor<4> {
-    if !training || config.condition_dropout == 0.0 {
+    if !training || (config.condition_dropout == 0.0 && !batch.unlabelled.contains(&true)) {
         return condition;
     }
-    drop_condition(condition, &chosen(config.seed, config.condition_dropout, Stream::TrainNull, batch))
+    let chosen = chosen(config.seed, config.condition_dropout, Stream::TrainNull, batch);
+    let dropped: Vec<bool> = chosen.iter().zip(&batch.unlabelled).map(|(&chosen, &alone)| chosen || alone).collect();
+    drop_condition(condition, &dropped)
 }

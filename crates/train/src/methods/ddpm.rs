@@ -48,7 +48,7 @@ impl Networks for Unconditional {
     fn images(&self, chains: &Chains<'_>, ids: &[u64], watch: &mut dyn FnMut(usize)) -> Option<Samples> {
         let noise = chains.noise(ids);
         let y_start = chains.start(&noise, Stream::Y);
-        let network = chains.clipped(chains.network(&self.0, Role::Unconditional).without_guide());
+        let network = chains.clipped(chains.unconditional(&self.0, Role::Unconditional));
         let nothing = y_start.zeros_like();
         let y_0 = chains.conditional(&network, &nothing, (&noise, Stream::Y), y_start, watch);
         Some(Samples { masks: Vec::new(), images: chains.images_of(y_0, None) })

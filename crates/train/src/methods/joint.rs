@@ -18,6 +18,7 @@ use crate::{
 };
 use burn::tensor::{Device, Tensor};
 use pig_diffusion::{
+    autoguidance::Autoguided,
     independent::{ImageGivenMask, MaskGivenImage, independent_errors},
     joint::{JointDenoiser, joint_errors, joint_loss, sample_joint},
     noise::{Stream, keyed_rng, uniform},
@@ -106,7 +107,7 @@ impl Networks for Joint {
 
 impl Joint {
     /// The network, if it has a noise level for each member.
-    fn independent(&self, chains: &Chains<'_>) -> Option<Network<'_>> {
+    fn independent<'n>(&'n self, chains: &'n Chains<'_>) -> Option<Autoguided<Network<'n>, Network<'n>>> {
         let is_independent = chains.config.train.noise_levels == NoiseLevels::Independent;
         is_independent.then(|| chains.network(&self.0, Role::Joint))
     }
@@ -151,6 +152,7 @@ mod tests {
             t: (0..count).map(|i| 1 + i % 64).collect(),
             noise: NoiseSource::new(0, positions.clone(), &device),
             positions,
+            unlabelled: vec![false; count],
         };
         let config = TrainConfig { clean_level_prob: 0.2, ..TrainConfig::default() };
         let (t_x, t_y) = levels(&config, 64, &batch);

@@ -22,6 +22,7 @@ use crate::{
 };
 use burn::tensor::{Device, Tensor};
 use pig_diffusion::{
+    autoguidance::Autoguided,
     denoiser::{Clipped, Denoiser},
     forward::add_noise,
     guide::{Guide, PredictedX0, PreviousX, Thresholded, threshold},
@@ -93,7 +94,11 @@ impl Learner for Conditional {
         let error = conditional_error(model_y, schedule, &batch.images, &eps_2, &told, &batch.t);
         let error = match config.model_y.loss_weight {
             LossWeight::None => error,
-            LossWeight::SigmoidGuide => error * sigmoid_guide_weight(&guide),
+            LossWeight::SigmoidGuide => {
+                let weight = sigmoid_guide_weight(&guide);
+                // An image without a mask has no guide.
+                error * condition::mixed(weight.clone(), weight.ones_like(), &batch.unlabelled)
+            }
         };
         mean_error(config, schedule, Denoiser::prediction_type(model_y), error, &batch.t)
     }
@@ -173,7 +178,7 @@ impl Networks for Pig {
         let (mut step_x, mut step_y) = (chains.step(&noise, Stream::X), chains.step(&noise, Stream::Y));
         let (x_0, y_0) = algorithm_2(
             &self.guider(chains),
-            &chains.guided(self.model_y.denoiser(chains.config)),
+            &chains.guided(self.image_network(chains)),
             &chains.schedule,
             &chains.timesteps,
             &guide(chains, &noise),
@@ -193,7 +198,7 @@ impl Networks for Pig {
         ids: &[u64],
         watch: &mut dyn FnMut(usize),
     ) -> Option<Samples> {
-        let model_y = chains.guided(self.model_y.denoiser(chains.config));
+        let model_y = chains.guided(self.image_network(chains));
         let direct = match chains.config.model_y.conditioning {
             Conditioning::Clean => true,
             Conditioning::Xhat => chains.config.train.clean_condition_prob > 0.0,
@@ -254,8 +259,13 @@ impl Networks for Pig {
 }
 
 impl Pig {
+    /// model_y, with autoguidance if it is asked for.
+    fn image_network<'n>(&'n self, chains: &'n Chains<'_>) -> Autoguided<Box<dyn Denoiser + 'n>, Network<'n>> {
+        chains.autoguided(self.model_y.denoiser(chains.config), Role::ModelY)
+    }
+
     /// model_x as the algorithm evaluates it: at every step, or less often by `sample.guide_every`.
-    fn guider<'n>(&'n self, chains: &Chains<'_>) -> GuideEvery<Box<dyn Denoiser + 'n>> {
+    fn guider<'n>(&'n self, chains: &'n Chains<'_>) -> GuideEvery<Box<dyn Denoiser + 'n>> {
         let sample = &chains.config.sample;
         let denoiser = chains.clipped(chains.network(&self.model_x, Role::ModelX));
         GuideEvery::new(denoiser, sample.guide_every, sample.guide_every_alpha_bar)

@@ -92,7 +92,14 @@ mod tests {
         };
         let positions: Vec<u64> = (7..7 + COUNT as u64).collect();
         let noise = NoiseSource::new(5, positions.clone(), &device);
-        Batch { masks: of(1), images: of(2), t: vec![1, 300, 700, 1024], noise, positions }
+        Batch {
+            masks: of(1),
+            images: of(2),
+            t: vec![1, 300, 700, 1024],
+            noise,
+            positions,
+            unlabelled: vec![false; COUNT],
+        }
     }
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

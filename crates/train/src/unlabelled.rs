@@ -1,0 +1,147 @@
+//! Images without masks beside the pairs of a training.
+
+use crate::{
+    Config, Error, Result,
+    config::Unlabelled,
+    observer::{Observer, note, warn},
+    run_data::{RunData, prepared},
+    run_dir::{RunDir, remembered_unlabelled},
+};
+use pig_data::{Dataset, GroupSource, PreparedSet, Splits};
+use std::path::Path;
+
+/// The folders of a training.
+#[derive(Clone, Copy, Debug)]
+pub struct Folders<'a> {
+    /// Images with masks.
+    pub data: &'a Path,
+    /// Images without masks; none unless `train.unlabelled = "folder"`.
+    pub unlabelled: Option<&'a Path>,
+}
+
+impl<'a> Folders<'a> {
+    /// Pairs alone.
+    pub fn pairs(data: &'a Path) -> Self {
+        Self { data, unlabelled: None }
+    }
+}
+
+/// Finds the images without masks that `train.unlabelled` asks for, and refuses those of validating and testing patients. `dataset` has all
+/// pairs of the data folder.
+///
+/// # Errors
+/// When the folder is missing or not asked for, holds no image, or shows what the split holds out.
+pub fn find(
+    config: &Config,
+    folders: Folders<'_>,
+    (dataset, splits): (&Dataset, &Splits),
+    observer: &dyn Observer,
+) -> Result<Option<Dataset>> {
+    let images = match (config.train.unlabelled, folders.unlabelled) {
+        (Unlabelled::None, None) => return Ok(None),
+        (Unlabelled::Folder, Some(folder)) => Dataset::of_images(folder, group_column(config, dataset))?,
+        (Unlabelled::Rest, None) => dataset.images_of(&splits.unused),
+        (asked, folder) => {
+            let folder = folder.map_or("no folder".to_owned(), |folder| folder.display().to_string());
+            return Err(Error::Setting {
+                key: "train.unlabelled".to_owned(),
+                found: format!("{asked:?}, with {folder}"),
+                expected: "\"folder\" with pig train --unlabelled DIR, and another value without it".to_owned(),
+            });
+        }
+    };
+    if images.is_empty() {
+        return Err(Error::TooLittle {
+            found: "the split leaves out no pair".to_owned(),
+            expected: "pairs beyond the share that trains, or another value of train.unlabelled than \"rest\"",
+        });
+    }
+    let in_training = images.check_apart(dataset, splits)?;
+    tell(config, &images, in_training, dataset, observer);
+    Ok(Some(images))
+}
+
+/// The column of the patients or groups of images without masks, if those of the pairs are known.
+fn group_column<'a>(config: &'a Config, dataset: &Dataset) -> Option<&'a str> {
+    match &dataset.group_source {
+        GroupSource::Column(_) => config.data.group_column.as_deref(),
+        GroupSource::Image => None,
+    }
+}
+
+fn tell(config: &Config, images: &Dataset, in_training: usize, dataset: &Dataset, observer: &dyn Observer) {
+    let share = 100.0 * config.train.unlabelled_share;
+    let also = if in_training == 0 { String::new() } else { format!("; {in_training} of them have masks, too") };
+    note(
+        observer,
+        format!(
+            "{}: {} images without masks{also}; they are {share:.0} % of the samples of {}",
+            images.root.display(),
+            images.len(),
+            takers(config).join(" and "),
+        ),
+    );
+    for warning in &images.warnings {
+        warn(observer, warning.clone());
+    }
+    let are_named = |of: &Dataset| of.group_source != GroupSource::Image;
+    if !are_named(images) || !are_named(dataset) {
+        let text = "patients are not named in both folders: an image without a mask of a validating or testing patient is noticed \
+                    only if it has the same pixels as one of this patient's images";
+        warn(observer, text.to_owned());
+    }
+    if config.method.is_mask_conditioned() && config.train.condition_dropout == 0.0 {
+        let text = "train.condition_dropout is 0: only images without masks have the null condition, so it stands for where they come \
+                    from; with 0.1, sample.guidance_scale can be used";
+        warn(observer, text.to_owned());
+    }
+}
+
+/// The networks that learn from images without masks.
+fn takers(config: &Config) -> Vec<&'static str> {
+    config.trained_roles().filter(|role| role.takes_unlabelled()).map(|role| role.name()).collect()
+}
+
+/// Prepares images without masks as the pairs are prepared.
+///
+/// # Errors
+/// When an image cannot be read.
+pub fn load(images: Option<Dataset>, run_data: &RunData, observer: &dyn Observer) -> Result<Option<PreparedSet>> {
+    images.map(|images| prepared(&images, &|_| true, &run_data.preparation, observer)).transpose()
+}
+
+/// The images without masks of a run that continues, from `folder` or else from where they were when it began. They must be the same.
+///
+/// # Errors
+/// When they are not where they were, or have changed.
+pub fn of_run(
+    config: &Config,
+    run: &RunDir,
+    (data, folder): (Option<&Path>, Option<&Path>),
+    run_data: &RunData,
+    observer: &dyn Observer,
+) -> Result<Option<PreparedSet>> {
+    let images = match config.train.unlabelled {
+        Unlabelled::None => None,
+        Unlabelled::Folder => {
+            let place = folder.map_or_else(|| remembered_unlabelled(run), |folder| Ok(folder.to_owned()))?;
+            // Patients were checked when the run began.
+            Some(Dataset::of_images(&place, group_column(config, &run_data.dataset))?)
+        }
+        Unlabelled::Rest => {
+            let root = data.unwrap_or(&run_data.dataset.root);
+            Some(Dataset::discover(root, &run_data.preparation.config)?.images_of(&run_data.splits.unused))
+        }
+    };
+    let Some(set) = load(images, run_data, observer)? else { return Ok(None) };
+    let (found, expected) = (set.sha256()?, run.provenance()?.unlabelled.map(|known| known.sha256));
+    if expected.as_ref() != Some(&found) {
+        return Err(Error::Mismatch {
+            what: "the prepared images without masks' SHA-256 in provenance.json",
+            found,
+            expected: expected.unwrap_or_else(|| "none".to_owned()),
+            advice: "images have changed since the run was started; start a new run with another --out",
+        });
+    }
+    Ok(Some(set))
+}

@@ -1,0 +1,93 @@
+//! Worse versions of a run's networks, for autoguidance (`sample.autoguidance`).
+
+use crate::{
+    Config, Error, Result,
+    build::build_unet,
+    checkpoint::Store,
+    config::AutoguidedMembers,
+    role::{NetworkKind, Role},
+    run_dir::RunDir,
+};
+use burn::{module::Module, tensor::Device};
+use pig_nn::{network::Network, parameters, unet::UNet};
+use std::path::Path;
+
+/// The worse versions of some networks of a run, with averaged weights and in evaluation mode.
+#[derive(Debug)]
+pub struct WeakNetworks {
+    unets: Vec<(Role, UNet)>,
+    /// The configuration of their training.
+    config: Config,
+}
+
+impl WeakNetworks {
+    /// The worse networks that `config.sample.autoguidance` names for those of `run`, with the SHA-256 of the weights of each.
+    ///
+    /// # Errors
+    /// When these networks cannot be read, or do not have the same task.
+    pub(crate) fn load(run: &Path, config: &Config, device: &Device) -> Result<(Self, Vec<String>)> {
+        let guidance = &config.sample.autoguidance;
+        let source = guidance.run.as_deref().unwrap_or(run);
+        let theirs = RunDir::open_verified(source)?.config()?;
+        let mut weak = Self { unets: Vec::new(), config: theirs };
+        let mut hashes = Vec::new();
+        for role in config.trained_roles().filter(|&role| is_guided(role, guidance.members)) {
+            check_task(source, role, config, &weak.config)?;
+            let store = Store::new(source, role.name());
+            let (state, ema, path) = match guidance.step {
+                Some(step) => store.load_ema_at(step)?,
+                None => store.load_ema()?,
+            };
+            let unet = parameters::import(build_unet(&weak.config, role, device)?, &ema)
+                .map_err(|source| Error::Architecture { path, source })?;
+            weak.unets.push((role, unet.valid()));
+            hashes.push(state.ema_sha256().to_owned());
+        }
+        Ok((weak, hashes))
+    }
+
+    /// The worse version of the network of `role`, if it is guided.
+    pub(crate) fn network(&self, role: Role) -> Option<Network<'_>> {
+        let (_, unet) = self.unets.iter().find(|(of, _)| *of == role)?;
+        Some(Network::new(unet, self.config.unet(role)).in_space(self.config.space(role)))
+    }
+}
+
+fn is_guided(role: Role, members: AutoguidedMembers) -> bool {
+    let is_mask = role == Role::ModelX;
+    role.kind() == NetworkKind::UNet
+        && match members {
+            AutoguidedMembers::Pair => true,
+            AutoguidedMembers::Image => !is_mask,
+            AutoguidedMembers::Mask => is_mask,
+        }
+}
+
+/// Refuses a network that estimates something else than the one that it guides.
+fn check_task(source: &Path, role: Role, ours: &Config, theirs: &Config) -> Result<()> {
+    let refused = |what, found: String, expected: String| {
+        Err(Error::Mismatch {
+            what,
+            found: format!("{found} in {}", source.display()),
+            expected,
+            advice: "give sample.autoguidance.run a shorter or smaller training of the same method on the same data",
+        })
+    };
+    if !theirs.trained_roles().any(|other| other == role) {
+        return refused("the networks for autoguidance", format!("no {}", role.name()), role.name().to_owned());
+    }
+    let (kind, other) = (ours.unet(role).prediction_type, theirs.unet(role).prediction_type);
+    if kind != other {
+        return refused("prediction_type for autoguidance", format!("{other:?}"), format!("{kind:?}"));
+    }
+    let (grid, other) = (ours.grid(role), theirs.grid(role));
+    if grid != other {
+        return refused("size and channels for autoguidance", format!("{other:?}"), format!("{grid:?}"));
+    }
+    let times = |config: &Config| (config.schedule.clone(), config.train.noise_levels, config.model_y.conditioning);
+    if times(ours) != times(theirs) {
+        let words = |config: &Config| format!("{:?}", times(config));
+        return refused("schedule and condition for autoguidance", words(theirs), words(ours));
+    }
+    Ok(())
+}
