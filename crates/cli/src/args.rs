@@ -10,8 +10,10 @@ mod compare;
 mod crossval;
 mod experiment;
 mod export;
+mod factor;
 mod fid;
 mod part;
+mod plan;
 mod prepare;
 mod segment;
 mod weights;
@@ -21,7 +23,9 @@ pub(crate) use compare::Compare;
 pub(crate) use crossval::{Crossval, Pieces};
 pub(crate) use experiment::{Experiment, Report, Table1};
 pub(crate) use export::{Export, FormatName, SegmentationName};
+use factor::factor;
 pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Reference};
+pub(crate) use plan::Plan;
 pub(crate) use prepare::{Inspect, Prepare, Reading};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
 pub(crate) use weights::{KindName, SampleVolume, WeightPrecision, Weights};
@@ -98,6 +102,8 @@ pub(crate) enum Command {
     Prepare(Prepare),
     /// Inspect a folder before preparing it or training on it: counts, sizes, lesions, duplicates, problems.
     Inspect(Inspect),
+    /// Look at a folder of images with masks, measure this machine, and write a configuration whose every setting has its reason.
+    Plan(Plan),
     /// Train on a folder of images with masks.
     Train(Train),
     /// Make new pairs with a trained run.
@@ -188,6 +194,9 @@ pub(crate) struct Train {
     /// quick look.
     #[arg(long, value_name = "FACTOR", conflicts_with = "resume", value_parser = factor)]
     pub(crate) steps_scale: Option<f64>,
+    /// Train with the settings that `pig plan --hours H` decides; --set overrides single ones.
+    #[arg(long, value_name = "H", conflicts_with_all = ["config", "resume", "steps_scale"], value_parser = factor)]
+    pub(crate) plan_hours: Option<f64>,
     /// Check everything, measure a few steps, and print what the training would cost; write nothing.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
@@ -339,14 +348,6 @@ fn shard(text: &str) -> Result<Shard, String> {
     if shard.index < shard.count { Ok(shard) } else { Err(wrong()) }
 }
 
-/// A factor above 0.
-fn factor(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(factor),
-        _ => Err(format!("{text:?} is not a number above 0, such as 0.01")),
-    }
-}
-
 /// The part that a scheduler assigns: by the task of a Slurm array, or by the index of a Kubernetes indexed job. Kubernetes does not set
 /// the number of parts, so JOB_COMPLETIONS must be set.
 fn scheduler_shard(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, String> {
@@ -402,14 +403,6 @@ mod tests {
         assert_eq!(joined, all);
         assert!(shard("5/5").is_err() && shard("x").is_err());
         assert_eq!(shard("4/5"), Ok(Shard { index: 4, count: 5 }));
-    }
-
-    #[test]
-    fn factors_are_above_zero() {
-        assert_eq!(factor("0.01"), Ok(0.01));
-        for wrong in ["0", "-1", "nan", "inf", "1%"] {
-            assert!(factor(wrong).is_err(), "{wrong:?}");
-        }
     }
 
     #[test]

@@ -73,6 +73,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => compute(&|| commands::demo::run(args, demo)),
         Command::Prepare(prepare) => commands::prepare::run(args, prepare),
         Command::Inspect(inspect) => commands::inspect::run(args, inspect),
+        Command::Plan(plan) => compute(&|| commands::plan::run(args, plan)),
         Command::Train(train) => compute(&|| commands::train::run(args, train)),
         Command::Sample(sample) => compute(&|| commands::sample::run(args, sample)),
         Command::Fid(fid) => compute(&|| commands::fid::run(args, fid)),

@@ -1,7 +1,7 @@
 //! Studies of generators and segmenters: cross-validations, experiments and their report pages; the cost of a training; the demo.
 //!
-//! [`crossval`] implements `pig crossval`, [`experiments`] `pig experiment`, [`report`] `pig report`, [`demo`] `pig demo`, and [`plan`]
-//! `pig train --dry-run`. Nothing here prints.
+//! [`crossval`] implements `pig crossval`, [`experiments`] `pig experiment`, [`report`] `pig report`, [`demo`] `pig demo`, [`plan`]
+//! `pig train --dry-run`, and [`recipe`] `pig plan`. Nothing here prints.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -9,7 +9,9 @@ pub mod budget;
 pub mod crossval;
 pub mod demo;
 pub mod experiments;
+mod pace;
 pub mod plan;
+pub mod recipe;
 pub mod report;
 mod showcase;
 pub mod starter;

@@ -92,8 +92,40 @@ pub fn plan(
     let available_memory = memory::available();
     let Ready { config, frozen_model_y, run_data, .. } = training::ready(config, folders, None, device, observer)?;
     let [training, _] = run_data.parts();
-    let whole = Trial { config: config.clone(), costs: budget(&config, device)?.networks };
-    let frozen = frozen_model_y.as_ref();
+    let (networks, scaled) = measured_on(Some(&training), &config, frozen_model_y.as_ref(), device)?;
+    Ok(Plan {
+        pairs: [run_data.splits.training.len(), run_data.splits.validation.len()],
+        groups: [run_data.splits.training_groups, run_data.splits.validation_groups],
+        warnings: run_data.warnings(),
+        networks,
+        scaled,
+        needed: Needed::of(&config, run_data.dataset.len(), observer.cache().is_some()),
+        config,
+        available_memory,
+        peak_memory: peak_memory(),
+    })
+}
+
+/// The networks of `config` with the seconds of a step, measured on blank pictures, or scaled from smaller ones.
+///
+/// # Errors
+/// When a network cannot be built.
+pub(crate) fn measured(config: &Config, device: &Device) -> Result<Vec<NetworkPlan>> {
+    Ok(measured_on(None, config, None, device)?.0)
+}
+
+/// The same, on the pairs of `training` if whole steps can be measured, and what was measured instead of whole steps.
+fn measured_on(
+    training: Option<&PreparedSet>,
+    config: &Config,
+    frozen: Option<&FrozenModelY>,
+    device: &Device,
+) -> Result<(Vec<NetworkPlan>, Option<Scaled>)> {
+    let whole = Trial { config: config.clone(), costs: budget(config, device)?.networks };
+    let in_full = || match training {
+        Some(training) => whole.seconds(training, frozen, device),
+        None => whole.seconds(&whole.blank(), frozen, device),
+    };
     let trials: Vec<Trial> = iter::successors(Some(whole.clone()), |trial| trial.smaller(device)).collect();
     let (seconds, scaled) = match &trials[..] {
         [larger @ .., least] if !larger.is_empty() => {
@@ -101,7 +133,7 @@ pub fn plan(
             // From the operations that are counted, what each trial would take.
             let takes = |trial: &Trial| MEASURED_STEPS as f64 * trial.scaled_from(least, &found).iter().sum::<f64>();
             match larger.iter().position(|trial| takes(trial) <= MOST_SECONDS) {
-                Some(0) => (whole.seconds(&training, frozen, device)?, None),
+                Some(0) => (in_full()?, None),
                 Some(index) => {
                     let trial = &larger[index];
                     let found = trial.seconds(&trial.blank(), frozen, device)?;
@@ -110,20 +142,10 @@ pub fn plan(
                 None => (whole.scaled_from(least, &found), Some(least.scaled())),
             }
         }
-        _ => (whole.seconds(&training, frozen, device)?, None),
+        _ => (in_full()?, None),
     };
     let network = |(cost, seconds_a_step)| NetworkPlan { cost, seconds_a_step };
-    Ok(Plan {
-        pairs: [run_data.splits.training.len(), run_data.splits.validation.len()],
-        groups: [run_data.splits.training_groups, run_data.splits.validation_groups],
-        warnings: run_data.warnings(),
-        networks: whole.costs.into_iter().zip(seconds).map(network).collect(),
-        scaled,
-        needed: Needed::of(&config, run_data.dataset.len(), observer.cache().is_some()),
-        config,
-        available_memory,
-        peak_memory: peak_memory(),
-    })
+    Ok((whole.costs.iter().cloned().zip(seconds).map(network).collect(), scaled))
 }
 
 /// Steps that are measured, or that could be.

@@ -126,3 +126,52 @@ fn checkpoints_of_chosen_steps_are_kept() {
     let error = store.load_ema_at(4).unwrap_err().to_string();
     assert!(error.contains("none of step 4") && error.contains("step-000003, step-000009"), "{error}");
 }
+
+/// Pictures of a preview, by its height: every kind of pair takes two rows.
+fn preview_height(run: &Path, step: usize) -> usize {
+    pig_data::png_file::read_png(&run.join(format!("previews/joint-step-{step:06}.png"))).unwrap().height
+}
+
+#[test]
+fn the_first_previews_show_what_was_before_and_the_weights_of_the_last_step() {
+    let folder = folder();
+    let sets = ["method=joint", "train.preview_every=3", "train.steps=9", "train.validate_every=0"];
+    let run = trained(folder.path(), "run", &config(&sets));
+    let heights = [3, 6, 9].map(|step| preview_height(&run, step));
+    // Real and generated, and the weights of the last step in the first two.
+    assert!(heights[0] == heights[1] && heights[1] > heights[2], "{heights:?}");
+    let section = heights[1] - heights[2];
+    assert_eq!(longer(&run, 15, &Silent).unwrap(), Outcome::Finished);
+    assert_eq!(preview_height(&run, 12), heights[2] + 2 * section);
+    assert_eq!(preview_height(&run, 15), heights[2] + section);
+    let init = format!("train.init={}", run.display());
+    let begun = trained(folder.path(), "begun", &config(&[&sets[..], &[&init]].concat()));
+    assert_eq!([3, 6, 9].map(|step| preview_height(&begun, step)), [heights[2] + 2 * section, heights[1], heights[2]]);
+}
+
+#[test]
+fn a_validation_loss_that_rises_from_the_start_is_told() {
+    let folder = folder();
+    let sets =
+        ["method=joint", "train.learning_rate=5e-3", "train.ema_decay=0", "model_x.prediction_type=v_prediction"];
+    let first = trained(folder.path(), "first", &config(&[&sets[..], &["train.steps=60"]].concat()));
+    let init = format!("train.init={}", first.display());
+    // Other training pairs, and a rate at which what was learnt is lost.
+    let lost = config(
+        &[&sets[..], &[&init, "train.learning_rate=0.2", "train.warmup_steps=10", "train.validate_every=2"]].concat(),
+    );
+    let said = Cached::new(&folder.path().join("cache"));
+    let data = folder.path().join("data");
+    pig_train::training::train(&lost, &data, &folder.path().join("lost"), &device(), &said).unwrap();
+    let told = |said: &Cached| said.said.lock().unwrap().iter().any(|text| text.contains("has risen from the start"));
+    let losses: Vec<f64> = metrics_log::read(&folder.path().join("lost"))
+        .unwrap()
+        .iter()
+        .filter_map(|line| Some(line.validation?.mean))
+        .collect();
+    assert!(told(&said), "{losses:?}");
+    let quiet = Cached::new(&folder.path().join("cache"));
+    let plain = config(&[&sets[..], &["train.steps=30", "train.validate_every=10"]].concat());
+    pig_train::training::train(&plain, &data, &folder.path().join("plain"), &device(), &quiet).unwrap();
+    assert!(!told(&quiet), "{:?}", quiet.said);
+}

@@ -7,11 +7,14 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_data::{DataConfig, Dataset, survey::Survey};
-use pig_study::plan::{NetworkPlan, Plan, Scaled, plan};
+use pig_study::{
+    plan::{NetworkPlan, Plan, Scaled, plan},
+    recipe,
+};
 use pig_train::{
     Config,
     config::{Layers, Unlabelled},
-    observer::{Outcome, note},
+    observer::{Outcome, note, warn},
     run_dir::advised,
     training::{self, Resume},
     unlabelled::Folders,
@@ -29,7 +32,11 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
         let with = Resume { data: train.data.as_deref(), unlabelled: train.unlabelled.as_deref(), steps: train.steps };
         return ended(args, run, training::resume_with(run, with, &device, &terminal)?);
     }
-    let mut config = Layers { file: train.config.clone(), sets: train.sets.clone() }.load_for_training()?;
+    let layers = Layers { file: train.config.clone(), sets: train.sets.clone() };
+    let mut config = match train.plan_hours {
+        Some(hours) => layers.over_config(&planned(train, hours, &device, &terminal)?)?,
+        None => layers.load_for_training()?,
+    };
     if let Some(factor) = train.steps_scale {
         config.train = config.train.with_steps_scaled(factor);
     }
@@ -39,7 +46,7 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     // clap requires both without --resume.
     let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
     let (data, out) = (path(&train.data), path(&train.out));
-    if train.config.is_none() {
+    if train.config.is_none() && train.plan_hours.is_none() {
         config.data = survey(&config, train, (&data, &out), &terminal)?;
     }
     let folders = Folders { data: &data, unlabelled: train.unlabelled.as_deref() };
@@ -48,6 +55,18 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     }
     let outcome = training::train_with(&config, folders, &out, &device, &terminal);
     ended(args, &out, outcome.map_err(|error| advised(error, &out, "pig train"))?)
+}
+
+/// The configuration that `pig plan` decides, whose text is told.
+fn planned(train: &Train, hours: f64, device: &Device, terminal: &Terminal) -> anyhow::Result<Config> {
+    let data = train.data.clone().unwrap_or_default();
+    let request = recipe::Request { data, unlabelled: train.unlabelled.clone(), hours };
+    let recipe = recipe::recipe(&request, device, terminal)?;
+    note(terminal, format!("the plan:\n{}", recipe.text));
+    if let Some(text) = recipe.warning() {
+        warn(terminal, text);
+    }
+    Ok(recipe.config)
 }
 
 fn ended(args: &Args, run: &Path, outcome: Outcome) -> anyhow::Result<ExitCode> {

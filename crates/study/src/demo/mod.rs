@@ -1,14 +1,15 @@
 //! `pig demo`: the whole method on phantom images, without network access or input files, and one page that shows the results.
 
 mod live;
-mod pace;
 mod page;
 mod shown;
 
-use crate::plan::plan;
+use crate::{
+    pace::{Pace, fitted},
+    plan::plan,
+};
 use burn::tensor::Device;
 use live::Live;
-use pace::{Pace, fitted};
 use page::Material;
 use pig_data::phantom::{PhantomConfig, write_dataset};
 use pig_metrics::agreement::Agreement;
@@ -132,7 +133,7 @@ fn paced(
     }
     let measured = plan(&config, Folders::pairs(data), run, device, observer)?;
     let elapsed = started.elapsed().as_secs_f64();
-    let (train, pace) = fitted(&measured, request.minutes, elapsed, request.count as usize);
+    let (train, pace) = fitted(&measured.config, &measured.networks, request.minutes, elapsed, request.count as usize);
     let config = Config { train, ..config };
     let steps: Vec<String> =
         config.trained_roles().map(|role| format!("{} steps for {}", config.steps(role), role.name())).collect();

@@ -42,7 +42,7 @@ pub(super) fn of_generator(
     let mut page = Page::new();
     page.heading("In words");
     page.add(Block::Paragraph(trained(&config, &provenance)));
-    page.add(Block::List(losses(&config, &lines)));
+    page.add(Block::List(losses(&config, &lines).into_iter().chain(forecast(&config, &lines)).collect()));
     let shown = if request.count == 0 { Ok(None) } else { pairs(request, run, device, observer).map(Some) };
     let mut agreement = None;
     match shown {
@@ -89,6 +89,26 @@ fn trained(config: &Config, provenance: &Provenance) -> String {
         provenance.groups[1],
         provenance.split_by,
     )
+}
+
+/// The forecast of `pig plan` beside the time that the training took, if it was planned.
+fn forecast(config: &Config, lines: &[Line]) -> Option<String> {
+    let (planned, images) = (config.train.planned_hours?, config.train.images_in_step());
+    let mut seconds = 0.0;
+    for role in config.trained_roles() {
+        let mut before = 0;
+        for line in lines.iter().filter(|line| line.network == role.name()) {
+            let Some(rate) = line.images_per_second else { continue };
+            // Steps that were made again after a stop are not among the lines.
+            seconds += (line.step.saturating_sub(before) * images) as f64 / rate.max(f64::MIN_POSITIVE);
+            before = line.step;
+        }
+    }
+    let hours = seconds / 3600.0;
+    Some(format!(
+        "pig plan forecast {planned:.2} hours of training; it took {hours:.2} ({:+.0} %).",
+        100.0 * (hours / planned - 1.0)
+    ))
 }
 
 /// The last validation loss of every network.

@@ -254,6 +254,7 @@ impl Config {
         positive("train.learning_rate", train.learning_rate)?;
         positive("train.plateau_factor", train.plateau_factor)?;
         positive("train.log_normal_std", train.log_normal_std)?;
+        positive("train.planned_hours", train.planned_hours.unwrap_or(1.0))?;
         let mean = train.log_normal_mean;
         require(mean.is_finite(), "train.log_normal_mean", mean, "a number")?;
         let not_negative = |key, value: f64| require(value.is_finite() && value >= 0.0, key, value, "0 or more");

@@ -164,6 +164,8 @@ pub struct TrainConfig {
     /// Steps after which each network's checkpoint is kept for good, such as for `sample.autoguidance`. Of the others, the last two and the
     /// best one are kept.
     pub keep_checkpoints: Vec<usize>,
+    /// The hours that `pig plan` forecast for this training, which its report compares with the time that it took. Changes no result.
+    pub planned_hours: Option<f64>,
 }
 
 impl Default for TrainConfig {
@@ -214,6 +216,7 @@ impl Default for TrainConfig {
             preview_every: 2_000,
             checkpoint_every: 1_000,
             keep_checkpoints: Vec::new(),
+            planned_hours: None,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! As many training steps as fit into the minutes of a demo, from what the machine does in a few of them.
+//! As many training steps as fit into a time, from what the machine does in a few of them.
 
-use crate::plan::{NetworkPlan, Plan};
+use crate::plan::NetworkPlan;
 use pig_train::{Config, config::TrainConfig, preview, trainer::PREVIEWS_WITH_RAW};
 
 /// The share of the time that is left free: steps that are measured alone are faster than those of a long training.
@@ -8,34 +8,39 @@ const MARGIN: f64 = 0.1;
 /// Seconds for the pages and for reading what was made.
 const PAGES: f64 = 5.0;
 
-/// How a demo uses its time.
+/// How a training uses its time.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// The minutes that were asked for.
-    pub(super) minutes: f64,
+    pub(crate) minutes: f64,
     /// Training images that the networks take in a second, one network after the other.
-    pub(super) images_per_second: f64,
+    pub(crate) images_per_second: f64,
     /// Seconds that training may take.
-    pub(super) training: f64,
+    pub(crate) training: f64,
 }
 
 impl Pace {
     /// What one would get for so many minutes, as a multiple of the training steps now.
-    pub(super) fn times_in(&self, minutes: f64) -> f64 {
+    pub(crate) fn times_in(&self, minutes: f64) -> f64 {
         (self.training + (1.0 - MARGIN) * 60.0 * (minutes - self.minutes)) / self.training
     }
 }
 
-/// The training of `plan` with all its numbers of steps scaled to end, pairs included, `minutes` after a start that was `elapsed` seconds
-/// ago. `samples` are the pairs that are made in the end.
-pub(super) fn fitted(plan: &Plan, minutes: f64, elapsed: f64, samples: usize) -> (TrainConfig, Pace) {
-    let config = &plan.config;
+/// The training of `config` with all its numbers of steps scaled to end, pairs included, `minutes` after a start that was `elapsed` seconds
+/// ago. Its `networks` were measured. `samples` are the pairs that are made in the end.
+pub(crate) fn fitted(
+    config: &Config,
+    networks: &[NetworkPlan],
+    minutes: f64,
+    elapsed: f64,
+    samples: usize,
+) -> (TrainConfig, Pace) {
     let previews = previews(config);
     let evaluations = (samples + previews * preview::PAIRS) * config.sample.num_inference_steps;
-    let sampling = evaluations as f64 * forward_seconds(plan);
+    let sampling = evaluations as f64 * forward_seconds(config, networks);
     let training = (1.0 - MARGIN) * (60.0 * minutes - elapsed - PAGES - sampling).max(1.0);
-    let whole: f64 = plan.networks.iter().map(|network| network.seconds_a_step * network.cost.steps as f64).sum();
-    let images: usize = plan.networks.iter().map(|network| network.cost.images).sum();
+    let whole: f64 = networks.iter().map(|network| network.seconds_a_step * network.cost.steps as f64).sum();
+    let images: usize = networks.iter().map(|network| network.cost.images).sum();
     let pace = Pace { minutes, images_per_second: images as f64 / whole, training };
     (config.train.clone().with_steps_scaled(training / whole), pace)
 }
@@ -54,22 +59,21 @@ fn previews(config: &Config) -> usize {
 
 /// Seconds of one image's forward pass through all networks. A training step passes forwards once and backwards, which costs twice that, and
 /// forwards through frozen networks.
-fn forward_seconds(plan: &Plan) -> f64 {
-    let batch = plan.config.train.images_in_step() as f64;
+fn forward_seconds(config: &Config, networks: &[NetworkPlan]) -> f64 {
+    let batch = config.train.images_in_step() as f64;
     let of = |NetworkPlan { cost, seconds_a_step }: &NetworkPlan| {
         seconds_a_step / batch * cost.forward_flops / (3.0 * cost.forward_flops + cost.frozen_flops)
     };
-    plan.networks.iter().map(of).sum()
+    networks.iter().map(of).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::budget::NetworkCost;
-    use pig_train::memory::Needed;
 
     /// Two networks: 0.1 s and 0.2 s a step of eight images. The second learns from the first.
-    fn plan() -> Plan {
+    fn plan() -> (Config, Vec<NetworkPlan>) {
         let mut config = Config::default();
         config.train = TrainConfig { steps: 2000, model_x_steps: Some(1000), warmup_steps: 100, ..config.train };
         config.train.preview_every = 1000;
@@ -78,27 +82,17 @@ mod tests {
             cost: NetworkCost { network, parameters: 1, forward_flops: 1e6, frozen_flops, steps, images: steps * 8 },
             seconds_a_step,
         };
-        Plan {
-            pairs: [1, 1],
-            groups: [1, 1],
-            warnings: Vec::new(),
-            networks: vec![network("model_x", 0.1, 0.0, 1000), network("model_y", 0.2, 1e6, 2000)],
-            needed: Needed::of(&config, 2, false),
-            scaled: None,
-            config,
-            available_memory: None,
-            peak_memory: None,
-        }
+        (config, vec![network("model_x", 0.1, 0.0, 1000), network("model_y", 0.2, 1e6, 2000)])
     }
 
     #[test]
     fn the_steps_fit_into_the_minutes() {
-        let plan = plan();
+        let (config, networks) = plan();
         // A forward pass takes 0.1 / 8 / 3 and 0.2 / 8 / 4 seconds; 64 pairs and two previews of 8, in two versions, take 20
         // steps each.
         let sampling = 96.0 * 20.0 * (0.1 / 24.0 + 0.2 / 32.0);
         let training = 0.9 * (360.0 - 30.0 - PAGES - sampling);
-        let (train, pace) = fitted(&plan, 6.0, 30.0, 64);
+        let (train, pace) = fitted(&config, &networks, 6.0, 30.0, 64);
         assert!((pace.training - training).abs() < 1e-9, "{pace:?}");
         let factor = training / 500.0;
         assert_eq!(train.steps, (2000.0 * factor).round() as usize);
@@ -114,7 +108,8 @@ mod tests {
 
     #[test]
     fn a_time_that_is_over_leaves_a_training_of_few_steps() {
-        let (train, pace) = fitted(&plan(), 1.0, 90.0, 64);
+        let (config, networks) = plan();
+        let (train, pace) = fitted(&config, &networks, 1.0, 90.0, 64);
         assert!(pace.training > 0.0 && train.steps >= 1 && train.steps < 10, "{train:?}");
     }
 }

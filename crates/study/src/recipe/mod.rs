@@ -1,0 +1,10 @@
+//! `pig plan`: a commented configuration for some data, this machine and so many hours.
+
+mod described;
+mod make;
+mod rules;
+mod text;
+
+pub use described::{Recipe, Request, commands};
+pub use make::recipe;
+pub use rules::{Facts, Setting, Shape};
