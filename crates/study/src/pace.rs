@@ -35,8 +35,7 @@ pub(crate) fn fitted(
     elapsed: f64,
     samples: usize,
 ) -> (TrainConfig, Pace) {
-    let previews = previews(config);
-    let evaluations = (samples + previews * preview::PAIRS) * config.sample.num_inference_steps;
+    let evaluations = (samples + previewed(config)) * config.sample.num_inference_steps;
     let sampling = evaluations as f64 * forward_seconds(config, networks);
     let training = (1.0 - MARGIN) * (60.0 * minutes - elapsed - PAGES - sampling).max(1.0);
     let whole: f64 = networks.iter().map(|network| network.seconds_a_step * network.cost.steps as f64).sum();
@@ -45,14 +44,14 @@ pub(crate) fn fitted(
     (config.train.clone().with_steps_scaled(training / whole), pace)
 }
 
-/// How often the pairs of a preview are sampled in a training; the number does not change when all numbers of steps are scaled. The first
-/// previews have two versions of the network.
-fn previews(config: &Config) -> usize {
+/// Pairs that are sampled for the previews of a training; the number does not change when all numbers of steps are scaled. The first
+/// previews show a second version of the network.
+fn previewed(config: &Config) -> usize {
     match config.train.preview_every {
         0 => 0,
         every => {
             let previews = config.train.steps.div_ceil(every);
-            previews + previews.min(PREVIEWS_WITH_RAW)
+            previews * config.train.watch_samples.max(preview::PAIRS) + previews.min(PREVIEWS_WITH_RAW) * preview::PAIRS
         }
     }
 }
@@ -88,9 +87,9 @@ mod tests {
     #[test]
     fn the_steps_fit_into_the_minutes() {
         let (config, networks) = plan();
-        // A forward pass takes 0.1 / 8 / 3 and 0.2 / 8 / 4 seconds; 64 pairs and two previews of 8, in two versions, take 20
-        // steps each.
-        let sampling = 96.0 * 20.0 * (0.1 / 24.0 + 0.2 / 32.0);
+        // A forward pass takes 0.1 / 8 / 3 and 0.2 / 8 / 4 seconds; 64 pairs and two previews of 32, and of 8 in a second version,
+        // take 20 steps each.
+        let sampling = 144.0 * 20.0 * (0.1 / 24.0 + 0.2 / 32.0);
         let training = 0.9 * (360.0 - 30.0 - PAGES - sampling);
         let (train, pace) = fitted(&config, &networks, 6.0, 30.0, 64);
         assert!((pace.training - training).abs() < 1e-9, "{pace:?}");

@@ -51,6 +51,9 @@ pub struct State {
     /// Images of a micro-batch, 0 for a whole batch; none for a training that began before batches were divided among workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch_size: Option<usize>,
+    /// Whether the training ended before its last step (`train.stop_on_copies`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_ended: bool,
     /// SHA-256 of each file of arrays.
     pub sha256: BTreeMap<String, String>,
     /// What metrics.jsonl held; none in files of versions that did not write it.
@@ -74,6 +77,7 @@ impl State {
             frozen_sha256: None,
             kept_timesteps: None,
             micro_batch_size: None,
+            has_ended: false,
             sha256: BTreeMap::new(),
             metrics: None,
             check: None,
@@ -195,6 +199,25 @@ impl Store {
             point(store, LAST, &name)
         })?;
         Ok(hash)
+    }
+
+    /// Goes back to the checkpoint of `step`, or stays at the newest if there is none, and notes in it that the training has ended. Newer
+    /// checkpoints are removed.
+    pub fn end_at(&self, step: Option<usize>) -> Result<()> {
+        if let Some(step) = step.filter(|&step| self.folder.join(name_of(step)).is_dir()) {
+            point(&self.folder, LAST, &name_of(step))?;
+            let newer = |folder: &PathBuf| name(folder).and_then(step_of).is_some_and(|other| other > step);
+            for folder in self.folders().into_iter().filter(newer) {
+                std::fs::remove_dir_all(&folder).map_err(Error::io(&folder, "remove"))?;
+            }
+        }
+        let (folder, mut state) = self.last()?;
+        state.has_ended = true;
+        // The checkpoint with the lowest validation loss may be gone.
+        state.best = state.best.filter(|&(best, _)| self.folder.join(name_of(best)).is_dir());
+        let best = state.best.map_or_else(|| name_of(state.step), |(best, _)| name_of(best));
+        point(&self.folder, BEST, &best)?;
+        state.write(&folder.join(STATE))
     }
 
     /// Whether nothing lies in the folder.

@@ -3,6 +3,7 @@
 use crate::{
     Result,
     metrics_log::{self, Line},
+    watch::{EXPECTED, Watched},
 };
 use pig_report::{Chart, Scale, Series, write_curves};
 use std::path::Path;
@@ -12,7 +13,8 @@ pub fn write_run_curves(run: &Path) -> Result<()> {
     Ok(write_curves(&run.join("curves.svg"), &charts(&metrics_log::read(run)?))?)
 }
 
-/// The charts of a run: training and validation loss, validation by quarter of the timesteps, learning rate.
+/// The charts of a run: training and validation loss, validation by quarter of the timesteps, what the pairs
+/// of previews showed, learning rate.
 pub fn charts(lines: &[Line]) -> Vec<Chart> {
     let mut networks: Vec<&str> = lines.iter().map(|line| line.network.as_str()).collect();
     networks.dedup();
@@ -48,6 +50,28 @@ pub fn charts(lines: &[Line]) -> Vec<Chart> {
         if !psnr.is_empty() {
             let series = vec![Series::new("held out", psnr)];
             charts.push(chart(format!("{network}: reconstruction"), "PSNR in dB", Scale::Linear, series));
+        }
+        let watched = |value: fn(&Watched) -> Option<f64>| of(&move |line| value(line.watched.as_ref()?));
+        let contrast = watched(|watched| watched.contrast);
+        if !contrast.is_empty() {
+            let series = vec![
+                Series::new("generated", contrast),
+                Series::new("generated, shuffled masks", watched(|watched| watched.contrast_shuffled)),
+                Series::new("real, held out", watched(|watched| watched.contrast_real)),
+            ];
+            let title = format!("{network}: do images fit their masks?");
+            charts.push(chart(title, "mean lesion contrast", Scale::Linear, series));
+        }
+        let copies = watched(|watched| watched.suspected_copies);
+        if !copies.is_empty() {
+            let expected = copies.iter().map(|&(step, _)| (step, EXPECTED)).collect();
+            let series = vec![Series::new("generated", copies), Series::new("expected without copies", expected)];
+            charts.push(chart(
+                format!("{network}: copies of training images?"),
+                "share suspected",
+                Scale::Linear,
+                series,
+            ));
         }
         let rate = Series::new("learning rate", of(&|line| line.learning_rate));
         charts.push(chart(format!("{network}: learning rate"), "learning rate", Scale::Linear, vec![rate]));

@@ -31,8 +31,9 @@ pub(crate) fn begin(run: &RunDir, steps: usize) -> Result<String> {
     let config = run.config()?;
     let mut from = BTreeMap::new();
     for role in config.trained_roles() {
-        let done = Store::new(run.path(), role.name()).load_last()?.state.step;
-        if done < config.steps(role) {
+        let state = Store::new(run.path(), role.name()).load_last()?.state;
+        let done = state.step;
+        if done < config.steps(role) && !state.has_ended {
             return Err(Error::BadFile {
                 path: run.path().to_owned(),
                 problem: format!("{} has {done} of its {} steps", role.name(), config.steps(role)),

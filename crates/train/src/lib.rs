@@ -46,6 +46,7 @@ pub mod stop;
 pub mod trainer;
 pub mod training;
 pub mod unlabelled;
+pub mod watch;
 pub mod weak;
 pub mod workers;
 

@@ -4,6 +4,7 @@ use crate::{
     Error, Result,
     latents::Reconstruction,
     mark::{Mark, lines},
+    watch::Watched,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -42,6 +43,9 @@ pub struct Line {
     /// prediction.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dice: Option<f64>,
+    /// What the pairs of a preview showed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub watched: Option<Watched>,
 }
 
 /// Validation losses.

@@ -2,14 +2,15 @@
 
 use crate::{
     Config, Result,
-    curves::write_run_curves,
     networks::Networks,
     observer::Observer,
     pictures::{generated_pictures, real_pictures, spread},
     role::Role,
     sampler::Sampler,
     samples::Given,
+    sets::Sets,
     stop::Stop,
+    watch::{Watch, Watched},
 };
 use burn::tensor::Device;
 use pig_data::PreparedSet;
@@ -26,23 +27,25 @@ const STEPS: usize = 50;
 pub struct Previews<'a> {
     config: Config,
     real: &'a PreparedSet,
+    watch: Watch<'a>,
     run: &'a Path,
     device: &'a Device,
     observer: &'a dyn Observer,
 }
 
 impl<'a> Previews<'a> {
-    /// Previews that show samples beside the validation pairs `real`. They take the sampling steps of `config`, but at most 50.
+    /// Previews that show samples beside the validation pairs of `sets`. They take the sampling steps of `config`, but at most 50.
     pub fn new(
-        config: &Config,
-        real: &'a PreparedSet,
+        config: &'a Config,
+        sets: Sets<'a>,
         run: &'a Path,
         device: &'a Device,
         observer: &'a dyn Observer,
     ) -> Self {
+        let watch = Watch::new(config, sets);
         let mut config = config.clone();
         config.sample.num_inference_steps = config.sample.num_inference_steps.min(STEPS);
-        Self { config, real, run, device, observer }
+        Self { config, real: sets.validation, watch, run, device, observer }
     }
 
     fn path(&self, role: Role, step: usize) -> PathBuf {
@@ -54,35 +57,44 @@ impl<'a> Previews<'a> {
         self.path(role, step).is_file()
     }
 
-    /// Writes `previews/NETWORK-step-N.png` and `curves.svg`, unless the user asks to stop: a training that goes on makes up for it. Of
-    /// `others`, each with words that say what they are, samples of the same seeds follow.
+    /// Writes `previews/NETWORK-step-N.png`, unless the user asks to stop: a training that goes on makes up for it. Of
+    /// `others`, each with words that say what they are, samples of the same seeds follow. Returns what the samples show, if
+    /// `train.watch_samples` asks for it; some of them are not shown.
     pub fn write(
         &self,
         role: Role,
         step: usize,
         networks: &dyn Networks,
         others: &[(&str, Box<dyn Networks>)],
-    ) -> Result<()> {
-        let ids: Vec<u64> = (0..PAIRS as u64).collect();
+    ) -> Result<Option<Watched>> {
+        let count = self.config.train.watch_samples.max(PAIRS);
+        let ids: Vec<u64> = (0..count as u64).collect();
         let stop = Stop::new(self.observer);
         let needs_masks = networks.needs_masks();
         if needs_masks && self.real.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let masks = spread(self.real, PAIRS).cycle().take(PAIRS).map(|index| self.real.mask(index));
+        let masks = spread(self.real, PAIRS).cycle().take(count).map(|index| self.real.mask(index));
         let masks: Vec<Vec<f32>> = masks.collect::<std::result::Result<_, _>>()?;
         let masks: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
-        let given = if needs_masks { Given::Masks(&masks) } else { Given::Nothing };
+        let given = |count: usize| if needs_masks { Given::Masks(&masks[..count]) } else { Given::Nothing };
+        let mut watched = None;
         let title = if needs_masks { "generated for the masks above" } else { "generated" };
         let mut sections =
             vec![Section { title: "real (held out)".to_owned(), pairs: real_pictures(self.real, PAIRS)? }];
         let all = std::iter::once((None, networks)).chain(others.iter().map(|(words, it)| (Some(words), it.as_ref())));
         for (words, networks) in all {
             let sampler = Sampler::new(&self.config, networks, self.device)?.until(&stop);
-            let samples = sampler.sample(given, &ids, &mut |_| stop.ask())?;
+            let count = if words.is_none() { count } else { PAIRS };
+            let mut samples = sampler.sample(given(count), &ids[..count], &mut |_| stop.ask())?;
             if stop.is_set() {
-                return Ok(());
+                return Ok(None);
             }
+            if words.is_none() && self.config.train.watch_samples > 0 {
+                watched = Some(self.watch.measure(&samples)?);
+            }
+            samples.masks.truncate(PAIRS);
+            samples.images.truncate(PAIRS);
             let title = words.map_or(title.to_owned(), |words| format!("{title}, {words}"));
             sections.push(Section { title, pairs: generated_pictures(&samples, &ids, &self.config)? });
         }
@@ -91,6 +103,6 @@ impl<'a> Previews<'a> {
         std::fs::create_dir_all(folder).map_err(crate::Error::io(folder, "create"))?;
         let style = SheetStyle { columns: PAIRS / 2, ..SheetStyle::default() };
         contact_sheet(&sections, &style)?.write_png(&path, &[SYNTHETIC])?;
-        write_run_curves(self.run)
+        Ok(watched)
     }
 }

@@ -4,15 +4,17 @@ use crate::{
     Error, Result,
     batch::Batches,
     checkpoint::{Checkpoint, State, Store},
+    curves::write_run_curves,
     gradient::{Ahead, add_gradient, workers_of},
     init::begun,
     latents::Reconstruction,
     legs::start_of,
     meter::{Meter, mean},
     methods::objective::{Context, Objective},
-    metrics_log::{Line, MetricsLog, Validation},
+    metrics_log::{self, Line, MetricsLog, Validation},
     observer::{Event, Observer, Outcome, note, warn},
     sets::Sets,
+    watch::Watched,
     workers::{Workers, parts},
 };
 use burn::{
@@ -42,6 +44,8 @@ pub struct Trainer<'a, O: Objective> {
     leg: usize,
     /// What the network was before its first step, if it did not begin with random weights.
     before: Option<O::Network>,
+    /// The step of the last preview whose pairs were no copies.
+    fine: Option<usize>,
     /// The validation losses of this leg since it began, as far as it was not interrupted.
     validated: Vec<f64>,
     /// Always `Some`, except while an optimiser step changes its values in place.
@@ -63,8 +67,8 @@ pub struct Shown<'a, M> {
     pub before: Option<&'a M>,
 }
 
-/// Called with the step and the network, every `train.preview_every` steps and at the last step.
-pub type Preview<'a, M> = dyn FnMut(usize, Shown<'_, M>) -> Result<()> + 'a;
+/// Called with the step and the network, every `train.preview_every` steps and at the last step. Returns what its samples showed.
+pub type Preview<'a, M> = dyn FnMut(usize, Shown<'_, M>) -> Result<Option<Watched>> + 'a;
 
 /// Previews that show the weights of the last step beside averaged ones.
 pub const PREVIEWS_WITH_RAW: usize = 2;
@@ -113,6 +117,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let begins_leg = leg > 0 && state.step == leg && leg < config.steps(role);
         if begins_leg {
             state.learning_rate = LearningRate::new();
+            state.has_ended = false;
             before = Some(averaged(&network, &optimizer, run)?);
         }
         bind(&mut state, objective, begins_leg)?;
@@ -131,6 +136,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             store,
             leg,
             before,
+            fine: None,
             validated,
             network,
             optimizer,
@@ -154,14 +160,17 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let mut meter = Meter::default();
         let due = |step: usize, every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
         if self.state.step > 0 {
+            self.set_fine(self.known_fine()?);
             self.store.tidy(&self.state)?;
             if due(self.state.step, train.preview_every) && self.state.step > self.leg {
                 // A training that was killed after this checkpoint has no preview of it; one that is there is kept.
-                self.show(preview)?;
+                if self.show(preview, &mut log)? {
+                    self.end()?;
+                }
             }
         }
         self.observer.event(Event::Begin { stage: role.name().to_owned(), total: steps, done: self.state.step });
-        while self.state.step < steps {
+        while self.state.step < steps && !self.state.has_ended {
             if self.observer.stop_requested() {
                 self.checkpoint(&log, false)?;
                 self.observer.event(Event::End);
@@ -198,24 +207,91 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 self.checkpoint(&log, is_best)?;
             }
             if due(step, train.preview_every) {
-                self.show(preview)?;
+                if train.stop_on_copies.is_some() {
+                    // The training may come back to this step.
+                    self.checkpoint(&log, false)?;
+                }
+                if self.show(preview, &mut log)? {
+                    self.end()?;
+                }
             }
         }
         self.observer.event(Event::End);
         Ok(Outcome::Finished)
     }
 
-    /// Shows a preview, after the checkpoint: one that cannot be drawn or written must not cost the training.
-    fn show(&self, preview: &mut Preview<'_, O::Network>) -> Result<()> {
-        let (step, every) = (self.state.step, self.objective.context().config.train.preview_every);
+    /// Shows a preview, after the checkpoint: one that cannot be drawn or written must not cost the training. Returns whether its pairs
+    /// end the training.
+    fn show(&mut self, preview: &mut Preview<'_, O::Network>, log: &mut MetricsLog) -> Result<bool> {
+        let train = &self.objective.context().config.train;
+        let (step, every) = (self.state.step, train.preview_every);
         let averaged = self.averaged()?;
         let shown = (step - self.leg).div_ceil(every.max(1));
         let raw = (shown <= PREVIEWS_WITH_RAW).then(|| self.network().valid());
         let shown =
             Shown { averaged: &averaged, raw: raw.as_ref(), before: self.before.as_ref().filter(|_| shown == 1) };
-        if let Err(error) = preview(step, shown) {
-            warn(self.observer, format!("no preview at step {step}: {error}"));
+        let watched = match preview(step, shown) {
+            Ok(Some(watched)) => watched,
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                warn(self.observer, format!("no preview at step {step}: {error}"));
+                return Ok(false);
+            }
+        };
+        log.write(&Line {
+            network: self.objective.role().name().to_owned(),
+            step,
+            watched: Some(watched),
+            ..Line::default()
+        })?;
+        if let Err(error) = write_run_curves(self.run) {
+            warn(self.observer, format!("no curves at step {step}: {error}"));
         }
+        let copies = watched.suspected_copies.zip(train.stop_on_copies);
+        if copies.is_some_and(|(share, most)| share >= most) {
+            return Ok(true);
+        }
+        self.set_fine(Some(step));
+        Ok(false)
+    }
+
+    /// Remembers the step of the last preview whose pairs were no copies, and keeps its checkpoint.
+    fn set_fine(&mut self, step: Option<usize>) {
+        let train = &self.objective.context().config.train;
+        if train.stop_on_copies.is_some() {
+            self.fine = step;
+            let keep: Vec<usize> = train.keep_checkpoints.iter().copied().chain(step).collect();
+            self.store = Store::new(self.run, self.objective.role().name()).keeping(&keep);
+        }
+    }
+
+    /// The step of the last preview whose pairs were no copies, as metrics.jsonl says.
+    fn known_fine(&self) -> Result<Option<usize>> {
+        let most = self.objective.context().config.train.stop_on_copies.unwrap_or(f64::INFINITY);
+        let is_fine = |line: &Line| {
+            line.network == self.objective.role().name()
+                && line.step <= self.state.step
+                && line.watched.is_some_and(|watched| watched.suspected_copies.is_none_or(|share| share < most))
+        };
+        Ok(metrics_log::read(self.run)?.iter().filter(|line| is_fine(line)).map(|line| line.step).max())
+    }
+
+    /// Ends the training before its last step, because its pairs are copies, at the last preview whose pairs were none.
+    fn end(&mut self) -> Result<()> {
+        let (step, name) = (self.state.step, self.objective.role().name());
+        self.store.end_at(self.fine)?;
+        self.state.has_ended = true;
+        let kept = self.fine.map_or_else(
+            || format!("no earlier preview was free of them, so its weights are those of step {step}"),
+            |fine| format!("its weights are those of step {fine}, the last preview before"),
+        );
+        warn(
+            self.observer,
+            format!(
+                "{name}: the training ends at step {step}, since its pairs may be copies of training images (train.stop_on_copies); {kept}. \
+                 More pairs, train.augment or dropout let it go on longer"
+            ),
+        );
         Ok(())
     }
 

@@ -228,11 +228,11 @@ impl ObjectiveTask for Training<'_> {
         let resume = Store::new(run, role.name()).exists()?;
         let starts = legs::starts(run_dir, role.name())?;
         let trainer = Trainer::new(objective, sets, device, run, observer, (resume, &starts))?;
-        let previews = Previews::new(config, sets.validation, run, device, observer);
+        let previews = Previews::new(config, sets, run, device, observer);
         let outcome = trainer.run(&mut |step, shown| {
-            let Some(averaged) = objective.networks(shown.averaged) else { return Ok(()) };
+            let Some(averaged) = objective.networks(shown.averaged) else { return Ok(None) };
             if previews.are_there(role, step) {
-                return Ok(());
+                return Ok(None);
             }
             let others =
                 [("before this training", shown.before), ("with the weights of the last step alone", shown.raw)];

@@ -254,6 +254,14 @@ impl Config {
         positive("train.learning_rate", train.learning_rate)?;
         positive("train.plateau_factor", train.plateau_factor)?;
         positive("train.log_normal_std", train.log_normal_std)?;
+        let (watched, previews) = (train.watch_samples, train.preview_every);
+        require(watched <= MOST_AT_ONCE, "train.watch_samples", watched, &format!("0 to {MOST_AT_ONCE}"))?;
+        if let Some(share) = train.stop_on_copies {
+            let key = "train.stop_on_copies";
+            require(share > 0.05 && share <= 1.0, key, share, "above 0.05, which is expected, and at most 1")?;
+            let expected = "no such key without train.preview_every and train.watch_samples";
+            require(watched > 0 && previews > 0, key, share, expected)?;
+        }
         positive("train.planned_hours", train.planned_hours.unwrap_or(1.0))?;
         let mean = train.log_normal_mean;
         require(mean.is_finite(), "train.log_normal_mean", mean, "a number")?;

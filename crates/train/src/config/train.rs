@@ -159,6 +159,12 @@ pub struct TrainConfig {
     pub validation_samples: usize,
     /// Steps between preview pictures, 0 for never.
     pub preview_every: usize,
+    /// Pairs that are sampled for each preview to measure whether images fit their masks and whether they are copies of training images;
+    /// 0 to measure nothing.
+    pub watch_samples: usize,
+    /// End the training of an image network if at least this share of the pairs that `watch_samples` counts may be copies of training
+    /// images, and go back to the last preview before; 0.05 is expected without copies. Without this key a training never ends for it.
+    pub stop_on_copies: Option<f64>,
     /// Steps between checkpoints, 0 for only at the end and when interrupted.
     pub checkpoint_every: usize,
     /// Steps after which each network's checkpoint is kept for good, such as for `sample.autoguidance`. Of the others, the last two and the
@@ -214,6 +220,8 @@ impl Default for TrainConfig {
             validate_every: 500,
             validation_samples: 128,
             preview_every: 2_000,
+            watch_samples: 32,
+            stop_on_copies: None,
             checkpoint_every: 1_000,
             keep_checkpoints: Vec::new(),
             planned_hours: None,
