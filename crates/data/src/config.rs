@@ -125,6 +125,18 @@ impl DataConfig {
         if !(0.0..=0.5).contains(&self.augment.shift) {
             return invalid("augment.shift", self.augment.shift.to_string(), "a fraction from 0 to 0.5");
         }
+        let told = &self.augment.told;
+        for (key, value, most, expected) in [
+            ("augment.told.rotation", told.rotation, 180.0, "degrees from 0 to 180"),
+            ("augment.told.scale", told.scale, 4.0, "0 to 4"),
+            ("augment.told.shift", told.shift, 0.5, "a fraction from 0 to 0.5"),
+            ("augment.told.gamma", told.gamma, 4.0, "0 to 4"),
+            ("augment.told.probability", told.probability, 1.0, "0 to 1"),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                return invalid(key, value.to_string(), expected);
+            }
+        }
         let windowed = self.intensity == Intensity::Window;
         for (key, value) in [("window_center", self.window_center), ("window_width", self.window_width)] {
             match value {
@@ -230,6 +242,42 @@ pub struct AugmentConfig {
     /// The greatest shift in each direction as a fraction of the side, from 0 to 0.5, in whole pixels. Uncovered image
     /// pixels repeat the edge; uncovered mask pixels are background.
     pub shift: f32,
+    /// Changes that the networks are told, so that they do not leak into what is generated.
+    pub told: ToldConfig,
+}
+
+/// The `[data.augment.told]` table: random changes of the training of `pig`, `joint`, `ddpm`, `ddim` and `seg-guided`, the same for image and
+/// mask. The network receives what was changed as a vector (0 in sampling), so that it does not learn to make turned or enlarged
+/// pictures (Karras et al. 2020 and 2022). It helps with few pairs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ToldConfig {
+    /// The greatest rotation to either side, in degrees.
+    pub rotation: f64,
+    /// The greatest enlargement or reduction: the factor lies between 1 / (1 + scale) and 1 + scale.
+    pub scale: f64,
+    /// The greatest shift in each direction as a fraction of the side.
+    pub shift: f64,
+    /// Intensities, scaled to 0 to 1, are raised to a power between 1 / (1 + gamma) and 1 + gamma.
+    pub gamma: f64,
+    /// The probability of each of these changes for a sample. Karras et al. (2022) use 0.12 to 0.15.
+    pub probability: f64,
+}
+
+impl ToldConfig {
+    /// No changes.
+    pub const NONE: Self = Self { rotation: 0.0, scale: 0.0, shift: 0.0, gamma: 0.0, probability: 0.15 };
+
+    /// Whether anything is changed.
+    pub fn is_on(&self) -> bool {
+        [self.rotation, self.scale, self.shift, self.gamma].iter().any(|&strength| strength != 0.0)
+    }
+}
+
+impl Default for ToldConfig {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 /// The values that mean lesion in masks with many values.

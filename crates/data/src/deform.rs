@@ -89,7 +89,21 @@ impl DeformConfig {
     }
 }
 
-/// Changes `image` of shape (height, width, channels), in [-1, 1], and `mask` of shape (height, width), -1 or +1, in place.
+/// What [`deform`] did, but for mirroring, elastic deformation and noise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Deformed {
+    /// The rotation in radians.
+    pub angle: f64,
+    /// The enlargement.
+    pub factor: f64,
+    /// Pixels by which the content moved down and right.
+    pub shift: [f64; 2],
+    /// The power to which intensities were raised.
+    pub exponent: f64,
+}
+
+/// Changes `image` of shape (height, width, channels), in [-1, 1], and `mask` of shape (height, width), -1 or +1, in place. Returns what was
+/// changed.
 ///
 /// The draw depends on `key` alone, for example (seed, position in the training, purpose). All numbers of the map are drawn whatever
 /// the configuration says, so enabling one change does not alter the others.
@@ -103,7 +117,7 @@ pub fn deform(
     channels: usize,
     config: &DeformConfig,
     key: [u64; 3],
-) {
+) -> Deformed {
     assert_eq!(image.len(), size[0] * size[1] * channels, "the image does not fit size and channels");
     assert_eq!(mask.len(), size[0] * size[1], "the mask does not fit the size");
     let mut seed = [0u8; 32];
@@ -133,6 +147,7 @@ pub fn deform(
             *value = (f64::from(*value) + deviation * normal(&mut rng)).clamp(-1.0, 1.0) as f32;
         }
     }
+    Deformed { angle: libm::atan2(map.rotation.0, map.rotation.1), factor: map.factor, shift: map.shift, exponent }
 }
 
 /// Where an output pixel comes from.

@@ -38,13 +38,14 @@ pub mod survey;
 pub mod table;
 mod table_text;
 mod tiff_kinds;
+pub mod told;
 mod tree;
 pub mod unlabelled;
 pub mod write;
 
 pub use channels::Channels;
 pub use chosen::{Chosen, Source};
-pub use config::{AugmentConfig, DataConfig, SpaceKind};
+pub use config::{AugmentConfig, DataConfig, SpaceKind, ToldConfig};
 pub use discover::{Dataset, GroupSource, Layout, PairEntry};
 pub use error::{DataError, Result};
 pub use part::Part;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use pig_data::AugmentConfig;
 use pig_data::augment::augment;
+use pig_data::{AugmentConfig, ToldConfig};
 use proptest::prelude::*;
 
-const ALL: AugmentConfig = AugmentConfig { horizontal_flip: true, vertical_flip: true, shift: 0.25 };
+const ALL: AugmentConfig =
+    AugmentConfig { horizontal_flip: true, vertical_flip: true, shift: 0.25, told: ToldConfig::NONE };
 
 /// An image whose pixels all differ, and a mask that is lesion exactly where the image is above zero.
 fn pair(size: [usize; 2], channels: usize) -> (Vec<f32>, Vec<f32>) {

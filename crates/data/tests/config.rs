@@ -46,7 +46,7 @@ fn everything_can_be_said() {
         crop: Crop::BlankBorders,
         resize: Resize::Pad,
         validation_fraction: 0.2,
-        augment: AugmentConfig { horizontal_flip: true, vertical_flip: false, shift: 0.05 },
+        augment: AugmentConfig { horizontal_flip: true, shift: 0.05, ..AugmentConfig::default() },
     };
     assert_eq!(config, expected);
     config.check().unwrap();

@@ -33,6 +33,9 @@ pub struct ScheduleConfig {
     pub beta_start: f64,
     /// beta_T.
     pub beta_end: f64,
+    /// Divide the signal-to-noise ratio of every timestep by the square of this number (Hoogeboom et al. 2023, "simple diffusion"): 1 for
+    /// none. Pictures of twice the side need twice as strong noise to hide as much; in wavelet space, 2^`haar_levels` does the same.
+    pub snr_shift: f64,
     /// Rescale so that alpha_bar_T is exactly 0 (Lin et al. 2024, Algorithm 1); needs `v_prediction` or `sample`.
     pub rescale_zero_terminal_snr: bool,
 }
@@ -44,6 +47,7 @@ impl Default for ScheduleConfig {
             beta_schedule: BetaSchedule::Linear,
             beta_start: 1e-4,
             beta_end: 0.02,
+            snr_shift: 1.0,
             rescale_zero_terminal_snr: false,
         }
     }
@@ -63,6 +67,12 @@ pub enum ScheduleError {
     TooManyTimesteps {
         /// The configured T.
         found: usize,
+    },
+    /// The shift must be a positive number.
+    #[error("schedule.snr_shift = {found}, expected a number above 0; 1 shifts nothing")]
+    Shift {
+        /// The configured shift.
+        found: f64,
     },
     /// Betas must lie in (0, 1) and must not decrease.
     #[error("schedule.beta_start = {start} and schedule.beta_end = {end}, expected 0 < beta_start <= beta_end < 1")]
@@ -106,6 +116,11 @@ impl Schedule {
                 linspace(-6.0, 6.0, steps).into_iter().map(|b| (end - start) / (1.0 + libm::exp(-b)) + start).collect()
             }
         };
+        let shift = config.snr_shift;
+        if !(shift.is_finite() && shift > 0.0) {
+            return Err(ScheduleError::Shift { found: shift });
+        }
+        let betas = if shift == 1.0 { betas } else { shifted(&betas, shift) };
         Ok(Self::from_betas(if config.rescale_zero_terminal_snr { rescale_zero_terminal_snr(&betas) } else { betas }))
     }
 
@@ -154,6 +169,20 @@ impl Schedule {
     pub(crate) fn noise(&self, t: &[usize]) -> Vec<f64> {
         t.iter().map(|&t| (1.0 - self.alpha_bar(t)).sqrt()).collect()
     }
+}
+
+/// The betas of the schedule whose signal-to-noise ratio at each timestep is that of `betas` divided by the square of `shift`.
+fn shifted(betas: &[f64], shift: f64) -> Vec<f64> {
+    let (mut product, mut before) = (1.0, 1.0);
+    let beta = |beta: &f64| {
+        product *= 1.0 - beta;
+        // alpha_bar of the ratio alpha_bar / (1 - alpha_bar) / shift^2.
+        let alpha_bar = product / (product + shift * shift * (1.0 - product));
+        let beta = 1.0 - alpha_bar / before;
+        before = alpha_bar;
+        beta
+    };
+    betas.iter().map(beta).collect()
 }
 
 /// The time that a published network, which counts from 0, takes for the paper's t.
@@ -208,6 +237,23 @@ fn rescale_zero_terminal_snr(betas: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Averaging 2 x 2 pixels halves the noise; a shift by 2 makes up for it. log-SNR falls by 2 ln 2 everywhere.
+    #[test]
+    fn a_shift_divides_the_ratio_of_signal_to_noise() {
+        let with = |snr_shift| Schedule::new(&ScheduleConfig { snr_shift, ..ScheduleConfig::default() });
+        let (plain, shifted) = (with(1.0).unwrap(), with(2.0).unwrap());
+        assert_eq!(plain, Schedule::new(&ScheduleConfig::default()).unwrap());
+        let ratio = |schedule: &Schedule, t: usize| schedule.alpha_bar(t) / (1.0 - schedule.alpha_bar(t));
+        for t in 1..=1024 {
+            let found = ratio(&plain, t) / ratio(&shifted, t);
+            assert!((found - 4.0).abs() < 1e-9, "t = {t}: {found}");
+            assert!(shifted.beta(t) > 0.0 && shifted.beta(t) < 1.0);
+        }
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(with(wrong).unwrap_err().to_string().contains("schedule.snr_shift"));
+        }
+    }
 
     #[test]
     fn paper_schedule_has_its_known_ends() {

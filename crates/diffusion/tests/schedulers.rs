@@ -61,6 +61,7 @@ impl Case {
             beta_schedule: self.beta_schedule,
             beta_start: self.beta_start.unwrap_or(default.beta_start),
             beta_end: self.beta_end.unwrap_or(default.beta_end),
+            snr_shift: default.snr_shift,
             rescale_zero_terminal_snr: self.rescale_betas_zero_snr,
         };
         Schedule::new(&config).unwrap()

@@ -55,6 +55,13 @@ impl<'a> Network<'a> {
         self
     }
 
+    /// The same network, which is told what was changed in each sample of a training batch.
+    #[must_use]
+    pub fn told(mut self, told: &[f32]) -> Self {
+        self.pass.told = told.to_vec();
+        self
+    }
+
     /// The same network with this precision, if its device supports it ([`Precision::on`]).
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
@@ -141,7 +148,7 @@ impl IndependentDenoiser for Network<'_> {
         let times = |t: &[usize]| -> Vec<f32> {
             t.iter().map(|&t| if t == 0 { network_time(1) - 1.0 } else { network_time(t) }).collect()
         };
-        let time = self.unet.embed_two(&times(t_x), &times(t_y));
+        let time = self.unet.embed_two(&times(t_x), &times(t_y), &self.pass.told);
         self.split(&self.unet.forward_embedded(self.input(x_t, y_t), &time, None, &self.pass), x_t)
     }
 }

@@ -14,6 +14,8 @@ pub struct Pass {
     pub precision: Precision,
     /// Depth and width, if the inputs are volumes and not pictures.
     pub volume: Option<Volume>,
+    /// What was changed in each sample of a training batch, for networks that are told; empty if nothing was.
+    pub told: Vec<f32>,
 }
 
 impl Pass {

@@ -38,7 +38,7 @@ impl UNet {
         let network = self.valid();
         ops::without_keeping_weights(|| {
             let sinusoids = network.sinusoids(times);
-            let time = network.time(sinusoids.clone(), &first_classes(times.len()));
+            let time = network.time(sinusoids.clone(), &first_classes(times.len()), &pass.told);
             let (mut h, mut skips, mut inputs) = (x.inner(), Vec::new(), Vec::new());
             for stage in network.stages() {
                 let skip = if stage.takes_skip { skips.pop() } else { None };
@@ -89,9 +89,10 @@ impl Recomputed {
             }
         }
         let classes = first_classes(self.sinusoids.dims()[0]);
-        let time = unet.time(self.sinusoids, &classes);
+        let time = unet.time(self.sinusoids, &classes, &pass.told);
         let mut computed = (time * Tensor::from_inner(dtime)).sum().backward();
         unet.time_embedding.visit(&mut Mover { from: &mut computed, to: gradients });
+        unet.augment_layer.visit(&mut Mover { from: &mut computed, to: gradients });
         unet.class_embedding.visit(&mut Mover { from: &mut computed, to: gradients });
     }
 }

@@ -100,6 +100,8 @@ pub struct UNet {
     pub time_embedding: TimeEmbedding,
     /// The time embedding of the image, in a joint network whose two members have independent noise levels.
     pub time_embedding_y: Option<TimeEmbedding>,
+    /// The embedding of what was changed in a training pair, for networks that are told.
+    pub augment_layer: Option<TimeEmbedding>,
     /// The class embedding, for networks with a class input.
     pub class_embedding: Option<ClassEmbedding>,
     /// The embedding of the body region where a volume begins.
@@ -182,6 +184,7 @@ impl UNet {
             conv_in: conv(channels[0], widths[0]),
             time_embedding: TimeEmbedding::new(widths[0], config.time_embedding_width(), device),
             time_embedding_y: None,
+            augment_layer: None,
             class_embedding: config.num_class_embeds.map(|classes| ClassEmbedding::new(classes, config, device)),
             top_region_index_layer: further(config.include_top_region_index_input, REGIONS),
             bottom_region_index_layer: further(config.include_bottom_region_index_input, REGIONS),
@@ -204,6 +207,14 @@ impl UNet {
         self
     }
 
+    /// The same network with an input of `told` numbers for each sample: what was changed in a training pair.
+    #[must_use]
+    pub fn with_augment_input(mut self, config: &UNetConfig, told: usize) -> Self {
+        let device = self.device();
+        self.augment_layer = Some(TimeEmbedding::new(told, config.time_embedding_width(), &device));
+        self
+    }
+
     /// The device of the network.
     pub fn device(&self) -> Device {
         self.conv_in.weight.val().device()
@@ -216,7 +227,7 @@ impl UNet {
 
     /// As [`embed`](Self::embed), with one class per sample; networks without a class input ignore the classes.
     pub fn embed_classes(&self, times: &[f32], classes: &[usize]) -> Tensor<2> {
-        self.time(self.sinusoids(times), classes)
+        self.time(self.sinusoids(times), classes, &[])
     }
 
     /// As [`embed_classes`](Self::embed_classes), with the additional inputs of a network of volumes.
@@ -236,19 +247,29 @@ impl UNet {
         Tensor::cat(std::iter::once(self.embed_classes(times, classes)).chain(further).collect(), 1)
     }
 
-    /// As [`embed`](Self::embed), with two times per sample, for a network [with a second time](Self::with_second_time).
-    pub fn embed_two(&self, times: &[f32], times_y: &[f32]) -> Tensor<2> {
-        let embedding = self.time_embedding.forward(self.sinusoids(times));
+    /// As [`embed`](Self::embed), with two times per sample and what was changed in it, for a network [with a second time](Self::with_second_time).
+    pub fn embed_two(&self, times: &[f32], times_y: &[f32], told: &[f32]) -> Tensor<2> {
+        let embedding = self.with_told(self.time_embedding.forward(self.sinusoids(times)), told);
         ops::silu(match &self.time_embedding_y {
             Some(second) => embedding + second.forward(self.sinusoids(times_y)),
             None => embedding,
         })
     }
 
+    /// `embedding` of a batch, to which that of what was changed in each sample is added if the network is told; without `told` numbers
+    /// nothing was changed.
+    fn with_told(&self, embedding: Tensor<2>, told: &[f32]) -> Tensor<2> {
+        let Some(layer) = &self.augment_layer else { return embedding };
+        let (batch, width) = (embedding.dims()[0], layer.linear_1.weight.dims()[1]);
+        let told = if told.is_empty() { vec![0.0; batch * width] } else { told.to_vec() };
+        embedding + layer.forward(Tensor::from_data(TensorData::new(told, [batch, width]), &self.device()))
+    }
+
     /// `x` is `[batch, height, width, in]`, `times` has one network time (counted from 0) per sample; the result is `[batch, height,
     /// width, out]`. A network with a class input receives the first class.
     pub fn forward(&self, x: Tensor<4>, times: &[f32], pass: &Pass) -> Tensor<4> {
-        self.forward_embedded(x, &self.embed(times), None, pass)
+        let time = self.time(self.sinusoids(times), &first_classes(times.len()), &pass.told);
+        self.forward_embedded(x, &time, None, pass)
     }
 
     /// [`forward`](Self::forward) with a given embedding; `controls`, if there are any, are added to the outputs of the encoder.
@@ -293,9 +314,10 @@ impl UNet {
         self.sinusoids.of(times, &self.device().without_autodiff())
     }
 
-    /// The embedding of the time and, in a network with a class input, of the class of each sample, `[batch, embedding]`.
-    pub(crate) fn time(&self, sinusoids: Tensor<2>, classes: &[usize]) -> Tensor<2> {
-        let embedding = self.time_embedding.forward(sinusoids);
+    /// The embedding of the time, of what was changed in each sample, and in a network with a class input of its class, `[batch,
+    /// embedding]`.
+    pub(crate) fn time(&self, sinusoids: Tensor<2>, classes: &[usize], told: &[f32]) -> Tensor<2> {
+        let embedding = self.with_told(self.time_embedding.forward(sinusoids), told);
         ops::silu(match &self.class_embedding {
             Some(table) => embedding + table.forward(classes),
             None => embedding,

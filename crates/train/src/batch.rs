@@ -6,7 +6,7 @@ use crate::{
     config::{TimestepSampling, TrainConfig},
 };
 use burn::tensor::{Device, Tensor, TensorData};
-use pig_data::{AugmentConfig, PreparedSet, augment::augment};
+use pig_data::{AugmentConfig, PreparedSet, augment::augment, told::augment_told};
 use pig_diffusion::{
     level::Level,
     noise::{Draw, NoiseSource, Stream, keyed_rng, standard_normal, uniform},
@@ -29,6 +29,8 @@ pub struct Batch {
     pub positions: Vec<u64>,
     /// Which samples are images without masks. Their masks are the null condition, 0 at every pixel.
     pub unlabelled: Vec<bool>,
+    /// What was changed in each sample, if networks are told; else empty.
+    pub told: Vec<f32>,
 }
 
 impl Batch {
@@ -48,6 +50,7 @@ pub struct HostBatch {
     noise: NoiseSource,
     positions: Vec<u64>,
     unlabelled: Vec<bool>,
+    told: Vec<f32>,
 }
 
 impl HostBatch {
@@ -160,7 +163,7 @@ impl Batches<'_> {
     /// A batch on the device.
     pub fn sent(&self, batch: HostBatch) -> Batch {
         let ([height, width], channels, count) = (self.set.size, self.set.channels, batch.len());
-        let HostBatch { masks, images, t, noise, positions, unlabelled } = batch;
+        let HostBatch { masks, images, t, noise, positions, unlabelled, told } = batch;
         Batch {
             masks: Tensor::from_data(TensorData::new(masks, [count, height, width, 1]), self.device),
             images: Tensor::from_data(TensorData::new(images, [count, height, width, channels]), self.device),
@@ -168,6 +171,7 @@ impl Batches<'_> {
             noise,
             positions,
             unlabelled,
+            told,
         }
     }
 
@@ -189,7 +193,7 @@ impl Batches<'_> {
         augmented: bool,
     ) -> Result<HostBatch> {
         let channels = self.set.channels;
-        let (mut masks, mut images) = (Vec::new(), Vec::new());
+        let (mut masks, mut images, mut told) = (Vec::new(), Vec::new(), Vec::new());
         let unlabelled: Vec<bool> = of.iter().map(|of| matches!(of, Drawn::Image(_))).collect();
         for (&of, &position) in of.iter().zip(&positions) {
             let (set, index) = match (of, self.unlabelled) {
@@ -200,6 +204,10 @@ impl Batches<'_> {
             if augmented {
                 let size = self.set.slice_size();
                 augment(&mut image, &mut mask, size, channels, self.augment, [seed, position, 0]);
+                if self.augment.told.is_on() {
+                    let changes = &self.augment.told;
+                    told.extend(augment_told(&mut image, &mut mask, size, channels, changes, [seed, position, 1]));
+                }
             }
             if matches!(of, Drawn::Image(_)) {
                 mask.fill(0.0);
@@ -208,7 +216,7 @@ impl Batches<'_> {
             images.extend(image);
         }
         let noise = NoiseSource::new(seed, positions.clone(), self.device);
-        Ok(HostBatch { masks, images, t, noise, positions, unlabelled })
+        Ok(HostBatch { masks, images, t, noise, positions, unlabelled, told })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{Config, Error, Result, config::NoiseLevels, role::Role};
 use burn::tensor::Device;
+use pig_data::told::TOLD;
 use pig_nn::{
     autoencoder::Autoencoder,
     control::ControlNet,
@@ -28,7 +29,9 @@ pub(crate) fn control_channels(config: &Config) -> [usize; 2] {
 pub(crate) fn build_unet(config: &Config, role: Role, device: &Device) -> Result<UNet> {
     let unet = UNet::new(config.unet(role), config.unet_channels(role), device)?;
     let has_two_times = role == Role::Joint && config.train.noise_levels == NoiseLevels::Independent;
-    Ok(if has_two_times { unet.with_second_time(config.unet(role)) } else { unet })
+    let unet = if has_two_times { unet.with_second_time(config.unet(role)) } else { unet };
+    let is_told = config.data.augment.told.is_on();
+    Ok(if is_told { unet.with_augment_input(config.unet(role), TOLD) } else { unet })
 }
 
 /// Floating-point operations of one image's forward pass through the U-Net of `role`.

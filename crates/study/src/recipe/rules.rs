@@ -230,9 +230,21 @@ impl Facts {
                 format!("{} / 2^{} = {grid}", shape.size, shape.haar_levels),
             ));
         }
-        let reason =
-            "mirrored and shifted copies; turn the flip off if left and right differ in your images".to_owned();
-        settings.push(add("augment", "{ horizontal_flip = true, shift = 0.05 }".to_owned(), reason));
+        let turn_off = "turn the flip off if left and right differ in your images";
+        let (value, reason) = if self.survey.pairs < FEW_PAIRS {
+            let value =
+                "{ horizontal_flip = true, shift = 0.05, told = { rotation = 10.0, scale = 0.1, gamma = 0.2 } }";
+            (
+                value,
+                format!(
+                    "{} pairs are few; networks are told of what is turned and enlarged; {turn_off}",
+                    self.survey.pairs
+                ),
+            )
+        } else {
+            ("{ horizontal_flip = true, shift = 0.05 }", format!("mirrored and shifted copies; {turn_off}"))
+        };
+        settings.push(add("augment", value.to_owned(), reason));
         settings
     }
 

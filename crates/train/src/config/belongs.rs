@@ -58,6 +58,12 @@ impl Config {
             train.unlabelled == no_train.unlabelled,
             "methods with an image network of their own that can do without the mask (not \"joint\", and not a frozen model_y)",
         )?;
+        belongs(
+            "data.augment.told",
+            !has_control_or_latents(self),
+            !self.data.augment.told.is_on(),
+            "methods whose networks are all U-Nets on pixels (not \"controlnet\", \"ldm\" or a frozen model_y)",
+        )?;
         let is_log_normal = train.timestep_sampling == TimestepSampling::LogNormal;
         let log_normal = "train.timestep_sampling = \"log-normal\"";
         belongs("train.log_normal_mean", is_log_normal, train.log_normal_mean == no_train.log_normal_mean, log_normal)?;
@@ -117,4 +123,8 @@ impl Config {
             "another sampler with method = \"ddim\"; ancestral sampling is method = \"ddpm\"",
         )
     }
+}
+
+fn has_control_or_latents(config: &Config) -> bool {
+    config.method == Method::Controlnet || config.has_latents() || config.is_frozen(Role::ModelY)
 }

@@ -9,6 +9,7 @@ pub mod join;
 pub mod model;
 pub mod model_y;
 pub mod settings;
+mod told;
 pub mod verify;
 pub mod volume;
 

@@ -3,6 +3,7 @@
 use crate::{
     Config, Error, Result, checkpoint,
     config::Layers,
+    imported::told::folded,
     latents::LatentSpace,
     role::{NetworkKind, Role},
     run_dir::RunDir,
@@ -233,7 +234,7 @@ impl Model {
             }
             NetworkKind::UNet => description.unet = Some(own_unet(&config, role)),
         }
-        Ok(Self { description, arrays, path })
+        Ok(Self { description, arrays: folded(arrays), path })
     }
 
     /// The U-Net's description, or an error if the model is of another kind.

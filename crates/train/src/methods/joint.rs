@@ -153,6 +153,7 @@ mod tests {
             noise: NoiseSource::new(0, positions.clone(), &device),
             positions,
             unlabelled: vec![false; count],
+            told: Vec::new(),
         };
         let config = TrainConfig { clean_level_prob: 0.2, ..TrainConfig::default() };
         let (t_x, t_y) = levels(&config, 64, &batch);

@@ -99,6 +99,7 @@ mod tests {
             noise,
             positions,
             unlabelled: vec![false; COUNT],
+            told: Vec::new(),
         }
     }
 

@@ -87,6 +87,7 @@ impl Objective for UNetObjective<'_> {
         let network = Network::training(unet, config.unet(self.role()), dropout)
             .with_precision(train.precision)
             .with_gradient_checkpointing(train.gradient_checkpointing)
+            .told(&batch.told)
             .in_space(config.space(self.role()));
         let network = self.guided(network);
         let loss = self.learner.loss(&network, self.context, batch, true);
