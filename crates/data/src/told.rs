@@ -94,7 +94,7 @@ mod tests {
     fn slices_are_changed_alike_and_nothing_is_changed_without_strengths() {
         let (image, mask) = pair();
         let (mut images, mut masks) = ([&image[..], &image].concat(), [&mask[..], &mask].concat());
-        let sample = (0..).find(|&sample| {
+        let sample = (0..100).find(|&sample| {
             let (mut image, mut mask) = pair();
             augment_told(&mut image, &mut mask, SIZE, 1, &ALL, [1, sample, 0])[0] != 0.0
         });

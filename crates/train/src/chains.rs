@@ -145,7 +145,7 @@ impl<'a> Chains<'a> {
     }
 
     /// `strong`, the network of `role`, with autoguidance if `sample.autoguidance` asks for it.
-    pub(crate) fn autoguided<'n, D>(&'n self, strong: D, role: Role) -> Autoguided<D, Network<'n>> {
+    pub(crate) fn autoguided<D>(&self, strong: D, role: Role) -> Autoguided<D, Network<'_>> {
         let network = self.weak.and_then(|weak| weak.network(role));
         let weak = network.map(|network| Weak {
             network: network.with_precision(self.config.sample.precision),

@@ -4,6 +4,7 @@ use crate::{
     Config, Error, Result,
     config::Unlabelled,
     observer::{Observer, note, warn},
+    role::Role,
     run_data::{RunData, prepared},
     run_dir::{RunDir, remembered_unlabelled},
 };
@@ -99,7 +100,7 @@ fn tell(config: &Config, images: &Dataset, in_training: usize, dataset: &Dataset
 
 /// The networks that learn from images without masks.
 fn takers(config: &Config) -> Vec<&'static str> {
-    config.trained_roles().filter(|role| role.takes_unlabelled()).map(|role| role.name()).collect()
+    config.trained_roles().filter(|role| role.takes_unlabelled()).map(Role::name).collect()
 }
 
 /// Prepares images without masks as the pairs are prepared.

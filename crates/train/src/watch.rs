@@ -89,12 +89,11 @@ impl<'a> Watch<'a> {
 
     /// The share of images that may be copies; none with too few real images to judge by.
     fn suspected(&self, images: &[Vec<f32>]) -> Result<Option<f64>> {
-        let known = match self.known.get() {
-            Some(known) => known,
-            None => {
-                let found = self.reference()?;
-                self.known.get_or_init(|| found)
-            }
+        let known = if let Some(known) = self.known.get() {
+            known
+        } else {
+            let found = self.reference()?;
+            self.known.get_or_init(|| found)
         };
         let Some((training, threshold)) = known.as_ref().filter(|_| !images.is_empty()) else { return Ok(None) };
         let (size, channels) = (self.config.data.size, self.config.data.channels.count());
@@ -167,7 +166,9 @@ mod tests {
             })
             .collect();
         if smooth {
-            values.iter_mut().for_each(|value| *value *= 0.1);
+            for value in &mut values {
+                *value *= 0.1;
+            }
         }
         values
     }

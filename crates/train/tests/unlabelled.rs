@@ -151,7 +151,7 @@ fn a_stop_changes_nothing_and_moved_images_are_found_again() {
 fn images_of_held_out_patients_are_refused_with_the_list() {
     let folder = folder();
     let data = folder.path().join("data");
-    let rows: String = (0..12).map(|i| format!("a{i:02},p{}\n", i / 2)).collect();
+    let rows = (0..12).map(|i| format!("a{i:02},p{}\n", i / 2)).collect::<Vec<_>>().concat();
     std::fs::write(data.join("manifest.csv"), format!("id,patient\n{rows}")).unwrap();
     let mut own = config(&["method=ddim"]);
     let config = with(&mut own);
@@ -165,7 +165,7 @@ fn images_of_held_out_patients_are_refused_with_the_list() {
     write_png(&images.join("other-name.png"), [SIDE, SIDE], 3, &Pixels::Eight(colour), &[]).unwrap();
     std::fs::copy(data.join(format!("images/{trained_id}.png")), images.join("known.png")).unwrap();
     let error = start(config, folder.path(), "run", &images, &Silent).unwrap_err().to_string();
-    assert!(error.contains(&format!("1 image(s) show validating or testing patients")), "{error}");
+    assert!(error.contains("1 image(s) show validating or testing patients"), "{error}");
     assert!(error.contains(&format!("other-name (the pixels of {held_out})")), "{error}");
     assert!(!folder.path().join("run").exists());
     std::fs::remove_file(images.join("other-name.png")).unwrap();

@@ -48,7 +48,7 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
         let seconds = |shape: &Shape| {
             let config = config_of(&facts, shape, SOME_STEPS).ok()?;
             memory::check(&config, facts.survey.pairs, observer.cache().is_some(), device).ok()?;
-            Some(known.seconds_an_image(&config, device).ok()?)
+            known.seconds_an_image(&config, device).ok()
         };
         (shape, _) = facts.chosen(|shape| seconds(shape).unwrap_or(f64::INFINITY));
         if tried.contains(&shape) {

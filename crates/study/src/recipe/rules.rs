@@ -141,7 +141,9 @@ impl Facts {
         let most = widths[0].max(WIDEST_FOR_BANDS);
         let haar_levels = (0..=wanted).rev().find(|&levels| bands(levels) <= most).unwrap_or(0);
         let least = bands(haar_levels).next_multiple_of(GROUPS);
-        widths.iter_mut().for_each(|width| *width = least.max(*width));
+        for width in &mut widths {
+            *width = least.max(*width);
+        }
         Shape { size, haar_levels, widths }
     }
 
@@ -187,7 +189,7 @@ impl Facts {
         let mut settings = self.data(shape);
         settings.extend(self.networks(shape));
         settings.extend(self.training(steps));
-        settings.extend(self.sampling(shape));
+        settings.extend(Self::sampling(shape));
         settings
     }
 
@@ -341,7 +343,7 @@ impl Facts {
         settings
     }
 
-    fn sampling(&self, shape: &Shape) -> Vec<Setting> {
+    fn sampling(shape: &Shape) -> Vec<Setting> {
         let add = |key, value: String, reason: String| Setting { section: "sample", key, value, reason };
         let area = (LEAST_LESION_AT_64 * (shape.size as f64 / 64.0).powi(2)).round().max(1.0);
         vec![
