@@ -178,6 +178,10 @@ pub(crate) struct Train {
     /// testing patients are refused.
     #[arg(long, value_name = "DIR")]
     pub(crate) unlabelled: Option<PathBuf>,
+    /// A further folder of pairs to train on, which are never used for validation: images with pseudo-masks of `pig segment predict`, another
+    /// set, or generated pairs; may be repeated. Their masks have two values. Images of validating and testing patients are refused.
+    #[arg(long, value_name = "PAIRS", conflicts_with = "resume")]
+    pub(crate) add: Vec<PathBuf>,
     /// The run directory to create.
     #[arg(long, value_name = "RUN", required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,

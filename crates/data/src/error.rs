@@ -57,7 +57,7 @@ pub enum DataError {
         count: usize,
     },
 
-    /// Images without masks that show what a split holds out.
+    /// Further images that show what a split holds out.
     #[error("{path}: {count} image(s) show validating or testing patients, so figures on these would be too good: {list}; remove them \
              from the folder", path = path.display())]
     HeldOutImages {

@@ -122,9 +122,7 @@ impl Preparation {
     /// Prepares one pair, up to the map of intensities.
     pub(crate) fn fit_pair(&self, pair: &PairEntry) -> Result<FittedPair> {
         let (image, mask) = read_pair(pair, &self.config)?;
-        if pair.mask.is_none() {
-            self.check_depth(&pair.image, &image)?;
-        }
+        self.check_depth(&pair.image, &image)?;
         let window = Window::of(&image, &mask, self.config.crop);
         self.check_slices(&pair.image, image.height)?;
         let (fitted, lesion_pixels) = (self.fit_mask(&mask, window), mask.lesion_pixels());

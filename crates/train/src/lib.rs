@@ -5,6 +5,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+pub mod added;
 pub mod arrays;
 pub mod autoguided;
 pub mod batch;

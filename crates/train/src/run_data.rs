@@ -166,6 +166,7 @@ impl RunData {
             device: format!("{device:?}"),
             threads: rayon::current_num_threads(),
             added: None,
+            added_sha256: None,
             unlabelled: None,
             legs: Vec::new(),
             preparation_sha256: None,

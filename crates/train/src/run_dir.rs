@@ -48,9 +48,12 @@ pub struct Provenance {
     pub device: String,
     /// Number of threads.
     pub threads: usize,
-    /// Number of generated training pairs, beside or instead of real ones.
+    /// Number of training pairs of further folders or of generators, beside or instead of the real ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<usize>,
+    /// SHA-256 of the pairs of further folders, which are trained on and never validated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_sha256: Option<String>,
     /// Images without masks beside the pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlabelled: Option<UnlabelledImages>,

@@ -1,7 +1,7 @@
 //! The whole of `pig train`: from a data folder to a run directory with every network of the method.
 
 use crate::{
-    Config, Error, Result,
+    Config, Error, Result, added,
     checkpoint::Store,
     imported::frozen::{self, FrozenModelY},
     init::check_split,
@@ -65,13 +65,15 @@ fn start(
     observer: &dyn Observer,
 ) -> Result<Outcome> {
     RunDir::check_new(out)?;
-    let Ready { config, frozen_model_y, run_data, unlabelled } = ready(config, folders, splits, device, observer)?;
+    let Ready { config, frozen_model_y, run_data, further } = ready(config, folders, splits, device, observer)?;
     let config = &config;
     check_split(config, &run_data.splits, observer)?;
     let text = config.to_toml();
     let described = |set: &PreparedSet| Ok::<_, Error>(UnlabelledImages { images: set.len(), sha256: set.sha256()? });
     let provenance = Provenance {
-        unlabelled: unlabelled.as_ref().map(described).transpose()?,
+        added: further.added.as_ref().map(PreparedSet::len),
+        added_sha256: further.added.as_ref().map(PreparedSet::sha256).transpose()?,
+        unlabelled: further.unlabelled.as_ref().map(described).transpose()?,
         ..run_data.provenance(&text, run_data.set.sha256()?, device)
     };
     let run = RunDir::create(out, &text, &run_data.splits, &run_data.preparation, &provenance)?;
@@ -80,10 +82,13 @@ fn start(
     if let Some(images) = folders.unlabelled {
         remember_unlabelled(&run, images)?;
     }
+    if further.added.is_some() {
+        added::remember(&run, folders.added)?;
+    }
     if let Some(model) = frozen_model_y {
         model.install(run.path())?;
     }
-    train_networks(&run, config, (&run_data, unlabelled.as_ref()), device, observer)
+    train_networks(&run, config, (&run_data, &further), device, observer)
 }
 
 /// What a new training begins with.
@@ -95,8 +100,17 @@ pub struct Ready {
     pub frozen_model_y: Option<FrozenModelY>,
     /// The pairs.
     pub run_data: RunData,
+    /// What is trained on beside them.
+    pub further: Further,
+}
+
+/// What is trained on beside the pairs of the data folder.
+#[derive(Debug, Default)]
+pub struct Further {
     /// Images without masks, if there are any.
     pub unlabelled: Option<PreparedSet>,
+    /// Pairs of further folders, if there are any.
+    pub added: Option<PreparedSet>,
 }
 
 /// Checks the configuration and the machine before any pictures are read, adopts the settings of a frozen model_y, and prepares the pairs.
@@ -114,12 +128,16 @@ pub fn ready(
     let found = Found::new(folders.data, &config, splits, observer)?;
     memory::check(&config, found.pairs(), observer.cache().is_some(), device)?;
     let images = unlabelled::find(&config, folders, found.dataset(), observer)?;
+    let added = added::find(folders.added, &config.data, found.dataset(), observer)?;
     let run_data = found.load(&config.data, observer)?;
     // The run stores what the data decided.
     config.data.channels = run_data.preparation.config.channels;
     run_data.check_training()?;
-    let unlabelled = unlabelled::load(images, &run_data, observer)?;
-    Ok(Ready { config, frozen_model_y, run_data, unlabelled })
+    let further = Further {
+        unlabelled: unlabelled::load(images, &run_data, observer)?,
+        added: added::load(&added, &run_data, observer)?,
+    };
+    Ok(Ready { config, frozen_model_y, run_data, further })
 }
 
 /// What a run is continued with.
@@ -166,7 +184,10 @@ fn continued(run: &RunDir, with: Resume<'_>, device: &Device, observer: &dyn Obs
     let config = run.config()?;
     let run_data = RunData::found(with.data, run, observer)?;
     run_data.check_unchanged(run)?;
-    let unlabelled = unlabelled::of_run(&config, run, (with.data, with.unlabelled), &run_data, observer)?;
+    let further = Further {
+        unlabelled: unlabelled::of_run(&config, run, (with.data, with.unlabelled), &run_data, observer)?,
+        added: added::of_run(run, &run_data, observer)?,
+    };
     let config = match with.steps {
         Some(steps) => {
             note(observer, legs::begin(run, steps)?);
@@ -174,22 +195,25 @@ fn continued(run: &RunDir, with: Resume<'_>, device: &Device, observer: &dyn Obs
         }
         None => config,
     };
-    train_networks(run, &config, (&run_data, unlabelled.as_ref()), device, observer)
+    train_networks(run, &config, (&run_data, &further), device, observer)
 }
 
 /// Trains every network of the method that is not finished yet.
 fn train_networks(
     run: &RunDir,
     config: &Config,
-    (run_data, unlabelled): (&RunData, Option<&PreparedSet>),
+    (run_data, further): (&RunData, &Further),
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
     let log = Logged::open(run.path(), observer)?;
     let observer: &dyn Observer = &log;
     warn_of_precision(observer, "train.precision", config.train.precision, device);
-    let [training, validation] = run_data.parts();
-    let sets = Sets { training: &training, unlabelled, validation: &validation };
+    let [mut training, validation] = run_data.parts();
+    if let Some(added) = &further.added {
+        training.append(added);
+    }
+    let sets = Sets { training: &training, unlabelled: further.unlabelled.as_ref(), validation: &validation };
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let mut teachers = Teachers::default();
     if config.is_frozen(Role::ModelY) {

@@ -9,7 +9,7 @@ use crate::{
     run_dir::{RunDir, remembered_unlabelled},
 };
 use pig_data::{Dataset, GroupSource, PreparedSet, Splits};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The folders of a training.
 #[derive(Clone, Copy, Debug)]
@@ -18,12 +18,14 @@ pub struct Folders<'a> {
     pub data: &'a Path,
     /// Images without masks; none unless `train.unlabelled = "folder"`.
     pub unlabelled: Option<&'a Path>,
+    /// Further folders of pairs, which are trained on and never validated.
+    pub added: &'a [PathBuf],
 }
 
 impl<'a> Folders<'a> {
     /// Pairs alone.
     pub fn pairs(data: &'a Path) -> Self {
-        Self { data, unlabelled: None }
+        Self { data, unlabelled: None, added: &[] }
     }
 }
 

@@ -51,7 +51,7 @@ fn start(
     observer: &dyn Observer,
 ) -> pig_train::Result<PathBuf> {
     let (data, run) = (folder.join("data"), folder.join(name));
-    let folders = Folders { data: &data, unlabelled: Some(images) };
+    let folders = Folders { unlabelled: Some(images), ..Folders::pairs(&data) };
     train_with(config, folders, &run, &device(), observer).map(|_| run)
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     if train.config.is_none() && train.plan_hours.is_none() {
         config.data = survey(&config, train, (&data, &out), &terminal)?;
     }
-    let folders = Folders { data: &data, unlabelled: train.unlabelled.as_deref() };
+    let folders = Folders { data: &data, unlabelled: train.unlabelled.as_deref(), added: &train.add };
     if train.dry_run {
         return dry_run(args, &config, (folders, &out), &device, &terminal);
     }

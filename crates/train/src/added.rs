@@ -1,0 +1,109 @@
+//! Pairs of further folders, which are trained on and never validated: images with pseudo-masks, another data set, generated pairs.
+
+use crate::{
+    Error, Result,
+    observer::{Observer, note},
+    run_data::{RunData, discover_unsplit, prepared},
+    run_dir::RunDir,
+};
+use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, Splits};
+use std::path::{Path, PathBuf};
+
+/// The file that says where this machine keeps the further folders of a run. It is not part of the description of the run.
+const PATHS: &str = "added-paths.json";
+
+/// The column of a manifest that only generated pairs have.
+const GENERATED: &str = "model_hash";
+
+/// Finds the pairs of further folders, and refuses those of validating and testing patients. `dataset` has all pairs of the data folder.
+/// Masks have two values, whatever those of the data folder have.
+///
+/// # Errors
+/// When a folder holds no pairs, or shows what the split holds out.
+pub fn find(
+    folders: &[PathBuf],
+    config: &DataConfig,
+    (dataset, splits): (&Dataset, &Splits),
+    observer: &dyn Observer,
+) -> Result<Vec<Dataset>> {
+    let of = |folder: &PathBuf| {
+        let found = discover_unsplit(folder, &with_two_values(config), observer)?;
+        found.check_apart(dataset, splits)?;
+        Ok(found)
+    };
+    folders.iter().map(of).collect()
+}
+
+/// The same reading of pictures, with masks of two values, and without a column that these folders need not have.
+fn with_two_values(config: &DataConfig) -> DataConfig {
+    DataConfig { mask_values: None, mask_threshold: None, group_column: None, ..config.clone() }
+}
+
+/// Prepares the pairs of further folders as those of the run; generated ones as what they are.
+///
+/// # Errors
+/// When a pair cannot be read.
+pub fn load(found: &[Dataset], run_data: &RunData, observer: &dyn Observer) -> Result<Option<PreparedSet>> {
+    let mut all = None::<PreparedSet>;
+    for (index, dataset) in found.iter().enumerate() {
+        let own = &run_data.preparation;
+        let preparation = if dataset.columns.iter().any(|column| column == GENERATED) {
+            own.of_generated()
+        } else {
+            Preparation { config: with_two_values(&own.config), ..own.clone() }
+        };
+        let mut set = prepared(dataset, &|_| true, &preparation, observer)?;
+        for id in &mut set.ids {
+            *id = format!("added-{index}/{id}");
+        }
+        match &mut all {
+            Some(all) => all.append(&set),
+            None => all = Some(set),
+        }
+    }
+    if let Some(all) = &all {
+        let real = run_data.splits.training.len();
+        note(observer, format!("trains on {} pairs of further folders beside {real} pairs", all.len()));
+    }
+    Ok(all)
+}
+
+/// Records where this machine keeps the further folders of a run.
+pub fn remember(run: &RunDir, folders: &[PathBuf]) -> Result<()> {
+    let absolute = |folder: &PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+    let paths: Vec<PathBuf> = folders.iter().map(absolute).collect();
+    Ok(pig_files::write_json(&run.path().join(PATHS), &paths)?)
+}
+
+/// The pairs of further folders of a run that continues. They must be the same.
+///
+/// # Errors
+/// When they are not where they were, or have changed.
+pub fn of_run(run: &RunDir, run_data: &RunData, observer: &dyn Observer) -> Result<Option<PreparedSet>> {
+    let Some(expected) = run.provenance()?.added_sha256 else { return Ok(None) };
+    let path = run.path().join(PATHS);
+    let bad = |problem: String| Error::BadFile {
+        path: path.clone(),
+        problem,
+        advice: "the run needs the folders of --add that it was started with; write their paths into this file as a JSON list",
+    };
+    let bytes = pig_files::read(&path).map_err(|error| bad(error.to_string()))?;
+    let folders: Vec<PathBuf> = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+    let discover = |folder: &PathBuf| -> Result<Dataset> {
+        discover_unsplit(Path::new(folder), &with_two_values(&run_data.preparation.config), observer)
+            .map_err(|error| bad(error.to_string()))
+    };
+    // Patients were checked when the run began.
+    let found: Vec<Dataset> = folders.iter().map(discover).collect::<Result<_>>()?;
+    let set = load(&found, run_data, observer)?;
+    let found = set.as_ref().map(PreparedSet::sha256).transpose()?.unwrap_or_default();
+    if found != expected {
+        return Err(Error::Mismatch {
+            what: "the SHA-256 of the pairs of --add in provenance.json",
+            found,
+            expected,
+            advice: "they have changed since the run was started; start a new run with another --out",
+        });
+    }
+    Ok(set)
+}
