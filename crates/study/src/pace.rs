@@ -51,7 +51,7 @@ fn previewed(config: &Config) -> usize {
         0 => 0,
         every => {
             let previews = config.train.steps.div_ceil(every);
-            previews * config.train.watch_samples.max(preview::PAIRS) + previews.min(PREVIEWS_WITH_RAW) * preview::PAIRS
+            previews * preview::sampled(config) + previews.min(PREVIEWS_WITH_RAW) * preview::PAIRS
         }
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn check_teacher(learning: Role, frozen_sha256: &str, learner: &State
             what: learning.teacher_words(),
             found: frozen_sha256.to_owned(),
             expected: trained_on.to_owned(),
-            advice: "the frozen network has been trained further or replaced; retrain the network that learned from it",
+            advice: "the frozen network has been trained further or replaced; if the run is being trained longer, finish that (pig train \
+                     --resume), else retrain the network that learned from it",
         }),
     }
 }

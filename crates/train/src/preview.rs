@@ -21,6 +21,15 @@ use std::path::{Path, PathBuf};
 pub const PAIRS: usize = 8;
 /// Maximum number of sampling steps of a preview.
 const STEPS: usize = 50;
+/// The most pixels of the pairs that are sampled to be measured: 32 pairs of 128 x 128. Larger pictures would take longer than the training.
+const MOST_PIXELS: usize = 32 * 128 * 128;
+
+/// How many pairs are sampled for a preview: those that are shown, and those that `train.watch_samples` measures, as far as their pixels are
+/// not too many.
+pub fn sampled(config: &Config) -> usize {
+    let [height, width] = config.data.size;
+    config.train.watch_samples.min(MOST_PIXELS / (height * width).max(1)).max(PAIRS)
+}
 
 /// Writes previews of one run.
 #[expect(missing_debug_implementations, reason = "an observer has none")]
@@ -67,7 +76,7 @@ impl<'a> Previews<'a> {
         networks: &dyn Networks,
         others: &[(&str, Box<dyn Networks>)],
     ) -> Result<Option<Watched>> {
-        let count = self.config.train.watch_samples.max(PAIRS);
+        let count = sampled(&self.config);
         let ids: Vec<u64> = (0..count as u64).collect();
         let stop = Stop::new(self.observer);
         let needs_masks = networks.needs_masks();
@@ -104,5 +113,21 @@ impl<'a> Previews<'a> {
         let style = SheetStyle { columns: PAIRS / 2, ..SheetStyle::default() };
         contact_sheet(&sections, &style)?.write_png(&path, &[SYNTHETIC])?;
         Ok(watched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_large_pairs_are_sampled() {
+        let of = |side: usize, watched: usize| {
+            let mut config = Config::default();
+            (config.data.size, config.train.watch_samples) = ([side, side], watched);
+            sampled(&config)
+        };
+        assert_eq!([of(64, 32), of(64, 100), of(128, 100), of(256, 32), of(2048, 32)], [32, 100, 32, 8, 8]);
+        assert_eq!([of(64, 0), of(64, 3)], [PAIRS, PAIRS]);
     }
 }

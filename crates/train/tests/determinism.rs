@@ -145,6 +145,21 @@ fn resumed_with_clean_conditioning_is_exact() {
     assert_resume_is_exact(&config(&sets), &["model_x", "model_y"]);
 }
 
+#[test]
+fn resumed_in_wavelet_space_with_told_changes_is_exact() {
+    let sets = [
+        "data.space=haar",
+        "data.augment={horizontal_flip = true, told = {rotation = 20.0, gamma = 0.3, probability = 0.5}}",
+        "train.timestep_sampling=log-normal",
+        "train.preview_every=2",
+        "train.watch_samples=8",
+        "schedule.snr_shift=2.0",
+        "model_x.prediction_type=v_prediction",
+        "model_y.prediction_type=v_prediction",
+    ];
+    assert_resume_is_exact(&config(&sets), &["model_x", "model_y"]);
+}
+
 /// A patience of 0 makes the plateau schedule reduce the rate within these few epochs, so that its stored state matters.
 #[test]
 fn resumed_with_xprev_on_a_plateau_is_exact() {

@@ -52,6 +52,9 @@ fn previews_measure_agreement_and_copies_and_draw_their_curves() {
     }
     let curves = std::fs::read_to_string(run.join("curves.svg")).unwrap();
     assert!(curves.contains("do images fit their masks?") && curves.contains("copies of training images?"));
+    // Without held-out pairs there is nothing to judge copies by.
+    let all = trained(folder.path(), "all", &config(&[&WATCHED[..], &["data.validation_fraction=0"]].concat()));
+    assert!(watched(&all, "joint").iter().all(|(_, w)| w.contrast_real.is_none() && w.suspected_copies.is_none()));
     // Images alone have no contrast; without samples, nothing is measured.
     let images = trained(folder.path(), "images", &config(&[&WATCHED[..], &["method=ddim"]].concat()));
     assert!(

@@ -160,7 +160,7 @@ pub struct TrainConfig {
     /// Steps between preview pictures, 0 for never.
     pub preview_every: usize,
     /// Pairs that are sampled for each preview to measure whether images fit their masks and whether they are copies of training images;
-    /// 0 to measure nothing.
+    /// 0 to measure nothing. Of pictures larger than 128 x 128 there are fewer, but at least eight.
     pub watch_samples: usize,
     /// End the training of an image network if at least this share of the pairs that `watch_samples` counts may be copies of training
     /// images, and go back to the last preview before; 0.05 is expected without copies. Without this key a training never ends for it.
