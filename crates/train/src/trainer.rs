@@ -46,8 +46,8 @@ pub struct Trainer<'a, O: Objective> {
     before: Option<O::Network>,
     /// The step of the last preview whose pairs were no copies.
     fine: Option<usize>,
-    /// The validation losses of this leg since it began, as far as it was not interrupted.
-    validated: Vec<f64>,
+    /// The validation losses of this leg; none if it began in an earlier process.
+    validated: Option<Vec<f64>>,
     /// Always `Some`, except while an optimiser step changes its values in place.
     network: Option<O::Network>,
     optimizer: Updates,
@@ -125,7 +125,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let workers = workers_of(step, state.micro_batch_size, &optimizer);
         let network = Some(network.train());
         let ahead = Ahead::default();
-        let validated = Vec::new();
+        let validated = (state.step == leg).then(Vec::new);
         Ok(Self {
             objective,
             optim,
@@ -156,6 +156,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let config = self.objective.context().config;
         let (train, role) = (&config.train, self.objective.role());
         let steps = config.steps(role);
+        if self.state.has_ended {
+            // What its last previews showed stays in metrics.jsonl.
+            return Ok(Outcome::Finished);
+        }
         let mut log = MetricsLog::open(self.run, role.name(), self.state.step, self.state.metrics.as_ref())?;
         let mut meter = Meter::default();
         let due = |step: usize, every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
@@ -297,9 +301,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
 
     /// Warns of a training that has got worse from its beginning on.
     fn heed(&mut self, validation: f64) {
-        self.validated.push(validation);
-        if self.validated.len() == RISES && self.validated.is_sorted_by(|a, b| a < b) {
-            let (name, losses) = (self.objective.role().name(), &self.validated);
+        let Some(losses) = &mut self.validated else { return };
+        losses.push(validation);
+        if losses.len() == RISES && losses.is_sorted_by(|a, b| a < b) {
+            let name = self.objective.role().name();
             let losses: Vec<String> = losses.iter().map(|loss| format!("{loss:.5}")).collect();
             let advice = "try a smaller train.learning_rate, or look whether training and validating images are alike";
             let text =

@@ -170,6 +170,12 @@ fn a_validation_loss_that_rises_from_the_start_is_told() {
         .filter_map(|line| Some(line.validation?.mean))
         .collect();
     assert!(told(&said), "{losses:?}");
+    // Somebody who continues a training is not told of losses that rose later.
+    let late = folder.path().join("late");
+    pig_train::training::train(&lost, &data, &late, &device(), &StopAt::new("joint", 3)).unwrap();
+    let again = Cached::new(&folder.path().join("cache"));
+    resume_with(&late, Resume::default(), &device(), &again).unwrap();
+    assert!(!told(&again), "{:?}", again.said);
     let quiet = Cached::new(&folder.path().join("cache"));
     let plain = config(&[&sets[..], &["train.steps=30", "train.validate_every=10"]].concat());
     pig_train::training::train(&plain, &data, &folder.path().join("plain"), &device(), &quiet).unwrap();

@@ -105,8 +105,9 @@ fn a_training_whose_pairs_are_copies_ends() {
     assert!(told.is_some_and(|text| text.contains("ends at step 3")), "{texts:?} {:?}", watched(&run, "joint"));
     let state = || Store::new(&run, "joint").load_last().unwrap().state;
     assert_eq!((state().has_ended, state().step), (true, 3));
+    let shown = watched(&run, "joint");
     assert_eq!(resume(&run, None, &device(), &Silent).unwrap(), Outcome::Finished);
-    assert_eq!(state().step, 3);
+    assert_eq!((state().step, watched(&run, "joint")), (3, shown));
     // It is finished, so it can be trained longer; and it ends again.
     let longer = Resume { steps: Some(20), ..Resume::default() };
     assert_eq!(resume_with(&run, longer, &device(), &Silent).unwrap(), Outcome::Finished);
