@@ -355,6 +355,64 @@ fn two_tables_of_cases_are_compared_by_patient() {
     refused(&["dice"]);
 }
 
+#[test]
+fn repeated_trainings_are_random_beside_the_patients() {
+    let folder = Folder::new();
+    let mut table = "arm,seed,id,group,dice,lesion\n".to_owned();
+    for (arm, gain) in [("real", 0.0), ("more", 0.05)] {
+        for (seed, level) in [(0, 0.0), (1, 0.04), (2, -0.03)] {
+            for case in 0..24 {
+                // Every third case has no lesion; in it, something is found or nothing.
+                let (patient, lesion) = (case / 3, case % 3 != 0);
+                let dice = 0.5 + gain + level + 0.02 * f64::from((case * 7 + seed * 5) % 4);
+                let found = if (case + seed) % 2 == 0 { "0" } else { "" };
+                let dice = if lesion { dice.to_string() } else { found.to_owned() };
+                let _ = writeln!(table, "{arm},{seed},c{case:02},p{patient},{dice},{lesion}");
+            }
+        }
+    }
+    fs::write(folder.path().join("cases.csv"), &table).unwrap();
+    let cases = folder.at("cases.csv");
+    let asked = ["compare", &cases, &cases, "--first-arm", "more", "--second-arm", "real"];
+    let said = json(&success(pig(&[&asked[..], &["--json"]].concat())));
+    // Whatever is found in cases without a lesion, the cases with one are compared.
+    assert_eq!(
+        (&said["cases"], &said["left_out"], &said["difference"]["cases"]),
+        (&"lesion".into(), &8.into(), &16.into())
+    );
+    assert!((said["difference"]["mean"].as_f64().unwrap() - 0.05).abs() < 1e-12, "{said}");
+    assert_eq!(said["covers"], serde_json::json!(["patients", "segmenters"]));
+    assert_eq!(said["leaves_out"], serde_json::json!(["generators", "folds"]));
+    // For these networks every patient gains; for other seeds that is open.
+    assert_eq!(said["test"]["p_value"], 2.0 / 256.0);
+    assert!(said["p_value"].as_f64().unwrap() > 0.05 && said["difference"]["low"].as_f64().unwrap() < 0.0, "{said}");
+    let text = stdout(&success(pig(&asked)));
+    let words = "16 cases with a lesion, 8 left out; means within patients or groups, then over 8 patients or groups. The 95 % bootstrap interval \
+                 covers patients (8), segmenters (3 of a training set); not generators (1 of an arm), folds (1).";
+    assert!(text.contains(words) && text.contains("\ndetectable  0."), "{text}");
+    let refused = |table: &str, asked: &[&str], words: &str| {
+        fs::write(folder.path().join("other.csv"), table).unwrap();
+        let output = pig(asked);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(words), "{words:?}: {}", stderr(&output));
+    };
+    let other = folder.at("other.csv");
+    refused(&table, &["compare", &other, &cases], "is in two rows");
+    refused(
+        &table,
+        &["compare", &other, &cases, "--first-arm", "most", "--second-arm", "real"],
+        "expected one of more, real",
+    );
+    let lacking = table.replace("more,1,c04", "more,1,c99");
+    refused(
+        &lacking,
+        &["compare", &other, &cases, "--first-arm", "more", "--second-arm", "real"],
+        "\"c04\" (1 case(s)",
+    );
+    let vague = table.replace(",true\n", ",yes\n");
+    refused(&vague, &["compare", &other, &cases, "--first-arm", "more", "--second-arm", "real"], "true or false");
+}
+
 /// Needs the weights that `PIG_INCEPTION` names, like the test of the features.
 #[test]
 fn a_reference_in_a_file_gives_the_folder_s_numbers() {

@@ -182,19 +182,20 @@ impl Splits {
         hash_lists([&self.training, &self.validation, &self.test, &self.unused])
     }
 
-    /// The same split with a share of its training groups and of its validation groups (rounded, at least one of each if there are
-    /// any), for a study with fewer patients and the same test set. The groups of a smaller share are among those of a larger share.
+    /// The same split with a share of its training groups (rounded, at least one) and of its validation groups (rounded, at least
+    /// `validating`, or all if there are fewer), for a study with fewer patients and the same test set. The groups of a smaller share
+    /// are among those of a larger share.
     #[must_use]
-    pub fn limited_to(&self, dataset: &Dataset, share: f64) -> Self {
+    pub fn limited_to(&self, dataset: &Dataset, share: f64, validating: usize) -> Self {
         let group_of: BTreeMap<&str, &str> =
             dataset.pairs.iter().map(|pair| (pair.id.as_str(), pair.group.as_str())).collect();
         let ranked = ranked_groups(dataset, self.seed);
-        let kept = |ids: &[String]| -> BTreeSet<&str> {
+        let kept = |ids: &[String], least: usize| -> BTreeSet<&str> {
             let present: BTreeSet<&str> = ids.iter().filter_map(|id| group_of.get(id.as_str()).copied()).collect();
-            let count = ((present.len() as f64 * share).round() as usize).max(1);
+            let count = ((present.len() as f64 * share).round() as usize).max(least);
             ranked.iter().copied().filter(|group| present.contains(group)).take(count).collect()
         };
-        let (training, validating) = (kept(&self.training), kept(&self.validation));
+        let (training, validating) = (kept(&self.training, 1), kept(&self.validation, validating.max(1)));
         let part = |ids: &[String], groups: &BTreeSet<&str>| -> [Vec<String>; 2] {
             let is_kept = |id: &&String| group_of.get(id.as_str()).is_some_and(|group| groups.contains(group));
             let (kept, left): (Vec<&String>, Vec<&String>) = ids.iter().partition(is_kept);

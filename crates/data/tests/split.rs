@@ -200,22 +200,22 @@ fn fewer_patients_are_some_of_the_same_and_leave_the_test_set_whole() {
     let data = dataset(&groups);
     let fold = crossval_folds(&data, 4, 0.2, 3).unwrap().remove(1);
     let mut larger = fold.clone();
-    for (share, training, validation) in [(0.5, 12, 3), (0.25, 6, 2), (0.01, 1, 1)] {
-        let limited = fold.limited_to(&data, share);
+    for (share, least, training, validation) in [(0.5, 1, 12, 3), (0.25, 3, 6, 3), (0.25, 1, 6, 2), (0.01, 1, 1, 1)] {
+        let limited = fold.limited_to(&data, share, least);
         assert_eq!((limited.training_groups, limited.validation_groups), (training, validation), "{share}");
         assert_eq!((limited.unused_groups, limited.test.clone()), (30 - training - validation, fold.test.clone()));
         assert_eq!(groups_of(&data, &limited.training).len(), training);
         assert!(limited.training.iter().all(|id| larger.training.contains(id)));
         assert!(limited.validation.iter().all(|id| larger.validation.contains(id)));
         assert!(limited.unused.iter().all(|id| limited.hides(id)) && !limited.hides(&limited.training[0]));
-        assert_ne!(limited.sha256, larger.sha256);
+        assert_ne!(limited.sha256, larger.sha256, "{share}");
         limited.check(&data).unwrap();
         let folder = tempdir().unwrap();
         limited.save(&folder.path().join("splits.json")).unwrap();
         assert_eq!(Splits::load(&folder.path().join("splits.json")).unwrap(), limited);
         larger = limited;
     }
-    assert_eq!(fold.limited_to(&data, 1.0), fold);
+    assert_eq!((fold.limited_to(&data, 1.0, 1), fold.limited_to(&data, 1.0, 99)), (fold.clone(), fold));
     let read = Splits { unused: Vec::new(), ..larger };
     assert!(read.check(&data).unwrap_err().to_string().contains("the split only"));
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::bootstrap::group_ids;
 use crate::features::{FeatureError, Features};
 use crate::frechet::{Extrapolation, FEW_IMAGES, FeatureStatistics, frechet_distance, frechet_infinity};
+use crate::frechet_interval::{FrechetInterval, frechet_interval};
 use crate::kernel::{KernelDistance, Subsets, kernel_distance};
 use crate::manifold::{Manifold, NEAREST_K, manifold};
 
@@ -85,6 +86,22 @@ pub struct Floor {
     pub by_patient: bool,
 }
 
+/// The Frechet distance between as many real images as were compared with the reference and the other real images. The floor of halves
+/// is lower, since their N is larger.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct FloorOfSize {
+    /// The mean over the splits.
+    pub frechet: f64,
+    /// The standard deviation over the splits, which share images.
+    pub std: f64,
+    /// The number of splits.
+    pub splits: usize,
+    /// The numbers of images in the small and in the large part; that of the large part is the mean over the splits.
+    pub images: [f64; 2],
+    /// Whether the parts have no common patient.
+    pub by_patient: bool,
+}
+
 /// The result of [`compare`]; the command line prints its `Display`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
@@ -100,10 +117,15 @@ pub struct Comparison {
     pub width: usize,
     /// The distances between the sets.
     pub distances: Distances,
+    /// The interval of the Frechet distance; `None` with too few images, or without the vectors of the reference.
+    pub frechet_interval: Option<FrechetInterval>,
     /// Precision, recall, density and coverage; `None` with too few images, or without the vectors of the reference.
     pub manifold: Option<Manifold>,
     /// The distances within the reference; `None` if it cannot be split into halves, or without its vectors.
     pub floor: Option<Floor>,
+    /// The floor at the number of images that are compared with the reference; `None` if half of the reference has no more images, or
+    /// without its vectors.
+    pub floor_of_size: Option<FloorOfSize>,
     /// Whether the Frechet distance alone is not reliable, because a set has fewer than [`FEW_IMAGES`] images.
     pub few_images: bool,
     /// Whether only the mean and the covariance of the reference are known, so that only the Frechet distance can be computed.
@@ -123,14 +145,19 @@ pub fn compare(
     extractor: Extractor,
     settings: &ComparisonSettings,
 ) -> Result<Comparison, FeatureError> {
-    compare_above(floor(reference, groups, settings)?, reference, other, extractor, settings)
+    compare_above(floor(reference, groups, settings)?, reference, other, groups, extractor, settings)
 }
 
 /// As [`compare`], with a known [`floor`] of the reference: the floor is the same for every set that is compared with the reference.
+///
+/// # Panics
+///
+/// As [`compare`].
 pub fn compare_above(
     floor: Option<Floor>,
     reference: &Features,
     other: &Features,
+    groups: Option<&[String]>,
     extractor: Extractor,
     settings: &ComparisonSettings,
 ) -> Result<Comparison, FeatureError> {
@@ -143,8 +170,10 @@ pub fn compare_above(
         other: other.count(),
         width: reference.width(),
         distances,
+        frechet_interval: frechet_interval(distances.frechet, reference, other, groups)?,
         manifold: enough.then(|| manifold(reference, other, NEAREST_K)).transpose()?,
         floor,
+        floor_of_size: floor_of_size(reference, groups, other.count(), settings)?,
         few_images: reference.count().min(other.count()) < FEW_IMAGES,
         statistics_alone: false,
     })
@@ -167,8 +196,10 @@ pub fn compare_with_statistics(
         other: other.count(),
         width: other.width(),
         distances: Distances { frechet, frechet_infinity: None, kernel: None },
+        frechet_interval: None,
         manifold: None,
         floor: None,
+        floor_of_size: None,
         few_images: images.unwrap_or(usize::MAX).min(other.count()) < FEW_IMAGES,
         statistics_alone: true,
     })
@@ -231,8 +262,64 @@ pub fn floor(
     }))
 }
 
+/// The Frechet distance between `count` images of the reference and its other images, averaged over splits. `None` if there are fewer than
+/// `count` others.
+fn floor_of_size(
+    reference: &Features,
+    groups: Option<&[String]>,
+    count: usize,
+    settings: &ComparisonSettings,
+) -> Result<Option<FloorOfSize>, FeatureError> {
+    let ids = groups.map_or_else(|| (0..reference.count()).collect(), group_ids);
+    let units = ids.iter().max().map_or(0, |last| last + 1);
+    let (mut found, mut others) = (Vec::new(), 0.0);
+    for split in 0..settings.floor_splits as u64 {
+        let [few, rest] = apart(&ids, units, count, settings.extrapolation.seed, split);
+        if few.len() < count.max(2) || rest.len() < count {
+            continue;
+        }
+        others += rest.len() as f64;
+        let [few, rest] = [few, rest].map(|part| FeatureStatistics::new(&reference.select(&part)));
+        found.push(frechet_distance(&few?, &rest?)?);
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let splits = found.len() as f64;
+    let mean = found.iter().sum::<f64>() / splits;
+    let squares: f64 = found.iter().map(|distance| (distance - mean).powi(2)).sum();
+    Ok(Some(FloorOfSize {
+        frechet: mean,
+        std: (squares / (splits - 1.0).max(1.0)).sqrt(),
+        splits: found.len(),
+        images: [count as f64, others / splits],
+        by_patient: groups.is_some(),
+    }))
+}
+
+/// Random units until they have `count` images, of which `count` are kept, and all other units.
+fn apart(ids: &[usize], units: usize, count: usize, seed: u64, split: u64) -> [Vec<usize>; 2] {
+    let mut few = Vec::new();
+    let mut rest = Vec::new();
+    for mut unit in shuffled_units(ids, units, seed, split) {
+        if few.len() < count { few.append(&mut unit) } else { rest.append(&mut unit) }
+    }
+    few.truncate(count);
+    [few, rest]
+}
+
 /// The positions in the two halves: units are taken in random order, and each goes to the half that has fewer images.
 pub(crate) fn halves(ids: &[usize], units: usize, seed: u64, split: u64) -> [Vec<usize>; 2] {
+    let mut halves = [Vec::new(), Vec::new()];
+    for mut unit in shuffled_units(ids, units, seed, split) {
+        let smaller = usize::from(halves[1].len() < halves[0].len());
+        halves[smaller].append(&mut unit);
+    }
+    halves
+}
+
+/// The positions of each unit, units in random order.
+fn shuffled_units(ids: &[usize], units: usize, seed: u64, split: u64) -> Vec<Vec<usize>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Different from the streams of the extrapolation, which count from 0.
     rng.set_stream(u64::MAX - split);
@@ -242,12 +329,7 @@ pub(crate) fn halves(ids: &[usize], units: usize, seed: u64, split: u64) -> [Vec
     for (position, &id) in ids.iter().enumerate() {
         members[id].push(position);
     }
-    let mut halves = [Vec::new(), Vec::new()];
-    for unit in order {
-        let smaller = usize::from(halves[1].len() < halves[0].len());
-        halves[smaller].append(&mut members[unit]);
-    }
-    halves
+    order.into_iter().map(|unit| std::mem::take(&mut members[unit])).collect()
 }
 
 #[cfg(test)]
@@ -274,6 +356,9 @@ mod tests {
 
     #[test]
     fn halves_share_no_patient_and_lose_no_image() {
+        let [few, rest] = apart(&(0..60).map(|i| i / 4).collect::<Vec<_>>(), 15, 10, 0, 0);
+        assert_eq!((few.len(), rest.len()), (10, 48));
+        assert!(few.iter().all(|&i| rest.iter().all(|&j| i / 4 != j / 4)));
         let ids: Vec<usize> = (0..60).map(|i| i / 4).collect();
         for split in 0..5 {
             let [a, b] = halves(&ids, 15, 0, split);
@@ -293,6 +378,16 @@ mod tests {
         assert!(floor.by_patient && floor.splits == 5 && floor.images >= 28.0);
         assert!(floor.distances.frechet < 0.3 * found.distances.frechet, "{found:?}");
         assert!(floor.distances.kernel.unwrap().mean < 0.3 * found.distances.kernel.unwrap().mean);
+        let interval = found.frechet_interval.unwrap();
+        assert!(interval.low < found.distances.frechet && found.distances.frechet < interval.high);
+        // Sixty images have no sixty others; twenty have.
+        assert_eq!(found.floor_of_size, None);
+        let few =
+            compare(&real, &far.select(&(0..20).collect::<Vec<_>>()), Some(&groups), extractor(), &settings).unwrap();
+        let same = few.floor_of_size.unwrap();
+        assert_eq!((same.splits, same.images, same.by_patient), (5, [20.0, 40.0], true));
+        assert!(same.frechet > floor.distances.frechet && same.frechet < 0.5 * few.distances.frechet, "{same:?}");
+        assert!(few.to_string().contains("at this N: 20 real images against 40 others"), "{few}");
         let by_image = compare(&real, &far, None, extractor(), &settings).unwrap().floor.unwrap();
         assert!(!by_image.by_patient && by_image.distances.frechet < floor.distances.frechet);
         assert!(found.few_images && found.manifold.unwrap().recall < 0.5);

@@ -1,4 +1,4 @@
-//! Numbers as text with a fixed number of decimals. A value that rounds to zero has no minus sign: rounding errors leave values such as
+//! Numbers as text with a fixed number of decimals, and p-values. A value that rounds to zero has no minus sign: rounding errors leave values such as
 //! -1e-12 where the true value is 0.
 
 /// The value with `decimals` decimals.
@@ -16,6 +16,17 @@ pub fn fixed(value: f64, decimals: usize) -> String {
 pub fn signed(value: f64, decimals: usize) -> String {
     let text = fixed(value, decimals);
     if text.starts_with('-') || value.is_nan() { text } else { format!("+{text}") }
+}
+
+/// A p-value with four decimals, or with `<` and the bound if it is smaller than what can be shown.
+#[must_use]
+pub fn p_text(p: f64, is_bound: bool) -> String {
+    const LEAST: f64 = 0.0001;
+    match (is_bound, p < LEAST) {
+        (_, true) => format!("< {LEAST:.4}"),
+        (true, false) => format!("< {p:.4}"),
+        (false, false) => format!("{p:.4}"),
+    }
 }
 
 fn is_zero(digits: &str) -> bool {
@@ -42,6 +53,8 @@ mod tests {
         ] {
             assert_eq!((fixed(value, 4).as_str(), signed(value, 4).as_str()), (plain, with_sign));
         }
+        assert_eq!((p_text(0.2, false).as_str(), p_text(1e-7, false).as_str()), ("0.2000", "< 0.0001"));
+        assert_eq!((p_text(0.001, true).as_str(), p_text(0.0001, true).as_str()), ("< 0.0010", "< 0.0001"));
         assert_eq!((fixed(-0.4, 0).as_str(), fixed(-0.6, 0).as_str()), ("0", "-1"));
     }
 }

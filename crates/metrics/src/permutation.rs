@@ -1,20 +1,23 @@
 //! Permutation tests for a difference of means, and the summary of folds.
 //!
 //! p-values are two-sided: twice the smaller of two shares, but at most 1. The shares are those of the arrangements whose difference is
-//! at least, or at most, as large as the observed difference. If the number of all arrangements does not exceed the number of
-//! resamples, all are used; otherwise random arrangements are drawn, and the observed one is added to them, so p is never 0.
+//! at least, or at most, as large as the observed difference. If there are few arrangements, all are used; otherwise random ones are
+//! drawn, and the observed one is added to them, so p is never 0, but it cannot be smaller than twice one share of them.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::{Bootstrap, Estimate, bootstrap_mean, group_ids};
+use crate::bootstrap::group_ids;
+use crate::fixed::p_text;
 
 /// How arrangements are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permutations {
-    /// The largest number of arrangements.
+    /// All arrangements are used if there are at most as many as this.
+    pub exact_up_to: u64,
+    /// The number of random arrangements if there are more.
     pub resamples: u64,
     /// The seed of the draws.
     pub seed: u64,
@@ -22,7 +25,7 @@ pub struct Permutations {
 
 impl Default for Permutations {
     fn default() -> Self {
-        Self { resamples: 9999, seed: 0 }
+        Self { exact_up_to: 1 << 20, resamples: 9999, seed: 0 }
     }
 }
 
@@ -39,39 +42,18 @@ pub struct PermutationTest {
     pub exact: bool,
 }
 
-/// Two arms measured on the same cases.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PairedComparison {
-    /// The mean of first minus second, case by case, with its interval.
-    pub difference: Estimate,
-    /// The test of whether the arms are exchangeable.
-    pub test: PermutationTest,
-    /// The number of cases that are left out because one of the arms, or both, have no value.
-    pub left_out: usize,
-}
+impl PermutationTest {
+    /// Whether p is the least that the random arrangements can show.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        !self.exact && self.p_value <= 2.0 / (self.arrangements + 1) as f64
+    }
 
-/// Compares two arms case by case; groups (patients) are resampled and exchanged as a whole. `None` if no case has both values.
-///
-/// # Panics
-///
-/// When the slices differ in length or a value is not finite: mistakes of the calling code.
-#[must_use]
-pub fn paired_comparison(
-    first: &[Option<f64>],
-    second: &[Option<f64>],
-    groups: Option<&[usize]>,
-    bootstrap: &Bootstrap,
-    permutations: Permutations,
-) -> Option<PairedComparison> {
-    assert_eq!(first.len(), second.len(), "both arms must have the same cases");
-    let kept: Vec<(usize, f64)> = (0..first.len()).filter_map(|i| Some((i, first[i]? - second[i]?))).collect();
-    let groups: Option<Vec<usize>> = groups.map(|groups| kept.iter().map(|&(i, _)| groups[i]).collect());
-    let differences: Vec<f64> = kept.iter().map(|&(_, difference)| difference).collect();
-    Some(PairedComparison {
-        difference: bootstrap_mean(&differences, groups.as_deref(), bootstrap)?,
-        test: paired_permutation(&differences, groups.as_deref(), permutations)?,
-        left_out: first.len() - kept.len(),
-    })
+    /// p as it is printed.
+    #[must_use]
+    pub fn p_text(&self) -> String {
+        p_text(self.p_value, self.is_bound())
+    }
 }
 
 /// Tests whether the mean of paired differences is 0, by flipping signs; with groups, all signs of a group are flipped together.
@@ -91,8 +73,10 @@ pub fn paired_permutation(
         sums[id] += difference;
     }
     let count = differences.len() as f64;
-    let all =
-        u32::try_from(sums.len()).ok().and_then(|units| 1_u64.checked_shl(units)).filter(|&a| a <= settings.resamples);
+    let all = u32::try_from(sums.len())
+        .ok()
+        .and_then(|units| 1_u64.checked_shl(units))
+        .filter(|&a| a <= settings.exact_up_to);
     let mean = |turned: &dyn Fn(usize) -> bool| {
         sums.iter().enumerate().map(|(unit, sum)| if turned(unit) { -sum } else { *sum }).sum::<f64>() / count
     };
@@ -121,7 +105,7 @@ pub fn independent_permutation(first: &[f64], second: &[f64], settings: Permutat
     let total: f64 = values.iter().sum();
     let difference = |sum: f64| sum / m as f64 - (total - sum) / n as f64;
     let mut tally = Tally::new(difference(first.iter().sum()));
-    let all = combinations(values.len() as u64, m as u64).filter(|&all| all <= settings.resamples);
+    let all = combinations(values.len() as u64, m as u64).filter(|&all| all <= settings.exact_up_to);
     if all.is_some() {
         for_each_subset(values.len(), m, &mut |chosen| tally.add(difference(chosen.iter().map(|&i| values[i]).sum())));
     } else {
@@ -237,26 +221,19 @@ mod tests {
     #[test]
     fn random_arrangements_come_near_all_of_them() {
         let differences: Vec<f64> = (0..12).map(|i| (f64::from(i) * 1.3).sin() + 0.3).collect();
-        let all = paired_permutation(&differences, None, Permutations { resamples: 4096, seed: 0 }).unwrap();
-        let some = |seed| paired_permutation(&differences, None, Permutations { resamples: 4000, seed }).unwrap();
+        let all = paired_permutation(&differences, None, Permutations::default()).unwrap();
+        let few = |seed| Permutations { exact_up_to: 4095, resamples: 4000, seed };
+        let some = |seed| paired_permutation(&differences, None, few(seed)).unwrap();
         assert!(all.exact && !some(0).exact);
         assert_eq!(some(7), some(7));
         assert!((some(1).p_value - all.p_value).abs() < 0.04, "{}, expected {}", some(1).p_value, all.p_value);
         let far = paired_permutation(&[5.0; 40], None, Permutations::default()).unwrap();
-        assert_eq!(far.p_value, 2.0 / 10_000.0);
+        assert_eq!((far.p_value, far.is_bound(), far.p_text().as_str()), (2.0 / 10_000.0, true, "< 0.0002"));
+        // Sixteen patients have 65,536 arrangements, which are all used.
+        let exact = paired_permutation(&[5.0; 16], None, Permutations::default()).unwrap();
+        assert_eq!((exact.p_value, exact.exact, exact.p_text().as_str()), (2.0 / 65_536.0, true, "< 0.0001"));
         let (a, b): (Vec<f64>, Vec<f64>) = ((0..20).map(f64::from).collect(), (30..50).map(f64::from).collect());
         assert_eq!(independent_permutation(&a, &b, Permutations::default()).unwrap().p_value, 2.0 / 10_000.0);
-    }
-
-    #[test]
-    fn a_comparison_leaves_out_what_lacks_a_partner() {
-        let arm = |values: [f64; 4]| values.map(Some).to_vec();
-        let mut first = arm([0.5, 0.7, 0.9, 0.8]);
-        first[1] = None;
-        let second = arm([0.4, 0.1, 0.8, 0.7]);
-        let found = paired_comparison(&first, &second, None, &Bootstrap::default(), Permutations::default()).unwrap();
-        assert!((found.difference.mean - 0.1).abs() < 1e-12);
-        assert_eq!((found.left_out, found.test.arrangements, found.test.p_value), (1, 8, 0.25));
     }
 
     #[test]

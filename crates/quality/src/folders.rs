@@ -67,7 +67,14 @@ impl FolderFeatures {
                 self.floors.insert(reference.to_owned(), found);
                 found
             };
-            compare_above(floor, &ours.features, &theirs.features, network.extractor(None), &settings)?
+            compare_above(
+                floor,
+                &ours.features,
+                &theirs.features,
+                patients.as_deref(),
+                network.extractor(None),
+                &settings,
+            )?
         } else {
             let (ours, theirs, kept) = standardise(&ours.features, &theirs.features)?;
             compare(&ours, &theirs, patients.as_deref(), extractor(REGION, &kept, None), &settings)?

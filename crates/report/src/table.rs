@@ -52,6 +52,7 @@ fn latex_escape(text: &str) -> String {
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', c]),
             '±' => out.push_str("$\\pm$"),
             '−' => out.push_str("$-$"),
+            '<' => out.push_str("$<$"),
             c => out.push(c),
         }
     }
@@ -74,9 +75,9 @@ mod tests {
 
     #[test]
     fn latex_escapes_what_it_would_read() {
-        let text = table().latex("100 % of \\x", "t");
+        let text = table().latex("100 % of \\x, p < 1", "t");
         assert!(text.contains("\\begin{tabular}{lr}\n\\toprule\narm & Dice \\% \\\\\n\\midrule\n"), "{text}");
         assert!(text.contains("pig|x & 60.54 $\\pm$ 3.21 \\\\\na\\_b & 1 \\& 2 \\\\\n\\bottomrule"), "{text}");
-        assert!(text.contains("\\caption{100 \\% of \\textbackslash{}x}"), "{text}");
+        assert!(text.contains("\\caption{100 \\% of \\textbackslash{}x, p $<$ 1}"), "{text}");
     }
 }

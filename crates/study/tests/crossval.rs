@@ -6,6 +6,7 @@ mod common;
 use common::{StopAt, config, device, folder};
 use pig_data::Splits;
 use pig_device::testing;
+use pig_metrics::contrast::Source;
 use pig_study::crossval::{
     Crossval, Progress, Selection, check_unseen,
     config::{Count, CrossvalFile},
@@ -186,8 +187,16 @@ fn assert_sound(crossval: &Crossval, out: &Path) {
     assert_eq!(arms, ["real", "pig-add-2", "pig-add-1.0", "pig-shuffled-2", "pig-shuffled-1.0", "guided-add-3"]);
     assert!(results.arms.iter().all(|arm| arm.segmenters == [4, 4] && arm.measures[0].folds.unwrap().folds == 2));
     assert!(results.arms[0].against_real.is_none());
-    let compared = results.arms[1].against_real.unwrap();
-    assert_eq!(compared.difference.cases + compared.left_out, 12);
+    // Every slice counts in one of the two outcomes, whatever was predicted.
+    let compared = results.arms[1].against_real.as_ref().unwrap();
+    let slices = [results.arms[1].lesion_dice, results.arms[1].false_findings].map(|mean| mean.map_or(0, |m| m.slices));
+    assert_eq!((slices[0] + slices[1], compared.folds, compared.segmenters), (12, 2, [2, 2]));
+    assert_eq!(compared.leaves_out, [Source::Generators, Source::Folds]);
+    // Agreement of a method that needs masks is measured on pairs for the test masks, which no segmenter was trained on.
+    assert!(results.agreement.iter().all(|arm| !arm.seen_masks));
+    let pairs = |arm: &str| out.join(format!("fold-0/agreement/{arm}/pairs/images"));
+    assert!(!pairs("pig").exists());
+    assert_eq!(std::fs::read_dir(pairs("guided")).unwrap().count(), crossval.folds[0].test.len());
     assert!(results.agreement.iter().all(|arm| arm.measured == 4 && arm.held_out.is_some()));
     assert!(results.to_string().contains("| pig-add-2 | 2 |"), "{results}");
     // Ten steps of four draw every pair of a set of at most ten.

@@ -29,6 +29,8 @@ pub enum GivenSource {
     MaskFolder(PathBuf),
     /// The run's own training cases, by id, as they were prepared.
     TrainingMasks,
+    /// The run's own test cases, by id, as they were prepared. Only for measuring: nothing may be trained on such pairs.
+    TestMasks,
     /// The masks of the pairs that another run makes for the same seeds.
     MasksFrom(PathBuf),
     /// The images of a folder, by path. Masks are made for them.
@@ -40,7 +42,7 @@ impl GivenSource {
     pub fn kind(&self) -> GivenKind {
         match self {
             Self::Nothing => GivenKind::Nothing,
-            Self::MaskFolder(_) | Self::TrainingMasks | Self::MasksFrom(_) => GivenKind::Masks,
+            Self::MaskFolder(_) | Self::TrainingMasks | Self::TestMasks | Self::MasksFrom(_) => GivenKind::Masks,
             Self::ImageFolder(_) => GivenKind::Images,
         }
     }
@@ -51,6 +53,7 @@ impl GivenSource {
             Self::Nothing => "sampling without masks",
             Self::MaskFolder(_) => "--given-mask",
             Self::TrainingMasks => "--training-masks",
+            Self::TestMasks => "sampling for the masks of test cases",
             Self::MasksFrom(_) => "--masks-from",
             Self::ImageFolder(_) => "--given-image",
         }
@@ -69,8 +72,8 @@ pub(crate) enum GivenSet {
         /// The stems of their files.
         stems: Vec<String>,
     },
-    /// The run's own training cases, whose masks are taken in the same way; their ids are not passed on with synthetic pairs.
-    Training(PreparedSet),
+    /// The run's own cases, whose masks are taken in the same way; their ids are not passed on with synthetic pairs.
+    Cases(PreparedSet),
     /// A run that makes a mask for each seed.
     Run(Box<LoadedRun>),
     /// Images in [-1, 1]; sample `seed` takes image `seed` modulo their number.
@@ -111,7 +114,8 @@ impl GivenSet {
                 let images: Result<Vec<Vec<f32>>> = paths.iter().map(load).collect();
                 Ok(Self::Images { images: images?, stems: stems(&paths) })
             }
-            GivenSource::TrainingMasks => Ok(Self::Training(training_pairs(data, loaded, observer)?)),
+            GivenSource::TrainingMasks => Ok(Self::Cases(training_pairs(data, loaded, observer)?)),
+            GivenSource::TestMasks => Ok(Self::Cases(RunData::found_test(data, &loaded.run, &Quiet(observer))?)),
             GivenSource::MasksFrom(run) => {
                 let other = LoadedRun::open(run, &[], device)?;
                 let (found, expected) = (other.config.data.size, loaded.config.data.size);
@@ -136,13 +140,13 @@ impl GivenSet {
             Self::Images { .. } if config.method == Method::Pig => {
                 Ok((config.sample.jump_n_sample - 1) * config.timesteps()?.len())
             }
-            Self::Nothing | Self::Masks { .. } | Self::Training(_) | Self::Images { .. } => Ok(0),
+            Self::Nothing | Self::Masks { .. } | Self::Cases(_) | Self::Images { .. } => Ok(0),
         }
     }
 
     /// Whether masks are given; they are kept as they are.
     pub(crate) fn gives_masks(&self) -> bool {
-        matches!(self, Self::Masks { .. } | Self::Training(_) | Self::Run(_))
+        matches!(self, Self::Masks { .. } | Self::Cases(_) | Self::Run(_))
     }
 
     /// The file that sample `seed` is made for.
@@ -151,7 +155,7 @@ impl GivenSet {
         match self {
             Self::Masks { stems, .. } => Some(GivenFile::Mask(&stems[of(stems)])),
             Self::Images { stems, .. } => Some(GivenFile::Image(&stems[of(stems)])),
-            Self::Nothing | Self::Training(_) | Self::Run(_) => None,
+            Self::Nothing | Self::Cases(_) | Self::Run(_) => None,
         }
     }
 
@@ -159,7 +163,7 @@ impl GivenSet {
     pub(crate) fn sha256(&self) -> Result<Option<String>> {
         Ok(match self {
             Self::Nothing => None,
-            Self::Training(set) => Some(set.masks_sha256()?),
+            Self::Cases(set) => Some(set.masks_sha256()?),
             Self::Masks { masks, .. } => {
                 let bytes: Vec<u8> = masks.iter().flatten().map(|&value| u8::from(value > 0.0)).collect();
                 Some(sha256(&bytes))
@@ -186,7 +190,7 @@ impl GivenSet {
         match self {
             Self::Nothing => sampler.sample(Given::Nothing, ids, watch),
             Self::Masks { masks, .. } => sampler.sample(Given::Masks(&by_id(masks, ids)), ids, watch),
-            Self::Training(set) => {
+            Self::Cases(set) => {
                 let of = |id: &u64| set.mask((id % set.len() as u64) as usize);
                 let masks: Vec<Vec<f32>> = ids.iter().map(of).collect::<std::result::Result<_, _>>()?;
                 let borrowed: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();

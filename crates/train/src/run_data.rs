@@ -124,6 +124,14 @@ impl RunData {
         })
     }
 
+    /// The test pairs of an existing run, read from `data`, or else from where the run had its data when it began.
+    pub fn found_test(data: Option<&Path>, run: &RunDir, observer: &dyn Observer) -> Result<PreparedSet> {
+        let folder = data.map_or_else(|| remembered_data(run), |data| Ok(data.to_owned()))?;
+        let own = Self::found(Some(&folder), run, observer)?;
+        own.check_unchanged(run)?;
+        own.test(&discover_unsplit(&folder, &own.preparation.config, observer)?, observer)
+    }
+
     fn load(mut dataset: Dataset, splits: Splits, preparation: Preparation, observer: &dyn Observer) -> Result<Self> {
         let set = prepared(&dataset, &|pair| !splits.hides(&pair.id), &preparation, observer)?;
         dataset.pairs.retain(|pair| !splits.hides(&pair.id));

@@ -206,7 +206,67 @@ def shape():
     return cases
 
 
-SETS = {"overlap": overlap, "features": features, "statistics": statistics, "ssim": ssim, "shape": shape}
+def mean_squares(values):
+    """statsmodels' analysis of variance of trainings (rows) and patients (columns): mean squares and degrees of freedom."""
+    import pandas
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
+
+    runs, patients = values.shape
+    frame = pandas.DataFrame({
+        "value": values.ravel(), "run": np.repeat(np.arange(runs), patients), "patient": np.tile(np.arange(patients), runs),
+    })
+    table = anova_lm(ols("value ~ C(run) + C(patient)", data=frame).fit())
+    return {row: (float(table.loc[row, "mean_sq"]), float(table.loc[row, "df"])) for row in ("C(run)", "Residual")}
+
+
+def contrast():
+    """scipy's distributions, statsmodels' Holm adjustment, and the variance of a difference from statsmodels' mean squares."""
+    from scipy import stats
+    from statsmodels.stats.multitest import multipletests
+
+    shares = [0.9, 0.4, 0.05, 0.001, 1e-6]
+    cases = [{
+        "kind": "student", "shares": shares, "degrees": degrees,
+        "quantiles": [float(stats.t.isf(share / 2, degrees)) for share in shares],
+    } for degrees in (1.0, 1.7, 4.3, 15.0, 1234.5)]
+    cases.append({"kind": "normal", "shares": shares, "quantiles": [float(stats.norm.isf(share / 2)) for share in shares]})
+    for index in range(3):
+        p = uniform(f"contrast.holm.{index}", (4 + 3 * index,)) ** 3
+        cases.append({"kind": "holm", "p": p.tolist(), "adjusted": multipletests(p, method="holm")[1].tolist()})
+    for index, (first, second, patients) in enumerate(((3, 3, 16), (2, 5, 7), (6, 4, 11))):
+        arms = [uniform(f"contrast.{index}.{which}", (runs, patients)) for which, runs in (("a", first), ("b", second))]
+        for which, arm in zip("ab", arms):
+            arm += 0.3 * uniform(f"contrast.{index}.{which}.runs", (len(arm), 1))
+        difference = arms[0].mean(axis=0) - arms[1].mean(axis=0)
+        found = [mean_squares(arm) for arm in arms]
+        of_patients = float(stats.sem(difference)) ** 2
+        case = {"kind": "contrast", "runs": [first, second], "patients": patients, "difference": float(difference.mean())}
+        for pooled in (False, True):
+            weights = [1 / (len(arm) * patients) for arm in arms]
+            if pooled:
+                parts = []
+                for row in ("C(run)", "Residual"):
+                    degrees = sum(one[row][1] for one in found)
+                    square = sum(one[row][0] * one[row][1] for one in found) / degrees
+                    parts.append([(square * sum(weights), degrees)])
+            else:
+                parts = [[(one[row][0] * weight, one[row][1]) for one, weight in zip(found, weights)] for row in ("C(run)", "Residual")]
+            runs, rest = (sum(part for part, _ in of) for of in parts)
+            variance = max(of_patients + runs - rest, of_patients, runs)
+            estimated = [(of_patients, patients - 1), *parts[0], *parts[1]]
+            degrees = max(variance**2 / sum(part**2 / own for part, own in estimated), 1.0)
+            low, high = stats.t.interval(0.95, degrees, loc=difference.mean(), scale=math.sqrt(variance))
+            case["pooled" if pooled else "apart"] = {
+                "standard_error": math.sqrt(variance), "degrees": degrees, "interval": [float(low), float(high)],
+            }
+        cases.append(case)
+    return cases
+
+
+SETS = {
+    "overlap": overlap, "features": features, "statistics": statistics, "ssim": ssim, "shape": shape, "contrast": contrast,
+}
 
 
 def close(ours, theirs):

@@ -5,16 +5,24 @@ use std::path::PathBuf;
 /// `pig compare`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Compare {
-    /// A table of cases, as `pig segment evaluate --csv` writes it: columns id, the measure, and group if patients are known.
+    /// A table of cases, as `pig segment evaluate --csv` or `pig crossval` writes it: columns id, the measure, and group if patients are
+    /// known. Columns fold (or draw), generator_seed and seed tell trainings apart, which then count as random beside the patients.
+    /// A column lesion (or true_positive and false_negative) says which cases have a lesion; measures of overlap are compared on these.
     #[arg(value_name = "FIRST")]
     pub(crate) first: PathBuf,
     /// A table of the same cases with other measurements.
     #[arg(value_name = "SECOND")]
     pub(crate) second: PathBuf,
+    /// Use only the rows of FIRST with this value in the column arm.
+    #[arg(long, value_name = "ARM")]
+    pub(crate) first_arm: Option<String>,
+    /// Use only the rows of SECOND with this value in the column arm.
+    #[arg(long, value_name = "ARM")]
+    pub(crate) second_arm: Option<String>,
     /// The column of the measure.
     #[arg(long, value_name = "NAME", default_value = "dice")]
     pub(crate) column: String,
-    /// Largest number of arrangements in the permutation test.
+    /// Number of random arrangements in the permutation test by patient. Up to 20 patients, all arrangements are used instead.
     #[arg(long, value_name = "N", default_value_t = 9999, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) permutations: u64,
     /// Seed of the bootstrap and of random arrangements.

@@ -90,6 +90,16 @@ impl fmt::Display for Comparison {
         for (name, of) in rows {
             writeln!(f, "{name:<28}{:>14}{:>20}", of(&self.distances), floor.map_or("-".to_owned(), of))?;
         }
+        if let Some(interval) = &self.frechet_interval {
+            writeln!(
+                f,
+                "FID of sets of this size, 95 % interval: [{}, {}] (jackknife, {} and {} blocks)",
+                number(Some(interval.low)),
+                number(Some(interval.high)),
+                interval.blocks[0],
+                interval.blocks[1]
+            )?;
+        }
         if let Some(shares) = &self.manifold {
             writeln!(
                 f,
@@ -103,6 +113,17 @@ impl fmt::Display for Comparison {
                 f,
                 "real against real: halves with {by}, {:.0} images each, mean of {} splits",
                 floor.images, floor.splits
+            )?;
+        }
+        if let Some(same) = &self.floor_of_size {
+            writeln!(
+                f,
+                "real against real at this N: {:.0} real images against {:.0} others: FID {} ± {}, {} splits",
+                same.images[0],
+                same.images[1],
+                number(Some(same.frechet)),
+                number(Some(same.std)),
+                same.splits
             )?;
         }
         writeln!(f, "\n{}", self.definition())

@@ -28,9 +28,12 @@ pub struct CrossvalConfig {
     /// Number of folds. The patients are divided into this many parts, and each part is the test set of one fold. Of the other patients,
     /// the share `data.validation_fraction` is used for validation and the rest for training, by generators and segmenters alike.
     pub folds: usize,
-    /// Share of the training patients and of the validation patients that each fold uses, at least one of each; the others are not used at
-    /// all. The test set stays complete, so that different shares can be compared.
+    /// Share of the training patients and of the validation patients that each fold uses, at least one training patient; the others are
+    /// not used at all. The test set stays complete, so that different shares can be compared.
     pub patients: f64,
+    /// With a share of the patients: the least number of validation patients of each fold, if it has so many. The best checkpoint is chosen
+    /// on them, and one or two patients choose by chance.
+    pub min_validation_patients: usize,
     /// Seed of the folds, and of the order in which training masks are given to methods that need masks.
     pub seed: u64,
     /// Seeds of the segmenters: in each fold, every training set trains one segmenter for each seed. They replace `segment.train.seed`.
@@ -41,7 +44,14 @@ pub struct CrossvalConfig {
 
 impl Default for CrossvalConfig {
     fn default() -> Self {
-        Self { folds: 5, patients: 1.0, seed: 0, segmenter_seeds: vec![0, 1, 2], arms: Vec::new() }
+        Self {
+            folds: 5,
+            patients: 1.0,
+            min_validation_patients: 3,
+            seed: 0,
+            segmenter_seeds: vec![0, 1, 2],
+            arms: Vec::new(),
+        }
     }
 }
 

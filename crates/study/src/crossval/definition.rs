@@ -1,6 +1,6 @@
 //! The definition of the numbers of a cross-validation, as text.
 
-use crate::crossval::open::Crossval;
+use crate::crossval::{config::CrossvalConfig, open::Crossval};
 
 /// Defines the numbers, and says how many patients and pairs they are based on. `measured` is the number of folds with a finished
 /// segmenter; `open` are the training sets that have none.
@@ -16,13 +16,14 @@ pub(super) fn definition(crossval: &Crossval, measured: usize, open: &[&str]) ->
     let not_yet = if open.is_empty() { String::new() } else { format!(" Not measured yet: {}.", open.join(", ")) };
     format!(
         "{folds} folds {}{so_far}; {}{} training, {} validation and {} test pairs in each fold; {} segmenter seeds, one generator seed; {steps}. \
-         Dice, IoU, precision and recall are computed per slice at {height} x {width}, without slices in which both masks are empty; \
-         Hausdorff 95 is in pixels, over slices in which neither mask is empty. Each number is the mean over folds with its standard \
-         deviation. The difference in Dice is the mean over cases (averaged over seeds) with a 95 % bootstrap interval by patient; p is \
-         from a paired permutation test by patient. The difference leaves out slices for which only one of the two has a Dice: those \
-         without a lesion in which only one of the two finds something. Such a slice has a Dice of 0 for that one.{not_yet}",
+         Dice per slice at {height} x {width} on all slices with a lesion, mean within each patient and segmenter, over segmenters, and then over patients; \
+         the difference, its interval and p are of this quantity on the same patients. Beside it stands the share of slices without a lesion in which \
+         something is found, averaged in the same way. Intervals are 95 % intervals of a bootstrap by the sources that are named below the table, with Student's \
+         quantiles at Satterthwaite's degrees of freedom; segmenters of the two training sets are not paired, and their variance is shared by all training \
+         sets that hold the real pairs. p belongs to the interval and is printed with < where resamples end; p (Holm) counts all rows of the table. \
+         Detectable: the true difference that is found with a power of 80 % at 5 %, uncorrected.{not_yet}",
         crossval.folds.first().map(|fold| fold.by.to_string()).unwrap_or_default(),
-        share_words(file.crossval.patients),
+        share_words(&file.crossval),
         count(|fold| fold.training.len()),
         count(|fold| fold.validation.len()),
         count(|fold| fold.test.len()),
@@ -30,9 +31,10 @@ pub(super) fn definition(crossval: &Crossval, measured: usize, open: &[&str]) ->
     )
 }
 
-fn share_words(patients: f64) -> String {
-    if patients < 1.0 {
-        format!("{:.0} % of the patients outside the test set; ", 100.0 * patients)
+fn share_words(config: &CrossvalConfig) -> String {
+    let (share, least) = (100.0 * config.patients, config.min_validation_patients);
+    if config.patients < 1.0 {
+        format!("{share:.0} % of the patients outside the test set, but at least {least} that validate; ")
     } else {
         String::new()
     }

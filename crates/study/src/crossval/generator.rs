@@ -3,7 +3,7 @@
 
 use crate::crossval::{
     fold::FoldData,
-    piece::{Done, Found, PAIRS, Piece, PieceKind, RUN, part, take},
+    piece::{Done, Found, PAIRS, Piece, PieceKind, part, take},
 };
 use burn::tensor::Device;
 use pig_data::{
@@ -127,17 +127,17 @@ impl FoldData<'_> {
         let piece = Piece { fold: self.number, kind: PieceKind::Generator { arm } };
         let folder = crossval.folder(self.number, piece.kind);
         let _taken = take(&folder)?;
-        let (run, at_once) = if let Some(runs) = &config.runs {
-            (crossval.base.join(runs.replace("{fold}", &self.number.to_string())), true)
+        let run = crossval.generator_run(self.number, arm);
+        let at_once = if config.runs.is_some() {
+            true
         } else {
-            let run = folder.join(RUN);
             let at_once = !run.exists();
             let own = crossval.file.generator(config, &crossval.base)?;
             let trained = train_generator(&own, &crossval.data, self.splits, &run, device, observer)?;
             if trained == Outcome::Interrupted {
                 return Ok(Outcome::Interrupted);
             }
-            (run, at_once)
+            at_once
         };
         let run_dir = RunDir::open(&run)?;
         check_unseen(&run_dir, self.splits)?;
@@ -155,6 +155,32 @@ impl FoldData<'_> {
         let found = Found::Generator { model_hash, seeds, empty_masks: summary.finished.empty_masks };
         self.done(piece, started, at_once && summary.skipped == 0, found)?;
         Ok(Outcome::Finished)
+    }
+
+    /// The pairs by which agreement of an arm is measured; none if it was interrupted. A method that needs masks makes them for the masks
+    /// of the test patients, as the segmenters of real pairs were trained on the training masks; for other methods they are the
+    /// pairs that segmenters are trained on.
+    pub(super) fn agreement_pairs(
+        &self,
+        arm: usize,
+        device: &Device,
+        observer: &dyn Observer,
+    ) -> Result<Option<PreparedSet>> {
+        let (crossval, Some(generator)) = (self.crossval, self.finished_generator(arm)?) else { return Ok(None) };
+        if !crossval.needs_masks(self.number, arm)? {
+            return generator.pairs(usize::MAX, self, observer).map(Some);
+        }
+        let seeds: Vec<u64> = (0..self.splits.test.len() as u64).collect();
+        let folder = crossval.agreement_folder(self.number, arm);
+        let _taken = take(&folder)?;
+        let run = crossval.generator_run(self.number, arm);
+        let data = Some(crossval.data.clone());
+        let request =
+            Request { source: GivenSource::TestMasks, data, ..Request::new(&run, &folder.join(PAIRS), &seeds) };
+        if generate(&request, device, observer)?.outcome == Outcome::Interrupted {
+            return Ok(None);
+        }
+        Generator { folder, seeds, ..generator }.pairs(usize::MAX, self, observer).map(Some)
     }
 
     /// Records that a piece is done.

@@ -9,10 +9,12 @@
 //! OUT/fold-0/splits.json                             the training, validation and test cases
 //! OUT/fold-0/generators/pig/{run/, pairs/, done.json}
 //! OUT/fold-0/segmenters/pig-add-0.29/seed-0/{run/, cases.csv, done.json}
-//! OUT/fold-0/agreement/pig/seed-0/{cases.csv, done.json}
+//! OUT/fold-0/agreement/pig/{pairs/, seed-0/{cases.csv, done.json}}   pairs/: only for methods that need masks
 //! OUT/{cases.csv, results.json, table.md}            computed from all finished pieces
 //! ```
 
+pub mod agreement;
+pub mod cases;
 mod check;
 pub mod config;
 mod definition;
@@ -20,6 +22,7 @@ mod fold;
 pub(crate) mod generator;
 mod jobs;
 pub(crate) mod open;
+pub mod outcome;
 pub mod piece;
 pub mod results;
 mod run;

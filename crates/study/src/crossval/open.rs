@@ -11,6 +11,7 @@ use pig_train::{
     config::Layers,
     observer::Observer,
     run_data::{discover_folds, with_channels},
+    run_dir::RunDir,
 };
 use std::path::{Path, PathBuf};
 
@@ -75,7 +76,8 @@ impl Crossval {
         let mut folds =
             crossval_folds(&dataset, file.crossval.folds, file.data.validation_fraction, file.crossval.seed)?;
         if file.crossval.patients < 1.0 {
-            folds = folds.iter().map(|fold| fold.limited_to(&dataset, file.crossval.patients)).collect();
+            let (share, least) = (file.crossval.patients, file.crossval.min_validation_patients);
+            folds = folds.iter().map(|fold| fold.limited_to(&dataset, share, least)).collect();
         }
         file.check_drawn(&folds)?;
         for (number, fold) in folds.iter().enumerate() {
@@ -118,6 +120,29 @@ impl Crossval {
     /// The folder of a piece.
     pub(super) fn folder(&self, fold: usize, kind: PieceKind) -> PathBuf {
         Piece { fold, kind }.folder(&self.file, &self.out)
+    }
+
+    /// The folder of all measurements of an arm's agreement in a fold.
+    pub(super) fn agreement_folder(&self, fold: usize, arm: usize) -> PathBuf {
+        fold_folder(&self.out, fold).join(piece::AGREEMENT).join(&self.file.crossval.arms[arm].name)
+    }
+
+    /// The run of an arm's generator in a fold.
+    pub(super) fn generator_run(&self, fold: usize, arm: usize) -> PathBuf {
+        match &self.file.crossval.arms[arm].runs {
+            Some(runs) => self.base.join(runs.replace("{fold}", &fold.to_string())),
+            None => self.folder(fold, PieceKind::Generator { arm }).join(piece::RUN),
+        }
+    }
+
+    /// Whether the generator of an arm makes its pairs for masks that it is given.
+    pub(super) fn needs_masks(&self, fold: usize, arm: usize) -> Result<bool> {
+        let config = &self.file.crossval.arms[arm];
+        let generator = match config.runs {
+            Some(_) => RunDir::open(&self.generator_run(fold, arm))?.config()?,
+            None => self.file.generator(config, &self.base)?,
+        };
+        Ok(generator.method.needs_masks())
     }
 
     /// The record of a piece, if it is finished. Refuses a piece that was finished with another split or with other settings.
@@ -182,6 +207,6 @@ pub(crate) fn keep_fold(out: &Path, number: usize, fold: &Splits) -> Result<()> 
             "holds a split with SHA-256 {}, but these data and settings give {}",
             found.sha256, fold.sha256
         ),
-        advice: "the patients, crossval.folds, crossval.patients, crossval.seed or data.validation_fraction have changed: choose another --out",
+        advice: "the patients, crossval.folds, crossval.patients, crossval.min_validation_patients, crossval.seed or data.validation_fraction have changed: choose another --out",
     })
 }

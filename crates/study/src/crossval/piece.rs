@@ -92,7 +92,7 @@ impl Piece {
         let name = |arm: usize| &file.crossval.arms[arm].name;
         match self.kind {
             PieceKind::Generator { arm } => fold.join("generators").join(name(arm)),
-            PieceKind::Agreement { arm, seed } => fold.join("agreement").join(name(arm)).join(format!("seed-{seed}")),
+            PieceKind::Agreement { arm, seed } => fold.join(AGREEMENT).join(name(arm)).join(format!("seed-{seed}")),
             PieceKind::Segmenter { variant, seed } => {
                 fold.join("segmenters").join(variant.label(file)).join(format!("seed-{seed}"))
             }
@@ -153,10 +153,17 @@ pub enum Found {
         shuffled: Option<Estimate>,
         /// On the real pairs of the test patients.
         held_out: Option<Estimate>,
+        /// Number of measured pairs with an empty mask. If it is missing, an earlier version measured the pairs that segmenters train
+        /// on, also if they were made for training masks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        empty_masks: Option<usize>,
     },
 }
 
 const DONE: &str = "done.json";
+
+/// The folder of a fold's agreement.
+pub(super) const AGREEMENT: &str = "agreement";
 
 /// The run of a generator or segmenter in its piece's folder.
 pub(crate) const RUN: &str = "run";

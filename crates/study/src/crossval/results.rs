@@ -1,78 +1,28 @@
 //! The tables of results: the measures of all finished segmenters over folds, and their difference to real pairs alone.
 
 use crate::crossval::{
+    agreement::{AgreementResult, agreement},
+    cases::{COLUMNS, CaseRow, MEASURES, Measured, read_cases},
     config::{CrossvalFile, Use},
     definition::definition,
     open::Crossval,
+    outcome::{Compared, OUTCOMES, PatientMean},
     piece::{CASES, Done, Found, Piece, PieceKind, RESULTS},
     variant::{Variant, variants},
     verdict::no_verdict,
 };
-use pig_data::{
-    manifest::{Manifest, Row},
-    table::{Column, Columns, write_csv},
-};
+use pig_data::table::write_csv;
 use pig_metrics::{
     bootstrap::{Bootstrap, Estimate, bootstrap_mean, group_ids},
-    permutation::{FoldSummary, PairedComparison, Permutations, paired_comparison},
+    contrast::{Contrast, adjust},
+    permutation::FoldSummary,
 };
-use pig_train::{Error, Result};
+use pig_train::Result;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
-
-/// One case of a segmenter's table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CaseRow {
-    /// The fold.
-    pub fold: usize,
-    /// The training set's label.
-    pub arm: String,
-    /// The segmenter's seed.
-    pub seed: u64,
-    /// Identifier of the case.
-    pub id: String,
-    /// Patient of the case.
-    pub group: String,
-    /// Dice; none if both masks are empty.
-    pub dice: Option<f64>,
-    /// IoU.
-    pub iou: Option<f64>,
-    /// Precision.
-    pub precision: Option<f64>,
-    /// Recall.
-    pub recall: Option<f64>,
-    /// Hausdorff 95 in prepared pixels (computed like MONAI's); none if a mask is empty.
-    pub hausdorff_95: Option<f64>,
-}
-
-/// Columns of the table of all cases.
-pub(crate) const COLUMNS: &Columns<CaseRow> = &[
-    ("fold", Column::Count(|row| row.fold as u64)),
-    ("arm", Column::Text(|row| &row.arm)),
-    ("seed", Column::Count(|row| row.seed)),
-    ("id", Column::Text(|row| &row.id)),
-    ("group", Column::Text(|row| &row.group)),
-    ("dice", Column::MaybeNumber(|row| row.dice)),
-    ("iou", Column::MaybeNumber(|row| row.iou)),
-    ("precision", Column::MaybeNumber(|row| row.precision)),
-    ("recall", Column::MaybeNumber(|row| row.recall)),
-    ("hausdorff_95", Column::MaybeNumber(|row| row.hausdorff_95)),
-];
-
-/// Name and value of a measure.
-type Measured = (&'static str, fn(&CaseRow) -> Option<f64>);
-
-/// The measures in the order of the table.
-const MEASURES: [Measured; 5] = [
-    ("dice", |row| row.dice),
-    ("iou", |row| row.iou),
-    ("precision", |row| row.precision),
-    ("recall", |row| row.recall),
-    ("hausdorff_95", |row| row.hausdorff_95),
-];
 
 /// One measure of one training set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,25 +65,19 @@ pub struct ArmResult {
     /// How many of them were drawn; none without generated pairs, or if a segmenter is from a version that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawn: Option<Drawn>,
-    /// The measures, over folds in which all seeds are done.
+    /// The measures as the paper prints them, over folds in which all seeds are done.
     pub measures: Vec<Measure>,
-    /// Difference in Dice to real pairs alone, case by case, over folds in which all seeds of both are done.
-    pub against_real: Option<PairedComparison>,
-}
-
-/// Pair agreement of one arm: mean Dice of the segmenters that were trained on real pairs, averaged over folds and seeds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AgreementResult {
-    /// The arm.
-    pub arm: String,
-    /// Number of measurements: one for each fold and seed.
-    pub measured: usize,
-    /// On generated pairs.
-    pub generated: Option<FoldSummary>,
-    /// On the same images with the masks of other pairs.
-    pub shuffled: Option<FoldSummary>,
-    /// On the real pairs of test patients.
-    pub held_out: Option<FoldSummary>,
+    /// Dice on slices with a lesion, over folds in which all seeds are done.
+    #[serde(default)]
+    pub lesion_dice: Option<PatientMean>,
+    /// The share of slices without a lesion in which segmenters find something, over the same folds.
+    #[serde(default)]
+    pub false_findings: Option<PatientMean>,
+    /// Difference of `lesion_dice` to real pairs alone, over folds in which all seeds of both are done.
+    pub against_real: Option<Contrast>,
+    /// Difference of `false_findings` to real pairs alone.
+    #[serde(default)]
+    pub false_findings_against_real: Option<Contrast>,
 }
 
 /// Compares segmenters that were trained on generated pairs alone with segmenters that were trained on the same images with the masks of
@@ -144,15 +88,19 @@ pub struct PairingResult {
     pub arm: String,
     /// The training set of the same images, masks shuffled.
     pub shuffled: String,
-    /// Dice of the first minus Dice of the second, case by case, over folds in which all seeds of both are done.
-    pub difference: Option<PairedComparison>,
+    /// Dice of the first minus Dice of the second on slices with a lesion, over folds in which all seeds of both are done, without the
+    /// segmenters that did not train.
+    pub difference: Option<Contrast>,
+    /// Number of segmenters of shuffled masks that did not train, because they find no part of any lesion, and of all of them.
+    #[serde(default)]
+    pub untrained: [usize; 2],
 }
 
 impl PairingResult {
     /// Whether the interval of the difference lies above 0; none if nothing was measured. If it does not lie above 0, the generator has
     /// failed.
     pub fn is_above_shuffled(&self) -> Option<bool> {
-        self.difference.map(|found| found.difference.low > 0.0)
+        self.difference.as_ref().map(|found| found.difference.low > 0.0)
     }
 }
 
@@ -173,33 +121,6 @@ pub struct Results {
     pub pairing: Vec<PairingResult>,
     #[serde(skip)]
     rows: Vec<CaseRow>,
-}
-
-/// Reads a segmenter's table of cases; the fields fold, arm and seed are not filled in.
-pub(super) fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
-    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    let table = Manifest::read(path)?.ok_or_else(|| Error::io(path, "read")(missing()))?;
-    let place = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
-    let (id, group) = (place("id")?, place("group")?);
-    let numbers: Vec<usize> = MEASURES.iter().map(|(name, _)| place(name)).collect::<std::result::Result<_, _>>()?;
-    let number = |row: Row<'_>, column: usize| {
-        row.parse(column, "a number; remove the segmenter's folder, so that it is made again")
-    };
-    let read = |row: Row<'_>| {
-        Ok(CaseRow {
-            fold: 0,
-            arm: String::new(),
-            seed: 0,
-            id: row.get(id).to_owned(),
-            group: row.get(group).to_owned(),
-            dice: number(row, numbers[0])?,
-            iou: number(row, numbers[1])?,
-            precision: number(row, numbers[2])?,
-            recall: number(row, numbers[3])?,
-            hausdorff_95: number(row, numbers[4])?,
-        })
-    };
-    table.rows().map(read).collect()
 }
 
 /// The mean of a measure over cases with its interval by patient; none for fewer than two patients, which give no interval.
@@ -255,22 +176,6 @@ impl<'a> Whole<'a> {
     }
 }
 
-/// The difference in Dice of `arm` to `real`, case by case; none for fewer than two patients, which give no interval.
-fn compare(arm: &Whole<'_>, real: &Whole<'_>) -> Option<PairedComparison> {
-    let (ours, theirs) = (arm.cases(|row| row.dice), real.cases(|row| row.dice));
-    let both = |fold: &usize| arm.folds.contains(fold) && real.folds.contains(fold);
-    let mut cases: BTreeMap<&str, &str> = BTreeMap::new();
-    for row in arm.rows.iter().chain(&real.rows).filter(|row| both(&row.fold)) {
-        cases.insert(&row.id, &row.group);
-    }
-    let values =
-        |means: &CaseMeans<'_>| cases.keys().map(|id| means.get(id).map(|(_, mean)| *mean)).collect::<Vec<_>>();
-    let groups: Vec<&str> = cases.values().copied().collect();
-    let (bootstrap, permutations) = (Bootstrap::default(), Permutations::default());
-    paired_comparison(&values(&ours), &values(&theirs), Some(&group_ids(&groups)), &bootstrap, permutations)
-        .filter(|found| found.difference.units > 1)
-}
-
 impl ArmResult {
     fn is_measured(&self) -> bool {
         self.segmenters[0] > 0
@@ -305,28 +210,43 @@ impl Results {
             counts.push((variant, [done, folds * seeds.len()], added, Drawn::new(&drawn)));
         }
         let whole = |variant: Variant| Whole::of(&rows, &variant.label(file), seeds, folds);
-        let real = whole(Variant::Real);
+        let trained = counts.iter().map(|(variant, ..)| (*variant, whole(*variant).rows)).collect();
+        let compared = Compared::new(trained);
         let arms: Vec<ArmResult> = counts
             .into_iter()
             .map(|(variant, segmenters, added, drawn)| {
                 let arm = whole(variant);
+                let [lesion_dice, false_findings] = OUTCOMES.map(|outcome| outcome.mean(&arm.rows));
+                let [against_real, false_findings_against_real] =
+                    OUTCOMES.map(|outcome| compared.against_real(variant, outcome));
                 ArmResult {
                     arm: variant.label(file),
                     segmenters,
                     added,
                     drawn: drawn.filter(|_| variant != Variant::Real),
                     measures: MEASURES.map(|measured| arm.measure(measured)).to_vec(),
-                    against_real: (variant != Variant::Real).then(|| compare(&arm, &real)).flatten(),
+                    lesion_dice,
+                    false_findings,
+                    against_real,
+                    false_findings_against_real,
                 }
             })
             .collect();
         let agreement: Result<Vec<AgreementResult>> =
-            (0..file.crossval.arms.len()).map(|arm| agreement(crossval, arm)).collect();
-        let pairing = pairing(file, whole);
+            (0..file.crossval.arms.len()).map(|arm| agreement(crossval, arm, &rows)).collect();
+        let pairing = pairing(file, &compared);
         let measured: BTreeSet<usize> = rows.iter().map(|row| row.fold).collect();
         let open: Vec<&str> = arms.iter().filter(|arm| !arm.is_measured()).map(|arm| arm.arm.as_str()).collect();
         let definition = definition(crossval, measured.len(), &open);
-        Ok(Self { definition, no_verdict: no_verdict(file), arms, agreement: agreement?, pairing, rows })
+        let agreement = agreement?;
+        let mut found = Self { definition, no_verdict: no_verdict(file), arms, agreement, pairing, rows };
+        adjust(&mut found.comparisons());
+        Ok(found)
+    }
+
+    /// The comparisons of Dice with real pairs, which are one family of tests.
+    pub(crate) fn comparisons(&mut self) -> Vec<&mut Contrast> {
+        self.arms.iter_mut().filter_map(|arm| arm.against_real.as_mut()).collect()
     }
 
     /// The training sets that have a finished segmenter.
@@ -353,37 +273,15 @@ impl Results {
 }
 
 /// For every number of pairs that an arm uses both as generated and with shuffled masks: compares the two.
-fn pairing<'r>(file: &CrossvalFile, whole: impl Fn(Variant) -> Whole<'r>) -> Vec<PairingResult> {
+fn pairing(file: &CrossvalFile, compared: &Compared<'_>) -> Vec<PairingResult> {
     let arms = file.crossval.arms.iter().enumerate();
     let both = arms.flat_map(|(arm, config)| {
         let counts = config.only.iter().filter(|count| config.shuffled.contains(count));
         counts.map(move |&count| [Use::Only, Use::Shuffled].map(|how| Variant::Generated { arm, how, count }))
     });
-    both.map(|[own, shuffled]| PairingResult {
-        arm: own.label(file),
-        shuffled: shuffled.label(file),
-        difference: compare(&whole(own), &whole(shuffled)),
+    both.map(|[own, shuffled]| {
+        let (difference, untrained) = compared.trained(own, shuffled);
+        PairingResult { arm: own.label(file), shuffled: shuffled.label(file), difference, untrained }
     })
     .collect()
-}
-
-fn agreement(crossval: &Crossval, arm: usize) -> Result<AgreementResult> {
-    let mut found: [Vec<f64>; 3] = Default::default();
-    let mut measured = 0;
-    for fold in 0..crossval.folds.len() {
-        for &seed in &crossval.file.crossval.segmenter_seeds {
-            let piece = Piece { fold, kind: PieceKind::Agreement { arm, seed } };
-            if let Some(Done { found: Found::Agreement { generated, shuffled, held_out }, .. }) =
-                crossval.finished(piece)?
-            {
-                measured += 1;
-                for (values, estimate) in found.iter_mut().zip([generated, shuffled, held_out]) {
-                    values.extend(estimate.map(|estimate| estimate.mean));
-                }
-            }
-        }
-    }
-    let [generated, shuffled, held_out] = found.map(|values| FoldSummary::new(&values));
-    let arm = crossval.file.crossval.arms[arm].name.clone();
-    Ok(AgreementResult { arm, measured, generated, shuffled, held_out })
 }

@@ -1,11 +1,12 @@
 //! The segmenters of one fold, each measured once on the test patients; and pair agreement, measured by the segmenter of real pairs.
 
 use crate::crossval::{
+    cases::read_cases,
     config::Use,
     fold::FoldData,
     generator::Generator,
     piece::{CASES, Found, Piece, PieceKind, RUN, part, take},
-    results::{mean_of_cases, read_cases},
+    results::mean_of_cases,
     variant::Variant,
 };
 use burn::tensor::Device;
@@ -21,7 +22,7 @@ use pig_segment::{
     scores::{CASE_COLUMNS, case_scores, dice_of},
 };
 use pig_train::{
-    Result,
+    Error, Result,
     observer::{Observer, Outcome},
 };
 use std::{path::Path, time::Instant};
@@ -31,12 +32,14 @@ struct AgreementCase {
     id: String,
     dice: Option<f64>,
     shuffled: Option<f64>,
+    lesion: bool,
 }
 
 const AGREEMENT_COLUMNS: &Columns<AgreementCase> = &[
     ("id", Column::Text(|case| &case.id)),
     ("dice", Column::MaybeNumber(|case| case.dice)),
     ("shuffled_dice", Column::MaybeNumber(|case| case.shuffled)),
+    ("lesion", Column::Flag(|case| case.lesion)),
 ];
 
 impl FoldData<'_> {
@@ -115,31 +118,35 @@ impl FoldData<'_> {
                 return Ok(outcome);
             }
         }
-        let Some(generator) = self.finished_generator(arm)? else { return Ok(Outcome::Interrupted) };
         let folder = crossval.folder(self.number, piece.kind);
         let _taken = take(&folder)?;
         let segmenter = crossval.folder(self.number, PieceKind::Segmenter { variant: Variant::Real, seed });
         let model = SegmentModel::open(&part(&segmenter, RUN)?, device)?;
-        let generated = generator.pairs(usize::MAX, self, observer)?;
+        let Some(generated) = self.agreement_pairs(arm, device, observer)? else { return Ok(Outcome::Interrupted) };
         let (exchanged, threshold) = (pairs::shuffled(&generated), crossval.file.segment.threshold);
         let both = |index: usize, found: Vec<f32>| {
             let dice = |set: &PreparedSet| dice_of(&found, set, index, threshold);
             Ok((dice(&generated)?, dice(&exchanged)?))
         };
         let (own, other): (Vec<_>, Vec<_>) = model.each(&generated, device, both)?.into_iter().unzip();
-        write_agreement(&folder, &generated, &own, &other)?;
+        let empty_masks = write_agreement(&folder, &generated, &own, &other)?;
         let held_out = mean_of_cases(&read_cases(&segmenter.join(CASES))?, |case| case.dice);
-        let found = Found::Agreement { generated: estimate(&own), shuffled: estimate(&other), held_out };
+        let empty_masks = Some(empty_masks);
+        let found = Found::Agreement { generated: estimate(&own), shuffled: estimate(&other), held_out, empty_masks };
         self.done(piece, started, true, found)?;
         Ok(Outcome::Finished)
     }
 }
 
-fn write_agreement(folder: &Path, set: &PreparedSet, own: &[Option<f64>], other: &[Option<f64>]) -> Result<()> {
-    let rows: Vec<AgreementCase> = (0..set.len())
-        .map(|index| AgreementCase { id: set.ids[index].clone(), dice: own[index], shuffled: other[index] })
-        .collect();
-    Ok(write_csv(&folder.join(CASES), AGREEMENT_COLUMNS, &rows)?)
+/// Writes the cases, and returns the number of pairs with an empty mask.
+fn write_agreement(folder: &Path, set: &PreparedSet, own: &[Option<f64>], other: &[Option<f64>]) -> Result<usize> {
+    let case = |index: usize| {
+        let lesion = set.lesion(index)?.contains(&true);
+        Ok::<_, Error>(AgreementCase { id: set.ids[index].clone(), dice: own[index], shuffled: other[index], lesion })
+    };
+    let rows: Vec<AgreementCase> = (0..set.len()).map(case).collect::<Result<_>>()?;
+    write_csv(&folder.join(CASES), AGREEMENT_COLUMNS, &rows)?;
+    Ok(rows.iter().filter(|case| !case.lesion).count())
 }
 
 /// The mean with its interval; none for fewer than two pairs, which give no interval.

@@ -298,7 +298,7 @@ impl Fig3 {
         pig_files::write_json(&out.join(RESULTS), self)?;
         pig_files::write(&out.join("table.md"), self.to_string().as_bytes())?;
         write_curves(&out.join("curve.svg"), &[self.chart()])?;
-        write_latex(out, &self.table(), &self.definition, "pig-fig3")
+        write_latex(out, &[(&self.table(), &self.definition, "pig-fig3")])
     }
 }
 

@@ -6,11 +6,12 @@
 
 use crate::{
     crossval::{
+        cases::CaseRow,
         config::ArmConfig,
         open::{Crossval, Selection},
         piece::RESULTS,
-        results::{CaseRow, Results},
-        text::{difference, percent},
+        results::Results,
+        text::{HEAD, sources},
     },
     experiments::{config::PIG, latex::write_latex, study::Study},
 };
@@ -19,6 +20,7 @@ use pig_data::{
     Splits,
     table::{Column, Columns, write_csv},
 };
+use pig_metrics::contrast::adjust;
 use pig_report::Table;
 use pig_train::{
     Result,
@@ -68,6 +70,7 @@ const COLUMNS: &Columns<Row> = &[
     ("precision", Column::MaybeNumber(|row| row.case.precision)),
     ("recall", Column::MaybeNumber(|row| row.case.recall)),
     ("hausdorff_95", Column::MaybeNumber(|row| row.case.hausdorff_95)),
+    ("lesion", Column::Flag(|row| row.case.lesion)),
 ];
 
 fn shares(study: &Study) -> Vec<f64> {
@@ -145,7 +148,9 @@ impl LowData {
                 })
             })
             .collect();
-        let shares = shares?;
+        let mut shares = shares?;
+        // All rows of the table are one family of tests.
+        adjust(&mut shares.iter_mut().flat_map(|share| share.results.comparisons()).collect::<Vec<_>>());
         let of_all = shares.last().map(|share| share.results.definition.clone()).unwrap_or_default();
         let definition = format!(
             "Each row uses its share of the patients outside the test set for training and validation; the test patients are the same in all rows. For the last row: {of_all} {}",
@@ -156,40 +161,28 @@ impl LowData {
 
     /// One row for each share and each training set that has a finished segmenter.
     pub fn table(&self) -> Table {
-        let head = [
-            "patients %",
-            "training patients",
-            "training slices",
-            "training set",
-            "generated pairs",
-            "Dice %",
-            "IoU %",
-            "Dice - real, % points",
-            "p",
-            "segmenters",
-        ];
+        let head = ["patients %", "training patients", "training slices"];
+        let head = head.into_iter().chain(HEAD);
         let rows = self.shares.iter().flat_map(|share| {
             share.results.measured().map(move |arm| {
-                let measure = |name: &str| {
-                    let found = arm.measures.iter().find(|measure| measure.name == name);
-                    percent(found.and_then(|measure| measure.folds.as_ref()))
-                };
-                let [points, p] = difference(arm.against_real.as_ref(), share.results.why_no_verdict(arm).is_empty());
-                vec![
+                let outcome = arm.outcome_cells(share.results.why_no_verdict(arm).is_empty());
+                let first = [
                     format!("{:.0}", 100.0 * share.share),
                     format!("{:.1}", share.patients),
                     format!("{:.1}", share.slices),
                     arm.arm.clone(),
                     format!("{:.0}", arm.added),
-                    measure("dice"),
-                    measure("iou"),
-                    points,
-                    p,
-                    format!("{} of {}", arm.segmenters[0], arm.segmenters[1]),
-                ]
+                ];
+                let last = format!("{} of {}", arm.segmenters[0], arm.segmenters[1]);
+                first.into_iter().chain(outcome).chain([last]).collect()
             })
         });
-        Table { head: head.map(str::to_owned).to_vec(), rows: rows.collect() }
+        Table { head: head.map(str::to_owned).collect(), rows: rows.collect() }
+    }
+
+    /// What the intervals cover.
+    pub fn sources(&self) -> Option<String> {
+        sources(self.shares.iter().flat_map(|share| &share.results.arms))
     }
 
     /// Why comparisons allow no verdict, each reason once.
@@ -209,13 +202,16 @@ impl LowData {
         write_csv(&out.join("cases.csv"), COLUMNS, &rows.collect::<Vec<_>>())?;
         pig_files::write_json(&out.join(RESULTS), self)?;
         pig_files::write(&out.join("table.md"), self.to_string().as_bytes())?;
-        write_latex(out, &self.table(), &self.definition, "pig-low-data")
+        write_latex(out, &[(&self.table(), &self.definition, "pig-low-data")])
     }
 }
 
 impl fmt::Display for LowData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n\n{}", self.definition, self.table().markdown())?;
+        if let Some(sources) = self.sources() {
+            write!(f, "\n{sources}\n")?;
+        }
         self.verdict_notes().iter().try_for_each(|note| write!(f, "\n{note}\n"))
     }
 }

@@ -18,7 +18,10 @@ use pig_data::{
     png_file::write_png,
     table::{Column, Columns, write_csv},
 };
-use pig_metrics::comparison::{Comparison, Extractor};
+use pig_metrics::{
+    comparison::{Comparison, Extractor},
+    student::normal_quantile,
+};
 use pig_report::Table;
 use pig_train::{
     Error, Result,
@@ -63,6 +66,12 @@ pub struct Measured {
     pub images: [usize; 2],
     /// Frechet distance.
     pub frechet: f64,
+    /// Its 95 % interval.
+    #[serde(default)]
+    pub frechet_interval: Option<[f64; 2]>,
+    /// Its standard error.
+    #[serde(default)]
+    pub frechet_error: Option<f64>,
     /// Frechet distance, extrapolated to infinitely many images.
     pub frechet_infinity: Option<f64>,
     /// Unbiased kernel distance.
@@ -71,6 +80,9 @@ pub struct Measured {
     pub floor: Option<[Option<f64>; 3]>,
     /// Number of images in one such half.
     pub floor_images: Option<f64>,
+    /// Frechet distance between as many real images as the method has and the other real images.
+    #[serde(default)]
+    pub floor_of_size: Option<f64>,
     /// The extractor of the features.
     pub extractor: Extractor,
     /// Warnings for the reader.
@@ -86,6 +98,8 @@ impl Measured {
             reference: reference.name.clone(),
             images: [found.other, found.reference.unwrap_or(reference.count)],
             frechet: found.distances.frechet,
+            frechet_interval: found.frechet_interval.map(|interval| [interval.low, interval.high]),
+            frechet_error: found.frechet_interval.map(|interval| interval.standard_error),
             frechet_infinity: found.distances.frechet_infinity,
             kernel: found.distances.kernel.map(|kernel| kernel.mean),
             floor: floor.map(|floor| {
@@ -93,6 +107,7 @@ impl Measured {
                 [Some(distances.frechet), distances.frechet_infinity, distances.kernel.map(|kernel| kernel.mean)]
             }),
             floor_images: floor.map(|floor| floor.images),
+            floor_of_size: found.floor_of_size.map(|floor| floor.frechet),
             extractor: found.extractor.clone(),
             warnings: found.warnings(),
         }
@@ -120,6 +135,9 @@ const COLUMNS: &Columns<Measured> = &[
     ("floor_frechet_extrapolated", Column::MaybeNumber(|row| row.floor?[1])),
     ("floor_kernel", Column::MaybeNumber(|row| row.floor?[2])),
     ("floor_images", Column::MaybeNumber(|row| row.floor_images)),
+    ("frechet_low", Column::MaybeNumber(|row| Some(row.frechet_interval?[0]))),
+    ("frechet_high", Column::MaybeNumber(|row| Some(row.frechet_interval?[1]))),
+    ("floor_frechet_of_size", Column::MaybeNumber(|row| row.floor_of_size)),
     ("extractor", Column::Text(|row| &row.extractor.name)),
     ("extractor_sha256", Column::Text(|row| &row.extractor.hash)),
 ];
@@ -259,7 +277,9 @@ impl Table1 {
         let definition = format!(
             "Images alone, {height} x {width}, gray or colour as prepared; generators trained on the training patients of fold {} of {}, one \
              seed.{by} Frechet distance of Gaussians; extrapolated to infinitely many images (intercept over 1/N); unbiased kernel distance (cubic \
-             polynomial; KID where the features are the Inception's). Real against real: halves of the reference that share no patient, mean over splits; no generator \
+             polynomial; KID where the features are the Inception's). Intervals of the Frechet distance: 95 %, jackknife by blocks of images and of real \
+             patients, for sets of this size; they do not hold what another training would change. Real against real, this N: as many real images as \
+             the method has against the other real ones. Real against real: halves of the reference that share no patient, mean over splits; no generator \
              can be expected to come nearer. The reference of all lesion slices includes the training slices; that of held-out patients does not. {}",
             made.fold,
             study.loaded.file.crossval.folds,
@@ -273,7 +293,8 @@ impl Table1 {
         let is_fid = self.measured.iter().all(|row| row.extractor.is_inception());
         let [frechet, infinity, kernel] =
             if is_fid { ["FID", "FID, extrapolated", "KID"] } else { ["Frechet", "extrapolated", "kernel"] };
-        let head = ["method", "reference", "images", "reference images", frechet, infinity, kernel];
+        let head =
+            ["method", "reference", "images", "reference images", frechet, "95 %", "real, this N", infinity, kernel];
         let number = |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |v| format!("{v:.digits$}"));
         let mut rows = Vec::new();
         let mut floors: Vec<&str> = Vec::new();
@@ -284,6 +305,8 @@ impl Table1 {
                 row.images[0].to_string(),
                 row.images[1].to_string(),
                 number(Some(row.frechet), 2),
+                row.frechet_interval.map_or("-".to_owned(), |[low, high]| format!("[{low:.2}, {high:.2}]")),
+                number(row.floor_of_size, 2),
                 number(row.frechet_infinity, 2),
                 number(row.kernel, 5),
             ];
@@ -302,12 +325,41 @@ impl Table1 {
                 half.clone(),
                 half,
                 number(frechet, 2),
+                String::new(),
+                String::new(),
                 number(infinity, 2),
                 number(kernel, 5),
             ];
             rows.push(cells.to_vec());
         }
         Table { head: head.map(str::to_owned).to_vec(), rows }
+    }
+
+    /// Which methods differ in the Frechet distance from the same reference, and which tie. Both sets of a pair are compared with one
+    /// reference, so the error of a difference is smaller than is assumed here.
+    pub fn ties(&self) -> Vec<String> {
+        let pairs = self.measured.iter().enumerate().flat_map(|(at, first)| {
+            let others = self.measured[at + 1..].iter().filter(|second| second.reference == first.reference);
+            others.map(move |second| (first, second))
+        });
+        let sentence = |(first, second): (&Measured, &Measured)| {
+            let error = first.frechet_error?.hypot(second.frechet_error?);
+            let (difference, half) = (first.frechet - second.frechet, normal_quantile(0.05) * error);
+            let words = match (difference > half, difference < -half) {
+                (true, _) => format!("{} is nearer", second.method),
+                (_, true) => format!("{} is nearer", first.method),
+                _ => "a tie".to_owned(),
+            };
+            Some(format!(
+                "{} and {} against {}: {words} (Frechet distances differ by {difference:+.2} [{:+.2}, {:+.2}]).",
+                first.method,
+                second.method,
+                first.reference,
+                difference - half,
+                difference + half
+            ))
+        };
+        pairs.filter_map(sentence).collect()
     }
 
     /// All warnings about the numbers, each once.
@@ -326,13 +378,14 @@ impl Table1 {
         write_csv(&out.join("table.csv"), COLUMNS, &self.measured)?;
         pig_files::write_json(&out.join(RESULTS), self)?;
         pig_files::write(&out.join("table.md"), self.to_string().as_bytes())?;
-        write_latex(out, &self.table(), &self.definition, "pig-table1")
+        write_latex(out, &[(&self.table(), &self.definition, "pig-table1")])
     }
 }
 
 impl fmt::Display for Table1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n\n{}", self.definition, self.table().markdown())?;
+        self.ties().iter().try_for_each(|words| write!(f, "\n{words}\n"))?;
         self.warnings().iter().try_for_each(|warning| write!(f, "\nWarning: {warning}.\n"))
     }
 }
@@ -347,20 +400,29 @@ mod tests {
             method: method.to_owned(),
             reference: reference.to_owned(),
             images: [8, 20],
-            frechet: 12.5,
+            frechet: if method == "PIG" { 12.5 } else { 20.5 },
+            frechet_interval: Some([10.0, 15.0]),
+            frechet_error: Some(1.25),
             frechet_infinity: None,
             kernel: Some(0.0125),
             floor: Some([Some(3.0), None, Some(-0.001)]),
             floor_images: Some(9.6),
+            floor_of_size: Some(4.0),
             extractor: Extractor { name: "x".to_owned(), hash: "h".to_owned(), preprocessing: "p".to_owned() },
             warnings: vec!["few".to_owned()],
         };
         let measured = vec![row("DDPM", "all"), row("PIG", "all"), row("DDPM", "held-out")];
+        let other = Measured { frechet: 14.0, method: "DDIM".to_owned(), ..measured[1].clone() };
+        let tied =
+            Table1 { definition: String::new(), measured: vec![measured[0].clone(), measured[1].clone(), other] };
+        let words = tied.ties();
+        assert!(words[0].starts_with("DDPM and PIG against all: PIG is nearer (Frechet distances differ by +8.00 ["));
+        assert!(words[2].starts_with("PIG and DDIM against all: a tie "), "{words:?}");
         let table = Table1 { definition: String::new(), measured };
         let rows = table.table().rows;
         assert_eq!(rows.len(), 5);
-        assert_eq!(rows[0], ["DDPM", "all", "8", "20", "12.50", "-", "0.01250"]);
-        assert_eq!(rows[3], ["real against real", "all", "10", "10", "3.00", "-", "-0.00100"]);
+        assert_eq!(rows[1], ["PIG", "all", "8", "20", "12.50", "[10.00, 15.00]", "4.00", "-", "0.01250"]);
+        assert_eq!(rows[3], ["real against real", "all", "10", "10", "3.00", "", "", "-", "-0.00100"]);
         assert_eq!(table.warnings(), ["few"]);
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         config::ArmConfig,
         open::{Crossval, Selection},
         results::Results,
+        text::PAPER,
     },
     experiments::{config::PIG, latex::write_latex, study::Study},
 };
@@ -59,6 +60,8 @@ pub fn run(
     let mut results = crossval.results()?;
     results.definition = format!("{} {}", results.definition, study.notes());
     results.write(&study.request.out)?;
-    write_latex(&study.request.out, &results.table(), &results.definition, "pig-table2")?;
+    let (main, paper) = (results.table(), results.paper_table());
+    let tables = [(&main, results.definition.as_str(), "pig-table2"), (&paper, PAPER, "pig-table2-paper")];
+    write_latex(&study.request.out, &tables)?;
     Ok((Outcome::Finished, Some(results)))
 }

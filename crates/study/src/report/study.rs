@@ -5,7 +5,7 @@ use crate::{
         config::{CrossvalFile, REAL},
         piece::{Done, Found, PAIRS, RESULTS, RUN, fold_folder},
         results::{ArmResult, Results},
-        text::AGREEMENT,
+        text::{AGREEMENT, PAPER},
         verdict::no_verdict,
     },
     experiments::{
@@ -139,7 +139,7 @@ fn finish(
 ) -> Report {
     let mut limits = common_limits();
     limits.push(
-        "Every generator was trained with one seed; how much the results vary with the seed is not measured."
+        "In a fold, every generator was trained with one seed; how much the results vary with that seed is not measured."
             .to_owned(),
     );
     limits.push("Intervals are by patient of this data set; they do not cover other hospitals and devices.".to_owned());
@@ -166,32 +166,34 @@ fn table2_blocks(page: &mut Page, found: &Results) {
     for pairing in &found.pairing {
         let words = pairing.sentence(&found.no_verdict);
         page.add(match pairing.is_above_shuffled() {
-            Some(false) if found.no_verdict.is_empty() => Block::Warning(words),
+            Some(false) if pairing.is_verdict(&found.no_verdict) => Block::Warning(words),
             _ => Block::Paragraph(words),
         });
     }
     found.verdict_notes().into_iter().for_each(|note| page.add(Block::Warning(note)));
     page.heading("Segmenters on test patients");
-    page.measures(found.table(), &found.definition);
+    let sources = found.sources().unwrap_or_default();
+    page.measures(found.table(), format!("{} {sources}", found.definition));
+    page.heading("As the paper prints it");
+    page.measures(found.paper_table(), PAPER);
     let chart = dice_chart(found);
     if chart.series.iter().any(|series| series.points.len() > 1) {
         page.add(Block::Curves(vec![chart]));
     }
     if found.has_agreement() {
         page.heading("Do image and mask belong together?");
-        let rule = "Slices in which both masks are empty are left out; every number is the mean over folds and seeds with its standard deviation.";
-        page.measures(found.agreement_table(), format!("{AGREEMENT} {rule}"));
+        page.measures(found.agreement_table(), AGREEMENT);
     }
 }
 
 fn dice(arm: &ArmResult) -> Option<f64> {
-    Some(arm.measures.iter().find(|measure| measure.name == "dice")?.folds?.mean)
+    Some(arm.lesion_dice?.mean)
 }
 
 fn sentence(arm: &ArmResult, found: &Results) -> Option<String> {
     let mean = 100.0 * dice(arm)?;
     if arm.arm == REAL {
-        return Some(format!("Real pairs alone: Dice {mean:.2} %."));
+        return Some(format!("Real pairs alone: Dice {mean:.2} % on slices with a lesion."));
     }
     let of = |what: &str| format!("{}: Dice {mean:.2} % with {:.0} generated pairs, {what}.", arm.arm, arm.added);
     let Some(against) = &arm.against_real else {
@@ -201,9 +203,10 @@ fn sentence(arm: &ArmResult, found: &Results) -> Option<String> {
     let d = against.difference;
     let verdict = match (d.low > 0.0, d.high < 0.0) {
         _ if !found.why_no_verdict(arm).is_empty() => "no verdict",
-        (true, _) => "better than real pairs alone",
-        (_, true) => "worse than real pairs alone",
-        _ => "not distinguishable from real pairs alone",
+        (true, _) if against.is_family_wise() => "better than real pairs alone",
+        (_, true) if against.is_family_wise() => "worse than real pairs alone",
+        (true, _) | (_, true) => "a difference for this row alone, none after Holm's correction for all rows",
+        _ => "a tie: not distinguishable from real pairs alone",
     };
     Some(of(&format!("{:+.2} [{:+.2}, {:+.2}] % points: {verdict}", 100.0 * d.mean, 100.0 * d.low, 100.0 * d.high)))
 }
@@ -226,7 +229,7 @@ fn dice_chart(found: &Results) -> Chart {
     Chart {
         title: "Dice with generated pairs beside all real ones".to_owned(),
         x_label: "generated pairs (0: real pairs alone)".to_owned(),
-        y_label: "Dice %, mean over folds".to_owned(),
+        y_label: "Dice %, slices with a lesion".to_owned(),
         series,
         ..Chart::default()
     }
@@ -243,7 +246,7 @@ fn low_data_blocks(page: &mut Page, found: &LowData) {
     page.add(Block::List(words.collect()));
     found.verdict_notes().into_iter().for_each(|note| page.add(Block::Warning(note)));
     page.heading("Segmenters on test patients");
-    page.measures(found.table(), &found.definition);
+    page.measures(found.table(), format!("{} {}", found.definition, found.sources().unwrap_or_default()));
     let mut series: Vec<Series> = Vec::new();
     for share in &found.shares {
         for arm in &share.results.arms {
@@ -258,7 +261,7 @@ fn low_data_blocks(page: &mut Page, found: &LowData) {
     page.add(Block::Curves(vec![Chart {
         title: "Dice by the number of training patients".to_owned(),
         x_label: "training patients of a fold".to_owned(),
-        y_label: "Dice %, mean over folds".to_owned(),
+        y_label: "Dice %, slices with a lesion".to_owned(),
         series,
         ..Chart::default()
     }]));
@@ -287,7 +290,7 @@ fn table1_blocks(page: &mut Page, found: &Table1) {
             row.method, row.reference, row.frechet, row.images[0], row.images[1]
         )
     });
-    page.add(Block::List(words.collect()));
+    page.add(Block::List(words.chain(found.ties()).collect()));
     found.warnings().into_iter().for_each(|warning| page.add(Block::Warning(format!("{warning}."))));
     page.heading("Distances from real images");
     page.measures(found.table(), &found.definition);

@@ -1,0 +1,91 @@
+//! The cases of segmenters: the table of all of them, and the tables of finished pieces, which are read from their folders.
+
+use pig_data::{
+    manifest::{Manifest, Row},
+    table::{Column, Columns},
+};
+use pig_train::{Error, Result};
+use std::path::Path;
+
+/// One case of a segmenter's table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaseRow {
+    /// The fold.
+    pub fold: usize,
+    /// The training set's label.
+    pub arm: String,
+    /// The segmenter's seed.
+    pub seed: u64,
+    /// Identifier of the case.
+    pub id: String,
+    /// Patient of the case.
+    pub group: String,
+    /// Dice; none if both masks are empty.
+    pub dice: Option<f64>,
+    /// IoU.
+    pub iou: Option<f64>,
+    /// Precision.
+    pub precision: Option<f64>,
+    /// Recall.
+    pub recall: Option<f64>,
+    /// Hausdorff 95 in prepared pixels (computed like MONAI's); none if a mask is empty.
+    pub hausdorff_95: Option<f64>,
+    /// Whether the true mask has a lesion.
+    pub lesion: bool,
+}
+
+/// Columns of the table of all cases.
+pub(crate) const COLUMNS: &Columns<CaseRow> = &[
+    ("fold", Column::Count(|row| row.fold as u64)),
+    ("arm", Column::Text(|row| &row.arm)),
+    ("seed", Column::Count(|row| row.seed)),
+    ("id", Column::Text(|row| &row.id)),
+    ("group", Column::Text(|row| &row.group)),
+    ("dice", Column::MaybeNumber(|row| row.dice)),
+    ("iou", Column::MaybeNumber(|row| row.iou)),
+    ("precision", Column::MaybeNumber(|row| row.precision)),
+    ("recall", Column::MaybeNumber(|row| row.recall)),
+    ("hausdorff_95", Column::MaybeNumber(|row| row.hausdorff_95)),
+    ("lesion", Column::Flag(|row| row.lesion)),
+];
+
+/// Name and value of a measure.
+pub(super) type Measured = (&'static str, fn(&CaseRow) -> Option<f64>);
+
+/// The measures in the order of the table.
+pub(super) const MEASURES: [Measured; 5] = [
+    ("dice", |row| row.dice),
+    ("iou", |row| row.iou),
+    ("precision", |row| row.precision),
+    ("recall", |row| row.recall),
+    ("hausdorff_95", |row| row.hausdorff_95),
+];
+
+/// Reads a segmenter's table of cases; the fields fold, arm and seed are not filled in.
+pub(super) fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    let table = Manifest::read(path)?.ok_or_else(|| Error::io(path, "read")(missing()))?;
+    let place = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
+    let (id, group) = (place("id")?, place("group")?);
+    let numbers: Vec<usize> = MEASURES.iter().map(|(name, _)| place(name)).collect::<std::result::Result<_, _>>()?;
+    let lesion = [place("true_positive")?, place("false_negative")?];
+    let number = |row: Row<'_>, column: usize| -> pig_data::Result<Option<f64>> {
+        row.parse(column, "a number; remove the segmenter's folder, so that it is made again")
+    };
+    let read = |row: Row<'_>| {
+        Ok(CaseRow {
+            fold: 0,
+            arm: String::new(),
+            seed: 0,
+            id: row.get(id).to_owned(),
+            group: row.get(group).to_owned(),
+            dice: number(row, numbers[0])?,
+            iou: number(row, numbers[1])?,
+            precision: number(row, numbers[2])?,
+            recall: number(row, numbers[3])?,
+            hausdorff_95: number(row, numbers[4])?,
+            lesion: number(row, lesion[0])?.unwrap_or(0.0) + number(row, lesion[1])?.unwrap_or(0.0) > 0.0,
+        })
+    };
+    table.rows().map(read).collect()
+}
