@@ -193,7 +193,7 @@ fn pairs_that_a_split_leaves_out_give_their_images() {
     let run = folder.path().join("run");
     let error = train_on(&config, &data, &whole, &run, &device(), &Silent).unwrap_err().to_string();
     assert!(error.contains("leaves out no pair"), "{error}");
-    let splits = whole.limited_to(&dataset, 0.5);
+    let splits = whole.limited_to(&dataset, 0.5, 1);
     let stop = StopAt::new("seg_guided", 5);
     assert_eq!(train_on(&config, &data, &splits, &run, &device(), &stop).unwrap(), Outcome::Interrupted);
     assert_eq!(resume_with(&run, Resume::default(), &device(), &Silent).unwrap(), Outcome::Finished);
