@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pig_device::DeviceKind;
 use pig_train::observer::{Cache, Event, Observer};
 use std::{
+    ffi::OsString,
     io::IsTerminal,
     path::PathBuf,
     sync::{
@@ -16,13 +17,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Seconds between plain lines of progress.
+/// The time between plain lines of progress.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
+/// The environment variable with another number of seconds, for programs that follow the lines.
+const INTERVAL_VARIABLE: &str = "PIG_PROGRESS_SECONDS";
 
 /// The terminal as an observer; Ctrl-C, SIGTERM and SIGHUP ask the job to stop, unless they were ignored when it began.
 pub(crate) struct Terminal {
     quiet: bool,
     bars: bool,
+    interval: Duration,
     stop: Arc<AtomicBool>,
     stage: Mutex<Option<Stage>>,
     cache: Option<PathBuf>,
@@ -40,6 +44,7 @@ struct Stage {
 impl Terminal {
     /// An observer for this call. A second Ctrl-C ends the program at once.
     pub(crate) fn new(args: &Args) -> anyhow::Result<Self> {
+        let interval = interval(std::env::var_os(INTERVAL_VARIABLE))?;
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let asked = move || {
@@ -53,7 +58,7 @@ impl Terminal {
         signals::listen(asked).context("cannot listen for Ctrl-C")?;
         let quiet = args.machine.quiet;
         let (bars, cache) = (!quiet && std::io::stderr().is_terminal(), args.machine.cache());
-        Ok(Self { quiet, bars, stop, stage: Mutex::new(None), cache })
+        Ok(Self { quiet, bars, interval, stop, stage: Mutex::new(None), cache })
     }
 
     fn say(&self, text: &str) {
@@ -86,7 +91,7 @@ impl Terminal {
         if let Some(bar) = &stage.bar {
             bar.set_position(done as u64);
             bar.set_message(message);
-        } else if !self.quiet && (stage.shown.elapsed() >= PLAIN_INTERVAL || done == stage.total) {
+        } else if !self.quiet && (stage.shown.elapsed() >= self.interval || done == stage.total) {
             stage.shown = Instant::now();
             let (worked, left) = (done - stage.first.min(done), stage.total - done.min(stage.total));
             let seconds = stage.since.elapsed().as_secs_f64() * left as f64 / worked.max(1) as f64;
@@ -127,6 +132,16 @@ impl Observer for Terminal {
     }
 }
 
+/// The time between plain lines of progress, by the value of [`INTERVAL_VARIABLE`].
+fn interval(value: Option<OsString>) -> anyhow::Result<Duration> {
+    let Some(value) = value else { return Ok(PLAIN_INTERVAL) };
+    let seconds = value.to_str().and_then(|text| text.trim().parse().ok());
+    let interval = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    interval.with_context(|| {
+        format!("the environment variable {INTERVAL_VARIABLE} is {value:?}; expected a number of seconds, such as 15; correct or unset it")
+    })
+}
+
 /// A number of seconds as text: 45 s, 3 min 20 s, 2 h 5 min.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -144,4 +159,20 @@ pub(crate) fn device(args: &Args) -> anyhow::Result<Device> {
         eprintln!("device: {} ({})", opened.label(), opened.name);
     }
     Ok(opened.device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_between_lines_is_a_number_of_seconds() {
+        let of = |text: &str| interval(Some(text.into()));
+        assert_eq!(interval(None).unwrap(), PLAIN_INTERVAL);
+        assert_eq!((of("0").unwrap(), of(" 0.5 ").unwrap()), (Duration::ZERO, Duration::from_millis(500)));
+        for wrong in ["", "soon", "-1", "nan", "1e30"] {
+            let message = of(wrong).unwrap_err().to_string();
+            assert!(message.contains(INTERVAL_VARIABLE) && message.contains(&format!("{wrong:?}")), "{message}");
+        }
+    }
 }
