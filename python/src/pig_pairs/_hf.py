@@ -1,0 +1,36 @@
+"""Pairs for Hugging Face's datasets; the only module that imports it."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from datasets import Dataset, Features, Image, Value
+
+from . import _table
+
+if TYPE_CHECKING:
+    from ._pairs import Pair, Pairs
+
+_TYPES = {int: "uint64", float: "float64", bool: "bool", str: "string"}
+
+
+def dataset(pairs: Pairs) -> Any:
+    """The data set; see :meth:`pig_pairs.Pairs.hf`."""
+    names = [name for name in pairs.columns if name not in ("id", "image", "mask")]
+    columns: dict[str, Any] = {"id": [pair.id for pair in pairs], "image": [str(pair.image_path) for pair in pairs]}
+    features: dict[str, Any] = {"id": Value("string"), "image": Image()}
+    if pairs.has_masks:
+        columns["mask"] = [{"bytes": _label_file(pair), "path": None} for pair in pairs]
+        features["mask"] = Image()
+    for name in names:
+        columns[name] = [row.get(name) for row in pairs.rows]
+        features[name] = Value(_TYPES[_table.KINDS.get(name, str)])
+    return Dataset.from_dict(columns, features=Features(features))
+
+
+def _label_file(pair: Pair) -> bytes:
+    """The labels as a PNG file."""
+    file = io.BytesIO()
+    pair.mask.save(file, "PNG")
+    return file.getvalue()

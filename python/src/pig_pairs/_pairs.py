@@ -1,0 +1,262 @@
+"""Pairs of images and masks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, overload
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from . import _pictures
+from ._errors import MissingPackageError, PairsError
+from ._folder import Entry, Folder, read_folder
+from ._pictures import Labels, Pixels
+from ._table import Value
+
+if TYPE_CHECKING:
+    import datasets
+    from torch.utils.data import Dataset
+
+#: The classes of a mask: class i has the label i + 1, and the background 0.
+CLASS_NAMES = ("lesion",)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image with its mask. Files are read when they are asked for, and not kept."""
+
+    #: The stem of the files.
+    id: str
+    #: The image's file.
+    image_path: Path
+    #: The mask's file; None if the folder has images alone.
+    mask_path: Path | None
+    #: The row of the manifest, with numbers as numbers.
+    row: Mapping[str, Value] = field(hash=False)
+    #: How many slices of a volume the picture shows below each other; 1 for a picture.
+    stacked: int = 1
+
+    @property
+    def slice(self) -> int | None:
+        """The number of this slice in its volume, counted from 0; None if the manifest does not say it."""
+        return _whole(self.row.get("slice"))
+
+    @property
+    def slices(self) -> int | None:
+        """How many slices the volume has; None if the manifest does not say it."""
+        return _whole(self.row.get("slices"))
+
+    @property
+    def patient(self) -> str | None:
+        """The patient's pseudonym; None if the manifest has no such column."""
+        value = self.row.get("patient")
+        return value if isinstance(value, str) and value else None
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of a generated pair; None for a real one."""
+        return _whole(self.row.get("seed"))
+
+    @property
+    def image(self) -> Image.Image:
+        """The image with PIL, as it is stored; Pillow keeps 8 of 16 bits of colour. A volume is one picture."""
+        return _pictures.open_picture(self.image_path)
+
+    @property
+    def mask(self) -> Image.Image:
+        """The labels with PIL: 0 for background, 1 for lesion. ``pair.mask.point(lambda label: 255 * label)`` shows them."""
+        return Image.fromarray(_pictures.read_labels(self._mask_path()))
+
+    def pixels(self) -> Pixels:
+        """The image's values of 8 or 16 bits, as they are stored: [height, width], with 3 channels behind for colour, and
+        with the slices before for a volume."""
+        pixels: Pixels = self._parted(_pictures.read_pixels(self.image_path), self.image_path)
+        return pixels
+
+    def labels(self) -> Labels:
+        """The mask: 0 for background, 1 for lesion, of shape [height, width], with the slices before for a volume.
+
+        Raises:
+            PairsError: the folder has no masks, the file is damaged, or it has another size than the image.
+        """
+        path = self._mask_path()
+        labels = _pictures.read_labels(path)
+        with Image.open(self.image_path) as image:
+            expected = image.size[::-1]
+        if labels.shape != expected:
+            raise PairsError(
+                f"{path}: the mask has {_size(labels.shape)} pixels; expected {_size(expected)} as its image has"
+            )
+        parted: Labels = self._parted(labels, path)
+        return parted
+
+    def scaled(self) -> npt.NDArray[np.float32]:
+        """The image from 0 to 1, channels first: [channels, height, width], or [channels, slices, height, width]."""
+        pixels = self.pixels()
+        values = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+        spatial = 2 if self.stacked == 1 else 3
+        return np.ascontiguousarray(np.moveaxis(values, -1, 0) if values.ndim > spatial else values[np.newaxis])
+
+    def _mask_path(self) -> Path:
+        if self.mask_path is None:
+            raise PairsError(
+                f"{self.image_path}: found no mask, since it was made by a method that makes images alone; expected a "
+                "mask; pig segment predict makes some"
+            )
+        return self.mask_path
+
+    def _parted(self, values: Any, path: Path) -> Any:
+        """A picture of slices below each other as a volume."""
+        if self.stacked == 1:
+            return values
+        height = values.shape[0]
+        if height % self.stacked:
+            raise PairsError(f"{path}: the height is {height}; expected a multiple of slices={self.stacked}")
+        return values.reshape(self.stacked, height // self.stacked, *values.shape[1:])
+
+
+class Pairs(Sequence[Pair]):
+    """The pairs of a folder that ``pig prepare`` or ``pig sample`` wrote; also those of ``pig demo``, of ``pig export
+    --format png``, and of any folder with ``images/`` and ``masks/`` of the same stems.
+
+    Only the manifest is read at once. ``pairs[5]`` is a :class:`Pair`, ``pairs[:100]`` are again pairs.
+
+    Raises:
+        PairsError: the folder is something else, a file is missing, or the manifest is damaged.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, slices: int = 1) -> None:
+        """Opens ``folder``. ``slices`` is the run's ``data.slices`` if its pictures are volumes, whose slices are shown
+        below each other."""
+        if slices < 1:
+            raise PairsError(f"slices={slices}; expected 1 or more")
+        self._open(Path(folder), read_folder(Path(folder)), slices)
+
+    def _open(self, root: Path, folder: Folder, stacked: int) -> None:
+        #: The folder.
+        self.folder = root
+        #: The columns of the manifest; none if there is no manifest.
+        self.columns = folder.columns
+        #: The names of the classes; class i has the label i + 1 in masks.
+        self.class_names: tuple[str, ...] = CLASS_NAMES
+        self._entries = folder.entries
+        self._stacked = stacked
+
+    def _part(self, entries: Sequence[Entry]) -> Pairs:
+        part = Pairs.__new__(Pairs)
+        part._open(self.folder, Folder(self.columns, tuple(entries)), self._stacked)
+        return part
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Pairs: ...
+
+    def __getitem__(self, index: int | slice) -> Pair | Pairs:
+        if isinstance(index, slice):
+            return self._part(self._entries[index])
+        return Pair(*self._entries[index], stacked=self._stacked)
+
+    def __repr__(self) -> str:
+        return f"<Pairs {self.folder}: {len(self)}>"
+
+    def where(self, keep: Callable[[Pair], bool]) -> Pairs:
+        """The pairs that ``keep`` takes: ``pairs.where(lambda pair: pair.patient == "p0001")``."""
+        return self._part([entry for entry, pair in zip(self._entries, self) if keep(pair)])
+
+    @property
+    def rows(self) -> list[Mapping[str, Value]]:
+        """The rows of the manifest."""
+        return [entry.row for entry in self._entries]
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether all pairs have masks; false for the images of a method that makes images alone."""
+        return all(entry.mask is not None for entry in self._entries)
+
+    def torch(self, transform: Callable[..., Any] | None = None, *, tv_tensors: bool = False) -> Dataset[Any]:
+        """A ``torch.utils.data.Dataset`` of ``(image, mask)``.
+
+        The image is float32 from 0 to 1 of shape [channels, height, width]; the mask is int64 of shape [height, width], the
+        class of each pixel, as ``CrossEntropyLoss`` takes it. Volumes have their slices before the height.
+
+        Args:
+            transform: gets both and returns both: ``transform(image, mask)``. One call, so that chance treats them alike.
+            tv_tensors: give it ``torchvision.tv_tensors``, so that transforms of ``torchvision.transforms.v2`` know the mask.
+
+        Raises:
+            MissingPackageError: PyTorch is not installed.
+            PairsError: there are no masks.
+        """
+        self._need_masks("torch()")
+        try:
+            from ._torch import TorchPairs
+        except ModuleNotFoundError as error:
+            raise MissingPackageError("Pairs.torch()", "torch") from error
+        return TorchPairs(self, transform, tv_tensors)
+
+    def monai(self) -> list[dict[str, Any]]:
+        """MONAI's list of dicts: "image" and "label" (paths), "id", "patient" if it is known, and "slices".
+
+        :func:`pig_pairs.load` is the first transform: it reads both files, which MONAI's ``LoadImaged`` does without turning
+        a mask's 255 into the label 1. "label" is absent if there are no masks.
+        """
+        return [_item(pair) for pair in self]
+
+    def hf(self) -> datasets.Dataset:
+        """A ``datasets.Dataset`` of Hugging Face with the manifest's columns, "image" and "mask" (both ``datasets.Image``).
+
+        Images are read from their files when they are asked for. Masks are read now and kept in memory as small PNG files, in
+        which 1 is lesion. "mask" is absent if there are no masks.
+
+        Raises:
+            MissingPackageError: the package datasets is not installed.
+        """
+        try:
+            from ._hf import dataset
+        except ModuleNotFoundError as error:
+            raise MissingPackageError("Pairs.hf()", "datasets") from error
+        return dataset(self)
+
+    def _need_masks(self, caller: str) -> None:
+        if not self.has_masks:
+            raise PairsError(f"{self.folder}: found images without masks; expected masks, which {caller} needs")
+
+
+def load(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads the files of an item of :meth:`Pairs.monai`: "image" becomes float32 from 0 to 1, channels first, and "label" uint8
+    with one channel, 0 for background and 1 for lesion. The first transform of a ``monai.transforms.Compose``."""
+    label = item.get("label")
+    pair = Pair(
+        str(item["id"]), Path(item["image"]), None if label is None else Path(label), {}, stacked=item.get("slices", 1)
+    )
+    loaded = {**item, "image": pair.scaled()}
+    if label is not None:
+        loaded["label"] = pair.labels()[np.newaxis]
+    return loaded
+
+
+def _item(pair: Pair) -> dict[str, Any]:
+    item: dict[str, Any] = {"id": pair.id, "image": str(pair.image_path), "slices": pair.stacked}
+    if pair.mask_path is not None:
+        item["label"] = str(pair.mask_path)
+    if pair.patient is not None:
+        item["patient"] = pair.patient
+    return item
+
+
+def _whole(value: Value) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(str(side) for side in shape)
