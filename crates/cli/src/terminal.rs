@@ -138,7 +138,10 @@ fn interval(value: Option<OsString>) -> anyhow::Result<Duration> {
     let seconds = value.to_str().and_then(|text| text.trim().parse().ok());
     let interval = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     interval.with_context(|| {
-        format!("the environment variable {INTERVAL_VARIABLE} is {value:?}; expected a number of seconds, such as 15; correct or unset it")
+        format!(
+            "the environment variable {INTERVAL_VARIABLE} is {}; expected a number of seconds, such as 15; correct or unset it",
+            value.display()
+        )
     })
 }
 

@@ -80,13 +80,15 @@ fn blocks(ids: &[usize]) -> Vec<Vec<usize>> {
         units[id].push(position);
     }
     units.sort_by_key(|unit| std::cmp::Reverse(unit.len()));
-    let mut blocks = vec![Vec::new(); units.len().min(BLOCKS)];
+    let mut blocks: Vec<Vec<usize>> = vec![Vec::new(); units.len().min(BLOCKS)];
     for mut unit in units {
         if let Some(smallest) = blocks.iter_mut().min_by_key(|block| block.len()) {
             smallest.append(&mut unit);
         }
     }
-    blocks.iter_mut().for_each(|block: &mut Vec<usize>| block.sort_unstable());
+    for block in &mut blocks {
+        block.sort_unstable();
+    }
     blocks
 }
 

@@ -80,7 +80,7 @@ fn pairs_of_held_out_patients_are_refused() {
         }
     }
     let run = folder.path().join("run");
-    let error = start(&own, &data, &[copy.clone()], &run, &Silent).unwrap_err().to_string();
+    let error = start(&own, &data, std::slice::from_ref(&copy), &run, &Silent).unwrap_err().to_string();
     let count = splits.validation.len();
     assert!(error.contains(&format!("{count} image(s) show validating or testing patients")), "{error}");
     assert!(!run.exists());

@@ -32,6 +32,9 @@ pub(crate) enum Outcome {
 /// All outcomes: the primary one and the guard.
 pub(super) const OUTCOMES: [Outcome; 2] = [Outcome::LesionDice, Outcome::FalseFindings];
 
+/// For each patient, the sum and the number of the values of the slices.
+type Sums<'r> = BTreeMap<&'r str, (f64, f64)>;
+
 impl Outcome {
     /// The value of a slice; none if the outcome is not about such slices.
     fn of(self, row: &CaseRow) -> Option<f64> {
@@ -58,7 +61,7 @@ impl Outcome {
 
     /// One run for each fold and seed, with the mean of each patient's slices.
     fn runs<'r>(self, rows: &[&'r CaseRow], generator: impl Fn(&CaseRow) -> Option<u64>) -> Vec<Run<'r>> {
-        let mut slices: BTreeMap<(u64, u64), BTreeMap<&str, (f64, f64)>> = BTreeMap::new();
+        let mut slices: BTreeMap<(u64, u64), Sums<'_>> = BTreeMap::new();
         let mut generators = BTreeMap::new();
         for row in rows {
             let key = (row.fold as u64, row.seed);
@@ -68,7 +71,7 @@ impl Outcome {
                 (sums.0, sums.1) = (sums.0 + value, sums.1 + 1.0);
             }
         }
-        let run = |((fold, segmenter), sums): ((u64, u64), BTreeMap<&'r str, (f64, f64)>)| Run {
+        let run = |((fold, segmenter), sums): ((u64, u64), Sums<'r>)| Run {
             fold,
             generator: generators[&(fold, segmenter)],
             segmenter,
