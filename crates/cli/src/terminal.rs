@@ -139,7 +139,7 @@ fn interval(value: Option<OsString>) -> anyhow::Result<Duration> {
     let interval = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     interval.with_context(|| {
         format!(
-            "the environment variable {INTERVAL_VARIABLE} is {}; expected a number of seconds, such as 15; correct or unset it",
+            "the environment variable {INTERVAL_VARIABLE} is \"{}\"; expected a number of seconds, such as 15; correct or unset it",
             value.display()
         )
     })

@@ -97,11 +97,22 @@ impl Preparation {
             Some(found) => found,
             None => (Arc::new(self.in_memory(&pairs, listener)?), (0..pairs.len()).collect()),
         };
+        self.check_depths(&pairs, &store, &places)?;
         let facts: Vec<Facts> = places.iter().map(|&place| store.records()[place].facts).collect();
         let names = pairs.iter().map(|pair| (pair.id.clone(), pair.group.clone())).unzip();
         let mut set = PreparedSet::of_store(store, self.intensity, &places, names);
         describe(&mut set, &facts, dataset.has_masks());
         Ok(set)
+    }
+
+    /// Refuses pictures of another bit depth where one range of intensities was measured for all: a file of pairs is the same for any depth.
+    fn check_depths(&self, pairs: &[&PairEntry], store: &Store, places: &[usize]) -> Result<()> {
+        for (pair, &place) in pairs.iter().zip(places) {
+            if let Some(found) = store.records()[place].depth(self.intensity) {
+                self.check_depth(&pair.image, found)?;
+            }
+        }
+        Ok(())
     }
 
     fn in_memory(&self, pairs: &[&PairEntry], listener: &dyn Listener) -> Result<Store> {

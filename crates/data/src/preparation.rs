@@ -122,7 +122,7 @@ impl Preparation {
     /// Prepares one pair, up to the map of intensities.
     pub(crate) fn fit_pair(&self, pair: &PairEntry) -> Result<FittedPair> {
         let (image, mask) = read_pair(pair, &self.config)?;
-        self.check_depth(&pair.image, &image)?;
+        self.check_depth(&pair.image, image.bit_depth())?;
         let window = Window::of(&image, &mask, self.config.crop);
         self.check_slices(&pair.image, image.height)?;
         let (fitted, lesion_pixels) = (self.fit_mask(&mask, window), mask.lesion_pixels());
@@ -142,8 +142,8 @@ impl Preparation {
     }
 
     /// Refuses a picture of another bit depth where one range of intensities was measured for all.
-    fn check_depth(&self, path: &Path, image: &RawImage) -> Result<()> {
-        let (found, expected) = (image.bit_depth(), self.bit_depth);
+    pub(crate) fn check_depth(&self, path: &Path, found: u8) -> Result<()> {
+        let expected = self.bit_depth;
         let has_one_range =
             matches!(self.intensity, IntensityMap::DatasetPercentile { .. } | IntensityMap::Window { .. });
         if found != expected && has_one_range {
@@ -206,7 +206,7 @@ impl Preparation {
     /// As [`Preparation::load_image`]; also returns the position of the prepared picture in the file's picture.
     pub fn load_image_placed(&self, path: &Path) -> Result<(Vec<f32>, Placement)> {
         let image = read_image(path, self.config.channels.count())?;
-        self.check_depth(path, &image)?;
+        self.check_depth(path, image.bit_depth())?;
         let (width, height) = (image.width, image.height);
         self.check_slices(path, height)?;
         let mask = empty_mask(&image);

@@ -4,7 +4,7 @@ use crate::plan::NetworkPlan;
 use pig_train::{Config, config::TrainConfig, preview, trainer::PREVIEWS_WITH_RAW};
 
 /// The share of the time that is left free: steps that are measured alone are faster than those of a long training.
-const MARGIN: f64 = 0.1;
+pub(crate) const MARGIN: f64 = 0.1;
 /// Seconds for the pages and for reading what was made.
 const PAGES: f64 = 5.0;
 
@@ -58,7 +58,7 @@ fn previewed(config: &Config) -> usize {
 
 /// Seconds of one image's forward pass through all networks. A training step passes forwards once and backwards, which costs twice that, and
 /// forwards through frozen networks.
-fn forward_seconds(config: &Config, networks: &[NetworkPlan]) -> f64 {
+pub(crate) fn forward_seconds(config: &Config, networks: &[NetworkPlan]) -> f64 {
     let batch = config.train.images_in_step() as f64;
     let of = |NetworkPlan { cost, seconds_a_step }: &NetworkPlan| {
         seconds_a_step / batch * cost.forward_flops / (3.0 * cost.forward_flops + cost.frozen_flops)

@@ -44,11 +44,13 @@ fn a_plan_of_phantoms_is_a_valid_configuration_with_reasons() {
             .all(|line| line.starts_with('#') || line.starts_with('[') || line.is_empty() || line.contains(" # "))
     );
 
-    // The forecast is what the measured steps add up to, with a margin for everything else.
-    let seconds: f64 =
-        found.networks.iter().map(|network| network.seconds_a_step * config.train.steps as f64).sum::<f64>();
-    let hours = seconds / 3600.0;
-    assert!(hours < 2.0 * found.hours, "{hours} and {}", found.hours);
+    // The forecast leaves time for previews and everything else, and does not exceed what was asked.
+    let seconds_of =
+        |network: &str| found.networks.iter().find(|other| other.cost.network == network).unwrap().seconds_a_step;
+    let training =
+        seconds_of("model_x") * config.train.model_x_steps.unwrap() as f64 + seconds_of("model_y") * steps as f64;
+    assert!(training <= 3600.0 * 0.05 && found.hours <= 0.05 + 1e-9, "{training} s of training, {} hours", found.hours);
+    assert!((config.train.planned_hours.unwrap() - found.hours).abs() < 1e-5);
 }
 
 #[test]
@@ -68,12 +70,51 @@ fn gray_masks_and_images_without_masks_are_seen() {
         let name = format!("{index}.png");
         write(&data.join("images").join(&name), &|i| (i * 7 + index) as u8);
         // A lesion with a soft edge, as a resampled mask has it.
-        write(&data.join("masks").join(&name), &|i| [0, 90, 170, 255, 255, 170, 90, 0][i % 8]);
+        write(&data.join("masks").join(&name), &|i| {
+            [0, 40, 90, 130, 170, 200, 230, 255, 255, 210, 180, 140, 100, 60, 20, 0][i % 16]
+        });
         write(&more.join(&name), &|i| (i * 3 + index) as u8);
     }
     let found = planned(&data, Some(&more), 0.01);
-    assert_eq!(found.config.data.mask_threshold, Some(128.0));
+    assert_eq!(found.config.data.mask_threshold, Some(127.5));
     assert_eq!(found.config.data.size, [32, 32]);
     assert_eq!((found.facts.unlabelled, found.config.train.unlabelled_share), (6, 0.5));
     assert!(found.text.contains("--unlabelled") && found.warning().is_some(), "{}", found.text);
+}
+
+/// What cannot be trained is refused before a plan is written, with what is wrong.
+#[test]
+fn data_that_cannot_be_trained_get_no_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let write = |name: &str, image: &Pixels, mask: &dyn Fn(usize) -> u8| {
+        for part in ["images", "masks"] {
+            std::fs::create_dir_all(data.join(part)).unwrap();
+        }
+        write_png(&data.join("images").join(name), [40, 40], 1, image, &[]).unwrap();
+        let mask = Pixels::Eight((0..1600).map(mask).collect());
+        write_png(&data.join("masks").join(name), [40, 40], 1, &mask, &[]).unwrap();
+    };
+    let refused = || {
+        let request = Request { data: data.clone(), unlabelled: None, hours: 0.01 };
+        recipe(&request, &testing::device(), &Silent).unwrap_err().to_string()
+    };
+    let gray = |index: usize| Pixels::Eight((0..1600).map(|i| (i * 7 + index) as u8).collect());
+    let half = |i: usize| if i % 40 < 20 { 255 } else { 0 };
+    write("0.png", &gray(0), &half);
+    let error = refused();
+    assert!(error.contains("1 pair(s) of 1 patient(s)") && error.contains("at least two groups"), "{error}");
+    // Labels are no gray edges: half of the greatest value would join some and drop others.
+    write("1.png", &gray(1), &|i| (i % 40 / 14) as u8);
+    write("2.png", &gray(2), &|i| (i % 40 / 14) as u8);
+    let error = refused();
+    assert!(error.contains("data.mask_values"), "{error}");
+    std::fs::remove_dir_all(&data).unwrap();
+    write("0.png", &gray(0), &half);
+    write("1.png", &Pixels::Sixteen((0..1600).map(|i| i * 40).collect()), &half);
+    let error = refused();
+    assert!(error.contains("8 and of 16 bits"), "{error}");
+    let request = Request { data: data.clone(), unlabelled: None, hours: 1e300 };
+    let error = recipe(&request, &testing::device(), &Silent).unwrap_err().to_string();
+    assert!(error.contains("--hours") && error.contains("87600"), "{error}");
 }

@@ -1,13 +1,14 @@
 //! Pairs of further folders, which are trained on and never validated: images with pseudo-masks, another data set, generated pairs.
 
 use crate::{
-    Error, Result,
+    Config, Error, Result,
     observer::{Observer, note},
     run_data::{RunData, discover_unsplit, prepared},
     run_dir::RunDir,
+    unlabelled::{group_column, warn_of_patients},
 };
 use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, Splits};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The file that says where this machine keeps the further folders of a run. It is not part of the description of the run.
 const PATHS: &str = "added-paths.json";
@@ -16,27 +17,29 @@ const PATHS: &str = "added-paths.json";
 const GENERATED: &str = "model_hash";
 
 /// Finds the pairs of further folders, and refuses those of validating and testing patients. `dataset` has all pairs of the data folder.
-/// Masks have two values, whatever those of the data folder have.
+/// Masks have two values, whatever those of the data folder have, or are cut at `data.mask_threshold`.
 ///
 /// # Errors
 /// When a folder holds no pairs, or shows what the split holds out.
 pub fn find(
     folders: &[PathBuf],
-    config: &DataConfig,
+    config: &Config,
     (dataset, splits): (&Dataset, &Splits),
     observer: &dyn Observer,
 ) -> Result<Vec<Dataset>> {
+    let column = group_column(config, dataset);
     let of = |folder: &PathBuf| {
-        let found = discover_unsplit(folder, &with_two_values(config), observer)?;
+        let found = discover_unsplit(folder, &with_two_values(&config.data, column), observer)?;
         found.check_apart(dataset, splits)?;
+        warn_of_patients(&found, dataset, observer);
         Ok(found)
     };
     folders.iter().map(of).collect()
 }
 
-/// The same reading of pictures, with masks of two values, and without a column that these folders need not have.
-fn with_two_values(config: &DataConfig) -> DataConfig {
-    DataConfig { mask_values: None, mask_threshold: None, group_column: None, ..config.clone() }
+/// The same reading of pictures, with masks of two values, or with the threshold of gray ones. `column` names the patients.
+fn with_two_values(config: &DataConfig, column: Option<&str>) -> DataConfig {
+    DataConfig { mask_values: None, group_column: column.map(str::to_owned), ..config.clone() }
 }
 
 /// Prepares the pairs of further folders as those of the run; generated ones as what they are.
@@ -50,7 +53,7 @@ pub fn load(found: &[Dataset], run_data: &RunData, observer: &dyn Observer) -> R
         let preparation = if dataset.columns.iter().any(|column| column == GENERATED) {
             own.of_generated()
         } else {
-            Preparation { config: with_two_values(&own.config), ..own.clone() }
+            Preparation { config: with_two_values(&own.config, None), ..own.clone() }
         };
         let mut set = prepared(dataset, &|_| true, &preparation, observer)?;
         for id in &mut set.ids {
@@ -79,7 +82,12 @@ pub fn remember(run: &RunDir, folders: &[PathBuf]) -> Result<()> {
 ///
 /// # Errors
 /// When they are not where they were, or have changed.
-pub fn of_run(run: &RunDir, run_data: &RunData, observer: &dyn Observer) -> Result<Option<PreparedSet>> {
+pub fn of_run(
+    config: &Config,
+    run: &RunDir,
+    run_data: &RunData,
+    observer: &dyn Observer,
+) -> Result<Option<PreparedSet>> {
     let Some(expected) = run.provenance()?.added_sha256 else { return Ok(None) };
     let path = run.path().join(PATHS);
     let bad = |problem: String| Error::BadFile {
@@ -90,7 +98,8 @@ pub fn of_run(run: &RunDir, run_data: &RunData, observer: &dyn Observer) -> Resu
     let bytes = pig_files::read(&path).map_err(|error| bad(error.to_string()))?;
     let folders: Vec<PathBuf> = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
     let discover = |folder: &PathBuf| -> Result<Dataset> {
-        discover_unsplit(Path::new(folder), &with_two_values(&run_data.preparation.config), observer)
+        let column = group_column(config, &run_data.dataset);
+        discover_unsplit(folder, &with_two_values(&run_data.preparation.config, column), observer)
             .map_err(|error| bad(error.to_string()))
     };
     // Patients were checked when the run began.

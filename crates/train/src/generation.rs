@@ -270,8 +270,20 @@ fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -
     // Neither setting changes a pair: the batch size by construction; the background is used only to measure agreement.
     (deciding.batch_size, deciding.agreement_background) = (1, None);
     let (given, noise, method) = (given.sha256()?, initial.map(InitialNoise::sha256), loaded.config.method.word());
+    // The weights of the other run are a part of the model's hash, so its place does not matter.
+    deciding.autoguidance.run = None;
     let describe = |sample: &SampleConfig| {
-        let parts = serde_json::json!({ "method": method, "sample": sample, "given": given, "initial_noise": noise });
+        let mut parts =
+            serde_json::json!({ "method": method, "sample": sample, "given": given, "initial_noise": noise });
+        // Settings that came later and change nothing leave the hash as it was, so that older folders can be continued.
+        if let Some(settings) = parts["sample"].as_object_mut() {
+            if !sample.autoguidance.is_on() {
+                settings.remove("autoguidance");
+            }
+            if sample.guidance_interval.is_none() {
+                settings.remove("guidance_interval");
+            }
+        }
         parts.to_string()
     };
     Ok(Stamp {

@@ -4,6 +4,7 @@ use crate::{
     Config, Error, Result,
     checkpoint::Store,
     imported::Model,
+    model_card::further_words,
     observer::{Observer, note, warn},
     role::Role,
     run_dir::RunDir,
@@ -101,6 +102,10 @@ pub fn check_split(config: &Config, splits: &Splits, observer: &dyn Observer) ->
         warn(observer, format!("train.init = {}: {where_from}", init.display()));
         return Ok(());
     };
+    if let Some(words) = run.provenance().ok().and_then(|from| further_words(&from)) {
+        let unknown = "whether these show validating or testing patients is not known";
+        warn(observer, format!("train.init = {}: {words} {unknown}", init.display()));
+    }
     let known = run.splits()?;
     let seen: BTreeSet<&String> = known.training.iter().chain(&known.validation).collect();
     let both = |ids: &[String]| -> Vec<String> { ids.iter().filter(|id| seen.contains(id)).cloned().collect() };

@@ -20,20 +20,28 @@ pub(crate) fn start_of(starts: &[usize], step: usize) -> usize {
 }
 
 /// Lets a finished run be trained to `steps` optimiser steps: `train.steps` becomes this number, and the numbers of single networks, such as
-/// `train.model_x_steps`, grow by the same factor. Returns what a user should know.
+/// `train.model_x_steps`, grow by the same factor. Returns what a user should know; nothing if the run has this number of steps and is not
+/// finished, so that it only goes on.
 ///
 /// The configuration and its hash in provenance.json change one after the other. If the system stops in between, the leg has not begun, and
 /// the run is as it was.
 ///
 /// # Errors
 /// When a network is not finished, or `steps` is not more than it has.
-pub(crate) fn begin(run: &RunDir, steps: usize) -> Result<String> {
+pub(crate) fn begin(run: &RunDir, steps: usize) -> Result<Option<String>> {
     let config = run.config()?;
     let mut from = BTreeMap::new();
     for role in config.trained_roles() {
-        let state = Store::new(run.path(), role.name()).load_last()?.state;
+        let store = Store::new(run.path(), role.name());
+        if steps == config.train.steps && !store.exists()? {
+            return Ok(None);
+        }
+        let state = store.load_last()?.state;
         let done = state.step;
         if done < config.steps(role) && !state.has_ended {
+            if steps == config.train.steps {
+                return Ok(None);
+            }
             return Err(Error::BadFile {
                 path: run.path().to_owned(),
                 problem: format!("{} has {done} of its {} steps", role.name(), config.steps(role)),
@@ -54,7 +62,7 @@ pub(crate) fn begin(run: &RunDir, steps: usize) -> Result<String> {
     run.replace_provenance(&provenance)?;
     pig_files::write(&run.path().join(CONFIG), text.as_bytes())?;
     let each = longer.trained_roles().map(|role| format!("{} to {} steps", role.name(), longer.steps(role)));
-    Ok(format!("trains {}; the learning rate warms up again", each.collect::<Vec<_>>().join(", ")))
+    Ok(Some(format!("trains {}; the learning rate warms up again", each.collect::<Vec<_>>().join(", "))))
 }
 
 fn longer(config: &Config, steps: usize) -> Config {

@@ -1,8 +1,14 @@
 //! README.md of a run: what the model is, what it was trained on, what it is not for.
 
 use crate::{
-    Config, Result, checkpoint::Store, curves::write_run_curves, imported::frozen::FrozenModelY, latents::LatentSpace,
-    role::Role, run_dir::RunDir,
+    Config, Result,
+    checkpoint::Store,
+    config::word,
+    curves::write_run_curves,
+    imported::frozen::FrozenModelY,
+    latents::LatentSpace,
+    role::Role,
+    run_dir::{Provenance, RunDir},
 };
 use std::fmt::Write;
 
@@ -46,6 +52,10 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
         from.data_sha256,
         from.splits_sha256,
     );
+    if let Some(words) = further_words(&from) {
+        let data = text.find("\n## Networks").unwrap_or(text.len());
+        text.insert_str(data, &format!("{words}\n"));
+    }
     for role in config.trained_roles() {
         let Ok((state, ..)) = Store::new(run.path(), role.name()).load_ema() else { continue };
         let (loss, step) =
@@ -69,6 +79,10 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
     Ok(text)
 }
 
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+/// What a run was trained on beside the pairs of its data folder, in a sentence; none if there was nothing.
+pub fn further_words(from: &Provenance) -> Option<String> {
+    let added = from.added.filter(|&added| added > 0).map(|added| format!("{added} pairs of further folders"));
+    let images = from.unlabelled.as_ref().map(|known| format!("{} images without masks", known.images));
+    let parts: Vec<String> = added.into_iter().chain(images).collect();
+    (!parts.is_empty()).then(|| format!("Beside these pairs, it was trained on {}.", parts.join(" and ")))
 }

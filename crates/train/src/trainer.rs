@@ -293,7 +293,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             self.observer,
             format!(
                 "{name}: the training ends at step {step}, since its pairs may be copies of training images (train.stop_on_copies); {kept}. \
-                 More pairs, train.augment or dropout let it go on longer"
+                 More pairs, data.augment or dropout in the networks let it go on longer"
             ),
         );
         Ok(())

@@ -13,8 +13,8 @@ use crate::{
         teachers::Teachers,
         with_objective,
     },
-    model_card,
-    observer::{Observer, Outcome, note, warn_of_precision},
+    metrics_log, model_card,
+    observer::{Observer, Outcome, note, warn, warn_of_precision},
     preview::Previews,
     role::Role,
     run_data::{Found, RunData},
@@ -22,6 +22,7 @@ use crate::{
     sets::Sets,
     trainer::Trainer,
     unlabelled::{self, Folders},
+    watch::can_judge,
 };
 use burn::tensor::Device;
 use pig_data::{PreparedSet, Splits};
@@ -128,7 +129,7 @@ pub fn ready(
     let found = Found::new(folders.data, &config, splits, observer)?;
     memory::check(&config, found.pairs(), observer.cache().is_some(), device)?;
     let images = unlabelled::find(&config, folders, found.dataset(), observer)?;
-    let added = added::find(folders.added, &config.data, found.dataset(), observer)?;
+    let added = added::find(folders.added, &config, found.dataset(), observer)?;
     let run_data = found.load(&config.data, observer)?;
     // The run stores what the data decided.
     config.data.channels = run_data.preparation.config.channels;
@@ -186,11 +187,13 @@ fn continued(run: &RunDir, with: Resume<'_>, device: &Device, observer: &dyn Obs
     run_data.check_unchanged(run)?;
     let further = Further {
         unlabelled: unlabelled::of_run(&config, run, (with.data, with.unlabelled), &run_data, observer)?,
-        added: added::of_run(run, &run_data, observer)?,
+        added: added::of_run(&config, run, &run_data, observer)?,
     };
     let config = match with.steps {
         Some(steps) => {
-            note(observer, legs::begin(run, steps)?);
+            if let Some(words) = legs::begin(run, steps)? {
+                note(observer, words);
+            }
             run.config()?
         }
         None => config,
@@ -214,6 +217,10 @@ fn train_networks(
         training.append(added);
     }
     let sets = Sets { training: &training, unlabelled: further.unlabelled.as_ref(), validation: &validation };
+    if config.train.stop_on_copies.is_some() && !can_judge(sets) {
+        let few = "there are too few pairs to judge copies by (more than 50 training and 20 validating ones): it ends no training";
+        warn(observer, format!("train.stop_on_copies: {few}"));
+    }
     let (schedule, timesteps) = (Schedule::new(&config.schedule)?, config.timesteps()?);
     let mut teachers = Teachers::default();
     if config.is_frozen(Role::ModelY) {
@@ -255,7 +262,8 @@ impl ObjectiveTask for Training<'_> {
         let previews = Previews::new(config, sets, run, device, observer);
         let outcome = trainer.run(&mut |step, shown| {
             let Some(averaged) = objective.networks(shown.averaged) else { return Ok(None) };
-            if previews.are_there(role, step) {
+            // The picture is written before the line in metrics.jsonl.
+            if previews.are_there(role, step) && (config.train.watch_samples == 0 || is_watched(run, role, step)?) {
                 return Ok(None);
             }
             let others =
@@ -273,4 +281,10 @@ impl ObjectiveTask for Training<'_> {
         }
         Ok(outcome)
     }
+}
+
+/// Whether metrics.jsonl says what the preview of this step showed.
+fn is_watched(run: &Path, role: Role, step: usize) -> Result<bool> {
+    let lines = metrics_log::read(run)?;
+    Ok(lines.iter().any(|line| line.network == role.name() && line.step == step && line.watched.is_some()))
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     Config, Error, Result,
-    config::Unlabelled,
+    config::{Unlabelled, word},
     observer::{Observer, note, warn},
     role::Role,
     run_data::{RunData, prepared},
-    run_dir::{RunDir, remembered_unlabelled},
+    run_dir::{RunDir, remember_unlabelled, remembered_unlabelled},
 };
 use pig_data::{Dataset, GroupSource, PreparedSet, Splits};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub fn find(
             let folder = folder.map_or("no folder".to_owned(), |folder| folder.display().to_string());
             return Err(Error::Setting {
                 key: "train.unlabelled".to_owned(),
-                found: format!("{asked:?}, with {folder}"),
+                found: format!("{:?}, with {folder}", word(&asked)),
                 expected: "\"folder\" with pig train --unlabelled DIR, and another value without it".to_owned(),
             });
         }
@@ -65,7 +65,7 @@ pub fn find(
 }
 
 /// The column of the patients or groups of images without masks, if those of the pairs are known.
-fn group_column<'a>(config: &'a Config, dataset: &Dataset) -> Option<&'a str> {
+pub(crate) fn group_column<'a>(config: &'a Config, dataset: &Dataset) -> Option<&'a str> {
     match &dataset.group_source {
         GroupSource::Column(_) => config.data.group_column.as_deref(),
         GroupSource::Image => None,
@@ -87,16 +87,25 @@ fn tell(config: &Config, images: &Dataset, in_training: usize, dataset: &Dataset
     for warning in &images.warnings {
         warn(observer, warning.clone());
     }
-    let are_named = |of: &Dataset| of.group_source != GroupSource::Image;
-    if !are_named(images) || !are_named(dataset) {
-        let text = "patients are not named in both folders: an image without a mask of a validating or testing patient is noticed \
-                    only if it has the same pixels as one of this patient's images";
-        warn(observer, text.to_owned());
-    }
-    if config.method.is_mask_conditioned() && config.train.condition_dropout == 0.0 {
+    warn_of_patients(images, dataset, observer);
+    let is_conditioned = config.trained_roles().any(|role| role.takes_unlabelled() && role != Role::Unconditional);
+    if is_conditioned && config.method.is_mask_conditioned() && config.train.condition_dropout == 0.0 {
         let text = "train.condition_dropout is 0: only images without masks have the null condition, so it stands for where they come \
                     from; with 0.1, sample.guidance_scale can be used";
         warn(observer, text.to_owned());
+    }
+}
+
+/// Warns if it is not known whether further images show held-out patients.
+pub(crate) fn warn_of_patients(images: &Dataset, dataset: &Dataset, observer: &dyn Observer) {
+    let are_named = |of: &Dataset| of.group_source != GroupSource::Image;
+    if !are_named(images) || !are_named(dataset) {
+        let text = format!(
+            "{}: patients are not named in both folders (manifest.csv): a further image of a validating or testing patient is noticed only \
+             if it has the same pixels as one of this patient's images",
+            images.root.display()
+        );
+        warn(observer, text);
     }
 }
 
@@ -124,6 +133,13 @@ pub fn of_run(
     run_data: &RunData,
     observer: &dyn Observer,
 ) -> Result<Option<PreparedSet>> {
+    if let Some(folder) = folder.filter(|_| config.train.unlabelled != Unlabelled::Folder) {
+        return Err(Error::Setting {
+            key: "--unlabelled".to_owned(),
+            found: folder.display().to_string(),
+            expected: "no such flag: this run was started without a folder of images without masks".to_owned(),
+        });
+    }
     let images = match config.train.unlabelled {
         Unlabelled::None => None,
         Unlabelled::Folder => {
@@ -145,6 +161,9 @@ pub fn of_run(
             expected: expected.unwrap_or_else(|| "none".to_owned()),
             advice: "images have changed since the run was started; start a new run with another --out",
         });
+    }
+    if let Some(folder) = folder {
+        remember_unlabelled(run, folder)?;
     }
     Ok(Some(set))
 }

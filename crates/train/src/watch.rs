@@ -104,8 +104,8 @@ impl<'a> Watch<'a> {
 
     /// Reduced training images, and the ratio below which 5 % of held-out images lie.
     fn reference(&self) -> Result<Option<(Vec<Vec<f32>>, f64)>> {
-        let Sets { training, validation, .. } = self.sets;
-        if training.len() <= NEIGHBOURS || (validation.len() as f64) * EXPECTED < 1.0 {
+        let Sets { training, validation, unlabelled } = self.sets;
+        if !can_judge(self.sets) {
             return Ok(None);
         }
         let read = |set: &PreparedSet| -> Result<Vec<Vec<f32>>> {
@@ -113,11 +113,19 @@ impl<'a> Watch<'a> {
             let images: Vec<Vec<f32>> = images.collect::<std::result::Result<_, _>>()?;
             Ok(reduced(&images, set.size, set.channels))
         };
-        let (training, held_out) = (read(training)?, read(validation)?);
+        let (mut training, held_out) = (read(training)?, read(validation)?);
+        if let Some(images) = unlabelled {
+            training.extend(read(images)?);
+        }
         let mut ratios = ratios(&held_out, &training, &self.config.data.augment);
         ratios.sort_by(f64::total_cmp);
         Ok(Some((training, quantile(&ratios, EXPECTED))))
     }
+}
+
+/// Whether there are training and held-out images enough to judge copies by.
+pub fn can_judge(sets: Sets<'_>) -> bool {
+    sets.training.len() > NEIGHBOURS && sets.validation.len() as f64 * EXPECTED >= 1.0
 }
 
 /// Images of 32 x 32 as luma.
@@ -129,14 +137,19 @@ fn reduced(images: &[Vec<f32>], size: [usize; 2], channels: usize) -> Vec<Vec<f3
 /// images, mirrored ones count.
 fn ratios(images: &[Vec<f32>], training: &[Vec<f32>], augment: &AugmentConfig) -> Vec<f64> {
     let ratio = |image: &Vec<f32>| {
-        let mirrored: Vec<f32> = image.chunks_exact(SIDE).flat_map(|row| row.iter().rev().copied()).collect();
-        let mut distances: Vec<f64> = training
-            .iter()
-            .map(|other| {
-                let plain = distance(image, other);
-                if augment.horizontal_flip { plain.min(distance(&mirrored, other)) } else { plain }
-            })
-            .collect();
+        let across = |image: &[f32]| image.chunks_exact(SIDE).flat_map(|row| row.iter().rev().copied()).collect();
+        let down = |image: &[f32]| image.chunks_exact(SIDE).rev().flatten().copied().collect();
+        let mut versions = vec![image.clone()];
+        if augment.horizontal_flip {
+            versions.push(across(image));
+        }
+        if augment.vertical_flip {
+            let mirrored: Vec<Vec<f32>> = versions.iter().map(|image| down(image)).collect();
+            versions.extend(mirrored);
+        }
+        let nearest =
+            |other: &Vec<f32>| versions.iter().map(|image| distance(image, other)).fold(f64::INFINITY, f64::min);
+        let mut distances: Vec<f64> = training.iter().map(nearest).collect();
         let last = NEIGHBOURS.min(distances.len() - 1);
         distances.select_nth_unstable_by(last, f64::total_cmp);
         let near = &mut distances[..=last];
@@ -185,5 +198,9 @@ mod tests {
         let with = ratios(&images, &training, &flips);
         assert!(with[0] < 0.2 && with[1] < 0.2 && with[2] > 0.9 && with[3] > 0.9, "{with:?}");
         assert!(ratios(&images, &training, &none)[1] > 0.9);
+        let upside_down: Vec<f32> = images[0].chunks_exact(SIDE).rev().flatten().copied().collect();
+        let both = AugmentConfig { vertical_flip: true, ..flips.clone() };
+        let found = [&flips, &both].map(|augment| ratios(std::slice::from_ref(&upside_down), &training, augment)[0]);
+        assert!(found[0] > 0.9 && found[1] < 0.2, "{found:?}");
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     Config, Error, Result,
     build::build_unet,
     checkpoint::Store,
-    config::AutoguidedMembers,
+    config::{AutoguidedMembers, word},
     role::{NetworkKind, Role},
     run_dir::RunDir,
 };
@@ -78,16 +78,23 @@ fn check_task(source: &Path, role: Role, ours: &Config, theirs: &Config) -> Resu
     }
     let (kind, other) = (ours.unet(role).prediction_type, theirs.unet(role).prediction_type);
     if kind != other {
-        return refused("prediction_type for autoguidance", format!("{other:?}"), format!("{kind:?}"));
+        return refused("prediction_type for autoguidance", word(&other), word(&kind));
     }
     let (grid, other) = (ours.grid(role), theirs.grid(role));
     if grid != other {
         return refused("size and channels for autoguidance", format!("{other:?}"), format!("{grid:?}"));
     }
-    let times = |config: &Config| (config.schedule.clone(), config.train.noise_levels, config.model_y.conditioning);
-    if times(ours) != times(theirs) {
-        let words = |config: &Config| format!("{:?}", times(config));
-        return refused("schedule and condition for autoguidance", words(theirs), words(ours));
+    if ours.schedule != theirs.schedule {
+        let differs = "another section [schedule]".to_owned();
+        return refused("the noise schedule for autoguidance", differs, "that of this run".to_owned());
+    }
+    let (levels, other) = (ours.train.noise_levels, theirs.train.noise_levels);
+    if levels != other {
+        return refused("train.noise_levels for autoguidance", word(&other), word(&levels));
+    }
+    let (condition, other) = (ours.model_y.conditioning, theirs.model_y.conditioning);
+    if condition != other {
+        return refused("model_y.conditioning for autoguidance", word(&other), word(&condition));
     }
     Ok(())
 }

@@ -65,7 +65,7 @@ fn further_pairs_are_trained_on_and_not_validated() {
     assert!(error.contains("added-paths.json") && error.contains("JSON list"), "{error}");
 }
 
-/// A set that is nothing but the training pairs once more changes nothing but their number, and one with held-out pairs is refused.
+/// Held-out pairs under other names are found by their pixels.
 #[test]
 fn pairs_of_held_out_patients_are_refused() {
     let folder = folder();
@@ -100,4 +100,32 @@ fn generated_pairs_can_be_added() {
     assert_eq!(start(&own, &data, &[pairs], &run, &Silent).unwrap(), Outcome::Finished);
     assert_eq!(RunDir::open(&run).unwrap().provenance().unwrap().added, Some(4));
     assert!(validation(&run).is_finite());
+}
+
+/// Patients of any column that names them are compared, and whoever names none is told.
+#[test]
+fn patients_of_further_pairs_are_compared() {
+    let (folder, other) = (folder(), folder_of_corners());
+    let (data, more) = (folder.path().join("data"), other.path().join("data"));
+    let table = |prefix: &str| -> String {
+        let rows: Vec<String> = (0..12).map(|i| format!("a{i:02},{prefix}{i}\n")).collect();
+        format!("id,case\n{}", rows.concat())
+    };
+    std::fs::write(data.join("manifest.csv"), table("p")).unwrap();
+    let own = config(&["method=joint", "data.group_column=case"]);
+    let added = [more.clone()];
+    let run = folder.path().join("run");
+    let error = start(&own, &data, &added, &run, &Silent).unwrap_err().to_string();
+    assert!(error.contains("case"), "{error}");
+    std::fs::write(more.join("manifest.csv"), table("p")).unwrap();
+    let error = start(&own, &data, &added, &run, &Silent).unwrap_err().to_string();
+    assert!(error.contains("the patient or group p"), "{error}");
+    std::fs::write(more.join("manifest.csv"), table("q")).unwrap();
+    start(&own, &data, &added, &run, &Silent).unwrap();
+    std::fs::remove_file(more.join("manifest.csv")).unwrap();
+    std::fs::remove_file(data.join("manifest.csv")).unwrap();
+    let said = common::Cached::new(&folder.path().join("cache"));
+    start(&config(&["method=joint"]), &data, &added, &folder.path().join("other"), &said).unwrap();
+    let said = said.said.into_inner().unwrap();
+    assert!(said.iter().any(|text| text.contains("patients are not named in both folders")), "{said:?}");
 }

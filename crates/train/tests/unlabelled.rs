@@ -219,3 +219,49 @@ fn settings_without_use_are_refused() {
     let error = start(with(&mut config(&["method=ddim"])), folder.path(), "run", &empty, &Silent).unwrap_err();
     assert!(error.to_string().contains("empty"), "{error}");
 }
+
+/// Images of another depth are refused whether they are read from their files or from the cache, which is the same for any depth.
+#[test]
+fn images_of_another_depth_are_refused_from_the_cache_too() {
+    let folder = folder();
+    let deep = folder.path().join("deep");
+    for index in 0..8_usize {
+        for (part, most) in [("images", 60_000_usize), ("masks", 255)] {
+            let place = deep.join(part);
+            std::fs::create_dir_all(&place).unwrap();
+            let inside = |i: usize| (2 + index % 5..9).contains(&(i % SIDE)) && (3..9).contains(&(i / SIDE));
+            let path = place.join(format!("d{index}.png"));
+            let pixels = if part == "images" {
+                Pixels::Sixteen((0..SIDE * SIDE).map(|i| (i * 97 + index * 31) as u16 % most as u16).collect())
+            } else {
+                Pixels::Eight((0..SIDE * SIDE).map(|i| if inside(i) { 255 } else { 0 }).collect())
+            };
+            write_png(&path, [SIDE, SIDE], 1, &pixels, &[]).unwrap();
+        }
+    }
+    let images = stripes(folder.path(), 4);
+    let said = Cached::new(&folder.path().join("cache"));
+    let mut own = config(&["method=ddim"]);
+    let own = with(&mut own);
+    let of_deep = |name: &str| {
+        let folders = Folders { unlabelled: Some(&images), ..Folders::pairs(&deep) };
+        train_with(own, folders, &folder.path().join(name), &device(), &said).unwrap_err().to_string()
+    };
+    let before = of_deep("first");
+    // With pairs of 8 bits the same images are right, and now lie in the cache.
+    start(own, folder.path(), "shallow", &images, &said).unwrap();
+    for error in [before, of_deep("second")] {
+        assert!(error.contains("8 bits") && error.contains("16 bits"), "{error}");
+    }
+}
+
+/// A run without such images has no use for the flag.
+#[test]
+fn a_folder_that_a_run_never_had_is_refused() {
+    let folder = folder();
+    let images = stripes(folder.path(), 2);
+    let run = trained(folder.path(), "run", &config(&["method=ddim"]));
+    let with = Resume { unlabelled: Some(&images), ..Resume::default() };
+    let error = resume_with(&run, with, &device(), &Silent).unwrap_err().to_string();
+    assert!(error.contains("--unlabelled") && error.contains("started without"), "{error}");
+}

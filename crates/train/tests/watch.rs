@@ -76,8 +76,19 @@ fn a_stop_changes_no_curve() {
     let parted = folder.path().join("parted");
     let stopped = train(&own, &folder.path().join("data"), &parted, &device(), &StopAt::new("joint", 7)).unwrap();
     assert_eq!(stopped, Outcome::Interrupted);
+    // As if it had been killed between the picture of its last preview and the line.
+    let path = parted.join("metrics.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mark = Store::new(&parted, "joint").load_last().unwrap().state.metrics.unwrap().lines;
+    assert!(text.lines().count() >= mark && parted.join("previews/joint-step-000006.png").is_file());
     assert_eq!(resume(&parted, None, &device(), &Silent).unwrap(), Outcome::Finished);
     assert_eq!(watched(&whole, "joint"), watched(&parted, "joint"));
+    let killed = folder.path().join("killed");
+    train(&own, &folder.path().join("data"), &killed, &device(), &StopAt::new("joint", 6)).unwrap();
+    std::fs::create_dir_all(killed.join("previews")).unwrap();
+    std::fs::write(killed.join("previews/joint-step-000009.png"), "torn").unwrap();
+    assert_eq!(resume(&killed, None, &device(), &Silent).unwrap(), Outcome::Finished);
+    assert_eq!(watched(&whole, "joint"), watched(&killed, "joint"));
 }
 
 /// An untrained network that predicts the sample makes grays that are far nearer to the few gray training images than to the others. The training ends at its first

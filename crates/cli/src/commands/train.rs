@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     if let Some(factor) = train.steps_scale {
         config.train = config.train.with_steps_scaled(factor);
     }
-    if train.unlabelled.is_some() {
+    if train.unlabelled.is_some() && config.train.unlabelled == Unlabelled::None {
         config.train.unlabelled = Unlabelled::Folder;
     }
     // clap requires both without --resume.

@@ -147,6 +147,12 @@ pub(crate) struct Record {
 pub(crate) type Encoded = (Record, [Vec<u8>; 2]);
 
 impl Record {
+    /// Bits of the image's file; none if its own range of values counts, which the record holds instead.
+    pub(crate) fn depth(&self, intensity: IntensityMap) -> Option<u8> {
+        let is_own = intensity == IntensityMap::PerImage;
+        (!is_own).then(|| if f64::from_bits(self.range[1]) > 255.0 { 16 } else { 8 })
+    }
+
     /// A pair that was prepared from `source`.
     pub(crate) fn encode(pair: &FittedPair, source: String) -> Encoded {
         let Fitted { values, size, range } = &pair.image;

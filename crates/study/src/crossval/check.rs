@@ -8,7 +8,7 @@ use pig_data::{Channels, DataConfig, Splits};
 use pig_segment::pairs::Mixture;
 use pig_train::{
     Config, Error, Result,
-    config::{Layers, MOST_AT_ONCE, require},
+    config::{Layers, MOST_AT_ONCE, Unlabelled, require, word},
 };
 use std::path::Path;
 
@@ -110,6 +110,18 @@ impl CrossvalFile {
                 expected: format!("{expected}, as the segmenter reads its pictures ([data] of this file); {remedy}"),
             });
         }
+        let (unlabelled, patients) = (config.train.unlabelled, self.crossval.patients);
+        let is_there = match unlabelled {
+            Unlabelled::None => true,
+            Unlabelled::Rest => patients < 1.0,
+            Unlabelled::Folder => arm.runs.is_some(),
+        };
+        require(
+            is_there,
+            &format!("{key}: train.unlabelled"),
+            format!("{:?} with crossval.patients = {patients}", word(&unlabelled)),
+            "\"none\", or \"rest\" with crossval.patients below 1, which leaves patients out",
+        )?;
         let method = config.method;
         let has_masks = method.has_masks();
         require(has_masks, &format!("{key}: method"), method.word(), "a method that makes or takes masks")

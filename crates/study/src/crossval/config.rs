@@ -29,7 +29,7 @@ pub struct CrossvalConfig {
     /// the share `data.validation_fraction` is used for validation and the rest for training, by generators and segmenters alike.
     pub folds: usize,
     /// Share of the training patients and of the validation patients that each fold uses, at least one training patient; the others are
-    /// not used at all. The test set stays complete, so that different shares can be compared.
+    /// not used at all, unless a generator has `train.unlabelled = "rest"`: then it learns from their images without the masks. The test set stays complete, so that different shares can be compared.
     pub patients: f64,
     /// With a share of the patients: the least number of validation patients of each fold, if it has so many. The best checkpoint is chosen
     /// on them, and one or two patients choose by chance.

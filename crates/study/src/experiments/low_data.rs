@@ -152,8 +152,13 @@ impl LowData {
         // All rows of the table are one family of tests.
         adjust(&mut shares.iter_mut().flat_map(|share| share.results.comparisons()).collect::<Vec<_>>());
         let of_all = shares.last().map(|share| share.results.definition.clone()).unwrap_or_default();
+        let rest = if study.loaded.file.experiment.unlabelled == Unlabelled::Rest {
+            " Generators also learn from the images, without their masks, of the patients beyond the share."
+        } else {
+            ""
+        };
         let definition = format!(
-            "Each row uses its share of the patients outside the test set for training and validation; the test patients are the same in all rows. For the last row: {of_all} {}",
+            "Each row uses its share of the patients outside the test set for training and validation; the test patients are the same in all rows.{rest} For the last row: {of_all} {}",
             study.notes()
         );
         Ok(Self { definition, shares })

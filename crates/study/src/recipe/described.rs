@@ -2,7 +2,7 @@
 
 use crate::{
     plan::NetworkPlan,
-    recipe::rules::{Facts, Setting},
+    recipe::rules::{Facts, Length, Setting},
 };
 use pig_train::Config;
 use std::path::{Path, PathBuf};
@@ -37,31 +37,42 @@ pub struct Recipe {
     pub images: usize,
     /// Images that it should be shown at this size.
     pub needed: f64,
+    /// The hours in which it would be.
+    pub needed_hours: f64,
+    /// Steps and previews.
+    pub length: Length,
 }
 
 impl Recipe {
-    /// What the hours are too short for, if they are.
+    /// Why pictures will not be as they should be, if so: too few hours, or too few images.
     pub fn warning(&self) -> Option<String> {
         let (images, needed) = (self.images as f64, self.needed);
         let [size, _] = self.config.data.size;
-        (images < 0.9 * needed).then(|| {
-            format!(
-                "{:.2} hours show the image network {:.0} images, and pictures of {size} x {size} that one looks at twice need about {needed:.0}: \
-                 give about {:.1} hours on this machine",
-                self.hours,
-                images,
-                self.hours * needed / images.max(1.0)
-            )
-        })
+        let shown = format!(
+            "the image network is shown {images:.0} images, and pictures of {size} x {size} that one looks at twice need about {needed:.0}"
+        );
+        let advice = if self.length.is_capped {
+            "more hours would show the same images too often: add images, with masks or without (--unlabelled)"
+                .to_owned()
+        } else {
+            format!("give about {:.1} hours on this machine", self.needed_hours)
+        };
+        (images < 0.9 * needed).then(|| format!("{shown}: {advice}"))
     }
 }
 
 /// The commands that use a plan in `file`.
 pub fn commands(request: &Request, file: &Path) -> [String; 2] {
-    let unlabelled =
-        request.unlabelled.as_ref().map_or(String::new(), |dir| format!(" --unlabelled {}", dir.display()));
+    let unlabelled = request.unlabelled.as_ref().map_or(String::new(), |dir| format!(" --unlabelled {}", quoted(dir)));
     [
-        format!("pig train --config {} --data {}{unlabelled} --out RUN", file.display(), request.data.display()),
+        format!("pig train --config {} --data {}{unlabelled} --out RUN", quoted(file), quoted(&request.data)),
         "pig sample --run RUN --count 64 --out PAIRS".to_owned(),
     ]
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -2,26 +2,33 @@
 
 use crate::{
     budget::budget,
-    pace::fitted,
+    pace::{MARGIN, fitted, forward_seconds},
     plan::{NetworkPlan, measured},
     recipe::{
         described::{Recipe, Request},
-        rules::{Facts, Shape},
+        rules::{Facts, Length, PREVIEW_SHARE, PREVIEWS, Setting, Shape},
         text,
     },
 };
 use burn::tensor::Device;
-use pig_data::{DataConfig, DataError, Dataset, PairEntry, read, survey::Survey};
+use pig_data::{DataConfig, DataError, Dataset, read, survey::Survey};
 use pig_train::{
     Config, Error, Result,
-    config::Layers,
+    config::{Layers, require},
     memory,
     observer::{Observer, note},
+    preview,
 };
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// Masks that are read to see what their values mean.
 const MASKS: usize = 64;
+
+/// The least different values of masks that are gray at their edges; fewer are labels.
+const LEAST_GRAYS: usize = 8;
+
+/// The most hours of a plan: ten years.
+const MOST_HOURS: f64 = 87_600.0;
 
 /// The choice of a shape is repeated with the speed of the shape that was chosen, at most so often.
 const ROUNDS: usize = 3;
@@ -31,6 +38,7 @@ const ROUNDS: usize = 3;
 /// # Errors
 /// When the data cannot be read, or no training fits into the memory.
 pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Recipe> {
+    require(request.hours <= MOST_HOURS, "--hours", request.hours, &format!("at most {MOST_HOURS}"))?;
     let facts = facts(request, observer)?;
     note(observer, format!("found {}", facts.survey));
     let shapes = facts.shapes();
@@ -46,7 +54,7 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     for _ in 0..ROUNDS {
         // A shape that does not fit into the memory takes for ever.
         let seconds = |shape: &Shape| {
-            let config = config_of(&facts, shape, SOME_STEPS).ok()?;
+            let config = config_of(&facts, shape, SOME).ok()?;
             memory::check(&config, facts.survey.pairs, observer.cache().is_some(), device).ok()?;
             known.seconds_an_image(&config, device).ok()
         };
@@ -59,28 +67,57 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     }
     let known = timed(&facts, &shape, device)?;
     memory::check(&known.config, facts.survey.pairs, observer.cache().is_some(), device)?;
-    let most = (facts.most_images() / facts.batch_size() as f64) as usize;
-    let (train, _) = fitted(&known.config, &known.networks, 60.0 * facts.hours, 0.0, 0);
-    let steps = train.steps.clamp(1, most.max(1));
-    let settings = facts.settings(&shape, steps);
-    let (config, images) = (config_of(&facts, &shape, steps)?, steps * facts.batch_size());
-    let share = steps as f64 / train.steps.max(1) as f64;
+    let seconds = 3600.0 * facts.hours;
+    let watching = watching(&known, seconds);
+    let some = config_of(&facts, &shape, watching)?;
+    let (train, pace) = fitted(&some, &known.networks, 60.0 * facts.hours, 0.0, 0);
+    let most = ((facts.most_images() / facts.batch_size() as f64) as usize).max(1);
+    let length = Length { steps: train.steps.clamp(1, most), is_capped: train.steps > most, ..watching };
+    let share = length.steps as f64 / train.steps.max(1) as f64;
+    let hours = facts.hours * (1.0 - MARGIN - pace.training / seconds) + share * pace.training / 3600.0;
+    let hours = hours.max(share * pace.training / 3600.0);
+    let mut settings = facts.settings(&shape, length);
+    settings.push(Setting {
+        section: "train",
+        key: "planned_hours",
+        value: format!("{:.6}", hours.max(1e-6)),
+        reason: "pig report compares it with the time that the training took".to_owned(),
+    });
+    settings.sort_by_key(|setting| ORDER.iter().position(|section| *section == setting.section));
+    let (config, images) = (config_with(&settings)?, length.steps * facts.batch_size());
+    let needed = facts.needed_images(shape.size);
     let mut recipe = Recipe {
         text: String::new(),
-        needed: facts.needed_images(shape.size),
-        hours: facts.hours * share,
+        needed,
+        needed_hours: needed * known.seconds_an_image(&config, device)? / (1.0 - MARGIN - PREVIEW_SHARE) / 3600.0,
+        hours,
         networks: known.networks,
         config,
         settings,
         images,
+        length,
         facts,
     };
     recipe.text = text::commented(request, &recipe);
     Ok(recipe)
 }
 
+/// The sections of a plan in their order.
+const ORDER: [&str; 5] = ["data", "model_x", "model_y", "train", "sample"];
+
+/// As many previews as fit into their share of the time; if not even one does, previews that measure nothing.
+fn watching(known: &Timed, seconds: f64) -> Length {
+    let evaluations = |pairs: usize| (pairs * known.config.sample.num_inference_steps) as f64;
+    let each = evaluations(preview::sampled(&known.config)) * forward_seconds(&known.config, &known.networks);
+    let previews = (PREVIEW_SHARE * seconds / each.max(1e-9)) as usize;
+    Length { steps: SOME_STEPS, is_capped: false, previews: previews.clamp(1, PREVIEWS), watches: previews > 0 }
+}
+
 /// Steps of a configuration whose steps are only measured.
 const SOME_STEPS: usize = 1000;
+
+/// The length of a configuration whose steps are only measured.
+const SOME: Length = Length { steps: SOME_STEPS, is_capped: false, previews: PREVIEWS, watches: true };
 
 fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
     let mut data = DataConfig::default();
@@ -96,8 +133,21 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
         None => 0,
     };
     dataset.warnings.clear();
+    let survey = Survey::of(&dataset)?;
+    if survey.groups < 2 {
+        return Err(Error::TooLittle {
+            found: format!("{} pair(s) of {} patient(s) or group(s)", survey.pairs, survey.groups),
+            expected: "at least two groups, so that one can validate",
+        });
+    }
+    if survey.bits.len() > 1 {
+        return Err(Error::TooLittle {
+            found: "pictures of 8 and of 16 bits".to_owned(),
+            expected: "pictures of one depth, since one range of intensities is measured for all; convert them first",
+        });
+    }
     Ok(Facts {
-        survey: Survey::of(&dataset)?,
+        survey,
         unlabelled,
         mask_threshold: data.mask_threshold,
         hours: request.hours,
@@ -105,23 +155,29 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
     })
 }
 
-/// Half of the greatest gray value if some masks are gray, as JPEG and resampling leave them; none if their values say what they mean.
+/// Half of the greatest gray value if masks are gray, as JPEG and resampling leave them; none if their values say what they mean.
+///
+/// # Errors
+/// When a mask cannot be read, or has several values that seem to be labels.
 fn mask_threshold(dataset: &Dataset, config: &DataConfig) -> Result<Option<f64>> {
     let step = dataset.len().div_ceil(MASKS).max(1);
-    let masks = |pairs: &[PairEntry]| -> Vec<PathBuf> {
-        pairs.iter().step_by(step).filter_map(|pair| pair.mask.clone()).collect()
-    };
-    for path in masks(&dataset.pairs) {
-        match read::read_mask(&path, config) {
+    let masks: Vec<&PathBuf> = dataset.pairs.iter().step_by(step).filter_map(|pair| pair.mask.as_ref()).collect();
+    let (mut ambiguous, mut values) = (None, BTreeSet::new());
+    for path in &masks {
+        match read::read_mask(path, config) {
             Ok(_) => {}
-            Err(DataError::AmbiguousMask { .. }) => {
-                let depth = read::read_header(&path)?.bit_depth;
-                return Ok(Some(if depth == 16 { 32_768.0 } else { 128.0 }));
-            }
+            Err(error @ DataError::AmbiguousMask { .. }) => ambiguous = ambiguous.or(Some(error)),
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(None)
+    let Some(error) = ambiguous else { return Ok(None) };
+    for path in masks {
+        let found = read::count_mask_values(path)?;
+        values.extend(found.keys().filter_map(|value| value.parse::<u32>().ok()));
+    }
+    let greatest = values.last().copied().unwrap_or(0);
+    // Labels are few; edges have many values.
+    if values.len() < LEAST_GRAYS || greatest == 0 { Err(error.into()) } else { Ok(Some(f64::from(greatest) / 2.0)) }
 }
 
 /// A configuration, with the seconds that its steps take.
@@ -131,7 +187,7 @@ struct Timed {
 }
 
 fn timed(facts: &Facts, shape: &Shape, device: &Device) -> Result<Timed> {
-    let config = config_of(facts, shape, SOME_STEPS)?;
+    let config = config_of(facts, shape, SOME)?;
     let networks = measured(&config, device)?;
     Ok(Timed { config, networks })
 }
@@ -154,8 +210,11 @@ impl Timed {
 }
 
 /// The configuration of a shape's settings.
-fn config_of(facts: &Facts, shape: &Shape, steps: usize) -> Result<Config> {
-    let settings = facts.settings(shape, steps);
+fn config_of(facts: &Facts, shape: &Shape, length: Length) -> Result<Config> {
+    config_with(&facts.settings(shape, length))
+}
+
+fn config_with(settings: &[Setting]) -> Result<Config> {
     let sets = settings.iter().map(|setting| format!("{}.{}={}", setting.section, setting.key, setting.value));
     let config = Layers { file: None, sets: sets.collect() }.load()?;
     config.check()?;

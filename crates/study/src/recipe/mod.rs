@@ -7,4 +7,4 @@ mod text;
 
 pub use described::{Recipe, Request, commands};
 pub use make::recipe;
-pub use rules::{Facts, Setting, Shape};
+pub use rules::{Facts, Length, Setting, Shape};

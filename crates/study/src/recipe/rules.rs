@@ -43,9 +43,12 @@ const MOST_EPOCHS: f64 = 4_000.0;
 /// The steps of the guider, as a share of those of the image network: masks are simpler than images (docs/RESULTS.md).
 pub(super) const GUIDER_SHARE: f64 = 0.5;
 
-/// Validations and previews of a training.
+/// The most validations of a training.
 const VALIDATIONS: usize = 20;
-const PREVIEWS: usize = 8;
+
+/// The most previews of a training, and the most of its time that they may take: a rule of thumb.
+pub(super) const PREVIEWS: usize = 8;
+pub(super) const PREVIEW_SHARE: f64 = 0.1;
 
 /// The least steps between two validations.
 const LEAST_BETWEEN_VALIDATIONS: usize = 500;
@@ -86,6 +89,19 @@ pub struct Shape {
     pub haar_levels: usize,
     /// Channels of the levels of each network.
     pub widths: [usize; 4],
+}
+
+/// How long a shape is trained, and how it is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length {
+    /// Steps of the image network.
+    pub steps: usize,
+    /// Whether more steps would show each image too often.
+    pub is_capped: bool,
+    /// Previews of the image network.
+    pub previews: usize,
+    /// Whether previews also measure agreement and copies, which takes four times as long.
+    pub watches: bool,
 }
 
 /// A setting with its reason.
@@ -184,11 +200,11 @@ impl Facts {
         (4 * self.threads).clamp(8, 32)
     }
 
-    /// The settings of a training of `shape` with so many steps of the image network.
-    pub fn settings(&self, shape: &Shape, steps: usize) -> Vec<Setting> {
+    /// The settings of a training of `shape`.
+    pub fn settings(&self, shape: &Shape, length: Length) -> Vec<Setting> {
         let mut settings = self.data(shape);
         settings.extend(self.networks(shape));
-        settings.extend(self.training(steps));
+        settings.extend(self.training(length));
         settings.extend(Self::sampling(shape));
         settings
     }
@@ -197,11 +213,7 @@ impl Facts {
         let (survey, side) = (&self.survey, self.shorter_side());
         let add = |key, value: String, reason: String| Setting { section: "data", key, value, reason };
         let mut settings = vec![
-            add(
-                "size",
-                shape.size.to_string(),
-                format!("the shorter side of most images has {side} pixels, and {} hours allow this size", self.hours),
-            ),
+            add("size", shape.size.to_string(), self.size_reason(shape.size, side)),
             add(
                 "channels",
                 self.channels().to_string(),
@@ -250,6 +262,21 @@ impl Facts {
         settings
     }
 
+    fn size_reason(&self, size: usize, side: usize) -> String {
+        if size > side {
+            format!(
+                "the smallest size that is planned; the shorter side of most images has {side} pixels, so they are enlarged"
+            )
+        } else if SIZES.iter().all(|&other| other <= size || other > side) {
+            format!("the largest planned size within {side} pixels, the shorter side of most images")
+        } else {
+            format!(
+                "the largest size for which {} hours show images enough; the shorter side of most images has {side} pixels",
+                self.hours
+            )
+        }
+    }
+
     fn networks(&self, shape: &Shape) -> Vec<Setting> {
         let is_few = self.survey.pairs < FEW_PAIRS;
         let widths = format!("{:?}", shape.widths);
@@ -291,18 +318,33 @@ impl Facts {
         }
     }
 
-    fn training(&self, steps: usize) -> Vec<Setting> {
+    fn training(&self, length: Length) -> Vec<Setting> {
+        let steps = length.steps;
         let add = |key, value: String, reason: String| Setting { section: "train", key, value, reason };
         let (batch, averaged) = (self.batch_size(), (AVERAGED_SHARE * steps as f64).max(10.0));
         let between = (steps / VALIDATIONS).max(LEAST_BETWEEN_VALIDATIONS);
         let share = |share: f64| ((steps as f64 * share).round() as usize).max(1);
         let mut settings = vec![
-            add("steps", steps.to_string(), format!("what {} hours allow on this machine", self.hours)),
+            add(
+                "steps",
+                steps.to_string(),
+                if length.is_capped {
+                    format!(
+                        "every image is shown {MOST_EPOCHS:.0} times; more would make copies rather than better pictures"
+                    )
+                } else {
+                    format!("what {} hours allow on this machine", self.hours)
+                },
+            ),
             add("model_x_steps", share(GUIDER_SHARE).to_string(), "masks are simpler than images".to_owned()),
             add("batch_size", batch.to_string(), format!("four images for each of {} workers", batch / 4)),
             add("learning_rate", "1e-3".to_owned(), "as in configs/hq.toml".to_owned()),
             add("lr_schedule", "\"cosine\"".to_owned(), "the end of the training is known".to_owned()),
-            add("warmup_steps", share(WARM_UP_SHARE).to_string(), "the first fiftieth of the training".to_owned()),
+            add(
+                "warmup_steps",
+                share(WARM_UP_SHARE).to_string(),
+                "about the first fiftieth of the training".to_owned(),
+            ),
             add(
                 "ema_decay",
                 format!("{:.5}", 1.0 - 1.0 / averaged),
@@ -316,19 +358,23 @@ impl Facts {
                 "48".to_owned(),
                 "a validation costs about as much as 64 training images".to_owned(),
             ),
-            add("preview_every", (steps / PREVIEWS).max(1).to_string(), format!("{PREVIEWS} previews")),
+            add(
+                "preview_every",
+                steps.div_ceil(length.previews.max(1)).max(1).to_string(),
+                format!("at most {} previews, which take about a tenth of the time", length.previews),
+            ),
             add("checkpoint_every", (steps / VALIDATIONS).max(100).to_string(), "what a power cut may cost".to_owned()),
             add(
                 "keep_checkpoints",
                 format!("[{}]", share(0.25)),
                 "for sample.autoguidance, if you want to try it".to_owned(),
             ),
-            add(
-                "planned_hours",
-                format!("{:.3}", self.hours),
-                "the report compares it with the time that the training took".to_owned(),
-            ),
         ];
+        if !length.watches {
+            let reason =
+                "in so short a training, measuring the pairs of previews would take too much of the time".to_owned();
+            settings.push(add("watch_samples", "0".to_owned(), reason));
+        }
         if self.unlabelled > 0 {
             let (images, pairs) = (self.unlabelled as f64, self.survey.pairs as f64);
             let share = (images / (images + pairs)).min(MOST_UNLABELLED);
@@ -381,6 +427,8 @@ mod tests {
         Facts { survey, unlabelled: 0, mask_threshold: None, hours, threads: 2 }
     }
 
+    const LENGTH: Length = Length { steps: 1000, is_capped: false, previews: PREVIEWS, watches: true };
+
     /// Seconds that grow with the numbers that a network computes: 0.01 for the narrowest at 64 x 64.
     fn seconds(shape: &Shape) -> f64 {
         let side = (shape.size >> shape.haar_levels) as f64 / 64.0;
@@ -430,10 +478,10 @@ mod tests {
         let (few, more) = (facts(12, 64, false, 10.0), facts(3 * 120, 64, false, 10.0));
         let (shape, images) = few.chosen(seconds);
         assert_eq!(images, 12.0 * MOST_EPOCHS);
-        assert_eq!(value(&few.settings(&shape, 1000), "dropout"), Some("0.1".to_owned()));
+        assert_eq!(value(&few.settings(&shape, LENGTH), "dropout"), Some("0.1".to_owned()));
         let (wider, shown) = more.chosen(seconds);
         assert!(shown > images && wider.widths != shape.widths);
-        assert_eq!(value(&more.settings(&wider, 1000), "dropout"), None);
+        assert_eq!(value(&more.settings(&wider, LENGTH), "dropout"), None);
         let halved = facts(3 * 120, 64, false, 5.0).chosen(seconds).1;
         assert!(halved < shown);
     }
@@ -445,7 +493,7 @@ mod tests {
         all.survey.by = GroupSource::Column("patient".to_owned());
         (all.unlabelled, all.mask_threshold, all.threads) = (1500, Some(128.0), 16);
         let shape = all.chosen(seconds).0;
-        let settings = all.settings(&shape, 20_000);
+        let settings = all.settings(&shape, Length { steps: 20_000, ..LENGTH });
         for (key, expected) in [
             ("channels", "3"),
             ("resize", "\"pad\""),
@@ -463,7 +511,7 @@ mod tests {
         }
         assert!(settings.iter().all(|setting| !setting.reason.is_empty()));
         let plain = facts(500, 128, false, 1.0);
-        let settings = plain.settings(&plain.chosen(seconds).0, 100);
+        let settings = plain.settings(&plain.chosen(seconds).0, Length { steps: 100, ..LENGTH });
         for key in ["resize", "group_column", "mask_threshold", "unlabelled_share", "condition_dropout"] {
             assert_eq!(value(&settings, key), None, "{key}");
         }

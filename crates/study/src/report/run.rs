@@ -16,12 +16,15 @@ use pig_segment::{
 };
 use pig_train::{
     Config, Result,
+    checkpoint::Store,
     curves::charts,
     generation::{Request as Sampling, Summary, generate, strips},
     given::GivenSource,
     loaded::LoadedRun,
     metrics_log::{self, Line},
+    model_card::further_words,
     observer::Observer,
+    role::Role,
     run_data::RunData,
     run_dir::{Provenance, RunDir},
     sampler::Sampler,
@@ -42,7 +45,13 @@ pub(super) fn of_generator(
     let mut page = Page::new();
     page.heading("In words");
     page.add(Block::Paragraph(trained(&config, &provenance)));
-    page.add(Block::List(losses(&config, &lines).into_iter().chain(forecast(&config, &lines)).collect()));
+    if let Some(words) = further_words(&provenance) {
+        page.add(Block::Paragraph(words));
+    }
+    for words in ended(&config, run) {
+        page.add(Block::Warning(words));
+    }
+    page.add(Block::List(losses(&config, &lines).into_iter().chain(forecast(&config, &provenance, &lines)).collect()));
     let shown = if request.count == 0 { Ok(None) } else { pairs(request, run, device, observer).map(Some) };
     let mut agreement = None;
     match shown {
@@ -91,8 +100,29 @@ fn trained(config: &Config, provenance: &Provenance) -> String {
     )
 }
 
+/// The networks whose training ended before its last step.
+fn ended(config: &Config, run: &RunDir) -> Vec<String> {
+    let of = |role: Role| {
+        let (state, ..) = Store::new(run.path(), role.name()).load_ema().ok()?;
+        state.has_ended.then(|| {
+            format!(
+                "The training of {} ended, since its pairs may be copies of training images (train.stop_on_copies). Its weights are those of \
+                 step {} of {}.",
+                role.name(),
+                state.step,
+                config.steps(role)
+            )
+        })
+    };
+    config.trained_roles().filter_map(of).collect()
+}
+
 /// The forecast of `pig plan` beside the time that the training took, if it was planned.
-fn forecast(config: &Config, lines: &[Line]) -> Option<String> {
+fn forecast(config: &Config, provenance: &Provenance, lines: &[Line]) -> Option<String> {
+    if !provenance.legs.is_empty() {
+        // The forecast was for the first leg alone.
+        return None;
+    }
     let (planned, images) = (config.train.planned_hours?, config.train.images_in_step());
     let mut seconds = 0.0;
     for role in config.trained_roles() {

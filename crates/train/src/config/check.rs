@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    config::{AutoguidedMembers, Conditioning, Config, FrozenCondition, Members, Method},
+    config::{AutoguidedMembers, Conditioning, Config, FrozenCondition, Members, Method, word},
     role::{NetworkKind, Role},
 };
 use pig_data::{DataConfig, SpaceKind};
@@ -324,13 +324,23 @@ impl Config {
         let key = "sample.autoguidance.members";
         require(!needs_mask || has_guider, key, "\"mask\"", "another value without a guider")?;
         let is_apart = self.method != Method::Joint || guidance.members == AutoguidedMembers::Pair;
-        require(is_apart, key, "one member", "\"pair\" with method = \"joint\", whose one network makes both")?;
+        require(
+            is_apart,
+            key,
+            format!("{:?}", word(&guidance.members)),
+            "\"pair\" with method = \"joint\", whose one network makes both",
+        )?;
         let is_controlled = guidance.is_on() && self.method == Method::Controlnet;
         let expected = "1 with method = \"controlnet\"";
         require(!is_controlled, "sample.autoguidance.scale", scale, expected)?;
         let is_frozen = self.is_frozen(Role::ModelY) && guidance.is_on();
         let own = !is_frozen || needs_mask;
-        require(own, key, "the image", "\"mask\" with model_y.frozen.model, of which there is no worse version")
+        require(
+            own,
+            key,
+            format!("{:?}", word(&guidance.members)),
+            "\"mask\" with model_y.frozen.model, of which there is no worse version",
+        )
     }
 
     /// Checks min-SNR weights, offset noise, noise on the condition, and a guider that is evaluated less often.

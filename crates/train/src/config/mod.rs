@@ -26,6 +26,11 @@ use pig_nn::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The word for a value in a configuration, such as "v_prediction"; for messages.
+pub fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 /// The whole experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
