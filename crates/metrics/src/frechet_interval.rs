@@ -35,7 +35,7 @@ pub struct FrechetInterval {
 }
 
 /// The interval of `distance`, the Frechet distance of the two sets. `groups` are the patients of the reference, one per image. `None` if a
-/// set is too small for [`LEAST_BLOCKS`] blocks of which the others hold two images.
+/// set is too small for `LEAST_BLOCKS` blocks of which the others hold two images.
 ///
 /// # Panics
 ///
