@@ -267,6 +267,8 @@ impl Facts {
             format!(
                 "the smallest size that is planned; the shorter side of most images has {side} pixels, so they are enlarged"
             )
+        } else if size == SIZES[0] {
+            format!("the smallest size that is planned; the shorter side of most images has {side} pixels")
         } else if SIZES.iter().all(|&other| other <= size || other > side) {
             format!("the largest planned size within {side} pixels, the shorter side of most images")
         } else {
