@@ -186,6 +186,11 @@ impl Dataset {
         self.pairs.iter().any(|pair| pair.mask.is_some())
     }
 
+    /// Whether a column names the patient or group of each pair.
+    pub fn names_groups(&self) -> bool {
+        self.group_source != GroupSource::Image
+    }
+
     /// How many pairs there are.
     pub fn len(&self) -> usize {
         self.pairs.len()

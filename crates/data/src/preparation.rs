@@ -122,7 +122,6 @@ impl Preparation {
     /// Prepares one pair, up to the map of intensities.
     pub(crate) fn fit_pair(&self, pair: &PairEntry) -> Result<FittedPair> {
         let (image, mask) = read_pair(pair, &self.config)?;
-        self.check_depth(&pair.image, image.bit_depth())?;
         let window = Window::of(&image, &mask, self.config.crop);
         self.check_slices(&pair.image, image.height)?;
         let (fitted, lesion_pixels) = (self.fit_mask(&mask, window), mask.lesion_pixels());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use pig_files::sha256;
 use rayon::prelude::*;
@@ -62,43 +63,46 @@ impl Dataset {
             ..self.clone()
         }
     }
+}
 
-    /// Refuses images that show what the split of the pairs `data` holds out: images of a validating or testing patient, and images with
-    /// the pixels of a validating or testing image. Returns how many have the pixels of a training image.
+/// What a split of a data folder holds out, to be compared with further images.
+#[derive(Debug)]
+pub struct HeldOut<'a> {
+    data: &'a Dataset,
+    splits: &'a Splits,
+    /// The pairs that train or are held out, by the hash of their pixels. Pictures are read at the first comparison.
+    pixels: OnceLock<HashMap<String, &'a PairEntry>>,
+}
+
+impl<'a> HeldOut<'a> {
+    /// What `splits` holds out of `data`, which has all pairs of its folder.
+    pub fn of(data: &'a Dataset, splits: &'a Splits) -> Self {
+        Self { data, splits, pixels: OnceLock::new() }
+    }
+
+    /// Refuses images of a validating or testing patient, and images with the pixels of a validating or testing image. Returns how many
+    /// have the pixels of a training image.
     ///
     /// Patients are compared if both folders name them.
     ///
     /// # Errors
     /// When an image shows what is held out, with the list; or when a picture cannot be read.
-    pub fn check_apart(&self, data: &Self, splits: &Splits) -> Result<usize> {
-        let held_out: BTreeSet<&str> = splits.validation.iter().chain(&splits.test).map(String::as_str).collect();
-        let trained: BTreeSet<&str> = splits.training.iter().map(String::as_str).collect();
-        let is_named = |dataset: &Self| dataset.group_source != GroupSource::Image;
-        let mut groups: HashMap<&str, &str> = HashMap::new();
-        if is_named(self) && is_named(data) {
-            let pairs = data.pairs.iter().filter(|pair| held_out.contains(pair.id.as_str()));
-            groups.extend(pairs.map(|pair| (pair.group.as_str(), pair.id.as_str())));
-        }
-        let theirs: Vec<&PairEntry> = data
-            .pairs
-            .iter()
-            .filter(|pair| held_out.contains(pair.id.as_str()) || trained.contains(pair.id.as_str()))
-            .collect();
-        let hashes = |pairs: &[&PairEntry]| -> Result<Vec<String>> {
-            pairs.par_iter().map(|pair| pixels(&pair.image)).collect()
-        };
-        let known: HashMap<String, &str> =
-            hashes(&theirs)?.into_iter().zip(&theirs).map(|(hash, pair)| (hash, pair.id.as_str())).collect();
-        let ours: Vec<&PairEntry> = self.pairs.iter().collect();
+    pub fn check(&self, images: &Dataset) -> Result<usize> {
+        let ids: BTreeSet<&str> = self.ids().map(String::as_str).collect();
+        let is_held_out = |pair: &PairEntry| ids.contains(pair.id.as_str());
+        let are_named = images.names_groups() && self.data.names_groups();
+        let held_out = self.data.pairs.iter().filter(|pair| are_named && is_held_out(pair));
+        let groups: BTreeSet<&str> = held_out.map(|pair| pair.group.as_str()).collect();
+        let known = self.pixels()?;
+        let hashes: Vec<String> = images.pairs.par_iter().map(|pair| pixels(&pair.image)).collect::<Result<_>>()?;
         let (mut shown, mut in_training) = (Vec::new(), 0);
-        for (pair, hash) in ours.iter().zip(hashes(&ours)?) {
-            let same = known.get(&hash).copied();
-            if let Some(id) = same.filter(|&id| held_out.contains(id)) {
-                shown.push(format!("{} (the pixels of {id})", pair.id));
-            } else if groups.contains_key(pair.group.as_str()) {
-                shown.push(format!("{} (the patient or group {})", pair.id, pair.group));
-            } else {
-                in_training += usize::from(same.is_some());
+        for (pair, hash) in images.pairs.iter().zip(hashes) {
+            match known.get(&hash) {
+                Some(same) if is_held_out(same) => shown.push(format!("{} (the pixels of {})", pair.id, same.id)),
+                _ if groups.contains(pair.group.as_str()) => {
+                    shown.push(format!("{} (the patient or group {})", pair.id, pair.group));
+                }
+                same => in_training += usize::from(same.is_some()),
             }
         }
         if shown.is_empty() {
@@ -107,7 +111,28 @@ impl Dataset {
         let (count, more) = (shown.len(), shown.len().saturating_sub(NAMED));
         shown.truncate(NAMED);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        Err(DataError::HeldOutImages { path: self.root.clone(), count, list: shown.join(", ") + &more })
+        Err(DataError::HeldOutImages { path: images.root.clone(), count, list: shown.join(", ") + &more })
+    }
+
+    /// Whether it is known which further images show a held-out patient.
+    pub fn knows_patients_of(&self, images: &Dataset) -> bool {
+        images.names_groups() && self.data.names_groups()
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &'a String> {
+        self.splits.validation.iter().chain(&self.splits.test)
+    }
+
+    /// Of a picture that both trains and is held out, the held-out pair.
+    fn pixels(&self) -> Result<&HashMap<String, &'a PairEntry>> {
+        if let Some(known) = self.pixels.get() {
+            return Ok(known);
+        }
+        let by_id: HashMap<&str, &PairEntry> = self.data.pairs.iter().map(|pair| (pair.id.as_str(), pair)).collect();
+        let ids: Vec<&String> = self.splits.training.iter().chain(self.ids()).collect();
+        let hashed = |id: &&String| by_id.get(id.as_str()).map(|&pair| Ok((pixels(&pair.image)?, pair)));
+        let known = ids.par_iter().filter_map(hashed).collect::<Result<Vec<_>>>()?;
+        Ok(self.pixels.get_or_init(|| known.into_iter().collect()))
     }
 }
 

@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use pig_data::{Dataset, Part, Splits, split_by_group};
 use pig_report::{Chart, Scale, Series, write_curves};
 use pig_train::{
-    Error, Result,
+    Error, Result, added,
     checkpoint::Store,
     logged::Logged,
     metrics_log::{self, Line},
@@ -19,9 +19,6 @@ use pig_train::{
     run_dir::{CONFIG, Provenance, RunDir, remember_data},
 };
 use std::path::{Path, PathBuf};
-
-/// The file with the paths of the generated pairs of a run on this machine. It is not a part of the run's description.
-const ADDED_PATHS: &str = "added-paths.json";
 
 /// The arguments of [`train`].
 #[derive(Clone, Debug)]
@@ -55,10 +52,7 @@ pub fn train(
     let run = begin(file, &data, &request.out, device)?;
     let _lock = run.lock()?;
     remember_data(&run, &request.data)?;
-    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let added: Vec<PathBuf> = request.added.iter().map(absolute).collect();
-    let json = serde_json::to_vec(&added).unwrap_or_default();
-    pig_files::write(&run.path().join(ADDED_PATHS), &json)?;
+    added::remember(&run, &request.added)?;
     let outcome = fit(file, &data, &run, device, observer)?;
     ended(&run, outcome, observer);
     Ok(outcome)
@@ -146,10 +140,7 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
     let run = RunDir::open(run)?;
     run.verify()?;
     let file: SegmentFile = run.config_as()?;
-    let path = run.path().join(ADDED_PATHS);
-    let missing = || Error::NotARun { path: run.path().to_owned(), missing: ADDED_PATHS };
-    let added = pig_files::read(&path).map_err(|_| missing())?;
-    let added: Vec<PathBuf> = serde_json::from_slice(&added).map_err(|_| missing())?;
+    let added = added::remembered(&run)?;
     if !Store::new(run.path(), SEGMENTER).exists()? {
         let path = run.path().join("checkpoints").join(SEGMENTER);
         return Err(Error::NoCheckpoint { path, network: SEGMENTER, reason: None });

@@ -7,7 +7,7 @@ use crate::{
     run_dir::RunDir,
     unlabelled::{group_column, warn_of_patients},
 };
-use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, Splits};
+use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, unlabelled::HeldOut};
 use std::path::PathBuf;
 
 /// The file that says where this machine keeps the further folders of a run. It is not part of the description of the run.
@@ -24,14 +24,15 @@ const GENERATED: &str = "model_hash";
 pub fn find(
     folders: &[PathBuf],
     config: &Config,
-    (dataset, splits): (&Dataset, &Splits),
+    dataset: &Dataset,
+    held_out: &HeldOut<'_>,
     observer: &dyn Observer,
 ) -> Result<Vec<Dataset>> {
     let column = group_column(config, dataset);
     let of = |folder: &PathBuf| {
         let found = discover_unsplit(folder, &with_two_values(&config.data, column), observer)?;
-        found.check_apart(dataset, splits)?;
-        warn_of_patients(&found, dataset, observer);
+        held_out.check(&found)?;
+        warn_of_patients(&found, held_out, observer);
         Ok(found)
     };
     folders.iter().map(of).collect()
@@ -78,6 +79,23 @@ pub fn remember(run: &RunDir, folders: &[PathBuf]) -> Result<()> {
     Ok(pig_files::write_json(&run.path().join(PATHS), &paths)?)
 }
 
+/// The further folders of a run on this machine.
+///
+/// # Errors
+/// When the run does not say where they are.
+pub fn remembered(run: &RunDir) -> Result<Vec<PathBuf>> {
+    let bytes = pig_files::read(run.path().join(PATHS)).map_err(|error| bad(run, error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| bad(run, error.to_string()))
+}
+
+fn bad(run: &RunDir, problem: String) -> Error {
+    Error::BadFile {
+        path: run.path().join(PATHS),
+        problem,
+        advice: "the run needs the folders of --add that it was started with; write their paths into this file as a JSON list",
+    }
+}
+
 /// The pairs of further folders of a run that continues. They must be the same.
 ///
 /// # Errors
@@ -89,18 +107,11 @@ pub fn of_run(
     observer: &dyn Observer,
 ) -> Result<Option<PreparedSet>> {
     let Some(expected) = run.provenance()?.added_sha256 else { return Ok(None) };
-    let path = run.path().join(PATHS);
-    let bad = |problem: String| Error::BadFile {
-        path: path.clone(),
-        problem,
-        advice: "the run needs the folders of --add that it was started with; write their paths into this file as a JSON list",
-    };
-    let bytes = pig_files::read(&path).map_err(|error| bad(error.to_string()))?;
-    let folders: Vec<PathBuf> = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+    let folders = remembered(run)?;
     let discover = |folder: &PathBuf| -> Result<Dataset> {
         let column = group_column(config, &run_data.dataset);
         discover_unsplit(folder, &with_two_values(&run_data.preparation.config, column), observer)
-            .map_err(|error| bad(error.to_string()))
+            .map_err(|error| bad(run, error.to_string()))
     };
     // Patients were checked when the run began.
     let found: Vec<Dataset> = folders.iter().map(discover).collect::<Result<_>>()?;

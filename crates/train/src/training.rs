@@ -25,7 +25,7 @@ use crate::{
     watch::can_judge,
 };
 use burn::tensor::Device;
-use pig_data::{PreparedSet, Splits};
+use pig_data::{PreparedSet, Splits, unlabelled::HeldOut};
 use pig_diffusion::schedule::Schedule;
 use std::path::Path;
 
@@ -128,8 +128,10 @@ pub fn ready(
     let (mut config, frozen_model_y) = frozen::resolve(config)?;
     let found = Found::new(folders.data, &config, splits, observer)?;
     memory::check(&config, found.pairs(), observer.cache().is_some(), device)?;
-    let images = unlabelled::find(&config, folders, found.dataset(), observer)?;
-    let added = added::find(folders.added, &config, found.dataset(), observer)?;
+    let (dataset, splits) = found.dataset();
+    let held_out = HeldOut::of(dataset, splits);
+    let images = unlabelled::find(&config, folders, (dataset, splits), &held_out, observer)?;
+    let added = added::find(folders.added, &config, dataset, &held_out, observer)?;
     let run_data = found.load(&config.data, observer)?;
     // The run stores what the data decided.
     config.data.channels = run_data.preparation.config.channels;

@@ -8,7 +8,7 @@ use crate::{
     run_data::{RunData, prepared},
     run_dir::{RunDir, remember_unlabelled, remembered_unlabelled},
 };
-use pig_data::{Dataset, GroupSource, PreparedSet, Splits};
+use pig_data::{Dataset, PreparedSet, Splits, unlabelled::HeldOut};
 use std::path::{Path, PathBuf};
 
 /// The folders of a training.
@@ -38,6 +38,7 @@ pub fn find(
     config: &Config,
     folders: Folders<'_>,
     (dataset, splits): (&Dataset, &Splits),
+    held_out: &HeldOut<'_>,
     observer: &dyn Observer,
 ) -> Result<Option<Dataset>> {
     let images = match (config.train.unlabelled, folders.unlabelled) {
@@ -59,20 +60,17 @@ pub fn find(
             expected: "pairs beyond the share that trains, or another value of train.unlabelled than \"rest\"",
         });
     }
-    let in_training = images.check_apart(dataset, splits)?;
-    tell(config, &images, in_training, dataset, observer);
+    let in_training = held_out.check(&images)?;
+    tell(config, &images, in_training, held_out, observer);
     Ok(Some(images))
 }
 
 /// The column of the patients or groups of images without masks, if those of the pairs are known.
 pub(crate) fn group_column<'a>(config: &'a Config, dataset: &Dataset) -> Option<&'a str> {
-    match &dataset.group_source {
-        GroupSource::Column(_) => config.data.group_column.as_deref(),
-        GroupSource::Image => None,
-    }
+    config.data.group_column.as_deref().filter(|_| dataset.names_groups())
 }
 
-fn tell(config: &Config, images: &Dataset, in_training: usize, dataset: &Dataset, observer: &dyn Observer) {
+fn tell(config: &Config, images: &Dataset, in_training: usize, held_out: &HeldOut<'_>, observer: &dyn Observer) {
     let share = 100.0 * config.train.unlabelled_share;
     let also = if in_training == 0 { String::new() } else { format!("; {in_training} of them have masks, too") };
     note(
@@ -87,7 +85,7 @@ fn tell(config: &Config, images: &Dataset, in_training: usize, dataset: &Dataset
     for warning in &images.warnings {
         warn(observer, warning.clone());
     }
-    warn_of_patients(images, dataset, observer);
+    warn_of_patients(images, held_out, observer);
     let is_conditioned = config.trained_roles().any(|role| role.takes_unlabelled() && role != Role::Unconditional);
     if is_conditioned && config.method.is_mask_conditioned() && config.train.condition_dropout == 0.0 {
         let text = "train.condition_dropout is 0: only images without masks have the null condition, so it stands for where they come \
@@ -97,9 +95,8 @@ fn tell(config: &Config, images: &Dataset, in_training: usize, dataset: &Dataset
 }
 
 /// Warns if it is not known whether further images show held-out patients.
-pub(crate) fn warn_of_patients(images: &Dataset, dataset: &Dataset, observer: &dyn Observer) {
-    let are_named = |of: &Dataset| of.group_source != GroupSource::Image;
-    if !are_named(images) || !are_named(dataset) {
+pub(crate) fn warn_of_patients(images: &Dataset, held_out: &HeldOut<'_>, observer: &dyn Observer) {
+    if !held_out.knows_patients_of(images) {
         let text = format!(
             "{}: patients are not named in both folders (manifest.csv): a further image of a validating or testing patient is noticed only \
              if it has the same pixels as one of this patient's images",

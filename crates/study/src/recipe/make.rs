@@ -48,9 +48,8 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
             expected: "pictures of a size that networks can halve",
         });
     };
-    let mut known = timed(&facts, cheapest, device)?;
-    let mut tried = vec![cheapest.clone()];
     let mut shape = cheapest.clone();
+    let mut known = timed(&facts, &shape, device)?;
     for _ in 0..ROUNDS {
         // A shape that does not fit into the memory takes for ever.
         let seconds = |shape: &Shape| {
@@ -58,14 +57,13 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
             memory::check(&config, facts.survey.pairs, observer.cache().is_some(), device).ok()?;
             known.seconds_an_image(&config, device).ok()
         };
-        (shape, _) = facts.chosen(|shape| seconds(shape).unwrap_or(f64::INFINITY));
-        if tried.contains(&shape) {
+        let (chosen, _) = facts.chosen(|shape| seconds(shape).unwrap_or(f64::INFINITY));
+        if chosen == shape {
             break;
         }
-        known = timed(&facts, &shape, device)?;
-        tried.push(shape.clone());
+        known = timed(&facts, &chosen, device)?;
+        shape = chosen;
     }
-    let known = timed(&facts, &shape, device)?;
     memory::check(&known.config, facts.survey.pairs, observer.cache().is_some(), device)?;
     let seconds = 3600.0 * facts.hours;
     let watching = watching(&known, seconds);
@@ -74,8 +72,8 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     let most = ((facts.most_images() / facts.batch_size() as f64) as usize).max(1);
     let length = Length { steps: train.steps.clamp(1, most), is_capped: train.steps > most, ..watching };
     let share = length.steps as f64 / train.steps.max(1) as f64;
-    let hours = facts.hours * (1.0 - MARGIN - pace.training / seconds) + share * pace.training / 3600.0;
-    let hours = hours.max(share * pace.training / 3600.0);
+    let previews = (seconds * (1.0 - MARGIN) - pace.training).max(0.0);
+    let hours = (previews + share * pace.training) / 3600.0;
     let mut settings = facts.settings(&shape, length);
     settings.push(Setting {
         section: "train",

@@ -23,8 +23,8 @@ const WIDEST_FOR_BANDS: usize = 64;
 /// Channels come in multiples of this, the groups of a network's norms.
 const GROUPS: usize = 32;
 
-/// Images that the image network must see at 64 x 64 before its pictures are worth looking at: the 9,000 steps of 4 of configs/hq.toml. After
-/// a third of it, lesions were there and outlines were not (docs/RESULTS.md).
+/// Images that the image network must see at 64 x 64 before its pictures are worth looking at: the 9,000 steps of 4 of configs/hq.toml. A rule
+/// of thumb, since that training was not run to its end; a third of them (configs/compare) is too few (docs/RESULTS.md).
 const IMAGES_AT_64: f64 = 36_000.0;
 
 /// How many times more images each doubling of the size needs: a rule of thumb.
@@ -40,7 +40,7 @@ const FEW_PAIRS: usize = 300;
 /// thumb; the search for copies (`pig fid copies`) is the check.
 const MOST_EPOCHS: f64 = 4_000.0;
 
-/// The steps of the guider, as a share of those of the image network: masks are simpler than images (docs/RESULTS.md).
+/// The steps of the guider, as a share of those of the image network, as in configs/compare and configs/hq.toml: masks are simpler than images.
 pub(super) const GUIDER_SHARE: f64 = 0.5;
 
 /// The most validations of a training.
