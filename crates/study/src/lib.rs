@@ -13,5 +13,6 @@ mod pace;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+mod shell;
 mod showcase;
 pub mod starter;

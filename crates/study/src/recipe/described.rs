@@ -2,7 +2,11 @@
 
 use crate::{
     plan::NetworkPlan,
-    recipe::rules::{Facts, Length, Setting},
+    recipe::{
+        rules::{Facts, Length},
+        settings::Setting,
+    },
+    shell,
 };
 use pig_train::Config;
 use std::path::{Path, PathBuf};
@@ -63,16 +67,10 @@ impl Recipe {
 
 /// The commands that use a plan in `file`.
 pub fn commands(request: &Request, file: &Path) -> [String; 2] {
+    let quoted = |path: &Path| shell::quoted(&path.display().to_string());
     let unlabelled = request.unlabelled.as_ref().map_or(String::new(), |dir| format!(" --unlabelled {}", quoted(dir)));
     [
         format!("pig train --config {} --data {}{unlabelled} --out RUN", quoted(file), quoted(&request.data)),
         "pig sample --run RUN --count 64 --out PAIRS".to_owned(),
     ]
-}
-
-/// A path as a shell reads it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -6,7 +6,8 @@ use crate::{
     plan::{NetworkPlan, measured},
     recipe::{
         described::{Recipe, Request},
-        rules::{Facts, Length, PREVIEW_SHARE, PREVIEWS, Setting, Shape},
+        rules::{Facts, Length, PREVIEW_SHARE, PREVIEWS, Shape},
+        settings::Setting,
         text,
     },
 };

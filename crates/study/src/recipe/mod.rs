@@ -3,8 +3,10 @@
 mod described;
 mod make;
 mod rules;
+mod settings;
 mod text;
 
 pub use described::{Recipe, Request, commands};
 pub use make::recipe;
-pub use rules::{Facts, Length, Setting, Shape};
+pub use rules::{Facts, Length, Shape};
+pub use settings::Setting;

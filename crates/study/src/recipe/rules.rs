@@ -8,7 +8,7 @@ use pig_data::survey::Survey;
 use std::collections::BTreeMap;
 
 /// Heights and widths that a plan considers.
-const SIZES: [usize; 5] = [32, 64, 128, 256, 512];
+pub(super) const SIZES: [usize; 5] = [32, 64, 128, 256, 512];
 
 /// The height and width at which networks work: larger pictures are divided into blocks of the Haar transform until the network's grid is
 /// this small. A step at 256 x 256 with two levels takes about as long as one at 64 x 64 in pixels (docs/PERFORMANCE.md).
@@ -34,36 +34,36 @@ const MORE_PER_DOUBLING: f64 = 1.5;
 const SPARE_FOR_WIDTH: f64 = 3.0;
 
 /// Pairs below which networks of more than the narrowest width, or without dropout, learn pictures by heart: a rule of thumb.
-const FEW_PAIRS: usize = 300;
+pub(super) const FEW_PAIRS: usize = 300;
 
 /// The most times that every training image is shown: beyond it a training on few pairs makes copies rather than better pictures. A rule of
 /// thumb; the search for copies (`pig fid copies`) is the check.
-const MOST_EPOCHS: f64 = 4_000.0;
+pub(super) const MOST_EPOCHS: f64 = 4_000.0;
 
 /// The steps of the guider, as a share of those of the image network, as in configs/compare and configs/hq.toml: masks are simpler than images.
 pub(super) const GUIDER_SHARE: f64 = 0.5;
 
 /// The most validations of a training.
-const VALIDATIONS: usize = 20;
+pub(super) const VALIDATIONS: usize = 20;
 
 /// The most previews of a training, and the most of its time that they may take: a rule of thumb.
 pub(super) const PREVIEWS: usize = 8;
 pub(super) const PREVIEW_SHARE: f64 = 0.1;
 
 /// The least steps between two validations.
-const LEAST_BETWEEN_VALIDATIONS: usize = 500;
+pub(super) const LEAST_BETWEEN_VALIDATIONS: usize = 500;
 
 /// Steps that the average of weights looks back, as a share of the training (configs/compare and configs/hq.toml: a fifteenth).
-const AVERAGED_SHARE: f64 = 1.0 / 15.0;
+pub(super) const AVERAGED_SHARE: f64 = 1.0 / 15.0;
 
 /// Share of the steps over which the learning rate rises, as in configs/hq.toml.
-const WARM_UP_SHARE: f64 = 0.02;
+pub(super) const WARM_UP_SHARE: f64 = 0.02;
 
 /// Pixels of the smallest lesion that is kept, at 64 x 64.
-const LEAST_LESION_AT_64: f64 = 4.0;
+pub(super) const LEAST_LESION_AT_64: f64 = 4.0;
 
 /// The most images without masks in a batch: pairs must remain.
-const MOST_UNLABELLED: f64 = 0.7;
+pub(super) const MOST_UNLABELLED: f64 = 0.7;
 
 /// What decides a plan.
 #[derive(Clone, Debug)]
@@ -102,19 +102,6 @@ pub struct Length {
     pub previews: usize,
     /// Whether previews also measure agreement and copies, which takes four times as long.
     pub watches: bool,
-}
-
-/// A setting with its reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// The section, such as `train`.
-    pub section: &'static str,
-    /// The key in it.
-    pub key: &'static str,
-    /// The value in TOML.
-    pub value: String,
-    /// Why, with the figure that decided.
-    pub reason: String,
 }
 
 impl Facts {
@@ -164,7 +151,7 @@ impl Facts {
     }
 
     /// Whether no narrower networks are planned.
-    fn is_narrowest(&self, shape: &Shape) -> bool {
+    pub(super) fn is_narrowest(&self, shape: &Shape) -> bool {
         *shape == self.shape(shape.size, WIDTHS[0])
     }
 
@@ -199,225 +186,14 @@ impl Facts {
     pub fn batch_size(&self) -> usize {
         (4 * self.threads).clamp(8, 32)
     }
-
-    /// The settings of a training of `shape`.
-    pub fn settings(&self, shape: &Shape, length: Length) -> Vec<Setting> {
-        let mut settings = self.data(shape);
-        settings.extend(self.networks(shape));
-        settings.extend(self.training(length));
-        settings.extend(Self::sampling(shape));
-        settings
-    }
-
-    fn data(&self, shape: &Shape) -> Vec<Setting> {
-        let (survey, side) = (&self.survey, self.shorter_side());
-        let add = |key, value: String, reason: String| Setting { section: "data", key, value, reason };
-        let mut settings = vec![
-            add("size", shape.size.to_string(), self.size_reason(shape.size, side)),
-            add(
-                "channels",
-                self.channels().to_string(),
-                format!("{} of {} images are in colour", survey.colours.coloured, survey.colours.total),
-            ),
-        ];
-        if survey.sizes.keys().any(|[height, width]| height != width) {
-            let reason = "some images are not square, and stretching would change the form of lesions";
-            settings.push(add("resize", "\"pad\"".to_owned(), reason.to_owned()));
-        }
-        if let pig_data::GroupSource::Column(name) = &survey.by {
-            let reason = format!("the split keeps its {} groups together", survey.groups);
-            settings.push(add("group_column", format!("{name:?}"), reason));
-        }
-        if let Some(threshold) = self.mask_threshold {
-            let reason = "the masks have gray values at their edges, as JPEG and resampling leave them";
-            settings.push(add("mask_threshold", threshold.to_string(), reason.to_owned()));
-        }
-        if shape.haar_levels > 0 {
-            let grid = shape.size >> shape.haar_levels;
-            let reason = format!(
-                "the networks work on Haar coefficients of {grid} x {grid}, which costs a fraction of the pixels"
-            );
-            settings.push(add("space", "\"haar\"".to_owned(), reason));
-            settings.push(add(
-                "haar_levels",
-                shape.haar_levels.to_string(),
-                format!("{} / 2^{} = {grid}", shape.size, shape.haar_levels),
-            ));
-        }
-        let turn_off = "turn the flip off if left and right differ in your images";
-        let (value, reason) = if self.survey.pairs < FEW_PAIRS {
-            let value =
-                "{ horizontal_flip = true, shift = 0.05, told = { rotation = 10.0, scale = 0.1, gamma = 0.2 } }";
-            (
-                value,
-                format!(
-                    "{} pairs are few; networks are told of what is turned and enlarged; {turn_off}",
-                    self.survey.pairs
-                ),
-            )
-        } else {
-            ("{ horizontal_flip = true, shift = 0.05 }", format!("mirrored and shifted copies; {turn_off}"))
-        };
-        settings.push(add("augment", value.to_owned(), reason));
-        settings
-    }
-
-    fn size_reason(&self, size: usize, side: usize) -> String {
-        if size > side {
-            format!(
-                "the smallest size that is planned; the shorter side of most images has {side} pixels, so they are enlarged"
-            )
-        } else if size == SIZES[0] {
-            format!("the smallest size that is planned; the shorter side of most images has {side} pixels")
-        } else if SIZES.iter().all(|&other| other <= size || other > side) {
-            format!("the largest planned size within {side} pixels, the shorter side of most images")
-        } else {
-            format!(
-                "the largest size for which {} hours show images enough; the shorter side of most images has {side} pixels",
-                self.hours
-            )
-        }
-    }
-
-    fn networks(&self, shape: &Shape) -> Vec<Setting> {
-        let is_few = self.survey.pairs < FEW_PAIRS;
-        let widths = format!("{:?}", shape.widths);
-        ["model_x", "model_y"]
-            .into_iter()
-            .flat_map(|section| {
-                let add = |key, value: String, reason: String| Setting { section, key, value, reason };
-                let mut settings = vec![
-                    add("block_out_channels", widths.clone(), self.width_reason(shape)),
-                    add("layers_per_block", "1".to_owned(), "as in configs/hq.toml".to_owned()),
-                    add("attention_levels", "[3]".to_owned(), "where the grid is smallest".to_owned()),
-                    add(
-                        "prediction_type",
-                        "\"v_prediction\"".to_owned(),
-                        "networks that predict eps drift to black or white after short trainings".to_owned(),
-                    ),
-                ];
-                if is_few {
-                    let reason =
-                        format!("{} pairs are few: without it networks learn pictures by heart", self.survey.pairs);
-                    settings.push(add("dropout", "0.1".to_owned(), reason));
-                }
-                if section == "model_y" {
-                    let reason = "true masks in training measured better than the guider's estimates at one budget";
-                    settings.push(add("conditioning", "\"clean\"".to_owned(), reason.to_owned()));
-                }
-                settings
-            })
-            .collect()
-    }
-
-    fn width_reason(&self, shape: &Shape) -> String {
-        if !self.is_narrowest(shape) {
-            "the time allows a wider network than the narrowest".to_owned()
-        } else if self.survey.pairs < FEW_PAIRS {
-            format!("{} pairs are few: a wider network learns them by heart", self.survey.pairs)
-        } else {
-            "a wider network would be shown too few images in the time".to_owned()
-        }
-    }
-
-    fn training(&self, length: Length) -> Vec<Setting> {
-        let steps = length.steps;
-        let add = |key, value: String, reason: String| Setting { section: "train", key, value, reason };
-        let (batch, averaged) = (self.batch_size(), (AVERAGED_SHARE * steps as f64).max(10.0));
-        let between = (steps / VALIDATIONS).max(LEAST_BETWEEN_VALIDATIONS);
-        let share = |share: f64| ((steps as f64 * share).round() as usize).max(1);
-        let mut settings = vec![
-            add(
-                "steps",
-                steps.to_string(),
-                if length.is_capped {
-                    format!(
-                        "every image is shown {MOST_EPOCHS:.0} times; more would make copies rather than better pictures"
-                    )
-                } else {
-                    format!("what {} hours allow on this machine", self.hours)
-                },
-            ),
-            add("model_x_steps", share(GUIDER_SHARE).to_string(), "masks are simpler than images".to_owned()),
-            add("batch_size", batch.to_string(), format!("four images for each of {} workers", batch / 4)),
-            add("learning_rate", "1e-3".to_owned(), "as in configs/hq.toml".to_owned()),
-            add("lr_schedule", "\"cosine\"".to_owned(), "the end of the training is known".to_owned()),
-            add(
-                "warmup_steps",
-                share(WARM_UP_SHARE).to_string(),
-                "about the first fiftieth of the training".to_owned(),
-            ),
-            add(
-                "ema_decay",
-                format!("{:.5}", 1.0 - 1.0 / averaged),
-                format!("the average looks back {averaged:.0} steps"),
-            ),
-            add("min_snr_gamma", "20.0".to_owned(), "measured on LGG".to_owned()),
-            add("min_snr_members", "\"image\"".to_owned(), "weights on masks make empty masks rare".to_owned()),
-            add("validate_every", between.to_string(), format!("at most {VALIDATIONS} times")),
-            add(
-                "validation_samples",
-                "48".to_owned(),
-                "a validation costs about as much as 64 training images".to_owned(),
-            ),
-            add(
-                "preview_every",
-                steps.div_ceil(length.previews.max(1)).max(1).to_string(),
-                format!("at most {} previews, which take about a tenth of the time", length.previews),
-            ),
-            add("checkpoint_every", (steps / VALIDATIONS).max(100).to_string(), "what a power cut may cost".to_owned()),
-            add(
-                "keep_checkpoints",
-                format!("[{}]", share(0.25)),
-                "for sample.autoguidance, if you want to try it".to_owned(),
-            ),
-        ];
-        if !length.watches {
-            let reason =
-                "in so short a training, measuring the pairs of previews would take too much of the time".to_owned();
-            settings.push(add("watch_samples", "0".to_owned(), reason));
-        }
-        if self.unlabelled > 0 {
-            let (images, pairs) = (self.unlabelled as f64, self.survey.pairs as f64);
-            let share = (images / (images + pairs)).min(MOST_UNLABELLED);
-            let reason = format!(
-                "{} images without masks beside {} pairs, and at most {MOST_UNLABELLED}",
-                self.unlabelled, self.survey.pairs
-            );
-            settings.push(add("unlabelled_share", format!("{share:.2}"), reason));
-            let reason = "the null condition must not mean \"an image without a mask\" alone".to_owned();
-            settings.push(add("condition_dropout", "0.1".to_owned(), reason));
-        }
-        settings
-    }
-
-    fn sampling(shape: &Shape) -> Vec<Setting> {
-        let add = |key, value: String, reason: String| Setting { section: "sample", key, value, reason };
-        let area = (LEAST_LESION_AT_64 * (shape.size as f64 / 64.0).powi(2)).round().max(1.0);
-        vec![
-            add("clip_sample", "true".to_owned(), "keeps pictures from drifting after short trainings".to_owned()),
-            add(
-                "sampler",
-                "\"dpm-solver++\"".to_owned(),
-                "20 of its steps measured like 64 of DDIM (docs/RESULTS.md)".to_owned(),
-            ),
-            add("num_inference_steps", "30".to_owned(), "as in configs/hq.toml".to_owned()),
-            add("batch_size", "16".to_owned(), "changes no result".to_owned()),
-            add(
-                "min_component_area",
-                format!("{area:.0}"),
-                format!("4 pixels at 64 x 64, as large a lesion at {} x {}", shape.size, shape.size),
-            ),
-        ]
-    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use pig_data::{GroupSource, colour::Colours};
 
-    fn facts(pairs: usize, side: usize, coloured: bool, hours: f64) -> Facts {
+    pub(in crate::recipe) fn facts(pairs: usize, side: usize, coloured: bool, hours: f64) -> Facts {
         let survey = Survey {
             pairs,
             groups: pairs,
@@ -429,16 +205,10 @@ mod tests {
         Facts { survey, unlabelled: 0, mask_threshold: None, hours, threads: 2 }
     }
 
-    const LENGTH: Length = Length { steps: 1000, is_capped: false, previews: PREVIEWS, watches: true };
-
     /// Seconds that grow with the numbers that a network computes: 0.01 for the narrowest at 64 x 64.
-    fn seconds(shape: &Shape) -> f64 {
+    pub(in crate::recipe) fn seconds(shape: &Shape) -> f64 {
         let side = (shape.size >> shape.haar_levels) as f64 / 64.0;
         0.01 * side * side * (shape.widths[0] as f64 / 32.0).powi(2)
-    }
-
-    fn value(settings: &[Setting], key: &str) -> Option<String> {
-        settings.iter().find(|setting| setting.key == key).map(|setting| setting.value.clone())
     }
 
     #[test]
@@ -472,50 +242,5 @@ mod tests {
             shapes.iter().map(|shape| (shape.size, shape.haar_levels, shape.widths[0])).collect();
         assert!(narrow.contains(&(256, 2, 64)) && narrow.contains(&(128, 1, 32)), "{narrow:?}");
         assert!(shapes.iter().all(|shape| 3 << (2 * shape.haar_levels) <= shape.widths[0]));
-    }
-
-    /// Few pairs are not shown without end, and get dropout; three times as many change the plan, and so does half of the time.
-    #[test]
-    fn pairs_and_hours_change_the_plan() {
-        let (few, more) = (facts(12, 64, false, 10.0), facts(3 * 120, 64, false, 10.0));
-        let (shape, images) = few.chosen(seconds);
-        assert_eq!(images, 12.0 * MOST_EPOCHS);
-        assert_eq!(value(&few.settings(&shape, LENGTH), "dropout"), Some("0.1".to_owned()));
-        let (wider, shown) = more.chosen(seconds);
-        assert!(shown > images && wider.widths != shape.widths);
-        assert_eq!(value(&more.settings(&wider, LENGTH), "dropout"), None);
-        let halved = facts(3 * 120, 64, false, 5.0).chosen(seconds).1;
-        assert!(halved < shown);
-    }
-
-    #[test]
-    fn what_the_data_show_becomes_settings_with_reasons() {
-        let mut all = facts(500, 128, true, 1.0);
-        all.survey.sizes.insert([128, 160], 20);
-        all.survey.by = GroupSource::Column("patient".to_owned());
-        (all.unlabelled, all.mask_threshold, all.threads) = (1500, Some(128.0), 16);
-        let shape = all.chosen(seconds).0;
-        let settings = all.settings(&shape, Length { steps: 20_000, ..LENGTH });
-        for (key, expected) in [
-            ("channels", "3"),
-            ("resize", "\"pad\""),
-            ("group_column", "\"patient\""),
-            ("mask_threshold", "128"),
-            ("unlabelled_share", "0.70"),
-            ("condition_dropout", "0.1"),
-            ("steps", "20000"),
-            ("model_x_steps", "10000"),
-            ("batch_size", "32"),
-            ("ema_decay", "0.99925"),
-            ("validate_every", "1000"),
-        ] {
-            assert_eq!(value(&settings, key).as_deref(), Some(expected), "{key}");
-        }
-        assert!(settings.iter().all(|setting| !setting.reason.is_empty()));
-        let plain = facts(500, 128, false, 1.0);
-        let settings = plain.settings(&plain.chosen(seconds).0, Length { steps: 100, ..LENGTH });
-        for key in ["resize", "group_column", "mask_threshold", "unlabelled_share", "condition_dropout"] {
-            assert_eq!(value(&settings, key), None, "{key}");
-        }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     plan::NetworkPlan,
     recipe::{
         described::{Recipe, Request, commands},
-        rules::Setting,
+        settings::Setting,
     },
 };
 use std::{fmt::Write, path::Path};
