@@ -5,13 +5,13 @@
 //! times of its two files.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use pig_files::sha256;
+use pig_files::{Lock, Locked, sha256};
 
 use crate::discover::{Dataset, PairEntry};
 use crate::error::{DataError, Result};
@@ -90,14 +90,14 @@ impl Slot {
     ///
     /// # Errors
     /// When the folder cannot be made or written.
-    pub(crate) fn lock(&self, waits: &dyn Fn(), is_stopped: &dyn Fn() -> bool) -> io::Result<Option<File>> {
+    pub(crate) fn lock(&self, waits: &dyn Fn(), is_stopped: &dyn Fn() -> bool) -> io::Result<Option<Lock>> {
         let mut waited = false;
         loop {
             self.make_folder()?;
-            match pig_files::lock(&self.folder) {
-                Ok(Some(lock)) => break Ok(Some(lock)),
-                Ok(None) if is_stopped() => break Ok(None),
-                Ok(None) => {
+            match pig_files::lock(&self.folder, &|_| !is_stopped()) {
+                Ok(Locked::Mine(lock)) => break Ok(Some(lock)),
+                Ok(Locked::Theirs(_)) if is_stopped() => break Ok(None),
+                Ok(Locked::Theirs(_)) => {
                     if !waited {
                         waits();
                         waited = true;
@@ -274,11 +274,11 @@ pub fn clear(cache: &Path, unused_for: Option<Duration>, of: Option<&Path>) -> R
             cleared.kept += 1;
             continue;
         }
-        let lock = pig_files::lock(&entry.path).map_err(DataError::io(&entry.path, "lock"))?;
-        if lock.is_none() {
+        let lock = pig_files::lock(&entry.path, &|_| false).map_err(DataError::io(&entry.path, "lock"))?;
+        let Some(lock) = lock.mine() else {
             cleared.busy.push(entry);
             continue;
-        }
+        };
         // Some systems do not remove open files.
         drop(lock);
         fs::remove_dir_all(&entry.path).map_err(DataError::io(&entry.path, "remove"))?;

@@ -346,7 +346,7 @@ fn waiting_for_another_process_can_be_stopped() {
     let place = Place::new();
     drop(place.load_all(&config([6, 8])));
     let file = place.file();
-    let _lock = pig_files::lock(file.parent().unwrap()).unwrap().unwrap();
+    let _lock = pig_files::lock(file.parent().unwrap(), &|_| false).unwrap().mine().unwrap();
     let preparation = place.preparation(&config([6, 8]));
     assert!(!made(&place.load(&preparation, &|_| true).1), "a file that is whole needs no lock");
     std::fs::write(&file, "hurt").unwrap();

@@ -50,7 +50,7 @@ pub fn train(
     let data = with_added(&real, &request.added, observer)?;
     check_added(&data, file)?;
     let run = begin(file, &data, &request.out, device)?;
-    let _lock = run.lock()?;
+    let _lock = run.lock(observer)?;
     remember_data(&run, &request.data)?;
     added::remember(&run, &request.added)?;
     let outcome = fit(file, &data, &run, device, observer)?;
@@ -145,7 +145,7 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
         let path = run.path().join("checkpoints").join(SEGMENTER);
         return Err(Error::NoCheckpoint { path, network: SEGMENTER, reason: None });
     }
-    let _lock = run.lock()?;
+    let _lock = run.lock(observer)?;
     let real = RunData::found(data, &run, observer)?;
     let data = with_added(&real, &added, observer)?;
     let outcome = fit(&file, &data, &begin(&file, &data, run.path(), device)?, device, observer)?;
@@ -194,7 +194,7 @@ pub fn train_on(
     observer: &dyn Observer,
 ) -> Result<Outcome> {
     let run = begin(file, data, out, device)?;
-    let _lock = run.lock()?;
+    let _lock = run.lock(observer)?;
     fit(file, data, &run, device, observer)
 }
 

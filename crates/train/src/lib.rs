@@ -25,6 +25,7 @@ pub mod latents;
 pub mod legs;
 pub mod load;
 pub mod loaded;
+pub mod locked;
 pub mod logged;
 pub mod mark;
 pub mod memory;

@@ -1,12 +1,11 @@
 //! The run directory: a training with its own description, which is never overwritten.
 
-use crate::{Config, Error, Result, config::Layers};
+use crate::{Config, Error, Result, config::Layers, locked::locked, observer::Observer};
 use pig_data::{Preparation, Splits};
-use pig_files::sha256;
+use pig_files::{Lock, sha256};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -223,14 +222,12 @@ impl RunDir {
         hash_of(&self.path.join(CONFIG))
     }
 
-    /// Keeps other processes from training this run until the returned file is dropped.
-    pub fn lock(&self) -> Result<File> {
-        let locked = pig_files::lock(&self.path).map_err(Error::io(&self.path.join(".lock"), "lock"))?;
-        locked.ok_or_else(|| Error::BadFile {
-            path: self.path.clone(),
-            problem: "another process is training this run".to_owned(),
-            advice: "wait until it ends, or stop it",
-        })
+    /// Keeps other processes from training this run until the returned lock is dropped.
+    ///
+    /// # Errors
+    /// When another process trains it.
+    pub fn lock(&self, observer: &dyn Observer) -> Result<Lock> {
+        locked(&self.path, "is training this run", "wait until it ends, or stop it", observer)
     }
 
     /// The directory.

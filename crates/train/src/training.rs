@@ -78,7 +78,7 @@ fn start(
         ..run_data.provenance(&text, run_data.set.sha256()?, device)
     };
     let run = RunDir::create(out, &text, &run_data.splits, &run_data.preparation, &provenance)?;
-    let _lock = run.lock()?;
+    let _lock = run.lock(observer)?;
     remember_data(&run, folders.data)?;
     if let Some(images) = folders.unlabelled {
         remember_unlabelled(&run, images)?;
@@ -183,7 +183,7 @@ pub fn go_on(run: &RunDir, data: &Path, device: &Device, observer: &dyn Observer
 }
 
 fn continued(run: &RunDir, with: Resume<'_>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
-    let _lock = run.lock()?;
+    let _lock = run.lock(observer)?;
     let config = run.config()?;
     let run_data = RunData::found(with.data, run, observer)?;
     run_data.check_unchanged(run)?;

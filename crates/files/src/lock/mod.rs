@@ -1,5 +1,24 @@
-//! Keeps two processes out of one folder.
+//! Keeps two processes out of one folder, on one machine or on several that share the folder.
+//!
+//! Two things are held, since neither suffices alone:
+//!
+//! - A **file lock** on `.lock`, which the system releases when a process ends, however it ends. Not every network file system passes such
+//!   locks on to other machines.
+//! - A **lease**, a file `.lock-N` that exists once: it is created under the condition that it is not there, which every file system that
+//!   machines share keeps. It names its owner, and grows by a byte with every beat, so that others see that the owner is alive without
+//!   comparing clocks. A lease that does not grow for [`STALE`] is taken over with the next number. An owner that
+//!   finds a higher number has lost its lease.
+//!
+//! A lease whose owner is known to be dead is taken over at once: a process of this machine that no longer holds the file lock, and an
+//! earlier start of the same Slurm job.
 
+mod lease;
+mod owner;
+
+pub use lease::STALE;
+pub use owner::Owner;
+
+use lease::{Lease, Rhythm};
 use std::{
     fs::{File, TryLockError},
     io::{self, ErrorKind, Write as _},
@@ -9,38 +28,86 @@ use std::{
 /// What the file says to whoever finds it.
 const TEXT: &str = "pig locks this file while it works in this folder. The file stays; it says nothing by itself.\n";
 
-/// Locks a folder for this process until the returned file is dropped; none if another process (or another part of this one) has
-/// locked it. The lock is on the file `.lock`, which stays in the folder.
+/// A folder that this process holds, until this value is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    lease: Lease,
+    /// The system releases the lock when the file is closed.
+    _file: File,
+}
+
+impl Lock {
+    /// Whether another machine took the folder over, because this process was not seen alive for [`STALE`], such as on a machine that
+    /// was suspended.
+    pub fn is_lost(&self) -> bool {
+        self.lease.is_lost()
+    }
+}
+
+/// The result of [`lock`].
+#[derive(Debug)]
+pub enum Locked {
+    /// This process holds the folder.
+    Mine(Lock),
+    /// Another process holds it, or another part of this one.
+    Theirs(Owner),
+}
+
+impl Locked {
+    /// The lock; none if another process has it.
+    pub fn mine(self) -> Option<Lock> {
+        match self {
+            Self::Mine(lock) => Some(lock),
+            Self::Theirs(_) => None,
+        }
+    }
+}
+
+/// Locks a folder for this process. The file `.lock` stays in the folder, a lease is removed.
 ///
-/// Some network file systems do not support locks; there the folder counts as locked by whoever asks.
+/// If another machine's process has left a lease, this call watches it for up to [`STALE`] to see whether its owner is alive. It calls
+/// `goes_on` with the owner meanwhile, about once a second, and gives up if that says so.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn lock(folder: &Path) -> io::Result<Option<File>> {
+/// When the files cannot be written.
+pub fn lock(folder: &Path, goes_on: &dyn Fn(&Owner) -> bool) -> io::Result<Locked> {
     let mut file = File::options().create(true).truncate(false).write(true).open(folder.join(".lock"))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+    let has_file_lock = match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => return Ok(Locked::Theirs(lease::owner(folder)?)),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => false,
         Err(TryLockError::Error(error)) => return Err(error),
-    }
+    };
     file.write_all(TEXT.as_bytes())?;
-    Ok(Some(file))
+    Ok(match Lease::take(folder, &Owner::this(), has_file_lock, Rhythm::USUAL, goes_on)? {
+        Ok(lease) => Locked::Mine(Lock { lease, _file: file }),
+        Err(owner) => Locked::Theirs(owner),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn locked(folder: &Path) -> Option<Lock> {
+        lock(folder, &|_| false).unwrap().mine()
+    }
+
     #[test]
     fn a_folder_is_locked_once_until_its_lock_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
-        let held = lock(folder.path()).unwrap();
-        assert!(held.is_some());
-        assert!(lock(folder.path()).unwrap().is_none());
+        let held = locked(folder.path());
+        assert!(held.is_some_and(|held| {
+            let Locked::Theirs(owner) = lock(folder.path(), &|_| false).unwrap() else { panic!("locked twice") };
+            assert_eq!(owner.process, std::process::id());
+            assert!(!held.is_lost());
+            true
+        }));
         assert_eq!(std::fs::read_to_string(folder.path().join(".lock")).unwrap(), TEXT);
-        drop(held);
-        assert!(lock(folder.path()).unwrap().is_some());
-        assert_eq!(lock(&folder.path().join("absent")).unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(locked(folder.path()).is_some());
+        let files = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 1, "a lease is removed with its lock");
+        let absent = lock(&folder.path().join("absent"), &|_| false).unwrap_err();
+        assert_eq!(absent.kind(), ErrorKind::NotFound);
     }
 }

@@ -11,6 +11,7 @@ use pig_data::{
     png_file::read_png_text,
     write::{file_stem, keyword},
 };
+use pig_files::Lock;
 use pig_segment::pairs;
 use pig_train::{
     Config, Error, Result,
@@ -18,6 +19,7 @@ use pig_train::{
     generation::{Request, generate},
     given::GivenSource,
     loaded::LoadedRun,
+    locked::check_held,
     observer::{Observer, Outcome},
     run_dir::RunDir,
     training::{go_on, train_on},
@@ -126,7 +128,11 @@ impl FoldData<'_> {
         let config = &crossval.file.crossval.arms[arm];
         let piece = Piece { fold: self.number, kind: PieceKind::Generator { arm } };
         let folder = crossval.folder(self.number, piece.kind);
-        let _taken = take(&folder)?;
+        let taken = take(&folder, observer)?;
+        // Another process may have finished it meanwhile.
+        if self.finished_generator(arm)?.is_some() {
+            return Ok(Outcome::Finished);
+        }
         let run = crossval.generator_run(self.number, arm);
         let at_once = if config.runs.is_some() {
             true
@@ -153,7 +159,7 @@ impl FoldData<'_> {
         }
         let model_hash = LoadedRun::open(&run, &[], device)?.model_hash;
         let found = Found::Generator { model_hash, seeds, empty_masks: summary.finished.empty_masks };
-        self.done(piece, started, at_once && summary.skipped == 0, found)?;
+        self.done(piece, &taken, started, at_once && summary.skipped == 0, found)?;
         Ok(Outcome::Finished)
     }
 
@@ -172,7 +178,7 @@ impl FoldData<'_> {
         }
         let seeds: Vec<u64> = (0..self.splits.test.len() as u64).collect();
         let folder = crossval.agreement_folder(self.number, arm);
-        let _taken = take(&folder)?;
+        let _taken = take(&folder, observer)?;
         let run = crossval.generator_run(self.number, arm);
         let data = Some(crossval.data.clone());
         let request =
@@ -184,7 +190,10 @@ impl FoldData<'_> {
     }
 
     /// Records that a piece is done.
-    pub(super) fn done(&self, piece: Piece, started: Instant, at_once: bool, found: Found) -> Result<()> {
+    ///
+    /// # Errors
+    /// When another process took the piece over meanwhile.
+    pub(super) fn done(&self, piece: Piece, taken: &Lock, started: Instant, at_once: bool, found: Found) -> Result<()> {
         let done = Done {
             splits_sha256: self.splits.sha256.clone(),
             settings_sha256: self.crossval.settings(piece)?,
@@ -192,7 +201,9 @@ impl FoldData<'_> {
             at_once,
             found,
         };
-        done.write(&self.crossval.folder(self.number, piece.kind))
+        let folder = self.crossval.folder(self.number, piece.kind);
+        check_held(taken, &folder)?;
+        done.write(&folder)
     }
 
     /// Seeds of `count` pairs. A method that needs masks uses the training mask whose index is `seed` modulo the number of masks; its seeds

@@ -4,13 +4,11 @@ use crate::crossval::{
     config::CrossvalFile,
     variant::{Variant, variants},
 };
+use pig_files::Lock;
 use pig_metrics::bootstrap::Estimate;
-use pig_train::{Error, Result};
+use pig_train::{Error, Result, locked::locked, observer::Observer};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// The kind of a piece of work that can be done separately.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -234,12 +232,8 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     })
 }
 
-/// Creates a piece's folder and locks it for this process until the returned file is dropped.
-pub(super) fn take(folder: &Path) -> Result<File> {
+/// Creates a piece's folder and locks it for this process until the returned lock is dropped.
+pub(super) fn take(folder: &Path, observer: &dyn Observer) -> Result<Lock> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
-    pig_files::lock(folder).map_err(Error::io(folder, "lock"))?.ok_or_else(|| Error::BadFile {
-        path: folder.to_owned(),
-        problem: "another process is working on this piece".to_owned(),
-        advice: "wait for it, or choose another --fold or --arm",
-    })
+    locked(folder, "is working on this piece", "wait for it, or choose another --fold, --arm or --seed", observer)
 }

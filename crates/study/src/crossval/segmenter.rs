@@ -64,7 +64,11 @@ impl FoldData<'_> {
             },
         };
         let folder = crossval.folder(self.number, piece.kind);
-        let _taken = take(&folder)?;
+        let taken = take(&folder, observer)?;
+        // Another process may have finished it meanwhile.
+        if crossval.finished(piece)?.is_some() {
+            return Ok(Outcome::Finished);
+        }
         let data = self.segment_data(variant, generator.as_ref(), observer)?;
         let run = folder.join(RUN);
         let at_once = !run.exists();
@@ -86,7 +90,7 @@ impl FoldData<'_> {
             added: data.added,
             drawn: Some(data.mixture().drawn(&file.segment.train, model.state.step)),
         };
-        self.done(piece, started, at_once, found)?;
+        self.done(piece, &taken, started, at_once, found)?;
         Ok(Outcome::Finished)
     }
 
@@ -119,7 +123,11 @@ impl FoldData<'_> {
             }
         }
         let folder = crossval.folder(self.number, piece.kind);
-        let _taken = take(&folder)?;
+        let taken = take(&folder, observer)?;
+        // Another process may have finished it meanwhile.
+        if crossval.finished(piece)?.is_some() {
+            return Ok(Outcome::Finished);
+        }
         let segmenter = crossval.folder(self.number, PieceKind::Segmenter { variant: Variant::Real, seed });
         let model = SegmentModel::open(&part(&segmenter, RUN)?, device)?;
         let Some(generated) = self.agreement_pairs(arm, device, observer)? else { return Ok(Outcome::Interrupted) };
@@ -133,7 +141,7 @@ impl FoldData<'_> {
         let held_out = mean_of_cases(&read_cases(&segmenter.join(CASES))?, |case| case.dice);
         let empty_masks = Some(empty_masks);
         let found = Found::Agreement { generated: estimate(&own), shuffled: estimate(&other), held_out, empty_masks };
-        self.done(piece, started, true, found)?;
+        self.done(piece, &taken, started, true, found)?;
         Ok(Outcome::Finished)
     }
 }
