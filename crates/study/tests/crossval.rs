@@ -212,7 +212,7 @@ fn assert_sound(crossval: &Crossval, out: &Path) {
 }
 
 fn assert_jobs(whole: &Crossval, parted: &Crossval) {
-    let jobs = whole.jobs(&Selection::default(), &device(), &Silent).unwrap();
+    let jobs = whole.jobs(&Selection::default(), false, &device(), &Silent).unwrap();
     assert_eq!(jobs.len(), 36);
     assert!(jobs.iter().all(|job| job.progress == Progress::Done && job.time.is_some()));
     let labels: Vec<String> = jobs.iter().filter(|job| job.fold == 1).map(|job| job.arm.clone()).collect();

@@ -39,6 +39,9 @@ pub(crate) struct Pieces {
     /// List the pieces with the time that they took, or will take on this machine; train nothing.
     #[arg(long)]
     pub(crate) jobs: bool,
+    /// With --jobs: print a shell script that submits the pieces to Slurm, an array for each kind of piece.
+    #[arg(long, requires = "jobs", conflicts_with = "json")]
+    pub(crate) sbatch: bool,
 }
 
 impl Pieces {

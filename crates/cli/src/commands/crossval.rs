@@ -5,9 +5,13 @@ use crate::{
     commands::exit_code,
     terminal::{Terminal, device, duration},
 };
-use pig_study::crossval::{self, Job, Progress};
+use anyhow::Context as _;
+use pig_study::{
+    crossval::{self, Job, Progress, Submission},
+    plan::peak_memory,
+};
 use pig_train::{config::Layers, observer::Outcome};
-use std::{fmt::Write, process::ExitCode};
+use std::{env, fmt::Write, path::Path, process::ExitCode};
 
 /// Runs the unfinished pieces, or lists all pieces.
 pub(crate) fn run(args: &Args, asked: &Crossval) -> anyhow::Result<ExitCode> {
@@ -16,8 +20,10 @@ pub(crate) fn run(args: &Args, asked: &Crossval) -> anyhow::Result<ExitCode> {
     let crossval = crossval::Crossval::open(&layers, &asked.data, &asked.out, &terminal)?;
     let selection = asked.pieces.selection();
     if asked.pieces.jobs {
-        let jobs = crossval.jobs(&selection, &device, &terminal)?;
-        if args.machine.json {
+        let jobs = crossval.jobs(&selection, asked.pieces.sbatch, &device, &terminal)?;
+        if asked.pieces.sbatch {
+            print!("{}", script(&jobs)?);
+        } else if args.machine.json {
             println!("{}", serde_json::to_string_pretty(&jobs)?);
         } else {
             print!("{}", list(&jobs));
@@ -36,6 +42,43 @@ pub(crate) fn run(args: &Args, asked: &Crossval) -> anyhow::Result<ExitCode> {
         eprintln!("stopped; run the same command again to continue");
     }
     Ok(exit_code(outcome))
+}
+
+/// The script that submits pieces to Slurm with this command.
+pub(super) fn script(jobs: &[Job]) -> anyhow::Result<String> {
+    let program = env::current_exe().context("cannot find the program's own path")?;
+    let folder = env::current_dir().context("cannot find the working folder")?;
+    let arguments = env::args_os().skip(1).map(|word| text(Path::new(&word))).collect::<anyhow::Result<Vec<_>>>()?;
+    let submission = Submission {
+        command: [text(&program)?].into_iter().chain(unselected(arguments)).collect(),
+        folder: text(&folder)?,
+        threads: rayon::current_num_threads(),
+        memory: peak_memory(),
+    };
+    Ok(crossval::sbatch(&submission, jobs))
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().with_context(|| format!("{}: is not UTF-8, as a script needs it", path.display()))?;
+    Ok(text.to_owned())
+}
+
+/// Arguments without those that select or list pieces, since each job selects its own.
+fn unselected(arguments: Vec<String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut arguments = arguments.into_iter();
+    while let Some(word) = arguments.next() {
+        let name = word.split('=').next().unwrap_or_default();
+        match name {
+            "--jobs" | "--sbatch" => {}
+            "--fold" | "--arm" | "--seed" if name == word => {
+                arguments.next();
+            }
+            "--fold" | "--arm" | "--seed" => {}
+            _ => kept.push(word),
+        }
+    }
+    kept
 }
 
 pub(super) fn list(jobs: &[Job]) -> String {
@@ -66,4 +109,16 @@ pub(super) fn list(jobs: &[Job]) -> String {
         duration(seconds)
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_job_selects_its_own_pieces() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let asked = words("crossval --data D --fold 2 --set a=--arm --arm=pig --jobs --out O --seed 1 --sbatch -q");
+        assert_eq!(unselected(asked), words("crossval --data D --set a=--arm --out O -q"));
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use pig_quality::folders::FolderFeatures;
 use pig_study::{
-    crossval::{Selection, piece::pieces},
+    crossval::{Job, piece::pieces},
     experiments::{self, Request, fig3, low_data, table1, table2},
     report,
 };
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, asked: &Experiment) -> anyhow::Result<ExitCode> {
     let (terminal, device) = (Terminal::new(args)?, device(args)?);
     let selection = told.pieces.selection();
     if told.pieces.jobs {
-        return jobs(args, &study, &selection, &device, &terminal);
+        return jobs(args, &study, &told.pieces, &device, &terminal);
     }
     let fold = told.pieces.fold.unwrap_or(0);
     let (outcome, shown) = match asked {
@@ -102,7 +102,7 @@ fn distinct(mut labels: Vec<String>) -> Vec<String> {
 fn jobs(
     args: &Args,
     study: &experiments::Study,
-    selection: &Selection,
+    pieces: &Pieces,
     device: &burn::tensor::Device,
     terminal: &Terminal,
 ) -> anyhow::Result<ExitCode> {
@@ -115,7 +115,12 @@ fn jobs(
     );
     let mut all = Vec::new();
     for crossval in &crossvals {
-        all.push((crossval.out().to_owned(), crossval.jobs(selection, device, terminal)?));
+        all.push((crossval.out().to_owned(), crossval.jobs(&pieces.selection(), pieces.sbatch, device, terminal)?));
+    }
+    if pieces.sbatch {
+        let jobs: Vec<Job> = all.into_iter().flat_map(|(_, jobs)| jobs).collect();
+        print!("{}", crossval::script(&jobs)?);
+        return Ok(ExitCode::SUCCESS);
     }
     if args.machine.json {
         println!("{}", serde_json::to_string_pretty(&all)?);

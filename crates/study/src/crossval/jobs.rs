@@ -53,6 +53,19 @@ pub struct Job {
     pub progress: Progress,
     /// How long the piece took, or will take from the start; none if this is unknown.
     pub time: Option<Estimated>,
+    /// The least memory in bytes, by count, where it was counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// The kind of work.
+    #[serde(skip)]
+    pub kind: PieceKind,
+}
+
+/// What was found out about a kind of piece.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    time: Option<Estimated>,
+    memory: Option<u64>,
 }
 
 /// A training step (forward and backward pass) takes about three times as long as a forward pass.
@@ -60,33 +73,50 @@ const PASSES_OF_A_STEP: f64 = 3.0;
 
 impl Crossval {
     /// The selected pieces with time estimates. An estimate is the mean over finished pieces of the same kind; if there are none, a few
-    /// steps are measured.
-    pub fn jobs(&self, selection: &Selection, device: &Device, observer: &dyn Observer) -> Result<Vec<Job>> {
+    /// steps are measured. With `measures_all`, steps of every kind of piece that is left are measured, so that this process's largest
+    /// resident memory says what they need.
+    ///
+    /// # Errors
+    /// When the data cannot be read, or a finished piece is not one of these.
+    pub fn jobs(
+        &self,
+        selection: &Selection,
+        measures_all: bool,
+        device: &Device,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Job>> {
         let pieces = self.pieces(selection)?;
         let known = self.known()?;
-        let mut measured: BTreeMap<String, Option<Estimated>> = BTreeMap::new();
+        let mut measured: BTreeMap<String, Measured> = BTreeMap::new();
         let mut jobs = Vec::new();
         for piece in pieces {
             let arm = piece.label(&self.file);
             let done = self.finished(piece)?;
-            let time = match (&done, known.get(&kind_of(piece, &arm))) {
+            let key = kind_of(piece, &arm);
+            let is_asked = done.is_none() && (measures_all || !known.contains_key(&key));
+            if is_asked && !measured.contains_key(&key) {
+                measured.insert(key.clone(), self.measure(piece, device, observer)?);
+            }
+            let found = measured.get(&key).copied().unwrap_or_default();
+            let time = match (&done, known.get(&key)) {
                 (Some(done), _) => Some(Estimated { seconds: done.seconds, from: "this piece" }),
                 (None, Some(&seconds)) => Some(Estimated { seconds, from: "finished pieces of its kind" }),
-                (None, None) => {
-                    let key = kind_of(piece, &arm);
-                    if !measured.contains_key(&key) {
-                        let time = self.measure(piece, device, observer)?;
-                        measured.insert(key.clone(), time);
-                    }
-                    measured[&key]
-                }
+                (None, None) => found.time,
             };
             let progress = match done {
                 Some(_) => Progress::Done,
                 None if self.has_begun(piece) => Progress::Begun,
                 None => Progress::Open,
             };
-            jobs.push(Job { fold: piece.fold, arm, seed: piece.seed(), progress, time });
+            jobs.push(Job {
+                fold: piece.fold,
+                arm,
+                seed: piece.seed(),
+                progress,
+                time,
+                memory: found.memory,
+                kind: piece.kind,
+            });
         }
         Ok(jobs)
     }
@@ -112,11 +142,11 @@ impl Crossval {
         Ok(found.into_iter().map(|(kind, times)| (kind, mean(times))).collect())
     }
 
-    /// Measures the time of a piece if no piece of its kind is finished.
-    fn measure(&self, piece: Piece, device: &Device, observer: &dyn Observer) -> Result<Option<Estimated>> {
+    /// Measures steps of a piece.
+    fn measure(&self, piece: Piece, device: &Device, observer: &dyn Observer) -> Result<Measured> {
         let from = "measured steps";
         match piece.kind {
-            PieceKind::Agreement { .. } => Ok(None),
+            PieceKind::Agreement { .. } => Ok(Measured::default()),
             PieceKind::Segmenter { seed, .. } => {
                 let fold = FoldData::read(self, piece.fold, &Quiet(observer))?;
                 let real = pig_segment::pairs::none(&fold.real.set);
@@ -124,13 +154,14 @@ impl Crossval {
                 let file = self.file.segmenter(seed);
                 let steps = file.segment.train.steps as f64;
                 let out = self.folder(piece.fold, piece.kind).join(RUN);
-                Ok(Some(Estimated { seconds: steps * seconds_a_step(&file, &data, &out, device)?, from }))
+                let seconds = steps * seconds_a_step(&file, &data, &out, device)?;
+                Ok(Measured { time: Some(Estimated { seconds, from }), memory: None })
             }
             PieceKind::Generator { arm } => {
                 let config = &self.file.crossval.arms[arm];
                 let pairs = self.pairs_of(piece.fold, config) as f64;
                 if config.runs.is_some() {
-                    return Ok(None);
+                    return Ok(Measured::default());
                 }
                 let generator = self.file.generator(config, &self.base)?;
                 let out = self.folder(piece.fold, piece.kind).join("run-that-is-not-written");
@@ -144,7 +175,8 @@ impl Crossval {
                     let forward = network.seconds_a_step / images / PASSES_OF_A_STEP;
                     training + if index < asked { pairs * steps * forward } else { 0.0 }
                 });
-                Ok(Some(Estimated { seconds: seconds.sum(), from }))
+                let memory = Some(plan.needed.total() as u64);
+                Ok(Measured { time: Some(Estimated { seconds: seconds.sum(), from }), memory })
             }
         }
     }
