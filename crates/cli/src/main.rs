@@ -7,6 +7,7 @@
 
 mod args;
 mod commands;
+mod ranks;
 mod signals;
 mod terminal;
 
@@ -65,6 +66,9 @@ fn message(error: &anyhow::Error) -> String {
 fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(workers) = args.machine.workers {
         rayon::ThreadPoolBuilder::new().num_threads(workers).build_global()?;
+    }
+    if !matches!(args.command, Command::Train(_)) {
+        ranks::check_alone()?;
     }
     // The command runs on a thread of the pool. Such a thread hands work to the others without going to sleep itself, so each of the
     // hundreds of operations in a forward pass needs one thread switch instead of three.

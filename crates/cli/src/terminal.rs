@@ -5,7 +5,10 @@ use anyhow::Context;
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use pig_device::DeviceKind;
-use pig_train::observer::{Cache, Event, Observer};
+use pig_train::{
+    observer::{Cache, Event, Observer},
+    ranks::{Link, Ranks},
+};
 use std::{
     ffi::OsString,
     io::IsTerminal,
@@ -23,13 +26,14 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 const INTERVAL_VARIABLE: &str = "PIG_PROGRESS_SECONDS";
 
 /// The terminal as an observer; Ctrl-C, SIGTERM and SIGHUP ask the job to stop, unless they were ignored when it began.
-pub(crate) struct Terminal {
+pub(crate) struct Terminal<'a> {
     quiet: bool,
     bars: bool,
     interval: Duration,
     stop: Arc<AtomicBool>,
     stage: Mutex<Option<Stage>>,
     cache: Option<PathBuf>,
+    ranks: Ranks<'a>,
 }
 
 struct Stage {
@@ -41,7 +45,15 @@ struct Stage {
     bar: Option<ProgressBar>,
 }
 
-impl Terminal {
+impl<'a> Terminal<'a> {
+    /// An observer for one of several processes that train together: the first one shows what happens.
+    pub(crate) fn of_rank(args: &Args, link: &'a dyn Link) -> anyhow::Result<Self> {
+        let ranks = Ranks::of(link);
+        let terminal = Terminal::new(args)?;
+        let quiet = terminal.quiet || !ranks.is_first();
+        Ok(Self { quiet, bars: terminal.bars && !quiet, ranks, ..terminal })
+    }
+
     /// An observer for this call. A second Ctrl-C ends the program at once.
     pub(crate) fn new(args: &Args) -> anyhow::Result<Self> {
         let interval = interval(std::env::var_os(INTERVAL_VARIABLE))?;
@@ -58,7 +70,7 @@ impl Terminal {
         signals::listen(asked).context("cannot listen for Ctrl-C")?;
         let quiet = args.machine.quiet;
         let (bars, cache) = (!quiet && std::io::stderr().is_terminal(), args.machine.cache());
-        Ok(Self { quiet, bars, interval, stop, stage: Mutex::new(None), cache })
+        Ok(Self { quiet, bars, interval, stop, stage: Mutex::new(None), cache, ranks: Ranks::default() })
     }
 
     fn say(&self, text: &str) {
@@ -111,7 +123,7 @@ impl Terminal {
     }
 }
 
-impl Observer for Terminal {
+impl Observer for Terminal<'_> {
     fn event(&self, event: Event) {
         match event {
             Event::Note(text) if !self.quiet => self.say(&text),
@@ -125,6 +137,10 @@ impl Observer for Terminal {
 
     fn stop_requested(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    fn ranks(&self) -> Ranks<'_> {
+        self.ranks
     }
 
     fn cache(&self) -> Option<Cache<'_>> {

@@ -18,6 +18,7 @@ use pig_train::{
         with_objective,
     },
     observer::Observer,
+    ranks::Ranks,
     run_dir::RunDir,
     training::{self, Ready},
     unlabelled::Folders,
@@ -250,7 +251,8 @@ impl ObjectiveTask for Measurement<'_> {
                 since = Instant::now();
             }
             let at = (micro_batch, step);
-            add_gradient(objective, &network, &batches, at, &workers, &mut optimizer, &mut ahead)?;
+            let alone = (&workers, Ranks::default());
+            add_gradient(objective, &network, &batches, at, alone, &mut optimizer, &mut ahead)?;
             optimizer.clip(config.train.clip_grad_norm);
             network = optimizer.step(network, 0.0, step);
         }

@@ -1,10 +1,14 @@
-//! Helpers for tests: the data beside the repository, and a record of the tests that were skipped.
+//! Helpers for tests: the data beside the repository, a record of the tests that were skipped, and threads that stand for processes.
 //!
 //! A test that lacks something calls [`skip`], [`shared`] or [`given`] and returns. Cargo then counts it as passed, so the skip is
 //! printed, and if the environment variable [`LOG`] names a file, a line `TEST<tab>REASON` is appended to that file. `.ci/run`
 //! counts these lines.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
+mod threads;
+
+pub use threads::{Member, in_members};
 
 use std::{
     env,

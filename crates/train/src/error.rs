@@ -56,6 +56,29 @@ pub enum Error {
         /// What it is needed for.
         parts: String,
     },
+    /// A rank of a training in several processes that is no longer there.
+    #[error(
+        "rank {rank} of this training was lost ({source}); pig train --resume goes on from the last checkpoint, with any number of ranks"
+    )]
+    Rank {
+        /// The rank.
+        rank: usize,
+        /// What the connection said.
+        source: std::io::Error,
+    },
+    /// Ranks of a training that do not do the same.
+    #[error(
+        "{what} differ among the ranks of this training: rank {} has {}, rank {} has {}; expected the same on all machines: the same program,          the same arguments, and data of the same content",
+        ranks[0], found[0], ranks[1], found[1]
+    )]
+    RanksDiffer {
+        /// What differs.
+        what: String,
+        /// Two ranks that differ.
+        ranks: [usize; 2],
+        /// What they have.
+        found: [String; 2],
+    },
     /// A key whose value is out of range, or that cannot be used with another key.
     #[error("{key} = {found}, expected {expected}")]
     Setting {

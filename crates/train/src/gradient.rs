@@ -5,6 +5,7 @@ use crate::{
     batch::{Batch, Batches, HostBatch},
     config::TrainConfig,
     methods::objective::Objective,
+    ranks::Ranks,
     workers::{Workers, parts, threads_of_workers},
 };
 use burn::module::Module;
@@ -60,17 +61,17 @@ pub struct Ahead {
 
 /// Adds the gradient of the optimiser step `step` to `updates`. Returns the step's loss.
 ///
-/// The result is a function of the configuration, the data and the step, whatever the number of workers and whatever was made ahead: the
+/// The result is a function of the configuration, the data and the step, whatever the number of workers and ranks and whatever was made ahead: the
 /// draws of a sample are keyed by its position, and the parts' gradients are added in a fixed order.
 ///
 /// # Errors
-/// When the pairs cannot be read.
+/// When the pairs cannot be read, or a rank is lost.
 pub fn add_gradient<O: Objective>(
     objective: &O,
     network: &O::Network,
     batches: &Batches<'_>,
     (micro_batch, step): (Option<usize>, usize),
-    workers: &Workers,
+    (workers, ranks): (&Workers, Ranks<'_>),
     updates: &mut Updates,
     ahead: &mut Ahead,
 ) -> Result<f32> {
@@ -123,10 +124,16 @@ pub fn add_gradient<O: Objective>(
         let ((a, first), (b, second)) = (ours?, theirs?);
         Ok((a + b, added(first, second)))
     };
-    let Some(sum) = workers.sum(parts.len(), add, of_part) else { return Ok(0.0) };
-    let (loss, gradient) = sum?;
+    let own = ranks.own(parts.len());
+    let Some(sum) = workers.sum(own.len(), add, |index| of_part(own.start + index)) else { return Ok(0.0) };
+    let (loss, gradient) = ranks.sum(sum?, numbers, |(a, first), (b, second)| (a + b, added(first, second)))?;
     updates.add(gradient);
     Ok(loss)
+}
+
+/// The numbers that ranks send each other: the loss, and the gradient in the order of its names.
+fn numbers((loss, gradient): &mut (f32, NamedGradients)) -> Vec<&mut [f32]> {
+    std::iter::once(std::slice::from_mut(loss)).chain(gradient.values_mut().map(Vec::as_mut_slice)).collect()
 }
 
 #[cfg(test)]

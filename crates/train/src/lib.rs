@@ -38,6 +38,7 @@ pub mod observer;
 pub mod pictures;
 pub mod preview;
 pub mod pruned;
+pub mod ranks;
 pub mod role;
 pub mod run_data;
 pub mod run_dir;

@@ -3,6 +3,7 @@
 use crate::{
     Error, Result,
     observer::{Cache, Event, Observer},
+    ranks::Ranks,
     run_dir::now,
 };
 use std::{io::Write, path::Path, sync::Mutex};
@@ -43,5 +44,9 @@ impl Observer for Logged<'_> {
 
     fn cache(&self) -> Option<Cache<'_>> {
         self.inner.cache().map(|cache| Cache { warned: self, ..cache })
+    }
+
+    fn ranks(&self) -> Ranks<'_> {
+        self.inner.ranks()
     }
 }

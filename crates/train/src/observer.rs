@@ -1,5 +1,6 @@
 //! How long jobs report to the caller: events to show, a request to stop, the folder of prepared pairs, and the outcome.
 
+use crate::ranks::Ranks;
 use burn::tensor::Device;
 use pig_nn::pass::Precision;
 use std::{
@@ -48,6 +49,11 @@ pub trait Observer: Sync {
     fn cache(&self) -> Option<Cache<'_>> {
         None
     }
+
+    /// The processes that train together with this one.
+    fn ranks(&self) -> Ranks<'_> {
+        Ranks::default()
+    }
 }
 
 /// Where prepared pairs are kept.
@@ -84,6 +90,10 @@ impl Observer for Quiet<'_> {
 
     fn cache(&self) -> Option<Cache<'_>> {
         self.0.cache()
+    }
+
+    fn ranks(&self) -> Ranks<'_> {
+        self.0.ranks()
     }
 }
 

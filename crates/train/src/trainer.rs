@@ -5,7 +5,7 @@ use crate::{
     batch::Batches,
     checkpoint::{Checkpoint, State, Store},
     curves::write_run_curves,
-    gradient::{Ahead, add_gradient, workers_of},
+    gradient::{Ahead, add_gradient, samples_at_once, workers_of},
     init::begun,
     latents::Reconstruction,
     legs::start_of,
@@ -121,8 +121,13 @@ impl<'a, O: Objective> Trainer<'a, O> {
             before = Some(averaged(&network, &optimizer, run)?);
         }
         bind(&mut state, objective, begins_leg)?;
-        let step = (config.train.images_in_step(), config.train.batch_size);
-        let workers = workers_of(step, state.micro_batch_size, &optimizer);
+        let (images, batch) = (config.train.images_in_step(), config.train.batch_size);
+        let ranks = observer.ranks();
+        if !optimizer.is_on_host() {
+            ranks.check_alone("only trainings on processors are divided among ranks; give --device cpu")?;
+        }
+        ranks.check(images, samples_at_once(&optimizer, state.micro_batch_size, batch))?;
+        let workers = workers_of((images, batch), state.micro_batch_size, &optimizer);
         let network = Some(network.train());
         let ahead = Ahead::default();
         let validated = (state.step == leg).then(Vec::new);
@@ -160,12 +165,18 @@ impl<'a, O: Objective> Trainer<'a, O> {
             // What its last previews showed stays in metrics.jsonl.
             return Ok(Outcome::Finished);
         }
-        let mut log = MetricsLog::open(self.run, role.name(), self.state.step, self.state.metrics.as_ref())?;
+        let ranks = self.observer.ranks();
+        let mut log = match ranks.is_first() {
+            true => Some(MetricsLog::open(self.run, role.name(), self.state.step, self.state.metrics.as_ref())?),
+            false => None,
+        };
         let mut meter = Meter::default();
         let due = |step: usize, every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);
         if self.state.step > 0 {
             self.set_fine(self.known_fine()?);
-            self.store.tidy(&self.state)?;
+            if ranks.is_first() {
+                self.store.tidy(&self.state)?;
+            }
             if due(self.state.step, train.preview_every) && self.state.step > self.leg {
                 // A training that was killed after this checkpoint has no preview of it; one that is there is kept.
                 if self.show(preview, &mut log)? {
@@ -175,8 +186,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
         }
         self.observer.event(Event::Begin { stage: role.name().to_owned(), total: steps, done: self.state.step });
         while self.state.step < steps && !self.state.has_ended {
-            if self.observer.stop_requested() {
-                self.checkpoint(&log, false)?;
+            if ranks.any(self.observer.stop_requested())? {
+                self.checkpoint(log.as_ref(), false)?;
                 self.observer.event(Event::End);
                 return Ok(Outcome::Interrupted);
             }
@@ -203,17 +214,17 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 }
                 line.validation = Some(validation);
             }
-            if line.loss.is_some() || line.validation.is_some() {
+            if let Some(log) = log.as_mut().filter(|_| line.loss.is_some() || line.validation.is_some()) {
                 log.write(&line)?;
             }
             self.observer.event(Event::Progress { done: step, message: meter.message(loss, &line) });
             if step == steps || due(step, train.checkpoint_every) || is_best || train.keep_checkpoints.contains(&step) {
-                self.checkpoint(&log, is_best)?;
+                self.checkpoint(log.as_ref(), is_best)?;
             }
             if due(step, train.preview_every) {
                 if train.stop_on_copies.is_some() {
                     // The training may come back to this step.
-                    self.checkpoint(&log, false)?;
+                    self.checkpoint(log.as_ref(), false)?;
                 }
                 if self.show(preview, &mut log)? {
                     self.end()?;
@@ -224,9 +235,17 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(Outcome::Finished)
     }
 
-    /// Shows a preview, after the checkpoint: one that cannot be drawn or written must not cost the training. Returns whether its pairs
-    /// end the training.
-    fn show(&mut self, preview: &mut Preview<'_, O::Network>, log: &mut MetricsLog) -> Result<bool> {
+    /// Shows a preview in the first rank, after the checkpoint: one that cannot be drawn or written must not cost the training. Returns
+    /// whether its pairs end the training.
+    fn show(&mut self, preview: &mut Preview<'_, O::Network>, log: &mut Option<MetricsLog>) -> Result<bool> {
+        let ends = match log {
+            Some(log) => self.show_here(preview, log)?,
+            None => false,
+        };
+        self.observer.ranks().any(ends)
+    }
+
+    fn show_here(&mut self, preview: &mut Preview<'_, O::Network>, log: &mut MetricsLog) -> Result<bool> {
         let train = &self.objective.context().config.train;
         let (step, every) = (self.state.step, train.preview_every);
         let averaged = self.averaged()?;
@@ -283,8 +302,11 @@ impl<'a, O: Objective> Trainer<'a, O> {
     /// Ends the training before its last step, because its pairs are copies, at the last preview whose pairs were none.
     fn end(&mut self) -> Result<()> {
         let (step, name) = (self.state.step, self.objective.role().name());
-        self.store.end_at(self.fine)?;
         self.state.has_ended = true;
+        if !self.observer.ranks().is_first() {
+            return Ok(());
+        }
+        self.store.end_at(self.fine)?;
         let kept = self.fine.map_or_else(
             || format!("no earlier preview was free of them, so its weights are those of step {step}"),
             |fine| format!("its weights are those of step {fine}, the last preview before"),
@@ -321,7 +343,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let batches = self.batches(self.sets.training, unlabelled);
         let micro_batch = self.state.micro_batch_size;
         let network = self.network.as_ref().expect(NETWORK_IS_THERE);
-        let (workers, updates, ahead) = (&self.workers, &mut self.optimizer, &mut self.ahead);
+        let (workers, updates, ahead) = ((&self.workers, self.observer.ranks()), &mut self.optimizer, &mut self.ahead);
         let loss = add_gradient(self.objective, network, &batches, (micro_batch, step), workers, updates, ahead)?;
         if !loss.is_finite() {
             return Err(Error::Diverged { network: self.objective.role().name(), step, loss });
@@ -400,9 +422,20 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok((sum / count as f64, reconstruction))
     }
 
-    fn checkpoint(&self, log: &MetricsLog, is_best: bool) -> Result<()> {
+    /// Writes a checkpoint in the first rank, which has the log. All ranks must have the same weights.
+    fn checkpoint(&self, log: Option<&MetricsLog>, is_best: bool) -> Result<()> {
+        self.observer.ranks().agree_on_bytes("the weights", || bytes_of(self.network()))?;
+        let Some(log) = log else { return Ok(()) };
         self.store.save(Checkpoint::of(&self.state, self.network(), &self.optimizer, log.mark()?), is_best)
     }
+}
+
+/// All weights of a network, for a hash.
+fn bytes_of(network: &impl Module) -> Vec<u8> {
+    parameters::export(network)
+        .values()
+        .flat_map(|array| array.values.iter().flat_map(|value| value.to_le_bytes()))
+        .collect()
 }
 
 /// `network` in evaluation mode with the averaged weights of its optimiser. Weights that do not fit are an error: the raw

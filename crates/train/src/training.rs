@@ -3,6 +3,7 @@
 use crate::{
     Config, Error, Result, added,
     checkpoint::Store,
+    gradient::size_of_part,
     imported::frozen::{self, FrozenModelY},
     init::check_split,
     legs,
@@ -14,8 +15,9 @@ use crate::{
         with_objective,
     },
     metrics_log, model_card,
-    observer::{Observer, Outcome, note, warn, warn_of_precision},
+    observer::{Observer, Outcome, Quiet, note, warn, warn_of_precision},
     preview::Previews,
+    ranks::Ranks,
     role::Role,
     run_data::{Found, RunData},
     run_dir::{Provenance, RunDir, UnlabelledImages, remember_data, remember_unlabelled},
@@ -65,7 +67,11 @@ fn start(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    RunDir::check_new(out)?;
+    let ranks = observer.ranks();
+    check_ranks(ranks, config)?;
+    if ranks.is_first() {
+        RunDir::check_new(out)?;
+    }
     let Ready { config, frozen_model_y, run_data, further } = ready(config, folders, splits, device, observer)?;
     let config = &config;
     check_split(config, &run_data.splits, observer)?;
@@ -77,6 +83,13 @@ fn start(
         unlabelled: further.unlabelled.as_ref().map(described).transpose()?,
         ..run_data.provenance(&text, run_data.set.sha256()?, device)
     };
+    agree(ranks, &provenance, &further)?;
+    if !ranks.is_first() {
+        // The first rank writes the run.
+        ranks.wait()?;
+        let run = RunDir::open(out)?;
+        return train_networks(&run, config, (&run_data, &further), device, observer);
+    }
     let run = RunDir::create(out, &text, &run_data.splits, &run_data.preparation, &provenance)?;
     let _lock = run.lock(observer)?;
     remember_data(&run, folders.data)?;
@@ -89,7 +102,23 @@ fn start(
     if let Some(model) = frozen_model_y {
         model.install(run.path())?;
     }
+    ranks.wait()?;
     train_networks(&run, config, (&run_data, &further), device, observer)
+}
+
+fn check_ranks(ranks: Ranks<'_>, config: &Config) -> Result<()> {
+    let train = &config.train;
+    ranks.check(train.images_in_step(), size_of_part(train.micro_batch_size, train.batch_size))
+}
+
+/// Refuses ranks that would not do the same: another program, configuration, split or data.
+fn agree(ranks: Ranks<'_>, provenance: &Provenance, further: &Further) -> Result<()> {
+    let sha256 = |set: &Option<PreparedSet>| set.as_ref().map(PreparedSet::sha256).transpose();
+    let further = [sha256(&further.unlabelled)?, sha256(&further.added)?].map(Option::unwrap_or_default).concat();
+    ranks.agree("the programs", &provenance.program)?;
+    ranks.agree("the configurations", &provenance.config_sha256)?;
+    ranks.agree("the splits", &provenance.splits_sha256)?;
+    ranks.agree("the data", &(provenance.data_sha256.clone() + &further))
 }
 
 /// What a new training begins with.
@@ -183,19 +212,25 @@ pub fn go_on(run: &RunDir, data: &Path, device: &Device, observer: &dyn Observer
 }
 
 fn continued(run: &RunDir, with: Resume<'_>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
-    let _lock = run.lock(observer)?;
+    let ranks = observer.ranks();
+    let _lock = if ranks.is_first() { Some(run.lock(observer)?) } else { None };
     let config = run.config()?;
+    check_ranks(ranks, &config)?;
     let run_data = RunData::found(with.data, run, observer)?;
     run_data.check_unchanged(run)?;
     let further = Further {
         unlabelled: unlabelled::of_run(&config, run, (with.data, with.unlabelled), &run_data, observer)?,
         added: added::of_run(&config, run, &run_data, observer)?,
     };
+    agree(ranks, &run.provenance()?, &further)?;
     let config = match with.steps {
         Some(steps) => {
-            if let Some(words) = legs::begin(run, steps)? {
+            if ranks.is_first()
+                && let Some(words) = legs::begin(run, steps)?
+            {
                 note(observer, words);
             }
+            ranks.wait()?;
             run.config()?
         }
         None => config,
@@ -211,8 +246,15 @@ fn train_networks(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Outcome> {
-    let log = Logged::open(run.path(), observer)?;
-    let observer: &dyn Observer = &log;
+    let ranks = observer.ranks();
+    let (log, quiet);
+    let observer: &dyn Observer = if ranks.is_first() {
+        log = Logged::open(run.path(), observer)?;
+        &log
+    } else {
+        quiet = Quiet(observer);
+        &quiet
+    };
     warn_of_precision(observer, "train.precision", config.train.precision, device);
     let [mut training, validation] = run_data.parts();
     if let Some(added) = &further.added {
@@ -231,7 +273,9 @@ fn train_networks(
     for role in config.trained_roles() {
         let context = Context { config, schedule: &schedule, timesteps: &timesteps, teachers: &teachers };
         let outcome = with_objective(role, context, Training { run, sets, device, observer })?;
-        model_card::write(run, config)?;
+        if ranks.is_first() {
+            model_card::write(run, config)?;
+        }
         if outcome == Outcome::Interrupted {
             note(observer, format!("stopped; continue with: pig train --resume {}", run.path().display()));
             return Ok(outcome);
@@ -277,10 +321,13 @@ impl ObjectiveTask for Training<'_> {
             previews.write(role, step, averaged.as_ref(), &others)
         })?;
         if outcome == Outcome::Finished
+            && observer.ranks().is_first()
             && let Some(text) = objective.finish(run, sets, device)?
         {
             note(observer, text);
         }
+        // The next network learns from what the first rank has written.
+        observer.ranks().wait()?;
         Ok(outcome)
     }
 }

@@ -134,7 +134,7 @@ impl<T> Tree<T> {
 }
 
 /// The first ceil(n / 2) and the rest of a range of n >= 2.
-fn halves(range: &Range<usize>) -> (Range<usize>, Range<usize>) {
+pub(crate) fn halves(range: &Range<usize>) -> (Range<usize>, Range<usize>) {
     let middle = range.start + range.len().div_ceil(2);
     (range.start..middle, middle..range.end)
 }

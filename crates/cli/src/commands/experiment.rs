@@ -104,7 +104,7 @@ fn jobs(
     study: &experiments::Study,
     pieces: &Pieces,
     device: &burn::tensor::Device,
-    terminal: &Terminal,
+    terminal: &Terminal<'_>,
 ) -> anyhow::Result<ExitCode> {
     study.begin()?;
     let crossvals = study.crossvals(terminal)?;
@@ -138,7 +138,7 @@ fn run_table1(
     args: &Args,
     study: &experiments::Study,
     asked: &Table1,
-    (device, terminal): (&burn::tensor::Device, &Terminal),
+    (device, terminal): (&burn::tensor::Device, &Terminal<'_>),
 ) -> anyhow::Result<(Outcome, Option<String>)> {
     let Pieces { fold, arm, .. } = &asked.study.pieces;
     let (outcome, made) = table1::make(study, fold.unwrap_or(0), arm.as_deref(), device, terminal)?;
@@ -153,7 +153,7 @@ fn measure(
     made: &table1::Made,
     inception: &InceptionArgs,
     device: &burn::tensor::Device,
-    terminal: &Terminal,
+    terminal: &Terminal<'_>,
 ) -> anyhow::Result<Vec<table1::Measured>> {
     let mut features = FolderFeatures::open(inception.settings().as_ref(), device)?;
     if let Some(warning) = features.warning() {

@@ -157,7 +157,7 @@ pub(crate) fn config(reading: &Reading) -> anyhow::Result<PrepareConfig> {
 
 /// Shows progress on the terminal.
 pub(crate) struct Bar {
-    terminal: Terminal,
+    terminal: Terminal<'static>,
     stage: &'static str,
 }
 

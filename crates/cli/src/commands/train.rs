@@ -3,6 +3,7 @@
 use crate::{
     args::{Args, Train},
     commands::exit_code,
+    ranks::{self, Process},
     terminal::{Terminal, device, duration},
 };
 use burn::tensor::Device;
@@ -14,7 +15,7 @@ use pig_study::{
 use pig_train::{
     Config,
     config::{Layers, Unlabelled},
-    observer::{Outcome, note, warn},
+    observer::{Observer, Outcome, note, warn},
     run_dir::advised,
     training::{self, Resume},
     unlabelled::Folders,
@@ -25,16 +26,33 @@ use std::{
     process::ExitCode,
 };
 
-/// Trains, continues a training, or prints what a training would cost.
+/// Trains, continues a training, or prints what a training would cost; in one of several processes its part of the training.
 pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
-    let (terminal, device) = (Terminal::new(args)?, device(args)?);
+    let Some(process) = Process::join()? else { return run_in(args, train, &Terminal::new(args)?) };
+    let result = Terminal::of_rank(args, process.link()).and_then(|terminal| {
+        terminal.ranks().check_power_of_two()?;
+        if let Some(text) = ranks::align_instructions(terminal.ranks())? {
+            note(&terminal, text);
+        }
+        run_in(args, train, &terminal)
+    });
+    process.leave(result)
+}
+
+fn run_in(args: &Args, train: &Train, terminal: &Terminal<'_>) -> anyhow::Result<ExitCode> {
+    let (device, is_first) = (device(args)?, terminal.ranks().is_first());
+    if train.dry_run || train.plan_hours.is_some() {
+        terminal
+            .ranks()
+            .check_alone("a plan and a dry run measure one process; run `pig plan` first, and train with its file")?;
+    }
     if let Some(run) = &train.resume {
         let with = Resume { data: train.data.as_deref(), unlabelled: train.unlabelled.as_deref(), steps: train.steps };
-        return ended(args, run, training::resume_with(run, with, &device, &terminal)?);
+        return ended(args, is_first, run, training::resume_with(run, with, &device, terminal)?);
     }
     let layers = Layers { file: train.config.clone(), sets: train.sets.clone() };
     let mut config = match train.plan_hours {
-        Some(hours) => layers.over_config(&planned(train, hours, &device, &terminal)?)?,
+        Some(hours) => layers.over_config(&planned(train, hours, &device, terminal)?)?,
         None => layers.load_for_training()?,
     };
     if let Some(factor) = train.steps_scale {
@@ -47,18 +65,18 @@ pub(crate) fn run(args: &Args, train: &Train) -> anyhow::Result<ExitCode> {
     let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
     let (data, out) = (path(&train.data), path(&train.out));
     if train.config.is_none() && train.plan_hours.is_none() {
-        config.data = survey(&config, train, (&data, &out), &terminal)?;
+        config.data = survey(&config, train, (&data, &out), terminal)?;
     }
     let folders = Folders { data: &data, unlabelled: train.unlabelled.as_deref(), added: &train.add };
     if train.dry_run {
-        return dry_run(args, &config, (folders, &out), &device, &terminal);
+        return dry_run(args, &config, (folders, &out), &device, terminal);
     }
-    let outcome = training::train_with(&config, folders, &out, &device, &terminal);
-    ended(args, &out, outcome.map_err(|error| advised(error, &out, "pig train"))?)
+    let outcome = training::train_with(&config, folders, &out, &device, terminal);
+    ended(args, is_first, &out, outcome.map_err(|error| advised(error, &out, "pig train"))?)
 }
 
 /// The configuration that `pig plan` decides, whose text is told.
-fn planned(train: &Train, hours: f64, device: &Device, terminal: &Terminal) -> anyhow::Result<Config> {
+fn planned(train: &Train, hours: f64, device: &Device, terminal: &Terminal<'_>) -> anyhow::Result<Config> {
     let data = train.data.clone().unwrap_or_default();
     let request = recipe::Request { data, unlabelled: train.unlabelled.clone(), hours };
     let recipe = recipe::recipe(&request, device, terminal)?;
@@ -69,8 +87,8 @@ fn planned(train: &Train, hours: f64, device: &Device, terminal: &Terminal) -> a
     Ok(recipe.config)
 }
 
-fn ended(args: &Args, run: &Path, outcome: Outcome) -> anyhow::Result<ExitCode> {
-    if args.machine.json {
+fn ended(args: &Args, is_first: bool, run: &Path, outcome: Outcome) -> anyhow::Result<ExitCode> {
+    if args.machine.json && is_first {
         let json = serde_json::json!({ "run": run, "finished": outcome == Outcome::Finished });
         println!("{}", serde_json::to_string_pretty(&json)?);
     }
@@ -82,7 +100,7 @@ fn dry_run(
     config: &Config,
     (folders, out): (Folders<'_>, &Path),
     device: &Device,
-    terminal: &Terminal,
+    terminal: &Terminal<'_>,
 ) -> anyhow::Result<ExitCode> {
     let plan = plan(config, folders, out, device, terminal)?;
     if args.machine.json {
@@ -144,7 +162,7 @@ fn survey(
     config: &Config,
     train: &Train,
     (data, out): (&Path, &Path),
-    terminal: &Terminal,
+    terminal: &Terminal<'_>,
 ) -> anyhow::Result<DataConfig> {
     let found = Survey::of(&Dataset::discover(data, &config.data)?)?;
     note(terminal, format!("found {found}"));

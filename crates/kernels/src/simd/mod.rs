@@ -6,12 +6,16 @@
 //! bit; the portable level rounds products before it adds them.
 
 use crate::element::{Bf16, Element};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+
+/// The number of the highest level that [`Level::best`] returns.
+static LIMIT: AtomicU8 = AtomicU8::new(u8::MAX);
 
 /// The number of lanes of a vector, the same at every level.
 pub(crate) const LANES: usize = 16;
@@ -36,18 +40,36 @@ enum Kind {
 }
 
 impl Level {
-    /// The fastest level of this processor.
+    /// The fastest level of this processor, within the [limit](Self::limit).
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if has_avx512() {
-                return Self(Kind::Avx512(has_bf16()));
+            let limit = LIMIT.load(Ordering::Relaxed);
+            if limit >= 2 && has_avx512() {
+                return Self(Kind::Avx512(limit >= 3 && has_bf16()));
             }
-            if has_avx2() {
+            if limit >= 1 && has_avx2() {
                 return Self(Kind::Avx2);
             }
         }
         Self(Kind::Portable)
+    }
+
+    /// Lets [`best`](Self::best) return levels up to this [number](Self::number) alone, in the whole process. Machines that compute one
+    /// thing together agree on the least of their numbers.
+    pub fn limit(number: u8) {
+        LIMIT.store(number, Ordering::Relaxed);
+    }
+
+    /// A number that grows with the instructions of a level.
+    pub fn number(self) -> u8 {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(has_bf16) => 2 + u8::from(has_bf16),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => 1,
+            Kind::Portable => 0,
+        }
     }
 
     /// Every level that this processor can run, fastest first; the portable one is always among them.
