@@ -1,4 +1,4 @@
-//! The Python of README.md, run as it stands there.
+//! The Python of docs/how-to/pytorch.md, run as it stands there.
 
 mod common;
 
@@ -10,15 +10,16 @@ use std::process::Command;
 #[test]
 fn the_data_loader_gives_real_and_generated_pairs() {
     let Some(python) = pig_testing::given("PIG_PEERS_PYTHON") else { return };
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
-    let code = readme.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/how-to/pytorch.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let code = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let folder = Folder::with_data();
     let rows = (0..8)
         .map(|index| format!("a{index:02},images/a{index:02}.png,masks/a{index:02}.png\n"))
         .collect::<Vec<_>>()
         .concat();
     std::fs::write(folder.path().join("data/manifest.csv"), format!("id,image,mask\n{rows}")).unwrap();
-    std::fs::rename(folder.path().join("data"), folder.path().join("DIR")).unwrap();
+    std::fs::rename(folder.path().join("data"), folder.path().join("DATA")).unwrap();
     let word = "pig".to_owned();
     let [version, model_hash, settings_hash] = [word.clone(), word.clone(), word.clone()];
     let stamp = Stamp { version, model_hash, settings_hash, settings: word, beside: &[] };
@@ -38,8 +39,8 @@ assert int(whole.sum()) == 3 and torch.allclose(images[whole], torch.tensor(0.2)
 assert set(masks.unique().tolist()) == {0, 1} and 0 <= images.min() and images.max() <= 1
 print('eleven pairs')
 ";
-    std::fs::write(folder.path().join("readme.py"), format!("{code}\n{check}")).unwrap();
-    let output = Command::new(python).arg("readme.py").current_dir(folder.path()).output().unwrap();
+    std::fs::write(folder.path().join("page.py"), format!("{code}\n{check}")).unwrap();
+    let output = Command::new(python).arg("page.py").current_dir(folder.path()).output().unwrap();
     let output = success(output);
     assert_eq!(stdout(&output), "eleven pairs\n", "{}", stderr(&output));
 }
