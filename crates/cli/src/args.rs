@@ -12,6 +12,7 @@ mod experiment;
 mod export;
 mod factor;
 mod fid;
+mod manuals;
 mod part;
 mod plan;
 mod prepare;
@@ -25,6 +26,7 @@ pub(crate) use experiment::{Experiment, Report, Table1};
 pub(crate) use export::{Export, FormatName, SegmentationName};
 use factor::factor;
 pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Reference};
+pub(crate) use manuals::{Completions, Man};
 pub(crate) use plan::Plan;
 pub(crate) use prepare::{Inspect, Prepare, Reading};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
@@ -97,16 +99,28 @@ fn cache_folder(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the whole method on built-in phantom images: train, sample, and write one page. Needs no network and no files.
+    #[command(before_long_help = "Example:\n  pig demo --minutes 20")]
     Demo(Demo),
     /// Make pairs for training from DICOM, NIfTI, pictures and public data sets.
+    #[command(before_long_help = "Examples:\n\
+         \x20 pig prepare SOURCE DATA --new-key my.key\n\
+         \x20 pig prepare SOURCE DATA --key my.key --set prepare.size=256")]
     Prepare(Prepare),
     /// Inspect a folder before preparing it or training on it: counts, sizes, lesions, duplicates, problems.
+    #[command(before_long_help = "Example:\n  pig inspect SOURCE --page look.html")]
     Inspect(Inspect),
     /// Look at a folder of images with masks, measure this machine, and write a configuration whose every setting has its reason.
+    #[command(before_long_help = "Example:\n  pig plan DATA --hours 8 --out plan.toml")]
     Plan(Plan),
     /// Train on a folder of images with masks.
+    #[command(before_long_help = "Examples:\n\
+         \x20 pig train --config plan.toml --data DATA --out RUN\n\
+         \x20 pig train --resume RUN")]
     Train(Train),
     /// Make new pairs with a trained run.
+    #[command(before_long_help = "Examples:\n\
+         \x20 pig sample --run RUN --count 2048 --out PAIRS\n\
+         \x20 pig sample --run RUN --given-mask MASKS --out PAIRS")]
     Sample(Sample),
     /// Compare sets of images: Frechet and kernel distances, precision and recall, copies of training images.
     #[command(subcommand)]
@@ -115,15 +129,22 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Segment(Segment),
     /// Compare segmenters with and without generated pairs in folds by patient.
+    #[command(before_long_help = "Examples:\n\
+         \x20 pig crossval --config crossval.toml --data DATA --out OUT --jobs\n\
+         \x20 pig crossval --config crossval.toml --data DATA --out OUT")]
     Crossval(Crossval),
     /// Compare two tables of the same cases: mean difference with its interval, and a permutation test.
+    #[command(before_long_help = "Example:\n  pig compare first.csv second.csv --column dice")]
     Compare(Compare),
     /// Make the paper's tables and its Fig. 3, and further measurements that a reviewer would ask for, on your own data.
     #[command(subcommand)]
     Experiment(Experiment),
     /// Write one offline page about a run, a cross-validation or an experiment.
+    #[command(before_long_help = "Example:\n  pig report RUN")]
     Report(Report),
     /// Write pairs in the formats of other tools.
+    #[command(before_long_help = "Example:\n\
+         \x20 pig export PAIRS --format nnunet --real DATA --share 0.5 --splits RUN/splits.json --out Dataset101_Lesions")]
     Export(Export),
     /// Import models from other frameworks, check them, and export models to them.
     #[command(subcommand)]
@@ -135,7 +156,14 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Cache(Cache),
     /// Check this machine: device, threads, codecs, speed.
+    #[command(before_long_help = "Example:\n  pig doctor")]
     Doctor,
+    /// Print a script that lets a shell complete commands and flags.
+    #[command(before_long_help = "Example:\n  pig completions bash")]
+    Completions(Completions),
+    /// Write a man page for every command.
+    #[command(before_long_help = "Example:\n  pig man --out man1")]
+    Man(Man),
     /// Print this reference as Markdown.
     #[command(hide = true)]
     Reference,
@@ -275,10 +303,13 @@ pub(crate) struct Sample {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Print every key with its value: the defaults, or the values of a file and of settings that override them.
+    #[command(before_long_help = "Example:\n  pig config show --config configs/hq.toml")]
     Show(ConfigArgs),
     /// Check whether a configuration can be used.
+    #[command(before_long_help = "Example:\n  pig config check --config plan.toml --set train.steps=1000")]
     Check(ConfigArgs),
     /// Compare the costs of trainings, counted as training images times forward operations, summed over a method's networks.
+    #[command(before_long_help = "Example:\n  pig config budget first.toml second.toml")]
     Budget(BudgetArgs),
 }
 
@@ -388,6 +419,34 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    /// The commands without commands below them, with their examples.
+    fn examples(command: &clap::Command, found: &mut Vec<(String, String)>) {
+        let mut below = command.get_subcommands().filter(|sub| !sub.is_hide_set()).peekable();
+        if below.peek().is_none() {
+            let example = command.get_before_long_help().map(ToString::to_string).unwrap_or_default();
+            found.push((command.get_name().to_owned(), example));
+        }
+        below.for_each(|sub| examples(sub, found));
+    }
+
+    #[test]
+    fn the_help_of_every_command_begins_with_examples_that_can_be_used() {
+        let mut found = Vec::new();
+        examples(&Args::command(), &mut found);
+        assert!(found.len() > 25, "{found:?}");
+        for (name, example) in found {
+            let lines: Vec<&str> = example.lines().filter_map(|line| line.strip_prefix("  pig ")).collect();
+            assert!(!lines.is_empty(), "{name} has no example");
+            for line in lines {
+                let words: Vec<&str> = line.split(' ').collect();
+                assert!(words.contains(&name.as_str()), "{name}: {line}");
+                if let Err(error) = Args::try_parse_from(["pig"].iter().chain(&words)) {
+                    panic!("{line}: {error}");
+                }
+            }
+        }
     }
 
     #[test]

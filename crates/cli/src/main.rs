@@ -7,16 +7,16 @@
 
 mod args;
 mod commands;
+mod failure;
 mod ranks;
 mod signals;
 mod terminal;
 
 use args::{Args, Command};
 use clap::Parser;
+use failure::{USER_ERROR, message};
 use std::process::ExitCode;
 
-/// An error that the user can correct.
-const USER_ERROR: u8 = 1;
 /// A fault of pig itself.
 const INTERNAL_ERROR: u8 = 2;
 
@@ -55,14 +55,6 @@ fn pass_over_caught_panics() {
     }));
 }
 
-/// The error with its causes, without causes that the message already contains.
-fn message(error: &anyhow::Error) -> String {
-    error.chain().skip(1).fold(error.to_string(), |message, cause| {
-        let cause = cause.to_string();
-        if message.contains(&cause) { message } else { format!("{message}: {cause}") }
-    })
-}
-
 fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(workers) = args.machine.workers {
         rayon::ThreadPoolBuilder::new().num_threads(workers).build_global()?;
@@ -91,6 +83,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Config(config) => commands::config::run(args, config),
         Command::Cache(cache) => commands::cache::run(args, cache),
         Command::Doctor => commands::doctor::run(args),
+        Command::Completions(completions) => commands::manuals::completions(completions),
+        Command::Man(man) => commands::manuals::man(man),
         Command::Reference => {
             print!("{}", commands::reference::markdown());
             Ok(ExitCode::SUCCESS)

@@ -83,6 +83,7 @@ pub(crate) fn align_instructions(ranks: Ranks<'_>) -> anyhow::Result<Option<Stri
 
 #[cfg(feature = "mpi")]
 mod mpi_link {
+    use crate::failure::{USER_ERROR, message};
     use anyhow::Context;
     use mpi::{
         Threading,
@@ -120,10 +121,10 @@ mod mpi_link {
 
         /// Ends all processes.
         pub(super) fn abort(self, error: &anyhow::Error) {
-            eprintln!("error: rank {}: {}", self.rank, crate::message(error));
+            eprintln!("error: rank {}: {}", self.rank, message(error));
             let world = self.universe.world();
             mem::forget(self.universe);
-            world.abort(i32::from(crate::USER_ERROR));
+            world.abort(i32::from(USER_ERROR));
         }
     }
 

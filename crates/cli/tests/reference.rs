@@ -3,7 +3,7 @@
 mod common;
 
 use common::{pig, stdout, success};
-use pig_data::{AugmentConfig, DataConfig, deform::DeformConfig};
+use pig_data::{AugmentConfig, DataConfig, ToldConfig, deform::DeformConfig};
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{
     autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, segmentation::SegmentationConfig,
@@ -19,7 +19,7 @@ use pig_study::{
 };
 use pig_train::{
     Config,
-    config::{FrozenConfig, ModelYConfig, SampleConfig, TrainConfig},
+    config::{Autoguidance, FrozenConfig, ModelYConfig, SampleConfig, TrainConfig},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
@@ -70,10 +70,27 @@ fn command_line() {
         "pig config check",
         "pig config budget",
         "pig doctor",
+        "pig completions",
+        "pig man",
     ] {
         assert!(reference.contains(&format!("\n## {command}\n")), "{command} is missing");
     }
+    assert_eq!(reference.matches("--cache-dir <DIR>").count(), 1, "options of every command stand once");
     assert_current("CLI.md", &reference);
+}
+
+#[test]
+fn completions_and_man_pages() {
+    for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef pig"), ("fish", "complete -c pig")] {
+        let script = stdout(&success(pig(&["completions", shell])));
+        assert!(script.contains(mark) && script.contains("given-mask"), "{shell}: {script}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let man = folder.path().join("man1");
+    success(pig(&["man", "--out", man.to_str().unwrap()]));
+    let page = std::fs::read_to_string(man.join("pig-segment-train.1")).unwrap();
+    assert!(page.contains("equal\\-epochs") && page.contains("THE MACHINE AND THE TERMINAL"), "{page}");
+    assert!(man.join("pig.1").exists() && !man.join("pig-reference.1").exists());
 }
 
 #[test]
@@ -124,6 +141,7 @@ fn markdown(schema: &Value) -> String {
         ("Top level", "", keys(&Config::default())),
         ("`[data]`", "DataConfig", keys(&DataConfig::default())),
         ("`[data.augment]`", "AugmentConfig", keys(&AugmentConfig::default())),
+        ("`[data.augment.told]`", "ToldConfig", keys(&ToldConfig::default())),
         ("`[schedule]`", "ScheduleConfig", keys(&ScheduleConfig::default())),
         ("`[model_x]`", "UNetConfig", keys(&UNetConfig::default())),
         ("`[model_y]`", "ModelYConfig", keys(&ModelYConfig::default())),
@@ -132,6 +150,7 @@ fn markdown(schema: &Value) -> String {
         ("`[autoencoder]`", "AutoencoderConfig", keys(&AutoencoderConfig::default())),
         ("`[train]`", "TrainConfig", keys(&TrainConfig::default())),
         ("`[sample]`", "SampleConfig", keys(&SampleConfig::default())),
+        ("`[sample.autoguidance]`", "Autoguidance", keys(&Autoguidance::default())),
         ("`[prepare]`", "PrepareConfig", keys(&PrepareConfig::default())),
         ("`[segment]`", "SegmentConfig", keys(&SegmentConfig::default())),
         ("`[segment.network]`", "SegmentationConfig", keys(&SegmentationConfig::default())),

@@ -10,12 +10,19 @@ use std::path::PathBuf;
 pub(crate) enum Experiment {
     /// The paper's Table 1: distances of images of DDPM, DDIM and PIG from real images, in one fold, the first if --fold is not given;
     /// --arm is ddpm, ddim or pig.
+    #[command(before_long_help = "Example:\n\
+         \x20 pig experiment table1 --data DATA --out OUT1 --reuse OUT --weights INCEPTION")]
     Table1(Table1),
     /// The paper's Table 2: segmenters trained on real pairs, and on real pairs with generated pairs of each method, in folds by patient.
+    #[command(before_long_help = "Examples:\n\
+         \x20 pig experiment table2 --data DATA --out OUT --budget small --jobs\n\
+         \x20 pig experiment table2 --data DATA --out OUT --budget small")]
     Table2(Study),
     /// The paper's Fig. 3: sampling from noise to a pair, as pictures and as a curve, in one fold, the first if --fold is not given.
+    #[command(before_long_help = "Example:\n  pig experiment fig3 --data DATA --out OUT3 --reuse OUT")]
     Fig3(Study),
     /// Segmenters trained on few patients, with and without generated pairs.
+    #[command(before_long_help = "Example:\n  pig experiment low-data --data DATA --out OUT4")]
     LowData(Study),
 }
 

@@ -11,10 +11,16 @@ use std::path::PathBuf;
 pub(crate) enum Fid {
     /// Measure distances between two folders of images: FID, KID, precision, recall, density, coverage, and the distance between real
     /// images as a floor; also how similar images are to each other, and whether masks are like real ones.
+    #[command(before_long_help = "Examples:\n\
+         \x20 pig fid calc DATA PAIRS --features radiomics\n\
+         \x20 pig fid calc DATA PAIRS --features inception --weights INCEPTION")]
     Calc(Calc),
     /// Write a folder's Inception features and their statistics to a file that calc, pytorch-fid and NumPy can read.
+    #[command(before_long_help = "Example:\n  pig fid ref DATA --weights INCEPTION --out ref.npz")]
     Ref(Reference),
     /// Look for copies of training images and masks among generated ones.
+    #[command(before_long_help = "Example:\n\
+         \x20 pig fid copies --train DATA --splits RUN/splits.json --generated PAIRS --page copies.html")]
     Copies(Copies),
 }
 

@@ -11,10 +11,14 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Segment {
     /// Train a segmenter on real pairs, and on generated pairs if any are given.
+    #[command(before_long_help = "Example:\n\
+         \x20 pig segment train --like RUN --data DATA --add PAIRS --splits RUN/splits.json --out SEGMENTER")]
     Train(SegmentTrain),
     /// Predict masks for a folder of pictures.
+    #[command(before_long_help = "Example:\n  pig segment predict --run SEGMENTER --data IMAGES --out MASKS")]
     Predict(SegmentPredict),
     /// Measure predicted masks against true ones: overlap, boundaries, lesions found.
+    #[command(before_long_help = "Example:\n  pig segment evaluate --pred MASKS --truth DATA --csv cases.csv")]
     Evaluate(Evaluate),
 }
 

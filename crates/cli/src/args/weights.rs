@@ -16,20 +16,26 @@ pub(crate) enum Weights {
     ///
     /// Settings that no file contains (groups, heads) may be wrong without any error. Store an input of the model with its output in the
     /// other framework, and compare: pig weights verify.
+    #[command(before_long_help = "Example:\n  pig weights import unet/ --out MODEL")]
     Import(Import),
     /// Run a model on stored inputs and compare the outputs with stored ones; the exit code is 1 if they differ.
+    #[command(before_long_help = "Example:\n  pig weights verify MODEL --reference stored.npz")]
     Verify(Verify),
     /// Write a model in diffusers' layout: config.json and diffusion_pytorch_model.safetensors.
     ///
     /// U-Nets become UNet2DModel, or UNet2DConditionModel if the middle has one block; autoencoders become AutoencoderKL, and control
     /// networks ControlNetModel. A model that its class cannot represent is refused.
+    #[command(before_long_help = "Example:\n  pig weights export RUN --network model_y --out DIFFUSERS")]
     Export(ExportWeights),
     /// Write a run with its averaged weights alone: for sampling and to be shared, not to be trained further.
     ///
     /// Configuration, split, provenance, losses and the model card stay; checkpoints' other weights, previews and the place of the data go.
     /// splits.json names pairs and patients by id: look at it before you share a run.
+    #[command(before_long_help = "Example:\n  pig weights prune RUN --out SMALL")]
     Prune(Prune),
     /// Make one volume for a mask with imported networks of three axes, such as MAISI's.
+    #[command(before_long_help = "Example:\n\
+         \x20 pig weights sample-volume UNET --control CONTROL --autoencoder VAE --inputs mask.npz --out volume.npz")]
     SampleVolume(SampleVolume),
 }
 

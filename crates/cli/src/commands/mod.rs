@@ -10,6 +10,7 @@ pub(crate) mod experiment;
 pub(crate) mod export;
 pub(crate) mod fid;
 pub(crate) mod inspect;
+pub(crate) mod manuals;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod reference;
