@@ -24,9 +24,21 @@ def one_writer(line):
     return all(code in (0, 1) for code in line["rc"]) and 0 in line["rc"]
 
 
+def is_there_already(words):
+    """An export is never overwritten, so one that was finished before the command ended is refused the next time."""
+    return "the folder is not empty; expected a new name or an empty folder" in words
+
+
 def stopped(line):
     """A signal stops a command, unless it was about to end."""
+    if line["command"] == "export" and line["rc"] == 0 and is_there_already(line["resumed_last"]):
+        return line["seconds_after"] < 2
     return line["resumed"] == 0 and (line["rc"] == 130 or (line["rc"] == 0 and line["seconds_after"] < 2))
+
+
+def killed_after_the_end(line):
+    """At its last call an export is in its place already."""
+    return line["command"] == "export" and line["point"] == line["of"] and all(is_there_already(words) for words in line["wrong"])
 
 
 def only_a_preview_is_missing(words):
@@ -49,7 +61,7 @@ RULES = {
     "train round": no_failures, "train": no_failures, "sample round": no_failures, "sample": no_failures, "prepare": no_failures, "crossval": no_failures,
     # Each failure has a line of its own.
     "points": lambda line: line["tried"] > 0,
-    "crash point fails": lambda line: False,
+    "crash point fails": killed_after_the_end,
     # kill_export
     "export killed": lambda line: line["kills"] > 0 and not line["failures"] and not line["strays"],
     # full; a share of the disk may suffice, since a whole folder is measured with its file names alone
