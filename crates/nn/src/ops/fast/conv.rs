@@ -185,12 +185,19 @@ impl Conv {
 
     /// The packed weights for a pass without gradients; others with the same weights may follow.
     fn weights(&self, weight: &FlexTensor) -> Arc<Weights> {
+        /// The number of pixels of an image below which packing takes longer than the sums.
+        const FEW: usize = 16;
         let (channels, method) = ([self.size.out_channels, self.size.in_channels], self.method());
-        let packing = Packing::Conv { channels, kernel: self.size.kernel, method };
+        let packing = Packing { channels, kernel: self.size.kernel, method };
+        let has_few = self.size.out_height() * self.size.out_width() < FEW;
         match method {
-            Method::Winograd => Arc::new(self.pack(values(weight))),
-            Method::F32 => kept(packing, weight, |weight| Weights::F32(self.size.pack_forward(weight).kept())),
-            Method::Bf16 => kept(packing, weight, |weight| Weights::Bf16(self.size.pack_forward(weight).kept())),
+            Method::F32 if has_few => {
+                kept(packing, weight, |weight| Weights::F32(self.size.pack_forward(weight).kept()))
+            }
+            Method::Bf16 if has_few => {
+                kept(packing, weight, |weight| Weights::Bf16(self.size.pack_forward(weight).kept()))
+            }
+            Method::F32 | Method::Bf16 | Method::Winograd => Arc::new(self.pack(values(weight))),
         }
     }
 

@@ -1,8 +1,7 @@
-//! Weights that are packed for direct sums and kept for later forward passes.
+//! Weights that are packed for convolutions of the smallest images, and kept for later forward passes.
 //!
-//! A sampling uses the same weights hundreds of times, and packing those of the smallest images takes longer than their sums. In training
-//! they change with every step. Weights for Winograd's method are not kept: they take four times the memory of the weights themselves,
-//! and transforming them again takes no longer than reading them from it.
+//! A sampling uses the same weights hundreds of times, and for images of a few pixels packing takes longer than the sums. For larger
+//! images it costs little, and packed weights would take more memory than anything else; in training weights change with every step.
 
 use super::{buffer::values, conv::Method};
 use burn::{backend::flex::FlexTensor, tensor::Bytes};
@@ -13,18 +12,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// The operation for which weights are packed.
+/// The convolution for which weights are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Packing {
-    /// A convolution.
-    Conv {
-        /// The numbers of output and input channels.
-        channels: [usize; 2],
-        kernel: usize,
-        method: Method,
-    },
-    /// A 3x3 convolution after nearest upsampling, with these numbers of output and input channels.
-    UpsampleConv([usize; 2], Method),
+pub(super) struct Packing {
+    /// The numbers of output and input channels.
+    pub(super) channels: [usize; 2],
+    pub(super) kernel: usize,
+    pub(super) method: Method,
 }
 
 /// Packed weights and their source.
@@ -98,7 +92,7 @@ mod tests {
 
     fn packed(conv: &Conv2d, weight: &FlexTensor) -> Arc<ForwardWeights> {
         let channels = [conv.out_channels, conv.in_channels];
-        let packing = Packing::Conv { channels, kernel: conv.kernel, method: Method::F32 };
+        let packing = Packing { channels, kernel: conv.kernel, method: Method::F32 };
         kept(packing, weight, |weight| conv.pack_forward(weight))
     }
 

@@ -4,7 +4,6 @@ use super::{
     Operation,
     buffer::{Value, as_bf16, as_f32, buffer, buffer_like, recycle, tensor, values, values_of},
     conv::{Method, plain_method},
-    packed::{Packing, kept},
     ternary, unary,
 };
 use crate::precision::Precision;
@@ -13,7 +12,7 @@ use burn::{
     tensor::{Shape, Tensor},
 };
 use pig_kernels::{Bf16, ForwardWeights, Level, UpsampleConv2d};
-use std::{marker::PhantomData, sync::Arc};
+use std::marker::PhantomData;
 
 /// As [`crate::ops::plain::upsample_nearest_2x`].
 pub(in crate::ops) fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
@@ -80,21 +79,17 @@ impl<T: Product> UpsampleConv<T> {
 
 /// The type of the factors of products.
 trait Product: Value {
-    /// The method for which the weights are packed.
-    const METHOD: Method;
     /// The tensor converted to this type.
     fn cast(x: &FlexTensor) -> FlexTensor;
 }
 
 impl Product for f32 {
-    const METHOD: Method = Method::F32;
     fn cast(x: &FlexTensor) -> FlexTensor {
         as_f32(x)
     }
 }
 
 impl Product for Bf16 {
-    const METHOD: Method = Method::Bf16;
     fn cast(x: &FlexTensor) -> FlexTensor {
         as_bf16(x)
     }
@@ -111,9 +106,7 @@ impl<T: Product> Operation<3> for UpsampleConv<T> {
 
     fn infer(&self, [x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
         let x = T::cast(&x);
-        let packing = Packing::UpsampleConv([self.0.out_channels, self.0.in_channels], T::METHOD);
-        let weights: Arc<ForwardWeights<T>> = kept(packing, &weight, |weight| self.0.pack_forward(weight).kept());
-        let y = self.run(&x, &weights, &bias);
+        let y = self.run(&x, &self.0.pack_forward(values(&weight)), &bias);
         recycle(x);
         y
     }
