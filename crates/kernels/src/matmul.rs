@@ -1,16 +1,15 @@
 //! Matrix products, row-major, on the register tiles of the convolutions.
 
 use crate::element::{Element, Units, per_unit};
-use crate::outer::{self, Outer};
-use crate::panel::Packed;
+use crate::outer::{self, Outer, Pairs};
+use crate::panel::{Packed, Plain, Weights};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{LANES, Level};
 use crate::tile::{self, Epilogue, Phase, Problem, Source, Tap};
 use std::marker::PhantomData;
-use std::ops::Range;
 
 /// The right matrix of a product, `[depth, columns]`, packed for elements of type `E`. Both sizes may be 0.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PackedMatrix<E = f32> {
     packed: Packed,
     depth: usize,
@@ -24,7 +23,7 @@ impl<E: Element> PackedMatrix<E> {
     /// When `b` is too short.
     pub fn new(depth: usize, columns: usize, b: &[f32], stride: usize) -> Self {
         assert!(fits(b, depth, columns, stride), "right matrix is too short");
-        Self::pack(depth, columns, |column, row| &b[row * stride + column..])
+        Self::pack(depth, columns, b, [stride, 1])
     }
 
     /// Packs the transpose of b `[columns, depth]`, whose rows are `stride` values apart.
@@ -33,11 +32,13 @@ impl<E: Element> PackedMatrix<E> {
     /// When `b` is too short.
     pub fn transposed(depth: usize, columns: usize, b: &[f32], stride: usize) -> Self {
         assert!(fits(b, columns, depth, stride), "right matrix is too short");
-        Self::pack(depth, columns, |column, row| &b[column * stride + row..])
+        Self::pack(depth, columns, b, [1, stride])
     }
 
-    fn pack<'b>(depth: usize, columns: usize, value: impl Fn(usize, usize) -> &'b [f32] + Sync) -> Self {
-        Self { packed: Packed::new::<E>(1, depth, columns, value), depth, element: PhantomData }
+    /// Packs a matrix whose neighbouring rows and columns are so far apart.
+    fn pack(depth: usize, columns: usize, values: &[f32], [in_step, out_step]: [usize; 2]) -> Self {
+        let weights = Weights { values, taps: 1, in_channels: depth, out_channels: columns, in_step, out_step };
+        Self { packed: Packed::new::<E, _>(Level::best(), weights, &Plain::<1>), depth, element: PhantomData }
     }
 
     /// The number of rows.
@@ -144,8 +145,7 @@ pub fn matmul_transposed<E: Element>(
     if rows == 0 || columns == 0 {
         return;
     }
-    let pairs = |_: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>| pairs.extend(range.map(|i| [i, i]));
-    let outer = Outer { a, a_stride, rows, b, b_stride, columns, pixels: depth, taps: 1, pairs: &pairs };
+    let outer = Outer { a, a_stride, rows, b, b_stride, columns, pixels: depth, taps: 1, pairs: Pairs::Own };
     let partial = outer::run(level, &outer);
     let out = SharedMut::new(data);
     for_each_job(rows.div_ceil(LANES), 2 * rows * columns, |block| {

@@ -232,7 +232,7 @@ impl GroupNorm {
     /// Converts one value per group to one value per channel.
     fn spread(&self, groups: &[f32]) -> Vec<f32> {
         let per_group = self.channels / self.groups;
-        groups.iter().flat_map(|&g| std::iter::repeat_n(g, per_group)).collect()
+        (0..self.channels).map(|channel| groups[channel / per_group]).collect()
     }
 
     /// The number of pixels per chunk; it depends only on the shape.

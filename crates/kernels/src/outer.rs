@@ -5,7 +5,7 @@
 //! the partial sums are added in order, so the result does not depend on the number of threads.
 
 use crate::element::{Element, dispatch, multiply_add, per_unit};
-use crate::panel::{Line, lines};
+use crate::lines::{Line, Lines};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use std::ops::Range;
@@ -27,9 +27,15 @@ const ROWS: usize = 8;
 /// Marks a pixel outside the image: all its values are zero.
 pub(crate) const OUTSIDE: usize = usize::MAX;
 
-/// Lists the pairs (pixel of `a`, pixel of `b`) that a tap connects, for a range of pixels. Pairs with a pixel [`OUTSIDE`] are
-/// omitted for `f32`, and listed for `Bf16`, so that the list of output pixels is the same for every tap.
-pub(crate) type Pairs<'a> = dyn Fn(usize, Range<usize>, &mut Vec<[usize; 2]>) + Sync + 'a;
+/// The pairs (pixel of `a`, pixel of `b`) that a tap connects.
+#[derive(Clone, Copy)]
+pub(crate) enum Pairs<'a> {
+    /// Lists them for a range of pixels. Pairs with a pixel [`OUTSIDE`] are omitted for `f32`, and listed for `Bf16`, so that the list of
+    /// output pixels is the same for every tap.
+    Listed(&'a (dyn Fn(usize, Range<usize>, &mut Vec<[usize; 2]>) + Sync)),
+    /// Each tap has its own pixels: those of tap t begin at pixel t times the number of pixels, in both tensors.
+    Own,
+}
 
 /// The operands of a sum.
 #[derive(Clone, Copy)]
@@ -46,12 +52,14 @@ pub(crate) struct Outer<'a, E> {
     pub(crate) columns: usize,
     pub(crate) pixels: usize,
     pub(crate) taps: usize,
-    pub(crate) pairs: &'a Pairs<'a>,
+    pub(crate) pairs: Pairs<'a>,
 }
 
 /// Partial sums `[piece][tap][row][column, padded to a multiple of 16]`.
 pub(crate) struct Partial {
-    data: Vec<Line>,
+    data: Lines,
+    /// Whether nothing was added yet, so that the values are not defined.
+    is_new: bool,
     pieces: usize,
     taps: usize,
     rows: usize,
@@ -74,6 +82,19 @@ impl Partial {
         }
         total
     }
+
+    /// As [`total`](Self::total), as a vector.
+    #[inline(always)]
+    pub(crate) fn vector<S: Simd>(&self, s: S, tap: usize, row: usize, strip: usize) -> S::V {
+        let strips = self.width / LANES;
+        let size = self.taps * self.rows * strips;
+        let at = (tap * self.rows + row) * strips + strip;
+        let mut total = s.read(&self.data[at].0);
+        for piece in 1..self.pieces {
+            total = s.add(total, s.read(&self.data[piece * size + at].0));
+        }
+        total
+    }
 }
 
 /// Computes the partial sums.
@@ -84,12 +105,12 @@ pub(crate) fn run<E: Element>(level: Level, outer: &Outer<'_, E>) -> Partial {
 }
 
 impl Partial {
-    /// Sums that are still zero, in the shape for `outer`.
+    /// Sums in the shape for `outer`, to which [`add`](Self::add) gives their first values.
     pub(crate) fn new<E: Element>(outer: &Outer<'_, E>) -> Self {
         let width = outer.columns.next_multiple_of(LANES);
         let pieces = outer.pixels.div_ceil(PIECE).clamp(1, MAX_PIECES);
-        let data = lines(pieces * outer.taps * outer.rows * width);
-        Self { data, pieces, taps: outer.taps, rows: outer.rows, width }
+        let data = Lines::new(pieces * outer.taps * outer.rows * width);
+        Self { data, is_new: true, pieces, taps: outer.taps, rows: outer.rows, width }
     }
 
     /// Adds the sums of `outer`, which has the same taps, rows and columns as before.
@@ -103,6 +124,7 @@ impl Partial {
         let row_parts = (wanted / tap_parts).clamp(1, outer.rows.div_ceil(ROWS));
         let (pieces, width) = (self.pieces, self.width);
         let blocks = outer.pixels.div_ceil(block_pixels::<E>());
+        let is_new = std::mem::replace(&mut self.is_new, false);
         let shared = SharedMut::new(&mut self.data);
         for_each_job(pieces * tap_parts * row_parts, outer.pixels * size, |job| {
             let (piece, part) = (job / (tap_parts * row_parts), job % (tap_parts * row_parts));
@@ -114,6 +136,7 @@ impl Partial {
                 taps: cut(outer.taps, tap_parts, tap),
                 rows: ROWS * tiles.start..outer.rows.min(ROWS * tiles.end),
                 width,
+                is_new,
                 // SAFETY: the piece lies inside the buffer.
                 out: unsafe { shared.get().cast::<f32>().add(piece * size) },
                 _buffer: shared,
@@ -134,6 +157,8 @@ struct Job<'a, E> {
     taps: Range<usize>,
     rows: Range<usize>,
     width: usize,
+    /// Whether the first block replaces the values of the sums.
+    is_new: bool,
     /// The partial sums of the piece; only this job touches the sums of its taps and rows.
     out: *mut f32,
     _buffer: SharedMut<'a, Line>,
@@ -147,12 +172,32 @@ impl<E: Element> Kernel for Job<'_, E> {
         let outer = self.outer;
         let mut scratch = Scratch::default();
         let mut pairs = Vec::with_capacity(block_pixels::<E>());
+        if self.is_new && self.blocks.is_empty() {
+            self.taps.clone().for_each(|tap| self.clear(s, tap));
+        }
         for block in self.blocks.clone() {
+            let is_first = self.is_new && block == self.blocks.start;
             let size = block_pixels::<E>();
             let pixels = block * size..outer.pixels.min((block + 1) * size);
+            if matches!(outer.pairs, Pairs::Own) && !E::IS_PAIRED && outer.columns == self.width {
+                // All taps have the same list, and begin at other pixels.
+                pairs.clear();
+                pairs.extend((0..pixels.len()).map(|pixel| [pixel * outer.a_stride, pixel * outer.b_stride]));
+                for tap in self.taps.clone() {
+                    let first = tap * outer.pixels + pixels.start;
+                    check(outer, &[[first + pixels.len() - 1; 2]]);
+                    let a = outer.a.as_ptr().wrapping_add(first * outer.a_stride);
+                    let b = outer.b.as_ptr().wrapping_add(first * outer.b_stride);
+                    self.tap(s, tap, is_first, &pairs, a.cast(), b.cast());
+                }
+                continue;
+            }
             for tap in self.taps.clone() {
                 pairs.clear();
-                (outer.pairs)(tap, pixels.clone(), &mut pairs);
+                match outer.pairs {
+                    Pairs::Listed(list) => list(tap, pixels.clone(), &mut pairs),
+                    Pairs::Own => pairs.extend(pixels.clone().map(|pixel| [tap * outer.pixels + pixel; 2])),
+                }
                 check(outer, &pairs);
                 let (a, b) = if E::IS_PAIRED {
                     scratch.interleave(outer, &mut pairs, self.width)
@@ -164,7 +209,7 @@ impl<E: Element> Kernel for Job<'_, E> {
                 } else {
                     scratch.fill_up(outer, &mut pairs, self.width)
                 };
-                self.tap(s, tap, &pairs, a, b);
+                self.tap(s, tap, is_first, &pairs, a, b);
             }
         }
     }
@@ -276,10 +321,24 @@ fn weave_two<E: Element>(low: &[E], high: &[E], out: &mut [Line]) {
 }
 
 impl<E: Element> Job<'_, E> {
-    /// Adds the products of the pairs of one tap to the rows of the job.
+    /// Sets the sums of one tap to zero.
     #[inline(always)]
-    fn tap<S: Simd>(&self, s: S, tap: usize, pairs: &[[usize; 2]], a: *const f32, b: *const f32) {
+    fn clear<S: Simd>(&self, s: S, tap: usize) {
+        for row in self.rows.clone() {
+            for column in (0..self.width).step_by(LANES) {
+                // SAFETY: the tap's rows of the job lie inside the piece.
+                unsafe { s.store(self.out.add((tap * self.outer.rows + row) * self.width + column), s.splat(0.0)) };
+            }
+        }
+    }
+
+    /// Adds the products of the pairs of one tap to the rows of the job, or to zero.
+    #[inline(always)]
+    fn tap<S: Simd>(&self, s: S, tap: usize, is_first: bool, pairs: &[[usize; 2]], a: *const f32, b: *const f32) {
         if pairs.is_empty() {
+            if is_first {
+                self.clear(s, tap);
+            }
             return;
         }
         let strips = self.width / LANES;
@@ -297,14 +356,14 @@ impl<E: Element> Job<'_, E> {
                     let b = b.add(strip * LANES);
                     let out = self.out.add((tap * self.outer.rows + row) * self.width + strip * LANES);
                     row += match (n, left) {
-                        (2, 8..) => add::<E, S, 8, 2>(s, pairs, a, b, out, self.width),
-                        (2, 4..) => add::<E, S, 4, 2>(s, pairs, a, b, out, self.width),
-                        (2, 2..) => add::<E, S, 2, 2>(s, pairs, a, b, out, self.width),
-                        (2, _) => add::<E, S, 1, 2>(s, pairs, a, b, out, self.width),
-                        (_, 8..) if S::WIDE => add::<E, S, 8, 1>(s, pairs, a, b, out, self.width),
-                        (_, 4..) if S::ROWS >= 4 => add::<E, S, 4, 1>(s, pairs, a, b, out, self.width),
-                        (_, 2..) => add::<E, S, 2, 1>(s, pairs, a, b, out, self.width),
-                        _ => add::<E, S, 1, 1>(s, pairs, a, b, out, self.width),
+                        (2, 8..) => add::<E, S, 8, 2>(s, pairs, a, b, out, self.width, is_first),
+                        (2, 4..) => add::<E, S, 4, 2>(s, pairs, a, b, out, self.width, is_first),
+                        (2, 2..) => add::<E, S, 2, 2>(s, pairs, a, b, out, self.width, is_first),
+                        (2, _) => add::<E, S, 1, 2>(s, pairs, a, b, out, self.width, is_first),
+                        (_, 8..) if S::WIDE => add::<E, S, 8, 1>(s, pairs, a, b, out, self.width, is_first),
+                        (_, 4..) if S::ROWS >= 4 => add::<E, S, 4, 1>(s, pairs, a, b, out, self.width, is_first),
+                        (_, 2..) => add::<E, S, 2, 1>(s, pairs, a, b, out, self.width, is_first),
+                        _ => add::<E, S, 1, 1>(s, pairs, a, b, out, self.width, is_first),
                     };
                 }
             }
@@ -313,7 +372,7 @@ impl<E: Element> Job<'_, E> {
     }
 }
 
-/// out[m][n] += sum over the pairs of a[m] b[n]; returns M.
+/// out[m][n] += sum over the pairs of a[m] b[n], where `out` counts as zero if nothing was added yet; returns M.
 ///
 /// # Safety
 /// M values of `a` and N strips of `b` are readable at every pair's offsets; `out` is valid for M rows of N strips, `width`
@@ -326,6 +385,7 @@ unsafe fn add<E: Element, S: Simd, const M: usize, const N: usize>(
     b: *const f32,
     out: *mut f32,
     width: usize,
+    is_first: bool,
 ) -> usize {
     let mut acc = [[s.splat(0.0); N]; M];
     for pair in pairs {
@@ -349,7 +409,8 @@ unsafe fn add<E: Element, S: Simd, const M: usize, const N: usize>(
             // SAFETY: the caller guarantees the M rows of N strips.
             unsafe {
                 let p = out.add(m * width + n * LANES);
-                s.store(p, s.add(s.load(p), acc[m][n]));
+                let before = if is_first { s.splat(0.0) } else { s.load(p) };
+                s.store(p, s.add(before, acc[m][n]));
             }
         }
     }

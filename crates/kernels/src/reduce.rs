@@ -1,15 +1,17 @@
 //! Sums over rows, divided at positions that depend only on the shape.
 
-use crate::element::Element;
+use crate::element::{Element, read};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
-use std::ops::Range;
 
 /// The number of rows that are added in `f32`; the sums of such blocks are added in `f64`.
 const BLOCK: usize = 256;
 
 /// The sum of each column of x `[rows, columns]`.
-pub(crate) fn columns<E: Element>(level: Level, x: &[E], columns: usize, sums: &mut [f32]) {
+///
+/// # Panics
+/// When a length does not match.
+pub fn column_sums<E: Element>(level: Level, x: &[E], columns: usize, sums: &mut [f32]) {
     assert_eq!(sums.len(), columns, "length of the sums");
     if columns == 0 {
         return;
@@ -39,20 +41,33 @@ impl<E: Element> Kernel for Rows<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let mut first = 0;
-        while first < self.columns {
-            let strip: Range<usize> = first..self.columns.min(first + LANES);
-            let mut acc = s.splat(0.0);
-            for row in self.x.chunks_exact(self.columns) {
-                let mut lanes = [0.0; LANES];
-                for (lane, x) in lanes.iter_mut().zip(&row[strip.clone()]) {
-                    *lane = x.to_f32();
-                }
-                acc = s.add(acc, s.read(&lanes));
-            }
-            s.write(&mut self.out[strip], acc);
-            first += LANES;
+    fn run<S: Simd>(mut self, s: S) {
+        let strips = self.columns.div_ceil(LANES);
+        let mut strip = 0;
+        while strip < strips {
+            // Several strips at a time, because each addition waits for the one before it.
+            strip += match strips - strip {
+                4.. => self.sum::<S, 4>(s, strip),
+                2.. => self.sum::<S, 2>(s, strip),
+                _ => self.sum::<S, 1>(s, strip),
+            };
         }
+    }
+}
+
+impl<E: Element> Rows<'_, E> {
+    /// Sums N strips of columns; returns N.
+    #[inline(always)]
+    fn sum<S: Simd, const N: usize>(&mut self, s: S, strip: usize) -> usize {
+        let mut sums = [s.splat(0.0); N];
+        for row in self.x.chunks_exact(self.columns) {
+            for n in 0..N {
+                sums[n] = s.add(sums[n], read(s, &row[(strip + n) * LANES..]));
+            }
+        }
+        for n in 0..N {
+            s.write(&mut self.out[(strip + n) * LANES..], sums[n]);
+        }
+        N
     }
 }

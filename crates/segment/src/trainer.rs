@@ -14,7 +14,6 @@ use burn::{
 use pig_data::{PreparedSet, deform::deform};
 use pig_nn::{
     dropout::Dropout,
-    ops::sharing_weights,
     parameters::{self, name_hash},
     pass::Pass,
     segmentation::{SegmentationNet, loss::supervised},
@@ -209,7 +208,7 @@ impl<'a> SegmentTrainer<'a> {
             let network = values.clone().train();
             let own = &positions[parts[index].clone()];
             let (images, target) = this.batch(own)?;
-            let logits = sharing_weights(parts.len(), || network.forward(images, &this.pass(own)));
+            let logits = network.forward(images, &this.pass(own));
             Ok((network, logits, target))
         };
         let outputs: Vec<_> = self.workers.map(parts.len(), forward).into_iter().collect::<Result<_>>()?;
@@ -237,7 +236,7 @@ impl<'a> SegmentTrainer<'a> {
                 Some((logits * Tensor::from_inner(slopes)).sum())
             });
             let Some(sum) = sums.reduce(|sum, level| sum + level) else { return NamedGradients::new() };
-            collected(&network, &mut sharing_weights(parts.len(), || sum.backward()), 1.0)
+            collected(&network, &mut sum.backward(), 1.0)
         };
         if let Some(gradient) = self.workers.sum(parts.len(), added, backward) {
             self.optimizer.add(gradient);

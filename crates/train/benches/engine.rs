@@ -28,7 +28,7 @@ use pig_nn::{
     config::UNetConfig,
     cost::forward_flops,
     network::Network,
-    ops::{is_cpu, sharing_weights},
+    ops::is_cpu,
     parameters::{self, name_hash},
     pass::{Pass, Precision},
     unet::UNet,
@@ -312,10 +312,10 @@ fn gradients(
         let part = parts[index].clone();
         let rows = |tensor: &Tensor<4>| tensor.clone().narrow(0, part.start, part.len());
         let unet = values.clone().train();
-        let output = sharing_weights(parts.len(), || unet.forward(rows(x), &case.times[part.clone()], &case.pass()));
+        let output = unet.forward(rows(x), &case.times[part.clone()], &case.pass());
         let share = part.len() as f32 / case.batch as f32;
         let loss = (output.clone() - rows(target)).square().mean();
-        let gradients = collected(&unet, &mut sharing_weights(parts.len(), || loss.backward()), share);
+        let gradients = collected(&unet, &mut loss.backward(), share);
         (vec![output.inner()], share * loss.inner().into_scalar::<f32>(), gradients)
     };
     let add = |(a, loss, first): Part, (b, other, second): Part| ([a, b].concat(), loss + other, added(first, second));

@@ -10,7 +10,7 @@ use crate::{
 };
 use burn::module::Module;
 use pig_diffusion::noise::Draw;
-use pig_nn::{dropout::Dropout, ops::sharing_weights};
+use pig_nn::dropout::Dropout;
 use pig_optim::{
     Updates,
     host::{NamedGradients, added, collected},
@@ -116,8 +116,7 @@ pub fn add_gradient<O: Objective>(
         let part = &parts[index];
         let network = values.clone().train();
         let batch = batches.training(train, &draws, part.clone())?;
-        let (loss, mut gradients) =
-            sharing_weights(parts.len(), || objective.gradients(&network, &batch, dropout(&batch)));
+        let (loss, mut gradients) = objective.gradients(&network, &batch, dropout(&batch));
         Ok((share(part) * loss, collected(&network, &mut gradients, share(part))))
     };
     let add = |ours: Result<(f32, NamedGradients)>, theirs: Result<(f32, NamedGradients)>| {

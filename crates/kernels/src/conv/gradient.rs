@@ -2,10 +2,15 @@
 
 use super::Conv2d;
 use crate::element::Element;
-use crate::outer::{self, OUTSIDE, Outer, Partial};
+use crate::lines::Line;
+use crate::outer::{self, OUTSIDE, Outer, Pairs, Partial};
 use crate::shared::{SharedMut, for_each_job};
-use crate::simd::{LANES, Level};
+use crate::simd::{Kernel, LANES, Level, Simd};
+use crate::transpose;
 use std::ops::Range;
+
+/// The largest number of weights between two channels.
+const MAX_TAPS: usize = 9;
 
 /// Lists the (input pixel, output pixel) pairs that a tap connects, for a range of pixels. Pairs whose input pixel is outside
 /// the image are listed only if the flag is set.
@@ -47,8 +52,9 @@ pub(super) fn weights<E: Element>(
     };
     let (a, rows, b, columns) = if is_swapped { (dy, co, x, ci) } else { (x, ci, dy, co) };
     let (pixels, taps) = (reduction.pixels, reduction.taps);
-    let outer = Outer { a, a_stride: rows, rows, b, b_stride: columns, columns, pixels, taps, pairs: &joined };
-    scatter(&outer::run(level, &outer), reduction, channels, is_swapped, dw);
+    let outer =
+        Outer { a, a_stride: rows, rows, b, b_stride: columns, columns, pixels, taps, pairs: Pairs::Listed(&joined) };
+    scatter(level, &outer::run(level, &outer), reduction, channels, is_swapped, dw);
 }
 
 /// Lists the pairs of a convolution's tap, for a range of output pixels.
@@ -85,29 +91,72 @@ pub(super) fn join(conv: &Conv2d, tap: usize, range: Range<usize>, is_complete: 
 }
 
 /// Adds the pieces and writes the sums in the order of the weights, in blocks that stay in the L1 cache.
-fn scatter(partial: &Partial, reduction: &Reduction<'_>, channels: Range<usize>, is_swapped: bool, dw: &mut [f32]) {
-    let (taps, ci, co) = (reduction.parts.len(), reduction.in_channels, reduction.out_channels);
-    let (rows, columns) = if is_swapped { (co, channels.len()) } else { (channels.len(), co) };
+fn scatter(
+    level: Level,
+    partial: &Partial,
+    reduction: &Reduction<'_>,
+    channels: Range<usize>,
+    is_swapped: bool,
+    dw: &mut [f32],
+) {
+    let (rows, columns) =
+        if is_swapped { (reduction.out_channels, channels.len()) } else { (channels.len(), reduction.out_channels) };
     let (row_blocks, strips) = (rows.div_ceil(LANES), columns.div_ceil(LANES));
-    let shared = SharedMut::new(dw);
-    for_each_job(row_blocks * strips, 4 * taps * rows * columns, |job| {
+    assert_eq!(
+        dw.len(),
+        reduction.out_channels * reduction.in_channels * reduction.parts.len(),
+        "length of the gradient"
+    );
+    let dw = SharedMut::new(dw);
+    for_each_job(row_blocks * strips, 4 * reduction.parts.len() * rows * columns, |job| {
         let (block, strip) = (job / strips, job % strips);
-        for row in block * LANES..rows.min((block + 1) * LANES) {
-            for (tap, parts) in reduction.parts.iter().enumerate() {
-                let mut total = partial.total(parts[0], row, strip);
+        let rows = block * LANES..rows.min((block + 1) * LANES);
+        let lanes = LANES.min(columns - strip * LANES);
+        let first = channels.start;
+        level.dispatch(Scatter { partial, reduction, first, is_swapped, rows, strip, lanes, dw });
+    });
+}
+
+/// Writes up to sixteen rows of one strip of the sums.
+struct Scatter<'a> {
+    partial: &'a Partial,
+    reduction: &'a Reduction<'a>,
+    /// The first input channel.
+    first: usize,
+    is_swapped: bool,
+    rows: Range<usize>,
+    strip: usize,
+    lanes: usize,
+    dw: SharedMut<'a, f32>,
+}
+
+impl Kernel for Scatter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (taps, ci, strip) = (self.reduction.parts.len(), self.reduction.in_channels, self.strip);
+        let mut lines = [Line::ZERO; LANES * MAX_TAPS];
+        for (row, lines) in self.rows.clone().zip(lines.chunks_mut(taps)) {
+            for (parts, line) in self.reduction.parts.iter().zip(lines) {
+                let mut total = self.partial.vector(s, parts[0], row, strip);
                 for part in &parts[1..] {
-                    for (sum, value) in total.iter_mut().zip(partial.total(*part, row, strip)) {
-                        *sum += value;
-                    }
+                    total = s.add(total, self.partial.vector(s, *part, row, strip));
                 }
-                for (lane, value) in total.iter().enumerate().take(columns - strip * LANES) {
-                    let column = strip * LANES + lane;
-                    let (o, i) = if is_swapped { (row, column) } else { (column, row) };
-                    let at = (o * ci + channels.start + i) * taps + tap;
-                    // SAFETY: o, i and tap lie inside dw, and each job has its own rows or columns.
-                    unsafe { *shared.get().add(at) = *value };
-                }
+                s.write(&mut line.0, total);
             }
         }
-    });
+        let at = |o: usize, i: usize| self.dw.get().wrapping_add((o * ci + self.first + i) * taps);
+        // SAFETY: the channels lie inside dw, and each job has its own rows or columns.
+        unsafe {
+            if self.is_swapped {
+                for (o, lines) in self.rows.zip(lines.chunks(taps)) {
+                    transpose::to_rows(s, lines, at(o, strip * LANES), taps, self.lanes);
+                }
+            } else {
+                let lines = &lines[..self.rows.len() * taps];
+                transpose::to_rows(s, lines, at(strip * LANES, self.rows.start), ci * taps, self.lanes);
+            }
+        }
+    }
 }

@@ -7,7 +7,8 @@ mod winograd;
 
 use crate::checked;
 use crate::element::Element;
-use crate::panel::Packed;
+use crate::panel::{Packed, Plain, Weights};
+use crate::simd::Level;
 use crate::tile::{Phase, Tap};
 pub use run::{Extras, Input};
 use std::marker::PhantomData;
@@ -43,17 +44,26 @@ pub struct Conv2d {
 }
 
 /// Weights of one convolution, packed for [`Conv2d::forward`] with elements of type `E`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ForwardWeights<E = f32> {
     packed: Packed,
     element: PhantomData<E>,
 }
 
 /// Weights of one convolution, packed for [`Conv2d::backward_data`] with elements of type `E`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct BackwardWeights<E = f32> {
     packed: Packed,
     element: PhantomData<E>,
+}
+
+impl<E> ForwardWeights<E> {
+    /// The same weights in memory of their own. Without this, the memory returns to the operations of the thread that drops them, and it may
+    /// be larger than the weights.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        Self { packed: self.packed.kept(), ..self }
+    }
 }
 
 impl Conv2d {
@@ -150,9 +160,7 @@ impl Conv2d {
     pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
         self.check();
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
-        let (taps, ci) = (self.kernel * self.kernel, self.in_channels);
-        let packed = Packed::new::<E>(taps, ci, self.out_channels, |o, i| &weights[(o * ci + i) * taps..]);
-        ForwardWeights { packed, element: PhantomData }
+        ForwardWeights { packed: pack::<E>(self.weights(weights)), element: PhantomData }
     }
 
     /// Packs `weights` `[out, in, kernel, kernel]` for [`backward_data`](Self::backward_data).
@@ -173,12 +181,14 @@ impl Conv2d {
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
         assert!(channels.end <= self.in_channels, "a part must lie within the {} input channels", self.in_channels);
         assert!(!channels.is_empty(), "a part needs at least one channel, found {channels:?}");
-        let (taps, ci) = (self.kernel * self.kernel, self.in_channels);
-        let weight = |i: usize, o: usize| &weights[(o * ci + channels.start + i) * taps..];
-        BackwardWeights {
-            packed: Packed::new::<E>(taps, self.out_channels, channels.len(), weight),
-            element: PhantomData,
-        }
+        let part = &weights[channels.start * self.kernel * self.kernel..];
+        let weights = Weights { out_channels: channels.len(), ..self.weights(part).backward() };
+        BackwardWeights { packed: pack::<E>(weights), element: PhantomData }
+    }
+
+    /// Weights `[out, in, kernel, kernel]`.
+    fn weights<'w>(&self, weights: &'w [f32]) -> Weights<'w> {
+        Weights::forward(weights, self.kernel * self.kernel, self.in_channels, self.out_channels)
     }
 
     /// The taps of the forward pass.
@@ -223,6 +233,14 @@ impl Conv2d {
             }
         }
         phases
+    }
+}
+
+/// Packs weights as they are.
+fn pack<E: Element>(weights: Weights<'_>) -> Packed {
+    match weights.taps {
+        1 => Packed::new::<E, _>(Level::best(), weights, &Plain::<1>),
+        _ => Packed::new::<E, _>(Level::best(), weights, &Plain::<9>),
     }
 }
 

@@ -202,7 +202,7 @@ impl Conv2d {
         }
         if let Some(db) = db {
             assert_eq!(db.len(), self.out_channels, "length of the bias's gradient");
-            reduce::columns(level, dy, self.out_channels, db);
+            reduce::column_sums(level, dy, self.out_channels, db);
         }
     }
 

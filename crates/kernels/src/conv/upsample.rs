@@ -9,10 +9,11 @@ use super::run::sources;
 use super::{BackwardWeights, ForwardWeights, check_channels};
 use crate::checked;
 use crate::element::{Element, whole_units};
+use crate::lines::Line;
 use crate::outer::OUTSIDE;
-use crate::panel::Packed;
+use crate::panel::{Packed, Turn, Weights};
 use crate::reduce;
-use crate::simd::Level;
+use crate::simd::{Level, Simd};
 use crate::tile::{self, Epilogue, Phase, Problem, Tap};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -69,6 +70,34 @@ impl Corner {
     }
 }
 
+/// The sum of the 3x3 weights of each tap.
+struct Merged;
+
+impl Turn for Merged {
+    const TAPS: usize = TAPS;
+
+    #[inline(always)]
+    fn turn<S: Simd>(&self, s: S, weights: &[Line], mut store: impl FnMut(usize, S::V)) {
+        let mut w = [s.splat(0.0); 9];
+        for k in 0..9 {
+            w[k] = s.read(&weights[k].0);
+        }
+        // First along rows: for both remainders of the output row, both input rows, all columns of the kernel. Then the same
+        // along columns.
+        let (mut upper, mut lower) = ([w[0]; 3], [w[0]; 3]);
+        for c in 0..3 {
+            upper[c] = s.add(w[c], w[3 + c]);
+            lower[c] = s.add(w[3 + c], w[6 + c]);
+        }
+        let rows = [[[w[0], w[1], w[2]], lower], [upper, [w[6], w[7], w[8]]]];
+        for tap in 0..TAPS {
+            let Corner { rest, side } = Corner::new(tap);
+            let w = rows[rest[0]][side[0]];
+            store(tap, [[w[0], s.add(w[1], w[2])], [s.add(w[0], w[1]), w[2]]][rest[1]][side[1]]);
+        }
+    }
+}
+
 impl UpsampleConv2d {
     /// The number of input values.
     ///
@@ -99,8 +128,7 @@ impl UpsampleConv2d {
     /// # Panics
     /// When the length is not [`weight_len`](Self::weight_len), or there are no input or no output channels.
     pub fn pack_forward<E: Element>(&self, weights: &[f32]) -> ForwardWeights<E> {
-        let (merged, ci) = (self.merged(weights), self.in_channels);
-        let packed = Packed::new::<E>(TAPS, ci, self.out_channels, |o, i| &merged[o * ci + i]);
+        let packed = Packed::new::<E, _>(Level::best(), self.weights(weights), &Merged);
         ForwardWeights { packed, element: PhantomData }
     }
 
@@ -109,30 +137,15 @@ impl UpsampleConv2d {
     /// # Panics
     /// When the length is not [`weight_len`](Self::weight_len), or there are no input or no output channels.
     pub fn pack_backward<E: Element>(&self, weights: &[f32]) -> BackwardWeights<E> {
-        let (merged, ci) = (self.merged(weights), self.in_channels);
-        let packed = Packed::new::<E>(TAPS, self.out_channels, ci, |i, o| &merged[o * ci + i]);
+        let packed = Packed::new::<E, _>(Level::best(), self.weights(weights).backward(), &Merged);
         BackwardWeights { packed, element: PhantomData }
     }
 
-    /// For each output and input channel, the sum of the 3x3 weights of each tap.
-    fn merged(&self, weights: &[f32]) -> Vec<[f32; TAPS]> {
+    /// Weights `[out, in, 3, 3]`.
+    fn weights<'w>(&self, weights: &'w [f32]) -> Weights<'w> {
         check_channels(self.in_channels, self.out_channels);
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
-        let mut merged = vec![[0.0; TAPS]; self.out_channels * self.in_channels];
-        let (kernels, _) = weights.as_chunks::<9>();
-        for (merged, kernel) in merged.iter_mut().zip(kernels) {
-            // First along rows: for both remainders of the output row, both input rows, all columns of the kernel. Then the
-            // same along columns.
-            let row = |r: usize| [kernel[3 * r], kernel[3 * r + 1], kernel[3 * r + 2]];
-            let sum = |a: [f32; 3], b: [f32; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
-            let rows = [[row(0), sum(row(1), row(2))], [sum(row(0), row(1)), row(2)]];
-            for (tap, merged) in merged.iter_mut().enumerate() {
-                let Corner { rest, side } = Corner::new(tap);
-                let w = rows[rest[0]][side[0]];
-                *merged = [[w[0], w[1] + w[2]], [w[0] + w[1], w[2]]][rest[1]][side[1]];
-            }
-        }
-        merged
+        Weights::forward(weights, 9, self.in_channels, self.out_channels)
     }
 
     /// y = upsample(x) * w + bias. The result of a sample does not depend on the other samples or on the number of threads.
@@ -256,7 +269,7 @@ impl UpsampleConv2d {
         gradient::weights(level, &reduction, x, 0..self.in_channels, dy, dw);
         if let Some(db) = db {
             assert_eq!(db.len(), self.out_channels, "length of the bias's gradient");
-            reduce::columns(level, dy, self.out_channels, db);
+            reduce::column_sums(level, dy, self.out_channels, db);
         }
     }
 

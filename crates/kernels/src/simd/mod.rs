@@ -255,6 +255,22 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// 2^n for integer n from -126 to 127.
     fn pow2(self, n: Self::V) -> Self::V;
 
+    /// Lane j of vector i of the result is lane i of vector j.
+    #[inline(always)]
+    fn transpose(self, v: [Self::V; LANES]) -> [Self::V; LANES] {
+        let mut lanes = [[0.0; LANES]; LANES];
+        for (row, v) in v.into_iter().enumerate() {
+            for (lane, value) in self.to_array(v).into_iter().enumerate() {
+                lanes[lane][row] = value;
+            }
+        }
+        let mut turned = v;
+        for (turned, lane) in turned.iter_mut().zip(&lanes) {
+            *turned = self.read(lane);
+        }
+        turned
+    }
+
     /// The lanes as an array.
     #[inline(always)]
     fn to_array(self, v: Self::V) -> [f32; LANES] {
@@ -305,3 +321,26 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
 /// Adding and then subtracting this constant rounds an `f32` below 2^22 to the nearest integer.
 pub(crate) const ROUND: f32 = 12_582_912.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposes_exchange_rows_and_lanes() {
+        struct Turned([[f32; LANES]; LANES]);
+        impl Kernel for Turned {
+            type Output = [[f32; LANES]; LANES];
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) -> Self::Output {
+                s.transpose(self.0.map(|row| s.read(&row))).map(|v| s.to_array(v))
+            }
+        }
+        let value = |row: usize, lane: usize| (row * LANES + lane) as f32;
+        let rows = std::array::from_fn(|row| std::array::from_fn(|lane| value(row, lane)));
+        let expected: [[f32; LANES]; LANES] = std::array::from_fn(|row| std::array::from_fn(|lane| value(lane, row)));
+        for level in Level::available() {
+            assert_eq!(level.dispatch(Turned(rows)), expected, "{}", level.name());
+        }
+    }
+}

@@ -3,10 +3,11 @@
 use super::transform::{IN, Image, OUT, POINTS, output_back_1d, transform, weights_back_1d, write};
 use crate::conv::Conv2d;
 use crate::element::Element;
-use crate::outer::{Outer, Partial};
-use crate::panel::{Line, lines};
+use crate::lines::{Line, lines};
+use crate::outer::{Outer, Pairs, Partial};
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
+use crate::transpose;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -47,9 +48,6 @@ pub(super) fn weights<E: Element>(level: Level, conv: &Conv2d, x: &[E], dy: &[f3
             )
         };
         transform_tiles(level, image, (x, dy), [ci, co], first..first + count, [&mut *a, &mut *b]);
-        let pairs = |point: usize, range: Range<usize>, pairs: &mut Vec<[usize; 2]>| {
-            pairs.extend(range.map(|tile| [point * count + tile; 2]));
-        };
         let outer = Outer {
             a,
             a_stride: ci,
@@ -59,7 +57,7 @@ pub(super) fn weights<E: Element>(level: Level, conv: &Conv2d, x: &[E], dy: &[f3
             columns: width,
             pixels: count,
             taps: POINTS,
-            pairs: &pairs,
+            pairs: Pairs::Own,
         };
         partial.get_or_insert_with(|| Partial::new(&outer)).add(level, &outer);
     }
@@ -159,52 +157,52 @@ fn slopes<S: Simd>(
 /// G^T u G, written in the order of the weights, in blocks that stay in the L1 cache.
 fn transform_back(level: Level, partial: &Partial, ci: usize, co: usize, dw: &mut [f32]) {
     let strips = co.div_ceil(LANES);
-    let shared = SharedMut::new(dw);
+    let dw = SharedMut::new(dw);
     for_each_job(ci.div_ceil(LANES) * strips, 4 * POINTS * ci * co, |job| {
         let (block, strip) = (job / strips, job % strips);
-        for i in block * LANES..ci.min((block + 1) * LANES) {
-            let kernel = level.dispatch(Back { partial, i, strip });
-            for lane in 0..LANES.min(co - strip * LANES) {
-                let o = strip * LANES + lane;
-                for (k, values) in kernel.iter().enumerate() {
-                    // SAFETY: o, i and k lie inside dw, and each job has its own rows or columns.
-                    unsafe { *shared.get().add((o * ci + i) * 9 + k) = values[lane] };
-                }
-            }
-        }
+        let inputs = block * LANES..ci.min((block + 1) * LANES);
+        level.dispatch(Back { partial, channels: [ci, co], inputs, strip, dw });
     });
 }
 
-/// The nine weights of one input channel and one strip of output channels.
+/// The weights of up to sixteen input channels and of one strip of output channels.
 struct Back<'a> {
     partial: &'a Partial,
-    i: usize,
+    channels: [usize; 2],
+    inputs: Range<usize>,
     strip: usize,
+    dw: SharedMut<'a, f32>,
 }
 
 impl Kernel for Back<'_> {
-    type Output = [[f32; LANES]; 9];
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> [[f32; LANES]; 9] {
-        let mut columns = [[s.splat(0.0); IN]; 3];
-        for c in 0..IN {
-            let mut u = [s.splat(0.0); IN];
-            for r in 0..IN {
-                u[r] = s.read(&self.partial.total(r * IN + c, self.i, self.strip));
+    fn run<S: Simd>(self, s: S) {
+        let mut lines = [Line::ZERO; 9 * LANES];
+        for (i, lines) in self.inputs.clone().zip(lines.chunks_exact_mut(9)) {
+            let mut columns = [[s.splat(0.0); IN]; 3];
+            for c in 0..IN {
+                let mut u = [s.splat(0.0); IN];
+                for r in 0..IN {
+                    u[r] = self.partial.vector(s, r * IN + c, i, self.strip);
+                }
+                let turned = weights_back_1d(s, u);
+                for r in 0..3 {
+                    columns[r][c] = turned[r];
+                }
             }
-            let turned = weights_back_1d(s, u);
             for r in 0..3 {
-                columns[r][c] = turned[r];
+                let turned = weights_back_1d(s, columns[r]);
+                for c in 0..3 {
+                    s.write(&mut lines[3 * r + c].0, turned[c]);
+                }
             }
         }
-        let mut kernel = [[0.0; LANES]; 9];
-        for r in 0..3 {
-            let turned = weights_back_1d(s, columns[r]);
-            for c in 0..3 {
-                kernel[3 * r + c] = s.to_array(turned[c]);
-            }
-        }
-        kernel
+        let ([ci, co], first) = (self.channels, self.strip * LANES);
+        let lines = &lines[..9 * self.inputs.len()];
+        let to = self.dw.get().wrapping_add((first * ci + self.inputs.start) * 9);
+        // SAFETY: the channels lie inside dw, whose length was checked, and each job has its own.
+        unsafe { transpose::to_rows(s, lines, to, 9 * ci, LANES.min(co - first)) };
     }
 }

@@ -9,15 +9,15 @@ mod gradient;
 mod transform;
 
 use super::Conv2d;
-use crate::element::{Element, Units};
-use crate::panel::{Line, Packed, groups, lines};
+use crate::element::Element;
+use crate::lines::{Line, lines};
+use crate::panel::{Packed, Turn, groups};
 use crate::reduce;
 use crate::shared::{SharedMut, for_each_job};
 use crate::simd::{Kernel, LANES, Level, Simd};
-use crate::tile::{Epilogue, Job, Phase, Problem, Source, Tap};
+use crate::tile::Rows;
 use crate::{Extras, conv::run::check_extras};
 use std::cell::Cell;
-use std::marker::PhantomData;
 use std::ops::Range;
 use transform::{IN, Image, OUT, POINTS, output_1d, weights_1d, write};
 
@@ -25,11 +25,11 @@ use transform::{IN, Image, OUT, POINTS, output_1d, weights_1d, write};
 const JOB_BYTES: usize = 512 << 10;
 
 /// Transformed weights of one convolution for [`Conv2d::forward_winograd`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct WinogradForward(Packed);
 
 /// Transformed weights of one convolution for [`Conv2d::backward_data_winograd`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct WinogradBackward(Packed);
 
 impl Conv2d {
@@ -57,14 +57,7 @@ impl Conv2d {
     pub fn pack_forward_winograd(&self, level: Level, weights: &[f32]) -> WinogradForward {
         assert!(self.is_winograd(), "Winograd's method does not support this convolution");
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
-        let (ci, co) = (self.in_channels, self.out_channels);
-        WinogradForward(Packed::by_lines(POINTS, ci, co, |o, i, out| {
-            level.dispatch(Weights {
-                get: |lane: usize, k: usize| weights[((o + lane) * ci + i) * 9 + k],
-                lanes: co - o,
-                out,
-            });
-        }))
+        WinogradForward(Packed::new::<f32, _>(level, self.weights(weights), &Turned::<false>))
     }
 
     /// Transforms `weights` `[out, in, 3, 3]` for [`backward_data_winograd`](Self::backward_data_winograd).
@@ -74,12 +67,8 @@ impl Conv2d {
     pub fn pack_backward_winograd(&self, level: Level, weights: &[f32]) -> WinogradBackward {
         assert!(self.is_winograd(), "Winograd's method does not support this convolution");
         assert_eq!(weights.len(), self.weight_len(), "length of the weights");
-        let (ci, co) = (self.in_channels, self.out_channels);
         // The gradient of the input is a convolution with the kernel rotated by 180 degrees.
-        WinogradBackward(Packed::by_lines(POINTS, co, ci, |i, o, out| {
-            let get = |lane: usize, k: usize| weights[(o * ci + i + lane) * 9 + 8 - k];
-            level.dispatch(Weights { get, lanes: ci - i, out });
-        }))
+        WinogradBackward(Packed::new::<f32, _>(level, self.weights(weights).backward(), &Turned::<true>))
     }
 
     /// As [`forward_fused`](Self::forward_fused) with one input, with errors of about 1e-6 of the largest output.
@@ -143,7 +132,7 @@ impl Conv2d {
         gradient::weights(level, self, x, dy, dw);
         if let Some(db) = db {
             assert_eq!(db.len(), self.out_channels, "length of the bias's gradient");
-            reduce::columns(level, dy, self.out_channels, db);
+            reduce::column_sums(level, dy, self.out_channels, db);
         }
     }
 
@@ -181,36 +170,25 @@ thread_local! {
     static SCRATCH: Cell<[Vec<Line>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
 }
 
-/// Transforms the weights of up to sixteen output channels and one input channel: G g G^T.
-struct Weights<'a, F> {
-    /// The value for a lane and a position of the kernel.
-    get: F,
-    lanes: usize,
-    out: &'a mut [Line],
-}
+/// The transformed weights, G g G^T, of a kernel or of one that is rotated by 180 degrees.
+struct Turned<const ROTATED: bool>;
 
-impl<F: Fn(usize, usize) -> f32> Kernel for Weights<'_, F> {
-    type Output = ();
+impl<const ROTATED: bool> Turn for Turned<ROTATED> {
+    const TAPS: usize = POINTS;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let mut lanes = [[0.0; LANES]; 9];
-        for lane in 0..self.lanes.min(LANES) {
-            for k in 0..9 {
-                lanes[k][lane] = (self.get)(lane, k);
-            }
+    fn turn<S: Simd>(&self, s: S, weights: &[Line], mut store: impl FnMut(usize, S::V)) {
+        let mut g = [s.splat(0.0); 9];
+        for k in 0..9 {
+            g[k] = s.read(&weights[if ROTATED { 8 - k } else { k }].0);
         }
-        let mut columns = [[s.splat(0.0); 3]; IN];
-        for c in 0..3 {
-            let turned = weights_1d(s, [s.read(&lanes[c]), s.read(&lanes[3 + c]), s.read(&lanes[6 + c])]);
-            for r in 0..IN {
-                columns[r][c] = turned[r];
-            }
-        }
+        let first = weights_1d(s, [g[0], g[3], g[6]]);
+        let second = weights_1d(s, [g[1], g[4], g[7]]);
+        let third = weights_1d(s, [g[2], g[5], g[8]]);
         for r in 0..IN {
-            let turned = weights_1d(s, columns[r]);
+            let turned = weights_1d(s, [first[r], second[r], third[r]]);
             for c in 0..IN {
-                s.write(&mut self.out[r * IN + c].0, turned[c]);
+                store(r * IN + c, turned[c]);
             }
         }
     }
@@ -275,35 +253,11 @@ impl<E: Element> Kernel for Block<'_, E> {
 #[inline(always)]
 fn multiply<S: Simd>(s: S, packed: &Packed, values: &[f32], count: usize, products: &mut [Line]) {
     let (ci, strips) = (packed.in_units, packed.out_channels.div_ceil(LANES));
-    let all = groups(packed.out_channels);
-    let zeros = vec![0.0; ci];
+    let groups = groups(packed.out_channels);
     for point in 0..POINTS {
-        let part = &values[point * count * ci..(point + 1) * count * ci];
-        let sources = [Source { data: Units::new(part), channels: ci, stride: ci, first: 0 }];
-        let problem = Problem {
-            batch: 1,
-            input: [1, count],
-            output: [1, count],
-            sources: &sources,
-            packed,
-            epilogue: Epilogue::default(),
-            out_stride: strips * LANES,
-        };
-        let taps = vec![Tap { row: 0, column: 0, weight: point }];
-        let phase = Phase { rows: 1, columns: count, origin: [0, 0], out_step: 1, in_step: 1, taps };
-        let part = &mut products[point * count * strips..(point + 1) * count * strips];
-        // SAFETY: `Line` is sixteen `f32` without gaps.
-        let y: &mut [f32] = unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast(), part.len() * LANES) };
-        let job = Job {
-            problem: &problem,
-            phase: &phase,
-            zeros: &zeros,
-            groups: &all,
-            pixels: 0..count,
-            y: SharedMut::new(y),
-            element: PhantomData::<f32>,
-        };
-        job.run(s);
+        let x = &values[point * count * ci..(point + 1) * count * ci];
+        let y = &mut products[point * count * strips..(point + 1) * count * strips];
+        Rows { x, packed, tap: point, groups: &groups, y }.run(s);
     }
 }
 

@@ -96,6 +96,19 @@ impl Image {
             // SAFETY: the assertion covers the last pixel.
             let pixel = |r: usize, c: usize| unsafe { E::load(s, x.as_ptr().add(at + r * down + c * right)) };
             transform!(s, pixel, store, input_1d, [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]);
+        } else if first + LANES <= channels {
+            // At the border, pixels outside the image are read from zeros.
+            let zeros = [E::default(); LANES];
+            let at = ((sample * height).wrapping_add(row).wrapping_mul(width)).wrapping_add(column);
+            let (start, down, right) = (at.wrapping_mul(channels).wrapping_add(first), width * channels, channels);
+            assert!((sample + 1) * height * width * channels <= x.len(), "sample outside the input");
+            let pixel = |r: usize, c: usize| {
+                let is_inside = row.wrapping_add(r) < height && column.wrapping_add(c) < width;
+                let at = x.as_ptr().wrapping_add(start.wrapping_add(r * down + c * right));
+                // SAFETY: the pixel is inside the sample, and its vector inside the channels, or it is one of zeros.
+                unsafe { E::load(s, if is_inside { at } else { zeros.as_ptr() }) }
+            };
+            transform!(s, pixel, store, input_1d, [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]);
         } else {
             let last = channels.min(first + LANES);
             let mut d = [[s.splat(0.0); IN]; IN];

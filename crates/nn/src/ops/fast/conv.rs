@@ -3,7 +3,7 @@
 use super::{
     Operation,
     buffer::{Value, as_bf16, as_f32, beside, buffer, buffer_like, recycle, tensor, values, values_of},
-    packed::{Keeping, Packing},
+    packed::{Packing, kept},
     quaternary, ternary,
 };
 use crate::{ops::ConvGeometry, precision::Precision};
@@ -183,17 +183,28 @@ impl Conv {
         }
     }
 
-    /// The packed weights, which may be kept for another pass.
-    fn weights(&self, keeping: Keeping, weight: &FlexTensor) -> Arc<Weights> {
-        let channels = [self.size.out_channels, self.size.in_channels];
-        let packing = Packing::Conv { channels, kernel: self.size.kernel, method: self.method() };
-        keeping.weights(packing, weight, |weight| self.pack(weight))
+    /// The packed weights for a pass without gradients; others with the same weights may follow.
+    fn weights(&self, weight: &FlexTensor) -> Arc<Weights> {
+        /// The number of pixels of an image below which packing takes longer than the sums.
+        const FEW: usize = 16;
+        let (channels, method) = ([self.size.out_channels, self.size.in_channels], self.method());
+        let packing = Packing { channels, kernel: self.size.kernel, method };
+        let has_few = self.size.out_height() * self.size.out_width() < FEW;
+        match method {
+            Method::F32 if has_few => {
+                kept(packing, weight, |weight| Weights::F32(self.size.pack_forward(weight).kept()))
+            }
+            Method::Bf16 if has_few => {
+                kept(packing, weight, |weight| Weights::Bf16(self.size.pack_forward(weight).kept()))
+            }
+            Method::F32 | Method::Bf16 | Method::Winograd => Arc::new(self.pack(values(weight))),
+        }
     }
 
     /// The result, if no gradient will be needed.
     fn infer(&self, x: &FlexTensor, weight: &FlexTensor, extras: Extras) -> FlexTensor {
         let x = self.readable(x);
-        let y = self.run(&x, &self.weights(Keeping::without_gradients(), weight), extras);
+        let y = self.run(&x, &self.weights(weight), extras);
         recycle(x);
         y
     }
@@ -201,24 +212,17 @@ impl Conv {
     /// The result, and the data for the backward pass.
     fn forward(&self, x: &FlexTensor, weight: FlexTensor, extras: Extras) -> (FlexTensor, [FlexTensor; 2]) {
         let x = self.readable(x);
-        (self.run(&x, &self.weights(Keeping::in_training(), &weight), extras), [x, weight])
+        (self.run(&x, &self.pack(values(&weight)), extras), [x, weight])
     }
 
-    fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor, keeping: Keeping) -> FlexTensor {
+    fn input_gradient(&self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
         let (level, conv, mut dx) = (Level::best(), &self.size, buffer_like(x));
-        let channels = [conv.out_channels, conv.in_channels];
-        let packing = Packing::ConvBackward { channels, kernel: conv.kernel, method: self.method() };
+        let weight = values(weight);
         match self.method() {
-            Method::F32 => {
-                let weights = keeping.weights(packing, weight, |weight| conv.pack_backward::<f32>(weight));
-                conv.backward_data(level, values(dy), &weights, &mut dx);
-            }
-            Method::Bf16 => {
-                let weights = keeping.weights(packing, weight, |weight| conv.pack_backward::<Bf16>(weight));
-                conv.backward_data(level, values_of(dy), &weights, &mut dx);
-            }
+            Method::F32 => conv.backward_data(level, values(dy), &conv.pack_backward::<f32>(weight), &mut dx),
+            Method::Bf16 => conv.backward_data(level, values_of(dy), &conv.pack_backward::<Bf16>(weight), &mut dx),
             Method::Winograd => {
-                let weights = keeping.weights(packing, weight, |weight| conv.pack_backward_winograd(level, weight));
+                let weights = conv.pack_backward_winograd(level, weight);
                 conv.backward_data_winograd(level, values(dy), &weights, &mut dx);
             }
         }
@@ -243,9 +247,8 @@ impl Conv {
     /// The gradients of x, weight and bias. They are computed in parallel, because each has a part that runs on one thread.
     fn gradients(&self, [x, weight]: &[FlexTensor; 2], dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let dy = if self.method() == Method::Bf16 { as_bf16(dy) } else { dy.clone() };
-        let keeping = Keeping::in_training();
         let (dx, parameters) = rayon::join(
-            || tracked[0].then(|| self.input_gradient(x, weight, &dy, keeping)),
+            || tracked[0].then(|| self.input_gradient(x, weight, &dy)),
             || (tracked[1] || tracked[2]).then(|| self.parameter_gradients(x, weight, &dy)),
         );
         recycle(dy);
@@ -255,21 +258,11 @@ impl Conv {
 
     /// The sum over the pixels of each sample, `[batch, out]`.
     fn sample_sums(&self, dy: &[f32]) -> FlexTensor {
-        /// The number of pixels that are summed in f32; the sums of such blocks are added in f64.
-        const BLOCK: usize = 256;
         let channels = self.size.out_channels;
         let mut sums = buffer(self.size.batch * channels);
         let samples = dy.par_chunks_exact(dy.len() / self.size.batch);
         samples.zip(sums.par_chunks_exact_mut(channels)).for_each(|(dy, sums)| {
-            let mut totals = vec![0.0_f64; channels];
-            for block in dy.chunks(BLOCK * channels) {
-                sums.fill(0.0);
-                for pixel in block.chunks_exact(channels) {
-                    sums.iter_mut().zip(pixel).for_each(|(sum, dy)| *sum += dy);
-                }
-                totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total += f64::from(*sum));
-            }
-            sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum = total as f32);
+            pig_kernels::column_sums(Level::best(), dy, channels, sums);
         });
         tensor(sums, Shape::from([self.size.batch, channels]))
     }
@@ -345,12 +338,12 @@ impl Operation<4> for ConvConcat {
     type Saved = [FlexTensor; 3];
 
     fn forward(&self, [a, b, weight, bias]: [FlexTensor; 4]) -> (FlexTensor, Self::Saved) {
-        let (y, [a, b]) = self.run([a, b], &self.0.weights(Keeping::in_training(), &weight), &bias);
+        let (y, [a, b]) = self.run([a, b], &self.0.pack(values(&weight)), &bias);
         (y, [a, b, weight])
     }
 
     fn infer(&self, [a, b, weight, bias]: [FlexTensor; 4]) -> FlexTensor {
-        let (y, x) = self.run([a, b], &self.0.weights(Keeping::without_gradients(), &weight), &bias);
+        let (y, x) = self.run([a, b], &self.0.weights(&weight), &bias);
         x.into_iter().for_each(recycle);
         y
     }

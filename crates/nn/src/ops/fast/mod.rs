@@ -17,7 +17,7 @@ pub(super) use attention::attention;
 pub(super) use conv::{conv2d, conv2d_add, conv2d_add_sample, conv2d_concat, linear};
 pub(super) use elementwise::{concat_channels, silu};
 pub(super) use norm::{group_norm, group_norm_concat};
-pub use packed::{sharing_weights, without_keeping_weights};
+pub use packed::without_keeping_weights;
 pub(super) use upsample::{upsample_conv2d, upsample_nearest_2x};
 
 use buffer::{contiguous, recycle};

@@ -1,8 +1,7 @@
-//! Weights that are packed for the kernels and kept for later forward passes.
+//! Weights that are packed for convolutions of the smallest images, and kept for later forward passes.
 //!
-//! A sampling uses the same weights hundreds of times, and packing them takes a tenth of the forward pass of a small image. In
-//! training they change with every step, so passes with gradients keep packed weights only if the step has several parts
-//! ([`sharing_weights`]).
+//! A sampling uses the same weights hundreds of times, and for images of a few pixels packing takes longer than the sums. For larger
+//! images it costs little, and packed weights would take more memory than anything else; in training weights change with every step.
 
 use super::{buffer::values, conv::Method};
 use burn::{backend::flex::FlexTensor, tensor::Bytes};
@@ -11,30 +10,15 @@ use std::{
     cell::Cell,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
-    thread::LocalKey,
 };
 
-/// The operation for which weights are packed.
+/// The convolution for which weights are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Packing {
-    /// A convolution.
-    Conv {
-        /// The numbers of output and input channels.
-        channels: [usize; 2],
-        kernel: usize,
-        method: Method,
-    },
-    /// The gradient of a convolution with respect to its input.
-    ConvBackward {
-        /// The numbers of output and input channels.
-        channels: [usize; 2],
-        kernel: usize,
-        method: Method,
-    },
-    /// A 3x3 convolution after nearest upsampling, with these numbers of output and input channels.
-    UpsampleConv([usize; 2], Method),
-    /// The gradient of that convolution with respect to its input.
-    UpsampleConvBackward([usize; 2], Method),
+pub(super) struct Packing {
+    /// The numbers of output and input channels.
+    pub(super) channels: [usize; 2],
+    pub(super) kernel: usize,
+    pub(super) method: Method,
 }
 
 /// Packed weights and their source.
@@ -52,79 +36,47 @@ type Entries = HashMap<(usize, Packing), Entry>;
 
 thread_local! {
     static IS_KEEPING: Cell<bool> = const { Cell::new(true) };
-    static IS_SHARING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `f` without keeping the weights that it packs. It is meant for a forward pass within a training step, because the next step
-/// changes the weights. Weights packed for Winograd's method take four times the memory of the weights themselves.
+/// changes the weights.
 pub fn without_keeping_weights<T>(f: impl FnOnce() -> T) -> T {
-    with_flag(&IS_KEEPING, false, f)
-}
-
-/// Runs the forward or the backward pass of one of `parts` parts of a training step. If there are several, the weights that it packs are
-/// kept for the others, which use the same weights in graphs of their own.
-pub fn sharing_weights<T>(parts: usize, f: impl FnOnce() -> T) -> T {
-    with_flag(&IS_SHARING, parts > 1, f)
-}
-
-/// Runs `f` with another value of a flag of this thread.
-fn with_flag<T>(flag: &'static LocalKey<Cell<bool>>, value: bool, f: impl FnOnce() -> T) -> T {
     /// Restores the flag, also when `f` panics.
-    struct Restore(&'static LocalKey<Cell<bool>>, bool);
+    struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {
-            self.0.set(self.1);
+            IS_KEEPING.set(self.0);
         }
     }
-    let _restore = Restore(flag, flag.replace(value));
+    let _restore = Restore(IS_KEEPING.replace(false));
     f()
 }
 
-/// Whether packed weights are kept. It is decided on the thread of the pass; the packing may run on another one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Keeping(bool);
-
-impl Keeping {
-    /// In a pass without gradients.
-    pub(super) fn without_gradients() -> Self {
-        Self(IS_KEEPING.get())
+/// The result of `pack` for `weight`, or a kept result of an earlier call with the same weights and packing. It is kept unless this pass
+/// [is not to keep any](without_keeping_weights).
+pub(super) fn kept<T: Any + Send + Sync>(packing: Packing, weight: &FlexTensor, pack: impl Fn(&[f32]) -> T) -> Arc<T> {
+    let pack = || Arc::new(pack(values(weight)));
+    let source = weight.data_arc();
+    // If the weights are a part of a larger buffer, another part can have the same allocation and shape.
+    let is_part = source.len() != size_of_val(values(weight));
+    if is_part || !IS_KEEPING.get() {
+        return pack();
     }
-
-    /// In a pass with gradients, forward or backward.
-    pub(super) fn in_training() -> Self {
-        Self(IS_SHARING.get())
+    let key = (Arc::as_ptr(&source).addr(), packing);
+    let find = |entries: &Entries| {
+        let entry = entries.get(&key).filter(|entry| entry.source.strong_count() > 0)?;
+        entry.packed.clone().downcast().ok()
+    };
+    if let Some(packed) = with_entries(|entries| find(entries)) {
+        return packed;
     }
-
-    /// The result of `pack` for `weight`, or a kept result of an earlier call with the same weights and packing.
-    pub(super) fn weights<T: Any + Send + Sync>(
-        self,
-        packing: Packing,
-        weight: &FlexTensor,
-        pack: impl Fn(&[f32]) -> T,
-    ) -> Arc<T> {
-        let pack = || Arc::new(pack(values(weight)));
-        let source = weight.data_arc();
-        // If the weights are a part of a larger buffer, another part can have the same allocation and shape.
-        let is_part = source.len() != size_of_val(values(weight));
-        if is_part || !self.0 {
-            return pack();
-        }
-        let key = (Arc::as_ptr(&source).addr(), packing);
-        let find = |entries: &Entries| {
-            let entry = entries.get(&key).filter(|entry| entry.source.strong_count() > 0)?;
-            entry.packed.clone().downcast().ok()
-        };
-        if let Some(packed) = with_entries(|entries| find(entries)) {
-            return packed;
-        }
-        let packed = pack();
-        let entry = Entry { source: Arc::downgrade(&source), packed: packed.clone() };
-        with_entries(|entries| {
-            entries.retain(|_, entry| entry.source.strong_count() > 0);
-            entries.insert(key, entry);
-        });
-        packed
-    }
+    let packed = pack();
+    let entry = Entry { source: Arc::downgrade(&source), packed: packed.clone() };
+    with_entries(|entries| {
+        entries.retain(|_, entry| entry.source.strong_count() > 0);
+        entries.insert(key, entry);
+    });
+    packed
 }
 
 fn with_entries<T>(f: impl FnOnce(&mut Entries) -> T) -> T {
@@ -140,8 +92,8 @@ mod tests {
 
     fn packed(conv: &Conv2d, weight: &FlexTensor) -> Arc<ForwardWeights> {
         let channels = [conv.out_channels, conv.in_channels];
-        let packing = Packing::Conv { channels, kernel: conv.kernel, method: Method::F32 };
-        Keeping::without_gradients().weights(packing, weight, |weight| conv.pack_forward(weight))
+        let packing = Packing { channels, kernel: conv.kernel, method: Method::F32 };
+        kept(packing, weight, |weight| conv.pack_forward(weight))
     }
 
     #[test]
@@ -160,16 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn training_keeps_weights_within_a_part_alone() {
+    fn a_pass_may_keep_nothing() {
         let conv = Conv2d::same(1, 1, 1, 3, 17, 1);
         let weight = tensor(vec![1.0; 51], Shape::from([17, 3]));
-        let packing = Packing::ConvBackward { channels: [17, 3], kernel: 1, method: Method::F32 };
-        let packed = || Keeping::in_training().weights(packing, &weight, |weight| conv.pack_backward::<f32>(weight));
-        assert!(!Arc::ptr_eq(&packed(), &packed()));
-        let first = sharing_weights(2, packed);
-        assert!(Arc::ptr_eq(&first, &sharing_weights(2, packed)));
-        assert!(!Arc::ptr_eq(&first, &sharing_weights(1, packed)));
-        assert!(!Arc::ptr_eq(&first, &packed()));
+        let alone = without_keeping_weights(|| packed(&conv, &weight));
+        let first = packed(&conv, &weight);
+        assert!(!Arc::ptr_eq(&alone, &first));
+        assert!(!Arc::ptr_eq(&first, &without_keeping_weights(|| packed(&conv, &weight))));
+        assert!(Arc::ptr_eq(&first, &packed(&conv, &weight)));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use super::{
     Operation,
     buffer::{Value, as_bf16, as_f32, buffer, buffer_like, recycle, tensor, values, values_of},
     conv::{Method, plain_method},
-    packed::{Keeping, Packing},
     ternary, unary,
 };
 use crate::precision::Precision;
@@ -13,7 +12,7 @@ use burn::{
     tensor::{Shape, Tensor},
 };
 use pig_kernels::{Bf16, ForwardWeights, Level, UpsampleConv2d};
-use std::{marker::PhantomData, sync::Arc};
+use std::marker::PhantomData;
 
 /// As [`crate::ops::plain::upsample_nearest_2x`].
 pub(in crate::ops) fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
@@ -70,11 +69,6 @@ impl Operation<1> for Upsample {
 struct UpsampleConv<T>(UpsampleConv2d, PhantomData<T>);
 
 impl<T: Product> UpsampleConv<T> {
-    fn weights(&self, keeping: Keeping, weight: &FlexTensor) -> Arc<ForwardWeights<T>> {
-        let packing = Packing::UpsampleConv([self.0.out_channels, self.0.in_channels], T::METHOD);
-        keeping.weights(packing, weight, |weight| self.0.pack_forward(weight))
-    }
-
     fn run(&self, x: &FlexTensor, weights: &ForwardWeights<T>, bias: &FlexTensor) -> FlexTensor {
         let UpsampleConv2d { batch, height, width, out_channels, .. } = self.0;
         let mut y = buffer(self.0.output_len());
@@ -85,21 +79,17 @@ impl<T: Product> UpsampleConv<T> {
 
 /// The type of the factors of products.
 trait Product: Value {
-    /// The method for which the weights are packed.
-    const METHOD: Method;
     /// The tensor converted to this type.
     fn cast(x: &FlexTensor) -> FlexTensor;
 }
 
 impl Product for f32 {
-    const METHOD: Method = Method::F32;
     fn cast(x: &FlexTensor) -> FlexTensor {
         as_f32(x)
     }
 }
 
 impl Product for Bf16 {
-    const METHOD: Method = Method::Bf16;
     fn cast(x: &FlexTensor) -> FlexTensor {
         as_bf16(x)
     }
@@ -111,23 +101,21 @@ impl<T: Product> Operation<3> for UpsampleConv<T> {
 
     fn forward(&self, [x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
         let x = T::cast(&x);
-        (self.run(&x, &self.weights(Keeping::in_training(), &weight), &bias), [x, weight])
+        (self.run(&x, &self.0.pack_forward(values(&weight)), &bias), [x, weight])
     }
 
     fn infer(&self, [x, weight, bias]: [FlexTensor; 3]) -> FlexTensor {
         let x = T::cast(&x);
-        let y = self.run(&x, &self.weights(Keeping::without_gradients(), &weight), &bias);
+        let y = self.run(&x, &self.0.pack_forward(values(&weight)), &bias);
         recycle(x);
         y
     }
 
     fn backward(&self, [x, weight]: &Self::Saved, dy: &FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let (level, dy, keeping) = (Level::best(), T::cast(dy), Keeping::in_training());
+        let (level, dy) = (Level::best(), T::cast(dy));
         let input_gradient = || {
             let mut dx = buffer_like(x);
-            let packing = Packing::UpsampleConvBackward([self.0.out_channels, self.0.in_channels], T::METHOD);
-            let weights = keeping.weights(packing, weight, |weight| self.0.pack_backward(weight));
-            self.0.backward_data::<T>(level, values_of(&dy), &weights, &mut dx);
+            self.0.backward_data::<T>(level, values_of(&dy), &self.0.pack_backward(values(weight)), &mut dx);
             tensor(dx, x.shape())
         };
         let parameter_gradients = || {
