@@ -3,7 +3,7 @@
 mod common;
 
 use common::{pig, stdout, success};
-use pig_data::{AugmentConfig, DataConfig, deform::DeformConfig};
+use pig_data::{AugmentConfig, ClassConfig, DataConfig, deform::DeformConfig};
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{
     autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, segmentation::SegmentationConfig,
@@ -123,6 +123,7 @@ fn markdown(schema: &Value) -> String {
     for (title, item, keys) in [
         ("Top level", "", keys(&Config::default())),
         ("`[data]`", "DataConfig", keys(&DataConfig::default())),
+        ("`[[data.classes]]`, `[[prepare.classes]]`", "ClassConfig", keys(&ClassConfig::default())),
         ("`[data.augment]`", "AugmentConfig", keys(&AugmentConfig::default())),
         ("`[schedule]`", "ScheduleConfig", keys(&ScheduleConfig::default())),
         ("`[model_x]`", "UNetConfig", keys(&UNetConfig::default())),
