@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import SMALL, Made
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import pig_pairs
 from pig_pairs import Pairs, PairsError
@@ -52,6 +52,32 @@ def source(folder: Path, images: list[npt.NDArray[Any]]) -> Path:
 def random_images(dtype: type, shape: tuple[int, ...], count: int = 2) -> list[npt.NDArray[Any]]:
     generator = np.random.default_rng(5)
     return [generator.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype) for _ in range(count)]
+
+
+def test_masks_of_several_classes(tmp_path: Path) -> None:
+    """Label maps as pig writes them: the palette's index is the label, and a text names the classes."""
+    folder = source(tmp_path, random_images(np.uint8, (16, 20)))
+    labels = np.zeros((16, 20), dtype=np.uint8)
+    labels[2:6], labels[8:12] = 1, 2
+    for index, names in enumerate(['["mass", "calcification"]', '["mass"]']):
+        mask = Image.fromarray(labels, mode="P")
+        mask.putpalette([0, 0, 0, 230, 159, 0, 86, 180, 233])
+        text = PngImagePlugin.PngInfo()
+        text.add_text("classes", names)
+        mask.save(folder / "masks" / f"a{index}.png", pnginfo=text)
+    rows = "id,mask_pixels_mass,mask_pixels_calcification\na0,80,80\na1,,\n"
+    (folder / "manifest.csv").write_text(rows)
+    pairs = Pairs(folder)
+    assert pairs.class_names == ("mass", "calcification")
+    assert np.array_equal(pairs[0].labels(), labels) and np.array_equal(np.asarray(pairs[0].mask), labels)
+    assert pairs.rows[0]["mask_pixels_calcification"] == 80 and pairs.rows[1]["mask_pixels_mass"] is None
+    with pytest.raises(PairsError, match="the label 2; expected at most 1"):
+        pairs[1].labels()
+    text = PngImagePlugin.PngInfo()
+    text.add_text("classes", "mass")
+    mask.save(folder / "masks" / "a0.png", pnginfo=text)
+    with pytest.raises(PairsError, match="expected a JSON list"):
+        pairs[0].labels()
 
 
 def test_generated_pairs(made: Made) -> None:

@@ -181,6 +181,9 @@ pub(crate) struct Demo {
     /// Number of phantom patients, with two images each.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(4..))]
     pub(crate) patients: u32,
+    /// Give half of the patients a cluster of microcalcifications, a second class of lesion beside masses.
+    #[arg(long)]
+    pub(crate) calcifications: bool,
     /// Number of pairs to make.
     #[arg(long, default_value_t = 64)]
     pub(crate) count: u64,
@@ -269,7 +272,7 @@ pub(crate) struct Sample {
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
     /// Make images for the masks in this folder instead of making masks; sample S uses mask S modulo the number of masks, in the order of
-    /// their names. The manifest's column source_mask holds the stem of the mask's file.
+    /// their names. The manifest's column source_mask holds the stem of the mask's file. Label maps must have the run's classes.
     #[arg(long, value_name = "DIR", group = "given")]
     pub(crate) given_mask: Option<PathBuf>,
     /// Make images for the masks of the run's training cases; sample S uses case S modulo the number of cases.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{pig, stdout, success};
-use pig_data::{AugmentConfig, DataConfig, ToldConfig, deform::DeformConfig};
+use pig_data::{AugmentConfig, ClassConfig, DataConfig, ToldConfig, deform::DeformConfig};
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{
     autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, segmentation::SegmentationConfig,
@@ -140,6 +140,7 @@ fn markdown(schema: &Value) -> String {
     for (title, item, keys) in [
         ("Top level", "", keys(&Config::default())),
         ("`[data]`", "DataConfig", keys(&DataConfig::default())),
+        ("`[[data.classes]]`, `[[prepare.classes]]`", "ClassConfig", keys(&ClassConfig::default())),
         ("`[data.augment]`", "AugmentConfig", keys(&AugmentConfig::default())),
         ("`[data.augment.told]`", "ToldConfig", keys(&ToldConfig::default())),
         ("`[schedule]`", "ScheduleConfig", keys(&ScheduleConfig::default())),

@@ -3,6 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::classes::mask_channels;
 use crate::config::AugmentConfig;
 
 /// The random changes drawn for one pair.
@@ -14,7 +15,7 @@ struct Draw {
     shift: [isize; 2],
 }
 
-/// Changes `image` of shape (height, width, channels) and `mask` of shape (height, width) in place and in the same way. If they hold
+/// Changes `image` of shape (height, width, channels) and `mask` of shape (height, width, classes) in place and in the same way. If they hold
 /// several stacked slices, every slice is changed in the same way.
 ///
 /// The draw depends on `key` alone, for example (run seed, epoch, sample), so neither batch order nor thread count
@@ -32,20 +33,23 @@ pub fn augment(
     key: [u64; 3],
 ) {
     let pixels = size[0] * size[1];
-    assert!(mask.len().is_multiple_of(pixels), "the mask is not a whole number of slices");
-    assert_eq!(image.len(), mask.len() * channels, "the image does not fit the mask");
+    let classes = mask_channels(image.len(), mask.len(), pixels, channels);
     let draw = draw(size, config, key);
     if draw == (Draw { flip_horizontal: false, flip_vertical: false, shift: [0, 0] }) {
         return;
     }
     let (old_image, old_mask) = (image.to_vec(), mask.to_vec());
-    for (index, (pixel, lesion)) in image.chunks_exact_mut(channels).zip(mask).enumerate() {
+    for (index, (pixel, lesion)) in image.chunks_exact_mut(channels).zip(mask.chunks_exact_mut(classes)).enumerate() {
         let (slice, place) = (index / pixels, index % pixels);
         let row = source(place / size[1], size[0], draw.shift[0], draw.flip_vertical);
         let column = source(place % size[1], size[1], draw.shift[1], draw.flip_horizontal);
         let from = slice * pixels + row.0 * size[1] + column.0;
         pixel.copy_from_slice(&old_image[from * channels..(from + 1) * channels]);
-        *lesion = if row.1 && column.1 { old_mask[from] } else { -1.0 };
+        if row.1 && column.1 {
+            lesion.copy_from_slice(&old_mask[from * classes..(from + 1) * classes]);
+        } else {
+            lesion.fill(-1.0);
+        }
     }
 }
 

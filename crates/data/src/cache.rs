@@ -17,6 +17,7 @@ use crate::discover::{Dataset, PairEntry};
 use crate::error::{DataError, Result};
 use crate::intensity::IntensityMap;
 use crate::pairs::file::{About, Opened, Unusable, describe, open};
+use crate::pairs::record::Shape;
 use crate::preparation::Preparation;
 
 /// The folder of prepared pairs within the cache.
@@ -52,13 +53,19 @@ impl Slot {
         if !dataset.has_masks() {
             settings["masks"] = false.into();
         }
+        if !config.classes.is_empty() {
+            settings["classes"] = serde_json::json!([config.classes, config.background_values, config.class_column]);
+        }
         let root = resolved(&dataset.root);
         let about = About {
             folder: root.to_string_lossy().into_owned(),
             settings: settings.to_string(),
             shape: preparation.shape(),
         };
-        let mut key = format!("{:?}\n{}\n", about.shape, about.settings).into_bytes();
+        // The classes are among the settings, so that pairs without classes keep their place.
+        let Shape { size, slices, channels, classes: _ } = about.shape;
+        let shape = format!("Shape {{ size: {size:?}, slices: {slices}, channels: {channels} }}");
+        let mut key = format!("{shape}\n{}\n", about.settings).into_bytes();
         key.extend(root.as_os_str().as_encoded_bytes());
         let folder = cache.join(PAIRS).join(&sha256(&key)[..32]);
         Self { cache: cache.to_path_buf(), folder, about }
@@ -144,6 +151,8 @@ pub(crate) fn source_of(root: &Path, pair: &PairEntry) -> Result<String> {
         text.extend(path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes());
         text.extend(format!("\0{}\0{:?}\0{:?}\n", metadata.len(), nanoseconds(&metadata), changed(&metadata)).bytes());
     }
+    // The class of a case decides its mask.
+    text.extend(pair.class.iter().flat_map(|class| format!("\0class {class}").into_bytes()));
     Ok(sha256(&text))
 }
 

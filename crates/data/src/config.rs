@@ -1,12 +1,14 @@
 //! The `[data]` section of the configuration: how files become numbers in [-1, 1].
 
-use std::fmt;
-
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::channels::Channels;
+use crate::class_error::ClassError;
+pub use crate::classes::ClassConfig;
+use crate::classes::{check, names};
 use crate::error::{DataError, Result};
+pub use crate::mask_values::{MaskValue, MaskValues};
 
 /// The greatest width or height that can be set.
 const MAX_SIDE: usize = 8192;
@@ -46,6 +48,16 @@ pub struct DataConfig {
     /// For masks of grays (saved as JPEG, or resampled): a pixel is lesion from this value on, as stored in the file (0 to 255, or 0
     /// to 65535 in 16-bit files; colours by their Rec. 601 luma). Excludes `mask_values`.
     pub mask_threshold: Option<f64>,
+    /// The classes of lesion, each a table with `name` and `values`, where masks are label maps. If there is none, and neither
+    /// `mask_values` nor `mask_threshold`, they are those of nnU-Net's `dataset.json` or of the palettes of masks that pig wrote; else
+    /// there is one class, lesion. Every other value but 0 and black is an error. Excludes `mask_values` and `mask_threshold`.
+    pub classes: Vec<ClassConfig>,
+    /// The manifest column that names the class of each case, such as benign and malignant, where masks show lesion alone: all lesion of a
+    /// case is of its class. The classes are those of `classes`, without `values`, or else the words of the column whose cases have
+    /// lesion.
+    pub class_column: Option<String>,
+    /// Values that are background beside 0 and black, where masks have `classes`: a gray value, a colour, or a list of these.
+    pub background_values: Option<MaskValues>,
     /// How masks are resized: `area-threshold` or `nearest`.
     pub mask_resize: MaskResize,
     /// What is cut off image and mask alike before resizing: `none` or `blank-borders`.
@@ -72,6 +84,9 @@ impl Default for DataConfig {
             group_column: None,
             mask_values: None,
             mask_threshold: None,
+            classes: Vec::new(),
+            class_column: None,
+            background_values: None,
             mask_resize: MaskResize::AreaThreshold,
             crop: Crop::None,
             resize: Resize::Stretch,
@@ -89,7 +104,48 @@ impl DataConfig {
 
     /// How masks are read.
     pub fn mask_rule(&self) -> MaskRule<'_> {
-        MaskRule { values: self.mask_values.as_ref(), threshold: self.mask_threshold, section: "data" }
+        MaskRule {
+            values: self.mask_values.as_ref(),
+            threshold: self.mask_threshold,
+            classes: &self.classes,
+            background: self.background_values.as_ref(),
+            case: self.class_column.as_ref().map(|_| Case::Unknown),
+            section: "data",
+        }
+    }
+
+    /// Whether no key says what the values of masks mean, so that the data may.
+    pub fn leaves_masks_open(&self) -> bool {
+        self.classes.is_empty()
+            && self.mask_values.is_none()
+            && self.mask_threshold.is_none()
+            && self.class_column.is_none()
+    }
+
+    /// The names of the classes, or lesion if there are not several; for messages.
+    pub fn class_words(&self) -> String {
+        if self.has_several_classes() { names(&self.classes).join(", ") } else { "lesion".to_owned() }
+    }
+
+    /// How many channels a mask has: one for each class, one without classes.
+    pub fn mask_channels(&self) -> usize {
+        self.classes.len().max(1)
+    }
+
+    /// Whether masks tell several classes apart.
+    pub fn has_several_classes(&self) -> bool {
+        self.classes.len() > 1
+    }
+
+    /// Refuses several classes for `what`, which does not know them yet.
+    ///
+    /// # Errors
+    /// When there are several classes.
+    pub fn one_class_for(&self, what: &'static str) -> Result<()> {
+        if !self.has_several_classes() {
+            return Ok(());
+        }
+        Err(ClassError::ClassesNotKnown { what, classes: names(&self.classes).join(", ") }.into())
     }
 
     /// Checks what the types cannot: ranges, and keys that depend on each other.
@@ -119,6 +175,17 @@ impl DataConfig {
                 return invalid("mask_threshold", threshold.to_string(), "a value from 0 to 65535");
             }
         }
+        if !self.classes.is_empty() && self.class_column.is_none() {
+            for (key, is_set) in
+                [("mask_values", self.mask_values.is_some()), ("mask_threshold", self.mask_threshold.is_some())]
+            {
+                if is_set {
+                    return invalid(key, "set".to_owned(), "nothing, because data.classes says what values mean");
+                }
+            }
+        }
+        check(&self.classes, self.background_values.as_ref(), self.class_column.is_some())
+            .map_err(|(found, expected)| DataError::InvalidConfig { key: "classes", found, expected })?;
         if !(0.0..1.0).contains(&self.validation_fraction) {
             return invalid("validation_fraction", self.validation_fraction.to_string(), "a share from 0 to below 1");
         }
@@ -153,6 +220,14 @@ impl DataConfig {
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> MaskRule<'a> {
+    /// The rule for the mask of a case of this class, which counts where cases have classes.
+    #[must_use]
+    pub fn of_case(self, class: Option<&'a str>) -> Self {
+        Self { case: self.case.map(|unknown| class.map_or(unknown, Case::Named)), ..self }
     }
 }
 
@@ -201,8 +276,8 @@ impl Intensity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MaskResize {
-    /// A target pixel is lesion if lesion covers at least half of its area. This keeps areas; a lesion smaller than half
-    /// a target pixel vanishes, and a warning gives the number of such masks.
+    /// A target pixel is lesion if lesion covers at least half of its area, and then of the class that covers most of it. This keeps
+    /// areas; a lesion smaller than half a target pixel vanishes, and a warning gives the number of such masks.
     #[default]
     AreaThreshold,
     /// A target pixel takes the value at its centre.
@@ -280,87 +355,30 @@ impl Default for ToldConfig {
     }
 }
 
-/// The values that mean lesion in masks with many values.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "MaskValuesWord")]
-pub struct MaskValues(pub Vec<MaskValue>);
+/// The class of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case<'a> {
+    /// It is not known: the mask must be empty, or name its classes.
+    Unknown,
+    /// A word of the column.
+    Named(&'a str),
+}
 
-/// Which pixels of a mask are lesion.
+/// What the pixels of a mask mean.
 #[derive(Debug, Clone, Copy)]
 pub struct MaskRule<'a> {
     /// The values that mean lesion.
     pub values: Option<&'a MaskValues>,
     /// The gray value from which on a pixel is lesion; goes before `values`.
     pub threshold: Option<f64>,
+    /// The classes of lesion; if there are some, neither values nor a threshold.
+    pub classes: &'a [ClassConfig],
+    /// The values beside 0 and black that are background, where there are classes.
+    pub background: Option<&'a MaskValues>,
+    /// The class of the case, where it decides that of all lesion; none where values do.
+    pub case: Option<Case<'a>>,
     /// The section of the configuration that holds these settings, for errors: `data` or `prepare`.
     pub section: &'static str,
-}
-
-/// One value that means lesion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaskValue {
-    /// A gray value as stored in the file.
-    Gray(u16),
-    /// Red, green and blue, 8 bits each.
-    Colour([u8; 3]),
-}
-
-impl fmt::Display for MaskValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gray(value) => write!(f, "{value}"),
-            Self::Colour([r, g, b]) => write!(f, "#{r:02x}{g:02x}{b:02x}"),
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum MaskValueWord {
-    Gray(u16),
-    Colour(#[schemars(regex(pattern = "^#[0-9A-Fa-f]{6}$"))] String),
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a gray value from 0 to 65535, a colour \"#rrggbb\", or a list of them")]
-enum MaskValuesWord {
-    One(MaskValueWord),
-    Many(Vec<MaskValueWord>),
-}
-
-impl MaskValueWord {
-    fn parse(self) -> std::result::Result<MaskValue, String> {
-        match self {
-            Self::Gray(value) => Ok(MaskValue::Gray(value)),
-            Self::Colour(word) => {
-                let digits =
-                    word.strip_prefix('#').filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()));
-                let number = digits.and_then(|d| u32::from_str_radix(d, 16).ok());
-                let number = number.ok_or_else(|| format!("the colour {word:?} is not of the form \"#rrggbb\""))?;
-                Ok(MaskValue::Colour([(number >> 16) as u8, (number >> 8) as u8, number as u8]))
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for MaskValues {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let words = match MaskValuesWord::deserialize(deserializer)? {
-            MaskValuesWord::One(word) => vec![word],
-            MaskValuesWord::Many(words) => words,
-        };
-        let values: std::result::Result<Vec<_>, _> = words.into_iter().map(MaskValueWord::parse).collect();
-        values.map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-impl Serialize for MaskValues {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|value| match value {
-            MaskValue::Gray(gray) => MaskValueWord::Gray(*gray),
-            colour @ MaskValue::Colour(_) => MaskValueWord::Colour(colour.to_string()),
-        }))
-    }
 }
 
 /// A size as it may be written.

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::classes::mask_channels;
 use crate::error::{DataError, Result};
 
 /// Control points of the elastic deformation on each axis, as in Ronneberger et al. (2015).
@@ -102,8 +103,8 @@ pub struct Deformed {
     pub exponent: f64,
 }
 
-/// Changes `image` of shape (height, width, channels), in [-1, 1], and `mask` of shape (height, width), -1 or +1, in place. Returns what was
-/// changed.
+/// Changes `image` of shape (height, width, channels), in [-1, 1], and `mask` of shape (height, width, classes), -1 or +1, in place. Returns
+/// what was changed.
 ///
 /// The draw depends on `key` alone, for example (seed, position in the training, purpose). All numbers of the map are drawn whatever
 /// the configuration says, so enabling one change does not alter the others.
@@ -119,7 +120,7 @@ pub fn deform(
     key: [u64; 3],
 ) -> Deformed {
     assert_eq!(image.len(), size[0] * size[1] * channels, "the image does not fit size and channels");
-    assert_eq!(mask.len(), size[0] * size[1], "the mask does not fit the size");
+    let classes = mask_channels(image.len(), mask.len(), size[0] * size[1], channels);
     let mut seed = [0u8; 32];
     for (bytes, word) in seed.chunks_exact_mut(8).zip(key) {
         bytes.copy_from_slice(&word.to_le_bytes());
@@ -128,10 +129,14 @@ pub fn deform(
     let map = Map::draw(size, config, &mut rng);
     if !map.is_identity() {
         let (old_image, old_mask) = (image.to_vec(), mask.to_vec());
-        for (index, (pixel, lesion)) in image.chunks_exact_mut(channels).zip(mask).enumerate() {
+        let pixels = image.chunks_exact_mut(channels).zip(mask.chunks_exact_mut(classes));
+        for (index, (pixel, lesion)) in pixels.enumerate() {
             let at = map.source([index / size[1], index % size[1]]);
             interpolate(&old_image, size, at, pixel);
-            *lesion = nearest(&old_mask, size, at);
+            match nearest(size, at) {
+                Some(from) => lesion.copy_from_slice(&old_mask[from * classes..(from + 1) * classes]),
+                None => lesion.fill(-1.0),
+            }
         }
     }
     let exponent = symmetric(&mut rng, config.gamma);
@@ -260,9 +265,9 @@ fn interpolate(values: &[f32], size: [usize; 2], at: [f64; 2], pixel: &mut [f32]
     }
 }
 
-/// The nearest pixel of a mask; background outside the mask.
-fn nearest(mask: &[f32], size: [usize; 2], at: [f64; 2]) -> f32 {
+/// The position of the nearest pixel of a picture; none outside of it.
+fn nearest(size: [usize; 2], at: [f64; 2]) -> Option<usize> {
     let [row, column] = at.map(f64::round);
     let inside = |place: f64, side: usize| place >= 0.0 && place < side as f64;
-    if inside(row, size[0]) && inside(column, size[1]) { mask[row as usize * size[1] + column as usize] } else { -1.0 }
+    (inside(row, size[0]) && inside(column, size[1])).then(|| row as usize * size[1] + column as usize)
 }

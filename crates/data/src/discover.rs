@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::class_error::ClassError;
 use crate::config::DataConfig;
 use crate::error::{DataError, Result};
 use crate::manifest::{Manifest, value_of};
@@ -85,6 +86,8 @@ pub struct PairEntry {
     pub mask: Option<PathBuf>,
     /// The patient or group; the id itself if there are no groups.
     pub group: String,
+    /// The class of the case, if `data.class_column` names one.
+    pub class: Option<String>,
 }
 
 /// The pairs found in a folder.
@@ -150,6 +153,7 @@ impl Dataset {
         }
         let mut pairs = found.pairs(root)?;
         let parts = parts(&pairs, manifest.as_ref(), &mut warnings)?;
+        assign_classes(root, &mut pairs, manifest.as_ref(), config)?;
         let group_source = assign_groups(root, &mut pairs, manifest.as_ref(), config, &mut warnings)?;
         let columns = manifest.map(|manifest| manifest.columns).unwrap_or_default();
         Ok(Self { root: root.to_path_buf(), layout, pairs, group_source, parts, warnings, columns })
@@ -356,7 +360,13 @@ impl Found {
     fn pairs(self, root: &Path) -> Result<Vec<PairEntry>> {
         let ids = self.ids.unwrap_or_else(|| unique_ids(root, &self.images));
         let files = self.images.into_iter().zip(self.masks);
-        let pair = |(id, (image, mask)): (String, _)| PairEntry { group: id.clone(), id, image, mask: Some(mask) };
+        let pair = |(id, (image, mask)): (String, _)| PairEntry {
+            group: id.clone(),
+            id,
+            image,
+            mask: Some(mask),
+            class: None,
+        };
         let mut pairs: Vec<PairEntry> = ids.into_iter().zip(files).map(pair).collect();
         pairs.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(two) = pairs.windows(2).find(|two| two[0].id == two[1].id) {
@@ -397,6 +407,28 @@ fn in_folder(root: &Path, path: &Path, names: &[&str]) -> bool {
     let folders = path.strip_prefix(root).ok().and_then(Path::parent);
     folders
         .is_some_and(|folders| folders.components().any(|part| is_one_of(&part.as_os_str().to_string_lossy(), names)))
+}
+
+/// Sets the class of every pair that the column of `data.class_column` names. Whether one is missing is seen when its mask is read.
+fn assign_classes(
+    root: &Path,
+    pairs: &mut [PairEntry],
+    manifest: Option<&Manifest>,
+    config: &DataConfig,
+) -> Result<()> {
+    let Some(name) = &config.class_column else { return Ok(()) };
+    let missing = |path: &Path, found: String| {
+        DataError::from(ClassError::MissingClassColumn { path: path.to_path_buf(), column: name.clone(), found })
+    };
+    let Some(manifest) = manifest else {
+        return Err(missing(root, "none, because there is no manifest.csv".to_owned()));
+    };
+    let column = manifest.column_once(name)?.ok_or_else(|| missing(&manifest.path, manifest.columns.join(", ")))?;
+    let classes = values_by_id(manifest, column)?;
+    for pair in pairs {
+        pair.class = value_of(&classes, &pair.id).filter(|word| !word.is_empty()).map(|word| (*word).to_owned());
+    }
+    Ok(())
 }
 
 /// Sets every pair's group from the manifest, and returns where the groups come from.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::class_error::ClassError;
+
 /// The result type of this crate.
 pub type Result<T> = std::result::Result<T, DataError>;
 
@@ -237,6 +239,10 @@ pub enum DataError {
         /// The section of the configuration that says how masks are read.
         section: &'static str,
     },
+
+    /// Classes of lesion that cannot be used.
+    #[error(transparent)]
+    Classes(#[from] ClassError),
 
     /// A picture whose height is not a multiple of the number of slices.
     #[error("{path}: it is {height} pixels high, expected a multiple of data.slices = {slices}; \

@@ -10,6 +10,8 @@ use pig_files::FileError;
 use rayon::prelude::*;
 
 use crate::cache::{Slot, source_of, whole};
+use crate::classes::ClassConfig;
+use crate::config::DataConfig;
 use crate::discover::{Dataset, PairEntry};
 use crate::error::{DataError, Result};
 use crate::pairs::file::{Opened, Unusable, write};
@@ -101,7 +103,7 @@ impl Preparation {
         let facts: Vec<Facts> = places.iter().map(|&place| store.records()[place].facts).collect();
         let names = pairs.iter().map(|pair| (pair.id.clone(), pair.group.clone())).unzip();
         let mut set = PreparedSet::of_store(store, self.intensity, &places, names);
-        describe(&mut set, &facts, dataset.has_masks());
+        describe(&mut set, &facts, &self.config, dataset.has_masks());
         Ok(set)
     }
 
@@ -285,7 +287,7 @@ fn unusable(cache: &Path, error: &io::Error, listener: &dyn Listener) -> Result<
 }
 
 /// Adds the warnings about its pairs to a set.
-fn describe(set: &mut PreparedSet, facts: &[Facts], has_masks: bool) {
+fn describe(set: &mut PreparedSet, facts: &[Facts], config: &DataConfig, has_masks: bool) {
     let (mut empty, mut full, mut covered, mut from_colour, mut from_gray, mut turned) = (0, 0, 0, 0, 0, 0);
     for (found, id) in facts.iter().zip(&set.ids) {
         empty += usize::from(!found.lesion_in_file);
@@ -314,6 +316,15 @@ fn describe(set: &mut PreparedSet, facts: &[Facts], has_masks: bool) {
         return;
     }
     warn(set.vanished.len(), "masks have lesion in the file but none at this size; raise data.size.");
+    if config.has_several_classes() {
+        for (class, ClassConfig { name, .. }) in config.classes.iter().enumerate() {
+            let has = |bits: u32| bits >> class & 1 == 1;
+            let lost = facts.iter().filter(|found| has(found.classes[0]) && !has(found.classes[1])).count();
+            let text =
+                format!("masks have the class {name:?} in the file but none of it at this size; raise data.size.");
+            warn(lost, &text);
+        }
+    }
     let swapped = exchanged(covered, total - empty, "data");
     if swapped.is_none() {
         warn(full, "masks cover the whole image; check that lesion and background are not swapped.");

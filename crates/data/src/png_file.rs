@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use crate::classes::colour;
 use crate::error::{DataError, Result};
 use crate::limits::MAX_PIXELS;
+use crate::palette::CLASSES;
 use crate::png_chunks;
 use crate::preparation::Pixels;
 
@@ -51,19 +53,54 @@ pub fn encode_png(
 ) -> Result<Vec<u8>> {
     assert!(matches!(channels, 1 | 3), "expected 1 or 3 channels");
     assert_eq!(pixels.len(), size[0] * size[1] * channels, "the pixels do not fit size and channels");
-    encode(size, channels, pixels, text)
+    encode(size, if channels == 1 { Kind::Gray } else { Kind::Colour }, pixels, text)
         .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })
+}
+
+/// The bytes of a PNG with a palette that shows a label map of the classes `names`: the index is the label, and a text names the classes.
+/// Errors name the file `path`.
+///
+/// # Panics
+/// When the number of labels is not that of the pixels.
+pub fn encode_label_png(
+    path: &Path,
+    size: [usize; 2],
+    labels: &[u8],
+    names: &[&str],
+    text: &[(&str, &str)],
+) -> Result<Vec<u8>> {
+    assert_eq!(labels.len(), size[0] * size[1], "the labels do not fit the size");
+    let colours = std::iter::once([0; 3]).chain((0..names.len()).map(colour)).flatten().collect();
+    let declared = serde_json::json!(names).to_string();
+    let text: Vec<(&str, &str)> = text.iter().copied().chain([(CLASSES, declared.as_str())]).collect();
+    encode(size, Kind::Labels(colours), &Pixels::Eight(labels.to_vec()), &text)
+        .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })
+}
+
+/// The kind of the pixels of a PNG.
+enum Kind {
+    Gray,
+    Colour,
+    /// Indices of a palette, which holds red, green and blue of each index.
+    Labels(Vec<u8>),
 }
 
 fn encode(
     size: [usize; 2],
-    channels: usize,
+    kind: Kind,
     pixels: &Pixels,
     text: &[(&str, &str)],
 ) -> std::result::Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, size[1] as u32, size[0] as u32);
-    encoder.set_color(if channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+    match kind {
+        Kind::Gray => encoder.set_color(png::ColorType::Grayscale),
+        Kind::Colour => encoder.set_color(png::ColorType::Rgb),
+        Kind::Labels(colours) => {
+            encoder.set_color(png::ColorType::Indexed);
+            encoder.set_palette(colours);
+        }
+    }
     encoder.set_depth(match pixels {
         Pixels::Eight(_) => png::BitDepth::Eight,
         Pixels::Sixteen(_) => png::BitDepth::Sixteen,
@@ -98,11 +135,24 @@ pub fn read_png_text(path: &Path) -> Result<BTreeMap<String, String>> {
 /// # Errors
 /// When the file cannot be opened, is damaged or truncated, or has another pixel type.
 pub fn read_png(path: &Path) -> Result<StoredPng> {
+    read_stored(path, false)
+}
+
+/// Reads a whole PNG with a palette of 8 bit, or a gray one, with its text; the values of one with a palette are its indices.
+///
+/// # Errors
+/// As [`read_png`].
+pub fn read_label_png(path: &Path) -> Result<StoredPng> {
+    read_stored(path, true)
+}
+
+fn read_stored(path: &Path, takes_palette: bool) -> Result<StoredPng> {
     let mut reader = open(path)?;
     let (width, height) = (reader.info().width, reader.info().height);
     let channels = match reader.output_color_type() {
         (png::ColorType::Grayscale, png::BitDepth::Eight | png::BitDepth::Sixteen) => 1,
         (png::ColorType::Rgb, png::BitDepth::Eight | png::BitDepth::Sixteen) => 3,
+        (png::ColorType::Indexed, png::BitDepth::Eight) if takes_palette => 1,
         found => {
             return Err(DataError::UnsupportedPixels { path: path.to_path_buf(), found: format!("{found:?}") });
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::colour;
+use crate::classes::{channels, channels_held, held};
 use crate::config::{Crop, DataConfig, Intensity, MaskResize, Resize};
 use crate::crop::Window;
 use crate::discover::{Dataset, PairEntry};
@@ -14,8 +14,9 @@ use crate::error::{DataError, Result};
 use crate::intensity::{Histogram, IntensityMap, to_unit};
 use crate::pairs::record::{Conversion, Facts, Fitted, FittedPair, Shape};
 use crate::placement::{Placement, pad};
-use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask};
-use crate::resample::{fit_within, resize_image, resize_mask_area, resize_mask_nearest};
+use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask, read_mask_by};
+use crate::resample::{fit_within, resize_image, resize_labels_area, resize_mask_nearest};
+use crate::{class_source, colour};
 
 /// Everything that turns files into numbers and generated numbers into pixels. Stored with the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +66,7 @@ impl Preparation {
     pub fn fit(dataset: &Dataset, training_ids: &[String], config: &DataConfig) -> Result<Self> {
         config.check()?;
         let (config, _) = colour::resolve(dataset, config)?;
+        let (config, _) = class_source::resolve(dataset, &config)?;
         let training = training_pairs(dataset, training_ids)?;
         let headers = check_headers(dataset)?;
         let bit_depth = headers.iter().map(|header| header.bit_depth).max().unwrap_or(8);
@@ -97,19 +99,24 @@ impl Preparation {
 
     /// The form of the pairs.
     pub(crate) fn shape(&self) -> Shape {
-        Shape { size: self.config.size, slices: self.config.slices, channels: self.config.channels.count() }
+        let DataConfig { size, slices, channels, .. } = &self.config;
+        Shape { size: *size, slices: *slices, channels: channels.count(), classes: self.config.mask_channels() }
     }
 
     /// The preparation of pairs that a model generated after training on data of this preparation: there is nothing to crop, because
-    /// the training images were cropped; masks have two values; no patients are known; and if images were scaled one by one, generated
-    /// ones fill the range of the pixel type.
+    /// the training images were cropped; masks have two values, or name their classes; no patients are known; and if images were scaled
+    /// one by one, generated ones fill the range of the pixel type.
     #[must_use]
     pub fn of_generated(&self) -> Self {
+        // A class alone is written as a mask of two values.
+        let classes = if self.config.has_several_classes() { self.config.classes.clone() } else { Vec::new() };
         let config = DataConfig {
             crop: Crop::None,
             mask_values: None,
             mask_threshold: None,
+            classes,
             group_column: None,
+            class_column: None,
             ..self.config.clone()
         };
         let intensity = match self.intensity {
@@ -129,13 +136,14 @@ impl Preparation {
             lesion_in_file: lesion_pixels > 0,
             mostly_lesion: 2 * lesion_pixels > mask.data.len(),
             lesion: fitted.iter().any(|&value| value > 0.0),
-            full: fitted.iter().all(|&value| value > 0.0),
+            full: fitted.chunks_exact(self.config.mask_channels()).all(|pixel| pixel.iter().any(|&value| value > 0.0)),
             conversion: match (image.from_colour(), image.from_gray()) {
                 (true, _) => Conversion::ToGray,
                 (_, true) => Conversion::ToColour,
                 _ => Conversion::None,
             },
             turned: image.turned,
+            classes: [held(mask.data.iter().copied()), channels_held(&fitted, self.config.mask_channels())],
         };
         Ok(FittedPair { image: self.fit_image(&image, window), mask: fitted, facts })
     }
@@ -181,17 +189,17 @@ impl Preparation {
         Fitted { values: slices.into_iter().flat_map(resized).collect(), size, range }
     }
 
-    /// The part of a mask in `window` at the prepared size, as -1 and 1; each slice is resized separately.
+    /// The part of a mask in `window` at the prepared size, as -1 and 1 for each class; each slice is resized separately.
     fn fit_mask(&self, mask: &RawMask, window: Window) -> Vec<f32> {
+        let classes = self.config.mask_channels();
         let slice = |window: Window| {
             let (from, fitted) = (window.size(), self.fitted_size(window.size()));
             let pixels = window.cut(&mask.data, mask.width, 1);
-            let binary = match self.config.mask_resize {
-                MaskResize::AreaThreshold => resize_mask_area(&pixels, from, fitted),
+            let labels = match self.config.mask_resize {
+                MaskResize::AreaThreshold => resize_labels_area(&pixels, from, fitted, classes),
                 MaskResize::Nearest => resize_mask_nearest(&pixels, from, fitted),
             };
-            let unit = binary.into_iter().map(|value| if value == 0 { -1.0 } else { 1.0 }).collect();
-            pad(unit, fitted, self.config.slice_size(), 1)
+            pad(channels(&labels, classes), fitted, self.config.slice_size(), classes)
         };
         window.slices(self.config.slices).flat_map(slice).collect()
     }
@@ -215,7 +223,7 @@ impl Preparation {
         Ok((self.fit_image(&image, window).unit(self.shape(), self.intensity), placement))
     }
 
-    /// Prepares a mask without an image (to generate images for given masks): shape (height, width) of -1 and +1.
+    /// Prepares a mask without an image (to generate images for given masks): shape (height, width, classes) of -1 and +1.
     /// Nothing is cropped, because blank borders are found in the image.
     pub fn load_mask(&self, path: &Path) -> Result<Vec<f32>> {
         let mask = read_mask(path, &self.config)?;
@@ -327,7 +335,7 @@ fn read_pair(pair: &PairEntry, config: &DataConfig) -> Result<(RawImage, RawMask
         let mask = empty_mask(&image);
         return Ok((image, mask));
     };
-    let mask = read_mask(path, config)?;
+    let mask = read_mask_by(path, &config.mask_rule().of_case(pair.class.as_deref()))?;
     same_size(&pair.image, [image.width, image.height], path, [mask.width, mask.height])?;
     Ok((image, mask))
 }

@@ -30,6 +30,8 @@ pub struct PreparedSet {
     pub slices: usize,
     /// Channels of the images: 1 or 3.
     pub channels: usize,
+    /// Channels of the masks: the classes that they tell apart.
+    pub classes: usize,
     /// The ids in the order of the data.
     pub ids: Vec<String>,
     /// The patient or group of each pair.
@@ -65,11 +67,12 @@ impl PreparedSet {
         pairs: &[usize],
         (ids, groups): (Vec<String>, Vec<String>),
     ) -> Self {
-        let Shape { size, slices, channels } = store.shape();
+        let Shape { size, slices, channels, classes } = store.shape();
         Self {
             size,
             slices,
             channels,
+            classes,
             ids,
             groups,
             vanished: Vec::new(),
@@ -79,13 +82,13 @@ impl PreparedSet {
         }
     }
 
-    /// `count` pairs with black images and empty masks, to measure the time of computations that do not depend on values.
+    /// `count` pairs with black images and empty masks of so many channels, to measure the time of computations that do not depend on values.
     #[must_use]
-    pub fn blank(size: [usize; 2], slices: usize, channels: usize, count: usize) -> Self {
-        let shape = Shape { size, slices, channels };
+    pub fn blank(size: [usize; 2], slices: usize, [channels, classes]: [usize; 2], count: usize) -> Self {
+        let shape = Shape { size, slices, channels, classes };
         let image =
             Fitted { values: vec![0.0; shape.pixels() * channels], size: shape.slice_size(), range: (0.0, 255.0) };
-        let pair = FittedPair { image, mask: vec![-1.0; shape.pixels()], facts: Facts::default() };
+        let pair = FittedPair { image, mask: vec![-1.0; shape.mask_values()], facts: Facts::default() };
         let store = Store::in_memory(shape, vec![Record::encode(&pair, String::new())]);
         let names: Vec<String> = (0..count).map(|index| index.to_string()).collect();
         let map = IntensityMap::Dtype { maximum: 255 };
@@ -118,7 +121,7 @@ impl PreparedSet {
         Ok(store.records()[pair].image(&bytes, store.shape(), *intensity))
     }
 
-    /// Mask `index` of shape (height, width): -1 background, +1 lesion.
+    /// Mask `index` of shape (height, width, classes): -1 background, +1 lesion.
     ///
     /// # Errors
     /// As [`PreparedSet::image`].
@@ -126,12 +129,37 @@ impl PreparedSet {
         self.mask_by(index, |inside| if inside { 1.0 } else { -1.0 })
     }
 
-    /// Mask `index` of shape (height, width): true is lesion.
+    /// Mask `index` of shape (height, width): true is lesion, of whatever class.
     ///
     /// # Errors
     /// As [`PreparedSet::image`].
     pub fn lesion(&self, index: usize) -> Result<Vec<bool>> {
-        self.mask_by(index, |inside| inside)
+        Ok(self.labels(index)?.into_iter().map(|label| label > 0).collect())
+    }
+
+    /// Label map `index` of shape (height, width): 0 is background, k the class k, counted from 1.
+    ///
+    /// # Errors
+    /// As [`PreparedSet::image`].
+    pub fn labels(&self, index: usize) -> Result<Vec<u8>> {
+        let values = self.mask_by(index, |inside| inside)?;
+        let label = |pixel: &[bool]| pixel.iter().position(|&inside| inside).map_or(0, |class| class as u8 + 1);
+        Ok(values.chunks_exact(self.classes).map(label).collect())
+    }
+
+    /// The pairs that have each class, in order, as prepared.
+    pub fn members_of_classes(&self) -> Vec<Vec<usize>> {
+        let bits = |index: usize| {
+            let place = self.places[index][1];
+            self.sources[place.source].store.records()[place.pair].facts.classes[1]
+        };
+        let of = |class: usize| (0..self.len()).filter(|&index| bits(index) >> class & 1 == 1).collect();
+        (0..self.classes).map(of).collect()
+    }
+
+    /// How many pairs have each class, in order, as prepared.
+    pub fn pairs_by_class(&self) -> Vec<usize> {
+        self.members_of_classes().iter().map(Vec::len).collect()
     }
 
     fn mask_by<T>(&self, index: usize, value: impl Fn(bool) -> T) -> Result<Vec<T>> {
@@ -215,13 +243,14 @@ impl PreparedSet {
         Ok(hex(&hash.finalize()))
     }
 
-    /// SHA-256 over the masks alone, a byte for each pixel: 1 is lesion.
+    /// SHA-256 over the masks alone, a byte for each pixel and class: 1 is lesion.
     ///
     /// # Errors
     /// As [`PreparedSet::image`].
     pub fn masks_sha256(&self) -> Result<String> {
         let mut hash = Sha256::new();
-        self.each(Self::lesion, &mut |values| hash.update(values.iter().map(|&v| u8::from(v)).collect::<Vec<_>>()))?;
+        let inside = |set: &Self, index: usize| set.mask_by(index, |inside| inside);
+        self.each(inside, &mut |values| hash.update(values.iter().map(|&v| u8::from(v)).collect::<Vec<_>>()))?;
         Ok(hex(&hash.finalize()))
     }
 
@@ -246,6 +275,9 @@ impl PreparedSet {
         let mut hash = Sha256::new();
         for number in [self.len(), self.size[0], self.size[1], self.channels] {
             hash.update((number as u64).to_le_bytes());
+        }
+        if self.classes > 1 {
+            hash.update((self.classes as u64).to_le_bytes());
         }
         for text in self.ids.iter().chain(&self.groups) {
             hash.update((text.len() as u64).to_le_bytes());

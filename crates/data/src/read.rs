@@ -5,13 +5,16 @@
 //! with several pages. An alpha channel that is opaque everywhere is dropped; any other is refused, because what such a file
 //! shows depends on the viewer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use crate::config::{DataConfig, MaskRule, MaskValue};
+use crate::class_error::ClassError;
+use crate::classes::{ClassConfig, names};
+use crate::config::{Case, DataConfig, MaskRule, MaskValue};
 use crate::decode::{Decoded, Picture};
 use crate::error::{DataError, Result};
 pub use crate::limits::MAX_PIXELS;
+use crate::palette::{self, Indexed};
 
 /// How many of a mask's values an error lists.
 const LISTED_VALUES: usize = 16;
@@ -64,14 +67,14 @@ impl RawImage {
     }
 }
 
-/// A binary mask at the file's resolution.
+/// A mask at the file's resolution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawMask {
     /// Width in pixels.
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// Values of shape (height, width): 0 background, 1 lesion.
+    /// Labels of shape (height, width): 0 background, 1 lesion; of several classes, k is the class k, counted from 1.
     pub data: Vec<u8>,
 }
 
@@ -135,7 +138,7 @@ pub fn read_image(path: &Path, channels: usize) -> Result<RawImage> {
     })
 }
 
-/// Reads a mask as 0 (background) and 1 (lesion), as `data.mask_values` and `data.mask_threshold` say; see [`read_mask_by`].
+/// Reads a mask as labels, as `data.mask_values`, `data.mask_threshold` and `data.classes` say; see [`read_mask_by`].
 ///
 /// # Errors
 /// As [`read_mask_by`].
@@ -143,17 +146,48 @@ pub fn read_mask(path: &Path, config: &DataConfig) -> Result<RawMask> {
     read_mask_by(path, &config.mask_rule())
 }
 
-/// Reads a mask as 0 (background) and 1 (lesion).
+/// Reads a mask as 0 (background) and 1 (lesion), or as label map.
 ///
-/// With a threshold, every pixel whose gray value (Rec. 601 luma of a colour) is at least the threshold is lesion. With values, the
-/// listed values are lesion and all others background. Without either, a mask may be all zero (no lesion), all 1 or all at the
-/// type's maximum (all lesion), have two gray values (the greater is lesion), or be black and one colour (the colour is lesion).
+/// With classes, each pixel is of the class that has its value, or background; a mask that declares the names of its classes, as pig
+/// writes them, is read by these names. With a threshold, every pixel whose gray value (Rec. 601 luma of a colour) is at least the
+/// threshold is lesion. With values, the listed values are lesion and all others background. Without either, a mask may be all zero (no
+/// lesion), all 1 or all at the type's maximum (all lesion), have two gray values (the greater is lesion), or be black and one colour
+/// (the colour is lesion).
 ///
 /// # Errors
-/// As [`read_image`], and when the mask has other values; the error lists the values found.
+/// As [`read_image`], and when the mask has other values, which the error lists, or declares several classes where others, or none,
+/// are known.
 pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
     let decoded = Picture::open(path)?.decode()?;
-    let data = if let Some(threshold) = rule.threshold {
+    let indexed = palette::read(path)?;
+    let declared = indexed.as_ref().filter(|indexed| indexed.names.as_ref().is_some_and(|names| names.len() > 1));
+    let names_classes = indexed.as_ref().is_some_and(|indexed| indexed.names.is_some());
+    if let Some(case) = rule.case.filter(|_| !names_classes) {
+        return of_case(path, rule, case);
+    }
+    let data = if !rule.classes.is_empty() {
+        labels_by(path, &decoded, indexed.as_ref(), rule)?
+    } else if let Some(Indexed { indices, names }) = declared {
+        // Classes are made one only if somebody says so.
+        let Some(values) = rule.values else {
+            let names = names.as_deref().unwrap_or_default();
+            return Err(ClassError::SeveralClasses {
+                path: path.to_path_buf(),
+                classes: names.join(", "),
+                all: format!("{:?}", (1..=names.len()).collect::<Vec<_>>()),
+                section: rule.section,
+            }
+            .into());
+        };
+        let is_lesion = |(&index, pixel): (&u8, [u16; 3])| {
+            let stands_for = |value: &MaskValue| match value {
+                MaskValue::Gray(gray) => *gray == u16::from(index),
+                MaskValue::Colour(_) => stored_colour(*value, decoded.maximum) == pixel,
+            };
+            u8::from(values.0.iter().any(stands_for))
+        };
+        indices.iter().zip(decoded.pixels()).map(is_lesion).collect()
+    } else if let Some(threshold) = rule.threshold {
         decoded.pixels().map(|pixel| u8::from(f64::from(gray_of(pixel)) >= threshold)).collect()
     } else {
         let lesion: Vec<[u16; 3]> = match rule.values {
@@ -163,6 +197,105 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
         decoded.pixels().map(|pixel| u8::from(lesion.contains(&pixel))).collect()
     };
     Ok(RawMask { width: decoded.width, height: decoded.height, data })
+}
+
+/// The label map of a mask of lesion whose case has a class.
+fn of_case(path: &Path, rule: &MaskRule<'_>, case: Case<'_>) -> Result<RawMask> {
+    let mut mask = read_mask_by(path, &MaskRule { case: None, classes: &[], ..*rule })?;
+    if mask.lesion_pixels() == 0 {
+        return Ok(mask);
+    }
+    let class = match case {
+        Case::Unknown => None,
+        Case::Named(name) => rule.classes.iter().position(|class| class.name == name),
+    };
+    let Some(class) = class else {
+        return Err(ClassError::CaseWithoutClass {
+            path: path.to_path_buf(),
+            found: match case {
+                Case::Unknown => "no class".to_owned(),
+                Case::Named(name) => format!("the class {name:?}"),
+            },
+            expected: names(rule.classes).join(", "),
+        }
+        .into());
+    };
+    mask.data.iter_mut().for_each(|label| *label *= class as u8 + 1);
+    Ok(mask)
+}
+
+/// The label map of a mask of several classes.
+fn labels_by(path: &Path, decoded: &Decoded, indexed: Option<&Indexed>, rule: &MaskRule<'_>) -> Result<Vec<u8>> {
+    if let Some(Indexed { indices, names: Some(names) }) = indexed {
+        return labels_by_name(path, indices, names, rule);
+    }
+    let indices = indexed.map(|indexed| indexed.indices.as_slice());
+    let mut known: HashMap<([u16; 3], Option<u8>), Option<u8>> = HashMap::new();
+    let mut without: BTreeMap<String, u64> = BTreeMap::new();
+    let mut labels = Vec::with_capacity(decoded.width * decoded.height);
+    for (at, pixel) in decoded.pixels().enumerate() {
+        let index = indices.map(|indices| indices[at]);
+        let stands_for = |value: &MaskValue| match (value, index) {
+            (MaskValue::Gray(gray), Some(index)) => *gray == u16::from(index),
+            _ => stored_colour(*value, decoded.maximum) == pixel,
+        };
+        let label = *known.entry((pixel, index)).or_insert_with(|| {
+            if let Some(class) = rule.classes.iter().position(|class| class.values.0.iter().any(stands_for)) {
+                return Some(class as u8 + 1);
+            }
+            let is_ground = index == Some(0) || pixel == [0; 3];
+            (is_ground || rule.background.is_some_and(|values| values.0.iter().any(stands_for))).then_some(0)
+        });
+        if label.is_none() {
+            let word = index.map_or_else(|| colour_word(pixel, decoded.maximum), |index| index.to_string());
+            *without.entry(word).or_default() += 1;
+        }
+        labels.push(label.unwrap_or(0));
+    }
+    if without.is_empty() {
+        return Ok(labels);
+    }
+    let more = without.len().saturating_sub(LISTED_VALUES);
+    let mut values: Vec<String> =
+        without.iter().take(LISTED_VALUES).map(|(value, count)| format!("{value} ({count} pixel(s))")).collect();
+    if more > 0 {
+        values.push(format!("and {more} more"));
+    }
+    let of_class = |class: &ClassConfig| {
+        let values: Vec<String> = class.values.0.iter().map(ToString::to_string).collect();
+        format!("{} ({})", class.name, values.join(", "))
+    };
+    let classes: Vec<String> = rule.classes.iter().map(of_class).collect();
+    Err(ClassError::ValueWithoutClass {
+        path: path.to_path_buf(),
+        values: values.join(", "),
+        classes: classes.join(", "),
+        section: rule.section,
+    }
+    .into())
+}
+
+/// The label map of a mask that declares the names of its classes: the index `k` is the name `k`, counted from 1.
+fn labels_by_name(path: &Path, indices: &[u8], found: &[String], rule: &MaskRule<'_>) -> Result<Vec<u8>> {
+    let place = |name: &String| rule.classes.iter().position(|class| class.name == *name);
+    let map: Option<Vec<u8>> = found.iter().map(|name| place(name).map(|class| class as u8 + 1)).collect();
+    let Some(map) = map else {
+        return Err(ClassError::OtherClasses {
+            path: path.to_path_buf(),
+            found: found.join(", "),
+            expected: names(rule.classes).join(", "),
+            section: rule.section,
+        }
+        .into());
+    };
+    let label = |&index: &u8| match usize::from(index).checked_sub(1) {
+        None => Ok(0),
+        Some(at) => map.get(at).copied().ok_or_else(|| DataError::Unreadable {
+            path: path.to_path_buf(),
+            problem: format!("the index {index} has no name; the file names {} classes", found.len()),
+        }),
+    };
+    indices.iter().map(label).collect()
 }
 
 /// The gray value of a pixel; that of a gray pixel is exact.

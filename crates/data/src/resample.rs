@@ -91,12 +91,31 @@ pub fn fit_within(from: [usize; 2], target: [usize; 2]) -> [usize; 2] {
 
 /// Resizes a mask of 0 and 1: an output pixel is 1 if ones cover at least half of its area.
 pub fn resize_mask_area(data: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
+    resize_labels_area(data, from, to, 1)
+}
+
+/// Resizes a label map of `classes` classes: an output pixel is not background if classes cover at least half of its area, and then it is
+/// of the class that covers most of it (the first of equal ones).
+pub fn resize_labels_area(data: &[u8], from: [usize; 2], to: [usize; 2], classes: usize) -> Vec<u8> {
     if from == to {
         return data.to_vec();
     }
-    let cover: Vec<f32> = data.iter().map(|&value| f32::from(value)).collect();
-    let cover = filter(&cover, from, to, 1, Kernel::Area);
-    cover.into_iter().map(|share| u8::from(share >= 0.5 - COVERAGE_SLACK)).collect()
+    let cover = |&label: &u8| (1..=classes).map(move |class| f32::from(u8::from(usize::from(label) == class)));
+    let cover: Vec<f32> = data.iter().flat_map(cover).collect();
+    let cover = filter(&cover, from, to, classes, Kernel::Area);
+    let label = |shares: &[f32]| {
+        if shares.iter().sum::<f32>() < 0.5 - COVERAGE_SLACK {
+            return 0;
+        }
+        let mut best = (1, f32::NEG_INFINITY);
+        for (class, &share) in shares.iter().enumerate() {
+            if share > best.1 {
+                best = (class as u8 + 1, share);
+            }
+        }
+        best.0
+    };
+    cover.chunks_exact(classes).map(label).collect()
 }
 
 /// Resizes a mask: an output pixel takes the value of the input pixel that contains its centre.

@@ -21,6 +21,8 @@ pub enum Column<R> {
     At(usize, fn(&R, usize) -> &str),
     /// A count.
     Count(fn(&R) -> u64),
+    /// A count that the row finds by a number; for columns whose names are not known before.
+    CountAt(usize, fn(&R, usize) -> u64),
     /// A number.
     Number(fn(&R) -> f64),
     /// A number that may be unknown: empty in CSV, null in Parquet.
@@ -45,6 +47,7 @@ pub fn write_csv<R, N: AsRef<str>>(path: &Path, columns: &[(N, Column<R>)], rows
                 Column::Text(text) => text(row).to_owned(),
                 Column::At(number, text) => text(row, *number).to_owned(),
                 Column::Count(count) => count(row).to_string(),
+                Column::CountAt(number, count) => count(row, *number).to_string(),
                 Column::Number(number) => number(row).to_string(),
                 Column::MaybeNumber(number) => number(row).map(|number| number.to_string()).unwrap_or_default(),
                 Column::Flag(flag) => flag(row).to_string(),
@@ -88,7 +91,7 @@ fn encode_parquet<R, N: AsRef<str>>(
 fn field<R>(name: &str, column: &Column<R>) -> std::result::Result<Arc<Type>, ParquetError> {
     let physical = match column {
         Column::Text(_) | Column::At(..) => PhysicalType::BYTE_ARRAY,
-        Column::Count(_) => PhysicalType::INT64,
+        Column::Count(_) | Column::CountAt(..) => PhysicalType::INT64,
         Column::Number(_) | Column::MaybeNumber(_) => PhysicalType::DOUBLE,
         Column::Flag(_) => PhysicalType::BOOLEAN,
     };
@@ -98,7 +101,7 @@ fn field<R>(name: &str, column: &Column<R>) -> std::result::Result<Arc<Type>, Pa
         Column::Text(_) | Column::At(..) => {
             builder.with_converted_type(ConvertedType::UTF8).with_logical_type(Some(LogicalType::String))
         }
-        Column::Count(_) => builder.with_converted_type(ConvertedType::UINT_64),
+        Column::Count(_) | Column::CountAt(..) => builder.with_converted_type(ConvertedType::UINT_64),
         Column::Number(_) | Column::MaybeNumber(_) | Column::Flag(_) => builder,
     };
     builder.build().map(Arc::new)
@@ -124,6 +127,10 @@ fn write_column<R>(
         Column::Count(count) => {
             // The column is annotated as unsigned, so the bits are kept.
             let values: Vec<i64> = rows.iter().map(|row| count(row) as i64).collect();
+            writer.typed::<Int64Type>().write_batch(&values, None, None)?;
+        }
+        Column::CountAt(number, count) => {
+            let values: Vec<i64> = rows.iter().map(|row| count(row, *number) as i64).collect();
             writer.typed::<Int64Type>().write_batch(&values, None, None)?;
         }
         Column::Number(number) => {

@@ -3,6 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::classes::mask_channels;
 use crate::config::ToldConfig;
 use crate::deform::{DeformConfig, deform};
 
@@ -10,7 +11,7 @@ use crate::deform::{DeformConfig, deform};
 /// right as fractions of the side, logarithm of the power of the intensities. All are 0 if nothing was changed.
 pub const TOLD: usize = 6;
 
-/// Changes `image` of shape (height, width, channels), in [-1, 1], and `mask` of shape (height, width) in place and in the same way, and
+/// Changes `image` of shape (height, width, channels), in [-1, 1], and `mask` of shape (height, width, classes) in place and in the same way, and
 /// tells what was changed. If they hold several stacked slices of `size`, every slice is changed in the same way. Each change happens with
 /// the probability of `config`, whatever the others do.
 ///
@@ -27,8 +28,7 @@ pub fn augment_told(
     key: [u64; 3],
 ) -> [f32; TOLD] {
     let pixels = size[0] * size[1];
-    assert!(mask.len().is_multiple_of(pixels), "the mask is not a whole number of slices");
-    assert_eq!(image.len(), mask.len() * channels, "the image does not fit the mask");
+    let classes = mask_channels(image.len(), mask.len(), pixels, channels);
     let mut seed = [0u8; 32];
     for (bytes, word) in seed.chunks_exact_mut(8).zip([key[0], key[1], key[2], 1]) {
         bytes.copy_from_slice(&word.to_le_bytes());
@@ -43,7 +43,7 @@ pub fn augment_told(
         ..DeformConfig::none()
     };
     let mut told = [0.0; TOLD];
-    for (image, mask) in image.chunks_exact_mut(pixels * channels).zip(mask.chunks_exact_mut(pixels)) {
+    for (image, mask) in image.chunks_exact_mut(pixels * channels).zip(mask.chunks_exact_mut(pixels * classes)) {
         let done = deform(image, mask, size, channels, &changes, key);
         let [down, right] = [0, 1].map(|axis| done.shift[axis] / size[axis] as f64);
         told = [

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde_json::Value;
 
+use crate::classes::areas;
 use crate::error::{DataError, Result};
-use crate::png_file::{read_png, read_png_text, write_png};
+use crate::png_file::{encode_label_png, read_label_png, read_png, read_png_text, write_png};
 use crate::preparation::Pixels;
 use crate::table::{Column, Columns, write_csv, write_parquet};
 
@@ -91,7 +92,8 @@ pub struct PairRecord<'a> {
     pub seed: u64,
     /// The image's raw pixels of shape (height, width, channels).
     pub image: &'a Pixels,
-    /// The mask of shape (height, width): 0 background, anything else lesion; `None` if only images are generated.
+    /// The mask of shape (height, width): 0 background, anything else lesion; of several classes, k is the class k, counted from 1.
+    /// `None` if only images are generated.
     pub mask: Option<&'a [u8]>,
     /// What the sample was made for, if it was given as a file.
     pub given: Option<GivenFile<'a>>,
@@ -124,6 +126,8 @@ struct Row {
     mask: String,
     mask_pixels: u64,
     mask_fraction: f64,
+    /// The pixels of each class, if there are several.
+    class_pixels: Vec<u64>,
     version: String,
     model_hash: String,
     settings_hash: String,
@@ -168,6 +172,8 @@ pub struct PairWriter {
     size: [usize; 2],
     channels: usize,
     has_masks: bool,
+    /// The names of the classes, if masks tell several apart.
+    classes: Vec<String>,
 }
 
 impl PairWriter {
@@ -177,7 +183,7 @@ impl PairWriter {
     /// When the folders cannot be created, or hold a PNG that this run did not make: one without the keyword
     /// `synthetic`, or one of another model or other settings.
     pub fn create(out: &Path, stamp: Stamp, size: [usize; 2], channels: usize) -> Result<Self> {
-        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: true }.opened()
+        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: true, classes: Vec::new() }.opened()
     }
 
     /// As [`PairWriter::create`], for images without masks.
@@ -185,7 +191,15 @@ impl PairWriter {
     /// # Errors
     /// As [`PairWriter::create`].
     pub fn create_for_images(out: &Path, stamp: Stamp, size: [usize; 2], channels: usize) -> Result<Self> {
-        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: false }.opened()
+        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: false, classes: Vec::new() }.opened()
+    }
+
+    /// The same writer, for masks that tell these classes apart, if there are several: they are label maps with a palette, which name the
+    /// classes, and the manifest has a column `mask_pixels_NAME` for each.
+    #[must_use]
+    pub fn with_classes(mut self, names: &[&str]) -> Self {
+        self.classes = if names.len() > 1 { names.iter().map(|&name| name.to_owned()).collect() } else { Vec::new() };
+        self
     }
 
     fn opened(self) -> Result<Self> {
@@ -228,6 +242,10 @@ impl PairWriter {
         assert_eq!(record.mask.is_some(), self.has_masks, "expected a mask for pairs, none for images alone");
         write_png(&self.path("images", record.seed), self.size, self.channels, record.image, &text)?;
         let Some(mask) = record.mask else { return Ok(()) };
+        if !self.classes.is_empty() {
+            let (path, names) = (self.path("masks", record.seed), self.class_names());
+            return Ok(pig_files::write(&path, &encode_label_png(&path, self.size, mask, &names, &text)?)?);
+        }
         let mask = Pixels::Eight(mask.iter().map(|&value| if value == 0 { 0 } else { 255 }).collect());
         write_png(&self.path("masks", record.seed), self.size, 1, &mask, &text)
     }
@@ -251,11 +269,26 @@ impl PairWriter {
         let files = png_files(&self.out.join("images"))?;
         let mut rows: Vec<Row> = files.par_iter().filter_map(|path| self.finished_row(seed_of_name(path)?)).collect();
         rows.sort_by_key(|row| row.seed);
-        let columns = if self.has_masks { COLUMNS } else { IMAGE_COLUMNS };
-        write_csv(&self.out.join("manifest.csv"), columns, &rows)?;
-        write_parquet(&self.out.join("manifest.parquet"), columns, &rows)?;
+        if self.classes.is_empty() {
+            self.write_tables(if self.has_masks { COLUMNS } else { IMAGE_COLUMNS }, &rows)?;
+        } else {
+            let own = |index| Column::CountAt(index, |row: &Row, index| row.class_pixels[index]);
+            let own = self.classes.iter().enumerate().map(|(index, name)| (format!("mask_pixels_{name}"), own(index)));
+            let columns: Vec<(String, Column<Row>)> =
+                COLUMNS.iter().map(|(name, column)| ((*name).to_owned(), column.clone())).chain(own).collect();
+            self.write_tables(&columns, &rows)?;
+        }
         let empty_masks = if self.has_masks { rows.iter().filter(|row| row.mask_pixels == 0).count() } else { 0 };
         Ok(Finished { pairs: rows.len(), empty_masks })
+    }
+
+    fn write_tables<N: AsRef<str>>(&self, columns: &[(N, Column<Row>)], rows: &[Row]) -> Result<()> {
+        write_csv(&self.out.join("manifest.csv"), columns, rows)?;
+        write_parquet(&self.out.join("manifest.parquet"), columns, rows)
+    }
+
+    fn class_names(&self) -> Vec<&str> {
+        self.classes.iter().map(String::as_str).collect()
     }
 
     fn path(&self, folder: &str, seed: u64) -> PathBuf {
@@ -274,15 +307,17 @@ impl PairWriter {
         if !ours(&image.text) || [image.height, image.width] != self.size || image.channels != self.channels {
             return None;
         }
-        let mask_pixels = if self.has_masks {
-            let mask = read_png(&self.path("masks", seed)).ok()?;
+        let (mask_pixels, class_pixels) = if self.has_masks {
+            let mask = read_label_png(&self.path("masks", seed)).ok()?;
             let Pixels::Eight(values) = &mask.pixels else { return None };
             if !ours(&mask.text) || [mask.height, mask.width] != self.size || mask.channels != 1 {
                 return None;
             }
-            values.iter().filter(|&&value| value != 0).count()
+            // A folder of another number of classes is another run's, and was refused.
+            let areas = areas(values, self.classes.len()).into_iter().map(|area| area as u64).collect();
+            (values.iter().filter(|&&value| value != 0).count(), areas)
         } else {
-            0
+            (0, Vec::new())
         };
         let mut text = image.text;
         let mut take = |key: &str| text.remove(key).unwrap_or_default();
@@ -292,6 +327,7 @@ impl PairWriter {
             image: format!("images/{}", file_name(seed)),
             mask: format!("masks/{}", file_name(seed)),
             mask_pixels: mask_pixels as u64,
+            class_pixels,
             mask_fraction: mask_pixels as f64 / self.size.iter().product::<usize>() as f64,
             version: take(keyword::VERSION),
             model_hash: take(keyword::MODEL_HASH),

@@ -61,6 +61,8 @@ pub enum Stream {
     TrainUnlabelled = 21,
     /// The order of the images without masks.
     TrainUnlabelledOrder = 22,
+    /// Which pair is drawn for a class, if classes are balanced (step 0), and for which class (step 1).
+    TrainClass = 23,
 }
 
 /// A generator for one (seed, sample, stream, step).

@@ -1,6 +1,6 @@
-//! Makes every export of three sets, which the tools that own the formats then read (`tests/peers/export_readback.py`):
-//! phantoms with other phantoms that stand for real pairs, a 16-bit phantom volume with spacing and, if given, a folder of
-//! real pairs.
+//! Makes every export of four sets, which the tools that own the formats then read (`tests/peers/export_readback.py` and
+//! `export_classes.py`): phantoms with other phantoms that stand for real pairs, a 16-bit phantom volume with spacing, phantoms of two
+//! classes and, if given, a folder of real pairs.
 //!
 //! `cargo run -p pig-export --example exports -- OUT [REAL]` writes `OUT/sources/` and `OUT/SET/FORMAT/`.
 
@@ -39,6 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..PhantomConfig::default()
     };
     let (generated, real, volume) = (sources.join("generated"), sources.join("real"), sources.join("volume"));
+    let classes = sources.join("classes");
+    let two = PhantomConfig { calcification_share: 0.7, ..phantoms(4, 0.3) };
+    write_dataset(&two, &classes, &|_, _| {})?;
     write_dataset(&phantoms(1, 0.3), &generated, &|_, _| {})?;
     write_dataset(&phantoms(2, 0.3), &real, &|_, _| {})?;
     write_volume(&phantoms(3, 0.0), &volume)?;
@@ -49,6 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     make(&out, "merged", merged)?;
     make(&out, "volume", |format, out| Request::new(volume.clone(), out, format))?;
+    make(&out, "classes", |format, out| Request::new(classes.clone(), out, format))?;
     if let Some(given) = arguments.next() {
         make(&out, "given", |format, out| Request::new(given.clone(), out, format))?;
     }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use pig_data::GroupSource;
+use pig_data::classes::{areas, names};
 use pig_data::write::keyword;
 
 use crate::error::{ExportError, Result};
@@ -15,6 +16,9 @@ use crate::staging::Staging;
 
 /// The name and version of this program, which files state as their maker.
 pub(crate) const MAKER: &str = concat!("pig ", env!("CARGO_PKG_VERSION"));
+
+/// The name of the label of masks that tell no classes apart.
+pub(crate) const LESION: &str = "lesion";
 
 /// Text chunks that the manifest repeats.
 const TEXT_COLUMNS: [&str; 4] = [keyword::SEED, keyword::MODEL_HASH, keyword::SETTINGS_HASH, keyword::VERSION];
@@ -67,7 +71,9 @@ impl<'a> Job<'a> {
         let columns = ["id", "origin", "synthetic", "source_id", "image", "mask", "frame", "width", "height"];
         let columns = columns.into_iter().chain(["mask_pixels", "empty_mask"]);
         let columns = columns.chain([SPACING[0], SPACING[1], SPACING[2], VOLUME, SLICE, AFFINE]);
-        let columns: Vec<&str> = columns.chain(TEXT_COLUMNS).chain(job.grouped().then_some("patient")).collect();
+        let classes: Vec<String> = job.several_classes().iter().map(|name| format!("mask_pixels_{name}")).collect();
+        let columns = columns.chain(TEXT_COLUMNS).chain(job.grouped().then_some("patient"));
+        let columns: Vec<&str> = columns.chain(classes.iter().map(String::as_str)).collect();
         job.write_row(&columns)?;
         Ok(job)
     }
@@ -75,6 +81,26 @@ impl<'a> Job<'a> {
     /// Whether the real pairs have patients.
     fn grouped(&self) -> bool {
         matches!(self.pairs.group_source, GroupSource::Column(_))
+    }
+
+    /// The names of the classes that masks tell apart; none if lesions are one.
+    pub(crate) fn several_classes(&self) -> Vec<&str> {
+        if self.pairs.data.has_several_classes() { names(&self.pairs.data.classes) } else { Vec::new() }
+    }
+
+    /// The names of the labels 1, 2 and so on of masks: those of the classes, or lesion.
+    pub(crate) fn labels(&self) -> Vec<&str> {
+        let names = self.several_classes();
+        if names.is_empty() { vec![LESION] } else { names }
+    }
+
+    /// The mask of a pair as a PNG: gray with `value` for lesion, or with a palette of several classes.
+    pub(crate) fn mask_png(&self, index: usize, loaded: &Loaded, value: u8) -> Result<Vec<u8>> {
+        let path = &self.pair(index).mask;
+        match &self.several_classes()[..] {
+            [] => loaded.mask_png(path, value),
+            names => loaded.palette_png(path, names),
+        }
     }
 
     /// The number of pairs.
@@ -98,7 +124,7 @@ impl<'a> Job<'a> {
             return Err(ExportError::Interrupted { path: self.request.out.clone() });
         }
         let channels = if gray { 1 } else { self.pairs.channels };
-        let loaded = Loaded::read(self.pair(index), channels, &self.request.data)?;
+        let loaded = Loaded::read(self.pair(index), channels, &self.pairs.data)?;
         self.done += 1;
         self.empty_masks += usize::from(loaded.mask_pixels() == 0);
         Ok(loaded)
@@ -135,6 +161,8 @@ impl<'a> Job<'a> {
         ];
         row.extend(TEXT_COLUMNS.map(|key| loaded.text.get(key).cloned().unwrap_or_default()));
         row.extend(self.grouped().then(|| pair.group.clone()));
+        let classes = self.several_classes().len();
+        row.extend(areas(&loaded.mask, classes).iter().map(ToString::to_string));
         self.write_row(&row)
     }
 

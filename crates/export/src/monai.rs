@@ -1,7 +1,7 @@
 //! PNG pairs with a MONAI datalist: the JSON that `monai.data.load_decathlon_datalist` reads, with the keys `image` and
 //! `label` and paths relative to the file.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 use crate::job::{Job, MAKER};
@@ -25,11 +25,15 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
         None => (everybody, Vec::new()),
     };
     let items = |indices: &[usize]| indices.iter().map(|&index| item(job, index)).collect::<Vec<_>>();
+    let named = job.labels().into_iter().enumerate();
+    let labels: Map<String, Value> = std::iter::once(("0".to_owned(), json!("background")))
+        .chain(named.map(|(index, name)| ((index + 1).to_string(), json!(name))))
+        .collect();
     let list = json!({
         "name": job.request.out.file_name().unwrap_or_default().to_string_lossy(),
         "description": "Image and lesion mask pairs; origin says which are generated.",
         "made_by": MAKER,
-        "labels": { "0": "background", "1": "lesion" },
+        "labels": labels,
         "generated": job.count(Origin::Generated),
         "real": job.count(Origin::Real),
         "numTraining": training.len(),

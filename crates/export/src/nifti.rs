@@ -9,6 +9,7 @@
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use pig_data::Pixels;
+use serde_json::{Map, Value, json};
 
 use crate::error::{ExportError, Result};
 use crate::job::{Job, MAKER};
@@ -22,6 +23,9 @@ const VOXEL_OFFSET: usize = 352;
 
 /// The longest side, which the header holds as a signed number of 16 bits.
 const LONGEST_SIDE: usize = i16::MAX as usize;
+
+/// The file that names the values of label maps.
+const LABELS: &str = "labels.json";
 
 /// Largest dot product of two directions that count as perpendicular.
 const UPRIGHT: f64 = 1e-4;
@@ -49,6 +53,14 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
     }
     for stack in &stacks {
         write_stack(job, stack)?;
+    }
+    let classes = job.several_classes();
+    if !classes.is_empty() {
+        // NIfTI has no names of labels.
+        let named = classes.iter().enumerate().map(|(index, name)| ((index + 1).to_string(), json!(name)));
+        let labels: Map<String, Value> = std::iter::once(("0".to_owned(), json!("background"))).chain(named).collect();
+        job.write_json(LABELS, &json!({ "labels": labels }))?;
+        job.notes.push(format!("masks are label maps; {LABELS} names their values"));
     }
     Ok(())
 }

@@ -52,11 +52,13 @@ fn dataset_json(job: &Job<'_>, name: &str) -> Value {
     let channels: &[&str] = if job.pairs.channels == 3 { &["R", "G", "B"] } else { &["image"] };
     let channels: Map<String, Value> =
         channels.iter().enumerate().map(|(index, name)| (index.to_string(), json!(name))).collect();
+    let named = job.labels().into_iter().enumerate().map(|(index, name)| (name.to_owned(), json!(index + 1)));
+    let labels: Map<String, Value> = std::iter::once(("background".to_owned(), json!(0))).chain(named).collect();
     json!({
         "name": name,
         "description": "Image and lesion mask pairs; manifest.csv says which are generated.",
         "channel_names": channels,
-        "labels": { "background": 0, "lesion": 1 },
+        "labels": labels,
         "numTraining": job.len(),
         "file_ending": ".png",
         "overwrite_image_reader_writer": "NaturalImage2DIO",

@@ -35,6 +35,8 @@ pub(crate) struct Pair {
     pub(crate) synthetic: bool,
     /// The patient or group; the stem if none is known.
     pub(crate) group: String,
+    /// The class of the case, if `data.class_column` names one.
+    pub(crate) class: Option<String>,
     pub(crate) image: PathBuf,
     pub(crate) mask: PathBuf,
     pub(crate) place: Place,

@@ -1,10 +1,11 @@
-//! One pair in memory: its pixels as stored, its mask as 0 and 1, its text chunks, and its files' bytes.
+//! One pair in memory: its pixels as stored, its mask as 0 and 1 or as labels of classes, its text chunks, and its files' bytes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pig_data::png_file::{encode_png, read_png_text};
-use pig_data::read::{read_image, read_mask};
+use pig_data::palette::CLASSES;
+use pig_data::png_file::{encode_label_png, encode_png, read_png_text};
+use pig_data::read::{read_image, read_mask_by};
 use pig_data::{DataConfig, DataError, Pixels};
 
 use crate::error::{ExportError, Result};
@@ -19,7 +20,7 @@ pub(crate) struct Loaded {
     pub(crate) channels: usize,
     /// Values of shape (height, width, channels).
     pub(crate) image: Pixels,
-    /// Values of shape (height, width): 0 background, 1 lesion.
+    /// Labels of shape (height, width): 0 background, 1 lesion, or k the class k, counted from 1.
     pub(crate) mask: Vec<u8>,
     /// The image's text chunks.
     pub(crate) text: BTreeMap<String, String>,
@@ -35,7 +36,7 @@ impl Loaded {
     /// When a file cannot be read, or image and mask differ in size.
     pub(crate) fn read(pair: &Pair, channels: usize, config: &DataConfig) -> Result<Self> {
         let raw = read_image(&pair.image, channels)?;
-        let mask = read_mask(&pair.mask, config)?;
+        let mask = read_mask_by(&pair.mask, &config.mask_rule().of_case(pair.class.as_deref()))?;
         if (raw.width, raw.height) != (mask.width, mask.height) {
             return Err(ExportError::Data(DataError::SizeMismatch {
                 image: pair.image.clone(),
@@ -74,10 +75,24 @@ impl Loaded {
         }
     }
 
-    /// The mask as a gray PNG of 8 bit with its text chunks; lesion is `value`.
+    /// The mask as a PNG with a palette of these classes, and with its text chunks.
+    pub(crate) fn palette_png(&self, path: &Path, names: &[&str]) -> Result<Vec<u8>> {
+        // The names are written anew.
+        let text: Vec<(&str, &str)> = self
+            .mask_text
+            .iter()
+            .filter(|(key, _)| *key != CLASSES)
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        Ok(encode_label_png(path, [self.height, self.width], &self.mask, names, &text)?)
+    }
+
+    /// The labels as a gray PNG of 8 bit with its text chunks; a label is stored `value` times.
     pub(crate) fn mask_png(&self, path: &Path, value: u8) -> Result<Vec<u8>> {
         let mask = Pixels::Eight(self.mask.iter().map(|&inside| inside * value).collect());
-        self.png(path, 1, &mask, &self.mask_text)
+        let mut text = self.mask_text.clone();
+        text.remove(CLASSES);
+        self.png(path, 1, &mask, &text)
     }
 
     fn png(&self, path: &Path, channels: usize, pixels: &Pixels, text: &BTreeMap<String, String>) -> Result<Vec<u8>> {

@@ -10,7 +10,7 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
         let pair = job.pair(index);
         let (image, mask) = (format!("images/{}.png", pair.stem), format!("masks/{}.png", pair.stem));
         job.staging.write(&image, &loaded.image_png(&pair.image)?)?;
-        job.staging.write(&mask, &loaded.mask_png(&pair.mask, u8::MAX)?)?;
+        job.staging.write(&mask, &job.mask_png(index, &loaded, u8::MAX)?)?;
         job.record(index, &loaded, [&image, &mask], 1)?;
     }
     Ok(())

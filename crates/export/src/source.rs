@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
+use pig_data::class_source::resolve;
 use pig_data::colour::Colours;
 use pig_data::read::read_header;
 use pig_data::write::keyword;
-use pig_data::{DataConfig, Dataset, GroupSource, PairEntry};
+use pig_data::{ClassConfig, DataConfig, Dataset, GroupSource, PairEntry};
 use sha2::{Digest, Sha256};
 
 use crate::error::{ExportError, Result};
@@ -26,6 +27,8 @@ pub(crate) struct Pairs {
     pub(crate) channels: usize,
     /// 8 or 16, the same for all.
     pub(crate) bit_depth: u8,
+    /// How masks are read, with the classes that the data name.
+    pub(crate) data: DataConfig,
     /// Where the groups come from that a split of the real pairs keeps together.
     pub(crate) group_source: GroupSource,
     /// Warnings for a split of the real pairs.
@@ -38,6 +41,7 @@ struct Folder {
     pairs: Vec<Found>,
     group_source: GroupSource,
     warnings: Vec<String>,
+    classes: Vec<ClassConfig>,
 }
 
 /// A pair with what the manifest and its files' headers say about it.
@@ -64,8 +68,11 @@ impl Pairs {
 pub(crate) fn gather(request: &Request) -> Result<Pairs> {
     let mut warnings = Vec::new();
     let pairs = match &request.real {
-        // The generated pairs have no patients: a group column that is set for the real pairs does not apply to them.
-        Some(_) => Folder::read(&request.pairs, &DataConfig { group_column: None, ..request.data.clone() })?,
+        // The generated pairs have no patients, and name their classes themselves: columns that are set for the real pairs do not apply.
+        Some(_) => {
+            let data = DataConfig { group_column: None, class_column: None, ..request.data.clone() };
+            Folder::read(&request.pairs, &data)?
+        }
         None => Folder::read(&request.pairs, &request.data)?,
     };
     let real = request.real.as_deref().map(|real| Folder::read(real, &request.data)).transpose()?;
@@ -77,6 +84,9 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
         pairs.pairs.into_iter().partition(|found| real.is_some() || found.says_generated);
     let mut group_source = pairs.group_source;
     let mut split_warnings = pairs.warnings;
+    // The real pairs say what the classes are; generated ones name theirs, which must be the same.
+    let classes = real.as_ref().map_or(pairs.classes, |real| real.classes.clone());
+    let data = DataConfig { classes, ..request.data.clone() };
     let merged = real.is_some();
     if let Some(real) = real {
         others = real.pairs;
@@ -94,19 +104,20 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
             let known = origin == Origin::Real || (!merged && found.entry.group != found.entry.id);
             let group = if known { found.entry.group } else { stem.clone() };
             // What `Dataset::discover` finds has masks.
-            let PairEntry { id: source_id, image, mask: Some(mask), .. } = found.entry else { continue };
+            let PairEntry { id: source_id, image, mask: Some(mask), class, .. } = found.entry else { continue };
             let (synthetic, place) = (found.synthetic || origin == Origin::Generated, found.place);
-            list.push(Pair { stem, source_id, origin, synthetic, group, image, mask, place });
+            list.push(Pair { stem, source_id, origin, synthetic, group, class, image, mask, place });
         }
     }
     let (channels, bit_depth) = pixel_type(&list, &mut warnings)?;
-    Ok(Pairs { list, channels, bit_depth, group_source, split_warnings, warnings })
+    Ok(Pairs { list, channels, bit_depth, data, group_source, split_warnings, warnings })
 }
 
 impl Folder {
     fn read(root: &Path, config: &DataConfig) -> Result<Self> {
         let dataset = Dataset::discover(root, config)?;
         let split_warning = dataset.split_warning();
+        let classes = resolve(&dataset, config)?.0.classes;
         let mut places = Places::read(&root.join("manifest.csv"))?;
         let pairs = dataset.pairs.into_iter().map(|entry| {
             let text = text_of(&entry.image)?;
@@ -121,7 +132,7 @@ impl Folder {
         });
         let pairs = pairs.collect::<Result<Vec<_>>>()?;
         let warnings = dataset.warnings.into_iter().chain(split_warning).collect();
-        Ok(Self { pairs, group_source: dataset.group_source, warnings })
+        Ok(Self { pairs, group_source: dataset.group_source, warnings, classes })
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn write(job: &mut Job<'_>, shard_size: usize) -> Result<()> {
 fn sample(job: &mut Job<'_>, tar: &mut tar::Builder<StagedFile>, shard: &str, index: usize) -> Result<()> {
     let loaded = job.load(index, false)?;
     let pair = job.pair(index);
-    let about = json!({
+    let mut about = json!({
         "id": pair.stem,
         "origin": pair.origin.word(),
         "synthetic": pair.synthetic,
@@ -42,9 +42,13 @@ fn sample(job: &mut Job<'_>, tar: &mut tar::Builder<StagedFile>, shard: &str, in
         "mask_pixels": loaded.mask_pixels(),
         "text": loaded.text,
     });
+    let classes = job.several_classes();
+    if !classes.is_empty() {
+        about["classes"] = json!(classes);
+    }
     let names = ["image.png", "mask.png", "json"].map(|ending| format!("{}.{ending}", pair.stem));
     let about = serde_json::to_vec(&about).map_err(|error| ExportError::encode(&pair.image)(&error))?;
-    let contents = [loaded.image_png(&pair.image)?, loaded.mask_png(&pair.mask, u8::MAX)?, about];
+    let contents = [loaded.image_png(&pair.image)?, job.mask_png(index, &loaded, u8::MAX)?, about];
     let path = job.request.out.join(shard);
     for (name, content) in names.iter().zip(&contents) {
         let mut header = tar::Header::new_ustar();

@@ -23,6 +23,7 @@
 
 pub mod agreement;
 pub mod bootstrap;
+pub mod classes;
 pub mod comparison;
 pub mod components;
 pub mod contrast;

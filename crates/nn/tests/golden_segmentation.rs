@@ -81,6 +81,43 @@ fn the_residual_network_and_deep_supervision_are_the_peer_s() {
     assert_peer("segmentation_residual", &config(SegmentationKind::Residual, 4), 2, 6);
 }
 
+/// The loss of a background and three classes, of which one is not there in an image, is MONAI's with softmax, with its gradients.
+#[test]
+fn the_loss_of_several_classes_is_the_peer_s() {
+    let golden = Golden::load("segmentation_classes");
+    let device = testing::device().autodiff();
+    let target = tensor(golden.get("target"), &device);
+    for (sums, name) in [(DiceSums::Batch, "batch"), (DiceSums::Image, "image")] {
+        let logits = tensor(golden.get("logits"), &device).require_grad();
+        let loss = supervised(std::slice::from_ref(&logits), &target, sums);
+        within(&host(loss.clone()), &golden.get(&format!("loss.{name}")).values, OUTPUT_TOLERANCE, name);
+        let gradient = logits.grad(&loss.backward()).unwrap();
+        let expected = &golden.get(&format!("grad.{name}")).values;
+        within(&channels_first(gradient), expected, GRADIENT_TOLERANCE, name);
+    }
+}
+
+/// A network of several classes has a logit more than classes, and gives their probabilities without that of the background.
+#[test]
+fn probabilities_of_classes_are_a_softmax_without_the_background() {
+    let device = testing::device();
+    for kind in [SegmentationKind::Unet, SegmentationKind::Residual] {
+        let network = SegmentationNet::of_classes(&config(kind, 4), [2, 3], [16, 24], &device).unwrap();
+        let network = parameters::initialise(network, 5);
+        let x = tensor(Golden::load("segmentation_unet").get("input.x"), &device);
+        let logits = network.forward(x.clone(), &Pass::default()).remove(0);
+        assert_eq!(logits.dims()[3], 4);
+        let wanted: Vec<f32> = host(logits)
+            .chunks_exact(4)
+            .flat_map(|pixel| {
+                let sum: f32 = pixel.iter().map(|value| value.exp()).sum();
+                pixel[1..].iter().map(move |value| value.exp() / sum).collect::<Vec<_>>()
+            })
+            .collect();
+        within(&host(network.probabilities(x, &Pass::default())), &wanted, OUTPUT_TOLERANCE, "probabilities");
+    }
+}
+
 /// Figure 1 of the paper: pairs of 3x3 convolutions, 2x2 convolutions in the decoder, and a 1x1 convolution at the end. It has two
 /// classes in the paper and one logit here.
 #[test]

@@ -34,6 +34,9 @@ pub struct Record {
     pub mask_pixels: usize,
     /// Lesion pixels of the source mask.
     pub source_mask_pixels: usize,
+    /// The pixels of each class in the prepared mask and in the source mask, if there are several classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_pixels: Vec<(String, [usize; 2])>,
     /// What was done to the pixel grid.
     pub transform: Transform,
     /// The axis along which a NIfTI volume was sliced.
@@ -181,6 +184,8 @@ pub(crate) fn fill_others(records: &mut [Record]) {
 
 /// Runs `act` with the columns of a manifest of these records.
 pub(crate) fn with_columns<T>(records: &[Record], act: impl FnOnce(&[(&str, Column<Record>)]) -> T) -> T {
+    let classes = records.first().map_or(&[][..], |record| &record.class_pixels);
+    let names: Vec<String> = classes.iter().map(|(name, _)| format!("mask_pixels_{name}")).collect();
     let mut columns: Vec<(&str, Column<Record>)> = NAMES.to_vec();
     match Grouping::of(records) {
         Grouping::Patient => {
@@ -191,6 +196,8 @@ pub(crate) fn with_columns<T>(records: &[Record], act: impl FnOnce(&[(&str, Colu
         Grouping::None => {}
     }
     columns.extend_from_slice(COLUMNS);
+    let of = |r: &Record, class: usize| r.class_pixels.get(class).map_or(0, |(_, [prepared, _])| *prepared as u64);
+    columns.extend(names.iter().enumerate().map(|(class, name)| (name.as_str(), Column::CountAt(class, of))));
     let others = records.first().map_or(&[][..], |record| &record.others);
     columns.extend(
         others.iter().enumerate().map(|(number, (name, _))| (name.as_str(), Column::At(number, Record::other))),

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use pig_data::config::{MaskResize, MaskValues, Resize, SizeWord, size_from_one_or_two};
+use pig_data::classes::check;
+use pig_data::config::{ClassConfig, MaskResize, MaskValue, MaskValues, Resize, SizeWord, size_from_one_or_two};
 
 use crate::error::{PrepareError, Result};
 
@@ -72,6 +73,13 @@ pub struct PrepareConfig {
     /// For masks of grays (saved as JPEG, or resampled) and soft masks: a pixel is lesion from this value on, as stored in the file
     /// (NIfTI: after scaling). Excludes `mask_values`.
     pub mask_threshold: Option<f64>,
+    /// The classes of lesion, each a table with `name` and `values` (as `mask_values`), where masks tell several apart: prepared masks are
+    /// then label maps with a palette. If there is none, and neither `mask_values` nor `mask_threshold`, they are those of nnU-Net's
+    /// `dataset.json` or of masks that pig wrote. Every other value but 0 and black is an error. Excludes `mask_values` and
+    /// `mask_threshold`.
+    pub classes: Vec<ClassConfig>,
+    /// Values that are background beside 0 and black, where masks have `classes`.
+    pub background_values: Option<MaskValues>,
     /// What happens to a NIfTI mask whose affine differs from the image's: refused if not set; `ignore` takes the mask voxel by
     /// voxel, with a warning.
     pub mask_affine: Option<MaskAffine>,
@@ -116,6 +124,8 @@ impl Default for PrepareConfig {
             seed: 0,
             mask_values: None,
             mask_threshold: None,
+            classes: Vec::new(),
+            background_values: None,
             mask_affine: None,
             missing_mask: MissingMask::Error,
             lesion_types: Vec::new(),
@@ -289,7 +299,25 @@ impl PrepareConfig {
                 return invalid("mask_threshold", threshold.to_string(), "a finite number");
             }
         }
+        if !self.classes.is_empty() {
+            for (key, is_set) in
+                [("mask_values", self.mask_values.is_some()), ("mask_threshold", self.mask_threshold.is_some())]
+            {
+                if is_set {
+                    return invalid(key, "set".to_owned(), "nothing, because prepare.classes says what values mean");
+                }
+            }
+        }
+        check(&self.classes, self.background_values.as_ref(), false)
+            .map_err(|(found, expected)| PrepareError::Config { key: "classes", found, expected })?;
         self.check_window()
+    }
+
+    /// The classes that the masks of a case tell apart, of which the source says that it has `known`; none if lesions are one.
+    pub(crate) fn classes_of<'a>(&'a self, known: &'a [ClassConfig]) -> &'a [ClassConfig] {
+        let is_open = self.classes.is_empty() && self.mask_values.is_none() && self.mask_threshold.is_none();
+        let classes = if is_open { known } else { &self.classes };
+        if classes.len() > 1 { classes } else { &self.classes }
     }
 
     fn check_window(&self) -> Result<()> {
@@ -310,17 +338,20 @@ impl PrepareConfig {
 
     /// The labels or segment numbers that mean lesion; `None` means all except 0.
     pub(crate) fn lesion_labels(&self) -> Option<Vec<u16>> {
-        use pig_data::config::MaskValue;
-        let values = self.mask_values.as_ref()?;
-        let gray = |value: &MaskValue| match value {
-            MaskValue::Gray(gray) => Some(*gray),
-            MaskValue::Colour(_) => None,
-        };
-        Some(values.0.iter().filter_map(gray).collect())
+        self.mask_values.as_ref().map(numbers)
     }
 
     /// Whether lesions of this kind are kept.
     pub(crate) fn keeps_type(&self, kind: &str) -> bool {
         self.lesion_types.is_empty() || self.lesion_types.iter().any(|wanted| wanted.eq_ignore_ascii_case(kind.trim()))
     }
+}
+
+/// The gray values among some values: labels of volumes and numbers of segments.
+pub(crate) fn numbers(values: &MaskValues) -> Vec<u16> {
+    let gray = |value: &MaskValue| match value {
+        MaskValue::Gray(gray) => Some(*gray),
+        MaskValue::Colour(_) => None,
+    };
+    values.0.iter().filter_map(gray).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use pig_data::resample::{resize_image, resize_mask_area};
+use pig_data::resample::{resize_image, resize_labels_area};
 
 use crate::affine::Affine;
 use crate::foreground::Rectangle;
@@ -127,14 +127,15 @@ impl Transform {
         self.paste(&resize_image(&cut, self.resized, self.crop_size, 1))
     }
 
-    /// Maps a mask of 0 and 1 of the prepared size back to the source's grid; it is 0 outside the crop. A source pixel is
-    /// lesion if lesion covers at least half of it.
+    /// Maps a mask of the prepared size, of 0 and 1 or of the labels of classes, back to the source's grid; it is 0 outside the crop. A
+    /// source pixel is lesion if lesion covers at least half of it, and of the class that covers most of it.
     ///
     /// # Panics
     /// When `mask` does not have the prepared size.
     pub fn restore_mask(&self, mask: &[u8]) -> Vec<u8> {
         let cut = self.cut_prepared(mask);
-        self.paste(&resize_mask_area(&cut, self.resized, self.crop_size))
+        let classes = mask.iter().copied().max().unwrap_or(0).max(1);
+        self.paste(&resize_labels_area(&cut, self.resized, self.crop_size, classes.into()))
     }
 
     /// The resized picture without mirroring and padding.

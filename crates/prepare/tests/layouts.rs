@@ -123,6 +123,60 @@ fn nnunet_reads_a_channel_and_leaves_out_ignored_labels() {
     assert_eq!(read_gray(&out.path().join(&row["mask"])).2.iter().position(|&value| value != 0), Some(2));
 }
 
+/// Three labels, of which one is ignored, become two classes: palettes that name them, counts by class, and the way back.
+#[test]
+fn labels_of_nnunet_are_kept_as_classes() {
+    let source = tempfile::tempdir().unwrap();
+    let json = r#"{"channel_names": {"0": "CT"}, "labels": {"background": 0, "organ": 1, "lesion": 2, "ignore": 3},
+        "numTraining": 1, "file_ending": ".nii"}"#;
+    std::fs::write(source.path().join("dataset.json"), json).unwrap();
+    let put = |name: &str, voxels: Vec<u8>| {
+        std::fs::create_dir_all(source.path().join(name).parent().unwrap()).unwrap();
+        std::fs::write(source.path().join(name), nifti([8, 6, 1], 2, 8, [1.0, 1.0, 1.0], &voxels)).unwrap();
+    };
+    put("imagesTr/A_0000.nii", (0..48).map(|i| i as u8 * 5).collect());
+    // Columns run fastest: two columns of organ, two of lesion, one that is ignored.
+    put("labelsTr/A.nii", (0..48).map(|i| [1, 1, 2, 2, 3, 0, 0, 0][i % 8]).collect());
+    let config = PrepareConfig { window: WindowRule::Stored, size: [6, 8], ..PrepareConfig::default() };
+    let out = tempfile::tempdir().unwrap();
+    let summary = run(&request(source.path(), out.path(), config.clone())).unwrap();
+    assert!(summary.notes.iter().any(|note| note.contains("kept as classes: organ, lesion")), "{:?}", summary.notes);
+    let row = &manifest(out.path())[0];
+    let count = |column: &str| row[column].parse::<usize>().unwrap();
+    assert_eq!([count("mask_pixels"), count("mask_pixels_organ"), count("mask_pixels_lesion")], [24, 12, 12]);
+    let path = out.path().join(&row["mask"]);
+    let pig_data::Pixels::Eight(labels) = pig_data::png_file::read_label_png(&path).unwrap().pixels else {
+        panic!("8 bits")
+    };
+    assert_eq!(pig_data::classes::areas(&labels, 3), [12, 12, 0]);
+    // A training finds the classes in the prepared folder, and a second preparation keeps them.
+    let dataset = pig_data::Dataset::discover(out.path(), &pig_data::DataConfig::default()).unwrap();
+    let (found, _) = pig_data::class_source::resolve(&dataset, &pig_data::DataConfig::default()).unwrap();
+    assert_eq!(pig_data::classes::names(&found.classes), ["organ", "lesion"]);
+    let again = tempfile::tempdir().unwrap();
+    run(&request(out.path(), again.path(), config.clone())).unwrap();
+    assert_eq!(manifest(again.path())[0]["mask_pixels_lesion"], "12");
+    // One lesion, if somebody says so; and a value that no class has.
+    let values = |labels: &[u16]| {
+        pig_data::config::MaskValues(labels.iter().map(|&label| pig_data::config::MaskValue::Gray(label)).collect())
+    };
+    let merged = PrepareConfig { mask_values: Some(values(&[1, 2])), ..config.clone() };
+    let out = tempfile::tempdir().unwrap();
+    run(&request(source.path(), out.path(), merged)).unwrap();
+    let row = &manifest(out.path())[0];
+    assert!(row["mask_pixels"] == "24" && !row.contains_key("mask_pixels_organ"));
+    let class = |name: &str, labels: &[u16]| pig_data::ClassConfig { name: name.to_owned(), values: values(labels) };
+    let own = PrepareConfig { classes: vec![class("organ", &[1]), class("other", &[4])], ..config };
+    let out = tempfile::tempdir().unwrap();
+    let error = run(&request(source.path(), out.path(), own.clone())).unwrap_err().to_string();
+    assert!(error.contains("2 (12 voxel(s)), 3 (6 voxel(s))") && error.contains("[[prepare.classes]]"), "{error}");
+    let ground = PrepareConfig { background_values: Some(values(&[2, 3])), ..own };
+    let out = tempfile::tempdir().unwrap();
+    run(&request(source.path(), out.path(), ground)).unwrap();
+    let row = &manifest(out.path())[0];
+    assert_eq!((row["mask_pixels_organ"].as_str(), row["mask_pixels_other"].as_str()), ("12", "0"));
+}
+
 fn mammogram(instance: &str) -> Dicom {
     let mut dicom = Dicom::new(MAMMOGRAPHY, 1, 60, 50);
     dicom.instance = format!("1.2.826.0.1.3680043.8.498.{instance}");

@@ -105,7 +105,7 @@ mod tests {
             };
             PlainPair {
                 image: (0..SIDE * SIDE).map(value).collect(),
-                mask: vec![false; SIDE * SIDE],
+                mask: vec![0; SIDE * SIDE],
                 group: Some(format!("p{}", index / 2)),
             }
         };

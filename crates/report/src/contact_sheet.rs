@@ -9,10 +9,12 @@ use crate::picture::Picture;
 pub(crate) const GROUND: [u8; 3] = [24, 26, 29];
 /// The colour of titles and labels.
 pub(crate) const INK: [u8; 3] = [214, 216, 220];
-/// The colour of mask outlines: orange is visible on gray and on the colours of tissue.
+/// The colour of mask outlines of one lesion: orange is visible on gray and on the colours of tissue.
 const OUTLINE: [u8; 3] = [255, 153, 0];
 /// Space between pictures.
 pub(crate) const SPACE: usize = 8;
+/// The side of a square in a legend.
+const LEGEND_SQUARE: usize = 9;
 /// The side that an enlarged picture should have approximately if no scale is given.
 const COMFORTABLE_SIDE: usize = 144;
 
@@ -28,13 +30,22 @@ pub enum Show {
     OutlineBeside,
 }
 
+/// A class of lesion in pictures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassColour {
+    /// Its name in the legend.
+    pub name: String,
+    /// The colour of its outlines.
+    pub colour: [u8; 3],
+}
+
 /// One pair of a contact sheet.
 #[derive(Debug, Clone)]
 pub struct PairPicture {
     /// The image.
     pub image: Picture,
-    /// Its mask, row-major, one value per pixel of the image.
-    pub mask: Vec<bool>,
+    /// Its label map, row-major, one value per pixel of the image: 0 is no lesion, k is the class k, counted from 1.
+    pub mask: Vec<u8>,
     /// Drawn under the pair; may be empty.
     pub label: String,
 }
@@ -57,11 +68,13 @@ pub struct SheetStyle {
     pub scale: Option<usize>,
     /// How masks are shown.
     pub show: Show,
+    /// The classes of lesion, with a legend of their colours; without any, all lesions have one colour and there is no legend.
+    pub classes: Vec<ClassColour>,
 }
 
 impl Default for SheetStyle {
     fn default() -> Self {
-        Self { columns: 4, scale: None, show: Show::default() }
+        Self { columns: 4, scale: None, show: Show::default(), classes: Vec::new() }
     }
 }
 
@@ -88,15 +101,44 @@ pub fn contact_sheet(sections: &[Section], style: &SheetStyle) -> Result<Canvas,
     };
     let columns = sections.iter().map(|section| section.pairs.len().min(layout.columns)).max().unwrap_or(0);
     let title_width = sections.iter().map(|section| TextSize::Title.width(&section.title)).max().unwrap_or(0);
-    let width = (columns * (layout.pair.0 + SPACE * 2)).max(title_width + SPACE * 2);
-    let height = SPACE + sections.iter().map(|section| layout.section_height(section)).sum::<usize>();
+    let legend = legend_size(&style.classes);
+    let width = (columns * (layout.pair.0 + SPACE * 2)).max(title_width + SPACE * 2).max(legend.0);
+    let height = SPACE + sections.iter().map(|section| layout.section_height(section)).sum::<usize>() + legend.1;
     let mut canvas = Canvas::new(width, height, GROUND);
     let mut y = SPACE;
     for section in sections {
-        draw_section(&mut canvas, y, section, &layout, style.show);
+        draw_section(&mut canvas, y, section, &layout, style);
         y += layout.section_height(section);
     }
+    draw_legend(&mut canvas, (SPACE, y), &style.classes);
     Ok(canvas)
+}
+
+/// Width and height of the legend of these classes; nothing without classes.
+pub(crate) fn legend_size(classes: &[ClassColour]) -> (usize, usize) {
+    let width = |class: &ClassColour| LEGEND_SQUARE + SPACE / 2 + TextSize::Label.width(&class.name) + SPACE * 2;
+    let height = if classes.is_empty() { 0 } else { TextSize::Label.line() + SPACE };
+    (classes.iter().map(width).sum::<usize>(), height)
+}
+
+/// Draws a square in the colour of each class, with its name beside it.
+pub(crate) fn draw_legend(canvas: &mut Canvas, (mut x, y): (usize, usize), classes: &[ClassColour]) {
+    for class in classes {
+        canvas.rectangle((x, y + SPACE / 4), (LEGEND_SQUARE, LEGEND_SQUARE), class.colour);
+        canvas.text((x + LEGEND_SQUARE + SPACE / 2, y), &class.name, TextSize::Label, INK);
+        x += LEGEND_SQUARE + SPACE / 2 + TextSize::Label.width(&class.name) + SPACE * 2;
+    }
+}
+
+/// The masks of a label map with the colours of their outlines. Without classes, every label is lesion.
+pub(crate) fn outlines<'a>(
+    labels: &'a [u8],
+    classes: &'a [ClassColour],
+    one: [u8; 3],
+) -> impl Iterator<Item = (Vec<bool>, [u8; 3])> + 'a {
+    let of = |class: usize| labels.iter().map(|&label| usize::from(label) == class + 1).collect();
+    let lesion = classes.is_empty().then(|| (labels.iter().map(|&label| label > 0).collect(), one));
+    lesion.into_iter().chain(classes.iter().enumerate().map(move |(index, class)| (of(index), class.colour)))
 }
 
 /// The largest integer factor, at least 1, that keeps the longer side within a comfortable size.
@@ -123,14 +165,14 @@ impl Layout {
     }
 }
 
-fn draw_section(canvas: &mut Canvas, y: usize, section: &Section, layout: &Layout, show: Show) {
+fn draw_section(canvas: &mut Canvas, y: usize, section: &Section, layout: &Layout, style: &SheetStyle) {
     canvas.text((SPACE, y), &section.title, TextSize::Title, INK);
     let top = y + Layout::title_height(section);
     for (index, pair) in section.pairs.iter().enumerate() {
         let x = SPACE + index % layout.columns * (layout.pair.0 + SPACE * 2);
         let y = top + index / layout.columns * (layout.pair.1 + SPACE);
         let beside = (x + layout.picture.0 + SPACE / 4, y);
-        draw_pair(canvas, (x, y), beside, pair, layout.scale, show);
+        draw_pair(canvas, (x, y), beside, pair, layout.scale, style);
         let label = TextSize::Label.fitted(&pair.label, layout.pair.0);
         canvas.text((x, y + layout.picture.1), &label, TextSize::Label, INK);
     }
@@ -142,20 +184,27 @@ fn draw_pair(
     beside: (usize, usize),
     pair: &PairPicture,
     scale: usize,
-    show: Show,
+    style: &SheetStyle,
 ) {
     let width = pair.image.width();
+    let outlined = |canvas: &mut Canvas, at| {
+        for (mask, colour) in outlines(&pair.mask, &style.classes, OUTLINE) {
+            canvas.outline(at, &mask, width, scale, colour);
+        }
+    };
     canvas.picture(at, &pair.image, scale);
-    match show {
-        Show::Outline => canvas.outline(at, &pair.mask, width, scale, OUTLINE),
+    match style.show {
+        Show::Outline => outlined(canvas, at),
         Show::OutlineBeside => {
             canvas.picture(beside, &pair.image, scale);
-            canvas.outline(beside, &pair.mask, width, scale, OUTLINE);
+            outlined(canvas, beside);
         }
         Show::MaskBeside => {
-            for (index, &inside) in pair.mask.iter().enumerate() {
+            for (index, &label) in pair.mask.iter().enumerate() {
                 let corner = (beside.0 + index % width * scale, beside.1 + index / width * scale);
-                canvas.rectangle(corner, (scale, scale), if inside { [255; 3] } else { [0; 3] });
+                let class = usize::from(label).checked_sub(1);
+                let colour = class.map_or([0; 3], |class| style.classes.get(class).map_or([255; 3], |own| own.colour));
+                canvas.rectangle(corner, (scale, scale), colour);
             }
         }
     }
@@ -167,7 +216,7 @@ mod tests {
 
     fn pair(height: usize, width: usize, channels: usize) -> PairPicture {
         let values: Vec<u8> = (0..height * width * channels).map(|i| (i * 37 % 256) as u8).collect();
-        let mask = (0..height * width).map(|i| i % width > width / 2 && i / width > height / 2).collect();
+        let mask = (0..height * width).map(|i| u8::from(i % width > width / 2 && i / width > height / 2)).collect();
         PairPicture { image: Picture::from_bytes(&values, height, width, channels).unwrap(), mask, label: "7".into() }
     }
 
@@ -177,7 +226,7 @@ mod tests {
 
     #[test]
     fn dimensions_follow_from_the_layout() {
-        let style = SheetStyle { columns: 3, scale: Some(2), show: Show::Outline };
+        let style = SheetStyle { columns: 3, scale: Some(2), show: Show::Outline, classes: Vec::new() };
         let canvas = sheet(vec![pair(20, 30, 1); 5], &style);
         // Three columns of 60 + 16; above: 8; title 24; two rows of 40 + 14 + 8.
         assert_eq!((canvas.width(), canvas.height()), (3 * 76, 8 + 24 + 2 * 62));
@@ -188,13 +237,13 @@ mod tests {
     #[test]
     fn image_and_mask_stand_side_by_side_unchanged() {
         let pair = pair(4, 5, 3);
-        let style = SheetStyle { columns: 1, scale: Some(3), show: Show::MaskBeside };
+        let style = SheetStyle { columns: 1, scale: Some(3), show: Show::MaskBeside, classes: Vec::new() };
         let canvas = sheet(vec![pair.clone()], &style);
         for y in 0..12 {
             for x in 0..15 {
                 let (row, column) = (y / 3, x / 3);
                 assert_eq!(canvas.pixel(8 + x, 32 + y), pair.image.pixel(row, column));
-                let expected = if pair.mask[row * 5 + column] { [255; 3] } else { [0; 3] };
+                let expected = if pair.mask[row * 5 + column] > 0 { [255; 3] } else { [0; 3] };
                 assert_eq!(canvas.pixel(8 + 15 + 2 + x, 32 + y), expected);
             }
         }
@@ -202,11 +251,32 @@ mod tests {
 
     #[test]
     fn the_plain_picture_has_no_outline_and_the_other_has() {
-        let style = SheetStyle { columns: 1, scale: Some(4), show: Show::OutlineBeside };
+        let style = SheetStyle { columns: 1, scale: Some(4), show: Show::OutlineBeside, classes: Vec::new() };
         let canvas = sheet(vec![pair(8, 8, 1)], &style);
         let orange = |from: usize| (0..32).any(|y| (0..32).any(|x| canvas.pixel(from + x, 32 + y) == OUTLINE));
         assert!(!orange(8));
         assert!(orange(8 + 32 + 2));
+    }
+
+    #[test]
+    fn each_class_has_its_colour_and_a_place_in_the_legend() {
+        let [first, second] = [[86, 180, 233], [240, 228, 66]];
+        let class = |name: &str, colour| ClassColour { name: name.to_owned(), colour };
+        let classes = vec![class("mass", first), class("calcification", second)];
+        let mut pair = pair(8, 8, 1);
+        pair.mask = (0..64).map(|i| [1, 0, 0, 2][i % 8 / 2] * u8::from((2..6).contains(&(i / 8)))).collect();
+        let style = SheetStyle { columns: 1, scale: Some(4), show: Show::Outline, classes };
+        let canvas = sheet(vec![pair.clone()], &style);
+        let in_picture =
+            |colour, from: usize| (0..16).any(|x| (0..32).any(|y| canvas.pixel(8 + from + x, 32 + y) == colour));
+        assert!(in_picture(first, 0) && !in_picture(first, 16));
+        assert!(in_picture(second, 16) && !in_picture(second, 0));
+        let plain = sheet(vec![pair], &SheetStyle { classes: Vec::new(), ..style });
+        let (top, height) = (plain.height(), canvas.height());
+        assert_eq!(height, top + TextSize::Label.line() + SPACE);
+        for colour in [first, second] {
+            assert!((0..canvas.width()).any(|x| (top..height).any(|y| canvas.pixel(x, y) == colour)), "the legend");
+        }
     }
 
     #[test]
@@ -244,7 +314,7 @@ mod tests {
             pair
         };
         let pairs = (0..64).map(|_| noise()).collect();
-        let canvas = sheet(pairs, &SheetStyle { columns: 8, scale: Some(2), show: Show::Outline });
+        let canvas = sheet(pairs, &SheetStyle { columns: 8, scale: Some(2), show: Show::Outline, classes: Vec::new() });
         let bytes = canvas.encode_png(&[]).unwrap();
         assert!(bytes.len() < 500_000, "{} bytes", bytes.len());
     }

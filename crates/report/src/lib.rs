@@ -22,7 +22,7 @@ pub mod table;
 
 pub use canvas::Canvas;
 pub use chart::{Chart, Scale, Series, write_curves};
-pub use contact_sheet::{PairPicture, Section, SheetStyle, Show, contact_sheet};
+pub use contact_sheet::{ClassColour, PairPicture, Section, SheetStyle, Show, contact_sheet};
 pub use document::{Block, Document};
 pub use font::TextSize;
 pub use histogram::HistogramChart;

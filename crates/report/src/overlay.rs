@@ -3,7 +3,7 @@
 
 use crate::ReportError;
 use crate::canvas::Canvas;
-use crate::contact_sheet::{GROUND, INK, SPACE, comfortable_scale};
+use crate::contact_sheet::{ClassColour, GROUND, INK, SPACE, comfortable_scale, draw_legend, legend_size, outlines};
 use crate::font::TextSize;
 use crate::picture::Picture;
 
@@ -17,16 +17,18 @@ const PREDICTION: [u8; 3] = [255, 153, 0];
 pub struct Overlay {
     /// The image.
     pub image: Picture,
-    /// The true mask, row-major, if it is known.
-    pub truth: Option<Vec<bool>>,
-    /// The predicted mask.
-    pub prediction: Vec<bool>,
+    /// The true label map, row-major, if it is known: 0 is no lesion, k is the class k, counted from 1.
+    pub truth: Option<Vec<u8>>,
+    /// The predicted label map.
+    pub prediction: Vec<u8>,
     /// The text under the image.
     pub label: String,
+    /// The classes of lesion, with a legend; without any, all lesions are one.
+    pub classes: Vec<ClassColour>,
 }
 
 /// Draws the panels side by side: the image, the truth, the prediction, and both. Without a known truth, only the image and the
-/// prediction.
+/// prediction. Of several classes there is no panel with both, since their colours tell classes apart.
 pub fn overlay(shown: &Overlay) -> Result<Canvas, ReportError> {
     let (width, height) = (shown.image.width(), shown.image.height());
     for mask in shown.truth.iter().chain([&shown.prediction]) {
@@ -35,25 +37,28 @@ pub fn overlay(shown: &Overlay) -> Result<Canvas, ReportError> {
             return Err(ReportError::MaskShape { label, found, expected });
         }
     }
-    let truth = shown.truth.as_ref().map(|mask| (mask, TRUTH));
-    let prediction = (&shown.prediction, PREDICTION);
+    let drawn = |labels: &[u8], one| outlines(labels, &shown.classes, one).collect::<Vec<_>>();
+    let truth = shown.truth.as_ref().map(|labels| drawn(labels, TRUTH));
+    let prediction = drawn(&shown.prediction, PREDICTION);
+    let both = truth.clone().filter(|_| shown.classes.is_empty()).map(|truth| [truth, prediction.clone()].concat());
     let mut panels = vec![(shown.label.as_str(), Vec::new())];
-    panels.extend(truth.map(|truth| ("truth", vec![truth])));
-    panels.push(("predicted", vec![prediction]));
-    panels.extend(truth.map(|truth| ("both", vec![truth, prediction])));
+    panels.extend(truth.map(|truth| ("truth", truth)));
+    panels.push(("predicted", prediction));
+    panels.extend(both.map(|both| ("both", both)));
     let scale = comfortable_scale(width, height);
     let step = width * scale + SPACE;
-    let mut canvas =
-        Canvas::new(SPACE + panels.len() * step, height * scale + 2 * SPACE + TextSize::Label.line(), GROUND);
+    let (legend, bottom) = (legend_size(&shown.classes), height * scale + 2 * SPACE + TextSize::Label.line());
+    let mut canvas = Canvas::new((SPACE + panels.len() * step).max(SPACE + legend.0), bottom + legend.1, GROUND);
     for (index, (label, outlines)) in panels.into_iter().enumerate() {
         let at = (SPACE + index * step, SPACE);
         canvas.picture(at, &shown.image, scale);
         for (mask, colour) in outlines {
-            canvas.outline(at, mask, width, scale, colour);
+            canvas.outline(at, &mask, width, scale, colour);
         }
         let label = TextSize::Label.fitted(label, width * scale);
         canvas.text((at.0, at.1 + height * scale), &label, TextSize::Label, INK);
     }
+    draw_legend(&mut canvas, (SPACE, bottom), &shown.classes);
     Ok(canvas)
 }
 
@@ -62,13 +67,15 @@ mod tests {
     use super::*;
 
     fn shown(truth: bool) -> Overlay {
-        let square =
-            |from: usize| (0..64).map(|i| (from..from + 3).contains(&(i % 8)) && (2..5).contains(&(i / 8))).collect();
+        let square = |from: usize| {
+            (0..64).map(|i| u8::from((from..from + 3).contains(&(i % 8)) && (2..5).contains(&(i / 8)))).collect()
+        };
         Overlay {
             image: Picture::from_bytes(&[90; 64], 8, 8, 1).unwrap(),
             truth: truth.then(|| square(1)),
             prediction: square(4),
             label: "case".to_owned(),
+            classes: Vec::new(),
         }
     }
 

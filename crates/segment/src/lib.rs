@@ -14,7 +14,7 @@ pub mod scores;
 mod trainer;
 
 pub use config::{SegmentConfig, SegmentFile, SegmentTrainConfig};
-pub use network::lesion;
+pub use network::{labels, lesion};
 
 /// The name of the network in checkpoints and logs.
 pub const SEGMENTER: &str = "segmenter";

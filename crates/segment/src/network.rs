@@ -2,18 +2,28 @@
 
 use crate::config::{SegmentConfig, SegmentFile};
 use burn::tensor::{Device, Tensor, TensorData};
-use pig_data::PreparedSet;
+use pig_data::{PreparedSet, classes as label_maps};
 use pig_nn::{pass::Pass, segmentation::SegmentationNet};
 use pig_train::Result;
 use rayon::prelude::*;
 
-/// The mask of the pixels whose probability is above `threshold`.
-pub fn lesion(probabilities: &[f32], threshold: f64) -> Vec<bool> {
-    probabilities.iter().map(|&p| f64::from(p) > threshold).collect()
+/// The mask of the pixels whose probability of lesion, of whatever class, is above `threshold`; `probabilities` has a value for each of
+/// `classes` at each pixel.
+pub fn lesion(probabilities: &[f32], classes: usize, threshold: f64) -> Vec<bool> {
+    labels(probabilities, classes, threshold).into_iter().map(|label| label > 0).collect()
+}
+
+/// The label map: where the probability of lesion is above `threshold`, the most probable class (the first of equal ones), else 0.
+pub fn labels(probabilities: &[f32], classes: usize, threshold: f64) -> Vec<u8> {
+    let label = |pixel: &[f32]| {
+        let sum: f64 = pixel.iter().map(|&p| f64::from(p)).sum();
+        if sum > threshold { label_maps::labels(pixel, classes, f32::NEG_INFINITY)[0] } else { 0 }
+    };
+    probabilities.chunks_exact(classes).map(label).collect()
 }
 
 /// What `of` makes of each picture of a set, in order: it gets the picture's position and the probability of lesion at each pixel,
-/// `height * width` values. The pictures of a batch are in memory together, no more.
+/// `height * width * classes` values. The pictures of a batch are in memory together, no more.
 pub(crate) fn each_prediction<T: Send>(
     network: &SegmentationNet,
     set: &PreparedSet,
@@ -38,7 +48,7 @@ pub(crate) fn each_prediction<T: Send>(
     Ok(found)
 }
 
-/// The probability of lesion at each pixel of a few images with this size and number of channels.
+/// The probability of lesion, or of each class, at each pixel of a few images with this size and number of channels.
 pub(crate) fn batch_probabilities(
     network: &SegmentationNet,
     images: &[&[f32]],
@@ -50,10 +60,11 @@ pub(crate) fn batch_probabilities(
     let data = TensorData::new(images.concat(), [images.len(), height, width, channels]);
     let found = network.probabilities(Tensor::from_data(data, device), &pass);
     let values = found.into_data().try_into_vec::<f32>().expect("probabilities are f32");
-    values.chunks_exact(height * width).map(<[f32]>::to_vec).collect()
+    values.chunks_exact(values.len() / images.len().max(1)).map(<[f32]>::to_vec).collect()
 }
 
 /// Builds the network with weights of zero.
 pub(crate) fn build(file: &SegmentFile, device: &Device) -> Result<SegmentationNet> {
-    Ok(SegmentationNet::new(&file.segment.network, file.data.channels.count(), file.data.size, device)?)
+    let ends = [file.data.channels.count(), file.data.mask_channels()];
+    Ok(SegmentationNet::of_classes(&file.segment.network, ends, file.data.size, device)?)
 }

@@ -3,15 +3,17 @@
 use crate::{
     SEGMENTER,
     config::SegmentFile,
-    network::{batch_probabilities, build, each_prediction, lesion},
+    network::{batch_probabilities, build, each_prediction, labels},
 };
 use burn::{module::Module, tensor::Device};
 use pig_data::{
     Chosen, DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet,
+    class_source::for_folder,
+    classes::names,
     folder::{Kind, left_out, pictures},
     placement::Placement,
-    png_file::write_gray_png,
-    read::{read_image, read_mask},
+    png_file::{encode_label_png, write_gray_png},
+    read::{read_image, read_mask_by},
     write::keyword,
 };
 use pig_nn::{ops::is_cpu, parameters, segmentation::SegmentationNet};
@@ -20,6 +22,7 @@ use pig_train::{
     Error, Result,
     checkpoint::{State, Store},
     observer::{Event, Observer, Outcome, note, warn},
+    pictures::class_colours,
     run_data::warn_of_colours,
     run_dir::{RunDir, program},
     workers::Workers,
@@ -101,11 +104,14 @@ struct Subject {
     id: String,
     image: PathBuf,
     truth: Option<PathBuf>,
+    /// The class of the case, if a column names it.
+    class: Option<String>,
 }
 
-/// Predicts masks for a folder: `masks/ID.png` in the size of the file, `overlays/ID.png` (the picture with the predicted outline and,
-/// if there is one, the true outline), and `probabilities/ID.png` if requested. Predictions need no true masks: those that cannot be
-/// read are counted in a note.
+/// Predicts masks for a folder: `masks/ID.png` in the size of the file (label maps with a palette if there are several classes),
+/// `overlays/ID.png` (the picture with the predicted outline and, if there is one, the true outline), and `probabilities/ID.png` if
+/// requested (`probabilities/CLASS/ID.png` for each of several classes). Predictions need no true masks: those that cannot be read are
+/// counted in a note.
 ///
 /// The folder appears at the end, or when a stop was requested. After an error it is not there, and the same command can be repeated.
 pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observer) -> Result<PredictSummary> {
@@ -144,10 +150,11 @@ fn predict_all(
     observer: &dyn Observer,
     summary: &mut PredictSummary,
 ) -> Result<()> {
-    let mut folders = vec!["masks", "overlays"];
-    folders.extend(request.probabilities.then_some("probabilities"));
+    let mut folders = vec![request.out.join("masks"), request.out.join("overlays")];
+    let data = &model.file.data;
+    let classes = if request.probabilities { data.mask_channels() } else { 0 };
+    folders.extend((0..classes).map(|class| probability_folder(request, data, class)));
     for folder in folders {
-        let folder = request.out.join(folder);
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
     }
     observer.event(Event::Begin { stage: "predict".to_owned(), total: subjects.len(), done: 0 });
@@ -217,7 +224,12 @@ fn finish(
         Ok(truth) => (truth, None),
         Err(reason) => (None, Some(reason)),
     };
-    let found = placement.restore(found, 0.0);
+    // Each class is put back separately.
+    let classes = model.file.data.mask_channels();
+    let of = |class: usize| found.iter().skip(class).step_by(classes).copied().collect::<Vec<f32>>();
+    let restored: Vec<Vec<f32>> = (0..classes).map(|class| placement.restore(&of(class), 0.0)).collect();
+    let pixels = restored.first().map_or(0, Vec::len);
+    let found: Vec<f32> = (0..pixels).flat_map(|at| restored.iter().map(move |values| values[at])).collect();
     Ok(Written { has_lesion: write(request, model, subject, truth, placement.source_size(), &found)?, unread })
 }
 
@@ -226,23 +238,25 @@ fn truth(
     subject: &Subject,
     [height, width]: [usize; 2],
     config: &DataConfig,
-) -> std::result::Result<Option<Vec<bool>>, DataError> {
+) -> std::result::Result<Option<Vec<u8>>, DataError> {
     let Some(path) = &subject.truth else { return Ok(None) };
-    let mask = read_mask(path, config)?;
+    let mask = read_mask_by(path, &config.mask_rule().of_case(subject.class.as_deref()))?;
     if [mask.width, mask.height] != [width, height] {
         let (image, mask_size) = (subject.image.clone(), [mask.width, mask.height]);
         return Err(DataError::SizeMismatch { image, image_size: [width, height], mask: path.clone(), mask_size });
     }
-    Ok(Some(mask.data.iter().map(|&value| value != 0).collect()))
+    Ok(Some(mask.data))
 }
 
 /// The pictures of a folder, with their masks if it is a folder of pairs.
 fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Observer) -> Result<Vec<Subject>> {
     let data = request.data.as_path();
-    let mut subjects: Vec<Subject> = match Dataset::discover(data, &model.preparation.of_generated().config) {
+    // Patients need not be known here, but the class of a case decides its true mask.
+    let own = DataConfig { group_column: None, ..model.preparation.config.clone() };
+    let mut subjects: Vec<Subject> = match for_folder(&own, data).and_then(|own| Dataset::discover(data, &own)) {
         Ok(dataset) => {
             let pairs = dataset.pairs.into_iter();
-            pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask }).collect()
+            pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask, class: pair.class }).collect()
         }
         Err(reason) => {
             let found = pictures(data, Kind::Images)?;
@@ -250,7 +264,7 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
             if let Some(words) = left_out(data, Kind::Images)? {
                 note(observer, words);
             }
-            found.into_iter().map(|(id, image)| Subject { id, image, truth: None }).collect()
+            found.into_iter().map(|(id, image)| Subject { id, image, truth: None, class: None }).collect()
         }
     };
     if let Some(chosen) = &request.only {
@@ -289,27 +303,47 @@ fn write(
     request: &PredictRequest,
     model: &SegmentModel,
     subject: &Subject,
-    truth: Option<Vec<bool>>,
+    truth: Option<Vec<u8>>,
     [height, width]: [usize; 2],
     found: &[f32],
 ) -> Result<bool> {
     let (version, name) = (program(), format!("{}.png", subject.id));
     let text = [(keyword::VERSION, version.as_str()), (keyword::MODEL_HASH, model.state.ema_sha256())];
-    let prediction = lesion(found, model.file.segment.threshold);
-    let mask = Pixels::Eight(prediction.iter().map(|&inside| if inside { 255 } else { 0 }).collect());
+    let classes = model.file.data.mask_channels();
+    let prediction = labels(found, classes, model.file.segment.threshold);
     if request.probabilities {
-        let levels = found.iter().map(|&p| (p.clamp(0.0, 1.0) * f32::from(u16::MAX)).round() as u16).collect();
-        let path = request.out.join("probabilities").join(&name);
-        write_gray_png(&path, width, height, &Pixels::Sixteen(levels), &text)?;
+        for class in 0..classes {
+            let of_class = found.iter().skip(class).step_by(classes);
+            let levels = of_class.map(|&p| (p.clamp(0.0, 1.0) * f32::from(u16::MAX)).round() as u16).collect();
+            let path = probability_folder(request, &model.file.data, class).join(&name);
+            write_gray_png(&path, width, height, &Pixels::Sixteen(levels), &text)?;
+        }
     }
     let channels = model.preparation.config.channels.count();
     let image = read_image(&subject.image, channels)?;
     let unit = model.preparation.whole_image(&image);
-    let has_lesion = prediction.contains(&true);
+    let has_lesion = prediction.iter().any(|&label| label > 0);
     let image = Picture::from_bytes(&Preparation::display(&unit), height, width, channels)?;
-    let drawn = overlay(&Overlay { image, truth, prediction, label: subject.id.clone() })?;
+    let (label, classes) = (subject.id.clone(), class_colours(&model.file.data));
+    let drawn = overlay(&Overlay { image, truth, prediction: prediction.clone(), label, classes })?;
     drawn.write_png_quickly(&request.out.join("overlays").join(&name), &[])?;
     // The mask is written last: if it exists, all other files of the picture exist, too.
-    write_gray_png(&request.out.join("masks").join(&name), width, height, &mask, &text)?;
+    let path = request.out.join("masks").join(&name);
+    if model.file.data.has_several_classes() {
+        let names = names(&model.file.data.classes);
+        pig_files::write(&path, &encode_label_png(&path, [height, width], &prediction, &names, &text)?)?;
+    } else {
+        let mask = Pixels::Eight(prediction.iter().map(|&label| if label > 0 { 255 } else { 0 }).collect());
+        write_gray_png(&path, width, height, &mask, &text)?;
+    }
     Ok(has_lesion)
+}
+
+/// The folder of the probabilities of a class: `probabilities`, or a folder in it for each of several classes.
+fn probability_folder(request: &PredictRequest, data: &DataConfig, class: usize) -> PathBuf {
+    let folder = request.out.join("probabilities");
+    match data.classes.get(class).filter(|_| data.has_several_classes()) {
+        Some(own) => folder.join(&own.name),
+        None => folder,
+    }
 }

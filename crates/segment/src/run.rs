@@ -46,6 +46,7 @@ pub fn train(
     // The run stores what the data decided.
     let mut file = file.clone();
     file.data.channels = real.preparation.config.channels;
+    file.data.classes.clone_from(&real.preparation.config.classes);
     let file = &file;
     let data = with_added(&real, &request.added, observer)?;
     check_added(&data, file)?;
@@ -86,6 +87,7 @@ pub fn plan(
     real.check_training()?;
     let mut file = file.clone();
     file.data.channels = real.preparation.config.channels;
+    file.data.classes.clone_from(&real.preparation.config.classes);
     let file = &file;
     let data = with_added(&real, &request.added, observer)?;
     check_added(&data, file)?;

@@ -1,13 +1,14 @@
 //! Measures predictions: the scores of every case, and the columns of their table.
 
-use crate::network::lesion;
+use crate::network::{labels, lesion};
 use pig_data::{
     PreparedSet,
     table::{Column, Columns},
 };
 use pig_metrics::{
+    classes::{class_dice, mean_of_classes},
     evaluation::{Case, CaseScores, Evaluation, EvaluationSettings, score, summarise},
-    overlap::{BothEmpty, Counts, Overlap},
+    overlap::Overlap,
 };
 use pig_train::Result;
 
@@ -35,9 +36,10 @@ fn overlap(case: &CaseScores, of: fn(&Overlap) -> f64) -> Option<f64> {
     case.overlap.as_ref().map(of)
 }
 
-/// The scores of the picture `index` of a set, whose true mask is that of the set, in prepared pixels.
+/// The scores of the picture `index` of a set, whose true mask is that of the set, in prepared pixels; all classes are lesion.
 pub fn case_scores(probabilities: &[f32], set: &PreparedSet, index: usize, threshold: f64) -> Result<CaseScores> {
-    let (prediction, truth, [height, width]) = (lesion(probabilities, threshold), set.lesion(index)?, set.size);
+    let prediction = lesion(probabilities, set.classes, threshold);
+    let (truth, [height, width]) = (set.lesion(index)?, set.size);
     let (id, group) = (set.ids[index].as_str(), Some(set.groups[index].as_str()));
     let case = Case { id, prediction: &prediction, truth: &truth, height, width, group };
     Ok(score(&case, &EvaluationSettings::default()))
@@ -48,10 +50,11 @@ pub fn evaluation(cases: Vec<CaseScores>) -> Evaluation {
     summarise(cases, &EvaluationSettings::default())
 }
 
-/// The Dice of the picture `index` of a set; None if both masks are empty.
+/// The Dice of the picture `index` of a set; None if both masks are empty. Of several classes, it is the mean of the Dice of those that the
+/// prediction or the truth has.
 pub fn dice_of(probabilities: &[f32], set: &PreparedSet, index: usize, threshold: f64) -> Result<Option<f64>> {
-    let counts = Counts::new(&lesion(probabilities, threshold), &set.lesion(index)?);
-    Ok(counts.overlap(BothEmpty::Skip).map(|overlap| overlap.dice))
+    let (prediction, truth) = (labels(probabilities, set.classes, threshold), set.labels(index)?);
+    Ok(mean_of_classes(&class_dice(&prediction, &truth, set.classes)))
 }
 
 /// The mean Dice per slice, without slices in which both masks are empty; None if no slice is left.

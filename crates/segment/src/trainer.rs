@@ -293,7 +293,7 @@ impl Forward<'_> {
         Pass { dropout, precision: train.precision.on(self.device), ..Pass::default() }
     }
 
-    /// The images, and masks of 0 and 1, at positions of the training. The random augmentation of each pair is keyed by its position.
+    /// The images, and masks of 0 and 1 for each class, at positions of the training. The random augmentation of each pair is keyed by its position.
     fn batch(&self, positions: &[u64]) -> Result<(Tensor<4>, Tensor<4>)> {
         let (train, set) = (&self.file.segment.train, &self.data.training);
         let (mut images, mut masks) = (Vec::new(), Vec::new());
@@ -308,6 +308,6 @@ impl Forward<'_> {
         let tensor = |values: Vec<f32>, channels| {
             Tensor::from_data(TensorData::new(values, [positions.len(), height, width, channels]), self.device)
         };
-        Ok((tensor(images, set.channels), tensor(masks, 1)))
+        Ok((tensor(images, set.channels), tensor(masks, set.classes)))
     }
 }

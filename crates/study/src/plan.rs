@@ -188,7 +188,7 @@ impl Trial {
     /// Pairs for the measurement.
     fn blank(&self) -> PreparedSet {
         let (data, count) = (&self.config.data, self.config.train.images_in_step());
-        PreparedSet::blank(data.size, data.slices, data.channels.count(), count)
+        PreparedSet::blank(data.size, data.slices, [data.channels.count(), data.mask_channels()], count)
     }
 
     /// Seconds of one step of each network, measured.

@@ -6,13 +6,14 @@ use pig_metrics::{
     nearest::{CopyCheck, NearestSearch, Neighbour, Shape},
 };
 use pig_report::{
-    Canvas, HistogramChart, NearestPair, NearestSection, PairPicture, Picture, Section, SheetStyle, contact_sheet,
+    Canvas, ClassColour, HistogramChart, NearestPair, NearestSection, PairPicture, Picture, Section, SheetStyle,
+    contact_sheet,
 };
 use pig_train::{
     Result,
     evaluate::{PlainPair, prepared_pair, written_image, written_pair},
     loaded::LoadedRun,
-    pictures::{pair_picture, real_pictures},
+    pictures::{class_colours, pair_picture, real_pictures},
 };
 use rayon::prelude::*;
 use std::{ops::Range, path::Path};
@@ -34,6 +35,8 @@ pub(crate) struct Generated {
     pub(crate) pair: PlainPair,
     /// The image as it is shown: values in [-1, 1] of shape (height, width, channels).
     image: Vec<f32>,
+    /// The classes of the mask, if there are several.
+    classes: Vec<ClassColour>,
 }
 
 impl Generated {
@@ -43,6 +46,7 @@ impl Generated {
             name: format!("seed {seed}"),
             pair: written_pair(folder, seed, preparation)?,
             image: written_image(folder, seed, preparation)?,
+            classes: class_colours(&preparation.config),
         })
     }
 }
@@ -59,7 +63,8 @@ pub(crate) fn sheet(
         Section { title: titles[0].to_owned(), pairs: real_pictures(real, count)? },
         Section { title: titles[1].to_owned(), pairs: pictures(generated, count, real.size, real.channels)? },
     ];
-    Ok(contact_sheet(&sections, &SheetStyle { columns, ..SheetStyle::default() })?)
+    let style = SheetStyle { columns, classes: classes_of(generated), ..SheetStyle::default() };
+    Ok(contact_sheet(&sections, &style)?)
 }
 
 /// A contact sheet of generated pairs alone, with outlines.
@@ -67,7 +72,13 @@ pub(crate) fn generated_sheet(generated: &[Generated], run: &LoadedRun, title: &
     let (size, channels) = (run.config.data.size, run.config.data.channels.count());
     let pairs = pictures(generated, generated.len(), size, channels)?;
     let sections = [Section { title: title.to_owned(), pairs }];
-    Ok(contact_sheet(&sections, &SheetStyle { columns: SHEET_COLUMNS, ..SheetStyle::default() })?)
+    let style = SheetStyle { columns: SHEET_COLUMNS, classes: classes_of(generated), ..SheetStyle::default() };
+    Ok(contact_sheet(&sections, &style)?)
+}
+
+/// The classes of generated pairs, which are those of all of them.
+fn classes_of(generated: &[Generated]) -> Vec<ClassColour> {
+    generated.first().map(|one| one.classes.clone()).unwrap_or_default()
 }
 
 /// The first `count` generated pairs with their names.
@@ -79,7 +90,7 @@ fn pictures(generated: &[Generated], count: usize, size: [usize; 2], channels: u
 /// Mask areas and intensities, real against generated. Real pairs are read one after the other.
 pub(crate) fn histograms(real: (&str, &PreparedSet), generated: &[Generated]) -> Result<Vec<HistogramChart>> {
     const BINS: usize = 24;
-    let area = |mask: &[bool]| 100.0 * mask.iter().filter(|&&inside| inside).count() as f64 / mask.len() as f64;
+    let area = |mask: &[u8]| 100.0 * mask.iter().filter(|&&label| label > 0).count() as f64 / mask.len() as f64;
     let intensities = |image: &[f32]| image.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
     let chart = |title: &str, x_label: &str, ours: Histogram, theirs: Histogram| {
         let sets = vec![(real.0.to_owned(), ours), ("generated".to_owned(), theirs)];

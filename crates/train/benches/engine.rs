@@ -168,7 +168,7 @@ fn flops(case: &Case) -> f64 {
         Work::Algorithm2 => 2.0,
         Work::Train => 3.0,
     };
-    passes * case.batch as f64 * forward_flops(&case.unet, Role::ModelX.channels(1), [1, case.size[0], case.size[1]])
+    passes * case.batch as f64 * forward_flops(&case.unet, Role::ModelX.channels(1, 1), [1, case.size[0], case.size[1]])
 }
 
 /// A loaded case, and the workers among which `pig` would divide its batch.
@@ -190,7 +190,7 @@ impl Job {
     fn new(case: Case, device: Device) -> Result<Self, Box<dyn Error>> {
         let images = |name, channels| images(name, [case.batch, channels, case.size[0], case.size[1]], &device);
         let network = |role: Role, prefix| -> Result<UNet, Box<dyn Error>> {
-            Ok(filled(UNet::new(&case.unet, role.channels(1), &device)?, prefix)?)
+            Ok(filled(UNet::new(&case.unet, role.channels(1, 1), &device)?, prefix)?)
         };
         let kind = match case.work {
             Work::Forward => Kind::Forward { unet: network(Role::ModelX, "")?, x: images("input.x", 2) },

@@ -7,8 +7,8 @@ use crate::{
     run_dir::RunDir,
     unlabelled::{group_column, warn_of_patients},
 };
-use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, unlabelled::HeldOut};
-use std::path::PathBuf;
+use pig_data::{DataConfig, Dataset, Preparation, PreparedSet, class_source::for_folder, unlabelled::HeldOut};
+use std::path::{Path, PathBuf};
 
 /// The file that says where this machine keeps the further folders of a run. It is not part of the description of the run.
 const PATHS: &str = "added-paths.json";
@@ -30,7 +30,7 @@ pub fn find(
 ) -> Result<Vec<Dataset>> {
     let column = group_column(config, dataset);
     let of = |folder: &PathBuf| {
-        let found = discover_unsplit(folder, &with_two_values(&config.data, column), observer)?;
+        let found = discover_unsplit(folder, &with_two_values(&config.data, column, folder)?, observer)?;
         held_out.check(&found)?;
         warn_of_patients(&found, held_out, observer);
         Ok(found)
@@ -38,9 +38,11 @@ pub fn find(
     folders.iter().map(of).collect()
 }
 
-/// The same reading of pictures, with masks of two values, or with the threshold of gray ones. `column` names the patients.
-fn with_two_values(config: &DataConfig, column: Option<&str>) -> DataConfig {
-    DataConfig { mask_values: None, group_column: column.map(str::to_owned), ..config.clone() }
+/// The same reading of pictures, with masks of two values, with the threshold of gray ones, or with the same classes. `column` names the
+/// patients.
+fn with_two_values(config: &DataConfig, column: Option<&str>, folder: &Path) -> Result<DataConfig> {
+    let config = for_folder(config, folder)?;
+    Ok(DataConfig { mask_values: None, group_column: column.map(str::to_owned), ..config })
 }
 
 /// Prepares the pairs of further folders as those of the run; generated ones as what they are.
@@ -54,7 +56,7 @@ pub fn load(found: &[Dataset], run_data: &RunData, observer: &dyn Observer) -> R
         let preparation = if dataset.columns.iter().any(|column| column == GENERATED) {
             own.of_generated()
         } else {
-            Preparation { config: with_two_values(&own.config, None), ..own.clone() }
+            Preparation { config: with_two_values(&own.config, None, &dataset.root)?, ..own.clone() }
         };
         let mut set = prepared(dataset, &|_| true, &preparation, observer)?;
         for id in &mut set.ids {
@@ -110,8 +112,8 @@ pub fn of_run(
     let folders = remembered(run)?;
     let discover = |folder: &PathBuf| -> Result<Dataset> {
         let column = group_column(config, &run_data.dataset);
-        discover_unsplit(folder, &with_two_values(&run_data.preparation.config, column), observer)
-            .map_err(|error| bad(run, error.to_string()))
+        let config = with_two_values(&run_data.preparation.config, column, folder)?;
+        discover_unsplit(folder, &config, observer).map_err(|error| bad(run, error.to_string()))
     };
     // Patients were checked when the run began.
     let found: Vec<Dataset> = folders.iter().map(discover).collect::<Result<_>>()?;

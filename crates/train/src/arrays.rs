@@ -155,14 +155,15 @@ impl Recorder {
     /// Writes a file such as `arrays/000017.npz` into `out` for each of the samples `ids` of the batch just made, and clears the
     /// record.
     ///
-    /// `schedule` is the noise schedule of the sampling; the last argument is the size of the pictures, [height, width, channels].
+    /// `schedule` is the noise schedule of the sampling; the last argument is [height, width], and the channels of masks and
+    /// images.
     pub fn write(
         &self,
         out: &Path,
         ids: &[u64],
         samples: &Samples,
         schedule: &Schedule,
-        [height, width, channels]: [usize; 3],
+        ([height, width], [classes, channels]): ([usize; 2], [usize; 2]),
     ) -> Result<()> {
         let (x, y) = (std::mem::take(&mut *held(&self.x)), std::mem::take(&mut *held(&self.y)));
         let folder = out.join(FOLDER);
@@ -174,7 +175,7 @@ impl Recorder {
                     arrays.push((name, picture_array(values, [height, width, channels])));
                 }
             };
-            picture("x_0", samples.masks.get(index), 1);
+            picture("x_0", samples.masks.get(index), classes);
             picture("y_0", samples.images.get(index), channels);
             let moves: Vec<Transition> = if y.is_empty() { &x } else { &y }.iter().map(|look| look.at).collect();
             arrays.push(("t", numbers(Values::I64(moves.iter().map(|at| at.t as i64).collect()))));

@@ -17,7 +17,7 @@ use std::ops::Range;
 /// One batch of pairs with everything that Algorithm 1's line 2 draws.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Masks in [-1, 1], `[batch, height, width, 1]`: the paper's x_0.
+    /// Masks in [-1, 1], `[batch, height, width, classes]`: the paper's x_0.
     pub masks: Tensor<4>,
     /// Images in [-1, 1], `[batch, height, width, channels]`: the paper's y_0.
     pub images: Tensor<4>,
@@ -124,7 +124,9 @@ impl Batches<'_> {
     /// The pairs at `positions`, of which a random share gives way to images without masks. These have an endless, reshuffled sequence of
     /// their own.
     fn drawn(&self, config: &TrainConfig, positions: &[u64]) -> Vec<Drawn> {
-        let pairs = shuffled_indices(config.seed, positions, self.set.len()).into_iter().map(Drawn::Pair);
+        let pairs = shuffled_indices(config.seed, positions, self.set.len());
+        let pairs = if config.balance_classes { self.balanced(config.seed, positions, pairs) } else { pairs };
+        let pairs = pairs.into_iter().map(Drawn::Pair);
         let Some(images) = self.unlabelled else { return pairs.collect() };
         let images = shuffled_by(config.seed, Stream::TrainUnlabelledOrder, positions, images.len());
         let gives_way = |&position: &u64| {
@@ -132,6 +134,25 @@ impl Batches<'_> {
         };
         let chosen = positions.iter().zip(pairs).zip(images);
         chosen.map(|((position, pair), image)| if gives_way(position) { Drawn::Image(image) } else { pair }).collect()
+    }
+
+    /// Pairs for the positions, of which those with lesion give way to pairs of a class that is drawn with equal probabilities.
+    fn balanced(&self, seed: u64, positions: &[u64], pairs: Vec<usize>) -> Vec<usize> {
+        let members: Vec<Vec<usize>> =
+            self.set.members_of_classes().into_iter().filter(|members| !members.is_empty()).collect();
+        let mut has_lesion = vec![false; self.set.len()];
+        members.iter().flatten().for_each(|&index| has_lesion[index] = true);
+        let draw = |position: u64, step: u64, count: usize| {
+            (uniform(&mut keyed_rng(seed, position, Stream::TrainClass, step)) * count as f64) as usize
+        };
+        let of = |(pair, &position): (usize, &u64)| {
+            if !has_lesion[pair] {
+                return pair;
+            }
+            let of_class = &members[draw(position, 1, members.len())];
+            of_class[draw(position, 0, of_class.len())]
+        };
+        pairs.into_iter().zip(positions).map(of).collect()
     }
 
     /// The samples `range` of a step.
@@ -162,10 +183,11 @@ impl Batches<'_> {
 
     /// A batch on the device.
     pub fn sent(&self, batch: HostBatch) -> Batch {
-        let ([height, width], channels, count) = (self.set.size, self.set.channels, batch.len());
+        let ([height, width], channels, classes, count) =
+            (self.set.size, self.set.channels, self.set.classes, batch.len());
         let HostBatch { masks, images, t, noise, positions, unlabelled, told } = batch;
         Batch {
-            masks: Tensor::from_data(TensorData::new(masks, [count, height, width, 1]), self.device),
+            masks: Tensor::from_data(TensorData::new(masks, [count, height, width, classes]), self.device),
             images: Tensor::from_data(TensorData::new(images, [count, height, width, channels]), self.device),
             t,
             noise,

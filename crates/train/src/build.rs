@@ -20,9 +20,10 @@ pub(crate) fn build_control(config: &Config, device: &Device) -> Result<ControlN
     ControlNet::new(config.unet(Role::Control), &config.control, control_channels(config), device).map_err(Error::from)
 }
 
-/// Channels of the noisy image and of the mask.
+/// Channels of the noisy image and of the mask, as the network reads them.
 pub(crate) fn control_channels(config: &Config) -> [usize; 2] {
-    [config.data.channels.count(), 1].map(|channels| config.space(Role::Control).bands() * channels)
+    [config.data.channels.count(), config.data.mask_channels()]
+        .map(|channels| config.space(Role::Control).bands() * channels)
 }
 
 /// The U-Net of `role` with weights of zero.

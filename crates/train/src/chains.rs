@@ -117,7 +117,7 @@ impl<'a> Chains<'a> {
     /// Height, width and channels of x_T or y_T.
     pub(crate) fn start_size(&self, stream: Stream) -> [usize; 3] {
         let ([height, width], channels) = self.config.image_grid();
-        [height, width, if stream == Stream::Y { channels } else { 1 }]
+        [height, width, if stream == Stream::Y { channels } else { self.config.data.mask_channels() }]
     }
 
     /// The sampler's step for the chain of x or y.
@@ -177,7 +177,7 @@ impl<'a> Chains<'a> {
         match self.config.sample.condition_augmentation {
             0 => Box::new(guide),
             t => {
-                let eps = noise.draw(Stream::Condition, 0, [height, width, 1]);
+                let eps = noise.draw(Stream::Condition, 0, [height, width, self.config.data.mask_channels()]);
                 Box::new(NoisyCondition { guide, schedule: &self.trained, t, eps })
             }
         }
@@ -197,7 +197,7 @@ impl<'a> Chains<'a> {
         sample_conditional(network, &self.schedule, &self.timesteps, condition, &mut step, start, &mut told)
     }
 
-    /// Images for `masks` (`height * width` values of -1 or 1, one for each id). `chain` turns the masks on the image's grid, the noise
+    /// Images for `masks` (`height * width * classes` values of -1 or 1, one for each id). `chain` turns the masks on the image's grid, the noise
     /// and y_T into y_0.
     pub(crate) fn images_for(
         &self,
@@ -206,8 +206,9 @@ impl<'a> Chains<'a> {
         codec: Option<&LatentCodec>,
         chain: impl FnOnce(&Tensor<4>, &NoiseSource, Tensor<4>) -> Tensor<4>,
     ) -> Samples {
-        let [height, width] = self.config.data.size;
-        let given = Tensor::from_data(TensorData::new(masks.concat(), [ids.len(), height, width, 1]), self.device);
+        let ([height, width], classes) = (self.config.data.size, self.config.data.mask_channels());
+        let given =
+            Tensor::from_data(TensorData::new(masks.concat(), [ids.len(), height, width, classes]), self.device);
         let noise = self.noise(ids);
         let masks = rows(given.clone());
         let given = match codec {
@@ -272,12 +273,12 @@ impl<'a> Chains<'a> {
 
     /// Masks of the image's size from the end of the x chain; they are interpolated linearly if the chain runs on the latents' grid.
     fn masks_of(&self, x_0: Tensor<4>) -> Vec<Vec<f32>> {
-        let ([_, height, width, _], size) = (x_0.dims(), self.config.data.size);
+        let ([_, height, width, classes], size) = (x_0.dims(), self.config.data.size);
         if let Some(volume) = self.config.volume() {
             let doublings = (size[1] / width).trailing_zeros();
             return rows((0..doublings).fold(x_0, |x_0, _| volume.upsample_linear(x_0)));
         }
-        let resized = |mask: Vec<f32>| resize_image(&mask, [height, width], size, 1);
+        let resized = |mask: Vec<f32>| resize_image(&mask, [height, width], size, classes);
         rows(x_0).into_iter().map(resized).collect()
     }
 }

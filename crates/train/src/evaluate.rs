@@ -29,8 +29,8 @@ const MOST_PIXELS: usize = 64 * 256 * 256;
 pub struct PlainPair {
     /// `height * width` intensities; luma of a colour image.
     pub image: Vec<f32>,
-    /// True inside the lesion.
-    pub mask: Vec<bool>,
+    /// The label map: 0 outside of lesions, k in the class k, counted from 1.
+    pub mask: Vec<u8>,
     /// Patient or group, if known. The slices of a generated volume are not independent: their group is the sample.
     pub group: Option<String>,
 }
@@ -39,7 +39,7 @@ pub struct PlainPair {
 pub fn prepared_pair(set: &PreparedSet, index: usize) -> Result<PlainPair> {
     Ok(PlainPair {
         image: gray(&set.image(index)?, set.channels),
-        mask: set.lesion(index)?,
+        mask: set.labels(index)?,
         group: Some(set.groups[index].clone()),
     })
 }
@@ -59,17 +59,47 @@ fn file_name(seed: u64) -> String {
 pub fn written_pair(out: &Path, seed: u64, preparation: &Preparation) -> Result<PlainPair> {
     let name = file_name(seed);
     let image = written_image(out, seed, preparation)?;
-    let mask = pig_data::read::read_mask(&out.join("masks").join(&name), &pig_data::DataConfig::default())?;
+    let path = out.join("masks").join(&name);
+    let config = preparation.of_generated().config;
+    let one = pig_data::DataConfig::default();
+    let mask = pig_data::read::read_mask(&path, if config.has_several_classes() { &config } else { &one })?;
     Ok(PlainPair {
         image: gray(&image, preparation.config.channels.count()),
-        mask: mask.data.iter().map(|&value| value > 0).collect(),
+        mask: mask.data,
         group: (preparation.config.slices > 1).then_some(name),
     })
 }
 
-/// Pair agreement of `generated`, compared with that of the same pairs with shuffled masks and that of the `real` pairs, if they
-/// are there. Volumes are measured slice by slice; real pairs are read one after the other.
+/// Pair agreement of `generated`, of lesions of whatever class, compared with that of the same pairs with shuffled masks and that of the
+/// `real` pairs, if they are there. Volumes are measured slice by slice; real pairs are read one after the other.
 pub fn agreement(config: &Config, generated: &[PlainPair], real: Option<&PreparedSet>) -> Result<Agreement> {
+    agreement_where(config, generated, real, |label| label > 0)
+}
+
+/// Pair agreement of one class, counted from 0: only its pixels are lesion. Those of other classes may lie in the ring around it, as other
+/// tissue does.
+///
+/// # Errors
+/// As [`agreement`].
+pub fn agreement_of(
+    config: &Config,
+    generated: &[PlainPair],
+    real: Option<&PreparedSet>,
+    class: usize,
+) -> Result<Agreement> {
+    agreement_where(config, generated, real, |label| usize::from(label) == class + 1)
+}
+
+/// Pair agreement of the labels that are lesion by `is_lesion`.
+fn agreement_where(
+    config: &Config,
+    generated: &[PlainPair],
+    real: Option<&PreparedSet>,
+    is_lesion: impl Fn(u8) -> bool,
+) -> Result<Agreement> {
+    let lesions = |pairs: &[PlainPair]| -> Vec<Vec<bool>> {
+        pairs.iter().map(|pair| pair.mask.iter().map(|&label| is_lesion(label)).collect()).collect()
+    };
     let size = config.data.slice_size();
     let settings = AgreementSettings {
         ring: Ring { background: config.sample.agreement_background, ..Ring::default() },
@@ -81,17 +111,17 @@ pub fn agreement(config: &Config, generated: &[PlainPair], real: Option<&Prepare
         for first in (0..set.len()).step_by(AT_ONCE) {
             let indices = first..set.len().min(first + AT_ONCE);
             let pairs = indices.into_par_iter().map(|index| prepared_pair(set, index)).collect::<Result<Vec<_>>>()?;
-            contrasts.add(&borrow(&pairs, size))?;
+            contrasts.add(&borrow(&pairs, &lesions(&pairs), size))?;
         }
     }
-    Ok(agreement_with(&borrow(generated, size), &contrasts, &settings)?)
+    Ok(agreement_with(&borrow(generated, &lesions(generated), size), &contrasts, &settings)?)
 }
 
-/// The slices of the pairs.
-fn borrow(pairs: &[PlainPair], [height, width]: [usize; 2]) -> Vec<Pair<'_>> {
+/// The slices of the pairs with these lesions.
+fn borrow<'a>(pairs: &'a [PlainPair], lesions: &'a [Vec<bool>], [height, width]: [usize; 2]) -> Vec<Pair<'a>> {
     let mut slices = Vec::new();
-    for pair in pairs {
-        let parts = pair.image.chunks_exact(height * width).zip(pair.mask.chunks_exact(height * width));
+    for (pair, lesion) in pairs.iter().zip(lesions) {
+        let parts = pair.image.chunks_exact(height * width).zip(lesion.chunks_exact(height * width));
         slices.extend(parts.map(|(image, mask)| Pair { image, mask, height, width, group: pair.group.as_deref() }));
     }
     slices

@@ -4,7 +4,7 @@ use crate::{
     Config, Result,
     arrays::{self, InitialNoise, Recorder},
     config::SampleConfig,
-    evaluate::{PlainPair, agreement, judged_slices, real_pairs, written_pair},
+    evaluate::{PlainPair, agreement, agreement_of, judged_slices, real_pairs, written_pair},
     given::{GivenSet, GivenSource},
     imported::join::Join,
     latents::LatentSpace,
@@ -19,7 +19,8 @@ use crate::{
 use burn::tensor::Device;
 use pig_data::{
     Preparation,
-    postprocess::clean_mask,
+    classes::{ClassConfig, names},
+    postprocess::clean_labels,
     write::{Finished, PairRecord, PairWriter, Stamp},
 };
 use pig_diffusion::noise::Stream;
@@ -88,6 +89,8 @@ pub struct Summary {
     pub skipped: usize,
     /// Pair agreement of the requested samples.
     pub agreement: Option<Agreement>,
+    /// That of each class by its name, if there are several.
+    pub agreement_by_class: Vec<(String, Agreement)>,
     /// The pairs of which the agreement was measured.
     pub measured: Option<Measured>,
     /// Why there is no pair agreement, if the method makes no pairs.
@@ -127,7 +130,8 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     let sampler = sampler.starting_from(initial.as_ref());
     let create = if has_masks { PairWriter::create } else { PairWriter::create_for_images };
     let data = &loaded.config.data;
-    let writer = create(&request.out, stamp(&loaded, &given, initial.as_ref())?, data.size, data.channels.count())?;
+    let writer = create(&request.out, stamp(&loaded, &given, initial.as_ref())?, data.size, data.channels.count())?
+        .with_classes(&names(&data.classes));
     warn_of_precision(observer, "sample.precision", loaded.config.sample.precision, device);
     let recorder = request.save_arrays.then(Recorder::default);
     let has_arrays = |seed| !request.save_arrays || arrays::path(&request.out, seed).is_file();
@@ -154,6 +158,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
             outcome = Outcome::Interrupted;
         }
     }
+    let mut by_class = Vec::new();
     let measured = if outcome == Outcome::Finished && has_masks {
         let generated: Result<Vec<_>> =
             request.seeds.iter().map(|&seed| written_pair(&request.out, seed, &loaded.preparation)).collect();
@@ -163,6 +168,11 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
         let (generated, size) = (generated?, loaded.config.data.slice_size());
         let real = real_pairs(&loaded.run, request.data.as_deref(), observer)?;
         let agreement = agreement(&loaded.config, &generated, real.as_ref())?;
+        if data.has_several_classes() {
+            for (class, ClassConfig { name, .. }) in data.classes.iter().enumerate() {
+                by_class.push((name.clone(), agreement_of(&loaded.config, &generated, real.as_ref(), class)?));
+            }
+        }
         let real = real.as_ref().map_or(Ok(Vec::new()), judged_slices)?;
         Some((agreement, Measured { generated, real, size }))
     } else {
@@ -174,7 +184,17 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     }
     let no_agreement = (!has_masks)
         .then(|| format!("not computed: method = {:?} makes images without masks", loaded.config.method.word()));
-    Ok(Summary { outcome, finished, made, skipped, agreement, measured, no_agreement, latents: loaded.latents })
+    Ok(Summary {
+        outcome,
+        finished,
+        made,
+        skipped,
+        agreement,
+        agreement_by_class: by_class,
+        measured,
+        no_agreement,
+        latents: loaded.latents,
+    })
 }
 
 /// Reads noise from a file. It must have the sizes that the run starts from, and a row for each of `seeds`.
@@ -230,8 +250,9 @@ fn make(
             break;
         }
         if let Some(recorder) = output.recorder {
-            let ([height, width], channels) = (loaded.config.data.size, loaded.config.data.channels.count());
-            recorder.write(output.folder, ids, &samples, sampler.schedule(), [height, width, channels])?;
+            let data = &loaded.config.data;
+            let shape = (data.size, [data.mask_channels(), data.channels.count()]);
+            recorder.write(output.folder, ids, &samples, sampler.schedule(), shape)?;
         }
         for (index, &seed) in ids.iter().enumerate() {
             write_pair(loaded, output.writer, &samples, index, seed, given)?;
@@ -255,7 +276,8 @@ fn write_pair(
     let sample = &loaded.config.sample;
     let (threshold, area) =
         if given.gives_masks() { (0.0, 0) } else { (sample.mask_threshold, sample.min_component_area) };
-    let clean = |mask: &Vec<f32>| clean_mask(mask, loaded.config.data.slice_size(), threshold, area).mask;
+    let (size, classes) = (loaded.config.data.slice_size(), loaded.config.data.mask_channels());
+    let clean = |mask: &Vec<f32>| clean_labels(mask, size, classes, threshold, area).mask;
     let mask = samples.masks.get(index).map(clean);
     let image = loaded.preparation.encode(&samples.images[index]);
     Ok(writer.write(&PairRecord { seed, image: &image, mask: mask.as_deref(), given: given.file(seed) })?)
@@ -330,12 +352,14 @@ fn strip(config: &Config, estimates: &[StripEstimate], index: usize, seed: u64) 
             let (mask, image) = (&estimate.samples.masks[index], &estimate.samples.images[index]);
             let image = pair_picture(
                 image,
-                vec![false; height * width],
+                vec![0; height * width],
                 config.data.size,
                 config.data.channels.count(),
                 String::new(),
             )?;
-            let mask = Picture::from_bytes(&Preparation::display(mask), height, width, 1)?;
+            let greatest = |pixel: &[f32]| pixel.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let mask: Vec<f32> = mask.chunks_exact(config.data.mask_channels()).map(greatest).collect();
+            let mask = Picture::from_bytes(&Preparation::display(&mask), height, width, 1)?;
             Ok(StripStep { t: estimate.t, mask, image: image.image })
         })
         .collect();

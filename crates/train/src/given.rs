@@ -12,8 +12,9 @@ use crate::{
 use burn::tensor::Device;
 use pig_data::{
     GivenFile, PreparedSet,
+    classes::channels,
     folder::{Kind, Listed, list},
-    postprocess::clean_mask,
+    postprocess::clean_labels,
 };
 use pig_diffusion::sampler::SamplerKind;
 use pig_files::sha256;
@@ -119,6 +120,14 @@ impl GivenSet {
             GivenSource::MasksFrom(run) => {
                 let other = LoadedRun::open(run, &[], device)?;
                 let (found, expected) = (other.config.data.size, loaded.config.data.size);
+                if other.config.data.class_words() != loaded.config.data.class_words() {
+                    return Err(Error::Mismatch {
+                        what: "the classes of --masks-from",
+                        found: other.config.data.class_words(),
+                        expected: loaded.config.data.class_words(),
+                        advice: "give a run that makes masks of this run's classes",
+                    });
+                }
                 if !other.config.method.makes_masks() || found != expected {
                     let describe = |method: &str, [height, width]: [usize; 2]| format!("{method}, {height} x {width}");
                     return Err(Error::Mismatch {
@@ -199,14 +208,15 @@ impl GivenSet {
             Self::Images { images, .. } => sampler.sample(Given::Images(&by_id(images, ids)), ids, watch),
             Self::Run(other) => {
                 let (sample, size) = (&other.config.sample, other.config.data.slice_size());
+                let classes = other.config.data.mask_channels();
                 let pairs = Sampler::new(&other.config, other.networks.as_ref(), device)?.until_as(sampler);
                 let pairs = pairs.sample(Given::Nothing, ids, watch)?;
                 if sampler.is_stopped() {
                     return Ok(pairs);
                 }
                 let finished = |mask: &Vec<f32>| -> Vec<f32> {
-                    let clean = clean_mask(mask, size, sample.mask_threshold, sample.min_component_area);
-                    clean.mask.iter().map(|&value| if value > 0 { 1.0 } else { -1.0 }).collect()
+                    let clean = clean_labels(mask, size, classes, sample.mask_threshold, sample.min_component_area);
+                    channels(&clean.mask, classes)
                 };
                 let masks: Vec<Vec<f32>> = pairs.masks.iter().map(finished).collect();
                 let borrowed: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();

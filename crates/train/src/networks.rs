@@ -22,7 +22,7 @@ pub trait Networks: Any + Debug + Send + Sync {
         None
     }
 
-    /// Images for masks of `height * width` values of -1 or 1, one for each id.
+    /// Images for masks of `height * width * classes` values of -1 or 1, one for each id.
     fn images_for(
         &self,
         _chains: &Chains<'_>,

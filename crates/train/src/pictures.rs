@@ -1,8 +1,15 @@
 //! Pairs as pictures.
 
 use crate::{Config, Result, samples::Samples};
-use pig_data::{Preparation, PreparedSet, postprocess::clean_mask};
-use pig_report::{PairPicture, Picture};
+use pig_data::{ClassConfig, DataConfig, Preparation, PreparedSet, classes::colour, postprocess::clean_labels};
+use pig_report::{ClassColour, PairPicture, Picture};
+
+/// The classes of masks with the colours of their outlines, if there are several.
+pub fn class_colours(data: &DataConfig) -> Vec<ClassColour> {
+    let classes = if data.has_several_classes() { &data.classes[..] } else { &[] };
+    let of = |(index, class): (usize, &ClassConfig)| ClassColour { name: class.name.clone(), colour: colour(index) };
+    classes.iter().enumerate().map(of).collect()
+}
 
 /// The evenly spread indices of `count` pairs, or of all pairs if there are fewer.
 pub(crate) fn spread(set: &PreparedSet, count: usize) -> impl Iterator<Item = usize> + Clone + use<> {
@@ -13,7 +20,7 @@ pub(crate) fn spread(set: &PreparedSet, count: usize) -> impl Iterator<Item = us
 /// `count` pairs of a prepared set, evenly spread, as pictures.
 pub fn real_pictures(set: &PreparedSet, count: usize) -> Result<Vec<PairPicture>> {
     spread(set, count)
-        .map(|index| pair_picture(&set.image(index)?, set.lesion(index)?, set.size, set.channels, String::new()))
+        .map(|index| pair_picture(&set.image(index)?, set.labels(index)?, set.size, set.channels, String::new()))
         .collect()
 }
 
@@ -26,20 +33,19 @@ pub fn generated_pictures(samples: &Samples, ids: &[u64], config: &Config) -> Re
         .zip(ids)
         .enumerate()
         .map(|(index, (image, id))| {
-            let slice = config.data.slice_size();
-            let clean =
-                |mask: &Vec<f32>| clean_mask(mask, slice, sample.mask_threshold, sample.min_component_area).mask;
+            let (slice, classes) = (config.data.slice_size(), config.data.mask_channels());
+            let (threshold, area) = (sample.mask_threshold, sample.min_component_area);
+            let clean = |mask: &Vec<f32>| clean_labels(mask, slice, classes, threshold, area).mask;
             let mask = samples.masks.get(index).map_or(vec![0; size[0] * size[1]], clean);
-            let mask = mask.iter().map(|&value| value > 0).collect();
             pair_picture(image, mask, size, config.data.channels.count(), format!("seed {id}"))
         })
         .collect()
 }
 
-/// One pair as a picture; `image` is in [-1, 1].
+/// One pair as a picture; `image` is in [-1, 1], and `mask` a label map.
 pub fn pair_picture(
     image: &[f32],
-    mask: Vec<bool>,
+    mask: Vec<u8>,
     [height, width]: [usize; 2],
     channels: usize,
     label: String,

@@ -4,7 +4,7 @@ use crate::{
     Config, Result,
     networks::Networks,
     observer::Observer,
-    pictures::{generated_pictures, real_pictures, spread},
+    pictures::{class_colours, generated_pictures, real_pictures, spread},
     role::Role,
     sampler::Sampler,
     samples::Given,
@@ -110,7 +110,8 @@ impl<'a> Previews<'a> {
         let path = self.path(role, step);
         let folder = path.parent().unwrap_or(self.run);
         std::fs::create_dir_all(folder).map_err(crate::Error::io(folder, "create"))?;
-        let style = SheetStyle { columns: PAIRS / 2, ..SheetStyle::default() };
+        let classes = class_colours(&self.config.data);
+        let style = SheetStyle { columns: PAIRS / 2, classes, ..SheetStyle::default() };
         contact_sheet(&sections, &style)?.write_png(&path, &[SYNTHETIC])?;
         Ok(watched)
     }

@@ -68,7 +68,7 @@ struct Description {
     kind: NetworkKind,
     section: Section,
     steps: fn(&TrainConfig) -> Option<usize>,
-    channels: fn(usize) -> [usize; 2],
+    channels: fn(usize, usize) -> [usize; 2],
     is_on_image_grid: bool,
     takes_unlabelled: bool,
     teacher: Option<Teacher>,
@@ -79,7 +79,7 @@ const GUIDER: Description = Description {
     kind: NetworkKind::UNet,
     section: Section::ModelX,
     steps: |train| train.model_x_steps,
-    channels: |image| [1 + image, 1],
+    channels: |mask, image| [mask + image, mask],
     is_on_image_grid: true,
     takes_unlabelled: false,
     teacher: Some(Teacher { role: Role::Autoencoder, words: "the guider's frozen autoencoder" }),
@@ -90,7 +90,7 @@ const IMAGE_FOR_MASK: Description = Description {
     kind: NetworkKind::UNet,
     section: Section::ModelY,
     steps: |_| None,
-    channels: |image| [1 + image, image],
+    channels: |mask, image| [mask + image, image],
     is_on_image_grid: false,
     takes_unlabelled: true,
     teacher: None,
@@ -104,21 +104,21 @@ const CONDITIONAL: Description = Description {
 const JOINT: Description = Description {
     name: "joint",
     section: Section::ModelX,
-    channels: |image| [1 + image, 1 + image],
+    channels: |mask, image| [mask + image, mask + image],
     takes_unlabelled: false,
     ..IMAGE_FOR_MASK
 };
 const UNCONDITIONAL: Description = Description {
     name: "unconditional",
     steps: |train| train.base_steps,
-    channels: |image| [image, image],
+    channels: |_, image| [image, image],
     ..IMAGE_FOR_MASK
 };
 const SEG_GUIDED: Description = Description { name: "seg_guided", ..IMAGE_FOR_MASK };
 const CONTROL: Description = Description {
     name: "control",
     kind: NetworkKind::ControlNet,
-    channels: |image| [image, image],
+    channels: |_, image| [image, image],
     takes_unlabelled: false,
     teacher: Some(Teacher { role: Role::Unconditional, words: "the control's frozen base" }),
     ..IMAGE_FOR_MASK
@@ -127,7 +127,7 @@ const AUTOENCODER: Description = Description {
     name: "autoencoder",
     kind: NetworkKind::Autoencoder,
     steps: |train| train.autoencoder_steps,
-    channels: |image| [image, image],
+    channels: |_, image| [image, image],
     ..IMAGE_FOR_MASK
 };
 const LATENT: Description = Description {
@@ -171,10 +171,10 @@ impl Role {
         (self.description().steps)(train)
     }
 
-    /// Input and output channels of the U-Net; for a control network, those of its base. The mask has one channel, the image (or its
-    /// latent) has `image_channels`.
-    pub fn channels(self, image_channels: usize) -> [usize; 2] {
-        (self.description().channels)(image_channels)
+    /// Input and output channels of the U-Net; for a control network, those of its base. The mask has a channel for each class, the image
+    /// (or its latent) has `image_channels`.
+    pub fn channels(self, mask_channels: usize, image_channels: usize) -> [usize; 2] {
+        (self.description().channels)(mask_channels, image_channels)
     }
 
     /// Whether the network works on latents if images are decoded from latents. The other networks always work on pixels.

@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_data::{
-    DataConfig, Dataset, PairEntry, Part, Preparation, PreparedSet, Splits,
+    DataConfig, Dataset, PairEntry, Part, Preparation, PreparedSet, Splits, class_source,
     colour::{self, Colours},
     loading::{Listener, Said},
     part::{Parts, SPLIT_COLUMN},
@@ -145,14 +145,33 @@ impl RunData {
         dataset.warnings.iter().cloned().chain(split).chain(set.warnings.iter().cloned()).collect()
     }
 
-    /// Refuses a split without training pairs.
+    /// Refuses a split without training pairs, and a class of which no training pair has a pixel.
     pub fn check_training(&self) -> Result<()> {
         if !self.splits.training.is_empty() {
-            return Ok(());
+            return self.check_classes();
         }
         Err(Error::TooLittle {
             found: "no pair is left to train on".to_owned(),
             expected: "at least one training group; lower data.validation_fraction",
+        })
+    }
+
+    fn check_classes(&self) -> Result<()> {
+        let classes = &self.preparation.config.classes;
+        if classes.len() < 2 {
+            return Ok(());
+        }
+        let [training, _] = self.parts();
+        let lacking = training.pairs_by_class().iter().position(|&pairs| pairs == 0);
+        let Some(name) = lacking.and_then(|class| classes.get(class)).map(|class| &class.name) else { return Ok(()) };
+        Err(Error::TooLittle {
+            found: format!(
+                "{}: none of the {} training pairs has a pixel of the class {name:?}, as prepared",
+                self.dataset.root.display(),
+                training.len()
+            ),
+            expected: "training pairs of each class; add some, raise data.size if it is too small to be seen, or name in [[data.classes]] \
+                       those that are there",
         })
     }
 
@@ -246,12 +265,17 @@ impl Listener for Told<'_> {
     }
 }
 
-/// The configuration with the number of channels that the data decide where it says `auto`; `observer` is told which and why.
+/// The configuration with the number of channels that the data decide where it says `auto`, and with the classes that they name if it
+/// says nothing about masks; `observer` is told which and why.
 pub fn with_channels(dataset: &Dataset, config: &DataConfig, observer: &dyn Observer) -> Result<DataConfig> {
     let (config, decided) = colour::resolve(dataset, config)?;
     if let Some(Colours { coloured, total }) = decided {
         let channels = config.channels;
         note(observer, format!("data.channels = \"auto\" is {channels}: {coloured} of {total} images are in colour"));
+    }
+    let (config, found) = class_source::resolve(dataset, &config)?;
+    if let Some(sentence) = found {
+        note(observer, sentence);
     }
     Ok(config)
 }

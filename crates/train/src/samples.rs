@@ -7,7 +7,7 @@ use std::ops::Range;
 pub enum Given<'g> {
     /// Nothing: the method makes everything from noise.
     Nothing,
-    /// Masks of `height * width` values of -1 or 1, to make images for.
+    /// Masks of `height * width * classes` values of -1 or 1, to make images for.
     Masks(&'g [&'g [f32]]),
     /// Images of `height * width * channels` values, to make masks for.
     Images(&'g [&'g [f32]]),
@@ -28,7 +28,7 @@ impl Given<'_> {
 /// (y_0-hat).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
-    /// One mask per sample, `height * width` values, about -1 to 1.
+    /// One mask per sample, `height * width * classes` values, about -1 to 1.
     pub masks: Vec<Vec<f32>>,
     /// One image per sample, `height * width * channels` values, about -1 to 1.
     pub images: Vec<Vec<f32>>,

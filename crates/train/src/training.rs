@@ -3,6 +3,7 @@
 use crate::{
     Config, Error, Result, added,
     checkpoint::Store,
+    config::require,
     gradient::size_of_part,
     imported::frozen::{self, FrozenModelY},
     init::check_split,
@@ -164,6 +165,14 @@ pub fn ready(
     let run_data = found.load(&config.data, observer)?;
     // The run stores what the data decided.
     config.data.channels = run_data.preparation.config.channels;
+    config.data.classes.clone_from(&run_data.preparation.config.classes);
+    let several = config.data.has_several_classes();
+    let expected = "false: the masks do not tell several classes apart";
+    require(several || !config.train.balance_classes, "train.balance_classes", true, expected)?;
+    if several {
+        // What fits one class need not fit several.
+        config.check()?;
+    }
     run_data.check_training()?;
     let further = Further {
         unlabelled: unlabelled::load(images, &run_data, observer)?,

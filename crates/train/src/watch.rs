@@ -7,7 +7,7 @@ use crate::{
     samples::Samples,
     sets::Sets,
 };
-use pig_data::{AugmentConfig, PreparedSet, postprocess::clean_mask, read::gray, resample::resize_image};
+use pig_data::{AugmentConfig, PreparedSet, postprocess::clean_labels, read::gray, resample::resize_image};
 use pig_metrics::bootstrap::quantile;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -70,11 +70,14 @@ impl<'a> Watch<'a> {
         let (sample, data) = (&self.config.sample, &self.config.data);
         let pair = |(image, mask): (&Vec<f32>, &Vec<f32>)| PlainPair {
             image: gray(image, data.channels.count()),
-            mask: clean_mask(mask, data.slice_size(), sample.mask_threshold, sample.min_component_area)
-                .mask
-                .iter()
-                .map(|&value| value > 0)
-                .collect(),
+            mask: clean_labels(
+                mask,
+                data.slice_size(),
+                data.mask_channels(),
+                sample.mask_threshold,
+                sample.min_component_area,
+            )
+            .mask,
             group: None,
         };
         let pairs: Vec<PlainPair> = samples.images.iter().zip(&samples.masks).map(pair).collect();

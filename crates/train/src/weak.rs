@@ -84,6 +84,10 @@ fn check_task(source: &Path, role: Role, ours: &Config, theirs: &Config) -> Resu
     if grid != other {
         return refused("size and channels for autoguidance", format!("{other:?}"), format!("{grid:?}"));
     }
+    let [classes, other] = [ours, theirs].map(|config| config.data.class_words());
+    if classes != other {
+        return refused("the classes for autoguidance", other, classes);
+    }
     if ours.schedule != theirs.schedule {
         let differs = "another section [schedule]".to_owned();
         return refused("the noise schedule for autoguidance", differs, "that of this run".to_owned());

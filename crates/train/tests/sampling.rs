@@ -187,7 +187,7 @@ fn images_under_two_guiders(folder: &Path, name: &str, sets: &[&str]) -> [Vec<f3
     };
     let own = images(loaded.networks.as_ref());
     let networks: &mut dyn Any = loaded.networks.as_mut();
-    let other = UNet::new(config.unet(Role::ModelX), Role::ModelX.channels(1), &device()).unwrap();
+    let other = UNet::new(config.unet(Role::ModelX), Role::ModelX.channels(1, 1), &device()).unwrap();
     networks.downcast_mut::<Pig>().unwrap().model_x = parameters::initialise(other, 99);
     [own, images(loaded.networks.as_ref())]
 }

@@ -25,7 +25,7 @@ def dataset(pairs: Pairs) -> Any:
         features["mask"] = Image()
     for name in names:
         columns[name] = [row.get(name) for row in pairs.rows]
-        features[name] = Value(_TYPES[_table.KINDS.get(name, str)])
+        features[name] = Value(_TYPES[_table.kind_of(name)])
     return Dataset.from_dict(columns, features=Features(features))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import datasets
     from torch.utils.data import Dataset
 
-#: The classes of a mask: class i has the label i + 1, and the background 0.
+#: The class of masks that name none: class i has the label i + 1, and the background 0.
 CLASS_NAMES = ("lesion",)
 
 
@@ -69,7 +69,7 @@ class Pair:
 
     @property
     def mask(self) -> Image.Image:
-        """The labels with PIL: 0 for background, 1 for lesion. ``pair.mask.point(lambda label: 255 * label)`` shows them."""
+        """The labels with PIL: 0 for background, 1 for lesion, or i + 1 for the class i. ``pair.mask.point(lambda label: 255 * label)`` shows them."""
         return Image.fromarray(_pictures.read_labels(self._mask_path()))
 
     def pixels(self) -> Pixels:
@@ -79,7 +79,7 @@ class Pair:
         return pixels
 
     def labels(self) -> Labels:
-        """The mask: 0 for background, 1 for lesion, of shape [height, width], with the slices before for a volume.
+        """The mask: 0 for background, 1 for lesion (or i + 1 for the class i), of shape [height, width], with the slices before for a volume.
 
         Raises:
             PairsError: the folder has no masks, the file is damaged, or it has another size than the image.
@@ -142,8 +142,6 @@ class Pairs(Sequence[Pair]):
         self.folder = root
         #: The columns of the manifest; none if there is no manifest.
         self.columns = folder.columns
-        #: The names of the classes; class i has the label i + 1 in masks.
-        self.class_names: tuple[str, ...] = CLASS_NAMES
         self._entries = folder.entries
         self._stacked = stacked
 
@@ -177,6 +175,12 @@ class Pairs(Sequence[Pair]):
     def rows(self) -> list[Mapping[str, Value]]:
         """The rows of the manifest."""
         return [entry.row for entry in self._entries]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes; class i has the label i + 1 in masks. The first mask names them, if there are several."""
+        first = next((entry.mask for entry in self._entries if entry.mask is not None), None)
+        return (first is not None and _pictures.class_names(first)) or CLASS_NAMES
 
     @property
     def has_masks(self) -> bool:
@@ -234,7 +238,7 @@ class Pairs(Sequence[Pair]):
 
 def load(item: Mapping[str, Any]) -> dict[str, Any]:
     """Reads the files of an item of :meth:`Pairs.monai`: "image" becomes float32 from 0 to 1, channels first, and "label" uint8
-    with one channel, 0 for background and 1 for lesion. The first transform of a ``monai.transforms.Compose``."""
+    with one channel, 0 for background and 1 for lesion (or i + 1 for the class i). The first transform of a ``monai.transforms.Compose``."""
     label = item.get("label")
     pair = Pair(
         str(item["id"]), Path(item["image"]), None if label is None else Path(label), {}, stacked=item.get("slices", 1)

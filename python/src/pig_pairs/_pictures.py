@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Union
 
@@ -15,6 +16,9 @@ from ._errors import PairsError
 Pixels = Union["npt.NDArray[np.uint8]", "npt.NDArray[np.uint16]"]
 #: A label mask: 0 for background, i for the class i, of shape [height, width].
 Labels = npt.NDArray[np.uint8]
+
+#: The text of a PNG with a palette that names its classes.
+_CLASSES = "classes"
 
 #: Values of a wrong mask that an error lists.
 _LISTED = 8
@@ -57,15 +61,21 @@ def read_pixels(path: Path) -> Pixels:
 
 
 def read_labels(path: Path) -> Labels:
-    """The labels of a mask: 0 for background, 1 for lesion.
+    """The labels of a mask: 0 for background, 1 for lesion; of several classes, i for the class i - 1 of :func:`class_names`.
 
-    A mask has two values, of which the greater is lesion; one that has a single value is empty if this is 0, and all
+    A mask that names its classes, as pig writes it, has their labels as the indices of its palette. Any other mask has two values, of which the greater is lesion; one that has a single value is empty if this is 0, and all
     lesion if it is 1 or the greatest that the file can hold.
 
     Raises:
         PairsError: as :func:`open_picture`, or when the picture is not gray or has other values.
     """
     picture = open_picture(path)
+    names = _class_names(path, picture)
+    if names:
+        labels = np.asarray(picture, dtype=np.uint8)
+        if labels.size and int(labels.max()) > len(names):
+            raise PairsError(f"{path}: the mask has the label {labels.max()}; expected at most {len(names)}, as its names say")
+        return labels
     if picture.mode in ("1", "L"):
         values, full = np.asarray(picture.convert("L")), 255
     elif picture.mode.startswith("I"):
@@ -82,6 +92,28 @@ def read_labels(path: Path) -> Labels:
             "prepare.mask_values or prepare.mask_threshold what is lesion"
         )
     return np.asarray(values == found[1], dtype=np.uint8)
+
+
+def class_names(path: Path) -> tuple[str, ...]:
+    """The names of the classes that a mask tells apart: the label i + 1 has the name i. Empty if it names none.
+
+    Raises:
+        PairsError: as :func:`open_picture`, or when the names cannot be read.
+    """
+    return _class_names(path, open_picture(path))
+
+
+def _class_names(path: Path, picture: Image.Image) -> tuple[str, ...]:
+    text = picture.info.get(_CLASSES)
+    if picture.mode != "P" or text is None:
+        return ()
+    try:
+        names = json.loads(str(text))
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise PairsError(f"{path}: the text {_CLASSES!r} is {text!r}; expected a JSON list of the names of classes")
+    return tuple(names)
 
 
 def _sixteen_bits(path: Path, picture: Image.Image) -> npt.NDArray[np.uint16]:

@@ -35,6 +35,15 @@ KINDS: Mapping[str, type] = {
 }
 
 
+#: The beginning of columns with the pixels of a class, in folders whose masks tell several apart.
+_CLASS_PIXELS = "mask_pixels_"
+
+
+def kind_of(name: str) -> type:
+    """The type of a column's values."""
+    return KINDS.get(name, int if name.startswith(_CLASS_PIXELS) else str)
+
+
 class Row(NamedTuple):
     """A row: the line in the file on which it ends, counted from 1, and its values by column."""
 
@@ -94,8 +103,8 @@ def _values(table: Table, line: int, cells: list[str]) -> dict[str, Value]:
 
 
 def _value(table: Table, line: int, name: str, cell: str) -> Value:
-    kind = KINDS.get(name)
-    if kind is None:
+    kind = kind_of(name)
+    if kind is str:
         return cell
     if not cell:
         return None

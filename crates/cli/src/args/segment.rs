@@ -94,7 +94,7 @@ pub(crate) struct Evaluate {
     /// are known.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// Also write the numbers of every case to this table.
+    /// Also write the numbers of every case to this table; of several classes, to a table for each, NAME-CLASS.csv.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
     /// How cases count in which both masks are empty: left out of the means, or 1 in every measure.

@@ -14,6 +14,7 @@ pub(crate) fn run(args: &Args, asked: &Demo) -> anyhow::Result<ExitCode> {
     let request = DemoRequest {
         out: asked.out.clone(),
         patients: asked.patients as usize,
+        calcifications: asked.calcifications,
         count: asked.count,
         minutes: asked.minutes,
         sets: asked.sets.clone(),

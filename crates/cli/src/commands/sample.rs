@@ -124,10 +124,13 @@ fn print(summary: &Summary, asked: &Sample) {
     if let Some(agreement) = &summary.agreement {
         println!("{agreement}");
     }
+    for (name, agreement) in &summary.agreement_by_class {
+        println!("Class {name}: {agreement}");
+    }
 }
 
 fn json(summary: &Summary, quality: Option<&pig_quality::Result<Nearness>>) -> serde_json::Value {
-    serde_json::json!({
+    let mut json = serde_json::json!({
         "pairs": summary.finished.pairs,
         "made": summary.made,
         "skipped": summary.skipped,
@@ -136,5 +139,10 @@ fn json(summary: &Summary, quality: Option<&pig_quality::Result<Nearness>>) -> s
         "quality": quality.and_then(|found| found.as_ref().ok()),
         "no_agreement": summary.no_agreement,
         "latents": summary.latents,
-    })
+    });
+    if !summary.agreement_by_class.is_empty() {
+        let classes = summary.agreement_by_class.iter().map(|(name, found)| (name.clone(), serde_json::json!(found)));
+        json["agreement_by_class"] = classes.collect::<serde_json::Map<_, _>>().into();
+    }
+    json
 }

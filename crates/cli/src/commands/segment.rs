@@ -8,12 +8,15 @@ use crate::{
 use anyhow::ensure;
 use pig_data::{
     DataConfig, Source,
+    class_source::of_files,
+    classes::names,
     folder::{Groups, Kind, left_out, partners},
-    read::{RawMask, read_mask},
+    read::read_mask,
     table::write_csv,
 };
 use pig_metrics::{
-    bootstrap::Bootstrap,
+    bootstrap::{Bootstrap, Estimate},
+    classes::{LabelCase, evaluate_classes},
     detection::Matching,
     evaluation::{Case, EvaluationSettings, evaluate},
     overlap::BothEmpty,
@@ -126,14 +129,14 @@ fn run_predict(args: &Args, asked: &SegmentPredict) -> anyhow::Result<ExitCode> 
 /// A prediction and its truth, as read from the files.
 struct Masks {
     id: String,
-    prediction: Vec<bool>,
-    truth: Vec<bool>,
+    prediction: Vec<u8>,
+    truth: Vec<u8>,
     height: usize,
     width: usize,
 }
 
 fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
-    let data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
+    let mut data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
     data.check()?;
     let settings = settings(asked)?;
     asked.csv.iter().try_for_each(|path| pig_files::check_writable(path))?;
@@ -147,6 +150,12 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
     let files = partners((&asked.pred, masks(&asked.pred)?), (&asked.truth, masks(&asked.truth)?))?;
     if let Some(chosen) = only.as_ref().filter(|_| !args.machine.quiet) {
         eprintln!("{chosen}");
+    }
+    let is_open = data.leaves_masks_open();
+    if let Some((classes, _)) =
+        is_open.then(|| of_files(&asked.truth, files.iter().map(|(.., truth)| truth.as_path()))).transpose()?.flatten()
+    {
+        data.classes = classes;
     }
     let stems = files.iter().map(|(id, ..)| id.as_str());
     let column = data.group_column.as_deref();
@@ -162,16 +171,23 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
     }
     let masks: Vec<Masks> =
         files.par_iter().map(|(id, ours, theirs)| read(id, ours, theirs, &data)).collect::<anyhow::Result<_>>()?;
+    let group = |index: usize| groups.as_ref().map(|groups| groups[index].as_str());
+    if data.has_several_classes() {
+        return evaluate_by_class(args, asked, &masks, &names(&data.classes), (&settings, &group));
+    }
+    let lesion = |labels: &[u8]| labels.iter().map(|&label| label > 0).collect::<Vec<bool>>();
+    let lesions: Vec<[Vec<bool>; 2]> =
+        masks.iter().map(|masks| [lesion(&masks.prediction), lesion(&masks.truth)]).collect();
     let cases: Vec<Case> = masks
         .iter()
         .enumerate()
         .map(|(index, masks)| Case {
             id: &masks.id,
-            prediction: &masks.prediction,
-            truth: &masks.truth,
+            prediction: &lesions[index][0],
+            truth: &lesions[index][1],
             height: masks.height,
             width: masks.width,
-            group: groups.as_ref().map(|groups| groups[index].as_str()),
+            group: group(index),
         })
         .collect();
     let evaluation = evaluate(&cases, &settings);
@@ -184,6 +200,59 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&json)?);
     } else {
         print!("{evaluation}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the mean of classes is.
+const MEAN: &str = "Dice in the mean of classes: for each picture the mean over the classes that its prediction or its truth has, then \
+                    the mean over pictures";
+
+/// Measures each class, and the mean of classes. With --csv there is a file for each class, `NAME-CLASS.csv`.
+fn evaluate_by_class<'g>(
+    args: &Args,
+    asked: &Evaluate,
+    masks: &'g [Masks],
+    names: &[&str],
+    (settings, group): (&EvaluationSettings, &dyn Fn(usize) -> Option<&'g str>),
+) -> anyhow::Result<ExitCode> {
+    let case = |(index, masks): (usize, &'g Masks)| LabelCase {
+        id: &masks.id,
+        prediction: &masks.prediction,
+        truth: &masks.truth,
+        height: masks.height,
+        width: masks.width,
+        group: group(index),
+    };
+    let cases: Vec<LabelCase> = masks.iter().enumerate().map(case).collect();
+    let found = evaluate_classes(&cases, names, settings);
+    if let Some(path) = &asked.csv {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        for (name, evaluation) in &found.classes {
+            write_csv(&path.with_file_name(format!("{stem}-{name}.csv")), CASE_COLUMNS, &evaluation.per_case)?;
+        }
+    }
+    if args.machine.json {
+        let classes: serde_json::Map<String, serde_json::Value> = found
+            .classes
+            .iter()
+            .map(|(name, evaluation)| Ok((name.clone(), serde_json::to_value(evaluation)?)))
+            .collect::<serde_json::Result<_>>()?;
+        let definition = found.classes.first().map(|(_, evaluation)| evaluation.definition());
+        let json = serde_json::json!({
+            "classes": classes, "mean_dice": found.mean_dice, "mean_definition": MEAN, "definition": definition,
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (name, evaluation) in &found.classes {
+        println!("Class {name}:\n{evaluation}");
+    }
+    match &found.mean_dice {
+        Some(Estimate { mean, low, high, .. }) => {
+            println!("{MEAN}: {:.2} % ({:.2} to {:.2})", 100.0 * mean, 100.0 * low, 100.0 * high);
+        }
+        None => println!("{MEAN}: no picture has a lesion"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -222,7 +291,5 @@ fn read(id: &str, prediction: &Path, truth: &Path, data: &DataConfig) -> anyhow:
         theirs.width,
         theirs.height
     );
-    let lesion = |mask: &RawMask| mask.data.iter().map(|&value| value != 0).collect();
-    let (prediction, truth) = (lesion(&ours), lesion(&theirs));
-    Ok(Masks { id: id.to_owned(), prediction, truth, height: ours.height, width: ours.width })
+    Ok(Masks { id: id.to_owned(), height: ours.height, width: ours.width, prediction: ours.data, truth: theirs.data })
 }

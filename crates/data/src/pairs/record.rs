@@ -16,6 +16,14 @@ pub(crate) struct Shape {
     pub(crate) slices: usize,
     /// Channels of the images.
     pub(crate) channels: usize,
+    /// Channels of the masks: the classes that they tell apart.
+    #[serde(default = "one")]
+    pub(crate) classes: usize,
+}
+
+/// The classes of files that were written before there were several.
+fn one() -> usize {
+    1
 }
 
 impl Shape {
@@ -27,6 +35,11 @@ impl Shape {
     /// Pixels of a picture.
     pub(crate) fn pixels(self) -> usize {
         self.size[0] * self.size[1]
+    }
+
+    /// Values of a mask.
+    pub(crate) fn mask_values(self) -> usize {
+        self.pixels() * self.classes
     }
 }
 
@@ -85,6 +98,9 @@ pub(crate) struct Facts {
     pub(crate) conversion: Conversion,
     /// Whether an orientation tag turned or mirrored the image.
     pub(crate) turned: bool,
+    /// The classes that the mask has in the file, and as prepared, as bits; 0 in files that were written before there were several.
+    #[serde(default)]
+    pub(crate) classes: [u32; 2],
 }
 
 /// A prepared pair.
@@ -92,7 +108,7 @@ pub(crate) struct Facts {
 pub(crate) struct FittedPair {
     /// The image.
     pub(crate) image: Fitted,
-    /// The mask of shape (height, width): -1 background, +1 lesion.
+    /// The mask of shape (height, width, classes): -1 background, +1 lesion.
     pub(crate) mask: Vec<f32>,
     /// What warnings are made from.
     pub(crate) facts: Facts,
@@ -185,7 +201,7 @@ impl Record {
         self.fitted[0] <= height
             && self.fitted[1] <= width
             && image == Some(self.image.bytes as usize)
-            && self.mask.bytes as usize == shape.pixels().div_ceil(8)
+            && self.mask.bytes as usize == shape.mask_values().div_ceil(8)
     }
 
     /// The image of `shape` in [-1, 1].
@@ -194,8 +210,8 @@ impl Record {
         Fitted { values: decode(self.code, bytes), size: self.fitted, range }.unit(shape, intensity)
     }
 
-    /// The mask of `shape`; true is lesion.
+    /// The mask of `shape`, a value for each class; true is lesion.
     pub(crate) fn mask(bytes: &[u8], shape: Shape) -> impl Iterator<Item = bool> {
-        decode_mask(bytes, shape.pixels())
+        decode_mask(bytes, shape.mask_values())
     }
 }

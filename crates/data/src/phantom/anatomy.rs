@@ -69,7 +69,7 @@ impl Patient {
     }
 
     /// A position away from skin, chest wall and muscle in both views.
-    fn draw_position(&self, radius: f32, rng: &mut impl Rng) -> [f32; 3] {
+    pub(super) fn draw_position(&self, radius: f32, rng: &mut impl Rng) -> [f32; 3] {
         const TRIALS: usize = 64;
         for _ in 0..TRIALS {
             let position = [rng.random_range(0.2..0.8), rng.random_range(-0.6..0.6), rng.random_range(-0.6..0.6f32)];

@@ -24,6 +24,8 @@ pub struct PhantomConfig {
     pub spiculated_share: f32,
     /// Share of patients without a mass: their masks are empty.
     pub lesion_free_share: f32,
+    /// Share of patients with a cluster of microcalcifications, the second class of lesion. With 0, masses are the only class.
+    pub calcification_share: f32,
     /// Whether there are left and right breasts, with equal probability for each patient. If not, all are left
     /// breasts, with the chest wall on the left edge; right breasts are mirrored.
     pub both_sides: bool,
@@ -39,6 +41,7 @@ impl Default for PhantomConfig {
             mass_diameter: [0.09, 0.22],
             spiculated_share: 0.5,
             lesion_free_share: 0.0,
+            calcification_share: 0.0,
             both_sides: false,
         }
     }
@@ -80,6 +83,9 @@ impl PhantomConfig {
         }
         if !(0.0..=1.0).contains(&self.spiculated_share) {
             return fail("spiculated_share", self.spiculated_share.to_string(), "a share from 0 to 1");
+        }
+        if !(0.0..=1.0).contains(&self.calcification_share) {
+            return fail("calcification_share", self.calcification_share.to_string(), "a share from 0 to 1");
         }
         if !(0.0..=1.0).contains(&self.lesion_free_share) {
             return fail("lesion_free_share", self.lesion_free_share.to_string(), "a share from 0 to 1");

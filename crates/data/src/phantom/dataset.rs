@@ -10,6 +10,13 @@ use super::config::PhantomConfig;
 use super::error::PhantomError;
 use super::render::render;
 use super::slice::{PhantomSlice, View};
+use crate::png_file::encode_label_png;
+
+/// The manifest's column of clusters of microcalcifications.
+pub const CALCIFICATION_COLUMN: &str = "calcification_area";
+
+/// The names of the labels 1 and 2.
+const CLASSES: [&str; 2] = ["mass", "calcification"];
 
 /// Number of slices made between two progress reports; enough to keep every thread busy.
 const BATCH: usize = 32;
@@ -40,7 +47,7 @@ pub fn generate_all(config: &PhantomConfig) -> Result<Vec<PhantomSlice>, Phantom
 /// `out` must be new or empty, and appears when the set is whole. `progress` gets the number of slices written so far and the
 /// number of all slices. The columns of the manifest are id (the stem), patient, view, laterality, density, has_lesion
 /// (0 or 1), mass_kind, mass_contrast, mass_diameter (pixels) and mass_area (pixels); the last four are empty if there is
-/// no mass.
+/// no mass. With clusters of microcalcifications, masks are label maps with a palette, and there is a column calcification_area (pixels).
 ///
 /// # Errors
 /// [`PhantomError::Setting`] for a setting out of range, [`PhantomError::NotEmpty`] for a folder that holds anything,
@@ -80,7 +87,7 @@ fn fill(
                 let slice = render(config, patient, view);
                 let name = format!("{}.png", slice.id());
                 write_png(&out.join("images").join(&name), &slice, &slice.image_u8(), config.seed)?;
-                write_png(&out.join("masks").join(&name), &slice, &slice.mask_u8(), config.seed)?;
+                write_mask(&out.join("masks").join(&name), &slice, config.seed)?;
                 Ok(Row::new(&slice))
             })
             .collect();
@@ -111,6 +118,9 @@ struct Row {
     mass_contrast: Option<f32>,
     mass_diameter: Option<f32>,
     mass_area: Option<usize>,
+    /// Pixels of the cluster ([`CALCIFICATION_COLUMN`]); no column if the set has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calcification_area: Option<usize>,
 }
 
 impl Row {
@@ -126,6 +136,8 @@ impl Row {
             mass_contrast: slice.mass.map(|mass| mass.contrast),
             mass_diameter: slice.mass.map(|mass| mass.diameter),
             mass_area: slice.mass.map(|mass| mass.area),
+            calcification_area: (!slice.cluster.is_empty())
+                .then(|| slice.cluster.iter().filter(|&&inside| inside).count()),
         }
     }
 }
@@ -138,18 +150,33 @@ fn write_manifest(path: &Path, rows: &[Row]) -> Result<(), PhantomError> {
     writer.flush().map_err(|source| failed(path, source))
 }
 
+/// What marks a file as synthetic.
+fn notes(seed: u64) -> [(&'static str, String); 3] {
+    [
+        ("synthetic", "yes".to_owned()),
+        ("generator", format!("pig-data phantom {}", env!("CARGO_PKG_VERSION"))),
+        ("seed", seed.to_string()),
+    ]
+}
+
+/// Writes the mask: gray, or a label map with a palette if the set has clusters.
+fn write_mask(path: &Path, slice: &PhantomSlice, seed: u64) -> Result<(), PhantomError> {
+    if slice.cluster.is_empty() {
+        return write_png(path, slice, &slice.mask_u8(), seed);
+    }
+    let notes = notes(seed);
+    let notes: Vec<(&str, &str)> = notes.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let bytes = encode_label_png(path, [slice.height, slice.width], &slice.labels(), &CLASSES, &notes);
+    fs::write(path, bytes.map_err(|source| failed(path, source))?).map_err(|source| failed(path, source))
+}
+
 /// Writes an 8-bit gray PNG with text chunks that mark it as synthetic.
 fn write_png(path: &Path, slice: &PhantomSlice, pixels: &[u8], seed: u64) -> Result<(), PhantomError> {
     let file = File::create(path).map_err(|source| failed(path, source))?;
     let mut encoder = png::Encoder::new(BufWriter::new(file), slice.width as u32, slice.height as u32);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::Eight);
-    let notes = [
-        ("synthetic", "yes".to_owned()),
-        ("generator", format!("pig-data phantom {}", env!("CARGO_PKG_VERSION"))),
-        ("seed", seed.to_string()),
-    ];
-    for (keyword, text) in notes {
+    for (keyword, text) in notes(seed) {
         encoder.add_text_chunk(keyword.to_owned(), text).map_err(|source| failed(path, source))?;
     }
     let mut writer = encoder.write_header().map_err(|source| failed(path, source))?;

@@ -11,11 +11,15 @@
 //! mask's edge is the half-maximum line of what the core adds.
 //! The spicules of a spiculated mass extend beyond the core and are not part of the mask.
 //!
+//! **Clusters of microcalcifications** are a second class of lesion, if [`PhantomConfig::calcification_share`] is above 0: bright specks
+//! within an ellipse, which is their mask. Masks are then label maps, mass 1 and calcification 2, and everything else stays the same.
+//!
 //! A slice depends only on (seed, patient, view) and the settings, not on the slices made before it or on the number of
 //! threads. The same processor gives the same bits; the mathematical library of another one may change the last bits.
 
 mod anatomy;
 mod canvas;
+mod cluster;
 mod config;
 mod dataset;
 mod error;
@@ -25,7 +29,7 @@ mod slice;
 mod texture;
 
 pub use config::PhantomConfig;
-pub use dataset::{PhantomSummary, generate_all, write_dataset};
+pub use dataset::{CALCIFICATION_COLUMN, PhantomSummary, generate_all, write_dataset};
 pub use error::PhantomError;
 pub use mass::MassKind;
 pub use slice::{BACKGROUND, Laterality, MassDescription, PhantomSlice, View};

@@ -4,6 +4,7 @@ use rand::Rng;
 
 use super::anatomy::{Outline, Patient};
 use super::canvas::{Canvas, Frame};
+use super::cluster;
 use super::config::PhantomConfig;
 use super::slice::{BACKGROUND, Laterality, MassDescription, PhantomSlice, View};
 use super::texture::{Field, GLANDULAR_EXPONENT, Stream, keyed_rng, normal_pair, power_law_fields};
@@ -49,6 +50,13 @@ pub(super) fn render(config: &PhantomConfig, patient_number: usize, view: View) 
             area: mask.iter().filter(|&&inside| inside).count(),
         }
     });
+    let mut cluster = vec![false; if config.calcification_share > 0.0 { image.len() } else { 0 }];
+    if let Some(found) = cluster::cluster(config, patient_number, &patient, (view, frame)) {
+        image.iter_mut().zip(&found.added).for_each(|(grey, added)| *grey += added);
+        for (index, inside) in cluster.iter_mut().enumerate() {
+            *inside = found.mask[index] && !mask[index];
+        }
+    }
     for (grey, &depth) in image.iter_mut().zip(&tissue.depth) {
         let noise = level::NOISE * normal_pair(&mut rng).0;
         *grey = if depth <= 0.0 {
@@ -62,6 +70,7 @@ pub(super) fn render(config: &PhantomConfig, patient_number: usize, view: View) 
     let mut slice = PhantomSlice {
         image,
         mask,
+        cluster,
         width: frame.width,
         height: frame.height,
         patient: patient_number,

@@ -72,6 +72,8 @@ pub struct PhantomSlice {
     pub image: Vec<f32>,
     /// Whether a pixel belongs to the mass's core, row by row.
     pub mask: Vec<bool>,
+    /// Whether a pixel belongs to the cluster of microcalcifications and not to the mass, row by row; empty if the set has no clusters.
+    pub cluster: Vec<bool>,
     /// Columns.
     pub width: usize,
     /// Rows.
@@ -104,10 +106,17 @@ impl PhantomSlice {
         self.mask.iter().map(|&inside| if inside { 255 } else { 0 }).collect()
     }
 
+    /// The label map: 1 in the mass, 2 in the cluster of microcalcifications.
+    pub fn labels(&self) -> Vec<u8> {
+        let cluster = self.cluster.iter().copied().chain(std::iter::repeat(false));
+        self.mask.iter().zip(cluster).map(|(&mass, cluster)| if mass { 1 } else { 2 * u8::from(cluster) }).collect()
+    }
+
     /// Turns a left breast into a right one.
     pub(super) fn mirror(&mut self) {
         self.image.chunks_exact_mut(self.width).for_each(<[f32]>::reverse);
         self.mask.chunks_exact_mut(self.width).for_each(<[bool]>::reverse);
+        self.cluster.chunks_exact_mut(self.width).for_each(<[bool]>::reverse);
         if let Some(mass) = &mut self.mass {
             mass.centre[0] = (self.width - 1) as f32 - mass.centre[0];
         }

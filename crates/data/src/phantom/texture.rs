@@ -20,6 +20,10 @@ pub(super) enum Stream {
     Anatomy,
     /// The texture and the lines of one view.
     Projection(View),
+    /// The cluster of microcalcifications that both views share.
+    Cluster,
+    /// Its specks in one view.
+    ClusterProjection(View),
 }
 
 /// A generator keyed by (seed, patient, stream), so that no slice depends on the slices made before it.
@@ -28,6 +32,9 @@ pub(super) fn keyed_rng(seed: u64, patient: usize, stream: Stream) -> ChaCha8Rng
         Stream::Anatomy => 0,
         Stream::Projection(View::Cc) => 1,
         Stream::Projection(View::Mlo) => 2,
+        Stream::Cluster => 3,
+        Stream::ClusterProjection(View::Cc) => 4,
+        Stream::ClusterProjection(View::Mlo) => 5,
     };
     let mut key = [0u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

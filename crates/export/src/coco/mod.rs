@@ -1,5 +1,5 @@
-//! COCO annotations: one category, and one instance for each connected component of a mask (pixels that share an edge or a
-//! corner).
+//! COCO annotations: a category for lesion or for each class, and one instance for each connected component of a class (pixels that
+//! share an edge or a corner).
 //!
 //! An image without a lesion has no instance. Boxes and polygons have their corners at pixel edges: the pixel in the first
 //! column and row covers (0, 0) to (1, 1). The format follows cocodataset.org's data format.
@@ -34,8 +34,11 @@ pub(crate) fn write(job: &mut Job<'_>, segmentation: Segmentation) -> Result<()>
             "origin": pair.origin.word(),
             "synthetic": pair.synthetic,
         }));
-        for region in region::components(&loaded.mask, loaded.width, loaded.height) {
-            annotations.add(image_id, &region, [loaded.width, loaded.height], segmentation)?;
+        for category in 1..=job.labels().len() as u8 {
+            let mask: Vec<u8> = loaded.mask.iter().map(|&label| u8::from(label == category)).collect();
+            for region in region::components(&mask, loaded.width, loaded.height) {
+                annotations.add([image_id, category.into()], &region, [loaded.width, loaded.height], segmentation)?;
+            }
         }
         job.record(index, &loaded, [&name, ""], 1)?;
     }
@@ -58,19 +61,27 @@ impl Annotations {
             "contributor": MAKER,
             "version": "1.0",
         });
-        let categories = json!([{ "id": 1, "name": "lesion", "supercategory": "finding" }]);
+        let category =
+            |(index, name): (usize, &str)| json!({ "id": index + 1, "name": name, "supercategory": "finding" });
+        let categories: Value = job.labels().into_iter().enumerate().map(category).collect();
         file.put(
             format!("{{\"info\":{info},\"licenses\":[],\"categories\":{categories},\n\"annotations\":[").as_bytes(),
         )?;
         Ok(Self { file, count: 0 })
     }
 
-    fn add(&mut self, image_id: u64, region: &Region, size: [usize; 2], segmentation: Segmentation) -> Result<()> {
+    fn add(
+        &mut self,
+        [image_id, category]: [u64; 2],
+        region: &Region,
+        size: [usize; 2],
+        segmentation: Segmentation,
+    ) -> Result<()> {
         self.count += 1;
         let annotation = json!({
             "id": self.count,
             "image_id": image_id,
-            "category_id": 1,
+            "category_id": category,
             "segmentation": segmentation_of(region, size, segmentation),
             "area": region.area(),
             "bbox": [region.left, region.top, region.width, region.height],

@@ -86,8 +86,8 @@ impl About {
         })
     }
 
-    /// Patient, study, series, equipment and SOP common modules.
-    pub(crate) fn object(&self, class: &str, series: Series) -> Object {
+    /// Patient, study, series, equipment and SOP common modules of an object with so many frames.
+    pub(crate) fn object(&self, class: &str, series: Series, frames: usize) -> Object {
         let (modality, number, uid, series_uid) = match series {
             Series::Images => ("OT", "1", &self.image_uid, &self.image_series_uid),
             Series::Segmentations => ("SEG", "2", &self.segmentation_uid, &self.segmentation_series_uid),
@@ -121,7 +121,7 @@ impl About {
             .text(tags::DERIVATION_DESCRIPTION, VR::ST, &self.derivation)
             .short(tags::SAMPLES_PER_PIXEL, 1)
             .text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2")
-            .text(tags::NUMBER_OF_FRAMES, VR::IS, &self.frames.to_string())
+            .text(tags::NUMBER_OF_FRAMES, VR::IS, &frames.to_string())
             .short(tags::ROWS, self.rows)
             .short(tags::COLUMNS, self.columns)
             .short(tags::PIXEL_REPRESENTATION, 0)

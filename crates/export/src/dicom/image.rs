@@ -11,7 +11,7 @@ use super::element::decimal;
 pub(crate) fn object(about: &About, word: bool) -> InMemDicomObject {
     let bits = if word { 16 } else { 8 };
     let object = about
-        .object(about.image_class, Series::Images)
+        .object(about.image_class, Series::Images, about.frames)
         .text(tags::IMAGE_TYPE, VR::CS, "DERIVED\\SECONDARY")
         // The side is unknown: the attribute is present and empty.
         .empty(tags::LATERALITY, VR::CS)

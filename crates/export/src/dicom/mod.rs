@@ -56,7 +56,9 @@ fn write_stack(job: &mut Job<'_>, stack: &Stack) -> Result<()> {
                 image.put(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
             }
         }
-        mask.put(&loaded.mask)?;
+        for segment in 1..=job.labels().len() as u8 {
+            mask.put(&loaded.mask.iter().map(|&label| u8::from(label == segment)).collect::<Vec<u8>>())?;
+        }
         job.record(index, &loaded, [&image_name, &mask_name], frame + 1)?;
     }
     match files {
@@ -72,7 +74,7 @@ fn begin(
     loaded: &Loaded,
     names: [&str; 2],
 ) -> Result<(PixelFile, BitFile)> {
-    let frames = stack.members.len();
+    let (frames, segments) = (stack.members.len(), job.labels().len());
     let pixels = loaded.width * loaded.height;
     let (bytes, vr) = match loaded.image {
         Pixels::Eight(_) => (1, "OB"),
@@ -80,15 +82,15 @@ fn begin(
     };
     let length = pixels.checked_mul(frames * bytes).filter(|&length| length <= MOST_BYTES);
     let sides = u16::try_from(loaded.width).ok().zip(u16::try_from(loaded.height).ok());
-    let (Some(length), Some((columns, rows)), 1..=MOST_FRAMES) = (length, sides, frames) else {
-        let found = format!("{} x {} pixels, {frames} frame(s)", loaded.width, loaded.height);
+    let (Some(length), Some((columns, rows)), 1..=MOST_FRAMES) = (length, sides, frames * segments) else {
+        let found = format!("{} x {} pixels, {frames} frame(s), {segments} segment(s)", loaded.width, loaded.height);
         let limit = "65535 pixels in each direction, 9999 frames and 4 GB of pixel data";
         return Err(ExportError::TooLarge { path: job.pair(index).image.clone(), format: "DICOM", found, limit });
     };
     let about = About::new(job, stack, index, loaded, [rows, columns])?;
     let image = open(job, names[0], &image::object(&about, bytes == 2))?;
-    let mask = open(job, names[1], &segmentation::object(&about))?;
-    let bits = (pixels * frames).div_ceil(8);
+    let mask = open(job, names[1], &segmentation::object(&about, &job.labels()))?;
+    let bits = (pixels * frames * segments).div_ceil(8);
     Ok((
         PixelFile::begin(image, length, vr)?,
         BitFile { file: PixelFile::begin(mask, bits, "OB")?, byte: 0, filled: 0 },

@@ -1,4 +1,5 @@
-//! The mask: a binary Segmentation (PS3.3 A.51) of one segment, with a frame for each frame of the image, even if it is empty.
+//! The mask: a binary Segmentation (PS3.3 A.51) of a segment for lesion or for each class, with a frame of each segment for each frame of
+//! the image, even if it is empty. Every segment has the code of a lesion; its label is the name of the class.
 //!
 //! Each frame has the position of the image frame that Derivation Image names. Frames do not repeat the spacing, because Pixel
 //! Measures would require a slice thickness, which nobody measured.
@@ -9,12 +10,15 @@ use dicom_object::InMemDicomObject;
 
 use super::common::{About, Series};
 use super::element::Object;
-use crate::job::MAKER;
+use crate::job::{LESION, MAKER};
 
-/// The object up to its pixel data.
-pub(crate) fn object(about: &About) -> InMemDicomObject {
+/// The object up to its pixel data, with segments of these labels.
+pub(crate) fn object(about: &About, labels: &[&str]) -> InMemDicomObject {
+    let segments = labels.len() as u16;
+    let segment = |(index, label): (usize, &&str)| segment(about, index as u16 + 1, label);
+    let frames = (1..=about.frames as u32).flat_map(|number| (1..=segments).map(move |segment| (number, segment)));
     about
-        .object(uids::SEGMENTATION_STORAGE, Series::Segmentations)
+        .object(uids::SEGMENTATION_STORAGE, Series::Segmentations, about.frames * labels.len())
         .text(tags::IMAGE_TYPE, VR::CS, "DERIVED\\PRIMARY")
         .text(tags::MANUFACTURER_MODEL_NAME, VR::LO, "pig export")
         .text(tags::DEVICE_SERIAL_NUMBER, VR::LO, "none")
@@ -27,7 +31,7 @@ pub(crate) fn object(about: &About) -> InMemDicomObject {
         .text(tags::CONTENT_CREATOR_NAME, VR::PN, "Export^pig")
         .text(tags::SEGMENTATION_TYPE, VR::CS, "BINARY")
         .text(tags::SEGMENTS_OVERLAP, VR::CS, "NO")
-        .items(tags::SEGMENT_SEQUENCE, vec![segment(about)])
+        .items(tags::SEGMENT_SEQUENCE, labels.iter().enumerate().map(segment).collect())
         .items(tags::REFERENCED_SERIES_SEQUENCE, vec![referenced_series(about)])
         .items(
             tags::DIMENSION_ORGANIZATION_SEQUENCE,
@@ -37,7 +41,7 @@ pub(crate) fn object(about: &About) -> InMemDicomObject {
         .items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![Object::default()])
         .items(
             tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
-            (1..=about.frames as u32).map(|number| frame(about, number)).collect(),
+            frames.map(|(number, segment)| frame(about, number, segment)).collect(),
         )
         .into_inner()
 }
@@ -51,10 +55,12 @@ fn code(value: &str, scheme: &str, meaning: &str) -> Object {
     )
 }
 
-fn segment(about: &About) -> Object {
+fn segment(about: &About, number: u16, label: &str) -> Object {
+    // The label of lesions that are one is a word of its own.
+    let label = if label == LESION { "Lesion" } else { label };
     let segment = Object::default()
-        .short(tags::SEGMENT_NUMBER, 1)
-        .text(tags::SEGMENT_LABEL, VR::LO, "Lesion")
+        .short(tags::SEGMENT_NUMBER, number)
+        .text(tags::SEGMENT_LABEL, VR::LO, label)
         .items(
             tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE,
             vec![code("49755003", "SCT", "Morphologically Altered Structure")],
@@ -102,7 +108,7 @@ fn dimensions(about: &About) -> Vec<Object> {
 }
 
 /// The functional groups of a frame: its position, its segment and its frame of the image.
-fn frame(about: &About, number: u32) -> Object {
+fn frame(about: &About, number: u32, segment: u16) -> Object {
     let source = Object::default()
         .text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, about.image_class)
         .text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, &about.image_uid)
@@ -119,10 +125,13 @@ fn frame(about: &About, number: u32) -> Object {
                 Object::default()
                     .text(tags::STACK_ID, VR::SH, "1")
                     .long(tags::IN_STACK_POSITION_NUMBER, &[number])
-                    .long(tags::DIMENSION_INDEX_VALUES, &[1, number]),
+                    .long(tags::DIMENSION_INDEX_VALUES, &[segment.into(), number]),
             ],
         )
-        .items(tags::SEGMENT_IDENTIFICATION_SEQUENCE, vec![Object::default().short(tags::REFERENCED_SEGMENT_NUMBER, 1)])
+        .items(
+            tags::SEGMENT_IDENTIFICATION_SEQUENCE,
+            vec![Object::default().short(tags::REFERENCED_SEGMENT_NUMBER, segment)],
+        )
         .items(
             tags::DERIVATION_IMAGE_SEQUENCE,
             vec![

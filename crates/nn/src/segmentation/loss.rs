@@ -1,8 +1,9 @@
-//! Soft Dice + cross-entropy (MONAI's `DiceCELoss` with `sigmoid=True`), over one or several outputs.
+//! Soft Dice + cross-entropy (MONAI's `DiceCELoss` with `sigmoid=True`; of several classes with `softmax=True` and without the background
+//! in Dice), over one or several outputs.
 
 use burn::tensor::{
     Tensor,
-    activation::{log_sigmoid, sigmoid},
+    activation::{log_sigmoid, log_softmax, sigmoid},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,9 +25,13 @@ pub enum DiceSums {
 
 /// 1 - (2 sum p t + s) / (sum p + sum t + s), plus the mean binary cross-entropy; `[1]`.
 ///
-/// `logits` and `target` are `[batch, height, width, 1]`; the target is 0 or 1.
+/// `logits` and `target` are `[batch, height, width, 1]`; the target is 0 or 1. With logits for a background and several classes, the
+/// target has a channel for each class, p is their softmax, Dice is the mean of that of the classes, and the cross-entropy that of all.
 pub fn dice_cross_entropy(logits: &Tensor<4>, target: &Tensor<4>, sums: DiceSums) -> Tensor<1> {
     let [batch, height, width, channels] = logits.dims();
+    if channels > 1 {
+        return of_classes(logits, target, sums);
+    }
     let rows = match sums {
         DiceSums::Batch => [1, batch * height * width * channels],
         DiceSums::Image => [batch, height * width * channels],
@@ -37,6 +42,24 @@ pub fn dice_cross_entropy(logits: &Tensor<4>, target: &Tensor<4>, sums: DiceSums
     // t log s(x) + (1 - t) log s(-x), with log s(-x) = log s(x) - x.
     let log_likelihood = log_sigmoid(logits.clone()) - logits.clone() * (target.clone().neg().add_scalar(1.0));
     dice.mean().neg().add_scalar(1.0) - log_likelihood.mean()
+}
+
+/// The loss of several classes: `logits` is `[batch, height, width, 1 + classes]`, `target` `[batch, height, width, classes]`.
+fn of_classes(logits: &Tensor<4>, target: &Tensor<4>, sums: DiceSums) -> Tensor<1> {
+    let [batch, height, width, outputs] = logits.dims();
+    let (classes, pixels) = (outputs - 1, height * width);
+    let likelihoods = log_softmax(logits.clone(), 3);
+    // Rows of pixels for each class, and for each image if the sums are by image.
+    let rows = |values: Tensor<4>| match sums {
+        DiceSums::Batch => values.permute([3, 0, 1, 2]).reshape([classes, batch * pixels]),
+        DiceSums::Image => values.permute([0, 3, 1, 2]).reshape([batch * classes, pixels]),
+    };
+    let (p, t) = (rows(likelihoods.clone().narrow(3, 1, classes).exp()), rows(target.clone()));
+    let both = (p.clone() * t.clone()).sum_dim(1).mul_scalar(2.0).add_scalar(SMOOTH);
+    let dice = both / (p + t).sum_dim(1).add_scalar(SMOOTH);
+    let background = target.clone().sum_dim(3).neg().add_scalar(1.0);
+    let true_ones = (likelihoods * Tensor::cat(vec![background, target.clone()], 3)).sum_dim(3);
+    dice.mean().neg().add_scalar(1.0) - true_ones.mean()
 }
 
 /// The weighted mean of [`dice_cross_entropy`] over the outputs of deep supervision; output `i` has the weight 2^-i. `logits[i]` is

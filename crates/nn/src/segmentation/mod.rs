@@ -2,7 +2,8 @@
 //! loss.
 //!
 //! Images are `[batch, height, width, channels]` in [-1, 1]. Outputs are logits `[batch, height, width, 1]`; a logit above 0 means that
-//! the probability of lesion is above 1/2.
+//! the probability of lesion is above 1/2. Of several classes there is a logit for the background, which is the first, and for each
+//! class; their softmax gives the probabilities.
 
 mod config;
 pub mod loss;
@@ -16,7 +17,10 @@ pub use unet::{ConvTranspose2x2, DoubleConv, RonnebergerUNet, UpLevel};
 use crate::{config::UNetError, pass::Pass};
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, activation::sigmoid},
+    tensor::{
+        Device, Tensor,
+        activation::{sigmoid, softmax},
+    },
 };
 
 /// A network that segments lesions. The names of weights begin with the name of the variant.
@@ -36,15 +40,26 @@ impl SegmentationNet {
         size: [usize; 2],
         device: &Device,
     ) -> Result<Self, UNetError> {
+        Self::of_classes(config, [channels, 1], size, device)
+    }
+
+    /// The same for images with `channels` channels and masks of `classes` classes.
+    pub fn of_classes(
+        config: &SegmentationConfig,
+        [channels, classes]: [usize; 2],
+        size: [usize; 2],
+        device: &Device,
+    ) -> Result<Self, UNetError> {
         config.validate(size)?;
+        let ends = [channels, if classes > 1 { classes + 1 } else { 1 }];
         Ok(match config.kind {
-            SegmentationKind::Unet => Self::Unet(RonnebergerUNet::new(config, channels, device)),
-            SegmentationKind::Residual => Self::Residual(ResidualUNet::new(config, channels, device)),
+            SegmentationKind::Unet => Self::Unet(RonnebergerUNet::new(config, ends, device)),
+            SegmentationKind::Residual => Self::Residual(ResidualUNet::new(config, ends, device)),
         })
     }
 
     /// The logits at the full size and, if the network has more outputs, at half the size and so on. `x` is `[batch, height, width,
-    /// channels]`, result i is `[batch, height / 2^i, width / 2^i, 1]`.
+    /// channels]`, result i is `[batch, height / 2^i, width / 2^i, 1]`, or has a logit for the background and for each of several classes.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Vec<Tensor<4>> {
         match self {
             Self::Unet(network) => vec![network.forward(x, pass)],
@@ -52,11 +67,15 @@ impl SegmentationNet {
         }
     }
 
-    /// The probability of lesion at each pixel, `[batch, height, width, 1]`.
+    /// The probability of lesion, or of each class, at each pixel, `[batch, height, width, classes]`.
     pub fn probabilities(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        sigmoid(match self {
+        let logits = match self {
             Self::Unet(network) => network.forward(x, pass),
             Self::Residual(network) => network.forward_full(x, pass),
-        })
+        };
+        match logits.dims()[3] {
+            1 => sigmoid(logits),
+            outputs => softmax(logits, 3).narrow(3, 1, outputs - 1),
+        }
     }
 }

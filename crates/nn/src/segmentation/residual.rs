@@ -31,12 +31,12 @@ pub struct ResidualUpLevel {
     pub resnet: PlainResnetBlock,
 }
 
-/// An output: norm, SiLU, 1x1 convolution to one logit.
+/// An output: norm, SiLU, 1x1 convolution to the logits.
 #[derive(Module, Debug)]
 pub struct Head {
     /// The norm before the convolution.
     pub norm: GroupNorm,
-    /// The convolution to the logit.
+    /// The convolution to the logits.
     pub conv: Conv2d,
 }
 
@@ -56,8 +56,8 @@ pub struct ResidualUNet {
 }
 
 impl ResidualUNet {
-    /// A network for images with `channels` channels; `config` must be valid.
-    pub(super) fn new(config: &SegmentationConfig, channels: usize, device: &Device) -> Self {
+    /// A network for images with `channels` channels and so many `logits`; `config` must be valid.
+    pub(super) fn new(config: &SegmentationConfig, [channels, logits]: [usize; 2], device: &Device) -> Self {
         let widths = &config.block_out_channels;
         let words = AutoencoderConfig {
             norm_num_groups: config.norm_num_groups,
@@ -78,7 +78,7 @@ impl ResidualUNet {
         };
         let head = |&width: &usize| Head {
             norm: GroupNorm::new(width, config.norm_num_groups, config.norm_eps, device),
-            conv: Conv2d::new([width, 1], 1, ConvGeometry::same(1), device),
+            conv: Conv2d::new([width, logits], 1, ConvGeometry::same(1), device),
         };
         let outputs = (widths.len() - 1).max(1);
         Self {
@@ -96,7 +96,7 @@ impl ResidualUNet {
         self.heads.iter().zip(features.into_iter().rev()).map(|(head, h)| self.logits(head, h, pass)).collect()
     }
 
-    /// The logits at the full size only, `[batch, height, width, 1]`.
+    /// The logits at the full size only, `[batch, height, width, logits]`.
     pub fn forward_full(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let full = self.features(x, pass).pop().expect("the network has at least one level");
         self.logits(&self.heads[0], full, pass)

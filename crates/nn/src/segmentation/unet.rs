@@ -97,15 +97,15 @@ pub struct RonnebergerUNet {
     pub down_blocks: Vec<DoubleConv>,
     /// The decoder levels, from the smallest size up to the full.
     pub up_blocks: Vec<UpLevel>,
-    /// The 1x1 convolution to one logit.
+    /// The 1x1 convolution to the logits.
     pub conv_out: Conv2d,
     #[module(skip)]
     dropout: f64,
 }
 
 impl RonnebergerUNet {
-    /// A network for images with `channels` channels; `config` must be valid.
-    pub(super) fn new(config: &SegmentationConfig, channels: usize, device: &Device) -> Self {
+    /// A network for images with `channels` channels and so many `logits`; `config` must be valid.
+    pub(super) fn new(config: &SegmentationConfig, [channels, logits]: [usize; 2], device: &Device) -> Self {
         let widths = &config.block_out_channels;
         let inputs = std::iter::once(channels).chain(widths.iter().copied());
         let up = |pair: &[usize]| UpLevel {
@@ -115,12 +115,12 @@ impl RonnebergerUNet {
         Self {
             down_blocks: inputs.zip(widths).map(|(from, &to)| DoubleConv::new([from, to], config, device)).collect(),
             up_blocks: widths.windows(2).rev().map(up).collect(),
-            conv_out: Conv2d::new([widths[0], 1], 1, ConvGeometry::same(1), device),
+            conv_out: Conv2d::new([widths[0], logits], 1, ConvGeometry::same(1), device),
             dropout: config.dropout,
         }
     }
 
-    /// The logits, `[batch, height, width, 1]`, of images `[batch, height, width, channels]`.
+    /// The logits, `[batch, height, width, logits]`, of images `[batch, height, width, channels]`.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let (mut h, mut skips) = (x, Vec::new());
         for (level, block) in self.down_blocks.iter().enumerate() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use pig_data::classes::areas;
 use pig_data::read::read_header;
 use pig_metrics::components::{Connectivity, components};
 
@@ -54,6 +55,8 @@ pub(crate) struct CaseLook {
     pub(crate) says: Says,
     pub(crate) weak: bool,
     pub(crate) mask_values: BTreeMap<String, u64>,
+    /// For each class, if there are several: its name, how many slices have it, and its pixels.
+    pub(crate) classes: Vec<(String, usize, u64)>,
     pub(crate) looks: Vec<Look>,
     /// Why there is no usable mask.
     pub(crate) mask_error: Option<PrepareError>,
@@ -100,6 +103,7 @@ pub(crate) fn look_at(
         },
         weak: masks.as_ref().is_some_and(Masks::weak),
         mask_values: BTreeMap::new(),
+        classes: Vec::new(),
         looks: Vec::new(),
         mask_error: None,
     };
@@ -108,8 +112,12 @@ pub(crate) fn look_at(
         // Values are counted even if they do not show which of them mean lesion.
         seen.mask_values = masks.values()?;
     }
+    if let Some(classes) = masks.as_ref().map(Masks::classes).filter(|classes| classes.len() > 1) {
+        seen.classes = classes.iter().map(|class| (class.name.clone(), 0, 0)).collect();
+    }
     let window = quick_window(case, &volume, config)?;
     drop(share);
+    let seen_classes = seen.classes.len();
     for slice in 0..volume.slices() {
         let _share = budget.slice(&volume);
         let mask = match masks.as_ref().filter(|_| mask_error.is_none()).map(|masks| masks.read(slice)).transpose() {
@@ -119,6 +127,10 @@ pub(crate) fn look_at(
                 None
             }
         };
+        for (class, area) in seen.classes.iter_mut().zip(areas(mask.as_deref().unwrap_or_default(), seen_classes)) {
+            class.1 += usize::from(area > 0);
+            class.2 += area as u64;
+        }
         let mut look = look(&volume, window, slice, mask.as_deref())?;
         if look.hashes.is_some() {
             let (shown, window) = match &coloured {

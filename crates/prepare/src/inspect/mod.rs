@@ -100,6 +100,15 @@ impl Spread {
     }
 }
 
+/// How much of a class masks hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ClassCount {
+    /// Images and slices that have it.
+    pub slices: usize,
+    /// Its pixels.
+    pub pixels: u64,
+}
+
 /// The content of a folder. Of the values in headers, it contains only sizes, spacings, sides and views.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -133,6 +142,9 @@ pub struct Report {
     pub colour_becomes: Option<String>,
     /// Pixels of all masks by stored value.
     pub mask_values: BTreeMap<String, u64>,
+    /// The classes that masks tell apart, if there are several: images and slices with each, and its pixels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mask_classes: BTreeMap<String, ClassCount>,
     /// Images and slices by their number of lesions.
     pub lesions_per_image: BTreeMap<usize, usize>,
     /// Areas of lesions in pixels.
@@ -256,6 +268,7 @@ fn empty_report(layout: Layout, inspection: &Inspection) -> Report {
         colour: 0,
         colour_becomes: None,
         mask_values: BTreeMap::new(),
+        mask_classes: BTreeMap::new(),
         lesions_per_image: BTreeMap::new(),
         lesion_pixels: None,
         lesion_mm2: None,
@@ -329,6 +342,11 @@ impl Gathering<'_> {
         add(|r| &mut r.spacings, spacing.map(|[row, column]| format!("{row:.4} x {column:.4}")), 1);
         for (value, count) in &look.mask_values {
             *report.mask_values.entry(value.clone()).or_default() += count;
+        }
+        for (name, slices, pixels) in &look.classes {
+            let count = report.mask_classes.entry(name.clone()).or_default();
+            count.slices += slices;
+            count.pixels += pixels;
         }
         for lesions in look.looks.iter().filter_map(|look| look.lesions.as_ref()) {
             *report.lesions_per_image.entry(lesions.len()).or_default() += 1;

@@ -133,7 +133,8 @@ fn figure(sections: &[Section], caption: &str, alternative: &str) -> Result<Opti
     if sections.iter().all(|section| section.pairs.is_empty()) {
         return Ok(None);
     }
-    let canvas = contact_sheet(sections, &SheetStyle { columns: 6, scale: Some(1), show: Show::Outline })?;
+    let style = SheetStyle { columns: 6, scale: Some(1), show: Show::Outline, ..SheetStyle::default() };
+    let canvas = contact_sheet(sections, &style)?;
     Ok(Some(Figure::new(canvas, caption, alternative).real()))
 }
 
@@ -156,7 +157,9 @@ fn thumbnail(inspected: &Inspected, index: usize) -> Result<PairPicture> {
     let size = volume.size();
     let small = fit_within(size, [THUMBNAIL; 2]);
     let values = resize_image(&shown.values, size, small, shown.channels);
-    let mask = resize_mask_area(&mask, size, small).into_iter().map(|value| value != 0).collect();
+    // All classes are outlined as lesion.
+    let mask: Vec<u8> = mask.into_iter().map(|label| u8::from(label > 0)).collect();
+    let mask = resize_mask_area(&mask, size, small);
     let image = Picture::from_values(&values, small[0], small[1], shown.channels, (0.0, 1.0))?;
     Ok(PairPicture { image, mask, label: label(&case.name) })
 }
@@ -172,5 +175,5 @@ fn label(name: &str) -> String {
 fn blank(inspected: &Inspected, index: usize) -> Result<PairPicture> {
     let image = Picture::from_bytes(&vec![0; THUMBNAIL * THUMBNAIL], THUMBNAIL, THUMBNAIL, 1)?;
     let label = label(&inspected.cases[index].name);
-    Ok(PairPicture { image, mask: vec![false; THUMBNAIL * THUMBNAIL], label })
+    Ok(PairPicture { image, mask: vec![0; THUMBNAIL * THUMBNAIL], label })
 }

@@ -51,6 +51,10 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
         add("colour", format!("{} of {} images, {becomes} (prepare.colour)", report.colour, report.cases));
     }
     add("mask values", mask_values(&report.mask_values));
+    let class = |(name, count): (&String, &super::ClassCount)| {
+        format!("{name}: {} images or slices, {} pixels", count.slices, count.pixels)
+    };
+    add("mask classes", report.mask_classes.iter().map(class).collect::<Vec<_>>().join(", "));
     add("lesions per image", counted(&report.lesions_per_image));
     add("lesion area", spread(report.lesion_pixels.as_ref(), " pixels"));
     add("", spread(report.lesion_mm2.as_ref(), " mm2"));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use pig_data::config::MaskValues;
+use pig_data::config::{ClassConfig, MaskValues};
 
 use super::content::Kind;
 use crate::privacy::Secret;
@@ -139,6 +139,10 @@ pub struct Case {
     pub upright: bool,
     /// The values that mean lesion according to the layout; the settings take precedence.
     pub mask_values: Option<MaskValues>,
+    /// The classes that the source tells apart; empty or one if lesions are one. The settings take precedence.
+    pub classes: Vec<ClassConfig>,
+    /// Values that are background beside 0, according to the layout.
+    pub background: Option<MaskValues>,
     /// All labels that the data set declares, those of the background included; other values in masks are errors.
     pub declared: Option<Vec<u16>>,
     /// Spacing of rows and columns in mm, if the manifest gives it.
@@ -160,6 +164,8 @@ impl Case {
             class: None,
             upright: false,
             mask_values: None,
+            classes: Vec::new(),
+            background: None,
             declared: None,
             spacing: None,
             others: Vec::new(),

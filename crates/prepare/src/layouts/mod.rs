@@ -24,6 +24,8 @@ mod walk;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use pig_data::class_source::of_files;
+use pig_data::classes::names;
 use pig_dicom::Limits;
 
 use crate::error::{PrepareError, Result};
@@ -96,11 +98,29 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
             expected: layout.expected(),
         });
     }
+    if layout == Layout::Generic {
+        name_classes(source, config, &mut listing)?;
+    }
     unclaimed(&tree, layout, &mut listing);
     unique_names(&tree, &mut listing.cases);
     listing.cases.sort_by(|a, b| a.name.cmp(&b.name));
     listing.unreadable.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Found { layout, cases: listing.cases, notes: listing.notes, left_out, unreadable: listing.unreadable })
+}
+
+/// Gives all cases the classes that the source names, if it does and the settings say nothing of masks.
+fn name_classes(source: &Path, config: &PrepareConfig, listing: &mut Listing) -> Result<()> {
+    if !config.classes.is_empty() || config.mask_values.is_some() || config.mask_threshold.is_some() {
+        return Ok(());
+    }
+    let pictures = listing.cases.iter().filter(|case| matches!(case.masks, MaskSource::Pictures(_)));
+    let masks: Vec<PathBuf> = pictures.flat_map(|case| case.masks.paths()).map(Path::to_path_buf).collect();
+    let Some((classes, from)) = of_files(source, masks.iter().map(PathBuf::as_path))? else { return Ok(()) };
+    listing.notes.push(format!("the masks have the classes {} ({from}).", names(&classes).join(", ")));
+    for case in &mut listing.cases {
+        case.classes.clone_from(&classes);
+    }
+    Ok(())
 }
 
 /// Notes how many pictures and volumes the layout has no use for.

@@ -1,11 +1,13 @@
 //! nnU-Net raw, versions 2 and 1: `dataset.json` with `labels` and `file_ending`, `imagesTr/CASE_0000.nii.gz` (one file per
-//! channel), `labelsTr/CASE.nii.gz`. Every label except background and `ignore` counts as lesion, unless the settings list
-//! the lesion's labels.
+//! channel), `labelsTr/CASE.nii.gz`. Every label except background and `ignore` is a class, or all count as lesion if some of them are
+//! regions that overlap, unless the settings say what the labels mean.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use pig_data::config::{MaskValue, MaskValues};
+use pig_data::class_source::of_labels;
+use pig_data::classes::names;
+use pig_data::config::{ClassConfig, MaskValue, MaskValues};
 
 use super::case::{Case, ImageSource, MaskSource};
 use super::content::Kind;
@@ -53,11 +55,19 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         let mut case = Case::new(id.to_owned(), image, masks);
         case.mask_values.clone_from(&description.lesion);
         case.declared.clone_from(&description.declared);
+        case.classes.clone_from(&description.classes);
+        case.background.clone_from(&description.ignored);
         listing.cases.push(case);
     }
     note(&mut listing.notes, other_channels, "file(s) of other channels were not read (prepare.channel).");
     listing.alone(&labels.into_values().collect::<Vec<_>>());
-    if let (Some(lesion), None) = (&description.lesion, &config.mask_values)
+    let classes = config.classes_of(&description.classes);
+    if !classes.is_empty() {
+        listing.notes.push(format!(
+            "the labels are kept as classes: {}; to make them one lesion, list their values in prepare.mask_values.",
+            names(classes).join(", ")
+        ));
+    } else if let (Some(lesion), None) = (&description.lesion, &config.mask_values)
         && lesion.0.len() > 1
     {
         listing.notes.push(format!(
@@ -75,6 +85,10 @@ struct Description {
     lesion: Option<MaskValues>,
     /// Every label, with the background and those that are ignored; `None` if there are no numeric labels.
     declared: Option<Vec<u16>>,
+    /// The labels that are ignored; none if there are none.
+    ignored: Option<MaskValues>,
+    /// The labels as classes; empty if there is one label, or if some are regions.
+    classes: Vec<ClassConfig>,
 }
 
 impl Description {
@@ -105,6 +119,12 @@ impl Description {
         let lesion = (!values.is_empty()).then_some(MaskValues(values));
         // Background is 0, whether it is listed or not.
         let declared = (!declared.is_empty()).then(|| declared.into_iter().chain([0]).collect::<BTreeSet<u16>>());
-        Ok(Self { file_ending, lesion, declared: declared.map(|labels| labels.into_iter().collect()) })
+        // Regions are one lesion, as a note says.
+        let classes = of_labels(&json["labels"]).unwrap_or_default();
+        let classes = if classes.len() > 1 { classes } else { Vec::new() };
+        let declared = declared.map(|labels| labels.into_iter().collect());
+        let ignored: Vec<MaskValue> = ignored.into_iter().map(MaskValue::Gray).collect();
+        let ignored = (!ignored.is_empty()).then_some(MaskValues(ignored));
+        Ok(Self { file_ending, lesion, declared, ignored, classes })
     }
 }

@@ -1,11 +1,11 @@
-//! Which values of a stored mask mean lesion.
+//! Which values of a stored mask mean lesion, or which class of lesion.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{PrepareError, Result};
 use crate::layouts::Case;
-use crate::settings::PrepareConfig;
+use crate::settings::{PrepareConfig, numbers};
 
 /// How far a stored value may be from the label that it stands for. Scaling and resampling leave noise such as 1.0000153; soft
 /// masks are much farther from whole numbers.
@@ -25,17 +25,28 @@ pub(super) struct LabelRule {
     declared: Option<Vec<u16>>,
     /// Whether the settings name the lesion's labels, so that others need not mean anything.
     named: bool,
+    /// The labels of each class; empty if lesions are one.
+    classes: Vec<Vec<u16>>,
+    /// What declares the labels.
+    source: &'static str,
 }
 
 impl LabelRule {
     pub(super) fn of(case: &Case, config: &PrepareConfig) -> Self {
         let named = config.mask_values.is_some();
+        let classes = config.classes_of(&case.classes);
+        let ground = config.background_values.as_ref().map(numbers).unwrap_or_default();
+        // Classes of the settings are all that masks may hold.
+        let own = config.classes.iter().flat_map(|class| numbers(&class.values)).chain(ground).chain([0]);
+        let own = (!config.classes.is_empty()).then(|| own.collect());
         let of_layout = || PrepareConfig { mask_values: case.mask_values.clone(), ..PrepareConfig::default() };
         Self {
             threshold: config.mask_threshold,
             lesion: config.lesion_labels().or_else(|| of_layout().lesion_labels()),
-            declared: case.declared.clone().filter(|_| !named && config.mask_threshold.is_none()),
+            declared: own.or_else(|| case.declared.clone()).filter(|_| !named && config.mask_threshold.is_none()),
             named,
+            classes: classes.iter().map(|class| numbers(&class.values)).collect(),
+            source: if config.classes.is_empty() { "dataset.json" } else { "[[prepare.classes]]" },
         }
     }
 
@@ -52,7 +63,7 @@ impl LabelRule {
         self.refuse_undeclared(path, odd.collect(), "pixel(s)")
     }
 
-    /// The values of slice `index` as 0 and 1.
+    /// The values of slice `index` as 0 and 1, or as the number of the class, counted from 1.
     ///
     /// # Errors
     /// When a value stands for no label, or for one that the data set does not declare.
@@ -75,7 +86,7 @@ impl LabelRule {
                 if self.declared.as_ref().is_some_and(|declared| !declared.contains(&label)) {
                     *undeclared.entry(label).or_default() += 1;
                 }
-                u8::from(self.lesion.as_ref().map_or(label != 0, |lesion| lesion.contains(&label)))
+                self.meaning(label)
             })
             .collect();
         if !odd.is_empty() {
@@ -91,6 +102,13 @@ impl LabelRule {
         let undeclared = undeclared.into_iter().map(|(label, count)| (label.to_string(), count));
         self.refuse_undeclared(path, undeclared.collect(), "voxel(s)")?;
         Ok(mask)
+    }
+
+    fn meaning(&self, label: u16) -> u8 {
+        if self.classes.is_empty() {
+            return u8::from(self.lesion.as_ref().map_or(label != 0, |lesion| lesion.contains(&label)));
+        }
+        self.classes.iter().position(|labels| labels.contains(&label)).map_or(0, |class| class as u8 + 1)
     }
 
     /// The label that a value stands for.
@@ -112,8 +130,9 @@ impl LabelRule {
         Err(PrepareError::Labels {
             path: path.to_path_buf(),
             problem: format!("unexpected labels: {}", listed(found, unit)),
-            expected: format!("the labels that dataset.json declares: {}", declared.join(", ")),
-            remedy: "correct the mask or dataset.json, or name the lesion's labels in prepare.mask_values",
+            expected: format!("the labels that {} declares: {}", self.source, declared.join(", ")),
+            remedy: "correct the mask or the declaration, or name the lesion's labels in prepare.mask_values, a class in \
+                     [[prepare.classes]], or the background in prepare.background_values",
         })
     }
 }
@@ -133,7 +152,7 @@ mod tests {
     use super::*;
 
     fn rule(declared: Option<Vec<u16>>, lesion: Option<Vec<u16>>, threshold: Option<f64>, named: bool) -> LabelRule {
-        LabelRule { threshold, lesion, declared, named }
+        LabelRule { threshold, lesion, declared, named, classes: Vec::new(), source: "dataset.json" }
     }
 
     #[test]
@@ -164,5 +183,9 @@ mod tests {
         let soft = rule(None, None, Some(0.5), false);
         assert_eq!(soft.lesion(path, 0, &[0.49, 0.5, -1.0, f32::NAN]).unwrap(), [0, 1, 0, 0]);
         assert_eq!(rule(None, None, None, false).lesion(path, 0, &[0.0, 1e-6, 7.0]).unwrap(), [0, 0, 1]);
+        let classes =
+            LabelRule { classes: vec![vec![3], vec![1, 2]], ..rule(Some(vec![0, 1, 2, 3, 9]), None, None, false) };
+        assert_eq!(classes.lesion(path, 0, &[0.0, 3.0, 1.0, 2.0, 9.0]).unwrap(), [0, 1, 2, 2, 0]);
+        classes.lesion(path, 0, &[4.0]).unwrap_err();
     }
 }

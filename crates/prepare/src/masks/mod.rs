@@ -1,4 +1,4 @@
-//! The masks of a case, opened once and read slice by slice as 0 (background) and 1 (lesion).
+//! The masks of a case, opened once and read slice by slice as label maps: 0 is background, 1 lesion or the first class, and so on.
 
 mod contours;
 mod grid;
@@ -8,14 +8,15 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pig_data::config::{MaskRule, MaskValues};
+use pig_data::classes::names;
+use pig_data::config::{ClassConfig, MaskRule, MaskValues};
 use pig_data::read::{count_mask_values, read_header, read_mask_by};
 use pig_dicom::{Image, Object, Segmentation, Selection, SourceFrame};
 
 use crate::error::{PrepareError, Result};
 use crate::fill::{crossings, fill_box, fill_polygon};
 use crate::layouts::{Case, LesionBox, MaskSource};
-use crate::settings::{BoxShape, MissingMask, PrepareConfig};
+use crate::settings::{BoxShape, MissingMask, PrepareConfig, numbers};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
 use grid::{check_size, mismatch};
@@ -38,17 +39,36 @@ pub struct Masks {
     threshold: Option<f64>,
     /// By how many millimetres the affine of a mask differs from the image's, if that is ignored.
     misplaced: Option<f64>,
+    /// The classes that the masks tell apart; none if lesions are one.
+    classes: Vec<ClassConfig>,
+    /// The first mask file, for errors.
+    first: PathBuf,
 }
 
 #[derive(Debug)]
 enum Open {
     Empty,
-    Pictures(Vec<PathBuf>, Option<MaskValues>, LabelRule),
+    Pictures {
+        paths: Vec<PathBuf>,
+        values: Option<MaskValues>,
+        labels: LabelRule,
+        background: Option<MaskValues>,
+    },
     Nifti(Vec<NiftiVolume>, LabelRule),
-    Segmentations { open: Vec<Segmentation>, instance: String, selection: Selection, threshold: f64 },
+    /// With a selection of segments for lesion, or for each class.
+    Segmentations {
+        open: Vec<Segmentation>,
+        instance: String,
+        selections: Vec<Selection>,
+        threshold: f64,
+    },
     DicomMasks(Vec<Image>),
     Contours(Vec<Vec<[f64; 2]>>),
-    Boxes { boxes: Vec<LesionBox>, shape: BoxShape, around: usize },
+    Boxes {
+        boxes: Vec<LesionBox>,
+        shape: BoxShape,
+        around: usize,
+    },
 }
 
 impl Masks {
@@ -62,6 +82,8 @@ impl Masks {
         let size = volume.size();
         let image = case.image.path();
         let mut misplaced: Option<f64> = None;
+        let classes = config.classes_of(&case.classes);
+        check_kind(&case.masks, classes)?;
         let kind = match &case.masks {
             MaskSource::Missing(expected) => match config.missing_mask {
                 MissingMask::Error => {
@@ -80,7 +102,12 @@ impl Masks {
                     let header = read_header(path)?;
                     check_size(image, path, [header.height, header.width], size)?;
                 }
-                Open::Pictures(paths.clone(), mask_values, LabelRule::of(case, config))
+                Open::Pictures {
+                    paths: paths.clone(),
+                    values: mask_values.filter(|_| classes.is_empty()),
+                    labels: LabelRule::of(case, config),
+                    background: config.background_values.clone().or_else(|| case.background.clone()),
+                }
             }
             MaskSource::Nifti(paths) => {
                 let mut open = Vec::new();
@@ -91,7 +118,7 @@ impl Masks {
                 }
                 Open::Nifti(open, LabelRule::of(case, config))
             }
-            MaskSource::Segmentations(paths) => open_segmentations(image, paths, volume, config, cost)?,
+            MaskSource::Segmentations(paths) => open_segmentations(image, paths, volume, (config, classes), cost)?,
             MaskSource::DicomMasks(lesions) => {
                 one_slice(image, lesions.first().map_or(&[], Vec::as_slice), volume)?;
                 let open = lesions.iter().map(|candidates| choose_mask(image, candidates, size, cost));
@@ -109,7 +136,13 @@ impl Masks {
                 Open::Boxes { boxes: boxes.clone(), shape: config.box_shape, around: config.box_slices }
             }
         };
-        Ok(Some(Self { size, kind, threshold: config.mask_threshold, misplaced }))
+        let first = case.masks.paths().first().map_or_else(|| image.to_path_buf(), |path| path.to_path_buf());
+        Ok(Some(Self { size, kind, threshold: config.mask_threshold, misplaced, classes: classes.to_vec(), first }))
+    }
+
+    /// The classes that the masks tell apart; none if lesions are one.
+    pub fn classes(&self) -> &[ClassConfig] {
+        &self.classes
     }
 
     /// Whether the masks are guesses, such as ellipses in boxes.
@@ -129,7 +162,7 @@ impl Masks {
     pub fn values(&self) -> Result<BTreeMap<String, u64>> {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         match &self.kind {
-            Open::Pictures(paths, ..) => {
+            Open::Pictures { paths, .. } => {
                 for path in paths {
                     for (value, count) in count_mask_values(path)? {
                         *counts.entry(value).or_default() += count;
@@ -155,18 +188,45 @@ impl Masks {
         Ok(counts)
     }
 
-    /// The mask of slice `index`: `height * width` values of 0 or 1.
+    /// The mask of slice `index`: `height * width` values of 0 or 1, or of 0 and the numbers of classes, counted from 1.
+    ///
+    /// # Errors
+    /// When a file cannot be read, has a value that stands for nothing, or two masks give a pixel different classes.
     pub fn read(&self, index: usize) -> Result<Vec<u8>> {
+        let mut overlap = 0;
+        let mask = self.merged(index, &mut overlap)?;
+        if overlap == 0 {
+            return Ok(mask);
+        }
+        Err(PrepareError::Labels {
+            path: self.first.clone(),
+            problem: format!("{overlap} pixel(s) of slice {index} (counted from 0) have several classes"),
+            expected: "one class for each pixel".to_owned(),
+            remedy: "lesions that overlap are not known yet: name one of the classes, or make all one lesion with prepare.mask_values",
+        })
+    }
+
+    /// The mask of slice `index`, and how many pixels have several classes.
+    fn merged(&self, index: usize, overlap: &mut usize) -> Result<Vec<u8>> {
+        let mut merge = |mask: &mut [u8], more: Vec<u8>| *overlap += merge(mask, &more);
         let mut mask = vec![0; self.size[0] * self.size[1]];
         match &self.kind {
             Open::Empty => {}
-            Open::Pictures(paths, values, labels) => {
+            Open::Pictures { paths, values, labels, background } => {
                 for path in paths {
-                    if labels.declares() {
+                    if labels.declares() && self.classes.is_empty() {
                         labels.check_counts(path, &count_mask_values(path)?)?;
                     }
                     let values = values.as_ref();
-                    let rule = MaskRule { values, threshold: self.threshold, section: "prepare" };
+                    let (classes, background) = (self.classes.as_slice(), background.as_ref());
+                    let rule = MaskRule {
+                        values,
+                        threshold: self.threshold,
+                        classes,
+                        background,
+                        case: None,
+                        section: "prepare",
+                    };
                     merge(&mut mask, read_mask_by(path, &rule)?.data);
                 }
             }
@@ -175,17 +235,20 @@ impl Masks {
                     merge(&mut mask, labels.lesion(volume.path(), index, &volume.labels(index)?)?);
                 }
             }
-            Open::Segmentations { open, instance, selection, threshold } => {
+            Open::Segmentations { open, instance, selections, threshold } => {
                 let source = SourceFrame { sop_instance: instance.clone(), frame: Some(index as u32) };
                 for segmentation in open {
-                    merge(&mut mask, segmentation.mask(&source, selection, Some(*threshold))?.values);
+                    for (class, selection) in selections.iter().enumerate() {
+                        let found = segmentation.mask(&source, selection, Some(*threshold))?.values;
+                        merge(&mut mask, found.into_iter().map(|value| value * (class as u8 + 1)).collect());
+                    }
                 }
             }
             Open::DicomMasks(images) => {
                 for image in images {
                     let frame = image.frame(0)?;
                     let is_lesion = |value: f64| self.threshold.map_or(value != 0.0, |threshold| value >= threshold);
-                    merge(&mut mask, frame.stored().iter().map(|value| u8::from(is_lesion(value))));
+                    merge(&mut mask, frame.stored().iter().map(|value| u8::from(is_lesion(value))).collect());
                 }
             }
             Open::Contours(rois) => {
@@ -203,9 +266,34 @@ impl Masks {
     }
 }
 
-fn merge(mask: &mut [u8], more: impl IntoIterator<Item = u8>) {
-    for (pixel, value) in mask.iter_mut().zip(more) {
-        *pixel |= value;
+/// Adds a mask to another one. Returns how many pixels have different classes in both.
+fn merge(mask: &mut [u8], more: &[u8]) -> usize {
+    let mut different = 0;
+    for (pixel, &value) in mask.iter_mut().zip(more) {
+        different += usize::from(*pixel != 0 && value != 0 && *pixel != value);
+        *pixel = (*pixel).max(value);
+    }
+    different
+}
+
+/// Refuses classes for masks that do not tell any apart.
+fn check_kind(masks: &MaskSource, classes: &[ClassConfig]) -> Result<()> {
+    let path = match masks {
+        MaskSource::DicomMasks(_) | MaskSource::Contours(_) => masks.paths().first().map(|path| path.to_path_buf()),
+        MaskSource::Boxes(_) => Some(PathBuf::from("the boxes of the release")),
+        _ => None,
+    };
+    match path {
+        Some(path) if classes.len() > 1 => Err(PrepareError::Labels {
+            path,
+            problem: format!(
+                "masks of this kind have no labels, but there are the classes {}",
+                names(classes).join(", ")
+            ),
+            expected: "pictures, NIfTI or DICOM SEG".to_owned(),
+            remedy: "remove the [[prepare.classes]] tables",
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -250,7 +338,7 @@ fn open_segmentations(
     image: &Path,
     paths: &[PathBuf],
     volume: &Volume,
-    config: &PrepareConfig,
+    (config, classes): (&PrepareConfig, &[ClassConfig]),
     cost: &Cost,
 ) -> Result<Open> {
     let Some(dicom) = volume.dicom() else {
@@ -265,9 +353,13 @@ fn open_segmentations(
         check_size(image, path, [info.rows as usize, info.columns as usize], volume.size())?;
         open.push(segmentation);
     }
-    let selection = config.lesion_labels().map_or(Selection::All, Selection::Numbers);
+    let selections = if classes.is_empty() {
+        vec![config.lesion_labels().map_or(Selection::All, Selection::Numbers)]
+    } else {
+        classes.iter().map(|class| Selection::Numbers(numbers(&class.values))).collect()
+    };
     let instance = dicom.info().sop_instance.clone();
-    Ok(Open::Segmentations { open, instance, selection, threshold: config.seg_threshold })
+    Ok(Open::Segmentations { open, instance, selections, threshold: config.seg_threshold })
 }
 
 /// Chooses the mask among the files of a lesion: the one that has the image's size. If none has, the error names the one whose

@@ -8,10 +8,11 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use pig_data::Pixels;
+use pig_data::classes::{areas, names};
 use pig_data::config::{MaskResize, Resize};
-use pig_data::png_file::encode_png;
+use pig_data::png_file::{encode_label_png, encode_png};
 use pig_data::read::gray;
-use pig_data::resample::{fit_within, resize_image, resize_mask_area, resize_mask_nearest};
+use pig_data::resample::{fit_within, resize_image, resize_labels_area, resize_mask_nearest};
 use pig_files::hex;
 
 use super::work::Work;
@@ -118,6 +119,11 @@ fn source_hash(case: &Case) -> Result<String> {
     for spacing in case.spacing.unwrap_or_default() {
         hash.update(spacing.to_le_bytes());
     }
+    let classes = case.classes.iter().flat_map(|class| [class.name.clone(), format!("{:?}", class.values)]);
+    let classes: Vec<String> = classes.collect();
+    if !classes.is_empty() {
+        hash.update(hash_texts(classes.iter().map(String::as_str)));
+    }
     if !case.others.is_empty() {
         hash.update(hash_texts(case.others.iter().flat_map(|(name, value)| [name.as_str(), value])));
     }
@@ -141,7 +147,7 @@ fn chosen_slices(work: &Work<'_>, case: &Case, volume: &Volume, masks: &Masks) -
     let chosen = |index: usize| -> Result<Option<usize>> {
         let lesion = || {
             let _share = work.budget.slice(volume);
-            Ok::<_, PrepareError>(masks.read(index)?.contains(&1))
+            Ok::<_, PrepareError>(masks.read(index)?.iter().any(|&label| label > 0))
         };
         let keep = drawn(&work.request.config, &case.name, index) || lesion()?;
         Ok(keep.then_some(index))
@@ -242,15 +248,16 @@ impl OpenCase<'_> {
         let image = resize_image(&crop.cut(&values, size[1], channels), crop.size(), resized, channels);
         let cut_mask = crop.cut(&mask, size[1], 1);
         let small_mask = match config.mask_resize {
-            MaskResize::AreaThreshold => resize_mask_area(&cut_mask, crop.size(), resized),
+            MaskResize::AreaThreshold => {
+                resize_labels_area(&cut_mask, crop.size(), resized, self.masks.classes().len().max(1))
+            }
             MaskResize::Nearest => resize_mask_nearest(&cut_mask, crop.size(), resized),
         };
         let (image, small_mask) = (placed(&image, &transform, channels), placed(&small_mask, &transform, 1));
         let name = self.name(index);
         let [image_place, mask_place] = places(&name);
         let image_sha256 = self.write(&image_place, channels, &quantised(&image, config.bit_depth))?;
-        let shown_mask = Pixels::Eight(small_mask.iter().map(|&value| value * 255).collect());
-        let mask_sha256 = self.write(&mask_place, 1, &shown_mask)?;
+        let mask_sha256 = self.write_mask(&mask_place, &small_mask)?;
         drop(share);
         let placed = geometry.affine.map(|affine| transform.prepared_affine(&affine)).filter(affine::is_usable);
         let affine_ras = placed.as_ref().map(affine::text);
@@ -269,6 +276,7 @@ impl OpenCase<'_> {
             weak_label: self.masks.weak(),
             mask_pixels: lesion(&small_mask),
             source_mask_pixels: lesion(&mask),
+            class_pixels: self.class_pixels(&small_mask, &mask),
             transform,
             slice_axis: config.slice_axis,
             slice_spacing_mm: geometry.slice_spacing,
@@ -323,13 +331,38 @@ impl OpenCase<'_> {
         if self.volume.slices() == 1 { self.id.to_owned() } else { format!("{}_{index:04}", self.id) }
     }
 
+    /// The pixels of each class in the prepared mask and in the source's, if there are several.
+    fn class_pixels(&self, prepared: &[u8], source: &[u8]) -> Vec<(String, [usize; 2])> {
+        let classes = self.masks.classes();
+        if classes.len() < 2 {
+            return Vec::new();
+        }
+        let (prepared, source) = (areas(prepared, classes.len()), areas(source, classes.len()));
+        let both = prepared.into_iter().zip(source).map(|(prepared, source)| [prepared, source]);
+        classes.iter().map(|class| class.name.clone()).zip(both).collect()
+    }
+
+    /// Writes a mask, of lesion or with a palette of several classes, and returns its hash.
+    fn write_mask(&self, place: &str, mask: &[u8]) -> Result<String> {
+        let classes = self.masks.classes();
+        if classes.len() < 2 {
+            return self.write(place, 1, &Pixels::Eight(mask.iter().map(|&value| value * 255).collect()));
+        }
+        let path = self.work.folder.path(place);
+        keep(&path, &encode_label_png(&path, self.work.request.config.size, mask, &names(classes), &[])?)
+    }
+
     /// Writes a PNG and returns its hash.
     fn write(&self, place: &str, channels: usize, pixels: &Pixels) -> Result<String> {
         let path = self.work.folder.path(place);
-        let bytes = encode_png(&path, self.work.request.config.size, channels, pixels, &[])?;
-        pig_files::write(&path, &bytes)?;
-        Ok(hex(&Sha256::digest(bytes)))
+        keep(&path, &encode_png(&path, self.work.request.config.size, channels, pixels, &[])?)
     }
+}
+
+/// Writes a file and returns its hash.
+fn keep(path: &Path, bytes: &[u8]) -> Result<String> {
+    pig_files::write(path, bytes)?;
+    Ok(hex(&Sha256::digest(bytes)))
 }
 
 /// Resized values of shape (height, width, channels), padded with zeros and mirrored.

@@ -38,7 +38,11 @@ fn page() -> DemoPage {
     let pairs = images(6, 0.5)
         .into_iter()
         .enumerate()
-        .map(|(k, (_, mask))| PairPicture { image: picture(k), mask, label: String::new() })
+        .map(|(k, (_, mask))| PairPicture {
+            image: picture(k),
+            mask: mask.iter().map(|&inside| u8::from(inside)).collect(),
+            label: String::new(),
+        })
         .collect();
     let sheet = contact_sheet(&[Section { title: "generated".into(), pairs }], &SheetStyle::default()).unwrap();
     let steps = [1024, 512, 4].map(|t| StripStep { t, mask: picture(1), image: picture(2) }).to_vec();

@@ -73,6 +73,7 @@ impl Crossval {
         let dataset = discover_folds(data, &file.data, observer)?;
         // All pieces have the number of channels that the whole data decide.
         file.data = with_channels(&dataset, &file.data, observer)?;
+        file.data.one_class_for("a cross-validation")?;
         let mut folds =
             crossval_folds(&dataset, file.crossval.folds, file.data.validation_fraction, file.crossval.seed)?;
         if file.crossval.patients < 1.0 {

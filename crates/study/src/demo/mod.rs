@@ -11,7 +11,7 @@ use crate::{
 use burn::tensor::Device;
 use live::Live;
 use page::Material;
-use pig_data::phantom::{PhantomConfig, write_dataset};
+use pig_data::phantom::{CALCIFICATION_COLUMN, PhantomConfig, write_dataset};
 use pig_metrics::agreement::Agreement;
 use pig_train::{
     Config, Error, Result,
@@ -39,6 +39,8 @@ pub struct DemoRequest {
     pub out: PathBuf,
     /// Number of phantom patients.
     pub patients: usize,
+    /// Whether half of the patients have a cluster of microcalcifications, the second class.
+    pub calcifications: bool,
     /// Number of pairs to sample.
     pub count: u64,
     /// The minutes that the demo may take; the numbers of training steps follow from them, unless `sets` gives one.
@@ -179,10 +181,20 @@ fn make_phantoms(request: &DemoRequest, data: &Path, observer: &dyn Observer) ->
                 advice: "choose another --out, or ask for as many --patients as before",
             });
         }
+        let has_clusters = text.lines().next().is_some_and(|columns| columns.contains(CALCIFICATION_COLUMN));
+        if has_clusters != request.calcifications {
+            let what = if has_clusters { "with" } else { "without" };
+            return Err(Error::BadFile {
+                path: data.to_owned(),
+                problem: format!("holds phantom images of an earlier demo {what} calcifications"),
+                advice: "choose another --out, or give --calcifications as before",
+            });
+        }
         note(observer, format!("{}: the phantom images already exist", data.display()));
         return Ok(());
     }
-    let phantom = PhantomConfig { patients: request.patients, ..PhantomConfig::default() };
+    let calcification_share = if request.calcifications { 0.5 } else { 0.0 };
+    let phantom = PhantomConfig { patients: request.patients, calcification_share, ..PhantomConfig::default() };
     observer.event(pig_train::observer::Event::Begin {
         stage: "phantom".to_owned(),
         total: 2 * request.patients,

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use burn::tensor::Device;
-use pig_data::{DataConfig, DataError, Dataset, read, survey::Survey};
+use pig_data::{DataConfig, DataError, Dataset, class_source, read, survey::Survey};
 use pig_train::{
     Config, Error, Result,
     config::{Layers, require},
@@ -121,6 +121,8 @@ const SOME: Length = Length { steps: SOME_STEPS, is_capped: false, previews: PRE
 fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
     let mut data = DataConfig::default();
     let mut dataset = Dataset::discover(&request.data, &data)?;
+    // The training finds the classes again; here they say how masks are read.
+    data = class_source::resolve(&dataset, &data)?.0;
     if dataset.has_masks() {
         data.mask_threshold = mask_threshold(&dataset, &data)?;
     }

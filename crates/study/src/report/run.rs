@@ -24,6 +24,7 @@ use pig_train::{
     metrics_log::{self, Line},
     model_card::further_words,
     observer::Observer,
+    pictures::class_colours,
     role::Role,
     run_data::RunData,
     run_dir::{Provenance, RunDir},
@@ -306,17 +307,20 @@ pub(super) fn worst_cases(model: &SegmentModel, set: &PreparedSet, device: &Devi
     scored.truncate(WORST);
     // Of all pictures, only the worst are predicted again, instead of keeping all predictions.
     let worst = set.subset(&scored.iter().map(|&(index, _)| index).collect::<Vec<_>>());
-    let predicted = model.each(&worst, device, |_, found| Ok(pig_segment::lesion(&found, threshold)))?;
+    let predicted = model.each(&worst, device, |_, found| Ok(pig_segment::labels(&found, set.classes, threshold)))?;
     let [height, width] = set.size;
-    let figure = |(&(index, dice), prediction): (&(usize, f64), Vec<bool>)| -> Result<Block> {
+    let figure = |(&(index, dice), prediction): (&(usize, f64), Vec<u8>)| -> Result<Block> {
         let image = pig_data::Preparation::display(&set.image(index)?);
         let drawn = overlay(&Overlay {
             image: Picture::from_bytes(&image, height, width, set.channels)?,
-            truth: Some(set.lesion(index)?),
+            truth: Some(set.labels(index)?),
             prediction,
             label: format!("Dice {:.1} %", 100.0 * dice),
+            classes: class_colours(&model.file.data),
         })?;
-        let caption = format!("{}: Dice {:.1} %. Blue: true outline; orange: predicted.", set.ids[index], 100.0 * dice);
+        let colours =
+            if model.file.data.has_several_classes() { "" } else { " Blue: true outline; orange: predicted." };
+        let caption = format!("{}: Dice {:.1} %.{colours}", set.ids[index], 100.0 * dice);
         Ok(Block::Figure(Figure::new(drawn, caption, "image, true outline, predicted outline, both").real()))
     };
     scored.iter().zip(predicted).map(figure).collect()

@@ -340,15 +340,18 @@ fn image_sheets(out: &Path) -> Result<Vec<Block>> {
             .take(MONTAGE)
             .map(|path| {
                 let image = pig_data::read::read_image(path, 3)?;
-                let mask = vec![false; image.height * image.width];
+                let mask = vec![0; image.height * image.width];
                 let image = Picture::from_bytes(&image.to_8_bits(), image.height, image.width, 3)?;
                 Ok(pig_report::PairPicture { image, mask, label: String::new() })
             })
             .collect();
         sections.push(pig_report::Section { title: (*title).to_owned(), pairs: pairs? });
     }
-    let style =
-        pig_report::SheetStyle { columns: MONTAGE, scale: None, show: pig_report::contact_sheet::Show::Outline };
+    let style = pig_report::SheetStyle {
+        columns: MONTAGE,
+        show: pig_report::contact_sheet::Show::Outline,
+        ..pig_report::SheetStyle::default()
+    };
     let sheet = pig_report::contact_sheet(&sections, &style)?;
     let caption = "The first images of each set in the order of their numbers, as they were measured.";
     Ok(vec![Block::Figure(Figure::new(sheet, caption, "real images, then images of each method"))])

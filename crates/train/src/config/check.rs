@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    config::{AutoguidedMembers, Conditioning, Config, FrozenCondition, Members, Method, word},
+    config::{AutoguidedMembers, Conditioning, Config, FrozenCondition, LossWeight, Members, Method, word},
     role::{NetworkKind, Role},
 };
 use pig_data::{DataConfig, SpaceKind};
@@ -47,6 +47,7 @@ impl Config {
             self.unet(role).check_size([height, width])?;
         }
         self.check_belonging()?;
+        self.check_classes()?;
         self.check_frozen()?;
         self.check_train()?;
         self.check_sample()?;
@@ -107,6 +108,25 @@ impl Config {
             require(passes, &key, first, &expected)?;
         }
         Ok(())
+    }
+
+    /// Refuses settings that do not know several classes yet.
+    fn check_classes(&self) -> Result<()> {
+        if !self.data.has_several_classes() {
+            return Ok(());
+        }
+        let model_y = &self.model_y;
+        let is_frozen = model_y.frozen.model.is_some() || model_y.frozen.autoencoder.is_some();
+        if is_frozen {
+            self.data.one_class_for("model_y.frozen.model")?;
+        }
+        if self.method == Method::Ldm {
+            self.data.one_class_for("method = \"ldm\"")?;
+        }
+        let weight = "\"none\" with several classes in data.classes";
+        require(model_y.loss_weight == LossWeight::None, "model_y.loss_weight", word(&model_y.loss_weight), weight)?;
+        let threshold = "false with several classes in data.classes";
+        require(!self.sample.guide_threshold, "sample.guide_threshold", true, threshold)
     }
 
     /// Checks that all networks have the axes of the data, and that volumes can be halved at every level of the networks.

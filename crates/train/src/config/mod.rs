@@ -112,7 +112,7 @@ impl Config {
     /// Input and output channels of the U-Net of this role; for a control network, those of its base.
     pub fn unet_channels(&self, role: Role) -> [usize; 2] {
         let bands = self.space(role).bands();
-        role.channels(self.grid(role).1).map(|channels| bands * channels)
+        role.channels(self.data.mask_channels(), self.grid(role).1).map(|channels| bands * channels)
     }
 
     /// Whether the data are volumes.
@@ -145,6 +145,11 @@ impl Config {
         let mut own = self.clone();
         if own.data.channels == Channels::Auto {
             own.data.channels = stored.data.channels;
+        }
+        // The words of a column are found in the same way.
+        let is_open = own.data.leaves_masks_open() || own.data.class_column.is_some();
+        if is_open && own.data.classes.is_empty() {
+            own.data.classes.clone_from(&stored.data.classes);
         }
         own == *stored
     }

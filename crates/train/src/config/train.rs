@@ -118,6 +118,10 @@ pub struct TrainConfig {
     pub unlabelled: Unlabelled,
     /// Share of the training samples of an image network that are images without masks, if there are any.
     pub unlabelled_share: f64,
+    /// Draws training pairs so that each of several classes comes equally often: a pair with lesion gives way to one of a class that is
+    /// drawn first. Pairs without lesion keep their share. Rare classes are then shown more often than they occur, and generated masks
+    /// have them more often, too.
+    pub balance_classes: bool,
     /// With `conditioning = "xhat"`, the share of model_y's training samples that get the clean mask, so that the model also
     /// accepts given masks.
     pub clean_condition_prob: f64,
@@ -203,6 +207,7 @@ impl Default for TrainConfig {
             log_normal_std: 1.2,
             unlabelled: Unlabelled::None,
             unlabelled_share: 0.5,
+            balance_classes: false,
             clean_condition_prob: 0.0,
             condition_dropout: 0.0,
             noise_levels: NoiseLevels::Shared,

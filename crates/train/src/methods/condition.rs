@@ -9,7 +9,12 @@ use pig_diffusion::{
 
 /// Chooses samples of a batch with this probability. The choice is keyed by their positions.
 pub(super) fn chosen(seed: u64, probability: f64, stream: Stream, batch: &Batch) -> Vec<bool> {
-    let draw = |&position: &u64| uniform(&mut keyed_rng(seed, position, stream, 0)) < probability;
+    chosen_at(seed, probability, stream, 0, batch)
+}
+
+/// The same for the draw `number` of several from one stream.
+pub(super) fn chosen_at(seed: u64, probability: f64, stream: Stream, number: u64, batch: &Batch) -> Vec<bool> {
+    let draw = |&position: &u64| uniform(&mut keyed_rng(seed, position, stream, number)) < probability;
     batch.positions.iter().map(draw).collect()
 }
 

@@ -128,7 +128,7 @@ fn sees_model_x(config: &Config) -> bool {
     config.model_y.conditioning == Conditioning::Xhat
 }
 
-/// What model_y is conditioned on in training, `[batch, height, width, 1]`.
+/// What model_y is conditioned on in training, `[batch, height, width, classes]`.
 fn condition_of(context: Context<'_>, batch: &Batch, eps_2: &Tensor<4>, training: bool) -> Tensor<4> {
     let Context { config, schedule, timesteps, teachers } = context;
     let (x_0, t) = (&batch.masks, &batch.t);

@@ -19,8 +19,8 @@ use std::path::Path;
 /// What the network learns: the mean squared error.
 ///
 /// Mask-ablated training replaces the true mask by an empty one (background everywhere) with probability `train.mask_ablation_prob`.
-/// Konz et al. draw a random subset of the mask's classes; with lesion as the only class, that is the mask or nothing, each with
-/// probability 1/2.
+/// Konz et al. draw a random subset of the mask's classes: each class is removed independently. With lesion as the only class, that is the
+/// mask or nothing, each with probability 1/2.
 #[derive(Clone, Copy, Debug)]
 pub struct Guided;
 
@@ -33,8 +33,18 @@ impl Learner for Guided {
         let train = &context.config.train;
         let mut masks = batch.masks.clone();
         if is_training && train.mask_ablation_prob > 0.0 {
-            let ablated = condition::chosen(train.seed, train.mask_ablation_prob, Stream::TrainAblation, batch);
-            masks = condition::mixed(masks.clone(), masks.full_like(-1.0), &ablated);
+            let classes = (0..masks.dims()[3]).map(|class| {
+                let mask = masks.clone().narrow(3, class, 1);
+                let ablated = condition::chosen_at(
+                    train.seed,
+                    train.mask_ablation_prob,
+                    Stream::TrainAblation,
+                    class as u64,
+                    batch,
+                );
+                condition::mixed(mask.clone(), mask.full_like(-1.0), &ablated)
+            });
+            masks = Tensor::cat(classes.collect(), 3);
         }
         let masks = condition::dropped(train, batch, masks, is_training);
         image_loss(network, context, batch, &masks)

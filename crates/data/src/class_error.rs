@@ -1,0 +1,97 @@
+//! Errors in the classes of lesion of a user's data.
+
+use std::path::PathBuf;
+
+/// What is wrong with classes.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassError {
+    /// A mask that tells several classes apart, where one lesion is expected.
+    #[error("{path}: this mask tells the classes {classes} apart; expected a mask of lesion and background; name the classes with \
+             [[{section}.classes]] tables, or make them one with {section}.mask_values = {all}", path = path.display())]
+    SeveralClasses {
+        /// The mask.
+        path: PathBuf,
+        /// The names of its classes.
+        classes: String,
+        /// The values of all of them.
+        all: String,
+        /// The section of the configuration that says how masks are read.
+        section: &'static str,
+    },
+
+    /// A mask that declares a class that is not configured.
+    #[error("{path}: this mask has the classes {found}; expected {expected}; use masks of these classes, or rename the classes in \
+             [[{section}.classes]]", path = path.display())]
+    OtherClasses {
+        /// The mask.
+        path: PathBuf,
+        /// The names of its classes.
+        found: String,
+        /// The names of the configured ones.
+        expected: String,
+        /// The section of the configuration that says how masks are read.
+        section: &'static str,
+    },
+
+    /// Values of a mask that stand for no class.
+    #[error("{path}: the mask has values that stand for no class: {values}; expected 0 (background) or those of {classes}; add a \
+             [[{section}.classes]] table for each, or list in {section}.background_values those that are background",
+            path = path.display())]
+    ValueWithoutClass {
+        /// The mask.
+        path: PathBuf,
+        /// The values, with their numbers of pixels.
+        values: String,
+        /// The classes with their values.
+        classes: String,
+        /// The section of the configuration that says how masks are read.
+        section: &'static str,
+    },
+
+    /// A mask with lesion whose case has no class.
+    #[error("{path}: the mask has lesion, but its case has {found} in the column of data.class_column; expected one of {expected}; \
+             complete the manifest, add a [[data.classes]] table, or give a label map that names its classes", path = path.display())]
+    CaseWithoutClass {
+        /// The mask.
+        path: PathBuf,
+        /// The class of the case, in words.
+        found: String,
+        /// The names of the classes.
+        expected: String,
+    },
+
+    /// A manifest lacks the column of classes.
+    #[error("{path}: no column {column:?}; found the columns {found}; set data.class_column to one of them, or add the column",
+            path = path.display())]
+    MissingClassColumn {
+        /// The manifest, or the data folder if there is no manifest.
+        path: PathBuf,
+        /// The column that was looked for.
+        column: String,
+        /// The columns found.
+        found: String,
+    },
+
+    /// Labels that overlap.
+    #[error("{path}: the label {name:?} is a region of several labels; expected one number for each label, since regions that overlap \
+             are not known yet; list the labels with [[data.classes]], or make them one lesion with data.mask_values",
+            path = path.display())]
+    OverlappingClasses {
+        /// The description of the data set.
+        path: PathBuf,
+        /// The name of the region.
+        name: String,
+    },
+
+    /// Several classes where something does not know them.
+    #[error(
+        "{what} does not know several classes yet; the data have {classes}; expected masks of one lesion: make the classes one \
+             with data.mask_values, which lists the values of all of them"
+    )]
+    ClassesNotKnown {
+        /// What does not know them.
+        what: &'static str,
+        /// The names of the classes.
+        classes: String,
+    },
+}

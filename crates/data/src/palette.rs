@@ -1,0 +1,98 @@
+//! PNG files with a palette, in which masks of several classes are written: the index of a pixel is its label.
+
+use std::io::BufReader;
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage};
+
+use crate::error::{DataError, Result};
+use crate::png_chunks;
+
+/// The keyword of the text chunk with the names of the classes, a JSON list: the first has the index 1.
+pub const CLASSES: &str = "classes";
+
+/// The first bytes of a PNG up to its colour type, and the colour type of a palette.
+const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+const COLOUR_TYPE_AT: usize = 25;
+const INDEXED: u8 = 3;
+
+/// The indices of a PNG with a palette.
+pub(crate) struct Indexed {
+    /// The index of each pixel, turned as the orientation tag says.
+    pub(crate) indices: Vec<u8>,
+    /// The names of the classes, if the file declares them.
+    pub(crate) names: Option<Vec<String>>,
+}
+
+/// The names of the classes that a mask declares; none if it is no PNG with a palette, or declares none.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn declared_names(path: &Path) -> Result<Option<Vec<String>>> {
+    if !has_palette(path)? {
+        return Ok(None);
+    }
+    names_of(path, reader(path)?.info())
+}
+
+/// The indices of a PNG with a palette; none for any other file, which the caller decodes and checks.
+///
+/// # Errors
+/// When the file cannot be read or is damaged.
+pub(crate) fn read(path: &Path) -> Result<Option<Indexed>> {
+    if !has_palette(path)? {
+        return Ok(None);
+    }
+    let mut reader = reader(path)?;
+    let unreadable =
+        |error: png::DecodingError| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() };
+    let (width, height, depth) = (reader.info().width, reader.info().height, reader.info().bit_depth as usize);
+    let names = names_of(path, reader.info())?;
+    // The caller has decoded the file, and so checked its size.
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap_or(0)];
+    let frame = reader.next_frame(&mut bytes).map_err(unreadable)?;
+    let unpack = |row: &[u8]| -> Vec<u8> {
+        let pixel = |x: usize| {
+            let (byte, bit) = (x * depth / 8, x * depth % 8);
+            row[byte] >> (8 - depth - bit) & (((1_u16 << depth) - 1) as u8)
+        };
+        (0..width as usize).map(pixel).collect()
+    };
+    let indices: Vec<u8> = bytes.chunks_exact(frame.line_size.max(1)).take(height as usize).flat_map(unpack).collect();
+    let exif = png_chunks::exif_of_whole(path)?;
+    let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif)).unwrap_or(Orientation::NoTransforms);
+    let Some(picture) = GrayImage::from_raw(width, height, indices) else {
+        let problem = "the file has fewer pixels than its header says".to_owned();
+        return Err(DataError::Unreadable { path: path.to_path_buf(), problem });
+    };
+    let mut picture = DynamicImage::ImageLuma8(picture);
+    picture.apply_orientation(orientation);
+    Ok(Some(Indexed { indices: picture.into_luma8().into_raw(), names }))
+}
+
+fn has_palette(path: &Path) -> Result<bool> {
+    use std::io::Read as _;
+    let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
+    let mut head = Vec::new();
+    file.take(COLOUR_TYPE_AT as u64 + 1).read_to_end(&mut head).map_err(DataError::io(path, "read"))?;
+    Ok(head.starts_with(SIGNATURE) && head.get(COLOUR_TYPE_AT) == Some(&INDEXED))
+}
+
+fn reader(path: &Path) -> Result<png::Reader<BufReader<std::fs::File>>> {
+    let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
+    let mut decoder = png::Decoder::new(BufReader::new(file));
+    decoder.set_transformations(png::Transformations::IDENTITY);
+    decoder.read_info().map_err(|error| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() })
+}
+
+fn names_of(path: &Path, info: &png::Info<'_>) -> Result<Option<Vec<String>>> {
+    let plain = info.uncompressed_latin1_text.iter().filter(|chunk| chunk.keyword == CLASSES).map(|c| c.text.clone());
+    let wide = info.utf8_text.iter().filter(|chunk| chunk.keyword == CLASSES).filter_map(|c| c.get_text().ok());
+    let Some(text) = plain.chain(wide).next() else { return Ok(None) };
+    let names = serde_json::from_str(&text).map_err(|_| DataError::Unreadable {
+        path: path.to_path_buf(),
+        problem: format!("its text {CLASSES:?} is {text:?}, expected a JSON list of the names of its classes"),
+    })?;
+    Ok(Some(names))
+}

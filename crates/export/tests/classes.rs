@@ -1,0 +1,173 @@
+//! Masks of several classes in every format, read back class by class.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{done, manifest, request};
+use dicom_dictionary_std::tags;
+use dicom_object::open_file;
+use nifti::{NiftiObject, ReaderOptions};
+use pig_data::Pixels;
+use pig_data::classes::areas;
+use pig_data::config::{ClassConfig, MaskValue, MaskValues};
+use pig_data::phantom::{PhantomConfig, write_dataset};
+use pig_data::png_file::{read_label_png, read_png};
+use pig_export::{Format, Request, Segmentation};
+use serde_json::Value;
+
+/// Phantoms of masses and calcifications, and the label maps by id.
+fn phantoms(folder: &Path) -> (PathBuf, Vec<(String, Vec<u8>)>) {
+    let data = folder.join("data");
+    let config = PhantomConfig {
+        patients: 4,
+        size: [48, 40],
+        lesion_free_share: 0.3,
+        calcification_share: 0.8,
+        ..PhantomConfig::default()
+    };
+    write_dataset(&config, &data, &|_, _| {}).unwrap();
+    let mut maps: Vec<(String, Vec<u8>)> = std::fs::read_dir(data.join("masks"))
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let Pixels::Eight(labels) = read_label_png(&path).unwrap().pixels else { panic!("8 bits") };
+            (path.file_stem().unwrap().to_string_lossy().into_owned(), labels)
+        })
+        .collect();
+    maps.sort();
+    let total = maps.iter().fold([0; 2], |[a, b], (_, labels)| {
+        let found = areas(labels, 2);
+        [a + found[0], b + found[1]]
+    });
+    assert!(total[0] > 50 && total[1] > 50, "{total:?}");
+    (data, maps)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn gray(path: &Path) -> Vec<u8> {
+    let png = read_png(path).unwrap();
+    assert_eq!(png.text.get("classes"), None, "a gray label map has no names");
+    let Pixels::Eight(values) = png.pixels else { panic!("8 bits") };
+    values
+}
+
+#[test]
+fn pictures_keep_every_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, maps) = phantoms(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    done(&request(&data, &at("Dataset001_Two"), Format::Nnunet));
+    let labels = &json(&at("Dataset001_Two/dataset.json"))["labels"];
+    assert_eq!(labels, &serde_json::json!({ "background": 0, "mass": 1, "calcification": 2 }));
+    done(&request(&data, &at("monai"), Format::Monai));
+    let labels = &json(&at("monai/datalist.json"))["labels"];
+    assert_eq!(labels, &serde_json::json!({ "0": "background", "1": "mass", "2": "calcification" }));
+    done(&request(&data, &at("png"), Format::Png));
+    for (id, map) in &maps {
+        assert_eq!(&gray(&at(&format!("Dataset001_Two/labelsTr/{id}.png"))), map);
+        assert_eq!(&gray(&at(&format!("monai/labels/{id}.png"))), map);
+        let png = read_label_png(&at(&format!("png/masks/{id}.png"))).unwrap();
+        assert_eq!(
+            (png.pixels, png.text["classes"].as_str()),
+            (Pixels::Eight(map.clone()), r#"["mass","calcification"]"#)
+        );
+    }
+    let rows = manifest(&at("png"));
+    for (row, (_, map)) in rows.iter().zip(&maps) {
+        let found =
+            ["mask_pixels_mass", "mask_pixels_calcification"].map(|column| row[column].parse::<usize>().unwrap());
+        assert_eq!(found.to_vec(), areas(map, 2));
+    }
+    done(&request(&data, &at("tar"), Format::Webdataset { shard_size: 100 }));
+    let mut archive = tar::Archive::new(std::fs::File::open(at("tar/pairs-000000.tar")).unwrap());
+    let named = archive.entries().unwrap().filter(|entry| {
+        let entry = entry.as_ref().unwrap();
+        entry.path().unwrap().extension().is_some_and(|ending| ending == "json")
+    });
+    assert_eq!(named.count(), maps.len());
+}
+
+#[test]
+fn coco_has_a_category_for_each_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, maps) = phantoms(folder.path());
+    let out = folder.path().join("coco");
+    done(&request(&data, &out, Format::Coco { segmentation: Segmentation::Rle }));
+    let found = json(&out.join("annotations.json"));
+    let names: Vec<&str> =
+        found["categories"].as_array().unwrap().iter().map(|category| category["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["mass", "calcification"]);
+    for category in 1..=2_u64 {
+        let of = |annotation: &&Value| annotation["category_id"] == category;
+        let sum: u64 =
+            found["annotations"].as_array().unwrap().iter().filter(of).map(|one| one["area"].as_u64().unwrap()).sum();
+        let expected: usize = maps.iter().map(|(_, map)| areas(map, 2)[category as usize - 1]).sum();
+        assert_eq!(sum as usize, expected, "{category}");
+    }
+}
+
+#[test]
+fn volumes_keep_every_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, maps) = phantoms(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    done(&request(&data, &at("nifti"), Format::Nifti));
+    assert_eq!(json(&at("nifti/labels.json"))["labels"]["2"], "calcification");
+    done(&request(&data, &at("dicom"), Format::DicomSeg));
+    for (id, map) in &maps {
+        let object = ReaderOptions::new().read_file(at(&format!("nifti/masks/{id}.nii.gz"))).unwrap();
+        assert_eq!(object.into_volume().into_nifti_typed_data::<u8>().unwrap(), *map);
+        let seg = open_file(at(&format!("dicom/segmentations/{id}.dcm"))).unwrap();
+        let segments = seg.element(tags::SEGMENT_SEQUENCE).unwrap().items().unwrap();
+        let labels: Vec<String> = segments
+            .iter()
+            .map(|segment| segment.element(tags::SEGMENT_LABEL).unwrap().to_str().unwrap().trim().to_owned())
+            .collect();
+        assert_eq!(labels, ["mass", "calcification"]);
+        let frames = seg.element(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).unwrap().items().unwrap();
+        assert_eq!((frames.len(), seg.element(tags::NUMBER_OF_FRAMES).unwrap().to_int::<u32>().unwrap()), (2, 2));
+        let bytes = seg.element(tags::PIXEL_DATA).unwrap().to_bytes().unwrap();
+        let bit = |index: usize| bytes[index / 8] >> (index % 8) & 1;
+        for (frame, group) in frames.iter().enumerate() {
+            let of = group.element(tags::SEGMENT_IDENTIFICATION_SEQUENCE).unwrap().items().unwrap();
+            let number = of[0].element(tags::REFERENCED_SEGMENT_NUMBER).unwrap().to_int::<u8>().unwrap();
+            let inside = |index: usize| bit(frame * map.len() + index) == 1;
+            assert!((0..map.len()).all(|index| inside(index) == (map[index] == number)), "{id}, frame {frame}");
+        }
+    }
+}
+
+/// Real label maps of gray values and generated ones that name their classes have the same classes, or the export is refused.
+#[test]
+fn real_and_generated_pairs_must_have_the_same_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (generated, maps) = phantoms(folder.path());
+    let real = folder.path().join("real");
+    for kind in ["images", "masks"] {
+        std::fs::create_dir_all(real.join(kind)).unwrap();
+    }
+    let picture = |kind: &str, values: Vec<u8>| {
+        let path = real.join(kind).join("a.png");
+        pig_data::png_file::write_gray_png(&path, 48, 40, &Pixels::Eight(values), &[]).unwrap();
+    };
+    picture("images", vec![7; 48 * 40]);
+    picture("masks", maps[0].1.iter().map(|label| label * 10).collect());
+    let class =
+        |name: &str, value| ClassConfig { name: name.to_owned(), values: MaskValues(vec![MaskValue::Gray(value)]) };
+    let with = |classes: Vec<ClassConfig>| {
+        let out = folder.path().join(format!("merged-{}", classes.len()));
+        let mut asked = Request { real: Some(real.clone()), ..request(&generated, &out, Format::Png) };
+        asked.data.classes = classes;
+        pig_export::export(&asked, &|_, _| std::ops::ControlFlow::Continue(()))
+    };
+    let summary = with(vec![class("mass", 10), class("calcification", 20)]).unwrap();
+    assert_eq!((summary.real, summary.generated), (1, maps.len()));
+    let message = with(vec![class("mass", 10), class("calcification", 20), class("cyst", 30)]).map(|_| ());
+    message.unwrap();
+    let message = with(vec![class("mass", 10)]).unwrap_err().to_string();
+    assert!(message.contains("the classes mass, calcification; expected mass"), "{message}");
+}

@@ -1,0 +1,126 @@
+//! A segmenter of several classes: softmax over a background and the classes, label maps out, Dice by class.
+
+use burn::tensor::Device;
+use pig_data::{
+    Pixels,
+    png_file::{encode_label_png, read_label_png, read_png, write_png},
+};
+use pig_device::testing;
+use pig_metrics::classes::class_dice;
+use pig_segment::{
+    config::SegmentFile,
+    labels,
+    predict::{PredictRequest, SegmentModel, predict},
+    run::{SegmentRequest, train},
+    scores::dice_of,
+};
+use pig_train::{
+    config::Layers,
+    observer::{Outcome, Silent},
+    run_data::RunData,
+};
+use std::path::Path;
+
+const SIDE: usize = 16;
+const NAMES: [&str; 2] = ["mass", "calcification"];
+
+fn device() -> Device {
+    testing::device()
+}
+
+/// Twelve pairs: a bright square on the left is the first class, a dark one on the right the second.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["images", "masks"] {
+        std::fs::create_dir_all(folder.path().join("data").join(part)).unwrap();
+    }
+    for index in 0..12_usize {
+        let rows = index % 5 + 2..index % 5 + 9;
+        let label = |i: usize| match (i % SIDE, rows.contains(&(i / SIDE))) {
+            (2..=6, true) if index % 4 != 1 => 1,
+            (9..=13, true) if index % 4 != 2 => 2,
+            _ => 0,
+        };
+        let labels: Vec<u8> = (0..SIDE * SIDE).map(label).collect();
+        let gray = labels.iter().enumerate().map(|(i, &l)| [100, 210, 10][usize::from(l)] + (i % SIDE) as u8).collect();
+        let at = |part: &str| folder.path().join(format!("data/{part}/a{index:02}.png"));
+        write_png(&at("images"), [SIDE, SIDE], 1, &Pixels::Eight(gray), &[]).unwrap();
+        let bytes = encode_label_png(&at("masks"), [SIDE, SIDE], &labels, &NAMES, &[]).unwrap();
+        std::fs::write(at("masks"), bytes).unwrap();
+    }
+    folder
+}
+
+fn file(kind: &str) -> SegmentFile {
+    let sets = [
+        "data.size=16",
+        "data.validation_fraction=0.25",
+        "segment.network.block_out_channels=[16, 32]",
+        "segment.network.norm_num_groups=4",
+        "segment.train.steps=120",
+        "segment.train.batch_size=4",
+        "segment.train.learning_rate=3e-3",
+        "segment.train.validate_every=40",
+        "segment.augment.rotation=0",
+        "segment.augment.horizontal_flip=false",
+    ];
+    let kind = format!("segment.network.kind={kind}");
+    let sets = sets.iter().map(|&set| set.to_owned()).chain([kind]).collect();
+    Layers { file: None, sets }.load_as().unwrap()
+}
+
+fn stored(path: &Path) -> Vec<u8> {
+    let Pixels::Eight(values) = read_label_png(path).unwrap().pixels else { panic!("8 bits") };
+    values
+}
+
+#[test]
+fn segmenters_learn_classes_and_write_label_maps() {
+    let folder = folder();
+    for kind in ["unet", "residual"] {
+        let run = folder.path().join(kind);
+        let request =
+            SegmentRequest { data: folder.path().join("data"), added: Vec::new(), splits: None, out: run.clone() };
+        assert_eq!(train(&file(kind), &request, &device(), &Silent).unwrap(), Outcome::Finished);
+        let model = SegmentModel::open(&run, &device()).unwrap();
+        assert_eq!(pig_data::classes::names(&model.file.data.classes), NAMES, "the run stores what the data decided");
+        let real = RunData::of_run(&folder.path().join("data"), &model.run, &Silent).unwrap();
+        let [_, held_out] = real.parts();
+        let both = |index: usize, found: Vec<f32>| {
+            let predicted = labels(&found, 2, 0.5);
+            let by_class = class_dice(&predicted, &held_out.labels(index)?, 2);
+            Ok((by_class, dice_of(&found, &held_out, index, 0.5)?))
+        };
+        for (by_class, mean) in model.each(&held_out, &device(), both).unwrap() {
+            let values: Vec<f64> = by_class.iter().flatten().copied().collect();
+            assert!(!values.is_empty() && values.iter().all(|&dice| dice > 0.8), "{kind}: {by_class:?}");
+            assert_eq!(mean, Some(values.iter().sum::<f64>() / values.len() as f64));
+        }
+        let out = folder.path().join(format!("{kind}-masks"));
+        let request =
+            PredictRequest { run, data: folder.path().join("data"), only: None, out: out.clone(), probabilities: true };
+        let summary = predict(&request, &device(), &Silent).unwrap();
+        assert_eq!((summary.pictures, summary.unread_masks), (12, 0));
+        let (found, truth) = (stored(&out.join("masks/a03.png")), stored(&folder.path().join("data/masks/a03.png")));
+        assert!(class_dice(&found, &truth, 2).into_iter().flatten().all(|dice| dice > 0.8), "{kind}");
+        // Where the mask has a class, its probability is above that of the other one.
+        let probability = |name: &str| {
+            let png = read_png(&out.join(format!("probabilities/{name}/a03.png"))).unwrap();
+            let Pixels::Sixteen(values) = png.pixels else { panic!("16 bits") };
+            values
+        };
+        let [mass, calcification] = NAMES.map(probability);
+        for (index, label) in found.iter().enumerate() {
+            let (first, second) = (mass[index], calcification[index]);
+            assert!(u32::from(first) + u32::from(second) <= 65536);
+            assert!(*label == 0 || (*label == 1) == (first >= second), "{index}: {label} {first} {second}");
+        }
+    }
+}
+
+#[test]
+fn the_most_probable_class_is_taken_where_lesion_is_probable_enough() {
+    let found = [0.3, 0.3, 0.1, 0.2, 0.1, 0.45, 0.6, 0.0];
+    assert_eq!(labels(&found, 2, 0.5), [1, 0, 2, 1]);
+    assert_eq!(labels(&found, 1, 0.25), [1, 1, 0, 0, 0, 1, 1, 0]);
+}

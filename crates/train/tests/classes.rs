@@ -1,0 +1,280 @@
+//! Masks of several classes through every method: trainings, previews, samplings, given masks, and what is refused.
+
+mod common;
+
+use common::{LEARNED, SIDE, config, device, trained};
+use pig_data::{
+    classes::areas,
+    png_file::{encode_label_png, read_label_png, write_png},
+    read::read_mask,
+};
+use pig_device::testing;
+use pig_train::{
+    config::GivenKind,
+    generation::{Request, Summary, generate},
+    given::GivenSource,
+    loaded::LoadedRun,
+    observer::Silent,
+    training::{resume, train},
+};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const NAMES: [&str; 2] = ["mass", "calcification"];
+
+/// Twelve pairs of 16 x 16 pixels: a bright square on the left, of the first class, and a dark one on the right, of the second. Of four pairs
+/// one has no first square, one no second.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..12_usize {
+        write_pair(&folder.path().join("data"), index, &NAMES);
+    }
+    folder
+}
+
+fn write_pair(data: &Path, index: usize, names: &[&str]) {
+    let rows = index % 3 + 3..index % 3 + 9;
+    let label = |i: usize| match (i % SIDE, rows.contains(&(i / SIDE))) {
+        (2..=6, true) if index % 4 != 1 => 1,
+        (9..=13, true) if index % 4 != 2 => 2,
+        _ => 0,
+    };
+    let labels: Vec<u8> = (0..SIDE * SIDE).map(label).collect();
+    let gray = |(i, &label): (usize, &u8)| [100, 210, 10][usize::from(label)] + (i % SIDE) as u8;
+    let image = pig_data::Pixels::Eight(labels.iter().enumerate().map(gray).collect());
+    for part in ["images", "masks"] {
+        std::fs::create_dir_all(data.join(part)).unwrap();
+    }
+    let name = format!("a{index:02}.png");
+    write_png(&data.join("images").join(&name), [SIDE, SIDE], 1, &image, &[]).unwrap();
+    let path = data.join("masks").join(&name);
+    std::fs::write(&path, encode_label_png(&path, [SIDE, SIDE], &labels, names, &[]).unwrap()).unwrap();
+}
+
+fn sampled(run: &Path, out: &Path, source: GivenSource, count: u64) -> Summary {
+    let request = Request { source, ..Request::new(run, out, &(0..count).collect::<Vec<_>>()) };
+    generate(&request, &device(), &Silent).unwrap()
+}
+
+fn labels(path: &Path) -> Vec<u8> {
+    let pig_data::Pixels::Eight(values) = read_label_png(path).unwrap().pixels else { panic!("8 bits") };
+    values
+}
+
+#[test]
+fn every_method_learns_from_label_maps_and_writes_them() {
+    let folder = folder();
+    let data_masks = folder.path().join("data/masks");
+    for (name, sets) in [
+        ("pig", &[][..]),
+        (
+            "clean",
+            &["model_y.conditioning=clean", "train.condition_augmentation=10", "sample.condition_augmentation=5"],
+        ),
+        ("xprev", &["model_y.conditioning=xprev"]),
+        ("haar", &["data.space=haar", "model_x.attention_levels=[]", "model_y.attention_levels=[]"]),
+        ("joint", &["method=joint"]),
+        ("independent", &["method=joint", "train.noise_levels=independent"]),
+        ("seg-guided", &["method=seg-guided", "train.mask_ablation_prob=0.5", "train.condition_dropout=0.2"]),
+        ("controlnet", &["method=controlnet"]),
+        ("told", &["data.augment.told.rotation=20", "data.augment.told.probability=0.5"]),
+    ] {
+        let config = config(&[&["train.preview_every=5", "train.watch_samples=8"], sets].concat());
+        let run = trained(folder.path(), name, &config);
+        let stored = LoadedRun::open(&run, &[], &device()).unwrap().config;
+        assert_eq!(
+            pig_data::classes::names(&stored.data.classes),
+            NAMES,
+            "{name}: the run stores what the data decided"
+        );
+        assert!(config.gives(&stored), "{name}");
+        let out = folder.path().join(format!("{name}-pairs"));
+        if config.method.makes_masks() {
+            let summary = sampled(&run, &out.join("made"), GivenSource::Nothing, 4);
+            assert_eq!((summary.made, summary.agreement_by_class.len()), (4, 2), "{name}");
+            let found = labels(&out.join("made/masks/000000.png"));
+            assert!(found.iter().all(|&label| label <= 2) && found.len() == SIDE * SIDE, "{name}");
+        }
+        if config.takes(GivenKind::Masks) {
+            for (source, folder) in
+                [(GivenSource::MaskFolder(data_masks.clone()), "given"), (GivenSource::TrainingMasks, "training")]
+            {
+                sampled(&run, &out.join(folder), source, 3);
+            }
+            // A given mask is kept as it is.
+            for (index, stem) in ["a00", "a01", "a02"].into_iter().enumerate() {
+                let written = labels(&out.join(format!("given/masks/{index:06}.png")));
+                assert_eq!(written, labels(&data_masks.join(format!("{stem}.png"))), "{name}");
+            }
+        }
+        if config.takes(GivenKind::Images) {
+            let source = GivenSource::ImageFolder(folder.path().join("data/images"));
+            sampled(&run, &out.join("completed"), source, 2);
+            assert!(labels(&out.join("completed/masks/000001.png")).iter().all(|&label| label <= 2), "{name}");
+        }
+        let manifest = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path().join("manifest.csv");
+        let text = std::fs::read_to_string(manifest).unwrap();
+        assert!(text.lines().next().unwrap().ends_with("mask_pixels_mass,mask_pixels_calcification"), "{name}: {text}");
+    }
+}
+
+/// After some training, generated pairs have both classes, and their images are bright in the one and dark in the other.
+#[test]
+fn classes_are_learnt_apart() {
+    let folder = folder();
+    let sets = [&LEARNED[..], &["train.steps=300", "model_y.conditioning=clean"]].concat();
+    let run = trained(folder.path(), "run", &config(&sets));
+    let out = folder.path().join("pairs");
+    let summary = sampled(&run, &out, GivenSource::Nothing, 16);
+    let found: Vec<u8> = (0..16).flat_map(|seed| labels(&out.join(format!("masks/{seed:06}.png")))).collect();
+    let areas = areas(&found, 2);
+    assert!(areas.iter().all(|&pixels| pixels > 100), "{areas:?}");
+    let contrast = |class: usize| summary.agreement_by_class[class].1.generated.estimate.unwrap().mean;
+    assert!(contrast(0) > 0.1 && contrast(1) < -0.1, "{} {}", contrast(0), contrast(1));
+}
+
+#[test]
+fn a_training_of_classes_resumes_and_does_not_depend_on_workers() {
+    if testing::skips("independence of the number of workers is promised on the CPU only") {
+        return;
+    }
+    let folder = folder();
+    let config = config(&["train.micro_batch_size=1", "train.checkpoint_every=4"]);
+    let trained_by = |workers: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().unwrap();
+        pool.install(|| trained(folder.path(), &format!("run-{workers}"), &config))
+    };
+    let weights = |run: &PathBuf, network: &str| {
+        std::fs::read(run.join(format!("checkpoints/{network}/step-000010/ema.safetensors"))).unwrap()
+    };
+    let (one, three) = (trained_by(1), trained_by(3));
+    let stopped = folder.path().join("stopped");
+    let stop = common::StopAt::new("model_y", 5);
+    train(&config, &folder.path().join("data"), &stopped, &device(), &stop).unwrap();
+    resume(&stopped, None, &device(), &Silent).unwrap();
+    for network in ["model_x", "model_y"] {
+        assert!(weights(&one, network) == weights(&three, network), "{network}: workers");
+        assert!(weights(&one, network) == weights(&stopped, network), "{network}: resumed");
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_classes_is_refused_with_its_name() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let refused = |sets: &[&str], data: &Path| {
+        train(&config(sets), data, &folder.path().join("refused"), &device(), &Silent).unwrap_err().to_string()
+    };
+    for (sets, words) in [
+        (
+            &["method=ldm", "autoencoder.block_out_channels=[16, 16]", "autoencoder.norm_num_groups=8"][..],
+            "method = \"ldm\"",
+        ),
+        (&["model_y.loss_weight=sigmoid_guide"], "model_y.loss_weight"),
+        (&["sample.guide_threshold=true"], "sample.guide_threshold"),
+        (
+            &["data.classes=[{name = \"mass\", values = 1}, {name = \"cyst\", values = 2}]"],
+            "has the classes mass, calcification; expected mass, cyst",
+        ),
+    ] {
+        let message = refused(sets, &data);
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    // A class that no training pair has.
+    let third = &["mass", "calcification", "cyst"];
+    let other = folder.path().join("third");
+    (0..12).for_each(|index| write_pair(&other, index, third));
+    let message = refused(&[], &other);
+    assert!(message.contains("third") && message.contains("the class \"cyst\""), "{message}");
+    // Masks of other classes, and masks of lesion alone, for a run of two classes.
+    let run = trained(folder.path(), "run", &config(&["model_y.conditioning=clean"]));
+    let given = |masks: &Path| {
+        let source = GivenSource::MaskFolder(masks.to_owned());
+        let request = Request { source, ..Request::new(&run, &folder.path().join("pairs"), &[0]) };
+        generate(&request, &device(), &Silent).unwrap_err().to_string()
+    };
+    let message = given(&other.join("masks"));
+    assert!(message.contains("the classes mass, calcification, cyst; expected mass, calcification"), "{message}");
+    let plain = common::folder();
+    let message = given(&plain.path().join("data/masks"));
+    assert!(message.contains("255 (") && message.contains("stand for no class"), "{message}");
+    // And the other way round.
+    let one = trained(plain.path(), "run", &config(&["model_y.conditioning=clean"]));
+    let source = GivenSource::MaskFolder(data.join("masks"));
+    let request = Request { source, ..Request::new(&one, &plain.path().join("pairs"), &[0]) };
+    let message = generate(&request, &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("tells the classes mass, calcification apart"), "{message}");
+    let source = GivenSource::MasksFrom(run);
+    let request = Request { source, ..Request::new(&one, &plain.path().join("pairs"), &[0]) };
+    let message = generate(&request, &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("mass, calcification") && message.contains("lesion"), "{message}");
+}
+
+/// Classes can be made one by saying so, and a class of one is what a mask of two values is.
+#[test]
+fn classes_made_one_are_a_lesion() {
+    let (several, plain) = (folder(), tempfile::tempdir().unwrap());
+    let data = plain.path().join("data");
+    for index in 0..12 {
+        write_pair(&data, index, &NAMES);
+        let path = data.join(format!("masks/a{index:02}.png"));
+        let lesion = labels(&path).into_iter().map(|label| if label > 0 { 255 } else { 0 }).collect();
+        write_png(&path, [SIDE, SIDE], 1, &pig_data::Pixels::Eight(lesion), &[]).unwrap();
+    }
+    let merged = trained(several.path(), "run", &config(&["data.mask_values=[1, 2]"]));
+    let same = trained(plain.path(), "run", &config(&[]));
+    let named = trained(plain.path(), "named", &config(&["data.classes=[{name = \"lesion\", values = 255}]"]));
+    let weights = |run: &Path| std::fs::read(run.join("checkpoints/model_y/step-000010/ema.safetensors")).unwrap();
+    assert!(weights(&merged) == weights(&same) && weights(&named) == weights(&same));
+    let out = plain.path().join("pairs");
+    sampled(&named, &out, GivenSource::Nothing, 2);
+    let mask = read_mask(&out.join("masks/000000.png"), &pig_data::DataConfig::default()).unwrap();
+    assert_eq!(areas(&mask.data, 1)[0], mask.lesion_pixels());
+}
+
+/// One pair of twelve has the second class, and with balanced classes half of the samples with lesion have it; empty ones keep their share.
+#[test]
+fn balanced_classes_come_equally_often() {
+    use pig_diffusion::schedule::{Schedule, ScheduleConfig};
+    use pig_train::{batch::Batches, run_data::RunData};
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for index in 0..12 {
+        write_pair(&data, index, &NAMES);
+        let path = data.join(format!("masks/a{index:02}.png"));
+        let keep = |label: u8| match index {
+            0 => 2 * u8::from(label == 2),
+            1..=3 => 0,
+            _ => u8::from(label > 0),
+        };
+        let kept: Vec<u8> = labels(&path).into_iter().map(keep).collect();
+        std::fs::write(&path, encode_label_png(&path, [SIDE, SIDE], &kept, &NAMES, &[]).unwrap()).unwrap();
+    }
+    let counts = |balance: &str| {
+        let config = config(&[balance, "data.validation_fraction=0", "train.batch_size=8"]);
+        let real = RunData::new(&data, &config, &Silent).unwrap();
+        let (device, schedule) = (device(), Schedule::new(&ScheduleConfig::default()).unwrap());
+        let augment = pig_data::AugmentConfig::default();
+        let batches =
+            Batches { set: &real.set, unlabelled: None, augment: &augment, schedule: &schedule, device: &device };
+        let mut counts = [0; 3];
+        for step in 0..60 {
+            let draws = batches.draws(&config.train, step);
+            let masks = batches.training(&config.train, &draws, 0..8).unwrap().masks;
+            let values: Vec<f32> = masks.into_data().try_to_vec().unwrap();
+            for mask in values.chunks_exact(2 * SIDE * SIDE) {
+                let has = |class: usize| mask.iter().skip(class).step_by(2).any(|&value| value > 0.0);
+                counts[usize::from(has(0)) + 2 * usize::from(has(1))] += 1;
+            }
+        }
+        counts
+    };
+    assert_eq!(counts("train.balance_classes=false"), [120, 320, 40]);
+    let [empty, first, second] = counts("train.balance_classes=true");
+    // Standard error: sqrt(360 / 4) = 9.5.
+    assert!(empty == 120 && first + second == 360 && (140..=220).contains(&second), "{empty} {first} {second}");
+    let one = common::folder();
+    let out = one.path().join("run");
+    let refused = train(&config(&["train.balance_classes=true"]), &one.path().join("data"), &out, &device(), &Silent);
+    assert!(refused.unwrap_err().to_string().contains("train.balance_classes"));
+}
