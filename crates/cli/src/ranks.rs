@@ -8,10 +8,7 @@ use std::env;
 const COUNTS: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
 
 /// This process as a rank.
-pub(crate) struct Process {
-    #[cfg(feature = "mpi")]
-    mpi: mpi_link::Mpi,
-}
+pub(crate) struct Process(link::Mpi);
 
 /// How many processes a launcher has started.
 fn launched() -> usize {
@@ -35,37 +32,20 @@ impl Process {
     pub(crate) fn join() -> anyhow::Result<Option<Self>> {
         match launched() {
             1 => Ok(None),
-            count => Self::of(count).map(Some),
+            count => Ok(Some(Self(link::Mpi::start(count)?))),
         }
     }
 
-    #[cfg(feature = "mpi")]
-    fn of(_count: usize) -> anyhow::Result<Self> {
-        Ok(Self { mpi: mpi_link::Mpi::start()? })
-    }
-
-    #[cfg(not(feature = "mpi"))]
-    fn of(count: usize) -> anyhow::Result<Self> {
-        anyhow::bail!(
-            "{count} processes were started together, but this program was built without MPI; expected one process, or a program that was \
-             built with `cargo build --release -p pig --features mpi`"
-        )
-    }
-
     /// The connection to the others.
-    pub(crate) fn link(&self) -> &(dyn Link + '_) {
-        #[cfg(feature = "mpi")]
-        return &self.mpi;
-        #[cfg(not(feature = "mpi"))]
-        unreachable!("a process without MPI is never a rank")
+    pub(crate) fn link(&self) -> &dyn Link {
+        &self.0
     }
 
     /// What to do when the work has ended: leave the others in peace, or end them too, since they would wait for ever.
     pub(crate) fn leave<T>(self, result: anyhow::Result<T>) -> anyhow::Result<T> {
-        #[cfg(feature = "mpi")]
         match &result {
-            Ok(_) => self.mpi.end(),
-            Err(error) => self.mpi.abort(error),
+            Ok(_) => self.0.end(),
+            Err(error) => self.0.abort(error),
         }
         result
     }
@@ -82,7 +62,7 @@ pub(crate) fn align_instructions(ranks: Ranks<'_>) -> anyhow::Result<Option<Stri
 }
 
 #[cfg(feature = "mpi")]
-mod mpi_link {
+mod link {
     use crate::failure::{USER_ERROR, message};
     use anyhow::Context;
     use mpi::{
@@ -102,7 +82,7 @@ mod mpi_link {
     }
 
     impl Mpi {
-        pub(super) fn start() -> anyhow::Result<Self> {
+        pub(super) fn start(_count: usize) -> anyhow::Result<Self> {
             // One thread at a time speaks to the others, but it need not be the first.
             let (universe, threading) =
                 mpi::initialize_with_threading(Threading::Serialized).context("MPI was initialised twice")?;
@@ -146,6 +126,46 @@ mod mpi_link {
             let mut theirs = vec![0_u8; usize::try_from(length).map_err(io::Error::other)?];
             send_receive_into(mine, &partner, &mut theirs[..], &partner);
             Ok(theirs)
+        }
+    }
+}
+
+#[cfg(not(feature = "mpi"))]
+mod link {
+    use pig_train::ranks::Link;
+    use std::io;
+
+    /// MPI, which this program was built without: there is no value of this type.
+    pub(super) enum Mpi {}
+
+    impl Mpi {
+        pub(super) fn start(count: usize) -> anyhow::Result<Self> {
+            anyhow::bail!(
+                "{count} processes were started together, but this program was built without MPI; expected one process, or a program that was \
+                 built with `cargo build --release -p pig --features mpi`"
+            )
+        }
+
+        pub(super) fn end(self) {
+            match self {}
+        }
+
+        pub(super) fn abort(self, _error: &anyhow::Error) {
+            match self {}
+        }
+    }
+
+    impl Link for Mpi {
+        fn rank(&self) -> usize {
+            match *self {}
+        }
+
+        fn count(&self) -> usize {
+            match *self {}
+        }
+
+        fn exchange(&self, _partner: usize, _mine: &[u8]) -> io::Result<Vec<u8>> {
+            match *self {}
         }
     }
 }

@@ -93,7 +93,7 @@ add = [2]
 fn arrays_of_slurm_make_the_table_of_one_process() {
     let folder = Folder::with_data();
     let at = |name: &str| folder.path().join(name);
-    let generator: String = common::TINY.iter().map(|set| format!("{set}\n")).collect();
+    let generator = common::TINY.map(|set| set.to_owned() + "\n").concat();
     std::fs::write(at("generator.toml"), generator).unwrap();
     std::fs::write(at("crossval.toml"), CONFIG).unwrap();
     let run = |out: &str, more: &[&str]| {

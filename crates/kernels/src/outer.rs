@@ -27,12 +27,15 @@ const ROWS: usize = 8;
 /// Marks a pixel outside the image: all its values are zero.
 pub(crate) const OUTSIDE: usize = usize::MAX;
 
+/// Lists the pairs of a tap for a range of pixels.
+pub(crate) type List<'a> = dyn Fn(usize, Range<usize>, &mut Vec<[usize; 2]>) + Sync + 'a;
+
 /// The pairs (pixel of `a`, pixel of `b`) that a tap connects.
 #[derive(Clone, Copy)]
 pub(crate) enum Pairs<'a> {
     /// Lists them for a range of pixels. Pairs with a pixel [`OUTSIDE`] are omitted for `f32`, and listed for `Bf16`, so that the list of
     /// output pixels is the same for every tap.
-    Listed(&'a (dyn Fn(usize, Range<usize>, &mut Vec<[usize; 2]>) + Sync)),
+    Listed(&'a List<'a>),
     /// Each tap has its own pixels: those of tap t begin at pixel t times the number of pixels, in both tensors.
     Own,
 }

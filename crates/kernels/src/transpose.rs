@@ -54,9 +54,9 @@ pub(crate) unsafe fn to_rows<S: Simd>(s: S, lines: &[Line], to: *mut f32, stride
                 unsafe {
                     let to = to.add(r * stride + block * LANES);
                     if lines.len() == LANES {
-                        s.store(to, turned[r])
+                        s.store(to, turned[r]);
                     } else {
-                        s.store_partial(to, turned[r], lines.len())
+                        s.store_partial(to, turned[r], lines.len());
                     }
                 }
             }

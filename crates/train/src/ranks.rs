@@ -83,7 +83,7 @@ impl<'a> Ranks<'a> {
         if count == 1 || (count.is_power_of_two() && count <= most) {
             return Ok(());
         }
-        let largest = (0..).map(|power| 1_usize << power).take_while(|&ranks| ranks <= most).last().unwrap_or(1);
+        let largest = 1_usize << most.max(1).ilog2();
         Err(self.refused(format!(
             "a power of two, and at most {largest} here, since the {images} images of a step are computed in {most} parts of \
              train.micro_batch_size = {size}; smaller parts or a larger train.batch_size allow more"
@@ -276,14 +276,14 @@ mod tests {
                     .map_err(|error| error.to_string())
             })
         };
-        assert!(agreed("a").iter().all(|found| found.is_ok()));
+        assert!(agreed("a").iter().all(std::result::Result::is_ok));
         let different = agreed("b");
         let message = different[0].as_ref().unwrap_err();
         assert!(
             message.contains("the split") && message.contains("rank 0 has a") && message.contains("rank 1 has b"),
             "{message}"
         );
-        assert!(different.iter().any(|found| found.is_err()));
+        assert!(different.iter().any(std::result::Result::is_err));
         assert_eq!(in_ranks(4, |ranks| ranks.any(ranks.rank() == 2).unwrap()), [true; 4]);
         assert_eq!(in_ranks(4, |ranks| ranks.any(false).unwrap()), [false; 4]);
         assert_eq!(in_ranks(4, |ranks| ranks.least(7 - ranks.rank() as u8).unwrap()), [4; 4]);

@@ -166,9 +166,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
             return Ok(Outcome::Finished);
         }
         let ranks = self.observer.ranks();
-        let mut log = match ranks.is_first() {
-            true => Some(MetricsLog::open(self.run, role.name(), self.state.step, self.state.metrics.as_ref())?),
-            false => None,
+        let mut log = if ranks.is_first() {
+            Some(MetricsLog::open(self.run, role.name(), self.state.step, self.state.metrics.as_ref())?)
+        } else {
+            None
         };
         let mut meter = Meter::default();
         let due = |step: usize, every: usize| every > 0 && (step.is_multiple_of(every) || step == steps);

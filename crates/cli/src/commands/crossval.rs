@@ -70,11 +70,10 @@ fn unselected(arguments: Vec<String>) -> Vec<String> {
     while let Some(word) = arguments.next() {
         let name = word.split('=').next().unwrap_or_default();
         match name {
-            "--jobs" | "--sbatch" => {}
             "--fold" | "--arm" | "--seed" if name == word => {
                 arguments.next();
             }
-            "--fold" | "--arm" | "--seed" => {}
+            "--jobs" | "--sbatch" | "--fold" | "--arm" | "--seed" => {}
             _ => kept.push(word),
         }
     }

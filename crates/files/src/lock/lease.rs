@@ -357,7 +357,7 @@ mod tests {
                 scope.spawn(move || {
                     let me = owner(&format!("m{machine}"), None);
                     let since = Instant::now();
-                    while turns.load(Ordering::SeqCst) < 12 && since.elapsed() < Duration::from_secs(60) {
+                    while turns.load(Ordering::SeqCst) < 12 && since.elapsed() < Duration::from_mins(1) {
                         let Ok(held) = take(folder, &me) else { continue };
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two hold the folder");
                         thread::sleep(Duration::from_millis(20));
