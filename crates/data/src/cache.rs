@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use pig_files::{Lock, Locked, sha256};
 
-use crate::discover::{Dataset, PairEntry};
+use crate::columns::PairEntry;
+use crate::discover::Dataset;
 use crate::error::{DataError, Result};
 use crate::intensity::IntensityMap;
 use crate::pairs::file::{About, Opened, Unusable, describe, open};

@@ -108,7 +108,8 @@ impl<'a> Source<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::{Dataset, GroupSource, Layout, PairEntry};
+    use crate::columns::{GroupSource, PairEntry};
+    use crate::discover::{Dataset, Layout};
     use crate::split::split_by_group;
 
     /// A split with a and b in training, and c to f in test.

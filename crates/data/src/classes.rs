@@ -67,10 +67,10 @@ pub fn check(
     for class in classes {
         let name = class.name.trim();
         let is_odd = |letter: char| letter.is_control() || matches!(letter, '/' | '\\');
-        if name.is_empty() || name != class.name || name.chars().any(is_odd) {
+        if name.is_empty() || name.starts_with('.') || name != class.name || name.chars().any(is_odd) {
             return Err((
                 format!("the name {:?}", class.name),
-                "a name without slashes, and without spaces at its ends",
+                "a name without slashes, without a dot at its beginning, and without spaces at its ends",
             ));
         }
         if !seen.insert(name.to_lowercase()) {

@@ -11,25 +11,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::class_error::ClassError;
+use crate::columns::{GroupSource, PairEntry, assign_classes, assign_groups, parts};
 use crate::config::DataConfig;
 use crate::error::{DataError, Result};
-use crate::manifest::{Manifest, value_of};
+use crate::manifest::Manifest;
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, folder_named, is_one_of, key, nfc, stem, unique_ids};
-use crate::part::{Column, Parts, SPLIT_COLUMN, read_column};
+use crate::part::{Parts, SPLIT_COLUMN};
 use crate::tree::{LeftOut, Tree};
 
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
-
-/// Columns of a manifest that name the patient, in order of preference.
-pub const PATIENT_COLUMNS: [&str; 3] = ["patient", "patient_id", "subject"];
-
-/// The column for groups of images that look alike.
-const NEAR_DUPLICATES: &str = "near_duplicate_group";
-
-/// Further columns by which a split keeps pairs together, in order of preference, where no column names the patient.
-pub const OTHER_GROUP_COLUMNS: [&str; 2] = ["group", NEAR_DUPLICATES];
 
 /// How a data folder is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,40 +45,6 @@ impl fmt::Display for Layout {
             Self::Images => "images without masks",
         })
     }
-}
-
-/// What the split keeps together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GroupSource {
-    /// All pairs with the same value in this column of the manifest.
-    Column(String),
-    /// Nothing: every image is a group by itself.
-    Image,
-}
-
-impl fmt::Display for GroupSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Column(name) => write!(f, "by the column {name:?}"),
-            Self::Image => f.write_str("by image"),
-        }
-    }
-}
-
-/// One image with its mask, or without one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PairEntry {
-    /// The stem of the image file, or the manifest's `id`; unique in the set.
-    pub id: String,
-    /// The image file.
-    pub image: PathBuf,
-    /// The mask file; none for an image without a mask.
-    pub mask: Option<PathBuf>,
-    /// The patient or group; the id itself if there are no groups.
-    pub group: String,
-    /// The class of the case, if `data.class_column` names one.
-    pub class: Option<String>,
 }
 
 /// The pairs found in a folder.
@@ -407,109 +364,4 @@ fn in_folder(root: &Path, path: &Path, names: &[&str]) -> bool {
     let folders = path.strip_prefix(root).ok().and_then(Path::parent);
     folders
         .is_some_and(|folders| folders.components().any(|part| is_one_of(&part.as_os_str().to_string_lossy(), names)))
-}
-
-/// Sets the class of every pair that the column of `data.class_column` names. Whether one is missing is seen when its mask is read.
-fn assign_classes(
-    root: &Path,
-    pairs: &mut [PairEntry],
-    manifest: Option<&Manifest>,
-    config: &DataConfig,
-) -> Result<()> {
-    let Some(name) = &config.class_column else { return Ok(()) };
-    let missing = |path: &Path, found: String| {
-        DataError::from(ClassError::MissingClassColumn { path: path.to_path_buf(), column: name.clone(), found })
-    };
-    let Some(manifest) = manifest else {
-        return Err(missing(root, "none, because there is no manifest.csv".to_owned()));
-    };
-    let column = manifest.column_once(name)?.ok_or_else(|| missing(&manifest.path, manifest.columns.join(", ")))?;
-    let classes = values_by_id(manifest, column)?;
-    for pair in pairs {
-        pair.class = value_of(&classes, &pair.id).filter(|word| !word.is_empty()).map(|word| (*word).to_owned());
-    }
-    Ok(())
-}
-
-/// Sets every pair's group from the manifest, and returns where the groups come from.
-fn assign_groups(
-    root: &Path,
-    pairs: &mut [PairEntry],
-    manifest: Option<&Manifest>,
-    config: &DataConfig,
-    warnings: &mut Vec<String>,
-) -> Result<GroupSource> {
-    let found = match (&config.group_column, manifest) {
-        (Some(name), Some(manifest)) => {
-            Some((manifest, manifest.column_once(name)?.ok_or_else(|| manifest.missing_column(name))?))
-        }
-        (Some(name), None) => {
-            let found = "none, because there is no manifest.csv".to_owned();
-            return Err(DataError::MissingColumn { path: root.to_path_buf(), column: name.clone(), found });
-        }
-        (None, Some(manifest)) => group_column(manifest)?.map(|column| (manifest, column)),
-        (None, None) => None,
-    };
-    let Some((manifest, column)) = found else { return Ok(GroupSource::Image) };
-    let groups = values_by_id(manifest, column)?;
-    let name = manifest.columns[column].clone();
-    if config.group_column.is_none() && name.eq_ignore_ascii_case(NEAR_DUPLICATES) {
-        warnings.push(format!(
-            "The manifest names no patients: the split keeps the groups of the column {name:?} together, but other images of one \
-             patient may be in training and in validation."
-        ));
-    }
-    let mut missing: Vec<&str> = Vec::new();
-    for pair in pairs.iter_mut() {
-        match value_of(&groups, &pair.id) {
-            Some(group) if !group.is_empty() => pair.group = (*group).to_owned(),
-            _ => missing.push(&pair.id),
-        }
-    }
-    if let Some(&id) = missing.first() {
-        let (path, count) = (manifest.path.clone(), missing.len());
-        return Err(DataError::MissingGroup { path, column: name, id: id.to_owned(), count });
-    }
-    if groups.len() > pairs.len() {
-        let count = groups.len() - pairs.len();
-        warnings.push(format!("{count} row(s) of manifest.csv match no pair in the folder."));
-    }
-    Ok(GroupSource::Column(name))
-}
-
-/// The part of every pair from the manifest's column `split`, if it has one that names parts.
-fn parts(pairs: &[PairEntry], manifest: Option<&Manifest>, warnings: &mut Vec<String>) -> Result<Option<Parts>> {
-    let Some(manifest) = manifest else { return Ok(None) };
-    let Some(column) = manifest.column_once(SPLIT_COLUMN)? else { return Ok(None) };
-    let words = values_by_id(manifest, column)?;
-    let values: Vec<(&str, Option<&str>)> =
-        pairs.iter().map(|pair| (pair.id.as_str(), value_of(&words, &pair.id).copied())).collect();
-    match read_column(&manifest.path, &values)? {
-        Column::Parts(parts) => Ok(Some(parts)),
-        Column::Other(warning) => {
-            warnings.push(warning);
-            Ok(None)
-        }
-    }
-}
-
-/// The column that names the group when the configuration does not.
-pub(crate) fn group_column(manifest: &Manifest) -> Result<Option<usize>> {
-    for name in PATIENT_COLUMNS.into_iter().chain(OTHER_GROUP_COLUMNS) {
-        if let Some(column) = manifest.column_once(name)? {
-            return Ok(Some(column));
-        }
-    }
-    Ok(None)
-}
-
-/// The value in `column` for every id of the manifest, in composed form.
-pub(crate) fn values_by_id(manifest: &Manifest, column: usize) -> Result<HashMap<String, &str>> {
-    let mut groups = HashMap::new();
-    for (row, id) in manifest.rows().zip(manifest.ids()?) {
-        if groups.insert(nfc(&id), row.get(column)).is_some() {
-            return Err(row.bad(format!("the id {id:?} occurs twice")));
-        }
-    }
-    Ok(groups)
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::discover::{MASK_SUFFIX, group_column, values_by_id};
+use crate::columns::{group_column, values_by_id};
+use crate::discover::MASK_SUFFIX;
 use crate::error::{DataError, Result};
 use crate::manifest::{Manifest, value_of};
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, stem, unique_ids};

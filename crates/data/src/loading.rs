@@ -11,8 +11,9 @@ use rayon::prelude::*;
 
 use crate::cache::{Slot, source_of, whole};
 use crate::classes::ClassConfig;
+use crate::columns::PairEntry;
 use crate::config::DataConfig;
-use crate::discover::{Dataset, PairEntry};
+use crate::discover::Dataset;
 use crate::error::{DataError, Result};
 use crate::pairs::file::{Opened, Unusable, write};
 use crate::pairs::record::{Conversion, Encoded, Facts, Member, Record};

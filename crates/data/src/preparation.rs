@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::classes::{channels, channels_held, held};
+use crate::columns::PairEntry;
 use crate::config::{Crop, DataConfig, Intensity, MaskResize, Resize};
 use crate::crop::Window;
-use crate::discover::{Dataset, PairEntry};
+use crate::discover::Dataset;
 use crate::error::{DataError, Result};
 use crate::intensity::{Histogram, IntensityMap, to_unit};
 use crate::pairs::record::{Conversion, Facts, Fitted, FittedPair, Shape};

@@ -9,7 +9,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::discover::{Dataset, GroupSource};
+use crate::columns::GroupSource;
+use crate::discover::Dataset;
 use crate::error::{DataError, Result};
 use crate::part::{Part, Parts};
 use pig_files::hex;

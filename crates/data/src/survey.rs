@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 use crate::channels::Channels;
 use crate::colour::Colours;
+use crate::columns::{GroupSource, PATIENT_COLUMNS};
 use crate::config::{DataConfig, Resize};
-use crate::discover::{Dataset, GroupSource, PATIENT_COLUMNS};
+use crate::discover::Dataset;
 use crate::error::Result;
 use crate::read::read_header;
 

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use pig_files::sha256;
 use rayon::prelude::*;
 
-use crate::discover::{Dataset, GroupSource, Layout, PairEntry};
+use crate::columns::{GroupSource, PairEntry};
+use crate::discover::{Dataset, Layout};
 use crate::error::{DataError, Result};
 use crate::folder::{Groups, Kind, Listed, list};
 use crate::names::unique_ids;

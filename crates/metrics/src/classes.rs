@@ -8,8 +8,8 @@
 
 use serde::Serialize;
 
-use crate::bootstrap::{Estimate, bootstrap_mean, group_ids};
-use crate::evaluation::{Case, Evaluation, EvaluationSettings, evaluate};
+use crate::bootstrap::{Estimate, bootstrap_mean};
+use crate::evaluation::{Case, Evaluation, EvaluationSettings, evaluate, groups};
 use crate::overlap::{BothEmpty, Counts};
 
 /// One predicted label map with the true one, row-major `height x width`.
@@ -61,11 +61,9 @@ pub fn evaluate_classes(cases: &[LabelCase], names: &[&str], settings: &Evaluati
     let classes: Vec<(String, Evaluation)> =
         names.iter().enumerate().map(|(class, name)| ((*name).to_owned(), evaluation(class))).collect();
     let means = cases.iter().map(|case| mean_of_classes(&class_dice(case.prediction, case.truth, names.len())));
-    let label =
-        |case: &LabelCase<'_>| case.group.map_or_else(|| format!("case {}", case.id), |group| format!("group {group}"));
-    let (values, labels): (Vec<f64>, Vec<String>) =
-        means.zip(cases).filter_map(|(mean, case)| Some((mean?, label(case)))).unzip();
-    let groups = cases.iter().any(|case| case.group.is_some()).then(|| group_ids(&labels));
+    let (values, named): (Vec<f64>, Vec<Option<&str>>) =
+        means.zip(cases).filter_map(|(mean, case)| Some((mean?, case.group))).unzip();
+    let groups = groups(named.into_iter());
     ClassEvaluation { classes, mean_dice: bootstrap_mean(&values, groups.as_deref(), &settings.bootstrap) }
 }
 

@@ -181,7 +181,7 @@ pub fn evaluate(cases: &[Case], settings: &EvaluationSettings) -> Evaluation {
 /// The result of [`evaluate`] from the scores of all cases, whose masks need not be in memory together.
 #[must_use]
 pub fn summarise(per_case: Vec<CaseScores>, settings: &EvaluationSettings) -> Evaluation {
-    let groups = groups(&per_case);
+    let groups = groups(per_case.iter().map(|case| case.group.as_deref()));
     let estimates = Estimates { cases: &per_case, groups: groups.as_deref(), settings };
     let mut empty = EmptyCounts::default();
     for case in &per_case {
@@ -252,9 +252,8 @@ fn surface_dice(counts: SurfaceCounts, both_empty: BothEmpty) -> Option<f64> {
 }
 
 /// The group ids; a case without a group forms its own group. `None` if no case has a group.
-fn groups(cases: &[CaseScores]) -> Option<Vec<usize>> {
-    let labels: Vec<Result<&str, usize>> =
-        cases.iter().enumerate().map(|(index, case)| case.group.as_deref().ok_or(index)).collect();
+pub(crate) fn groups<'a>(cases: impl Iterator<Item = Option<&'a str>>) -> Option<Vec<usize>> {
+    let labels: Vec<Result<&str, usize>> = cases.enumerate().map(|(index, group)| group.ok_or(index)).collect();
     labels.iter().any(Result::is_ok).then(|| group_ids(&labels))
 }
 

@@ -15,7 +15,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 const PROMISE: &str = "trainings are divided among ranks on the CPU only";
@@ -33,14 +36,15 @@ const FOUR_PARTS: [&str; 5] = [
 struct Rank {
     member: Member,
     said: Mutex<Vec<String>>,
-    /// The step at which this rank is asked to stop.
-    stops_at: Option<usize>,
-    step: Mutex<usize>,
+    /// The rank that is asked to stop, and the step after which the first rank, which alone hears of steps, lets it ask.
+    stops: Option<(usize, usize)>,
+    is_due: Arc<AtomicBool>,
+    stage: Mutex<String>,
 }
 
 impl Rank {
-    fn new(member: Member, stops_at: Option<usize>) -> Self {
-        Self { member, said: Mutex::default(), stops_at, step: Mutex::default() }
+    fn new(member: Member, stops: Option<(usize, usize)>, is_due: Arc<AtomicBool>) -> Self {
+        Self { member, said: Mutex::default(), stops, is_due, stage: Mutex::default() }
     }
 }
 
@@ -62,13 +66,19 @@ impl Observer for Rank {
     fn event(&self, event: Event) {
         match event {
             Event::Note(text) | Event::Warning(text) => self.said.lock().unwrap().push(text),
-            Event::Progress { done, .. } => *self.step.lock().unwrap() = done,
-            Event::Begin { .. } | Event::End => {}
+            Event::Begin { stage, .. } => *self.stage.lock().unwrap() = stage,
+            Event::Progress { done, .. } => {
+                let is_training = self.stage.lock().unwrap().starts_with("model_");
+                if is_training && self.stops.is_some_and(|(_, step)| done >= step) {
+                    self.is_due.store(true, Ordering::SeqCst);
+                }
+            }
+            Event::End => {}
         }
     }
 
     fn stop_requested(&self) -> bool {
-        self.stops_at.is_some_and(|step| *self.step.lock().unwrap() >= step)
+        self.stops.is_some_and(|(rank, _)| rank == self.member.rank) && self.is_due.load(Ordering::SeqCst)
     }
 
     fn ranks(&self) -> Ranks<'_> {
@@ -77,10 +87,8 @@ impl Observer for Rank {
 }
 
 fn in_ranks<T: Send>(count: usize, stops: Option<(usize, usize)>, job: impl Fn(&Rank) -> T + Sync) -> Vec<T> {
-    in_members(count, |member| {
-        let stops_at = stops.filter(|(rank, _)| *rank == member.rank).map(|(_, step)| step);
-        job(&Rank::new(member, stops_at))
-    })
+    let is_due = Arc::default();
+    in_members(count, |member| job(&Rank::new(member, stops, Arc::clone(&is_due))))
 }
 
 /// All files of a run, without what says when and how fast.
@@ -111,6 +119,15 @@ fn content(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// Whether a run has the files of another, byte for byte.
+fn assert_same(one: &BTreeMap<PathBuf, Vec<u8>>, run: &Path, which: &str) {
+    let found = content(run);
+    assert_eq!(found.keys().collect::<Vec<_>>(), one.keys().collect::<Vec<_>>(), "{which}");
+    for (file, bytes) in one {
+        assert!(&found[file] == bytes, "{which}: {} differs", file.display());
+    }
+}
+
 fn settings(more: &[&str]) -> Config {
     config(&[&FOUR_PARTS[..], more].concat())
 }
@@ -135,11 +152,7 @@ fn a_training_is_the_same_with_any_number_of_ranks() {
                 train(&config, &data, &run, &device(), rank).map_err(|error| error.to_string())
             });
             assert_eq!(outcomes, vec![Ok(Outcome::Finished); count]);
-            let found = content(&run);
-            assert_eq!(found.keys().collect::<Vec<_>>(), one.keys().collect::<Vec<_>>(), "{name}, {count} ranks");
-            for (file, bytes) in &one {
-                assert!(&found[file] == bytes, "{name}, {count} ranks: {} differs", file.display());
-            }
+            assert_same(&one, &run, &format!("{name}, {count} ranks"));
         }
     }
 }
@@ -158,14 +171,13 @@ fn a_stopped_training_goes_on_with_another_number_of_ranks() {
         let run = folder.path().join(format!("run-{number}"));
         let last = first - 1;
         let outcomes = in_ranks(first, Some((last, 3)), |rank| train(&config, &data, &run, &device(), rank).unwrap());
-        // The last rank hears of no progress unless it is the first one, so it is asked from its first step on.
         assert_eq!(outcomes, vec![Outcome::Interrupted; first], "{first} ranks");
+        let last = std::fs::read_to_string(run.join("checkpoints/model_x/last")).unwrap();
+        let step: usize = last.trim_start_matches("step-").parse().unwrap();
+        assert!((3..6).contains(&step) && !run.join("checkpoints/model_y").exists(), "stopped at {last}");
         let outcomes = in_ranks(then, None, |rank| resume(&run, None, &device(), rank).unwrap());
         assert_eq!(outcomes, vec![Outcome::Finished; then]);
-        let found = content(&run);
-        for (file, bytes) in &one {
-            assert!(&found[file] == bytes, "{first} and then {then} ranks: {} differs", file.display());
-        }
+        assert_same(&one, &run, &format!("{first} and then {then} ranks"));
     }
 }
 

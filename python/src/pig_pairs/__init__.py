@@ -15,7 +15,8 @@ from ._commands import call, sample, segment, train
 from ._errors import BinaryNotFoundError, MissingPackageError, PairsError, PigError
 from ._events import Event, Message, Metrics, Progress, StageEnd
 from ._job import Job
-from ._pairs import Pair, Pairs, load
+from ._pair import Pair
+from ._pairs import Pairs, load
 
 __all__ = [
     "BinaryNotFoundError",

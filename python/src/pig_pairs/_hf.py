@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from datasets import Dataset, Features, Image, Value
 
 from . import _table
-
-if TYPE_CHECKING:
-    from ._pairs import Pair, Pairs
+from ._pair import Pair
 
 _TYPES = {int: "uint64", float: "float64", bool: "bool", str: "string"}
 
 
-def dataset(pairs: Pairs) -> Any:
-    """The data set; see :meth:`pig_pairs.Pairs.hf`."""
-    names = [name for name in pairs.columns if name not in ("id", "image", "mask")]
+def dataset(pairs: Sequence[Pair], manifest: Sequence[str], has_masks: bool) -> Any:
+    """The data set of pairs with these columns of the manifest; see :meth:`pig_pairs.Pairs.hf`."""
+    names = [name for name in manifest if name not in ("id", "image", "mask")]
     columns: dict[str, Any] = {"id": [pair.id for pair in pairs], "image": [str(pair.image_path) for pair in pairs]}
     features: dict[str, Any] = {"id": Value("string"), "image": Image()}
-    if pairs.has_masks:
+    if has_masks:
         columns["mask"] = [{"bytes": _label_file(pair), "path": None} for pair in pairs]
         features["mask"] = Image()
     for name in names:
-        columns[name] = [row.get(name) for row in pairs.rows]
+        columns[name] = [pair.row.get(name) for pair in pairs]
         features[name] = Value(_TYPES[_table.kind_of(name)])
     return Dataset.from_dict(columns, features=Features(features))
 

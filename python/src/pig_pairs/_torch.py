@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from collections.abc import Sequence
+from typing import Any, Callable
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from ._errors import MissingPackageError
+from ._pair import Pair
 
-if TYPE_CHECKING:
-    from ._pairs import Pairs
 
 
 class TorchPairs(Dataset):
     """Pairs as a data set of ``(image, mask)``; see :meth:`pig_pairs.Pairs.torch`."""
 
-    def __init__(self, pairs: Pairs, transform: Callable[..., Any] | None, tv_tensors: bool) -> None:
+    def __init__(self, pairs: Sequence[Pair], transform: Callable[..., Any] | None, tv_tensors: bool) -> None:
         self.pairs = pairs
         self.transform = transform
         self.tv_tensors = tv_tensors

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use pig_data::DataError;
-use pig_data::discover::PATIENT_COLUMNS;
+use pig_data::columns::PATIENT_COLUMNS;
 use pig_data::manifest::{Manifest, Row};
 use pig_data::names::nfc;
 

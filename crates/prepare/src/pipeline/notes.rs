@@ -1,6 +1,6 @@
 //! What is told about the pairs of a preparation.
 
-use pig_data::discover::OTHER_GROUP_COLUMNS;
+use pig_data::columns::OTHER_GROUP_COLUMNS;
 
 use super::work::Work;
 use crate::prepared_folder::{CaseNote, Description};
