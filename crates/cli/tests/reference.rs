@@ -19,7 +19,7 @@ use pig_study::{
 };
 use pig_train::{
     Config,
-    config::{Autoguidance, FrozenConfig, ModelYConfig, SampleConfig, TrainConfig},
+    config::{Autoguidance, FrozenConfig, ModelYConfig, PreconditioningConfig, SampleConfig, TrainConfig},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
@@ -144,6 +144,7 @@ fn markdown(schema: &Value) -> String {
         ("`[data.augment]`", "AugmentConfig", keys(&AugmentConfig::default())),
         ("`[data.augment.told]`", "ToldConfig", keys(&ToldConfig::default())),
         ("`[schedule]`", "ScheduleConfig", keys(&ScheduleConfig::default())),
+        ("`[preconditioning]`", "PreconditioningConfig", keys(&PreconditioningConfig::default())),
         ("`[model_x]`", "UNetConfig", keys(&UNetConfig::default())),
         ("`[model_y]`", "ModelYConfig", keys(&ModelYConfig::default())),
         ("`[model_y.frozen]`", "FrozenConfig", keys(&FrozenConfig::default())),

@@ -20,6 +20,7 @@ pub mod ops;
 pub mod parameters;
 pub mod pass;
 mod precision;
+pub mod preconditioning;
 pub mod recompute;
 pub mod resnet;
 pub mod segmentation;

@@ -5,6 +5,7 @@ use crate::{
     dropout::Dropout,
     ops,
     pass::{Pass, Precision},
+    preconditioning::Preconditioning,
     recompute::Recomputed,
     space::Space,
     unet::UNet,
@@ -23,6 +24,7 @@ pub struct Network<'a> {
     prediction_type: PredictionType,
     pass: Pass,
     space: Space,
+    preconditioning: Option<Preconditioning>,
     is_guided: bool,
     /// With gradient checkpointing, the forward passes whose gradients are still to be computed.
     recomputed: Option<RefCell<Vec<Recomputed>>>,
@@ -36,6 +38,7 @@ impl<'a> Network<'a> {
             prediction_type: config.prediction_type,
             pass: Pass::default(),
             space: Space::default(),
+            preconditioning: None,
             is_guided: true,
             recomputed: None,
         }
@@ -76,6 +79,13 @@ impl<'a> Network<'a> {
         self
     }
 
+    /// The same network with its inputs and outputs scaled by the strength of their channels, if these are given.
+    #[must_use]
+    pub fn with_preconditioning(mut self, preconditioning: Option<Preconditioning>) -> Self {
+        self.preconditioning = preconditioning;
+        self
+    }
+
     /// The same network with or without gradient checkpointing ([`crate::recompute`]), which keeps less memory for the backward pass
     /// and computes more in it.
     #[must_use]
@@ -93,11 +103,6 @@ impl<'a> Network<'a> {
         gradients
     }
 
-    /// The noisy input and the guide, or both members of a pair, as the network reads them.
-    fn input(&self, first: &Tensor<4>, second: &Tensor<4>) -> Tensor<4> {
-        ops::concat_channels(self.space.analyse(first.clone()), self.space.analyse(second.clone()))
-    }
-
     fn forward(&self, x: Tensor<4>, t: &[usize]) -> Tensor<4> {
         let times: Vec<f32> = t.iter().map(|&t| network_time(t)).collect();
         let Some(passes) = &self.recomputed else { return self.unet.forward(x, &times, &self.pass) };
@@ -109,18 +114,58 @@ impl<'a> Network<'a> {
 }
 
 impl Network<'_> {
-    /// Splits the output into the predictions of x and y; the channels of y follow those of x.
-    fn split(&self, output: &Tensor<4>, x_t: &Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let x = x_t.dims()[3] * self.space.bands();
-        let part = |from, count| self.space.synthesise(output.clone().narrow(3, from, count));
-        (part(0, x), part(x, output.dims()[3] - x))
+    /// The noisy input as the network's own channels, without and with their scaling.
+    fn noisy(&self, x: &Tensor<4>, t: &[usize]) -> [Tensor<4>; 2] {
+        let x = self.space.analyse(x.clone());
+        let scaled = self.preconditioning.as_ref().map(|scales| scales.noisy(x.clone(), t));
+        [x.clone(), scaled.unwrap_or(x)]
+    }
+
+    /// Likewise the guide, or the second member of a pair.
+    fn second(&self, y: &Tensor<4>, t: &[usize]) -> [Tensor<4>; 2] {
+        let y = self.space.analyse(y.clone());
+        let scaled = self.preconditioning.as_ref().map(|scales| scales.second(y.clone(), t));
+        [y.clone(), scaled.unwrap_or(y)]
+    }
+
+    /// Both predictions of a pair by `forward`, which is given the network's input; the channels of y follow those of x.
+    fn predict_pair(
+        &self,
+        [x_t, y_t]: [&Tensor<4>; 2],
+        [t_x, t_y]: [&[usize]; 2],
+        forward: impl FnOnce(Tensor<4>) -> Tensor<4>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let ([x, x_scaled], [y, y_scaled]) = (self.noisy(x_t, t_x), self.second(y_t, t_y));
+        let count = x.dims()[3];
+        let output = forward(ops::concat_channels(x_scaled, y_scaled));
+        let rest = output.dims()[3] - count;
+        let (of_x, of_y) = (output.clone().narrow(3, 0, count), output.narrow(3, count, rest));
+        let (of_x, of_y) = match &self.preconditioning {
+            Some(scales) => (
+                scales.output(self.prediction_type, x, of_x, t_x),
+                scales.second_output(self.prediction_type, y, of_y, t_y),
+            ),
+            None => (of_x, of_y),
+        };
+        (self.space.synthesise(of_x), self.space.synthesise(of_y))
     }
 }
 
 impl Denoiser for Network<'_> {
     fn predict(&self, noisy: &Tensor<4>, guide: &Tensor<4>, t: &[usize]) -> Tensor<4> {
-        let input = if self.is_guided { self.input(noisy, guide) } else { self.space.analyse(noisy.clone()) };
-        self.space.synthesise(self.forward(input, t))
+        let [x, scaled] = self.noisy(noisy, t);
+        let input = if self.is_guided {
+            let [_, guide] = self.second(guide, t);
+            ops::concat_channels(scaled, guide)
+        } else {
+            scaled
+        };
+        let output = self.forward(input, t);
+        let output = match &self.preconditioning {
+            Some(scales) => scales.output(self.prediction_type, x, output, t),
+            None => output,
+        };
+        self.space.synthesise(output)
     }
 
     fn prediction_type(&self) -> PredictionType {
@@ -133,7 +178,7 @@ impl JointDenoiser for Network<'_> {
         if self.unet.time_embedding_y.is_some() {
             return self.predict_at(x_t, y_t, t, t);
         }
-        self.split(&self.forward(self.input(x_t, y_t), t), x_t)
+        self.predict_pair([x_t, y_t], [t, t], |input| self.forward(input, t))
     }
 
     fn prediction_type(&self) -> PredictionType {
@@ -149,6 +194,7 @@ impl IndependentDenoiser for Network<'_> {
             t.iter().map(|&t| if t == 0 { network_time(1) - 1.0 } else { network_time(t) }).collect()
         };
         let time = self.unet.embed_two(&times(t_x), &times(t_y), &self.pass.told);
-        self.split(&self.unet.forward_embedded(self.input(x_t, y_t), &time, None, &self.pass), x_t)
+        let forward = |input| self.unet.forward_embedded(input, &time, None, &self.pass);
+        self.predict_pair([x_t, y_t], [t_x, t_y], forward)
     }
 }

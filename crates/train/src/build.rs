@@ -7,6 +7,7 @@ use pig_nn::{
     autoencoder::Autoencoder,
     control::ControlNet,
     cost::{autoencoder_flops, autoencoder_values, forward_flops, forward_values},
+    network::Network,
     unet::UNet,
 };
 
@@ -33,6 +34,11 @@ pub(crate) fn build_unet(config: &Config, role: Role, device: &Device) -> Result
     let unet = if has_two_times { unet.with_second_time(config.unet(role)) } else { unet };
     let is_told = config.data.augment.told.is_on();
     Ok(if is_told { unet.with_augment_input(config.unet(role), TOLD) } else { unet })
+}
+
+/// `network`, the U-Net of `role`, in its space and with its scaling.
+pub(crate) fn in_place<'n>(network: Network<'n>, config: &Config, role: Role) -> Network<'n> {
+    network.in_space(config.space(role)).with_preconditioning(config.preconditioning(role))
 }
 
 /// Floating-point operations of one image's forward pass through the U-Net of `role`.

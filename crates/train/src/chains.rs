@@ -3,6 +3,7 @@
 use crate::{
     Config, Result,
     arrays::{InitialNoise, Recorder},
+    build::in_place,
     latents::{LatentCodec, host},
     role::Role,
     samples::Samples,
@@ -131,10 +132,8 @@ impl<'a> Chains<'a> {
 
     /// The U-Net of `role` in the precision of sampling, with autoguidance.
     pub(crate) fn network<'n>(&'n self, unet: &'n UNet, role: Role) -> Autoguided<Network<'n>, Network<'n>> {
-        let network = Network::new(unet, self.config.unet(role))
-            .with_precision(self.config.sample.precision)
-            .in_space(self.config.space(role));
-        self.autoguided(network, role)
+        let network = Network::new(unet, self.config.unet(role)).with_precision(self.config.sample.precision);
+        self.autoguided(in_place(network, self.config, role), role)
     }
 
     /// The same network without its guide.

@@ -3,6 +3,7 @@
 use crate::{
     Config, Error, Result,
     checkpoint::Store,
+    config::{PreconditioningConfig, require, word},
     imported::Model,
     model_card::further_words,
     observer::{Observer, note, warn},
@@ -89,6 +90,20 @@ fn weights(init: &Path, role: Role) -> Result<Option<(String, StateDict)>> {
     let Some(source) = source else { return Ok(None) };
     let (_, averaged, _) = Store::new(init, source.name()).load_ema()?;
     Ok(Some((source.name().to_owned(), averaged)))
+}
+
+/// The preconditioning of a training: with `train.init`, that of the run which it starts from, since its weights expect these strengths.
+///
+/// # Errors
+/// When the run's configuration cannot be read, or only one of the two scales its networks.
+pub(crate) fn preconditioning(config: &Config) -> Result<PreconditioningConfig> {
+    let own = &config.preconditioning;
+    let Some(run) = config.train.init.as_ref().and_then(|init| RunDir::open(init).ok()) else { return Ok(own.clone()) };
+    let theirs = run.config()?.preconditioning;
+    let (kind, other) = (word(&own.kind), word(&theirs.kind));
+    let expected = format!("{other:?}, as in train.init = {}", run.path().display());
+    require(kind == other, "preconditioning.kind", format!("{kind:?}"), &expected)?;
+    Ok(theirs)
 }
 
 /// Refuses a start from a run that was trained on pairs of the test set, and warns of pairs that are for validation now.

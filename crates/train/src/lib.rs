@@ -46,6 +46,7 @@ pub mod sampler;
 pub mod samples;
 pub mod sets;
 pub mod stop;
+mod strength;
 pub mod trainer;
 pub mod training;
 pub mod unlabelled;

@@ -6,7 +6,7 @@ use crate::{
     config::require,
     gradient::size_of_part,
     imported::frozen::{self, FrozenModelY},
-    init::check_split,
+    init::{check_split, preconditioning},
     legs,
     logged::Logged,
     memory,
@@ -23,6 +23,7 @@ use crate::{
     run_data::{Found, RunData},
     run_dir::{Provenance, RunDir, UnlabelledImages, remember_data, remember_unlabelled},
     sets::Sets,
+    strength,
     trainer::Trainer,
     unlabelled::{self, Folders},
     watch::can_judge,
@@ -174,6 +175,11 @@ pub fn ready(
         config.check()?;
     }
     run_data.check_training()?;
+    config.preconditioning = preconditioning(&config)?;
+    if config.preconditioning.is_to_be_measured() {
+        let [training, _] = run_data.parts();
+        config.preconditioning = strength::measured(&config, &training)?;
+    }
     let further = Further {
         unlabelled: unlabelled::load(images, &run_data, observer)?,
         added: added::load(&added, &run_data, observer)?,

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Error, Result,
-    build::build_unet,
+    build::{build_unet, in_place},
     checkpoint::Store,
     config::{AutoguidedMembers, word},
     role::{NetworkKind, Role},
@@ -49,7 +49,7 @@ impl WeakNetworks {
     /// The worse version of the network of `role`, if it is guided.
     pub(crate) fn network(&self, role: Role) -> Option<Network<'_>> {
         let (_, unet) = self.unets.iter().find(|(of, _)| *of == role)?;
-        Some(Network::new(unet, self.config.unet(role)).in_space(self.config.space(role)))
+        Some(in_place(Network::new(unet, self.config.unet(role)), &self.config, role))
     }
 }
 

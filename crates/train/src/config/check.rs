@@ -2,7 +2,10 @@
 
 use crate::{
     Error, Result,
-    config::{AutoguidedMembers, Conditioning, Config, FrozenCondition, LossWeight, Members, Method, word},
+    config::{
+        AutoguidedMembers, Conditioning, Config, FrozenCondition, LossWeight, Members, Method, PreconditioningKind,
+        word,
+    },
     role::{NetworkKind, Role},
 };
 use pig_data::{DataConfig, SpaceKind};
@@ -32,6 +35,7 @@ impl Config {
             self.autoencoder.validate(self.data.slice_size())?;
         }
         self.check_space()?;
+        self.check_preconditioning()?;
         self.check_volumes()?;
         for role in self.unet_roles() {
             let unet = self.unet(role);
@@ -100,10 +104,14 @@ impl Config {
             let (unet, [_, predicted]) = (self.unet(role), self.unet_channels(role));
             let first = unet.block_out_channels.first().copied().unwrap_or(0);
             // Noise of more channels than the first level has cannot pass through it, and to predict the noise it must.
-            let passes = first >= predicted || unet.prediction_type == PredictionType::Sample;
+            // With preconditioning, a network need not copy the noise.
+            let passes = first >= predicted
+                || unet.prediction_type == PredictionType::Sample
+                || self.preconditioning.kind == PreconditioningKind::Strength;
             let key = format!("{}.block_out_channels", role.section().key());
             let expected = format!(
-                "at least {predicted} in the first level with data.haar_levels = {levels}, or prediction_type = \"sample\""
+                "at least {predicted} in the first level with data.haar_levels = {levels}, prediction_type = \"sample\", or \
+                 preconditioning.kind = \"strength\""
             );
             require(passes, &key, first, &expected)?;
         }

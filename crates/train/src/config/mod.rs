@@ -7,13 +7,16 @@ mod load;
 mod method;
 mod migrate;
 mod model_y;
+mod preconditioning;
 mod sample;
+mod scaled;
 pub(crate) mod train;
 
 pub use check::{MOST_AT_ONCE, MOST_STEPS, require, require_channels, require_count};
 pub use load::{ConfigError, Layers};
 pub use method::{FromNoise, GivenKind, Method};
 pub use model_y::{Conditioning, FrozenCondition, FrozenConfig, LossWeight, ModelYConfig};
+pub use preconditioning::{PreconditioningConfig, PreconditioningKind};
 pub use sample::{Autoguidance, AutoguidedMembers, SampleConfig};
 pub use train::{Members, NoiseLevels, TimestepSampling, TrainConfig, Unlabelled};
 
@@ -41,6 +44,8 @@ pub struct Config {
     pub data: DataConfig,
     /// The noise schedule.
     pub schedule: ScheduleConfig,
+    /// How what networks read and predict is scaled.
+    pub preconditioning: PreconditioningConfig,
     /// The network of masks: the guider of `pig`, and the one network of `joint`; no other method has it.
     pub model_x: UNetConfig,
     /// The network of images: the conditional model of `pig`, and the network of every method but `joint`.
@@ -105,7 +110,13 @@ impl Config {
 
     /// The space that the network of this role works in. A model that was trained elsewhere works on pixels or latents.
     pub fn space(&self, role: Role) -> Space {
-        let is_haar = self.data.space == SpaceKind::Haar && !self.is_frozen(role);
+        let space = self.trained_space();
+        if self.is_frozen(role) { Space { haar_levels: 0, ..space } } else { space }
+    }
+
+    /// The space that the networks which are trained here work in.
+    pub(crate) fn trained_space(&self) -> Space {
+        let is_haar = self.data.space == SpaceKind::Haar;
         Space { volume: self.volume(), haar_levels: if is_haar { self.data.haar_levels } else { 0 } }
     }
 

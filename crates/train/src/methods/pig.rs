@@ -3,7 +3,7 @@
 use crate::{
     Config, Error, Result,
     batch::Batch,
-    build::{latent_flops, unet_flops},
+    build::{in_place, latent_flops, unet_flops},
     chains::Chains,
     checkpoint::State,
     config::{Conditioning, LossWeight},
@@ -145,8 +145,8 @@ fn condition_of(context: Context<'_>, batch: &Batch, eps_2: &Tensor<4>, training
             let y_t = add_noise(schedule, &batch.images, eps_2, t);
             let guider = Network::new(&model_x.network, config.unet(Role::ModelX))
                 .with_precision(config.train.precision)
-                .in_space(config.space(Role::ModelX))
                 .told(&batch.told);
+            let guider = in_place(guider, config, Role::ModelX);
             let estimate = if config.sample.clip_sample {
                 Clipped(&guider).estimate(schedule, &x_t, &y_t, t)
             } else {

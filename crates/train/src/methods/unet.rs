@@ -3,7 +3,7 @@
 use crate::{
     Config, Result,
     batch::Batch,
-    build::{build_unet, unet_flops},
+    build::{build_unet, in_place, unet_flops},
     methods::objective::{Context, Objective},
     networks::Networks,
     role::Role,
@@ -78,7 +78,7 @@ impl Objective for UNetObjective<'_> {
     fn loss(&self, unet: &UNet, batch: &Batch) -> Tensor<1> {
         let config = self.context.config;
         let network = Network::new(unet, config.unet(self.role())).with_precision(config.train.precision);
-        let network = self.guided(network.in_space(config.space(self.role())));
+        let network = self.guided(in_place(network, config, self.role()));
         self.learner.loss(&network, self.context, batch, false)
     }
 
@@ -87,9 +87,8 @@ impl Objective for UNetObjective<'_> {
         let network = Network::training(unet, config.unet(self.role()), dropout)
             .with_precision(train.precision)
             .with_gradient_checkpointing(train.gradient_checkpointing)
-            .told(&batch.told)
-            .in_space(config.space(self.role()));
-        let network = self.guided(network);
+            .told(&batch.told);
+        let network = self.guided(in_place(network, config, self.role()));
         let loss = self.learner.loss(&network, self.context, batch, true);
         let gradients = network.backward(&loss);
         (loss.inner().into_scalar(), gradients)
