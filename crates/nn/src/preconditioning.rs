@@ -194,6 +194,18 @@ mod tests {
         assert!(same(scales.output(PredictionType::VPrediction, x.clone(), output.clone(), &t), &output));
     }
 
+    /// In sampling all samples share a timestep, and in training they do not.
+    #[test]
+    fn a_sample_does_not_depend_on_the_timesteps_of_the_others() {
+        let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();
+        let scales = Preconditioning::new(schedule, &[2.0, 0.2, 0.1, 0.05], Second::Noisy(vec![1.0, 0.5]));
+        let x = Tensor::<4>::random([3, 4, 4, 4], Distribution::Normal(0.0, 1.0), &Device::flex());
+        let together = scales.noisy(x.clone(), &[500; 3]);
+        let apart = scales.noisy(x, &[500, 500, 3]);
+        let difference = (together.narrow(0, 0, 2) - apart.narrow(0, 0, 2)).abs().max().into_scalar::<f32>();
+        assert!(difference < 1e-6, "{difference}");
+    }
+
     /// A blank band has no strength; a clean condition with noise on it must not be made stronger.
     #[test]
     fn nothing_is_divided_by_a_blank_band() {

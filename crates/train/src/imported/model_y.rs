@@ -2,6 +2,7 @@
 
 use crate::{
     Config,
+    build::in_place,
     config::FrozenCondition,
     latents::{LatentCodec, host},
     role::Role,
@@ -67,11 +68,11 @@ impl ModelY {
     pub fn denoiser<'a>(&'a self, config: &'a Config) -> Box<dyn Denoiser + 'a> {
         match &self.told {
             Some(told) => Box::new(Foreign { unet: &self.unet, told, config }),
-            None => Box::new(
-                Network::new(&self.unet, config.unet(Role::ModelY))
-                    .with_precision(config.sample.precision)
-                    .in_space(config.space(Role::ModelY)),
-            ),
+            None => {
+                let network =
+                    Network::new(&self.unet, config.unet(Role::ModelY)).with_precision(config.sample.precision);
+                Box::new(in_place(network, config, Role::ModelY))
+            }
         }
     }
 }
