@@ -284,6 +284,7 @@ fn the_class_of_a_case_is_that_of_its_lesion() {
 #[test]
 fn regions_are_kept_as_layers() {
     use MaskValue::Gray;
+    use pig_data::resample::resize_labels_area;
     let dir = tempfile::tempdir().unwrap();
     let both = Coding { classes: 2, overlap: true };
     let classes = vec![class("whole", &[Gray(1), Gray(2)]), class("core", &[Gray(2)])];
@@ -303,7 +304,6 @@ fn regions_are_kept_as_layers() {
         assert!(message.contains(words), "{words}: {message}");
     }
     // Each region is resized by its own area: of four pixels, two are whole and one is core.
-    use pig_data::resample::resize_labels_area;
     assert_eq!(resize_labels_area(&[1, 3, 0, 0], [2, 2], [1, 1], both), [1]);
     assert_eq!(resize_labels_area(&[2, 3, 0, 0], [2, 2], [1, 1], both), [2]);
     assert_eq!(resize_labels_area(&[1, 3, 3, 0], [2, 2], [1, 1], both), [3]);
