@@ -58,30 +58,80 @@ fn predictions_are_measured_by_class_and_in_the_mean() {
     );
 }
 
-#[test]
-fn what_does_not_know_several_classes_says_so() {
-    let folder = Folder::with_data();
-    let data = folder.path().join("pairs");
-    label_maps(&data.join("masks"), 4);
-    fs::create_dir_all(data.join("images")).unwrap();
+/// Pairs with these label maps; the gray values of each class and of the background differ, and so do those of the pictures.
+fn pairs(folder: &Path, rows: usize, shift: usize) {
+    label_maps(&folder.join("masks"), rows);
+    fs::create_dir_all(folder.join("images")).unwrap();
     for index in 0..4 {
-        let pixels = Pixels::Eight((0..SIDE * SIDE).map(|i| (i * (index + 3)) as u8).collect());
-        write_gray_png(&data.join(format!("images/a{index}.png")), SIDE, SIDE, &pixels, &[]).unwrap();
+        let pixels = Pixels::Eight((0..SIDE * SIDE).map(|i| ((i + shift) * (index + 3) % 251) as u8).collect());
+        write_gray_png(&folder.join(format!("images/a{index}.png")), SIDE, SIDE, &pixels, &[]).unwrap();
     }
-    let (data, out) = (folder.at("pairs"), folder.at("out"));
-    let refused = |arguments: &[&str], words: &str| {
-        let output = pig(arguments);
-        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-        assert!(stderr(&output).contains(words), "{words:?} is missing in {}", stderr(&output));
-    };
-    let several = "does not know several classes yet; the data have mass, calcification";
-    let sets = ["--set", "data.size=16", "--set", "crossval.folds=2"];
-    refused(&[&["crossval", "--data", &data, "--out", &out], &sets[..]].concat(), several);
-    refused(
-        &["fid", "calc", "--features", "lesion-radiomics", &data, &data],
-        "make them one with data.mask_values = [1, 2]",
-    );
-    let weight = ["--set", "model_y.loss_weight=sigmoid_guide", "--set", "data.size=32"];
-    let train = ["train", "--data", &data, "--out", &out, "--dry-run"];
-    refused(&[&train[..], &weight].concat(), "model_y.loss_weight");
+}
+
+#[test]
+fn folders_are_compared_class_by_class() {
+    let folder = Folder::with_data();
+    pairs(&folder.path().join("real"), 4, 0);
+    pairs(&folder.path().join("made"), 2, 40);
+    let (real, made) = (folder.at("real"), folder.at("made"));
+    let asked = ["fid", "calc", "--features", "lesion-radiomics", &real, &made, "--diversity-pairs", "0"];
+    let said = json(&success(pig(&[&asked[..], &["--json"]].concat())));
+    let distance = |class: &str| said["classes"][class]["distances"]["frechet"].as_f64().unwrap();
+    let mean = said["mean_frechet_of_classes"].as_f64().unwrap();
+    assert!((mean - (distance("mass") + distance("calcification")) / 2.0).abs() < 1e-9, "{said}");
+    // The first picture has none of the second class.
+    assert_eq!(said["classes"]["calcification"]["left_out"], serde_json::json!({ "reference": 1, "other": 1 }));
+    let masks = said["appearance"]["classes"].as_array().unwrap();
+    let area = |class: usize| masks[class]["masks"]["area"].as_f64().unwrap();
+    // The first class is the same in both; of the second, generated lesions have half the area: 8 of 256 pixels less.
+    assert_eq!((masks[0]["class"].as_str(), masks[1]["class"].as_str()), (Some("mass"), Some("calcification")));
+    assert!(area(0).abs() < 1e-12 && (area(1) - 8.0 / 256.0).abs() < 1e-9, "{masks:?}");
+    let text = stdout(&success(pig(&asked)));
+    for words in ["Class mass:", "Frechet distance in the mean of classes", "class calcification:"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // One lesion, if somebody says so.
+    let one = json(&success(pig(&[&asked[..], &["--json", "--set", "data.mask_values=[1, 2]"]].concat())));
+    assert_eq!(one.get("classes"), None);
+    // Copies of each class.
+    let copies = [
+        "fid",
+        "copies",
+        "--train",
+        &real,
+        "--held-out",
+        &made,
+        "--generated",
+        &real,
+        "--json",
+        "--set",
+        "data.size=16",
+    ];
+    let found = json(&success(pig(&copies)));
+    let spaces: Vec<&str> =
+        found["searches"].as_array().unwrap().iter().map(|search| search["space"].as_str().unwrap()).collect();
+    assert_eq!(spaces, ["pixels", "masks", "masks of the class mass", "masks of the class calcification"]);
+    // Masks of other classes are refused by name.
+    let other = folder.path().join("other");
+    pairs(&other, 4, 0);
+    for index in 0..4 {
+        let path = other.join(format!("masks/a{index}.png"));
+        fs::write(&path, encode_label_png(&path, [SIDE, SIDE], &[1; SIDE * SIDE], &["cyst", "mass"], &[]).unwrap())
+            .unwrap();
+    }
+    let refused = pig(&["fid", "calc", "--features", "lesion-radiomics", &real, &folder.at("other")]);
+    assert!(stderr(&refused).contains("the classes cyst, mass; expected mass, calcification"), "{}", stderr(&refused));
+}
+
+#[test]
+fn shares_of_classes_need_a_count_and_a_name() {
+    for (arguments, words) in [
+        (&["--classes", "mass=40%"][..], "--count"),
+        (&["--count", "4", "--classes", "mass"], "the share of a class"),
+        (&["--count", "4", "--classes", "mass=140%"], "from 0 to 100 %"),
+        (&["--count", "4", "--shard", "0/2", "--classes", "mass=40%"], "cannot be used with"),
+    ] {
+        let refused = pig(&[&["sample", "--run", "run", "--out", "out"], arguments].concat());
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains(words), "{words}: {}", stderr(&refused));
+    }
 }

@@ -57,6 +57,9 @@ impl Slot {
         if !config.classes.is_empty() {
             settings["classes"] = serde_json::json!([config.classes, config.background_values, config.class_column]);
         }
+        if config.classes_overlap {
+            settings["classes_overlap"] = true.into();
+        }
         let root = resolved(&dataset.root);
         let about = About {
             folder: root.to_string_lossy().into_owned(),

@@ -71,27 +71,4 @@ pub enum ClassError {
         /// The columns found.
         found: String,
     },
-
-    /// Labels that overlap.
-    #[error("{path}: the label {name:?} is a region of several labels; expected one number for each label, since regions that overlap \
-             are not known yet; list the labels with [[data.classes]], or make them one lesion with data.mask_values",
-            path = path.display())]
-    OverlappingClasses {
-        /// The description of the data set.
-        path: PathBuf,
-        /// The name of the region.
-        name: String,
-    },
-
-    /// Several classes where something does not know them.
-    #[error(
-        "{what} does not know several classes yet; the data have {classes}; expected masks of one lesion: make the classes one \
-             with data.mask_values, which lists the values of all of them"
-    )]
-    ClassesNotKnown {
-        /// What does not know them.
-        what: &'static str,
-        /// The names of the classes.
-        classes: String,
-    },
 }

@@ -4,9 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::channels::Channels;
-use crate::class_error::ClassError;
 pub use crate::classes::ClassConfig;
-use crate::classes::{check, names};
+use crate::classes::{Coding, Kind, check, names};
 use crate::error::{DataError, Result};
 pub use crate::mask_values::{MaskValue, MaskValues};
 
@@ -52,6 +51,9 @@ pub struct DataConfig {
     /// `mask_values` nor `mask_threshold`, they are those of nnU-Net's `dataset.json` or of the palettes of masks that pig wrote; else
     /// there is one class, lesion. Every other value but 0 and black is an error. Excludes `mask_values` and `mask_threshold`.
     pub classes: Vec<ClassConfig>,
+    /// Whether classes may overlap, as the regions of nnU-Net do (its `dataset.json` turns this on): a pixel may be of several of them, and a
+    /// value may stand for several. Each class then has its own threshold instead of the greatest channel. At most 8 classes.
+    pub classes_overlap: bool,
     /// The manifest column that names the class of each case, such as benign and malignant, where masks show lesion alone: all lesion of a
     /// case is of its class. The classes are those of `classes`, without `values`, or else the words of the column whose cases have
     /// lesion.
@@ -85,6 +87,7 @@ impl Default for DataConfig {
             mask_values: None,
             mask_threshold: None,
             classes: Vec::new(),
+            classes_overlap: false,
             class_column: None,
             background_values: None,
             mask_resize: MaskResize::AreaThreshold,
@@ -108,6 +111,7 @@ impl DataConfig {
             values: self.mask_values.as_ref(),
             threshold: self.mask_threshold,
             classes: &self.classes,
+            overlap: self.classes_overlap,
             background: self.background_values.as_ref(),
             case: self.class_column.as_ref().map(|_| Case::Unknown),
             section: "data",
@@ -122,9 +126,15 @@ impl DataConfig {
             && self.class_column.is_none()
     }
 
+    /// Whether the data may name classes that this configuration does not know yet.
+    pub fn may_find_classes(&self) -> bool {
+        self.classes.is_empty() && (self.leaves_masks_open() || self.class_column.is_some())
+    }
+
     /// The names of the classes, or lesion if there are not several; for messages.
     pub fn class_words(&self) -> String {
-        if self.has_several_classes() { names(&self.classes).join(", ") } else { "lesion".to_owned() }
+        let overlap = if self.classes_overlap { " (which may overlap)" } else { "" };
+        if self.has_several_classes() { names(&self.classes).join(", ") + overlap } else { "lesion".to_owned() }
     }
 
     /// How many channels a mask has: one for each class, one without classes.
@@ -132,20 +142,14 @@ impl DataConfig {
         self.classes.len().max(1)
     }
 
+    /// How the labels of label maps stand for classes.
+    pub fn coding(&self) -> Coding {
+        Coding { classes: self.mask_channels(), overlap: self.classes_overlap && self.has_several_classes() }
+    }
+
     /// Whether masks tell several classes apart.
     pub fn has_several_classes(&self) -> bool {
         self.classes.len() > 1
-    }
-
-    /// Refuses several classes for `what`, which does not know them yet.
-    ///
-    /// # Errors
-    /// When there are several classes.
-    pub fn one_class_for(&self, what: &'static str) -> Result<()> {
-        if !self.has_several_classes() {
-            return Ok(());
-        }
-        Err(ClassError::ClassesNotKnown { what, classes: names(&self.classes).join(", ") }.into())
     }
 
     /// Checks what the types cannot: ranges, and keys that depend on each other.
@@ -184,7 +188,16 @@ impl DataConfig {
                 }
             }
         }
-        check(&self.classes, self.background_values.as_ref(), self.class_column.is_some())
+        if self.classes_overlap && self.class_column.is_some() {
+            let expected = "false, because data.class_column gives each case one class";
+            return invalid("classes_overlap", "true".to_owned(), expected);
+        }
+        let kind = match (self.classes_overlap, &self.class_column) {
+            (true, _) => Kind::Overlapping,
+            (false, Some(_)) => Kind::ByCase,
+            (false, None) => Kind::Exclusive,
+        };
+        check(&self.classes, self.background_values.as_ref(), kind)
             .map_err(|(found, expected)| DataError::InvalidConfig { key: "classes", found, expected })?;
         if !(0.0..1.0).contains(&self.validation_fraction) {
             return invalid("validation_fraction", self.validation_fraction.to_string(), "a share from 0 to below 1");
@@ -373,6 +386,8 @@ pub struct MaskRule<'a> {
     pub threshold: Option<f64>,
     /// The classes of lesion; if there are some, neither values nor a threshold.
     pub classes: &'a [ClassConfig],
+    /// Whether the classes may overlap, so that a label is a set of them.
+    pub overlap: bool,
     /// The values beside 0 and black that are background, where there are classes.
     pub background: Option<&'a MaskValues>,
     /// The class of the case, where it decides that of all lesion; none where values do.

@@ -104,6 +104,7 @@ impl Preparation {
         let facts: Vec<Facts> = places.iter().map(|&place| store.records()[place].facts).collect();
         let names = pairs.iter().map(|pair| (pair.id.clone(), pair.group.clone())).unzip();
         let mut set = PreparedSet::of_store(store, self.intensity, &places, names);
+        set.overlap = self.config.coding().overlap;
         describe(&mut set, &facts, &self.config, dataset.has_masks());
         Ok(set)
     }

@@ -6,11 +6,32 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage};
 
+use crate::classes::ClassCode;
 use crate::error::{DataError, Result};
 use crate::png_chunks;
 
 /// The keyword of the text chunk with the names of the classes, a JSON list: the first has the index 1.
 pub const CLASSES: &str = "classes";
+
+/// The keyword of the text chunk with the names of classes that may overlap, a JSON list: the first is the lowest bit of an index.
+pub const REGIONS: &str = "regions";
+
+/// The keyword of the text chunk with the codes of classes, a JSON list of codes or null, in the order of the names.
+pub const CODES: &str = "codes";
+
+/// The keywords of all texts that declare classes.
+pub const DECLARING: [&str; 3] = [CLASSES, REGIONS, CODES];
+
+/// The classes that a file declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Declared {
+    /// Their names.
+    pub(crate) names: Vec<String>,
+    /// Whether they may overlap, so that an index is a set of classes.
+    pub(crate) overlap: bool,
+    /// Their codes, as far as the file gives them.
+    pub(crate) codes: Vec<Option<ClassCode>>,
+}
 
 /// The first bytes of a PNG up to its colour type, and the colour type of a palette.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -21,15 +42,15 @@ const INDEXED: u8 = 3;
 pub(crate) struct Indexed {
     /// The index of each pixel, turned as the orientation tag says.
     pub(crate) indices: Vec<u8>,
-    /// The names of the classes, if the file declares them.
-    pub(crate) names: Option<Vec<String>>,
+    /// The classes, if the file declares them.
+    pub(crate) declared: Option<Declared>,
 }
 
-/// The names of the classes that a mask declares; none if it is no PNG with a palette, or declares none.
+/// The classes that a mask declares; none if it is no PNG with a palette, or declares none.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(crate) fn declared_names(path: &Path) -> Result<Option<Vec<String>>> {
+pub(crate) fn declared_names(path: &Path) -> Result<Option<Declared>> {
     if !has_palette(path)? {
         return Ok(None);
     }
@@ -48,7 +69,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Indexed>> {
     let unreadable =
         |error: png::DecodingError| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() };
     let (width, height, depth) = (reader.info().width, reader.info().height, reader.info().bit_depth as usize);
-    let names = names_of(path, reader.info())?;
+    let declared = names_of(path, reader.info())?;
     // The caller has decoded the file, and so checked its size.
     let mut bytes = vec![0; reader.output_buffer_size().unwrap_or(0)];
     let frame = reader.next_frame(&mut bytes).map_err(unreadable)?;
@@ -68,7 +89,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Indexed>> {
     };
     let mut picture = DynamicImage::ImageLuma8(picture);
     picture.apply_orientation(orientation);
-    Ok(Some(Indexed { indices: picture.into_luma8().into_raw(), names }))
+    Ok(Some(Indexed { indices: picture.into_luma8().into_raw(), declared }))
 }
 
 fn has_palette(path: &Path) -> Result<bool> {
@@ -86,13 +107,19 @@ fn reader(path: &Path) -> Result<png::Reader<BufReader<std::fs::File>>> {
     decoder.read_info().map_err(|error| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() })
 }
 
-fn names_of(path: &Path, info: &png::Info<'_>) -> Result<Option<Vec<String>>> {
-    let plain = info.uncompressed_latin1_text.iter().filter(|chunk| chunk.keyword == CLASSES).map(|c| c.text.clone());
-    let wide = info.utf8_text.iter().filter(|chunk| chunk.keyword == CLASSES).filter_map(|c| c.get_text().ok());
-    let Some(text) = plain.chain(wide).next() else { return Ok(None) };
+fn names_of(path: &Path, info: &png::Info<'_>) -> Result<Option<Declared>> {
+    let read = |keyword: &str| {
+        let plain = info.uncompressed_latin1_text.iter().filter(|chunk| chunk.keyword == keyword);
+        let wide = info.utf8_text.iter().filter(|chunk| chunk.keyword == keyword);
+        plain.map(|c| c.text.clone()).chain(wide.filter_map(|c| c.get_text().ok())).next()
+    };
+    let found = [(CLASSES, false), (REGIONS, true)].into_iter().find_map(|(key, is)| Some((key, is, read(key)?)));
+    let Some((keyword, overlap, text)) = found else { return Ok(None) };
     let names = serde_json::from_str(&text).map_err(|_| DataError::Unreadable {
         path: path.to_path_buf(),
-        problem: format!("its text {CLASSES:?} is {text:?}, expected a JSON list of the names of its classes"),
+        problem: format!("its text {keyword:?} is {text:?}, expected a JSON list of the names of its classes"),
     })?;
-    Ok(Some(names))
+    // A picture is read with or without codes.
+    let codes = read(CODES).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    Ok(Some(Declared { names, overlap, codes }))
 }

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use crate::classes::colour;
+use crate::classes::{ClassCode, ClassConfig, Coding, colour, names};
 use crate::error::{DataError, Result};
 use crate::limits::MAX_PIXELS;
-use crate::palette::CLASSES;
+use crate::palette::{CLASSES, CODES, REGIONS};
 use crate::png_chunks;
 use crate::preparation::Pixels;
 
@@ -57,8 +57,8 @@ pub fn encode_png(
         .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })
 }
 
-/// The bytes of a PNG with a palette that shows a label map of the classes `names`: the index is the label, and a text names the classes.
-/// Errors name the file `path`.
+/// The bytes of a PNG with a palette that shows a label map of classes that exclude each other: the index is the label, and a text names
+/// the classes. Errors name the file `path`.
 ///
 /// # Panics
 /// When the number of labels is not that of the pixels.
@@ -69,12 +69,42 @@ pub fn encode_label_png(
     names: &[&str],
     text: &[(&str, &str)],
 ) -> Result<Vec<u8>> {
+    let class = |name: &&str| ClassConfig { name: (*name).to_owned(), ..ClassConfig::default() };
+    encode_class_png(path, size, labels, (&names.iter().map(class).collect::<Vec<_>>(), false), text)
+}
+
+/// As [`encode_label_png`], for classes with their codes, which may overlap: then a set of classes has the mean of their colours.
+///
+/// # Panics
+/// As [`encode_label_png`].
+pub fn encode_class_png(
+    path: &Path,
+    size: [usize; 2],
+    labels: &[u8],
+    (classes, overlap): (&[ClassConfig], bool),
+    text: &[(&str, &str)],
+) -> Result<Vec<u8>> {
     assert_eq!(labels.len(), size[0] * size[1], "the labels do not fit the size");
-    let colours = std::iter::once([0; 3]).chain((0..names.len()).map(colour)).flatten().collect();
-    let declared = serde_json::json!(names).to_string();
-    let text: Vec<(&str, &str)> = text.iter().copied().chain([(CLASSES, declared.as_str())]).collect();
+    let coding = Coding { classes: classes.len(), overlap };
+    let colours = (0..coding.labels_in_all()).flat_map(|label| label_colour(coding, label as u8)).collect();
+    let declared = serde_json::json!(names(classes)).to_string();
+    let keyword = if overlap { REGIONS } else { CLASSES };
+    let mut text: Vec<(&str, &str)> = text.iter().copied().chain([(keyword, declared.as_str())]).collect();
+    let codes: Vec<&Option<ClassCode>> = classes.iter().map(|class| &class.code).collect();
+    let codes =
+        if codes.iter().any(|code| code.is_some()) { serde_json::json!(codes).to_string() } else { String::new() };
+    if !codes.is_empty() {
+        text.push((CODES, &codes));
+    }
     encode(size, Kind::Labels(colours), &Pixels::Eight(labels.to_vec()), &text)
         .map_err(|error| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() })
+}
+
+/// The colour of a label: black, that of its class, or the mean of those of its classes.
+fn label_colour(coding: Coding, label: u8) -> [u8; 3] {
+    let own: Vec<[u8; 3]> = coding.classes_of(label).map(colour).collect();
+    let sum = |channel: usize| own.iter().map(|colour| usize::from(colour[channel])).sum::<usize>();
+    [0, 1, 2].map(|channel| (sum(channel) / own.len().max(1)) as u8)
 }
 
 /// The kind of the pixels of a PNG.

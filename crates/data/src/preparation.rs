@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::classes::{channels, channels_held, held};
+use crate::classes::channels_held;
 use crate::columns::PairEntry;
 use crate::config::{Crop, DataConfig, Intensity, MaskResize, Resize};
 use crate::crop::Window;
@@ -116,6 +116,7 @@ impl Preparation {
             mask_values: None,
             mask_threshold: None,
             classes,
+            classes_overlap: self.config.coding().overlap,
             group_column: None,
             class_column: None,
             ..self.config.clone()
@@ -144,7 +145,7 @@ impl Preparation {
                 _ => Conversion::None,
             },
             turned: image.turned,
-            classes: [held(mask.data.iter().copied()), channels_held(&fitted, self.config.mask_channels())],
+            classes: [self.config.coding().held(&mask.data), channels_held(&fitted, self.config.mask_channels())],
         };
         Ok(FittedPair { image: self.fit_image(&image, window), mask: fitted, facts })
     }
@@ -192,15 +193,15 @@ impl Preparation {
 
     /// The part of a mask in `window` at the prepared size, as -1 and 1 for each class; each slice is resized separately.
     fn fit_mask(&self, mask: &RawMask, window: Window) -> Vec<f32> {
-        let classes = self.config.mask_channels();
+        let coding = self.config.coding();
         let slice = |window: Window| {
             let (from, fitted) = (window.size(), self.fitted_size(window.size()));
             let pixels = window.cut(&mask.data, mask.width, 1);
             let labels = match self.config.mask_resize {
-                MaskResize::AreaThreshold => resize_labels_area(&pixels, from, fitted, classes),
+                MaskResize::AreaThreshold => resize_labels_area(&pixels, from, fitted, coding),
                 MaskResize::Nearest => resize_mask_nearest(&pixels, from, fitted),
             };
-            pad(channels(&labels, classes), fitted, self.config.slice_size(), classes)
+            pad(coding.channels(&labels), fitted, self.config.slice_size(), coding.classes)
         };
         window.slices(self.config.slices).flat_map(slice).collect()
     }

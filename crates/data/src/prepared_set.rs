@@ -8,6 +8,7 @@ use pig_files::hex;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use crate::classes::Coding;
 use crate::error::Result;
 use crate::intensity::IntensityMap;
 use crate::pairs::file::VERSION;
@@ -32,6 +33,8 @@ pub struct PreparedSet {
     pub channels: usize,
     /// Channels of the masks: the classes that they tell apart.
     pub classes: usize,
+    /// Whether these classes may overlap.
+    pub overlap: bool,
     /// The ids in the order of the data.
     pub ids: Vec<String>,
     /// The patient or group of each pair.
@@ -73,6 +76,7 @@ impl PreparedSet {
             slices,
             channels,
             classes,
+            overlap: false,
             ids,
             groups,
             vanished: Vec::new(),
@@ -137,14 +141,32 @@ impl PreparedSet {
         Ok(self.labels(index)?.into_iter().map(|label| label > 0).collect())
     }
 
-    /// Label map `index` of shape (height, width): 0 is background, k the class k, counted from 1.
+    /// Label map `index` of shape (height, width), in the [`coding`](Self::coding) of this set.
     ///
     /// # Errors
     /// As [`PreparedSet::image`].
     pub fn labels(&self, index: usize) -> Result<Vec<u8>> {
-        let values = self.mask_by(index, |inside| inside)?;
-        let label = |pixel: &[bool]| pixel.iter().position(|&inside| inside).map_or(0, |class| class as u8 + 1);
-        Ok(values.chunks_exact(self.classes).map(label).collect())
+        let (values, coding) = (self.mask_by(index, |inside| inside)?, self.coding());
+        let first = |pixel: &[bool]| pixel.iter().position(|&inside| inside).map_or(0, |class| coding.label(class));
+        let all = |pixel: &[bool]| {
+            let inside = pixel.iter().enumerate().filter(|(_, inside)| **inside);
+            inside.fold(0, |label, (class, _)| label | coding.label(class))
+        };
+        let pixels = values.chunks_exact(self.classes);
+        Ok(if coding.overlap { pixels.map(all).collect() } else { pixels.map(first).collect() })
+    }
+
+    /// How the labels of label maps stand for classes.
+    pub fn coding(&self) -> Coding {
+        Coding { classes: self.classes, overlap: self.overlap }
+    }
+
+    /// The pixels of each class of pair `index`, in order, each of shape (height, width).
+    ///
+    /// # Errors
+    /// As [`PreparedSet::image`].
+    pub fn class_masks(&self, index: usize) -> Result<Vec<Vec<bool>>> {
+        Ok(self.coding().masks(&self.labels(index)?))
     }
 
     /// The pairs that have each class, in order, as prepared.

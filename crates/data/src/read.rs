@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::class_error::ClassError;
-use crate::classes::{ClassConfig, names};
+use crate::classes::{ClassConfig, Coding, names};
 use crate::config::{Case, DataConfig, MaskRule, MaskValue};
 use crate::decode::{Decoded, Picture};
 use crate::error::{DataError, Result};
 pub use crate::limits::MAX_PIXELS;
-use crate::palette::{self, Indexed};
+use crate::palette::{self, Declared, Indexed};
 
 /// How many of a mask's values an error lists.
 const LISTED_VALUES: usize = 16;
@@ -74,7 +74,7 @@ pub struct RawMask {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// Labels of shape (height, width): 0 background, 1 lesion; of several classes, k is the class k, counted from 1.
+    /// Labels of shape (height, width): 0 background, 1 lesion; of several classes as their [`crate::classes::Coding`] says.
     pub data: Vec<u8>,
 }
 
@@ -160,21 +160,21 @@ pub fn read_mask(path: &Path, config: &DataConfig) -> Result<RawMask> {
 pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
     let decoded = Picture::open(path)?.decode()?;
     let indexed = palette::read(path)?;
-    let declared = indexed.as_ref().filter(|indexed| indexed.names.as_ref().is_some_and(|names| names.len() > 1));
-    let names_classes = indexed.as_ref().is_some_and(|indexed| indexed.names.is_some());
+    let declared = indexed.as_ref().filter(|indexed| indexed.declared.as_ref().is_some_and(|own| own.names.len() > 1));
+    let names_classes = indexed.as_ref().is_some_and(|indexed| indexed.declared.is_some());
     if let Some(case) = rule.case.filter(|_| !names_classes) {
         return of_case(path, rule, case);
     }
     let data = if !rule.classes.is_empty() {
         labels_by(path, &decoded, indexed.as_ref(), rule)?
-    } else if let Some(Indexed { indices, names }) = declared {
+    } else if let Some(Indexed { indices, declared: Some(Declared { names, overlap, .. }) }) = declared {
         // Classes are made one only if somebody says so.
         let Some(values) = rule.values else {
-            let names = names.as_deref().unwrap_or_default();
+            let all = Coding { classes: names.len(), overlap: *overlap }.labels_in_all();
             return Err(ClassError::SeveralClasses {
                 path: path.to_path_buf(),
                 classes: names.join(", "),
-                all: format!("{:?}", (1..=names.len()).collect::<Vec<_>>()),
+                all: format!("{:?}", (1..all).collect::<Vec<_>>()),
                 section: rule.section,
             }
             .into());
@@ -226,9 +226,10 @@ fn of_case(path: &Path, rule: &MaskRule<'_>, case: Case<'_>) -> Result<RawMask> 
 
 /// The label map of a mask of several classes.
 fn labels_by(path: &Path, decoded: &Decoded, indexed: Option<&Indexed>, rule: &MaskRule<'_>) -> Result<Vec<u8>> {
-    if let Some(Indexed { indices, names: Some(names) }) = indexed {
-        return labels_by_name(path, indices, names, rule);
+    if let Some(Indexed { indices, declared: Some(declared) }) = indexed {
+        return labels_by_name(path, indices, declared, rule);
     }
+    let coding = Coding { classes: rule.classes.len(), overlap: rule.overlap };
     let indices = indexed.map(|indexed| indexed.indices.as_slice());
     let mut known: HashMap<([u16; 3], Option<u8>), Option<u8>> = HashMap::new();
     let mut without: BTreeMap<String, u64> = BTreeMap::new();
@@ -240,8 +241,10 @@ fn labels_by(path: &Path, decoded: &Decoded, indexed: Option<&Indexed>, rule: &M
             _ => stored_colour(*value, decoded.maximum) == pixel,
         };
         let label = *known.entry((pixel, index)).or_insert_with(|| {
-            if let Some(class) = rule.classes.iter().position(|class| class.values.0.iter().any(stands_for)) {
-                return Some(class as u8 + 1);
+            let has = |class: &usize| rule.classes[*class].values.0.iter().any(stands_for);
+            let label = (0..rule.classes.len()).filter(has).fold(0, |label, class| label | coding.label(class));
+            if label > 0 {
+                return Some(label);
             }
             let is_ground = index == Some(0) || pixel == [0; 3];
             (is_ground || rule.background.is_some_and(|values| values.0.iter().any(stands_for))).then_some(0)
@@ -275,25 +278,30 @@ fn labels_by(path: &Path, decoded: &Decoded, indexed: Option<&Indexed>, rule: &M
     .into())
 }
 
-/// The label map of a mask that declares the names of its classes: the index `k` is the name `k`, counted from 1.
-fn labels_by_name(path: &Path, indices: &[u8], found: &[String], rule: &MaskRule<'_>) -> Result<Vec<u8>> {
-    let place = |name: &String| rule.classes.iter().position(|class| class.name == *name);
-    let map: Option<Vec<u8>> = found.iter().map(|name| place(name).map(|class| class as u8 + 1)).collect();
-    let Some(map) = map else {
-        return Err(ClassError::OtherClasses {
-            path: path.to_path_buf(),
-            found: found.join(", "),
-            expected: names(rule.classes).join(", "),
-            section: rule.section,
-        }
-        .into());
+/// The label map of a mask that declares its classes: they are found by their names.
+fn labels_by_name(path: &Path, indices: &[u8], found: &Declared, rule: &MaskRule<'_>) -> Result<Vec<u8>> {
+    let words = |names: String, overlap: bool| if overlap { names + " (which may overlap)" } else { names };
+    let other = || ClassError::OtherClasses {
+        path: path.to_path_buf(),
+        found: words(found.names.join(", "), found.overlap),
+        expected: words(names(rule.classes).join(", "), rule.overlap),
+        section: rule.section,
     };
-    let label = |&index: &u8| match usize::from(index).checked_sub(1) {
-        None => Ok(0),
-        Some(at) => map.get(at).copied().ok_or_else(|| DataError::Unreadable {
-            path: path.to_path_buf(),
-            problem: format!("the index {index} has no name; the file names {} classes", found.len()),
-        }),
+    let place = |name: &String| rule.classes.iter().position(|class| class.name == *name);
+    let places: Vec<usize> = found.names.iter().map(place).collect::<Option<_>>().ok_or_else(other)?;
+    // A mask of one class says nothing about whether it may overlap others.
+    if found.overlap != rule.overlap && found.names.len() > 1 {
+        return Err(other().into());
+    }
+    let theirs = Coding { classes: found.names.len(), overlap: found.overlap };
+    let ours = Coding { classes: rule.classes.len(), overlap: rule.overlap };
+    let label = |&index: &u8| {
+        if usize::from(index) >= theirs.labels_in_all() {
+            let problem = format!("the index {index} has no name; the file names {} classes", found.names.len());
+            return Err(DataError::Unreadable { path: path.to_path_buf(), problem });
+        }
+        // Classes that exclude each other give one label.
+        Ok(theirs.classes_of(index).fold(0, |label, class| label | ours.label(places[class])))
     };
     indices.iter().map(label).collect()
 }

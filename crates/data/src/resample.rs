@@ -3,6 +3,8 @@
 //! The arithmetic is the same on every machine and uses no vector instructions, which differ between machines, so that a
 //! prepared set has the same fingerprint wherever it was made.
 
+use crate::classes::Coding;
+
 /// Tolerance in "at least half covered", for rounding errors in the sum.
 const COVERAGE_SLACK: f32 = 1e-6;
 
@@ -91,20 +93,26 @@ pub fn fit_within(from: [usize; 2], target: [usize; 2]) -> [usize; 2] {
 
 /// Resizes a mask of 0 and 1: an output pixel is 1 if ones cover at least half of its area.
 pub fn resize_mask_area(data: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
-    resize_labels_area(data, from, to, 1)
+    resize_labels_area(data, from, to, Coding::exclusive(1))
 }
 
-/// Resizes a label map of `classes` classes: an output pixel is not background if classes cover at least half of its area, and then it is
-/// of the class that covers most of it (the first of equal ones).
-pub fn resize_labels_area(data: &[u8], from: [usize; 2], to: [usize; 2], classes: usize) -> Vec<u8> {
+/// Resizes a label map: an output pixel is not background if classes cover at least half of its area, and then it is of the class that
+/// covers most of it (the first of equal ones). Where classes may overlap, it is of each class that covers at least half of it.
+pub fn resize_labels_area(data: &[u8], from: [usize; 2], to: [usize; 2], coding: Coding) -> Vec<u8> {
     if from == to {
         return data.to_vec();
     }
-    let cover = |&label: &u8| (1..=classes).map(move |class| f32::from(u8::from(usize::from(label) == class)));
+    let classes = coding.classes;
+    let cover = |&label: &u8| (0..classes).map(move |class| f32::from(u8::from(coding.has(label, class))));
     let cover: Vec<f32> = data.iter().flat_map(cover).collect();
     let cover = filter(&cover, from, to, classes, Kernel::Area);
-    let label = |shares: &[f32]| {
-        if shares.iter().sum::<f32>() < 0.5 - COVERAGE_SLACK {
+    let half = 0.5 - COVERAGE_SLACK;
+    let each = |shares: &[f32]| {
+        let covered = shares.iter().enumerate().filter(|(_, share)| **share >= half);
+        covered.fold(0, |label, (class, _)| label | coding.label(class))
+    };
+    let most = |shares: &[f32]| {
+        if shares.iter().sum::<f32>() < half {
             return 0;
         }
         let mut best = (1, f32::NEG_INFINITY);
@@ -115,7 +123,8 @@ pub fn resize_labels_area(data: &[u8], from: [usize; 2], to: [usize; 2], classes
         }
         best.0
     };
-    cover.chunks_exact(classes).map(label).collect()
+    let pixels = cover.chunks_exact(classes);
+    if coding.overlap { pixels.map(each).collect() } else { pixels.map(most).collect() }
 }
 
 /// Resizes a mask: an output pixel takes the value of the input pixel that contains its centre.

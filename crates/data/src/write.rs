@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use crate::classes::areas;
+use crate::classes::{ClassConfig, Coding};
 use crate::error::{DataError, Result};
-use crate::png_file::{encode_label_png, read_label_png, read_png, read_png_text, write_png};
+use crate::png_file::{encode_class_png, read_label_png, read_png, read_png_text, write_png};
 use crate::preparation::Pixels;
 use crate::table::{Column, Columns, write_csv, write_parquet};
 
@@ -92,7 +92,7 @@ pub struct PairRecord<'a> {
     pub seed: u64,
     /// The image's raw pixels of shape (height, width, channels).
     pub image: &'a Pixels,
-    /// The mask of shape (height, width): 0 background, anything else lesion; of several classes, k is the class k, counted from 1.
+    /// The mask of shape (height, width): 0 background, anything else lesion; of several classes, their labels.
     /// `None` if only images are generated.
     pub mask: Option<&'a [u8]>,
     /// What the sample was made for, if it was given as a file.
@@ -172,8 +172,10 @@ pub struct PairWriter {
     size: [usize; 2],
     channels: usize,
     has_masks: bool,
-    /// The names of the classes, if masks tell several apart.
-    classes: Vec<String>,
+    /// The classes, if masks tell several apart.
+    classes: Vec<ClassConfig>,
+    /// Whether these classes may overlap.
+    overlap: bool,
 }
 
 impl PairWriter {
@@ -183,7 +185,8 @@ impl PairWriter {
     /// When the folders cannot be created, or hold a PNG that this run did not make: one without the keyword
     /// `synthetic`, or one of another model or other settings.
     pub fn create(out: &Path, stamp: Stamp, size: [usize; 2], channels: usize) -> Result<Self> {
-        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: true, classes: Vec::new() }.opened()
+        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: true, classes: Vec::new(), overlap: false }
+            .opened()
     }
 
     /// As [`PairWriter::create`], for images without masks.
@@ -191,14 +194,16 @@ impl PairWriter {
     /// # Errors
     /// As [`PairWriter::create`].
     pub fn create_for_images(out: &Path, stamp: Stamp, size: [usize; 2], channels: usize) -> Result<Self> {
-        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: false, classes: Vec::new() }.opened()
+        Self { out: out.to_path_buf(), stamp, size, channels, has_masks: false, classes: Vec::new(), overlap: false }
+            .opened()
     }
 
     /// The same writer, for masks that tell these classes apart, if there are several: they are label maps with a palette, which name the
-    /// classes, and the manifest has a column `mask_pixels_NAME` for each.
+    /// classes, and the manifest has a column `mask_pixels_NAME` for each. Classes may overlap if `overlap` says so.
     #[must_use]
-    pub fn with_classes(mut self, names: &[&str]) -> Self {
-        self.classes = if names.len() > 1 { names.iter().map(|&name| name.to_owned()).collect() } else { Vec::new() };
+    pub fn with_classes(mut self, classes: &[ClassConfig], overlap: bool) -> Self {
+        self.overlap = overlap;
+        self.classes = if classes.len() > 1 { classes.to_vec() } else { Vec::new() };
         self
     }
 
@@ -243,8 +248,8 @@ impl PairWriter {
         write_png(&self.path("images", record.seed), self.size, self.channels, record.image, &text)?;
         let Some(mask) = record.mask else { return Ok(()) };
         if !self.classes.is_empty() {
-            let (path, names) = (self.path("masks", record.seed), self.class_names());
-            return Ok(pig_files::write(&path, &encode_label_png(&path, self.size, mask, &names, &text)?)?);
+            let (path, classes) = (self.path("masks", record.seed), (self.classes.as_slice(), self.overlap));
+            return Ok(pig_files::write(&path, &encode_class_png(&path, self.size, mask, classes, &text)?)?);
         }
         let mask = Pixels::Eight(mask.iter().map(|&value| if value == 0 { 0 } else { 255 }).collect());
         write_png(&self.path("masks", record.seed), self.size, 1, &mask, &text)
@@ -273,7 +278,11 @@ impl PairWriter {
             self.write_tables(if self.has_masks { COLUMNS } else { IMAGE_COLUMNS }, &rows)?;
         } else {
             let own = |index| Column::CountAt(index, |row: &Row, index| row.class_pixels[index]);
-            let own = self.classes.iter().enumerate().map(|(index, name)| (format!("mask_pixels_{name}"), own(index)));
+            let own = self
+                .classes
+                .iter()
+                .enumerate()
+                .map(|(index, class)| (format!("mask_pixels_{}", class.name), own(index)));
             let columns: Vec<(String, Column<Row>)> =
                 COLUMNS.iter().map(|(name, column)| ((*name).to_owned(), column.clone())).chain(own).collect();
             self.write_tables(&columns, &rows)?;
@@ -285,10 +294,6 @@ impl PairWriter {
     fn write_tables<N: AsRef<str>>(&self, columns: &[(N, Column<Row>)], rows: &[Row]) -> Result<()> {
         write_csv(&self.out.join("manifest.csv"), columns, rows)?;
         write_parquet(&self.out.join("manifest.parquet"), columns, rows)
-    }
-
-    fn class_names(&self) -> Vec<&str> {
-        self.classes.iter().map(String::as_str).collect()
     }
 
     fn path(&self, folder: &str, seed: u64) -> PathBuf {
@@ -314,7 +319,8 @@ impl PairWriter {
                 return None;
             }
             // A folder of another number of classes is another run's, and was refused.
-            let areas = areas(values, self.classes.len()).into_iter().map(|area| area as u64).collect();
+            let coding = Coding { classes: self.classes.len(), overlap: self.overlap };
+            let areas = coding.areas(values).into_iter().map(|area| area as u64).collect();
             (values.iter().filter(|&&value| value != 0).count(), areas)
         } else {
             (0, Vec::new())

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use pig_data::classes::{areas, names};
+use pig_data::classes::{Coding, names};
 use pig_data::config::{ClassConfig, MaskValue, MaskValues};
 use pig_data::png_file::encode_label_png;
 use pig_data::read::{RawMask, read_mask};
 use pig_data::{DataConfig, DataError, Dataset, PairRecord, PairWriter, Pixels, Preparation, Stamp, class_source};
 
 fn class(name: &str, values: &[MaskValue]) -> ClassConfig {
-    ClassConfig { name: name.to_owned(), values: MaskValues(values.to_vec()) }
+    ClassConfig { name: name.to_owned(), values: MaskValues(values.to_vec()), code: None }
 }
 
 /// Mass is 1 or 7, calcification 2.
@@ -159,7 +159,7 @@ fn prepared_masks_have_a_channel_for_each_class_and_lost_classes_are_told() {
     assert_eq!((memory.pairs_by_class(), cached().pairs_by_class()), (vec![1, 2], vec![1, 2]));
     let lesion = cached().lesion(1).unwrap();
     assert_eq!(
-        (areas(&memory.labels(1).unwrap(), 2), lesion.iter().filter(|&&inside| inside).count()),
+        (memory.coding().areas(&memory.labels(1).unwrap()), lesion.iter().filter(|&&inside| inside).count()),
         (vec![0, 1], 1)
     );
     let exchanged = DataConfig { classes: whole.classes.iter().rev().cloned().collect(), ..whole };
@@ -184,8 +184,12 @@ fn classes_are_taken_from_dataset_json_or_from_palettes() {
         .unwrap();
     assert_eq!(names(&found(&DataConfig::default()).unwrap()), ["mass", "calcification"]);
     std::fs::write(&description, r#"{"labels": {"background": 0, "whole": [1, 2], "core": 2}}"#).unwrap();
-    let message = found(&DataConfig::default()).unwrap_err().to_string();
-    assert!(message.contains("dataset.json") && message.contains("\"whole\""), "{message}");
+    let (config, said) = class_source::resolve(&dataset, &DataConfig::default()).unwrap();
+    assert_eq!(
+        (names(&config.classes), config.coding()),
+        (vec!["whole", "core"], Coding { classes: 2, overlap: true })
+    );
+    assert!(said.unwrap().contains("may overlap"));
     std::fs::write(&description, "{").unwrap();
     assert!(found(&DataConfig::default()).unwrap_err().to_string().contains("line 1"));
 }
@@ -200,7 +204,7 @@ fn generated_masks_of_several_classes_are_label_maps_that_name_them() {
         settings: String::new(),
         beside: &[],
     };
-    let writer = PairWriter::create(dir.path(), stamp(), [2, 3], 1).unwrap().with_classes(&["mass", "calcification"]);
+    let writer = PairWriter::create(dir.path(), stamp(), [2, 3], 1).unwrap().with_classes(&config().classes, false);
     let image = Pixels::Eight(vec![9; 6]);
     for (seed, mask) in [(0, [0, 1, 2, 2, 0, 0]), (1, [0; 6])] {
         writer.write(&PairRecord { seed, image: &image, mask: Some(&mask), given: None }).unwrap();
@@ -220,10 +224,10 @@ fn generated_masks_of_several_classes_are_label_maps_that_name_them() {
 fn a_pixel_takes_the_class_that_covers_most_of_it() {
     use pig_data::resample::resize_labels_area;
     // Background covers 2 of 4, class 1 and 2 one each: lesion, and the first of equal classes.
-    assert_eq!(resize_labels_area(&[0, 0, 1, 2], [2, 2], [1, 1], 2), [1]);
-    assert_eq!(resize_labels_area(&[2, 0, 1, 2], [2, 2], [1, 1], 2), [2]);
-    assert_eq!(resize_labels_area(&[0, 0, 0, 2], [2, 2], [1, 1], 2), [0]);
-    assert_eq!(resize_labels_area(&[0, 3, 1, 2], [2, 2], [2, 2], 3), [0, 3, 1, 2]);
+    assert_eq!(resize_labels_area(&[0, 0, 1, 2], [2, 2], [1, 1], Coding::exclusive(2)), [1]);
+    assert_eq!(resize_labels_area(&[2, 0, 1, 2], [2, 2], [1, 1], Coding::exclusive(2)), [2]);
+    assert_eq!(resize_labels_area(&[0, 0, 0, 2], [2, 2], [1, 1], Coding::exclusive(2)), [0]);
+    assert_eq!(resize_labels_area(&[0, 3, 1, 2], [2, 2], [2, 2], Coding::exclusive(3)), [0, 3, 1, 2]);
 }
 
 /// Masks of lesion, whose class a column of the manifest names.
@@ -274,4 +278,97 @@ fn the_class_of_a_case_is_that_of_its_lesion() {
     let wrong = DataConfig { class_column: Some("kind".to_owned()), ..config };
     let message = set(&wrong).unwrap_err().to_string();
     assert!(message.contains("\"kind\"") && message.contains("id, patient, class"), "{message}");
+}
+
+/// Regions of nnU-Net, which overlap: from the values of a file to channels, through a resize, to files that pig writes, and back.
+#[test]
+fn regions_are_kept_as_layers() {
+    use MaskValue::Gray;
+    use pig_data::resample::resize_labels_area;
+    let dir = tempfile::tempdir().unwrap();
+    let both = Coding { classes: 2, overlap: true };
+    let classes = vec![class("whole", &[Gray(1), Gray(2)]), class("core", &[Gray(2)])];
+    let regions = DataConfig { classes, classes_overlap: true, size: [2, 2], ..DataConfig::default() };
+    regions.check().unwrap();
+    let path = dir.path().join("a.png");
+    gray(&path, 3, 2, &[0, 1, 2, 2, 1, 0]);
+    assert_eq!(read(&path, &regions).unwrap().data, [0, 1, 3, 3, 1, 0]);
+    gray(&path, 2, 1, &[0, 5]);
+    assert!(read(&path, &regions).unwrap_err().to_string().contains("5 (1 pixel(s))"));
+    // A value of two classes needs this key, and a column that gives each case one class excludes it.
+    for (config, words) in [
+        (DataConfig { classes_overlap: false, ..regions.clone() }, "the value 2 for whole and for core"),
+        (DataConfig { class_column: Some("class".to_owned()), ..regions.clone() }, "data.classes_overlap = true"),
+    ] {
+        let message = config.check().unwrap_err().to_string();
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    // Each region is resized by its own area: of four pixels, two are whole and one is core.
+    assert_eq!(resize_labels_area(&[1, 3, 0, 0], [2, 2], [1, 1], both), [1]);
+    assert_eq!(resize_labels_area(&[2, 3, 0, 0], [2, 2], [1, 1], both), [2]);
+    assert_eq!(resize_labels_area(&[1, 3, 3, 0], [2, 2], [1, 1], both), [3]);
+    // Specks are removed from each region separately, and each has its own threshold.
+    let x_0 = [0.9, 0.1, 0.9, 0.9, -1.0, -1.0, 0.3, 0.9];
+    let clean = |thresholds: &[f32], area| pig_data::clean_labels(&x_0, [1, 4], both, thresholds, area);
+    assert_eq!(clean(&[0.0, 0.0], 0).mask, [3, 3, 0, 3]);
+    assert_eq!(clean(&[0.5, 0.5], 0).mask, [1, 3, 0, 2]);
+    let found = clean(&[0.5, 0.5], 2);
+    assert_eq!((found.mask, found.removed_components, found.lesion_pixels), (vec![1, 1, 0, 0], 2, 2));
+    // Prepared, cached, and written again.
+    for kind in ["images", "masks"] {
+        std::fs::create_dir_all(dir.path().join(kind)).unwrap();
+    }
+    gray(&dir.path().join("images/a.png"), 2, 2, &[1, 2, 3, 4]);
+    gray(&dir.path().join("masks/a.png"), 2, 2, &[0, 1, 2, 0]);
+    let dataset = Dataset::discover(dir.path(), &regions).unwrap();
+    let preparation = Preparation::fit(&dataset, &dataset.ids(), &regions).unwrap();
+    let cache = dir.path().join("cache");
+    for _ in 0..2 {
+        let set = preparation.load_from(&dataset, &|_| true, Some(&cache), &|_| {}).unwrap();
+        assert_eq!((set.labels(0).unwrap(), set.coding()), (vec![0, 1, 3, 0], both));
+        assert_eq!(set.mask(0).unwrap(), both.channels(&[0, 1, 3, 0]));
+        assert_eq!(set.class_masks(0).unwrap()[1], [false, false, true, false]);
+        assert_eq!((set.pairs_by_class(), set.lesion(0).unwrap()), (vec![1, 1], vec![false, true, true, false]));
+    }
+    let out = dir.path().join("generated");
+    let stamp = Stamp {
+        version: "pig 0".to_owned(),
+        model_hash: "m".to_owned(),
+        settings_hash: "s".to_owned(),
+        settings: String::new(),
+        beside: &[],
+    };
+    let writer = PairWriter::create(&out, stamp, [2, 2], 1).unwrap().with_classes(&regions.classes, true);
+    let image = Pixels::Eight(vec![9; 4]);
+    writer.write(&PairRecord { seed: 0, image: &image, mask: Some(&[0, 1, 3, 2]), given: None }).unwrap();
+    writer.finish().unwrap();
+    let manifest = std::fs::read_to_string(out.join("manifest.csv")).unwrap();
+    assert!(manifest.lines().nth(1).unwrap().ends_with(",2,2"), "{manifest}");
+    let mask = out.join("masks/000000.png");
+    assert_eq!(read(&mask, &preparation.of_generated().config).unwrap().data, [0, 1, 3, 2]);
+    let found =
+        class_source::resolve(&Dataset::discover(&out, &DataConfig::default()).unwrap(), &DataConfig::default());
+    let found = found.unwrap().0;
+    assert_eq!((names(&found.classes), found.coding()), (vec!["whole", "core"], both));
+    // Masks of regions are no masks of classes that exclude each other, and the other way round.
+    let exclusive = DataConfig { classes: vec![class("whole", &[Gray(1)]), class("core", &[Gray(2)])], ..config() };
+    let message = read(&mask, &exclusive).unwrap_err().to_string();
+    assert!(message.contains("whole, core (which may overlap); expected whole, core"), "{message}");
+    palette(&path, [1, 2], &[1, 2], &["whole", "core"]);
+    assert!(read(&path, &regions).unwrap_err().to_string().contains("expected whole, core (which may overlap)"));
+}
+
+/// Codes of classes are kept in the files that pig writes.
+#[test]
+fn codes_are_kept_with_the_names() {
+    use pig_data::classes::ClassCode;
+    let dir = tempfile::tempdir().unwrap();
+    let [value, scheme, meaning] = ["4147007", "SCT", "Mass"].map(str::to_owned);
+    let mass = ClassConfig { code: Some(ClassCode { value, scheme, meaning }), ..class("mass", &[MaskValue::Gray(1)]) };
+    let classes = [mass, class("cyst", &[MaskValue::Gray(2)])];
+    let path = dir.path().join("a.png");
+    let bytes = pig_data::png_file::encode_class_png(&path, [1, 2], &[1, 2], (&classes, false), &[]).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    let (found, _) = class_source::of_files(dir.path(), [path.as_path()]).unwrap().unwrap();
+    assert_eq!(found.classes, classes);
 }

@@ -43,6 +43,7 @@ fn everything_can_be_said() {
         mask_values: Some(MaskValues(vec![MaskValue::Gray(2), MaskValue::Colour([255, 0, 128])])),
         mask_threshold: None,
         classes: Vec::new(),
+        classes_overlap: false,
         class_column: None,
         background_values: None,
         mask_resize: MaskResize::Nearest,

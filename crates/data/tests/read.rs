@@ -173,8 +173,15 @@ fn a_threshold_reads_masks_of_grays() {
     assert!(found.abs_diff(expected) * 100 <= expected, "{found}, expected {expected}");
     let error = mask(&jpeg).unwrap_err().to_string();
     assert!(error.contains("set data.mask_threshold") && error.contains("(128 for masks"), "{error}");
-    let rule =
-        MaskRule { values: None, threshold: None, classes: &[], background: None, case: None, section: "prepare" };
+    let rule = MaskRule {
+        values: None,
+        threshold: None,
+        classes: &[],
+        overlap: false,
+        background: None,
+        case: None,
+        section: "prepare",
+    };
     let error = read_mask_by(&jpeg, &rule).unwrap_err().to_string();
     assert!(error.contains("set prepare.mask_threshold") && error.contains("prepare.mask_values = [2, 3]"), "{error}");
     assert!(!error.contains("data."), "{error}");

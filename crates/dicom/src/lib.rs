@@ -69,7 +69,9 @@ pub use info::{FrameInfo, Identifier, ImageInfo, Laterality, ObjectKind, Photome
 pub use limits::Limits;
 pub use privacy::{PrivateTag, Reason, privacy, privacy_bytes};
 pub use samples::Samples;
-pub use seg::{Mask, Segment, SegmentFrame, Segmentation, SegmentationInfo, SegmentationKind, Selection, SourceFrame};
+pub use seg::{
+    Code, Mask, Segment, SegmentFrame, Segmentation, SegmentationInfo, SegmentationKind, Selection, SourceFrame,
+};
 pub use voi::{Voi, Window, WindowFunction};
 
 /// What a DICOM file contains.

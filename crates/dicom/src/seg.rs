@@ -35,6 +35,19 @@ pub struct Segment {
     pub number: u16,
     /// Segment Label: free text that the author wrote; keep it out of logs.
     pub label: Identifier,
+    /// The code of the Segmented Property Type: what the segment shows.
+    pub kind: Option<Code>,
+}
+
+/// A code of a published vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// Code Value.
+    pub value: String,
+    /// Coding Scheme Designator.
+    pub scheme: String,
+    /// Code Meaning.
+    pub meaning: String,
 }
 
 /// The frame of an image that a mask belongs to.
@@ -244,7 +257,8 @@ fn segmentation_info(root: &Dataset<'_>, shape: &Shape) -> Result<SegmentationIn
         .iter()
         .map(|item| {
             let label = Identifier(item.text(tags::SEGMENT_LABEL).unwrap_or_default().into());
-            Ok(Segment { number: item.required(tags::SEGMENT_NUMBER)?, label })
+            let kind = item.item(tags::SEGMENTED_PROPERTY_TYPE_CODE_SEQUENCE).and_then(|code| code_of(&code));
+            Ok(Segment { number: item.required(tags::SEGMENT_NUMBER)?, label, kind })
         })
         .collect::<Result<_>>()?;
     let uid = |dataset: &Dataset<'_>, tag| dataset.uid(tag).map(String::from);
@@ -259,6 +273,16 @@ fn segmentation_info(root: &Dataset<'_>, shape: &Shape) -> Result<SegmentationIn
         rows: shape.rows,
         columns: shape.columns,
         segments,
+    })
+}
+
+/// The code of an item of a code sequence; none if it has no value.
+fn code_of(item: &Dataset<'_>) -> Option<Code> {
+    let text = |tag| item.text(tag).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    Some(Code {
+        value: text(tags::CODE_VALUE)?,
+        scheme: text(tags::CODING_SCHEME_DESIGNATOR).unwrap_or_default(),
+        meaning: text(tags::CODE_MEANING).unwrap_or_default(),
     })
 }
 

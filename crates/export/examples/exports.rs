@@ -1,6 +1,6 @@
-//! Makes every export of four sets, which the tools that own the formats then read (`tests/peers/export_readback.py` and
+//! Makes every export of five sets, which the tools that own the formats then read (`tests/peers/export_readback.py` and
 //! `export_classes.py`): phantoms with other phantoms that stand for real pairs, a 16-bit phantom volume with spacing, phantoms of two
-//! classes and, if given, a folder of real pairs.
+//! classes, the same with classes that overlap and have codes and, if given, a folder of real pairs.
 //!
 //! `cargo run -p pig-export --example exports -- OUT [REAL]` writes `OUT/sources/` and `OUT/SET/FORMAT/`.
 
@@ -10,9 +10,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use pig_data::Pixels;
+use pig_data::classes::ClassCode;
 use pig_data::phantom::{PhantomConfig, generate_all, write_dataset};
-use pig_data::png_file::write_png;
+use pig_data::png_file::{encode_class_png, read_label_png, write_png};
+use pig_data::{ClassConfig, Pixels};
 use pig_export::{Amount, Format, Request, Segmentation, export};
 
 /// The formats and the names of their folders.
@@ -53,6 +54,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     make(&out, "merged", merged)?;
     make(&out, "volume", |format, out| Request::new(volume.clone(), out, format))?;
     make(&out, "classes", |format, out| Request::new(classes.clone(), out, format))?;
+    let regions = sources.join("regions");
+    write_regions(&classes, &regions)?;
+    make(&out, "regions", |format, out| Request::new(regions.clone(), out, format))?;
     if let Some(given) = arguments.next() {
         make(&out, "given", |format, out| Request::new(given.clone(), out, format))?;
     }
@@ -68,6 +72,42 @@ fn make(out: &Path, set: &str, request: impl Fn(Format, PathBuf) -> Request) -> 
         let request = Request { created, ..request(format, folder) };
         let summary = export(&request, &|_, _| ControlFlow::Continue(()))?;
         println!("{set}/{name}: {} generated, {} real", summary.generated, summary.real);
+    }
+    Ok(())
+}
+
+/// The pairs of a folder of two classes with regions instead: the whole of both classes, the first class and, in every third mask, the second
+/// class as a part of the first region.
+fn write_regions(classes: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    let code = |[value, scheme, meaning]: [&str; 3]| ClassCode {
+        value: value.to_owned(),
+        scheme: scheme.to_owned(),
+        meaning: meaning.to_owned(),
+    };
+    let class = |name: &str, own: Option<[&str; 3]>| ClassConfig {
+        name: name.to_owned(),
+        code: own.map(code),
+        ..ClassConfig::default()
+    };
+    let regions = [
+        class("core", None),
+        class("mass", Some(["4147007", "SCT", "Mass"])),
+        class("whole", Some(["52988006", "SCT", "Lesion"])),
+    ];
+    std::fs::create_dir_all(out.join("images"))?;
+    std::fs::create_dir_all(out.join("masks"))?;
+    let mut names: Vec<_> = std::fs::read_dir(classes.join("masks"))?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<std::io::Result<_>>()?;
+    names.sort();
+    for (index, name) in names.iter().enumerate() {
+        std::fs::copy(classes.join("images").join(name), out.join("images").join(name))?;
+        let stored = read_label_png(&classes.join("masks").join(name))?;
+        let Pixels::Eight(labels) = stored.pixels else { continue };
+        let core = u8::from(index % 3 == 0);
+        let sets: Vec<u8> = labels.iter().map(|&label| [0, 0b110 | core, 0b100][usize::from(label)]).collect();
+        let path = out.join("masks").join(name);
+        std::fs::write(&path, encode_class_png(&path, [stored.height, stored.width], &sets, (&regions, true), &[])?)?;
     }
     Ok(())
 }

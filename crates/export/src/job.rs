@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use pig_data::GroupSource;
-use pig_data::classes::{areas, names};
+use pig_data::classes::{Coding, names};
 use pig_data::write::keyword;
 
 use crate::error::{ExportError, Result};
@@ -88,6 +88,11 @@ impl<'a> Job<'a> {
         if self.pairs.data.has_several_classes() { names(&self.pairs.data.classes) } else { Vec::new() }
     }
 
+    /// How the labels of masks stand for classes.
+    pub(crate) fn coding(&self) -> Coding {
+        self.pairs.data.coding()
+    }
+
     /// The names of the labels 1, 2 and so on of masks: those of the classes, or lesion.
     pub(crate) fn labels(&self) -> Vec<&str> {
         let names = self.several_classes();
@@ -97,10 +102,11 @@ impl<'a> Job<'a> {
     /// The mask of a pair as a PNG: gray with `value` for lesion, or with a palette of several classes.
     pub(crate) fn mask_png(&self, index: usize, loaded: &Loaded, value: u8) -> Result<Vec<u8>> {
         let path = &self.pair(index).mask;
-        match &self.several_classes()[..] {
-            [] => loaded.mask_png(path, value),
-            names => loaded.palette_png(path, names),
+        let data = &self.pairs.data;
+        if data.has_several_classes() {
+            return loaded.palette_png(path, (&data.classes, data.coding().overlap));
         }
+        loaded.mask_png(path, value)
     }
 
     /// The number of pairs.
@@ -161,8 +167,9 @@ impl<'a> Job<'a> {
         ];
         row.extend(TEXT_COLUMNS.map(|key| loaded.text.get(key).cloned().unwrap_or_default()));
         row.extend(self.grouped().then(|| pair.group.clone()));
-        let classes = self.several_classes().len();
-        row.extend(areas(&loaded.mask, classes).iter().map(ToString::to_string));
+        if self.pairs.data.has_several_classes() {
+            row.extend(self.coding().areas(&loaded.mask).iter().map(ToString::to_string));
+        }
         self.write_row(&row)
     }
 

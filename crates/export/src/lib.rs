@@ -18,6 +18,7 @@ mod pair;
 mod pixels;
 mod place;
 mod plain;
+mod regions;
 mod request;
 mod source;
 mod split;

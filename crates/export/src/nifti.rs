@@ -15,6 +15,7 @@ use crate::error::{ExportError, Result};
 use crate::job::{Job, MAKER};
 use crate::pixels::Loaded;
 use crate::place::{Affine, determinant, lengths};
+use crate::regions::Regions;
 use crate::stack::{Stack, stacks};
 use crate::staging::{StagedFile, Staging};
 
@@ -40,6 +41,7 @@ enum Type {
 /// Writes the pairs, gray.
 pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
     let stacks = stacks(job)?;
+    let regions = Regions::of(job)?;
     let unknown = stacks.iter().filter(|stack| stack.spacing.is_none()).count();
     if job.pairs.channels == 3 {
         job.pairs.warn_of_gray("nifti");
@@ -52,7 +54,12 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
         ));
     }
     for stack in &stacks {
-        write_stack(job, stack)?;
+        write_stack(job, stack, regions.as_ref())?;
+    }
+    if let Some(regions) = &regions {
+        job.write_json(LABELS, &json!({ "labels": regions.words(), "regions": regions.of_names() }))?;
+        job.notes.push(format!("masks are label maps; {LABELS} says which classes their values stand for"));
+        return Ok(());
     }
     let classes = job.several_classes();
     if !classes.is_empty() {
@@ -65,7 +72,7 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
     Ok(())
 }
 
-fn write_stack(job: &mut Job<'_>, stack: &Stack) -> Result<()> {
+fn write_stack(job: &mut Job<'_>, stack: &Stack, regions: Option<&Regions>) -> Result<()> {
     let [image_name, mask_name] = ["images", "masks"].map(|folder| format!("{folder}/{}.nii.gz", stack.stem));
     let mut files: Option<[Volume; 2]> = None;
     for (frame, &index) in stack.members.iter().enumerate() {
@@ -80,7 +87,10 @@ fn write_stack(job: &mut Job<'_>, stack: &Stack) -> Result<()> {
                 image.put(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
             }
         }
-        mask.put(&loaded.mask)?;
+        match regions {
+            None => mask.put(&loaded.mask)?,
+            Some(regions) => mask.put(&regions.numbers(&loaded.mask))?,
+        }
         job.record(index, &loaded, [&image_name, &mask_name], frame + 1)?;
     }
     files.into_iter().flatten().try_for_each(Volume::finish)

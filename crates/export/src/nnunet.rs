@@ -4,11 +4,13 @@
 //! The format follows nnU-Net's own documentation (documentation/dataset_format.md of MIC-DKFZ/nnUNet): labels count from 0,
 //! a colour PNG is one file with three channel names, two-dimensional PNG data have no spacing.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 use crate::job::{Job, MAKER};
 use crate::pair::Origin;
+use crate::regions::{Ordered, Regions, labels_png};
 use crate::split::folds;
 
 /// The end of the name of a file with the first channel.
@@ -16,18 +18,28 @@ const FIRST_CHANNEL: &str = "_0000";
 
 /// Writes the pairs.
 pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
+    let regions = Regions::of(job)?;
     for index in 0..job.len() {
         let loaded = job.load(index, false)?;
         let pair = job.pair(index);
         let image = format!("imagesTr/{}{FIRST_CHANNEL}.png", pair.stem);
         let label = format!("labelsTr/{}.png", pair.stem);
         job.staging.write(&image, &loaded.image_png(&pair.image)?)?;
-        job.staging.write(&label, &loaded.mask_png(&pair.mask, 1)?)?;
+        job.staging.write(&label, &labels_png(&loaded, &pair.mask, regions.as_ref())?)?;
         job.record(index, &loaded, [&image, &label], 1)?;
     }
     let name = job.request.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let folds = folds(job)?;
-    job.write_json("dataset.json", &dataset_json(job, &name))?;
+    let described = dataset_json(job, &name);
+    match &regions {
+        None => job.write_json("dataset.json", &described)?,
+        Some(regions) => {
+            let mut rest = described.as_object().cloned().unwrap_or_default();
+            rest.remove("labels");
+            let regions = OfRegions { labels: regions.labels(), regions_class_order: regions.class_order(), rest };
+            job.write_json("dataset.json", &regions)?;
+        }
+    }
     if !is_dataset_name(&name) {
         job.pairs.warnings.push(format!(
             "nnU-Net finds a data set by a folder name such as Dataset101_Lesions; {name:?} must be renamed before use."
@@ -46,6 +58,15 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// `dataset.json` with regions.
+#[derive(Serialize)]
+struct OfRegions {
+    labels: Ordered,
+    regions_class_order: Vec<usize>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 fn dataset_json(job: &Job<'_>, name: &str) -> Value {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pig_data::palette::CLASSES;
-use pig_data::png_file::{encode_label_png, encode_png, read_png_text};
+use pig_data::palette::DECLARING;
+use pig_data::png_file::{encode_class_png, encode_png, read_png_text};
 use pig_data::read::{read_image, read_mask_by};
-use pig_data::{DataConfig, DataError, Pixels};
+use pig_data::{ClassConfig, DataConfig, DataError, Pixels};
 
 use crate::error::{ExportError, Result};
 use crate::pair::Pair;
@@ -20,7 +20,7 @@ pub(crate) struct Loaded {
     pub(crate) channels: usize,
     /// Values of shape (height, width, channels).
     pub(crate) image: Pixels,
-    /// Labels of shape (height, width): 0 background, 1 lesion, or k the class k, counted from 1.
+    /// Labels of shape (height, width): 0 background, 1 lesion, or those of the classes.
     pub(crate) mask: Vec<u8>,
     /// The image's text chunks.
     pub(crate) text: BTreeMap<String, String>,
@@ -75,23 +75,28 @@ impl Loaded {
         }
     }
 
-    /// The mask as a PNG with a palette of these classes, and with its text chunks.
-    pub(crate) fn palette_png(&self, path: &Path, names: &[&str]) -> Result<Vec<u8>> {
+    /// The mask as a PNG with a palette of these classes, which may overlap, and with its text chunks.
+    pub(crate) fn palette_png(&self, path: &Path, classes: (&[ClassConfig], bool)) -> Result<Vec<u8>> {
         // The names are written anew.
         let text: Vec<(&str, &str)> = self
             .mask_text
             .iter()
-            .filter(|(key, _)| *key != CLASSES)
+            .filter(|(key, _)| !DECLARING.contains(&key.as_str()))
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect();
-        Ok(encode_label_png(path, [self.height, self.width], &self.mask, names, &text)?)
+        Ok(encode_class_png(path, [self.height, self.width], &self.mask, classes, &text)?)
     }
 
     /// The labels as a gray PNG of 8 bit with its text chunks; a label is stored `value` times.
     pub(crate) fn mask_png(&self, path: &Path, value: u8) -> Result<Vec<u8>> {
-        let mask = Pixels::Eight(self.mask.iter().map(|&inside| inside * value).collect());
+        self.numbers_png(path, self.mask.iter().map(|&inside| inside * value).collect())
+    }
+
+    /// Numbers for the pixels of the mask as a gray PNG of 8 bit with the mask's text chunks.
+    pub(crate) fn numbers_png(&self, path: &Path, numbers: Vec<u8>) -> Result<Vec<u8>> {
+        let mask = Pixels::Eight(numbers);
         let mut text = self.mask_text.clone();
-        text.remove(CLASSES);
+        text.retain(|key, _| !DECLARING.contains(&key.as_str()));
         self.png(path, 1, &mask, &text)
     }
 

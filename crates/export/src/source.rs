@@ -7,7 +7,7 @@ use pig_data::class_source::resolve;
 use pig_data::colour::Colours;
 use pig_data::read::read_header;
 use pig_data::write::keyword;
-use pig_data::{ClassConfig, DataConfig, Dataset, GroupSource, PairEntry};
+use pig_data::{DataConfig, Dataset, GroupSource, PairEntry};
 use sha2::{Digest, Sha256};
 
 use crate::error::{ExportError, Result};
@@ -41,7 +41,8 @@ struct Folder {
     pairs: Vec<Found>,
     group_source: GroupSource,
     warnings: Vec<String>,
-    classes: Vec<ClassConfig>,
+    /// The settings by which its masks are read, with the classes that they name.
+    data: DataConfig,
 }
 
 /// A pair with what the manifest and its files' headers say about it.
@@ -85,8 +86,7 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
     let mut group_source = pairs.group_source;
     let mut split_warnings = pairs.warnings;
     // The real pairs say what the classes are; generated ones name theirs, which must be the same.
-    let classes = real.as_ref().map_or(pairs.classes, |real| real.classes.clone());
-    let data = DataConfig { classes, ..request.data.clone() };
+    let data = real.as_ref().map_or(pairs.data, |real| real.data.clone());
     let merged = real.is_some();
     if let Some(real) = real {
         others = real.pairs;
@@ -117,7 +117,7 @@ impl Folder {
     fn read(root: &Path, config: &DataConfig) -> Result<Self> {
         let dataset = Dataset::discover(root, config)?;
         let split_warning = dataset.split_warning();
-        let classes = resolve(&dataset, config)?.0.classes;
+        let data = resolve(&dataset, config)?.0;
         let mut places = Places::read(&root.join("manifest.csv"))?;
         let pairs = dataset.pairs.into_iter().map(|entry| {
             let text = text_of(&entry.image)?;
@@ -132,7 +132,7 @@ impl Folder {
         });
         let pairs = pairs.collect::<Result<Vec<_>>>()?;
         let warnings = dataset.warnings.into_iter().chain(split_warning).collect();
-        Ok(Self { pairs, group_source: dataset.group_source, warnings, classes })
+        Ok(Self { pairs, group_source: dataset.group_source, warnings, data })
     }
 }
 

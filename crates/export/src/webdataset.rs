@@ -45,6 +45,10 @@ fn sample(job: &mut Job<'_>, tar: &mut tar::Builder<StagedFile>, shard: &str, in
     let classes = job.several_classes();
     if !classes.is_empty() {
         about["classes"] = json!(classes);
+        if job.coding().overlap {
+            // The index of a pixel is a set of classes: its lowest bit is the first class.
+            about["classes_overlap"] = true.into();
+        }
     }
     let names = ["image.png", "mask.png", "json"].map(|ending| format!("{}.{ending}", pair.stem));
     let about = serde_json::to_vec(&about).map_err(|error| ExportError::encode(&pair.image)(&error))?;

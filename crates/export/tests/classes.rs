@@ -9,7 +9,7 @@ use dicom_dictionary_std::tags;
 use dicom_object::open_file;
 use nifti::{NiftiObject, ReaderOptions};
 use pig_data::Pixels;
-use pig_data::classes::areas;
+use pig_data::classes::Coding;
 use pig_data::config::{ClassConfig, MaskValue, MaskValues};
 use pig_data::phantom::{PhantomConfig, write_dataset};
 use pig_data::png_file::{read_label_png, read_png};
@@ -37,7 +37,7 @@ fn phantoms(folder: &Path) -> (PathBuf, Vec<(String, Vec<u8>)>) {
         .collect();
     maps.sort();
     let total = maps.iter().fold([0; 2], |[a, b], (_, labels)| {
-        let found = areas(labels, 2);
+        let found = Coding::exclusive(2).areas(labels);
         [a + found[0], b + found[1]]
     });
     assert!(total[0] > 50 && total[1] > 50, "{total:?}");
@@ -80,7 +80,7 @@ fn pictures_keep_every_class() {
     for (row, (_, map)) in rows.iter().zip(&maps) {
         let found =
             ["mask_pixels_mass", "mask_pixels_calcification"].map(|column| row[column].parse::<usize>().unwrap());
-        assert_eq!(found.to_vec(), areas(map, 2));
+        assert_eq!(found.to_vec(), Coding::exclusive(2).areas(map));
     }
     done(&request(&data, &at("tar"), Format::Webdataset { shard_size: 100 }));
     let mut archive = tar::Archive::new(std::fs::File::open(at("tar/pairs-000000.tar")).unwrap());
@@ -105,7 +105,7 @@ fn coco_has_a_category_for_each_class() {
         let of = |annotation: &&Value| annotation["category_id"] == category;
         let sum: u64 =
             found["annotations"].as_array().unwrap().iter().filter(of).map(|one| one["area"].as_u64().unwrap()).sum();
-        let expected: usize = maps.iter().map(|(_, map)| areas(map, 2)[category as usize - 1]).sum();
+        let expected: usize = maps.iter().map(|(_, map)| Coding::exclusive(2).areas(map)[category as usize - 1]).sum();
         assert_eq!(sum as usize, expected, "{category}");
     }
 }
@@ -156,8 +156,11 @@ fn real_and_generated_pairs_must_have_the_same_classes() {
     };
     picture("images", vec![7; 48 * 40]);
     picture("masks", maps[0].1.iter().map(|label| label * 10).collect());
-    let class =
-        |name: &str, value| ClassConfig { name: name.to_owned(), values: MaskValues(vec![MaskValue::Gray(value)]) };
+    let class = |name: &str, value| ClassConfig {
+        name: name.to_owned(),
+        values: MaskValues(vec![MaskValue::Gray(value)]),
+        code: None,
+    };
     let with = |classes: Vec<ClassConfig>| {
         let out = folder.path().join(format!("merged-{}", classes.len()));
         let mut asked = Request { real: Some(real.clone()), ..request(&generated, &out, Format::Png) };
@@ -170,4 +173,98 @@ fn real_and_generated_pairs_must_have_the_same_classes() {
     message.unwrap();
     let message = with(vec![class("mass", 10)]).unwrap_err().to_string();
     assert!(message.contains("the classes mass, calcification; expected mass"), "{message}");
+}
+
+/// Regions: a whole with a core, and in one mask a core alone. What nnU-Net reads as a region is that region's mask.
+#[test]
+fn regions_are_sets_of_labels() {
+    use pig_data::png_file::{encode_class_png, write_gray_png};
+    let folder = tempfile::tempdir().unwrap();
+    let (data, at) = (folder.path().join("data"), |name: &str| folder.path().join(name));
+    for kind in ["images", "masks"] {
+        std::fs::create_dir_all(data.join(kind)).unwrap();
+    }
+    let class = |name: &str| ClassConfig { name: name.to_owned(), ..ClassConfig::default() };
+    let classes = [class("core"), class("whole")];
+    let maps: [[u8; 4]; 2] = [[0, 2, 3, 2], [0, 1, 3, 0]];
+    for (index, map) in maps.iter().enumerate() {
+        let name = format!("a{index}.png");
+        write_gray_png(&data.join("images").join(&name), 2, 2, &Pixels::Eight(vec![7; 4]), &[]).unwrap();
+        let path = data.join("masks").join(&name);
+        std::fs::write(&path, encode_class_png(&path, [2, 2], map, (&classes, true), &[]).unwrap()).unwrap();
+    }
+    done(&request(&data, &at("Dataset001_Regions"), Format::Nnunet));
+    let text = std::fs::read_to_string(at("Dataset001_Regions/dataset.json")).unwrap();
+    let described = json(&at("Dataset001_Regions/dataset.json"));
+    let labels = &described["labels"];
+    assert_eq!(labels, &serde_json::json!({ "background": 0, "core": [1, 3], "whole": [2, 3] }));
+    // nnU-Net takes the regions in the order of the file, and a region's number where no later one is predicted.
+    assert!(text.find("\"core\"").unwrap() < text.find("\"whole\"").unwrap());
+    assert_eq!(described["regions_class_order"], serde_json::json!([1, 2]));
+    done(&request(&data, &at("monai"), Format::Monai));
+    done(&request(&data, &at("nifti"), Format::Nifti));
+    for described in [json(&at("monai/datalist.json")), json(&at("nifti/labels.json"))] {
+        assert_eq!(described["labels"]["3"], "core + whole");
+        assert_eq!(described["regions"]["core"], serde_json::json!([1, 3]));
+    }
+    done(&request(&data, &at("coco"), Format::Coco { segmentation: Segmentation::Rle }));
+    done(&request(&data, &at("dicom"), Format::DicomSeg));
+    let annotations = json(&at("coco/annotations.json"))["annotations"].clone();
+    for (index, map) in maps.iter().enumerate() {
+        let numbers = gray(&at(&format!("Dataset001_Regions/labelsTr/a{index}.png")));
+        assert_eq!(numbers, gray(&at(&format!("monai/labels/a{index}.png"))));
+        let object = ReaderOptions::new().read_file(at(&format!("nifti/masks/a{index}.nii.gz"))).unwrap();
+        assert_eq!(object.into_volume().into_nifti_typed_data::<u8>().unwrap(), numbers);
+        let seg = open_file(at(&format!("dicom/segmentations/a{index}.dcm"))).unwrap();
+        let bytes = seg.element(tags::PIXEL_DATA).unwrap().to_bytes().unwrap();
+        assert_eq!(seg.element(tags::SEGMENTS_OVERLAP).unwrap().to_str().unwrap().trim(), "YES");
+        for (class, name) in ["core", "whole"].into_iter().enumerate() {
+            let inside = map.map(|label| label >> class & 1 == 1);
+            let region: Vec<u64> =
+                labels[name].as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect();
+            assert_eq!(numbers.iter().map(|&n| region.contains(&n.into())).collect::<Vec<_>>(), inside, "{name}");
+            let bit = |pixel: usize| bytes[(class * 4 + pixel) / 8] >> ((class * 4 + pixel) % 8) & 1 == 1;
+            assert_eq!([0, 1, 2, 3].map(bit), inside, "{name}");
+            let of = |one: &&Value| one["image_id"] == index as u64 + 1 && one["category_id"] == class as u64 + 1;
+            let area: u64 =
+                annotations.as_array().unwrap().iter().filter(of).map(|one| one["area"].as_u64().unwrap()).sum();
+            assert_eq!(area as usize, inside.iter().filter(|&&inside| inside).count(), "{name}");
+        }
+    }
+    let rows = manifest(&at("monai"));
+    assert_eq!((rows[1]["mask_pixels_core"].as_str(), rows[1]["mask_pixels_whole"].as_str()), ("2", "1"));
+}
+
+/// The code of a class is that of its segment, and pig reads it again.
+#[test]
+fn segments_have_the_codes_of_their_classes() {
+    use pig_data::classes::ClassCode;
+    let folder = tempfile::tempdir().unwrap();
+    let (data, maps) = phantoms(folder.path());
+    let out = folder.path().join("dicom");
+    let class = |name: &str, value: u16, code: Option<ClassCode>| ClassConfig {
+        name: name.to_owned(),
+        values: MaskValues(vec![MaskValue::Gray(value)]),
+        code,
+    };
+    let [value, scheme, meaning] = ["4147007", "SCT", "Mass"].map(str::to_owned);
+    let mut asked = request(&data, &out, Format::DicomSeg);
+    asked.data.classes =
+        vec![class("mass", 1, Some(ClassCode { value, scheme, meaning })), class("calcification", 2, None)];
+    done(&asked);
+    let path = out.join(format!("segmentations/{}.dcm", maps[0].0));
+    let seg = open_file(path).unwrap();
+    let codes: Vec<[String; 2]> = seg
+        .element(tags::SEGMENT_SEQUENCE)
+        .unwrap()
+        .items()
+        .unwrap()
+        .iter()
+        .map(|segment| {
+            let code = &segment.element(tags::SEGMENTED_PROPERTY_TYPE_CODE_SEQUENCE).unwrap().items().unwrap()[0];
+            [tags::CODE_VALUE, tags::CODE_MEANING]
+                .map(|tag| code.element(tag).unwrap().to_str().unwrap().trim().to_owned())
+        })
+        .collect();
+    assert_eq!(codes, [["4147007", "Mass"], ["52988006", "Lesion"]]);
 }

@@ -16,7 +16,7 @@ use pig_nn::{
     parameters,
     pass::Pass,
     segmentation::{
-        SegmentationConfig, SegmentationKind, SegmentationNet,
+        Outputs, SegmentationConfig, SegmentationKind, SegmentationNet,
         loss::{DiceSums, supervised},
     },
 };
@@ -47,7 +47,7 @@ fn assert_peer(name: &str, config: &SegmentationConfig, outputs: usize, gradient
         let name = format!("output.{i}");
         within(&channels_first(output.clone()), &golden.get(&name).values, OUTPUT_TOLERANCE, &name);
     }
-    let probabilities = host(network.probabilities(x, &Pass::default()));
+    let probabilities = host(network.probabilities(x, Outputs::Background, &Pass::default()));
     let logits = &golden.get("output.0").values;
     let wanted: Vec<f32> = logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
     within(&probabilities, &wanted, OUTPUT_TOLERANCE, "probabilities");
@@ -102,7 +102,8 @@ fn the_loss_of_several_classes_is_the_peer_s() {
 fn probabilities_of_classes_are_a_softmax_without_the_background() {
     let device = testing::device();
     for kind in [SegmentationKind::Unet, SegmentationKind::Residual] {
-        let network = SegmentationNet::of_classes(&config(kind, 4), [2, 3], [16, 24], &device).unwrap();
+        let network =
+            SegmentationNet::of_classes(&config(kind, 4), 2, (3, Outputs::Background), [16, 24], &device).unwrap();
         let network = parameters::initialise(network, 5);
         let x = tensor(Golden::load("segmentation_unet").get("input.x"), &device);
         let logits = network.forward(x.clone(), &Pass::default()).remove(0);
@@ -114,7 +115,40 @@ fn probabilities_of_classes_are_a_softmax_without_the_background() {
                 pixel[1..].iter().map(move |value| value.exp() / sum).collect::<Vec<_>>()
             })
             .collect();
-        within(&host(network.probabilities(x, &Pass::default())), &wanted, OUTPUT_TOLERANCE, "probabilities");
+        within(
+            &host(network.probabilities(x, Outputs::Background, &Pass::default())),
+            &wanted,
+            OUTPUT_TOLERANCE,
+            "probabilities",
+        );
+    }
+}
+
+/// Classes that overlap have a logit each, a sigmoid each, and each the loss that a class alone has.
+#[test]
+fn classes_that_overlap_are_each_a_class_alone() {
+    let device = testing::device();
+    let network =
+        SegmentationNet::of_classes(&config(SegmentationKind::Unet, 4), 2, (2, Outputs::Each), [16, 24], &device);
+    let network = parameters::initialise(network.unwrap(), 5);
+    let x = tensor(Golden::load("segmentation_unet").get("input.x"), &device);
+    let logits = network.forward(x.clone(), &Pass::default()).remove(0);
+    assert_eq!(logits.dims()[3], 2);
+    let wanted: Vec<f32> = host(logits.clone()).iter().map(|value| 1.0 / (1.0 + (-value).exp())).collect();
+    within(
+        &host(network.probabilities(x, Outputs::Each, &Pass::default())),
+        &wanted,
+        OUTPUT_TOLERANCE,
+        "probabilities",
+    );
+    let target = logits.clone().greater_elem(0.1).float();
+    for sums in [DiceSums::Batch, DiceSums::Image] {
+        let one = |class: usize| {
+            let of = |values: &Tensor<4>| values.clone().narrow(3, class, 1);
+            host(supervised(&[of(&logits)], &of(&target), sums))[0]
+        };
+        let both = host(supervised(std::slice::from_ref(&logits), &target, sums))[0];
+        assert!((both - (one(0) + one(1)) / 2.0).abs() < 1e-6, "{both} {} {}", one(0), one(1));
     }
 }
 

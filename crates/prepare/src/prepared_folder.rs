@@ -122,7 +122,8 @@ pub(crate) fn settings_hash(config: &PrepareConfig, layout: Layout, key: &str) -
     // The order of the fields is fixed by the struct.
     let text = toml::to_string(config).unwrap_or_default();
     // Folders that were prepared before there were classes keep their hash.
-    let text = text.replace("classes = []\n", "");
+    let text = text.replace("classes = []\n", "").replace("classes_overlap = false\n", "");
+    let text = text.replace("segment_classes = \"code\"\n", "");
     hex(&Sha256::digest(format!("{FORMAT}\n{}\n{key}\n{text}", layout.word())))
 }
 

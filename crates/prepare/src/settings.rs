@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use pig_data::classes::check;
+use pig_data::classes::{Coding, Kind, check};
 use pig_data::config::{ClassConfig, MaskResize, MaskValue, MaskValues, Resize, SizeWord, size_from_one_or_two};
 
 use crate::error::{PrepareError, Result};
@@ -78,6 +78,11 @@ pub struct PrepareConfig {
     /// `dataset.json` or of masks that pig wrote. Every other value but 0 and black is an error. Excludes `mask_values` and
     /// `mask_threshold`.
     pub classes: Vec<ClassConfig>,
+    /// Whether these classes may overlap, as the regions of nnU-Net do (its `dataset.json` turns this on): a value may stand for several
+    /// of them, and so may a pixel. At most 8 classes.
+    pub classes_overlap: bool,
+    /// What tells segments of DICOM SEG apart, if there are no `classes`: `code`, `label`, or `none` (all are one lesion).
+    pub segment_classes: SegmentClasses,
     /// Values that are background beside 0 and black, where masks have `classes`.
     pub background_values: Option<MaskValues>,
     /// What happens to a NIfTI mask whose affine differs from the image's: refused if not set; `ignore` takes the mask voxel by
@@ -103,6 +108,19 @@ pub struct PrepareConfig {
     pub group_column: Option<String>,
 }
 
+/// What tells the segments of DICOM SEG apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SegmentClasses {
+    /// Their codes (Segmented Property Type), if there are several: a class is named by what its code means.
+    #[default]
+    Code,
+    /// Their labels. Authors write them freely, so they may name a patient, and they become names in files.
+    Label,
+    /// Nothing: all are one lesion.
+    None,
+}
+
 impl Default for PrepareConfig {
     fn default() -> Self {
         Self {
@@ -125,6 +143,8 @@ impl Default for PrepareConfig {
             mask_values: None,
             mask_threshold: None,
             classes: Vec::new(),
+            classes_overlap: false,
+            segment_classes: SegmentClasses::default(),
             background_values: None,
             mask_affine: None,
             missing_mask: MissingMask::Error,
@@ -308,16 +328,28 @@ impl PrepareConfig {
                 }
             }
         }
-        check(&self.classes, self.background_values.as_ref(), false)
+        let kind = if self.classes_overlap { Kind::Overlapping } else { Kind::Exclusive };
+        check(&self.classes, self.background_values.as_ref(), kind)
             .map_err(|(found, expected)| PrepareError::Config { key: "classes", found, expected })?;
         self.check_window()
     }
 
     /// The classes that the masks of a case tell apart, of which the source says that it has `known`; none if lesions are one.
     pub(crate) fn classes_of<'a>(&'a self, known: &'a [ClassConfig]) -> &'a [ClassConfig] {
-        let is_open = self.classes.is_empty() && self.mask_values.is_none() && self.mask_threshold.is_none();
-        let classes = if is_open { known } else { &self.classes };
+        let classes = if self.leaves_masks_open() { known } else { &self.classes };
         if classes.len() > 1 { classes } else { &self.classes }
+    }
+
+    /// Whether nothing here says what the values of masks mean, so that the source may.
+    pub(crate) fn leaves_masks_open(&self) -> bool {
+        self.classes.is_empty() && self.mask_values.is_none() && self.mask_threshold.is_none()
+    }
+
+    /// How the labels of masks stand for the classes of a case, of which the source says that it has `known`, and whether they overlap.
+    pub(crate) fn coding_of(&self, known: &[ClassConfig], overlap: bool) -> Coding {
+        let classes = self.classes_of(known).len();
+        let overlap = if self.leaves_masks_open() { overlap || self.classes_overlap } else { self.classes_overlap };
+        Coding { classes: classes.max(1), overlap: overlap && classes > 1 }
     }
 
     fn check_window(&self) -> Result<()> {

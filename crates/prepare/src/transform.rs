@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use pig_data::classes::Coding;
 use pig_data::resample::{resize_image, resize_labels_area};
 
 use crate::affine::Affine;
@@ -128,14 +129,14 @@ impl Transform {
     }
 
     /// Maps a mask of the prepared size, of 0 and 1 or of the labels of classes, back to the source's grid; it is 0 outside the crop. A
-    /// source pixel is lesion if lesion covers at least half of it, and of the class that covers most of it.
+    /// source pixel is lesion if lesion covers at least half of it, and of the class that covers most of it; where classes may overlap, of
+    /// each that covers at least half of it.
     ///
     /// # Panics
     /// When `mask` does not have the prepared size.
-    pub fn restore_mask(&self, mask: &[u8]) -> Vec<u8> {
+    pub fn restore_mask(&self, mask: &[u8], coding: Coding) -> Vec<u8> {
         let cut = self.cut_prepared(mask);
-        let classes = mask.iter().copied().max().unwrap_or(0).max(1);
-        self.paste(&resize_labels_area(&cut, self.resized, self.crop_size, classes.into()))
+        self.paste(&resize_labels_area(&cut, self.resized, self.crop_size, coding))
     }
 
     /// The resized picture without mirroring and padding.
@@ -226,7 +227,7 @@ mod tests {
         for (r, c) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             mask[(at[0] - 1 + r) * 128 + at[1] - 1 + c] = 1;
         }
-        let restored = transform.restore_mask(&mask);
+        let restored = transform.restore_mask(&mask, Coding::exclusive(1));
         let marked: Vec<usize> = (0..restored.len()).filter(|&index| restored[index] == 1).collect();
         assert_eq!(marked, [row * 120 + column]);
     }

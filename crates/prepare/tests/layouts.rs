@@ -148,7 +148,7 @@ fn labels_of_nnunet_are_kept_as_classes() {
     let pig_data::Pixels::Eight(labels) = pig_data::png_file::read_label_png(&path).unwrap().pixels else {
         panic!("8 bits")
     };
-    assert_eq!(pig_data::classes::areas(&labels, 3), [12, 12, 0]);
+    assert_eq!(pig_data::classes::Coding::exclusive(3).areas(&labels), [12, 12, 0]);
     // A training finds the classes in the prepared folder, and a second preparation keeps them.
     let dataset = pig_data::Dataset::discover(out.path(), &pig_data::DataConfig::default()).unwrap();
     let (found, _) = pig_data::class_source::resolve(&dataset, &pig_data::DataConfig::default()).unwrap();
@@ -165,7 +165,11 @@ fn labels_of_nnunet_are_kept_as_classes() {
     run(&request(source.path(), out.path(), merged)).unwrap();
     let row = &manifest(out.path())[0];
     assert!(row["mask_pixels"] == "24" && !row.contains_key("mask_pixels_organ"));
-    let class = |name: &str, labels: &[u16]| pig_data::ClassConfig { name: name.to_owned(), values: values(labels) };
+    let class = |name: &str, labels: &[u16]| pig_data::ClassConfig {
+        name: name.to_owned(),
+        values: values(labels),
+        code: None,
+    };
     let own = PrepareConfig { classes: vec![class("organ", &[1]), class("other", &[4])], ..config };
     let out = tempfile::tempdir().unwrap();
     let error = run(&request(source.path(), out.path(), own.clone())).unwrap_err().to_string();
@@ -175,6 +179,52 @@ fn labels_of_nnunet_are_kept_as_classes() {
     run(&request(source.path(), out.path(), ground)).unwrap();
     let row = &manifest(out.path())[0];
     assert_eq!((row["mask_pixels_organ"].as_str(), row["mask_pixels_other"].as_str()), ("12", "0"));
+}
+
+/// Regions of nnU-Net, which overlap, are kept as layers, and come out of a second preparation as they went in.
+#[test]
+fn regions_of_nnunet_are_kept_as_classes_that_overlap() {
+    let source = tempfile::tempdir().unwrap();
+    let json = r#"{"channel_names": {"0": "MR"}, "labels": {"background": 0, "core": [2], "whole": [1, 2]},
+        "regions_class_order": [1, 2], "numTraining": 1, "file_ending": ".nii"}"#;
+    std::fs::write(source.path().join("dataset.json"), json).unwrap();
+    let put = |name: &str, voxels: Vec<u8>| {
+        std::fs::create_dir_all(source.path().join(name).parent().unwrap()).unwrap();
+        std::fs::write(source.path().join(name), nifti([8, 6, 1], 2, 8, [1.0, 1.0, 1.0], &voxels)).unwrap();
+    };
+    put("imagesTr/A_0000.nii", (0..48).map(|i| i as u8 * 5).collect());
+    put("labelsTr/A.nii", (0..48).map(|i| [1, 1, 2, 2, 0, 0, 0, 0][i % 8]).collect());
+    let config = PrepareConfig { window: WindowRule::Stored, size: [6, 8], ..PrepareConfig::default() };
+    let out = tempfile::tempdir().unwrap();
+    let summary = run(&request(source.path(), out.path(), config.clone())).unwrap();
+    let note = "kept as classes that may overlap: whole, core";
+    assert!(summary.notes.iter().any(|found| found.contains(note)), "{:?}", summary.notes);
+    let row = &manifest(out.path())[0];
+    let count = |column: &str| row[column].parse::<usize>().unwrap();
+    assert_eq!([count("mask_pixels"), count("mask_pixels_whole"), count("mask_pixels_core")], [24, 24, 12]);
+    let again = tempfile::tempdir().unwrap();
+    run(&request(out.path(), again.path(), config.clone())).unwrap();
+    assert_eq!(manifest(again.path())[0]["mask_pixels_core"], "12");
+    // Tables of the settings do the same, and one lesion is there for who says so.
+    let values = |labels: &[u16]| {
+        pig_data::config::MaskValues(labels.iter().map(|&label| pig_data::config::MaskValue::Gray(label)).collect())
+    };
+    let class = |name: &str, labels: &[u16]| pig_data::ClassConfig {
+        name: name.to_owned(),
+        values: values(labels),
+        ..pig_data::ClassConfig::default()
+    };
+    let own = PrepareConfig { classes: vec![class("all", &[1, 2]), class("part", &[2])], ..config.clone() };
+    let error = own.check().unwrap_err().to_string();
+    assert!(error.contains("the value 2 for all and for part"), "{error}");
+    let own = PrepareConfig { classes_overlap: true, ..own };
+    let out = tempfile::tempdir().unwrap();
+    run(&request(source.path(), out.path(), own)).unwrap();
+    assert_eq!(manifest(out.path())[0]["mask_pixels_part"], "12");
+    let merged = PrepareConfig { mask_values: Some(values(&[1, 2])), ..config };
+    let out = tempfile::tempdir().unwrap();
+    run(&request(source.path(), out.path(), merged)).unwrap();
+    assert!(!manifest(out.path())[0].contains_key("mask_pixels_whole"));
 }
 
 fn mammogram(instance: &str) -> Dicom {
@@ -335,7 +385,7 @@ fn bcs_dbt_draws_boxes_on_the_upright_image() {
         // Mapped back to the source, the lesion is where it is in the file.
         let transform = transforms(out.path()).unwrap()[&row["id"]];
         let binary: Vec<u8> = mask.iter().map(|&value| u8::from(value != 0)).collect();
-        let restored = transform.restore_mask(&binary);
+        let restored = transform.restore_mask(&binary, pig_data::classes::Coding::exclusive(1));
         let first = restored.iter().position(|&value| value != 0).unwrap();
         assert_eq!(first, if on_its_head { (59 - 27) * 50 + 49 - 17 } else { 20 * 50 + 6 });
     }

@@ -245,7 +245,7 @@ fn prepared_pairs_go_back_to_their_source_and_to_millimetres() {
     assert!((area / expected - 1.0).abs() < 0.02, "{area} {expected}");
     // Mapped back to the source's grid, mask and image equal those of the source.
     let binary: Vec<u8> = prepared_mask.iter().map(|&value| u8::from(value != 0)).collect();
-    let restored = transform.restore_mask(&binary);
+    let restored = transform.restore_mask(&binary, pig_data::classes::Coding::exclusive(1));
     let differing = restored.iter().zip(&mask).filter(|(a, b)| (**a != 0) != (**b != 0)).count();
     assert!(differing <= 12, "{differing}");
     let (_, _, image) = read_gray(&out.path().join(&row["image"]));

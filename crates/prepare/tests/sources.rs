@@ -316,3 +316,27 @@ fn no_header_value_reaches_any_output() {
     let secret = pig_prepare::privacy::Secret::new("ZQPATIENT0").unwrap();
     assert_eq!(patient, &request.key.unwrap().pseudonym(&secret));
 }
+
+/// Segments of one code are one lesion, unless their labels tell them apart. Here they overlap on the second image.
+#[test]
+fn segments_are_told_apart_by_their_labels_if_somebody_says_so() {
+    use pig_prepare::settings::{MissingMask, SegmentClasses};
+    let masks = json("seg/seg.json");
+    let run_with = |config: PrepareConfig| {
+        let (keys, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut request = request(&goldens("seg"), out.path(), config);
+        request.key = Some(key(keys.path()));
+        run(&request).map(|summary| (summary, manifest(out.path())))
+    };
+    let config = PrepareConfig { size: [20, 24], missing_mask: MissingMask::Empty, ..PrepareConfig::default() };
+    let (summary, rows) = run_with(config.clone()).unwrap();
+    let note = "one code and 2 different labels";
+    assert!(summary.notes.iter().any(|found| found.contains(note)), "{:?}", summary.notes);
+    assert!(rows.iter().all(|row| !row.keys().any(|column| column.starts_with("mask_pixels_"))));
+    let labelled = PrepareConfig { segment_classes: SegmentClasses::Label, classes_overlap: true, ..config };
+    let (_, rows) = run_with(labelled).unwrap();
+    let sum = |column: &str| rows.iter().map(|row| row[column].parse::<usize>().unwrap()).sum::<usize>();
+    let drawn: usize = (0..3).map(|index| numbers(&masks["masks"]["segment 2"][index]).len()).sum();
+    assert_eq!(sum("mask_pixels_second"), drawn);
+    assert!(sum("mask_pixels_MARKEDLABEL") > 0);
+}

@@ -2,13 +2,13 @@
 
 use crate::{
     Result,
+    masks::{FolderMasks, several},
     patients::of_images,
     pictures::{common_size, values},
 };
 use pig_data::{
     DataConfig, Source,
     folder::{Groups, Kind, has_masks},
-    read::read_mask,
 };
 use pig_metrics::{
     bootstrap::group_ids,
@@ -30,6 +30,18 @@ pub struct Appearance {
     pub diversity: Option<BothDiversities>,
     /// Whether the masks are like real ones.
     pub masks: Option<MaskRealism>,
+    /// The same of each class alone, if masks tell several apart: only its pixels are lesion.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassMasks>,
+}
+
+/// Whether the masks of one class are like real ones.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassMasks {
+    /// The name of the class.
+    pub class: String,
+    /// The measures.
+    pub masks: MaskRealism,
 }
 
 /// How similar the images of each set are.
@@ -50,14 +62,16 @@ pub(crate) fn appearance(
     (pairs, seed): (usize, u64),
     data: &DataConfig,
 ) -> Result<Appearance> {
-    Ok(Appearance {
-        diversity: (pairs > 0).then(|| diversities([real, generated], groups, pairs, seed)).transpose()?,
-        masks: if has_masks(real.folder)? && has_masks(generated.folder)? {
-            Some(mask_realism(&properties(real, data)?, &properties(generated, data)?))
-        } else {
-            None
-        },
-    })
+    let diversity = (pairs > 0).then(|| diversities([real, generated], groups, pairs, seed)).transpose()?;
+    if !has_masks(real.folder)? || !has_masks(generated.folder)? {
+        return Ok(Appearance { diversity, masks: None, classes: Vec::new() });
+    }
+    let names = several(data);
+    let (real, generated) = (properties(real, data, names.len())?, properties(generated, data, names.len())?);
+    let mut realism = real.iter().zip(&generated).map(|(real, generated)| mask_realism(real, generated));
+    let masks = realism.next();
+    let classes = names.into_iter().zip(realism).map(|(class, masks)| ClassMasks { class, masks }).collect();
+    Ok(Appearance { diversity, masks, classes })
 }
 
 fn diversities(sources: [Source<'_>; 2], groups: Option<&Groups>, pairs: usize, seed: u64) -> Result<BothDiversities> {
@@ -77,13 +91,16 @@ fn diversities(sources: [Source<'_>; 2], groups: Option<&Groups>, pairs: usize, 
     })
 }
 
-fn properties(source: Source<'_>, data: &DataConfig) -> Result<LesionProperties> {
-    let files = source.pictures(Kind::Masks)?;
-    let masks = files.par_iter().map(|(_, path)| read_mask(path, data)).collect::<Result<Vec<_>, _>>()?;
-    let mut found = LesionProperties::default();
-    for mask in masks {
-        let lesion: Vec<bool> = mask.data.iter().map(|&value| value != 0).collect();
-        found.add(&lesion, mask.height, mask.width, Connectivity::default());
+/// The properties of lesions of whatever class, and then those of each of so many classes.
+fn properties(source: Source<'_>, data: &DataConfig, classes: usize) -> Result<Vec<LesionProperties>> {
+    let (files, masks) = (source.pictures(Kind::Masks)?, FolderMasks::of(source.folder, data)?);
+    let read = files.par_iter().map(|(id, path)| masks.read(id, path)).collect::<Result<Vec<_>>>()?;
+    let mut found = vec![LesionProperties::default(); classes + 1];
+    for mask in read {
+        for (index, found) in found.iter_mut().enumerate() {
+            let pixels = masks.pixels(&mask.data, index.checked_sub(1));
+            found.add(&pixels, mask.height, mask.width, Connectivity::default());
+        }
     }
     Ok(found)
 }
@@ -100,23 +117,32 @@ impl fmt::Display for Appearance {
             )?;
         }
         let Some(masks) = &self.masks else { return Ok(()) };
-        let percent = |rate: Option<f64>| rate.map_or("-".to_owned(), |rate| format!("{:.1} %", 100.0 * rate));
-        let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
-        writeln!(
-            f,
-            "empty masks: generated {}, real {}",
-            percent(masks.generated_empty_rate),
-            percent(masks.real_empty_rate)
-        )?;
-        writeln!(
-            f,
-            "Wasserstein distances of lesions: area {}, eccentricity {}, row {}, column {} (area, row and column as shares of the image), \
-             count {}",
-            number(masks.area),
-            number(masks.eccentricity),
-            number(masks.row),
-            number(masks.column),
-            number(masks.count)
-        )
+        describe(masks, f)?;
+        for ClassMasks { class, masks } in &self.classes {
+            writeln!(f, "class {class}:")?;
+            describe(masks, f)?;
+        }
+        Ok(())
     }
+}
+
+fn describe(masks: &MaskRealism, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let percent = |rate: Option<f64>| rate.map_or("-".to_owned(), |rate| format!("{:.1} %", 100.0 * rate));
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+    writeln!(
+        f,
+        "empty masks: generated {}, real {}",
+        percent(masks.generated_empty_rate),
+        percent(masks.real_empty_rate)
+    )?;
+    writeln!(
+        f,
+        "Wasserstein distances of lesions: area {}, eccentricity {}, row {}, column {} (area, row and column as shares of the image), \
+             count {}",
+        number(masks.area),
+        number(masks.eccentricity),
+        number(masks.row),
+        number(masks.column),
+        number(masks.count)
+    )
 }

@@ -5,16 +5,17 @@ use crate::{
     appearance::{Appearance, appearance},
     features::FeatureKind,
     inception::FeatureNetwork,
+    masks::{several, with_classes},
     patients::{groups, of_images},
     pictures::unlike_colours,
-    radiomic::extractor,
+    radiomic::{Region, extractor},
     reference::{self, Known, Stored},
     sizes::{Sizes, agree},
 };
 use pig_data::{
     Chosen, DataConfig, Source,
     colour::Colours,
-    folder::{Kind, left_out},
+    folder::{Groups, Kind, left_out},
 };
 use pig_metrics::{
     comparison::{Comparison, ComparisonSettings, compare, compare_with_statistics},
@@ -29,10 +30,32 @@ pub struct Found {
     pub comparison: Comparison,
     /// Number of images without features, in the reference and in the other set.
     pub left_out: [usize; 2],
+    /// The distances of each class alone, with features of lesions of several classes.
+    pub classes: Vec<ClassFound>,
     /// The appearance of the two folders; `None` if the reference is a file.
     pub appearance: Option<Appearance>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+}
+
+/// The distances of the lesions of one class.
+#[derive(Debug)]
+pub struct ClassFound {
+    /// The name of the class.
+    pub class: String,
+    /// The distances; `None` if too few images of a folder have the class.
+    pub comparison: Option<Comparison>,
+    /// Number of images without features, in the reference and in the other set.
+    pub left_out: [usize; 2],
+}
+
+impl Found {
+    /// The mean over classes of the Frechet distance, and how many classes it is of; none if no class has a distance.
+    pub fn mean_frechet(&self) -> Option<(f64, usize)> {
+        let found = self.classes.iter().filter_map(|class| class.comparison.as_ref());
+        let values: Vec<f64> = found.map(|found| found.distances.frechet).collect();
+        (!values.is_empty()).then(|| (values.iter().sum::<f64>() / values.len() as f64, values.len()))
+    }
 }
 
 /// Two folders to compare.
@@ -92,7 +115,7 @@ pub fn with_file(
     warnings.extend(unlisted);
     warnings.extend(unsaid);
     warnings.extend(network.warning());
-    Ok(Found { comparison, left_out: [0, 0], appearance: None, warnings })
+    Ok(Found { comparison, left_out: [0, 0], classes: Vec::new(), appearance: None, warnings })
 }
 
 /// Compares the images of two folders; `data` determines how masks and patients are read.
@@ -100,6 +123,7 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
     let known = groups(&request.reference, request.manifest.as_deref(), data)?;
     let sources = [Source { folder: &request.reference, only: request.only.as_ref() }, Source::all(&request.other)];
     let folders = sources.map(|source| source.folder);
+    let data = &with_classes(data, &sources)?;
     let sizes = [Sizes::of(sources[0])?, Sizes::of(sources[1])?];
     let size = agree((folders[0], &sizes[0]), (folders[1], &sizes[1]), request.resize)?;
     let (reference, other) = (features.extract(sources[0], size, data)?, features.extract(sources[1], size, data)?);
@@ -128,7 +152,45 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
         let folder = folder.display();
         warnings.push(format!("{folder}: {count} image(s) with no lesion, or only isolated pixels, were left out"));
     }
-    Ok(Found { comparison, left_out: without, appearance: Some(appearance), warnings })
+    let mut classes = Vec::new();
+    if matches!(features, FeatureKind::Radiomics(Region::Lesions)) {
+        for (class, name) in several(data).into_iter().enumerate() {
+            let found = of_class(request, (sources, size), (class, name), known.as_ref(), data)?;
+            if found.comparison.is_none() {
+                warnings.push(format!("class {}: too few images have it, so it has no distance", found.class));
+            }
+            classes.push(found);
+        }
+    }
+    Ok(Found { comparison, left_out: without, classes, appearance: Some(appearance), warnings })
+}
+
+/// Compares the lesions of one class.
+fn of_class(
+    request: &Request,
+    (sources, size): ([Source<'_>; 2], Option<[usize; 2]>),
+    (class, name): (usize, String),
+    known: Option<&Groups>,
+    data: &DataConfig,
+) -> Result<ClassFound> {
+    let region = Region::Class(class);
+    let extract = |source| match FeatureKind::Radiomics(region).extract(source, size, data) {
+        Err(Error::TooFewWithFeatures { found, total, .. }) => Ok(Err(total - found)),
+        found => found.map(Ok),
+    };
+    let (ours, theirs) = (extract(sources[0])?, extract(sources[1])?);
+    let left_out = [&ours, &theirs].map(|found| match found {
+        Ok(found) => found.left_out,
+        Err(left_out) => *left_out,
+    });
+    let (Ok(ours), Ok(theirs)) = (ours, theirs) else {
+        return Ok(ClassFound { class: name, comparison: None, left_out });
+    };
+    let patients = of_images(known, &ours.ids)?;
+    let (first, second, kept) = standardise(&ours.features, &theirs.features)?;
+    let extractor = extractor(region, &kept, size);
+    let comparison = compare(&first, &second, patients.as_deref(), extractor, &request.comparison)?;
+    Ok(ClassFound { class: name, comparison: Some(comparison), left_out })
 }
 
 /// Warnings about sets of which one is in colour and the other gray, and about measures that see colour as gray alone.

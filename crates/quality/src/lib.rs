@@ -14,6 +14,7 @@ pub mod features;
 pub mod fid;
 pub mod folders;
 pub mod inception;
+mod masks;
 pub mod nearness;
 mod patients;
 mod pictures;

@@ -1,14 +1,14 @@
 //! Pictures resized to the same size, so that they can be compared pixel by pixel.
 
-use crate::Result;
+use crate::{Result, masks::FolderMasks};
 use pig_data::{
-    DataConfig,
+    classes::Coding,
     colour::Colours,
-    read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask},
-    resample::{fit_within, resize_image, resize_mask_area},
+    read::{ImageHeader, RawImage, RawMask, read_header, read_image},
+    resample::{fit_within, resize_image, resize_labels_area},
 };
 use rayon::prelude::*;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// The common size of these pictures: the least number of rows and the least number of columns, reduced by one factor if the longer
 /// side is above `longest`.
@@ -30,9 +30,9 @@ pub(crate) fn image_at(mut image: RawImage, size: Option<[usize; 2]>) -> RawImag
 }
 
 /// A mask at `size`, if one is given.
-pub(crate) fn mask_at(mut mask: RawMask, size: Option<[usize; 2]>) -> RawMask {
+pub(crate) fn mask_at(mut mask: RawMask, size: Option<[usize; 2]>, coding: Coding) -> RawMask {
     if let Some([height, width]) = size {
-        mask.data = resize_mask_area(&mask.data, [mask.height, mask.width], [height, width]);
+        mask.data = resize_labels_area(&mask.data, [mask.height, mask.width], [height, width], coding);
         (mask.height, mask.width) = (height, width);
     }
     mask
@@ -64,12 +64,16 @@ pub(crate) fn unlike_colours(sets: &[(&str, Colours)]) -> Option<String> {
     ))
 }
 
-/// Reads masks at `size`; lesion pixels are true.
-pub(crate) fn lesions(files: &[&PathBuf], size: [usize; 2], data: &DataConfig) -> Result<Vec<Vec<bool>>> {
-    let of = |path: &&PathBuf| -> Result<Vec<bool>> {
-        let mask = read_mask(path, data)?;
-        let resized = resize_mask_area(&mask.data, [mask.height, mask.width], size);
-        Ok(resized.into_iter().map(|value| value != 0).collect())
+/// Reads masks at `size`; pixels of the class, or of lesion, are true.
+pub(crate) fn lesions(
+    files: &BTreeMap<String, PathBuf>,
+    size: [usize; 2],
+    masks: &FolderMasks,
+    class: Option<usize>,
+) -> Result<Vec<Vec<bool>>> {
+    let of = |(id, path): (&String, &PathBuf)| -> Result<Vec<bool>> {
+        let mask = mask_at(masks.read(id, path)?, Some(size), masks.data().coding());
+        Ok(masks.pixels(&mask.data, class))
     };
     files.par_iter().map(of).collect()
 }

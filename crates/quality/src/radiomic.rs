@@ -2,13 +2,10 @@
 
 use crate::{
     Error, Result,
+    masks::FolderMasks,
     pictures::{image_at, mask_at},
 };
-use pig_data::{
-    DataConfig, DataError, Source,
-    folder::Kind,
-    read::{read_image, read_mask},
-};
+use pig_data::{DataConfig, DataError, Source, folder::Kind, read::read_image};
 use pig_metrics::{
     comparison::Extractor,
     features::Features,
@@ -27,6 +24,8 @@ pub enum Region {
     WholeImage,
     /// The pixels of the mask; images with an empty mask are left out and counted.
     Lesions,
+    /// The same of the pixels of one class, counted from 0.
+    Class(usize),
 }
 
 /// The features of a folder's images.
@@ -42,7 +41,7 @@ pub(crate) struct Extracted {
 pub(crate) fn extractor(region: Region, kept: &[usize], size: Option<[usize; 2]>) -> Extractor {
     let Discretisation { levels, low, high } = Discretisation::default();
     let of = match region {
-        Region::Lesions => "lesions",
+        Region::Lesions | Region::Class(_) => "lesions",
         Region::WholeImage => "whole images",
     };
     let (all, positions) = (names(), positions(region));
@@ -64,11 +63,12 @@ pub(crate) fn extractor(region: Region, kept: &[usize], size: Option<[usize; 2]>
 pub(crate) fn positions(region: Region) -> Vec<usize> {
     match region {
         Region::WholeImage => without_shape(),
-        Region::Lesions => (0..names().len()).collect(),
+        Region::Lesions | Region::Class(_) => (0..names().len()).collect(),
     }
 }
 
-/// The features of a folder's images, resized to `size` if one is given; with `Region::Lesions`, the folder must contain masks too.
+/// The features of a folder's images, resized to `size` if one is given; of lesions, the folder must contain masks too. `data` names their
+/// classes.
 pub(crate) fn extract(
     source: Source<'_>,
     region: Region,
@@ -76,13 +76,19 @@ pub(crate) fn extract(
     data: &DataConfig,
 ) -> Result<Extracted> {
     let images = source.pictures(Kind::Images)?;
+    let class = match region {
+        Region::Class(class) => Some(class),
+        Region::Lesions | Region::WholeImage => None,
+    };
     let masks = match region {
-        Region::Lesions => Some(source.pictures(Kind::Masks)?),
+        Region::Lesions | Region::Class(_) => {
+            Some((source.pictures(Kind::Masks)?, FolderMasks::of(source.folder, data)?, class))
+        }
         Region::WholeImage => None,
     };
     let found: Vec<(String, Option<Vec<f64>>)> = images
         .par_iter()
-        .map(|(id, path)| Ok((id.clone(), of_image(id, path, masks.as_ref(), size, data)?)))
+        .map(|(id, path)| Ok((id.clone(), of_image(id, path, masks.as_ref(), size)?)))
         .collect::<Result<_>>()?;
     let total = found.len();
     let (ids, vectors): (Vec<String>, Vec<Vec<f64>>) =
@@ -99,9 +105,8 @@ pub(crate) fn extract(
 fn of_image(
     id: &str,
     path: &Path,
-    masks: Option<&BTreeMap<String, PathBuf>>,
+    masks: Option<&(BTreeMap<String, PathBuf>, FolderMasks, Option<usize>)>,
     size: Option<[usize; 2]>,
-    data: &DataConfig,
 ) -> Result<Option<Vec<f64>>> {
     let stored = read_image(path, 1)?;
     let stored_size = [stored.width, stored.height];
@@ -110,17 +115,17 @@ fn of_image(
     let values: Vec<f32> = image.data.iter().map(|value| value * scale).collect();
     let region = match masks {
         None => vec![true; values.len()],
-        Some(masks) => {
+        Some((files, masks, class)) => {
             let expected = "a mask with the same stem".to_owned();
             let missing = || DataError::MissingMask { image: path.to_path_buf(), expected, count: 1 };
-            let mask_path = masks.get(id).ok_or_else(missing)?;
-            let mask = read_mask(mask_path, data)?;
+            let mask_path = files.get(id).ok_or_else(missing)?;
+            let mask = masks.read(id, mask_path)?;
             let mask_size = [mask.width, mask.height];
             if stored_size != mask_size {
                 let (image, mask) = (path.to_path_buf(), mask_path.clone());
                 return Err(DataError::SizeMismatch { image, image_size: stored_size, mask, mask_size }.into());
             }
-            mask_at(mask, size).data.iter().map(|&value| value != 0).collect()
+            masks.pixels(&mask_at(mask, size, masks.data().coding()).data, *class)
         }
     };
     Ok(radiomics(&values, &region, image.height, image.width, &Discretisation::default()))

@@ -37,6 +37,8 @@ pub struct ClassColour {
     pub name: String,
     /// The colour of its outlines.
     pub colour: [u8; 3],
+    /// The labels of a label map whose pixels are of this class: one, or several where classes may overlap.
+    pub labels: Vec<u8>,
 }
 
 /// One pair of a contact sheet.
@@ -44,7 +46,7 @@ pub struct ClassColour {
 pub struct PairPicture {
     /// The image.
     pub image: Picture,
-    /// Its label map, row-major, one value per pixel of the image: 0 is no lesion, k is the class k, counted from 1.
+    /// Its label map, row-major, one value per pixel of the image: 0 is no lesion, the others are those of the classes.
     pub mask: Vec<u8>,
     /// Drawn under the pair; may be empty.
     pub label: String,
@@ -136,9 +138,9 @@ pub(crate) fn outlines<'a>(
     classes: &'a [ClassColour],
     one: [u8; 3],
 ) -> impl Iterator<Item = (Vec<bool>, [u8; 3])> + 'a {
-    let of = |class: usize| labels.iter().map(|&label| usize::from(label) == class + 1).collect();
+    let of = |class: &ClassColour| labels.iter().map(|label| class.labels.contains(label)).collect();
     let lesion = classes.is_empty().then(|| (labels.iter().map(|&label| label > 0).collect(), one));
-    lesion.into_iter().chain(classes.iter().enumerate().map(move |(index, class)| (of(index), class.colour)))
+    lesion.into_iter().chain(classes.iter().map(move |class| (of(class), class.colour)))
 }
 
 /// The largest integer factor, at least 1, that keeps the longer side within a comfortable size.
@@ -202,8 +204,10 @@ fn draw_pair(
         Show::MaskBeside => {
             for (index, &label) in pair.mask.iter().enumerate() {
                 let corner = (beside.0 + index % width * scale, beside.1 + index / width * scale);
-                let class = usize::from(label).checked_sub(1);
-                let colour = class.map_or([0; 3], |class| style.classes.get(class).map_or([255; 3], |own| own.colour));
+                // Of classes that overlap, the last is shown: a region comes before its parts.
+                let class = style.classes.iter().rev().find(|class| class.labels.contains(&label));
+                let lesion = if label > 0 { [255; 3] } else { [0; 3] };
+                let colour = class.map_or(lesion, |class| class.colour);
                 canvas.rectangle(corner, (scale, scale), colour);
             }
         }
@@ -261,8 +265,8 @@ mod tests {
     #[test]
     fn each_class_has_its_colour_and_a_place_in_the_legend() {
         let [first, second] = [[86, 180, 233], [240, 228, 66]];
-        let class = |name: &str, colour| ClassColour { name: name.to_owned(), colour };
-        let classes = vec![class("mass", first), class("calcification", second)];
+        let class = |name: &str, colour, label| ClassColour { name: name.to_owned(), colour, labels: vec![label] };
+        let classes = vec![class("mass", first, 1), class("calcification", second, 2)];
         let mut pair = pair(8, 8, 1);
         pair.mask = (0..64).map(|i| [1, 0, 0, 2][i % 8 / 2] * u8::from((2..6).contains(&(i / 8)))).collect();
         let style = SheetStyle { columns: 1, scale: Some(4), show: Show::Outline, classes };

@@ -17,7 +17,7 @@ const PREDICTION: [u8; 3] = [255, 153, 0];
 pub struct Overlay {
     /// The image.
     pub image: Picture,
-    /// The true label map, row-major, if it is known: 0 is no lesion, k is the class k, counted from 1.
+    /// The true label map, row-major, if it is known: 0 is no lesion, the others are those of the classes.
     pub truth: Option<Vec<u8>>,
     /// The predicted label map.
     pub prediction: Vec<u8>,

@@ -1,5 +1,6 @@
 //! The `[segment]` section: a segmenter and its training.
 
+use crate::decision::Decision;
 use pig_data::{AugmentConfig, DataConfig, deform::DeformConfig};
 use pig_nn::{
     pass::Precision,
@@ -8,10 +9,11 @@ use pig_nn::{
 use pig_optim::{LrSchedule, OptimConfig, OptimizerKind};
 use pig_train::{
     Result,
-    config::{MOST_AT_ONCE, MOST_STEPS, TrainConfig, require, require_channels, require_count},
+    config::{MOST_AT_ONCE, MOST_STEPS, TrainConfig, check_thresholds, require, require_channels, require_count},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The configuration file of a segmenter: `[data]` and `[segment]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +31,9 @@ pub struct SegmentFile {
 pub struct SegmentConfig {
     /// A pixel is lesion if its probability is above this value.
     pub threshold: f64,
+    /// Thresholds of single classes by their names, in place of `threshold`, where `data.classes_overlap` lets each class have its own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub class_thresholds: BTreeMap<String, f64>,
     /// The network.
     pub network: SegmentationConfig,
     /// Random augmentation, the same for real and generated pairs.
@@ -41,6 +46,7 @@ impl Default for SegmentConfig {
     fn default() -> Self {
         Self {
             threshold: 0.5,
+            class_thresholds: BTreeMap::new(),
             network: SegmentationConfig::default(),
             augment: DeformConfig::default(),
             train: SegmentTrainConfig::default(),
@@ -114,6 +120,16 @@ impl Default for SegmentTrainConfig {
     }
 }
 
+impl SegmentFile {
+    /// How the segmenter's probabilities become labels.
+    pub fn decision(&self) -> Decision {
+        let (segment, coding) = (&self.segment, self.data.coding());
+        let own = |class: usize| self.data.classes.get(class).and_then(|own| segment.class_thresholds.get(&own.name));
+        let threshold = |class: usize| own(class).copied().unwrap_or(segment.threshold);
+        Decision { coding, thresholds: (0..coding.classes).map(threshold).collect() }
+    }
+}
+
 impl SegmentTrainConfig {
     /// The settings of the optimiser; settings without a key in this section have the defaults of `[train]`.
     pub(crate) fn optim(&self) -> OptimConfig {
@@ -158,6 +174,7 @@ impl SegmentFile {
         }
         let share = |key, value: f64| require((0.0..1.0).contains(&value), key, value, "0 or more and below 1");
         share("segment.threshold", segment.threshold)?;
+        check_thresholds("segment.class_thresholds", &segment.class_thresholds, (0.0, 1.0), &self.data)?;
         share("segment.network.dropout", segment.network.dropout)?;
         share("segment.train.ema_decay", train.ema_decay)?;
         let (key, rate) = ("segment.train.learning_rate", train.learning_rate);

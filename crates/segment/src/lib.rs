@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod config;
+mod decision;
 mod network;
 pub mod pairs;
 pub mod predict;
@@ -14,7 +15,7 @@ pub mod scores;
 mod trainer;
 
 pub use config::{SegmentConfig, SegmentFile, SegmentTrainConfig};
-pub use network::{labels, lesion};
+pub use decision::Decision;
 
 /// The name of the network in checkpoints and logs.
 pub const SEGMENTER: &str = "segmenter";

@@ -2,24 +2,17 @@
 
 use crate::config::{SegmentConfig, SegmentFile};
 use burn::tensor::{Device, Tensor, TensorData};
-use pig_data::{PreparedSet, classes as label_maps};
-use pig_nn::{pass::Pass, segmentation::SegmentationNet};
+use pig_data::{PreparedSet, classes::Coding};
+use pig_nn::{
+    pass::Pass,
+    segmentation::{Outputs, SegmentationNet},
+};
 use pig_train::Result;
 use rayon::prelude::*;
 
-/// The mask of the pixels whose probability of lesion, of whatever class, is above `threshold`; `probabilities` has a value for each of
-/// `classes` at each pixel.
-pub fn lesion(probabilities: &[f32], classes: usize, threshold: f64) -> Vec<bool> {
-    labels(probabilities, classes, threshold).into_iter().map(|label| label > 0).collect()
-}
-
-/// The label map: where the probability of lesion is above `threshold`, the most probable class (the first of equal ones), else 0.
-pub fn labels(probabilities: &[f32], classes: usize, threshold: f64) -> Vec<u8> {
-    let label = |pixel: &[f32]| {
-        let sum: f64 = pixel.iter().map(|&p| f64::from(p)).sum();
-        if sum > threshold { label_maps::labels(pixel, classes, f32::NEG_INFINITY)[0] } else { 0 }
-    };
-    probabilities.chunks_exact(classes).map(label).collect()
+/// What the logits of a segmenter of these classes stand for.
+fn outputs(coding: Coding) -> Outputs {
+    if coding.overlap { Outputs::Each } else { Outputs::Background }
 }
 
 /// What `of` makes of each picture of a set, in order: it gets the picture's position and the probability of lesion at each pixel,
@@ -37,7 +30,7 @@ pub(crate) fn each_prediction<T: Send>(
         let images: Vec<Vec<f32>> =
             batch.iter().map(|&index| set.image(index)).collect::<std::result::Result<_, _>>()?;
         let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
-        let predicted = batch_probabilities(network, &images, (set.size, set.channels), segment, device);
+        let predicted = batch_probabilities(network, &images, (set.size, set.channels, set.coding()), segment, device);
         let made: Vec<T> = batch
             .par_iter()
             .zip(predicted)
@@ -48,23 +41,24 @@ pub(crate) fn each_prediction<T: Send>(
     Ok(found)
 }
 
-/// The probability of lesion, or of each class, at each pixel of a few images with this size and number of channels.
+/// The probability of lesion, or of each class, at each pixel of a few images with this size, number of channels, and classes.
 pub(crate) fn batch_probabilities(
     network: &SegmentationNet,
     images: &[&[f32]],
-    ([height, width], channels): ([usize; 2], usize),
+    ([height, width], channels, coding): ([usize; 2], usize, Coding),
     segment: &SegmentConfig,
     device: &Device,
 ) -> Vec<Vec<f32>> {
     let pass = Pass { precision: segment.train.precision.on(device), ..Pass::default() };
     let data = TensorData::new(images.concat(), [images.len(), height, width, channels]);
-    let found = network.probabilities(Tensor::from_data(data, device), &pass);
+    let found = network.probabilities(Tensor::from_data(data, device), outputs(coding), &pass);
     let values = found.into_data().try_into_vec::<f32>().expect("probabilities are f32");
     values.chunks_exact(values.len() / images.len().max(1)).map(<[f32]>::to_vec).collect()
 }
 
 /// Builds the network with weights of zero.
 pub(crate) fn build(file: &SegmentFile, device: &Device) -> Result<SegmentationNet> {
-    let ends = [file.data.channels.count(), file.data.mask_channels()];
-    Ok(SegmentationNet::of_classes(&file.segment.network, ends, file.data.size, device)?)
+    let (channels, coding) = (file.data.channels.count(), file.data.coding());
+    let ends = (coding.classes, outputs(coding));
+    Ok(SegmentationNet::of_classes(&file.segment.network, channels, ends, file.data.size, device)?)
 }

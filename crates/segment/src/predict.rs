@@ -3,16 +3,15 @@
 use crate::{
     SEGMENTER,
     config::SegmentFile,
-    network::{batch_probabilities, build, each_prediction, labels},
+    network::{batch_probabilities, build, each_prediction},
 };
 use burn::{module::Module, tensor::Device};
 use pig_data::{
     Chosen, DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet,
     class_source::for_folder,
-    classes::names,
     folder::{Kind, left_out, pictures},
     placement::Placement,
-    png_file::{encode_label_png, write_gray_png},
+    png_file::{encode_class_png, write_gray_png},
     read::{read_image, read_mask_by},
     write::keyword,
 };
@@ -161,7 +160,7 @@ fn predict_all(
     let mut first_reason = None;
     let batches_at_once = AT_ONCE.div_ceil(model.file.segment.train.batch_size);
     let workers = if is_cpu(device) { Workers::new(batches_at_once) } else { Workers::default() };
-    let shape = (model.file.data.size, model.file.data.channels.count());
+    let shape = (data.size, data.channels.count(), data.coding());
     for chunk in subjects.chunks(AT_ONCE) {
         if observer.stop_requested() {
             summary.outcome = Outcome::Interrupted;
@@ -310,7 +309,7 @@ fn write(
     let (version, name) = (program(), format!("{}.png", subject.id));
     let text = [(keyword::VERSION, version.as_str()), (keyword::MODEL_HASH, model.state.ema_sha256())];
     let classes = model.file.data.mask_channels();
-    let prediction = labels(found, classes, model.file.segment.threshold);
+    let prediction = model.file.decision().labels(found);
     if request.probabilities {
         for class in 0..classes {
             let of_class = found.iter().skip(class).step_by(classes);
@@ -330,8 +329,8 @@ fn write(
     // The mask is written last: if it exists, all other files of the picture exist, too.
     let path = request.out.join("masks").join(&name);
     if model.file.data.has_several_classes() {
-        let names = names(&model.file.data.classes);
-        pig_files::write(&path, &encode_label_png(&path, [height, width], &prediction, &names, &text)?)?;
+        let classes = (model.file.data.classes.as_slice(), model.file.data.coding().overlap);
+        pig_files::write(&path, &encode_class_png(&path, [height, width], &prediction, classes, &text)?)?;
     } else {
         let mask = Pixels::Eight(prediction.iter().map(|&label| if label > 0 { 255 } else { 0 }).collect());
         write_gray_png(&path, width, height, &mask, &text)?;

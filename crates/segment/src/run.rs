@@ -47,6 +47,7 @@ pub fn train(
     let mut file = file.clone();
     file.data.channels = real.preparation.config.channels;
     file.data.classes.clone_from(&real.preparation.config.classes);
+    file.data.classes_overlap = real.preparation.config.classes_overlap;
     let file = &file;
     let data = with_added(&real, &request.added, observer)?;
     check_added(&data, file)?;
@@ -88,6 +89,7 @@ pub fn plan(
     let mut file = file.clone();
     file.data.channels = real.preparation.config.channels;
     file.data.classes.clone_from(&real.preparation.config.classes);
+    file.data.classes_overlap = real.preparation.config.classes_overlap;
     let file = &file;
     let data = with_added(&real, &request.added, observer)?;
     check_added(&data, file)?;

@@ -1,12 +1,12 @@
 //! Measures predictions: the scores of every case, and the columns of their table.
 
-use crate::network::{labels, lesion};
+use crate::decision::Decision;
 use pig_data::{
     PreparedSet,
     table::{Column, Columns},
 };
 use pig_metrics::{
-    classes::{class_dice, mean_of_classes},
+    classes::{ClassCase, class_dice, mean_of_classes},
     evaluation::{Case, CaseScores, Evaluation, EvaluationSettings, score, summarise},
     overlap::Overlap,
 };
@@ -37,12 +37,26 @@ fn overlap(case: &CaseScores, of: fn(&Overlap) -> f64) -> Option<f64> {
 }
 
 /// The scores of the picture `index` of a set, whose true mask is that of the set, in prepared pixels; all classes are lesion.
-pub fn case_scores(probabilities: &[f32], set: &PreparedSet, index: usize, threshold: f64) -> Result<CaseScores> {
-    let prediction = lesion(probabilities, set.classes, threshold);
+pub fn case_scores(probabilities: &[f32], set: &PreparedSet, index: usize, decision: &Decision) -> Result<CaseScores> {
+    let prediction = decision.lesion(probabilities);
     let (truth, [height, width]) = (set.lesion(index)?, set.size);
     let (id, group) = (set.ids[index].as_str(), Some(set.groups[index].as_str()));
     let case = Case { id, prediction: &prediction, truth: &truth, height, width, group };
     Ok(score(&case, &EvaluationSettings::default()))
+}
+
+/// As [`case_scores`], those of each class alone.
+pub fn class_scores(
+    probabilities: &[f32],
+    set: &PreparedSet,
+    index: usize,
+    decision: &Decision,
+) -> Result<Vec<CaseScores>> {
+    let prediction = decision.coding.masks(&decision.labels(probabilities));
+    let (truth, [height, width]) = (set.class_masks(index)?, set.size);
+    let (id, group) = (set.ids[index].as_str(), Some(set.groups[index].as_str()));
+    let case = ClassCase { id, prediction: &prediction, truth: &truth, height, width, group };
+    Ok((0..set.classes).map(|class| score(&case.of(class), &EvaluationSettings::default())).collect())
 }
 
 /// The measures of all pictures of a set from their [`case_scores`].
@@ -52,9 +66,19 @@ pub fn evaluation(cases: Vec<CaseScores>) -> Evaluation {
 
 /// The Dice of the picture `index` of a set; None if both masks are empty. Of several classes, it is the mean of the Dice of those that the
 /// prediction or the truth has.
-pub fn dice_of(probabilities: &[f32], set: &PreparedSet, index: usize, threshold: f64) -> Result<Option<f64>> {
-    let (prediction, truth) = (labels(probabilities, set.classes, threshold), set.labels(index)?);
-    Ok(mean_of_classes(&class_dice(&prediction, &truth, set.classes)))
+pub fn dice_of(probabilities: &[f32], set: &PreparedSet, index: usize, decision: &Decision) -> Result<Option<f64>> {
+    Ok(mean_of_classes(&dice_of_classes(probabilities, set, index, decision)?))
+}
+
+/// The Dice of each class in the picture `index` of a set; None for a class that neither prediction nor truth has.
+pub fn dice_of_classes(
+    probabilities: &[f32],
+    set: &PreparedSet,
+    index: usize,
+    decision: &Decision,
+) -> Result<Vec<Option<f64>>> {
+    let prediction = decision.coding.masks(&decision.labels(probabilities));
+    Ok(class_dice(&prediction, &set.class_masks(index)?))
 }
 
 /// The mean Dice per slice, without slices in which both masks are empty; None if no slice is left.

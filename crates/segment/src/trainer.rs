@@ -265,7 +265,8 @@ impl<'a> SegmentTrainer<'a> {
         let set = &self.validation;
         let network = averaged(self.network(), &self.optimizer, self.run)?;
         let segment = &self.file.segment;
-        let dice = |index: usize, found: Vec<f32>| dice_of(&found, set, index, segment.threshold);
+        let decision = self.file.decision();
+        let dice = |index: usize, found: Vec<f32>| dice_of(&found, set, index, &decision);
         Ok(mean_dice(&each_prediction(&network, set, segment, self.device, dice)?))
     }
 

@@ -2,14 +2,15 @@
 
 use burn::tensor::Device;
 use pig_data::{
-    Pixels,
-    png_file::{encode_label_png, read_label_png, read_png, write_png},
+    ClassConfig, Pixels,
+    classes::Coding,
+    png_file::{encode_class_png, encode_label_png, read_label_png, read_png, write_png},
 };
 use pig_device::testing;
 use pig_metrics::classes::class_dice;
 use pig_segment::{
+    Decision,
     config::SegmentFile,
-    labels,
     predict::{PredictRequest, SegmentModel, predict},
     run::{SegmentRequest, train},
     scores::dice_of,
@@ -69,6 +70,10 @@ fn file(kind: &str) -> SegmentFile {
     Layers { file: None, sets }.load_as().unwrap()
 }
 
+fn dice_by_class(prediction: &[u8], truth: &[u8], coding: Coding) -> Vec<Option<f64>> {
+    class_dice(&coding.masks(prediction), &coding.masks(truth))
+}
+
 fn stored(path: &Path) -> Vec<u8> {
     let Pixels::Eight(values) = read_label_png(path).unwrap().pixels else { panic!("8 bits") };
     values
@@ -87,9 +92,10 @@ fn segmenters_learn_classes_and_write_label_maps() {
         let real = RunData::of_run(&folder.path().join("data"), &model.run, &Silent).unwrap();
         let [_, held_out] = real.parts();
         let both = |index: usize, found: Vec<f32>| {
-            let predicted = labels(&found, 2, 0.5);
-            let by_class = class_dice(&predicted, &held_out.labels(index)?, 2);
-            Ok((by_class, dice_of(&found, &held_out, index, 0.5)?))
+            let decision = model.file.decision();
+            let predicted = decision.labels(&found);
+            let by_class = dice_by_class(&predicted, &held_out.labels(index)?, decision.coding);
+            Ok((by_class, dice_of(&found, &held_out, index, &decision)?))
         };
         for (by_class, mean) in model.each(&held_out, &device(), both).unwrap() {
             let values: Vec<f64> = by_class.iter().flatten().copied().collect();
@@ -102,7 +108,10 @@ fn segmenters_learn_classes_and_write_label_maps() {
         let summary = predict(&request, &device(), &Silent).unwrap();
         assert_eq!((summary.pictures, summary.unread_masks), (12, 0));
         let (found, truth) = (stored(&out.join("masks/a03.png")), stored(&folder.path().join("data/masks/a03.png")));
-        assert!(class_dice(&found, &truth, 2).into_iter().flatten().all(|dice| dice > 0.8), "{kind}");
+        assert!(
+            dice_by_class(&found, &truth, Coding::exclusive(2)).into_iter().flatten().all(|dice| dice > 0.8),
+            "{kind}"
+        );
         // Where the mask has a class, its probability is above that of the other one.
         let probability = |name: &str| {
             let png = read_png(&out.join(format!("probabilities/{name}/a03.png"))).unwrap();
@@ -121,6 +130,48 @@ fn segmenters_learn_classes_and_write_label_maps() {
 #[test]
 fn the_most_probable_class_is_taken_where_lesion_is_probable_enough() {
     let found = [0.3, 0.3, 0.1, 0.2, 0.1, 0.45, 0.6, 0.0];
-    assert_eq!(labels(&found, 2, 0.5), [1, 0, 2, 1]);
-    assert_eq!(labels(&found, 1, 0.25), [1, 1, 0, 0, 0, 1, 1, 0]);
+    assert_eq!(Decision::exclusive(2, 0.5).labels(&found), [1, 0, 2, 1]);
+    assert_eq!(Decision::exclusive(1, 0.25).labels(&found), [1, 1, 0, 0, 0, 1, 1, 0]);
+    // Classes that overlap each have their own threshold.
+    let regions = Decision { coding: Coding { classes: 2, overlap: true }, thresholds: vec![0.25, 0.15] };
+    assert_eq!(regions.labels(&found), [0b11, 0b10, 0b10, 0b01]);
+}
+
+/// A core within a whole: a sigmoid for each region, which learn both, and write sets of classes.
+#[test]
+fn segmenters_learn_regions_that_overlap() {
+    let folder = folder();
+    let regions = Coding { classes: 2, overlap: true };
+    let class = |name: &str| ClassConfig { name: name.to_owned(), ..ClassConfig::default() };
+    let classes = [class("whole"), class("core")];
+    for index in 0..12 {
+        let path = folder.path().join(format!("data/masks/a{index:02}.png"));
+        // The bright square is the core of a whole that also has the dark one.
+        let labels: Vec<u8> = stored(&path).into_iter().map(|label| [0, 0b11, 0b01][usize::from(label)]).collect();
+        let bytes = encode_class_png(&path, [SIDE, SIDE], &labels, (&classes, true), &[]).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+    }
+    for kind in ["unet", "residual"] {
+        let run = folder.path().join(kind);
+        let data = folder.path().join("data");
+        let mut file = file(kind);
+        file.segment.class_thresholds.insert("core".to_owned(), 0.4);
+        let request = SegmentRequest { data: data.clone(), added: Vec::new(), splits: None, out: run.clone() };
+        assert_eq!(train(&file, &request, &device(), &Silent).unwrap(), Outcome::Finished);
+        let model = SegmentModel::open(&run, &device()).unwrap();
+        let decision = model.file.decision();
+        assert_eq!((decision.coding, decision.thresholds), (regions, vec![0.5, 0.4]));
+        let out = folder.path().join(format!("{kind}-masks"));
+        let request = PredictRequest { run, data: data.clone(), only: None, out: out.clone(), probabilities: true };
+        assert_eq!(predict(&request, &device(), &Silent).unwrap().unread_masks, 0);
+        for index in 0..12 {
+            let name = format!("masks/a{index:02}.png");
+            let dice = dice_by_class(&stored(&out.join(&name)), &stored(&data.join(&name)), regions);
+            assert!(dice.iter().flatten().all(|&dice| dice > 0.8), "{kind} {index}: {dice:?}");
+        }
+        file.segment.class_thresholds.insert("rim".to_owned(), 0.4);
+        let request = SegmentRequest { data, added: Vec::new(), splits: None, out: folder.path().join("refused") };
+        let message = train(&file, &request, &device(), &Silent).unwrap_err().to_string();
+        assert!(message.contains("segment.class_thresholds.rim") && message.contains("whole, core"), "{message}");
+    }
 }

@@ -12,7 +12,7 @@ use pig_data::{
 };
 use pig_device::testing;
 use pig_segment::{
-    SEGMENTER,
+    Decision, SEGMENTER,
     config::{SegmentFile, SegmentTrainConfig},
     pairs::{self, Mixture, SegmentData},
     predict::{PredictRequest, SegmentModel, predict},
@@ -458,13 +458,19 @@ fn a_segmenter_learns_the_phantom() {
     let set = model.preparation.load(&dataset, &|_, _| {}).unwrap();
     let found = model.each(&set, &device(), |_, found| Ok(found)).unwrap();
     let dice_by = |pictures: &[Vec<f32>], threshold: f64| {
-        let dice = |(index, picture): (usize, &Vec<f32>)| dice_of(picture, &set, index, threshold).unwrap();
+        let dice = |(index, picture): (usize, &Vec<f32>)| {
+            dice_of(picture, &set, index, &Decision::exclusive(1, threshold)).unwrap()
+        };
         mean_dice(&pictures.iter().enumerate().map(dice).collect::<Vec<_>>()).unwrap()
     };
     let dice = dice_by(&found, 0.5);
     let best = model.state.best.unwrap();
     assert!((1.0 - f64::from(best.1) - dice).abs() < 1e-6, "the loaded checkpoint must be the best one");
-    let cases = found.iter().enumerate().map(|(index, found)| case_scores(found, &set, index, 0.5).unwrap()).collect();
+    let cases = found
+        .iter()
+        .enumerate()
+        .map(|(index, found)| case_scores(found, &set, index, &Decision::exclusive(1, 0.5)).unwrap())
+        .collect();
     let evaluation = evaluation(cases);
     assert!((evaluation.per_slice.dice.unwrap().mean - dice).abs() < 1e-12);
     let pictures: Vec<Vec<f32>> = (0..set.len()).map(|index| set.image(index).unwrap()).collect();

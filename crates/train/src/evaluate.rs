@@ -29,7 +29,7 @@ const MOST_PIXELS: usize = 64 * 256 * 256;
 pub struct PlainPair {
     /// `height * width` intensities; luma of a colour image.
     pub image: Vec<f32>,
-    /// The label map: 0 outside of lesions, k in the class k, counted from 1.
+    /// The label map: 0 outside of lesions, else as the coding of the classes says.
     pub mask: Vec<u8>,
     /// Patient or group, if known. The slices of a generated volume are not independent: their group is the sample.
     pub group: Option<String>,
@@ -87,7 +87,8 @@ pub fn agreement_of(
     real: Option<&PreparedSet>,
     class: usize,
 ) -> Result<Agreement> {
-    agreement_where(config, generated, real, |label| usize::from(label) == class + 1)
+    let coding = config.data.coding();
+    agreement_where(config, generated, real, move |label| coding.has(label, class))
 }
 
 /// Pair agreement of the labels that are lesion by `is_lesion`.

@@ -3,7 +3,8 @@
 use crate::{
     Config, Result,
     arrays::{self, InitialNoise, Recorder},
-    config::SampleConfig,
+    by_class::{Choice, Chooser, ClassShares, Maker},
+    config::{SampleConfig, require},
     evaluate::{PlainPair, agreement, agreement_of, judged_slices, real_pairs, written_pair},
     given::{GivenSet, GivenSource},
     imported::join::Join,
@@ -19,8 +20,7 @@ use crate::{
 use burn::tensor::Device;
 use pig_data::{
     Preparation,
-    classes::{ClassConfig, names},
-    postprocess::clean_labels,
+    classes::ClassConfig,
     write::{Finished, PairRecord, PairWriter, Stamp},
 };
 use pig_diffusion::noise::Stream;
@@ -46,6 +46,9 @@ pub struct Request {
     pub sets: Vec<String>,
     /// The masks or images that are given instead of made.
     pub source: GivenSource,
+    /// The shares of pairs that hold a class: as many samples are looked at as it takes, from seed 0 on, and as many pairs are chosen as
+    /// there are `seeds`. Without shares, the samples of `seeds` are the pairs.
+    pub classes: ClassShares,
     /// Models that replace the run's own.
     pub join: Join,
     /// A file with x_T and y_T, or y_T alone, to start from.
@@ -67,6 +70,7 @@ impl Request {
             seeds: seeds.to_vec(),
             sets: Vec::new(),
             source: GivenSource::Nothing,
+            classes: ClassShares::default(),
             join: Join::default(),
             initial_noise: None,
             save_arrays: false,
@@ -95,6 +99,8 @@ pub struct Summary {
     pub measured: Option<Measured>,
     /// Why there is no pair agreement, if the method makes no pairs.
     pub no_agreement: Option<String>,
+    /// How the pairs were chosen among samples, if shares of classes were wanted.
+    pub choice: Option<Choice>,
     /// The measured properties of the latents of `ldm`, such as how well its autoencoder reconstructs images.
     pub latents: Option<LatentSpace>,
 }
@@ -130,21 +136,52 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     let sampler = sampler.starting_from(initial.as_ref());
     let create = if has_masks { PairWriter::create } else { PairWriter::create_for_images };
     let data = &loaded.config.data;
-    let writer = create(&request.out, stamp(&loaded, &given, initial.as_ref())?, data.size, data.channels.count())?
-        .with_classes(&names(&data.classes));
+    let wanted = (&request.classes, request.seeds.len());
+    let stamp = stamp(&loaded, &given, initial.as_ref(), wanted)?;
+    let hashes = [stamp.settings_hash.clone(), stamp.model_hash.clone()];
+    let chooser = Chooser {
+        shares: wanted.0,
+        pairs: wanted.1,
+        batch: loaded.config.sample.batch_size,
+        hashes: hashes.each_ref().map(String::as_str),
+        data,
+        folder: &request.out,
+    };
+    let chooses = !request.classes.is_empty();
+    if chooses {
+        let makes = loaded.config.method.makes_masks() && matches!(given, GivenSet::Nothing);
+        require(makes, "--classes", "set", "a run that makes masks from noise, to choose among them")?;
+        chooser.check()?;
+    }
+    let writer = create(&request.out, stamp, data.size, data.channels.count())?
+        .with_classes(&data.classes, data.coding().overlap);
     warn_of_precision(observer, "sample.precision", loaded.config.sample.precision, device);
     let recorder = request.save_arrays.then(Recorder::default);
     let has_arrays = |seed| !request.save_arrays || arrays::path(&request.out, seed).is_file();
     let is_finished = |&seed: &u64| has_arrays(seed) && writer.is_finished(seed);
-    let missing: Vec<u64> = request.seeds.iter().filter(|seed| !is_finished(seed)).copied().collect();
-    let skipped = request.seeds.len() - missing.len();
-    if skipped > 0 {
-        note(observer, format!("{skipped} of {} samples are finished and skipped", request.seeds.len()));
-    }
-
     let output = Output { writer: &writer, folder: &request.out, recorder: recorder.as_ref() };
     let recorded = sampler.clone().recorded_by(recorder.as_ref());
-    let (mut outcome, made) = make(&loaded, &recorded, &output, &given, &missing, device, observer)?;
+    let (mut seeds, mut choice) = (request.seeds.clone(), None);
+    let (mut outcome, made, skipped) = if chooses {
+        let found = choose(&loaded, &recorded, (&chooser, &writer), device, observer);
+        if found.is_err() {
+            // What was chosen before the error is kept, and so it is listed.
+            writer.finish()?;
+        }
+        let found = found?;
+        seeds.clone_from(&found.0.chosen);
+        note(observer, found.0.sentence());
+        choice = Some(found.0);
+        (found.1, found.2, seeds.len().saturating_sub(found.2))
+    } else {
+        let missing: Vec<u64> = seeds.iter().filter(|seed| !is_finished(seed)).copied().collect();
+        let skipped = seeds.len() - missing.len();
+        if skipped > 0 {
+            note(observer, format!("{skipped} of {} samples are finished and skipped", seeds.len()));
+        }
+        let (outcome, made) = make(&loaded, &recorded, &output, &given, &missing, device, observer)?;
+        (outcome, made, skipped)
+    };
     let finished = writer.finish()?;
     if finished.empty_masks > 0 {
         warn(observer, format!("{} of {} pairs have an empty mask", finished.empty_masks, finished.pairs));
@@ -152,7 +189,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     if request.progress_strips && outcome == Outcome::Finished {
         if !loaded.config.method.makes_masks() || !matches!(given, GivenSet::Nothing) {
             warn(observer, "no progress.png: --progress-strips needs masks and images that are both made from noise");
-        } else if let Some(canvas) = strips(&loaded.config, &sampler, &request.seeds, observer)? {
+        } else if let Some(canvas) = strips(&loaded.config, &sampler, &seeds, observer)? {
             canvas.write_png(&request.out.join("progress.png"), &[SYNTHETIC])?;
         } else {
             outcome = Outcome::Interrupted;
@@ -161,7 +198,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     let mut by_class = Vec::new();
     let measured = if outcome == Outcome::Finished && has_masks {
         let generated: Result<Vec<_>> =
-            request.seeds.iter().map(|&seed| written_pair(&request.out, seed, &loaded.preparation)).collect();
+            seeds.iter().map(|&seed| written_pair(&request.out, seed, &loaded.preparation)).collect();
         if data.channels.count() == 3 {
             note(observer, "pair agreement is measured on gray: the Rec. 601 luma of the images in colour");
         }
@@ -193,6 +230,7 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
         agreement_by_class: by_class,
         measured,
         no_agreement,
+        choice,
         latents: loaded.latents,
     })
 }
@@ -264,6 +302,61 @@ fn make(
     Ok((outcome, made))
 }
 
+/// Chooses pairs among samples by their classes. Returns the choice, and how many pairs were written now.
+fn choose(
+    loaded: &LoadedRun,
+    sampler: &Sampler<'_>,
+    (chooser, writer): (&Chooser<'_>, &PairWriter),
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<(Choice, Outcome, usize)> {
+    let stop = Stop::new(observer);
+    observer.event(Event::Begin { stage: "sample".to_owned(), total: chooser.pairs, done: 0 });
+    let sampler = sampler.clone().until(&stop);
+    let mut maker = FromNoise { loaded, sampler, writer, device, stop: &stop, observer, written: 0 };
+    let (choice, is_done) = chooser.choose(&mut maker)?;
+    let written = maker.written;
+    observer.event(Event::End);
+    Ok((choice, if is_done { Outcome::Finished } else { Outcome::Interrupted }, written))
+}
+
+/// Samples from noise, for a choice.
+struct FromNoise<'a> {
+    loaded: &'a LoadedRun,
+    sampler: Sampler<'a>,
+    writer: &'a PairWriter,
+    device: &'a Device,
+    stop: &'a Stop<'a>,
+    observer: &'a dyn Observer,
+    written: usize,
+}
+
+impl Maker for FromNoise<'_> {
+    fn make(&mut self, seeds: &[u64], chosen: usize) -> Result<Option<Samples>> {
+        let message = format!("{chosen} pairs chosen of {} samples", seeds.first().copied().unwrap_or(0));
+        self.observer.event(Event::Progress { done: chosen, message });
+        self.stop.ask();
+        if self.stop.is_set() {
+            return Ok(None);
+        }
+        let samples = GivenSet::Nothing.sample(&self.sampler, seeds, self.device, &mut |_| self.stop.ask())?;
+        Ok((!self.stop.is_set()).then_some(samples))
+    }
+
+    fn mask(&self, samples: &Samples, index: usize) -> Vec<u8> {
+        samples.masks.get(index).map_or(Vec::new(), |mask| self.loaded.config.clean_mask(mask).mask)
+    }
+
+    fn is_written(&self, seed: u64) -> bool {
+        self.writer.is_finished(seed)
+    }
+
+    fn write(&mut self, samples: &Samples, index: usize, seed: u64) -> Result<()> {
+        self.written += 1;
+        write_pair(self.loaded, self.writer, samples, index, seed, &GivenSet::Nothing)
+    }
+}
+
 /// Postprocesses one sample and writes it. A given mask is kept as it is.
 fn write_pair(
     loaded: &LoadedRun,
@@ -273,12 +366,10 @@ fn write_pair(
     seed: u64,
     given: &GivenSet,
 ) -> Result<()> {
-    let sample = &loaded.config.sample;
-    let (threshold, area) =
-        if given.gives_masks() { (0.0, 0) } else { (sample.mask_threshold, sample.min_component_area) };
-    let (size, classes) = (loaded.config.data.slice_size(), loaded.config.data.mask_channels());
-    let clean = |mask: &Vec<f32>| clean_labels(mask, size, classes, threshold, area).mask;
-    let mask = samples.masks.get(index).map(clean);
+    let (config, coding) = (&loaded.config, loaded.config.data.coding());
+    let mask = samples.masks.get(index).map(|mask| {
+        if given.gives_masks() { coding.labels(mask, &vec![0.0; coding.classes]) } else { config.clean_mask(mask).mask }
+    });
     let image = loaded.preparation.encode(&samples.images[index]);
     Ok(writer.write(&PairRecord { seed, image: &image, mask: mask.as_deref(), given: given.file(seed) })?)
 }
@@ -286,8 +377,13 @@ fn write_pair(
 /// The settings that [`stamp`] leaves out of the hash.
 const BESIDE: &[&str] = &["sample.batch_size", "sample.agreement_background"];
 
-/// What every file of this request says about its origin.
-fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -> Result<Stamp> {
+/// What every file of this request says about its origin; `wanted` are the shares of classes by which so many pairs are chosen.
+fn stamp(
+    loaded: &LoadedRun,
+    given: &GivenSet,
+    initial: Option<&InitialNoise>,
+    (shares, pairs): (&ClassShares, usize),
+) -> Result<Stamp> {
     let mut deciding = loaded.config.sample.clone();
     // Neither setting changes a pair: the batch size by construction; the background is used only to measure agreement.
     (deciding.batch_size, deciding.agreement_background) = (1, None);
@@ -305,6 +401,9 @@ fn stamp(loaded: &LoadedRun, given: &GivenSet, initial: Option<&InitialNoise>) -
             if sample.guidance_interval.is_none() {
                 settings.remove("guidance_interval");
             }
+        }
+        if !shares.is_empty() {
+            parts["chosen"] = serde_json::json!({ "shares": shares, "pairs": pairs });
         }
         parts.to_string()
     };

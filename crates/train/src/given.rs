@@ -12,9 +12,7 @@ use crate::{
 use burn::tensor::Device;
 use pig_data::{
     GivenFile, PreparedSet,
-    classes::channels,
     folder::{Kind, Listed, list},
-    postprocess::clean_labels,
 };
 use pig_diffusion::sampler::SamplerKind;
 use pig_files::sha256;
@@ -207,17 +205,13 @@ impl GivenSet {
             }
             Self::Images { images, .. } => sampler.sample(Given::Images(&by_id(images, ids)), ids, watch),
             Self::Run(other) => {
-                let (sample, size) = (&other.config.sample, other.config.data.slice_size());
-                let classes = other.config.data.mask_channels();
                 let pairs = Sampler::new(&other.config, other.networks.as_ref(), device)?.until_as(sampler);
                 let pairs = pairs.sample(Given::Nothing, ids, watch)?;
                 if sampler.is_stopped() {
                     return Ok(pairs);
                 }
-                let finished = |mask: &Vec<f32>| -> Vec<f32> {
-                    let clean = clean_labels(mask, size, classes, sample.mask_threshold, sample.min_component_area);
-                    channels(&clean.mask, classes)
-                };
+                let coding = other.config.data.coding();
+                let finished = |mask: &Vec<f32>| coding.channels(&other.config.clean_mask(mask).mask);
                 let masks: Vec<Vec<f32>> = pairs.masks.iter().map(finished).collect();
                 let borrowed: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
                 sampler.sample(Given::Masks(&borrowed), ids, watch)

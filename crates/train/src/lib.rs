@@ -10,6 +10,7 @@ pub mod arrays;
 pub mod autoguided;
 pub mod batch;
 pub mod build;
+pub mod by_class;
 pub mod chains;
 pub mod checkpoint;
 pub mod config;

@@ -1,13 +1,18 @@
 //! Pairs as pictures.
 
 use crate::{Config, Result, samples::Samples};
-use pig_data::{ClassConfig, DataConfig, Preparation, PreparedSet, classes::colour, postprocess::clean_labels};
+use pig_data::{ClassConfig, DataConfig, Preparation, PreparedSet, classes::colour};
 use pig_report::{ClassColour, PairPicture, Picture};
 
 /// The classes of masks with the colours of their outlines, if there are several.
 pub fn class_colours(data: &DataConfig) -> Vec<ClassColour> {
     let classes = if data.has_several_classes() { &data.classes[..] } else { &[] };
-    let of = |(index, class): (usize, &ClassConfig)| ClassColour { name: class.name.clone(), colour: colour(index) };
+    let coding = data.coding();
+    let of = |(index, class): (usize, &ClassConfig)| ClassColour {
+        name: class.name.clone(),
+        colour: colour(index),
+        labels: coding.labels_of(index),
+    };
     classes.iter().enumerate().map(of).collect()
 }
 
@@ -26,16 +31,14 @@ pub fn real_pictures(set: &PreparedSet, count: usize) -> Result<Vec<PairPicture>
 
 /// Samples as pictures. Their masks, if there are any, are postprocessed as in `pig sample`.
 pub fn generated_pictures(samples: &Samples, ids: &[u64], config: &Config) -> Result<Vec<PairPicture>> {
-    let (sample, size) = (&config.sample, config.data.size);
+    let size = config.data.size;
     samples
         .images
         .iter()
         .zip(ids)
         .enumerate()
         .map(|(index, (image, id))| {
-            let (slice, classes) = (config.data.slice_size(), config.data.mask_channels());
-            let (threshold, area) = (sample.mask_threshold, sample.min_component_area);
-            let clean = |mask: &Vec<f32>| clean_labels(mask, slice, classes, threshold, area).mask;
+            let clean = |mask: &Vec<f32>| config.clean_mask(mask).mask;
             let mask = samples.masks.get(index).map_or(vec![0; size[0] * size[1]], clean);
             pair_picture(image, mask, size, config.data.channels.count(), format!("seed {id}"))
         })

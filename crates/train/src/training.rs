@@ -167,12 +167,16 @@ pub fn ready(
     // The run stores what the data decided.
     config.data.channels = run_data.preparation.config.channels;
     config.data.classes.clone_from(&run_data.preparation.config.classes);
+    config.data.classes_overlap = run_data.preparation.config.classes_overlap;
     let several = config.data.has_several_classes();
     let expected = "false: the masks do not tell several classes apart";
     require(several || !config.train.balance_classes, "train.balance_classes", true, expected)?;
+    let known = several || config.sample.class_thresholds.is_empty();
+    require(known, "sample.class_thresholds", "set", "nothing: the masks do not tell several classes apart")?;
     if several {
         // What fits one class need not fit several.
         config.check()?;
+        frozen_model_y.as_ref().map_or(Ok(()), |model| model.fits(&config))?;
     }
     run_data.check_training()?;
     config.preconditioning = preconditioning(&config)?;

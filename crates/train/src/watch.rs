@@ -7,7 +7,7 @@ use crate::{
     samples::Samples,
     sets::Sets,
 };
-use pig_data::{AugmentConfig, PreparedSet, postprocess::clean_labels, read::gray, resample::resize_image};
+use pig_data::{AugmentConfig, PreparedSet, read::gray, resample::resize_image};
 use pig_metrics::bootstrap::quantile;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -67,17 +67,10 @@ impl<'a> Watch<'a> {
         if samples.masks.is_empty() {
             return Ok(watched);
         }
-        let (sample, data) = (&self.config.sample, &self.config.data);
+        let data = &self.config.data;
         let pair = |(image, mask): (&Vec<f32>, &Vec<f32>)| PlainPair {
             image: gray(image, data.channels.count()),
-            mask: clean_labels(
-                mask,
-                data.slice_size(),
-                data.mask_channels(),
-                sample.mask_threshold,
-                sample.min_component_area,
-            )
-            .mask,
+            mask: self.config.clean_mask(mask).mask,
             group: None,
         };
         let pairs: Vec<PlainPair> = samples.images.iter().zip(&samples.masks).map(pair).collect();

@@ -4,7 +4,7 @@ mod common;
 
 use common::{LEARNED, SIDE, config, device, trained};
 use pig_data::{
-    classes::areas,
+    classes::Coding,
     png_file::{encode_label_png, read_label_png, write_png},
     read::read_mask,
 };
@@ -77,6 +77,8 @@ fn every_method_learns_from_label_maps_and_writes_them() {
         ("independent", &["method=joint", "train.noise_levels=independent"]),
         ("seg-guided", &["method=seg-guided", "train.mask_ablation_prob=0.5", "train.condition_dropout=0.2"]),
         ("controlnet", &["method=controlnet"]),
+        ("ldm", &["method=ldm", "autoencoder.block_out_channels=[16, 16]", "autoencoder.norm_num_groups=8"]),
+        ("weighted", &["model_y.loss_weight=sigmoid_guide", "sample.guide_threshold=true"]),
         ("told", &["data.augment.told.rotation=20", "data.augment.told.probability=0.5"]),
     ] {
         let config = config(&[&["train.preview_every=5", "train.watch_samples=8"], sets].concat());
@@ -127,7 +129,7 @@ fn classes_are_learnt_apart() {
     let out = folder.path().join("pairs");
     let summary = sampled(&run, &out, GivenSource::Nothing, 16);
     let found: Vec<u8> = (0..16).flat_map(|seed| labels(&out.join(format!("masks/{seed:06}.png")))).collect();
-    let areas = areas(&found, 2);
+    let areas = Coding::exclusive(2).areas(&found);
     assert!(areas.iter().all(|&pixels| pixels > 100), "{areas:?}");
     let contrast = |class: usize| summary.agreement_by_class[class].1.generated.estimate.unwrap().mean;
     assert!(contrast(0) > 0.1 && contrast(1) < -0.1, "{} {}", contrast(0), contrast(1));
@@ -166,12 +168,7 @@ fn what_does_not_fit_the_classes_is_refused_with_its_name() {
         train(&config(sets), data, &folder.path().join("refused"), &device(), &Silent).unwrap_err().to_string()
     };
     for (sets, words) in [
-        (
-            &["method=ldm", "autoencoder.block_out_channels=[16, 16]", "autoencoder.norm_num_groups=8"][..],
-            "method = \"ldm\"",
-        ),
-        (&["model_y.loss_weight=sigmoid_guide"], "model_y.loss_weight"),
-        (&["sample.guide_threshold=true"], "sample.guide_threshold"),
+        (&["sample.class_thresholds={mass = 0.2}"][..], "unless data.classes_overlap"),
         (
             &["data.classes=[{name = \"mass\", values = 1}, {name = \"cyst\", values = 2}]"],
             "has the classes mass, calcification; expected mass, cyst",
@@ -229,7 +226,7 @@ fn classes_made_one_are_a_lesion() {
     let out = plain.path().join("pairs");
     sampled(&named, &out, GivenSource::Nothing, 2);
     let mask = read_mask(&out.join("masks/000000.png"), &pig_data::DataConfig::default()).unwrap();
-    assert_eq!(areas(&mask.data, 1)[0], mask.lesion_pixels());
+    assert_eq!(Coding::exclusive(1).areas(&mask.data)[0], mask.lesion_pixels());
 }
 
 /// One pair of twelve has the second class, and with balanced classes half of the samples with lesion have it; empty ones keep their share.
@@ -277,4 +274,121 @@ fn balanced_classes_come_equally_often() {
     let out = one.path().join("run");
     let refused = train(&config(&["train.balance_classes=true"]), &one.path().join("data"), &out, &device(), &Silent);
     assert!(refused.unwrap_err().to_string().contains("train.balance_classes"));
+}
+
+/// A core within a whole: the masks of regions are learnt, written, measured and given again as sets of classes.
+#[test]
+fn regions_that_overlap_are_learnt_as_layers() {
+    use pig_data::{ClassConfig, png_file::encode_class_png};
+    let folder = folder();
+    let data = folder.path().join("data");
+    let class = |name: &str| ClassConfig { name: name.to_owned(), ..ClassConfig::default() };
+    let classes = [class("whole"), class("core")];
+    for index in 0..12 {
+        let path = data.join(format!("masks/a{index:02}.png"));
+        // The bright square is the core of a whole that also has the dark one.
+        let sets: Vec<u8> = labels(&path).into_iter().map(|label| [0, 0b11, 0b01][usize::from(label)]).collect();
+        std::fs::write(&path, encode_class_png(&path, [SIDE, SIDE], &sets, (&classes, true), &[]).unwrap()).unwrap();
+    }
+    let coding = Coding { classes: 2, overlap: true };
+    let sets =
+        [&LEARNED[..], &["train.steps=300", "model_y.conditioning=clean", "sample.class_thresholds={core = 0.1}"]];
+    let asked = config(&sets.concat());
+    let run = trained(folder.path(), "run", &asked);
+    let stored = LoadedRun::open(&run, &[], &device()).unwrap().config;
+    assert!(stored.data.coding() == coding && asked.gives(&stored));
+    let out = folder.path().join("pairs");
+    let summary = sampled(&run, &out.join("made"), GivenSource::Nothing, 16);
+    let found: Vec<u8> = (0..16).flat_map(|seed| labels(&out.join(format!("made/masks/{seed:06}.png")))).collect();
+    let count = |wanted: u8| found.iter().filter(|&&label| label == wanted).count();
+    // The core lies within the whole, as in the data.
+    assert!(count(0b11) > 100 && count(0b01) > 100 && count(0b10) * 10 < count(0b11), "{found:?}");
+    let contrast = summary.agreement_by_class[1].1.generated.estimate.unwrap().mean;
+    assert!(contrast > 0.1, "{contrast}");
+    sampled(&run, &out.join("given"), GivenSource::MaskFolder(data.join("masks")), 2);
+    assert_eq!(labels(&out.join("given/masks/000000.png")), labels(&data.join("masks/a00.png")));
+    // The threshold of a class moves its own region alone.
+    let request = Request {
+        sets: vec!["sample.class_thresholds={core = 0.9}".to_owned()],
+        ..Request::new(&run, &out.join("strict"), &(0..4).collect::<Vec<_>>())
+    };
+    generate(&request, &device(), &Silent).unwrap();
+    for seed in 0..4 {
+        let [loose, strict] = ["made", "strict"].map(|name| labels(&out.join(format!("{name}/masks/{seed:06}.png"))));
+        let [wide, narrow] = [&loose, &strict].map(|labels| coding.areas(labels));
+        assert!(wide[0] == narrow[0] && narrow[1] <= wide[1], "{wide:?} {narrow:?}");
+    }
+    let unknown = config(&["sample.class_thresholds={rim = 0.1}"]);
+    let message = train(&unknown, &data, &folder.path().join("refused"), &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("sample.class_thresholds.rim") && message.contains("whole, core"), "{message}");
+}
+
+/// A model of images for label maps that was trained elsewhere guides nothing, but a guider of both classes is trained for it, and models of
+/// different runs are sampled together.
+#[test]
+fn frozen_and_joined_models_take_several_classes() {
+    use pig_train::imported::join::Join;
+    let folder = folder();
+    let guided = trained(folder.path(), "guided", &config(&["method=seg-guided"]));
+    let model = format!("model_y.frozen.model={:?}", guided.to_str().unwrap());
+    let mut frozen = config(&[model.as_str(), "model_y.conditioning=clean"]);
+    frozen.model_y.unet = pig_nn::config::UNetConfig::default();
+    // The classes are found in the data, after the model was read.
+    let run = trained(folder.path(), "frozen", &frozen);
+    let out = folder.path().join("pairs");
+    let summary = sampled(&run, &out.join("frozen"), GivenSource::Nothing, 2);
+    assert_eq!(summary.agreement_by_class.len(), 2);
+    sampled(&run, &out.join("given"), GivenSource::MaskFolder(folder.path().join("data/masks")), 2);
+    let own = trained(folder.path(), "own", &config(&["model_y.conditioning=clean"]));
+    let join = Join { model_x: None, model_y: Some(own.clone()) };
+    let other = trained(folder.path(), "other", &config(&["model_y.conditioning=clean", "train.seed=5"]));
+    let request = Request { join, ..Request::new(&other, &out.join("joined"), &[0, 1]) };
+    generate(&request, &device(), &Silent).unwrap();
+    assert!(labels(&out.join("joined/masks/000000.png")).iter().all(|&label| label <= 2));
+    // A model for one lesion does not fit two classes, which is said when they are known.
+    let plain = common::folder();
+    let one = trained(plain.path(), "guided", &config(&["method=seg-guided"]));
+    let model = format!("model_y.frozen.model={:?}", one.to_str().unwrap());
+    let mut frozen = config(&[model.as_str(), "model_y.conditioning=clean"]);
+    frozen.model_y.unet = pig_nn::config::UNetConfig::default();
+    let refused = train(&frozen, &folder.path().join("data"), &out.join("refused"), &device(), &Silent);
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("channels of model_y") && message.contains("3 in, 1 out"), "{message}");
+}
+
+/// Two of four pairs are to hold the second class, whatever the run makes.
+#[test]
+fn pairs_are_chosen_by_their_classes() {
+    use pig_train::by_class::ClassShares;
+    let folder = folder();
+    let run = trained(folder.path(), "run", &config(&[&LEARNED[..], &["train.steps=300"]].concat()));
+    let out = folder.path().join("pairs");
+    let wanted = |share| ClassShares([("calcification".to_owned(), share)].into());
+    let request = |share, out: &Path| Request { classes: wanted(share), ..Request::new(&run, out, &[0, 1, 2, 3]) };
+    let summary = generate(&request(0.5, &out), &device(), &Silent).unwrap();
+    let choice = summary.choice.unwrap();
+    assert_eq!((summary.finished.pairs, choice.chosen.len()), (4, 4));
+    let manifest = std::fs::read_to_string(out.join("manifest.csv")).unwrap();
+    let holding = manifest.lines().skip(1).filter(|line| !line.ends_with(",0")).count();
+    assert!(holding == 2 && manifest.contains("calcification") && manifest.contains("chosen"), "{manifest}");
+    // The same pictures as without a choice, and a second time nothing is made.
+    let plain = folder.path().join("plain");
+    generate(&Request::new(&run, &plain, &choice.chosen), &device(), &Silent).unwrap();
+    for seed in &choice.chosen {
+        let name = format!("masks/{seed:06}.png");
+        assert_eq!(labels(&out.join(&name)), labels(&plain.join(&name)));
+    }
+    assert_eq!(generate(&request(0.5, &out), &device(), &Silent).unwrap().made, 0);
+    // Other shares are other settings, and a class must be there.
+    let message = generate(&request(0.25, &out), &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("chosen.shares"), "{message}");
+    let request = Request {
+        classes: ClassShares([("cyst".to_owned(), 0.5)].into()),
+        ..Request::new(&run, &folder.path().join("refused"), &[0])
+    };
+    let message = generate(&request, &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("shares of mass, calcification"), "{message}");
+    let source = GivenSource::MaskFolder(folder.path().join("data/masks"));
+    let request = Request { source, classes: wanted(0.5), ..Request::new(&run, &folder.path().join("refused"), &[0]) };
+    assert!(generate(&request, &device(), &Silent).unwrap_err().to_string().contains("makes masks from noise"));
 }

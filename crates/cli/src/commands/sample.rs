@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         seeds,
         sets: asked.sets.iter().cloned().chain(short).collect(),
         source,
+        classes: asked.classes.clone().map(|shares| shares.0).unwrap_or_default(),
         join: Join { model_x: asked.model_x.clone(), model_y: asked.model_y.clone() },
         initial_noise: asked.initial_noise.clone(),
         save_arrays: asked.save_arrays,
@@ -118,6 +119,9 @@ fn print(summary: &Summary, asked: &Sample) {
             finished.empty_masks
         ),
     }
+    if let Some(choice) = &summary.choice {
+        println!("{}", choice.sentence());
+    }
     if let Some(latents) = &summary.latents {
         println!("Latents: {}", latents.sentence());
     }
@@ -140,6 +144,12 @@ fn json(summary: &Summary, quality: Option<&pig_quality::Result<Nearness>>) -> s
         "no_agreement": summary.no_agreement,
         "latents": summary.latents,
     });
+    if let Some(choice) = &summary.choice {
+        let natural: serde_json::Map<String, serde_json::Value> =
+            choice.natural().into_iter().map(|(name, share)| (name.to_owned(), share.into())).collect();
+        json["chosen"] =
+            serde_json::json!({ "shares": choice.shares, "samples": choice.held.len(), "without_choice": natural });
+    }
     if !summary.agreement_by_class.is_empty() {
         let classes = summary.agreement_by_class.iter().map(|(name, found)| (name.clone(), serde_json::json!(found)));
         json["agreement_by_class"] = classes.collect::<serde_json::Map<_, _>>().into();

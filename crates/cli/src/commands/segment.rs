@@ -8,7 +8,7 @@ use crate::{
 use anyhow::ensure;
 use pig_data::{
     DataConfig, Source,
-    class_source::of_files,
+    class_source::{Named, of_files},
     classes::names,
     folder::{Groups, Kind, left_out, partners},
     read::read_mask,
@@ -16,7 +16,7 @@ use pig_data::{
 };
 use pig_metrics::{
     bootstrap::{Bootstrap, Estimate},
-    classes::{LabelCase, evaluate_classes},
+    classes::{ClassCase, evaluate_classes},
     detection::Matching,
     evaluation::{Case, EvaluationSettings, evaluate},
     overlap::BothEmpty,
@@ -152,10 +152,10 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
         eprintln!("{chosen}");
     }
     let is_open = data.leaves_masks_open();
-    if let Some((classes, _)) =
+    if let Some((Named { classes, overlap }, _)) =
         is_open.then(|| of_files(&asked.truth, files.iter().map(|(.., truth)| truth.as_path()))).transpose()?.flatten()
     {
-        data.classes = classes;
+        (data.classes, data.classes_overlap) = (classes, overlap);
     }
     let stems = files.iter().map(|(id, ..)| id.as_str());
     let column = data.group_column.as_deref();
@@ -173,7 +173,7 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
         files.par_iter().map(|(id, ours, theirs)| read(id, ours, theirs, &data)).collect::<anyhow::Result<_>>()?;
     let group = |index: usize| groups.as_ref().map(|groups| groups[index].as_str());
     if data.has_several_classes() {
-        return evaluate_by_class(args, asked, &masks, &names(&data.classes), (&settings, &group));
+        return evaluate_by_class(args, asked, &masks, &data, (&settings, &group));
     }
     let lesion = |labels: &[u8]| labels.iter().map(|&label| label > 0).collect::<Vec<bool>>();
     let lesions: Vec<[Vec<bool>; 2]> =
@@ -213,19 +213,19 @@ fn evaluate_by_class<'g>(
     args: &Args,
     asked: &Evaluate,
     masks: &'g [Masks],
-    names: &[&str],
+    data: &DataConfig,
     (settings, group): (&EvaluationSettings, &dyn Fn(usize) -> Option<&'g str>),
 ) -> anyhow::Result<ExitCode> {
-    let case = |(index, masks): (usize, &'g Masks)| LabelCase {
-        id: &masks.id,
-        prediction: &masks.prediction,
-        truth: &masks.truth,
-        height: masks.height,
-        width: masks.width,
-        group: group(index),
+    let coding = data.coding();
+    let of = |labels: &Vec<u8>| coding.masks(labels);
+    let by_class: Vec<[Vec<Vec<bool>>; 2]> =
+        masks.par_iter().map(|masks| [&masks.prediction, &masks.truth].map(of)).collect();
+    let case = |index: usize| {
+        let (Masks { id, height, width, .. }, [prediction, truth]) = (&masks[index], &by_class[index]);
+        ClassCase { id, prediction, truth, height: *height, width: *width, group: group(index) }
     };
-    let cases: Vec<LabelCase> = masks.iter().enumerate().map(case).collect();
-    let found = evaluate_classes(&cases, names, settings);
+    let cases: Vec<ClassCase> = (0..masks.len()).map(case).collect();
+    let found = evaluate_classes(&cases, &names(&data.classes), settings);
     if let Some(path) = &asked.csv {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for (name, evaluation) in &found.classes {

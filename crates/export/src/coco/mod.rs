@@ -34,10 +34,11 @@ pub(crate) fn write(job: &mut Job<'_>, segmentation: Segmentation) -> Result<()>
             "origin": pair.origin.word(),
             "synthetic": pair.synthetic,
         }));
-        for category in 1..=job.labels().len() as u8 {
-            let mask: Vec<u8> = loaded.mask.iter().map(|&label| u8::from(label == category)).collect();
+        let coding = job.coding();
+        for class in 0..coding.classes {
+            let mask: Vec<u8> = loaded.mask.iter().map(|&label| u8::from(coding.has(label, class))).collect();
             for region in region::components(&mask, loaded.width, loaded.height) {
-                annotations.add([image_id, category.into()], &region, [loaded.width, loaded.height], segmentation)?;
+                annotations.add([image_id, class as u64 + 1], &region, [loaded.width, loaded.height], segmentation)?;
             }
         }
         job.record(index, &loaded, [&name, ""], 1)?;

@@ -15,7 +15,7 @@ use std::io::Write;
 
 use dicom_dictionary_std::uids;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
-use pig_data::Pixels;
+use pig_data::{ClassConfig, Pixels};
 
 use crate::error::{ExportError, Result};
 use crate::job::Job;
@@ -56,8 +56,9 @@ fn write_stack(job: &mut Job<'_>, stack: &Stack) -> Result<()> {
                 image.put(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
             }
         }
-        for segment in 1..=job.labels().len() as u8 {
-            mask.put(&loaded.mask.iter().map(|&label| u8::from(label == segment)).collect::<Vec<u8>>())?;
+        let coding = job.coding();
+        for class in 0..coding.classes {
+            mask.put(&loaded.mask.iter().map(|&label| u8::from(coding.has(label, class))).collect::<Vec<u8>>())?;
         }
         job.record(index, &loaded, [&image_name, &mask_name], frame + 1)?;
     }
@@ -89,12 +90,23 @@ fn begin(
     };
     let about = About::new(job, stack, index, loaded, [rows, columns])?;
     let image = open(job, names[0], &image::object(&about, bytes == 2))?;
-    let mask = open(job, names[1], &segmentation::object(&about, &job.labels()))?;
+    let mask = open(job, names[1], &segmentation::object(&about, &segment_classes(job), job.coding().overlap))?;
     let bits = (pixels * frames * segments).div_ceil(8);
     Ok((
         PixelFile::begin(image, length, vr)?,
         BitFile { file: PixelFile::begin(mask, bits, "OB")?, byte: 0, filled: 0 },
     ))
+}
+
+/// The segments: lesion, or the classes.
+fn segment_classes(job: &Job<'_>) -> Vec<ClassConfig> {
+    let data = &job.pairs.data;
+    if data.has_several_classes() {
+        return data.classes.clone();
+    }
+    // The label of lesions that are one is a word of its own.
+    let code = data.classes.first().and_then(|class| class.code.clone());
+    vec![ClassConfig { name: "Lesion".to_owned(), code, ..ClassConfig::default() }]
 }
 
 /// Opens a file and writes everything that comes before the pixel data.

@@ -1,5 +1,5 @@
 //! The mask: a binary Segmentation (PS3.3 A.51) of a segment for lesion or for each class, with a frame of each segment for each frame of
-//! the image, even if it is empty. Every segment has the code of a lesion; its label is the name of the class.
+//! the image, even if it is empty. The label of a segment is the name of the class, and its code that of the class, or of a lesion.
 //!
 //! Each frame has the position of the image frame that Derivation Image names. Frames do not repeat the spacing, because Pixel
 //! Measures would require a slice thickness, which nobody measured.
@@ -7,18 +7,19 @@
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
+use pig_data::ClassConfig;
 
 use super::common::{About, Series};
 use super::element::Object;
-use crate::job::{LESION, MAKER};
+use crate::job::MAKER;
 
-/// The object up to its pixel data, with segments of these labels.
-pub(crate) fn object(about: &About, labels: &[&str]) -> InMemDicomObject {
-    let segments = labels.len() as u16;
-    let segment = |(index, label): (usize, &&str)| segment(about, index as u16 + 1, label);
+/// The object up to its pixel data, with segments of these classes, which may overlap.
+pub(crate) fn object(about: &About, classes: &[ClassConfig], overlap: bool) -> InMemDicomObject {
+    let segments = classes.len() as u16;
+    let segment = |(index, class): (usize, &ClassConfig)| segment(about, index as u16 + 1, class);
     let frames = (1..=about.frames as u32).flat_map(|number| (1..=segments).map(move |segment| (number, segment)));
     about
-        .object(uids::SEGMENTATION_STORAGE, Series::Segmentations, about.frames * labels.len())
+        .object(uids::SEGMENTATION_STORAGE, Series::Segmentations, about.frames * classes.len())
         .text(tags::IMAGE_TYPE, VR::CS, "DERIVED\\PRIMARY")
         .text(tags::MANUFACTURER_MODEL_NAME, VR::LO, "pig export")
         .text(tags::DEVICE_SERIAL_NUMBER, VR::LO, "none")
@@ -30,8 +31,8 @@ pub(crate) fn object(about: &About, labels: &[&str]) -> InMemDicomObject {
         .text(tags::CONTENT_DESCRIPTION, VR::LO, "Lesion mask")
         .text(tags::CONTENT_CREATOR_NAME, VR::PN, "Export^pig")
         .text(tags::SEGMENTATION_TYPE, VR::CS, "BINARY")
-        .text(tags::SEGMENTS_OVERLAP, VR::CS, "NO")
-        .items(tags::SEGMENT_SEQUENCE, labels.iter().enumerate().map(segment).collect())
+        .text(tags::SEGMENTS_OVERLAP, VR::CS, if overlap { "YES" } else { "NO" })
+        .items(tags::SEGMENT_SEQUENCE, classes.iter().enumerate().map(segment).collect())
         .items(tags::REFERENCED_SERIES_SEQUENCE, vec![referenced_series(about)])
         .items(
             tags::DIMENSION_ORGANIZATION_SEQUENCE,
@@ -55,17 +56,21 @@ fn code(value: &str, scheme: &str, meaning: &str) -> Object {
     )
 }
 
-fn segment(about: &About, number: u16, label: &str) -> Object {
-    // The label of lesions that are one is a word of its own.
-    let label = if label == LESION { "Lesion" } else { label };
+fn segment(about: &About, number: u16, class: &ClassConfig) -> Object {
+    let own = class.code.as_ref().map(|own| code(&own.value, &own.scheme, &own.meaning));
+    // LO holds 64 characters.
+    let label: String = class.name.chars().filter(|&letter| letter != '\\').take(64).collect();
     let segment = Object::default()
         .short(tags::SEGMENT_NUMBER, number)
-        .text(tags::SEGMENT_LABEL, VR::LO, label)
+        .text(tags::SEGMENT_LABEL, VR::LO, &label)
         .items(
             tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE,
             vec![code("49755003", "SCT", "Morphologically Altered Structure")],
         )
-        .items(tags::SEGMENTED_PROPERTY_TYPE_CODE_SEQUENCE, vec![code("52988006", "SCT", "Lesion")]);
+        .items(
+            tags::SEGMENTED_PROPERTY_TYPE_CODE_SEQUENCE,
+            vec![own.unwrap_or_else(|| code("52988006", "SCT", "Lesion"))],
+        );
     if about.synthetic {
         segment.text(tags::SEGMENT_ALGORITHM_TYPE, VR::CS, "AUTOMATIC").text(
             tags::SEGMENT_ALGORITHM_NAME,

@@ -1,5 +1,6 @@
 //! Soft Dice + cross-entropy (MONAI's `DiceCELoss` with `sigmoid=True`; of several classes with `softmax=True` and without the background
-//! in Dice), over one or several outputs.
+//! in Dice), over one or several outputs. Classes that may overlap have each its own loss of one class, and the mean is taken; so it is
+//! nnU-Net's loss of regions (soft Dice + binary cross-entropy).
 
 use burn::tensor::{
     Tensor,
@@ -27,10 +28,17 @@ pub enum DiceSums {
 ///
 /// `logits` and `target` are `[batch, height, width, 1]`; the target is 0 or 1. With logits for a background and several classes, the
 /// target has a channel for each class, p is their softmax, Dice is the mean of that of the classes, and the cross-entropy that of all.
+/// With several logits and a target for each, it is the mean of the losses of each.
 pub fn dice_cross_entropy(logits: &Tensor<4>, target: &Tensor<4>, sums: DiceSums) -> Tensor<1> {
     let [batch, height, width, channels] = logits.dims();
-    if channels > 1 {
+    if channels > target.dims()[3] {
         return of_classes(logits, target, sums);
+    }
+    if channels > 1 {
+        let one = |values: &Tensor<4>, class| values.clone().narrow(3, class, 1);
+        let losses =
+            (0..channels).map(|class| dice_cross_entropy(&one(logits, class), &one(target, class), sums).unsqueeze());
+        return Tensor::<2>::cat(losses.collect(), 0).mean();
     }
     let rows = match sums {
         DiceSums::Batch => [1, batch * height * width * channels],

@@ -3,6 +3,7 @@
 
 use std::sync::Once;
 
+use pig_data::classes::Coding;
 use pig_data::{DataConfig, Dataset, Splits};
 use pig_prepare::Key;
 use pig_prepare::prepared_folder::{read_description, transforms};
@@ -26,7 +27,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
                     let _ = (transform.to_millimetres([0.5, 0.5]), transform.prepared_spacing());
                     let pixels = |[height, width]: [usize; 2]| height.saturating_mul(width);
                     if pixels(transform.prepared).max(pixels(transform.source)) < 1 << 16 {
-                        let mask = transform.restore_mask(&vec![1; pixels(transform.prepared)]);
+                        let mask = transform.restore_mask(&vec![1; pixels(transform.prepared)], Coding::exclusive(1));
                         assert_eq!(mask.len(), pixels(transform.source));
                     }
                 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use pig_data::classes::areas;
 use pig_data::read::read_header;
 use pig_metrics::components::{Connectivity, components};
 
@@ -117,7 +116,11 @@ pub(crate) fn look_at(
     }
     let window = quick_window(case, &volume, config)?;
     drop(share);
-    let seen_classes = seen.classes.len();
+    let coding = masks.as_ref().map(Masks::coding);
+    let areas = |mask: Option<&[u8]>| match (coding, mask) {
+        (Some(coding), Some(mask)) => coding.areas(mask),
+        _ => Vec::new(),
+    };
     for slice in 0..volume.slices() {
         let _share = budget.slice(&volume);
         let mask = match masks.as_ref().filter(|_| mask_error.is_none()).map(|masks| masks.read(slice)).transpose() {
@@ -127,7 +130,7 @@ pub(crate) fn look_at(
                 None
             }
         };
-        for (class, area) in seen.classes.iter_mut().zip(areas(mask.as_deref().unwrap_or_default(), seen_classes)) {
+        for (class, area) in seen.classes.iter_mut().zip(areas(mask.as_deref())) {
             class.1 += usize::from(area > 0);
             class.2 += area as u64;
         }

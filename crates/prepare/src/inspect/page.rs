@@ -5,16 +5,19 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use pig_data::resample::{fit_within, resize_image, resize_mask_area};
+use pig_data::classes::{colour, names};
+use pig_data::resample::{fit_within, resize_image, resize_labels_area};
 use pig_metrics::histogram::Histogram;
 use pig_report::page::Figure;
 use pig_report::{
-    Block, Document, HistogramChart, PairPicture, Picture, Section, SheetStyle, Show, Table, TextSize, contact_sheet,
+    Block, ClassColour, Document, HistogramChart, PairPicture, Picture, Section, SheetStyle, Show, Table, TextSize,
+    contact_sheet,
 };
 
 use super::look::quick_window;
 use super::{Inspected, areas_mm2, areas_pixels, table};
 use crate::error::Result;
+use crate::layouts::Case;
 use crate::masks::Masks;
 use crate::settings::{MissingMask, PrepareConfig};
 use crate::sources::Volume;
@@ -107,7 +110,7 @@ fn samples(inspected: &Inspected) -> Result<Option<Figure>> {
         pairs.len(),
         seen.len()
     );
-    figure(&[Section { title: String::new(), pairs }], &caption, "Images with their masks outlined")
+    figure(inspected, &[Section { title: String::new(), pairs }], &caption, "Images with their masks outlined")
 }
 
 fn alike(inspected: &Inspected) -> Result<Option<Figure>> {
@@ -126,14 +129,33 @@ fn alike(inspected: &Inspected) -> Result<Option<Figure>> {
         groups.len(),
         inspected.groups.len()
     );
-    figure(&sections.collect::<Vec<_>>(), &caption, "Groups of similar images")
+    figure(inspected, &sections.collect::<Vec<_>>(), &caption, "Groups of similar images")
 }
 
-fn figure(sections: &[Section], caption: &str, alternative: &str) -> Result<Option<Figure>> {
+/// The classes with their colours; none if masks tell no classes apart, or not all the same.
+fn class_colours(inspected: &Inspected) -> Vec<ClassColour> {
+    let config = &inspected.inspection.config;
+    let several = |case: &&Case| config.classes_of(&case.classes).len() > 1;
+    let Some(first) = inspected.cases.iter().find(several) else { return Vec::new() };
+    let (classes, coding) = (config.classes_of(&first.classes), config.coding_of(&first.classes, first.overlap));
+    let known = names(classes);
+    if inspected.cases.iter().filter(several).any(|case| names(config.classes_of(&case.classes)) != known) {
+        return Vec::new();
+    }
+    let of = |(index, name): (usize, &&str)| ClassColour {
+        name: (*name).to_owned(),
+        colour: colour(index),
+        labels: coding.labels_of(index),
+    };
+    known.iter().enumerate().map(of).collect()
+}
+
+fn figure(inspected: &Inspected, sections: &[Section], caption: &str, alternative: &str) -> Result<Option<Figure>> {
     if sections.iter().all(|section| section.pairs.is_empty()) {
         return Ok(None);
     }
-    let style = SheetStyle { columns: 6, scale: Some(1), show: Show::Outline, ..SheetStyle::default() };
+    let classes = class_colours(inspected);
+    let style = SheetStyle { columns: 6, scale: Some(1), show: Show::Outline, classes };
     let canvas = contact_sheet(sections, &style)?;
     Ok(Some(Figure::new(canvas, caption, alternative).real()))
 }
@@ -157,9 +179,7 @@ fn thumbnail(inspected: &Inspected, index: usize) -> Result<PairPicture> {
     let size = volume.size();
     let small = fit_within(size, [THUMBNAIL; 2]);
     let values = resize_image(&shown.values, size, small, shown.channels);
-    // All classes are outlined as lesion.
-    let mask: Vec<u8> = mask.into_iter().map(|label| u8::from(label > 0)).collect();
-    let mask = resize_mask_area(&mask, size, small);
+    let mask = resize_labels_area(&mask, size, small, config.coding_of(&case.classes, case.overlap));
     let image = Picture::from_values(&values, small[0], small[1], shown.channels, (0.0, 1.0))?;
     Ok(PairPicture { image, mask, label: label(&case.name) })
 }

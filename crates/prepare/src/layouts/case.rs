@@ -141,6 +141,8 @@ pub struct Case {
     pub mask_values: Option<MaskValues>,
     /// The classes that the source tells apart; empty or one if lesions are one. The settings take precedence.
     pub classes: Vec<ClassConfig>,
+    /// Whether these classes may overlap.
+    pub overlap: bool,
     /// Values that are background beside 0, according to the layout.
     pub background: Option<MaskValues>,
     /// All labels that the data set declares, those of the background included; other values in masks are errors.
@@ -165,6 +167,7 @@ impl Case {
             upright: false,
             mask_values: None,
             classes: Vec::new(),
+            overlap: false,
             background: None,
             declared: None,
             spacing: None,

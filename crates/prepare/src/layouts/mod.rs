@@ -24,12 +24,13 @@ mod walk;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use pig_data::class_source::of_files;
+use pig_data::class_source::{Named, of_files};
 use pig_data::classes::names;
 use pig_dicom::Limits;
 
 use crate::error::{PrepareError, Result};
-use crate::settings::PrepareConfig;
+use crate::segments::Segments;
+use crate::settings::{PrepareConfig, SegmentClasses};
 use content::Kind;
 use listing::Listing;
 use walk::{Entry, Tree};
@@ -99,7 +100,7 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
         });
     }
     if layout == Layout::Generic {
-        name_classes(source, config, &mut listing)?;
+        name_classes(source, config, &mut listing, limits)?;
     }
     unclaimed(&tree, layout, &mut listing);
     unique_names(&tree, &mut listing.cases);
@@ -109,18 +110,50 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
 }
 
 /// Gives all cases the classes that the source names, if it does and the settings say nothing of masks.
-fn name_classes(source: &Path, config: &PrepareConfig, listing: &mut Listing) -> Result<()> {
-    if !config.classes.is_empty() || config.mask_values.is_some() || config.mask_threshold.is_some() {
+fn name_classes(source: &Path, config: &PrepareConfig, listing: &mut Listing, limits: &Limits) -> Result<()> {
+    if !config.leaves_masks_open() {
         return Ok(());
     }
     let pictures = listing.cases.iter().filter(|case| matches!(case.masks, MaskSource::Pictures(_)));
     let masks: Vec<PathBuf> = pictures.flat_map(|case| case.masks.paths()).map(Path::to_path_buf).collect();
-    let Some((classes, from)) = of_files(source, masks.iter().map(PathBuf::as_path))? else { return Ok(()) };
-    listing.notes.push(format!("the masks have the classes {} ({from}).", names(&classes).join(", ")));
+    let Some((Named { classes, overlap }, from)) = of_files(source, masks.iter().map(PathBuf::as_path))? else {
+        name_segments(config, listing, limits);
+        return Ok(());
+    };
+    let may = if overlap { ", which may overlap," } else { "" };
+    listing.notes.push(format!("the masks have the classes{may} {} ({from}).", names(&classes).join(", ")));
     for case in &mut listing.cases {
         case.classes.clone_from(&classes);
+        case.overlap = overlap;
     }
     Ok(())
+}
+
+/// Gives all cases with DICOM SEG the classes of their segments.
+fn name_segments(config: &PrepareConfig, listing: &mut Listing, limits: &Limits) {
+    let mut segments = Segments::default();
+    let files = |case: &Case| matches!(case.masks, MaskSource::Segmentations(_));
+    for case in listing.cases.iter().filter(|case| files(case)) {
+        case.masks.paths().into_iter().for_each(|path| segments.add(path, limits));
+    }
+    let by = config.segment_classes;
+    let classes = segments.classes(by);
+    if classes.len() > 1 {
+        let what = if by == SegmentClasses::Label { "labels" } else { "codes" };
+        listing.notes.push(format!(
+            "the segments have the classes {}, by their {what}; prepare.segment_classes = \"none\" makes them one lesion.",
+            names(&classes).join(", ")
+        ));
+        for case in listing.cases.iter_mut().filter(|case| files(case)) {
+            case.classes.clone_from(&classes);
+        }
+    } else if by == SegmentClasses::Code && segments.labels() > 1 {
+        listing.notes.push(format!(
+            "the segments have one code and {} different labels: they are one lesion; prepare.segment_classes = \"label\" tells them \
+             apart by their labels.",
+            segments.labels()
+        ));
+    }
 }
 
 /// Notes how many pictures and volumes the layout has no use for.

@@ -1,11 +1,11 @@
 //! nnU-Net raw, versions 2 and 1: `dataset.json` with `labels` and `file_ending`, `imagesTr/CASE_0000.nii.gz` (one file per
-//! channel), `labelsTr/CASE.nii.gz`. Every label except background and `ignore` is a class, or all count as lesion if some of them are
-//! regions that overlap, unless the settings say what the labels mean.
+//! channel), `labelsTr/CASE.nii.gz`. Every label except background and `ignore` is a class, and so is every region (a list of labels),
+//! which may overlap others, unless the settings say what the labels mean.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use pig_data::class_source::of_labels;
+use pig_data::class_source::{Named, of_labels};
 use pig_data::classes::names;
 use pig_data::config::{ClassConfig, MaskValue, MaskValues};
 
@@ -56,6 +56,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         case.mask_values.clone_from(&description.lesion);
         case.declared.clone_from(&description.declared);
         case.classes.clone_from(&description.classes);
+        case.overlap = description.overlap;
         case.background.clone_from(&description.ignored);
         listing.cases.push(case);
     }
@@ -64,7 +65,8 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
     let classes = config.classes_of(&description.classes);
     if !classes.is_empty() {
         listing.notes.push(format!(
-            "the labels are kept as classes: {}; to make them one lesion, list their values in prepare.mask_values.",
+            "the labels are kept as classes{}: {}; to make them one lesion, list their values in prepare.mask_values.",
+            if config.coding_of(&description.classes, description.overlap).overlap { " that may overlap" } else { "" },
             names(classes).join(", ")
         ));
     } else if let (Some(lesion), None) = (&description.lesion, &config.mask_values)
@@ -87,8 +89,10 @@ struct Description {
     declared: Option<Vec<u16>>,
     /// The labels that are ignored; none if there are none.
     ignored: Option<MaskValues>,
-    /// The labels as classes; empty if there is one label, or if some are regions.
+    /// The labels as classes; empty if there is one label.
     classes: Vec<ClassConfig>,
+    /// Whether these may overlap.
+    overlap: bool,
 }
 
 impl Description {
@@ -119,12 +123,11 @@ impl Description {
         let lesion = (!values.is_empty()).then_some(MaskValues(values));
         // Background is 0, whether it is listed or not.
         let declared = (!declared.is_empty()).then(|| declared.into_iter().chain([0]).collect::<BTreeSet<u16>>());
-        // Regions are one lesion, as a note says.
-        let classes = of_labels(&json["labels"]).unwrap_or_default();
+        let Named { classes, overlap } = of_labels(&json["labels"]);
         let classes = if classes.len() > 1 { classes } else { Vec::new() };
         let declared = declared.map(|labels| labels.into_iter().collect());
         let ignored: Vec<MaskValue> = ignored.into_iter().map(MaskValue::Gray).collect();
         let ignored = (!ignored.is_empty()).then_some(MaskValues(ignored));
-        Ok(Self { file_ending, lesion, declared, ignored, classes })
+        Ok(Self { file_ending, lesion, declared, ignored, classes, overlap })
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use pig_data::classes::Coding;
+
 use crate::error::{PrepareError, Result};
 use crate::layouts::Case;
 use crate::settings::{PrepareConfig, numbers};
@@ -27,6 +29,8 @@ pub(super) struct LabelRule {
     named: bool,
     /// The labels of each class; empty if lesions are one.
     classes: Vec<Vec<u16>>,
+    /// How labels of masks stand for these classes.
+    coding: Coding,
     /// What declares the labels.
     source: &'static str,
 }
@@ -46,6 +50,7 @@ impl LabelRule {
             declared: own.or_else(|| case.declared.clone()).filter(|_| !named && config.mask_threshold.is_none()),
             named,
             classes: classes.iter().map(|class| numbers(&class.values)).collect(),
+            coding: config.coding_of(&case.classes, case.overlap),
             source: if config.classes.is_empty() { "dataset.json" } else { "[[prepare.classes]]" },
         }
     }
@@ -108,7 +113,8 @@ impl LabelRule {
         if self.classes.is_empty() {
             return u8::from(self.lesion.as_ref().map_or(label != 0, |lesion| lesion.contains(&label)));
         }
-        self.classes.iter().position(|labels| labels.contains(&label)).map_or(0, |class| class as u8 + 1)
+        let has = self.classes.iter().enumerate().filter(|(_, labels)| labels.contains(&label));
+        has.fold(0, |found, (class, _)| found | self.coding.label(class))
     }
 
     /// The label that a value stands for.
@@ -152,7 +158,8 @@ mod tests {
     use super::*;
 
     fn rule(declared: Option<Vec<u16>>, lesion: Option<Vec<u16>>, threshold: Option<f64>, named: bool) -> LabelRule {
-        LabelRule { threshold, lesion, declared, named, classes: Vec::new(), source: "dataset.json" }
+        let coding = Coding::exclusive(1);
+        LabelRule { threshold, lesion, declared, named, classes: Vec::new(), coding, source: "dataset.json" }
     }
 
     #[test]
@@ -187,5 +194,12 @@ mod tests {
             LabelRule { classes: vec![vec![3], vec![1, 2]], ..rule(Some(vec![0, 1, 2, 3, 9]), None, None, false) };
         assert_eq!(classes.lesion(path, 0, &[0.0, 3.0, 1.0, 2.0, 9.0]).unwrap(), [0, 1, 2, 2, 0]);
         classes.lesion(path, 0, &[4.0]).unwrap_err();
+        // Regions: a label is of each region that lists it.
+        let regions = LabelRule {
+            classes: vec![vec![1, 2, 3], vec![2, 3]],
+            coding: Coding { classes: 2, overlap: true },
+            ..rule(Some(vec![0, 1, 2, 3]), None, None, false)
+        };
+        assert_eq!(regions.lesion(path, 0, &[0.0, 1.0, 2.0, 3.0]).unwrap(), [0, 0b01, 0b11, 0b11]);
     }
 }

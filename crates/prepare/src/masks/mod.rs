@@ -8,7 +8,7 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pig_data::classes::names;
+use pig_data::classes::{Coding, names};
 use pig_data::config::{ClassConfig, MaskRule, MaskValues};
 use pig_data::read::{count_mask_values, read_header, read_mask_by};
 use pig_dicom::{Image, Object, Segmentation, Selection, SourceFrame};
@@ -16,7 +16,8 @@ use pig_dicom::{Image, Object, Segmentation, Selection, SourceFrame};
 use crate::error::{PrepareError, Result};
 use crate::fill::{crossings, fill_box, fill_polygon};
 use crate::layouts::{Case, LesionBox, MaskSource};
-use crate::settings::{BoxShape, MissingMask, PrepareConfig, numbers};
+use crate::segments::numbers_of;
+use crate::settings::{BoxShape, MissingMask, PrepareConfig};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
 use grid::{check_size, mismatch};
@@ -41,6 +42,8 @@ pub struct Masks {
     misplaced: Option<f64>,
     /// The classes that the masks tell apart; none if lesions are one.
     classes: Vec<ClassConfig>,
+    /// How the labels of masks stand for them.
+    coding: Coding,
     /// The first mask file, for errors.
     first: PathBuf,
 }
@@ -55,11 +58,10 @@ enum Open {
         background: Option<MaskValues>,
     },
     Nifti(Vec<NiftiVolume>, LabelRule),
-    /// With a selection of segments for lesion, or for each class.
+    /// Each with a selection of segments for lesion, or for each class.
     Segmentations {
-        open: Vec<Segmentation>,
+        open: Vec<(Segmentation, Vec<Selection>)>,
         instance: String,
-        selections: Vec<Selection>,
         threshold: f64,
     },
     DicomMasks(Vec<Image>),
@@ -137,12 +139,19 @@ impl Masks {
             }
         };
         let first = case.masks.paths().first().map_or_else(|| image.to_path_buf(), |path| path.to_path_buf());
-        Ok(Some(Self { size, kind, threshold: config.mask_threshold, misplaced, classes: classes.to_vec(), first }))
+        let coding = config.coding_of(&case.classes, case.overlap);
+        let (threshold, classes) = (config.mask_threshold, classes.to_vec());
+        Ok(Some(Self { size, kind, threshold, misplaced, classes, coding, first }))
     }
 
     /// The classes that the masks tell apart; none if lesions are one.
     pub fn classes(&self) -> &[ClassConfig] {
         &self.classes
+    }
+
+    /// How the labels of masks stand for the classes.
+    pub fn coding(&self) -> Coding {
+        self.coding
     }
 
     /// Whether the masks are guesses, such as ellipses in boxes.
@@ -188,7 +197,7 @@ impl Masks {
         Ok(counts)
     }
 
-    /// The mask of slice `index`: `height * width` values of 0 or 1, or of 0 and the numbers of classes, counted from 1.
+    /// The mask of slice `index`: `height * width` labels.
     ///
     /// # Errors
     /// When a file cannot be read, has a value that stands for nothing, or two masks give a pixel different classes.
@@ -202,13 +211,14 @@ impl Masks {
             path: self.first.clone(),
             problem: format!("{overlap} pixel(s) of slice {index} (counted from 0) have several classes"),
             expected: "one class for each pixel".to_owned(),
-            remedy: "lesions that overlap are not known yet: name one of the classes, or make all one lesion with prepare.mask_values",
+            remedy: "keep classes that overlap with prepare.classes_overlap = true, name one of them in [[prepare.classes]], or make all one lesion with prepare.mask_values",
         })
     }
 
     /// The mask of slice `index`, and how many pixels have several classes.
     fn merged(&self, index: usize, overlap: &mut usize) -> Result<Vec<u8>> {
-        let mut merge = |mask: &mut [u8], more: Vec<u8>| *overlap += merge(mask, &more);
+        let coding = self.coding;
+        let mut merge = |mask: &mut [u8], more: Vec<u8>| *overlap += merge(mask, &more, coding.overlap);
         let mut mask = vec![0; self.size[0] * self.size[1]];
         match &self.kind {
             Open::Empty => {}
@@ -223,6 +233,7 @@ impl Masks {
                         values,
                         threshold: self.threshold,
                         classes,
+                        overlap: coding.overlap,
                         background,
                         case: None,
                         section: "prepare",
@@ -235,12 +246,12 @@ impl Masks {
                     merge(&mut mask, labels.lesion(volume.path(), index, &volume.labels(index)?)?);
                 }
             }
-            Open::Segmentations { open, instance, selections, threshold } => {
+            Open::Segmentations { open, instance, threshold } => {
                 let source = SourceFrame { sop_instance: instance.clone(), frame: Some(index as u32) };
-                for segmentation in open {
+                for (segmentation, selections) in open {
                     for (class, selection) in selections.iter().enumerate() {
                         let found = segmentation.mask(&source, selection, Some(*threshold))?.values;
-                        merge(&mut mask, found.into_iter().map(|value| value * (class as u8 + 1)).collect());
+                        merge(&mut mask, found.into_iter().map(|value| value * coding.label(class)).collect());
                     }
                 }
             }
@@ -266,9 +277,13 @@ impl Masks {
     }
 }
 
-/// Adds a mask to another one. Returns how many pixels have different classes in both.
-fn merge(mask: &mut [u8], more: &[u8]) -> usize {
+/// Adds a mask to another one. Returns how many pixels have different classes in both, if these exclude each other.
+fn merge(mask: &mut [u8], more: &[u8], overlap: bool) -> usize {
     let mut different = 0;
+    if overlap {
+        mask.iter_mut().zip(more).for_each(|(pixel, &value)| *pixel |= value);
+        return different;
+    }
     for (pixel, &value) in mask.iter_mut().zip(more) {
         different += usize::from(*pixel != 0 && value != 0 && *pixel != value);
         *pixel = (*pixel).max(value);
@@ -351,15 +366,15 @@ fn open_segmentations(
         let segmentation = Segmentation::open(path, &cost.dicom)?;
         let info = segmentation.info();
         check_size(image, path, [info.rows as usize, info.columns as usize], volume.size())?;
-        open.push(segmentation);
+        let selections = if classes.is_empty() {
+            vec![config.lesion_labels().map_or(Selection::All, Selection::Numbers)]
+        } else {
+            classes.iter().map(|class| Selection::Numbers(numbers_of(class, info))).collect()
+        };
+        open.push((segmentation, selections));
     }
-    let selections = if classes.is_empty() {
-        vec![config.lesion_labels().map_or(Selection::All, Selection::Numbers)]
-    } else {
-        classes.iter().map(|class| Selection::Numbers(numbers(&class.values))).collect()
-    };
     let instance = dicom.info().sop_instance.clone();
-    Ok(Open::Segmentations { open, instance, selections, threshold: config.seg_threshold })
+    Ok(Open::Segmentations { open, instance, threshold: config.seg_threshold })
 }
 
 /// Chooses the mask among the files of a lesion: the one that has the image's size. If none has, the error names the one whose

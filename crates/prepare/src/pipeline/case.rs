@@ -8,9 +8,8 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use pig_data::Pixels;
-use pig_data::classes::{areas, names};
 use pig_data::config::{MaskResize, Resize};
-use pig_data::png_file::{encode_label_png, encode_png};
+use pig_data::png_file::{encode_class_png, encode_png};
 use pig_data::read::gray;
 use pig_data::resample::{fit_within, resize_image, resize_labels_area, resize_mask_nearest};
 use pig_files::hex;
@@ -120,7 +119,9 @@ fn source_hash(case: &Case) -> Result<String> {
         hash.update(spacing.to_le_bytes());
     }
     let classes = case.classes.iter().flat_map(|class| [class.name.clone(), format!("{:?}", class.values)]);
-    let classes: Vec<String> = classes.collect();
+    let overlap = case.overlap.then(|| "overlap".to_owned());
+    let codes = case.classes.iter().filter_map(|class| class.code.as_ref()).map(|code| format!("{code:?}"));
+    let classes: Vec<String> = classes.chain(overlap).chain(codes).collect();
     if !classes.is_empty() {
         hash.update(hash_texts(classes.iter().map(String::as_str)));
     }
@@ -248,9 +249,7 @@ impl OpenCase<'_> {
         let image = resize_image(&crop.cut(&values, size[1], channels), crop.size(), resized, channels);
         let cut_mask = crop.cut(&mask, size[1], 1);
         let small_mask = match config.mask_resize {
-            MaskResize::AreaThreshold => {
-                resize_labels_area(&cut_mask, crop.size(), resized, self.masks.classes().len().max(1))
-            }
+            MaskResize::AreaThreshold => resize_labels_area(&cut_mask, crop.size(), resized, self.masks.coding()),
             MaskResize::Nearest => resize_mask_nearest(&cut_mask, crop.size(), resized),
         };
         let (image, small_mask) = (placed(&image, &transform, channels), placed(&small_mask, &transform, 1));
@@ -337,7 +336,8 @@ impl OpenCase<'_> {
         if classes.len() < 2 {
             return Vec::new();
         }
-        let (prepared, source) = (areas(prepared, classes.len()), areas(source, classes.len()));
+        let coding = self.masks.coding();
+        let (prepared, source) = (coding.areas(prepared), coding.areas(source));
         let both = prepared.into_iter().zip(source).map(|(prepared, source)| [prepared, source]);
         classes.iter().map(|class| class.name.clone()).zip(both).collect()
     }
@@ -349,7 +349,8 @@ impl OpenCase<'_> {
             return self.write(place, 1, &Pixels::Eight(mask.iter().map(|&value| value * 255).collect()));
         }
         let path = self.work.folder.path(place);
-        keep(&path, &encode_label_png(&path, self.work.request.config.size, mask, &names(classes), &[])?)
+        let classes = (classes, self.masks.coding().overlap);
+        keep(&path, &encode_class_png(&path, self.work.request.config.size, mask, classes, &[])?)
     }
 
     /// Writes a PNG and returns its hash.

@@ -4,6 +4,7 @@ use super::found::{Copies, Request, SHOWN};
 use crate::{
     Error, Result,
     inception::FeatureNetwork,
+    masks::{FolderMasks, several, with_classes},
     patients::{groups, of_images},
     pictures::{common_size, lesions, unlike_colours, values},
 };
@@ -70,7 +71,18 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
     }
     let masks = folders.all().map(|source| has_masks(source.folder));
     if masks.into_iter().collect::<Result<Vec<bool>, _>>()?.into_iter().all(|has| has) {
-        found.push(of_masks(&folders, request, data)?);
+        let data = &with_classes(data, &folders.all().map(|source| *source))?;
+        found.push(of_masks(&folders, request, data, None)?);
+        for (class, name) in several(data).into_iter().enumerate() {
+            match of_masks(&folders, request, data, Some((class, &name))) {
+                Err(Error::NothingToSearch { .. }) => {
+                    warnings.push(format!(
+                        "class {name}: no generated or no held-out mask has it, so no copies are looked for"
+                    ));
+                }
+                found_class => found.push(found_class?),
+            }
+        }
     }
     for Found { search, .. } in found.iter().filter(|found| found.search.check.threshold <= 0.0) {
         warnings.push(format!(
@@ -165,21 +177,36 @@ fn of_features(
     Ok(Found { search, shown })
 }
 
-fn of_masks(folders: &Sets<Source<'_>>, request: &Request, data: &DataConfig) -> Result<Found> {
+/// The search in masks of lesion, or of one class.
+fn of_masks(
+    folders: &Sets<Source<'_>>,
+    request: &Request,
+    data: &DataConfig,
+    class: Option<(usize, &str)>,
+) -> Result<Found> {
     let files = folders.map(|source| Ok(source.pictures(Kind::Masks)?))?;
     let size = common_size(files.all().into_iter().flat_map(|files| files.values()), request.side)?;
+    let rules = folders.map(|source| FolderMasks::of(source.folder, data))?;
     // Empty masks are left out, because they are not copies of anything.
-    let masks = files.map(|files| {
-        let all = lesions(&files.values().collect::<Vec<_>>(), size, data)?;
+    let of = |files: &Files, rules: &FolderMasks| -> Result<Vec<(String, Vec<bool>)>> {
+        let all = lesions(files, size, rules, class.map(|(class, _)| class))?;
         let with_lesion = files.keys().cloned().zip(all).filter(|(_, mask)| mask.contains(&true));
-        Ok(with_lesion.collect::<Vec<(String, Vec<bool>)>>())
-    })?;
+        Ok(with_lesion.collect())
+    };
+    let masks = Sets {
+        training: of(&files.training, &rules.training)?,
+        held_out: of(&files.held_out, &rules.held_out)?,
+        generated: of(&files.generated, &rules.generated)?,
+    };
     let slices = masks.map(|set| Ok(set.iter().map(|(_, mask)| mask.as_slice()).collect::<Vec<&[bool]>>()))?;
     let names = masks.map(|set| Ok(set.iter().map(|(name, _)| name.clone()).collect::<Vec<String>>()))?;
     let near = |set: &[&[bool]]| nearest_masks(set, &slices.training, size[0], size[1], request.flips);
     let (generated, held_out) = (near(&slices.generated)?, near(&slices.held_out)?);
     let unit = format!("1 - Dice at {} x {}; masks without a lesion are left out", size[0], size[1]);
-    let search = joined("masks", unit, [&names.generated, &names.training], [&generated, &held_out])?;
+    let mut search = joined("masks", unit, [&names.generated, &names.training], [&generated, &held_out])?;
+    if let Some((_, name)) = class {
+        search.space = format!("masks of the class {name}");
+    }
     let picture = |set: &[(String, Vec<bool>)], name: &str| -> Result<Picture> {
         let mask = set.iter().find(|(other, _)| other == name).map(|(_, mask)| mask.as_slice()).unwrap_or_default();
         Ok(Picture::from_mask(mask, size[0], size[1])?)

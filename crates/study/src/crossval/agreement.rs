@@ -4,7 +4,7 @@
 //! on how many masks are empty; what is found in pairs with an empty mask stands apart.
 
 use crate::crossval::{
-    cases::CaseRow,
+    cases::{CaseRow, class_table},
     open::Crossval,
     outcome::trained,
     piece::{CASES, Done, Found, Piece, PieceKind},
@@ -46,8 +46,13 @@ pub struct AgreementResult {
 /// The numbers of one measurement, in the order of [`AgreementResult`].
 type Numbers = [Option<f64>; 5];
 
-/// Reads the measurements of an arm that are finished. `rows` are the cases of all segmenters.
-pub(super) fn agreement(crossval: &Crossval, arm: usize, rows: &[CaseRow]) -> Result<AgreementResult> {
+/// Reads the measurements of an arm that are finished, of one class if `class` names it. `rows` are the cases of all segmenters.
+pub(super) fn agreement(
+    crossval: &Crossval,
+    arm: usize,
+    class: Option<&str>,
+    rows: &[CaseRow],
+) -> Result<AgreementResult> {
     let mut result =
         AgreementResult { arm: crossval.file.crossval.arms[arm].name.clone(), ..AgreementResult::default() };
     let mut found: [Vec<f64>; 5] = Default::default();
@@ -78,7 +83,9 @@ pub(super) fn agreement(crossval: &Crossval, arm: usize, rows: &[CaseRow]) -> Re
                 }
                 (None, _) => continue,
             };
-            let [generated, shuffled, false_findings] = of_pairs(&crossval.folder(fold, kind).join(CASES), empty)?;
+            let table = class.map_or(CASES.to_owned(), class_table);
+            let empty = if class.is_some() { None } else { Some(empty) };
+            let [generated, shuffled, false_findings] = of_pairs(&crossval.folder(fold, kind).join(table), empty)?;
             let [held_out, held_out_false_findings] = of_held_out(&own);
             let numbers: Numbers = [generated, shuffled, held_out, false_findings, held_out_false_findings];
             found.iter_mut().zip(numbers).for_each(|(values, number)| values.extend(number));
@@ -90,8 +97,9 @@ pub(super) fn agreement(crossval: &Crossval, arm: usize, rows: &[CaseRow]) -> Re
 }
 
 /// Mean Dice on pairs with a lesion, the same with shuffled masks, and the share of pairs with an empty mask in which something is found,
-/// from a table of pairs of which `empty` have an empty mask. A cell of Dice is empty if mask and prediction are.
-fn of_pairs(path: &Path, empty: usize) -> Result<[Option<f64>; 3]> {
+/// from a table of pairs of which `empty` have an empty mask; without this number the table counts them. A cell of Dice is empty if mask
+/// and prediction are.
+fn of_pairs(path: &Path, empty: Option<usize>) -> Result<[Option<f64>; 3]> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     let table = Manifest::read(path)?.ok_or_else(|| Error::io(path, "read")(missing()))?;
     let mut columns = Vec::new();
@@ -101,6 +109,11 @@ fn of_pairs(path: &Path, empty: usize) -> Result<[Option<f64>; 3]> {
             |row: Row<'_>| row.parse(column, "a number; remove the folder, so that agreement is measured again");
         columns.push(table.rows().map(number).collect::<pig_data::Result<Vec<Option<f64>>>>()?);
     }
+    let counted = || -> Result<usize> {
+        let column = table.column("lesion").ok_or_else(|| table.missing_column("lesion"))?;
+        Ok(table.rows().filter(|row| row.get(column) != "true").count())
+    };
+    let empty = empty.map_or_else(counted, Ok)?;
     let lesions = columns[0].len().saturating_sub(empty);
     // An empty mask has no Dice, or 0, so it does not change the sum.
     let mean = |values: &[Option<f64>]| values.iter().flatten().sum::<f64>() / lesions as f64;

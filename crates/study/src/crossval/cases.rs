@@ -1,9 +1,11 @@
 //! The cases of segmenters: the table of all of them, and the tables of finished pieces, which are read from their folders.
 
+use crate::crossval::piece::CASES;
 use pig_data::{
     manifest::{Manifest, Row},
     table::{Column, Columns},
 };
+use pig_metrics::classes::mean_of_classes;
 use pig_train::{Error, Result};
 use std::path::Path;
 
@@ -61,8 +63,50 @@ pub(super) const MEASURES: [Measured; 5] = [
     ("hausdorff_95", |row| row.hausdorff_95),
 ];
 
+/// The name of the table of one class, beside that of all.
+pub(crate) fn class_table(class: &str) -> String {
+    format!("cases-{class}.csv")
+}
+
+/// The cases of a segmenter.
+#[derive(Debug)]
+pub(super) struct Cases {
+    /// Each case once; of several classes, each measure is its mean over the classes that have a value.
+    pub(super) all: Vec<CaseRow>,
+    /// The cases of each class; none if lesions are one.
+    pub(super) classes: Vec<Vec<CaseRow>>,
+}
+
+/// Reads the tables of a segmenter in its folder, for these classes if there are several.
+pub(super) fn read_all(folder: &Path, classes: &[&str]) -> Result<Cases> {
+    if classes.is_empty() {
+        return Ok(Cases { all: read_cases(&folder.join(CASES))?, classes: Vec::new() });
+    }
+    let classes: Vec<Vec<CaseRow>> =
+        classes.iter().map(|class| read_cases(&folder.join(class_table(class)))).collect::<Result<_>>()?;
+    let least = classes.iter().map(Vec::len).min().unwrap_or(0);
+    let all = (0..least).map(|case| mean(&classes.iter().map(|rows| &rows[case]).collect::<Vec<_>>())).collect();
+    Ok(Cases { all, classes })
+}
+
+/// The case whose classes these are.
+fn mean(classes: &[&CaseRow]) -> CaseRow {
+    let of = |value: fn(&CaseRow) -> Option<f64>| {
+        mean_of_classes(&classes.iter().map(|row| value(row)).collect::<Vec<Option<f64>>>())
+    };
+    CaseRow {
+        dice: of(|row| row.dice),
+        iou: of(|row| row.iou),
+        precision: of(|row| row.precision),
+        recall: of(|row| row.recall),
+        hausdorff_95: of(|row| row.hausdorff_95),
+        lesion: classes.iter().any(|row| row.lesion),
+        ..classes[0].clone()
+    }
+}
+
 /// Reads a segmenter's table of cases; the fields fold, arm and seed are not filled in.
-pub(super) fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
+fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     let table = Manifest::read(path)?.ok_or_else(|| Error::io(path, "read")(missing()))?;
     let place = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));

@@ -96,7 +96,17 @@ impl CrossvalFile {
         if ours.channels == Channels::Auto {
             ours.channels = config.data.channels;
         }
-        let [found, expected] = [&config.data, &ours].map(shared_keys);
+        if ours.may_find_classes() {
+            ours.classes.clone_from(&config.data.classes);
+            ours.classes_overlap = config.data.classes_overlap;
+        }
+        let mut theirs = config.data.clone();
+        // An arm without runs takes over what the data decide here.
+        if arm.runs.is_none() && theirs.may_find_classes() {
+            theirs.classes.clone_from(&ours.classes);
+            theirs.classes_overlap = ours.classes_overlap;
+        }
+        let [found, expected] = [&theirs, &ours].map(shared_keys);
         if let Some((found, expected)) = found.into_iter().zip(expected).find(|(found, expected)| found != expected) {
             let ((name, found), (_, expected)) = (found, expected);
             let remedy = if arm.runs.is_some() {
@@ -154,10 +164,15 @@ impl CrossvalFile {
 }
 
 /// The values that generator and segmenter must share, by their keys in `[data]`.
-fn shared_keys(data: &DataConfig) -> [(&'static str, String); 3] {
+fn shared_keys(data: &DataConfig) -> [(&'static str, String); 4] {
     let column = data.group_column.as_ref().map_or("not set".to_owned(), |column| format!("{column:?}"));
     let [height, width] = data.size;
-    [("size", format!("[{height}, {width}]")), ("channels", data.channels.to_string()), ("group_column", column)]
+    [
+        ("size", format!("[{height}, {width}]")),
+        ("channels", data.channels.to_string()),
+        ("group_column", column),
+        ("classes", data.class_words()),
+    ]
 }
 
 #[cfg(test)]

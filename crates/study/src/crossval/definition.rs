@@ -21,13 +21,34 @@ pub(super) fn definition(crossval: &Crossval, measured: usize, open: &[&str]) ->
          something is found, averaged in the same way. Intervals are 95 % intervals of a bootstrap by the sources that are named below the table, with Student's \
          quantiles at Satterthwaite's degrees of freedom; segmenters of the two training sets are not paired, and their variance is shared by all training \
          sets that hold the real pairs. p belongs to the interval and is printed with < where resamples end; p (Holm) counts all rows of the table. \
-         Detectable: the true difference that is found with a power of 80 % at 5 %, uncorrected.{not_yet}",
+         Detectable: the true difference that is found with a power of 80 % at 5 %, uncorrected.{not_yet}{}",
         crossval.folds.first().map(|fold| fold.by.to_string()).unwrap_or_default(),
         share_words(&file.crossval),
         count(|fold| fold.training.len()),
         count(|fold| fold.validation.len()),
         count(|fold| fold.test.len()),
         file.crossval.segmenter_seeds.len(),
+        mean_words(&crossval.classes()),
+    )
+}
+
+/// What the measures of a slice are if there are several classes.
+fn mean_words(classes: &[&str]) -> String {
+    if classes.is_empty() {
+        return String::new();
+    }
+    format!(
+        " The masks have the classes {}: each measure of a slice is its mean over the classes that its prediction or its true mask has, so a \
+         class that is found in vain counts as 0. A slice has a lesion if its true mask has a class. Tables of each class follow.",
+        classes.join(", ")
+    )
+}
+
+/// Defines the numbers of one class.
+pub(super) fn definition_of_class(class: &str) -> String {
+    format!(
+        "The class {class} alone: only its pixels are lesion, in predictions and in true masks, so slices with a lesion are those that have \
+         this class. All else is as in the table of all classes; p (Holm) counts the rows of the tables of all single classes."
     )
 }
 

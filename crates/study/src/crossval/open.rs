@@ -5,7 +5,7 @@ use crate::crossval::{
     piece::{self, Done, Piece, PieceKind, fold_folder},
     settings::Settings,
 };
-use pig_data::{Dataset, Splits, crossval_folds};
+use pig_data::{Dataset, Splits, classes::names, crossval_folds};
 use pig_train::{
     Error, Result,
     config::Layers,
@@ -73,7 +73,6 @@ impl Crossval {
         let dataset = discover_folds(data, &file.data, observer)?;
         // All pieces have the number of channels that the whole data decide.
         file.data = with_channels(&dataset, &file.data, observer)?;
-        file.data.one_class_for("a cross-validation")?;
         let mut folds =
             crossval_folds(&dataset, file.crossval.folds, file.data.validation_fraction, file.crossval.seed)?;
         if file.crossval.patients < 1.0 {
@@ -111,6 +110,12 @@ impl Crossval {
                 labels.join(", ")
             ),
         })
+    }
+
+    /// The names of the classes that masks tell apart; none if lesions are one.
+    pub(super) fn classes(&self) -> Vec<&str> {
+        let data = &self.file.data;
+        if data.has_several_classes() { names(&data.classes) } else { Vec::new() }
     }
 
     /// The folder of all pieces.

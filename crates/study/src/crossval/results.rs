@@ -2,9 +2,9 @@
 
 use crate::crossval::{
     agreement::{AgreementResult, agreement},
-    cases::{COLUMNS, CaseRow, MEASURES, Measured, read_cases},
+    cases::{COLUMNS, CaseRow, MEASURES, Measured, class_table, read_all},
     config::{CrossvalFile, Use},
-    definition::definition,
+    definition::{definition, definition_of_class},
     open::Crossval,
     outcome::{Compared, OUTCOMES, PatientMean},
     piece::{CASES, Done, Found, Piece, PieceKind, RESULTS},
@@ -119,8 +119,70 @@ pub struct Results {
     /// Comparisons for each number of generated pairs that were used instead of real pairs, both as they are and with shuffled masks.
     #[serde(default)]
     pub pairing: Vec<PairingResult>,
+    /// The same of each class alone, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassResults>,
     #[serde(skip)]
     rows: Vec<CaseRow>,
+}
+
+/// The results of one class: only its pixels are lesion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassResults {
+    /// The name of the class.
+    pub class: String,
+    /// Its results.
+    pub results: Results,
+}
+
+/// How many segmenters of a training set are finished, and what they trained on.
+struct Counted {
+    variant: Variant,
+    segmenters: [usize; 2],
+    added: f64,
+    drawn: Option<Drawn>,
+}
+
+/// What the finished segmenters found.
+struct Gathered {
+    counts: Vec<Counted>,
+    all: Vec<CaseRow>,
+    /// The cases of each class, if there are several.
+    classes: Vec<Vec<CaseRow>>,
+}
+
+impl Gathered {
+    fn read(crossval: &Crossval, names: &[&str]) -> Result<Self> {
+        let (file, folds) = (&crossval.file, crossval.folds.len());
+        let seeds = &file.crossval.segmenter_seeds;
+        let mut found = Self { counts: Vec::new(), all: Vec::new(), classes: vec![Vec::new(); names.len()] };
+        for variant in variants(file) {
+            let label = variant.label(file);
+            let (mut added, mut drawn) = (0, Vec::new());
+            for fold in 0..folds {
+                for &seed in seeds {
+                    let piece = Piece { fold, kind: PieceKind::Segmenter { variant, seed } };
+                    let Some(Done { found: Found::Segmenter { added: pairs, drawn: own, .. }, .. }) =
+                        crossval.finished(piece)?
+                    else {
+                        continue;
+                    };
+                    added += pairs;
+                    drawn.push(own);
+                    let named = |row: CaseRow| CaseRow { fold, arm: label.clone(), seed, ..row };
+                    let cases = read_all(&crossval.folder(fold, piece.kind), names)?;
+                    found.all.extend(cases.all.into_iter().map(named));
+                    for (rows, own) in found.classes.iter_mut().zip(cases.classes) {
+                        rows.extend(own.into_iter().map(named));
+                    }
+                }
+            }
+            let (done, all) = (drawn.len(), folds * seeds.len());
+            let added = added as f64 / done.max(1) as f64;
+            found.counts.push(Counted { variant, segmenters: [done, all], added, drawn: Drawn::new(&drawn) });
+        }
+        Ok(found)
+    }
 }
 
 /// The mean of a measure over cases with its interval by patient; none for fewer than two patients, which give no interval.
@@ -185,36 +247,28 @@ impl ArmResult {
 impl Results {
     /// Reads all pieces that are done.
     pub(super) fn read(crossval: &Crossval) -> Result<Self> {
+        let names = crossval.classes();
+        let gathered = Gathered::read(crossval, &names)?;
+        let mut found = Self::of(crossval, None, &gathered.counts, gathered.all)?;
+        for (class, rows) in names.iter().zip(gathered.classes) {
+            let mut results = Self::of(crossval, Some(*class), &gathered.counts, rows)?;
+            results.definition = definition_of_class(class);
+            found.classes.push(ClassResults { class: (*class).to_owned(), results });
+        }
+        adjust(&mut found.comparisons());
+        adjust(&mut found.class_comparisons());
+        Ok(found)
+    }
+
+    /// The results of all classes together, or of one, by the cases of all segmenters.
+    fn of(crossval: &Crossval, class: Option<&str>, counts: &[Counted], rows: Vec<CaseRow>) -> Result<Self> {
         let (file, folds) = (&crossval.file, crossval.folds.len());
         let seeds = &file.crossval.segmenter_seeds;
-        let (mut rows, mut counts) = (Vec::new(), Vec::new());
-        for variant in variants(file) {
-            let label = variant.label(file);
-            let (mut added, mut drawn) = (0, Vec::new());
-            for fold in 0..folds {
-                for &seed in seeds {
-                    let piece = Piece { fold, kind: PieceKind::Segmenter { variant, seed } };
-                    let Some(Done { found: Found::Segmenter { added: pairs, drawn: own, .. }, .. }) =
-                        crossval.finished(piece)?
-                    else {
-                        continue;
-                    };
-                    added += pairs;
-                    drawn.push(own);
-                    let cases = read_cases(&crossval.folder(fold, piece.kind).join(CASES))?;
-                    rows.extend(cases.into_iter().map(|row| CaseRow { fold, arm: label.clone(), seed, ..row }));
-                }
-            }
-            let done = drawn.len();
-            let added = added as f64 / done.max(1) as f64;
-            counts.push((variant, [done, folds * seeds.len()], added, Drawn::new(&drawn)));
-        }
         let whole = |variant: Variant| Whole::of(&rows, &variant.label(file), seeds, folds);
-        let trained = counts.iter().map(|(variant, ..)| (*variant, whole(*variant).rows)).collect();
-        let compared = Compared::new(trained);
+        let compared = Compared::new(counts.iter().map(|own| (own.variant, whole(own.variant).rows)).collect());
         let arms: Vec<ArmResult> = counts
-            .into_iter()
-            .map(|(variant, segmenters, added, drawn)| {
+            .iter()
+            .map(|&Counted { variant, segmenters, added, drawn }| {
                 let arm = whole(variant);
                 let [lesion_dice, false_findings] = OUTCOMES.map(|outcome| outcome.mean(&arm.rows));
                 let [against_real, false_findings_against_real] =
@@ -232,21 +286,23 @@ impl Results {
                 }
             })
             .collect();
-        let agreement: Result<Vec<AgreementResult>> =
-            (0..file.crossval.arms.len()).map(|arm| agreement(crossval, arm, &rows)).collect();
+        let agreement: Vec<AgreementResult> =
+            (0..file.crossval.arms.len()).map(|arm| agreement(crossval, arm, class, &rows)).collect::<Result<_>>()?;
         let pairing = pairing(file, &compared);
         let measured: BTreeSet<usize> = rows.iter().map(|row| row.fold).collect();
         let open: Vec<&str> = arms.iter().filter(|arm| !arm.is_measured()).map(|arm| arm.arm.as_str()).collect();
         let definition = definition(crossval, measured.len(), &open);
-        let agreement = agreement?;
-        let mut found = Self { definition, no_verdict: no_verdict(file), arms, agreement, pairing, rows };
-        adjust(&mut found.comparisons());
-        Ok(found)
+        Ok(Self { definition, no_verdict: no_verdict(file), arms, agreement, pairing, classes: Vec::new(), rows })
     }
 
     /// The comparisons of Dice with real pairs, which are one family of tests.
     pub(crate) fn comparisons(&mut self) -> Vec<&mut Contrast> {
         self.arms.iter_mut().filter_map(|arm| arm.against_real.as_mut()).collect()
+    }
+
+    /// The comparisons of all classes, which are another family.
+    pub(crate) fn class_comparisons(&mut self) -> Vec<&mut Contrast> {
+        self.classes.iter_mut().flat_map(|class| class.results.comparisons()).collect()
     }
 
     /// The training sets that have a finished segmenter.
@@ -266,7 +322,10 @@ impl Results {
 
     /// Writes cases.csv, results.json and table.md.
     pub fn write(&self, out: &Path) -> Result<()> {
-        write_csv(&out.join("cases.csv"), COLUMNS, &self.rows)?;
+        write_csv(&out.join(CASES), COLUMNS, &self.rows)?;
+        for ClassResults { class, results } in &self.classes {
+            write_csv(&out.join(class_table(class)), COLUMNS, &results.rows)?;
+        }
         pig_files::write_json(&out.join(RESULTS), self)?;
         Ok(pig_files::write(&out.join("table.md"), self.to_string().as_bytes())?)
     }

@@ -1,7 +1,7 @@
 //! The segmenters of one fold, each measured once on the test patients; and pair agreement, measured by the segmenter of real pairs.
 
 use crate::crossval::{
-    cases::read_cases,
+    cases::{class_table, read_all},
     config::Use,
     fold::FoldData,
     generator::Generator,
@@ -14,12 +14,16 @@ use pig_data::{
     PreparedSet,
     table::{Column, Columns, write_csv},
 };
-use pig_metrics::bootstrap::{Bootstrap, Estimate, bootstrap_mean};
+use pig_metrics::{
+    bootstrap::{Bootstrap, Estimate, bootstrap_mean},
+    classes::mean_of_classes,
+    evaluation::CaseScores,
+};
 use pig_segment::{
     pairs::{self, SegmentData},
     predict::SegmentModel,
     run::train_on,
-    scores::{CASE_COLUMNS, case_scores, dice_of},
+    scores::{CASE_COLUMNS, case_scores, class_scores, dice_of_classes},
 };
 use pig_train::{
     Error, Result,
@@ -78,10 +82,20 @@ impl FoldData<'_> {
         }
         let model = SegmentModel::open(&run, device)?;
         let cases = folder.join(CASES);
-        // Test patients are measured once only: an existing table is kept.
+        // Test patients are measured once only: an existing table is kept. That of all classes is the last.
         if !cases.is_file() {
-            let (test, threshold) = (self.test(observer)?, crossval.file.segment.threshold);
-            let found = model.each(test, device, |index, found| case_scores(&found, test, index, threshold))?;
+            let (test, decision) = (self.test(observer)?, model.file.decision());
+            let names = crossval.classes();
+            let scores = |index: usize, found: Vec<f32>| {
+                let classes = if names.is_empty() { Vec::new() } else { class_scores(&found, test, index, &decision)? };
+                Ok((case_scores(&found, test, index, &decision)?, classes))
+            };
+            let (found, classes): (Vec<CaseScores>, Vec<Vec<CaseScores>>) =
+                model.each(test, device, scores)?.into_iter().unzip();
+            for (class, name) in names.iter().enumerate() {
+                let of_class: Vec<CaseScores> = classes.iter().map(|case| case[class].clone()).collect();
+                write_csv(&folder.join(class_table(name)), CASE_COLUMNS, &of_class)?;
+            }
             write_csv(&cases, CASE_COLUMNS, &found)?;
         }
         let found = Found::Segmenter {
@@ -131,14 +145,21 @@ impl FoldData<'_> {
         let segmenter = crossval.folder(self.number, PieceKind::Segmenter { variant: Variant::Real, seed });
         let model = SegmentModel::open(&part(&segmenter, RUN)?, device)?;
         let Some(generated) = self.agreement_pairs(arm, device, observer)? else { return Ok(Outcome::Interrupted) };
-        let (exchanged, threshold) = (pairs::shuffled(&generated), crossval.file.segment.threshold);
+        let (exchanged, decision) = (pairs::shuffled(&generated), model.file.decision());
         let both = |index: usize, found: Vec<f32>| {
-            let dice = |set: &PreparedSet| dice_of(&found, set, index, threshold);
-            Ok((dice(&generated)?, dice(&exchanged)?))
+            let dice = |set: &PreparedSet| dice_of_classes(&found, set, index, &decision);
+            Ok([dice(&generated)?, dice(&exchanged)?])
         };
-        let (own, other): (Vec<_>, Vec<_>) = model.each(&generated, device, both)?.into_iter().unzip();
-        let empty_masks = write_agreement(&folder, &generated, &own, &other)?;
-        let held_out = mean_of_cases(&read_cases(&segmenter.join(CASES))?, |case| case.dice);
+        let found: Vec<[Vec<Option<f64>>; 2]> = model.each(&generated, device, both)?;
+        let names = crossval.classes();
+        for (class, name) in names.iter().enumerate() {
+            let of = |which: usize| found.iter().map(|both| both[which][class]).collect::<Vec<_>>();
+            write_agreement(&folder.join(class_table(name)), &generated, Some(class), &of(0), &of(1))?;
+        }
+        let mean = |which: usize| found.iter().map(|both| mean_of_classes(&both[which])).collect::<Vec<_>>();
+        let (own, other) = (mean(0), mean(1));
+        let empty_masks = write_agreement(&folder.join(CASES), &generated, None, &own, &other)?;
+        let held_out = mean_of_cases(&read_all(&segmenter, &names)?.all, |case| case.dice);
         let empty_masks = Some(empty_masks);
         let found = Found::Agreement { generated: estimate(&own), shuffled: estimate(&other), held_out, empty_masks };
         self.done(piece, &taken, started, true, found)?;
@@ -146,14 +167,21 @@ impl FoldData<'_> {
     }
 }
 
-/// Writes the cases, and returns the number of pairs with an empty mask.
-fn write_agreement(folder: &Path, set: &PreparedSet, own: &[Option<f64>], other: &[Option<f64>]) -> Result<usize> {
+/// Writes the cases of a class, or of all, and returns the number of pairs whose mask has none of it.
+fn write_agreement(
+    path: &Path,
+    set: &PreparedSet,
+    class: Option<usize>,
+    own: &[Option<f64>],
+    other: &[Option<f64>],
+) -> Result<usize> {
     let case = |index: usize| {
-        let lesion = set.lesion(index)?.contains(&true);
+        let mask = class.map_or_else(|| set.lesion(index), |class| Ok(set.class_masks(index)?.swap_remove(class)))?;
+        let lesion = mask.contains(&true);
         Ok::<_, Error>(AgreementCase { id: set.ids[index].clone(), dice: own[index], shuffled: other[index], lesion })
     };
     let rows: Vec<AgreementCase> = (0..set.len()).map(case).collect::<Result<_>>()?;
-    write_csv(&folder.join(CASES), AGREEMENT_COLUMNS, &rows)?;
+    write_csv(path, AGREEMENT_COLUMNS, &rows)?;
     Ok(rows.iter().filter(|case| !case.lesion).count())
 }
 

@@ -3,7 +3,7 @@
 use crate::crossval::{
     agreement::AgreementResult,
     outcome::PatientMean,
-    results::{ArmResult, PairingResult, Results},
+    results::{ArmResult, ClassResults, PairingResult, Results},
     verdict::LEAST_SEEDS,
 };
 use pig_metrics::{contrast::Contrast, permutation::FoldSummary};
@@ -241,6 +241,9 @@ impl Display for Results {
         }
         for note in self.verdict_notes() {
             writeln!(text, "\n{note}")?;
+        }
+        for ClassResults { class, results } in &self.classes {
+            write!(text, "\n# Class {class}\n\n{results}")?;
         }
         f.write_str(&text)
     }

@@ -86,7 +86,6 @@ impl<'s> Fold<'s> {
     pub(super) fn data(&self, observer: &dyn Observer) -> Result<(RunData, PreparedSet)> {
         let (data, config) = (&self.study.request.data, &self.study.loaded.file.data);
         let real = RunData::split(data, config, |_| Ok(self.splits.clone()), observer)?;
-        real.preparation.config.one_class_for("pig experiment")?;
         let test = real.test(&Dataset::discover(data, config)?, observer)?;
         Ok((real, test))
     }

@@ -6,11 +6,11 @@
 
 use crate::{
     crossval::{
-        cases::CaseRow,
+        cases::{CaseRow, class_table},
         config::ArmConfig,
         open::{Crossval, Selection},
-        piece::RESULTS,
-        results::Results,
+        piece::{CASES, RESULTS},
+        results::{ClassResults, Results},
         text::{HEAD, sources},
     },
     experiments::{config::PIG, latex::write_latex, study::Study},
@@ -151,6 +151,7 @@ impl LowData {
         let mut shares = shares?;
         // All rows of the table are one family of tests.
         adjust(&mut shares.iter_mut().flat_map(|share| share.results.comparisons()).collect::<Vec<_>>());
+        adjust(&mut shares.iter_mut().flat_map(|share| share.results.class_comparisons()).collect::<Vec<_>>());
         let of_all = shares.last().map(|share| share.results.definition.clone()).unwrap_or_default();
         let rest = if study.loaded.file.experiment.unlabelled == Unlabelled::Rest {
             " Generators also learn from the images, without their masks, of the patients beyond the share."
@@ -166,11 +167,26 @@ impl LowData {
 
     /// One row for each share and each training set that has a finished segmenter.
     pub fn table(&self) -> Table {
+        self.table_of(|share| Some(&share.results))
+    }
+
+    /// The name of each class, if there are several, the definition of its numbers, and its table.
+    pub fn class_tables<'s>(&'s self) -> Vec<(&'s str, &'s str, Table)> {
+        let classes = self.shares.first().map_or(&[][..], |share| &share.results.classes);
+        let table = |index: usize| self.table_of(|share| share.results.classes.get(index).map(|class| &class.results));
+        let of = |(index, own): (usize, &'s ClassResults)| {
+            (own.class.as_str(), own.results.definition.as_str(), table(index))
+        };
+        classes.iter().enumerate().map(of).collect()
+    }
+
+    fn table_of<'s>(&'s self, results: impl Fn(&'s Share) -> Option<&'s Results>) -> Table {
         let head = ["patients %", "training patients", "training slices"];
         let head = head.into_iter().chain(HEAD);
-        let rows = self.shares.iter().flat_map(|share| {
-            share.results.measured().map(move |arm| {
-                let outcome = arm.outcome_cells(share.results.why_no_verdict(arm).is_empty());
+        let shares = self.shares.iter().filter_map(|share| Some((share, results(share)?)));
+        let rows = shares.flat_map(|(share, results)| {
+            results.measured().map(move |arm| {
+                let outcome = arm.outcome_cells(results.why_no_verdict(arm).is_empty());
                 let first = [
                     format!("{:.0}", 100.0 * share.share),
                     format!("{:.1}", share.patients),
@@ -200,14 +216,23 @@ impl LowData {
 
     fn write(&self, study: &Study) -> Result<()> {
         let out = &study.request.out;
-        let rows = self
-            .shares
-            .iter()
-            .flat_map(|share| share.results.rows().iter().map(|case| Row { share: share.share, case: case.clone() }));
-        write_csv(&out.join("cases.csv"), COLUMNS, &rows.collect::<Vec<_>>())?;
+        let rows = |results: fn(&Share, usize) -> Option<&Results>, class: usize| -> Vec<Row> {
+            let shares = self.shares.iter().filter_map(|share| Some((share.share, results(share, class)?)));
+            shares.flat_map(|(share, of)| of.rows().iter().map(move |case| Row { share, case: case.clone() })).collect()
+        };
+        write_csv(&out.join(CASES), COLUMNS, &rows(|share, _| Some(&share.results), 0))?;
+        for (index, (class, ..)) in self.class_tables().into_iter().enumerate() {
+            let rows = rows(|share, class| share.results.classes.get(class).map(|class| &class.results), index);
+            write_csv(&out.join(class_table(class)), COLUMNS, &rows)?;
+        }
         pig_files::write_json(&out.join(RESULTS), self)?;
         pig_files::write(&out.join("table.md"), self.to_string().as_bytes())?;
-        write_latex(out, &[(&self.table(), &self.definition, "pig-low-data")])
+        let (main, classes) = (self.table(), self.class_tables());
+        let labels: Vec<String> = (1..=classes.len()).map(|number| format!("pig-low-data-class-{number}")).collect();
+        let classes =
+            classes.iter().zip(&labels).map(|((_, definition, table), label)| (table, *definition, label.as_str()));
+        let main = (&main, self.definition.as_str(), "pig-low-data");
+        write_latex(out, &std::iter::once(main).chain(classes).collect::<Vec<_>>())
     }
 }
 
@@ -217,6 +242,10 @@ impl fmt::Display for LowData {
         if let Some(sources) = self.sources() {
             write!(f, "\n{sources}\n")?;
         }
-        self.verdict_notes().iter().try_for_each(|note| write!(f, "\n{note}\n"))
+        self.verdict_notes().iter().try_for_each(|note| write!(f, "\n{note}\n"))?;
+        let classes = self.class_tables();
+        classes.iter().try_for_each(|(class, definition, table)| {
+            write!(f, "\n# Class {class}\n\n{definition}\n\n{}", table.markdown())
+        })
     }
 }

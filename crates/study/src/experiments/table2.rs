@@ -11,10 +11,15 @@ use crate::{
         results::Results,
         text::PAPER,
     },
-    experiments::{config::PIG, latex::write_latex, study::Study},
+    experiments::{
+        config::PIG,
+        latex::{Captioned, write_latex},
+        study::Study,
+    },
 };
 use burn::tensor::Device;
 use pig_data::Splits;
+use pig_report::Table;
 use pig_train::{
     Result,
     observer::{Observer, Outcome},
@@ -60,8 +65,20 @@ pub fn run(
     let mut results = crossval.results()?;
     results.definition = format!("{} {}", results.definition, study.notes());
     results.write(&study.request.out)?;
-    let (main, paper) = (results.table(), results.paper_table());
-    let tables = [(&main, results.definition.as_str(), "pig-table2"), (&paper, PAPER, "pig-table2-paper")];
+    // The tables of all classes together, and those of each class.
+    let classes = results.classes.iter().enumerate();
+    let classes = classes.map(|(index, class)| (format!("-class-{}", index + 1), &class.results));
+    let made: Vec<[(Table, String, String); 2]> = std::iter::once((String::new(), &results))
+        .chain(classes)
+        .map(|(ending, found)| {
+            let label = format!("pig-table2{ending}");
+            let caption = if ending.is_empty() { PAPER.to_owned() } else { format!("{} {PAPER}", found.definition) };
+            let paper = (found.paper_table(), caption, format!("{label}-paper"));
+            [(found.table(), found.definition.clone(), label), paper]
+        })
+        .collect();
+    let tables: Vec<Captioned<'_>> =
+        made.iter().flatten().map(|(table, caption, label)| (table, caption.as_str(), label.as_str())).collect();
     write_latex(&study.request.out, &tables)?;
     Ok((Outcome::Finished, Some(results)))
 }

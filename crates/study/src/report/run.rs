@@ -299,15 +299,15 @@ pub(super) fn of_segmenter(
 
 /// The cases with the lowest Dice, with true and predicted outlines.
 pub(super) fn worst_cases(model: &SegmentModel, set: &PreparedSet, device: &Device) -> Result<Vec<Block>> {
-    let threshold = model.file.segment.threshold;
-    let dice = model.each(set, device, |index, found| dice_of(&found, set, index, threshold))?;
+    let decision = model.file.decision();
+    let dice = model.each(set, device, |index, found| dice_of(&found, set, index, &decision))?;
     let mut scored: Vec<(usize, f64)> =
         dice.iter().enumerate().filter_map(|(index, dice)| Some((index, (*dice)?))).collect();
     scored.sort_by(|a, b| a.1.total_cmp(&b.1));
     scored.truncate(WORST);
     // Of all pictures, only the worst are predicted again, instead of keeping all predictions.
     let worst = set.subset(&scored.iter().map(|&(index, _)| index).collect::<Vec<_>>());
-    let predicted = model.each(&worst, device, |_, found| Ok(pig_segment::labels(&found, set.classes, threshold)))?;
+    let predicted = model.each(&worst, device, |_, found| Ok(decision.labels(&found)))?;
     let [height, width] = set.size;
     let figure = |(&(index, dice), prediction): (&(usize, f64), Vec<u8>)| -> Result<Block> {
         let image = pig_data::Preparation::display(&set.image(index)?);

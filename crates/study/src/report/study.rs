@@ -4,7 +4,7 @@ use crate::{
     crossval::{
         config::{CrossvalFile, REAL},
         piece::{Done, Found, PAIRS, RESULTS, RUN, fold_folder},
-        results::{ArmResult, Results},
+        results::{ArmResult, ClassResults, Results},
         text::{AGREEMENT, PAPER},
         verdict::no_verdict,
     },
@@ -184,6 +184,14 @@ fn table2_blocks(page: &mut Page, found: &Results) {
         page.heading("Do image and mask belong together?");
         page.measures(found.agreement_table(), AGREEMENT);
     }
+    for ClassResults { class, results } in &found.classes {
+        page.heading(&format!("Class {class}"));
+        page.add(Block::List(results.arms.iter().filter_map(|arm| sentence(arm, results)).collect()));
+        page.measures(results.table(), format!("{} {}", results.definition, results.sources().unwrap_or_default()));
+        if results.has_agreement() {
+            page.measures(results.agreement_table(), format!("Only the class {class}. {AGREEMENT}"));
+        }
+    }
 }
 
 fn dice(arm: &ArmResult) -> Option<f64> {
@@ -265,6 +273,14 @@ fn low_data_blocks(page: &mut Page, found: &LowData) {
         series,
         ..Chart::default()
     }]));
+    low_data_classes(page, found);
+}
+
+fn low_data_classes(page: &mut Page, found: &LowData) {
+    for (class, definition, table) in found.class_tables() {
+        page.heading(&format!("Class {class}"));
+        page.measures(table, definition);
+    }
 }
 
 fn largest_share(out: &Path) -> Result<Option<std::path::PathBuf>> {

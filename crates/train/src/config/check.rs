@@ -3,8 +3,7 @@
 use crate::{
     Error, Result,
     config::{
-        AutoguidedMembers, Conditioning, Config, FrozenCondition, LossWeight, Members, Method, PreconditioningKind,
-        word,
+        AutoguidedMembers, Conditioning, Config, FrozenCondition, Members, Method, PreconditioningKind, word,
     },
     role::{NetworkKind, Role},
 };
@@ -118,25 +117,6 @@ impl Config {
         Ok(())
     }
 
-    /// Refuses settings that do not know several classes yet.
-    fn check_classes(&self) -> Result<()> {
-        if !self.data.has_several_classes() {
-            return Ok(());
-        }
-        let model_y = &self.model_y;
-        let is_frozen = model_y.frozen.model.is_some() || model_y.frozen.autoencoder.is_some();
-        if is_frozen {
-            self.data.one_class_for("model_y.frozen.model")?;
-        }
-        if self.method == Method::Ldm {
-            self.data.one_class_for("method = \"ldm\"")?;
-        }
-        let weight = "\"none\" with several classes in data.classes";
-        require(model_y.loss_weight == LossWeight::None, "model_y.loss_weight", word(&model_y.loss_weight), weight)?;
-        let threshold = "false with several classes in data.classes";
-        require(!self.sample.guide_threshold, "sample.guide_threshold", true, threshold)
-    }
-
     /// Checks that all networks have the axes of the data, and that volumes can be halved at every level of the networks.
     fn check_volumes(&self) -> Result<()> {
         let slices = self.data.slices;
@@ -210,12 +190,18 @@ impl Config {
             format!("{areas:?}"),
             "rising shares of the picture, 0 or more and below 1, with frozen.condition = \"class\"",
         )?;
-        if let Some(labels) = frozen.labels {
+        if let Some(labels) = &frozen.labels {
+            let differ = labels.iter().enumerate().all(|(index, label)| !labels[..index].contains(label));
+            let count = 1 + self.data.mask_channels();
+            // Before the data are read, how many classes there are may not be known.
+            let fits = labels.len() == count || self.data.may_find_classes() && labels.len() >= 2;
             require(
-                is_controlled && labels[0] != labels[1] && frozen.mask_values.is_none(),
+                is_controlled && differ && fits && frozen.mask_values.is_none(),
                 "model_y.frozen.labels",
                 format!("{labels:?}"),
-                "two different labels, with frozen.condition = \"controlnet\" and without frozen.mask_values",
+                &format!(
+                    "{count} different labels, with frozen.condition = \"controlnet\" and without frozen.mask_values"
+                ),
             )?;
         }
         let values = frozen.mask_values.unwrap_or([-1.0, 1.0]);

@@ -2,6 +2,7 @@
 
 mod belongs;
 mod check;
+mod classes;
 mod levels;
 mod load;
 mod method;
@@ -13,6 +14,7 @@ mod scaled;
 pub(crate) mod train;
 
 pub use check::{MOST_AT_ONCE, MOST_STEPS, require, require_channels, require_count};
+pub use classes::check_thresholds;
 pub use load::{ConfigError, Layers};
 pub use method::{FromNoise, GivenKind, Method};
 pub use model_y::{Conditioning, FrozenCondition, FrozenConfig, LossWeight, ModelYConfig};
@@ -21,7 +23,7 @@ pub use sample::{Autoguidance, AutoguidedMembers, SampleConfig};
 pub use train::{Members, NoiseLevels, TimestepSampling, TrainConfig, Unlabelled};
 
 use crate::role::{Role, Section};
-use pig_data::{Channels, DataConfig, SpaceKind};
+use pig_data::{Channels, CleanMask, DataConfig, SpaceKind, clean_labels};
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{
     autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, space::Space, volume::Volume,
@@ -157,12 +159,20 @@ impl Config {
         if own.data.channels == Channels::Auto {
             own.data.channels = stored.data.channels;
         }
-        // The words of a column are found in the same way.
-        let is_open = own.data.leaves_masks_open() || own.data.class_column.is_some();
-        if is_open && own.data.classes.is_empty() {
+        if own.data.may_find_classes() {
             own.data.classes.clone_from(&stored.data.classes);
+            own.data.classes_overlap = stored.data.classes_overlap;
         }
         own == *stored
+    }
+
+    /// The mask of a sample, as `pig sample` writes it, from the x_0 of the mask.
+    pub fn clean_mask(&self, x_0: &[f32]) -> CleanMask {
+        let (data, sample) = (&self.data, &self.sample);
+        let own = |class: usize| data.classes.get(class).and_then(|class| sample.class_thresholds.get(&class.name));
+        let thresholds: Vec<f32> =
+            (0..data.mask_channels()).map(|class| own(class).copied().unwrap_or(sample.mask_threshold)).collect();
+        clean_labels(x_0, data.slice_size(), data.coding(), &thresholds, sample.min_component_area)
     }
 
     /// The resolved configuration as TOML.

@@ -76,9 +76,9 @@ pub struct FrozenConfig {
     /// The values for background and lesion that the model was trained with. Without this key they are -1 and 1. For a control network
     /// that pig did not train they are 0 and 1, as in diffusers.
     pub mask_values: Option<[f64; 2]>,
-    /// Labels of background and lesion for a control network that reads the bits of a label as channels, the lowest bit first, as MAISI's
-    /// does. Cannot be used with `mask_values`.
-    pub labels: Option<[u32; 2]>,
+    /// Labels of background and lesion (of several classes, of background and of each class in order) for a control network that reads the
+    /// bits of a label as channels, the lowest bit first, as MAISI's does. Cannot be used with `mask_values`.
+    pub labels: Option<Vec<u32>>,
     /// Where in the body the volumes begin, for a model with this input (MAISI: four numbers, 1 for the region and 0 for the others).
     pub top_region_index: Vec<f32>,
     /// Where in the body the volumes end, in the same form.

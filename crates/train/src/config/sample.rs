@@ -9,7 +9,7 @@ use pig_diffusion::{
 use pig_nn::pass::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// The members of a pair whose networks autoguidance guides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -107,6 +107,9 @@ pub struct SampleConfig {
     pub jump_n_sample: usize,
     /// A mask pixel is lesion if x_0 is above this value, in [-1, 1].
     pub mask_threshold: f32,
+    /// Thresholds of single classes by their names, in place of `mask_threshold`, where `data.classes_overlap` lets each class have its own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub class_thresholds: BTreeMap<String, f32>,
     /// Lesions of fewer pixels are removed from generated masks.
     pub min_component_area: usize,
     /// Pixels at or below this value, in [-1, 1], are air and count neither as lesion nor as ring when pair agreement is
@@ -145,6 +148,7 @@ impl Default for SampleConfig {
             condition_augmentation: 0,
             jump_n_sample: 10,
             mask_threshold: 0.0,
+            class_thresholds: BTreeMap::new(),
             min_component_area: 4,
             agreement_background: None,
             batch_size: 8,

@@ -7,7 +7,7 @@ use crate::{
     imported::{
         Model, UNetDescription,
         model::{FROZEN_MODEL_Y, FROZEN_UNET, OWN_LAYOUT},
-        model_y::{Control, ModelY, OWN_VALUES, Told},
+        model_y::{Control, ModelY, OWN_VALUES, Told, Values},
     },
     latents::LatentCodec,
     load::check_teacher,
@@ -76,7 +76,11 @@ pub fn resolve(config: &Config) -> Result<(Config, Option<FrozenModelY>)> {
         let default = AutoencoderConfig::default();
         adopt("the section [autoencoder]", &mut config.autoencoder, &default, &words.network)?;
     }
-    model.fits(&config)?;
+    match model.fits(&config) {
+        // How many classes the masks have is known when they are read, and then all is checked again.
+        Err(_) if config.data.may_find_classes() && model.mask_channels(&config)? > 1 => {}
+        fits => fits?,
+    }
     config.check()?;
     Ok((config, Some(model)))
 }
@@ -133,8 +137,18 @@ pub(crate) fn fits(role: Role, words: &UNetDescription, config: &Config) -> Resu
 }
 
 impl FrozenModelY {
+    /// The channels in which the model reads the mask.
+    fn mask_channels(&self, config: &Config) -> Result<usize> {
+        let words = self.unet.unet_description()?;
+        Ok(match (&self.control, config.model_y.frozen.condition) {
+            (Some(control), _) => control.controlnet_description()?.condition_channels,
+            (None, FrozenCondition::Channels) => words.in_channels.saturating_sub(words.out_channels),
+            (None, _) => 1,
+        })
+    }
+
     /// Checks that the networks fit `config` and each other.
-    fn fits(&self, config: &Config) -> Result<()> {
+    pub(crate) fn fits(&self, config: &Config) -> Result<()> {
         let words = self.unet.unet_description()?;
         fits(Role::ModelY, words, config)?;
         if let Some(control) = &self.control {
@@ -161,9 +175,23 @@ impl FrozenModelY {
                 });
             }
         }
-        if let (Some(labels), Some(control)) = (frozen.labels, &self.control) {
+        if let Some(control) = self.control.as_ref().filter(|_| frozen.labels.is_none()) {
+            let (channels, classes) =
+                (control.controlnet_description()?.condition_channels, config.data.mask_channels());
+            if classes > 1 && channels != classes {
+                return Err(Error::Setting {
+                    key: "model_y.frozen.control".to_owned(),
+                    found: format!("a condition of {channels} channels"),
+                    expected: format!(
+                        "a condition of {classes} channels, one for each of {}; for one that reads the bits of labels set model_y.frozen.labels",
+                        config.data.class_words()
+                    ),
+                });
+            }
+        }
+        if let (Some(labels), Some(control)) = (&frozen.labels, &self.control) {
             let channels = control.controlnet_description()?.condition_channels;
-            if labels.into_iter().any(|label| u64::from(label) >= 1_u64 << channels.min(32)) {
+            if labels.iter().any(|&label| u64::from(label) >= 1_u64 << channels.min(32)) {
                 return Err(Error::Setting {
                     key: "model_y.frozen.labels".to_owned(),
                     found: format!("{labels:?}"),
@@ -243,18 +271,21 @@ impl FrozenModelY {
     /// The model, ready for sampling.
     pub(crate) fn model_y(&self, config: &Config, device: &Device) -> Result<ModelY> {
         let told = config.model_y.frozen.mask_values;
-        let mut values = vec![told.unwrap_or(OWN_VALUES)];
+        let classes = config.data.mask_channels();
+        let mut values = Values::each(told.unwrap_or(OWN_VALUES), classes);
         let control = match &self.control {
             None => None,
             Some(model) => {
                 let words = model.controlnet_description()?;
                 if told.is_none() && model.description.layout != OWN_LAYOUT {
-                    values = vec![[0.0, 1.0]];
+                    values = Values::each([0.0, 1.0], classes);
                 }
                 let channels = words.condition_channels;
-                values = match config.model_y.frozen.labels {
-                    Some(labels) => (0..channels).map(|bit| labels.map(|label| f64::from(label >> bit & 1))).collect(),
-                    None => values.repeat(channels),
+                values = match &config.model_y.frozen.labels {
+                    Some(labels) => Values::bits(labels, channels),
+                    // A condition of several channels that tells one lesion has it in each of them.
+                    None if classes == 1 => Values(vec![values.0.concat(); channels]),
+                    None => values,
                 };
                 Some(Control {
                     network: model.controlnet(device)?,

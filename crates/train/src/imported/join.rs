@@ -45,7 +45,6 @@ impl Join {
                 advice: "give a run of this method with --run",
             });
         }
-        config.data.one_class_for("--model-x and --model-y")?;
         let place = |path: &Option<PathBuf>| path.clone().unwrap_or_else(|| run.to_owned());
         let (path_x, path_y) = (place(&self.model_x), place(&self.model_y));
         let model_x = Model::open(&path_x, Some(Role::ModelX.name()))?;

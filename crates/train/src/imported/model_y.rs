@@ -34,8 +34,26 @@ pub struct ModelY {
 pub(crate) struct Told {
     /// The control network, if that reads the mask.
     pub(crate) control: Option<Control>,
-    /// The values of background and lesion in each channel of the condition.
-    pub(crate) values: Vec<[f64; 2]>,
+    /// What the channels of the condition say.
+    pub(crate) values: Values,
+}
+
+/// For each channel of a condition, its value in the background and in each class of lesion.
+#[derive(Clone, Debug)]
+pub(crate) struct Values(pub(crate) Vec<Vec<f64>>);
+
+impl Values {
+    /// A channel for each class, which has one value in the class and another one everywhere else.
+    pub(crate) fn each([background, lesion]: [f64; 2], classes: usize) -> Self {
+        let value = |channel: usize, class: usize| if channel == class { lesion } else { background };
+        let of = |channel| std::iter::once(background).chain((0..classes).map(move |class| value(channel, class)));
+        Self((0..classes).map(|channel| of(channel).collect()).collect())
+    }
+
+    /// The bits of the labels of the background and of each class, the lowest first.
+    pub(crate) fn bits(labels: &[u32], channels: usize) -> Self {
+        Self((0..channels).map(|bit| labels.iter().map(|label| f64::from(label >> bit & 1)).collect()).collect())
+    }
 }
 
 /// A control network and the size of its condition.
@@ -85,17 +103,28 @@ struct Foreign<'a> {
 }
 
 impl Foreign<'_> {
-    /// The guide in the model's own values, `[batch, height, width, values]`.
+    /// The guide in the model's own values, `[batch, height, width, values]`: from the value of the background, each class moves it towards
+    /// its own value, by nothing where the guide is -1 and by all where it is 1.
     fn condition(&self, guide: &Tensor<4>) -> Tensor<4> {
-        let values = &self.told.values;
-        let along = |value: fn(&[f64; 2]) -> f64| -> Tensor<4> {
-            let values: Vec<f32> = values.iter().map(|pair| value(pair) as f32).collect();
-            Tensor::from_data(TensorData::new(values, [1, 1, 1, self.told.values.len()]), &guide.device())
+        let values = &self.told.values.0;
+        let along = |value: &dyn Fn(&[f64]) -> f64| -> Tensor<4> {
+            let own: Vec<f32> = values.iter().map(|values| value(values) as f32).collect();
+            Tensor::from_data(TensorData::new(own, [1, 1, 1, values.len()]), &guide.device())
         };
-        let [batch, height, width, _] = guide.dims();
-        let guide = guide.clone().expand([batch, height, width, values.len()]);
-        guide * along(|[background, lesion]| (lesion - background) / 2.0)
-            + along(|&[background, lesion]| f64::midpoint(lesion, background))
+        let [batch, height, width, classes] = guide.dims();
+        let moved = (0..classes).map(|class| {
+            let own = guide.clone().narrow(3, class, 1).expand([batch, height, width, values.len()]);
+            own * along(&|values| (values[class + 1] - values[0]) / 2.0)
+        });
+        // What all classes add where the guide is 0; of one class it is the middle of its two values.
+        let middle = along(&|values| match values {
+            [background, lesion] => f64::midpoint(*lesion, *background),
+            [background, classes @ ..] => {
+                background + classes.iter().map(|value| (value - background) / 2.0).sum::<f64>()
+            }
+            [] => 0.0,
+        });
+        moved.reduce(|sum, more| sum + more).map_or(middle.clone(), |sum| sum + middle)
     }
 
     /// The class of each sample: by the lesion's share of its mask if there are `class_areas`, else the single class of the
@@ -107,12 +136,15 @@ impl Foreign<'_> {
             return vec![frozen.classes.first().copied().unwrap_or(0); batch];
         }
         let values = host(guide.clone());
-        let pixels = values.len() / batch.max(1);
+        let channels = guide.dims()[3];
+        let pixels = values.len() / (batch * channels).max(1);
         let class = |mask: &[f32]| {
-            let share = mask.iter().filter(|&&value| value > threshold).count() as f64 / pixels as f64;
+            let is_lesion = |pixel: &[f32]| pixel.iter().any(|&value| value > threshold);
+            let lesion = mask.chunks_exact(channels).filter(|pixel| is_lesion(pixel)).count();
+            let share = lesion as f64 / pixels as f64;
             frozen.classes[frozen.class_areas.iter().filter(|&&area| share > area).count()]
         };
-        values.chunks_exact(pixels.max(1)).map(class).collect()
+        values.chunks_exact((pixels * channels).max(1)).map(class).collect()
     }
 
     /// The further inputs of a model of volumes, the same for each sample.

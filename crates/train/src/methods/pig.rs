@@ -95,7 +95,8 @@ impl Learner for Conditional {
         let error = match config.model_y.loss_weight {
             LossWeight::None => error,
             LossWeight::SigmoidGuide => {
-                let weight = sigmoid_guide_weight(&guide);
+                // Of several classes, the one that the guide shows most.
+                let weight = sigmoid_guide_weight(&guide.clone().max_dim(3));
                 // An image without a mask has no guide.
                 error * condition::mixed(weight.clone(), weight.ones_like(), &batch.unlabelled)
             }

@@ -7,7 +7,7 @@ use pig_data::DataConfig;
 use pig_metrics::{comparison::ComparisonSettings, frechet::Extrapolation, kernel::Subsets};
 use pig_quality::{
     features::FeatureKind,
-    fid::{Found, Request, with_file, with_folder},
+    fid::{ClassFound, Found, Request, with_file, with_folder},
     radiomic::Region,
 };
 use std::process::ExitCode;
@@ -19,12 +19,25 @@ pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
     if args.machine.json {
         let mut json = serde_json::to_value(&found.comparison)?;
         json["definition"] = found.comparison.definition().into();
+        if !found.classes.is_empty() {
+            json["classes"] = classes_json(&found)?;
+            json["mean_frechet_of_classes"] = serde_json::json!(found.mean_frechet().map(|(mean, _)| mean));
+        }
         json["warnings"] = found.warnings.into();
         json["left_out"] = serde_json::json!({ "reference": found.left_out[0], "other": found.left_out[1] });
         json["appearance"] = serde_json::to_value(&found.appearance)?;
         println!("{}", serde_json::to_string_pretty(&json)?);
     } else {
         print!("{}", found.comparison);
+        for class in &found.classes {
+            if let Some(comparison) = &class.comparison {
+                print!("\nClass {}:\n{comparison}", class.class);
+            }
+        }
+        if let Some((mean, classes)) = found.mean_frechet() {
+            let all = found.classes.len();
+            println!("\nFrechet distance in the mean of classes: {mean:.4} (mean over {classes} of {all} classes)");
+        }
         if let Some(appearance) = &found.appearance {
             print!("\n{appearance}");
         }
@@ -33,6 +46,18 @@ pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The distances of each class, by its name.
+fn classes_json(found: &Found) -> anyhow::Result<serde_json::Value> {
+    let of = |class: &ClassFound| -> anyhow::Result<(String, serde_json::Value)> {
+        let mut json = serde_json::to_value(&class.comparison)?;
+        if json.is_object() {
+            json["left_out"] = serde_json::json!({ "reference": class.left_out[0], "other": class.left_out[1] });
+        }
+        Ok((class.class.clone(), json))
+    };
+    Ok(found.classes.iter().map(of).collect::<anyhow::Result<serde_json::Map<_, _>>>()?.into())
 }
 
 /// Compares with a file from `pig fid ref` or pytorch-fid.
