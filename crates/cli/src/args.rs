@@ -5,9 +5,11 @@ use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use pig_device::Request;
 use std::{ffi::OsString, path::PathBuf};
 
+mod boost;
 mod cache;
 mod compare;
 mod crossval;
+mod curate;
 mod experiment;
 mod export;
 mod factor;
@@ -20,9 +22,11 @@ mod samples;
 mod segment;
 mod weights;
 
+pub(crate) use boost::Boost;
 pub(crate) use cache::{Cache, Clear};
 pub(crate) use compare::Compare;
 pub(crate) use crossval::{Crossval, Pieces};
+pub(crate) use curate::{AreasName, Curate, OrderName};
 pub(crate) use experiment::{Experiment, Report, Table1};
 pub(crate) use export::{Export, FormatName, SegmentationName};
 use factor::factor;
@@ -129,6 +133,14 @@ pub(crate) enum Command {
     /// Train a segmenter, predict masks, measure predicted masks.
     #[command(subcommand)]
     Segment(Segment),
+    /// Find out in one command whether generated pairs help a segmenter on your data, and get the best training folder.
+    #[command(before_long_help = "Examples:\n\
+         \x20 pig boost DATA --hours 12 --out BOOST --dry-run\n\
+         \x20 pig boost DATA --hours 12 --out BOOST")]
+    Boost(Boost),
+    /// Choose generated pairs by what segmenters of real pairs say of them.
+    #[command(before_long_help = "Example:\n  pig curate PAIRS --run SEGMENTER --keep 0.5 --out CURATED")]
+    Curate(Curate),
     /// Compare segmenters with and without generated pairs in folds by patient.
     #[command(before_long_help = "Examples:\n\
          \x20 pig crossval --config crossval.toml --data DATA --out OUT --jobs\n\

@@ -75,6 +75,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Fid(fid) => compute(&|| commands::fid::run(args, fid)),
         Command::Compare(compare) => commands::compare::run(args, compare),
         Command::Segment(segment) => compute(&|| commands::segment::run(args, segment)),
+        Command::Boost(boost) => compute(&|| commands::boost::run(args, boost)),
+        Command::Curate(curate) => compute(&|| commands::curate::run(args, curate)),
         Command::Crossval(crossval) => compute(&|| commands::crossval::run(args, crossval)),
         Command::Experiment(experiment) => compute(&|| commands::experiment::run(args, experiment)),
         Command::Report(report) => compute(&|| commands::report::run(args, report)),

@@ -9,6 +9,7 @@ use pig_nn::{
     autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, segmentation::SegmentationConfig,
 };
 use pig_prepare::settings::{ConfigFile, PrepareConfig};
+use pig_quality::curate::CurateConfig;
 use pig_segment::config::{SegmentConfig, SegmentTrainConfig};
 use pig_study::{
     crossval::config::{ArmConfig, CrossvalConfig},
@@ -159,6 +160,7 @@ fn markdown(schema: &Value) -> String {
         ("`[segment.augment]`", "DeformConfig", keys(&DeformConfig::default())),
         ("`[segment.train]`", "SegmentTrainConfig", keys(&SegmentTrainConfig::default())),
         ("`[crossval]`", "CrossvalConfig", keys(&CrossvalConfig::default())),
+        ("`[crossval.curate]`", "CurateConfig", keys(&CurateConfig::default())),
         ("`[[crossval.arms]]`", "ArmConfig", keys(&ArmConfig::default())),
         ("`[experiment]`", "ExperimentConfig", keys(&ExperimentConfig::default())),
         ("`[generators.NAME]`", "GeneratorConfig", keys(&GeneratorConfig::default())),

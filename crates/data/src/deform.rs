@@ -1,7 +1,8 @@
-//! Random changes for training a segmenter: flips, rotation, scale, shift, elastic deformation, gamma, noise.
+//! Random changes for training a segmenter: flips, rotation, scale, shift, elastic deformation, gamma, noise, contrast, brightness, colour,
+//! blur.
 //!
 //! The same map moves image and mask. The image is interpolated linearly and repeats its edge outside; the mask takes the nearest
-//! pixel and is background outside. Gamma and noise change only the image.
+//! pixel and is background outside. What changes intensities changes only the image.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classes::mask_channels;
 use crate::error::{DataError, Result};
+use crate::tone::{Tone, change, symmetric};
 
 /// Control points of the elastic deformation on each axis, as in Ronneberger et al. (2015).
 const GRID: usize = 3;
@@ -35,6 +37,14 @@ pub struct DeformConfig {
     pub gamma: f64,
     /// The greatest standard deviation of the noise on each pixel, for intensities from -1 to 1; it is drawn uniformly from 0 to this.
     pub noise: f64,
+    /// Differences from the image's mean are multiplied by a factor between 1 / (1 + contrast) and 1 + contrast; its logarithm is uniform.
+    pub contrast: f64,
+    /// The greatest value that is added to all intensities, from -1 to 1.
+    pub brightness: f64,
+    /// The greatest value that is added to each channel of an image in colour, drawn for each channel.
+    pub colour: f64,
+    /// The greatest standard deviation of a Gaussian blur in pixels; every second image is blurred.
+    pub blur: f64,
 }
 
 impl Default for DeformConfig {
@@ -48,6 +58,10 @@ impl Default for DeformConfig {
             elastic: 0.02,
             gamma: 0.3,
             noise: 0.05,
+            contrast: 0.0,
+            brightness: 0.0,
+            colour: 0.0,
+            blur: 0.0,
         }
     }
 }
@@ -65,6 +79,10 @@ impl DeformConfig {
             elastic: 0.0,
             gamma: 0.0,
             noise: 0.0,
+            contrast: 0.0,
+            brightness: 0.0,
+            colour: 0.0,
+            blur: 0.0,
         }
     }
 
@@ -80,6 +98,10 @@ impl DeformConfig {
             ("elastic", self.elastic, 0.5, "a fraction from 0 to 0.5"),
             ("gamma", self.gamma, 4.0, "0 to 4"),
             ("noise", self.noise, 2.0, "0 to 2"),
+            ("contrast", self.contrast, 4.0, "0 to 4"),
+            ("brightness", self.brightness, 2.0, "0 to 2"),
+            ("colour", self.colour, 2.0, "0 to 2"),
+            ("blur", self.blur, 16.0, "pixels from 0 to 16"),
         ];
         for (name, value, most, expected) in bounds {
             if !(0.0..=most).contains(&value) {
@@ -90,7 +112,7 @@ impl DeformConfig {
     }
 }
 
-/// What [`deform`] did, but for mirroring, elastic deformation and noise.
+/// What [`deform`] did, but for mirroring, elastic deformation, noise, and what changes the tone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Deformed {
     /// The rotation in radians.
@@ -152,6 +174,8 @@ pub fn deform(
             *value = (f64::from(*value) + deviation * normal(&mut rng)).clamp(-1.0, 1.0) as f32;
         }
     }
+    let DeformConfig { contrast, brightness, colour, blur, .. } = *config;
+    change(image, size, channels, &Tone { contrast, brightness, colour, blur }, key);
     Deformed { angle: libm::atan2(map.rotation.0, map.rotation.1), factor: map.factor, shift: map.shift, exponent }
 }
 
@@ -236,11 +260,6 @@ fn spline_weights(place: f64) -> [f64; GRID] {
         weights[(first + offset).clamp(0, GRID as isize - 1) as usize] += weight;
     }
     weights
-}
-
-/// A random factor between 1 / (1 + `most`) and 1 + `most`; its logarithm is uniform.
-fn symmetric(rng: &mut ChaCha8Rng, most: f64) -> f64 {
-    libm::exp((2.0 * rng.random::<f64>() - 1.0) * libm::log1p(most))
 }
 
 /// A standard normal number (Box and Muller).

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod augment;
+pub mod blur;
 pub mod cache;
 pub mod channels;
 pub mod chosen;
@@ -45,6 +46,7 @@ pub mod table;
 mod table_text;
 mod tiff_kinds;
 pub mod told;
+mod tone;
 mod tree;
 pub mod unlabelled;
 pub mod write;

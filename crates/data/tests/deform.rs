@@ -64,7 +64,8 @@ proptest! {
     /// Gamma and noise do not change the mask, and keep the image in its range.
     #[test]
     fn intensities_leave_masks_alone(key in any::<[u64; 3]>(), channels in prop_oneof![Just(1usize), Just(3)]) {
-        let config = DeformConfig { gamma: 1.0, noise: 0.5, ..DeformConfig::none() };
+        let tone = DeformConfig { contrast: 1.0, brightness: 0.5, colour: 0.5, blur: 3.0, ..DeformConfig::none() };
+        let config = DeformConfig { gamma: 1.0, noise: 0.5, ..tone };
         let mut image: Vec<f32> = (0..SIZE[0] * SIZE[1] * channels).map(|i| (i % 19) as f32 / 9.0 - 1.0).collect();
         let mut lesion = mask();
         deform(&mut image, &mut lesion, SIZE, channels, &config, key);
@@ -117,6 +118,41 @@ fn every_change_does_what_its_name_says() {
     assert!(shifted.iter().any(|m| m.1[0] > 10.0) && shifted.iter().any(|m| m.1[0] < 8.0));
     let bent = over(&DeformConfig { elastic: 0.05, ..DeformConfig::none() });
     assert!(bent.iter().any(|m| (m.0 / area - 1.0).abs() > 0.05 || m.2.abs() > 0.5));
+}
+
+/// Contrast keeps the mean and multiplies the deviations from it; brightness moves the mean alone; colour moves channels apart; blur
+/// lowers the deviations.
+#[test]
+fn tones_do_what_their_names_say() {
+    let image: Vec<f32> = (0..SIZE[0] * SIZE[1] * 3).map(|i| (i / 3 % 19) as f32 / 30.0 - 0.3).collect();
+    let statistics = |values: &[f32], channel: usize| {
+        let own: Vec<f64> = values.iter().skip(channel).step_by(3).map(|&value| f64::from(value)).collect();
+        let mean = own.iter().sum::<f64>() / own.len() as f64;
+        (mean, (own.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / own.len() as f64).sqrt())
+    };
+    let over = |config: DeformConfig| -> Vec<[(f64, f64); 3]> {
+        let one = |position: u64| {
+            let (mut image, mut lesion) = (image.clone(), mask());
+            deform(&mut image, &mut lesion, SIZE, 3, &config, [7, position, 0]);
+            [0, 1, 2].map(|channel| statistics(&image, channel))
+        };
+        (0..60).map(one).collect()
+    };
+    let (mean, deviation) = statistics(&image, 0);
+    for [first, second, _] in over(DeformConfig { contrast: 1.0, ..DeformConfig::none() }) {
+        let factor = first.1 / deviation;
+        assert!((first.0 - mean).abs() < 1e-3 && (0.499..2.001).contains(&factor) && first == second, "{first:?}");
+    }
+    let brighter = over(DeformConfig { brightness: 0.2, ..DeformConfig::none() });
+    assert!(brighter.iter().all(|[first, second, _]| (first.1 - deviation).abs() < 1e-4 && first == second));
+    assert!(brighter.iter().all(|[first, ..]| (first.0 - mean).abs() <= 0.2 + 1e-4));
+    assert!(brighter.iter().any(|[first, ..]| first.0 > mean + 0.1) && brighter.iter().any(|[f, ..]| f.0 < mean - 0.1));
+    let tinted = over(DeformConfig { colour: 0.2, ..DeformConfig::none() });
+    assert!(tinted.iter().any(|[first, second, _]| (first.0 - second.0).abs() > 0.1));
+    let blurred = over(DeformConfig { blur: 4.0, ..DeformConfig::none() });
+    let lower = blurred.iter().filter(|[first, ..]| first.1 < 0.9 * deviation).count();
+    assert!((10..50).contains(&lower), "about half of the images are blurred: {lower}");
+    assert!(blurred.iter().all(|[first, ..]| first.1 <= deviation + 1e-6));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The request of an export: which pairs, in which format, with which settings.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -12,8 +13,10 @@ use crate::error::{ExportError, Result};
 pub struct Request {
     /// The folder of generated pairs, as `pig sample` writes it, or of prepared pairs.
     pub pairs: PathBuf,
-    /// A folder of real pairs to add. All of its pairs are exported.
+    /// A folder of real pairs to add.
     pub real: Option<PathBuf>,
+    /// The ids of the real pairs that are exported; all of the folder if it is none.
+    pub real_ids: Option<BTreeSet<String>>,
     /// Which of the generated pairs are exported.
     pub amount: Amount,
     /// The folder to write: new or empty.
@@ -40,6 +43,7 @@ impl Request {
         Self {
             pairs,
             real: None,
+            real_ids: None,
             amount: Amount::All,
             out,
             format,

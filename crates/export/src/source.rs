@@ -76,7 +76,10 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
         }
         None => Folder::read(&request.pairs, &request.data)?,
     };
-    let real = request.real.as_deref().map(|real| Folder::read(real, &request.data)).transpose()?;
+    let mut real = request.real.as_deref().map(|real| Folder::read(real, &request.data)).transpose()?;
+    if let (Some(real), Some(ids)) = (&mut real, &request.real_ids) {
+        real.pairs.retain(|found| ids.contains(&found.entry.id));
+    }
     if let Some(real) = &real {
         only_generated(&pairs)?;
         none_generated(real, &mut warnings)?;

@@ -16,6 +16,7 @@
 //! - **The interval** is a bootstrap over all levels whose percentiles are moved outwards by the ratio of Student's to the normal
 //!   quantile. p is the share at which the interval ends at 0. Satterthwaite's own interval, by Student's t alone, stands beside it.
 
+pub mod expected;
 mod resample;
 mod spread;
 mod text;
@@ -318,7 +319,6 @@ pub fn contrast<'a>(arm: &Arm<'a>, control: &Arm<'a>, family: &[&Arm<'a>], setti
     let distribution = found.distribution(&settings.bootstrap);
     let ([low, high], (p_value, p_is_bound)) = (distribution.interval(MISSES), distribution.p_value());
     let (error, units) = (found.variance.sqrt(), found.table.differences.len());
-    let quantiles = student_quantile(MISSES, found.degrees) + student_quantile(2.0 * (1.0 - POWER), found.degrees);
     let generators = found.least(|nested| nested.0.len());
     Some(Contrast {
         difference: Estimate { mean: found.difference, low, high, cases: units, units },
@@ -329,7 +329,7 @@ pub fn contrast<'a>(arm: &Arm<'a>, control: &Arm<'a>, family: &[&Arm<'a>], setti
         standard_error: error,
         degrees_of_freedom: found.degrees,
         satterthwaite: found.satterthwaite(),
-        detectable: quantiles * error,
+        detectable: detectable(error, found.degrees),
         folds: found.folds.len(),
         generators: [0, 1].map(|side| if [arm, control][side].has_generator() { generators[side] } else { 0 }),
         segmenters: found.least(Nested::segmenters),
@@ -337,6 +337,11 @@ pub fn contrast<'a>(arm: &Arm<'a>, control: &Arm<'a>, family: &[&Arm<'a>], setti
         covers: found.covers,
         leaves_out: found.leaves_out,
     })
+}
+
+/// The true difference that is found with the power [`POWER`], by the standard error and its degrees of freedom.
+fn detectable(error: f64, degrees: f64) -> f64 {
+    (student_quantile(MISSES, degrees) + student_quantile(2.0 * (1.0 - POWER), degrees)) * error
 }
 
 /// One difference for each patient.

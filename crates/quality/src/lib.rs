@@ -1,7 +1,7 @@
 //! Measuring generated pairs: FID, KID, copies, appearance.
 //!
 //! [`fid::with_folder`] and [`fid::with_file`] implement `pig fid calc`, [`reference::write`] implements `pig fid ref`, and
-//! [`copies::search()`] implements `pig fid copies`. [`nearness::nearness`] is what `pig sample` says about the
+//! [`copies::search()`] implements `pig fid copies`, and [`curate::curate`] `pig curate`. [`nearness::nearness`] is what `pig sample` says about the
 //! quality of its pictures. [`folders::FolderFeatures`] compares the same folders many times. This crate
 //! prints nothing.
 
@@ -9,6 +9,7 @@
 
 pub mod appearance;
 pub mod copies;
+pub mod curate;
 mod error;
 pub mod features;
 pub mod fid;
@@ -16,6 +17,7 @@ pub mod folders;
 pub mod inception;
 mod masks;
 pub mod nearness;
+pub mod neighbours;
 mod patients;
 mod pictures;
 pub mod radiomic;

@@ -15,6 +15,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The widest blur of the edges of masks in pixels; wider ones leave nothing of a lesion.
+const MOST_SOFT: f64 = 16.0;
+
 /// The configuration file of a segmenter: `[data]` and `[segment]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -34,6 +37,9 @@ pub struct SegmentConfig {
     /// Thresholds of single classes by their names, in place of `threshold`, where `data.classes_overlap` lets each class have its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub class_thresholds: BTreeMap<String, f64>,
+    /// The mirrored pictures over which a prediction is averaged. Validations during the training use none, so that the choice of the best
+    /// checkpoint takes no longer.
+    pub test_time_flips: TestTimeFlips,
     /// The network.
     pub network: SegmentationConfig,
     /// Random augmentation, the same for real and generated pairs.
@@ -47,11 +53,36 @@ impl Default for SegmentConfig {
         Self {
             threshold: 0.5,
             class_thresholds: BTreeMap::new(),
+            test_time_flips: TestTimeFlips::None,
             network: SegmentationConfig::default(),
             augment: DeformConfig::default(),
             train: SegmentTrainConfig::default(),
         }
     }
+}
+
+/// The mirrored pictures over which a prediction is averaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestTimeFlips {
+    /// The picture alone.
+    #[default]
+    None,
+    /// The picture, and the picture mirrored left and right.
+    Horizontal,
+    /// The picture mirrored in each direction, in both and in none.
+    Both,
+}
+
+/// How generated pairs are used beside real ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairUse {
+    /// Real and generated pairs are drawn from one sequence.
+    #[default]
+    Mixed,
+    /// The first `pretrain_steps` steps draw generated pairs alone, all later ones real pairs alone.
+    Pretrain,
 }
 
 /// The `[segment.train]` section.
@@ -63,6 +94,19 @@ pub struct SegmentTrainConfig {
     /// Train for equal epochs instead: `steps` is the number for the real training pairs alone, and is multiplied by the ratio of all
     /// training pairs to the real ones. This corresponds to plain concatenation of the data.
     pub equal_epochs: bool,
+    /// The training ends before `steps` when the Dice of validation pairs has not risen for so many validations; 0 for no such end. It
+    /// counts from the first validation that finds a part of a lesion, and after `pretrain_steps`.
+    pub patience: usize,
+    /// How generated pairs are used beside real ones; without one of both it changes nothing.
+    pub pairs: PairUse,
+    /// With `pairs = "pretrain"`, the number of steps on generated pairs alone; they are a part of `steps`.
+    pub pretrain_steps: usize,
+    /// With `pairs = "pretrain"`, the learning rate of the steps on real pairs as a share of `learning_rate`. Warm-up and schedule begin
+    /// again with these steps.
+    pub fine_tune_rate: f64,
+    /// The standard deviation in pixels of a blur of the masks of generated pairs in training, 0 for none: their edges are less certain
+    /// than those of real masks.
+    pub soft_edges: f64,
     /// The number of images in a batch.
     pub batch_size: usize,
     /// The number of images that a worker takes through the network at once on the CPU, 0 for a whole batch; as `train.micro_batch_size`.
@@ -101,6 +145,11 @@ impl Default for SegmentTrainConfig {
         Self {
             steps: 2_000,
             equal_epochs: false,
+            patience: 0,
+            pairs: PairUse::Mixed,
+            pretrain_steps: 1_000,
+            fine_tune_rate: 0.5,
+            soft_edges: 0.0,
             batch_size: 8,
             micro_batch_size: TrainConfig::default().micro_batch_size,
             learning_rate: 1e-3,
@@ -167,6 +216,15 @@ impl SegmentFile {
         require(size <= MOST_AT_ONCE, key, size, &format!("0 (a whole batch) to {MOST_AT_ONCE}"))?;
         let (key, steps) = ("segment.train.steps", train.steps);
         require(steps <= MOST_STEPS, key, steps, &format!("at most {MOST_STEPS}"))?;
+        let (key, first) = ("segment.train.pretrain_steps", train.pretrain_steps);
+        let is_between = train.pairs == PairUse::Mixed || (1..steps).contains(&first);
+        let expected =
+            format!("1 or more, and less than segment.train.steps = {steps}, with segment.train.pairs = \"pretrain\"");
+        require(is_between, key, first, &expected)?;
+        let (key, soft) = ("segment.train.soft_edges", train.soft_edges);
+        require((0.0..=MOST_SOFT).contains(&soft), key, soft, &format!("pixels from 0 to {MOST_SOFT}"))?;
+        let (key, rate) = ("segment.train.fine_tune_rate", train.fine_tune_rate);
+        require(rate > 0.0 && rate <= 1.0, key, rate, "a number above 0 and at most 1")?;
         for (key, value) in
             [("segment.train.log_every", train.log_every), ("segment.train.validate_every", train.validate_every)]
         {
@@ -223,11 +281,16 @@ mod tests {
             ("segment.train.steps=9000000000000000000", "segment.train.steps = 9000000000000000000"),
             ("segment.network.block_out_channels=[9000000000000000000]", "expected 1 to 65536"),
             ("segment.threshold=1.5", "segment.threshold = 1.5"),
+            ("segment.train.pairs=pretrain,segment.train.steps=1000", "segment.train.pretrain_steps = 1000"),
+            ("segment.train.pairs=pretrain,segment.train.pretrain_steps=0", "segment.train.pretrain_steps = 0"),
+            ("segment.train.soft_edges=-1", "segment.train.soft_edges = -1"),
+            ("segment.train.fine_tune_rate=0", "segment.train.fine_tune_rate = 0"),
+            ("segment.augment.blur=99", "blur"),
             ("segment.augment.rotation=-1", "segment.augment.rotation = -1"),
             ("data.augment.shift=0.1", "data.augment"),
             ("data.size=20", "20 x 20"),
         ] {
-            let message = with(&[set]).check().unwrap_err().to_string();
+            let message = with(&set.split(',').collect::<Vec<_>>()).check().unwrap_err().to_string();
             assert!(message.contains(key), "{set}: {message}");
         }
     }

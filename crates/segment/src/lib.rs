@@ -14,7 +14,7 @@ pub mod run;
 pub mod scores;
 mod trainer;
 
-pub use config::{SegmentConfig, SegmentFile, SegmentTrainConfig};
+pub use config::{PairUse, SegmentConfig, SegmentFile, SegmentTrainConfig, TestTimeFlips};
 pub use decision::Decision;
 
 /// The name of the network in checkpoints and logs.

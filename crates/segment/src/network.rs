@@ -1,6 +1,6 @@
 //! The network of a segmenter, and its predictions.
 
-use crate::config::{SegmentConfig, SegmentFile};
+use crate::config::{SegmentConfig, SegmentFile, TestTimeFlips};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::{PreparedSet, classes::Coding};
 use pig_nn::{
@@ -41,7 +41,23 @@ pub(crate) fn each_prediction<T: Send>(
     Ok(found)
 }
 
-/// The probability of lesion, or of each class, at each pixel of a few images with this size, number of channels, and classes.
+/// For each picture over which a prediction is averaged: whether it is mirrored top to bottom, and left to right.
+fn flips(flips: TestTimeFlips) -> &'static [[bool; 2]] {
+    match flips {
+        TestTimeFlips::None => &[[false, false]],
+        TestTimeFlips::Horizontal => &[[false, false], [false, true]],
+        TestTimeFlips::Both => &[[false, false], [false, true], [true, false], [true, true]],
+    }
+}
+
+/// A batch `[batch, height, width, channels]`, mirrored.
+fn mirrored(batch: Tensor<4>, [rows, columns]: [bool; 2]) -> Tensor<4> {
+    let batch = if rows { batch.flip([1]) } else { batch };
+    if columns { batch.flip([2]) } else { batch }
+}
+
+/// The probability of lesion, or of each class, at each pixel of a few images with this size, number of channels, and classes: the mean
+/// over the mirrored pictures of `test_time_flips`.
 pub(crate) fn batch_probabilities(
     network: &SegmentationNet,
     images: &[&[f32]],
@@ -51,7 +67,11 @@ pub(crate) fn batch_probabilities(
 ) -> Vec<Vec<f32>> {
     let pass = Pass { precision: segment.train.precision.on(device), ..Pass::default() };
     let data = TensorData::new(images.concat(), [images.len(), height, width, channels]);
-    let found = network.probabilities(Tensor::from_data(data, device), outputs(coding), &pass);
+    let batch = Tensor::<4>::from_data(data, device);
+    let flips = flips(segment.test_time_flips);
+    let of = |&flip: &[bool; 2]| mirrored(network.probabilities(mirrored(batch.clone(), flip), outputs(coding), &pass), flip);
+    let sum = flips.iter().map(of).reduce(|sum, one| sum + one).expect("the picture itself is always there");
+    let found = if flips.len() > 1 { sum.div_scalar(flips.len() as f64) } else { sum };
     let values = found.into_data().try_into_vec::<f32>().expect("probabilities are f32");
     values.chunks_exact(values.len() / images.len().max(1)).map(<[f32]>::to_vec).collect()
 }

@@ -1,6 +1,6 @@
 //! The training data of a segmenter: the real pairs of a split, generated pairs in addition, or only generated pairs.
 
-use crate::config::SegmentTrainConfig;
+use crate::config::{PairUse, SegmentTrainConfig};
 use pig_data::{Dataset, PairEntry, PreparedSet, write::file_stem};
 use pig_files::sha256;
 use pig_train::{
@@ -72,12 +72,34 @@ impl Mixture {
     /// The number of generated pairs that the first `steps` steps draw at least once.
     pub fn drawn(self, train: &SegmentTrainConfig, steps: usize) -> usize {
         let indices = self.indices(train, &positions(train, 0..steps));
-        indices.into_iter().filter(|index| *index >= self.training - self.generated).collect::<BTreeSet<_>>().len()
+        indices.into_iter().filter(|index| self.is_generated(*index)).collect::<BTreeSet<_>>().len()
     }
 
-    /// The pairs at these positions of the endless, reshuffled sequence of training pairs.
+    /// The pairs at these positions of the endless, reshuffled sequence of training pairs. If the training begins with generated pairs
+    /// alone, they have a sequence of their own, and so have the real pairs after them.
     pub(crate) fn indices(self, train: &SegmentTrainConfig, positions: &[u64]) -> Vec<usize> {
-        shuffled_indices(train.seed, positions, self.training)
+        let Some(first) = self.pretraining(train) else {
+            return shuffled_indices(train.seed, positions, self.training);
+        };
+        let (begin, real) = ((first * train.batch_size) as u64, self.training - self.generated);
+        let (before, after): (Vec<u64>, Vec<u64>) = positions.iter().copied().partition(|&position| position < begin);
+        let after: Vec<u64> = after.into_iter().map(|position| position - begin).collect();
+        let mut generated =
+            shuffled_indices(train.seed, &before, self.generated).into_iter().map(move |index| real + index);
+        let mut real = shuffled_indices(train.seed, &after, real).into_iter();
+        let next = |&position: &u64| if position < begin { generated.next() } else { real.next() };
+        positions.iter().filter_map(next).collect()
+    }
+
+    /// The number of first steps that draw generated pairs alone; none if the training mixes them with real ones, or has one of both.
+    pub(crate) fn pretraining(self, train: &SegmentTrainConfig) -> Option<usize> {
+        let has_both = self.generated > 0 && self.generated < self.training;
+        (train.pairs == PairUse::Pretrain && has_both).then_some(train.pretrain_steps)
+    }
+
+    /// Whether the training pair `index` is generated.
+    pub(crate) fn is_generated(self, index: usize) -> bool {
+        index >= self.training - self.generated
     }
 
     /// Refuses generated pairs that the training never draws: such a segmenter is one of real pairs alone. `name` is what they are

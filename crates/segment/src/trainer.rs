@@ -2,7 +2,7 @@
 
 use crate::{
     SEGMENTER,
-    config::SegmentFile,
+    config::{SegmentConfig, SegmentFile, TestTimeFlips},
     network::{build, each_prediction},
     pairs::{SegmentData, positions},
     scores::{dice_of, mean_dice},
@@ -11,7 +11,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
 };
-use pig_data::{PreparedSet, deform::deform};
+use pig_data::{PreparedSet, blur::blur, deform::deform};
 use pig_nn::{
     dropout::Dropout,
     parameters::{self, name_hash},
@@ -115,7 +115,18 @@ impl<'a> SegmentTrainer<'a> {
         })
     }
 
-    /// Trains to the last step, or until the observer requests a stop.
+    /// Whether the training ends before its last step, because the Dice of validation pairs has not risen for as many validations as
+    /// `patience` says. It hangs on the saved state alone, so a resumed training ends at the same step.
+    fn is_exhausted(&self) -> bool {
+        let train = &self.file.segment.train;
+        let is_validation = self.state.step.is_multiple_of(train.validate_every);
+        let Some((best, lost)) = self.state.best.filter(|_| train.patience > 0 && is_validation) else { return false };
+        // A network that has found nothing of any lesion so far has not begun to learn.
+        let since = best.max(self.data.mixture().pretraining(train).unwrap_or(0));
+        lost < 1.0 && self.state.step >= since + train.patience * train.validate_every
+    }
+
+    /// Trains to the last step, until patience ends, or until the observer requests a stop.
     pub(super) fn run(mut self) -> Result<Outcome> {
         let train = &self.file.segment.train;
         let mut log = MetricsLog::open(self.run, SEGMENTER, self.state.step, self.state.metrics.as_ref())?;
@@ -124,7 +135,7 @@ impl<'a> SegmentTrainer<'a> {
         }
         let mut meter = Meter::default();
         self.observer.event(Event::Begin { stage: SEGMENTER.to_owned(), total: self.steps, done: self.state.step });
-        while self.state.step < self.steps {
+        while self.state.step < self.steps && !self.is_exhausted() {
             if self.observer.stop_requested() {
                 self.checkpoint(&log, false)?;
                 self.observer.event(Event::End);
@@ -159,11 +170,21 @@ impl<'a> SegmentTrainer<'a> {
                 log.write(&line)?;
             }
             self.observer.event(Event::Progress { done: step, message: meter.message(loss, &line) });
-            if step == self.steps || due(train.checkpoint_every) || is_best {
+            if step == self.steps || self.is_exhausted() || due(train.checkpoint_every) || is_best {
                 self.checkpoint(&log, is_best)?;
             }
         }
         self.observer.event(Event::End);
+        if self.state.step < self.steps {
+            let (step, patience) = (self.state.step, train.patience);
+            note(
+                self.observer,
+                format!(
+                    "{SEGMENTER}: ended at step {step} of {}, after {patience} validations without a greater Dice",
+                    self.steps
+                ),
+            );
+        }
         Ok(Outcome::Finished)
     }
 
@@ -185,12 +206,22 @@ impl<'a> SegmentTrainer<'a> {
             return Err(Error::Diverged { network: SEGMENTER, step, loss });
         }
         let norm = self.optimizer.clip(train.clip_grad_norm);
-        let rate = self.state.learning_rate.at(&self.optim, step, self.steps);
+        let rate = self.learning_rate(step);
         self.network = self.network.take().map(|network| self.optimizer.step(network, rate, step));
         let epoch = |step: usize| step * train.batch_size / self.data.training.len().max(1);
         self.state.learning_rate.observe(&self.optim, loss, epoch(step + 1) > epoch(step));
         self.state.step += 1;
         Ok((loss, rate, norm))
+    }
+
+    /// The learning rate of a step. After a pretraining, warm-up and schedule begin again, at a share of the rate.
+    fn learning_rate(&self, step: usize) -> f64 {
+        let (train, at) = (&self.file.segment.train, &self.state.learning_rate);
+        match self.data.mixture().pretraining(train) {
+            None => at.at(&self.optim, step, self.steps),
+            Some(first) if step < first => at.at(&self.optim, step, first),
+            Some(first) => train.fine_tune_rate * at.at(&self.optim, step - first, self.steps - first),
+        }
     }
 
     /// Adds the gradient of the next step, whose parts are computed by workers. Returns the loss.
@@ -264,10 +295,10 @@ impl<'a> SegmentTrainer<'a> {
     fn validate(&self) -> Result<Option<f64>> {
         let set = &self.validation;
         let network = averaged(self.network(), &self.optimizer, self.run)?;
-        let segment = &self.file.segment;
+        let segment = SegmentConfig { test_time_flips: TestTimeFlips::None, ..self.file.segment.clone() };
         let decision = self.file.decision();
         let dice = |index: usize, found: Vec<f32>| dice_of(&found, set, index, &decision);
-        Ok(mean_dice(&each_prediction(&network, set, segment, self.device, dice)?))
+        Ok(mean_dice(&each_prediction(&network, set, &segment, self.device, dice)?))
     }
 
     fn checkpoint(&self, log: &MetricsLog, is_best: bool) -> Result<()> {
@@ -294,7 +325,8 @@ impl Forward<'_> {
         Pass { dropout, precision: train.precision.on(self.device), ..Pass::default() }
     }
 
-    /// The images, and masks of 0 and 1 for each class, at positions of the training. The random augmentation of each pair is keyed by its position.
+    /// The images, and masks of 0 and 1 for each class, at positions of the training; masks of generated pairs are between 0 and 1 at soft
+    /// edges. The random augmentation of each pair is keyed by its position.
     fn batch(&self, positions: &[u64]) -> Result<(Tensor<4>, Tensor<4>)> {
         let (train, set) = (&self.file.segment.train, &self.data.training);
         let (mut images, mut masks) = (Vec::new(), Vec::new());
@@ -303,7 +335,9 @@ impl Forward<'_> {
             let key = [train.seed, position, DEFORMATION];
             deform(&mut image, &mut mask, set.size, set.channels, &self.file.segment.augment, key);
             images.extend(image);
-            masks.extend(mask.into_iter().map(|value| if value > 0.0 { 1.0 } else { 0.0 }));
+            let mask: Vec<f32> = mask.into_iter().map(|value| if value > 0.0 { 1.0 } else { 0.0 }).collect();
+            let soft = if self.data.mixture().is_generated(index) { train.soft_edges } else { 0.0 };
+            masks.extend(if soft > 0.0 { blur(&mask, set.size, set.classes, soft) } else { mask });
         }
         let [height, width] = set.size;
         let tensor = |values: Vec<f32>, channels| {

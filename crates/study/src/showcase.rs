@@ -3,8 +3,9 @@
 use pig_data::{Preparation, PreparedSet};
 use pig_metrics::{
     histogram::{Histogram, shared_range},
-    nearest::{CopyCheck, NearestSearch, Neighbour, Shape},
+    nearest::CopyCheck,
 };
+use pig_quality::neighbours::{nearest_of, nearest_of_set};
 use pig_report::{
     Canvas, ClassColour, HistogramChart, NearestPair, NearestSection, PairPicture, Picture, Section, SheetStyle,
     contact_sheet,
@@ -15,17 +16,12 @@ use pig_train::{
     loaded::LoadedRun,
     pictures::{class_colours, pair_picture, real_pictures},
 };
-use rayon::prelude::*;
-use std::{ops::Range, path::Path};
+use std::path::Path;
 
 /// Pairs in a row of a sheet of generated pairs.
 const SHEET_COLUMNS: usize = 6;
 /// Number of nearest neighbours on a page.
 const NEIGHBOURS: usize = 12;
-
-/// Held-out images that are compared with the training images at once, and training images that are read at once.
-const QUERIES: usize = 256;
-const AT_ONCE: usize = 64;
 
 /// A generated pair with its name, such as "seed 17".
 #[derive(Clone, Debug)]
@@ -65,6 +61,17 @@ pub(crate) fn sheet(
     ];
     let style = SheetStyle { columns, classes: classes_of(generated), ..SheetStyle::default() };
     Ok(contact_sheet(&sections, &style)?)
+}
+
+/// A contact sheet of several kinds of generated pairs, with outlines; each kind has a title. `like` has their size.
+pub(crate) fn kinds_sheet(kinds: &[(&str, &[Generated])], like: &PreparedSet, columns: usize) -> Result<Canvas> {
+    let section = |(title, pairs): &(&str, &[Generated])| {
+        let pairs = pictures(pairs, pairs.len(), like.size, like.channels)?;
+        Ok(Section { title: (*title).to_owned(), pairs })
+    };
+    let sections: Vec<Section> = kinds.iter().map(section).collect::<Result<_>>()?;
+    let classes = kinds.first().map(|(_, pairs)| classes_of(pairs)).unwrap_or_default();
+    Ok(contact_sheet(&sections, &SheetStyle { columns, classes, ..SheetStyle::default() })?)
 }
 
 /// A contact sheet of generated pairs alone, with outlines.
@@ -133,12 +140,7 @@ pub(crate) fn neighbours(
     let ([height, width], channels) = (training.size, training.channels);
     let made: Vec<&[f32]> = generated.iter().map(|one| one.image.as_slice()).collect();
     let found = nearest_of(&made, training)?;
-    let mut of_held_out = Vec::new();
-    for first in (0..held_out.len()).step_by(QUERIES) {
-        let images = images(held_out, first..held_out.len().min(first + QUERIES))?;
-        of_held_out.extend(nearest_of(&images.iter().map(Vec::as_slice).collect::<Vec<_>>(), training)?);
-    }
-    let check = CopyCheck::new(&found, &of_held_out);
+    let check = CopyCheck::new(&found, &nearest_of_set(held_out, training)?);
     let picture = |values: &[f32]| Picture::from_values(values, height, width, channels, (-1.0, 1.0));
     let pair = |(index, one): (usize, &Generated)| -> Result<NearestPair> {
         Ok(NearestPair {
@@ -151,20 +153,4 @@ pub(crate) fn neighbours(
     };
     let pairs: Result<Vec<NearestPair>> = generated.iter().take(NEIGHBOURS).enumerate().map(pair).collect();
     Ok(NearestSection { pairs: pairs?, check, unit: "mean squared difference on [-1, 1]".to_owned() })
-}
-
-/// The nearest training image of each query; training images are read one after the other.
-fn nearest_of(queries: &[&[f32]], training: &PreparedSet) -> Result<Vec<Neighbour>> {
-    let ([height, width], channels) = (training.size, training.channels);
-    let mut search = NearestSearch::new(queries, Shape { height, width, channels }, true)?;
-    for first in (0..training.len()).step_by(AT_ONCE) {
-        let images = images(training, first..training.len().min(first + AT_ONCE))?;
-        search.add(&images.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
-    }
-    Ok(search.found()?)
-}
-
-/// Some images of a set.
-fn images(set: &PreparedSet, indices: Range<usize>) -> Result<Vec<Vec<f32>>> {
-    Ok(indices.into_par_iter().map(|index| set.image(index)).collect::<pig_data::Result<_>>()?)
 }

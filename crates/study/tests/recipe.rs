@@ -11,7 +11,7 @@ use pig_train::{Config, config::Layers, observer::Silent};
 use std::path::Path;
 
 fn planned(data: &Path, unlabelled: Option<&Path>, hours: f64) -> Recipe {
-    let request = Request { data: data.to_owned(), unlabelled: unlabelled.map(Path::to_owned), hours };
+    let request = Request { data: data.to_owned(), unlabelled: unlabelled.map(Path::to_owned), hours, size: None };
     recipe(&request, &testing::device(), &Silent).unwrap()
 }
 
@@ -96,7 +96,7 @@ fn data_that_cannot_be_trained_get_no_plan() {
         write_png(&data.join("masks").join(name), [40, 40], 1, &mask, &[]).unwrap();
     };
     let refused = || {
-        let request = Request { data: data.clone(), unlabelled: None, hours: 0.01 };
+        let request = Request { data: data.clone(), unlabelled: None, hours: 0.01, size: None };
         recipe(&request, &testing::device(), &Silent).unwrap_err().to_string()
     };
     let gray = |index: usize| Pixels::Eight((0..1600).map(|i| (i * 7 + index) as u8).collect());
@@ -114,7 +114,7 @@ fn data_that_cannot_be_trained_get_no_plan() {
     write("1.png", &Pixels::Sixteen((0..1600).map(|i| i * 40).collect()), &half);
     let error = refused();
     assert!(error.contains("8 and of 16 bits"), "{error}");
-    let request = Request { data: data.clone(), unlabelled: None, hours: 1e300 };
+    let request = Request { data: data.clone(), unlabelled: None, hours: 1e300, size: None };
     let error = recipe(&request, &testing::device(), &Silent).unwrap_err().to_string();
     assert!(error.contains("--hours") && error.contains("87600"), "{error}");
 }

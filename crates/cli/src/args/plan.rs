@@ -12,6 +12,9 @@ pub(crate) struct Plan {
     /// The hours that the training may take on this machine.
     #[arg(long, value_name = "H", value_parser = factor)]
     pub(crate) hours: f64,
+    /// Height and width of the pictures, instead of those that suit the data and the time.
+    #[arg(long, value_name = "N")]
+    pub(crate) size: Option<usize>,
     /// A folder of images without masks, for `pig train --unlabelled`.
     #[arg(long, value_name = "DIR")]
     pub(crate) unlabelled: Option<PathBuf>,

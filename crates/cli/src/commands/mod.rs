@@ -1,9 +1,11 @@
 //! The commands.
 
+pub(crate) mod boost;
 pub(crate) mod cache;
 pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod crossval;
+pub(crate) mod curate;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod experiment;

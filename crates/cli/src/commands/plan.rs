@@ -14,7 +14,8 @@ pub(crate) fn run(args: &Args, plan: &Plan) -> anyhow::Result<ExitCode> {
     if let Some(out) = plan.out.as_ref().filter(|out| out.exists()) {
         anyhow::bail!("{}: it exists, and is not overwritten; choose another --out, or remove it", out.display());
     }
-    let request = Request { data: plan.data.clone(), unlabelled: plan.unlabelled.clone(), hours: plan.hours };
+    let request =
+        Request { data: plan.data.clone(), unlabelled: plan.unlabelled.clone(), hours: plan.hours, size: plan.size };
     let recipe = recipe(&request, &device, &terminal)?;
     if let Some(text) = recipe.warning() {
         warn(&terminal, text);

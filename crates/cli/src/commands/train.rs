@@ -78,7 +78,7 @@ fn run_in(args: &Args, train: &Train, terminal: &Terminal<'_>) -> anyhow::Result
 /// The configuration that `pig plan` decides, whose text is told.
 fn planned(train: &Train, hours: f64, device: &Device, terminal: &Terminal<'_>) -> anyhow::Result<Config> {
     let data = train.data.clone().unwrap_or_default();
-    let request = recipe::Request { data, unlabelled: train.unlabelled.clone(), hours };
+    let request = recipe::Request { data, unlabelled: train.unlabelled.clone(), hours, size: None };
     let recipe = recipe::recipe(&request, device, terminal)?;
     note(terminal, format!("the plan:\n{}", recipe.text));
     if let Some(text) = recipe.warning() {

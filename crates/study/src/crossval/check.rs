@@ -5,7 +5,7 @@ use crate::crossval::{
     variant::{Variant, variants},
 };
 use pig_data::{Channels, DataConfig, Splits};
-use pig_segment::pairs::Mixture;
+use pig_segment::{PairUse, pairs::Mixture};
 use pig_train::{
     Config, Error, Result,
     config::{Layers, MOST_AT_ONCE, Unlabelled, require, word},
@@ -22,6 +22,10 @@ impl CrossvalFile {
     pub fn check(&self) -> Result<()> {
         let crossval = &self.crossval;
         self.segmenter(0).check()?;
+        crossval.curate.check("crossval.curate.")?;
+        let (key, pairs) = ("segment.train.pairs", self.segment.train.pairs);
+        let expected = "\"mixed\": in a cross-validation, the lists of the arms say how pairs are used (pretrained)";
+        require(pairs == PairUse::Mixed, key, format!("{:?}", word(&pairs)), expected)?;
         let folds = crossval.folds;
         require((2..=MOST_AT_ONCE).contains(&folds), "crossval.folds", folds, &format!("2 to {MOST_AT_ONCE}"))?;
         let share = crossval.patients;
@@ -51,11 +55,17 @@ impl CrossvalFile {
                 Count::Share(share) => share > 0.0 && share <= MOST_SHARE,
             });
             let list = |counts: &[Count]| counts.iter().map(Count::to_string).collect::<Vec<_>>().join(", ");
-            let found = format!("[{}], [{}] and [{}]", list(&arm.add), list(&arm.only), list(&arm.shuffled));
+            let all = [&arm.add, &arm.curated, &arm.pretrained, &arm.only, &arm.shuffled];
+            let found = all.map(|counts| format!("[{}]", list(counts))).join(", ");
             let expected = &format!(
                 "only numbers above 0, at most {MOST_PAIRS} pairs or {MOST_SHARE} for each real one, and at least one in these lists"
             );
-            require(is_positive && !is_empty, "crossval.arms.add, only, shuffled", found, expected)?;
+            require(
+                is_positive && !is_empty,
+                "crossval.arms.add, curated, pretrained, only, shuffled",
+                found,
+                expected,
+            )?;
             if let Some(runs) = &arm.runs {
                 require(runs.contains("{fold}"), "crossval.arms.runs", runs, "a path with {fold} in it")?;
                 let alone = arm.config.is_none() && arm.set.is_empty();
@@ -67,6 +77,7 @@ impl CrossvalFile {
                 )?;
             }
         }
+        variants(self).into_iter().try_for_each(|variant| variant.segmenter(self, 0).check())?;
         let labels: Vec<String> = variants(self).into_iter().map(|variant| variant.label(self)).collect();
         let twice = labels.iter().enumerate().find(|(index, label)| labels[..*index].contains(label));
         match twice {
@@ -152,10 +163,11 @@ impl CrossvalFile {
                 let expected =
                     format!("at least {least} generated pair(s) beside the {real} training pairs of fold {number}");
                 require(generated >= least, &key, format!("{count}, which is {generated} pair(s)"), &expected)?;
-                let training = if how == Use::Add { real + generated } else { generated };
+                let training = if variant.has_real_pairs() { real + generated } else { generated };
                 for &seed in &self.crossval.segmenter_seeds {
                     let label = format!("{}, fold {number}, seed {seed}", variant.label(self));
-                    Mixture { real, training, generated }.check_drawn(&self.segmenter(seed).segment.train, &label)?;
+                    Mixture { real, training, generated }
+                        .check_drawn(&variant.segmenter(self, seed).segment.train, &label)?;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The `[crossval]` section: folds, segmenters, and the arms that are compared.
 
 use pig_data::DataConfig;
+use pig_quality::curate::CurateConfig;
 use pig_segment::config::{SegmentConfig, SegmentFile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub struct CrossvalConfig {
     pub seed: u64,
     /// Seeds of the segmenters: in each fold, every training set trains one segmenter for each seed. They replace `segment.train.seed`.
     pub segmenter_seeds: Vec<u64>,
+    /// Which pairs are taken for training sets of `curated` pairs.
+    pub curate: CurateConfig,
     /// The arms, which are compared with real pairs alone. Real pairs alone are always included, as the arm `real`.
     pub arms: Vec<ArmConfig>,
 }
@@ -50,6 +53,7 @@ impl Default for CrossvalConfig {
             min_validation_patients: 3,
             seed: 0,
             segmenter_seeds: vec![0, 1, 2],
+            curate: CurateConfig::default(),
             arms: Vec::new(),
         }
     }
@@ -71,6 +75,12 @@ pub struct ArmConfig {
     /// Numbers of generated pairs to use in addition to all real training pairs; each entry is a training set of its own. A whole number is
     /// a number of pairs; a number with a decimal point is a share of the number of real training pairs in the fold.
     pub add: Vec<Count>,
+    /// Like `add`, but the pairs are chosen by the fold's segmenters of real pairs, as `[crossval.curate]` says, from so many more
+    /// pairs; fewer are used where the filters leave fewer.
+    pub curated: Vec<Count>,
+    /// Like `add`, but segmenters first train `segment.train.pretrain_steps` steps on the generated pairs alone, and then on the real ones
+    /// alone.
+    pub pretrained: Vec<Count>,
     /// Numbers of generated pairs to use instead of the real ones.
     pub only: Vec<Count>,
     /// Like `only`, but each image has the mask of another pair. This measures what remains when images and masks do not belong together.
@@ -85,6 +95,8 @@ impl Default for ArmConfig {
             set: Vec::new(),
             runs: None,
             add: vec![Count::Share(0.29)],
+            curated: Vec::new(),
+            pretrained: Vec::new(),
             only: Vec::new(),
             shuffled: Vec::new(),
         }
@@ -94,7 +106,13 @@ impl Default for ArmConfig {
 impl ArmConfig {
     /// All training sets: how the pairs are used, and how many.
     pub fn training_sets(&self) -> impl Iterator<Item = (Use, Count)> {
-        let lists = [(Use::Add, &self.add), (Use::Only, &self.only), (Use::Shuffled, &self.shuffled)];
+        let lists = [
+            (Use::Add, &self.add),
+            (Use::Curated, &self.curated),
+            (Use::Pretrained, &self.pretrained),
+            (Use::Only, &self.only),
+            (Use::Shuffled, &self.shuffled),
+        ];
         lists.into_iter().flat_map(|(how, counts)| counts.iter().map(move |&count| (how, count)))
     }
 }
@@ -134,6 +152,10 @@ impl std::fmt::Display for Count {
 pub enum Use {
     /// In addition to all real training pairs.
     Add,
+    /// Chosen ones, in addition to all real training pairs.
+    Curated,
+    /// Before the real training pairs.
+    Pretrained,
     /// Instead of the real training pairs.
     Only,
     /// Instead of the real training pairs, with the masks of other pairs.
@@ -145,6 +167,8 @@ impl Use {
     pub fn word(self) -> &'static str {
         match self {
             Self::Add => "add",
+            Self::Curated => "curated",
+            Self::Pretrained => "pretrained",
             Self::Only => "only",
             Self::Shuffled => "shuffled",
         }
@@ -152,7 +176,7 @@ impl Use {
 }
 
 impl CrossvalFile {
-    /// The configuration of the segmenter with one of its seeds.
+    /// The configuration of the segmenter of real pairs, and of pairs mixed with them, with one of its seeds.
     pub fn segmenter(&self, seed: u64) -> SegmentFile {
         let mut file = SegmentFile { data: self.data.clone(), segment: self.segment.clone() };
         file.segment.train.seed = seed;

@@ -84,6 +84,14 @@ pub(super) struct Generator {
 }
 
 impl Generator {
+    /// Its folder of pairs, and the seeds of its pairs in the order in which they are used.
+    ///
+    /// # Errors
+    /// When the folder is missing.
+    pub(crate) fn made(&self) -> Result<(PathBuf, &[u64])> {
+        Ok((part(&self.folder, PAIRS)?, &self.seeds))
+    }
+
     /// The first `count` pairs, after checking that exactly this model made them.
     pub(super) fn pairs(&self, count: usize, fold: &FoldData<'_>, observer: &dyn Observer) -> Result<PreparedSet> {
         let (folder, seeds) = (part(&self.folder, PAIRS)?, &self.seeds[..count.min(self.seeds.len())]);

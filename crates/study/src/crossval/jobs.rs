@@ -146,7 +146,7 @@ impl Crossval {
     fn measure(&self, piece: Piece, device: &Device, observer: &dyn Observer) -> Result<Measured> {
         let from = "measured steps";
         match piece.kind {
-            PieceKind::Agreement { .. } => Ok(Measured::default()),
+            PieceKind::Curation { .. } | PieceKind::Agreement { .. } => Ok(Measured::default()),
             PieceKind::Segmenter { seed, .. } => {
                 let fold = FoldData::read(self, piece.fold, &Quiet(observer))?;
                 let real = pig_segment::pairs::none(&fold.real.set);

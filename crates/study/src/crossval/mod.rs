@@ -9,6 +9,7 @@
 //! OUT/fold-0/splits.json                             the training, validation and test cases
 //! OUT/fold-0/generators/pig/{run/, pairs/, done.json}
 //! OUT/fold-0/segmenters/pig-add-0.29/seed-0/{run/, cases.csv, done.json}
+//! OUT/fold-0/curation/pig/{curation.csv, done.json}                only for arms with `curated` training sets
 //! OUT/fold-0/agreement/pig/{pairs/, seed-0/{cases.csv, done.json}}   pairs/: only for methods that need masks
 //! OUT/{cases.csv, results.json, table.md}            computed from all finished pieces
 //! ```
@@ -17,6 +18,7 @@ pub mod agreement;
 pub mod cases;
 mod check;
 pub mod config;
+mod curation;
 mod definition;
 mod fold;
 pub(crate) mod generator;

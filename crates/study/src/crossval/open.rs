@@ -1,7 +1,7 @@
 //! A cross-validation in its folder: its pieces, and which of them are finished.
 
 use crate::crossval::{
-    config::{ArmConfig, CrossvalFile},
+    config::{ArmConfig, Count, CrossvalFile, Use},
     piece::{self, Done, Piece, PieceKind, fold_folder},
     settings::Settings,
 };
@@ -174,8 +174,19 @@ impl Crossval {
                 None
             }
             PieceKind::Segmenter { variant, seed } => {
-                settings.add_differences("segmenter", &file.segmenter(seed));
+                settings.add_differences("segmenter", &variant.segmenter(file, seed));
+                if let Some(arm) = variant.curated_arm() {
+                    settings.add_differences("curate", &file.crossval.curate);
+                    let kind = PieceKind::Curation { arm };
+                    settings.add("chosen by", &self.settings(Piece { fold: piece.fold, kind })?);
+                }
                 variant.arm()
+            }
+            PieceKind::Curation { arm } => {
+                for &seed in &file.crossval.segmenter_seeds {
+                    settings.add_differences(&format!("segmenter {seed}"), &file.segmenter(seed));
+                }
+                Some(arm)
             }
             PieceKind::Agreement { arm, seed } => {
                 settings.add_differences("segmenter", &file.segmenter(seed));
@@ -191,7 +202,11 @@ impl Crossval {
     /// How many pairs the generator of an arm makes in a fold.
     pub(super) fn pairs_of(&self, fold: usize, arm: &ArmConfig) -> usize {
         let real = self.folds[fold].training.len();
-        arm.training_sets().map(|(_, count)| count.of(real)).max().unwrap_or(0)
+        let needed = |(how, count): (Use, Count)| match how {
+            Use::Curated => self.file.crossval.curate.candidates(count.of(real)),
+            Use::Add | Use::Pretrained | Use::Only | Use::Shuffled => count.of(real),
+        };
+        arm.training_sets().map(needed).max().unwrap_or(0)
     }
 }
 

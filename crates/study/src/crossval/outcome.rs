@@ -4,7 +4,7 @@
 //! out of a difference. What Dice cannot see, findings in slices without a lesion, stands beside it as a guard. Both are means
 //! within each patient first and over patients then.
 
-use crate::crossval::{cases::CaseRow, config::Use, variant::Variant};
+use crate::crossval::{cases::CaseRow, variant::Variant};
 use pig_metrics::contrast::{Arm, Contrast, Run, Settings, contrast};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,11 +97,11 @@ impl<'r> Compared<'r> {
     fn arm(variant: Variant, rows: &[&'r CaseRow], outcome: Outcome) -> Arm<'r> {
         // In a fold, an arm has one generator.
         let runs = outcome.runs(rows, |_| variant.arm().map(|_| 0));
-        Arm { runs, is_alike: has_real_pairs(variant) }
+        Arm { runs, is_alike: variant.has_real_pairs() }
     }
 
     fn compare(&self, first: &Arm<'r>, second: &Arm<'r>, outcome: Outcome) -> Option<Contrast> {
-        let alike = self.0.iter().filter(|(variant, _)| has_real_pairs(*variant));
+        let alike = self.0.iter().filter(|(variant, _)| variant.has_real_pairs());
         let family: Vec<Arm<'r>> = alike.map(|(variant, rows)| Self::arm(*variant, rows, outcome)).collect();
         contrast(first, second, &family.iter().collect::<Vec<_>>(), &Settings::default())
     }
@@ -137,12 +137,4 @@ impl<'r> Compared<'r> {
 /// The folds and seeds of segmenters that trained at all: they find a part of a lesion in some slice.
 pub(super) fn trained<'r>(rows: impl Iterator<Item = &'r CaseRow>) -> BTreeSet<(usize, u64)> {
     rows.filter(|row| row.dice.is_some_and(|dice| dice > 0.0)).map(|row| (row.fold, row.seed)).collect()
-}
-
-/// Whether segmenters train on all real pairs, so that their trainings vary alike.
-fn has_real_pairs(variant: Variant) -> bool {
-    match variant {
-        Variant::Real | Variant::Generated { how: Use::Add, .. } => true,
-        Variant::Generated { how: Use::Only | Use::Shuffled, .. } => false,
-    }
 }

@@ -25,6 +25,11 @@ pub enum PieceKind {
         /// Seed of the segmenter.
         seed: u64,
     },
+    /// Measures the pairs of an arm by the fold's segmenters of real pairs, to choose among them.
+    Curation {
+        /// Number of the arm.
+        arm: usize,
+    },
     /// Measures pair agreement: the segmenter of real pairs segments generated pairs.
     Agreement {
         /// Number of the arm.
@@ -50,6 +55,9 @@ pub fn pieces(file: &CrossvalFile, fold: usize) -> Vec<Piece> {
     let mut kinds: Vec<PieceKind> = of(Variant::Real).collect();
     for arm in 0..file.crossval.arms.len() {
         kinds.push(PieceKind::Generator { arm });
+        if !file.crossval.arms[arm].curated.is_empty() {
+            kinds.push(PieceKind::Curation { arm });
+        }
         kinds.extend(seeds.iter().map(|&seed| PieceKind::Agreement { arm, seed }));
         kinds.extend(variants(file).into_iter().filter(|variant| variant.arm() == Some(arm)).flat_map(of));
     }
@@ -62,6 +70,7 @@ impl Piece {
         let name = |arm: usize| &file.crossval.arms[arm].name;
         match self.kind {
             PieceKind::Generator { arm } => format!("{}-generator", name(arm)),
+            PieceKind::Curation { arm } => format!("{}-curation", name(arm)),
             PieceKind::Agreement { arm, .. } => format!("{}-agreement", name(arm)),
             PieceKind::Segmenter { variant, .. } => variant.label(file),
         }
@@ -70,7 +79,7 @@ impl Piece {
     /// Whether `wanted`, the value of `--arm`, selects this piece: by the label of the piece, or by the name of its arm.
     pub fn is_of(self, file: &CrossvalFile, wanted: &str) -> bool {
         let arm = match self.kind {
-            PieceKind::Generator { arm } | PieceKind::Agreement { arm, .. } => Some(arm),
+            PieceKind::Generator { arm } | PieceKind::Curation { arm } | PieceKind::Agreement { arm, .. } => Some(arm),
             PieceKind::Segmenter { variant, .. } => variant.arm(),
         };
         self.label(file) == wanted || arm.is_some_and(|arm| file.crossval.arms[arm].name == wanted)
@@ -79,7 +88,7 @@ impl Piece {
     /// The seed of the segmenter, if the piece has one.
     pub fn seed(self) -> Option<u64> {
         match self.kind {
-            PieceKind::Generator { .. } => None,
+            PieceKind::Generator { .. } | PieceKind::Curation { .. } => None,
             PieceKind::Segmenter { seed, .. } | PieceKind::Agreement { seed, .. } => Some(seed),
         }
     }
@@ -90,6 +99,7 @@ impl Piece {
         let name = |arm: usize| &file.crossval.arms[arm].name;
         match self.kind {
             PieceKind::Generator { arm } => fold.join("generators").join(name(arm)),
+            PieceKind::Curation { arm } => fold.join("curation").join(name(arm)),
             PieceKind::Agreement { arm, seed } => fold.join(AGREEMENT).join(name(arm)).join(format!("seed-{seed}")),
             PieceKind::Segmenter { variant, seed } => {
                 fold.join("segmenters").join(variant.label(file)).join(format!("seed-{seed}"))
@@ -142,6 +152,11 @@ pub enum Found {
         /// How many of them the training had drawn at `step`; none if an earlier version trained the segmenter.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         drawn: Option<usize>,
+    },
+    /// Of a curation: what was measured is a table in the folder.
+    Curation {
+        /// Number of pairs that were measured.
+        measured: usize,
     },
     /// Of pair agreement: mean Dice of the segmenter that was trained on real pairs.
     Agreement {

@@ -32,6 +32,7 @@ impl Crossval {
             let outcome = match piece.kind {
                 PieceKind::Generator { arm } => fold.generator(arm, device, observer)?,
                 PieceKind::Segmenter { variant, seed } => fold.segmenter(variant, seed, device, observer)?,
+                PieceKind::Curation { arm } => fold.curation(arm, device, observer)?,
                 PieceKind::Agreement { arm, seed } => fold.agreement(arm, seed, device, observer)?,
             };
             if outcome == Outcome::Interrupted {

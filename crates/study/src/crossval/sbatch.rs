@@ -45,16 +45,18 @@ pub struct Submission {
 enum Stage {
     Generators,
     RealSegmenters,
+    Curation,
     Segmenters,
     Agreement,
 }
 
 impl Stage {
-    const ALL: [Self; 4] = [Self::Generators, Self::RealSegmenters, Self::Segmenters, Self::Agreement];
+    const ALL: [Self; 5] = [Self::Generators, Self::RealSegmenters, Self::Curation, Self::Segmenters, Self::Agreement];
 
     fn of(job: &Job) -> Self {
         match job.kind {
             PieceKind::Generator { .. } => Self::Generators,
+            PieceKind::Curation { .. } => Self::Curation,
             PieceKind::Agreement { .. } => Self::Agreement,
             PieceKind::Segmenter { variant, .. } if variant.arm().is_none() => Self::RealSegmenters,
             PieceKind::Segmenter { .. } => Self::Segmenters,
@@ -65,6 +67,7 @@ impl Stage {
         match self {
             Self::Generators => "generators",
             Self::RealSegmenters => "real_segmenters",
+            Self::Curation => "curation",
             Self::Segmenters => "segmenters",
             Self::Agreement => "agreement",
         }
@@ -74,6 +77,7 @@ impl Stage {
         match self {
             Self::Generators => "Generators with their pairs.",
             Self::RealSegmenters => "Segmenters of real pairs alone.",
+            Self::Curation => "Generated pairs, measured by the segmenters of real pairs to choose among them.",
             Self::Segmenters => "Segmenters of generated pairs, alone or beside real ones.",
             Self::Agreement => "Pair agreement, measured by the segmenters of real pairs.",
         }
@@ -83,8 +87,8 @@ impl Stage {
     fn needs(self) -> &'static [Self] {
         match self {
             Self::Generators | Self::RealSegmenters => &[],
-            Self::Segmenters => &[Self::Generators],
-            Self::Agreement => &[Self::Generators, Self::RealSegmenters],
+            Self::Segmenters => &[Self::Generators, Self::Curation],
+            Self::Curation | Self::Agreement => &[Self::Generators, Self::RealSegmenters],
         }
     }
 }

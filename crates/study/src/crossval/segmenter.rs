@@ -67,6 +67,11 @@ impl FoldData<'_> {
                 Outcome::Finished => self.finished_generator(arm)?,
             },
         };
+        if let Some(arm) = variant.curated_arm()
+            && self.curation(arm, device, observer)? == Outcome::Interrupted
+        {
+            return Ok(Outcome::Interrupted);
+        }
         let folder = crossval.folder(self.number, piece.kind);
         let taken = take(&folder, observer)?;
         // Another process may have finished it meanwhile.
@@ -76,7 +81,7 @@ impl FoldData<'_> {
         let data = self.segment_data(variant, generator.as_ref(), observer)?;
         let run = folder.join(RUN);
         let at_once = !run.exists();
-        let file = crossval.file.segmenter(seed);
+        let file = variant.segmenter(&crossval.file, seed);
         if train_on(&file, &data, &run, device, observer)? == Outcome::Interrupted {
             return Ok(Outcome::Interrupted);
         }
@@ -114,12 +119,16 @@ impl FoldData<'_> {
         generator: Option<&Generator>,
         observer: &dyn Observer,
     ) -> Result<SegmentData<'_>> {
-        let (Variant::Generated { how, count, .. }, Some(generator)) = (variant, generator) else {
+        let (Variant::Generated { arm, how, count }, Some(generator)) = (variant, generator) else {
             return Ok(SegmentData::with(&self.real, &pairs::none(&self.real.set)));
         };
-        let generated = generator.pairs(count.of(self.splits.training.len()), self, observer)?;
+        let count = count.of(self.splits.training.len());
+        let generated = match how {
+            Use::Curated => self.chosen(arm, count, generator, observer)?,
+            Use::Add | Use::Pretrained | Use::Only | Use::Shuffled => generator.pairs(count, self, observer)?,
+        };
         Ok(match how {
-            Use::Add => SegmentData::with(&self.real, &generated),
+            Use::Add | Use::Curated | Use::Pretrained => SegmentData::with(&self.real, &generated),
             Use::Only => SegmentData::only(&self.real, generated),
             Use::Shuffled => SegmentData::only(&self.real, pairs::shuffled(&generated)),
         })

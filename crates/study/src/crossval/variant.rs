@@ -1,6 +1,7 @@
 //! The training sets of segmenters.
 
 use crate::crossval::config::{Count, CrossvalFile, REAL, Use};
+use pig_segment::{PairUse, SegmentFile};
 
 /// The training set of a segmenter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +27,31 @@ impl Variant {
             Self::Generated { arm, how, count } => {
                 format!("{}-{}-{count}", file.crossval.arms[arm].name, how.word())
             }
+        }
+    }
+
+    /// Whether segmenters train on all real pairs, so that their trainings vary alike.
+    pub fn has_real_pairs(self) -> bool {
+        match self {
+            Self::Real | Self::Generated { how: Use::Add | Use::Curated | Use::Pretrained, .. } => true,
+            Self::Generated { how: Use::Only | Use::Shuffled, .. } => false,
+        }
+    }
+
+    /// The configuration of its segmenter with one of the seeds.
+    pub fn segmenter(self, file: &CrossvalFile, seed: u64) -> SegmentFile {
+        let mut own = file.segmenter(seed);
+        if matches!(self, Self::Generated { how: Use::Pretrained, .. }) {
+            own.segment.train.pairs = PairUse::Pretrain;
+        }
+        own
+    }
+
+    /// The number of the arm whose pairs must be chosen first, if any.
+    pub fn curated_arm(self) -> Option<usize> {
+        match self {
+            Self::Generated { arm, how: Use::Curated, .. } => Some(arm),
+            _ => None,
         }
     }
 

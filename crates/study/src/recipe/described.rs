@@ -20,6 +20,8 @@ pub struct Request {
     pub unlabelled: Option<PathBuf>,
     /// The hours that the training may take.
     pub hours: f64,
+    /// Height and width of the pictures, instead of those that suit the time.
+    pub size: Option<usize>,
 }
 
 /// A configuration with its reasons.

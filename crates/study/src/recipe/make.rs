@@ -153,6 +153,7 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
         mask_threshold: data.mask_threshold,
         hours: request.hours,
         threads: rayon::current_num_threads(),
+        size: request.size,
     })
 }
 

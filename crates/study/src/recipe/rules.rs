@@ -78,6 +78,8 @@ pub struct Facts {
     pub hours: f64,
     /// Threads of the machine.
     pub threads: usize,
+    /// Height and width that were asked for.
+    pub size: Option<usize>,
 }
 
 /// A size, and networks for it.
@@ -126,13 +128,14 @@ impl Facts {
     }
 
     /// All shapes that the data allow, from the best to the cheapest: the largest size first, and of one size the widest networks first.
-    /// Pictures are never enlarged.
+    /// Pictures are never enlarged, unless a size was asked for.
     pub fn shapes(&self) -> Vec<Shape> {
         let largest = self.shorter_side();
-        let sizes = SIZES.iter().rev().copied().filter(|&size| size <= largest.max(SIZES[0]));
+        let suited = || SIZES.iter().rev().copied().filter(|&size| size <= largest.max(SIZES[0])).collect();
+        let sizes: Vec<usize> = self.size.map_or_else(suited, |size| vec![size]);
         let widths = WIDTHS.iter().rev().filter(|widths| self.survey.pairs >= FEW_PAIRS || **widths == WIDTHS[0]);
         let widths: Vec<[usize; 4]> = widths.copied().collect();
-        sizes.flat_map(|size| widths.iter().map(move |&widths| self.shape(size, widths))).collect()
+        sizes.into_iter().flat_map(|size| widths.iter().map(move |&widths| self.shape(size, widths))).collect()
     }
 
     /// Pictures of `size`, and networks of about these widths. There are as many levels of the Haar transform as bring the grid of the
@@ -176,7 +179,7 @@ impl Facts {
         };
         // Size counts more than width: shapes come by size.
         let best = shapes.iter().find(fits).or(shapes.last());
-        let fallback = Shape { size: SIZES[0], haar_levels: 0, widths: WIDTHS[0] };
+        let fallback = Shape { size: self.size.unwrap_or(SIZES[0]), haar_levels: 0, widths: WIDTHS[0] };
         let shape = best.cloned().unwrap_or(fallback);
         let images = shown(&shape);
         (shape, images)
@@ -202,7 +205,7 @@ pub(super) mod tests {
             sizes: BTreeMap::from([([side, side], pairs)]),
             bits: BTreeMap::from([(8, pairs)]),
         };
-        Facts { survey, unlabelled: 0, mask_threshold: None, hours, threads: 2 }
+        Facts { survey, unlabelled: 0, mask_threshold: None, hours, threads: 2, size: None }
     }
 
     /// Seconds that grow with the numbers that a network computes: 0.01 for the narrowest at 64 x 64.

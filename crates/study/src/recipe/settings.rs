@@ -82,7 +82,9 @@ impl Facts {
     }
 
     fn size_reason(&self, size: usize, side: usize) -> String {
-        if size > side {
+        if self.size.is_some() {
+            format!("as it was asked for; the shorter side of most images has {side} pixels")
+        } else if size > side {
             format!(
                 "the smallest size that is planned; the shorter side of most images has {side} pixels, so they are enlarged"
             )

@@ -1,0 +1,83 @@
+//! What a comparison could detect, before anything is measured: by how much trainings and patients vary elsewhere.
+
+use super::{Variance, detectable};
+
+/// How much outcomes vary.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Variation {
+    /// The standard deviation of an arm's mean over trainings that differ in their seed alone.
+    pub trainings: f64,
+    /// The standard deviation over patients of the difference between two arms.
+    pub patients: f64,
+}
+
+/// A comparison of two arms that is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Design {
+    /// All tested patients.
+    pub patients: usize,
+    /// The folds, which test different patients.
+    pub folds: usize,
+    /// The trainings of each arm in each fold.
+    pub trainings: usize,
+    /// The arms whose trainings vary alike.
+    pub alike: usize,
+}
+
+/// What is expected of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expected {
+    /// The standard error of the difference.
+    pub standard_error: f64,
+    /// Satterthwaite's degrees of freedom.
+    pub degrees_of_freedom: f64,
+    /// The true difference that is found with a power of 80 % at 5 %, uncorrected.
+    pub detectable: f64,
+}
+
+/// The standard error and the detectable difference of a planned comparison. What varies by training and patient together is not known
+/// before, and is left out. `None` for fewer than two patients, or one training of each arm, which give no interval.
+#[must_use]
+pub fn expected(variation: Variation, design: Design) -> Option<Expected> {
+    let Design { patients, folds, trainings, alike } = design;
+    if patients < 2 || trainings < 2 || folds == 0 {
+        return None;
+    }
+    let of_patients = variation.patients.powi(2) / patients as f64;
+    let of_runs = 2.0 * variation.trainings.powi(2) / (folds * trainings) as f64;
+    let mut variance = Variance { patients: of_patients, runs: of_runs, ..Variance::default() };
+    variance.estimated(of_patients, patients as f64 - 1.0);
+    variance.estimated(of_runs, (alike * folds * (trainings - 1)) as f64);
+    let (error, degrees) = (variance.total().sqrt(), variance.degrees(patients));
+    Some(Expected { standard_error: error, degrees_of_freedom: degrees, detectable: detectable(error, degrees) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_usual_formula_where_one_source_varies() {
+        // 101 patients, trainings that do not vary: t(0.975, 100) + t(0.8, 100) = 1.98397 + 0.84523.
+        let design = Design { patients: 101, folds: 1, trainings: 3, alike: 2 };
+        let found = expected(Variation { trainings: 0.0, patients: 0.1 }, design).unwrap();
+        assert!((found.standard_error - 0.1 / 101.0_f64.sqrt()).abs() < 1e-12);
+        assert!((found.degrees_of_freedom - 100.0).abs() < 1e-9);
+        assert!((found.detectable / found.standard_error - 2.82920).abs() < 1e-4, "{found:?}");
+        // Patients that do not vary: a t-test of 3 against 3, with 4 degrees of freedom: 2.77645 + 0.94096.
+        let found = expected(Variation { trainings: 0.03, patients: 0.0 }, design).unwrap();
+        assert!((found.standard_error - 0.03 * (2.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert!((found.detectable / found.standard_error - 3.71741).abs() < 1e-4, "{found:?}");
+    }
+
+    #[test]
+    fn more_of_each_detects_less_and_one_training_says_nothing() {
+        let variation = Variation { trainings: 0.015, patients: 0.03 };
+        let of = |patients, folds, trainings| {
+            expected(variation, Design { patients, folds, trainings, alike: 3 }).unwrap().detectable
+        };
+        assert!(of(40, 1, 3) < of(20, 1, 3) && of(20, 1, 6) < of(20, 1, 3) && of(20, 3, 3) < of(20, 1, 3));
+        assert_eq!(expected(variation, Design { patients: 20, folds: 1, trainings: 1, alike: 3 }), None);
+        assert_eq!(expected(variation, Design { patients: 1, folds: 1, trainings: 3, alike: 3 }), None);
+    }
+}

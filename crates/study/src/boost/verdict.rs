@@ -1,0 +1,175 @@
+//! The answer of a boost: train with pairs, or without.
+
+use crate::crossval::results::{ArmResult, Results};
+use serde::Serialize;
+
+/// Whether to train with generated pairs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "advice")]
+pub enum Advice {
+    /// With them: Dice was higher, by an interval above 0 after correction for all comparisons.
+    With {
+        /// The training set.
+        arm: String,
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// Without them.
+    Without {
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
+
+impl Advice {
+    /// The advice that the results of the finished folds give.
+    pub fn of(results: &Results) -> Self {
+        let mut compared: Vec<(&ArmResult, f64)> =
+            results.arms.iter().filter_map(|arm| Some((arm, arm.against_real.as_ref()?.difference.mean))).collect();
+        compared.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.arm.cmp(&b.0.arm)));
+        let Some(&(best, _)) = compared.first() else {
+            return Self::Without { reason: "no comparison was measured.".to_owned() };
+        };
+        let better = compared.iter().map(|(arm, _)| *arm).filter(|arm| is_better(arm, results));
+        for arm in better {
+            if !finds_more_nothing(arm) {
+                return Self::With { arm: arm.arm.clone(), reason: words(arm) };
+            }
+        }
+        let why = results.why_no_verdict(best);
+        let reason = if !why.is_empty() {
+            format!("{} No verdict: {}.", words(best), why.join("; "))
+        } else if is_better(best, results) {
+            format!(
+                "{} But segmenters that were trained with them find something in more pictures without a lesion.",
+                words(best)
+            )
+        } else if compared.iter().all(|(arm, _)| is_worse(arm)) {
+            format!("{} All training sets with generated pairs were worse.", words(best))
+        } else {
+            let detectable = best.against_real.as_ref().map_or(0.0, |found| 100.0 * found.detectable);
+            format!(
+                "{} That is no gain that retrained segmenters and other patients could not undo. A true gain of {detectable:.1} points would have \
+                 been found four times in five.",
+                words(best)
+            )
+        };
+        Self::Without { reason }
+    }
+
+    /// The training set that is advised.
+    pub fn arm(&self) -> Option<&str> {
+        match self {
+            Self::With { arm, .. } => Some(arm),
+            Self::Without { .. } => None,
+        }
+    }
+
+    /// The answer in one line.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::With { .. } => "Train with these pairs",
+            Self::Without { .. } => "Do not use generated pairs",
+        }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::With { reason, .. } | Self::Without { reason } => reason,
+        }
+    }
+}
+
+fn is_better(arm: &ArmResult, results: &Results) -> bool {
+    let found = arm.against_real.as_ref();
+    results.why_no_verdict(arm).is_empty()
+        && found.is_some_and(|found| found.difference.low > 0.0 && found.is_family_wise())
+}
+
+fn is_worse(arm: &ArmResult) -> bool {
+    arm.against_real.as_ref().is_some_and(|found| found.difference.high < 0.0)
+}
+
+/// Whether something is found in more pictures without a lesion, by an interval above 0.
+fn finds_more_nothing(arm: &ArmResult) -> bool {
+    arm.false_findings_against_real.as_ref().is_some_and(|found| found.difference.low > 0.0)
+}
+
+/// The comparison of a training set with real pairs.
+fn words(arm: &ArmResult) -> String {
+    let Some(found) = &arm.against_real else { return String::new() };
+    let (d, [ours, theirs]) = (found.difference, found.means.map(|mean| 100.0 * mean));
+    format!(
+        "{}: Dice {ours:.1} % with {:.0} generated pairs beside the real ones, {theirs:.1} % without: {:+.1} points [{:+.1}, {:+.1}].",
+        arm.arm,
+        arm.added,
+        100.0 * d.mean,
+        100.0 * d.low,
+        100.0 * d.high
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pig_metrics::contrast::{Arm, Run, Settings, adjust, contrast};
+
+    /// Twenty patients and three trainings of each arm; an arm's gain varies by patient.
+    fn results(gains: &[f64], more_found: f64) -> Results {
+        let names: Vec<String> = (0..20).map(|patient| format!("p{patient:02}")).collect();
+        let arm = |gain: f64| {
+            let value = |patient: usize, training: u64| {
+                let noise = ((patient as u64 * 7 + training * 3) % 5) as f64 * 0.01;
+                (names[patient].as_str(), 0.5 + gain + noise)
+            };
+            let run = |segmenter: u64| Run {
+                fold: 0,
+                generator: None,
+                segmenter,
+                values: (0..20).map(|patient| value(patient, segmenter)).collect(),
+            };
+            Arm { runs: (0..3).map(run).collect(), is_alike: true }
+        };
+        let against = |gain: f64| {
+            let (ours, real) = (arm(gain), arm(0.0));
+            contrast(&ours, &real, &[&ours, &real], &Settings::default())
+        };
+        let mut found = Results::default();
+        found.arms = gains
+            .iter()
+            .enumerate()
+            .map(|(number, &gain)| ArmResult {
+                arm: format!("pig-{number}"),
+                segmenters: [3, 3],
+                added: 4.0,
+                drawn: None,
+                measures: Vec::new(),
+                lesion_dice: None,
+                false_findings: None,
+                against_real: against(gain),
+                false_findings_against_real: against(more_found),
+            })
+            .collect();
+        adjust(&mut found.comparisons());
+        found
+    }
+
+    #[test]
+    fn pairs_are_advised_where_they_help_and_do_no_harm() {
+        let advice = Advice::of(&results(&[0.1, 0.2], 0.0));
+        assert_eq!(advice.arm(), Some("pig-1"));
+        assert!(advice.reason().contains("+20.0 points ["), "{advice:?}");
+        let guarded = Advice::of(&results(&[0.1, 0.2], 0.3));
+        assert!(guarded.arm().is_none() && guarded.reason().contains("without a lesion"), "{guarded:?}");
+        let worse = Advice::of(&results(&[-0.1, -0.2], 0.0));
+        assert!(worse.arm().is_none() && worse.reason().contains("All training sets"), "{worse:?}");
+        let open = Advice::of(&results(&[0.0005, -0.001], 0.0));
+        assert!(open.arm().is_none() && open.reason().contains("four times in five"), "{open:?}");
+        let mut short = results(&[0.2], 0.0);
+        short.no_verdict = vec!["segmenters of 12 steps".to_owned()];
+        let short = Advice::of(&short);
+        assert!(short.arm().is_none() && short.reason().contains("No verdict: segmenters of 12"), "{short:?}");
+        assert!(Advice::of(&Results::default()).arm().is_none());
+    }
+}
