@@ -16,7 +16,10 @@ mod manuals;
 mod part;
 mod plan;
 mod prepare;
+mod sample;
+mod seeds;
 mod segment;
+mod serve;
 mod weights;
 
 pub(crate) use cache::{Cache, Clear};
@@ -29,7 +32,10 @@ pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Reference};
 pub(crate) use manuals::{Completions, Man};
 pub(crate) use plan::Plan;
 pub(crate) use prepare::{Inspect, Prepare, Reading};
+pub(crate) use sample::Sample;
+pub(crate) use seeds::{Seeds, Shard};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
+pub(crate) use serve::Serve;
 pub(crate) use weights::{KindName, SampleVolume, WeightPrecision, Weights};
 
 /// Paired image generation: learns from images with lesion masks and makes new annotated pairs.
@@ -149,6 +155,9 @@ pub(crate) enum Command {
     /// Import models from other frameworks, check them, and export models to them.
     #[command(subcommand)]
     Weights(Weights),
+    /// Show runs, pairs and reports of a folder in a browser, and train, sample, curate and export there.
+    #[command(before_long_help = "Example:\n  pig serve FOLDER --port 8000")]
+    Serve(Serve),
     /// Show or check a configuration.
     #[command(subcommand)]
     Config(Config),
@@ -237,71 +246,6 @@ pub(crate) struct Train {
     pub(crate) dry_run: bool,
 }
 
-/// `pig sample`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Sample {
-    /// The run directory of a finished training, or "starter" for the starter model, which makes phantom images. If not given, the run that
-    /// --model-y or --model-x names.
-    #[arg(long, value_name = "RUN", required_unless_present_any = ["model_x", "model_y"])]
-    pub(crate) run: Option<PathBuf>,
-    /// A guider that replaces the guider of the run: a model from `pig weights import`, or a run whose model_x is used.
-    #[arg(long, value_name = "MODEL")]
-    pub(crate) model_x: Option<PathBuf>,
-    /// A conditional model that replaces that of the run: a model from `pig weights import`, or a run whose model_y is used.
-    #[arg(long, value_name = "MODEL")]
-    pub(crate) model_y: Option<PathBuf>,
-    /// The folder to write; finished samples in it are skipped.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Make the samples 0 to N-1.
-    #[arg(long, value_name = "N", conflicts_with = "seeds")]
-    pub(crate) count: Option<u64>,
-    /// Make these samples, such as 0-2047 or 5,7,9-12.
-    #[arg(long, value_name = "A-B", value_parser = seeds)]
-    pub(crate) seeds: Option<Seeds>,
-    /// Make part I (counted from 0) of N parts of the samples; "auto" reads the part from a Slurm array or a Kubernetes indexed job.
-    #[arg(long, value_name = "I/N", value_parser = shard)]
-    pub(crate) shard: Option<Shard>,
-    /// Short for --set sample.num_inference_steps=N.
-    #[arg(long, value_name = "N")]
-    pub(crate) steps: Option<usize>,
-    /// Short for --set sample.batch_size=N.
-    #[arg(long, value_name = "N")]
-    pub(crate) batch: Option<usize>,
-    /// A key of the section sample, such as sample.eta=0.5, or method=ddim for a run of ddpm; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) sets: Vec<String>,
-    /// Make images for the masks in this folder instead of making masks; sample S uses mask S modulo the number of masks, in the order of
-    /// their names. The manifest's column source_mask holds the stem of the mask's file. Label maps must have the run's classes.
-    #[arg(long, value_name = "DIR", group = "given")]
-    pub(crate) given_mask: Option<PathBuf>,
-    /// Make images for the masks of the run's training cases; sample S uses case S modulo the number of cases.
-    #[arg(long, group = "given")]
-    pub(crate) training_masks: bool,
-    /// Make images for the masks that this other run makes with the same seeds.
-    #[arg(long, value_name = "RUN", group = "given")]
-    pub(crate) masks_from: Option<PathBuf>,
-    /// Make masks for the images in this folder instead of making images; sample S uses image S modulo the number of images, in the order
-    /// of their names. The manifest's column source_image holds the stem of the image's file.
-    #[arg(long, value_name = "DIR", group = "given")]
-    pub(crate) given_image: Option<PathBuf>,
-    /// Start from the arrays x_T and y_T of this file, or from y_T alone: float32 [samples, channels, height, width]; sample S starts from
-    /// row S. If masks are given, x_T is the noise of Eq. (9).
-    #[arg(long, value_name = "FILE.npz")]
-    pub(crate) initial_noise: Option<PathBuf>,
-    /// Also write arrays/SEED.npz: x_0 and y_0 before any threshold or rounding; and for every timestep t (counted from 1) its alpha_bar,
-    /// the inputs of the networks (x_t, y_t) and their estimates (x_0_hat, y_0_hat). All steps of a batch are kept in memory until they are
-    /// written.
-    #[arg(long)]
-    pub(crate) save_arrays: bool,
-    /// Also write progress.png: estimates of mask and image at several steps.
-    #[arg(long)]
-    pub(crate) progress_strips: bool,
-    /// The data folder of the run, for the real pairs of the summary; its place at training time if not given.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-}
-
 /// `pig config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
@@ -338,79 +282,10 @@ pub(crate) struct ConfigArgs {
     pub(crate) sets: Vec<String>,
 }
 
-/// Sample ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seeds(pub(crate) Vec<u64>);
-
-/// Part `index` of `count`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shard {
-    pub(crate) index: u64,
-    pub(crate) count: u64,
-}
-
-/// Limit on the ids in one range. A larger range must be a typing error: no machine could make so many samples in a year.
-const MOST_SEEDS: u64 = 100_000_000;
-
-fn seeds(text: &str) -> Result<Seeds, String> {
-    let wrong = |part: &str| format!("{part:?} is not a range of sample ids; expected ids such as 0-2047 or 5,7,9-12");
-    let mut ids = Vec::new();
-    for part in text.split(',') {
-        let (from, to) = part.split_once('-').unwrap_or((part, part));
-        let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong(part));
-        let (from, to) = (number(from)?, number(to)?);
-        if to < from || to - from >= MOST_SEEDS {
-            return Err(wrong(part));
-        }
-        ids.extend(from..=to);
-    }
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(Seeds(ids))
-}
-
 fn workers(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if count > 0 => Ok(count),
         _ => Err("expected a number of threads, 1 or more".to_owned()),
-    }
-}
-
-fn shard(text: &str) -> Result<Shard, String> {
-    if text == "auto" {
-        return scheduler_shard(&|name| std::env::var(name).ok());
-    }
-    let wrong = || format!("{text:?} is not a part such as 0/8; of 8 parts the first is 0/8 and the last is 7/8");
-    let (index, count) = text.split_once('/').ok_or_else(wrong)?;
-    let shard = Shard { index: index.parse().map_err(|_| wrong())?, count: count.parse().map_err(|_| wrong())? };
-    if shard.index < shard.count { Ok(shard) } else { Err(wrong()) }
-}
-
-/// The part that a scheduler assigns: by the task of a Slurm array, or by the index of a Kubernetes indexed job. Kubernetes does not set
-/// the number of parts, so JOB_COMPLETIONS must be set.
-fn scheduler_shard(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, String> {
-    let number = |name: &str| variable(name).and_then(|value| value.trim().parse::<u64>().ok());
-    if let (Some(task), Some(count)) = (number("SLURM_ARRAY_TASK_ID"), number("SLURM_ARRAY_TASK_COUNT")) {
-        let first = number("SLURM_ARRAY_TASK_MIN").unwrap_or(0);
-        if task >= first && task - first < count {
-            return Ok(Shard { index: task - first, count });
-        }
-        return Err(format!(
-            "the Slurm array task {task} (first {first}, count {count}) is of an array with a step; give --shard I/N"
-        ));
-    }
-    match (number("JOB_COMPLETION_INDEX"), number("JOB_COMPLETIONS")) {
-        (Some(index), Some(count)) if index < count => Ok(Shard { index, count }),
-        _ => Err("no scheduler assigns a part here (SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, or \
-                  JOB_COMPLETION_INDEX and JOB_COMPLETIONS); give --shard I/N"
-            .to_owned()),
-    }
-}
-
-impl Shard {
-    /// This part of the samples: every `count`-th sample, so that the sizes of the parts differ by one at most.
-    pub(crate) fn of(self, seeds: &[u64]) -> Vec<u64> {
-        seeds.iter().skip(self.index as usize).step_by(self.count as usize).copied().collect()
     }
 }
 
@@ -453,25 +328,6 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_lists_of_seeds() {
-        assert_eq!(seeds("0-3").unwrap().0, [0, 1, 2, 3]);
-        assert_eq!(seeds("5,7,9-11,10").unwrap().0, [5, 7, 9, 10, 11]);
-        for wrong in ["", "3-1", "a", "1-", "0-99999999999"] {
-            assert!(seeds(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn shards_part_the_seeds_without_rest() {
-        let all: Vec<u64> = (0..17).collect();
-        let mut joined: Vec<u64> = (0..5).flat_map(|index| Shard { index, count: 5 }.of(&all)).collect();
-        joined.sort_unstable();
-        assert_eq!(joined, all);
-        assert!(shard("5/5").is_err() && shard("x").is_err());
-        assert_eq!(shard("4/5"), Ok(Shard { index: 4, count: 5 }));
-    }
-
-    #[test]
     fn the_cache_is_where_the_environment_says() {
         let of = |set: &[(&str, &str)]| {
             let set: Vec<(String, OsString)> = set.iter().map(|(n, v)| ((*n).to_owned(), (*v).into())).collect();
@@ -482,17 +338,5 @@ mod tests {
         assert_eq!(of(&[home, ("XDG_CACHE_HOME", "/x"), ("PIG_CACHE_DIR", "")]), Some("/x/pig".into()));
         assert_eq!(of(&[home, ("XDG_CACHE_HOME", "relative")]), Some("/h/.cache/pig".into()));
         assert_eq!(of(&[]), None);
-    }
-
-    #[test]
-    fn schedulers_are_read() {
-        let from = |pairs: &'static [(&str, &str)]| {
-            scheduler_shard(&move |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
-        };
-        let slurm = [("SLURM_ARRAY_TASK_ID", "3"), ("SLURM_ARRAY_TASK_COUNT", "4"), ("SLURM_ARRAY_TASK_MIN", "1")];
-        let slurm: &'static [(&str, &str)] = Box::leak(Box::new(slurm));
-        assert_eq!(from(slurm), Ok(Shard { index: 2, count: 4 }));
-        assert_eq!(from(&[("JOB_COMPLETION_INDEX", "0"), ("JOB_COMPLETIONS", "2")]), Ok(Shard { index: 0, count: 2 }));
-        assert!(from(&[]).is_err());
     }
 }

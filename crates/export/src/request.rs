@@ -16,6 +16,8 @@ pub struct Request {
     pub real: Option<PathBuf>,
     /// Which of the generated pairs are exported.
     pub amount: Amount,
+    /// Whether only pairs are exported whose column `curated` is `keep`. Those that are marked `reject` are never exported.
+    pub only_kept: bool,
     /// The folder to write: new or empty.
     pub out: PathBuf,
     /// The format.
@@ -41,6 +43,7 @@ impl Request {
             pairs,
             real: None,
             amount: Amount::All,
+            only_kept: false,
             out,
             format,
             data: DataConfig::default(),

@@ -45,6 +45,7 @@ pub mod run_dir;
 pub mod sampler;
 pub mod samples;
 pub mod sets;
+pub mod steps;
 pub mod stop;
 pub mod trainer;
 pub mod training;
