@@ -213,10 +213,10 @@ class Check:
         self.inspect("new")
         browser.run("document.querySelector('#by-config [name=config]').value = 'smoke.toml'")
         browser.fill("#by-config [name=name]", "first")
-        steps = "train.steps = 3000\ntrain.checkpoint_every = 20\ntrain.validate_every = 0\ntrain.preview_every = 25\ntrain.watch_samples = 0"
+        steps = "train.steps = 3000\ntrain.model_x_steps = 5\ntrain.checkpoint_every = 20\ntrain.validate_every = 0\ntrain.preview_every = 25\ntrain.watch_samples = 0"
         browser.fill("#by-config [name=sets]", steps)
         browser.click("#by-config button")
-        self.until("the training", lambda: "running" in browser.text("#state") and "model_x" in browser.text("#state"))
+        self.until("the training", lambda: "running" in browser.text("#state") and "model_" in browser.text("#state"))
         # A killed server loses nothing: the training goes on, and the next server shows it.
         self.server.kill()
         self.until("the notice", lambda: "does not answer" in browser.text("#notice"))
@@ -235,15 +235,15 @@ class Check:
         self.go("/new")
         browser.fill("#by-config [name=name]", "second")
         browser.click("#by-config button")
-        assert "One training runs at a time" in browser.text(), browser.text()
+        self.until("the refusal", lambda: "One training runs at a time" in browser.text())
         browser.console()
         self.go("/run?path=runs/first")
-        browser.click("#state .danger")
+        browser.click("#actions .danger")
         self.until("the stop", lambda: "stopped" in browser.text("#state"))
         # Fewer steps than were asked for at first end the test early: the run is trained anew with them.
-        browser.click("#state .primary")
+        browser.click("#actions .primary")
         self.until("the going on", lambda: "training" in browser.text("#state"))
-        browser.click("#state .danger")
+        browser.click("#actions .danger")
         self.until("the second stop", lambda: "stopped" in browser.text("#state"))
         self.go("/new")
         browser.run("document.querySelector('#by-config [name=config]').value = 'smoke.toml'")
@@ -335,7 +335,7 @@ class Check:
         browser.run("document.querySelector('[action=\"/report\"] select').value = 'runs/short'")
         browser.click("[action='/report'] button")
         self.until("the report", lambda: "done" in browser.text("#state"))
-        browser.click("#state .primary")
+        browser.click("#actions .primary")
         self.until("its page", lambda: browser.run("return document.querySelectorAll('iframe').length"))
         self.inspect("report")
         self.go("/reports")
@@ -343,6 +343,12 @@ class Check:
 
     def close(self):
         self.server.kill(signal.SIGTERM)
+        # After a fault, what the page has started may still run.
+        for record in (self.folder / ".serve" / "jobs").glob("*.json"):
+            process = (json.loads(record.read_text()).get("process") or {}).get("id")
+            command = Path(f"/proc/{process}/cmdline")
+            if process and command.exists() and str(self.folder) in command.read_text():
+                os.kill(process, signal.SIGKILL)
         self.browser.close()
 
 

@@ -33,7 +33,6 @@ pub(crate) use manuals::{Completions, Man};
 pub(crate) use plan::Plan;
 pub(crate) use prepare::{Inspect, Prepare, Reading};
 pub(crate) use sample::Sample;
-pub(crate) use seeds::{Seeds, Shard};
 pub(crate) use segment::{BothEmptyName, Evaluate, Segment, SegmentPredict, SegmentTrain};
 pub(crate) use serve::Serve;
 pub(crate) use weights::{KindName, SampleVolume, WeightPrecision, Weights};

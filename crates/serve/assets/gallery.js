@@ -34,7 +34,7 @@ function stage(path, row) {
 /** A grid of `count` items; `cell(at)` makes an item, whose height is that of its picture and of a line of text. */
 class Grid {
   constructor(element, ratio, cell) {
-    Object.assign(this, { element, ratio, cell, count: 0, at: 0, cells: new Map(), columns: 1, room: made("div", { className: "all" }) });
+    Object.assign(this, { element, ratio, cell, count: 0, at: 0, cells: new Map(), columns: 1, room: made("div", { className: "all", role: "presentation" }) });
     element.append(this.room);
     element.addEventListener("scroll", () => this.draw(), { passive: true });
     new ResizeObserver(() => this.layout()).observe(element);
@@ -185,6 +185,7 @@ class Viewer {
 
   key(event) {
     const { grid } = this.gallery;
+    if (event.target.type === "range" || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "+" || event.key === "-") this.zoom(event.key === "+" ? 1.25 : 0.8);
     else if (event.key === "ArrowRight" || event.key === "ArrowDown") grid.move(grid.at + 1);
     else if (event.key === "ArrowLeft" || event.key === "ArrowUp") grid.move(grid.at - 1);
@@ -317,7 +318,7 @@ class Gallery {
 
   choose() {
     const value = (id) => get(id).value, bound = (id, other) => (value(id) === "" ? other : Number(value(id)));
-    const within = (number_, from, to) => number_ !== null && number_ >= from && number_ <= to;
+    const within = (amount, from, to) => amount !== null && amount >= from && amount <= to;
     const limits = ["contrast-from", "contrast-to"].some((id) => value(id) !== "");
     this.rows = this.all.filter((row) => (value("decision") === "" || (row.choice ?? "open") === value("decision"))
       && (value("class") === "" || row.classes.includes(Number(value("class"))))

@@ -16,15 +16,30 @@ async function reason(response) {
   return one("#message", page)?.textContent ?? `The server answered ${response.status}.`;
 }
 
-/** Exchanges the content of an element; what the user has opened, focused or scrolled stays so. */
-function exchange(id, html) {
+const newest = new Map();
+// While a button is pressed nothing is exchanged, or the click would be lost.
+let released = Promise.resolve();
+addEventListener("pointerdown", () => {
+  released = new Promise((resolve) => {
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(resolve), { once: true });
+  });
+}, { capture: true });
+
+/** Exchanges the content of an element once its pictures are there; what the user has opened, focused or scrolled stays so. */
+async function exchange(id, html) {
   const target = document.getElementById(id);
   if (!target) return;
+  newest.set(id, html);
+  const fresh = document.createElement("div");
+  fresh.innerHTML = html;
+  await Promise.all([...fresh.querySelectorAll("img:not([loading])")].map((image) => image.decode().catch(() => {})));
+  await released;
+  if (newest.get(id) !== html) return;
   const isAtEnd = target.scrollHeight - target.scrollTop - target.clientHeight < 24;
   const open = [...target.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent);
   const strips = [...target.querySelectorAll(".strip, .charts")].map((strip) => strip.scrollLeft);
   const focused = target.contains(document.activeElement) ? document.activeElement.textContent : null;
-  target.innerHTML = html;
+  target.replaceChildren(...fresh.childNodes);
   for (const summary of target.querySelectorAll("summary")) summary.parentElement.open = open.includes(summary.textContent);
   target.querySelectorAll(".strip, .charts").forEach((strip, at) => { strip.scrollLeft = strips[at] ?? 0; });
   if (focused !== null) [...target.querySelectorAll("a, button, summary")].find((element) => element.textContent === focused)?.focus();

@@ -74,7 +74,8 @@ pub(crate) const PAGE_POLICY: &str = "default-src 'none'; img-src 'self' data: b
 const HEADERS: &[(&str, &str)] = &[
     ("content-security-policy", PAGE_POLICY),
     ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
+    // With "no-referrer", browsers send the origin "null" with the forms of this page itself.
+    ("referrer-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cache-control", "no-store"),

@@ -69,11 +69,6 @@ impl Jobs {
         crate::table::end_of_file(&self.path(id, "log"), 16 << 10)
     }
 
-    /// What the job has printed as its result.
-    pub(crate) fn printed(&self, id: &str) -> String {
-        crate::table::end_of_file(&self.path(id, "out"), 1 << 20)
-    }
-
     /// Starts a job, if none that stands in its way is running.
     pub(crate) fn start(&self, request: Request) -> Reply<Record> {
         // Held until the job is known, so that of two requests at the same time one is refused.

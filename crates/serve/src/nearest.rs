@@ -57,8 +57,8 @@ impl Trainings {
         let query = small(&path).map_err(|error| Refusal::wrong(error.to_string()))?;
         let images: Vec<&[f32]> = training.small.iter().map(Vec::as_slice).collect();
         let shape = Shape { height: SIDE, width: SIDE, channels: 1 };
-        let found =
-            nearest(&[&query], &images, shape, training.flips).map_err(|error| Refusal::wrong(error.to_string()))?;
+        let found = nearest(&[query.as_slice()], &images, shape, training.flips)
+            .map_err(|error| Refusal::wrong(error.to_string()))?;
         let Some(found) = found.first() else { return Err(Refusal::fault("nothing was found")) };
         let [image, mask] = training.files[found.index].clone();
         Ok(Nearest { image, mask, distance: found.distance.sqrt(), mirrored: found.flipped, of: images.len() })

@@ -4,6 +4,7 @@ use crate::{
     below::Root,
     reply::{Refusal, Reply},
 };
+use axum::body::Bytes;
 use pig_data::{
     DataConfig, Dataset,
     class_source::resolve,
@@ -53,11 +54,9 @@ pub(crate) struct Listed {
     pub(crate) classes: Vec<String>,
     /// Height and width of the first pair.
     pub(crate) size: [usize; 2],
-    /// Pairs that could not be read, with the first reason.
-    pub(crate) unread: Option<(usize, String)>,
     pub(crate) data: DataConfig,
     /// The same as JSON for the script.
-    pub(crate) json: Arc<[u8]>,
+    pub(crate) json: Bytes,
 }
 
 /// The part of [`Listed`] that the script reads.
@@ -66,6 +65,7 @@ struct Sent<'a> {
     pairs: &'a [Row],
     classes: &'a [String],
     size: [usize; 2],
+    /// The number of pairs that could not be read, with the first reason.
     unread: Option<&'a (usize, String)>,
 }
 
@@ -162,7 +162,7 @@ impl Listed {
         let size = size.unwrap_or([1, 1]);
         let sent = Sent { pairs: &rows, classes: &classes, size, unread: unread.as_ref() };
         let json = serde_json::to_vec(&sent).map_err(Refusal::fault)?.into();
-        Ok(Self { rows, classes, size, unread, data, json })
+        Ok(Self { rows, classes, size, data, json })
     }
 
     /// The pair with this id.
@@ -179,7 +179,7 @@ fn measured(image: &Path, mask: &Path, data: &DataConfig) -> pig_data::Result<(M
     let mask = read_mask(mask, data)?;
     let [height, width] = [mask.height, mask.width];
     let count = data.classes.len();
-    let classes = areas(&mask.data, count).iter().enumerate().filter(|(_, area)| **area > 0).map(|(at, _)| at);
+    let classes = areas(&mask.data, count).into_iter().enumerate().filter(|(_, area)| *area > 0).map(|(at, _)| at);
     let classes: Vec<usize> = if data.has_several_classes() { classes.collect() } else { Vec::new() };
     let area = 100.0 * mask.lesion_pixels() as f64 / (height * width) as f64;
     let image = read_image(image, 1)?;

@@ -142,9 +142,4 @@ impl Record {
         };
         std::iter::once("pig".to_owned()).chain(self.args.iter().map(quoted)).collect::<Vec<_>>().join(" ")
     }
-
-    /// Whether it is running.
-    pub(crate) fn is_running(&self) -> bool {
-        self.state() == State::Running
-    }
 }

@@ -44,6 +44,7 @@ struct Page {
     id: String,
     title: String,
     state: String,
+    actions: String,
     is_sample: bool,
     steps: String,
     result: String,
@@ -57,6 +58,12 @@ struct StatePart {
     word: &'static str,
     started: String,
     progress: Option<Progress>,
+}
+
+/// Apart from the state, which changes every second: what is clicked must not be exchanged meanwhile.
+#[derive(Template)]
+#[template(path = "job_actions.html")]
+struct Actions {
     is_running: bool,
     id: String,
     next: Option<(String, &'static str)>,
@@ -88,6 +95,7 @@ pub(crate) async fn show(State(app): State<App>, Query(of): Query<Of>) -> Reply<
             id: job.id.clone(),
             title: job.title.clone(),
             state: html(&parts, "state"),
+            actions: html(&parts, "actions"),
             is_sample: job.kind == Kind::Sample,
             steps: html(&parts, "steps"),
             result: html(&parts, "result"),
@@ -103,18 +111,10 @@ pub(crate) fn parts(app: &App, id: &str) -> Reply<Vec<Part>> {
     let job = app.jobs().get(id)?;
     let (state, log) = (job.state(), app.jobs().log(id));
     let is_running = state == JobState::Running;
+    let progress = Progress::last(&log).filter(|_| is_running);
     let mut parts = vec![
-        Part::new(
-            "state",
-            &StatePart {
-                word: state.word(),
-                started: job.started.clone(),
-                progress: Progress::last(&log).filter(|_| is_running),
-                is_running,
-                id: id.to_owned(),
-                next: next(app, &job, state),
-            },
-        )?,
+        Part::new("state", &StatePart { word: state.word(), started: job.started.clone(), progress })?,
+        Part::new("actions", &Actions { is_running, id: id.to_owned(), next: next(app, &job, state) })?,
         Part::text("log", &log),
     ];
     if job.kind == Kind::Sample {

@@ -33,6 +33,7 @@ struct Page {
     address: String,
     link: String,
     state: String,
+    actions: String,
     watched: String,
     curves: String,
     previews: String,
@@ -50,6 +51,12 @@ struct StatePart<'a> {
     owner: Option<String>,
     left: Option<String>,
     networks: &'a [Network],
+}
+
+/// Apart from the state, which changes every second: what is clicked must not be exchanged meanwhile.
+#[derive(Template)]
+#[template(path = "run_actions.html")]
+struct Actions<'a> {
     address: &'a str,
     link: String,
     can_stop: bool,
@@ -91,6 +98,7 @@ pub(crate) async fn show(State(app): State<App>, Query(of): Query<Of>) -> Reply<
             name: if run.address.is_empty() { "This folder".to_owned() } else { run.name().to_owned() },
             link: encoded(&run.address),
             state: html(&parts, "state"),
+            actions: html(&parts, "actions"),
             watched: html(&parts, "watched"),
             curves: html(&parts, "curves"),
             previews: html(&parts, "previews"),
@@ -114,7 +122,8 @@ fn parts_of(app: &App, run: &Run) -> Reply<Vec<Part>> {
     let copies = run.watched.and_then(|watched| watched.suspected_copies);
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
     Ok(vec![
-        state(app, run)?,
+        state(run)?,
+        actions(app, run)?,
         Part::new(
             "watched",
             &WatchedPart {
@@ -130,12 +139,11 @@ fn parts_of(app: &App, run: &Run) -> Reply<Vec<Part>> {
     ])
 }
 
-fn state(app: &App, run: &Run) -> Reply<Part> {
+fn state(run: &Run) -> Reply<Part> {
     let owner = match &run.state {
         RunState::Training(owner) => Some(owner.to_string()),
         _ => None,
     };
-    let is_here = matches!(&run.state, RunState::Training(owner) if owner.is_on_this_machine());
     let left = run.seconds_left().filter(|_| owner.is_some()).map(|seconds| match run.to_begin() {
         0 => format!("about {} left", duration(seconds)),
         more => format!("about {} left for this network; {more} more to begin", duration(seconds)),
@@ -145,12 +153,6 @@ fn state(app: &App, run: &Run) -> Reply<Part> {
         (Some(left), Some(planned)) => Some(format!("{left} ({planned})")),
         (left, _) => left,
     };
-    let job = app.jobs().that_writes(&run.address);
-    let failed = job.as_ref().filter(|job| job.state() == crate::jobs::State::Failed);
-    let problem = failed.map(|job| {
-        let log = app.jobs().log(&job.id);
-        log.lines().rev().find(|line| line.starts_with("error: ")).unwrap_or("It ended with an error.").to_owned()
-    });
     Part::new(
         "state",
         &StatePart {
@@ -160,13 +162,26 @@ fn state(app: &App, run: &Run) -> Reply<Part> {
             owner,
             left,
             networks: &run.networks,
-            address: &run.address,
-            link: encoded(&run.address),
-            can_stop: is_here,
-            can_resume: run.state == RunState::Stopped && run.generator.is_some(),
-            can_sample: run.generator.is_some() && run.networks.iter().all(|network| network.saved > 0),
-            job: job.map(|job| job.id),
-            problem,
         },
     )
+}
+
+fn actions(app: &App, run: &Run) -> Reply<Part> {
+    let job = app.jobs().that_writes(&run.address);
+    let failed = job.as_ref().filter(|job| job.state() == crate::jobs::State::Failed);
+    let problem = failed.map(|job| {
+        let log = app.jobs().log(&job.id);
+        log.lines().rev().find(|line| line.starts_with("error: ")).unwrap_or("It ended with an error.").to_owned()
+    });
+    let can_stop = matches!(&run.state, RunState::Training(owner) if owner.is_on_this_machine());
+    let actions = Actions {
+        address: &run.address,
+        link: encoded(&run.address),
+        can_stop,
+        can_resume: run.state == RunState::Stopped && run.generator.is_some(),
+        can_sample: run.generator.is_some() && run.networks.iter().all(|network| network.saved > 0),
+        job: job.map(|job| job.id),
+        problem,
+    };
+    Part::new("actions", &actions)
 }
