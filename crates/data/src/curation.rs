@@ -2,7 +2,7 @@
 //! pair, empty for one without a decision. `pig serve` writes it, `pig export` leaves rejected pairs out, and [`PairWriter`](crate::PairWriter)
 //! carries it on when it writes the manifest again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 use std::str::FromStr;
@@ -73,38 +73,30 @@ pub fn choices(folder: &Path) -> Result<HashMap<String, Choice>> {
 pub fn set_choices(folder: &Path, changes: &BTreeMap<String, Option<Choice>>) -> Result<Option<String>> {
     let _lock = lock(folder)?;
     let mut all = choices(folder)?;
-    let path = match Manifest::in_folder(folder)? {
-        Some(manifest) => {
-            let ids: Vec<String> = manifest.ids()?.iter().map(|id| nfc(id)).collect();
-            let known: std::collections::HashSet<&String> = ids.iter().collect();
-            if let Some(id) = changes.keys().find(|id| !known.contains(&nfc(id))) {
-                let problem = format!("no row has the id {id:?}; expected the id of a pair of this folder");
-                return Err(DataError::BadManifest { path: manifest.path, line: 1, problem });
-            }
-            for (id, choice) in changes {
-                match choice {
-                    Some(choice) => all.insert(nfc(id), *choice),
-                    None => all.remove(&nfc(id)),
-                };
-            }
-            let words: Vec<&str> = ids.iter().map(|id| all.get(id).map_or("", |choice| choice.word())).collect();
-            rewrite(&manifest.path, &words)?;
-            let parquet = manifest.path.with_extension("parquet");
-            if !parquet.is_file() || set_parquet_text(&parquet, COLUMN, &words)? {
-                return Ok(None);
-            }
-            parquet
-        }
-        None => {
-            let problem =
-                "there is no manifest, but decisions are a column of it; make one with a column id".to_owned();
-            return Err(DataError::BadManifest { path: folder.join(NAME), line: 1, problem });
-        }
+    let Some(manifest) = Manifest::in_folder(folder)? else {
+        let problem = "there is no manifest, but decisions are a column of it; make one with a column id".to_owned();
+        return Err(DataError::BadManifest { path: folder.join(NAME), line: 1, problem });
     };
-    Ok(Some(format!(
-        "{}: it does not have the rows of {NAME}, so the column {COLUMN} was not written into it",
-        path.display()
-    )))
+    let ids: Vec<String> = manifest.ids()?.iter().map(|id| nfc(id)).collect();
+    let known: HashSet<&String> = ids.iter().collect();
+    if let Some(id) = changes.keys().find(|id| !known.contains(&nfc(id))) {
+        let problem = format!("no row has the id {id:?}; expected the id of a pair of this folder");
+        return Err(DataError::BadManifest { path: manifest.path, line: 1, problem });
+    }
+    for (id, choice) in changes {
+        match choice {
+            Some(choice) => all.insert(nfc(id), *choice),
+            None => all.remove(&nfc(id)),
+        };
+    }
+    let words: Vec<&str> = ids.iter().map(|id| all.get(id).map_or("", |choice| choice.word())).collect();
+    rewrite(&manifest.path, &words)?;
+    let parquet = manifest.path.with_extension("parquet");
+    if !parquet.is_file() || set_parquet_text(&parquet, COLUMN, &words)? {
+        return Ok(None);
+    }
+    let path = parquet.display();
+    Ok(Some(format!("{path}: it does not have the rows of {NAME}, so the column {COLUMN} was not written into it")))
 }
 
 /// Keeps other processes from writing the manifest of a folder until the file is closed.

@@ -1,6 +1,9 @@
 //! The served folder, and paths below it. What is hidden, and what a link leads to, is not below it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// The folder that is served.
 #[derive(Debug, Clone)]
@@ -61,13 +64,16 @@ impl Root {
 
 /// An address as a part of a URL.
 pub(crate) fn encoded(address: &str) -> String {
-    address.bytes().fold(String::with_capacity(address.len()), |mut text, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => text.push(byte as char),
-            _ => text.push_str(&format!("%{byte:02X}")),
+    let mut text = String::with_capacity(address.len());
+    for byte in address.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+            text.push(byte as char);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
         }
-        text
-    })
+    }
+    text
 }
 
 #[cfg(test)]

@@ -2,10 +2,7 @@
 
 use crate::below::Root;
 use pig_data::names::is_run;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 /// How deep below the served folder things are looked for.
 const DEEPEST: usize = 6;
@@ -98,7 +95,7 @@ impl Found {
     /// Notes what a folder is; returns whether to look into the folders in it.
     fn take(&mut self, folder: &Path, address: &str, entries: &Entries) -> bool {
         let named = |name: &String| if address.is_empty() { name.clone() } else { format!("{address}/{name}") };
-        self.pages.extend(entries.files.iter().filter(|name| name.ends_with(".html")).map(named));
+        self.pages.extend(entries.files.iter().filter(|name| has_ending(name, "html")).map(named));
         if is_run(folder) {
             self.runs.push(address.to_owned());
             return true;
@@ -107,7 +104,7 @@ impl Found {
             self.studies.push(address.to_owned());
         } else {
             let is_config =
-                |name: &&String| name.ends_with(".toml") && *name != "dataset.toml" && *name != "model.toml";
+                |name: &&String| has_ending(name, "toml") && *name != "dataset.toml" && *name != "model.toml";
             self.configs.extend(entries.files.iter().filter(is_config).map(named));
         }
         if entries.has_folder("overlays") {
@@ -123,8 +120,13 @@ impl Found {
     }
 }
 
+/// Whether a name has this ending.
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == ending)
+}
+
 /// Whether a manifest is one of generated pairs, by its first line.
-fn is_generated(path: &PathBuf) -> bool {
+fn is_generated(path: &Path) -> bool {
     use std::io::{BufRead as _, BufReader, Read as _};
     let mut line = String::new();
     let read = pig_files::open(path).and_then(|file| BufReader::new(file.take(1 << 16)).read_line(&mut line));

@@ -39,9 +39,9 @@ fn let_in(access: &Access) -> Response {
 
 /// Goes before every request.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = match admitted(&app, &request) {
-        Ok(()) => next.run(request).await,
-        Err(response) => response,
+    let mut response = match refused(&app, &request) {
+        None => next.run(request).await,
+        Some(response) => response,
     };
     for (name, value) in HEADERS {
         response.headers_mut().entry(*name).or_insert(HeaderValue::from_static(value));
@@ -49,22 +49,25 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-fn admitted(app: &App, request: &Request) -> Result<(), Response> {
+/// The answer to a request that is not let in.
+fn refused(app: &App, request: &Request) -> Option<Response> {
     let access = app.access();
-    access.check_origin(request.headers()).map_err(IntoResponse::into_response)?;
+    if let Err(refusal) = access.check_origin(request.headers()) {
+        return Some(refusal.into_response());
+    }
     let path = request.uri().path();
     let query = request.uri().query().unwrap_or_default();
     if path == "/" && request.method() == Method::GET && access.has_token(query) {
-        return Err(let_in(access));
+        return Some(let_in(access));
     }
     // Without these two there would be no page to enter a password on. They hold nothing of the folder.
     if access.is_let_in(request.headers())
         || path.starts_with("/assets/")
         || (path == "/login" && access.takes_password())
     {
-        return Ok(());
+        return None;
     }
-    Err(login(access, false))
+    Some(login(access, false))
 }
 
 /// A page may load and run what this server sends alone, and no other site may show it.
@@ -99,6 +102,6 @@ pub(crate) async fn enter(State(app): State<App>, Form(entered): Form<Entered>) 
 }
 
 /// The page with the password's field.
-pub(crate) async fn show_login(State(app): State<App>) -> Response {
-    login(app.access(), false)
+pub(crate) fn show_login(State(app): State<App>) -> impl Future<Output = Response> + Send {
+    std::future::ready(login(app.access(), false))
 }

@@ -7,7 +7,7 @@ use axum::{
 };
 
 /// A request that is refused, and what its page says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
     message: String,

@@ -161,6 +161,9 @@ fn router(app: App) -> Router {
         .route("/report", post(pages::reports::make))
         .route("/export", post(pages::gallery::export))
         .layer(DefaultBodyLimit::max(MOST_FORM_BYTES));
+    let files = assets::ALL
+        .into_iter()
+        .fold(Router::new(), |router, (name, asset)| router.route(&format!("/assets/{name}"), get(asset)));
     Router::new()
         .route("/", get(pages::home::show))
         .route("/run", get(pages::run::show))
@@ -179,12 +182,9 @@ fn router(app: App) -> Router {
         .route("/api/choices", post(choices::set).layer(DefaultBodyLimit::max(MOST_CHOICE_BYTES)))
         .route("/api/events", get(events::stream))
         .route("/files/{*path}", get(files::file))
-        .route("/assets/pig.css", get(assets::style))
-        .route("/assets/pig.js", get(assets::script))
-        .route("/assets/gallery.js", get(assets::gallery))
-        .route("/assets/icon.svg", get(assets::icon))
         .merge(forms)
-        .fallback(pages::nothing)
+        .merge(files)
+        .fallback(pages::nothing())
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }

@@ -14,6 +14,6 @@ pub(crate) use part::Part;
 use crate::reply::Refusal;
 
 /// The answer for addresses without a page.
-pub(crate) async fn nothing() -> Refusal {
+pub(crate) fn nothing() -> Refusal {
     Refusal::missing("There is no such page.")
 }

@@ -158,7 +158,7 @@ pub(crate) fn stand_in(folder: &Path, script: &str) -> PathBuf {
 
 /// Makes a run without weights in `folder`, of masks of 16 x 16 with one class.
 pub(crate) fn make_run(folder: &Path) {
-    use pig_data::{DataConfig, Dataset, Preparation, png_file::write_png, preparation::Pixels, split_by_group};
+    use pig_data::{Dataset, Preparation, png_file::write_png, preparation::Pixels, split_by_group};
     let data = tempfile::tempdir().unwrap();
     for name in ["images", "masks"] {
         std::fs::create_dir(data.path().join(name)).unwrap();
