@@ -73,7 +73,13 @@ class Browser:
 
     def click(self, selector):
         self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
-        self.ask("POST", f"/element/{self.element(selector)}/click", {})
+        try:
+            self.ask("POST", f"/element/{self.element(selector)}/click", {})
+        except AssertionError as error:
+            # The element was exchanged between the two questions to the browser; a person would not have noticed.
+            if "stale element" not in str(error):
+                raise
+            self.ask("POST", f"/element/{self.element(selector)}/click", {})
 
     def fill(self, selector, text):
         self.run(

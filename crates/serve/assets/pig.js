@@ -32,6 +32,8 @@ async function exchange(id, html) {
   newest.set(id, html);
   const fresh = document.createElement("div");
   fresh.innerHTML = html;
+  // The first events tell what the page was sent with.
+  if (fresh.innerHTML === target.innerHTML) return;
   await Promise.all([...fresh.querySelectorAll("img:not([loading])")].map((image) => image.decode().catch(() => {})));
   await released;
   if (newest.get(id) !== html) return;
