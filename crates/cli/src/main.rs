@@ -82,6 +82,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Report(report) => compute(&|| commands::report::run(args, report)),
         Command::Export(export) => commands::export::run(args, export),
         Command::Weights(weights) => commands::weights::run(args, weights),
+        Command::Serve(serve) => commands::serve::run(args, serve),
         Command::Config(config) => commands::config::run(args, config),
         Command::Cache(cache) => commands::cache::run(args, cache),
         Command::Doctor => commands::doctor::run(args),

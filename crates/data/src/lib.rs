@@ -15,6 +15,7 @@ pub mod columns;
 pub mod config;
 pub mod content;
 mod crop;
+pub mod curation;
 mod decode;
 pub mod deform;
 pub mod discover;

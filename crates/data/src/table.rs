@@ -1,12 +1,15 @@
 //! Writes a manifest as CSV and as Parquet, with the same rows and columns in both.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType};
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 
@@ -69,15 +72,91 @@ pub fn write_parquet<R, N: AsRef<str>>(path: &Path, columns: &[(N, Column<R>)], 
     Ok(pig_files::write(path, &bytes)?)
 }
 
+/// Sets the text column `name` of a Parquet file that [`write_parquet`] wrote, as its last column. Returns false, and leaves the file as it is, if it
+/// does not have one row for each value.
+///
+/// # Errors
+/// When the file cannot be read or written, or has columns of other types.
+pub(crate) fn set_parquet_text(path: &Path, name: &str, values: &[&str]) -> Result<bool> {
+    let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
+    let fail = |error: ParquetError| DataError::Encode { path: path.to_path_buf(), problem: error.to_string() };
+    let Some(bytes) = with_text(file, name, values).map_err(fail)? else { return Ok(false) };
+    pig_files::write(path, &bytes)?;
+    Ok(true)
+}
+
+fn with_text(file: File, name: &str, values: &[&str]) -> std::result::Result<Option<Vec<u8>>, ParquetError> {
+    let reader = SerializedFileReader::new(file)?;
+    let head = reader.metadata().file_metadata();
+    if head.num_rows() != values.len() as i64 || reader.num_row_groups() > 1 {
+        return Ok(None);
+    }
+    let all = head.schema().get_fields();
+    let kept: Vec<usize> = (0..all.len()).filter(|&index| all[index].name() != name).collect();
+    let own: Column<()> = Column::Text(|()| "");
+    let fields = kept.iter().map(|&index| Arc::clone(&all[index])).chain([field(name, &own)?]).collect();
+    let mut writer = new_writer(fields)?;
+    if reader.num_row_groups() == 1 {
+        let old = reader.get_row_group(0)?;
+        let mut new = writer.next_row_group()?;
+        for &index in &kept {
+            let is_optional = all[index].is_optional();
+            match old.get_column_reader(index)? {
+                ColumnReader::BoolColumnReader(column) => copy_column(column, values.len(), is_optional, &mut new)?,
+                ColumnReader::Int64ColumnReader(column) => copy_column(column, values.len(), is_optional, &mut new)?,
+                ColumnReader::DoubleColumnReader(column) => copy_column(column, values.len(), is_optional, &mut new)?,
+                ColumnReader::ByteArrayColumnReader(column) => {
+                    copy_column(column, values.len(), is_optional, &mut new)?
+                }
+                _ => return Err(ParquetError::General(format!("the column {} has another type", all[index].name()))),
+            }
+        }
+        let words: Vec<ByteArray> = values.iter().map(|&word| ByteArray::from(word)).collect();
+        let mut column = new.next_column()?.ok_or_else(too_few_columns)?;
+        column.typed::<ByteArrayType>().write_batch(&words, None, None)?;
+        column.close()?;
+        new.close()?;
+    }
+    Ok(Some(writer.into_inner()?))
+}
+
+/// Copies a column from one file to the next column of another.
+fn copy_column<T: DataType>(
+    mut column: ColumnReaderImpl<T>,
+    rows: usize,
+    is_optional: bool,
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+) -> std::result::Result<(), ParquetError> {
+    let (mut values, mut levels) = (Vec::new(), Vec::new());
+    loop {
+        let (records, ..) = column.read_records(rows, is_optional.then_some(&mut levels), None, &mut values)?;
+        if records == 0 {
+            break;
+        }
+    }
+    let mut writer = group.next_column()?.ok_or_else(too_few_columns)?;
+    writer.typed::<T>().write_batch(&values, is_optional.then_some(&levels[..]), None)?;
+    writer.close()
+}
+
+fn too_few_columns() -> ParquetError {
+    ParquetError::General("the schema has fewer columns than the table".to_owned())
+}
+
+/// A writer of one file in memory.
+fn new_writer(fields: Vec<Arc<Type>>) -> std::result::Result<SerializedFileWriter<Vec<u8>>, ParquetError> {
+    let schema = Type::group_type_builder("manifest").with_fields(fields).build()?;
+    let properties = WriterProperties::builder().set_created_by("pig".to_owned()).build();
+    SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))
+}
+
 fn encode_parquet<R, N: AsRef<str>>(
     columns: &[(N, Column<R>)],
     rows: &[R],
 ) -> std::result::Result<Vec<u8>, ParquetError> {
     let fields =
         columns.iter().map(|(name, column)| field(name.as_ref(), column)).collect::<std::result::Result<_, _>>()?;
-    let schema = Type::group_type_builder("manifest").with_fields(fields).build()?;
-    let properties = WriterProperties::builder().set_created_by("pig".to_owned()).build();
-    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
+    let mut writer = new_writer(fields)?;
     if !rows.is_empty() {
         let mut group = writer.next_row_group()?;
         for (_, column) in columns {
@@ -112,9 +191,7 @@ fn write_column<R>(
     column: &Column<R>,
     rows: &[R],
 ) -> std::result::Result<(), ParquetError> {
-    let Some(mut writer) = group.next_column()? else {
-        return Err(ParquetError::General("the schema has fewer columns than the table".to_owned()));
-    };
+    let mut writer = group.next_column()?.ok_or_else(too_few_columns)?;
     match column {
         Column::Text(text) => {
             let values: Vec<ByteArray> = rows.iter().map(|row| ByteArray::from(text(row))).collect();

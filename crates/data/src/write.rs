@@ -7,13 +7,13 @@
 //! processes that share the output folder, makes only the samples that are missing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::classes::{ClassConfig, Coding};
+use crate::curation::{self, Choice};
 use crate::error::{DataError, Result};
 use crate::png_file::{encode_class_png, read_label_png, read_png, read_png_text, write_png};
 use crate::preparation::Pixels;
@@ -134,6 +134,8 @@ struct Row {
     settings: String,
     source_mask: String,
     source_image: String,
+    /// What a person decided about it.
+    choice: Option<Choice>,
 }
 
 const COLUMNS: &Columns<Row> = &[
@@ -257,36 +259,31 @@ impl PairWriter {
 
     /// Rebuilds `manifest.csv` and `manifest.parquet` from all finished pairs in the folder, sorted by seed.
     ///
-    /// A lock makes processes that finish at the same time take turns, so that the last of them lists every pair.
+    /// A lock makes processes that finish at the same time take turns, so that the last of them lists every pair. Decisions of
+    /// [`curation`] stay.
     ///
     /// # Errors
     /// When the folder cannot be listed or a manifest cannot be written.
     pub fn finish(&self) -> Result<Finished> {
-        let lock_path = self.out.join(".manifest.lock");
-        let lock = File::create(&lock_path).map_err(DataError::io(&lock_path, "write"))?;
-        match lock.lock() {
-            // Some network file systems do not support locks; a manifest written without a lock is better than none.
-            Err(error) if error.kind() != std::io::ErrorKind::Unsupported => {
-                return Err(DataError::io(&lock_path, "lock")(error));
-            }
-            _ => {}
-        }
+        let _lock = curation::lock(&self.out)?;
+        let choices = curation::choices(&self.out)?;
         let files = png_files(&self.out.join("images"))?;
         let mut rows: Vec<Row> = files.par_iter().filter_map(|path| self.finished_row(seed_of_name(path)?)).collect();
         rows.sort_by_key(|row| row.seed);
-        if self.classes.is_empty() {
-            self.write_tables(if self.has_masks { COLUMNS } else { IMAGE_COLUMNS }, &rows)?;
-        } else {
-            let own = |index| Column::CountAt(index, |row: &Row, index| row.class_pixels[index]);
-            let own = self
-                .classes
-                .iter()
-                .enumerate()
-                .map(|(index, class)| (format!("mask_pixels_{}", class.name), own(index)));
-            let columns: Vec<(String, Column<Row>)> =
-                COLUMNS.iter().map(|(name, column)| ((*name).to_owned(), column.clone())).chain(own).collect();
-            self.write_tables(&columns, &rows)?;
+        for row in &mut rows {
+            row.choice = choices.get(&row.id).copied();
         }
+        let base = if self.has_masks { COLUMNS } else { IMAGE_COLUMNS };
+        let mut columns: Vec<(String, Column<Row>)> =
+            base.iter().map(|(name, column)| ((*name).to_owned(), column.clone())).collect();
+        let own = |index| Column::CountAt(index, |row: &Row, index| row.class_pixels[index]);
+        let names = self.classes.iter().enumerate();
+        columns.extend(names.map(|(index, class)| (format!("mask_pixels_{}", class.name), own(index))));
+        if rows.iter().any(|row| row.choice.is_some()) {
+            let word = Column::Text(|row: &Row| row.choice.map_or("", Choice::word));
+            columns.push((curation::COLUMN.to_owned(), word));
+        }
+        self.write_tables(&columns, &rows)?;
         let empty_masks = if self.has_masks { rows.iter().filter(|row| row.mask_pixels == 0).count() } else { 0 };
         Ok(Finished { pairs: rows.len(), empty_masks })
     }
@@ -341,6 +338,7 @@ impl PairWriter {
             settings: take(keyword::SETTINGS),
             source_mask: take(keyword::SOURCE_MASK),
             source_image: take(keyword::SOURCE_IMAGE),
+            choice: None,
         })
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
+use pig_data::curation::{Choice, choices, set_choices};
 use pig_data::png_file::{read_png, read_png_text, write_gray_png, write_png};
 use pig_data::read::{read_image, read_mask};
 use pig_data::{DataConfig, DataError, Dataset, Finished, GivenFile, Layout, PairRecord, PairWriter, Pixels, Stamp};
@@ -78,24 +79,17 @@ fn a_run_leaves_pairs_and_both_manifests() {
     assert_eq!((dataset.layout, dataset.ids()), (Layout::Manifest, column(&out, "id")));
 }
 
-#[test]
-fn parquet_holds_the_same_rows() {
-    let dir = tempdir().unwrap();
-    let writer = writer(dir.path());
-    writer.finish().unwrap();
-    let open = || SerializedFileReader::new(std::fs::File::open(dir.path().join("manifest.parquet")).unwrap()).unwrap();
-    assert_eq!(open().metadata().file_metadata().num_rows(), 0, "without samples, the table is empty");
-    for seed in [u64::MAX, 5, 6] {
-        write(&writer, seed);
-    }
-    writer.finish().unwrap();
+/// The rows of both manifests are the same.
+fn compare(dir: &Path) {
+    let open = || SerializedFileReader::new(std::fs::File::open(dir.join("manifest.parquet")).unwrap()).unwrap();
     let rows: Vec<_> = open().get_row_iter(None).unwrap().map(Result::unwrap).collect();
-    assert_eq!(rows.len(), 3);
-    let mut reader = csv::Reader::from_path(dir.path().join("manifest.csv")).unwrap();
+    let mut reader = csv::Reader::from_path(dir.join("manifest.csv")).unwrap();
     let headers = reader.headers().unwrap().clone();
-    for (row, record) in rows.iter().zip(reader.records()) {
-        let record = record.unwrap();
-        for ((name, field), (header, text)) in row.get_column_iter().zip(headers.iter().zip(&record)) {
+    let records: Vec<_> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), records.len());
+    for (row, record) in rows.iter().zip(&records) {
+        assert_eq!(row.get_column_iter().count(), headers.len());
+        for ((name, field), (header, text)) in row.get_column_iter().zip(headers.iter().zip(record)) {
             assert_eq!(name, header);
             let value = match field {
                 Field::Str(value) => value.clone(),
@@ -107,6 +101,51 @@ fn parquet_holds_the_same_rows() {
             assert_eq!(value, text, "{name}");
         }
     }
+}
+
+#[test]
+fn decisions_are_in_both_manifests_and_stay_when_pairs_are_added() {
+    let dir = tempdir().unwrap();
+    let writer = writer(dir.path());
+    for seed in [4, 5, 6] {
+        write(&writer, seed);
+    }
+    writer.finish().unwrap();
+    let decide = |id: &str, choice| set_choices(dir.path(), &[(id.to_owned(), choice)].into()).unwrap();
+    assert_eq!(decide("000005", Some(Choice::Reject)), None);
+    assert_eq!(decide("000006", Some(Choice::Keep)), None);
+    assert_eq!(column(dir.path(), "curated"), ["", "reject", "keep"]);
+    compare(dir.path());
+    write(&writer, 3);
+    writer.finish().unwrap();
+    assert_eq!(column(dir.path(), "curated"), ["", "", "reject", "keep"]);
+    compare(dir.path());
+    assert_eq!(decide("000005", None), None);
+    assert_eq!(choices(dir.path()).unwrap(), [("000006".to_owned(), Choice::Keep)].into());
+    compare(dir.path());
+    // A Parquet file with other rows is left as it is, which is said.
+    let manifest = std::fs::read_to_string(dir.path().join("manifest.csv")).unwrap();
+    let fewer: Vec<&str> = manifest.lines().take(4).collect();
+    std::fs::write(dir.path().join("manifest.csv"), fewer.join("\n")).unwrap();
+    let before = std::fs::read(dir.path().join("manifest.parquet")).unwrap();
+    assert!(decide("000004", Some(Choice::Keep)).unwrap().contains("manifest.parquet"));
+    assert_eq!(std::fs::read(dir.path().join("manifest.parquet")).unwrap(), before);
+    assert_eq!(column(dir.path(), "curated"), ["", "keep", ""]);
+}
+
+#[test]
+fn parquet_holds_the_same_rows() {
+    let dir = tempdir().unwrap();
+    let writer = writer(dir.path());
+    writer.finish().unwrap();
+    let open = || SerializedFileReader::new(std::fs::File::open(dir.path().join("manifest.parquet")).unwrap()).unwrap();
+    assert_eq!(open().metadata().file_metadata().num_rows(), 0, "without samples, the table is empty");
+    for seed in [u64::MAX, 5, 6] {
+        write(&writer, seed);
+    }
+    writer.finish().unwrap();
+    assert_eq!(open().metadata().file_metadata().num_rows(), 3);
+    compare(dir.path());
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Parses the text that requests a device.
 
 use crate::{DeviceError, DeviceKind};
-use std::str::FromStr;
+use std::{
+    fmt::{self, Display},
+    str::FromStr,
+};
 
 /// A requested device: `auto`, `cpu`, or a kind with an optional number, such as `cuda` or `vulkan:1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,17 @@ impl FromStr for Request {
     }
 }
 
+/// As [`FromStr`] reads it.
+impl Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Kind(kind, None) => f.write_str(kind.name()),
+            Self::Kind(kind, Some(index)) => write!(f, "{}:{index}", kind.name()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +56,9 @@ mod tests {
         assert_eq!("cpu".parse(), Ok(Request::Kind(DeviceKind::Cpu, None)));
         assert_eq!("cuda".parse(), Ok(Request::Kind(DeviceKind::Cuda, None)));
         assert_eq!("vulkan:12".parse(), Ok(Request::Kind(DeviceKind::Vulkan, Some(12))));
+        for word in ["auto", "cpu", "cuda", "vulkan:12"] {
+            assert_eq!(word.parse::<Request>().unwrap().to_string(), word);
+        }
         for wrong in ["", "gpu", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cuda:0:1", "cpu:0", "auto:0"] {
             let error = wrong.parse::<Request>().unwrap_err();
             assert!(error.to_string().contains(&format!("{wrong:?}")), "{error}");

@@ -49,6 +49,16 @@ pub enum ExportError {
         expected: &'static str,
     },
 
+    /// The column `curated` of the manifest leaves out every pair.
+    #[error("{path}: the column curated of its manifest leaves out all {count} pair(s); expected at least one to export; \
+             change decisions with `pig serve` or in the manifest", path = path.display())]
+    AllLeftOut {
+        /// The folder of pairs.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+    },
+
     /// Fewer generated pairs than were requested.
     #[error("{path}: {found} generated pair(s); expected at least {needed} for {asked}; \
              make more with `pig sample`, or request fewer", path = path.display())]

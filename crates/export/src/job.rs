@@ -57,12 +57,13 @@ impl<'a> Job<'a> {
     /// Finds the pairs and opens the folder.
     pub(crate) fn begin(request: &'a Request, progress: Progress<'a>) -> Result<Self> {
         let staging = Staging::create(&request.out)?;
-        let pairs = gather(request)?;
+        let mut pairs = gather(request)?;
+        let notes = std::mem::take(&mut pairs.notes);
         let mut job = Self {
             request,
             pairs,
             staging,
-            notes: Vec::new(),
+            notes,
             progress,
             done: 0,
             empty_masks: 0,

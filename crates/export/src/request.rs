@@ -19,6 +19,8 @@ pub struct Request {
     pub real_ids: Option<BTreeSet<String>>,
     /// Which of the generated pairs are exported.
     pub amount: Amount,
+    /// Whether only pairs are exported whose column `curated` is `keep`. Those that are marked `reject` are never exported.
+    pub only_kept: bool,
     /// The folder to write: new or empty.
     pub out: PathBuf,
     /// The format.
@@ -45,6 +47,7 @@ impl Request {
             real: None,
             real_ids: None,
             amount: Amount::All,
+            only_kept: false,
             out,
             format,
             data: DataConfig::default(),

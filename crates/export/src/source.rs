@@ -5,6 +5,7 @@ use std::path::Path;
 
 use pig_data::class_source::resolve;
 use pig_data::colour::Colours;
+use pig_data::curation::{COLUMN, Choice, choices};
 use pig_data::read::read_header;
 use pig_data::write::keyword;
 use pig_data::{DataConfig, Dataset, GroupSource, PairEntry};
@@ -34,11 +35,15 @@ pub(crate) struct Pairs {
     /// Warnings for a split of the real pairs.
     pub(crate) split_warnings: Vec<String>,
     pub(crate) warnings: Vec<String>,
+    /// What was left out.
+    pub(crate) notes: Vec<String>,
 }
 
 /// One folder's pairs before they are named.
 struct Folder {
     pairs: Vec<Found>,
+    /// Says how many pairs were left out by the column `curated`, if any were.
+    left_out: Option<String>,
     group_source: GroupSource,
     warnings: Vec<String>,
     /// The settings by which its masks are read, with the classes that they name.
@@ -51,6 +56,7 @@ struct Found {
     place: Place,
     says_generated: bool,
     synthetic: bool,
+    choice: Option<Choice>,
     model: Option<String>,
 }
 
@@ -72,14 +78,15 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
         // The generated pairs have no patients, and name their classes themselves: columns that are set for the real pairs do not apply.
         Some(_) => {
             let data = DataConfig { group_column: None, class_column: None, ..request.data.clone() };
-            Folder::read(&request.pairs, &data)?
+            Folder::read(&request.pairs, &data, request.only_kept)?
         }
-        None => Folder::read(&request.pairs, &request.data)?,
+        None => Folder::read(&request.pairs, &request.data, request.only_kept)?,
     };
-    let mut real = request.real.as_deref().map(|real| Folder::read(real, &request.data)).transpose()?;
+    let mut real = request.real.as_deref().map(|real| Folder::read(real, &request.data, false)).transpose()?;
     if let (Some(real), Some(ids)) = (&mut real, &request.real_ids) {
         real.pairs.retain(|found| ids.contains(&found.entry.id));
     }
+    let notes = pairs.left_out.iter().chain(real.iter().filter_map(|real| real.left_out.as_ref())).cloned().collect();
     if let Some(real) = &real {
         only_generated(&pairs)?;
         none_generated(real, &mut warnings)?;
@@ -113,14 +120,16 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
         }
     }
     let (channels, bit_depth) = pixel_type(&list, &mut warnings)?;
-    Ok(Pairs { list, channels, bit_depth, data, group_source, split_warnings, warnings })
+    Ok(Pairs { list, channels, bit_depth, data, group_source, split_warnings, warnings, notes })
 }
 
 impl Folder {
-    fn read(root: &Path, config: &DataConfig) -> Result<Self> {
+    /// Reads a folder without the pairs that its column `curated` leaves out; `only_kept` leaves out those without a decision, too.
+    fn read(root: &Path, config: &DataConfig, only_kept: bool) -> Result<Self> {
         let dataset = Dataset::discover(root, config)?;
         let split_warning = dataset.split_warning();
         let data = resolve(&dataset, config)?.0;
+        let choices = choices(root)?;
         let mut places = Places::read(&root.join("manifest.csv"))?;
         let pairs = dataset.pairs.into_iter().map(|entry| {
             let text = text_of(&entry.image)?;
@@ -130,12 +139,29 @@ impl Folder {
                 Some(word) => word == Origin::Generated.word(),
                 None => synthetic,
             };
-            let model = text.get(keyword::MODEL_HASH).cloned();
-            Ok(Found { entry, place: place.place, says_generated, synthetic, model })
+            let (model, choice) = (text.get(keyword::MODEL_HASH).cloned(), choices.get(&entry.id).copied());
+            Ok(Found { choice, entry, place: place.place, says_generated, synthetic, model })
         });
-        let pairs = pairs.collect::<Result<Vec<_>>>()?;
+        let mut pairs = pairs.collect::<Result<Vec<_>>>()?;
+        let all = pairs.len();
+        pairs.retain(|found| match found.choice {
+            Some(Choice::Reject) => false,
+            Some(Choice::Keep) => true,
+            None => !only_kept,
+        });
+        let count = all - pairs.len();
+        if pairs.is_empty() && count > 0 {
+            return Err(ExportError::AllLeftOut { path: root.to_path_buf(), count });
+        }
+        let rule = if only_kept { "are not marked \"keep\"" } else { "are marked \"reject\"" };
+        let left_out = (count > 0).then(|| {
+            format!(
+                "{}: {count} pair(s) {rule} in the column {COLUMN} of the manifest and are left out",
+                root.display()
+            )
+        });
         let warnings = dataset.warnings.into_iter().chain(split_warning).collect();
-        Ok(Self { pairs, group_source: dataset.group_source, warnings, data })
+        Ok(Self { pairs, left_out, group_source: dataset.group_source, warnings, data })
     }
 }
 

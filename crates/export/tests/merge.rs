@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use common::{both, done, files, manifest, pair, phantoms, request, run};
+use pig_data::curation::{Choice, set_choices};
 use pig_export::{Amount, ExportError, Format, Request, Segmentation, export};
 
 const FORMATS: [Format; 8] = [
@@ -223,4 +224,37 @@ fn sizes_that_differ_are_told() {
     let alike = phantoms(&folder.path().join("alike"), 2, 5);
     let summary = done(&Request { real: Some(alike), ..request(&generated, &folder.path().join("out2"), Format::Png) });
     assert!(!summary.warnings.iter().any(|warning| warning.contains("sizes")), "{:?}", summary.warnings);
+}
+
+#[test]
+fn decisions_of_the_manifest_are_honoured_and_what_they_leave_out_is_said() {
+    let (folder, generated, real) = both();
+    let ids: Vec<String> = manifest(&generated).into_iter().map(|row| row["id"].clone()).collect();
+    let decide = |choices: &[(&str, Choice)]| {
+        let changes = choices.iter().map(|(id, choice)| ((*id).to_owned(), Some(*choice))).collect();
+        assert_eq!(set_choices(&generated, &changes).unwrap(), None);
+    };
+    decide(&[(&ids[1], Choice::Reject), (&ids[2], Choice::Keep), (&ids[4], Choice::Reject)]);
+    for (index, format) in FORMATS.into_iter().enumerate() {
+        let exported = |name: &str, only_kept, real| {
+            let out = folder.path().join(name).join(format!("Dataset10{index}_X"));
+            std::fs::create_dir_all(out.parent().unwrap()).unwrap();
+            let summary = done(&Request { only_kept, real, ..request(&generated, &out, format) });
+            let rows = manifest(&out);
+            let made = rows.iter().filter(|row| row["origin"] == "generated").map(|row| row["source_id"].clone());
+            (made.collect::<BTreeSet<String>>(), summary)
+        };
+        let (all, summary) = exported("all", false, None);
+        assert_eq!(
+            all,
+            ids.iter().enumerate().filter(|(at, _)| *at != 1 && *at != 4).map(|(_, id)| id.clone()).collect()
+        );
+        assert!(summary.notes[0].contains("2 pair(s) are marked \"reject\""), "{:?}", summary.notes);
+        let (kept, summary) = exported("kept", true, Some(real.clone()));
+        assert_eq!((kept, summary.real), (BTreeSet::from([ids[2].clone()]), 8));
+        assert!(summary.notes[0].contains("9 pair(s) are not marked \"keep\""), "{:?}", summary.notes);
+    }
+    decide(&ids.iter().map(|id| (id.as_str(), Choice::Reject)).collect::<Vec<_>>());
+    let message = run(&request(&generated, &folder.path().join("none"), Format::Png)).unwrap_err().to_string();
+    assert!(message.contains("leaves out all 10 pair(s)") && !folder.path().join("none").exists(), "{message}");
 }

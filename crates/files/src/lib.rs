@@ -18,7 +18,7 @@ mod write;
 
 pub use folder::{check_creatable, create_folder};
 pub use hash::{hex, sha256};
-pub use lock::{Lock, Locked, Owner, STALE, lock};
+pub use lock::{Lock, Locked, Owner, STALE, holder, lock};
 pub use open::{append, open, read, read_to_string};
 pub use positions::Positions;
 pub use temporary::{Temporary, sweep, sweep_beside};

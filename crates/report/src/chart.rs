@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::ReportError;
+/// The style of charts within a page, for light and dark.
+pub use crate::svg::STYLE as CHART_STYLE;
 pub use crate::svg::Scale;
 use crate::svg::{Axis, COLOURS, Entry, FILE_WIDTH, PAGE_WIDTH, Plot, stack};
 
@@ -68,8 +70,9 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// The chart as one SVG element for a page that contains the style.
-    pub(crate) fn inline_svg(&self) -> String {
+    /// The chart as one SVG element for a page that contains [`CHART_STYLE`].
+    #[must_use]
+    pub fn inline_svg(&self) -> String {
         stack(&self.title, PAGE_WIDTH, &[self.draw(PAGE_WIDTH)], false)
     }
 

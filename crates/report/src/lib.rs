@@ -21,7 +21,7 @@ mod svg;
 pub mod table;
 
 pub use canvas::Canvas;
-pub use chart::{Chart, Scale, Series, write_curves};
+pub use chart::{CHART_STYLE, Chart, Scale, Series, write_curves};
 pub use contact_sheet::{ClassColour, PairPicture, Section, SheetStyle, Show, contact_sheet};
 pub use document::{Block, Document};
 pub use font::TextSize;

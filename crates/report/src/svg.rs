@@ -23,7 +23,7 @@ const LARGEST: f64 = 1e100;
 pub(crate) const COLOURS: usize = 6;
 
 /// Plain declarations without variables, so that viewers without support for variables or media queries show the light version.
-pub(crate) const STYLE: &str = "\
+pub const STYLE: &str = "\
 .pig-chart text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;fill:#57606a}\
 .pig-chart .title{font-size:14px;font-weight:600;fill:#1f2328}\
 .pig-chart .ground{fill:#ffffff}.pig-chart .grid{stroke:#e6e8eb}.pig-chart .axis{stroke:#8c959f}\

@@ -7,6 +7,7 @@ use crate::{
     latents::{LatentCodec, host},
     role::Role,
     samples::Samples,
+    steps::StepPictures,
     weak::WeakNetworks,
 };
 use burn::tensor::{Device, Tensor, TensorData};
@@ -40,6 +41,7 @@ pub struct Chains<'a> {
     pub(crate) timesteps: Timesteps,
     initial: Option<&'a InitialNoise>,
     recorder: Option<&'a Recorder>,
+    pictures: Option<&'a StepPictures>,
     weak: Option<&'a WeakNetworks>,
     stop: Option<Arc<AtomicBool>>,
     device: &'a Device,
@@ -50,7 +52,18 @@ impl<'a> Chains<'a> {
     pub(crate) fn new(config: &'a Config, device: &'a Device) -> Result<Self> {
         let (schedule, timesteps) = config.levels()?;
         let trained = Schedule::new(&config.schedule)?;
-        Ok(Self { config, schedule, trained, timesteps, initial: None, recorder: None, weak: None, stop: None, device })
+        Ok(Self {
+            config,
+            schedule,
+            trained,
+            timesteps,
+            initial: None,
+            recorder: None,
+            pictures: None,
+            weak: None,
+            stop: None,
+            device,
+        })
     }
 
     /// The same chains, which start from the noise of `initial` if it has noise for them.
@@ -64,6 +77,13 @@ impl<'a> Chains<'a> {
     #[must_use]
     pub(crate) fn recorded_by(mut self, recorder: Option<&'a Recorder>) -> Self {
         self.recorder = recorder;
+        self
+    }
+
+    /// The same chains, whose steps are shown by `pictures`.
+    #[must_use]
+    pub(crate) fn shown_by(mut self, pictures: Option<&'a StepPictures>) -> Self {
+        self.pictures = pictures;
         self
     }
 
@@ -93,9 +113,9 @@ impl<'a> Chains<'a> {
         self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
-    /// Whether the chains are recorded.
+    /// Whether the chains are recorded or shown.
     pub(crate) fn is_recorded(&self) -> bool {
-        self.recorder.is_some()
+        self.recorder.is_some() || self.pictures.is_some()
     }
 
     /// Whether the chains run on the host's processor.
@@ -124,8 +144,12 @@ impl<'a> Chains<'a> {
     /// The sampler's step for the chain of x or y.
     pub(crate) fn step(&self, noise: &NoiseSource, stream: Stream) -> Box<dyn Step + '_> {
         let step = self.config.sample.sampler_settings().step(&self.schedule, (noise.clone(), stream));
-        match self.recorder {
+        let step = match self.recorder {
             Some(recorder) => recorder.record(step, stream),
+            None => step,
+        };
+        match self.pictures {
+            Some(pictures) => pictures.show(step, stream),
             None => step,
         }
     }

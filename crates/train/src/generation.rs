@@ -15,6 +15,7 @@ use crate::{
     run_dir::program,
     sampler::Sampler,
     samples::{Samples, StripEstimate},
+    steps::StepPictures,
     stop::Stop,
 };
 use burn::tensor::Device;
@@ -55,6 +56,8 @@ pub struct Request {
     pub initial_noise: Option<PathBuf>,
     /// Whether to write whole trajectories beside the pairs.
     pub save_arrays: bool,
+    /// Whether to write pictures of the steps as they are made.
+    pub save_steps: bool,
     /// Whether to write progress.png.
     pub progress_strips: bool,
     /// The run's data folder, if it has moved: for the real pairs of the summary, and for training masks.
@@ -74,6 +77,7 @@ impl Request {
             join: Join::default(),
             initial_noise: None,
             save_arrays: false,
+            save_steps: false,
             progress_strips: false,
             data: None,
         }
@@ -159,8 +163,16 @@ pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> 
     let recorder = request.save_arrays.then(Recorder::default);
     let has_arrays = |seed| !request.save_arrays || arrays::path(&request.out, seed).is_file();
     let is_finished = |&seed: &u64| has_arrays(seed) && writer.is_finished(seed);
-    let output = Output { writer: &writer, folder: &request.out, recorder: recorder.as_ref() };
-    let recorded = sampler.clone().recorded_by(recorder.as_ref());
+    let turns = sampler.timesteps().len();
+    let makes_images = !matches!(given, GivenSet::Images { .. });
+    let pictures = request.save_steps.then(|| StepPictures::new(&loaded.config, &request.out, turns, makes_images));
+    if matches!(pictures, Some(None)) {
+        warn(observer, "no pictures of steps: the chains run on latents, which are no pictures");
+    }
+    let pictures = pictures.flatten();
+    let output =
+        Output { writer: &writer, folder: &request.out, recorder: recorder.as_ref(), pictures: pictures.as_ref() };
+    let recorded = sampler.clone().recorded_by(recorder.as_ref()).shown_by(pictures.as_ref());
     let (mut seeds, mut choice) = (request.seeds.clone(), None);
     let (mut outcome, made, skipped) = if chooses {
         let found = choose(&loaded, &recorded, (&chooser, &writer), device, observer);
@@ -248,6 +260,8 @@ struct Output<'a> {
     folder: &'a Path,
     /// The recorder of the trajectories, if they are requested.
     recorder: Option<&'a Recorder>,
+    /// Pictures of the steps, if they are requested.
+    pictures: Option<&'a StepPictures>,
 }
 
 /// Samples `missing` in batches and writes each pair as soon as it is made. Its arrays are written first, so that a finished
@@ -283,7 +297,11 @@ fn make(
                 stop.ask();
             }
         };
+        if let Some(pictures) = output.pictures {
+            pictures.begin(ids);
+        }
         let samples = given.sample(sampler, ids, device, &mut |_| turn())?;
+        output.pictures.map_or(Ok(()), StepPictures::ended)?;
         if stop.is_set() {
             break;
         }

@@ -46,6 +46,7 @@ pub mod run_dir;
 pub mod sampler;
 pub mod samples;
 pub mod sets;
+pub mod steps;
 pub mod stop;
 mod strength;
 pub mod trainer;

@@ -6,6 +6,7 @@ use crate::{
     chains::Chains,
     networks::Networks,
     samples::{Given, Samples, StripEstimate},
+    steps::StepPictures,
     stop::Stop,
     workers::{Workers, parts},
 };
@@ -53,6 +54,13 @@ impl<'a> Sampler<'a> {
     #[must_use]
     pub fn recorded_by(mut self, recorder: Option<&'a Recorder>) -> Self {
         self.chains = self.chains.recorded_by(recorder);
+        self
+    }
+
+    /// The same sampler, whose steps are shown by `pictures`.
+    #[must_use]
+    pub fn shown_by(mut self, pictures: Option<&'a StepPictures>) -> Self {
+        self.chains = self.chains.shown_by(pictures);
         self
     }
 

@@ -24,6 +24,10 @@ pub(crate) struct Export {
     /// Take this many generated pairs; all of them if not given.
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<usize>,
+    /// Take only pairs that are marked "keep" in the column curated of their manifest, as `pig serve` writes it. Pairs that are marked
+    /// "reject" are never taken.
+    #[arg(long)]
+    pub(crate) only_kept: bool,
     /// Seed that decides which generated pairs are taken, which patients validate, and the order of pairs in shards.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,

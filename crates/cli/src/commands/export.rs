@@ -24,6 +24,7 @@ pub(crate) fn run(args: &Args, asked: &Export) -> anyhow::Result<ExitCode> {
     let request = Request {
         real: asked.real.clone(),
         amount,
+        only_kept: asked.only_kept,
         data,
         seed: asked.seed,
         folds: asked.folds,

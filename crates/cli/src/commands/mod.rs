@@ -19,6 +19,7 @@ pub(crate) mod reference;
 pub(crate) mod report;
 pub(crate) mod sample;
 pub(crate) mod segment;
+pub(crate) mod serve;
 pub(crate) mod train;
 pub(crate) mod weights;
 

@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
         join: Join { model_x: asked.model_x.clone(), model_y: asked.model_y.clone() },
         initial_noise: asked.initial_noise.clone(),
         save_arrays: asked.save_arrays,
+        save_steps: asked.save_steps,
         progress_strips: asked.progress_strips,
         data: asked.data.clone(),
     };

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// A lease that has not grown for so long is taken over: six beats, more than network file systems keep what they know of a file.
@@ -195,6 +195,18 @@ pub(super) fn owner(folder: &Path) -> io::Result<Owner> {
     let newest = numbers(folder)?.into_iter().max();
     let found = newest.map(|number| read(&named(folder, number))).transpose()?.flatten();
     Ok(found.map(|(owner, _)| owner).unwrap_or_default())
+}
+
+/// The owner of a folder's newest lease, and when the lease grew last; none without a lease.
+pub(super) fn newest(folder: &Path) -> io::Result<Option<(Owner, SystemTime)>> {
+    let Some(number) = numbers(folder)?.into_iter().max() else { return Ok(None) };
+    let path = named(folder, number);
+    let Some((owner, _)) = read(&path)? else { return Ok(None) };
+    match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+        Ok(grown) => Ok(Some((owner, grown))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn named(folder: &Path, number: u64) -> PathBuf {

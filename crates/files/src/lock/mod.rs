@@ -85,12 +85,44 @@ pub fn lock(folder: &Path, goes_on: &dyn Fn(&Owner) -> bool) -> io::Result<Locke
     })
 }
 
+/// Who works in a folder now, as far as its lease shows without waiting; none if nobody does. This is for showing and for asking an owner to
+/// stop; [`lock`] alone decides who may work there.
+///
+/// A lease that has not grown for [`STALE`], or whose process of this machine has ended, has no owner any more.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn holder(folder: &Path) -> io::Result<Option<Owner>> {
+    let Some((owner, grown)) = lease::newest(folder)? else { return Ok(None) };
+    // A time in the future is that of a machine whose clock is ahead.
+    let is_stale = grown.elapsed().is_ok_and(|age| age > STALE);
+    Ok((!is_stale && !owner.has_ended()).then_some(owner))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn locked(folder: &Path) -> Option<Lock> {
         lock(folder, &|_| false).unwrap().mine()
+    }
+
+    #[test]
+    fn a_lease_without_a_living_owner_holds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".lock-1");
+        let write = |owner: &Owner| std::fs::write(&path, serde_json::to_vec(owner).unwrap()).unwrap();
+        let elsewhere = Owner { host: "other".to_owned(), machine: "another start".to_owned(), ..Owner::this() };
+        write(&elsewhere);
+        assert_eq!(holder(folder.path()).unwrap(), Some(elsewhere));
+        let old = std::time::SystemTime::now() - 2 * STALE;
+        File::options().append(true).open(&path).unwrap().set_modified(old).unwrap();
+        assert_eq!(holder(folder.path()).unwrap(), None);
+        if cfg!(target_os = "linux") {
+            // The greatest number of a process on Linux is 2^22.
+            write(&Owner { process: 1 << 23, ..Owner::this() });
+            assert_eq!(holder(folder.path()).unwrap(), None);
+        }
     }
 
     #[test]
@@ -104,7 +136,10 @@ mod tests {
             true
         }));
         assert_eq!(std::fs::read_to_string(folder.path().join(".lock")).unwrap(), TEXT);
-        assert!(locked(folder.path()).is_some());
+        assert_eq!(holder(folder.path()).unwrap(), None);
+        let held = locked(folder.path());
+        assert_eq!(holder(folder.path()).unwrap(), Some(Owner::this()));
+        drop(held);
         let files = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(files, 1, "a lease is removed with its lock");
         let absent = lock(&folder.path().join("absent"), &|_| false).unwrap_err();

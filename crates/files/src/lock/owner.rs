@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     env,
     fmt::{self, Display},
+    path::Path,
 };
 
 /// The process that holds a folder.
@@ -41,6 +42,20 @@ impl Owner {
             process: std::process::id(),
             job: Job::of(&|name| env::var(name).ok()),
         }
+    }
+
+    /// Whether the process runs on this machine, as far as the system says it.
+    pub fn is_on_this_machine(&self) -> bool {
+        self.shares_machine(&Self::this())
+    }
+
+    /// Whether the process was on this machine and is not there any more; never true on systems without /proc.
+    pub(super) fn has_ended(&self) -> bool {
+        let proc = Path::new("/proc");
+        !self.machine.is_empty()
+            && self.is_on_this_machine()
+            && proc.join("self").exists()
+            && !proc.join(self.process.to_string()).exists()
     }
 
     /// Whether `earlier` was an earlier start of the same job. Slurm starts a job again only when its processes have ended.

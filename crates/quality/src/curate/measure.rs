@@ -5,7 +5,7 @@ use crate::neighbours::nearest_of_set;
 use burn::tensor::Device;
 use pig_data::PreparedSet;
 use pig_metrics::nearest::{CopyCheck, Neighbour};
-use pig_segment::{labels, predict::SegmentModel, scores::dice_of};
+use pig_segment::{predict::SegmentModel, scores::dice_of};
 use pig_train::Result;
 
 /// What one segmenter says of a pair.
@@ -24,12 +24,12 @@ pub struct Judged {
 /// # Errors
 /// When the pairs cannot be read.
 pub fn judge(model: &SegmentModel, pairs: &PreparedSet, device: &Device) -> Result<Vec<Judged>> {
-    let threshold = model.file.segment.threshold;
+    let decision = model.file.decision();
     model.each(pairs, device, |index, probabilities| {
-        let found = labels(&probabilities, pairs.classes, threshold);
+        let found = decision.labels(&probabilities);
         let lesion = found.iter().filter(|&&label| label > 0).count();
         Ok(Judged {
-            dice: dice_of(&probabilities, pairs, index, threshold)?,
+            dice: dice_of(&probabilities, pairs, index, &decision)?,
             found: lesion as f64 / found.len().max(1) as f64,
             uncertainty: entropy(&probabilities, pairs.classes),
         })
