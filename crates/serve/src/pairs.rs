@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use pig_data::{
     DataConfig, Dataset,
     class_source::resolve,
-    classes::{areas, names},
+    classes::names,
     curation::{Choice, choices},
     manifest::Manifest,
     read::{read_image, read_mask},
@@ -178,8 +178,8 @@ type Measures = (f64, Vec<usize>, Option<f64>);
 fn measured(image: &Path, mask: &Path, data: &DataConfig) -> pig_data::Result<(Measures, [usize; 2])> {
     let mask = read_mask(mask, data)?;
     let [height, width] = [mask.height, mask.width];
-    let count = data.classes.len();
-    let classes = areas(&mask.data, count).into_iter().enumerate().filter(|(_, area)| *area > 0).map(|(at, _)| at);
+    let areas = data.coding().areas(&mask.data);
+    let classes = areas.into_iter().enumerate().filter(|(_, area)| *area > 0).map(|(at, _)| at);
     let classes: Vec<usize> = if data.has_several_classes() { classes.collect() } else { Vec::new() };
     let area = 100.0 * mask.lesion_pixels() as f64 / (height * width) as f64;
     let image = read_image(image, 1)?;

@@ -20,6 +20,7 @@ use pig_segment::{
 };
 use pig_train::{
     Error, Result,
+    config::require,
     observer::{Observer, Quiet, note},
     run_data::{RunData, discover_folds},
     run_dir::program,
@@ -318,7 +319,9 @@ impl Segmenter {
         };
         let file = SegmentFile { data: data.clone(), segment: good()?.segment };
         let real = RunData::with_splits(&request.data, &data, split.clone(), &quiet)?;
-        real.preparation.config.one_class_for("pig boost")?;
+        let (is_one, classes) = (!real.preparation.config.has_several_classes(), real.preparation.config.class_words());
+        let expected = "one class: pig boost does not know several yet; data.mask_values makes them one";
+        require(is_one, "data.classes", classes, expected)?;
         let none = pairs::none(&real.set);
         let file = SegmentFile { data: real.preparation.config.clone(), ..file };
         let out = request.out.join("run-that-is-not-written");
