@@ -69,7 +69,9 @@ pub(crate) fn batch_probabilities(
     let data = TensorData::new(images.concat(), [images.len(), height, width, channels]);
     let batch = Tensor::<4>::from_data(data, device);
     let flips = flips(segment.test_time_flips);
-    let of = |&flip: &[bool; 2]| mirrored(network.probabilities(mirrored(batch.clone(), flip), outputs(coding), &pass), flip);
+    let of = |&flip: &[bool; 2]| {
+        mirrored(network.probabilities(mirrored(batch.clone(), flip), outputs(coding), &pass), flip)
+    };
     let sum = flips.iter().map(of).reduce(|sum, one| sum + one).expect("the picture itself is always there");
     let found = if flips.len() > 1 { sum.div_scalar(flips.len() as f64) } else { sum };
     let values = found.into_data().try_into_vec::<f32>().expect("probabilities are f32");

@@ -2,9 +2,7 @@
 
 use crate::{
     Error, Result,
-    config::{
-        AutoguidedMembers, Conditioning, Config, FrozenCondition, Members, Method, PreconditioningKind, word,
-    },
+    config::{AutoguidedMembers, Conditioning, Config, FrozenCondition, Members, Method, PreconditioningKind, word},
     role::{NetworkKind, Role},
 };
 use pig_data::{DataConfig, SpaceKind};
