@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(both[7 * 16 + 7], 1.0);
         assert_eq!(both[14 * 16 + 14], -1.0, "one pixel's 5x5 average stays below 3/4 max + 1/4 min");
         assert_eq!(both[4 * 16 + 4], -1.0, "a corner of the square is smoothed away");
-        let alone = threshold(&x_0.narrow(0, 0, 1)).into_data().try_to_vec::<f32>().unwrap();
+        let alone = threshold(&x_0.clone().narrow(0, 0, 1)).into_data().try_to_vec::<f32>().unwrap();
         assert_eq!(alone, both[..256]);
         // A channel is a class, and is cut by itself: one with low values keeps its lesion beside one with high values.
         let low = x_0.clone().mul_scalar(0.1);
