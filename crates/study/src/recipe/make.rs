@@ -102,7 +102,7 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
 }
 
 /// The sections of a plan in their order.
-const ORDER: [&str; 5] = ["data", "model_x", "model_y", "train", "sample"];
+const ORDER: [&str; 6] = ["data", "preconditioning", "model_x", "model_y", "train", "sample"];
 
 /// As many previews as fit into their share of the time; if not even one does, previews that measure nothing.
 fn watching(known: &Timed, seconds: f64) -> Length {
