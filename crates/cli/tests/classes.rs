@@ -78,7 +78,7 @@ fn folders_are_compared_class_by_class() {
     let said = json(&success(pig(&[&asked[..], &["--json"]].concat())));
     let distance = |class: &str| said["classes"][class]["distances"]["frechet"].as_f64().unwrap();
     let mean = said["mean_frechet_of_classes"].as_f64().unwrap();
-    assert!((mean - (distance("mass") + distance("calcification")) / 2.0).abs() < 1e-9, "{said}");
+    assert!((mean - f64::midpoint(distance("mass"), distance("calcification"))).abs() < 1e-9, "{said}");
     // The first picture has none of the second class.
     assert_eq!(said["classes"]["calcification"]["left_out"], serde_json::json!({ "reference": 1, "other": 1 }));
     let masks = said["appearance"]["classes"].as_array().unwrap();

@@ -148,7 +148,7 @@ fn classes_that_overlap_are_each_a_class_alone() {
             host(supervised(&[of(&logits)], &of(&target), sums))[0]
         };
         let both = host(supervised(std::slice::from_ref(&logits), &target, sums))[0];
-        assert!((both - (one(0) + one(1)) / 2.0).abs() < 1e-6, "{both} {} {}", one(0), one(1));
+        assert!((both - f32::midpoint(one(0), one(1))).abs() < 1e-6, "{both} {} {}", one(0), one(1));
     }
 }
 

@@ -300,7 +300,7 @@ fn regions_that_overlap_are_learnt_as_layers() {
     let out = folder.path().join("pairs");
     let summary = sampled(&run, &out.join("made"), GivenSource::Nothing, 16);
     let found: Vec<u8> = (0..16).flat_map(|seed| labels(&out.join(format!("made/masks/{seed:06}.png")))).collect();
-    let count = |wanted: u8| found.iter().filter(|&&label| label == wanted).count();
+    let count = |wanted: u8| found.iter().map(|&label| usize::from(label == wanted)).sum::<usize>();
     // The core lies within the whole, as in the data.
     assert!(count(0b11) > 100 && count(0b01) > 100 && count(0b10) * 10 < count(0b11), "{found:?}");
     let contrast = summary.agreement_by_class[1].1.generated.estimate.unwrap().mean;
