@@ -5,8 +5,8 @@ mod common;
 
 use common::{Answer, Served, make_pairs, make_run, options, stand_in, until};
 
-/// Says what it was asked, and works until it is asked to stop, then ends as pig does.
-const WORK: &str = r#"echo "asked: $@" >&2; echo "model_x 1/4  loss 0.5  3 s left" >&2; trap 'exit 130' TERM; while :; do sleep 0.1; done"#;
+/// Says what it was asked, and works until it is asked to stop, then ends as pig does. It outlives the test's server, but not its folder.
+const WORK: &str = r#"echo "asked: $@" >&2; echo "model_x 1/4  loss 0.5  3 s left" >&2; trap 'exit 130' TERM; while [ -e "$0" ]; do sleep 0.1; done"#;
 
 fn served(script: &str) -> Served {
     let root = tempfile::tempdir().unwrap();
