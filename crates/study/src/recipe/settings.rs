@@ -67,7 +67,9 @@ impl Facts {
             section: "preconditioning",
             key: "kind",
             value: "\"strength\"".to_owned(),
-            reason: "networks that need not copy noise made smoother pictures in the same time (FID 170 instead of 226)".to_owned(),
+            reason:
+                "networks that need not copy noise made smoother pictures in the same time (FID 170 instead of 226)"
+                    .to_owned(),
         });
         let turn_off = "turn the flip off if left and right differ in your images";
         let (value, reason) = if self.survey.pairs < FEW_PAIRS {
