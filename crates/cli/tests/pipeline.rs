@@ -8,6 +8,7 @@ use pig_data::{
     phantom::{PhantomConfig, write_dataset},
     png_file::{read_png, read_png_text},
 };
+use pig_segment::SegmentFile;
 use pig_study::crossval::config::CrossvalFile;
 use pig_train::config::Layers;
 use std::path::{Path, PathBuf};
@@ -245,6 +246,13 @@ fn every_preset_can_be_used() {
     assert!(presets.len() >= 4, "{presets:?}");
     let (crossval, presets): (Vec<_>, Vec<_>) =
         presets.into_iter().partition(|path| path.parent().unwrap().ends_with("crossval"));
+    let (segment, presets): (Vec<_>, Vec<_>) =
+        presets.into_iter().partition(|path| path.parent().unwrap().ends_with("segment"));
+    assert_eq!(segment.len(), 1, "{segment:?}");
+    for preset in segment {
+        let file: SegmentFile = Layers { file: Some(preset), sets: Vec::new() }.load_as().unwrap();
+        file.check().unwrap();
+    }
     for preset in presets {
         success(pig(&["config", "check", "--config", preset.to_str().unwrap()]));
     }

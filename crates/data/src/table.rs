@@ -106,7 +106,7 @@ fn with_text(file: File, name: &str, values: &[&str]) -> std::result::Result<Opt
                 ColumnReader::Int64ColumnReader(column) => copy_column(column, values.len(), is_optional, &mut new)?,
                 ColumnReader::DoubleColumnReader(column) => copy_column(column, values.len(), is_optional, &mut new)?,
                 ColumnReader::ByteArrayColumnReader(column) => {
-                    copy_column(column, values.len(), is_optional, &mut new)?
+                    copy_column(column, values.len(), is_optional, &mut new)?;
                 }
                 _ => return Err(ParquetError::General(format!("the column {} has another type", all[index].name()))),
             }

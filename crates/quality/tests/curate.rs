@@ -16,6 +16,7 @@ use pig_train::{
 };
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -52,7 +53,7 @@ fn pairs(folder: &Path) -> PathBuf {
         let name = format!("{index:06}.png");
         std::fs::copy(data.join(format!("images/a{index:02}.png")), out.join("images").join(&name)).unwrap();
         std::fs::copy(data.join(format!("masks/a{other:02}.png")), out.join("masks").join(&name)).unwrap();
-        rows += &format!("{index:06},{index},images/{name},masks/{name},\"{{\"\"a\"\": 1, 2}}\"\n");
+        writeln!(rows, "{index:06},{index},images/{name},masks/{name},\"{{\"\"a\"\": 1, 2}}\"").unwrap();
     }
     std::fs::write(out.join("manifest.csv"), rows).unwrap();
     out

@@ -156,6 +156,7 @@ fn segmenters_learn_regions_that_overlap() {
         let data = folder.path().join("data");
         let mut file = file(kind);
         file.segment.class_thresholds.insert("core".to_owned(), 0.4);
+        file.segment.train.steps = 240;
         let request = SegmentRequest { data: data.clone(), added: Vec::new(), splits: None, out: run.clone() };
         assert_eq!(train(&file, &request, &device(), &Silent).unwrap(), Outcome::Finished);
         let model = SegmentModel::open(&run, &device()).unwrap();

@@ -227,7 +227,7 @@ fn averaged_predictions_do_not_know_left_from_right() {
 /// The preset is valid, and has what it says.
 #[test]
 fn the_preset_of_a_good_segmenter_is_valid() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/segment-good.toml");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/segment/good.toml");
     let file: SegmentFile = Layers { file: Some(path.into()), sets: Vec::new() }.load_as().unwrap();
     file.check().unwrap();
     let train = &file.segment.train;

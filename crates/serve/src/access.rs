@@ -68,9 +68,8 @@ impl Access {
             Err(Refusal::new(StatusCode::FORBIDDEN, message))
         };
         let mut hosts = headers.get_all(header::HOST).iter();
-        let host = match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
-            (Some(Ok(host)), None) => host,
-            _ => return foreign("The header Host", "missing or not one name"),
+        let (Some(Ok(host)), None) = (hosts.next().map(HeaderValue::to_str), hosts.next()) else {
+            return foreign("The header Host", "missing or not one name");
         };
         if !self.is_own(host) {
             return foreign("The header Host", host);
@@ -91,20 +90,17 @@ impl Access {
 
     /// Whether a header `Host` names this server. The port may be another one, as behind a forwarded port.
     fn is_own(&self, host: &str) -> bool {
-        let (name, address) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((address, _)) => (host, address.parse::<Ipv6Addr>().map(IpAddr::V6).ok()),
-            None => {
-                let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-                (name, name.parse().ok())
-            }
+        let (name, address) = if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            (host, address.parse::<Ipv6Addr>().map(IpAddr::V6).ok())
+        } else {
+            let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+            (name, name.parse().ok())
         };
-        match address {
-            Some(address) => address.is_loopback() || address == self.host || self.host.is_unspecified(),
-            None => {
-                let name = name.to_ascii_lowercase();
-                name == "localhost" || self.names.contains(&name)
-            }
+        if let Some(address) = address {
+            return address.is_loopback() || address == self.host || self.host.is_unspecified();
         }
+        let name = name.to_ascii_lowercase();
+        name == "localhost" || self.names.contains(&name)
     }
 
     /// Whether a request carries the cookie.
@@ -172,16 +168,9 @@ fn decoded(text: &str) -> String {
     let (mut found, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {
         let code = bytes.get(at + 1..at + 3).and_then(|code| std::str::from_utf8(code).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| bytes[at] == b'%') {
-            Some(byte) => {
-                found.push(byte);
-                at += 3;
-            }
-            None => {
-                found.push(bytes[at]);
-                at += 1;
-            }
-        }
+        let code = code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| bytes[at] == b'%');
+        found.push(code.unwrap_or(bytes[at]));
+        at += if code.is_some() { 3 } else { 1 };
     }
     String::from_utf8_lossy(&found).into_owned()
 }

@@ -22,7 +22,7 @@ use std::{
 /// The most bytes of a file that is sent.
 pub(crate) const MOST_BYTES: usize = 32 << 20;
 /// A mask is kept for so long, as far as anybody sends another one.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// The masks of a served folder.
 #[derive(Clone, Debug)]

@@ -72,9 +72,12 @@ struct Sent<'a> {
 /// A folder's pairs, and the time of the manifest from which they were listed.
 type Known = (Option<SystemTime>, Arc<Listed>);
 
-/// The folders that were listed last.
+/// What is known of a folder, once somebody asked.
+type Entry = Arc<Mutex<Option<Known>>>;
+
+/// The folders that were listed last, by their addresses.
 #[derive(Debug, Default)]
-pub(crate) struct Lists(Mutex<Vec<(String, Arc<Mutex<Option<Known>>>)>>);
+pub(crate) struct Lists(Mutex<Vec<(String, Entry)>>);
 
 impl Lists {
     /// The pairs of the folder at `address`. A folder is listed once, however many ask for it, and again when its manifest has changed.
@@ -142,7 +145,7 @@ impl Listed {
                 size,
             )))
         };
-        let read: Vec<Result<Option<(Row, [usize; 2])>, String>> = dataset.pairs.par_iter().map(row).collect();
+        let read: Vec<Result<Option<Measured>, String>> = dataset.pairs.par_iter().map(row).collect();
         let (mut rows, mut size, mut unread) = (Vec::with_capacity(read.len()), None, None);
         for pair in read {
             match pair {
@@ -170,6 +173,9 @@ impl Listed {
         self.rows.iter().find(|row| row.id == id).ok_or_else(|| Refusal::missing(format!("There is no pair {id:?}.")))
     }
 }
+
+/// A pair with its height and width.
+type Measured = (Row, [usize; 2]);
 
 /// Area in per cent, classes, and contrast.
 type Measures = (f64, Vec<usize>, Option<f64>);

@@ -108,10 +108,13 @@ impl Server {
 
     /// The address that opens the page in a browser of this machine, with the token if there is one.
     pub fn url(&self) -> String {
-        let host = match self.address.ip() {
-            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-            ip => ip.to_string(),
+        let ip = self.address.ip();
+        let host = if ip.is_unspecified() {
+            "127.0.0.1".to_owned()
+        } else if ip.is_ipv6() {
+            format!("[{ip}]")
+        } else {
+            ip.to_string()
         };
         format!("http://{host}:{}/{}", self.address.port(), self.query)
     }

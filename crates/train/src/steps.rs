@@ -85,7 +85,7 @@ impl StepPictures {
     fn take(&self, stream: Stream, rows: Vec<Vec<f32>>) {
         let mut state = self.state();
         if stream == Stream::X {
-            state.masks = rows.clone();
+            state.masks.clone_from(&rows);
         }
         if stream != self.last {
             return;

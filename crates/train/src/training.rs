@@ -176,8 +176,9 @@ pub fn ready(
     if several {
         // What fits one class need not fit several.
         config.check()?;
-        frozen_model_y.as_ref().map_or(Ok(()), |model| model.fits(&config))?;
     }
+    // Before the classes were known, a model that reads several channels could not be held against them.
+    frozen_model_y.as_ref().map_or(Ok(()), |model| model.fits(&config))?;
     run_data.check_training()?;
     config.preconditioning = preconditioning(&config)?;
     if config.preconditioning.is_to_be_measured() {

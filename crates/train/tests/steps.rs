@@ -31,7 +31,7 @@ fn picture(out: &Path, seed: u64, step: usize) -> (Vec<u8>, usize) {
 
 /// -1 is black and 1 is white.
 fn shade(value: f32) -> u8 {
-    ((f64::from(value).clamp(-1.0, 1.0) + 1.0) / 2.0 * 255.0).round() as u8
+    (f64::midpoint(f64::from(value).clamp(-1.0, 1.0), 1.0) * 255.0).round() as u8
 }
 
 /// The pictures show the estimates that --save-arrays writes, in every batch size, and change nothing of the pairs.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pig_data::Pixels;
-use pig_data::png_file::{read_png, write_gray_png};
+use pig_data::png_file::{read_label_png, write_gray_png};
 use pig_prepare::pipeline::{Progress, Silent, Summary};
 use pig_prepare::sources::Cost;
 use pig_prepare::{Key, PrepareConfig, Request, Result, prepare};
@@ -56,7 +56,7 @@ pub(crate) fn write_pair(root: &Path, name: &str, height: usize, width: usize, s
 }
 
 pub(crate) fn read_gray(path: &Path) -> (usize, usize, Vec<u16>) {
-    let png = read_png(path).unwrap();
+    let png = read_label_png(path).unwrap();
     let values = match png.pixels {
         Pixels::Eight(values) => values.into_iter().map(u16::from).collect(),
         Pixels::Sixteen(values) => values,

@@ -120,11 +120,15 @@ fn choose(own: &[usize], quota: usize, order: Order, fates: &mut [Fate]) {
             let too_hard = ((own.len() as f64 * TOO_HARD) as usize).min(own.len() - quota);
             let rest = &own[..own.len() - too_hard];
             let (easy, hard) = rest.split_at(rest.len() - (rest.len() as f64 * HARD).ceil() as usize);
-            rest.iter().for_each(|&index| fates[index] = Fate::Easy);
+            for &index in rest {
+                fates[index] = Fate::Easy;
+            }
             hard.iter().rev().chain(easy).take(quota).copied().collect()
         }
     };
-    chosen.into_iter().for_each(|index| fates[index] = Fate::Kept);
+    for index in chosen {
+        fates[index] = Fate::Kept;
+    }
 }
 
 /// The kind of a lesion area: 0 without a lesion, else 1 and the number of edges below it.

@@ -72,11 +72,11 @@ struct Actions {
 #[derive(Template)]
 #[template(path = "job_steps.html")]
 struct Steps {
-    seeds: Vec<Seed>,
+    seeds: Vec<Sampled>,
     waiting: &'static str,
 }
 
-struct Seed {
+struct Sampled {
     seed: String,
     last: String,
     step: usize,
@@ -147,7 +147,7 @@ fn next(app: &App, job: &Record, state: JobState) -> Option<(String, &'static st
 }
 
 /// The steps of the samples that a job makes.
-fn steps(app: &App, job: &Record) -> Vec<Seed> {
+fn steps(app: &App, job: &Record) -> Vec<Sampled> {
     let folder = job.out.as_deref().and_then(|out| app.root().folder(&format!("{out}/{FOLDER}")));
     let Some(folder) = folder else { return Vec::new() };
     let (address, total) = (app.root().address(&folder).unwrap_or_default(), asked_steps(job));
@@ -162,7 +162,7 @@ fn steps(app: &App, job: &Record) -> Vec<Seed> {
             let step = last.strip_suffix(".png")?.parse().ok()?;
             let count = files.len().min(STRIP);
             let spread = (0..count).map(|at| at * (files.len() - 1) / (count - 1).max(1));
-            Some(Seed {
+            Some(Sampled {
                 last: of(last),
                 step,
                 steps: total.max(step),

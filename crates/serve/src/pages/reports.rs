@@ -49,7 +49,7 @@ struct Study {
     section: &'static str,
     address: String,
     name: String,
-    is_study: bool,
+    makes_page: bool,
     page: Option<String>,
     blocks: Vec<Block>,
     worst: Vec<Link>,
@@ -102,7 +102,7 @@ pub(crate) async fn study(State(app): State<App>, Query(of): Query<Of>) -> Reply
         page(&Study {
             section: "reports",
             name: of.path.rsplit('/').next().unwrap_or_default().to_owned(),
-            is_study: app.found().studies.contains(&of.path),
+            makes_page: app.found().studies.contains(&of.path),
             page: app.root().find(&report).map(|_| encoded(&report)),
             blocks: blocks(&text),
             worst,

@@ -99,8 +99,8 @@ mod tests {
     fn more_hours_give_more_folds_and_never_too_many_steps() {
         let of = |hours: f64| Design::of(hours, 0.1, 1.0);
         // 0.4 * 3600 s / 9 segmenters = 160 s, less 50 validations: 1,100 steps.
-        assert_eq!(of(1.0), Design { folds: 1, seeds: 3, steps: 1_099, validate_every: 22 });
-        let [few, six, three, five] = [2.0, 5.0, 14.0, 23.0].map(|hours| of(hours));
+        assert_eq!(of(1.0), Design { folds: 1, seeds: 3, steps: 1_100, validate_every: 22 });
+        let [few, six, three, five] = [2.0, 5.0, 14.0, 23.0].map(of);
         assert_eq!(
             [few, six, three, five].map(|design| [design.folds, design.seeds]),
             [[1, 3], [1, 6], [3, 3], [5, 3]]

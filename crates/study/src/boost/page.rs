@@ -148,7 +148,7 @@ impl Material<'_> {
         steps.push(format!("{} holds the {} generated pairs alone.", path(&best.pairs), best.generated));
         steps.extend(best.problem.iter().map(|problem| format!("They were not joined with the real pairs: {problem}")));
         steps.push(format!(
-            "With pig: pig segment train --config configs/segment-good.toml --data {} --add {} --splits {} --out SEGMENTER",
+            "With pig: pig segment train --config configs/segment/good.toml --data {} --add {} --splits {} --out SEGMENTER",
             path(data),
             path(&best.pairs),
             path(&splits)

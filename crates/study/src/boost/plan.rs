@@ -32,7 +32,7 @@ use std::{
 };
 
 /// The segmenter, whose steps the time decides.
-const SEGMENTER: &str = include_str!("../../../../configs/segment-good.toml");
+const SEGMENTER: &str = include_str!("../../../../configs/segment/good.toml");
 
 /// The arm of generated pairs.
 pub(super) const ARM: &str = "pig";
@@ -271,7 +271,7 @@ impl fmt::Display for Plan {
                 100.0 * share
             )?,
             None => {
-                writeln!(f, "it could detect nothing: an interval needs two patients that test, and two segmenters")?
+                writeln!(f, "it could detect nothing: an interval needs two patients that test, and two segmenters")?;
             }
         }
         self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
@@ -334,7 +334,7 @@ impl Segmenter {
 /// The segmenter's preset.
 fn good() -> Result<SegmentFile> {
     toml::from_str(SEGMENTER).map_err(|error| Error::BadFile {
-        path: PathBuf::from("configs/segment-good.toml"),
+        path: PathBuf::from("configs/segment/good.toml"),
         problem: error.to_string(),
         advice: "this is a fault of pig; please report it",
     })

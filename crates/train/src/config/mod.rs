@@ -153,7 +153,8 @@ impl Config {
         self.method.takes(given, &self.train)
     }
 
-    /// Whether a run with the configuration `stored` was started with this one. What is `auto` here, the data decided there.
+    /// Whether a run with the configuration `stored` was started with this one. What is `auto` here or was to be measured, the data decided
+    /// there.
     pub fn gives(&self, stored: &Self) -> bool {
         let mut own = self.clone();
         if own.data.channels == Channels::Auto {
@@ -163,6 +164,7 @@ impl Config {
             own.data.classes.clone_from(&stored.data.classes);
             own.data.classes_overlap = stored.data.classes_overlap;
         }
+        own.preconditioning.measured_as(&stored.preconditioning);
         own == *stored
     }
 

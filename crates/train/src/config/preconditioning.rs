@@ -29,6 +29,19 @@ pub enum PreconditioningKind {
 }
 
 impl PreconditioningConfig {
+    /// Takes the strengths that `other` has where these are still to be measured.
+    pub(crate) fn measured_as(&mut self, other: &Self) {
+        if self.is_to_be_measured() {
+            for (own, other) in
+                [(&mut self.mask_strength, &other.mask_strength), (&mut self.image_strength, &other.image_strength)]
+            {
+                if own.is_empty() {
+                    own.clone_from(other);
+                }
+            }
+        }
+    }
+
     /// Whether a training must measure the strengths.
     pub(crate) fn is_to_be_measured(&self) -> bool {
         self.kind == PreconditioningKind::Strength && (self.mask_strength.is_empty() || self.image_strength.is_empty())

@@ -84,14 +84,11 @@ impl ModelY {
     /// The model as the algorithms call it. The guide is always a mask of about -1 to 1 on the model's own grid; the denoiser turns it
     /// into what the model reads.
     pub fn denoiser<'a>(&'a self, config: &'a Config) -> Box<dyn Denoiser + 'a> {
-        match &self.told {
-            Some(told) => Box::new(Foreign { unet: &self.unet, told, config }),
-            None => {
-                let network =
-                    Network::new(&self.unet, config.unet(Role::ModelY)).with_precision(config.sample.precision);
-                Box::new(in_place(network, config, Role::ModelY))
-            }
+        if let Some(told) = &self.told {
+            return Box::new(Foreign { unet: &self.unet, told, config });
         }
+        let network = Network::new(&self.unet, config.unet(Role::ModelY)).with_precision(config.sample.precision);
+        Box::new(in_place(network, config, Role::ModelY))
     }
 }
 
