@@ -61,7 +61,7 @@ fn killed(arguments: &[&str], marker: &Path) {
     let begun = Instant::now();
     while !marker.exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before {} was there", marker.display());
-        assert!(begun.elapsed() < Duration::from_secs(300), "{} is not there", marker.display());
+        assert!(begun.elapsed() < Duration::from_mins(5), "{} is not there", marker.display());
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{pig, stdout, success};
-use pig_data::{AugmentConfig, ClassConfig, DataConfig, ToldConfig, deform::DeformConfig};
+use pig_data::{AugmentConfig, ClassConfig, DataConfig, ToldConfig, classes::ClassCode, deform::DeformConfig};
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_nn::{
     autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig, segmentation::SegmentationConfig,
@@ -25,7 +25,7 @@ use pig_train::{
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{fmt::Write, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write, path::PathBuf};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -138,10 +138,17 @@ fn markdown(schema: &Value) -> String {
          Layers: the defaults below, then `--config FILE`, then `--set section.key=value`. A key that is not listed here is \
          refused. `pig config check` says whether a configuration can be used.\n"
         .to_owned();
+    // These keys are written where they are set.
+    let code = ClassCode { value: String::new(), scheme: String::new(), meaning: String::new() };
+    let class = ClassConfig { code: Some(code), ..ClassConfig::default() };
+    let thresholds: BTreeMap<String, _> = [("lesion".to_owned(), 0.0)].into();
+    let sample = SampleConfig { class_thresholds: thresholds, ..SampleConfig::default() };
+    let thresholds: BTreeMap<String, _> = [("lesion".to_owned(), 0.5)].into();
+    let segment = SegmentConfig { class_thresholds: thresholds, ..SegmentConfig::default() };
     for (title, item, keys) in [
         ("Top level", "", keys(&Config::default())),
         ("`[data]`", "DataConfig", keys(&DataConfig::default())),
-        ("`[[data.classes]]`, `[[prepare.classes]]`", "ClassConfig", keys(&ClassConfig::default())),
+        ("`[[data.classes]]`, `[[prepare.classes]]`", "ClassConfig", keys(&class)),
         ("`[data.augment]`", "AugmentConfig", keys(&AugmentConfig::default())),
         ("`[data.augment.told]`", "ToldConfig", keys(&ToldConfig::default())),
         ("`[schedule]`", "ScheduleConfig", keys(&ScheduleConfig::default())),
@@ -152,10 +159,10 @@ fn markdown(schema: &Value) -> String {
         ("`[control]`", "ControlConfig", keys(&ControlConfig::default())),
         ("`[autoencoder]`", "AutoencoderConfig", keys(&AutoencoderConfig::default())),
         ("`[train]`", "TrainConfig", keys(&TrainConfig::default())),
-        ("`[sample]`", "SampleConfig", keys(&SampleConfig::default())),
+        ("`[sample]`", "SampleConfig", keys(&sample)),
         ("`[sample.autoguidance]`", "Autoguidance", keys(&Autoguidance::default())),
         ("`[prepare]`", "PrepareConfig", keys(&PrepareConfig::default())),
-        ("`[segment]`", "SegmentConfig", keys(&SegmentConfig::default())),
+        ("`[segment]`", "SegmentConfig", keys(&segment)),
         ("`[segment.network]`", "SegmentationConfig", keys(&SegmentationConfig::default())),
         ("`[segment.augment]`", "DeformConfig", keys(&DeformConfig::default())),
         ("`[segment.train]`", "SegmentTrainConfig", keys(&SegmentTrainConfig::default())),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// `pig sample`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Sample {
     /// The run directory of a finished training, or "starter" for the starter model, which makes phantom images. If not given, the run that
     /// --model-y or --model-x names.

@@ -4,6 +4,7 @@
 
 use pig_serve::{Options, Server, Stopper};
 use std::{
+    fmt::Write as _,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
@@ -75,7 +76,7 @@ impl Served {
         let thread = Some(std::thread::spawn(move || server.run().unwrap()));
         let mut served = Self { root, address, cookie: String::new(), stopper, thread };
         let answer = served.raw(&format!("GET /?token={TOKEN} HTTP/1.1\r\nHost: {address}\r\n"), b"");
-        served.cookie = answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+        answer.header("set-cookie").split(';').next().unwrap_or_default().clone_into(&mut served.cookie);
         served
     }
 
@@ -86,7 +87,7 @@ impl Served {
     /// Sends a request with these lines of its head, and reads the answer.
     pub(crate) fn raw(&self, head: &str, body: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let length = body.len();
         write!(stream, "{head}Connection: close\r\nContent-Length: {length}\r\n\r\n").unwrap();
         // A server that refuses a body closes the connection while it is sent.
@@ -195,7 +196,7 @@ pub(crate) fn make_pairs(folder: &Path, count: usize) {
         let text = [("synthetic", "yes")];
         write_png(&folder.join(format!("images/{seed:06}.png")), [16, 16], 1, &Pixels::Eight(image), &text).unwrap();
         write_png(&folder.join(format!("masks/{seed:06}.png")), [16, 16], 1, &Pixels::Eight(mask), &text).unwrap();
-        manifest.push_str(&format!("{seed:06},{seed},images/{seed:06}.png,masks/{seed:06}.png,x\n"));
+        writeln!(manifest, "{seed:06},{seed},images/{seed:06}.png,masks/{seed:06}.png,x").unwrap();
     }
     std::fs::write(folder.join("manifest.csv"), manifest).unwrap();
 }

@@ -62,15 +62,15 @@ impl Facts {
                 shape.haar_levels.to_string(),
                 format!("{} / 2^{} = {grid}", shape.size, shape.haar_levels),
             ));
+            settings.push(Setting {
+                section: "preconditioning",
+                key: "kind",
+                value: "\"strength\"".to_owned(),
+                reason:
+                    "networks that need not copy noise made smoother pictures in the same time (FID 170 instead of 226)"
+                        .to_owned(),
+            });
         }
-        settings.push(Setting {
-            section: "preconditioning",
-            key: "kind",
-            value: "\"strength\"".to_owned(),
-            reason:
-                "networks that need not copy noise made smoother pictures in the same time (FID 170 instead of 226)"
-                    .to_owned(),
-        });
         let turn_off = "turn the flip off if left and right differ in your images";
         let (value, reason) = if self.survey.pairs < FEW_PAIRS {
             let value =

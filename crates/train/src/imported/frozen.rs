@@ -15,7 +15,7 @@ use crate::{
     role::Role,
 };
 use burn::tensor::Device;
-use pig_data::Channels;
+use pig_data::{Channels, ClassConfig};
 use pig_diffusion::schedule::ScheduleConfig;
 use pig_files::sha256;
 use pig_nn::{
@@ -76,10 +76,16 @@ pub fn resolve(config: &Config) -> Result<(Config, Option<FrozenModelY>)> {
         let default = AutoencoderConfig::default();
         adopt("the section [autoencoder]", &mut config.autoencoder, &default, &words.network)?;
     }
-    match model.fits(&config) {
-        // How many classes the masks have is known when they are read, and then all is checked again.
-        Err(_) if config.data.may_find_classes() && model.mask_channels(&config)? > 1 => {}
-        fits => fits?,
+    if let Err(error) = model.fits(&config) {
+        // How many classes the masks have is known when they are read, and then all is checked again. What would not fit then either is an
+        // error now.
+        let mut several = config.clone();
+        let class = |number: usize| ClassConfig { name: format!("class {number}"), ..ClassConfig::default() };
+        several.data.classes = (0..model.mask_channels(&config)?).map(class).collect();
+        let may_fit = config.data.may_find_classes() && several.data.has_several_classes();
+        if !may_fit || model.fits(&several).is_err() {
+            return Err(error);
+        }
     }
     config.check()?;
     Ok((config, Some(model)))
