@@ -251,13 +251,27 @@ class Check:
         self.until("the going on", lambda: "training" in browser.text("#state"))
         browser.click("#actions .danger")
         self.until("the second stop", lambda: "stopped" in browser.text("#state"))
-        self.go("/new")
-        browser.run("document.querySelector('#by-config [name=config]').value = 'smoke.toml'")
-        browser.fill("#by-config [name=name]", "short")
-        browser.fill("#by-config [name=sets]", "train.steps = 12")
-        browser.click("#by-config button")
+
+        def begun():
+            """The training that was stopped may still be ending, and then another one is refused."""
+            self.go("/new")
+            browser.run("document.querySelector('#by-config [name=config]').value = 'smoke.toml'")
+            browser.fill("#by-config [name=name]", "short")
+            browser.fill("#by-config [name=sets]", "train.steps = 12")
+            browser.click("#by-config button")
+            self.until("the answer", lambda: "/job?" in browser.url() or "One training runs at a time" in browser.text())
+            return "/job?" in browser.url()
+
+        def ended():
+            """Until the training has made its folder, there is no page of the run, and what stands there does not change."""
+            if "There is no run" in browser.text():
+                self.go("/run?path=runs/short")
+            return "finished" in browser.text("#state")
+
+        self.until("the beginning", begun)
+        browser.console()
         self.go("/run?path=runs/short")
-        self.until("the end", lambda: "finished" in browser.text("#state"))
+        self.until("the end", ended)
         self.go("/")
         self.until("the cards", lambda: "finished" in browser.text("#runs") and "stopped" in browser.text("#runs"))
         self.inspect("runs")
