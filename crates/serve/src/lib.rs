@@ -1,6 +1,6 @@
 //! The page of `pig serve`: the runs, pairs and reports of a folder in a browser, from the same binary, offline.
 //!
-//! The server computes little itself. Trainings, samplings, plans, reports and exports are child processes of the same binary ([`jobs`]), so what a
+//! The server computes little itself. Trainings, samplings, plans, reports and exports are child processes of the same binary (`jobs.rs`), so what a
 //! page starts is what the command line does, bit for bit, and goes on when the server or the browser ends. All that is shown is read from the files
 //! that these commands write. Pages are templates (`templates/`), and one script (`assets/pig.js`) makes them live.
 

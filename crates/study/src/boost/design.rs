@@ -42,7 +42,7 @@ pub const VARIATION: Variation = Variation { trainings: 0.015, patients: 0.03 };
 /// What the hours allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Design {
-    /// Folds that are computed, of [`FOLDS`].
+    /// How many folds of the cross-validation are computed.
     pub folds: usize,
     /// Segmenters of each training set in each fold.
     pub seeds: usize,
