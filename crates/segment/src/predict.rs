@@ -114,7 +114,7 @@ struct Subject {
 ///
 /// The folder appears at the end, or when a stop was requested. After an error it is not there, and the same command can be repeated.
 pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observer) -> Result<PredictSummary> {
-    check_new(&request.out)?;
+    RunDir::check_new_results(&request.out)?;
     let model = SegmentModel::open(&request.run, device)?;
     if let Some(text) = model.run.unverified() {
         warn(observer, text);
@@ -126,18 +126,6 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
         predict_all(&request, &model, &subjects, device, observer, &mut summary)
     })?;
     Ok(summary)
-}
-
-/// Refuses a folder that holds anything, since the masks of two predictions must not be mixed, and one that cannot be created.
-fn check_new(out: &Path) -> Result<()> {
-    RunDir::check_new(out).map_err(|error| match error {
-        Error::RunExists { path } => Error::BadFile {
-            path,
-            problem: "it exists and is not empty, and is never overwritten".to_owned(),
-            advice: "choose another --out, or remove it",
-        },
-        other => other,
-    })
 }
 
 /// Predicts and writes all pictures, until the end or until a stop is requested, and counts them in `summary`.

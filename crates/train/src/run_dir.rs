@@ -150,6 +150,21 @@ impl RunDir {
         Ok(())
     }
 
+    /// Refuses a folder of results that holds anything, since those of two commands must not be mixed, and one that cannot be created.
+    ///
+    /// # Errors
+    /// When it is not empty, or cannot be created.
+    pub fn check_new_results(out: &Path) -> Result<()> {
+        Self::check_new(out).map_err(|error| match error {
+            Error::RunExists { path } => Error::BadFile {
+                path,
+                problem: "it exists and is not empty, and is never overwritten".to_owned(),
+                advice: "choose another --out, or remove it",
+            },
+            other => other,
+        })
+    }
+
     /// As [`check_free`](Self::check_free), and refuses a directory that cannot be created, before the data for it are read.
     pub fn check_new(path: &Path) -> Result<()> {
         Self::check_free(path)?;

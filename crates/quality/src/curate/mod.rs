@@ -140,7 +140,7 @@ struct Judge {
 /// When a segmenter saw test patients or generated pairs, when pairs or runs cannot be read, or the folder exists.
 pub fn curate(request: &Request, device: &Device, observer: &dyn Observer) -> Result<(Outcome, Option<Summary>)> {
     request.config.check("--")?;
-    check_new(&request.out)?;
+    RunDir::check_new_results(&request.out)?;
     let (mut judges, mut unseen) = (Vec::new(), Vec::new());
     for path in &request.runs {
         let (judge, words) = judge_of(path, request, observer)?;
@@ -196,18 +196,6 @@ fn strip(set: &mut PreparedSet) {
             *id = own.to_owned();
         }
     }
-}
-
-/// Refuses a folder that holds anything.
-fn check_new(out: &Path) -> Result<()> {
-    RunDir::check_new(out).map_err(|error| match error {
-        Error::RunExists { path } => Error::BadFile {
-            path,
-            problem: "it exists and is not empty, and is never overwritten".to_owned(),
-            advice: "choose another --out, or remove it",
-        },
-        other => other,
-    })
 }
 
 /// A segmenter that was found to have seen no test patient, before its network is loaded.

@@ -67,7 +67,7 @@ impl Facts {
                 key: "kind",
                 value: "\"strength\"".to_owned(),
                 reason:
-                    "networks that need not copy noise made smoother pictures in the same time (FID 170 instead of 226)"
+                    "networks that need not copy noise made smoother pictures in as many steps (FID 170 instead of 226)"
                         .to_owned(),
             });
         }
