@@ -8,6 +8,15 @@ const made = (tag, properties = {}, ...children) => {
   return element;
 };
 const fileOf = (address) => `/files/${address.split("/").map(encodeURIComponent).join("/")}`;
+/** How many pixels a picture has at least that is made smaller for the grid. */
+const SMALL = 256;
+/** The address of an image for a place of `side` CSS pixels: the file itself if browsers show its format and it is not much too large, else a PNG that
+ * is made of it. `size` is its height and width. */
+const pictureOf = (address, size, side = Infinity) => {
+  const wanted = Math.max(SMALL, 2 ** Math.ceil(Math.log2(side * devicePixelRatio))), small = Math.max(...size) > wanted;
+  if (/\.(png|jpe?g|bmp)$/i.test(address) && !small) return fileOf(address);
+  return `/api/picture?address=${encodeURIComponent(address)}${small ? `&side=${wanted}` : ""}`;
+};
 const number = (value, digits) => (value === null ? "–" : value.toFixed(digits).replace("-", "−"));
 
 const view = { outline: true, area: 0, size: 136 };
@@ -18,10 +27,10 @@ async function read(path) {
   return response.json();
 }
 
-/** The layers of a pair: image, area, outline. */
-function stage(path, row) {
+/** The layers of a pair: image, area, outline. `size` is that of the folder's images, `side` how large they are shown. */
+function stage(path, row, size, side) {
   const base = `/api/outline?path=${encodeURIComponent(path)}&id=${encodeURIComponent(row.id)}`;
-  const box = made("div", { className: "stage" }, made("img", { src: fileOf(row.image), alt: "", decoding: "async", draggable: false }));
+  const box = made("div", { className: "stage" }, made("img", { src: pictureOf(row.image, size, side), alt: "", decoding: "async", draggable: false }));
   if (row.area > 0 && view.area > 0) {
     const area = made("img", { src: `${base}&area=true`, alt: "", decoding: "async", draggable: false });
     area.style.opacity = view.area / 100;
@@ -208,9 +217,9 @@ class Viewer {
   }
 
   show() {
-    const { path, run, rows, grid, ratio } = this.gallery, row = rows[grid.at];
+    const { path, run, rows, grid, ratio, size } = this.gallery, row = rows[grid.at];
     if (!row) return this.dialog.close();
-    const large = made("div", { className: "large" }), moved = made("div", { className: "moved" }), picture = stage(path, row);
+    const large = made("div", { className: "large" }), moved = made("div", { className: "moved" }), picture = stage(path, row, size);
     picture.style.cssText = `width:min(100%, calc(min(900px, 94vh) / ${ratio}));aspect-ratio:${1 / ratio}`;
     moved.append(picture);
     large.append(moved);
@@ -262,7 +271,7 @@ class Viewer {
     if (words) return place.replaceChildren(made("p", { className: "quiet", textContent: words }));
     const picture = made("div", { className: "stage" });
     picture.style.aspectRatio = 1 / ratio;
-    if (found.image) picture.append(made("img", { src: fileOf(found.image), alt: "The nearest training image", style: found.mirrored ? "transform:scaleX(-1)" : "" }));
+    if (found.image) picture.append(made("img", { src: pictureOf(found.image, [1, 1]), alt: "The nearest training image", style: found.mirrored ? "transform:scaleX(-1)" : "" }));
     place.replaceChildren(made("h2", { textContent: "Nearest training image" }),
       found.image ? picture : made("p", { className: "quiet", textContent: "It is not below the served folder, so it is not shown." }),
       made("p", { className: "quiet", textContent: `Distance ${number(found.distance, 3)} (root mean square, of intensities from −1 to 1, at 32 × 32)${found.mirrored ? ", mirrored" : ""}; of ${found.of} images.` }));
@@ -271,7 +280,7 @@ class Viewer {
 
 class Gallery {
   constructor(element, list) {
-    Object.assign(this, { path: element.dataset.path, run: element.dataset.run, all: list.pairs, classes: list.classes, rows: [], ratio: list.size[0] / list.size[1] });
+    Object.assign(this, { path: element.dataset.path, run: element.dataset.run, all: list.pairs, classes: list.classes, rows: [], size: list.size, ratio: list.size[0] / list.size[1] });
     this.decisions = new Decisions(this.path);
     this.grid = new Grid(get("grid"), this.ratio, (at) => this.cell(at));
     this.viewer = new Viewer(this);
@@ -295,7 +304,7 @@ class Gallery {
     const mark = made("span", { className: row.choice ?? "", textContent: { keep: "✓ kept", reject: "✕ rejected" }[row.choice] ?? "" });
     const cell = made("div", { className: `cell ${row.choice ?? ""}`, id: `pair-${at}`, role: "option", ariaSelected: "false",
       ariaLabel: `${row.id}, lesion ${number(row.area, 2)} %, agreement ${number(row.contrast, 3)}, ${word}` },
-    stage(this.path, row), made("div", { className: "name" }, made("span", { textContent: row.id }), mark));
+    stage(this.path, row, this.size, view.size), made("div", { className: "name" }, made("span", { textContent: row.id }), mark));
     cell.addEventListener("click", () => {
       this.grid.move(at);
       get("grid").focus();
@@ -347,7 +356,7 @@ function compare(element, [first, second]) {
     const [left, right] = both[at];
     const words = `${number(left.contrast, 3)} | ${number(right.contrast, 3)}`;
     return made("div", { className: "cell", role: "listitem", ariaLabel: `seed ${left.seed ?? left.id}: agreement ${words}` },
-      made("div", { className: "two" }, stage(a, left), stage(b, right)),
+      made("div", { className: "two" }, stage(a, left, first.size, view.size / 2), stage(b, right, second.size, view.size / 2)),
       made("div", { className: "name" }, made("span", { textContent: left.id }), made("span", { className: "number", textContent: words })));
   });
   controls(grid);

@@ -34,6 +34,7 @@ struct Inner {
     trainings: Trainings,
     found: Mutex<Option<(Instant, Arc<Found>)>>,
     streams: Arc<Semaphore>,
+    decoders: Arc<Semaphore>,
     /// Held while a password is tried.
     trying: tokio::sync::Mutex<()>,
     /// Held while a training is started.
@@ -52,6 +53,7 @@ impl App {
             trainings: Trainings::default(),
             found: Mutex::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            decoders: Arc::new(Semaphore::new(rayon::current_num_threads())),
             trying: tokio::sync::Mutex::default(),
             starting: Mutex::default(),
         }))
@@ -90,6 +92,11 @@ impl App {
     /// Streams of events that may still be opened.
     pub(crate) fn streams(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.streams)
+    }
+
+    /// Pictures that may still be decoded at the same time.
+    pub(crate) fn decoders(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.decoders)
     }
 
     /// What makes attempts at the password wait for each other.

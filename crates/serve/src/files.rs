@@ -42,7 +42,7 @@ pub(crate) async fn file(
         if metadata.is_file() { Ok((path, file, metadata)) } else { Err(nothing()) }
     })
     .await?;
-    let tag = tag(&metadata);
+    let tag = tag(&metadata, None);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known == Some(tag.as_str()) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
@@ -83,10 +83,11 @@ fn pieces(file: File, length: u64) -> Body {
     Body::from_stream(stream::unfold(Some((file, length)), next))
 }
 
-/// What identifies the content of a file: its length and its time.
-fn tag(metadata: &Metadata) -> String {
+/// What identifies the content of a file: its length and its time, and the side of the picture that is made of it, if one is.
+pub(crate) fn tag(metadata: &Metadata, side: Option<usize>) -> String {
     let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    format!("\"{:x}-{:x}\"", metadata.len(), time.as_nanos())
+    let side = side.map(|side| format!("-{side}")).unwrap_or_default();
+    format!("\"{:x}-{:x}{side}\"", metadata.len(), time.as_nanos())
 }
 
 /// The media type of a file by the ending of its name.

@@ -22,6 +22,7 @@ mod nearest;
 mod outline;
 mod pages;
 mod pairs;
+mod picture;
 mod process;
 mod reply;
 mod runs;

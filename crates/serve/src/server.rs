@@ -9,7 +9,7 @@ use crate::{
     choices, events, files, guard,
     jobs::Jobs,
     masks::{MOST_BYTES, Masks},
-    pages,
+    pages, picture,
 };
 use axum::{
     Router,
@@ -180,6 +180,7 @@ fn router(app: App) -> Router {
         .route("/api/pairs", get(pages::gallery::pairs))
         .route("/api/outline", get(pages::gallery::outline))
         .route("/api/nearest", get(pages::gallery::nearest))
+        .route("/api/picture", get(picture::picture))
         .route("/api/mask", get(pages::sample::mask))
         .route("/api/mask", put(pages::sample::send_mask).layer(DefaultBodyLimit::max(MOST_BYTES)))
         .route("/api/choices", post(choices::set).layer(DefaultBodyLimit::max(MOST_CHOICE_BYTES)))

@@ -35,6 +35,7 @@ fn without_token_and_cookie_everything_is_closed() {
         ("/run?path=&token=token-of-the-tests", String::new()),
         ("/files/a.txt", String::new()),
         ("/api/pairs?path=", String::new()),
+        ("/api/picture?address=a.png", String::new()),
         ("/nothing", String::new()),
         ("/", format!("Cookie: pig_{port}=0123456789abcdef0123456789abcdef\r\n")),
         ("/", format!("Cookie: {}\r\n", served.cookie.replacen(&port.to_string(), "1", 1))),
@@ -171,10 +172,44 @@ fn files_of_the_folder_are_served_and_nothing_else() {
         "/run?path=link".to_owned(),
         format!("/api/pairs?path={secret}"),
         format!("/study?path=../{name}"),
+        format!("/api/picture?address=../{name}/secret.txt"),
+        format!("/api/picture?address={secret}"),
+        "/api/picture?address=link/secret.txt".to_owned(),
+        "/api/picture?address=.hidden/a.txt".to_owned(),
+        "/api/picture?address=pipe".to_owned(),
         "/page?path=.hidden/a.txt".to_owned(),
     ] {
         assert_eq!(served.get(&target).status, 404, "{target}");
     }
+}
+
+/// Browsers show no TIFF, and grids need no large pictures.
+#[test]
+fn pictures_are_made_for_browsers() {
+    let served = Served::new();
+    let wide = image::RgbImage::from_fn(800, 400, |column, _| image::Rgb([if column < 400 { 0 } else { 240 }, 0, 0]));
+    wide.save(served.path("wide.tif")).unwrap();
+    std::fs::write(served.path("broken.png"), b"\x89PNG\r\n\x1a\n").unwrap();
+    let decoded =
+        |answer: &[u8]| image::load_from_memory_with_format(answer, image::ImageFormat::Png).unwrap().to_rgb8();
+    let whole = served.get("/api/picture?address=wide.tif");
+    assert_eq!((whole.status, whole.header("content-type").as_str()), (200, "image/png"));
+    assert_eq!(decoded(&whole.body), wide);
+    let small = served.get("/api/picture?address=wide.tif&side=256");
+    let picture = decoded(&small.body);
+    assert_eq!(picture.dimensions(), (256, 128));
+    assert_eq!([picture.get_pixel(5, 64).0, picture.get_pixel(250, 64).0], [[0, 0, 0], [240, 0, 0]]);
+    let again = |tag: &str, target: &str| {
+        let (address, cookie) = (served.address, &served.cookie);
+        let head = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nIf-None-Match: {tag}\r\n");
+        served.raw(&head, b"").status
+    };
+    let tag = small.header("etag");
+    assert_eq!(again(&tag, "/api/picture?address=wide.tif&side=256"), 304);
+    assert_eq!(again(&tag, "/api/picture?address=wide.tif&side=128"), 200);
+    let broken = served.get("/api/picture?address=broken.png");
+    assert!(broken.status == 422 && broken.text().contains("broken.png"), "{}", broken.text());
+    assert_eq!(served.get("/api/picture?address=wide.tif&side=x").status, 400);
 }
 
 #[test]
