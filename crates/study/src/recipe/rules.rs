@@ -14,6 +14,10 @@ pub(super) const SIZES: [usize; 5] = [32, 64, 128, 256, 512];
 /// this small. A step at 256 x 256 with two levels takes about as long as one at 64 x 64 in pixels (docs/PERFORMANCE.md).
 const GRID: usize = 64;
 
+/// Pictures of this height and width, and larger ones, are divided at least once: in the same time, one level with preconditioning made
+/// better pictures of 64 x 64 than pixels, and two levels made worse ones (docs/RESULTS.md).
+const LEAST_DIVIDED: usize = 64;
+
 /// Channels of the levels of a network, from the narrowest to the widest. The narrowest is that of configs/hq.toml.
 const WIDTHS: [[usize; 4]; 3] = [[32, 32, 64, 128], [64, 64, 128, 256], [128, 128, 256, 512]];
 
@@ -139,16 +143,17 @@ impl Facts {
     }
 
     /// Pictures of `size`, and networks of about these widths. There are as many levels of the Haar transform as bring the grid of the
-    /// networks to 64, as far as the first levels have a channel for each band: noise of more channels does not pass through a network
-    /// that predicts it. For that, narrow networks become wider.
+    /// networks to 64, and one for pictures of 64 x 64, as far as the first levels have a channel for each band: noise of more channels
+    /// does not pass through a network that predicts it. For that, narrow networks become wider.
     fn shape(&self, size: usize, mut widths: [usize; 4]) -> Shape {
-        let wanted = (size / GRID).max(1).ilog2() as usize;
+        let least = usize::from(size >= LEAST_DIVIDED);
+        let wanted = ((size / GRID).max(1).ilog2() as usize).max(least);
         let bands = |levels: usize| self.channels() << (2 * levels);
         let most = widths[0].max(WIDEST_FOR_BANDS);
         let haar_levels = (0..=wanted).rev().find(|&levels| bands(levels) <= most).unwrap_or(0);
-        let least = bands(haar_levels).next_multiple_of(GROUPS);
+        let narrowest = bands(haar_levels).next_multiple_of(GROUPS);
         for width in &mut widths {
-            *width = least.max(*width);
+            *width = narrowest.max(*width);
         }
         Shape { size, haar_levels, widths }
     }
@@ -208,7 +213,7 @@ pub(super) mod tests {
         Facts { survey, unlabelled: 0, mask_threshold: None, hours, threads: 2, size: None }
     }
 
-    /// Seconds that grow with the numbers that a network computes: 0.01 for the narrowest at 64 x 64.
+    /// Seconds that grow with the numbers that a network computes: 0.01 for the narrowest on a grid of 64 x 64.
     pub(in crate::recipe) fn seconds(shape: &Shape) -> f64 {
         let side = (shape.size >> shape.haar_levels) as f64 / 64.0;
         0.01 * side * side * (shape.widths[0] as f64 / 32.0).powi(2)
@@ -217,7 +222,8 @@ pub(super) mod tests {
     #[test]
     fn the_size_grows_with_the_time_and_never_beyond_the_pictures() {
         let size = |side, hours| facts(1000, side, false, hours).chosen(seconds).0.size;
-        // 36,000 images at 64 x 64 take 0.1 hours, and each doubling needs half as many images more.
+        // 36,000 images at 64 x 64 take 0.025 hours on their grid of 32 x 32. Each doubling needs half as many images more, and the grid of
+        // larger pictures is 64 x 64: 0.15 hours at 128 x 128, 0.225 at 256 x 256.
         assert_eq!([0.01, 0.12, 0.2, 0.3, 10.0].map(|hours| size(256, hours)), [32, 64, 128, 256, 256]);
         assert_eq!([size(64, 10.0), size(100, 10.0), size(20, 10.0)], [64, 64, 32]);
         // Wavelet space keeps the grid of the networks at 64.
@@ -232,8 +238,8 @@ pub(super) mod tests {
     #[test]
     fn time_to_spare_makes_networks_wider_where_there_are_pairs_enough() {
         let widths = |pairs, hours| facts(pairs, 64, false, hours).chosen(seconds).0.widths;
-        assert_eq!(widths(1000, 0.3), WIDTHS[0]);
-        assert_eq!(widths(1000, 2.0), WIDTHS[1]);
+        assert_eq!(widths(1000, 0.2), WIDTHS[0]);
+        assert_eq!(widths(1000, 0.5), WIDTHS[1]);
         assert_eq!(widths(1000, 20.0), WIDTHS[2]);
         assert_eq!(widths(FEW_PAIRS - 1, 20.0), WIDTHS[0]);
     }
