@@ -128,7 +128,7 @@ impl Listed {
         let known: HashMap<&str, &Row> =
             before.iter().flat_map(|listed| &listed.rows).map(|row| (row.id.as_str(), row)).collect();
         let row = |pair: &pig_data::PairEntry| -> Result<Option<(Row, [usize; 2])>, String> {
-            let Some(mask) = &pair.mask else { return Ok(None) };
+            let Some(mask) = pair.mask.as_ref().map(|mask| &mask.first.path) else { return Ok(None) };
             let outside = || format!("{}: it is not below the served folder", pair.image.display());
             let (Some(image), Some(mask_address)) = (root.address(&pair.image), root.address(mask)) else {
                 return Err(outside());
