@@ -192,7 +192,7 @@ fn measured(image: &Path, mask: &Path, data: &DataConfig) -> pig_data::Result<(M
     let top = if image.bit_depth() == 16 { 65535.0 } else { 255.0 };
     let unit: Vec<f32> = image.data.iter().map(|value| value / top * 2.0 - 1.0).collect();
     let lesion: Vec<bool> = mask.data.iter().map(|&label| label > 0).collect();
-    let pair = Pair { image: &unit, mask: &lesion, height, width, group: None };
+    let pair = Pair { image: &unit, mask: &lesion, others: None, height, width, group: None };
     let fits = unit.len() == lesion.len();
     Ok(((area, classes, if fits { contrast(&pair, &Ring::default()) } else { None }), [height, width]))
 }
