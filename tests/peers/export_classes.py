@@ -19,6 +19,7 @@ import monai.transforms
 import nibabel
 import numpy as np
 import PIL.Image
+import pydicom
 import webdataset
 from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
@@ -99,9 +100,10 @@ def check_nifti(folder, maps, names, overlap):
         equal(of_numbers(volume.T, described, names), expected, stem)
 
 
-def check_dicom(folder, maps, names, overlap):
+def check_dicom(folder, maps, names, overlap, labelmap=False):
     for stem, expected in maps.items():
         segmentation = highdicom.seg.segread(folder / f"segmentations/{stem}.dcm")
+        assert segmentation.segmentation_type.value == ("LABELMAP" if labelmap else "BINARY")
         descriptions = [segmentation.get_segment_description(number) for number in segmentation.segment_numbers]
         assert [description.segment_label for description in descriptions] == names
         codes = [description.segmented_property_type.value for description in descriptions]
@@ -110,6 +112,24 @@ def check_dicom(folder, maps, names, overlap):
         image = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
         frames = segmentation.get_pixels_by_source_frame(image, [1])
         equal({name: frames[0, :, :, index] > 0 for index, name in enumerate(names)}, expected, stem)
+
+
+def check_dicom_labelmap(folder, maps, names, overlap):
+    assert not overlap
+    check_dicom(folder, maps, names, overlap, labelmap=True)
+    for stem, expected in maps.items():
+        # The pixels as pydicom gives them, and the segments as highdicom makes a label map of them.
+        stored = pydicom.dcmread(folder / f"segmentations/{stem}.dcm")
+        assert stored.SOPClassUID == "1.2.840.10008.5.1.4.1.1.66.7"
+        described = {segment.SegmentNumber: segment.SegmentLabel for segment in stored.SegmentSequence}
+        assert described == {0: "Background", **{number: name for number, name in enumerate(names, 1)}}
+        numbers = stored.pixel_array
+        assert numbers.dtype == np.uint8 and stored.PixelPaddingValue == 0
+        equal({name: numbers == number for number, name in enumerate(names, 1)}, expected, stem)
+        segmentation = highdicom.seg.segread(folder / f"segmentations/{stem}.dcm")
+        image = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
+        joined = segmentation.get_pixels_by_source_frame(image, [1], combine_segments=True)
+        assert np.array_equal(joined[0], numbers), stem
 
 
 def check_webdataset(folder, maps, names, overlap):
@@ -137,7 +157,7 @@ def main():
     names = list(names)
     for name in names:
         assert any(masks[name].any() for masks in maps.values()), f"{name} is nowhere"
-    for name, check in (
+    checks = [
         ("Dataset101_Lesions", check_nnunet),
         ("monai", check_monai),
         ("coco-rle", check_coco),
@@ -146,7 +166,10 @@ def main():
         ("dicom-seg", check_dicom),
         ("webdataset", check_webdataset),
         ("png", check_png),
-    ):
+    ]
+    if not overlap:
+        checks.append(("dicom-labelmap", check_dicom_labelmap))
+    for name, check in checks:
         check(exports / name, maps, names, overlap)
         print(f"{exports.name}/{name}: {len(maps)} masks, {len(names)} classes{' that may overlap' if overlap else ''}")
 

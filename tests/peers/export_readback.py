@@ -193,10 +193,11 @@ def check_nifti(data):
             assert read.header.get_xyzt_units()[0] == "mm"
 
 
-def check_dicom(data, messages):
-    for (image_file, mask_file), members in stacks(data.rows("dicom-seg")).items():
+def check_dicom(data, name, kind, messages):
+    """`kind` is the Segmentation Type; with `messages`, dciodvfy's are counted there."""
+    for (image_file, mask_file), members in stacks(data.rows(name)).items():
         truth = [data.truth(row) for row in members]
-        image_path, mask_path = (data.folder / "dicom-seg" / file for file in (image_file, mask_file))
+        image_path, mask_path = (data.folder / name / file for file in (image_file, mask_file))
         image = pydicom.dcmread(image_path)
         expected = np.stack([pair[0] for pair in truth])
         found = image.pixel_array
@@ -204,6 +205,7 @@ def check_dicom(data, messages):
         assert found.dtype == expected.dtype
         synthetic = "YES" if members[0]["synthetic"] == "yes" else "NO"
         segmentation = highdicom.seg.segread(mask_path)
+        assert segmentation.segmentation_type.value == kind
         for read in [image, segmentation]:
             assert read[0x0008, 0x001C].value == synthetic
             assert read.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
@@ -278,7 +280,9 @@ def main():
             "COCO run lengths (pycocotools)": lambda: check_coco(data, "coco-rle"),
             "COCO polygons (pycocotools)": lambda: check_coco(data, "coco-polygon"),
             "NIfTI (nibabel)": lambda: check_nifti(data),
-            "DICOM and SEG (pydicom, highdicom)": lambda: check_dicom(data, messages),
+            "DICOM and SEG (pydicom, highdicom)": lambda: check_dicom(data, "dicom-seg", "BINARY", messages),
+            # Debian's dciodvfy is older than label maps (Supplement 243 of 2024).
+            "DICOM and SEG as label map (pydicom, highdicom)": lambda: check_dicom(data, "dicom-labelmap", "LABELMAP", None),
             "WebDataset (webdataset)": lambda: check_webdataset(data),
         }
         for name, check in checks.items():

@@ -30,7 +30,7 @@ pub(crate) use compare::Compare;
 pub(crate) use crossval::{Crossval, Pieces};
 pub(crate) use curate::{AreasName, Curate, OrderName};
 pub(crate) use experiment::{Experiment, Report, Table1};
-pub(crate) use export::{Export, FormatName, SegmentationName};
+pub(crate) use export::{Export, FormatName, SegmentationName, SegmentationTypeName};
 use factor::factor;
 pub(crate) use fid::{Calc, Copies, FeatureName, Fid, InceptionArgs, Reference};
 pub(crate) use manuals::{Completions, Man};

@@ -90,9 +90,24 @@ fn folders_are_compared_class_by_class() {
     for words in ["Class mass:", "Frechet distance in the mean of classes", "class calcification:"] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    // By features of whole pictures, those that hold a class are compared: the first picture has none of the second.
+    let whole = ["fid", "calc", "--features", "radiomics", &real, &made, "--diversity-pairs", "0"];
+    let said = json(&success(pig(&[&whole[..], &["--json"]].concat())));
+    let pictures = &said["pictures_by_class"];
+    assert_eq!((&pictures["mass"]["reference"], &pictures["mass"]["other"]), (&4.into(), &4.into()));
+    assert_eq!(pictures["mass"]["distances"], said["distances"], "every picture has a mass");
+    assert_eq!((&pictures["calcification"]["reference"], &pictures["calcification"]["other"]), (&3.into(), &3.into()));
+    assert_eq!(pictures["calcification"]["left_out"], serde_json::json!({ "reference": 1, "other": 1 }));
+    assert_ne!(pictures["calcification"]["distances"], said["distances"]);
+    assert_eq!((said.get("classes"), said.get("mean_frechet_of_classes")), (None, None));
+    let warnings = said["warnings"].to_string();
+    assert!(warnings.contains("class calcification: 3 and 3 pictures hold it, fewer than the"), "{warnings}");
+    assert!(stdout(&success(pig(&whole))).contains("Pictures with the class calcification:"));
     // One lesion, if somebody says so.
     let one = json(&success(pig(&[&asked[..], &["--json", "--set", "data.mask_values=[1, 2]"]].concat())));
     assert_eq!(one.get("classes"), None);
+    let one = json(&success(pig(&[&whole[..], &["--json", "--set", "data.mask_values=[1, 2]"]].concat())));
+    assert_eq!(one.get("pictures_by_class"), None);
     // Copies of each class.
     let copies = [
         "fid",

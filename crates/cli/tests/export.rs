@@ -43,6 +43,21 @@ fn every_format_is_written_and_says_what_it_holds() {
 }
 
 #[test]
+fn masks_of_dicom_are_bits_or_label_maps() {
+    let folder = Folder::with_data();
+    for (kind, word) in [("binary", "BINARY"), ("labelmap", "LABELMAP")] {
+        let out = folder.at(kind);
+        let asked = ["export", &folder.at("data"), "--format", "dicom-seg", "--segmentation-type", kind, "--out", &out];
+        success(pig(&asked));
+        let bytes = fs::read(Path::new(&out).join("segmentations/a00.dcm")).unwrap();
+        // Segmentation Type (0062,0001), CS, padded to an even length.
+        let mut element = vec![0x62, 0, 1, 0, b'C', b'S', (word.len().div_ceil(2) * 2) as u8, 0];
+        element.extend_from_slice(word.as_bytes());
+        assert!(bytes.windows(element.len()).any(|found| found == element), "{kind}");
+    }
+}
+
+#[test]
 fn shares_counts_and_other_outputs_are_checked() {
     let folder = Folder::with_data();
     let (pairs, real, out) = (generated(&folder), folder.at("data"), folder.at("out"));

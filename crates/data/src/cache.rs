@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use pig_files::{Lock, Locked, sha256};
 
+use crate::case_mask::CaseMask;
 use crate::columns::PairEntry;
 use crate::discover::Dataset;
 use crate::error::{DataError, Result};
@@ -144,19 +145,24 @@ fn resolved(folder: &Path) -> PathBuf {
     folder.canonicalize().or_else(|_| std::path::absolute(folder)).unwrap_or_else(|_| folder.to_path_buf())
 }
 
-/// What identifies the two files of a pair and their state: paths below `root`, sizes, and times of change.
+/// What identifies the files of a pair and their state: paths below `root`, sizes, and times of change.
 ///
 /// # Errors
 /// When the system does not say.
 pub(crate) fn source_of(root: &Path, pair: &PairEntry) -> Result<String> {
     let mut text = Vec::new();
-    for path in std::iter::once(&pair.image).chain(&pair.mask) {
+    let mut add = |path: &Path, class: Option<&String>| -> Result<()> {
         let metadata = fs::metadata(path).map_err(DataError::io(path, "read"))?;
         text.extend(path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes());
         text.extend(format!("\0{}\0{:?}\0{:?}\n", metadata.len(), nanoseconds(&metadata), changed(&metadata)).bytes());
+        // The class of a case decides its mask.
+        text.extend(class.iter().flat_map(|class| format!("\0class {class}").into_bytes()));
+        Ok(())
+    };
+    add(&pair.image, None)?;
+    for layer in pair.mask.iter().flat_map(CaseMask::layers) {
+        add(&layer.path, layer.class.as_ref())?;
     }
-    // The class of a case decides its mask.
-    text.extend(pair.class.iter().flat_map(|class| format!("\0class {class}").into_bytes()));
     Ok(sha256(&text))
 }
 

@@ -115,13 +115,7 @@ mod tests {
     /// A split with a and b in training, and c to f in test.
     fn saved(folder: &Path) -> PathBuf {
         let ids = ["a", "b", "c", "d", "e", "f"].map(str::to_owned);
-        let pair = |id: &String| PairEntry {
-            id: id.clone(),
-            image: PathBuf::new(),
-            mask: None,
-            group: id.clone(),
-            class: None,
-        };
+        let pair = |id: &String| PairEntry { id: id.clone(), image: PathBuf::new(), mask: None, group: id.clone() };
         let part = |id: &String| (id.clone(), if id.as_str() < "c" { Part::Training } else { Part::Test });
         let dataset = Dataset {
             root: PathBuf::from("data"),

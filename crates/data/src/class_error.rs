@@ -60,6 +60,35 @@ pub enum ClassError {
         expected: String,
     },
 
+    /// Two masks of a case differ in size.
+    #[error("{path}: the mask is {} x {} pixels, and {first} of the same image {} x {}; expected one size; correct one of the masks",
+            size[0], size[1], first_size[0], first_size[1], path = path.display(), first = first.display())]
+    LayerSize {
+        /// The mask of a further row.
+        path: PathBuf,
+        /// Its width and height.
+        size: [usize; 2],
+        /// The mask of the first row.
+        first: PathBuf,
+        /// Its width and height.
+        first_size: [usize; 2],
+    },
+
+    /// Masks of two classes of a case overlap, although the classes exclude each other.
+    #[error("{path}: {pixels} pixel(s) of this mask are of the class {class:?} by another row of the same image (the first names \
+             {first}); expected masks that do not overlap; correct one of them, or set data.classes_overlap = true",
+            path = path.display(), first = first.display())]
+    LayersOverlap {
+        /// The mask of a further row.
+        path: PathBuf,
+        /// The mask of the first row.
+        first: PathBuf,
+        /// The number of pixels that have two classes.
+        pixels: usize,
+        /// The other class.
+        class: String,
+    },
+
     /// A manifest lacks the column of classes.
     #[error("{path}: no column {column:?}; found the columns {found}; set data.class_column to one of them, or add the column",
             path = path.display())]

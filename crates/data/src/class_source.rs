@@ -6,6 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde_json::Value;
 
+use crate::case_mask::CaseMask;
 use crate::classes::{ClassConfig, Kind, check, names};
 use crate::config::{DataConfig, MaskRule};
 use crate::discover::Dataset;
@@ -57,13 +58,12 @@ pub fn resolve(dataset: &Dataset, config: &DataConfig) -> Result<(DataConfig, Op
 
 /// The configuration with the words of `class_column` as classes: those of which a case has lesion, in alphabetical order.
 fn of_cases(dataset: &Dataset, config: &DataConfig) -> Result<(DataConfig, Option<String>)> {
-    let words: BTreeSet<&str> = dataset.pairs.iter().filter_map(|pair| pair.class.as_deref()).collect();
+    let layers = || dataset.pairs.iter().flat_map(|pair| pair.mask.iter().flat_map(CaseMask::layers));
+    let words: BTreeSet<&str> = layers().filter_map(|layer| layer.class.as_deref()).collect();
     let rule = MaskRule { case: None, classes: &[], ..config.mask_rule() };
     let has_lesion = |word: &str| -> Result<bool> {
-        for pair in dataset.pairs.iter().filter(|pair| pair.class.as_deref() == Some(word)) {
-            if let Some(mask) = &pair.mask
-                && read_mask_by(mask, &rule)?.lesion_pixels() > 0
-            {
+        for layer in layers().filter(|layer| layer.class.as_deref() == Some(word)) {
+            if read_mask_by(&layer.path, &rule)?.lesion_pixels() > 0 {
                 return Ok(true);
             }
         }
@@ -73,11 +73,8 @@ fn of_cases(dataset: &Dataset, config: &DataConfig) -> Result<(DataConfig, Optio
     let of_word = |word: &&str| ClassConfig { name: (*word).to_owned(), ..ClassConfig::default() };
     let classes: Vec<ClassConfig> =
         words.iter().zip(with_lesion).filter(|(_, has)| *has).map(|(word, _)| of_word(word)).collect();
-    check(&classes, None, Kind::ByCase).map_err(|(found, expected)| DataError::InvalidConfig {
-        key: "class_column",
-        found,
-        expected,
-    })?;
+    check(&classes, None, Kind::ByCase { overlap: config.classes_overlap })
+        .map_err(|(found, expected)| DataError::InvalidConfig { key: "class_column", found, expected })?;
     let column = config.class_column.as_deref().unwrap_or_default();
     let sentence = format!("the cases have the classes {} (the column {column:?})", names(&classes).join(", "));
     Ok((DataConfig { classes, ..config.clone() }, Some(sentence)))
@@ -94,7 +91,7 @@ pub fn for_folder(config: &DataConfig, folder: &Path) -> Result<DataConfig> {
 }
 
 fn found(dataset: &Dataset) -> Result<Option<(Named, String)>> {
-    of_files(&dataset.root, dataset.pairs.iter().filter_map(|pair| pair.mask.as_deref()))
+    of_files(&dataset.root, dataset.pairs.iter().flat_map(|pair| pair.mask.iter().flat_map(CaseMask::paths)))
 }
 
 /// The classes of some masks in the folder `root`, and where they were found; none if nothing names several.

@@ -90,7 +90,10 @@ pub enum Kind {
     /// Classes that may overlap: a value may stand for several.
     Overlapping,
     /// Lesion alone, whose class is that of the case: classes have no values.
-    ByCase,
+    ByCase {
+        /// Whether a case may have masks of several classes that overlap.
+        overlap: bool,
+    },
 }
 
 /// What is wrong with a list of classes: what was found, and what is expected. `background` are values that are no class.
@@ -103,11 +106,12 @@ pub fn check(
     background: Option<&MaskValues>,
     kind: Kind,
 ) -> std::result::Result<(), (String, &'static str)> {
-    let by_case = kind == Kind::ByCase;
+    let by_case = matches!(kind, Kind::ByCase { .. });
+    let overlap = matches!(kind, Kind::Overlapping | Kind::ByCase { overlap: true });
     if classes.len() > MOST_CLASSES {
         return Err((format!("{} tables", classes.len()), "at most 32 classes"));
     }
-    if kind == Kind::Overlapping && classes.len() > MOST_OVERLAPPING {
+    if overlap && classes.len() > MOST_OVERLAPPING {
         return Err((format!("{} classes that overlap", classes.len()), "at most 8 classes that overlap"));
     }
     let zero = [MaskValue::Gray(0), MaskValue::Colour([0; 3])];
@@ -332,8 +336,9 @@ mod tests {
             code: None,
         };
         check(&[class("mass", &[1, 4]), class("cyst", &[2])], None, Kind::Exclusive).unwrap();
-        check(&[class("mass", &[]), class("cyst", &[])], None, Kind::ByCase).unwrap();
-        assert!(check(&[class("mass", &[1])], None, Kind::ByCase).unwrap_err().0.contains("with values"));
+        let by_case = Kind::ByCase { overlap: false };
+        check(&[class("mass", &[]), class("cyst", &[])], None, by_case).unwrap();
+        assert!(check(&[class("mass", &[1])], None, by_case).unwrap_err().0.contains("with values"));
         for (classes, words) in [
             (vec![class("mass", &[1]), class("cyst", &[2, 1])], "the value 1 for mass and for cyst"),
             (vec![class("mass", &[0])], "the value 0 for the background and for mass"),

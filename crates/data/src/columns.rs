@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::case_mask::CaseMask;
 use crate::class_error::ClassError;
 use crate::config::DataConfig;
 use crate::error::{DataError, Result};
@@ -48,22 +49,22 @@ pub struct PairEntry {
     pub id: String,
     /// The image file.
     pub image: PathBuf,
-    /// The mask file; none for an image without a mask.
-    pub mask: Option<PathBuf>,
+    /// The mask; none for an image without a mask.
+    pub mask: Option<CaseMask>,
     /// The patient or group; the id itself if there are no groups.
     pub group: String,
-    /// The class of the case, if `data.class_column` names one.
-    pub class: Option<String>,
 }
 
-/// Sets the class of every pair that the column of `data.class_column` names. Whether one is missing is seen when its mask is read.
-pub(crate) fn assign_classes(
+/// The manifest's column of `data.class_column`, if it is set.
+///
+/// # Errors
+/// When there is no such column.
+pub(crate) fn class_column<'a>(
     root: &Path,
-    pairs: &mut [PairEntry],
-    manifest: Option<&Manifest>,
+    manifest: Option<&'a Manifest>,
     config: &DataConfig,
-) -> Result<()> {
-    let Some(name) = &config.class_column else { return Ok(()) };
+) -> Result<Option<(&'a Manifest, usize)>> {
+    let Some(name) = &config.class_column else { return Ok(None) };
     let missing = |path: &Path, found: String| {
         DataError::from(ClassError::MissingClassColumn { path: path.to_path_buf(), column: name.clone(), found })
     };
@@ -71,9 +72,17 @@ pub(crate) fn assign_classes(
         return Err(missing(root, "none, because there is no manifest.csv".to_owned()));
     };
     let column = manifest.column_once(name)?.ok_or_else(|| missing(&manifest.path, manifest.columns.join(", ")))?;
-    let classes = values_by_id(manifest, column)?;
+    Ok(Some((manifest, column)))
+}
+
+/// Sets the class of the mask of every pair from a column of the manifest. Whether one is missing is seen when the mask is read.
+pub(crate) fn assign_classes(pairs: &mut [PairEntry], (manifest, column): (&Manifest, usize)) -> Result<()> {
+    let classes = values_by_id(manifest, column, Rows::OneForEach)?;
     for pair in pairs {
-        pair.class = value_of(&classes, &pair.id).filter(|word| !word.is_empty()).map(|word| (*word).to_owned());
+        if let Some(mask) = &mut pair.mask {
+            let word = value_of(&classes, &pair.id).filter(|word| !word.is_empty());
+            mask.first.class = word.map(|word| (*word).to_owned());
+        }
     }
     Ok(())
 }
@@ -98,7 +107,7 @@ pub(crate) fn assign_groups(
         (None, None) => None,
     };
     let Some((manifest, column)) = found else { return Ok(GroupSource::Image) };
-    let groups = values_by_id(manifest, column)?;
+    let groups = values_by_id(manifest, column, Rows::of(config))?;
     let name = manifest.columns[column].clone();
     if config.group_column.is_none() && name.eq_ignore_ascii_case(NEAR_DUPLICATES) {
         warnings.push(format!(
@@ -128,11 +137,12 @@ pub(crate) fn assign_groups(
 pub(crate) fn parts(
     pairs: &[PairEntry],
     manifest: Option<&Manifest>,
+    rows: Rows,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Parts>> {
     let Some(manifest) = manifest else { return Ok(None) };
     let Some(column) = manifest.column_once(SPLIT_COLUMN)? else { return Ok(None) };
-    let words = values_by_id(manifest, column)?;
+    let words = values_by_id(manifest, column, rows)?;
     let values: Vec<(&str, Option<&str>)> =
         pairs.iter().map(|pair| (pair.id.as_str(), value_of(&words, &pair.id).copied())).collect();
     match read_column(&manifest.path, &values)? {
@@ -154,13 +164,41 @@ pub(crate) fn group_column(manifest: &Manifest) -> Result<Option<usize>> {
     Ok(None)
 }
 
+/// How many rows a manifest may have for a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// One.
+    OneForEach,
+    /// Several, one for each class of its mask. They must agree in all else.
+    Several,
+}
+
+impl Rows {
+    /// Several where a column names the class of each row's mask.
+    pub(crate) fn of(config: &DataConfig) -> Self {
+        if config.class_column.is_some() { Self::Several } else { Self::OneForEach }
+    }
+}
+
 /// The value in `column` for every id of the manifest, in composed form.
-pub(crate) fn values_by_id(manifest: &Manifest, column: usize) -> Result<HashMap<String, &str>> {
-    let mut groups = HashMap::new();
+///
+/// # Errors
+/// When an id has more rows than it may have, or another value in a further row.
+pub(crate) fn values_by_id(manifest: &Manifest, column: usize, rows: Rows) -> Result<HashMap<String, &str>> {
+    let mut values = HashMap::new();
     for (row, id) in manifest.rows().zip(manifest.ids()?) {
-        if groups.insert(nfc(&id), row.get(column)).is_some() {
-            return Err(row.bad(format!("the id {id:?} occurs twice")));
+        let value = row.get(column);
+        match (values.insert(nfc(&id), value), rows) {
+            (Some(_), Rows::OneForEach) => return Err(row.bad(format!("the id {id:?} occurs twice"))),
+            (Some(first), Rows::Several) if first != value => {
+                let name = &manifest.columns[column];
+                let problem = format!(
+                    "the id {id:?} has {value:?} in the column {name:?}, and {first:?} in a row before; expected the same in both"
+                );
+                return Err(row.bad(problem));
+            }
+            _ => {}
         }
     }
-    Ok(groups)
+    Ok(values)
 }

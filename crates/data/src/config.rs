@@ -55,7 +55,8 @@ pub struct DataConfig {
     /// value may stand for several. Each class then has its own threshold instead of the greatest channel. At most 8 classes.
     pub classes_overlap: bool,
     /// The manifest column that names the class of each case, such as benign and malignant, where masks show lesion alone: all lesion of a
-    /// case is of its class. The classes are those of `classes`, without `values`, or else the words of the column whose cases have
+    /// case is of its class. A case of several classes has a row for each, with the same image and a mask of its own; these may overlap
+    /// only with `classes_overlap`. The classes are those of `classes`, without `values`, or else the words of the column whose cases have
     /// lesion.
     pub class_column: Option<String>,
     /// Values that are background beside 0 and black, where masks have `classes`: a gray value, a colour, or a list of these.
@@ -188,13 +189,9 @@ impl DataConfig {
                 }
             }
         }
-        if self.classes_overlap && self.class_column.is_some() {
-            let expected = "false, because data.class_column gives each case one class";
-            return invalid("classes_overlap", "true".to_owned(), expected);
-        }
         let kind = match (self.classes_overlap, &self.class_column) {
-            (true, _) => Kind::Overlapping,
-            (false, Some(_)) => Kind::ByCase,
+            (overlap, Some(_)) => Kind::ByCase { overlap },
+            (true, None) => Kind::Overlapping,
             (false, None) => Kind::Exclusive,
         };
         check(&self.classes, self.background_values.as_ref(), kind)

@@ -3,7 +3,8 @@
 //! Three layouts are recognised, in this order: a `manifest.csv` with the columns `image` and `mask`; the folders
 //! `images/` and `masks/` (or `labels/`, in any case), whose trees have the same names; `NAME.png` beside `NAME_mask.png` anywhere in
 //! one tree, or else `images/` beside `masks/` anywhere in it. With the last two layouts, a `manifest.csv` whose column `id` holds
-//! the stems adds columns to the pairs found. Hidden files and runs of pig are left out, and counted.
+//! the stems adds columns to the pairs found. With `data.class_column`, a manifest may have several rows for an image, each with a mask of
+//! another class. Hidden files and runs of pig are left out, and counted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{GroupSource, PairEntry, assign_classes, assign_groups, parts};
+use crate::case_mask::{CaseMask, Layer};
+use crate::columns::{GroupSource, PairEntry, Rows, assign_classes, assign_groups, class_column, parts};
 use crate::config::DataConfig;
 use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
@@ -71,10 +73,12 @@ impl Dataset {
     ///
     /// # Errors
     /// When the folder cannot be read or holds no pairs, an image or mask lacks its partner, two files share an id, the
-    /// group column is missing or incomplete, or a manifest is damaged or names files outside `root`.
+    /// group column is missing or incomplete, rows of one image contradict each other, or a manifest is damaged or names files outside
+    /// `root`.
     pub fn discover(root: &Path, config: &DataConfig) -> Result<Self> {
         std::fs::read_dir(root).map_err(DataError::io(root, "list"))?;
         let manifest = Manifest::in_folder(root)?;
+        let classes = class_column(root, manifest.as_ref(), config)?;
         let mut found = Found::default();
         let listing = match &manifest {
             Some(manifest) => {
@@ -84,7 +88,7 @@ impl Dataset {
         };
         let twins = (folder_named(root, &IMAGE_FOLDERS), folder_named(root, &MASK_FOLDERS));
         let layout = if let Some((manifest, columns)) = listing {
-            found.by_manifest(manifest, columns)?;
+            found.by_manifest(manifest, columns, classes.map(|(_, column)| column))?;
             Layout::Manifest
         } else if let (Some(images), Some(masks)) = twins {
             found.by_folders(root, &Tree::below(&images)?, &Tree::below(&masks)?)?;
@@ -109,8 +113,10 @@ impl Dataset {
             warnings.push(format!("{blank} empty row(s) of manifest.csv were left out."));
         }
         let mut pairs = found.pairs(root)?;
-        let parts = parts(&pairs, manifest.as_ref(), &mut warnings)?;
-        assign_classes(root, &mut pairs, manifest.as_ref(), config)?;
+        let parts = parts(&pairs, manifest.as_ref(), Rows::of(config), &mut warnings)?;
+        if let Some(classes) = classes.filter(|_| layout != Layout::Manifest) {
+            assign_classes(&mut pairs, classes)?;
+        }
         let group_source = assign_groups(root, &mut pairs, manifest.as_ref(), config, &mut warnings)?;
         let columns = manifest.map(|manifest| manifest.columns).unwrap_or_default();
         Ok(Self { root: root.to_path_buf(), layout, pairs, group_source, parts, warnings, columns })
@@ -177,7 +183,7 @@ impl Dataset {
 #[derive(Default)]
 struct Found {
     images: Vec<PathBuf>,
-    masks: Vec<PathBuf>,
+    masks: Vec<CaseMask>,
     /// The ids that a manifest gives.
     ids: Option<Vec<String>>,
     /// How many pictures are there, with or without a partner.
@@ -190,22 +196,40 @@ struct Found {
 type ByKey = BTreeMap<String, PathBuf>;
 
 impl Found {
-    fn by_manifest(&mut self, manifest: &Manifest, (image, mask): (usize, usize)) -> Result<()> {
-        let mut lines: HashMap<PathBuf, u64> = HashMap::new();
-        for row in manifest.rows() {
+    /// The images that a manifest lists. With a column of classes, several rows may name one image, each with a mask of its class.
+    fn by_manifest(&mut self, manifest: &Manifest, (image, mask): (usize, usize), class: Option<usize>) -> Result<()> {
+        let mut seen: HashMap<PathBuf, (u64, usize)> = HashMap::new();
+        let mut ids: Vec<String> = Vec::new();
+        for (row, id) in manifest.rows().zip(manifest.ids()?) {
             let (image, mask) = (row.path(image)?, row.path(mask)?);
             for path in [&image, &mask] {
                 std::fs::metadata(path).map_err(DataError::io(path, "read"))?;
             }
-            if let Some(first) = lines.insert(image.clone(), row.line) {
-                return Err(DataError::SameImage { path: manifest.path.clone(), first, second: row.line, image });
+            if id.is_empty() {
+                return Err(row.bad("the column \"id\" is empty; expected a unique name".to_owned()));
             }
-            self.images.push(image);
-            self.masks.push(mask);
-        }
-        let ids = manifest.ids()?;
-        if let Some(row) = manifest.rows().zip(&ids).find_map(|(row, id)| id.is_empty().then_some(row)) {
-            return Err(row.bad("the column \"id\" is empty; expected a unique name".to_owned()));
+            let word = class.map(|column| row.get(column)).filter(|word| !word.is_empty());
+            let layer = Layer { path: mask, class: word.map(str::to_owned) };
+            match seen.get(&image) {
+                Some(&(first, _)) if class.is_none() => {
+                    return Err(DataError::SameImage { path: manifest.path.clone(), first, second: row.line, image });
+                }
+                Some(&(first, at)) if ids[at] != id => {
+                    let problem = format!(
+                        "the image {} is in line {first}, too, with the id {:?} instead of {id:?}; expected the same in both",
+                        image.display(),
+                        ids[at]
+                    );
+                    return Err(row.bad(problem));
+                }
+                Some(&(_, at)) => self.masks[at].further.push(layer),
+                None => {
+                    seen.insert(image.clone(), (row.line, self.images.len()));
+                    ids.push(id);
+                    self.images.push(image);
+                    self.masks.push(CaseMask { first: layer, further: Vec::new() });
+                }
+            }
         }
         self.ids = Some(ids);
         Ok(())
@@ -248,7 +272,7 @@ impl Found {
         for (key, image) in images {
             if let Some(mask) = masks.remove(&key) {
                 self.images.push(image);
-                self.masks.push(mask);
+                self.masks.push(CaseMask::of(mask));
             }
         }
         Ok(())
@@ -285,7 +309,7 @@ impl Found {
             match by_place.remove(&place(&image, &stem(&image))) {
                 Some(mask) => {
                     self.images.push(image);
-                    self.masks.push(mask);
+                    self.masks.push(CaseMask::of(mask));
                 }
                 None => without_mask.push(image),
             }
@@ -317,13 +341,7 @@ impl Found {
     fn pairs(self, root: &Path) -> Result<Vec<PairEntry>> {
         let ids = self.ids.unwrap_or_else(|| unique_ids(root, &self.images));
         let files = self.images.into_iter().zip(self.masks);
-        let pair = |(id, (image, mask)): (String, _)| PairEntry {
-            group: id.clone(),
-            id,
-            image,
-            mask: Some(mask),
-            class: None,
-        };
+        let pair = |(id, (image, mask)): (String, _)| PairEntry { group: id.clone(), id, image, mask: Some(mask) };
         let mut pairs: Vec<PairEntry> = ids.into_iter().zip(files).map(pair).collect();
         pairs.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(two) = pairs.windows(2).find(|two| two[0].id == two[1].id) {

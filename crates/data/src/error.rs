@@ -364,7 +364,7 @@ pub enum DataError {
 
     /// Two rows of a manifest name the same image.
     #[error("{path}, lines {first} and {second}: both name the image {image}; expected one row for each image; merge its masks \
-             into one file, or let pig prepare merge them", path = path.display(), image = image.display())]
+             into one file, let pig prepare merge them, or name the class of each mask in a column and set data.class_column", path = path.display(), image = image.display())]
     SameImage {
         /// The manifest.
         path: PathBuf,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::columns::{group_column, values_by_id};
+use crate::columns::{Rows, group_column, values_by_id};
 use crate::discover::MASK_SUFFIX;
 use crate::error::{DataError, Result};
 use crate::manifest::{Manifest, value_of};
@@ -178,7 +178,10 @@ impl Groups {
             None => group_column(manifest)?,
         };
         let Some(found) = found else { return Ok(None) };
-        let by_id = values_by_id(manifest, found)?.into_iter().map(|(id, group)| (id, group.to_owned())).collect();
+        let by_id = values_by_id(manifest, found, Rows::OneForEach)?
+            .into_iter()
+            .map(|(id, group)| (id, group.to_owned()))
+            .collect();
         Ok(Some(Self { path: manifest.path.clone(), column: manifest.columns[found].clone(), by_id }))
     }
 

@@ -5,6 +5,7 @@
 pub mod augment;
 pub mod blur;
 pub mod cache;
+pub mod case_mask;
 pub mod channels;
 pub mod chosen;
 pub mod class_error;
@@ -52,6 +53,7 @@ mod tree;
 pub mod unlabelled;
 pub mod write;
 
+pub use case_mask::{CaseMask, Layer};
 pub use channels::Channels;
 pub use chosen::{Chosen, Source};
 pub use class_error::ClassError;

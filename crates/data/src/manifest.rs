@@ -3,7 +3,7 @@
 //! Fields may be separated by commas, semicolons, tabs or bars, and names of columns are compared without regard to case.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{ErrorKind, Read as _},
     path::{Component, Path, PathBuf},
     str::FromStr,
@@ -177,7 +177,11 @@ impl Manifest {
         }
         let image = self.column_once("image")?.ok_or_else(|| self.missing_column("id"))?;
         let paths: Vec<PathBuf> = self.rows().map(|row| row.path(image)).collect::<Result<_>>()?;
-        Ok(unique_ids(self.path.parent().unwrap_or(Path::new("")), &paths))
+        // Several rows may name one image.
+        let distinct: Vec<PathBuf> = paths.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+        let ids = unique_ids(self.path.parent().unwrap_or(Path::new("")), &distinct);
+        let of: BTreeMap<PathBuf, String> = distinct.into_iter().zip(ids).collect();
+        Ok(paths.iter().map(|path| of[path].clone()).collect())
     }
 }
 

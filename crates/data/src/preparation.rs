@@ -6,6 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::case_mask::CaseMask;
 use crate::classes::channels_held;
 use crate::columns::PairEntry;
 use crate::config::{Crop, DataConfig, Intensity, MaskResize, Resize};
@@ -15,7 +16,7 @@ use crate::error::{DataError, Result};
 use crate::intensity::{Histogram, IntensityMap, to_unit};
 use crate::pairs::record::{Conversion, Facts, Fitted, FittedPair, Shape};
 use crate::placement::{Placement, pad};
-use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask, read_mask_by};
+use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask};
 use crate::resample::{fit_within, resize_image, resize_labels_area, resize_mask_nearest};
 use crate::{class_source, colour};
 
@@ -301,7 +302,7 @@ fn training_pairs<'a>(dataset: &'a Dataset, training_ids: &[String]) -> Result<V
 fn check_headers(dataset: &Dataset) -> Result<Vec<ImageHeader>> {
     let check = |pair: &PairEntry| {
         let image = read_header(&pair.image)?;
-        if let Some(path) = &pair.mask {
+        for path in pair.mask.iter().flat_map(CaseMask::paths) {
             let mask = read_header(path)?;
             same_size(&pair.image, [image.width, image.height], path, [mask.width, mask.height])?;
         }
@@ -333,12 +334,12 @@ fn one_depth(dataset: &Dataset, headers: &[ImageHeader], intensity: Intensity) -
 /// The image and the mask of a pair; an image without a mask has an empty one.
 fn read_pair(pair: &PairEntry, config: &DataConfig) -> Result<(RawImage, RawMask)> {
     let image = read_image(&pair.image, config.channels.count())?;
-    let Some(path) = &pair.mask else {
+    let Some(files) = &pair.mask else {
         let mask = empty_mask(&image);
         return Ok((image, mask));
     };
-    let mask = read_mask_by(path, &config.mask_rule().of_case(pair.class.as_deref()))?;
-    same_size(&pair.image, [image.width, image.height], path, [mask.width, mask.height])?;
+    let mask = files.read(config)?;
+    same_size(&pair.image, [image.width, image.height], &files.first.path, [mask.width, mask.height])?;
     Ok((image, mask))
 }
 

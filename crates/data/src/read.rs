@@ -220,7 +220,8 @@ fn of_case(path: &Path, rule: &MaskRule<'_>, case: Case<'_>) -> Result<RawMask> 
         }
         .into());
     };
-    mask.data.iter_mut().for_each(|label| *label *= class as u8 + 1);
+    let own = Coding { classes: rule.classes.len(), overlap: rule.overlap }.label(class);
+    mask.data.iter_mut().for_each(|label| *label *= own);
     Ok(mask)
 }
 

@@ -38,7 +38,7 @@ impl Dataset {
         };
         let pairs = ids.into_iter().zip(files).zip(groups);
         let mut pairs: Vec<PairEntry> =
-            pairs.map(|((id, image), group)| PairEntry { id, image, mask: None, group, class: None }).collect();
+            pairs.map(|((id, image), group)| PairEntry { id, image, mask: None, group }).collect();
         pairs.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(Self {
             root: root.to_path_buf(),

@@ -280,6 +280,96 @@ fn the_class_of_a_case_is_that_of_its_lesion() {
     assert!(message.contains("\"kind\"") && message.contains("id, patient, class"), "{message}");
 }
 
+/// A picture with lesions of two classes has a row of the manifest for each mask: it is one pair, each mask under its class.
+#[test]
+fn rows_of_one_image_are_one_pair_with_a_mask_for_each_class() {
+    let dir = tempfile::tempdir().unwrap();
+    let square = |left: usize, width: usize| -> Vec<u8> {
+        (0..96).map(|i| if i / 12 < 4 && (left..left + width).contains(&(i % 12)) { 255 } else { 0 }).collect()
+    };
+    std::fs::create_dir(dir.path().join("files")).unwrap();
+    let file = |name: &str| dir.path().join("files").join(name);
+    for name in ["a.png", "b.png"] {
+        gray(&file(name), 12, 8, &(0..96).map(|i| i as u8).collect::<Vec<_>>());
+    }
+    for (name, left, width) in [("left.png", 0, 3), ("right.png", 6, 4), ("more.png", 10, 2), ("both.png", 2, 5)] {
+        gray(&file(name), 12, 8, &square(left, width));
+    }
+    let table = |rows: &str| {
+        let rows: String = rows.lines().map(|row| format!("{}\n", row.trim().replace("f/", "files/"))).collect();
+        std::fs::write(dir.path().join("manifest.csv"), format!("image,mask,patient,kind\n{rows}")).unwrap();
+    };
+    let config = DataConfig { class_column: Some("kind".to_owned()), size: [8, 12], ..DataConfig::default() };
+    let read = |config: &DataConfig| {
+        let dataset = Dataset::discover(dir.path(), config)?;
+        let preparation = Preparation::fit(&dataset, &dataset.ids(), config)?;
+        let memory = preparation.load(&dataset, &|_, _| {})?;
+        let cache = dir.path().join("cache");
+        let cached = preparation.load_from(&dataset, &|_| true, Some(&cache), &|_| {})?;
+        for index in 0..memory.len() {
+            assert_eq!(memory.labels(index).unwrap(), cached.labels(index).unwrap());
+        }
+        Ok::<_, DataError>((
+            names(&preparation.config.classes).into_iter().map(str::to_owned).collect::<Vec<_>>(),
+            memory,
+        ))
+    };
+    let labels = |masks: &[(usize, usize, u8)]| -> Vec<u8> {
+        let of = |at: usize| masks.iter().map(|&(left, width, label)| square(left, width)[at] / 255 * label).sum();
+        (0..96).map(of).collect()
+    };
+    // The class of a has three rows: two masks of one class, and one of the other.
+    table(
+        "f/a.png,f/left.png,1,mass\nf/b.png,f/left.png,2,cyst\nf/a.png,f/right.png,1,cyst\nf/a.png,f/more.png,1,mass",
+    );
+    let (classes, set) = read(&config).unwrap();
+    assert_eq!(
+        (classes, set.ids.clone()),
+        (vec!["cyst".to_owned(), "mass".to_owned()], vec!["a".to_owned(), "b".to_owned()])
+    );
+    assert_eq!(set.labels(0).unwrap(), labels(&[(0, 3, 2), (6, 4, 1), (10, 2, 2)]));
+    assert_eq!((set.labels(1).unwrap(), set.pairs_by_class()), (labels(&[(0, 3, 1)]), vec![2, 1]));
+    // Another class of the second row is another mask, also in the cache.
+    table("f/a.png,f/left.png,1,mass\nf/b.png,f/left.png,2,cyst\nf/a.png,f/right.png,1,mass");
+    assert_eq!(read(&config).unwrap().1.labels(0).unwrap(), labels(&[(0, 3, 2), (6, 4, 2)]));
+    let refused = |rows: &str, config: &DataConfig, words: &[&str]| {
+        table(rows);
+        let message = read(config).map(|_| ()).unwrap_err().to_string();
+        assert!(words.iter().all(|words| message.contains(words)), "{words:?}: {message}");
+    };
+    let two = DataConfig { classes: vec![class("cyst", &[]), class("mass", &[])], ..config.clone() };
+    refused(
+        "f/a.png,f/left.png,1,mass\nf/a.png,f/right.png,1,",
+        &two,
+        &["right.png", "no class in the column of data.class_column", "cyst, mass"],
+    );
+    refused("f/a.png,f/left.png,1,mass\nf/a.png,f/right.png,1,tumour", &two, &["right.png", "the class \"tumour\""]);
+    refused(
+        "f/a.png,f/left.png,1,mass\nf/a.png,f/right.png,2,cyst",
+        &two,
+        &["line 3", "\"2\" in the column \"patient\"", "\"1\" in a row before"],
+    );
+    // One column of the first mask is in the third, too: 4 pixels. Classes that may overlap keep both.
+    let clash = "f/a.png,f/left.png,1,mass\nf/a.png,f/both.png,1,cyst";
+    refused(clash, &two, &["both.png: 4 pixel(s)", "the class \"mass\"", "left.png", "data.classes_overlap = true"]);
+    let overlap = DataConfig { classes_overlap: true, ..two.clone() };
+    let (_, set) = read(&overlap).unwrap();
+    assert_eq!(set.coding(), Coding { classes: 2, overlap: true });
+    assert_eq!(set.labels(0).unwrap(), labels(&[(0, 3, 2), (2, 5, 1)]));
+    gray(&file("small.png"), 2, 2, &[0, 255, 0, 0]);
+    refused("f/a.png,f/left.png,1,mass\nf/a.png,f/small.png,1,cyst", &two, &["small.png", "2 x 2", "12 x 8"]);
+    // Without the column, an image has one row.
+    let one = DataConfig::default();
+    refused(clash, &one, &["lines 2 and 3", "set data.class_column"]);
+    std::fs::write(
+        dir.path().join("manifest.csv"),
+        "id,image,mask,kind\na,files/a.png,files/left.png,mass\nb,files/a.png,files/right.png,cyst\n",
+    )
+    .unwrap();
+    let message = read(&config).map(|_| ()).unwrap_err().to_string();
+    assert!(message.contains("line 3") && message.contains("the id \"a\" instead of \"b\""), "{message}");
+}
+
 /// Regions of nnU-Net, which overlap: from the values of a file to channels, through a resize, to files that pig writes, and back.
 #[test]
 fn regions_are_kept_as_layers() {
@@ -295,10 +385,10 @@ fn regions_are_kept_as_layers() {
     assert_eq!(read(&path, &regions).unwrap().data, [0, 1, 3, 3, 1, 0]);
     gray(&path, 2, 1, &[0, 5]);
     assert!(read(&path, &regions).unwrap_err().to_string().contains("5 (1 pixel(s))"));
-    // A value of two classes needs this key, and a column that gives each case one class excludes it.
+    // A value of two classes needs this key, and classes of a column have no values.
     for (config, words) in [
         (DataConfig { classes_overlap: false, ..regions.clone() }, "the value 2 for whole and for core"),
-        (DataConfig { class_column: Some("class".to_owned()), ..regions.clone() }, "data.classes_overlap = true"),
+        (DataConfig { class_column: Some("class".to_owned()), ..regions.clone() }, "the class \"whole\" with values"),
     ] {
         let message = config.check().unwrap_err().to_string();
         assert!(message.contains(words), "{words}: {message}");

@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::{folders, gray8, text};
-use pig_data::{DataConfig, DataError, Dataset, GroupSource, Layout, manifest::Manifest};
+use pig_data::{CaseMask, DataConfig, DataError, Dataset, GroupSource, Layout, manifest::Manifest};
 use pig_testing::shared;
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -32,7 +32,7 @@ fn folders_pair_by_stem_in_order_whatever_the_ending() {
     let found = discover(dir.path()).unwrap();
     assert_eq!(found.layout, Layout::Folders);
     assert_eq!(found.ids(), ["a", "b"]);
-    assert_eq!(found.pairs[0].mask, Some(dir.path().join("masks/a.tif")));
+    assert_eq!(found.pairs[0].mask, Some(CaseMask::of(dir.path().join("masks/a.tif"))));
     assert_eq!(found.group_source, GroupSource::Image);
     assert_eq!(found.pairs[1].group, "b");
     assert!(found.split_warning().unwrap().contains("split is by image"));

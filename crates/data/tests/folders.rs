@@ -27,7 +27,7 @@ fn with(names: &[&str]) -> TempDir {
 fn found(root: &Path) -> Vec<(String, String, String)> {
     let relative = |path: &Path| path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
     let pairs = discover(root).unwrap().pairs;
-    let mask = |pair: &PairEntry| relative(pair.mask.as_ref().unwrap());
+    let mask = |pair: &PairEntry| relative(&pair.mask.as_ref().unwrap().first.path);
     pairs.iter().map(|pair| (pair.id.clone(), relative(&pair.image), mask(pair))).collect()
 }
 

@@ -16,7 +16,6 @@ fn dataset(groups: &[usize]) -> Dataset {
         image: PathBuf::new(),
         mask: None,
         group: format!("p{group}"),
-        class: None,
     };
     Dataset {
         root: PathBuf::from("data"),

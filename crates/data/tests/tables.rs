@@ -59,7 +59,8 @@ fn tables_are_read_however_they_are_written() {
         std::fs::write(dir.path().join("manifest.csv"), bytes).unwrap();
         assert_eq!(groups(dir.path()), ["p1", "p0"], "{name}");
         let found = discover(dir.path()).unwrap();
-        let paths: Vec<_> = found.pairs.iter().map(|pair| (pair.image.clone(), pair.mask.clone().unwrap())).collect();
+        let paths: Vec<_> =
+            found.pairs.iter().map(|pair| (pair.image.clone(), pair.mask.clone().unwrap().first.path)).collect();
         let expected = |name: &str| (dir.path().join("images").join(name), dir.path().join("masks").join(name));
         assert_eq!(paths, [expected("a00.png"), expected("a01.png")], "{name}");
     }
@@ -149,7 +150,7 @@ fn names_in_another_unicode_form_are_found() {
     text(&dir.path().join("manifest.csv"), "image,mask,patient\ni/\u{fc}.png,m/u\u{308}.png,p\n");
     let found = discover(dir.path()).unwrap();
     assert_eq!((found.len(), found.pairs[0].group.as_str()), (1, "p"));
-    assert!(found.pairs[0].image.is_file() && found.pairs[0].mask.as_ref().unwrap().is_file());
+    assert!(found.pairs[0].image.is_file() && found.pairs[0].mask.as_ref().unwrap().first.path.is_file());
 }
 
 #[test]

@@ -25,13 +25,16 @@ pub enum SegmentationKind {
         max: u8,
     },
     /// The pixel's value is the number of its segment.
-    Labelmap,
+    Labelmap {
+        /// Pixel Padding Value, the value of pixels that are of no segment; 0 if the file names none.
+        background: u16,
+    },
 }
 
 /// One entry of the Segment Sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// Segment Number, from 1 (0 may be the background of a label map).
+    /// Segment Number, from 1. A label map may describe its background as a segment, mostly as number 0.
     pub number: u16,
     /// Segment Label: free text that the author wrote; keep it out of logs.
     pub label: Identifier,
@@ -90,6 +93,17 @@ pub struct SegmentationInfo {
     pub columns: u32,
     /// Segments, in the file's order.
     pub segments: Vec<Segment>,
+}
+
+impl SegmentationInfo {
+    /// The segments without the background, which a label map may describe as one.
+    pub fn foreground(&self) -> impl Iterator<Item = &Segment> {
+        let background = match self.kind {
+            SegmentationKind::Labelmap { background } => Some(background),
+            SegmentationKind::Binary | SegmentationKind::Fractional { .. } => None,
+        };
+        self.segments.iter().filter(move |segment| Some(segment.number) != background)
+    }
 }
 
 /// Which segments go into a mask.
@@ -214,11 +228,15 @@ impl Segmentation {
             _ => 1.0,
         };
         let stored = self.frames.stored(index)?.samples;
-        let labelled = self.info.kind == SegmentationKind::Labelmap;
+        let inside = |value: f64| match self.info.kind {
+            SegmentationKind::Labelmap { background } => {
+                let segment = value as u16;
+                segment != background && selection.holds(segment)
+            }
+            _ => value >= least,
+        };
         for (place, value) in mask.values.iter_mut().zip(stored.iter()) {
-            // Segment 0 of a label map is its background.
-            let chosen = !labelled || selection.holds(value as u16);
-            *place |= u8::from(value >= least && chosen);
+            *place |= u8::from(inside(value));
         }
         Ok(())
     }
@@ -241,7 +259,11 @@ fn segmentation_info(root: &Dataset<'_>, shape: &Shape) -> Result<SegmentationIn
             let max: u8 = root.required(tags::MAXIMUM_FRACTIONAL_VALUE)?;
             SegmentationKind::Fractional { max: max.max(1) }
         }
-        "LABELMAP" => SegmentationKind::Labelmap,
+        "LABELMAP" => {
+            let padding = root.unsigned(tags::PIXEL_PADDING_VALUE)?.map(u16::try_from).transpose();
+            let wrong = |_| root.invalid(tags::PIXEL_PADDING_VALUE, "a value above 65535", "a pixel value");
+            SegmentationKind::Labelmap { background: padding.map_err(wrong)?.unwrap_or(0) }
+        }
         _ => return Err(root.invalid(tag, "an unknown term", "BINARY, FRACTIONAL or LABELMAP")),
     };
     let gray = matches!(shape.photometric, Photometric::Monochrome2 | Photometric::Palette);
@@ -300,7 +322,7 @@ fn entries(root: &Dataset<'_>, info: &SegmentationInfo, frames: u32) -> Result<V
         .take(frames as usize)
         .map(|item| {
             let places = [Some(*item), shared].into_iter().flatten();
-            let labelled = info.kind == SegmentationKind::Labelmap;
+            let labelled = matches!(info.kind, SegmentationKind::Labelmap { .. });
             let segment = if labelled { 0 } else { segment_of(root, places.clone(), &known)? };
             let derivations = places.map(|place| place.items(tags::DERIVATION_IMAGE_SEQUENCE));
             let derivation = derivations.into_iter().find(|items| !items.is_empty()).unwrap_or_default();

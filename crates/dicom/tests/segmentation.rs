@@ -94,12 +94,35 @@ fn fractional_masks_need_a_threshold() {
 #[test]
 fn a_label_map_holds_its_segments_apart() {
     let segmentation = read("labelmap");
-    assert_eq!(segmentation.info().kind, SegmentationKind::Labelmap);
+    assert_eq!(segmentation.info().kind, SegmentationKind::Labelmap { background: 0 });
+    let numbers: Vec<u16> = segmentation.info().foreground().map(|segment| segment.number).collect();
+    assert_eq!(numbers, [1, 2]);
     let source = segmentation.sources().remove(0);
     let of = |selection| segmentation.mask(&source, &selection, None).unwrap().values;
     let (first, second, all) = (of(Selection::Numbers(vec![1])), of(Selection::Numbers(vec![2])), of(Selection::All));
     assert!(first.iter().zip(&second).all(|(a, b)| a & b == 0) && first.contains(&1) && second.contains(&1));
     assert!(all.iter().zip(first.iter().zip(&second)).all(|(all, (a, b))| *all == a | b));
+}
+
+/// Pixel Padding Value says which value is the background: it need not be 0.
+#[test]
+fn the_background_of_a_label_map_is_its_padding() {
+    let bytes = std::fs::read(data().join("labelmap.dcm")).unwrap();
+    // Pixel Padding Value (0028,0120), US: 0 becomes 2, so that the second segment is the background, and 0 a segment.
+    let tag = [0x28, 0x00, 0x20, 0x01, b'U', b'S', 2, 0];
+    let place = bytes.windows(8).position(|found| found == tag).unwrap();
+    let mut changed = bytes.clone();
+    assert_eq!(changed[place + 8..place + 10], [0, 0]);
+    changed[place + 8] = 2;
+    let [before, after] = [bytes, changed]
+        .map(|bytes| Segmentation::from_bytes(bytes, Path::new("made.dcm"), &Limits::default()).unwrap());
+    assert_eq!(after.info().kind, SegmentationKind::Labelmap { background: 2 });
+    assert_eq!(after.info().foreground().map(|segment| segment.number).collect::<Vec<_>>(), [0, 1]);
+    let source = before.sources().remove(0);
+    let of = |file: &Segmentation, selection| file.mask(&source, &selection, None).unwrap().values;
+    let second = of(&before, Selection::Numbers(vec![2]));
+    assert!(of(&after, Selection::All).iter().zip(&second).all(|(all, second)| all + second == 1));
+    assert!(of(&after, Selection::Numbers(vec![2])).iter().all(|&value| value == 0));
 }
 
 #[test]

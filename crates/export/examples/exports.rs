@@ -14,7 +14,10 @@ use pig_data::classes::ClassCode;
 use pig_data::phantom::{PhantomConfig, generate_all, write_dataset};
 use pig_data::png_file::{encode_class_png, read_label_png, write_png};
 use pig_data::{ClassConfig, Pixels};
-use pig_export::{Amount, Format, Request, Segmentation, export};
+use pig_export::{Amount, Format, Request, Segmentation, SegmentationType, export};
+
+/// DICOM with label maps, for sets whose classes do not overlap.
+const LABELMAP: (&str, Format) = ("dicom-labelmap", Format::DicomSeg { segmentation_type: SegmentationType::Labelmap });
 
 /// The formats and the names of their folders.
 const FORMATS: [(&str, Format); 8] = [
@@ -23,7 +26,7 @@ const FORMATS: [(&str, Format); 8] = [
     ("coco-rle", Format::Coco { segmentation: Segmentation::Rle }),
     ("coco-polygon", Format::Coco { segmentation: Segmentation::Polygon }),
     ("nifti", Format::Nifti),
-    ("dicom-seg", Format::DicomSeg),
+    ("dicom-seg", Format::DicomSeg { segmentation_type: SegmentationType::Binary }),
     ("webdataset", Format::Webdataset { shard_size: 5 }),
     ("png", Format::Png),
 ];
@@ -56,16 +59,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     make(&out, "classes", |format, out| Request::new(classes.clone(), out, format))?;
     let regions = sources.join("regions");
     write_regions(&classes, &regions)?;
-    make(&out, "regions", |format, out| Request::new(regions.clone(), out, format))?;
+    make_formats(&out, "regions", FORMATS, |format, out| Request::new(regions.clone(), out, format))?;
     if let Some(given) = arguments.next() {
         make(&out, "given", |format, out| Request::new(given.clone(), out, format))?;
     }
     Ok(())
 }
 
-/// Every format of one set.
+/// Every format of one set, whose classes do not overlap.
 fn make(out: &Path, set: &str, request: impl Fn(Format, PathBuf) -> Request) -> Result<(), Box<dyn Error>> {
-    for (name, format) in FORMATS {
+    make_formats(out, set, FORMATS.into_iter().chain([LABELMAP]), request)
+}
+
+/// These formats of one set.
+fn make_formats(
+    out: &Path,
+    set: &str,
+    formats: impl IntoIterator<Item = (&'static str, Format)>,
+    request: impl Fn(Format, PathBuf) -> Request,
+) -> Result<(), Box<dyn Error>> {
+    for (name, format) in formats {
         let folder = out.join(set).join(name);
         std::fs::create_dir_all(out.join(set))?;
         let created = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);

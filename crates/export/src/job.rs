@@ -102,7 +102,7 @@ impl<'a> Job<'a> {
 
     /// The mask of a pair as a PNG: gray with `value` for lesion, or with a palette of several classes.
     pub(crate) fn mask_png(&self, index: usize, loaded: &Loaded, value: u8) -> Result<Vec<u8>> {
-        let path = &self.pair(index).mask;
+        let path = &self.pair(index).mask.first.path;
         let data = &self.pairs.data;
         if data.has_several_classes() {
             return loaded.palette_png(path, (&data.classes, data.coding().overlap));

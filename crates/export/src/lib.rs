@@ -29,7 +29,7 @@ mod webdataset;
 pub use error::{ExportError, Result};
 pub use job::{Progress, Summary};
 pub use pair::Origin;
-pub use request::{Amount, Format, Request, Segmentation};
+pub use request::{Amount, Format, Request, Segmentation, SegmentationType};
 
 /// Writes an export.
 ///
@@ -43,7 +43,7 @@ pub fn export(request: &Request, progress: Progress<'_>) -> Result<Summary> {
         Format::Monai => monai::write(&mut job)?,
         Format::Coco { segmentation } => coco::write(&mut job, segmentation)?,
         Format::Nifti => nifti::write(&mut job)?,
-        Format::DicomSeg => dicom::write(&mut job)?,
+        Format::DicomSeg { segmentation_type } => dicom::write(&mut job, segmentation_type)?,
         Format::Webdataset { shard_size } => webdataset::write(&mut job, shard_size)?,
         Format::Png => plain::write(&mut job)?,
     }

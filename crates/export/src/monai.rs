@@ -18,7 +18,7 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
         let pair = job.pair(index);
         let (image, label) = (image_name(&pair.stem), label_name(&pair.stem));
         job.staging.write(&image, &loaded.image_png(&pair.image)?)?;
-        job.staging.write(&label, &labels_png(&loaded, &pair.mask, regions.as_ref())?)?;
+        job.staging.write(&label, &labels_png(&loaded, &pair.mask.first.path, regions.as_ref())?)?;
         job.record(index, &loaded, [&image, &label], 1)?;
     }
     let everybody: Vec<usize> = (0..job.len()).collect();

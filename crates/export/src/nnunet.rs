@@ -25,7 +25,7 @@ pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
         let image = format!("imagesTr/{}{FIRST_CHANNEL}.png", pair.stem);
         let label = format!("labelsTr/{}.png", pair.stem);
         job.staging.write(&image, &loaded.image_png(&pair.image)?)?;
-        job.staging.write(&label, &labels_png(&loaded, &pair.mask, regions.as_ref())?)?;
+        job.staging.write(&label, &labels_png(&loaded, &pair.mask.first.path, regions.as_ref())?)?;
         job.record(index, &loaded, [&image, &label], 1)?;
     }
     let name = job.request.out.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use pig_data::CaseMask;
+
 use crate::place::Place;
 
 /// Where a pair comes from.
@@ -35,9 +37,7 @@ pub(crate) struct Pair {
     pub(crate) synthetic: bool,
     /// The patient or group; the stem if none is known.
     pub(crate) group: String,
-    /// The class of the case, if `data.class_column` names one.
-    pub(crate) class: Option<String>,
     pub(crate) image: PathBuf,
-    pub(crate) mask: PathBuf,
+    pub(crate) mask: CaseMask,
     pub(crate) place: Place,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pig_data::palette::DECLARING;
 use pig_data::png_file::{encode_class_png, encode_png, read_png_text};
-use pig_data::read::{read_image, read_mask_by};
+use pig_data::read::read_image;
 use pig_data::{ClassConfig, DataConfig, DataError, Pixels};
 
 use crate::error::{ExportError, Result};
@@ -36,12 +36,12 @@ impl Loaded {
     /// When a file cannot be read, or image and mask differ in size.
     pub(crate) fn read(pair: &Pair, channels: usize, config: &DataConfig) -> Result<Self> {
         let raw = read_image(&pair.image, channels)?;
-        let mask = read_mask_by(&pair.mask, &config.mask_rule().of_case(pair.class.as_deref()))?;
+        let mask = pair.mask.read(config)?;
         if (raw.width, raw.height) != (mask.width, mask.height) {
             return Err(ExportError::Data(DataError::SizeMismatch {
                 image: pair.image.clone(),
                 image_size: [raw.width, raw.height],
-                mask: pair.mask.clone(),
+                mask: pair.mask.first.path.clone(),
                 mask_size: [mask.width, mask.height],
             }));
         }
@@ -57,7 +57,7 @@ impl Loaded {
             image,
             mask: mask.data,
             text: text_of(&pair.image)?,
-            mask_text: text_of(&pair.mask)?,
+            mask_text: text_of(&pair.mask.first.path)?,
             plain_image: plain_png(&pair.image, channels)?,
         })
     }

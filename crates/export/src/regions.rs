@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use pig_data::classes::Coding;
-use pig_data::read::read_mask_by;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -33,7 +32,7 @@ impl Regions {
         let mut sets = BTreeSet::new();
         for index in 0..job.len() {
             let pair = job.pair(index);
-            let mask = read_mask_by(&pair.mask, &job.pairs.data.mask_rule().of_case(pair.class.as_deref()))?;
+            let mask = pair.mask.read(&job.pairs.data)?;
             sets.extend(mask.data.into_iter().filter(|&label| label > 0));
         }
         let names = job.labels().into_iter().map(str::to_owned).collect();

@@ -109,8 +109,11 @@ pub enum Format {
     },
     /// NIfTI-1, compressed.
     Nifti,
-    /// Multi-frame Grayscale Secondary Capture with a binary Segmentation for each.
-    DicomSeg,
+    /// Multi-frame Grayscale Secondary Capture with a Segmentation for each.
+    DicomSeg {
+        /// How a Segmentation's pixels are written.
+        segmentation_type: SegmentationType,
+    },
     /// Tar shards of samples.
     Webdataset {
         /// Pairs per shard.
@@ -118,6 +121,16 @@ pub enum Format {
     },
     /// `images/`, `masks/` and a manifest, as `pig` itself reads them.
     Png,
+}
+
+/// How the pixels of a DICOM Segmentation are written: its Segmentation Type (0062,0001).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SegmentationType {
+    /// A frame of single bits for each segment: segments may overlap, and every reader of DICOM SEG knows it.
+    #[default]
+    Binary,
+    /// One frame of segment numbers, for classes that exclude each other (DICOM Supplement 243, in the standard since 2024).
+    Labelmap,
 }
 
 /// How an instance's pixels are written.

@@ -114,9 +114,9 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
             let known = origin == Origin::Real || (!merged && found.entry.group != found.entry.id);
             let group = if known { found.entry.group } else { stem.clone() };
             // What `Dataset::discover` finds has masks.
-            let PairEntry { id: source_id, image, mask: Some(mask), class, .. } = found.entry else { continue };
+            let PairEntry { id: source_id, image, mask: Some(mask), .. } = found.entry else { continue };
             let (synthetic, place) = (found.synthetic || origin == Origin::Generated, found.place);
-            list.push(Pair { stem, source_id, origin, synthetic, group, class, image, mask, place });
+            list.push(Pair { stem, source_id, origin, synthetic, group, image, mask, place });
         }
     }
     let (channels, bit_depth) = pixel_type(&list, &mut warnings)?;

@@ -29,7 +29,6 @@ pub(crate) fn folds(job: &mut Job<'_>) -> Result<Vec<Fold>> {
             image: pair.image.clone(),
             mask: Some(pair.mask.clone()),
             group: pair.group.clone(),
-            class: pair.class.clone(),
         })
         .collect();
     let groups = real.iter().map(|entry| entry.group.as_str()).collect::<BTreeSet<_>>().len();

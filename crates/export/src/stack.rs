@@ -141,7 +141,7 @@ impl Stack {
         let mut hash = Sha256::new();
         for &index in &self.members {
             let pair = job.pair(index);
-            for path in [&pair.image, &pair.mask] {
+            for path in std::iter::once(pair.image.as_path()).chain(pair.mask.paths()) {
                 let bytes = read(path)?;
                 hash.update((bytes.len() as u64).to_le_bytes());
                 hash.update(&bytes);

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{done, manifest, request};
+use common::{DICOM_LABELMAP, DICOM_SEG, done, manifest, request};
 use dicom_dictionary_std::tags;
 use dicom_object::open_file;
 use nifti::{NiftiObject, ReaderOptions};
@@ -117,7 +117,7 @@ fn volumes_keep_every_class() {
     let at = |name: &str| folder.path().join(name);
     done(&request(&data, &at("nifti"), Format::Nifti));
     assert_eq!(json(&at("nifti/labels.json"))["labels"]["2"], "calcification");
-    done(&request(&data, &at("dicom"), Format::DicomSeg));
+    done(&request(&data, &at("dicom"), DICOM_SEG));
     for (id, map) in &maps {
         let object = ReaderOptions::new().read_file(at(&format!("nifti/masks/{id}.nii.gz"))).unwrap();
         assert_eq!(object.into_volume().into_nifti_typed_data::<u8>().unwrap(), *map);
@@ -139,6 +139,77 @@ fn volumes_keep_every_class() {
             assert!((0..map.len()).all(|index| inside(index) == (map[index] == number)), "{id}, frame {frame}");
         }
     }
+}
+
+/// A label map has one frame of segment numbers, and pig's reader finds the classes of the source in it, as in a binary segmentation.
+#[test]
+fn a_label_map_of_dicom_is_the_label_map() {
+    use pig_prepare::settings::SegmentClasses;
+    use pig_prepare::{PrepareConfig, pipeline::Silent, prepare, privacy::Key, sources::Cost};
+    let folder = tempfile::tempdir().unwrap();
+    let (data, maps) = phantoms(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    done(&request(&data, &at("binary"), DICOM_SEG));
+    done(&request(&data, &at("labels"), DICOM_LABELMAP));
+    for (id, map) in &maps {
+        let seg = open_file(at(&format!("labels/segmentations/{id}.dcm"))).unwrap();
+        let text = |tag| seg.element(tag).unwrap().to_str().unwrap().trim_end_matches(['\0', ' ']).to_owned();
+        assert_eq!(text(tags::SOP_CLASS_UID), "1.2.840.10008.5.1.4.1.1.66.7");
+        assert_eq!(seg.meta().media_storage_sop_class_uid(), "1.2.840.10008.5.1.4.1.1.66.7");
+        assert_eq!((text(tags::SEGMENTATION_TYPE).as_str(), text(tags::SEGMENTS_OVERLAP).as_str()), ("LABELMAP", "NO"));
+        let number = |tag| seg.element(tag).unwrap().to_int::<u32>().unwrap();
+        let frames = (number(tags::NUMBER_OF_FRAMES), number(tags::PIXEL_PADDING_VALUE));
+        assert_eq!((frames, number(tags::BITS_ALLOCATED), number(tags::HIGH_BIT)), ((1, 0), 8, 7));
+        assert_eq!(seg.element(tags::PIXEL_DATA).unwrap().to_bytes().unwrap()[..], map[..]);
+        // Every value that pixels may have is described, also the background, and no frame names a segment.
+        let segments = seg.element(tags::SEGMENT_SEQUENCE).unwrap().items().unwrap();
+        let described: Vec<(u16, String)> = segments
+            .iter()
+            .map(|segment| {
+                let label = segment.element(tags::SEGMENT_LABEL).unwrap().to_str().unwrap().trim().to_owned();
+                (segment.element(tags::SEGMENT_NUMBER).unwrap().to_int().unwrap(), label)
+            })
+            .collect();
+        assert_eq!(described, [(0, "Background"), (1, "mass"), (2, "calcification")].map(|(n, l)| (n, l.to_owned())));
+        let groups = seg.element(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).unwrap().items().unwrap();
+        assert!(groups.len() == 1 && groups[0].element(tags::SEGMENT_IDENTIFICATION_SEQUENCE).is_err());
+        let dimensions = seg.element(tags::DIMENSION_INDEX_SEQUENCE).unwrap().items().unwrap();
+        assert_eq!(dimensions.len(), 1);
+    }
+    let key = at("test.key");
+    std::fs::write(&key, "0123456789abcdef".repeat(4)).unwrap();
+    let read = |name: &str| {
+        let out = at(&format!("{name}-prepared"));
+        let config = PrepareConfig {
+            size: [48, 40],
+            segment_classes: SegmentClasses::Label,
+            empty_share: 1.0,
+            ..PrepareConfig::default()
+        };
+        let request = pig_prepare::Request {
+            source: at(name),
+            out: out.clone(),
+            layout: None,
+            config,
+            key: Some(Key::read(&key).unwrap()),
+            strict: true,
+            cost: Cost::default(),
+            links: None,
+            prune: false,
+        };
+        prepare(&request, &Silent).unwrap();
+        let mut found: Vec<[usize; 2]> = manifest(&out)
+            .iter()
+            .map(|row| ["mask_pixels_mass", "mask_pixels_calcification"].map(|column| row[column].parse().unwrap()))
+            .collect();
+        found.sort_unstable();
+        found
+    };
+    let mut expected: Vec<[usize; 2]> =
+        maps.iter().map(|(_, map)| Coding::exclusive(2).areas(map).try_into().unwrap()).collect();
+    expected.sort_unstable();
+    assert_eq!(read("binary"), expected);
+    assert_eq!(read("labels"), expected);
 }
 
 /// Real label maps of gray values and generated ones that name their classes have the same classes, or the export is refused.
@@ -208,7 +279,11 @@ fn regions_are_sets_of_labels() {
         assert_eq!(described["regions"]["core"], serde_json::json!([1, 3]));
     }
     done(&request(&data, &at("coco"), Format::Coco { segmentation: Segmentation::Rle }));
-    done(&request(&data, &at("dicom"), Format::DicomSeg));
+    done(&request(&data, &at("dicom"), DICOM_SEG));
+    let refused = common::run(&request(&data, &at("labelmap"), DICOM_LABELMAP)).unwrap_err().to_string();
+    let said = ["--segmentation-type = labelmap", "may overlap (core, whole)", "expected binary"];
+    assert!(said.iter().all(|words| refused.contains(words)), "{refused}");
+    assert!(!at("labelmap").exists());
     let annotations = json(&at("coco/annotations.json"))["annotations"].clone();
     for (index, map) in maps.iter().enumerate() {
         let numbers = gray(&at(&format!("Dataset001_Regions/labelsTr/a{index}.png")));
@@ -248,7 +323,7 @@ fn segments_have_the_codes_of_their_classes() {
         code,
     };
     let [value, scheme, meaning] = ["4147007", "SCT", "Mass"].map(str::to_owned);
-    let mut asked = request(&data, &out, Format::DicomSeg);
+    let mut asked = request(&data, &out, DICOM_SEG);
     asked.data.classes =
         vec![class("mass", 1, Some(ClassCode { value, scheme, meaning })), class("calcification", 2, None)];
     done(&asked);

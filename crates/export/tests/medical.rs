@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use common::{both, done, files, manifest, pair, request, volume};
+use common::{DICOM_LABELMAP, DICOM_SEG, both, done, files, manifest, pair, request, volume};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::{DefaultDicomObject, InMemDicomObject, open_file};
@@ -147,7 +147,7 @@ fn a_volume_becomes_a_word_capture_and_a_segmentation_that_names_its_frames() {
     let folder = tempfile::tempdir().unwrap();
     let (data, out) = (folder.path().join("data"), folder.path().join("out"));
     volume(&data);
-    done(&request(&data, &out, Format::DicomSeg));
+    done(&request(&data, &out, DICOM_SEG));
     let image = open(&out.join("images/v.dcm"));
     let expected = [
         (tags::SOP_CLASS_UID, "1.2.840.10008.5.1.4.1.1.7.3"),
@@ -197,11 +197,38 @@ fn unpacked_words(data: &Path, ids: [&str; 3]) -> Vec<u8> {
     values.concat().iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+/// The frames of a label map follow the slices of the volume, and a lesion without classes is the segment 1.
+#[test]
+fn a_volume_of_one_lesion_becomes_a_label_map() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+    volume(&data);
+    done(&request(&data, &out, DICOM_LABELMAP));
+    let segmentation = open(&out.join("segmentations/v.dcm"));
+    assert_eq!(text(&segmentation, tags::NUMBER_OF_FRAMES), "3");
+    let segments = segmentation.element(tags::SEGMENT_SEQUENCE).unwrap().items().unwrap().len();
+    assert_eq!(
+        (segments, text(&item(&segmentation, tags::SEGMENT_SEQUENCE, 1), tags::SEGMENT_LABEL)),
+        (2, "Lesion".into())
+    );
+    for frame in 0..3 {
+        let group = item(&segmentation, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, frame);
+        let content = item(&group, tags::FRAME_CONTENT_SEQUENCE, 0);
+        assert_eq!(content.element(tags::DIMENSION_INDEX_VALUES).unwrap().to_int::<usize>().unwrap(), frame + 1);
+        let source = item(&item(&group, tags::DERIVATION_IMAGE_SEQUENCE, 0), tags::SOURCE_IMAGE_SEQUENCE, 0);
+        assert_eq!(text(&source, tags::REFERENCED_FRAME_NUMBER), (frame + 1).to_string());
+    }
+    // 45 bytes and a byte that makes the length even; the lesion is where the binary segmentation has its bits.
+    let labels = segmentation.element(tags::PIXEL_DATA).unwrap().to_bytes().unwrap().into_owned();
+    let lesion: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == 1).collect();
+    assert_eq!((labels.len(), lesion), (46, vec![6, 11, 22, 27, 35, 40]));
+}
+
 #[test]
 fn generated_captures_say_so_and_hold_nothing_of_a_source() {
     let (folder, generated, real) = both();
     let out = folder.path().join("out");
-    done(&Request { real: Some(real), ..request(&generated, &out, Format::DicomSeg) });
+    done(&Request { real: Some(real), ..request(&generated, &out, DICOM_SEG) });
     let mut uids = BTreeSet::new();
     let mut patients = BTreeSet::new();
     for row in manifest(&out) {
@@ -239,7 +266,7 @@ fn source(generated: &Path, row: &std::collections::BTreeMap<String, String>) ->
 fn another_time_or_seed_gives_other_identifiers() {
     let (folder, generated, _) = both();
     let uid = |name: &str, change: &dyn Fn(&mut Request)| {
-        let mut request = request(&generated, &folder.path().join(name), Format::DicomSeg);
+        let mut request = request(&generated, &folder.path().join(name), DICOM_SEG);
         change(&mut request);
         done(&request);
         text(&open(&request.out.join("images/p0000_cc.dcm")), tags::SOP_INSTANCE_UID)
@@ -255,7 +282,7 @@ fn sides_beyond_a_header_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     pair(&data, "long", [70_000, 1], &[], |x, _| x as u16, |_, _| false);
-    for format in [Format::Nifti, Format::DicomSeg] {
+    for format in [Format::Nifti, DICOM_SEG] {
         let error = common::run(&request(&data, &folder.path().join("out"), format)).unwrap_err();
         assert!(matches!(error, ExportError::TooLarge { .. }), "{error}");
         assert!(error.to_string().contains("long.png") && error.to_string().contains("70000 x 1"), "{error}");

@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use common::{both, done, files, manifest, pair, phantoms, request, run};
+use common::{DICOM_LABELMAP, DICOM_SEG, both, done, files, manifest, pair, phantoms, request, run};
 use pig_data::curation::{Choice, set_choices};
 use pig_export::{Amount, ExportError, Format, Request, Segmentation, export};
 
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 9] = [
     Format::Nnunet,
     Format::Monai,
     Format::Coco { segmentation: Segmentation::Rle },
     Format::Coco { segmentation: Segmentation::Polygon },
     Format::Nifti,
-    Format::DicomSeg,
+    DICOM_SEG,
+    DICOM_LABELMAP,
     Format::Webdataset { shard_size: 4 },
     Format::Png,
 ];

@@ -1,7 +1,8 @@
 //! Pair agreement: does a generated image show a lesion at the place of its mask?
 //!
 //! Definition. The contrast of a pair is the mean intensity inside the mask minus the mean intensity in a ring around it
-//! ([`Ring`] defines the gap, the width and the excluded pixels), in the units of the images. It is computed
+//! ([`Ring`] defines the gap, the width and the excluded pixels), in the units of the images. Where lesions of several classes exclude each
+//! other, the contrast of a class is that with tissue: other lesions are left out of its ring ([`Pair::others`]). It is computed
 //! - for real pairs (the contrast to reach),
 //! - for generated pairs,
 //! - for generated images with the masks of other generated images (*shuffled*: the contrast of images and masks that are
@@ -41,6 +42,9 @@ pub struct Pair<'a> {
     pub image: &'a [f32],
     /// True inside the lesion.
     pub mask: &'a [bool],
+    /// True inside other lesions, such as those of other classes: neither they nor the gap around them are in the ring. None if there are
+    /// none, or if they count as tissue.
+    pub others: Option<&'a [bool]>,
     /// The number of rows.
     pub height: usize,
     /// The number of columns.
@@ -50,7 +54,7 @@ pub struct Pair<'a> {
 }
 
 /// The ring with which a lesion is compared: the pixels outside the mask at a Euclidean distance `d` from it with
-/// `gap < d <= gap + width`.
+/// `gap < d <= gap + width`, and farther than `gap` from other lesions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ring {
     /// The width in pixels of a gap around the lesion that belongs neither to the lesion nor to the ring, because the edge of a lesion
@@ -78,7 +82,8 @@ impl Ring {
     }
 
     fn regions(&self, pair: &Pair) -> Regions {
-        regions(pair.mask, pair.height, pair.width, self.gap, self.width_for(pair.height, pair.width))
+        let &Pair { mask, others, height, width, .. } = pair;
+        regions(mask, others, [height, width], self.gap, self.width_for(height, width))
     }
 
     fn contrast(&self, image: &[f32], regions: &Regions) -> Option<f64> {
@@ -128,7 +133,7 @@ pub enum AgreementError {
         index: usize,
         /// The number of values of the image.
         image: usize,
-        /// The number of values of the mask.
+        /// The number of values of the mask, or of that of other lesions.
         mask: usize,
         /// The given number of rows.
         height: usize,
@@ -180,8 +185,8 @@ pub struct Contrasts {
     pub estimate: Option<Estimate>,
     /// The number of pairs that are left out because their mask is empty.
     pub empty_masks: usize,
-    /// The number of pairs that are left out for another reason: the mask fills the image, or all of the lesion or of the ring is
-    /// background.
+    /// The number of pairs that are left out for another reason: the mask fills the image, all of the lesion or of the ring is
+    /// background, or other lesions fill the ring.
     pub without_ring: usize,
 }
 
@@ -259,7 +264,9 @@ impl Agreement {
 /// When image or mask does not have `height * width` values ([`pair_agreement`] returns an error instead).
 #[must_use]
 pub fn contrast(pair: &Pair, ring: &Ring) -> Option<f64> {
-    assert_eq!((pair.image.len(), pair.mask.len()), (pair.height * pair.width, pair.height * pair.width));
+    let pixels = pair.height * pair.width;
+    let others = pair.others.map_or(pixels, <[bool]>::len);
+    assert_eq!((pair.image.len(), pair.mask.len(), others), (pixels, pixels, pixels));
     ring.contrast(pair.image, &ring.regions(pair))
 }
 
@@ -345,9 +352,11 @@ pub fn agreement_with(
 /// Checks pairs of a set, of which the first has the position `first`.
 fn check(set: &'static str, first: usize, pairs: &[Pair]) -> Result<(), AgreementError> {
     for (index, pair) in (first..).zip(pairs) {
-        let &Pair { image, mask, height, width, .. } = pair;
-        if image.len() != height * width || mask.len() != height * width {
-            let (image, mask) = (image.len(), mask.len());
+        let &Pair { image, mask, others, height, width, .. } = pair;
+        let mut masks = [Some(mask), others].into_iter().flatten().map(<[bool]>::len);
+        let wrong = masks.find(|&length| length != height * width);
+        if image.len() != height * width || wrong.is_some() {
+            let (image, mask) = (image.len(), wrong.unwrap_or(mask.len()));
             return Err(AgreementError::Shape { set, index, image, mask, height, width });
         }
         if let Some(at) = image.iter().position(|v| !v.is_finite()) {

@@ -38,7 +38,14 @@ fn names(folder: &Path) -> Vec<PathBuf> {
 
 fn pairs(real: &[Real]) -> Vec<Pair<'_>> {
     real.iter()
-        .map(|r| Pair { image: &r.image, mask: &r.mask, height: r.height, width: r.width, group: r.patient.as_deref() })
+        .map(|r| Pair {
+            image: &r.image,
+            mask: &r.mask,
+            others: None,
+            height: r.height,
+            width: r.width,
+            group: r.patient.as_deref(),
+        })
         .collect()
 }
 

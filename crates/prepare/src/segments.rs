@@ -21,7 +21,7 @@ impl Segments {
     /// Adds the segments of a file. One that cannot be read is left to whoever reads its masks.
     pub(crate) fn add(&mut self, path: &Path, limits: &Limits) {
         let Ok(segmentation) = Segmentation::open(path, limits) else { return };
-        for segment in real(segmentation.info()) {
+        for segment in segmentation.info().foreground() {
             if let Some(Code { value, scheme, meaning }) = &segment.kind {
                 self.codes.entry((scheme.clone(), value.clone())).or_insert_with(|| meaning.clone());
             }
@@ -67,12 +67,7 @@ pub(crate) fn numbers_of(class: &ClassConfig, info: &SegmentationInfo) -> Vec<u1
         (Some(_), None) => false,
         (None, _) => name_of(segment.label.reveal()) == class.name,
     };
-    real(info).filter(is_of).map(|segment| segment.number).collect()
-}
-
-/// The segments but for the background of a label map.
-fn real(info: &SegmentationInfo) -> impl Iterator<Item = &Segment> {
-    info.segments.iter().filter(|segment| segment.number > 0)
+    info.foreground().filter(is_of).map(|segment| segment.number).collect()
 }
 
 fn by_code((scheme, value): &(String, String), meaning: &str) -> ClassConfig {

@@ -3,6 +3,7 @@
 use crate::{
     Error, Result,
     appearance::{Appearance, appearance},
+    class_distances::{Held, few_pictures, of_lesions, of_pictures},
     features::FeatureKind,
     inception::FeatureNetwork,
     masks::{several, with_classes},
@@ -15,13 +16,15 @@ use crate::{
 use pig_data::{
     Chosen, DataConfig, Source,
     colour::Colours,
-    folder::{Groups, Kind, left_out},
+    folder::{Kind, left_out},
 };
 use pig_metrics::{
     comparison::{Comparison, ComparisonSettings, compare, compare_with_statistics},
     radiomics::standardise,
 };
 use std::path::{Path, PathBuf};
+
+pub use crate::class_distances::ClassFound;
 
 /// The result of a comparison.
 #[derive(Debug)]
@@ -32,21 +35,12 @@ pub struct Found {
     pub left_out: [usize; 2],
     /// The distances of each class alone, with features of lesions of several classes.
     pub classes: Vec<ClassFound>,
+    /// The distances of the pictures that hold each class, with features of whole pictures, if there are several classes.
+    pub pictures: Vec<ClassFound>,
     /// The appearance of the two folders; `None` if the reference is a file.
     pub appearance: Option<Appearance>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
-}
-
-/// The distances of the lesions of one class.
-#[derive(Debug)]
-pub struct ClassFound {
-    /// The name of the class.
-    pub class: String,
-    /// The distances; `None` if too few images of a folder have the class.
-    pub comparison: Option<Comparison>,
-    /// Number of images without features, in the reference and in the other set.
-    pub left_out: [usize; 2],
 }
 
 impl Found {
@@ -115,7 +109,7 @@ pub fn with_file(
     warnings.extend(unlisted);
     warnings.extend(unsaid);
     warnings.extend(network.warning());
-    Ok(Found { comparison, left_out: [0, 0], classes: Vec::new(), appearance: None, warnings })
+    Ok(Found { comparison, left_out: [0, 0], classes: Vec::new(), pictures: Vec::new(), appearance: None, warnings })
 }
 
 /// Compares the images of two folders; `data` determines how masks and patients are read.
@@ -129,15 +123,14 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
     let (reference, other) = (features.extract(sources[0], size, data)?, features.extract(sources[1], size, data)?);
     let patients = of_images(known.as_ref(), &reference.ids)?;
     let settings = &request.comparison;
-    let comparison = match features {
-        FeatureKind::Inception(network) => {
-            compare(&reference.features, &other.features, patients.as_deref(), network.extractor(size), settings)?
-        }
+    let (ours, theirs, extractor) = match features {
+        FeatureKind::Inception(network) => (reference.features, other.features, network.extractor(size)),
         FeatureKind::Radiomics(region) => {
             let (ours, theirs, kept) = standardise(&reference.features, &other.features)?;
-            compare(&ours, &theirs, patients.as_deref(), extractor(region, &kept, size), settings)?
+            (ours, theirs, extractor(region, &kept, size))
         }
     };
+    let comparison = compare(&ours, &theirs, patients.as_deref(), extractor.clone(), settings)?;
     let appearance = appearance(sources, known.as_ref(), (request.diversity_pairs, request.seed), data)?;
     let mut warnings = comparison.warnings();
     for folder in folders {
@@ -152,45 +145,27 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
         let folder = folder.display();
         warnings.push(format!("{folder}: {count} image(s) with no lesion, or only isolated pixels, were left out"));
     }
-    let mut classes = Vec::new();
+    let (mut classes, mut pictures) = (Vec::new(), Vec::new());
+    let names = several(data).into_iter().enumerate();
     if matches!(features, FeatureKind::Radiomics(Region::Lesions)) {
-        for (class, name) in several(data).into_iter().enumerate() {
-            let found = of_class(request, (sources, size), (class, name), known.as_ref(), data)?;
+        for class in names {
+            let found = of_lesions((sources, size), class, known.as_ref(), settings, data)?;
             if found.comparison.is_none() {
                 warnings.push(format!("class {}: too few images have it, so it has no distance", found.class));
             }
             classes.push(found);
         }
+    } else if names.len() > 0
+        && let Some(ours) = Held::of(sources[0], &reference.ids, &ours, data)?
+        && let Some(theirs) = Held::of(sources[1], &other.ids, &theirs, data)?
+    {
+        for class in names {
+            let found = of_pictures([&ours, &theirs], class, patients.as_deref(), &extractor, settings)?;
+            warnings.extend(few_pictures(&found));
+            pictures.push(found);
+        }
     }
-    Ok(Found { comparison, left_out: without, classes, appearance: Some(appearance), warnings })
-}
-
-/// Compares the lesions of one class.
-fn of_class(
-    request: &Request,
-    (sources, size): ([Source<'_>; 2], Option<[usize; 2]>),
-    (class, name): (usize, String),
-    known: Option<&Groups>,
-    data: &DataConfig,
-) -> Result<ClassFound> {
-    let region = Region::Class(class);
-    let extract = |source| match FeatureKind::Radiomics(region).extract(source, size, data) {
-        Err(Error::TooFewWithFeatures { found, total, .. }) => Ok(Err(total - found)),
-        found => found.map(Ok),
-    };
-    let (ours, theirs) = (extract(sources[0])?, extract(sources[1])?);
-    let left_out = [&ours, &theirs].map(|found| match found {
-        Ok(found) => found.left_out,
-        Err(left_out) => *left_out,
-    });
-    let (Ok(ours), Ok(theirs)) = (ours, theirs) else {
-        return Ok(ClassFound { class: name, comparison: None, left_out });
-    };
-    let patients = of_images(known, &ours.ids)?;
-    let (first, second, kept) = standardise(&ours.features, &theirs.features)?;
-    let extractor = extractor(region, &kept, size);
-    let comparison = compare(&first, &second, patients.as_deref(), extractor, &request.comparison)?;
-    Ok(ClassFound { class: name, comparison: Some(comparison), left_out })
+    Ok(Found { comparison, left_out: without, classes, pictures, appearance: Some(appearance), warnings })
 }
 
 /// Warnings about sets of which one is in colour and the other gray, and about measures that see colour as gray alone.

@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod appearance;
+mod class_distances;
 pub mod copies;
 pub mod curate;
 mod error;

@@ -71,8 +71,18 @@ impl FolderMasks {
     /// When the file cannot be read, or has values that stand for nothing.
     pub(crate) fn read(&self, id: &str, path: &Path) -> Result<RawMask> {
         // A case without a class may have no lesion; one with lesion is refused when it is read.
-        let class = self.cases.as_ref().and_then(|cases| cases.of([id]).ok()).and_then(|mut found| found.pop());
+        let class = self.class_of(id);
         Ok(read_mask_by(path, &self.data.mask_rule().of_case(class.as_deref()))?)
+    }
+
+    /// Whether a column of the folder's table names the class of each case.
+    pub(crate) fn names_cases(&self) -> bool {
+        self.cases.is_some()
+    }
+
+    /// The class of a case, if a column names it.
+    pub(crate) fn class_of(&self, id: &str) -> Option<String> {
+        self.cases.as_ref().and_then(|cases| cases.of([id]).ok()).and_then(|mut found| found.pop())
     }
 
     /// The pixels of a class, or of lesion.

@@ -105,7 +105,7 @@ fn pairs_whose_masks_fit_are_kept_in_a_folder_of_their_own() {
     let kept = Dataset::discover(&asked.out, &DataConfig { group_column: None, ..DataConfig::default() }).unwrap();
     assert_eq!(kept.len(), 6);
     for pair in &kept.pairs {
-        for path in [&pair.image, pair.mask.as_ref().unwrap()] {
+        for path in [&pair.image, &pair.mask.as_ref().unwrap().first.path] {
             let own = path.strip_prefix(&asked.out).unwrap();
             assert_eq!(std::fs::read(path).unwrap(), before[&all.join(own)]);
         }

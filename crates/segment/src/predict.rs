@@ -7,12 +7,12 @@ use crate::{
 };
 use burn::{module::Module, tensor::Device};
 use pig_data::{
-    Chosen, DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet,
+    CaseMask, Chosen, DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet,
     class_source::for_folder,
     folder::{Kind, left_out, pictures},
     placement::Placement,
     png_file::{encode_class_png, write_gray_png},
-    read::{read_image, read_mask_by},
+    read::read_image,
     write::keyword,
 };
 use pig_nn::{ops::is_cpu, parameters, segmentation::SegmentationNet};
@@ -102,9 +102,7 @@ pub struct PredictSummary {
 struct Subject {
     id: String,
     image: PathBuf,
-    truth: Option<PathBuf>,
-    /// The class of the case, if a column names it.
-    class: Option<String>,
+    truth: Option<CaseMask>,
 }
 
 /// Predicts masks for a folder: `masks/ID.png` in the size of the file (label maps with a palette if there are several classes),
@@ -226,11 +224,16 @@ fn truth(
     [height, width]: [usize; 2],
     config: &DataConfig,
 ) -> std::result::Result<Option<Vec<u8>>, DataError> {
-    let Some(path) = &subject.truth else { return Ok(None) };
-    let mask = read_mask_by(path, &config.mask_rule().of_case(subject.class.as_deref()))?;
+    let Some(files) = &subject.truth else { return Ok(None) };
+    let mask = files.read(config)?;
     if [mask.width, mask.height] != [width, height] {
         let (image, mask_size) = (subject.image.clone(), [mask.width, mask.height]);
-        return Err(DataError::SizeMismatch { image, image_size: [width, height], mask: path.clone(), mask_size });
+        return Err(DataError::SizeMismatch {
+            image,
+            image_size: [width, height],
+            mask: files.first.path.clone(),
+            mask_size,
+        });
     }
     Ok(Some(mask.data))
 }
@@ -243,7 +246,7 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
     let mut subjects: Vec<Subject> = match for_folder(&own, data).and_then(|own| Dataset::discover(data, &own)) {
         Ok(dataset) => {
             let pairs = dataset.pairs.into_iter();
-            pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask, class: pair.class }).collect()
+            pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask }).collect()
         }
         Err(reason) => {
             let found = pictures(data, Kind::Images)?;
@@ -251,7 +254,7 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
             if let Some(words) = left_out(data, Kind::Images)? {
                 note(observer, words);
             }
-            found.into_iter().map(|(id, image)| Subject { id, image, truth: None, class: None }).collect()
+            found.into_iter().map(|(id, image)| Subject { id, image, truth: None }).collect()
         }
     };
     if let Some(chosen) = &request.only {

@@ -195,7 +195,7 @@ fn averaged_predictions_do_not_know_left_from_right() {
     // The same pictures, mirrored, in another folder.
     let (from, to) = (folder.path().join("data"), folder.path().join("mirrored"));
     for pair in Dataset::discover(&from, &DataConfig::default()).unwrap().pairs {
-        for (part, path) in [("images", pair.image), ("masks", pair.mask.unwrap())] {
+        for (part, path) in [("images", pair.image), ("masks", pair.mask.unwrap().first.path)] {
             let picture = pig_data::png_file::read_png(&path).unwrap();
             let pig_data::Pixels::Eight(values) = picture.pixels else { panic!("eight bits") };
             let values = values.chunks_exact(16).flat_map(|row| row.iter().rev().copied()).collect();

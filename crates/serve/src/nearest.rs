@@ -87,7 +87,7 @@ impl Training {
         let config = run.config().map_err(|error| wrong(&error))?;
         let training: HashSet<String> = run.splits().map_err(|error| wrong(&error))?.training.into_iter().collect();
         let data = remembered_data(&run).map_err(|error| wrong(&error))?;
-        let open = DataConfig { group_column: None, class_column: None, ..config.data.clone() };
+        let open = DataConfig { group_column: None, ..config.data.clone() };
         let dataset = Dataset::discover(&data, &open).map_err(|error| wrong(&error))?;
         let pairs: Vec<_> = dataset.pairs.iter().filter(|pair| training.contains(&pair.id)).take(MOST_IMAGES).collect();
         let small: Vec<Vec<f32>> = pairs
@@ -96,7 +96,10 @@ impl Training {
             .collect::<pig_data::Result<_>>()
             .map_err(|error| wrong(&error))?;
         let address = |path: &Path| root.address_of_any(path);
-        let files = pairs.iter().map(|pair| [address(&pair.image), pair.mask.as_deref().and_then(address)]).collect();
+        let files = pairs
+            .iter()
+            .map(|pair| [address(&pair.image), pair.mask.as_ref().and_then(|mask| address(&mask.first.path))])
+            .collect();
         Ok(Self { files, small, flips: config.data.augment.horizontal_flip })
     }
 }

@@ -128,7 +128,7 @@ impl Listed {
         let known: HashMap<&str, &Row> =
             before.iter().flat_map(|listed| &listed.rows).map(|row| (row.id.as_str(), row)).collect();
         let row = |pair: &pig_data::PairEntry| -> Result<Option<(Row, [usize; 2])>, String> {
-            let Some(mask) = &pair.mask else { return Ok(None) };
+            let Some(mask) = pair.mask.as_ref().map(|mask| &mask.first.path) else { return Ok(None) };
             let outside = || format!("{}: it is not below the served folder", pair.image.display());
             let (Some(image), Some(mask_address)) = (root.address(&pair.image), root.address(mask)) else {
                 return Err(outside());
@@ -192,7 +192,7 @@ fn measured(image: &Path, mask: &Path, data: &DataConfig) -> pig_data::Result<(M
     let top = if image.bit_depth() == 16 { 65535.0 } else { 255.0 };
     let unit: Vec<f32> = image.data.iter().map(|value| value / top * 2.0 - 1.0).collect();
     let lesion: Vec<bool> = mask.data.iter().map(|&label| label > 0).collect();
-    let pair = Pair { image: &unit, mask: &lesion, height, width, group: None };
+    let pair = Pair { image: &unit, mask: &lesion, others: None, height, width, group: None };
     let fits = unit.len() == lesion.len();
     Ok(((area, classes, if fits { contrast(&pair, &Ring::default()) } else { None }), [height, width]))
 }

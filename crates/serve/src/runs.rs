@@ -133,7 +133,7 @@ impl Run {
             None if networks.iter().any(|network| network.saved > 0) => State::Stopped,
             None => State::Empty,
         };
-        let watched = lines.iter().rev().find_map(|line| line.watched);
+        let watched = lines.iter().rev().find_map(|line| line.watched.clone());
         Ok(Self {
             address: address.to_owned(),
             method: kind.method(),

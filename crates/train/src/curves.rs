@@ -6,7 +6,7 @@ use crate::{
     watch::{EXPECTED, Watched},
 };
 use pig_report::{Chart, Scale, Series, write_curves};
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// Writes curves.svg of a run from its metrics.jsonl.
 pub fn write_run_curves(run: &Path) -> Result<()> {
@@ -52,20 +52,43 @@ pub fn charts(lines: &[Line]) -> Vec<Chart> {
             charts.push(chart(format!("{network}: reconstruction"), "PSNR in dB", Scale::Linear, series));
         }
         let watched = |value: fn(&Watched) -> Option<f64>| of(&move |line| value(line.watched.as_ref()?));
+        let of_class = |name: &str, value: fn(&Watched) -> Option<f64>| {
+            of(&|line| value(line.watched.as_ref()?.classes.get(name)?))
+        };
+        let own = lines.iter().filter(|line| line.network == network).filter_map(|line| line.watched.as_ref());
+        let classes: BTreeSet<&str> = own.flat_map(|watched| watched.classes.keys()).map(String::as_str).collect();
+        let contrasts = |generated, shuffled, real| {
+            vec![
+                Series::new("generated", generated),
+                Series::new("generated, shuffled masks", shuffled),
+                Series::new("real, held out", real),
+            ]
+        };
         let contrast = watched(|watched| watched.contrast);
         if !contrast.is_empty() {
-            let series = vec![
-                Series::new("generated", contrast),
-                Series::new("generated, shuffled masks", watched(|watched| watched.contrast_shuffled)),
-                Series::new("real, held out", watched(|watched| watched.contrast_real)),
-            ];
+            let (shuffled, real) =
+                (watched(|watched| watched.contrast_shuffled), watched(|watched| watched.contrast_real));
             let title = format!("{network}: do images fit their masks?");
+            let series = contrasts(contrast, shuffled, real);
             charts.push(chart(title, "mean lesion contrast", Scale::Linear, series));
+        }
+        for &name in &classes {
+            let series = contrasts(
+                of_class(name, |watched| watched.contrast),
+                of_class(name, |watched| watched.contrast_shuffled),
+                of_class(name, |watched| watched.contrast_real),
+            );
+            let title = format!("{network}: do images fit their masks of the class {name}?");
+            charts.push(chart(title, "mean contrast of the class", Scale::Linear, series));
         }
         let copies = watched(|watched| watched.suspected_copies);
         if !copies.is_empty() {
             let expected = copies.iter().map(|&(step, _)| (step, EXPECTED)).collect();
-            let series = vec![Series::new("generated", copies), Series::new("expected without copies", expected)];
+            let mut series = vec![Series::new("generated", copies), Series::new("expected without copies", expected)];
+            let with = |name: &&str| {
+                Series::new(format!("generated, with {name}"), of_class(name, |watched| watched.suspected_copies))
+            };
+            series.extend(classes.iter().map(with));
             charts.push(chart(
                 format!("{network}: copies of training images?"),
                 "share suspected",

@@ -73,11 +73,15 @@ pub fn written_pair(out: &Path, seed: u64, preparation: &Preparation) -> Result<
 /// Pair agreement of `generated`, of lesions of whatever class, compared with that of the same pairs with shuffled masks and that of the
 /// `real` pairs, if they are there. Volumes are measured slice by slice; real pairs are read one after the other.
 pub fn agreement(config: &Config, generated: &[PlainPair], real: Option<&PreparedSet>) -> Result<Agreement> {
-    agreement_where(config, generated, real, |label| label > 0)
+    agreement_where(config, generated, real, &|mask| Lesions {
+        own: mask.iter().map(|&label| label > 0).collect(),
+        others: None,
+    })
 }
 
-/// Pair agreement of one class, counted from 0: only its pixels are lesion. Those of other classes may lie in the ring around it, as other
-/// tissue does.
+/// Pair agreement of one class, counted from 0: only its pixels are lesion. Classes that exclude each other are left out of the ring around
+/// it, so that its contrast is that with tissue. Classes that overlap are not: what surrounds a region is mostly the region of which it is a
+/// part.
 ///
 /// # Errors
 /// As [`agreement`].
@@ -88,19 +92,28 @@ pub fn agreement_of(
     class: usize,
 ) -> Result<Agreement> {
     let coding = config.data.coding();
-    agreement_where(config, generated, real, move |label| coding.has(label, class))
+    let of_class = |mask: &[u8]| Lesions {
+        own: coding.mask(mask, class),
+        others: (!coding.overlap).then(|| mask.iter().map(|&label| label > 0 && !coding.has(label, class)).collect()),
+    };
+    agreement_where(config, generated, real, &of_class)
 }
 
-/// Pair agreement of the labels that are lesion by `is_lesion`.
+/// What of a mask is measured.
+struct Lesions {
+    own: Vec<bool>,
+    /// Lesions that are not the surroundings of these.
+    others: Option<Vec<bool>>,
+}
+
+/// Pair agreement of these lesions of each mask.
 fn agreement_where(
     config: &Config,
     generated: &[PlainPair],
     real: Option<&PreparedSet>,
-    is_lesion: impl Fn(u8) -> bool,
+    of_mask: &dyn Fn(&[u8]) -> Lesions,
 ) -> Result<Agreement> {
-    let lesions = |pairs: &[PlainPair]| -> Vec<Vec<bool>> {
-        pairs.iter().map(|pair| pair.mask.iter().map(|&label| is_lesion(label)).collect()).collect()
-    };
+    let lesions = |pairs: &[PlainPair]| -> Vec<Lesions> { pairs.iter().map(|pair| of_mask(&pair.mask)).collect() };
     let size = config.data.slice_size();
     let settings = AgreementSettings {
         ring: Ring { background: config.sample.agreement_background, ..Ring::default() },
@@ -119,11 +132,14 @@ fn agreement_where(
 }
 
 /// The slices of the pairs with these lesions.
-fn borrow<'a>(pairs: &'a [PlainPair], lesions: &'a [Vec<bool>], [height, width]: [usize; 2]) -> Vec<Pair<'a>> {
-    let mut slices = Vec::new();
-    for (pair, lesion) in pairs.iter().zip(lesions) {
-        let parts = pair.image.chunks_exact(height * width).zip(lesion.chunks_exact(height * width));
-        slices.extend(parts.map(|(image, mask)| Pair { image, mask, height, width, group: pair.group.as_deref() }));
+fn borrow<'a>(pairs: &'a [PlainPair], lesions: &'a [Lesions], [height, width]: [usize; 2]) -> Vec<Pair<'a>> {
+    let (mut slices, pixels) = (Vec::new(), height * width);
+    for (pair, lesions) in pairs.iter().zip(lesions) {
+        let parts = pair.image.chunks_exact(pixels).zip(lesions.own.chunks_exact(pixels));
+        slices.extend(parts.enumerate().map(|(slice, (image, mask))| {
+            let others = lesions.others.as_ref().map(|others| &others[slice * pixels..(slice + 1) * pixels]);
+            Pair { image, mask, others, height, width, group: pair.group.as_deref() }
+        }));
     }
     slices
 }
@@ -155,4 +171,67 @@ pub fn judged_slices(set: &PreparedSet) -> Result<Vec<PlainPair>> {
         Ok(PlainPair { image: image[part.clone()].to_vec(), mask: mask[part].to_vec(), group })
     };
     judged(set.len() * set.slices, pixels).map(slice).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pig_data::ClassConfig;
+
+    const SIDE: usize = 16;
+
+    /// A picture of these labels, with a gray for each, from that of tissue on.
+    fn pairs(label: fn(usize, usize) -> u8, grays: [f32; 4]) -> Vec<PlainPair> {
+        let mask: Vec<u8> = (0..SIDE * SIDE).map(|i| label(i / SIDE, i % SIDE)).collect();
+        let image = mask.iter().map(|&label| grays[usize::from(label)]).collect();
+        vec![PlainPair { image, mask, group: None }; MIN_UNITS]
+    }
+
+    fn config(overlap: bool) -> Config {
+        let class = |name: &str| ClassConfig { name: name.to_owned(), ..ClassConfig::default() };
+        let mut config = Config::default();
+        (config.data.size, config.data.classes_overlap) = ([SIDE, SIDE], overlap);
+        config.data.classes = vec![class("first"), class("second")];
+        config
+    }
+
+    /// Two squares in flat tissue, one column apart. The contrast of each is its gray minus that of tissue, and of both together the mean
+    /// over their pixels.
+    #[test]
+    fn the_contrast_of_a_class_is_that_with_tissue() {
+        let label = |row, column| match (row, column) {
+            (4..=9, 3..=6) => 1,
+            (4..=9, 8..=11) => 2,
+            _ => 0,
+        };
+        let (config, pairs) = (config(false), pairs(label, [0.25, 0.75, -0.5, 0.0]));
+        let mean = |found: Agreement| found.generated.estimate.map(|estimate| estimate.mean);
+        let of = |class| mean(agreement_of(&config, &pairs, None, class).unwrap());
+        assert_eq!((of(0), of(1)), (Some(0.5), Some(-0.75)));
+        assert_eq!(mean(agreement(&config, &pairs, None).unwrap()), Some(-0.125));
+        // One class is lesion: the same numbers in all their bits.
+        let one: Vec<PlainPair> = pairs
+            .iter()
+            .map(|pair| PlainPair {
+                mask: pair.mask.iter().map(|&label| u8::from(label == 1)).collect(),
+                ..pair.clone()
+            })
+            .collect();
+        let mut single = config.clone();
+        single.data.classes.truncate(1);
+        assert_eq!(agreement_of(&single, &one, None, 0).unwrap(), agreement(&single, &one, None).unwrap());
+    }
+
+    /// What surrounds a core is the whole of which it is a part.
+    #[test]
+    fn regions_have_their_contrast_with_what_is_around_them() {
+        let label = |row, column| match (row, column) {
+            (6..=9, 6..=9) => 0b11,
+            (2..=13, 2..=13) => 0b10,
+            _ => 0,
+        };
+        let (config, pairs) = (config(true), pairs(label, [0.25, 0.0, 0.5, 0.75]));
+        let core = agreement_of(&config, &pairs, None, 0).unwrap().generated.estimate.unwrap().mean;
+        assert_eq!(core, 0.25);
+    }
 }

@@ -13,8 +13,8 @@ use crate::{
     watch::{Watch, Watched},
 };
 use burn::tensor::Device;
-use pig_data::PreparedSet;
-use pig_report::{Section, SheetStyle, canvas::SYNTHETIC, contact_sheet};
+use pig_data::{PreparedSet, classes::names};
+use pig_report::{PairPicture, Section, SheetStyle, canvas::SYNTHETIC, contact_sheet};
 use std::path::{Path, PathBuf};
 
 /// Pairs in a preview.
@@ -89,8 +89,9 @@ impl<'a> Previews<'a> {
         let given = |count: usize| if needs_masks { Given::Masks(&masks[..count]) } else { Given::Nothing };
         let mut watched = None;
         let title = if needs_masks { "generated for the masks above" } else { "generated" };
-        let mut sections =
-            vec![Section { title: "real (held out)".to_owned(), pairs: real_pictures(self.real, PAIRS)? }];
+        let section =
+            |title: &str, pairs: Vec<PairPicture>| Section { title: titled(title, &pairs, &self.config), pairs };
+        let mut sections = vec![section("real (held out)", real_pictures(self.real, PAIRS)?)];
         let all = std::iter::once((None, networks)).chain(others.iter().map(|(words, it)| (Some(words), it.as_ref())));
         for (words, networks) in all {
             let sampler = Sampler::new(&self.config, networks, self.device)?.until(&stop);
@@ -105,7 +106,7 @@ impl<'a> Previews<'a> {
             samples.masks.truncate(PAIRS);
             samples.images.truncate(PAIRS);
             let title = words.map_or(title.to_owned(), |words| format!("{title}, {words}"));
-            sections.push(Section { title, pairs: generated_pictures(&samples, &ids, &self.config)? });
+            sections.push(section(&title, generated_pictures(&samples, &ids, &self.config)?));
         }
         let path = self.path(role, step);
         let folder = path.parent().unwrap_or(self.run);
@@ -115,6 +116,20 @@ impl<'a> Previews<'a> {
         contact_sheet(&sections, &style)?.write_png(&path, &[SYNTHETIC])?;
         Ok(watched)
     }
+}
+
+/// A title that says how many of the pairs hold each class, if there are several.
+fn titled(title: &str, pairs: &[PairPicture], config: &Config) -> String {
+    let data = &config.data;
+    if !data.has_several_classes() || !config.method.has_masks() {
+        return title.to_owned();
+    }
+    let coding = data.coding();
+    let holding =
+        |class: usize| pairs.iter().filter(|pair| pair.mask.iter().any(|&label| coding.has(label, class))).count();
+    let words: Vec<String> =
+        names(&data.classes).iter().enumerate().map(|(class, name)| format!("{name} in {}", holding(class))).collect();
+    format!("{title}; of {}: {}", pairs.len(), words.join(", "))
 }
 
 #[cfg(test)]

@@ -262,6 +262,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 return Ok(false);
             }
         };
+        let suspected = watched.suspected_copies;
         log.write(&Line {
             network: self.objective.role().name().to_owned(),
             step,
@@ -271,7 +272,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         if let Err(error) = write_run_curves(self.run) {
             warn(self.observer, format!("no curves at step {step}: {error}"));
         }
-        let copies = watched.suspected_copies.zip(train.stop_on_copies);
+        let copies = suspected.zip(train.stop_on_copies);
         if copies.is_some_and(|(share, most)| share >= most) {
             return Ok(true);
         }
@@ -295,7 +296,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let is_fine = |line: &Line| {
             line.network == self.objective.role().name()
                 && line.step <= self.state.step
-                && line.watched.is_some_and(|watched| watched.suspected_copies.is_none_or(|share| share < most))
+                && line
+                    .watched
+                    .as_ref()
+                    .is_some_and(|watched| watched.suspected_copies.is_none_or(|share| share < most))
         };
         Ok(metrics_log::read(self.run)?.iter().filter(|line| is_fine(line)).map(|line| line.step).max())
     }

@@ -2,16 +2,16 @@
 
 use crate::{
     Config, Result,
-    evaluate::{PlainPair, agreement},
+    evaluate::{PlainPair, agreement, agreement_of},
     pictures::spread,
     samples::Samples,
     sets::Sets,
 };
-use pig_data::{AugmentConfig, PreparedSet, read::gray, resample::resize_image};
-use pig_metrics::bootstrap::quantile;
+use pig_data::{AugmentConfig, PreparedSet, classes::names, read::gray, resample::resize_image};
+use pig_metrics::{agreement::Agreement, bootstrap::quantile};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::sync::OnceLock;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 /// Side of the pictures among which copies are looked for, in pixels.
 const SIDE: usize = 32;
@@ -25,7 +25,7 @@ const NEIGHBOURS: usize = 50;
 pub const EXPECTED: f64 = 0.05;
 
 /// What the pairs of a preview showed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Watched {
     /// Mean lesion contrast of the generated pairs: inside the mask minus in a ring around it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -41,6 +41,22 @@ pub struct Watched {
     /// images, which are near to all images.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub suspected_copies: Option<f64>,
+    /// The same for each class by its name, if there are several: the contrast of its lesions with tissue, and the share of suspected copies
+    /// among the images that hold it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub classes: BTreeMap<String, Watched>,
+}
+
+impl Watched {
+    /// Takes over the contrasts of an agreement.
+    fn with_contrasts(self, found: Agreement) -> Self {
+        Self {
+            contrast: found.generated.estimate.map(|estimate| estimate.mean),
+            contrast_shuffled: found.shuffled.estimate.map(|estimate| estimate.mean),
+            contrast_real: found.real.and_then(|real| real.estimate).map(|estimate| estimate.mean),
+            ..self
+        }
+    }
 }
 
 /// Measures the pairs of previews.
@@ -63,7 +79,16 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// When real pairs cannot be read, or a sample has values that are not finite.
     pub fn measure(&self, samples: &Samples) -> Result<Watched> {
-        let mut watched = Watched { suspected_copies: self.suspected(&samples.images)?, ..Watched::default() };
+        let suspected = self.suspected(&samples.images)?;
+        let copies = |of: &dyn Fn(usize) -> bool| {
+            let (mut images, mut copies) = (0_usize, 0_usize);
+            for (_, &is_copy) in suspected.as_ref()?.iter().enumerate().filter(|(index, _)| of(*index)) {
+                images += 1;
+                copies += usize::from(is_copy);
+            }
+            (images > 0).then(|| copies as f64 / images as f64)
+        };
+        let watched = Watched { suspected_copies: copies(&|_| true), ..Watched::default() };
         if samples.masks.is_empty() {
             return Ok(watched);
         }
@@ -76,15 +101,21 @@ impl<'a> Watch<'a> {
         let pairs: Vec<PlainPair> = samples.images.iter().zip(&samples.masks).map(pair).collect();
         let held_out = self.sets.validation;
         let real = held_out.subset(&spread(held_out, MOST_PAIRS).collect::<Vec<_>>());
-        let found = agreement(self.config, &pairs, Some(&real))?;
-        watched.contrast = found.generated.estimate.map(|estimate| estimate.mean);
-        watched.contrast_shuffled = found.shuffled.estimate.map(|estimate| estimate.mean);
-        watched.contrast_real = found.real.and_then(|real| real.estimate).map(|estimate| estimate.mean);
+        let mut watched = watched.with_contrasts(agreement(self.config, &pairs, Some(&real))?);
+        if data.has_several_classes() {
+            let coding = data.coding();
+            for (class, name) in names(&data.classes).into_iter().enumerate() {
+                let holds = |index: usize| pairs[index].mask.iter().any(|&label| coding.has(label, class));
+                let own = Watched { suspected_copies: copies(&holds), ..Watched::default() };
+                let found = agreement_of(self.config, &pairs, Some(&real), class)?;
+                watched.classes.insert(name.to_owned(), own.with_contrasts(found));
+            }
+        }
         Ok(watched)
     }
 
-    /// The share of images that may be copies; none with too few real images to judge by.
-    fn suspected(&self, images: &[Vec<f32>]) -> Result<Option<f64>> {
+    /// Which images may be copies; none with too few real images to judge by.
+    fn suspected(&self, images: &[Vec<f32>]) -> Result<Option<Vec<bool>>> {
         let known = if let Some(known) = self.known.get() {
             known
         } else {
@@ -94,8 +125,7 @@ impl<'a> Watch<'a> {
         let Some((training, threshold)) = known.as_ref().filter(|_| !images.is_empty()) else { return Ok(None) };
         let (size, channels) = (self.config.data.size, self.config.data.channels.count());
         let ratios = ratios(&reduced(images, size, channels), training, &self.config.data.augment);
-        let suspected = ratios.iter().filter(|&&ratio| ratio < *threshold).count();
-        Ok(Some(suspected as f64 / images.len() as f64))
+        Ok(Some(ratios.into_iter().map(|ratio| ratio < *threshold).collect()))
     }
 
     /// Reduced training images, and the ratio below which 5 % of held-out images lie.

@@ -3,14 +3,19 @@
 mod common;
 
 use common::{Cached, StopAt, config, device, trained};
-use pig_data::{Pixels, png_file::write_png};
+use pig_data::{
+    DataConfig, Dataset, Pixels, Preparation,
+    png_file::{encode_label_png, write_png},
+};
 use pig_device::testing;
 use pig_train::{
     checkpoint::Store,
     metrics_log,
     observer::{Outcome, Silent},
+    samples::Samples,
+    sets::Sets,
     training::{Resume, resume, resume_with, train},
-    watch::Watched,
+    watch::{Watch, Watched},
 };
 use std::path::Path;
 use tempfile::TempDir;
@@ -34,7 +39,11 @@ fn folder() -> TempDir {
 
 fn watched(run: &Path, network: &str) -> Vec<(usize, Watched)> {
     let lines = metrics_log::read(run).unwrap();
-    lines.iter().filter(|line| line.network == network).filter_map(|line| Some((line.step, line.watched?))).collect()
+    lines
+        .iter()
+        .filter(|line| line.network == network)
+        .filter_map(|line| Some((line.step, line.watched.clone()?)))
+        .collect()
 }
 
 const WATCHED: [&str; 4] =
@@ -52,6 +61,9 @@ fn previews_measure_agreement_and_copies_and_draw_their_curves() {
     }
     let curves = std::fs::read_to_string(run.join("curves.svg")).unwrap();
     assert!(curves.contains("do images fit their masks?") && curves.contains("copies of training images?"));
+    // One class has no values of its own.
+    let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(!lines.contains("classes") && !curves.contains("of the class") && !curves.contains("generated, with"));
     // Without held-out pairs there is nothing to judge copies by.
     let all = trained(folder.path(), "all", &config(&[&WATCHED[..], &["data.validation_fraction=0"]].concat()));
     assert!(watched(&all, "joint").iter().all(|(_, w)| w.contrast_real.is_none() && w.suspected_copies.is_none()));
@@ -62,6 +74,82 @@ fn previews_measure_agreement_and_copies_and_draw_their_curves() {
     );
     let nothing = trained(folder.path(), "nothing", &config(&[&WATCHED[..], &["train.watch_samples=0"]].concat()));
     assert!(watched(&nothing, "joint").is_empty());
+}
+
+/// Noise with a square of the first class, of the second, or of both, in black and white.
+fn folder_of_classes() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..90_usize {
+        let mut state = index as u64 + 1;
+        let image = (0..256).map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if state >> 63 == 0 { 0 } else { 255 }
+        });
+        let label = |i: usize| match (i / 16, i % 16) {
+            (3..9, 1..6) if index % 3 != 1 => 1,
+            (3..9, 9..14) if index % 3 != 2 => 2,
+            _ => 0,
+        };
+        let name = format!("a{index:02}.png");
+        let [images, masks] = ["images", "masks"].map(|part| folder.path().join("data").join(part));
+        std::fs::create_dir_all(&images).unwrap();
+        std::fs::create_dir_all(&masks).unwrap();
+        write_png(&images.join(&name), [16, 16], 1, &Pixels::Eight(image.collect()), &[]).unwrap();
+        let labels: Vec<u8> = (0..256).map(label).collect();
+        let bytes = encode_label_png(&masks.join(&name), [16, 16], &labels, &["first", "second"], &[]).unwrap();
+        std::fs::write(masks.join(&name), bytes).unwrap();
+    }
+    folder
+}
+
+/// Of two made pairs, one is a copy of a training image and holds the first class alone, the other is a dark square of the second class in
+/// flat tissue.
+#[test]
+fn each_class_is_watched_in_the_pairs_that_hold_it() {
+    let folder = folder_of_classes();
+    let dataset = Dataset::discover(&folder.path().join("data"), &DataConfig::default()).unwrap();
+    let mut config = config(&WATCHED);
+    let preparation = Preparation::fit(&dataset, &dataset.ids(), &config.data).unwrap();
+    config.data = preparation.config.clone();
+    let set = preparation.load(&dataset, &|_, _| {}).unwrap();
+    let part = |range: std::ops::Range<usize>| set.subset(&range.collect::<Vec<_>>());
+    let (training, validation) = (part(0..68), part(68..90));
+    let sets = Sets { training: &training, unlabelled: None, validation: &validation };
+    let labels = |label: u8, left: usize| -> Vec<u8> {
+        let inside = |i: usize| (5..11).contains(&(i / 16)) && (left..left + 5).contains(&(i % 16));
+        (0..256).map(|i| if inside(i) { label } else { 0 }).collect()
+    };
+    let maps = [labels(1, 2), labels(2, 7)];
+    let flat = maps[1].iter().map(|&label| if label == 2 { -0.5 } else { 0.25 }).collect();
+    let samples = Samples {
+        masks: maps.iter().map(|map| config.data.coding().channels(map)).collect(),
+        images: vec![training.image(3).unwrap(), flat],
+    };
+    let found = Watch::new(&config, sets).measure(&samples).unwrap();
+    assert_eq!(found.suspected_copies, Some(0.5));
+    assert_eq!(found.classes.keys().collect::<Vec<_>>(), ["first", "second"]);
+    let [first, second] = ["first", "second"].map(|name| &found.classes[name]);
+    assert_eq!((first.suspected_copies, second.suspected_copies, second.contrast), (Some(1.0), Some(0.0), Some(-0.75)));
+    let both = [first, second].map(|own| own.contrast.unwrap());
+    assert!((found.contrast.unwrap() - f64::midpoint(both[0], both[1])).abs() < 1e-12);
+    assert!([first, second].iter().all(|own| own.contrast_real.is_some() && own.classes.is_empty()));
+}
+
+/// The values of each class are in metrics.jsonl, and in the curves.
+#[test]
+fn the_curves_of_each_class_are_drawn() {
+    let folder = folder_of_classes();
+    let run = trained(folder.path(), "run", &config(&WATCHED));
+    let found = watched(&run, "joint");
+    assert_eq!(found.len(), 4);
+    for (_, watched) in &found {
+        assert_eq!(watched.classes.keys().collect::<Vec<_>>(), ["first", "second"]);
+        assert!(watched.classes.values().all(|own| own.contrast_real.is_some()), "{watched:?}");
+    }
+    let curves = std::fs::read_to_string(run.join("curves.svg")).unwrap();
+    for words in ["their masks of the class first?", "their masks of the class second?", "generated, with second"] {
+        assert!(curves.contains(words), "{words}");
+    }
 }
 
 /// A run that stops in between has the same curves.

@@ -40,6 +40,9 @@ pub(crate) struct Export {
     /// coco: how the pixels of an instance are written; both ways are exact.
     #[arg(long, value_enum, default_value = "rle")]
     pub(crate) segmentation: SegmentationName,
+    /// dicom-seg: how masks are written. A label map needs classes that exclude each other.
+    #[arg(long, value_enum, value_name = "TYPE", default_value = "binary")]
+    pub(crate) segmentation_type: SegmentationTypeName,
     /// webdataset: number of pairs in a shard.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) shard_size: usize,
@@ -62,7 +65,7 @@ pub(crate) enum FormatName {
     Coco,
     /// NIfTI-1, compressed; slices of a volume in one file.
     Nifti,
-    /// DICOM secondary captures, each with a binary segmentation.
+    /// DICOM secondary captures, each with a segmentation.
     DicomSeg,
     /// Tar shards of samples.
     Webdataset,
@@ -77,6 +80,15 @@ pub(crate) enum SegmentationName {
     Rle,
     /// Polygons along the pixels' edges.
     Polygon,
+}
+
+/// The Segmentation Type of DICOM SEG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SegmentationTypeName {
+    /// BINARY: a frame of bits for each class.
+    Binary,
+    /// LABELMAP: one frame of labels, as DICOM has it since 2024; fewer programs read it.
+    Labelmap,
 }
 
 /// Millimetres between columns and between rows.

@@ -1,10 +1,10 @@
 //! `pig export`.
 
 use crate::{
-    args::{Args, Export, FormatName, SegmentationName},
+    args::{Args, Export, FormatName, SegmentationName, SegmentationTypeName},
     terminal::Terminal,
 };
-use pig_export::{Amount, ExportError, Format, Request, Segmentation, Summary, export};
+use pig_export::{Amount, ExportError, Format, Request, Segmentation, SegmentationType, Summary, export};
 use pig_train::{
     config::Layers,
     observer::{Event, Observer},
@@ -73,7 +73,12 @@ fn format(asked: &Export) -> Format {
             },
         },
         FormatName::Nifti => Format::Nifti,
-        FormatName::DicomSeg => Format::DicomSeg,
+        FormatName::DicomSeg => Format::DicomSeg {
+            segmentation_type: match asked.segmentation_type {
+                SegmentationTypeName::Binary => SegmentationType::Binary,
+                SegmentationTypeName::Labelmap => SegmentationType::Labelmap,
+            },
+        },
         FormatName::Webdataset => Format::Webdataset { shard_size: asked.shard_size },
         FormatName::Png => Format::Png,
     }

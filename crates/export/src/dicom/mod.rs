@@ -1,5 +1,5 @@
-//! DICOM: `images/STEM.dcm`, a Multi-frame Grayscale Byte or Word Secondary Capture, and `segmentations/STEM.dcm`, a binary
-//! Segmentation whose frames name the image's frames.
+//! DICOM: `images/STEM.dcm`, a Multi-frame Grayscale Byte or Word Secondary Capture, and `segmentations/STEM.dcm`, a Segmentation, binary or
+//! as a label map, whose frames name the image's frames.
 //!
 //! The objects follow DICOM PS3.3 (A.8.3, A.8.4, A.51). Every object is new: identifiers come from a hash, nothing is copied
 //! from a source's header, and attributes of an acquisition are absent or empty. Generated objects say so in Synthetic Data
@@ -8,10 +8,9 @@
 mod common;
 mod element;
 mod image;
+mod pixel_file;
 mod segmentation;
 mod uid;
-
-use std::io::Write;
 
 use dicom_dictionary_std::uids;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
@@ -20,9 +19,11 @@ use pig_data::{ClassConfig, Pixels};
 use crate::error::{ExportError, Result};
 use crate::job::Job;
 use crate::pixels::Loaded;
+use crate::request::SegmentationType;
 use crate::stack::{Stack, stacks};
 use crate::staging::StagedFile;
 use common::About;
+use pixel_file::{MaskFile, PixelFile};
 
 /// The largest number of frames: their numbers must fit in an attribute of 65,534 bytes.
 const MOST_FRAMES: usize = 9999;
@@ -30,25 +31,35 @@ const MOST_FRAMES: usize = 9999;
 /// The largest length of pixel data that an object in a file can state.
 const MOST_BYTES: usize = u32::MAX as usize - 1;
 
-/// Writes the pairs, gray.
-pub(crate) fn write(job: &mut Job<'_>) -> Result<()> {
+/// Writes the pairs, gray, with masks of this kind.
+///
+/// # Errors
+/// When classes overlap and the masks are to be label maps, besides what reading and writing give.
+pub(crate) fn write(job: &mut Job<'_>, kind: SegmentationType) -> Result<()> {
+    if kind == SegmentationType::Labelmap && job.coding().overlap {
+        return Err(ExportError::Setting {
+            setting: "--segmentation-type",
+            found: format!("labelmap for classes that may overlap ({})", job.several_classes().join(", ")),
+            expected: "binary, because a pixel of a label map has one segment",
+        });
+    }
     if job.pairs.channels == 3 {
         job.pairs.warn_of_gray("dicom-seg");
     }
     for stack in stacks(job)? {
-        write_stack(job, &stack)?;
+        write_stack(job, &stack, kind)?;
     }
     Ok(())
 }
 
-fn write_stack(job: &mut Job<'_>, stack: &Stack) -> Result<()> {
+fn write_stack(job: &mut Job<'_>, stack: &Stack, kind: SegmentationType) -> Result<()> {
     let [image_name, mask_name] = ["images", "segmentations"].map(|folder| format!("{folder}/{}.dcm", stack.stem));
-    let mut files: Option<(PixelFile, BitFile)> = None;
+    let mut files: Option<(PixelFile, MaskFile)> = None;
     for (frame, &index) in stack.members.iter().enumerate() {
         let loaded = job.load(index, true)?;
         let (image, mask) = match &mut files {
             Some(files) => files,
-            None => files.insert(begin(job, stack, index, &loaded, [&image_name, &mask_name])?),
+            None => files.insert(begin(job, stack, index, &loaded, kind, [&image_name, &mask_name])?),
         };
         match &loaded.image {
             Pixels::Eight(values) => image.put(values)?,
@@ -56,10 +67,7 @@ fn write_stack(job: &mut Job<'_>, stack: &Stack) -> Result<()> {
                 image.put(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
             }
         }
-        let coding = job.coding();
-        for class in 0..coding.classes {
-            mask.put(&loaded.mask.iter().map(|&label| u8::from(coding.has(label, class))).collect::<Vec<u8>>())?;
-        }
+        mask.put(&loaded.mask, job.coding())?;
         job.record(index, &loaded, [&image_name, &mask_name], frame + 1)?;
     }
     match files {
@@ -73,9 +81,11 @@ fn begin(
     stack: &Stack,
     index: usize,
     loaded: &Loaded,
+    kind: SegmentationType,
     names: [&str; 2],
-) -> Result<(PixelFile, BitFile)> {
+) -> Result<(PixelFile, MaskFile)> {
     let (frames, segments) = (stack.members.len(), job.labels().len());
+    let mask_frames = segmentation::frames(kind, frames, segments);
     let pixels = loaded.width * loaded.height;
     let (bytes, vr) = match loaded.image {
         Pixels::Eight(_) => (1, "OB"),
@@ -83,19 +93,15 @@ fn begin(
     };
     let length = pixels.checked_mul(frames * bytes).filter(|&length| length <= MOST_BYTES);
     let sides = u16::try_from(loaded.width).ok().zip(u16::try_from(loaded.height).ok());
-    let (Some(length), Some((columns, rows)), 1..=MOST_FRAMES) = (length, sides, frames * segments) else {
+    let (Some(length), Some((columns, rows)), 1..=MOST_FRAMES) = (length, sides, mask_frames) else {
         let found = format!("{} x {} pixels, {frames} frame(s), {segments} segment(s)", loaded.width, loaded.height);
         let limit = "65535 pixels in each direction, 9999 frames and 4 GB of pixel data";
         return Err(ExportError::TooLarge { path: job.pair(index).image.clone(), format: "DICOM", found, limit });
     };
     let about = About::new(job, stack, index, loaded, [rows, columns])?;
     let image = open(job, names[0], &image::object(&about, bytes == 2))?;
-    let mask = open(job, names[1], &segmentation::object(&about, &segment_classes(job), job.coding().overlap))?;
-    let bits = (pixels * frames * segments).div_ceil(8);
-    Ok((
-        PixelFile::begin(image, length, vr)?,
-        BitFile { file: PixelFile::begin(mask, bits, "OB")?, byte: 0, filled: 0 },
-    ))
+    let mask = open(job, names[1], &segmentation::object(&about, kind, &segment_classes(job), job.coding().overlap))?;
+    Ok((PixelFile::begin(image, length, vr)?, MaskFile::begin(mask, kind, pixels * mask_frames)?))
 }
 
 /// The segments: lesion, or the classes.
@@ -122,64 +128,4 @@ fn open(job: &Job<'_>, name: &str, object: &InMemDicomObject) -> Result<StagedFi
         .write_all(&mut file)
         .map_err(|error| file.failure().unwrap_or_else(|| ExportError::encode(&path)(&error)))?;
     Ok(file)
-}
-
-/// A file whose pixel data are being written.
-struct PixelFile {
-    file: StagedFile,
-    odd: bool,
-}
-
-impl PixelFile {
-    /// Writes the head of the element Pixel Data (7FE0,0010), which is the last of its object.
-    fn begin(mut file: StagedFile, length: usize, vr: &str) -> Result<Self> {
-        let odd = length % 2 == 1;
-        let even = (length + usize::from(odd)) as u32;
-        file.put(&[0xe0, 0x7f, 0x10, 0x00])?;
-        file.put(vr.as_bytes())?;
-        file.put(&[0, 0])?;
-        file.put(&even.to_le_bytes())?;
-        Ok(Self { file, odd })
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        let path = self.file.path().to_path_buf();
-        self.file.write_all(bytes).map_err(ExportError::io(&path, "write"))
-    }
-
-    fn finish(mut self) -> Result<()> {
-        if self.odd {
-            self.put(&[0])?;
-        }
-        self.file.finish()
-    }
-}
-
-/// A file of single bits that is being written: the first pixel is the lowest bit, and frames follow without a gap.
-struct BitFile {
-    file: PixelFile,
-    byte: u8,
-    filled: u32,
-}
-
-impl BitFile {
-    fn put(&mut self, mask: &[u8]) -> Result<()> {
-        let mut bytes = Vec::with_capacity(mask.len() / 8 + 1);
-        for &inside in mask {
-            self.byte |= u8::from(inside != 0) << self.filled;
-            self.filled += 1;
-            if self.filled == 8 {
-                bytes.push(self.byte);
-                (self.byte, self.filled) = (0, 0);
-            }
-        }
-        self.file.put(&bytes)
-    }
-
-    fn finish(mut self) -> Result<()> {
-        if self.filled > 0 {
-            self.file.put(&[self.byte])?;
-        }
-        self.file.finish()
-    }
 }

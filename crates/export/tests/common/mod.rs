@@ -11,8 +11,14 @@ use std::time::{Duration, SystemTime};
 use pig_data::Pixels;
 use pig_data::phantom::{PhantomConfig, write_dataset};
 use pig_data::png_file::write_png;
-use pig_export::{ExportError, Format, Request, Summary, export};
+use pig_export::{ExportError, Format, Request, SegmentationType, Summary, export};
 use tempfile::TempDir;
+
+/// DICOM with binary segmentations.
+pub(crate) const DICOM_SEG: Format = Format::DicomSeg { segmentation_type: SegmentationType::Binary };
+
+/// DICOM with segmentations as label maps.
+pub(crate) const DICOM_LABELMAP: Format = Format::DicomSeg { segmentation_type: SegmentationType::Labelmap };
 
 /// Phantom pairs: they count as generated in the folder of pairs, and as real in `--real`.
 pub(crate) fn phantoms(out: &Path, patients: usize, seed: u64) -> PathBuf {

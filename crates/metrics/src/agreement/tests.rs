@@ -48,7 +48,14 @@ fn made(seed: u64, count: usize, contrast: f32, independent: bool) -> Vec<Made> 
 
 fn pairs(made: &[Made]) -> Vec<Pair<'_>> {
     made.iter()
-        .map(|m| Pair { image: &m.image, mask: &m.mask, height: SIDE, width: SIDE, group: m.group.as_deref() })
+        .map(|m| Pair {
+            image: &m.image,
+            mask: &m.mask,
+            others: None,
+            height: SIDE,
+            width: SIDE,
+            group: m.group.as_deref(),
+        })
         .collect()
 }
 
@@ -64,7 +71,7 @@ fn measure(generated: &[Made], real: &[Made]) -> Agreement {
 fn contrast_of_a_flat_lesion_is_its_height() {
     let mask = disc(15.0, 12.0, 4.0);
     let image: Vec<f32> = mask.iter().map(|&m| if m { 0.75 } else { 0.25 }).collect();
-    let pair = Pair { image: &image, mask: &mask, height: SIDE, width: SIDE, group: None };
+    let pair = Pair { image: &image, mask: &mask, others: None, height: SIDE, width: SIDE, group: None };
     assert_eq!(contrast(&pair, &Ring::default()), Some(0.5));
 }
 
@@ -84,12 +91,44 @@ fn gap_and_ring_are_where_they_are_said_to_be() {
             }
         })
         .collect();
-    let pair = Pair { image: &image, mask: &mask, height: SIDE, width: SIDE, group: None };
+    let pair = Pair { image: &image, mask: &mask, others: None, height: SIDE, width: SIDE, group: None };
     assert_eq!(contrast(&pair, &Ring { width: Some(2), ..Ring::default() }), Some(6.0));
     assert_eq!(Ring::default().width_for(32, 64), 2);
     assert_eq!(Ring::default().width_for(64, 64), 4);
     assert_eq!(Ring::default().width_for(512, 512), 32);
     assert_eq!(Ring::default().width_for(16, 16), 2);
+}
+
+/// Two squares in flat tissue, side by side: the contrast of each is its height above the tissue, whatever the other is.
+#[test]
+fn other_lesions_are_not_the_surroundings_of_a_lesion() {
+    let square = |left: usize| -> Vec<bool> {
+        (0..SIDE * SIDE).map(|i| (10..16).contains(&(i / SIDE)) && (left..left + 6).contains(&(i % SIDE))).collect()
+    };
+    let (bright, dark) = (square(8), square(15));
+    // Soft edges of one pixel around both, as the gap takes them out.
+    let near = |mask: &[bool], i: usize| {
+        (0..mask.len()).any(|j| mask[j] && (i / SIDE).abs_diff(j / SIDE) + (i % SIDE).abs_diff(j % SIDE) == 1)
+    };
+    let image: Vec<f32> = (0..SIDE * SIDE)
+        .map(|i| match (bright[i], dark[i]) {
+            (true, _) => 0.75,
+            (_, true) => -0.5,
+            _ if near(&bright, i) || near(&dark, i) => 9.0,
+            _ => 0.25,
+        })
+        .collect();
+    let of = |mask, others| {
+        let pair = Pair { image: &image, mask, others, height: SIDE, width: SIDE, group: None };
+        contrast(&pair, &Ring { width: Some(3), ..Ring::default() })
+    };
+    assert_eq!((of(&bright, Some(&dark)), of(&dark, Some(&bright))), (Some(0.5), Some(-0.75)));
+    assert!(of(&bright, None).unwrap() != 0.5, "the other lesion is in the ring");
+    // No other lesion is as good as none, and a ring full of them is no ring.
+    let nothing = vec![false; SIDE * SIDE];
+    assert_eq!(of(&bright, Some(&nothing)), of(&bright, None));
+    let around: Vec<bool> = bright.iter().map(|inside| !inside).collect();
+    assert_eq!(of(&bright, Some(&around)), None);
 }
 
 #[test]
@@ -107,7 +146,7 @@ fn background_leaves_lesion_and_ring() {
             }
         })
         .collect();
-    let pair = Pair { image: &image, mask: &mask, height: SIDE, width: SIDE, group: None };
+    let pair = Pair { image: &image, mask: &mask, others: None, height: SIDE, width: SIDE, group: None };
     let ring = Ring { background: Some(-1.0), ..Ring::default() };
     assert!((contrast(&pair, &ring).unwrap() - 0.3).abs() < 1e-6);
     let all_air = vec![-1.0; SIDE * SIDE];

@@ -34,7 +34,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             }
             if let Ok(dataset) = Dataset::discover(&set, &DataConfig::default()) {
                 assert!(!dataset.is_empty());
-                assert!(dataset.pairs.iter().all(|pair| pair.image.starts_with(&set) && pair.mask.as_ref().is_some_and(|mask| mask.starts_with(&set))));
+                assert!(dataset.pairs.iter().all(|pair| pair.image.starts_with(&set) && pair.mask.as_ref().is_some_and(|mask| mask.paths().all(|path| path.starts_with(&set)))));
             }
         }
         1 => {

@@ -67,16 +67,22 @@ pub(super) fn list(tree: &Tree, details: &Details<'_>, limits: &Limits, columns:
 impl Listed<'_> {
     /// Adds what another row says of the image.
     fn join(&mut self, details: &Details<'_>, row: Row<'_>, told: Told, masks: MaskSource) {
-        let problem = match (self.told.agree(told), self.merge(masks)) {
-            (Some(detail), _) => format!("another {detail}"),
-            (None, false) => "a mask of another kind (picture, NIfTI, DICOM image or DICOM SEG)".to_owned(),
+        let same = "the same in both";
+        let (problem, expected) = match (self.told.agree(told), self.merge(masks)) {
+            (Some("class"), _) => (
+                "another class".to_owned(),
+                "the same in both, since a prepared pair has one class; pig train reads such a folder itself, with data.class_column, and \
+                 pig export makes label maps of it",
+            ),
+            (Some(detail), _) => (format!("another {detail}"), same),
+            (None, false) => ("a mask of another kind (picture, NIfTI, DICOM image or DICOM SEG)".to_owned(), same),
             (None, true) => return,
         };
         let error = DataError::BadManifest {
             path: details.table.path.clone(),
             line: row.line,
             problem: format!(
-                "the image {} is in line {}, too, with {problem}; expected the same in both",
+                "the image {} is in line {}, too, with {problem}; expected {expected}",
                 self.entry.place, self.line
             ),
         };

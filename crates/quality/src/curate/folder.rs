@@ -48,7 +48,9 @@ pub fn write_pairs(
             });
         };
         let image = copied(&from.root, &entry.image, folder)?;
-        let mask = entry.mask.as_ref().map(|mask| copied(&from.root, mask, folder)).transpose()?.unwrap_or_default();
+        // Without `data.class_column`, which curation does not take, a mask is one file.
+        let mask = entry.mask.as_ref().map(|mask| copied(&from.root, &mask.first.path, folder));
+        let mask = mask.transpose()?.unwrap_or_default();
         let cells = known.get(id).cloned().unwrap_or_else(|| vec![id.clone(), image, mask]);
         rows.push(Row { cells, scored: scored.and_then(|scored| scored.get(id.as_str())).map(|&one| one.clone()) });
     }

@@ -25,8 +25,10 @@ fn images(count: usize, contrast: f32) -> Vec<(Vec<f32>, Vec<bool>)> {
 
 fn agreement(count: usize, contrast: f32) -> Agreement {
     let made = images(count, contrast);
-    let pairs: Vec<Pair> =
-        made.iter().map(|(image, mask)| Pair { image, mask, height: SIDE, width: SIDE, group: None }).collect();
+    let pairs: Vec<Pair> = made
+        .iter()
+        .map(|(image, mask)| Pair { image, mask, others: None, height: SIDE, width: SIDE, group: None })
+        .collect();
     pair_agreement(&pairs, &pairs, &AgreementSettings::default()).unwrap()
 }
 
@@ -162,7 +164,7 @@ fn a_failed_run_is_shown_as_one() {
     let made = images(20, 0.5);
     let flat: Vec<Vec<f32>> =
         (0..20).map(|k| (0..SIDE * SIDE).map(|i| ((i * (k + 3)) % 13) as f32).collect()).collect();
-    let pair = |image, mask| Pair { image, mask, height: SIDE, width: SIDE, group: None };
+    let pair = |image, mask| Pair { image, mask, others: None, height: SIDE, width: SIDE, group: None };
     let real: Vec<Pair> = made.iter().map(|(image, mask)| pair(image, mask)).collect();
     let generated: Vec<Pair> = flat.iter().zip(&made).map(|(image, (_, mask))| pair(image, mask)).collect();
     let failed = pair_agreement(&generated, &real, &AgreementSettings::default()).unwrap();

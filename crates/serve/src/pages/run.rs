@@ -70,6 +70,8 @@ struct Actions<'a> {
 #[template(path = "run_watched.html")]
 struct WatchedPart {
     watched: Option<Watched>,
+    /// What it showed of each class, in words.
+    classes: Vec<(String, String)>,
     copies: Option<String>,
     suspicious: bool,
     expected: String,
@@ -119,15 +121,24 @@ pub(crate) fn parts(app: &App, address: &str) -> Reply<Vec<Part>> {
 fn parts_of(app: &App, run: &Run) -> Reply<Vec<Part>> {
     let charts = run.charts().iter().map(pig_report::Chart::inline_svg).collect();
     let previews = run.previews(app.root()).into_iter().map(|(address, words)| (encoded(&address), words)).collect();
-    let copies = run.watched.and_then(|watched| watched.suspected_copies);
+    let copies = run.watched.as_ref().and_then(|watched| watched.suspected_copies);
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    let of_class = |(name, own): (&String, &Watched)| {
+        let contrasts =
+            [("generated", own.contrast), ("real", own.contrast_real), ("masks of others", own.contrast_shuffled)];
+        let contrasts = contrasts.into_iter().filter_map(|(word, value)| Some(format!("{word} {:+.3}", value?)));
+        let copies = own.suspected_copies.map(|share| format!("{} suspected copies", percent(share)));
+        let words: Vec<String> = contrasts.chain(copies).collect();
+        (name.clone(), if words.is_empty() { "in no pair".to_owned() } else { words.join(", ") })
+    };
     Ok(vec![
         state(run)?,
         actions(app, run)?,
         Part::new(
             "watched",
             &WatchedPart {
-                watched: run.watched,
+                watched: run.watched.clone(),
+                classes: run.watched.iter().flat_map(|watched| &watched.classes).map(of_class).collect(),
                 copies: copies.map(percent),
                 suspicious: copies.is_some_and(|share| share > SUSPICIOUS),
                 expected: percent(EXPECTED),

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use burn::tensor::Device;
-use pig_data::{DataConfig, DataError, Dataset, class_source, read, survey::Survey};
+use pig_data::{CaseMask, DataConfig, DataError, Dataset, class_source, read, survey::Survey};
 use pig_train::{
     Config, Error, Result,
     config::{Layers, require},
@@ -20,7 +20,7 @@ use pig_train::{
     observer::{Observer, note},
     preview,
 };
-use std::{collections::BTreeSet, path::PathBuf};
+use std::collections::BTreeSet;
 
 /// Masks that are read to see what their values mean.
 const MASKS: usize = 64;
@@ -163,17 +163,17 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
 /// When a mask cannot be read, or has several values that seem to be labels.
 fn mask_threshold(dataset: &Dataset, config: &DataConfig) -> Result<Option<f64>> {
     let step = dataset.len().div_ceil(MASKS).max(1);
-    let masks: Vec<&PathBuf> = dataset.pairs.iter().step_by(step).filter_map(|pair| pair.mask.as_ref()).collect();
+    let masks: Vec<&CaseMask> = dataset.pairs.iter().step_by(step).filter_map(|pair| pair.mask.as_ref()).collect();
     let (mut ambiguous, mut values) = (None, BTreeSet::new());
-    for path in &masks {
-        match read::read_mask(path, config) {
+    for mask in &masks {
+        match mask.read(config) {
             Ok(_) => {}
             Err(error @ DataError::AmbiguousMask { .. }) => ambiguous = ambiguous.or(Some(error)),
             Err(error) => return Err(error.into()),
         }
     }
     let Some(error) = ambiguous else { return Ok(None) };
-    for path in masks {
+    for path in masks.into_iter().flat_map(CaseMask::paths) {
         let found = read::count_mask_values(path)?;
         values.extend(found.keys().filter_map(|value| value.parse::<u32>().ok()));
     }

@@ -20,8 +20,11 @@ pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
         let mut json = serde_json::to_value(&found.comparison)?;
         json["definition"] = found.comparison.definition().into();
         if !found.classes.is_empty() {
-            json["classes"] = classes_json(&found)?;
+            json["classes"] = classes_json(&found.classes)?;
             json["mean_frechet_of_classes"] = serde_json::json!(found.mean_frechet().map(|(mean, _)| mean));
+        }
+        if !found.pictures.is_empty() {
+            json["pictures_by_class"] = classes_json(&found.pictures)?;
         }
         json["warnings"] = found.warnings.into();
         json["left_out"] = serde_json::json!({ "reference": found.left_out[0], "other": found.left_out[1] });
@@ -32,6 +35,11 @@ pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
         for class in &found.classes {
             if let Some(comparison) = &class.comparison {
                 print!("\nClass {}:\n{comparison}", class.class);
+            }
+        }
+        for class in &found.pictures {
+            if let Some(comparison) = &class.comparison {
+                print!("\nPictures with the class {}:\n{comparison}", class.class);
             }
         }
         if let Some((mean, classes)) = found.mean_frechet() {
@@ -49,7 +57,7 @@ pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
 }
 
 /// The distances of each class, by its name.
-fn classes_json(found: &Found) -> anyhow::Result<serde_json::Value> {
+fn classes_json(found: &[ClassFound]) -> anyhow::Result<serde_json::Value> {
     let of = |class: &ClassFound| -> anyhow::Result<(String, serde_json::Value)> {
         let mut json = serde_json::to_value(&class.comparison)?;
         if json.is_object() {
@@ -57,7 +65,7 @@ fn classes_json(found: &Found) -> anyhow::Result<serde_json::Value> {
         }
         Ok((class.class.clone(), json))
     };
-    Ok(found.classes.iter().map(of).collect::<anyhow::Result<serde_json::Map<_, _>>>()?.into())
+    Ok(found.iter().map(of).collect::<anyhow::Result<serde_json::Map<_, _>>>()?.into())
 }
 
 /// Compares with a file from `pig fid ref` or pytorch-fid.
