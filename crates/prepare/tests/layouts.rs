@@ -9,7 +9,7 @@ use common::*;
 use pig_dicom::Limits;
 use pig_prepare::layouts::find;
 use pig_prepare::prepared_folder::transforms;
-use pig_prepare::settings::{BoxShape, CropRule, WindowRule};
+use pig_prepare::settings::{BoxShape, CropRule};
 use pig_prepare::{Layout, PrepareConfig};
 use pig_testing::shared;
 
