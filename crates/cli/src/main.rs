@@ -5,6 +5,10 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+// First, since its macros replace those of the standard library in what follows.
+#[macro_use]
+mod output;
+
 mod args;
 mod commands;
 mod failure;
@@ -33,7 +37,13 @@ fn main() -> ExitCode {
     };
     let result = std::panic::catch_unwind(|| run(&args));
     match result {
-        Ok(Ok(code)) => code,
+        Ok(Ok(code)) => match output::lost() {
+            None => code,
+            Some(problem) => {
+                eprintln!("error: stdout: {problem}; a part of the results was not printed");
+                ExitCode::from(USER_ERROR)
+            }
+        },
         Ok(Err(error)) => {
             eprintln!("error: {}", message(&error));
             ExitCode::from(USER_ERROR)

@@ -164,3 +164,34 @@ fn an_interrupted_inspection_gives_no_verdict() {
         }
     }
 }
+
+/// `pig train | tee log`: Ctrl-C ends `tee` as well, and everything that pig says from then on goes into a closed pipe.
+#[test]
+fn closed_pipes_cost_neither_a_checkpoint_nor_a_result() {
+    let folder = Folder::with_data();
+    let mut child = training(&folder, "run", "HUP", "train.steps=3000");
+    let log = folder.path().join("run/metrics.jsonl");
+    wait_for(|| lines(&log) > 2);
+    drop((child.stdout.take(), child.stderr.take()));
+    kill(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let last = std::fs::read_to_string(folder.path().join("run/checkpoints/joint/last")).unwrap();
+    let stopped_at: usize = last.strip_prefix("step-").unwrap().parse().unwrap();
+    assert!((1..3000).contains(&stopped_at) && lines(&log) == stopped_at, "{last}");
+    let mut child = training(&folder, "whole", "HUP", "train.steps=4");
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(lines(&folder.path().join("whole/metrics.jsonl")), 4);
+}
+
+/// A full disk behind stdout is no closed pipe: results are missing, and the exit code says so.
+#[test]
+#[cfg(target_os = "linux")]
+fn results_that_cannot_be_printed_are_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output =
+        common::command(&["config", "show"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("error: stdout: "), "{}", stderr(&output));
+}

@@ -41,8 +41,8 @@ pub struct DataConfig {
     /// `patient`, `patient_id`, `subject`, `group` and `near_duplicate_group` that the manifest has; without any, every image is a group.
     #[serde(deserialize_with = "column_or_auto")]
     pub group_column: Option<String>,
-    /// The values that mean lesion in masks with more than two values: a gray value, a colour `"#rrggbb"`, or a list of
-    /// these. Every other value is background. Not needed for masks with two values.
+    /// The values that mean lesion in masks with more than two values: a gray value (in a file with a palette its index), a colour
+    /// `"#rrggbb"`, or a list of these. Every other value is background. Not needed for masks with two values.
     pub mask_values: Option<MaskValues>,
     /// For masks of grays (saved as JPEG, or resampled): a pixel is lesion from this value on, as stored in the file (0 to 255, or 0
     /// to 65535 in 16-bit files; colours by their Rec. 601 luma). Excludes `mask_values`.

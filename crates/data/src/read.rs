@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::class_error::ClassError;
 use crate::classes::{ClassConfig, Coding, names};
-use crate::config::{Case, DataConfig, MaskRule, MaskValue};
+use crate::config::{Case, DataConfig, MaskRule, MaskValue, MaskValues};
 use crate::decode::{Decoded, Picture};
 use crate::error::{DataError, Result};
 pub use crate::limits::MAX_PIXELS;
@@ -189,6 +189,8 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
         indices.iter().zip(decoded.pixels()).map(is_lesion).collect()
     } else if let Some(threshold) = rule.threshold {
         decoded.pixels().map(|pixel| u8::from(f64::from(gray_of(pixel)) >= threshold)).collect()
+    } else if let Some((values, Indexed { indices, .. })) = rule.values.zip(indexed.as_ref()) {
+        lesion_of_palette(&decoded, indices, values)
     } else {
         let lesion: Vec<[u16; 3]> = match rule.values {
             Some(values) => values.0.iter().map(|&value| stored_colour(value, decoded.maximum)).collect(),
@@ -197,6 +199,20 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
         decoded.pixels().map(|pixel| u8::from(lesion.contains(&pixel))).collect()
     };
     Ok(RawMask { width: decoded.width, height: decoded.height, data })
+}
+
+/// Lesion of a mask with a palette that names no classes. A number is an index, as in `data.classes`; one that is greater than all indices of the
+/// file is the gray that the palette shows, such as 255 for white. A colour is that of the palette.
+fn lesion_of_palette(decoded: &Decoded, indices: &[u8], values: &MaskValues) -> Vec<u8> {
+    let greatest = indices.iter().max().map_or(0, |&index| u16::from(index));
+    let is_lesion = |(&index, pixel): (&u8, [u16; 3])| {
+        let stands_for = |value: &MaskValue| match *value {
+            MaskValue::Gray(gray) if gray <= greatest => gray == u16::from(index),
+            value => stored_colour(value, decoded.maximum) == pixel,
+        };
+        u8::from(values.0.iter().any(stands_for))
+    };
+    indices.iter().zip(decoded.pixels()).map(is_lesion).collect()
 }
 
 /// The label map of a mask of lesion whose case has a class.

@@ -64,6 +64,29 @@ fn values_indices_and_colours_stand_for_classes() {
     assert_eq!(read(&path, &coloured).unwrap().data, [0, 1, 2]);
 }
 
+/// As for classes, a number is an index; one that the file has not is the gray that its palette shows.
+#[test]
+fn indices_and_colours_of_a_palette_stand_for_lesion() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.png");
+    small_palette(&path, 5, &[&[0, 1, 2, 1, 2], &[2, 2, 0, 0, 1]]);
+    let lesion = |values: &[MaskValue]| {
+        let config = DataConfig { mask_values: Some(MaskValues(values.to_vec())), ..DataConfig::default() };
+        read(&path, &config).unwrap().data
+    };
+    assert_eq!(lesion(&[MaskValue::Gray(1)]), [0, 1, 0, 1, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(lesion(&[MaskValue::Gray(1), MaskValue::Gray(2)]), [0, 1, 1, 1, 1, 1, 1, 0, 0, 1]);
+    assert_eq!(lesion(&[MaskValue::Colour([0, 128, 0])]), [0, 0, 1, 0, 1, 1, 1, 0, 0, 0]);
+    let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 2, 1);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(vec![0, 0, 0, 255, 255, 255]);
+    encoder.write_header().unwrap().write_image_data(&[0, 1]).unwrap();
+    for white in [1, 255] {
+        assert_eq!(lesion(&[MaskValue::Gray(white)]), [0, 1]);
+    }
+}
+
 #[test]
 fn a_value_without_a_class_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();

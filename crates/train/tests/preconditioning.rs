@@ -8,6 +8,7 @@ use pig_train::{
     checkpoint::Store,
     generation::{Request, generate},
     given::GivenSource,
+    imported::Model,
     observer::{Outcome, Silent},
     run_dir::RunDir,
     training::{resume, train},
@@ -121,6 +122,17 @@ fn a_resumed_training_is_the_uninterrupted_one() {
 }
 
 /// Weights expect the strengths of their own training.
+/// Without its scales a network would compute something else.
+#[test]
+fn networks_with_scales_are_no_models_of_their_own() {
+    let folder = folder();
+    let run = trained(folder.path(), "run", &config(&["train.steps=1", STRENGTH]));
+    for network in ["model_x", "model_y"] {
+        let message = Model::open(&run, Some(network)).unwrap_err().to_string();
+        assert!(message.contains("preconditioning.kind") && message.contains("run"), "{message}");
+    }
+}
+
 #[test]
 fn a_start_from_another_run_keeps_its_strengths() {
     let folder = folder();

@@ -6,13 +6,13 @@ use crate::{
 };
 use anyhow::Context;
 use clap::CommandFactory;
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 /// Prints the completions of a shell.
 pub(crate) fn completions(asked: &Completions) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(asked.shell, &mut Args::command(), "pig", &mut script);
-    std::io::stdout().write_all(&script).context("cannot write to stdout")?;
+    print!("{}", String::from_utf8_lossy(&script));
     Ok(ExitCode::SUCCESS)
 }
 

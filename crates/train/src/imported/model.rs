@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Error, Result, checkpoint,
-    config::Layers,
+    config::{Layers, PreconditioningKind},
     imported::told::folded,
     latents::LatentSpace,
     role::{NetworkKind, Role},
@@ -207,6 +207,14 @@ impl Model {
                 problem: "its networks read and predict Haar coefficients (data.space = \"haar\"), and a model of its own has no transform"
                     .to_owned(),
                 advice: "train a run with data.space = \"pixels\" for models that are used elsewhere",
+            });
+        }
+        if config.preconditioning.kind != PreconditioningKind::None && !config.is_frozen(role) {
+            return Err(Error::BadFile {
+                path: run.path().to_owned(),
+                problem: "its networks read and predict scaled channels (preconditioning.kind = \"strength\"), and a model of its own has no scales"
+                    .to_owned(),
+                advice: "train a run with preconditioning.kind = \"none\" for models that are used elsewhere",
             });
         }
         if config.is_frozen(role) {
