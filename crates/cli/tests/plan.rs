@@ -26,7 +26,9 @@ fn a_plan_is_written_once_and_can_be_trained() {
     assert!(stderr(&again).contains("is not overwritten"), "{}", stderr(&again));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
     // Without a file, the plan is printed.
-    assert!(stdout(&success(pig(&["plan", &data, "--hours", HOURS]))).starts_with("# A plan for "));
+    let printed = stdout(&success(pig(&["plan", &data, "--hours", HOURS, "--workers", "1"])));
+    assert!(printed.starts_with("# A plan for ") && printed.contains("with 1 thread: "), "{printed}");
+    assert!(printed.contains("batch_size = 8 # the least that is planned"), "{printed}");
     assert_eq!(pig(&["plan", &data, "--hours", "0"]).status.code(), Some(1));
 }
 

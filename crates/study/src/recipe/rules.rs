@@ -63,6 +63,9 @@ pub(super) const AVERAGED_SHARE: f64 = 1.0 / 15.0;
 /// Share of the steps over which the learning rate rises, as in configs/hq.toml.
 pub(super) const WARM_UP_SHARE: f64 = 0.02;
 
+/// Images that a worker takes at once.
+pub(super) const IMAGES_OF_A_WORKER: usize = 4;
+
 /// Pixels of the smallest lesion that is kept, at 64 x 64.
 pub(super) const LEAST_LESION_AT_64: f64 = 4.0;
 
@@ -192,7 +195,7 @@ impl Facts {
 
     /// Images in a batch: a micro-batch of four for each worker, at least eight and at most 32.
     pub fn batch_size(&self) -> usize {
-        (4 * self.threads).clamp(8, 32)
+        (IMAGES_OF_A_WORKER * self.threads).clamp(8, 32)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The settings of a plan, each with its reason. The numbers in them are those of the rules.
 
 use crate::recipe::rules::{
-    AVERAGED_SHARE, FEW_PAIRS, Facts, GUIDER_SHARE, LEAST_BETWEEN_VALIDATIONS, LEAST_LESION_AT_64, Length, MOST_EPOCHS,
-    MOST_UNLABELLED, SIZES, Shape, VALIDATIONS, WARM_UP_SHARE,
+    AVERAGED_SHARE, FEW_PAIRS, Facts, GUIDER_SHARE, IMAGES_OF_A_WORKER, LEAST_BETWEEN_VALIDATIONS, LEAST_LESION_AT_64,
+    Length, MOST_EPOCHS, MOST_UNLABELLED, SIZES, Shape, VALIDATIONS, WARM_UP_SHARE,
 };
 
 /// A setting with its reason.
@@ -168,7 +168,7 @@ impl Facts {
                 },
             ),
             add("model_x_steps", share(GUIDER_SHARE).to_string(), "masks are simpler than images".to_owned()),
-            add("batch_size", batch.to_string(), format!("four images for each of {} workers", batch / 4)),
+            add("batch_size", batch.to_string(), self.batch_reason()),
             add("learning_rate", "1e-3".to_owned(), "as in configs/hq.toml".to_owned()),
             add("lr_schedule", "\"cosine\"".to_owned(), "the end of the training is known".to_owned()),
             add(
@@ -218,6 +218,13 @@ impl Facts {
             settings.push(add("condition_dropout", "0.1".to_owned(), reason));
         }
         settings
+    }
+
+    fn batch_reason(&self) -> String {
+        match self.batch_size() / IMAGES_OF_A_WORKER {
+            workers if workers > self.threads => "the least that is planned, whatever the number of workers".to_owned(),
+            workers => format!("four images for each of {workers} workers"),
+        }
     }
 
     fn sampling(shape: &Shape) -> Vec<Setting> {
@@ -294,6 +301,19 @@ mod tests {
             assert_eq!(value(&settings, key).as_deref(), Some(expected), "{key}");
         }
         assert!(settings.iter().all(|setting| !setting.reason.is_empty()));
+        // The reason of a batch is true of every number of threads.
+        for (threads, batch, reason) in [
+            (1, "8", "the least that is planned"),
+            (2, "8", "of 2 workers"),
+            (6, "24", "of 6 workers"),
+            (64, "32", "of 8 workers"),
+        ] {
+            all.threads = threads;
+            let settings = all.settings(&shape, LENGTH);
+            let found =
+                settings.iter().find(|setting| setting.key == "batch_size" && setting.section == "train").unwrap();
+            assert!(found.value == batch && found.reason.contains(reason), "{threads}: {found:?}");
+        }
         let plain = facts(500, 128, false, 1.0);
         let settings = plain.settings(&plain.chosen(seconds).0, Length { steps: 100, ..LENGTH });
         for key in ["resize", "group_column", "mask_threshold", "unlabelled_share", "condition_dropout"] {

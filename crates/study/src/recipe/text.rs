@@ -30,8 +30,9 @@ pub(super) fn commented(request: &Request, recipe: &Recipe) -> String {
         format!("{} ({:.1} million parameters): {seconds_a_step:.3} s", cost.network, cost.parameters as f64 / 1e6)
     });
     line(&format!(
-        "A step on this machine, with {} threads: {}.",
+        "A step on this machine, with {} thread{}: {}.",
         facts.threads,
+        if facts.threads == 1 { "" } else { "s" },
         networks.collect::<Vec<_>>().join("; ")
     ));
     line(&format!(
