@@ -7,6 +7,16 @@ use crate::class_error::ClassError;
 /// The result type of this crate.
 pub type Result<T> = std::result::Result<T, DataError>;
 
+/// The most images that a message lists which are to be removed.
+const LISTED: usize = 100;
+
+/// The first `most` of some names, and how many more there are.
+pub fn listed(names: &[String], most: usize) -> String {
+    let first = names[..most.min(names.len())].join(", ");
+    let more = names.len().saturating_sub(most);
+    if more == 0 { first } else { format!("{first} and {more} more") }
+}
+
 /// An error of reading, preparing, splitting or writing pairs.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -61,14 +71,12 @@ pub enum DataError {
 
     /// Further images that show what a split holds out.
     #[error("{path}: {count} image(s) show validating or testing patients, so figures on these would be too good: {list}; remove them \
-             from the folder", path = path.display())]
+             from the folder", path = path.display(), count = images.len(), list = listed(images, LISTED))]
     HeldOutImages {
         /// The folder of images.
         path: PathBuf,
-        /// How many there are.
-        count: usize,
-        /// The images, and what shows it.
-        list: String,
+        /// The images, each with what shows it.
+        images: Vec<String>,
     },
 
     /// A folder without a picture.

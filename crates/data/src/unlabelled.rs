@@ -15,9 +15,6 @@ use crate::names::unique_ids;
 use crate::read::read_image;
 use crate::split::Splits;
 
-/// The most images that a message names.
-const NAMED: usize = 100;
-
 impl Dataset {
     /// The images of a folder and its subfolders, without masks: those in `images/` if there is such a folder. Masks are left out and
     /// counted. Patients or groups come from `group_column` of the folder's `manifest.csv`, or else from its column `patient` or `group`.
@@ -99,6 +96,7 @@ impl<'a> HeldOut<'a> {
         let (mut shown, mut in_training) = (Vec::new(), 0);
         for (pair, hash) in images.pairs.iter().zip(hashes) {
             match known.get(&hash) {
+                Some(same) if is_held_out(same) && same.id == pair.id => shown.push(pair.id.clone()),
                 Some(same) if is_held_out(same) => shown.push(format!("{} (the pixels of {})", pair.id, same.id)),
                 _ if groups.contains(pair.group.as_str()) => {
                     shown.push(format!("{} (the patient or group {})", pair.id, pair.group));
@@ -109,10 +107,7 @@ impl<'a> HeldOut<'a> {
         if shown.is_empty() {
             return Ok(in_training);
         }
-        let (count, more) = (shown.len(), shown.len().saturating_sub(NAMED));
-        shown.truncate(NAMED);
-        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        Err(DataError::HeldOutImages { path: images.root.clone(), count, list: shown.join(", ") + &more })
+        Err(DataError::HeldOutImages { path: images.root.clone(), images: shown })
     }
 
     /// Whether it is known which further images show a held-out patient.

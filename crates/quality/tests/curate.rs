@@ -191,6 +191,11 @@ fn segmenters_that_saw_test_patients_or_generated_pairs_are_refused() {
     }
     let message = refused(&Request { test: Some(at("test")), ..asked.clone() });
     assert!(message.contains("1 picture(s) of test patients") && message.contains("new-name"), "{message}");
+    // The whole folder under its own names: each picture is listed once, and not all of them.
+    let message = refused(&Request { test: Some(at("data")), ..asked.clone() });
+    assert!(message.contains("12 picture(s) of test patients: a00, a01, "), "{message}");
+    assert!(message.contains(" and 2 more") && !message.contains("the pixels of"), "{message}");
+    assert_eq!(message.matches("a00,").count(), 1, "{message}");
 
     // One that learned from generated pairs does not see their faults.
     let mixed = segmenter(folder.path(), "mixed", None, vec![at("pairs")]);

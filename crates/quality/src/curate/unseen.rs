@@ -1,7 +1,10 @@
 //! Whether a segmenter has seen patients of a test.
 
-use pig_data::{DataError, Dataset, Splits, unlabelled::HeldOut};
+use pig_data::{DataError, Dataset, Splits, error::listed, unlabelled::HeldOut};
 use pig_train::{Error, Result, run_dir::RunDir};
+
+/// The most pictures of test patients that a message lists.
+const LISTED: usize = 10;
 
 /// The test patients that must be unseen: those of a split of a folder, or all of another folder.
 #[derive(Clone, Debug)]
@@ -89,9 +92,13 @@ pub fn check_unseen(run: &RunDir, data: &Dataset, tests: &[TestSide]) -> Result<
 /// The error of a segmenter that saw test patients.
 fn refused(run: &RunDir, error: DataError) -> Error {
     match error {
-        DataError::HeldOutImages { count, list, .. } => Error::BadFile {
+        DataError::HeldOutImages { images, .. } => Error::BadFile {
             path: run.path().to_owned(),
-            problem: format!("this segmenter was trained or chosen on {count} picture(s) of test patients: {list}"),
+            problem: format!(
+                "this segmenter was trained or chosen on {} picture(s) of test patients: {}",
+                images.len(),
+                listed(&images, LISTED)
+            ),
             advice: "curate with a segmenter that was trained on this split: pig segment train --splits FILE",
         },
         other => other.into(),
