@@ -36,7 +36,7 @@ curated = [2]
 "#;
 
 const PLAN: &str = r#"{
-  "program": "by hand", "hours": 0.1, "folds": 1, "seconds": [1.0, 1.0, 1.0, 1.0], "patients": [3, 1, 4], "detectable": null, "warnings": []
+  "program": "by hand", "hours": 0.1, "folds": 1, "seconds": [1.0, 1.0, 1.0, 1.0], "patients": [3, 1, 4], "detectable": null
 }"#;
 
 /// A plan that takes seconds.
@@ -108,6 +108,13 @@ fn a_boost_that_is_killed_goes_on_to_the_same_table() {
         "{}",
         stdout(&dry)
     );
+    // An edited plan is not that of a folder that follows the plan before.
+    let edited = CROSSVAL.replace("steps = 10", "steps = 12");
+    std::fs::write(Path::new(&plan).join("crossval.toml"), edited).unwrap();
+    let other = pig(&["boost", &data, "--plan", &plan, "--out", &text(&whole), "--dry-run"]);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(stderr(&other).contains("crossval.toml: is not the same as"), "{}", stderr(&other));
+    std::fs::write(Path::new(&plan).join("crossval.toml"), CROSSVAL).unwrap();
     let missing = pig(&["boost", &data, "--out", &text(&folder.path().join("new"))]);
     assert!(missing.status.code() == Some(1) && stderr(&missing).contains("--hours"), "{}", stderr(&missing));
 

@@ -42,6 +42,19 @@ impl fmt::Display for GroupSource {
     }
 }
 
+impl GroupSource {
+    /// A warning if what is kept together only looks alike, so that no patients are named.
+    pub fn patients_warning(&self) -> Option<String> {
+        match self {
+            Self::Column(name) if name.eq_ignore_ascii_case(NEAR_DUPLICATES) => Some(format!(
+                "The manifest names no patients: the split keeps the groups of the column {name:?} together, but other images of one \
+                 patient may be in training and in validation."
+            )),
+            Self::Column(_) | Self::Image => None,
+        }
+    }
+}
+
 /// One image with its mask, or without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairEntry {
@@ -109,11 +122,9 @@ pub(crate) fn assign_groups(
     let Some((manifest, column)) = found else { return Ok(GroupSource::Image) };
     let groups = values_by_id(manifest, column, Rows::of(config))?;
     let name = manifest.columns[column].clone();
-    if config.group_column.is_none() && name.eq_ignore_ascii_case(NEAR_DUPLICATES) {
-        warnings.push(format!(
-            "The manifest names no patients: the split keeps the groups of the column {name:?} together, but other images of one \
-             patient may be in training and in validation."
-        ));
+    let source = GroupSource::Column(name.clone());
+    if config.group_column.is_none() {
+        warnings.extend(source.patients_warning());
     }
     let mut missing: Vec<&str> = Vec::new();
     for pair in pairs.iter_mut() {
@@ -130,7 +141,7 @@ pub(crate) fn assign_groups(
         let count = groups.len() - pairs.len();
         warnings.push(format!("{count} row(s) of manifest.csv match no pair in the folder."));
     }
-    Ok(GroupSource::Column(name))
+    Ok(source)
 }
 
 /// The part of every pair from the manifest's column `split`, if it has one that names parts.

@@ -40,9 +40,10 @@ pub(crate) fn run(args: &Args, asked: &Boost) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The plan with its generator, as JSON.
+/// The plan with its warnings and its configurations, as JSON.
 fn json(plan: &Plan) -> anyhow::Result<serde_json::Value> {
     let mut value = serde_json::to_value(plan)?;
+    value["warnings"] = plan.warnings().into();
     value["crossval"] = serde_json::to_value(&plan.crossval)?;
     value["generator"] = plan.generator.clone().into();
     Ok(value)

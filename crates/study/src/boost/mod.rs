@@ -17,9 +17,9 @@ mod plan;
 mod verdict;
 
 pub use best::{Best, write_best};
-pub use design::{Design, VARIATION};
+pub use design::{Costs, Design, VARIATION};
 pub use page::Taken;
-pub use plan::{Part, Plan, Request};
+pub use plan::{Findings, Part, Plan, Request};
 pub use verdict::Advice;
 
 use crate::crossval::{Crossval, Selection, results::Results, variants};
@@ -64,7 +64,8 @@ pub struct Summary {
 /// The plan of a boost: that of its folder, or else a given one, or else a new one.
 ///
 /// # Errors
-/// When the folder's plan has other hours or another size than those asked for, and those of [`Plan::new`].
+/// When the folder's plan has other hours or another size than those asked for, or does something else than the given plan; and those of
+/// [`Plan::new`].
 pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Plan> {
     let own = request.out.join(PLAN);
     if own.exists() {
@@ -75,6 +76,15 @@ pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> R
         let size = plan.crossval.data.size;
         if let Some(side) = request.size.filter(|&side| size != [side, side]) {
             return Err(other_plan(&own, format!("was made for {} x {}, not for {side} x {side}", size[0], size[1])));
+        }
+        if let Some(folder) = &request.plan
+            && let Some(name) = plan.differing(&Plan::read(folder)?)
+        {
+            return Err(Error::BadFile {
+                path: folder.join(name),
+                problem: format!("is not the same as {}, which this --out follows", own.join(name).display()),
+                advice: "choose another --out for the changed plan, or give the plan that this --out follows",
+            });
         }
         note(observer, format!("{}: goes on with the plan that is there", request.out.display()));
         return Ok(plan);

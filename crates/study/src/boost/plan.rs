@@ -1,6 +1,6 @@
 //! What a boost will do: found once, written into its folder, and followed whenever it goes on.
 
-use super::design::{Design, FOLDS, GENERATORS, PAIRS, PATIENCE};
+use super::design::{Costs, Design, FOLDS, GENERATORS, PAIRS, PATIENCE, least_steps};
 use crate::{
     crossval::{
         Count, CrossvalFile,
@@ -51,6 +51,9 @@ const PLAN: &str = "boost.json";
 const CROSSVAL: &str = "crossval.toml";
 const GENERATOR: &str = "generator.toml";
 
+/// The files of a plan that say what is done, and may be edited.
+const CONFIGURATIONS: [&str; 2] = [CROSSVAL, GENERATOR];
+
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -95,6 +98,18 @@ impl Part {
     }
 }
 
+/// What was found when a plan was made, and does not follow from its configurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Findings {
+    /// That the data name no patients, if so.
+    pub patients: Option<String>,
+    /// Why generated pictures will not be as they should be, if so.
+    pub pictures: Option<String>,
+    /// SHA-256 of the cross-validation and of the generator's configuration; none for a plan that was written by hand.
+    pub sha256: Option<[String; 2]>,
+}
+
 /// What a boost will do, beside the configurations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -110,8 +125,9 @@ pub struct Plan {
     pub patients: [usize; 3],
     /// The true difference in Dice that the comparison finds with a power of 80 %, if Dice varies as on LGG; none if it gives no interval.
     pub detectable: Option<f64>,
-    /// What the user should know before it begins.
-    pub warnings: Vec<String>,
+    /// What was found when it was made.
+    #[serde(default)]
+    pub findings: Findings,
     /// The cross-validation.
     #[serde(skip)]
     pub crossval: CrossvalFile,
@@ -136,12 +152,12 @@ impl Plan {
         // The segmenter's size is the generator's, which its hours decide; how many folds share the hours hangs on the segmenter.
         let mut recipe = generator(request, hours, 1, device, observer)?;
         let mut measured = Segmenter::measure(&recipe, request, device, observer)?;
-        let mut design = Design::of(hours, measured.step, measured.validation);
+        let mut design = Design::of(hours, measured.costs);
         if design.folds > 1 {
             recipe = generator(request, hours, design.folds, device, observer)?;
             measured = Segmenter::measure(&recipe, request, device, observer)?;
             let size = [design.folds, design.seeds];
-            design = Design::sized(size, hours, measured.step, measured.validation);
+            design = Design::sized(size, hours, measured.costs);
         }
         Ok(Self::of(hours, &recipe, &measured, design))
     }
@@ -153,8 +169,8 @@ impl Plan {
         let fit = PAIRS * 3600.0 * hours / folds / a_pair.max(1e-9) * curate.keep;
         let count = (fit as usize).min(measured.split.training.len()).max(LEAST_PAIRS);
         let candidates = curate.candidates(count) as f64;
-        let segmenter = design.steps as f64 * measured.step
-            + (design.steps / design.validate_every.max(1)) as f64 * measured.validation;
+        let segmenter = design.steps as f64 * measured.costs.step
+            + (design.steps / design.validate_every.max(1)) as f64 * measured.costs.validation;
         let judged = 2.0 * candidates * measured.picture;
         let seconds = [
             design.segmenters() as f64 * segmenter,
@@ -166,24 +182,20 @@ impl Plan {
         let split = &measured.split;
         let patients = [split.training_groups, split.validation_groups, split.test_groups];
         let detectable = design.expected(split.test_groups).map(|found| found.detectable);
-        let mut warnings: Vec<String> = recipe.warning().into_iter().collect();
-        warnings.extend(no_verdict(&crossval).into_iter().map(|reason| format!("there will be no verdict: {reason}")));
-        if let Some(points) = detectable.map(|share| 100.0 * share).filter(|&points| points > LARGE) {
-            warnings.push(format!(
-                "a gain of less than about {points:.1} points of Dice would not be found: give more patients, or more hours"
-            ));
-        }
-        Self {
+        let findings = Findings { patients: measured.no_patients.clone(), pictures: recipe.warning(), sha256: None };
+        let mut plan = Self {
             program: program(),
             hours,
             folds: design.folds,
             seconds,
             patients,
             detectable,
-            warnings,
+            findings,
             crossval,
             generator: recipe.text.clone(),
-        }
+        };
+        plan.findings.sha256 = Some(plan.sha256());
+        plan
     }
 
     /// Reads a plan from its folder.
@@ -220,6 +232,57 @@ impl Plan {
             pig_files::write(&folder.join(CROSSVAL), self.crossval.to_toml().as_bytes())?;
             Ok(pig_files::write_json(&folder.join(PLAN), self)?)
         })
+    }
+
+    /// SHA-256 of the configurations, in the order of [`CONFIGURATIONS`].
+    fn sha256(&self) -> [String; 2] {
+        [self.crossval.to_toml(), self.generator.clone()].map(|text| pig_files::sha256(text.as_bytes()))
+    }
+
+    /// The configurations that were edited after the plan was made.
+    fn edited(&self) -> Vec<&'static str> {
+        let Some(planned) = &self.findings.sha256 else { return Vec::new() };
+        let all = CONFIGURATIONS.into_iter().zip(planned.iter().zip(self.sha256()));
+        all.filter(|(_, (planned, now))| *planned != now).map(|(name, _)| name).collect()
+    }
+
+    /// The file in which another plan says that something else is done; none if both do the same.
+    pub(super) fn differing(&self, other: &Self) -> Option<&'static str> {
+        let is_other = [self.crossval != other.crossval, self.generator != other.generator, self.folds != other.folds];
+        let names = CONFIGURATIONS.into_iter().chain([PLAN]);
+        names.zip(is_other).find(|(_, is_other)| *is_other).map(|(name, _)| name)
+    }
+
+    /// What the user should know before it begins, by the configurations as they are now. What was forecast says nothing of configurations
+    /// that were edited after it: then it is left out, and that is said.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.findings.patients.iter().cloned().collect();
+        let reasons = no_verdict(&self.crossval);
+        warnings.extend(reasons.into_iter().map(|reason| format!("there will be no verdict: {reason}")));
+        let edited = self.edited();
+        if !edited.is_empty() {
+            warnings.push(format!(
+                "{} changed after the plan was made: the times, the numbers of patients and the gain that could be detected are those of the \
+                 plan before, and whether the generator is shown images enough is not known",
+                edited.join(" and ")
+            ));
+            return warnings;
+        }
+        warnings.extend(self.findings.pictures.clone());
+        if let Some(points) = self.detectable.map(|share| 100.0 * share).filter(|&points| points > LARGE) {
+            warnings.push(format!(
+                "a gain of less than about {points:.1} points of Dice would not be found: give more patients, or more hours"
+            ));
+        }
+        if self.total() > 3600.0 * self.hours {
+            warnings.push(format!(
+                "the forecast, about {}, is longer than the {} hours given ({}): give more --hours, or a smaller --size",
+                hours_words(self.total()),
+                self.hours,
+                hours_words(3600.0 * self.hours)
+            ));
+        }
+        warnings
     }
 
     /// All seconds of the forecast.
@@ -274,7 +337,7 @@ impl fmt::Display for Plan {
                 writeln!(f, "it could detect nothing: an interval needs two patients that test, and two segmenters")?;
             }
         }
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
+        self.warnings().iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
     }
 }
 
@@ -294,9 +357,10 @@ fn generator(request: &Request, hours: f64, folds: usize, device: &Device, obser
 struct Segmenter {
     data: DataConfig,
     split: Splits,
-    /// Seconds of a step, of a validation, and of a picture's prediction.
-    step: f64,
-    validation: f64,
+    /// That the data name no patients, if so.
+    no_patients: Option<String>,
+    costs: Costs,
+    /// Seconds of a picture's prediction.
     picture: f64,
 }
 
@@ -313,7 +377,9 @@ impl Segmenter {
         note(observer, "measuring a segmenter");
         let quiet = Quiet(observer);
         let dataset = discover_folds(&request.data, &data, &quiet)?;
+        let no_patients = dataset.group_source.patients_warning().or_else(|| dataset.split_warning());
         let folds = crossval_folds(&dataset, FOLDS, VALIDATING, CrossvalConfig::default().seed)?;
+        let training = folds.iter().map(|fold| fold.training.len()).max().unwrap_or(0);
         let Some(split) = folds.into_iter().next() else {
             return Err(Error::TooLittle { found: "no fold".to_owned(), expected: "at least one fold" });
         };
@@ -326,8 +392,11 @@ impl Segmenter {
         let file = SegmentFile { data: real.preparation.config.clone(), ..file };
         let out = request.out.join("run-that-is-not-written");
         let step = seconds_a_step(&file, &SegmentData::with(&real, &none), &out, device)?;
-        let picture = step / file.segment.train.batch_size as f64 / PASSES_OF_A_STEP;
-        Ok(Self { validation: picture * split.validation.len() as f64, data, split, step, picture })
+        let batch_size = file.segment.train.batch_size;
+        let picture = step / batch_size as f64 / PASSES_OF_A_STEP;
+        let validation = picture * split.validation.len() as f64;
+        let costs = Costs { step, validation, least: least_steps(training, batch_size) };
+        Ok(Self { data, split, no_patients, costs, picture })
     }
 }
 
