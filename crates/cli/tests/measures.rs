@@ -344,6 +344,11 @@ fn two_tables_of_cases_are_compared_by_patient() {
         refused(&["first.csv", "line 18", &format!("dice is {word:?}; expected a finite number")]);
     }
     fs::write(&first, &text).unwrap();
+    // A long name of a measure widens the column of names.
+    fs::write(folder.at("named.csv"), text.replace("id,group,dice", "id,group,hausdorff_95")).unwrap();
+    let named = folder.at("named.csv");
+    let wide = stdout(&success(pig(&["compare", &named, &named, "--column", "hausdorff_95"])));
+    assert!(wide.contains("hausdorff_95  0.") && wide.contains("\ndifference    +0.0000 ["), "{wide}");
     // A table compared with itself: the difference is zero, without a sign of rounding.
     let text = stdout(&success(pig(&["compare", &first, &first])));
     assert!(text.contains("difference  +0.0000 [+0.0000, +0.0000]"), "{text}");
@@ -352,7 +357,7 @@ fn two_tables_of_cases_are_compared_by_patient() {
     fs::write(&second, "id,dice\nc00,high\n").unwrap();
     refused(&["line 2", "dice is \"high\""]);
     fs::write(&second, "id,iou\nc00,0.5\n").unwrap();
-    refused(&["dice"]);
+    refused(&["no column \"dice\"; found the columns id, iou; name one of them with --column"]);
 }
 
 #[test]

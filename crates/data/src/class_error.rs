@@ -7,7 +7,8 @@ use std::path::PathBuf;
 pub enum ClassError {
     /// A mask that tells several classes apart, where one lesion is expected.
     #[error("{path}: this mask tells the classes {classes} apart; expected a mask of lesion and background; name the classes with \
-             [[{section}.classes]] tables, or make them one with {section}.mask_values = {all}", path = path.display())]
+             [[{section}.classes]] tables ({}), or make them one with {section}.mask_values = {all}",
+            set_classes(section), path = path.display())]
     SeveralClasses {
         /// The mask.
         path: PathBuf,
@@ -46,6 +47,18 @@ pub enum ClassError {
         classes: String,
         /// The section of the configuration that says how masks are read.
         section: &'static str,
+    },
+
+    /// A mask whose classes, or whose values, are not those of a finished run.
+    #[error("{path}: this mask {found}; expected {expected}, since a finished run keeps what its masks mean; give masks with these alone",
+            path = path.display())]
+    NotOfRun {
+        /// The mask.
+        path: PathBuf,
+        /// What it has, with the verb.
+        found: String,
+        /// What the masks of the run have.
+        expected: String,
     },
 
     /// A mask with lesion whose case has no class.
@@ -100,4 +113,11 @@ pub enum ClassError {
         /// The columns found.
         found: String,
     },
+}
+
+/// How classes are named where there is no configuration file.
+pub(crate) fn set_classes(section: &str) -> String {
+    format!(
+        "without a file: --set '{section}.classes=[{{name = \"upper\", values = 1}}, {{name = \"lower\", values = \"#ff0000\"}}]'"
+    )
 }

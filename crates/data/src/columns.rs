@@ -23,6 +23,9 @@ const NEAR_DUPLICATES: &str = "near_duplicate_group";
 /// Further columns by which a split keeps pairs together, in order of preference, where no column names the patient.
 pub const OTHER_GROUP_COLUMNS: [&str; 2] = ["group", NEAR_DUPLICATES];
 
+/// What to do about a missing column of groups.
+pub(crate) const SET_GROUP_COLUMN: &str = "set data.group_column to one of them or add the column";
+
 /// What the split keeps together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -31,6 +34,17 @@ pub enum GroupSource {
     Column(String),
     /// Nothing: every image is a group by itself.
     Image,
+}
+
+impl GroupSource {
+    /// Whether the groups are patients. Those of the columns that are used where no column names the patient need not be: groups of near
+    /// duplicates are numbers of one data set, and mean nothing in another.
+    pub fn names_patients(&self) -> bool {
+        match self {
+            Self::Column(name) => !OTHER_GROUP_COLUMNS.iter().any(|other| other.eq_ignore_ascii_case(name)),
+            Self::Image => false,
+        }
+    }
 }
 
 impl fmt::Display for GroupSource {
@@ -110,11 +124,16 @@ pub(crate) fn assign_groups(
 ) -> Result<GroupSource> {
     let found = match (&config.group_column, manifest) {
         (Some(name), Some(manifest)) => {
-            Some((manifest, manifest.column_once(name)?.ok_or_else(|| manifest.missing_column(name))?))
+            Some((manifest, manifest.column_once(name)?.ok_or_else(|| manifest.missing(name, SET_GROUP_COLUMN))?))
         }
         (Some(name), None) => {
             let found = "none, because there is no manifest.csv".to_owned();
-            return Err(DataError::MissingColumn { path: root.to_path_buf(), column: name.clone(), found });
+            return Err(DataError::MissingColumn {
+                path: root.to_path_buf(),
+                column: name.clone(),
+                found,
+                remedy: SET_GROUP_COLUMN,
+            });
         }
         (None, Some(manifest)) => group_column(manifest)?.map(|column| (manifest, column)),
         (None, None) => None,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::class_error::ClassError;
+use crate::class_error::{ClassError, set_classes};
 
 /// The result type of this crate.
 pub type Result<T> = std::result::Result<T, DataError>;
@@ -115,8 +115,7 @@ pub enum DataError {
     },
 
     /// A manifest lacks a column that the configuration names or the layout needs.
-    #[error("{path}: no column {column:?}; found the columns {found}; \
-             set data.group_column to one of them or add the column", path = path.display())]
+    #[error("{path}: no column {column:?}; found the columns {found}; {remedy}", path = path.display())]
     MissingColumn {
         /// The manifest, or the data folder if there is no manifest.
         path: PathBuf,
@@ -124,6 +123,8 @@ pub enum DataError {
         column: String,
         /// The columns found.
         found: String,
+        /// What to do.
+        remedy: &'static str,
     },
 
     /// A pair has no value in the group column, so that no split can be trusted.
@@ -235,8 +236,8 @@ pub enum DataError {
     #[error("{path}: the mask's values do not show which of them mean lesion; found {count} value(s): {values}; \
              expected 0/1, 0/255, any two gray values, or black and one colour; set {section}.mask_threshold to the gray \
              value from which on a pixel is lesion (128 for masks from 0 to 255 that were saved as JPEG or resampled), or list \
-             the values that mean lesion in {section}.mask_values, for example {section}.mask_values = [2, 3] or [\"#ff0000\"]",
-            path = path.display())]
+             the values that mean lesion in {section}.mask_values, for example {section}.mask_values = [2, 3] or [\"#ff0000\"]; if they \
+             are classes, name each in a [[{section}.classes]] table ({})", set_classes(section), path = path.display())]
     AmbiguousMask {
         /// The mask.
         path: PathBuf,

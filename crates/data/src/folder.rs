@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::columns::{Rows, group_column, values_by_id};
+use crate::columns::{Rows, SET_GROUP_COLUMN, group_column, values_by_id};
 use crate::discover::MASK_SUFFIX;
 use crate::error::{DataError, Result};
 use crate::manifest::{Manifest, value_of};
@@ -174,7 +174,7 @@ impl Groups {
 
     fn of_table(manifest: &Manifest, column: Option<&str>) -> Result<Option<Self>> {
         let found = match column {
-            Some(name) => Some(manifest.column_once(name)?.ok_or_else(|| manifest.missing_column(name))?),
+            Some(name) => Some(manifest.column_once(name)?.ok_or_else(|| manifest.missing(name, SET_GROUP_COLUMN))?),
             None => group_column(manifest)?,
         };
         let Some(found) = found else { return Ok(None) };

@@ -42,6 +42,7 @@ pub mod prepared_set;
 pub mod read;
 pub mod remarks;
 pub mod resample;
+mod run_error;
 pub mod split;
 pub mod survey;
 pub mod table;

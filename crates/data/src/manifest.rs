@@ -164,7 +164,13 @@ impl Manifest {
 
     /// The error for the missing column `name`.
     pub fn missing_column(&self, name: &str) -> DataError {
-        DataError::MissingColumn { path: self.path.clone(), column: name.to_owned(), found: self.columns.join(", ") }
+        self.missing(name, "add the column")
+    }
+
+    /// The error for the missing column `name`, with what to do.
+    pub fn missing(&self, name: &str, remedy: &'static str) -> DataError {
+        let found = self.columns.join(", ");
+        DataError::MissingColumn { path: self.path.clone(), column: name.to_owned(), found, remedy }
     }
 
     /// The id of every row: the column `id`, else that of the file in the column `image`.

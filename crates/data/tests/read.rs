@@ -123,6 +123,7 @@ fn ambiguous_masks_are_refused_with_their_values() {
     gray8(&path, 3, 1, |x, _| [0, 7, 255][x as usize]);
     let error = mask(&path).unwrap_err().to_string();
     assert!(error.contains("3 value(s): 0, 7, 255") && error.contains("data.mask_values"), "{error}");
+    assert!(error.contains("a [[data.classes]] table (without a file: --set 'data.classes=[{name = "), "{error}");
     gray8(&path, 200, 1, |x, _| x as u8);
     let error = mask(&path).unwrap_err().to_string();
     assert!(error.contains("200 value(s): 0, 1, 2") && error.contains("and 184 more"), "{error}");

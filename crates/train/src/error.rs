@@ -243,6 +243,15 @@ impl Error {
         move |source| Self::Io { path, action, source }
     }
 
+    /// The same error of a mask that is given to a finished run; see [`DataError::for_run`].
+    #[must_use]
+    pub fn for_run(self) -> Self {
+        match self {
+            Self::Data(error) => Self::Data(error.for_run()),
+            other => other,
+        }
+    }
+
     /// The file that could not be written because the disk is full, and what was tried; none for any other error.
     pub(crate) fn of_full_disk(&self) -> Option<(&Path, &'static str)> {
         let (path, action, source) = match self {

@@ -11,7 +11,7 @@ use crate::{
 };
 use burn::tensor::Device;
 use pig_data::{
-    GivenFile, PreparedSet,
+    DataError, GivenFile, PreparedSet,
     folder::{Kind, Listed, list},
 };
 use pig_diffusion::sampler::SamplerKind;
@@ -100,7 +100,7 @@ impl GivenSet {
         match source {
             GivenSource::Nothing => Ok(Self::Nothing),
             GivenSource::MaskFolder(folder) => {
-                let load = |path: &PathBuf| Ok(loaded.preparation.load_mask(path)?);
+                let load = |path: &PathBuf| Ok(loaded.preparation.load_mask(path).map_err(DataError::for_run)?);
                 let paths = told(folder, Kind::Masks, source.flag(), observer)?;
                 let masks: Result<Vec<Vec<f32>>> = paths.iter().map(load).collect();
                 Ok(Self::Masks { masks: masks?, stems: stems(&paths) })

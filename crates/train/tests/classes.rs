@@ -195,6 +195,9 @@ fn what_does_not_fit_the_classes_is_refused_with_its_name() {
     let plain = common::folder();
     let message = given(&plain.path().join("data/masks"));
     assert!(message.contains("255 (") && message.contains("stand for no class"), "{message}");
+    // The configuration of a finished run cannot be changed, so the masks must be.
+    assert!(message.contains("mass (1), calcification (2), since a finished run"), "{message}");
+    assert!(!message.contains("data.classes"), "{message}");
     // And the other way round.
     let one = trained(plain.path(), "run", &config(&["model_y.conditioning=clean"]));
     let source = GivenSource::MaskFolder(data.join("masks"));

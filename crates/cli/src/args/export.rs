@@ -49,7 +49,8 @@ pub(crate) struct Export {
     /// nifti and dicom-seg: millimetres between columns and between rows, for pairs whose manifest has no spacing.
     #[arg(long, value_name = "X,Y", value_parser = spacing)]
     pub(crate) spacing: Option<Spacing>,
-    /// A key of the section data that says how masks and patients are read: data.mask_values or data.group_column.
+    /// A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, or data.classes, as in
+    /// 'data.classes=[{name = "mass", values = 1}, {name = "cyst", values = "#ff0000"}]'.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
 }

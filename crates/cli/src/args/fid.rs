@@ -83,7 +83,8 @@ pub(crate) struct Calc {
     /// Seed of subsets, splits and pairs.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// A key of the section data that says how masks and patients are read: data.mask_values or data.group_column.
+    /// A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, or data.classes, as in
+    /// 'data.classes=[{name = "mass", values = 1}, {name = "cyst", values = "#ff0000"}]'.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
 }
@@ -145,7 +146,8 @@ pub(crate) struct Copies {
     /// Also write a table with the nearest training image of every generated image.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
-    /// A key of the section data that says how masks and patients are read: data.mask_values or data.group_column.
+    /// A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, or data.classes, as in
+    /// 'data.classes=[{name = "mass", values = 1}, {name = "cyst", values = "#ff0000"}]'.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
 }

@@ -112,7 +112,8 @@ pub(crate) struct Evaluate {
     /// Seed of the bootstrap.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// A key of the section data that says how masks and patients are read: data.mask_values or data.group_column.
+    /// A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, or data.classes, as in
+    /// 'data.classes=[{name = "mass", values = 1}, {name = "cyst", values = "#ff0000"}]'.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
 }

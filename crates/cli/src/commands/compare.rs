@@ -101,14 +101,15 @@ fn print(asked: &Compare, found: &Contrast, chosen: &Chosen, has_groups: bool, i
     let (difference, test) = (found.difference, found.test);
     let unit = if has_groups { "patients or groups" } else { "cases" };
     let arms = [(&asked.first, &asked.first_arm), (&asked.second, &asked.second_arm)];
+    let width = asked.column.chars().count().max("difference".len()) + 2;
     for ((path, arm), mean) in arms.into_iter().zip(found.means) {
         let arm = arm.as_ref().map_or(String::new(), |arm| format!(" {arm}"));
-        println!("{:<12}{}  {}{arm}", asked.column, fixed(mean, 4), path.display());
+        println!("{:<width$}{}  {}{arm}", asked.column, fixed(mean, 4), path.display());
     }
     let [middle, low, high] = [difference.mean, difference.low, difference.high].map(|value| signed(value, 4));
-    println!("difference  {middle} [{low}, {high}]");
-    println!("p           {}", if is_by_training { found.p_text() } else { test.p_text() });
-    println!("detectable  {}", fixed(found.detectable, 4));
+    println!("{:<width$}{middle} [{low}, {high}]", "difference");
+    println!("{:<width$}{}", "p", if is_by_training { found.p_text() } else { test.p_text() });
+    println!("{:<width$}{}", "detectable", fixed(found.detectable, 4));
     let arrangements = if test.exact { "all" } else { "random" };
     let which = if chosen.is_by_lesion { "cases with a lesion" } else { "cases with both values" };
     println!(
@@ -224,7 +225,8 @@ fn read(path: &Path, arm: Option<&str>, column: &str) -> anyhow::Result<Table> {
     let missing = || DataError::io(path, "read")(io::ErrorKind::NotFound.into());
     let table = Manifest::read(path)?.ok_or_else(missing)?;
     let needed = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
-    let (id, value, group) = (needed("id")?, needed(column)?, table.column("group"));
+    let measure = table.column(column).ok_or_else(|| table.missing(column, "name one of them with --column"))?;
+    let (id, value, group) = (needed("id")?, measure, table.column("group"));
     let arm = arm.map(|arm| Ok::<_, DataError>((needed("arm")?, arm))).transpose()?;
     let training = TRAINING.map(|names| names.iter().find_map(|name| table.column(name)));
     let lesion = table.column("lesion");

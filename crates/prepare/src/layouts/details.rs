@@ -72,7 +72,10 @@ impl<'a> Details<'a> {
     /// When a column is there twice, or rows of one image contradict each other.
     pub(super) fn new(table: &'a Manifest, config: &PrepareConfig) -> Result<Self> {
         let mut patient = match &config.group_column {
-            Some(name) => Some(table.column_once(name)?.ok_or_else(|| table.missing_column(name))?),
+            Some(name) => {
+                let remedy = "set prepare.group_column to one of them or add the column";
+                Some(table.column_once(name)?.ok_or_else(|| table.missing(name, remedy))?)
+            }
             None => None,
         };
         if config.group_column.is_none() {
