@@ -11,6 +11,7 @@ use crate::columns::{GroupSource, PairEntry};
 use crate::discover::{Dataset, Layout};
 use crate::error::{DataError, Result};
 use crate::folder::{Groups, Kind, Listed, list};
+use crate::manifest::Manifest;
 use crate::names::unique_ids;
 use crate::read::read_image;
 use crate::split::Splits;
@@ -63,6 +64,41 @@ impl Dataset {
     }
 }
 
+/// By what further images are compared with those that a split holds out, the weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Compared {
+    /// By their pixels alone.
+    ByPixels,
+    /// By their pixels, and by groups of the same data that are not patients, such as those of near duplicates.
+    ByGroups,
+    /// By their pixels and by patients.
+    ByPatients,
+}
+
+impl Compared {
+    /// By what the images of two folders can be compared, each with what its groups are. Patients have the same names in every folder;
+    /// other groups are numbered anew for each data set.
+    pub fn of((first, groups): (&Path, &GroupSource), (second, others): (&Path, &GroupSource)) -> Self {
+        if groups.names_patients() && others.names_patients() {
+            Self::ByPatients
+        } else if *groups != GroupSource::Image && groups == others && are_same_data(first, second) {
+            Self::ByGroups
+        } else {
+            Self::ByPixels
+        }
+    }
+}
+
+/// Whether two folders are one, or have the same manifest.
+fn are_same_data(first: &Path, second: &Path) -> bool {
+    let place = |folder: &Path| std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let table = |folder: &Path| {
+        let manifest = Manifest::in_folder(folder).ok().flatten()?;
+        std::fs::read(&manifest.path).ok()
+    };
+    place(first) == place(second) || table(first).is_some_and(|own| table(second) == Some(own))
+}
+
 /// What a split of a data folder holds out, to be compared with further images.
 #[derive(Debug)]
 pub struct HeldOut<'a> {
@@ -81,15 +117,15 @@ impl<'a> HeldOut<'a> {
     /// Refuses images of a validating or testing patient, and images with the pixels of a validating or testing image. Returns how many
     /// have the pixels of a training image.
     ///
-    /// Patients are compared if both folders name them.
+    /// Patients are compared if both folders name them, and other groups if both are of the same data; see [`HeldOut::compares`].
     ///
     /// # Errors
     /// When an image shows what is held out, with the list; or when a picture cannot be read.
     pub fn check(&self, images: &Dataset) -> Result<usize> {
         let ids: BTreeSet<&str> = self.ids().map(String::as_str).collect();
         let is_held_out = |pair: &PairEntry| ids.contains(pair.id.as_str());
-        let are_named = images.names_groups() && self.data.names_groups();
-        let held_out = self.data.pairs.iter().filter(|pair| are_named && is_held_out(pair));
+        let by_groups = self.compares(images) > Compared::ByPixels;
+        let held_out = self.data.pairs.iter().filter(|pair| by_groups && is_held_out(pair));
         let groups: BTreeSet<&str> = held_out.map(|pair| pair.group.as_str()).collect();
         let known = self.pixels()?;
         let hashes: Vec<String> = images.pairs.par_iter().map(|pair| pixels(&pair.image)).collect::<Result<_>>()?;
@@ -110,9 +146,9 @@ impl<'a> HeldOut<'a> {
         Err(DataError::HeldOutImages { path: images.root.clone(), images: shown })
     }
 
-    /// Whether it is known which further images show a held-out patient.
-    pub fn knows_patients_of(&self, images: &Dataset) -> bool {
-        images.names_groups() && self.data.names_groups()
+    /// By what further images are compared. Only [`Compared::ByPatients`] finds every further image of a held-out patient.
+    pub fn compares(&self, images: &Dataset) -> Compared {
+        Compared::of((&images.root, &images.group_source), (&self.data.root, &self.data.group_source))
     }
 
     fn ids(&self) -> impl Iterator<Item = &'a String> {

@@ -5,6 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::{folders, gray8, text};
+use pig_data::unlabelled::Compared;
 use pig_data::{CaseMask, DataConfig, DataError, Dataset, GroupSource, Layout, manifest::Manifest};
 use pig_testing::shared;
 use proptest::prelude::*;
@@ -207,6 +208,32 @@ fn busi_is_grouped_by_near_duplicates() {
     let found = discover(&root).unwrap();
     assert_eq!((&found.group_source, found.pairs), (&asked.group_source, asked.pairs));
     assert!(found.warnings[0].contains("names no patients"), "{:?}", found.warnings);
+}
+
+/// Names of patients mean the same in every folder, numbers of other groups only within one data set.
+#[test]
+fn groups_that_are_no_patients_are_compared_within_one_data_set() {
+    let folders = [tempdir().unwrap(), tempdir().unwrap()];
+    let [first, second] = folders.each_ref().map(tempfile::TempDir::path);
+    let of = |name: &str| GroupSource::Column(name.to_owned());
+    for (own, other, apart, together) in [
+        (of("patient"), of("subject"), Compared::ByPatients, Compared::ByPatients),
+        (of("case"), of("case"), Compared::ByPatients, Compared::ByPatients),
+        (of("near_duplicate_group"), of("near_duplicate_group"), Compared::ByPixels, Compared::ByGroups),
+        (of("group"), of("group"), Compared::ByPixels, Compared::ByGroups),
+        (of("near_duplicate_group"), of("patient"), Compared::ByPixels, Compared::ByPixels),
+        (GroupSource::Image, GroupSource::Image, Compared::ByPixels, Compared::ByPixels),
+    ] {
+        assert_eq!(Compared::of((first, &own), (second, &other)), apart, "{own} and {other}, two folders");
+        assert_eq!(Compared::of((first, &own), (first, &other)), together, "{own} and {other}, one folder");
+    }
+    // A copy of a data set has its manifest.
+    let near = of("near_duplicate_group");
+    text(&first.join("manifest.csv"), "id,near_duplicate_group\na,g1\n");
+    text(&second.join("manifest.csv"), "id,near_duplicate_group\na,g2\n");
+    assert_eq!(Compared::of((first, &near), (second, &near)), Compared::ByPixels);
+    text(&second.join("manifest.csv"), "id,near_duplicate_group\na,g1\n");
+    assert_eq!(Compared::of((first, &near), (second, &near)), Compared::ByGroups);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #[path = "../../train/tests/common/mod.rs"]
 mod common;
 
-use common::{device, folder};
+use common::{config, device, folder, trained};
 use pig_data::{DataConfig, Dataset, Splits, manifest::Manifest};
 use pig_quality::curate::{ADDED, CurateConfig, Request, SUMMARY, Summary, TABLE, curate, table};
 use pig_segment::{
@@ -181,7 +181,22 @@ fn segmenters_that_saw_test_patients_or_generated_pairs_are_refused() {
     let summary = curated(&Request { splits: Some(at("leaking.json")), ..request(folder.path(), &clean, "clean-out") });
     let words = &summary.unseen[0];
     assert!(words.contains(&format!("saw none of the {} test pictures", leaking.test.len())), "{words}");
-    assert!(words.contains("cannot be known from the pairs") && words.contains("patients are not named"), "{words}");
+    assert!(words.contains("cannot be known from the pairs"), "{words}");
+    assert!(words.contains("by the pixels alone, since its data folder names no patients"), "{words}");
+
+    // A split without a test part names no test patients, and that is said of the file.
+    let splits = Some(run.join("splits.json"));
+    let summary = curated(&Request { splits, ..request(folder.path(), &run, "own-out") });
+    let words = &summary.unseen[0];
+    assert!(words.contains("the file of --splits has no test part (9 training, 3 validation)"), "{words}");
+    assert!(words.contains("--test DIR"), "{words}");
+
+    // The run of a generator is no segmenter.
+    let generator = trained(folder.path(), "generator", &config(&["method=joint"]));
+    let message = refused(&request(folder.path(), &generator, "generator-out"));
+    for words in ["generator: ", "the run of a generator (method \"joint\")", "pig segment train"] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
 
     // A folder of test pairs that holds a training picture under another name.
     for part in ["images", "masks"] {

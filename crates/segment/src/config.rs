@@ -8,8 +8,9 @@ use pig_nn::{
 };
 use pig_optim::{LrSchedule, OptimConfig, OptimizerKind};
 use pig_train::{
-    Result,
+    Error, Result,
     config::{MOST_AT_ONCE, MOST_STEPS, TrainConfig, check_thresholds, require, require_channels, require_count},
+    run_dir::RunDir,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -170,6 +171,21 @@ impl Default for SegmentTrainConfig {
 }
 
 impl SegmentFile {
+    /// The configuration of a segmenter's run.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is that of a generator's run.
+    pub fn of_run(run: &RunDir) -> Result<Self> {
+        run.config_as().map_err(|error| match run.config() {
+            Ok(config) => Error::BadFile {
+                path: run.path().to_owned(),
+                problem: format!("this is the run of a generator (method {:?})", config.method.word()),
+                advice: "expected that of a segmenter; give the --out of a pig segment train",
+            },
+            Err(_) => error,
+        })
+    }
+
     /// How the segmenter's probabilities become labels.
     pub fn decision(&self) -> Decision {
         let (segment, coding) = (&self.segment, self.data.coding());

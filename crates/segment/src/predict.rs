@@ -47,7 +47,7 @@ impl SegmentModel {
     /// Loads the segmenter of a run, which is verified if it says where it comes from.
     pub fn open(path: &Path, device: &Device) -> Result<Self> {
         let run = RunDir::open_verified(path)?;
-        let file: SegmentFile = run.config_as()?;
+        let file = SegmentFile::of_run(&run)?;
         let (state, ema, weights) = Store::new(path, SEGMENTER).load_best_ema()?;
         let network = parameters::import(build(&file, device)?, &ema)
             .map_err(|source| Error::Architecture { path: weights, source })?

@@ -143,7 +143,7 @@ fn check_added(data: &SegmentData<'_>, file: &SegmentFile) -> Result<()> {
 pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
     let run = RunDir::open(run)?;
     run.verify()?;
-    let file: SegmentFile = run.config_as()?;
+    let file = SegmentFile::of_run(&run)?;
     let added = added::remembered(&run)?;
     if !Store::new(run.path(), SEGMENTER).exists()? {
         let path = run.path().join("checkpoints").join(SEGMENTER);

@@ -8,7 +8,10 @@ use crate::{
     run_data::{RunData, prepared},
     run_dir::{RunDir, remember_unlabelled, remembered_unlabelled},
 };
-use pig_data::{Dataset, PreparedSet, Splits, unlabelled::HeldOut};
+use pig_data::{
+    Dataset, PreparedSet, Splits,
+    unlabelled::{Compared, HeldOut},
+};
 use std::path::{Path, PathBuf};
 
 /// The folders of a training.
@@ -96,11 +99,13 @@ fn tell(config: &Config, images: &Dataset, in_training: usize, held_out: &HeldOu
 
 /// Warns if it is not known whether further images show held-out patients.
 pub(crate) fn warn_of_patients(images: &Dataset, held_out: &HeldOut<'_>, observer: &dyn Observer) {
-    if !held_out.knows_patients_of(images) {
+    let compared = held_out.compares(images);
+    if compared < Compared::ByPatients {
         let text = format!(
             "{}: patients are not named in both folders (manifest.csv): a further image of a validating or testing patient is noticed only \
-             if it has the same pixels as one of this patient's images",
-            images.root.display()
+             if it has the same pixels as one of this patient's images{}",
+            images.root.display(),
+            if compared == Compared::ByGroups { ", or is in the same group" } else { "" }
         );
         warn(observer, text);
     }

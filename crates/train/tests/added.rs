@@ -122,6 +122,14 @@ fn patients_of_further_pairs_are_compared() {
     assert!(error.contains("the patient or group p"), "{error}");
     std::fs::write(more.join("manifest.csv"), table("q")).unwrap();
     start(&own, &data, &added, &run, &Silent).unwrap();
+    // Groups of near duplicates are numbered anew for each data set: the same number is another group.
+    let rows = |end: &str| (0..12).map(|i| format!("a{i:02},g{i}{end}\n")).collect::<Vec<_>>().concat();
+    std::fs::write(data.join("manifest.csv"), format!("id,near_duplicate_group\n{}", rows(""))).unwrap();
+    std::fs::write(more.join("manifest.csv"), format!("id,near_duplicate_group,site\n{}", rows(",x"))).unwrap();
+    let said = common::Cached::new(&folder.path().join("cache"));
+    start(&config(&["method=joint"]), &data, &added, &folder.path().join("near"), &said).unwrap();
+    let said = said.said.into_inner().unwrap();
+    assert!(said.iter().any(|text| text.contains("patients are not named in both folders")), "{said:?}");
     std::fs::remove_file(more.join("manifest.csv")).unwrap();
     std::fs::remove_file(data.join("manifest.csv")).unwrap();
     let said = common::Cached::new(&folder.path().join("cache"));

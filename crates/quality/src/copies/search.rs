@@ -9,9 +9,10 @@ use crate::{
     pictures::{common_size, lesions, unlike_colours, values},
 };
 use pig_data::{
-    DataConfig, Source,
+    DataConfig, GroupSource, Source,
     colour::Colours,
-    folder::{Kind, has_masks, left_out},
+    folder::{Groups, Kind, has_masks, left_out},
+    unlabelled::Compared,
 };
 use pig_metrics::nearest::{Closest, CopySearch, Neighbour, Shape, nearest, nearest_features, nearest_masks};
 use pig_report::Picture;
@@ -94,22 +95,23 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
     Ok(Copies { searches, warnings, shown })
 }
 
-/// Refuses held-out images of training patients; returns a warning if patients are not known.
+/// Refuses held-out images of training patients, or of the same other groups of one data set; returns a warning if patients are not known.
 fn disjoint(request: &Request, images: &Sets<Files>, data: &DataConfig) -> Result<Option<String>> {
-    let of = |folder: &Path, files: &Files| -> Result<Option<BTreeSet<String>>> {
-        let patients = of_images(groups(folder, None, data)?.as_ref(), files.keys())?;
-        Ok(patients.map(|patients| patients.into_iter().collect()))
+    let of = |folder: &Path, files: &Files| -> Result<(GroupSource, BTreeSet<String>)> {
+        let known = groups(folder, None, data)?;
+        let names = of_images(known.as_ref(), files.keys())?.unwrap_or_default();
+        let source = known.map_or(GroupSource::Image, |Groups { column, .. }| GroupSource::Column(column));
+        Ok((source, names.into_iter().collect()))
     };
-    let (training, held_out) = (of(&request.training, &images.training)?, of(&request.held_out, &images.held_out)?);
-    let (Some(training), Some(held_out)) = (training, held_out) else {
-        return Ok(Some(
-            "the patients of the training or the held-out images are not known: if both have images of the same patient, held-out \
-             images are too near, and copies are missed"
-                .to_owned(),
-        ));
+    let (source, training) = of(&request.training, &images.training)?;
+    let (other, held_out) = of(&request.held_out, &images.held_out)?;
+    let compared = Compared::of((&request.training, &source), (&request.held_out, &other));
+    let mut shared = training.intersection(&held_out).filter(|_| compared > Compared::ByPixels);
+    let Some(first) = shared.next() else {
+        let warning = "the patients of the training or the held-out images are not known: if both have images of the same patient, \
+                       held-out images are too near, and copies are missed";
+        return Ok((compared < Compared::ByPatients).then(|| warning.to_owned()));
     };
-    let mut shared = training.intersection(&held_out);
-    let Some(first) = shared.next() else { return Ok(None) };
     Err(Error::SharedPatients {
         training: request.training.clone(),
         held_out: request.held_out.clone(),

@@ -18,7 +18,7 @@ pub use unseen::{TestSide, check_unseen};
 
 use burn::tensor::Device;
 use pig_data::{DataConfig, Dataset, PreparedSet, Splits};
-use pig_segment::{pairs, predict::SegmentModel};
+use pig_segment::{config::SegmentFile, pairs, predict::SegmentModel};
 use pig_train::{
     Error, Result,
     observer::{Observer, Outcome, note, warn},
@@ -161,7 +161,7 @@ pub fn curate(request: &Request, device: &Device, observer: &dyn Observer) -> Re
             return Ok((Outcome::Interrupted, None));
         }
         // Each segmenter gets the pairs as its own training would prepare them.
-        let own = pairs::folder(&request.pairs, PREFIX, &judge.real, observer)?;
+        let own = pairs::folder(&request.pairs, PREFIX, &judge.real, observer).map_err(Error::for_run)?;
         judged.push(self::judge(&judge.model, &own, device)?);
         if number == 0 {
             set = own;
@@ -215,6 +215,7 @@ fn judge_of(path: &Path, request: &Request, observer: &dyn Observer) -> Result<(
     if let Some(text) = run.unverified() {
         warn(observer, text);
     }
+    SegmentFile::of_run(&run)?;
     let real = RunData::found(request.data.as_deref(), &run, observer)?;
     let root = match &request.data {
         Some(data) => data.clone(),
@@ -223,11 +224,11 @@ fn judge_of(path: &Path, request: &Request, observer: &dyn Observer) -> Result<(
     let whole = Dataset::discover(&root, &real.preparation.config)?;
     let own = run.splits()?;
     let mut tests = vec![TestSide::of_split(whole.clone(), &own)];
-    if let Some(splits) = &request.splits {
-        let splits = Splits::load(splits)?;
+    let given = request.splits.as_deref().map(Splits::load).transpose()?;
+    if let Some(splits) = &given {
         splits.check(&whole)?;
         if splits.sha256 != own.sha256 {
-            tests.push(TestSide::of_split(whole.clone(), &splits));
+            tests.push(TestSide::of_split(whole.clone(), splits));
         }
     }
     if let Some(test) = &request.test {
@@ -235,7 +236,7 @@ fn judge_of(path: &Path, request: &Request, observer: &dyn Observer) -> Result<(
         let config = DataConfig { group_column: None, class_column: None, ..real.preparation.config.clone() };
         tests.push(TestSide::whole(discover_unsplit(test, &config, observer)?));
     }
-    let words = check_unseen(&run, &whole, &tests)?;
+    let words = check_unseen(&run, &whole, given.as_ref(), &tests)?;
     Ok((Checked { path: path.to_owned(), real }, words))
 }
 

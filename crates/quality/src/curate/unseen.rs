@@ -1,6 +1,10 @@
 //! Whether a segmenter has seen patients of a test.
 
-use pig_data::{DataError, Dataset, Splits, error::listed, unlabelled::HeldOut};
+use pig_data::{
+    DataError, Dataset, Splits,
+    error::listed,
+    unlabelled::{Compared, HeldOut},
+};
 use pig_train::{Error, Result, run_dir::RunDir};
 
 /// The most pictures of test patients that a message lists.
@@ -48,11 +52,11 @@ impl TestSide {
 
 /// Refuses a segmenter that was not trained on real pairs alone, and one whose training or validating pairs show a test patient: by the
 /// pixels of the pictures, and by the names of patients where both folders have them. `data` has all pairs of the folder on which it
-/// was trained. Returns what was found out, in a sentence, and what could not be.
+/// was trained; `given` is the split that the user named. Returns what was found out, in a sentence, and what could not be.
 ///
 /// # Errors
 /// When it is refused, with the list; or when a picture cannot be read.
-pub fn check_unseen(run: &RunDir, data: &Dataset, tests: &[TestSide]) -> Result<String> {
+pub fn check_unseen(run: &RunDir, data: &Dataset, given: Option<&Splits>, tests: &[TestSide]) -> Result<String> {
     let added = if run.unverified().is_none() { run.provenance()?.added } else { None };
     if let Some(count) = added.filter(|&count| count > 0) {
         return Err(Error::BadFile {
@@ -64,12 +68,12 @@ pub fn check_unseen(run: &RunDir, data: &Dataset, tests: &[TestSide]) -> Result<
     let own = run.splits()?;
     let seen: Vec<String> = own.training.iter().chain(&own.validation).cloned().collect();
     let seen = data.images_of(&seen);
-    let (mut images, mut by_pixels_alone) = (0, false);
+    let (mut images, mut weakest) = (0, Compared::ByPatients);
     for test in tests.iter().filter(|test| !test.splits.test.is_empty()) {
         let held_out = HeldOut::of(&test.data, &test.splits);
         held_out.check(&seen).map_err(|error| refused(run, error))?;
         images += test.splits.test.len();
-        by_pixels_alone |= !held_out.knows_patients_of(&seen);
+        weakest = weakest.min(held_out.compares(&seen));
     }
     let of_generator = "whether the generator of the pairs saw a test patient cannot be known from the pairs";
     let unknown = match added {
@@ -77,14 +81,28 @@ pub fn check_unseen(run: &RunDir, data: &Dataset, tests: &[TestSide]) -> Result<
         None => "; whether it was trained on real pairs alone is not known, since its run does not say".to_owned(),
     };
     if images == 0 {
-        return Ok(format!(
-            "no test patients were named, so none was looked for (--splits, --test); {of_generator}{unknown}"
-        ));
+        let why = match given {
+            Some(splits) => format!(
+                "the file of --splits has no test part ({} training, {} validation), so no test patient was looked for; give the \
+                 splits.json of a fold of a cross-validation, or the test pairs with --test DIR",
+                splits.training.len(),
+                splits.validation.len()
+            ),
+            None => "no test patients were named, so none was looked for (--splits, --test)".to_owned(),
+        };
+        return Ok(format!("{why}; {of_generator}{unknown}"));
     }
-    let how = if by_pixels_alone {
-        "by the pixels of the pictures; patients are not named, so another picture of a test patient would not be noticed"
-    } else {
-        "by patient and by the pixels of the pictures"
+    // The names of patients are compared only if both sides have them.
+    let folder = if data.group_source.names_patients() { "the test folder" } else { "its data folder" };
+    let how = match weakest {
+        Compared::ByPatients => "by patient and by the pixels of the pictures".to_owned(),
+        Compared::ByGroups => format!(
+            "by the pixels of the pictures and by the groups of {folder}, which names no patients, so another picture of a test \
+             patient would not be noticed"
+        ),
+        Compared::ByPixels => format!(
+            "by the pixels alone, since {folder} names no patients, so another picture of a test patient would not be noticed"
+        ),
     };
     Ok(format!("the segmenter saw none of the {images} test pictures, {how}; {of_generator}{unknown}"))
 }
