@@ -96,7 +96,10 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Config(config) => commands::config::run(args, config),
         Command::Cache(cache) => commands::cache::run(args, cache),
         Command::Doctor => commands::doctor::run(args),
-        Command::Completions(completions) => commands::manuals::completions(completions),
+        Command::Completions(completions) => {
+            commands::manuals::completions(completions);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Man(man) => commands::manuals::man(man),
         Command::Reference => {
             print!("{}", commands::reference::markdown());

@@ -94,7 +94,7 @@ fn are_same_data(first: &Path, second: &Path) -> bool {
     let place = |folder: &Path| std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
     let table = |folder: &Path| {
         let manifest = Manifest::in_folder(folder).ok().flatten()?;
-        std::fs::read(&manifest.path).ok()
+        pig_files::read(&manifest.path).ok()
     };
     place(first) == place(second) || table(first).is_some_and(|own| table(second) == Some(own))
 }

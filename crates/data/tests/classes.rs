@@ -319,7 +319,8 @@ fn rows_of_one_image_are_one_pair_with_a_mask_for_each_class() {
         gray(&file(name), 12, 8, &square(left, width));
     }
     let table = |rows: &str| {
-        let rows: String = rows.lines().map(|row| format!("{}\n", row.trim().replace("f/", "files/"))).collect();
+        let rows: Vec<String> = rows.lines().map(|row| row.trim().replace("f/", "files/")).collect();
+        let rows = rows.join("\n") + "\n";
         std::fs::write(dir.path().join("manifest.csv"), format!("image,mask,patient,kind\n{rows}")).unwrap();
     };
     let config = DataConfig { class_column: Some("kind".to_owned()), size: [8, 12], ..DataConfig::default() };

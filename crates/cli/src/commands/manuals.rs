@@ -9,11 +9,10 @@ use clap::CommandFactory;
 use std::{path::Path, process::ExitCode};
 
 /// Prints the completions of a shell.
-pub(crate) fn completions(asked: &Completions) -> anyhow::Result<ExitCode> {
+pub(crate) fn completions(asked: &Completions) {
     let mut script = Vec::new();
     clap_complete::generate(asked.shell, &mut Args::command(), "pig", &mut script);
     print!("{}", String::from_utf8_lossy(&script));
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a man page for every command.
