@@ -33,27 +33,31 @@ pub(crate) struct Asked {
 
 /// Sends the picture. As many are decoded at once as the machine has cores, since a decoded image may take much more memory than its file.
 pub(crate) async fn picture(State(app): State<App>, Query(asked): Query<Asked>, headers: HeaderMap) -> Reply<Response> {
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let turn = app.decoders().acquire_owned().await.map_err(Refusal::fault)?;
-    aside(move || {
-        let _turn = turn;
-        let nothing = || Refusal::missing("There is no such picture below the served folder.");
-        let path = app.root().find(&asked.address).ok_or_else(nothing)?;
+    let nothing = || Refusal::missing("There is no such picture below the served folder.");
+    let side = asked.side.map(|side| side.clamp(SIDES[0], SIDES[1]));
+    let found = app.clone();
+    let (path, tag) = aside(move || {
+        let path = found.root().find(&asked.address).ok_or_else(nothing)?;
         let metadata = std::fs::metadata(&path).map_err(|_| nothing())?;
-        let side = asked.side.map(|side| side.clamp(SIDES[0], SIDES[1]));
-        let tag = files::tag(&metadata, side);
-        if known.as_deref() == Some(tag.as_str()) {
-            return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
-        }
-        let png = png(&path, side).map_err(|error| Refusal::wrong(error.to_string()))?;
-        let head = [
-            (header::CONTENT_TYPE, "image/png".to_owned()),
-            (header::CACHE_CONTROL, "private, no-cache".to_owned()),
-            (header::ETAG, tag),
-        ];
-        Ok((head, png).into_response())
+        Ok((path, files::tag(&metadata, side)))
     })
-    .await
+    .await?;
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known == Some(tag.as_str()) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let turn = app.decoders().acquire_owned().await.map_err(Refusal::fault)?;
+    let png = aside(move || {
+        let _turn = turn;
+        png(&path, side).map_err(|error| Refusal::wrong(error.to_string()))
+    })
+    .await?;
+    let head = [
+        (header::CONTENT_TYPE, "image/png".to_owned()),
+        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+        (header::ETAG, tag),
+    ];
+    Ok((head, png).into_response())
 }
 
 /// The image at `path` as a PNG of 8 bits whose longer side has at most `side` pixels.
