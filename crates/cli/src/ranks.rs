@@ -7,13 +7,25 @@ use std::env;
 /// Variables by which launchers tell a process how many there are: Open MPI's, and that of MPICH and its relatives.
 const COUNTS: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
 
+/// Variables by which launchers tell a process its number among those on its machine: Open MPI's, that of MPICH and its relatives, and Slurm's.
+const LOCALS: [&str; 3] = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"];
+
 /// This process as a rank.
 pub(crate) struct Process(link::Mpi);
 
+/// The number in the first of these environment variables that has one.
+fn number(names: &[&str]) -> Option<usize> {
+    names.iter().find_map(|name| env::var(name).ok()?.trim().parse().ok())
+}
+
 /// How many processes a launcher has started.
 fn launched() -> usize {
-    let number = |name: &&str| env::var(name).ok()?.trim().parse().ok();
-    COUNTS.iter().find_map(number).unwrap_or(1)
+    number(&COUNTS).unwrap_or(1)
+}
+
+/// The number of this process, from 0, among those of its machine that train together; none if it works alone.
+pub(crate) fn local() -> Option<usize> {
+    (launched() > 1).then(|| number(&LOCALS).unwrap_or(0))
 }
 
 /// Refuses to run a command that knows no ranks in several processes, which would all do the same.

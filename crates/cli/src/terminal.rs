@@ -1,6 +1,6 @@
 //! Progress of long jobs: a bar on a terminal, plain lines elsewhere, always on stderr.
 
-use crate::{args::Args, signals};
+use crate::{args::Args, ranks, signals};
 use anyhow::Context;
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -173,7 +173,11 @@ pub(crate) fn duration(seconds: f64) -> String {
 
 /// Opens the requested device. Names a GPU on stderr, because `auto` may have chosen it.
 pub(crate) fn device(args: &Args) -> anyhow::Result<Device> {
-    let opened = pig_device::open(args.machine.device)?;
+    let request = args.machine.device;
+    let opened = match ranks::local() {
+        Some(local) => pig_device::open_own(request, local)?,
+        None => pig_device::open(request)?,
+    };
     if opened.kind != DeviceKind::Cpu && !args.machine.quiet {
         eprintln!("device: {} ({})", opened.label(), opened.name);
     }

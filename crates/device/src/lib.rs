@@ -15,5 +15,5 @@ pub mod testing;
 
 pub use error::DeviceError;
 pub use kind::DeviceKind;
-pub use open::{Found, KindReport, Opened, open, report};
+pub use open::{Found, KindReport, Opened, open, open_own, report};
 pub use request::Request;

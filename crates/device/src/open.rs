@@ -57,6 +57,31 @@ pub fn open(request: Request) -> Result<Opened, DeviceError> {
     }
 }
 
+/// Opens the device of one of several processes on a machine, the `local`-th from 0: where the request names no number, each process takes a GPU
+/// of its own.
+///
+/// # Errors
+/// When the machine has fewer devices of the kind than processes, and those of [`open`].
+pub fn open_own(request: Request, local: usize) -> Result<Opened, DeviceError> {
+    match request {
+        Request::Kind(kind, None) if kind != DeviceKind::Cpu => open_kind(kind, Some(local)),
+        Request::Kind(kind, index) => open_kind(kind, index),
+        Request::Auto => {
+            let hardware = |kind| candidates(kind).iter().filter(|candidate| !candidate.is_software()).count();
+            let mut gpus = DeviceKind::built().filter(|&kind| kind != DeviceKind::Cpu);
+            let Some((kind, count)) =
+                gpus.find_map(|kind| Some((kind, hardware(kind))).filter(|&(_, count)| count > 0))
+            else {
+                return Ok(cpu());
+            };
+            if local >= count {
+                return Err(DeviceError::Index { kind, index: local, last: count - 1 });
+            }
+            open_kind(kind, Some(local))
+        }
+    }
+}
+
 /// The first device of the best kind that works. Software devices are skipped: they are slower than our own CPU kernels.
 fn best() -> Opened {
     let gpus = DeviceKind::built().filter(|&kind| kind != DeviceKind::Cpu);
@@ -210,6 +235,26 @@ mod tests {
         assert!(!is_software(&opened.device));
         if DeviceKind::built().count() == 1 {
             assert_eq!(opened.kind, DeviceKind::Cpu);
+        }
+    }
+
+    #[test]
+    fn each_process_has_a_gpu_of_its_own() {
+        let cpu = DeviceKind::Cpu;
+        assert_eq!(open_own(Request::Kind(cpu, None), 3).unwrap().kind, cpu);
+        for kind in DeviceKind::built().filter(|&kind| kind != cpu) {
+            let count = candidates(kind).len();
+            for asked in [Request::Kind(kind, None), Request::Kind(kind, Some(count))] {
+                let error = open_own(asked, count).unwrap_err();
+                let expected = match count.checked_sub(1) {
+                    Some(last) => DeviceError::Index { kind, index: count, last },
+                    None => DeviceError::Missing { kind },
+                };
+                assert_eq!(error, expected);
+            }
+        }
+        if DeviceKind::built().count() == 1 {
+            assert_eq!(open_own(Request::Auto, 1).unwrap().kind, cpu);
         }
     }
 

@@ -103,14 +103,27 @@ impl DeviceOptimizer {
         });
     }
 
-    /// Scales the whole summed gradient down to the norm `limit` if its norm is larger (0 means no limit). Returns the norm
-    /// before scaling.
-    pub fn clip(&mut self, limit: f64) -> f64 {
-        let Some(gradient) = self.gradient.take() else { return 0.0 };
-        let norm = f64::from(gradient.clone().square().sum().into_scalar::<f32>()).sqrt();
-        let clipped = if limit > 0.0 && norm > limit { gradient.mul_scalar(limit / norm) } else { gradient };
-        self.gradient = Some(clipped);
-        norm
+    /// The norm of the whole summed gradient; 0 if there is none.
+    pub fn norm(&self) -> f64 {
+        let Some(gradient) = &self.gradient else { return 0.0 };
+        f64::from(gradient.clone().square().sum().into_scalar::<f32>()).sqrt()
+    }
+
+    /// Multiplies the whole summed gradient.
+    pub fn scale(&mut self, by: f64) {
+        self.gradient = self.gradient.take().map(|gradient| gradient.mul_scalar(by));
+    }
+
+    /// Takes the summed gradient to the host, one value for each value of a parameter; empty if there is none.
+    pub fn take_sum(&mut self) -> Vec<f32> {
+        self.gradient.take().map(host).unwrap_or_default()
+    }
+
+    /// Gives a summed gradient back, as [`DeviceOptimizer::take_sum`] took it.
+    pub fn put_sum(&mut self, values: Vec<f32>) {
+        let count = values.len();
+        let device = self.state.values.device();
+        self.gradient = (count > 0).then(|| Tensor::from_data(TensorData::new(values, [count]), &device));
     }
 
     /// Makes one step along the summed gradient and clears the sum. `step` counts from 0.
@@ -243,7 +256,10 @@ impl ModuleMapper for Writer<'_> {
 mod tests {
     use super::*;
     use crate::golden::read;
-    use crate::host::{NamedGradients, Optimizer, added, clip, collected};
+    use crate::{
+        Updates,
+        host::{NamedGradients, Optimizer, collected},
+    };
     use pig_device::testing;
     use pig_nn::{config::UNetConfig, parameters, pass::Pass, unet::UNet};
 
@@ -308,19 +324,28 @@ mod tests {
         for kind in [OptimizerKind::Adam, OptimizerKind::AdamW] {
             let config = OptimConfig { optimizer: kind, weight_decay: 0.1, ema_warmup: true, ..OptimConfig::example() };
             let (mut ours, mut hosts) = (network(&device), network(&device));
-            let mut on_device = DeviceOptimizer::new(&config, &ours);
-            let mut on_host = Optimizer::new(&config, &hosts);
+            let mut on_device = Updates::Device(Box::new(DeviceOptimizer::new(&config, &ours)));
+            let mut on_host = Updates::Host(Optimizer::new(&config, &hosts), NamedGradients::new());
             assert_eq!(on_device.ema(), on_host.ema());
             for step in 0..5 {
-                let mut named = NamedGradients::new();
                 for part in 0..2 {
                     on_device.accumulate(&ours, &mut gradients(&ours, &device, 2 * step + part), 0.5);
-                    named = added(named, collected(&ours, &mut gradients(&ours, &device, 2 * step + part), 0.5));
+                    // The host's network may differ by rounding, so both get the gradient of one network.
+                    let gradient = collected(&ours, &mut gradients(&ours, &device, 2 * step + part), 0.5);
+                    on_host.add(gradient);
                 }
-                let (norm, expected) = (on_device.clip(1e-3), clip(&mut named, 1e-3));
+                let (norm, expected) = (on_device.norm(), on_host.norm());
                 assert!((norm / expected - 1.0).abs() < 1e-4 && expected > 1e-3, "{norm}, expected {expected}");
+                on_device.clip(norm, 1e-3);
+                on_host.clip(expected, 1e-3);
+                assert!((on_device.norm() / 1e-3 - 1.0).abs() < 1e-4 && (on_host.norm() / 1e-3 - 1.0).abs() < 1e-4);
+                // No limit, and one that is not reached, change nothing.
+                let clipped = on_device.norm();
+                on_device.clip(clipped, 0.0);
+                on_device.clip(clipped, 1.0);
+                assert_eq!(on_device.norm(), clipped);
                 ours = on_device.step(ours, RATE, step);
-                hosts = on_host.step(hosts, &named, RATE, step);
+                hosts = on_host.step(hosts, RATE, step);
                 let networks = difference(&parameters::export(&ours), &parameters::export(&hosts));
                 let averages = difference(&on_device.ema(), &on_host.ema());
                 let moments = difference(&on_device.moments(), &on_host.moments());
@@ -331,6 +356,20 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_sum_that_was_on_the_host_comes_back() {
+        let device = testing::device();
+        let unet = network(&device);
+        let mut optimizer = DeviceOptimizer::new(&OptimConfig::example(), &unet);
+        assert_eq!((optimizer.take_sum(), optimizer.norm()), (Vec::new(), 0.0));
+        optimizer.accumulate(&unet, &mut gradients(&unet, &device, 0), 1.0);
+        let norm = optimizer.norm();
+        let sum = optimizer.take_sum();
+        assert_eq!(optimizer.norm(), 0.0);
+        optimizer.put_sum(sum.iter().map(|value| 2.0 * value).collect());
+        assert!((optimizer.norm() / norm - 2.0).abs() < 1e-5 && norm > 0.0);
     }
 
     #[test]

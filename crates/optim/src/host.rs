@@ -198,18 +198,19 @@ fn sum_of_squares(values: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>()
 }
 
-/// Scales the whole gradient down to the norm `limit` if its norm is larger (0 means no limit). Returns the norm before scaling.
-pub fn clip(gradients: &mut NamedGradients, limit: f64) -> f64 {
+/// The norm of the whole gradient.
+pub(crate) fn norm(gradients: &NamedGradients) -> f64 {
     // The chunks depend only on the shapes, so that the sum does not depend on the number of threads.
     let chunks: Vec<&[f32]> = gradients.values().flat_map(|values| values.chunks(CHUNK)).collect();
     let squares: Vec<f64> = chunks.par_iter().map(|chunk| sum_of_squares(chunk)).collect();
-    let norm = squares.iter().sum::<f64>().sqrt();
-    if limit > 0.0 && norm > limit {
-        let scale = (limit / norm) as f32;
-        let mut chunks: Vec<&mut [f32]> = gradients.values_mut().flat_map(|values| values.chunks_mut(CHUNK)).collect();
-        chunks.par_iter_mut().for_each(|chunk| chunk.iter_mut().for_each(|g| *g *= scale));
-    }
-    norm
+    squares.iter().sum::<f64>().sqrt()
+}
+
+/// Multiplies the whole gradient.
+pub(crate) fn scale(gradients: &mut NamedGradients, by: f64) {
+    let by = by as f32;
+    let mut chunks: Vec<&mut [f32]> = gradients.values_mut().flat_map(|values| values.chunks_mut(CHUNK)).collect();
+    chunks.par_iter_mut().for_each(|chunk| chunk.iter_mut().for_each(|g| *g *= by));
 }
 
 #[cfg(test)]
@@ -258,11 +259,10 @@ mod tests {
     }
 
     #[test]
-    fn clipping_scales_the_whole_gradient() {
+    fn the_whole_gradient_has_one_norm_and_is_scaled_together() {
         let mut gradients = NamedGradients::from([("a".to_owned(), vec![3.0]), ("b".to_owned(), vec![0.0, 4.0])]);
-        assert_eq!(clip(&mut gradients, 0.0), 5.0);
-        assert_eq!(gradients["b"], [0.0, 4.0]);
-        assert_eq!(clip(&mut gradients, 1.0), 5.0);
+        assert_eq!(norm(&gradients), 5.0);
+        scale(&mut gradients, 0.2);
         assert!((gradients["a"][0] - 0.6).abs() < 1e-6 && (gradients["b"][1] - 0.8).abs() < 1e-6);
     }
 }

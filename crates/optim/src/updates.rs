@@ -3,7 +3,7 @@
 use crate::{
     config::OptimConfig,
     device::DeviceOptimizer,
-    host::{NamedGradients, Optimizer, added, clip, collected},
+    host::{NamedGradients, Optimizer, added, collected, norm, scale},
 };
 use burn::{
     module::Module,
@@ -52,12 +52,21 @@ impl Updates {
         }
     }
 
-    /// Scales the whole summed gradient down to the norm `limit` if its norm is larger (0 means no limit). Returns the norm
-    /// before scaling.
-    pub fn clip(&mut self, limit: f64) -> f64 {
+    /// The norm of the whole summed gradient.
+    pub fn norm(&self) -> f64 {
         match self {
-            Self::Host(_, sum) => clip(sum, limit),
-            Self::Device(optimizer) => optimizer.clip(limit),
+            Self::Host(_, sum) => norm(sum),
+            Self::Device(optimizer) => optimizer.norm(),
+        }
+    }
+
+    /// Scales the whole summed gradient, whose norm is `norm`, down to the norm `limit` if it is larger (0 means no limit).
+    pub fn clip(&mut self, norm: f64, limit: f64) {
+        if limit > 0.0 && norm > limit {
+            match self {
+                Self::Host(_, sum) => scale(sum, limit / norm),
+                Self::Device(optimizer) => optimizer.scale(limit / norm),
+            }
         }
     }
 

@@ -205,7 +205,8 @@ impl<'a> SegmentTrainer<'a> {
         if !loss.is_finite() {
             return Err(Error::Diverged { network: SEGMENTER, step, loss });
         }
-        let norm = self.optimizer.clip(train.clip_grad_norm);
+        let norm = self.optimizer.norm();
+        self.optimizer.clip(norm, train.clip_grad_norm);
         let rate = self.learning_rate(step);
         self.network = self.network.take().map(|network| self.optimizer.step(network, rate, step));
         let epoch = |step: usize| step * train.batch_size / self.data.training.len().max(1);
@@ -231,7 +232,7 @@ impl<'a> SegmentTrainer<'a> {
     fn add_gradient(&mut self) -> Result<f32> {
         let train = &self.file.segment.train;
         let positions = positions(train, self.state.step..self.state.step + 1);
-        let at_once = samples_at_once(&self.optimizer, self.state.micro_batch_size, train.batch_size);
+        let at_once = samples_at_once(self.optimizer.is_on_host(), self.state.micro_batch_size, train.batch_size);
         let parts = parts(train.batch_size, at_once);
         let this = Forward { file: self.file, data: self.data, device: self.device, state: &self.state };
         let values = self.network().valid();

@@ -253,7 +253,7 @@ impl ObjectiveTask for Measurement<'_> {
             let at = (micro_batch, step);
             let alone = (&workers, Ranks::default());
             add_gradient(objective, &network, &batches, at, alone, &mut optimizer, &mut ahead)?;
-            optimizer.clip(config.train.clip_grad_norm);
+            optimizer.clip(optimizer.norm(), config.train.clip_grad_norm);
             network = optimizer.step(network, 0.0, step);
         }
         Ok(since.elapsed().as_secs_f64() / MEASURED_STEPS as f64)

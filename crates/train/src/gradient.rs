@@ -1,7 +1,7 @@
 //! The gradient of one optimiser step, computed by workers.
 
 use crate::{
-    Result,
+    Error, Result,
     batch::{Batch, Batches, HostBatch},
     config::TrainConfig,
     methods::objective::Objective,
@@ -20,9 +20,9 @@ use std::ops::Range;
 /// The number of samples that go through a network at once. `micro_batch` is that of the training's state: 0 stands for a whole batch, and
 /// so does `None`, of trainings that began before batches were divided. Devices other than the CPU take whole batches, because
 /// they are fast only with many samples.
-pub fn samples_at_once(updates: &Updates, micro_batch: Option<usize>, batch: usize) -> usize {
+pub fn samples_at_once(is_on_host: bool, micro_batch: Option<usize>, batch: usize) -> usize {
     match micro_batch {
-        Some(size) if updates.is_on_host() => size_of_part(size, batch),
+        Some(size) if is_on_host => size_of_part(size, batch),
         Some(_) | None => batch,
     }
 }
@@ -46,7 +46,7 @@ pub fn workers_of((images, batch): (usize, usize), micro_batch: Option<usize>, u
     if !updates.is_on_host() {
         return Workers::default();
     }
-    Workers::new(images.div_ceil(samples_at_once(updates, micro_batch, batch)))
+    Workers::new(images.div_ceil(samples_at_once(updates.is_on_host(), micro_batch, batch)))
 }
 
 /// What the host makes while a device that is not the CPU computes: the parts of the next step with their noise, so that the device need
@@ -62,7 +62,8 @@ pub struct Ahead {
 /// Adds the gradient of the optimiser step `step` to `updates`. Returns the step's loss.
 ///
 /// The result is a function of the configuration, the data and the step, whatever the number of workers and ranks and whatever was made ahead: the
-/// draws of a sample are keyed by its position, and the parts' gradients are added in a fixed order.
+/// draws of a sample are keyed by its position, and the parts' gradients are added in a fixed order. On a device that is not the CPU, ranks add in
+/// another order than one process, so there the result is the same up to rounding.
 ///
 /// # Errors
 /// When the pairs cannot be read, or a rank is lost.
@@ -77,13 +78,15 @@ pub fn add_gradient<O: Objective>(
 ) -> Result<f32> {
     let train = &objective.context().config.train;
     let draws = batches.draws(train, step);
-    let parts = parts(draws.len(), samples_at_once(updates, micro_batch, train.batch_size));
+    let parts = parts(draws.len(), samples_at_once(updates.is_on_host(), micro_batch, train.batch_size));
     let share = |part: &Range<usize>| part.len() as f32 / draws.len() as f32;
     let dropout = |batch: &Batch| match micro_batch {
         Some(_) => Dropout::of_samples(train.seed, &batch.positions),
         None => Dropout::of_batch(train.seed, step as u64),
     };
+    let own = ranks.own(parts.len());
     if !updates.is_on_host() {
+        let parts = &parts[own];
         // All steps have the same parts.
         let made = |step: usize, noise: &[Draw]| -> Result<Vec<HostBatch>> {
             let draws = batches.draws(train, step);
@@ -95,7 +98,7 @@ pub fn add_gradient<O: Objective>(
             Some(_) | None => made(step, &noise)?,
         };
         // This thread waits for the device, and another one makes the next step.
-        return std::thread::scope(|scope| {
+        let loss = std::thread::scope(|scope| {
             let next = scope.spawn(|| made(step + 1, &noise));
             let (mut sum, mut asked) = (0.0, Vec::new());
             for (part, batch) in parts.iter().zip(own) {
@@ -107,8 +110,9 @@ pub fn add_gradient<O: Objective>(
             }
             let next = next.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             *ahead = Ahead { made: Some((step + 1, next)), noise: asked };
-            Ok(sum)
-        });
+            Ok::<_, Error>(sum)
+        })?;
+        return over_ranks(ranks, loss, updates);
     }
     // Each part needs a graph of its own: Burn keeps graphs that share parameters under one lock. The values are shared.
     let values = network.valid();
@@ -123,10 +127,27 @@ pub fn add_gradient<O: Objective>(
         let ((a, first), (b, second)) = (ours?, theirs?);
         Ok((a + b, added(first, second)))
     };
-    let own = ranks.own(parts.len());
     let Some(sum) = workers.sum(own.len(), add, |index| of_part(own.start + index)) else { return Ok(0.0) };
     let (loss, gradient) = ranks.sum(sum?, numbers, |(a, first), (b, second)| (a + b, added(first, second)))?;
     updates.add(gradient);
+    Ok(loss)
+}
+
+/// The loss of all ranks, whose summed gradients take the place of this rank's in an optimiser on a device that is not the CPU.
+fn over_ranks(ranks: Ranks<'_>, loss: f32, updates: &mut Updates) -> Result<f32> {
+    let Updates::Device(optimizer) = updates else { return Ok(loss) };
+    if ranks.count() == 1 {
+        return Ok(loss);
+    }
+    let mut mine = optimizer.take_sum();
+    mine.push(loss);
+    let added = |mut first: Vec<f32>, second: Vec<f32>| {
+        first.iter_mut().zip(second).for_each(|(sum, value)| *sum += value);
+        first
+    };
+    let mut sum = ranks.sum(mine, |values| vec![values.as_mut_slice()], added)?;
+    let loss = sum.pop().unwrap_or(loss);
+    optimizer.put_sum(sum);
     Ok(loss)
 }
 
@@ -138,6 +159,30 @@ fn numbers((loss, gradient): &mut (f32, NamedGradients)) -> Vec<&mut [f32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ranks::tests::in_ranks;
+    use burn::{
+        nn::LinearConfig,
+        tensor::{Device, Tensor},
+    };
+    use pig_optim::device::DeviceOptimizer;
+
+    /// The gradient of the sum of `x * weight` is x, which is another one in each rank. The optimiser for devices runs on the CPU here.
+    #[test]
+    fn gradients_on_devices_are_added_over_ranks() {
+        let found = in_ranks(4, |ranks| {
+            let device = Device::flex();
+            let network = LinearConfig::new(2, 1).with_bias(false).init(&device).train();
+            let optimizer = DeviceOptimizer::new(&TrainConfig::default().optim(), &network);
+            let mut updates = Updates::Device(Box::new(optimizer));
+            let x = Tensor::<2>::from_floats([[1.0 + ranks.rank() as f32, 8.0]], &device);
+            let mut gradients = network.forward(x).sum().backward();
+            updates.accumulate(&network, &mut gradients, 0.25);
+            let loss = over_ranks(ranks, ranks.rank() as f32, &mut updates).unwrap();
+            let Updates::Device(mut optimizer) = updates else { panic!("the optimiser changed its place") };
+            (loss, optimizer.take_sum())
+        });
+        assert_eq!(found, vec![(6.0, vec![2.5, 8.0]); 4]);
+    }
 
     #[test]
     fn images_in_work_are_those_of_all_workers() {

@@ -74,19 +74,25 @@ impl<'a> Ranks<'a> {
         }
     }
 
-    /// Refuses a number of ranks that cannot share steps of `images` images in parts of `size`.
+    /// Refuses a number of ranks that cannot share steps of `images` images in parts of `size`, which on a device that is not the CPU are
+    /// whole batches.
     ///
     /// # Errors
     /// When it is no power of two, or more than there are parts.
-    pub fn check(&self, images: usize, size: usize) -> Result<()> {
+    pub fn check(&self, images: usize, size: usize, is_on_host: bool) -> Result<()> {
         let (count, most) = (self.count(), parts(images, size).len());
         if count == 1 || (count.is_power_of_two() && count <= most) {
             return Ok(());
         }
         let largest = 1_usize << most.max(1).ilog2();
+        let (setting, advice) = if is_on_host {
+            ("train.micro_batch_size", "smaller parts or a larger train.batch_size allow more")
+        } else {
+            ("train.batch_size", "a GPU takes whole batches, so more train.gradient_accumulation_steps allow more")
+        };
         Err(self.refused(format!(
             "a power of two, and at most {largest} here, since the {images} images of a step are computed in {most} parts of \
-             train.micro_batch_size = {size}; smaller parts or a larger train.batch_size allow more"
+             {setting} = {size}; {advice}"
         )))
     }
 
@@ -195,6 +201,24 @@ impl<'a> Ranks<'a> {
         if self.count() == 1 { Ok(()) } else { self.agree(what, &sha256(&own())) }
     }
 
+    /// What the first rank has, in all ranks. All ranks call this.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn first<const N: usize>(&self, own: [u8; N]) -> Result<[u8; N]> {
+        let mut known = own;
+        for level in 0..self.levels() {
+            let partner = self.rank() ^ 1 << level;
+            let theirs = self.exchange(partner, &known)?;
+            if partner < self.rank() {
+                known = theirs
+                    .try_into()
+                    .map_err(|theirs: Vec<u8>| self.differs(partner, "numbers of bytes", &N, &theirs.len()))?;
+            }
+        }
+        Ok(known)
+    }
+
     fn levels(&self) -> u32 {
         self.count().ilog2()
     }
@@ -214,7 +238,7 @@ impl<'a> Ranks<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::workers::Workers;
     use pig_testing::{Member, in_members};
@@ -236,7 +260,7 @@ mod tests {
     }
 
     /// Runs `job` in so many ranks, which are threads; returns what each returned.
-    fn in_ranks<T: Send>(count: usize, job: impl Fn(Ranks<'_>) -> T + Sync) -> Vec<T> {
+    pub(crate) fn in_ranks<T: Send>(count: usize, job: impl Fn(Ranks<'_>) -> T + Sync) -> Vec<T> {
         in_members(count, |member| job(Ranks::of(&Thread(member))))
     }
 
@@ -287,6 +311,7 @@ mod tests {
         assert_eq!(in_ranks(4, |ranks| ranks.any(ranks.rank() == 2).unwrap()), [true; 4]);
         assert_eq!(in_ranks(4, |ranks| ranks.any(false).unwrap()), [false; 4]);
         assert_eq!(in_ranks(4, |ranks| ranks.least(7 - ranks.rank() as u8).unwrap()), [4; 4]);
+        assert_eq!(in_ranks(8, |ranks| ranks.first([ranks.rank() as u8 + 3, 1]).unwrap()), [[3, 1]; 8]);
     }
 
     #[test]
@@ -298,14 +323,20 @@ mod tests {
 
     #[test]
     fn numbers_of_ranks_that_cannot_share_a_step_are_refused() {
-        let check = |ranks, images, size| {
-            in_ranks(ranks, |ranks| ranks.check(images, size).map_err(|error| error.to_string())).remove(0)
+        let check_on = |is_on_host, ranks, images, size| {
+            in_ranks(ranks, |ranks| ranks.check(images, size, is_on_host).map_err(|error| error.to_string())).remove(0)
         };
+        let check = |ranks, images, size| check_on(true, ranks, images, size);
         assert_eq!(check(1, 8, 8), Ok(()));
         assert_eq!(check(4, 8, 2), Ok(()));
         for (ranks, images, size, most) in [(3, 8, 2, "at most 4"), (4, 8, 4, "at most 2"), (2, 8, 8, "at most 1")] {
             let message = check(ranks, images, size).unwrap_err();
             assert!(message.contains(most) && message.contains("micro_batch_size"), "{message}");
         }
+        let message = check_on(false, 2, 8, 8).unwrap_err();
+        assert!(
+            message.contains("train.batch_size = 8") && message.contains("gradient_accumulation_steps"),
+            "{message}"
+        );
     }
 }

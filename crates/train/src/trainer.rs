@@ -123,10 +123,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
         bind(&mut state, objective, begins_leg)?;
         let (images, batch) = (config.train.images_in_step(), config.train.batch_size);
         let ranks = observer.ranks();
-        if !optimizer.is_on_host() {
-            ranks.check_alone("only trainings on processors are divided among ranks; give --device cpu")?;
-        }
-        ranks.check(images, samples_at_once(&optimizer, state.micro_batch_size, batch))?;
+        let at_once = samples_at_once(optimizer.is_on_host(), state.micro_batch_size, batch);
+        ranks.check(images, at_once, optimizer.is_on_host())?;
         let workers = workers_of((images, batch), state.micro_batch_size, &optimizer);
         let network = Some(network.train());
         let ahead = Ahead::default();
@@ -209,7 +207,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 line.reconstruction = reconstruction;
                 self.heed(validation.mean);
                 let mean = validation.mean as f32;
-                is_best = self.state.best.is_none_or(|(_, best)| mean < best);
+                // Devices of several ranks may round differently, and all must decide alike.
+                is_best = ranks.first([u8::from(self.state.best.is_none_or(|(_, best)| mean < best))])? == [1];
                 if is_best {
                     self.state.best = Some((step, mean));
                 }
@@ -353,7 +352,14 @@ impl<'a, O: Objective> Trainer<'a, O> {
         if !loss.is_finite() {
             return Err(Error::Diverged { network: self.objective.role().name(), step, loss });
         }
-        let norm = self.optimizer.clip(train.clip_grad_norm);
+        let own = self.optimizer.norm();
+        // All ranks have the same gradient, but a sum on another device may be rounded differently.
+        let norm = if self.optimizer.is_on_host() {
+            own
+        } else {
+            f64::from_le_bytes(self.observer.ranks().first(own.to_le_bytes())?)
+        };
+        self.optimizer.clip(norm, train.clip_grad_norm);
         let rate = self.state.learning_rate.at(&self.optim, step - self.leg, steps - self.leg);
         self.network = self.network.take().map(|network| self.optimizer.step(network, rate, step));
         let images = train.images_in_step();

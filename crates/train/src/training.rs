@@ -4,7 +4,7 @@ use crate::{
     Config, Error, Result, added,
     checkpoint::Store,
     config::require,
-    gradient::size_of_part,
+    gradient::samples_at_once,
     imported::frozen::{self, FrozenModelY},
     init::{check_split, preconditioning},
     legs,
@@ -31,6 +31,7 @@ use crate::{
 use burn::tensor::Device;
 use pig_data::{PreparedSet, Splits, unlabelled::HeldOut};
 use pig_diffusion::schedule::Schedule;
+use pig_nn::ops::is_cpu;
 use std::path::Path;
 
 /// Starts a new run on pairs. Returns whether it finished.
@@ -70,7 +71,7 @@ fn start(
     observer: &dyn Observer,
 ) -> Result<Outcome> {
     let ranks = observer.ranks();
-    check_ranks(ranks, config)?;
+    check_ranks(ranks, config, device)?;
     if ranks.is_first() {
         RunDir::check_new(out)?;
     }
@@ -108,9 +109,11 @@ fn start(
     train_networks(&run, config, (&run_data, &further), device, observer)
 }
 
-fn check_ranks(ranks: Ranks<'_>, config: &Config) -> Result<()> {
-    let train = &config.train;
-    ranks.check(train.images_in_step(), size_of_part(train.micro_batch_size, train.batch_size))
+fn check_ranks(ranks: Ranks<'_>, config: &Config, device: &Device) -> Result<()> {
+    let (train, is_on_host) = (&config.train, is_cpu(device));
+    let at_once = samples_at_once(is_on_host, Some(train.micro_batch_size), train.batch_size);
+    ranks.check(train.images_in_step(), at_once, is_on_host)?;
+    ranks.agree("the kinds of devices", if is_on_host { "processors" } else { "GPUs" })
 }
 
 /// Refuses ranks that would not do the same: another program, configuration, split or data.
@@ -235,7 +238,7 @@ fn continued(run: &RunDir, with: Resume<'_>, device: &Device, observer: &dyn Obs
     let ranks = observer.ranks();
     let _lock = if ranks.is_first() { Some(run.lock(observer)?) } else { None };
     let config = run.config()?;
-    check_ranks(ranks, &config)?;
+    check_ranks(ranks, &config, device)?;
     let run_data = RunData::found(with.data, run, observer)?;
     run_data.check_unchanged(run)?;
     let further = Further {

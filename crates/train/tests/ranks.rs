@@ -6,7 +6,7 @@ use common::{config, device, folder, trained};
 use pig_device::testing;
 use pig_testing::{Member, in_members};
 use pig_train::{
-    Config, Error, Result,
+    Config, Error, Result, metrics_log,
     observer::{Event, Observer, Outcome},
     ranks::{Link, Ranks},
     training::{resume, train},
@@ -21,7 +21,7 @@ use std::{
     },
 };
 
-const PROMISE: &str = "trainings are divided among ranks on the CPU only";
+const PROMISE: &str = "exact reproducibility of a training in ranks is promised on the CPU only";
 
 /// Eight samples a step, in four parts.
 const FOUR_PARTS: [&str; 5] = [
@@ -153,6 +153,43 @@ fn a_training_is_the_same_with_any_number_of_ranks() {
             });
             assert_eq!(outcomes, vec![Ok(Outcome::Finished); count]);
             assert_same(&one, &run, &format!("{name}, {count} ranks"));
+        }
+    }
+}
+
+/// Steps of four batches, which a GPU takes as a whole: with the same bits on the CPU, and up to rounding elsewhere.
+#[test]
+fn accumulated_batches_are_divided_on_any_device() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let config = config(&[
+        "train.steps=4",
+        "train.batch_size=2",
+        "train.micro_batch_size=0",
+        "train.gradient_accumulation_steps=4",
+        "train.validate_every=2",
+        "train.log_every=1",
+        "train.preview_every=0",
+    ]);
+    let losses = |run: &Path| -> Vec<f64> {
+        let lines = metrics_log::read(run).unwrap();
+        lines
+            .iter()
+            .flat_map(|line| [line.loss, line.gradient_norm, line.validation.map(|v| v.mean)])
+            .flatten()
+            .collect()
+    };
+    let one = losses(&trained(folder.path(), "one", &config));
+    assert!(one.len() >= 16, "{one:?}");
+    for count in [2, 4] {
+        let run = folder.path().join(format!("ranks-{count}"));
+        let outcomes = in_ranks(count, None, |rank| train(&config, &data, &run, &device(), rank).unwrap());
+        assert_eq!(outcomes, vec![Outcome::Finished; count]);
+        let found = losses(&run);
+        assert_eq!(found.len(), one.len());
+        for (found, expected) in found.iter().zip(&one) {
+            let off = (found - expected).abs();
+            assert!(off <= testing::tolerance(0.0) * expected.abs(), "{count} ranks: {found}, expected {expected}");
         }
     }
 }
