@@ -13,7 +13,7 @@ use axum::{
 use pig_data::{
     Pixels,
     png_file::encode_png,
-    read::read_image,
+    read::{read_header, read_image},
     resample::{fit_within, resize_image},
 };
 use serde::Deserialize;
@@ -62,7 +62,8 @@ pub(crate) async fn picture(State(app): State<App>, Query(asked): Query<Asked>, 
 
 /// The image at `path` as a PNG of 8 bits whose longer side has at most `side` pixels.
 fn png(path: &Path, side: Option<usize>) -> pig_data::Result<Vec<u8>> {
-    let mut image = read_image(path, 3)?;
+    // What has no colour in its file is never held three times; gray that is stored as colour is told by its pixels.
+    let mut image = read_image(path, if read_header(path)?.colour { 3 } else { 1 })?;
     if image.from_gray() {
         image.data = image.data.into_iter().step_by(3).collect();
         image.channels = 1;
@@ -99,6 +100,17 @@ mod tests {
             let mean = pixels.iter().map(|&value| f64::from(value)).sum::<f64>() / pixels.len() as f64;
             assert!((mean - 100.0).abs() < 0.5, "{mean}");
         }
+    }
+
+    /// Gray that is stored as colour is sent as gray.
+    #[test]
+    fn equal_channels_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, sent] = ["a.png", "sent.png"].map(|name| folder.path().join(name));
+        write_png(&file, [4, 4], 3, &Pixels::Eight([7, 7, 7, 90, 90, 90].repeat(8)), &[]).unwrap();
+        std::fs::write(&sent, png(&file, None).unwrap()).unwrap();
+        let read = read_png(&sent).unwrap();
+        assert_eq!((read.channels, read.pixels), (1, Pixels::Eight([7, 90].repeat(8))));
     }
 
     #[test]
