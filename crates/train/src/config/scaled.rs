@@ -21,8 +21,8 @@ impl Config {
         let image = or_one(&config.image_strength, self.data.channels.count());
         let schedule = schedule.clone();
         Some(match role {
-            Role::ModelX | Role::Joint => Preconditioning::new(schedule, &mask, Second::Noisy(image)),
-            _ => Preconditioning::new(schedule, &image, Second::Clean(mask)),
+            Role::ModelX | Role::Joint => Preconditioning::new(schedule, &mask, (Second::Noisy, &image)),
+            _ => Preconditioning::new(schedule, &image, (Second::Clean, &mask)),
         })
     }
 
