@@ -10,6 +10,7 @@ mod cache;
 mod compare;
 mod crossval;
 mod curate;
+mod data_keys;
 mod experiment;
 mod export;
 mod factor;

@@ -115,9 +115,10 @@ pub enum ClassError {
     },
 }
 
+/// The value of `data.classes` that examples give.
+pub const CLASSES_EXAMPLE: &str = r##"[{name = "mass", values = 1}, {name = "cyst", values = "#ff0000"}]"##;
+
 /// How classes are named where there is no configuration file.
 pub(crate) fn set_classes(section: &str) -> String {
-    format!(
-        "without a file: --set '{section}.classes=[{{name = \"upper\", values = 1}}, {{name = \"lower\", values = \"#ff0000\"}}]'"
-    )
+    format!("without a file: --set '{section}.classes={CLASSES_EXAMPLE}'")
 }

@@ -45,18 +45,7 @@ impl GroupSource {
             Self::Image => false,
         }
     }
-}
 
-impl fmt::Display for GroupSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Column(name) => write!(f, "by the column {name:?}"),
-            Self::Image => f.write_str("by image"),
-        }
-    }
-}
-
-impl GroupSource {
     /// A warning if what is kept together only looks alike, so that no patients are named.
     pub fn patients_warning(&self) -> Option<String> {
         match self {
@@ -65,6 +54,15 @@ impl GroupSource {
                  patient may be in training and in validation."
             )),
             Self::Column(_) | Self::Image => None,
+        }
+    }
+}
+
+impl fmt::Display for GroupSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Column(name) => write!(f, "by the column {name:?}"),
+            Self::Image => f.write_str("by image"),
         }
     }
 }

@@ -179,18 +179,11 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
             }
             .into());
         };
-        let is_lesion = |(&index, pixel): (&u8, [u16; 3])| {
-            let stands_for = |value: &MaskValue| match value {
-                MaskValue::Gray(gray) => *gray == u16::from(index),
-                MaskValue::Colour(_) => stored_colour(*value, decoded.maximum) == pixel,
-            };
-            u8::from(values.0.iter().any(stands_for))
-        };
-        indices.iter().zip(decoded.pixels()).map(is_lesion).collect()
+        lesion_of_palette(&decoded, indices, (values, Beyond::NoPixel))
     } else if let Some(threshold) = rule.threshold {
         decoded.pixels().map(|pixel| u8::from(f64::from(gray_of(pixel)) >= threshold)).collect()
     } else if let Some((values, Indexed { indices, .. })) = rule.values.zip(indexed.as_ref()) {
-        lesion_of_palette(&decoded, indices, values)
+        lesion_of_palette(&decoded, indices, (values, Beyond::ShownGray))
     } else {
         let lesion: Vec<[u16; 3]> = match rule.values {
             Some(values) => values.0.iter().map(|&value| stored_colour(value, decoded.maximum)).collect(),
@@ -201,13 +194,22 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
     Ok(RawMask { width: decoded.width, height: decoded.height, data })
 }
 
-/// Lesion of a mask with a palette that names no classes. A number is an index, as in `data.classes`; one that is greater than all indices of the
-/// file is the gray that the palette shows, such as 255 for white. A colour is that of the palette.
-fn lesion_of_palette(decoded: &Decoded, indices: &[u8], values: &MaskValues) -> Vec<u8> {
+/// What a number among `data.mask_values` means that is greater than all indices of a file with a palette.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    /// No pixel: the file names several classes, and numbers are theirs alone.
+    NoPixel,
+    /// The gray that the palette shows, such as 255 for white.
+    ShownGray,
+}
+
+/// Lesion of a mask with a palette. A number is an index, as in `data.classes`; what it is beyond all indices of the file, the caller says. A
+/// colour is that of the palette.
+fn lesion_of_palette(decoded: &Decoded, indices: &[u8], (values, beyond): (&MaskValues, Beyond)) -> Vec<u8> {
     let greatest = indices.iter().max().map_or(0, |&index| u16::from(index));
     let is_lesion = |(&index, pixel): (&u8, [u16; 3])| {
         let stands_for = |value: &MaskValue| match *value {
-            MaskValue::Gray(gray) if gray <= greatest => gray == u16::from(index),
+            MaskValue::Gray(gray) if gray <= greatest || beyond == Beyond::NoPixel => gray == u16::from(index),
             value => stored_colour(value, decoded.maximum) == pixel,
         };
         u8::from(values.0.iter().any(stands_for))

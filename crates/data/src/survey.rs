@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::channels::Channels;
 use crate::colour::Colours;
-use crate::columns::{GroupSource, PATIENT_COLUMNS};
+use crate::columns::GroupSource;
 use crate::config::{DataConfig, Resize};
 use crate::discover::Dataset;
 use crate::error::Result;
@@ -53,12 +53,6 @@ impl Survey {
             sizes,
             bits,
         })
-    }
-
-    /// Whether a column names the patients.
-    pub fn names_patients(&self) -> bool {
-        let GroupSource::Column(name) = &self.by else { return false };
-        PATIENT_COLUMNS.iter().any(|patient| patient.eq_ignore_ascii_case(name))
     }
 
     /// The configuration that these data give `config`: the number of channels, and the column of the groups.
@@ -111,6 +105,6 @@ impl fmt::Display for Survey {
             GroupSource::Column(name) => write!(f, ", column {name} with {} groups", self.groups)?,
             GroupSource::Image => f.write_str(", no column that groups them")?,
         }
-        if self.names_patients() { Ok(()) } else { f.write_str(", no patients") }
+        if self.by.names_patients() { Ok(()) } else { f.write_str(", no patients") }
     }
 }

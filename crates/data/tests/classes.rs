@@ -77,13 +77,19 @@ fn indices_and_colours_of_a_palette_stand_for_lesion() {
     assert_eq!(lesion(&[MaskValue::Gray(1)]), [0, 1, 0, 1, 0, 0, 0, 0, 0, 1]);
     assert_eq!(lesion(&[MaskValue::Gray(1), MaskValue::Gray(2)]), [0, 1, 1, 1, 1, 1, 1, 0, 0, 1]);
     assert_eq!(lesion(&[MaskValue::Colour([0, 128, 0])]), [0, 0, 1, 0, 1, 1, 1, 0, 0, 0]);
-    let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 2, 1);
-    encoder.set_color(png::ColorType::Indexed);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(vec![0, 0, 0, 255, 255, 255]);
-    encoder.write_header().unwrap().write_image_data(&[0, 1]).unwrap();
-    for white in [1, 255] {
-        assert_eq!(lesion(&[MaskValue::Gray(white)]), [0, 1]);
+    // Where a file names several classes, numbers are those of its classes alone.
+    for (text, whites) in [(None, [[0, 1], [0, 1]]), (Some("[\"mass\", \"calcification\"]"), [[0, 1], [0, 0]])] {
+        let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 2, 1);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_palette(vec![0, 0, 0, 255, 255, 255]);
+        if let Some(names) = text {
+            encoder.add_text_chunk("classes".to_owned(), names.to_owned()).unwrap();
+        }
+        encoder.write_header().unwrap().write_image_data(&[0, 1]).unwrap();
+        for (white, expected) in [1, 255].into_iter().zip(whites) {
+            assert_eq!(lesion(&[MaskValue::Gray(white)]), expected, "{text:?}, {white}");
+        }
     }
 }
 

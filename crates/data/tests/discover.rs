@@ -5,6 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::{folders, gray8, text};
+use pig_data::survey::Survey;
 use pig_data::unlabelled::Compared;
 use pig_data::{CaseMask, DataConfig, DataError, Dataset, GroupSource, Layout, manifest::Manifest};
 use pig_testing::shared;
@@ -234,6 +235,23 @@ fn groups_that_are_no_patients_are_compared_within_one_data_set() {
     assert_eq!(Compared::of((first, &near), (second, &near)), Compared::ByPixels);
     text(&second.join("manifest.csv"), "id,near_duplicate_group\na,g1\n");
     assert_eq!(Compared::of((first, &near), (second, &near)), Compared::ByGroups);
+}
+
+/// A survey and the comparison of folders agree on which columns name patients.
+#[test]
+fn a_survey_says_which_columns_name_no_patients() {
+    let dir = tempdir().unwrap();
+    folders(dir.path(), 2);
+    for (column, end) in [
+        ("patient", ", column patient with 2 groups"),
+        ("case", ", column case with 2 groups"),
+        ("group", ", column group with 2 groups, no patients"),
+        ("near_duplicate_group", ", column near_duplicate_group with 2 groups, no patients"),
+    ] {
+        text(&dir.path().join("manifest.csv"), &format!("id,{column}\na00,1\na01,2\n"));
+        let told = Survey::of(&grouped(dir.path(), column).unwrap()).unwrap().to_string();
+        assert_eq!(told, format!("2 pairs, gray, 8x6, 8 bits{end}"));
+    }
 }
 
 #[test]

@@ -13,12 +13,12 @@ use pig_diffusion::{prediction::PredictionType, schedule::Schedule};
 const LEAST_STRENGTH: f64 = 0.01;
 
 /// What a network reads beside its noisy input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Second {
-    /// The other member of a pair, at a noise level: strength of its channels.
-    Noisy(Vec<f64>),
-    /// A condition that is clean or nearly so: strength of its channels.
-    Clean(Vec<f64>),
+    /// The other member of a pair, at a noise level.
+    Noisy,
+    /// A condition that is clean or nearly so. It is only read: no network predicts it.
+    Clean,
 }
 
 /// The strength of a network's channels, and the noise schedule.
@@ -26,18 +26,15 @@ pub enum Second {
 pub struct Preconditioning {
     schedule: Schedule,
     noisy: Vec<f64>,
-    second: Second,
+    second: (Second, Vec<f64>),
 }
 
 impl Preconditioning {
-    /// For a noisy input whose channels, as the network reads them, have the root mean squares `noisy` without noise.
-    pub fn new(schedule: Schedule, noisy: &[f64], second: Second) -> Self {
+    /// For a noisy input whose channels, as the network reads them, have the root mean squares `noisy` without noise, and for what is read
+    /// beside it, with its own.
+    pub fn new(schedule: Schedule, noisy: &[f64], (second, strength): (Second, &[f64])) -> Self {
         let bounded = |values: &[f64]| values.iter().map(|value| value.max(LEAST_STRENGTH)).collect();
-        let second = match second {
-            Second::Noisy(values) => Second::Noisy(bounded(&values)),
-            Second::Clean(values) => Second::Clean(values),
-        };
-        Self { schedule, noisy: bounded(noisy), second }
+        Self { schedule, noisy: bounded(noisy), second: (second, bounded(strength)) }
     }
 
     /// The noisy input at the timesteps `t` (0 for a clean one), `[batch, height, width, channels]`, with a root mean square of 1.
@@ -47,9 +44,10 @@ impl Preconditioning {
 
     /// What the network reads beside it. A clean condition is only made weaker, never stronger: it may carry some noise.
     pub(crate) fn second(&self, x: Tensor<4>, t: &[usize]) -> Tensor<4> {
-        match &self.second {
-            Second::Noisy(strength) => self.scaled(x, strength, t, input_scale),
-            Second::Clean(strength) => self.scaled(x, strength, t, |_, strength| strength.max(1.0).recip()),
+        let (second, strength) = &self.second;
+        match second {
+            Second::Noisy => self.scaled(x, strength, t, input_scale),
+            Second::Clean => self.scaled(x, strength, t, |_, strength| strength.max(1.0).recip()),
         }
     }
 
@@ -66,8 +64,7 @@ impl Preconditioning {
         output: Tensor<4>,
         t: &[usize],
     ) -> Tensor<4> {
-        let (Second::Noisy(strength) | Second::Clean(strength)) = &self.second;
-        self.joined(kind, strength, y, output, t)
+        self.joined(kind, &self.second.1, y, output, t)
     }
 
     fn joined(
@@ -169,7 +166,7 @@ mod tests {
     fn one_output_gives_one_estimate_whatever_is_predicted() {
         let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();
         let strength = [3.0, 0.4, 0.05];
-        let scales = Preconditioning::new(schedule.clone(), &strength, Second::Clean(vec![2.0, 0.5]));
+        let scales = Preconditioning::new(schedule.clone(), &strength, (Second::Clean, &[2.0, 0.5]));
         let random = || Tensor::<4>::random([2, 4, 4, 3], Distribution::Normal(0.0, 1.0), &Device::flex());
         let (x, output, t) = (random(), random(), [40, 700]);
         let estimate = |kind| {
@@ -185,7 +182,7 @@ mod tests {
     #[test]
     fn strengths_of_one_change_nothing_but_the_meaning_of_eps_and_sample() {
         let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();
-        let scales = Preconditioning::new(schedule, &[1.0; 3], Second::Noisy(vec![1.0; 3]));
+        let scales = Preconditioning::new(schedule, &[1.0; 3], (Second::Noisy, &[1.0; 3]));
         let x = Tensor::<4>::random([2, 4, 4, 3], Distribution::Normal(0.0, 1.0), &Device::flex());
         let output = Tensor::<4>::random([2, 4, 4, 3], Distribution::Normal(0.0, 1.0), &Device::flex());
         let same = |a: Tensor<4>, b: &Tensor<4>| (a - b.clone()).abs().max().into_scalar::<f32>() < 1e-6;
@@ -198,7 +195,7 @@ mod tests {
     #[test]
     fn a_sample_does_not_depend_on_the_timesteps_of_the_others() {
         let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();
-        let scales = Preconditioning::new(schedule, &[2.0, 0.2, 0.1, 0.05], Second::Noisy(vec![1.0, 0.5]));
+        let scales = Preconditioning::new(schedule, &[2.0, 0.2, 0.1, 0.05], (Second::Noisy, &[1.0, 0.5]));
         let x = Tensor::<4>::random([3, 4, 4, 4], Distribution::Normal(0.0, 1.0), &Device::flex());
         let together = scales.noisy(x.clone(), &[500; 3]);
         let apart = scales.noisy(x, &[500, 500, 3]);
@@ -210,7 +207,7 @@ mod tests {
     #[test]
     fn nothing_is_divided_by_a_blank_band() {
         let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();
-        let scales = Preconditioning::new(schedule, &[0.0, 2.0], Second::Clean(vec![0.0, 4.0]));
+        let scales = Preconditioning::new(schedule, &[0.0, 2.0], (Second::Clean, &[0.0, 4.0]));
         let ones = || Tensor::<4>::ones([1, 1, 1, 2], &Device::flex());
         let values = |x: Tensor<4>| x.into_data().try_into_vec::<f32>().unwrap();
         assert!(values(scales.noisy(ones(), &[0])).iter().all(|value| value.is_finite()));

@@ -8,6 +8,7 @@
 pub mod config;
 mod decision;
 mod network;
+mod origin;
 pub mod pairs;
 pub mod predict;
 pub mod run;

@@ -3,6 +3,7 @@
 use crate::{
     SEGMENTER,
     config::SegmentFile,
+    origin,
     pairs::{self, Mixture, SegmentData},
     trainer::SegmentTrainer,
 };
@@ -49,6 +50,7 @@ pub fn train(
     file.data.classes.clone_from(&real.preparation.config.classes);
     file.data.classes_overlap = real.preparation.config.classes_overlap;
     let file = &file;
+    tell_origin(request, &real, device, observer)?;
     let data = with_added(&real, &request.added, observer)?;
     check_added(&data, file)?;
     let run = begin(file, &data, &request.out, device)?;
@@ -91,6 +93,7 @@ pub fn plan(
     file.data.classes.clone_from(&real.preparation.config.classes);
     file.data.classes_overlap = real.preparation.config.classes_overlap;
     let file = &file;
+    tell_origin(request, &real, device, observer)?;
     let data = with_added(&real, &request.added, observer)?;
     check_added(&data, file)?;
     let (mixture, train) = (data.mixture(), &file.segment.train);
@@ -131,6 +134,12 @@ fn real(file: &SegmentFile, request: &SegmentRequest, observer: &dyn Observer) -
         ),
     );
     RunData::with_splits(&request.data, &file.data, splits, observer)
+}
+
+/// Says whether the generator of the given split made the added pairs. Without a split, [`real`] has said that nothing is known.
+fn tell_origin(request: &SegmentRequest, real: &RunData, device: &Device, observer: &dyn Observer) -> Result<()> {
+    let Some(path) = &request.splits else { return Ok(()) };
+    origin::tell(&request.added, (path, &real.splits), device, observer)
 }
 
 /// Refuses generated pairs that the training would never draw.

@@ -13,7 +13,7 @@ use axum::{
 use pig_data::{
     Pixels,
     png_file::encode_png,
-    read::read_image,
+    read::{read_header, read_image},
     resample::{fit_within, resize_image},
 };
 use serde::Deserialize;
@@ -47,22 +47,33 @@ pub(crate) async fn picture(State(app): State<App>, Query(asked): Query<Asked>, 
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     let turn = app.decoders().acquire_owned().await.map_err(Refusal::fault)?;
-    let png = aside(move || {
+    let (png, tag) = aside(move || {
         let _turn = turn;
-        png(&path, side).map_err(|error| Refusal::wrong(error.to_string()))
+        tagged(&path, side, tag).map_err(|error| Refusal::wrong(error.to_string()))
     })
     .await?;
-    let head = [
-        (header::CONTENT_TYPE, "image/png".to_owned()),
-        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
-        (header::ETAG, tag),
-    ];
-    Ok((head, png).into_response())
+    let kind = (header::CONTENT_TYPE, "image/png".to_owned());
+    Ok(match tag {
+        Some(tag) => {
+            let head = [kind, (header::CACHE_CONTROL, "private, no-cache".to_owned()), (header::ETAG, tag)];
+            (head, png).into_response()
+        }
+        None => ([kind, (header::CACHE_CONTROL, "no-store".to_owned())], png).into_response(),
+    })
+}
+
+/// The image at `path` as a PNG, with its tag; without one if the file changed since the tag was made, so that no browser keeps the picture of
+/// one file under the tag of another.
+fn tagged(path: &Path, side: Option<usize>, tag: String) -> pig_data::Result<(Vec<u8>, Option<String>)> {
+    let png = png(path, side)?;
+    let is_same = std::fs::metadata(path).is_ok_and(|metadata| files::tag(&metadata, side) == tag);
+    Ok((png, is_same.then_some(tag)))
 }
 
 /// The image at `path` as a PNG of 8 bits whose longer side has at most `side` pixels.
 fn png(path: &Path, side: Option<usize>) -> pig_data::Result<Vec<u8>> {
-    let mut image = read_image(path, 3)?;
+    // What has no colour in its file is never held three times; gray that is stored as colour is told by its pixels.
+    let mut image = read_image(path, if read_header(path)?.colour { 3 } else { 1 })?;
     if image.from_gray() {
         image.data = image.data.into_iter().step_by(3).collect();
         image.channels = 1;
@@ -99,6 +110,29 @@ mod tests {
             let mean = pixels.iter().map(|&value| f64::from(value)).sum::<f64>() / pixels.len() as f64;
             assert!((mean - 100.0).abs() < 0.5, "{mean}");
         }
+    }
+
+    /// A file that changes between its tag and its pixels is sent without the tag.
+    #[test]
+    fn a_tag_is_that_of_the_pixels() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.png");
+        write_png(&file, [4, 4], 1, &Pixels::Eight(vec![9; 16]), &[]).unwrap();
+        let tag = files::tag(&std::fs::metadata(&file).unwrap(), Some(16));
+        assert_eq!(tagged(&file, Some(16), tag.clone()).unwrap().1, Some(tag.clone()));
+        write_png(&file, [4, 4], 1, &Pixels::Eight(vec![9; 16]), &[("note", "a longer file")]).unwrap();
+        assert_eq!(tagged(&file, Some(16), tag).unwrap().1, None);
+    }
+
+    /// Gray that is stored as colour is sent as gray.
+    #[test]
+    fn equal_channels_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, sent] = ["a.png", "sent.png"].map(|name| folder.path().join(name));
+        write_png(&file, [4, 4], 3, &Pixels::Eight([7, 7, 7, 90, 90, 90].repeat(8)), &[]).unwrap();
+        std::fs::write(&sent, png(&file, None).unwrap()).unwrap();
+        let read = read_png(&sent).unwrap();
+        assert_eq!((read.channels, read.pixels), (1, Pixels::Eight([7, 90].repeat(8))));
     }
 
     #[test]

@@ -261,6 +261,22 @@ fn a_plan_of_too_few_hours_and_an_edited_plan_say_so() {
     let follow = Request { hours: None, size: None, plan: Some(given.clone()), ..request };
     planned(&follow, &device(), &Silent).unwrap();
 
+    // A comment changes nothing that is done, in either file; a value does.
+    let file = |name: &str| std::fs::read_to_string(given.join(name)).unwrap();
+    for name in ["crossval.toml", "generator.toml"] {
+        std::fs::write(given.join(name), format!("# my own words\n{}", file(name))).unwrap();
+    }
+    assert_eq!(Plan::read(&given).unwrap().warnings(), said);
+    planned(&follow, &device(), &Silent).unwrap();
+    let generator = file("generator.toml");
+    std::fs::write(given.join("generator.toml"), generator.replace("clip_sample = true", "clip_sample = false"))
+        .unwrap();
+    let changed = Plan::read(&given).unwrap().warnings();
+    assert!(has(&changed, "generator.toml changed after the plan was made"), "{changed:?}");
+    let message = planned(&follow, &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("generator.toml: is not the same as"), "{message}");
+    std::fs::write(given.join("generator.toml"), generator).unwrap();
+
     // With more steps in the file, nothing is said of fewer steps, and the forecast is said to be old.
     let mut edited = plan.crossval.clone();
     edited.segment.train.steps = 600;

@@ -3,6 +3,7 @@
 use crate::{Config, Error, Result, config::NoiseLevels, role::Role};
 use burn::tensor::Device;
 use pig_data::told::TOLD;
+use pig_diffusion::schedule::Schedule;
 use pig_nn::{
     autoencoder::Autoencoder,
     control::ControlNet,
@@ -36,9 +37,9 @@ pub(crate) fn build_unet(config: &Config, role: Role, device: &Device) -> Result
     Ok(if is_told { unet.with_augment_input(config.unet(role), TOLD) } else { unet })
 }
 
-/// `network`, the U-Net of `role`, in its space and with its scaling.
-pub(crate) fn in_place<'n>(network: Network<'n>, config: &Config, role: Role) -> Network<'n> {
-    network.in_space(config.space(role)).with_preconditioning(config.preconditioning(role))
+/// `network`, the U-Net of `role`, in its space and with its scaling. `schedule` is that of its training.
+pub(crate) fn in_place<'n>(network: Network<'n>, config: &Config, role: Role, schedule: &Schedule) -> Network<'n> {
+    network.in_space(config.space(role)).with_preconditioning(config.preconditioning(role, schedule))
 }
 
 /// Floating-point operations of one image's forward pass through the U-Net of `role`.

@@ -37,7 +37,7 @@ pub struct Chains<'a> {
     /// The noise levels of sampling: those of training, except with the levels of Karras et al.
     pub(crate) schedule: Schedule,
     /// The noise levels of training.
-    trained: Schedule,
+    pub(crate) trained: Schedule,
     pub(crate) timesteps: Timesteps,
     initial: Option<&'a InitialNoise>,
     recorder: Option<&'a Recorder>,
@@ -157,7 +157,7 @@ impl<'a> Chains<'a> {
     /// The U-Net of `role` in the precision of sampling, with autoguidance.
     pub(crate) fn network<'n>(&'n self, unet: &'n UNet, role: Role) -> Autoguided<Network<'n>, Network<'n>> {
         let network = Network::new(unet, self.config.unet(role)).with_precision(self.config.sample.precision);
-        self.autoguided(in_place(network, self.config, role), role)
+        self.autoguided(in_place(network, self.config, role, &self.trained), role)
     }
 
     /// The same network without its guide.
@@ -169,7 +169,7 @@ impl<'a> Chains<'a> {
 
     /// `strong`, the network of `role`, with autoguidance if `sample.autoguidance` asks for it.
     pub(crate) fn autoguided<D>(&self, strong: D, role: Role) -> Autoguided<D, Network<'_>> {
-        let network = self.weak.and_then(|weak| weak.network(role));
+        let network = self.weak.and_then(|weak| weak.network(role, &self.trained));
         let weak = network.map(|network| Weak {
             network: network.with_precision(self.config.sample.precision),
             scale: self.config.sample.autoguidance.scale,

@@ -1,38 +1,32 @@
 //! The whole of `pig sample`: pairs from a run, with manifest, strips and pair agreement.
 
 use crate::{
-    Config, Result,
+    Result,
     arrays::{self, InitialNoise, Recorder},
     by_class::{Choice, Chooser, ClassShares, Maker},
-    config::{SampleConfig, require},
+    config::require,
     evaluate::{PlainPair, agreement, agreement_of, judged_slices, real_pairs, written_pair},
     given::{GivenSet, GivenSource},
     imported::join::Join,
     latents::LatentSpace,
     loaded::LoadedRun,
     observer::{Event, Observer, Outcome, note, warn, warn_of_precision},
-    pictures::pair_picture,
-    run_dir::program,
     sampler::Sampler,
-    samples::{Samples, StripEstimate},
+    samples::Samples,
+    stamp::stamp,
     steps::StepPictures,
     stop::Stop,
+    strips::strips,
 };
 use burn::tensor::Device;
 use pig_data::{
-    Preparation,
     classes::ClassConfig,
     write::{Finished, PairRecord, PairWriter, Stamp},
 };
 use pig_diffusion::noise::Stream;
-use pig_files::sha256;
 use pig_metrics::agreement::Agreement;
-use pig_report::{Canvas, Picture, Strip, StripStep, canvas::SYNTHETIC, progress_strips};
+use pig_report::canvas::SYNTHETIC;
 use std::path::{Path, PathBuf};
-
-/// Rows of a strips picture, and estimates per row.
-const STRIP_ROWS: usize = 6;
-const STRIP_STEPS: usize = 10;
 
 /// A request to `pig sample`.
 #[derive(Clone, Debug)]
@@ -122,129 +116,169 @@ pub struct Measured {
 
 /// Makes the requested samples, except those that are finished already.
 pub fn generate(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Summary> {
-    let loaded = if request.join.is_empty() {
-        LoadedRun::open(&request.run, &request.sets, device)?
-    } else {
-        request.join.load(&request.run, &request.sets, device)?
-    };
+    let loaded = load(request, device)?;
     if let Some(text) = loaded.run.unverified() {
         warn(observer, text);
     }
     let given = GivenSet::open(&request.source, request.data.as_deref(), &loaded, device, observer)?;
-    let has_masks = loaded.config.method.has_masks();
     let sampler = Sampler::new(&loaded.config, loaded.networks.as_ref(), device)?;
     let initial = match &request.initial_noise {
         Some(path) => Some(initial_noise(path, &request.seeds, &sampler)?),
         None => None,
     };
     let sampler = sampler.starting_from(initial.as_ref());
-    let create = if has_masks { PairWriter::create } else { PairWriter::create_for_images };
-    let data = &loaded.config.data;
-    let wanted = (&request.classes, request.seeds.len());
-    let stamp = stamp(&loaded, &given, initial.as_ref(), wanted)?;
+    let stamp = stamp(&loaded, &given, initial.as_ref(), (&request.classes, request.seeds.len()))?;
     let hashes = [stamp.settings_hash.clone(), stamp.model_hash.clone()];
-    let chooser = Chooser {
-        shares: wanted.0,
-        pairs: wanted.1,
-        batch: loaded.config.sample.batch_size,
-        hashes: hashes.each_ref().map(String::as_str),
-        data,
-        folder: &request.out,
-    };
-    let chooses = !request.classes.is_empty();
-    if chooses {
-        let makes = loaded.config.method.makes_masks() && matches!(given, GivenSet::Nothing);
-        require(makes, "--classes", "set", "a run that makes masks from noise, to choose among them")?;
-        chooser.check()?;
-    }
-    let writer = create(&request.out, stamp, data.size, data.channels.count())?
-        .with_classes(&data.classes, data.coding().overlap);
+    let chooser = chooser(request, &loaded, &given, hashes.each_ref().map(String::as_str))?;
+    let writer = writer(request, &loaded, stamp)?;
     warn_of_precision(observer, "sample.precision", loaded.config.sample.precision, device);
     let recorder = request.save_arrays.then(Recorder::default);
-    let has_arrays = |seed| !request.save_arrays || arrays::path(&request.out, seed).is_file();
-    let is_finished = |&seed: &u64| has_arrays(seed) && writer.is_finished(seed);
-    let turns = sampler.timesteps().len();
-    let makes_images = !matches!(given, GivenSet::Images { .. });
-    let pictures = request.save_steps.then(|| StepPictures::new(&loaded.config, &request.out, turns, makes_images));
-    if matches!(pictures, Some(None)) {
-        warn(observer, "no pictures of steps: the chains run on latents, which are no pictures");
-    }
-    let pictures = pictures.flatten();
+    let pictures = step_pictures(request, &loaded, &given, sampler.timesteps().len(), observer);
     let output =
         Output { writer: &writer, folder: &request.out, recorder: recorder.as_ref(), pictures: pictures.as_ref() };
     let recorded = sampler.clone().recorded_by(recorder.as_ref()).shown_by(pictures.as_ref());
-    let (mut seeds, mut choice) = (request.seeds.clone(), None);
-    let (mut outcome, made, skipped) = if chooses {
-        let found = choose(&loaded, &recorded, (&chooser, &writer), device, observer);
-        if found.is_err() {
-            // What was chosen before the error is kept, and so it is listed.
-            writer.finish()?;
-        }
-        let found = found?;
-        seeds.clone_from(&found.0.chosen);
-        note(observer, found.0.sentence());
-        choice = Some(found.0);
-        (found.1, found.2, seeds.len().saturating_sub(found.2))
-    } else {
-        let missing: Vec<u64> = seeds.iter().filter(|seed| !is_finished(seed)).copied().collect();
-        let skipped = seeds.len() - missing.len();
-        if skipped > 0 {
-            note(observer, format!("{skipped} of {} samples are finished and skipped", seeds.len()));
-        }
-        let (outcome, made) = make(&loaded, &recorded, &output, &given, &missing, device, observer)?;
-        (outcome, made, skipped)
+    let sampled = match &chooser {
+        Some(chooser) => choose(&loaded, &recorded, (chooser, &writer), device, observer)?,
+        None => make_missing(&loaded, &recorded, &output, &given, &request.seeds, device, observer)?,
     };
+    let Sampled { mut outcome, seeds, made, skipped, choice } = sampled;
     let finished = writer.finish()?;
     if finished.empty_masks > 0 {
         warn(observer, format!("{} of {} pairs have an empty mask", finished.empty_masks, finished.pairs));
     }
     if request.progress_strips && outcome == Outcome::Finished {
-        if !loaded.config.method.makes_masks() || !matches!(given, GivenSet::Nothing) {
-            warn(observer, "no progress.png: --progress-strips needs masks and images that are both made from noise");
-        } else if let Some(canvas) = strips(&loaded.config, &sampler, &seeds, observer)? {
-            canvas.write_png(&request.out.join("progress.png"), &[SYNTHETIC])?;
-        } else {
-            outcome = Outcome::Interrupted;
-        }
+        outcome = write_strips(request, &loaded, &given, (&sampler, &seeds), observer)?;
     }
-    let mut by_class = Vec::new();
-    let measured = if outcome == Outcome::Finished && has_masks {
-        let generated: Result<Vec<_>> =
-            seeds.iter().map(|&seed| written_pair(&request.out, seed, &loaded.preparation)).collect();
-        if data.channels.count() == 3 {
-            note(observer, "pair agreement is measured on gray: the Rec. 601 luma of the images in colour");
-        }
-        let (generated, size) = (generated?, loaded.config.data.slice_size());
-        let real = real_pairs(&loaded.run, request.data.as_deref(), observer)?;
-        let agreement = agreement(&loaded.config, &generated, real.as_ref())?;
-        if data.has_several_classes() {
-            for (class, ClassConfig { name, .. }) in data.classes.iter().enumerate() {
-                by_class.push((name.clone(), agreement_of(&loaded.config, &generated, real.as_ref(), class)?));
-            }
-        }
-        let real = real.as_ref().map_or(Ok(Vec::new()), judged_slices)?;
-        Some((agreement, Measured { generated, real, size }))
-    } else {
-        None
-    };
-    let (agreement, measured) = measured.unzip();
+    let has_masks = loaded.config.method.has_masks();
+    let is_measured = outcome == Outcome::Finished && has_masks;
+    let measured = if is_measured { Some(measure(request, &loaded, &seeds, observer)?) } else { None };
     if outcome == Outcome::Interrupted {
         note(observer, "stopped; finished samples are kept, and the same command goes on");
     }
     let no_agreement = (!has_masks)
         .then(|| format!("not computed: method = {:?} makes images without masks", loaded.config.method.word()));
+    let (agreement, agreement_by_class, measured) = match measured {
+        Some(Agreements { all, by_class, measured }) => (Some(all), by_class, Some(measured)),
+        None => (None, Vec::new(), None),
+    };
     Ok(Summary {
         outcome,
         finished,
         made,
         skipped,
         agreement,
-        agreement_by_class: by_class,
+        agreement_by_class,
         measured,
         no_agreement,
         choice,
         latents: loaded.latents,
     })
+}
+
+/// Loads the run, with the models that replace its own.
+fn load(request: &Request, device: &Device) -> Result<LoadedRun> {
+    if request.join.is_empty() {
+        LoadedRun::open(&request.run, &request.sets, device)
+    } else {
+        request.join.load(&request.run, &request.sets, device)
+    }
+}
+
+/// Who chooses pairs among samples; none if no shares of classes are wanted. `hashes` are those of the settings and of the model.
+fn chooser<'a>(
+    request: &'a Request,
+    loaded: &'a LoadedRun,
+    given: &GivenSet,
+    hashes: [&'a str; 2],
+) -> Result<Option<Chooser<'a>>> {
+    if request.classes.is_empty() {
+        return Ok(None);
+    }
+    let makes = loaded.config.method.makes_masks() && matches!(given, GivenSet::Nothing);
+    require(makes, "--classes", "set", "a run that makes masks from noise, to choose among them")?;
+    let chooser = Chooser {
+        shares: &request.classes,
+        pairs: request.seeds.len(),
+        batch: loaded.config.sample.batch_size,
+        hashes,
+        data: &loaded.config.data,
+        folder: &request.out,
+    };
+    chooser.check()?;
+    Ok(Some(chooser))
+}
+
+/// Opens the output folder, for pairs or for images alone.
+fn writer(request: &Request, loaded: &LoadedRun, stamp: Stamp) -> Result<PairWriter> {
+    let data = &loaded.config.data;
+    let create = if loaded.config.method.has_masks() { PairWriter::create } else { PairWriter::create_for_images };
+    let writer = create(&request.out, stamp, data.size, data.channels.count())?;
+    Ok(writer.with_classes(&data.classes, data.coding().overlap))
+}
+
+/// Pictures of the steps of so many turns, if they are requested and there can be some.
+fn step_pictures(
+    request: &Request,
+    loaded: &LoadedRun,
+    given: &GivenSet,
+    turns: usize,
+    observer: &dyn Observer,
+) -> Option<StepPictures> {
+    if !request.save_steps {
+        return None;
+    }
+    let makes_images = !matches!(given, GivenSet::Images { .. });
+    let pictures = StepPictures::new(&loaded.config, &request.out, turns, makes_images);
+    if pictures.is_none() {
+        warn(observer, "no pictures of steps: the chains run on latents, which are no pictures");
+    }
+    pictures
+}
+
+/// Writes progress.png, unless something was given. It is interrupted if the user asked to stop.
+fn write_strips(
+    request: &Request,
+    loaded: &LoadedRun,
+    given: &GivenSet,
+    (sampler, seeds): (&Sampler<'_>, &[u64]),
+    observer: &dyn Observer,
+) -> Result<Outcome> {
+    if !loaded.config.method.makes_masks() || !matches!(given, GivenSet::Nothing) {
+        warn(observer, "no progress.png: --progress-strips needs masks and images that are both made from noise");
+        return Ok(Outcome::Finished);
+    }
+    let Some(canvas) = strips(&loaded.config, sampler, seeds, observer)? else { return Ok(Outcome::Interrupted) };
+    canvas.write_png(&request.out.join("progress.png"), &[SYNTHETIC])?;
+    Ok(Outcome::Finished)
+}
+
+/// Pair agreement, and the pairs of which it was measured.
+struct Agreements {
+    /// Of lesions of whatever class.
+    all: Agreement,
+    /// Of each class by its name, if there are several.
+    by_class: Vec<(String, Agreement)>,
+    measured: Measured,
+}
+
+/// Measures the pairs of `seeds` as they were written.
+fn measure(request: &Request, loaded: &LoadedRun, seeds: &[u64], observer: &dyn Observer) -> Result<Agreements> {
+    let (config, data) = (&loaded.config, &loaded.config.data);
+    let written = |&seed: &u64| written_pair(&request.out, seed, &loaded.preparation);
+    let generated = seeds.iter().map(written).collect::<Result<Vec<_>>>()?;
+    if data.channels.count() == 3 {
+        note(observer, "pair agreement is measured on gray: the Rec. 601 luma of the images in colour");
+    }
+    let real = real_pairs(&loaded.run, request.data.as_deref(), observer)?;
+    let all = agreement(config, &generated, real.as_ref())?;
+    let mut by_class = Vec::new();
+    if data.has_several_classes() {
+        for (class, ClassConfig { name, .. }) in data.classes.iter().enumerate() {
+            by_class.push((name.clone(), agreement_of(config, &generated, real.as_ref(), class)?));
+        }
+    }
+    let real = real.as_ref().map_or(Ok(Vec::new()), judged_slices)?;
+    Ok(Agreements { all, by_class, measured: Measured { generated, real, size: data.slice_size() } })
 }
 
 /// Reads noise from a file. It must have the sizes that the run starts from, and a row for each of `seeds`.
@@ -262,6 +296,38 @@ struct Output<'a> {
     recorder: Option<&'a Recorder>,
     /// Pictures of the steps, if they are requested.
     pictures: Option<&'a StepPictures>,
+}
+
+/// What was sampled.
+struct Sampled {
+    outcome: Outcome,
+    /// The seeds of the pairs.
+    seeds: Vec<u64>,
+    /// How many were made now, and how many were finished before.
+    made: usize,
+    skipped: usize,
+    choice: Option<Choice>,
+}
+
+/// Makes the samples of `seeds` that are not finished.
+fn make_missing(
+    loaded: &LoadedRun,
+    sampler: &Sampler<'_>,
+    output: &Output<'_>,
+    given: &GivenSet,
+    seeds: &[u64],
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Sampled> {
+    let has_arrays = |seed| output.recorder.is_none() || arrays::path(output.folder, seed).is_file();
+    let is_finished = |&seed: &u64| has_arrays(seed) && output.writer.is_finished(seed);
+    let missing: Vec<u64> = seeds.iter().filter(|seed| !is_finished(seed)).copied().collect();
+    let skipped = seeds.len() - missing.len();
+    if skipped > 0 {
+        note(observer, format!("{skipped} of {} samples are finished and skipped", seeds.len()));
+    }
+    let (outcome, made) = make(loaded, sampler, output, given, &missing, device, observer)?;
+    Ok(Sampled { outcome, seeds: seeds.to_vec(), made, skipped, choice: None })
 }
 
 /// Samples `missing` in batches and writes each pair as soon as it is made. Its arrays are written first, so that a finished
@@ -320,22 +386,33 @@ fn make(
     Ok((outcome, made))
 }
 
-/// Chooses pairs among samples by their classes. Returns the choice, and how many pairs were written now.
+/// Chooses pairs among samples by their classes.
 fn choose(
     loaded: &LoadedRun,
     sampler: &Sampler<'_>,
     (chooser, writer): (&Chooser<'_>, &PairWriter),
     device: &Device,
     observer: &dyn Observer,
-) -> Result<(Choice, Outcome, usize)> {
+) -> Result<Sampled> {
     let stop = Stop::new(observer);
     observer.event(Event::Begin { stage: "sample".to_owned(), total: chooser.pairs, done: 0 });
     let sampler = sampler.clone().until(&stop);
     let mut maker = FromNoise { loaded, sampler, writer, device, stop: &stop, observer, written: 0 };
-    let (choice, is_done) = chooser.choose(&mut maker)?;
-    let written = maker.written;
+    let found = chooser.choose(&mut maker);
+    if found.is_err() {
+        // What was chosen before the error is kept, and so it is listed.
+        writer.finish()?;
+    }
+    let ((choice, is_done), made) = (found?, maker.written);
     observer.event(Event::End);
-    Ok((choice, if is_done { Outcome::Finished } else { Outcome::Interrupted }, written))
+    note(observer, choice.sentence());
+    Ok(Sampled {
+        outcome: if is_done { Outcome::Finished } else { Outcome::Interrupted },
+        seeds: choice.chosen.clone(),
+        made,
+        skipped: choice.chosen.len().saturating_sub(made),
+        choice: Some(choice),
+    })
 }
 
 /// Samples from noise, for a choice.
@@ -390,95 +467,4 @@ fn write_pair(
     });
     let image = loaded.preparation.encode(&samples.images[index]);
     Ok(writer.write(&PairRecord { seed, image: &image, mask: mask.as_deref(), given: given.file(seed) })?)
-}
-
-/// The settings that [`stamp`] leaves out of the hash.
-const BESIDE: &[&str] = &["sample.batch_size", "sample.agreement_background"];
-
-/// What every file of this request says about its origin; `wanted` are the shares of classes by which so many pairs are chosen.
-fn stamp(
-    loaded: &LoadedRun,
-    given: &GivenSet,
-    initial: Option<&InitialNoise>,
-    (shares, pairs): (&ClassShares, usize),
-) -> Result<Stamp> {
-    let mut deciding = loaded.config.sample.clone();
-    // Neither setting changes a pair: the batch size by construction; the background is used only to measure agreement.
-    (deciding.batch_size, deciding.agreement_background) = (1, None);
-    let (given, noise, method) = (given.sha256()?, initial.map(InitialNoise::sha256), loaded.config.method.word());
-    // The weights of the other run are a part of the model's hash, so its place does not matter.
-    deciding.autoguidance.run = None;
-    let describe = |sample: &SampleConfig| {
-        let mut parts =
-            serde_json::json!({ "method": method, "sample": sample, "given": given, "initial_noise": noise });
-        // Settings that came later and change nothing leave the hash as it was, so that older folders can be continued.
-        if let Some(settings) = parts["sample"].as_object_mut() {
-            if !sample.autoguidance.is_on() {
-                settings.remove("autoguidance");
-            }
-            if sample.guidance_interval.is_none() {
-                settings.remove("guidance_interval");
-            }
-        }
-        if !shares.is_empty() {
-            parts["chosen"] = serde_json::json!({ "shares": shares, "pairs": pairs });
-        }
-        parts.to_string()
-    };
-    Ok(Stamp {
-        version: program(),
-        model_hash: loaded.model_hash.clone(),
-        settings_hash: sha256(describe(&deciding).as_bytes()),
-        settings: describe(&loaded.config.sample),
-        beside: BESIDE,
-    })
-}
-
-/// The rows of Fig. 3: x_0-hat and y_0-hat at evenly spaced steps for the first seeds; none if the user asked to stop.
-pub fn strips(
-    config: &Config,
-    sampler: &Sampler<'_>,
-    seeds: &[u64],
-    observer: &dyn Observer,
-) -> Result<Option<Canvas>> {
-    let stop = Stop::new(observer);
-    let sampler = sampler.clone().until(&stop);
-    let ids = &seeds[..seeds.len().min(STRIP_ROWS)];
-    let steps = sampler.timesteps().len();
-    let shown: Vec<usize> = (0..STRIP_STEPS).map(|i| i * (steps - 1) / (STRIP_STEPS - 1)).collect();
-    let (mut turn, mut estimates) = (0, Vec::<StripEstimate>::new());
-    sampler.pairs(ids, &mut |at| {
-        if shown.contains(&turn) {
-            estimates.push(sampler.strip_estimate(at));
-        }
-        turn += 1;
-        stop.ask();
-    })?;
-    if stop.is_set() {
-        return Ok(None);
-    }
-    let strips: Result<Vec<Strip>> = (0..ids.len()).map(|i| strip(config, &estimates, i, ids[i])).collect();
-    Ok(Some(progress_strips(&strips?, None)?))
-}
-
-fn strip(config: &Config, estimates: &[StripEstimate], index: usize, seed: u64) -> Result<Strip> {
-    let [height, width] = config.data.size;
-    let steps: Result<Vec<StripStep>> = estimates
-        .iter()
-        .map(|estimate| {
-            let (mask, image) = (&estimate.samples.masks[index], &estimate.samples.images[index]);
-            let image = pair_picture(
-                image,
-                vec![0; height * width],
-                config.data.size,
-                config.data.channels.count(),
-                String::new(),
-            )?;
-            let greatest = |pixel: &[f32]| pixel.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mask: Vec<f32> = mask.chunks_exact(config.data.mask_channels()).map(greatest).collect();
-            let mask = Picture::from_bytes(&Preparation::display(&mask), height, width, 1)?;
-            Ok(StripStep { t: estimate.t, mask, image: image.image })
-        })
-        .collect();
-    Ok(Strip { label: format!("seed {seed}"), steps: steps? })
 }

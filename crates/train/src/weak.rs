@@ -9,6 +9,7 @@ use crate::{
     run_dir::RunDir,
 };
 use burn::{module::Module, tensor::Device};
+use pig_diffusion::schedule::Schedule;
 use pig_nn::{network::Network, parameters, unet::UNet};
 use std::path::Path;
 
@@ -46,10 +47,10 @@ impl WeakNetworks {
         Ok((weak, hashes))
     }
 
-    /// The worse version of the network of `role`, if it is guided.
-    pub(crate) fn network(&self, role: Role) -> Option<Network<'_>> {
+    /// The worse version of the network of `role`, if it is guided. `schedule` is that of both trainings.
+    pub(crate) fn network(&self, role: Role, schedule: &Schedule) -> Option<Network<'_>> {
         let (_, unet) = self.unets.iter().find(|(of, _)| *of == role)?;
-        Some(in_place(Network::new(unet, self.config.unet(role)), &self.config, role))
+        Some(in_place(Network::new(unet, self.config.unet(role)), &self.config, role, schedule))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `pig export`.
 
-use clap::{ValueEnum, builder::NonEmptyStringValueParser};
+use super::data_keys::DataKeys;
+use clap::ValueEnum;
 use std::path::PathBuf;
 
 /// `pig export`.
@@ -49,10 +50,9 @@ pub(crate) struct Export {
     /// nifti and dicom-seg: millimetres between columns and between rows, for pairs whose manifest has no spacing.
     #[arg(long, value_name = "X,Y", value_parser = spacing)]
     pub(crate) spacing: Option<Spacing>,
-    /// A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, or data.classes, as in
-    /// 'data.classes=[{name = "mass", values = 1}, {name = "cyst", values = "#ff0000"}]'.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) sets: Vec<String>,
+    /// How masks and patients are read.
+    #[command(flatten)]
+    pub(crate) keys: DataKeys,
 }
 
 /// The formats.

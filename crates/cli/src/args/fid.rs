@@ -1,6 +1,9 @@
 //! `pig fid`.
 
-use super::part::{HeldOutName, PartArgs};
+use super::{
+    data_keys::DataKeys,
+    part::{HeldOutName, PartArgs},
+};
 use clap::{Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use pig_metrics::inception_preprocess::Preprocess;
 use pig_quality::inception::{InceptionSettings, Layer};
@@ -83,10 +86,9 @@ pub(crate) struct Calc {
     /// Seed of subsets, splits and pairs.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, or data.classes, as in
-    /// 'data.classes=[{name = "mass", values = 1}, {name = "cyst", values = "#ff0000"}]'.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) sets: Vec<String>,
+    /// How masks and patients are read.
+    #[command(flatten)]
+    pub(crate) keys: DataKeys,
 }
 
 /// `pig fid ref`.
@@ -146,10 +148,9 @@ pub(crate) struct Copies {
     /// Also write a table with the nearest training image of every generated image.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
-    /// A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, or data.classes, as in
-    /// 'data.classes=[{name = "mass", values = 1}, {name = "cyst", values = "#ff0000"}]'.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) sets: Vec<String>,
+    /// How masks and patients are read.
+    #[command(flatten)]
+    pub(crate) keys: DataKeys,
 }
 
 /// Features to compare by.

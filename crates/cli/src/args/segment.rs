@@ -1,6 +1,7 @@
 //! `pig segment`.
 
 use super::{
+    data_keys::DataKeys,
     export::{Spacing, spacing},
     part::PartArgs,
 };
@@ -112,10 +113,9 @@ pub(crate) struct Evaluate {
     /// Seed of the bootstrap.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, or data.classes, as in
-    /// 'data.classes=[{name = "mass", values = 1}, {name = "cyst", values = "#ff0000"}]'.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) sets: Vec<String>,
+    /// How masks and patients are read.
+    #[command(flatten)]
+    pub(crate) keys: DataKeys,
 }
 
 /// The score of a case in which both masks are empty.

@@ -14,7 +14,7 @@ use std::{cell::Cell, ops::ControlFlow, process::ExitCode};
 /// Writes pairs in the format of another tool.
 pub(crate) fn run(args: &Args, asked: &Export) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args)?;
-    let data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
+    let data = Layers { file: None, sets: asked.keys.sets.clone() }.load()?.data;
     data.check()?;
     let amount = match (asked.share, asked.count) {
         (Some(share), _) => Amount::Share(share),

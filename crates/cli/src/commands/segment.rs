@@ -136,7 +136,7 @@ struct Masks {
 }
 
 fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
-    let mut data = Layers { file: None, sets: asked.sets.clone() }.load()?.data;
+    let mut data = Layers { file: None, sets: asked.keys.sets.clone() }.load()?.data;
     data.check()?;
     let settings = settings(asked)?;
     asked.csv.iter().try_for_each(|path| pig_files::check_writable(path))?;

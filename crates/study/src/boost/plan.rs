@@ -106,7 +106,7 @@ pub struct Findings {
     pub patients: Option<String>,
     /// Why generated pictures will not be as they should be, if so.
     pub pictures: Option<String>,
-    /// SHA-256 of the cross-validation and of the generator's configuration; none for a plan that was written by hand.
+    /// SHA-256 of what the cross-validation's and the generator's configuration say; none for a plan that was written by hand.
     pub sha256: Option<[String; 2]>,
 }
 
@@ -234,9 +234,17 @@ impl Plan {
         })
     }
 
-    /// SHA-256 of the configurations, in the order of [`CONFIGURATIONS`].
+    /// What the configurations say, in the order of [`CONFIGURATIONS`]: their keys and values, without comments. Defaults are not filled in
+    /// for the generator, whose section `[data]` leaves to the cross-validation what it does not say. A text that is no TOML, which is refused
+    /// where it is used, stands for itself.
+    fn contents(&self) -> [String; 2] {
+        let table = toml::from_str::<toml::Table>(&self.generator);
+        [self.crossval.to_toml(), table.map_or_else(|_| self.generator.clone(), |table| table.to_string())]
+    }
+
+    /// SHA-256 of what the configurations say.
     fn sha256(&self) -> [String; 2] {
-        [self.crossval.to_toml(), self.generator.clone()].map(|text| pig_files::sha256(text.as_bytes()))
+        self.contents().map(|text| pig_files::sha256(text.as_bytes()))
     }
 
     /// The configurations that were edited after the plan was made.
@@ -248,7 +256,8 @@ impl Plan {
 
     /// The file in which another plan says that something else is done; none if both do the same.
     pub(super) fn differing(&self, other: &Self) -> Option<&'static str> {
-        let is_other = [self.crossval != other.crossval, self.generator != other.generator, self.folds != other.folds];
+        let ([crossval, generator], others) = (self.contents(), other.contents());
+        let is_other = [crossval != others[0], generator != others[1], self.folds != other.folds];
         let names = CONFIGURATIONS.into_iter().chain([PLAN]);
         names.zip(is_other).find(|(_, is_other)| *is_other).map(|(name, _)| name)
     }

@@ -9,13 +9,13 @@ use pig_report::{Canvas, DemoPage, Figure, canvas::SYNTHETIC};
 use pig_train::{
     Result,
     curves::charts,
-    generation::strips,
     loaded::LoadedRun,
     metrics_log,
     observer::Observer,
     run_data::RunData,
     run_dir::{now, program},
     sampler::Sampler,
+    strips::strips,
 };
 use std::path::Path;
 

@@ -20,12 +20,12 @@ use pig_metrics::{
 use pig_report::{Chart, Series, Table, canvas::SYNTHETIC, write_curves};
 use pig_train::{
     Config, Error, Result,
-    generation::strips,
     loaded::LoadedRun,
     observer::{Event, Observer, Outcome},
     sampler::Sampler,
     samples::{Samples, StripEstimate},
     stop::Stop,
+    strips::strips,
 };
 use serde::{Deserialize, Serialize};
 use std::{

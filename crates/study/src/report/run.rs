@@ -18,7 +18,7 @@ use pig_train::{
     Config, Result,
     checkpoint::Store,
     curves::charts,
-    generation::{Request as Sampling, Summary, generate, strips},
+    generation::{Request as Sampling, Summary, generate},
     given::GivenSource,
     loaded::LoadedRun,
     metrics_log::{self, Line},
@@ -29,6 +29,7 @@ use pig_train::{
     run_data::RunData,
     run_dir::{Provenance, RunDir},
     sampler::Sampler,
+    strips::strips,
 };
 
 /// Number of pairs of each kind on a contact sheet, and number of worst cases that are shown.

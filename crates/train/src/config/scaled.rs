@@ -6,8 +6,9 @@ use pig_diffusion::schedule::Schedule;
 use pig_nn::preconditioning::{Preconditioning, Second};
 
 impl Config {
-    /// The scaling of the U-Net of this role, if it is trained here with one. Strengths that were not measured yet are 1.
-    pub fn preconditioning(&self, role: Role) -> Option<Preconditioning> {
+    /// The scaling of the U-Net of this role, if it is trained here with one. `schedule` is that of this configuration. Strengths that were
+    /// not measured yet are 1.
+    pub fn preconditioning(&self, role: Role, schedule: &Schedule) -> Option<Preconditioning> {
         let config = &self.preconditioning;
         if config.kind == PreconditioningKind::None || self.is_frozen(role) {
             return None;
@@ -18,11 +19,10 @@ impl Config {
         };
         let mask = or_one(&config.mask_strength, self.data.mask_channels());
         let image = or_one(&config.image_strength, self.data.channels.count());
-        // The check refuses schedules that cannot be built before any network is.
-        let schedule = Schedule::new(&self.schedule).ok()?;
+        let schedule = schedule.clone();
         Some(match role {
-            Role::ModelX | Role::Joint => Preconditioning::new(schedule, &mask, Second::Noisy(image)),
-            _ => Preconditioning::new(schedule, &image, Second::Clean(mask)),
+            Role::ModelX | Role::Joint => Preconditioning::new(schedule, &mask, (Second::Noisy, &image)),
+            _ => Preconditioning::new(schedule, &image, (Second::Clean, &mask)),
         })
     }
 

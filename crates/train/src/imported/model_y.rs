@@ -8,7 +8,11 @@ use crate::{
     role::Role,
 };
 use burn::tensor::{Tensor, TensorData};
-use pig_diffusion::{denoiser::Denoiser, prediction::PredictionType, schedule::network_time};
+use pig_diffusion::{
+    denoiser::Denoiser,
+    prediction::PredictionType,
+    schedule::{Schedule, network_time},
+};
 use pig_nn::{
     control::ControlNet,
     network::Network,
@@ -82,13 +86,13 @@ impl ModelY {
     }
 
     /// The model as the algorithms call it. The guide is always a mask of about -1 to 1 on the model's own grid; the denoiser turns it
-    /// into what the model reads.
-    pub fn denoiser<'a>(&'a self, config: &'a Config) -> Box<dyn Denoiser + 'a> {
+    /// into what the model reads. `schedule` is that of the training.
+    pub fn denoiser<'a>(&'a self, config: &'a Config, schedule: &Schedule) -> Box<dyn Denoiser + 'a> {
         if let Some(told) = &self.told {
             return Box::new(Foreign { unet: &self.unet, told, config });
         }
         let network = Network::new(&self.unet, config.unet(Role::ModelY)).with_precision(config.sample.precision);
-        Box::new(in_place(network, config, Role::ModelY))
+        Box::new(in_place(network, config, Role::ModelY, schedule))
     }
 }
 

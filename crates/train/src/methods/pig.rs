@@ -147,7 +147,7 @@ fn condition_of(context: Context<'_>, batch: &Batch, eps_2: &Tensor<4>, training
             let guider = Network::new(&model_x.network, config.unet(Role::ModelX))
                 .with_precision(config.train.precision)
                 .told(&batch.told);
-            let guider = in_place(guider, config, Role::ModelX);
+            let guider = in_place(guider, config, Role::ModelX, schedule);
             let estimate = if config.sample.clip_sample {
                 Clipped(&guider).estimate(schedule, &x_t, &y_t, t)
             } else {
@@ -263,7 +263,7 @@ impl Networks for Pig {
 impl Pig {
     /// model_y, with autoguidance if it is asked for.
     fn image_network<'n>(&'n self, chains: &'n Chains<'_>) -> Autoguided<Box<dyn Denoiser + 'n>, Network<'n>> {
-        chains.autoguided(self.model_y.denoiser(chains.config), Role::ModelY)
+        chains.autoguided(self.model_y.denoiser(chains.config, &chains.trained), Role::ModelY)
     }
 
     /// model_x as the algorithm evaluates it: at every step, or less often by `sample.guide_every`.

@@ -78,7 +78,7 @@ impl Objective for UNetObjective<'_> {
     fn loss(&self, unet: &UNet, batch: &Batch) -> Tensor<1> {
         let config = self.context.config;
         let network = Network::new(unet, config.unet(self.role())).with_precision(config.train.precision);
-        let network = self.guided(in_place(network, config, self.role()));
+        let network = self.guided(in_place(network, config, self.role(), self.context.schedule));
         self.learner.loss(&network, self.context, batch, false)
     }
 
@@ -88,7 +88,7 @@ impl Objective for UNetObjective<'_> {
             .with_precision(train.precision)
             .with_gradient_checkpointing(train.gradient_checkpointing)
             .told(&batch.told);
-        let network = self.guided(in_place(network, config, self.role()));
+        let network = self.guided(in_place(network, config, self.role(), self.context.schedule));
         let loss = self.learner.loss(&network, self.context, batch, true);
         let gradients = network.backward(&loss);
         (loss.inner().into_scalar(), gradients)

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 /// Compares a folder with a reference and prints the distances.
 pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
-    let data = data_settings(&asked.sets)?;
+    let data = data_settings(&asked.keys.sets)?;
     let found = if asked.reference.is_file() { of_file(args, asked)? } else { of_folder(args, asked, &data)? };
     if args.machine.json {
         let mut json = serde_json::to_value(&found.comparison)?;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// Searches for copies in every space that the folders allow, and writes and prints the results.
 pub(super) fn run(args: &Args, asked: &Copies) -> anyhow::Result<ExitCode> {
     asked.csv.iter().chain(&asked.page).try_for_each(|path| pig_files::check_writable(path))?;
-    let data = data_settings(&asked.sets)?;
+    let data = data_settings(&asked.keys.sets)?;
     let has_weights = asked.inception.weights.is_some();
     let network = has_weights.then(|| network(args, &asked.inception)).transpose()?;
     let request = Request {
