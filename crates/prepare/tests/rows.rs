@@ -59,9 +59,12 @@ fn config() -> PrepareConfig {
     }
 }
 
+/// The cells of a row of a manifest by column.
+type Row = BTreeMap<String, String>;
+
 /// The prepared masks by id, with the rows of the manifest.
-fn prepared(out: &Path) -> BTreeMap<String, (Vec<u16>, BTreeMap<String, String>)> {
-    let mask = |row: &BTreeMap<String, String>| read_gray(&out.join(&row["mask"])).2;
+fn prepared(out: &Path) -> BTreeMap<String, (Vec<u16>, Row)> {
+    let mask = |row: &Row| read_gray(&out.join(&row["mask"])).2;
     manifest(out).into_iter().map(|row| (row["id"].clone(), (mask(&row), row))).collect()
 }
 
