@@ -7,7 +7,7 @@ use pig_data::{
     Pixels,
     png_file::{encode_label_png, write_gray_png},
 };
-use std::{fs, path::Path};
+use std::{fmt::Write, fs, path::Path};
 
 const SIDE: usize = 16;
 
@@ -136,6 +136,94 @@ fn folders_are_compared_class_by_class() {
     }
     let refused = pig(&["fid", "calc", "--features", "lesion-radiomics", &real, &folder.at("other")]);
     assert!(stderr(&refused).contains("the classes cyst, mass; expected mass, calcification"), "{}", stderr(&refused));
+}
+
+/// The same pictures as [`pairs`] makes, with a mask of lesion for each class and a row for each mask. The files lie in one folder.
+fn rows(folder: &Path, rows: usize, shift: usize) {
+    let files = folder.join("files");
+    fs::create_dir_all(&files).unwrap();
+    let write = |name: &str, pixels: Vec<u8>| {
+        write_gray_png(&files.join(name), SIDE, SIDE, &Pixels::Eight(pixels), &[]).unwrap();
+    };
+    let square = |from: usize, rows: usize| -> Vec<u8> {
+        let inside = |i: usize| (from..from + rows).contains(&(i / SIDE)) && (2..6).contains(&(i % SIDE));
+        (0..SIDE * SIDE).map(|i| if inside(i) { 255 } else { 0 }).collect()
+    };
+    let mut table = "image,mask,patient,kind\n".to_owned();
+    for index in 0..4 {
+        write(&format!("a{index}.png"), (0..SIDE * SIDE).map(|i| ((i + shift) * (index + 3) % 251) as u8).collect());
+        write(&format!("m{index}.png"), square(2, 4));
+        let _ = writeln!(table, "files/a{index}.png,files/m{index}.png,p{index},mass");
+        if index > 0 {
+            write(&format!("c{index}.png"), square(8, rows));
+            let _ = writeln!(table, "files/a{index}.png,files/c{index}.png,p{index},calcification");
+        }
+    }
+    fs::write(folder.join("manifest.csv"), table).unwrap();
+}
+
+/// Rows of an image are read as a training reads them: the numbers are those of the same label maps, and of the shapes.
+#[test]
+fn rows_of_one_image_are_measured_as_its_label_map_is() {
+    let folder = Folder::with_data();
+    rows(&folder.path().join("rows"), 4, 0);
+    label_maps(&folder.path().join("truth"), 4);
+    label_maps(&folder.path().join("pred"), 2);
+    pairs(&folder.path().join("real"), 4, 0);
+    fs::write(folder.path().join("real/manifest.csv"), "id,patient\na0,p0\na1,p1\na2,p2\na3,p3\n").unwrap();
+    pairs(&folder.path().join("made"), 2, 40);
+    let [by_rows, truth, pred, real, made] = ["rows", "truth", "pred", "real", "made"].map(|name| folder.at(name));
+    let column = ["--set", "data.class_column=kind"];
+    let evaluate = |truth: &str, more: &[&str]| {
+        pig(&[&["segment", "evaluate", "--pred", &pred, "--truth", truth, "--json"], more].concat())
+    };
+    let output = success(evaluate(&by_rows, &column));
+    let words = "3 of 4 image(s) have several rows in manifest.csv, 6 in all; the mask of each row keeps its class";
+    assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    let said = json(&output);
+    let dice = |class: &str| said["classes"][class]["per_slice"]["dice"]["mean"].as_f64().unwrap();
+    // Half of the second class is found: 2 x 8 / (8 + 16). The first picture has none of it.
+    assert!((dice("mass") - 1.0).abs() < 1e-12 && (dice("calcification") - 2.0 / 3.0).abs() < 1e-12, "{said}");
+    assert_eq!(said["classes"]["mass"]["groups"], 4, "patients come from the rows");
+    let same = json(&success(evaluate(&truth, &[])));
+    let (ours, theirs) = (&said["mean_dice"]["mean"], &same["mean_dice"]["mean"]);
+    assert!((ours.as_f64().unwrap() - theirs.as_f64().unwrap()).abs() < 1e-12, "{ours} {theirs}");
+    // Classes that exclude each other do not overlap, and a column must be there.
+    let refused = |output: std::process::Output, words: &[&str]| {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(words.iter().all(|words| stderr(&output).contains(words)), "{words:?}: {}", stderr(&output));
+    };
+    refused(
+        evaluate(&by_rows, &["--set", "data.class_column=type"]),
+        &["no column \"type\"", "image, mask, patient, kind"],
+    );
+    let one = folder.path().join("rows/manifest.csv");
+    let table = fs::read_to_string(&one).unwrap();
+    fs::write(&one, table.replace("files/c1.png", "files/m2.png")).unwrap();
+    refused(evaluate(&by_rows, &column), &["m2.png: 16 pixel(s)", "the class \"mass\"", "data.classes_overlap = true"]);
+    fs::write(&one, table).unwrap();
+
+    let calc = |reference: &str, features: &str, more: &[&str]| {
+        let asked = ["fid", "calc", "--features", features, reference, &made, "--diversity-pairs", "0", "--json"];
+        json(&success(pig(&[&asked[..], more].concat())))
+    };
+    for features in ["lesion-radiomics", "radiomics"] {
+        let (ours, theirs) = (calc(&by_rows, features, &column), calc(&real, features, &[]));
+        assert_eq!(ours["distances"], theirs["distances"], "{features}");
+        for class in ["mass", "calcification"] {
+            let part = if features == "radiomics" { "pictures_by_class" } else { "classes" };
+            assert_eq!(ours[part][class]["distances"], theirs[part][class]["distances"], "{features}, {class}");
+            assert_eq!(ours[part][class]["left_out"], theirs[part][class]["left_out"], "{features}, {class}");
+        }
+        assert_eq!(ours["appearance"]["masks"], theirs["appearance"]["masks"], "{features}");
+        assert!(ours["notes"].to_string().contains(words), "{}", ours["notes"]);
+        assert_eq!(theirs["notes"], serde_json::json!([]));
+    }
+    let copies = ["fid", "copies", "--train", &by_rows, "--held-out", &made, "--generated", &by_rows, "--json"];
+    let found = json(&success(pig(&[&copies[..], &column].concat())));
+    let spaces: Vec<&str> =
+        found["searches"].as_array().unwrap().iter().map(|search| search["space"].as_str().unwrap()).collect();
+    assert_eq!(spaces, ["pixels", "masks", "masks of the class calcification", "masks of the class mass"]);
 }
 
 #[test]

@@ -68,32 +68,55 @@ impl CaseMask {
                 }
                 .into());
             }
-            self.join(&mut all.data, &own.data, layer, rule)?;
+            join_labels(&mut all.data, &own.data, [&self.first.path, &layer.path], rule)?;
         }
         Ok(all)
     }
+}
 
-    /// Adds the labels of a further file.
-    fn join(&self, all: &mut [u8], own: &[u8], layer: &Layer, rule: &MaskRule<'_>) -> Result<()> {
-        let mut clashes = (0_usize, 0);
-        for (label, &own) in all.iter_mut().zip(own).filter(|(_, own)| **own > 0) {
-            if rule.overlap || *label == 0 {
-                *label |= own;
-            } else if *label != own {
-                clashes = (clashes.0 + 1, *label);
-            }
+/// How many images have several rows with a mask, by the numbers of rows of all images, in words; none if none has.
+pub fn rows_words(rows_of_images: impl IntoIterator<Item = usize>) -> Option<String> {
+    let (mut images, mut several, mut rows) = (0_usize, 0_usize, 0_usize);
+    for of_image in rows_of_images {
+        images += 1;
+        if of_image > 1 {
+            several += 1;
+            rows += of_image;
         }
-        let (pixels, label) = clashes;
-        if pixels == 0 {
-            return Ok(());
-        }
-        let class = Coding::exclusive(rule.classes.len()).classes_of(label).next();
-        Err(ClassError::LayersOverlap {
-            path: layer.path.clone(),
-            first: self.first.path.clone(),
-            pixels,
-            class: class.map(|class| names(rule.classes)[class].to_owned()).unwrap_or_default(),
-        }
-        .into())
     }
+    (several > 0).then(|| {
+        format!(
+            "{several} of {images} image(s) have several rows in manifest.csv, {rows} in all; the mask of each row keeps its \
+             class"
+        )
+    })
+}
+
+/// Adds the label map of a further file of an image to that of the files before: a pixel has all of its classes where these may overlap.
+/// `first` is the image's first file, `path` the further one.
+///
+/// # Errors
+/// When a pixel has two classes that exclude each other.
+pub fn join_labels(all: &mut [u8], own: &[u8], [first, path]: [&Path; 2], rule: &MaskRule<'_>) -> Result<()> {
+    let mut clashes = (0_usize, 0);
+    for (label, &own) in all.iter_mut().zip(own).filter(|(_, own)| **own > 0) {
+        if rule.overlap || *label == 0 {
+            *label |= own;
+        } else if *label != own {
+            clashes = (clashes.0 + 1, *label);
+        }
+    }
+    let (pixels, label) = clashes;
+    if pixels == 0 {
+        return Ok(());
+    }
+    let class = Coding::exclusive(rule.classes.len()).classes_of(label).next();
+    Err(ClassError::LayersOverlap {
+        path: path.to_path_buf(),
+        first: first.to_path_buf(),
+        pixels,
+        class: class.map(|class| names(rule.classes)[class].to_owned()).unwrap_or_default(),
+        section: rule.section,
+    }
+    .into())
 }

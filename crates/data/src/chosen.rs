@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{DataError, Result};
-use crate::folder::{Kind, pictures};
 use crate::part::Part;
 use crate::split::Splits;
 
@@ -77,34 +76,6 @@ impl fmt::Display for Chosen {
     }
 }
 
-/// A folder of pictures, or the pictures of one part of a split in it.
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    /// The folder.
-    pub folder: &'a Path,
-    /// The part; all pictures if it is `None`.
-    pub only: Option<&'a Chosen>,
-}
-
-impl<'a> Source<'a> {
-    /// All pictures of a folder.
-    pub fn all(folder: &'a Path) -> Self {
-        Self { folder, only: None }
-    }
-
-    /// The pictures, with their stems as keys.
-    ///
-    /// # Errors
-    /// As [`pictures`], and when one of the part is missing.
-    pub fn pictures(self, kind: Kind) -> Result<BTreeMap<String, PathBuf>> {
-        let found = pictures(self.folder, kind)?;
-        match self.only {
-            Some(chosen) => chosen.keep(self.folder, found),
-            None => Ok(found),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,17 +120,5 @@ mod tests {
         let held_out = Chosen::held_out(&path).unwrap();
         assert!(held_out.to_string().starts_with("the 4 pictures of the parts validation and test of "), "{held_out}");
         assert_eq!(held_out.keep(Path::new("data"), all).unwrap(), kept);
-    }
-
-    #[test]
-    fn pictures_of_a_folder_are_those_of_the_part() {
-        let folder = tempfile::tempdir().unwrap();
-        for id in ["a", "b", "c", "d", "e", "f"] {
-            std::fs::write(folder.path().join(format!("{id}.png")), "").unwrap();
-        }
-        let chosen = Chosen::read(&saved(folder.path()), Part::Training).unwrap();
-        let found = Source { folder: folder.path(), only: Some(&chosen) }.pictures(Kind::Images).unwrap();
-        assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(Source::all(folder.path()).pictures(Kind::Images).unwrap().len(), 6);
     }
 }

@@ -62,8 +62,8 @@ pub enum ClassError {
     },
 
     /// A mask with lesion whose case has no class.
-    #[error("{path}: the mask has lesion, but its case has {found} in the column of data.class_column; expected one of {expected}; \
-             complete the manifest, add a [[data.classes]] table, or give a label map that names its classes", path = path.display())]
+    #[error("{path}: the mask has lesion, but its case has {found} in the column of {section}.class_column; expected one of {expected}; \
+             complete the manifest, add a [[{section}.classes]] table, or give a label map that names its classes", path = path.display())]
     CaseWithoutClass {
         /// The mask.
         path: PathBuf,
@@ -71,6 +71,8 @@ pub enum ClassError {
         found: String,
         /// The names of the classes.
         expected: String,
+        /// The section of the configuration that says how masks are read.
+        section: &'static str,
     },
 
     /// Two masks of a case differ in size.
@@ -89,7 +91,7 @@ pub enum ClassError {
 
     /// Masks of two classes of a case overlap, although the classes exclude each other.
     #[error("{path}: {pixels} pixel(s) of this mask are of the class {class:?} by another row of the same image (the first names \
-             {first}); expected masks that do not overlap; correct one of them, or set data.classes_overlap = true",
+             {first}); expected masks that do not overlap; correct one of them, or set {section}.classes_overlap = true",
             path = path.display(), first = first.display())]
     LayersOverlap {
         /// The mask of a further row.
@@ -100,10 +102,12 @@ pub enum ClassError {
         pixels: usize,
         /// The other class.
         class: String,
+        /// The section of the configuration that says how masks are read.
+        section: &'static str,
     },
 
     /// A manifest lacks the column of classes.
-    #[error("{path}: no column {column:?}; found the columns {found}; set data.class_column to one of them, or add the column",
+    #[error("{path}: no column {column:?}; found the columns {found}; set {section}.class_column to one of them, or add the column",
             path = path.display())]
     MissingClassColumn {
         /// The manifest, or the data folder if there is no manifest.
@@ -112,6 +116,8 @@ pub enum ClassError {
         column: String,
         /// The columns found.
         found: String,
+        /// The section of the configuration that names the column.
+        section: &'static str,
     },
 }
 

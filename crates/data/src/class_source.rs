@@ -56,9 +56,19 @@ pub fn resolve(dataset: &Dataset, config: &DataConfig) -> Result<(DataConfig, Op
     Ok((DataConfig { classes, classes_overlap: overlap, ..config.clone() }, Some(sentence)))
 }
 
-/// The configuration with the words of `class_column` as classes: those of which a case has lesion, in alphabetical order.
+/// The configuration with the words of `class_column` as classes.
 fn of_cases(dataset: &Dataset, config: &DataConfig) -> Result<(DataConfig, Option<String>)> {
-    let layers = || dataset.pairs.iter().flat_map(|pair| pair.mask.iter().flat_map(CaseMask::layers));
+    let masks: Vec<&CaseMask> = dataset.pairs.iter().filter_map(|pair| pair.mask.as_ref()).collect();
+    let (classes, sentence) = of_masks(&masks, config)?;
+    Ok((DataConfig { classes, ..config.clone() }, Some(sentence)))
+}
+
+/// The words that `class_column` gives to masks as classes, if a mask of the word has lesion, and a sentence that says so.
+///
+/// # Errors
+/// When a mask cannot be read, or the words cannot be used.
+pub(crate) fn of_masks(masks: &[&CaseMask], config: &DataConfig) -> Result<(Vec<ClassConfig>, String)> {
+    let layers = || masks.iter().flat_map(|mask| mask.layers());
     let words: BTreeSet<&str> = layers().filter_map(|layer| layer.class.as_deref()).collect();
     let rule = MaskRule { case: None, classes: &[], ..config.mask_rule() };
     let has_lesion = |word: &str| -> Result<bool> {
@@ -70,14 +80,30 @@ fn of_cases(dataset: &Dataset, config: &DataConfig) -> Result<(DataConfig, Optio
         Ok(false)
     };
     let with_lesion: Vec<bool> = words.par_iter().map(|word| has_lesion(word)).collect::<Result<_>>()?;
-    let of_word = |word: &&str| ClassConfig { name: (*word).to_owned(), ..ClassConfig::default() };
-    let classes: Vec<ClassConfig> =
-        words.iter().zip(with_lesion).filter(|(_, has)| *has).map(|(word, _)| of_word(word)).collect();
+    let (classes, sentence) = of_words(words.into_iter().zip(with_lesion), config.class_column.as_deref());
     check(&classes, None, Kind::ByCase { overlap: config.classes_overlap })
         .map_err(|(found, expected)| DataError::InvalidConfig { key: "class_column", found, expected })?;
-    let column = config.class_column.as_deref().unwrap_or_default();
-    let sentence = format!("the cases have the classes {} (the column {column:?})", names(&classes).join(", "));
-    Ok((DataConfig { classes, ..config.clone() }, Some(sentence)))
+    Ok((classes, sentence))
+}
+
+/// The words of a column as classes, each with whether one of its masks has lesion: a word without lesion is no class. Also a sentence
+/// that says so.
+pub fn of_words<'a>(
+    words: impl IntoIterator<Item = (&'a str, bool)>,
+    column: Option<&str>,
+) -> (Vec<ClassConfig>, String) {
+    let (with, without): (Vec<_>, Vec<_>) = words.into_iter().partition(|(_, has_lesion)| *has_lesion);
+    let of_word = |(word, _): (&str, bool)| ClassConfig { name: word.to_owned(), ..ClassConfig::default() };
+    let classes: Vec<ClassConfig> = with.into_iter().map(of_word).collect();
+    let named = if classes.is_empty() { "none".to_owned() } else { names(&classes).join(", ") };
+    let without: Vec<&str> = without.into_iter().map(|(word, _)| word).collect();
+    let no_class = match without.len() {
+        0 => String::new(),
+        count => format!("; {count} word(s) without lesion are no class: {}", without.join(", ")),
+    };
+    let column = column.unwrap_or_default();
+    let sentence = format!("the cases have the classes {named} (the column {column:?}){no_class}");
+    (classes, sentence)
 }
 
 /// The configuration for another folder of pairs: its column of classes counts if the folder's table has it.

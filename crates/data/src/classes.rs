@@ -134,7 +134,7 @@ pub fn check(
             return Err(if by_case {
                 (
                     format!("the class {name:?} with values"),
-                    "no values, since data.class_column names the class of each case",
+                    "no values, since the column of class_column names the class of each case",
                 )
             } else {
                 (format!("the class {name:?} without a value"), "at least one value for each class")

@@ -80,24 +80,25 @@ pub struct PairEntry {
     pub group: String,
 }
 
-/// The manifest's column of `data.class_column`, if it is set.
+/// The manifest's column `name`, which names the class of each mask. `section` is that of the configuration that holds `class_column`.
 ///
 /// # Errors
 /// When there is no such column.
-pub(crate) fn class_column<'a>(
+pub fn class_column<'a>(
     root: &Path,
     manifest: Option<&'a Manifest>,
-    config: &DataConfig,
-) -> Result<Option<(&'a Manifest, usize)>> {
-    let Some(name) = &config.class_column else { return Ok(None) };
+    name: &str,
+    section: &'static str,
+) -> Result<(&'a Manifest, usize)> {
     let missing = |path: &Path, found: String| {
-        DataError::from(ClassError::MissingClassColumn { path: path.to_path_buf(), column: name.clone(), found })
+        let (path, column) = (path.to_path_buf(), name.to_owned());
+        DataError::from(ClassError::MissingClassColumn { path, column, found, section })
     };
     let Some(manifest) = manifest else {
         return Err(missing(root, "none, because there is no manifest.csv".to_owned()));
     };
     let column = manifest.column_once(name)?.ok_or_else(|| missing(&manifest.path, manifest.columns.join(", ")))?;
-    Ok(Some((manifest, column)))
+    Ok((manifest, column))
 }
 
 /// Sets the class of the mask of every pair from a column of the manifest. Whether one is missing is seen when the mask is read.

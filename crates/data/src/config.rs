@@ -12,6 +12,9 @@ pub use crate::mask_values::{MaskValue, MaskValues};
 /// The greatest width or height that can be set.
 const MAX_SIDE: usize = 8192;
 
+/// The name of this section, for errors.
+pub(crate) const SECTION: &str = "data";
+
 /// The `[data]` section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -115,7 +118,7 @@ impl DataConfig {
             overlap: self.classes_overlap,
             background: self.background_values.as_ref(),
             case: self.class_column.as_ref().map(|_| Case::Unknown),
-            section: "data",
+            section: SECTION,
         }
     }
 

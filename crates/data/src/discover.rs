@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::case_mask::{CaseMask, Layer};
 use crate::columns::{GroupSource, PairEntry, Rows, assign_classes, assign_groups, class_column, parts};
-use crate::config::DataConfig;
+use crate::config::{DataConfig, SECTION};
 use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, folder_named, is_one_of, key, nfc, stem, unique_ids};
@@ -78,12 +78,13 @@ impl Dataset {
     pub fn discover(root: &Path, config: &DataConfig) -> Result<Self> {
         std::fs::read_dir(root).map_err(DataError::io(root, "list"))?;
         let manifest = Manifest::in_folder(root)?;
-        let classes = class_column(root, manifest.as_ref(), config)?;
+        let classes = match &config.class_column {
+            Some(name) => Some(class_column(root, manifest.as_ref(), name, SECTION)?),
+            None => None,
+        };
         let mut found = Found::default();
         let listing = match &manifest {
-            Some(manifest) => {
-                manifest.column_once("image")?.zip(manifest.column_once("mask")?).map(|two| (manifest, two))
-            }
+            Some(manifest) => listing_columns(manifest)?.map(|columns| (manifest, columns)),
             None => None,
         };
         let twins = (folder_named(root, &IMAGE_FOLDERS), folder_named(root, &MASK_FOLDERS));
@@ -177,6 +178,24 @@ impl Dataset {
     pub fn group_count(&self) -> usize {
         self.pairs.iter().map(|pair| pair.group.as_str()).collect::<std::collections::BTreeSet<_>>().len()
     }
+}
+
+/// The pairs that the folder's table lists, with the class of each mask, if it has the columns `image`, `mask` and `class`; without their
+/// groups.
+///
+/// # Errors
+/// As [`Dataset::discover`], when the table is damaged or names files that are not there, or two images share an id.
+pub(crate) fn listed_by_class(root: &Path, class: &str) -> Result<Option<Vec<PairEntry>>> {
+    let Some(manifest) = Manifest::in_folder(root)? else { return Ok(None) };
+    let Some((columns, class)) = listing_columns(&manifest)?.zip(manifest.column_once(class)?) else { return Ok(None) };
+    let mut found = Found::default();
+    found.by_manifest(&manifest, columns, Some(class))?;
+    found.pairs(root).map(Some)
+}
+
+/// The columns `image` and `mask` of a table, if it has both.
+fn listing_columns(manifest: &Manifest) -> Result<Option<(usize, usize)>> {
+    Ok(manifest.column_once("image")?.zip(manifest.column_once("mask")?))
 }
 
 /// What was found in a folder: images with their masks, before they have ids.

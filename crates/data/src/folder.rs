@@ -106,31 +106,36 @@ pub type Matched = Vec<(String, PathBuf, PathBuf)>;
 /// # Errors
 /// As [`pictures`], and when a picture has no partner.
 pub fn matched(first: &Path, second: &Path, kind: Kind) -> Result<Matched> {
-    partners((first, pictures(first, kind)?), (second, pictures(second, kind)?))
+    partners((first, pictures(first, kind)?), (second, pictures(second, kind)?), PathBuf::as_path)
 }
 
-/// Joins pictures that were found in two folders by stem; each must have a partner.
+/// Joins pictures that were found in two folders by id: (id, first, second); each must have a partner. `file` is that of a picture, for
+/// errors.
 ///
 /// # Errors
 /// When a picture has no partner.
-pub fn partners(
-    (first, ours): (&Path, BTreeMap<String, PathBuf>),
-    (second, mut theirs): (&Path, BTreeMap<String, PathBuf>),
-) -> Result<Matched> {
-    let lacks = |picture: PathBuf, folder: &Path, count| DataError::NoPartner { picture, folder: folder.into(), count };
+pub fn partners<T>(
+    (first, ours): (&Path, BTreeMap<String, T>),
+    (second, mut theirs): (&Path, BTreeMap<String, T>),
+    file: impl Fn(&T) -> &Path,
+) -> Result<Vec<(String, T, T)>> {
+    let lacks = |picture: &T, folder: &Path, count| DataError::NoPartner {
+        picture: file(picture).to_path_buf(),
+        folder: folder.into(),
+        count,
+    };
     let (total, mut matched, mut alone) = (ours.len(), Vec::new(), None);
-    for (id, path) in ours {
+    for (id, picture) in ours {
         match theirs.remove(&id) {
-            Some(partner) => matched.push((id, path, partner)),
-            None => alone = alone.or(Some(path)),
+            Some(partner) => matched.push((id, picture, partner)),
+            None => alone = alone.or(Some(picture)),
         }
     }
-    if let Some(path) = alone {
-        return Err(lacks(path, second, total - matched.len()));
+    if let Some(picture) = alone {
+        return Err(lacks(&picture, second, total - matched.len()));
     }
-    let count = theirs.len();
-    match theirs.into_values().next() {
-        Some(path) => Err(lacks(path, first, count)),
+    match theirs.values().next() {
+        Some(picture) => Err(lacks(picture, first, theirs.len())),
         None => Ok(matched),
     }
 }
@@ -148,17 +153,21 @@ pub struct Groups {
 impl Groups {
     /// Reads the groups of a folder from its `manifest.csv`; if the folder is named `images` or `masks`, also from the one in its
     /// parent folder. Reads the column `id` (or the stems of `image`) and `column`; if `column` is `None`, `patient` or else
-    /// `group`. Returns `None` if there is no manifest or no such column.
+    /// `group`. Returns `None` if there is no manifest or no such column. A manifest with the column `class_column` may have several rows
+    /// for a picture.
     ///
     /// # Errors
-    /// When the manifest is damaged, or lacks the given `column`.
-    pub fn of_folder(folder: &Path, column: Option<&str>) -> Result<Option<Self>> {
+    /// When the manifest is damaged, lacks the given `column`, or has several rows for a picture that differ or that must not be.
+    pub fn of_folder(folder: &Path, column: Option<&str>, class_column: Option<&str>) -> Result<Option<Self>> {
         if let Some(manifest) = Manifest::in_folder(folder)? {
-            return Self::of_table(&manifest, column);
+            return Self::of_table(&manifest, column, class_column);
         }
         let inner = [&IMAGE_FOLDERS[..], &MASK_FOLDERS].iter().any(|names| is_one_of(&file_name(folder), names));
         match folder.parent().filter(|parent| inner && parent.is_dir()) {
-            Some(parent) => Manifest::in_folder(parent)?.map_or(Ok(None), |manifest| Self::of_table(&manifest, column)),
+            Some(parent) => match Manifest::in_folder(parent)? {
+                Some(manifest) => Self::of_table(&manifest, column, class_column),
+                None => Ok(None),
+            },
             None => Ok(None),
         }
     }
@@ -167,21 +176,21 @@ impl Groups {
     ///
     /// # Errors
     /// As [`Groups::of_folder`], and when the file is not there.
-    pub fn of_manifest(path: &Path, column: Option<&str>) -> Result<Option<Self>> {
+    pub fn of_manifest(path: &Path, column: Option<&str>, class_column: Option<&str>) -> Result<Option<Self>> {
         let missing = || DataError::io(path, "read")(std::io::Error::from(std::io::ErrorKind::NotFound));
-        Self::of_table(&Manifest::read(path)?.ok_or_else(missing)?, column)
+        Self::of_table(&Manifest::read(path)?.ok_or_else(missing)?, column, class_column)
     }
 
-    fn of_table(manifest: &Manifest, column: Option<&str>) -> Result<Option<Self>> {
+    fn of_table(manifest: &Manifest, column: Option<&str>, class_column: Option<&str>) -> Result<Option<Self>> {
         let found = match column {
             Some(name) => Some(manifest.column_once(name)?.ok_or_else(|| manifest.missing(name, SET_GROUP_COLUMN))?),
             None => group_column(manifest)?,
         };
         let Some(found) = found else { return Ok(None) };
-        let by_id = values_by_id(manifest, found, Rows::OneForEach)?
-            .into_iter()
-            .map(|(id, group)| (id, group.to_owned()))
-            .collect();
+        let has_classes = class_column.is_some_and(|name| manifest.column(name).is_some());
+        let rows = if has_classes { Rows::Several } else { Rows::OneForEach };
+        let by_id =
+            values_by_id(manifest, found, rows)?.into_iter().map(|(id, group)| (id, group.to_owned())).collect();
         Ok(Some(Self { path: manifest.path.clone(), column: manifest.columns[found].clone(), by_id }))
     }
 
@@ -278,16 +287,16 @@ mod tests {
     fn groups_come_from_the_folder_or_from_beside_it() {
         let data = folder(&[("manifest.csv", "id,patient,site\na,p1,x\nb,p2,\n"), ("masks/a.png", "")]);
         for place in [data.path().to_path_buf(), data.path().join("masks")] {
-            let groups = Groups::of_folder(&place, None).unwrap().unwrap();
+            let groups = Groups::of_folder(&place, None, None).unwrap().unwrap();
             assert_eq!(
                 (groups.column.as_str(), groups.of(["b", "a"]).unwrap()),
                 ("patient", vec!["p2".into(), "p1".into()])
             );
         }
-        let sites = Groups::of_folder(data.path(), Some("site")).unwrap().unwrap();
+        let sites = Groups::of_folder(data.path(), Some("site"), None).unwrap().unwrap();
         assert!(matches!(sites.of(["a", "b"]), Err(DataError::MissingGroup { count: 1, .. })));
-        assert!(matches!(Groups::of_folder(data.path(), Some("age")), Err(DataError::MissingColumn { .. })));
-        assert_eq!(Groups::of_folder(&data.path().join("other"), None).unwrap(), None);
-        assert!(matches!(Groups::of_manifest(&data.path().join("none.csv"), None), Err(DataError::Io { .. })));
+        assert!(matches!(Groups::of_folder(data.path(), Some("age"), None), Err(DataError::MissingColumn { .. })));
+        assert_eq!(Groups::of_folder(&data.path().join("other"), None, None).unwrap(), None);
+        assert!(matches!(Groups::of_manifest(&data.path().join("none.csv"), None, None), Err(DataError::Io { .. })));
     }
 }

@@ -220,8 +220,17 @@ fn lesion_of_palette(decoded: &Decoded, indices: &[u8], (values, beyond): (&Mask
 /// The label map of a mask of lesion whose case has a class.
 fn of_case(path: &Path, rule: &MaskRule<'_>, case: Case<'_>) -> Result<RawMask> {
     let mut mask = read_mask_by(path, &MaskRule { case: None, classes: &[], ..*rule })?;
-    if mask.lesion_pixels() == 0 {
-        return Ok(mask);
+    label_by_case(path, &mut mask.data, rule, case)?;
+    Ok(mask)
+}
+
+/// Makes a mask of lesion, 0 and 1, the label map of a case with a class: all lesion is of this class.
+///
+/// # Errors
+/// When there is lesion, and the case has no class, or one that the rule does not know.
+pub fn label_by_case(path: &Path, mask: &mut [u8], rule: &MaskRule<'_>, case: Case<'_>) -> Result<()> {
+    if mask.iter().all(|&lesion| lesion == 0) {
+        return Ok(());
     }
     let class = match case {
         Case::Unknown => None,
@@ -235,12 +244,13 @@ fn of_case(path: &Path, rule: &MaskRule<'_>, case: Case<'_>) -> Result<RawMask> 
                 Case::Named(name) => format!("the class {name:?}"),
             },
             expected: names(rule.classes).join(", "),
+            section: rule.section,
         }
         .into());
     };
     let own = Coding { classes: rule.classes.len(), overlap: rule.overlap }.label(class);
-    mask.data.iter_mut().for_each(|label| *label *= own);
-    Ok(mask)
+    mask.iter_mut().for_each(|label| *label *= own);
+    Ok(())
 }
 
 /// The label map of a mask of several classes.

@@ -29,7 +29,7 @@ impl Dataset {
             return Err(DataError::NoPictures { path: root.to_path_buf() });
         }
         let ids = unique_ids(root, &files);
-        let named = Groups::of_folder(root, group_column)?;
+        let named = Groups::of_folder(root, group_column, None)?;
         let groups = match &named {
             Some(groups) => groups.of(ids.iter().map(String::as_str))?,
             None => ids.clone(),

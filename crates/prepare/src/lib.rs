@@ -21,6 +21,7 @@ pub mod prepared_folder;
 pub mod privacy;
 pub mod record;
 mod remarks;
+mod row_classes;
 mod segments;
 pub mod settings;
 pub mod sources;

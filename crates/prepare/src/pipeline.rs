@@ -10,10 +10,11 @@ use pig_data::table::{Column, Columns, write_csv};
 
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
-use crate::layouts::{Case, Found, find};
+use crate::layouts::{Case, Found};
 use crate::prepared_folder::{CaseNote, CaseState, Description, Folder, begun, hash_texts};
 use crate::privacy::Key;
 use crate::record::{Record, fill_others};
+use crate::row_classes::found;
 
 mod case;
 mod colours;
@@ -67,7 +68,7 @@ fn prepare_all(request: &Request, progress: &dyn Progress) -> Result<Summary> {
         let problem = "the output folder is inside the source folder".to_owned();
         return Err(PrepareError::Foreign { path: request.out.clone(), problem });
     }
-    let mut found = find(&request.source, request.layout, &request.config, &request.cost.dicom)?;
+    let mut found = found(&request.source, request.layout, &request.config, &request.cost)?;
     let with_patient = found.cases.iter().filter(|case| case.patient.is_some()).count();
     if with_patient > 0 && request.key.is_none() {
         return Err(PrepareError::NoKey { path: request.source.clone(), cases: with_patient });

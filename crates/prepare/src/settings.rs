@@ -11,6 +11,9 @@ use crate::error::{PrepareError, Result};
 /// The greatest width or height that can be set.
 const MAX_SIDE: usize = 8192;
 
+/// The name of this section, for errors.
+pub(crate) const SECTION: &str = "prepare";
+
 /// A configuration file for preparation, which has only the section `[prepare]`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -81,6 +84,10 @@ pub struct PrepareConfig {
     /// Whether these classes may overlap, as the regions of nnU-Net do (its `dataset.json` turns this on): a value may stand for several
     /// of them, and so may a pixel. At most 8 classes.
     pub classes_overlap: bool,
+    /// The manifest column of a generic folder that names the class of each mask, as `data.class_column` does: all lesion of a row is of its
+    /// class, and an image may have a row for each class. The classes are those of `classes`, without `values`, or else the words of the
+    /// column whose masks have lesion.
+    pub class_column: Option<String>,
     /// What tells segments of DICOM SEG apart, if there are no `classes`: `code`, `label`, or `none` (all are one lesion).
     pub segment_classes: SegmentClasses,
     /// Values that are background beside 0 and black, where masks have `classes`.
@@ -144,6 +151,7 @@ impl Default for PrepareConfig {
             mask_threshold: None,
             classes: Vec::new(),
             classes_overlap: false,
+            class_column: None,
             segment_classes: SegmentClasses::default(),
             background_values: None,
             mask_affine: None,
@@ -319,7 +327,7 @@ impl PrepareConfig {
                 return invalid("mask_threshold", threshold.to_string(), "a finite number");
             }
         }
-        if !self.classes.is_empty() {
+        if !self.classes.is_empty() && self.class_column.is_none() {
             for (key, is_set) in
                 [("mask_values", self.mask_values.is_some()), ("mask_threshold", self.mask_threshold.is_some())]
             {
@@ -328,7 +336,11 @@ impl PrepareConfig {
                 }
             }
         }
-        let kind = if self.classes_overlap { Kind::Overlapping } else { Kind::Exclusive };
+        let kind = match (self.classes_overlap, &self.class_column) {
+            (overlap, Some(_)) => Kind::ByCase { overlap },
+            (true, None) => Kind::Overlapping,
+            (false, None) => Kind::Exclusive,
+        };
         check(&self.classes, self.background_values.as_ref(), kind)
             .map_err(|(found, expected)| PrepareError::Config { key: "classes", found, expected })?;
         self.check_window()
@@ -336,13 +348,20 @@ impl PrepareConfig {
 
     /// The classes that the masks of a case tell apart, of which the source says that it has `known`; none if lesions are one.
     pub(crate) fn classes_of<'a>(&'a self, known: &'a [ClassConfig]) -> &'a [ClassConfig] {
+        if self.class_column.is_some() {
+            // One alone counts, too: it is the class that rows must name.
+            return if self.classes.is_empty() { known } else { &self.classes };
+        }
         let classes = if self.leaves_masks_open() { known } else { &self.classes };
         if classes.len() > 1 { classes } else { &self.classes }
     }
 
     /// Whether nothing here says what the values of masks mean, so that the source may.
     pub(crate) fn leaves_masks_open(&self) -> bool {
-        self.classes.is_empty() && self.mask_values.is_none() && self.mask_threshold.is_none()
+        self.classes.is_empty()
+            && self.mask_values.is_none()
+            && self.mask_threshold.is_none()
+            && self.class_column.is_none()
     }
 
     /// How the labels of masks stand for the classes of a case, of which the source says that it has `known`, and whether they overlap.

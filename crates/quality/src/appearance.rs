@@ -6,17 +6,13 @@ use crate::{
     patients::of_images,
     pictures::{common_size, values},
 };
-use pig_data::{
-    DataConfig, Source,
-    folder::{Groups, Kind, has_masks},
-};
+use pig_data::{DataConfig, Source, folder::Groups};
 use pig_metrics::{
     bootstrap::group_ids,
     components::Connectivity,
     realism::{LesionProperties, MaskRealism, mask_realism},
     ssim::{Diversity, diversity},
 };
-use rayon::prelude::*;
 use serde::Serialize;
 use std::{fmt, path::PathBuf};
 
@@ -63,7 +59,7 @@ pub(crate) fn appearance(
     data: &DataConfig,
 ) -> Result<Appearance> {
     let diversity = (pairs > 0).then(|| diversities([real, generated], groups, pairs, seed)).transpose()?;
-    if !has_masks(real.folder)? || !has_masks(generated.folder)? {
+    if !real.has_masks()? || !generated.has_masks()? {
         return Ok(Appearance { diversity, masks: None, classes: Vec::new() });
     }
     let names = several(data);
@@ -75,9 +71,9 @@ pub(crate) fn appearance(
 }
 
 fn diversities(sources: [Source<'_>; 2], groups: Option<&Groups>, pairs: usize, seed: u64) -> Result<BothDiversities> {
-    let [real, generated] = sources.map(|source| source.pictures(Kind::Images));
+    let [real, generated] = sources.map(Source::images);
     let (real, generated) = (real?, generated?);
-    let size = common_size(real.values().chain(generated.values()), LONGEST)?;
+    let size = common_size(real.values().chain(generated.values()).map(PathBuf::as_path), LONGEST)?;
     let of = |files: Vec<&PathBuf>, groups: Option<&[usize]>| -> Result<Option<Diversity>> {
         let images = values(&files, size, 1)?;
         let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
@@ -93,8 +89,8 @@ fn diversities(sources: [Source<'_>; 2], groups: Option<&Groups>, pairs: usize, 
 
 /// The properties of lesions of whatever class, and then those of each of so many classes.
 fn properties(source: Source<'_>, data: &DataConfig, classes: usize) -> Result<Vec<LesionProperties>> {
-    let (files, masks) = (source.pictures(Kind::Masks)?, FolderMasks::of(source.folder, data)?);
-    let read = files.par_iter().map(|(id, path)| masks.read(id, path)).collect::<Result<Vec<_>>>()?;
+    let masks = FolderMasks::of(source, data)?;
+    let read = masks.each(|mask| mask)?;
     let mut found = vec![LesionProperties::default(); classes + 1];
     for mask in read {
         for (index, found) in found.iter_mut().enumerate() {

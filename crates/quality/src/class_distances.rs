@@ -7,17 +7,13 @@ use crate::{
     patients::of_images,
     radiomic::{Region, extractor},
 };
-use pig_data::{
-    DataConfig, Source,
-    folder::{Groups, Kind, has_masks},
-};
+use pig_data::{DataConfig, Source, class_source::for_folder, folder::Groups};
 use pig_metrics::{
     comparison::{Comparison, ComparisonSettings, Extractor, compare},
     features::Features,
     radiomics::standardise,
 };
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 
 /// The fewest pictures of a set whose features can be compared.
 const FEWEST: usize = 2;
@@ -84,17 +80,22 @@ impl<'a> Held<'a> {
         data: &DataConfig,
     ) -> Result<Option<Self>> {
         let names = several(data);
-        let masks = FolderMasks::of(source.folder, data)?;
-        let holds: Vec<Vec<bool>> = if has_masks(source.folder)? {
-            let files: BTreeMap<_, _> = source.pictures(Kind::Masks)?;
+        let holds: Vec<Vec<bool>> = if source.has_masks()? {
+            let masks = FolderMasks::of(source, data)?;
             let of = |id: &String| -> Result<Vec<bool>> {
-                let Some(path) = files.get(id) else { return Ok(vec![false; names.len()]) };
-                let labels = masks.read(id, path)?.data;
-                Ok(data.coding().areas(&labels).into_iter().map(|area| area > 0).collect())
+                let Some(mask) = masks.read(id)? else { return Ok(vec![false; names.len()]) };
+                Ok(data.coding().areas(&mask.data).into_iter().map(|area| area > 0).collect())
             };
             ids.par_iter().map(of).collect::<Result<_>>()?
-        } else if masks.names_cases() {
-            ids.iter().map(|id| names.iter().map(|name| masks.class_of(id).as_ref() == Some(name)).collect()).collect()
+        } else if let Some(column) = &for_folder(data, source.folder)?.class_column
+            && let Some(named) = Groups::of_folder(source.folder, Some(column.as_str()), None)?
+        {
+            let class_of = |id: &String| named.of([id.as_str()]).ok().and_then(|mut found| found.pop());
+            let held = |id: &String| -> Vec<bool> {
+                let class = class_of(id);
+                names.iter().map(|name| class.as_ref() == Some(name)).collect()
+            };
+            ids.iter().map(held).collect()
         } else {
             return Ok(None);
         };

@@ -13,11 +13,7 @@ use crate::{
     reference::{self, Known, Stored},
     sizes::{Sizes, agree},
 };
-use pig_data::{
-    Chosen, DataConfig, Source,
-    colour::Colours,
-    folder::{Kind, left_out},
-};
+use pig_data::{Chosen, DataConfig, Source, colour::Colours, folder::Kind};
 use pig_metrics::{
     comparison::{Comparison, ComparisonSettings, compare, compare_with_statistics},
     radiomics::standardise,
@@ -41,6 +37,8 @@ pub struct Found {
     pub appearance: Option<Appearance>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+    /// What the user may want to know of the folders.
+    pub notes: Vec<String>,
 }
 
 impl Found {
@@ -74,16 +72,18 @@ pub struct Request {
 }
 
 /// Compares the images of a folder with a reference file written by `pig fid ref` or pytorch-fid. `resize` brings the images to the
-/// size of the reference's images.
+/// size of the reference's images; `data` determines how the folder's table is read.
 pub fn with_file(
     reference: &Path,
     other: &Path,
     network: &FeatureNetwork,
     resize: bool,
     settings: &ComparisonSettings,
+    data: &DataConfig,
 ) -> Result<Found> {
     let Stored { known, sizes, warning: unsaid } = reference::read(reference, network)?;
-    let source = Source::all(other);
+    let source = Source::all(other, data);
+    Source::check_class_column(&[source])?;
     let size = match &sizes {
         Some(sizes) if sizes.only().is_none() => {
             let problem = format!("its features are of {sizes}");
@@ -96,7 +96,7 @@ pub fn with_file(
         }
         None => None,
     };
-    let unlisted = left_out(other, Kind::Images)?;
+    let unlisted = source.left_out(Kind::Images)?;
     let (_, other) = network.extract(source, size)?;
     let extractor = network.extractor(size);
     let comparison = match known {
@@ -109,13 +109,22 @@ pub fn with_file(
     warnings.extend(unlisted);
     warnings.extend(unsaid);
     warnings.extend(network.warning());
-    Ok(Found { comparison, left_out: [0, 0], classes: Vec::new(), pictures: Vec::new(), appearance: None, warnings })
+    Ok(Found {
+        comparison,
+        left_out: [0, 0],
+        classes: Vec::new(),
+        pictures: Vec::new(),
+        appearance: None,
+        warnings,
+        notes: source.rows()?.into_iter().collect(),
+    })
 }
 
 /// Compares the images of two folders; `data` determines how masks and patients are read.
 pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConfig) -> Result<Found> {
     let known = groups(&request.reference, request.manifest.as_deref(), data)?;
-    let sources = [Source { folder: &request.reference, only: request.only.as_ref() }, Source::all(&request.other)];
+    let reference = Source { only: request.only.as_ref(), ..Source::all(&request.reference, data) };
+    let sources = [reference, Source::all(&request.other, data)];
     let folders = sources.map(|source| source.folder);
     let data = &with_classes(data, &sources)?;
     let sizes = [Sizes::of(sources[0])?, Sizes::of(sources[1])?];
@@ -132,9 +141,10 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
     };
     let comparison = compare(&ours, &theirs, patients.as_deref(), extractor.clone(), settings)?;
     let appearance = appearance(sources, known.as_ref(), (request.diversity_pairs, request.seed), data)?;
-    let mut warnings = comparison.warnings();
-    for folder in folders {
-        warnings.extend(left_out(folder, Kind::Images)?);
+    let (mut warnings, mut notes) = (comparison.warnings(), Vec::new());
+    for source in sources {
+        warnings.extend(source.left_out(Kind::Images)?);
+        notes.extend(source.rows()?);
     }
     warnings.extend(colour_warnings(sources, features, request.diversity_pairs)?);
     if let FeatureKind::Inception(network) = features {
@@ -165,14 +175,13 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
             pictures.push(found);
         }
     }
-    Ok(Found { comparison, left_out: without, classes, pictures, appearance: Some(appearance), warnings })
+    Ok(Found { comparison, left_out: without, classes, pictures, appearance: Some(appearance), warnings, notes })
 }
 
 /// Warnings about sets of which one is in colour and the other gray, and about measures that see colour as gray alone.
 fn colour_warnings(sources: [Source<'_>; 2], features: FeatureKind<'_>, diversity_pairs: usize) -> Result<Vec<String>> {
-    let of = |source: Source<'_>| -> Result<Colours> {
-        Ok(Colours::of(source.pictures(Kind::Images)?.values().map(PathBuf::as_path))?)
-    };
+    let of =
+        |source: Source<'_>| -> Result<Colours> { Ok(Colours::of(source.images()?.values().map(PathBuf::as_path))?) };
     let [reference, other] = [of(sources[0])?, of(sources[1])?];
     let mut warnings: Vec<String> = unlike_colours(&[("reference", reference), ("other", other)]).into_iter().collect();
     let (coloured, total) = (reference.coloured + other.coloured, reference.total + other.total);

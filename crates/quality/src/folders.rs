@@ -84,6 +84,7 @@ impl FolderFeatures {
 
     fn extract(&self, folder: &Path) -> Result<Extracted> {
         let kind = self.network.as_ref().map_or(FeatureKind::Radiomics(REGION), FeatureKind::Inception);
-        kind.extract(Source::all(folder), None, &DataConfig::default())
+        let data = DataConfig::default();
+        kind.extract(Source::all(folder, &data), None, &data)
     }
 }

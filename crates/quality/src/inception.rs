@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, pictures::image_at};
 use burn::tensor::{Device, Tensor, TensorData};
-use pig_data::{Source, folder::Kind, read::read_image};
+use pig_data::{Source, read::read_image};
 use pig_metrics::{
     comparison::Extractor,
     features::Features,
@@ -118,7 +118,7 @@ impl FeatureNetwork {
         size: Option<[usize; 2]>,
         mirrored: bool,
     ) -> Result<(Vec<String>, Features)> {
-        let images: Vec<(String, PathBuf)> = source.pictures(Kind::Images)?.into_iter().collect();
+        let images: Vec<(String, PathBuf)> = source.images()?.into_iter().collect();
         if images.len() < 2 {
             return Err(Error::TooFewImages { path: source.folder.to_owned(), found: images.len() });
         }

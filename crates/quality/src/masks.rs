@@ -1,36 +1,32 @@
-//! How the masks of folders are read: which classes they tell apart, and which class a case has where a table names it.
+//! How the masks of folders are read: which classes they tell apart, and which class a mask has where a table names it.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use pig_data::{
-    DataConfig, Dataset, Source,
-    class_source::{Named, for_folder, of_files, resolve},
+    CaseMask, DataConfig, Source,
+    class_source::{Named, for_folder},
     classes::names,
-    folder::{Groups, Kind, has_masks},
-    read::{RawMask, read_mask_by},
+    read::RawMask,
 };
+use rayon::prelude::*;
 
 use crate::Result;
 
 /// The settings with the classes that the first of these folders with masks names, if the settings say nothing of masks.
 ///
 /// # Errors
-/// When a table, a `dataset.json` or a mask cannot be read.
+/// When a table, a `dataset.json` or a mask cannot be read, or no table has the column of classes.
 pub(crate) fn with_classes(data: &DataConfig, sources: &[Source<'_>]) -> Result<DataConfig> {
+    Source::check_class_column(sources)?;
     if !data.may_find_classes() {
         return Ok(data.clone());
     }
     for source in sources {
-        if !has_masks(source.folder)? {
+        if !source.has_masks()? {
             continue;
         }
-        let own = for_folder(data, source.folder)?;
-        if own.class_column.is_some() {
-            let found = resolve(&Dataset::discover(source.folder, &own)?, &own)?.0;
-            return Ok(DataConfig { classes: found.classes, ..data.clone() });
-        }
-        let files = source.pictures(Kind::Masks)?;
-        if let Some((Named { classes, overlap }, _)) = of_files(source.folder, files.values().map(PathBuf::as_path))? {
+        if let Some(Named { classes, overlap }) = source.classes(data)? {
             return Ok(DataConfig { classes, classes_overlap: overlap, ..data.clone() });
         }
     }
@@ -43,46 +39,52 @@ pub(crate) fn several(data: &DataConfig) -> Vec<String> {
     classes.into_iter().map(str::to_owned).collect()
 }
 
-/// How the masks of one folder are read.
+/// The masks of one folder, and how they are read.
 #[derive(Debug)]
 pub(crate) struct FolderMasks {
     data: DataConfig,
-    /// The class of each case, if a column of the folder's table names it.
-    cases: Option<Groups>,
+    masks: BTreeMap<String, CaseMask>,
 }
 
 impl FolderMasks {
-    /// The masks of `folder`, by settings with classes.
+    /// The masks of `source`, by settings with classes.
     ///
     /// # Errors
-    /// When the folder's table cannot be read.
-    pub(crate) fn of(folder: &Path, data: &DataConfig) -> Result<Self> {
-        let data = for_folder(data, folder)?;
-        let cases = match &data.class_column {
-            Some(column) => Groups::of_folder(folder, Some(column.as_str()))?,
-            None => None,
-        };
-        Ok(Self { data, cases })
+    /// When there are none, or the folder's table cannot be read.
+    pub(crate) fn of(source: Source<'_>, data: &DataConfig) -> Result<Self> {
+        Ok(Self { data: for_folder(data, source.folder)?, masks: source.masks()? })
     }
 
-    /// The mask of the case `id`.
+    /// The mask of the image `id`; none if it has none.
     ///
     /// # Errors
-    /// When the file cannot be read, or has values that stand for nothing.
-    pub(crate) fn read(&self, id: &str, path: &Path) -> Result<RawMask> {
-        // A case without a class may have no lesion; one with lesion is refused when it is read.
-        let class = self.class_of(id);
-        Ok(read_mask_by(path, &self.data.mask_rule().of_case(class.as_deref()))?)
+    /// When a file cannot be read, has values that stand for nothing, or lesion without a class.
+    pub(crate) fn read(&self, id: &str) -> Result<Option<RawMask>> {
+        Ok(self.masks.get(id).map(|mask| mask.read(&self.data)).transpose()?)
     }
 
-    /// Whether a column of the folder's table names the class of each case.
-    pub(crate) fn names_cases(&self) -> bool {
-        self.cases.is_some()
+    /// What `of` makes of every mask, in the order of the ids.
+    ///
+    /// # Errors
+    /// As [`FolderMasks::read`].
+    pub(crate) fn each<T: Send>(&self, of: impl Fn(RawMask) -> T + Sync) -> Result<Vec<T>> {
+        let masks: Vec<&CaseMask> = self.masks.values().collect();
+        masks.par_iter().map(|mask| Ok(of(mask.read(&self.data)?))).collect()
     }
 
-    /// The class of a case, if a column names it.
-    pub(crate) fn class_of(&self, id: &str) -> Option<String> {
-        self.cases.as_ref().and_then(|cases| cases.of([id]).ok()).and_then(|mut found| found.pop())
+    /// The ids of all images with masks, sorted.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.masks.keys()
+    }
+
+    /// The first file of each mask. Other files of a mask have its size.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.masks.values().map(|mask| mask.first.path.as_path())
+    }
+
+    /// The first file of the mask of the image `id`.
+    pub(crate) fn file(&self, id: &str) -> Option<&Path> {
+        self.masks.get(id).map(|mask| mask.first.path.as_path())
     }
 
     /// The pixels of a class, or of lesion.

@@ -6,10 +6,10 @@ use std::path::Path;
 
 /// The patients of a folder by the stems of its images, from the table `manifest` or else from the folder's own table.
 pub(crate) fn groups(folder: &Path, manifest: Option<&Path>, data: &DataConfig) -> Result<Option<Groups>> {
-    let column = data.group_column.as_deref();
+    let (column, classes) = (data.group_column.as_deref(), data.class_column.as_deref());
     Ok(match manifest {
-        Some(path) => Groups::of_manifest(path, column)?,
-        None => Groups::of_folder(folder, column)?,
+        Some(path) => Groups::of_manifest(path, column, classes)?,
+        None => Groups::of_folder(folder, column, classes)?,
     })
 }
 

@@ -8,12 +8,12 @@ use pig_data::{
     resample::{fit_within, resize_image, resize_labels_area},
 };
 use rayon::prelude::*;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::{Path, PathBuf};
 
 /// The common size of these pictures: the least number of rows and the least number of columns, reduced by one factor if the longer
 /// side is above `longest`.
-pub(crate) fn common_size<'a>(files: impl Iterator<Item = &'a PathBuf>, longest: usize) -> Result<[usize; 2]> {
-    let files: Vec<&PathBuf> = files.collect();
+pub(crate) fn common_size<'a>(files: impl Iterator<Item = &'a Path>, longest: usize) -> Result<[usize; 2]> {
+    let files: Vec<&Path> = files.collect();
     let headers = files.par_iter().map(|path| read_header(path)).collect::<Result<Vec<_>, _>>()?;
     let least = |of: fn(&ImageHeader) -> usize| headers.iter().map(of).min().unwrap_or(1);
     let size = [least(|header| header.height), least(|header| header.width)];
@@ -65,15 +65,6 @@ pub(crate) fn unlike_colours(sets: &[(&str, Colours)]) -> Option<String> {
 }
 
 /// Reads masks at `size`; pixels of the class, or of lesion, are true.
-pub(crate) fn lesions(
-    files: &BTreeMap<String, PathBuf>,
-    size: [usize; 2],
-    masks: &FolderMasks,
-    class: Option<usize>,
-) -> Result<Vec<Vec<bool>>> {
-    let of = |(id, path): (&String, &PathBuf)| -> Result<Vec<bool>> {
-        let mask = mask_at(masks.read(id, path)?, Some(size), masks.data().coding());
-        Ok(masks.pixels(&mask.data, class))
-    };
-    files.par_iter().map(of).collect()
+pub(crate) fn lesions(masks: &FolderMasks, size: [usize; 2], class: Option<usize>) -> Result<Vec<Vec<bool>>> {
+    masks.each(|mask| masks.pixels(&mask_at(mask, Some(size), masks.data().coding()).data, class))
 }

@@ -5,17 +5,14 @@ use crate::{
     masks::FolderMasks,
     pictures::{image_at, mask_at},
 };
-use pig_data::{DataConfig, DataError, Source, folder::Kind, read::read_image};
+use pig_data::{DataConfig, DataError, Source, read::read_image};
 use pig_metrics::{
     comparison::Extractor,
     features::Features,
     radiomics::{Discretisation, STANDARDISED_LIMIT, names, radiomics, without_shape},
 };
 use rayon::prelude::*;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 /// The pixels from which features are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,15 +72,13 @@ pub(crate) fn extract(
     size: Option<[usize; 2]>,
     data: &DataConfig,
 ) -> Result<Extracted> {
-    let images = source.pictures(Kind::Images)?;
+    let images = source.images()?;
     let class = match region {
         Region::Class(class) => Some(class),
         Region::Lesions | Region::WholeImage => None,
     };
     let masks = match region {
-        Region::Lesions | Region::Class(_) => {
-            Some((source.pictures(Kind::Masks)?, FolderMasks::of(source.folder, data)?, class))
-        }
+        Region::Lesions | Region::Class(_) => Some((FolderMasks::of(source, data)?, class)),
         Region::WholeImage => None,
     };
     let found: Vec<(String, Option<Vec<f64>>)> = images
@@ -105,7 +100,7 @@ pub(crate) fn extract(
 fn of_image(
     id: &str,
     path: &Path,
-    masks: Option<&(BTreeMap<String, PathBuf>, FolderMasks, Option<usize>)>,
+    masks: Option<&(FolderMasks, Option<usize>)>,
     size: Option<[usize; 2]>,
 ) -> Result<Option<Vec<f64>>> {
     let stored = read_image(path, 1)?;
@@ -115,14 +110,13 @@ fn of_image(
     let values: Vec<f32> = image.data.iter().map(|value| value * scale).collect();
     let region = match masks {
         None => vec![true; values.len()],
-        Some((files, masks, class)) => {
+        Some((masks, class)) => {
             let expected = "a mask with the same stem".to_owned();
             let missing = || DataError::MissingMask { image: path.to_path_buf(), expected, count: 1 };
-            let mask_path = files.get(id).ok_or_else(missing)?;
-            let mask = masks.read(id, mask_path)?;
+            let (mask, file) = masks.read(id)?.zip(masks.file(id)).ok_or_else(missing)?;
             let mask_size = [mask.width, mask.height];
             if stored_size != mask_size {
-                let (image, mask) = (path.to_path_buf(), mask_path.clone());
+                let (image, mask) = (path.to_path_buf(), file.to_path_buf());
                 return Err(DataError::SizeMismatch { image, image_size: stored_size, mask, mask_size }.into());
             }
             masks.pixels(&mask_at(mask, size, masks.data().coding()).data, *class)

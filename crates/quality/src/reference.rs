@@ -90,7 +90,8 @@ pub struct Written {
 
 /// Writes the file; `data` determines how patients are read.
 pub fn write(request: &Request, network: &FeatureNetwork, data: &DataConfig) -> Result<Written> {
-    let source = Source::all(&request.folder);
+    let source = Source::all(&request.folder, data);
+    Source::check_class_column(&[source])?;
     let (ids, features) = network.extract(source, None)?;
     let groups = groups(&request.folder, request.manifest.as_deref(), data)?;
     let groups = of_images(groups.as_ref(), &ids)?;

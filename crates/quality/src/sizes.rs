@@ -4,7 +4,6 @@
 use crate::{Error, Result};
 use pig_data::{
     Source,
-    folder::Kind,
     read::{ImageHeader, read_header},
 };
 use rayon::prelude::*;
@@ -35,7 +34,7 @@ impl From<Vec<[usize; 3]>> for Sizes {
 impl Sizes {
     /// Reads the headers of a folder's images.
     pub(crate) fn of(source: Source<'_>) -> Result<Self> {
-        let files = source.pictures(Kind::Images)?;
+        let files = source.images()?;
         let headers: Vec<ImageHeader> =
             files.par_iter().map(|(_, path)| read_header(path)).collect::<Result<_, _>>()?;
         let mut counts = BTreeMap::new();

@@ -7,11 +7,10 @@ use crate::{
 };
 use anyhow::ensure;
 use pig_data::{
-    DataConfig, Source,
-    class_source::{Named, of_files},
+    CaseMask, DataConfig, Source,
+    class_source::{Named, for_folder},
     classes::names,
-    folder::{Groups, Kind, left_out, partners},
-    read::read_mask,
+    folder::{Groups, Kind, partners},
     table::write_csv,
 };
 use pig_metrics::{
@@ -33,10 +32,7 @@ use pig_train::{
     run_dir::{RunDir, advised},
 };
 use rayon::prelude::*;
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 /// Runs a subcommand of `pig segment`.
 pub(crate) fn run(args: &Args, asked: &Segment) -> anyhow::Result<ExitCode> {
@@ -136,32 +132,38 @@ struct Masks {
 }
 
 fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
-    let mut data = Layers { file: None, sets: asked.keys.sets.clone() }.load()?.data;
+    let data = Layers { file: None, sets: asked.keys.sets.clone() }.load()?.data;
     data.check()?;
     let settings = settings(asked)?;
     asked.csv.iter().try_for_each(|path| pig_files::check_writable(path))?;
-    for folder in [&asked.pred, &asked.truth] {
-        if let Some(words) = left_out(folder, Kind::Masks)? {
+    let only = asked.part.chosen()?;
+    let [pred, truth] =
+        [&asked.pred, &asked.truth].map(|folder| Source { only: only.as_ref(), ..Source::all(folder, &data) });
+    Source::check_class_column(&[truth, pred])?;
+    for source in [pred, truth] {
+        if let Some(words) = source.left_out(Kind::Masks)? {
             eprintln!("warning: {words}");
         }
+        if let Some(words) = source.rows()?.filter(|_| !args.machine.quiet) {
+            eprintln!("note: {words}");
+        }
     }
-    let only = asked.part.chosen()?;
-    let masks = |folder| Source { folder, only: only.as_ref() }.pictures(Kind::Masks);
-    let files = partners((&asked.pred, masks(&asked.pred)?), (&asked.truth, masks(&asked.truth)?))?;
+    let files = partners((&asked.pred, pred.masks()?), (&asked.truth, truth.masks()?), |mask: &CaseMask| {
+        mask.first.path.as_path()
+    })?;
     if let Some(chosen) = only.as_ref().filter(|_| !args.machine.quiet) {
         eprintln!("{chosen}");
     }
-    let is_open = data.leaves_masks_open();
-    if let Some((Named { classes, overlap }, _)) =
-        is_open.then(|| of_files(&asked.truth, files.iter().map(|(.., truth)| truth.as_path()))).transpose()?.flatten()
-    {
-        (data.classes, data.classes_overlap) = (classes, overlap);
-    }
+    let named = data.may_find_classes().then(|| truth.classes(&data)).transpose()?.flatten();
+    let data = match named {
+        Some(Named { classes, overlap }) => DataConfig { classes, classes_overlap: overlap, ..data.clone() },
+        None => data.clone(),
+    };
     let stems = files.iter().map(|(id, ..)| id.as_str());
-    let column = data.group_column.as_deref();
+    let (column, class_column) = (data.group_column.as_deref(), data.class_column.as_deref());
     let groups = match &asked.manifest {
-        Some(path) => Groups::of_manifest(path, column)?,
-        None => Groups::of_folder(&asked.truth, column)?,
+        Some(path) => Groups::of_manifest(path, column, class_column)?,
+        None => Groups::of_folder(&asked.truth, column, class_column)?,
     };
     let groups = groups.map(|groups| groups.of(stems)).transpose()?;
     if groups.is_none() && !args.machine.quiet {
@@ -169,8 +171,9 @@ fn run_evaluate(args: &Args, asked: &Evaluate) -> anyhow::Result<ExitCode> {
             "warning: no patients are known; intervals are over cases. Give --manifest with the columns id and patient"
         );
     }
+    let configs = [for_folder(&data, &asked.pred)?, for_folder(&data, &asked.truth)?];
     let masks: Vec<Masks> =
-        files.par_iter().map(|(id, ours, theirs)| read(id, ours, theirs, &data)).collect::<anyhow::Result<_>>()?;
+        files.par_iter().map(|(id, ours, theirs)| read(id, [ours, theirs], &configs)).collect::<anyhow::Result<_>>()?;
     let group = |index: usize| groups.as_ref().map(|groups| groups[index].as_str());
     if data.has_several_classes() {
         return evaluate_by_class(args, asked, &masks, &data, (&settings, &group));
@@ -279,15 +282,16 @@ fn settings(asked: &Evaluate) -> anyhow::Result<EvaluationSettings> {
     })
 }
 
-fn read(id: &str, prediction: &Path, truth: &Path, data: &DataConfig) -> anyhow::Result<Masks> {
-    let (ours, theirs) = (read_mask(prediction, data)?, read_mask(truth, data)?);
+/// Reads a prediction and its truth, each as its folder's settings say.
+fn read(id: &str, [prediction, truth]: [&CaseMask; 2], [own, given]: &[DataConfig; 2]) -> anyhow::Result<Masks> {
+    let (ours, theirs) = (prediction.read(own)?, truth.read(given)?);
     ensure!(
         (ours.width, ours.height) == (theirs.width, theirs.height),
         "{} has {} x {} pixels and {} has {} x {}; expected the same width and height; resize the prediction to the truth's grid",
-        prediction.display(),
+        prediction.first.path.display(),
         ours.width,
         ours.height,
-        truth.display(),
+        truth.first.path.display(),
         theirs.width,
         theirs.height
     );

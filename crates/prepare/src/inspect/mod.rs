@@ -20,8 +20,9 @@ use pig_data::colour::Colours;
 
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
-use crate::layouts::{Case, Layout, find};
+use crate::layouts::{Case, Layout};
 use crate::pipeline::{Progress, place_below, strip_source};
+use crate::row_classes::found;
 use crate::settings::PrepareConfig;
 use crate::sources::{Cost, Reading};
 use groups::Groups;
@@ -197,7 +198,7 @@ pub struct Inspected {
 /// When the folder cannot be read, a table of its release is damaged, or there are no images.
 pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspected> {
     inspection.config.check()?;
-    let found = find(&inspection.source, inspection.layout, &inspection.config, &inspection.cost.dicom)?;
+    let found = found(&inspection.source, inspection.layout, &inspection.config, &inspection.cost)?;
     progress.begin(found.cases.len());
     let done = AtomicUsize::new(0);
     let budget = Budget::of(&inspection.cost);

@@ -83,6 +83,15 @@ pub struct LesionBox {
     pub height: i64,
 }
 
+/// A mask with the class of its lesion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaskLayer {
+    /// The mask, which is there.
+    pub masks: MaskSource,
+    /// The class that the manifest names, if it names one.
+    pub class: Option<String>,
+}
+
 /// Where a case's mask comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MaskSource {
@@ -102,6 +111,8 @@ pub enum MaskSource {
     Contours(PathBuf),
     /// Boxes.
     Boxes(Vec<LesionBox>),
+    /// Masks whose classes a column of the manifest names (`prepare.class_column`): one for each row of the image.
+    Layers(Vec<MaskLayer>),
 }
 
 impl MaskSource {
@@ -114,6 +125,15 @@ impl MaskSource {
             }
             Self::DicomMasks(masks) => masks.iter().flatten().map(PathBuf::as_path).collect(),
             Self::Contours(path) => vec![path],
+            Self::Layers(layers) => layers.iter().flat_map(|layer| layer.masks.paths()).collect(),
+        }
+    }
+
+    /// These masks with the class that the manifest names; as they are if there are none.
+    pub(crate) fn of_class(self, class: Option<String>) -> Self {
+        match self {
+            Self::Missing(_) | Self::NoLesion => self,
+            masks => Self::Layers(vec![MaskLayer { masks, class }]),
         }
     }
 }

@@ -1,18 +1,19 @@
 //! What a manifest says about images: patient, side, view, class and spacing, and columns that pig does not know.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use pig_data::DataError;
-use pig_data::columns::PATIENT_COLUMNS;
+use pig_data::columns::{PATIENT_COLUMNS, class_column};
 use pig_data::manifest::{Manifest, Row};
 use pig_data::names::nfc;
 
-use super::case::{Case, Side};
+use super::case::{Case, MaskSource, Side};
 use super::walk::Entry;
 use crate::error::Result;
 use crate::privacy::Secret;
 use crate::record::is_own_column;
-use crate::settings::PrepareConfig;
+use crate::settings::{PrepareConfig, SECTION};
 
 /// The column that counts as the patient where none names one: a group of images of unknown kind may be a person.
 const GROUP_COLUMN: &str = "group";
@@ -48,6 +49,8 @@ const DETAIL_COLUMNS: [&str; 5] = ["laterality", "view", "class", "pixel_height_
 pub(super) struct Details<'a> {
     pub(super) table: &'a Manifest,
     patient: Option<usize>,
+    /// The column that names the class of each mask (`prepare.class_column`).
+    class: Option<usize>,
     /// The columns that are carried over as they are.
     others: Vec<usize>,
     /// What is told about columns that pig does not know.
@@ -63,6 +66,8 @@ pub(super) struct Told {
     side: Option<Side>,
     view: Option<String>,
     class: Option<String>,
+    /// Whether rows of one image may name several classes.
+    has_several_classes: bool,
     spacing: Option<[f64; 2]>,
     others: Vec<(String, String)>,
 }
@@ -86,8 +91,15 @@ impl<'a> Details<'a> {
         for name in DETAIL_COLUMNS {
             table.column_once(name)?;
         }
+        let class = match &config.class_column {
+            Some(name) => {
+                let root = table.path.parent().unwrap_or(Path::new(""));
+                Some(class_column(root, Some(table), name, SECTION)?.1)
+            }
+            None => None,
+        };
         let (others, notes) = unknown_columns(table, patient);
-        let mut details = Self { table, patient, others, notes, rows: HashMap::new() };
+        let mut details = Self { table, patient, class, others, notes, rows: HashMap::new() };
         // A table that lists masks is read row by row, and its ids are not needed.
         if table.column("image").is_none() || table.column("mask").is_none() {
             details.rows = details.by_id()?;
@@ -102,7 +114,9 @@ impl<'a> Details<'a> {
         for row in self.table.rows() {
             let name = row.get(id);
             let Some((first, _)) = rows.insert(key_of(name), (row, false)) else { continue };
-            if let Some(detail) = self.told(first)?.agree(self.told(row)?) {
+            let has_other_class = self.class.is_some_and(|class| first.get(class) != row.get(class));
+            let detail = self.told(first)?.agree(self.told(row)?);
+            if let Some(detail) = detail.or(has_other_class.then_some("class")) {
                 return Err(DataError::BadManifest {
                     path: self.table.path.clone(),
                     line: row.line,
@@ -117,19 +131,35 @@ impl<'a> Details<'a> {
         Ok(rows)
     }
 
-    /// What the table says about an image that it names by path, name or stem.
+    /// Adds to a case what the table says about its image, which it names by path, name or stem.
     ///
     /// # Errors
     /// When a number is none.
-    pub(super) fn of(&mut self, entry: &Entry) -> Result<Told> {
+    pub(super) fn add(&mut self, entry: &Entry, case: &mut Case) -> Result<()> {
         let names = [entry.place.clone(), entry.case_name(), entry.name().to_owned(), entry.stem().to_owned()];
-        let Some(name) = names.into_iter().map(|name| key_of(&name)).find(|name| self.rows.contains_key(name)) else {
-            return Ok(Told::default());
-        };
-        let Some((row, taken)) = self.rows.get_mut(&name) else { return Ok(Told::default()) };
-        *taken = true;
-        let row = *row;
-        self.told(row)
+        let name = names.into_iter().map(|name| key_of(&name)).find(|name| self.rows.contains_key(name));
+        let mut found = None;
+        if let Some(name) = name
+            && let Some((row, taken)) = self.rows.get_mut(&name)
+        {
+            *taken = true;
+            found = Some(*row);
+        }
+        found.map(|row| self.told(row)).transpose()?.unwrap_or_default().add_to(case);
+        case.masks = self.classed(found, std::mem::replace(&mut case.masks, MaskSource::NoLesion));
+        Ok(())
+    }
+
+    /// Masks with the class that a row names, if a column names classes.
+    pub(super) fn classed(&self, row: Option<Row<'_>>, masks: MaskSource) -> MaskSource {
+        let Some(column) = self.class else { return masks };
+        let word = row.map(|row| row.get(column).to_owned()).filter(|word| !word.is_empty());
+        masks.of_class(word)
+    }
+
+    /// Whether a column names the class of each mask.
+    pub(super) fn names_classes(&self) -> bool {
+        self.class.is_some()
     }
 
     /// How many rows name no image.
@@ -152,6 +182,7 @@ impl<'a> Details<'a> {
             side: text("laterality").and_then(|word| Side::of_word(&word)),
             view: text("view"),
             class: text("class"),
+            has_several_classes: self.class.is_some() && self.class == self.table.column("class"),
             spacing: spacing[0].zip(spacing[1]).map(|(height, width)| [height, width]),
             others: self.others.iter().map(|&at| (self.table.columns[at].clone(), row.get(at).to_owned())).collect(),
         })
@@ -225,9 +256,16 @@ fn key_of(name: &str) -> String {
     nfc(&slashed.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/"))
 }
 
+/// Adds a value to a list in a text, unless it is empty or there.
+fn list(mine: &mut String, value: String) {
+    if !value.is_empty() && !mine.split("; ").any(|part| part == value) {
+        *mine = if mine.is_empty() { value } else { format!("{mine}; {value}") };
+    }
+}
+
 impl Told {
     /// Adds what another row says of the same image; returns the detail in which the two differ.
-    pub(super) fn agree(&mut self, other: Self) -> Option<&'static str> {
+    pub(super) fn agree(&mut self, mut other: Self) -> Option<&'static str> {
         fn joined<T: PartialEq>(mine: &mut Option<T>, other: Option<T>) -> bool {
             let same = mine.is_none() || other.is_none() || *mine == other;
             *mine = mine.take().or(other);
@@ -238,10 +276,13 @@ impl Told {
             self.others = other.others;
         } else {
             for ((_, mine), (_, value)) in self.others.iter_mut().zip(other.others) {
-                if !value.is_empty() && !mine.split("; ").any(|part| part == value) {
-                    *mine = if mine.is_empty() { value } else { format!("{mine}; {value}") };
-                }
+                list(mine, value);
             }
+        }
+        if self.has_several_classes {
+            let mut classes = self.class.take().unwrap_or_default();
+            list(&mut classes, other.class.take().unwrap_or_default());
+            self.class = Some(classes).filter(|classes| !classes.is_empty());
         }
         let same = [
             (joined(&mut self.patient, other.patient), "patient"),

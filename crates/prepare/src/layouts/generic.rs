@@ -5,12 +5,13 @@
 //!
 //! A manifest may add details to the pairs that it lists, or, by its column `id` (the image's stem), to the images found:
 //! `patient` or `group`, `laterality`, `view`, `class`, and `pixel_height_mm` with `pixel_width_mm`. Other columns are carried over, unless
-//! they may identify people.
+//! they may identify people. With `prepare.class_column`, a column names the class of each mask.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use pig_data::DataError;
+use pig_data::columns::class_column;
 use pig_data::manifest::Manifest;
 use pig_data::names::{IMAGE_FOLDERS, MASK_FOLDERS, nfc};
 use pig_dicom::Limits;
@@ -24,13 +25,16 @@ use super::listing::{Listing, note};
 use super::pairing::{Paired, Pairing};
 use super::walk::{Entry, Tree};
 use crate::error::Result;
-use crate::settings::PrepareConfig;
+use crate::settings::{PrepareConfig, SECTION};
 
 /// Endings of the names of masks.
 const SUFFIXES: [&str; 4] = ["_mask", "_segmentation", "_seg", "_label"];
 
 pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Result<Listing> {
     let manifest = Manifest::in_folder(&tree.root)?;
+    if let (None, Some(name)) = (&manifest, &config.class_column) {
+        class_column(&tree.root, None, name, SECTION)?;
+    }
     let mut details = manifest.as_ref().map(|manifest| Details::new(manifest, config)).transpose()?;
     if let Some(details) = &details
         && let (Some(image), Some(mask)) = (details.table.column("image"), details.table.column("mask"))
@@ -55,13 +59,8 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
         other_kinds.extend(others);
         let mut case = Case::new(entry.case_name(), image, masks_of(entry, &found, &headers));
         case.patient = headers.images.get(entry.place.as_str()).and_then(|header| header.patient.clone());
-        match details.as_mut().map(|details| details.of(entry)).transpose() {
-            Ok(told) => {
-                if let Some(told) = told {
-                    told.add_to(&mut case);
-                }
-                listing.cases.push(case);
-            }
+        match details.as_mut().map_or(Ok(()), |details| details.add(entry, &mut case)) {
+            Ok(()) => listing.cases.push(case),
             Err(error) => listing.unreadable.push((entry.path.clone(), error)),
         }
     }

@@ -1,9 +1,11 @@
-//! A generic folder whose manifest lists images and masks. Rows that name one image are one case, with all of their masks.
+//! A generic folder whose manifest lists images and masks. Rows that name one image are one case, with all of their masks, each of its
+//! class if a column names classes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use pig_data::DataError;
+use pig_data::case_mask::rows_words;
 use pig_data::manifest::Row;
 use pig_dicom::{Limits, Object};
 
@@ -42,7 +44,10 @@ pub(super) fn list(tree: &Tree, details: &Details<'_>, limits: &Limits, columns:
             }
             continue;
         };
-        let read = details.told(row).and_then(|told| Ok((told, masks_of(row, columns[1], &entries, limits)?)));
+        let read = details.told(row).and_then(|told| {
+            let masks = masks_of(row, columns[1], &entries, limits)?;
+            Ok((told, details.classed(Some(row), masks)))
+        });
         match (read, listed.get_mut(entry.place.as_str())) {
             (Ok((told, masks)), Some(image)) => image.join(details, row, told, masks),
             (Ok((told, masks)), None) => {
@@ -58,6 +63,18 @@ pub(super) fn list(tree: &Tree, details: &Details<'_>, limits: &Limits, columns:
     }
     let further = missing.saturating_sub(MOST_MISSING);
     note(&mut listing.notes, further, "further row(s) of manifest.csv name images that are not in the folder.");
+    let rows: Vec<usize> = listed.values().map(Listed::rows).collect();
+    if details.names_classes() {
+        listing.notes.extend(rows_words(rows).map(|words| words + "."));
+    } else {
+        let several = rows.into_iter().filter(|&rows| rows > 1).count();
+        note(
+            &mut listing.notes,
+            several,
+            "image(s) have several rows in manifest.csv, whose masks are merged as one lesion; prepare.class_column names a column with \
+             the class of each.",
+        );
+    }
     for image in listed.into_values() {
         image.finish(details, &mut listing);
     }
@@ -65,14 +82,21 @@ pub(super) fn list(tree: &Tree, details: &Details<'_>, limits: &Limits, columns:
 }
 
 impl Listed<'_> {
+    /// How many rows have a mask of their own.
+    fn rows(&self) -> usize {
+        match &self.masks {
+            MaskSource::Layers(layers) => layers.len(),
+            masks => masks.paths().len(),
+        }
+    }
+
     /// Adds what another row says of the image.
     fn join(&mut self, details: &Details<'_>, row: Row<'_>, told: Told, masks: MaskSource) {
         let same = "the same in both";
         let (problem, expected) = match (self.told.agree(told), self.merge(masks)) {
-            (Some("class"), _) => (
+            (Some("class"), _) if !details.names_classes() => (
                 "another class".to_owned(),
-                "the same in both, since a prepared pair has one class; pig train reads such a folder itself, with data.class_column, and \
-                 pig export makes label maps of it",
+                "the same in both, since lesions are one; prepare.class_column = \"class\" gives the mask of each row its class",
             ),
             (Some(detail), _) => (format!("another {detail}"), same),
             (None, false) => ("a mask of another kind (picture, NIfTI, DICOM image or DICOM SEG)".to_owned(), same),
@@ -92,11 +116,11 @@ impl Listed<'_> {
     /// Adds masks; `false` if they are of another kind. A file that is missing stays missing, since its lesion would be lost, but
     /// a row without a mask says nothing where another row has one.
     fn merge(&mut self, masks: MaskSource) -> bool {
-        use MaskSource::{DicomMasks, Missing, Nifti, NoLesion, Pictures, Segmentations};
-        fn add(mine: &mut Vec<PathBuf>, more: Vec<PathBuf>) -> bool {
-            for path in more {
-                if !mine.contains(&path) {
-                    mine.push(path);
+        use MaskSource::{DicomMasks, Layers, Missing, Nifti, NoLesion, Pictures, Segmentations};
+        fn add<T: PartialEq>(mine: &mut Vec<T>, more: Vec<T>) -> bool {
+            for one in more {
+                if !mine.contains(&one) {
+                    mine.push(one);
                 }
             }
             true
@@ -111,14 +135,8 @@ impl Listed<'_> {
             (Pictures(mine), Pictures(more))
             | (Nifti(mine), Nifti(more))
             | (Segmentations(mine), Segmentations(more)) => add(mine, more),
-            (DicomMasks(mine), DicomMasks(more)) => {
-                for mask in more {
-                    if !mine.contains(&mask) {
-                        mine.push(mask);
-                    }
-                }
-                true
-            }
+            (DicomMasks(mine), DicomMasks(more)) => add(mine, more),
+            (Layers(mine), Layers(more)) => add(mine, more),
             _ => false,
         }
     }

@@ -35,7 +35,7 @@ use content::Kind;
 use listing::Listing;
 use walk::{Entry, Tree};
 
-pub use case::{Case, ImageSource, LesionBox, MaskSource, Side};
+pub use case::{Case, ImageSource, LesionBox, MaskLayer, MaskSource, Side};
 pub use layout::Layout;
 
 /// What was found in a source folder.
@@ -70,13 +70,18 @@ pub(crate) fn counted(left_out: &BTreeMap<&'static str, usize>) -> String {
 const NEITHER: &str = "file(s) that are neither pictures nor volumes";
 
 /// Finds the cases below `source`, in the layout `forced` or else the one that is recognised. `limits` bound the cost of reading
-/// a DICOM header.
+/// a DICOM header. With `prepare.class_column`, masks have the words of this column, and cases no classes yet.
 ///
 /// # Errors
 /// When the folder cannot be read, a table of the release is damaged, or there are no images.
 pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limits: &Limits) -> Result<Found> {
     let tree = Tree::read(source)?;
     let layout = forced.unwrap_or_else(|| recognise(&tree));
+    if let Some(column) = config.class_column.as_ref().filter(|_| layout != Layout::Generic) {
+        let found = format!("{column:?} with the layout {layout}");
+        let expected = "nothing, since this layout has no column that names the classes of masks; --layout generic reads a manifest.csv";
+        return Err(PrepareError::Config { key: "class_column", found, expected });
+    }
     let mut listing = match layout {
         Layout::Busi => busi::list(&tree),
         Layout::CbisDdsm => cbis::list(&tree, config)?,

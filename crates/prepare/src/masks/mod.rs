@@ -8,16 +8,17 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use pig_data::case_mask::join_labels;
 use pig_data::classes::{Coding, names};
-use pig_data::config::{ClassConfig, MaskRule, MaskValues};
-use pig_data::read::{count_mask_values, read_header, read_mask_by};
+use pig_data::config::{Case as ClassOfCase, ClassConfig, MaskRule, MaskValues};
+use pig_data::read::{count_mask_values, label_by_case, read_header, read_mask_by};
 use pig_dicom::{Image, Object, Segmentation, Selection, SourceFrame};
 
 use crate::error::{PrepareError, Result};
 use crate::fill::{crossings, fill_box, fill_polygon};
-use crate::layouts::{Case, LesionBox, MaskSource};
+use crate::layouts::{Case, LesionBox, MaskLayer, MaskSource};
 use crate::segments::numbers_of;
-use crate::settings::{BoxShape, MissingMask, PrepareConfig};
+use crate::settings::{BoxShape, MissingMask, PrepareConfig, SECTION};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
 use grid::{check_size, mismatch};
@@ -44,8 +45,19 @@ pub struct Masks {
     classes: Vec<ClassConfig>,
     /// How the labels of masks stand for them.
     coding: Coding,
+    /// What decides the class of lesion.
+    class: ClassBy,
     /// The first mask file, for errors.
     first: PathBuf,
+}
+
+/// What decides the class of lesion.
+#[derive(Debug)]
+enum ClassBy {
+    /// The values of the mask.
+    Values,
+    /// A row of the source's manifest, which may name none.
+    Row(Option<String>),
 }
 
 #[derive(Debug)]
@@ -71,6 +83,8 @@ enum Open {
         shape: BoxShape,
         around: usize,
     },
+    /// Those of the rows of an image.
+    Layers(Vec<Masks>),
 }
 
 impl Masks {
@@ -137,11 +151,39 @@ impl Masks {
                 check_boxes(image, boxes, volume.slices())?;
                 Open::Boxes { boxes: boxes.clone(), shape: config.box_shape, around: config.box_slices }
             }
+            MaskSource::Layers(layers) => {
+                let mut open = Vec::new();
+                for layer in layers {
+                    let Some(mut masks) = Self::of_layer(case, layer, volume, config, cost)? else { continue };
+                    misplaced = masks.misplaced.into_iter().chain(misplaced).reduce(f64::max);
+                    masks.classes = classes.to_vec();
+                    masks.coding = config.coding_of(&case.classes, case.overlap);
+                    masks.class = ClassBy::Row(layer.class.clone());
+                    open.push(masks);
+                }
+                Open::Layers(open)
+            }
         };
         let first = case.masks.paths().first().map_or_else(|| image.to_path_buf(), |path| path.to_path_buf());
         let coding = config.coding_of(&case.classes, case.overlap);
-        let (threshold, classes) = (config.mask_threshold, classes.to_vec());
-        Ok(Some(Self { size, kind, threshold, misplaced, classes, coding, first }))
+        let (threshold, classes, class) = (config.mask_threshold, classes.to_vec(), ClassBy::Values);
+        Ok(Some(Self { size, kind, threshold, misplaced, classes, coding, class, first }))
+    }
+
+    /// Opens the mask of one row of `case`, as lesion without a class.
+    ///
+    /// # Errors
+    /// As [`Masks::open`].
+    pub(crate) fn of_layer(
+        case: &Case,
+        layer: &MaskLayer,
+        volume: &Volume,
+        config: &PrepareConfig,
+        cost: &Cost,
+    ) -> Result<Option<Self>> {
+        let case = Case { masks: layer.masks.clone(), classes: Vec::new(), ..case.clone() };
+        let config = PrepareConfig { classes: Vec::new(), class_column: None, ..config.clone() };
+        Self::open(&case, volume, &config, cost)
     }
 
     /// The classes that the masks tell apart; none if lesions are one.
@@ -192,6 +234,13 @@ impl Masks {
                 }
                 counts.extend(stored.into_iter().map(|(bits, count)| (f32::from_bits(bits).to_string(), count)));
             }
+            Open::Layers(layers) => {
+                for layer in layers {
+                    for (value, count) in layer.values()? {
+                        *counts.entry(value).or_default() += count;
+                    }
+                }
+            }
             _ => {}
         }
         Ok(counts)
@@ -227,17 +276,7 @@ impl Masks {
                     if labels.declares() && self.classes.is_empty() {
                         labels.check_counts(path, &count_mask_values(path)?)?;
                     }
-                    let values = values.as_ref();
-                    let (classes, background) = (self.classes.as_slice(), background.as_ref());
-                    let rule = MaskRule {
-                        values,
-                        threshold: self.threshold,
-                        classes,
-                        overlap: coding.overlap,
-                        background,
-                        case: None,
-                        section: "prepare",
-                    };
+                    let rule = self.rule(values.as_ref(), background.as_ref());
                     merge(&mut mask, read_mask_by(path, &rule)?.data);
                 }
             }
@@ -272,8 +311,46 @@ impl Masks {
                     fill_box(&mut mask, self.size, lesion, *shape);
                 }
             }
+            Open::Layers(layers) => {
+                for layer in layers {
+                    join_labels(
+                        &mut mask,
+                        &layer.labelled(index)?,
+                        [&self.first, &layer.first],
+                        &self.rule(None, None),
+                    )?;
+                }
+            }
         }
         Ok(mask)
+    }
+
+    /// The label map of a row in slice `index`.
+    fn labelled(&self, index: usize) -> Result<Vec<u8>> {
+        let mut mask = self.read(index)?;
+        let rule = self.rule(None, None);
+        // Pictures have their labels already, since some name their classes themselves.
+        if let Some(class) = rule.case.filter(|_| !matches!(self.kind, Open::Pictures { .. })) {
+            label_by_case(&self.first, &mut mask, &rule, class)?;
+        }
+        Ok(mask)
+    }
+
+    /// How masks are read, with these values of lesion and of background.
+    fn rule<'a>(&'a self, values: Option<&'a MaskValues>, background: Option<&'a MaskValues>) -> MaskRule<'a> {
+        let case = match &self.class {
+            ClassBy::Values => None,
+            ClassBy::Row(class) => Some(class.as_deref().map_or(ClassOfCase::Unknown, ClassOfCase::Named)),
+        };
+        MaskRule {
+            values,
+            threshold: self.threshold,
+            classes: &self.classes,
+            overlap: self.coding.overlap,
+            background,
+            case,
+            section: SECTION,
+        }
     }
 }
 

@@ -111,6 +111,9 @@ fn source_hash(case: &Case) -> Result<String> {
             }
         }
     }
+    if let MaskSource::Layers(layers) = &case.masks {
+        hash.update(hash_texts(layers.iter().map(|layer| layer.class.as_deref().unwrap_or_default())));
+    }
     // The manifest contains what tables say about the case, so a change there must change the hash. Spacing gives the millimetres.
     let side = case.side.map_or("", Side::word);
     let words = [side, case.view.as_deref().unwrap_or_default(), case.class.as_deref().unwrap_or_default()];

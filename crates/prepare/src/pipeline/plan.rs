@@ -9,7 +9,8 @@ use super::place::{place_below, strip_source};
 use super::request::{Progress, Request};
 use crate::budget::Budget;
 use crate::error::Result;
-use crate::layouts::{ImageSource, Layout, MaskSource, find};
+use crate::layouts::{ImageSource, Layout, MaskSource};
+use crate::row_classes::found;
 
 /// What a preparation would do.
 #[derive(Debug, Clone, Serialize)]
@@ -44,7 +45,7 @@ pub struct Plan {
 /// When settings or source cannot be used.
 pub fn plan(request: &Request, progress: &dyn Progress) -> Result<Plan> {
     request.config.check()?;
-    let found = find(&request.source, request.layout, &request.config, &request.cost.dicom)?;
+    let found = found(&request.source, request.layout, &request.config, &request.cost)?;
     let budget = Budget::of(&request.cost);
     let (reading, coloured) = colours::reading(&found.cases, found.layout, request, &budget, progress);
     let told = |path: &std::path::Path, error: &crate::error::PrepareError| {

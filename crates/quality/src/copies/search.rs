@@ -11,7 +11,7 @@ use crate::{
 use pig_data::{
     DataConfig, GroupSource, Source,
     colour::Colours,
-    folder::{Groups, Kind, has_masks, left_out},
+    folder::{Groups, Kind},
     unlabelled::Compared,
 };
 use pig_metrics::nearest::{Closest, CopySearch, Neighbour, Shape, nearest, nearest_features, nearest_masks};
@@ -53,14 +53,14 @@ struct Found {
 pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataConfig) -> Result<Copies> {
     let [first, second] = request.parts.as_ref().map_or([None; 2], |parts| parts.each_ref().map(Some));
     let folders = Sets {
-        training: Source { folder: &request.training, only: first },
-        held_out: Source { folder: &request.held_out, only: second },
-        generated: Source::all(&request.generated),
+        training: Source { only: first, ..Source::all(&request.training, data) },
+        held_out: Source { only: second, ..Source::all(&request.held_out, data) },
+        generated: Source::all(&request.generated, data),
     };
-    let images = folders.map(|source| Ok(source.pictures(Kind::Images)?))?;
+    let images = folders.map(|source| Ok(source.images()?))?;
     let mut warnings: Vec<String> = disjoint(request, &images, data)?.into_iter().collect();
-    for folder in folders.all() {
-        warnings.extend(left_out(folder.folder, Kind::Images)?);
+    for source in folders.all() {
+        warnings.extend(source.left_out(Kind::Images)?);
     }
     let all = images.map(colours)?;
     let named = [("training", all.training), ("held-out", all.held_out), ("generated", all.generated)];
@@ -70,7 +70,7 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
         warnings.extend(network.warning());
         found.push(of_features(network, &folders, &images, request)?);
     }
-    let masks = folders.all().map(|source| has_masks(source.folder));
+    let masks = folders.all().map(|source| source.has_masks());
     if masks.into_iter().collect::<Result<Vec<bool>, _>>()?.into_iter().all(|has| has) {
         let data = &with_classes(data, &folders.all().map(|source| *source))?;
         found.push(of_masks(&folders, request, data, None)?);
@@ -143,7 +143,8 @@ fn colours(files: &Files) -> Result<Colours> {
 }
 
 fn of_pixels(images: &Sets<Files>, all: &Sets<Colours>, request: &Request) -> Result<Found> {
-    let size = common_size(images.all().into_iter().flat_map(|files| files.values()), request.side)?;
+    let files = images.all().into_iter().flat_map(|files| files.values()).map(PathBuf::as_path);
+    let size = common_size(files, request.side)?;
     let coloured = all.all().into_iter().any(|colours| colours.coloured > 0);
     let (channels, kind) = if coloured { (3, "red, green and blue") } else { (1, "gray") };
     let pixels = images.map(|files| values(&files.values().collect::<Vec<_>>(), size, channels))?;
@@ -186,20 +187,14 @@ fn of_masks(
     data: &DataConfig,
     class: Option<(usize, &str)>,
 ) -> Result<Found> {
-    let files = folders.map(|source| Ok(source.pictures(Kind::Masks)?))?;
-    let size = common_size(files.all().into_iter().flat_map(|files| files.values()), request.side)?;
-    let rules = folders.map(|source| FolderMasks::of(source.folder, data))?;
+    let read = folders.map(|source| FolderMasks::of(*source, data))?;
+    let size = common_size(read.all().into_iter().flat_map(FolderMasks::files), request.side)?;
     // Empty masks are left out, because they are not copies of anything.
-    let of = |files: &Files, rules: &FolderMasks| -> Result<Vec<(String, Vec<bool>)>> {
-        let all = lesions(files, size, rules, class.map(|(class, _)| class))?;
-        let with_lesion = files.keys().cloned().zip(all).filter(|(_, mask)| mask.contains(&true));
+    let masks = read.map(|masks| -> Result<Vec<(String, Vec<bool>)>> {
+        let all = lesions(masks, size, class.map(|(class, _)| class))?;
+        let with_lesion = masks.ids().cloned().zip(all).filter(|(_, mask)| mask.contains(&true));
         Ok(with_lesion.collect())
-    };
-    let masks = Sets {
-        training: of(&files.training, &rules.training)?,
-        held_out: of(&files.held_out, &rules.held_out)?,
-        generated: of(&files.generated, &rules.generated)?,
-    };
+    })?;
     let slices = masks.map(|set| Ok(set.iter().map(|(_, mask)| mask.as_slice()).collect::<Vec<&[bool]>>()))?;
     let names = masks.map(|set| Ok(set.iter().map(|(name, _)| name.clone()).collect::<Vec<String>>()))?;
     let near = |set: &[&[bool]]| nearest_masks(set, &slices.training, size[0], size[1], request.flips);
@@ -224,7 +219,7 @@ fn of_masks(
 fn shown(search: &CopySearch, images: &Sets<Files>) -> Result<Vec<[Picture; 2]>> {
     let pair = |one: &Closest| -> Result<[Picture; 2]> {
         let files = [&images.generated[&one.generated], &images.training[&one.training]];
-        let size = common_size(files.into_iter(), usize::MAX)?;
+        let size = common_size(files.iter().map(|path| path.as_path()), usize::MAX)?;
         let channels = Colours::of(files.iter().map(|path| path.as_path()))?.lossless_channels();
         let values = values(&files, size, channels)?;
         let picture = |values: &[f32]| Picture::from_values(values, size[0], size[1], channels, (0.0, 1.0));

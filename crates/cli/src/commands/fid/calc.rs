@@ -15,7 +15,7 @@ use std::process::ExitCode;
 /// Compares a folder with a reference and prints the distances.
 pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
     let data = data_settings(&asked.keys.sets)?;
-    let found = if asked.reference.is_file() { of_file(args, asked)? } else { of_folder(args, asked, &data)? };
+    let found = if asked.reference.is_file() { of_file(args, asked, &data)? } else { of_folder(args, asked, &data)? };
     if args.machine.json {
         let mut json = serde_json::to_value(&found.comparison)?;
         json["definition"] = found.comparison.definition().into();
@@ -27,6 +27,7 @@ pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
             json["pictures_by_class"] = classes_json(&found.pictures)?;
         }
         json["warnings"] = found.warnings.into();
+        json["notes"] = found.notes.into();
         json["left_out"] = serde_json::json!({ "reference": found.left_out[0], "other": found.left_out[1] });
         json["appearance"] = serde_json::to_value(&found.appearance)?;
         println!("{}", serde_json::to_string_pretty(&json)?);
@@ -49,6 +50,9 @@ pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
         if let Some(appearance) = &found.appearance {
             print!("\n{appearance}");
         }
+        for note in found.notes.iter().filter(|_| !args.machine.quiet) {
+            eprintln!("note: {note}");
+        }
         for warning in &found.warnings {
             eprintln!("warning: {warning}");
         }
@@ -69,7 +73,7 @@ fn classes_json(found: &[ClassFound]) -> anyhow::Result<serde_json::Value> {
 }
 
 /// Compares with a file from `pig fid ref` or pytorch-fid.
-fn of_file(args: &Args, asked: &Calc) -> anyhow::Result<Found> {
+fn of_file(args: &Args, asked: &Calc, data: &DataConfig) -> anyhow::Result<Found> {
     let path = asked.reference.display();
     ensure!(
         asked.features == FeatureName::Inception,
@@ -84,7 +88,7 @@ fn of_file(args: &Args, asked: &Calc) -> anyhow::Result<Found> {
         "{path}: a reference file contains its patients; --manifest is only valid with a folder as the reference"
     );
     let network = network(args, &asked.inception)?;
-    Ok(with_file(&asked.reference, &asked.other, &network, asked.resize, &settings(asked))?)
+    Ok(with_file(&asked.reference, &asked.other, &network, asked.resize, &settings(asked), data)?)
 }
 
 fn of_folder(args: &Args, asked: &Calc, data: &DataConfig) -> anyhow::Result<Found> {

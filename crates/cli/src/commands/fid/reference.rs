@@ -2,7 +2,7 @@
 
 use super::inputs::{data_settings, network};
 use crate::args::{Args, Reference};
-use pig_data::folder::{Kind, left_out};
+use pig_data::{Source, folder::Kind};
 use pig_quality::reference::{Request, write};
 use serde_json::json;
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, asked: &Reference) -> anyhow::Result<ExitCode> {
         println!("{}: {} images, {}", asked.out.display(), written.images, written.extractor.name);
         println!("sha256 {}; images: {}", written.extractor.hash, written.extractor.preprocessing);
     }
-    for warning in network.warning().into_iter().chain(left_out(&asked.folder, Kind::Images)?) {
+    for warning in network.warning().into_iter().chain(Source::all(&asked.folder, &data).left_out(Kind::Images)?) {
         eprintln!("warning: {warning}");
     }
     Ok(ExitCode::SUCCESS)
