@@ -14,7 +14,7 @@ pub(crate) struct DataKeys {
 /// The help of `--set`. Errors about masks of several classes give the same example.
 fn words() -> String {
     format!(
-        "A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, or data.classes, as in \
-         'data.classes={CLASSES_EXAMPLE}'"
+        "A key of the section data that says how masks and patients are read: data.mask_values, data.group_column, \
+         data.class_column, or data.classes, as in 'data.classes={CLASSES_EXAMPLE}'"
     )
 }
