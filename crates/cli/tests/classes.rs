@@ -219,11 +219,20 @@ fn rows_of_one_image_are_measured_as_its_label_map_is() {
         assert!(ours["notes"].to_string().contains(words), "{}", ours["notes"]);
         assert_eq!(theirs["notes"], serde_json::json!([]));
     }
-    let copies = ["fid", "copies", "--train", &by_rows, "--held-out", &made, "--generated", &by_rows, "--json"];
-    let found = json(&success(pig(&[&copies[..], &column].concat())));
+    let copies = ["fid", "copies", "--train", &by_rows, "--held-out", &made, "--generated", &by_rows];
+    let asked = [&copies[..], &column].concat();
+    let found = json(&success(pig(&[&asked[..], &["--json"]].concat())));
     let spaces: Vec<&str> =
         found["searches"].as_array().unwrap().iter().map(|search| search["space"].as_str().unwrap()).collect();
     assert_eq!(spaces, ["pixels", "masks", "masks of the class calcification", "masks of the class mass"]);
+    // One folder holds both the training and the generated pictures, so its rows are said once.
+    assert_eq!(found["notes"].as_array().unwrap().len(), 1, "{}", found["notes"]);
+    let said = stderr(&success(pig(&asked)));
+    assert!(said.contains(&format!("note: {by_rows}: {words}")), "{said}");
+    assert!(!stderr(&success(pig(&[&asked[..], &["--quiet"]].concat()))).contains(words));
+    let images = format!("{made}/images");
+    let alone = ["fid", "copies", "--train", &by_rows, "--held-out", &images, "--generated", &by_rows];
+    refused(pig(&[&alone[..], &["--set", "data.class_column=type"]].concat()), &["no column \"type\""]);
 }
 
 #[test]
