@@ -18,6 +18,7 @@ use pig_segment::{
     predict::{PredictRequest, SegmentModel, predict},
     run::{SegmentRequest, best_dice, charts, resume, train, train_on},
     scores::{case_scores, dice_of, evaluation, mean_dice},
+    truth::TruthKeys,
 };
 use pig_train::{
     Error,
@@ -223,6 +224,7 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
         only: None,
         out: folder.path().join("masks"),
         probabilities: true,
+        truth: TruthKeys::default(),
     };
     let summary = predict(&request, &device(), &Silent).unwrap();
     assert_eq!((summary.outcome, summary.pictures), (Outcome::Finished, 12));
@@ -293,6 +295,7 @@ fn a_prediction_that_failed_leaves_nothing_behind() {
         only: None,
         out: folder.path().join("deep/masks"),
         probabilities: false,
+        truth: TruthKeys::default(),
     };
     let image = request.data.join("a03.png");
     let whole = std::fs::read(&image).unwrap();
@@ -341,6 +344,7 @@ fn predictions_do_not_depend_on_the_number_of_threads() {
         only: None,
         out: folder.path().join("masks"),
         probabilities: true,
+        truth: TruthKeys::default(),
     };
     let one = predicted_on(1, &request);
     assert_eq!(one.len(), 3 * 12);

@@ -1,7 +1,7 @@
 //! `pig segment`.
 
 use super::{
-    data_keys::DataKeys,
+    data_keys::{DataKeys, TruthSets},
     export::{Spacing, spacing},
     part::PartArgs,
 };
@@ -77,6 +77,9 @@ pub(crate) struct SegmentPredict {
     /// Also write probabilities/ as 16-bit pictures, in which 65535 means 1.
     #[arg(long)]
     pub(crate) probabilities: bool,
+    /// How true masks are read.
+    #[command(flatten)]
+    pub(crate) keys: TruthSets,
 }
 
 /// `pig segment evaluate`.
