@@ -3,7 +3,7 @@
 
 use pig_metrics::contrast::{
     LEAST_FOLDS,
-    expected::{Design as Comparison, Expected, Variation, expected},
+    expected::{Design as Comparison, Variation, expected},
 };
 
 /// Shares of the time: the generators' trainings, the making of pairs, and the segmenters. The rest is a margin for reading, measuring and
@@ -101,19 +101,13 @@ impl Design {
     pub fn segmenters(&self) -> usize {
         self.folds * self.seeds
     }
+}
 
-    /// What a comparison could detect, if so many patients are tested in each fold.
-    pub fn expected(&self, patients_in_a_fold: usize) -> Option<Expected> {
-        expected(
-            VARIATION,
-            Comparison {
-                patients: self.folds * patients_in_a_fold,
-                folds: self.folds,
-                trainings: self.seeds,
-                alike: TRAINING_SETS,
-            },
-        )
-    }
+/// The gain in Dice that a comparison finds with a power of 80 %, if so many patients are tested in all folds together, each training set has
+/// so many segmenters in each fold, and so many training sets hold the real pairs; none if it gives no interval.
+pub(super) fn detectable(patients: usize, [folds, segmenters]: [usize; 2], alike: usize) -> Option<f64> {
+    let comparison = Comparison { patients, folds, trainings: segmenters, alike };
+    expected(VARIATION, comparison).map(|found| found.detectable)
 }
 
 #[cfg(test)]
@@ -159,7 +153,7 @@ mod tests {
     #[test]
     fn what_could_be_detected_falls_with_patients() {
         let design = Design::of(1.0, COSTS);
-        let of = |patients| design.expected(patients).map(|found| found.detectable);
+        let of = |patients| detectable(patients, [design.folds, design.seeds], TRAINING_SETS);
         assert_eq!(of(1), None);
         assert!(of(80) < of(20) && of(20) < of(5));
     }
