@@ -96,11 +96,6 @@ impl Design {
         let training = (each - VALIDATIONS as f64 * costs.validation).max(0.0);
         (training / costs.step.max(1e-9)) as usize
     }
-
-    /// Segmenters of one training set.
-    pub fn segmenters(&self) -> usize {
-        self.folds * self.seeds
-    }
 }
 
 /// The gain in Dice that a comparison finds with a power of 80 %, if so many patients are tested in all folds together, each training set has
@@ -128,7 +123,7 @@ mod tests {
         );
         for hours in [0.0001, 0.1, 1.0, 10.0, 1000.0] {
             let design = of(hours);
-            let seconds = (design.segmenters() * TRAINING_SETS * design.steps) as f64 * 0.1;
+            let seconds = (design.folds * design.seeds * TRAINING_SETS * design.steps) as f64 * 0.1;
             assert!(
                 design.steps == COSTS.least || seconds <= SEGMENTERS * 3600.0 * hours + 1e-6,
                 "{hours}: {design:?}"
