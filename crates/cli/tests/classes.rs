@@ -219,11 +219,54 @@ fn rows_of_one_image_are_measured_as_its_label_map_is() {
         assert!(ours["notes"].to_string().contains(words), "{}", ours["notes"]);
         assert_eq!(theirs["notes"], serde_json::json!([]));
     }
-    let copies = ["fid", "copies", "--train", &by_rows, "--held-out", &made, "--generated", &by_rows, "--json"];
-    let found = json(&success(pig(&[&copies[..], &column].concat())));
+    let copies = ["fid", "copies", "--train", &by_rows, "--held-out", &made, "--generated", &by_rows];
+    let asked = [&copies[..], &column].concat();
+    let found = json(&success(pig(&[&asked[..], &["--json"]].concat())));
     let spaces: Vec<&str> =
         found["searches"].as_array().unwrap().iter().map(|search| search["space"].as_str().unwrap()).collect();
     assert_eq!(spaces, ["pixels", "masks", "masks of the class calcification", "masks of the class mass"]);
+    // One folder holds both the training and the generated pictures, so its rows are said once.
+    assert_eq!(found["notes"].as_array().unwrap().len(), 1, "{}", found["notes"]);
+    let said = stderr(&success(pig(&asked)));
+    assert!(said.contains(&format!("note: {by_rows}: {words}")), "{said}");
+    assert!(!stderr(&success(pig(&[&asked[..], &["--quiet"]].concat()))).contains(words));
+    let images = format!("{made}/images");
+    let alone = ["fid", "copies", "--train", &by_rows, "--held-out", &images, "--generated", &by_rows];
+    refused(pig(&[&alone[..], &["--set", "data.class_column=type"]].concat()), &["no column \"type\""]);
+}
+
+/// Settings of a segmenter that takes only moments.
+const TINY: [&str; 7] = [
+    "data.size=16",
+    "data.validation_fraction=0.25",
+    "segment.network.block_out_channels=[8, 16]",
+    "segment.network.norm_num_groups=4",
+    "segment.train.steps=2",
+    "segment.train.batch_size=2",
+    "segment.train.validate_every=2",
+];
+
+#[test]
+fn true_masks_of_rows_are_read_by_the_column_that_is_given() {
+    let folder = Folder::new();
+    pairs(&folder.path().join("real"), 4, 0);
+    rows(&folder.path().join("rows"), 4, 0);
+    let [real, by_rows, run] = ["real", "rows", "run"].map(|name| folder.at(name));
+    let train = ["segment", "train", "--data", &real, "--out", &run];
+    success(pig(&train.into_iter().chain(TINY.into_iter().flat_map(|set| ["--set", set])).collect::<Vec<_>>()));
+    let predict = |out: &str, more: &[&str]| {
+        let out = folder.at(out);
+        let asked = ["segment", "predict", "--run", &run, "--data", &by_rows, "--out", &out, "--json"];
+        pig(&[&asked[..], more].concat())
+    };
+    let found = json(&success(predict("shown", &["--set", "data.class_column=kind"])));
+    assert_eq!((&found["pictures"], &found["unread_masks"]), (&4.into(), &0.into()));
+    // Without the column, the seven masks are pictures, too.
+    assert_eq!(json(&success(predict("all", &[])))["pictures"], 11);
+    // Only keys about masks can be given.
+    let refused = predict("refused", &["--set", "data.size=8"]);
+    let said = stderr(&refused);
+    assert!(refused.status.code() == Some(1) && said.contains("`size`") && said.contains("`class_column`"), "{said}");
 }
 
 #[test]

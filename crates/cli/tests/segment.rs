@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Folder, json, pig, pig_with, stderr, stdout, success};
+use common::{Folder, SIDE, json, picture, pig, pig_with, stderr, stdout, success};
 
 const TINY: [&str; 6] = [
     "data.size=16",
@@ -17,11 +17,25 @@ fn with<'a>(arguments: &[&'a str], sets: &[&'a str]) -> Vec<&'a str> {
     arguments.iter().copied().chain(TINY.iter().chain(sets).flat_map(|&set| ["--set", set])).collect()
 }
 
+/// A folder of pairs under the names of generated ones; their pictures are none of the data folder's.
+fn others(folder: &Folder, count: usize) -> String {
+    for index in 0..count {
+        let at = |part: &str| folder.path().join(format!("others/{part}/{index:06}.png"));
+        picture(&at("images"), SIDE, |x, y| (x * 3 + y * 5 + index) as u8 + if x > 9 { 110 } else { 0 });
+        picture(&at("masks"), SIDE, |x, y| if x > 9 && y > index { 255 } else { 0 });
+    }
+    folder.at("others")
+}
+
 #[test]
 fn a_segmenter_is_trained_predicts_and_is_measured() {
     let folder = Folder::with_data();
     let (data, run, masks) = (folder.at("data"), folder.at("run"), folder.at("masks"));
-    let asked = ["segment", "train", "--data", &data, "--add", &data, "--out", &run, "--json"];
+    let leaking = pig(&with(&["segment", "train", "--data", &data, "--add", &data, "--out", &run], &[]));
+    assert_eq!(leaking.status.code(), Some(1));
+    assert!(stderr(&leaking).contains("1 image(s) show validating or testing patients"), "{}", stderr(&leaking));
+    let more = others(&folder, 8);
+    let asked = ["segment", "train", "--data", &data, "--add", &more, "--out", &run, "--json"];
     let output = success(pig(&with(&asked, &[])));
     assert_eq!(json(&output)["finished"], true);
     assert!(stderr(&output).contains("--splits"), "{}", stderr(&output));
@@ -106,13 +120,8 @@ fn a_segmenter_takes_its_data_section_from_a_generator() {
 #[test]
 fn generated_pairs_that_no_step_draws_are_refused() {
     let folder = Folder::with_data();
-    let (data, one, run) = (folder.at("data"), folder.path().join("one"), folder.at("run"));
-    for part in ["images", "masks"] {
-        std::fs::create_dir_all(one.join(part)).unwrap();
-        std::fs::copy(folder.path().join(format!("data/{part}/a00.png")), one.join(format!("{part}/000000.png")))
-            .unwrap();
-    }
-    let asked = ["segment", "train", "--data", &data, "--add", one.to_str().unwrap(), "--out", &run];
+    let (data, one, run) = (folder.at("data"), others(&folder, 1), folder.at("run"));
+    let asked = ["segment", "train", "--data", &data, "--add", &one, "--out", &run];
     // Two draws from eight pairs: of some seeds, the generated pair is not among them.
     let tried = |seed: &str| pig(&with(&asked, &["segment.train.steps=1", &format!("segment.train.seed={seed}")]));
     let refused: Vec<std::process::Output> = ["0", "1", "2", "3", "4", "5"]

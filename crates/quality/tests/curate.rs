@@ -3,7 +3,7 @@
 #[path = "../../train/tests/common/mod.rs"]
 mod common;
 
-use common::{config, device, folder, trained};
+use common::{config, device, folder, folder_of_corners, trained};
 use pig_data::{DataConfig, Dataset, Splits, manifest::Manifest};
 use pig_quality::curate::{ADDED, CurateConfig, Request, SUMMARY, Summary, TABLE, curate, table};
 use pig_segment::{
@@ -213,7 +213,8 @@ fn segmenters_that_saw_test_patients_or_generated_pairs_are_refused() {
     assert_eq!(message.matches("a00,").count(), 1, "{message}");
 
     // One that learned from generated pairs does not see their faults.
-    let mixed = segmenter(folder.path(), "mixed", None, vec![at("pairs")]);
+    let others = folder_of_corners();
+    let mixed = segmenter(folder.path(), "mixed", None, vec![others.path().join("data")]);
     let message = refused(&request(folder.path(), &mixed, "mixed-out"));
     assert!(message.contains("trained on 12 generated pairs") && message.contains("without --add"), "{message}");
     let wrong = CurateConfig { keep: 0.0, ..CurateConfig::default() };

@@ -75,6 +75,17 @@ pub enum TestTimeFlips {
     Both,
 }
 
+impl TestTimeFlips {
+    /// The pictures over which a prediction is averaged: for each, whether it is mirrored top to bottom, and left to right.
+    pub fn pictures(self) -> &'static [[bool; 2]] {
+        match self {
+            Self::None => &[[false, false]],
+            Self::Horizontal => &[[false, false], [false, true]],
+            Self::Both => &[[false, false], [false, true], [true, false], [true, true]],
+        }
+    }
+}
+
 /// How generated pairs are used beside real ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

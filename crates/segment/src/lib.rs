@@ -14,6 +14,7 @@ pub mod predict;
 pub mod run;
 pub mod scores;
 mod trainer;
+pub mod truth;
 
 pub use config::{PairUse, SegmentConfig, SegmentFile, SegmentTrainConfig, TestTimeFlips};
 pub use decision::Decision;

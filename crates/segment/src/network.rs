@@ -1,6 +1,6 @@
 //! The network of a segmenter, and its predictions.
 
-use crate::config::{SegmentConfig, SegmentFile, TestTimeFlips};
+use crate::config::{SegmentConfig, SegmentFile};
 use burn::tensor::{Device, Tensor, TensorData};
 use pig_data::{PreparedSet, classes::Coding};
 use pig_nn::{
@@ -41,15 +41,6 @@ pub(crate) fn each_prediction<T: Send>(
     Ok(found)
 }
 
-/// For each picture over which a prediction is averaged: whether it is mirrored top to bottom, and left to right.
-fn flips(flips: TestTimeFlips) -> &'static [[bool; 2]] {
-    match flips {
-        TestTimeFlips::None => &[[false, false]],
-        TestTimeFlips::Horizontal => &[[false, false], [false, true]],
-        TestTimeFlips::Both => &[[false, false], [false, true], [true, false], [true, true]],
-    }
-}
-
 /// A batch `[batch, height, width, channels]`, mirrored.
 fn mirrored(batch: Tensor<4>, [rows, columns]: [bool; 2]) -> Tensor<4> {
     let batch = if rows { batch.flip([1]) } else { batch };
@@ -68,7 +59,7 @@ pub(crate) fn batch_probabilities(
     let pass = Pass { precision: segment.train.precision.on(device), ..Pass::default() };
     let data = TensorData::new(images.concat(), [images.len(), height, width, channels]);
     let batch = Tensor::<4>::from_data(data, device);
-    let flips = flips(segment.test_time_flips);
+    let flips = segment.test_time_flips.pictures();
     let of = |&flip: &[bool; 2]| {
         mirrored(network.probabilities(mirrored(batch.clone(), flip), outputs(coding), &pass), flip)
     };

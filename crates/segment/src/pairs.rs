@@ -1,7 +1,7 @@
 //! The training data of a segmenter: the real pairs of a split, generated pairs in addition, or only generated pairs.
 
 use crate::config::{PairUse, SegmentTrainConfig};
-use pig_data::{Dataset, PairEntry, PreparedSet, write::file_stem};
+use pig_data::{DataConfig, Dataset, PairEntry, PreparedSet, manifest::Manifest, write::file_stem};
 use pig_files::sha256;
 use pig_train::{
     Error, Result,
@@ -129,11 +129,30 @@ pub fn none(like: &PreparedSet) -> PreparedSet {
     like.subset(&[])
 }
 
+/// The pairs of a folder of `pig sample`, or of any other folder of pairs. Their patients or groups are those of the column that names the
+/// groups of `real`, if the folder's table has it.
+pub(crate) fn found(path: &Path, real: &RunData, observer: &dyn Observer) -> Result<Dataset> {
+    let has = |column: &str| -> Result<bool> {
+        let table = Manifest::in_folder(path)?;
+        Ok(table.map_or(Ok(None), |table| table.column_once(column))?.is_some())
+    };
+    let group_column = match &real.preparation.config.group_column {
+        Some(name) if has(name)? => Some(name.clone()),
+        _ => None,
+    };
+    let config = DataConfig { group_column, ..real.preparation.of_generated().config };
+    discover_unsplit(path, &config, observer)
+}
+
+/// Loads all pairs that were [`found`] in a folder, prepared for training together with `real`. `name` is put before their ids.
+pub(crate) fn all_of(dataset: &Dataset, name: &str, real: &RunData, observer: &dyn Observer) -> Result<PreparedSet> {
+    load(dataset, &|_| true, name, real, observer)
+}
+
 /// Loads all pairs of a folder of `pig sample` (or of any other folder of pairs), prepared for training together with `real`. `name` is
 /// put before their ids.
 pub fn folder(path: &Path, name: &str, real: &RunData, observer: &dyn Observer) -> Result<PreparedSet> {
-    let preparation = real.preparation.of_generated();
-    load(&discover_unsplit(path, &preparation.config, observer)?, &|_| true, name, real, observer)
+    all_of(&found(path, real, observer)?, name, real, observer)
 }
 
 /// Loads the pairs with these seeds from a folder of `pig sample`, in the order of the seeds.

@@ -4,10 +4,11 @@ use crate::{
     SEGMENTER,
     config::SegmentFile,
     network::{batch_probabilities, build, each_prediction},
+    truth::TruthKeys,
 };
 use burn::{module::Module, tensor::Device};
 use pig_data::{
-    CaseMask, Chosen, DataConfig, DataError, Dataset, Pixels, Preparation, PreparedSet,
+    CaseMask, Chosen, DataConfig, DataError, Dataset, Layout, Pixels, Preparation, PreparedSet, Source,
     class_source::for_folder,
     folder::{Kind, left_out, pictures},
     placement::Placement,
@@ -83,6 +84,8 @@ pub struct PredictRequest {
     pub out: PathBuf,
     /// Whether to write probabilities, too, as 16-bit PNG (65535 is 1).
     pub probabilities: bool,
+    /// Keys for the true masks of the folder, where they are not read as those of the run.
+    pub truth: TruthKeys,
 }
 
 /// The result of a prediction.
@@ -105,10 +108,18 @@ struct Subject {
     truth: Option<CaseMask>,
 }
 
+/// The pictures for which to predict masks.
+struct Subjects {
+    all: Vec<Subject>,
+    /// How their true masks are read.
+    masks: DataConfig,
+}
+
 /// Predicts masks for a folder: `masks/ID.png` in the size of the file (label maps with a palette if there are several classes),
 /// `overlays/ID.png` (the picture with the predicted outline and, if there is one, the true outline), and `probabilities/ID.png` if
 /// requested (`probabilities/CLASS/ID.png` for each of several classes). Predictions need no true masks: those that cannot be read are
-/// counted in a note.
+/// counted in a note. If there are keys for true masks, a folder whose pairs are not found by them is an error, and so are classes that the
+/// run does not have.
 ///
 /// The folder appears at the end, or when a stop was requested. After an error it is not there, and the same command can be repeated.
 pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observer) -> Result<PredictSummary> {
@@ -130,7 +141,7 @@ pub fn predict(request: &PredictRequest, device: &Device, observer: &dyn Observe
 fn predict_all(
     request: &PredictRequest,
     model: &SegmentModel,
-    subjects: &[Subject],
+    subjects: &Subjects,
     device: &Device,
     observer: &dyn Observer,
     summary: &mut PredictSummary,
@@ -142,12 +153,12 @@ fn predict_all(
     for folder in folders {
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
     }
-    observer.event(Event::Begin { stage: "predict".to_owned(), total: subjects.len(), done: 0 });
+    observer.event(Event::Begin { stage: "predict".to_owned(), total: subjects.all.len(), done: 0 });
     let mut first_reason = None;
     let batches_at_once = AT_ONCE.div_ceil(model.file.segment.train.batch_size);
     let workers = if is_cpu(device) { Workers::new(batches_at_once) } else { Workers::default() };
     let shape = (data.size, data.channels.count(), data.coding());
-    for chunk in subjects.chunks(AT_ONCE) {
+    for chunk in subjects.all.chunks(AT_ONCE) {
         if observer.stop_requested() {
             summary.outcome = Outcome::Interrupted;
             break;
@@ -164,7 +175,9 @@ fn predict_all(
             .par_iter()
             .zip(&loaded)
             .zip(&found)
-            .map(|((subject, (_, placement)), found)| finish(request, model, subject, placement, found))
+            .map(|((subject, (_, placement)), found)| {
+                finish(request, model, (subject, &subjects.masks), placement, found)
+            })
             .collect::<Result<_>>()?;
         for Written { has_lesion, unread } in written {
             summary.empty += usize::from(!has_lesion);
@@ -201,11 +214,11 @@ struct Written {
 fn finish(
     request: &PredictRequest,
     model: &SegmentModel,
-    subject: &Subject,
+    (subject, masks): (&Subject, &DataConfig),
     placement: &Placement,
     found: &[f32],
 ) -> Result<Written> {
-    let (truth, unread) = match truth(subject, placement.source_size(), &model.preparation.config) {
+    let (truth, unread) = match truth(subject, placement.source_size(), masks) {
         Ok(truth) => (truth, None),
         Err(reason) => (None, Some(reason)),
     };
@@ -239,15 +252,22 @@ fn truth(
 }
 
 /// The pictures of a folder, with their masks if it is a folder of pairs.
-fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Observer) -> Result<Vec<Subject>> {
+fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Observer) -> Result<Subjects> {
     let data = request.data.as_path();
+    let masks = request.truth.over(&model.preparation.config)?;
     // Patients need not be known here, but the class of a case decides its true mask.
-    let own = DataConfig { group_column: None, ..model.preparation.config.clone() };
-    let mut subjects: Vec<Subject> = match for_folder(&own, data).and_then(|own| Dataset::discover(data, &own)) {
-        Ok(dataset) => {
+    let own = DataConfig { group_column: None, ..masks.clone() };
+    // A column of the run counts if the folder has it; one that is given must be there.
+    let own = if request.truth.class_column.is_some() { Ok(own) } else { for_folder(&own, data) };
+    let found = own.and_then(|own| Ok((Dataset::discover(data, &own)?, own)));
+    let mut subjects: Vec<Subject> = match found {
+        Ok((dataset, own)) => {
+            request.truth.check_words(data, &dataset, &own)?;
+            tell_rows(&dataset, &own, observer)?;
             let pairs = dataset.pairs.into_iter();
             pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask }).collect()
         }
+        Err(reason) if request.truth.are_given() => return Err(reason.into()),
         Err(reason) => {
             let found = pictures(data, Kind::Images)?;
             note(observer, format!("no true masks: {reason}"));
@@ -285,7 +305,19 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
             ),
         );
     }
-    Ok(subjects)
+    Ok(Subjects { all: subjects, masks })
+}
+
+/// Says how many images have several rows in the folder's table, and how many pictures a table that names classes does not list.
+fn tell_rows(dataset: &Dataset, config: &DataConfig, observer: &dyn Observer) -> Result<()> {
+    if config.class_column.is_none() || dataset.layout != Layout::Manifest {
+        return Ok(());
+    }
+    let source = Source::all(&dataset.root, config);
+    for words in source.rows()?.into_iter().chain(source.left_out(Kind::Images)?) {
+        note(observer, words);
+    }
+    Ok(())
 }
 
 /// Writes the results of one picture. Returns whether the mask contains lesion.

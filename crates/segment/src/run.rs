@@ -8,7 +8,7 @@ use crate::{
     trainer::SegmentTrainer,
 };
 use burn::tensor::Device;
-use pig_data::{Dataset, Part, Splits, split_by_group};
+use pig_data::{Dataset, Part, Splits, split_by_group, unlabelled::HeldOut};
 use pig_report::{Chart, Scale, Series, write_curves};
 use pig_train::{
     Error, Result, added,
@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 pub struct SegmentRequest {
     /// The folder of real pairs.
     pub data: PathBuf,
-    /// Folders of generated pairs, which are added to the real training pairs.
+    /// Folders of generated pairs, which are added to the real training pairs. Pictures of validating or testing patients are refused.
     pub added: Vec<PathBuf>,
     /// The split of the generator's run, so that the segmenter validates on patients that the generator did not see. Without it a new
     /// split is made.
@@ -51,7 +51,7 @@ pub fn train(
     file.data.classes_overlap = real.preparation.config.classes_overlap;
     let file = &file;
     tell_origin(request, &real, device, observer)?;
-    let data = with_added(&real, &request.added, observer)?;
+    let data = with_added(&real, &found_added(request, &real, observer)?, observer)?;
     check_added(&data, file)?;
     let run = begin(file, &data, &request.out, device)?;
     let _lock = run.lock(observer)?;
@@ -94,7 +94,7 @@ pub fn plan(
     file.data.classes_overlap = real.preparation.config.classes_overlap;
     let file = &file;
     tell_origin(request, &real, device, observer)?;
-    let data = with_added(&real, &request.added, observer)?;
+    let data = with_added(&real, &found_added(request, &real, observer)?, observer)?;
     check_added(&data, file)?;
     let (mixture, train) = (data.mixture(), &file.segment.train);
     let steps = mixture.steps(train);
@@ -160,18 +160,44 @@ pub fn resume(run: &Path, data: Option<&Path>, device: &Device, observer: &dyn O
     }
     let _lock = run.lock(observer)?;
     let real = RunData::found(data, &run, observer)?;
-    let data = with_added(&real, &added, observer)?;
+    // Patients were checked when the run began.
+    let data = with_added(&real, &discovered(&added, &real, observer)?, observer)?;
     let outcome = fit(&file, &data, &begin(&file, &data, run.path(), device)?, device, observer)?;
     ended(&run, outcome, observer);
     Ok(outcome)
 }
 
-fn with_added<'a>(real: &'a RunData, folders: &[PathBuf], observer: &dyn Observer) -> Result<SegmentData<'a>> {
-    let mut added = pairs::none(&real.set);
-    for (index, path) in folders.iter().enumerate() {
-        added.append(&pairs::folder(path, &format!("added-{index}"), real, observer)?);
+/// Finds the pairs of further folders of a new training, and refuses pictures of validating or testing patients among them.
+fn found_added(request: &SegmentRequest, real: &RunData, observer: &dyn Observer) -> Result<Vec<Dataset>> {
+    let found = discovered(&request.added, real, observer)?;
+    if found.is_empty() {
+        return Ok(found);
     }
-    if !folders.is_empty() {
+    // The pairs of `real` lack those of testing patients.
+    let all = Dataset::discover(&request.data, &real.preparation.config)?;
+    let held_out = HeldOut::of(&all, &real.splits);
+    for dataset in &found {
+        if added::are_generated(dataset) {
+            // They show no patients. What is known of their generator was said before.
+            held_out.check(dataset)?;
+        } else {
+            added::check(dataset, &held_out, observer)?;
+        }
+    }
+    Ok(found)
+}
+
+/// The pairs of further folders.
+fn discovered(folders: &[PathBuf], real: &RunData, observer: &dyn Observer) -> Result<Vec<Dataset>> {
+    folders.iter().map(|folder| pairs::found(folder, real, observer)).collect()
+}
+
+fn with_added<'a>(real: &'a RunData, found: &[Dataset], observer: &dyn Observer) -> Result<SegmentData<'a>> {
+    let mut added = pairs::none(&real.set);
+    for (index, dataset) in found.iter().enumerate() {
+        added.append(&pairs::all_of(dataset, &format!("added-{index}"), real, observer)?);
+    }
+    if !found.is_empty() {
         note(
             observer,
             format!("training with {} generated pairs and {} real pairs", added.len(), real.splits.training.len()),

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use pig_data::{
     ClassConfig, Pixels,
     classes::Coding,
-    png_file::{encode_class_png, encode_label_png, read_label_png, read_png, write_png},
+    png_file::{encode_class_png, encode_label_png, read_label_png, read_png, write_gray_png, write_png},
 };
 use pig_device::testing;
 use pig_metrics::classes::class_dice;
@@ -14,13 +14,18 @@ use pig_segment::{
     predict::{PredictRequest, SegmentModel, predict},
     run::{SegmentRequest, train},
     scores::dice_of,
+    truth::TruthKeys,
 };
 use pig_train::{
     config::Layers,
-    observer::{Outcome, Silent},
+    observer::{Event, Observer, Outcome, Silent},
     run_data::RunData,
 };
-use std::path::Path;
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 const SIDE: usize = 16;
 const NAMES: [&str; 2] = ["mass", "calcification"];
@@ -70,6 +75,11 @@ fn file(kind: &str) -> SegmentFile {
     Layers { file: None, sets }.load_as().unwrap()
 }
 
+fn asked(run: &Path, data: &Path, out: &Path) -> PredictRequest {
+    let [run, data, out] = [run, data, out].map(Path::to_owned);
+    PredictRequest { run, data, only: None, out, probabilities: false, truth: TruthKeys::default() }
+}
+
 fn dice_by_class(prediction: &[u8], truth: &[u8], coding: Coding) -> Vec<Option<f64>> {
     class_dice(&coding.masks(prediction), &coding.masks(truth))
 }
@@ -103,8 +113,7 @@ fn segmenters_learn_classes_and_write_label_maps() {
             assert_eq!(mean, Some(values.iter().sum::<f64>() / values.len() as f64));
         }
         let out = folder.path().join(format!("{kind}-masks"));
-        let request =
-            PredictRequest { run, data: folder.path().join("data"), only: None, out: out.clone(), probabilities: true };
+        let request = PredictRequest { probabilities: true, ..asked(&run, &folder.path().join("data"), &out) };
         let summary = predict(&request, &device(), &Silent).unwrap();
         assert_eq!((summary.pictures, summary.unread_masks), (12, 0));
         let (found, truth) = (stored(&out.join("masks/a03.png")), stored(&folder.path().join("data/masks/a03.png")));
@@ -163,7 +172,7 @@ fn segmenters_learn_regions_that_overlap() {
         let decision = model.file.decision();
         assert_eq!((decision.coding, decision.thresholds), (regions, vec![0.5, 0.4]));
         let out = folder.path().join(format!("{kind}-masks"));
-        let request = PredictRequest { run, data: data.clone(), only: None, out: out.clone(), probabilities: true };
+        let request = PredictRequest { probabilities: true, ..asked(&run, &data, &out) };
         assert_eq!(predict(&request, &device(), &Silent).unwrap().unread_masks, 0);
         for index in 0..12 {
             let name = format!("masks/a{index:02}.png");
@@ -175,4 +184,84 @@ fn segmenters_learn_regions_that_overlap() {
         let message = train(&file, &request, &device(), &Silent).unwrap_err().to_string();
         assert!(message.contains("segment.class_thresholds.rim") && message.contains("whole, core"), "{message}");
     }
+}
+
+/// The pictures of [`folder`] with a mask of lesion and a row for each class, in one folder of files. `mass` is the word for the first
+/// class; where a class has no pixel, the word is normal.
+fn rows(folder: &Path, mass: &str) -> PathBuf {
+    let root = folder.join("rows");
+    let files = root.join("files");
+    std::fs::create_dir_all(&files).unwrap();
+    let mut table = "image,mask,kind\n".to_owned();
+    for index in 0..12 {
+        let name = format!("a{index:02}.png");
+        std::fs::copy(folder.join("data/images").join(&name), files.join(&name)).unwrap();
+        let labels = stored(&folder.join("data/masks").join(&name));
+        for (label, word) in [(1, mass), (2, NAMES[1])] {
+            let mask: Vec<u8> = labels.iter().map(|&own| if own == label { 255 } else { 0 }).collect();
+            let word = if mask.contains(&255) { word } else { "normal" };
+            let file = format!("m{index:02}-{label}.png");
+            write_gray_png(&files.join(&file), SIDE, SIDE, &Pixels::Eight(mask), &[]).unwrap();
+            let _ = writeln!(table, "files/{name},files/{file},{word}");
+        }
+    }
+    std::fs::write(root.join("manifest.csv"), table).unwrap();
+    root
+}
+
+/// Collects the notes of a command.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Observer for Notes {
+    fn event(&self, event: Event) {
+        if let Event::Note(text) = event {
+            self.0.lock().unwrap().push(text);
+        }
+    }
+}
+
+/// A run on label maps shows the true masks of a folder with a row for each class as those of its own pairs.
+#[test]
+fn true_masks_are_read_by_a_column_of_their_own() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let (run, data) = (at("run"), at("data"));
+    let mut file = file("unet");
+    file.segment.train.steps = 4;
+    file.segment.train.validate_every = 2;
+    let request = SegmentRequest { data: data.clone(), added: Vec::new(), splits: None, out: run.clone() };
+    assert_eq!(train(&file, &request, &device(), &Silent).unwrap(), Outcome::Finished);
+    let by_rows = rows(folder.path(), NAMES[0]);
+    let by_column = |column: &str, out: &str| {
+        let truth = TruthKeys { class_column: Some(column.to_owned()), ..TruthKeys::default() };
+        PredictRequest { truth, ..asked(&run, &by_rows, &at(out)) }
+    };
+    let notes = Notes::default();
+    let found = predict(&by_column("kind", "by-rows"), &device(), &notes).unwrap();
+    assert_eq!((found.pictures, found.unread_masks), (12, 0));
+    let notes = notes.0.into_inner().unwrap();
+    assert!(notes.iter().any(|note| note.contains("12 of 12 image(s) have several rows")), "{notes:?}");
+    for (pictures, out) in [(data.clone(), "by-labels"), (data.join("images"), "without")] {
+        assert_eq!(predict(&asked(&run, &pictures, &at(out)), &device(), &Silent).unwrap().pictures, 12);
+    }
+    for index in 0..12 {
+        let name = format!("overlays/a{index:02}.png");
+        let read = |out: &str| std::fs::read(at(out).join(&name)).unwrap();
+        let [rows, labels, without] = ["by-rows", "by-labels", "without"].map(read);
+        assert!(rows == labels && rows != without, "{name}");
+    }
+    // Without the column, the folder is one of 36 pictures, and it is said how that changes.
+    let notes = Notes::default();
+    assert_eq!(predict(&asked(&run, &by_rows, &at("all")), &device(), &notes).unwrap().pictures, 36);
+    let notes = notes.0.into_inner().unwrap();
+    assert!(notes.iter().any(|note| note.contains("no true masks") && note.contains("data.class_column")), "{notes:?}");
+    // A column that is given must be there, and its words must be classes of the run; a word without lesion need not be.
+    let refusal = |column: &str| predict(&by_column(column, "refused"), &device(), &Silent).unwrap_err().to_string();
+    let message = refusal("type");
+    assert!(message.contains("no column \"type\"") && message.contains("image, mask, kind"), "{message}");
+    rows(folder.path(), "cyst");
+    let message = refusal("kind");
+    assert!(message.contains("the classes cyst; expected") && message.contains("mass, calcification"), "{message}");
+    assert!(!at("refused").exists());
 }

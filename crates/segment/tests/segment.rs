@@ -4,7 +4,7 @@
 #[path = "../../train/tests/common/mod.rs"]
 mod common;
 
-use common::{Cached, StopAt, device, folder};
+use common::{Cached, StopAt, device, folder, folder_of_corners};
 use pig_data::{
     Dataset, PreparedSet, Splits,
     phantom::{PhantomConfig, write_dataset},
@@ -18,6 +18,7 @@ use pig_segment::{
     predict::{PredictRequest, SegmentModel, predict},
     run::{SegmentRequest, best_dice, charts, resume, train, train_on},
     scores::{case_scores, dice_of, evaluation, mean_dice},
+    truth::TruthKeys,
 };
 use pig_train::{
     Error,
@@ -51,6 +52,18 @@ fn request(folder: &Path, name: &str) -> SegmentRequest {
 
 fn trained(folder: &Path, name: &str, file: &SegmentFile) {
     assert_eq!(train(file, &request(folder, name), &device(), &Silent).unwrap(), Outcome::Finished);
+}
+
+/// Pairs of pictures that the data folders here do not have, under the names of generated ones.
+fn others(to: &Path, count: usize) {
+    let corners = folder_of_corners();
+    for part in ["images", "masks"] {
+        std::fs::create_dir_all(to.join(part)).unwrap();
+        for index in 0..count {
+            let from = corners.path().join("data").join(part).join(format!("a{index:02}.png"));
+            std::fs::copy(from, to.join(part).join(format!("{index:06}.png"))).unwrap();
+        }
+    }
 }
 
 /// Collects the notes of a command.
@@ -110,13 +123,7 @@ fn pairs_in_files_train_the_same_segmenter() {
     }
     let (folder, config) = (folder(), file(&[]));
     let generated = folder.path().join("generated");
-    for part in ["images", "masks"] {
-        std::fs::create_dir_all(generated.join(part)).unwrap();
-        for index in 0..4 {
-            let from = folder.path().join("data").join(part).join(format!("a{index:02}.png"));
-            std::fs::copy(from, generated.join(part).join(format!("{index:06}.png"))).unwrap();
-        }
-    }
+    others(&generated, 4);
     let asked = |name: &str| SegmentRequest { added: vec![generated.clone()], ..request(folder.path(), name) };
     assert_eq!(train(&config, &asked("held"), &device(), &Silent).unwrap(), Outcome::Finished);
     let observer = Cached::new(&folder.path().join("cache"));
@@ -178,14 +185,7 @@ fn micro_batches_change_the_loss_by_rounding_alone() {
 fn generated_pairs_train_and_never_validate() {
     let folder = folder();
     let generated = folder.path().join("pairs");
-    std::fs::create_dir_all(&generated).unwrap();
-    for part in ["images", "masks"] {
-        std::fs::create_dir_all(generated.join(part)).unwrap();
-        for index in 0..8 {
-            let from = folder.path().join("data").join(part).join(format!("a{index:02}.png"));
-            std::fs::copy(from, generated.join(part).join(format!("{index:06}.png"))).unwrap();
-        }
-    }
+    others(&generated, 8);
     let config = file(&["segment.train.equal_epochs=true"]);
     let asked = SegmentRequest { added: vec![generated.clone()], ..request(folder.path(), "run") };
     train(&config, &asked, &device(), &Silent).unwrap();
@@ -223,6 +223,7 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
         only: None,
         out: folder.path().join("masks"),
         probabilities: true,
+        truth: TruthKeys::default(),
     };
     let summary = predict(&request, &device(), &Silent).unwrap();
     assert_eq!((summary.outcome, summary.pictures), (Outcome::Finished, 12));
@@ -293,6 +294,7 @@ fn a_prediction_that_failed_leaves_nothing_behind() {
         only: None,
         out: folder.path().join("deep/masks"),
         probabilities: false,
+        truth: TruthKeys::default(),
     };
     let image = request.data.join("a03.png");
     let whole = std::fs::read(&image).unwrap();
@@ -341,6 +343,7 @@ fn predictions_do_not_depend_on_the_number_of_threads() {
         only: None,
         out: folder.path().join("masks"),
         probabilities: true,
+        truth: TruthKeys::default(),
     };
     let one = predicted_on(1, &request);
     assert_eq!(one.len(), 3 * 12);

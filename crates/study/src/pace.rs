@@ -5,6 +5,8 @@ use pig_train::{Config, config::TrainConfig, preview, trainer::PREVIEWS_WITH_RAW
 
 /// The share of the time that is left free: steps that are measured alone are faster than those of a long training.
 pub(crate) const MARGIN: f64 = 0.1;
+/// A training step, which passes forwards and backwards, takes about as many times as long as a forward pass.
+pub(crate) const PASSES_OF_A_STEP: f64 = 3.0;
 /// Seconds for the pages and for reading what was made.
 const PAGES: f64 = 5.0;
 
@@ -56,12 +58,19 @@ fn previewed(config: &Config) -> usize {
     }
 }
 
+/// Seconds of a training whose networks, in the order of training, take so many seconds a step, and an image's forward pass through all of
+/// them `forward` seconds: its steps, and the pairs of its previews.
+pub(crate) fn training_seconds(config: &Config, step_seconds: &[f64], forward: f64) -> f64 {
+    let steps = config.trained_roles().zip(step_seconds).map(|(role, seconds)| config.steps(role) as f64 * seconds);
+    steps.sum::<f64>() + (previewed(config) * config.sample.num_inference_steps) as f64 * forward
+}
+
 /// Seconds of one image's forward pass through all networks. A training step passes forwards once and backwards, which costs twice that, and
 /// forwards through frozen networks.
 pub(crate) fn forward_seconds(config: &Config, networks: &[NetworkPlan]) -> f64 {
     let batch = config.train.images_in_step() as f64;
     let of = |NetworkPlan { cost, seconds_a_step }: &NetworkPlan| {
-        seconds_a_step / batch * cost.forward_flops / (3.0 * cost.forward_flops + cost.frozen_flops)
+        seconds_a_step / batch * cost.forward_flops / (PASSES_OF_A_STEP * cost.forward_flops + cost.frozen_flops)
     };
     networks.iter().map(of).sum()
 }
@@ -103,6 +112,16 @@ mod tests {
         // Twice the time beyond what everything else takes.
         let more = pace.times_in(6.0 + training / 0.9 / 60.0);
         assert!((more - 2.0).abs() < 1e-9, "{more}");
+    }
+
+    /// 1000 steps of 0.1 s and 2000 of 0.2 s, and two previews of 32 pairs, and of 8 in a second version, of 20 steps each.
+    #[test]
+    fn a_training_takes_its_steps_and_its_previews() {
+        let (config, _) = plan();
+        let found = training_seconds(&config, &[0.1, 0.2], 0.01);
+        assert!((found - (500.0 + 80.0 * 20.0 * 0.01)).abs() < 1e-9, "{found}");
+        let silent = Config { train: TrainConfig { preview_every: 0, ..config.train.clone() }, ..config };
+        assert!((training_seconds(&silent, &[0.1, 0.2], 0.01) - 500.0).abs() < 1e-9);
     }
 
     #[test]

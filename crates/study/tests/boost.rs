@@ -6,11 +6,14 @@ mod common;
 use common::{StopAt, config, device, folder};
 use pig_data::{DataConfig, Dataset};
 use pig_device::testing;
+use pig_metrics::contrast::expected::{Design, expected};
 use pig_study::{
-    boost::{CROSSVAL, Findings, PAGE, PLAN, Part, Plan, Request, Summary, VERDICT, boost, planned, write_best},
+    boost::{
+        CROSSVAL, Findings, PAGE, PLAN, Part, Plan, Request, Summary, VARIATION, VERDICT, boost, planned, write_best,
+    },
     crossval::{Crossval, CrossvalFile, Selection, variants},
 };
-use pig_train::{config::Layers, observer::Silent};
+use pig_train::{Config, config::Layers, observer::Silent};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -61,6 +64,8 @@ fn plan(folder: &Path) -> PathBuf {
         seconds: [10.0, 20.0, 5.0, 60.0],
         patients: [6, 2, 4],
         detectable: Some(0.04),
+        training_pairs: None,
+        speeds: None,
         findings: Findings::default(),
         crossval,
         generator: generator.to_toml(),
@@ -207,7 +212,7 @@ fn a_plan_fits_into_its_hours_and_says_what_it_could_find() {
         "segmenters of real pairs",
         "it could detect a gain of",
         "of 0.05 hours",
-        "8 generated pairs, out of 16",
+        "pig: 16 generated pairs in a fold, for pig-add-8, pig-curated-8",
         "warning: No patient or group column: ",
     ] {
         assert!(text.contains(words), "{words}: {text}");
@@ -228,16 +233,23 @@ fn a_plan_fits_into_its_hours_and_says_what_it_could_find() {
     assert!(Plan::read(&path).unwrap_err().to_string().contains("generator.toml"));
 }
 
-/// Segmenters get steps enough to draw generated pairs, so the plan takes longer than asked for and says so; its warnings follow from its
-/// files as they are.
-#[test]
-fn a_plan_of_too_few_hours_and_an_edited_plan_say_so() {
-    let folder = folder();
-    let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+/// A request for twelve pairs whose groups are no patients, and the plan for far too few hours.
+fn short_plan(folder: &Path) -> (Request, Plan) {
+    let (data, out) = (folder.join("data"), folder.join("out"));
     let rows = (0..12).map(|i| format!("a{i:02},g{i}\n")).collect::<Vec<_>>().concat();
     std::fs::write(data.join("manifest.csv"), format!("id,near_duplicate_group\n{rows}")).unwrap();
-    let request = Request { data: data.clone(), hours: Some(0.0001), size: Some(16), plan: None, out: out.clone() };
+    let request = Request { data, hours: Some(0.0001), size: Some(16), plan: None, out };
     let plan = planned(&request, &device(), &Silent).unwrap();
+    (request, plan)
+}
+
+/// Segmenters get steps enough to draw generated pairs, so the plan takes longer than asked for and says so. What changes nothing leaves the
+/// plan as it was, and a folder follows one plan.
+#[test]
+fn a_plan_of_too_few_hours_says_so_and_is_followed() {
+    let folder = folder();
+    let (request, plan) = short_plan(folder.path());
+    let (data, out) = (request.data.clone(), request.out.clone());
     assert_eq!(plan.crossval.segment.train.steps, 50);
     let said = plan.warnings();
     let has = |said: &[String], words: &str| said.iter().any(|warning| warning.contains(words));
@@ -271,24 +283,119 @@ fn a_plan_of_too_few_hours_and_an_edited_plan_say_so() {
     let generator = file("generator.toml");
     std::fs::write(given.join("generator.toml"), generator.replace("clip_sample = true", "clip_sample = false"))
         .unwrap();
-    let changed = Plan::read(&given).unwrap().warnings();
-    assert!(has(&changed, "generator.toml changed after the plan was made"), "{changed:?}");
     let message = planned(&follow, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("generator.toml: is not the same as"), "{message}");
     std::fs::write(given.join("generator.toml"), generator).unwrap();
-
-    // With more steps in the file, nothing is said of fewer steps, and the forecast is said to be old.
     let mut edited = plan.crossval.clone();
     edited.segment.train.steps = 600;
     std::fs::write(given.join("crossval.toml"), edited.to_toml()).unwrap();
-    let said = Plan::read(&given).unwrap().warnings();
-    assert!(has(&said, "crossval.toml changed after the plan was made"), "{said:?}");
-    for words in ["segmenters of", "the image network is shown ", "is longer than"] {
-        assert!(!has(&said, words), "{words}: {said:?}");
-    }
     let message = planned(&follow, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("crossval.toml: is not the same as") && message.contains("another --out"), "{message}");
-    // In its own folder, the edited plan is followed.
-    let own = Request { out: folder.path().join("own"), ..follow };
-    assert_eq!(planned(&own, &device(), &Silent).unwrap().crossval, edited);
+}
+
+/// The plan of a folder that was edited, as a boost with another --out would follow it.
+fn edited(folder: &Path, data: &Path, given: &Path) -> Plan {
+    let out = folder.join("another");
+    let request = Request { data: data.to_owned(), hours: None, size: None, plan: Some(given.to_owned()), out };
+    let plan = planned(&request, &device(), &Silent).unwrap();
+    assert!(!request.out.exists(), "nothing is written");
+    plan
+}
+
+fn close(found: f64, expected: f64) {
+    assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found}, expected {expected}");
+}
+
+/// An edited plan has the forecast of its files as they are. Networks that are as they were keep the speed that was measured for the plan.
+#[test]
+fn the_forecast_follows_an_edited_plan() {
+    let folder = folder();
+    let (request, plan) = short_plan(folder.path());
+    let given = folder.path().join("given");
+    plan.write(&given).unwrap();
+    let again = || edited(folder.path(), &request.data, &given);
+    assert_eq!((again().findings.again, plan.findings.again.clone()), (None, None));
+
+    // Twelve times the steps, with a validation after each as before, and twice the segmenters.
+    let mut crossval = plan.crossval.clone();
+    assert_eq!((crossval.segment.train.steps, crossval.segment.train.validate_every), (50, 1));
+    crossval.segment.train.steps = 600;
+    crossval.crossval.segmenter_seeds = (0..6).collect();
+    std::fs::write(given.join("crossval.toml"), crossval.to_toml()).unwrap();
+    let more = again();
+    assert_eq!(more.crossval, crossval);
+    for (part, factor) in [(0, 24.0), (1, 1.0), (2, 2.0), (3, 24.0)] {
+        close(more.seconds[part], factor * plan.seconds[part]);
+    }
+    let design = Design { patients: 3, folds: 1, trainings: 6, alike: 3 };
+    close(more.detectable.unwrap(), expected(VARIATION, design).unwrap().detectable);
+    assert!(more.detectable < plan.detectable);
+    let said = more.to_string();
+    for words in [
+        "note: crossval.toml changed after the plan was made, so the forecast was made again; seconds a step were kept of: \
+         the segmenter, the generator of \"pig\"\n",
+        "6 segmenters of each training set in a fold, of at most 600 steps",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!more.warnings().iter().any(|warning| warning.contains("segmenters of")), "{said}");
+    assert!(more.warnings().iter().any(|warning| warning.contains("raise train.steps")), "{said}");
+
+    // Another way to use pairs takes more segmenters, which vary alike.
+    let mut ways = plan.crossval.clone();
+    ways.crossval.arms[0].pretrained = ways.crossval.arms[0].add.clone();
+    ways.segment.train.pretrain_steps = 10;
+    std::fs::write(given.join("crossval.toml"), ways.to_toml()).unwrap();
+    let ways = again();
+    close(ways.seconds[3], 1.5 * plan.seconds[3]);
+    let design = Design { patients: 3, folds: 1, trainings: 3, alike: 4 };
+    close(ways.detectable.unwrap(), expected(VARIATION, design).unwrap().detectable);
+    assert!(ways.to_string().contains("for pig-add-8, pig-curated-8, pig-pretrained-8"), "{ways}");
+
+    // Twice the steps of the generator take as many seconds a step; the pairs take what they took.
+    std::fs::write(given.join("crossval.toml"), plan.crossval.to_toml()).unwrap();
+    let mut generator: Config = toml::from_str(&plan.generator).unwrap();
+    let steps = [generator.train.model_x_steps.unwrap(), generator.train.steps];
+    generator.train.model_x_steps = Some(2 * steps[0]);
+    (generator.train.steps, generator.train.preview_every) = (2 * steps[1], 2 * generator.train.preview_every);
+    std::fs::write(given.join("generator.toml"), generator.to_toml()).unwrap();
+    let longer = again();
+    let speeds = &plan.speeds.as_ref().unwrap().generators[0].steps;
+    let extra = speeds[0] * steps[0] as f64 + speeds[1] * steps[1] as f64;
+    close(longer.seconds[1], plan.seconds[1] + extra);
+    assert!(longer.findings.again.unwrap().starts_with("generator.toml changed"));
+
+    // Another network is measured, and the generator is not.
+    std::fs::write(given.join("generator.toml"), &plan.generator).unwrap();
+    let mut other = plan.crossval.clone();
+    other.segment.network.block_out_channels = vec![8, 16];
+    other.segment.network.norm_num_groups = 4;
+    std::fs::write(given.join("crossval.toml"), other.to_toml()).unwrap();
+    let found = again();
+    let words = found.findings.again.clone().unwrap();
+    assert!(
+        words.contains("kept of: the generator of \"pig\"; seconds a step were measured on this machine"),
+        "{words}"
+    );
+    assert!(words.ends_with("of: the segmenter"), "{words}");
+    close(found.seconds[1], plan.seconds[1]);
+
+    // More folds, which only boost.json says, test more patients.
+    std::fs::write(given.join("crossval.toml"), plan.crossval.to_toml()).unwrap();
+    let mut folds = Plan::read(&given).unwrap();
+    folds.folds = 3;
+    std::fs::write(given.join("boost.json"), serde_json::to_string(&folds).unwrap()).unwrap();
+    let folds = again();
+    assert!(folds.findings.again.as_ref().unwrap().starts_with("boost.json changed"), "{folds}");
+    // Five folds of twelve patients test three, three, two, two and two of them.
+    let design = Design { patients: 8, folds: 3, trainings: 3, alike: 3 };
+    close(folds.detectable.unwrap(), expected(VARIATION, design).unwrap().detectable);
+
+    // What cannot be run is refused in the words of the cross-validation.
+    let mut wrong = plan.crossval.clone();
+    wrong.segment.train.steps = 0;
+    std::fs::write(given.join("crossval.toml"), wrong.to_toml()).unwrap();
+    let follow = Request { hours: None, size: None, plan: Some(given), ..request };
+    let message = planned(&follow, &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("pig-add-8, fold 0, seed 0") && message.contains("segment.train.steps"), "{message}");
 }

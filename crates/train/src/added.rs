@@ -31,11 +31,25 @@ pub fn find(
     let column = group_column(config, dataset);
     let of = |folder: &PathBuf| {
         let found = discover_unsplit(folder, &with_two_values(&config.data, column, folder)?, observer)?;
-        held_out.check(&found)?;
-        warn_of_patients(&found, held_out, observer);
+        check(&found, held_out, observer)?;
         Ok(found)
     };
     folders.iter().map(of).collect()
+}
+
+/// Refuses pairs of validating and testing patients, and warns if it is not known of which patients the pairs are.
+///
+/// # Errors
+/// When a pair shows what the split holds out, with the list.
+pub fn check(found: &Dataset, held_out: &HeldOut<'_>, observer: &dyn Observer) -> Result<()> {
+    held_out.check(found)?;
+    warn_of_patients(found, held_out, observer);
+    Ok(())
+}
+
+/// Whether the manifest of a folder says that its pairs were generated.
+pub fn are_generated(found: &Dataset) -> bool {
+    found.columns.iter().any(|column| column == GENERATED)
 }
 
 /// The same reading of pictures, with masks of two values, with the threshold of gray ones, or with the same classes. `column` names the
@@ -53,7 +67,7 @@ pub fn load(found: &[Dataset], run_data: &RunData, observer: &dyn Observer) -> R
     let mut all = None::<PreparedSet>;
     for (index, dataset) in found.iter().enumerate() {
         let own = &run_data.preparation;
-        let preparation = if dataset.columns.iter().any(|column| column == GENERATED) {
+        let preparation = if are_generated(dataset) {
             own.of_generated()
         } else {
             Preparation { config: with_two_values(&own.config, None, &dataset.root)?, ..own.clone() }

@@ -109,7 +109,7 @@ pub(crate) struct Reference {
     /// Leave out the features of single images; only the FID can then be computed from the file.
     #[arg(long)]
     pub(crate) statistics_only: bool,
-    /// A key of the section data that says how patients are read: data.group_column.
+    /// A key of the section data that says how images and patients are read: data.group_column, or data.class_column.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sets: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! `pig segment`.
 
 use super::{
-    data_keys::DataKeys,
+    data_keys::{DataKeys, TruthSets},
     export::{Spacing, spacing},
     part::PartArgs,
 };
@@ -36,7 +36,8 @@ pub(crate) struct SegmentTrain {
     /// The folder of real images and masks.
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub(crate) data: Option<PathBuf>,
-    /// Generated pairs to train on in addition to the real ones; may be repeated. They are never used for validation.
+    /// Generated pairs to train on in addition to the real ones; may be repeated. They are never used for validation. Real images of
+    /// validating and testing patients among them are refused.
     #[arg(long, value_name = "PAIRS", conflicts_with = "resume")]
     pub(crate) add: Vec<PathBuf>,
     /// The splits.json of the run that trained the generators: the segmenter then validates on patients that the generators did not see.
@@ -77,6 +78,9 @@ pub(crate) struct SegmentPredict {
     /// Also write probabilities/ as 16-bit pictures, in which 65535 means 1.
     #[arg(long)]
     pub(crate) probabilities: bool,
+    /// How true masks are read.
+    #[command(flatten)]
+    pub(crate) keys: TruthSets,
 }
 
 /// `pig segment evaluate`.

@@ -25,6 +25,7 @@ use pig_segment::{
     predict::{PredictRequest, predict},
     run::{SegmentPlan, SegmentRequest, plan, resume, train},
     scores::CASE_COLUMNS,
+    truth::TruthFile,
 };
 use pig_train::{
     config::Layers,
@@ -102,12 +103,14 @@ fn dry_run(args: &Args, file: &SegmentFile, plan: &SegmentPlan) -> anyhow::Resul
 
 fn run_predict(args: &Args, asked: &SegmentPredict) -> anyhow::Result<ExitCode> {
     let (terminal, device) = (Terminal::new(args)?, device(args)?);
+    let TruthFile { data: truth } = Layers { file: None, sets: asked.keys.sets.clone() }.load_as()?;
     let request = PredictRequest {
         run: asked.run.clone(),
         data: asked.data.clone(),
         only: asked.part.chosen()?,
         out: asked.out.clone(),
         probabilities: asked.probabilities,
+        truth,
     };
     let found = predict(&request, &device, &terminal)?;
     if args.machine.json {

@@ -2,7 +2,7 @@
 //! class if a column names classes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pig_data::DataError;
 use pig_data::case_mask::rows_words;

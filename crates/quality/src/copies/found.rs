@@ -39,6 +39,8 @@ pub struct Copies {
     pub searches: Vec<CopySearch>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+    /// What the user may want to know of the folders.
+    pub notes: Vec<String>,
     /// The generated and the training picture of the closest pairs of each search.
     pub(super) shown: Vec<Vec<[Picture; 2]>>,
 }

@@ -57,10 +57,15 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
         held_out: Source { only: second, ..Source::all(&request.held_out, data) },
         generated: Source::all(&request.generated, data),
     };
+    Source::check_class_column(&folders.all().map(|source| *source))?;
     let images = folders.map(|source| Ok(source.images()?))?;
     let mut warnings: Vec<String> = disjoint(request, &images, data)?.into_iter().collect();
+    let mut notes: Vec<String> = Vec::new();
     for source in folders.all() {
         warnings.extend(source.left_out(Kind::Images)?);
+        // Two of the folders may be one, which is said once.
+        let rows = source.rows()?.filter(|words| !notes.contains(words));
+        notes.extend(rows);
     }
     let all = images.map(colours)?;
     let named = [("training", all.training), ("held-out", all.held_out), ("generated", all.generated)];
@@ -92,7 +97,7 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
         ));
     }
     let (searches, shown) = found.into_iter().map(|Found { search, shown }| (search, shown)).unzip();
-    Ok(Copies { searches, warnings, shown })
+    Ok(Copies { searches, warnings, notes, shown })
 }
 
 /// Refuses held-out images of training patients, or of the same other groups of one data set; returns a warning if patients are not known.

@@ -3,7 +3,7 @@
 use super::select::Scored;
 use crate::neighbours::nearest_of_set;
 use burn::tensor::Device;
-use pig_data::PreparedSet;
+use pig_data::{PreparedSet, classes::Coding};
 use pig_metrics::nearest::{CopyCheck, Neighbour};
 use pig_segment::{predict::SegmentModel, scores::dice_of};
 use pig_train::Result;
@@ -31,20 +31,24 @@ pub fn judge(model: &SegmentModel, pairs: &PreparedSet, device: &Device) -> Resu
         Ok(Judged {
             dice: dice_of(&probabilities, pairs, index, &decision)?,
             found: lesion as f64 / found.len().max(1) as f64,
-            uncertainty: entropy(&probabilities, pairs.classes),
+            uncertainty: entropy(&probabilities, pairs.coding()),
         })
     })
 }
 
-/// The mean entropy of the probabilities of background and classes, in bits for a pixel.
-fn entropy(probabilities: &[f32], classes: usize) -> f64 {
+/// The mean entropy of the probabilities of background and classes, in bits for a pixel. Where classes may overlap, whether a pixel is of a
+/// class is a question of its own, and the entropies of all classes are added.
+fn entropy(probabilities: &[f32], coding: Coding) -> f64 {
     let bits = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
-    let pixel = |classes: &[f32]| {
+    let pixel = |classes: &[f32]| -> f64 {
+        if coding.overlap {
+            return classes.iter().map(|&p| bits(f64::from(p)) + bits(1.0 - f64::from(p))).sum();
+        }
         let own: f64 = classes.iter().map(|&p| bits(f64::from(p))).sum();
         let background = 1.0 - classes.iter().map(|&p| f64::from(p)).sum::<f64>();
         own + bits(background.clamp(0.0, 1.0))
     };
-    let pixels = probabilities.chunks_exact(classes);
+    let pixels = probabilities.chunks_exact(coding.classes);
     let count = pixels.len().max(1) as f64;
     pixels.map(pixel).sum::<f64>() / count
 }
@@ -113,11 +117,16 @@ mod tests {
 
     #[test]
     fn entropy_is_in_bits() {
-        assert!((entropy(&[0.5, 0.5], 1) - 1.0).abs() < 1e-12);
-        assert_eq!(entropy(&[0.0, 1.0], 1), 0.0);
+        let [one, two] = [1, 2].map(Coding::exclusive);
+        assert!((entropy(&[0.5, 0.5], one) - 1.0).abs() < 1e-12);
+        assert_eq!(entropy(&[0.0, 1.0], one), 0.0);
         // A quarter for background and the rest between two classes: 0.25 * 2 + 2 * 0.375 * log2(1 / 0.375).
         let expected = 0.5 + 0.75 * (1.0_f64 / 0.375).log2();
-        assert!((entropy(&[0.375, 0.375], 2) - expected).abs() < 1e-6);
-        assert!((entropy(&[0.5, 0.0], 1) - 0.5).abs() < 1e-12, "the mean over pixels");
+        assert!((entropy(&[0.375, 0.375], two) - expected).abs() < 1e-6);
+        assert!((entropy(&[0.5, 0.0], one) - 0.5).abs() < 1e-12, "the mean over pixels");
+        // A bit for each class that is as likely as not, and none for one that is certain.
+        let overlapping = Coding { overlap: true, ..two };
+        assert!((entropy(&[0.5, 0.5], overlapping) - 2.0).abs() < 1e-12);
+        assert!((entropy(&[1.0, 0.5], overlapping) - 1.0).abs() < 1e-12);
     }
 }

@@ -3,7 +3,7 @@
 
 use pig_metrics::contrast::{
     LEAST_FOLDS,
-    expected::{Design as Comparison, Expected, Variation, expected},
+    expected::{Design as Comparison, Variation, expected},
 };
 
 /// Shares of the time: the generators' trainings, the making of pairs, and the segmenters. The rest is a margin for reading, measuring and
@@ -96,24 +96,13 @@ impl Design {
         let training = (each - VALIDATIONS as f64 * costs.validation).max(0.0);
         (training / costs.step.max(1e-9)) as usize
     }
+}
 
-    /// Segmenters of one training set.
-    pub fn segmenters(&self) -> usize {
-        self.folds * self.seeds
-    }
-
-    /// What a comparison could detect, if so many patients are tested in each fold.
-    pub fn expected(&self, patients_in_a_fold: usize) -> Option<Expected> {
-        expected(
-            VARIATION,
-            Comparison {
-                patients: self.folds * patients_in_a_fold,
-                folds: self.folds,
-                trainings: self.seeds,
-                alike: TRAINING_SETS,
-            },
-        )
-    }
+/// The gain in Dice that a comparison finds with a power of 80 %, if so many patients are tested in all folds together, each training set has
+/// so many segmenters in each fold, and so many training sets hold the real pairs; none if it gives no interval.
+pub(super) fn detectable(patients: usize, [folds, segmenters]: [usize; 2], alike: usize) -> Option<f64> {
+    let comparison = Comparison { patients, folds, trainings: segmenters, alike };
+    expected(VARIATION, comparison).map(|found| found.detectable)
 }
 
 #[cfg(test)]
@@ -134,7 +123,7 @@ mod tests {
         );
         for hours in [0.0001, 0.1, 1.0, 10.0, 1000.0] {
             let design = of(hours);
-            let seconds = (design.segmenters() * TRAINING_SETS * design.steps) as f64 * 0.1;
+            let seconds = (design.folds * design.seeds * TRAINING_SETS * design.steps) as f64 * 0.1;
             assert!(
                 design.steps == COSTS.least || seconds <= SEGMENTERS * 3600.0 * hours + 1e-6,
                 "{hours}: {design:?}"
@@ -159,7 +148,7 @@ mod tests {
     #[test]
     fn what_could_be_detected_falls_with_patients() {
         let design = Design::of(1.0, COSTS);
-        let of = |patients| design.expected(patients).map(|found| found.detectable);
+        let of = |patients| detectable(patients, [design.folds, design.seeds], TRAINING_SETS);
         assert_eq!(of(1), None);
         assert!(of(80) < of(20) && of(20) < of(5));
     }

@@ -12,14 +12,20 @@
 
 mod best;
 mod design;
+mod forecast;
+mod make;
 mod page;
 mod plan;
+mod renew;
+mod speed;
 mod verdict;
 
 pub use best::{Best, write_best};
 pub use design::{Costs, Design, VARIATION};
+pub use forecast::Part;
 pub use page::Taken;
-pub use plan::{Findings, Part, Plan, Request};
+pub use plan::{Findings, Plan, Request};
+pub use speed::{GeneratorSpeed, SegmenterSpeed, Speeds};
 pub use verdict::Advice;
 
 use crate::crossval::{Crossval, Selection, results::Results, variants};
@@ -61,11 +67,12 @@ pub struct Summary {
     pub page: PathBuf,
 }
 
-/// The plan of a boost: that of its folder, or else a given one, or else a new one.
+/// The plan of a boost: that of its folder, or else a given one, or else a new one. If the files of a plan were edited, its forecast is made
+/// again, of the files as they are.
 ///
 /// # Errors
-/// When the folder's plan has other hours or another size than those asked for, or does something else than the given plan; and those of
-/// [`Plan::new`].
+/// When the folder's plan has other hours or another size than those asked for, or does something else than the given plan; when edited files
+/// are wrong or do not fit the data; and those of [`Plan::new`].
 pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Plan> {
     let own = request.out.join(PLAN);
     if own.exists() {
@@ -87,10 +94,10 @@ pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> R
             });
         }
         note(observer, format!("{}: goes on with the plan that is there", request.out.display()));
-        return Ok(plan);
+        return plan.with_own_forecast(&own, request, device, observer);
     }
     match &request.plan {
-        Some(folder) => Plan::read(folder),
+        Some(folder) => Plan::read(folder)?.with_own_forecast(folder, request, device, observer),
         None => Plan::new(request, device, observer),
     }
 }
@@ -109,6 +116,10 @@ pub fn boost(request: &Request, device: &Device, observer: &dyn Observer) -> Res
     let folder = request.out.join(PLAN);
     if !folder.exists() {
         plan.write(&folder)?;
+        note(observer, format!("{}: {plan}", folder.display()));
+    } else if Plan::read(&folder)? != plan {
+        // The plan was edited in its folder, so that its forecast is another one.
+        plan.write_forecast(&folder)?;
         note(observer, format!("{}: {plan}", folder.display()));
     }
     let layers = Layers { file: Some(folder.join("crossval.toml")), sets: Vec::new() };
@@ -139,7 +150,7 @@ fn conclude(
         None => None,
     };
     let (taken, page) = (page::taken(crossval, plan.folds)?, request.out.join(PAGE));
-    let material = Material { plan, crossval, advice: &advice, best: best.as_ref(), taken: &taken };
+    let material = Material { plan, crossval, results: &results, advice: &advice, best: best.as_ref(), taken: &taken };
     material.write(&request.data, &page, device, observer)?;
     // Written last: a folder with a verdict is finished.
     pig_files::write_json(&request.out.join(VERDICT), &advice)?;

@@ -2,11 +2,16 @@
 
 use super::{
     best::Best,
-    plan::{Part, Plan, hours_words},
+    forecast::Part,
+    plan::{Plan, hours_words},
     verdict::Advice,
 };
 use crate::{
-    crossval::{Crossval, Done, PieceKind, Selection, Variant},
+    crossval::{
+        Crossval, Done, PieceKind, Selection, Variant,
+        results::{ClassResults, Results},
+        text::HEAD,
+    },
     report::{self, Request},
     shell::quoted,
     showcase::{Generated, kinds_sheet},
@@ -78,10 +83,31 @@ pub(super) fn times(plan: &Plan, taken: &[Taken; 4]) -> Table {
     Table { head: ["part", "forecast", "taken", ""].map(str::to_owned).to_vec(), rows }
 }
 
+/// The rows of each class in one table, beside the verdict, which is one of their mean; nothing if lesions are one.
+fn by_class(classes: &[ClassResults]) -> Vec<Block> {
+    let rows: Vec<Vec<String>> = classes
+        .iter()
+        .flat_map(|ClassResults { class, results }| {
+            results.table().rows.into_iter().map(move |row| [class.clone()].into_iter().chain(row).collect())
+        })
+        .collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let head = ["class"].into_iter().chain(HEAD).map(str::to_owned).collect();
+    let definition = "Each class alone: only its pixels are lesion. The verdict is one of the mean over classes, in which a slice counts with its mean over \
+                      the classes that its prediction or its true mask has; p (Holm) here counts the rows of this table.";
+    vec![
+        Block::Heading("By class".to_owned()),
+        Block::Measures { table: Table { head, rows }, definition: definition.to_owned() },
+    ]
+}
+
 /// What the page is made of.
 pub(super) struct Material<'a> {
     pub(super) plan: &'a Plan,
     pub(super) crossval: &'a Crossval,
+    pub(super) results: &'a Results,
     pub(super) advice: &'a Advice,
     pub(super) best: Option<&'a Best>,
     pub(super) taken: &'a [Taken; 4],
@@ -99,6 +125,7 @@ impl Material<'_> {
             Advice::With { .. } => Block::Paragraph(self.advice.reason().to_owned()),
             Advice::Without { .. } => Block::Warning(self.advice.reason().to_owned()),
         }];
+        blocks.extend(by_class(&self.results.classes));
         blocks.push(Block::Heading("What to do".to_owned()));
         blocks.push(Block::List(self.steps(data)));
         blocks.push(Block::Heading("Forecast and time".to_owned()));

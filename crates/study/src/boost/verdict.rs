@@ -1,6 +1,6 @@
 //! The answer of a boost: train with pairs, or without.
 
-use crate::crossval::results::{ArmResult, Results};
+use crate::crossval::results::{ArmResult, ClassResults, Results};
 use serde::Serialize;
 
 /// Whether to train with generated pairs.
@@ -31,9 +31,11 @@ impl Advice {
             return Self::Without { reason: "no comparison was measured.".to_owned() };
         };
         let better = compared.iter().map(|(arm, _)| *arm).filter(|arm| is_better(arm, results));
+        let words = |arm: &ArmResult| words(arm, results);
         for arm in better {
             if !finds_more_nothing(arm) {
-                return Self::With { arm: arm.arm.clone(), reason: words(arm) };
+                let reason = format!("{}{}", words(arm), worse_classes(arm, results));
+                return Self::With { arm: arm.arm.clone(), reason };
             }
         }
         let why = results.why_no_verdict(best);
@@ -96,12 +98,25 @@ fn finds_more_nothing(arm: &ArmResult) -> bool {
     arm.false_findings_against_real.as_ref().is_some_and(|found| found.difference.low > 0.0)
 }
 
+/// The classes of which Dice alone is lower with a training set, by an interval below 0, in a sentence; nothing if there is none. The mean over
+/// classes may hide it.
+fn worse_classes(arm: &ArmResult, results: &Results) -> String {
+    let of_class = |class: &ClassResults| {
+        let own = class.results.arms.iter().find(|own| own.arm == arm.arm).filter(|own| is_worse(own))?;
+        let d = own.against_real.as_ref()?.difference;
+        Some(format!("{} {:+.1} points [{:+.1}, {:+.1}]", class.class, 100.0 * d.mean, 100.0 * d.low, 100.0 * d.high))
+    };
+    let worse: Vec<String> = results.classes.iter().filter_map(of_class).collect();
+    if worse.is_empty() { String::new() } else { format!(" But single classes are found worse: {}.", worse.join(", ")) }
+}
+
 /// The comparison of a training set with real pairs.
-fn words(arm: &ArmResult) -> String {
+fn words(arm: &ArmResult, results: &Results) -> String {
     let Some(found) = &arm.against_real else { return String::new() };
     let (d, [ours, theirs]) = (found.difference, found.means.map(|mean| 100.0 * mean));
+    let dice = if results.classes.is_empty() { "Dice" } else { "mean Dice over the classes" };
     format!(
-        "{}: Dice {ours:.1} % with {:.0} generated pairs beside the real ones, {theirs:.1} % without: {:+.1} points [{:+.1}, {:+.1}].",
+        "{}: {dice} {ours:.1} % with {:.0} generated pairs beside the real ones, {theirs:.1} % without: {:+.1} points [{:+.1}, {:+.1}].",
         arm.arm,
         arm.added,
         100.0 * d.mean,
@@ -153,6 +168,25 @@ mod tests {
             .collect();
         adjust(&mut found.comparisons());
         found
+    }
+
+    /// The mean over classes decides; a class that becomes worse is said.
+    #[test]
+    fn of_several_classes_the_mean_decides_and_worse_ones_are_named() {
+        let class = |name: &str, gains: &[f64]| ClassResults { class: name.to_owned(), results: results(gains, 0.0) };
+        let mut found = results(&[0.1, 0.2], 0.0);
+        found.classes = vec![class("mass", &[0.3, 0.5]), class("calcification", &[-0.1, -0.15])];
+        let advice = Advice::of(&found);
+        assert_eq!(advice.arm(), Some("pig-1"));
+        for words in
+            ["pig-1: mean Dice over the classes ", "+20.0 points [", "found worse: calcification -15.0 points ["]
+        {
+            assert!(advice.reason().contains(words), "{words}: {advice:?}");
+        }
+        assert!(!advice.reason().contains("mass"), "{advice:?}");
+        let mut worse = results(&[-0.1, -0.2], 0.0);
+        worse.classes = vec![class("mass", &[0.3, 0.5]), class("calcification", &[-0.5, -0.6])];
+        assert_eq!(Advice::of(&worse).arm(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::crossval::{
     variant::{Variant, variants},
 };
 use pig_data::{Channels, DataConfig, Splits};
-use pig_segment::{PairUse, pairs::Mixture};
+use pig_segment::PairUse;
 use pig_train::{
     Config, Error, Result,
     config::{Layers, MOST_AT_ONCE, Unlabelled, require, word},
@@ -150,7 +150,7 @@ impl CrossvalFile {
 
     /// Refuses arms without generated pairs in a fold, and arms whose pairs no step of a segmenter draws: their segmenters would be
     /// those of real pairs, or none.
-    pub(super) fn check_drawn(&self, folds: &[Splits]) -> Result<()> {
+    pub(crate) fn check_drawn(&self, folds: &[Splits]) -> Result<()> {
         for variant in variants(self) {
             let Variant::Generated { arm, how, count } = variant else { continue };
             let name = &self.crossval.arms[arm].name;
@@ -158,16 +158,15 @@ impl CrossvalFile {
             let least = if how == Use::Shuffled { 2 } else { 1 };
             for (number, fold) in folds.iter().enumerate() {
                 let real = fold.training.len();
-                let generated = count.of(real);
+                let mixture = variant.mixture(real);
+                let generated = mixture.generated;
                 let key = format!("crossval.arms {name:?}: {}", how.word());
                 let expected =
                     format!("at least {least} generated pair(s) beside the {real} training pairs of fold {number}");
                 require(generated >= least, &key, format!("{count}, which is {generated} pair(s)"), &expected)?;
-                let training = if variant.has_real_pairs() { real + generated } else { generated };
                 for &seed in &self.crossval.segmenter_seeds {
                     let label = format!("{}, fold {number}, seed {seed}", variant.label(self));
-                    Mixture { real, training, generated }
-                        .check_drawn(&variant.segmenter(self, seed).segment.train, &label)?;
+                    mixture.check_drawn(&variant.segmenter(self, seed).segment.train, &label)?;
                 }
             }
         }

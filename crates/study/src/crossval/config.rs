@@ -176,6 +176,15 @@ impl Use {
 }
 
 impl CrossvalFile {
+    /// How many pairs the generator of an arm makes in a fold with `real` real training pairs.
+    pub fn pairs_of(&self, arm: &ArmConfig, real: usize) -> usize {
+        let needed = |(how, count): (Use, Count)| match how {
+            Use::Curated => self.crossval.curate.candidates(count.of(real)),
+            Use::Add | Use::Pretrained | Use::Only | Use::Shuffled => count.of(real),
+        };
+        arm.training_sets().map(needed).max().unwrap_or(0)
+    }
+
     /// The configuration of the segmenter of real pairs, and of pairs mixed with them, with one of its seeds.
     pub fn segmenter(&self, seed: u64) -> SegmentFile {
         let mut file = SegmentFile { data: self.data.clone(), segment: self.segment.clone() };

@@ -6,6 +6,7 @@ use crate::{
         open::{Crossval, Selection},
         piece::{Done, PAIRS, Piece, PieceKind, RUN},
     },
+    pace::PASSES_OF_A_STEP,
     plan::plan,
 };
 use burn::tensor::Device;
@@ -67,9 +68,6 @@ struct Measured {
     time: Option<Estimated>,
     memory: Option<u64>,
 }
-
-/// A training step (forward and backward pass) takes about three times as long as a forward pass.
-const PASSES_OF_A_STEP: f64 = 3.0;
 
 impl Crossval {
     /// The selected pieces with time estimates. An estimate is the mean over finished pieces of the same kind; if there are none, a few

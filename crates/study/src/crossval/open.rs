@@ -1,7 +1,7 @@
 //! A cross-validation in its folder: its pieces, and which of them are finished.
 
 use crate::crossval::{
-    config::{ArmConfig, Count, CrossvalFile, Use},
+    config::{ArmConfig, CrossvalFile},
     piece::{self, Done, Piece, PieceKind, fold_folder},
     settings::Settings,
 };
@@ -50,6 +50,22 @@ impl Selection {
     }
 }
 
+impl CrossvalFile {
+    /// The split of each fold of these data.
+    ///
+    /// # Errors
+    /// When the data have too few patients or groups for the folds.
+    pub(crate) fn folds(&self, dataset: &Dataset) -> Result<Vec<Splits>> {
+        let config = &self.crossval;
+        let folds = crossval_folds(dataset, config.folds, self.data.validation_fraction, config.seed)?;
+        if config.patients >= 1.0 {
+            return Ok(folds);
+        }
+        let (share, least) = (config.patients, config.min_validation_patients);
+        Ok(folds.iter().map(|fold| fold.limited_to(dataset, share, least)).collect())
+    }
+}
+
 impl Crossval {
     /// Reads the configuration and lists the data. Then writes the folds to `out`, or checks that they are equal to the folds in `out`.
     pub fn open(layers: &Layers, data: &Path, out: &Path, observer: &dyn Observer) -> Result<Self> {
@@ -73,12 +89,7 @@ impl Crossval {
         let dataset = discover_folds(data, &file.data, observer)?;
         // All pieces have the number of channels that the whole data decide.
         file.data = with_channels(&dataset, &file.data, observer)?;
-        let mut folds =
-            crossval_folds(&dataset, file.crossval.folds, file.data.validation_fraction, file.crossval.seed)?;
-        if file.crossval.patients < 1.0 {
-            let (share, least) = (file.crossval.patients, file.crossval.min_validation_patients);
-            folds = folds.iter().map(|fold| fold.limited_to(&dataset, share, least)).collect();
-        }
+        let folds = file.folds(&dataset)?;
         file.check_drawn(&folds)?;
         for (number, fold) in folds.iter().enumerate() {
             keep_fold(out, number, fold)?;
@@ -201,12 +212,7 @@ impl Crossval {
 
     /// How many pairs the generator of an arm makes in a fold.
     pub(super) fn pairs_of(&self, fold: usize, arm: &ArmConfig) -> usize {
-        let real = self.folds[fold].training.len();
-        let needed = |(how, count): (Use, Count)| match how {
-            Use::Curated => self.file.crossval.curate.candidates(count.of(real)),
-            Use::Add | Use::Pretrained | Use::Only | Use::Shuffled => count.of(real),
-        };
-        arm.training_sets().map(needed).max().unwrap_or(0)
+        self.file.pairs_of(arm, self.folds[fold].training.len())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The training sets of segmenters.
 
 use crate::crossval::config::{Count, CrossvalFile, REAL, Use};
-use pig_segment::{PairUse, SegmentFile};
+use pig_segment::{PairUse, SegmentFile, pairs::Mixture};
 
 /// The training set of a segmenter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +36,16 @@ impl Variant {
             Self::Real | Self::Generated { how: Use::Add | Use::Curated | Use::Pretrained, .. } => true,
             Self::Generated { how: Use::Only | Use::Shuffled, .. } => false,
         }
+    }
+
+    /// How many pairs its segmenters train on in a fold with `real` real training pairs, if no filter leaves fewer.
+    pub fn mixture(self, real: usize) -> Mixture {
+        let generated = match self {
+            Self::Real => 0,
+            Self::Generated { count, .. } => count.of(real),
+        };
+        let training = if self.has_real_pairs() { real + generated } else { generated };
+        Mixture { real, training, generated }
     }
 
     /// The configuration of its segmenter with one of the seeds.

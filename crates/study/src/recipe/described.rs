@@ -3,7 +3,7 @@
 use crate::{
     plan::NetworkPlan,
     recipe::{
-        rules::{Facts, Length},
+        rules::{Facts, Length, too_few_images},
         settings::Setting,
     },
     shell,
@@ -29,7 +29,7 @@ pub struct Request {
 pub struct Recipe {
     /// The configuration as commented TOML.
     pub text: String,
-    /// The same configuration.
+    /// The same configuration, with the classes that the data name, if there are several.
     pub config: Config,
     /// What decided it.
     pub facts: Facts,
@@ -52,18 +52,14 @@ pub struct Recipe {
 impl Recipe {
     /// Why pictures will not be as they should be, if so: too few hours, or too few images.
     pub fn warning(&self) -> Option<String> {
-        let (images, needed) = (self.images as f64, self.needed);
-        let [size, _] = self.config.data.size;
-        let shown = format!(
-            "the image network is shown {images:.0} images, and pictures of {size} x {size} that one looks at twice need about {needed:.0}"
-        );
+        let shown = too_few_images(self.images, self.config.data.size[0])?;
         let advice = if self.length.is_capped {
             "more hours would show the same images too often: add images, with masks or without (--unlabelled)"
                 .to_owned()
         } else {
             format!("give about {:.1} hours on this machine", self.needed_hours)
         };
-        (images < 0.9 * needed).then(|| format!("{shown}: {advice}"))
+        Some(format!("{shown}: {advice}"))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     plan::{NetworkPlan, measured},
     recipe::{
         described::{Recipe, Request},
-        rules::{Facts, Length, PREVIEW_SHARE, PREVIEWS, Shape},
+        rules::{Facts, Length, PREVIEW_SHARE, PREVIEWS, Shape, needed_images},
         settings::Setting,
         text,
     },
@@ -83,8 +83,8 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
         reason: "pig report compares it with the time that the training took".to_owned(),
     });
     settings.sort_by_key(|setting| ORDER.iter().position(|section| *section == setting.section));
-    let (config, images) = (config_with(&settings)?, length.steps * facts.batch_size());
-    let needed = facts.needed_images(shape.size);
+    let (config, images) = (config_with(&facts, &settings)?, length.steps * facts.batch_size());
+    let needed = needed_images(shape.size);
     let mut recipe = Recipe {
         text: String::new(),
         needed,
@@ -121,7 +121,7 @@ const SOME: Length = Length { steps: SOME_STEPS, is_capped: false, previews: PRE
 fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
     let mut data = DataConfig::default();
     let mut dataset = Dataset::discover(&request.data, &data)?;
-    // The training finds the classes again; here they say how masks are read.
+    // The training finds the classes again; here they say how masks are read, and how many channels these have.
     data = class_source::resolve(&dataset, &data)?.0;
     if dataset.has_masks() {
         data.mask_threshold = mask_threshold(&dataset, &data)?;
@@ -151,6 +151,8 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
         survey,
         unlabelled,
         mask_threshold: data.mask_threshold,
+        classes: data.classes,
+        classes_overlap: data.classes_overlap,
         hours: request.hours,
         threads: rayon::current_num_threads(),
         size: request.size,
@@ -213,12 +215,15 @@ impl Timed {
 
 /// The configuration of a shape's settings.
 fn config_of(facts: &Facts, shape: &Shape, length: Length) -> Result<Config> {
-    config_with(&facts.settings(shape, length))
+    config_with(facts, &facts.settings(shape, length))
 }
 
-fn config_with(settings: &[Setting]) -> Result<Config> {
+/// The configuration of some settings, with the classes that the data name, which the settings leave to the training.
+fn config_with(facts: &Facts, settings: &[Setting]) -> Result<Config> {
     let sets = settings.iter().map(|setting| format!("{}.{}={}", setting.section, setting.key, setting.value));
-    let config = Layers { file: None, sets: sets.collect() }.load()?;
+    let mut config = Layers { file: None, sets: sets.collect() }.load()?;
+    config.data.classes.clone_from(&facts.classes);
+    config.data.classes_overlap = facts.classes_overlap;
     config.check()?;
     Ok(config)
 }

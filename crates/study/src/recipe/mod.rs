@@ -8,5 +8,6 @@ mod text;
 
 pub use described::{Recipe, Request, commands};
 pub use make::recipe;
+pub(crate) use rules::too_few_images;
 pub use rules::{Facts, Length, Shape};
 pub use settings::Setting;

@@ -4,7 +4,7 @@
 //! docs/RESULTS.md has the measurements: short trainings on brain MRI (LGG) at 64 x 64. What no measurement decides is marked as a rule of
 //! thumb.
 
-use pig_data::survey::Survey;
+use pig_data::{classes::ClassConfig, survey::Survey};
 use std::collections::BTreeMap;
 
 /// Heights and widths that a plan considers.
@@ -33,6 +33,9 @@ const IMAGES_AT_64: f64 = 36_000.0;
 
 /// How many times more images each doubling of the size needs: a rule of thumb.
 const MORE_PER_DOUBLING: f64 = 1.5;
+
+/// The share of these images below which a plan warns.
+const ENOUGH_IMAGES: f64 = 0.9;
 
 /// A wider network is taken if it still sees so many times the images that are needed: a rule of thumb.
 const SPARE_FOR_WIDTH: f64 = 3.0;
@@ -81,6 +84,10 @@ pub struct Facts {
     pub unlabelled: usize,
     /// The gray value from which on a pixel of a mask is lesion, if masks are gray.
     pub mask_threshold: Option<f64>,
+    /// The classes that the data name, if there are several; a training finds them again.
+    pub classes: Vec<ClassConfig>,
+    /// Whether these classes may overlap.
+    pub classes_overlap: bool,
     /// The hours that the training may take.
     pub hours: f64,
     /// Threads of the machine.
@@ -111,6 +118,21 @@ pub struct Length {
     pub previews: usize,
     /// Whether previews also measure agreement and copies, which takes four times as long.
     pub watches: bool,
+}
+
+/// Images that the image network should see of pictures of this height and width.
+pub(crate) fn needed_images(size: usize) -> f64 {
+    IMAGES_AT_64 * MORE_PER_DOUBLING.powf((size as f64 / 64.0).log2())
+}
+
+/// Says that the image network is shown too few images of this height and width, if so.
+pub(crate) fn too_few_images(images: usize, size: usize) -> Option<String> {
+    let (images, needed) = (images as f64, needed_images(size));
+    (images < ENOUGH_IMAGES * needed).then(|| {
+        format!(
+            "the image network is shown {images:.0} images, and pictures of {size} x {size} that one looks at twice need about {needed:.0}"
+        )
+    })
 }
 
 impl Facts {
@@ -166,11 +188,6 @@ impl Facts {
         *shape == self.shape(shape.size, WIDTHS[0])
     }
 
-    /// Images that the image network should see at `size`.
-    pub fn needed_images(&self, size: usize) -> f64 {
-        IMAGES_AT_64 * MORE_PER_DOUBLING.powf((size as f64 / 64.0).log2())
-    }
-
     /// The most images that the image network should see.
     pub fn most_images(&self) -> f64 {
         MOST_EPOCHS * (self.survey.pairs + self.unlabelled) as f64
@@ -183,7 +200,7 @@ impl Facts {
         let shapes = self.shapes();
         let fits = |shape: &&Shape| {
             let spare = if self.is_narrowest(shape) { 1.0 } else { SPARE_FOR_WIDTH };
-            shown(shape) >= spare * self.needed_images(shape.size)
+            shown(shape) >= spare * needed_images(shape.size)
         };
         // Size counts more than width: shapes come by size.
         let best = shapes.iter().find(fits).or(shapes.last());
@@ -213,7 +230,16 @@ pub(super) mod tests {
             sizes: BTreeMap::from([([side, side], pairs)]),
             bits: BTreeMap::from([(8, pairs)]),
         };
-        Facts { survey, unlabelled: 0, mask_threshold: None, hours, threads: 2, size: None }
+        Facts {
+            survey,
+            unlabelled: 0,
+            mask_threshold: None,
+            classes: Vec::new(),
+            classes_overlap: false,
+            hours,
+            threads: 2,
+            size: None,
+        }
     }
 
     /// Seconds that grow with the numbers that a network computes: 0.01 for the narrowest on a grid of 64 x 64.

@@ -1,6 +1,6 @@
 //! `pig fid calc`.
 
-use super::inputs::{data_settings, network};
+use super::inputs::{data_settings, network, remarks};
 use crate::args::{Args, Calc, FeatureName};
 use anyhow::ensure;
 use pig_data::DataConfig;
@@ -50,12 +50,7 @@ pub(super) fn run(args: &Args, asked: &Calc) -> anyhow::Result<ExitCode> {
         if let Some(appearance) = &found.appearance {
             print!("\n{appearance}");
         }
-        for note in found.notes.iter().filter(|_| !args.machine.quiet) {
-            eprintln!("note: {note}");
-        }
-        for warning in &found.warnings {
-            eprintln!("warning: {warning}");
-        }
+        remarks(args, &found.notes, &found.warnings);
     }
     Ok(ExitCode::SUCCESS)
 }

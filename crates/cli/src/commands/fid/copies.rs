@@ -1,6 +1,6 @@
 //! `pig fid copies`.
 
-use super::inputs::{data_settings, network};
+use super::inputs::{data_settings, network, remarks};
 use crate::args::{Args, Copies};
 use pig_data::{Chosen, Part};
 use pig_quality::copies::{Request, search};
@@ -33,13 +33,11 @@ pub(super) fn run(args: &Args, asked: &Copies) -> anyhow::Result<ExitCode> {
         found.page(&request).write(path)?;
     }
     if args.machine.json {
-        let json = json!({ "searches": found.searches, "warnings": found.warnings });
+        let json = json!({ "searches": found.searches, "warnings": found.warnings, "notes": found.notes });
         println!("{}", serde_json::to_string_pretty(&json)?);
     } else {
         print!("{found}");
-        for warning in &found.warnings {
-            eprintln!("warning: {warning}");
-        }
+        remarks(args, &found.notes, &found.warnings);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! Inputs that the subcommands of `pig fid` share: how masks and patients are read, and the network.
+//! What the subcommands of `pig fid` share: how masks and patients are read, the network, and how remarks about the folders are printed.
 
 use crate::{
     args::{Args, InceptionArgs},
@@ -23,4 +23,14 @@ pub(super) fn network(args: &Args, asked: &InceptionArgs) -> anyhow::Result<Feat
         "Inception features need --weights MODEL; make one with pig weights import FILE --kind inception --out MODEL",
     )?;
     Ok(FeatureNetwork::open(&settings, &device)?)
+}
+
+/// Prints notes, unless `--quiet` was given, and warnings, for people.
+pub(super) fn remarks(args: &Args, notes: &[String], warnings: &[String]) {
+    for note in notes.iter().filter(|_| !args.machine.quiet) {
+        eprintln!("note: {note}");
+    }
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
 }

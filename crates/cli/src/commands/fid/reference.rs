@@ -1,6 +1,6 @@
 //! `pig fid ref`.
 
-use super::inputs::{data_settings, network};
+use super::inputs::{data_settings, network, remarks};
 use crate::args::{Args, Reference};
 use pig_data::{Source, folder::Kind};
 use pig_quality::reference::{Request, write};
@@ -19,18 +19,19 @@ pub(super) fn run(args: &Args, asked: &Reference) -> anyhow::Result<ExitCode> {
         statistics_only: asked.statistics_only,
     };
     let written = write(&request, &network, &data)?;
+    let source = Source::all(&asked.folder, &data);
+    let warnings: Vec<String> = network.warning().into_iter().chain(source.left_out(Kind::Images)?).collect();
+    let notes: Vec<String> = source.rows()?.into_iter().collect();
     if args.machine.json {
         let json = json!({
             "out": asked.out, "images": written.images, "by_patient": written.by_patient, "features": !asked.statistics_only,
-            "extractor": written.extractor, "preprocess": written.preprocess,
+            "extractor": written.extractor, "preprocess": written.preprocess, "warnings": warnings, "notes": notes,
         });
         println!("{}", serde_json::to_string_pretty(&json)?);
     } else {
         println!("{}: {} images, {}", asked.out.display(), written.images, written.extractor.name);
         println!("sha256 {}; images: {}", written.extractor.hash, written.extractor.preprocessing);
-    }
-    for warning in network.warning().into_iter().chain(Source::all(&asked.folder, &data).left_out(Kind::Images)?) {
-        eprintln!("warning: {warning}");
+        remarks(args, &notes, &warnings);
     }
     Ok(ExitCode::SUCCESS)
 }
