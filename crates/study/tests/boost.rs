@@ -329,7 +329,8 @@ fn the_forecast_follows_an_edited_plan() {
     }
     let design = Design { patients: 3, folds: 1, trainings: 6, alike: 3 };
     close(more.detectable.unwrap(), expected(VARIATION, design).unwrap().detectable);
-    assert!(more.detectable < plan.detectable);
+    // Of three patients, more trainings leave more of the chance to the patients, who are few: the gain that is found need not be smaller.
+    assert_ne!(more.detectable, plan.detectable);
     let said = more.to_string();
     for words in [
         "note: crossval.toml changed after the plan was made, so the forecast was made again; seconds a step were kept of: \
