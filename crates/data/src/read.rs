@@ -249,7 +249,9 @@ pub fn label_by_case(path: &Path, mask: &mut [u8], rule: &MaskRule<'_>, case: Ca
         .into());
     };
     let own = Coding { classes: rule.classes.len(), overlap: rule.overlap }.label(class);
-    mask.iter_mut().for_each(|label| *label *= own);
+    for label in mask {
+        *label *= own;
+    }
     Ok(())
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Generator {
 }
 
 /// What is known of a plan before it begins.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Forecast {
     /// Seconds of each part in the order of [`Part::ALL`], if no segmenter ends before its last step.
     pub(super) seconds: [f64; 4],
