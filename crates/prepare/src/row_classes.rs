@@ -48,7 +48,7 @@ pub(crate) fn found(source: &Path, forced: Option<Layout>, config: &PrepareConfi
     };
     let known: Vec<(&str, (bool, usize))> = words.par_iter().map(|(word, rows)| (*word, of_word(rows))).collect();
     let (unread, read): (Vec<_>, Vec<_>) = known.into_iter().partition(|(_, (_, unread))| *unread > 0);
-    let unread: Vec<String> = unread.into_iter().map(|(word, (_, rows))| format!("{word} ({rows})")).collect();
+    let unread: Vec<String> = unread.into_iter().map(|(word, (_, rows))| format!("{word} ({rows} row(s))")).collect();
     let with_lesion = read.into_iter().map(|(word, (has_lesion, _))| (word, has_lesion));
     let (classes, sentence) = of_words(with_lesion, config.class_column.as_deref());
     check(&classes, None, Kind::ByCase { overlap: config.classes_overlap })
@@ -57,7 +57,7 @@ pub(crate) fn found(source: &Path, forced: Option<Layout>, config: &PrepareConfi
     if !unread.is_empty() {
         let words = unread.join(", ");
         found.notes.push(format!(
-            "word(s) that are no class, although rows (as many) cannot be read and may have lesion: {words}."
+            "these words are no class, although some of their rows cannot be read and may have lesion: {words}."
         ));
     }
     for case in &mut found.cases {

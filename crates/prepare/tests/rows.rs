@@ -141,7 +141,9 @@ fn words_whose_masks_cannot_be_read_are_told_apart_from_those_without_lesion() {
     let summary = run(&request(source.path(), out.path(), config())).unwrap();
     assert!(summary.errors.len() == 1 && summary.errors[0].0.ends_with("b.png"), "{:?}", summary.errors);
     let notes = summary.notes.join("\n");
-    for words in ["1 word(s) without lesion are no class: normal.", "cannot be read and may have lesion: cyst (1)."] {
+    for words in
+        ["1 word(s) without lesion are no class: normal.", "cannot be read and may have lesion: cyst (1 row(s))."]
+    {
         assert!(notes.contains(words), "{words}: {notes}");
     }
 }
