@@ -269,6 +269,42 @@ fn true_masks_of_rows_are_read_by_the_column_that_is_given() {
     assert!(refused.status.code() == Some(1) && said.contains("`size`") && said.contains("`class_column`"), "{said}");
 }
 
+/// A run of one class by a column predicts masks of two values, as those of folders without the column are.
+#[test]
+fn one_class_of_a_column_is_all_lesion_elsewhere() {
+    let folder = Folder::with_data();
+    rows(&folder.path().join("rows"), 4, 0);
+    let table = folder.path().join("rows/manifest.csv");
+    let text = fs::read_to_string(&table).unwrap();
+    let one: Vec<&str> = text.lines().filter(|line| !line.ends_with("calcification")).collect();
+    fs::write(&table, one.join("\n")).unwrap();
+    let truth = folder.path().join("truth");
+    fs::create_dir_all(&truth).unwrap();
+    for index in 0..4 {
+        fs::copy(folder.path().join(format!("rows/files/m{index}.png")), truth.join(format!("a{index}.png"))).unwrap();
+    }
+    let [by_rows, truth, data, run] = ["rows", "truth", "data", "run"].map(|name| folder.at(name));
+    let column = ["--set", "data.class_column=kind"];
+    let train = ["segment", "train", "--data", &by_rows, "--out", &run];
+    let sets = column.into_iter().chain(TINY.into_iter().flat_map(|set| ["--set", set]));
+    success(pig(&train.into_iter().chain(sets).collect::<Vec<_>>()));
+    let predict = |data: &str, out: &str| {
+        json(&success(pig(&["segment", "predict", "--run", &run, "--data", data, "--out", out, "--json"])))
+    };
+    assert_eq!(predict(&data, &folder.at("elsewhere"))["unread_masks"], 0);
+    let masks = folder.at("masks");
+    assert_eq!(predict(&by_rows, &masks)["unread_masks"], 0);
+    let evaluate = |truth: &str, more: &[&str]| {
+        let asked = ["segment", "evaluate", "--pred", &masks, "--truth", truth, "--json"];
+        json(&success(pig(&[&asked[..], more].concat())))
+    };
+    let (ours, theirs) = (evaluate(&by_rows, &column), evaluate(&truth, &[]));
+    for measure in ["dice", "precision", "recall"] {
+        let mean = |found: &serde_json::Value| found["per_slice"][measure]["mean"].clone();
+        assert_eq!(mean(&ours), mean(&theirs), "{measure}");
+    }
+}
+
 #[test]
 fn shares_of_classes_need_a_count_and_a_name() {
     for (arguments, words) in [

@@ -49,6 +49,21 @@ pub enum ClassError {
         section: &'static str,
     },
 
+    /// A mask of lesion where classes are known by their names alone.
+    #[error("{path}: the mask has lesion, and does not say of which class: {values}; expected a mask that names its classes, as pig writes \
+             them, or the column of {section}.class_column in the manifest.csv of its folder, with one of {expected}",
+            path = path.display())]
+    LesionWithoutClass {
+        /// The mask.
+        path: PathBuf,
+        /// The values, with their numbers of pixels.
+        values: String,
+        /// The names of the classes.
+        expected: String,
+        /// The section of the configuration that says how masks are read.
+        section: &'static str,
+    },
+
     /// A mask whose classes, or whose values, are not those of a finished run.
     #[error("{path}: this mask {found}; expected {expected}, since a finished run keeps what its masks mean; give masks with these alone",
             path = path.display())]

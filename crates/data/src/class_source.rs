@@ -106,14 +106,20 @@ pub fn of_words<'a>(
     (classes, sentence)
 }
 
-/// The configuration for another folder of pairs: its column of classes counts if the folder's table has it.
+/// The configuration for another folder of pairs: its column of classes counts if the folder's table has it. Without the column, a class
+/// alone is all lesion, since pig writes one as a mask of two values.
 ///
 /// # Errors
 /// When the table is damaged.
 pub fn for_folder(config: &DataConfig, folder: &Path) -> Result<DataConfig> {
     let table = Manifest::in_folder(folder)?;
     let has = |name: &String| table.as_ref().is_some_and(|table| table.column(name).is_some());
-    Ok(DataConfig { class_column: config.class_column.clone().filter(has), ..config.clone() })
+    let mut own = config.clone();
+    own.class_column = config.class_column.clone().filter(has);
+    if own.class_column != config.class_column && own.classes.len() == 1 {
+        own.classes.clear();
+    }
+    Ok(own)
 }
 
 fn found(dataset: &Dataset) -> Result<Option<(Named, String)>> {

@@ -98,17 +98,6 @@ pub fn has_masks(folder: &Path) -> Result<bool> {
     Ok(Tree::below(folder)?.files.iter().any(|path| stem(path).ends_with(MASK_SUFFIX)))
 }
 
-/// Pictures with the same stem in two folders: (stem, first, second).
-pub type Matched = Vec<(String, PathBuf, PathBuf)>;
-
-/// Joins the pictures of two folders by stem; each must have a partner.
-///
-/// # Errors
-/// As [`pictures`], and when a picture has no partner.
-pub fn matched(first: &Path, second: &Path, kind: Kind) -> Result<Matched> {
-    partners((first, pictures(first, kind)?), (second, pictures(second, kind)?), PathBuf::as_path)
-}
-
 /// Joins pictures that were found in two folders by id: (id, first, second); each must have a partner. `file` is that of a picture, for
 /// errors.
 ///
@@ -271,11 +260,14 @@ mod tests {
     fn every_picture_needs_its_partner() {
         let (ours, theirs) =
             (folder(&[("a.png", ""), ("b.png", "")]), folder(&[("a_mask.png", ""), ("b_mask.png", "")]));
-        let found = matched(ours.path(), theirs.path(), Kind::Masks).unwrap();
+        let masks = |folder: &Path| pictures(folder, Kind::Masks).unwrap();
+        let joined =
+            |first: &Path, second: &Path| partners((first, masks(first)), (second, masks(second)), PathBuf::as_path);
+        let found = joined(ours.path(), theirs.path()).unwrap();
         assert_eq!(found.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         let fewer = folder(&[("b.png", "")]);
         for (first, second) in [(&ours, &fewer), (&fewer, &ours)] {
-            let error = matched(first.path(), second.path(), Kind::Masks).unwrap_err();
+            let error = joined(first.path(), second.path()).unwrap_err();
             assert!(
                 matches!(&error, DataError::NoPartner { picture, count: 1, .. } if picture.ends_with("a.png")),
                 "{error}"

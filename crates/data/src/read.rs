@@ -295,6 +295,15 @@ fn labels_by(path: &Path, decoded: &Decoded, indexed: Option<&Indexed>, rule: &M
     if more > 0 {
         values.push(format!("and {more} more"));
     }
+    if rule.classes.iter().all(|class| class.values.0.is_empty()) {
+        return Err(ClassError::LesionWithoutClass {
+            path: path.to_path_buf(),
+            values: values.join(", "),
+            expected: names(rule.classes).join(", "),
+            section: rule.section,
+        }
+        .into());
+    }
     let of_class = |class: &ClassConfig| {
         let values: Vec<String> = class.values.0.iter().map(ToString::to_string).collect();
         format!("{} ({})", class.name, values.join(", "))

@@ -13,6 +13,10 @@ impl DataError {
                 let found = format!("has values that stand for no class: {values}");
                 (path, found, format!("0 (background) or those of {classes}"))
             }
+            Self::Classes(ClassError::LesionWithoutClass { path, values, expected, .. }) => {
+                let found = format!("has lesion, and does not say of which class: {values}");
+                (path, found, format!("a mask that names its classes, as pig writes them, among {expected}"))
+            }
             Self::Classes(ClassError::OtherClasses { path, found, expected, .. }) => {
                 (path, format!("has the classes {found}"), expected)
             }

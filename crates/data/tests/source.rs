@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::{gray8, text};
+use pig_data::class_source::for_folder;
 use pig_data::classes::{Coding, names};
 use pig_data::folder::{Groups, Kind};
 use pig_data::{CaseMask, Chosen, ClassConfig, DataConfig, Dataset, Part, Source, split_by_group};
@@ -123,4 +124,27 @@ fn a_table_without_paths_names_the_class_of_each_mask() {
     assert!(error.contains("no column \"type\"") && error.contains("id, kind"), "{error}");
     Source::check_class_column(&[Source::all(dir.path(), &config)]).unwrap();
     Source::check_class_column(&[Source::all(dir.path(), &DataConfig::default())]).unwrap();
+}
+
+/// A folder of masks of two values beside one whose column names classes, such as what a run of a single class predicts.
+#[test]
+fn masks_of_a_folder_without_the_column_are_of_the_only_class() {
+    let dir = tempfile::tempdir().unwrap();
+    common::folders(dir.path(), 1);
+    let class = |name: &str| ClassConfig { name: name.to_owned(), ..ClassConfig::default() };
+    let one =
+        DataConfig { class_column: Some("kind".to_owned()), classes: vec![class("mass")], ..DataConfig::default() };
+    let masks = Source::all(dir.path(), &one).masks().unwrap();
+    // The upper left quarter, 4 x 3 of 8 x 6 pixels.
+    let expected: Vec<u8> = (0..48).map(|i| u8::from(i % 8 < 4 && i / 8 < 3)).collect();
+    assert_eq!(masks["a00"].read(&for_folder(&one, dir.path()).unwrap()).unwrap().data, expected);
+    // Which of two classes it is, nothing says.
+    let two = DataConfig { classes: vec![class("cyst"), class("mass")], ..one };
+    let error = masks["a00"].read(&for_folder(&two, dir.path()).unwrap()).unwrap_err();
+    let said = error.to_string();
+    for words in ["a00.png", "does not say of which class: 255 (12 pixel(s))", "data.class_column", "cyst, mass"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let said = error.for_run().to_string();
+    assert!(said.contains("among cyst, mass, since a finished run") && !said.contains("data."), "{said}");
 }

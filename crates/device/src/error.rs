@@ -38,6 +38,19 @@ pub enum DeviceError {
         /// The largest number on this machine.
         last: usize,
     },
+    /// Fewer devices than processes that compute together on a machine.
+    #[error(
+        "process {local} of this machine (counted from 0) has no {kind} device of its own, since it finds {count}; start no more processes than \
+         there are devices, or give --device {kind}:0 if the launcher shows each process its own device alone"
+    )]
+    TooFew {
+        /// The requested kind.
+        kind: DeviceKind,
+        /// The number of the process among those of its machine.
+        local: usize,
+        /// The number of devices that it finds.
+        count: usize,
+    },
     /// A device that does not compute.
     #[error("the device {kind}:{index} was found but does not compute ({problem}); {}, or choose --device cpu", advice(*kind))]
     Failed {
@@ -73,6 +86,12 @@ fn advice(kind: DeviceKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_without_a_device_is_told_what_else_may_be_so() {
+        let message = DeviceError::TooFew { kind: DeviceKind::Cuda, local: 1, count: 1 }.to_string();
+        assert!(message.contains("process 1 of this machine") && message.contains("--device cuda:0 if"), "{message}");
+    }
 
     #[test]
     fn a_kind_that_was_not_built_names_the_feature_and_what_there_is() {

@@ -64,7 +64,12 @@ pub fn open(request: Request) -> Result<Opened, DeviceError> {
 /// When the machine has fewer devices of the kind than processes, and those of [`open`].
 pub fn open_own(request: Request, local: usize) -> Result<Opened, DeviceError> {
     match request {
-        Request::Kind(kind, None) if kind != DeviceKind::Cpu => open_kind(kind, Some(local)),
+        Request::Kind(kind, None) if kind != DeviceKind::Cpu => {
+            open_kind(kind, Some(local)).map_err(|error| match error {
+                DeviceError::Index { kind, index, last } => DeviceError::TooFew { kind, local: index, count: last + 1 },
+                other => other,
+            })
+        }
         Request::Kind(kind, index) => open_kind(kind, index),
         Request::Auto => {
             let hardware = |kind| candidates(kind).iter().filter(|candidate| !candidate.is_software()).count();
@@ -75,7 +80,7 @@ pub fn open_own(request: Request, local: usize) -> Result<Opened, DeviceError> {
                 return Ok(cpu());
             };
             if local >= count {
-                return Err(DeviceError::Index { kind, index: local, last: count - 1 });
+                return Err(DeviceError::TooFew { kind, local, count });
             }
             open_kind(kind, Some(local))
         }
@@ -244,13 +249,12 @@ mod tests {
         assert_eq!(open_own(Request::Kind(cpu, None), 3).unwrap().kind, cpu);
         for kind in DeviceKind::built().filter(|&kind| kind != cpu) {
             let count = candidates(kind).len();
-            for asked in [Request::Kind(kind, None), Request::Kind(kind, Some(count))] {
-                let error = open_own(asked, count).unwrap_err();
-                let expected = match count.checked_sub(1) {
-                    Some(last) => DeviceError::Index { kind, index: count, last },
-                    None => DeviceError::Missing { kind },
-                };
-                assert_eq!(error, expected);
+            let last = count.checked_sub(1);
+            let index = last.map(|last| DeviceError::Index { kind, index: count, last });
+            let too_few = last.map(|_| DeviceError::TooFew { kind, local: count, count });
+            for (asked, expected) in [(Some(count), index), (None, too_few)] {
+                let error = open_own(Request::Kind(kind, asked), count).unwrap_err();
+                assert_eq!(error, expected.unwrap_or(DeviceError::Missing { kind }));
             }
         }
         if DeviceKind::built().count() == 1 {

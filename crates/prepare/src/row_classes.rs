@@ -34,12 +34,32 @@ pub(crate) fn found(source: &Path, forced: Option<Layout>, config: &PrepareConfi
         }
     }
     let budget = Budget::of(cost);
-    let one = |(case, layer): &(&Case, &MaskLayer)| has_lesion(case, layer, config, cost, &budget).unwrap_or(false);
-    let with_lesion: Vec<(&str, bool)> = words.par_iter().map(|(word, rows)| (*word, rows.iter().any(one))).collect();
+    // Whether a mask of the word has lesion; if none has, as far as they can be read, also how many cannot be read.
+    let of_word = |rows: &[(&Case, &MaskLayer)]| -> (bool, usize) {
+        let mut unread = 0;
+        for (case, layer) in rows {
+            match has_lesion(case, layer, config, cost, &budget) {
+                Ok(true) => return (true, 0),
+                Ok(false) => {}
+                Err(_) => unread += 1,
+            }
+        }
+        (false, unread)
+    };
+    let known: Vec<(&str, (bool, usize))> = words.par_iter().map(|(word, rows)| (*word, of_word(rows))).collect();
+    let (unread, read): (Vec<_>, Vec<_>) = known.into_iter().partition(|(_, (_, unread))| *unread > 0);
+    let unread: Vec<String> = unread.into_iter().map(|(word, (_, rows))| format!("{word} ({rows} row(s))")).collect();
+    let with_lesion = read.into_iter().map(|(word, (has_lesion, _))| (word, has_lesion));
     let (classes, sentence) = of_words(with_lesion, config.class_column.as_deref());
     check(&classes, None, Kind::ByCase { overlap: config.classes_overlap })
         .map_err(|(found, expected)| PrepareError::Config { key: "class_column", found, expected })?;
     found.notes.push(format!("{sentence}."));
+    if !unread.is_empty() {
+        let words = unread.join(", ");
+        found.notes.push(format!(
+            "these words are no class, although some of their rows cannot be read and may have lesion: {words}."
+        ));
+    }
     for case in &mut found.cases {
         case.classes.clone_from(&classes);
     }

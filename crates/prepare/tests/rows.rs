@@ -130,6 +130,24 @@ fn the_mask_of_each_row_keeps_its_class() {
     assert_eq!(prepared(out.path())["a"].0, bars(&[(0, 3, 2), (6, 4, 2), (10, 2, 2)]));
 }
 
+/// A mask that cannot be read does not show that its word is one without lesion.
+#[test]
+fn words_whose_masks_cannot_be_read_are_told_apart_from_those_without_lesion() {
+    let (source, out) = (source(), tempfile::tempdir().unwrap());
+    let at = |name: &str| source.path().join("files").join(name);
+    let whole = std::fs::read(at("left.png")).unwrap();
+    std::fs::write(at("cut.png"), &whole[..whole.len() / 2]).unwrap();
+    table(source.path(), "f/a.png,f/left.png,mass\nf/b.png,f/cut.png,cyst\nf/c.png,f/none.png,normal");
+    let summary = run(&request(source.path(), out.path(), config())).unwrap();
+    assert!(summary.errors.len() == 1 && summary.errors[0].0.ends_with("b.png"), "{:?}", summary.errors);
+    let notes = summary.notes.join("\n");
+    for words in
+        ["1 word(s) without lesion are no class: normal.", "cannot be read and may have lesion: cyst (1 row(s))."]
+    {
+        assert!(notes.contains(words), "{words}: {notes}");
+    }
+}
+
 #[test]
 fn masks_of_rows_overlap_as_in_a_training() {
     let source = source();
@@ -204,8 +222,7 @@ fn the_column_class_may_name_them() {
     let out = tempfile::tempdir().unwrap();
     let summary = run(&request(source.path(), out.path(), one.clone())).unwrap();
     assert_eq!(prepared(out.path())["a"].0, bars(&[(0, 3, 255), (6, 4, 255)]));
-    let words =
-        "1 image(s) have several rows in manifest.csv, whose masks are merged as one lesion; prepare.class_column";
+    let words = "1 image(s) have several rows in manifest.csv, whose masks are merged into one; prepare.class_column";
     assert!(summary.notes.join("\n").contains(words), "{:?}", summary.notes);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("kind", "class")).unwrap();

@@ -260,12 +260,12 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
     // A column of the run counts if the folder has it; one that is given must be there.
     let own = if request.truth.class_column.is_some() { Ok(own) } else { for_folder(&own, data) };
     let found = own.and_then(|own| Ok((Dataset::discover(data, &own)?, own)));
-    let mut subjects: Vec<Subject> = match found {
+    let (mut subjects, masks): (Vec<Subject>, DataConfig) = match found {
         Ok((dataset, own)) => {
             request.truth.check_words(data, &dataset, &own)?;
             tell_rows(&dataset, &own, observer)?;
             let pairs = dataset.pairs.into_iter();
-            pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask }).collect()
+            (pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask }).collect(), own)
         }
         Err(reason) if request.truth.are_given() => return Err(reason.into()),
         Err(reason) => {
@@ -274,7 +274,7 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
             if let Some(words) = left_out(data, Kind::Images)? {
                 note(observer, words);
             }
-            found.into_iter().map(|(id, image)| Subject { id, image, truth: None }).collect()
+            (found.into_iter().map(|(id, image)| Subject { id, image, truth: None }).collect(), masks)
         }
     };
     if let Some(chosen) = &request.only {

@@ -68,7 +68,8 @@ pub enum Error {
     },
     /// Ranks of a training that do not do the same.
     #[error(
-        "{what} differ among the ranks of this training: rank {} has {}, rank {} has {}; expected the same on all machines: the same program,          the same arguments, and data of the same content",
+        "{what} differ among the ranks of this training: rank {} has {}, rank {} has {}; expected the same on all machines: the same program, \
+         the same arguments, data of the same content, and GPUs of the same model if GPUs compute",
         ranks[0], found[0], ranks[1], found[1]
     )]
     RanksDiffer {

@@ -71,8 +71,8 @@ pub(super) fn list(tree: &Tree, details: &Details<'_>, limits: &Limits, columns:
         note(
             &mut listing.notes,
             several,
-            "image(s) have several rows in manifest.csv, whose masks are merged as one lesion; prepare.class_column names a column with \
-             the class of each.",
+            "image(s) have several rows in manifest.csv, whose masks are merged into one; prepare.class_column names a column with the \
+             class of each.",
         );
     }
     for image in listed.into_values() {
