@@ -127,7 +127,7 @@ fn seconds_per_bit(blocks: u32) -> Option<f64> {
         let values = Dear { blocks, ..DEAR }.decode(&Limits::default()).unwrap();
         let seconds = computed()? - before;
         let distinct: std::collections::HashSet<u64> = values.iter().map(|value| value.to_bits()).collect();
-        assert!(distinct.len() > 20, "expected noise, found {} distinct values", distinct.len());
+        assert!(distinct.len() > 100, "expected noise, found {} distinct values", distinct.len());
         least = least.min(seconds / (values.len() as f64 * 31.0));
     }
     Some(least)
@@ -137,18 +137,18 @@ fn seconds_per_bit(blocks: u32) -> Option<f64> {
 /// bit takes differs by machine, so the test compares frames with each other and prints the time at the limit.
 #[test]
 fn the_cost_of_the_dearest_frame_grows_with_its_coded_bits() {
-    let (Some(few), Some(many)) = (seconds_per_bit(4), seconds_per_bit(16)) else {
+    let (Some(few), Some(many)) = (seconds_per_bit(DEAR.blocks), seconds_per_bit(2 * DEAR.blocks)) else {
         pig_testing::skip("the system does not report processor time");
         return;
     };
     println!(
-        "{:.1} ns per bit of 2 million, {:.1} of 32 million: {:.1} s at the limit",
+        "{:.1} ns per bit of 18 million, {:.1} of 73 million: {:.1} s at the limit",
         1e9 * few,
         1e9 * many,
         many * Limits::default().max_coded_bits as f64
     );
-    // A cost by the square of the bits would make it sixteen times.
-    assert!(many < 4.0 * few, "{few} and {many} seconds per bit");
+    // A cost by the square of the bits would make it four times.
+    assert!(many < 3.0 * few, "{few} and {many} seconds per bit");
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! The picture of Fig. 3: estimates of masks and images while they are sampled.
 
 use crate::{
-    Config, Result, observer::Observer, pictures::pair_picture, sampler::Sampler, samples::StripEstimate, stop::Stop,
+    Config, Result,
+    observer::Observer,
+    pictures::pair_picture,
+    sampler::Sampler,
+    samples::{Samples, StripEstimate},
+    stop::Stop,
 };
 use pig_data::Preparation;
 use pig_report::{Canvas, Picture, Strip, StripStep, progress_strips};
@@ -17,24 +22,37 @@ pub fn strips(
     seeds: &[u64],
     observer: &dyn Observer,
 ) -> Result<Option<Canvas>> {
+    let ids = &seeds[..seeds.len().min(STRIP_ROWS)];
+    let Some((estimates, _)) = estimates(sampler, ids, STRIP_STEPS, observer)? else { return Ok(None) };
+    let strips: Result<Vec<Strip>> = (0..ids.len()).map(|i| strip(config, &estimates, i, ids[i])).collect();
+    Ok(Some(progress_strips(&strips?, None)?))
+}
+
+/// Samples the seeds `ids`: the estimates at `most` evenly spaced steps, the first and the last among them, or at all steps if these are
+/// fewer, and the finished samples; none if the user asked to stop.
+///
+/// # Errors
+/// Those of [`Sampler::pairs`].
+pub fn estimates(
+    sampler: &Sampler<'_>,
+    ids: &[u64],
+    most: usize,
+    observer: &dyn Observer,
+) -> Result<Option<(Vec<StripEstimate>, Samples)>> {
     let stop = Stop::new(observer);
     let sampler = sampler.clone().until(&stop);
-    let ids = &seeds[..seeds.len().min(STRIP_ROWS)];
     let steps = sampler.timesteps().len();
-    let shown: Vec<usize> = (0..STRIP_STEPS).map(|i| i * (steps - 1) / (STRIP_STEPS - 1)).collect();
-    let (mut turn, mut estimates) = (0, Vec::<StripEstimate>::new());
-    sampler.pairs(ids, &mut |at| {
-        if shown.contains(&turn) {
+    let count = most.min(steps);
+    let kept: Vec<usize> = (0..count).map(|i| if count > 1 { i * (steps - 1) / (count - 1) } else { 0 }).collect();
+    let (mut turn, mut estimates) = (0, Vec::new());
+    let finished = sampler.pairs(ids, &mut |at| {
+        if kept.contains(&turn) {
             estimates.push(sampler.strip_estimate(at));
         }
         turn += 1;
         stop.ask();
     })?;
-    if stop.is_set() {
-        return Ok(None);
-    }
-    let strips: Result<Vec<Strip>> = (0..ids.len()).map(|i| strip(config, &estimates, i, ids[i])).collect();
-    Ok(Some(progress_strips(&strips?, None)?))
+    Ok((!stop.is_set()).then_some((estimates, finished)))
 }
 
 fn strip(config: &Config, estimates: &[StripEstimate], index: usize, seed: u64) -> Result<Strip> {

@@ -23,9 +23,8 @@ use pig_train::{
     loaded::LoadedRun,
     observer::{Event, Observer, Outcome},
     sampler::Sampler,
-    samples::{Samples, StripEstimate},
-    stop::Stop,
-    strips::strips,
+    samples::Samples,
+    strips::{estimates, strips},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -126,22 +125,7 @@ pub fn run(study: &Study, fold: usize, device: &Device, observer: &dyn Observer)
 
 /// Samples the seeds `ids` and measures each sample at evenly spaced timesteps, including the last; none if the user asked to stop.
 fn measure(config: &Config, sampler: &Sampler<'_>, ids: &[u64], observer: &dyn Observer) -> Result<Option<Vec<Case>>> {
-    let stop = Stop::new(observer);
-    let sampler = sampler.clone().until(&stop);
-    let steps = sampler.timesteps().len();
-    let count = MEASURED.min(steps);
-    let kept: Vec<usize> = (0..count).map(|i| if count > 1 { i * (steps - 1) / (count - 1) } else { 0 }).collect();
-    let (mut turn, mut estimates) = (0, Vec::<StripEstimate>::new());
-    let finished = sampler.pairs(ids, &mut |at| {
-        if kept.contains(&turn) {
-            estimates.push(sampler.strip_estimate(at));
-        }
-        turn += 1;
-        stop.ask();
-    })?;
-    if stop.is_set() {
-        return Ok(None);
-    }
+    let Some((estimates, finished)) = estimates(sampler, ids, MEASURED, observer)? else { return Ok(None) };
     let of_sample = |(index, &seed): (usize, &u64)| {
         estimates
             .iter()
