@@ -19,6 +19,9 @@ use pig_train::{
 /// Two budgets count as equal if their ratio differs from 1 by at most this.
 pub const TOLERANCE: f64 = 0.10;
 
+/// A training step takes about as many operations as so many forward passes of its network: one forwards, and backwards twice that.
+pub(crate) const PASSES_OF_A_STEP: f64 = 3.0;
+
 /// The cost of one network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkCost {
@@ -40,6 +43,11 @@ impl NetworkCost {
     /// The share of this network in the budget, in floating-point operations.
     pub fn flops(&self) -> f64 {
         self.images as f64 * (self.forward_flops + self.frozen_flops)
+    }
+
+    /// Floating-point operations of one image in a training step. Frozen networks have no backward pass.
+    pub(crate) fn training_flops(&self) -> f64 {
+        PASSES_OF_A_STEP * self.forward_flops + self.frozen_flops
     }
 }
 

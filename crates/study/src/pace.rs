@@ -5,8 +5,6 @@ use pig_train::{Config, config::TrainConfig, preview, trainer::PREVIEWS_WITH_RAW
 
 /// The share of the time that is left free: steps that are measured alone are faster than those of a long training.
 pub(crate) const MARGIN: f64 = 0.1;
-/// A training step, which passes forwards and backwards, takes about as many times as long as a forward pass.
-pub(crate) const PASSES_OF_A_STEP: f64 = 3.0;
 /// Seconds for the pages and for reading what was made.
 const PAGES: f64 = 5.0;
 
@@ -65,12 +63,11 @@ pub(crate) fn training_seconds(config: &Config, step_seconds: &[f64], forward: f
     steps.sum::<f64>() + (previewed(config) * config.sample.num_inference_steps) as f64 * forward
 }
 
-/// Seconds of one image's forward pass through all networks. A training step passes forwards once and backwards, which costs twice that, and
-/// forwards through frozen networks.
+/// Seconds of one image's forward pass through all networks.
 pub(crate) fn forward_seconds(config: &Config, networks: &[NetworkPlan]) -> f64 {
     let batch = config.train.images_in_step() as f64;
     let of = |NetworkPlan { cost, seconds_a_step }: &NetworkPlan| {
-        seconds_a_step / batch * cost.forward_flops / (PASSES_OF_A_STEP * cost.forward_flops + cost.frozen_flops)
+        seconds_a_step / batch * cost.forward_flops / cost.training_flops()
     };
     networks.iter().map(of).sum()
 }

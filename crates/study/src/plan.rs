@@ -208,12 +208,10 @@ impl Trial {
         Ok(seconds)
     }
 
-    /// Seconds of one step of each network, from those of another trial by the operations that are counted. The backward pass of a
-    /// network takes twice as many as its forward pass; frozen networks have none.
+    /// Seconds of one step of each network, from those of another trial by the operations that are counted.
     fn scaled_from(&self, other: &Self, seconds: &[f64]) -> Vec<f64> {
         let operations = |trial: &Self, index: usize| {
-            let cost = &trial.costs[index];
-            trial.config.train.images_in_step() as f64 * (3.0 * cost.forward_flops + cost.frozen_flops)
+            trial.config.train.images_in_step() as f64 * trial.costs[index].training_flops()
         };
         let scaled = |(index, seconds): (usize, &f64)| seconds * operations(self, index) / operations(other, index);
         seconds.iter().enumerate().map(scaled).collect()

@@ -2,7 +2,8 @@
 //! as they were.
 
 use crate::{
-    pace::{PASSES_OF_A_STEP, forward_seconds},
+    budget::PASSES_OF_A_STEP,
+    pace::forward_seconds,
     plan::{NetworkPlan, measured, plan},
 };
 use burn::tensor::Device;

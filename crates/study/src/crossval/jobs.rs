@@ -1,12 +1,12 @@
 //! The pieces that are left to do, and how long they will take.
 
 use crate::{
+    budget::PASSES_OF_A_STEP,
     crossval::{
         fold::FoldData,
         open::{Crossval, Selection},
         piece::{Done, PAIRS, Piece, PieceKind, RUN},
     },
-    pace::PASSES_OF_A_STEP,
     plan::plan,
 };
 use burn::tensor::Device;

@@ -199,15 +199,12 @@ fn timed(facts: &Facts, shape: &Shape, device: &Device) -> Result<Timed> {
 impl Timed {
     /// Seconds for an image of the image network in another configuration, with the guider's share, by counted operations.
     fn seconds_an_image(&self, other: &Config, device: &Device) -> Result<f64> {
-        let operations = |forward: f64, frozen: f64| 3.0 * forward + frozen;
         let batch = self.config.train.images_in_step() as f64;
-        let rate = |network: &NetworkPlan| {
-            network.seconds_a_step / batch / operations(network.cost.forward_flops, network.cost.frozen_flops)
-        };
+        let rate = |network: &NetworkPlan| network.seconds_a_step / batch / network.cost.training_flops();
         let costs = budget(other, device)?.networks;
         let seconds = costs.iter().zip(&self.networks).map(|(cost, known)| {
             let share = cost.steps as f64 / other.train.steps as f64;
-            share * rate(known) * operations(cost.forward_flops, cost.frozen_flops)
+            share * rate(known) * cost.training_flops()
         });
         Ok(seconds.sum())
     }
