@@ -1,14 +1,26 @@
 //! The processes that train together, as `mpirun` starts them.
 
 use anyhow::ensure;
+use pig_device::Request;
 use pig_train::ranks::{Link, Ranks};
 use std::env;
 
 /// Variables by which launchers tell a process how many there are: Open MPI's, and that of MPICH and its relatives.
 const COUNTS: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
 
-/// Variables by which launchers tell a process its number among those on its machine: Open MPI's, that of MPICH and its relatives, and Slurm's.
-const LOCALS: [&str; 3] = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"];
+/// The variable by which a user tells a process its number among those on its machine, if the launcher does not. Some launchers set it, too.
+const LOCAL: &str = "LOCAL_RANK";
+
+/// Variables by which a process knows its number among those on its machine: Open MPI's, that of MPICH and its relatives, MVAPICH's, that of
+/// HPE's launcher, and Slurm's; and that of users.
+const LOCALS: [&str; 6] = [
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MPI_LOCALRANKID",
+    "MV2_COMM_WORLD_LOCAL_RANK",
+    "PALS_LOCAL_RANKID",
+    "SLURM_LOCALID",
+    LOCAL,
+];
 
 /// This process as a rank.
 pub(crate) struct Process(link::Mpi);
@@ -23,9 +35,45 @@ fn launched() -> usize {
     number(&COUNTS).unwrap_or(1)
 }
 
-/// The number of this process, from 0, among those of its machine that train together; none if it works alone.
-pub(crate) fn local() -> Option<usize> {
-    (launched() > 1).then(|| number(&LOCALS).unwrap_or(0))
+/// The place of a process among those of its machine that train together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Local {
+    /// It works alone.
+    Alone,
+    /// Its number, from 0.
+    Number(usize),
+    /// Nothing tells its number.
+    Unknown,
+}
+
+impl Local {
+    /// The place of this process.
+    pub(crate) fn found() -> Self {
+        Self::of(launched(), number(&LOCALS))
+    }
+
+    /// The place of one of `count` processes, with this number among those of its machine if it is told.
+    fn of(count: usize, number: Option<usize>) -> Self {
+        match (count, number) {
+            (..=1, _) => Self::Alone,
+            (_, Some(number)) => Self::Number(number),
+            (_, None) => Self::Unknown,
+        }
+    }
+
+    /// What is wrong with taking the GPU `label`, because all processes of the machine take it; none if each has its own, or if the user asks
+    /// for this one.
+    pub(crate) fn warning(self, request: Request, label: &str) -> Option<String> {
+        let is_chosen = matches!(request, Request::Kind(_, Some(_)));
+        (self == Self::Unknown && !is_chosen).then(|| {
+            format!(
+                "nothing tells which of its machine's processes this is (none of the environment variables {} has a number), so all of them \
+                 take {label}; set {LOCAL} to 0, 1, .. for the processes of a machine, or give --device {label} if the launcher shows each \
+                 process its own GPU alone",
+                LOCALS.join(", ")
+            )
+        })
+    }
 }
 
 /// Refuses to run a command that knows no ranks in several processes, which would all do the same.
@@ -179,5 +227,28 @@ mod link {
         fn exchange(&self, _partner: usize, _mine: &[u8]) -> io::Result<Vec<u8>> {
             match *self {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pig_device::DeviceKind;
+
+    #[test]
+    fn a_process_takes_the_gpu_of_its_number_or_says_that_it_has_none() {
+        assert_eq!([Local::of(1, None), Local::of(1, Some(3))], [Local::Alone; 2]);
+        assert_eq!(Local::of(4, Some(3)), Local::Number(3));
+        assert_eq!(Local::of(4, None), Local::Unknown);
+        let any = [Request::Auto, Request::Kind(DeviceKind::Cuda, None)];
+        for request in any {
+            let text = Local::Unknown.warning(request, "cuda:0").unwrap();
+            for words in ["SLURM_LOCALID", "set LOCAL_RANK", "all of them take cuda:0", "--device cuda:0"] {
+                assert!(text.contains(words), "{words}: {text}");
+            }
+            assert_eq!([Local::Alone, Local::Number(1)].map(|known| known.warning(request, "cuda:0")), [None, None]);
+        }
+        // Whoever names a GPU gets it, in all processes.
+        assert_eq!(Local::Unknown.warning(Request::Kind(DeviceKind::Cuda, Some(0)), "cuda:0"), None);
     }
 }

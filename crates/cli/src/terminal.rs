@@ -1,6 +1,6 @@
 //! Progress of long jobs: a bar on a terminal, plain lines elsewhere, always on stderr.
 
-use crate::{args::Args, ranks, signals};
+use crate::{args::Args, ranks::Local, signals};
 use anyhow::Context;
 use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -171,15 +171,22 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Opens the requested device. Names a GPU on stderr, because `auto` may have chosen it.
+/// Opens the requested device. Names a GPU on stderr, because `auto` may have chosen it, and warns if all processes of a machine take the same.
 pub(crate) fn device(args: &Args) -> anyhow::Result<Device> {
-    let request = args.machine.device;
-    let opened = match ranks::local() {
-        Some(local) => pig_device::open_own(request, local)?,
-        None => pig_device::open(request)?,
+    let (request, local) = (args.machine.device, Local::found());
+    let opened = match local {
+        Local::Alone => pig_device::open(request)?,
+        Local::Number(number) => pig_device::open_own(request, number)?,
+        // A machine may show each process its own GPU alone, which is then the first.
+        Local::Unknown => pig_device::open_own(request, 0)?,
     };
-    if opened.kind != DeviceKind::Cpu && !args.machine.quiet {
-        eprintln!("device: {} ({})", opened.label(), opened.name);
+    if opened.kind != DeviceKind::Cpu {
+        if !args.machine.quiet {
+            eprintln!("device: {} ({})", opened.label(), opened.name);
+        }
+        if let Some(text) = local.warning(request, &opened.label()) {
+            eprintln!("warning: {text}");
+        }
     }
     Ok(opened.device)
 }

@@ -1,17 +1,17 @@
-//! The training data of a segmenter: the real pairs of a split, generated pairs in addition, or only generated pairs.
+//! The training data of a segmenter: the real pairs of a split, generated or other pairs in addition, or only generated pairs.
 
 use crate::config::{PairUse, SegmentTrainConfig};
-use pig_data::{DataConfig, Dataset, PairEntry, PreparedSet, manifest::Manifest, write::file_stem};
+use pig_data::{Dataset, PairEntry, Preparation, PreparedSet, manifest::Manifest, write::file_stem};
 use pig_files::sha256;
 use pig_train::{
-    Error, Result,
+    Error, Result, added,
     batch::shuffled_indices,
     observer::Observer,
     run_data::{RunData, discover_unsplit, prepared},
 };
 use std::{collections::BTreeSet, ops::Range, path::Path};
 
-/// The group of generated pairs.
+/// The group of generated pairs, and of those of further folders.
 const GENERATED: &str = "generated";
 
 /// The data of one segmenter.
@@ -129,8 +129,8 @@ pub fn none(like: &PreparedSet) -> PreparedSet {
     like.subset(&[])
 }
 
-/// The pairs of a folder of `pig sample`, or of any other folder of pairs. Their patients or groups are those of the column that names the
-/// groups of `real`, if the folder's table has it.
+/// The pairs of a further folder: of `pig sample`, or of any other origin. Their patients or groups are those of the column that names the groups
+/// of `real`, and several rows may name one image with `data.class_column`, if the folder's table has these columns.
 pub(crate) fn found(path: &Path, real: &RunData, observer: &dyn Observer) -> Result<Dataset> {
     let has = |column: &str| -> Result<bool> {
         let table = Manifest::in_folder(path)?;
@@ -140,19 +140,22 @@ pub(crate) fn found(path: &Path, real: &RunData, observer: &dyn Observer) -> Res
         Some(name) if has(name)? => Some(name.clone()),
         _ => None,
     };
-    let config = DataConfig { group_column, ..real.preparation.of_generated().config };
+    let config = added::with_two_values(&real.preparation.config, group_column.as_deref(), path)?;
     discover_unsplit(path, &config, observer)
 }
 
-/// Loads all pairs that were [`found`] in a folder, prepared for training together with `real`. `name` is put before their ids.
+/// Loads all pairs that were [`found`] in a further folder: generated ones as what they are, others as the real ones are read. `name` is put
+/// before their ids.
 pub(crate) fn all_of(dataset: &Dataset, name: &str, real: &RunData, observer: &dyn Observer) -> Result<PreparedSet> {
-    load(dataset, &|_| true, name, real, observer)
+    load(dataset, &|_| true, name, &added::preparation(dataset, &real.preparation)?, observer)
 }
 
-/// Loads all pairs of a folder of `pig sample` (or of any other folder of pairs), prepared for training together with `real`. `name` is
+/// Loads all pairs of a folder of generated pairs, of `pig sample` or another program, prepared for training together with `real`. `name` is
 /// put before their ids.
 pub fn folder(path: &Path, name: &str, real: &RunData, observer: &dyn Observer) -> Result<PreparedSet> {
-    all_of(&found(path, real, observer)?, name, real, observer)
+    let preparation = real.preparation.of_generated();
+    let dataset = discover_unsplit(path, &preparation.config, observer)?;
+    load(&dataset, &|_| true, name, &preparation, observer)
 }
 
 /// Loads the pairs with these seeds from a folder of `pig sample`, in the order of the seeds.
@@ -163,9 +166,10 @@ pub fn of_seeds(
     real: &RunData,
     observer: &dyn Observer,
 ) -> Result<PreparedSet> {
-    let dataset = Dataset::discover(path, &real.preparation.of_generated().config)?;
+    let preparation = real.preparation.of_generated();
+    let dataset = Dataset::discover(path, &preparation.config)?;
     let wanted: Vec<String> = seeds.iter().map(|&seed| file_stem(seed)).collect();
-    let set = load(&dataset, &|pair| wanted.contains(&pair.id), name, real, observer)?;
+    let set = load(&dataset, &|pair| wanted.contains(&pair.id), name, &preparation, observer)?;
     let ids: Vec<String> = wanted.iter().map(|id| format!("{name}/{id}")).collect();
     Ok(set.subset(&set.indices_of(&ids)))
 }
@@ -174,10 +178,10 @@ fn load(
     dataset: &Dataset,
     wanted: &dyn Fn(&PairEntry) -> bool,
     name: &str,
-    real: &RunData,
+    preparation: &Preparation,
     observer: &dyn Observer,
 ) -> Result<PreparedSet> {
-    let mut set = prepared(dataset, wanted, &real.preparation.of_generated(), observer)?;
+    let mut set = prepared(dataset, wanted, preparation, observer)?;
     for id in &mut set.ids {
         *id = format!("{name}/{id}");
     }

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 pub struct SegmentRequest {
     /// The folder of real pairs.
     pub data: PathBuf,
-    /// Folders of generated pairs, which are added to the real training pairs. Pictures of validating or testing patients are refused.
+    /// Folders of generated or other pairs, which are added to the real training pairs. Pictures of validating or testing patients are refused.
     pub added: Vec<PathBuf>,
     /// The split of the generator's run, so that the segmenter validates on patients that the generator did not see. Without it a new
     /// split is made.
@@ -193,15 +193,19 @@ fn discovered(folders: &[PathBuf], real: &RunData, observer: &dyn Observer) -> R
 }
 
 fn with_added<'a>(real: &'a RunData, found: &[Dataset], observer: &dyn Observer) -> Result<SegmentData<'a>> {
-    let mut added = pairs::none(&real.set);
+    let (mut added, mut generated) = (pairs::none(&real.set), 0);
     for (index, dataset) in found.iter().enumerate() {
-        added.append(&pairs::all_of(dataset, &format!("added-{index}"), real, observer)?);
+        let set = pairs::all_of(dataset, &format!("added-{index}"), real, observer)?;
+        generated += if added::are_generated(dataset) { set.len() } else { 0 };
+        added.append(&set);
     }
     if !found.is_empty() {
-        note(
-            observer,
-            format!("training with {} generated pairs and {} real pairs", added.len(), real.splits.training.len()),
-        );
+        let others = match added.len() - generated {
+            0 => String::new(),
+            count => format!(", {count} pairs that no manifest.csv calls generated, which are read as the real ones,"),
+        };
+        let real = real.splits.training.len();
+        note(observer, format!("training with {generated} generated pairs{others} and {real} real pairs"));
     }
     Ok(SegmentData::with(real, &added))
 }

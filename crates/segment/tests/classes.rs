@@ -2,8 +2,9 @@
 
 use burn::tensor::Device;
 use pig_data::{
-    ClassConfig, Pixels,
+    ClassConfig, DataConfig, Dataset, Pixels, Preparation,
     classes::Coding,
+    config::Crop,
     png_file::{encode_class_png, encode_label_png, read_label_png, read_png, write_gray_png, write_png},
 };
 use pig_device::testing;
@@ -11,6 +12,7 @@ use pig_metrics::classes::class_dice;
 use pig_segment::{
     Decision,
     config::SegmentFile,
+    pairs::SegmentData,
     predict::{PredictRequest, SegmentModel, predict},
     run::{SegmentRequest, train},
     scores::dice_of,
@@ -19,7 +21,8 @@ use pig_segment::{
 use pig_train::{
     config::Layers,
     observer::{Event, Observer, Outcome, Silent},
-    run_data::RunData,
+    run_data::{RunData, prepared},
+    run_dir::RunDir,
 };
 use std::{
     fmt::Write,
@@ -207,6 +210,59 @@ fn rows(folder: &Path, mass: &str) -> PathBuf {
     }
     std::fs::write(root.join("manifest.csv"), table).unwrap();
     root
+}
+
+/// The same folder with a black border around each picture.
+fn bordered(folder: &Path, from: &Path) -> PathBuf {
+    let root = folder.join("bordered");
+    std::fs::create_dir_all(root.join("files")).unwrap();
+    std::fs::copy(from.join("manifest.csv"), root.join("manifest.csv")).unwrap();
+    let (border, side) = (4, SIDE + 8);
+    for entry in std::fs::read_dir(from.join("files")).unwrap() {
+        let path = entry.unwrap().path();
+        let Pixels::Eight(values) = read_png(&path).unwrap().pixels else { panic!("8 bits") };
+        let mut wide = vec![0; side * side];
+        for (row, line) in values.chunks_exact(SIDE).enumerate() {
+            let start = (border + row) * side + border;
+            wide[start..start + SIDE].copy_from_slice(line);
+        }
+        let to = root.join("files").join(path.file_name().unwrap());
+        write_gray_png(&to, side, side, &Pixels::Eight(wide), &[]).unwrap();
+    }
+    root
+}
+
+/// A further folder of real pairs is read as the data are: an image has several rows, and blank borders are cut off.
+#[test]
+fn real_pairs_are_added_as_the_data_are_read() {
+    let folder = folder();
+    let data = rows(folder.path(), NAMES[0]);
+    let more = bordered(folder.path(), &data);
+    let mut file = file("unet");
+    (file.segment.train.steps, file.segment.train.validate_every) = (4, 2);
+    (file.data.crop, file.data.class_column) = (Crop::BlankBorders, Some("kind".to_owned()));
+    let out = folder.path().join("run");
+    let request = SegmentRequest { data: data.clone(), added: vec![more.clone()], splits: None, out: out.clone() };
+    let notes = Notes::default();
+    assert_eq!(train(&file, &request, &device(), &notes).unwrap(), Outcome::Finished);
+    let notes = notes.0.into_inner().unwrap();
+    let words = "training with 0 generated pairs, 12 pairs that no manifest.csv calls generated";
+    assert!(notes.iter().any(|note| note.starts_with(words)), "{notes:?}");
+
+    let run = RunDir::open(&out).unwrap();
+    let real = RunData::of_run(&data, &run, &Silent).unwrap();
+    let dataset = Dataset::discover(&more, &real.preparation.config).unwrap();
+    let mut set = prepared(&dataset, &|_| true, &real.preparation, &Silent).unwrap();
+    set.ids.iter_mut().for_each(|id| *id = format!("added-0/{id}"));
+    set.groups.fill("generated".to_owned());
+    let from = run.provenance().unwrap();
+    assert_eq!(from.added, Some(12));
+    assert_eq!(from.data_sha256, SegmentData::with(&real, &set).sha256().unwrap());
+    // The crop counts: without it, other pictures would be read.
+    let config = DataConfig { crop: Crop::None, ..real.preparation.config.clone() };
+    let preparation = Preparation { config, ..real.preparation };
+    let whole = prepared(&dataset, &|_| true, &preparation, &Silent).unwrap();
+    assert_ne!(whole.image(0).unwrap(), set.image(0).unwrap());
 }
 
 /// Collects the notes of a command.

@@ -78,6 +78,36 @@ fn it_is_said_whether_the_generator_of_the_split_made_the_pairs() {
     }
 }
 
+/// A generator that began from the weights of another run may have seen what its own split holds out.
+#[test]
+fn it_is_said_from_which_run_the_generator_began() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    for (name, seed) in [("first", "train.seed=0"), ("second", "train.seed=1")] {
+        trained(folder.path(), name, &config(&["method=joint", seed]));
+    }
+    let file = file();
+    // The split follows from the seed.
+    for (name, start, is_known) in [("alike", "first", true), ("other", "second", false)] {
+        let init = format!("train.init={}", at(start).display());
+        trained(folder.path(), name, &config(&["method=joint", "train.seed=0", &init]));
+        let pairs = at(&format!("{name}-pairs"));
+        generate(&Request::new(&at(name), &pairs, &[0, 1, 2, 3]), &device(), &Silent).unwrap();
+        let splits = Some(at(name).join("splits.json"));
+        let request = SegmentRequest { data: at("data"), added: vec![pairs.clone()], splits, out: at("segmenter") };
+        let observer = Cached::new(&at("cache"));
+        plan(&file, &request, &device(), &observer).unwrap();
+        let said = observer.said.into_inner().unwrap();
+        let words = format!("its training began from the weights of {} (train.init)", at(start).display());
+        let told: Vec<&String> = said.iter().filter(|text| text.contains(&words)).collect();
+        let begin = format!("{}: made by the generator of this split", pairs.display());
+        assert!(told.len() == 1 && told[0].starts_with(&begin), "{name}: {said:?}");
+        assert_eq!(told[0].contains("results on these are too good"), !is_known, "{name}: {told:?}");
+        let card = std::fs::read_to_string(at(name).join("README.md")).unwrap();
+        assert!(card.contains(&words), "{card}");
+    }
+}
+
 /// Copies of validating and testing pictures under other names are found by their pixels, and other pictures by their patients.
 #[test]
 fn pictures_that_validate_or_test_are_not_added() {

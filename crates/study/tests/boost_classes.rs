@@ -2,22 +2,17 @@
 
 #[path = "../../train/tests/common/mod.rs"]
 mod common;
+mod two_classes;
 
-use common::{SIDE, config, device};
-use pig_data::{
-    DataConfig, Dataset, Pixels,
-    class_source::resolve,
-    classes::names,
-    png_file::{encode_label_png, write_png},
-};
+use common::device;
+use pig_data::{DataConfig, Dataset, class_source::resolve, classes::names};
 use pig_study::{
     boost::{CROSSVAL, Findings, PAGE, PLAN, Plan, Request, boost, planned, write_best},
     crossval::{Crossval, CrossvalFile, variants},
 };
 use pig_train::{config::Layers, observer::Silent};
 use std::path::Path;
-
-const NAMES: [&str; 2] = ["mass", "calcification"];
+use two_classes::{NAMES, generator};
 
 const CROSSVAL_FILE: &str = r#"
 [data]
@@ -44,27 +39,9 @@ add = [3]
 curated = [3]
 "#;
 
-/// Twelve pairs: a bright square on the left is the first class, a dark one on the right the second, which only `rare` pairs have.
+/// Pairs that all have the first class, and the second if their number is below `rare`.
 fn folder(rare: usize) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for part in ["images", "masks"] {
-        std::fs::create_dir_all(folder.path().join("data").join(part)).unwrap();
-    }
-    for index in 0..12_usize {
-        let rows = index % 3 + 3..index % 3 + 9;
-        let label = |i: usize| match (i % SIDE, rows.contains(&(i / SIDE))) {
-            (2..=6, true) => 1,
-            (9..=13, true) if index < rare => 2,
-            _ => 0,
-        };
-        let labels: Vec<u8> = (0..SIDE * SIDE).map(label).collect();
-        let gray = labels.iter().enumerate().map(|(i, &l)| [100, 210, 10][usize::from(l)] + (i % SIDE) as u8).collect();
-        let at = |part: &str| folder.path().join(format!("data/{part}/a{index:02}.png"));
-        write_png(&at("images"), [SIDE, SIDE], 1, &Pixels::Eight(gray), &[]).unwrap();
-        std::fs::write(at("masks"), encode_label_png(&at("masks"), [SIDE, SIDE], &labels, &NAMES, &[]).unwrap())
-            .unwrap();
-    }
-    folder
+    two_classes::folder(|index| [true, index < rare])
 }
 
 fn request(folder: &Path, hours: Option<f64>) -> Request {
@@ -114,8 +91,6 @@ fn a_class_that_no_training_pair_has_is_refused_before_anything_is_trained() {
 #[test]
 fn the_page_has_the_rows_of_each_class_and_pairs_keep_their_classes() {
     let folder = folder(12);
-    let mut generator = config(&["train.steps=6"]);
-    (generator.sample.num_inference_steps, generator.sample.batch_size) = (4, 2);
     let crossval: CrossvalFile = toml::from_str(CROSSVAL_FILE).unwrap();
     let plan = Plan {
         program: "by hand".to_owned(),
@@ -128,7 +103,7 @@ fn the_page_has_the_rows_of_each_class_and_pairs_keep_their_classes() {
         speeds: None,
         findings: Findings::default(),
         crossval,
-        generator: generator.to_toml(),
+        generator: generator().to_toml(),
     };
     let given = folder.path().join("given");
     plan.write(&given).unwrap();

@@ -2,18 +2,14 @@
 
 #[path = "../../train/tests/common/mod.rs"]
 mod common;
+mod two_classes;
 
-use common::{SIDE, config, device};
-use pig_data::{
-    Pixels,
-    manifest::Manifest,
-    png_file::{encode_label_png, write_png},
-};
+use common::device;
+use pig_data::manifest::Manifest;
 use pig_study::crossval::{Crossval, Selection, config::CrossvalFile};
 use pig_train::observer::{Outcome, Silent};
 use std::path::Path;
-
-const NAMES: [&str; 2] = ["mass", "calcification"];
+use two_classes::{NAMES, generator};
 
 const CONFIG: &str = r#"
 [data]
@@ -46,30 +42,10 @@ only = [4]
 shuffled = [4]
 "#;
 
-/// Twelve pairs: a bright square on the left is the first class, a dark one on the right the second. The first pair has the first class
-/// alone, the second pair the second.
+/// Pairs of which the first has the first class alone, and the second the second; with the generator's configuration beside them.
 fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for part in ["images", "masks"] {
-        std::fs::create_dir_all(folder.path().join("data").join(part)).unwrap();
-    }
-    for index in 0..12_usize {
-        let rows = index % 3 + 3..index % 3 + 9;
-        let label = |i: usize| match (i % SIDE, rows.contains(&(i / SIDE))) {
-            (2..=6, true) if index != 1 => 1,
-            (9..=13, true) if index != 0 => 2,
-            _ => 0,
-        };
-        let labels: Vec<u8> = (0..SIDE * SIDE).map(label).collect();
-        let gray = labels.iter().enumerate().map(|(i, &l)| [100, 210, 10][usize::from(l)] + (i % SIDE) as u8).collect();
-        let at = |part: &str| folder.path().join(format!("data/{part}/a{index:02}.png"));
-        write_png(&at("images"), [SIDE, SIDE], 1, &Pixels::Eight(gray), &[]).unwrap();
-        std::fs::write(at("masks"), encode_label_png(&at("masks"), [SIDE, SIDE], &labels, &NAMES, &[]).unwrap())
-            .unwrap();
-    }
-    let mut generator = config(&["train.steps=6"]);
-    (generator.sample.num_inference_steps, generator.sample.batch_size) = (4, 2);
-    std::fs::write(folder.path().join("pig.toml"), generator.to_toml()).unwrap();
+    let folder = two_classes::folder(|index| [index != 1, index != 0]);
+    std::fs::write(folder.path().join("pig.toml"), generator().to_toml()).unwrap();
     folder
 }
 

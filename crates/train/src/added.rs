@@ -52,11 +52,25 @@ pub fn are_generated(found: &Dataset) -> bool {
     found.columns.iter().any(|column| column == GENERATED)
 }
 
-/// The same reading of pictures, with masks of two values, with the threshold of gray ones, or with the same classes. `column` names the
-/// patients.
-fn with_two_values(config: &DataConfig, column: Option<&str>, folder: &Path) -> Result<DataConfig> {
+/// How the pictures of a further folder are read: as those of `config`, with masks of two values, with the threshold of gray ones, or with the
+/// same classes; `data.class_column` counts if the folder's table has it. `column` names the patients.
+///
+/// # Errors
+/// When the folder's table is damaged.
+pub fn with_two_values(config: &DataConfig, column: Option<&str>, folder: &Path) -> Result<DataConfig> {
     let config = for_folder(config, folder)?;
     Ok(DataConfig { mask_values: None, group_column: column.map(str::to_owned), ..config })
+}
+
+/// How the pairs of a further folder are prepared: as those of the data, whose preparation is `own`; generated ones as what they are.
+///
+/// # Errors
+/// When the folder's table is damaged.
+pub fn preparation(found: &Dataset, own: &Preparation) -> Result<Preparation> {
+    if are_generated(found) {
+        return Ok(own.of_generated());
+    }
+    Ok(Preparation { config: with_two_values(&own.config, None, &found.root)?, ..own.clone() })
 }
 
 /// Prepares the pairs of further folders as those of the run; generated ones as what they are.
@@ -66,13 +80,7 @@ fn with_two_values(config: &DataConfig, column: Option<&str>, folder: &Path) -> 
 pub fn load(found: &[Dataset], run_data: &RunData, observer: &dyn Observer) -> Result<Option<PreparedSet>> {
     let mut all = None::<PreparedSet>;
     for (index, dataset) in found.iter().enumerate() {
-        let own = &run_data.preparation;
-        let preparation = if are_generated(dataset) {
-            own.of_generated()
-        } else {
-            Preparation { config: with_two_values(&own.config, None, &dataset.root)?, ..own.clone() }
-        };
-        let mut set = prepared(dataset, &|_| true, &preparation, observer)?;
+        let mut set = prepared(dataset, &|_| true, &preparation(dataset, &run_data.preparation)?, observer)?;
         for id in &mut set.ids {
             *id = format!("added-{index}/{id}");
         }

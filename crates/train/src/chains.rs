@@ -16,7 +16,7 @@ use pig_diffusion::{
     autoguidance::{Autoguided, Weak},
     condition_noise::NoisyCondition,
     denoiser::{Clipped, Denoiser},
-    guidance::{Guided, Interval},
+    guidance::Guided,
     guide::Guide,
     noise::{NoiseSource, Stream},
     schedule::Schedule,
@@ -173,20 +173,18 @@ impl<'a> Chains<'a> {
         let weak = network.map(|network| Weak {
             network: network.with_precision(self.config.sample.precision),
             scale: self.config.sample.autoguidance.scale,
-            interval: self.interval(),
+            interval: self.config.sample.guided_levels(&self.schedule),
         });
         Autoguided { strong, weak }
     }
 
-    /// The noise levels at which guidance acts.
-    fn interval(&self) -> Interval {
-        let levels = self.config.sample.guidance_interval;
-        levels.map_or_else(Interval::default, |levels| Interval::of(&self.schedule, levels))
-    }
-
     /// `denoiser` with classifier-free guidance of scale `sample.guidance_scale`, and [`clipped`](Self::clipped).
     pub(crate) fn guided<'n>(&self, denoiser: impl Denoiser + 'n) -> Box<dyn Denoiser + 'n> {
-        self.clipped(Guided { denoiser, scale: self.config.sample.guidance_scale, interval: self.interval() })
+        self.clipped(Guided {
+            denoiser,
+            scale: self.config.sample.guidance_scale,
+            interval: self.config.sample.guided_levels(&self.schedule),
+        })
     }
 
     /// `denoiser`, with its estimates clipped to [-1, 1] if `sample.clip_sample` is set.

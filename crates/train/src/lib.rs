@@ -36,6 +36,7 @@ pub mod metrics_log;
 pub mod model_card;
 pub mod networks;
 pub mod observer;
+pub mod passes;
 pub mod pictures;
 pub mod preview;
 pub mod pruned;

@@ -52,7 +52,7 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
         from.data_sha256,
         from.splits_sha256,
     );
-    if let Some(words) = further_words(&from) {
+    for words in further_words(&from).into_iter().chain(start_sentence(config)) {
         let data = text.find("\n## Networks").unwrap_or(text.len());
         text.insert_str(data, &format!("{words}\n"));
     }
@@ -77,6 +77,24 @@ fn text(run: &RunDir, config: &Config) -> Result<String> {
          - Do not evaluate a segmenter on patients that this model was trained on; `splits.json` names them by id.\n",
     );
     Ok(text)
+}
+
+/// Where the weights of a run come from beside its own training, in a clause; none if all of them began at random and were trained there.
+pub fn start_words(config: &Config) -> Option<String> {
+    let began = config
+        .train
+        .init
+        .as_ref()
+        .map(|init| format!("its training began from the weights of {} (train.init)", init.display()));
+    let model = config.model_y.frozen.model.as_ref();
+    let frozen = model.map(|model| format!("its model_y is that of {} (model_y.frozen.model)", model.display()));
+    let parts: Vec<String> = began.into_iter().chain(frozen).collect();
+    (!parts.is_empty()).then(|| parts.join(" and "))
+}
+
+/// [`start_words`] as a sentence.
+pub fn start_sentence(config: &Config) -> Option<String> {
+    start_words(config).map(|words| format!("Not all weights are of this training alone: {words}."))
 }
 
 /// What a run was trained on beside the pairs of its data folder, in a sentence; none if there was nothing.

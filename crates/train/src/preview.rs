@@ -2,6 +2,7 @@
 
 use crate::{
     Config, Result,
+    config::Autoguidance,
     networks::Networks,
     observer::Observer,
     pictures::{class_colours, generated_pictures, real_pictures, spread},
@@ -31,6 +32,15 @@ pub fn sampled(config: &Config) -> usize {
     config.train.watch_samples.min(MOST_PIXELS / (height * width).max(1)).max(PAIRS)
 }
 
+/// The settings with which previews of a training with `config` are sampled: at most 50 steps, and no autoguidance, whose worse networks
+/// previews do not read.
+pub fn settings(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.sample.num_inference_steps = config.sample.num_inference_steps.min(STEPS);
+    config.sample.autoguidance = Autoguidance::default();
+    config
+}
+
 /// Writes previews of one run.
 #[expect(missing_debug_implementations, reason = "an observer has none")]
 pub struct Previews<'a> {
@@ -43,7 +53,7 @@ pub struct Previews<'a> {
 }
 
 impl<'a> Previews<'a> {
-    /// Previews that show samples beside the validation pairs of `sets`. They take the sampling steps of `config`, but at most 50.
+    /// Previews that show samples beside the validation pairs of `sets`, sampled with the [`settings`] for previews of `config`.
     pub fn new(
         config: &'a Config,
         sets: Sets<'a>,
@@ -52,9 +62,7 @@ impl<'a> Previews<'a> {
         observer: &'a dyn Observer,
     ) -> Self {
         let watch = Watch::new(config, sets);
-        let mut config = config.clone();
-        config.sample.num_inference_steps = config.sample.num_inference_steps.min(STEPS);
-        Self { config, real: sets.validation, watch, run, device, observer }
+        Self { config: settings(config), real: sets.validation, watch, run, device, observer }
     }
 
     fn path(&self, role: Role, step: usize) -> PathBuf {

@@ -54,7 +54,8 @@ impl WeakNetworks {
     }
 }
 
-fn is_guided(role: Role, members: AutoguidedMembers) -> bool {
+/// Whether autoguidance of these members moves the network of `role`.
+pub(crate) fn is_guided(role: Role, members: AutoguidedMembers) -> bool {
     let is_mask = role == Role::ModelX;
     role.kind() == NetworkKind::UNet
         && match members {

@@ -36,8 +36,9 @@ pub(crate) struct SegmentTrain {
     /// The folder of real images and masks.
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub(crate) data: Option<PathBuf>,
-    /// Generated pairs to train on in addition to the real ones; may be repeated. They are never used for validation. Real images of
-    /// validating and testing patients among them are refused.
+    /// A further folder of pairs to train on, which are never used for validation: generated pairs, whose manifest.csv states their model, or
+    /// others, which are read as those of --data, with masks of two values or its classes; may be repeated. Real images of validating and
+    /// testing patients are refused.
     #[arg(long, value_name = "PAIRS", conflicts_with = "resume")]
     pub(crate) add: Vec<PathBuf>,
     /// The splits.json of the run that trained the generators: the segmenter then validates on patients that the generators did not see.

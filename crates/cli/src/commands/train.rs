@@ -107,12 +107,12 @@ fn dry_run(
         println!("{}", serde_json::to_string_pretty(&json(&plan))?);
     } else {
         // The answer first: the configuration fills several screens.
-        print!("{}\n{}", text(&plan), plan.config.to_toml());
+        print!("{}\n{}", text(&plan)?, plan.config.to_toml());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(plan: &Plan) -> String {
+fn text(plan: &Plan) -> pig_train::Result<String> {
     let mut text = format!(
         "# training: {} pairs of {} groups; validation: {} pairs of {} groups\n",
         plan.pairs[0], plan.groups[0], plan.pairs[1], plan.groups[1]
@@ -149,11 +149,12 @@ fn text(plan: &Plan) -> String {
     for warning in &plan.warnings {
         let _ = writeln!(text, "# warning: {warning}");
     }
-    let seconds: f64 = plan.networks.iter().map(|network| network.seconds_a_step * network.cost.steps as f64).sum();
-    let verdict =
-        format!("# it can be trained here, in about {}; the same command without --dry-run begins", duration(seconds));
-    let _ = writeln!(text, "{verdict}");
-    text
+    let _ = writeln!(
+        text,
+        "# it can be trained here, in about {} with its previews; the same command without --dry-run begins",
+        duration(plan.seconds()?)
+    );
+    Ok(text)
 }
 
 /// Says what the data are and which settings they need, to somebody who gives no configuration. Returns the section `[data]` with what

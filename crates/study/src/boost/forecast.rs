@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     crossval::{CrossvalFile, Variant, variants},
-    pace::training_seconds,
+    pace::{sample_seconds, training_seconds},
 };
 use pig_data::Splits;
-use pig_train::Config;
+use pig_train::{Config, Result};
 use serde::{Deserialize, Serialize};
 
 /// A part of the work.
@@ -64,18 +64,21 @@ pub(super) struct Forecast {
 
 impl Forecast {
     /// The forecast of a cross-validation that computes these folds, with a generator for each of its arms.
+    ///
+    /// # Errors
+    /// When the noise levels of a generator's sampling are not possible.
     pub(super) fn of(
         file: &CrossvalFile,
         folds: &[Splits],
         segmenter: &SegmenterSpeed,
         generators: &[Generator],
-    ) -> Self {
+    ) -> Result<Self> {
         let first = folds.first();
         let count = |of: fn(&Splits) -> usize| first.map_or(0, of);
         let tested = folds.iter().map(|fold| fold.test_groups).sum();
         let alike = variants(file).into_iter().filter(|variant| variant.has_real_pairs()).count();
-        Self {
-            seconds: seconds(file, folds, segmenter, generators),
+        Ok(Self {
+            seconds: seconds(file, folds, segmenter, generators)?,
             patients: [
                 count(|fold| fold.training_groups),
                 count(|fold| fold.validation_groups),
@@ -83,11 +86,16 @@ impl Forecast {
             ],
             training_pairs: count(|fold| fold.training.len()),
             detectable: detectable(tested, [folds.len(), file.crossval.segmenter_seeds.len()], alike),
-        }
+        })
     }
 }
 
-fn seconds(file: &CrossvalFile, folds: &[Splits], segmenter: &SegmenterSpeed, generators: &[Generator]) -> [f64; 4] {
+fn seconds(
+    file: &CrossvalFile,
+    folds: &[Splits],
+    segmenter: &SegmenterSpeed,
+    generators: &[Generator],
+) -> Result<[f64; 4]> {
     let mut parts = [0.0; 4];
     let seeds = file.crossval.segmenter_seeds.len() as f64;
     let predicted = file.segment.test_time_flips.pictures().len() as f64 * segmenter.picture;
@@ -98,9 +106,11 @@ fn seconds(file: &CrossvalFile, folds: &[Splits], segmenter: &SegmenterSpeed, ge
         }
         for (arm, Generator { config, speed }) in file.crossval.arms.iter().zip(generators) {
             let made = file.pairs_of(arm, fold.training.len());
-            let sampled = |pairs: usize| (pairs * config.sample.num_inference_steps) as f64 * speed.forward;
+            let a_pair = sample_seconds(config, &speed.forwards)?;
+            let sampled = |pairs: usize| pairs as f64 * a_pair;
             // Runs that were trained elsewhere make pairs alone.
-            let trained = if arm.runs.is_some() { 0.0 } else { training_seconds(config, &speed.steps, speed.forward) };
+            let trained =
+                if arm.runs.is_some() { 0.0 } else { training_seconds(config, &speed.steps, &speed.forwards)? };
             parts[Part::Generators as usize] += trained + sampled(made);
             // Agreement of methods that need masks is that of pairs which are made for the masks of test patients.
             let (agreeing, more) =
@@ -109,7 +119,7 @@ fn seconds(file: &CrossvalFile, folds: &[Splits], segmenter: &SegmenterSpeed, ge
             parts[Part::Curation as usize] += sampled(more) + seeds * judged as f64 * predicted;
         }
     }
-    parts
+    Ok(parts)
 }
 
 /// Seconds of the training of one segmenter, with its validations.
@@ -141,6 +151,11 @@ mod tests {
     }
 
     fn forecast(arm: &str, folds: usize) -> Forecast {
+        forecast_with(arm, folds, &[])
+    }
+
+    /// The forecast with some settings of the generator.
+    fn forecast_with(arm: &str, folds: usize, more: &[&str]) -> Forecast {
         let text = format!(
             "[segment]\ntest_time_flips = \"both\"\n[segment.train]\nsteps = 100\nvalidate_every = 20\n[crossval]\nsegmenter_seeds = [0, 1, 2]\n\
              [[crossval.arms]]\nname = \"pig\"\n{arm}\n"
@@ -148,10 +163,11 @@ mod tests {
         let file: CrossvalFile = toml::from_str(&text).unwrap();
         let sets =
             ["train.steps=40", "train.model_x_steps=20", "train.preview_every=0", "sample.num_inference_steps=5"];
-        let config = Layers { file: None, sets: sets.map(str::to_owned).to_vec() }.load().unwrap();
-        let speed = GeneratorSpeed { sha256: String::new(), steps: vec![1.0, 2.0], forward: 0.1 };
+        let sets = sets.iter().chain(more).map(|&set| set.to_owned()).collect();
+        let config = Layers { file: None, sets }.load().unwrap();
+        let speed = GeneratorSpeed { sha256: String::new(), steps: vec![1.0, 2.0], forwards: vec![0.04, 0.06] };
         let segmenter = SegmenterSpeed { sha256: String::new(), step: 0.5, picture: 0.01 };
-        Forecast::of(&file, &vec![fold(); folds], &segmenter, &[Generator { config, speed }])
+        Forecast::of(&file, &vec![fold(); folds], &segmenter, &[Generator { config, speed }]).unwrap()
     }
 
     fn close(found: [f64; 4], expected: [f64; 4]) {
@@ -172,6 +188,9 @@ mod tests {
         close(forecast("add = [4]\ncurated = [4]", 3).seconds, plain.seconds.map(|seconds| 3.0 * seconds));
         // Pairs of runs from elsewhere cost no training.
         close(forecast("add = [4]\nruns = \"{fold}\"", 1).seconds, [150.3, 2.0, 3.0 * 4.0 * 0.04, 150.3]);
+        // With guidance, each of the five steps of a pair takes two passes of model_y.
+        let guided = forecast_with("add = [4]\ncurated = [4]", 1, &["sample.guidance_scale=2"]);
+        close(guided.seconds, [150.3, 100.0 + 8.0 * 5.0 * 0.16, 3.0 * 16.0 * 0.04, 300.6]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
         Count, CrossvalFile,
         config::{ArmConfig, CrossvalConfig},
     },
+    pace::sample_seconds,
     recipe::{self, Recipe, recipe},
 };
 use burn::tensor::Device;
@@ -108,7 +109,7 @@ impl Plan {
             ..Findings::default()
         };
         let speed = GeneratorSpeed::of(&recipe.config, &recipe.networks, device);
-        Ok(Self::of(hours, &recipe, &measured, design, speed, findings))
+        Self::of(hours, &recipe, &measured, design, speed, findings)
     }
 
     fn of(
@@ -118,16 +119,16 @@ impl Plan {
         design: Design,
         speed: GeneratorSpeed,
         findings: Findings,
-    ) -> Self {
+    ) -> Result<Self> {
         let folds = &measured.folds[..design.folds];
-        let a_pair = recipe.config.sample.num_inference_steps as f64 * speed.forward;
+        let a_pair = sample_seconds(&recipe.config, &speed.forwards)?;
         let fit = PAIRS * 3600.0 * hours / design.folds as f64 / a_pair.max(1e-9) * CurateConfig::default().keep;
         let training = folds.first().map_or(0, |fold| fold.training.len());
         let count = (fit as usize).min(training).max(LEAST_PAIRS);
         let crossval = crossval_file(&measured.file, design, count);
         let speeds = Speeds { segmenter: measured.speed.clone(), generators: vec![speed.clone()] };
         let generator = Generator { config: recipe.config.clone(), speed };
-        let forecast = Forecast::of(&crossval, folds, &measured.speed, &[generator]);
+        let forecast = Forecast::of(&crossval, folds, &measured.speed, &[generator])?;
         let mut plan = Self {
             program: program(),
             hours,
@@ -142,7 +143,7 @@ impl Plan {
             generator: recipe.text.clone(),
         };
         plan.set_forecast(forecast, speeds);
-        plan
+        Ok(plan)
     }
 }
 

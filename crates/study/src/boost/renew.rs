@@ -97,7 +97,7 @@ impl Plan {
         for arm in &file.crossval.arms {
             let config = config_of(&file, arm, folder)?;
             let key = GeneratorSpeed::key(&config, device);
-            let is_known = |speed: &&GeneratorSpeed| speed.sha256 == key;
+            let is_known = |speed: &&GeneratorSpeed| speed.is_of(&key);
             let kept = before.iter().find(is_known).cloned();
             told.add(format!("the generator of {:?}", arm.name), kept.is_some());
             // Two arms may have the same networks.
@@ -113,7 +113,7 @@ impl Plan {
             generators.push(Generator { config, speed });
         }
 
-        let forecast = Forecast::of(&file, folds, &segmenter, &generators);
+        let forecast = Forecast::of(&file, folds, &segmenter, &generators)?;
         self.findings.patients = no_patients(&dataset);
         self.findings.classes = pairs_by_class(&request.data, &file.data, folds, &quiet)?;
         self.findings.pictures = pictures(&file, &generators);

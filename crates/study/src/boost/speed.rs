@@ -97,8 +97,9 @@ pub struct GeneratorSpeed {
     pub sha256: String,
     /// Seconds of a training step of each network, in the order of training.
     pub steps: Vec<f64>,
-    /// Seconds of an image's forward pass through all networks.
-    pub forward: f64,
+    /// Seconds of an image's forward pass through each network, in the same order; none in plans of earlier versions, which had their sum.
+    #[serde(default)]
+    pub forwards: Vec<f64>,
 }
 
 impl SegmenterSpeed {
@@ -127,12 +128,17 @@ impl GeneratorSpeed {
         sha256(config, &NOT_OF_A_GENERATORS_STEP, device)
     }
 
+    /// Whether this is the speed of networks with this [`key`](Self::key), with all that a forecast needs.
+    pub(super) fn is_of(&self, key: &str) -> bool {
+        self.sha256 == key && self.forwards.len() == self.steps.len()
+    }
+
     /// The speed of networks that were measured.
     pub(super) fn of(config: &Config, networks: &[NetworkPlan], device: &Device) -> Self {
         Self {
             sha256: Self::key(config, device),
             steps: networks.iter().map(|network| network.seconds_a_step).collect(),
-            forward: forward_seconds(config, networks),
+            forwards: forward_seconds(config, networks),
         }
     }
 
@@ -215,6 +221,15 @@ mod tests {
         for other in ["data.size=32", "segment.train.batch_size=7", "segment.network.block_out_channels=[8, 16]"] {
             assert_ne!(segmenter(&[other]), plain, "{other}");
         }
+    }
+
+    /// A plan of an earlier version can be read, but its sum of forward passes says nothing of a single network.
+    #[test]
+    fn a_speed_without_single_forward_passes_is_not_kept() {
+        let before: GeneratorSpeed = serde_json::from_str(r#"{"sha256":"a","steps":[1.0,2.0],"forward":0.1}"#).unwrap();
+        assert!(!before.is_of("a"));
+        let now = GeneratorSpeed { forwards: vec![0.03, 0.07], ..before };
+        assert!(now.is_of("a") && !now.is_of("b"));
     }
 
     /// A key that was renamed would count without anybody noticing.

@@ -1,19 +1,18 @@
 //! The pieces that are left to do, and how long they will take.
 
 use crate::{
-    budget::PASSES_OF_A_STEP,
     crossval::{
         fold::FoldData,
         open::{Crossval, Selection},
         piece::{Done, PAIRS, Piece, PieceKind, RUN},
     },
-    plan::plan,
+    pace::{forward_seconds, sample_seconds},
+    plan::{Plan, plan},
 };
 use burn::tensor::Device;
 use pig_segment::{pairs::SegmentData, run::seconds_a_step};
 use pig_train::{
     Result,
-    config::GivenKind,
     observer::{Observer, Quiet},
     unlabelled::Folders,
 };
@@ -164,20 +163,17 @@ impl Crossval {
                 let generator = self.file.generator(config, &self.base)?;
                 let out = self.folder(piece.fold, piece.kind).join("run-that-is-not-written");
                 let plan = plan(&generator, Folders::pairs(&self.data), &out, device, observer)?;
-                let images = generator.train.images_in_step() as f64;
-                // Number of networks that are evaluated at every sampling step; an autoencoder is evaluated once only.
-                let asked = if generator.takes(GivenKind::Nothing) { plan.networks.len() } else { 1 };
-                let steps = generator.timesteps()?.len() as f64;
-                let seconds = plan.networks.iter().rev().enumerate().map(|(index, network)| {
-                    let training = network.seconds_a_step * network.cost.steps as f64;
-                    let forward = network.seconds_a_step / images / PASSES_OF_A_STEP;
-                    training + if index < asked { pairs * steps * forward } else { 0.0 }
-                });
+                let seconds = generator_seconds(&plan, pairs)?;
                 let memory = Some(plan.needed.total() as u64);
-                Ok(Measured { time: Some(Estimated { seconds: seconds.sum(), from }), memory })
+                Ok(Measured { time: Some(Estimated { seconds, from }), memory })
             }
         }
     }
+}
+
+/// Seconds of the training of a generator, and of so many pairs that it makes.
+fn generator_seconds(plan: &Plan, pairs: f64) -> Result<f64> {
+    Ok(plan.seconds()? + pairs * sample_seconds(&plan.config, &forward_seconds(&plan.config, &plan.networks))?)
 }
 
 /// The kind of a piece; pieces of one kind take about the same time. All segmenters are one kind, because they train for equal steps
@@ -186,5 +182,45 @@ fn kind_of(piece: Piece, label: &str) -> String {
     match piece.kind {
         PieceKind::Segmenter { .. } => "segmenter".to_owned(),
         _ => label.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{budget::NetworkCost, plan::NetworkPlan};
+    use pig_train::{config::Layers, memory::Needed};
+
+    /// A control learns through its frozen base, which costs a part of its steps and is another network in sampling.
+    #[test]
+    fn pairs_take_the_forward_passes_of_all_networks() {
+        let sets = [
+            "method=controlnet",
+            "train.steps=50",
+            "train.base_steps=100",
+            "train.batch_size=8",
+            "train.preview_every=0",
+            "sample.num_inference_steps=5",
+        ];
+        let config = Layers { file: None, sets: sets.map(str::to_owned).to_vec() }.load().unwrap();
+        let network = |network, seconds_a_step, frozen_flops, steps| NetworkPlan {
+            cost: NetworkCost { network, parameters: 1, forward_flops: 1e6, frozen_flops, steps, images: steps * 8 },
+            seconds_a_step,
+        };
+        let plan = Plan {
+            pairs: [8, 2],
+            groups: [8, 2],
+            warnings: Vec::new(),
+            networks: vec![network("unconditional", 1.0, 0.0, 100), network("control", 2.0, 3e6, 50)],
+            scaled: None,
+            config,
+            needed: Needed { pairs: 0.0, batch: 0.0 },
+            available_memory: None,
+            peak_memory: None,
+        };
+        // A step of eight images is three forward passes of the base; and six of the control, three of which are its base's.
+        let expected = 100.0 * 1.0 + 50.0 * 2.0 + 4.0 * 5.0 * (1.0 / 8.0 / 3.0 + 2.0 / 8.0 / 6.0);
+        let found = generator_seconds(&plan, 4.0).unwrap();
+        assert!((found - expected).abs() < 1e-9, "{found}, expected {expected}");
     }
 }

@@ -135,7 +135,8 @@ fn paced(
     }
     let measured = plan(&config, Folders::pairs(data), run, device, observer)?;
     let elapsed = started.elapsed().as_secs_f64();
-    let (train, pace) = fitted(&measured.config, &measured.networks, request.minutes, elapsed, request.count as usize);
+    let samples = request.count as usize;
+    let (train, pace) = fitted(&measured.config, &measured.networks, request.minutes, elapsed, samples)?;
     let config = Config { train, ..config };
     let steps: Vec<String> =
         config.trained_roles().map(|role| format!("{} steps for {}", config.steps(role), role.name())).collect();

@@ -2,7 +2,7 @@
 
 use crate::{
     budget::budget,
-    pace::{MARGIN, fitted, forward_seconds},
+    pace::{MARGIN, fitted, forward_seconds, preview_seconds},
     plan::{NetworkPlan, measured},
     recipe::{
         described::{Recipe, Request},
@@ -18,7 +18,6 @@ use pig_train::{
     config::{Layers, require},
     memory,
     observer::{Observer, note},
-    preview,
 };
 use std::collections::BTreeSet;
 
@@ -67,9 +66,9 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     }
     memory::check(&known.config, facts.survey.pairs, observer.cache().is_some(), device)?;
     let seconds = 3600.0 * facts.hours;
-    let watching = watching(&known, seconds);
+    let watching = watching(&known, seconds)?;
     let some = config_of(&facts, &shape, watching)?;
-    let (train, pace) = fitted(&some, &known.networks, 60.0 * facts.hours, 0.0, 0);
+    let (train, pace) = fitted(&some, &known.networks, 60.0 * facts.hours, 0.0, 0)?;
     let most = ((facts.most_images() / facts.batch_size() as f64) as usize).max(1);
     let length = Length { steps: train.steps.clamp(1, most), is_capped: train.steps > most, ..watching };
     let share = length.steps as f64 / train.steps.max(1) as f64;
@@ -105,11 +104,10 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
 const ORDER: [&str; 6] = ["data", "preconditioning", "model_x", "model_y", "train", "sample"];
 
 /// As many previews as fit into their share of the time; if not even one does, previews that measure nothing.
-fn watching(known: &Timed, seconds: f64) -> Length {
-    let evaluations = |pairs: usize| (pairs * known.config.sample.num_inference_steps) as f64;
-    let each = evaluations(preview::sampled(&known.config)) * forward_seconds(&known.config, &known.networks);
+fn watching(known: &Timed, seconds: f64) -> Result<Length> {
+    let each = preview_seconds(&known.config, &forward_seconds(&known.config, &known.networks))?;
     let previews = (PREVIEW_SHARE * seconds / each.max(1e-9)) as usize;
-    Length { steps: SOME_STEPS, is_capped: false, previews: previews.clamp(1, PREVIEWS), watches: previews > 0 }
+    Ok(Length { steps: SOME_STEPS, is_capped: false, previews: previews.clamp(1, PREVIEWS), watches: previews > 0 })
 }
 
 /// Steps of a configuration whose steps are only measured.

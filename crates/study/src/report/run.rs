@@ -22,7 +22,7 @@ use pig_train::{
     given::GivenSource,
     loaded::LoadedRun,
     metrics_log::{self, Line},
-    model_card::further_words,
+    model_card::{further_words, start_sentence},
     observer::Observer,
     pictures::class_colours,
     role::Role,
@@ -47,7 +47,7 @@ pub(super) fn of_generator(
     let mut page = Page::new();
     page.heading("In words");
     page.add(Block::Paragraph(trained(&config, &provenance)));
-    if let Some(words) = further_words(&provenance) {
+    for words in further_words(&provenance).into_iter().chain(start_sentence(&config)) {
         page.add(Block::Paragraph(words));
     }
     for words in ended(&config, run) {

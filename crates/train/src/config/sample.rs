@@ -1,8 +1,10 @@
 //! The `[sample]` section.
 
 use pig_diffusion::{
+    guidance::Interval,
     karras::Churn,
     sampler::{SamplerKind, SamplerSettings},
+    schedule::Schedule,
     step::VarianceType,
     timesteps::TimestepSpacing,
 };
@@ -159,6 +161,11 @@ impl Default for SampleConfig {
 }
 
 impl SampleConfig {
+    /// The timesteps of `schedule`, which has the noise levels of the sampling, at which guidance acts.
+    pub(crate) fn guided_levels(&self, schedule: &Schedule) -> Interval {
+        self.guidance_interval.map_or_else(Interval::default, |levels| Interval::of(schedule, levels))
+    }
+
     /// The settings that determine the steps of a sampling.
     pub fn sampler_settings(&self) -> SamplerSettings {
         SamplerSettings {
