@@ -347,7 +347,8 @@ impl Store {
         }
         let names: Vec<String> = self.folders().iter().filter_map(|path| Some(name(path)?.to_owned())).collect();
         let reason = format!(
-            "there is none of step {step}; there are {}; train.keep_checkpoints keeps those of chosen steps",
+            "there is none of step {step}; there are {}; train.keep_checkpoints keeps those of chosen steps, and sample.autoguidance.scale=1 needs \
+             none",
             names.join(", ")
         );
         Err(Error::NoCheckpoint { path: self.folder.clone(), network: self.network, reason: Some(reason) })

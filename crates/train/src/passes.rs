@@ -3,7 +3,6 @@
 use crate::{
     Config, Result,
     role::{NetworkKind, Role},
-    weak::is_guided,
 };
 
 /// Forward passes through the network of `role` in which one sample is made, from noise or for a mask: one for each evaluation of the sampler,
@@ -22,7 +21,7 @@ pub fn passes(config: &Config, role: Role) -> Result<usize> {
     let sample = &config.sample;
     let has_null = config.method.is_mask_conditioned() && role != Role::ModelX;
     let with_null = if has_null && sample.guidance_scale != 1.0 { 2 } else { 1 };
-    let is_moved = sample.autoguidance.is_on() && is_guided(role, sample.autoguidance.members);
+    let is_moved = sample.autoguidance.is_on() && sample.autoguidance.members.have(role);
     let with_weak = if is_moved { 2 } else { 1 };
     let (schedule, timesteps) = config.levels()?;
     let interval = sample.guided_levels(&schedule);

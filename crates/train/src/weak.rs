@@ -4,8 +4,8 @@ use crate::{
     Config, Error, Result,
     build::{build_unet, in_place},
     checkpoint::Store,
-    config::{AutoguidedMembers, word},
-    role::{NetworkKind, Role},
+    config::word,
+    role::Role,
     run_dir::RunDir,
 };
 use burn::{module::Module, tensor::Device};
@@ -32,10 +32,10 @@ impl WeakNetworks {
         let theirs = RunDir::open_verified(source)?.config()?;
         let mut weak = Self { unets: Vec::new(), config: theirs };
         let mut hashes = Vec::new();
-        for role in config.trained_roles().filter(|&role| is_guided(role, guidance.members)) {
+        for role in config.trained_roles().filter(|&role| guidance.members.have(role)) {
             check_task(source, role, config, &weak.config)?;
             let store = Store::new(source, role.name());
-            let (state, ema, path) = match guidance.step {
+            let (state, ema, path) = match guidance.worse_step(&config.train.keep_checkpoints) {
                 Some(step) => store.load_ema_at(step)?,
                 None => store.load_ema()?,
             };
@@ -52,17 +52,6 @@ impl WeakNetworks {
         let (_, unet) = self.unets.iter().find(|(of, _)| *of == role)?;
         Some(in_place(Network::new(unet, self.config.unet(role)), &self.config, role, schedule))
     }
-}
-
-/// Whether autoguidance of these members moves the network of `role`.
-pub(crate) fn is_guided(role: Role, members: AutoguidedMembers) -> bool {
-    let is_mask = role == Role::ModelX;
-    role.kind() == NetworkKind::UNet
-        && match members {
-            AutoguidedMembers::Pair => true,
-            AutoguidedMembers::Image => !is_mask,
-            AutoguidedMembers::Mask => is_mask,
-        }
 }
 
 /// Refuses a network that estimates something else than the one that it guides.

@@ -60,6 +60,9 @@ fn one_step_moves_away_from_the_earlier_checkpoint() {
             let found = furthest(&guided(scale).images, &expected);
             assert!(found < 1e-4 * size, "{method} at {scale}: {found} of {size}");
         }
+        // Without a step, the worse network is that of the step that the training kept.
+        let kept = sampled(&run, &sets(&["sample.autoguidance.scale=3"]), given).unwrap();
+        assert_eq!(furthest(&kept.images, &guided("3").images), 0.0, "{method}");
         // Outside of the interval nothing changes.
         let outside =
             ["sample.autoguidance.step=2", "sample.autoguidance.scale=3", "sample.guidance_interval=[0.0, 0.01]"];
@@ -102,8 +105,8 @@ fn what_cannot_guide_is_refused() {
     let from = |run: &Path| format!("sample.autoguidance.run={}", run.display());
     let (joint, other) = (from(&joint), from(&other));
     for (more, expected) in [
-        (&["sample.autoguidance.scale=2"][..], "1 without sample.autoguidance.step"),
-        (&["sample.autoguidance.step=2"], "another value than 1"),
+        (&["sample.autoguidance.step=2"][..], "another value than 1"),
+        (&["sample.autoguidance.scale=2", "sample.autoguidance.step=11"], "at most 10, the steps of the network"),
         (&["sample.autoguidance.scale=2", "sample.autoguidance.step=7"], "there is none of step 7"),
         (&["sample.autoguidance.scale=2", &joint], "no model_x in"),
         (&["sample.autoguidance.scale=2", &other], "prediction_type for autoguidance"),
@@ -112,4 +115,7 @@ fn what_cannot_guide_is_refused() {
         let error = sampled(&run, &sets(more), Given::Nothing).unwrap_err().to_string();
         assert!(error.contains(expected), "{more:?}: {error}");
     }
+    let keeps_none = trained(folder.path(), "keeps-none", &config(&[]));
+    let error = sampled(&keeps_none, &sets(&["sample.autoguidance.scale=2"]), Given::Nothing).unwrap_err().to_string();
+    assert!(error.contains("1 without sample.autoguidance.step"), "{error}");
 }

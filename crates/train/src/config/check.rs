@@ -327,8 +327,9 @@ impl Config {
         let (scale, key) = (guidance.scale, "sample.autoguidance.scale");
         require(scale.is_finite() && scale >= 0.0, key, scale, "0 or more; 1 for no autoguidance")?;
         let has_source = guidance.step.is_some() || guidance.run.is_some();
-        let expected = "1 without sample.autoguidance.step or sample.autoguidance.run, which name the worse networks";
-        require(!guidance.is_on() || has_source, key, scale, expected)?;
+        let keeps = !self.train.keep_checkpoints.is_empty();
+        let expected = "1 without sample.autoguidance.step, sample.autoguidance.run or train.keep_checkpoints, which name the worse networks";
+        require(!guidance.is_on() || has_source || keeps, key, scale, expected)?;
         let expected = "another value than 1 with sample.autoguidance.step or sample.autoguidance.run";
         require(guidance.is_on() || !has_source, key, scale, expected)?;
         let needs_mask = guidance.members == AutoguidedMembers::Mask;
@@ -352,7 +353,21 @@ impl Config {
             key,
             format!("{:?}", word(&guidance.members)),
             "\"mask\" with model_y.frozen.model, of which there is no worse version",
-        )
+        )?;
+        // A training must not end in networks that cannot be sampled as their configuration says.
+        let guided = self.trained_roles().filter(|&role| guidance.is_on() && guidance.members.have(role));
+        let (least, step) =
+            (guided.map(|role| self.steps(role)).min(), guidance.worse_step(&self.train.keep_checkpoints));
+        if let (Some(least), Some(step), None) = (least, step, &guidance.run) {
+            let key = if guidance.step.is_some() { "sample.autoguidance.step" } else { "train.keep_checkpoints" };
+            require(
+                step <= least,
+                key,
+                step,
+                &format!("at most {least}, the steps of the network that autoguidance guides"),
+            )?;
+        }
+        Ok(())
     }
 
     /// Checks min-SNR weights, offset noise, noise on the condition, and a guider that is evaluated less often.

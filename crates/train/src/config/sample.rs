@@ -1,5 +1,6 @@
 //! The `[sample]` section.
 
+use crate::role::{NetworkKind, Role};
 use pig_diffusion::{
     guidance::Interval,
     karras::Churn,
@@ -26,6 +27,19 @@ pub enum AutoguidedMembers {
     Mask,
 }
 
+impl AutoguidedMembers {
+    /// Whether the network of `role` makes one of these members.
+    pub(crate) fn have(self, role: Role) -> bool {
+        let is_mask = role == Role::ModelX;
+        role.kind() == NetworkKind::UNet
+            && match self {
+                Self::Pair => true,
+                Self::Image => !is_mask,
+                Self::Mask => is_mask,
+            }
+    }
+}
+
 /// The table `[sample.autoguidance]`: sampling moves away from a worse version of the same networks (Karras et al. 2024). It costs a second
 /// forward pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,7 +47,8 @@ pub enum AutoguidedMembers {
 pub struct Autoguidance {
     /// The output is that of the worse network plus this times the difference to it: 1 for none.
     pub scale: f64,
-    /// The worse networks are those of this step, whose checkpoints were kept by `train.keep_checkpoints`.
+    /// The worse networks are those of this step, whose checkpoints were kept by `train.keep_checkpoints`. Without this key and without
+    /// `run`, they are those of the first step that `train.keep_checkpoints` keeps.
     pub step: Option<usize>,
     /// The worse networks are those of this run, whose training was shorter or whose networks are smaller, at its end or at `step`.
     pub run: Option<PathBuf>,
@@ -51,6 +66,12 @@ impl Autoguidance {
     /// Whether it changes anything.
     pub fn is_on(&self) -> bool {
         self.scale != 1.0
+    }
+
+    /// The step of the worse networks, where a training keeps the checkpoints `kept`; none for the end of another run.
+    pub(crate) fn worse_step(&self, kept: &[usize]) -> Option<usize> {
+        let first = || kept.iter().min().copied().filter(|_| self.run.is_none());
+        self.step.or_else(first)
     }
 }
 
