@@ -23,8 +23,8 @@ pub struct Setting {
 const MEASURED: &str = "FID 150 and 143 instead of 170 and 167 (LGG at 64 x 64 with one level, two seeds)";
 
 /// What autoguidance gave.
-const GUIDED: &str = "FID 138 and 129 instead of 150 and 143 (LGG at 64 x 64 with one level, two seeds); with scale = 1 there is none, and \
-                      images take half of the time";
+const GUIDED: &str = "FID 138, 140 and 129 instead of 150, 151 and 143 (LGG at 64 x 64 with one level, three seeds); with scale = 1 there \
+                      is none, and sampling takes two thirds of the time";
 
 impl Facts {
     /// The settings of a training of `shape`.

@@ -364,7 +364,9 @@ impl Config {
                 step <= least,
                 key,
                 step,
-                &format!("at most {least}, the steps of the network that autoguidance guides"),
+                &format!(
+                    "at most {least}, the steps of the network that autoguidance guides; --steps-scale changes all steps together"
+                ),
             )?;
         }
         Ok(())
