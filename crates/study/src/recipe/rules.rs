@@ -66,15 +66,16 @@ pub(super) const AVERAGED_SHARE: f64 = 1.0 / 15.0;
 /// Share of the steps over which the learning rate rises, as in configs/hq.toml.
 pub(super) const WARM_UP_SHARE: f64 = 0.02;
 
-/// How networks of Haar coefficients are trained, whose inputs and outputs have measured strengths (`preconditioning.kind = "strength"`): the
-/// learning rate of the widths of configs/hq.toml, and the mean of ln(sigma) of log-normal noise levels, which take the place of weights by
-/// signal-to-noise ratio. Joined, they lowered the FID of both seeds that were compared on LGG at 64 x 64 (docs/RESULTS.md).
-pub(super) const LEARNING_RATE_OF_HAAR: f64 = 2.5e-3;
+/// Mean of ln(sigma) of the log-normal noise levels with which networks of Haar coefficients are trained, instead of weights by
+/// signal-to-noise ratio. With `preconditioning.kind = "strength"` they lowered the FID on LGG at 64 x 64 (docs/RESULTS.md).
 pub(super) const LOG_NORMAL_MEAN: f64 = -0.4;
 
-/// The learning rate of networks of pixels, and their weights by signal-to-noise ratio, as in configs/compare.
-pub(super) const LEARNING_RATE_OF_PIXELS: f64 = 1e-3;
+/// Weights of networks of pixels by signal-to-noise ratio, as in configs/compare.
 pub(super) const MIN_SNR_GAMMA: f64 = 20.0;
+
+/// The learning rate of configs/hq.toml. A rate of 2.5e-3 lowered the FID on LGG at 64 x 64 further, but networks for colour pictures of
+/// 256 x 256 then collapsed when the rate had risen (docs/RESULTS.md).
+pub(super) const LEARNING_RATE: f64 = 1e-3;
 
 /// Autoguidance of the image: its scale, and the step of the worse network as a share of the training (docs/RESULTS.md).
 pub(super) const AUTOGUIDANCE: f64 = 1.5;
@@ -200,14 +201,6 @@ impl Facts {
     /// Whether no narrower networks are planned.
     pub(super) fn is_narrowest(&self, shape: &Shape) -> bool {
         *shape == self.shape(shape.size, WIDTHS[0])
-    }
-
-    /// The learning rate of a shape. Wider networks than those that were measured take a lower one: the best learning rate of Adam falls as
-    /// the width grows (Yang et al. 2022, Tensor Programs V). By how much was not measured here.
-    pub(super) fn learning_rate(shape: &Shape) -> f64 {
-        let [measured, width] = [WIDTHS[0], shape.widths].map(|widths| widths[widths.len() - 1] as f64);
-        let base = if shape.haar_levels > 0 { LEARNING_RATE_OF_HAAR } else { LEARNING_RATE_OF_PIXELS };
-        base * (measured / width).min(1.0)
     }
 
     /// The most images that the image network should see.
