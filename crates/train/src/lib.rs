@@ -20,6 +20,7 @@ pub mod evaluate;
 pub mod generation;
 pub mod given;
 pub mod gradient;
+mod guard;
 pub mod imported;
 pub mod init;
 pub mod latents;

@@ -6,6 +6,7 @@ use crate::{
     checkpoint::{Checkpoint, State, Store},
     curves::write_run_curves,
     gradient::{Ahead, add_gradient, samples_at_once, workers_of},
+    guard::Guard,
     init::begun,
     latents::Reconstruction,
     legs::start_of,
@@ -46,8 +47,7 @@ pub struct Trainer<'a, O: Objective> {
     before: Option<O::Network>,
     /// The step of the last preview whose pairs were no copies.
     fine: Option<usize>,
-    /// The validation losses of this leg; none if it began in an earlier process.
-    validated: Option<Vec<f64>>,
+    guard: Guard,
     /// Always `Some`, except while an optimiser step changes its values in place.
     network: Option<O::Network>,
     optimizer: Updates,
@@ -72,9 +72,6 @@ pub type Preview<'a, M> = dyn FnMut(usize, Shown<'_, M>) -> Result<Option<Watche
 
 /// Previews that show the weights of the last step beside averaged ones.
 pub const PREVIEWS_WITH_RAW: usize = 2;
-
-/// Validation losses after which a training that only gets worse is told.
-const RISES: usize = 3;
 
 impl<'a, O: Objective> Trainer<'a, O> {
     /// A network with its initial weights or, on `resume`, with the state of its last checkpoint. `starts` are the steps at which the legs
@@ -128,7 +125,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let workers = workers_of((images, batch), state.micro_batch_size, &optimizer);
         let network = Some(network.train());
         let ahead = Ahead::default();
-        let validated = (state.step == leg).then(Vec::new);
+        let guard = Guard::new(role, images, state.step == leg);
         Ok(Self {
             objective,
             optim,
@@ -140,7 +137,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             leg,
             before,
             fine: None,
-            validated,
+            guard,
             network,
             optimizer,
             state,
@@ -193,6 +190,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             let (loss, rate, norm) = self.train_step(steps)?;
             let step = self.state.step;
             self.state.unlogged.push(loss);
+            self.guard.trained(step, loss, self.observer);
             meter.images += train.images_in_step();
             let mut line = Line { network: role.name().to_owned(), step, ..Line::default() };
             if step.is_multiple_of(train.log_every) || step == steps {
@@ -205,7 +203,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             if due(step, train.validate_every) && !self.sets.validation.is_empty() {
                 let (validation, reconstruction) = self.validate()?;
                 line.reconstruction = reconstruction;
-                self.heed(validation.mean);
+                self.guard.validated(validation.mean, self.observer);
                 let mean = validation.mean as f32;
                 // Devices of several ranks may round differently, and all must decide alike.
                 is_best = ranks.first([u8::from(self.state.best.is_none_or(|(_, best)| mean < best))])? == [1];
@@ -323,20 +321,6 @@ impl<'a, O: Objective> Trainer<'a, O> {
             ),
         );
         Ok(())
-    }
-
-    /// Warns of a training that has got worse from its beginning on.
-    fn heed(&mut self, validation: f64) {
-        let Some(losses) = &mut self.validated else { return };
-        losses.push(validation);
-        if losses.len() == RISES && losses.is_sorted_by(|a, b| a < b) {
-            let name = self.objective.role().name();
-            let losses: Vec<String> = losses.iter().map(|loss| format!("{loss:.5}")).collect();
-            let advice = "try a smaller train.learning_rate, or look whether training and validating images are alike";
-            let text =
-                format!("{name}: the validation loss has risen from the start ({}); {advice}", losses.join(", "));
-            warn(self.observer, text);
-        }
     }
 
     /// Makes one optimiser step. Returns the loss, the learning rate and the gradient's norm.
