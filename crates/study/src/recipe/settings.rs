@@ -2,8 +2,8 @@
 
 use crate::recipe::rules::{
     AUTOGUIDANCE, AVERAGED_SHARE, FEW_PAIRS, Facts, GUIDER_SHARE, IMAGES_OF_A_WORKER, LEARNING_RATE,
-    LEAST_BETWEEN_VALIDATIONS, LEAST_LESION_AT_64, LOG_NORMAL_MEAN, Length, MIN_SNR_GAMMA, MOST_EPOCHS,
-    MOST_UNLABELLED, SIZES, Shape, VALIDATIONS, WARM_UP_SHARE, WORSE_SHARE,
+    LEAST_BETWEEN_VALIDATIONS, LEAST_LESION_AT_64, LEVELS_OF_LOG_NORMAL, LOG_NORMAL_MEAN, Length, MIN_SNR_GAMMA,
+    MOST_EPOCHS, MOST_UNLABELLED, SIZES, Shape, VALIDATIONS, WARM_UP_SHARE, WORSE_SHARE,
 };
 
 /// A setting with its reason.
@@ -228,7 +228,7 @@ impl Facts {
     /// Which noise levels a training shows most, and how it weighs them.
     fn noise_levels(shape: &Shape) -> Vec<Setting> {
         let add = |key, value: String, reason: String| Setting { section: "train", key, value, reason };
-        if shape.haar_levels == 0 {
+        if shape.haar_levels != LEVELS_OF_LOG_NORMAL {
             return vec![
                 add("min_snr_gamma", format!("{MIN_SNR_GAMMA:?}"), "measured on LGG".to_owned()),
                 add("min_snr_members", "\"image\"".to_owned(), "weights on masks make empty masks rare".to_owned()),
@@ -306,7 +306,7 @@ mod tests {
         assert!(halved < shown);
     }
 
-    /// What was measured of networks of Haar coefficients is planned for them alone.
+    /// What was measured with one level of the Haar transform is planned for one level alone.
     #[test]
     fn a_recipe_belongs_to_the_space_in_which_it_was_measured() {
         let settings = |size, haar_levels, widths| {
@@ -319,6 +319,7 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(values(&pixels), [some("1e-3"), None, None, some("20.0")]);
         assert_eq!(values(&haar), [some("1e-3"), some("\"log-normal\""), some("-0.4"), None]);
+        assert_eq!(values(&settings(256, 2, [64, 64, 64, 128])), values(&pixels));
         // The worse network of autoguidance is that of a fifth of the steps.
         assert_eq!(value(&haar, "keep_checkpoints"), some("[200]"));
         assert_eq!(value(&haar, "autoguidance"), some("{ scale = 1.5, members = \"image\" }"));
