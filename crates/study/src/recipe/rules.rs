@@ -66,15 +66,6 @@ pub(super) const AVERAGED_SHARE: f64 = 1.0 / 15.0;
 /// Share of the steps over which the learning rate rises, as in configs/hq.toml.
 pub(super) const WARM_UP_SHARE: f64 = 0.02;
 
-/// Mean of ln(sigma) of the log-normal noise levels with which networks of so many levels of the Haar transform are trained, instead of weights
-/// by signal-to-noise ratio. With `preconditioning.kind = "strength"` they lowered the FID on LGG at 64 x 64. More levels have a stronger low band,
-/// which may need another mean; that was not measured (docs/RESULTS.md).
-pub(super) const LOG_NORMAL_MEAN: f64 = -0.4;
-pub(super) const LEVELS_OF_LOG_NORMAL: usize = 1;
-
-/// Weights of other networks by signal-to-noise ratio, as in configs/compare.
-pub(super) const MIN_SNR_GAMMA: f64 = 20.0;
-
 /// The learning rate of configs/hq.toml. A rate of 2.5e-3 lowered the FID on LGG at 64 x 64 further, but networks for colour pictures of
 /// 256 x 256 then collapsed when the rate had risen (docs/RESULTS.md).
 pub(super) const LEARNING_RATE: f64 = 1e-3;

@@ -2,8 +2,7 @@
 
 use crate::recipe::rules::{
     AVERAGED_SHARE, FEW_PAIRS, Facts, GUIDER_SHARE, IMAGES_OF_A_WORKER, LEARNING_RATE, LEAST_BETWEEN_VALIDATIONS,
-    LEAST_LESION_AT_64, LEVELS_OF_LOG_NORMAL, LOG_NORMAL_MEAN, Length, MIN_SNR_GAMMA, MOST_EPOCHS, MOST_UNLABELLED,
-    SIZES, Shape, VALIDATIONS, WARM_UP_SHARE, WORSE_SHARE,
+    LEAST_LESION_AT_64, Length, MOST_EPOCHS, MOST_UNLABELLED, SIZES, Shape, VALIDATIONS, WARM_UP_SHARE, WORSE_SHARE,
 };
 
 /// A setting with its reason.
@@ -25,7 +24,6 @@ impl Facts {
         let mut settings = self.data(shape);
         settings.extend(self.networks(shape));
         settings.extend(self.training(length));
-        settings.extend(Self::noise_levels(shape));
         settings.extend(Self::sampling(shape));
         settings
     }
@@ -184,6 +182,8 @@ impl Facts {
                 format!("{:.5}", 1.0 - 1.0 / averaged),
                 format!("the average looks back {averaged:.0} steps"),
             ),
+            add("min_snr_gamma", "20.0".to_owned(), "measured on LGG".to_owned()),
+            add("min_snr_members", "\"image\"".to_owned(), "weights on masks make empty masks rare".to_owned()),
             add("validate_every", between.to_string(), format!("at most {VALIDATIONS} times")),
             add(
                 "validation_samples",
@@ -220,29 +220,6 @@ impl Facts {
             settings.push(add("condition_dropout", "0.1".to_owned(), reason));
         }
         settings
-    }
-
-    /// Which noise levels a training shows most, and how it weighs them.
-    fn noise_levels(shape: &Shape) -> Vec<Setting> {
-        let add = |key, value: String, reason: String| Setting { section: "train", key, value, reason };
-        if shape.haar_levels != LEVELS_OF_LOG_NORMAL {
-            return vec![
-                add("min_snr_gamma", format!("{MIN_SNR_GAMMA:?}"), "measured on LGG".to_owned()),
-                add("min_snr_members", "\"image\"".to_owned(), "weights on masks make empty masks rare".to_owned()),
-            ];
-        }
-        vec![
-            add(
-                "timestep_sampling",
-                "\"log-normal\"".to_owned(),
-                "FID 159 instead of 170, and more contrast under masks, on LGG at 64 x 64 with one level, one training each".to_owned(),
-            ),
-            add(
-                "log_normal_mean",
-                format!("{LOG_NORMAL_MEAN:?}"),
-                "EDM's mean of -1.2 for data of strength 1 instead of 0.5, rounded".to_owned(),
-            ),
-        ]
     }
 
     fn batch_reason(&self) -> String {
@@ -300,24 +277,6 @@ mod tests {
         assert_eq!(value(&more.settings(&wider, LENGTH), "dropout"), None);
         let halved = facts(3 * 120, 64, false, 5.0).chosen(seconds).1;
         assert!(halved < shown);
-    }
-
-    /// What was measured with one level of the Haar transform is planned for one level alone.
-    #[test]
-    fn a_recipe_belongs_to_the_space_in_which_it_was_measured() {
-        let settings = |size, haar_levels, widths| {
-            facts(500, 512, false, 1.0).settings(&Shape { size, haar_levels, widths }, LENGTH)
-        };
-        let (pixels, haar) = (settings(32, 0, [32, 32, 64, 128]), settings(64, 1, [32, 32, 64, 128]));
-        let values = |settings: &[Setting]| {
-            ["learning_rate", "timestep_sampling", "log_normal_mean", "min_snr_gamma"].map(|key| value(settings, key))
-        };
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(values(&pixels), [some("1e-3"), None, None, some("20.0")]);
-        assert_eq!(values(&haar), [some("1e-3"), some("\"log-normal\""), some("-0.4"), None]);
-        assert_eq!(values(&settings(256, 2, [64, 64, 64, 128])), values(&pixels));
-        // The worse network of autoguidance is that of a fifth of the steps.
-        assert_eq!(value(&haar, "keep_checkpoints"), some("[200]"));
     }
 
     /// The figure that speaks for preconditioning was measured once, and is given with where, whatever is planned.
