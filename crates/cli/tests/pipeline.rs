@@ -354,7 +354,7 @@ fn train_without_a_configuration_tells_what_it_found_and_what_to_set() {
     // The configuration that it names needs no column of patients.
     let preset = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/hq.toml");
     let next = ["train", "--config", preset, "--dry-run", "--data", &data, "--out", &folder.at("next")];
-    let told = stderr(&success(pig_with(&next, &["train.model_x_steps=3", "train.keep_checkpoints=[1]"])));
+    let told = stderr(&success(pig_with(&next, &["train.model_x_steps=3"])));
     assert!(told.contains("the split is by the column \"near_duplicate_group\""), "{told}");
     assert!(told.contains("The manifest names no patients"), "{told}");
 }

@@ -16,8 +16,8 @@ const IMAGES: usize = 800;
 /// The fewest steps over which they are averaged.
 const LEAST_STEPS: usize = 50;
 
-/// So many times its lowest mean before is a training loss that is told. Two networks that collapsed reached 2.0 and 1.27 times, and those of
-/// three trainings that did not at most 1.11 (docs/RESULTS.md).
+/// So many times its lowest mean before is a training loss that is told. Two networks that collapsed reached 2.0 and 1.27 times, and those that
+/// did not at most 1.16 (docs/RESULTS.md).
 const COLLAPSED: f64 = 1.25;
 
 /// Looks at the losses of a network's training and warns when they rise. It begins anew with each process.
