@@ -39,11 +39,12 @@ pub(crate) fn kind_of(path: &Path, name: &str) -> Kind {
 }
 
 fn by_content(head: &[u8]) -> Option<Kind> {
-    if is_picture(head) {
-        return Some(Kind::Picture);
-    }
+    // Before pictures, since the preamble of a DICOM file may begin with the mark of TIFF (PS3.10 7.1).
     if head.starts_with(b"DICM") || head.get(128..132) == Some(b"DICM") {
         return Some(Kind::Dicom);
+    }
+    if is_picture(head) {
+        return Some(Kind::Picture);
     }
     if is_nifti(head) {
         return Some(Kind::Nifti);
@@ -137,6 +138,11 @@ mod tests {
         let mut bmp = b"BM\x9a\x02\0\0\0\0\0\0\x36\0\0\0".to_vec();
         bmp.extend(40_u32.to_le_bytes());
         assert_eq!(by_content(&bmp), Some(Kind::Picture));
+        let mut dual = b"II*\0\x08\0\0\0".to_vec();
+        dual.resize(128, 0);
+        dual.extend(b"DICM");
+        assert_eq!(by_content(&dual), Some(Kind::Dicom), "the preamble is that of TIFF");
+        assert_eq!(by_content(&dual[..128]), Some(Kind::Picture));
         assert_eq!(by_content(b"BMI,age,patient\n21.5,40,p1\n"), None);
         assert_eq!(by_content(b"\x1f\x8bnot gzip"), None);
         assert_eq!(by_content(b""), None);
