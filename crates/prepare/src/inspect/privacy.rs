@@ -10,7 +10,7 @@ use pig_dicom::Reason;
 
 use crate::error::Result;
 use crate::inspect::Problem;
-use crate::layouts::{counted, dicom_files};
+use crate::layouts::{DicomFiles, counted, dicom_files};
 use crate::pipeline::{Progress, place_below, strip_source};
 use crate::sources::Cost;
 
@@ -52,7 +52,7 @@ pub struct PrivacyReport {
 /// # Errors
 /// When the folder cannot be read.
 pub fn privacy(source: &Path, cost: &Cost, progress: &dyn Progress) -> Result<PrivacyReport> {
-    let (files, left_out) = dicom_files(source)?;
+    let DicomFiles { files, left_out, unreadable } = dicom_files(source)?;
     progress.begin(files.len());
     let done = std::sync::atomic::AtomicUsize::new(0);
     let read: Vec<_> = files
@@ -63,14 +63,17 @@ pub fn privacy(source: &Path, cost: &Cost, progress: &dyn Progress) -> Result<Pr
             tags
         })
         .collect();
-    let mut report = PrivacyReport { files: 0, tags: Vec::new(), unreadable: Vec::new(), left_out, stopped: 0 };
+    let problem = |path: &Path, reason: String| Problem {
+        file: place_below(source, path),
+        reason: strip_source(&reason, source),
+    };
+    let unreadable = unreadable.iter().map(|(path, error)| problem(path, error.to_string())).collect();
+    let mut report = PrivacyReport { files: 0, tags: Vec::new(), unreadable, left_out, stopped: 0 };
     let mut tags: BTreeMap<String, TagCount> = BTreeMap::new();
     for (path, found) in files.iter().zip(read) {
         match found {
             None => report.stopped += 1,
-            Some(Err(error)) => report
-                .unreadable
-                .push(Problem { file: place_below(source, path), reason: strip_source(&error.to_string(), source) }),
+            Some(Err(error)) => report.unreadable.push(problem(path, error.to_string())),
             Some(Ok(found)) => {
                 report.files += 1;
                 for tag in found {

@@ -25,17 +25,23 @@ const TABLES: [&str; 3] = ["csv", "xml", "json"];
 
 /// The kind of a file. A file whose content is unknown, but whose ending promises a picture or volume, counts as what its ending
 /// says: it is damaged, and reading it gives the error.
-pub(crate) fn kind_of(path: &Path, name: &str) -> Kind {
+///
+/// # Errors
+/// When the file cannot be read and its ending promises nothing.
+pub(crate) fn kind_of(path: &Path, name: &str) -> std::io::Result<Kind> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     let read = pig_files::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
-    if read.is_err() {
-        return by_ending(name);
+    if let Err(error) = read {
+        return match by_ending(name) {
+            Kind::Other => Err(error),
+            kind => Ok(kind),
+        };
     }
-    by_content(&head).unwrap_or_else(|| match by_ending(name) {
+    Ok(by_content(&head).unwrap_or_else(|| match by_ending(name) {
         // Without a mark at byte 128, DICOM is recognised by the first elements of its data set.
         Kind::Other if pig_dicom::is_dicom(path) => Kind::Dicom,
         kind => kind,
-    })
+    }))
 }
 
 fn by_content(head: &[u8]) -> Option<Kind> {

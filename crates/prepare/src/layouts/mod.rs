@@ -75,7 +75,8 @@ const NEITHER: &str = "file(s) that are neither pictures nor volumes";
 /// # Errors
 /// When the folder cannot be read, a table of the release is damaged, or there are no images.
 pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limits: &Limits) -> Result<Found> {
-    let tree = Tree::read(source)?;
+    let mut tree = Tree::read(source)?;
+    let unreadable = std::mem::take(&mut tree.unreadable);
     let layout = forced.unwrap_or_else(|| recognise(&tree));
     if let Some(column) = config.class_column.as_ref().filter(|_| layout != Layout::Generic) {
         let found = format!("{column:?} with the layout {layout}");
@@ -91,6 +92,7 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
         Layout::Lgg => lgg::list(&tree),
         Layout::Generic => generic::list(&tree, config, limits)?,
     };
+    listing.unreadable.extend(unreadable);
     let mut left_out = tree.left_out.clone();
     let neither = tree.files.iter().filter(|entry| entry.kind == Kind::Other && !layout.reads(&entry.place)).count();
     if neither > 0 {
@@ -209,18 +211,29 @@ fn unique_names(tree: &Tree, cases: &mut [Case]) {
     }
 }
 
-/// The DICOM files below a folder, by their content or their ending, and how many files were not read, by the reason in words.
+/// The DICOM files below a folder.
+pub(crate) struct DicomFiles {
+    /// The files, by their content or their ending.
+    pub(crate) files: Vec<PathBuf>,
+    /// How many files were not read, by the reason in words.
+    pub(crate) left_out: BTreeMap<&'static str, usize>,
+    /// Files that may be DICOM but cannot be read, with the reason.
+    pub(crate) unreadable: Vec<(PathBuf, PrepareError)>,
+}
+
+/// Finds the DICOM files below a folder.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub(crate) fn dicom_files(source: &Path) -> Result<(Vec<PathBuf>, BTreeMap<&'static str, usize>)> {
+pub(crate) fn dicom_files(source: &Path) -> Result<DicomFiles> {
     let tree = Tree::read(source)?;
     let mut left_out = tree.left_out;
     let (dicom, others): (Vec<Entry>, Vec<Entry>) = tree.files.into_iter().partition(|entry| entry.kind == Kind::Dicom);
     if !others.is_empty() {
         left_out.insert("file(s) that are not DICOM by their content", others.len());
     }
-    Ok((dicom.into_iter().map(|entry| entry.path).collect(), left_out))
+    let files = dicom.into_iter().map(|entry| entry.path).collect();
+    Ok(DicomFiles { files, left_out, unreadable: tree.unreadable })
 }
 
 /// The layout that the names in a folder indicate.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use rayon::iter::Either;
 use rayon::prelude::*;
 
 use pig_data::names::{is_left_out, is_run};
@@ -53,22 +54,25 @@ pub(crate) struct Tree {
     pub(crate) files: Vec<Entry>,
     /// How many files and folders were left out, by the reason in words.
     pub(crate) left_out: BTreeMap<&'static str, usize>,
+    /// Files that cannot be read and whose names do not say what they hold, with the reason.
+    pub(crate) unreadable: Vec<(PathBuf, PrepareError)>,
 }
 
 impl Tree {
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let mut walk = Walk::default();
         walk.run(Folder::of((root.to_path_buf(), String::new()))?)?;
-        let mut files: Vec<Entry> = walk
-            .files
-            .into_par_iter()
-            .map(|(path, place)| {
-                let kind = kind_of(&path, &place);
-                Entry { path, place, kind }
-            })
-            .collect();
+        let (mut files, mut unreadable): (Vec<Entry>, Vec<(PathBuf, PrepareError)>) =
+            walk.files.into_par_iter().partition_map(|(path, place)| match kind_of(&path, &place) {
+                Ok(kind) => Either::Left(Entry { path, place, kind }),
+                Err(error) => {
+                    let error = PrepareError::io(&path, "read")(error);
+                    Either::Right((path, error))
+                }
+            });
         files.sort_by(|a, b| a.place.cmp(&b.place));
-        Ok(Self { root: root.to_path_buf(), files, left_out: walk.left_out })
+        unreadable.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(Self { root: root.to_path_buf(), files, left_out: walk.left_out, unreadable })
     }
 
     /// The files whose names start with `start` and end with `end`, ignoring case.
@@ -222,5 +226,22 @@ mod tests {
             ("run(s) of pig", 1),
         ]);
         assert_eq!(tree.left_out, expected);
+        assert!(tree.unreadable.is_empty());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_of_unknown_kind_that_cannot_be_read_is_no_other_kind() {
+        let root = tempfile::tempdir().unwrap();
+        // No process can read its memory at address 0, not even one that may read every file.
+        for name in ["IM_0001", "a.dcm"] {
+            symlink("/proc/self/mem", root.path().join(name)).unwrap();
+        }
+        let tree = Tree::read(root.path()).unwrap();
+        let kinds: Vec<_> = tree.files.iter().map(|entry| (entry.place.as_str(), entry.kind)).collect();
+        assert_eq!(kinds, [("a.dcm", Kind::Dicom)], "its reader gives the error");
+        let [(path, error)] = &tree.unreadable[..] else { panic!("{:?}", tree.unreadable) };
+        assert_eq!(path, &root.path().join("IM_0001"));
+        assert!(error.to_string().contains("IM_0001: cannot read"), "{error}");
     }
 }
