@@ -118,9 +118,9 @@ impl<'a> Dataset<'a> {
         Ok(self.numbers(tag)?.and_then(|numbers| numbers.first().copied()))
     }
 
-    /// Exactly `N` numbers.
+    /// Exactly `N` numbers; `None` if there is none.
     pub(crate) fn vector<const N: usize>(&self, tag: Tag) -> Result<Option<[f64; N]>> {
-        let Some(numbers) = self.numbers(tag)? else { return Ok(None) };
+        let Some(numbers) = self.numbers(tag)?.filter(|numbers| !numbers.is_empty()) else { return Ok(None) };
         let found = format!("{} values", numbers.len());
         <[f64; N]>::try_from(numbers).map(Some).map_err(|_| self.invalid(tag, found, format!("{N} values")))
     }

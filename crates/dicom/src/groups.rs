@@ -8,7 +8,15 @@ use crate::attributes::laterality;
 use crate::dataset::Dataset;
 use crate::shape::Shape;
 use crate::voi::{self, Lut, Modality, Pipeline};
-use crate::{FrameInfo, Result, Spacing, SpacingSource};
+use crate::{FrameInfo, Plane, Result, Spacing, SpacingSource};
+
+/// What could be read; nothing, with a mark in `unusable`, if it cannot be used.
+fn or_none<T>(found: Result<Option<T>>, unusable: &mut bool) -> Option<T> {
+    found.unwrap_or_else(|_| {
+        *unusable = true;
+        None
+    })
+}
 
 /// The data sets that may hold an attribute of one frame: per-frame groups, shared groups, object.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +47,8 @@ impl<'a> Groups<'a> {
         self.holder(group, wanted).map_or(Ok(None), |dataset| dataset.number(wanted))
     }
 
-    fn spacing(&self) -> Result<Option<Spacing>> {
+    /// The first spacing that can be used; others set `unusable`.
+    fn spacing(&self, unusable: &mut bool) -> Option<Spacing> {
         let sources = [
             (tags::PIXEL_SPACING, SpacingSource::PixelSpacing),
             (tags::IMAGER_PIXEL_SPACING, SpacingSource::ImagerPixelSpacing),
@@ -47,44 +56,60 @@ impl<'a> Groups<'a> {
         ];
         for (tag, source) in sources {
             let Some(holder) = self.holder(tags::PIXEL_MEASURES_SEQUENCE, tag) else { continue };
-            let Some([row, column]) = holder.vector::<2>(tag)? else { continue };
-            if row <= 0.0 || column <= 0.0 {
-                return Err(holder.invalid(tag, format!("{row} x {column}"), "distances above 0"));
+            match holder.vector::<2>(tag) {
+                Ok(None) => {}
+                Ok(Some([row, column])) if row > 0.0 && column > 0.0 => return Some(Spacing { row, column, source }),
+                Ok(Some(_)) | Err(_) => *unusable = true,
             }
-            return Ok(Some(Spacing { row, column, source }));
         }
-        Ok(None)
+        None
     }
 
-    pub(crate) fn position(&self) -> Result<Option<[f64; 3]>> {
+    fn position(&self) -> Result<Option<[f64; 3]>> {
         self.vector(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT)
     }
 
-    pub(crate) fn orientation(&self) -> Result<Option<[f64; 6]>> {
+    fn orientation(&self) -> Result<Option<[f64; 6]>> {
         self.vector(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT)
     }
 
+    /// Where the frame lies. What the file says in a way that cannot be used counts as not said.
+    pub(crate) fn plane(&self) -> Plane {
+        Plane {
+            position: self.position().unwrap_or_default(),
+            orientation: self.orientation().unwrap_or_default(),
+            spacing: self.spacing(&mut false).map(|spacing| [spacing.row, spacing.column]),
+        }
+    }
+
     /// Geometry and laterality; `object` is the laterality of the whole object.
-    pub(crate) fn frame_info(&self, object: Option<crate::Laterality>, pipeline: &Pipeline) -> Result<FrameInfo> {
+    pub(crate) fn frame_info(&self, object: Option<crate::Laterality>, pipeline: &Pipeline) -> FrameInfo {
         let anatomy = self.holder(tags::FRAME_ANATOMY_SEQUENCE, tags::FRAME_LATERALITY);
         let (slope, intercept) = match &pipeline.modality {
             Modality::Rescale { slope, intercept, .. } => (*slope, *intercept),
             Modality::Lut(_) => (1.0, 0.0),
         };
         let measures = tags::PIXEL_MEASURES_SEQUENCE;
-        Ok(FrameInfo {
-            spacing: self.spacing()?,
-            slice_thickness: self.number(measures, tags::SLICE_THICKNESS)?,
-            spacing_between_slices: self.number(measures, tags::SPACING_BETWEEN_SLICES)?,
-            position: self.position()?,
-            orientation: self.orientation()?,
+        let mut unusable = false;
+        let spacing = self.spacing(&mut unusable);
+        let slice_thickness = or_none(self.number(measures, tags::SLICE_THICKNESS), &mut unusable);
+        let spacing_between_slices = or_none(self.number(measures, tags::SPACING_BETWEEN_SLICES), &mut unusable);
+        let position = or_none(self.position(), &mut unusable);
+        let orientation = or_none(self.orientation(), &mut unusable);
+        FrameInfo {
+            spacing,
+            slice_thickness,
+            spacing_between_slices,
+            position,
+            orientation,
+            unusable_geometry: unusable,
             laterality: anatomy.and_then(|item| laterality(&item, tags::FRAME_LATERALITY)).or(object),
             windows: pipeline.windows.clone(),
             voi_luts: pipeline.luts.len(),
             slope,
             intercept,
             modality_lut: matches!(pipeline.modality, Modality::Lut(_)),
-        })
+        }
     }
 
     /// The value transformations of the frame.

@@ -15,7 +15,7 @@ use crate::samples::Samples;
 use crate::shape::Shape;
 use crate::source::Source;
 use crate::voi::{Modality, Pipeline, Stage};
-use crate::{Error, FrameInfo, ImageInfo, Limits, Photometric, Result, Voi, colour};
+use crate::{Error, FrameInfo, ImageInfo, Limits, Photometric, Plane, Result, Voi, colour};
 
 /// An open image. Its header is in memory, and its pixel data stays in the file. Frames can be read from several threads.
 pub struct Image {
@@ -86,15 +86,14 @@ impl Image {
     pub fn frame_info(&self, index: u32) -> Result<FrameInfo> {
         self.frames.check(index)?;
         let groups = self.groups(index);
-        groups.frame_info(self.info.laterality, &groups.pipeline(&self.frames.shape)?)
+        Ok(groups.frame_info(self.info.laterality, &groups.pipeline(&self.frames.shape)?))
     }
 
-    /// Position and orientation of a frame, if it has both; `index` counts from 0. The values are those of
-    /// [`Image::frame_info`], which also reads the other attributes.
-    pub fn plane(&self, index: u32) -> Result<Option<([f64; 3], [f64; 6])>> {
+    /// Position, orientation and spacing of a frame; `index` counts from 0. The values are those of [`Image::frame_info`], which also
+    /// reads the other attributes.
+    pub fn plane(&self, index: u32) -> Result<Plane> {
         self.frames.check(index)?;
-        let groups = self.groups(index);
-        Ok(groups.position()?.zip(groups.orientation()?))
+        Ok(self.groups(index).plane())
     }
 
     /// Reads and decodes a frame; `index` counts from 0.

@@ -147,6 +147,17 @@ pub struct ImageInfo {
     pub lossy: bool,
 }
 
+/// Where a frame lies in the patient, as far as the file says it in a way that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Plane {
+    /// Image Position (Patient): centre of the first pixel, in millimetres.
+    pub position: Option<[f64; 3]>,
+    /// Image Orientation (Patient): directions of a row and of a column.
+    pub orientation: Option<[f64; 6]>,
+    /// Distances between rows and between columns, in millimetres.
+    pub spacing: Option<[f64; 2]>,
+}
+
 /// The attributes of one frame, from the per-frame functional groups, else from the shared ones, else from the object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameInfo {
@@ -160,6 +171,9 @@ pub struct FrameInfo {
     pub position: Option<[f64; 3]>,
     /// Image Orientation (Patient): directions of a row and of a column.
     pub orientation: Option<[f64; 6]>,
+    /// Whether the file gives a spacing, a thickness, a position or an orientation that cannot be used, such as a spacing of 0 or text that
+    /// is no number; it counts as not given.
+    pub unusable_geometry: bool,
     /// Frame Laterality, else the object's.
     pub laterality: Option<Laterality>,
     /// Windows that the file proposes, in file order.

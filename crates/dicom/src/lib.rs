@@ -65,7 +65,7 @@ pub use error::{Error, Result};
 pub use file::is_dicom;
 pub use foreign::panics_are_caught_here;
 pub use image::{Frame, Image, Windowed};
-pub use info::{FrameInfo, Identifier, ImageInfo, Laterality, ObjectKind, Photometric, Spacing, SpacingSource};
+pub use info::{FrameInfo, Identifier, ImageInfo, Laterality, ObjectKind, Photometric, Plane, Spacing, SpacingSource};
 pub use limits::Limits;
 pub use privacy::{PrivateTag, Reason, privacy, privacy_bytes};
 pub use samples::Samples;

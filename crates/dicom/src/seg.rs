@@ -12,7 +12,7 @@ use crate::frames::Frames;
 use crate::groups::Groups;
 use crate::shape::Shape;
 use crate::source::Source;
-use crate::{Error, Identifier, Limits, Photometric, Result};
+use crate::{Error, Identifier, Limits, Photometric, Plane, Result};
 
 /// Segmentation Type (0062,0001).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +69,8 @@ pub struct SegmentFrame {
     pub segment: u16,
     /// Image frames that it was drawn on (Derivation Image and Source Image Sequence).
     pub sources: Vec<SourceFrame>,
-    /// Image Position (Patient), for matching by position if no source is named.
-    pub position: Option<[f64; 3]>,
+    /// Where it lies in the patient, for matching by position if no source is named.
+    pub plane: Plane,
 }
 
 /// The attributes of the whole segmentation.
@@ -330,8 +330,8 @@ fn entries(root: &Dataset<'_>, info: &SegmentationInfo, frames: u32) -> Result<V
             for image in derivation.iter().flat_map(|item| item.items(tags::SOURCE_IMAGE_SEQUENCE)) {
                 sources_of(&image, &mut sources)?;
             }
-            let position = Groups::new(*root, Some(*item), shared).position()?;
-            Ok(SegmentFrame { segment, sources, position })
+            let plane = Groups::new(*root, Some(*item), shared).plane();
+            Ok(SegmentFrame { segment, sources, plane })
         })
         .collect()
 }

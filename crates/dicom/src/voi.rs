@@ -149,14 +149,12 @@ impl Lut {
     }
 }
 
-/// Windows of one data set: centres and widths in pairs, one function for all.
+/// Windows of one data set: centres and widths in pairs, one function for all. A window without its centre or its width, or whose
+/// numbers are none, is not valid: that keeps nobody from the pixels.
 pub(crate) fn windows(dataset: &Dataset<'_>) -> Result<Vec<Window>> {
-    let centers = dataset.numbers(tags::WINDOW_CENTER)?.unwrap_or_default();
-    let widths = dataset.numbers(tags::WINDOW_WIDTH)?.unwrap_or_default();
-    if centers.len() != widths.len() {
-        let expected = format!("{} (as many as Window Center has)", centers.len());
-        return Err(dataset.invalid(tags::WINDOW_WIDTH, format!("{} values", widths.len()), expected));
-    }
+    let numbers = |tag| dataset.numbers(tag).unwrap_or_else(|_| Some(vec![f64::NAN])).unwrap_or_default();
+    let (centers, widths) = (numbers(tags::WINDOW_CENTER), numbers(tags::WINDOW_WIDTH));
+    let count = centers.len().max(widths.len());
     let function = match dataset.text(tags::VOILUT_FUNCTION) {
         None | Some("LINEAR") => WindowFunction::Linear,
         Some("LINEAR_EXACT") => WindowFunction::LinearExact,
@@ -165,7 +163,8 @@ pub(crate) fn windows(dataset: &Dataset<'_>) -> Result<Vec<Window>> {
             return Err(dataset.invalid(tags::VOILUT_FUNCTION, "an unknown term", "LINEAR, LINEAR_EXACT or SIGMOID"));
         }
     };
-    Ok(centers.into_iter().zip(widths).map(|(center, width)| Window { center, width, function }).collect())
+    let at = |numbers: &[f64], index: usize| numbers.get(index).copied().unwrap_or(f64::NAN);
+    Ok((0..count).map(|index| Window { center: at(&centers, index), width: at(&widths, index), function }).collect())
 }
 
 /// The first stage, which is applied to stored values.
@@ -248,9 +247,9 @@ impl Pipeline {
         match stage {
             Stage::Window(window) if !window.is_valid() => Err(Error::Invalid {
                 path: path.to_path_buf(),
-                what: "the window's width".into(),
-                found: window.width.to_string(),
-                expected: "at least 1 for LINEAR, above 0 for the others".into(),
+                what: "the window".into(),
+                found: format!("the centre {} and the width {}", window.center, window.width),
+                expected: "two numbers, and a width of at least 1 for LINEAR, above 0 for the others".into(),
             }),
             stage => Ok(stage),
         }

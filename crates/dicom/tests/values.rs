@@ -263,3 +263,48 @@ fn a_window_without_width_is_no_usable_window() {
     }
     assert!(!common::open(with(&Pixels::default(), Vec::new())).unwrap().frame_info(0).unwrap().has_usable_voi());
 }
+
+/// As in pydicom, the first centre and the first width are a window, whatever else is there.
+#[test]
+fn damaged_windows_leave_the_pixels_readable() {
+    for (center, width, count, usable) in [
+        ("40\\300", "400", 2, true),
+        ("40", "400\\1500", 2, true),
+        ("NaN", "400", 1, false),
+        ("40,5", "400", 1, false),
+        ("40", "  ", 1, false),
+    ] {
+        let image = common::open(with(&Pixels::default(), window(center, width, "LINEAR"))).unwrap();
+        let info = image.frame_info(0).unwrap();
+        assert_eq!((info.windows.len(), info.has_usable_voi()), (count, usable), "{center} and {width}");
+        let frame = image.frame(0).unwrap();
+        assert_eq!(frame.modality().unwrap(), stored());
+        assert_eq!(frame.windowed(&Voi::Default).is_ok(), usable);
+    }
+}
+
+/// Pixels do not depend on where they lie.
+#[test]
+fn geometry_that_cannot_be_used_counts_as_not_given() {
+    let spacing = |value: &str| text((0x0028, 0x0030), "DS", value);
+    let imager = text((0x0018, 0x1164), "DS", "0.1\\0.2");
+    let position = |value: &str| text((0x0020, 0x0032), "DS", value);
+    for (extra, expected, unusable) in [
+        (vec![spacing("0\\0")], None, true),
+        (vec![spacing("0.5")], None, true),
+        (vec![spacing("0,5\\0,5")], None, true),
+        (vec![spacing("  ")], None, false),
+        (vec![spacing("0\\0"), imager], Some((0.1, 0.2)), true),
+        (vec![position("1\\2")], None, true),
+        (vec![position("1,5\\2,5\\3,5"), spacing("1\\2")], Some((1.0, 2.0)), true),
+        (vec![text((0x0018, 0x0050), "DS", "thin")], None, true),
+        (vec![spacing("1\\2")], Some((1.0, 2.0)), false),
+    ] {
+        let image = common::open(with(&Pixels::default(), extra)).unwrap();
+        let info = image.frame_info(0).unwrap();
+        assert_eq!(info.spacing.map(|spacing| (spacing.row, spacing.column)), expected);
+        assert_eq!((info.unusable_geometry, info.position, info.slice_thickness), (unusable, None, None));
+        assert_eq!(image.plane(0).unwrap().spacing.map(|[row, column]| (row, column)), expected);
+        assert_eq!(image.frame(0).unwrap().modality().unwrap(), stored());
+    }
+}

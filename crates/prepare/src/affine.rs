@@ -39,10 +39,11 @@ pub(crate) fn frame_step(image: &Image) -> pig_dicom::Result<Option<[f64; 3]>> {
     if frames < 2 {
         return Ok(None);
     }
-    let Some((begin, orientation)) = image.plane(0)? else { return Ok(None) };
+    let place = |index| image.plane(index).map(|plane| plane.position.zip(plane.orientation));
+    let Some((begin, orientation)) = place(0)? else { return Ok(None) };
     let mut positions = vec![begin];
     for index in 1..frames {
-        let Some((position, found)) = image.plane(index)? else { return Ok(None) };
+        let Some((position, found)) = place(index)? else { return Ok(None) };
         if found.iter().zip(&orientation).any(|(a, b)| (a - b).abs() > ORIENTATION_TOLERANCE) {
             return Ok(None);
         }

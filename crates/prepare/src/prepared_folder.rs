@@ -103,6 +103,8 @@ pub(crate) enum CaseNote {
     Flat,
     /// The DICOM file's window cannot be used, so that percentiles took its place.
     WindowIgnored,
+    /// The DICOM file gives a spacing, a thickness, a position or an orientation that cannot be used.
+    GeometryIgnored,
     /// The DICOM file holds so many frames more than Number of Frames says.
     FramesLeftOver(u32),
     /// The picture was turned as its orientation tag says.

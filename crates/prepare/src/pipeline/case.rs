@@ -80,6 +80,7 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
         if config.window == WindowRule::Auto && volume.has_voi(0)? && !volume.has_usable_voi(0)? {
             state.notes.push(CaseNote::WindowIgnored);
         }
+        state.notes.extend(volume.has_unusable_geometry()?.then_some(CaseNote::GeometryIgnored));
         state.notes.extend(masks.misplaced().map(CaseNote::AffineIgnored));
         let left_over = volume.dicom().map_or(0, |image| image.info().frames_left_over);
         state.notes.extend((left_over > 0).then_some(CaseNote::FramesLeftOver(left_over)));

@@ -61,6 +61,13 @@ pub(super) fn case_notes(told: &[CaseNote], total: usize) -> (Vec<String>, Vec<S
              used instead."
         ));
     }
+    let geometry = count(|note| matches!(note, CaseNote::GeometryIgnored));
+    if geometry > 0 {
+        notes.push(format!(
+            "{geometry} of {total} DICOM file(s) give a spacing, a thickness, a position or an orientation that cannot be used, such \
+             as a spacing of 0: it was left out."
+        ));
+    }
     let left_over = told.iter().filter_map(|note| if let CaseNote::FramesLeftOver(n) = note { Some(*n) } else { None });
     let left_over: Vec<u32> = left_over.collect();
     if !left_over.is_empty() {

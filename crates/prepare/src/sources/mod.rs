@@ -185,6 +185,14 @@ impl Volume {
         }
     }
 
+    /// Whether the file says where the image lies in a way that cannot be used; of several frames, the first one counts.
+    pub fn has_unusable_geometry(&self) -> Result<bool> {
+        match self {
+            Self::Dicom(dicom) => Ok(dicom.image.frame_info(0)?.unusable_geometry),
+            Self::Picture(_) | Self::Nifti(_) => Ok(false),
+        }
+    }
+
     /// The range that the values of [`Volume::plane`] can have; `None` if it is not known (floating point, a modality look-up
     /// table, the colours of a palette, or more than 32 bits).
     pub fn stored_range(&self) -> Result<Option<StoredRange>> {
