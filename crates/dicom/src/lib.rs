@@ -106,6 +106,10 @@ fn object(file: file::File, limits: &Limits) -> Result<Object> {
     let sop_class =
         uid(&file.header, tags::SOP_CLASS_UID).or_else(|| uid(&file.meta, tags::MEDIA_STORAGE_SOP_CLASS_UID));
     if file.header.pixel_data.is_none() {
+        // Only images say how their pixels are stored: the file ends before them, or they were taken out.
+        if file.header.root(path).get(tags::BITS_ALLOCATED).is_some() {
+            return Err(Error::Missing { path: path.to_path_buf(), what: element::name(tags::PIXEL_DATA) });
+        }
         return Ok(Object::Other { sop_class });
     }
     match sop_class.as_deref() {

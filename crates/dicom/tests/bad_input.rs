@@ -271,6 +271,17 @@ fn a_codestream_must_have_the_size_that_the_header_states() {
     }
 }
 
+/// A report has no pixels; an image that has none is not whole.
+#[test]
+fn an_image_without_its_pixels_is_an_error() {
+    let name = Path::new("made.dcm");
+    let open = |elements: &[Vec<u8>]| open_bytes(file(EXPLICIT, elements), name, &Limits::default());
+    let elements = Pixels::default().elements();
+    let error = open(&elements).unwrap_err();
+    assert!(matches!(&error, Error::Missing { what, .. } if what == "PixelData (7FE0,0010)"), "{error}");
+    assert!(matches!(open(&elements[..4]).unwrap(), Object::Other { sop_class: Some(_) }));
+}
+
 #[test]
 fn what_is_no_dicom_is_told_so() {
     for bytes in [&b""[..], b"D", b"DICM", &[0; 200], b"\x89PNG\r\n\x1a\n0000000000000", &[b'a'; 4000]] {
