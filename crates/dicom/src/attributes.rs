@@ -38,7 +38,7 @@ pub(crate) fn image_info(file: &Parts, root: &Dataset<'_>, shape: &Shape, left_o
         frame_of_reference: owned(tags::FRAME_OF_REFERENCE_UID),
         transfer_syntax: file.syntax_uid.clone(),
         modality: root.text(tags::MODALITY).filter(|text| is_code(text)).map(String::from),
-        patient_id: root.text(tags::PATIENT_ID).map(|text| Identifier(text.into())),
+        patient_id: root.free_text(tags::PATIENT_ID).map(Identifier),
         rows: shape.rows,
         columns: shape.columns,
         frames: shape.frames,

@@ -103,6 +103,16 @@ impl<'a> Dataset<'a> {
         self.get(tag)?.text()
     }
 
+    /// Free text, trimmed; `None` if it is absent or empty. Bytes that are not UTF-8 are read as Latin-1: whatever the file's character
+    /// set is, different texts stay different.
+    pub(crate) fn free_text(&self, tag: Tag) -> Option<String> {
+        let bytes = self.get(tag)?.bytes();
+        let latin = || bytes.iter().map(|&byte| char::from(byte)).collect();
+        let text: String = std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned);
+        let text = text.trim_matches([' ', '\0']);
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
     /// A UID; `None` if the value is not one (1 to 64 digits and dots).
     pub(crate) fn uid(&self, tag: Tag) -> Option<&'a str> {
         self.text(tag).filter(|uid| is_uid(uid))

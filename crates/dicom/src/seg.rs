@@ -278,7 +278,7 @@ fn segmentation_info(root: &Dataset<'_>, shape: &Shape) -> Result<SegmentationIn
         .items(tags::SEGMENT_SEQUENCE)
         .iter()
         .map(|item| {
-            let label = Identifier(item.text(tags::SEGMENT_LABEL).unwrap_or_default().into());
+            let label = Identifier(item.free_text(tags::SEGMENT_LABEL).unwrap_or_default());
             let kind = item.item(tags::SEGMENTED_PROPERTY_TYPE_CODE_SEQUENCE).and_then(|code| code_of(&code));
             Ok(Segment { number: item.required(tags::SEGMENT_NUMBER)?, label, kind })
         })
@@ -304,7 +304,7 @@ fn code_of(item: &Dataset<'_>) -> Option<Code> {
     Some(Code {
         value: text(tags::CODE_VALUE)?,
         scheme: text(tags::CODING_SCHEME_DESIGNATOR).unwrap_or_default(),
-        meaning: text(tags::CODE_MEANING).unwrap_or_default(),
+        meaning: item.free_text(tags::CODE_MEANING).unwrap_or_default().trim().to_owned(),
     })
 }
 

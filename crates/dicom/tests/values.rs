@@ -264,6 +264,22 @@ fn a_window_without_width_is_no_usable_window() {
     assert!(!common::open(with(&Pixels::default(), Vec::new())).unwrap().frame_info(0).unwrap().has_usable_voi());
 }
 
+#[test]
+fn identifiers_of_any_character_set_are_read() {
+    for (bytes, expected) in [
+        (&b"M\xFCller 7"[..], "M\u{fc}ller 7"),
+        ("M\u{fc}ller 7".as_bytes(), "M\u{fc}ller 7"),
+        (&b"\xC9\xBD\x8C\xF3"[..], "\u{c9}\u{bd}\u{8c}\u{f3}"),
+    ] {
+        let mut elements = Pixels::default().elements();
+        elements.retain(|element| element[..4] != [0x10, 0, 0x20, 0]);
+        elements.push(element((0x0010, 0x0020), "LO", bytes));
+        elements.push(element((0x7FE0, 0x0010), "OW", &ramp(24).1));
+        let image = open(file(EXPLICIT, &elements)).unwrap();
+        assert_eq!(image.info().patient_id.as_ref().unwrap().reveal(), expected);
+    }
+}
+
 /// As in pydicom, the first centre and the first width are a window, whatever else is there.
 #[test]
 fn damaged_windows_leave_the_pixels_readable() {
