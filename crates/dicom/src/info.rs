@@ -158,6 +158,37 @@ pub struct Plane {
     pub spacing: Option<[f64; 2]>,
 }
 
+impl Plane {
+    /// How far the corners of a frame of `rows` and `columns` are from those of `other`, a frame of the same size: the greatest distances
+    /// in millimetres within the plane of `other`, and along its normal. `None` if one of the two does not say where it lies; a spacing that
+    /// one of them does not say is that of the other.
+    pub fn apart(&self, other: &Self, [rows, columns]: [u32; 2]) -> Option<[f64; 2]> {
+        let spacing = self.spacing.or(other.spacing)?;
+        let corners = |plane: &Self| {
+            let (position, orientation) = plane.position.zip(plane.orientation)?;
+            let [row, column] = plane.spacing.unwrap_or(spacing);
+            let ends = [f64::from(columns.saturating_sub(1)) * column, f64::from(rows.saturating_sub(1)) * row];
+            let corner = |corner: usize| -> [f64; 3] {
+                let part = |side: usize| if corner >> side & 1 == 1 { ends[side] } else { 0.0 };
+                std::array::from_fn(|axis| {
+                    position[axis] + orientation[axis] * part(0) + orientation[3 + axis] * part(1)
+                })
+            };
+            Some([0, 1, 2, 3].map(corner))
+        };
+        let [a, b, c, d, e, f] = other.orientation?;
+        let normal = [b * f - c * e, c * d - a * f, a * e - b * d];
+        let mut greatest = [0.0_f64; 2];
+        for (here, there) in corners(self)?.into_iter().zip(corners(other)?) {
+            let step: [f64; 3] = std::array::from_fn(|axis| here[axis] - there[axis]);
+            let along: f64 = (0..3).map(|axis| step[axis] * normal[axis]).sum();
+            let within = step.iter().map(|part| part * part).sum::<f64>() - along * along;
+            greatest = [greatest[0].max(within.max(0.0).sqrt()), greatest[1].max(along.abs())];
+        }
+        Some(greatest)
+    }
+}
+
 /// The attributes of one frame, from the per-frame functional groups, else from the shared ones, else from the object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameInfo {

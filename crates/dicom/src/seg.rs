@@ -193,14 +193,26 @@ impl Segmentation {
     /// The union of the selected segments on one image frame; all zeros if nothing was drawn on it. An entry that references
     /// the whole instance counts for each of its frames. A source with `frame: None` selects all entries of the instance.
     pub fn mask(&self, source: &SourceFrame, selection: &Selection, threshold: Option<f64>) -> Result<Mask> {
+        self.union(&self.frames_of(source), selection, threshold)
+    }
+
+    /// The frames, counted from 0, that name `source`, as [`Segmentation::mask`] takes them.
+    pub fn frames_of(&self, source: &SourceFrame) -> Vec<u32> {
         let matches = |entry: &SourceFrame| {
             entry.sop_instance == source.sop_instance
                 && (entry.frame.is_none() || source.frame.is_none() || entry.frame == source.frame)
         };
+        let drawn = |index: &u32| self.entries[*index as usize].sources.iter().any(matches);
+        (0..self.entries.len() as u32).filter(drawn).collect()
+    }
+
+    /// The union of the selected segments in `frames`, counted from 0; all zeros if there are none.
+    pub fn union(&self, frames: &[u32], selection: &Selection, threshold: Option<f64>) -> Result<Mask> {
         let mut mask = self.empty();
-        for (index, entry) in self.entries.iter().enumerate() {
-            if entry.sources.iter().any(matches) && (entry.segment == 0 || selection.holds(entry.segment)) {
-                self.add(&mut mask, index as u32, selection, threshold)?;
+        for &index in frames {
+            let segment = self.entries.get(index as usize).map_or(0, |entry| entry.segment);
+            if segment == 0 || selection.holds(segment) {
+                self.add(&mut mask, index, selection, threshold)?;
             }
         }
         Ok(mask)

@@ -3,10 +3,13 @@
 //! Every affine of this crate maps to RAS+, as in NIfTI: the first axis points to the patient's right, the second to the
 //! front, the third to the head. DICOM's first two axes point to the left and to the back (LPS+), so their signs are inverted.
 
-use pig_dicom::{FrameInfo, Image, Spacing};
+use pig_dicom::{FrameInfo, Image, Plane, Spacing};
 
 /// Three rows of four numbers: maps (column, row, slice), counted from 0 at pixel centres, to millimetres.
 pub type Affine = [[f64; 4]; 3];
+
+/// How far the corners of an image and of its mask may be apart, as a share of a pixel.
+pub(crate) const PLACE_TOLERANCE: f64 = 0.1;
 
 /// How far frames may deviate from even steps, as a share of the step.
 const STEP_TOLERANCE: f64 = 0.01;
@@ -31,6 +34,17 @@ pub(crate) fn is_usable(affine: &Affine) -> bool {
 pub(crate) fn text(affine: &Affine) -> String {
     // Adding 0 turns -0 into 0.
     affine.concat().iter().map(|number| (number + 0.0).to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// How many millimetres are [`PLACE_TOLERANCE`] in an image with this spacing; one without spacing has pixels of 1 mm.
+pub(crate) fn place_tolerance(spacing: Option<[f64; 2]>) -> f64 {
+    PLACE_TOLERANCE * spacing.map_or(1.0, |[row, column]| row.min(column))
+}
+
+/// Whether a frame of a segmentation lies where an image frame of the same size lies; `None` if one of them does not say where.
+pub(crate) fn is_at(frame: &Plane, image: &Plane, size: [u32; 2]) -> Option<bool> {
+    let tolerance = place_tolerance(image.spacing.or(frame.spacing));
+    Some(frame.apart(image, size)?.into_iter().all(|far| far <= tolerance))
 }
 
 /// The step from one frame to the next in LPS+ millimetres; `None` unless all frames of an object are parallel and evenly spaced.

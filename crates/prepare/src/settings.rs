@@ -92,8 +92,8 @@ pub struct PrepareConfig {
     pub segment_classes: SegmentClasses,
     /// Values that are background beside 0 and black, where masks have `classes`.
     pub background_values: Option<MaskValues>,
-    /// What happens to a NIfTI mask whose affine differs from the image's: refused if not set; `ignore` takes the mask voxel by
-    /// voxel, with a warning.
+    /// What happens to a NIfTI mask or a frame of DICOM SEG that lies elsewhere than its image: refused if not set; `ignore` takes the
+    /// mask voxel by voxel, with a warning.
     pub mask_affine: Option<MaskAffine>,
     /// What happens to an image without a mask: `error` lists it, `skip` leaves it out, `empty` treats it as free of lesion.
     pub missing_mask: MissingMask,
@@ -258,7 +258,7 @@ pub enum MissingMask {
     Empty,
 }
 
-/// What happens to a mask whose affine differs from the image's.
+/// What happens to a mask that lies elsewhere than its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MaskAffine {

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::dicom::{Dicom, SECONDARY_CAPTURE};
+use common::dicom::{Dicom, SECONDARY_CAPTURE, element, items, text};
 use common::*;
 use pig_prepare::pipeline::Summary;
 use pig_prepare::settings::{CropRule, MaskAffine};
@@ -99,4 +99,118 @@ fn a_nifti_mask_must_lie_where_its_dicom_image_lies() {
     assert!(warnings.iter().any(|text| text.contains("corners differ by up to 15.0 mm")), "{warnings:?}");
     // Where the image does not say where it lies, nothing can be said of its mask.
     assert_eq!(with(Vec::new(), whole()).1.unwrap().description.pairs, 1);
+}
+
+const SEGMENTATION: &str = "1.2.840.10008.5.1.4.1.1.66.4";
+const AXIAL: &str = "1\\0\\0\\0\\1\\0";
+
+/// Three parallel images, 3 mm apart.
+fn series(source: &Path) {
+    for slice in 0..3 {
+        image(&source.join(format!("{slice}.dcm")), |dicom| {
+            dicom.instance = format!("1.2.3.{slice}");
+            dicom.marks = vec![
+                (0x0020, 0x0032, "DS", format!("0\\0\\{}", 3 * slice)),
+                (0x0020, 0x0037, "DS", AXIAL.to_owned()),
+                (0x0020, 0x0052, "UI", "1.2.4".to_owned()),
+                (0x0028, 0x0030, "DS", "1\\1".to_owned()),
+            ];
+        });
+    }
+}
+
+/// A frame of a segmentation: its position, and the image that it names.
+type SegFrame<'a> = (&'a str, Option<&'a str>);
+
+/// A segmentation whose frame of number n has lesion in its first n + 1 rows. It lists all images of the series.
+fn segmentation(path: &Path, orientation: &str, frames: &[SegFrame<'_>]) {
+    let one = 1_u16.to_le_bytes();
+    let named = |instance: &str| text(0x0008, 0x1155, "UI", instance);
+    let listed: Vec<Vec<u8>> = (0..3).map(|slice| named(&format!("1.2.3.{slice}"))).collect();
+    let frame = |(position, image): &SegFrame<'_>| {
+        let source = image.map(|image| element(0x0008, 0x2112, "SQ", &items(&[named(image)])));
+        let derivation = source.map(|source| element(0x0008, 0x9124, "SQ", &items(&[source])));
+        let place = text(0x0020, 0x0032, "DS", position);
+        let segment = element(0x0062, 0x000b, "US", &one);
+        [
+            derivation.unwrap_or_default(),
+            element(0x0020, 0x9113, "SQ", &items(&[place])),
+            element(0x0062, 0x000a, "SQ", &items(&[segment])),
+        ]
+        .concat()
+    };
+    let shared = [
+        element(0x0020, 0x9116, "SQ", &items(&[text(0x0020, 0x0037, "DS", orientation)])),
+        element(0x0028, 0x9110, "SQ", &items(&[text(0x0028, 0x0030, "DS", "1\\1")])),
+    ];
+    let segment = [element(0x0062, 0x0004, "US", &one), text(0x0062, 0x0005, "LO", "lesion")].concat();
+    let instances = element(0x0008, 0x114a, "SQ", &items(&listed));
+    let mut dicom = Dicom::new(SEGMENTATION, frames.len(), SIDE as u16, SIDE as u16);
+    dicom.bits = 8;
+    dicom.instance = "1.2.5".to_owned();
+    dicom.marks = vec![(0x0020, 0x0052, "UI", "1.2.4".to_owned()), (0x0062, 0x0001, "CS", "FRACTIONAL".to_owned())];
+    dicom.raw = vec![
+        (0x0008, 0x1115, "SQ", items(&[instances])),
+        (0x0062, 0x0002, "SQ", items(&[segment])),
+        (0x0062, 0x000e, "US", one.to_vec()),
+        (0x5200, 0x9229, "SQ", items(&[shared.concat()])),
+        (0x5200, 0x9230, "SQ", items(&frames.iter().map(frame).collect::<Vec<_>>())),
+    ];
+    dicom.write(path, |frame, row, _| u16::from(row <= frame));
+}
+
+/// The lesion pixels of each source mask, sorted.
+fn lesions(out: &Path) -> Vec<usize> {
+    let mut found: Vec<usize> = manifest(out).iter().map(|row| row["source_mask_pixels"].parse().unwrap()).collect();
+    found.sort_unstable();
+    found
+}
+
+/// Some writers give each frame its position, and no source image.
+#[test]
+fn frames_of_a_segmentation_without_a_source_belong_to_the_image_at_their_place() {
+    let source = tempfile::tempdir().unwrap();
+    series(source.path());
+    let path = source.path().join("seg.dcm");
+    segmentation(&path, AXIAL, &[("0\\0\\3", None), ("0\\0\\6.01", None)]);
+    let (out, summary) = made(source.path(), whole());
+    assert_eq!(lesions(out.path()), [SIDE, 2 * SIDE]);
+    assert_eq!((summary.description.left_out_empty, summary.errors.len()), (1, 0));
+    // The frame on slice 1 has lesion in its first row.
+    let rows = manifest(out.path());
+    let first = rows.iter().find(|row| row["source_mask_pixels"] == SIDE.to_string()).unwrap();
+    assert!(first["affine_ras"].ends_with(" 3"), "{}", first["affine_ras"]);
+    // A frame beside the images is told, and the others count.
+    segmentation(&path, AXIAL, &[("0\\0\\3", None), ("0\\0\\7.5", None)]);
+    let (out, summary) = made(source.path(), whole());
+    assert_eq!(lesions(out.path()), [SIDE]);
+    assert!(
+        summary.notes.iter().any(|note| note.starts_with("1 frame(s) of DICOM SEG objects")),
+        "{:?}",
+        summary.notes
+    );
+    // If none of them lies at an image, the images do not count as free of lesion.
+    segmentation(&path, AXIAL, &[("0\\0\\1.5", None), ("5\\0\\3", None)]);
+    let error = try_made(source.path(), whole()).1.unwrap_err().to_string();
+    assert!(error.contains("3 of 3 image(s) or volume(s) could not be prepared"), "{error}");
+    assert!(error.contains("0.dcm: no mask found"), "{error}");
+}
+
+#[test]
+fn a_frame_of_a_segmentation_must_lie_where_the_image_that_it_names_lies() {
+    let source = tempfile::tempdir().unwrap();
+    series(source.path());
+    let path = source.path().join("seg.dcm");
+    let named = Some("1.2.3.1");
+    // Slices may have been made even along their normal.
+    segmentation(&path, AXIAL, &[("0\\0\\3.5", named)]);
+    assert_eq!(lesions(made(source.path(), whole()).0.path()), [SIDE]);
+    segmentation(&path, "1\\0\\0\\0\\-1\\0", &[("0\\15\\3", named)]);
+    let error = try_made(source.path(), whole()).1.unwrap_err().to_string();
+    assert!(error.contains("frame 0 of it (counted from 0) lies up to 15.000 mm beside the image"), "{error}");
+    let ignored = PrepareConfig { mask_affine: Some(MaskAffine::Ignore), ..whole() };
+    let (out, summary) = made(source.path(), ignored);
+    assert_eq!(lesions(out.path()), [SIDE]);
+    let told = |text: &String| text.contains("corners differ by up to 15.0 mm");
+    assert!(summary.warnings.iter().any(told), "{:?}", summary.warnings);
 }

@@ -75,6 +75,9 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
         Some("mask(s) are of another kind than the first mask of their image and were left out, such as"),
     );
     note(&mut listing.notes, headers.unreferenced, "DICOM SEG object(s) reference no image in the folder.");
+    let lost =
+        "frame(s) of DICOM SEG objects name no image and lie where no image of the folder lies: they were left out.";
+    note(&mut listing.notes, headers.lost, lost);
     note(&mut listing.notes, headers.others, "DICOM object(s) hold no pixels (reports, directories).");
     Ok(listing)
 }

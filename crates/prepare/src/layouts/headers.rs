@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use pig_dicom::{Limits, Object};
+use pig_dicom::{Image, Limits, Object, Plane, Segmentation};
 
 use super::content::Kind;
 use super::listing::Listing;
 use super::walk::{Entry, Tree};
+use crate::affine::is_at;
 use crate::privacy::Secret;
 
 /// What was read from the headers of a folder's DICOM files.
@@ -22,6 +23,8 @@ pub(super) struct Headers<'a> {
     pub(super) segmentations: HashMap<String, Vec<PathBuf>>,
     /// SEG objects that reference no image of the folder.
     pub(super) unreferenced: usize,
+    /// Frames of SEG objects that name no image, and lie where no image of the folder lies.
+    pub(super) lost: usize,
     /// Objects without pixels.
     pub(super) others: usize,
 }
@@ -29,15 +32,80 @@ pub(super) struct Headers<'a> {
 /// The header of an image.
 pub(super) struct Header {
     pub(super) sop_instance: String,
+    frame_of_reference: Option<String>,
     pub(super) patient: Option<Secret>,
 }
 
 /// What is kept of a file: thousands of files may be read, and an open one would hold its header and a file handle.
 enum Seen {
     Image(Header),
-    /// The SOP instances that a segmentation references.
-    Segmentation(Vec<String>),
+    Segmentation(Drawn),
     Other,
+}
+
+/// What a segmentation was drawn on.
+struct Drawn {
+    /// The SOP instances that it references.
+    instances: Vec<String>,
+    /// Whether a frame of it names an image.
+    names_images: bool,
+    /// Where those of its frames lie that name no image.
+    planes: Vec<Plane>,
+    frame_of_reference: Option<String>,
+    /// Rows and columns.
+    size: [u32; 2],
+}
+
+impl Drawn {
+    fn of(segmentation: &Segmentation) -> Self {
+        let info = segmentation.info();
+        let named = segmentation.sources();
+        let unnamed = segmentation.frames().iter().filter(|frame| frame.sources.is_empty());
+        let planes = unnamed.map(|frame| frame.plane).collect();
+        // Images of the series that have no frame are known to be free of the segments.
+        let listed = info.referenced_instances.iter().cloned();
+        Self {
+            names_images: !named.is_empty(),
+            instances: named.into_iter().map(|source| source.sop_instance).chain(listed).collect(),
+            planes,
+            frame_of_reference: info.frame_of_reference.clone(),
+            size: [info.rows, info.columns],
+        }
+    }
+
+    /// Adds the images that lie where frames lie that name none. Returns how many of these frames lie at no image.
+    fn place(&mut self, images: &[(&Entry, &Header)], limits: &Limits) -> usize {
+        let may_be_of = |header: &Header| match (&self.frame_of_reference, &header.frame_of_reference) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        };
+        let images: Vec<_> = images.iter().filter(|(_, header)| may_be_of(header)).collect();
+        let found: Vec<Vec<usize>> = images.par_iter().map(|(entry, _)| self.frames_at(&entry.path, limits)).collect();
+        let mut is_placed = vec![false; self.planes.len()];
+        for ((_, header), frames) in images.into_iter().zip(found) {
+            if !frames.is_empty() {
+                self.instances.push(header.sop_instance.clone());
+            }
+            frames.into_iter().for_each(|frame| is_placed[frame] = true);
+        }
+        let lost = is_placed.iter().filter(|placed| !**placed).count();
+        if lost == self.planes.len() && !self.names_images {
+            // Otherwise the images of its series would count as free of lesion.
+            self.instances.clear();
+        }
+        lost
+    }
+
+    /// The indices of the frames without a name that lie at a frame of this image. Whoever reads an image tells that it cannot be read.
+    fn frames_at(&self, image: &Path, limits: &Limits) -> Vec<usize> {
+        let Ok(image) = Image::open(image, limits) else { return Vec::new() };
+        if [image.info().rows, image.info().columns] != self.size {
+            return Vec::new();
+        }
+        let places: Vec<Plane> = (0..image.info().frames).filter_map(|index| image.plane(index).ok()).collect();
+        let is_here = |plane: &Plane| places.iter().any(|place| is_at(plane, place, self.size) == Some(true));
+        (0..self.planes.len()).filter(|&frame| is_here(&self.planes[frame])).collect()
+    }
 }
 
 impl Seen {
@@ -46,17 +114,13 @@ impl Seen {
             Object::Image(image) => {
                 let info = image.info();
                 let patient = info.patient_id.as_ref().and_then(|id| Secret::new(id.reveal()));
-                Self::Image(Header { sop_instance: info.sop_instance.clone(), patient })
+                Self::Image(Header {
+                    sop_instance: info.sop_instance.clone(),
+                    frame_of_reference: info.frame_of_reference.clone(),
+                    patient,
+                })
             }
-            Object::Segmentation(segmentation) => {
-                // Images of the series that have no frame are known to be free of the segments.
-                let listed = segmentation.info().referenced_instances.iter().cloned();
-                let mut instances: Vec<String> =
-                    segmentation.sources().into_iter().map(|source| source.sop_instance).chain(listed).collect();
-                instances.sort();
-                instances.dedup();
-                Self::Segmentation(instances)
-            }
+            Object::Segmentation(segmentation) => Self::Segmentation(Drawn::of(&segmentation)),
             Object::Other { .. } => Self::Other,
         })
     }
@@ -71,15 +135,16 @@ impl<'a> Headers<'a> {
             unreadable: HashSet::new(),
             segmentations: HashMap::new(),
             unreferenced: 0,
+            lost: 0,
             others: 0,
         };
         let mut segmentations = Vec::new();
-        for (entry, seen) in candidates.into_iter().zip(seen) {
+        for (&entry, seen) in candidates.iter().zip(seen) {
             match seen {
                 Ok(Seen::Image(header)) => {
                     headers.images.insert(entry.place.as_str(), header);
                 }
-                Ok(Seen::Segmentation(instances)) => segmentations.push((entry, instances)),
+                Ok(Seen::Segmentation(drawn)) => segmentations.push((entry, drawn)),
                 Ok(Seen::Other) => {
                     listing.explained.insert(entry.path.clone());
                     headers.others += 1;
@@ -91,12 +156,19 @@ impl<'a> Headers<'a> {
             }
         }
         let known: HashSet<&str> = headers.images.values().map(|header| header.sop_instance.as_str()).collect();
-        for (entry, instances) in segmentations {
+        let of = |entry: &&'a Entry| Some((*entry, headers.images.get(entry.place.as_str())?));
+        let images: Vec<(&Entry, &Header)> = candidates.iter().filter_map(of).collect();
+        for (entry, mut drawn) in segmentations {
             listing.explained.insert(entry.path.clone());
-            if !instances.iter().any(|instance| known.contains(instance.as_str())) {
+            if !drawn.planes.is_empty() {
+                headers.lost += drawn.place(&images, limits);
+            }
+            drawn.instances.sort();
+            drawn.instances.dedup();
+            if !drawn.instances.iter().any(|instance| known.contains(instance.as_str())) {
                 headers.unreferenced += 1;
             }
-            for instance in instances {
+            for instance in drawn.instances {
                 headers.segmentations.entry(instance).or_default().push(entry.path.clone());
             }
         }

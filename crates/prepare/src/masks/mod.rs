@@ -3,6 +3,7 @@
 mod contours;
 mod grid;
 mod labels;
+mod segmentations;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -12,17 +13,17 @@ use pig_data::case_mask::join_labels;
 use pig_data::classes::{Coding, names};
 use pig_data::config::{Case as ClassOfCase, ClassConfig, MaskRule, MaskValues};
 use pig_data::read::{count_mask_values, label_by_case, read_header, read_mask_by};
-use pig_dicom::{Image, Object, Segmentation, Selection, SourceFrame};
+use pig_dicom::{Image, Object};
 
 use crate::error::{PrepareError, Result};
 use crate::fill::{crossings, fill_box, fill_polygon};
 use crate::layouts::{Case, LesionBox, MaskLayer, MaskSource};
-use crate::segments::numbers_of;
 use crate::settings::{BoxShape, MissingMask, PrepareConfig, SECTION};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
 use grid::{check_size, mismatch};
 use labels::LabelRule;
+use segmentations::OpenSegmentation;
 
 pub use labels::LABEL_TOLERANCE;
 
@@ -39,7 +40,7 @@ pub struct Masks {
     kind: Open,
     /// From which stored value on a pixel is lesion, in masks that store grays.
     threshold: Option<f64>,
-    /// By how many millimetres the affine of a mask differs from the image's, if that is ignored.
+    /// By how many millimetres the place of a mask differs from the image's, if that is ignored.
     misplaced: Option<f64>,
     /// The classes that the masks tell apart; none if lesions are one.
     classes: Vec<ClassConfig>,
@@ -70,10 +71,8 @@ enum Open {
         background: Option<MaskValues>,
     },
     Nifti(Vec<NiftiVolume>, LabelRule),
-    /// Each with a selection of segments for lesion, or for each class.
     Segmentations {
-        open: Vec<(Segmentation, Vec<Selection>)>,
-        instance: String,
+        open: Vec<OpenSegmentation>,
         threshold: f64,
     },
     DicomMasks(Vec<Image>),
@@ -134,7 +133,15 @@ impl Masks {
                 }
                 Open::Nifti(open, LabelRule::of(case, config))
             }
-            MaskSource::Segmentations(paths) => open_segmentations(image, paths, volume, (config, classes), cost)?,
+            MaskSource::Segmentations(paths) => {
+                let mut open = Vec::new();
+                for path in paths {
+                    let (mask, far) = segmentations::open(image, path, volume, (config, classes), cost)?;
+                    misplaced = far.into_iter().chain(misplaced).reduce(f64::max);
+                    open.push(mask);
+                }
+                Open::Segmentations { open, threshold: config.seg_threshold }
+            }
             MaskSource::DicomMasks(lesions) => {
                 one_slice(image, lesions.first().map_or(&[], Vec::as_slice), volume)?;
                 let open = lesions.iter().map(|candidates| choose_mask(image, candidates, size, cost));
@@ -201,7 +208,7 @@ impl Masks {
         matches!(self.kind, Open::Boxes { .. })
     }
 
-    /// By how many millimetres the affine of a mask differs from the image's, if the settings say to ignore that.
+    /// By how many millimetres the place of a mask differs from the image's, if the settings say to ignore that.
     pub fn misplaced(&self) -> Option<f64> {
         self.misplaced
     }
@@ -285,11 +292,9 @@ impl Masks {
                     merge(&mut mask, labels.lesion(volume.path(), index, &volume.labels(index)?)?);
                 }
             }
-            Open::Segmentations { open, instance, threshold } => {
-                let source = SourceFrame { sop_instance: instance.clone(), frame: Some(index as u32) };
-                for (segmentation, selections) in open {
-                    for (class, selection) in selections.iter().enumerate() {
-                        let found = segmentation.mask(&source, selection, Some(*threshold))?.values;
+            Open::Segmentations { open, threshold } => {
+                for segmentation in open {
+                    for (class, found) in segmentation.masks(index, *threshold)?.into_iter().enumerate() {
                         merge(&mut mask, found.into_iter().map(|value| value * coding.label(class)).collect());
                     }
                 }
@@ -424,34 +429,6 @@ fn check_contours(path: &Path, contours: &[Vec<[f64; 2]>], size: [usize; 2]) -> 
         problem: format!("contours that cross rows of the image {crossings} times"),
         expected: "outlines of lesions, which cross rows far less often",
     })
-}
-
-fn open_segmentations(
-    image: &Path,
-    paths: &[PathBuf],
-    volume: &Volume,
-    (config, classes): (&PrepareConfig, &[ClassConfig]),
-    cost: &Cost,
-) -> Result<Open> {
-    let Some(dicom) = volume.dicom() else {
-        let (found, expected) =
-            ("a DICOM SEG object".to_owned(), "a mask that does not reference a DICOM image".to_owned());
-        return Err(mismatch(image, paths.first().map_or(image, PathBuf::as_path), "kind", found, expected));
-    };
-    let mut open = Vec::new();
-    for path in paths {
-        let segmentation = Segmentation::open(path, &cost.dicom)?;
-        let info = segmentation.info();
-        check_size(image, path, [info.rows as usize, info.columns as usize], volume.size())?;
-        let selections = if classes.is_empty() {
-            vec![config.lesion_labels().map_or(Selection::All, Selection::Numbers)]
-        } else {
-            classes.iter().map(|class| Selection::Numbers(numbers_of(class, info))).collect()
-        };
-        open.push((segmentation, selections));
-    }
-    let instance = dicom.info().sop_instance.clone();
-    Ok(Open::Segmentations { open, instance, threshold: config.seg_threshold })
 }
 
 /// Chooses the mask among the files of a lesion: the one that has the image's size. If none has, the error names the one whose

@@ -3,14 +3,11 @@
 use std::path::Path;
 
 use super::grid::{check_size, mismatch};
-use crate::affine::{Affine, from_slice};
+use crate::affine::{Affine, from_slice, place_tolerance};
 use crate::error::Result;
 use crate::settings::{MaskAffine, PrepareConfig};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
-
-/// How far the corners of an image and of its mask may be apart, as a share of a pixel.
-const PLACE_TOLERANCE: f64 = 0.1;
 
 /// Opens a mask; with the millimetres by which its corners are away from the image's, if the settings ignore that.
 pub(super) fn open(
@@ -27,8 +24,8 @@ pub(super) fn open(
         return Err(mismatch(image, path, "slices", found, expected));
     }
     let far = corner_distance(&mask, volume)?;
-    let pixel = volume.geometry(0)?.spacing.map_or(1.0, |spacing| spacing[0].min(spacing[1]));
-    let Some(far) = far.filter(|far| *far > PLACE_TOLERANCE * pixel || far.is_nan()) else { return Ok((mask, None)) };
+    let tolerance = place_tolerance(volume.geometry(0)?.spacing);
+    let Some(far) = far.filter(|far| *far > tolerance || far.is_nan()) else { return Ok((mask, None)) };
     if config.mask_affine != Some(MaskAffine::Ignore) {
         let found = format!("its corners are up to {far:.3} mm away from the image's");
         let expected = "the same affine (or prepare.mask_affine = \"ignore\", which takes the mask voxel by voxel)";

@@ -20,6 +20,8 @@ pub(crate) struct Dicom {
     pub(crate) monochrome1: bool,
     /// Other text elements: group, element, VR, value.
     pub(crate) marks: Vec<(u16, u16, &'static str, String)>,
+    /// Other elements, such as sequences.
+    pub(crate) raw: Vec<(u16, u16, &'static str, Vec<u8>)>,
 }
 
 pub(crate) const MAMMOGRAPHY: &str = "1.2.840.10008.5.1.4.1.1.1.2";
@@ -42,6 +44,7 @@ impl Dicom {
             laterality: None,
             monochrome1: false,
             marks: Vec::new(),
+            raw: Vec::new(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Dicom {
         for (group, element, vr, value) in &self.marks {
             text(*group, *element, vr, value);
         }
+        elements.extend(self.raw.iter().cloned());
         let allocated = if self.bits > 8 { 16 } else { 8 };
         for (element, value) in [
             (0x0002, 1),
@@ -114,6 +118,29 @@ impl Dicom {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, file).unwrap();
     }
+}
+
+/// An element of an item.
+pub(crate) fn element(group: u16, element: u16, vr: &str, value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put(&mut bytes, group, element, vr, value);
+    bytes
+}
+
+/// A text element of an item.
+pub(crate) fn text(group: u16, number: u16, vr: &str, value: &str) -> Vec<u8> {
+    element(group, number, vr, &padded(value, vr))
+}
+
+/// The value of a sequence with these items.
+pub(crate) fn items(items: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for item in items {
+        bytes.extend([0xfe, 0xff, 0x00, 0xe0]);
+        bytes.extend((item.len() as u32).to_le_bytes());
+        bytes.extend(item);
+    }
+    bytes
 }
 
 fn padded(value: &str, vr: &str) -> Vec<u8> {
