@@ -5,8 +5,10 @@ mod common;
 
 use std::path::Path;
 
-use common::dicom::{Dicom, SECONDARY_CAPTURE, element, items, text};
+use common::dicom::{Dicom, MULTI_FRAME_WORD, SECONDARY_CAPTURE, element, items, text};
 use common::*;
+use common::*;
+use pig_data::config::{MaskValue, MaskValues};
 use pig_prepare::pipeline::Summary;
 use pig_prepare::settings::{CropRule, MaskAffine};
 use pig_prepare::{PrepareConfig, Result};
@@ -213,4 +215,39 @@ fn a_frame_of_a_segmentation_must_lie_where_the_image_that_it_names_lies() {
     assert_eq!(lesions(out.path()), [SIDE]);
     let told = |text: &String| text.contains("corners differ by up to 15.0 mm");
     assert!(summary.warnings.iter().any(told), "{:?}", summary.warnings);
+}
+
+/// A mask of several frames belongs to an image of as many; its labels mean what the settings say.
+#[test]
+fn dicom_masks_have_frames_and_labels() {
+    let source = tempfile::tempdir().unwrap();
+    let write = |name: &str,
+                 frames: usize,
+                 marks: Vec<(u16, u16, &'static str, String)>,
+                 value: &dyn Fn(usize, usize) -> u16| {
+        let mut dicom = Dicom::new(MULTI_FRAME_WORD, frames, SIDE as u16, SIDE as u16);
+        dicom.marks = marks;
+        dicom.write(&source.path().join(name), |frame, row, column| value(frame, row * SIDE + column));
+    };
+    let frames = |count: usize| write("a.dcm", count, Vec::new(), &|frame, at| (100 * frame + at) as u16);
+    // Frame 0 is empty; frame n has n rows of label n.
+    let rows = |frame: usize, at: usize| if at < frame * SIDE { frame as u16 } else { 0 };
+    frames(3);
+    write("a_mask.dcm", 3, Vec::new(), &rows);
+    assert_eq!(lesions(made(source.path(), whole()).0.path()), [SIDE, 2 * SIDE]);
+    let second = PrepareConfig { mask_values: Some(MaskValues(vec![MaskValue::Gray(2)])), ..whole() };
+    assert_eq!(lesions(made(source.path(), second).0.path()), [2 * SIDE]);
+    // An image of one frame does not take the first of several masks.
+    frames(1);
+    let error = try_made(source.path(), whole()).1.unwrap_err().to_string();
+    assert!(error.contains("a_mask.dcm differs in slices: 3, expected 1"), "{error}");
+    // Grays of a lossy mask are no labels.
+    let lossy = || vec![(0x0028, 0x2110, "CS", "01".to_owned())];
+    write("a_mask.dcm", 1, lossy(), &|_, at| if at < SIDE { 250 + (at % 2) as u16 } else { (at % 2) as u16 });
+    let error = try_made(source.path(), whole()).1.unwrap_err().to_string();
+    assert!(error.contains("3 different values beside 0") && error.contains("prepare.mask_threshold"), "{error}");
+    let soft = PrepareConfig { mask_threshold: Some(128.0), ..whole() };
+    assert_eq!(lesions(made(source.path(), soft).0.path()), [SIDE]);
+    write("a_mask.dcm", 1, lossy(), &|_, at| if at < SIDE { 255 } else { 0 });
+    assert_eq!(lesions(made(source.path(), whole()).0.path()), [SIDE]);
 }

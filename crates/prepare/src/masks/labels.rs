@@ -60,6 +60,11 @@ impl LabelRule {
         self.declared.is_some()
     }
 
+    /// Whether every label but 0 is lesion, because nothing says what labels mean.
+    pub(super) fn takes_all(&self) -> bool {
+        self.threshold.is_none() && self.lesion.is_none() && self.declared.is_none() && self.classes.is_empty()
+    }
+
     /// Refuses values of a picture, as text, that are not declared.
     pub(super) fn check_counts(&self, path: &Path, counts: &BTreeMap<String, u64>) -> Result<()> {
         let Some(declared) = &self.declared else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! The masks of a case, opened once and read slice by slice as label maps: 0 is background, 1 lesion or the first class, and so on.
 
 mod contours;
+mod dicom;
 mod grid;
 mod labels;
 mod segmentations;
@@ -13,7 +14,6 @@ use pig_data::case_mask::join_labels;
 use pig_data::classes::{Coding, names};
 use pig_data::config::{Case as ClassOfCase, ClassConfig, MaskRule, MaskValues};
 use pig_data::read::{count_mask_values, label_by_case, read_header, read_mask_by};
-use pig_dicom::{Image, Object};
 
 use crate::error::{PrepareError, Result};
 use crate::fill::{crossings, fill_box, fill_polygon};
@@ -21,6 +21,7 @@ use crate::layouts::{Case, LesionBox, MaskLayer, MaskSource};
 use crate::settings::{BoxShape, MissingMask, PrepareConfig, SECTION};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
+use dicom::DicomMask;
 use grid::{check_size, mismatch};
 use labels::LabelRule;
 use segmentations::OpenSegmentation;
@@ -75,7 +76,7 @@ enum Open {
         open: Vec<OpenSegmentation>,
         threshold: f64,
     },
-    DicomMasks(Vec<Image>),
+    DicomMasks(Vec<DicomMask>),
     Contours(Vec<Vec<[f64; 2]>>),
     Boxes {
         boxes: Vec<LesionBox>,
@@ -143,8 +144,8 @@ impl Masks {
                 Open::Segmentations { open, threshold: config.seg_threshold }
             }
             MaskSource::DicomMasks(lesions) => {
-                one_slice(image, lesions.first().map_or(&[], Vec::as_slice), volume)?;
-                let open = lesions.iter().map(|candidates| choose_mask(image, candidates, size, cost));
+                let labels = LabelRule::of(case, config);
+                let open = lesions.iter().map(|files| DicomMask::open(image, files, volume, labels.clone(), cost));
                 Open::DicomMasks(open.collect::<Result<_>>()?)
             }
             MaskSource::Contours(path) => {
@@ -299,11 +300,9 @@ impl Masks {
                     }
                 }
             }
-            Open::DicomMasks(images) => {
-                for image in images {
-                    let frame = image.frame(0)?;
-                    let is_lesion = |value: f64| self.threshold.map_or(value != 0.0, |threshold| value >= threshold);
-                    merge(&mut mask, frame.stored().iter().map(|value| u8::from(is_lesion(value))).collect());
+            Open::DicomMasks(masks) => {
+                for lesion in masks {
+                    merge(&mut mask, lesion.read(index)?);
                 }
             }
             Open::Contours(rois) => {
@@ -429,29 +428,4 @@ fn check_contours(path: &Path, contours: &[Vec<[f64; 2]>], size: [usize; 2]) -> 
         problem: format!("contours that cross rows of the image {crossings} times"),
         expected: "outlines of lesions, which cross rows far less often",
     })
-}
-
-/// Chooses the mask among the files of a lesion: the one that has the image's size. If none has, the error names the one whose
-/// size is nearest to it, since the others are crops.
-fn choose_mask(image: &Path, candidates: &[PathBuf], size: [usize; 2], cost: &Cost) -> Result<Image> {
-    let mut found: Option<(&PathBuf, [usize; 2])> = None;
-    let apart = |other: [usize; 2]| {
-        [0, 1].map(|axis| (other[axis].max(1) as f64 / size[axis].max(1) as f64).ln().abs()).iter().sum::<f64>()
-    };
-    for path in candidates {
-        let Object::Image(mask) = pig_dicom::open(path, &cost.dicom)? else { continue };
-        let mask_size = [mask.info().rows as usize, mask.info().columns as usize];
-        if mask_size == size && mask.info().samples_per_pixel == 1 {
-            return Ok(mask);
-        }
-        if found.is_none_or(|(_, nearest)| apart(mask_size) < apart(nearest)) {
-            found = Some((path, mask_size));
-        }
-    }
-    let Some((path, mask_size)) = found else {
-        let expected = "a DICOM mask with the image's size".to_owned();
-        return Err(PrepareError::MissingMask { path: image.to_path_buf(), expected });
-    };
-    check_size(image, path, mask_size, size)?;
-    Err(mismatch(image, path, "kind", "colour".to_owned(), "one value per pixel".to_owned()))
 }
