@@ -7,6 +7,8 @@ use flate2::read::GzDecoder;
 use pig_data::content::is_picture;
 use pig_data::names::PICTURE_ENDINGS;
 
+use crate::sources::nifti_header::is_header;
+
 /// The kind of a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -16,7 +18,7 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// How many bytes of a file are looked at: enough for a NIfTI-1 header, which has 348 bytes, behind the header of a gzip file.
+/// How many bytes of a file are looked at: enough for a NIfTI-2 header, which has 540 bytes, behind the header of a gzip file.
 const HEAD_BYTES: usize = 1024;
 
 /// Endings that are not part of a file's stem, beside those of pictures.
@@ -52,21 +54,16 @@ fn by_content(head: &[u8]) -> Option<Kind> {
     if is_picture(head) {
         return Some(Kind::Picture);
     }
-    if is_nifti(head) {
+    if is_header(head) {
         return Some(Kind::Nifti);
     }
     if head.starts_with(&[0x1f, 0x8b]) {
         let mut unpacked = Vec::with_capacity(HEAD_BYTES);
         // The packed head is cut, so that unpacking it ends with an error; what comes before counts.
         let _ = GzDecoder::new(head).take(HEAD_BYTES as u64).read_to_end(&mut unpacked);
-        return is_nifti(&unpacked).then_some(Kind::Nifti);
+        return is_header(&unpacked).then_some(Kind::Nifti);
     }
     None
-}
-
-fn is_nifti(head: &[u8]) -> bool {
-    let size = head.get(..4);
-    (size == Some(&348_i32.to_le_bytes()) || size == Some(&348_i32.to_be_bytes())) && head.get(344..347) == Some(b"n+1")
 }
 
 fn by_ending(name: &str) -> Kind {
@@ -83,16 +80,18 @@ fn by_ending(name: &str) -> Kind {
     }
 }
 
-/// A name without its ending, if it is one that pig knows; `.nii.gz` counts as one. UIDs (`1.2.840.10008`) and names such as
+/// A name without its ending, if it is one that pig knows; `.nii.gz` and `.hdr.gz` count as one. UIDs (`1.2.840.10008`) and names such as
 /// `I.001` stay whole.
 pub(crate) fn stem(name: &str) -> &str {
     let lower = name.to_lowercase();
-    if lower.ends_with(".nii.gz") && name.len() > ".nii.gz".len() {
-        return &name[..name.len() - ".nii.gz".len()];
+    let packed = [".nii.gz", ".hdr.gz"].into_iter().find(|ending| lower.ends_with(ending));
+    if let Some(ending) = packed.filter(|ending| name.len() > ending.len()) {
+        return &name[..name.len() - ending.len()];
     }
     let known = |ending: &str| {
         let ending = ending.to_lowercase();
-        ending == "nii" || [&PICTURE_ENDINGS[..], &DICOM, &TABLES].iter().any(|list| list.contains(&ending.as_str()))
+        matches!(ending.as_str(), "nii" | "hdr")
+            || [&PICTURE_ENDINGS[..], &DICOM, &TABLES].iter().any(|list| list.contains(&ending.as_str()))
     };
     match name.rsplit_once('.') {
         Some((stem, ending)) if !stem.is_empty() && known(ending) => stem,
@@ -119,6 +118,8 @@ mod tests {
             ("a.png", "a", "a"),
             ("a.b.TIF", "a.b", "a.b"),
             ("a.nii.gz", "a", "a"),
+            ("a_mask.hdr", "a_mask", "a_mask"),
+            ("a.HDR.gz", "a", "a"),
             ("1.2.840.6347", "1.2.840.6347", "1.2.840"),
             ("I.001", "I.001", "I"),
             ("a.dcm.1", "a.dcm.1", "a.dcm"),

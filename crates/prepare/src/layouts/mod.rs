@@ -31,6 +31,7 @@ use pig_dicom::Limits;
 use crate::error::{PrepareError, Result};
 use crate::segments::Segments;
 use crate::settings::{PrepareConfig, SegmentClasses};
+use crate::sources::nifti_header::data_file;
 use content::Kind;
 use listing::Listing;
 use walk::{Entry, Tree};
@@ -94,7 +95,10 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     };
     listing.unreadable.extend(unreadable);
     let mut left_out = tree.left_out.clone();
-    let neither = tree.files.iter().filter(|entry| entry.kind == Kind::Other && !layout.reads(&entry.place)).count();
+    let volumes = tree.files.iter().filter(|entry| entry.kind == Kind::Nifti);
+    let voxels: HashSet<PathBuf> = volumes.filter_map(|entry| data_file(&entry.path)).collect();
+    let is_read = |entry: &Entry| layout.reads(&entry.place) || voxels.contains(&entry.path);
+    let neither = tree.files.iter().filter(|entry| entry.kind == Kind::Other && !is_read(entry)).count();
     if neither > 0 {
         left_out.insert(NEITHER, neither);
     }

@@ -23,6 +23,7 @@ use crate::masks::Masks;
 use crate::prepared_folder::{CaseNote, CaseState, hash_texts, places};
 use crate::record::Record;
 use crate::settings::{CropRule, LateralityRule, PrepareConfig, WindowRule};
+use crate::sources::nifti_header::data_file;
 use crate::sources::{Reading, Volume};
 use crate::transform::{Transform, mirrored};
 use crate::window::Window;
@@ -101,9 +102,11 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
 fn source_hash(case: &Case) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(&case.name);
-    hash_file(case.image.path(), &mut hash)?;
-    for path in case.masks.paths() {
+    for path in std::iter::once(case.image.path()).chain(case.masks.paths()) {
         hash_file(path, &mut hash)?;
+        if let Some(voxels) = data_file(path).filter(|voxels| voxels.exists()) {
+            hash_file(&voxels, &mut hash)?;
+        }
     }
     if let MaskSource::Boxes(boxes) = &case.masks {
         for lesion in boxes {

@@ -3,6 +3,7 @@
 mod cost;
 mod geometry;
 pub mod nifti;
+pub(crate) mod nifti_header;
 mod reading;
 
 use std::path::Path;

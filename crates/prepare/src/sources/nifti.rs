@@ -15,6 +15,7 @@ use nifti::{Endianness, NiftiHeader, NiftiType};
 
 use super::cost::within;
 use super::geometry::{Geometry, StoredRange};
+use super::nifti_header::{self, Parsed, data_file};
 use crate::affine::Affine;
 use crate::error::{PrepareError, Result};
 
@@ -42,8 +43,8 @@ pub struct NiftiVolume {
 }
 
 impl NiftiVolume {
-    /// Opens a `.nii` or `.nii.gz` file with two or three dimensions, to be sliced along `axis` (0, 1 or 2; a file with two
-    /// dimensions is one slice).
+    /// Opens a file with two or three dimensions, to be sliced along `axis` (0, 1 or 2; a file with two dimensions is one slice):
+    /// `.nii` of NIfTI-1 or NIfTI-2, or the `.hdr` of a pair with `.img` of NIfTI or Analyze 7.5, each also packed by gzip.
     ///
     /// # Errors
     /// When the file is not a NIfTI file, is truncated, has more dimensions or voxels of another type, or a slice would take
@@ -51,17 +52,21 @@ impl NiftiVolume {
     pub fn open(path: &Path, axis: usize, max_bytes: u64) -> Result<Self> {
         let wrong = |problem: String, expected| PrepareError::Nifti { path: path.to_path_buf(), problem, expected };
         let mut file = plain_file(path, max_bytes)?;
+        let voxels = data_file(path);
+        let Parsed { header, least, beside } = nifti_header::read(&mut file, voxels.is_some())
+            .map_err(|problem| wrong(problem, "a header of NIfTI-1, NIfTI-2 or Analyze"))?;
+        if let Some(voxels) = voxels.filter(|_| beside) {
+            file = plain_file(&voxels, max_bytes)?;
+        }
         let length = file.seek(SeekFrom::End(0)).map_err(PrepareError::io(path, "read"))?;
-        file.rewind().map_err(PrepareError::io(path, "read"))?;
-        let header = NiftiHeader::from_reader(BufReader::new(&mut file))
-            .map_err(|error| wrong(error.to_string(), "a NIfTI-1 header"))?;
         let count = usize::from(header.dim[0]);
         let sizes: Vec<usize> = header.dim[1..].iter().take(count).map(|&size| usize::from(size)).collect();
         let three = sizes.len() >= 2
             && sizes.iter().all(|&size| size > 0)
             && sizes[3.min(sizes.len())..].iter().all(|&s| s == 1);
         if !three {
-            return Err(wrong(format!("dimensions {sizes:?}"), "two or three dimensions, none of them 0"));
+            let expected = "two or three dimensions, none of them 0, and of several volumes a file for each, as fslsplit writes them";
+            return Err(wrong(format!("dimensions {sizes:?}"), expected));
         }
         let dimensions = [sizes[0], sizes[1], sizes.get(2).copied().unwrap_or(1)];
         let kind = header.data_type().map_err(|_| wrong(format!("data type {}", header.datatype), NUMBERS))?;
@@ -71,7 +76,7 @@ impl NiftiVolume {
         if !(header.vox_offset.is_finite() && header.vox_offset >= 0.0) {
             return Err(wrong(format!("an offset of {}", header.vox_offset), "an offset of 352 or more"));
         }
-        let offset = header.vox_offset.max(352.0) as u64;
+        let offset = (header.vox_offset as u64).max(least);
         let voxels = dimensions.iter().map(|&size| size as u64).product::<u64>();
         let needed = offset.saturating_add(voxels * kind.size_of() as u64);
         if length < needed {
