@@ -15,15 +15,31 @@ pub fn is_picture(head: &[u8]) -> bool {
     let bmp = || number(14).is_some_and(|size| BMP_HEADERS.contains(&size)) && number(6) == Some(0);
     head.starts_with(b"\x89PNG\r\n\x1a\n")
         || head.starts_with(&[0xff, 0xd8, 0xff])
-        || [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|mark| head.starts_with(*mark))
+        || is_tiff(head)
         || (head.starts_with(b"BM") && bmp())
+}
+
+/// Whether a file with these first bytes is a TIFF, or a BigTIFF.
+pub(crate) fn is_tiff(head: &[u8]) -> bool {
+    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|mark| head.starts_with(*mark))
 }
 
 /// Whether a file is a picture by its content. One that cannot be read is none.
 pub(crate) fn holds_picture(path: &Path) -> bool {
+    is_picture(&head_of(path))
+}
+
+/// Whether a file is a BigTIFF, which has addresses of 64 bits.
+pub(crate) fn is_big_tiff(path: &Path) -> bool {
+    let head = head_of(path);
+    head.starts_with(b"II+\0") || head.starts_with(b"MM\0+")
+}
+
+/// The first bytes of a file; none of one that cannot be read.
+fn head_of(path: &Path) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     let read = pig_files::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
-    read.is_ok() && is_picture(&head)
+    if read.is_ok() { head } else { Vec::new() }
 }
 
 #[cfg(test)]

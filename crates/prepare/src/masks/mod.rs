@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use pig_data::case_mask::join_labels;
 use pig_data::classes::{Coding, names};
 use pig_data::config::{Case as ClassOfCase, ClassConfig, MaskRule, MaskValues};
-use pig_data::read::{count_mask_values, label_by_case, read_header, read_mask_by};
+use pig_data::read::{count_labels, count_mask_values, label_by_case, read_header, read_mask_by};
 use pig_dicom::{Image, Object, Segmentation, Selection, SourceFrame};
 
 use crate::error::{PrepareError, Result};
@@ -274,7 +274,7 @@ impl Masks {
             Open::Pictures { paths, values, labels, background } => {
                 for path in paths {
                     if labels.declares() && self.classes.is_empty() {
-                        labels.check_counts(path, &count_mask_values(path)?)?;
+                        labels.check_counts(path, &count_labels(path)?)?;
                     }
                     let rule = self.rule(values.as_ref(), background.as_ref());
                     merge(&mut mask, read_mask_by(path, &rule)?.data);
