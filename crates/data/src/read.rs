@@ -367,6 +367,14 @@ pub fn gray(values: &[f32], channels: usize) -> Vec<f32> {
     values.as_chunks::<3>().0.iter().map(|&pixel| weighted(pixel)).collect()
 }
 
+/// Whether a mask file holds another value than 0 or black.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn holds_values(path: &Path) -> Result<bool> {
+    Ok(Picture::open(path)?.decode()?.samples.iter().any(|&sample| sample != 0))
+}
+
 /// Counts the pixels with each value of a mask file. The keys are the values as a user would write them in
 /// `data.mask_values`. Only a limited number of values are counted separately; the rest are counted under `others`.
 ///

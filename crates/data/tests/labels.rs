@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pig_data::config::{ClassConfig, MaskValue, MaskValues};
 use pig_data::read::{count_labels, read_mask};
-use pig_data::{DataConfig, DataError};
+use pig_data::{DataConfig, DataError, Dataset, Preparation};
 
 fn class(name: &str, value: MaskValue) -> ClassConfig {
     ClassConfig { name: name.to_owned(), values: MaskValues(vec![value]), code: None }
@@ -63,4 +63,29 @@ fn indices_of_a_bmp_are_labels() {
     assert_eq!(read(&path, &config()).unwrap(), [0, 1, 2, 1]);
     let colours = vec![class("red", MaskValue::Colour([255, 0, 0])), class("green", MaskValue::Colour([0, 255, 0]))];
     assert_eq!(read(&path, &DataConfig { classes: colours, ..DataConfig::default() }).unwrap(), [0, 1, 2, 1]);
+}
+
+/// A threshold of 128 finds nothing in a mask of 0 and 1: its lesion must not be lost in silence. An empty mask is none of these.
+#[test]
+fn masks_of_other_values_than_the_settings_name_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |place: String, value: u8| {
+        let path = dir.path().join(place);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::GrayImage::from_fn(4, 4, |x, _| image::Luma([if x == 0 { value } else { 0 }])).save(path).unwrap();
+    };
+    for (name, lesion) in [("a", 255), ("b", 1), ("c", 0)] {
+        put(format!("images/{name}.png"), 90);
+        put(format!("masks/{name}.png"), lesion);
+    }
+    let warnings = |threshold: f64| {
+        let config = DataConfig { size: [4, 4], mask_threshold: Some(threshold), ..DataConfig::default() };
+        let data = Dataset::discover(dir.path(), &config).unwrap();
+        let preparation = Preparation::fit(&data, &data.ids(), &config).unwrap();
+        preparation.load(&data, &|_, _| {}).unwrap().warnings
+    };
+    let words = "1 of 3 mask(s) hold values other than 0, but none that means lesion by data.mask_values or";
+    let found = warnings(128.0);
+    assert!(found.iter().any(|warning| warning.starts_with(words)), "{found:?}");
+    assert!(warnings(1.0).is_empty());
 }

@@ -246,6 +246,18 @@ impl Masks {
         Ok(counts)
     }
 
+    /// Whether the settings name the values that mean lesion, and masks without lesion hold other values. Only files that store values,
+    /// pictures and NIfTI, do.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn have_other_values(&self, config: &PrepareConfig) -> Result<bool> {
+        if !config.names_values() {
+            return Ok(false);
+        }
+        Ok(self.values()?.keys().any(|value| !is_background(value)))
+    }
+
     /// The mask of slice `index`: `height * width` labels.
     ///
     /// # Errors
@@ -352,6 +364,11 @@ impl Masks {
             section: SECTION,
         }
     }
+}
+
+/// Whether a value of [`Masks::values`] stands for the label 0.
+pub(crate) fn is_background(value: &str) -> bool {
+    value.parse().is_ok_and(|value: f32| value.abs() <= LABEL_TOLERANCE)
 }
 
 /// Adds a mask to another one. Returns how many pixels have different classes in both, if these exclude each other.
