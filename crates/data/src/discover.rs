@@ -19,7 +19,7 @@ use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, folder_named, is_one_of, key, nfc, stem, unique_ids};
 use crate::part::{Parts, SPLIT_COLUMN};
-use crate::tree::{LeftOut, Tree};
+use crate::tree::{LeftOut, OUTSIDE, Tree};
 
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
@@ -194,7 +194,7 @@ pub(crate) fn listed_by_class(root: &Path, class: &str) -> Result<Option<Vec<Pai
 }
 
 /// The columns `image` and `mask` of a table, if it has both.
-fn listing_columns(manifest: &Manifest) -> Result<Option<(usize, usize)>> {
+pub(crate) fn listing_columns(manifest: &Manifest) -> Result<Option<(usize, usize)>> {
     Ok(manifest.column_once("image")?.zip(manifest.column_once("mask")?))
 }
 
@@ -301,13 +301,11 @@ impl Found {
     fn by_tree(&mut self, root: &Path, tree: Tree) -> Result<Layout> {
         self.seen = tree.files.len();
         self.previews = tree.previews();
-        let (masks, images): (Vec<_>, Vec<_>) =
-            tree.files.iter().cloned().partition(|path| stem(path).ends_with(MASK_SUFFIX));
-        let inner = |names: &[&str]| tree.files.iter().any(|path| in_folder(root, path, names));
-        let twins = inner(&IMAGE_FOLDERS) && inner(&MASK_FOLDERS);
-        if twins && masks.iter().all(|path| in_folder(root, path, &MASK_FOLDERS)) {
+        if has_inner_folders(root, &tree.files) {
             return self.by_inner_folders(root, tree);
         }
+        let (masks, images): (Vec<_>, Vec<_>) =
+            tree.files.iter().cloned().partition(|path| stem(path).ends_with(MASK_SUFFIX));
         if masks.is_empty() {
             let found = format!("{} image file(s), none of them NAME{MASK_SUFFIX}", self.seen);
             return Err(DataError::EmptyDataset { path: root.to_path_buf(), found });
@@ -350,7 +348,7 @@ impl Found {
         let (images, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|path| in_folder(root, path, &IMAGE_FOLDERS));
         self.left_out = tree.left_out;
-        self.left_out.add("pictures outside of the folders images and masks", others.len());
+        self.left_out.add(OUTSIDE, others.len());
         self.seen = others.len();
         self.by_folders(root, &Tree::of(images), &Tree::of(masks))?;
         Ok(Layout::Folders)
@@ -396,8 +394,15 @@ fn without_suffix(name: &str) -> &str {
     name.strip_suffix(MASK_SUFFIX).unwrap_or(name)
 }
 
+/// Whether some of the pictures below `root` lie in folders of images and some in folders of masks, and all `NAME_mask` in the latter.
+pub(crate) fn has_inner_folders(root: &Path, files: &[PathBuf]) -> bool {
+    let inner = |names: &[&str]| files.iter().any(|path| in_folder(root, path, names));
+    let mut masks = files.iter().filter(|path| stem(path).ends_with(MASK_SUFFIX));
+    inner(&IMAGE_FOLDERS) && inner(&MASK_FOLDERS) && masks.all(|path| in_folder(root, path, &MASK_FOLDERS))
+}
+
 /// Whether one of the folders between `root` and a file has one of `names`.
-fn in_folder(root: &Path, path: &Path, names: &[&str]) -> bool {
+pub(crate) fn in_folder(root: &Path, path: &Path, names: &[&str]) -> bool {
     let folders = path.strip_prefix(root).ok().and_then(Path::parent);
     folders
         .is_some_and(|folders| folders.components().any(|part| is_one_of(&part.as_os_str().to_string_lossy(), names)))

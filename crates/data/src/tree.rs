@@ -24,6 +24,9 @@ const SPECIAL: &str = "pipes, sockets or devices";
 const TABLE: &str = "manifest.csv in subfolders, whose columns are not read";
 const OTHER: &str = "that are no pictures";
 
+/// Why a layout leaves pictures out.
+pub(crate) const OUTSIDE: &str = "pictures outside of the folders images and masks";
+
 /// Hidden files that pig itself leaves in folders.
 const OWN: [&str; 2] = [".lock", ".cases"];
 
