@@ -17,12 +17,15 @@ use crate::columns::{GroupSource, PairEntry, Rows, assign_classes, assign_groups
 use crate::config::{DataConfig, SECTION};
 use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
-use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, folder_named, is_one_of, key, nfc, stem, unique_ids};
+use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids};
 use crate::part::{Parts, SPLIT_COLUMN};
-use crate::tree::{LeftOut, OUTSIDE, Tree};
+use crate::tree::{FURTHER, LeftOut, OUTSIDE, Tree};
 
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
+
+/// The picture that `pig sample --progress-strips` writes beside its pairs.
+const PROGRESS: &str = "progress.png";
 
 /// How a data folder is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +96,7 @@ impl Dataset {
             Layout::Manifest
         } else if let (Some(images), Some(masks)) = twins {
             found.by_folders(root, &Tree::below(&images)?, &Tree::below(&masks)?)?;
+            found.count_beside(root, [&images, &masks]);
             Layout::Folders
         } else {
             found.by_tree(root, Tree::below(root)?)?
@@ -295,6 +299,16 @@ impl Found {
             }
         }
         Ok(())
+    }
+
+    /// Counts the pictures beside the folders of images and masks. What cannot be listed there is not needed.
+    fn count_beside(&mut self, root: &Path, folders: [&Path; 2]) {
+        let Ok(tree) = Tree::beside(root, &folders) else { return };
+        let names = [&IMAGE_FOLDERS[..], &MASK_FOLDERS].concat();
+        let (further, outside): (Vec<_>, Vec<_>) =
+            tree.files.into_iter().partition(|path| in_folder(root, path, &names));
+        self.left_out.add(FURTHER, further.len());
+        self.left_out.add(OUTSIDE, outside.iter().filter(|path| file_name(path) != PROGRESS).count());
     }
 
     /// Pairs `NAME` with `NAME_mask` in the same folder; if there is no such name, `images/` with `masks/` in any folder.

@@ -27,6 +27,8 @@ const OTHER: &str = "that are no pictures";
 /// Why a layout leaves pictures out.
 pub(crate) const OUTSIDE: &str = "pictures outside of the folders images and masks";
 
+pub(crate) const FURTHER: &str = "pictures in a further folder of images or of masks, such as labels beside masks";
+
 /// Hidden files that pig itself leaves in folders.
 const OWN: [&str; 2] = [".lock", ".cases"];
 
@@ -80,12 +82,22 @@ pub(crate) struct Tree {
     pub(crate) left_out: LeftOut,
     /// The present folder, last, and those above it, without links, so that a link into one of them is noticed.
     above: Vec<PathBuf>,
+    /// Folders that are not entered.
+    skipped: Vec<PathBuf>,
 }
 
 impl Tree {
     /// Finds the pictures below `folder`. Links to folders are followed; hidden files and folders, and runs of pig, are left out.
     pub(crate) fn below(folder: &Path) -> Result<Self> {
         let mut tree = Self::default();
+        tree.walk(folder)?;
+        Ok(tree)
+    }
+
+    /// As [`Tree::below`], without some of the folders in `folder`.
+    pub(crate) fn beside(folder: &Path, skipped: &[&Path]) -> Result<Self> {
+        let skipped = skipped.iter().map(|path| path.to_path_buf()).collect();
+        let mut tree = Self { skipped, ..Self::default() };
         tree.walk(folder)?;
         Ok(tree)
     }
@@ -142,6 +154,9 @@ impl Tree {
     fn take(&mut self, path: PathBuf) -> Option<PathBuf> {
         if is_left_out(&file_name(&path)) {
             self.left_out.add(HIDDEN, usize::from(!OWN.contains(&file_name(&path).as_str())));
+            return None;
+        }
+        if self.skipped.contains(&path) {
             return None;
         }
         match std::fs::metadata(&path) {

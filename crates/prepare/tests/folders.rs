@@ -308,6 +308,17 @@ fn folders_of_images_and_masks_may_be_spelled_and_nested_as_people_do() {
     }
 }
 
+/// Of masks/a.png and labels/a.png the first is read, as in a training, and the other is told.
+#[test]
+fn only_one_folder_of_masks_is_read() {
+    let source = tempfile::tempdir().unwrap();
+    pair(source.path(), "images/a.png", "masks/a.png", 3);
+    write_png(&source.path().join("labels/a.png"), 16, 16, square(16, 9, 5));
+    let list = found(source.path());
+    assert_eq!(list.cases[0].masks.paths(), [source.path().join("masks/a.png")]);
+    noted(&list.notes, &["1 mask(s) lie in another folder of masks", "labels/a.png"]);
+}
+
 #[test]
 fn tables_as_spreadsheets_write_them_are_read() {
     let source = tempfile::tempdir().unwrap();
