@@ -259,13 +259,13 @@ impl Found {
     }
 
     /// Pairs the pictures of two trees by their names. Pictures in subfolders of one tree alone are left out.
-    fn by_folders(&mut self, root: &Path, images: &Tree, masks: &Tree) -> Result<()> {
-        for tree in [images, masks] {
+    fn by_folders(&mut self, root: &Path, images_tree: &Tree, masks_tree: &Tree) -> Result<()> {
+        for tree in [images_tree, masks_tree] {
             self.left_out.merge(&tree.left_out);
             self.seen += tree.files.len();
         }
-        self.previews += images.previews();
-        let (images, mut masks) = (by_key(root, &images.files)?, by_key(root, &masks.files)?);
+        self.previews += images_tree.previews();
+        let (images, mut masks) = (by_key(root, &images_tree.files)?, by_key(root, &masks_tree.files)?);
         for name in suffixed(&masks, &images) {
             if let Some(mask) = masks.remove(&name) {
                 masks.insert(without_suffix(&name).to_owned(), mask);
@@ -284,11 +284,12 @@ impl Found {
         };
         let (needs_mask, needs_image) = (required(&without_mask), required(&without_image));
         if let Some((key, image)) = needs_mask.first() {
-            let expected = format!("masks/{key} with the ending .png, .tif or .bmp");
+            let expected = format!("masks/{key} with the ending .png, .tif or .bmp{}", unread(root, masks_tree, key));
             return Err(DataError::MissingMask { image: image.clone(), expected, count: needs_mask.len() });
         }
         if let Some((key, mask)) = needs_image.first() {
-            let expected = format!("images/{key} with the ending .png, .jpg, .tif or .bmp");
+            let expected =
+                format!("images/{key} with the ending .png, .jpg, .tif or .bmp{}", unread(root, images_tree, key));
             return Err(DataError::MissingImage { mask: mask.clone(), expected, count: needs_image.len() });
         }
         self.left_out.add("in subfolders, without a partner", without_mask.len() + without_image.len());
@@ -393,6 +394,14 @@ fn by_key(root: &Path, files: &[PathBuf]) -> Result<ByKey> {
         }
     }
     Ok(map)
+}
+
+/// What is said of a picture of this key in a format that is not read; empty if there is none.
+fn unread(root: &Path, tree: &Tree, wanted: &str) -> String {
+    let found = tree.unread.iter().find(|(path, _)| without_suffix(&key(root, path)) == wanted);
+    found.map_or_else(String::new, |(path, format)| {
+        format!(" ({} is a {format} file, which is not read: convert it)", path.display())
+    })
 }
 
 /// Names of masks that end in `_mask` and that fit an image without this ending alone.

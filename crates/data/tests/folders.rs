@@ -115,6 +115,18 @@ fn pictures_beside_the_folders_of_pairs_are_counted() {
     assert!(!discover(made.path()).unwrap().warnings.iter().any(|warning| warning.starts_with("Left out")));
 }
 
+/// DRIVE and Carvana have masks in GIF: the message says why they are not found.
+#[test]
+fn pictures_in_formats_that_are_not_read_are_named() {
+    let dir = with(&["images/0.png", "images/1.png", "masks/0.png"]);
+    std::fs::write(dir.path().join("masks/1_mask.gif"), b"GIF89a\x02\0\x02\0").unwrap();
+    let message = discover(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("1_mask.gif is a GIF file, which is not read: convert it"), "{message}");
+    std::fs::remove_file(dir.path().join("images/1.png")).unwrap();
+    let words = "Left out: 1 pictures in a format that is not read, such as GIF or WebP.";
+    assert_eq!(discover(dir.path()).unwrap().warnings[0], words);
+}
+
 #[test]
 fn hidden_files_and_runs_are_left_out_and_counted() {
     let names =

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use pig_data::DataError;
 use pig_data::columns::class_column;
+use pig_data::content::unread_format_of;
 use pig_data::manifest::Manifest;
 use pig_data::names::{IMAGE_FOLDERS, MASK_FOLDERS, nfc};
 use pig_dicom::Limits;
@@ -46,7 +47,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     }
     let mut listing = Listing::default();
     let headers = Headers::read(tree, limits, &mut listing);
-    let paired = pair(tree, &headers);
+    let (paired, unread) = (pair(tree, &headers), unread_masks(tree));
     let (mut other_kinds, mut other_folders) = (Vec::new(), Vec::new());
     for (entry, found) in &paired.pairs {
         // A file that cannot be read is listed already.
@@ -59,7 +60,13 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
         other_folders.extend(others);
         let (found, others) = of_one_kind(&found);
         other_kinds.extend(others);
-        let mut case = Case::new(entry.case_name(), image, masks_of(entry, &found, &headers));
+        let mut masks = masks_of(entry, &found, &headers);
+        if let MaskSource::Missing(expected) = &mut masks
+            && let Some((file, format)) = unread.get(&Spot::of(entry).key(entry.stem()))
+        {
+            *expected = format!("{expected} ({} is a {format} file, which is not read: convert it)", file.place);
+        }
+        let mut case = Case::new(entry.case_name(), image, masks);
         case.patient = headers.images.get(entry.place.as_str()).and_then(|header| header.patient.clone());
         match details.as_mut().map_or(Ok(()), |details| details.add(entry, &mut case)) {
             Ok(()) => listing.cases.push(case),
@@ -109,6 +116,19 @@ fn unused_rows(details: &Details<'_>, listing: &mut Listing) -> Result<()> {
     }
     note(&mut listing.notes, unused, "row(s) of manifest.csv name no image that was found.");
     Ok(())
+}
+
+/// Masks in a format that is not read, with its name, by the keys of the images that they may belong to.
+fn unread_masks(tree: &Tree) -> HashMap<String, (&Entry, &'static str)> {
+    let mut found = HashMap::new();
+    for entry in tree.files.iter().filter(|entry| entry.kind == Kind::Other) {
+        let spot = Spot::of(entry);
+        let (Some(names), Some(format)) = (mask_names(entry, &spot), unread_format_of(&entry.path)) else { continue };
+        for name in names {
+            found.entry(spot.key(&name)).or_insert((entry, format));
+        }
+    }
+    found
 }
 
 fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {

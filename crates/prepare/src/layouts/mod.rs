@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use pig_data::class_source::{Named, of_files};
 use pig_data::classes::names;
+use pig_data::content::unread_format_of;
 use pig_dicom::Limits;
 
 use crate::error::{PrepareError, Result};
@@ -66,6 +67,9 @@ pub(crate) fn counted(left_out: &BTreeMap<&'static str, usize>) -> String {
     left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
 }
 
+/// The reason in words for pictures that pig does not read.
+const UNREAD: &str = "picture(s) in a format that is not read, such as GIF or WebP (convert them to PNG)";
+
 /// The reason in words for files that hold nothing that pig reads.
 const NEITHER: &str = "file(s) that are neither pictures nor volumes";
 
@@ -92,9 +96,12 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
         Layout::Generic => generic::list(&tree, config, limits)?,
     };
     let mut left_out = tree.left_out.clone();
-    let neither = tree.files.iter().filter(|entry| entry.kind == Kind::Other && !layout.reads(&entry.place)).count();
-    if neither > 0 {
-        left_out.insert(NEITHER, neither);
+    let others = || tree.files.iter().filter(|entry| entry.kind == Kind::Other && !layout.reads(&entry.place));
+    let unread = others().filter(|entry| unread_format_of(&entry.path).is_some()).count();
+    for (reason, count) in [(UNREAD, unread), (NEITHER, others().count() - unread)] {
+        if count > 0 {
+            left_out.insert(reason, count);
+        }
     }
     if listing.cases.is_empty() && listing.unreadable.is_empty() {
         return Err(PrepareError::NothingFound {
