@@ -15,15 +15,60 @@ pub fn is_picture(head: &[u8]) -> bool {
     let bmp = || number(14).is_some_and(|size| BMP_HEADERS.contains(&size)) && number(6) == Some(0);
     head.starts_with(b"\x89PNG\r\n\x1a\n")
         || head.starts_with(&[0xff, 0xd8, 0xff])
-        || [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|mark| head.starts_with(*mark))
+        || is_tiff(head)
         || (head.starts_with(b"BM") && bmp())
+}
+
+/// The format of a picture with these first bytes that is not read; none for a picture that is, and for other files.
+pub fn unread_format(head: &[u8]) -> Option<&'static str> {
+    let at = |from: usize, mark: &[u8]| head.get(from..from + mark.len()) == Some(mark);
+    let is_brand = |brands: &[&[u8]]| at(4, b"ftyp") && brands.iter().any(|brand| at(8, brand));
+    // A letter and a digit begin many texts, but no header of a picture goes on as a text does.
+    let is_pnm = || {
+        let [b'P', b'1'..=b'6', space, next, ..] = *head else { return false };
+        space.is_ascii_whitespace() && (next.is_ascii_digit() || next == b'#')
+    };
+    let formats = [
+        ("GIF", at(0, b"GIF87a") || at(0, b"GIF89a")),
+        ("WebP", at(0, b"RIFF") && at(8, b"WEBP")),
+        ("JPEG 2000", at(0, b"\0\0\0\x0cjP  ") || at(0, b"\xff\x4f\xff\x51")),
+        ("JPEG XL", at(0, b"\0\0\0\x0cJXL ") || at(0, b"\xff\x0a")),
+        ("AVIF", is_brand(&[b"avif", b"avis"])),
+        ("HEIF", is_brand(&[b"heic", b"heix", b"mif1", b"msf1"])),
+        ("Photoshop", at(0, b"8BPS")),
+        ("OpenEXR", at(0, b"\x76\x2f\x31\x01")),
+        ("NumPy", at(0, b"\x93NUMPY")),
+        ("PNM", is_pnm()),
+    ];
+    formats.into_iter().find_map(|(format, is)| is.then_some(format))
+}
+
+/// As [`unread_format`], of a file. One that cannot be read has no format.
+pub fn unread_format_of(path: &Path) -> Option<&'static str> {
+    unread_format(&head_of(path))
+}
+
+/// Whether a file with these first bytes is a TIFF, or a BigTIFF.
+pub(crate) fn is_tiff(head: &[u8]) -> bool {
+    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|mark| head.starts_with(*mark))
 }
 
 /// Whether a file is a picture by its content. One that cannot be read is none.
 pub(crate) fn holds_picture(path: &Path) -> bool {
+    is_picture(&head_of(path))
+}
+
+/// Whether a file is a BigTIFF, which has addresses of 64 bits.
+pub(crate) fn is_big_tiff(path: &Path) -> bool {
+    let head = head_of(path);
+    head.starts_with(b"II+\0") || head.starts_with(b"MM\0+")
+}
+
+/// The first bytes of a file; none of one that cannot be read.
+fn head_of(path: &Path) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     let read = pig_files::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
-    read.is_ok() && is_picture(&head)
+    if read.is_ok() { head } else { Vec::new() }
 }
 
 #[cfg(test)]
@@ -35,6 +80,18 @@ mod tests {
         let mut bmp = b"BM\x9a\x02\0\0\0\0\0\0\x36\0\0\0".to_vec();
         bmp.extend(40_u32.to_le_bytes());
         assert!(is_picture(&bmp) && is_picture(b"\xff\xd8\xff\xe0") && is_picture(b"MM\0*\0\0\0\x08"));
+        for (head, format) in [
+            (&b"GIF89a\x20\0\x18\0"[..], Some("GIF")),
+            (&b"RIFF\x9a\0\0\0WEBPVP8L"[..], Some("WebP")),
+            (&b"\0\0\0\x0cjP  \r\n\x87\n"[..], Some("JPEG 2000")),
+            (&b"\0\0\0\x18ftypheic\0\0\0\0mif1"[..], Some("HEIF")),
+            (&b"P5\n32 24\n255\n"[..], Some("PNM")),
+            (&b"P5,left\n"[..], None),
+            (&b"RIFF\x9a\0\0\0WAVE"[..], None),
+            (&b""[..], None),
+        ] {
+            assert_eq!(unread_format(head), format, "{head:?}");
+        }
         for head in [&b"BMI,age,patient\n21.5,40,p1\n"[..], b"II, III and IV", b"\x89PNG", b"GIF89a", b""] {
             assert!(!is_picture(head), "{head:?}");
         }

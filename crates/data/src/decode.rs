@@ -6,6 +6,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use crate::content::is_big_tiff;
 use crate::error::{DataError, Result};
 use crate::limits::{MAX_DECODER_BYTES, MAX_PIXELS};
 use crate::{jpeg, png_chunks, tiff_kinds};
@@ -19,6 +20,8 @@ pub(crate) struct Decoded {
     pub(crate) maximum: u16,
     /// Whether an orientation tag turned it.
     pub(crate) turned: bool,
+    /// By how much samples differ whose stored values differ by 1: gray of 1, 2 or 4 bits is spread over the range from 0 to 255.
+    pub(crate) step: u16,
     pub(crate) samples: Vec<u16>,
 }
 
@@ -42,6 +45,8 @@ pub(crate) struct Picture<'a> {
     orientation: Orientation,
     /// Width and height in pixels as stored, before it is turned.
     size: [u32; 2],
+    /// The bits of gray that has fewer than 8; else 8.
+    gray_bits: u8,
 }
 
 enum Content {
@@ -56,14 +61,23 @@ impl<'a> Picture<'a> {
         let read = |error| DataError::io(path, "read")(error);
         let reader = ImageReader::new(BufReader::new(pig_files::open(path).map_err(read)?));
         let mut reader = reader.with_guessed_format().map_err(read)?;
+        // The image library reads BigTIFF, but it does not know its mark.
+        if reader.format().is_none() && is_big_tiff(path) {
+            reader.set_format(ImageFormat::Tiff);
+        }
         let format = reader.format();
         let tiff = if format == Some(ImageFormat::Tiff) { tiff_kinds::open(path)? } else { None };
+        let gray_bits = match (format, &tiff) {
+            (Some(ImageFormat::Png), _) => png_chunks::gray_bits(path)?,
+            (_, Some(tiff)) => tiff.gray_bits,
+            _ => 8,
+        };
         let mut limits = Limits::default();
         limits.max_alloc = Some(MAX_DECODER_BYTES);
         reader.limits(limits);
-        let picture = if let Some(tiff_kinds::Tiff { size, kind: Some(kind), orientation }) = tiff {
+        let picture = if let Some(tiff_kinds::Tiff { size, kind: Some(kind), orientation, .. }) = tiff {
             let orientation = Orientation::from_exif(orientation).unwrap_or(Orientation::NoTransforms);
-            Self { path, format, content: Content::Tiff(kind), orientation, size }
+            Self { path, format, content: Content::Tiff(kind), orientation, size, gray_bits }
         } else {
             let decoder = reader.into_decoder();
             let mut decoder = decoder
@@ -71,7 +85,8 @@ impl<'a> Picture<'a> {
             // A damaged tag says nothing.
             let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
             let (width, height) = decoder.dimensions();
-            Self { path, format, content: Content::Library(Box::new(decoder)), orientation, size: [width, height] }
+            let content = Content::Library(Box::new(decoder));
+            Self { path, format, content, orientation, size: [width, height], gray_bits }
         };
         picture.check_size()?;
         picture.with_late_tag()
@@ -146,12 +161,13 @@ impl<'a> Picture<'a> {
             Content::Tiff(kind) => tiff_kinds::decode(path, kind)?,
         };
         image.apply_orientation(self.orientation);
-        samples(path, image, self.orientation != Orientation::NoTransforms)
+        let step = 255 / ((1_u16 << self.gray_bits) - 1);
+        samples(path, image, self.orientation != Orientation::NoTransforms, step)
     }
 }
 
 /// The samples of an image without its alpha channel, which must be opaque.
-fn samples(path: &Path, image: DynamicImage, turned: bool) -> Result<Decoded> {
+fn samples(path: &Path, image: DynamicImage, turned: bool, step: u16) -> Result<Decoded> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let has_alpha = image.color().has_alpha();
     let widen = |samples: Vec<u8>| samples.into_iter().map(u16::from).collect::<Vec<_>>();
@@ -170,12 +186,12 @@ fn samples(path: &Path, image: DynamicImage, turned: bool) -> Result<Decoded> {
         }
     };
     if !has_alpha {
-        return Ok(Decoded { width, height, channels: stored, maximum, turned, samples });
+        return Ok(Decoded { width, height, channels: stored, maximum, turned, step, samples });
     }
     let count = samples.chunks_exact(stored).filter(|p| p[stored - 1] != maximum).count();
     if count > 0 {
         return Err(DataError::Transparent { path: path.to_path_buf(), count });
     }
     let samples = samples.chunks_exact(stored).flat_map(|p| p[..stored - 1].iter().copied()).collect();
-    Ok(Decoded { width, height, channels: stored - 1, maximum, turned, samples })
+    Ok(Decoded { width, height, channels: stored - 1, maximum, turned, step, samples })
 }

@@ -17,12 +17,15 @@ use crate::columns::{GroupSource, PairEntry, Rows, assign_classes, assign_groups
 use crate::config::{DataConfig, SECTION};
 use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
-use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, folder_named, is_one_of, key, nfc, stem, unique_ids};
+use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids};
 use crate::part::{Parts, SPLIT_COLUMN};
-use crate::tree::{LeftOut, Tree};
+use crate::tree::{FURTHER, LeftOut, OUTSIDE, Tree};
 
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
+
+/// The picture that `pig sample --progress-strips` writes beside its pairs.
+const PROGRESS: &str = "progress.png";
 
 /// How a data folder is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +96,7 @@ impl Dataset {
             Layout::Manifest
         } else if let (Some(images), Some(masks)) = twins {
             found.by_folders(root, &Tree::below(&images)?, &Tree::below(&masks)?)?;
+            found.count_beside(root, [&images, &masks]);
             Layout::Folders
         } else {
             found.by_tree(root, Tree::below(root)?)?
@@ -194,7 +198,7 @@ pub(crate) fn listed_by_class(root: &Path, class: &str) -> Result<Option<Vec<Pai
 }
 
 /// The columns `image` and `mask` of a table, if it has both.
-fn listing_columns(manifest: &Manifest) -> Result<Option<(usize, usize)>> {
+pub(crate) fn listing_columns(manifest: &Manifest) -> Result<Option<(usize, usize)>> {
     Ok(manifest.column_once("image")?.zip(manifest.column_once("mask")?))
 }
 
@@ -255,13 +259,13 @@ impl Found {
     }
 
     /// Pairs the pictures of two trees by their names. Pictures in subfolders of one tree alone are left out.
-    fn by_folders(&mut self, root: &Path, images: &Tree, masks: &Tree) -> Result<()> {
-        for tree in [images, masks] {
+    fn by_folders(&mut self, root: &Path, images_tree: &Tree, masks_tree: &Tree) -> Result<()> {
+        for tree in [images_tree, masks_tree] {
             self.left_out.merge(&tree.left_out);
             self.seen += tree.files.len();
         }
-        self.previews += images.previews();
-        let (images, mut masks) = (by_key(root, &images.files)?, by_key(root, &masks.files)?);
+        self.previews += images_tree.previews();
+        let (images, mut masks) = (by_key(root, &images_tree.files)?, by_key(root, &masks_tree.files)?);
         for name in suffixed(&masks, &images) {
             if let Some(mask) = masks.remove(&name) {
                 masks.insert(without_suffix(&name).to_owned(), mask);
@@ -280,11 +284,12 @@ impl Found {
         };
         let (needs_mask, needs_image) = (required(&without_mask), required(&without_image));
         if let Some((key, image)) = needs_mask.first() {
-            let expected = format!("masks/{key} with the ending .png, .tif or .bmp");
+            let expected = format!("masks/{key} with the ending .png, .tif or .bmp{}", unread(root, masks_tree, key));
             return Err(DataError::MissingMask { image: image.clone(), expected, count: needs_mask.len() });
         }
         if let Some((key, mask)) = needs_image.first() {
-            let expected = format!("images/{key} with the ending .png, .jpg, .tif or .bmp");
+            let expected =
+                format!("images/{key} with the ending .png, .jpg, .tif or .bmp{}", unread(root, images_tree, key));
             return Err(DataError::MissingImage { mask: mask.clone(), expected, count: needs_image.len() });
         }
         self.left_out.add("in subfolders, without a partner", without_mask.len() + without_image.len());
@@ -297,17 +302,25 @@ impl Found {
         Ok(())
     }
 
+    /// Counts the pictures beside the folders of images and masks. What cannot be listed there is not needed.
+    fn count_beside(&mut self, root: &Path, folders: [&Path; 2]) {
+        let Ok(tree) = Tree::beside(root, &folders) else { return };
+        let names = [&IMAGE_FOLDERS[..], &MASK_FOLDERS].concat();
+        let (further, outside): (Vec<_>, Vec<_>) =
+            tree.files.into_iter().partition(|path| in_folder(root, path, &names));
+        self.left_out.add(FURTHER, further.len());
+        self.left_out.add(OUTSIDE, outside.iter().filter(|path| file_name(path) != PROGRESS).count());
+    }
+
     /// Pairs `NAME` with `NAME_mask` in the same folder; if there is no such name, `images/` with `masks/` in any folder.
     fn by_tree(&mut self, root: &Path, tree: Tree) -> Result<Layout> {
         self.seen = tree.files.len();
         self.previews = tree.previews();
-        let (masks, images): (Vec<_>, Vec<_>) =
-            tree.files.iter().cloned().partition(|path| stem(path).ends_with(MASK_SUFFIX));
-        let inner = |names: &[&str]| tree.files.iter().any(|path| in_folder(root, path, names));
-        let twins = inner(&IMAGE_FOLDERS) && inner(&MASK_FOLDERS);
-        if twins && masks.iter().all(|path| in_folder(root, path, &MASK_FOLDERS)) {
+        if has_inner_folders(root, &tree.files) {
             return self.by_inner_folders(root, tree);
         }
+        let (masks, images): (Vec<_>, Vec<_>) =
+            tree.files.iter().cloned().partition(|path| stem(path).ends_with(MASK_SUFFIX));
         if masks.is_empty() {
             let found = format!("{} image file(s), none of them NAME{MASK_SUFFIX}", self.seen);
             return Err(DataError::EmptyDataset { path: root.to_path_buf(), found });
@@ -350,7 +363,7 @@ impl Found {
         let (images, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|path| in_folder(root, path, &IMAGE_FOLDERS));
         self.left_out = tree.left_out;
-        self.left_out.add("pictures outside of the folders images and masks", others.len());
+        self.left_out.add(OUTSIDE, others.len());
         self.seen = others.len();
         self.by_folders(root, &Tree::of(images), &Tree::of(masks))?;
         Ok(Layout::Folders)
@@ -383,6 +396,14 @@ fn by_key(root: &Path, files: &[PathBuf]) -> Result<ByKey> {
     Ok(map)
 }
 
+/// What is said of a picture of this key in a format that is not read; empty if there is none.
+fn unread(root: &Path, tree: &Tree, wanted: &str) -> String {
+    let found = tree.unread.iter().find(|(path, _)| without_suffix(&key(root, path)) == wanted);
+    found.map_or_else(String::new, |(path, format)| {
+        format!(" ({} is a {format} file, which is not read: convert it)", path.display())
+    })
+}
+
 /// Names of masks that end in `_mask` and that fit an image without this ending alone.
 fn suffixed(masks: &ByKey, images: &ByKey) -> Vec<String> {
     let fits = |name: &String| {
@@ -396,8 +417,15 @@ fn without_suffix(name: &str) -> &str {
     name.strip_suffix(MASK_SUFFIX).unwrap_or(name)
 }
 
+/// Whether some of the pictures below `root` lie in folders of images and some in folders of masks, and all `NAME_mask` in the latter.
+pub(crate) fn has_inner_folders(root: &Path, files: &[PathBuf]) -> bool {
+    let inner = |names: &[&str]| files.iter().any(|path| in_folder(root, path, names));
+    let mut masks = files.iter().filter(|path| stem(path).ends_with(MASK_SUFFIX));
+    inner(&IMAGE_FOLDERS) && inner(&MASK_FOLDERS) && masks.all(|path| in_folder(root, path, &MASK_FOLDERS))
+}
+
 /// Whether one of the folders between `root` and a file has one of `names`.
-fn in_folder(root: &Path, path: &Path, names: &[&str]) -> bool {
+pub(crate) fn in_folder(root: &Path, path: &Path, names: &[&str]) -> bool {
     let folders = path.strip_prefix(root).ok().and_then(Path::parent);
     folders
         .is_some_and(|folders| folders.components().any(|part| is_one_of(&part.as_os_str().to_string_lossy(), names)))

@@ -4,19 +4,21 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::columns::{Rows, SET_GROUP_COLUMN, group_column, values_by_id};
-use crate::discover::MASK_SUFFIX;
+use crate::discover::{MASK_SUFFIX, has_inner_folders, in_folder, listing_columns};
 use crate::error::{DataError, Result};
 use crate::manifest::{Manifest, value_of};
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, stem, unique_ids};
-use crate::tree::Tree;
+use crate::tree::{OUTSIDE, Tree};
 
 /// Which pictures of a folder to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Images: those in `images/` if there is such a folder, else all whose stem does not end in `_mask`.
+    /// Images: those in `images/` if there is such a folder, else those that the folder's table lists beside masks, else those in folders
+    /// `images` deeper in the tree if there are folders `masks`, too, else all whose stem does not end in `_mask`.
     Images,
-    /// Masks: those in `masks/` if there is such a folder, else all whose stem ends in `_mask` (the ending is removed from their
-    /// keys), else all.
+    /// Masks: those in `masks/` if there is such a folder, else those that the folder's table lists, each for an image, else those in
+    /// folders `masks` deeper in the tree if there are folders `images`, too, else all whose stem ends in `_mask` (the ending is removed
+    /// from their keys), else all.
     Masks,
 }
 
@@ -29,6 +31,15 @@ pub struct Listed {
     pub left_out: Option<String>,
     /// The folder that all files are in.
     inner: PathBuf,
+    /// The ids that a table gives the files, in their order.
+    ids: Option<Vec<String>>,
+}
+
+impl Listed {
+    /// The ids of the files, in their order: those of the table that lists them, else their stems, or their paths if two share a stem.
+    pub fn ids(&self) -> Vec<String> {
+        self.ids.clone().unwrap_or_else(|| unique_ids(&self.inner, &self.files))
+    }
 }
 
 /// Lists the pictures of one kind in a folder and its subfolders. Hidden files, runs of pig and what is no picture are left out.
@@ -40,8 +51,22 @@ pub fn list(folder: &Path, kind: Kind) -> Result<Listed> {
         Kind::Images => folder_named(folder, &IMAGE_FOLDERS),
         Kind::Masks => folder_named(folder, &MASK_FOLDERS),
     };
+    if named.is_none()
+        && let Some(listed) = by_table(folder, kind)?
+    {
+        return Ok(listed);
+    }
     let inner = named.as_deref().unwrap_or(folder);
-    let Tree { files, mut left_out, .. } = Tree::below(inner)?;
+    let Tree { mut files, mut left_out, .. } = Tree::below(inner)?;
+    if named.is_none() && has_inner_folders(folder, &files) {
+        let names: &[&str] = if kind == Kind::Images { &IMAGE_FOLDERS } else { &MASK_FOLDERS };
+        let is_in = |path: &Path, names: &[&str]| in_folder(folder, path, names);
+        let outside = files.iter().filter(|path| !is_in(path, &IMAGE_FOLDERS) && !is_in(path, &MASK_FOLDERS)).count();
+        left_out.add(OUTSIDE, outside);
+        files.retain(|path| is_in(path, names));
+        files.sort();
+        return Ok(Listed { files, left_out: left_out.words(), inner: inner.to_path_buf(), ids: None });
+    }
     let is_suffixed = |path: &PathBuf| stem(path).ends_with(MASK_SUFFIX);
     let mut files = match kind {
         Kind::Images => files.into_iter().filter(|path| !is_suffixed(path)).collect(),
@@ -57,7 +82,47 @@ pub fn list(folder: &Path, kind: Kind) -> Result<Listed> {
         }
     };
     files.sort();
-    Ok(Listed { files, left_out: left_out.words(), inner: inner.to_path_buf() })
+    Ok(Listed { files, left_out: left_out.words(), inner: inner.to_path_buf(), ids: None })
+}
+
+/// The pictures that the table of a folder lists: its images, or its masks, if it has columns of both. None if there is no such table, if it
+/// cannot be read, or if an image has several masks.
+///
+/// # Errors
+/// When the folder cannot be read, or the table names files outside of it.
+fn by_table(folder: &Path, kind: Kind) -> Result<Option<Listed>> {
+    // What is wrong with a table is said where pairs are looked for, and pictures need none.
+    let Some(table) = Manifest::in_folder(folder).ok().flatten() else { return Ok(None) };
+    let Some((image, mask)) = listing_columns(&table)? else { return Ok(None) };
+    let mut found: BTreeMap<PathBuf, String> = BTreeMap::new();
+    let mut others: HashSet<PathBuf> = HashSet::new();
+    let mut masked: HashSet<PathBuf> = HashSet::new();
+    for (row, id) in table.rows().zip(table.ids()?) {
+        let of_row = row.path(image)?;
+        if row.get(mask).is_empty() {
+            if kind == Kind::Images {
+                found.insert(of_row, id);
+            } else {
+                others.insert(of_row);
+            }
+            continue;
+        }
+        let of_mask = row.path(mask)?;
+        if kind == Kind::Images {
+            found.insert(of_row, id);
+            others.insert(of_mask);
+        } else if masked.insert(of_row.clone()) {
+            found.insert(of_mask, id);
+            others.insert(of_row);
+        } else {
+            return Ok(None);
+        }
+    }
+    let Tree { files: all, mut left_out, .. } = Tree::below(folder)?;
+    let unlisted = all.iter().filter(|path| !found.contains_key(*path) && !others.contains(*path)).count();
+    left_out.add("pictures that manifest.csv does not list", unlisted);
+    let (files, ids) = found.into_iter().unzip();
+    Ok(Some(Listed { files, left_out: left_out.words(), inner: folder.to_path_buf(), ids: Some(ids) }))
 }
 
 /// What [`list`] left out of a folder, in a sentence that names the folder; none if it left out nothing.
@@ -73,9 +138,9 @@ pub fn left_out(folder: &Path, kind: Kind) -> Result<Option<String>> {
 /// # Errors
 /// When the folder cannot be read, holds no picture of the kind, or two of them differ in their endings alone.
 pub fn pictures(folder: &Path, kind: Kind) -> Result<BTreeMap<String, PathBuf>> {
-    let Listed { files, inner, .. } = list(folder, kind)?;
+    let listed = list(folder, kind)?;
     let mut pictures = BTreeMap::new();
-    for (name, path) in unique_ids(&inner, &files).into_iter().zip(files) {
+    for (name, path) in listed.ids().into_iter().zip(listed.files) {
         let id = name.strip_suffix(MASK_SUFFIX).unwrap_or(&name).to_owned();
         if let Some(first) = pictures.insert(id.clone(), path.clone()) {
             return Err(DataError::DuplicateId { id, first, second: path });
@@ -95,7 +160,8 @@ pub fn has_masks(folder: &Path) -> Result<bool> {
     if folder_named(folder, &MASK_FOLDERS).is_some() {
         return Ok(true);
     }
-    Ok(Tree::below(folder)?.files.iter().any(|path| stem(path).ends_with(MASK_SUFFIX)))
+    let files = Tree::below(folder)?.files;
+    Ok(has_inner_folders(folder, &files) || files.iter().any(|path| stem(path).ends_with(MASK_SUFFIX)))
 }
 
 /// Joins pictures that were found in two folders by id: (id, first, second); each must have a partner. `file` is that of a picture, for
@@ -235,6 +301,26 @@ mod tests {
         assert_eq!(ids(&pictures(mixed.path(), Kind::Masks).unwrap()), ["a", "b"]);
         let empty = folder(&[("notes.txt", "")]);
         assert!(matches!(pictures(empty.path(), Kind::Masks), Err(DataError::NoPictures { .. })));
+    }
+
+    #[test]
+    fn images_and_masks_are_told_apart_by_a_table_and_in_deeper_folders() {
+        let table = "id,image,mask\n7,scans/s0.png,truth/t0.png\n8,scans/s1.png,truth/t1.png\n9,scans/s2.png,\n";
+        let names = ["scans/s0.png", "scans/s1.png", "scans/s2.png", "truth/t0.png", "spare.png"];
+        let mut files: Vec<(&str, &str)> = names.map(|name| (name, "")).to_vec();
+        files.push(("manifest.csv", table));
+        // The mask t1 is missing, and s2 has none: the images are known nevertheless.
+        let listed = folder(&files);
+        let found = pictures(listed.path(), Kind::Images).unwrap();
+        assert_eq!((ids(&found), &found["8"]), (vec!["7", "8", "9"], &listed.path().join("scans/s1.png")));
+        let masks = pictures(listed.path(), Kind::Masks).unwrap();
+        assert_eq!((ids(&masks), &masks["7"]), (vec!["7", "8"], &listed.path().join("truth/t0.png")));
+        let words = left_out(listed.path(), Kind::Images).unwrap().unwrap();
+        assert!(words.ends_with(": Left out: 1 pictures that manifest.csv does not list."), "{words}");
+        let deep = folder(&[("train/images/0.png", ""), ("train/images/1.png", ""), ("train/masks/0.png", "")]);
+        assert_eq!(ids(&pictures(deep.path(), Kind::Images).unwrap()), ["0", "1"]);
+        assert_eq!(ids(&pictures(deep.path(), Kind::Masks).unwrap()), ["0"]);
+        assert!(has_masks(deep.path()).unwrap());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::pairs::record::{Conversion, Encoded, Facts, Member, Record};
 use crate::pairs::store::Store;
 use crate::preparation::Preparation;
 use crate::prepared_set::PreparedSet;
-use crate::remarks::exchanged;
+use crate::remarks::{exchanged, other_values};
 
 /// Pairs that are prepared before they are written: enough for all cores, few enough for the memory.
 const AT_ONCE: usize = 64;
@@ -291,6 +291,7 @@ fn unusable(cache: &Path, error: &io::Error, listener: &dyn Listener) -> Result<
 /// Adds the warnings about its pairs to a set.
 fn describe(set: &mut PreparedSet, facts: &[Facts], config: &DataConfig, has_masks: bool) {
     let (mut empty, mut full, mut covered, mut from_colour, mut from_gray, mut turned) = (0, 0, 0, 0, 0, 0);
+    let others = facts.iter().filter(|found| found.other_values).count();
     for (found, id) in facts.iter().zip(&set.ids) {
         empty += usize::from(!found.lesion_in_file);
         full += usize::from(found.full);
@@ -335,6 +336,7 @@ fn describe(set: &mut PreparedSet, facts: &[Facts], config: &DataConfig, has_mas
         warn(empty, "masks are empty: nothing can be learnt about lesions. Check data.mask_values.");
     }
     set.warnings.extend(swapped);
+    set.warnings.extend(other_values(others, total, "data"));
 }
 
 #[cfg(test)]

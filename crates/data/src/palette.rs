@@ -1,14 +1,18 @@
-//! PNG files with a palette, in which masks of several classes are written: the index of a pixel is its label.
+//! Pictures with a palette: the index of a pixel is its label. pig writes masks of several classes as PNG with a palette; TIFF and BMP with
+//! a palette come from other tools.
 
 use std::io::BufReader;
 use std::path::Path;
 
+use image::codecs::bmp::BmpDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage};
 
 use crate::classes::ClassCode;
+use crate::content::{is_picture, is_tiff};
 use crate::error::{DataError, Result};
-use crate::png_chunks;
+use crate::png_chunks::{self, COLOUR_TYPE_AT, INDEXED};
+use crate::tiff_kinds;
 
 /// The keyword of the text chunk with the names of the classes, a JSON list: the first has the index 1.
 pub const CLASSES: &str = "classes";
@@ -33,12 +37,13 @@ pub(crate) struct Declared {
     pub(crate) codes: Vec<Option<ClassCode>>,
 }
 
-/// The first bytes of a PNG up to its colour type, and the colour type of a palette.
+/// The first bytes of a PNG.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
-const COLOUR_TYPE_AT: usize = 25;
-const INDEXED: u8 = 3;
 
-/// The indices of a PNG with a palette.
+/// How many first bytes of a file tell whether it has a palette: those of a BMP up to its kind of compression.
+const HEAD_BYTES: u64 = 34;
+
+/// The indices of a picture with a palette.
 pub(crate) struct Indexed {
     /// The index of each pixel, turned as the orientation tag says.
     pub(crate) indices: Vec<u8>,
@@ -51,18 +56,26 @@ pub(crate) struct Indexed {
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn declared_names(path: &Path) -> Result<Option<Declared>> {
-    if !has_palette(path)? {
+    if !is_png_with_palette(&head_of(path)?) {
         return Ok(None);
     }
     names_of(path, reader(path)?.info())
 }
 
-/// The indices of a PNG with a palette; none for any other file, which the caller decodes and checks.
+/// The indices of a picture with a palette; none for any other file, which the caller decodes and checks.
 ///
 /// # Errors
 /// When the file cannot be read or is damaged.
 pub(crate) fn read(path: &Path) -> Result<Option<Indexed>> {
-    if !has_palette(path)? {
+    let head = head_of(path)?;
+    let unnamed = |picture: GrayImage| Indexed { indices: picture.into_raw(), declared: None };
+    if is_tiff(&head) {
+        return Ok(tiff_kinds::indices(path)?.map(unnamed));
+    }
+    if is_bmp_of_indices(&head) {
+        return Ok(Some(unnamed(indices_of_bmp(path)?)));
+    }
+    if !is_png_with_palette(&head) {
         return Ok(None);
     }
     let mut reader = reader(path)?;
@@ -92,12 +105,36 @@ pub(crate) fn read(path: &Path) -> Result<Option<Indexed>> {
     Ok(Some(Indexed { indices: picture.into_luma8().into_raw(), declared }))
 }
 
-fn has_palette(path: &Path) -> Result<bool> {
+fn head_of(path: &Path) -> Result<Vec<u8>> {
     use std::io::Read as _;
     let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
     let mut head = Vec::new();
-    file.take(COLOUR_TYPE_AT as u64 + 1).read_to_end(&mut head).map_err(DataError::io(path, "read"))?;
-    Ok(head.starts_with(SIGNATURE) && head.get(COLOUR_TYPE_AT) == Some(&INDEXED))
+    file.take(HEAD_BYTES).read_to_end(&mut head).map_err(DataError::io(path, "read"))?;
+    Ok(head)
+}
+
+fn is_png_with_palette(head: &[u8]) -> bool {
+    head.starts_with(SIGNATURE) && head.get(COLOUR_TYPE_AT) == Some(&INDEXED)
+}
+
+/// Whether a file is a BMP that holds indices of 8 bits as they are. Those of fewer bits, and runs of indices, are seen as their colours,
+/// because the image library does not give their indices.
+fn is_bmp_of_indices(head: &[u8]) -> bool {
+    let is_of_windows = head.get(14).is_some_and(|&bytes| bytes >= 40);
+    is_picture(head)
+        && head.starts_with(b"BM")
+        && is_of_windows
+        && head.get(28..30) == Some(&[8, 0])
+        && head.get(30..34) == Some(&[0; 4])
+}
+
+fn indices_of_bmp(path: &Path) -> Result<GrayImage> {
+    let unreadable =
+        |error: image::ImageError| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() };
+    let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
+    let mut decoder = BmpDecoder::new(BufReader::new(file)).map_err(unreadable)?;
+    decoder.set_indexed_color(true);
+    Ok(DynamicImage::from_decoder(decoder).map_err(unreadable)?.into_luma8())
 }
 
 fn reader(path: &Path) -> Result<png::Reader<BufReader<std::fs::File>>> {

@@ -5,6 +5,11 @@ use std::path::Path;
 
 use crate::error::{DataError, Result};
 
+/// Where a PNG says its colour type, and the types of gray without alpha and of a palette.
+pub(crate) const COLOUR_TYPE_AT: usize = 25;
+const GRAY: u8 = 0;
+pub(crate) const INDEXED: u8 = 3;
+
 /// The longest EXIF chunk that is read: JPEG's limit, which cameras keep to in PNG as well.
 const MAX_EXIF_BYTES: u32 = 1 << 16;
 
@@ -24,6 +29,19 @@ pub(crate) fn exif_of_whole(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(cut()),
         Err(error) => Err(read(error)),
     }
+}
+
+/// The bits of a PNG of gray that has fewer than 8; else 8.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn gray_bits(path: &Path) -> Result<u8> {
+    let mut head = Vec::new();
+    let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
+    file.take(COLOUR_TYPE_AT as u64 + 1).read_to_end(&mut head).map_err(DataError::io(path, "read"))?;
+    // The byte before the colour type holds the bits of a sample.
+    let bits = head.get(COLOUR_TYPE_AT - 1).copied().filter(|bits| matches!(bits, 1 | 2 | 4));
+    Ok(bits.filter(|_| head.get(COLOUR_TYPE_AT) == Some(&GRAY)).unwrap_or(8))
 }
 
 /// The EXIF chunk of a whole PNG; an inner error for a damaged end.

@@ -16,7 +16,7 @@ use crate::error::{DataError, Result};
 use crate::intensity::{Histogram, IntensityMap, to_unit};
 use crate::pairs::record::{Conversion, Facts, Fitted, FittedPair, Shape};
 use crate::placement::{Placement, pad};
-use crate::read::{ImageHeader, RawImage, RawMask, read_header, read_image, read_mask};
+use crate::read::{ImageHeader, RawImage, RawMask, holds_values, read_header, read_image, read_mask};
 use crate::resample::{fit_within, resize_image, resize_labels_area, resize_mask_nearest};
 use crate::{class_source, colour};
 
@@ -146,9 +146,23 @@ impl Preparation {
                 _ => Conversion::None,
             },
             turned: image.turned,
+            other_values: lesion_pixels == 0 && self.has_other_values(pair)?,
             classes: [self.config.coding().held(&mask.data), channels_held(&fitted, self.config.mask_channels())],
         };
         Ok(FittedPair { image: self.fit_image(&image, window), mask: fitted, facts })
+    }
+
+    /// Whether the settings name the values that mean lesion, and the mask of a pair without lesion holds others.
+    fn has_other_values(&self, pair: &PairEntry) -> Result<bool> {
+        if self.config.mask_values.is_none() && self.config.mask_threshold.is_none() {
+            return Ok(false);
+        }
+        for path in pair.mask.iter().flat_map(CaseMask::paths) {
+            if holds_values(path)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Refuses a picture of another bit depth where one range of intensities was measured for all.

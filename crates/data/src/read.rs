@@ -186,7 +186,7 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
         lesion_of_palette(&decoded, indices, (values, Beyond::ShownGray))
     } else {
         let lesion: Vec<[u16; 3]> = match rule.values {
-            Some(values) => values.0.iter().map(|&value| stored_colour(value, decoded.maximum)).collect(),
+            Some(values) => values.0.iter().map(|&value| stored_colour(value, &decoded)).collect(),
             None => vec![lesion_colour(path, &decoded, rule.section)?],
         };
         decoded.pixels().map(|pixel| u8::from(lesion.contains(&pixel))).collect()
@@ -210,7 +210,7 @@ fn lesion_of_palette(decoded: &Decoded, indices: &[u8], (values, beyond): (&Mask
     let is_lesion = |(&index, pixel): (&u8, [u16; 3])| {
         let stands_for = |value: &MaskValue| match *value {
             MaskValue::Gray(gray) if gray <= greatest || beyond == Beyond::NoPixel => gray == u16::from(index),
-            value => stored_colour(value, decoded.maximum) == pixel,
+            value => stored_colour(value, decoded) == pixel,
         };
         u8::from(values.0.iter().any(stands_for))
     };
@@ -269,7 +269,7 @@ fn labels_by(path: &Path, decoded: &Decoded, indexed: Option<&Indexed>, rule: &M
         let index = indices.map(|indices| indices[at]);
         let stands_for = |value: &MaskValue| match (value, index) {
             (MaskValue::Gray(gray), Some(index)) => *gray == u16::from(index),
-            _ => stored_colour(*value, decoded.maximum) == pixel,
+            _ => stored_colour(*value, decoded) == pixel,
         };
         let label = *known.entry((pixel, index)).or_insert_with(|| {
             let has = |class: &usize| rule.classes[*class].values.0.iter().any(stands_for);
@@ -367,13 +367,40 @@ pub fn gray(values: &[f32], channels: usize) -> Vec<f32> {
     values.as_chunks::<3>().0.iter().map(|&pixel| weighted(pixel)).collect()
 }
 
+/// Whether a mask file holds another value than 0 or black.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn holds_values(path: &Path) -> Result<bool> {
+    Ok(Picture::open(path)?.decode()?.samples.iter().any(|&sample| sample != 0))
+}
+
 /// Counts the pixels with each value of a mask file. The keys are the values as a user would write them in
 /// `data.mask_values`. Only a limited number of values are counted separately; the rest are counted under `others`.
 ///
 /// # Errors
 /// As [`read_image`].
 pub fn count_mask_values(path: &Path) -> Result<BTreeMap<String, u64>> {
+    Ok(counted(&Picture::open(path)?.decode()?, 1))
+}
+
+/// Counts the pixels with each label of a mask file: an index of a palette, or a value as gray of few bits stores it. Other files are
+/// counted as [`count_mask_values`] does.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn count_labels(path: &Path) -> Result<BTreeMap<String, u64>> {
     let mask = Picture::open(path)?.decode()?;
+    let Some(Indexed { indices, .. }) = palette::read(path)? else { return Ok(counted(&mask, mask.step)) };
+    let mut counts: BTreeMap<u8, u64> = BTreeMap::new();
+    for index in indices {
+        *counts.entry(index).or_default() += 1;
+    }
+    Ok(counts.into_iter().map(|(index, count)| (index.to_string(), count)).collect())
+}
+
+/// The pixels with each value of a mask, in steps of `step`.
+fn counted(mask: &Decoded, step: u16) -> BTreeMap<String, u64> {
     let mut counts: BTreeMap<[u16; 3], u64> = BTreeMap::new();
     let mut others = 0;
     for pixel in mask.pixels() {
@@ -383,14 +410,17 @@ pub fn count_mask_values(path: &Path) -> Result<BTreeMap<String, u64>> {
             *counts.entry(pixel).or_default() += 1;
         }
     }
-    let named = counts.into_iter().map(|(value, count)| (colour_word(value, mask.maximum), count));
-    Ok(named.chain((others > 0).then(|| ("others".to_owned(), others))).collect())
+    let word = |value: [u16; 3]| colour_word(value.map(|sample| sample / step), mask.maximum);
+    let named = counts.into_iter().map(|(value, count)| (word(value), count));
+    named.chain((others > 0).then(|| ("others".to_owned(), others))).collect()
 }
 
-/// The colour of a configured lesion value in a file whose greatest value is `maximum`.
-fn stored_colour(value: MaskValue, maximum: u16) -> [u16; 3] {
-    let scale = if maximum > 255 { 257 } else { 1 };
+/// The colour of a configured lesion value in a file. In gray of few bits, a number is the label that is stored, or, where that would need
+/// more bits, the gray that is shown: 1 and 255 are the same in a file of one bit.
+fn stored_colour(value: MaskValue, file: &Decoded) -> [u16; 3] {
+    let scale = if file.maximum > 255 { 257 } else { 1 };
     match value {
+        MaskValue::Gray(label) if file.step > 1 && label <= 255 / file.step => [label * file.step; 3],
         MaskValue::Gray(gray) => [gray; 3],
         MaskValue::Colour(colour) => colour.map(|c| u16::from(c) * scale),
     }

@@ -1,5 +1,15 @@
 //! Remarks about data that reading, preparing and inspecting make alike.
 
+/// A warning of masks that have values, but none that means lesion: `count` of `total`. `section` is as in [`exchanged`].
+pub fn other_values(count: usize, total: usize, section: &str) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{count} of {total} mask(s) hold values other than 0, but none that means lesion by {section}.mask_values or \
+             {section}.mask_threshold: they count as free of lesion. `pig inspect` lists the values of masks."
+        )
+    })
+}
+
 /// A warning if most masks with lesion cover more than half of their picture: `covered` of `with_lesion`. `section` is the section of the
 /// configuration with the settings for masks: `data` or `prepare`.
 pub fn exchanged(covered: usize, with_lesion: usize, section: &str) -> Option<String> {

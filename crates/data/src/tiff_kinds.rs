@@ -4,6 +4,7 @@
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, RgbImage};
 use tiff::TiffError;
 use tiff::decoder::{Decoder, DecodingResult, Limits, ifd::Value};
@@ -42,6 +43,17 @@ pub(crate) struct Tiff {
     pub(crate) kind: Option<Kind>,
     /// The orientation tag, 1 if there is none.
     pub(crate) orientation: u8,
+    /// The bits of gray that has fewer than 8; else 8.
+    pub(crate) gray_bits: u8,
+}
+
+/// What is read of a palette.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The colours that it shows.
+    Colours,
+    /// The indices of the pixels.
+    Indices,
 }
 
 /// Reads the tags of a TIFF. `None` if it is too damaged for that: the image library says how.
@@ -57,7 +69,13 @@ pub(crate) fn open(path: &Path) -> Result<Option<Tiff>> {
     let Ok((width, height)) = decoder.dimensions() else { return Ok(None) };
     let kind = kind(&mut decoder).map_err(|found| DataError::UnsupportedPixels { path: path.to_path_buf(), found })?;
     let orientation = decoder.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten().unwrap_or(1);
-    Ok(Some(Tiff { size: [width, height], kind, orientation }))
+    let bits = decoder.find_tag_unsigned_vec::<u16>(Tag::BitsPerSample).ok().flatten().unwrap_or_default();
+    let gray_bits = match (kind, bits.first().copied().unwrap_or(1)) {
+        (Some(Kind::FewBits(bits)), _) => bits,
+        (None, 1) => 1,
+        _ => 8,
+    };
+    Ok(Some(Tiff { size: [width, height], kind, orientation, gray_bits }))
 }
 
 /// The kind of a TIFF, or what pixels it has instead.
@@ -130,19 +148,34 @@ pub(crate) fn check_streams(path: &Path) -> Result<()> {
 
 /// Decodes a TIFF of `kind`.
 pub(crate) fn decode(path: &Path, kind: Kind) -> Result<DynamicImage> {
+    decode_as(path, kind, Wanted::Colours)
+}
+
+/// The indices of a TIFF with a palette, turned as its orientation tag says; none of any other TIFF.
+///
+/// # Errors
+/// As [`open`], and when the file is damaged.
+pub(crate) fn indices(path: &Path) -> Result<Option<GrayImage>> {
+    let Some(Tiff { kind: Some(kind @ Kind::Palette(_)), orientation, .. }) = open(path)? else { return Ok(None) };
+    let mut picture = decode_as(path, kind, Wanted::Indices)?;
+    picture.apply_orientation(Orientation::from_exif(orientation).unwrap_or(Orientation::NoTransforms));
+    Ok(Some(picture.into_luma8()))
+}
+
+fn decode_as(path: &Path, kind: Kind, wanted: Wanted) -> Result<DynamicImage> {
     let mut bytes = pig_files::read(path).map_err(DataError::io(path, "read"))?;
     let unreadable = |problem: String| DataError::Unreadable { path: path.to_path_buf(), problem };
     if matches!(kind, Kind::Palette(_)) {
         // The decoder refuses palettes, but it reads the same indices as gray.
         say_gray(&mut bytes).ok_or_else(|| unreadable("the tags of the TIFF are damaged".to_owned()))?;
     }
-    pixels(bytes, kind)
+    pixels(bytes, kind, wanted)
         .map_err(|error| unreadable(error.to_string()))?
         .ok_or_else(|| unreadable("the TIFF's pixels or its table of colours are not of the stated size".to_owned()))
 }
 
 /// Decodes a TIFF; `None` if sizes do not fit each other.
-fn pixels(bytes: Vec<u8>, kind: Kind) -> std::result::Result<Option<DynamicImage>, TiffError> {
+fn pixels(bytes: Vec<u8>, kind: Kind, wanted: Wanted) -> std::result::Result<Option<DynamicImage>, TiffError> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = MAX_DECODER_BYTES as usize;
     limits.intermediate_buffer_size = MAX_DECODER_BYTES as usize;
@@ -152,6 +185,9 @@ fn pixels(bytes: Vec<u8>, kind: Kind) -> std::result::Result<Option<DynamicImage
     let mut result = DecodingResult::U8(Vec::new());
     let planes = decoder.read_image_to_buffer(&mut result)?.planes;
     Ok(match (kind, result) {
+        (Kind::Palette(bits), DecodingResult::U8(packed)) if wanted == Wanted::Indices => {
+            GrayImage::from_raw(width, height, unpack(&packed, width, bits).collect()).map(Into::into)
+        }
         (Kind::Palette(bits), DecodingResult::U8(packed)) => {
             let table = colour_table(&colours, bits);
             let found = unpack(&packed, width, bits).map(|index| table.get(usize::from(index)).copied());

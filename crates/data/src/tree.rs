@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::content::holds_picture;
+use crate::content::{holds_picture, unread_format_of};
 use crate::error::{DataError, Result};
 use crate::manifest::NAME as TABLE_NAME;
 use crate::names::{file_name, is_left_out, is_one_of, is_picture_name, is_run, stem};
@@ -23,6 +23,12 @@ const LINK: &str = "links that lead nowhere or in a circle";
 const SPECIAL: &str = "pipes, sockets or devices";
 const TABLE: &str = "manifest.csv in subfolders, whose columns are not read";
 const OTHER: &str = "that are no pictures";
+const UNREAD: &str = "pictures in a format that is not read, such as GIF or WebP";
+
+/// Why a layout leaves pictures out.
+pub(crate) const OUTSIDE: &str = "pictures outside of the folders images and masks";
+
+pub(crate) const FURTHER: &str = "pictures in a further folder of images or of masks, such as labels beside masks";
 
 /// Hidden files that pig itself leaves in folders.
 const OWN: [&str; 2] = [".lock", ".cases"];
@@ -74,15 +80,27 @@ pub(crate) struct Tree {
     pub(crate) files: Vec<PathBuf>,
     /// Stems of DICOM files, with their folders.
     dicom: HashSet<PathBuf>,
+    /// Pictures in a format that is not read, with its name.
+    pub(crate) unread: Vec<(PathBuf, &'static str)>,
     pub(crate) left_out: LeftOut,
     /// The present folder, last, and those above it, without links, so that a link into one of them is noticed.
     above: Vec<PathBuf>,
+    /// Folders that are not entered.
+    skipped: Vec<PathBuf>,
 }
 
 impl Tree {
     /// Finds the pictures below `folder`. Links to folders are followed; hidden files and folders, and runs of pig, are left out.
     pub(crate) fn below(folder: &Path) -> Result<Self> {
         let mut tree = Self::default();
+        tree.walk(folder)?;
+        Ok(tree)
+    }
+
+    /// As [`Tree::below`], without some of the folders in `folder`.
+    pub(crate) fn beside(folder: &Path, skipped: &[&Path]) -> Result<Self> {
+        let skipped = skipped.iter().map(|path| path.to_path_buf()).collect();
+        let mut tree = Self { skipped, ..Self::default() };
         tree.walk(folder)?;
         Ok(tree)
     }
@@ -141,6 +159,9 @@ impl Tree {
             self.left_out.add(HIDDEN, usize::from(!OWN.contains(&file_name(&path).as_str())));
             return None;
         }
+        if self.skipped.contains(&path) {
+            return None;
+        }
         match std::fs::metadata(&path) {
             Err(_) => self.left_out.add(LINK, 1),
             Ok(kind) if kind.is_dir() && is_run(&path) => self.left_out.add(RUN, 1),
@@ -148,6 +169,11 @@ impl Tree {
             Ok(kind) if !kind.is_file() => self.left_out.add(SPECIAL, 1),
             Ok(_) if is_picture_name(&path) || holds_picture(&path) => self.files.push(path),
             Ok(_) => {
+                if let Some(format) = unread_format_of(&path) {
+                    self.left_out.add(UNREAD, 1);
+                    self.unread.push((path, format));
+                    return None;
+                }
                 let ending = path.extension().unwrap_or_default().to_string_lossy();
                 let companion = is_one_of(&ending, &COMPANIONS) || (ending.is_empty() && !is_dicom(&path));
                 if is_one_of(&file_name(&path), &[TABLE_NAME]) && self.above.len() > 1 {

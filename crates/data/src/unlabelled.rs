@@ -12,7 +12,6 @@ use crate::discover::{Dataset, Layout};
 use crate::error::{DataError, Result};
 use crate::folder::{Groups, Kind, Listed, list};
 use crate::manifest::Manifest;
-use crate::names::unique_ids;
 use crate::read::read_image;
 use crate::split::Splits;
 
@@ -24,11 +23,12 @@ impl Dataset {
     /// When the folder cannot be read or holds no image, or its manifest is damaged, lacks the column, or lacks the group of an image.
     pub fn of_images(root: &Path, group_column: Option<&str>) -> Result<Self> {
         std::fs::read_dir(root).map_err(DataError::io(root, "list"))?;
-        let Listed { files, left_out, .. } = list(root, Kind::Images)?;
+        let listed = list(root, Kind::Images)?;
+        let ids = listed.ids();
+        let Listed { files, left_out, .. } = listed;
         if files.is_empty() {
             return Err(DataError::NoPictures { path: root.to_path_buf() });
         }
-        let ids = unique_ids(root, &files);
         let named = Groups::of_folder(root, group_column, None)?;
         let groups = match &named {
             Some(groups) => groups.of(ids.iter().map(String::as_str))?,

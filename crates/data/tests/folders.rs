@@ -101,6 +101,32 @@ fn names_in_two_unicode_forms_pair() {
     }
 }
 
+/// Only one folder of masks is read; what lies beside it is said.
+#[test]
+fn pictures_beside_the_folders_of_pairs_are_counted() {
+    let names = ["images/0.png", "masks/0.png", "labels/0.png", "labels/1.png", "figures/a.png", "plot.png"];
+    let dir = with(&names);
+    assert_eq!(found(dir.path()), expected(&[["0", "images/0.png", "masks/0.png"]]));
+    let words = "Left out: 2 pictures in a further folder of images or of masks, such as labels beside masks, \
+                 2 pictures outside of the folders images and masks.";
+    assert_eq!(discover(dir.path()).unwrap().warnings[0], words);
+    // What pig itself puts beside its pairs is no data.
+    let made = with(&["images/0.png", "masks/0.png", "progress.png"]);
+    assert!(!discover(made.path()).unwrap().warnings.iter().any(|warning| warning.starts_with("Left out")));
+}
+
+/// DRIVE and Carvana have masks in GIF: the message says why they are not found.
+#[test]
+fn pictures_in_formats_that_are_not_read_are_named() {
+    let dir = with(&["images/0.png", "images/1.png", "masks/0.png"]);
+    std::fs::write(dir.path().join("masks/1_mask.gif"), b"GIF89a\x02\0\x02\0").unwrap();
+    let message = discover(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("1_mask.gif is a GIF file, which is not read: convert it"), "{message}");
+    std::fs::remove_file(dir.path().join("images/1.png")).unwrap();
+    let words = "Left out: 1 pictures in a format that is not read, such as GIF or WebP.";
+    assert_eq!(discover(dir.path()).unwrap().warnings[0], words);
+}
+
 #[test]
 fn hidden_files_and_runs_are_left_out_and_counted() {
     let names =

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use pig_data::read::{ImageHeader, read_header, read_image, read_mask};
+use pig_data::config::{MaskValue, MaskValues};
+use pig_data::read::{ImageHeader, count_labels, read_header, read_image, read_mask};
 use pig_data::{DataConfig, DataError};
 use tempfile::tempdir;
 use tiff::encoder::{TiffEncoder, colortype::Gray8};
@@ -172,4 +173,43 @@ fn other_pixels_are_named() {
     image.write_data(&[3, 4]).unwrap();
     drop(encoder);
     assert_eq!(read_image(&path, 1).unwrap().data, [4.0, 3.0]);
+}
+
+/// Label images of ImageJ and others: the index is the label, whatever its colour.
+#[test]
+fn indices_of_a_palette_are_labels() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("l.tif");
+    let lesion = |label: u16| {
+        let values = Some(MaskValues(vec![MaskValue::Gray(label)]));
+        read_mask(&path, &DataConfig { mask_values: values, ..DataConfig::default() }).unwrap().data
+    };
+    for little in [true, false] {
+        std::fs::write(&path, hand_made(little, [3, 2], 8, 3, &[table(256)], &[0, 1, 2, 2, 1, 0])).unwrap();
+        assert_eq!(lesion(1), [0, 1, 0, 0, 1, 0], "{little}");
+        assert_eq!(lesion(2), [0, 0, 1, 1, 0, 0], "{little}");
+        let expected = [("0", 2), ("1", 2), ("2", 2)].map(|(label, count)| (label.to_owned(), count));
+        assert_eq!(count_labels(&path).unwrap().into_iter().collect::<Vec<_>>(), expected, "{little}");
+        std::fs::write(&path, hand_made(little, [3, 1], 4, 3, &[table(16)], &[0x12, 0x10])).unwrap();
+        assert_eq!(lesion(1), [1, 0, 1], "{little}");
+    }
+    // Turned by 180 degrees, as the colours are.
+    std::fs::write(&path, hand_made(true, [3, 1], 8, 3, &[table(256), (274, vec![3])], &[0, 1, 2])).unwrap();
+    assert_eq!(lesion(2), [1, 0, 0]);
+    // Gray of few bits, too, stores labels.
+    std::fs::write(&path, hand_made(true, [4, 1], 4, 1, &[], &[0x01, 0x2f])).unwrap();
+    assert_eq!((lesion(1), lesion(15), lesion(17)), (vec![0, 1, 0, 0], vec![0, 0, 0, 1], vec![0, 1, 0, 0]));
+}
+
+/// Files with addresses of 64 bits.
+#[test]
+fn a_big_tiff_is_read() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("b.tif");
+    let mut encoder = TiffEncoder::new_big(std::fs::File::create(&path).unwrap()).unwrap();
+    encoder.write_image::<Gray8>(3, 2, &[0, 7, 9, 200, 31, 255]).unwrap();
+    drop(encoder);
+    assert_eq!(std::fs::read(&path).unwrap()[2], 43);
+    assert_eq!(read_image(&path, 1).unwrap().data, [0.0, 7.0, 9.0, 200.0, 31.0, 255.0]);
+    assert_eq!(read_header(&path).unwrap(), ImageHeader { width: 3, height: 2, bit_depth: 8, colour: false });
 }

@@ -115,6 +115,8 @@ pub(crate) enum CaseNote {
     ColourReduced,
     /// The image is gray and was copied to three channels.
     GrayCopied,
+    /// The settings name the values that mean lesion, and the mask has others alone.
+    OtherValues,
     /// The mask's affine differs from the image's by so many millimetres, which the settings say to ignore.
     AffineIgnored(f64),
 }

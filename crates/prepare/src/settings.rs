@@ -364,6 +364,11 @@ impl PrepareConfig {
             && self.class_column.is_none()
     }
 
+    /// Whether these settings name the values that mean lesion, so that all others are background.
+    pub(crate) fn names_values(&self) -> bool {
+        self.mask_values.is_some() || self.mask_threshold.is_some()
+    }
+
     /// How the labels of masks stand for the classes of a case, of which the source says that it has `known`, and whether they overlap.
     pub(crate) fn coding_of(&self, known: &[ClassConfig], overlap: bool) -> Coding {
         let classes = self.classes_of(known).len();

@@ -9,7 +9,7 @@ use std::path::Path;
 use common::dicom::{Dicom, SECONDARY_CAPTURE};
 use common::*;
 use pig_dicom::Limits;
-use pig_prepare::layouts::{Found, find};
+use pig_prepare::layouts::{Found, MaskSource, find};
 use pig_prepare::pipeline::Summary;
 use pig_prepare::settings::MissingMask;
 use pig_prepare::{Layout, PrepareConfig};
@@ -306,6 +306,30 @@ fn folders_of_images_and_masks_may_be_spelled_and_nested_as_people_do() {
         }
         assert_eq!((pairs.len(), list.notes.len()), (2, 0), "{image}: {:?}", list.notes);
     }
+}
+
+#[test]
+fn pictures_in_formats_that_are_not_read_are_named() {
+    let source = tempfile::tempdir().unwrap();
+    pair(source.path(), "images/a.png", "masks/a.png", 3);
+    write_png(&source.path().join("images/b.png"), 32, 32, picture(32, 32, 5));
+    std::fs::write(source.path().join("masks/b.gif"), b"GIF89a\x20\0\x20\0").unwrap();
+    let list = found(source.path());
+    let MaskSource::Missing(expected) = &list.cases[1].masks else { panic!("{:?}", list.cases[1].masks) };
+    assert!(expected.ends_with("(masks/b.gif is a GIF file, which is not read: convert it)"), "{expected}");
+    let unread = list.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>();
+    assert_eq!(unread, ["1 picture(s) in a format that is not read, such as GIF or WebP (convert them to PNG)"]);
+}
+
+/// Of masks/a.png and labels/a.png the first is read, as in a training, and the other is told.
+#[test]
+fn only_one_folder_of_masks_is_read() {
+    let source = tempfile::tempdir().unwrap();
+    pair(source.path(), "images/a.png", "masks/a.png", 3);
+    write_png(&source.path().join("labels/a.png"), 16, 16, square(16, 9, 5));
+    let list = found(source.path());
+    assert_eq!(list.cases[0].masks.paths(), [source.path().join("masks/a.png")]);
+    noted(&list.notes, &["1 mask(s) lie in another folder of masks", "labels/a.png"]);
 }
 
 #[test]

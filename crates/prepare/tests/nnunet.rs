@@ -155,3 +155,30 @@ fn regions_of_nnunet_are_kept_as_classes_that_overlap() {
     run(&request(source.path(), out.path(), merged)).unwrap();
     assert!(!manifest(out.path())[0].contains_key("mask_pixels_whole"));
 }
+
+/// PNG labels of one bit, and with a palette, hold the label 1, whatever they show.
+#[test]
+fn labels_of_nnunet_may_have_one_bit_or_a_palette() {
+    let source = tempfile::tempdir().unwrap();
+    let json = r#"{"labels": {"background": 0, "lesion": 1}, "file_ending": ".png"}"#;
+    std::fs::write(source.path().join("dataset.json"), json).unwrap();
+    std::fs::create_dir_all(source.path().join("labelsTr")).unwrap();
+    for (name, colour) in [("one", png::ColorType::Grayscale), ("two", png::ColorType::Indexed)] {
+        write_png(&source.path().join(format!("imagesTr/{name}_0000.png")), 6, 8, picture(6, 8, 1));
+        let label = std::fs::File::create(source.path().join(format!("labelsTr/{name}.png"))).unwrap();
+        let mut encoder = png::Encoder::new(label, 8, 6);
+        encoder.set_color(colour);
+        encoder.set_depth(png::BitDepth::One);
+        if colour == png::ColorType::Indexed {
+            encoder.set_palette(vec![0, 0, 0, 200, 30, 30]);
+        }
+        encoder.write_header().unwrap().write_image_data(&[0b0000_0111, 0, 0, 0, 0, 0]).unwrap();
+    }
+    let out = tempfile::tempdir().unwrap();
+    let config = PrepareConfig { size: [6, 8], ..PrepareConfig::default() };
+    assert_eq!(run(&request(source.path(), out.path(), config)).unwrap().description.pairs, 2);
+    for row in manifest(out.path()) {
+        let mask = read_gray(&out.path().join(&row["mask"])).2;
+        assert_eq!(mask, [vec![0; 5], vec![255; 3], vec![0; 40]].concat(), "{}", row["id"]);
+    }
+}

@@ -400,3 +400,31 @@ fn inputs_from_the_wild_have_the_right_values() {
         assert!(made.errors().contains(words), "{place}: {}", made.errors());
     }
 }
+
+/// Of three masks, the settings find lesion in the one that has 255; those of 0 and 1 are named, and an empty one is not.
+#[test]
+fn masks_of_other_values_than_the_settings_name_are_told() {
+    let source = tempfile::tempdir().unwrap();
+    for (name, lesion) in [("a", 255), ("b", 1), ("c", 0)] {
+        write_png(&source.path().join(format!("images/{name}.png")), 20, 20, picture(20, 20, 1));
+        let mask = disc(20, 20, [10.0, 10.0], 4.0).into_iter().map(|value| value.min(lesion)).collect();
+        write_png(&source.path().join(format!("masks/{name}.png")), 20, 20, mask);
+    }
+    let words = "1 of 3 mask(s) hold values other than 0, but none that means lesion by prepare.mask_values or";
+    let threshold = || PrepareConfig { mask_threshold: Some(128.0), ..small(20) };
+    let named = PrepareConfig { mask_values: Some(values(&[255])), empty_share: 1.0, ..small(20) };
+    for (config, pairs) in [(threshold(), 1), (named, 3)] {
+        let made = made(source.path(), config);
+        let summary = made.summary();
+        assert_eq!(summary.description.pairs, pairs);
+        assert!(summary.warnings.iter().any(|warning| warning.starts_with(words)), "{:?}", summary.warnings);
+    }
+    let fits = PrepareConfig { mask_threshold: Some(1.0), ..small(20) };
+    let made = made(source.path(), fits);
+    assert_eq!(
+        (made.summary().description.pairs, made.summary().warnings.len()),
+        (2, 0),
+        "{:?}",
+        made.summary().warnings
+    );
+}

@@ -264,6 +264,9 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
         Ok((dataset, own)) => {
             request.truth.check_words(data, &dataset, &own)?;
             tell_rows(&dataset, &own, observer)?;
+            for warning in &dataset.warnings {
+                note(observer, warning.clone());
+            }
             let pairs = dataset.pairs.into_iter();
             (pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask }).collect(), own)
         }

@@ -98,6 +98,9 @@ pub(crate) struct Facts {
     pub(crate) conversion: Conversion,
     /// Whether an orientation tag turned or mirrored the image.
     pub(crate) turned: bool,
+    /// Whether the settings name the values that mean lesion, and the mask in the file has others alone.
+    #[serde(default)]
+    pub(crate) other_values: bool,
     /// The classes that the mask has in the file, and as prepared, as bits; 0 in files that were written before there were several.
     #[serde(default)]
     pub(crate) classes: [u32; 2],

@@ -220,7 +220,7 @@ pub fn inspect(inspection: Inspection, progress: &dyn Progress) -> Result<Inspec
     let stopped = looks.iter().filter(|look| look.is_none()).count();
     let looks: Vec<Option<CaseLook>> =
         found.cases.iter().zip(looks).map(|(case, look)| gathered.case(case, look?)).collect();
-    gathered.report.notes.extend(remarks::remarks(&looks));
+    gathered.report.notes.extend(remarks::remarks(&looks, &inspection.config));
     gathered.spreads(&looks);
     let groups = gathered.alike(&found.cases, &looks, inspection.near_bits);
     let mut report = gathered.report;

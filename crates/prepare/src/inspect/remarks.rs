@@ -1,12 +1,15 @@
 //! Notes about what was measured on the images of a folder.
 
 use super::look::CaseLook;
+use crate::masks::is_background;
 use crate::remarks::{USED_BITS, unused_bits};
+use crate::settings::{PrepareConfig, SECTION};
 use crate::sources::StoredRange;
-use pig_data::remarks::exchanged;
+use pig_data::remarks::{exchanged, other_values};
 
-/// Notes about bits that pictures leave unused, and about masks that may be exchanged with their background.
-pub(super) fn remarks(looks: &[Option<CaseLook>]) -> Vec<String> {
+/// Notes about bits that pictures leave unused, about masks that may be exchanged with their background, and about those whose values mean
+/// nothing.
+pub(super) fn remarks(looks: &[Option<CaseLook>], config: &PrepareConfig) -> Vec<String> {
     let wide: Vec<(f64, f64)> = looks
         .iter()
         .flatten()
@@ -25,5 +28,18 @@ pub(super) fn remarks(looks: &[Option<CaseLook>]) -> Vec<String> {
             covered += usize::from(2 * lesions.iter().sum::<usize>() > case.size[0] * case.size[1]);
         }
     }
-    bits.into_iter().chain(exchanged(covered, with_lesion, "prepare")).collect()
+    let others = config.names_values().then(|| without_named_values(looks)).flatten();
+    bits.into_iter().chain(exchanged(covered, with_lesion, SECTION)).chain(others).collect()
+}
+
+/// A note about masks whose values are none of those that mean lesion. A mask that cannot be read is listed with its error.
+fn without_named_values(looks: &[Option<CaseLook>]) -> Option<String> {
+    let read = |look: &&CaseLook| look.mask_error.is_none() && !look.mask_values.is_empty();
+    let (mut masks, mut without) = (0, 0);
+    for case in looks.iter().flatten().filter(read) {
+        masks += 1;
+        let has_lesion = case.looks.iter().filter_map(|look| look.lesions.as_ref()).any(|lesions| !lesions.is_empty());
+        without += usize::from(!has_lesion && !case.mask_values.keys().all(|value| is_background(value)));
+    }
+    other_values(without, masks, SECTION)
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use pig_data::DataError;
 use pig_data::columns::class_column;
+use pig_data::content::unread_format_of;
 use pig_data::manifest::Manifest;
 use pig_data::names::{IMAGE_FOLDERS, MASK_FOLDERS, nfc};
 use pig_dicom::Limits;
@@ -46,8 +47,8 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     }
     let mut listing = Listing::default();
     let headers = Headers::read(tree, limits, &mut listing);
-    let paired = pair(tree, &headers);
-    let mut other_kinds = Vec::new();
+    let (paired, unread) = (pair(tree, &headers), unread_masks(tree));
+    let (mut other_kinds, mut other_folders) = (Vec::new(), Vec::new());
     for (entry, found) in &paired.pairs {
         // A file that cannot be read is listed already.
         let Some(image) = ImageSource::of_kind(entry.path.clone(), entry.kind) else { continue };
@@ -55,9 +56,17 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
             listing.left(found, None);
             continue;
         }
-        let (found, others) = of_one_kind(found);
+        let (found, others) = of_one_folder(found);
+        other_folders.extend(others);
+        let (found, others) = of_one_kind(&found);
         other_kinds.extend(others);
-        let mut case = Case::new(entry.case_name(), image, masks_of(entry, &found, &headers));
+        let mut masks = masks_of(entry, &found, &headers);
+        if let MaskSource::Missing(expected) = &mut masks
+            && let Some((file, format)) = unread.get(&Spot::of(entry).key(entry.stem()))
+        {
+            *expected = format!("{expected} ({} is a {format} file, which is not read: convert it)", file.place);
+        }
+        let mut case = Case::new(entry.case_name(), image, masks);
         case.patient = headers.images.get(entry.place.as_str()).and_then(|header| header.patient.clone());
         match details.as_mut().map_or(Ok(()), |details| details.add(entry, &mut case)) {
             Ok(()) => listing.cases.push(case),
@@ -70,6 +79,13 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
         listing.notes.extend(details.notes.clone());
     }
     listing.rest(paired);
+    listing.left(
+        &other_folders,
+        Some(
+            "mask(s) lie in another folder of masks than the one that is read (masks goes before mask, labels and label) and were left \
+             out, such as",
+        ),
+    );
     listing.left(
         &other_kinds,
         Some("mask(s) are of another kind than the first mask of their image and were left out, such as"),
@@ -105,6 +121,19 @@ fn unused_rows(details: &Details<'_>, listing: &mut Listing) -> Result<()> {
     Ok(())
 }
 
+/// Masks in a format that is not read, with its name, by the keys of the images that they may belong to.
+fn unread_masks(tree: &Tree) -> HashMap<String, (&Entry, &'static str)> {
+    let mut found = HashMap::new();
+    for entry in tree.files.iter().filter(|entry| entry.kind == Kind::Other) {
+        let spot = Spot::of(entry);
+        let (Some(names), Some(format)) = (mask_names(entry, &spot), unread_format_of(&entry.path)) else { continue };
+        for name in names {
+            found.entry(spot.key(&name)).or_insert((entry, format));
+        }
+    }
+    found
+}
+
 fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {
     let place = |entry: &Entry| {
         headers.images.contains_key(entry.place.as_str()) || headers.unreadable.contains(entry.place.as_str())
@@ -137,6 +166,14 @@ fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {
         pairing.mask(&keys, entry);
     }
     pairing.paired()
+}
+
+/// The masks of the folder of masks whose name is the first of those that there can be, and those of the others. Masks beside their image are
+/// among the former.
+fn of_one_folder<'a>(masks: &[&'a Entry]) -> (Vec<&'a Entry>, Vec<&'a Entry>) {
+    let rank = |mask: &Entry| Spot::of(mask).rank;
+    let best = masks.iter().filter_map(|mask| rank(mask)).min();
+    masks.iter().copied().partition(|mask| rank(mask).is_none_or(|rank| Some(rank) == best))
 }
 
 /// The masks of the kind of the first one, and the others.
@@ -184,6 +221,8 @@ enum Among {
 /// same parts.
 struct Spot<'a> {
     among: Among,
+    /// Of a folder of masks, the place of its name among those that there can be.
+    rank: Option<usize>,
     above: &'a str,
     below: &'a str,
 }
@@ -195,18 +234,19 @@ impl<'a> Spot<'a> {
         loop {
             let start = folder[..end].rfind('/').map_or(0, |slash| slash + 1);
             let word = folder[start..end].to_lowercase();
+            let rank = MASK_FOLDERS.iter().position(|name| *name == word);
             let among = if IMAGE_FOLDERS.contains(&word.as_str()) {
                 Among::Images
-            } else if MASK_FOLDERS.contains(&word.as_str()) {
+            } else if rank.is_some() {
                 Among::Masks
             } else {
                 Among::Neither
             };
             if among != Among::Neither {
-                return Self { among, above: &folder[..start], below: folder[end..].trim_start_matches('/') };
+                return Self { among, rank, above: &folder[..start], below: folder[end..].trim_start_matches('/') };
             }
             if start == 0 {
-                return Self { among, above: folder, below: "" };
+                return Self { among, rank: None, above: folder, below: "" };
             }
             end = start - 1;
         }

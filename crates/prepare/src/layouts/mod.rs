@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use pig_data::class_source::{Named, of_files};
 use pig_data::classes::names;
+use pig_data::content::unread_format_of;
 use pig_dicom::Limits;
 
 use crate::error::{PrepareError, Result};
@@ -67,6 +68,9 @@ pub(crate) fn counted(left_out: &BTreeMap<&'static str, usize>) -> String {
     left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
 }
 
+/// The reason in words for pictures that pig does not read.
+const UNREAD: &str = "picture(s) in a format that is not read, such as GIF or WebP (convert them to PNG)";
+
 /// The reason in words for files that hold nothing that pig reads.
 const NEITHER: &str = "file(s) that are neither pictures nor volumes";
 
@@ -98,9 +102,12 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     let volumes = tree.files.iter().filter(|entry| entry.kind == Kind::Nifti);
     let voxels: HashSet<PathBuf> = volumes.filter_map(|entry| data_file(&entry.path)).collect();
     let is_read = |entry: &Entry| layout.reads(&entry.place) || voxels.contains(&entry.path);
-    let neither = tree.files.iter().filter(|entry| entry.kind == Kind::Other && !is_read(entry)).count();
-    if neither > 0 {
-        left_out.insert(NEITHER, neither);
+    let others = || tree.files.iter().filter(|entry| entry.kind == Kind::Other && !is_read(entry));
+    let unread = others().filter(|entry| unread_format_of(&entry.path).is_some()).count();
+    for (reason, count) in [(UNREAD, unread), (NEITHER, others().count() - unread)] {
+        if count > 0 {
+            left_out.insert(reason, count);
+        }
     }
     if listing.cases.is_empty() && listing.unreadable.is_empty() {
         return Err(PrepareError::NothingFound {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use pig_data::case_mask::join_labels;
 use pig_data::classes::{Coding, names};
 use pig_data::config::{Case as ClassOfCase, ClassConfig, MaskRule, MaskValues};
-use pig_data::read::{count_mask_values, label_by_case, read_header, read_mask_by};
+use pig_data::read::{count_labels, count_mask_values, label_by_case, read_header, read_mask_by};
 
 use crate::error::{PrepareError, Result};
 use crate::fill::{crossings, fill_box, fill_polygon};
@@ -254,6 +254,18 @@ impl Masks {
         Ok(counts)
     }
 
+    /// Whether the settings name the values that mean lesion, and masks without lesion hold other values. Only files that store values,
+    /// pictures and NIfTI, do.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn have_other_values(&self, config: &PrepareConfig) -> Result<bool> {
+        if !config.names_values() {
+            return Ok(false);
+        }
+        Ok(self.values()?.keys().any(|value| !is_background(value)))
+    }
+
     /// The mask of slice `index`: `height * width` labels.
     ///
     /// # Errors
@@ -282,7 +294,7 @@ impl Masks {
             Open::Pictures { paths, values, labels, background } => {
                 for path in paths {
                     if labels.declares() && self.classes.is_empty() {
-                        labels.check_counts(path, &count_mask_values(path)?)?;
+                        labels.check_counts(path, &count_labels(path)?)?;
                     }
                     let rule = self.rule(values.as_ref(), background.as_ref());
                     merge(&mut mask, read_mask_by(path, &rule)?.data);
@@ -356,6 +368,11 @@ impl Masks {
             section: SECTION,
         }
     }
+}
+
+/// Whether a value of [`Masks::values`] stands for the label 0.
+pub(crate) fn is_background(value: &str) -> bool {
+    value.parse().is_ok_and(|value: f32| value.abs() <= LABEL_TOLERANCE)
 }
 
 /// Adds a mask to another one. Returns how many pixels have different classes in both, if these exclude each other.

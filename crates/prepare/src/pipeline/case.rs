@@ -94,6 +94,11 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
         });
         state.records = records;
     }
+    if state.records.iter().all(|record| record.source_mask_pixels == 0) {
+        // Slices that were left out have no lesion, so nothing of this case has.
+        let _share = work.budget.slice(&volume);
+        state.notes.extend(masks.have_other_values(config)?.then_some(CaseNote::OtherValues));
+    }
     work.folder.keep(id, &state)?;
     Ok(Some((state, false)))
 }

@@ -5,7 +5,8 @@ use pig_data::columns::OTHER_GROUP_COLUMNS;
 use super::work::Work;
 use crate::prepared_folder::{CaseNote, Description};
 use crate::record::{Grouping, Record};
-use pig_data::remarks::exchanged;
+use crate::settings::SECTION;
+use pig_data::remarks::{exchanged, other_values};
 
 /// Notes for the user about the records.
 pub(super) fn notes(records: &[Record], description: &Description) -> Vec<String> {
@@ -81,6 +82,7 @@ pub(super) fn case_notes(told: &[CaseNote], total: usize) -> (Vec<String>, Vec<S
     if turned > 0 {
         notes.push(format!("{turned} of {total} picture(s) were turned or mirrored, as their orientation tags say."));
     }
+    warnings.extend(other_values(count(|note| matches!(note, CaseNote::OtherValues)), total, SECTION));
     let far = told.iter().filter_map(|note| if let CaseNote::AffineIgnored(far) = note { Some(*far) } else { None });
     let far: Vec<f64> = far.collect();
     if let Some(greatest) = far.iter().copied().reduce(f64::max) {
