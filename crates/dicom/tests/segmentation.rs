@@ -57,7 +57,7 @@ fn segments_merge_and_can_be_chosen() {
     let frames = segmentation.frames();
     let index = frames.iter().position(|frame| frame.segment == 2 && frame.sources.contains(&source)).unwrap();
     assert_eq!(segmentation.frame(index as u32, None).unwrap().values, second);
-    assert!(frames[index].position.is_some());
+    assert!(frames[index].plane.position.is_some());
 }
 
 #[test]

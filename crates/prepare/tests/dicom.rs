@@ -7,7 +7,6 @@ use std::path::Path;
 
 use common::dicom::{Dicom, MULTI_FRAME_WORD, SECONDARY_CAPTURE, element, items, text};
 use common::*;
-use common::*;
 use pig_data::config::{MaskValue, MaskValues};
 use pig_prepare::pipeline::Summary;
 use pig_prepare::settings::{CropRule, MaskAffine};
@@ -149,7 +148,7 @@ fn segmentation(path: &Path, orientation: &str, frames: &[SegFrame<'_>]) {
     let instances = element(0x0008, 0x114a, "SQ", &items(&listed));
     let mut dicom = Dicom::new(SEGMENTATION, frames.len(), SIDE as u16, SIDE as u16);
     dicom.bits = 8;
-    dicom.instance = "1.2.5".to_owned();
+    "1.2.5".clone_into(&mut dicom.instance);
     dicom.marks = vec![(0x0020, 0x0052, "UI", "1.2.4".to_owned()), (0x0062, 0x0001, "CS", "FRACTIONAL".to_owned())];
     dicom.raw = vec![
         (0x0008, 0x1115, "SQ", items(&[instances])),

@@ -86,7 +86,9 @@ impl Drawn {
             if !frames.is_empty() {
                 self.instances.push(header.sop_instance.clone());
             }
-            frames.into_iter().for_each(|frame| is_placed[frame] = true);
+            for frame in frames {
+                is_placed[frame] = true;
+            }
         }
         let lost = is_placed.iter().filter(|placed| !**placed).count();
         if lost == self.planes.len() && !self.names_images {
