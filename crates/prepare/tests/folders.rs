@@ -9,7 +9,7 @@ use std::path::Path;
 use common::dicom::{Dicom, SECONDARY_CAPTURE};
 use common::*;
 use pig_dicom::Limits;
-use pig_prepare::layouts::{Found, find};
+use pig_prepare::layouts::{Found, MaskSource, find};
 use pig_prepare::pipeline::Summary;
 use pig_prepare::settings::MissingMask;
 use pig_prepare::{Layout, PrepareConfig};
@@ -121,6 +121,29 @@ fn a_folder_without_images_says_what_it_holds() {
     std::fs::write(source.path().join("a.gif"), "GIF89a").unwrap();
     let error = find(source.path(), None, &PrepareConfig::default(), &Limits::default()).unwrap_err().to_string();
     assert!(error.contains("found 1 file(s) that are neither pictures nor volumes"), "{error}");
+}
+
+#[test]
+fn volumes_of_other_formats_are_named() {
+    let source = tempfile::tempdir().unwrap();
+    let at = |name: &str| source.path().join(name);
+    for name in ["b.mha", "c.nrrd", "masks/d.MHD", "a_mask.nrrd", "d.raw"] {
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        std::fs::write(at(name), "NRRD0004").unwrap();
+    }
+    write_png(&at("a.png"), 32, 32, picture(32, 32, 1));
+    write_png(&at("images/d.png"), 32, 32, picture(32, 32, 1));
+    let found = find(source.path(), None, &PrepareConfig::default(), &Limits::default()).unwrap();
+    let counts: Vec<(&str, usize)> = found.left_out.iter().map(|(reason, count)| (*reason, *count)).collect();
+    let reasons = [
+        "file(s) of MetaImage, NRRD, MGH, MINC or NumPy, which are not read: convert them to NIfTI",
+        "file(s) that are neither pictures nor volumes",
+    ];
+    assert_eq!(counts, [(reasons[0], 4), (reasons[1], 1)]);
+    let expected: Vec<&MaskSource> = found.cases.iter().map(|case| &case.masks).collect();
+    let [MaskSource::Missing(first), MaskSource::Missing(second)] = expected[..] else { panic!("{expected:?}") };
+    assert!(first.contains("a_mask.nrrd is there, but it is neither"), "{first}");
+    assert!(second.contains("masks/d.MHD is there, but it is neither"), "{second}");
 }
 
 #[test]

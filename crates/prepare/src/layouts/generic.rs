@@ -48,6 +48,8 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     let headers = Headers::read(tree, limits, &mut listing);
     let paired = pair(tree, &headers);
     let mut other_kinds = Vec::new();
+    let unread = unread_masks(tree);
+    let mut with_both = 0;
     for (entry, found) in &paired.pairs {
         // A file that cannot be read is listed already.
         let Some(image) = ImageSource::of_kind(entry.path.clone(), entry.kind) else { continue };
@@ -57,7 +59,8 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
         }
         let (found, others) = of_one_kind(found);
         other_kinds.extend(others);
-        let mut case = Case::new(entry.case_name(), image, masks_of(entry, &found, &headers));
+        with_both += usize::from(!found.is_empty() && segmentations_of(entry, &headers).is_some());
+        let mut case = Case::new(entry.case_name(), image, masks_of(entry, &found, &headers, &unread));
         case.patient = headers.images.get(entry.place.as_str()).and_then(|header| header.patient.clone());
         match details.as_mut().map_or(Ok(()), |details| details.add(entry, &mut case)) {
             Ok(()) => listing.cases.push(case),
@@ -78,7 +81,11 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     let lost =
         "frame(s) of DICOM SEG objects name no image and lie where no image of the folder lies: they were left out.";
     note(&mut listing.notes, headers.lost, lost);
+    let sets = "RT structure set(s) were left out: their contours are not read. Convert them to DICOM SEG or NIfTI.";
+    note(&mut listing.notes, headers.structure_sets, sets);
     note(&mut listing.notes, headers.others, "DICOM object(s) hold no pixels (reports, directories).");
+    let twice = "image(s) have a mask by its name, and DICOM SEG objects that belong to them, which were left out.";
+    note(&mut listing.notes, with_both, twice);
     Ok(listing)
 }
 
@@ -144,12 +151,27 @@ fn of_one_kind<'a>(masks: &[&'a Entry]) -> (Vec<&'a Entry>, Vec<&'a Entry>) {
     masks.iter().copied().partition(|mask| masks.first().is_some_and(|first| first.kind == mask.kind))
 }
 
-fn masks_of(entry: &Entry, found: &[&Entry], headers: &Headers<'_>) -> MaskSource {
-    let header = headers.images.get(entry.place.as_str());
-    let segmentations = header.and_then(|header| headers.segmentations.get(&header.sop_instance));
-    match (found.first(), segmentations) {
+/// The DICOM SEG objects that belong to an image.
+fn segmentations_of<'a>(entry: &Entry, headers: &'a Headers<'_>) -> Option<&'a Vec<PathBuf>> {
+    headers.segmentations.get(&headers.images.get(entry.place.as_str())?.sop_instance)
+}
+
+/// The places of files that are named as masks but cannot be read, by the keys of the images that they belong to.
+fn unread_masks(tree: &Tree) -> HashMap<String, &str> {
+    let mut unread = HashMap::new();
+    for entry in tree.files.iter().filter(|entry| entry.kind == Kind::Other) {
+        let spot = Spot::of(entry);
+        for name in mask_names(entry, &spot).unwrap_or_default() {
+            unread.entry(spot.key(&name)).or_insert(entry.place.as_str());
+        }
+    }
+    unread
+}
+
+fn masks_of(entry: &Entry, found: &[&Entry], headers: &Headers<'_>, unread: &HashMap<String, &str>) -> MaskSource {
+    match (found.first(), segmentations_of(entry, headers)) {
         (None, Some(paths)) => MaskSource::Segmentations(paths.clone()),
-        (None, None) => MaskSource::Missing(expected(entry, header.is_some())),
+        (None, None) => MaskSource::Missing(expected(entry, headers, unread)),
         (Some(first), _) => {
             let paths: Vec<PathBuf> = found.iter().map(|mask| mask.path.clone()).collect();
             match first.kind {
@@ -161,14 +183,23 @@ fn masks_of(entry: &Entry, found: &[&Entry], headers: &Headers<'_>) -> MaskSourc
     }
 }
 
-fn expected(entry: &Entry, dicom: bool) -> String {
-    let seg = if dicom { ", or a DICOM SEG object that references it" } else { "" };
+fn expected(entry: &Entry, headers: &Headers<'_>, unread: &HashMap<String, &str>) -> String {
+    let is_dicom = headers.images.contains_key(entry.place.as_str());
     let spot = Spot::of(entry);
+    let seg = if is_dicom { ", or a DICOM SEG object that references it" } else { "" };
+    let hint = match unread.get(&spot.key(entry.stem())) {
+        Some(place) => format!(" ({place} is there, but it is neither a picture nor DICOM or NIfTI: convert it)"),
+        None if is_dicom && headers.structure_sets > 0 => {
+            " (contours of RT structure sets are not read: convert them)".to_owned()
+        }
+        None => String::new(),
+    };
     let stem = entry.stem();
     if spot.among == Among::Images {
-        format!("{} with any ending in place of images, or {stem}_mask beside the image{seg}", spot.with("masks", stem))
+        let place = spot.with("masks", stem);
+        format!("{place} with any ending in place of images, or {stem}_mask beside the image{seg}{hint}")
     } else {
-        format!("{stem}_mask with any ending beside it{seg}")
+        format!("{stem}_mask with any ending beside it{seg}{hint}")
     }
 }
 

@@ -70,6 +70,12 @@ pub(crate) fn counted(left_out: &BTreeMap<&'static str, usize>) -> String {
 /// The reason in words for files that hold nothing that pig reads.
 const NEITHER: &str = "file(s) that are neither pictures nor volumes";
 
+/// The reason in words for volumes that pig does not read.
+const OTHER_VOLUMES: &str = "file(s) of MetaImage, NRRD, MGH, MINC or NumPy, which are not read: convert them to NIfTI";
+
+/// The endings of such volumes.
+const OTHER_ENDINGS: [&str; 9] = ["mha", "mhd", "nrrd", "nhdr", "mgh", "mgz", "mnc", "npy", "npz"];
+
 /// Finds the cases below `source`, in the layout `forced` or else the one that is recognised. `limits` bound the cost of reading
 /// a DICOM header. With `prepare.class_column`, masks have the words of this column, and cases no classes yet.
 ///
@@ -98,9 +104,10 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     let volumes = tree.files.iter().filter(|entry| entry.kind == Kind::Nifti);
     let voxels: HashSet<PathBuf> = volumes.filter_map(|entry| data_file(&entry.path)).collect();
     let is_read = |entry: &Entry| layout.reads(&entry.place) || voxels.contains(&entry.path);
-    let neither = tree.files.iter().filter(|entry| entry.kind == Kind::Other && !is_read(entry)).count();
-    if neither > 0 {
-        left_out.insert(NEITHER, neither);
+    for entry in tree.files.iter().filter(|entry| entry.kind == Kind::Other && !is_read(entry)) {
+        let ending = entry.name().rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+        let reason = if OTHER_ENDINGS.contains(&ending.as_str()) { OTHER_VOLUMES } else { NEITHER };
+        *left_out.entry(reason).or_default() += 1;
     }
     if listing.cases.is_empty() && listing.unreadable.is_empty() {
         return Err(PrepareError::NothingFound {
