@@ -5,9 +5,11 @@
 #[cfg(unix)]
 pub(crate) fn listen(asked: impl Fn() + Send + 'static) -> std::io::Result<()> {
     use signal_hook::{
-        consts::{SIGHUP, SIGINT, SIGTERM},
+        consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ},
         iterator::Signals,
     };
+    // Without a handler, a file that grows beyond the limit of the process (`ulimit -f`) ends it; with one, writing gives an error.
+    signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default())?;
     let ignored = ignored(&pig_files::read_to_string("/proc/self/status").unwrap_or_default());
     let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
     let mut signals = Signals::new(wanted.collect::<Vec<_>>())?;

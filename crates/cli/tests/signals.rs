@@ -66,6 +66,18 @@ fn training(folder: &Folder, name: &str, ignored: &str, steps: &str) -> Child {
     shell.env("PIG_CACHE_DIR", common::CACHE).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// A limit on the size of files is an error that names the file, not the end without a word.
+#[test]
+fn a_limit_on_the_size_of_files_is_told() {
+    let folder = Folder::with_data();
+    let mut shell = with_default_signals("sh");
+    shell.args(["-c", "ulimit -f 4; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_pig")]);
+    shell.args(["prepare", &folder.at("data"), &folder.at("out"), "--set", "prepare.size=1024"]);
+    let output = shell.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("File too large"), "{}", stderr(&output));
+}
+
 /// `nohup` ignores SIGHUP; a shell without job control ignores SIGINT for what it runs in the background.
 #[test]
 #[cfg(target_os = "linux")]

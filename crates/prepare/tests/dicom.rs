@@ -250,3 +250,23 @@ fn dicom_masks_have_frames_and_labels() {
     write("a_mask.dcm", 1, lossy(), &|_, at| if at < SIDE { 255 } else { 0 });
     assert_eq!(lesions(made(source.path(), whole()).0.path()), [SIDE]);
 }
+
+#[test]
+fn contours_of_structure_sets_and_second_kinds_of_masks_are_told() {
+    let source = tempfile::tempdir().unwrap();
+    series(source.path());
+    let mut set = vec![0; 128];
+    set.extend(b"DICM");
+    set.extend(text(0x0002, 0x0010, "UI", "1.2.840.10008.1.2.1"));
+    set.extend(text(0x0008, 0x0016, "UI", "1.2.840.10008.5.1.4.1.1.481.3"));
+    std::fs::write(source.path().join("rs.dcm"), set).unwrap();
+    let error = try_made(source.path(), whole()).1.unwrap_err().to_string();
+    assert!(error.contains("contours of RT structure sets are not read"), "{error}");
+    segmentation(&source.path().join("seg.dcm"), AXIAL, &[("0\\0\\0", Some("1.2.3.0")), ("0\\0\\3", Some("1.2.3.1"))]);
+    mask(&source.path().join("0_mask.png"), 4);
+    let (out, summary) = made(source.path(), whole());
+    assert_eq!(lesions(out.path()), [2 * SIDE, 4 * SIDE]);
+    for told in ["1 RT structure set(s) were left out", "1 image(s) have a mask by its name, and DICOM SEG objects"] {
+        assert!(summary.notes.iter().any(|note| note.starts_with(told)), "{told}: {:?}", summary.notes);
+    }
+}

@@ -124,6 +124,29 @@ fn a_folder_without_images_says_what_it_holds() {
 }
 
 #[test]
+fn volumes_of_other_formats_are_named() {
+    let source = tempfile::tempdir().unwrap();
+    let at = |name: &str| source.path().join(name);
+    for name in ["b.mha", "c.nrrd", "masks/d.MHD", "a_mask.nrrd", "d.raw"] {
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        std::fs::write(at(name), "NRRD0004").unwrap();
+    }
+    write_png(&at("a.png"), 32, 32, picture(32, 32, 1));
+    write_png(&at("images/d.png"), 32, 32, picture(32, 32, 1));
+    let found = find(source.path(), None, &PrepareConfig::default(), &Limits::default()).unwrap();
+    let counts: Vec<(&str, usize)> = found.left_out.iter().map(|(reason, count)| (*reason, *count)).collect();
+    let reasons = [
+        "file(s) of MetaImage, NRRD, MGH, MINC or NumPy, which are not read: convert them to NIfTI",
+        "file(s) that are neither pictures nor volumes",
+    ];
+    assert_eq!(counts, [(reasons[0], 4), (reasons[1], 1)]);
+    let expected: Vec<&MaskSource> = found.cases.iter().map(|case| &case.masks).collect();
+    let [MaskSource::Missing(first), MaskSource::Missing(second)] = expected[..] else { panic!("{expected:?}") };
+    assert!(first.contains("a_mask.nrrd is there, but it is neither"), "{first}");
+    assert!(second.contains("masks/d.MHD is there, but it is neither"), "{second}");
+}
+
+#[test]
 fn previews_of_dicom_files_are_left_out_and_counted() {
     let source = tempfile::tempdir().unwrap();
     for number in 0..3 {

@@ -354,12 +354,22 @@ pub fn remembered_unlabelled(run: &RunDir) -> Result<PathBuf> {
     Err(Error::BadFile { path, problem, advice: "give their folder with --unlabelled DIR" })
 }
 
+/// The data folder that is recorded in `folder`, a run or a cross-validation, whether it is there or not. Editors end a file with a new
+/// line, which is no part of the path.
+///
+/// # Errors
+/// When there is no such record.
+pub fn recorded_data(folder: &Path) -> std::io::Result<PathBuf> {
+    let text = pig_files::read_to_string(folder.join(DATA_PATH))?;
+    Ok(PathBuf::from(text.trim_end_matches(['\n', '\r'])))
+}
+
 /// The data folder of a run on this machine.
 ///
 /// # Errors
 /// When the run does not say where it is, or it is not there any more.
 pub fn remembered_data(run: &RunDir) -> Result<PathBuf> {
-    let problem = match pig_files::read_to_string(run.path().join(DATA_PATH)).map(PathBuf::from) {
+    let problem = match recorded_data(run.path()) {
         Ok(path) if path.is_dir() => return Ok(path),
         // In quotes, because a damaged file may contain anything.
         Ok(path) => format!("its data are not at \"{}\" any more, as {DATA_PATH} says", path.display()),
@@ -373,6 +383,15 @@ mod tests {
     use super::*;
     use pig_report::ReportError;
     use std::io;
+
+    #[test]
+    fn a_recorded_folder_may_end_with_a_new_line() {
+        let folder = tempfile::tempdir().unwrap();
+        for end in ["", "\n", "\r\n"] {
+            std::fs::write(folder.path().join(DATA_PATH), format!("/data/a b{end}")).unwrap();
+            assert_eq!(recorded_data(folder.path()).unwrap(), Path::new("/data/a b"));
+        }
+    }
 
     #[test]
     fn a_full_disk_is_answered_with_what_the_command_allows() {

@@ -1,6 +1,7 @@
 //! Models from other frameworks (tests/peers/imports.py): after the import, they give the outputs of those frameworks.
 
 use burn::tensor::Device;
+use pig_diffusion::{prediction::PredictionType, schedule::BetaSchedule};
 use pig_train::imported::{
     Model, ModelKind,
     export::export,
@@ -321,6 +322,35 @@ fn a_changed_model_is_not_used() {
     std::fs::write(&file, bytes).unwrap();
     let message = Model::open(&folder.path().join("model"), None).unwrap_err().to_string();
     assert!(message.contains("SHA-256"), "{message}");
+}
+
+/// google/ddpm-cat-256 and others have all files in one folder; files from Windows begin with a byte order mark.
+#[test]
+fn a_folder_with_everything_brings_its_schedule() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::copy(at("unet_2d").join(WEIGHTS), source.join(WEIGHTS)).unwrap();
+    let config = std::fs::read_to_string(at("unet_2d").join("config.json")).unwrap();
+    std::fs::write(source.join("config.json"), format!("\u{feff}{config}")).unwrap();
+    let out = folder.path().join("without");
+    let summary = import(&request(&source, &[], &out)).unwrap();
+    assert!(summary.schedule_is_assumed);
+    assert_eq!(summary.description.unet.unwrap().schedule.num_train_timesteps, 1024);
+    let out = folder.path().join("given");
+    assert!(!import(&request(&source, &["schedule.num_train_timesteps=500"], &out)).unwrap().schedule_is_assumed);
+    let scheduler =
+        r#"{"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}"#;
+    std::fs::write(source.join("scheduler_config.json"), scheduler).unwrap();
+    let out = folder.path().join("with");
+    let summary = import(&request(&source, &[], &out)).unwrap();
+    let words = summary.description.unet.unwrap();
+    assert!(!summary.schedule_is_assumed);
+    assert_eq!(words.schedule.num_train_timesteps, 1000);
+    assert_eq!(words.schedule.beta_schedule, BetaSchedule::Cosine);
+    assert_eq!(words.network.prediction_type, PredictionType::VPrediction);
+    let again = import(&request(&source, &[], &out)).unwrap_err().to_string();
+    assert!(again.contains("is never overwritten") && !again.contains("--resume"), "{again}");
 }
 
 /// A checkpoint of diffusers with its scheduler, from the folder beside the repository.

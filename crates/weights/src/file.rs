@@ -20,6 +20,9 @@ const START: u64 = 264;
 /// Where a tar archive has its magic word, and the word.
 const TAR: (usize, &[u8]) = (257, b"ustar");
 
+/// What a pointer of Git LFS begins with.
+const LFS: &[u8] = b"version https://git-lfs";
+
 /// The arrays of a file, with the file's hash.
 #[derive(Clone, Debug)]
 pub struct Weights {
@@ -84,6 +87,9 @@ pub fn decode(mut file: impl Read + Seek, entry: Option<&str>) -> std::result::R
         torch::read(file, entry).map_err(|problem| (problem, torch::ADVICE))
     } else if start.get(8) == Some(&b'{') {
         read_safetensors(file).map_err(|problem| (problem, DAMAGED))
+    } else if start.starts_with(LFS) {
+        let problem = "a pointer of Git LFS in place of the file, which was not fetched".to_owned();
+        Err((problem, "fetch it with `git lfs pull`, or download the file"))
     } else if start.get(TAR.0..).is_some_and(|rest| rest.starts_with(TAR.1)) {
         let problem = "a tar archive, such as PyTorch wrote before version 0.1.10".to_owned();
         Err((problem, "load it with PyTorch and save its state dictionary again: torch.save(model.state_dict(), FILE)"))

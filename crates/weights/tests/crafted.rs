@@ -233,6 +233,8 @@ fn deep_nesting_overflows_no_stack() {
 #[test]
 fn other_files_are_told_apart() {
     assert!(message_of(b"").contains("neither safetensors nor"));
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    assert!(message_of(pointer).contains("a pointer of Git LFS"));
     assert!(message_of(&call("os", "system", "ls")).contains("neither safetensors nor"));
     assert!(message_of(b"PK\x03\x04 and more, but no directory").contains("not an archive"));
     assert!(message_of(&zip(&[("readme.txt", b"")])).contains("without data.pkl"));

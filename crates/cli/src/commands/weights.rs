@@ -111,7 +111,7 @@ fn sample_volume(args: &Args, asked: &SampleVolume) -> anyhow::Result<ExitCode> 
 }
 
 fn print_import(args: &Args, out: &std::path::Path, summary: &Summary) -> anyhow::Result<()> {
-    let Summary { description, parameters } = summary;
+    let Summary { description, parameters, schedule_is_assumed } = summary;
     let warning = format!(
         "only outputs of the source prove that this model computes the same: pig weights verify {} --reference STORED.npz",
         out.display()
@@ -127,6 +127,7 @@ fn print_import(args: &Args, out: &std::path::Path, summary: &Summary) -> anyhow
             "unet": description.unet,
             "autoencoder": description.autoencoder,
             "controlnet": description.controlnet,
+            "schedule_is_assumed": schedule_is_assumed,
             "warning": warning,
         });
         println!("{}", serde_json::to_string_pretty(&json)?);
@@ -140,6 +141,15 @@ fn print_import(args: &Args, out: &std::path::Path, summary: &Summary) -> anyhow
     );
     println!("SHA-256 of the source: {}", description.source_sha256);
     println!("SHA-256 of the model:  {}", description.sha256);
+    if let Some(unet) = description.unet.as_ref().filter(|_| *schedule_is_assumed) {
+        eprintln!(
+            "warning: the source has no scheduler_config.json: a schedule of {} steps and the prediction type {} are assumed, which no \
+             output of the network shows; if it was trained with others, give them: --set schedule.num_train_timesteps=1000, \
+             --set unet.prediction_type=v_prediction",
+            unet.schedule.num_train_timesteps,
+            serde_json::json!(unet.network.prediction_type)
+        );
+    }
     eprintln!("warning: {warning}");
     Ok(())
 }

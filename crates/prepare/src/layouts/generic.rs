@@ -49,6 +49,7 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     let headers = Headers::read(tree, limits, &mut listing);
     let (paired, unread) = (pair(tree, &headers), unread_masks(tree));
     let (mut other_kinds, mut other_folders) = (Vec::new(), Vec::new());
+    let mut with_both = 0;
     for (entry, found) in &paired.pairs {
         // A file that cannot be read is listed already.
         let Some(image) = ImageSource::of_kind(entry.path.clone(), entry.kind) else { continue };
@@ -60,13 +61,8 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
         other_folders.extend(others);
         let (found, others) = of_one_kind(&found);
         other_kinds.extend(others);
-        let mut masks = masks_of(entry, &found, &headers);
-        if let MaskSource::Missing(expected) = &mut masks
-            && let Some((file, format)) = unread.get(&Spot::of(entry).key(entry.stem()))
-        {
-            *expected = format!("{expected} ({} is a {format} file, which is not read: convert it)", file.place);
-        }
-        let mut case = Case::new(entry.case_name(), image, masks);
+        with_both += usize::from(!found.is_empty() && segmentations_of(entry, &headers).is_some());
+        let mut case = Case::new(entry.case_name(), image, masks_of(entry, &found, &headers, &unread));
         case.patient = headers.images.get(entry.place.as_str()).and_then(|header| header.patient.clone());
         match details.as_mut().map_or(Ok(()), |details| details.add(entry, &mut case)) {
             Ok(()) => listing.cases.push(case),
@@ -94,7 +90,11 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     let lost =
         "frame(s) of DICOM SEG objects name no image and lie where no image of the folder lies: they were left out.";
     note(&mut listing.notes, headers.lost, lost);
+    let sets = "RT structure set(s) were left out: their contours are not read. Convert them to DICOM SEG or NIfTI.";
+    note(&mut listing.notes, headers.structure_sets, sets);
     note(&mut listing.notes, headers.others, "DICOM object(s) hold no pixels (reports, directories).");
+    let twice = "image(s) have a mask by its name, and DICOM SEG objects that belong to them, which were left out.";
+    note(&mut listing.notes, with_both, twice);
     Ok(listing)
 }
 
@@ -119,19 +119,6 @@ fn unused_rows(details: &Details<'_>, listing: &mut Listing) -> Result<()> {
     }
     note(&mut listing.notes, unused, "row(s) of manifest.csv name no image that was found.");
     Ok(())
-}
-
-/// Masks in a format that is not read, with its name, by the keys of the images that they may belong to.
-fn unread_masks(tree: &Tree) -> HashMap<String, (&Entry, &'static str)> {
-    let mut found = HashMap::new();
-    for entry in tree.files.iter().filter(|entry| entry.kind == Kind::Other) {
-        let spot = Spot::of(entry);
-        let (Some(names), Some(format)) = (mask_names(entry, &spot), unread_format_of(&entry.path)) else { continue };
-        for name in names {
-            found.entry(spot.key(&name)).or_insert((entry, format));
-        }
-    }
-    found
 }
 
 fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {
@@ -181,12 +168,37 @@ fn of_one_kind<'a>(masks: &[&'a Entry]) -> (Vec<&'a Entry>, Vec<&'a Entry>) {
     masks.iter().copied().partition(|mask| masks.first().is_some_and(|first| first.kind == mask.kind))
 }
 
-fn masks_of(entry: &Entry, found: &[&Entry], headers: &Headers<'_>) -> MaskSource {
-    let header = headers.images.get(entry.place.as_str());
-    let segmentations = header.and_then(|header| headers.segmentations.get(&header.sop_instance));
-    match (found.first(), segmentations) {
+/// The DICOM SEG objects that belong to an image.
+fn segmentations_of<'a>(entry: &Entry, headers: &'a Headers<'_>) -> Option<&'a Vec<PathBuf>> {
+    headers.segmentations.get(&headers.images.get(entry.place.as_str())?.sop_instance)
+}
+
+/// A file that is named as a mask but cannot be read: its place, and its format if that is known.
+type Unread<'a> = (&'a str, Option<&'static str>);
+
+/// The files that are named as masks but cannot be read, by the keys of the images that they may belong to.
+fn unread_masks(tree: &Tree) -> HashMap<String, Unread<'_>> {
+    let mut unread = HashMap::new();
+    for entry in tree.files.iter().filter(|entry| entry.kind == Kind::Other) {
+        let spot = Spot::of(entry);
+        let names = mask_names(entry, &spot).unwrap_or_default();
+        let format = if names.is_empty() { None } else { unread_format_of(&entry.path) };
+        for name in names {
+            unread.entry(spot.key(&name)).or_insert((entry.place.as_str(), format));
+        }
+    }
+    unread
+}
+
+fn masks_of(
+    entry: &Entry,
+    found: &[&Entry],
+    headers: &Headers<'_>,
+    unread: &HashMap<String, Unread<'_>>,
+) -> MaskSource {
+    match (found.first(), segmentations_of(entry, headers)) {
         (None, Some(paths)) => MaskSource::Segmentations(paths.clone()),
-        (None, None) => MaskSource::Missing(expected(entry, header.is_some())),
+        (None, None) => MaskSource::Missing(expected(entry, headers, unread)),
         (Some(first), _) => {
             let paths: Vec<PathBuf> = found.iter().map(|mask| mask.path.clone()).collect();
             match first.kind {
@@ -198,14 +210,26 @@ fn masks_of(entry: &Entry, found: &[&Entry], headers: &Headers<'_>) -> MaskSourc
     }
 }
 
-fn expected(entry: &Entry, dicom: bool) -> String {
-    let seg = if dicom { ", or a DICOM SEG object that references it" } else { "" };
+fn expected(entry: &Entry, headers: &Headers<'_>, unread: &HashMap<String, Unread<'_>>) -> String {
+    let is_dicom = headers.images.contains_key(entry.place.as_str());
     let spot = Spot::of(entry);
+    let seg = if is_dicom { ", or a DICOM SEG object that references it" } else { "" };
+    let hint = match unread.get(&spot.key(entry.stem())) {
+        Some((place, Some(format))) => format!(" ({place} is a {format} file, which is not read: convert it)"),
+        Some((place, None)) => {
+            format!(" ({place} is there, but it is neither a picture nor DICOM or NIfTI: convert it)")
+        }
+        None if is_dicom && headers.structure_sets > 0 => {
+            " (contours of RT structure sets are not read: convert them)".to_owned()
+        }
+        None => String::new(),
+    };
     let stem = entry.stem();
     if spot.among == Among::Images {
-        format!("{} with any ending in place of images, or {stem}_mask beside the image{seg}", spot.with("masks", stem))
+        let place = spot.with("masks", stem);
+        format!("{place} with any ending in place of images, or {stem}_mask beside the image{seg}{hint}")
     } else {
-        format!("{stem}_mask with any ending beside it{seg}")
+        format!("{stem}_mask with any ending beside it{seg}{hint}")
     }
 }
 

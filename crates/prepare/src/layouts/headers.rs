@@ -25,7 +25,9 @@ pub(super) struct Headers<'a> {
     pub(super) unreferenced: usize,
     /// Frames of SEG objects that name no image, and lie where no image of the folder lies.
     pub(super) lost: usize,
-    /// Objects without pixels.
+    /// Objects with contours, which nothing here reads.
+    pub(super) structure_sets: usize,
+    /// Other objects without pixels.
     pub(super) others: usize,
 }
 
@@ -40,8 +42,12 @@ pub(super) struct Header {
 enum Seen {
     Image(Header),
     Segmentation(Drawn),
+    StructureSet,
     Other,
 }
+
+/// The SOP class of RT Structure Set Storage.
+const STRUCTURE_SET: &str = "1.2.840.10008.5.1.4.1.1.481.3";
 
 /// What a segmentation was drawn on.
 struct Drawn {
@@ -123,6 +129,7 @@ impl Seen {
                 })
             }
             Object::Segmentation(segmentation) => Self::Segmentation(Drawn::of(&segmentation)),
+            Object::Other { sop_class: Some(class) } if class == STRUCTURE_SET => Self::StructureSet,
             Object::Other { .. } => Self::Other,
         })
     }
@@ -138,6 +145,7 @@ impl<'a> Headers<'a> {
             segmentations: HashMap::new(),
             unreferenced: 0,
             lost: 0,
+            structure_sets: 0,
             others: 0,
         };
         let mut segmentations = Vec::new();
@@ -147,6 +155,10 @@ impl<'a> Headers<'a> {
                     headers.images.insert(entry.place.as_str(), header);
                 }
                 Ok(Seen::Segmentation(drawn)) => segmentations.push((entry, drawn)),
+                Ok(Seen::StructureSet) => {
+                    listing.explained.insert(entry.path.clone());
+                    headers.structure_sets += 1;
+                }
                 Ok(Seen::Other) => {
                     listing.explained.insert(entry.path.clone());
                     headers.others += 1;

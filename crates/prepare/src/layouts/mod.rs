@@ -74,6 +74,12 @@ const UNREAD: &str = "picture(s) in a format that is not read, such as GIF or We
 /// The reason in words for files that hold nothing that pig reads.
 const NEITHER: &str = "file(s) that are neither pictures nor volumes";
 
+/// The reason in words for volumes that pig does not read.
+const OTHER_VOLUMES: &str = "file(s) of MetaImage, NRRD, MGH, MINC or NumPy, which are not read: convert them to NIfTI";
+
+/// The endings of such volumes.
+const OTHER_ENDINGS: [&str; 9] = ["mha", "mhd", "nrrd", "nhdr", "mgh", "mgz", "mnc", "npy", "npz"];
+
 /// Finds the cases below `source`, in the layout `forced` or else the one that is recognised. `limits` bound the cost of reading
 /// a DICOM header. With `prepare.class_column`, masks have the words of this column, and cases no classes yet.
 ///
@@ -102,12 +108,14 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     let volumes = tree.files.iter().filter(|entry| entry.kind == Kind::Nifti);
     let voxels: HashSet<PathBuf> = volumes.filter_map(|entry| data_file(&entry.path)).collect();
     let is_read = |entry: &Entry| layout.reads(&entry.place) || voxels.contains(&entry.path);
-    let others = || tree.files.iter().filter(|entry| entry.kind == Kind::Other && !is_read(entry));
-    let unread = others().filter(|entry| unread_format_of(&entry.path).is_some()).count();
-    for (reason, count) in [(UNREAD, unread), (NEITHER, others().count() - unread)] {
-        if count > 0 {
-            left_out.insert(reason, count);
-        }
+    for entry in tree.files.iter().filter(|entry| entry.kind == Kind::Other && !is_read(entry)) {
+        let ending = entry.name().rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+        let reason = match unread_format_of(&entry.path) {
+            _ if OTHER_ENDINGS.contains(&ending.as_str()) => OTHER_VOLUMES,
+            Some(_) => UNREAD,
+            None => NEITHER,
+        };
+        *left_out.entry(reason).or_default() += 1;
     }
     if listing.cases.is_empty() && listing.unreadable.is_empty() {
         return Err(PrepareError::NothingFound {

@@ -107,10 +107,10 @@ pub(super) fn common_limits() -> Vec<String> {
 
 /// The data folder: the given one, otherwise the one that is recorded in the folder `remembered`, if it still exists.
 pub(super) fn data_folder(request: &Request, remembered: &Path) -> Result<PathBuf> {
-    let found = request.data.clone().or_else(|| {
-        let path = pig_files::read_to_string(remembered.join(pig_train::run_dir::DATA_PATH)).ok()?;
-        Some(PathBuf::from(path)).filter(|path| path.is_dir())
-    });
+    let found = request
+        .data
+        .clone()
+        .or_else(|| pig_train::run_dir::recorded_data(remembered).ok().filter(|path| path.is_dir()));
     found.ok_or_else(|| Error::BadFile {
         path: remembered.to_owned(),
         problem: "the folder of the real pairs is not where it was".to_owned(),

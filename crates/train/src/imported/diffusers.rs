@@ -39,7 +39,9 @@ impl Json {
             return Ok(None);
         }
         let text = pig_files::read(path).map_err(Error::io(path, "read"))?;
-        let object = serde_json::from_slice(&text).map_err(|error| Error::BadFile {
+        // Editors of Windows begin a file with a byte order mark.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        let object = serde_json::from_slice(text).map_err(|error| Error::BadFile {
             path: path.to_owned(),
             problem: error.to_string(),
             advice: "download it again; it must be one JSON object",
@@ -112,8 +114,11 @@ pub(crate) fn locate(source: &Path) -> Result<Source> {
     } else {
         source.to_owned()
     };
-    let scheduler = folder.parent().map(|pipeline| pipeline.join("scheduler").join(SCHEDULER));
-    let scheduler = scheduler.map(|path| Json::read(&path)).transpose()?.flatten();
+    // Pipelines of one network, such as google/ddpm-cat-256, hold all files in one folder; others have one beside the network's.
+    let mut scheduler = Json::read(&folder.join(SCHEDULER))?;
+    if let (None, Some(pipeline)) = (&scheduler, folder.parent()) {
+        scheduler = Json::read(&pipeline.join("scheduler").join(SCHEDULER))?;
+    }
     Ok(Source { weights, config: Json::read(&folder.join(CONFIG))?, scheduler })
 }
 

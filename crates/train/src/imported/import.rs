@@ -7,6 +7,7 @@ use crate::{
         AutoencoderDescription, ControlNetDescription, Description, Model, ModelKind, UNetDescription, diffusers,
         model::FORMAT, settings::Settings,
     },
+    run_dir::RunDir,
 };
 use pig_nn::{autoencoder::AutoencoderConfig, config::UNetConfig, control::ControlConfig};
 use pig_weights::{
@@ -37,11 +38,13 @@ pub struct Summary {
     pub description: Description,
     /// Number of values.
     pub parameters: usize,
+    /// Whether the schedule of a U-Net is pig's default, because neither the source nor the user says one.
+    pub schedule_is_assumed: bool,
 }
 
 /// Reads, renames, checks and writes a model. Nothing is written unless every array has its place in the network.
 pub fn import(request: &Request) -> Result<Summary> {
-    crate::run_dir::RunDir::check_free(&request.out)?;
+    RunDir::check_new_results(&request.out)?;
     let source = diffusers::locate(&request.source)?;
     let weights = file::read(&source.weights, request.entry.as_deref())?;
     let path = source.weights.as_path();
@@ -66,6 +69,9 @@ pub fn import(request: &Request) -> Result<Summary> {
         });
     }
     let layout = named.layout.word().to_owned();
+    // The released code has one schedule, which is pig's default.
+    let is_told = source.scheduler.is_some() || request.sets.iter().any(|set| set.starts_with("schedule."));
+    let schedule_is_assumed = kind == ModelKind::UNet && named.layout != Layout::Released && !is_told;
     let mut description = Description {
         format: FORMAT,
         kind,
@@ -87,7 +93,7 @@ pub fn import(request: &Request) -> Result<Summary> {
     let model = Model { description, arrays: named.arrays, path: source.weights.clone() };
     model.check()?;
     let parameters = model.arrays.values().map(|array| array.values.len()).sum();
-    Ok(Summary { description: model.save(&request.out)?, parameters })
+    Ok(Summary { description: model.save(&request.out)?, parameters, schedule_is_assumed })
 }
 
 /// The U-Net's description. Sizes come from the arrays, the rest from config.json or the conventions of the layout; the user's settings
