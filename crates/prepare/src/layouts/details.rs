@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pig_data::DataError;
 use pig_data::columns::{PATIENT_COLUMNS, class_column};
-use pig_data::manifest::{Manifest, Row};
+use pig_data::manifest::{Manifest, Row, same_name};
 use pig_data::names::nfc;
 
 use super::case::{Case, MaskSource, Side};
@@ -218,7 +218,7 @@ fn holds_names(table: &Manifest, column: usize, patient: usize) -> bool {
 /// The columns that pig does not know and that are carried over, and notes about them. What may identify people is left out: by the name
 /// of its column, or because a cell holds the name of its row's patient.
 fn unknown_columns(table: &Manifest, patient: Option<usize>) -> (Vec<usize>, Vec<String>) {
-    let known = |name: &str| DETAIL_COLUMNS.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let known = |name: &str| DETAIL_COLUMNS.iter().any(|known| same_name(known, name));
     let (mut carried, mut identifying, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for (at, name) in table.columns.iter().enumerate() {
         if name.is_empty() || known(name) || patient == Some(at) {
