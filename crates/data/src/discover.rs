@@ -19,7 +19,7 @@ use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids};
 use crate::part::{Parts, SPLIT_COLUMN};
-use crate::tree::{FURTHER, LeftOut, OUTSIDE, Tree};
+use crate::tree::{FURTHER, LEFT_OUT, LeftOut, OUTSIDE, Tree};
 
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
@@ -143,6 +143,11 @@ impl Dataset {
         Some(format!(
             "No patient or group column: {what}. Add a manifest.csv with the columns id and patient, or set data.group_column.{columns}"
         ))
+    }
+
+    /// Whether a warning of a data set says what was left out of its folder.
+    pub fn tells_left_out(warning: &str) -> bool {
+        warning.starts_with(LEFT_OUT)
     }
 
     /// How the pairs are split, in words: by group, or as the manifest says.
