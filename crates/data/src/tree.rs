@@ -31,6 +31,7 @@ const UNREAD: &str = "pictures in a format that is not read, such as GIF or WebP
 /// Why a layout leaves pictures out.
 pub(crate) const OUTSIDE: &str = "pictures outside of the folders images and masks";
 
+pub(crate) const UNLISTED: &str = "pictures that manifest.csv does not list";
 pub(crate) const FURTHER: &str = "pictures in a further folder of images or of masks, such as labels beside masks";
 
 /// Hidden files that pig itself leaves in folders.
