@@ -42,6 +42,20 @@ fn every_format_is_written_and_says_what_it_holds() {
     }
 }
 
+/// Also formats without a split say what they left out of a folder.
+#[test]
+fn what_is_left_out_is_said_in_every_format() {
+    let folder = Folder::with_data();
+    let images = folder.path().join("data/images");
+    fs::create_dir_all(images.join("sub")).unwrap();
+    fs::copy(images.join("a00.png"), images.join("sub/x.png")).unwrap();
+    for format in ["coco", "monai"] {
+        let output = success(pig(&["export", &folder.at("data"), "--format", format, "--out", &folder.at(format)]));
+        let said = stderr(&output);
+        assert_eq!(said.matches("Left out: 1 in subfolders, without a partner.").count(), 1, "{format}: {said}");
+    }
+}
+
 #[test]
 fn masks_of_dicom_are_bits_or_label_maps() {
     let folder = Folder::with_data();

@@ -10,12 +10,12 @@ use crate::case_mask::CaseMask;
 use crate::class_error::ClassError;
 use crate::config::DataConfig;
 use crate::error::{DataError, Result};
-use crate::manifest::{Manifest, value_of};
+use crate::manifest::{Manifest, same_name, value_of};
 use crate::names::nfc;
 use crate::part::{Column, Parts, SPLIT_COLUMN, read_column};
 
 /// Columns of a manifest that name the patient, in order of preference.
-pub const PATIENT_COLUMNS: [&str; 3] = ["patient", "patient_id", "subject"];
+pub const PATIENT_COLUMNS: [&str; 4] = ["patient", "patient_id", "subject", "subject_id"];
 
 /// The column for groups of images that look alike.
 const NEAR_DUPLICATES: &str = "near_duplicate_group";
@@ -41,7 +41,7 @@ impl GroupSource {
     /// duplicates are numbers of one data set, and mean nothing in another.
     pub fn names_patients(&self) -> bool {
         match self {
-            Self::Column(name) => !OTHER_GROUP_COLUMNS.iter().any(|other| other.eq_ignore_ascii_case(name)),
+            Self::Column(name) => !OTHER_GROUP_COLUMNS.iter().any(|other| same_name(other, name)),
             Self::Image => false,
         }
     }
@@ -49,7 +49,7 @@ impl GroupSource {
     /// A warning if what is kept together only looks alike, so that no patients are named.
     pub fn patients_warning(&self) -> Option<String> {
         match self {
-            Self::Column(name) if name.eq_ignore_ascii_case(NEAR_DUPLICATES) => Some(format!(
+            Self::Column(name) if same_name(name, NEAR_DUPLICATES) => Some(format!(
                 "The manifest names no patients: the split keeps the groups of the column {name:?} together, but other images of one \
                  patient may be in training and in validation."
             )),

@@ -41,7 +41,7 @@ pub struct DataConfig {
     /// Width of the window in raw values; required with `intensity = "window"`.
     pub window_width: Option<f64>,
     /// The manifest column that names the patient or group by which the data is split. If not set, or `"auto"`, it is the first of
-    /// `patient`, `patient_id`, `subject`, `group` and `near_duplicate_group` that the manifest has; without any, every image is a group.
+    /// `patient`, `patient_id`, `subject`, `subject_id`, `group` and `near_duplicate_group` that the manifest has; without any, every image is a group.
     #[serde(deserialize_with = "column_or_auto")]
     pub group_column: Option<String>,
     /// The values that mean lesion in masks with more than two values: a gray value (in a file with a palette its index), a colour

@@ -138,6 +138,7 @@ impl<'a> Picture<'a> {
             }
             Content::Tiff(tiff_kinds::Kind::GrayAlpha(bits)) => Ok((*bits, false)),
             Content::Tiff(tiff_kinds::Kind::FewBits(_)) => Ok((8, false)),
+            Content::Tiff(tiff_kinds::Kind::Numbers { .. }) => Ok((16, false)),
             Content::Tiff(tiff_kinds::Kind::Palette(_) | tiff_kinds::Kind::YCbCr) => Ok((8, true)),
         }
     }

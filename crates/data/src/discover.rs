@@ -6,7 +6,7 @@
 //! the stems adds columns to the pairs found. With `data.class_column`, a manifest may have several rows for an image, each with a mask of
 //! another class. Hidden files and runs of pig are left out, and counted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids};
 use crate::part::{Parts, SPLIT_COLUMN};
-use crate::tree::{FURTHER, LeftOut, OUTSIDE, Tree};
+use crate::tree::{FURTHER, LEFT_OUT, LeftOut, OUTSIDE, Tree, UNLISTED};
 
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
@@ -93,6 +93,7 @@ impl Dataset {
         let twins = (folder_named(root, &IMAGE_FOLDERS), folder_named(root, &MASK_FOLDERS));
         let layout = if let Some((manifest, columns)) = listing {
             found.by_manifest(manifest, columns, classes.map(|(_, column)| column))?;
+            found.count_unlisted(root);
             Layout::Manifest
         } else if let (Some(images), Some(masks)) = twins {
             found.by_folders(root, &Tree::below(&images)?, &Tree::below(&masks)?)?;
@@ -143,6 +144,11 @@ impl Dataset {
         Some(format!(
             "No patient or group column: {what}. Add a manifest.csv with the columns id and patient, or set data.group_column.{columns}"
         ))
+    }
+
+    /// Whether a warning of a data set says what was left out of its folder.
+    pub fn tells_left_out(warning: &str) -> bool {
+        warning.starts_with(LEFT_OUT)
     }
 
     /// How the pairs are split, in words: by group, or as the manifest says.
@@ -256,6 +262,16 @@ impl Found {
         }
         self.ids = Some(ids);
         Ok(())
+    }
+
+    /// Counts the pictures that the manifest does not list. What cannot be listed there is not needed.
+    fn count_unlisted(&mut self, root: &Path) {
+        let Ok(tree) = Tree::below(root) else { return };
+        let masks = self.masks.iter().flat_map(CaseMask::paths);
+        let listed: HashSet<&Path> = self.images.iter().map(PathBuf::as_path).chain(masks).collect();
+        let is_unlisted = |path: &&PathBuf| !listed.contains(path.as_path()) && file_name(path) != PROGRESS;
+        let unlisted = tree.files.iter().filter(is_unlisted).count();
+        self.left_out.add(UNLISTED, unlisted);
     }
 
     /// Pairs the pictures of two trees by their names. Pictures in subfolders of one tree alone are left out.

@@ -371,6 +371,14 @@ pub enum DataError {
         found: String,
     },
 
+    /// A table that is no text.
+    #[error("{path}: a spreadsheet is not read; expected a table as text, with commas, semicolons or tabs between its fields; save it as \
+             manifest.csv beside it, or rename it if it is not about these images", path = path.display())]
+    Spreadsheet {
+        /// The spreadsheet.
+        path: PathBuf,
+    },
+
     /// Two rows of a manifest name the same image.
     #[error("{path}, lines {first} and {second}: both name the image {image}; expected one row for each image; merge its masks \
              into one file, let pig prepare merge them, or name the class of each mask in a column and set data.class_column", path = path.display(), image = image.display())]

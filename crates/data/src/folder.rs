@@ -8,7 +8,7 @@ use crate::discover::{MASK_SUFFIX, has_inner_folders, in_folder, listing_columns
 use crate::error::{DataError, Result};
 use crate::manifest::{Manifest, value_of};
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, stem, unique_ids};
-use crate::tree::{OUTSIDE, Tree};
+use crate::tree::{OUTSIDE, Tree, UNLISTED};
 
 /// Which pictures of a folder to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ fn by_table(folder: &Path, kind: Kind) -> Result<Option<Listed>> {
     }
     let Tree { files: all, mut left_out, .. } = Tree::below(folder)?;
     let unlisted = all.iter().filter(|path| !found.contains_key(*path) && !others.contains(*path)).count();
-    left_out.add("pictures that manifest.csv does not list", unlisted);
+    left_out.add(UNLISTED, unlisted);
     let (files, ids) = found.into_iter().unzip();
     Ok(Some(Listed { files, left_out: left_out.words(), inner: folder.to_path_buf(), ids: Some(ids) }))
 }

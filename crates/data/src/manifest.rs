@@ -1,6 +1,7 @@
 //! Reading manifest.csv and other tables: columns that name files, ids and groups.
 //!
-//! Fields may be separated by commas, semicolons, tabs or bars, and names of columns are compared without regard to case.
+//! Fields may be separated by commas, semicolons, tabs or bars, and names of columns are compared without regard to case, spaces,
+//! underscores and hyphens: `PatientID` is `patient_id`.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,6 +21,18 @@ const MAX_TABLE_BYTES: u64 = 256 << 20;
 
 /// The table in a data folder, in any case.
 pub(crate) const NAME: &str = "manifest.csv";
+
+/// Its further names, in order of preference: as spreadsheets save tables with tabs.
+const FURTHER_NAMES: [&str; 3] = ["manifest.tsv", "manifest.tab", TEXT_NAME];
+
+/// A name that archives also use for lists of their files.
+const TEXT_NAME: &str = "manifest.txt";
+
+/// Names of spreadsheets, which are not read.
+const SPREADSHEETS: [&str; 4] = ["manifest.xlsx", "manifest.xls", "manifest.ods", "manifest.numbers"];
+
+/// Columns of which a text has one, beside `id` or `image`, if it is a table of pairs.
+const OF_PAIRS: [&str; 6] = ["mask", "patient", "patient_id", "subject", "group", "split"];
 
 /// A manifest: its columns and rows, with the line number of each row.
 #[derive(Debug)]
@@ -45,13 +58,19 @@ pub struct Row<'a> {
 }
 
 impl Manifest {
-    /// Reads the `manifest.csv` (in any case) of a data folder; `None` if there is none.
+    /// Reads the `manifest.csv` (in any case) of a data folder, or else its `manifest.tsv`, `manifest.tab` or `manifest.txt`; `None` if there
+    /// is none. A `manifest.txt` counts only if it is a table of pairs.
     ///
     /// # Errors
-    /// When the folder has two of them, or the table is damaged or has neither a column `id` nor `image`: it is never ignored.
+    /// When the folder has two of them, or the table is damaged or has neither a column `id` nor `image`: it is never ignored. When the
+    /// table is a spreadsheet, which is not read.
     pub fn in_folder(folder: &Path) -> Result<Option<Self>> {
         let Some(path) = Self::path_in(folder)? else { return Ok(None) };
-        let Some(manifest) = Self::read(&path)? else { return Ok(None) };
+        let read = Self::read(&path);
+        if is_named(&path, &[TEXT_NAME]) && !matches!(&read, Ok(Some(table)) if table.is_of_pairs()) {
+            return Ok(None);
+        }
+        let Some(manifest) = read? else { return Ok(None) };
         if manifest.column_once("id")?.or(manifest.column_once("image")?).is_none() {
             let named = manifest.columns.iter().any(|column| !column.is_empty());
             let found = if named { manifest.columns.join(", ") } else { "no columns".to_owned() };
@@ -60,22 +79,34 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
-    /// The path of the `manifest.csv` of a folder, in any case; `None` if there is none.
+    /// Whether the columns are those of a table of pairs.
+    fn is_of_pairs(&self) -> bool {
+        let names_images = ["id", "image"].iter().any(|name| self.column(name).is_some());
+        names_images && OF_PAIRS.iter().any(|name| self.column(name).is_some())
+    }
+
+    /// The path of the table of a folder, in any case; `None` if there is none.
     fn path_in(folder: &Path) -> Result<Option<PathBuf>> {
         let listing = match std::fs::read_dir(folder) {
             Ok(listing) => listing,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(error) => return Err(DataError::io(folder, "list")(error)),
         };
-        let is_manifest = |path: &PathBuf| NAME.eq_ignore_ascii_case(&file_name(path));
-        let mut found: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).filter(is_manifest).collect();
+        let mut found: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).collect();
         found.sort();
-        match &found[..] {
-            [] => Ok(None),
-            [path] => Ok(Some(path.clone())),
-            [first, second, ..] => {
-                Err(DataError::DuplicateId { id: "manifest".to_owned(), first: first.clone(), second: second.clone() })
+        for name in std::iter::once(NAME).chain(FURTHER_NAMES) {
+            match &found.iter().filter(|path| is_named(path, &[name])).collect::<Vec<_>>()[..] {
+                [] => {}
+                [path] => return Ok(Some((*path).clone())),
+                [first, second, ..] => {
+                    let (first, second) = ((*first).clone(), (*second).clone());
+                    return Err(DataError::DuplicateId { id: "manifest".to_owned(), first, second });
+                }
             }
+        }
+        match found.into_iter().find(|path| is_named(path, &SPREADSHEETS)) {
+            Some(path) => Err(DataError::Spreadsheet { path }),
+            None => Ok(None),
         }
     }
 
@@ -138,10 +169,10 @@ impl Manifest {
         Ok(Some(Self { path: path.to_path_buf(), columns, blank, rows, decimal_comma: delimiter != b',' }))
     }
 
-    /// The position of the column `name`: of the one with exactly this name, else of the first with this name in another case.
+    /// The position of the column `name`: of the one with exactly this name, else of the first with this name in another spelling.
     pub fn column(&self, name: &str) -> Option<usize> {
         let exact = self.columns.iter().position(|column| column == name);
-        exact.or_else(|| self.columns.iter().position(|column| column.to_lowercase() == name.to_lowercase()))
+        exact.or_else(|| self.columns.iter().position(|column| same_name(column, name)))
     }
 
     /// As [`Manifest::column`].
@@ -149,7 +180,7 @@ impl Manifest {
     /// # Errors
     /// When two columns have this name.
     pub fn column_once(&self, name: &str) -> Result<Option<usize>> {
-        let same = self.columns.iter().filter(|column| column.to_lowercase() == name.to_lowercase());
+        let same = self.columns.iter().filter(|column| same_name(column, name));
         if same.count() > 1 {
             let problem = format!("two columns are called {name:?}; expected one; rename one of them");
             return Err(DataError::BadManifest { path: self.path.clone(), line: 1, problem });
@@ -189,6 +220,18 @@ impl Manifest {
         let of: BTreeMap<PathBuf, String> = distinct.into_iter().zip(ids).collect();
         Ok(paths.iter().map(|path| of[path].clone()).collect())
     }
+}
+
+/// Whether a file has one of `names`, in any case.
+fn is_named(path: &Path, names: &[&str]) -> bool {
+    names.iter().any(|name| name.eq_ignore_ascii_case(&file_name(path)))
+}
+
+/// Whether two names of columns differ in case, spaces, underscores, hyphens and characters without width alone.
+pub fn same_name(first: &str, second: &str) -> bool {
+    let counts = |letter: &char| !letter.is_whitespace() && !matches!(letter, '_' | '-' | '\u{200b}' | '\u{feff}');
+    let plain = |name: &str| name.to_lowercase().chars().filter(counts).collect::<String>();
+    plain(first) == plain(second)
 }
 
 /// Counts lines, as the csv crate does not where lines are empty or end in a carriage return alone.

@@ -21,10 +21,27 @@ pub fn nfc(name: &str) -> String {
     if is_nfc(name) { name.to_owned() } else { name.nfc().collect() }
 }
 
-/// Whether a file or folder with this name is the system's or a tool's own, and no data: hidden files, thumbnails, archives' remains.
+/// Names of files and folders of systems: thumbnails, settings of folders, archives' remains, what was deleted or recovered; in lower case.
+const OF_SYSTEMS: [&str; 10] = [
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "__macosx",
+    "@eadir",
+    "$recycle.bin",
+    "#recycle",
+    "lost+found",
+    "system volume information",
+];
+
+/// Whether a file or folder with this name is the system's or a tool's own, and no data: hidden files, those of systems, copies that editors
+/// keep (`a.png~`) and marks of open documents (`~$a.xlsx`).
 pub fn is_left_out(name: &str) -> bool {
-    let lower = name.to_lowercase();
-    name.starts_with('.') || matches!(lower.as_str(), "thumbs.db" | "desktop.ini" | "__macosx" | "@eadir")
+    name.starts_with('.')
+        || name.ends_with('~')
+        || name.starts_with("~$")
+        || OF_SYSTEMS.contains(&name.to_lowercase().as_str())
 }
 
 /// Whether a folder is a run of pig, whose pictures are no data.
@@ -67,7 +84,8 @@ pub(crate) fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// `folder` joined with `relative`; where a component is not there under its own bytes, one whose composed form is equal is taken.
+/// `folder` joined with `relative`; where a component is not there under its own bytes, one whose composed form is equal is taken, else the
+/// only one that differs in case alone, as tables from systems that do not tell cases apart may name it.
 pub fn existing(folder: &Path, relative: &Path) -> PathBuf {
     let plain = folder.join(relative);
     if plain.exists() {
@@ -77,10 +95,17 @@ pub fn existing(folder: &Path, relative: &Path) -> PathBuf {
     for component in relative.components() {
         let Component::Normal(name) = component else { continue };
         let next = found.join(name);
-        let same = |path: &PathBuf| nfc(&file_name(path)) == nfc(&name.to_string_lossy());
-        let entries = || std::fs::read_dir(&found).into_iter().flatten().flatten();
-        let alike = if next.exists() { None } else { entries().map(|entry| entry.path()).find(same) };
-        found = alike.unwrap_or(next);
+        if next.exists() {
+            found = next;
+            continue;
+        }
+        let wanted = nfc(&name.to_string_lossy());
+        let paths: Vec<PathBuf> =
+            std::fs::read_dir(&found).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let same = paths.iter().find(|path| nfc(&file_name(path)) == wanted);
+        let in_case = |path: &&PathBuf| nfc(&file_name(path)).to_lowercase() == wanted.to_lowercase();
+        let only = || paths.iter().find(in_case).filter(|_| paths.iter().filter(in_case).count() == 1);
+        found = same.or_else(only).cloned().unwrap_or(next);
     }
     found
 }
@@ -124,6 +149,13 @@ mod tests {
         std::fs::write(&stored, "").unwrap();
         assert_eq!(existing(folder.path(), Path::new("P\u{e4}r/\u{fc}.png")), stored);
         assert_eq!(existing(folder.path(), Path::new("x/y.png")), folder.path().join("x/y.png"));
+        // Windows and macOS do not tell cases apart; where two files fit, nothing says which is meant.
+        std::fs::write(folder.path().join("Case.png"), "").unwrap();
+        assert_eq!(existing(folder.path(), Path::new("case.PNG")), folder.path().join("Case.png"));
+        std::fs::write(folder.path().join("CASE.png"), "").unwrap();
+        if folder.path().read_dir().unwrap().count() == 3 {
+            assert_eq!(existing(folder.path(), Path::new("case.PNG")), folder.path().join("case.PNG"));
+        }
     }
 
     #[test]
@@ -144,7 +176,8 @@ mod tests {
         assert!(
             ["._a.png", ".DS_Store", "Thumbs.db", "__MACOSX", "@eaDir", "desktop.ini"].iter().all(|n| is_left_out(n))
         );
-        assert!(!is_left_out("a.png"));
+        assert!(["$RECYCLE.BIN", "#recycle", "lost+found", "a.png~", "~$manifest.xlsx"].iter().all(|n| is_left_out(n)));
+        assert!(!is_left_out("a.png") && !is_left_out("a~1.png"));
         let folder = tempfile::tempdir().unwrap();
         for name in RUN_FILES {
             assert!(!is_run(folder.path()));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::case_mask::CaseMask;
 use crate::classes::channels_held;
 use crate::columns::PairEntry;
-use crate::config::{Crop, DataConfig, Intensity, MaskResize, Resize};
+use crate::config::{Crop, DataConfig, Intensity, MaskResize, MaskValue, Resize};
 use crate::crop::Window;
 use crate::discover::Dataset;
 use crate::error::{DataError, Result};
@@ -154,7 +154,11 @@ impl Preparation {
 
     /// Whether the settings name the values that mean lesion, and the mask of a pair without lesion holds others.
     fn has_other_values(&self, pair: &PairEntry) -> Result<bool> {
-        if self.config.mask_values.is_none() && self.config.mask_threshold.is_none() {
+        let DataConfig { mask_values, mask_threshold, .. } = &self.config;
+        // Where 0 is lesion, a mask of another value alone is an empty one.
+        let names =
+            mask_values.as_ref().map_or(mask_threshold.is_some(), |values| !values.0.contains(&MaskValue::Gray(0)));
+        if !names {
             return Ok(false);
         }
         for path in pair.mask.iter().flat_map(CaseMask::paths) {

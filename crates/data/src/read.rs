@@ -101,7 +101,7 @@ pub struct ImageHeader {
 /// Reads size and pixel type from a file's header.
 ///
 /// # Errors
-/// When the file cannot be opened, is not an image, is larger than [`MAX_PIXELS`] or has floating-point pixels.
+/// When the file cannot be opened, is not an image, is larger than [`MAX_PIXELS`] or has pixels of a type that is not read.
 pub fn read_header(path: &Path) -> Result<ImageHeader> {
     let picture = Picture::open(path)?;
     let ([width, height], (bit_depth, colour)) = (picture.size(), picture.kind()?);
@@ -114,7 +114,7 @@ pub fn read_header(path: &Path) -> Result<ImageHeader> {
 /// are equal is read as gray; any other is reduced by Rec. 601 luma (0.299 R + 0.587 G + 0.114 B of the stored values).
 ///
 /// # Errors
-/// When the file cannot be opened or decoded, is larger than [`MAX_PIXELS`], has floating-point pixels, or is not
+/// When the file cannot be opened or decoded, is larger than [`MAX_PIXELS`], has pixels that are no whole numbers of 16 bits, or is not
 /// opaque.
 pub fn read_image(path: &Path, channels: usize) -> Result<RawImage> {
     let decoded = Picture::open(path)?.decode()?;

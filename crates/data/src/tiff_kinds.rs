@@ -1,5 +1,5 @@
-//! Kinds of TIFF that the image library refuses although they are ordinary: palettes, gray with alpha, gray of 2 and 4 bits, and the
-//! luma and colour differences that JPEG compression leaves.
+//! Kinds of TIFF that the image library refuses although they are ordinary: palettes, gray with alpha, gray of 2 and 4 bits, whole numbers
+//! of other types, and the luma and colour differences that JPEG compression leaves.
 
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -32,6 +32,13 @@ pub(crate) enum Kind {
     FewBits(u8),
     /// Luma and colour differences of 8 bits.
     YCbCr,
+    /// Gray of signed, wide or floating-point numbers, as programs save label maps; read if they are whole numbers from 0 to 65535.
+    Numbers {
+        /// The bits of a number.
+        bits: u16,
+        /// The TIFF's code of their type: 1 unsigned, 2 signed, 3 floating point.
+        format: u16,
+    },
 }
 
 /// What a TIFF's tags say.
@@ -83,16 +90,17 @@ fn kind<R: Read + Seek>(decoder: &mut Decoder<R>) -> std::result::Result<Option<
     use PhotometricInterpretation::{BlackIsZero, RGBPalette, WhiteIsZero, YCbCr};
     let mut numbers = |tag| decoder.find_tag_unsigned_vec::<u16>(tag).ok().flatten().unwrap_or_default();
     let bits = numbers(Tag::BitsPerSample).first().copied().unwrap_or(1);
-    match numbers(Tag::SampleFormat).first() {
-        Some(2) => return Err(format!("{bits}-bit signed")),
-        Some(3) => return Err(format!("{bits}-bit floating point")),
-        _ if bits > 16 => return Err(format!("{bits}-bit")),
-        _ => {}
-    }
+    let format = numbers(Tag::SampleFormat).first().copied().unwrap_or(1);
     let samples = numbers(Tag::SamplesPerPixel).first().copied().unwrap_or(1);
     let alpha = matches!(numbers(Tag::ExtraSamples).first(), Some(1 | 2));
     let photometric = numbers(Tag::PhotometricInterpretation).first().copied();
     let photometric = photometric.and_then(PhotometricInterpretation::from_u16);
+    if matches!(format, 2 | 3) || bits > 16 {
+        return match (photometric, samples, bits) {
+            (Some(BlackIsZero), 1, 8 | 16 | 32 | 64) => Ok(Some(Kind::Numbers { bits, format })),
+            _ => Err(type_of(bits, format)),
+        };
+    }
     match (photometric, samples, bits) {
         (Some(RGBPalette), 1, 1 | 2 | 4 | 8) => Ok(Some(Kind::Palette(bits as u8))),
         (Some(RGBPalette), ..) => Err(format!("{bits}-bit palette with {samples} sample(s) a pixel")),
@@ -107,6 +115,15 @@ fn kind<R: Read + Seek>(decoder: &mut Decoder<R>) -> std::result::Result<Option<
             Ok(Some(Kind::YCbCr))
         }
         _ => Ok(None),
+    }
+}
+
+/// The type of numbers, in words.
+fn type_of(bits: u16, format: u16) -> String {
+    match format {
+        2 => format!("{bits}-bit signed"),
+        3 => format!("{bits}-bit floating point"),
+        _ => format!("{bits}-bit"),
     }
 }
 
@@ -165,6 +182,18 @@ pub(crate) fn indices(path: &Path) -> Result<Option<GrayImage>> {
 fn decode_as(path: &Path, kind: Kind, wanted: Wanted) -> Result<DynamicImage> {
     let mut bytes = pig_files::read(path).map_err(DataError::io(path, "read"))?;
     let unreadable = |problem: String| DataError::Unreadable { path: path.to_path_buf(), problem };
+    if let Kind::Numbers { bits, format } = kind {
+        let (size, values) = numbers(bytes).map_err(|error| unreadable(error.to_string()))?;
+        let fits = |value: &f64| (0.0..=f64::from(u16::MAX)).contains(value) && value.fract() == 0.0;
+        if let Some(odd) = values.iter().find(|value| !fits(value)) {
+            let found = format!("{} with values such as {odd}", type_of(bits, format));
+            return Err(DataError::UnsupportedPixels { path: path.to_path_buf(), found });
+        }
+        let samples: Vec<u16> = values.into_iter().map(|value| value as u16).collect();
+        return ImageBuffer::from_raw(size.0, size.1, samples)
+            .map(DynamicImage::ImageLuma16)
+            .ok_or_else(|| unreadable("the TIFF's pixels are not of the stated size".to_owned()));
+    }
     if matches!(kind, Kind::Palette(_)) {
         // The decoder refuses palettes, but it reads the same indices as gray.
         say_gray(&mut bytes).ok_or_else(|| unreadable("the tags of the TIFF are damaged".to_owned()))?;
@@ -174,12 +203,40 @@ fn decode_as(path: &Path, kind: Kind, wanted: Wanted) -> Result<DynamicImage> {
         .ok_or_else(|| unreadable("the TIFF's pixels or its table of colours are not of the stated size".to_owned()))
 }
 
-/// Decodes a TIFF; `None` if sizes do not fit each other.
-fn pixels(bytes: Vec<u8>, kind: Kind, wanted: Wanted) -> std::result::Result<Option<DynamicImage>, TiffError> {
+/// A decoder with the limits of all pictures.
+fn decoder(bytes: Vec<u8>) -> std::result::Result<Decoder<Cursor<Vec<u8>>>, TiffError> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = MAX_DECODER_BYTES as usize;
     limits.intermediate_buffer_size = MAX_DECODER_BYTES as usize;
-    let mut decoder = Decoder::new(Cursor::new(bytes))?.with_limits(limits);
+    Ok(Decoder::new(Cursor::new(bytes))?.with_limits(limits))
+}
+
+/// Width, height and numbers of a TIFF of gray.
+fn numbers(bytes: Vec<u8>) -> std::result::Result<((u32, u32), Vec<f64>), TiffError> {
+    let mut decoder = decoder(bytes)?;
+    let size = decoder.dimensions()?;
+    let mut result = DecodingResult::U8(Vec::new());
+    decoder.read_image_to_buffer(&mut result)?;
+    // A number of 64 bits that a double does not hold exactly is far beyond 16 bits.
+    let values = match result {
+        DecodingResult::I8(values) => values.into_iter().map(f64::from).collect(),
+        DecodingResult::I16(values) => values.into_iter().map(f64::from).collect(),
+        DecodingResult::I32(values) => values.into_iter().map(f64::from).collect(),
+        DecodingResult::U32(values) => values.into_iter().map(f64::from).collect(),
+        DecodingResult::I64(values) => values.into_iter().map(|value| value as f64).collect(),
+        DecodingResult::U64(values) => values.into_iter().map(|value| value as f64).collect(),
+        DecodingResult::F16(values) => values.into_iter().map(|value| f64::from(value.to_f32())).collect(),
+        DecodingResult::F32(values) => values.into_iter().map(f64::from).collect(),
+        DecodingResult::F64(values) => values,
+        DecodingResult::U8(values) => values.into_iter().map(f64::from).collect(),
+        DecodingResult::U16(values) => values.into_iter().map(f64::from).collect(),
+    };
+    Ok((size, values))
+}
+
+/// Decodes a TIFF; `None` if sizes do not fit each other.
+fn pixels(bytes: Vec<u8>, kind: Kind, wanted: Wanted) -> std::result::Result<Option<DynamicImage>, TiffError> {
+    let mut decoder = decoder(bytes)?;
     let (width, height) = decoder.dimensions()?;
     let colours = if let Kind::Palette(_) = kind { decoder.get_tag_u16_vec(Tag::ColorMap)? } else { Vec::new() };
     let mut result = DecodingResult::U8(Vec::new());

@@ -16,6 +16,9 @@ const COMPANIONS: [&str; 17] = [
     "lock", "tmp",
 ];
 
+/// How a sentence about what was left out begins.
+pub(crate) const LEFT_OUT: &str = "Left out: ";
+
 /// Why files are left out.
 const HIDDEN: &str = "hidden or a system's own";
 const RUN: &str = "runs of pig";
@@ -28,6 +31,7 @@ const UNREAD: &str = "pictures in a format that is not read, such as GIF or WebP
 /// Why a layout leaves pictures out.
 pub(crate) const OUTSIDE: &str = "pictures outside of the folders images and masks";
 
+pub(crate) const UNLISTED: &str = "pictures that manifest.csv does not list";
 pub(crate) const FURTHER: &str = "pictures in a further folder of images or of masks, such as labels beside masks";
 
 /// Hidden files that pig itself leaves in folders.
@@ -52,7 +56,7 @@ impl LeftOut {
 
     /// The counts in words; none if nothing was left out.
     pub(crate) fn words(&self) -> Option<String> {
-        (!self.0.is_empty()).then(|| format!("Left out: {self}."))
+        (!self.0.is_empty()).then(|| format!("{LEFT_OUT}{self}."))
     }
 }
 

@@ -68,8 +68,11 @@ fn manifest_layout_reads_paths_ids_and_groups() {
     assert_eq!(found.group_source, GroupSource::Column("patient".to_owned()), "patient is preferred to group");
     assert_eq!(found.pairs[0].group, "p1");
     assert_eq!(grouped(dir.path(), "group").unwrap().group_count(), 1);
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
     text(&manifest, "id,image,mask\nz,i/2.png,m/2.png\n");
-    assert_eq!(discover(dir.path()).unwrap().ids(), ["z"]);
+    let found = discover(dir.path()).unwrap();
+    assert_eq!(found.ids(), ["z"]);
+    assert_eq!(found.warnings, ["Left out: 2 pictures that manifest.csv does not list."]);
 }
 
 #[test]

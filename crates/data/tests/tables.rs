@@ -47,6 +47,8 @@ fn variants(root: &Path) -> Vec<(&'static str, Vec<u8>)> {
         ("absolute paths", bytes(&plain.replace("images/", &format!("{}/images/", root.display())))),
         ("blank rows", bytes(&plain.replace("\nimages/a01", "\n,,\n\n , ,\nimages/a01"))),
         ("trailing separators", bytes(&plain.replace('\n', ",,\n"))),
+        ("names with spaces", bytes(&plain.replace("image,mask,patient", "image,mask,Patient ID"))),
+        ("names of DICOM", bytes(&plain.replace("image,mask,patient", "Image,Mask,PatientID"))),
         ("quoted header", bytes(&plain.replace("image,mask,patient", "\"image\",\"mask\",\"patient\""))),
     ]
 }
@@ -66,6 +68,30 @@ fn tables_are_read_however_they_are_written() {
     }
     std::fs::rename(dir.path().join("manifest.csv"), dir.path().join("Manifest.CSV")).unwrap();
     assert_eq!(groups(dir.path()), ["p1", "p0"], "the name of the table in another case");
+}
+
+/// A table under another name is read, and a spreadsheet is refused; lists of files that archives call manifest.txt are neither.
+#[test]
+fn tables_of_other_names_are_read_or_refused() {
+    let dir = tempdir().unwrap();
+    folders(dir.path(), 2);
+    let at = |name: &str| dir.path().join(name);
+    for name in ["manifest.tsv", "Manifest.TAB", "manifest.txt"] {
+        text(&at(name), "Image\tPatientID\nimages/a00.png\tp1\nimages/a01.png\tp0\n");
+        assert_eq!(groups(dir.path()), ["p1", "p0"], "{name}");
+        std::fs::remove_file(at(name)).unwrap();
+    }
+    for list in ["id\tfilename\tmd5\n7f\ta.png\t00\n", "images/a00.png\n"] {
+        text(&at("manifest.txt"), list);
+        assert_eq!(discover(dir.path()).unwrap().group_source, GroupSource::Image, "{list}");
+    }
+    text(&at("manifest.xlsx"), "PK");
+    std::fs::remove_file(at("manifest.txt")).unwrap();
+    let error = discover(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("manifest.xlsx: a spreadsheet is not read") && error.contains("manifest.csv"), "{error}");
+    // Beside a table, the spreadsheet that it was saved from does no harm.
+    text(&at("manifest.csv"), "id,Subject ID\na00,p1\na01,p0\n");
+    assert_eq!(groups(dir.path()), ["p1", "p0"]);
 }
 
 #[test]

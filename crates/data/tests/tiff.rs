@@ -159,12 +159,35 @@ fn luma_and_colour_differences_become_colours() {
 fn other_pixels_are_named() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("o.tif");
-    for (format, bits, word) in [(2, 16, "16-bit signed"), (3, 32, "32-bit floating point"), (1, 32, "32-bit")] {
-        let data = vec![0; 2 * bits as usize / 8];
-        std::fs::write(&path, hand_made(true, [2, 1], bits, 1, &[(339, vec![format])], &data)).unwrap();
+    let write = |format: u16, bits: u16, data: &[u8]| {
+        std::fs::write(&path, hand_made(true, [2, 1], bits, 1, &[(339, vec![format])], data)).unwrap();
+    };
+    let (one, half, wide) = (1.0_f32.to_le_bytes(), 0.5_f32.to_le_bytes(), 70_000_u32.to_le_bytes());
+    let minus = (-1_i16).to_le_bytes();
+    for (format, bits, data, word) in [
+        (2, 16, [minus, [0, 0]].concat(), "16-bit signed with values such as -1"),
+        (3, 32, [one, half].concat(), "32-bit floating point with values such as 0.5"),
+        (1, 32, [[0; 4], wide].concat(), "32-bit with values such as 70000"),
+    ] {
+        write(format, bits, &data);
         let error = read_image(&path, 1).unwrap_err();
         assert!(matches!(&error, DataError::UnsupportedPixels { found, .. } if found == word), "{error}");
-        assert!(matches!(read_header(&path), Err(DataError::UnsupportedPixels { .. })));
+    }
+    // Whole numbers from 0 to 65535 are read, whatever their type: label maps of NumPy have 64 bits.
+    for (format, bits, data) in [
+        (2, 8, vec![3, 0]),
+        (2, 16, vec![3, 0, 0, 0]),
+        (2, 32, vec![3, 0, 0, 0, 0, 0, 0, 0]),
+        (2, 64, [3_i64.to_le_bytes(), [0; 8]].concat()),
+        (1, 32, vec![3, 0, 0, 0, 0, 0, 0, 0]),
+        (3, 32, [3.0_f32.to_le_bytes(), [0; 4]].concat()),
+        (3, 64, [3.0_f64.to_le_bytes(), [0; 8]].concat()),
+    ] {
+        write(format, bits, &data);
+        assert_eq!(read_image(&path, 1).unwrap().data, [3.0, 0.0], "{format}, {bits}");
+        assert_eq!(read_mask(&path, &DataConfig::default()).unwrap().data, [1, 0], "{format}, {bits}");
+        let header = ImageHeader { width: 2, height: 1, bit_depth: 16, colour: false };
+        assert_eq!(read_header(&path).unwrap(), header, "{format}, {bits}");
     }
     // An ordinary file with its orientation tag is left to the image library.
     let mut encoder = TiffEncoder::new(std::fs::File::create(&path).unwrap()).unwrap();

@@ -42,8 +42,8 @@ pub(crate) struct Pairs {
 /// One folder's pairs before they are named.
 struct Folder {
     pairs: Vec<Found>,
-    /// Says how many pairs were left out by the column `curated`, if any were.
-    left_out: Option<String>,
+    /// Says what was left out: files of the folder, and pairs by the column `curated`.
+    left_out: Vec<String>,
     group_source: GroupSource,
     warnings: Vec<String>,
     /// The settings by which its masks are read, with the classes that they name.
@@ -86,7 +86,7 @@ pub(crate) fn gather(request: &Request) -> Result<Pairs> {
     if let (Some(real), Some(ids)) = (&mut real, &request.real_ids) {
         real.pairs.retain(|found| ids.contains(&found.entry.id));
     }
-    let notes = pairs.left_out.iter().chain(real.iter().filter_map(|real| real.left_out.as_ref())).cloned().collect();
+    let notes = pairs.left_out.iter().chain(real.iter().flat_map(|real| &real.left_out)).cloned().collect();
     if let Some(real) = &real {
         only_generated(&pairs)?;
         none_generated(real, &mut warnings)?;
@@ -154,13 +154,17 @@ impl Folder {
             return Err(ExportError::AllLeftOut { path: root.to_path_buf(), count });
         }
         let rule = if only_kept { "are not marked \"keep\"" } else { "are marked \"reject\"" };
-        let left_out = (count > 0).then(|| {
+        let (told, warnings): (Vec<String>, Vec<String>) =
+            dataset.warnings.into_iter().partition(|warning| Dataset::tells_left_out(warning));
+        let told = told.into_iter().map(|words| format!("{}: {words}", root.display()));
+        let rejected = (count > 0).then(|| {
             format!(
                 "{}: {count} pair(s) {rule} in the column {COLUMN} of the manifest and are left out",
                 root.display()
             )
         });
-        let warnings = dataset.warnings.into_iter().chain(split_warning).collect();
+        let (left_out, warnings) =
+            (told.chain(rejected).collect(), warnings.into_iter().chain(split_warning).collect());
         Ok(Self { pairs, left_out, group_source: dataset.group_source, warnings, data })
     }
 }

@@ -364,9 +364,11 @@ impl PrepareConfig {
             && self.class_column.is_none()
     }
 
-    /// Whether these settings name the values that mean lesion, so that all others are background.
+    /// Whether these settings name the values that mean lesion, so that all others are background, and 0 is one of these.
     pub(crate) fn names_values(&self) -> bool {
-        self.mask_values.is_some() || self.mask_threshold.is_some()
+        self.mask_values
+            .as_ref()
+            .map_or(self.mask_threshold.is_some(), |values| !values.0.contains(&MaskValue::Gray(0)))
     }
 
     /// How the labels of masks stand for the classes of a case, of which the source says that it has `known`, and whether they overlap.

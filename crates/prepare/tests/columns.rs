@@ -100,3 +100,25 @@ fn rows_of_one_image_keep_all_that_they_say() {
     let row = &manifest(out.path())[0];
     assert_eq!((row["finding"].as_str(), row["site"].as_str()), ("mass; cyst", "north"));
 }
+
+/// A row `0` does not say which of a/0 and b/0 it means: one patient would be given to both. Paths do.
+#[test]
+fn a_row_that_may_mean_two_images_is_an_error() {
+    let source = tempfile::tempdir().unwrap();
+    for (index, folder) in ["a", "b"].into_iter().enumerate() {
+        write_png(&source.path().join(format!("images/{folder}/0.png")), 40, 40, picture(40, 40, index as u64));
+        write_png(&source.path().join(format!("masks/{folder}/0.png")), 40, 40, disc(40, 40, [16.0, 24.0], 9.0));
+    }
+    let made = |table: &str| {
+        std::fs::write(source.path().join("manifest.csv"), table).unwrap();
+        let (out, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut asked = request(source.path(), out.path(), small(40));
+        asked.key = Some(key(keys.path()));
+        run(&asked).map(|summary| summary.description.patients)
+    };
+    let error = made("id,patient\n0,A\n").unwrap_err().to_string();
+    assert!(error.contains("line 2: \"0\" is the name of several images, such as images/a/0.png"), "{error}");
+    assert_eq!(made("image,patient\nimages/a/0.png,A\nimages/b/0.png,B\n").unwrap(), 2);
+    let error = made("id,patient\n").unwrap_err().to_string();
+    assert!(error.contains("line 1: the table has no row below its first line"), "{error}");
+}

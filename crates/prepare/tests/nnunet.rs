@@ -182,3 +182,23 @@ fn labels_of_nnunet_may_have_one_bit_or_a_palette() {
         assert_eq!(mask, [vec![0; 5], vec![255; 3], vec![0; 40]].concat(), "{}", row["id"]);
     }
 }
+
+/// The ending that dataset.json states decides which files are images: if none has it, the message says so.
+#[test]
+fn an_ending_that_no_image_has_is_named() {
+    let source = tempfile::tempdir().unwrap();
+    write_png(&source.path().join("imagesTr/a_0000.png"), 6, 8, picture(6, 8, 1));
+    write_png(&source.path().join("labelsTr/a.png"), 6, 8, vec![1; 48]);
+    let made = |ending: &str| {
+        let json = format!(r#"{{"labels": {{"background": 0, "lesion": 1}}, "file_ending": "{ending}"}}"#);
+        std::fs::write(source.path().join("dataset.json"), json).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let config = PrepareConfig { size: [6, 8], ..PrepareConfig::default() };
+        run(&request(source.path(), out.path(), config)).map(|summary| summary.description.pairs)
+    };
+    let error = made(".nii.gz").unwrap_err().to_string();
+    for words in ["its file_ending is \".nii.gz\"", "none of the 1 picture(s)", "imagesTr/a_0000.png"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert_eq!(made("png").unwrap(), 1);
+}

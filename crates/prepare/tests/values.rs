@@ -419,6 +419,16 @@ fn masks_of_other_values_than_the_settings_name_are_told() {
         assert_eq!(summary.description.pairs, pairs);
         assert!(summary.warnings.iter().any(|warning| warning.starts_with(words)), "{:?}", summary.warnings);
     }
+    // Where 0 means lesion, a mask of 255 alone is an empty one.
+    write_png(&source.path().join("masks/c.png"), 20, 20, vec![255; 400]);
+    let inverted = PrepareConfig { mask_values: Some(values(&[0])), empty_share: 1.0, ..small(20) };
+    let told = made(source.path(), inverted);
+    assert!(
+        !told.summary().warnings.iter().any(|warning| warning.contains("hold values")),
+        "{:?}",
+        told.summary().warnings
+    );
+    write_png(&source.path().join("masks/c.png"), 20, 20, vec![0; 400]);
     let fits = PrepareConfig { mask_threshold: Some(1.0), ..small(20) };
     let made = made(source.path(), fits);
     assert_eq!(

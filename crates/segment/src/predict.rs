@@ -311,13 +311,13 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
     Ok(Subjects { all: subjects, masks })
 }
 
-/// Says how many images have several rows in the folder's table, and how many pictures a table that names classes does not list.
+/// Says how many images have several rows in the folder's table.
 fn tell_rows(dataset: &Dataset, config: &DataConfig, observer: &dyn Observer) -> Result<()> {
     if config.class_column.is_none() || dataset.layout != Layout::Manifest {
         return Ok(());
     }
     let source = Source::all(&dataset.root, config);
-    for words in source.rows()?.into_iter().chain(source.left_out(Kind::Images)?) {
+    if let Some(words) = source.rows()? {
         note(observer, words);
     }
     Ok(())

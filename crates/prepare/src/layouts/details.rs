@@ -1,11 +1,11 @@
 //! What a manifest says about images: patient, side, view, class and spacing, and columns that pig does not know.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use pig_data::DataError;
 use pig_data::columns::{PATIENT_COLUMNS, class_column};
-use pig_data::manifest::{Manifest, Row};
+use pig_data::manifest::{Manifest, Row, same_name};
 use pig_data::names::nfc;
 
 use super::case::{Case, MaskSource, Side};
@@ -57,6 +57,8 @@ pub(super) struct Details<'a> {
     pub(super) notes: Vec<String>,
     /// Rows by id, or by path where the table has no ids, with whether a case took the row.
     rows: HashMap<String, (Row<'a>, bool)>,
+    /// File names and stems that images of several folders have: a row of this name does not say which of them it means.
+    shared: HashSet<String>,
 }
 
 /// What one row says.
@@ -99,7 +101,7 @@ impl<'a> Details<'a> {
             None => None,
         };
         let (others, notes) = unknown_columns(table, patient);
-        let mut details = Self { table, patient, class, others, notes, rows: HashMap::new() };
+        let mut details = Self { table, patient, class, others, notes, rows: HashMap::new(), shared: HashSet::new() };
         // A table that lists masks is read row by row, and its ids are not needed.
         if table.column("image").is_none() || table.column("mask").is_none() {
             details.rows = details.by_id()?;
@@ -131,13 +133,43 @@ impl<'a> Details<'a> {
         Ok(rows)
     }
 
+    /// Takes note of the names of all images.
+    pub(super) fn note_images<'e>(&mut self, entries: impl Iterator<Item = &'e Entry>) {
+        let mut folders: HashMap<String, String> = HashMap::new();
+        for entry in entries {
+            for name in [entry.name(), entry.stem()].map(key_of) {
+                if *folders.entry(name.clone()).or_insert_with(|| entry.folder().to_owned()) != entry.folder() {
+                    self.shared.insert(name);
+                }
+            }
+        }
+    }
+
     /// Adds to a case what the table says about its image, which it names by path, name or stem.
     ///
     /// # Errors
-    /// When a number is none.
+    /// When a number is none, or the row may mean another image as well.
     pub(super) fn add(&mut self, entry: &Entry, case: &mut Case) -> Result<()> {
-        let names = [entry.place.clone(), entry.case_name(), entry.name().to_owned(), entry.stem().to_owned()];
-        let name = names.into_iter().map(|name| key_of(&name)).find(|name| self.rows.contains_key(name));
+        let paths = [entry.place.clone(), entry.case_name()];
+        let names = [entry.name().to_owned(), entry.stem().to_owned()];
+        let find = |names: [String; 2]| names.iter().map(|name| key_of(name)).find(|name| self.rows.contains_key(name));
+        let (by_path, by_name) = (find(paths), find(names));
+        if let (None, Some(name)) = (&by_path, &by_name)
+            && self.shared.contains(name)
+            && let Some((row, _)) = self.rows.get(name)
+        {
+            return Err(DataError::BadManifest {
+                path: self.table.path.clone(),
+                line: row.line,
+                problem: format!(
+                    "{name:?} is the name of several images, such as {}; expected one image for each row; write paths in the column \
+                     image",
+                    entry.place
+                ),
+            }
+            .into());
+        }
+        let name = by_path.or(by_name);
         let mut found = None;
         if let Some(name) = name
             && let Some((row, taken)) = self.rows.get_mut(&name)
@@ -218,7 +250,7 @@ fn holds_names(table: &Manifest, column: usize, patient: usize) -> bool {
 /// The columns that pig does not know and that are carried over, and notes about them. What may identify people is left out: by the name
 /// of its column, or because a cell holds the name of its row's patient.
 fn unknown_columns(table: &Manifest, patient: Option<usize>) -> (Vec<usize>, Vec<String>) {
-    let known = |name: &str| DETAIL_COLUMNS.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let known = |name: &str| DETAIL_COLUMNS.iter().any(|known| same_name(known, name));
     let (mut carried, mut identifying, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for (at, name) in table.columns.iter().enumerate() {
         if name.is_empty() || known(name) || patient == Some(at) {

@@ -48,6 +48,9 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
     let mut listing = Listing::default();
     let headers = Headers::read(tree, limits, &mut listing);
     let (paired, unread) = (pair(tree, &headers), unread_masks(tree));
+    if let Some(details) = &mut details {
+        details.note_images(paired.pairs.iter().map(|(entry, _)| *entry));
+    }
     let (mut other_kinds, mut other_folders) = (Vec::new(), Vec::new());
     let mut with_both = 0;
     for (entry, found) in &paired.pairs {
@@ -105,6 +108,15 @@ fn blank_rows(details: &Details<'_>, listing: &mut Listing) {
 
 /// Notes how many rows of a manifest name no image; it is an error if none of them does.
 fn unused_rows(details: &Details<'_>, listing: &mut Listing) -> Result<()> {
+    if details.len() == 0 && !listing.cases.is_empty() {
+        return Err(DataError::BadManifest {
+            path: details.table.path.clone(),
+            line: 1,
+            problem: "the table has no row below its first line; expected a row for each image; fill it, or remove it"
+                .to_owned(),
+        }
+        .into());
+    }
     let unused = details.left_over();
     if unused == details.len() && unused > 0 && !listing.cases.is_empty() {
         return Err(DataError::BadManifest {

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The tables of a prepared folder; other folders have the first of them.
-const PREPARED: [&str; 4] = ["manifest.csv", "manifest.parquet", "dataset.toml", "errors.csv"];
+/// The tables of a prepared folder, and those of other folders.
+const TABLES: [&str; 6] =
+    ["manifest.csv", "manifest.parquet", "dataset.toml", "errors.csv", "manifest.tsv", "manifest.tab"];
 
 /// How a source folder is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +78,7 @@ impl Layout {
             Self::Inbreast => ends(".xml") || (name.starts_with("inbreast") && ends(".csv")),
             Self::BcsDbt => name.starts_with("bcs-dbt-") && ends(".csv"),
             Self::NnUnet => lower == "dataset.json",
-            Self::Generic => PREPARED.contains(&lower.as_str()),
+            Self::Generic => TABLES.contains(&lower.as_str()),
         }
     }
 

@@ -118,6 +118,10 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
         *left_out.entry(reason).or_default() += 1;
     }
     if listing.cases.is_empty() && listing.unreadable.is_empty() {
+        let unused = tree.files.iter().filter(|entry| entry.kind != Kind::Other).count();
+        if unused > 0 {
+            left_out.insert("picture(s) or volume(s) that it has no use for", unused);
+        }
         return Err(PrepareError::NothingFound {
             path: source.to_path_buf(),
             layout: layout.word(),

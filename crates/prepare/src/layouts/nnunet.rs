@@ -60,6 +60,17 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         case.background.clone_from(&description.ignored);
         listing.cases.push(case);
     }
+    let path = tree.root.join("dataset.json");
+    let mut images =
+        tree.files.iter().filter(|entry| entry.place.starts_with("imagesTr/") && entry.kind != Kind::Other);
+    if let (true, 0, Some(first)) = (listing.cases.is_empty(), other_channels, images.next()) {
+        let problem = format!(
+            "its file_ending is {ending:?}, but none of the {} picture(s) or volume(s) in imagesTr ends so, such as {}",
+            1 + images.count(),
+            first.place
+        );
+        return Err(PrepareError::Annotation { path, problem, expected: "the ending of the images and labels" });
+    }
     note(&mut listing.notes, other_channels, "file(s) of other channels were not read (prepare.channel).");
     listing.alone(&labels.into_values().collect::<Vec<_>>());
     let classes = config.classes_of(&description.classes);
@@ -103,7 +114,8 @@ impl Description {
             problem: format!("line {} is not valid JSON", error.line()),
             expected: "nnU-Net's dataset.json",
         })?;
-        let file_ending = json["file_ending"].as_str().unwrap_or(".nii.gz").to_owned();
+        let file_ending = json["file_ending"].as_str().unwrap_or(".nii.gz");
+        let file_ending = if file_ending.starts_with('.') { file_ending.to_owned() } else { format!(".{file_ending}") };
         let mut lesion = BTreeSet::new();
         let mut ignored = BTreeSet::new();
         let mut declared = BTreeSet::new();

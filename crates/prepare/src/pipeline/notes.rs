@@ -1,6 +1,7 @@
 //! What is told about the pairs of a preparation.
 
 use pig_data::columns::OTHER_GROUP_COLUMNS;
+use pig_data::manifest::same_name;
 
 use super::work::Work;
 use crate::prepared_folder::{CaseNote, Description};
@@ -36,8 +37,7 @@ pub(super) fn notes(records: &[Record], description: &Description) -> Vec<String
 /// What a split keeps together if neither patients nor volumes are known.
 fn no_patients(records: &[Record]) -> String {
     let others = records.first().map_or(&[][..], |record| &record.others);
-    let column =
-        OTHER_GROUP_COLUMNS.into_iter().find(|group| others.iter().any(|(name, _)| name.eq_ignore_ascii_case(group)));
+    let column = OTHER_GROUP_COLUMNS.into_iter().find(|group| others.iter().any(|(name, _)| same_name(name, group)));
     match column {
         Some(column) => format!("No patients are known: a split keeps the groups of the column {column} together."),
         None => "No patients are known: a split is by image.".to_owned(),
