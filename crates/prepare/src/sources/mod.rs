@@ -17,7 +17,7 @@ use crate::layouts::case::{Case, ImageSource, Side};
 use nifti::NiftiVolume;
 
 pub use cost::Cost;
-pub(crate) use cost::{read_text, within};
+pub(crate) use cost::{BYTES_A_PIXEL, read_text, within};
 pub use geometry::{Geometry, StoredRange};
 pub use reading::Reading;
 
@@ -103,6 +103,10 @@ impl Volume {
             }
             ImageSource::Dicom(path) => {
                 let image = Image::open(path, &cost.dicom)?;
+                let info = image.info();
+                let pixels = u64::from(info.rows) * u64::from(info.columns) * u64::from(info.samples_per_pixel);
+                // Before a frame is decoded: a small file may hold a huge one.
+                within(path, "a frame", pixels * BYTES_A_PIXEL, cost.max_bytes)?;
                 let (step, coloured) = (affine::frame_step(&image)?, is_coloured(&image)?);
                 Ok(Self::Dicom(Box::new(Dicom { image, step, reading, coloured })))
             }
