@@ -295,3 +295,18 @@ fn a_frame_that_needs_more_memory_than_allowed_is_refused() {
     request.cost = Cost::of_bytes(100_000_000);
     assert_eq!(run(&request).unwrap().description.pairs, 1);
 }
+
+#[test]
+fn values_beyond_bits_stored_are_told() {
+    let source = tempfile::tempdir().unwrap();
+    for (name, factor) in [("a", 1), ("b", 3)] {
+        let dicom = Dicom::new(SECONDARY_CAPTURE, 1, SIDE as u16, SIDE as u16);
+        // 12 bits hold 1515, and not 4545.
+        dicom
+            .write(&source.path().join(format!("{name}.dcm")), |_, row, column| (factor * (100 * row + column)) as u16);
+        mask(&source.path().join(format!("{name}_mask.png")), 4);
+    }
+    let (_out, summary) = made(source.path(), whole());
+    let told = |text: &String| text.starts_with("1 of 2 DICOM file(s) have values with more bits");
+    assert!(summary.warnings.iter().any(told), "{:?}", summary.warnings);
+}

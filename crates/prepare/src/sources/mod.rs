@@ -190,6 +190,21 @@ impl Volume {
         }
     }
 
+    /// Whether values of the file have more bits than it says, and were cut. Of a DICOM object, the first, the middle and the last frame
+    /// count.
+    pub fn has_higher_bits(&self) -> Result<bool> {
+        let Some(image) = self.dicom() else { return Ok(false) };
+        let frames = image.info().frames;
+        let mut places = vec![0, frames / 2, frames.saturating_sub(1)];
+        places.dedup();
+        for index in places {
+            if image.has_higher_bits(index)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether the file says where the image lies in a way that cannot be used; of several frames, the first one counts.
     pub fn has_unusable_geometry(&self) -> Result<bool> {
         match self {
