@@ -121,13 +121,13 @@ impl Frames {
         self.check(index)?;
         let plain = |samples| Decoded { samples, photometric: None };
         let bytes = match &self.place {
-            Place::Native(span) => return self.native(*span, index).map(plain),
+            Place::Native(span) => return self.native(*span, index, &self.shape).map(plain),
             Place::Fragments { fragments, starts } => self.compressed(fragments, starts, index)?,
         };
         let codec = codec::Job { path: &self.path, index, shape: &self.shape, bytes: &bytes, limits: &self.limits };
         match self.compression {
-            Compression::None | Compression::Encapsulated => self.whole_frame(&bytes).map(plain),
-            Compression::DeflatedFrames => self.whole_frame(&codec::inflate(&codec)?).map(plain),
+            Compression::None | Compression::Encapsulated => self.whole_frame(&bytes, &self.shape).map(plain),
+            Compression::DeflatedFrames => self.whole_frame(&codec::inflate(&codec)?, &self.shape).map(plain),
             Compression::Rle => {
                 let bytes = codec::rle(&codec)?;
                 Ok(plain(samples::from_native(&bytes, &self.shape.interleaved(), self.numbers)))
@@ -138,8 +138,21 @@ impl Frames {
         }
     }
 
+    /// Whether a value of a frame has bits above Bits Stored that are not its sign. Only native frames of up to 16 bits can.
+    pub(crate) fn has_higher_bits(&self, index: u32) -> Result<bool> {
+        self.check(index)?;
+        let Shape { bits_allocated, bits_stored, high_bit, .. } = self.shape;
+        let unused = matches!(bits_allocated, 8 | 16) && bits_stored < bits_allocated && high_bit + 1 == bits_stored;
+        let (Place::Native(span), true) = (&self.place, unused) else { return Ok(false) };
+        let all = Shape { bits_stored: bits_allocated, high_bit: bits_allocated - 1, ..self.shape };
+        let (all, kept) = (self.native(*span, index, &all)?, self.native(*span, index, &self.shape)?);
+        // A negative number may have zeros in place of its sign.
+        let range = f64::from(1_u32 << bits_stored);
+        Ok(all.iter().zip(kept.iter()).any(|(all, kept)| all != kept && !(kept < 0.0 && all == kept + range)))
+    }
+
     /// Stored values of a frame from its native bytes.
-    fn whole_frame(&self, bytes: &[u8]) -> Result<Samples> {
+    fn whole_frame(&self, bytes: &[u8], shape: &Shape) -> Result<Samples> {
         let needed = self.shape.native_bits().div_ceil(8);
         if (bytes.len() as u64) < needed {
             return Err(Error::Truncated {
@@ -149,11 +162,11 @@ impl Frames {
                 found: bytes.len() as u64,
             });
         }
-        Ok(samples::from_native(bytes, &self.shape, self.numbers))
+        Ok(samples::from_native(bytes, shape, self.numbers))
     }
 
-    /// Reads a frame of native pixel data; the sizes give its position.
-    fn native(&self, span: Span, index: u32) -> Result<Samples> {
+    /// Reads a frame of native pixel data; the sizes give its position. `shape` says which bits count.
+    fn native(&self, span: Span, index: u32, shape: &Shape) -> Result<Samples> {
         let bits = self.shape.native_bits();
         let first_bit = bits * u64::from(index);
         // 8-bit samples written as 16-bit words in big endian are in swapped pairs.
@@ -176,7 +189,7 @@ impl Frames {
             let offset = (first_bit - from * 8) as usize;
             return Ok(Samples::U8(samples::bits(&bytes, offset, self.shape.values() as usize)));
         }
-        self.whole_frame(&bytes[(first_bit / 8 - from) as usize..])
+        self.whole_frame(&bytes[(first_bit / 8 - from) as usize..], shape)
     }
 
     /// Reads the fragments of a frame and joins them.

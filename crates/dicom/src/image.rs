@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use crate::attributes;
@@ -94,6 +95,18 @@ impl Image {
     pub fn plane(&self, index: u32) -> Result<Plane> {
         self.frames.check(index)?;
         Ok(self.groups(index).plane())
+    }
+
+    /// Whether values of a frame have more bits than Bits Stored says, so that [`Image::frame`] cuts them; `index` counts from 0. An overlay
+    /// that is stored in these bits (retired, PS3.5 8.1.2) does not count.
+    pub fn has_higher_bits(&self, index: u32) -> Result<bool> {
+        let root = self.root();
+        // Overlay Bit Position of each of the sixteen overlays; 0 where the overlay has its own data.
+        let position = |overlay: u16| root.number(Tag(0x6000 + 2 * overlay, 0x0102)).ok().flatten();
+        if (0..16).any(|overlay| position(overlay).is_some_and(|bit| bit > 0.0)) {
+            return Ok(false);
+        }
+        self.frames.has_higher_bits(index)
     }
 
     /// Reads and decodes a frame; `index` counts from 0.

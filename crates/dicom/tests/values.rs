@@ -265,6 +265,25 @@ fn a_window_without_width_is_no_usable_window() {
 }
 
 #[test]
+fn values_with_more_bits_than_stated_are_noticed() {
+    let file_of = |words: &[u16], signed: u16, extra: Vec<Vec<u8>>| {
+        let bytes: Vec<u8> = words.iter().cycle().take(24).flat_map(|word| word.to_le_bytes()).collect();
+        let elements = [Pixels { signed, ..Pixels::default() }.elements(), extra];
+        open(file(EXPLICIT, &[elements.concat(), vec![element((0x7FE0, 0x0010), "OW", &bytes)]].concat())).unwrap()
+    };
+    let found = |words: &[u16], signed: u16| file_of(words, signed, Vec::new()).has_higher_bits(0).unwrap();
+    assert!(!found(&[0, 4095], 0) && found(&[0, 4096], 0) && found(&[0xF123], 0));
+    // -1 with and without its sign in the higher bits.
+    assert!(!found(&[0xFFFF, 0x07FF], 1) && !found(&[0x0FFF], 1) && found(&[0x1FFF], 1));
+    // An overlay in bit 15.
+    let overlay = vec![element((0x6000, 0x0102), "US", &15_u16.to_le_bytes())];
+    assert!(!file_of(&[0x8001], 0, overlay).has_higher_bits(0).unwrap());
+    let image = open(Pixels::default().compressed(common::RLE, &common::rle(&ramp(24).0))).unwrap();
+    assert!(!image.has_higher_bits(0).unwrap());
+    assert!(matches!(image.has_higher_bits(1), Err(Error::OutOfRange { .. })));
+}
+
+#[test]
 fn identifiers_of_any_character_set_are_read() {
     for (bytes, expected) in [
         (&b"M\xFCller 7"[..], "M\u{fc}ller 7"),

@@ -6,11 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use pig_data::read::read_header;
 
 use crate::error::Result;
-use crate::sources::{Cost, Reading, Volume, within};
-
-/// Bytes per pixel while a slice is being prepared: stored, modality (f64), displayed, cropped and resized values, and the mask.
-/// 17 were measured (examples/volume_memory.rs).
-const BYTES_A_PIXEL: u64 = 24;
+use crate::sources::{BYTES_A_PIXEL, Cost, Reading, Volume, within};
 
 /// Bytes per pixel of a picture from its decoding on, on top of the decoder's. 14 were measured for an 8-bit gray JPEG in
 /// preparation and 20 in inspection.

@@ -245,7 +245,8 @@ fn no_pairs(out: &Path, summary: &Summary, description: &Description, total: usi
     let remedy = match (summary.errors.is_empty(), empty > 0, without > 0) {
         (false, ..) => "errors.csv lists all of them",
         (true, true, _) => {
-            "set prepare.empty_share above 0 to keep images without lesion, or prepare.mask_values to the values that mean lesion"
+            "set prepare.empty_share above 0 to keep images without lesion, or prepare.mask_values to the values that mean lesion, \
+             or lower prepare.seg_threshold for fractional DICOM SEG"
         }
         (true, false, true) => "add the masks, or set prepare.missing_mask to \"empty\" if the images have no lesion",
         (true, false, false) => "check the source",

@@ -105,6 +105,8 @@ pub(crate) enum CaseNote {
     WindowIgnored,
     /// The DICOM file gives a spacing, a thickness, a position or an orientation that cannot be used.
     GeometryIgnored,
+    /// The DICOM file has values with more bits than Bits Stored says, and they were cut.
+    BitsCut,
     /// The DICOM file holds so many frames more than Number of Frames says.
     FramesLeftOver(u32),
     /// The picture was turned as its orientation tag says.

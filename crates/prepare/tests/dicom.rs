@@ -10,6 +10,7 @@ use common::*;
 use pig_data::config::{MaskValue, MaskValues};
 use pig_prepare::pipeline::Summary;
 use pig_prepare::settings::{CropRule, MaskAffine};
+use pig_prepare::sources::Cost;
 use pig_prepare::{PrepareConfig, Result};
 
 /// Rows and columns of the images.
@@ -269,4 +270,42 @@ fn contours_of_structure_sets_and_second_kinds_of_masks_are_told() {
     for told in ["1 RT structure set(s) were left out", "1 image(s) have a mask by its name, and DICOM SEG objects"] {
         assert!(summary.notes.iter().any(|note| note.starts_with(told)), "{told}: {:?}", summary.notes);
     }
+}
+
+#[test]
+fn a_frame_that_needs_more_memory_than_allowed_is_refused() {
+    let source = tempfile::tempdir().unwrap();
+    let side = 1800_u16;
+    Dicom::new(SECONDARY_CAPTURE, 1, side, side).write(&source.path().join("a.dcm"), |_, row, _| row as u16);
+    let side = usize::from(side);
+    write_png(
+        &source.path().join("a_mask.png"),
+        side,
+        side,
+        (0..side * side).map(|at| if at < 400 * side { 255 } else { 0 }).collect(),
+    );
+    let (out, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut request = request(source.path(), out.path(), whole());
+    request.key = Some(key(keys.path()));
+    request.cost = Cost::of_bytes(64_000_000);
+    let error = run(&request).unwrap_err().to_string();
+    // 24 bytes for each of 1800 x 1800 pixels.
+    assert!(error.contains("a.dcm: a frame would take 77760000 bytes") && error.contains("--memory"), "{error}");
+    request.cost = Cost::of_bytes(100_000_000);
+    assert_eq!(run(&request).unwrap().description.pairs, 1);
+}
+
+#[test]
+fn values_beyond_bits_stored_are_told() {
+    let source = tempfile::tempdir().unwrap();
+    for (name, factor) in [("a", 1), ("b", 3)] {
+        let dicom = Dicom::new(SECONDARY_CAPTURE, 1, SIDE as u16, SIDE as u16);
+        // 12 bits hold 1515, and not 4545.
+        dicom
+            .write(&source.path().join(format!("{name}.dcm")), |_, row, column| (factor * (100 * row + column)) as u16);
+        mask(&source.path().join(format!("{name}_mask.png")), 4);
+    }
+    let (_out, summary) = made(source.path(), whole());
+    let told = |text: &String| text.starts_with("1 of 2 DICOM file(s) have values with more bits");
+    assert!(summary.warnings.iter().any(told), "{:?}", summary.warnings);
 }

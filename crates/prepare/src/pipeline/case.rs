@@ -82,6 +82,7 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
             state.notes.push(CaseNote::WindowIgnored);
         }
         state.notes.extend(volume.has_unusable_geometry()?.then_some(CaseNote::GeometryIgnored));
+        state.notes.extend(volume.has_higher_bits()?.then_some(CaseNote::BitsCut));
         state.notes.extend(masks.misplaced().map(CaseNote::AffineIgnored));
         let left_over = volume.dicom().map_or(0, |image| image.info().frames_left_over);
         state.notes.extend((left_over > 0).then_some(CaseNote::FramesLeftOver(left_over)));

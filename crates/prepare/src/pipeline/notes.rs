@@ -69,6 +69,13 @@ pub(super) fn case_notes(told: &[CaseNote], total: usize) -> (Vec<String>, Vec<S
              as a spacing of 0: it was left out."
         ));
     }
+    let cut = count(|note| matches!(note, CaseNote::BitsCut));
+    if cut > 0 {
+        warnings.push(format!(
+            "{cut} of {total} DICOM file(s) have values with more bits than their Bits Stored says; the higher bits were left out, as \
+             the standard has it. Compare the pictures with those of another reader, and correct Bits Stored if it is wrong."
+        ));
+    }
     let left_over = told.iter().filter_map(|note| if let CaseNote::FramesLeftOver(n) = note { Some(*n) } else { None });
     let left_over: Vec<u32> = left_over.collect();
     if !left_over.is_empty() {

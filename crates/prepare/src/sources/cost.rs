@@ -6,6 +6,10 @@ use pig_dicom::Limits;
 
 use crate::error::{PrepareError, Result};
 
+/// Bytes per pixel while a slice is being prepared: stored, modality (f64), displayed, cropped and resized values, and the mask.
+/// 17 were measured (examples/volume_memory.rs).
+pub(crate) const BYTES_A_PIXEL: u64 = 24;
+
 /// Bounds on the memory for reading.
 #[derive(Debug, Clone)]
 pub struct Cost {

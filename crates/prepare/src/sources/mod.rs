@@ -17,7 +17,7 @@ use crate::layouts::case::{Case, ImageSource, Side};
 use nifti::NiftiVolume;
 
 pub use cost::Cost;
-pub(crate) use cost::{read_text, within};
+pub(crate) use cost::{BYTES_A_PIXEL, read_text, within};
 pub use geometry::{Geometry, StoredRange};
 pub use reading::Reading;
 
@@ -103,6 +103,10 @@ impl Volume {
             }
             ImageSource::Dicom(path) => {
                 let image = Image::open(path, &cost.dicom)?;
+                let info = image.info();
+                let pixels = u64::from(info.rows) * u64::from(info.columns) * u64::from(info.samples_per_pixel);
+                // Before a frame is decoded: a small file may hold a huge one.
+                within(path, "a frame", pixels * BYTES_A_PIXEL, cost.max_bytes)?;
                 let (step, coloured) = (affine::frame_step(&image)?, is_coloured(&image)?);
                 Ok(Self::Dicom(Box::new(Dicom { image, step, reading, coloured })))
             }
@@ -184,6 +188,21 @@ impl Volume {
             }
             Self::Picture(_) | Self::Nifti(_) => Ok(false),
         }
+    }
+
+    /// Whether values of the file have more bits than it says, and were cut. Of a DICOM object, the first, the middle and the last frame
+    /// count.
+    pub fn has_higher_bits(&self) -> Result<bool> {
+        let Some(image) = self.dicom() else { return Ok(false) };
+        let frames = image.info().frames;
+        let mut places = vec![0, frames / 2, frames.saturating_sub(1)];
+        places.dedup();
+        for index in places {
+            if image.has_higher_bits(index)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the file says where the image lies in a way that cannot be used; of several frames, the first one counts.
