@@ -1,4 +1,7 @@
-//! Remarks about data that reading, preparing and inspecting make alike.
+//! Remarks about data that reading, preparing, inspecting and measuring make alike.
+
+/// 16-bit pictures whose greatest value is below this leave a bit unused: they hold data of 10, 12 or 15 bits.
+pub const USED_BITS: f64 = 32_768.0;
 
 /// A warning of masks that have values, but none that means lesion: `count` of `total`. `section` is as in [`exchanged`].
 pub fn other_values(count: usize, total: usize, section: &str) -> Option<String> {

@@ -2,9 +2,6 @@
 
 use crate::sources::StoredRange;
 
-/// 16-bit pictures whose greatest value is below this leave a bit unused: they hold data of 10, 12 or 15 bits.
-pub(crate) const USED_BITS: f64 = 32_768.0;
-
 /// What becomes of 16-bit pictures that leave bits unused.
 pub(crate) fn unused_bits(pictures: usize, range: StoredRange) -> String {
     let StoredRange { low, high } = range;

@@ -8,7 +8,7 @@ use crate::{
     inception::FeatureNetwork,
     masks::{several, with_classes},
     patients::{groups, of_images},
-    pictures::unlike_colours,
+    pictures::{unlike_colours, unused_bits},
     radiomic::{Region, extractor},
     reference::{self, Known, Stored},
     sizes::{Sizes, agree},
@@ -109,6 +109,7 @@ pub fn with_file(
     warnings.extend(unlisted);
     warnings.extend(unsaid);
     warnings.extend(network.warning());
+    warnings.extend(unused_bits(source)?);
     Ok(Found {
         comparison,
         left_out: [0, 0],
@@ -149,6 +150,9 @@ pub fn with_folder(request: &Request, features: FeatureKind<'_>, data: &DataConf
     warnings.extend(colour_warnings(sources, features, request.diversity_pairs)?);
     if let FeatureKind::Inception(network) = features {
         warnings.extend(network.warning());
+        for source in sources {
+            warnings.extend(unused_bits(source)?);
+        }
     }
     let without = [reference.left_out, other.left_out];
     for (folder, count) in folders.into_iter().zip(without).filter(|(_, count)| *count > 0) {

@@ -20,7 +20,7 @@ mod masks;
 pub mod nearness;
 pub mod neighbours;
 mod patients;
-mod pictures;
+pub mod pictures;
 pub mod radiomic;
 pub mod reference;
 mod sizes;

@@ -2,9 +2,11 @@
 
 use crate::{Result, masks::FolderMasks};
 use pig_data::{
+    Source,
     classes::Coding,
     colour::Colours,
     read::{ImageHeader, RawImage, RawMask, read_header, read_image},
+    remarks::USED_BITS,
     resample::{fit_within, resize_image, resize_labels_area},
 };
 use rayon::prelude::*;
@@ -64,7 +66,57 @@ pub(crate) fn unlike_colours(sets: &[(&str, Colours)]) -> Option<String> {
     ))
 }
 
+/// A warning about the 16-bit images of a folder if they leave a bit unused, as those of 10 and 12 bits do: Inception sees images with 8 bits
+/// of the whole range, so that these are nearly black to it.
+///
+/// # Errors
+/// When the folder or an image cannot be read.
+pub fn unused_bits(source: Source<'_>) -> Result<Option<String>> {
+    let greatest = |path: &PathBuf| -> Result<Option<f32>> {
+        if read_header(path)?.bit_depth < 16 {
+            return Ok(None);
+        }
+        Ok(Some(read_image(path, 1)?.data.into_iter().fold(0.0, f32::max)))
+    };
+    let files: Vec<PathBuf> = source.images()?.into_values().collect();
+    let found: Vec<f32> = files.par_iter().filter_map(|path| greatest(path).transpose()).collect::<Result<_>>()?;
+    let high = found.iter().copied().fold(0.0, f32::max);
+    if found.is_empty() || f64::from(high) >= USED_BITS {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "{}: {} image(s) have 16 bits, but no value above {high}: Inception sees 8 of the 16 bits, so they are nearly black to it, at most {:.0} \
+         of 255, and distances are smaller than those of the pictures that people see; `pig prepare` makes pictures of the whole range, to \
+         train with and to compare",
+        source.folder.display(),
+        found.len(),
+        high * 255.0 / f32::from(u16::MAX),
+    )))
+}
+
 /// Reads masks at `size`; pixels of the class, or of lesion, are true.
 pub(crate) fn lesions(masks: &FolderMasks, size: [usize; 2], class: Option<usize>) -> Result<Vec<Vec<bool>>> {
     masks.each(|mask| masks.pixels(&mask_at(mask, Some(size), masks.data().coding()).data, class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pig_data::{DataConfig, png_file::write_gray_png, preparation::Pixels};
+
+    #[test]
+    fn images_of_12_bits_in_16_are_told() {
+        let (folder, data) = (tempfile::tempdir().unwrap(), DataConfig::default());
+        let write = |name: &str, pixels| write_gray_png(&folder.path().join(name), 2, 1, &pixels, &[]).unwrap();
+        let told = || unused_bits(Source::all(folder.path(), &data)).unwrap();
+        write("a.png", Pixels::Eight(vec![0, 255]));
+        assert_eq!(told(), None);
+        write("b.png", Pixels::Sixteen(vec![0, 4095]));
+        write("c.png", Pixels::Sixteen(vec![7, 900]));
+        let text = told().unwrap();
+        assert!(text.contains("2 image(s) have 16 bits, but no value above 4095"), "{text}");
+        assert!(text.contains("at most 16 of 255"), "{text}");
+        write("c.png", Pixels::Sixteen(vec![7, 40_000]));
+        assert_eq!(told(), None);
+    }
 }

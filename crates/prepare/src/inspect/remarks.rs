@@ -2,10 +2,10 @@
 
 use super::look::CaseLook;
 use crate::masks::is_background;
-use crate::remarks::{USED_BITS, unused_bits};
+use crate::remarks::unused_bits;
 use crate::settings::{PrepareConfig, SECTION};
 use crate::sources::StoredRange;
-use pig_data::remarks::{exchanged, other_values};
+use pig_data::remarks::{USED_BITS, exchanged, other_values};
 
 /// Notes about bits that pictures leave unused, about masks that may be exchanged with their background, and about those whose values mean
 /// nothing.

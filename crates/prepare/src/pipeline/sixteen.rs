@@ -11,7 +11,7 @@ use pig_data::read::read_header;
 use super::request::{Progress, Request};
 use crate::budget::Budget;
 use crate::layouts::{Case, ImageSource};
-use crate::remarks::{USED_BITS, unused_bits};
+use crate::remarks::unused_bits;
 use crate::settings::WindowRule;
 use crate::sources::{Reading, StoredRange, read_channel};
 

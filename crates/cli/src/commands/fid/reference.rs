@@ -3,7 +3,10 @@
 use super::inputs::{data_settings, network, remarks};
 use crate::args::{Args, Reference};
 use pig_data::{Source, folder::Kind};
-use pig_quality::reference::{Request, write};
+use pig_quality::{
+    pictures::unused_bits,
+    reference::{Request, write},
+};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -20,7 +23,8 @@ pub(super) fn run(args: &Args, asked: &Reference) -> anyhow::Result<ExitCode> {
     };
     let written = write(&request, &network, &data)?;
     let source = Source::all(&asked.folder, &data);
-    let warnings: Vec<String> = network.warning().into_iter().chain(source.left_out(Kind::Images)?).collect();
+    let warnings = [network.warning(), source.left_out(Kind::Images)?, unused_bits(source)?];
+    let warnings: Vec<String> = warnings.into_iter().flatten().collect();
     let notes: Vec<String> = source.rows()?.into_iter().collect();
     if args.machine.json {
         let json = json!({
