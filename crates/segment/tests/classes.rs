@@ -307,9 +307,9 @@ fn true_masks_are_read_by_a_column_of_their_own() {
         let [rows, labels, without] = ["by-rows", "by-labels", "without"].map(read);
         assert!(rows == labels && rows != without, "{name}");
     }
-    // Without the column, the folder is one of 36 pictures, and it is said how that changes.
+    // Without the column, the masks are not read, and it is said how that changes.
     let notes = Notes::default();
-    assert_eq!(predict(&asked(&run, &by_rows, &at("all")), &device(), &notes).unwrap().pictures, 36);
+    assert_eq!(predict(&asked(&run, &by_rows, &at("all")), &device(), &notes).unwrap().pictures, 12);
     let notes = notes.0.into_inner().unwrap();
     assert!(notes.iter().any(|note| note.contains("no true masks") && note.contains("data.class_column")), "{notes:?}");
     // A column that is given must be there, and its words must be classes of the run; a word without lesion need not be.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use pig_data::read::read_header;
+use pig_data::remarks::USED_BITS;
 
 use super::request::{Progress, Request};
 use crate::budget::Budget;
