@@ -418,6 +418,20 @@ fn repeated_trainings_are_random_beside_the_patients() {
     refused(&vague, &["compare", &other, &cases, "--first-arm", "more", "--second-arm", "real"], "true or false");
 }
 
+#[test]
+fn weights_that_were_not_imported_are_told_so() {
+    let folder = Folder::with_data();
+    let (real, weights) = (folder.at("data"), folder.at("pt_inception.pth"));
+    std::fs::write(&weights, "weights").unwrap();
+    let refused = pig(&["fid", "ref", &real, "--out", &folder.at("ref.npz"), "--weights", &weights]);
+    assert_eq!(refused.status.code(), Some(1));
+    let message = stderr(&refused);
+    assert!(
+        message.contains("pt_inception.pth") && message.contains("pig weights import FILE --kind inception"),
+        "{message}"
+    );
+}
+
 /// Needs the weights that `PIG_INCEPTION` names, like the test of the features.
 #[test]
 fn a_reference_in_a_file_gives_the_folder_s_numbers() {

@@ -1,7 +1,7 @@
 //! Reads the FID's Inception from a model folder.
 
 use crate::{
-    Result,
+    Error, Result,
     imported::{Description, Model},
 };
 use burn::tensor::Device;
@@ -24,7 +24,17 @@ pub fn genuine_source(description: &Description) -> Option<&'static str> {
 }
 
 /// Reads the network from the folder that `pig weights import --kind inception` wrote.
+///
+/// # Errors
+/// When it is no such folder, a file of it is damaged, or its network is not Inception.
 pub fn open(path: &Path, device: &Device) -> Result<(Inception, Description)> {
+    if !Model::is_imported(path) {
+        return Err(Error::BadFile {
+            path: path.to_owned(),
+            problem: "not a folder that `pig weights import` wrote".to_owned(),
+            advice: "import the file of weights with `pig weights import FILE --kind inception --out DIR`, and give DIR",
+        });
+    }
     let model = Model::open(path, None)?;
     Ok((model.inception(device)?, model.description))
 }

@@ -145,9 +145,14 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether `path` is a folder that `pig weights import` wrote.
+    pub(crate) fn is_imported(path: &Path) -> bool {
+        path.join(DESCRIPTION).is_file()
+    }
+
     /// Reads a folder that `pig weights import` wrote, or a network of a run. `network` is its name, if the run has several.
     pub fn open(path: &Path, network: Option<&str>) -> Result<Self> {
-        if path.join(DESCRIPTION).is_file() {
+        if Self::is_imported(path) {
             return Self::open_imported(path);
         }
         let run = RunDir::open_verified(path)?;
@@ -177,7 +182,7 @@ impl Model {
 
     /// Like [`open`](Self::open), but of a run reads the first of `roles` that it has.
     pub(crate) fn open_role(path: &Path, roles: &[Role]) -> Result<Self> {
-        if path.join(DESCRIPTION).is_file() {
+        if Self::is_imported(path) {
             return Self::open(path, None);
         }
         let run = RunDir::open_verified(path)?;
