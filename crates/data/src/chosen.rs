@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{DataError, Result};
+use crate::error::Result;
 use crate::part::Part;
 use crate::split::Splits;
+use crate::split_error::SplitError;
 
 /// How many missing ids an error names.
 const NAMED: usize = 3;
@@ -44,7 +45,7 @@ impl Chosen {
         let ids: BTreeSet<String> = parts.iter().flat_map(|&part| found.part(part)).cloned().collect();
         if ids.is_empty() {
             let counts = Part::ALL.map(|part| format!("{} {}", found.part(part).len(), part.word()));
-            return Err(DataError::EmptyPart { path: splits.to_path_buf(), part, counts: counts.join(", ") });
+            return Err(SplitError::EmptyPart { path: splits.to_path_buf(), part, counts: counts.join(", ") }.into());
         }
         Ok(Self { splits: splits.to_path_buf(), part, ids })
     }
@@ -59,14 +60,15 @@ impl Chosen {
         if missing.is_empty() {
             return Ok(pictures);
         }
-        Err(DataError::MissingOfPart {
+        Err(SplitError::Missing {
             path: folder.to_path_buf(),
             splits: self.splits.clone(),
             part: self.part.as_str().into(),
             count: missing.len(),
             total: self.ids.len(),
             some: missing[..missing.len().min(NAMED)].join(", "),
-        })
+        }
+        .into())
     }
 }
 

@@ -8,20 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::case_mask::CaseMask;
 use crate::class_error::ClassError;
+use crate::column_names::NEAR_DUPLICATES;
 use crate::config::DataConfig;
 use crate::error::{DataError, Result};
 use crate::manifest::{Manifest, same_name, value_of};
 use crate::names::nfc;
 use crate::part::{Column, Parts, SPLIT_COLUMN, read_column};
 
-/// Columns of a manifest that name the patient, in order of preference.
-pub const PATIENT_COLUMNS: [&str; 4] = ["patient", "patient_id", "subject", "subject_id"];
-
-/// The column for groups of images that look alike.
-const NEAR_DUPLICATES: &str = "near_duplicate_group";
-
-/// Further columns by which a split keeps pairs together, in order of preference, where no column names the patient.
-pub const OTHER_GROUP_COLUMNS: [&str; 2] = ["group", NEAR_DUPLICATES];
+pub use crate::column_names::{OTHER_GROUP_COLUMNS, PATIENT_COLUMNS};
 
 /// What to do about a missing column of groups.
 pub(crate) const SET_GROUP_COLUMN: &str = "set data.group_column to one of them or add the column";

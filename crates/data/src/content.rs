@@ -3,8 +3,12 @@
 use std::io::Read;
 use std::path::Path;
 
-/// How many first bytes of a file [`is_picture`] needs.
-pub const HEAD_BYTES: usize = 32;
+/// How many first bytes of a file tell what it holds: those of a BMP up to its kind of compression.
+const HEAD_BYTES: usize = 34;
+
+/// The marks of TIFF, and of BigTIFF, which has addresses of 64 bits.
+const TIFF: [&[u8]; 2] = [b"II*\0", b"MM\0*"];
+const BIG_TIFF: [&[u8]; 2] = [b"II+\0", b"MM\0+"];
 
 /// Sizes that the second header of a BMP file can have.
 const BMP_HEADERS: [u32; 7] = [12, 40, 52, 56, 64, 108, 124];
@@ -45,30 +49,24 @@ pub fn unread_format(head: &[u8]) -> Option<&'static str> {
 
 /// As [`unread_format`], of a file. One that cannot be read has no format.
 pub fn unread_format_of(path: &Path) -> Option<&'static str> {
-    unread_format(&head_of(path))
+    unread_format(&head_of(path).ok()?)
 }
 
 /// Whether a file with these first bytes is a TIFF, or a BigTIFF.
 pub(crate) fn is_tiff(head: &[u8]) -> bool {
-    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|mark| head.starts_with(*mark))
+    TIFF.iter().chain(&BIG_TIFF).any(|mark| head.starts_with(mark))
 }
 
-/// Whether a file is a picture by its content. One that cannot be read is none.
-pub(crate) fn holds_picture(path: &Path) -> bool {
-    is_picture(&head_of(path))
+/// Whether a file with these first bytes is a BigTIFF.
+pub(crate) fn is_big_tiff(head: &[u8]) -> bool {
+    BIG_TIFF.iter().any(|mark| head.starts_with(mark))
 }
 
-/// Whether a file is a BigTIFF, which has addresses of 64 bits.
-pub(crate) fn is_big_tiff(path: &Path) -> bool {
-    let head = head_of(path);
-    head.starts_with(b"II+\0") || head.starts_with(b"MM\0+")
-}
-
-/// The first bytes of a file; none of one that cannot be read.
-fn head_of(path: &Path) -> Vec<u8> {
+/// The first bytes of a file, as many as the functions of this module need.
+pub(crate) fn head_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
-    let read = pig_files::open(path).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
-    if read.is_ok() { head } else { Vec::new() }
+    pig_files::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use crate::content::is_big_tiff;
+use crate::content::{head_of, is_big_tiff};
 use crate::error::{DataError, Result};
 use crate::limits::{MAX_DECODER_BYTES, MAX_PIXELS};
 use crate::{jpeg, png_chunks, tiff_kinds};
@@ -62,13 +62,14 @@ impl<'a> Picture<'a> {
         let reader = ImageReader::new(BufReader::new(pig_files::open(path).map_err(read)?));
         let mut reader = reader.with_guessed_format().map_err(read)?;
         // The image library reads BigTIFF, but it does not know its mark.
-        if reader.format().is_none() && is_big_tiff(path) {
+        let head = head_of(path).map_err(read)?;
+        if reader.format().is_none() && is_big_tiff(&head) {
             reader.set_format(ImageFormat::Tiff);
         }
         let format = reader.format();
         let tiff = if format == Some(ImageFormat::Tiff) { tiff_kinds::open(path)? } else { None };
         let gray_bits = match (format, &tiff) {
-            (Some(ImageFormat::Png), _) => png_chunks::gray_bits(path)?,
+            (Some(ImageFormat::Png), _) => png_chunks::gray_bits(&head),
             (_, Some(tiff)) => tiff.gray_bits,
             _ => 8,
         };

@@ -19,6 +19,7 @@ use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids};
 use crate::part::{Parts, SPLIT_COLUMN};
+use crate::remarks;
 use crate::tree::{FURTHER, LEFT_OUT, LeftOut, OUTSIDE, Tree, UNLISTED};
 
 /// The ending of a mask's stem if the mask lies beside its image.
@@ -415,9 +416,7 @@ fn by_key(root: &Path, files: &[PathBuf]) -> Result<ByKey> {
 /// What is said of a picture of this key in a format that is not read; empty if there is none.
 fn unread(root: &Path, tree: &Tree, wanted: &str) -> String {
     let found = tree.unread.iter().find(|(path, _)| without_suffix(&key(root, path)) == wanted);
-    found.map_or_else(String::new, |(path, format)| {
-        format!(" ({} is a {format} file, which is not read: convert it)", path.display())
-    })
+    found.map_or_else(String::new, |(path, format)| remarks::unread(path.display(), format))
 }
 
 /// Names of masks that end in `_mask` and that fit an image without this ending alone.

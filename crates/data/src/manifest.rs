@@ -11,8 +11,10 @@ use std::{
 };
 
 use crate::{
+    column_names::{OTHER_GROUP_COLUMNS, PATIENT_COLUMNS},
     error::{DataError, Result},
     names::{PICTURE_ENDINGS, existing, file_name, nfc, unique_ids},
+    part::SPLIT_COLUMN,
     table_text::{decode, separator},
 };
 
@@ -30,9 +32,6 @@ const TEXT_NAME: &str = "manifest.txt";
 
 /// Names of spreadsheets, which are not read.
 const SPREADSHEETS: [&str; 4] = ["manifest.xlsx", "manifest.xls", "manifest.ods", "manifest.numbers"];
-
-/// Columns of which a text has one, beside `id` or `image`, if it is a table of pairs.
-const OF_PAIRS: [&str; 6] = ["mask", "patient", "patient_id", "subject", "group", "split"];
 
 /// A manifest: its columns and rows, with the line number of each row.
 #[derive(Debug)]
@@ -79,10 +78,11 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
-    /// Whether the columns are those of a table of pairs.
+    /// Whether the columns are those of a table of pairs: one names the image, and one says what pig reads of it.
     fn is_of_pairs(&self) -> bool {
-        let names_images = ["id", "image"].iter().any(|name| self.column(name).is_some());
-        names_images && OF_PAIRS.iter().any(|name| self.column(name).is_some())
+        let has = |name: &str| self.column(name).is_some();
+        let said = PATIENT_COLUMNS.into_iter().chain(OTHER_GROUP_COLUMNS).chain(["mask", SPLIT_COLUMN]);
+        (has("id") || has("image")) && said.into_iter().any(has)
     }
 
     /// The path of the table of a folder, in any case; `None` if there is none.

@@ -9,7 +9,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage};
 
 use crate::classes::ClassCode;
-use crate::content::{is_picture, is_tiff};
+use crate::content::{head_of, is_picture, is_tiff};
 use crate::error::{DataError, Result};
 use crate::png_chunks::{self, COLOUR_TYPE_AT, INDEXED};
 use crate::tiff_kinds;
@@ -40,9 +40,6 @@ pub(crate) struct Declared {
 /// The first bytes of a PNG.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// How many first bytes of a file tell whether it has a palette: those of a BMP up to its kind of compression.
-const HEAD_BYTES: u64 = 34;
-
 /// The indices of a picture with a palette.
 pub(crate) struct Indexed {
     /// The index of each pixel, turned as the orientation tag says.
@@ -56,7 +53,7 @@ pub(crate) struct Indexed {
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn declared_names(path: &Path) -> Result<Option<Declared>> {
-    if !is_png_with_palette(&head_of(path)?) {
+    if !is_png_with_palette(&head_of(path).map_err(DataError::io(path, "read"))?) {
         return Ok(None);
     }
     names_of(path, reader(path)?.info())
@@ -67,7 +64,7 @@ pub(crate) fn declared_names(path: &Path) -> Result<Option<Declared>> {
 /// # Errors
 /// When the file cannot be read or is damaged.
 pub(crate) fn read(path: &Path) -> Result<Option<Indexed>> {
-    let head = head_of(path)?;
+    let head = head_of(path).map_err(DataError::io(path, "read"))?;
     let unnamed = |picture: GrayImage| Indexed { indices: picture.into_raw(), declared: None };
     if is_tiff(&head) {
         return Ok(tiff_kinds::indices(path)?.map(unnamed));
@@ -103,14 +100,6 @@ pub(crate) fn read(path: &Path) -> Result<Option<Indexed>> {
     let mut picture = DynamicImage::ImageLuma8(picture);
     picture.apply_orientation(orientation);
     Ok(Some(Indexed { indices: picture.into_luma8().into_raw(), declared }))
-}
-
-fn head_of(path: &Path) -> Result<Vec<u8>> {
-    use std::io::Read as _;
-    let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
-    let mut head = Vec::new();
-    file.take(HEAD_BYTES).read_to_end(&mut head).map_err(DataError::io(path, "read"))?;
-    Ok(head)
 }
 
 fn is_png_with_palette(head: &[u8]) -> bool {

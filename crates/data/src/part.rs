@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{DataError, Result};
+use crate::error::Result;
+use crate::split_error::SplitError;
 
 /// The manifest column that names the part of each pair.
 pub const SPLIT_COLUMN: &str = "split";
@@ -74,13 +75,14 @@ pub(crate) fn read_column<'a>(table: &std::path::Path, values: &[(&'a str, Optio
         Some((_, value)) if parts.is_empty() => Ok(Column::Other(format!(
             "The column {SPLIT_COLUMN:?} of manifest.csv is not used: its values, such as {value:?}, are none of train, validation and test."
         ))),
-        Some((id, value)) => Err(DataError::GivenSplit {
+        Some((id, value)) => Err(SplitError::Given {
             path: table.to_path_buf(),
             problem: format!(
                 "{} pair(s) have another value than train, validation and test; the id {id:?} has {value:?}",
                 others.len()
             ),
-        }),
+        }
+        .into()),
     }
 }
 

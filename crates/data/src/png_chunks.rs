@@ -31,17 +31,11 @@ pub(crate) fn exif_of_whole(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The bits of a PNG of gray that has fewer than 8; else 8.
-///
-/// # Errors
-/// When the file cannot be read.
-pub(crate) fn gray_bits(path: &Path) -> Result<u8> {
-    let mut head = Vec::new();
-    let file = pig_files::open(path).map_err(DataError::io(path, "read"))?;
-    file.take(COLOUR_TYPE_AT as u64 + 1).read_to_end(&mut head).map_err(DataError::io(path, "read"))?;
+/// The bits of a PNG of gray with these first bytes that has fewer than 8; else 8.
+pub(crate) fn gray_bits(head: &[u8]) -> u8 {
     // The byte before the colour type holds the bits of a sample.
     let bits = head.get(COLOUR_TYPE_AT - 1).copied().filter(|bits| matches!(bits, 1 | 2 | 4));
-    Ok(bits.filter(|_| head.get(COLOUR_TYPE_AT) == Some(&GRAY)).unwrap_or(8))
+    bits.filter(|_| head.get(COLOUR_TYPE_AT) == Some(&GRAY)).unwrap_or(8)
 }
 
 /// The EXIF chunk of a whole PNG; an inner error for a damaged end.

@@ -18,6 +18,7 @@ use crate::pairs::record::{Conversion, Facts, Fitted, FittedPair, Shape};
 use crate::placement::{Placement, pad};
 use crate::read::{ImageHeader, RawImage, RawMask, holds_values, read_header, read_image, read_mask};
 use crate::resample::{fit_within, resize_image, resize_labels_area, resize_mask_nearest};
+use crate::split_error::SplitError;
 use crate::{class_source, colour};
 
 /// Everything that turns files into numbers and generated numbers into pixels. Stored with the run.
@@ -313,7 +314,7 @@ fn training_pairs<'a>(dataset: &'a Dataset, training_ids: &[String]) -> Result<V
         return Ok(found);
     }
     let problem = format!("{} of {} training pair(s) are in the data", found.len(), wanted.len());
-    Err(DataError::BadSplit { path: dataset.root.clone(), problem })
+    Err(SplitError::Unfit { path: dataset.root.clone(), problem }.into())
 }
 
 /// Reads the headers of all images and masks and checks that image and mask of each pair have the same size.

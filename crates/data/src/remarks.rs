@@ -23,3 +23,8 @@ pub fn exchanged(covered: usize, with_lesion: usize, section: &str) -> Option<St
         )
     })
 }
+
+/// What is said beside an expected picture that is there in a format that is not read, with a space before it. `place` is its path.
+pub fn unread(place: impl std::fmt::Display, format: &str) -> String {
+    format!(" ({place} is a {format} file, which is not read: convert it)")
+}

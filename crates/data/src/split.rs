@@ -13,6 +13,7 @@ use crate::columns::GroupSource;
 use crate::discover::Dataset;
 use crate::error::{DataError, Result};
 use crate::part::{Part, Parts};
+use crate::split_error::SplitError;
 use pig_files::hex;
 
 /// One split of the pairs. Written to the run as `splits.json`.
@@ -73,7 +74,7 @@ pub fn split_by_group(dataset: &Dataset, validation_fraction: f64, seed: u64) ->
 
 /// The part of every group.
 fn sides<'a>(dataset: &'a Dataset, parts: &Parts) -> Result<BTreeMap<&'a str, Part>> {
-    let bad = |problem: String| Err(DataError::GivenSplit { path: dataset.root.clone(), problem });
+    let bad = |problem: String| Err(SplitError::Given { path: dataset.root.clone(), problem }.into());
     let mut sides: BTreeMap<&str, Part> = BTreeMap::new();
     for pair in &dataset.pairs {
         let Some(&part) = parts.get(&pair.id) else { return bad(format!("it has no part for the id {:?}", pair.id)) };
@@ -103,10 +104,11 @@ pub fn k_folds(dataset: &Dataset, k: usize, seed: u64) -> Result<Vec<Splits>> {
     let groups = ranked_groups(dataset, seed);
     at_least(dataset, groups.len(), k.max(2))?;
     if k < 2 {
-        return Err(DataError::BadSplit {
+        return Err(SplitError::Unfit {
             path: dataset.root.clone(),
             problem: format!("{k} fold(s) were requested; expected at least 2"),
-        });
+        }
+        .into());
     }
     let part = |fold| groups.iter().copied().skip(fold).step_by(k).collect();
     Ok((0..k).map(|fold| splits_of(dataset, seed, &part(fold), &BTreeSet::new())).collect())
@@ -159,7 +161,7 @@ impl Splits {
     /// # Errors
     /// When the file cannot be read, is not a split, or was changed since it was written.
     pub fn load(path: &Path) -> Result<Self> {
-        let bad = |problem: String| DataError::BadSplit { path: path.to_path_buf(), problem };
+        let bad = |problem: String| DataError::from(SplitError::Unfit { path: path.to_path_buf(), problem });
         let json = pig_files::read_to_string(path).map_err(DataError::io(path, "read"))?;
         let splits: Self = serde_json::from_str(&json).map_err(|error| bad(error.to_string()))?;
         let expected = splits.hash();
@@ -225,7 +227,7 @@ impl Splits {
 
     /// Checks that this split covers exactly the pairs of `dataset` and keeps every group on one side.
     pub fn check(&self, dataset: &Dataset) -> Result<()> {
-        let bad = |problem: String| Err(DataError::BadSplit { path: dataset.root.clone(), problem });
+        let bad = |problem: String| Err(SplitError::Unfit { path: dataset.root.clone(), problem }.into());
         let group_of: BTreeMap<&str, &str> =
             dataset.pairs.iter().map(|pair| (pair.id.as_str(), pair.group.as_str())).collect();
         let mut sides: BTreeMap<&str, usize> = BTreeMap::new();

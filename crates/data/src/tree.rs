@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::content::{holds_picture, unread_format_of};
+use crate::content::{head_of, is_picture, unread_format};
 use crate::error::{DataError, Result};
 use crate::manifest::NAME as TABLE_NAME;
 use crate::names::{file_name, is_left_out, is_one_of, is_picture_name, is_run, stem};
@@ -171,26 +171,34 @@ impl Tree {
             Ok(kind) if kind.is_dir() && is_run(&path) => self.left_out.add(RUN, 1),
             Ok(kind) if kind.is_dir() => return Some(path),
             Ok(kind) if !kind.is_file() => self.left_out.add(SPECIAL, 1),
-            Ok(_) if is_picture_name(&path) || holds_picture(&path) => self.files.push(path),
-            Ok(_) => {
-                if let Some(format) = unread_format_of(&path) {
-                    self.left_out.add(UNREAD, 1);
-                    self.unread.push((path, format));
-                    return None;
-                }
-                let ending = path.extension().unwrap_or_default().to_string_lossy();
-                let companion = is_one_of(&ending, &COMPANIONS) || (ending.is_empty() && !is_dicom(&path));
-                if is_one_of(&file_name(&path), &[TABLE_NAME]) && self.above.len() > 1 {
-                    self.left_out.add(TABLE, 1);
-                } else if !companion {
-                    self.left_out.add(OTHER, 1);
-                    if is_dicom(&path) {
-                        self.dicom.insert(path.with_file_name(stem(&path)));
-                    }
-                }
-            }
+            Ok(_) if is_picture_name(&path) => self.files.push(path),
+            Ok(_) => self.take_by_content(path),
         }
         None
+    }
+
+    /// Takes a file whose name does not promise a picture. One that cannot be read is none.
+    fn take_by_content(&mut self, path: PathBuf) {
+        let head = head_of(&path).unwrap_or_default();
+        if is_picture(&head) {
+            self.files.push(path);
+            return;
+        }
+        if let Some(format) = unread_format(&head) {
+            self.left_out.add(UNREAD, 1);
+            self.unread.push((path, format));
+            return;
+        }
+        let ending = path.extension().unwrap_or_default().to_string_lossy();
+        let companion = is_one_of(&ending, &COMPANIONS) || (ending.is_empty() && !is_dicom(&path));
+        if is_one_of(&file_name(&path), &[TABLE_NAME]) && self.above.len() > 1 {
+            self.left_out.add(TABLE, 1);
+        } else if !companion {
+            self.left_out.add(OTHER, 1);
+            if is_dicom(&path) {
+                self.dicom.insert(path.with_file_name(stem(&path)));
+            }
+        }
     }
 
     /// How many of the pictures have a DICOM file of the same name beside them.

@@ -90,7 +90,7 @@ fn percentiles_are_measured_on_training_pairs_alone() {
     assert!(matches!(preparation.encode(&[0.0]), Pixels::Sixteen(values) if values == [2000]), "1999.5 rounds up");
 
     let unknown = Preparation::fit(&dataset, &["p9".to_owned()], &DataConfig::default());
-    assert!(matches!(unknown, Err(DataError::BadSplit { .. })));
+    assert!(matches!(unknown, Err(DataError::Split(pig_data::SplitError::Unfit { .. }))));
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use pig_data::{
-    DataError, Dataset, GroupSource, Layout, PairEntry, Part, Splits, crossval_folds, k_folds, split_by_group,
+    DataError, Dataset, GroupSource, Layout, PairEntry, Part, SplitError, Splits, crossval_folds, k_folds,
+    split_by_group,
 };
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -150,9 +151,9 @@ fn files_are_read_back_and_changes_noticed() {
     assert_eq!(Splits::load(&path).unwrap(), splits);
     let changed = std::fs::read_to_string(&path).unwrap().replace(&splits.validation[0], "s9999");
     std::fs::write(&path, changed).unwrap();
-    assert!(matches!(Splits::load(&path), Err(DataError::BadSplit { .. })));
+    assert!(matches!(Splits::load(&path), Err(DataError::Split(SplitError::Unfit { .. }))));
     std::fs::write(&path, "{}").unwrap();
-    assert!(matches!(Splits::load(&path), Err(DataError::BadSplit { .. })));
+    assert!(matches!(Splits::load(&path), Err(DataError::Split(SplitError::Unfit { .. }))));
     assert!(matches!(Splits::load(&dir.path().join("absent")), Err(DataError::Io { .. })));
 }
 
@@ -168,7 +169,7 @@ fn splits_of_other_data_are_refused() {
     twice.training.push(splits.training[0].clone());
     assert!(problem(&twice, &data).contains("twice"));
     assert!(matches!(k_folds(&data, 5, 0), Err(DataError::TooFewGroups { groups: 4, needed: 5, .. })));
-    assert!(matches!(k_folds(&data, 1, 0), Err(DataError::BadSplit { .. })));
+    assert!(matches!(k_folds(&data, 1, 0), Err(DataError::Split(SplitError::Unfit { .. }))));
 }
 
 #[test]
@@ -253,7 +254,7 @@ fn a_given_split_that_parts_a_patient_or_trains_on_nothing_is_refused() {
     use Part::{Test, Training};
     let error = split_by_group(&given(&[0, 1, 0], &[Training, Training, Test]), 0.1, 0).unwrap_err();
     let message = error.to_string();
-    assert!(matches!(error, DataError::GivenSplit { .. }), "{message}");
+    assert!(matches!(error, DataError::Split(SplitError::Given { .. })), "{message}");
     for part in ["by the column \"patient\"", "in training and in test", "\"s0002\""] {
         assert!(message.contains(part), "{part}: {message}");
     }

@@ -145,10 +145,10 @@ impl Frames {
         let unused = matches!(bits_allocated, 8 | 16) && bits_stored < bits_allocated && high_bit + 1 == bits_stored;
         let (Place::Native(span), true) = (&self.place, unused) else { return Ok(false) };
         let all = Shape { bits_stored: bits_allocated, high_bit: bits_allocated - 1, ..self.shape };
-        let (all, kept) = (self.native(*span, index, &all)?, self.native(*span, index, &self.shape)?);
-        // A negative number may have zeros in place of its sign.
         let range = f64::from(1_u32 << bits_stored);
-        Ok(all.iter().zip(kept.iter()).any(|(all, kept)| all != kept && !(kept < 0.0 && all == kept + range)))
+        // A negative number may have zeros in place of its sign, so that it looks like one beyond the positive ones.
+        let lowest = if self.shape.signed { -range / 2.0 } else { 0.0 };
+        Ok(self.native(*span, index, &all)?.iter().any(|value| !(lowest..range).contains(&value)))
     }
 
     /// Stored values of a frame from its native bytes.

@@ -15,6 +15,7 @@ use pig_data::columns::class_column;
 use pig_data::content::unread_format_of;
 use pig_data::manifest::Manifest;
 use pig_data::names::{IMAGE_FOLDERS, MASK_FOLDERS, nfc};
+use pig_data::remarks;
 use pig_dicom::Limits;
 
 use super::case::{Case, ImageSource, MaskSource};
@@ -227,7 +228,7 @@ fn expected(entry: &Entry, headers: &Headers<'_>, unread: &HashMap<String, Unrea
     let spot = Spot::of(entry);
     let seg = if is_dicom { ", or a DICOM SEG object that references it" } else { "" };
     let hint = match unread.get(&spot.key(entry.stem())) {
-        Some((place, Some(format))) => format!(" ({place} is a {format} file, which is not read: convert it)"),
+        Some((place, Some(format))) => remarks::unread(place, format),
         Some((place, None)) => {
             format!(" ({place} is there, but it is neither a picture nor DICOM or NIfTI: convert it)")
         }

@@ -80,17 +80,16 @@ impl Drawn {
     }
 
     /// Adds the images that lie where frames lie that name none. Returns how many of these frames lie at no image.
-    fn place(&mut self, images: &[(&Entry, &Header)], limits: &Limits) -> usize {
-        let may_be_of = |header: &Header| match (&self.frame_of_reference, &header.frame_of_reference) {
-            (Some(own), Some(other)) => own == other,
-            _ => true,
-        };
-        let images: Vec<_> = images.iter().filter(|(_, header)| may_be_of(header)).collect();
-        let found: Vec<Vec<usize>> = images.par_iter().map(|(entry, _)| self.frames_at(&entry.path, limits)).collect();
+    fn place(&mut self, images: &[Placed<'_>]) -> usize {
         let mut is_placed = vec![false; self.planes.len()];
-        for ((_, header), frames) in images.into_iter().zip(found) {
+        for image in images {
+            if !self.may_be_of(image) {
+                continue;
+            }
+            let is_here = |plane: &Plane| image.planes.iter().any(|place| is_at(plane, place, self.size) == Some(true));
+            let frames: Vec<usize> = (0..self.planes.len()).filter(|&frame| is_here(&self.planes[frame])).collect();
             if !frames.is_empty() {
-                self.instances.push(header.sop_instance.clone());
+                self.instances.push(image.header.sop_instance.clone());
             }
             for frame in frames {
                 is_placed[frame] = true;
@@ -104,15 +103,31 @@ impl Drawn {
         lost
     }
 
-    /// The indices of the frames without a name that lie at a frame of this image. Whoever reads an image tells that it cannot be read.
-    fn frames_at(&self, image: &Path, limits: &Limits) -> Vec<usize> {
-        let Ok(image) = Image::open(image, limits) else { return Vec::new() };
-        if [image.info().rows, image.info().columns] != self.size {
-            return Vec::new();
-        }
-        let places: Vec<Plane> = (0..image.info().frames).filter_map(|index| image.plane(index).ok()).collect();
-        let is_here = |plane: &Plane| places.iter().any(|place| is_at(plane, place, self.size) == Some(true));
-        (0..self.planes.len()).filter(|&frame| is_here(&self.planes[frame])).collect()
+    /// Whether an image has the size of the frames, and, as far as is known, their frame of reference.
+    fn may_be_of(&self, image: &Placed<'_>) -> bool {
+        let is_elsewhere = match (&self.frame_of_reference, &image.header.frame_of_reference) {
+            (Some(own), Some(other)) => own != other,
+            _ => false,
+        };
+        image.size == self.size && !is_elsewhere
+    }
+}
+
+/// An image, and where its frames lie.
+struct Placed<'h> {
+    header: &'h Header,
+    /// Rows and columns.
+    size: [u32; 2],
+    planes: Vec<Plane>,
+}
+
+impl<'h> Placed<'h> {
+    /// Reads where an image lies; `None` if it cannot be read, which whoever reads it tells.
+    fn read(path: &Path, header: &'h Header, limits: &Limits) -> Option<Self> {
+        let image = Image::open(path, limits).ok()?;
+        let info = image.info();
+        let planes = (0..info.frames).filter_map(|index| image.plane(index).ok()).collect();
+        Some(Self { header, size: [info.rows, info.columns], planes })
     }
 }
 
@@ -170,12 +185,14 @@ impl<'a> Headers<'a> {
             }
         }
         let known: HashSet<&str> = headers.images.values().map(|header| header.sop_instance.as_str()).collect();
-        let of = |entry: &&'a Entry| Some((*entry, headers.images.get(entry.place.as_str())?));
-        let images: Vec<(&Entry, &Header)> = candidates.iter().filter_map(of).collect();
+        // Read only if a segmentation needs them, and then once for all of them.
+        let needs_places = segmentations.iter().any(|(_, drawn): &(_, Drawn)| !drawn.planes.is_empty());
+        let place = |entry: &&'a Entry| Placed::read(&entry.path, headers.images.get(entry.place.as_str())?, limits);
+        let images = if needs_places { candidates.par_iter().filter_map(place).collect() } else { Vec::new() };
         for (entry, mut drawn) in segmentations {
             listing.explained.insert(entry.path.clone());
             if !drawn.planes.is_empty() {
-                headers.lost += drawn.place(&images, limits);
+                headers.lost += drawn.place(&images);
             }
             drawn.instances.sort();
             drawn.instances.dedup();
