@@ -4,6 +4,7 @@
 //! depend on each other, so a worker takes some of them through the whole network. What is computed does not depend on the number
 //! of workers: the parts are given by the configuration, and sums are added in a fixed order.
 
+use pig_nn::ops::use_buffers_of_worker;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::{
     collections::HashMap,
@@ -31,7 +32,11 @@ impl Workers {
             return Self::default();
         }
         let pool = |(index, &threads): (usize, &usize)| {
-            ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| format!("worker-{index}")).build()
+            ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(move |_| format!("worker-{index}"))
+                .start_handler(move |_| use_buffers_of_worker(index))
+                .build()
         };
         Self { pools: threads.iter().enumerate().map(pool).collect::<Result<_, _>>().unwrap_or_default() }
     }

@@ -8,7 +8,7 @@ pub mod plain;
 mod settings;
 
 pub use crate::device::is_cpu;
-pub use fast::{timers, without_keeping_weights};
+pub use fast::{timers, use_buffers_of_worker, without_keeping_weights};
 pub use settings::{ConvGeometry, NormSettings};
 
 use crate::precision::Precision;

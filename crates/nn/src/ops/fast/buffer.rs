@@ -2,7 +2,8 @@
 //!
 //! A training step allocates and frees the same buffers again and again. If they were returned to the system, each new allocation
 //! would cost page faults and zeroing: more time than the norms take. So if one of our operations is the last reader of a buffer,
-//! the buffer is kept for the next operation that needs the same length.
+//! the buffer is kept for the next operation that needs the same length. Each worker keeps its own: a buffer that another core wrote last
+//! lies in that core's cache, and writing to it takes longer.
 
 use burn::{
     backend::{
@@ -13,9 +14,24 @@ use burn::{
 };
 use pig_kernels::{Bf16, Input, Level};
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+/// The number of pools; workers of higher numbers share them.
+const POOLS: usize = 64;
+
+thread_local! {
+    /// The pool of this thread. Threads that belong to no worker share the first.
+    static OWN_POOL: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Gives this thread the pool of free buffers of a worker, which all threads of the worker share. Call it once for each thread of the
+/// worker.
+pub fn use_buffers_of_worker(worker: usize) {
+    OWN_POOL.set(1 + worker % (POOLS - 1));
+}
 
 /// The type of the values in tensors of our operations: `f32`, or `bf16` between a norm and the layer that reads it.
 pub(super) trait Value: Element + pig_kernels::Element {
@@ -25,7 +41,7 @@ pub(super) trait Value: Element + pig_kernels::Element {
     fn slice(x: &FlexTensor) -> Option<&[Self]>;
     /// The bytes of these values.
     fn bytes(values: Vec<Self>) -> Bytes;
-    /// The pool of free buffers.
+    /// This thread's pool of free buffers.
     fn pool() -> MutexGuard<'static, Pool<Self>>;
 }
 
@@ -38,8 +54,8 @@ impl Value for f32 {
         Bytes::from_elems(values)
     }
     fn pool() -> MutexGuard<'static, Pool<Self>> {
-        static POOL: Mutex<Pool<f32>> = Mutex::new(Pool::new());
-        locked(&POOL)
+        static OF_WORKERS: [Mutex<Pool<f32>>; POOLS] = [const { Mutex::new(Pool::new()) }; POOLS];
+        locked(&OF_WORKERS[OWN_POOL.get()])
     }
 }
 
@@ -52,8 +68,8 @@ impl Value for Bf16 {
         Bytes::from_elems(values)
     }
     fn pool() -> MutexGuard<'static, Pool<Self>> {
-        static POOL: Mutex<Pool<Bf16>> = Mutex::new(Pool::new());
-        locked(&POOL)
+        static OF_WORKERS: [Mutex<Pool<Bf16>>; POOLS] = [const { Mutex::new(Pool::new()) }; POOLS];
+        locked(&OF_WORKERS[OWN_POOL.get()])
     }
 }
 
@@ -245,5 +261,27 @@ mod tests {
         assert_eq!(f32::pool().take(len), None);
         recycle(x);
         assert_eq!(f32::pool().take(len), Some(vec![2.0; len]));
+    }
+
+    #[test]
+    fn a_worker_s_threads_share_its_buffers_and_no_other_ones() {
+        // No other test uses this length.
+        let len = SMALLEST + 23_456;
+        let on_thread_of = |worker: usize, job: fn(usize) -> Option<Vec<f32>>| {
+            let run = move || {
+                use_buffers_of_worker(worker);
+                job(len)
+            };
+            std::thread::spawn(run).join().unwrap()
+        };
+        let used = |len: usize| {
+            assert_eq!(f32::pool().take(len), None);
+            recycle(tensor(vec![3.0_f32; len], Shape::from([len])));
+            None
+        };
+        on_thread_of(4, used);
+        assert_eq!(on_thread_of(5, |len| f32::pool().take(len)), None);
+        assert_eq!(f32::pool().take(len), None);
+        assert_eq!(on_thread_of(4, |len| f32::pool().take(len)), Some(vec![3.0; len]));
     }
 }

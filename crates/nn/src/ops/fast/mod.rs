@@ -14,6 +14,7 @@ pub mod timers;
 mod upsample;
 
 pub(super) use attention::attention;
+pub use buffer::use_buffers_of_worker;
 pub(super) use conv::{conv2d, conv2d_add, conv2d_add_sample, conv2d_concat, linear};
 pub(super) use elementwise::{concat_channels, silu};
 pub(super) use norm::{group_norm, group_norm_concat};
