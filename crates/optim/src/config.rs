@@ -13,6 +13,9 @@ pub enum OptimizerKind {
     #[default]
     #[serde(alias = "adam-w")]
     AdamW,
+    /// Muon (Jordan et al. 2024) for the weights within a network, AdamW for its first and last convolution, for biases and norms. The
+    /// learning rate means the same for both, and weight decay shrinks the weights directly.
+    Muon,
 }
 
 /// How the learning rate changes after warm-up.

@@ -1,12 +1,13 @@
-//! Adam or AdamW with the moving average of weights on tensors, for devices whose memory the host does not share.
+//! Adam, AdamW or Muon with the moving average of weights on tensors, for devices whose memory the host does not share.
 //!
 //! All parameters are concatenated in one long tensor, and so are their gradients, moments and averages: a step takes a dozen
-//! operations on long tensors, whatever the number of layers. The arithmetic is that of [`crate::host`]; the two agree up to
+//! operations on long tensors, whatever the number of layers. Muon adds some for each matrix. The arithmetic is that of [`crate::host`]; the two agree up to
 //! rounding.
 
 use crate::{
     config::{OptimConfig, OptimizerKind},
     host::{EPS, FIRST_MOMENT, SECOND_MOMENT},
+    muon,
 };
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -58,9 +59,72 @@ struct Step {
     count: i32,
 }
 
+/// A part of the long tensors that Muon updates as a matrix.
+#[derive(Clone, Copy, Debug)]
+struct Matrix {
+    /// Where it begins.
+    at: usize,
+    /// Rows and columns.
+    shape: [usize; 2],
+}
+
+/// The matrices that Muon updates, in the order of their places; none for another optimiser.
+fn matrices(kind: OptimizerKind, layout: &[Entry]) -> Vec<Matrix> {
+    if kind != OptimizerKind::Muon {
+        return Vec::new();
+    }
+    let mut end = 0;
+    let place = |entry: &Entry| {
+        let at = end;
+        end += entry.len();
+        muon::matrix(&entry.name, &entry.shape).map(|shape| Matrix { at, shape })
+    };
+    layout.iter().filter_map(place).collect()
+}
+
 impl State {
     /// One step along `gradient`.
-    fn step(&mut self, gradient: Tensor<1>, step: Step) {
+    fn step(&mut self, gradient: Tensor<1>, step: Step, matrices: &[Matrix]) {
+        let before = (!matrices.is_empty()).then(|| self.clone());
+        self.adam(gradient.clone(), step);
+        if let Some(before) = before {
+            self.muon(&before, &gradient, step, matrices);
+        }
+        let behind = self.values.clone() - self.ema.clone();
+        self.ema = self.ema.clone() + behind.mul_scalar(1.0 - step.ema_decay);
+    }
+
+    /// Steps from `before` by Muon in the places of matrices.
+    fn muon(&mut self, before: &Self, gradient: &Tensor<1>, step: Step, matrices: &[Matrix]) {
+        let (mut values, mut means, mut squares) = (Vec::new(), Vec::new(), Vec::new());
+        let mut keep = |of: &Self, from: usize, to: usize| {
+            if from < to {
+                let part = |x: &Tensor<1>| x.clone().narrow(0, from, to - from);
+                values.push(part(&of.values));
+                means.push(part(&of.exp_avg));
+                squares.push(part(&of.exp_avg_sq));
+            }
+        };
+        let mut at = 0;
+        for &Matrix { at: start, shape } in matrices {
+            keep(self, at, start);
+            let len = shape[0] * shape[1];
+            let part = |x: &Tensor<1>| x.clone().narrow(0, start, len);
+            let (momentum, mean) = muon::momentum_on_device(part(&before.exp_avg), part(gradient));
+            let direction = muon::direction_on_device(momentum.reshape(shape)).reshape([len]);
+            let kept = part(&before.values).mul_scalar(1.0 - step.learning_rate * step.weight_decay);
+            let moved = kept - direction.mul_scalar(step.learning_rate);
+            let own =
+                Self { values: moved, exp_avg: mean, exp_avg_sq: part(&before.exp_avg_sq), ema: part(&before.ema) };
+            keep(&own, 0, len);
+            at = start + len;
+        }
+        keep(self, at, self.values.dims()[0]);
+        [self.values, self.exp_avg, self.exp_avg_sq] = [values, means, squares].map(|parts| Tensor::cat(parts, 0));
+    }
+
+    /// One step of Adam or AdamW, without the average.
+    fn adam(&mut self, gradient: Tensor<1>, step: Step) {
         let Step { beta1, beta2, learning_rate, weight_decay, .. } = step;
         let correction = |beta: f64| 1.0 - beta.powi(step.count);
         let values = self.values.clone();
@@ -68,15 +132,15 @@ impl State {
         let (gradient, values) = match step.kind {
             _ if weight_decay == 0.0 => (gradient, values),
             OptimizerKind::Adam => (gradient + values.clone().mul_scalar(weight_decay), values),
-            OptimizerKind::AdamW => (gradient, values.mul_scalar(1.0 - learning_rate * weight_decay)),
+            OptimizerKind::AdamW | OptimizerKind::Muon => {
+                (gradient, values.mul_scalar(1.0 - learning_rate * weight_decay))
+            }
         };
         self.exp_avg = self.exp_avg.clone().mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1);
         self.exp_avg_sq = self.exp_avg_sq.clone().mul_scalar(beta2) + gradient.square().mul_scalar(1.0 - beta2);
         let root = 1.0 / correction(beta2).sqrt();
         let direction = self.exp_avg.clone() / self.exp_avg_sq.clone().sqrt().mul_scalar(root).add_scalar(EPS);
         self.values = values - direction.mul_scalar(learning_rate / correction(beta1));
-        let behind = self.values.clone() - self.ema.clone();
-        self.ema = self.ema.clone() + behind.mul_scalar(1.0 - step.ema_decay);
     }
 }
 
@@ -132,7 +196,7 @@ impl DeviceOptimizer {
         let ema_decay = self.config.ema_decay_at(step);
         let OptimConfig { optimizer: kind, adam_beta1: beta1, adam_beta2: beta2, weight_decay, .. } = self.config;
         let step = Step { kind, beta1, beta2, weight_decay, learning_rate, ema_decay, count: step as i32 + 1 };
-        self.state.step(gradient, step);
+        self.state.step(gradient, step, &matrices(kind, &self.layout));
         network.map(&mut Writer { values: &self.state.values, at: 0 })
     }
 
@@ -277,7 +341,7 @@ mod tests {
             for count in 1..=10 {
                 let (beta1, beta2, weight_decay, learning_rate, ema_decay) = (0.9, 0.999, 0.1, 0.01, 0.9);
                 let step = Step { kind, beta1, beta2, weight_decay, learning_rate, ema_decay, count };
-                state.step(tensor(&read(&format!("gradient.{count}"))), step);
+                state.step(tensor(&read(&format!("gradient.{count}"))), step, &[]);
                 let expected = read(&format!("{name}.{count}"));
                 average.iter_mut().zip(&expected).for_each(|(average, value)| *average = 0.9 * *average + 0.1 * value);
                 for (what, found, expected) in [("value", &state.values, &expected), ("average", &state.ema, &average)]
@@ -321,7 +385,7 @@ mod tests {
     fn steps_are_those_of_the_host() {
         const RATE: f64 = 1e-3;
         let device = testing::device();
-        for kind in [OptimizerKind::Adam, OptimizerKind::AdamW] {
+        for kind in [OptimizerKind::Adam, OptimizerKind::AdamW, OptimizerKind::Muon] {
             let config = OptimConfig { optimizer: kind, weight_decay: 0.1, ema_warmup: true, ..OptimConfig::example() };
             let (mut ours, mut hosts) = (network(&device), network(&device));
             let mut on_device = Updates::Device(Box::new(DeviceOptimizer::new(&config, &ours)));

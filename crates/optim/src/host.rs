@@ -1,6 +1,9 @@
-//! Adam or AdamW with the moving average of weights, in one pass over the parameters on the host.
+//! Adam, AdamW or Muon with the moving average of weights, in one pass over the parameters on the host.
 
-use crate::config::{OptimConfig, OptimizerKind};
+use crate::{
+    config::{OptimConfig, OptimizerKind},
+    muon,
+};
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Gradients, Tensor},
@@ -14,7 +17,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 /// Gradients by parameter name.
 pub type NamedGradients = BTreeMap<String, Vec<f32>>;
 
-/// The optimiser's state and the averaged weights.
+/// The optimiser's state and the averaged weights. The second moments of parameters that Muon updates stay 0.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     config: OptimConfig,
@@ -51,8 +54,23 @@ impl Optimizer {
     /// Makes one step. `step` counts from 0; `gradients` are the mean gradients of the loss.
     pub fn step<M: Module>(&mut self, network: M, gradients: &NamedGradients, learning_rate: f64, step: usize) -> M {
         let ema_decay = self.config.ema_decay_at(step);
-        let mut pass = Pass { optimizer: self, gradients, learning_rate, ema_decay, count: step as u32 + 1 };
+        let directions = self.directions(gradients);
+        let mut pass =
+            Pass { optimizer: self, gradients, directions, learning_rate, ema_decay, count: step as u32 + 1 };
         parameters::update(network, &mut pass)
+    }
+
+    /// The directions of Muon by name, of the parameters that it updates; their running means go one step on. Matrices do not depend on each
+    /// other, so each thread takes whole ones.
+    fn directions(&mut self, gradients: &NamedGradients) -> NamedGradients {
+        if self.config.optimizer != OptimizerKind::Muon {
+            return NamedGradients::new();
+        }
+        let direction = |(name, slot): (&String, &mut Slot)| {
+            let (matrix, gradient) = (muon::matrix(name, &slot.shape)?, gradients.get(name)?);
+            Some((name.clone(), muon::direction(&muon::momentum(&mut slot.exp_avg, gradient), matrix)))
+        };
+        self.slots.par_iter_mut().filter_map(direction).collect()
     }
 
     /// The averaged weights.
@@ -94,6 +112,7 @@ impl Optimizer {
 struct Pass<'a> {
     optimizer: &'a mut Optimizer,
     gradients: &'a NamedGradients,
+    directions: NamedGradients,
     learning_rate: f64,
     ema_decay: f64,
     count: u32,
@@ -103,6 +122,11 @@ impl Updater for Pass<'_> {
     fn update(&mut self, name: &str, _shape: &[usize], values: &mut [f32]) {
         let optimizer = &mut *self.optimizer;
         let (Some(slot), Some(gradient)) = (optimizer.slots.get_mut(name), self.gradients.get(name)) else { return };
+        if let Some(direction) = self.directions.get(name) {
+            let keep = 1.0 - self.learning_rate * optimizer.config.weight_decay;
+            moved(values, direction, [keep, self.learning_rate, self.ema_decay], &mut slot.ema);
+            return;
+        }
         let step = AdamStep {
             learning_rate: self.learning_rate,
             beta1: optimizer.config.adam_beta1,
@@ -133,6 +157,15 @@ fn update_slot(kind: OptimizerKind, mut step: AdamStep, values: &mut [f32], grad
     }
     let Slot { exp_avg, exp_avg_sq, ema, .. } = slot;
     adam(Level::best(), &step, gradient, values, exp_avg, exp_avg_sq, Some(ema));
+}
+
+/// Multiplies the values by `keep` and moves them against the direction; the average follows.
+fn moved(values: &mut [f32], direction: &[f32], [keep, learning_rate, ema_decay]: [f64; 3], ema: &mut [f32]) {
+    let (keep, rate, follow) = (keep as f32, learning_rate as f32, (1.0 - ema_decay) as f32);
+    for ((value, average), step) in values.iter_mut().zip(ema).zip(direction) {
+        *value = *value * keep - rate * step;
+        *average += follow * (*value - *average);
+    }
 }
 
 /// Every parameter's gradient on the host, multiplied by `share`.

@@ -11,6 +11,7 @@ pub mod device;
 mod golden;
 pub mod host;
 mod learning_rate;
+mod muon;
 mod updates;
 
 pub use config::{LrSchedule, OptimConfig, OptimizerKind};
