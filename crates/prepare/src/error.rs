@@ -51,6 +51,17 @@ pub enum PrepareError {
         expected: &'static str,
     },
 
+    /// A channel of a source that is not chosen, or that is not there.
+    #[error("{}: {problem}; expected {expected}", path.display())]
+    Channel {
+        /// The file, or the description that names its channels.
+        path: PathBuf,
+        /// What was found, with the channels that there are.
+        problem: String,
+        /// What is expected.
+        expected: String,
+    },
+
     /// There is nothing to prepare.
     #[error("{}: no images found for the layout {layout} (found {found}); expected {expected}; give the path of the folder that holds the \
              release, or choose another layout with --layout", path.display())]

@@ -29,6 +29,7 @@ use pig_data::classes::names;
 use pig_data::content::unread_format_of;
 use pig_dicom::Limits;
 
+use crate::channel::Channel;
 use crate::error::{PrepareError, Result};
 use crate::segments::Segments;
 use crate::settings::{PrepareConfig, SegmentClasses};
@@ -129,6 +130,9 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
             expected: layout.expected(),
         });
     }
+    if layout != Layout::NnUnet {
+        choose_channel(config, &mut listing.cases)?;
+    }
     if layout == Layout::Generic {
         name_classes(source, config, &mut listing, limits)?;
     }
@@ -137,6 +141,31 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     listing.cases.sort_by(|a, b| a.name.cmp(&b.name));
     listing.unreadable.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Found { layout, cases: listing.cases, notes: listing.notes, left_out, unreadable: listing.unreadable })
+}
+
+/// Gives the cases of a source that names no channels the number of the one that the settings choose.
+///
+/// # Errors
+/// When they choose it by name, or choose another than the first where no file can have several.
+fn choose_channel(config: &PrepareConfig, cases: &mut [Case]) -> Result<()> {
+    let number = match &config.channel {
+        None => return Ok(()),
+        Some(Channel::Number(number)) => *number,
+        Some(name @ Channel::Name(_)) => {
+            let expected = "a number from 0, since nothing but the dataset.json of nnU-Net's layout names channels";
+            return Err(PrepareError::Config { key: "channel", found: name.word(), expected });
+        }
+    };
+    let mut volumes = cases.iter_mut().filter(|case| matches!(case.image, ImageSource::Nifti(_))).peekable();
+    if number > 0 && volumes.peek().is_none() {
+        let expected =
+            "nothing, since the source holds no NIfTI; prepare.colour chooses a channel of pictures in colour";
+        return Err(PrepareError::Config { key: "channel", found: number.to_string(), expected });
+    }
+    for choice in volumes.filter_map(|case| case.channel.as_mut()) {
+        choice.number = Some(number);
+    }
+    Ok(())
 }
 
 /// Gives all cases the classes that the source names, if it does and the settings say nothing of masks.

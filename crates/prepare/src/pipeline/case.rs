@@ -121,6 +121,10 @@ fn source_hash(case: &Case) -> Result<String> {
             }
         }
     }
+    // Another order of the channels in dataset.json gives a name another number.
+    if let Some(number) = case.channel.as_ref().and_then(|choice| choice.number).filter(|&number| number > 0) {
+        hash.update((number as u64).to_le_bytes());
+    }
     if let MaskSource::Layers(layers) = &case.masks {
         hash.update(hash_texts(layers.iter().map(|layer| layer.class.as_deref().unwrap_or_default())));
     }
