@@ -37,6 +37,15 @@ pub(crate) struct Declared {
     pub(crate) codes: Vec<Option<ClassCode>>,
 }
 
+/// Which of a palette's numbers were taken as the labels of a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The indices.
+    Indices,
+    /// The grays that people see.
+    Grays,
+}
+
 /// The first bytes of a PNG.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -46,6 +55,21 @@ pub(crate) struct Indexed {
     pub(crate) indices: Vec<u8>,
     /// The classes, if the file declares them.
     pub(crate) declared: Option<Declared>,
+}
+
+impl Indexed {
+    /// Whether the palette shows nothing but grays, and these do not grow with their indices: a mask by index then differs from what
+    /// people see. `pixels` are the colours that it shows.
+    pub(crate) fn has_other_order(&self, pixels: impl Iterator<Item = [u16; 3]>) -> bool {
+        let mut shown = [None; 256];
+        for (&index, [red, green, blue]) in self.indices.iter().zip(pixels) {
+            if red != green || green != blue {
+                return false;
+            }
+            shown[usize::from(index)] = Some(red);
+        }
+        !shown.into_iter().flatten().is_sorted()
+    }
 }
 
 /// The classes that a mask declares; none if it is no PNG with a palette, or declares none.

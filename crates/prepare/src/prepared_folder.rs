@@ -122,6 +122,22 @@ pub(crate) enum CaseNote {
     OtherValues,
     /// The mask's affine differs from the image's by so many millimetres, which the settings say to ignore.
     AffineIgnored(f64),
+    /// What a fractional DICOM SEG holds on the image.
+    Fraction {
+        /// Its number among the case's mask files: their names stay out of the folder.
+        mask: usize,
+        /// The greatest value.
+        greatest: u16,
+        /// The value that means a share of 1.
+        max: u8,
+    },
+    /// A mask has a palette of grays in another order than their indices.
+    OtherOrder {
+        /// Its number among the case's mask files.
+        mask: usize,
+        /// Whether the indices were taken, not the grays.
+        by_index: bool,
+    },
 }
 
 /// The hash of settings, layout and key.

@@ -123,6 +123,33 @@ fn pictures_with_labels_that_nothing_declares_are_errors() {
     assert!(reason.contains("labelsTr/a.png: unexpected labels: 255 (") && reason.contains("0, 1"), "{reason}");
 }
 
+/// A palette may show grays that fall while their indices grow: then people see another mask than the one by index.
+#[test]
+fn palettes_of_grays_in_another_order_are_told_with_a_file() {
+    let source = tempfile::tempdir().unwrap();
+    write_pair(source.path(), "a", 16, 16, 1, 4.0);
+    for name in ["b", "c"] {
+        write_png(&source.path().join(format!("images/{name}.png")), 16, 16, picture(16, 16, 2));
+        let file = std::fs::File::create(source.path().join(format!("masks/{name}.png"))).unwrap();
+        let mut encoder = png::Encoder::new(file, 16, 16);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette(vec![255, 255, 255, 0, 0, 0]);
+        let indices: Vec<u8> = (0..256).map(|at| u8::from(at >= 40)).collect();
+        encoder.write_header().unwrap().write_image_data(&indices).unwrap();
+    }
+    // Index 1 is black and covers most; 255 is beyond all indices, and so is the gray that the palette shows.
+    for (label, lesion, taken) in [(1, 216, "the indices count"), (255, 40, "the grays that people see count")] {
+        let made = made(source.path(), PrepareConfig { mask_values: Some(values(&[label])), ..small(16) });
+        let told: Vec<&String> = made.summary().warnings.iter().filter(|text| text.contains("another order")).collect();
+        let [told] = told[..] else { panic!("{:?}", made.summary().warnings) };
+        assert!(told.starts_with("2 of 3 mask(s)") && told.contains("such as masks/b.png: "), "{told}");
+        assert!(told.contains(taken), "{told}");
+        let pixels: Vec<String> =
+            manifest(made.out.path()).iter().map(|row| row["source_mask_pixels"].clone()).collect();
+        assert_eq!(pixels.iter().filter(|pixels| **pixels == lesion.to_string()).count(), 2, "{pixels:?}");
+    }
+}
+
 #[test]
 fn soft_masks_of_other_folders_need_a_threshold() {
     for (lesion, rest, config, expected) in [

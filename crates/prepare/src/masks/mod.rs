@@ -9,11 +9,13 @@ mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pig_data::case_mask::join_labels;
 use pig_data::classes::{Coding, names};
 use pig_data::config::{Case as ClassOfCase, ClassConfig, MaskRule, MaskValues};
-use pig_data::read::{count_labels, count_mask_values, label_by_case, read_header, read_mask_by};
+use pig_data::read::{Taken, count_labels, count_mask_values, label_by_case, read_header, read_mask_by};
 
 use crate::error::{PrepareError, Result};
 use crate::fill::{crossings, fill_box, fill_polygon};
@@ -27,6 +29,7 @@ use labels::LabelRule;
 use segmentations::OpenSegmentation;
 
 pub use labels::LABEL_TOLERANCE;
+pub(crate) use segmentations::Fraction;
 
 /// How often the contours of an image may cross its rows. Filling that many takes some seconds.
 const MOST_CROSSINGS: u64 = 50_000_000;
@@ -51,6 +54,16 @@ pub struct Masks {
     class: ClassBy,
     /// The first mask file, for errors.
     first: PathBuf,
+    seen: Seen,
+}
+
+/// What the slices that were read until now hold.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether a file that stores values, a picture or NIfTI, holds another value than 0.
+    values: AtomicBool,
+    /// The first file with a palette of grays in another order than their indices, and what was taken of it.
+    other_order: OnceLock<(PathBuf, Taken)>,
 }
 
 /// What decides the class of lesion.
@@ -175,7 +188,8 @@ impl Masks {
         let first = case.masks.paths().first().map_or_else(|| image.to_path_buf(), |path| path.to_path_buf());
         let coding = config.coding_of(&case.classes, case.overlap);
         let (threshold, classes, class) = (config.mask_threshold, classes.to_vec(), ClassBy::Values);
-        Ok(Some(Self { size, kind, threshold, misplaced, classes, coding, class, first }))
+        let seen = Seen::default();
+        Ok(Some(Self { size, kind, threshold, misplaced, classes, coding, class, first, seen }))
     }
 
     /// Opens the mask of one row of `case`, as lesion without a class.
@@ -254,16 +268,35 @@ impl Masks {
         Ok(counts)
     }
 
-    /// Whether the settings name the values that mean lesion, and masks without lesion hold other values. Only files that store values,
-    /// pictures and NIfTI, do.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn have_other_values(&self, config: &PrepareConfig) -> Result<bool> {
-        if !config.names_values() {
-            return Ok(false);
+    /// Whether the settings name the values that mean lesion, and masks without lesion hold other values in the slices that were read until
+    /// now. Only files that store values, pictures and NIfTI, do.
+    pub fn have_other_values(&self, config: &PrepareConfig) -> bool {
+        config.names_values() && self.hold_values()
+    }
+
+    fn hold_values(&self) -> bool {
+        match &self.kind {
+            Open::Layers(layers) => layers.iter().any(Self::hold_values),
+            _ => self.seen.values.load(Ordering::Relaxed),
         }
-        Ok(self.values()?.keys().any(|value| !is_background(value)))
+    }
+
+    /// The first picture among those read until now that has a palette of grays in another order than their indices, and what was taken of
+    /// it.
+    pub(crate) fn other_order(&self) -> Option<&(PathBuf, Taken)> {
+        match &self.kind {
+            Open::Layers(layers) => layers.iter().find_map(Self::other_order),
+            _ => self.seen.other_order.get(),
+        }
+    }
+
+    /// What the fractional segmentations among the masks hold in the slices that were read until now.
+    pub(crate) fn fractions(&self) -> Vec<Fraction> {
+        match &self.kind {
+            Open::Layers(layers) => layers.iter().flat_map(Self::fractions).collect(),
+            Open::Segmentations { open, .. } => open.iter().filter_map(OpenSegmentation::fraction).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// The mask of slice `index`: `height * width` labels.
@@ -297,12 +330,21 @@ impl Masks {
                         labels.check_counts(path, &count_labels(path)?)?;
                     }
                     let rule = self.rule(values.as_ref(), background.as_ref());
-                    merge(&mut mask, read_mask_by(path, &rule)?.data);
+                    let found = read_mask_by(path, &rule)?;
+                    self.seen.values.fetch_or(found.holds_values, Ordering::Relaxed);
+                    if let Some(taken) = found.taken {
+                        // Another one came before it if this fails.
+                        let _ = self.seen.other_order.set((path.clone(), taken));
+                    }
+                    merge(&mut mask, found.data);
                 }
             }
             Open::Nifti(volumes, labels) => {
                 for volume in volumes {
-                    merge(&mut mask, labels.lesion(volume.path(), index, &volume.labels(index)?)?);
+                    let values = volume.labels(index)?;
+                    let is_other = |value: &f32| value.is_nan() || value.abs() > LABEL_TOLERANCE;
+                    self.seen.values.fetch_or(values.iter().any(is_other), Ordering::Relaxed);
+                    merge(&mut mask, labels.lesion(volume.path(), index, &values)?);
                 }
             }
             Open::Segmentations { open, threshold } => {
