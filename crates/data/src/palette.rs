@@ -11,6 +11,7 @@ use image::{DynamicImage, GrayImage};
 use crate::classes::ClassCode;
 use crate::content::{head_of, is_picture, is_tiff};
 use crate::error::{DataError, Result};
+use crate::exif::orientation;
 use crate::png_chunks::{self, COLOUR_TYPE_AT, INDEXED};
 use crate::tiff_kinds;
 
@@ -115,8 +116,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Indexed>> {
         (0..width as usize).map(pixel).collect()
     };
     let indices: Vec<u8> = bytes.chunks_exact(frame.line_size.max(1)).take(height as usize).flat_map(unpack).collect();
-    let exif = png_chunks::exif_of_whole(path)?;
-    let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif)).unwrap_or(Orientation::NoTransforms);
+    let orientation = png_chunks::exif_of_whole(path)?.map_or(Orientation::NoTransforms, |exif| orientation(&exif));
     let Some(picture) = GrayImage::from_raw(width, height, indices) else {
         let problem = "the file has fewer pixels than its header says".to_owned();
         return Err(DataError::Unreadable { path: path.to_path_buf(), problem });
