@@ -76,6 +76,21 @@ pub enum PrepareError {
         expected: &'static str,
     },
 
+    /// A folder of several data sets, or one above a data set.
+    #[error("{}: the folder holds {count} data set(s) of nnU-Net or the Medical Segmentation Decathlon in folders of their own: {sets}; \
+             expected one data set, whose dataset.json lies in the folder itself; give the path of one of them, such as {}, or read \
+             every file with --layout generic", path.display(), path.join(first).display())]
+    SeveralSets {
+        /// The source folder.
+        path: PathBuf,
+        /// How many data sets there are.
+        count: usize,
+        /// The folders of the data sets in it.
+        sets: String,
+        /// The first of them.
+        first: String,
+    },
+
     /// An image without a mask.
     #[error("{}: no mask found; expected {expected}; add the mask, or set prepare.missing_mask to \"skip\" or \"empty\"",
             path.display())]

@@ -301,3 +301,32 @@ fn an_ending_that_no_image_has_is_named() {
     }
     assert_eq!(made("png").unwrap(), 1);
 }
+
+/// `nnUNet_raw`, and a folder with tasks of the Medical Segmentation Decathlon, hold data sets of different organs, which are not one.
+#[test]
+fn a_folder_above_data_sets_is_refused_with_their_names() {
+    let raw = tempfile::tempdir().unwrap();
+    let json = r#"{"labels": {"background": 0, "lesion": 1}, "file_ending": ".png"}"#;
+    for set in ["Dataset027_ACDC", "Dataset002_Heart"] {
+        write_png(&raw.path().join(format!("{set}/imagesTr/a_0000.png")), 12, 12, picture(12, 12, 1));
+        write_png(&raw.path().join(format!("{set}/labelsTr/a.png")), 12, 12, vec![1; 144]);
+        std::fs::write(raw.path().join(set).join("dataset.json"), json).unwrap();
+    }
+    let made = |layout: Option<Layout>, set: &str| {
+        let out = tempfile::tempdir().unwrap();
+        let mut request = request(&raw.path().join(set), out.path(), small(12));
+        request.layout = layout;
+        run(&request).map(|summary| summary.description.pairs)
+    };
+    for layout in [None, Some(Layout::NnUnet)] {
+        let error = made(layout, "").unwrap_err().to_string();
+        assert!(error.contains("holds 2 data set(s)"), "{error}");
+        assert!(error.contains("in folders of their own: Dataset002_Heart, Dataset027_ACDC; expected one"), "{error}");
+        let place = raw.path().join("Dataset002_Heart");
+        assert!(error.contains(&format!("such as {},", place.display())), "{error}");
+    }
+    assert_eq!(made(None, "Dataset027_ACDC").unwrap(), 1);
+    // A single set in a folder is named, too: it may be the folder of a download.
+    std::fs::remove_dir_all(raw.path().join("Dataset027_ACDC")).unwrap();
+    assert!(made(None, "").unwrap_err().to_string().contains("holds 1 data set(s)"));
+}

@@ -90,6 +90,9 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     let mut tree = Tree::read(source)?;
     let unreadable = std::mem::take(&mut tree.unreadable);
     let layout = forced.unwrap_or_else(|| recognise(&tree));
+    if layout == Layout::NnUnet || forced.is_none() && layout == Layout::Generic {
+        nnunet::refuse_several(&tree)?;
+    }
     if let Some(column) = config.class_column.as_ref().filter(|_| layout != Layout::Generic) {
         let found = format!("{column:?} with the layout {layout}");
         let expected = "nothing, since this layout has no column that names the classes of masks; --layout generic reads a manifest.csv";

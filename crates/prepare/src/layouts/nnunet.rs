@@ -9,6 +9,7 @@ use std::path::Path;
 use pig_data::class_source::{Named, of_labels};
 use pig_data::classes::names;
 use pig_data::config::{ClassConfig, MaskValue, MaskValues};
+use pig_data::manifest::Manifest;
 
 use super::case::{Case, ImageSource, MaskSource};
 use super::content::Kind;
@@ -26,6 +27,41 @@ const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
 pub(super) fn recognised(tree: &Tree) -> bool {
     tree.files.iter().any(|entry| entry.place == "dataset.json")
         && tree.files.iter().any(|entry| entry.place.starts_with("imagesTr/"))
+}
+
+/// How many data sets an error lists.
+const LISTED: usize = 10;
+
+/// Refuses a folder above data sets of this format, such as `nnUNet_raw` or a folder with tasks of the Medical Segmentation Decathlon: their
+/// images are those of different organs.
+///
+/// # Errors
+/// When there are data sets in folders below, and none in the folder itself.
+pub(super) fn refuse_several(tree: &Tree) -> Result<()> {
+    if recognised(tree) {
+        return Ok(());
+    }
+    let folders = tree.files.iter().filter_map(|entry| entry.place.strip_suffix("/dataset.json"));
+    let holds_images = |folder: &&str| {
+        let images = format!("{folder}/imagesTr/");
+        tree.files.iter().any(|entry| entry.place.starts_with(&images))
+    };
+    let sets: Vec<&str> = folders.filter(holds_images).collect();
+    let Some(first) = sets.first() else { return Ok(()) };
+    // A manifest says which files of which data set are read.
+    if Manifest::in_folder(&tree.root)?.is_some() {
+        return Ok(());
+    }
+    let mut listed: Vec<String> = sets.iter().take(LISTED).map(|set| (*set).to_owned()).collect();
+    if sets.len() > LISTED {
+        listed.push(format!("and {} more", sets.len() - LISTED));
+    }
+    Err(PrepareError::SeveralSets {
+        path: tree.root.clone(),
+        count: sets.len(),
+        sets: listed.join(", "),
+        first: (*first).to_owned(),
+    })
 }
 
 pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
