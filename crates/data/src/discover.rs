@@ -20,7 +20,7 @@ use crate::manifest::Manifest;
 use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids};
 use crate::part::{Parts, SPLIT_COLUMN};
 use crate::remarks;
-use crate::tree::{FURTHER, LEFT_OUT, LeftOut, OUTSIDE, Tree, UNLISTED};
+use crate::tree::{FURTHER, LeftOut, OUTSIDE, Tree, UNLISTED};
 
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
@@ -66,7 +66,9 @@ pub struct Dataset {
     pub group_source: GroupSource,
     /// The part of every pair, if the manifest's column `split` names it.
     pub parts: Option<Parts>,
-    /// Warnings for the user. They contain no ids.
+    /// How many files and folders were left out, by the reason, in a sentence; none if nothing was.
+    pub left_out: Option<String>,
+    /// Further warnings for the user. They contain no ids.
     pub warnings: Vec<String>,
     /// The columns of the manifest, if there is one.
     pub columns: Vec<String>,
@@ -108,7 +110,8 @@ impl Dataset {
             let path = root.to_path_buf();
             return Err(DataError::EmptyDataset { path, found: format!("looked for the layout {layout}{looked}") });
         }
-        let mut warnings: Vec<String> = found.left_out.words().into_iter().collect();
+        let left_out = found.left_out.words();
+        let mut warnings = Vec::new();
         if found.previews > 0 {
             warnings.push(format!(
                 "{} picture(s) have a DICOM file of the same name beside them, which is not read here: prepare the folder first \
@@ -126,7 +129,7 @@ impl Dataset {
         }
         let group_source = assign_groups(root, &mut pairs, manifest.as_ref(), config, &mut warnings)?;
         let columns = manifest.map(|manifest| manifest.columns).unwrap_or_default();
-        Ok(Self { root: root.to_path_buf(), layout, pairs, group_source, parts, warnings, columns })
+        Ok(Self { root: root.to_path_buf(), layout, pairs, group_source, parts, left_out, warnings, columns })
     }
 
     /// A warning about the split that [`crate::split_by_group`] makes, if no patients are known.
@@ -147,9 +150,9 @@ impl Dataset {
         ))
     }
 
-    /// Whether a warning of a data set says what was left out of its folder.
-    pub fn tells_left_out(warning: &str) -> bool {
-        warning.starts_with(LEFT_OUT)
+    /// What was left out, if anything was, and the further warnings.
+    pub fn remarks(&self) -> impl Iterator<Item = &str> {
+        self.left_out.iter().chain(&self.warnings).map(String::as_str)
     }
 
     /// How the pairs are split, in words: by group, or as the manifest says.
