@@ -17,8 +17,10 @@ use crate::columns::{GroupSource, PairEntry, Rows, assign_classes, assign_groups
 use crate::config::{DataConfig, SECTION};
 use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
-use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids};
-use crate::part::{Parts, SPLIT_COLUMN};
+use crate::names::{
+    DRIVE_WORDS, IMAGE_FOLDERS, MASK_FOLDERS, OF_DRIVE, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids,
+};
+use crate::part::{Parts, SPLIT_COLUMN, folders_warning};
 use crate::remarks;
 use crate::tree::{FURTHER, LeftOut, OUTSIDE, Tree, UNLISTED};
 
@@ -98,6 +100,8 @@ impl Dataset {
             found.by_manifest(manifest, columns, classes.map(|(_, column)| column))?;
             found.count_unlisted(root);
             Layout::Manifest
+        } else if is_of_drive(root) {
+            return Err(DataError::EmptyDataset { path: root.to_path_buf(), found: DRIVE_WORDS.to_owned() });
         } else if let (Some(images), Some(masks)) = twins {
             found.by_folders(root, &Tree::below(&images)?, &Tree::below(&masks)?)?;
             found.count_beside(root, [&images, &masks]);
@@ -124,6 +128,10 @@ impl Dataset {
         }
         let mut pairs = found.pairs(root)?;
         let parts = parts(&pairs, manifest.as_ref(), Rows::of(config), &mut warnings)?;
+        if parts.is_none() {
+            let folders: Vec<String> = pairs.iter().filter_map(|pair| folder_below(root, &pair.image)).collect();
+            warnings.extend(folders_warning(folders.iter().map(String::as_str)));
+        }
         if let Some(classes) = classes.filter(|_| layout != Layout::Manifest) {
             assign_classes(&mut pairs, classes)?;
         }
@@ -440,6 +448,18 @@ pub(crate) fn has_inner_folders(root: &Path, files: &[PathBuf]) -> bool {
     let inner = |names: &[&str]| files.iter().any(|path| in_folder(root, path, names));
     let mut masks = files.iter().filter(|path| stem(path).ends_with(MASK_SUFFIX));
     inner(&IMAGE_FOLDERS) && inner(&MASK_FOLDERS) && masks.all(|path| in_folder(root, path, &MASK_FOLDERS))
+}
+
+/// Whether a folder, or one in it, holds one that is named as that of DRIVE's masks.
+fn is_of_drive(root: &Path) -> bool {
+    let inner = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    std::iter::once(root.to_path_buf()).chain(inner).any(|folder| folder.join(OF_DRIVE).is_dir())
+}
+
+/// The folder of a file below `root`, with slashes.
+fn folder_below(root: &Path, path: &Path) -> Option<String> {
+    let folder = path.strip_prefix(root).ok()?.parent()?;
+    Some(folder.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/"))
 }
 
 /// Whether one of the folders between `root` and a file has one of `names`.

@@ -92,13 +92,36 @@ pub enum PrepareError {
     },
 
     /// An image without a mask.
-    #[error("{}: no mask found; expected {expected}; add the mask, or set prepare.missing_mask to \"skip\" or \"empty\"",
+    #[error("{}: no mask found; expected {expected}; add the mask, or list images and masks in a \
+             manifest.csv with the columns image and mask, or set prepare.missing_mask to \"skip\" (or \"empty\" if there is no lesion)",
             path.display())]
     MissingMask {
         /// The image.
         path: PathBuf,
         /// Where the mask was expected.
         expected: String,
+    },
+
+    /// A file that is named as a mask, but belongs to no image, so that it would be read as an image.
+    #[error("{}: it is named as a mask, or as a picture made of one, but belongs to no image by its name{hint}; expected NAME_mask beside \
+             the image NAME, or a folder masks beside images with the same names; list images and masks in a manifest.csv with the \
+             columns image and mask, or rename it or remove it", path.display())]
+    NamedAsMask {
+        /// The file.
+        path: PathBuf,
+        /// Which image of another folder has its name, in words with a space before them; empty if none has.
+        hint: String,
+    },
+
+    /// A public release whose folder of masks holds something else than what its name says.
+    #[error("{}: {problem}; {remedy}", path.display())]
+    Release {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds.
+        problem: &'static str,
+        /// What to do.
+        remedy: &'static str,
     },
 
     /// Several images share a name, and nothing says to which of them a mask belongs.

@@ -10,7 +10,7 @@ use pig_data::table::{Column, Columns, write_csv};
 
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
-use crate::layouts::{Case, Found};
+use crate::layouts::{Case, Found, counted};
 use crate::prepared_folder::{CaseNote, CaseState, Description, Folder, begun, hash_texts};
 use crate::privacy::Key;
 use crate::record::{Record, fill_others};
@@ -208,7 +208,7 @@ fn finish(
     work.folder.errors(&summary.errors)?;
     description.errors = summary.errors.len();
     if records.is_empty() {
-        return Err(no_pairs(&request.out, &summary, &description, total));
+        return Err(no_pairs(&request.out, &summary, &description, (found, total)));
     }
     let pairs = work.folder.check(&records)?;
     work.folder.manifest(&records)?;
@@ -238,12 +238,14 @@ fn finish(
 }
 
 /// The error of a preparation without a single pair, with advice that fits the cause.
-fn no_pairs(out: &Path, summary: &Summary, description: &Description, total: usize) -> PrepareError {
+fn no_pairs(out: &Path, summary: &Summary, description: &Description, (found, total): (&Found, usize)) -> PrepareError {
     let (empty, without) = (description.left_out_empty, description.left_out_without_mask);
     let first = summary.errors.first().map_or_else(String::new, |(_, reason)| format!("; the first: {reason}"));
+    let others =
+        if found.left_out.is_empty() { String::new() } else { format!("; not read: {}", counted(&found.left_out)) };
     let why = format!(
         "{} of {total} image(s) or volume(s) could not be prepared, {empty} image(s) or slice(s) without lesion and {without} \
-         without a mask were left out{first}",
+         without a mask were left out{first}{others}",
         summary.errors.len(),
     );
     let remedy = match (summary.errors.is_empty(), empty > 0, without > 0) {

@@ -20,6 +20,7 @@ mod listing;
 mod nnunet;
 mod pairing;
 mod walk;
+mod words;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ use std::path::{Path, PathBuf};
 use pig_data::class_source::{Named, of_files};
 use pig_data::classes::names;
 use pig_data::content::unread_format_of;
+use pig_data::manifest::same_name;
+use pig_data::part::{SPLIT_COLUMN, folders_warning};
 use pig_dicom::Limits;
 
 use crate::channel::Channel;
@@ -78,6 +81,12 @@ const NEITHER: &str = "file(s) that are neither pictures nor volumes";
 /// The reason in words for volumes that pig does not read.
 const OTHER_VOLUMES: &str = "file(s) of MetaImage, NRRD, MGH, MINC or NumPy, which are not read: convert them to NIfTI";
 
+/// The reason in words for files that may hold annotations.
+const ANNOTATIONS: &str = "JSON or XML file(s), whose outlines and boxes are not read: draw them as masks";
+
+/// The reason in words for other tables.
+const OTHER_TABLES: &str = "table(s) that are not read: boxes and run lengths in them have to be drawn as masks";
+
 /// The endings of such volumes.
 const OTHER_ENDINGS: [&str; 9] = ["mha", "mhd", "nrrd", "nhdr", "mgh", "mgz", "mnc", "npy", "npz"];
 
@@ -117,6 +126,8 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
         let reason = match unread_format_of(&entry.path) {
             _ if OTHER_ENDINGS.contains(&ending.as_str()) => OTHER_VOLUMES,
             Some(_) => UNREAD,
+            None if ["json", "xml"].contains(&ending.as_str()) => ANNOTATIONS,
+            None if ["csv", "tsv", "xlsx"].contains(&ending.as_str()) => OTHER_TABLES,
             None => NEITHER,
         };
         *left_out.entry(reason).or_default() += 1;
@@ -136,6 +147,10 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     if layout != Layout::NnUnet {
         choose_channel(config, &mut listing.cases)?;
     }
+    if layout == Layout::Generic && !names_parts(&listing.cases) {
+        let folders = listing.cases.iter().filter_map(|case| Some(case.name.rsplit_once('/')?.0));
+        listing.notes.extend(folders_warning(folders));
+    }
     if layout == Layout::Generic {
         name_classes(source, config, &mut listing, limits)?;
     }
@@ -144,6 +159,11 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     listing.cases.sort_by(|a, b| a.name.cmp(&b.name));
     listing.unreadable.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Found { layout, cases: listing.cases, notes: listing.notes, left_out, unreadable: listing.unreadable })
+}
+
+/// Whether a column of the manifest that is carried over says which part of a split images are of.
+fn names_parts(cases: &[Case]) -> bool {
+    cases.iter().any(|case| case.others.iter().any(|(name, _)| same_name(name, SPLIT_COLUMN)))
 }
 
 /// Gives the cases of a source that names no channels the number of the one that the settings choose.
