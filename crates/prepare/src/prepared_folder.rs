@@ -122,6 +122,8 @@ pub(crate) enum CaseNote {
     OtherValues,
     /// The mask's affine differs from the image's by so many millimetres, which the settings say to ignore.
     AffineIgnored(f64),
+    /// The labels of the mask, as bits, of which the last stands for all from 63 on: all are lesion, because nothing says what they mean.
+    Labels(u64),
     /// What a fractional DICOM SEG holds on the image.
     Fraction {
         /// Its number among the case's mask files: their names stay out of the folder.

@@ -150,6 +150,38 @@ fn palettes_of_grays_in_another_order_are_told_with_a_file() {
     }
 }
 
+/// LiTS and KiTS mark the organ by 1 and the tumour by 2: without a word, the organ would be lesion.
+#[test]
+fn labels_of_volumes_that_nothing_tells_apart_are_told() {
+    let mask = |first: u8, second: u8| {
+        let value = |index: usize| match index {
+            10..40 => first,
+            40..60 => second,
+            _ => 0,
+        };
+        nifti(SIZE, 2, 8, [1.0; 3], &(0..VOXELS).map(value).collect::<Vec<u8>>())
+    };
+    let source = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        std::fs::write(source.path().join(format!("{name}.nii")), volume()).unwrap();
+    }
+    let told = |made: &Made| made.summary().warnings.iter().find(|text| text.contains("count as lesion")).cloned();
+    let write = |masks: [Vec<u8>; 2]| {
+        for (name, mask) in ["a_mask.nii", "b_mask.nii"].into_iter().zip(masks) {
+            std::fs::write(source.path().join(name), mask).unwrap();
+        }
+    };
+    write([mask(1, 2), mask(1, 70)]);
+    let all = made(source.path(), small(16));
+    let warning = told(&all).expect("a warning");
+    assert!(warning.starts_with("2 mask(s) of volumes hold the labels 1, 2, 63 or more, and all"), "{warning}");
+    assert_eq!(all.lesion(), 100);
+    let some = made(source.path(), PrepareConfig { mask_values: Some(values(&[2])), ..small(16) });
+    assert_eq!((told(&some), some.lesion()), (None, 20));
+    write([mask(1, 1), mask(1, 0)]);
+    assert_eq!(told(&made(source.path(), small(16))), None);
+}
+
 #[test]
 fn soft_masks_of_other_folders_need_a_threshold() {
     for (lesion, rest, config, expected) in [

@@ -10,7 +10,7 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pig_data::case_mask::join_labels;
 use pig_data::classes::{Coding, names};
@@ -24,7 +24,7 @@ use crate::settings::{BoxShape, MissingMask, PrepareConfig, SECTION};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
 use dicom::DicomMask;
-use grid::{check_size, mismatch};
+use grid::{check_size, mismatch, one_slice};
 use labels::LabelRule;
 use segmentations::OpenSegmentation;
 
@@ -62,6 +62,8 @@ pub struct Masks {
 struct Seen {
     /// Whether a file that stores values, a picture or NIfTI, holds another value than 0.
     values: AtomicBool,
+    /// The labels of NIfTI files, as [`LabelRule::bits`] gives them, if all of them are lesion because nothing says what they mean.
+    labels: AtomicU64,
     /// The first file with a palette of grays in another order than their indices, and what was taken of it.
     other_order: OnceLock<(PathBuf, Taken)>,
 }
@@ -290,6 +292,16 @@ impl Masks {
         }
     }
 
+    /// The labels in the slices that were read until now, as bits, if all of them are lesion because nothing says what they mean. The last bit
+    /// stands for all labels from 63 on.
+    pub(crate) fn labels_seen(&self) -> u64 {
+        match &self.kind {
+            Open::Layers(layers) => layers.iter().fold(0, |bits, layer| bits | layer.labels_seen()),
+            Open::DicomMasks(masks) => masks.iter().fold(0, |bits, mask| bits | mask.labels_seen()),
+            _ => self.seen.labels.load(Ordering::Relaxed),
+        }
+    }
+
     /// What the fractional segmentations among the masks hold in the slices that were read until now.
     pub(crate) fn fractions(&self) -> Vec<Fraction> {
         match &self.kind {
@@ -344,6 +356,9 @@ impl Masks {
                     let values = volume.labels(index)?;
                     let is_other = |value: &f32| value.is_nan() || value.abs() > LABEL_TOLERANCE;
                     self.seen.values.fetch_or(values.iter().any(is_other), Ordering::Relaxed);
+                    if labels.takes_all() {
+                        self.seen.labels.fetch_or(labels.bits(&values), Ordering::Relaxed);
+                    }
                     merge(&mut mask, labels.lesion(volume.path(), index, &values)?);
                 }
             }
@@ -450,16 +465,6 @@ fn check_kind(masks: &MaskSource, classes: &[ClassConfig]) -> Result<()> {
         }),
         _ => Ok(()),
     }
-}
-
-/// Refuses a mask with one slice for a volume with several slices.
-fn one_slice(image: &Path, masks: &[PathBuf], volume: &Volume) -> Result<()> {
-    let slices = volume.slices();
-    if slices == 1 {
-        return Ok(());
-    }
-    let mask = masks.first().map_or(Path::new(""), PathBuf::as_path);
-    Err(mismatch(image, mask, "slices", "1".to_owned(), slices.to_string()))
 }
 
 fn check_boxes(image: &Path, boxes: &[LesionBox], slices: usize) -> Result<()> {

@@ -99,6 +99,8 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
         // Slices that were left out have no lesion, so nothing of this case has.
         state.notes.extend(masks.have_other_values(config).then_some(CaseNote::OtherValues));
     }
+    let labels = masks.labels_seen();
+    state.notes.extend((labels != 0).then_some(CaseNote::Labels(labels)));
     let place_of = |file: &Path| case.masks.paths().iter().position(|path| *path == file);
     for Fraction { path, greatest, max } in masks.fractions() {
         state.notes.extend(place_of(&path).map(|mask| CaseNote::Fraction { mask, greatest, max }));
