@@ -1,4 +1,4 @@
-//! Errors of masks that do not have the grid of their image.
+//! Checks that masks have the grid of their image.
 
 use std::path::{Path, PathBuf};
 

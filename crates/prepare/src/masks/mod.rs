@@ -24,7 +24,7 @@ use crate::settings::{BoxShape, MissingMask, PrepareConfig, SECTION};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
 use dicom::DicomMask;
-use grid::{check_size, mismatch, one_slice};
+use grid::{check_size, one_slice};
 use labels::LabelRule;
 use segmentations::OpenSegmentation;
 
