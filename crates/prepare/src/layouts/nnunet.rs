@@ -84,14 +84,11 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         // A file with all channels has no number, and neither has a picture in colour.
         let number = channel_of(stem).filter(|_| !labels.contains_key(stem));
         numbers.extend(number);
-        let id = match number {
-            None => stem,
-            Some(_) if stem.ends_with(&suffix) => &stem[..stem.len() - suffix.len()],
-            Some(_) => {
-                other_channels += 1;
-                listing.explained.insert(entry.path.clone());
-                continue;
-            }
+        let id = if number.is_none() { Some(stem) } else { stem.strip_suffix(suffix.as_str()) };
+        let Some(id) = id else {
+            other_channels += 1;
+            listing.explained.insert(entry.path.clone());
+            continue;
         };
         let masks = match labels.remove(id) {
             None => MaskSource::Missing(format!("labelsTr/{id}{ending}")),
