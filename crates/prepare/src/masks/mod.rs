@@ -296,8 +296,8 @@ impl Masks {
     /// stands for all labels from 63 on.
     pub(crate) fn labels_seen(&self) -> u64 {
         match &self.kind {
-            Open::Layers(layers) => layers.iter().fold(0, |bits, layer| bits | layer.labels_seen()),
-            Open::DicomMasks(masks) => masks.iter().fold(0, |bits, mask| bits | mask.labels_seen()),
+            Open::Layers(layers) => layers.iter().fold(0_u64, |bits, layer| bits | layer.labels_seen()),
+            Open::DicomMasks(masks) => masks.iter().fold(0_u64, |bits, mask| bits | mask.labels_seen()),
             _ => self.seen.labels.load(Ordering::Relaxed),
         }
     }

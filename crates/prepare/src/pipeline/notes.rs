@@ -106,9 +106,9 @@ pub(super) fn case_notes(told: &[CaseNote], total: usize) -> (Vec<String>, Vec<S
 
 /// A warning of masks that hold several labels, which nothing tells apart. Each mask's labels are the bits of a number.
 fn several_labels(masks: &[u64]) -> Option<String> {
-    let all = masks.iter().fold(0, |all, bits| all | bits);
+    let all = masks.iter().fold(0_u64, |all, &bits| all | bits);
     let word = |label: u32| if label == 63 { "63 or more".to_owned() } else { label.to_string() };
-    let labels: Vec<String> = (0..64).filter(|label| all >> label & 1 == 1).map(word).collect();
+    let labels: Vec<String> = (0..64_u32).filter(|&label| all >> label & 1 == 1).map(word).collect();
     (labels.len() > 1).then(|| {
         format!(
             "{} mask(s) of volumes hold the labels {}, and all of them count as lesion, because nothing says what they mean; \
