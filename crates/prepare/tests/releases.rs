@@ -59,6 +59,9 @@ fn masks_elsewhere_are_not_guessed() {
     for places in [
         &["Input/a.png", "GT1/a_gt.png", "GT2/a_gt.png"][..],
         &["P1/scan.png", "P2/scan_mask.png"],
+        &["P1/scan.png", "P2/masks/scan_mask.png"],
+        &["images/P1/scan.png", "masks/P2/scan_mask.png"],
+        &["Input/P1/scan.png", "GroundTruth/P2/scan_mask.png"],
         &["P1/scan.png", "P2/scan.png", "masks_of_all/scan_mask.png"],
     ] {
         let source = folder(places);

@@ -184,7 +184,8 @@ fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {
 }
 
 /// Adds the masks that have no image in their own folder: those in a folder that is named as one of masks, such as `GroundTruth`, belong to
-/// the only image of their name. Where masks of several folders would belong to one image, none does.
+/// the only image of their name, if that lies in a folder beside theirs. Folders of patients thus never lend each other masks. Where masks
+/// of several folders would belong to one image, none does.
 fn far_masks<'a>(
     pairing: &mut Pairing<'a>,
     masks: Vec<(&'a Entry, Vec<String>)>,
@@ -193,7 +194,10 @@ fn far_masks<'a>(
     let image_of = |mask: &Entry| {
         let name = [mask.stem(), mask.bare_stem()].into_iter().find_map(strip_suffix)?;
         let (key, image) = stems.get(&nfc(name))?.as_ref()?;
-        (mask_words(mask.folder()) > mask_words(image.folder())).then(|| key.clone())
+        let (above, own) = mask.folder().rsplit_once('/').unwrap_or(("", mask.folder()));
+        let is_beside = above.is_empty() || format!("{}/", image.folder()).starts_with(&format!("{above}/"));
+        let is_of_masks = mask_words(own) > 0 && mask_words(mask.folder()) > mask_words(image.folder());
+        (is_beside && is_of_masks).then(|| key.clone())
     };
     let mut by_image: BTreeMap<String, Vec<(&'a Entry, Vec<String>)>> = BTreeMap::new();
     for (mask, keys) in masks {

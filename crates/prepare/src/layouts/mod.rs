@@ -85,9 +85,13 @@ const OTHER_VOLUMES: &str = "file(s) of MetaImage, NRRD, MGH, MINC or NumPy, whi
 const ANNOTATIONS: &str = "JSON or XML file(s), whose outlines and boxes are not read: draw them as masks";
 
 /// The reason in words for other tables.
-const OTHER_TABLES: &str = "table(s) that are not read: boxes and run lengths in them have to be drawn as masks";
+const OTHER_TABLES: &str =
+    "table(s) of another name than manifest.csv, which are not read: boxes and run lengths have to be drawn as masks";
 
-/// The endings of such volumes.
+/// The endings of tables.
+const TABLES: [&str; 3] = ["csv", "tsv", "xlsx"];
+
+/// The endings of volumes that pig does not read.
 const OTHER_ENDINGS: [&str; 9] = ["mha", "mhd", "nrrd", "nhdr", "mgh", "mgz", "mnc", "npy", "npz"];
 
 /// Finds the cases below `source`, in the layout `forced` or else the one that is recognised. `limits` bound the cost of reading
@@ -127,7 +131,7 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
             _ if OTHER_ENDINGS.contains(&ending.as_str()) => OTHER_VOLUMES,
             Some(_) => UNREAD,
             None if ["json", "xml"].contains(&ending.as_str()) => ANNOTATIONS,
-            None if ["csv", "tsv", "xlsx"].contains(&ending.as_str()) => OTHER_TABLES,
+            None if TABLES.contains(&ending.as_str()) && entry.name() != "manifest.csv" => OTHER_TABLES,
             None => NEITHER,
         };
         *left_out.entry(reason).or_default() += 1;
